@@ -1,0 +1,166 @@
+//! A daemon's own identity: the private half of its user certificate, and how it rests on disk
+//! (spec §4).
+
+use crate::certificate::Certificate;
+use crate::circle::CircleId;
+use crate::error::{KeyError, OpenFailed};
+use crate::label;
+use crate::peer_id::PeerId;
+use crate::provider::{PrivateKey, Provider};
+use crate::secret::Secret;
+use rand_core::CryptoRng;
+use rsa::RsaPrivateKey;
+use rsa::pkcs8::pkcs5::{pbes2, scrypt};
+use rsa::pkcs8::{
+    DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef,
+    SecretDocument,
+};
+use rsa::traits::PrivateKeyParts;
+use std::fmt;
+use zeroize::Zeroizing;
+
+const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
+
+/// scrypt's cost: N = 2^14, r = 8, p = 5. The largest N that `openssl pkey` opens with its
+/// default memory limit, made up for by p.
+const SCRYPT_LOG_N: u8 = 14;
+const SCRYPT_R: u32 = 8;
+const SCRYPT_P: u32 = 5;
+
+/// The private key behind a [`Certificate`].
+pub struct Identity {
+    certificate: Certificate,
+    key: RsaPrivateKey,
+    private: Box<dyn PrivateKey>,
+}
+
+impl Identity {
+    /// Generates a new RSA-4096 identity. Takes about a second.
+    pub fn generate<R: CryptoRng + ?Sized>(
+        rng: &mut R,
+        provider: &dyn Provider,
+    ) -> Result<Self, KeyError> {
+        let key = RsaPrivateKey::new(rng, 4096).map_err(|_| KeyError::Library)?;
+        Self::from_key(key, provider)
+    }
+
+    fn from_key(key: RsaPrivateKey, provider: &dyn Provider) -> Result<Self, KeyError> {
+        Ok(Self {
+            certificate: Certificate::from_key(key.to_public_key())?,
+            private: provider.private_key(&key)?,
+            key,
+        })
+    }
+
+    /// Reads a PKCS#8 PEM file, encrypted (PBES2) or not.
+    ///
+    /// Errors: [`KeyError::PassphraseNeeded`] if it is encrypted and `passphrase` is `None`,
+    /// [`KeyError::Passphrase`] if it does not open, else what is wrong with the key.
+    pub fn from_pem(
+        pem: &str,
+        passphrase: Option<&[u8]>,
+        provider: &dyn Provider,
+    ) -> Result<Self, KeyError> {
+        let (pem_label, document) =
+            SecretDocument::from_pem(pem).map_err(|_| KeyError::Encoding)?;
+        let document = match (pem_label == ENCRYPTED_LABEL, passphrase) {
+            (false, _) => document,
+            (true, None) => return Err(KeyError::PassphraseNeeded),
+            (true, Some(passphrase)) => decrypt(&document, passphrase)?,
+        };
+        let key =
+            RsaPrivateKey::from_pkcs8_der(document.as_bytes()).map_err(|_| KeyError::Encoding)?;
+        Self::from_key(key, provider)
+    }
+
+    /// The key as PKCS#8 PEM: encrypted with scrypt and AES-256-CBC when a passphrase is given,
+    /// readable by `openssl pkey`.
+    pub fn to_pem<R: CryptoRng + ?Sized>(
+        &self,
+        rng: &mut R,
+        passphrase: Option<&[u8]>,
+    ) -> Result<Zeroizing<String>, KeyError> {
+        let Some(passphrase) = passphrase else {
+            return self
+                .key
+                .to_pkcs8_pem(LineEnding::LF)
+                .map_err(|_| KeyError::Encoding);
+        };
+        encrypt(&self.key, rng, passphrase)?
+            .to_pem(ENCRYPTED_LABEL, LineEnding::LF)
+            .map_err(|_| KeyError::Encoding)
+    }
+
+    /// The public half.
+    pub const fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// This identity's id within `circle`.
+    pub fn peer_id(&self, circle: &CircleId) -> PeerId {
+        self.certificate.peer_id(circle)
+    }
+
+    /// PSS-SHA256 over `message`.
+    pub fn sign(&self, rng: &mut dyn CryptoRng, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.private.sign(rng, message)
+    }
+
+    /// Opens what was wrapped under the certificate with the same `label`.
+    pub fn unwrap(
+        &self,
+        rng: &mut dyn CryptoRng,
+        label: &[u8],
+        wrapped: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenFailed> {
+        self.private.unwrap(rng, label, wrapped)
+    }
+
+    /// A key for the daemon's own store, derived from the private key: who can't unlock the
+    /// identity can't read the store. It depends on the key itself, not on its encoding.
+    pub fn store_key(&self) -> Secret<32> {
+        let primes: Vec<Zeroizing<Vec<u8>>> = self
+            .key
+            .primes()
+            .iter()
+            .map(|prime| Zeroizing::new(prime.to_be_bytes().to_vec()))
+            .collect();
+        let mut material = Zeroizing::new(Vec::with_capacity(1024));
+        for prime in &primes {
+            material.extend_from_slice(prime);
+        }
+        label::derive(&material, self.certificate.spki_der(), "store key", &[])
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(..)")
+    }
+}
+
+fn decrypt(document: &SecretDocument, passphrase: &[u8]) -> Result<SecretDocument, KeyError> {
+    EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
+        .map_err(|_| KeyError::Encoding)?
+        .decrypt(passphrase)
+        .map_err(|_| KeyError::Passphrase)
+}
+
+fn encrypt<R: CryptoRng + ?Sized>(
+    key: &RsaPrivateKey,
+    rng: &mut R,
+    passphrase: &[u8],
+) -> Result<SecretDocument, KeyError> {
+    let der = key.to_pkcs8_der().map_err(|_| KeyError::Encoding)?;
+    let info = PrivateKeyInfoRef::try_from(der.as_bytes()).map_err(|_| KeyError::Encoding)?;
+    let mut salt = [0; 16];
+    let mut iv = [0; 16];
+    rng.fill_bytes(&mut salt);
+    rng.fill_bytes(&mut iv);
+    let cost =
+        scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| KeyError::Library)?;
+    let params = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv)
+        .map_err(|_| KeyError::Library)?;
+    info.encrypt_with_params(params, passphrase)
+        .map_err(|_| KeyError::Encoding)
+}

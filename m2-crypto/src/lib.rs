@@ -1,0 +1,27 @@
+//! M2's cryptography: identities, the session handshake, packet protection, packet obfuscation
+//! and message envelopes.
+//!
+//! This crate is sans-IO. It reads no clock, no random source and no socket: time and
+//! randomness are parameters. What it does not do: it keeps no replay history and no state on
+//! disk; callers must store what the types tell them to store before they act on it.
+//!
+//! Sections (`§`) in comments are those of `docs/spec/`.
+#![forbid(unsafe_code)]
+
+pub mod certificate;
+pub mod circle;
+pub mod error;
+pub mod identity;
+pub mod label;
+pub mod peer_id;
+pub mod provider;
+pub mod secret;
+pub mod session_key;
+
+pub use certificate::Certificate;
+pub use circle::{Circle, CircleId};
+pub use error::{KeyError, OpenFailed};
+pub use identity::Identity;
+pub use peer_id::PeerId;
+pub use provider::Provider;
+pub use secret::Secret;

@@ -1,0 +1,80 @@
+//! The pure-Rust provider.
+
+use super::{Aead, Nonce, PrivateKey, Provider, Tag};
+use crate::error::{KeyError, OpenFailed};
+use crate::secret::Secret;
+use aes_gcm::aead::AeadInOut;
+use aes_gcm::{Aes128Gcm, KeyInit};
+use rand_core::CryptoRng;
+use rsa::pss::SigningKey;
+use rsa::signature::{RandomizedSigner, SignatureEncoding};
+use rsa::{Oaep, RsaPrivateKey};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+/// RustCrypto's `rsa` and `aes-gcm`.
+#[derive(Debug, Clone, Copy)]
+pub struct RustCrypto;
+
+impl Provider for RustCrypto {
+    fn name(&self) -> &'static str {
+        "rustcrypto"
+    }
+
+    fn private_key(&self, key: &RsaPrivateKey) -> Result<Box<dyn PrivateKey>, KeyError> {
+        Ok(Box::new(RustPrivateKey(key.clone())))
+    }
+
+    fn aead(&self, key: &Secret<16>) -> Box<dyn Aead> {
+        Box::new(RustAead(Aes128Gcm::new(key.expose().into())))
+    }
+}
+
+struct RustPrivateKey(RsaPrivateKey);
+
+impl PrivateKey for RustPrivateKey {
+    fn unwrap(
+        &self,
+        mut rng: &mut dyn CryptoRng,
+        label: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenFailed> {
+        let padding = Oaep::<Sha256>::new_with_label(label);
+        self.0
+            .decrypt_blinded(&mut rng, padding, ciphertext)
+            .map(Zeroizing::new)
+            .map_err(|_| OpenFailed)
+    }
+
+    fn sign(&self, mut rng: &mut dyn CryptoRng, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        SigningKey::<Sha256>::new(self.0.clone())
+            .try_sign_with_rng(&mut rng, message)
+            .map(|signature| signature.to_vec())
+            .map_err(|_| KeyError::Library)
+    }
+}
+
+struct RustAead(Aes128Gcm);
+
+impl Aead for RustAead {
+    fn seal(&self, nonce: &Nonce, aad: &[u8], in_out: &mut [u8]) -> Tag {
+        // Fails only above 64 GiB; buffers here are datagrams and letters.
+        #[allow(clippy::expect_used)]
+        self.0
+            .encrypt_inout_detached(nonce.into(), aad, in_out.into())
+            .expect("in_out is shorter than AES-GCM's limit")
+            .into()
+    }
+
+    fn open(
+        &self,
+        nonce: &Nonce,
+        aad: &[u8],
+        in_out: &mut [u8],
+        tag: &Tag,
+    ) -> Result<(), OpenFailed> {
+        self.0
+            .decrypt_inout_detached(nonce.into(), aad, in_out.into(), tag.into())
+            .map_err(|_| OpenFailed)
+    }
+}
