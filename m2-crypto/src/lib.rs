@@ -10,9 +10,11 @@
 
 pub mod certificate;
 pub mod circle;
+pub mod connection_id;
 pub mod error;
 pub mod identity;
 pub mod label;
+pub mod obfuscation;
 pub mod peer_id;
 pub mod provider;
 pub mod secret;
