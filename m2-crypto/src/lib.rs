@@ -11,12 +11,14 @@
 pub mod certificate;
 pub mod circle;
 pub mod connection_id;
+pub mod envelope;
 pub mod error;
 pub mod identity;
 pub mod label;
 pub mod obfuscation;
 pub mod peer_id;
 pub mod provider;
+mod reader;
 pub mod secret;
 pub mod session_key;
 

@@ -1,0 +1,292 @@
+//! Grants: the seed's key exchange at the user level (spec §5).
+
+use super::chain::ChainKey;
+use super::{MAX_GRANT_AGE_S, MAX_GRANT_AHEAD_S};
+use crate::certificate::{Certificate, MODULUS_BYTES};
+use crate::error::KeyError;
+use crate::identity::Identity;
+use crate::label;
+use crate::peer_id::PeerId;
+use crate::reader::Reader;
+use crate::secret::Secret;
+use rand_core::CryptoRng;
+use std::fmt;
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+/// Bytes of a signed grant; every grant has this length.
+pub const GRANT_BYTES: usize = UNSIGNED_BYTES + MODULUS_BYTES;
+
+const VERSION: u8 = 1;
+const UNSIGNED_BYTES: usize = 2 + EpochHeader::BYTES + 32 + MODULUS_BYTES;
+
+/// What a grant's epoch is for. The two have number spaces of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantKind {
+    /// Messages that travel in sessions.
+    Session,
+    /// One letter for a mailbox.
+    Letter,
+}
+
+impl GrantKind {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Session => 1,
+            Self::Letter => 2,
+        }
+    }
+
+    const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Session),
+            2 => Some(Self::Letter),
+            _ => None,
+        }
+    }
+
+    const fn wrap_purpose(self) -> &'static str {
+        match self {
+            Self::Session => "content key",
+            Self::Letter => "letter content key",
+        }
+    }
+}
+
+/// Which epoch: who sends to whom, and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EpochHeader {
+    /// Who signs and seals.
+    pub sender: PeerId,
+    /// Who opens.
+    pub receiver: PeerId,
+    /// The sender's incarnation.
+    pub incarnation: u64,
+    /// The epoch's number, strictly rising within (sender, receiver, incarnation).
+    pub epoch: u64,
+    /// When the epoch was made, Unix time in seconds by the sender's clock.
+    pub created_s: u64,
+}
+
+impl EpochHeader {
+    pub(super) const BYTES: usize = 32 + 32 + 8 + 8 + 8;
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.sender.as_bytes());
+        out.extend_from_slice(self.receiver.as_bytes());
+        out.extend_from_slice(&self.incarnation.to_be_bytes());
+        out.extend_from_slice(&self.epoch.to_be_bytes());
+        out.extend_from_slice(&self.created_s.to_be_bytes());
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            sender: PeerId::from_bytes(reader.array()?),
+            receiver: PeerId::from_bytes(reader.array()?),
+            incarnation: reader.u64()?,
+            epoch: reader.u64()?,
+            created_s: reader.u64()?,
+        })
+    }
+}
+
+/// Why a grant was refused. Each is the sender's fault but `WrongReceiverKey`, which also
+/// happens when the receiver's certificate changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum GrantRefused {
+    /// Not a grant of this version and kind.
+    #[error("the grant is malformed")]
+    Malformed,
+    /// It names another receiver.
+    #[error("the grant is for another peer")]
+    NotForUs,
+    /// It names another sender than the one who brought it.
+    #[error("the grant names another sender")]
+    WrongSender,
+    /// It wraps to a key that the receiver does not have.
+    #[error("the grant wraps to another key of the receiver")]
+    WrongReceiverKey,
+    /// The signature is not the sender's.
+    #[error("the grant's signature is not valid")]
+    Signature,
+    /// It is more than 15 days old.
+    #[error("the grant is older than 15 days")]
+    TooOld,
+    /// It is from more than a day in the future: one of the clocks is wrong.
+    #[error("the grant is from the future: check the clocks of both sides")]
+    FromTheFuture,
+    /// The wrapped key did not open.
+    #[error("the grant's key does not open")]
+    Decrypt,
+}
+
+/// A grant that is well formed. Nothing in it is to be believed before [`Grant::verify`].
+#[derive(Clone, Copy)]
+pub struct Grant<'a> {
+    bytes: &'a [u8],
+    kind: GrantKind,
+    header: EpochHeader,
+    receiver_key: [u8; 32],
+    wrapped: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Grant<'a> {
+    /// Parses the wire form, exactly [`GRANT_BYTES`] long. Costs no cryptography, so that callers
+    /// can refuse an epoch by its number first.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, GrantRefused> {
+        Self::read(bytes).ok_or(GrantRefused::Malformed)
+    }
+
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != VERSION {
+            return None;
+        }
+        let grant = Self {
+            bytes,
+            kind: GrantKind::from_byte(reader.u8()?)?,
+            header: EpochHeader::read(&mut reader)?,
+            receiver_key: reader.array()?,
+            wrapped: reader.slice(MODULUS_BYTES)?,
+            signature: reader.slice(MODULUS_BYTES)?,
+        };
+        reader.end()?;
+        Some(grant)
+    }
+
+    /// What the grant's epoch is for.
+    pub const fn kind(&self) -> GrantKind {
+        self.kind
+    }
+
+    /// The epoch that the grant says it opens.
+    pub const fn header(&self) -> &EpochHeader {
+        &self.header
+    }
+
+    /// Checks who, to whom, when and the signature, cheapest first. `sender` must be the id of
+    /// `certificate`; `receiver` and `receiver_certificate` are our own.
+    pub fn verify(
+        &self,
+        certificate: &Certificate,
+        sender: &PeerId,
+        receiver: &PeerId,
+        receiver_certificate: &Certificate,
+        now_s: u64,
+    ) -> Result<VerifiedGrant<'a>, GrantRefused> {
+        if self.header.receiver != *receiver {
+            return Err(GrantRefused::NotForUs);
+        }
+        if self.header.sender != *sender {
+            return Err(GrantRefused::WrongSender);
+        }
+        check_age(self.header.created_s, now_s)?;
+        let key: bool = key_hash(receiver_certificate)
+            .ct_eq(&self.receiver_key)
+            .into();
+        if !key {
+            return Err(GrantRefused::WrongReceiverKey);
+        }
+        let (unsigned, _) = self
+            .bytes
+            .split_at_checked(UNSIGNED_BYTES)
+            .ok_or(GrantRefused::Malformed)?;
+        certificate
+            .verify(&label::encode("grant", &[unsigned]), self.signature)
+            .map_err(|_| GrantRefused::Signature)?;
+        Ok(VerifiedGrant(*self))
+    }
+}
+
+impl fmt::Debug for Grant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Grant(..)")
+    }
+}
+
+/// A grant that its sender signed for us.
+#[derive(Debug, Clone, Copy)]
+pub struct VerifiedGrant<'a>(Grant<'a>);
+
+impl VerifiedGrant<'_> {
+    /// Opens the wrapped key with our private key and takes the chain's root from it.
+    pub fn unwrap(
+        &self,
+        rng: &mut dyn CryptoRng,
+        identity: &Identity,
+    ) -> Result<OpenedGrant, GrantRefused> {
+        let Grant { kind, header, .. } = self.0;
+        let key = identity
+            .unwrap(rng, &wrap_label(kind, &header), self.0.wrapped)
+            .map_err(|_| GrantRefused::Decrypt)?;
+        let key = Secret::from_slice(&key).ok_or(GrantRefused::Decrypt)?;
+        Ok(OpenedGrant {
+            kind,
+            header,
+            root: ChainKey::root(&key, self.0.bytes, &header),
+        })
+    }
+}
+
+/// A grant whose key was opened: the beginning of a [`ReceiveEpoch`](super::ReceiveEpoch).
+pub struct OpenedGrant {
+    pub(super) kind: GrantKind,
+    pub(super) header: EpochHeader,
+    pub(super) root: ChainKey,
+}
+
+impl fmt::Debug for OpenedGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenedGrant(..)")
+    }
+}
+
+/// Makes and signs a grant: the bytes, and the root of the chain that grows from it.
+pub(super) fn issue(
+    rng: &mut dyn CryptoRng,
+    kind: GrantKind,
+    identity: &Identity,
+    receiver: &Certificate,
+    header: &EpochHeader,
+) -> Result<(Vec<u8>, ChainKey), KeyError> {
+    let key = Secret::<16>::random(rng);
+    let wrapped = receiver.wrap(rng, &wrap_label(kind, header), key.expose())?;
+    let mut grant = Vec::with_capacity(GRANT_BYTES);
+    grant.extend_from_slice(&[VERSION, kind.byte()]);
+    header.write(&mut grant);
+    grant.extend_from_slice(&key_hash(receiver));
+    grant.extend_from_slice(&wrapped);
+    let signature = identity.sign(rng, &label::encode("grant", &[&grant]))?;
+    grant.extend_from_slice(&signature);
+    let root = ChainKey::root(&key, &grant, header);
+    Ok((grant, root))
+}
+
+fn check_age(created_s: u64, now_s: u64) -> Result<(), GrantRefused> {
+    if now_s.saturating_sub(created_s) > MAX_GRANT_AGE_S {
+        return Err(GrantRefused::TooOld);
+    }
+    if created_s.saturating_sub(now_s) > MAX_GRANT_AHEAD_S {
+        return Err(GrantRefused::FromTheFuture);
+    }
+    Ok(())
+}
+
+/// The OAEP label: purpose, sender, receiver, incarnation and epoch (spec §5), so that a wrapped
+/// key can't be moved into another grant.
+fn wrap_label(kind: GrantKind, header: &EpochHeader) -> Vec<u8> {
+    label::encode(
+        kind.wrap_purpose(),
+        &[
+            header.sender.as_bytes(),
+            header.receiver.as_bytes(),
+            &header.incarnation.to_be_bytes(),
+            &header.epoch.to_be_bytes(),
+        ],
+    )
+}
+
+fn key_hash(certificate: &Certificate) -> [u8; 32] {
+    label::hash("receiver key", &[certificate.spki_der()])
+}

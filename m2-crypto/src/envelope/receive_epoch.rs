@@ -1,0 +1,232 @@
+//! The receiver's end of an epoch.
+
+use super::chain::{ChainKey, MessageSeed};
+use super::grant::{EpochHeader, Grant, GrantKind, GrantRefused, OpenedGrant};
+use super::sealed::{self, SealedHeader};
+use super::{MAX_MESSAGES, MAX_SKIPPED, MESSAGE_ID_BYTES};
+use crate::certificate::Certificate;
+use crate::error::OpenFailed;
+use crate::identity::Identity;
+use crate::peer_id::PeerId;
+use crate::reader::Reader;
+use crate::secret::Secret;
+use rand_core::CryptoRng;
+use std::collections::BTreeMap;
+use std::fmt;
+use zeroize::Zeroizing;
+
+const STATE_VERSION: u8 = 1;
+
+/// A message that opened.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The message's id.
+    pub message_id: [u8; MESSAGE_ID_BYTES],
+    /// Its number in the epoch.
+    pub index: u32,
+    /// What the sender sealed.
+    pub plaintext: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened(..)")
+    }
+}
+
+/// An epoch of a sender towards us. Store [`ReceiveEpoch::to_bytes`] in the transaction that
+/// stores what was opened.
+pub struct ReceiveEpoch {
+    header: EpochHeader,
+    next_index: u32,
+    chain: ChainKey,
+    skipped: BTreeMap<u32, MessageSeed>,
+}
+
+impl ReceiveEpoch {
+    /// Accepts a sender's grant: every check of [`Grant::verify`], then one RSA-4096 private
+    /// operation. That the epoch's number is higher than all before it is the caller's to check
+    /// first, from [`Grant::header`].
+    pub fn accept(
+        rng: &mut dyn CryptoRng,
+        identity: &Identity,
+        receiver: &PeerId,
+        sender_certificate: &Certificate,
+        sender: &PeerId,
+        grant: &[u8],
+        now_s: u64,
+    ) -> Result<Self, GrantRefused> {
+        Grant::parse(grant)?
+            .verify(
+                sender_certificate,
+                sender,
+                receiver,
+                identity.certificate(),
+                now_s,
+            )?
+            .unwrap(rng, identity)
+            .and_then(Self::from_grant)
+    }
+
+    /// The epoch of a grant that was opened; `Malformed` if it is a letter's.
+    pub fn from_grant(grant: OpenedGrant) -> Result<Self, GrantRefused> {
+        match grant.kind {
+            GrantKind::Session => Ok(Self::new(grant)),
+            GrantKind::Letter => Err(GrantRefused::Malformed),
+        }
+    }
+
+    pub(super) fn new(grant: OpenedGrant) -> Self {
+        Self {
+            header: grant.header,
+            next_index: 0,
+            chain: grant.root,
+            skipped: BTreeMap::new(),
+        }
+    }
+
+    /// Opens one message. On failure nothing has changed. A message that was opened before fails,
+    /// as its key is gone; so does one that would make more than [`MAX_SKIPPED`] others wait.
+    pub fn open(&mut self, sealed: &[u8]) -> Result<Opened, OpenFailed> {
+        let header = SealedHeader::parse(sealed)?;
+        if header.incarnation != self.header.incarnation || header.epoch != self.header.epoch {
+            return Err(OpenFailed);
+        }
+        let plaintext = if header.index < self.next_index {
+            self.open_skipped(header.index, sealed)?
+        } else {
+            self.open_ahead(header.index, sealed)?
+        };
+        Ok(Opened {
+            message_id: header.message_id,
+            index: header.index,
+            plaintext,
+        })
+    }
+
+    fn open_skipped(
+        &mut self,
+        index: u32,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenFailed> {
+        let keys = self.skipped.get(&index).ok_or(OpenFailed)?.keys();
+        let plaintext = sealed::open(&keys, &self.header, sealed)?;
+        self.skipped.remove(&index);
+        Ok(plaintext)
+    }
+
+    fn open_ahead(&mut self, index: u32, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenFailed> {
+        let ahead = index.checked_sub(self.next_index).ok_or(OpenFailed)?;
+        if self.skipped.len() + ahead as usize > MAX_SKIPPED as usize {
+            return Err(OpenFailed);
+        }
+        let mut overtaken = Vec::with_capacity(ahead as usize);
+        let (mut seed, mut chain) = self.chain.step();
+        for at in self.next_index..index {
+            overtaken.push((at, seed));
+            (seed, chain) = chain.step();
+        }
+        let plaintext = sealed::open(&seed.keys(), &self.header, sealed)?;
+        self.skipped.extend(overtaken);
+        self.chain = chain;
+        self.next_index = index + 1;
+        Ok(plaintext)
+    }
+
+    /// Who sends to whom in which epoch.
+    pub const fn header(&self) -> &EpochHeader {
+        &self.header
+    }
+
+    /// The epoch's number.
+    pub const fn epoch(&self) -> u64 {
+        self.header.epoch
+    }
+
+    /// The sender's incarnation.
+    pub const fn incarnation(&self) -> u64 {
+        self.header.incarnation
+    }
+
+    /// When the sender opened the epoch, Unix time in seconds by its clock.
+    pub const fn created_s(&self) -> u64 {
+        self.header.created_s
+    }
+
+    /// One more than the highest index that was opened.
+    pub const fn next_index(&self) -> u32 {
+        self.next_index
+    }
+
+    /// How many overtaken messages have not come yet.
+    pub fn skipped(&self) -> usize {
+        self.skipped.len()
+    }
+
+    /// The state to store: 129 bytes, and 36 more for each message that was overtaken. It holds
+    /// secrets: into an encrypted store only.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let size = 1 + EpochHeader::BYTES + 4 + 32 + 4 + 36 * self.skipped.len();
+        let mut out = Zeroizing::new(Vec::with_capacity(size));
+        out.push(STATE_VERSION);
+        self.header.write(&mut out);
+        out.extend_from_slice(&self.next_index.to_be_bytes());
+        out.extend_from_slice(self.chain.secret().expose());
+        // At most MAX_SKIPPED.
+        out.extend_from_slice(&(self.skipped.len() as u32).to_be_bytes());
+        for (index, seed) in &self.skipped {
+            out.extend_from_slice(&index.to_be_bytes());
+            out.extend_from_slice(seed.secret().expose());
+        }
+        out
+    }
+
+    /// Restores [`ReceiveEpoch::to_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpenFailed> {
+        Self::read(bytes).ok_or(OpenFailed)
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != STATE_VERSION {
+            return None;
+        }
+        let header = EpochHeader::read(&mut reader)?;
+        let next_index = reader.u32().filter(|index| *index <= MAX_MESSAGES)?;
+        let chain = ChainKey::from_secret(Secret::new(reader.array()?));
+        let skipped = read_skipped(&mut reader, next_index)?;
+        reader.end()?;
+        Some(Self {
+            header,
+            next_index,
+            chain,
+            skipped,
+        })
+    }
+}
+
+/// Strictly rising indices below `next_index`, so that one state has one encoding.
+fn read_skipped(reader: &mut Reader<'_>, next_index: u32) -> Option<BTreeMap<u32, MessageSeed>> {
+    let count = reader.u32().filter(|count| *count <= MAX_SKIPPED)?;
+    let mut skipped = BTreeMap::new();
+    for _ in 0..count {
+        let index = reader.u32().filter(|index| *index < next_index)?;
+        if skipped
+            .last_key_value()
+            .is_some_and(|(last, _)| *last >= index)
+        {
+            return None;
+        }
+        skipped.insert(
+            index,
+            MessageSeed::from_secret(Secret::new(reader.array()?)),
+        );
+    }
+    Some(skipped)
+}
+
+impl fmt::Debug for ReceiveEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReceiveEpoch(..)")
+    }
+}

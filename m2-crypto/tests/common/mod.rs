@@ -1,0 +1,75 @@
+//! What the tests of this crate share: the fixed identities, and random number generators.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use m2_crypto::envelope::{EpochHeader, SendEpoch};
+use m2_crypto::{Circle, Identity, PeerId, Provider, provider};
+use rand_core::UnwrapErr;
+
+/// A moment of which all tests speak, Unix time in seconds.
+pub const NOW_S: u64 = 1_800_000_000;
+/// An incarnation.
+pub const INCARNATION: u64 = 0x1122_3344_5566_7788;
+
+/// The system's random numbers.
+pub fn rng() -> UnwrapErr<getrandom::SysRng> {
+    UnwrapErr(getrandom::SysRng)
+}
+
+/// One of the fixed identities, in the public circle.
+pub struct Peer {
+    pub identity: Identity,
+    pub id: PeerId,
+}
+
+impl Peer {
+    pub fn alice() -> Self {
+        Self::named("alice", provider::default())
+    }
+
+    pub fn bob() -> Self {
+        Self::named("bob", provider::default())
+    }
+
+    pub fn carol() -> Self {
+        Self::named("carol", provider::default())
+    }
+
+    pub fn named(name: &str, provider: &dyn Provider) -> Self {
+        let identity = Identity::from_pem(&pem(name), None, provider).unwrap();
+        let id = identity.peer_id(Circle::public().id());
+        Self { identity, id }
+    }
+
+    pub fn header(&self, to: &Self, epoch: u64) -> EpochHeader {
+        EpochHeader {
+            sender: self.id,
+            receiver: to.id,
+            incarnation: INCARNATION,
+            epoch,
+            created_s: NOW_S,
+        }
+    }
+
+    pub fn send_epoch(&self, to: &Self, epoch: u64) -> SendEpoch {
+        let header = self.header(to, epoch);
+        SendEpoch::open(&mut rng(), &self.identity, to.identity.certificate(), header).unwrap()
+    }
+}
+
+/// The PEM file of a fixed identity.
+pub fn pem(name: &str) -> String {
+    let path = vectors_dir().join(format!("identities/{name}.pem"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Where the fixed vectors lie.
+pub fn vectors_dir() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors")
+}
