@@ -31,10 +31,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .compile_well_known_types(true)
         .bytes(".m2.wire.v1")
+        .btree_map(".m2.api.v1")
+        // A passphrase shall not come into a log by way of `{:?}`.
+        .skip_debug(["m2.api.v1.UnlockRequest"])
         .extern_path(".google.protobuf", "::pbjson_types")
+        // Its JSON form ends in `Z`, as the proto3 mapping demands; that of pbjson_types doesn't.
+        .extern_path(".google.protobuf.Timestamp", "crate::wkt::Timestamp")
         .compile_fds(descriptors)?;
     pbjson_build::Builder::new()
         .register_descriptors(&descriptor_bytes)?
+        .btree_map([".m2.api.v1"])
+        // Scripts find every field, also one that is false, zero or empty.
+        .emit_fields()
+        // A front-end reads what a newer daemon says.
+        .ignore_unknown_fields()
         .build(&[".m2.api.v1"])?;
     Ok(())
 }

@@ -1,5 +1,21 @@
 //! M2's protobuf contracts: what front-ends call ([`api`]) and what peers say in a session
-//! ([`wire`]).
+//! ([`wire`]), and the typed [`client`] that every Rust front-end uses.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`api`] | `m2.api.v1`: messages, service clients and servers, proto3 JSON by serde |
+//! | [`wire`] | `m2.wire.v1`: what two daemons say to each other |
+//! | [`client`] | one channel over the daemon's local socket, a client a service |
+//! | [`reason`] | the stable reasons of errors, as `google.rpc.ErrorInfo` |
+//! | [`socket`] | where the daemon's socket is |
+//! | [`limits`] | sizes that both sides of the API keep |
+//! | [`wkt`] | time stamps |
+
+pub mod client;
+pub mod limits;
+pub mod reason;
+pub mod socket;
+pub mod wkt;
 
 /// `m2.api.v1`: the API that front-ends call over the daemon's local socket.
 pub mod api {
@@ -26,6 +42,12 @@ pub mod wire {
     }
 }
 
-/// The encoded `FileDescriptorSet` of all contracts, for reflection.
+/// The encoded `FileDescriptorSet` of all contracts, comments included, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/m2_descriptor.bin"));
+
+impl std::fmt::Debug for api::v1::UnlockRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnlockRequest").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! The typed client: one channel over the daemon's local socket, a client a service.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use m2_proto::{api::v1::GetStatusRequest, client::Client, socket};
+//!
+//! let path = socket::default_path().ok_or("no home directory")?;
+//! let client = Client::connect(&path).await?;
+//! let status = client.daemon().get_status(GetStatusRequest {}).await?;
+//! println!("{}", status.into_inner().version);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::api::v1::contact_service_client::ContactServiceClient;
+use crate::api::v1::daemon_service_client::DaemonServiceClient;
+use crate::api::v1::event_service_client::EventServiceClient;
+use crate::api::v1::identity_service_client::IdentityServiceClient;
+use crate::api::v1::invitation_service_client::InvitationServiceClient;
+use crate::api::v1::message_service_client::MessageServiceClient;
+use crate::limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
+
+/// How long a connection may take; the socket is local.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to a daemon. Cheap to clone; all clones and services share one channel, which
+/// connects again by itself when the daemon was restarted.
+#[derive(Debug, Clone)]
+pub struct Client {
+    channel: Channel,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// Nothing listens: the socket is missing, or left over from a daemon that is gone.
+    #[error("no daemon answers at {}", path.display())]
+    NoDaemon {
+        /// The socket that was tried.
+        path: PathBuf,
+    },
+    /// The socket is there, but this user may not use it, or the system refused.
+    #[error("can't connect to {}", path.display())]
+    Io {
+        /// The socket that was tried.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection failed after the socket was opened: what listens is no daemon of ours.
+    #[error("{} does not answer like an M2 daemon", path.display())]
+    Transport {
+        /// The socket that was tried.
+        path: PathBuf,
+        /// What the transport said.
+        source: tonic::transport::Error,
+    },
+    /// Local sockets are not supported on this system yet.
+    #[error("this system's local sockets are not supported yet")]
+    Unsupported,
+}
+
+macro_rules! services {
+    ($($(#[$doc:meta])* $name:ident $client:ident;)*) => {
+        impl Client {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $name(&self) -> $client<Channel> {
+                $client::new(self.channel.clone())
+                    .max_decoding_message_size(MAX_RESPONSE_BYTES)
+                    .max_encoding_message_size(MAX_REQUEST_BYTES)
+            })*
+        }
+    };
+}
+
+services! {
+    /// The daemon itself: status, unlocking.
+    daemon DaemonServiceClient;
+    /// The own identity.
+    identity IdentityServiceClient;
+    /// Invitations.
+    invitations InvitationServiceClient;
+    /// Contacts.
+    contacts ContactServiceClient;
+    /// Messages.
+    messages MessageServiceClient;
+    /// The event log.
+    events EventServiceClient;
+}
+
+impl Client {
+    /// Connects to the daemon's socket at `path`.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; `NoDaemon` when nothing listens there.
+    pub async fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
+        let path = path.as_ref().to_path_buf();
+        // A first connection of our own tells a missing daemon from every other trouble.
+        transport::probe(&path).await?;
+        // The address is never resolved: the connector below ignores it.
+        let endpoint = Endpoint::from_static("http://m2d.invalid").connect_timeout(CONNECT_TIMEOUT);
+        let channel = transport::connect(endpoint, &path)
+            .await
+            .map_err(|source| ConnectError::Transport { path, source })?;
+        Ok(Self { channel })
+    }
+
+    /// The channel, for services that are not M2's own (health, reflection).
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+}
+
+#[cfg(unix)]
+mod transport {
+    use std::io::{self, ErrorKind};
+    use std::path::{Path, PathBuf};
+
+    use hyper_util::rt::TokioIo;
+    use tokio::net::UnixStream;
+    use tonic::transport::{Channel, Endpoint, Error, Uri};
+    use tower::service_fn;
+
+    use super::ConnectError;
+
+    pub(super) async fn probe(path: &Path) -> Result<(), ConnectError> {
+        let path = path.to_path_buf();
+        match UnixStream::connect(&path).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_nobody(&error) => Err(ConnectError::NoDaemon { path }),
+            Err(source) => Err(ConnectError::Io { path, source }),
+        }
+    }
+
+    pub(super) async fn connect(endpoint: Endpoint, path: &Path) -> Result<Channel, Error> {
+        let path: PathBuf = path.to_path_buf();
+        let connector = service_fn(move |_: Uri| {
+            let path = path.clone();
+            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        });
+        endpoint.connect_with_connector(connector).await
+    }
+
+    fn is_nobody(error: &io::Error) -> bool {
+        matches!(
+            error.kind(),
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory
+        )
+    }
+}
+
+#[cfg(not(unix))]
+mod transport {
+    use std::path::Path;
+
+    use tonic::transport::{Channel, Endpoint, Error};
+
+    use super::ConnectError;
+
+    pub(super) async fn probe(_: &Path) -> Result<(), ConnectError> {
+        Err(ConnectError::Unsupported)
+    }
+
+    // Never reached: the probe has refused before.
+    pub(super) async fn connect(endpoint: Endpoint, _: &Path) -> Result<Channel, Error> {
+        endpoint.connect().await
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_socket_is_no_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m2d.sock");
+        let error = Client::connect(&path).await.unwrap_err();
+        assert!(matches!(error, ConnectError::NoDaemon { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_socket_left_over_is_no_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m2d.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let error = Client::connect(&path).await.unwrap_err();
+        assert!(matches!(error, ConnectError::NoDaemon { .. }), "{error:?}");
+    }
+}

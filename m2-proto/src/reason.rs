@@ -1,0 +1,230 @@
+//! The stable reasons of the API's errors.
+//!
+//! Every error of `m2.api.v1` carries a `google.rpc.ErrorInfo` with the domain [`DOMAIN`] and
+//! one of these reasons. Programs branch on the reason; the sentence is for people and may
+//! change.
+
+use std::fmt;
+use std::str::FromStr;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The domain of every reason here, as in `google.rpc.ErrorInfo`.
+pub const DOMAIN: &str = "m2.api.v1";
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident $text:literal $code:ident $sentence:literal;)*) => {
+        /// Why a call failed. New reasons may come with new versions of the daemon.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Reason { $($(#[$doc])* $variant,)* }
+
+        impl Reason {
+            /// Every reason, in the order in which they are documented.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The reason as it stands in `ErrorInfo`, such as `CONTACT_UNKNOWN`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The gRPC code that goes with it.
+            #[must_use]
+            pub const fn code(self) -> Code {
+                match self { $(Self::$variant => Code::$code,)* }
+            }
+
+            /// What happened and what to do next, for people.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The identity is encrypted and was not opened yet.
+    Locked "LOCKED" FailedPrecondition
+        "The daemon is locked. Open it with `m2 unlock`.";
+    /// The daemon is not locked.
+    NotLocked "NOT_LOCKED" FailedPrecondition
+        "The daemon is not locked: there is nothing to do.";
+    /// The passphrase does not open the key file.
+    WrongPassphrase "WRONG_PASSPHRASE" PermissionDenied
+        "This passphrase does not open the identity. Try again.";
+    /// The daemon drains before it stops.
+    Stopping "STOPPING" Unavailable
+        "The daemon is stopping. Try again once it runs.";
+    /// The caller is another user of the machine than the daemon's.
+    NotAllowed "NOT_ALLOWED" PermissionDenied
+        "Only the user that the daemon runs as may call it.";
+    /// A field of the request is not valid.
+    InvalidArgument "INVALID_ARGUMENT" InvalidArgument
+        "A value in the request is not valid.";
+    /// The daemon's disk is full.
+    DiskFull "DISK_FULL" ResourceExhausted
+        "The daemon's disk is full; nothing was stored. Make room and try again.";
+    /// A bound on the number of contacts, invitations or requests is reached.
+    LimitReached "LIMIT_REACHED" ResourceExhausted
+        "A limit is reached. Remove what is no longer needed and try again.";
+    /// The daemon failed in a way that the caller can't mend.
+    Internal "INTERNAL" Internal
+        "The daemon failed. Its log says why.";
+    /// The text is no invitation.
+    InvitationInvalid "INVITATION_INVALID" InvalidArgument
+        "This is no valid invitation. Copy it again, whole, from m2:// on.";
+    /// The invitation's time is over.
+    InvitationExpired "INVITATION_EXPIRED" FailedPrecondition
+        "This invitation has expired. Ask for a new one.";
+    /// The invitation is this daemon's own.
+    InvitationOwn "INVITATION_OWN" InvalidArgument
+        "This is your own invitation. Give it to the other side, which adds it there.";
+    /// No such invitation, or it is expired, used up or revoked.
+    InvitationUnknown "INVITATION_UNKNOWN" NotFound
+        "There is no such invitation. `m2 invite list` shows those that are open.";
+    /// The invitation comes from another circle.
+    OtherCircle "OTHER_CIRCLE" FailedPrecondition
+        "This invitation belongs to another circle. Use the daemon that lives in it.";
+    /// Another contact has this name.
+    NameTaken "NAME_TAKEN" AlreadyExists
+        "Another contact has this name. Choose another one.";
+    /// Nobody is known by this name or id.
+    ContactUnknown "CONTACT_UNKNOWN" NotFound
+        "There is no such contact. `m2 contact list` shows all.";
+    /// Several contacts match.
+    ContactAmbiguous "CONTACT_AMBIGUOUS" InvalidArgument
+        "Several contacts match. Give the whole name or more of the peer id.";
+    /// The peer is known, but is not a contact (yet, or any more).
+    NotAContact "NOT_A_CONTACT" FailedPrecondition
+        "This peer is not a contact (yet). `m2 contact show` tells how far it is.";
+    /// The peer did not ask to become a contact.
+    NoRequest "NO_REQUEST" FailedPrecondition
+        "There is no request of this peer. `m2 contact requests` shows those that wait.";
+    /// No such message.
+    MessageUnknown "MESSAGE_UNKNOWN" NotFound
+        "There is no such message. Give its id, 32 hexadecimal digits.";
+    /// The message was written by the other side.
+    NotAuthor "NOT_AUTHOR" PermissionDenied
+        "Only the author of a message may do this.";
+    /// The content is larger than 48 KiB.
+    MessageTooLarge "MESSAGE_TOO_LARGE" InvalidArgument
+        "The content is larger than 48 KiB. Send it in parts.";
+    /// The idempotency key was used with another body.
+    KeyReused "KEY_REUSED" AlreadyExists
+        "This idempotency key was used for another message. Take a new key.";
+    /// Too much waits for this contact.
+    OutboxFull "OUTBOX_FULL" ResourceExhausted
+        "Too many messages wait for this contact. Try again when some are delivered.";
+    /// The cursor is of another log, or older than what is kept.
+    CursorInvalid "CURSOR_INVALID" OutOfRange
+        "This cursor is no longer valid. Begin again with `--from start`.";
+    /// The client name has a stream already.
+    ClientInUse "CLIENT_IN_USE" FailedPrecondition
+        "Another listener uses this client name. End it or choose another name.";
+    /// No client of this name has subscribed.
+    ClientUnknown "CLIENT_UNKNOWN" NotFound
+        "No front-end of this name has listened yet.";
+}
+
+impl Reason {
+    /// The error with the default sentence.
+    #[must_use]
+    pub fn status(self) -> Status {
+        self.status_with(self.sentence())
+    }
+
+    /// The error with a sentence of its own. The sentence must not name a peer, an address or
+    /// content (spec §10).
+    #[must_use]
+    pub fn status_with(self, sentence: impl Into<String>) -> Status {
+        let details = ErrorDetails::with_error_info(self.as_str(), DOMAIN, []);
+        Status::with_error_details(self.code(), sentence, details)
+    }
+
+    /// The reason of an error, when it is one of ours that this version knows.
+    #[must_use]
+    pub fn of(status: &Status) -> Option<Self> {
+        text_of(status)?.parse().ok()
+    }
+}
+
+/// The reason of an error as text, also one that this version does not know.
+#[must_use]
+pub fn text_of(status: &Status) -> Option<String> {
+    let info = status.get_details_error_info()?;
+    (info.domain == DOMAIN).then_some(info.reason)
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<Reason> for Status {
+    fn from(reason: Reason) -> Self {
+        reason.status()
+    }
+}
+
+/// A text that is no reason known to this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this version does not know the reason")]
+pub struct UnknownReason;
+
+impl FromStr for Reason {
+    type Err = UnknownReason;
+
+    fn from_str(text: &str) -> Result<Self, UnknownReason> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|reason| reason.as_str() == text)
+            .ok_or(UnknownReason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn each_reason_survives_a_status() {
+        for reason in Reason::ALL {
+            let status = reason.status();
+            assert_eq!(Reason::of(&status), Some(*reason));
+            assert_eq!(status.code(), reason.code());
+            assert_eq!(status.message(), reason.sentence());
+            assert_eq!(reason.as_str().parse::<Reason>(), Ok(*reason));
+        }
+    }
+
+    #[test]
+    fn reasons_are_valid_error_info() {
+        for reason in Reason::ALL {
+            let text = reason.as_str();
+            assert!(text.len() <= 63);
+            assert!(text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
+        }
+    }
+
+    #[test]
+    fn another_domain_is_not_ours() {
+        let details = ErrorDetails::with_error_info("LOCKED", "example.org", []);
+        let status = Status::with_error_details(Code::Internal, "no", details);
+        assert_eq!(Reason::of(&status), None);
+        assert_eq!(text_of(&Status::internal("plain")), None);
+    }
+
+    #[test]
+    fn a_reason_of_a_newer_daemon_can_be_read() {
+        let details = ErrorDetails::with_error_info("BRAND_NEW", DOMAIN, []);
+        let status = Status::with_error_details(Code::Internal, "no", details);
+        assert_eq!(Reason::of(&status), None);
+        assert_eq!(text_of(&status).unwrap(), "BRAND_NEW");
+    }
+}
