@@ -1,0 +1,30 @@
+//! Delivery: that what was queued arrives exactly once and in order, whatever is killed when
+//! (spec §6), under epochs that come and go (spec §5).
+//!
+//! [`Conversation`] is the state machine. It does no IO, reads no clock and draws no randomness
+//! of its own: inputs go in, [`Write`]s and [`Action`]s come out, and the driver commits the
+//! writes before it performs the actions. docs/spec/delivery.md says what it does and why.
+
+mod context;
+mod conversation;
+mod counters;
+mod error;
+mod id;
+mod limits;
+mod output;
+mod payload;
+
+pub use context::{Committed, Context, History};
+pub use conversation::{Conversation, MAX_ACKS};
+pub use counters::Counters;
+pub use error::{Misbehaved, SealFailed, SendRefused};
+pub use id::{Ack, ContentHash, MessageId, Path, Time, WrongLength};
+pub use limits::Limits;
+pub use output::{
+    Action, GiveUp, MessageState, Saved, SavedHeld, SavedIncarnation, SavedOutbox,
+    SavedReceiveEpoch, SavedSendEpoch, Write,
+};
+pub use payload::{
+    Body, Content, Draft, MAX_CONTENT, MAX_MEDIA_TYPE, MAX_PAYLOAD, MAX_READ, MAX_SEQUENCE,
+    Payload, PayloadError,
+};
