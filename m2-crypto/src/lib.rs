@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod error;
 pub mod identity;
 pub mod initial;
+pub mod invitation;
 pub mod label;
 pub mod obfuscation;
 pub mod packet;
@@ -23,6 +24,7 @@ pub mod provider;
 mod reader;
 pub mod secret;
 pub mod session_key;
+pub mod verification;
 
 pub use certificate::Certificate;
 pub use circle::{Circle, CircleId};

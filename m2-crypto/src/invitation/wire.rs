@@ -1,0 +1,146 @@
+//! The bytes behind an invitation's text (docs/spec/identity.md).
+
+use super::{Invitation, InvitationError, MAX_ADDRESSES, MAX_LINE_BYTES, MAX_LINES, Offer};
+use crate::label;
+use crate::peer_id::PeerId;
+use crate::reader::Reader;
+use crate::secret::Secret;
+use std::net::{IpAddr, SocketAddr};
+use zeroize::Zeroizing;
+
+const VERSION: u8 = 1;
+const FLAG_REUSABLE: u8 = 1;
+const KIND_V4: u8 = 4;
+const KIND_V6: u8 = 6;
+const CHECKSUM_BYTES: usize = 4;
+/// The longest encoding, so that the buffer never grows and leaves no copy behind.
+const MAX_BYTES: usize = 1
+    + 1
+    + 32
+    + 8
+    + 16
+    + 32
+    + 8
+    + 1
+    + MAX_ADDRESSES * 19
+    + 1
+    + MAX_LINES * (1 + MAX_LINE_BYTES)
+    + 4;
+
+impl Invitation {
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+        out.push(VERSION);
+        out.push(if self.offer.reusable {
+            FLAG_REUSABLE
+        } else {
+            0
+        });
+        out.extend_from_slice(self.peer.as_bytes());
+        out.extend_from_slice(&self.circle_hint);
+        out.extend_from_slice(self.token.expose());
+        out.extend_from_slice(self.rendezvous.expose());
+        out.extend_from_slice(&self.offer.expires_s.to_be_bytes());
+        // The counts and lengths are within the limits that are checked wherever one is made.
+        out.push(self.offer.addresses.len() as u8);
+        for address in &self.offer.addresses {
+            write_address(&mut out, address);
+        }
+        out.push(self.offer.lines.len() as u8);
+        for line in &self.offer.lines {
+            out.push(line.len() as u8);
+            out.extend_from_slice(line);
+        }
+        let checksum = checksum(&out);
+        out.extend_from_slice(&checksum);
+        out
+    }
+
+    /// The checksum comes first: it is the same in every version, so that a typing error is not
+    /// taken for a new version.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, InvitationError> {
+        let (version, rest) = bytes
+            .split_last_chunk()
+            .filter(|(body, sum)| checksum(body) == **sum)
+            .and_then(|(body, _)| body.split_first())
+            .ok_or(InvitationError::Malformed)?;
+        if *version != VERSION {
+            return Err(InvitationError::UnknownVersion);
+        }
+        read(rest).ok_or(InvitationError::Malformed)
+    }
+}
+
+pub(super) fn within_limits(offer: &Offer) -> bool {
+    offer.addresses.len() <= MAX_ADDRESSES
+        && offer.addresses.iter().all(|address| address.port() != 0)
+        && offer.lines.len() <= MAX_LINES
+        && offer
+            .lines
+            .iter()
+            .all(|line| (1..=MAX_LINE_BYTES).contains(&line.len()))
+}
+
+fn read(bytes: &[u8]) -> Option<Invitation> {
+    let mut reader = Reader::new(bytes);
+    let flags = reader.u8().filter(|flags| flags & !FLAG_REUSABLE == 0)?;
+    let invitation = Invitation {
+        peer: PeerId::from_bytes(reader.array()?),
+        circle_hint: reader.array()?,
+        token: Secret::new(reader.array()?),
+        rendezvous: Secret::new(reader.array()?),
+        offer: Offer {
+            reusable: flags & FLAG_REUSABLE != 0,
+            expires_s: reader.u64()?,
+            addresses: read_list(&mut reader, MAX_ADDRESSES, read_address)?,
+            lines: read_list(&mut reader, MAX_LINES, read_line)?,
+        },
+    };
+    reader.end()?;
+    within_limits(&invitation.offer).then_some(invitation)
+}
+
+fn read_list<T>(
+    reader: &mut Reader<'_>,
+    limit: usize,
+    read: fn(&mut Reader<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    let count = usize::from(reader.u8()?);
+    if count > limit {
+        return None;
+    }
+    (0..count).map(|_| read(reader)).collect()
+}
+
+fn read_address(reader: &mut Reader<'_>) -> Option<SocketAddr> {
+    let ip: IpAddr = match reader.u8()? {
+        KIND_V4 => reader.array::<4>()?.into(),
+        KIND_V6 => reader.array::<16>()?.into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, reader.u16()?))
+}
+
+fn read_line(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    let length = usize::from(reader.u8()?);
+    reader.slice(length).map(<[u8]>::to_vec)
+}
+
+fn write_address(out: &mut Vec<u8>, address: &SocketAddr) {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            out.push(KIND_V4);
+            out.extend_from_slice(&ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            out.push(KIND_V6);
+            out.extend_from_slice(&ip.octets());
+        }
+    }
+    out.extend_from_slice(&address.port().to_be_bytes());
+}
+
+fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let [a, b, c, d, ..] = label::hash("invitation checksum", &[body]);
+    [a, b, c, d]
+}
