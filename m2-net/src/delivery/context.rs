@@ -46,6 +46,8 @@ pub struct Committed {
     pub peer: PeerId,
     /// Whether the peer sent it.
     pub received: bool,
+    /// The incarnation that came with the write, for a received message; else 0.
+    pub incarnation: u64,
     /// The hash as it came with the write.
     pub hash: ContentHash,
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 pub enum Write {
     /// Insert or replace the send epoch's row.
     SendEpoch(SavedSendEpoch),
-    /// Delete the row of a send epoch: nothing in the outbox needs it any more.
+    /// Delete the row of a send epoch, if there is one: nothing in the outbox needs it any more.
     SendEpochRemove {
         /// Its number.
         epoch: u64,
@@ -54,7 +54,7 @@ pub enum Write {
     },
     /// Insert or replace the row of a receive epoch.
     ReceiveEpoch(SavedReceiveEpoch),
-    /// Delete the row of a receive epoch.
+    /// Delete the row of a receive epoch, if there is one.
     ReceiveEpochRemove {
         /// The peer's incarnation.
         incarnation: u64,
@@ -76,17 +76,18 @@ pub enum Write {
         /// False if it comes after its place was released by a [`Write::Gap`].
         in_order: bool,
     },
-    /// Insert a received message that overtook others, without an event: it waits.
+    /// Insert the row of a place that waits for those before it, and the received message that
+    /// fills it, without an event.
     Hold {
         /// The row that [`Saved::held`](super::Saved::held) must hold after a restart.
         held: SavedHeld,
-        /// What came. It can be a [`Body::Skip`](super::Body::Skip).
-        payload: Payload,
+        /// What came, to keep out of sight. It can be a [`Body::Skip`](super::Body::Skip).
+        /// `None` if the id is committed already: then only the place is held.
+        payload: Option<Payload>,
         /// For [`History`](super::History).
         hash: ContentHash,
     },
-    /// A held message's turn has come: it is held no more and its event is appended (none for a
-    /// skip, whose id stays known to [`History`](super::History)).
+    /// A held place's turn has come: delete its row, keyed by incarnation and sequence.
     Release {
         /// The message.
         id: MessageId,
@@ -94,6 +95,8 @@ pub enum Write {
         incarnation: u64,
         /// Its sequence number.
         sequence: u64,
+        /// Whether to show the message now and append its event. Not for skips and duplicates.
+        show: bool,
     },
     /// The sender gave this message up: keep its id for [`History`](super::History), show
     /// nothing.
@@ -182,6 +185,8 @@ pub struct SavedHeld {
     pub sequence: u64,
     /// When it came.
     pub received: Time,
+    /// Whether its release shows a message.
+    pub show: bool,
 }
 
 /// What a conversation is rebuilt from after a restart: the rows that its [`Write`]s left.
