@@ -1,1 +1,5 @@
-//! placeholder
+//! What tests M2 as a whole: repository checks, real daemons under test, and `cargo verify`.
+
+pub mod checks;
+pub mod verify;
+pub mod workspace;

@@ -1,0 +1,16 @@
+//! `cargo verify`: everything that must hold before a change goes in.
+
+use clap::Parser;
+use m2_tests::verify::{self, Options};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match verify::run(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("verify: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The arrows between the crates, and what every member inherits.
+
+use super::files::SourceFile;
+use anyhow::Context as _;
+use toml::{Table, Value};
+
+/// A package of ours and those it may depend on (docs/architecture.md). `m2-tests` may use all.
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("m2-crypto", &[]),
+    ("m2-proto", &[]),
+    ("m2-net", &["m2-crypto", "m2-proto"]),
+    ("m2d", &["m2-crypto", "m2-net", "m2-proto"]),
+    ("m2-cli", &["m2-proto"]),
+    (
+        "m2-tests",
+        &["m2-crypto", "m2-net", "m2-proto", "m2d", "m2-cli"],
+    ),
+];
+
+const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+
+const INHERITED: [&str; 5] = ["version", "edition", "rust-version", "license", "publish"];
+
+/// Members of the workspace with their manifests.
+struct Member<'a> {
+    path: &'a str,
+    manifest: Table,
+}
+
+/// Dependencies between our crates that the architecture does not have.
+///
+/// Errors: a manifest is no TOML.
+pub fn arrows(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
+    let mut findings = Vec::new();
+    for member in members(files)? {
+        let name = member.name();
+        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
+            findings.push(format!(
+                "{}: {name} has no arrows yet; an ADR gives it some",
+                member.path
+            ));
+            continue;
+        };
+        for used in member.ours() {
+            if !allowed.contains(&used.as_str()) {
+                findings.push(format!("{}: {name} may not use {used}", member.path));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Sources of m2-net that use more of m2-proto than the wire messages.
+pub fn wire_only(files: &[SourceFile]) -> Vec<String> {
+    files
+        .iter()
+        .filter(|file| file.path.starts_with("m2-net/") && file.is("rs"))
+        .filter(|file| file.text.contains("m2_proto::api"))
+        .map(|file| format!("{}: m2-net uses only m2_proto::wire", file.path))
+        .collect()
+}
+
+/// Members that don't inherit the workspace's lints, version, edition or licence.
+///
+/// Errors: a manifest is no TOML.
+pub fn inheritance(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
+    let mut findings = Vec::new();
+    for member in members(files)? {
+        if !inherits(member.manifest.get("lints")) {
+            findings.push(format!("{}: [lints] workspace = true", member.path));
+        }
+        let package = member.manifest.get("package");
+        for key in INHERITED {
+            if !inherits(package.and_then(|package| package.get(key))) {
+                findings.push(format!("{}: {key}.workspace = true", member.path));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Versions that stand in a member instead of in [workspace.dependencies].
+///
+/// Errors: a manifest is no TOML.
+pub fn versions(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
+    let mut findings = Vec::new();
+    for member in members(files)? {
+        for (name, value) in member.dependencies() {
+            if !inherits(Some(value)) {
+                findings.push(format!(
+                    "{}: {name} belongs in [workspace.dependencies]",
+                    member.path
+                ));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+impl Member<'_> {
+    fn name(&self) -> &str {
+        self.manifest
+            .get("package")
+            .and_then(|package| package.get("name"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    fn dependencies(&self) -> impl Iterator<Item = (&String, &Value)> {
+        DEPENDENCY_TABLES
+            .iter()
+            .filter_map(|table| self.manifest.get(*table)?.as_table())
+            .flatten()
+    }
+
+    fn ours(&self) -> impl Iterator<Item = &String> {
+        self.dependencies()
+            .map(|(name, _)| name)
+            .filter(|name| ARROWS.iter().any(|(known, _)| known == name))
+    }
+}
+
+fn members(files: &[SourceFile]) -> anyhow::Result<Vec<Member<'_>>> {
+    files
+        .iter()
+        .filter(|file| file.path.ends_with("/Cargo.toml") && file.path != "tests/fuzz/Cargo.toml")
+        .map(|file| {
+            Ok(Member {
+                path: &file.path,
+                manifest: file.text.parse().with_context(|| file.path.clone())?,
+            })
+        })
+        .collect()
+}
+
+/// `KEY.workspace = true`, whatever else stands beside it.
+fn inherits(value: Option<&Value>) -> bool {
+    value.and_then(|value| value.get("workspace")) == Some(&Value::Boolean(true))
+}

@@ -1,0 +1,137 @@
+//! How long functions are, and where `unsafe` stands.
+
+use super::files::SourceFile;
+use syn::visit::{self, Visit};
+
+/// Lines that a function may have; the style asks for a reason well before (docs/dev).
+const LONGEST_FUNCTION: usize = 80;
+
+/// Files that may hold `unsafe`, each with the reason.
+const UNSAFE_FILES: [(&str, &str); 0] = [];
+
+/// What the sources of the product (not its tests) look like, and what breaks the rules.
+#[derive(Debug, Default)]
+pub struct CodeReport {
+    /// Lines of each function outside tests, sorted.
+    pub lengths: Vec<usize>,
+    /// Functions that are too long, files that can't be parsed, `unsafe` out of place.
+    pub findings: Vec<String>,
+}
+
+impl CodeReport {
+    /// Reads all Rust files.
+    pub fn of(files: &[SourceFile]) -> Self {
+        let mut report = Self::default();
+        for file in files.iter().filter(|file| file.is("rs")) {
+            report.read(file);
+        }
+        report.lengths.sort_unstable();
+        report
+    }
+
+    /// The length that `percent` of the functions don't exceed.
+    pub fn percentile(&self, percent: usize) -> usize {
+        let last = self.lengths.len().saturating_sub(1);
+        let index = last * percent / 100;
+        self.lengths.get(index).copied().unwrap_or_default()
+    }
+
+    fn read(&mut self, file: &SourceFile) {
+        let parsed = match syn::parse_file(&file.text) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.findings.push(format!("{}: {error}", file.path));
+                return;
+            }
+        };
+        let mut reader = Reader::default();
+        reader.visit_file(&parsed);
+        for function in reader.functions {
+            if function.lines > LONGEST_FUNCTION {
+                self.findings.push(format!(
+                    "{}: {} has {} lines, over {LONGEST_FUNCTION}",
+                    file.path, function.name, function.lines
+                ));
+            }
+            if !function.test && !file.path.starts_with("tests/") && !file.path.contains("/tests/")
+            {
+                self.lengths.push(function.lines);
+            }
+        }
+        let allowed = UNSAFE_FILES.iter().any(|(path, _)| *path == file.path);
+        if reader.has_unsafe && !allowed {
+            self.findings.push(format!("{}: unsafe", file.path));
+        }
+    }
+}
+
+struct Function {
+    name: String,
+    lines: usize,
+    test: bool,
+}
+
+/// Walks one file.
+#[derive(Default)]
+struct Reader {
+    functions: Vec<Function>,
+    has_unsafe: bool,
+    /// Inside `#[cfg(test)]`.
+    in_tests: bool,
+}
+
+impl Reader {
+    fn function(&mut self, signature: &syn::Signature, body: &syn::Block) {
+        self.has_unsafe |= signature.unsafety.is_some();
+        let first = signature.fn_token.span.start().line;
+        let last = body.brace_token.span.close().end().line;
+        self.functions.push(Function {
+            name: signature.ident.to_string(),
+            lines: last + 1 - first,
+            test: self.in_tests,
+        });
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        let outside = self.in_tests;
+        self.in_tests |= module.attrs.iter().any(is_cfg_test);
+        visit::visit_item_mod(self, module);
+        self.in_tests = outside;
+    }
+
+    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
+        self.function(&function.sig, &function.block);
+        visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        self.function(&function.sig, &function.block);
+        visit::visit_impl_item_fn(self, function);
+    }
+
+    fn visit_trait_item_fn(&mut self, function: &'ast syn::TraitItemFn) {
+        if let Some(body) = &function.default {
+            self.function(&function.sig, body);
+        }
+        visit::visit_trait_item_fn(self, function);
+    }
+
+    fn visit_expr_unsafe(&mut self, block: &'ast syn::ExprUnsafe) {
+        self.has_unsafe = true;
+        visit::visit_expr_unsafe(self, block);
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        self.has_unsafe |= item.unsafety.is_some();
+        visit::visit_item_impl(self, item);
+    }
+}
+
+fn is_cfg_test(attribute: &syn::Attribute) -> bool {
+    attribute.path().is_ident("cfg")
+        && attribute
+            .parse_args::<syn::Ident>()
+            .is_ok_and(|word| word == "test")
+}

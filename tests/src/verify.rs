@@ -1,0 +1,113 @@
+//! The steps of `cargo verify`, and how they run: all of them, in order, even when one fails, so
+//! that one run shows everything.
+
+mod command;
+mod fuzz;
+mod step;
+mod steps;
+
+use crate::workspace;
+use anyhow::bail;
+use clap::Parser;
+use std::time::{Duration, Instant};
+use step::{Outcome, Step};
+
+/// Runs formatting, lints, every test, the documentation, the repository checks and the fuzz
+/// targets.
+#[derive(Debug, Parser)]
+#[command(name = "cargo verify", version)]
+pub struct Options {
+    /// Runs only this step; may be given more than once.
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+    /// Prints the steps and ends.
+    #[arg(long)]
+    list: bool,
+    /// Seconds of new fuzzing for each target, after its corpus was replayed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    fuzz_seconds: u32,
+}
+
+/// Runs the chosen steps; true when nothing failed.
+///
+/// Errors: an unknown step, or no workspace around the binary.
+pub fn run(options: &Options) -> anyhow::Result<bool> {
+    let steps = chosen(steps::all(), &options.only)?;
+    if options.list {
+        for step in &steps {
+            println!("{:<12} {}", step.name, step.about);
+        }
+        return Ok(true);
+    }
+    let root = workspace::root()?;
+    let context = step::Context {
+        root,
+        fuzz_seconds: options.fuzz_seconds,
+    };
+    let reports: Vec<Report> = steps
+        .into_iter()
+        .map(|step| Report::of(step, &context))
+        .collect();
+    Ok(summarise(&reports))
+}
+
+fn chosen(all: Vec<Step>, only: &[String]) -> anyhow::Result<Vec<Step>> {
+    if only.is_empty() {
+        return Ok(all);
+    }
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| !all.iter().any(|step| step.name == name.as_str()))
+    {
+        bail!("no step is called {unknown}; `cargo verify --list` names them");
+    }
+    Ok(all
+        .into_iter()
+        .filter(|step| only.iter().any(|name| name == step.name))
+        .collect())
+}
+
+struct Report {
+    step: Step,
+    outcome: Outcome,
+    took: Duration,
+}
+
+impl Report {
+    fn of(step: Step, context: &step::Context) -> Self {
+        println!("\n==> {}: {}", step.name, step.about);
+        let start = Instant::now();
+        let outcome =
+            (step.run)(context).unwrap_or_else(|error| Outcome::failure(format!("{error:#}")));
+        let took = start.elapsed();
+        println!("<== {}: {} ({})", step.name, outcome.word(), seconds(took));
+        Self {
+            step,
+            outcome,
+            took,
+        }
+    }
+}
+
+/// Prints one line a step and the closing line; true when nothing failed.
+fn summarise(reports: &[Report]) -> bool {
+    let total: Duration = reports.iter().map(|report| report.took).sum();
+    println!("\nSummary ({} in all)", seconds(total));
+    for report in reports {
+        println!(
+            "  {:<8} {:<12} {:>8}  {}",
+            report.outcome.word(),
+            report.step.name,
+            seconds(report.took),
+            report.outcome.remark()
+        );
+    }
+    let passed: u64 = reports.iter().map(|report| report.outcome.passed).sum();
+    let failed: u64 = reports.iter().map(|report| report.outcome.failed).sum();
+    println!("{passed} passed, {failed} failed");
+    failed == 0
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

@@ -1,0 +1,103 @@
+//! Running other programs for a step.
+
+use super::step::Outcome;
+use anyhow::Context as _;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+/// The cargo that runs us, in `directory`.
+pub(super) fn cargo(directory: &std::path::Path) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(directory);
+    command
+}
+
+/// Runs `command` with its output on ours; one check.
+pub(super) fn check(mut command: Command) -> anyhow::Result<Outcome> {
+    let shown = show(&command);
+    let status = command
+        .status()
+        .with_context(|| format!("could not start `{shown}`"))?;
+    Ok(if status.success() {
+        Outcome::success()
+    } else {
+        Outcome::failure(format!("`{shown}` failed ({status})"))
+    })
+}
+
+/// Runs a `cargo test`, shows its output as it comes and counts the tests in it.
+pub(super) fn count_tests(mut command: Command) -> anyhow::Result<Outcome> {
+    let shown = show(&command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("could not start `{shown}`"))?;
+    let mut outcome = Outcome::default();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line.with_context(|| format!("could not read from `{shown}`"))?;
+            println!("{line}");
+            outcome.add(failed_test(&line));
+            outcome.passed += passed_tests(&line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && outcome.failed == 0 {
+        outcome.add(Outcome::failure(format!("`{shown}` failed ({status})")));
+    }
+    Ok(outcome)
+}
+
+/// Whether `program` can be started here.
+pub(super) fn installed(program: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// The number in `test result: ok. 12 passed; 0 failed; …`.
+fn passed_tests(line: &str) -> u64 {
+    line.strip_prefix("test result: ")
+        .and_then(|rest| rest.split_once(". "))
+        .and_then(|(_, counts)| counts.split_once(" passed;"))
+        .and_then(|(passed, _)| passed.parse().ok())
+        .unwrap_or(0)
+}
+
+/// `test NAME ... FAILED` is one failure.
+fn failed_test(line: &str) -> Outcome {
+    line.strip_prefix("test ")
+        .and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        .map_or_else(Outcome::default, Outcome::failure)
+}
+
+fn show(command: &Command) -> String {
+    let mut text = std::path::Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    for argument in command.get_args() {
+        text.push(' ');
+        text.push_str(&argument.to_string_lossy());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_libtest_prints() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured";
+        assert_eq!(passed_tests(line), 12);
+        assert_eq!(passed_tests("running 12 tests"), 0);
+        assert_eq!(failed_test("test a::b ... FAILED").failed, 1);
+        assert_eq!(failed_test("test a::b ... ok").failed, 0);
+    }
+}

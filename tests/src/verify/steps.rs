@@ -1,0 +1,92 @@
+//! The steps themselves, in the order in which they run: the cheap ones first.
+
+use super::command::{cargo, check, count_tests, installed};
+use super::fuzz;
+use super::step::{Context, Outcome, Step};
+use std::process::Command;
+
+/// All steps.
+pub(super) fn all() -> Vec<Step> {
+    let step = |name, about, run| Step { name, about, run };
+    vec![
+        step("format", "the code is formatted", format),
+        step("clippy", "no lint complains", clippy),
+        step("repo", "the repository keeps its own rules", repo),
+        step("test", "every test of the workspace", test),
+        step("rustcrypto", "m2-crypto without AWS-LC", rustcrypto),
+        step("doc", "the code's documentation builds", doc),
+        step("fuzz", "fuzz corpora hold, and a little more", fuzz::run),
+        step("deny", "dependencies keep to deny.toml", deny),
+        step("book", "the book builds", book),
+    ]
+}
+
+fn format(context: &Context) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for directory in [context.root.clone(), context.root.join("tests/fuzz")] {
+        let mut command = cargo(&directory);
+        command.args(["fmt", "--all", "--check"]);
+        outcome.add(check(command)?);
+    }
+    Ok(outcome)
+}
+
+fn clippy(context: &Context) -> anyhow::Result<Outcome> {
+    let mut command = cargo(&context.root);
+    command.args(["clippy", "--workspace", "--all-targets", "--locked"]);
+    command.args(["--", "-D", "warnings"]);
+    check(command)
+}
+
+/// With `--workspace`, so that features unify as in the other steps and nothing is built twice.
+fn repo(context: &Context) -> anyhow::Result<Outcome> {
+    let mut command = cargo(&context.root);
+    command.args(["test", "--workspace", "--locked", "--test", "repo_checks"]);
+    command.args(["--", "--nocapture", "--test-threads=1"]);
+    check(command)
+}
+
+fn test(context: &Context) -> anyhow::Result<Outcome> {
+    let mut command = cargo(&context.root);
+    command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    count_tests(command)
+}
+
+/// The pure-Rust provider alone must pass the same vectors (docs/adr/0003).
+fn rustcrypto(context: &Context) -> anyhow::Result<Outcome> {
+    let mut command = cargo(&context.root);
+    command.args(["test", "-p", "m2-crypto", "--no-default-features"]);
+    command.args(["--locked", "--no-fail-fast"]);
+    count_tests(command)
+}
+
+fn doc(context: &Context) -> anyhow::Result<Outcome> {
+    let mut command = cargo(&context.root);
+    command.args(["doc", "--workspace", "--no-deps", "--locked"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    check(command)
+}
+
+/// Without the advisories, which need the network; `cargo deny check` alone has them too.
+fn deny(context: &Context) -> anyhow::Result<Outcome> {
+    if !installed("cargo-deny") {
+        return Ok(Outcome::skipped(
+            "cargo-deny is not installed (cargo install --locked cargo-deny)",
+        ));
+    }
+    let mut command = cargo(&context.root);
+    command.args(["deny", "--offline", "--locked", "check"]);
+    command.args(["bans", "licenses", "sources"]);
+    check(command)
+}
+
+fn book(context: &Context) -> anyhow::Result<Outcome> {
+    if !installed("mdbook") {
+        return Ok(Outcome::skipped(
+            "mdbook is not installed (cargo install --locked mdbook)",
+        ));
+    }
+    let mut command = Command::new("mdbook");
+    command.arg("build").arg(context.root.join("docs"));
+    check(command)
+}
