@@ -8,26 +8,394 @@
 
 mod common;
 
-use common::{Peer, rng};
-use m2_crypto::envelope::ReceiveEpoch;
+use common::reference::{self, GrantFields};
+use common::{NOW_S, Peer, rng};
+use m2_crypto::OpenFailed;
+use m2_crypto::envelope::{
+    GRANT_BYTES, Grant, GrantRefused, MAX_EPOCH_AGE_S, MAX_GRANT_AGE_S, MAX_GRANT_AHEAD_S,
+    MAX_MESSAGES, MAX_PLAINTEXT, MAX_SKIPPED, ReceiveEpoch, SealError, SealedHeader, SendEpoch,
+    content_hash,
+};
+use proptest::prelude::*;
+use std::sync::LazyLock;
+
+/// One epoch from alice to bob, made once: both ends' states right after the grant.
+static EPOCH: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
+    let (alice, bob) = (Peer::alice(), Peer::bob());
+    let send = alice.send_epoch(&bob, 1);
+    let receive = bob.accept(&alice, send.grant()).unwrap();
+    (send.to_bytes().to_vec(), receive.to_bytes().to_vec())
+});
+
+fn pair() -> (SendEpoch, ReceiveEpoch) {
+    let (send, receive) = &*EPOCH;
+    (
+        SendEpoch::from_bytes(send).unwrap(),
+        ReceiveEpoch::from_bytes(receive).unwrap(),
+    )
+}
+
+fn message_id(n: usize) -> [u8; 16] {
+    (n as u128).to_be_bytes()
+}
+
+fn seal_many(send: &mut SendEpoch, count: usize) -> Vec<Vec<u8>> {
+    (0..count)
+        .map(|n| send.seal(&message_id(n), &n.to_be_bytes()).unwrap())
+        .collect()
+}
+
+/// The failure of one message changes nothing.
+fn assert_refused(receive: &mut ReceiveEpoch, sealed: &[u8]) {
+    let before = receive.to_bytes();
+    assert_eq!(receive.open(sealed), Err(OpenFailed));
+    assert_eq!(receive.to_bytes(), before);
+}
+
+proptest! {
+    #[test]
+    fn what_was_sealed_opens(
+        texts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..700), 1..8),
+        id in any::<[u8; 16]>(),
+    ) {
+        let (mut send, mut receive) = pair();
+        for (index, text) in texts.iter().enumerate() {
+            let sealed = send.seal(&id, text).unwrap();
+            let header = SealedHeader::parse(&sealed).unwrap();
+            prop_assert_eq!(header.index as usize, index);
+            let opened = receive.open(&sealed).unwrap();
+            prop_assert_eq!(opened.message_id, id);
+            prop_assert_eq!(opened.index as usize, index);
+            prop_assert_eq!(opened.plaintext.as_slice(), text.as_slice());
+        }
+        prop_assert_eq!(receive.skipped(), 0);
+    }
+
+    #[test]
+    fn a_flipped_bit_is_refused(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+        let (mut send, mut receive) = pair();
+        let sealed = send.seal(&[9; 16], b"the quick brown fox").unwrap();
+        let mut altered = sealed.clone();
+        altered[at.index(sealed.len())] ^= 1 << bit;
+        assert_refused(&mut receive, &altered);
+        prop_assert!(receive.open(&sealed).is_ok());
+    }
+
+    #[test]
+    fn another_length_is_refused(keep in 0_usize..101, more in 1_usize..40) {
+        let (mut send, mut receive) = pair();
+        let sealed = send.seal(&[9; 16], &[7; 20]).unwrap();
+        prop_assert_eq!(sealed.len(), 101);
+        assert_refused(&mut receive, &sealed[..keep]);
+        assert_refused(&mut receive, &[&sealed[..], &vec![0; more]].concat());
+        prop_assert!(receive.open(&sealed).is_ok());
+    }
+
+    #[test]
+    fn any_order_opens_each_once(
+        order in Just((0..60_usize).collect::<Vec<_>>()).prop_shuffle(),
+        stores in proptest::collection::vec(any::<bool>(), 60),
+    ) {
+        let (mut send, mut receive) = pair();
+        let messages = seal_many(&mut send, 60);
+        for (at, store) in order.iter().zip(stores) {
+            if store {
+                receive = ReceiveEpoch::from_bytes(&receive.to_bytes()).unwrap();
+            }
+            let opened = receive.open(&messages[*at]).unwrap();
+            prop_assert_eq!(opened.index as usize, *at);
+            prop_assert_eq!(opened.plaintext.as_slice(), &at.to_be_bytes());
+            assert_refused(&mut receive, &messages[*at]);
+        }
+        prop_assert_eq!(receive.skipped(), 0);
+        for message in &messages {
+            assert_refused(&mut receive, message);
+        }
+    }
+
+    #[test]
+    fn junk_is_refused(junk in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let (_, mut receive) = pair();
+        assert_refused(&mut receive, &junk);
+        prop_assert!(SendEpoch::from_bytes(&junk).is_err());
+        prop_assert!(ReceiveEpoch::from_bytes(&junk).is_err());
+        prop_assert_eq!(Grant::parse(&junk).unwrap_err(), GrantRefused::Malformed);
+    }
+
+    #[test]
+    fn a_state_of_another_length_is_refused(keep in any::<prop::sample::Index>()) {
+        let (mut send, mut receive) = pair();
+        let messages = seal_many(&mut send, 4);
+        receive.open(&messages[3]).unwrap();
+        let (send, receive) = (send.to_bytes(), receive.to_bytes());
+        prop_assert!(SendEpoch::from_bytes(&send[..keep.index(send.len())]).is_err());
+        prop_assert!(ReceiveEpoch::from_bytes(&receive[..keep.index(receive.len())]).is_err());
+        prop_assert!(SendEpoch::from_bytes(&[&send[..], &[0]].concat()).is_err());
+        prop_assert!(ReceiveEpoch::from_bytes(&[&receive[..], &[0]].concat()).is_err());
+    }
+}
 
 #[test]
-fn messages_open_in_order() {
-    let (alice, bob) = (Peer::alice(), Peer::bob());
-    let mut send = alice.send_epoch(&bob, 1);
-    let mut receive = ReceiveEpoch::accept(
-        &mut rng(),
-        &bob.identity,
-        &bob.id,
-        alice.identity.certificate(),
-        &alice.id,
-        send.grant(),
-        common::NOW_S,
-    )
-    .unwrap();
-    for n in 0..3 {
-        let sealed = send.seal(&[n; 16], &[n; 100]).unwrap();
-        let opened = receive.open(&sealed).unwrap();
-        assert_eq!(opened.plaintext.as_slice(), &[n; 100]);
+fn gaps_are_bounded() {
+    let (mut send, mut receive) = pair();
+    let messages = seal_many(&mut send, MAX_SKIPPED as usize + 3);
+    assert_refused(&mut receive, &messages[MAX_SKIPPED as usize + 1]);
+    assert!(receive.open(&messages[MAX_SKIPPED as usize]).is_ok());
+    assert_eq!(receive.skipped(), MAX_SKIPPED as usize);
+    assert!(receive.to_bytes().len() <= 129 + 36 * MAX_SKIPPED as usize);
+
+    // Nothing more may wait, but the next in order and those that wait still open.
+    assert_refused(&mut receive, &messages[MAX_SKIPPED as usize + 2]);
+    assert!(receive.open(&messages[MAX_SKIPPED as usize + 1]).is_ok());
+    let mut receive = ReceiveEpoch::from_bytes(&receive.to_bytes()).unwrap();
+    for message in &messages[..MAX_SKIPPED as usize] {
+        assert!(receive.open(message).is_ok());
     }
+    assert_eq!(receive.to_bytes().len(), 129);
+}
+
+#[test]
+fn an_epoch_ends_after_its_messages() {
+    let (mut send, _) = pair();
+    seal_many(&mut send, MAX_MESSAGES as usize - 1);
+    assert!(!send.is_spent(NOW_S));
+    send.seal(&[1; 16], b"last").unwrap();
+    assert!(send.is_spent(NOW_S));
+    assert_eq!(send.seal(&[1; 16], b"more"), Err(SealError::EpochSpent));
+    let restored = SendEpoch::from_bytes(&send.to_bytes()).unwrap();
+    assert_eq!(restored.next_index(), MAX_MESSAGES);
+}
+
+#[test]
+fn an_epoch_ends_after_a_day() {
+    let (send, _) = pair();
+    assert!(!send.is_spent(NOW_S + MAX_EPOCH_AGE_S - 1));
+    assert!(send.is_spent(NOW_S + MAX_EPOCH_AGE_S));
+    assert!(!send.is_spent(0));
+}
+
+#[test]
+fn the_longest_message_opens_and_a_longer_is_not_sealed() {
+    let (mut send, mut receive) = pair();
+    let long = vec![5; MAX_PLAINTEXT + 1];
+    assert_eq!(send.seal(&[1; 16], &long), Err(SealError::TooLong));
+    assert_eq!(send.next_index(), 0);
+    let sealed = send.seal(&[1; 16], &long[1..]).unwrap();
+    assert_eq!(
+        receive.open(&sealed).unwrap().plaintext.len(),
+        MAX_PLAINTEXT
+    );
+    assert_refused(&mut receive, &vec![1; MAX_PLAINTEXT * 2]);
+}
+
+#[test]
+fn another_epoch_or_direction_opens_nothing() {
+    let (alice, bob) = (Peer::alice(), Peer::bob());
+    let (_, mut receive) = pair();
+    let mut second = alice.send_epoch(&bob, 2);
+    let sealed = second.seal(&[1; 16], b"of epoch two").unwrap();
+    assert_refused(&mut receive, &sealed);
+    let mut renamed = sealed.clone();
+    renamed[9..17].copy_from_slice(&1_u64.to_be_bytes());
+    assert_refused(&mut receive, &renamed);
+    let mut back = bob.send_epoch(&alice, 1);
+    assert_refused(&mut receive, &back.seal(&[1; 16], b"reflected").unwrap());
+}
+
+#[test]
+fn every_part_of_the_associated_data_counts() {
+    let (mut send, receive) = pair();
+    let sealed = send.seal(&[1; 16], b"text").unwrap();
+    // Sender, receiver, incarnation and epoch, as they stand in the stored state.
+    for at in [1, 33, 65, 73] {
+        let mut state = receive.to_bytes();
+        state[at] ^= 1;
+        let mut other = ReceiveEpoch::from_bytes(&state).unwrap();
+        let mut renamed = sealed.clone();
+        // The header follows, so that nothing but the tag can notice.
+        match at {
+            65 => renamed[1] ^= 1,
+            73 => renamed[9] ^= 1,
+            _ => {}
+        }
+        assert_refused(&mut other, &renamed);
+    }
+}
+
+#[test]
+fn used_keys_are_erased() {
+    let (mut send, mut receive) = pair();
+    let keys = |state: &[u8]| state[93..125].to_vec();
+    let first = keys(&send.to_bytes());
+    assert_eq!(first, keys(&receive.to_bytes()));
+    let sealed = send.seal(&[1; 16], b"text").unwrap();
+    receive.open(&sealed).unwrap();
+    for state in [send.to_bytes(), receive.to_bytes()] {
+        assert!(!state.windows(32).any(|window| window == first));
+    }
+}
+
+#[test]
+fn the_grant_goes_once_it_is_confirmed() {
+    let (mut send, mut receive) = pair();
+    assert_eq!(send.grant().len(), GRANT_BYTES);
+    send.confirm();
+    assert_eq!(send.grant(), b"");
+    assert_eq!(send.to_bytes().len(), 127);
+    let mut send = SendEpoch::from_bytes(&send.to_bytes()).unwrap();
+    let sealed = send.seal(&[1; 16], b"text").unwrap();
+    assert!(receive.open(&sealed).is_ok());
+}
+
+#[test]
+fn a_grant_names_its_epoch() {
+    let (send, receive) = pair();
+    let grant = Grant::parse(send.grant()).unwrap();
+    assert_eq!(grant.header(), send.header());
+    assert_eq!(receive.header(), send.header());
+    assert_eq!(
+        (send.epoch(), send.incarnation(), send.created_s()),
+        (1, common::INCARNATION, NOW_S)
+    );
+}
+
+#[test]
+fn grants_are_refused_by_name_of_the_reason() {
+    let (alice, bob, carol) = (Peer::alice(), Peer::bob(), Peer::carol());
+    let send = alice.send_epoch(&bob, 1);
+    let grant = send.grant();
+    let refused = |peer: &Peer, from: &Peer, grant: &[u8]| peer.accept(from, grant).unwrap_err();
+    assert_eq!(refused(&carol, &alice, grant), GrantRefused::NotForUs);
+    assert_eq!(refused(&bob, &carol, grant), GrantRefused::WrongSender);
+    assert_eq!(refused(&bob, &alice, &grant[1..]), GrantRefused::Malformed);
+
+    let mut impostor = Peer::carol();
+    impostor.id = alice.id;
+    assert_eq!(refused(&bob, &impostor, grant), GrantRefused::Signature);
+    let mut changed = Peer::carol();
+    changed.id = bob.id;
+    assert_eq!(
+        refused(&changed, &alice, grant),
+        GrantRefused::WrongReceiverKey
+    );
+}
+
+#[test]
+fn grants_are_refused_by_age() {
+    let (alice, bob) = (Peer::alice(), Peer::bob());
+    let send = alice.send_epoch(&bob, 1);
+    let accept_at = |now_s| {
+        let mut rng = rng();
+        let sender = alice.identity.certificate();
+        ReceiveEpoch::accept(
+            &mut rng,
+            &bob.identity,
+            &bob.id,
+            sender,
+            &alice.id,
+            send.grant(),
+            now_s,
+        )
+        .map(|_| ())
+    };
+    assert_eq!(accept_at(NOW_S + MAX_GRANT_AGE_S), Ok(()));
+    assert_eq!(
+        accept_at(NOW_S + MAX_GRANT_AGE_S + 1),
+        Err(GrantRefused::TooOld)
+    );
+    assert_eq!(accept_at(NOW_S - MAX_GRANT_AHEAD_S), Ok(()));
+    assert_eq!(
+        accept_at(NOW_S - MAX_GRANT_AHEAD_S - 1),
+        Err(GrantRefused::FromTheFuture)
+    );
+    assert_eq!(accept_at(u64::MAX), Err(GrantRefused::TooOld));
+}
+
+#[test]
+fn a_flipped_bit_in_a_grant_is_refused() {
+    let (alice, bob) = (Peer::alice(), Peer::bob());
+    let send = alice.send_epoch(&bob, 1);
+    for at in 0..GRANT_BYTES {
+        let mut grant = send.grant().to_vec();
+        grant[at] ^= 1 << (at % 8);
+        assert!(bob.accept(&alice, &grant).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn a_thief_gains_nothing_from_a_wrapped_key() {
+    let (alice, bob, carol) = (Peer::alice(), Peer::bob(), Peer::carol());
+    let send = alice.send_epoch(&bob, 1);
+    let mut fields = GrantFields::new(
+        &mut rng(),
+        1,
+        carol.header(&bob, 1),
+        bob.identity.certificate(),
+        &[1; 16],
+    );
+    // Carol signs alice's wrapped key as her own: the OAEP label names alice.
+    fields.wrapped = send.grant()[122..634].to_vec();
+    let grant = fields.sign(&mut rng(), &carol.identity);
+    assert_eq!(
+        bob.accept(&carol, &grant).unwrap_err(),
+        GrantRefused::Decrypt
+    );
+}
+
+#[test]
+fn strange_grants_that_are_well_signed_are_refused() {
+    let (alice, bob) = (Peer::alice(), Peer::bob());
+    let certificate = bob.identity.certificate();
+    let make = |kind, key: &[u8]| {
+        GrantFields::new(&mut rng(), kind, alice.header(&bob, 1), certificate, key)
+    };
+    let verdict = |fields: GrantFields| {
+        let grant = fields.sign(&mut rng(), &alice.identity);
+        bob.accept(&alice, &grant).map(|_| ())
+    };
+    assert_eq!(verdict(make(1, &[1; 16])), Ok(()));
+    // A letter's grant, an unknown kind, an unknown version.
+    assert_eq!(verdict(make(2, &[1; 16])), Err(GrantRefused::Malformed));
+    assert_eq!(verdict(make(3, &[1; 16])), Err(GrantRefused::Malformed));
+    let mut newer = make(1, &[1; 16]);
+    newer.version = 2;
+    assert_eq!(verdict(newer), Err(GrantRefused::Malformed));
+    // Content keys of other lengths.
+    assert_eq!(verdict(make(1, &[1; 15])), Err(GrantRefused::Decrypt));
+    assert_eq!(verdict(make(1, &[1; 32])), Err(GrantRefused::Decrypt));
+    // Another epoch's number in the label.
+    let mut moved = make(1, &[1; 16]);
+    moved.header.epoch = 2;
+    assert_eq!(verdict(moved), Err(GrantRefused::Decrypt));
+}
+
+#[test]
+fn indices_beyond_an_epoch_are_refused() {
+    let keys = reference::Keys::of_message(&[0; 32]);
+    let (send, _) = pair();
+    let sealed = |index| reference::seal(&keys, send.header(), index, &[0; 16], b"");
+    assert!(SealedHeader::parse(&sealed(MAX_MESSAGES - 1)).is_ok());
+    assert!(SealedHeader::parse(&sealed(MAX_MESSAGES)).is_err());
+    assert!(SealedHeader::parse(&sealed(u32::MAX)).is_err());
+}
+
+#[test]
+fn content_hashes_name_id_and_content() {
+    let hash = content_hash(&[1; 16], b"text");
+    assert_eq!(hash, content_hash(&[1; 16], b"text"));
+    assert_ne!(hash, content_hash(&[2; 16], b"text"));
+    assert_ne!(hash, content_hash(&[1; 16], b"test"));
+}
+
+#[test]
+fn debug_shows_nothing() {
+    let (mut send, mut receive) = pair();
+    let opened = receive
+        .open(&send.seal(&[1; 16], b"text").unwrap())
+        .unwrap();
+    let grant = Grant::parse(send.grant()).unwrap();
+    assert_eq!(
+        format!("{send:?} {receive:?} {opened:?} {grant:?}"),
+        "SendEpoch(..) ReceiveEpoch(..) Opened(..) Grant(..)"
+    );
 }

@@ -56,14 +56,13 @@ impl ReceiveEpoch {
         grant: &[u8],
         now_s: u64,
     ) -> Result<Self, GrantRefused> {
-        Grant::parse(grant)?
-            .verify(
-                sender_certificate,
-                sender,
-                receiver,
-                identity.certificate(),
-                now_s,
-            )?
+        let grant = Grant::parse(grant)?;
+        if grant.kind() != GrantKind::Session {
+            return Err(GrantRefused::Malformed);
+        }
+        let own = identity.certificate();
+        grant
+            .verify(sender_certificate, sender, receiver, own, now_s)?
             .unwrap(rng, identity)
             .and_then(Self::from_grant)
     }

@@ -8,7 +8,10 @@
     clippy::indexing_slicing
 )]
 
-use m2_crypto::envelope::{EpochHeader, SendEpoch};
+pub mod reference;
+pub mod vectors;
+
+use m2_crypto::envelope::{EpochHeader, GrantRefused, ReceiveEpoch, SendEpoch};
 use m2_crypto::{Circle, Identity, PeerId, Provider, provider};
 use rand_core::UnwrapErr;
 
@@ -59,7 +62,25 @@ impl Peer {
 
     pub fn send_epoch(&self, to: &Self, epoch: u64) -> SendEpoch {
         let header = self.header(to, epoch);
-        SendEpoch::open(&mut rng(), &self.identity, to.identity.certificate(), header).unwrap()
+        SendEpoch::open(
+            &mut rng(),
+            &self.identity,
+            to.identity.certificate(),
+            header,
+        )
+        .unwrap()
+    }
+
+    pub fn accept(&self, from: &Self, grant: &[u8]) -> Result<ReceiveEpoch, GrantRefused> {
+        ReceiveEpoch::accept(
+            &mut rng(),
+            &self.identity,
+            &self.id,
+            from.identity.certificate(),
+            &from.id,
+            grant,
+            NOW_S,
+        )
     }
 }
 
