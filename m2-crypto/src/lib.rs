@@ -13,6 +13,7 @@ pub mod circle;
 pub mod connection_id;
 pub mod envelope;
 pub mod error;
+pub mod handshake;
 pub mod identity;
 pub mod initial;
 pub mod invitation;

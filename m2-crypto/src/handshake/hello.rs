@@ -1,0 +1,131 @@
+//! Message 1, Hello: what the initiator offers.
+
+use super::error::{HandshakeError, LocalError, PeerMisbehaved};
+use super::message::{Message, MessageKind};
+use super::suite::Suite;
+use crate::reader::Reader;
+use crate::session_key::{MODULUS_BYTES, SessionPublicKey};
+use rand_core::CryptoRng;
+
+/// The longest transport parameters, in bytes.
+pub const MAX_TRANSPORT: usize = 1024;
+/// The most suites that one Hello may offer.
+pub const MAX_OFFERS: u8 = 16;
+
+/// A parsed Hello: of the offers only the one that this side takes.
+#[derive(Debug)]
+pub struct Hello {
+    /// 32 random bytes.
+    pub random: [u8; 32],
+    /// The suite that this side prefers among those offered.
+    pub suite: Suite,
+    /// The initiator's fresh session key: the share of [`Suite::RsaAes128`].
+    pub key: SessionPublicKey,
+    /// The initiator's transport parameters.
+    pub transport: Vec<u8>,
+}
+
+impl Hello {
+    /// A fresh Hello with every suite that this version knows.
+    pub(super) fn fresh(
+        key: &SessionPublicKey,
+        transport: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self, LocalError> {
+        if transport.len() > MAX_TRANSPORT {
+            return Err(LocalError::TransportParameters);
+        }
+        Ok(Self {
+            random: random(rng),
+            suite: Suite::RsaAes128,
+            key: key.clone(),
+            transport: transport.to_vec(),
+        })
+    }
+
+    /// random[32] ‖ offers (count u8, each suite u16 ‖ share with length u16) ‖ transport
+    /// parameters with length u16.
+    pub(super) fn encode(&self) -> Message {
+        let mut body = Vec::with_capacity(512);
+        body.extend_from_slice(&self.random);
+        body.push(1);
+        body.extend_from_slice(&self.suite.number().to_be_bytes());
+        put_bytes(&mut body, self.key.modulus());
+        put_bytes(&mut body, &self.transport);
+        Message::new(MessageKind::Hello, &body)
+    }
+
+    /// Parses a Hello. An offer of an unknown suite is skipped with its share;
+    /// [`HandshakeError::NoCommonSuite`] if none is known.
+    pub fn parse(message: &Message) -> Result<Self, HandshakeError> {
+        let body = message.expect(MessageKind::Hello)?;
+        let (random, share, transport) = layout(body).ok_or(PeerMisbehaved::Malformed)?;
+        let share = share.ok_or(HandshakeError::NoCommonSuite)?;
+        Ok(Self {
+            random,
+            suite: Suite::RsaAes128,
+            key: parse_key(share)?,
+            transport: transport.to_vec(),
+        })
+    }
+}
+
+type Layout<'a> = ([u8; 32], Option<&'a [u8]>, &'a [u8]);
+
+fn layout(body: &[u8]) -> Option<Layout<'_>> {
+    let mut reader = Reader::new(body);
+    let random = reader.array()?;
+    let share = take_offers(&mut reader)?;
+    let transport = take_transport(&mut reader)?;
+    reader.end()?;
+    Some((random, share, transport))
+}
+
+/// The share of our suite, if it is among the offers; `None` outside if they are malformed.
+fn take_offers<'a>(reader: &mut Reader<'a>) -> Option<Option<&'a [u8]>> {
+    let count = reader.u8()?;
+    if count == 0 || count > MAX_OFFERS {
+        return None;
+    }
+    let mut seen = Vec::with_capacity(usize::from(count));
+    let mut ours = None;
+    for _ in 0..count {
+        let number = reader.u16()?;
+        let share = take_bytes(reader)?;
+        if seen.contains(&number) {
+            return None; // Which of the two shares counts must not be a question.
+        }
+        seen.push(number);
+        if Suite::from_number(number).is_some() {
+            ours = Some(share);
+        }
+    }
+    Some(ours)
+}
+
+pub(super) fn take_transport<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    take_bytes(reader).filter(|bytes| bytes.len() <= MAX_TRANSPORT)
+}
+
+fn take_bytes<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let length = usize::from(reader.u16()?);
+    reader.slice(length)
+}
+
+pub(super) fn parse_key(modulus: &[u8]) -> Result<SessionPublicKey, PeerMisbehaved> {
+    let modulus: &[u8; MODULUS_BYTES] =
+        modulus.try_into().map_err(|_| PeerMisbehaved::Malformed)?;
+    SessionPublicKey::from_modulus(modulus).map_err(|_| PeerMisbehaved::BadKey)
+}
+
+/// A field with its length in 2 bytes. All fields are bounded far below 64 KiB.
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+pub(super) fn random(rng: &mut dyn CryptoRng) -> [u8; 32] {
+    let mut random = [0; 32];
+    rng.fill_bytes(&mut random);
+    random
+}

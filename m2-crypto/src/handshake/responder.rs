@@ -1,0 +1,197 @@
+//! The called side, R.
+
+use super::error::{HandshakeError, LocalError, PeerMisbehaved};
+use super::hello::{Hello, MAX_TRANSPORT, random};
+use super::hello_reply::HelloReply;
+use super::initiator::{unwrap, wrap};
+use super::key_return::KeyReturn;
+use super::message::Message;
+use super::proof::{self, Proof, Role};
+use super::schedule::{SessionKeys, SpaceSecrets};
+use super::transcript::Transcript;
+use super::{Established, Peer};
+use crate::circle::CircleId;
+use crate::identity::Identity;
+use crate::peer_id::PeerId;
+use crate::secret::Secret;
+use crate::session_key::SessionKeyPair;
+use rand_core::CryptoRng;
+use std::sync::Arc;
+
+/// The responder, waiting for what `State` says.
+#[derive(Debug)]
+pub struct Responder<State> {
+    circle: CircleId,
+    identity: Arc<Identity>,
+    transcript: Transcript,
+    state: State,
+}
+
+/// Waiting for message 1.
+#[derive(Debug)]
+pub struct AwaitHello {
+    key: SessionKeyPair,
+    transport: Vec<u8>,
+}
+
+/// Waiting for message 3.
+#[derive(Debug)]
+pub struct AwaitKeyReturn {
+    key: SessionKeyPair,
+    of_responder: Secret<16>,
+    peer_transport: Vec<u8>,
+}
+
+/// Waiting for message 5.
+#[derive(Debug)]
+pub struct AwaitProof {
+    keys: SessionKeys,
+    peer_transport: Vec<u8>,
+}
+
+impl Responder<AwaitHello> {
+    /// Ready to be called. `key` is fresh and used for this session alone; `transport` goes to
+    /// the initiator as it is.
+    pub fn new(
+        circle: CircleId,
+        identity: Arc<Identity>,
+        key: SessionKeyPair,
+        transport: &[u8],
+    ) -> Result<Self, LocalError> {
+        let id = identity.peer_id(&circle);
+        Self::posing_as(id, circle, identity, key, transport)
+    }
+
+    /// For tests: as [`Self::new`], but claiming to be `id`, which an impostor would do.
+    #[doc(hidden)]
+    pub fn posing_as(
+        id: PeerId,
+        circle: CircleId,
+        identity: Arc<Identity>,
+        key: SessionKeyPair,
+        transport: &[u8],
+    ) -> Result<Self, LocalError> {
+        if transport.len() > MAX_TRANSPORT {
+            return Err(LocalError::TransportParameters);
+        }
+        let transcript = Transcript::new(&circle, &id);
+        let transport = transport.to_vec();
+        let state = AwaitHello { key, transport };
+        Ok(Self {
+            circle,
+            identity,
+            transcript,
+            state,
+        })
+    }
+
+    /// Reads message 1; makes message 2. Public-key operations only.
+    pub fn hello(
+        self,
+        message: &Message,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(Message, Responder<AwaitKeyReturn>), HandshakeError> {
+        let hello = Hello::parse(message)?;
+        let AwaitHello { key, transport } = self.state;
+        if hello.key == *key.public() {
+            return Err(PeerMisbehaved::OwnKeyReflected.into());
+        }
+        let transcript = self.transcript.with(message);
+        let random = random(rng);
+        let of_responder = Secret::random(rng);
+        let wrap_label = HelloReply::wrap_label(transcript.hash());
+        let reply = HelloReply {
+            suite: hello.suite,
+            random,
+            key: key.public().clone(),
+            wrapped: wrap(&hello.key, rng, &wrap_label, &of_responder)?,
+            transport,
+        }
+        .encode();
+        let peer_transport = hello.transport;
+        let next = Responder {
+            circle: self.circle,
+            identity: self.identity,
+            transcript: transcript.with(&reply),
+            state: AwaitKeyReturn {
+                key,
+                of_responder,
+                peer_transport,
+            },
+        };
+        Ok((reply, next))
+    }
+}
+
+impl Responder<AwaitKeyReturn> {
+    /// The initiator's transport parameters. Not authenticated yet: message 5 does it.
+    pub fn peer_transport(&self) -> &[u8] {
+        &self.state.peer_transport
+    }
+
+    /// Reads message 3; makes the Handshake secrets and message 4, which travels under them.
+    /// The session key pair ends here. One RSA-2048 and one RSA-4096 private operation.
+    pub fn key_return(
+        self,
+        message: &Message,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(SpaceSecrets, Message, Responder<AwaitProof>), HandshakeError> {
+        let key_return = KeyReturn::parse(message)?;
+        let AwaitKeyReturn {
+            key,
+            of_responder,
+            peer_transport,
+        } = self.state;
+        let unwrap_label = KeyReturn::wrap_label(self.transcript.hash());
+        let of_initiator = unwrap(&key, rng, &unwrap_label, &key_return.wrapped)?;
+        drop(key);
+
+        let transcript = self.transcript.with(message);
+        let keys = SessionKeys {
+            of_initiator,
+            of_responder,
+        };
+        let secrets = keys.handshake(transcript.hash());
+        let proof = Proof::sign(Role::Responder, transcript.hash(), &self.identity, rng)?
+            .encode(Role::Responder);
+        let next = Responder {
+            circle: self.circle,
+            identity: self.identity,
+            transcript: transcript.with(&proof),
+            state: AwaitProof {
+                keys,
+                peer_transport,
+            },
+        };
+        Ok((secrets, proof, next))
+    }
+}
+
+impl Responder<AwaitProof> {
+    /// Reads message 5; makes everything of the session. Public-key operations only.
+    pub fn proof(self, message: &Message) -> Result<Established, HandshakeError> {
+        let peer = match Proof::parse(Role::Initiator, message)? {
+            Proof::Anonymous => Peer::Anonymous,
+            Proof::Signed { spki, signature } => {
+                self.check_initiator(&spki, signature.as_slice())?
+            }
+        };
+        let (secrets, exporter) = self.state.keys.data(self.transcript.with(message).hash());
+        Ok(Established {
+            peer,
+            peer_transport: self.state.peer_transport,
+            secrets,
+            exporter,
+        })
+    }
+
+    fn check_initiator(&self, spki: &[u8], signature: &[u8]) -> Result<Peer, HandshakeError> {
+        if spki == self.identity.certificate().spki_der() {
+            return Err(PeerMisbehaved::OwnKeyReflected.into());
+        }
+        let transcript = self.transcript.hash();
+        let certificate = proof::verify(Role::Initiator, transcript, spki, signature)?;
+        let id = certificate.peer_id(&self.circle);
+        Ok(Peer::Identified { id, certificate })
+    }
+}

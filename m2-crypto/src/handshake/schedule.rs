@@ -1,0 +1,151 @@
+//! The key schedule: from the two AES keys and the transcript to packet keys (spec §3).
+
+use super::transcript::TranscriptHash;
+use crate::label;
+use crate::packet::{DirectionKeys, PacketKey};
+use crate::provider::Provider;
+use crate::secret::Secret;
+use hkdf::Hkdf;
+use sha2::Sha256;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// The two AES keys of the exchange. Each side made one.
+#[derive(Debug)]
+pub struct SessionKeys {
+    /// Made by the initiator, sent in KeyReturn.
+    pub of_initiator: Secret<16>,
+    /// Made by the responder, sent in HelloReply.
+    pub of_responder: Secret<16>,
+}
+
+impl SessionKeys {
+    /// The Handshake space's secrets. `transcript` includes message 3.
+    pub fn handshake(&self, transcript: &TranscriptHash) -> SpaceSecrets {
+        SpaceSecrets {
+            initiator: self.sent_by_initiator("handshake initiator", transcript),
+            responder: self.sent_by_responder("handshake responder", transcript),
+        }
+    }
+
+    /// The data (1-RTT) space's secrets and the exporter. `transcript` includes message 5.
+    pub fn data(self, transcript: &TranscriptHash) -> (SpaceSecrets, Exporter) {
+        let secrets = SpaceSecrets {
+            initiator: self.sent_by_initiator("data initiator", transcript),
+            responder: self.sent_by_responder("data responder", transcript),
+        };
+        let exporter = label::derive(
+            &*self.responders_first(),
+            transcript,
+            "exporter secret",
+            &[],
+        );
+        (secrets, Exporter(exporter))
+    }
+
+    /// Data that the initiator sends is keyed from the AES key that the responder made…
+    fn sent_by_initiator(&self, purpose: &str, transcript: &TranscriptHash) -> TrafficSecret {
+        let ikm = self.responders_first();
+        TrafficSecret(label::derive(&*ikm, transcript, purpose, &[]))
+    }
+
+    /// …and the other way round (spec §3).
+    fn sent_by_responder(&self, purpose: &str, transcript: &TranscriptHash) -> TrafficSecret {
+        let ikm = self.initiators_first();
+        TrafficSecret(label::derive(&*ikm, transcript, purpose, &[]))
+    }
+
+    fn responders_first(&self) -> Zeroizing<[u8; 32]> {
+        join(&self.of_responder, &self.of_initiator)
+    }
+
+    fn initiators_first(&self) -> Zeroizing<[u8; 32]> {
+        join(&self.of_initiator, &self.of_responder)
+    }
+}
+
+/// The key that counts, then the other one mixed in.
+fn join(first: &Secret<16>, second: &Secret<16>) -> Zeroizing<[u8; 32]> {
+    let mut joined = Zeroizing::new([0; 32]);
+    let (left, right) = joined.split_at_mut(16);
+    left.copy_from_slice(first.expose());
+    right.copy_from_slice(second.expose());
+    joined
+}
+
+/// One packet number space's secrets, by sender.
+#[derive(Debug, Clone)]
+pub struct SpaceSecrets {
+    /// For what the initiator sends.
+    pub initiator: TrafficSecret,
+    /// For what the responder sends.
+    pub responder: TrafficSecret,
+}
+
+impl SpaceSecrets {
+    /// The secrets after a key update.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self {
+            initiator: self.initiator.next(),
+            responder: self.responder.next(),
+        }
+    }
+}
+
+/// The secret behind the packet keys of one direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrafficSecret(Secret<32>);
+
+impl TrafficSecret {
+    /// Payload and header keys.
+    pub fn keys(&self, provider: &dyn Provider) -> DirectionKeys {
+        DirectionKeys::derive(&self.0, provider)
+    }
+
+    /// The payload key alone: what a key update replaces.
+    pub fn packet_key(&self, provider: &dyn Provider) -> PacketKey {
+        PacketKey::derive(&self.0, provider)
+    }
+
+    /// The secret after a key update. It does not lead back.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self(label::derive(self.0.expose(), &[], "key update", &[]))
+    }
+
+    /// The secret's bytes, for vectors.
+    pub const fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+}
+
+/// Derives secrets that belong to one session and are known to its two ends alone.
+#[derive(Debug, Clone)]
+pub struct Exporter(Secret<32>);
+
+/// More than 8,160 bytes were asked of an [`Exporter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an exporter yields at most 8,160 bytes")]
+pub struct ExportTooLong;
+
+impl Exporter {
+    /// Fills `out` with bytes that depend on the session, `label`, `context` and the length.
+    pub fn export(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: &[u8],
+    ) -> Result<(), ExportTooLong> {
+        let length = u32::try_from(out.len()).map_err(|_| ExportTooLong)?;
+        let info = label::encode("exporter", &[label, context, &length.to_be_bytes()]);
+        Hkdf::<Sha256>::new(None, self.0.expose())
+            .expand(&info, out)
+            .map_err(|_| ExportTooLong)
+    }
+
+    /// The secret's bytes, for vectors.
+    pub const fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+}

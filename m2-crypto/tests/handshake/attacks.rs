@@ -1,0 +1,368 @@
+//! What must not work.
+
+use crate::common::*;
+use m2_crypto::handshake::{
+    AwaitReply, Credential, HandshakeError, Initiator, Message, MessageReader, Peer,
+    PeerMisbehaved, Responder,
+};
+use m2_crypto::provider::{all, default};
+use m2_crypto::{Circle, Secret};
+
+const AUTHENTICATED: &str = "the initiator must not end with a wrong view";
+
+fn honest() -> Run {
+    Run::new(default())
+}
+
+fn misbehaved(result: Result<Done, HandshakeError>) -> PeerMisbehaved {
+    match result {
+        Err(HandshakeError::Peer(reason)) => reason,
+        Err(other) => panic!("another error: {other:?}"),
+        Ok(_) => panic!("the handshake went through"),
+    }
+}
+
+#[test]
+fn both_ends_agree_and_know_each_other() {
+    for provider in all() {
+        let run = Run::new(*provider);
+        let done = run.go(|_, message| message).unwrap();
+        assert!(done.agrees());
+        assert_eq!(done.at_i.peer.id(), Some(&run.called));
+        let alice = identity("alice", *provider).peer_id(home().id());
+        assert_eq!(done.at_r.peer.id(), Some(&alice));
+        assert_eq!(done.at_i.peer_transport, R_TRANSPORT);
+        assert_eq!(done.at_r.peer_transport, I_TRANSPORT);
+        assert_eq!(done.at_i.exporter.expose(), done.at_r.exporter.expose());
+        let secrets = &done.at_i.secrets;
+        assert_ne!(secrets.initiator, secrets.responder);
+        assert!(!same(secrets, &done.handshake[0]));
+        assert!(!same(secrets, &secrets.next()));
+    }
+}
+
+#[test]
+fn an_anonymous_caller_stays_so() {
+    let mut run = honest();
+    run.caller = Credential::Anonymous;
+    let done = run.go(|_, message| message).unwrap();
+    assert!(done.agrees());
+    assert_eq!(done.at_r.peer, Peer::Anonymous);
+    assert_eq!(done.messages[4].bytes(), [5, 0, 1, 0]);
+}
+
+#[test]
+fn another_identity_than_the_called_one_is_named_so() {
+    let mut run = honest();
+    run.answers = identity("carol", run.provider);
+    // R believes that Carol was called, so the labels already differ…
+    assert_eq!(misbehaved(run.go(|_, m| m)), PeerMisbehaved::Decrypt);
+
+    // …and one that poses as Bob shows a certificate that does not hash to Bob's id.
+    let run = honest();
+    let carol = identity("carol", run.provider);
+    let key = session_key(run.r_key, run.provider);
+    let r = Responder::posing_as(run.called, *home().id(), carol, key, R_TRANSPORT).unwrap();
+    let (hello, i) = run.start();
+    let (reply, r) = r.hello(&hello, &mut run.rng("hello reply")).unwrap();
+    let (key_return, _, i) = i.hello_reply(&reply, &mut run.rng("key return")).unwrap();
+    let (_, proof, _) = r.key_return(&key_return, &mut run.rng("proof")).unwrap();
+    let result = i.proof(&proof, &mut run.rng("proof"));
+    assert_eq!(result.unwrap_err(), HandshakeError::WrongPeer);
+}
+
+#[test]
+fn another_circle_is_another_world() {
+    let mut run = honest();
+    let mut secret = [0x17; 32];
+    secret[0] ^= 1;
+    run.r_circle = Circle::private("home", &Secret::new(secret));
+    assert_eq!(misbehaved(run.go(|_, m| m)), PeerMisbehaved::Decrypt);
+}
+
+/// Any flipped bit of any message ends the handshake, or leaves the two ends with keys that
+/// differ, so that no packet of theirs opens.
+#[test]
+fn every_altered_bit_is_noticed() {
+    let lengths = honest()
+        .go(|_, message| message)
+        .unwrap()
+        .messages
+        .map(|message| message.bytes().len());
+    for number in 1..=5 {
+        let length = lengths[number - 1];
+        let step = length.div_ceil(24);
+        let borders = [3, 4, 34, 35, 36, 37, 38, 39, 40];
+        let sampled = (3..length).step_by(step).chain(borders).chain([length - 1]);
+        for at in sampled.filter(|at| *at < length) {
+            let bit = 1 << (at % 8);
+            let result = honest().go(|now, message| {
+                let mut bytes = message.bytes().to_vec();
+                if now == number {
+                    bytes[at] ^= bit;
+                }
+                self::message(&bytes)
+            });
+            // The initiator authenticates R's whole view with message 4; R does so with 5.
+            assert!(
+                result.is_err(),
+                "{AUTHENTICATED}: message {number} byte {at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn cut_off_messages_are_malformed() {
+    for number in 1..=5_usize {
+        for cut in [1, 2, 17, 200] {
+            let result = honest().go(|now, message| {
+                let body = message.bytes().len() - 3;
+                if now != number || cut > body {
+                    return message;
+                }
+                let mut bytes = message.bytes()[..3 + body - cut].to_vec();
+                bytes[1..3].copy_from_slice(&((body - cut) as u16).to_be_bytes());
+                self::message(&bytes)
+            });
+            assert_eq!(misbehaved(result), PeerMisbehaved::Malformed);
+        }
+    }
+}
+
+#[test]
+fn added_bytes_are_malformed() {
+    for number in 1..=5_usize {
+        let result = honest().go(|now, message| {
+            let mut bytes = message.bytes().to_vec();
+            if now == number {
+                bytes.push(0);
+                let body = (bytes.len() - 3) as u16;
+                bytes[1..3].copy_from_slice(&body.to_be_bytes());
+            }
+            self::message(&bytes)
+        });
+        assert_eq!(misbehaved(result), PeerMisbehaved::Malformed);
+    }
+}
+
+#[test]
+fn messages_of_another_run_do_not_fit() {
+    let mut other = honest();
+    other.seed = "another run";
+    other.i_key = 2;
+    other.r_key = 3;
+    let recorded = other.go(|_, message| message).unwrap().messages;
+    let expected = [
+        (1, PeerMisbehaved::Decrypt),
+        (2, PeerMisbehaved::Decrypt),
+        (3, PeerMisbehaved::Decrypt),
+        (4, PeerMisbehaved::Signature),
+        (5, PeerMisbehaved::Signature),
+    ];
+    for (number, reason) in expected {
+        let result = honest().go(|now, message| match now == number {
+            true => recorded[number - 1].clone(),
+            false => message,
+        });
+        assert_eq!(misbehaved(result), reason, "message {number}");
+    }
+}
+
+/// The same session keys, but other random bytes: still nothing of one run fits another.
+#[test]
+fn reused_session_keys_do_not_help() {
+    let mut other = honest();
+    other.seed = "another run";
+    let recorded = other.go(|_, message| message).unwrap().messages;
+    for number in 1..=5_usize {
+        let result = honest().go(|now, message| match now == number {
+            true => recorded[number - 1].clone(),
+            false => message,
+        });
+        assert!(result.is_err(), "message {number}");
+    }
+}
+
+#[test]
+fn messages_out_of_order_are_refused() {
+    let recorded = honest().go(|_, message| message).unwrap().messages;
+    for number in 1..=5_usize {
+        for (index, wrong) in recorded.iter().enumerate() {
+            if index + 1 == number {
+                continue;
+            }
+            let result = honest().go(|now, message| match now == number {
+                true => wrong.clone(),
+                false => message,
+            });
+            assert_eq!(misbehaved(result), PeerMisbehaved::UnexpectedMessage);
+        }
+    }
+}
+
+#[test]
+fn nothing_may_follow_a_message_before_its_answer() {
+    let recorded = honest().go(|_, message| message).unwrap().messages;
+    for pair in recorded.windows(2) {
+        let both = [pair[0].bytes(), pair[1].bytes()].concat();
+        let result = MessageReader::new().push(&both);
+        assert_eq!(result, Err(PeerMisbehaved::TrailingData));
+    }
+}
+
+fn with_offers(hello: &Message, offers: &[(u16, &[u8])]) -> Message {
+    let bytes = hello.bytes();
+    let transport = &bytes[bytes.len() - I_TRANSPORT.len() - 2..];
+    let mut body = bytes[3..35].to_vec();
+    body.push(offers.len() as u8);
+    for (number, share) in offers {
+        body.extend_from_slice(&number.to_be_bytes());
+        body.extend_from_slice(&(share.len() as u16).to_be_bytes());
+        body.extend_from_slice(share);
+    }
+    body.extend_from_slice(transport);
+    let length = (body.len() as u16).to_be_bytes();
+    message(&[&[1][..], &length, &body].concat())
+}
+
+fn answer(hello: &Message) -> Result<Message, HandshakeError> {
+    let run = honest();
+    let key = session_key(run.r_key, run.provider);
+    let r = Responder::new(*run.r_circle.id(), run.answers.clone(), key, R_TRANSPORT)?;
+    r.hello(hello, &mut run.rng("hello reply"))
+        .map(|(reply, _)| reply)
+}
+
+#[test]
+fn unknown_suites_are_skipped() {
+    let (hello, _) = honest().start();
+    let modulus = &hello.bytes()[40..296];
+    let hybrid = [7; 1440];
+    for offers in [
+        vec![(1, modulus)],
+        vec![(2, &hybrid[..]), (0xfafa, &[][..]), (1, modulus)],
+        vec![(1, modulus), (2, &hybrid[..])],
+    ] {
+        let reply = answer(&with_offers(&hello, &offers)).unwrap();
+        assert_eq!(reply.bytes()[3..5], [0, 1]);
+    }
+}
+
+#[test]
+fn no_suite_in_common_is_a_clear_error() {
+    let (hello, _) = honest().start();
+    let result = answer(&with_offers(&hello, &[(2, &[1, 2, 3]), (3, &[])]));
+    assert_eq!(result.unwrap_err(), HandshakeError::NoCommonSuite);
+}
+
+#[test]
+fn broken_offer_lists_are_malformed() {
+    let (hello, _) = honest().start();
+    let modulus = &hello.bytes()[40..296];
+    let many = vec![(2, &[][..]); 17];
+    for offers in [
+        vec![],
+        vec![(1, modulus), (1, modulus)],
+        many,
+        vec![(1, &modulus[1..])],
+    ] {
+        let result = answer(&with_offers(&hello, &offers));
+        assert_eq!(result.unwrap_err(), PeerMisbehaved::Malformed.into());
+    }
+}
+
+/// An attacker who takes away or adds an offer is found out by the first thing that opens.
+#[test]
+fn downgrade_of_suites_is_noticed() {
+    let result = honest().go(|number, message| match number {
+        1 => {
+            let modulus = message.bytes()[40..296].to_vec();
+            with_offers(&message, &[(1, &modulus), (2, &[9; 40])])
+        }
+        _ => message,
+    });
+    assert_eq!(misbehaved(result), PeerMisbehaved::Decrypt);
+    let result = honest().go(|number, message| match number {
+        2 => {
+            let mut bytes = message.bytes().to_vec();
+            bytes[4] = 2;
+            self::message(&bytes)
+        }
+        _ => message,
+    });
+    assert_eq!(misbehaved(result), PeerMisbehaved::SuiteNotOffered);
+}
+
+#[test]
+fn an_initiator_does_not_talk_to_its_own_echo() {
+    let result = honest().go(|number, reply| match number {
+        2 => {
+            let (hello, _) = honest().start();
+            let mut bytes = reply.bytes().to_vec();
+            bytes[37..293].copy_from_slice(&hello.bytes()[40..296]);
+            message(&bytes)
+        }
+        _ => reply,
+    });
+    assert_eq!(misbehaved(result), PeerMisbehaved::OwnKeyReflected);
+}
+
+#[test]
+fn a_proof_sent_back_is_refused() {
+    let mut r_proof = Vec::new();
+    let result = honest().go(|number, message| match number {
+        4 => {
+            r_proof = message.bytes().to_vec();
+            message
+        }
+        5 => {
+            let mut bytes = r_proof.clone();
+            bytes[0] = 5;
+            self::message(&bytes)
+        }
+        _ => message,
+    });
+    assert_eq!(misbehaved(result), PeerMisbehaved::OwnKeyReflected);
+}
+
+#[test]
+fn a_responder_must_name_itself() {
+    let result = honest().go(|number, message| match number {
+        4 => self::message(&[4, 0, 1, 0]),
+        _ => message,
+    });
+    assert_eq!(misbehaved(result), PeerMisbehaved::AnonymousResponder);
+}
+
+#[test]
+fn weak_session_keys_are_refused() {
+    let (hello, _) = honest().start();
+    let mut even = hello.bytes()[40..296].to_vec();
+    even[255] &= 0xfe;
+    let mut short = hello.bytes()[40..296].to_vec();
+    short[0] &= 0x7f;
+    for modulus in [even, short, vec![0; 256]] {
+        let result = answer(&with_offers(&hello, &[(1, &modulus)]));
+        assert_eq!(result.unwrap_err(), PeerMisbehaved::BadKey.into());
+    }
+}
+
+/// Random bodies of every type, against every state that can be reached without a peer.
+#[test]
+fn noise_is_refused_without_panic() {
+    use rand_core::Rng;
+    let mut rng = Seeded::new("noise");
+    for length in (0..600_usize).step_by(23) {
+        let mut body = vec![0; length];
+        rng.fill_bytes(&mut body);
+        for kind in 1..=5_u8 {
+            let length = (body.len() as u16).to_be_bytes();
+            let message = message(&[&[kind][..], &length, &body].concat());
+            assert!(answer(&message).is_err());
+        }
+    }
+    let (_, i): (_, Initiator<AwaitReply>) = honest().start();
+    let noise = message(&[&[2, 2, 0x22][..], &[9; 546]].concat());
+    assert!(i.hello_reply(&noise, &mut rng).is_err());
+}

@@ -1,0 +1,13 @@
+//! The handshake, packet protection and Initial packets: fixed vectors under every provider,
+//! and what an attacker in between may try.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod attacks;
+mod common;
+mod packets;
+mod vectors;
