@@ -1,5 +1,6 @@
 //! What tests M2 as a whole: repository checks, real daemons under test, and `cargo verify`.
 
 pub mod checks;
+pub mod harness;
 pub mod verify;
 pub mod workspace;

@@ -13,3 +13,8 @@ pub fn root() -> anyhow::Result<PathBuf> {
         _ => bail!("run this from a clone of the repository"),
     }
 }
+
+/// Where cargo puts what it builds.
+pub fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}

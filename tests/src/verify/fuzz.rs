@@ -6,6 +6,7 @@
 
 use super::command::{cargo, check};
 use super::step::{Context, Outcome};
+use crate::workspace;
 use anyhow::Context as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let fuzz = context.root.join("tests/fuzz");
     let names = targets(&fuzz)?;
     let host = host(&context.root)?;
-    let built = context.root.join("target/fuzz");
+    let built = workspace::target(&context.root).join("fuzz");
     let mut outcome = check(build(&fuzz, &built, &host))?;
     if outcome.failed > 0 {
         return Ok(outcome);

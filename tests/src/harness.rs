@@ -1,0 +1,26 @@
+//! Real daemons under test: built, started, driven through their public face, killed.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use m2_tests::harness::{Daemon, Setup};
+//!
+//! let mut alice = Daemon::start(Setup::new().identity("alice")).await?;
+//! let invitation = alice.m2(&["--json", "invite", "create"]).await?;
+//! println!("{}", invitation.stdout);
+//! alice.kill9().await?;
+//! alice.restart().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where the network between two daemons matters, a [`Wire`] stands between them.
+
+mod binaries;
+mod daemon;
+mod setup;
+mod wire;
+
+pub use binaries::Binaries;
+pub use daemon::{Daemon, Output};
+pub use setup::Setup;
+pub use wire::{Captured, Direction, Fate, Wire};

@@ -1,0 +1,78 @@
+//! Where the built programs are.
+
+use crate::workspace;
+use anyhow::{Context as _, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Set by whoever has built the programs already, so that they are not built again.
+const PREBUILT: &str = "M2_TESTS_PREBUILT";
+
+/// The programs under test.
+#[derive(Debug, Clone)]
+pub struct Binaries {
+    /// The daemon.
+    pub m2d: PathBuf,
+    /// The command line.
+    pub m2: PathBuf,
+}
+
+impl Binaries {
+    /// The programs of the profile that the running test was built in; builds them once a
+    /// process, which takes a moment when they are fresh.
+    ///
+    /// Errors: they don't build.
+    pub fn get() -> anyhow::Result<&'static Self> {
+        static BUILT: OnceLock<Result<Binaries, String>> = OnceLock::new();
+        BUILT
+            .get_or_init(|| Self::build().map_err(|error| format!("{error:#}")))
+            .as_ref()
+            .map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
+    fn build() -> anyhow::Result<Self> {
+        let directory = profile_directory()?;
+        if std::env::var_os(PREBUILT).is_none() {
+            run_cargo(&directory)?;
+        }
+        let program =
+            |name: &str| directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+        Ok(Self {
+            m2d: program("m2d"),
+            m2: program("m2"),
+        })
+    }
+}
+
+/// `target/PROFILE`, from the running program, which lies there or in `deps` below.
+fn profile_directory() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("who am I?")?;
+    program
+        .ancestors()
+        .skip(1)
+        .find(|directory| !directory.ends_with("deps") && !directory.ends_with("examples"))
+        .map(Path::to_path_buf)
+        .context("the test program lies in no directory")
+}
+
+fn run_cargo(directory: &Path) -> anyhow::Result<()> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace::root()?);
+    command.args(["build", "--quiet", "--locked", "-p", "m2d", "-p", "m2-cli"]);
+    command.args(["--bin", "m2d", "--bin", "m2"]);
+    if directory.ends_with("release") {
+        command.arg("--release");
+    }
+    if let Some(target) = directory.parent() {
+        command.arg("--target-dir").arg(target);
+    }
+    let output = command.output().context("could not start cargo")?;
+    if !output.status.success() {
+        bail!(
+            "m2d and m2 don't build:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! How a daemon under test is set up.
+
+use crate::workspace;
+use anyhow::Context as _;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Describes a daemon before it is started. It listens on a free port of the loopback interface
+/// and looks nobody up, unless told otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    identity: Option<String>,
+    announce: Vec<SocketAddr>,
+    network: String,
+    tables: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// A daemon that makes an identity of its own, which takes it about a second.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Uses one of the committed test identities (alice, bob, carol) to save that second.
+    #[must_use]
+    pub fn identity(mut self, name: &str) -> Self {
+        self.identity = Some(name.to_owned());
+        self
+    }
+
+    /// Names this address in invitations instead of the one that is bound: that of a
+    /// [`Wire`](super::Wire).
+    #[must_use]
+    pub fn announce(mut self, address: SocketAddr) -> Self {
+        self.announce.push(address);
+        self
+    }
+
+    /// Adds a line to the `[network]` table.
+    #[must_use]
+    pub fn network(mut self, line: &str) -> Self {
+        self.network.push_str(line);
+        self.network.push('\n');
+        self
+    }
+
+    /// Adds whole tables to the configuration, other than `[network]`, `[lookup]` and
+    /// `[privacy]`.
+    #[must_use]
+    pub fn tables(mut self, toml: &str) -> Self {
+        self.tables.push_str(toml);
+        self.tables.push('\n');
+        self
+    }
+
+    /// Adds an argument to `m2d run`.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Sets a variable in the daemon's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(super) fn extra_arguments(&self) -> &[String] {
+        &self.arguments
+    }
+
+    pub(super) fn extra_environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// The configuration file's text.
+    pub(super) fn toml(&self) -> String {
+        let mut text = String::from("[network]\n");
+        if !self.network.lines().any(|line| line.starts_with("listen")) {
+            text.push_str("listen = [\"127.0.0.1:0\"]\n");
+        }
+        text.push_str(&self.network);
+        text.push_str("\n[lookup]\nlan = false\ndht = false\n");
+        if !self.announce.is_empty() {
+            let quoted: Vec<String> = self
+                .announce
+                .iter()
+                .map(|address| format!("\"{address}\""))
+                .collect();
+            // Writing to a String does not fail.
+            let _ = write!(text, "\n[privacy]\nannounce = [{}]\n", quoted.join(", "));
+        }
+        text.push('\n');
+        text.push_str(&self.tables);
+        text
+    }
+
+    /// Puts the chosen identity where the daemon looks for its key.
+    pub(super) fn place_identity(&self, data: &Path) -> anyhow::Result<()> {
+        let Some(name) = &self.identity else {
+            return Ok(());
+        };
+        let pem = workspace::root()?.join(format!("tests/vectors/identities/{name}.pem"));
+        let target = data.join("identity.pem");
+        fs::copy(&pem, &target).with_context(|| format!("no test identity {name}"))?;
+        owner_only(&target, 0o600)
+    }
+}
+
+/// Sets a file's mode.
+pub(super) fn owner_only(path: &Path, mode: u32) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    }
+    #[cfg(not(unix))]
+    let _ = (path, mode);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_toml() {
+        let setup = Setup::new()
+            .announce(SocketAddr::from(([127, 0, 0, 1], 7)))
+            .network("session_keys = 4")
+            .tables("[store]\nevent_days = 1");
+        let table: toml::Table = setup.toml().parse().unwrap();
+        let sections: Vec<&str> = table.keys().map(String::as_str).collect();
+        assert_eq!(sections, ["lookup", "network", "privacy", "store"]);
+    }
+}
