@@ -34,7 +34,7 @@ impl ConnectionIdKey {
     }
 
     /// Makes a new id for use on `day` (UTC days since 1970).
-    pub fn issue<R: CryptoRng + ?Sized>(&self, rng: &mut R, day: u64) -> [u8; LENGTH] {
+    pub fn issue<R: CryptoRng + ?Sized>(&self, rng: &mut R, day: u32) -> [u8; LENGTH] {
         let mut random = [0; HALF];
         rng.fill_bytes(&mut random);
         let mut mac = self.mac(&random);
@@ -98,7 +98,7 @@ mod tests {
         let other = ConnectionIdKey::new(&Secret::new([2; 16]));
         for day in 0..8 {
             let id = key.issue(&mut UnwrapErr(getrandom::SysRng), day);
-            assert_eq!(u64::from(id[15] & 3), day % 4);
+            assert_eq!(u32::from(id[15] & 3), day % 4);
             assert!(key.is_ours(&id));
             assert!(!other.is_ours(&id));
             assert!(!key.is_ours(&id[..15]));

@@ -1,0 +1,338 @@
+//! The frame stream of a session: a varint length, then a `Frame` message
+//! (`docs/spec/wire.md`). The codec is sans-IO; [`FrameSender`] and [`FrameReceiver`] drive it
+//! over a QUIC stream.
+
+use crate::counters::{Counter, Counters};
+use crate::session::{CloseCode, SessionError};
+use crate::wire::{Malformed, Message};
+use bytes::{Buf, Bytes, BytesMut};
+use prost::Message as _;
+use quinn::{Connection, RecvStream, SendStream};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// The longest frame, without its length, bytes.
+pub const MAX_FRAME: usize = 128 * 1024;
+
+/// The longest varint of a length up to [`MAX_FRAME`], bytes.
+const MAX_LENGTH_BYTES: usize = 3;
+/// Bytes asked of a stream at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Encoded frames are written once they exceed this, bytes.
+const WRITE_BYTES: usize = 32 * 1024;
+/// Messages that wait for the stream. When it is full, who sends waits.
+const QUEUE: usize = 64;
+
+/// Appends a message as a frame.
+pub fn encode(message: Message, to: &mut BytesMut) -> Result<(), Malformed> {
+    let frame = message.into_proto();
+    if frame.encoded_len() > MAX_FRAME {
+        return Err(Malformed::Length);
+    }
+    // A BytesMut grows as needed, so there is always room.
+    frame
+        .encode_length_delimited(to)
+        .map_err(|_| Malformed::Length)
+}
+
+/// Cuts a stream of bytes into messages and holds the order: Hello first, and only first.
+#[derive(Debug, Default)]
+pub struct FrameDecoder {
+    buffer: BytesMut,
+    greeted: bool,
+}
+
+impl FrameDecoder {
+    /// Takes in received bytes. The caller takes out all messages before it adds more, so the
+    /// buffer never holds more than one frame and one read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole message, if there is one.
+    pub fn next_message(&mut self) -> Result<Option<Message>, Malformed> {
+        let Some(length) = self.frame_length()? else {
+            return Ok(None);
+        };
+        let frame = self.buffer.split_to(length).freeze();
+        let message = Message::decode(strip_length(frame))?;
+        self.check_place(&message)?;
+        Ok(Some(message))
+    }
+
+    /// Bytes of the first frame with its length, once all are there.
+    fn frame_length(&self) -> Result<Option<usize>, Malformed> {
+        let mut length = 0;
+        for (place, byte) in self.buffer.iter().take(MAX_LENGTH_BYTES).enumerate() {
+            length |= usize::from(byte & 0x7f) << (7 * place);
+            if byte & 0x80 == 0 {
+                if length == 0 || length > MAX_FRAME {
+                    return Err(Malformed::Length);
+                }
+                let whole = place + 1 + length;
+                return Ok((self.buffer.len() >= whole).then_some(whole));
+            }
+        }
+        if self.buffer.len() >= MAX_LENGTH_BYTES {
+            return Err(Malformed::Length);
+        }
+        Ok(None)
+    }
+
+    fn check_place(&mut self, message: &Message) -> Result<(), Malformed> {
+        let is_hello = matches!(message, Message::Hello(_));
+        if is_hello == self.greeted {
+            return Err(Malformed::OutOfPlace);
+        }
+        self.greeted = true;
+        Ok(())
+    }
+}
+
+/// Drops the length, which [`FrameDecoder::frame_length`] has read.
+fn strip_length(mut frame: Bytes) -> Bytes {
+    let bytes = frame.iter().take_while(|byte| **byte & 0x80 != 0).count();
+    frame.advance((bytes + 1).min(frame.len()));
+    frame
+}
+
+/// Sends messages. Clones share one bounded queue, which one task writes to the stream, several
+/// frames at a time.
+#[derive(Debug, Clone)]
+pub struct FrameSender {
+    queue: mpsc::Sender<Item>,
+}
+
+#[derive(Debug)]
+enum Item {
+    Message(Message),
+    /// Ends the stream; answered when the peer has received everything.
+    Finish(oneshot::Sender<()>),
+}
+
+impl FrameSender {
+    /// Starts to write to `stream`.
+    pub(crate) fn start(stream: SendStream) -> Self {
+        let (queue, items) = mpsc::channel(QUEUE);
+        tokio::spawn(write(stream, items));
+        Self { queue }
+    }
+
+    /// Queues a message; waits while the queue is full. That it was queued says nothing about
+    /// its arrival.
+    pub async fn send(&self, message: Message) -> Result<(), SessionError> {
+        self.queue
+            .send(Item::Message(message))
+            .await
+            .map_err(|_| SessionError::Closed)
+    }
+
+    /// Queues a message if there is room; gives it back if not.
+    pub fn try_send(&self, message: Message) -> Result<(), Message> {
+        let failed = match self.queue.try_send(Item::Message(message)) {
+            Ok(()) => return Ok(()),
+            Err(
+                mpsc::error::TrySendError::Full(item) | mpsc::error::TrySendError::Closed(item),
+            ) => item,
+        };
+        match failed {
+            Item::Message(message) => Err(message),
+            Item::Finish(_) => Ok(()),
+        }
+    }
+
+    /// Ends the stream after what is queued, and waits until the peer has received all of it
+    /// or the session is gone.
+    pub async fn finish(&self) {
+        let (done, received) = oneshot::channel();
+        if self.queue.send(Item::Finish(done)).await.is_ok() {
+            // An error means that the writer ended with the session.
+            let _ = received.await;
+        }
+    }
+}
+
+/// The one task that owns the stream. Ends with the session, or with its last sender.
+async fn write(mut stream: SendStream, mut items: mpsc::Receiver<Item>) {
+    let mut batch = BytesMut::with_capacity(2 * WRITE_BYTES);
+    while let Some(first) = items.recv().await {
+        let mut next = Some(first);
+        while let Some(item) = next.take() {
+            match item {
+                // What this side can't encode, it must not have queued; the peer never sees it.
+                Item::Message(message) => drop(encode(message, &mut batch)),
+                Item::Finish(done) => {
+                    finish(stream, batch, done).await;
+                    return;
+                }
+            }
+            if batch.len() < WRITE_BYTES {
+                next = items.try_recv().ok();
+            }
+        }
+        if stream.write_all(&batch).await.is_err() {
+            return;
+        }
+        batch.clear();
+    }
+}
+
+async fn finish(mut stream: SendStream, batch: BytesMut, done: oneshot::Sender<()>) {
+    if stream.write_all(&batch).await.is_ok() && stream.finish().is_ok() {
+        // Answers when everything was acknowledged, or the peer stopped or left.
+        let _ = stream.stopped().await;
+    }
+    let _ = done.send(());
+}
+
+/// Receives messages. A peer that breaks the format ends its session.
+#[derive(Debug)]
+pub struct FrameReceiver {
+    connection: Connection,
+    stream: RecvStream,
+    decoder: FrameDecoder,
+    counters: Arc<Counters>,
+}
+
+impl FrameReceiver {
+    pub(crate) fn new(connection: Connection, stream: RecvStream, counters: Arc<Counters>) -> Self {
+        Self {
+            connection,
+            stream,
+            decoder: FrameDecoder::default(),
+            counters,
+        }
+    }
+
+    /// The next message. Safe to cancel: nothing that was received is lost.
+    ///
+    /// Errors: [`SessionError::Malformed`] after which the session is closed,
+    /// [`SessionError::Closed`] when it ended.
+    pub async fn recv(&mut self) -> Result<Message, SessionError> {
+        loop {
+            match self.decoder.next_message() {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => {}
+                Err(malformed) => return Err(self.misbehaved(malformed)),
+            }
+            let chunk = self
+                .stream
+                .read_chunk(READ_BYTES, true)
+                .await
+                .map_err(|_| SessionError::Closed)?
+                .ok_or(SessionError::Closed)?;
+            self.decoder.push(&chunk.bytes);
+        }
+    }
+
+    /// A message that is there already.
+    pub fn try_recv(&mut self) -> Result<Option<Message>, SessionError> {
+        self.decoder
+            .next_message()
+            .map_err(|malformed| self.misbehaved(malformed))
+    }
+
+    fn misbehaved(&self, malformed: Malformed) -> SessionError {
+        self.counters.count(Counter::FrameMalformed);
+        self.connection
+            .close(CloseCode::Misbehaved.into(), b"malformed frame");
+        SessionError::Malformed(malformed)
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+    use crate::wire::{Envelope, Hello};
+    use proptest::prelude::*;
+
+    fn hello() -> Message {
+        Message::Hello(Hello {
+            unix_ms: 1,
+            version: "v".into(),
+        })
+    }
+
+    fn envelope(length: usize) -> Message {
+        Message::Envelope(Envelope {
+            grant: Bytes::new(),
+            sealed: vec![7; length].into(),
+        })
+    }
+
+    fn stream(messages: &[Message]) -> BytesMut {
+        let mut bytes = BytesMut::new();
+        for message in messages {
+            encode(message.clone(), &mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_messages() {
+        let sent = [hello(), envelope(1), envelope(200), envelope(20_000)];
+        let bytes = stream(&sent);
+        for cut in [1, 2, 7, 1000, bytes.len()] {
+            let mut decoder = FrameDecoder::default();
+            let mut received = Vec::new();
+            for chunk in bytes.chunks(cut) {
+                decoder.push(chunk);
+                while let Some(message) = decoder.next_message().unwrap() {
+                    received.push(message);
+                }
+            }
+            assert_eq!(received, sent);
+        }
+    }
+
+    #[test]
+    fn hello_is_first_and_only_first() {
+        for messages in [vec![envelope(1)], vec![hello(), hello()]] {
+            let mut decoder = FrameDecoder::default();
+            decoder.push(&stream(&messages));
+            let error = loop {
+                match decoder.next_message() {
+                    Ok(message) => assert!(message.is_some()),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error, Malformed::OutOfPlace);
+        }
+    }
+
+    #[test]
+    fn lengths_are_bounded() {
+        for bytes in [
+            &[0x00][..],
+            &[0x81, 0x80, 0x08],
+            &[0xff, 0xff, 0xff],
+            &[0x80, 0x80, 0x80],
+        ] {
+            let mut decoder = FrameDecoder::default();
+            decoder.push(bytes);
+            assert_eq!(decoder.next_message(), Err(Malformed::Length));
+        }
+        let mut longest = FrameDecoder::default();
+        longest.push(&[0x80, 0x80, 0x08]);
+        assert_eq!(longest.next_message(), Ok(None));
+        assert_eq!(
+            encode(envelope(MAX_FRAME), &mut BytesMut::new()),
+            Err(Malformed::Length)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn noise_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut decoder = FrameDecoder::default();
+            decoder.push(&bytes);
+            while let Ok(Some(_)) = decoder.next_message() {}
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The gate: what may reach QUIC at all (spec §2).
+//!
+//! QUIC engines answer some packets before they have authenticated them. So nothing goes on that
+//! a stranger could have made: neither noise, nor a probe from outside the circle, nor a call by
+//! somebody who doesn't know our peer id. What is dropped here gets not one byte back.
+
+use crate::clock::Clock;
+use crate::connection_id::ConnectionIds;
+use crate::counters::Counter;
+use m2_crypto::connection_id;
+use m2_crypto::initial::{
+    InitialKeys, LongHeader, MAX_CID_LEN, QUIC_VERSION, day_from_dcid, opens_initial,
+};
+use m2_crypto::{CircleId, PeerId, Provider};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The shortest datagram that may carry a first packet (RFC 9000 §14.1).
+const MIN_FIRST_DATAGRAM: usize = 1200;
+/// The shortest packet from which a header protection sample can be taken: first byte,
+/// connection id, 4 bytes of number, 16 of sample.
+const MIN_SHORT_PACKET: usize = 1 + connection_id::LENGTH + 4 + 16;
+
+const LONG_HEADER: u8 = 0x80;
+const FIXED_BIT: u8 = 0x40;
+
+/// Decides about datagrams that were already revealed. Holds no history: the same datagram gets
+/// the same answer all day.
+#[derive(Debug)]
+pub struct Gate {
+    circle: CircleId,
+    own_id: PeerId,
+    provider: &'static dyn Provider,
+    ids: ConnectionIds,
+    clock: Clock,
+    closing: AtomicBool,
+}
+
+impl Gate {
+    /// The gate of the daemon `own_id`, for datagrams to connection ids made by `ids`.
+    pub fn new(
+        circle: CircleId,
+        own_id: PeerId,
+        provider: &'static dyn Provider,
+        ids: ConnectionIds,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            circle,
+            own_id,
+            provider,
+            ids,
+            clock,
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a datagram may go on to QUIC.
+    ///
+    /// Errors: under which reason the dropped datagram is to be counted.
+    pub fn check(&self, datagram: &[u8]) -> Result<(), Counter> {
+        match datagram.first() {
+            None => Err(Counter::DatagramTooShort),
+            Some(first) if first & FIXED_BIT == 0 => Err(Counter::DatagramMalformed),
+            Some(first) if first & LONG_HEADER == 0 => self.check_short(datagram),
+            Some(_) => self.check_long(datagram),
+        }
+    }
+
+    /// From now on no first packet passes. Sessions that stand go on.
+    pub fn close_to_callers(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    fn check_short(&self, datagram: &[u8]) -> Result<(), Counter> {
+        if datagram.len() < MIN_SHORT_PACKET {
+            return Err(Counter::DatagramTooShort);
+        }
+        match datagram.get(1..=connection_id::LENGTH) {
+            Some(id) if self.ids.is_ours(id) => Ok(()),
+            _ => Err(Counter::DatagramForeignId),
+        }
+    }
+
+    fn check_long(&self, datagram: &[u8]) -> Result<(), Counter> {
+        let header = LongHeader::parse(datagram).ok_or(Counter::DatagramMalformed)?;
+        if header.version != QUIC_VERSION {
+            // Version Negotiation, which is version 0, ends here too: there is one version.
+            return Err(Counter::DatagramVersion);
+        }
+        if self.ids.is_ours(header.dcid) {
+            return Ok(());
+        }
+        if !header.is_initial() || header.dcid.len() != MAX_CID_LEN {
+            return Err(Counter::DatagramForeignId);
+        }
+        self.check_first(&header, datagram)
+    }
+
+    /// A first packet: only who knows our circle and our peer id can have made it.
+    fn check_first(&self, header: &LongHeader<'_>, datagram: &[u8]) -> Result<(), Counter> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(Counter::DatagramClosing);
+        }
+        if datagram.len() < MIN_FIRST_DATAGRAM {
+            return Err(Counter::DatagramTooShort);
+        }
+        let day = day_from_dcid(header.dcid, self.clock.day()).ok_or(Counter::DatagramNotForUs)?;
+        let keys = InitialKeys::derive(&self.circle, header.dcid, &self.own_id, day, self.provider);
+        if opens_initial(&keys, datagram) {
+            Ok(())
+        } else {
+            Err(Counter::DatagramNotForUs)
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Fresh RSA-2048 key pairs, made ahead of time (spec §3).
+//!
+//! In memory only. One thread of low priority refills the pool, so that a key is never generated
+//! while somebody waits. Half of it is kept for callers that we know already.
+
+use m2_crypto::Provider;
+use m2_crypto::session_key::SessionKeyPair;
+use rand_core::UnwrapErr;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// The pool of a personal daemon.
+pub const PERSONAL_SIZE: usize = 16;
+/// The pool of a relay or mailbox.
+pub const ROLE_SIZE: usize = 1_000;
+
+/// How long the thread rests after the library failed to make a key.
+const FAILURE_REST: Duration = Duration::from_secs(1);
+
+/// Who asks for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// A caller without a token: served from the upper half of the pool only.
+    Stranger,
+    /// A caller with a token from an earlier session.
+    Known,
+    /// Ourselves, to dial.
+    Own,
+}
+
+/// The pool. Dropping it stops its thread.
+pub struct KeyPool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wanted: usize,
+    /// Wakes the thread: a key was taken, or the pool stops.
+    taken: Condvar,
+    /// Wakes who waits for a key.
+    made: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    keys: VecDeque<SessionKeyPair>,
+    stopped: bool,
+}
+
+impl KeyPool {
+    /// Starts to fill a pool of `wanted` keys, at least 2.
+    pub fn start(wanted: usize, provider: &'static dyn Provider) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wanted: wanted.max(2),
+            taken: Condvar::new(),
+            made: Notify::new(),
+        });
+        let refill = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("m2-key-pool".into())
+            .spawn(move || refill.run(provider))?;
+        Ok(Self { shared })
+    }
+
+    /// A key if one is ready for this caller. `None` means: ignore the caller.
+    pub fn take(&self, priority: Priority) -> Option<SessionKeyPair> {
+        let kept = match priority {
+            Priority::Stranger => self.shared.wanted / 2,
+            Priority::Known | Priority::Own => 0,
+        };
+        let mut state = self.shared.lock();
+        if state.keys.len() <= kept {
+            return None;
+        }
+        let key = state.keys.pop_front();
+        self.shared.taken.notify_one();
+        key
+    }
+
+    /// A key to dial with: waits at most `limit` for one.
+    pub async fn wait(&self, limit: Duration) -> Option<SessionKeyPair> {
+        tokio::time::timeout(limit, self.next()).await.ok()
+    }
+
+    async fn next(&self) -> SessionKeyPair {
+        loop {
+            // Registered before the look, so that a key made in between is not missed.
+            let made = self.shared.made.notified();
+            if let Some(key) = self.take(Priority::Own) {
+                return key;
+            }
+            made.await;
+        }
+    }
+
+    /// How many keys are ready.
+    pub fn ready(&self) -> usize {
+        self.shared.lock().keys.len()
+    }
+
+    /// How many keys the pool holds when it is full.
+    pub fn wanted(&self) -> usize {
+        self.shared.wanted
+    }
+}
+
+impl Drop for KeyPool {
+    fn drop(&mut self) {
+        self.shared.lock().stopped = true;
+        self.shared.taken.notify_one();
+    }
+}
+
+impl fmt::Debug for KeyPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPool")
+            .field("ready", &self.ready())
+            .field("wanted", &self.wanted())
+            .finish()
+    }
+}
+
+impl Shared {
+    fn run(&self, provider: &'static dyn Provider) {
+        lower_priority();
+        while self.wait_until_needed() {
+            match SessionKeyPair::generate(&mut UnwrapErr(getrandom::SysRng), provider) {
+                Ok(key) => self.add(key),
+                Err(error) => {
+                    tracing::error!(%error, "can't make a session key");
+                    thread::sleep(FAILURE_REST);
+                }
+            }
+        }
+    }
+
+    /// False when the pool stops.
+    fn wait_until_needed(&self) -> bool {
+        let full = |state: &mut State| state.keys.len() >= self.wanted && !state.stopped;
+        let state = self
+            .taken
+            .wait_while(self.lock(), full)
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.stopped
+    }
+
+    fn add(&self, key: SessionKeyPair) {
+        self.lock().keys.push_back(key);
+        self.made.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing can panic while the lock is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// On Linux a priority belongs to the thread. Elsewhere it would be the whole daemon's.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, 19) {
+        tracing::debug!(%error, "the key pool's thread keeps its priority");
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+    use m2_crypto::provider;
+    use std::time::Instant;
+
+    fn full_pool(wanted: usize) -> KeyPool {
+        let pool = KeyPool::start(wanted, provider::default()).unwrap();
+        let start = Instant::now();
+        while pool.ready() < wanted && start.elapsed() < Duration::from_secs(60) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(pool.ready(), wanted);
+        pool
+    }
+
+    #[test]
+    fn strangers_leave_half_for_those_we_know() {
+        let pool = full_pool(4);
+        // The thread may add a key in between, so more than two may succeed, but never all.
+        pool.shared.lock().stopped = true;
+        assert!(pool.take(Priority::Stranger).is_some());
+        assert!(pool.take(Priority::Stranger).is_some());
+        assert!(pool.take(Priority::Stranger).is_none());
+        assert!(pool.take(Priority::Known).is_some());
+        assert!(pool.take(Priority::Own).is_some());
+        assert!(pool.take(Priority::Own).is_none());
+    }
+
+    #[tokio::test]
+    async fn who_dials_waits_for_a_key_but_not_for_ever() {
+        let pool = KeyPool::start(2, provider::default()).unwrap();
+        for _ in 0..3 {
+            assert!(pool.wait(Duration::from_secs(60)).await.is_some());
+        }
+        pool.shared.lock().stopped = true;
+        while pool.take(Priority::Own).is_some() {}
+        thread::sleep(Duration::from_millis(200));
+        while pool.take(Priority::Own).is_some() {}
+        assert!(pool.wait(Duration::from_millis(20)).await.is_none());
+    }
+}

@@ -1,0 +1,273 @@
+//! A session: an authenticated connection between two daemons after both said Hello (spec §3).
+
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::frame::{self, FrameReceiver, FrameSender};
+use crate::wire::{Hello, MAX_VERSION, Malformed, Message};
+use bytes::BytesMut;
+use m2_crypto::Secret;
+use m2_crypto::handshake::Peer;
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// A session older than this is to be renewed from scratch (spec §3).
+pub const RENEW_AFTER: Duration = Duration::from_secs(86_400);
+
+/// The frame stream goes before bulk streams.
+const FRAME_PRIORITY: i32 = 16;
+
+/// Why a side ends a session, as the other side is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum CloseCode {
+    /// It is no longer needed.
+    Done = 0,
+    /// The daemon stops.
+    ShuttingDown = 1,
+    /// Another session between the same peers takes its place.
+    Replaced = 2,
+    /// The other side broke the protocol.
+    Misbehaved = 3,
+    /// The other side may not talk to this one.
+    Refused = 4,
+    /// No Hello came in time.
+    NoHello = 5,
+}
+
+impl From<CloseCode> for VarInt {
+    fn from(code: CloseCode) -> Self {
+        Self::from_u32(code as u32)
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// This side closed it.
+    Here,
+    /// The peer closed it, with this code ([`CloseCode`], if known to this version).
+    ByPeer(u64),
+    /// The path is gone: nothing was heard for the idle time.
+    Silence,
+    /// The transport gave it up.
+    Transport,
+}
+
+/// Sending or receiving failed: the session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SessionError {
+    /// The session ended.
+    #[error("the session ended")]
+    Closed,
+    /// The peer broke the frame format; the session was closed for it.
+    #[error("the peer broke the frame format")]
+    Malformed(#[from] Malformed),
+}
+
+/// What belongs to a session as long as it stands. Cheap to clone.
+#[derive(Clone)]
+pub struct SessionHandle(Arc<Inner>);
+
+struct Inner {
+    connection: Connection,
+    peer: Peer,
+    peer_version: String,
+    clock_skew_ms: i64,
+    dialled: bool,
+    since: Instant,
+}
+
+impl SessionHandle {
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    /// The software version that the peer told, at most 32 bytes of unchecked text.
+    pub fn peer_version(&self) -> &str {
+        &self.0.peer_version
+    }
+
+    /// Where the peer is now. It may move.
+    pub fn remote_address(&self) -> SocketAddr {
+        self.0.connection.remote_address()
+    }
+
+    /// How far the peer's clock is ahead of ours, in milliseconds, give or take half a round
+    /// trip.
+    pub fn clock_skew_ms(&self) -> i64 {
+        self.0.clock_skew_ms
+    }
+
+    /// Whether this side dialled.
+    pub fn dialled(&self) -> bool {
+        self.0.dialled
+    }
+
+    /// How long the session stands. After [`RENEW_AFTER`] it is to be dialled anew.
+    pub fn age(&self) -> Duration {
+        self.0.since.elapsed()
+    }
+
+    /// The present estimate of the round trip time.
+    pub fn rtt(&self) -> Duration {
+        self.0.connection.rtt()
+    }
+
+    /// A secret that both ends of this session can derive, and nobody else.
+    pub fn exporter(&self, label: &[u8], context: &[u8]) -> Result<Secret<32>, SessionError> {
+        let mut output = [0; 32];
+        self.0
+            .connection
+            .export_keying_material(&mut output, label, context)
+            .map_err(|_| SessionError::Closed)?;
+        Ok(Secret::new(output))
+    }
+
+    /// Ends the session at once. What is not yet received is lost; to keep it, call
+    /// [`FrameSender::finish`] before.
+    pub fn close(&self, code: CloseCode) {
+        self.0.connection.close(code.into(), &[]);
+    }
+
+    /// Waits for the session's end.
+    pub async fn closed(&self) -> Ended {
+        ended(&self.0.connection.closed().await)
+    }
+
+    /// How it ended, if it did.
+    pub fn close_reason(&self) -> Option<Ended> {
+        self.0.connection.close_reason().as_ref().map(ended)
+    }
+
+    /// A stream of raw bytes to the peer, beside the frames.
+    pub async fn open_bulk(&self) -> Result<SendStream, SessionError> {
+        let opened = self.0.connection.open_uni().await;
+        opened.map_err(|_| SessionError::Closed)
+    }
+
+    /// The peer's next stream of raw bytes.
+    pub async fn accept_bulk(&self) -> Result<RecvStream, SessionError> {
+        let accepted = self.0.connection.accept_uni().await;
+        accepted.map_err(|_| SessionError::Closed)
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionHandle(..)")
+    }
+}
+
+/// A session with its two frame streams. When it and all handles and senders are dropped, the
+/// session ends.
+#[derive(Debug)]
+pub struct Session {
+    handle: SessionHandle,
+    sender: FrameSender,
+    receiver: FrameReceiver,
+}
+
+impl Session {
+    /// Sends a message; waits while too much is queued.
+    pub async fn send_frame(&self, message: Message) -> Result<(), SessionError> {
+        self.sender.send(message).await
+    }
+
+    /// Receives the next message.
+    pub async fn recv_frame(&mut self) -> Result<Message, SessionError> {
+        self.receiver.recv().await
+    }
+
+    /// The session's parts, for a task each.
+    pub fn split(self) -> (SessionHandle, FrameSender, FrameReceiver) {
+        (self.handle, self.sender, self.receiver)
+    }
+
+    /// Says Hello and waits for the peer's. Only then both know that the session stands: an
+    /// initiator is connected before the responder has verified its proof (spec §3).
+    pub(crate) async fn greet(
+        connection: Connection,
+        peer: Peer,
+        dialled: bool,
+        greeting: &Greeting,
+        counters: Arc<Counters>,
+    ) -> Result<Self, SessionError> {
+        let mut stream = connection.open_uni().await.map_err(lost)?;
+        // Fails only for a stream that is finished already.
+        let _ = stream.set_priority(FRAME_PRIORITY);
+        let hello = stream.write_all(&greeting.encode()?).await;
+        hello.map_err(|_| SessionError::Closed)?;
+        let incoming = connection.accept_uni().await.map_err(lost)?;
+        let mut receiver = FrameReceiver::new(connection.clone(), incoming, counters);
+        let Message::Hello(hello) = receiver.recv().await? else {
+            // The decoder lets nothing but a Hello be first.
+            return Err(Malformed::OutOfPlace.into());
+        };
+        let handle = SessionHandle(Arc::new(Inner {
+            peer,
+            clock_skew_ms: greeting.skew_ms(&hello, connection.rtt()),
+            peer_version: hello.version,
+            dialled,
+            since: Instant::now(),
+            connection,
+        }));
+        Ok(Self {
+            handle,
+            sender: FrameSender::start(stream),
+            receiver,
+        })
+    }
+}
+
+impl Deref for Session {
+    type Target = SessionHandle;
+
+    fn deref(&self) -> &SessionHandle {
+        &self.handle
+    }
+}
+
+/// What this daemon says first.
+#[derive(Debug, Clone)]
+pub(crate) struct Greeting {
+    pub(crate) clock: Clock,
+    pub(crate) version: String,
+}
+
+impl Greeting {
+    fn encode(&self) -> Result<BytesMut, Malformed> {
+        let mut bytes = BytesMut::new();
+        let version = self.version.chars().take(MAX_VERSION);
+        let hello = Message::Hello(Hello {
+            unix_ms: self.clock.unix_ms(),
+            version: version.filter(char::is_ascii).collect(),
+        });
+        frame::encode(hello, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn skew_ms(&self, hello: &Hello, rtt: Duration) -> i64 {
+        let theirs = i128::from(hello.unix_ms) + (rtt.as_millis() / 2) as i128;
+        let skew = theirs - i128::from(self.clock.unix_ms());
+        i64::try_from(skew).unwrap_or(i64::MAX)
+    }
+}
+
+fn lost(_: ConnectionError) -> SessionError {
+    SessionError::Closed
+}
+
+fn ended(error: &ConnectionError) -> Ended {
+    match error {
+        ConnectionError::LocallyClosed => Ended::Here,
+        ConnectionError::ApplicationClosed(close) => Ended::ByPeer(close.error_code.into_inner()),
+        ConnectionError::TimedOut => Ended::Silence,
+        _ => Ended::Transport,
+    }
+}

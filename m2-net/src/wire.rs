@@ -1,0 +1,359 @@
+//! What two daemons say in a session, parsed once at the edge into types that hold what the
+//! contract promises (`docs/spec/wire.md`).
+
+use bytes::Bytes;
+use m2_proto::wire::v1 as proto;
+use prost::Message as _;
+use proto::frame::Body;
+use thiserror::Error;
+
+/// The most acknowledgements in one frame.
+pub const MAX_ACKS: usize = 1024;
+/// The longest software version in a Hello, bytes.
+pub const MAX_VERSION: usize = 32;
+/// The longest name in a contact request, bytes.
+pub const MAX_NAME: usize = 64;
+/// The longest grant, bytes.
+pub const MAX_GRANT: usize = 4096;
+
+/// One frame's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// The first frame in each direction, and only the first.
+    Hello(Hello),
+    /// A message under level 1.
+    Envelope(Envelope),
+    /// 1 to [`MAX_ACKS`] acknowledgements.
+    Acks(Vec<Ack>),
+    /// Asks to become a contact.
+    ContactRequest(ContactRequest),
+    /// The answer to a contact request.
+    ContactReply {
+        /// Whether the peers are contacts now.
+        accepted: bool,
+    },
+    /// The receiver can't open an epoch's messages.
+    EpochRefused {
+        /// The incarnation of the epoch's sender.
+        incarnation: u64,
+        /// The epoch.
+        epoch: u64,
+    },
+}
+
+/// Says that the session stands, and what time it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The sender's clock, Unix time in milliseconds.
+    pub unix_ms: u64,
+    /// The sender's software version, at most [`MAX_VERSION`] bytes.
+    pub version: String,
+}
+
+/// One message under level 1 (`docs/spec/envelope.md`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The signed grant that opens the envelope's epoch, at most [`MAX_GRANT`] bytes; empty
+    /// once a message of the epoch was acknowledged.
+    pub grant: Bytes,
+    /// The sealed message, never empty.
+    pub sealed: Bytes,
+}
+
+/// Says that a message is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// The message.
+    pub message_id: [u8; 16],
+    /// The hash of what was committed under that id.
+    pub content_hash: [u8; 32],
+}
+
+/// Asks to become a contact. Allowed before the peers are contacts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactRequest {
+    /// The invitation that the sender holds, if any.
+    pub invite: Option<InviteProof>,
+    /// What the sender calls itself, at most [`MAX_NAME`] bytes. Only a suggestion.
+    pub name: String,
+}
+
+/// Proves that the sender holds an invitation's token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InviteProof {
+    /// Names the invitation.
+    pub invite_id: [u8; 16],
+    /// Bound to this session by its exporter.
+    pub proof: [u8; 32],
+}
+
+/// The peer broke the contract: the session ends, and it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// A frame is longer than the limit, or empty, or its length is no varint.
+    #[error("a frame's length is out of bounds")]
+    Length,
+    /// A frame is no protobuf message.
+    #[error("a frame can't be decoded")]
+    Encoding,
+    /// A frame holds nothing, or something that this version doesn't know.
+    #[error("a frame's body is unknown")]
+    UnknownBody,
+    /// An id, hash or proof has not its fixed length.
+    #[error("an id or hash has the wrong length")]
+    FixedLength,
+    /// A list or text is empty or longer than allowed.
+    #[error("a list or text is out of bounds")]
+    Bounds,
+    /// Another frame came before the Hello, or a second Hello.
+    #[error("a frame came out of place")]
+    OutOfPlace,
+}
+
+impl Message {
+    /// Parses one frame, without its length.
+    pub fn decode(frame: Bytes) -> Result<Self, Malformed> {
+        let frame = proto::Frame::decode(frame).map_err(|_| Malformed::Encoding)?;
+        match frame.body.ok_or(Malformed::UnknownBody)? {
+            Body::Hello(hello) => hello.try_into().map(Self::Hello),
+            Body::Envelope(envelope) => envelope.try_into().map(Self::Envelope),
+            Body::Acks(acks) => parse_acks(acks).map(Self::Acks),
+            Body::ContactRequest(request) => request.try_into().map(Self::ContactRequest),
+            Body::ContactReply(reply) => Ok(Self::ContactReply {
+                accepted: reply.accepted,
+            }),
+            Body::EpochRefused(refused) => Ok(Self::EpochRefused {
+                incarnation: refused.incarnation,
+                epoch: refused.epoch,
+            }),
+        }
+    }
+
+    /// The frame that [`Self::decode`] parses.
+    pub fn into_proto(self) -> proto::Frame {
+        let body = match self {
+            Self::Hello(hello) => Body::Hello(proto::Hello {
+                unix_ms: hello.unix_ms,
+                version: hello.version,
+            }),
+            Self::Envelope(envelope) => Body::Envelope(proto::Envelope {
+                grant: envelope.grant,
+                sealed: envelope.sealed,
+            }),
+            Self::Acks(acks) => Body::Acks(proto::Acks {
+                acks: acks.iter().map(Ack::to_proto).collect(),
+            }),
+            Self::ContactRequest(request) => Body::ContactRequest(request.into_proto()),
+            Self::ContactReply { accepted } => Body::ContactReply(proto::ContactReply { accepted }),
+            Self::EpochRefused { incarnation, epoch } => {
+                Body::EpochRefused(proto::EpochRefused { incarnation, epoch })
+            }
+        };
+        proto::Frame { body: Some(body) }
+    }
+}
+
+impl TryFrom<proto::Hello> for Hello {
+    type Error = Malformed;
+
+    fn try_from(hello: proto::Hello) -> Result<Self, Malformed> {
+        Ok(Self {
+            unix_ms: hello.unix_ms,
+            version: bounded_text(hello.version, MAX_VERSION)?,
+        })
+    }
+}
+
+impl TryFrom<proto::Envelope> for Envelope {
+    type Error = Malformed;
+
+    fn try_from(envelope: proto::Envelope) -> Result<Self, Malformed> {
+        if envelope.sealed.is_empty() || envelope.grant.len() > MAX_GRANT {
+            return Err(Malformed::Bounds);
+        }
+        Ok(Self {
+            grant: envelope.grant,
+            sealed: envelope.sealed,
+        })
+    }
+}
+
+impl Ack {
+    fn to_proto(&self) -> proto::Ack {
+        proto::Ack {
+            message_id: Bytes::copy_from_slice(&self.message_id),
+            content_hash: Bytes::copy_from_slice(&self.content_hash),
+        }
+    }
+}
+
+fn parse_acks(acks: proto::Acks) -> Result<Vec<Ack>, Malformed> {
+    if !(1..=MAX_ACKS).contains(&acks.acks.len()) {
+        return Err(Malformed::Bounds);
+    }
+    acks.acks
+        .iter()
+        .map(|ack| {
+            Ok(Ack {
+                message_id: fixed(&ack.message_id)?,
+                content_hash: fixed(&ack.content_hash)?,
+            })
+        })
+        .collect()
+}
+
+impl TryFrom<proto::ContactRequest> for ContactRequest {
+    type Error = Malformed;
+
+    fn try_from(request: proto::ContactRequest) -> Result<Self, Malformed> {
+        let invite = match (request.invite_id.is_empty(), request.proof.is_empty()) {
+            (true, true) => None,
+            _ => Some(InviteProof {
+                invite_id: fixed(&request.invite_id)?,
+                proof: fixed(&request.proof)?,
+            }),
+        };
+        Ok(Self {
+            invite,
+            name: bounded_text(request.name, MAX_NAME)?,
+        })
+    }
+}
+
+impl ContactRequest {
+    fn into_proto(self) -> proto::ContactRequest {
+        let (invite_id, proof) = self.invite.map_or_else(Default::default, |invite| {
+            (
+                Bytes::copy_from_slice(&invite.invite_id),
+                Bytes::copy_from_slice(&invite.proof),
+            )
+        });
+        proto::ContactRequest {
+            invite_id,
+            proof,
+            name: self.name,
+        }
+    }
+}
+
+fn fixed<const N: usize>(bytes: &Bytes) -> Result<[u8; N], Malformed> {
+    bytes
+        .as_ref()
+        .try_into()
+        .map_err(|_| Malformed::FixedLength)
+}
+
+fn bounded_text(text: String, limit: usize) -> Result<String, Malformed> {
+    if text.len() > limit {
+        return Err(Malformed::Bounds);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+
+    fn round_trip(message: Message) {
+        let frame = message.clone().into_proto().encode_to_vec();
+        assert_eq!(Message::decode(frame.into()), Ok(message));
+    }
+
+    fn refused(body: Body) -> Malformed {
+        let frame = proto::Frame { body: Some(body) };
+        Message::decode(frame.encode_to_vec().into()).unwrap_err()
+    }
+
+    #[test]
+    fn every_message_survives_the_wire() {
+        round_trip(Message::Hello(Hello {
+            unix_ms: 5,
+            version: "0.1".into(),
+        }));
+        round_trip(Message::Envelope(Envelope {
+            grant: Bytes::new(),
+            sealed: Bytes::from_static(b"sealed"),
+        }));
+        round_trip(Message::Acks(vec![
+            Ack {
+                message_id: [1; 16],
+                content_hash: [2; 32]
+            };
+            MAX_ACKS
+        ]));
+        for invite in [
+            None,
+            Some(InviteProof {
+                invite_id: [3; 16],
+                proof: [4; 32],
+            }),
+        ] {
+            round_trip(Message::ContactRequest(ContactRequest {
+                invite,
+                name: "n".repeat(MAX_NAME),
+            }));
+        }
+        round_trip(Message::ContactReply { accepted: true });
+        round_trip(Message::EpochRefused {
+            incarnation: u64::MAX,
+            epoch: 7,
+        });
+    }
+
+    #[test]
+    fn bounds_are_kept() {
+        assert_eq!(
+            refused(Body::Acks(proto::Acks { acks: vec![] })),
+            Malformed::Bounds
+        );
+        let ack = proto::Ack {
+            message_id: vec![0; 16].into(),
+            content_hash: vec![0; 32].into(),
+        };
+        let many = vec![ack.clone(); MAX_ACKS + 1];
+        assert_eq!(
+            refused(Body::Acks(proto::Acks { acks: many })),
+            Malformed::Bounds
+        );
+        let short = proto::Ack {
+            message_id: vec![0; 15].into(),
+            ..ack
+        };
+        assert_eq!(
+            refused(Body::Acks(proto::Acks { acks: vec![short] })),
+            Malformed::FixedLength
+        );
+        assert_eq!(
+            refused(Body::Envelope(proto::Envelope::default())),
+            Malformed::Bounds
+        );
+        let version = "v".repeat(MAX_VERSION + 1);
+        assert_eq!(
+            refused(Body::Hello(proto::Hello {
+                unix_ms: 0,
+                version
+            })),
+            Malformed::Bounds
+        );
+        let half = proto::ContactRequest {
+            proof: vec![0; 32].into(),
+            ..Default::default()
+        };
+        assert_eq!(refused(Body::ContactRequest(half)), Malformed::FixedLength);
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused() {
+        assert_eq!(Message::decode(Bytes::new()), Err(Malformed::UnknownBody));
+        let field_nine = Bytes::from_static(&[0x4a, 0x00]);
+        assert_eq!(Message::decode(field_nine), Err(Malformed::UnknownBody));
+        let noise = Bytes::from_static(&[0xff; 9]);
+        assert_eq!(Message::decode(noise), Err(Malformed::Encoding));
+    }
+}
