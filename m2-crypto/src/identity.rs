@@ -10,15 +10,16 @@ use crate::provider::{PrivateKey, Provider};
 use crate::secret::Secret;
 use rand_core::CryptoRng;
 use rsa::RsaPrivateKey;
-use rsa::pkcs8::pkcs5::{pbes2, scrypt};
+use rsa::pkcs8::pkcs5::{self, pbes2, scrypt};
 use rsa::pkcs8::{
-    DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef,
-    SecretDocument,
+    self, DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, LineEnding,
+    PrivateKeyInfoRef, SecretDocument,
 };
 use rsa::traits::PrivateKeyParts;
 use std::fmt;
 use zeroize::Zeroizing;
 
+const PLAIN_LABEL: &str = "PRIVATE KEY";
 const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 
 /// scrypt's cost: N = 2^14, r = 8, p = 5. The largest N that `openssl pkey` opens with its
@@ -63,10 +64,11 @@ impl Identity {
     ) -> Result<Self, KeyError> {
         let (pem_label, document) =
             SecretDocument::from_pem(pem).map_err(|_| KeyError::Encoding)?;
-        let document = match (pem_label == ENCRYPTED_LABEL, passphrase) {
-            (false, _) => document,
-            (true, None) => return Err(KeyError::PassphraseNeeded),
-            (true, Some(passphrase)) => decrypt(&document, passphrase)?,
+        let document = match (pem_label, passphrase) {
+            (PLAIN_LABEL, _) => document,
+            (ENCRYPTED_LABEL, None) => return Err(KeyError::PassphraseNeeded),
+            (ENCRYPTED_LABEL, Some(passphrase)) => decrypt(&document, passphrase)?,
+            _ => return Err(KeyError::Encoding),
         };
         let key =
             RsaPrivateKey::from_pkcs8_der(document.as_bytes()).map_err(|_| KeyError::Encoding)?;
@@ -119,15 +121,13 @@ impl Identity {
     /// A key for the daemon's own store, derived from the private key: who can't unlock the
     /// identity can't read the store. It depends on the key itself, not on its encoding.
     pub fn store_key(&self) -> Secret<32> {
-        let primes: Vec<Zeroizing<Vec<u8>>> = self
-            .key
-            .primes()
-            .iter()
-            .map(|prime| Zeroizing::new(prime.to_be_bytes().to_vec()))
-            .collect();
+        // Files may name the primes in either order, and libraries may pad them.
+        let mut primes: Vec<_> = self.key.primes().iter().collect();
+        primes.sort_unstable();
         let mut material = Zeroizing::new(Vec::with_capacity(1024));
-        for prime in &primes {
-            material.extend_from_slice(prime);
+        for prime in primes {
+            let bytes = Zeroizing::new(prime.to_be_bytes());
+            material.extend(bytes.iter().skip_while(|byte| **byte == 0));
         }
         label::derive(&material, self.certificate.spki_der(), "store key", &[])
     }
@@ -140,10 +140,20 @@ impl fmt::Debug for Identity {
 }
 
 fn decrypt(document: &SecretDocument, passphrase: &[u8]) -> Result<SecretDocument, KeyError> {
-    EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
+    let opened = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
         .map_err(|_| KeyError::Encoding)?
         .decrypt(passphrase)
-        .map_err(|_| KeyError::Passphrase)
+        .map_err(|error| match error {
+            pkcs8::Error::EncryptedPrivateKey(
+                pkcs5::Error::UnsupportedAlgorithm { .. }
+                | pkcs5::Error::NoPbes1CryptSupport
+                | pkcs5::Error::AlgorithmParametersInvalid { .. },
+            ) => KeyError::Encoding,
+            _ => KeyError::Passphrase,
+        })?;
+    // One wrong passphrase in 256 leaves a padding that looks right.
+    PrivateKeyInfoRef::try_from(opened.as_bytes()).map_err(|_| KeyError::Passphrase)?;
+    Ok(opened)
 }
 
 fn encrypt<R: CryptoRng + ?Sized>(

@@ -160,13 +160,15 @@ fn an_old_letter_is_refused() {
     assert!(open(NOW_S + MAX_GRANT_AGE_S + 1).is_err());
 }
 
+type Spoil = fn(&mut Vec<u8>);
+
 /// Letters that were made with all the right keys, and yet not as the specification says.
 struct Forge {
     kind: u8,
     index: u32,
     named: m2_crypto::PeerId,
     signer: &'static Peer,
-    spoil: fn(&mut Vec<u8>),
+    spoil: Spoil,
 }
 
 impl Forge {
@@ -223,7 +225,7 @@ fn only_letters_as_specified_open() {
         ..Forge::honest()
     };
     assert!(!other_signer.opens(), "signed by another");
-    let spoils: [(&str, fn(&mut Vec<u8>)); 5] = [
+    let spoils: [(&str, Spoil); 5] = [
         ("padding that is not zero", |inner| {
             *inner.last_mut().unwrap() = 1
         }),
