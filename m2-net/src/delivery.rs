@@ -11,8 +11,16 @@ mod counters;
 mod error;
 mod id;
 mod limits;
+mod outbox;
 mod output;
 mod payload;
+mod peer_incarnation;
+mod queue;
+mod receive_epochs;
+mod receiving;
+mod recent;
+mod send_epochs;
+mod sending;
 
 pub use context::{Committed, Context, History};
 pub use conversation::{Conversation, MAX_ACKS};

@@ -7,6 +7,9 @@ use super::id::{Ack, MessageId, Path, Time};
 use super::limits::Limits;
 use super::output::{Action, GiveUp, Saved, Write};
 use super::payload::Draft;
+use super::queue::Output;
+use super::receiving::Receiving;
+use super::sending::{Sending, Tools};
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch};
 
 /// The most acknowledgements of one frame.
@@ -34,16 +37,36 @@ pub const MAX_ACKS: usize = 1_024;
 pub struct Conversation {
     limits: Limits,
     counters: Counters,
+    out: Output,
+    sending: Sending,
+    receiving: Receiving,
+}
+
+/// Splits a conversation into a half and the tools it works with.
+macro_rules! half {
+    ($self:ident, $half:ident) => {
+        (
+            &mut $self.$half,
+            &mut Tools {
+                limits: &$self.limits,
+                out: &mut $self.out,
+                counters: &mut $self.counters,
+            },
+        )
+    };
 }
 
 impl Conversation {
     /// A conversation from what its earlier [`Write`]s left: [`Saved::default`] for a new
     /// contact. It begins disconnected. Rows whose secrets don't parse are treated as absent;
     /// the protocol then makes new epochs.
-    pub fn new(limits: Limits, _saved: Saved) -> Self {
+    pub fn new(limits: Limits, mut saved: Saved) -> Self {
         Self {
             limits,
             counters: Counters::default(),
+            out: Output::default(),
+            sending: Sending::new(&mut saved),
+            receiving: Receiving::new(&mut saved),
         }
     }
 
@@ -53,77 +76,128 @@ impl Conversation {
     /// Opens an epoch when one is due, which costs one RSA-4096 signature.
     pub fn send(
         &mut self,
-        _cx: &mut Context<'_>,
-        _id: MessageId,
-        _draft: Draft,
+        cx: &mut Context<'_>,
+        id: MessageId,
+        draft: Draft,
     ) -> Result<(), SendRefused> {
-        Err(SendRefused::OutboxFull)
+        let (sending, tools) = half!(self, sending);
+        sending.send(cx, tools, id, draft)
     }
 
     /// Gives a message up: its place is taken by a durable SKIP (spec §6). Does nothing if the
     /// message is no longer in the outbox or already given up. The recipient may have it
     /// nevertheless; if its acknowledgement says so, the state becomes `Delivered`. Expiry is
     /// noticed by the machine itself.
-    pub fn give_up(&mut self, _cx: &mut Context<'_>, _id: MessageId, _reason: GiveUp) {}
+    pub fn give_up(&mut self, cx: &mut Context<'_>, id: MessageId, reason: GiveUp) {
+        let (sending, tools) = half!(self, sending);
+        sending.give_up(cx, tools, &id, reason);
+    }
 
     /// A session with the peer stands, or another one took its place: everything unacknowledged
     /// is offered again, in order.
-    pub fn connected(&mut self, _cx: &mut Context<'_>, _path: Path) {}
+    pub fn connected(&mut self, cx: &mut Context<'_>, path: Path) {
+        let (sending, tools) = half!(self, sending);
+        sending.connected(cx, tools, path);
+    }
 
-    /// No session with the peer is left.
-    pub fn disconnected(&mut self, _cx: &mut Context<'_>) {}
+    /// No session with the peer is left. Actions that were not polled are dropped.
+    pub fn disconnected(&mut self, _cx: &mut Context<'_>) {
+        self.sending.disconnected();
+        self.out.drop_actions();
+    }
 
     /// Whether a grant is worth its RSA operations: new, not too old, and within what one peer
     /// may cost in a minute. If so, run [`ReceiveEpoch::accept`] off the reactor, and give its
     /// result with the envelope; if that fails, drop the envelope and count it. If not, give the
-    /// envelope without a grant.
-    pub fn wants_grant(&mut self, _now: Time, _grant: &EpochHeader) -> bool {
-        false
+    /// envelope without a grant. Take the envelopes of one peer one after the other, or the same
+    /// grant is paid for twice.
+    pub fn wants_grant(&mut self, now: Time, grant: &EpochHeader) -> bool {
+        self.receiving.wants_grant(now, &self.limits, grant)
     }
 
     /// An envelope came: its sealed message, and its grant if [`wants_grant`](Self::wants_grant)
     /// said so and it was accepted.
     pub fn on_envelope(
         &mut self,
-        _cx: &mut Context<'_>,
-        _accepted: Option<ReceiveEpoch>,
-        _sealed: &[u8],
+        cx: &mut Context<'_>,
+        accepted: Option<ReceiveEpoch>,
+        sealed: &[u8],
     ) -> Result<(), Misbehaved> {
-        Ok(())
+        let own_outbox = |id: &MessageId| self.sending.contains(id);
+        let (receiving, tools) = half!(self, receiving);
+        let result = receiving.on_envelope(cx, tools, accepted, sealed, &own_outbox);
+        self.count(result)
     }
 
     /// Acknowledgements came, those of one frame. Unknown ones are ignored and counted.
-    pub fn on_acks(&mut self, _cx: &mut Context<'_>, _acks: &[Ack]) -> Result<(), Misbehaved> {
-        Ok(())
+    pub fn on_acks(&mut self, cx: &mut Context<'_>, acks: &[Ack]) -> Result<(), Misbehaved> {
+        if acks.len() > MAX_ACKS {
+            return self.count(Err(Misbehaved::TooManyAcks));
+        }
+        let (sending, tools) = half!(self, sending);
+        let result = sending.on_acks(cx, tools, acks);
+        self.count(result)
     }
 
-    /// The peer can't open an epoch of ours.
-    pub fn on_epoch_refused(&mut self, _cx: &mut Context<'_>, _incarnation: u64, _epoch: u64) {}
+    fn count(&mut self, result: Result<(), Misbehaved>) -> Result<(), Misbehaved> {
+        self.counters.misbehaved += u64::from(result.is_err());
+        result
+    }
+
+    /// The peer can't open an epoch of ours: what is sealed under it is sealed again, under a new
+    /// epoch if it was the newest, but for that at most once in
+    /// [`Limits::refusal_interval`](super::Limits::refusal_interval).
+    pub fn on_epoch_refused(&mut self, cx: &mut Context<'_>, incarnation: u64, epoch: u64) {
+        let (sending, tools) = half!(self, sending);
+        sending.on_epoch_refused(cx, tools, incarnation, epoch);
+    }
 
     /// The answer to [`Action::LoadPayload`]: the payload of the outbox row. Without one (the
     /// row is gone) don't answer.
-    pub fn on_payload(&mut self, _cx: &mut Context<'_>, _id: MessageId, _payload: &[u8]) {}
+    pub fn on_payload(&mut self, cx: &mut Context<'_>, id: MessageId, payload: &[u8]) {
+        let (sending, tools) = half!(self, sending);
+        sending.on_payload(cx, tools, &id, payload);
+    }
 
     /// Time has come. Harmless at any time.
-    pub fn on_timeout(&mut self, _cx: &mut Context<'_>) {}
+    pub fn on_timeout(&mut self, cx: &mut Context<'_>) {
+        let (sending, tools) = half!(self, sending);
+        sending.on_timeout(cx, tools);
+        self.receiving.on_timeout(cx.now, tools);
+    }
 
     /// The next write of the transaction.
     pub fn poll_write(&mut self) -> Option<Write> {
-        None
+        self.out
+            .poll_write()
+            .or_else(|| self.sending.take_dirty())
+            .or_else(|| self.receiving.take_dirty())
     }
 
-    /// The next action to perform after the transaction.
+    /// The next action to perform after the transaction. Nothing while writes are left to poll.
     pub fn poll_action(&mut self) -> Option<Action> {
-        None
+        if self.out.has_writes() || self.sending.is_dirty() || self.receiving.is_dirty() {
+            return None;
+        }
+        self.out.poll_action()
     }
 
     /// When to call [`on_timeout`](Self::on_timeout).
     pub fn next_timeout(&self) -> Option<Time> {
-        None
+        let receiving = self.receiving.next_timeout(&self.limits);
+        [self.sending.next_timeout(), receiving]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// How many messages wait in the outbox for their acknowledgement.
+    pub fn pending(&self) -> usize {
+        self.sending.pending()
     }
 
     /// What was ignored, refused and repeated so far.
-    pub fn counters(&self) -> &Counters {
+    pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 }

@@ -178,6 +178,17 @@ impl Payload {
         ContentHash(content_hash(&id.0, &content.encode_to_vec()))
     }
 
+    /// The hash of a SKIP in the place of the message `id`.
+    pub fn skip_hash(id: &MessageId) -> ContentHash {
+        let skip = Self {
+            sequence: 0,
+            sent: Time(0),
+            ttl_s: 0,
+            body: Body::Skip,
+        };
+        skip.hash(id)
+    }
+
     /// When it ends, if it has a time to live: both sides delete it then.
     pub fn expires(&self) -> Option<Time> {
         (self.ttl_s != 0).then(|| self.sent.plus(u64::from(self.ttl_s) * 1_000))

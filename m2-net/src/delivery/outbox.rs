@@ -1,0 +1,251 @@
+//! The index of the outbox: by place, by id, and by what is due.
+
+use super::id::{MessageId, Time};
+use super::limits::Limits;
+use super::output::{MessageState, SavedOutbox};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// One message on its way.
+pub(super) struct Entry {
+    pub(super) saved: SavedOutbox,
+    pub(super) progress: Progress,
+    /// Repeats in this session.
+    pub(super) attempts: u32,
+    /// The peer never answers to it; it doesn't hold the window any more.
+    pub(super) stuck: bool,
+    /// Sealed under more than one epoch since the start.
+    pub(super) resealed: bool,
+}
+
+/// What the session at hand has seen of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing.
+    Waiting,
+    /// Its payload is being read, to be sealed again.
+    Loading,
+    /// It was sent and is sent again at that time.
+    Offered(Time),
+}
+
+/// Every operation costs at most the logarithm of the number of messages, but for
+/// [`Outbox::window_base`], [`Outbox::take_back`] and [`Outbox::take_back_all`].
+pub(super) struct Outbox {
+    entries: BTreeMap<u64, Entry>,
+    by_id: HashMap<MessageId, u64>,
+    expiries: BTreeSet<(Time, u64)>,
+    resends: BTreeSet<(Time, u64)>,
+    loads: BTreeSet<u64>,
+}
+
+impl Outbox {
+    pub(super) fn new(rows: Vec<SavedOutbox>) -> Self {
+        let mut outbox = Self {
+            entries: BTreeMap::new(),
+            by_id: HashMap::with_capacity(rows.len()),
+            expiries: BTreeSet::new(),
+            resends: BTreeSet::new(),
+            loads: BTreeSet::new(),
+        };
+        for row in rows {
+            outbox.insert(row);
+        }
+        outbox
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn insert(&mut self, saved: SavedOutbox) {
+        self.by_id.insert(saved.id, saved.sequence);
+        if let Some(at) = saved.expires {
+            self.expiries.insert((at, saved.sequence));
+        }
+        let entry = Entry {
+            saved,
+            progress: Progress::Waiting,
+            attempts: 0,
+            stuck: false,
+            resealed: false,
+        };
+        self.entries.insert(saved.sequence, entry);
+    }
+
+    /// Puts a SKIP in the place of the message it has the id of.
+    pub(super) fn replace(&mut self, saved: SavedOutbox) {
+        self.remove(saved.sequence);
+        self.insert(saved);
+    }
+
+    pub(super) fn remove(&mut self, sequence: u64) {
+        self.take_back_one(sequence);
+        if let Some(entry) = self.entries.remove(&sequence) {
+            self.by_id.remove(&entry.saved.id);
+            if let Some(at) = entry.saved.expires {
+                self.expiries.remove(&(at, sequence));
+            }
+        }
+    }
+
+    pub(super) fn get(&self, sequence: u64) -> Option<&Entry> {
+        self.entries.get(&sequence)
+    }
+
+    pub(super) fn sequence_of(&self, id: &MessageId) -> Option<u64> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(super) fn by_id(&self, id: &MessageId) -> Option<&Entry> {
+        self.get(self.sequence_of(id)?)
+    }
+
+    pub(super) fn set_state(&mut self, sequence: u64, state: MessageState) {
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.saved.state = state;
+        }
+    }
+
+    /// The oldest message that is not stuck; the window counts from it. Passes over stuck ones,
+    /// of which there is at most a window's worth for every holding time.
+    pub(super) fn window_base(&self) -> u64 {
+        self.entries
+            .iter()
+            .find(|(_, entry)| !entry.stuck)
+            .map_or(u64::MAX, |(sequence, _)| *sequence)
+    }
+
+    /// The first message from `start` on and before `end`.
+    pub(super) fn next_from(&self, start: u64, end: u64) -> Option<u64> {
+        if start >= end {
+            return None;
+        }
+        self.entries
+            .range(start..end)
+            .next()
+            .map(|(sequence, _)| *sequence)
+    }
+
+    /// It was sent just now: it is sent again when no answer has come after a time that doubles,
+    /// moved by `jitter`/1024 of it (0 to 512), from a quarter less to a quarter more.
+    pub(super) fn offered(&mut self, sequence: u64, now: Time, limits: &Limits, jitter: u64) {
+        let Some(entry) = self.entries.get_mut(&sequence) else {
+            return;
+        };
+        let wait = limits
+            .resend_first
+            .saturating_mul(1 << entry.attempts.min(16))
+            .min(limits.resend_most);
+        let at = now.plus(wait.saturating_mul(768 + jitter) / 1_024);
+        entry.progress = Progress::Offered(at);
+        self.resends.insert((at, sequence));
+    }
+
+    /// Takes one message back that was sent and had its time to be answered.
+    pub(super) fn unanswered(&mut self, now: Time) -> Option<&mut Entry> {
+        let (at, sequence) = *self.resends.first()?;
+        if at > now {
+            return None;
+        }
+        self.take_back_one(sequence);
+        self.entries.get_mut(&sequence)
+    }
+
+    fn take_back_one(&mut self, sequence: u64) {
+        let Some(entry) = self.entries.get_mut(&sequence) else {
+            return;
+        };
+        match std::mem::replace(&mut entry.progress, Progress::Waiting) {
+            Progress::Waiting => {}
+            Progress::Loading => {
+                self.loads.remove(&sequence);
+            }
+            Progress::Offered(at) => {
+                self.resends.remove(&(at, sequence));
+            }
+        }
+    }
+
+    /// The session is another one: everything is as if it had never been sent.
+    pub(super) fn take_back_all(&mut self) {
+        let touched: Vec<u64> = self.resends.iter().map(|(_, sequence)| *sequence).collect();
+        let loads: Vec<u64> = self.loads.iter().copied().collect();
+        for sequence in touched.into_iter().chain(loads) {
+            self.take_back_one(sequence);
+            if let Some(entry) = self.entries.get_mut(&sequence) {
+                entry.attempts = 0;
+            }
+        }
+    }
+
+    /// What was sent under this epoch is as if it had never been. Gives the first of it. Looks at
+    /// the messages under way only.
+    pub(super) fn take_back(&mut self, epoch: u64) -> Option<u64> {
+        let touched: Vec<u64> = self
+            .resends
+            .iter()
+            .map(|(_, sequence)| *sequence)
+            .filter(|sequence| {
+                self.get(*sequence)
+                    .is_some_and(|entry| entry.saved.epoch == epoch)
+            })
+            .collect();
+        for sequence in &touched {
+            self.take_back_one(*sequence);
+        }
+        touched.into_iter().min()
+    }
+
+    pub(super) fn loading(&self) -> usize {
+        self.loads.len()
+    }
+
+    pub(super) fn load(&mut self, sequence: u64) {
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.progress = Progress::Loading;
+            self.loads.insert(sequence);
+        }
+    }
+
+    /// A payload was read: gives the row if somebody waits for it.
+    pub(super) fn loaded(&mut self, id: &MessageId) -> Option<SavedOutbox> {
+        let sequence = self.sequence_of(id)?;
+        if !self.loads.remove(&sequence) {
+            return None;
+        }
+        let entry = self.entries.get_mut(&sequence)?;
+        entry.progress = Progress::Waiting;
+        Some(entry.saved)
+    }
+
+    pub(super) fn resealed(&mut self, sequence: u64, epoch: u64) {
+        if let Some(entry) = self.entries.get_mut(&sequence) {
+            entry.saved.epoch = epoch;
+            entry.resealed = true;
+        }
+    }
+
+    /// One message whose time to live is over.
+    pub(super) fn expired(&self, now: Time) -> Option<u64> {
+        let (at, sequence) = *self.expiries.first()?;
+        (at <= now).then_some(sequence)
+    }
+
+    pub(super) fn expire_later(&mut self, sequence: u64, at: Time) {
+        let Some(entry) = self.entries.get_mut(&sequence) else {
+            return;
+        };
+        if let Some(before) = entry.saved.expires.replace(at) {
+            self.expiries.remove(&(before, sequence));
+        }
+        self.expiries.insert((at, sequence));
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Time> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn next_resend(&self) -> Option<Time> {
+        self.resends.first().map(|(at, _)| *at)
+    }
+}

@@ -1,0 +1,50 @@
+//! The queues between inputs and polls.
+
+use super::MAX_ACKS;
+use super::id::Ack;
+use super::output::{Action, Write};
+use std::collections::VecDeque;
+
+/// Writes and actions that were not polled yet.
+#[derive(Default)]
+pub(super) struct Output {
+    writes: VecDeque<Write>,
+    actions: VecDeque<Action>,
+    acks: VecDeque<Ack>,
+}
+
+impl Output {
+    pub(super) fn write(&mut self, write: Write) {
+        self.writes.push_back(write);
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    pub(super) fn acknowledge(&mut self, ack: Ack) {
+        self.acks.push_back(ack);
+    }
+
+    /// Nobody is there to send to.
+    pub(super) fn drop_actions(&mut self) {
+        self.actions.clear();
+        self.acks.clear();
+    }
+
+    pub(super) fn poll_write(&mut self) -> Option<Write> {
+        self.writes.pop_front()
+    }
+
+    pub(super) fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    pub(super) fn poll_action(&mut self) -> Option<Action> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        let count = self.acks.len().min(MAX_ACKS);
+        (count > 0).then(|| Action::Acknowledge(self.acks.drain(..count).collect()))
+    }
+}

@@ -1,0 +1,202 @@
+//! The peer's incarnations and the epochs of theirs that we can open (spec §5).
+
+use super::context::Context;
+use super::error::Misbehaved;
+use super::id::Time;
+use super::limits::Limits;
+use super::output::{SavedIncarnation, SavedReceiveEpoch, Write};
+use super::peer_incarnation::{OpenEpoch, PeerIncarnation};
+use super::sending::Tools;
+use m2_crypto::envelope::{
+    EpochHeader, MAX_GRANT_AGE_S, MAX_GRANT_AHEAD_S, Opened, ReceiveEpoch, SealedHeader,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const MINUTE: u64 = 60_000;
+
+/// Epoch numbers above this one are refused: they would not fit a signed 64-bit column.
+const MAX_EPOCH: u64 = i64::MAX as u64;
+
+pub(super) struct ReceiveEpochs {
+    incarnations: BTreeMap<u64, PeerIncarnation>,
+    /// Those that may have unsaved changes.
+    touched: BTreeSet<u64>,
+    tick: u64,
+    /// When the minute began in which grants are counted, and how many there were.
+    grants: (Time, u32),
+}
+
+impl ReceiveEpochs {
+    pub(super) fn new(saved: Vec<SavedIncarnation>, epochs: Vec<SavedReceiveEpoch>) -> Self {
+        let mut incarnations: BTreeMap<u64, PeerIncarnation> = saved
+            .into_iter()
+            .map(|row| (row.incarnation, PeerIncarnation::new(row)))
+            .collect();
+        for row in &epochs {
+            if let Some(peer) = incarnations.get_mut(&row.incarnation)
+                && let Ok(epoch) = ReceiveEpoch::from_bytes(&row.bytes)
+            {
+                let dirty = false;
+                peer.epochs.insert(row.epoch, OpenEpoch { epoch, dirty });
+            }
+        }
+        Self {
+            incarnations,
+            touched: BTreeSet::new(),
+            tick: 0,
+            grants: (Time(0), 0),
+        }
+    }
+
+    /// An incarnation of the peer that is known, to be changed.
+    pub(super) fn incarnation(&mut self, incarnation: u64) -> Option<&mut PeerIncarnation> {
+        let peer = self.incarnations.get_mut(&incarnation)?;
+        self.touched.insert(incarnation);
+        Some(peer)
+    }
+
+    /// Whether a grant could be new, not too old, and is within what a peer may cost.
+    pub(super) fn wants(&mut self, now: Time, limits: &Limits, grant: &EpochHeader) -> bool {
+        let age = now.seconds().saturating_sub(grant.created_s);
+        let ahead = grant.created_s.saturating_sub(now.seconds());
+        self.is_new(limits, grant.incarnation, grant.epoch)
+            && age <= MAX_GRANT_AGE_S
+            && ahead <= MAX_GRANT_AHEAD_S
+            && self.afford(now, limits)
+    }
+
+    fn is_new(&self, limits: &Limits, incarnation: u64, epoch: u64) -> bool {
+        match self.incarnations.get(&incarnation) {
+            _ if epoch > MAX_EPOCH => false,
+            // spec §5: nothing at or below the highest epoch, for ever.
+            Some(peer) => epoch > peer.saved.highest_epoch,
+            None => self.incarnations.len() < limits.max_incarnations,
+        }
+    }
+
+    fn afford(&mut self, now: Time, limits: &Limits) -> bool {
+        if now.since(self.grants.0) >= MINUTE {
+            self.grants = (now, 0);
+        }
+        let affordable = self.grants.1 < limits.grants_per_minute;
+        self.grants.1 += u32::from(affordable);
+        affordable
+    }
+
+    /// Takes an epoch in whose grant was accepted.
+    pub(super) fn install(
+        &mut self,
+        cx: &Context<'_>,
+        tools: &mut Tools<'_>,
+        epoch: ReceiveEpoch,
+    ) -> Result<(), Misbehaved> {
+        let header = *epoch.header();
+        if header.sender != cx.peer_id || header.receiver != cx.own_id {
+            return Err(Misbehaved::ForeignGrant);
+        }
+        if !self.is_new(tools.limits, header.incarnation, header.epoch) {
+            tools.counters.unwanted_grants += 1;
+            let known = self.incarnations.contains_key(&header.incarnation);
+            let many = !known && header.epoch <= MAX_EPOCH;
+            return if many {
+                Err(Misbehaved::TooManyIncarnations)
+            } else {
+                Ok(())
+            };
+        }
+        self.insert(header.incarnation, epoch);
+        self.close_old_epochs(tools, header.incarnation);
+        self.close_old_incarnations(tools);
+        Ok(())
+    }
+
+    fn insert(&mut self, incarnation: u64, epoch: ReceiveEpoch) {
+        let number = epoch.epoch();
+        self.tick += 1;
+        self.touched.insert(incarnation);
+        let peer = self.incarnations.entry(incarnation).or_insert_with(|| {
+            PeerIncarnation::new(SavedIncarnation {
+                incarnation,
+                highest_epoch: number,
+                next_sequence: 1,
+            })
+        });
+        peer.saved.highest_epoch = number;
+        peer.dirty = true;
+        peer.used = self.tick;
+        peer.epochs.insert(number, OpenEpoch { epoch, dirty: true });
+    }
+
+    fn close_old_epochs(&mut self, tools: &mut Tools<'_>, incarnation: u64) {
+        let Some(peer) = self.incarnations.get_mut(&incarnation) else {
+            return;
+        };
+        while peer.epochs.len() > tools.limits.open_epochs {
+            if let Some((epoch, _)) = peer.epochs.pop_first() {
+                tools
+                    .out
+                    .write(Write::ReceiveEpochRemove { incarnation, epoch });
+            }
+        }
+    }
+
+    fn close_old_incarnations(&mut self, tools: &mut Tools<'_>) {
+        let open = |peer: &&mut PeerIncarnation| !peer.epochs.is_empty();
+        let count = self.incarnations.values_mut().filter(open).count();
+        if count <= tools.limits.open_incarnations {
+            return;
+        }
+        let oldest = self.incarnations.values_mut().filter(open);
+        let Some(peer) = oldest.min_by_key(|peer| peer.used) else {
+            return;
+        };
+        let incarnation = peer.saved.incarnation;
+        while let Some((epoch, _)) = peer.epochs.pop_first() {
+            tools
+                .out
+                .write(Write::ReceiveEpochRemove { incarnation, epoch });
+        }
+    }
+
+    /// Opens a message of an open epoch.
+    pub(super) fn open(&mut self, header: &SealedHeader, sealed: &[u8]) -> Option<Opened> {
+        let peer = self.incarnations.get_mut(&header.incarnation)?;
+        let open = peer.epochs.get_mut(&header.epoch)?;
+        let opened = open.epoch.open(sealed).ok()?;
+        open.dirty = true;
+        self.tick += 1;
+        peer.used = self.tick;
+        self.touched.insert(header.incarnation);
+        Some(opened)
+    }
+
+    /// A changed row, once.
+    pub(super) fn take_dirty(&mut self) -> Option<Write> {
+        while let Some(incarnation) = self.touched.first().copied() {
+            if let Some(write) = self.take_dirty_of(incarnation) {
+                return Some(write);
+            }
+            self.touched.remove(&incarnation);
+        }
+        None
+    }
+
+    fn take_dirty_of(&mut self, incarnation: u64) -> Option<Write> {
+        let peer = self.incarnations.get_mut(&incarnation)?;
+        if std::mem::take(&mut peer.dirty) {
+            return Some(Write::Incarnation(peer.saved));
+        }
+        let (number, open) = peer.epochs.iter_mut().find(|(_, open)| open.dirty)?;
+        open.dirty = false;
+        Some(Write::ReceiveEpoch(SavedReceiveEpoch {
+            incarnation,
+            epoch: *number,
+            bytes: open.epoch.to_bytes(),
+        }))
+    }
+
+    /// Whether [`take_dirty`](Self::take_dirty) may have something.
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.touched.is_empty()
+    }
+}

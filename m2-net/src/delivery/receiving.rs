@@ -1,0 +1,346 @@
+//! The receiving half: from a sealed message to a committed one, in order and once (spec §6).
+
+use super::context::Context;
+use super::error::Misbehaved;
+use super::id::{Ack, ContentHash, MessageId, Time};
+use super::limits::Limits;
+use super::output::{Action, Saved, SavedHeld, Write};
+use super::payload::{Body, Payload};
+use super::peer_incarnation::{Held, Place};
+use super::receive_epochs::ReceiveEpochs;
+use super::recent::Recent;
+use super::sending::Tools;
+use bytes::Bytes;
+use m2_crypto::envelope::{EpochHeader, Opened, ReceiveEpoch, SealedHeader};
+use std::collections::BTreeSet;
+
+/// Ids remembered of messages that were taken, in case their commit is still under way.
+const RECENT: usize = 2_048;
+/// Ids remembered of messages that opened and were refused.
+const REFUSED: usize = 256;
+/// Epoch refusals within one interval, for all epochs together.
+const REFUSALS: usize = 8;
+
+/// The state of the receiving half.
+pub(super) struct Receiving {
+    epochs: ReceiveEpochs,
+    /// Held places by the time they were taken, over all incarnations.
+    waiting: BTreeSet<(Time, u64, u64)>,
+    recent: Recent<MessageId, (u64, ContentHash)>,
+    refused_ids: Recent<MessageId, Misbehaved>,
+    refusals: Recent<(u64, u64), Time>,
+}
+
+impl Receiving {
+    pub(super) fn new(saved: &mut Saved) -> Self {
+        let mut epochs = ReceiveEpochs::new(
+            std::mem::take(&mut saved.incarnations),
+            std::mem::take(&mut saved.receive_epochs),
+        );
+        let mut waiting = BTreeSet::new();
+        for row in std::mem::take(&mut saved.held) {
+            if let Some(peer) = epochs.incarnation(row.incarnation) {
+                peer.restore_held(&row);
+                waiting.insert((row.received, row.incarnation, row.sequence));
+            }
+        }
+        Self {
+            epochs,
+            waiting,
+            recent: Recent::new(RECENT),
+            refused_ids: Recent::new(REFUSED),
+            refusals: Recent::new(REFUSALS),
+        }
+    }
+
+    pub(super) fn wants_grant(&mut self, now: Time, limits: &Limits, grant: &EpochHeader) -> bool {
+        self.epochs.wants(now, limits, grant)
+    }
+
+    pub(super) fn on_envelope(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        accepted: Option<ReceiveEpoch>,
+        sealed: &[u8],
+        own_outbox: &dyn Fn(&MessageId) -> bool,
+    ) -> Result<(), Misbehaved> {
+        let header = SealedHeader::parse(sealed).map_err(|_| Misbehaved::Envelope)?;
+        if let Some(epoch) = accepted {
+            self.epochs.install(cx, tools, epoch)?;
+        }
+        let Some(opened) = self.epochs.open(&header, sealed) else {
+            return self.on_unopened(cx, tools, &header);
+        };
+        let id = MessageId(header.message_id);
+        let result = self.on_opened(cx, tools, &header, opened, own_outbox);
+        if let Err(misbehaved) = result {
+            self.refused_ids.insert(id, misbehaved);
+        }
+        result
+    }
+
+    /// Nothing is acknowledged that can't be decrypted (spec §6), but for what was committed of
+    /// this very incarnation before: its key is gone by now.
+    fn on_unopened(
+        &mut self,
+        cx: &Context<'_>,
+        tools: &mut Tools<'_>,
+        header: &SealedHeader,
+    ) -> Result<(), Misbehaved> {
+        let id = MessageId(header.message_id);
+        if let Some((incarnation, hash)) = self.known(cx, &id)?
+            && incarnation == header.incarnation
+        {
+            tools.counters.duplicates += 1;
+            tools.out.acknowledge(Ack { id, hash });
+            return Ok(());
+        }
+        // A new epoch would not help a message that had opened and was refused.
+        if let Some(misbehaved) = self.refused_ids.get(&id) {
+            return Err(*misbehaved);
+        }
+        tools.counters.unopened += 1;
+        self.refuse_epoch(cx.now, tools, (header.incarnation, header.epoch));
+        Ok(())
+    }
+
+    fn refuse_epoch(&mut self, now: Time, tools: &mut Tools<'_>, key: (u64, u64)) {
+        let interval = tools.limits.refusal_interval;
+        let lately = |at: &Time| now.since(*at) < interval;
+        let full = self.refusals.oldest().is_some_and(lately) && self.refusals.is_full();
+        if full || self.refusals.get(&key).is_some_and(lately) {
+            return;
+        }
+        self.refusals.remove(&key);
+        self.refusals.insert(key, now);
+        tools.out.act(Action::RefuseEpoch {
+            incarnation: key.0,
+            epoch: key.1,
+        });
+    }
+
+    fn on_opened(
+        &mut self,
+        cx: &Context<'_>,
+        tools: &mut Tools<'_>,
+        header: &SealedHeader,
+        mut opened: Opened,
+        own_outbox: &dyn Fn(&MessageId) -> bool,
+    ) -> Result<(), Misbehaved> {
+        let id = MessageId(header.message_id);
+        let plaintext = Bytes::from(std::mem::take(&mut *opened.plaintext));
+        let payload = Payload::parse(plaintext).map_err(Misbehaved::Payload)?;
+        if own_outbox(&id) {
+            return Err(Misbehaved::IdReused);
+        }
+        let hash = payload.hash(&id);
+        let (hash, payload) = match self.known(cx, &id)? {
+            Some((_, committed)) => {
+                check_same(&id, &payload, hash, committed)?;
+                tools.counters.duplicates += 1;
+                (committed, Known::Before(payload.sequence))
+            }
+            None => (hash, Known::New(payload)),
+        };
+        self.place(cx.now, tools, header.incarnation, id, payload, hash);
+        self.recent.insert(id, (header.incarnation, hash));
+        tools.out.acknowledge(Ack { id, hash });
+        Ok(())
+    }
+
+    /// What is committed, or about to be, under an id; an error if it isn't the peer's.
+    fn known(
+        &self,
+        cx: &Context<'_>,
+        id: &MessageId,
+    ) -> Result<Option<(u64, ContentHash)>, Misbehaved> {
+        if let Some(recent) = self.recent.get(id) {
+            return Ok(Some(*recent));
+        }
+        match cx.history.committed(id) {
+            None => Ok(None),
+            Some(known) if known.received && known.peer == cx.peer_id => {
+                Ok(Some((known.incarnation, known.hash)))
+            }
+            Some(_) => Err(Misbehaved::IdReused),
+        }
+    }
+
+    /// Gives the message its place: at once if it is its turn, else held (spec §6).
+    fn place(
+        &mut self,
+        now: Time,
+        tools: &mut Tools<'_>,
+        incarnation: u64,
+        id: MessageId,
+        known: Known,
+        hash: ContentHash,
+    ) {
+        let Some(peer) = self.epochs.incarnation(incarnation) else {
+            return;
+        };
+        let sequence = known.sequence();
+        match peer.place(sequence) {
+            Place::Next => {
+                known.deliver(tools, id, incarnation, hash, true);
+                peer.advance();
+                let waiting = &mut self.waiting;
+                peer.release_run(|held| {
+                    waiting.remove(&(held.received, incarnation, held.sequence));
+                    release(tools, incarnation, &held);
+                });
+            }
+            Place::Taken => known.deliver(tools, id, incarnation, hash, false),
+            Place::Ahead => {
+                let held = SavedHeld {
+                    id,
+                    incarnation,
+                    sequence,
+                    received: now,
+                    show: known.shows(),
+                };
+                peer.hold(&held);
+                self.waiting.insert((now, incarnation, sequence));
+                let payload = known.into_payload();
+                tools.out.write(Write::Hold {
+                    held,
+                    payload,
+                    hash,
+                });
+                self.make_room(tools);
+            }
+        }
+    }
+
+    fn make_room(&mut self, tools: &mut Tools<'_>) {
+        while self.waiting.len() > tools.limits.max_held {
+            let Some(oldest) = self.waiting.pop_first() else {
+                return;
+            };
+            tools.counters.released_early += 1;
+            self.release_until(tools, oldest.1, oldest.2);
+        }
+    }
+
+    /// Releases the places up to this one, gaps and all.
+    fn release_until(&mut self, tools: &mut Tools<'_>, incarnation: u64, sequence: u64) {
+        let Some(peer) = self.epochs.incarnation(incarnation) else {
+            return;
+        };
+        while let Some(gap) = peer.skip_gap(sequence) {
+            if gap.missing > 0 {
+                tools.out.write(Write::Gap {
+                    incarnation,
+                    first: gap.first,
+                    missing: gap.missing,
+                });
+            }
+            let waiting = &mut self.waiting;
+            peer.release_run(|held| {
+                waiting.remove(&(held.received, incarnation, held.sequence));
+                release(tools, incarnation, &held);
+            });
+        }
+    }
+
+    pub(super) fn on_timeout(&mut self, now: Time, tools: &mut Tools<'_>) {
+        while let Some((received, incarnation, sequence)) = self.waiting.first().copied() {
+            if received.plus(tools.limits.hold) > now {
+                return;
+            }
+            self.waiting.pop_first();
+            self.release_until(tools, incarnation, sequence);
+        }
+    }
+
+    pub(super) fn next_timeout(&self, limits: &Limits) -> Option<Time> {
+        self.waiting
+            .first()
+            .map(|(received, ..)| received.plus(limits.hold))
+    }
+
+    pub(super) fn take_dirty(&mut self) -> Option<Write> {
+        self.epochs.take_dirty()
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.epochs.is_dirty()
+    }
+}
+
+/// A message of which the id is new, or one that only has a place to fill.
+enum Known {
+    New(Payload),
+    Before(u64),
+}
+
+impl Known {
+    const fn sequence(&self) -> u64 {
+        match self {
+            Self::New(payload) => payload.sequence,
+            Self::Before(sequence) => *sequence,
+        }
+    }
+
+    fn shows(&self) -> bool {
+        matches!(self, Self::New(payload) if payload.body != Body::Skip)
+    }
+
+    fn into_payload(self) -> Option<Payload> {
+        match self {
+            Self::New(payload) => Some(payload),
+            Self::Before(_) => None,
+        }
+    }
+
+    fn deliver(
+        self,
+        tools: &mut Tools<'_>,
+        id: MessageId,
+        incarnation: u64,
+        hash: ContentHash,
+        in_order: bool,
+    ) {
+        let write = match self {
+            Self::Before(_) => return,
+            Self::New(payload) if payload.body == Body::Skip => Write::Skip {
+                id,
+                incarnation,
+                sequence: payload.sequence,
+                hash,
+            },
+            Self::New(payload) => Write::Deliver {
+                id,
+                incarnation,
+                payload,
+                hash,
+                in_order,
+            },
+        };
+        tools.out.write(write);
+    }
+}
+
+/// The same id may come again with the same content, or with one side of it a SKIP that took the
+/// message's place.
+fn check_same(
+    id: &MessageId,
+    payload: &Payload,
+    hash: ContentHash,
+    committed: ContentHash,
+) -> Result<(), Misbehaved> {
+    if hash == committed || payload.body == Body::Skip || committed == Payload::skip_hash(id) {
+        return Ok(());
+    }
+    Err(Misbehaved::IdReused)
+}
+
+fn release(tools: &mut Tools<'_>, incarnation: u64, held: &Held) {
+    tools.out.write(Write::Release {
+        id: held.id,
+        incarnation,
+        sequence: held.sequence,
+        show: held.show,
+    });
+}

@@ -1,0 +1,475 @@
+//! The sending half: from the outbox to the peer's acknowledgement (spec §6).
+
+use super::context::Context;
+use super::counters::Counters;
+use super::error::{Misbehaved, SealFailed, SendRefused};
+use super::id::{Ack, MessageId, Path, Time};
+use super::limits::Limits;
+use super::outbox::{Outbox, Progress};
+use super::output::{Action, GiveUp, MessageState, Saved, SavedOutbox, Write};
+use super::payload::{Body, Draft, MAX_PAYLOAD, MAX_SEQUENCE, Payload, PayloadError};
+use super::queue::Output;
+use super::send_epochs::SendEpochs;
+
+/// Repeats without an answer after which a message that waits for longer than the holding time
+/// no longer keeps the window from moving on.
+const STUCK_ATTEMPTS: u32 = 5;
+
+/// How long to wait after the cryptography library refused.
+const SEAL_RETRY: u64 = 60_000;
+
+/// What the functions of both halves work with, beside their own state.
+pub(super) struct Tools<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) out: &'a mut Output,
+    pub(super) counters: &'a mut Counters,
+}
+
+/// The state of the sending half.
+pub(super) struct Sending {
+    outbox: Outbox,
+    epochs: SendEpochs,
+    next_sequence: u64,
+    next_sequence_dirty: bool,
+    path: Option<Path>,
+    /// Everything before it in the window has been offered in this session.
+    cursor: u64,
+    /// When to look again although nothing else happens: an epoch may open then.
+    retry: Option<Time>,
+    /// Added to every wait for an acknowledgement, in 1/1024 of it.
+    jitter: u64,
+}
+
+impl Sending {
+    pub(super) fn new(saved: &mut Saved) -> Self {
+        let rows = std::mem::take(&mut saved.outbox);
+        let after = rows.iter().map(|row| row.sequence.saturating_add(1)).max();
+        let epochs = SendEpochs::new(
+            std::mem::take(&mut saved.send_epochs),
+            rows.iter().map(|row| row.epoch),
+        );
+        Self {
+            outbox: Outbox::new(rows),
+            epochs,
+            next_sequence: saved.next_sequence.max(after.unwrap_or(1)).max(1),
+            next_sequence_dirty: false,
+            path: None,
+            cursor: 0,
+            retry: None,
+            jitter: 0,
+        }
+    }
+
+    pub(super) fn contains(&self, id: &MessageId) -> bool {
+        self.outbox.sequence_of(id).is_some()
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.outbox.len()
+    }
+
+    pub(super) fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        id: MessageId,
+        draft: Draft,
+    ) -> Result<(), SendRefused> {
+        draft.body.check_draft().map_err(SendRefused::Draft)?;
+        if self.outbox.len() >= tools.limits.max_outbox {
+            return Err(SendRefused::OutboxFull);
+        }
+        if self.contains(&id) {
+            return Err(SendRefused::IdInUse);
+        }
+        if self.next_sequence > MAX_SEQUENCE {
+            return Err(SendRefused::SequenceSpent);
+        }
+        let payload = Payload {
+            sequence: self.next_sequence,
+            sent: cx.now,
+            ttl_s: draft.ttl_s,
+            body: draft.body,
+        };
+        self.enqueue(cx, tools, id, &payload)?;
+        self.pump(cx, tools);
+        Ok(())
+    }
+
+    fn enqueue(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        id: MessageId,
+        payload: &Payload,
+    ) -> Result<(), SendRefused> {
+        let encoded = payload.encode();
+        if encoded.len() > MAX_PAYLOAD {
+            return Err(SendRefused::Draft(PayloadError::TooLarge));
+        }
+        let (epoch, sealed) = self
+            .seal(cx, tools, &id, &encoded)
+            .map_err(SendRefused::Seal)?;
+        let entry = SavedOutbox {
+            id,
+            sequence: payload.sequence,
+            epoch,
+            hash: payload.hash(&id),
+            replaced: None,
+            queued: cx.now,
+            expires: payload.expires(),
+            state: MessageState::Queued,
+        };
+        self.outbox.insert(entry);
+        self.next_sequence += 1;
+        self.next_sequence_dirty = true;
+        tools.out.write(Write::Outbox {
+            entry,
+            payload: encoded,
+            sealed,
+        });
+        Ok(())
+    }
+
+    fn seal(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        id: &MessageId,
+        payload: &[u8],
+    ) -> Result<(u64, Vec<u8>), SealFailed> {
+        let result = self
+            .epochs
+            .acquire_now(cx, tools.limits, tools.out)
+            .and_then(|epoch| Ok((epoch, self.epochs.seal(epoch, id, payload)?)));
+        tools.counters.seal_failed += u64::from(result.is_err());
+        result
+    }
+
+    pub(super) fn give_up(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        id: &MessageId,
+        reason: GiveUp,
+    ) {
+        if let Some(sequence) = self.outbox.sequence_of(id) {
+            // A failure is counted. An expiry is tried again; who retracts also sends a Retract.
+            let _ = self.skip(cx, tools, sequence, reason);
+        }
+    }
+
+    /// Puts a SKIP in the message's place (spec §6).
+    fn skip(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        sequence: u64,
+        reason: GiveUp,
+    ) -> Result<(), SealFailed> {
+        let Some(old) = self.outbox.get(sequence).map(|entry| entry.saved) else {
+            return Ok(());
+        };
+        if matches!(old.state, MessageState::GivenUp(_)) {
+            return Ok(());
+        }
+        let payload = Payload {
+            sequence,
+            sent: cx.now,
+            ttl_s: 0,
+            body: Body::Skip,
+        };
+        let encoded = payload.encode();
+        let (epoch, sealed) = self.seal(cx, tools, &old.id, &encoded)?;
+        let entry = SavedOutbox {
+            epoch,
+            hash: payload.hash(&old.id),
+            replaced: Some(old.hash),
+            expires: None,
+            state: MessageState::GivenUp(reason),
+            ..old
+        };
+        self.outbox.replace(entry);
+        tools.out.write(Write::Outbox {
+            entry,
+            payload: encoded,
+            sealed,
+        });
+        tools.out.write(Write::State {
+            id: old.id,
+            state: entry.state,
+        });
+        self.epochs.release(old.epoch, tools.out);
+        self.offer_again(cx, tools, sequence);
+        Ok(())
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
+        while let Some(sequence) = self.outbox.expired(cx.now) {
+            if self.skip(cx, tools, sequence, GiveUp::Expired).is_err() {
+                self.outbox.expire_later(sequence, cx.now.plus(SEAL_RETRY));
+            }
+        }
+    }
+
+    pub(super) fn connected(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>, path: Path) {
+        self.expire(cx, tools);
+        self.path = Some(path);
+        self.draw_jitter(cx);
+        self.outbox.take_back_all();
+        self.cursor = 0;
+        self.pump(cx, tools);
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.path = None;
+        self.retry = None;
+        self.outbox.take_back_all();
+    }
+
+    fn draw_jitter(&mut self, cx: &mut Context<'_>) {
+        self.jitter = u64::from(cx.rng.next_u32() % 512);
+    }
+
+    /// Offers what the window allows, in order.
+    fn pump(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
+        let Some(path) = self.path else {
+            return;
+        };
+        self.retry = None;
+        let end = self
+            .outbox
+            .window_base()
+            .saturating_add(tools.limits.window);
+        while let Some(sequence) = self.outbox.next_from(self.cursor, end) {
+            if !self.offer(cx, tools, path, sequence) {
+                return;
+            }
+            self.cursor = sequence + 1;
+        }
+    }
+
+    /// Offers one message that the pump may have passed already.
+    fn offer_again(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>, sequence: u64) {
+        let Some(path) = self.path else {
+            return;
+        };
+        if sequence < self.cursor && !self.offer(cx, tools, path, sequence) {
+            self.cursor = sequence;
+        }
+    }
+
+    /// Sends one message, or sets about sealing it again. False if neither can be done now.
+    fn offer(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        path: Path,
+        sequence: u64,
+    ) -> bool {
+        let Some(entry) = self.outbox.get(sequence) else {
+            return true;
+        };
+        let (saved, progress) = (entry.saved, entry.progress);
+        if progress != Progress::Waiting {
+            return true;
+        }
+        if self.epochs.usable(saved.epoch, cx.now, tools.limits) {
+            self.transmit(cx, tools, path, saved);
+            return true;
+        }
+        self.load(cx, tools, saved)
+    }
+
+    fn transmit(
+        &mut self,
+        cx: &Context<'_>,
+        tools: &mut Tools<'_>,
+        path: Path,
+        saved: SavedOutbox,
+    ) {
+        self.outbox
+            .offered(saved.sequence, cx.now, tools.limits, self.jitter);
+        if saved.state == MessageState::Queued {
+            let state = MessageState::Sent(path);
+            self.outbox.set_state(saved.sequence, state);
+            tools.out.write(Write::State {
+                id: saved.id,
+                state,
+            });
+        }
+        tools.out.act(Action::Transmit {
+            id: saved.id,
+            epoch: saved.epoch,
+            grant: self.epochs.grant(saved.epoch),
+        });
+    }
+
+    /// Asks for the payload of a message whose epoch is no good any more (spec §5).
+    fn load(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>, saved: SavedOutbox) -> bool {
+        if self.outbox.loading() >= tools.limits.max_loading {
+            return false;
+        }
+        if !self.acquire(cx, tools) {
+            return false;
+        }
+        self.outbox.load(saved.sequence);
+        tools.out.act(Action::LoadPayload { id: saved.id });
+        true
+    }
+
+    /// Sees to it that there is an epoch to seal under, or that the timer looks again.
+    fn acquire(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) -> bool {
+        match self.epochs.acquire(cx, tools.limits, tools.out) {
+            Ok(Some(_)) => return true,
+            Ok(None) => self.retry = self.epochs.next_opening(tools.limits),
+            Err(_) => {
+                tools.counters.seal_failed += 1;
+                self.retry = Some(cx.now.plus(SEAL_RETRY));
+            }
+        }
+        false
+    }
+
+    pub(super) fn on_payload(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        id: &MessageId,
+        payload: &[u8],
+    ) {
+        let Some(saved) = self.outbox.loaded(id) else {
+            return;
+        };
+        // The answer to a question from before a SKIP took the place must not be sealed.
+        let current = Payload::parse(bytes::Bytes::copy_from_slice(payload))
+            .is_ok_and(|p| p.sequence == saved.sequence && p.hash(id) == saved.hash);
+        if current {
+            self.reseal(cx, tools, &saved, payload);
+        }
+        self.offer_again(cx, tools, saved.sequence);
+        self.pump(cx, tools);
+    }
+
+    fn reseal(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        saved: &SavedOutbox,
+        payload: &[u8],
+    ) {
+        // The new epoch may have been refused meanwhile; then the pump looks again.
+        if self.epochs.usable(saved.epoch, cx.now, tools.limits) || !self.acquire(cx, tools) {
+            return;
+        }
+        let Ok((epoch, sealed)) = self.seal(cx, tools, &saved.id, payload) else {
+            return;
+        };
+        self.outbox.resealed(saved.sequence, epoch);
+        tools.counters.resealed += 1;
+        tools.out.write(Write::Reseal {
+            id: saved.id,
+            epoch,
+            sealed,
+        });
+        self.epochs.release(saved.epoch, tools.out);
+    }
+
+    pub(super) fn on_acks(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        acks: &[Ack],
+    ) -> Result<(), Misbehaved> {
+        let mut result = Ok(());
+        for ack in acks {
+            if !self.on_ack(tools, ack) {
+                result = Err(Misbehaved::AckMismatch);
+            }
+        }
+        self.pump(cx, tools);
+        result
+    }
+
+    /// False if the acknowledgement names content that was never sent under this id.
+    fn on_ack(&mut self, tools: &mut Tools<'_>, ack: &Ack) -> bool {
+        let Some(entry) = self.outbox.by_id(&ack.id) else {
+            tools.counters.unknown_acks += 1;
+            return true;
+        };
+        let (saved, resealed) = (entry.saved, entry.resealed);
+        let as_sent = ack.hash == saved.hash;
+        let as_replaced = saved.replaced == Some(ack.hash);
+        if !as_sent && !as_replaced {
+            return false;
+        }
+        // Of a message sealed twice nobody knows which copy it was that arrived.
+        if as_sent && !resealed {
+            self.epochs.confirm(saved.epoch);
+        }
+        let given_up = matches!(saved.state, MessageState::GivenUp(_));
+        if as_replaced || !given_up {
+            tools.out.write(Write::State {
+                id: saved.id,
+                state: MessageState::Delivered,
+            });
+        }
+        self.outbox.remove(saved.sequence);
+        tools.out.write(Write::OutboxRemove { id: saved.id });
+        self.epochs.release(saved.epoch, tools.out);
+        true
+    }
+
+    pub(super) fn on_epoch_refused(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        incarnation: u64,
+        epoch: u64,
+    ) {
+        if incarnation != cx.incarnation || !self.epochs.refuse(epoch) {
+            tools.counters.ignored_refusals += 1;
+            return;
+        }
+        if let Some(first) = self.outbox.take_back(epoch) {
+            self.cursor = self.cursor.min(first);
+        }
+        self.pump(cx, tools);
+    }
+
+    pub(super) fn on_timeout(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
+        self.expire(cx, tools);
+        if self.path.is_none() {
+            return;
+        }
+        self.draw_jitter(cx);
+        while let Some(entry) = self.outbox.unanswered(cx.now) {
+            entry.attempts = entry.attempts.saturating_add(1);
+            let waited = cx.now.since(entry.saved.queued);
+            entry.stuck |= entry.attempts >= STUCK_ATTEMPTS && waited >= tools.limits.hold;
+            self.cursor = self.cursor.min(entry.saved.sequence);
+            tools.counters.resent += 1;
+        }
+        self.pump(cx, tools);
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        let resend = self.outbox.next_resend();
+        let expiry = self.outbox.next_expiry();
+        [resend, expiry, self.retry].into_iter().flatten().min()
+    }
+
+    /// Writes of which only the last state counts, once a transaction.
+    pub(super) fn take_dirty(&mut self) -> Option<Write> {
+        if std::mem::take(&mut self.next_sequence_dirty) {
+            return Some(Write::NextSequence {
+                next: self.next_sequence,
+            });
+        }
+        self.epochs.take_dirty()
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.next_sequence_dirty || self.epochs.is_dirty()
+    }
+}
