@@ -1,0 +1,61 @@
+//! The service files that come with the daemon are accepted by what reads them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use m2_tests::workspace;
+use std::fs;
+use std::process::{Command, Stdio};
+
+/// systemd's own judgement. The daemon need not be installed: any program stands in for it.
+#[test]
+fn systemd_unit() {
+    if !installed("systemd-analyze") {
+        println!("SKIPPED: systemd-analyze is not installed");
+        return;
+    }
+    let unit = read("m2d/packaging/systemd/m2d.service");
+    assert!(unit.contains("ExecStart=/usr/bin/m2d run\n"));
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("m2d.service");
+    fs::write(&copy, unit.replace("/usr/bin/m2d", "/bin/true")).unwrap();
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--user", "--man=no", "--recursive-errors=yes"])
+        .arg(&copy)
+        .env("XDG_RUNTIME_DIR", directory.path())
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+    assert!(!complaints.contains("m2d.service"), "{complaints}");
+}
+
+/// Every tag of the plist is closed; `plutil` judges better where there is one.
+#[test]
+fn launchd_agent() {
+    let plist = read("m2d/packaging/launchd/m2d.plist");
+    for tag in ["plist", "dict", "array", "key", "string", "integer"] {
+        let opened = plist.matches(&format!("<{tag}>")).count()
+            + plist.matches(&format!("<{tag} ")).count();
+        let closed = plist.matches(&format!("</{tag}>")).count();
+        assert_eq!(opened, closed, "{tag}");
+    }
+    if installed("plutil") {
+        let path = workspace::root()
+            .unwrap()
+            .join("m2d/packaging/launchd/m2d.plist");
+        let status = Command::new("plutil").arg("-lint").arg(path).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(workspace::root().unwrap().join(path)).unwrap()
+}
+
+fn installed(program: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+}
