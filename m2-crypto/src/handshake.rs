@@ -31,9 +31,9 @@ mod suite;
 pub mod transcript;
 
 pub use error::{HandshakeError, LocalError, PeerMisbehaved};
-pub use initiator::{AwaitReply, Call, Credential, Initiator};
+pub use initiator::{AwaitReply, AwaitResponderProof, Call, Credential, Initiator};
 pub use message::{MAX_BODY, Message, MessageKind, MessageReader};
-pub use responder::{AwaitHello, AwaitKeyReturn, Responder};
+pub use responder::{AwaitHello, AwaitInitiatorProof, AwaitKeyReturn, Responder};
 pub use schedule::{ExportTooLong, Exporter, SpaceSecrets, TrafficSecret};
 pub use suite::Suite;
 

@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod frame;
 pub mod gate;
 pub mod key_pool;
+pub mod quic_crypto;
 pub mod replay;
 pub mod replay_file;
 pub mod session;

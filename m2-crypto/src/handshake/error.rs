@@ -62,6 +62,9 @@ pub enum LocalError {
     /// The own transport parameters are longer than [`super::hello::MAX_TRANSPORT`].
     #[error("the transport parameters are too long")]
     TransportParameters,
+    /// No session key pair was taken from the pool for this call.
+    #[error("no session key is there for this call")]
+    NoSessionKey,
     /// The cryptography library failed with the own key.
     #[error("the own key could not be used")]
     Key(#[source] KeyError),

@@ -54,7 +54,7 @@ pub struct AwaitReply {
 
 /// Waiting for message 4.
 #[derive(Debug)]
-pub struct AwaitProof {
+pub struct AwaitResponderProof {
     keys: SessionKeys,
     peer_transport: Vec<u8>,
 }
@@ -87,7 +87,7 @@ impl Initiator<AwaitReply> {
         self,
         message: &Message,
         rng: &mut dyn CryptoRng,
-    ) -> Result<(Message, SpaceSecrets, Initiator<AwaitProof>), HandshakeError> {
+    ) -> Result<(Message, SpaceSecrets, Initiator<AwaitResponderProof>), HandshakeError> {
         let reply = HelloReply::parse(message)?;
         let key = self.state.key;
         if reply.key == *key.public() {
@@ -108,7 +108,7 @@ impl Initiator<AwaitReply> {
             of_responder,
         };
         let secrets = keys.handshake(transcript.hash());
-        let state = AwaitProof {
+        let state = AwaitResponderProof {
             keys,
             peer_transport: reply.transport,
         };
@@ -121,7 +121,7 @@ impl Initiator<AwaitReply> {
     }
 }
 
-impl Initiator<AwaitProof> {
+impl Initiator<AwaitResponderProof> {
     /// Reads message 4; makes message 5 and everything of the session. Says who it is only
     /// after the responder proved to be who was called. One RSA-4096 private operation, none
     /// for an anonymous caller.

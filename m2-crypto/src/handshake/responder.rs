@@ -44,7 +44,7 @@ pub struct AwaitKeyReturn {
 
 /// Waiting for message 5.
 #[derive(Debug)]
-pub struct AwaitProof {
+pub struct AwaitInitiatorProof {
     keys: SessionKeys,
     peer_transport: Vec<u8>,
 }
@@ -135,7 +135,7 @@ impl Responder<AwaitKeyReturn> {
         self,
         message: &Message,
         rng: &mut dyn CryptoRng,
-    ) -> Result<(SpaceSecrets, Message, Responder<AwaitProof>), HandshakeError> {
+    ) -> Result<(SpaceSecrets, Message, Responder<AwaitInitiatorProof>), HandshakeError> {
         let key_return = KeyReturn::parse(message)?;
         let AwaitKeyReturn {
             key,
@@ -158,7 +158,7 @@ impl Responder<AwaitKeyReturn> {
             circle: self.circle,
             identity: self.identity,
             transcript: transcript.with(&proof),
-            state: AwaitProof {
+            state: AwaitInitiatorProof {
                 keys,
                 peer_transport,
             },
@@ -167,7 +167,7 @@ impl Responder<AwaitKeyReturn> {
     }
 }
 
-impl Responder<AwaitProof> {
+impl Responder<AwaitInitiatorProof> {
     /// Reads message 5; makes everything of the session. Public-key operations only.
     pub fn proof(self, message: &Message) -> Result<Established, HandshakeError> {
         let peer = match Proof::parse(Role::Initiator, message)? {

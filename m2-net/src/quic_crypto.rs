@@ -1,0 +1,120 @@
+//! M2's handshake as the crypto layer of quinn (spec §3).
+//!
+//! One [`CryptoContext`] a daemon. To dial, make a [`DialCrypto`] with one session key pair and
+//! put it into a `quinn::ClientConfig`; the server name is the text of the called peer id. To
+//! answer, one keyless [`AnswerCrypto`] stands in the endpoint's `quinn::ServerConfig` and does
+//! what comes before a session (Initial keys, Retry tags); for every `quinn::Incoming` that is to
+//! be accepted, [`AnswerCrypto::reserve`] takes a session key and [`AnswerCrypto::accept_config`]
+//! makes the configuration for `Incoming::accept_with`. When there is no key, the incoming call
+//! is ignored: `start_session` could not say no.
+//!
+//! What happens where: reading Hello runs under the endpoint's lock and does public-key
+//! operations only; RSA private operations run in the connection's driver, by way of
+//! [`OffLoad`]. After a session came up, `Connection::peer_identity` gives a
+//! [`m2_crypto::handshake::Peer`].
+
+mod answer;
+mod dial;
+mod failure;
+mod packet_keys;
+mod session;
+
+pub use answer::{AnswerCrypto, SessionKeys};
+pub use dial::DialCrypto;
+pub use failure::{HandshakeFailure, code};
+
+use m2_crypto::handshake::HandshakeError;
+use m2_crypto::initial::{InitialKeys, day_from_dcid};
+use m2_crypto::{CircleId, PeerId, Provider};
+use quinn_proto::crypto::Keys;
+use quinn_proto::{ConnectionId, Side};
+use std::fmt;
+use std::sync::Arc;
+
+/// Today's UTC day, in days since 1970-01-01.
+pub type Today = Arc<dyn Fn() -> u32 + Send + Sync>;
+
+/// Told of every handshake that failed on this side, for counters.
+pub type FailureObserver = Arc<dyn Fn(&HandshakeError) + Send + Sync>;
+
+/// How RSA private operations are kept from stalling other sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffLoad {
+    /// By `block_in_place` in a multi-thread runtime, inline elsewhere.
+    InPlace,
+    /// Not at all: for tests of quinn-proto without a runtime.
+    Inline,
+}
+
+impl OffLoad {
+    fn run<T>(self, work: impl FnOnce() -> T) -> T {
+        match self {
+            Self::InPlace if in_multi_thread_runtime() => tokio::task::block_in_place(work),
+            Self::InPlace | Self::Inline => work(),
+        }
+    }
+}
+
+fn in_multi_thread_runtime() -> bool {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
+/// What all sessions of a daemon share.
+#[derive(Clone)]
+pub struct CryptoContext {
+    circle: CircleId,
+    provider: &'static dyn Provider,
+    today: Today,
+    off_load: OffLoad,
+    observer: Option<FailureObserver>,
+}
+
+impl CryptoContext {
+    /// A context for one circle. `today` is asked once or twice a connection.
+    pub fn new(circle: CircleId, provider: &'static dyn Provider, today: Today) -> Self {
+        Self {
+            circle,
+            provider,
+            today,
+            off_load: OffLoad::InPlace,
+            observer: None,
+        }
+    }
+
+    /// Another way to run RSA private operations; [`OffLoad::InPlace`] is the default.
+    #[must_use]
+    pub const fn off_load(mut self, off_load: OffLoad) -> Self {
+        self.off_load = off_load;
+        self
+    }
+
+    /// Calls `observer` with the reason of every handshake that fails on this side.
+    #[must_use]
+    pub fn observe_failures(mut self, observer: FailureObserver) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// The day stamped into a connection id, if it is today or next to it.
+    fn day_of(&self, dcid: &ConnectionId) -> Option<u32> {
+        day_from_dcid(dcid, (self.today)())
+    }
+
+    fn initial_keys(&self, dcid: &ConnectionId, responder: &PeerId, day: u32, side: Side) -> Keys {
+        let keys = InitialKeys::derive(&self.circle, dcid, responder, day, self.provider);
+        match side {
+            Side::Client => packet_keys::space(keys.client, keys.server),
+            Side::Server => packet_keys::space(keys.server, keys.client),
+        }
+    }
+}
+
+impl fmt::Debug for CryptoContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CryptoContext")
+            .field("provider", &self.provider)
+            .field("off_load", &self.off_load)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,118 @@
+//! The called side's configuration.
+
+use super::CryptoContext;
+use super::session::HandshakeSession;
+use m2_crypto::initial::{QUIC_VERSION, retry_tag};
+use m2_crypto::session_key::SessionKeyPair;
+use m2_crypto::{Identity, PeerId};
+use quinn_proto::crypto::{Keys, ServerConfig, Session, UnsupportedVersion};
+use quinn_proto::transport_parameters::TransportParameters;
+use quinn_proto::{ConnectionId, Side};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where session key pairs come from. Never generates one while somebody waits (spec §3).
+pub trait SessionKeys: Send + Sync {
+    /// A key pair that was made ahead of time, if one is left for this caller.
+    fn take(&self) -> Option<SessionKeyPair>;
+}
+
+/// The crypto configuration of the called side. Without a session key it can do everything up
+/// to accepting; with one it is good for one accepted call.
+pub struct AnswerCrypto {
+    context: Arc<CryptoContext>,
+    identity: Arc<Identity>,
+    id: PeerId,
+    key: Mutex<Option<SessionKeyPair>>,
+}
+
+impl AnswerCrypto {
+    /// For the endpoint: answers as `identity`, holds no session key.
+    pub fn new(context: Arc<CryptoContext>, identity: Arc<Identity>) -> Arc<Self> {
+        let id = identity.peer_id(&context.circle);
+        Self::posing_as(id, context, identity)
+    }
+
+    /// For tests: an impostor that answers calls to `id` with another identity.
+    #[doc(hidden)]
+    pub fn posing_as(
+        id: PeerId,
+        context: Arc<CryptoContext>,
+        identity: Arc<Identity>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            identity,
+            id,
+            key: Mutex::new(None),
+        })
+    }
+
+    /// For one accepted call: the same, with a session key from `keys`. `None` if there is
+    /// none: then ignore the call.
+    pub fn reserve(&self, keys: &dyn SessionKeys) -> Option<Arc<Self>> {
+        keys.take().map(|key| self.with_key(key))
+    }
+
+    /// For one accepted call: the same, with this session key.
+    pub fn with_key(&self, key: SessionKeyPair) -> Arc<Self> {
+        Arc::new(Self {
+            context: self.context.clone(),
+            identity: self.identity.clone(),
+            id: self.id,
+            key: Mutex::new(Some(key)),
+        })
+    }
+
+    /// The endpoint's configuration with this crypto, for `Incoming::accept_with`. Cheap.
+    pub fn accept_config(
+        self: Arc<Self>,
+        endpoint: &quinn::ServerConfig,
+    ) -> Arc<quinn::ServerConfig> {
+        let mut config = endpoint.clone();
+        config.crypto = self;
+        Arc::new(config)
+    }
+
+    fn take_key(&self) -> Option<SessionKeyPair> {
+        self.key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+impl ServerConfig for AnswerCrypto {
+    /// Refuses, besides foreign versions, connection ids that are stamped with no day near
+    /// today: quinn then ignores the packet.
+    fn initial_keys(&self, version: u32, dcid: &ConnectionId) -> Result<Keys, UnsupportedVersion> {
+        if version != QUIC_VERSION {
+            return Err(UnsupportedVersion);
+        }
+        let day = self.context.day_of(dcid).ok_or(UnsupportedVersion)?;
+        Ok(self.context.initial_keys(dcid, &self.id, day, Side::Server))
+    }
+
+    fn retry_tag(&self, _version: u32, original_dcid: &ConnectionId, packet: &[u8]) -> [u8; 16] {
+        retry_tag(&self.context.circle, &self.id, original_dcid, packet)
+    }
+
+    fn start_session(
+        self: Arc<Self>,
+        _version: u32,
+        params: &TransportParameters,
+    ) -> Box<dyn Session> {
+        let key = self.take_key();
+        let context = self.context.clone();
+        let identity = self.identity.clone();
+        Box::new(HandshakeSession::answer(
+            context, self.id, identity, key, params,
+        ))
+    }
+}
+
+impl fmt::Debug for AnswerCrypto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnswerCrypto(..)")
+    }
+}

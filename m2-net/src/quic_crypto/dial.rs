@@ -1,0 +1,77 @@
+//! The calling side's configuration.
+
+use super::CryptoContext;
+use super::session::HandshakeSession;
+use m2_crypto::PeerId;
+use m2_crypto::handshake::{Call, Credential};
+use m2_crypto::initial::QUIC_VERSION;
+use m2_crypto::session_key::SessionKeyPair;
+use quinn_proto::ConnectError;
+use quinn_proto::crypto::{ClientConfig, Session};
+use quinn_proto::transport_parameters::TransportParameters;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The crypto configuration of one dial: it holds the session key pair and is good for one
+/// `connect_with`, with the called peer id's text as server name.
+pub struct DialCrypto {
+    context: Arc<CryptoContext>,
+    credential: Credential,
+    key: Mutex<Option<SessionKeyPair>>,
+}
+
+impl DialCrypto {
+    /// Dials as `credential` with a fresh `key`.
+    pub fn new(
+        context: Arc<CryptoContext>,
+        credential: Credential,
+        key: SessionKeyPair,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            credential,
+            key: Mutex::new(Some(key)),
+        })
+    }
+
+    fn take_key(&self) -> Option<SessionKeyPair> {
+        self.key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+impl ClientConfig for DialCrypto {
+    /// Errors: `InvalidServerName` if it is no peer id, `UnsupportedVersion`, and
+    /// `EndpointStopping` if this configuration was used before.
+    fn start_session(
+        self: Arc<Self>,
+        version: u32,
+        server_name: &str,
+        params: &TransportParameters,
+    ) -> Result<Box<dyn Session>, ConnectError> {
+        if version != QUIC_VERSION {
+            return Err(ConnectError::UnsupportedVersion);
+        }
+        // The name stays out of the error: it may be logged (spec §10).
+        let responder: PeerId = server_name
+            .parse()
+            .map_err(|_| ConnectError::InvalidServerName("not a peer id".into()))?;
+        let key = self.take_key().ok_or(ConnectError::EndpointStopping)?;
+        let call = Call {
+            circle: self.context.circle,
+            responder,
+            credential: self.credential.clone(),
+        };
+        let session = HandshakeSession::dial(self.context.clone(), call, key, params)
+            .map_err(|_| ConnectError::EndpointStopping)?;
+        Ok(Box::new(session))
+    }
+}
+
+impl fmt::Debug for DialCrypto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DialCrypto(..)")
+    }
+}

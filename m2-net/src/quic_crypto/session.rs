@@ -1,0 +1,324 @@
+//! The handshake machine behind quinn's `crypto::Session`.
+//!
+//! quinn sends what `write_handshake` returns in the space *before* the keys that come with it,
+//! and asks again after new keys. Hence the queue of flights.
+
+use super::failure::transport_error;
+use super::{CryptoContext, packet_keys};
+use m2_crypto::handshake::{
+    AwaitHello, AwaitInitiatorProof, AwaitKeyReturn, AwaitReply, AwaitResponderProof, Call,
+    Established, Exporter, HandshakeError, Initiator, LocalError, Message, MessageReader, Peer,
+    PeerMisbehaved, Responder, SpaceSecrets,
+};
+use m2_crypto::initial::verify_retry_tag;
+use m2_crypto::packet::TAG_LEN;
+use m2_crypto::session_key::SessionKeyPair;
+use m2_crypto::{Identity, PeerId};
+use quinn_proto::crypto::{
+    ExportKeyingMaterialError, HeaderKey, KeyPair, Keys, PacketKey, Session,
+};
+use quinn_proto::transport_parameters::TransportParameters;
+use quinn_proto::{ConnectionId, Side, TransportError};
+use rand_core::UnwrapErr;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// One side of one session.
+pub(super) struct HandshakeSession {
+    context: Arc<CryptoContext>,
+    side: Side,
+    responder: PeerId,
+    reader: MessageReader,
+    state: State,
+    /// At most two.
+    flights: VecDeque<Flight>,
+    peer_transport: Option<Vec<u8>>,
+    data: Option<Data>,
+}
+
+/// What the machine waits for.
+enum State {
+    Reply(Initiator<AwaitReply>),
+    ResponderProof(Initiator<AwaitResponderProof>),
+    Hello(Responder<AwaitHello>),
+    KeyReturn(Responder<AwaitKeyReturn>),
+    InitiatorProof(Responder<AwaitInitiatorProof>),
+    Nothing,
+    Unready(LocalError),
+}
+
+/// Bytes for the present space, then the keys of the next.
+#[derive(Default)]
+struct Flight {
+    bytes: Vec<u8>,
+    keys: Option<Keys>,
+}
+
+/// What is there once the handshake is over.
+struct Data {
+    peer: Peer,
+    exporter: Exporter,
+    /// The secrets of the next key update.
+    next: SpaceSecrets,
+}
+
+impl HandshakeSession {
+    pub(super) fn dial(
+        context: Arc<CryptoContext>,
+        call: Call,
+        key: SessionKeyPair,
+        params: &TransportParameters,
+    ) -> Result<Self, LocalError> {
+        let responder = call.responder;
+        let (hello, machine) = Initiator::start(call, key, &encode(params), &mut rng())?;
+        let mut session = Self::new(context, Side::Client, responder, State::Reply(machine));
+        session.send(&hello);
+        Ok(session)
+    }
+
+    /// A session that can't be, for want of a key, says so when it gets its first message:
+    /// quinn has no earlier way.
+    pub(super) fn answer(
+        context: Arc<CryptoContext>,
+        responder: PeerId,
+        identity: Arc<Identity>,
+        key: Option<SessionKeyPair>,
+        params: &TransportParameters,
+    ) -> Self {
+        let circle = context.circle;
+        let machine = key.ok_or(LocalError::NoSessionKey).and_then(|key| {
+            Responder::posing_as(responder, circle, identity, key, &encode(params))
+        });
+        let state = machine.map_or_else(State::Unready, State::Hello);
+        Self::new(context, Side::Server, responder, state)
+    }
+
+    fn new(context: Arc<CryptoContext>, side: Side, responder: PeerId, state: State) -> Self {
+        Self {
+            context,
+            side,
+            responder,
+            reader: MessageReader::new(),
+            state,
+            flights: VecDeque::new(),
+            peer_transport: None,
+            data: None,
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Result<bool, HandshakeError> {
+        let Some(message) = self.reader.push(bytes)? else {
+            return Ok(false);
+        };
+        if !self.flights.is_empty() {
+            // The peer can't have seen what it answers.
+            return Err(PeerMisbehaved::UnexpectedMessage.into());
+        }
+        self.step(&message)?;
+        Ok(self.data.is_some())
+    }
+
+    /// One line a message, in the order of spec §3's table. A failed step leaves `Nothing`.
+    fn step(&mut self, message: &Message) -> Result<(), HandshakeError> {
+        match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Hello(machine) => self.on_hello(machine, message),
+            State::Reply(machine) => self.on_reply(machine, message),
+            State::KeyReturn(machine) => self.on_key_return(machine, message),
+            State::ResponderProof(machine) => self.on_responder_proof(machine, message),
+            State::InitiatorProof(machine) => {
+                let established = machine.proof(message)?;
+                self.establish(Vec::new(), established);
+                Ok(())
+            }
+            State::Nothing => Err(PeerMisbehaved::UnexpectedMessage.into()),
+            State::Unready(reason) => Err(reason.into()),
+        }
+    }
+
+    /// Runs under the endpoint's lock: public-key operations only.
+    fn on_hello(
+        &mut self,
+        machine: Responder<AwaitHello>,
+        message: &Message,
+    ) -> Result<(), HandshakeError> {
+        let (reply, next) = machine.hello(message, &mut rng())?;
+        self.peer_transport = Some(next.peer_transport().to_vec());
+        self.send(&reply);
+        self.state = State::KeyReturn(next);
+        Ok(())
+    }
+
+    fn on_reply(
+        &mut self,
+        machine: Initiator<AwaitReply>,
+        message: &Message,
+    ) -> Result<(), HandshakeError> {
+        let off_load = self.context.off_load;
+        let (key_return, secrets, next) =
+            off_load.run(|| machine.hello_reply(message, &mut rng()))?;
+        self.flights.push_back(Flight {
+            bytes: key_return.bytes().to_vec(),
+            keys: Some(self.keys(&secrets)),
+        });
+        self.state = State::ResponderProof(next);
+        Ok(())
+    }
+
+    fn on_key_return(
+        &mut self,
+        machine: Responder<AwaitKeyReturn>,
+        message: &Message,
+    ) -> Result<(), HandshakeError> {
+        let off_load = self.context.off_load;
+        let (secrets, proof, next) = off_load.run(|| machine.key_return(message, &mut rng()))?;
+        self.flights.push_back(Flight {
+            bytes: Vec::new(),
+            keys: Some(self.keys(&secrets)),
+        });
+        self.send(&proof);
+        self.state = State::InitiatorProof(next);
+        Ok(())
+    }
+
+    fn on_responder_proof(
+        &mut self,
+        machine: Initiator<AwaitResponderProof>,
+        message: &Message,
+    ) -> Result<(), HandshakeError> {
+        let off_load = self.context.off_load;
+        let (proof, established) = off_load.run(|| machine.proof(message, &mut rng()))?;
+        self.peer_transport = Some(established.peer_transport.clone());
+        self.establish(proof.bytes().to_vec(), established);
+        Ok(())
+    }
+
+    fn establish(&mut self, bytes: Vec<u8>, established: Established) {
+        self.flights.push_back(Flight {
+            bytes,
+            keys: Some(self.keys(&established.secrets)),
+        });
+        self.data = Some(Data {
+            peer: established.peer,
+            exporter: established.exporter,
+            next: established.secrets.next(),
+        });
+    }
+
+    fn send(&mut self, message: &Message) {
+        self.flights.push_back(Flight {
+            bytes: message.bytes().to_vec(),
+            keys: None,
+        });
+    }
+
+    fn keys(&self, secrets: &SpaceSecrets) -> Keys {
+        let of_initiator = secrets.initiator.keys(self.context.provider);
+        let of_responder = secrets.responder.keys(self.context.provider);
+        match self.side {
+            Side::Client => packet_keys::space(of_initiator, of_responder),
+            Side::Server => packet_keys::space(of_responder, of_initiator),
+        }
+    }
+
+    fn observe(&self, error: &HandshakeError) {
+        if let Some(observer) = &self.context.observer {
+            observer(error);
+        }
+    }
+}
+
+impl Session for HandshakeSession {
+    /// An id without a day near today can't reach this point on the called side, and the
+    /// calling side made its id itself or took it from a verified Retry.
+    fn initial_keys(&self, dcid: &ConnectionId, side: Side) -> Keys {
+        let day = self.context.day_of(dcid);
+        let day = day.unwrap_or_else(|| (self.context.today)());
+        self.context.initial_keys(dcid, &self.responder, day, side)
+    }
+
+    fn handshake_data(&self) -> Option<Box<dyn Any>> {
+        self.peer_identity()
+    }
+
+    fn peer_identity(&self) -> Option<Box<dyn Any>> {
+        let peer = self.data.as_ref()?.peer.clone();
+        Some(Box::new(peer))
+    }
+
+    fn early_crypto(&self) -> Option<(Box<dyn HeaderKey>, Box<dyn PacketKey>)> {
+        None
+    }
+
+    fn early_data_accepted(&self) -> Option<bool> {
+        None
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.data.is_none()
+    }
+
+    fn read_handshake(&mut self, bytes: &[u8]) -> Result<bool, TransportError> {
+        self.read(bytes).map_err(|error| {
+            self.state = State::Nothing;
+            self.observe(&error);
+            transport_error(&error)
+        })
+    }
+
+    fn transport_parameters(&self) -> Result<Option<TransportParameters>, TransportError> {
+        let Some(mut bytes) = self.peer_transport.as_deref() else {
+            return Ok(None);
+        };
+        Ok(Some(TransportParameters::read(self.side, &mut bytes)?))
+    }
+
+    fn write_handshake(&mut self, out: &mut Vec<u8>) -> Option<Keys> {
+        let flight = self.flights.pop_front()?;
+        out.extend_from_slice(&flight.bytes);
+        flight.keys
+    }
+
+    fn next_1rtt_keys(&mut self) -> Option<KeyPair<Box<dyn PacketKey>>> {
+        let data = self.data.as_mut()?;
+        let of_initiator = data.next.initiator.packet_key(self.context.provider);
+        let of_responder = data.next.responder.packet_key(self.context.provider);
+        data.next = data.next.next();
+        Some(match self.side {
+            Side::Client => packet_keys::packets(of_initiator, of_responder),
+            Side::Server => packet_keys::packets(of_responder, of_initiator),
+        })
+    }
+
+    fn is_valid_retry(&self, original_dcid: &ConnectionId, header: &[u8], payload: &[u8]) -> bool {
+        let Some((token, tag)) = payload.split_last_chunk::<TAG_LEN>() else {
+            return false;
+        };
+        let packet = [header, token].concat();
+        let circle = &self.context.circle;
+        verify_retry_tag(circle, &self.responder, original_dcid, &packet, tag)
+    }
+
+    fn export_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: &[u8],
+    ) -> Result<(), ExportKeyingMaterialError> {
+        let data = self.data.as_ref().ok_or(ExportKeyingMaterialError)?;
+        data.exporter
+            .export(out, label, context)
+            .map_err(|_| ExportKeyingMaterialError)
+    }
+}
+
+fn encode(params: &TransportParameters) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(128);
+    params.write(&mut bytes);
+    bytes
+}
+
+/// The system's randomness. Without it nothing can be done safely: then this panics.
+const fn rng() -> UnwrapErr<getrandom::SysRng> {
+    UnwrapErr(getrandom::SysRng)
+}
