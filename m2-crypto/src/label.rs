@@ -11,35 +11,34 @@ use sha2::{Digest, Sha256};
 pub fn encode(purpose: &str, fields: &[&[u8]]) -> Vec<u8> {
     let size = fields.iter().map(|f| f.len() + 4).sum::<usize>();
     let mut out = Vec::with_capacity(size + purpose.len() + 7);
-    out.extend_from_slice(b"m2 v1 ");
-    out.extend_from_slice(purpose.as_bytes());
-    out.push(0);
-    for field in fields {
-        // Fields are bounded by the caller's buffers, far below 4 GiB.
-        out.extend_from_slice(&(field.len() as u32).to_be_bytes());
-        out.extend_from_slice(field);
-    }
+    feed(purpose, fields, |part| out.extend_from_slice(part));
     out
 }
 
-/// SHA-256 of [`encode`].
+/// SHA-256 of [`encode`], without a copy of the fields in between.
 pub fn hash(purpose: &str, fields: &[&[u8]]) -> [u8; 32] {
-    Sha256::digest(encode(purpose, fields)).into()
+    let mut hash = Sha256::new();
+    feed(purpose, fields, |part| hash.update(part));
+    hash.finalize().into()
 }
 
-/// HMAC-SHA256 of [`encode`] under `key`.
+/// HMAC-SHA256 of [`encode`] under `key`, without a copy of the fields in between.
 pub fn mac(key: &[u8], purpose: &str, fields: &[&[u8]]) -> [u8; 32] {
-    mac_raw(key, &[&encode(purpose, fields)])
+    let mut mac = new_hmac(key);
+    feed(purpose, fields, |part| mac.update(part));
+    mac.finalize().into_bytes().into()
 }
 
-/// HMAC-SHA256 over the concatenation of `parts`, for callers whose input is already
-/// unambiguous.
-pub(crate) fn mac_raw(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = new_hmac(key);
-    for part in parts {
-        mac.update(part);
+/// Gives the parts of [`encode`] one by one.
+fn feed(purpose: &str, fields: &[&[u8]], mut take: impl FnMut(&[u8])) {
+    take(b"m2 v1 ");
+    take(purpose.as_bytes());
+    take(&[0]);
+    for field in fields {
+        // Fields are bounded by the caller's buffers, far below 4 GiB.
+        take(&(field.len() as u32).to_be_bytes());
+        take(field);
     }
-    mac.finalize().into_bytes().into()
 }
 
 fn new_hmac(key: &[u8]) -> Hmac<Sha256> {
