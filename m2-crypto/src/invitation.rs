@@ -27,6 +27,10 @@ pub const MAX_LINE_BYTES: usize = 128;
 /// Bytes of an invitation's text, at most; longer ones are refused unread.
 pub const MAX_URI_BYTES: usize = 2048;
 
+/// The label under which a session exports the 32 bytes that a [`proof`] is bound to; the context
+/// is empty.
+pub const PROOF_EXPORT_LABEL: &[u8] = b"invitation proof";
+
 const SCHEME: &str = "m2://";
 
 /// Why a text is no invitation, or why none could be made.
@@ -232,8 +236,8 @@ impl fmt::Debug for InviteId {
     }
 }
 
-/// Proves, inside one session alone, that its maker holds `token`. `exporter` is the session's
-/// exported secret for this purpose, the same on both sides and in no other session.
+/// Proves, inside one session alone, that its maker holds `token`. `exporter` is what the
+/// session exports under [`PROOF_EXPORT_LABEL`], the same on both sides and in no other session.
 pub fn proof(token: &Secret<16>, exporter: &Secret<32>) -> [u8; 32] {
     label::mac(token.expose(), "invitation proof", &[exporter.expose()])
 }
