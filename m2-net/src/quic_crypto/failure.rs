@@ -56,7 +56,7 @@ impl From<&ConnectionError> for HandshakeFailure {
     fn from(error: &ConnectionError) -> Self {
         match error {
             ConnectionError::TransportError(error) => match crypto_code(error.code) {
-                // Only this side can know: a peer that says so has not been asked.
+                // Only this side can know it; a peer's word for it counts for nothing.
                 Some(code::WRONG_PEER) => Self::WrongPeer,
                 other => Self::of_code(other),
             },
@@ -88,4 +88,59 @@ fn crypto_code(code: TransportErrorCode) -> Option<u8> {
     u64::from(code)
         .checked_sub(0x100)
         .and_then(|code| u8::try_from(code).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use m2_crypto::handshake::PeerMisbehaved;
+    use quinn_proto::ConnectionClose;
+
+    fn here(error: HandshakeError) -> HandshakeFailure {
+        (&ConnectionError::TransportError(transport_error(&error))).into()
+    }
+
+    fn there(error_code: TransportErrorCode) -> HandshakeFailure {
+        let close = ConnectionClose {
+            error_code,
+            frame_type: None,
+            reason: Bytes::new(),
+        };
+        (&ConnectionError::ConnectionClosed(close)).into()
+    }
+
+    #[test]
+    fn every_reason_comes_back() {
+        let failed = HandshakeError::Peer(PeerMisbehaved::Signature);
+        assert_eq!(here(failed), HandshakeFailure::Failed);
+        assert_eq!(here(HandshakeError::WrongPeer), HandshakeFailure::WrongPeer);
+        let none = here(HandshakeError::NoCommonSuite);
+        assert_eq!(none, HandshakeFailure::NoCommonSuite);
+        let none = there(TransportErrorCode::crypto(code::NO_COMMON_SUITE));
+        assert_eq!(none, HandshakeFailure::NoCommonSuite);
+        let refused = there(TransportErrorCode::CONNECTION_REFUSED);
+        assert_eq!(refused, HandshakeFailure::Refused);
+        let broken = there(TransportErrorCode::PROTOCOL_VIOLATION);
+        assert_eq!(broken, HandshakeFailure::Broken);
+    }
+
+    #[test]
+    fn who_answers_cannot_claim_to_be_the_wrong_peer() {
+        let claim = there(TransportErrorCode::crypto(code::WRONG_PEER));
+        assert_eq!(claim, HandshakeFailure::Failed);
+    }
+
+    #[test]
+    fn one_code_for_all_that_a_peer_need_not_know() {
+        for reason in [
+            PeerMisbehaved::Malformed,
+            PeerMisbehaved::Decrypt,
+            PeerMisbehaved::Signature,
+        ] {
+            let error = transport_error(&reason.into());
+            assert_eq!(error.code, TransportErrorCode::crypto(code::FAILED));
+            assert!(error.reason.is_empty());
+        }
+    }
 }
