@@ -2,5 +2,6 @@
 
 pub mod checks;
 pub mod harness;
+pub mod sim;
 pub mod verify;
 pub mod workspace;

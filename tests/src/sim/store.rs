@@ -1,0 +1,440 @@
+//! The model of a daemon's store: rows, transactions, and a memory of everything that it must
+//! never do.
+
+use super::identities::Identified;
+use m2_net::delivery::{
+    Body, Committed, ContentHash, GiveUp, History, Limits, MessageId, MessageState, Payload, Saved,
+    SavedHeld, SavedIncarnation, SavedOutbox, SavedReceiveEpoch, SavedSendEpoch, Time, Write,
+};
+use m2_crypto::PeerId;
+use std::collections::BTreeMap;
+
+/// What a front-end sees of the conversation's receiving side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A message is shown.
+    Shown {
+        /// Its id.
+        id: MessageId,
+        /// The sender's incarnation.
+        incarnation: u64,
+        /// Its place.
+        sequence: u64,
+        /// False for one whose gap was released before.
+        in_order: bool,
+    },
+    /// Places are missing.
+    Gap {
+        /// The sender's incarnation.
+        incarnation: u64,
+        /// The first of them.
+        first: u64,
+        /// How many.
+        missing: u64,
+    },
+    /// A place was filled by a SKIP or a duplicate.
+    Filled {
+        /// The sender's incarnation.
+        incarnation: u64,
+        /// The place.
+        sequence: u64,
+    },
+}
+
+/// A received message.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The sender's incarnation.
+    pub incarnation: u64,
+    /// Its place.
+    pub sequence: u64,
+    /// What is acknowledged.
+    pub hash: ContentHash,
+    /// What it says.
+    pub body: Body,
+    /// Whether it was shown.
+    pub shown: bool,
+}
+
+/// A message that `send` took, for ever.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Its hash.
+    pub hash: ContentHash,
+    /// What it says.
+    pub body: Body,
+    /// Its latest state.
+    pub state: MessageState,
+    /// Its SKIP was dropped by a restore, so that nobody knows what became of it.
+    pub abandoned: bool,
+}
+
+/// One outbox row.
+#[derive(Debug, Clone)]
+pub struct OutboxRow {
+    /// The index.
+    pub entry: SavedOutbox,
+    /// The encoded payload.
+    pub payload: Vec<u8>,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+}
+
+/// The rows of one side.
+#[derive(Debug)]
+pub struct ModelStore {
+    peer: PeerId,
+    limits: Limits,
+    next_sequence: u64,
+    send_epochs: BTreeMap<u64, SavedSendEpoch>,
+    /// The outbox.
+    pub outbox: BTreeMap<MessageId, OutboxRow>,
+    /// Everything ever sent.
+    pub sent: BTreeMap<MessageId, Sent>,
+    /// In the order of the calls.
+    pub order: Vec<MessageId>,
+    incarnations: BTreeMap<u64, SavedIncarnation>,
+    receive_epochs: BTreeMap<(u64, u64), SavedReceiveEpoch>,
+    /// Held places.
+    pub held: BTreeMap<(u64, u64), SavedHeld>,
+    /// Everything ever received.
+    pub received: BTreeMap<MessageId, Received>,
+    /// The event log.
+    pub events: Vec<Event>,
+    /// What must never happen and did.
+    pub violations: Vec<String>,
+}
+
+impl ModelStore {
+    /// An empty store of a conversation with `peer`.
+    pub fn new(peer: &Identified, limits: Limits) -> Self {
+        Self {
+            peer: peer.id,
+            limits,
+            next_sequence: 0,
+            send_epochs: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            order: Vec::new(),
+            incarnations: BTreeMap::new(),
+            receive_epochs: BTreeMap::new(),
+            held: BTreeMap::new(),
+            received: BTreeMap::new(),
+            events: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// Commits one transaction.
+    pub fn commit(&mut self, now: Time, writes: Vec<Write>) {
+        for write in writes {
+            self.apply(now, write);
+        }
+    }
+
+    fn apply(&mut self, now: Time, write: Write) {
+        match write {
+            Write::SendEpoch(row) => drop(self.send_epochs.insert(row.epoch, row)),
+            Write::SendEpochRemove { epoch } => self.remove_send_epoch(epoch),
+            Write::NextSequence { next } => {
+                self.check(next > self.next_sequence, "a sequence number goes back");
+                self.next_sequence = next;
+            }
+            Write::Outbox {
+                entry,
+                payload,
+                sealed,
+            } => self.put_outbox(entry, payload, sealed),
+            Write::Reseal { id, epoch, sealed } => match self.outbox.get_mut(&id) {
+                Some(row) => {
+                    row.entry.epoch = epoch;
+                    row.sealed = sealed;
+                }
+                None => self.violate("a message that is gone is sealed again"),
+            },
+            Write::OutboxRemove { id } => {
+                let there = self.outbox.remove(&id).is_some();
+                self.check(there, "an outbox row is removed twice");
+            }
+            Write::State { id, state } => self.set_state(id, state),
+            other => self.apply_received(now, other),
+        }
+    }
+
+    fn apply_received(&mut self, now: Time, write: Write) {
+        match write {
+            Write::ReceiveEpoch(row) => {
+                drop(
+                    self.receive_epochs
+                        .insert((row.incarnation, row.epoch), row),
+                );
+            }
+            Write::ReceiveEpochRemove { incarnation, epoch } => {
+                self.receive_epochs.remove(&(incarnation, epoch));
+            }
+            Write::Incarnation(row) => self.put_incarnation(row),
+            Write::Deliver {
+                id,
+                incarnation,
+                payload,
+                hash,
+                in_order,
+            } => {
+                let sequence = payload.sequence;
+                self.insert(id, incarnation, &payload, hash, true);
+                self.events.push(Event::Shown {
+                    id,
+                    incarnation,
+                    sequence,
+                    in_order,
+                });
+            }
+            Write::Skip {
+                id,
+                incarnation,
+                sequence,
+                hash,
+            } => {
+                let payload = Payload {
+                    sequence,
+                    sent: now,
+                    ttl_s: 0,
+                    body: Body::Skip,
+                };
+                self.insert(id, incarnation, &payload, hash, false);
+                self.events.push(Event::Filled {
+                    incarnation,
+                    sequence,
+                });
+            }
+            Write::Hold {
+                held,
+                payload,
+                hash,
+            } => self.hold(held, payload.as_ref(), hash),
+            Write::Release {
+                id,
+                incarnation,
+                sequence,
+                show,
+            } => self.release(id, incarnation, sequence, show),
+            Write::Gap {
+                incarnation,
+                first,
+                missing,
+            } => self.gap(now, incarnation, first, missing),
+            _ => {}
+        }
+    }
+
+    fn remove_send_epoch(&mut self, epoch: u64) {
+        self.send_epochs.remove(&epoch);
+        let used = self.outbox.values().any(|row| row.entry.epoch == epoch);
+        self.check(!used, "an epoch is removed that the outbox needs");
+    }
+
+    fn put_outbox(&mut self, entry: SavedOutbox, payload: Vec<u8>, sealed: Vec<u8>) {
+        let body = Payload::parse(payload.clone().into())
+            .expect("the machine encodes valid payloads")
+            .body;
+        if entry.replaced.is_none() {
+            let sent = Sent {
+                hash: entry.hash,
+                body,
+                state: entry.state,
+                abandoned: false,
+            };
+            self.sent.entry(entry.id).or_insert(sent);
+            self.order.push(entry.id);
+        } else {
+            let there = self.outbox.contains_key(&entry.id);
+            self.check(there, "a skip takes the place of nothing");
+        }
+        let row = OutboxRow {
+            entry,
+            payload,
+            sealed,
+        };
+        self.outbox.insert(entry.id, row);
+    }
+
+    fn set_state(&mut self, id: MessageId, state: MessageState) {
+        if let Some(row) = self.outbox.get_mut(&id) {
+            row.entry.state = state;
+        }
+        let Some(sent) = self.sent.get_mut(&id) else {
+            self.violate("a state of a message that was never sent");
+            return;
+        };
+        let before = std::mem::replace(&mut sent.state, state);
+        use MessageState::{Delivered, GivenUp, Queued, Sent as Under};
+        let legal = matches!(
+            (before, state),
+            (Queued | Under(_), Under(_) | Delivered | GivenUp(_)) | (GivenUp(_), Delivered)
+        );
+        self.check(legal, &format!("state {before:?} becomes {state:?}"));
+    }
+
+    fn put_incarnation(&mut self, row: SavedIncarnation) {
+        let before = self.incarnations.insert(row.incarnation, row);
+        let forward = before.is_none_or(|before| {
+            row.highest_epoch >= before.highest_epoch && row.next_sequence >= before.next_sequence
+        });
+        self.check(forward, "an incarnation's row goes back");
+    }
+
+    fn insert(
+        &mut self,
+        id: MessageId,
+        incarnation: u64,
+        payload: &Payload,
+        hash: ContentHash,
+        shown: bool,
+    ) {
+        let received = Received {
+            incarnation,
+            sequence: payload.sequence,
+            hash,
+            body: payload.body.clone(),
+            shown,
+        };
+        let twice = self.received.insert(id, received).is_some();
+        self.check(!twice, "a message enters the conversation twice");
+    }
+
+    fn hold(&mut self, held: SavedHeld, payload: Option<&Payload>, hash: ContentHash) {
+        match payload {
+            Some(payload) => self.insert(held.id, held.incarnation, payload, hash, false),
+            None => {
+                let known = self.received.contains_key(&held.id);
+                self.check(known, "a place is held for a message that isn't there");
+            }
+        }
+        let place = (held.incarnation, held.sequence);
+        let twice = self.held.insert(place, held).is_some();
+        self.check(!twice, "a place is held twice");
+    }
+
+    fn release(&mut self, id: MessageId, incarnation: u64, sequence: u64, show: bool) {
+        let row = self.held.remove(&(incarnation, sequence));
+        self.check(
+            row.is_some_and(|row| row.id == id && row.show == show),
+            "something is released that was not held",
+        );
+        if !show {
+            self.events.push(Event::Filled {
+                incarnation,
+                sequence,
+            });
+            return;
+        }
+        let Some(received) = self.received.get_mut(&id) else {
+            self.violate("something is released that was not received");
+            return;
+        };
+        let twice = std::mem::replace(&mut received.shown, true);
+        self.check(!twice, "a message is shown twice");
+        self.events.push(Event::Shown {
+            id,
+            incarnation,
+            sequence,
+            in_order: true,
+        });
+    }
+
+    /// A gap needs a reason: somebody waited for 24 hours, or too many wait.
+    fn gap(&mut self, now: Time, incarnation: u64, first: u64, missing: u64) {
+        let overdue = self
+            .held
+            .values()
+            .any(|row| row.incarnation == incarnation && now.since(row.received) >= self.limits.hold);
+        let many = self.held.len() > self.limits.max_held;
+        self.check(overdue || many, "a gap is released too early");
+        self.events.push(Event::Gap {
+            incarnation,
+            first,
+            missing,
+        });
+    }
+
+    /// The rows that a conversation is rebuilt from.
+    pub fn saved(&self) -> Saved {
+        Saved {
+            next_sequence: self.next_sequence,
+            send_epochs: self.send_epochs.values().cloned().collect(),
+            outbox: self.outbox.values().map(|row| row.entry).collect(),
+            incarnations: self.incarnations.values().copied().collect(),
+            receive_epochs: self.receive_epochs.values().cloned().collect(),
+            held: self.held.values().copied().collect(),
+        }
+    }
+
+    /// Send chains are in no backup (spec §6): forgets them, and gives what was not yet
+    /// acknowledged and must be sent again in the new incarnation, in order.
+    pub fn restore(&mut self) -> Vec<(MessageId, Payload)> {
+        self.next_sequence = 0;
+        self.send_epochs.clear();
+        let mut rows: Vec<OutboxRow> = std::mem::take(&mut self.outbox).into_values().collect();
+        rows.sort_by_key(|row| row.entry.sequence);
+        for row in &rows {
+            if let (Some(sent), MessageState::GivenUp(_)) =
+                (self.sent.get_mut(&row.entry.id), row.entry.state)
+            {
+                sent.abandoned = true;
+            }
+        }
+        rows.iter()
+            .filter(|row| row.entry.replaced.is_none())
+            .filter_map(|row| {
+                let payload = Payload::parse(row.payload.clone().into()).ok()?;
+                let sent = self.sent.get_mut(&row.entry.id)?;
+                sent.state = MessageState::Queued;
+                Some((row.entry.id, payload))
+            })
+            .collect()
+    }
+
+    /// A message that a restore could not send again.
+    pub fn abandon(&mut self, id: &MessageId) {
+        if let Some(sent) = self.sent.get_mut(id) {
+            sent.abandoned = true;
+            sent.state = MessageState::GivenUp(GiveUp::Expired);
+        }
+    }
+
+    /// Loses the open receive epochs, as a store that was damaged.
+    pub fn lose_receive_epochs(&mut self) {
+        self.receive_epochs.clear();
+    }
+
+    fn check(&mut self, holds: bool, what: &str) {
+        if !holds {
+            self.violate(what);
+        }
+    }
+
+    /// Notes that something happened that never must.
+    pub fn violate(&mut self, what: &str) {
+        self.violations.push(what.to_owned());
+    }
+}
+
+impl History for ModelStore {
+    fn committed(&self, id: &MessageId) -> Option<Committed> {
+        let peer = self.peer;
+        if let Some(received) = self.received.get(id) {
+            return Some(Committed {
+                peer,
+                received: true,
+                incarnation: received.incarnation,
+                hash: received.hash,
+            });
+        }
+        self.sent.get(id).map(|sent| Committed {
+            peer,
+            received: false,
+            incarnation: 0,
+            hash: sent.hash,
+        })
+    }
+}

@@ -1,0 +1,283 @@
+//! Two sides, the network between them, and time.
+
+use super::checker;
+use super::identities::{ALICE, BOB};
+use super::node::{Crash, Fault, Frame, Node};
+use super::op::{Op, Side};
+use m2_net::delivery::{Body, Content, Draft, GiveUp, Limits, Path, Time};
+use std::collections::VecDeque;
+
+/// Steps after which a healed world must have come to rest.
+const PATIENCE: usize = 3_000;
+
+/// The simulated world.
+pub struct World {
+    /// Alice.
+    pub a: Node,
+    /// Bob.
+    pub b: Node,
+    to_a: VecDeque<Frame>,
+    to_b: VecDeque<Frame>,
+    now: Time,
+    messages: u32,
+}
+
+impl World {
+    /// Bounds so small that a short schedule reaches all of them.
+    pub fn small_limits() -> Limits {
+        Limits {
+            max_outbox: 50,
+            window: 4,
+            max_held: 4,
+            epoch_messages: 5,
+            open_incarnations: 2,
+            max_loading: 2,
+            ..Limits::default()
+        }
+    }
+
+    /// A world at rest, its random numbers from `seed`.
+    pub fn new(limits: &Limits, seed: u64) -> Self {
+        Self {
+            a: Node::new(&ALICE, &BOB, limits.clone(), seed),
+            b: Node::new(&BOB, &ALICE, limits.clone(), !seed),
+            to_a: VecDeque::new(),
+            to_b: VecDeque::new(),
+            now: Time(1_700_000_000_000),
+            messages: 0,
+        }
+    }
+
+    /// Both drivers are broken in the same way.
+    pub const fn with_fault(mut self, fault: Fault) -> Self {
+        self.a.fault = fault;
+        self.b.fault = fault;
+        self
+    }
+
+    /// One side.
+    pub const fn node(&mut self, side: Side) -> &mut Node {
+        match side {
+            Side::A => &mut self.a,
+            Side::B => &mut self.b,
+        }
+    }
+
+    const fn wire(&mut self, to: Side) -> &mut VecDeque<Frame> {
+        match to {
+            Side::A => &mut self.to_a,
+            Side::B => &mut self.to_b,
+        }
+    }
+
+    /// Now, in this world.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Runs a schedule, heals the network, and gives what was broken: nothing, one hopes.
+    pub fn run(mut self, schedule: &[Op]) -> Vec<String> {
+        for op in schedule {
+            self.step(*op);
+        }
+        let rested = self.heal();
+        checker::check(&self.a, &self.b, rested)
+    }
+
+    /// One step.
+    pub fn step(&mut self, op: Op) {
+        match op {
+            Op::Send { side, ttl_s, later } => self.send(side, ttl_s, later),
+            Op::GiveUp { side, pick, later } => self.give_up(side, pick, later),
+            Op::Deliver { to, pick, later } => {
+                if let Some(index) = self.index(to, pick) {
+                    let frame = self.wire(to).remove(index);
+                    self.deliver(to, frame, later);
+                }
+            }
+            Op::DeliverMany { to, count } => {
+                for _ in 0..count {
+                    let frame = self.wire(to).pop_front();
+                    self.deliver(to, frame, false);
+                }
+            }
+            Op::Lose { to, pick } => {
+                if let Some(index) = self.index(to, pick) {
+                    self.wire(to).remove(index);
+                }
+            }
+            Op::Repeat { to, pick } => {
+                if let Some(index) = self.index(to, pick) {
+                    let frame = self.wire(to).get(index).cloned();
+                    self.wire(to).extend(frame);
+                }
+            }
+            Op::Wait { seconds } => self.wait(self.now.plus(u64::from(seconds) * 1_000)),
+            other => self.step_session(other),
+        }
+    }
+
+    fn step_session(&mut self, op: Op) {
+        match op {
+            Op::Up { side, line } => {
+                let path = if line { Path::Line } else { Path::Direct };
+                self.up(side, path);
+            }
+            Op::BothUp => self.both_up(),
+            Op::Down { side } => self.down(side),
+            Op::Cut => {
+                self.down(Side::A);
+                self.down(Side::B);
+                self.to_a.clear();
+                self.to_b.clear();
+            }
+            Op::Commit { side } => self.settle(side),
+            Op::Kill { side } => self.node(side).restart(),
+            Op::KillAtCommit { side, after } => {
+                self.node(side).crash = Some(if after {
+                    Crash::AfterCommit
+                } else {
+                    Crash::BeforeCommit
+                });
+            }
+            Op::Restore { side } => {
+                let now = self.now;
+                self.node(side).crash = None;
+                self.node(side).restore(now);
+            }
+            Op::Damage { side } => {
+                self.node(side).store.lose_receive_epochs();
+                self.node(side).restart();
+            }
+            Op::Refuse { side, pick } => {
+                let now = self.now;
+                let node = self.node(side);
+                node.refuse(now, node.incarnation(), u64::from(pick % 6));
+                self.commit(side, false);
+            }
+            _ => {}
+        }
+    }
+
+    fn index(&mut self, to: Side, pick: u8) -> Option<usize> {
+        let count = self.wire(to).len();
+        (count > 0).then(|| usize::from(pick) % count)
+    }
+
+    /// Sends a message that no other is like.
+    fn send(&mut self, side: Side, ttl_s: u32, later: bool) {
+        self.messages += 1;
+        let text = format!("message {}", self.messages);
+        let body = Body::Content(Content::new("", text).expect("the text is short"));
+        let now = self.now;
+        let node = self.node(side);
+        let id = node.new_id();
+        // A full outbox is an answer, not a fault.
+        let _ = node.send(now, id, Draft { body, ttl_s });
+        self.commit(side, later);
+    }
+
+    fn give_up(&mut self, side: Side, pick: u8, later: bool) {
+        let now = self.now;
+        let node = self.node(side);
+        let count = node.store.outbox.len().max(1);
+        let id = node.store.outbox.keys().nth(usize::from(pick) % count);
+        if let Some(id) = id.copied() {
+            node.give_up(now, id, GiveUp::Retracted);
+        }
+        self.commit(side, later);
+    }
+
+    fn deliver(&mut self, to: Side, frame: Option<Frame>, later: bool) {
+        if let Some(frame) = frame {
+            let now = self.now;
+            self.node(to).receive(now, &frame);
+            self.commit(to, later);
+        }
+    }
+
+    fn up(&mut self, side: Side, path: Path) {
+        let now = self.now;
+        self.node(side).connect(now, path);
+        self.commit(side, false);
+    }
+
+    fn both_up(&mut self) {
+        self.up(Side::A, Path::Direct);
+        self.up(Side::B, Path::Direct);
+    }
+
+    fn down(&mut self, side: Side) {
+        let now = self.now;
+        self.node(side).disconnect(now);
+    }
+
+    fn commit(&mut self, side: Side, later: bool) {
+        if later {
+            return;
+        }
+        let now = self.now;
+        let frames = self.node(side).commit(now);
+        self.wire(side.other()).extend(frames);
+    }
+
+    fn settle(&mut self, side: Side) {
+        let now = self.now;
+        self.commit(side, false);
+        self.node(side).answer_loads(now);
+        self.commit(side, false);
+    }
+
+    fn wait(&mut self, until: Time) {
+        self.now = self.now.max(until);
+        for side in [Side::A, Side::B] {
+            let now = self.now;
+            self.node(side).tick(now);
+            self.commit(side, false);
+        }
+    }
+
+    /// From now on nothing is lost and nobody is killed. True if all came to rest.
+    pub fn heal(&mut self) -> bool {
+        self.a.crash = None;
+        self.b.crash = None;
+        self.both_up();
+        for _ in 0..PATIENCE {
+            self.exchange();
+            if self.at_rest() {
+                return true;
+            }
+            if self.to_a.is_empty() && self.to_b.is_empty() && !self.is_loading() {
+                let Some(at) = self.next_timeout() else {
+                    return false;
+                };
+                self.wait(at);
+            }
+        }
+        false
+    }
+
+    fn exchange(&mut self) {
+        for side in [Side::A, Side::B] {
+            self.settle(side);
+            let frames = std::mem::take(self.wire(side));
+            for frame in frames {
+                self.deliver(side, Some(frame), false);
+            }
+        }
+    }
+
+    const fn is_loading(&self) -> bool {
+        self.a.is_loading() || self.b.is_loading()
+    }
+
+    fn at_rest(&self) -> bool {
+        let idle = |node: &Node| node.store.outbox.is_empty() && node.store.held.is_empty();
+        self.to_a.is_empty() && self.to_b.is_empty() && idle(&self.a) && idle(&self.b)
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        let timeouts = [&self.a, &self.b].map(|node| node.conversation().next_timeout());
+        timeouts.into_iter().flatten().min()
+    }
+}
