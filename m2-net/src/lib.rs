@@ -2,17 +2,23 @@
 //!
 //! Sections (`§`) in comments are those of `docs/spec/`.
 
+mod acceptor;
 mod address_token;
 pub mod clock;
 pub mod connection_id;
 pub mod counters;
 pub mod delivery;
+pub mod dial_error;
+pub mod endpoint;
 pub mod frame;
 pub mod gate;
 pub mod key_pool;
+mod prefix_limit;
 pub mod quic_crypto;
 pub mod replay;
 pub mod replay_file;
+mod replay_memory;
 pub mod session;
 mod socket;
+mod transport;
 pub mod wire;

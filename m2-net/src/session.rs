@@ -193,11 +193,11 @@ impl Session {
     /// initiator is connected before the responder has verified its proof (spec §3).
     pub(crate) async fn greet(
         connection: Connection,
-        peer: Peer,
         dialled: bool,
         greeting: &Greeting,
         counters: Arc<Counters>,
     ) -> Result<Self, SessionError> {
+        let peer = peer(&connection)?;
         let mut stream = connection.open_uni().await.map_err(lost)?;
         // Fails only for a stream that is finished already.
         let _ = stream.set_priority(FRAME_PRIORITY);
@@ -257,6 +257,15 @@ impl Greeting {
         let skew = theirs - i128::from(self.clock.unix_ms());
         i64::try_from(skew).unwrap_or(i64::MAX)
     }
+}
+
+/// Who the handshake found at the other end.
+fn peer(connection: &Connection) -> Result<Peer, SessionError> {
+    connection
+        .peer_identity()
+        .and_then(|identity| identity.downcast::<Peer>().ok())
+        .map(|peer| *peer)
+        .ok_or(SessionError::Closed)
 }
 
 fn lost(_: ConnectionError) -> SessionError {

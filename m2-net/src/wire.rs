@@ -141,7 +141,7 @@ impl Message {
                 sealed: envelope.sealed,
             }),
             Self::Acks(acks) => Body::Acks(proto::Acks {
-                acks: acks.iter().map(Ack::to_proto).collect(),
+                acks: acks.into_iter().map(Ack::to_proto).collect(),
             }),
             Self::ContactRequest(request) => Body::ContactRequest(request.into_proto()),
             Self::ContactReply { accepted } => Body::ContactReply(proto::ContactReply { accepted }),
@@ -179,7 +179,7 @@ impl TryFrom<proto::Envelope> for Envelope {
 }
 
 impl Ack {
-    fn to_proto(&self) -> proto::Ack {
+    fn to_proto(self) -> proto::Ack {
         proto::Ack {
             message_id: Bytes::copy_from_slice(&self.message_id),
             content_hash: Bytes::copy_from_slice(&self.content_hash),

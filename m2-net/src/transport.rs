@@ -1,0 +1,79 @@
+//! How QUIC is set up: without TLS, without a byte for strangers, for good bulk throughput.
+
+use crate::address_token::{RETRY_LIFETIME, ResetKey, TOKEN_LIFETIME, TokenKey, UsedTokens};
+use crate::connection_id::ConnectionIds;
+use m2_crypto::initial::QUIC_VERSION;
+use quinn::crypto;
+use quinn::{ServerConfig, TransportConfig, ValidationTokenConfig, VarInt};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A peer that was not heard for so long is gone.
+const IDLE: Duration = Duration::from_secs(40);
+/// How often an idle session shows that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Streams of each kind that a peer may have open: the frame stream and a few for bulk.
+const STREAMS: u32 = 8;
+const STREAM_WINDOW: u32 = 8 << 20;
+const SESSION_WINDOW: u32 = 16 << 20;
+
+/// Calls that wait for a decision, and what each and all of them may have buffered.
+const MAX_INCOMING: usize = 512;
+const INCOMING_BYTES: u64 = 64 << 10;
+const ALL_INCOMING_BYTES: u64 = 8 << 20;
+
+/// Tokens that a caller gets for later calls.
+const TOKENS_SENT: u32 = 2;
+
+/// The largest hold-down that can't overflow an addition to the clock.
+const NO_RESETS: Duration = Duration::from_secs(365 * 86_400);
+
+/// The settings of every session.
+pub(crate) fn session(pad_to_mtu: bool) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_uni_streams(STREAMS.into())
+        .max_concurrent_bidi_streams(STREAMS.into())
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(SESSION_WINDOW.into())
+        .send_window(SESSION_WINDOW.into())
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(Some(VarInt::from_u32(IDLE.as_millis() as u32).into()))
+        .datagram_receive_buffer_size(None)
+        .allow_spin(false)
+        .pad_to_mtu(pad_to_mtu);
+    config
+}
+
+/// The settings of a socket's QUIC engine.
+pub(crate) fn engine(ids: &ConnectionIds) -> quinn::EndpointConfig {
+    let mut config = quinn::EndpointConfig::new(Arc::new(ResetKey::random()));
+    let ids = ids.clone();
+    config
+        .supported_versions(vec![QUIC_VERSION])
+        .cid_generator(move || Box::new(ids.clone()))
+        .grease_quic_bit(false)
+        .min_reset_interval(NO_RESETS);
+    config
+}
+
+/// The settings of the answering side.
+pub(crate) fn answering(
+    crypto: Arc<dyn crypto::ServerConfig>,
+    token_key: TokenKey,
+    used: Arc<UsedTokens>,
+    transport: Arc<TransportConfig>,
+) -> ServerConfig {
+    let mut tokens = ValidationTokenConfig::default();
+    tokens.lifetime(TOKEN_LIFETIME).log(used).sent(TOKENS_SENT);
+    let mut config = ServerConfig::new(crypto, Arc::new(token_key));
+    config
+        .transport_config(transport)
+        .validation_token_config(tokens)
+        .retry_token_lifetime(RETRY_LIFETIME)
+        .max_incoming(MAX_INCOMING)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(ALL_INCOMING_BYTES);
+    config
+}

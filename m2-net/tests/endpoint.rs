@@ -1,0 +1,358 @@
+//! Endpoints against each other on loopback (spec §2, §3).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use bytes::Bytes;
+use common::*;
+use m2_crypto::handshake::{Credential, Peer};
+use m2_crypto::{Circle, Secret};
+use m2_net::dial_error::DialError;
+use m2_net::endpoint::Endpoint;
+use m2_net::session::{CloseCode, Ended, SessionError};
+use m2_net::wire::{Ack, Envelope, Malformed, Message};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn envelope(bytes: impl Into<Bytes>) -> Message {
+    Message::Envelope(Envelope {
+        grant: Bytes::new(),
+        sealed: bytes.into(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_talk() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let (mut dialled, mut accepted) = connect(&caller, &called, address(&called)).await;
+    assert_eq!(accepted.peer().id(), Some(&id(&alice())));
+    assert_eq!(dialled.peer().id(), Some(&id(&bob())));
+    assert!(dialled.dialled() && !accepted.dialled());
+    assert!(dialled.clock_skew_ms().abs() < 1000);
+    assert_eq!(dialled.peer_version(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        dialled.exporter(b"test", b"context").unwrap(),
+        accepted.exporter(b"test", b"context").unwrap()
+    );
+    assert_ne!(
+        dialled.exporter(b"test", b"context").unwrap(),
+        dialled.exporter(b"other", b"context").unwrap()
+    );
+    for length in [1, 1000, 100_000] {
+        let there = envelope(vec![1; length]);
+        dialled.send_frame(there.clone()).await.unwrap();
+        assert_eq!(accepted.recv_frame().await.unwrap(), there);
+        let back = envelope(vec![2; length]);
+        accepted.send_frame(back.clone()).await.unwrap();
+        assert_eq!(dialled.recv_frame().await.unwrap(), back);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_frames_keep_their_order_and_finish_delivers_them() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let (dialled, mut accepted) = connect(&caller, &called, address(&called)).await;
+    let (handle, sender, _receiver) = dialled.split();
+    let start = Instant::now();
+    let sending = tokio::spawn(async move {
+        for number in 0..20_000_u32 {
+            let sealed = [&number.to_be_bytes()[..], &[0; 1020]].concat();
+            sender.send(envelope(sealed)).await.unwrap();
+        }
+        sender.finish().await;
+        handle.close(CloseCode::Done);
+    });
+    for number in 0..20_000_u32 {
+        let Message::Envelope(got) = accepted.recv_frame().await.unwrap() else {
+            panic!("an envelope was sent");
+        };
+        assert_eq!(got.sealed[..4], number.to_be_bytes());
+    }
+    println!("20,000 frames of 1 KiB in {:?}", start.elapsed());
+    sending.await.unwrap();
+    assert_eq!(accepted.closed().await, Ended::ByPeer(0));
+    assert_eq!(accepted.recv_frame().await, Err(SessionError::Closed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_calls_as_nobody_is_nobody() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    keys_ready(&called).await;
+    let dial = caller.dial(address(&called), id(&bob()), Credential::Anonymous);
+    let (dialled, accepted) = tokio::join!(dial, called.accept());
+    assert_eq!(*accepted.unwrap().peer(), Peer::Anonymous);
+    assert_eq!(dialled.unwrap().peer().id(), Some(&id(&bob())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_impostor_is_named() {
+    let mut impostor = config(carol());
+    impostor.posing_as = Some(id(&bob()));
+    let (caller, called) = (endpoint(alice()), Endpoint::bind(impostor).unwrap());
+    keys_ready(&called).await;
+    let credential = Credential::Identity(alice());
+    let dial = caller.dial(address(&called), id(&bob()), credential).await;
+    let error = dial.unwrap_err();
+    assert_eq!(error, DialError::WrongPeer);
+    assert_eq!(error.reason(), "WRONG_KEY");
+}
+
+/// Dials through a tap and returns how many bytes came back.
+async fn bytes_to_failed_dial(called: &Endpoint, circle: Circle, peer: m2_crypto::PeerId) -> usize {
+    let tap = Tap::new(address(called)).await;
+    let mut config = config(alice());
+    config.circle = circle;
+    config.limits.handshake = Duration::from_millis(1500);
+    let caller = Endpoint::bind(config).unwrap();
+    let credential = Credential::Identity(alice());
+    let dial = caller.dial(tap.address, peer, credential).await;
+    assert_eq!(dial.unwrap_err(), DialError::NoAnswer);
+    assert!(!tap.calls().is_empty());
+    tap.answers().iter().map(Vec::len).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_not_the_circle_or_the_id_gets_silence() {
+    let mut private = config(bob());
+    private.circle = Circle::private("home", &Secret::new([7; 32]));
+    let bobs_id = bob().peer_id(private.circle.id());
+    let called = Endpoint::bind(private).unwrap();
+    let mut bits = [7; 32];
+    bits[31] ^= 1;
+    let near = Circle::private("home", &Secret::new(bits));
+    let home = Circle::private("home", &Secret::new([7; 32]));
+    assert_eq!(bytes_to_failed_dial(&called, near, bobs_id).await, 0);
+    assert_eq!(bytes_to_failed_dial(&called, home, id(&carol())).await, 0);
+    let counters = called.stats().counters;
+    assert!(counters["datagram_not_for_us"] >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_cut_and_altered_datagrams_get_no_byte() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let tap = Tap::new(address(&called)).await;
+    let (dialled, accepted) = connect(&caller, &called, tap.address).await;
+    dialled.send_frame(envelope(vec![3; 5000])).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let recorded = tap.calls();
+    let mut noise = Noise(1);
+    let mut hostile = Vec::new();
+    for round in 0..3000 {
+        let length = noise.below(1500);
+        hostile.push(noise.bytes(length));
+        let original = &recorded[round % recorded.len()];
+        let cut = noise.below(original.len());
+        hostile.push(original[..cut].to_vec());
+        let mut flipped = original.clone();
+        let bit = noise.below(8 * flipped.len());
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        hostile.push(flipped);
+    }
+    assert_eq!(bytes_back(address(&called), hostile).await, 0);
+    assert_eq!(bytes_back(address(&called), recorded.clone()).await, 0);
+    drop((dialled, accepted));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(bytes_back(address(&called), recorded).await, 0, "after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_packet_played_again_gets_silence_after_a_restart_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("replay");
+    let caller = endpoint(alice());
+    let bind = |log: bool| {
+        let mut config = config(bob());
+        if log {
+            let file = m2_net::replay_file::ReplayFile::open(&path).unwrap();
+            config.replay_log = Some(Box::new(file));
+        }
+        Endpoint::bind(config).unwrap()
+    };
+    let called = bind(true);
+    let tap = Tap::new(address(&called)).await;
+    let sessions = connect(&caller, &called, tap.address).await;
+    let first = tap.calls()[0].clone();
+    assert_eq!(first.len(), 1200);
+    let again = || [first.clone()];
+    assert_eq!(bytes_back(address(&called), again()).await, 0);
+    drop(sessions);
+    // No goodbye and no sync, as after a kill.
+    drop(called);
+
+    let restarted = bind(true);
+    keys_ready(&restarted).await;
+    assert_eq!(bytes_back(address(&restarted), again()).await, 0);
+    assert_eq!(restarted.stats().counters["call_replayed"], 1);
+
+    let forgetful = bind(false);
+    keys_ready(&forgetful).await;
+    let answer = bytes_back(address(&forgetful), again()).await;
+    assert!(answer > 0, "the packet was one that is answered once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_callers_prove_their_address_first() {
+    let caller = endpoint(alice());
+    let mut config = config(bob());
+    config.limits.retry_above = 0;
+    let called = Endpoint::bind(config).unwrap();
+    let tap = Tap::new(address(&called)).await;
+    let sessions = connect(&caller, &called, tap.address).await;
+    assert_eq!(called.stats().counters["call_retried"], 1);
+    // The second first packet, with its token, from elsewhere.
+    let with_token = tap.calls()[1].clone();
+    assert_eq!(bytes_back(address(&called), [with_token]).await, 0);
+    drop(sessions);
+    // The caller has a token from that session now: no Retry any more.
+    let (_dialled, _accepted) = connect(&caller, &called, tap.address).await;
+    assert_eq!(called.stats().counters["call_retried"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_call_at_once() {
+    let mut config_a = config(alice());
+    config_a.key_pool_size = 50;
+    let mut config_b = config(bob());
+    config_b.key_pool_size = 104;
+    let caller = Arc::new(Endpoint::bind(config_a).unwrap());
+    let called = Arc::new(Endpoint::bind(config_b).unwrap());
+    keys_ready(&caller).await;
+    keys_ready(&called).await;
+    let to = address(&called);
+    let start = Instant::now();
+    let dials: Vec<_> = (0..50)
+        .map(|_| {
+            let caller = Arc::clone(&caller);
+            tokio::spawn(async move {
+                let credential = Credential::Identity(alice());
+                caller.dial(to, id(&bob()), credential).await
+            })
+        })
+        .collect();
+    let mut accepted = Vec::new();
+    for _ in 0..50 {
+        accepted.push(called.accept().await.unwrap());
+    }
+    let mut dialled = Vec::new();
+    for dial in dials {
+        dialled.push(dial.await.unwrap().unwrap());
+    }
+    println!("50 dials in {:?}", start.elapsed());
+    println!("{:?}", called.stats());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_callers_do_not_keep_others_out() {
+    let mut config_a = config(alice());
+    config_a.key_pool_size = 16;
+    let mut config_b = config(bob());
+    config_b.key_pool_size = 40;
+    let caller = Arc::new(Endpoint::bind(config_a).unwrap());
+    let called = Endpoint::bind(config_b).unwrap();
+    keys_ready(&caller).await;
+    keys_ready(&called).await;
+    let silent = Tap::answering(address(&called), false).await;
+    let to = silent.address;
+    for _ in 0..6 {
+        let caller = Arc::clone(&caller);
+        tokio::spawn(async move {
+            let _ = caller
+                .dial(to, id(&bob()), Credential::Identity(alice()))
+                .await;
+        });
+    }
+    while silent.calls().len() < 6 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let start = Instant::now();
+    let dial = caller.dial(address(&called), id(&bob()), Credential::Identity(alice()));
+    dial.await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2), "{start:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_goes_through_beside_frames() {
+    const TOTAL: usize = 20 << 20;
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let (dialled, mut accepted) = connect(&caller, &called, address(&called)).await;
+    let start = Instant::now();
+    let mut stream = dialled.open_bulk().await.unwrap();
+    let sending = tokio::spawn(async move {
+        let block = Bytes::from(vec![0x5a; 256 << 10]);
+        for _ in 0..TOTAL / block.len() {
+            stream.write_chunk(block.clone()).await.unwrap();
+        }
+        stream.finish().unwrap();
+    });
+    let mut bulk = accepted.accept_bulk().await.unwrap();
+    dialled.send_frame(envelope("beside")).await.unwrap();
+    assert_eq!(accepted.recv_frame().await.unwrap(), envelope("beside"));
+    let mut received = 0;
+    while let Some(chunk) = bulk.read_chunk(1 << 20, true).await.unwrap() {
+        assert!(chunk.bytes.iter().all(|byte| *byte == 0x5a));
+        received += chunk.bytes.len();
+    }
+    assert_eq!(received, TOTAL);
+    println!("20 MiB in {:?}", start.elapsed());
+    sending.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_breaks_the_format_is_cut_off_and_counted() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let (mut dialled, mut accepted) = connect(&caller, &called, address(&called)).await;
+    dialled.send_frame(Message::Acks(vec![])).await.unwrap();
+    assert_eq!(
+        accepted.recv_frame().await,
+        Err(SessionError::Malformed(Malformed::Bounds))
+    );
+    assert_eq!(
+        dialled.closed().await,
+        Ended::ByPeer(CloseCode::Misbehaved as u64)
+    );
+    assert_eq!(dialled.recv_frame().await, Err(SessionError::Closed));
+    assert_eq!(called.stats().counters["frame_malformed"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_endpoint_says_goodbye_and_answers_no_more() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let (dialled, _accepted) = connect(&caller, &called, address(&called)).await;
+    let ack = Ack {
+        message_id: [1; 16],
+        content_hash: [2; 32],
+    };
+    dialled.send_frame(Message::Acks(vec![ack])).await.unwrap();
+    called.close(Duration::from_secs(5)).await;
+    assert_eq!(
+        dialled.closed().await,
+        Ended::ByPeer(CloseCode::ShuttingDown as u64)
+    );
+    assert!(called.accept().await.is_none());
+}
+
+/// A small generator: the datagrams need variety, not secrecy.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.next() as usize % bound.max(1)
+    }
+
+    fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.next() as u8).collect()
+    }
+}
