@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::reference::{self, GrantFields};
+use common::reference::{self, GrantFields, Keys, chain_root, chain_step};
 use common::{NOW_S, Peer, rng};
 use m2_crypto::OpenFailed;
 use m2_crypto::envelope::{
@@ -363,6 +363,10 @@ fn strange_grants_that_are_well_signed_are_refused() {
     // Content keys of other lengths.
     assert_eq!(verdict(make(1, &[1; 15])), Err(GrantRefused::Decrypt));
     assert_eq!(verdict(make(1, &[1; 32])), Err(GrantRefused::Decrypt));
+    // A key that was wrapped for a letter.
+    let mut letter = make(2, &[1; 16]);
+    letter.kind = 1;
+    assert_eq!(verdict(letter), Err(GrantRefused::Decrypt));
     // Another epoch's number in the label.
     let mut moved = make(1, &[1; 16]);
     moved.header.epoch = 2;
@@ -371,12 +375,31 @@ fn strange_grants_that_are_well_signed_are_refused() {
 
 #[test]
 fn indices_beyond_an_epoch_are_refused() {
-    let keys = reference::Keys::of_message(&[0; 32]);
+    let keys = Keys::of_message(&[0; 32]);
     let (send, _) = pair();
     let sealed = |index| reference::seal(&keys, send.header(), index, &[0; 16], b"");
     assert!(SealedHeader::parse(&sealed(MAX_MESSAGES - 1)).is_ok());
     assert!(SealedHeader::parse(&sealed(MAX_MESSAGES)).is_err());
     assert!(SealedHeader::parse(&sealed(u32::MAX)).is_err());
+}
+
+#[test]
+fn wrong_padding_under_a_right_tag_is_refused() {
+    let (alice, bob) = (Peer::alice(), Peer::bob());
+    let header = alice.header(&bob, 1);
+    let key = [1; 16];
+    let grant = GrantFields::new(&mut rng(), 1, header, bob.identity.certificate(), &key)
+        .sign(&mut rng(), &alice.identity);
+    let mut receive = bob.accept(&alice, &grant).unwrap();
+    let keys = Keys::of_message(&chain_step(&chain_root(&key, &grant)).1);
+    for ending in [0, 17, 0xff] {
+        let mut block = [7; 16];
+        block[15] = ending;
+        let sealed = reference::seal_blocks(&keys, &header, 0, &[0; 16], &block);
+        assert_refused(&mut receive, &sealed);
+    }
+    let sealed = reference::seal(&keys, &header, 0, &[0; 16], b"text");
+    assert!(receive.open(&sealed).is_ok());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! RSA and AES: to check vectors with, and to make hostile input.
 
 use aes::Aes128;
-use cbc::cipher::block_padding::{NoPadding, Pkcs7};
+use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use m2_crypto::envelope::EpochHeader;
 use m2_crypto::{Certificate, Identity, PeerId, label};
@@ -112,6 +112,19 @@ pub fn seal(
     message_id: &[u8; 16],
     plaintext: &[u8],
 ) -> Vec<u8> {
+    let padding = 16 - plaintext.len() % 16;
+    let padded = [plaintext, &vec![padding as u8; padding]].concat();
+    seal_blocks(keys, epoch, index, message_id, &padded)
+}
+
+/// Seals whole blocks, whatever their padding.
+pub fn seal_blocks(
+    keys: &Keys,
+    epoch: &EpochHeader,
+    index: u32,
+    message_id: &[u8; 16],
+    padded: &[u8],
+) -> Vec<u8> {
     let mut out = vec![1];
     out.extend(epoch.incarnation.to_be_bytes());
     out.extend(epoch.epoch.to_be_bytes());
@@ -119,7 +132,7 @@ pub fn seal(
     out.extend(message_id);
     out.extend(
         cbc::Encryptor::<Aes128>::new(&keys.enc.into(), &keys.iv.into())
-            .encrypt_padded_vec::<Pkcs7>(plaintext),
+            .encrypt_padded_vec::<NoPadding>(padded),
     );
     out.extend(sealed_tag(keys, epoch, &out));
     out

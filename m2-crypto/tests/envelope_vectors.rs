@@ -1,0 +1,259 @@
+//! The fixed vectors of level 1: envelopes and letters, under every provider.
+//! `M2_WRITE_VECTORS=1` writes them anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use common::reference::{self, Keys};
+use common::vectors::{FixedRng, array, bytes, hex, list, load, number, text};
+use common::{NOW_S, Peer};
+use m2_crypto::envelope::{
+    EpochHeader, Letter, ReceiveEpoch, SealedHeader, SendEpoch, content_hash,
+};
+use m2_crypto::provider::rustcrypto::RustCrypto;
+use m2_crypto::{OpenFailed, PeerId, Provider, provider};
+use serde_json::{Value, json};
+
+fn under_every_provider(check: impl Fn(&dyn Provider)) {
+    for provider in provider::all() {
+        check(*provider);
+    }
+}
+
+fn header_json(header: &EpochHeader) -> Value {
+    json!({
+        "sender": hex(header.sender.as_bytes()),
+        "receiver": hex(header.receiver.as_bytes()),
+        // As text: 53 bits do not suffice.
+        "incarnation": header.incarnation.to_string(),
+        "epoch": header.epoch.to_string(),
+        "created": header.created_s,
+    })
+}
+
+fn header_of(value: &Value) -> EpochHeader {
+    EpochHeader {
+        sender: PeerId::from_bytes(array(value, "sender")),
+        receiver: PeerId::from_bytes(array(value, "receiver")),
+        incarnation: number(value, "incarnation"),
+        epoch: number(value, "epoch"),
+        created_s: number(value, "created"),
+    }
+}
+
+const TEXTS: [&[u8]; 5] = [b"", b"good morning", &[0; 15], &[1; 16], &[2; 1000]];
+
+#[test]
+fn envelope_vectors() {
+    let stored = load("envelope.json", generate_envelopes);
+    under_every_provider(|provider| check_envelopes(&stored, provider));
+}
+
+fn generate_envelopes() -> Value {
+    let rng = &mut FixedRng::new("envelope");
+    let (alice, bob) = (
+        Peer::named("alice", &RustCrypto),
+        Peer::named("bob", &RustCrypto),
+    );
+    let header = alice.header(&bob, 5);
+    let certificate = bob.identity.certificate();
+    let mut send = SendEpoch::open(rng, &alice.identity, certificate, header).unwrap();
+    let grant = send.grant().to_vec();
+    let label = reference::wrap_label(1, &header);
+    let content_key = bob.identity.unwrap(rng, &label, &grant[122..634]).unwrap();
+    let root = reference::chain_root(&content_key, &grant);
+    let mut receive = bob.accept(&alice, &grant).unwrap();
+    let fresh = receive.to_bytes();
+    let mut chain = root;
+    let messages: Vec<Value> = (0..TEXTS.len())
+        .map(|index| message_case(&mut send, &mut chain, index))
+        .collect();
+    for opened in [0, 3] {
+        receive.open(&bytes(&messages[opened], "sealed")).unwrap();
+    }
+    json!({
+        "about": "docs/spec/envelope.md; the identities are identities/*.pem in the public circle",
+        "sender": "alice",
+        "receiver": "bob",
+        "now": NOW_S,
+        "header": header_json(&header),
+        "contentKey": hex(&content_key[..]),
+        "grant": hex(&grant),
+        "chainRoot": hex(root),
+        "messages": messages,
+        "sendState": hex(&send.to_bytes()[..]),
+        "receiveStateFresh": hex(&fresh[..]),
+        "receiveStateAfter0And3": hex(&receive.to_bytes()[..]),
+    })
+}
+
+fn message_case(send: &mut SendEpoch, chain: &mut [u8; 32], index: usize) -> Value {
+    let (plaintext, id) = (TEXTS[index], [index as u8 + 1; 16]);
+    let (next, seed) = reference::chain_step(chain);
+    let keys = Keys::of_message(&seed);
+    let case = json!({
+        "index": index,
+        "messageId": hex(id),
+        "plaintext": hex(plaintext),
+        "chainKey": hex(*chain),
+        "seed": hex(seed),
+        "encKey": hex(keys.enc),
+        "iv": hex(keys.iv),
+        "macKey": hex(keys.mac),
+        "sealed": hex(send.seal(&id, plaintext).unwrap()),
+        "contentHash": hex(content_hash(&id, plaintext)),
+    });
+    *chain = next;
+    case
+}
+
+fn check_envelopes(stored: &Value, provider: &dyn Provider) {
+    let alice = Peer::named(text(stored, "sender"), provider);
+    let bob = Peer::named(text(stored, "receiver"), provider);
+    let header = header_of(&stored["header"]);
+    let grant = bytes(stored, "grant");
+    let label = reference::wrap_label(1, &header);
+    let rng = &mut common::rng();
+    let key = bob.identity.unwrap(rng, &label, &grant[122..634]).unwrap();
+    assert_eq!(key.to_vec(), bytes(stored, "contentKey"));
+    let mut chain = reference::chain_root(&key, &grant);
+    assert_eq!(chain, array::<32>(stored, "chainRoot"));
+
+    let mut receive = bob.accept(&alice, &grant).unwrap();
+    assert_eq!(receive.header(), &header);
+    assert_eq!(
+        receive.to_bytes().to_vec(),
+        bytes(stored, "receiveStateFresh")
+    );
+    for case in list(stored, "messages") {
+        check_message(case, &header, &mut chain, &mut receive);
+    }
+    check_states(stored);
+}
+
+/// The epoch, the second writing of it and the vector agree.
+fn check_message(
+    case: &Value,
+    header: &EpochHeader,
+    chain: &mut [u8; 32],
+    receive: &mut ReceiveEpoch,
+) {
+    let (sealed, plaintext) = (bytes(case, "sealed"), bytes(case, "plaintext"));
+    let (id, index) = (array(case, "messageId"), number(case, "index") as u32);
+    assert_eq!(*chain, array(case, "chainKey"));
+    let (next, seed) = reference::chain_step(chain);
+    assert_eq!(seed, array(case, "seed"));
+    let keys = Keys::of_message(&seed);
+    assert_eq!(keys.enc, array(case, "encKey"));
+    assert_eq!(keys.iv, array(case, "iv"));
+    assert_eq!(keys.mac, array(case, "macKey"));
+    assert_eq!(
+        reference::seal(&keys, header, index, &id, &plaintext),
+        sealed
+    );
+    assert_eq!(content_hash(&id, &plaintext), array(case, "contentHash"));
+    *chain = next;
+
+    let parsed = SealedHeader::parse(&sealed).unwrap();
+    assert_eq!((parsed.index, parsed.message_id), (index, id));
+    let opened = receive.open(&sealed).unwrap();
+    assert_eq!(opened.plaintext.to_vec(), plaintext);
+    assert_eq!(receive.open(&sealed), Err(OpenFailed));
+}
+
+fn check_states(stored: &Value) {
+    let messages = list(stored, "messages");
+    let mut receive = ReceiveEpoch::from_bytes(&bytes(stored, "receiveStateFresh")).unwrap();
+    for opened in [0, 3] {
+        receive.open(&bytes(&messages[opened], "sealed")).unwrap();
+    }
+    let after = bytes(stored, "receiveStateAfter0And3");
+    assert_eq!(receive.to_bytes().to_vec(), after);
+    let send = SendEpoch::from_bytes(&bytes(stored, "sendState")).unwrap();
+    assert_eq!(send.to_bytes().to_vec(), bytes(stored, "sendState"));
+    assert_eq!(send.grant(), bytes(stored, "grant"));
+    assert_eq!(send.next_index() as usize, TEXTS.len());
+}
+
+#[test]
+fn letter_vectors() {
+    let stored = load("letter.json", generate_letters);
+    under_every_provider(|provider| {
+        for case in list(&stored, "cases") {
+            check_letter(case, provider);
+        }
+    });
+}
+
+fn generate_letters() -> Value {
+    let cases: Vec<Value> = [&b"good evening"[..], &[3; 252]]
+        .into_iter()
+        .map(letter_case)
+        .collect();
+    json!({
+        "about": "docs/spec/letter.md; the identities are identities/*.pem in the public circle",
+        "cases": cases,
+    })
+}
+
+fn letter_case(plaintext: &[u8]) -> Value {
+    let rng = &mut FixedRng::new("letter");
+    let (alice, bob) = (
+        Peer::named("alice", &RustCrypto),
+        Peer::named("bob", &RustCrypto),
+    );
+    let header = alice.header(&bob, 1);
+    let (from, to) = (&alice.identity, bob.identity.certificate());
+    let letter = Letter::seal(rng, from, to, header, &[9; 16], plaintext).unwrap();
+    let inner = reference::letter_unwrap(rng, &bob.identity, &bob.id, &letter);
+    let length = u32::from_be_bytes(inner[1179..1183].try_into().unwrap()) as usize;
+    json!({
+        "sender": "alice",
+        "receiver": "bob",
+        "now": NOW_S,
+        "header": header_json(&header),
+        "messageId": hex([9; 16]),
+        "plaintext": hex(plaintext),
+        "grant": hex(&inner[33..1179]),
+        "sealed": hex(&inner[1183..1183 + length]),
+        "letter": hex(&letter),
+    })
+}
+
+fn check_letter(case: &Value, provider: &dyn Provider) {
+    let alice = Peer::named(text(case, "sender"), provider);
+    let bob = Peer::named(text(case, "receiver"), provider);
+    let header = header_of(&case["header"]);
+    let (letter, grant) = (bytes(case, "letter"), bytes(case, "grant"));
+    let rng = &mut common::rng();
+
+    // As specified, by the second writing.
+    let inner = reference::letter_unwrap(rng, &bob.identity, &bob.id, &letter);
+    let sealed = bytes(case, "sealed");
+    let expected = reference::letter_inner(&alice.id, &grant, &sealed, letter.len());
+    assert_eq!(inner, expected);
+    let label = reference::wrap_label(2, &header);
+    let key = bob.identity.unwrap(rng, &label, &grant[122..634]).unwrap();
+    let seed = reference::chain_step(&reference::chain_root(&key, &grant)).1;
+    let (id, plaintext) = (array(case, "messageId"), bytes(case, "plaintext"));
+    let again = reference::seal(&Keys::of_message(&seed), &header, 0, &id, &plaintext);
+    assert_eq!(again, sealed);
+
+    // And by the real one.
+    let unwrapped = Letter::unwrap(rng, &bob.identity, &bob.id, &letter).unwrap();
+    assert_eq!(unwrapped.sender(), &alice.id);
+    let certificate = alice.identity.certificate();
+    let opened = unwrapped
+        .open(rng, &bob.identity, certificate, number(case, "now"))
+        .unwrap();
+    assert_eq!(opened.header, header);
+    assert_eq!(
+        (opened.message_id, opened.plaintext.to_vec()),
+        (id, plaintext)
+    );
+}
