@@ -70,6 +70,9 @@ reasons! {
     /// A bound on the number of contacts, invitations or requests is reached.
     LimitReached "LIMIT_REACHED" ResourceExhausted
         "A limit is reached. Remove what is no longer needed and try again.";
+    /// The daemon's store failed; nothing of the call was stored.
+    StoreFailed "STORE_FAILED" Internal
+        "The daemon could not write its store. Its log says why; try again.";
     /// The daemon failed in a way that the caller can't mend.
     Internal "INTERNAL" Internal
         "The daemon failed. Its log says why.";

@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! `m2`: the command line for the M2 messenger.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    m2_cli::run(std::env::args_os().collect())
+}

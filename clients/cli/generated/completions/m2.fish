@@ -1,0 +1,263 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_m2_global_optspecs
+    string join \n socket= json color= h/help V/version
+end
+
+function __fish_m2_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_m2_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_m2_using_subcommand
+    set -l cmd (__fish_m2_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c m2 -n "__fish_m2_needs_command" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_needs_command" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_needs_command" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_needs_command" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_needs_command" -s V -l version -d 'Print version'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "status" -d 'Show what the daemon is and how it does'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "unlock" -d 'Open the identity of a locked daemon'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "id" -d 'Show the own peer id'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "invite" -d 'Invite somebody to become a contact'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "contact" -d 'Contacts: add, list, accept, verify, …'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "send" -d 'Send a message'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "watch" -d 'Follow a message until its state is final'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "listen" -d 'Print events as they come, or run a command for each'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "read" -d 'Mark received messages as read, and tell their author'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "edit" -d 'Replace the text of an own message on both sides'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "retract" -d 'Delete an own message on both sides'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "history" -d 'Show a conversation'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "search" -d 'Find messages by their words'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "completions" -d 'Print a shell\'s completions'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "man" -d 'Print the man page, or write all of them'
+complete -c m2 -n "__fish_m2_using_subcommand status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand status" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand status" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand unlock" -l passphrase-file -d 'Read the passphrase from this file, or from stdin for `-`; else it is asked on the terminal' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand unlock" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand unlock" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand unlock" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand unlock" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand id" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand id" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand id" -l qr -d 'Show it as a QR code too (not with --json)'
+complete -c m2 -n "__fish_m2_using_subcommand id" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand id" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "create" -d 'Make an invitation and print its text'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "list" -d 'List the invitations that are open'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "revoke" -d 'End an invitation; who came by it stays a contact'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l expires -d 'How long it is valid: 1 minute to 365 days' -r
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l name -d 'What to call the contact that comes by it' -r
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l reusable -d 'Any number of peers may use it until it expires; else one'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l qr -d 'Show it as a QR code too (not with --json)'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "add" -d 'Become a contact of the peer that made an invitation'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "list" -d 'List contacts and those on the way to become one'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "show" -d 'Show all about one contact'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "requests" -d 'List the peers that ask to become contacts'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "accept" -d 'Accept a peer\'s request'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "decline" -d 'Decline a peer\'s request; it may ask again'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "block" -d 'Block a peer: it gets no answer and can\'t ask again'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "remove" -d 'Remove a contact and what waits for it'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "verify" -d 'Compare the verification code by voice'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove verify rename" -f -a "rename" -d 'Give a contact another name here'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l name -d 'What to call the contact' -r
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l state -d 'Only those in this state' -r -f -a "contact\t''
+asked\t''
+request\t''
+blocked\t''
+declined\t''"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l name -d 'What to call the contact' -r
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l history -d 'Delete the conversation\'s messages too'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l matched -d 'Both sides read the same digits: remember it'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l mismatched -d 'The digits differ, or forget an earlier match'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand send" -l type -d 'Send the bytes as they are, with this media type' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l ttl -d 'Delete it on both sides after this time: 1s to 365d' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l key -d 'The same key and content again is the same message, for 30 days' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l wait -d 'How far it must come before the command ends' -r -f -a "queued\t'Durable in the outbox'
+sent\t'Handed to a session, or to a mailbox'
+delivered\t'Stored by the recipient\'s daemon'"
+complete -c m2 -n "__fish_m2_using_subcommand send" -l timeout -d 'How long to wait for that; then exit code 4, and the message stays queued' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand send" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand send" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c m2 -n "__fish_m2_using_subcommand watch" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand watch" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand watch" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand watch" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l client -d 'Let the daemon keep this front-end\'s place: what was printed, or what CMD has done, does not come again; everything else does' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l from -d 'Where to begin: `now`, `start`, or after an event\'s cursor [default: the client\'s own place; else now]' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l exec -d 'Run this command (by the shell) for every event, instead of printing it' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l retry-delay -d 'The first pause before CMD is tried again; it doubles each time' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l count -d 'End after this many events' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand listen" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand read" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand read" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand read" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand read" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand edit" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand edit" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand edit" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand edit" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand retract" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand retract" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand retract" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand retract" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand history" -l limit -d 'How many of the newest messages' -r
+complete -c m2 -n "__fish_m2_using_subcommand history" -l before -d 'Only messages before this one\'s cursor' -r
+complete -c m2 -n "__fish_m2_using_subcommand history" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand history" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand history" -l ids -d 'Show message ids (always there with --json)'
+complete -c m2 -n "__fish_m2_using_subcommand history" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand history" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand search" -l limit -d 'How many of the newest messages' -r
+complete -c m2 -n "__fish_m2_using_subcommand search" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand search" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand search" -l ids -d 'Show message ids (always there with --json)'
+complete -c m2 -n "__fish_m2_using_subcommand search" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand search" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand completions" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand completions" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand completions" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand man" -l dir -d 'Write the pages of all commands into this directory, which must exist' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand man" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand man" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand man" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand man" -s h -l help -d 'Print help'

@@ -1,0 +1,104 @@
+//! All commands and the flags that they share.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::ColorChoice;
+
+/// The M2 messenger's command line: talks to the daemon m2d on this machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "m2",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 fine, 1 the daemon said no, 2 usage, 3 no daemon, 4 timed out."
+)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The daemon's socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "M2_SOCKET",
+        hide_env_values = true
+    )]
+    pub socket: Option<PathBuf>,
+    /// One JSON object a line; errors too, on stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Colours: auto (on a terminal, unless NO_COLOR is set), always, never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub color: ColorChoice,
+}
+
+/// What `m2` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what the daemon is and how it does
+    Status(crate::status::StatusArgs),
+    /// Open the identity of a locked daemon
+    Unlock(crate::unlock::UnlockArgs),
+    /// Show the own peer id
+    Id(crate::id::IdArgs),
+    /// Invite somebody to become a contact
+    Invite(crate::invite::InviteArgs),
+    /// Contacts: add, list, accept, verify, …
+    Contact(crate::contact::ContactArgs),
+    /// Send a message
+    Send(crate::send::SendArgs),
+    /// Follow a message until its state is final
+    Watch(crate::watch::WatchArgs),
+    /// Print events as they come, or run a command for each
+    Listen(crate::listen::ListenArgs),
+    /// Mark received messages as read, and tell their author
+    Read(crate::read::ReadArgs),
+    /// Replace the text of an own message on both sides
+    Edit(crate::edit::EditArgs),
+    /// Delete an own message on both sides
+    Retract(crate::retract::RetractArgs),
+    /// Show a conversation
+    History(crate::history::HistoryArgs),
+    /// Find messages by their words
+    Search(crate::search::SearchArgs),
+    /// Print a shell's completions
+    Completions(crate::completions::CompletionsArgs),
+    /// Print the man page, or write all of them
+    Man(crate::man::ManArgs),
+}
+
+/// The whole command, for parsing and for what is generated from it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_is_sound() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,263 @@
+//! `m2 contact`
+
+mod human;
+mod verify;
+
+use clap::{Args, Subcommand, ValueEnum};
+use m2_proto::api::v1::{
+    AcceptContactRequest, AddContactRequest, BlockContactRequest, Contact, ContactState,
+    DeclineContactRequest, GetContactRequest, ListContactsRequest, RemoveContactRequest,
+    RenameContactRequest,
+};
+use m2_proto::client::Client;
+
+use crate::context::{Context, call};
+use crate::failure::Failure;
+use crate::sanitize;
+
+/// Flags of `m2 contact`.
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "CONTACT is a name, a peer id, or its first 10 characters or more."
+)]
+pub struct ContactArgs {
+    #[command(subcommand)]
+    command: ContactCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ContactCommand {
+    /// Become a contact of the peer that made an invitation
+    Add {
+        /// The invitation's text, m2://…
+        invite: String,
+        /// What to call the contact
+        #[arg(long, default_value = "", hide_default_value = true)]
+        name: String,
+    },
+    /// List contacts and those on the way to become one
+    List {
+        /// Only those in this state
+        #[arg(long, value_enum)]
+        state: Option<StateArg>,
+    },
+    /// Show all about one contact
+    Show(One),
+    /// List the peers that ask to become contacts
+    Requests,
+    /// Accept a peer's request
+    Accept {
+        #[command(flatten)]
+        one: One,
+        /// What to call the contact
+        #[arg(long, default_value = "", hide_default_value = true)]
+        name: String,
+    },
+    /// Decline a peer's request; it may ask again
+    Decline(One),
+    /// Block a peer: it gets no answer and can't ask again
+    Block(One),
+    /// Remove a contact and what waits for it
+    Remove {
+        #[command(flatten)]
+        one: One,
+        /// Delete the conversation's messages too
+        #[arg(long)]
+        history: bool,
+    },
+    /// Compare the verification code by voice
+    Verify(verify::VerifyArgs),
+    /// Give a contact another name here
+    Rename {
+        #[command(flatten)]
+        one: One,
+        /// The new name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct One {
+    /// Name, peer id, or the beginning of a peer id
+    contact: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StateArg {
+    Contact,
+    Asked,
+    Request,
+    Blocked,
+    Declined,
+}
+
+pub(crate) async fn run(args: ContactArgs, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    match args.command {
+        ContactCommand::Add { invite, name } => add(invite, name, &client, context).await,
+        ContactCommand::List { state } => list(state, &client, context).await,
+        ContactCommand::Show(one) => show(one, &client, context).await,
+        ContactCommand::Requests => requests(&client, context).await,
+        ContactCommand::Accept { one, name } => accept(one, name, &client, context).await,
+        ContactCommand::Decline(one) => decline(one, &client, context).await,
+        ContactCommand::Block(one) => block(one, &client, context).await,
+        ContactCommand::Remove { one, history } => remove(one, history, &client, context).await,
+        ContactCommand::Verify(args) => verify::run(args, &client, context).await,
+        ContactCommand::Rename { one, name } => rename(one, name, &client, context).await,
+    }
+}
+
+async fn add(
+    invitation: String,
+    name: String,
+    client: &Client,
+    context: &Context,
+) -> Result<(), Failure> {
+    let request = AddContactRequest { invitation, name };
+    let answer = call(client.contacts().add_contact(request)).await?;
+    let contact = present(answer.contact)?;
+    context.out.show(&contact, |_| {
+        let name = sanitize::line(&contact.name);
+        match contact.state() {
+            ContactState::Contact => format!("{name} is a contact."),
+            _ => format!("Asked {name}. `m2 contact show {name}` tells when it answered."),
+        }
+    })
+}
+
+async fn list(state: Option<StateArg>, client: &Client, context: &Context) -> Result<(), Failure> {
+    let state = state.map_or(ContactState::Unspecified, ContactState::from);
+    let contacts = fetch(state, client).await?;
+    if context.out.is_json() {
+        return contacts.iter().try_for_each(|c| context.out.json(c));
+    }
+    if contacts.is_empty() {
+        context
+            .out
+            .note("No contacts. Invite somebody with `m2 invite create`.");
+        return Ok(());
+    }
+    context.out.text(&human::list(&context.out, &contacts))
+}
+
+async fn requests(client: &Client, context: &Context) -> Result<(), Failure> {
+    let contacts = fetch(ContactState::Request, client).await?;
+    if context.out.is_json() {
+        return contacts.iter().try_for_each(|c| context.out.json(c));
+    }
+    if contacts.is_empty() {
+        context.out.note("Nobody asks to become a contact.");
+        return Ok(());
+    }
+    context
+        .out
+        .text(&human::requests(&context.out, &contacts))?;
+    context
+        .out
+        .note("Answer with `m2 contact accept`, `decline` or `block`.");
+    Ok(())
+}
+
+async fn show(one: One, client: &Client, context: &Context) -> Result<(), Failure> {
+    let request = GetContactRequest {
+        contact: one.contact,
+    };
+    let answer = call(client.contacts().get_contact(request)).await?;
+    let contact = present(answer.contact)?;
+    context.out.show(&contact, |out| human::show(out, &contact))
+}
+
+async fn accept(one: One, name: String, client: &Client, context: &Context) -> Result<(), Failure> {
+    let request = AcceptContactRequest {
+        contact: one.contact,
+        name,
+    };
+    let answer = call(client.contacts().accept_contact(request)).await?;
+    let contact = present(answer.contact)?;
+    context.out.show(&contact, |_| {
+        format!("{} is a contact.", sanitize::line(&contact.name))
+    })
+}
+
+async fn decline(one: One, client: &Client, context: &Context) -> Result<(), Failure> {
+    let request = DeclineContactRequest {
+        contact: one.contact,
+    };
+    let answer = call(client.contacts().decline_contact(request)).await?;
+    context.out.show(&answer, |_| "Declined.".to_owned())
+}
+
+async fn block(one: One, client: &Client, context: &Context) -> Result<(), Failure> {
+    let request = BlockContactRequest {
+        contact: one.contact,
+    };
+    let answer = call(client.contacts().block_contact(request)).await?;
+    context.out.show(&answer, |_| "Blocked.".to_owned())
+}
+
+async fn remove(
+    one: One,
+    history: bool,
+    client: &Client,
+    context: &Context,
+) -> Result<(), Failure> {
+    let request = RemoveContactRequest {
+        contact: one.contact,
+        history,
+    };
+    let answer = call(client.contacts().remove_contact(request)).await?;
+    context.out.show(&answer, |_| "Removed.".to_owned())
+}
+
+async fn rename(one: One, name: String, client: &Client, context: &Context) -> Result<(), Failure> {
+    let request = RenameContactRequest {
+        contact: one.contact,
+        name,
+    };
+    let answer = call(client.contacts().rename_contact(request)).await?;
+    let contact = present(answer.contact)?;
+    context.out.show(&contact, |_| {
+        format!("Now called {}.", sanitize::line(&contact.name))
+    })
+}
+
+async fn fetch(state: ContactState, client: &Client) -> Result<Vec<Contact>, Failure> {
+    let request = ListContactsRequest {
+        state: state.into(),
+    };
+    Ok(call(client.contacts().list_contacts(request))
+        .await?
+        .contacts)
+}
+
+fn present(contact: Option<Contact>) -> Result<Contact, Failure> {
+    contact.ok_or_else(|| Failure::Local("The daemon's answer holds no contact.".to_owned()))
+}
+
+impl From<StateArg> for ContactState {
+    fn from(state: StateArg) -> Self {
+        match state {
+            StateArg::Contact => Self::Contact,
+            StateArg::Asked => Self::Asked,
+            StateArg::Request => Self::Request,
+            StateArg::Blocked => Self::Blocked,
+            StateArg::Declined => Self::Declined,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::contact_state;
+
+    #[test]
+    fn states_have_the_names_that_people_type() {
+        for state in StateArg::value_variants() {
+            let typed = state.to_possible_value().map(|v| v.get_name().to_owned());
+            let shown = contact_state(ContactState::from(*state).into());
+            assert_eq!(typed, Some(shown));
+        }
+    }
+}

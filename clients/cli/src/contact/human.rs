@@ -1,0 +1,83 @@
+//! Contacts for people.
+
+use m2_proto::api::v1::{Contact, ContactState};
+
+use crate::names::contact_state;
+use crate::output::{Output, Style};
+use crate::{sanitize, table, time};
+
+/// A table of contacts.
+pub(super) fn list(out: &Output, contacts: &[Contact]) -> String {
+    let header = ["NAME", "STATE", "VERIFIED", "ONLINE", "QUEUED", "PEER ID"];
+    let rows: Vec<Vec<String>> = contacts
+        .iter()
+        .map(|contact| {
+            vec![
+                sanitize::line(&contact.name),
+                contact_state(contact.state),
+                yes(contact.verified),
+                yes(contact.online),
+                contact.queued_messages.to_string(),
+                sanitize::line(&contact.peer_id),
+            ]
+        })
+        .collect();
+    table::columns(out, &header, &rows)
+}
+
+/// A table of those that ask.
+pub(super) fn requests(out: &Output, contacts: &[Contact]) -> String {
+    let rows: Vec<Vec<String>> = contacts
+        .iter()
+        .map(|contact| {
+            vec![
+                sanitize::line(&contact.name),
+                time::local(contact.created.as_ref()),
+                sanitize::line(&contact.peer_id),
+            ]
+        })
+        .collect();
+    table::columns(out, &["SUGGESTED NAME", "SINCE", "PEER ID"], &rows)
+}
+
+/// All about one contact.
+pub(super) fn show(out: &Output, contact: &Contact) -> String {
+    let name = sanitize::line(&contact.name);
+    let state = contact_state(contact.state);
+    let failure = sanitize::line(&contact.last_failure);
+    table::fields(
+        out,
+        &[
+            ("name", out.paint(&name, Style::Strong)),
+            ("peer id", sanitize::line(&contact.peer_id)),
+            ("state", state_with_hint(contact, state)),
+            ("verified", verified(out, contact)),
+            ("online", yes(contact.online)),
+            ("last seen", time::local(contact.last_seen.as_ref())),
+            ("since", time::local(contact.created.as_ref())),
+            ("addresses", sanitize::line(&contact.addresses.join(", "))),
+            ("queued", contact.queued_messages.to_string()),
+            ("last failure", out.paint(&failure, Style::Warning)),
+        ],
+    )
+}
+
+fn state_with_hint(contact: &Contact, state: String) -> String {
+    match contact.state() {
+        ContactState::Request => format!("{state} (accept, decline or block it)"),
+        ContactState::Asked => format!("{state} (waiting for its answer)"),
+        _ => state,
+    }
+}
+
+fn verified(out: &Output, contact: &Contact) -> String {
+    if contact.verified {
+        out.paint("yes", Style::Good)
+    } else {
+        "no (compare codes with `m2 contact verify`)".to_owned()
+    }
+}
+
+fn yes(is: bool) -> String {
+    if is { "yes" } else { "no" }.to_owned()
+}

@@ -1,0 +1,121 @@
+//! How a command fails: an exit code, a stable reason, and a sentence that says what to do.
+
+use m2_proto::client::ConnectError;
+use m2_proto::reason;
+use thiserror::Error;
+use tonic::{Code, Status};
+
+/// Exit code: the daemon said no, or this side could not do its part.
+pub const REFUSED: u8 = 1;
+/// Exit code: the command line is not right.
+pub const USAGE: u8 = 2;
+/// Exit code: no daemon, or it went away.
+pub const NO_DAEMON: u8 = 3;
+/// Exit code: it took longer than it may.
+pub const TIMED_OUT: u8 = 4;
+
+/// Why a command ended without doing all it should.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The daemon said no.
+    #[error("{message}")]
+    Refused {
+        /// The reason as in `google.rpc.ErrorInfo`.
+        reason: String,
+        /// What to do next.
+        message: String,
+    },
+    /// A file, the terminal or a child process of this side failed.
+    #[error("{0}")]
+    Local(String),
+    /// The command line is not right.
+    #[error("{0}")]
+    Usage(String),
+    /// No daemon, or it went away.
+    #[error("{0}")]
+    NoDaemon(String),
+    /// It took longer than it may.
+    #[error("{0}")]
+    TimedOut(String),
+    /// Nobody reads the output any more: no reason to say more.
+    #[error("the output was closed")]
+    OutputClosed,
+}
+
+impl Failure {
+    /// A refusal of this side that the daemon would have said in the same words.
+    #[must_use]
+    pub fn refused(reason: reason::Reason) -> Self {
+        Self::Refused {
+            reason: reason.as_str().to_owned(),
+            message: reason.sentence().to_owned(),
+        }
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused { .. } | Self::Local(_) => REFUSED,
+            Self::Usage(_) => USAGE,
+            Self::NoDaemon(_) => NO_DAEMON,
+            Self::TimedOut(_) => TIMED_OUT,
+            Self::OutputClosed => 0,
+        }
+    }
+
+    /// The stable reason for scripts.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Refused { reason, .. } => reason,
+            Self::Local(_) => "LOCAL",
+            Self::Usage(_) => "USAGE",
+            Self::NoDaemon(_) => "NO_DAEMON",
+            Self::TimedOut(_) => "TIMED_OUT",
+            Self::OutputClosed => "OUTPUT_CLOSED",
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let message = status.message().to_owned();
+        if let Some(reason) = reason::text_of(&status) {
+            return Self::Refused { reason, message };
+        }
+        match status.code() {
+            // Without a reason of the daemon these come from the connection itself.
+            Code::Unavailable | Code::Unknown | Code::Cancelled => Self::NoDaemon(
+                "The daemon went away. Start it with `m2d run` and try again.".to_owned(),
+            ),
+            Code::DeadlineExceeded => Self::TimedOut("The daemon did not answer in time.".into()),
+            Code::Unimplemented => Self::Refused {
+                reason: "UNIMPLEMENTED".to_owned(),
+                message: "This daemon can't do that. Update m2d.".to_owned(),
+            },
+            code => Self::Refused {
+                reason: format!("{code:?}").to_uppercase(),
+                message,
+            },
+        }
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match &error {
+            ConnectError::NoDaemon { path } => Self::NoDaemon(format!(
+                "No daemon answers at {}. Start it with `m2d run`, or name its socket with --socket.",
+                path.display()
+            )),
+            ConnectError::Io { path, source } => Self::NoDaemon(format!(
+                "Can't open {}: {source}. Only the user that the daemon runs as may use it.",
+                path.display()
+            )),
+            ConnectError::Transport { .. } | ConnectError::Unsupported => {
+                Self::NoDaemon(format!("{error}."))
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `m2 history`, and how a message looks to people.
+
+use clap::Args;
+use m2_proto::api::v1::{Direction, ListMessagesRequest, Message, MessageState};
+use m2_proto::limits::MAX_LIST;
+
+use crate::context::{Context, call};
+use crate::failure::Failure;
+use crate::names::{Names, message_state};
+use crate::output::{Output, Style};
+use crate::{sanitize, time};
+
+/// Flags of `m2 history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Name, peer id, or the beginning of a peer id
+    contact: String,
+    /// How many of the newest messages
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIST)))]
+    limit: u32,
+    /// Only messages before this one's cursor
+    #[arg(
+        long,
+        value_name = "CURSOR",
+        default_value = "",
+        hide_default_value = true
+    )]
+    before: String,
+    /// Show message ids (always there with --json)
+    #[arg(long)]
+    ids: bool,
+}
+
+/// Oldest first, as one reads; `--before` with the first one's cursor goes further back.
+pub(crate) async fn run(args: HistoryArgs, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let request = ListMessagesRequest {
+        contact: args.contact.clone(),
+        limit: args.limit,
+        before: args.before,
+    };
+    let mut messages = call(client.messages().list_messages(request))
+        .await?
+        .messages;
+    messages.reverse();
+    if context.out.is_json() {
+        return messages.iter().try_for_each(|m| context.out.json(m));
+    }
+    let names = Names::load(&client).await?;
+    for message in &messages {
+        context
+            .out
+            .text(&human(&context.out, message, &names, args.ids))?;
+    }
+    if let Some(first) = messages
+        .first()
+        .filter(|_| messages.len() == args.limit as usize)
+    {
+        let cursor = sanitize::line(&first.cursor);
+        context
+            .out
+            .note(&format!("Earlier ones: --before {cursor}"));
+    }
+    Ok(())
+}
+
+/// `2026-01-31 12:00  name  text (state)`
+pub(crate) fn human(out: &Output, message: &Message, names: &Names, with_id: bool) -> String {
+    let is_own = message.direction() == Direction::Sent;
+    let who = if is_own {
+        "me".to_owned()
+    } else {
+        names.of(&message.peer_id)
+    };
+    let when = time::local(message.sent.as_ref());
+    let id = if with_id {
+        format!("{}  ", sanitize::line(&message.message_id))
+    } else {
+        String::new()
+    };
+    let head = format!("{id}{when}  {who}  ");
+    let text = content(out, message, head.chars().count());
+    format!(
+        "{}{}  {text}{}",
+        out.paint(&format!("{id}{when}  "), Style::Faint),
+        out.paint(&who, Style::Strong),
+        out.paint(&marks(message, is_own), Style::Faint),
+    )
+}
+
+fn content(out: &Output, message: &Message, indent: usize) -> String {
+    if message.retracted {
+        return out.paint("(retracted)", Style::Faint);
+    }
+    body(
+        &message.text,
+        message.data.len(),
+        &message.media_type,
+        indent,
+    )
+}
+
+/// A message's text, or what stands for its bytes.
+pub(crate) fn body(text: &str, data: usize, media_type: &str, indent: usize) -> String {
+    if text.is_empty() && data > 0 {
+        return format!("[{}, {data} bytes]", sanitize::line(media_type));
+    }
+    sanitize::indented(text, indent)
+}
+
+fn marks(message: &Message, is_own: bool) -> String {
+    let mut marks = Vec::new();
+    if message.edited && !message.retracted {
+        marks.push("edited".to_owned());
+    }
+    if is_own && !message.retracted {
+        marks.push(message_state(message.state));
+    }
+    if message.state() == MessageState::Failed {
+        marks.push(sanitize::line(&message.failure));
+    }
+    if marks.is_empty() {
+        String::new()
+    } else {
+        format!("  ({})", marks.join(", "))
+    }
+}

@@ -1,0 +1,116 @@
+//! The command line for the M2 messenger. The binary `m2` is [`run`]; the rest is public for
+//! what is generated from it: completions, man pages and the reference.
+//!
+//! One file a noun: its raw flags and what they do. Around them:
+//! [`args`] (all commands), [`output`] (human and JSON), [`failure`] (exit codes).
+
+pub mod args;
+pub mod failure;
+pub mod output;
+pub mod reference;
+
+mod completions;
+mod contact;
+mod context;
+mod edit;
+mod history;
+mod id;
+mod input;
+mod invite;
+mod listen;
+mod man;
+mod names;
+mod qr;
+mod read;
+mod retract;
+mod sanitize;
+mod search;
+mod send;
+mod status;
+mod table;
+mod time;
+mod unlock;
+mod watch;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use context::Context;
+use failure::Failure;
+use output::{ColorChoice, Output};
+
+/// Runs one command and says how it ended: 0 fine, 1 the daemon said no, 2 usage, 3 no daemon,
+/// 4 timed out.
+#[must_use]
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let early = Output::from_raw(&arguments);
+    let parsed = args::command()
+        .color(early.clap_color())
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => return refuse_arguments(&error, &early),
+    };
+    let out = Output::new(cli.global.json, cli.global.color);
+    match start(cli, out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => out.failure(&failure),
+    }
+}
+
+fn start(cli: Cli, out: Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Local(format!("can't start: {error}")))?;
+    let context = Context::new(out, cli.global.socket);
+    let result = runtime.block_on(dispatch(cli.command, &context));
+    // A thread that still reads a terminal must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Status(args) => status::run(args, context).await,
+        Command::Unlock(args) => unlock::run(args, context).await,
+        Command::Id(args) => id::run(args, context).await,
+        Command::Invite(args) => invite::run(args, context).await,
+        Command::Contact(args) => contact::run(args, context).await,
+        Command::Send(args) => send::run(args, context).await,
+        Command::Watch(args) => watch::run(args, context).await,
+        Command::Listen(args) => listen::run(args, context).await,
+        Command::Read(args) => read::run(args, context).await,
+        Command::Edit(args) => edit::run(args, context).await,
+        Command::Retract(args) => retract::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
+        Command::Search(args) => search::run(args, context).await,
+        Command::Completions(args) => completions::run(&args, context),
+        Command::Man(args) => man::run(&args, context),
+    }
+}
+
+/// Help and version are no failures; everything else is usage.
+fn refuse_arguments(error: &clap::Error, out: &Output) -> ExitCode {
+    let asked = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    if !asked && out.is_json() {
+        let text = error.to_string();
+        let text = text.trim().trim_start_matches("error: ");
+        return out.failure(&Failure::Usage(text.to_owned()));
+    }
+    // Nothing can be told to anyone when even this can't be written.
+    let _ = error.print();
+    if asked {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(failure::USAGE)
+    }
+}

@@ -1,0 +1,113 @@
+//! Events for people: one line each.
+
+use m2_proto::api::v1::Event;
+use m2_proto::api::v1::event::Kind;
+use m2_proto::client::Client;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::history::body;
+use crate::names::{Names, message_state, short_id};
+use crate::output::Style;
+use crate::{sanitize, time};
+
+/// Prints events, as JSON or as lines with names in them.
+pub(super) struct Lines<'a> {
+    client: &'a Client,
+    context: &'a Context,
+    names: Names,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) async fn new(client: &'a Client, context: &'a Context) -> Result<Self, Failure> {
+        let names = if context.out.is_json() {
+            Names::default()
+        } else {
+            Names::load(client).await?
+        };
+        Ok(Self {
+            client,
+            context,
+            names,
+        })
+    }
+
+    pub(super) async fn print(&mut self, event: &Event) -> Result<(), Failure> {
+        if self.context.out.is_json() {
+            return self.context.out.json(event);
+        }
+        let Some(kind) = &event.kind else {
+            return Ok(());
+        };
+        if !self.names.knows(peer_of(kind)) || matches!(kind, Kind::ContactAdded(_)) {
+            self.names = Names::load(self.client).await?;
+        }
+        let head = format!("{}  ", time::local(event.time.as_ref()));
+        let text = self.line(kind, head.chars().count());
+        let head = self.context.out.paint(&head, Style::Faint);
+        self.context.out.text(&format!("{head}{text}"))
+    }
+
+    fn line(&self, kind: &Kind, indent: usize) -> String {
+        let who = self.names.of(peer_of(kind));
+        let name = self.context.out.paint(&who, Style::Strong);
+        let indent = indent + who.chars().count() + 2;
+        match kind {
+            Kind::MessageReceived(m) => {
+                let text = body(&m.text, m.data.len(), &m.media_type, indent);
+                format!("{name}  {text}")
+            }
+            Kind::MessageState(m) => {
+                let id = short_id(&m.message_id);
+                let failure = sanitize::line(&m.failure);
+                let state = message_state(m.state);
+                format!("{name}  {id} {state} {failure}")
+                    .trim_end()
+                    .to_owned()
+            }
+            Kind::MessageEdited(m) => {
+                let text = body(&m.text, m.data.len(), &m.media_type, indent);
+                format!("{name}  (edited {}) {text}", short_id(&m.message_id))
+            }
+            Kind::MessageRetracted(m) => format!("{name}  retracted {}", short_id(&m.message_id)),
+            Kind::MessageExpired(m) => format!("{name}  {} expired", short_id(&m.message_id)),
+            other => self.about_contact(other, &name),
+        }
+    }
+
+    fn about_contact(&self, kind: &Kind, name: &str) -> String {
+        match kind {
+            Kind::ContactRequest(c) => format!(
+                "{} asks to become a contact: m2 contact accept {}",
+                sanitize::line(&c.suggested_name),
+                sanitize::line(&c.peer_id)
+            ),
+            Kind::ContactAdded(c) => format!("{} is a contact", sanitize::line(&c.name)),
+            Kind::ContactDeclined(_) => format!("{name}  declined"),
+            Kind::ContactRemoved(_) => format!("{name}  is no contact any more"),
+            Kind::Gap(gap) => format!("{name}  {} messages are missing", gap.missing),
+            Kind::EventsDropped(dropped) => {
+                format!("{} events are no longer kept", dropped.count)
+            }
+            // The kinds about messages have their lines already.
+            _ => String::new(),
+        }
+    }
+}
+
+/// The peer that an event is about; empty for none.
+fn peer_of(kind: &Kind) -> &str {
+    match kind {
+        Kind::MessageReceived(e) => &e.peer_id,
+        Kind::MessageState(e) => &e.peer_id,
+        Kind::MessageEdited(e) => &e.peer_id,
+        Kind::MessageRetracted(e) => &e.peer_id,
+        Kind::MessageExpired(e) => &e.peer_id,
+        Kind::ContactRequest(e) => &e.peer_id,
+        Kind::ContactAdded(e) => &e.peer_id,
+        Kind::ContactDeclined(e) => &e.peer_id,
+        Kind::ContactRemoved(e) => &e.peer_id,
+        Kind::Gap(e) => &e.peer_id,
+        Kind::EventsDropped(_) => "",
+    }
+}

@@ -1,0 +1,76 @@
+//! Names for what the API calls by peer id or by enum.
+
+use std::collections::HashMap;
+
+use m2_proto::api::v1::{ContactState, DaemonState, ListContactsRequest, MessageState};
+use m2_proto::client::Client;
+
+use crate::context::call;
+use crate::failure::Failure;
+use crate::sanitize;
+
+/// How much of a peer id stands for it where it has no name.
+const SHORT_ID: usize = 12;
+
+/// The contacts' names, for lines about peers.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    names: HashMap<String, String>,
+}
+
+impl Names {
+    /// Asks the daemon for all contacts.
+    pub(crate) async fn load(client: &Client) -> Result<Self, Failure> {
+        let request = ListContactsRequest::default();
+        let answer = call(client.contacts().list_contacts(request)).await?;
+        let names = answer.contacts.into_iter().map(|c| (c.peer_id, c.name));
+        Ok(Self {
+            names: names.collect(),
+        })
+    }
+
+    /// Whether a name for this peer is known.
+    pub(crate) fn knows(&self, peer_id: &str) -> bool {
+        self.names.contains_key(peer_id)
+    }
+
+    /// The name, or the beginning of the peer id; safe to print.
+    pub(crate) fn of(&self, peer_id: &str) -> String {
+        match self.names.get(peer_id) {
+            Some(name) if !name.is_empty() => sanitize::line(name),
+            _ => short_id(peer_id),
+        }
+    }
+}
+
+/// The beginning of a peer id.
+pub(crate) fn short_id(peer_id: &str) -> String {
+    let id = sanitize::line(peer_id);
+    if id.chars().count() <= SHORT_ID {
+        return id;
+    }
+    format!("{}…", id.chars().take(SHORT_ID).collect::<String>())
+}
+
+/// `delivered` for `MESSAGE_STATE_DELIVERED`.
+pub(crate) fn message_state(state: i32) -> String {
+    let known = MessageState::try_from(state).map(|state| state.as_str_name());
+    short(known.ok(), "MESSAGE_STATE_")
+}
+
+/// `request` for `CONTACT_STATE_REQUEST`.
+pub(crate) fn contact_state(state: i32) -> String {
+    let known = ContactState::try_from(state).map(|state| state.as_str_name());
+    short(known.ok(), "CONTACT_STATE_")
+}
+
+/// `ready` for `DAEMON_STATE_READY`.
+pub(crate) fn daemon_state(state: i32) -> String {
+    let known = DaemonState::try_from(state).map(|state| state.as_str_name());
+    short(known.ok(), "DAEMON_STATE_")
+}
+
+fn short(name: Option<&str>, prefix: &str) -> String {
+    let name = name.unwrap_or("unknown");
+    name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
+}

@@ -1,0 +1,206 @@
+//! What goes to the terminal or to a script: calm lines for people, one JSON object a line for
+//! programs.
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::sanitize;
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How a piece of text stands out.
+#[derive(Debug, Clone, Copy)]
+pub enum Style {
+    /// What matters most on the line.
+    Strong,
+    /// What matters least.
+    Faint,
+    /// Good news.
+    Good,
+    /// Something to look at.
+    Warning,
+    /// Something that failed.
+    Bad,
+}
+
+/// Where results, notes and errors go, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+    choice: ColorChoice,
+}
+
+impl Output {
+    /// Human or JSON, with or without colours.
+    #[must_use]
+    pub fn new(json: bool, choice: ColorChoice) -> Self {
+        Self { json, choice }
+    }
+
+    /// From arguments that are not parsed yet, so that errors about them look right too.
+    #[must_use]
+    pub fn from_raw(arguments: &[OsString]) -> Self {
+        let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+        let choice = if has("--color=always") {
+            ColorChoice::Always
+        } else if has("--color=never") {
+            ColorChoice::Never
+        } else {
+            ColorChoice::Auto
+        };
+        Self::new(has("--json"), choice)
+    }
+
+    /// Whether a program reads the output.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The choice in clap's words.
+    #[must_use]
+    pub fn clap_color(&self) -> clap::ColorChoice {
+        match self.choice {
+            ColorChoice::Auto => clap::ColorChoice::Auto,
+            ColorChoice::Always => clap::ColorChoice::Always,
+            ColorChoice::Never => clap::ColorChoice::Never,
+        }
+    }
+
+    /// Whether results carry colours.
+    #[must_use]
+    pub fn has_color(&self) -> bool {
+        self.colors(io::stdout().is_terminal())
+    }
+
+    /// One result: the value as JSON, or what `human` says about it. Flushed.
+    pub fn show<T: Serialize>(
+        &self,
+        value: &T,
+        human: impl FnOnce(&Self) -> String,
+    ) -> Result<(), Failure> {
+        if self.json {
+            self.json(value)
+        } else {
+            self.text(&human(self))
+        }
+    }
+
+    /// One JSON object on a line of its own. Flushed.
+    pub fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        self.text(&json_line(value)?)
+    }
+
+    /// Lines for people; nothing at all when the text is empty. Flushed.
+    pub fn text(&self, text: &str) -> Result<(), Failure> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{}", text.trim_end_matches('\n'))
+            .and_then(|()| stdout.flush())
+            .map_err(write_failure)
+    }
+
+    /// Bytes as they are, for what is generated.
+    pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        stdout
+            .write_all(bytes)
+            .and_then(|()| stdout.flush())
+            .map_err(write_failure)
+    }
+
+    /// A hint for people, on stderr, so that it is in nobody's way.
+    pub fn note(&self, text: &str) {
+        if !self.json {
+            let styled = paint(text, Style::Faint, self.colors(io::stderr().is_terminal()));
+            // A hint that can't be written is no loss.
+            let _ = writeln!(io::stderr(), "{styled}");
+        }
+    }
+
+    /// Text that stands out, when colours are on.
+    #[must_use]
+    pub fn paint(&self, text: &str, style: Style) -> String {
+        paint(text, style, self.has_color())
+    }
+
+    /// Tells why the command failed, and gives its exit code.
+    #[must_use]
+    pub fn failure(&self, failure: &Failure) -> ExitCode {
+        if !matches!(failure, Failure::OutputClosed) {
+            // There is nobody left to tell when stderr is closed as well.
+            let _ = writeln!(io::stderr(), "{}", self.failure_text(failure));
+        }
+        ExitCode::from(failure.exit_code())
+    }
+
+    fn failure_text(&self, failure: &Failure) -> String {
+        if self.json {
+            let error = json!({"error": {
+                "reason": failure.reason(),
+                "message": failure.to_string(),
+            }});
+            return sanitize::json(&error.to_string());
+        }
+        let color = self.colors(io::stderr().is_terminal());
+        let text = sanitize::block(&failure.to_string());
+        format!("{} {text}", paint("error:", Style::Bad, color))
+    }
+
+    fn colors(&self, is_terminal: bool) -> bool {
+        match self.choice {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        }
+    }
+}
+
+/// A value as one line of JSON that is safe to print on a terminal.
+pub fn json_line<T: Serialize>(value: &T) -> Result<String, Failure> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Failure::Local(format!("The daemon's answer is not valid: {error}.")))?;
+    Ok(sanitize::json(&text))
+}
+
+fn paint(text: &str, style: Style, color: bool) -> String {
+    if !color || text.is_empty() {
+        return text.to_owned();
+    }
+    let code = match style {
+        Style::Strong => "1",
+        Style::Faint => "2",
+        Style::Good => "32",
+        Style::Warning => "33",
+        Style::Bad => "1;31",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+fn write_failure(error: io::Error) -> Failure {
+    if error.kind() == ErrorKind::BrokenPipe {
+        Failure::OutputClosed
+    } else {
+        Failure::Local(format!("Can't write the output: {error}."))
+    }
+}

@@ -1,0 +1,166 @@
+//! What is generated from the definition of the commands: help, completions, man pages and the
+//! reference in the documentation.
+
+use std::io;
+
+use clap::{Arg, Command};
+use clap_complete::Shell;
+
+use crate::args;
+
+/// The width that everything generated is wrapped to, in characters.
+const WIDTH: usize = 100;
+
+/// One shell's completions.
+#[must_use]
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut built(), "m2", &mut script);
+    script
+}
+
+/// The man pages of all commands: file name and content.
+///
+/// # Errors
+/// When a page can't be rendered.
+pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut pages = Vec::new();
+    for command in all() {
+        let mut page = Vec::new();
+        let man = clap_mangen::Man::new(command)
+            .source(concat!("m2 ", env!("CARGO_PKG_VERSION")))
+            .manual("M2");
+        man.render(&mut page)?;
+        pages.push((man.get_filename(), page));
+    }
+    Ok(pages)
+}
+
+/// The help text of every command, one after the other.
+#[must_use]
+pub fn help() -> String {
+    let sections = all().into_iter().map(|mut command| {
+        let line = command_line(&command);
+        let help = command.render_long_help().to_string();
+        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+        format!("$ {line} --help\n\n{}\n", help.join("\n"))
+    });
+    sections.collect::<Vec<_>>().join("\n")
+}
+
+/// The reference of all commands, as Markdown.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from(INTRODUCTION);
+    for command in all() {
+        section(&mut text, command);
+    }
+    text
+}
+
+const INTRODUCTION: &str = "\
+<!-- Generated from the definition of the commands; change it there (clients/cli/src). -->
+
+# `m2`: the command line
+
+`m2` finds the daemon's socket by `--socket`, then `M2_SOCKET`, then the default. With `--json` it
+prints one JSON object a line, in the proto3 JSON mapping: names in lowerCamelCase, 64-bit numbers
+as strings, enums by their full name (`MESSAGE_STATE_DELIVERED`), bytes in base64, times in RFC
+3339 with `Z`. Every field is there, also one that is false, zero or empty. Errors are an object
+`{\"error\":{\"reason\",\"message\"}}` on stderr; the reasons are in the [API reference](api.md).
+
+| exit code | meaning |
+| --- | --- |
+| 0 | fine |
+| 1 | the daemon said no, or this side could not do its part |
+| 2 | the command line is not right |
+| 3 | no daemon, or it went away |
+| 4 | it took longer than it may |
+";
+
+fn section(text: &mut String, mut command: Command) {
+    let line = command_line(&command);
+    text.push_str(&format!("\n## `{line}`\n\n"));
+    if let Some(about) = command.get_long_about().or(command.get_about()) {
+        let about = about.to_string();
+        let stop = if about.ends_with('…') { "" } else { "." };
+        text.push_str(&format!("{about}{stop}\n\n"));
+    }
+    let usage = command.render_usage().to_string();
+    text.push_str(&format!("```text\n{}\n```\n", usage.trim()));
+    let is_root = !line.contains(' ');
+    let shown: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|arg| !arg.is_hide_set() && (is_root || !arg.is_global_set()))
+        .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+        .collect();
+    if !shown.is_empty() {
+        text.push('\n');
+    }
+    for arg in shown {
+        text.push_str(&item(arg));
+    }
+    if let Some(after) = command.get_after_help() {
+        text.push_str(&format!("\n{after}\n"));
+    }
+}
+
+fn item(arg: &Arg) -> String {
+    let help = arg.get_long_help().or(arg.get_help());
+    let help = help.map(ToString::to_string).unwrap_or_default();
+    let mut notes = Vec::new();
+    let values: Vec<String> = arg
+        .get_possible_values()
+        .iter()
+        .filter(|_| arg.get_action().takes_values() && !arg.is_hide_possible_values_set())
+        .map(|value| match value.get_help() {
+            Some(help) => format!("`{}` ({})", value.get_name(), lower(&help.to_string())),
+            None => format!("`{}`", value.get_name()),
+        })
+        .collect();
+    if !values.is_empty() {
+        notes.push(values.join(", "));
+    }
+    if !arg.is_hide_default_value_set() && arg.get_action().takes_values() {
+        let defaults = arg.get_default_values().iter();
+        notes.extend(defaults.map(|value| format!("default `{}`", value.to_string_lossy())));
+    }
+    let notes = notes.iter().map(|note| format!("; {note}"));
+    format!("- `{arg}`: {help}{}\n", notes.collect::<String>())
+}
+
+fn lower(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_lowercase().to_string());
+    format!("{}{}", first.unwrap_or_default(), chars.as_str())
+}
+
+/// The command and all below it, depth first.
+fn all() -> Vec<Command> {
+    let mut found = Vec::new();
+    collect(&built(), &mut found);
+    found
+}
+
+fn collect(command: &Command, found: &mut Vec<Command>) {
+    found.push(command.clone());
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        collect(sub, found);
+    }
+}
+
+fn built() -> Command {
+    let mut command = args::command()
+        .term_width(WIDTH)
+        .color(clap::ColorChoice::Never);
+    command.build();
+    command
+}
+
+/// `m2 contact add`
+fn command_line(command: &Command) -> String {
+    command
+        .get_bin_name()
+        .unwrap_or_else(|| command.get_name())
+        .to_owned()
+}

@@ -1,0 +1,48 @@
+//! `m2 search`
+
+use clap::Args;
+use m2_proto::api::v1::SearchMessagesRequest;
+use m2_proto::limits::MAX_LIST;
+
+use crate::context::{Context, call};
+use crate::failure::Failure;
+use crate::history;
+use crate::names::Names;
+
+/// Flags of `m2 search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// Words that all occur in the message
+    #[arg(required = true, num_args = 1.., value_name = "TEXT")]
+    words: Vec<String>,
+    /// How many of the newest messages
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIST)))]
+    limit: u32,
+    /// Show message ids (always there with --json)
+    #[arg(long)]
+    ids: bool,
+}
+
+/// Newest first.
+pub(crate) async fn run(args: SearchArgs, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let request = SearchMessagesRequest {
+        text: args.words.join(" "),
+        limit: args.limit,
+    };
+    let messages = call(client.messages().search_messages(request))
+        .await?
+        .messages;
+    if context.out.is_json() {
+        return messages.iter().try_for_each(|m| context.out.json(m));
+    }
+    if messages.is_empty() {
+        context.out.note("Nothing found.");
+        return Ok(());
+    }
+    let names = Names::load(&client).await?;
+    messages.iter().try_for_each(|message| {
+        let line = history::human(&context.out, message, &names, args.ids);
+        context.out.text(&line)
+    })
+}

@@ -1,0 +1,155 @@
+//! `m2 send`
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use m2_proto::api::v1::send_message_request::Content;
+use m2_proto::api::v1::{
+    MessageState, SendMessageRequest, SendMessageResponse, WatchMessageRequest,
+    WatchMessageResponse,
+};
+use m2_proto::client::Client;
+use serde::Serialize;
+
+use crate::context::{Context, call};
+use crate::failure::Failure;
+use crate::{input, time, watch};
+
+/// Flags of `m2 send`.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// Name, peer id, or the beginning of a peer id
+    contact: String,
+    /// The text; stdin when it is `-` or left out (then one line break at the end is dropped)
+    #[arg(allow_negative_numbers = true)]
+    text: Option<String>,
+    /// Send the bytes as they are, with this media type
+    #[arg(long = "type", value_name = "MEDIA")]
+    media_type: Option<String>,
+    /// Delete it on both sides after this time: 1s to 365d
+    #[arg(long, value_name = "DURATION", value_parser = time::parse_duration)]
+    ttl: Option<Duration>,
+    /// The same key and content again is the same message, for 30 days
+    #[arg(
+        long,
+        value_name = "IDEMPOTENCY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    key: String,
+    /// How far it must come before the command ends
+    #[arg(long, value_enum, default_value_t)]
+    wait: Wait,
+    /// How long to wait for that; then exit code 4, and the message stays queued
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = time::parse_duration)]
+    timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Wait {
+    /// Durable in the outbox
+    #[default]
+    Queued,
+    /// Handed to a session, or to a mailbox
+    Sent,
+    /// Stored by the recipient's daemon
+    Delivered,
+}
+
+pub(crate) async fn run(args: SendArgs, context: &Context) -> Result<(), Failure> {
+    let content = content(args.text, args.media_type.is_some())?;
+    let client = context.client().await?;
+    let request = SendMessageRequest {
+        contact: args.contact,
+        content: Some(content),
+        media_type: args.media_type.unwrap_or_default(),
+        ttl: args.ttl.map(time::to_proto),
+        idempotency_key: args.key,
+    };
+    let queued = call(client.messages().send_message(request)).await?;
+    if args.wait == Wait::Queued {
+        let state = queued.state;
+        return report(context, &queued, &queued.message_id, state);
+    }
+    let waited = wait(&client, queued, args.wait, args.timeout).await;
+    let last = &waited.last;
+    report(context, last, &last.message_id, last.state)?;
+    waited.result
+}
+
+fn content(text: Option<String>, is_data: bool) -> Result<Content, Failure> {
+    if is_data {
+        return Ok(Content::Data(input::content(text)?));
+    }
+    Ok(Content::Text(input::text(text)?))
+}
+
+/// The last state that was seen, and why no better one.
+struct Waited {
+    last: WatchMessageResponse,
+    result: Result<(), Failure>,
+}
+
+async fn wait(
+    client: &Client,
+    queued: SendMessageResponse,
+    goal: Wait,
+    timeout: Duration,
+) -> Waited {
+    let mut last = WatchMessageResponse {
+        message_id: queued.message_id,
+        state: queued.state,
+        failure: String::new(),
+    };
+    let follow = follow(client, &mut last, goal);
+    let result = match tokio::time::timeout(timeout, follow).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::TimedOut(
+            "The message is queued, but did not come that far in time. It is still being sent; \
+             follow it with `m2 watch`."
+                .to_owned(),
+        )),
+    };
+    Waited { last, result }
+}
+
+async fn follow(
+    client: &Client,
+    last: &mut WatchMessageResponse,
+    goal: Wait,
+) -> Result<(), Failure> {
+    let request = WatchMessageRequest {
+        message_id: last.message_id.clone(),
+    };
+    let mut states = client.messages().watch_message(request).await?.into_inner();
+    while let Some(state) = states.message().await? {
+        *last = state;
+        watch::check(last)?;
+        if reached(last.state(), goal) {
+            return Ok(());
+        }
+    }
+    Err(Failure::NoDaemon(
+        "The daemon stopped. The message is queued and goes on when it runs again.".to_owned(),
+    ))
+}
+
+fn reached(state: MessageState, goal: Wait) -> bool {
+    use MessageState::{Delivered, Deposited, Queued, Read, Sent};
+    match goal {
+        Wait::Queued => matches!(state, Queued | Sent | Deposited | Delivered | Read),
+        Wait::Sent => matches!(state, Sent | Deposited | Delivered | Read),
+        Wait::Delivered => matches!(state, Delivered | Read),
+    }
+}
+
+fn report<T: Serialize>(
+    context: &Context,
+    value: &T,
+    message_id: &str,
+    state: i32,
+) -> Result<(), Failure> {
+    context
+        .out
+        .show(value, |out| watch::human(out, message_id, state))
+}

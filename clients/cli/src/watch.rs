@@ -1,0 +1,67 @@
+//! `m2 watch`
+
+use clap::Args;
+use m2_proto::api::v1::{MessageState, WatchMessageRequest, WatchMessageResponse};
+
+use crate::context::{Context, call};
+use crate::failure::Failure;
+use crate::names::message_state;
+use crate::output::{Output, Style};
+use crate::sanitize;
+
+/// Flags of `m2 watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// The message's id
+    id: String,
+}
+
+/// Prints the state now and each one after, until a final one.
+pub(crate) async fn run(args: WatchArgs, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let request = WatchMessageRequest {
+        message_id: args.id,
+    };
+    let mut states = call(client.messages().watch_message(request)).await?;
+    let mut last = MessageState::Unspecified;
+    while let Some(state) = states.message().await? {
+        last = state.state();
+        context
+            .out
+            .show(&state, |out| human(out, &state.message_id, state.state))?;
+        check(&state)?;
+    }
+    if last == MessageState::Queued || last == MessageState::Unspecified {
+        return Err(Failure::NoDaemon(
+            "The daemon stopped before the message's state was final. Watch it again when it runs."
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// A message that was given up is a failure of the command.
+pub(crate) fn check(state: &WatchMessageResponse) -> Result<(), Failure> {
+    match state.state() {
+        MessageState::Failed => Err(Failure::Refused {
+            reason: state.failure.clone(),
+            message: format!("The message was given up: {}.", state.failure),
+        }),
+        MessageState::Expired => Err(Failure::Refused {
+            reason: "EXPIRED".to_owned(),
+            message: "The message's time to live ended before it was delivered.".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// `ID  state`
+pub(crate) fn human(out: &Output, message_id: &str, state: i32) -> String {
+    let style = match MessageState::try_from(state) {
+        Ok(MessageState::Delivered | MessageState::Read) => Style::Good,
+        Ok(MessageState::Failed | MessageState::Expired) => Style::Bad,
+        _ => Style::Faint,
+    };
+    let id = sanitize::line(message_id);
+    format!("{id}  {}", out.paint(&message_state(state), style))
+}

@@ -1,0 +1,330 @@
+//! Exit codes, JSON names and safe output of the commands, against a fake daemon.
+#![cfg(unix)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod support;
+
+use m2_proto::api::v1::send_message_request::Content;
+use support::{BOB_ID, Fake, OWN_ID, Run, m2};
+
+#[tokio::test]
+async fn without_a_daemon_the_code_is_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("m2d.sock");
+    let path = socket.to_str().unwrap();
+    for arguments in [
+        vec!["status"],
+        vec!["id"],
+        vec!["send", "bob", "x"],
+        vec!["listen"],
+        vec!["contact", "list"],
+    ] {
+        let run = Run::of(
+            m2(&arguments)
+                .args(["--socket", path])
+                .output()
+                .await
+                .unwrap(),
+        );
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(run.stderr.contains("m2d run"), "{run:?}");
+        assert!(run.stdout.is_empty());
+    }
+    let run = m2(&["status", "--json", "--socket", path]).output().await;
+    assert_eq!(Run::of(run.unwrap()).reason(), "NO_DAEMON");
+}
+
+#[tokio::test]
+async fn wrong_usage_is_2_and_json_when_asked() {
+    let fake = Fake::start().await;
+    for arguments in [
+        vec!["nonsense"],
+        vec!["send"],
+        vec!["send", "bob", "x", "--ttl", "30"],
+        vec!["send", "bob", "x", "--wait", "forever"],
+        vec!["history", "bob", "--limit", "0"],
+        vec!["contact", "verify", "bob", "--matched", "--mismatched"],
+        vec!["unlock"],
+    ] {
+        let run = fake.run(&arguments).await;
+        assert_eq!(run.code, 2, "{arguments:?} {run:?}");
+        let run = fake
+            .run(&[&["--json"], arguments.as_slice()].concat())
+            .await;
+        assert_eq!((run.code, run.reason().as_str()), (2, "USAGE"));
+    }
+}
+
+#[tokio::test]
+async fn help_and_version_are_fine() {
+    for flag in ["--help", "--version"] {
+        let run = Run::of(m2(&[flag]).output().await.unwrap());
+        assert_eq!(run.code, 0);
+        assert!(run.stdout.contains("m2"));
+    }
+}
+
+#[tokio::test]
+async fn what_the_daemon_refuses_is_1_with_its_reason() {
+    let fake = Fake::start().await;
+    for (arguments, reason) in [
+        (vec!["send", "nobody", "x"], "CONTACT_UNKNOWN"),
+        (vec!["contact", "add", "hello"], "INVITATION_INVALID"),
+        (vec!["contact", "accept", "bob"], "NO_REQUEST"),
+        (vec!["contact", "show", "nobody"], "CONTACT_UNKNOWN"),
+        (vec!["invite", "revoke", "i9"], "INVITATION_UNKNOWN"),
+        (vec!["watch", "none"], "MESSAGE_UNKNOWN"),
+        (vec!["retract", "theirs"], "NOT_AUTHOR"),
+        (vec!["edit", "theirs", "x"], "NOT_AUTHOR"),
+        (vec!["listen", "--client", "taken"], "CLIENT_IN_USE"),
+        (vec!["listen", "--from", "old"], "CURSOR_INVALID"),
+    ] {
+        let run = fake
+            .run(&[&["--json"], arguments.as_slice()].concat())
+            .await;
+        assert_eq!((run.code, run.reason().as_str()), (1, reason));
+        let run = fake.run(&arguments).await;
+        assert!(run.stderr.starts_with("error: "), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn status_and_id_have_their_fields() {
+    let fake = Fake::start().await;
+    let status = &fake.run(&["--json", "status"]).await.json()[0];
+    assert_eq!(status["state"], "DAEMON_STATE_READY");
+    assert_eq!(status["peerId"], OWN_ID);
+    assert_eq!(status["version"], "0.1.0");
+    let id = fake.run(&["id", "--json"]).await;
+    assert_eq!(id.json()[0]["peerId"], OWN_ID);
+    assert_eq!(fake.run(&["id"]).await.stdout.trim(), OWN_ID);
+    let qr = fake.run(&["id", "--qr"]).await;
+    assert!(qr.stdout.lines().count() > 10);
+    let human = fake.run(&["status"]).await.stdout;
+    assert!(
+        human.contains("ready") && human.contains("REPLAY 3"),
+        "{human}"
+    );
+}
+
+#[tokio::test]
+async fn an_invitation_prints_its_uri_alone() {
+    let fake = Fake::start().await;
+    let run = fake
+        .run(&["invite", "create", "--reusable", "--expires", "2h"])
+        .await;
+    assert_eq!(run.stdout, "m2://example\n");
+    let asked = fake.state().invited.clone().unwrap();
+    assert!(asked.reusable);
+    assert_eq!(asked.valid_for.unwrap().seconds, 7200);
+    let run = fake.run(&["--json", "invite", "create"]).await;
+    assert_eq!(run.json()[0]["uri"], "m2://example");
+    let list = fake.run(&["--json", "invite", "list"]).await.json();
+    assert_eq!(list[1]["invitationId"], "i2");
+    assert_eq!(fake.run(&["invite", "revoke", "i1"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn contacts_have_their_fields_and_no_escapes() {
+    let fake = Fake::start().await;
+    let list = fake.run(&["--json", "contact", "list"]).await.json();
+    assert_eq!(list[0]["peerId"], BOB_ID);
+    assert_eq!(list[0]["name"], "bob");
+    assert_eq!(list[0]["state"], "CONTACT_STATE_CONTACT");
+    assert_eq!(list[0]["verified"], false);
+    let requests = fake.run(&["--json", "contact", "requests"]).await.json();
+    assert_eq!(requests.len(), 1);
+    let human = fake.run(&["contact", "list"]).await.stdout;
+    assert!(human.contains("carol[2J") && !human.contains('\u{1b}'));
+    for arguments in [
+        vec!["contact", "add", "m2://x", "--name", "bob"],
+        vec!["contact", "show", "bob"],
+        vec!["contact", "accept", "carol"],
+        vec!["contact", "decline", "carol"],
+        vec!["contact", "block", "carol"],
+        vec!["contact", "remove", "bob", "--history"],
+        vec!["contact", "rename", "bob", "rob"],
+    ] {
+        let run = fake.run(&arguments).await;
+        assert_eq!(run.code, 0, "{run:?}");
+        let run = fake
+            .run(&[&["--json"], arguments.as_slice()].concat())
+            .await;
+        assert_eq!(run.json().len(), 1, "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn verifying_asks_nobody_in_a_script() {
+    let fake = Fake::start().await;
+    let run = fake.run(&["contact", "verify", "bob"]).await;
+    assert_eq!(run.code, 0);
+    assert_eq!(run.stdout.matches("12345").count(), 12);
+    assert_eq!(fake.state().verified.clone().unwrap().matched, None);
+    let run = fake
+        .run(&["--json", "contact", "verify", "bob", "--matched"])
+        .await;
+    assert_eq!(run.json()[0]["verified"], true);
+    fake.run(&["contact", "verify", "bob", "--mismatched"])
+        .await;
+    assert_eq!(fake.state().verified.clone().unwrap().matched, Some(false));
+}
+
+#[tokio::test]
+async fn sending_says_id_and_state() {
+    let fake = Fake::start().await;
+    let run = fake
+        .run(&[
+            "--json", "send", "bob", "hello", "--ttl", "1h", "--key", "k",
+        ])
+        .await;
+    assert_eq!(run.code, 0);
+    assert_eq!(run.json()[0]["messageId"], "bob");
+    assert_eq!(run.json()[0]["state"], "MESSAGE_STATE_QUEUED");
+    let sent = fake.state().sent.clone().unwrap();
+    assert_eq!(sent.content, Some(Content::Text("hello".to_owned())));
+    assert_eq!(sent.ttl.unwrap().seconds, 3600);
+    assert_eq!(sent.idempotency_key, "k");
+}
+
+#[tokio::test]
+async fn sending_from_stdin() {
+    let fake = Fake::start().await;
+    for arguments in [vec!["send", "bob", "-"], vec!["send", "bob"]] {
+        assert_eq!(fake.run_with(&arguments, b"two\nlines\n").await.code, 0);
+        let sent = fake.state().sent.take().unwrap();
+        assert_eq!(sent.content, Some(Content::Text("two\nlines".to_owned())));
+    }
+    let run = fake
+        .run_with(&["--json", "send", "bob", "-"], &[0xff, 0xfe])
+        .await;
+    assert_eq!((run.code, run.reason().as_str()), (2, "USAGE"));
+    assert!(run.stderr.contains("--type"));
+    let run = fake
+        .run_with(&["send", "bob", "-", "--type", "image/png"], &[0xff, b'\n'])
+        .await;
+    assert_eq!(run.code, 0);
+    let sent = fake.state().sent.take().unwrap();
+    assert_eq!(sent.content, Some(Content::Data(vec![0xff, b'\n'])));
+    assert_eq!(sent.media_type, "image/png");
+    let run = fake
+        .run_with(&["--json", "send", "bob"], &vec![b'x'; 50_000])
+        .await;
+    assert_eq!((run.code, run.reason().as_str()), (1, "MESSAGE_TOO_LARGE"));
+    assert!(fake.state().sent.is_none());
+}
+
+#[tokio::test]
+async fn waiting_for_a_state() {
+    let fake = Fake::start().await;
+    let run = fake
+        .run(&["--json", "send", "bob", "x", "--wait", "delivered"])
+        .await;
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.json().len(), 1);
+    assert_eq!(run.json()[0]["state"], "MESSAGE_STATE_DELIVERED");
+    let run = fake
+        .run(&[
+            "--json",
+            "send",
+            "stuck",
+            "x",
+            "--wait",
+            "sent",
+            "--timeout",
+            "1s",
+        ])
+        .await;
+    assert_eq!((run.code, run.reason().as_str()), (4, "TIMED_OUT"));
+    assert_eq!(run.json()[0]["messageId"], "stuck");
+    assert_eq!(run.json()[0]["state"], "MESSAGE_STATE_QUEUED");
+    let run = fake
+        .run(&["--json", "send", "gone", "x", "--wait", "sent"])
+        .await;
+    assert_eq!((run.code, run.reason().as_str()), (1, "CONTACT_REMOVED"));
+    assert_eq!(run.json()[0]["state"], "MESSAGE_STATE_FAILED");
+}
+
+#[tokio::test]
+async fn watching_prints_each_state() {
+    let fake = Fake::start().await;
+    let run = fake.run(&["--json", "watch", "reader"]).await;
+    assert_eq!(run.code, 0);
+    assert_eq!(run.json()[1]["state"], "MESSAGE_STATE_READ");
+    assert_eq!(run.json()[1]["messageId"], "reader");
+    let run = fake.run(&["watch", "gone"]).await;
+    assert_eq!(run.code, 1);
+    assert!(run.stdout.contains("failed"));
+}
+
+#[tokio::test]
+async fn history_reads_from_old_to_new_and_can_not_be_faked() {
+    let fake = Fake::start().await;
+    let run = fake
+        .run(&["--json", "history", "bob", "--limit", "2", "--before", "c3"])
+        .await;
+    let texts: Vec<_> = run.json().iter().map(|m| m["cursor"].clone()).collect();
+    assert_eq!(texts, ["c1", "c2"]);
+    assert!(!run.stdout.contains('\u{9b}'), "C1 controls are escaped");
+    assert!(run.json()[0]["text"].as_str().unwrap().contains('\u{9b}'));
+    let asked = fake.state().listed.clone().unwrap();
+    assert_eq!((asked.limit, asked.before.as_str()), (2, "c3"));
+    let human = fake.run(&["history", "bob", "--limit", "2"]).await;
+    assert_eq!(
+        human.stdout,
+        "2023-11-14 22:13  bob  first31m\n\
+         2023-11-14 22:13  bob  second\n                       12:00  bob  fake\n"
+    );
+    assert!(human.stderr.contains("--before c1"));
+    let found = fake.run(&["--json", "search", "two", "words"]).await;
+    assert_eq!(found.json()[0]["text"], "two words");
+}
+
+#[tokio::test]
+async fn unlocking_takes_a_file_or_stdin() {
+    let fake = Fake::start().await;
+    let file = fake.dir().join("passphrase");
+    std::fs::write(&file, "correct horse\n").unwrap();
+    let path = file.to_str().unwrap();
+    let run = fake.run(&["unlock", "--passphrase-file", path]).await;
+    assert_eq!(run.code, 0, "{run:?}");
+    let arguments = ["--json", "unlock", "--passphrase-file", "-"];
+    let run = fake.run_with(&arguments, b"wrong").await;
+    assert_eq!((run.code, run.reason().as_str()), (1, "WRONG_PASSPHRASE"));
+    assert_eq!(fake.state().passphrase.as_deref(), Some("wrong"));
+    let run = fake.run(&["unlock", "--passphrase-file", "/nowhere"]).await;
+    assert_eq!(run.code, 1);
+}
+
+#[tokio::test]
+async fn colours_only_when_asked() {
+    let fake = Fake::start().await;
+    assert!(!fake.run(&["status"]).await.stdout.contains('\u{1b}'));
+    let run = fake.run(&["status", "--color", "always"]).await;
+    assert!(run.stdout.contains("\u{1b}[32mready"));
+}
+
+#[tokio::test]
+async fn small_answers() {
+    let fake = Fake::start().await;
+    for arguments in [
+        vec!["retract", "mine"],
+        vec!["edit", "mine", "new"],
+        vec!["read", "a", "b"],
+    ] {
+        let run = fake
+            .run(&[&["--json"], arguments.as_slice()].concat())
+            .await;
+        assert_eq!((run.code, run.stdout.as_str()), (0, "{}\n"));
+    }
+    let page = Run::of(m2(&["man"]).output().await.unwrap());
+    assert!(page.stdout.contains(".TH"));
+}

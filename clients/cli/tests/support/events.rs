@@ -1,0 +1,53 @@
+//! The event log: what the test put there, without what was acknowledged, and then silence.
+
+use std::pin::Pin;
+
+use m2_proto::api::v1 as api;
+use m2_proto::api::v1::event_service_server::EventService;
+use m2_proto::reason::Reason;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+
+use super::Services;
+
+#[tonic::async_trait]
+impl EventService for Services {
+    type SubscribeStream =
+        Pin<Box<dyn Stream<Item = Result<api::SubscribeResponse, Status>> + Send>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<api::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let request = request.into_inner();
+        match (request.client.as_str(), request.after.as_str()) {
+            ("taken", _) => return Err(Reason::ClientInUse.into()),
+            (_, "old") => return Err(Reason::CursorInvalid.into()),
+            _ => {}
+        }
+        let mut state = self.0.lock().unwrap();
+        state.subscribed = Some(request);
+        let seen = state.acknowledged.last().cloned();
+        let from = state
+            .events
+            .iter()
+            .position(|event| Some(&event.cursor) == seen.as_ref())
+            .map_or(0, |at| at + 1);
+        let left: Vec<_> = state.events[from..]
+            .iter()
+            .cloned()
+            .map(|event| Ok(api::SubscribeResponse { event: Some(event) }))
+            .collect();
+        let events = tokio_stream::iter(left).chain(tokio_stream::pending());
+        Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn acknowledge_events(
+        &self,
+        request: Request<api::AcknowledgeEventsRequest>,
+    ) -> Result<Response<api::AcknowledgeEventsResponse>, Status> {
+        let cursor = request.into_inner().cursor;
+        self.0.lock().unwrap().acknowledged.push(cursor);
+        Ok(Response::new(api::AcknowledgeEventsResponse {}))
+    }
+}

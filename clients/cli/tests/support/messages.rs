@@ -1,0 +1,146 @@
+//! Messages: those to bob arrive, those to `stuck` never leave, those to `gone` are given up.
+
+use std::pin::Pin;
+
+use m2_proto::api::v1 as api;
+use m2_proto::api::v1::MessageState;
+use m2_proto::api::v1::message_service_server::MessageService;
+use m2_proto::reason::Reason;
+use m2_proto::wkt::Timestamp;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::contacts::known;
+use super::{BOB_ID, Services};
+
+type Answer<T> = Result<Response<T>, Status>;
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl MessageService for Services {
+    type SendMessagesStream = Answers<api::SendMessagesResponse>;
+    type WatchMessageStream = Answers<api::WatchMessageResponse>;
+
+    async fn send_message(
+        &self,
+        request: Request<api::SendMessageRequest>,
+    ) -> Answer<api::SendMessageResponse> {
+        let request = request.into_inner();
+        known(&request.contact)?;
+        let message_id = request.contact.clone();
+        self.0.lock().unwrap().sent = Some(request);
+        Ok(Response::new(api::SendMessageResponse {
+            message_id,
+            state: MessageState::Queued.into(),
+        }))
+    }
+
+    async fn send_messages(
+        &self,
+        _: Request<Streaming<api::SendMessagesRequest>>,
+    ) -> Answer<Self::SendMessagesStream> {
+        Err(Status::unimplemented("not in the fake"))
+    }
+
+    async fn get_message(
+        &self,
+        _: Request<api::GetMessageRequest>,
+    ) -> Answer<api::GetMessageResponse> {
+        Err(Status::unimplemented("not in the fake"))
+    }
+
+    async fn watch_message(
+        &self,
+        request: Request<api::WatchMessageRequest>,
+    ) -> Answer<Self::WatchMessageStream> {
+        use MessageState::{Delivered, Failed, Queued, Read, Sent};
+        let id = request.into_inner().message_id;
+        let (states, ends) = match id.as_str() {
+            "bob" => (vec![Queued, Sent, Delivered], false),
+            "reader" => (vec![Delivered, Read], true),
+            "stuck" => (vec![Queued], false),
+            "gone" => (vec![Queued, Failed], true),
+            _ => return Err(Reason::MessageUnknown.into()),
+        };
+        let answers = states.into_iter().map(move |state| {
+            let failure = if state == Failed {
+                "CONTACT_REMOVED"
+            } else {
+                ""
+            };
+            Ok(api::WatchMessageResponse {
+                message_id: id.clone(),
+                state: state.into(),
+                failure: failure.to_owned(),
+            })
+        });
+        let answers = tokio_stream::iter(answers.collect::<Vec<_>>());
+        if ends {
+            return Ok(Response::new(Box::pin(answers)));
+        }
+        Ok(Response::new(Box::pin(
+            answers.chain(tokio_stream::pending()),
+        )))
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<api::ListMessagesRequest>,
+    ) -> Answer<api::ListMessagesResponse> {
+        let request = request.into_inner();
+        known(&request.contact)?;
+        self.0.lock().unwrap().listed = Some(request);
+        Ok(Response::new(api::ListMessagesResponse {
+            messages: vec![
+                message("2", "second\n12:00  bob  fake"),
+                message("1", "first\u{9b}31m"),
+            ],
+        }))
+    }
+
+    async fn search_messages(
+        &self,
+        request: Request<api::SearchMessagesRequest>,
+    ) -> Answer<api::SearchMessagesResponse> {
+        Ok(Response::new(api::SearchMessagesResponse {
+            messages: vec![message("1", &request.into_inner().text)],
+        }))
+    }
+
+    async fn edit_message(
+        &self,
+        request: Request<api::EditMessageRequest>,
+    ) -> Answer<api::EditMessageResponse> {
+        match request.into_inner().message_id.as_str() {
+            "theirs" => Err(Reason::NotAuthor.into()),
+            _ => Ok(Response::new(api::EditMessageResponse {})),
+        }
+    }
+
+    async fn retract_message(
+        &self,
+        request: Request<api::RetractMessageRequest>,
+    ) -> Answer<api::RetractMessageResponse> {
+        match request.into_inner().message_id.as_str() {
+            "theirs" => Err(Reason::NotAuthor.into()),
+            _ => Ok(Response::new(api::RetractMessageResponse {})),
+        }
+    }
+
+    async fn mark_read(&self, _: Request<api::MarkReadRequest>) -> Answer<api::MarkReadResponse> {
+        Ok(Response::new(api::MarkReadResponse {}))
+    }
+}
+
+fn message(id: &str, text: &str) -> api::Message {
+    api::Message {
+        message_id: id.to_owned(),
+        peer_id: BOB_ID.to_owned(),
+        direction: api::Direction::Received.into(),
+        state: MessageState::Delivered.into(),
+        sent: Some(Timestamp::from_unix_millis(1_700_000_000_000)),
+        text: text.to_owned(),
+        cursor: format!("c{id}"),
+        ..Default::default()
+    }
+}
