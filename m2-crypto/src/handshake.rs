@@ -14,6 +14,13 @@
 //! message 5, on both sides. Nothing here does IO: bytes come in through [`MessageReader`], and
 //! the caller carries the returned messages in the space that the table names.
 //!
+//! ```compile_fail,E0599
+//! use m2_crypto::handshake::{AwaitReply, Initiator, Message};
+//! fn skip(i: Initiator<AwaitReply>, proof: &Message, rng: &mut dyn rand_core::CryptoRng) {
+//!     let _ = i.proof(proof, rng); // Not before the reply.
+//! }
+//! ```
+//!
 //! The machine authenticates what the certificates sign. That an anonymous initiator's last
 //! message is its own, and that both ends hold the same keys, is proven by the packet
 //! protection that carries the messages: use it with nothing weaker.
