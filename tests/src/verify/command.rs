@@ -26,6 +26,27 @@ pub(super) fn check(mut command: Command) -> anyhow::Result<Outcome> {
     })
 }
 
+/// Runs `command` and shows what it said only when it failed; else the last of its lines that
+/// starts with `result`. One check.
+pub(super) fn check_quietly(mut command: Command, result: &str) -> anyhow::Result<Outcome> {
+    let shown = show(&command);
+    let output = command
+        .output()
+        .with_context(|| format!("could not start `{shown}`"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        println!("{said}");
+        return Ok(Outcome::failure(format!(
+            "`{shown}` failed ({})",
+            output.status
+        )));
+    }
+    if let Some(line) = said.lines().rfind(|line| line.starts_with(result)) {
+        println!("    {line}");
+    }
+    Ok(Outcome::success())
+}
+
 /// Runs a `cargo test`, shows its output as it comes and counts the tests in it.
 pub(super) fn count_tests(mut command: Command) -> anyhow::Result<Outcome> {
     let shown = show(&command);

@@ -4,7 +4,7 @@
 //! The flags are those of `cargo fuzz build --sanitizer none`: LLVM's coverage
 //! instrumentation is part of stable, the address sanitizer is not.
 
-use super::command::{cargo, check};
+use super::command::{cargo, check, check_quietly};
 use super::step::{Context, Outcome};
 use crate::workspace;
 use anyhow::Context as _;
@@ -71,7 +71,7 @@ fn build(fuzz: &Path, built: &Path, host: &str) -> Command {
 fn replay(fuzz: &Path, binaries: &Path, name: &str) -> anyhow::Result<Outcome> {
     let mut command = target(fuzz, binaries, name);
     command.arg("-runs=0").arg(corpus(fuzz, name));
-    check(command)
+    check_quietly(command, "nothing")
 }
 
 /// What is found new goes to a directory that is thrown away; the corpus in the repository
@@ -80,9 +80,9 @@ fn explore(fuzz: &Path, binaries: &Path, name: &str, seconds: u32) -> anyhow::Re
     let found = tempfile::tempdir()?;
     let mut command = target(fuzz, binaries, name);
     command.arg(format!("-max_total_time={seconds}"));
-    command.arg("-print_final_stats=0");
     command.arg(found.path()).arg(corpus(fuzz, name));
-    check(command)
+    println!("  {name}");
+    check_quietly(command, "Done ")
 }
 
 fn target(fuzz: &Path, binaries: &Path, name: &str) -> Command {
@@ -93,7 +93,7 @@ fn target(fuzz: &Path, binaries: &Path, name: &str) -> Command {
     command.current_dir(fuzz);
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
     command.arg(format!("-timeout={INPUT_SECONDS}"));
-    command.args(["-rss_limit_mb=2048", "-verbosity=0", "-close_fd_mask=1"]);
+    command.args(["-rss_limit_mb=2048", "-verbosity=0"]);
     command
 }
 

@@ -1,0 +1,254 @@
+//! Writes the seed corpora anew: `cargo run --release --example seeds` in `tests/fuzz`.
+//!
+//! Real values of every kind, so that fuzzing starts behind the first length check. Seeds that
+//! hold signatures differ from run to run; commit them only when a format changed.
+
+use m2_crypto::envelope::{Letter, SendEpoch};
+use m2_crypto::handshake::{Call, Credential, Initiator, Message, Responder};
+use m2_crypto::initial::{self, InitialKeys, QUIC_VERSION};
+use m2_crypto::invitation::{Invitation, Offer};
+use m2_crypto::session_key::SessionKeyPair;
+use m2_crypto::{Circle, PeerId, provider};
+use m2_fuzz::{DAY, MESSAGE_ID, NOW_S, Peer, rng};
+use m2_proto::wire::v1::{
+    Ack, Acks, ContactReply, ContactRequest, Content, Edit, Envelope, EpochRefused, Frame, Hello,
+    Payload, Read, Retract, Skip, frame, payload,
+};
+use prost::Message as _;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let (alice, bob) = (Peer::alice(), Peer::bob());
+    identities(&alice)?;
+    invitations(&alice)?;
+    envelopes(&alice, &bob)?;
+    initials()?;
+    handshakes(alice, bob)?;
+    frames()?;
+    payloads()?;
+    configs()
+}
+
+fn seed(target: &str, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
+    fs::create_dir_all(&corpus)?;
+    Ok(fs::write(corpus.join(name), bytes)?)
+}
+
+fn identities(alice: &Peer) -> Result<()> {
+    seed("peer_id", "alice", alice.id.to_string())?;
+    seed("peer_id", "upper", alice.id.to_string().to_uppercase())?;
+    seed(
+        "certificate",
+        "alice",
+        alice.identity.certificate().spki_der(),
+    )?;
+    seed(
+        "identity",
+        "plain",
+        alice.identity.to_pem(&mut rng(), None)?.as_bytes(),
+    )?;
+    seed(
+        "identity",
+        "encrypted",
+        alice
+            .identity
+            .to_pem(&mut rng(), Some(b"secret"))?
+            .as_bytes(),
+    )
+}
+
+fn invitations(alice: &Peer) -> Result<()> {
+    let offer = Offer {
+        reusable: true,
+        expires_s: NOW_S,
+        addresses: vec!["192.0.2.1:7000".parse()?, "[2001:db8::1]:7000".parse()?],
+        lines: vec![vec![1; 40]],
+    };
+    let circle = Circle::public();
+    let invitation = Invitation::create(&mut rng(), alice.id, circle.id(), offer)?;
+    seed("invitation", "full", invitation.to_uri().as_bytes())?;
+    seed("invitation", "cut", &invitation.to_uri().as_bytes()[..60])
+}
+
+fn envelopes(alice: &Peer, bob: &Peer) -> Result<()> {
+    let certificate = bob.identity.certificate();
+    let header = alice.header(bob, 1);
+    let mut epoch = SendEpoch::open(&mut rng(), &alice.identity, certificate, header)?;
+    seed("grant", "session", epoch.grant())?;
+    seed("sealed", "first", epoch.seal(&MESSAGE_ID, b"hello")?)?;
+    seed("sealed", "second", epoch.seal(&MESSAGE_ID, &[0; 100])?)?;
+    seed("sealed", "send_state", &*epoch.to_bytes())?;
+    let letter = Letter::seal(
+        &mut rng(),
+        &alice.identity,
+        certificate,
+        header,
+        &MESSAGE_ID,
+        b"hello",
+    )?;
+    seed("letter", "small", letter)
+}
+
+/// An Initial packet that opens, and the start of other long headers.
+fn initials() -> Result<()> {
+    let mut dcid = [5; 20];
+    initial::stamp_day(&mut dcid, DAY);
+    let responder = PeerId::from_bytes([7; 32]);
+    let circle = Circle::public();
+    let keys = InitialKeys::derive(circle.id(), &dcid, &responder, DAY, provider::default());
+
+    let mut packet = vec![0xc0];
+    packet.extend(QUIC_VERSION.to_be_bytes());
+    packet.push(20);
+    packet.extend(dcid);
+    packet.extend([0, 0]); // No source id, no token.
+    packet.extend([0x40, 101, 0]); // 1 byte of number, 84 of payload, 16 of tag.
+    let mut payload = [1; 84];
+    let tag = keys.client.packet.seal(0, &packet, &mut payload);
+    let number_at = packet.len() - 1;
+    packet.extend(payload);
+    packet.extend(tag);
+    keys.client.header.protect(number_at, &mut packet);
+    if !initial::opens_initial(&keys, &packet) {
+        return Err("the Initial seed does not open".into());
+    }
+    seed("initial", "opens", &packet)?;
+    let mut first = packet.clone();
+    first.resize(1200, 0);
+    seed("gate", "first", first)?;
+    seed("gate", "short", [0x40; 64])?;
+    seed("initial", "cut", packet.get(..40).unwrap_or_default())?;
+    seed("connection_id", "one", [3; 16])
+}
+
+/// The five messages of a handshake, and the proof of an anonymous caller.
+fn handshakes(alice: Peer, bob: Peer) -> Result<()> {
+    let credential = Credential::Identity(Arc::new(alice.identity));
+    let messages = handshake(credential, bob)?;
+    for (number, message) in (1..).zip(&messages) {
+        seed("handshake", &number.to_string(), message.bytes())?;
+    }
+    let anonymous = handshake(Credential::Anonymous, Peer::bob())?;
+    let last = anonymous.last().ok_or("no proof")?;
+    seed("handshake", "anonymous", last.bytes())
+}
+
+fn handshake(credential: Credential, responder: Peer) -> Result<Vec<Message>> {
+    let rng = &mut rng();
+    let circle = *Circle::public().id();
+    let call = Call {
+        circle,
+        responder: responder.id,
+        credential,
+    };
+    let identity = Arc::new(responder.identity);
+    let provider = provider::default();
+    let (hello, initiator) = Initiator::start(
+        call,
+        SessionKeyPair::generate(rng, provider)?,
+        &[1; 60],
+        rng,
+    )?;
+    let key = SessionKeyPair::generate(rng, provider)?;
+    let responder = Responder::new(circle, identity, key, &[2; 60])?;
+    let (reply, responder) = responder.hello(&hello, rng)?;
+    let (key_return, _, initiator) = initiator.hello_reply(&reply, rng)?;
+    let (_, responder_proof, responder) = responder.key_return(&key_return, rng)?;
+    let (initiator_proof, _) = initiator.proof(&responder_proof, rng)?;
+    responder.proof(&initiator_proof)?;
+    Ok(vec![
+        hello,
+        reply,
+        key_return,
+        responder_proof,
+        initiator_proof,
+    ])
+}
+
+fn frames() -> Result<()> {
+    let bodies = [
+        frame::Body::Hello(Hello {
+            unix_ms: 1_800_000_000_000,
+            version: "0.1.0".to_owned(),
+        }),
+        frame::Body::Envelope(Envelope {
+            grant: vec![1; 64].into(),
+            sealed: vec![2; 128].into(),
+        }),
+        frame::Body::Acks(Acks {
+            acks: vec![
+                Ack {
+                    message_id: vec![3; 16].into(),
+                    content_hash: vec![4; 32].into(),
+                };
+                2
+            ],
+        }),
+        frame::Body::ContactRequest(ContactRequest {
+            invite_id: vec![5; 16].into(),
+            proof: vec![6; 32].into(),
+            name: "Alice".to_owned(),
+        }),
+        frame::Body::ContactReply(ContactReply { accepted: true }),
+        frame::Body::EpochRefused(EpochRefused {
+            incarnation: 7,
+            epoch: 8,
+        }),
+    ];
+    let mut stream = Vec::new();
+    for (number, body) in bodies.into_iter().enumerate() {
+        let frame = Frame { body: Some(body) };
+        seed("wire_frame", &number.to_string(), frame.encode_to_vec())?;
+        stream.extend(frame.encode_length_delimited_to_vec());
+    }
+    seed("frame_stream", "all", stream)
+}
+
+fn payloads() -> Result<()> {
+    let content = Content {
+        media_type: "text/plain".to_owned(),
+        data: b"hello".to_vec().into(),
+    };
+    let bodies = [
+        payload::Body::Content(content.clone()),
+        payload::Body::Edit(Edit {
+            message_id: vec![1; 16].into(),
+            content: Some(content),
+        }),
+        payload::Body::Retract(Retract {
+            message_id: vec![1; 16].into(),
+        }),
+        payload::Body::Read(Read {
+            message_ids: vec![vec![1; 16].into(); 2],
+        }),
+        payload::Body::Skip(Skip {}),
+    ];
+    for (number, body) in bodies.into_iter().enumerate() {
+        let payload = Payload {
+            sequence: 1,
+            sent_ms: 1_800_000_000_000,
+            ttl_s: 60,
+            body: Some(body),
+        };
+        seed("payload", &number.to_string(), payload.encode_to_vec())?;
+    }
+    Ok(())
+}
+
+fn configs() -> Result<()> {
+    seed("config", "empty", "")?;
+    seed(
+        "config",
+        "test_daemon",
+        "[network]\nlisten = [\"127.0.0.1:0\"]\n\n[lookup]\nlan = false\ndht = false\n",
+    )?;
+    seed("config", "unknown_key", "[network]\nlisten_on = 1\n")
+}

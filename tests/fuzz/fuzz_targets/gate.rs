@@ -1,0 +1,28 @@
+//! The gate: a datagram that passes is a short one of ours or a first packet that opens.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use m2_crypto::{Circle, PeerId, provider};
+use m2_fuzz::{DAY, NOW_S, rng};
+use m2_net::clock::Clock;
+use m2_net::connection_id::ConnectionIds;
+use m2_net::gate::Gate;
+use std::sync::LazyLock;
+
+static GATE: LazyLock<Gate> = LazyLock::new(|| {
+    let clock = Clock::new(|| NOW_S * 1000);
+    assert_eq!(clock.day(), DAY);
+    let ids = ConnectionIds::random(&mut rng(), clock.clone());
+    let own_id = PeerId::from_bytes([7; 32]);
+    Gate::new(
+        *Circle::public().id(),
+        own_id,
+        provider::default(),
+        ids,
+        clock,
+    )
+});
+
+fuzz_target!(|datagram: &[u8]| {
+    let _ = GATE.check(datagram);
+});

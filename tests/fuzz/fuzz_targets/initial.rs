@@ -1,0 +1,27 @@
+//! The gate's first look at a datagram: long headers, Initial packets, the day, retry tags.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use m2_crypto::initial::{self, InitialKeys, LongHeader};
+use m2_crypto::{Circle, PeerId, provider};
+use m2_fuzz::DAY;
+
+fuzz_target!(|datagram: &[u8]| {
+    let Some(header) = LongHeader::parse(datagram) else {
+        return;
+    };
+    let Some(day) = initial::day_from_dcid(header.dcid, DAY) else {
+        return;
+    };
+    assert!(day.abs_diff(DAY) <= 1);
+    let circle = Circle::public();
+    let responder = PeerId::from_bytes([7; 32]);
+    let keys = InitialKeys::derive(
+        circle.id(),
+        header.dcid,
+        &responder,
+        day,
+        provider::default(),
+    );
+    let _ = initial::opens_initial(&keys, datagram);
+});

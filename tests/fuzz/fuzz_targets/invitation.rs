@@ -1,0 +1,16 @@
+//! Invitations as text: what parses says the same again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use m2_crypto::invitation::Invitation;
+
+fuzz_target!(|text: &str| {
+    if let Ok(invitation) = text.parse::<Invitation>() {
+        let again = invitation.to_uri();
+        assert!(
+            again
+                .parse::<Invitation>()
+                .is_ok_and(|parsed| parsed == invitation)
+        );
+    }
+});

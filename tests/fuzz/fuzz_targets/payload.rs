@@ -1,0 +1,12 @@
+//! What an envelope holds: what parses says the same again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use m2_net::delivery::Payload;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(payload) = Payload::parse(bytes.to_vec().into()) {
+        let again = payload.encode();
+        assert_eq!(Payload::parse(again.into()), Ok(payload));
+    }
+});

@@ -1,0 +1,11 @@
+//! Peer ids as text: what parses has one form.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use m2_crypto::PeerId;
+
+fuzz_target!(|text: &str| {
+    if let Ok(id) = text.parse::<PeerId>() {
+        assert_eq!(id.to_string(), text.to_lowercase());
+    }
+});
