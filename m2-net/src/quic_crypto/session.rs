@@ -432,4 +432,16 @@ mod tests {
         r.read_handshake(&hello).unwrap();
         assert!(r.read_handshake(&[3, 0, 0]).is_err());
     }
+
+    /// Initial keys are known to all who know the peer id: a proof that comes with them, in the
+    /// same packet as message 3, must not count.
+    #[test]
+    fn a_proof_under_the_initial_keys_is_refused() {
+        let (mut i, mut r) = pair();
+        r.read_handshake(&write(&mut i).0).unwrap();
+        i.read_handshake(&write(&mut r).0).unwrap();
+        r.read_handshake(&write(&mut i).0).unwrap();
+        assert!(r.read_handshake(&[5, 0, 1, 0]).is_err());
+        assert!(r.is_handshaking() && r.peer_identity().is_none());
+    }
 }
