@@ -5,11 +5,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
-use serde::ser::{Error as _, Serialize, Serializer};
+use serde::ser::{Serialize, Serializer};
+
+/// The last second that the JSON form can say: 9999-12-31T23:59:59Z.
+const MAX_SECONDS: i64 = 253_402_300_799;
+
+/// The first one: 0001-01-01T00:00:00Z.
+const MIN_SECONDS: i64 = -62_135_596_800;
 
 /// A moment: seconds and nanoseconds since 1970-01-01T00:00:00Z.
 ///
-/// In JSON RFC 3339 with `Z` and 0, 3, 6 or 9 digits after the point.
+/// In JSON RFC 3339 with `Z` and 0, 3, 6 or 9 digits after the point. A moment before the year 1
+/// or after 9999 is said as the nearest one between: some of these stamps come from the clocks
+/// of others, and none of them may stop a reader.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Timestamp {
     /// Seconds since the epoch.
@@ -21,14 +29,14 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// The moment `millis` milliseconds after the epoch; the far future when that overflows.
+    /// The moment `millis` milliseconds after the epoch, or the last one of the year 9999.
     #[must_use]
     pub fn from_unix_millis(millis: u64) -> Self {
-        // Both casts are in range: the first is at most u64::MAX / 1000, the second below 10^9.
         Self {
             seconds: i64::try_from(millis / 1000).unwrap_or(i64::MAX),
             nanos: i32::try_from(millis % 1000 * 1_000_000).unwrap_or(0),
         }
+        .clamped()
     }
 
     /// Milliseconds since the epoch; 0 for what was before it.
@@ -41,8 +49,21 @@ impl Timestamp {
             .saturating_add(nanos / 1_000_000)
     }
 
-    fn to_utc(self) -> Option<DateTime<Utc>> {
-        DateTime::from_timestamp(self.seconds, u32::try_from(self.nanos).ok()?)
+    /// The nearest moment of the years 1 to 9999.
+    #[must_use]
+    pub fn clamped(self) -> Self {
+        Self {
+            seconds: self.seconds.clamp(MIN_SECONDS, MAX_SECONDS),
+            nanos: self.nanos.clamp(0, 999_999_999),
+        }
+    }
+
+    /// The same for chrono.
+    #[must_use]
+    pub fn to_utc(self) -> DateTime<Utc> {
+        let Self { seconds, nanos } = self.clamped();
+        // Never absent: what is clamped is well inside chrono's range.
+        DateTime::from_timestamp(seconds, nanos.unsigned_abs()).unwrap_or_default()
     }
 }
 
@@ -58,10 +79,8 @@ impl From<SystemTime> for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let utc = self
-            .to_utc()
-            .ok_or_else(|| S::Error::custom("the time stamp is out of range"))?;
-        serializer.serialize_str(&utc.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        let text = self.to_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        serializer.serialize_str(&text)
     }
 }
 
@@ -107,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn out_of_range_is_an_error_and_no_panic() {
-        let far = Timestamp {
-            seconds: i64::MAX,
-            nanos: -1,
-        };
-        assert!(serde_json::to_string(&far).is_err());
-        assert_eq!(far.unix_millis(), u64::MAX);
+    fn a_clock_out_of_range_stops_nobody() {
+        let json = |seconds, nanos| serde_json::to_string(&Timestamp { seconds, nanos }).unwrap();
+        assert_eq!(json(i64::MAX, -1), "\"9999-12-31T23:59:59Z\"");
+        assert_eq!(json(i64::MIN, i32::MIN), "\"0001-01-01T00:00:00Z\"");
+        let far = Timestamp::from_unix_millis(u64::MAX);
+        assert_eq!(far.seconds, MAX_SECONDS);
+        assert!(serde_json::to_string(&far).is_ok());
     }
 }

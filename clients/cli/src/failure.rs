@@ -95,11 +95,23 @@ impl From<Status> for Failure {
                 message: "This daemon can't do that. Update m2d.".to_owned(),
             },
             code => Self::Refused {
-                reason: format!("{code:?}").to_uppercase(),
+                reason: code_name(code),
                 message,
             },
         }
     }
+}
+
+/// `OUT_OF_RANGE` for `OutOfRange`, as gRPC writes it.
+fn code_name(code: Code) -> String {
+    let mut name = String::new();
+    for c in format!("{code:?}").chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
 }
 
 impl From<ConnectError> for Failure {
@@ -117,5 +129,20 @@ impl From<ConnectError> for Failure {
                 Self::NoDaemon(format!("{error}."))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_without_a_reason_get_one() {
+        let failure = Failure::from(Status::out_of_range("too large"));
+        assert_eq!((failure.reason(), failure.exit_code()), ("OUT_OF_RANGE", 1));
+        let failure = Failure::from(Status::unknown("h2 protocol error"));
+        assert_eq!((failure.reason(), failure.exit_code()), ("NO_DAEMON", 3));
+        let failure = Failure::from(reason::Reason::Stopping.status());
+        assert_eq!((failure.reason(), failure.exit_code()), ("STOPPING", 1));
     }
 }

@@ -29,6 +29,11 @@ impl Names {
         })
     }
 
+    /// Remembers that this peer has no name, so that nobody asks for it again.
+    pub(crate) fn settle(&mut self, peer_id: &str) {
+        self.names.entry(peer_id.to_owned()).or_default();
+    }
+
     /// Whether a name for this peer is known.
     pub(crate) fn knows(&self, peer_id: &str) -> bool {
         self.names.contains_key(peer_id)

@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Local};
+use chrono::Local;
 use m2_proto::wkt::Timestamp;
 
 /// A time stamp in the local zone, to the minute; empty when there is none.
 pub(crate) fn local(time: Option<&Timestamp>) -> String {
-    let moment = time.and_then(|time| {
-        DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).unwrap_or(0))
-    });
-    moment
-        .map(|utc| {
-            utc.with_timezone(&Local)
-                .format("%Y-%m-%d %H:%M")
-                .to_string()
-        })
-        .unwrap_or_default()
+    time.map(|time| {
+        let utc = time.to_utc();
+        utc.with_timezone(&Local)
+            .format("%Y-%m-%d %H:%M")
+            .to_string()
+    })
+    .unwrap_or_default()
 }
 
 /// A duration such as `30s`, `5m`, `1h30m`, `7d` or `2w`.

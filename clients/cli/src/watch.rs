@@ -31,7 +31,7 @@ pub(crate) async fn run(args: WatchArgs, context: &Context) -> Result<(), Failur
             .show(&state, |out| human(out, &state.message_id, state.state))?;
         check(&state)?;
     }
-    if last == MessageState::Queued || last == MessageState::Unspecified {
+    if !matches!(last, MessageState::Delivered | MessageState::Read) {
         return Err(Failure::NoDaemon(
             "The daemon stopped before the message's state was final. Watch it again when it runs."
                 .to_owned(),
@@ -43,15 +43,20 @@ pub(crate) async fn run(args: WatchArgs, context: &Context) -> Result<(), Failur
 /// A message that was given up is a failure of the command.
 pub(crate) fn check(state: &WatchMessageResponse) -> Result<(), Failure> {
     match state.state() {
-        MessageState::Failed => Err(Failure::Refused {
-            reason: state.failure.clone(),
-            message: format!("The message was given up: {}.", state.failure),
-        }),
+        MessageState::Failed => Err(given_up(&state.failure)),
         MessageState::Expired => Err(Failure::Refused {
             reason: "EXPIRED".to_owned(),
             message: "The message's time to live ended before it was delivered.".to_owned(),
         }),
         _ => Ok(()),
+    }
+}
+
+fn given_up(why: &str) -> Failure {
+    let reason = if why.is_empty() { "FAILED" } else { why };
+    Failure::Refused {
+        reason: reason.to_owned(),
+        message: format!("The message was given up: {reason}."),
     }
 }
 

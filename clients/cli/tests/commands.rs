@@ -43,6 +43,18 @@ async fn without_a_daemon_the_code_is_3() {
 }
 
 #[tokio::test]
+async fn what_is_no_daemon_or_goes_away_is_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("m2d.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let path = socket.to_str().unwrap();
+    let run = m2(&["--json", "status", "--socket", path]).output().await;
+    let run = Run::of(run.unwrap());
+    assert_eq!((run.code, run.reason().as_str()), (3, "NO_DAEMON"));
+}
+
+#[tokio::test]
 async fn wrong_usage_is_2_and_json_when_asked() {
     let fake = Fake::start().await;
     for arguments in [

@@ -41,6 +41,7 @@ impl<'a> Lines<'a> {
         };
         if !self.names.knows(peer_of(kind)) || matches!(kind, Kind::ContactAdded(_)) {
             self.names = Names::load(self.client).await?;
+            self.names.settle(peer_of(kind));
         }
         let head = format!("{}  ", time::local(event.time.as_ref()));
         let text = self.line(kind, head.chars().count());
