@@ -61,6 +61,9 @@ impl Acceptor {
                 Decision::Ignore(reason) => self.ignore(call, reason),
             }
         }
+        if !self.turns.is_closed() {
+            tracing::error!("a network socket failed: restart the daemon");
+        }
     }
 
     /// No further call is answered.

@@ -51,6 +51,8 @@ counters! {
     CallNoKey = "call_no_key",
     /// Callers whose handshake failed or took too long.
     CallFailed = "call_failed",
+    /// Handshakes in which the other side broke the protocol.
+    HandshakeMisbehaved = "handshake_misbehaved",
     /// Accepted sessions whose first frame was no Hello, or came too late.
     HelloFailed = "hello_failed",
     /// Accepted sessions that were handed out.

@@ -9,13 +9,13 @@ use crate::dial_error::DialError;
 use crate::gate::Gate;
 use crate::key_pool::{KeyPool, PERSONAL_SIZE};
 use crate::prefix_limit::PrefixLimiter;
-use crate::quic_crypto::{AnswerCrypto, CryptoContext, DialCrypto};
+use crate::quic_crypto::{AnswerCrypto, CryptoContext, DialCrypto, FailureObserver};
 use crate::replay::{DEFAULT_CAPACITY, ReplayLog};
 use crate::replay_memory::ReplayMemory;
 use crate::session::{CloseCode, Greeting, Session};
 use crate::socket::{self, ObfuscatedSocket};
 use crate::transport;
-use m2_crypto::handshake::Credential;
+use m2_crypto::handshake::{Credential, HandshakeError};
 use m2_crypto::initial::QUIC_VERSION;
 use m2_crypto::obfuscation::Obfuscator;
 use m2_crypto::session_key::SessionKeyPair;
@@ -333,7 +333,8 @@ impl Builder {
         let used = Arc::new(UsedTokens::default());
         let token_key = TokenKey::random(provider, clock.clone(), Arc::clone(&used));
         let today = clock.clone();
-        let context = CryptoContext::new(*circle.id(), provider, Arc::new(move || today.day()));
+        let context = CryptoContext::new(*circle.id(), provider, Arc::new(move || today.day()))
+            .observe_failures(count_failures(Arc::clone(&counters)));
         let context = Arc::new(context);
         let crypto = AnswerCrypto::posing_as(own_id, Arc::clone(&context), config.identity);
         let answering = transport::answering(
@@ -341,6 +342,7 @@ impl Builder {
             token_key,
             Arc::clone(&used),
             Arc::clone(&transport),
+            clock.clone(),
         );
         let greeting = Greeting {
             clock: clock.clone(),
@@ -427,4 +429,12 @@ impl Builder {
             Arc::new(TokioRuntime),
         )
     }
+}
+
+fn count_failures(counters: Arc<Counters>) -> FailureObserver {
+    Arc::new(move |error| {
+        if let HandshakeError::Peer(_) = error {
+            counters.count(Counter::HandshakeMisbehaved);
+        }
+    })
 }

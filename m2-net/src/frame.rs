@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use prost::Message as _;
 use quinn::{Connection, RecvStream, SendStream};
 use std::sync::Arc;
+use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 /// The longest frame, without its length, bytes.
@@ -23,16 +24,15 @@ const WRITE_BYTES: usize = 32 * 1024;
 /// Messages that wait for the stream. When it is full, who sends waits.
 const QUEUE: usize = 64;
 
-/// Appends a message as a frame.
-pub fn encode(message: Message, to: &mut BytesMut) -> Result<(), Malformed> {
+/// A message as a frame, with its length.
+///
+/// Errors: [`Malformed::Length`] if it is longer than [`MAX_FRAME`].
+pub fn encode(message: Message) -> Result<Bytes, Malformed> {
     let frame = message.into_proto();
     if frame.encoded_len() > MAX_FRAME {
         return Err(Malformed::Length);
     }
-    // A BytesMut grows as needed, so there is always room.
-    frame
-        .encode_length_delimited(to)
-        .map_err(|_| Malformed::Length)
+    Ok(frame.encode_length_delimited_to_vec().into())
 }
 
 /// Cuts a stream of bytes into messages and holds the order: Hello first, and only first.
@@ -105,9 +105,21 @@ pub struct FrameSender {
 
 #[derive(Debug)]
 enum Item {
-    Message(Message),
+    /// A frame with its length.
+    Frame(Bytes),
     /// Ends the stream; answered when the peer has received everything.
     Finish(oneshot::Sender<()>),
+}
+
+/// Why a message was not queued at once.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TrySendError {
+    /// The queue is full; here is the message back.
+    #[error("the session's queue is full")]
+    Full(Box<Message>),
+    /// It never will be.
+    #[error(transparent)]
+    Failed(#[from] SessionError),
 }
 
 impl FrameSender {
@@ -120,24 +132,26 @@ impl FrameSender {
 
     /// Queues a message; waits while the queue is full. That it was queued says nothing about
     /// its arrival.
+    ///
+    /// Errors: [`SessionError::Malformed`] if it is too long for a frame, which harms nothing;
+    /// [`SessionError::Closed`].
     pub async fn send(&self, message: Message) -> Result<(), SessionError> {
+        let frame = encode(message)?;
         self.queue
-            .send(Item::Message(message))
+            .send(Item::Frame(frame))
             .await
             .map_err(|_| SessionError::Closed)
     }
 
-    /// Queues a message if there is room; gives it back if not.
-    pub fn try_send(&self, message: Message) -> Result<(), Message> {
-        let failed = match self.queue.try_send(Item::Message(message)) {
-            Ok(()) => return Ok(()),
-            Err(
-                mpsc::error::TrySendError::Full(item) | mpsc::error::TrySendError::Closed(item),
-            ) => item,
-        };
-        match failed {
-            Item::Message(message) => Err(message),
-            Item::Finish(_) => Ok(()),
+    /// Queues a message if there is room.
+    pub fn try_send(&self, message: Message) -> Result<(), TrySendError> {
+        match self.queue.try_reserve() {
+            Ok(place) => {
+                place.send(Item::Frame(encode(message).map_err(SessionError::from)?));
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Full(())) => Err(TrySendError::Full(message.into())),
+            Err(mpsc::error::TrySendError::Closed(())) => Err(SessionError::Closed.into()),
         }
     }
 
@@ -159,8 +173,7 @@ async fn write(mut stream: SendStream, mut items: mpsc::Receiver<Item>) {
         let mut next = Some(first);
         while let Some(item) = next.take() {
             match item {
-                // What this side can't encode, it must not have queued; the peer never sees it.
-                Item::Message(message) => drop(encode(message, &mut batch)),
+                Item::Frame(frame) => batch.extend_from_slice(&frame),
                 Item::Finish(done) => {
                     finish(stream, batch, done).await;
                     return;
@@ -269,7 +282,7 @@ mod tests {
     fn stream(messages: &[Message]) -> BytesMut {
         let mut bytes = BytesMut::new();
         for message in messages {
-            encode(message.clone(), &mut bytes).unwrap();
+            bytes.extend_from_slice(&encode(message.clone()).unwrap());
         }
         bytes
     }
@@ -321,10 +334,7 @@ mod tests {
         let mut longest = FrameDecoder::default();
         longest.push(&[0x80, 0x80, 0x08]);
         assert_eq!(longest.next_message(), Ok(None));
-        assert_eq!(
-            encode(envelope(MAX_FRAME), &mut BytesMut::new()),
-            Err(Malformed::Length)
-        );
+        assert_eq!(encode(envelope(MAX_FRAME)), Err(Malformed::Length));
     }
 
     proptest! {

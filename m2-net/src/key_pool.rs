@@ -19,6 +19,9 @@ pub const PERSONAL_SIZE: usize = 16;
 /// The pool of a relay or mailbox.
 pub const ROLE_SIZE: usize = 1_000;
 
+/// The first keys are made at normal priority: a daemon without any can't be called.
+const FIRST_KEYS: usize = 4;
+
 /// How long the thread rests after the library failed to make a key.
 const FAILURE_REST: Duration = Duration::from_secs(1);
 
@@ -129,8 +132,12 @@ impl fmt::Debug for KeyPool {
 
 impl Shared {
     fn run(&self, provider: &'static dyn Provider) {
-        lower_priority();
+        let mut made = 0;
         while self.wait_until_needed() {
+            made += 1;
+            if made == FIRST_KEYS {
+                lower_priority();
+            }
             match SessionKeyPair::generate(&mut UnwrapErr(getrandom::SysRng), provider) {
                 Ok(key) => self.add(key),
                 Err(error) => {
@@ -162,10 +169,14 @@ impl Shared {
     }
 }
 
+/// Low, but not so low that a busy machine starves the pool: about a tenth of a normal share.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
 /// On Linux a priority belongs to the thread. Elsewhere it would be the whole daemon's.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, 19) {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "the key pool's thread keeps its priority");
     }
 }

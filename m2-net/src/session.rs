@@ -3,8 +3,9 @@
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::frame::{self, FrameReceiver, FrameSender};
+use crate::transport;
 use crate::wire::{Hello, MAX_VERSION, Malformed, Message};
-use bytes::BytesMut;
+use bytes::Bytes;
 use m2_crypto::Secret;
 use m2_crypto::handshake::Peer;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
@@ -64,8 +65,9 @@ pub enum SessionError {
     /// The session ended.
     #[error("the session ended")]
     Closed,
-    /// The peer broke the frame format; the session was closed for it.
-    #[error("the peer broke the frame format")]
+    /// The peer broke the frame format, and the session was closed for it; or a message to be
+    /// sent is too long.
+    #[error("a frame is not one that may be sent")]
     Malformed(#[from] Malformed),
 }
 
@@ -145,14 +147,17 @@ impl SessionHandle {
         self.0.connection.close_reason().as_ref().map(ended)
     }
 
-    /// A stream of raw bytes to the peer, beside the frames.
+    /// A stream of raw bytes to the peer, beside the frames. Waits until the peer takes in
+    /// bulk streams, see [`Self::accept_bulk`].
     pub async fn open_bulk(&self) -> Result<SendStream, SessionError> {
         let opened = self.0.connection.open_uni().await;
         opened.map_err(|_| SessionError::Closed)
     }
 
-    /// The peer's next stream of raw bytes.
+    /// The peer's next stream of raw bytes. Until this is called the first time, a peer can
+    /// open no such stream and has only the small window of the frame stream.
     pub async fn accept_bulk(&self) -> Result<RecvStream, SessionError> {
+        transport::allow_bulk(&self.0.connection);
         let accepted = self.0.connection.accept_uni().await;
         accepted.map_err(|_| SessionError::Closed)
     }
@@ -241,15 +246,12 @@ pub(crate) struct Greeting {
 }
 
 impl Greeting {
-    fn encode(&self) -> Result<BytesMut, Malformed> {
-        let mut bytes = BytesMut::new();
+    fn encode(&self) -> Result<Bytes, Malformed> {
         let version = self.version.chars().take(MAX_VERSION);
-        let hello = Message::Hello(Hello {
+        frame::encode(Message::Hello(Hello {
             unix_ms: self.clock.unix_ms(),
             version: version.filter(char::is_ascii).collect(),
-        });
-        frame::encode(hello, &mut bytes)?;
-        Ok(bytes)
+        }))
     }
 
     fn skew_ms(&self, hello: &Hello, rtt: Duration) -> i64 {

@@ -225,3 +225,165 @@ impl Primer {
         Some(1)
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::connection_id::ConnectionIds;
+    use crate::counters::Counter;
+    use m2_crypto::{Circle, PeerId, Secret, provider};
+    use rand_core::UnwrapErr;
+    use std::sync::Mutex;
+    use std::task::Waker;
+
+    const STRIDE: usize = 100;
+
+    /// Keeps what is sent, and hands out one prepared buffer.
+    #[derive(Debug, Default)]
+    struct Fake {
+        sent: Mutex<Vec<(Vec<u8>, Option<usize>)>>,
+        arriving: Mutex<Vec<u8>>,
+    }
+
+    impl AsyncUdpSocket for Fake {
+        fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+            panic!("not used")
+        }
+
+        fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+            let sent = (transmit.contents.to_vec(), transmit.segment_size);
+            self.sent.lock().unwrap().push(sent);
+            Ok(())
+        }
+
+        fn poll_recv(
+            &self,
+            _: &mut Context<'_>,
+            buffers: &mut [IoSliceMut<'_>],
+            metas: &mut [RecvMeta],
+        ) -> Poll<io::Result<usize>> {
+            let arriving = std::mem::take(&mut *self.arriving.lock().unwrap());
+            buffers[0][..arriving.len()].copy_from_slice(&arriving);
+            metas[0].len = arriving.len();
+            metas[0].stride = STRIDE;
+            Poll::Ready(Ok(1))
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok((Ipv4Addr::LOCALHOST, 4433).into())
+        }
+    }
+
+    fn wrapped(fake: &Arc<Fake>) -> (ObfuscatedSocket, ConnectionIds) {
+        let ids = ConnectionIds::random(&mut UnwrapErr(getrandom::SysRng), Clock::system());
+        let gate = Gate::new(
+            *Circle::public().id(),
+            PeerId::from_bytes([1; 32]),
+            provider::default(),
+            ids.clone(),
+            Clock::system(),
+        );
+        let socket = ObfuscatedSocket::new(
+            Arc::clone(fake) as _,
+            obfuscator(),
+            Arc::new(gate),
+            Arc::default(),
+            &ids.issue(),
+        );
+        (socket.unwrap(), ids)
+    }
+
+    fn obfuscator() -> Obfuscator {
+        Obfuscator::new(&Secret::new([6; 16]))
+    }
+
+    fn receive(socket: &ObfuscatedSocket) -> (Vec<u8>, RecvMeta) {
+        let mut buffer = vec![0; 4096];
+        let mut metas = [RecvMeta::default()];
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = socket.poll_recv(
+            &mut context,
+            &mut [IoSliceMut::new(&mut buffer)],
+            &mut metas,
+        );
+        assert!(matches!(polled, Poll::Ready(Ok(1))));
+        buffer.truncate(metas[0].len);
+        (buffer, metas[0])
+    }
+
+    fn packet(id: &[u8], fill: u8, length: usize) -> Vec<u8> {
+        let mut packet = [&[0x41], id].concat();
+        packet.resize(length, fill);
+        packet
+    }
+
+    #[test]
+    fn every_segment_is_hidden_by_itself() {
+        let fake = Arc::new(Fake::default());
+        let (socket, _) = wrapped(&fake);
+        let batch: Vec<u8> = (0..250_u8).collect();
+        let transmit = Transmit {
+            destination: (Ipv4Addr::LOCALHOST, 1).into(),
+            ecn: None,
+            contents: &batch,
+            segment_size: Some(STRIDE),
+            src_ip: None,
+        };
+        socket.try_send(&transmit).unwrap();
+        let (mut wire, segment) = fake.sent.lock().unwrap().pop().unwrap();
+        assert_eq!(segment, Some(STRIDE));
+        assert_ne!(wire, batch);
+        for datagram in wire.chunks_mut(STRIDE) {
+            obfuscator().apply(datagram);
+        }
+        assert_eq!(wire, batch);
+    }
+
+    #[test]
+    fn what_is_dropped_leaves_no_hole_in_a_batch() {
+        let fake = Arc::new(Fake::default());
+        let (socket, ids) = wrapped(&fake);
+        receive(&socket);
+        let good = [1, 2, 3].map(|fill| packet(&ids.issue(), fill, STRIDE));
+        let last = packet(&ids.issue(), 4, 60);
+        let bad = packet(&[9; 16], 5, STRIDE);
+        let batch = [&bad, &good[0], &bad, &bad, &good[1], &good[2], &bad, &last];
+        let mut wire = batch.map(Vec::as_slice).concat();
+        for datagram in wire.chunks_mut(STRIDE) {
+            obfuscator().apply(datagram);
+        }
+        *fake.arriving.lock().unwrap() = wire;
+        let (received, meta) = receive(&socket);
+        assert_eq!(meta.stride, STRIDE);
+        assert_eq!(received, [good.concat(), last].concat());
+        assert_eq!(socket.counters.get(Counter::DatagramForeignId), 4);
+        // A batch of nothing but noise is an empty buffer.
+        *fake.arriving.lock().unwrap() = vec![7; 350];
+        assert!(receive(&socket).0.is_empty());
+    }
+
+    #[test]
+    fn the_first_reset_is_provoked_and_swallowed() {
+        let fake = Arc::new(Fake::default());
+        let (socket, ids) = wrapped(&fake);
+        let (primer, meta) = receive(&socket);
+        assert!(ids.is_ours(&primer[1..17]));
+        let transmit = Transmit {
+            destination: meta.addr,
+            ecn: None,
+            contents: &[1; 40],
+            segment_size: None,
+            src_ip: None,
+        };
+        socket.try_send(&transmit).unwrap();
+        assert!(fake.sent.lock().unwrap().is_empty());
+        assert!(receive(&socket).0.is_empty(), "once");
+    }
+}

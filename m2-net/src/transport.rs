@@ -1,22 +1,28 @@
 //! How QUIC is set up: without TLS, without a byte for strangers, for good bulk throughput.
 
 use crate::address_token::{RETRY_LIFETIME, ResetKey, TOKEN_LIFETIME, TokenKey, UsedTokens};
+use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
 use m2_crypto::initial::QUIC_VERSION;
 use quinn::crypto;
-use quinn::{ServerConfig, TransportConfig, ValidationTokenConfig, VarInt};
+use quinn::{ServerConfig, TimeSource, TransportConfig, ValidationTokenConfig, VarInt};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A peer that was not heard for so long is gone.
 const IDLE: Duration = Duration::from_secs(40);
 /// How often an idle session shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Streams of each kind that a peer may have open: the frame stream and a few for bulk.
-const STREAMS: u32 = 8;
-const STREAM_WINDOW: u32 = 8 << 20;
-const SESSION_WINDOW: u32 = 16 << 20;
+/// Streams that a peer may have open at first: the frame stream.
+const STREAMS: u32 = 1;
+/// What a peer may send that we have not taken in yet, at first: whoever calls has it.
+const WINDOW: u32 = 256 << 10;
+
+/// The same once we said that we take in bulk streams.
+const BULK_STREAMS: u32 = 8;
+const BULK_STREAM_WINDOW: u32 = 8 << 20;
+const BULK_WINDOW: u32 = 16 << 20;
 
 /// Calls that wait for a decision, and what each and all of them may have buffered.
 const MAX_INCOMING: usize = 512;
@@ -34,16 +40,22 @@ pub(crate) fn session(pad_to_mtu: bool) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .max_concurrent_uni_streams(STREAMS.into())
-        .max_concurrent_bidi_streams(STREAMS.into())
-        .stream_receive_window(STREAM_WINDOW.into())
-        .receive_window(SESSION_WINDOW.into())
-        .send_window(SESSION_WINDOW.into())
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .stream_receive_window(BULK_STREAM_WINDOW.into())
+        .receive_window(WINDOW.into())
+        .send_window(BULK_WINDOW.into())
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(Some(VarInt::from_u32(IDLE.as_millis() as u32).into()))
         .datagram_receive_buffer_size(None)
         .allow_spin(false)
         .pad_to_mtu(pad_to_mtu);
     config
+}
+
+/// Lets a session's peer open bulk streams and fill them at full speed.
+pub(crate) fn allow_bulk(connection: &quinn::Connection) {
+    connection.set_max_concurrent_uni_streams(BULK_STREAMS.into());
+    connection.set_receive_window(BULK_WINDOW.into());
 }
 
 /// The settings of a socket's QUIC engine.
@@ -64,6 +76,7 @@ pub(crate) fn answering(
     token_key: TokenKey,
     used: Arc<UsedTokens>,
     transport: Arc<TransportConfig>,
+    clock: Clock,
 ) -> ServerConfig {
     let mut tokens = ValidationTokenConfig::default();
     tokens.lifetime(TOKEN_LIFETIME).log(used).sent(TOKENS_SENT);
@@ -72,8 +85,16 @@ pub(crate) fn answering(
         .transport_config(transport)
         .validation_token_config(tokens)
         .retry_token_lifetime(RETRY_LIFETIME)
+        .time_source(Arc::new(clock))
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(INCOMING_BYTES)
         .incoming_buffer_size_total(ALL_INCOMING_BYTES);
     config
+}
+
+/// Tokens are dated by the same clock that judges them.
+impl TimeSource for Clock {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.unix_ms())
+    }
 }

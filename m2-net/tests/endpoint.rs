@@ -281,8 +281,9 @@ async fn bulk_goes_through_beside_frames() {
     let (caller, called) = (endpoint(alice()), endpoint(bob()));
     let (dialled, mut accepted) = connect(&caller, &called, address(&called)).await;
     let start = Instant::now();
-    let mut stream = dialled.open_bulk().await.unwrap();
+    let (handle, sender, _receiver) = dialled.split();
     let sending = tokio::spawn(async move {
+        let mut stream = handle.open_bulk().await.unwrap();
         let block = Bytes::from(vec![0x5a; 256 << 10]);
         for _ in 0..TOTAL / block.len() {
             stream.write_chunk(block.clone()).await.unwrap();
@@ -290,7 +291,7 @@ async fn bulk_goes_through_beside_frames() {
         stream.finish().unwrap();
     });
     let mut bulk = accepted.accept_bulk().await.unwrap();
-    dialled.send_frame(envelope("beside")).await.unwrap();
+    sender.send(envelope("beside")).await.unwrap();
     assert_eq!(accepted.recv_frame().await.unwrap(), envelope("beside"));
     let mut received = 0;
     while let Some(chunk) = bulk.read_chunk(1 << 20, true).await.unwrap() {
@@ -334,6 +335,71 @@ async fn a_closed_endpoint_says_goodbye_and_answers_no_more() {
         Ended::ByPeer(CloseCode::ShuttingDown as u64)
     );
     assert!(called.accept().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_byte_position_on_the_wire_is_skewed() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let mut captured = Vec::new();
+    let tap = Tap::new(address(&called)).await;
+    let (dialled, mut accepted) = connect(&caller, &called, tap.address).await;
+    for number in 0..2000 {
+        let message = envelope(vec![0; 1 + number % 300]);
+        dialled.send_frame(message).await.unwrap();
+        accepted.recv_frame().await.unwrap();
+    }
+    captured.extend(tap.calls());
+    captured.extend(tap.answers());
+    println!("{} datagrams", captured.len());
+    for from_end in [false, true] {
+        for place in 0..48 {
+            let values: Vec<u8> = captured
+                .iter()
+                .filter_map(|datagram| {
+                    let place = if from_end {
+                        datagram.len().checked_sub(place + 1)?
+                    } else {
+                        place
+                    };
+                    datagram.get(place).copied()
+                })
+                .collect();
+            let skew = chi_square(&values);
+            // 255 degrees of freedom: mean 255, deviation 22.6.
+            assert!(
+                skew < 400.0,
+                "place {place} from the end {from_end}: {skew}"
+            );
+        }
+    }
+}
+
+fn chi_square(values: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    for value in values {
+        counts[usize::from(*value)] += 1;
+    }
+    let expected = values.len() as f64 / 256.0;
+    counts
+        .iter()
+        .map(|count| (f64::from(*count) - expected).powi(2) / expected)
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_fills_our_memory_with_streams_we_did_not_ask_for() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let (dialled, _accepted) = connect(&caller, &called, address(&called)).await;
+    let opened = tokio::time::timeout(Duration::from_millis(300), dialled.open_bulk()).await;
+    assert!(opened.is_err(), "the frame stream alone is allowed");
+    let (_, sender, _receiver) = dialled.split();
+    let flood = async {
+        for _ in 0..200 {
+            sender.send(envelope(vec![0; 100_000])).await.unwrap();
+        }
+    };
+    let flooded = tokio::time::timeout(Duration::from_millis(500), flood).await;
+    assert!(flooded.is_err(), "who does not read is not sent to");
 }
 
 /// A small generator: the datagrams need variety, not secrecy.
