@@ -1,1 +1,21 @@
-//! placeholder
+//! The M2 messenger's daemon: it owns keys, sockets and sessions, and serves front-ends on a
+//! local gRPC socket. `docs/architecture.md` shows how the parts fit.
+
+pub mod api;
+pub mod app;
+pub mod args;
+pub mod clock;
+pub mod config;
+pub mod counters;
+pub mod engine;
+pub mod host;
+pub mod key_file;
+pub mod listen;
+pub mod lock;
+pub mod log;
+pub mod network;
+pub mod paths;
+pub mod ports;
+pub mod refusal;
+pub mod store;
+pub mod unlock;

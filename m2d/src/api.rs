@@ -1,0 +1,52 @@
+//! The gRPC services, one file each. They turn requests into calls of the engine and its
+//! answers into responses; they decide nothing.
+
+mod contact;
+mod convert;
+mod daemon;
+mod event;
+mod identity;
+mod invitation;
+mod message;
+mod readers;
+mod session;
+
+pub use readers::Readers;
+pub use session::{ApiState, Ready, Unlocker};
+
+use m2_proto::api::v1 as pb;
+use std::sync::Arc;
+use tonic::service::Routes;
+
+/// All services of `m2.api.v1`, health and reflection.
+pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter
+        .set_service_status("", tonic_health::ServingStatus::Serving)
+        .await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(m2_proto::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    use pb::{
+        contact_service_server::ContactServiceServer, daemon_service_server::DaemonServiceServer,
+        event_service_server::EventServiceServer, identity_service_server::IdentityServiceServer,
+        invitation_service_server::InvitationServiceServer,
+        message_service_server::MessageServiceServer,
+    };
+    Ok(Routes::new(health)
+        .add_service(reflection)
+        .add_service(DaemonServiceServer::new(daemon::DaemonApi(state.clone())))
+        .add_service(IdentityServiceServer::new(identity::IdentityApi(
+            state.clone(),
+        )))
+        .add_service(InvitationServiceServer::new(invitation::InvitationApi(
+            state.clone(),
+        )))
+        .add_service(ContactServiceServer::new(contact::ContactApi(
+            state.clone(),
+        )))
+        .add_service(MessageServiceServer::new(message::MessageApi(
+            state.clone(),
+        )))
+        .add_service(EventServiceServer::new(event::EventApi(state.clone()))))
+}

@@ -1,0 +1,243 @@
+//! Between the engine's types and the API's.
+
+use crate::engine::{ContactView, Failure};
+use crate::refusal::Refusal;
+use crate::store::{
+    ContactState, EventKind, EventRow, Gone, InvitationRow, MessageState, ShownMessage,
+};
+use m2_net::delivery::{Content, PayloadError};
+use m2_proto::api::v1 as pb;
+use m2_proto::reason::Reason;
+use m2_proto::wkt::Timestamp;
+
+/// Unix milliseconds as a timestamp.
+pub(super) fn timestamp(ms: u64) -> Timestamp {
+    Timestamp::from_unix_millis(ms)
+}
+
+/// A duration in whole milliseconds within a range, or why not.
+pub(super) fn duration_ms(
+    duration: &pbjson_types::Duration,
+    from_ms: u64,
+    to_ms: u64,
+    what: &str,
+) -> Result<u64, Refusal> {
+    let seconds = u64::try_from(duration.seconds).ok();
+    let nanos = u64::try_from(duration.nanos).ok();
+    seconds
+        .zip(nanos)
+        .and_then(|(seconds, nanos)| {
+            seconds
+                .checked_mul(1_000)?
+                .checked_add(nanos.div_ceil(1_000_000))
+        })
+        .filter(|ms| (from_ms..=to_ms).contains(ms))
+        .ok_or_else(|| Refusal::argument(format!("{what} is out of range.")))
+}
+
+/// A message id: 32 hexadecimal digits.
+pub(super) fn message_id(text: &str) -> Result<[u8; 16], Refusal> {
+    data_encoding::HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| Refusal::new(Reason::MessageUnknown))
+}
+
+/// 16 bytes as 32 hexadecimal digits.
+pub(super) fn hex(bytes: &[u8; 16]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+/// Content within its limits, or why not.
+pub(super) fn content(media_type: &str, data: Vec<u8>) -> Result<Content, Refusal> {
+    Content::new(media_type, data).map_err(|error| match error {
+        PayloadError::TooLarge => Refusal::new(Reason::MessageTooLarge),
+        error => Refusal::argument(error.to_string()),
+    })
+}
+
+/// A contact as shown.
+pub(super) fn contact(view: ContactView, queued: u64) -> pb::Contact {
+    pb::Contact {
+        peer_id: view.row.peer_id.to_string(),
+        name: view.row.name,
+        state: contact_state(view.row.state).into(),
+        verified: view.row.verified,
+        online: view.online,
+        created: Some(timestamp(view.row.created_ms)),
+        last_seen: (view.row.last_seen_ms > 0).then(|| timestamp(view.row.last_seen_ms)),
+        queued_messages: queued,
+        addresses: view.addresses.iter().map(ToString::to_string).collect(),
+        last_failure: view.last_failure.to_owned(),
+    }
+}
+
+const fn contact_state(state: ContactState) -> pb::ContactState {
+    match state {
+        ContactState::Asked => pb::ContactState::Asked,
+        ContactState::Request => pb::ContactState::Request,
+        ContactState::Contact => pb::ContactState::Contact,
+        ContactState::Blocked => pb::ContactState::Blocked,
+        ContactState::Declined => pb::ContactState::Declined,
+        ContactState::Removed => pb::ContactState::Unspecified,
+    }
+}
+
+/// An invitation as shown.
+pub(super) fn invitation(row: InvitationRow) -> pb::Invitation {
+    pb::Invitation {
+        invitation_id: hex(&row.id),
+        reusable: row.reusable,
+        expires: Some(timestamp(row.expires_ms)),
+        created: Some(timestamp(row.created_ms)),
+        uses: row.uses,
+        contact_name: row.contact_name,
+    }
+}
+
+/// A state as the API names it.
+pub(super) const fn message_state(state: MessageState) -> pb::MessageState {
+    match state {
+        MessageState::Queued => pb::MessageState::Queued,
+        MessageState::Sent => pb::MessageState::Sent,
+        MessageState::Delivered => pb::MessageState::Delivered,
+        MessageState::Read => pb::MessageState::Read,
+        MessageState::Failed => pb::MessageState::Failed,
+        MessageState::Expired => pb::MessageState::Expired,
+    }
+}
+
+/// Text and data of a content: one of them is empty.
+fn split_content(media_type: &str, content: Option<Vec<u8>>) -> (String, Vec<u8>) {
+    let bytes = content.unwrap_or_default();
+    if !media_type.is_empty() {
+        return (String::new(), bytes);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => (text, Vec::new()),
+        Err(error) => (String::new(), error.into_bytes()),
+    }
+}
+
+/// A message as shown.
+pub(super) fn message(shown: ShownMessage) -> pb::Message {
+    let direction = if shown.own {
+        pb::Direction::Sent
+    } else {
+        pb::Direction::Received
+    };
+    let (text, data) = split_content(&shown.media_type, shown.content);
+    pb::Message {
+        message_id: hex(&shown.id),
+        peer_id: shown.peer_id.to_string(),
+        direction: direction.into(),
+        state: message_state(shown.state).into(),
+        sent: Some(timestamp(shown.author_ms)),
+        stored: Some(timestamp(shown.stored_ms)),
+        text,
+        data,
+        media_type: shown.media_type,
+        edited: shown.edited,
+        retracted: shown.gone == Gone::Retracted,
+        expires: shown.expires_ms.map(timestamp),
+        failure: Failure::text(shown.failure).to_owned(),
+        cursor: shown.row.to_string(),
+    }
+}
+
+/// An event's cursor: the log's incarnation and the entry's number.
+pub(super) fn cursor(incarnation: u64, seq: i64) -> String {
+    format!("{incarnation:016x}-{seq}")
+}
+
+/// The incarnation and number of a cursor.
+pub(super) fn parse_cursor(text: &str) -> Result<(u64, i64), Refusal> {
+    text.split_once('-')
+        .and_then(|(incarnation, seq)| {
+            let incarnation = u64::from_str_radix(incarnation, 16).ok()?;
+            Some((incarnation, seq.parse().ok()?))
+        })
+        .ok_or_else(|| Refusal::new(Reason::CursorInvalid))
+}
+
+/// An entry of the event log as shown.
+pub(super) fn event(row: EventRow, incarnation: u64) -> pb::Event {
+    pb::Event {
+        cursor: cursor(incarnation, row.seq),
+        time: Some(timestamp(row.time_ms)),
+        kind: Some(event_kind(row)),
+    }
+}
+
+fn event_kind(row: EventRow) -> pb::event::Kind {
+    use pb::event::Kind;
+    let peer_id = row.peer_id.to_string();
+    let message = row.message;
+    let message_id = message.as_ref().map_or_else(String::new, |m| hex(&m.id));
+    match row.kind {
+        EventKind::MessageReceived => received(peer_id, message_id, message),
+        EventKind::MessageEdited => edited(peer_id, message_id, message),
+        EventKind::MessageState => Kind::MessageState(pb::MessageStateChanged {
+            message_id,
+            peer_id,
+            state: i32::try_from(row.detail % 16).unwrap_or(0),
+            failure: Failure::text(row.detail / 16).to_owned(),
+        }),
+        EventKind::MessageRetracted => Kind::MessageRetracted(pb::MessageRetracted {
+            message_id,
+            peer_id,
+        }),
+        EventKind::MessageExpired => Kind::MessageExpired(pb::MessageExpired {
+            message_id,
+            peer_id,
+        }),
+        EventKind::ContactRequest => Kind::ContactRequest(pb::ContactRequested {
+            peer_id,
+            suggested_name: row.suggested_name,
+        }),
+        EventKind::ContactAdded => Kind::ContactAdded(pb::ContactAdded {
+            peer_id,
+            name: row.name,
+        }),
+        EventKind::ContactDeclined => Kind::ContactDeclined(pb::ContactDeclined { peer_id }),
+        EventKind::ContactRemoved => Kind::ContactRemoved(pb::ContactRemoved { peer_id }),
+        EventKind::Gap => Kind::Gap(pb::Gap {
+            peer_id,
+            missing: u64::try_from(row.detail).unwrap_or(0),
+        }),
+    }
+}
+
+fn received(peer_id: String, message_id: String, message: Option<ShownMessage>) -> pb::event::Kind {
+    let sent = message.as_ref().map(|shown| timestamp(shown.author_ms));
+    let (media_type, text, data) = parts(message);
+    pb::event::Kind::MessageReceived(pb::MessageReceived {
+        message_id,
+        peer_id,
+        text,
+        data,
+        media_type,
+        sent,
+    })
+}
+
+fn edited(peer_id: String, message_id: String, message: Option<ShownMessage>) -> pb::event::Kind {
+    let (media_type, text, data) = parts(message);
+    pb::event::Kind::MessageEdited(pb::MessageEdited {
+        message_id,
+        peer_id,
+        text,
+        data,
+        media_type,
+    })
+}
+
+/// Media type, text and data; all empty when the content is gone by now.
+fn parts(message: Option<ShownMessage>) -> (String, String, Vec<u8>) {
+    let Some(shown) = message else {
+        return Default::default();
+    };
+    let (text, data) = split_content(&shown.media_type, shown.content);
+    (shown.media_type, text, data)
+}

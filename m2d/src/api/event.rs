@@ -1,0 +1,183 @@
+//! `EventService`.
+
+use super::convert;
+use super::session::{ApiState, Lease};
+use crate::engine::StreamStart;
+use crate::refusal::Refusal;
+use m2_proto::api::v1 as pb;
+use m2_proto::api::v1::event_service_server::EventService;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+/// Events read from the store at once.
+const PAGE: u32 = 256;
+/// Events that wait for a slow front-end; more wait in the store.
+const QUEUE: usize = 256;
+const MAX_CLIENT: usize = 64;
+
+/// The event log.
+pub(super) struct EventApi(pub Arc<ApiState>);
+
+#[tonic::async_trait]
+impl EventService for EventApi {
+    type SubscribeStream = ReceiverStream<Result<pb::SubscribeResponse, Status>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<pb::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let ready = self.0.ready()?;
+        let request = request.into_inner();
+        check_client(&request.client)?;
+        let start = start_of(&request)?;
+        let lease = if request.client.is_empty() {
+            None
+        } else {
+            Some(self.0.lease(&request.client)?)
+        };
+        let client = request.client;
+        let kept = start == StreamStart::Kept;
+        let after = ready
+            .engine
+            .call(move |engine| engine.open_stream(&client, start))
+            .await?;
+        let (events, stream) = mpsc::channel(QUEUE);
+        tokio::spawn(follow(self.0.clone(), after, kept, lease, events));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn acknowledge_events(
+        &self,
+        request: Request<pb::AcknowledgeEventsRequest>,
+    ) -> Result<Response<pb::AcknowledgeEventsResponse>, Status> {
+        let ready = self.0.ready()?;
+        let pb::AcknowledgeEventsRequest { client, cursor } = request.into_inner();
+        check_client(&client)?;
+        let (incarnation, seq) = convert::parse_cursor(&cursor)?;
+        ready
+            .engine
+            .call(move |engine| engine.acknowledge_events(&client, incarnation, seq))
+            .await?;
+        Ok(Response::new(pb::AcknowledgeEventsResponse {}))
+    }
+}
+
+fn check_client(client: &str) -> Result<(), Refusal> {
+    let fit = client.len() <= MAX_CLIENT
+        && client
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
+    if fit {
+        Ok(())
+    } else {
+        Err(Refusal::argument(
+            "A client name has 1 to 64 characters of a-z 0-9 . _ -",
+        ))
+    }
+}
+
+fn start_of(request: &pb::SubscribeRequest) -> Result<StreamStart, Refusal> {
+    if !request.after.is_empty() {
+        if request.start_at() != pb::StartAt::Unspecified {
+            return Err(Refusal::argument("Give start_at or after, not both."));
+        }
+        let (incarnation, seq) = convert::parse_cursor(&request.after)?;
+        return Ok(StreamStart::After { incarnation, seq });
+    }
+    Ok(match request.start_at() {
+        pb::StartAt::Now => StreamStart::Now,
+        pb::StartAt::Start => StreamStart::Start,
+        pb::StartAt::Unspecified if request.client.is_empty() => StreamStart::Now,
+        pb::StartAt::Unspecified => StreamStart::Kept,
+    })
+}
+
+type Events = mpsc::Sender<Result<pb::SubscribeResponse, Status>>;
+
+/// Sends events from the store as they come, until the front-end or the daemon ends. Each
+/// stream reads for itself: a slow one waits alone.
+async fn follow(
+    state: Arc<ApiState>,
+    mut after: i64,
+    kept: bool,
+    _lease: Option<Lease>,
+    events: Events,
+) {
+    let Ok(ready) = state.ready() else { return };
+    let mut newest = ready.bus.newest_event();
+    if kept && let Some(dropped) = dropped_events(&state, after).await {
+        after += i64::try_from(dropped).unwrap_or(0);
+        if send_dropped(&events, ready.incarnation, after, dropped)
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+    loop {
+        newest.borrow_and_update();
+        let page = ready
+            .readers
+            .read(move |reader| reader.events(after, PAGE))
+            .await;
+        let page = match page {
+            Ok(page) => page,
+            Err(refusal) => {
+                let _ = events.send(Err(refusal.into())).await;
+                return;
+            }
+        };
+        let full = page.len() >= PAGE as usize;
+        for row in page {
+            after = row.seq;
+            let event = Some(convert::event(row, ready.incarnation));
+            if events
+                .send(Ok(pb::SubscribeResponse { event }))
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+        if full {
+            continue;
+        }
+        tokio::select! {
+            () = state.stop.cancelled() => return,
+            () = events.closed() => return,
+            changed = newest.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// How many events between a kept cursor and the oldest kept event are gone.
+async fn dropped_events(state: &ApiState, after: i64) -> Option<u64> {
+    let ready = state.ready().ok()?;
+    let oldest = ready
+        .readers
+        .read(|reader| reader.oldest_event())
+        .await
+        .ok()??;
+    let dropped = oldest - 1 - after;
+    u64::try_from(dropped)
+        .ok()
+        .filter(|count| *count > 0 && after > 0)
+}
+
+async fn send_dropped(
+    events: &Events,
+    incarnation: u64,
+    seq: i64,
+    count: u64,
+) -> Result<(), mpsc::error::SendError<Result<pb::SubscribeResponse, Status>>> {
+    let event = pb::Event {
+        cursor: convert::cursor(incarnation, seq),
+        time: None,
+        kind: Some(pb::event::Kind::EventsDropped(pb::EventsDropped { count })),
+    };
+    events
+        .send(Ok(pb::SubscribeResponse { event: Some(event) }))
+        .await
+}

@@ -1,0 +1,104 @@
+//! `InvitationService`.
+
+use super::convert;
+use super::session::{ApiState, Ready};
+use crate::engine::NewInvitation;
+use m2_proto::api::v1::invitation_service_server::InvitationService;
+use m2_proto::api::v1::{
+    CreateInvitationRequest, CreateInvitationResponse, ListInvitationsRequest,
+    ListInvitationsResponse, RevokeInvitationRequest, RevokeInvitationResponse,
+};
+use m2_proto::reason::Reason;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+const MINUTE_MS: u64 = 60_000;
+const DAY_MS: u64 = 86_400_000;
+/// Addresses that one invitation names.
+const MAX_ADDRESSES: usize = 8;
+
+/// Invitations.
+pub(super) struct InvitationApi(pub Arc<ApiState>);
+
+#[tonic::async_trait]
+impl InvitationService for InvitationApi {
+    async fn create_invitation(
+        &self,
+        request: Request<CreateInvitationRequest>,
+    ) -> Result<Response<CreateInvitationResponse>, Status> {
+        let ready = self.0.ready()?;
+        let request = request.into_inner();
+        let valid_ms = match &request.valid_for {
+            None => DAY_MS,
+            Some(duration) => {
+                convert::duration_ms(duration, MINUTE_MS, 365 * DAY_MS, "The validity")?
+            }
+        };
+        let new = NewInvitation {
+            reusable: request.reusable,
+            valid_ms,
+            contact_name: request.contact_name,
+            addresses: reachable(ready),
+        };
+        let created = ready
+            .engine
+            .call(move |engine| engine.create_invitation(new))
+            .await?;
+        Ok(Response::new(CreateInvitationResponse {
+            invitation: Some(convert::invitation(created.0)),
+            uri: created.1.as_str().to_owned(),
+        }))
+    }
+
+    async fn list_invitations(
+        &self,
+        _request: Request<ListInvitationsRequest>,
+    ) -> Result<Response<ListInvitationsResponse>, Status> {
+        let ready = self.0.ready()?;
+        let rows = ready
+            .engine
+            .call(crate::engine::Engine::list_invitations)
+            .await?;
+        Ok(Response::new(ListInvitationsResponse {
+            invitations: rows.into_iter().map(convert::invitation).collect(),
+        }))
+    }
+
+    async fn revoke_invitation(
+        &self,
+        request: Request<RevokeInvitationRequest>,
+    ) -> Result<Response<RevokeInvitationResponse>, Status> {
+        let ready = self.0.ready()?;
+        let id = convert::message_id(&request.into_inner().invitation_id)
+            .map_err(|_| Reason::InvitationUnknown.status())?;
+        ready
+            .engine
+            .call(move |engine| engine.revoke_invitation(id))
+            .await?;
+        Ok(Response::new(RevokeInvitationResponse {}))
+    }
+}
+
+/// Where an invitee can reach this daemon: what the user announces, else what is bound. A
+/// wildcard address stands for the host's own.
+fn reachable(ready: &Ready) -> Vec<SocketAddr> {
+    if !ready.announce.is_empty() {
+        return ready.announce.clone();
+    }
+    let mut addresses = Vec::new();
+    for bound in ready.endpoint.local_addrs() {
+        if bound.ip().is_unspecified() {
+            let hosts = crate::host::addresses(bound.is_ipv4());
+            addresses.extend(
+                hosts
+                    .into_iter()
+                    .map(|ip: IpAddr| SocketAddr::new(ip, bound.port())),
+            );
+        } else {
+            addresses.push(bound);
+        }
+    }
+    addresses.truncate(MAX_ADDRESSES);
+    addresses
+}

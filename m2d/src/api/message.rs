@@ -1,0 +1,344 @@
+//! `MessageService`.
+
+use super::convert;
+use super::session::{ApiState, Ready};
+use crate::engine::{Failure, NewMessage, StateChange};
+use crate::refusal::Refusal;
+use crate::store::{MessageState, ShownMessage};
+use futures::stream::{BoxStream, StreamExt};
+use m2_proto::api::v1 as pb;
+use m2_proto::api::v1::message_service_server::MessageService;
+use m2_proto::reason::Reason;
+use std::sync::Arc;
+use tokio::net::unix::UCred;
+use tokio::sync::{broadcast, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Requests of one stream that are under way at once.
+const PIPELINE: usize = 1_024;
+const YEAR_MS: u64 = 365 * 86_400_000;
+const MAX_KEY: usize = 128;
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 1_000;
+const MAX_READ: usize = 256;
+
+/// Messages.
+pub(super) struct MessageApi(pub Arc<ApiState>);
+
+#[tonic::async_trait]
+impl MessageService for MessageApi {
+    async fn send_message(
+        &self,
+        request: Request<pb::SendMessageRequest>,
+    ) -> Result<Response<pb::SendMessageResponse>, Status> {
+        let ready = self.0.ready()?;
+        let caller = caller(&request);
+        let sent = send(ready, request.into_inner(), caller).await?;
+        Ok(Response::new(sent))
+    }
+
+    type SendMessagesStream = ReceiverStream<Result<pb::SendMessagesResponse, Status>>;
+
+    async fn send_messages(
+        &self,
+        request: Request<Streaming<pb::SendMessagesRequest>>,
+    ) -> Result<Response<Self::SendMessagesStream>, Status> {
+        self.0.ready()?;
+        let caller = caller(&request);
+        let (responses, stream) = mpsc::channel(PIPELINE);
+        let state = self.0.clone();
+        tokio::spawn(send_all(state, request.into_inner(), caller, responses));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn get_message(
+        &self,
+        request: Request<pb::GetMessageRequest>,
+    ) -> Result<Response<pb::GetMessageResponse>, Status> {
+        let ready = self.0.ready()?;
+        let shown = find(ready, &request.into_inner().message_id).await?;
+        Ok(Response::new(pb::GetMessageResponse {
+            message: Some(convert::message(shown)),
+        }))
+    }
+
+    type WatchMessageStream = BoxStream<'static, Result<pb::WatchMessageResponse, Status>>;
+
+    async fn watch_message(
+        &self,
+        request: Request<pb::WatchMessageRequest>,
+    ) -> Result<Response<Self::WatchMessageStream>, Status> {
+        let ready = self.0.ready()?;
+        let text = request.into_inner().message_id;
+        let changes = ready.bus.states();
+        find(ready, &text).await?;
+        let (responses, stream) = mpsc::channel(16);
+        tokio::spawn(watch(self.0.clone(), text, changes, responses));
+        Ok(Response::new(ReceiverStream::new(stream).boxed()))
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<pb::ListMessagesRequest>,
+    ) -> Result<Response<pb::ListMessagesResponse>, Status> {
+        let ready = self.0.ready()?;
+        let pb::ListMessagesRequest {
+            contact,
+            limit,
+            before,
+        } = request.into_inner();
+        let limit = page_size(limit)?;
+        let before = if before.is_empty() {
+            i64::MAX
+        } else {
+            let parsed = before.parse();
+            parsed.map_err(|_| Reason::CursorInvalid.status())?
+        };
+        let view = ready
+            .engine
+            .call(move |engine| engine.get_contact(&contact))
+            .await?;
+        let row = view.row.row;
+        let page = ready
+            .readers
+            .read(move |reader| reader.history(row, before, limit))
+            .await?;
+        Ok(Response::new(pb::ListMessagesResponse {
+            messages: page.into_iter().map(convert::message).collect(),
+        }))
+    }
+
+    async fn search_messages(
+        &self,
+        request: Request<pb::SearchMessagesRequest>,
+    ) -> Result<Response<pb::SearchMessagesResponse>, Status> {
+        let ready = self.0.ready()?;
+        let pb::SearchMessagesRequest { text, limit } = request.into_inner();
+        let limit = page_size(limit)?;
+        if text.len() > 1_024 {
+            return Err(Refusal::argument("The search text is longer than 1,024 bytes.").into());
+        }
+        // The index follows behind: bring it up to date first.
+        while ready.engine.call(crate::engine::Engine::index_step).await? {}
+        let page = ready
+            .readers
+            .read(move |reader| reader.search(&text, limit))
+            .await?;
+        Ok(Response::new(pb::SearchMessagesResponse {
+            messages: page.into_iter().map(convert::message).collect(),
+        }))
+    }
+
+    async fn edit_message(
+        &self,
+        request: Request<pb::EditMessageRequest>,
+    ) -> Result<Response<pb::EditMessageResponse>, Status> {
+        let ready = self.0.ready()?;
+        let pb::EditMessageRequest { message_id, text } = request.into_inner();
+        let id = convert::message_id(&message_id)?;
+        let content = convert::content("", text.into_bytes())?;
+        ready
+            .engine
+            .call(move |engine| engine.edit(id, &content))
+            .await?;
+        Ok(Response::new(pb::EditMessageResponse {}))
+    }
+
+    async fn retract_message(
+        &self,
+        request: Request<pb::RetractMessageRequest>,
+    ) -> Result<Response<pb::RetractMessageResponse>, Status> {
+        let ready = self.0.ready()?;
+        let id = convert::message_id(&request.into_inner().message_id)?;
+        ready.engine.call(move |engine| engine.retract(id)).await?;
+        Ok(Response::new(pb::RetractMessageResponse {}))
+    }
+
+    async fn mark_read(
+        &self,
+        request: Request<pb::MarkReadRequest>,
+    ) -> Result<Response<pb::MarkReadResponse>, Status> {
+        let ready = self.0.ready()?;
+        let texts = request.into_inner().message_ids;
+        if texts.is_empty() || texts.len() > MAX_READ {
+            return Err(Refusal::argument("Name 1 to 256 messages.").into());
+        }
+        let ids: Vec<[u8; 16]> = texts
+            .iter()
+            .map(|text| convert::message_id(text))
+            .collect::<Result<_, _>>()?;
+        ready
+            .engine
+            .call(move |engine| engine.mark_read(&ids))
+            .await?;
+        Ok(Response::new(pb::MarkReadResponse {}))
+    }
+}
+
+/// Who calls, for idempotency keys: the user on the other end of the socket.
+fn caller<T>(request: &Request<T>) -> String {
+    let info = request.extensions().get::<UdsConnectInfo>();
+    info.and_then(|info| info.peer_cred.as_ref())
+        .map_or_else(String::new, |cred: &UCred| format!("uid:{}", cred.uid()))
+}
+
+async fn send(
+    ready: &Ready,
+    request: pb::SendMessageRequest,
+    caller: String,
+) -> Result<pb::SendMessageResponse, Refusal> {
+    let new = new_message(request, caller)?;
+    let sent = ready.engine.call(move |engine| engine.send(&new)).await?;
+    Ok(pb::SendMessageResponse {
+        message_id: convert::hex(&sent.id),
+        state: convert::message_state(sent.state).into(),
+    })
+}
+
+fn new_message(request: pb::SendMessageRequest, caller: String) -> Result<NewMessage, Refusal> {
+    use pb::send_message_request::Content;
+    if request.idempotency_key.len() > MAX_KEY {
+        return Err(Refusal::argument(
+            "An idempotency key has at most 128 bytes.",
+        ));
+    }
+    let ttl_ms = match &request.ttl {
+        None => 0,
+        Some(ttl) => convert::duration_ms(ttl, 1_000, YEAR_MS, "The time to live")?,
+    };
+    let content = match request.content {
+        Some(Content::Text(text)) if request.media_type.is_empty() => {
+            convert::content("", text.into_bytes())?
+        }
+        Some(Content::Text(_)) => {
+            return Err(Refusal::argument(
+                "A text has no media type: send it as data to give one.",
+            ));
+        }
+        Some(Content::Data(data)) if request.media_type.is_empty() => {
+            convert::content("application/octet-stream", data)?
+        }
+        Some(Content::Data(data)) => convert::content(&request.media_type, data)?,
+        None => return Err(Refusal::argument("The message has neither text nor data.")),
+    };
+    Ok(NewMessage {
+        contact: request.contact,
+        content,
+        ttl_s: u32::try_from(ttl_ms.div_ceil(1_000)).unwrap_or(u32::MAX),
+        caller,
+        key: request.idempotency_key,
+    })
+}
+
+/// Sends what a stream brings, many at once, and answers in order.
+async fn send_all(
+    state: Arc<ApiState>,
+    requests: Streaming<pb::SendMessagesRequest>,
+    caller: String,
+    responses: mpsc::Sender<Result<pb::SendMessagesResponse, Status>>,
+) {
+    let mut results = requests
+        .map(|request| {
+            let (state, caller) = (state.clone(), caller.clone());
+            async move { send_one(&state, request?, caller).await }
+        })
+        .buffered(PIPELINE);
+    while let Some(result) = results.next().await {
+        let broken = result.is_err();
+        if responses.send(result).await.is_err() || broken {
+            return;
+        }
+    }
+}
+
+async fn send_one(
+    state: &ApiState,
+    request: pb::SendMessagesRequest,
+    caller: String,
+) -> Result<pb::SendMessagesResponse, Status> {
+    use pb::send_messages_response::Result as Outcome;
+    let ready = state.ready()?;
+    let result = match request.message {
+        Some(message) => send(ready, message, caller).await,
+        None => Err(Refusal::argument("The request holds no message.")),
+    };
+    let outcome = match result {
+        Ok(sent) => Outcome::Sent(sent),
+        Err(refusal) => Outcome::Error(pb::SendError {
+            reason: refusal.reason.as_str().to_owned(),
+            message: refusal.message,
+        }),
+    };
+    Ok(pb::SendMessagesResponse {
+        result: Some(outcome),
+    })
+}
+
+async fn find(ready: &Ready, text: &str) -> Result<ShownMessage, Refusal> {
+    let id = convert::message_id(text)?;
+    let found = ready
+        .readers
+        .read(move |reader| reader.message(&id))
+        .await?;
+    found.ok_or_else(|| Refusal::new(Reason::MessageUnknown))
+}
+
+/// Tells a watcher every state from now on, until one that is final.
+async fn watch(
+    state: Arc<ApiState>,
+    text: String,
+    mut changes: broadcast::Receiver<StateChange>,
+    responses: mpsc::Sender<Result<pb::WatchMessageResponse, Status>>,
+) {
+    let mut last = None;
+    let Ok(ready) = state.ready() else { return };
+    loop {
+        // The store is read after subscribing, and again after lagging: no change is missed.
+        let Ok(shown) = find(ready, &text).await else {
+            return;
+        };
+        let mut current = (shown.state, shown.failure);
+        loop {
+            if last != Some(current) {
+                last = Some(current);
+                let response = state_response(&text, current);
+                if responses.send(Ok(response)).await.is_err() {
+                    return;
+                }
+            }
+            if current.0.is_final() {
+                return;
+            }
+            tokio::select! {
+                () = state.stop.cancelled() => return,
+                () = responses.closed() => return,
+                change = changes.recv() => match change {
+                    Ok(change) if change.id == shown.id => {
+                        current = (change.state, change.failure);
+                    }
+                    Ok(_) => {}
+                    Err(broadcast::error::RecvError::Lagged(_)) => break,
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+}
+
+fn state_response(text: &str, (state, failure): (MessageState, i64)) -> pb::WatchMessageResponse {
+    pb::WatchMessageResponse {
+        message_id: text.to_lowercase(),
+        state: convert::message_state(state).into(),
+        failure: Failure::text(failure).to_owned(),
+    }
+}
+
+fn page_size(limit: u32) -> Result<u32, Refusal> {
+    match limit {
+        0 => Ok(DEFAULT_LIMIT),
+        1..=MAX_LIMIT => Ok(limit),
+        _ => Err(Refusal::argument("The limit is 1 to 1,000.")),
+    }
+}

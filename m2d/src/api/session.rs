@@ -1,0 +1,127 @@
+//! What all services share: the daemon as it is now, locked or ready.
+
+use super::Readers;
+use crate::counters::Counters;
+use crate::engine::{Bus, EngineHandle};
+use m2_crypto::{Certificate, PeerId};
+use m2_net::endpoint::Endpoint;
+use m2_proto::reason::Reason;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+/// An opened daemon, as the services need it.
+pub struct Ready {
+    /// The way into the engine.
+    pub engine: EngineHandle,
+    /// Announcements of what was committed.
+    pub bus: Arc<Bus>,
+    /// Connections that only read.
+    pub readers: Readers,
+    /// The sockets.
+    pub endpoint: Arc<Endpoint>,
+    /// The own certificate.
+    pub certificate: Certificate,
+    /// The own peer id.
+    pub peer_id: PeerId,
+    /// The event log's incarnation.
+    pub incarnation: u64,
+    /// What was refused, by reason.
+    pub counters: Arc<Counters>,
+    /// Addresses that invitations name; the bound ones when empty.
+    pub announce: Vec<std::net::SocketAddr>,
+    /// Things that the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Opens a locked daemon with a passphrase.
+pub type Unlocker = Box<dyn FnMut(String) -> futures::future::BoxFuture<'static, Unlocked> + Send>;
+
+/// What came of it.
+pub(super) type Unlocked = Result<Ready, Reason>;
+
+/// The daemon as the services see it.
+pub struct ApiState {
+    ready: OnceLock<Ready>,
+    unlocker: AsyncMutex<Option<Unlocker>>,
+    /// The circle's name.
+    pub circle: String,
+    /// Cancelled when the daemon begins to stop.
+    pub stop: CancellationToken,
+    leases: Mutex<HashSet<String>>,
+}
+
+impl ApiState {
+    /// A daemon that is locked until [`Self::set_ready`] or a successful [`Self::unlock`].
+    pub fn new(circle: String, stop: CancellationToken) -> Self {
+        Self {
+            ready: OnceLock::new(),
+            unlocker: AsyncMutex::new(None),
+            circle,
+            stop,
+            leases: Mutex::new(HashSet::new()),
+        }
+    }
+
+    /// The opened daemon. Error: LOCKED.
+    pub fn ready(&self) -> Result<&Ready, Status> {
+        self.ready.get().ok_or_else(|| Reason::Locked.status())
+    }
+
+    /// Whether the daemon is open.
+    pub fn is_ready(&self) -> bool {
+        self.ready.get().is_some()
+    }
+
+    /// The daemon is open.
+    pub fn set_ready(&self, ready: Ready) {
+        let _ = self.ready.set(ready);
+    }
+
+    /// How a locked daemon is opened.
+    pub async fn set_unlocker(&self, unlocker: Unlocker) {
+        *self.unlocker.lock().await = Some(unlocker);
+    }
+
+    /// Opens a locked daemon. One attempt at a time. Errors: NOT_LOCKED, WRONG_PASSPHRASE, and
+    /// what keeps the daemon from starting.
+    pub async fn unlock(&self, passphrase: String) -> Result<(), Status> {
+        let mut unlocker = self.unlocker.lock().await;
+        if self.is_ready() {
+            return Err(Reason::NotLocked.status());
+        }
+        let unlock = unlocker.as_mut().ok_or_else(|| Reason::Locked.status())?;
+        let ready = unlock(passphrase).await.map_err(Reason::status)?;
+        self.set_ready(ready);
+        Ok(())
+    }
+
+    /// Leases a client's name to one stream. Error: CLIENT_IN_USE.
+    pub fn lease(self: &Arc<Self>, client: &str) -> Result<Lease, Status> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if !leases.insert(client.to_owned()) {
+            return Err(Reason::ClientInUse.status());
+        }
+        Ok(Lease {
+            state: self.clone(),
+            client: client.to_owned(),
+        })
+    }
+}
+
+/// A client's name, taken until this is dropped.
+pub struct Lease {
+    state: Arc<ApiState>,
+    client: String,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let leases = self.state.leases.lock();
+        leases
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.client);
+    }
+}

@@ -1,0 +1,211 @@
+//! The daemon from start to end: build everything, then bind, run, and drain with a deadline.
+
+mod failure;
+mod open;
+mod serve;
+
+pub use failure::Failure;
+use open::{Opened, Opener};
+
+use crate::api::{ApiState, Unlocker};
+use crate::args::{InitArgs, RunArgs};
+use crate::config::Config;
+use crate::key_file::{KeyFile, KeyFileError};
+use crate::listen::{ApiSocket, make_private_dir};
+use crate::lock::InstanceLock;
+use crate::{log, paths, unlock};
+use futures::FutureExt;
+use m2_crypto::{Circle, Identity, KeyError, provider};
+use m2_proto::reason::Reason;
+use rand_core::UnwrapErr;
+use sd_notify::NotifyState;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+/// Everything that is decided before anything is opened.
+struct Plan {
+    config: Config,
+    circle: Circle,
+    data_dir: PathBuf,
+    socket: PathBuf,
+    listen_is_default: bool,
+}
+
+/// Runs the daemon until it is told to stop.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let plan = plan(args)?;
+    log::init(&plan.config.log)
+        .map_err(|error| Failure::Usage(format!("[log] filter: {error}")))?;
+    make_private_dir(&plan.data_dir).map_err(|source| Failure::DataDir {
+        path: plan.data_dir.clone(),
+        source,
+    })?;
+    let _lock = InstanceLock::take(&plan.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    let result = runtime.block_on(run_in(plan));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+/// Makes the identity, or says whose it is when there is one.
+pub fn init(args: &InitArgs) -> Result<String, Failure> {
+    let plan = plan(&RunArgs {
+        paths: args.paths.clone(),
+        ..RunArgs::default()
+    })?;
+    make_private_dir(&plan.data_dir).map_err(|source| Failure::DataDir {
+        path: plan.data_dir.clone(),
+        source,
+    })?;
+    let _lock = InstanceLock::take(&plan.data_dir)?;
+    let passphrase = unlock::passphrase(&plan.config.identity)?;
+    let identity = match KeyFile::read(&plan.data_dir)? {
+        Some(file) => file.open(
+            passphrase.as_ref().map(|p| p.as_slice()),
+            provider::default(),
+        )?,
+        None => create_identity(&plan.data_dir, passphrase.as_ref())?,
+    };
+    Ok(identity.peer_id(plan.circle.id()).to_string())
+}
+
+fn plan(args: &RunArgs) -> Result<Plan, Failure> {
+    let (path, optional) = paths::config_file(args.paths.config.as_ref())?;
+    let mut config = Config::load(&path, optional)?;
+    let mut listen_is_default = config.network.listen == Config::default().network.listen;
+    if !args.listen.is_empty() {
+        config.network.listen.clone_from(&args.listen);
+        listen_is_default = false;
+    }
+    Ok(Plan {
+        circle: config.circle()?,
+        config,
+        data_dir: paths::data_dir(&args.paths)?,
+        socket: paths::socket(args.socket.as_ref())?,
+        listen_is_default,
+    })
+}
+
+async fn run_in(plan: Plan) -> Result<(), Failure> {
+    let mut socket = ApiSocket::bind(&plan.socket)?;
+    let stop = CancellationToken::new();
+    let state = Arc::new(ApiState::new(plan.config.circle.name.clone(), stop.clone()));
+    let passphrase = unlock::passphrase(&plan.config.identity)?;
+    let opened: OpenedSlot = Arc::default();
+    match identity(&plan, passphrase.as_ref())? {
+        Key::Open(identity, is_new) => {
+            let opener = Opener::new(&plan, stop.clone());
+            let unprotected = passphrase.is_none();
+            let (ready, rest) = opener.open(*identity, unprotected).await?;
+            state.set_ready(ready);
+            *opened.lock().await = Some(rest);
+            tracing::info!(new_identity = is_new, "ready");
+            tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+        }
+        Key::Locked(file) => {
+            let opener = Opener::new(&plan, stop.clone());
+            state
+                .set_unlocker(unlocker(opener, Arc::new(file), opened.clone()))
+                .await;
+            tracing::info!("locked: open the identity with `m2 unlock`");
+            tell(&[
+                NotifyState::Ready,
+                NotifyState::Status("locked: open the identity with `m2 unlock`"),
+            ]);
+        }
+    }
+    let incoming = socket.incoming();
+    let result = serve::serve(&state, incoming, stop.clone()).await;
+    tell(&[NotifyState::Stopping]);
+    stop.cancel();
+    if let Some(opened) = opened.lock().await.take() {
+        opened.close().await;
+    }
+    tracing::info!("stopped");
+    result
+}
+
+/// What runs once the identity is open.
+type OpenedSlot = Arc<Mutex<Option<Opened>>>;
+
+/// The identity, or the file that needs a passphrase which only the user has.
+enum Key {
+    Open(Box<Identity>, bool),
+    Locked(KeyFile),
+}
+
+fn identity(plan: &Plan, passphrase: Option<&Zeroizing<Vec<u8>>>) -> Result<Key, Failure> {
+    let Some(file) = KeyFile::read(&plan.data_dir)? else {
+        return Ok(Key::Open(
+            Box::new(create_identity(&plan.data_dir, passphrase)?),
+            true,
+        ));
+    };
+    if file.is_encrypted() && passphrase.is_none() {
+        return Ok(Key::Locked(file));
+    }
+    let passphrase = passphrase.map(|passphrase| passphrase.as_slice());
+    Ok(Key::Open(
+        Box::new(file.open(passphrase, provider::default())?),
+        false,
+    ))
+}
+
+fn create_identity(
+    data_dir: &Path,
+    passphrase: Option<&Zeroizing<Vec<u8>>>,
+) -> Result<Identity, Failure> {
+    let mut rng = UnwrapErr(getrandom::SysRng);
+    let passphrase = passphrase.map(|passphrase| passphrase.as_slice());
+    Ok(KeyFile::create(
+        data_dir,
+        &mut rng,
+        provider::default(),
+        passphrase,
+    )?)
+}
+
+/// Opens the daemon when the user gives the passphrase.
+fn unlocker(opener: Opener, file: Arc<KeyFile>, opened: OpenedSlot) -> Unlocker {
+    let opener = Arc::new(opener);
+    Box::new(move |passphrase| {
+        let passphrase = Zeroizing::new(passphrase.into_bytes());
+        let (opener, file, opened) = (opener.clone(), file.clone(), opened.clone());
+        async move {
+            let open = move || file.open(Some(&passphrase), provider::default());
+            let identity = tokio::task::spawn_blocking(open)
+                .await
+                .map_err(|_| Reason::Stopping)?
+                .map_err(|error| match error {
+                    KeyFileError::Key(KeyError::Passphrase) => Reason::WrongPassphrase,
+                    _ => Reason::Internal,
+                })?;
+            let (ready, rest) = opener.open(identity, false).await.map_err(|error| {
+                tracing::error!(%error, "the daemon can't start");
+                Reason::Internal
+            })?;
+            *opened.lock().await = Some(rest);
+            tell(&[NotifyState::Status("ready")]);
+            tracing::info!("unlocked");
+            Ok(ready)
+        }
+        .boxed()
+    })
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(states);
+}
+
+/// Two are enough to keep sessions going while RSA blocks one; more only where there are cores.
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8))
+}

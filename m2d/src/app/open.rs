@@ -1,0 +1,186 @@
+//! What starts once the identity is open: store, engine, sockets, dialer.
+
+use super::{Failure, Plan};
+use crate::api::{Readers, Ready};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::engine::{Bus, Engine, EngineHandle, Parts};
+use crate::network::{self, Dialer, DialerHandle, SessionRunner};
+use crate::ports;
+use crate::store::{Store, StoreFile};
+use m2_crypto::{Circle, Identity, provider};
+use m2_net::endpoint::{Endpoint, EndpointConfig, Limits};
+use m2_net::replay_file::ReplayFile;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long peers may take to hear that we go.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Opens a daemon as planned.
+pub(super) struct Opener {
+    config: Config,
+    circle: Circle,
+    data_dir: PathBuf,
+    listen_is_default: bool,
+    stop: CancellationToken,
+}
+
+/// What must be closed in order at the end.
+pub(super) struct Opened {
+    engine: EngineHandle,
+    thread: JoinHandle<()>,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Opener {
+    /// Opens `plan` when it is time; its tasks end with `stop`.
+    pub(super) fn new(plan: &Plan, stop: CancellationToken) -> Self {
+        Self {
+            config: plan.config.clone(),
+            circle: plan.circle.clone(),
+            data_dir: plan.data_dir.clone(),
+            listen_is_default: plan.listen_is_default,
+            stop,
+        }
+    }
+
+    /// Opens everything and starts it. `unprotected`: the key file has no passphrase.
+    pub(super) async fn open(
+        &self,
+        identity: Identity,
+        unprotected: bool,
+    ) -> Result<(Ready, Opened), Failure> {
+        let identity = Arc::new(identity);
+        let file = StoreFile::new(&self.data_dir, identity.store_key());
+        let store = file.open()?;
+        let clock = Arc::new(Clock::new(store.latest_time()?));
+        let endpoint = Arc::new(self.bind(&store, &identity, &clock)?);
+        let dialer = DialerHandle::default();
+        let bus = Arc::new(Bus::default());
+        let engine = Engine::new(Parts {
+            store,
+            clock: clock.clone(),
+            identity: identity.clone(),
+            circle: self.circle.clone(),
+            limits: self.config.store.clone(),
+            bus: bus.clone(),
+            dialer: dialer.clone(),
+        })?;
+        let incarnation = engine.log_incarnation();
+        let (handle, thread) = start_thread(engine).map_err(Failure::Runtime)?;
+        let counters = Arc::new(Counters::default());
+        let peer_id = identity.peer_id(self.circle.id());
+        let runner = Arc::new(SessionRunner::new(
+            handle.clone(),
+            clock,
+            identity.clone(),
+            peer_id,
+            counters.clone(),
+        ));
+        let accepting = network::accept(endpoint.clone(), runner.clone(), self.stop.clone());
+        tokio::spawn(accepting);
+        let dialer = Dialer::new(
+            dialer,
+            endpoint.clone(),
+            handle.clone(),
+            runner,
+            identity.clone(),
+        );
+        tokio::spawn(dialer.run(self.stop.clone()));
+        let ready = Ready {
+            engine: handle.clone(),
+            bus,
+            readers: Readers::new(file),
+            endpoint: endpoint.clone(),
+            certificate: identity.certificate().clone(),
+            peer_id,
+            incarnation,
+            counters,
+            announce: self.config.privacy.announce.clone(),
+            warnings: warnings(unprotected, &self.circle),
+        };
+        let opened = Opened {
+            engine: handle,
+            thread,
+            endpoint,
+        };
+        Ok((ready, opened))
+    }
+
+    fn bind(
+        &self,
+        store: &Store,
+        identity: &Arc<Identity>,
+        clock: &Arc<Clock>,
+    ) -> Result<Endpoint, Failure> {
+        let network = &self.config.network;
+        let listen = ports::choose(store, &network.listen, self.listen_is_default)?;
+        let mut config = EndpointConfig::new(self.circle.clone(), identity.clone());
+        config.listen = listen;
+        config.provider = provider::default();
+        config.key_pool_size = network.session_keys as usize;
+        let source = clock.clone();
+        config.clock = m2_net::clock::Clock::new(move || source.now_ms());
+        let log = ReplayFile::open(&self.data_dir.join("replay.log")).map_err(|source| {
+            Failure::DataDir {
+                path: self.data_dir.clone(),
+                source,
+            }
+        })?;
+        config.replay_log = Some(Box::new(log));
+        env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
+        config.limits = Limits {
+            turns: network.handshakes as usize,
+            sessions: network.max_sessions as usize,
+            ..Limits::default()
+        };
+        let endpoint = Endpoint::bind(config).map_err(Failure::Bind)?;
+        ports::remember(store, &endpoint.local_addrs())?;
+        Ok(endpoint)
+    }
+}
+
+impl Opened {
+    /// Ends sessions, lets the engine finish what it has, and waits for it.
+    pub(super) async fn close(self) {
+        self.endpoint.close(CLOSE_DEADLINE).await;
+        let stopping = self.engine.cast(Engine::stop).await;
+        if stopping.is_err() {
+            tracing::warn!("the engine was gone before the daemon stopped");
+        }
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the engine ended in disorder");
+        }
+    }
+}
+
+fn start_thread(engine: Engine) -> io::Result<(EngineHandle, JoinHandle<()>)> {
+    let (handle, jobs) = Engine::queue();
+    let thread = std::thread::Builder::new()
+        .name("m2d-engine".to_owned())
+        .spawn(move || {
+            if let Err(error) = engine.run(jobs) {
+                tracing::error!(%error, "the engine can't run");
+            }
+        })?;
+    Ok((handle, thread))
+}
+
+fn warnings(unprotected: bool, circle: &Circle) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if unprotected {
+        warnings
+            .push("The identity has no passphrase: who can read its key file is you.".to_owned());
+    }
+    if circle.is_public() {
+        tracing::debug!("this is the public circle: its packet key is well known");
+    }
+    warnings
+}

@@ -1,0 +1,55 @@
+//! Serves the API until the daemon is told to stop.
+
+use super::Failure;
+use crate::api::{self, ApiState};
+use crate::listen::Incoming;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+/// How long calls that are under way may take to end.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Serves until SIGTERM or SIGINT, then lets calls end within a deadline.
+pub(super) async fn serve(
+    state: &Arc<ApiState>,
+    incoming: Option<Incoming>,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let routes = api::routes(state)
+        .await
+        .map_err(|error| Failure::Api(error.to_string()))?;
+    let Some(incoming) = incoming else {
+        return Err(Failure::Api("the socket was taken".to_owned()));
+    };
+    spawn_signals(stop.clone()).map_err(Failure::Runtime)?;
+    let draining = stop.clone();
+    let server = Server::builder()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+    tokio::select! {
+        result = server => result.map_err(|error| Failure::Api(error.to_string())),
+        () = drained(draining) => Ok(()),
+    }
+}
+
+/// Some time after the stop, whatever still runs.
+async fn drained(stop: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(DRAIN).await;
+}
+
+fn spawn_signals(stop: CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The command line of `m2d`.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The M2 messenger's daemon: it owns your keys, sockets and sessions. Talk to it with `m2`.
+#[derive(Debug, Parser)]
+#[command(name = "m2d", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon. Makes the identity when there is none.
+    Run(RunArgs),
+    /// Make the identity and stop.
+    Init(InitArgs),
+    /// Read the configuration, say what is wrong with it, and stop.
+    CheckConfig(ConfigArgs),
+}
+
+/// Options of `run`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunArgs {
+    /// Where configuration and data are.
+    #[command(flatten)]
+    pub paths: PathArgs,
+    /// The Unix socket on which front-ends call.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// A UDP address to bind in the place of the configured ones. May be given several times.
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Vec<std::net::SocketAddr>,
+}
+
+/// Options of `init`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InitArgs {
+    /// Where configuration and data are.
+    #[command(flatten)]
+    pub paths: PathArgs,
+}
+
+/// Options of `check-config`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Where configuration and data are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PathArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The directory of identity and store.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}

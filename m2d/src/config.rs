@@ -1,0 +1,327 @@
+//! The daemon's configuration: one TOML file, every key with a default, unknown keys an error
+//! that names the key and its line.
+
+use m2_crypto::{Circle, Secret};
+use serde::Deserialize;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `[circle]`
+    pub circle: CircleConfig,
+    /// `[identity]`
+    pub identity: IdentityConfig,
+    /// `[network]`
+    pub network: NetworkConfig,
+    /// `[privacy]`
+    pub privacy: PrivacyConfig,
+    /// `[lookup]`
+    pub lookup: LookupConfig,
+    /// `[store]`
+    pub store: StoreConfig,
+    /// `[log]`
+    pub log: LogConfig,
+}
+
+/// Which circle the daemon lives in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CircleConfig {
+    /// The circle's name.
+    pub name: String,
+    /// A file with the private circle's secret: 64 hexadecimal digits. Absent for the public
+    /// circle.
+    pub secret_file: Option<PathBuf>,
+}
+
+impl Default for CircleConfig {
+    fn default() -> Self {
+        Self {
+            name: m2_crypto::circle::PUBLIC_NAME.to_owned(),
+            secret_file: None,
+        }
+    }
+}
+
+/// How the daemon's identity is opened (spec §4).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentityConfig {
+    /// A file with the passphrase of the key file; its last line break does not count.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Sockets and limits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// UDP addresses to bind, one socket each. Port 0: the port of the last run if it is
+    /// free, else any.
+    pub listen: Vec<SocketAddr>,
+    /// Session keys kept ready: 2 to 10,000.
+    pub session_keys: u32,
+    /// Handshakes that may do RSA work at once: 1 to 64.
+    pub handshakes: u32,
+    /// Sessions that may be up at once.
+    pub max_sessions: u32,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                SocketAddr::from(([0, 0, 0, 0], 0)),
+                SocketAddr::from(([0_u16; 8], 0)),
+            ],
+            session_keys: 16,
+            handshakes: 4,
+            max_sessions: 2_000,
+        }
+    }
+}
+
+/// What others may learn.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrivacyConfig {
+    /// Addresses that invitations name; those that are bound when empty.
+    pub announce: Vec<SocketAddr>,
+}
+
+/// How contacts are found. Both are switched off until they exist.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LookupConfig {
+    /// Look-up in the local network.
+    pub lan: bool,
+    /// Look-up in the DHT.
+    pub dht: bool,
+}
+
+/// The daemon's store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Days that events are kept, 1 to 3650.
+    pub event_days: u32,
+    /// Events that are kept at most, 1,000 or more.
+    pub max_events: u64,
+    /// Messages that may wait for one contact, 1 to 1,000,000.
+    pub max_outbox: u32,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            event_days: 30,
+            max_events: 1_000_000,
+            max_outbox: 100_000,
+        }
+    }
+}
+
+/// Logging.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// error, warn, info, debug or trace; or a filter such as `info,m2_net=debug`.
+    pub filter: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            json: false,
+        }
+    }
+}
+
+/// Why the configuration can't be used. Exit code 2.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("can't read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not TOML, or has a key that does not exist or a value that does not fit.
+    #[error("{path}: {message}")]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// The parser's message with line and key.
+        message: String,
+    },
+    /// A value is out of its range.
+    #[error("[{section}] {key} must be {expected}")]
+    Range {
+        /// The section's name.
+        section: &'static str,
+        /// The key's name.
+        key: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The private circle's secret file does not hold 64 hexadecimal digits.
+    #[error("{path}: a circle's secret is 64 hexadecimal digits")]
+    CircleSecret {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A circle other than the public one has no secret.
+    #[error("[circle] secret_file is missing: every circle but \"public\" needs one")]
+    CircleWithoutSecret,
+    /// Something is asked for that this version can't do yet.
+    #[error("[{section}] {key} is not available in this version: remove it or set it to false")]
+    NotYet {
+        /// The section's name.
+        section: &'static str,
+        /// The key's name.
+        key: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file. A file that is absent is the default configuration when
+    /// `optional`.
+    pub fn load(path: &Path, optional: bool) -> Result<Self, ConfigError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if optional && error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => {
+                return Err(ConfigError::Read {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
+        let config = Self::parse(&text).map_err(|message| ConfigError::Parse {
+            path: path.to_owned(),
+            message,
+        })?;
+        config.check_ranges()?;
+        Ok(config)
+    }
+
+    /// Parses TOML text; the error holds line and key.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The circle, its secret read from its file.
+    pub fn circle(&self) -> Result<Circle, ConfigError> {
+        let Some(path) = &self.circle.secret_file else {
+            return if self.circle.name == m2_crypto::circle::PUBLIC_NAME {
+                Ok(Circle::public())
+            } else {
+                Err(ConfigError::CircleWithoutSecret)
+            };
+        };
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let secret = parse_secret(text.trim())
+            .ok_or_else(|| ConfigError::CircleSecret { path: path.clone() })?;
+        Ok(Circle::private(&self.circle.name, &secret))
+    }
+
+    fn check_ranges(&self) -> Result<(), ConfigError> {
+        let range = |section, key, ok, expected| {
+            if ok {
+                Ok(())
+            } else {
+                Err(ConfigError::Range {
+                    section,
+                    key,
+                    expected,
+                })
+            }
+        };
+        let (network, store) = (&self.network, &self.store);
+        let listen = (1..=16).contains(&network.listen.len());
+        range("network", "listen", listen, "1 to 16 addresses")?;
+        let keys = (2..=10_000).contains(&network.session_keys);
+        range("network", "session_keys", keys, "2 to 10,000")?;
+        let handshakes = (1..=64).contains(&network.handshakes);
+        range("network", "handshakes", handshakes, "1 to 64")?;
+        let sessions = (1..=100_000).contains(&network.max_sessions);
+        range("network", "max_sessions", sessions, "1 to 100,000")?;
+        let days = (1..=3_650).contains(&store.event_days);
+        range("store", "event_days", days, "1 to 3,650")?;
+        let events = store.max_events >= 1_000;
+        range("store", "max_events", events, "1,000 or more")?;
+        let outbox = (1..=1_000_000).contains(&store.max_outbox);
+        range("store", "max_outbox", outbox, "1 to 1,000,000")?;
+        let name = (1..=64).contains(&self.circle.name.len());
+        range("circle", "name", name, "1 to 64 bytes")?;
+        self.check_available()
+    }
+
+    fn check_available(&self) -> Result<(), ConfigError> {
+        let unavailable = [("lan", self.lookup.lan), ("dht", self.lookup.dht)];
+        match unavailable.into_iter().find(|(_, wanted)| *wanted) {
+            Some((key, _)) => Err(ConfigError::NotYet {
+                section: "lookup",
+                key,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn parse_secret(text: &str) -> Option<Secret<32>> {
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .ok()
+        .map(zeroize::Zeroizing::new)?;
+    Secret::from_slice(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = Config::parse("[network]\nlisten = []\nlisten_on = 3\n").unwrap_err();
+        assert!(error.contains("listen_on"), "{error}");
+        assert!(error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let config = Config::parse("").unwrap();
+        assert_eq!(config.network.session_keys, 16);
+        assert!(config.circle().unwrap().is_public());
+    }
+
+    #[test]
+    fn a_named_circle_needs_its_secret() {
+        let config = Config::parse("[circle]\nname = \"home\"\n").unwrap();
+        assert!(matches!(
+            config.circle(),
+            Err(ConfigError::CircleWithoutSecret)
+        ));
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let config = Config::parse("[network]\nsession_keys = 1\n").unwrap();
+        let error = config.check_ranges().unwrap_err().to_string();
+        assert_eq!(error, "[network] session_keys must be 2 to 10,000");
+    }
+}

@@ -1,0 +1,277 @@
+//! The engine: one thread owns the store and every conversation, and does one thing at a time.
+//!
+//! Jobs come in through a bounded queue. The engine takes as many as wait, runs them in one
+//! transaction (group commit), and only then answers callers, sends frames and wakes readers.
+//! So whatever anybody was told is on disk. A batch that can't be committed is taken back whole:
+//! its callers get the error, and what was in memory is read again from the store.
+
+mod bus;
+mod clients;
+mod contacts;
+mod conversation;
+mod dirty;
+mod effect;
+mod handle;
+mod inbox;
+mod invitations;
+mod requests;
+mod sending;
+mod sessions;
+mod slot;
+mod summary;
+mod upkeep;
+
+pub use bus::{Bus, StateChange};
+pub use clients::StreamStart;
+pub use contacts::ContactView;
+pub use handle::EngineHandle;
+pub use invitations::NewInvitation;
+pub use sending::{Failure, NewMessage, SentMessage};
+pub use sessions::{Arrived, GrantCheck};
+pub use summary::Summary;
+
+use crate::clock::Clock;
+use crate::config::StoreConfig;
+use crate::network::{DialerHandle, Link};
+use crate::refusal::Refusal;
+use crate::store::{Store, StoreError};
+use dirty::Dirty;
+use effect::{Effect, Job};
+use m2_crypto::{Circle, Identity, PeerId};
+use m2_net::delivery::MessageId;
+use rand_core::UnwrapErr;
+use slot::Slot;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use upkeep::Agenda;
+
+/// Jobs that may wait. Full: callers and sessions wait, so peers feel it as flow control.
+const QUEUE: usize = 4_096;
+/// Jobs of one batch.
+const BATCH: usize = 512;
+
+/// The operating system's random source, as the type that cryptography wants.
+pub type Rng = UnwrapErr<getrandom::SysRng>;
+
+/// What the engine is made of.
+pub struct Parts {
+    /// The open store.
+    pub store: Store,
+    /// The daemon's clock.
+    pub clock: Arc<Clock>,
+    /// The open identity.
+    pub identity: Arc<Identity>,
+    /// The circle.
+    pub circle: Circle,
+    /// Limits from the configuration.
+    pub limits: StoreConfig,
+    /// Who hears of changes.
+    pub bus: Arc<Bus>,
+    /// Who reaches peers.
+    pub dialer: DialerHandle,
+}
+
+/// The owner of all durable state.
+pub struct Engine {
+    store: Store,
+    clock: Arc<Clock>,
+    rng: Rng,
+    identity: Arc<Identity>,
+    own_id: PeerId,
+    circle: Circle,
+    incarnation: u64,
+    limits: StoreConfig,
+    slots: HashMap<i64, Slot>,
+    rows: HashMap<PeerId, i64>,
+    /// Sessions with peers that have no row: they may only ask to become contacts.
+    strangers: HashMap<u64, Arc<Link>>,
+    timers: BTreeSet<(u64, i64)>,
+    dirty: Dirty,
+    effects: Vec<Effect>,
+    bus: Arc<Bus>,
+    dialer: DialerHandle,
+    /// Payloads that were read to be sealed again in the next batch.
+    later: Vec<(i64, MessageId, Vec<u8>)>,
+    stopping: bool,
+    /// What is in memory is ahead of the store: read it again before anything else.
+    stale: bool,
+    agenda: Agenda,
+    store_failed: Option<Refusal>,
+}
+
+impl Engine {
+    /// Builds the engine and reads the contacts. Nothing runs yet.
+    pub fn new(parts: Parts) -> Result<Self, StoreError> {
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        let incarnation = parts
+            .store
+            .incarnation(|| rand_core::Rng::next_u64(&mut rng))?;
+        let mut engine = Self {
+            own_id: parts.identity.peer_id(parts.circle.id()),
+            store: parts.store,
+            clock: parts.clock,
+            rng,
+            identity: parts.identity,
+            circle: parts.circle,
+            incarnation,
+            limits: parts.limits,
+            slots: HashMap::new(),
+            rows: HashMap::new(),
+            strangers: HashMap::new(),
+            timers: BTreeSet::new(),
+            dirty: Dirty::default(),
+            effects: Vec::new(),
+            bus: parts.bus,
+            dialer: parts.dialer,
+            later: Vec::new(),
+            stopping: false,
+            stale: false,
+            agenda: Agenda::default(),
+            store_failed: None,
+        };
+        engine.bus.set_newest_event(engine.store.newest_event()?);
+        engine.reload()?;
+        Ok(engine)
+    }
+
+    /// The queue into an engine, and its other end for [`Self::run`].
+    pub fn queue() -> (EngineHandle, mpsc::Receiver<Job>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (EngineHandle::new(sender), receiver)
+    }
+
+    /// Runs until [`Self::stop`] or until every handle is gone. Call it on a thread of its own.
+    pub fn run(mut self, mut jobs: mpsc::Receiver<Job>) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        runtime.block_on(async {
+            self.dial_all();
+            while let Some(first) = self.next_job(&mut jobs).await {
+                self.run_batch(first, &mut jobs);
+                if self.stopping {
+                    break;
+                }
+            }
+            self.close_all();
+        });
+        Ok(())
+    }
+
+    /// Lets this batch be the last one.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// The next job, or `Some(None)` when a timer is due; None when all handles are gone.
+    async fn next_job(&self, jobs: &mut mpsc::Receiver<Job>) -> Option<Option<Job>> {
+        if !self.later.is_empty() {
+            return Some(jobs.try_recv().ok());
+        }
+        let due_ms = self.next_due_ms();
+        let wait = due_ms.saturating_sub(self.clock.now_ms());
+        match tokio::time::timeout(Duration::from_millis(wait), jobs.recv()).await {
+            Ok(Some(job)) => Some(Some(job)),
+            Ok(None) => None,
+            Err(_) => Some(None),
+        }
+    }
+
+    fn run_batch(&mut self, first: Option<Job>, jobs: &mut mpsc::Receiver<Job>) {
+        self.store_failed = self.begin_batch().err().map(Refusal::from);
+        if self.store_failed.is_none() {
+            self.answer_payloads();
+        }
+        let mut next = first;
+        let mut room = BATCH;
+        while let Some(job) = next {
+            let engine = self.store_failed.is_none().then_some(&mut *self);
+            let reply = job(engine);
+            self.effects.extend(reply.map(Effect::Reply));
+            room = room.saturating_sub(1);
+            let go_on = room > 0 && self.store_failed.is_none();
+            next = go_on.then(|| jobs.try_recv().ok()).flatten();
+        }
+        if self.store_failed.is_none() {
+            self.run_timers();
+        }
+        self.finish_batch();
+    }
+
+    fn begin_batch(&mut self) -> Result<(), StoreError> {
+        if self.stale {
+            self.reload()?;
+            self.stale = false;
+        }
+        self.store.begin()
+    }
+
+    fn finish_batch(&mut self) {
+        let written = match self.store_failed.take() {
+            Some(refusal) => Err(refusal),
+            None => self.flush_and_commit().map_err(Refusal::from),
+        };
+        match written {
+            Ok(()) => self.perform_effects(),
+            Err(refusal) => self.take_back(&refusal),
+        }
+    }
+
+    fn flush_and_commit(&mut self) -> Result<(), StoreError> {
+        self.dirty.flush(&self.store)?;
+        self.store.commit()
+    }
+
+    /// The batch is not on disk: nothing of it has happened.
+    fn take_back(&mut self, refusal: &Refusal) {
+        tracing::error!(reason = %refusal.reason, "the store could not be written");
+        self.store.roll_back();
+        self.dirty.clear();
+        for effect in self.effects.drain(..) {
+            if let Effect::Reply(reply) = effect {
+                reply(Err(refusal.clone()));
+            }
+        }
+        self.later.clear();
+        self.stale = true;
+    }
+
+    /// The batch will be taken back.
+    fn fail_batch(&mut self, refusal: Refusal) {
+        self.store_failed.get_or_insert(refusal);
+    }
+
+    /// The value, or its default after noting that the batch must be taken back.
+    fn check<T: Default>(&mut self, result: Result<T, StoreError>) -> T {
+        result.unwrap_or_else(|error| {
+            tracing::debug!(%error, "a statement failed");
+            self.fail_batch(error.into());
+            T::default()
+        })
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    fn next_due_ms(&self) -> u64 {
+        let timer = self.timers.first().map_or(u64::MAX, |(due, _)| *due);
+        timer.min(self.agenda.due())
+    }
+
+    fn run_timers(&mut self) {
+        let now = self.now_ms();
+        while let Some((due, row)) = self.timers.first().copied() {
+            if due > now {
+                break;
+            }
+            self.timers.remove(&(due, row));
+            self.on_conversation_timeout(row);
+        }
+        if self.agenda.due() <= now {
+            self.upkeep(now);
+        }
+    }
+}

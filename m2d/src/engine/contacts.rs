@@ -1,0 +1,350 @@
+//! Contacts as front-ends see and change them.
+
+use super::Engine;
+use super::effect::Effect;
+use crate::refusal::Refusal;
+use crate::store::{ContactRow, ContactState, EventKind};
+use m2_crypto::PeerId;
+use m2_crypto::invitation::{Invitation, InvitationError};
+use m2_crypto::verification::VerificationCode;
+use m2_net::delivery::GiveUp;
+use m2_net::session::CloseCode;
+use m2_proto::reason::Reason;
+use std::net::SocketAddr;
+
+/// Contacts, requests and blocked peers together.
+const MAX_CONTACTS: usize = 10_000;
+/// The longest name, bytes.
+const MAX_NAME: usize = 64;
+/// The shortest beginning of a peer id that names a contact.
+const MIN_PREFIX: usize = 10;
+/// Characters of a peer id that stand for a name.
+const NAME_FROM_ID: usize = 12;
+
+/// A contact as shown.
+#[derive(Debug, Clone)]
+pub struct ContactView {
+    /// What is stored.
+    pub row: ContactRow,
+    /// A session is up.
+    pub online: bool,
+    /// Where it was reached, the latest first.
+    pub addresses: Vec<SocketAddr>,
+    /// Why the last attempt to reach it failed; empty when it did not.
+    pub last_failure: &'static str,
+}
+
+impl Engine {
+    /// Stores the wish to become a contact of an inviter, and begins to reach it.
+    pub fn add_contact(&mut self, text: &str, name: &str) -> Result<ContactView, Refusal> {
+        let invitation: Invitation = text.trim().parse().map_err(|error: InvitationError| {
+            Refusal::because(Reason::InvitationInvalid, error.to_string())
+        })?;
+        self.check_invitation(&invitation)?;
+        let peer = *invitation.peer();
+        let row = match self.row_of(&peer) {
+            Some(row) => row,
+            None => self.new_contact(peer, ContactState::Removed, "")?,
+        };
+        self.name_contact(row, name, "")?;
+        let now = self.now_ms();
+        for address in invitation.addresses().iter().rev() {
+            self.store.put_address(row, *address, now)?;
+        }
+        let contact = self.contact_mut(row)?;
+        if contact.state != ContactState::Contact {
+            contact.state = ContactState::Asked;
+            contact.invite_token = Some(invitation.token().clone());
+        }
+        self.save_contact(row)?;
+        self.ask_again(row)?;
+        self.dial(row)?;
+        self.view(row)
+    }
+
+    fn check_invitation(&self, invitation: &Invitation) -> Result<(), Refusal> {
+        let now_s = self.now_ms() / 1_000;
+        let reason = if !invitation.is_for(self.circle.id()) {
+            Reason::OtherCircle
+        } else if *invitation.peer() == self.own_id {
+            Reason::InvitationOwn
+        } else if invitation.has_expired(now_s) {
+            Reason::InvitationExpired
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::new(reason))
+    }
+
+    /// All contacts in one state, or in any, by name. Removed ones are none.
+    pub fn list_contacts(
+        &mut self,
+        state: Option<ContactState>,
+    ) -> Result<Vec<ContactView>, Refusal> {
+        let wanted = |slot: &&super::slot::Slot| match state {
+            Some(state) => slot.contact.state == state,
+            None => slot.contact.state != ContactState::Removed,
+        };
+        let rows: Vec<i64> = self
+            .slots
+            .values()
+            .filter(wanted)
+            .map(|slot| slot.contact.row)
+            .collect();
+        let mut views: Vec<ContactView> = rows
+            .into_iter()
+            .map(|row| self.view(row))
+            .collect::<Result<_, _>>()?;
+        views.sort_by(|a, b| a.row.name.cmp(&b.row.name));
+        Ok(views)
+    }
+
+    /// One contact.
+    pub fn get_contact(&mut self, name: &str) -> Result<ContactView, Refusal> {
+        let row = self.resolve(name)?;
+        self.view(row)
+    }
+
+    /// Gives a contact another name.
+    pub fn rename_contact(&mut self, name: &str, new: &str) -> Result<ContactView, Refusal> {
+        let row = self.resolve(name)?;
+        self.check_name(new, Some(row))?;
+        self.contact_mut(row)?.name = new.to_owned();
+        self.save_contact(row)?;
+        self.view(row)
+    }
+
+    /// Accepts a request.
+    pub fn accept_contact(&mut self, name: &str, new: &str) -> Result<ContactView, Refusal> {
+        let row = self.resolve_request(name)?;
+        let suggested = self.contact_mut(row)?.suggested_name.clone();
+        self.name_contact(row, new, &suggested)?;
+        let contact = self.contact_mut(row)?;
+        contact.state = ContactState::Contact;
+        contact.reply_due = true;
+        self.save_contact(row)?;
+        self.event(EventKind::ContactAdded, row, None, 0)?;
+        self.answer_request(row)?;
+        self.dial(row)?;
+        self.view(row)
+    }
+
+    /// Declines a request: the peer is told, and forgotten.
+    pub fn decline_contact(&mut self, name: &str) -> Result<(), Refusal> {
+        let row = self.resolve_request(name)?;
+        self.refuse_request(row);
+        self.end_contact(row, ContactState::Removed)
+    }
+
+    /// Blocks a peer, known or not.
+    pub fn block_contact(&mut self, name: &str) -> Result<(), Refusal> {
+        let row = match (self.resolve(name), name.parse::<PeerId>()) {
+            (Ok(row), _) => row,
+            (Err(_), Ok(peer)) if peer == self.own_id => {
+                return Err(Refusal::argument("This is your own peer id."));
+            }
+            (Err(_), Ok(peer)) => match self.row_of(&peer) {
+                Some(row) => row,
+                None => self.new_contact(peer, ContactState::Removed, "")?,
+            },
+            (Err(refusal), Err(_)) => return Err(refusal),
+        };
+        self.end_contact(row, ContactState::Blocked)?;
+        self.close_links(row);
+        Ok(())
+    }
+
+    /// Removes a contact with its outbox, and its messages when `history`.
+    pub fn remove_contact(&mut self, name: &str, history: bool) -> Result<(), Refusal> {
+        let row = self.resolve(name)?;
+        if history {
+            self.store.erase_history(row)?;
+        }
+        self.end_contact(row, ContactState::Removed)?;
+        self.close_links(row);
+        self.event(EventKind::ContactRemoved, row, None, 0)?;
+        Ok(())
+    }
+
+    /// The code that both sides compare, and whether they did.
+    pub fn verify_contact(
+        &mut self,
+        name: &str,
+        matched: Option<bool>,
+    ) -> Result<(String, bool), Refusal> {
+        let row = self.resolve(name)?;
+        if !self.is_contact(row) {
+            return Err(Refusal::new(Reason::NotAContact));
+        }
+        let slot = self.slots.get_mut(&row).ok_or_else(unknown)?;
+        let certificate = slot.certificate()?;
+        if let Some(matched) = matched {
+            slot.contact.verified = matched;
+            self.store.update_contact(&slot.contact)?;
+        }
+        let verified = slot.contact.verified;
+        let own = self.identity.certificate();
+        let code = VerificationCode::of(self.circle.id(), own, &certificate);
+        Ok((code.to_string(), verified))
+    }
+
+    /// Ends the outbox of a contact and moves it to a state.
+    fn end_contact(&mut self, row: i64, state: ContactState) -> Result<(), Refusal> {
+        for id in self.store.outbox_ids(row)? {
+            self.converse(row, |conversation, cx| {
+                conversation.give_up(cx, id, GiveUp::ContactRemoved);
+            })?;
+        }
+        let contact = self.contact_mut(row)?;
+        contact.state = state;
+        contact.invite_token = None;
+        contact.reply_due = false;
+        if state == ContactState::Removed {
+            contact.verified = false;
+        }
+        self.save_contact(row)?;
+        let slot = self.slots.get(&row).ok_or_else(unknown)?;
+        self.dialer.rest(slot.contact.peer_id);
+        Ok(())
+    }
+
+    fn close_links(&mut self, row: i64) {
+        let links = self.slots.get(&row).map(|slot| slot.links.clone());
+        for link in links.unwrap_or_default() {
+            self.effects.push(Effect::Close(link, CloseCode::Refused));
+        }
+    }
+
+    /// Makes a row for a peer that has none.
+    pub(super) fn new_contact(
+        &mut self,
+        peer: PeerId,
+        state: ContactState,
+        suggested: &str,
+    ) -> Result<i64, Refusal> {
+        if self.slots.len() >= MAX_CONTACTS {
+            return Err(Refusal::new(Reason::LimitReached));
+        }
+        let mut contact = ContactRow {
+            row: 0,
+            peer_id: peer,
+            name: name_from_id(&peer),
+            state,
+            verified: false,
+            certificate: None,
+            created_ms: self.now_ms(),
+            last_seen_ms: 0,
+            suggested_name: suggested.to_owned(),
+            invite_token: None,
+            reply_due: false,
+        };
+        contact.row = self.store.insert_contact(&contact)?;
+        let row = contact.row;
+        self.insert_slot(contact);
+        Ok(row)
+    }
+
+    /// Names a contact: what the user wants, else what the peer suggests if that is free and
+    /// fit, else as it is.
+    pub(super) fn name_contact(
+        &mut self,
+        row: i64,
+        wanted: &str,
+        suggested: &str,
+    ) -> Result<(), Refusal> {
+        if !wanted.is_empty() {
+            self.check_name(wanted, Some(row))?;
+            self.contact_mut(row)?.name = wanted.to_owned();
+        } else if self.check_name(suggested, Some(row)).is_ok() {
+            self.contact_mut(row)?.name = suggested.to_owned();
+        }
+        Ok(())
+    }
+
+    /// Whether a name may be given to the contact with `row`.
+    pub(super) fn check_name(&self, name: &str, row: Option<i64>) -> Result<(), Refusal> {
+        let fit = (1..=MAX_NAME).contains(&name.len())
+            && name.trim() == name
+            && !name.chars().any(char::is_control)
+            && !name.to_lowercase().starts_with("m21");
+        if !fit {
+            return Err(Refusal::argument(
+                "A name has 1 to 64 bytes, no control characters, no spaces at its ends, and \
+                 does not begin with m21.",
+            ));
+        }
+        let folded = name.to_lowercase();
+        let taken = self.slots.values().any(|slot| {
+            Some(slot.contact.row) != row
+                && slot.contact.state != ContactState::Removed
+                && slot.contact.name.to_lowercase() == folded
+        });
+        if taken {
+            return Err(Refusal::new(Reason::NameTaken));
+        }
+        Ok(())
+    }
+
+    /// The contact that a text names: its name, its peer id, or the beginning of that.
+    pub(super) fn resolve(&self, text: &str) -> Result<i64, Refusal> {
+        let known = || {
+            self.slots
+                .values()
+                .filter(|slot| slot.contact.state != ContactState::Removed)
+        };
+        let folded = text.to_lowercase();
+        let by_name = known().find(|slot| slot.contact.name.to_lowercase() == folded);
+        if let Some(slot) = by_name {
+            return Ok(slot.contact.row);
+        }
+        if folded.len() < MIN_PREFIX || !folded.starts_with("m21") {
+            return Err(unknown());
+        }
+        let mut by_id =
+            known().filter(|slot| slot.contact.peer_id.to_string().starts_with(&folded));
+        match (by_id.next(), by_id.next()) {
+            (Some(slot), None) => Ok(slot.contact.row),
+            (Some(_), Some(_)) => Err(Refusal::new(Reason::ContactAmbiguous)),
+            (None, _) => Err(unknown()),
+        }
+    }
+
+    fn resolve_request(&self, name: &str) -> Result<i64, Refusal> {
+        let row = self.resolve(name)?;
+        let slot = self.slots.get(&row).ok_or_else(unknown)?;
+        if slot.contact.state == ContactState::Request {
+            Ok(row)
+        } else {
+            Err(Refusal::new(Reason::NoRequest))
+        }
+    }
+
+    pub(super) fn contact_mut(&mut self, row: i64) -> Result<&mut ContactRow, Refusal> {
+        let slot = self.slots.get_mut(&row).ok_or_else(unknown)?;
+        Ok(&mut slot.contact)
+    }
+
+    pub(super) fn save_contact(&self, row: i64) -> Result<(), Refusal> {
+        let slot = self.slots.get(&row).ok_or_else(unknown)?;
+        self.store.update_contact(&slot.contact)?;
+        Ok(())
+    }
+
+    fn view(&self, row: i64) -> Result<ContactView, Refusal> {
+        let slot = self.slots.get(&row).ok_or_else(unknown)?;
+        Ok(ContactView {
+            row: slot.contact.clone(),
+            online: !slot.links.is_empty(),
+            addresses: self.store.addresses(row)?,
+            last_failure: slot.last_failure,
+        })
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(Reason::ContactUnknown)
+}
+
+fn name_from_id(peer: &PeerId) -> String {
+    peer.to_string().chars().take(NAME_FROM_ID).collect()
+}

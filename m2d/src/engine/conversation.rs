@@ -1,0 +1,304 @@
+//! Drives the delivery machines: feeds them, stores their writes, performs their actions.
+
+use super::Engine;
+use super::effect::Effect;
+use super::inbox::Arrival;
+use crate::refusal::Refusal;
+use crate::store::{Store, StoreError};
+use bytes::Bytes;
+use m2_net::delivery::{
+    Action, Committed, Context, Conversation, History, MessageId, Path, Time, Write,
+};
+use m2_net::wire::{self, Envelope, Message};
+use std::cell::RefCell;
+
+/// The machine's view of what is committed. An error makes the batch fail.
+struct StoredHistory<'a> {
+    store: &'a Store,
+    error: RefCell<Option<StoreError>>,
+}
+
+impl History for StoredHistory<'_> {
+    fn committed(&self, id: &MessageId) -> Option<Committed> {
+        self.store.committed(id).unwrap_or_else(|error| {
+            self.error.replace(Some(error));
+            None
+        })
+    }
+}
+
+impl Engine {
+    /// Feeds the conversation with a contact and stores what it writes.
+    ///
+    /// Errors: the store's, or those of making the conversation; then the batch must fail.
+    pub(super) fn converse<T>(
+        &mut self,
+        row: i64,
+        feed: impl FnOnce(&mut Conversation, &mut Context<'_>) -> T,
+    ) -> Result<T, Refusal> {
+        self.load_conversation(row)?;
+        let now = Time(self.clock.now_ms());
+        let slot = self.slots.get_mut(&row).ok_or_else(no_slot)?;
+        let certificate = slot.certificate()?;
+        let history = StoredHistory {
+            store: &self.store,
+            error: RefCell::new(None),
+        };
+        let mut context = Context {
+            now,
+            rng: &mut self.rng,
+            own: &self.identity,
+            own_id: self.own_id,
+            peer: &certificate,
+            peer_id: slot.contact.peer_id,
+            incarnation: self.incarnation,
+            history: &history,
+        };
+        let conversation = slot.conversation.as_mut().ok_or_else(no_slot)?;
+        let result = feed(conversation, &mut context);
+        if let Some(error) = history.error.into_inner() {
+            return Err(error.into());
+        }
+        self.drain(row)?;
+        Ok(result)
+    }
+
+    /// The same where nobody waits for the result: a failure fails the batch.
+    pub(super) fn converse_quietly<T>(
+        &mut self,
+        row: i64,
+        feed: impl FnOnce(&mut Conversation, &mut Context<'_>) -> T,
+    ) -> Option<T> {
+        match self.converse(row, feed) {
+            Ok(result) => Some(result),
+            Err(refusal) => {
+                self.fail_batch(refusal);
+                None
+            }
+        }
+    }
+
+    /// Makes the machine from the store when it is not in memory yet.
+    fn load_conversation(&mut self, row: i64) -> Result<(), Refusal> {
+        let limits = self.delivery_limits();
+        let slot = self.slots.get_mut(&row).ok_or_else(no_slot)?;
+        if slot.conversation.is_some() {
+            return Ok(());
+        }
+        let saved = self.store.saved_conversation(row)?;
+        slot.conversation = Some(Conversation::new(limits, saved));
+        if !slot.links.is_empty() {
+            self.converse(row, |conversation, cx| {
+                conversation.connected(cx, Path::Direct);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Stores all writes and queues all actions of a conversation.
+    fn drain(&mut self, row: i64) -> Result<(), Refusal> {
+        while let Some(write) = self.machine(row).and_then(Conversation::poll_write) {
+            self.apply(row, write)?;
+        }
+        while let Some(action) = self.machine(row).and_then(Conversation::poll_action) {
+            self.effects.push(Effect::Act(row, action));
+        }
+        self.set_timer(row);
+        Ok(())
+    }
+
+    fn machine(&mut self, row: i64) -> Option<&mut Conversation> {
+        self.slots.get_mut(&row)?.conversation.as_mut()
+    }
+
+    fn set_timer(&mut self, row: i64) {
+        let Some(slot) = self.slots.get_mut(&row) else {
+            return;
+        };
+        let due = slot
+            .conversation
+            .as_ref()
+            .and_then(Conversation::next_timeout)
+            .map(|time| time.0);
+        if slot.timer == due {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut slot.timer, due) {
+            self.timers.remove(&(old, row));
+        }
+        self.timers.extend(due.map(|due| (due, row)));
+    }
+
+    pub(super) fn on_conversation_timeout(&mut self, row: i64) {
+        if let Some(slot) = self.slots.get_mut(&row) {
+            slot.timer = None;
+        }
+        self.converse_quietly(row, |conversation, cx| conversation.on_timeout(cx));
+    }
+
+    /// Lets every conversation look at its timers that may have something to do without being
+    /// asked: one with messages that wait, or with a session. The next batch loads it.
+    pub(super) fn wake_conversations(&mut self) -> Result<(), StoreError> {
+        let mut rows = self.store.rows_with_timers()?;
+        let connected = self.slots.values().filter(|slot| !slot.links.is_empty());
+        rows.extend(connected.map(|slot| slot.contact.row));
+        let now = self.clock.now_ms();
+        for row in rows {
+            if let Some(slot) = self.slots.get_mut(&row)
+                && slot.timer.is_none()
+            {
+                slot.timer = Some(now);
+                self.timers.insert((now, row));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, row: i64, write: Write) -> Result<(), Refusal> {
+        match write {
+            Write::NextSequence { next } => self.dirty.sequence(row, next),
+            Write::SendEpoch(epoch) => self.dirty.send_epoch(row, epoch),
+            Write::ReceiveEpoch(epoch) => self.dirty.receive_epoch(row, epoch),
+            Write::Incarnation(incarnation) => self.dirty.incarnation(row, incarnation),
+            Write::SendEpochRemove { epoch } => {
+                self.dirty.forget_send_epoch(row, epoch);
+                self.store.delete_send_epoch(row, epoch)?;
+            }
+            Write::ReceiveEpochRemove { incarnation, epoch } => {
+                self.dirty.forget_receive_epoch(row, incarnation, epoch);
+                self.store.delete_receive_epoch(row, incarnation, epoch)?;
+            }
+            Write::Outbox {
+                entry,
+                payload,
+                sealed,
+            } => {
+                self.store.put_outbox(row, &entry, &payload, &sealed)?;
+                self.keep_fresh(row, entry.id, entry.epoch, sealed);
+            }
+            Write::Reseal { id, epoch, sealed } => {
+                self.store.reseal_outbox(&id, epoch, &sealed)?;
+                self.keep_fresh(row, id, epoch, sealed);
+            }
+            Write::OutboxRemove { id } => {
+                self.store.delete_outbox(&id)?;
+                if let Some(slot) = self.slots.get_mut(&row) {
+                    let _ = slot.fresh.take(&id);
+                }
+            }
+            Write::State { id, state } => self.on_state(row, id, state)?,
+            Write::Deliver {
+                id,
+                incarnation,
+                payload,
+                hash,
+                in_order: _,
+            } => {
+                let from = Arrival {
+                    row,
+                    id,
+                    incarnation,
+                    hash,
+                };
+                self.on_message(from, payload)?;
+            }
+            Write::Hold {
+                held,
+                payload,
+                hash,
+            } => {
+                let payload = payload.map(|payload| payload.encode());
+                self.store.put_held(row, &held, &hash, payload.as_deref())?;
+            }
+            Write::Release {
+                id,
+                incarnation,
+                sequence,
+                show,
+            } => self.on_release(row, id, incarnation, sequence, show)?,
+            Write::Skip {
+                id,
+                incarnation,
+                hash,
+                ..
+            } => self.on_skip(Arrival {
+                row,
+                id,
+                incarnation,
+                hash,
+            })?,
+            Write::Gap { missing, .. } => self.on_gap(row, missing)?,
+        }
+        Ok(())
+    }
+
+    fn keep_fresh(&mut self, row: i64, id: MessageId, epoch: u64, sealed: Vec<u8>) {
+        if let Some(slot) = self.slots.get_mut(&row)
+            && !slot.links.is_empty()
+        {
+            slot.fresh.put(id, epoch, sealed.into());
+        }
+    }
+
+    /// Performs an action whose writes are on disk. What fails here is made good by a retry.
+    pub(super) fn act(&mut self, row: i64, action: Action) {
+        match action {
+            Action::Transmit { id, epoch, grant } => {
+                if let Some(sealed) = self.sealed(row, &id, epoch) {
+                    let grant = grant.unwrap_or_default();
+                    self.send_frame(row, Message::Envelope(Envelope { grant, sealed }));
+                }
+            }
+            Action::Acknowledge(acks) => {
+                let acks = acks.into_iter().map(|ack| wire::Ack {
+                    message_id: ack.id.0,
+                    content_hash: ack.hash.0,
+                });
+                self.send_frame(row, Message::Acks(acks.collect()));
+            }
+            Action::RefuseEpoch { incarnation, epoch } => {
+                self.send_frame(row, Message::EpochRefused { incarnation, epoch });
+            }
+            Action::LoadPayload { id } => self.load_payload(row, id),
+        }
+    }
+
+    fn sealed(&mut self, row: i64, id: &MessageId, epoch: u64) -> Option<Bytes> {
+        let fresh = self.slots.get_mut(&row)?.fresh.take(id);
+        let (stored_epoch, sealed) = match fresh {
+            Some(found) => found,
+            None => {
+                let (epoch, sealed) = self.store.outbox_sealed(id).ok().flatten()?;
+                (epoch, sealed.into())
+            }
+        };
+        (stored_epoch == epoch).then_some(sealed)
+    }
+
+    fn send_frame(&self, row: i64, message: Message) {
+        if let Some(link) = self.slots.get(&row).and_then(|slot| slot.link()) {
+            link.send(message);
+        }
+    }
+
+    /// Reads a payload that is to be sealed again. The answer writes, so it waits for the next
+    /// batch.
+    fn load_payload(&mut self, row: i64, id: MessageId) {
+        if let Ok(Some(payload)) = self.store.outbox_payload(&id) {
+            self.later.push((row, id, payload));
+        }
+    }
+
+    /// Gives loaded payloads to their conversations, within a batch.
+    pub(super) fn answer_payloads(&mut self) {
+        for (row, id, payload) in std::mem::take(&mut self.later) {
+            self.converse_quietly(row, |conversation, cx| {
+                conversation.on_payload(cx, id, &payload);
+            });
+        }
+    }
+}
+
+fn no_slot() -> Refusal {
+    Refusal::new(m2_proto::reason::Reason::ContactUnknown)
+}

@@ -1,0 +1,69 @@
+//! Rows that change with every message, written once a batch.
+//!
+//! A chain moves with each message, but only its last position matters once the batch is on
+//! disk. Everything here is flushed in the batch's own transaction.
+
+use crate::store::{Store, StoreError};
+use m2_net::delivery::{SavedIncarnation, SavedReceiveEpoch, SavedSendEpoch};
+use std::collections::HashMap;
+
+/// The last value of each row that the batch changed, by contact row.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    sequences: HashMap<i64, u64>,
+    send_epochs: HashMap<(i64, u64), SavedSendEpoch>,
+    receive_epochs: HashMap<(i64, u64, u64), SavedReceiveEpoch>,
+    incarnations: HashMap<(i64, u64), SavedIncarnation>,
+}
+
+impl Dirty {
+    pub(super) fn sequence(&mut self, contact: i64, next: u64) {
+        self.sequences.insert(contact, next);
+    }
+
+    pub(super) fn send_epoch(&mut self, contact: i64, epoch: SavedSendEpoch) {
+        self.send_epochs.insert((contact, epoch.epoch), epoch);
+    }
+
+    pub(super) fn receive_epoch(&mut self, contact: i64, epoch: SavedReceiveEpoch) {
+        let key = (contact, epoch.incarnation, epoch.epoch);
+        self.receive_epochs.insert(key, epoch);
+    }
+
+    pub(super) fn incarnation(&mut self, contact: i64, incarnation: SavedIncarnation) {
+        let key = (contact, incarnation.incarnation);
+        self.incarnations.insert(key, incarnation);
+    }
+
+    /// A send epoch is deleted: nothing of it may be written after.
+    pub(super) fn forget_send_epoch(&mut self, contact: i64, epoch: u64) {
+        self.send_epochs.remove(&(contact, epoch));
+    }
+
+    /// A receive epoch is deleted: nothing of it may be written after.
+    pub(super) fn forget_receive_epoch(&mut self, contact: i64, incarnation: u64, epoch: u64) {
+        self.receive_epochs.remove(&(contact, incarnation, epoch));
+    }
+
+    /// Writes everything. What is left when it fails is taken back with the batch.
+    pub(super) fn flush(&mut self, store: &Store) -> Result<(), StoreError> {
+        for (contact, next) in self.sequences.drain() {
+            store.put_next_sequence(contact, next)?;
+        }
+        for ((contact, _), epoch) in self.send_epochs.drain() {
+            store.put_send_epoch(contact, &epoch)?;
+        }
+        for ((contact, ..), epoch) in self.receive_epochs.drain() {
+            store.put_receive_epoch(contact, &epoch)?;
+        }
+        for ((contact, _), incarnation) in self.incarnations.drain() {
+            store.put_incarnation(contact, &incarnation)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets everything: the batch was taken back.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

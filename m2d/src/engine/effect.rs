@@ -1,0 +1,53 @@
+//! What happens after a batch is on disk.
+
+use super::Engine;
+use super::bus::StateChange;
+use crate::network::Link;
+use crate::refusal::Refusal;
+use m2_net::delivery::Action;
+use m2_net::session::CloseCode;
+use m2_net::wire::Message;
+use std::sync::Arc;
+
+/// One thing to do on the engine's thread. Without an engine the store can't be written: the
+/// job does nothing but name who must be told.
+pub(super) type Job = Box<dyn FnOnce(Option<&mut Engine>) -> Option<Reply> + Send>;
+
+/// Tells a caller how it went: `Ok` once its batch is on disk.
+pub(super) type Reply = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
+
+/// What a batch leaves to do once it is on disk. On a failed batch only replies are run.
+pub(super) enum Effect {
+    /// Answer a caller.
+    Reply(Reply),
+    /// Do what a conversation wants, for the contact with this row.
+    Act(i64, Action),
+    /// Send a frame on a session.
+    Frame(Arc<Link>, Box<Message>),
+    /// End a session.
+    Close(Arc<Link>, CloseCode),
+    /// Tell watchers.
+    State(StateChange),
+    /// Tell event streams how far the log has grown.
+    Events(i64),
+}
+
+impl Engine {
+    pub(super) fn perform_effects(&mut self) {
+        let mut newest_event = None;
+        // Acting may leave new effects; they are of no batch and wait for the next one.
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Reply(reply) => reply(Ok(())),
+                Effect::Act(row, action) => self.act(row, action),
+                Effect::Frame(link, frame) => link.send(*frame),
+                Effect::Close(link, code) => link.close(code),
+                Effect::State(change) => self.bus.state_changed(change),
+                Effect::Events(seq) => newest_event = Some(seq),
+            }
+        }
+        if let Some(seq) = newest_event {
+            self.bus.set_newest_event(seq);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The way into the engine for everybody else.
+
+use super::Engine;
+use super::effect::{Job, Reply};
+use crate::refusal::Refusal;
+use m2_proto::reason::Reason;
+use tokio::sync::{mpsc, oneshot};
+
+/// Sends jobs to the engine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct EngineHandle {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl EngineHandle {
+    pub(super) fn new(jobs: mpsc::Sender<Job>) -> Self {
+        Self { jobs }
+    }
+
+    /// Runs `work` and returns its result once everything it wrote is on disk.
+    ///
+    /// Errors: what `work` says; STOPPING when the engine is gone; DISK_FULL or INTERNAL when
+    /// the batch could not be committed, and then nothing of it happened.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |engine| {
+            let result = match engine {
+                Some(engine) => engine.run_call(work),
+                None => Err(Refusal::new(Reason::Internal)),
+            };
+            let reply: Reply = Box::new(move |committed| {
+                let _ = sender.send(committed.and(result));
+            });
+            Some(reply)
+        });
+        self.submit(job).await?;
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(Refusal::new(Reason::Stopping)))
+    }
+
+    /// Runs `work` without an answer. Waits while the queue is full.
+    pub async fn cast(
+        &self,
+        work: impl FnOnce(&mut Engine) + Send + 'static,
+    ) -> Result<(), Refusal> {
+        self.submit(Box::new(move |engine| {
+            if let Some(engine) = engine {
+                work(engine);
+            }
+            None
+        }))
+        .await
+    }
+
+    async fn submit(&self, job: Job) -> Result<(), Refusal> {
+        self.jobs
+            .send(job)
+            .await
+            .map_err(|_| Refusal::new(Reason::Stopping))
+    }
+}
+
+impl Engine {
+    fn run_call<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let result = work(self);
+        if let Err(refusal) = &result
+            && refusal.store_failed
+        {
+            // What the call wrote before it failed must not be committed.
+            self.fail_batch(refusal.clone());
+        }
+        result
+    }
+}

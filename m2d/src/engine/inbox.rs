@@ -1,0 +1,282 @@
+//! What messages do once they come: rows, events, and the states of our own messages.
+
+use super::Engine;
+use super::bus::StateChange;
+use super::effect::Effect;
+use super::sending::Failure;
+use crate::store::{
+    EventKind, Gone, MessageHead, MessageKind, MessageRow, MessageState, NewEvent, StoreError,
+};
+use bytes::Bytes;
+use m2_net::delivery::{
+    Body, Content, ContentHash, GiveUp, MessageId, MessageState as Delivery, Payload,
+};
+
+/// What came from whom.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    /// The contact's row.
+    pub row: i64,
+    /// The message's id.
+    pub id: MessageId,
+    /// The sender's incarnation.
+    pub incarnation: u64,
+    /// The hash that acknowledges it.
+    pub hash: ContentHash,
+}
+
+impl Engine {
+    /// A message's turn has come: stores it and does what it says.
+    pub(super) fn on_message(&mut self, from: Arrival, payload: Payload) -> Result<(), StoreError> {
+        let Arrival {
+            row,
+            id,
+            incarnation,
+            hash,
+        } = from;
+        let kind = kind_of(&payload.body);
+        let retracted = kind == MessageKind::Content && self.store.take_tombstone(&id.0, row)?;
+        let now = self.now_ms();
+        let expires_ms = payload.expires().map(|time| time.0);
+        let expired = expires_ms.is_some_and(|end| end <= now);
+        let gone = match (retracted, expired) {
+            (true, _) => Gone::Retracted,
+            (false, true) => Gone::Expired,
+            (false, false) => Gone::No,
+        };
+        let shown = kind == MessageKind::Content && gone == Gone::No;
+        let (media_type, content) = match &payload.body {
+            Body::Content(content) if shown => stored_content(content),
+            _ => (String::new(), None),
+        };
+        let message = self.store.insert_message(&MessageRow {
+            row: 0,
+            id: id.0,
+            contact: row,
+            kind,
+            own: false,
+            incarnation,
+            state: MessageState::Delivered,
+            author_ms: payload.sent.0,
+            stored_ms: now,
+            hash: hash.0,
+            media_type,
+            content,
+            gone,
+            expires_ms: expires_ms.filter(|_| shown),
+        })?;
+        if shown {
+            self.event(EventKind::MessageReceived, row, Some(message), 0)?;
+            self.agenda.note_expiry(expires_ms);
+            self.agenda.note_text(now);
+        }
+        self.follow(row, payload.body)
+    }
+
+    /// Does what an edit, a retraction or a read receipt asks for.
+    fn follow(&mut self, row: i64, body: Body) -> Result<(), StoreError> {
+        match body {
+            Body::Edit { target, content } => self.on_edit(row, &target, &content),
+            Body::Retract { target } => self.on_retract(row, &target),
+            Body::Read { targets } => targets
+                .iter()
+                .try_for_each(|target| self.on_read(row, target)),
+            Body::Content(_) | Body::Skip => Ok(()),
+        }
+    }
+
+    fn on_edit(&mut self, row: i64, id: &MessageId, new: &Content) -> Result<(), StoreError> {
+        // Only the author may: the message must be of this contact, and received.
+        let Some(head) = self.store.message_head(&id.0)? else {
+            return Ok(());
+        };
+        if head.contact != row || head.own || head.gone || head.kind != 0 {
+            return Ok(());
+        }
+        let (media_type, content) = stored_content(new);
+        let content = content.unwrap_or_default();
+        self.store.edit_message(head.row, &media_type, &content)?;
+        self.event(EventKind::MessageEdited, row, Some(head.row), 0)
+    }
+
+    fn on_retract(&mut self, row: i64, id: &MessageId) -> Result<(), StoreError> {
+        let Some(head) = self.store.message_head(&id.0)? else {
+            return self.store.put_tombstone(&id.0, row);
+        };
+        if head.contact != row || head.own || head.gone || head.kind != 0 {
+            return Ok(());
+        }
+        self.store.erase_message(head.row, Gone::Retracted)?;
+        self.event(EventKind::MessageRetracted, row, Some(head.row), 0)
+    }
+
+    fn on_read(&mut self, row: i64, id: &MessageId) -> Result<(), StoreError> {
+        let Some(head) = self.store.message_head(&id.0)? else {
+            return Ok(());
+        };
+        if head.contact != row || !head.own || head.state != MessageState::Delivered {
+            return Ok(());
+        }
+        self.change_state(row, &head, *id, MessageState::Read, None)
+    }
+
+    /// A held place's turn has come.
+    pub(super) fn on_release(
+        &mut self,
+        row: i64,
+        id: MessageId,
+        incarnation: u64,
+        sequence: u64,
+        show: bool,
+    ) -> Result<(), StoreError> {
+        let held = self.store.take_held(row, incarnation, sequence)?;
+        let Some((hash, payload)) = held else {
+            // The message is committed already: only its place was held.
+            return Ok(());
+        };
+        let from = Arrival {
+            row,
+            id,
+            incarnation,
+            hash,
+        };
+        if !show {
+            return self.on_skip(from);
+        }
+        let payload = Payload::parse(Bytes::from(payload))
+            .map_err(|_| StoreError::Corrupt("held message"))?;
+        self.on_message(from, payload)
+    }
+
+    /// The sender gave this one up: only its id is kept.
+    pub(super) fn on_skip(&mut self, from: Arrival) -> Result<(), StoreError> {
+        let Arrival {
+            row,
+            id,
+            incarnation,
+            hash,
+        } = from;
+        let now = self.now_ms();
+        self.store.insert_message(&MessageRow {
+            row: 0,
+            id: id.0,
+            contact: row,
+            kind: MessageKind::Skip,
+            own: false,
+            incarnation,
+            state: MessageState::Delivered,
+            author_ms: now,
+            stored_ms: now,
+            hash: hash.0,
+            media_type: String::new(),
+            content: None,
+            gone: Gone::No,
+            expires_ms: None,
+        })?;
+        Ok(())
+    }
+
+    /// Messages are missing and were not waited for any longer.
+    pub(super) fn on_gap(&mut self, row: i64, missing: u64) -> Result<(), StoreError> {
+        let missing = i64::try_from(missing).unwrap_or(i64::MAX);
+        self.event(EventKind::Gap, row, None, missing)
+    }
+
+    /// An own message has another state.
+    pub(super) fn on_state(
+        &mut self,
+        row: i64,
+        id: MessageId,
+        state: Delivery,
+    ) -> Result<(), StoreError> {
+        self.store.set_outbox_state(&id, state)?;
+        let Some(head) = self.store.message_head(&id.0)? else {
+            return Ok(());
+        };
+        let (state, failure) = match state {
+            Delivery::Queued => (MessageState::Queued, None),
+            Delivery::Sent(_) => (MessageState::Sent, None),
+            Delivery::Delivered => (MessageState::Delivered, None),
+            Delivery::GivenUp(GiveUp::Expired) => (MessageState::Expired, None),
+            Delivery::GivenUp(GiveUp::Retracted) => {
+                (MessageState::Failed, Some(Failure::Retracted))
+            }
+            Delivery::GivenUp(GiveUp::ContactRemoved) => {
+                (MessageState::Failed, Some(Failure::ContactRemoved))
+            }
+        };
+        if head.state == state || head.state == MessageState::Read {
+            return Ok(());
+        }
+        self.change_state(row, &head, id, state, failure)
+    }
+
+    /// Stores a state and tells who watches. Edits, retractions and receipts change silently.
+    fn change_state(
+        &mut self,
+        row: i64,
+        head: &MessageHead,
+        id: MessageId,
+        state: MessageState,
+        failure: Option<Failure>,
+    ) -> Result<(), StoreError> {
+        let number = failure.map_or(0, |failure| failure as i64);
+        match failure {
+            Some(_) => self.store.set_message_failed(head.row, number)?,
+            None => self.store.set_message_state(head.row, state)?,
+        }
+        if head.kind != MessageKind::Content as i64 {
+            return Ok(());
+        }
+        let detail = state as i64 + 16 * number;
+        self.event(EventKind::MessageState, row, Some(head.row), detail)?;
+        self.effects.push(Effect::State(StateChange {
+            id: id.0,
+            state,
+            failure: number,
+        }));
+        Ok(())
+    }
+
+    /// Appends to the event log.
+    pub(super) fn event(
+        &mut self,
+        kind: EventKind,
+        contact: i64,
+        message: Option<i64>,
+        detail: i64,
+    ) -> Result<(), StoreError> {
+        let event = NewEvent {
+            kind,
+            contact,
+            message,
+            detail,
+        };
+        let seq = self.store.append_event(&event, self.clock.now_ms())?;
+        self.effects.push(Effect::Events(seq));
+        Ok(())
+    }
+}
+
+const fn kind_of(body: &Body) -> MessageKind {
+    match body {
+        Body::Content(_) => MessageKind::Content,
+        Body::Edit { .. } => MessageKind::Edit,
+        Body::Retract { .. } => MessageKind::Retract,
+        Body::Read { .. } => MessageKind::Read,
+        Body::Skip => MessageKind::Skip,
+    }
+}
+
+/// Media type and bytes as they are stored. Text must be UTF-8: what only says so is kept as
+/// bytes.
+fn stored_content(content: &Content) -> (String, Option<Vec<u8>>) {
+    let data = content.data();
+    let is_text = content.media_type().is_empty();
+    let media_type = if is_text && std::str::from_utf8(data).is_err() {
+        "application/octet-stream"
+    } else {
+        content.media_type()
+    };
+    (media_type.to_owned(), Some(data.to_vec()))
+}

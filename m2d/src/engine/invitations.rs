@@ -1,0 +1,80 @@
+//! Invitations: made, listed, revoked, and proven by those who come (spec §4).
+
+use super::Engine;
+use crate::refusal::Refusal;
+use crate::store::InvitationRow;
+use m2_crypto::invitation::{Invitation, Offer};
+use m2_proto::reason::Reason;
+use std::net::SocketAddr;
+use zeroize::Zeroizing;
+
+/// Invitations that may be open at once.
+const MAX_OPEN: usize = 1_000;
+
+/// An invitation to make.
+#[derive(Debug, Clone)]
+pub struct NewInvitation {
+    /// May be used more than once.
+    pub reusable: bool,
+    /// How long it is valid, in milliseconds.
+    pub valid_ms: u64,
+    /// What the contact that comes by it will be called; empty for its own word or id.
+    pub contact_name: String,
+    /// Where the daemon can be reached.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl Engine {
+    /// Makes an invitation and returns it with its text.
+    pub fn create_invitation(
+        &mut self,
+        new: NewInvitation,
+    ) -> Result<(InvitationRow, Zeroizing<String>), Refusal> {
+        if !new.contact_name.is_empty() {
+            self.check_name(&new.contact_name, None)?;
+        }
+        let now = self.now_ms();
+        self.store.prune_invitations(now)?;
+        if self.store.invitations()?.len() >= MAX_OPEN {
+            return Err(Refusal::new(Reason::LimitReached));
+        }
+        let expires_ms = now.saturating_add(new.valid_ms);
+        let offer = Offer {
+            reusable: new.reusable,
+            expires_s: expires_ms / 1_000,
+            addresses: new.addresses,
+            lines: Vec::new(),
+        };
+        let invitation = Invitation::create(&mut self.rng, self.own_id, self.circle.id(), offer)
+            .map_err(|error| Refusal::argument(error.to_string()))?;
+        let row = InvitationRow {
+            id: *invitation.id().as_bytes(),
+            token: invitation.token().clone(),
+            rendezvous: invitation.rendezvous().clone(),
+            reusable: new.reusable,
+            created_ms: now,
+            expires_ms,
+            uses: 0,
+            contact_name: new.contact_name,
+        };
+        self.store.insert_invitation(&row)?;
+        Ok((row, invitation.to_uri()))
+    }
+
+    /// Those that can still make a contact, oldest first.
+    pub fn list_invitations(&mut self) -> Result<Vec<InvitationRow>, Refusal> {
+        let now = self.now_ms();
+        let mut open = self.store.invitations()?;
+        open.retain(|invitation| invitation.is_open(now));
+        Ok(open)
+    }
+
+    /// Ends an invitation.
+    pub fn revoke_invitation(&mut self, id: [u8; 16]) -> Result<(), Refusal> {
+        if self.store.delete_invitation(&id)? {
+            Ok(())
+        } else {
+            Err(Refusal::new(Reason::InvitationUnknown))
+        }
+    }
+}

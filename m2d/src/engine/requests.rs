@@ -1,0 +1,186 @@
+//! How strangers become contacts: requests and answers over a session (spec §4).
+
+use super::Engine;
+use super::effect::Effect;
+use crate::network::Link;
+use crate::refusal::Refusal;
+use crate::store::{ContactState, EventKind, LookupSecrets};
+use m2_crypto::invitation::{self, InviteId};
+use m2_net::delivery::Path;
+use m2_net::wire::{ContactRequest, InviteProof, Message};
+use std::sync::Arc;
+
+/// Requests of strangers that may wait for the user.
+const MAX_REQUESTS: usize = 100;
+
+impl Engine {
+    /// Sends our request again on a session that is up, if we wait for an answer.
+    pub(super) fn ask_again(&mut self, row: i64) -> Result<(), Refusal> {
+        let Some(slot) = self.slots.get(&row) else {
+            return Ok(());
+        };
+        if slot.contact.state != ContactState::Asked {
+            return Ok(());
+        }
+        let Some(link) = slot.link().cloned() else {
+            return Ok(());
+        };
+        let invite = slot.contact.invite_token.as_ref().map(|token| InviteProof {
+            invite_id: *InviteId::of(token).as_bytes(),
+            proof: invitation::proof(token, &link.proof_key),
+        });
+        self.push_frame(
+            &link,
+            Message::ContactRequest(ContactRequest {
+                invite,
+                name: String::new(),
+            }),
+        );
+        Ok(())
+    }
+
+    /// A peer asks to become a contact.
+    pub(super) fn on_contact_request(
+        &mut self,
+        row: i64,
+        link: &Arc<Link>,
+        request: &ContactRequest,
+    ) -> Result<(), Refusal> {
+        let invited_as = self.check_proof(link, request.invite)?;
+        let state = self.contact_mut(row)?.state;
+        match state {
+            ContactState::Blocked => return Ok(()),
+            // Asked again: our answer was lost. Or both asked: then both agree.
+            ContactState::Contact | ContactState::Asked => {}
+            _ if invited_as.is_some() => {}
+            _ => return self.keep_request(row, &request.name),
+        }
+        if let Some(name) = &invited_as
+            && state != ContactState::Contact
+        {
+            // A name that is taken by now is no reason to refuse the peer.
+            if self.name_contact(row, name, &request.name).is_err() {
+                self.name_contact(row, "", &request.name)?;
+            }
+        }
+        self.become_contact(row, link)?;
+        self.contact_mut(row)?.reply_due = true;
+        self.answer_request(row)
+    }
+
+    /// The name to give to who proves an open invitation; None without a valid proof.
+    fn check_proof(
+        &mut self,
+        link: &Link,
+        shown: Option<InviteProof>,
+    ) -> Result<Option<String>, Refusal> {
+        let Some(shown) = shown else {
+            return Ok(None);
+        };
+        let now = self.now_ms();
+        let Some(row) = self.store.invitation(&shown.invite_id)? else {
+            return Ok(None);
+        };
+        let proven = invitation::verify_proof(&row.token, &link.proof_key, &shown.proof);
+        if !proven || !row.is_open(now) {
+            return Ok(None);
+        }
+        let known = self
+            .row_of(&link.peer_id)
+            .is_some_and(|contact| self.is_contact(contact));
+        if !known {
+            self.store.use_invitation(&shown.invite_id)?;
+        }
+        Ok(Some(row.contact_name))
+    }
+
+    /// Shows a request to the user, once.
+    fn keep_request(&mut self, row: i64, name: &str) -> Result<(), Refusal> {
+        if self.contact_mut(row)?.state == ContactState::Request {
+            return Ok(());
+        }
+        if self.count(ContactState::Request) >= MAX_REQUESTS {
+            return Ok(());
+        }
+        let contact = self.contact_mut(row)?;
+        contact.state = ContactState::Request;
+        contact.suggested_name = name.to_owned();
+        self.save_contact(row)?;
+        self.event(EventKind::ContactRequest, row, None, 0)?;
+        Ok(())
+    }
+
+    /// The peer answered our request.
+    pub(super) fn on_contact_reply(
+        &mut self,
+        row: i64,
+        link: &Arc<Link>,
+        accepted: bool,
+    ) -> Result<(), Refusal> {
+        match (self.contact_mut(row)?.state, accepted) {
+            (ContactState::Asked | ContactState::Contact, true) => self.become_contact(row, link),
+            (ContactState::Asked, false) => {
+                let contact = self.contact_mut(row)?;
+                contact.state = ContactState::Declined;
+                contact.invite_token = None;
+                self.save_contact(row)?;
+                let peer = self.contact_mut(row)?.peer_id;
+                self.dialer.rest(peer);
+                self.event(EventKind::ContactDeclined, row, None, 0)?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Both agreed. Takes the pairwise look-up secrets from the session in which they did.
+    fn become_contact(&mut self, row: i64, link: &Link) -> Result<(), Refusal> {
+        let (ours, theirs) = link.lookup_secrets.clone();
+        let secrets = LookupSecrets { ours, theirs };
+        self.store.set_lookup_secrets(row, &secrets)?;
+        let contact = self.contact_mut(row)?;
+        let fresh = contact.state != ContactState::Contact;
+        contact.state = ContactState::Contact;
+        contact.invite_token = None;
+        self.save_contact(row)?;
+        if fresh {
+            self.store
+                .put_address(row, link.remote, self.clock.now_ms())?;
+            self.event(EventKind::ContactAdded, row, None, 0)?;
+            self.converse(row, |conversation, cx| {
+                conversation.connected(cx, Path::Direct);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Tells a peer that we accepted, now or when a session comes up.
+    pub(super) fn answer_request(&mut self, row: i64) -> Result<(), Refusal> {
+        let Some(slot) = self.slots.get_mut(&row) else {
+            return Ok(());
+        };
+        let Some(link) = slot.link().cloned() else {
+            return self.save_contact(row);
+        };
+        if !slot.contact.reply_due || slot.contact.state != ContactState::Contact {
+            return Ok(());
+        }
+        slot.contact.reply_due = false;
+        self.become_contact(row, &link)?;
+        self.push_frame(&link, Message::ContactReply { accepted: true });
+        Ok(())
+    }
+
+    /// Tells a peer that we declined, if it is there to hear it.
+    pub(super) fn refuse_request(&mut self, row: i64) {
+        if let Some(link) = self.slots.get(&row).and_then(|slot| slot.link()).cloned() {
+            self.push_frame(&link, Message::ContactReply { accepted: false });
+        }
+    }
+
+    /// Sends a frame once the batch is on disk.
+    fn push_frame(&mut self, link: &Arc<Link>, message: Message) {
+        let effect = Effect::Frame(link.clone(), Box::new(message));
+        self.effects.push(effect);
+    }
+}

@@ -1,0 +1,285 @@
+//! What front-ends say: new messages, edits, retractions, read receipts.
+
+use super::Engine;
+use crate::refusal::Refusal;
+use crate::store::{
+    ContactState, Gone, MessageHead, MessageKind, MessageRow, MessageState, Remembered,
+};
+use m2_crypto::label;
+use m2_net::delivery::{
+    Body, Content, ContentHash, Draft, GiveUp, MessageId, Payload, SendRefused, Time,
+};
+use m2_proto::reason::Reason;
+use rand_core::Rng;
+
+/// Why a message failed. The numbers are the column's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Failure {
+    /// Its author deleted it before it was delivered.
+    Retracted = 1,
+    /// The contact was removed.
+    ContactRemoved = 2,
+}
+
+impl Failure {
+    /// The stable word for a column's number; empty for none.
+    pub const fn text(number: i64) -> &'static str {
+        match number {
+            1 => "RETRACTED",
+            2 => "CONTACT_REMOVED",
+            _ => "",
+        }
+    }
+}
+
+/// A message to send.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// A name, a peer id or the beginning of one.
+    pub contact: String,
+    /// What to say, within its limits.
+    pub content: Content,
+    /// Time to live in seconds; 0 for none.
+    pub ttl_s: u32,
+    /// Who calls, for idempotency keys.
+    pub caller: String,
+    /// Empty for none.
+    pub key: String,
+}
+
+/// What was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct SentMessage {
+    /// Its id.
+    pub id: [u8; 16],
+    /// How far it has come.
+    pub state: MessageState,
+}
+
+impl Engine {
+    /// Puts a message in the outbox.
+    pub fn send(&mut self, new: &NewMessage) -> Result<SentMessage, Refusal> {
+        let row = self.resolve_contact(&new.contact)?;
+        if let Some(sent) = self.sent_before(row, new)? {
+            return Ok(sent);
+        }
+        let (id, message) = self.submit(row, Body::Content(new.content.clone()), new.ttl_s)?;
+        if !new.key.is_empty() {
+            let remembered = Remembered {
+                body: body_hash(row, new),
+                message,
+            };
+            let now = self.now_ms();
+            self.store
+                .remember(&new.caller, &new.key, &remembered, now)?;
+        }
+        Ok(SentMessage {
+            id: id.0,
+            state: MessageState::Queued,
+        })
+    }
+
+    /// Replaces the content of an own message on both sides.
+    pub fn edit(&mut self, id: [u8; 16], content: &Content) -> Result<(), Refusal> {
+        let head = self.own_message(id)?;
+        if head.gone {
+            return Err(Refusal::new(Reason::MessageUnknown));
+        }
+        self.require_contact(head.contact)?;
+        let body = Body::Edit {
+            target: MessageId(id),
+            content: content.clone(),
+        };
+        self.submit(head.contact, body, 0)?;
+        self.store
+            .edit_message(head.row, content.media_type(), content.data())?;
+        Ok(())
+    }
+
+    /// Deletes an own message on both sides. Deleting it twice is fine.
+    pub fn retract(&mut self, id: [u8; 16]) -> Result<(), Refusal> {
+        let head = self.own_message(id)?;
+        if head.gone {
+            return Ok(());
+        }
+        let target = MessageId(id);
+        // A message that never left needs no retraction, only its place filled.
+        let never_left = head.state == MessageState::Queued;
+        self.converse(head.contact, |conversation, cx| {
+            conversation.give_up(cx, target, GiveUp::Retracted);
+        })?;
+        if !never_left && self.is_contact(head.contact) {
+            self.submit(head.contact, Body::Retract { target }, 0)?;
+        }
+        self.store.erase_message(head.row, Gone::Retracted)?;
+        Ok(())
+    }
+
+    /// Tells the authors that their messages were read.
+    pub fn mark_read(&mut self, ids: &[[u8; 16]]) -> Result<(), Refusal> {
+        let mut targets: std::collections::BTreeMap<i64, Vec<MessageId>> = Default::default();
+        for id in ids {
+            let head = self
+                .store
+                .message_head(id)?
+                .filter(|head| head.kind == MessageKind::Content as i64 && !head.own)
+                .ok_or_else(|| Refusal::new(Reason::MessageUnknown))?;
+            if head.state != MessageState::Read {
+                self.store.set_message_state(head.row, MessageState::Read)?;
+                targets
+                    .entry(head.contact)
+                    .or_default()
+                    .push(MessageId(*id));
+            }
+        }
+        for (row, targets) in targets {
+            if self.is_contact(row) {
+                self.submit(row, Body::Read { targets }, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a body a message id, stores the message and queues it for delivery.
+    fn submit(&mut self, row: i64, body: Body, ttl_s: u32) -> Result<(MessageId, i64), Refusal> {
+        let mut id = MessageId([0; 16]);
+        self.rng.fill_bytes(&mut id.0);
+        let message = self.store_own(row, id, &body, ttl_s)?;
+        let outcome = self.converse(row, |conversation, cx| {
+            conversation.send(cx, id, Draft { body, ttl_s })
+        })?;
+        if let Err(refused) = outcome {
+            self.store.delete_message(message)?;
+            return Err(refusal_of(refused));
+        }
+        Ok((id, message))
+    }
+
+    fn store_own(
+        &mut self,
+        row: i64,
+        id: MessageId,
+        body: &Body,
+        ttl_s: u32,
+    ) -> Result<i64, Refusal> {
+        let now = self.now_ms();
+        let (kind, media_type, content) = match body {
+            Body::Content(content) => (
+                MessageKind::Content,
+                content.media_type().to_owned(),
+                Some(content.data().to_vec()),
+            ),
+            Body::Edit { .. } => (MessageKind::Edit, String::new(), None),
+            Body::Retract { .. } => (MessageKind::Retract, String::new(), None),
+            Body::Read { .. } => (MessageKind::Read, String::new(), None),
+            Body::Skip => (MessageKind::Skip, String::new(), None),
+        };
+        let expires_ms = (ttl_s > 0).then(|| now.saturating_add(u64::from(ttl_s) * 1_000));
+        self.agenda.note_expiry(expires_ms);
+        self.agenda.note_text(now);
+        Ok(self.store.insert_message(&MessageRow {
+            row: 0,
+            id: id.0,
+            contact: row,
+            kind,
+            own: true,
+            incarnation: 0,
+            state: MessageState::Queued,
+            author_ms: now,
+            stored_ms: now,
+            hash: content_hash(&id, ttl_s, body).0,
+            media_type,
+            content,
+            gone: Gone::No,
+            expires_ms,
+        })?)
+    }
+
+    /// What the same idempotency key already sent.
+    fn sent_before(&self, row: i64, new: &NewMessage) -> Result<Option<SentMessage>, Refusal> {
+        if new.key.is_empty() {
+            return Ok(None);
+        }
+        let found = self
+            .store
+            .remembered(&new.caller, &new.key, self.now_ms())?;
+        let Some(remembered) = found else {
+            return Ok(None);
+        };
+        if remembered.body != body_hash(row, new) {
+            return Err(Refusal::new(Reason::KeyReused));
+        }
+        let id = self.store.message_id(remembered.message)?;
+        let head = self.store.message_head(&id)?;
+        let state = head.map_or(MessageState::Queued, |head| head.state);
+        Ok(Some(SentMessage { id, state }))
+    }
+
+    fn own_message(&self, id: [u8; 16]) -> Result<MessageHead, Refusal> {
+        let head = self
+            .store
+            .message_head(&id)?
+            .filter(|head| head.kind == MessageKind::Content as i64)
+            .ok_or_else(|| Refusal::new(Reason::MessageUnknown))?;
+        if head.own {
+            Ok(head)
+        } else {
+            Err(Refusal::new(Reason::NotAuthor))
+        }
+    }
+
+    /// The row of somebody whom messages can be sent to.
+    fn resolve_contact(&self, name: &str) -> Result<i64, Refusal> {
+        let row = self.resolve(name)?;
+        self.require_contact(row)?;
+        Ok(row)
+    }
+
+    fn require_contact(&self, row: i64) -> Result<(), Refusal> {
+        if self.is_contact(row) {
+            Ok(())
+        } else {
+            Err(Refusal::new(Reason::NotAContact))
+        }
+    }
+
+    pub(super) fn is_contact(&self, row: i64) -> bool {
+        self.slots
+            .get(&row)
+            .is_some_and(|slot| slot.contact.state == ContactState::Contact)
+    }
+}
+
+/// What two requests with one idempotency key must have in common.
+fn body_hash(row: i64, new: &NewMessage) -> [u8; 32] {
+    label::hash(
+        "idempotent request",
+        &[
+            &row.to_be_bytes(),
+            new.content.media_type().as_bytes(),
+            new.content.data(),
+            &new.ttl_s.to_be_bytes(),
+        ],
+    )
+}
+
+fn content_hash(id: &MessageId, ttl_s: u32, body: &Body) -> ContentHash {
+    Payload {
+        sequence: 1,
+        sent: Time(0),
+        ttl_s,
+        body: body.clone(),
+    }
+    .hash(id)
+}
+
+fn refusal_of(refused: SendRefused) -> Refusal {
+    match refused {
+        SendRefused::OutboxFull => Refusal::new(Reason::OutboxFull),
+        SendRefused::Draft(error) => Refusal::argument(error.to_string()),
+        SendRefused::IdInUse | SendRefused::SequenceSpent | SendRefused::Seal(_) => {
+            Refusal::new(Reason::Internal)
+        }
+    }
+}

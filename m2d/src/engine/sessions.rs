@@ -1,0 +1,283 @@
+//! Sessions come, bring frames, and go.
+
+use super::Engine;
+use super::effect::Effect;
+use crate::network::Link;
+use crate::refusal::Refusal;
+use crate::store::ContactState;
+use m2_crypto::PeerId;
+use m2_crypto::envelope::{EpochHeader, ReceiveEpoch};
+use m2_net::delivery::{Ack, ContentHash, MessageId, Misbehaved, Path, Time};
+use m2_net::session::CloseCode;
+use m2_net::wire::{Envelope, Message};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Sessions kept with one peer: the newest, and those it may still be sending on.
+const MAX_LINKS: usize = 3;
+/// Sessions with peers that are no contacts.
+const MAX_STRANGERS: usize = 64;
+
+/// What becomes of a session that came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrived {
+    /// Its frames are welcome.
+    Welcome,
+    /// It is to be closed.
+    Unwanted,
+}
+
+/// Whether a grant deserves its RSA operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GrantCheck {
+    /// Open it and give it with the envelope.
+    Open,
+    /// Give the envelope without it.
+    #[default]
+    Ignore,
+}
+
+impl Engine {
+    /// A session stands.
+    pub fn on_link_up(&mut self, link: &Arc<Link>) -> Result<Arrived, Refusal> {
+        let Some(row) = self.row_of(&link.peer_id) else {
+            if self.strangers.len() >= MAX_STRANGERS {
+                return Ok(Arrived::Unwanted);
+            }
+            self.strangers.insert(link.id, link.clone());
+            return Ok(Arrived::Welcome);
+        };
+        if self.contact_mut(row)?.state == ContactState::Blocked {
+            return Ok(Arrived::Unwanted);
+        }
+        self.meet(row, link)?;
+        self.ask_again(row)?;
+        self.answer_request(row)?;
+        if self.is_contact(row) {
+            self.converse(row, |conversation, cx| {
+                conversation.connected(cx, Path::Direct);
+            })?;
+        }
+        Ok(Arrived::Welcome)
+    }
+
+    /// Notes that a peer with a row is there.
+    fn meet(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
+        let now = self.now_ms();
+        let contact = self.contact_mut(row)?;
+        contact.last_seen_ms = now;
+        contact.certificate = Some(link.certificate.spki_der().to_vec());
+        self.save_contact(row)?;
+        if contact_like(self.contact_mut(row)?.state) {
+            self.store.put_address(row, link.remote, now)?;
+        }
+        self.add_link(row, link);
+        Ok(())
+    }
+
+    /// The row of a session's peer. A stranger that asks gets one.
+    fn row_for_request(&mut self, link: &Arc<Link>) -> Result<i64, Refusal> {
+        if let Some(row) = self.row_of(&link.peer_id) {
+            return Ok(row);
+        }
+        let row = self.new_contact(link.peer_id, ContactState::Removed, "")?;
+        self.strangers.remove(&link.id);
+        self.meet(row, link)?;
+        Ok(row)
+    }
+
+    /// The newest session serves; the same dialler's older one is dead, or soon to be.
+    fn add_link(&mut self, row: i64, link: &Arc<Link>) {
+        let Some(slot) = self.slots.get_mut(&row) else {
+            return;
+        };
+        slot.last_failure = "";
+        let (replaced, mut kept): (Vec<_>, Vec<_>) = slot
+            .links
+            .drain(..)
+            .partition(|old| old.dialled == link.dialled);
+        while kept.len() + 1 > MAX_LINKS {
+            kept.remove(0);
+        }
+        kept.push(link.clone());
+        slot.links = kept;
+        // Both dialled at once: the dial of the smaller id stays, the other's dialler ends it.
+        let crossed = slot.links.len() > 1 && self.own_id > link.peer_id;
+        let ours = slot.links.iter().find(|link| crossed && link.dialled);
+        let replaced = replaced.into_iter().chain(ours.cloned());
+        let effects = replaced.map(|old| Effect::Close(old, CloseCode::Replaced));
+        self.effects.extend(effects);
+        self.dialer.rest(link.peer_id);
+    }
+
+    /// A session ended.
+    pub fn on_link_down(&mut self, link: &Arc<Link>) -> Result<(), Refusal> {
+        self.strangers.remove(&link.id);
+        let Some(row) = self.row_of(&link.peer_id) else {
+            return Ok(());
+        };
+        let Some(slot) = self.slots.get_mut(&row) else {
+            return Ok(());
+        };
+        let was_serving = slot.link().is_some_and(|serving| serving.id == link.id);
+        slot.links.retain(|other| other.id != link.id);
+        let offline = slot.links.is_empty();
+        if self.is_contact(row) && was_serving {
+            self.converse(row, |conversation, cx| {
+                if offline {
+                    conversation.disconnected(cx);
+                } else {
+                    conversation.connected(cx, Path::Direct);
+                }
+            })?;
+        }
+        if offline {
+            self.dial(row)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a grant deserves its RSA operations.
+    pub fn check_grant(&mut self, peer: &PeerId, grant: &EpochHeader) -> GrantCheck {
+        let now = Time(self.clock.now_ms());
+        let wanted = self
+            .row_of(peer)
+            .filter(|row| self.is_contact(*row))
+            .and_then(|row| {
+                self.converse_quietly(row, |conversation, _| conversation.wants_grant(now, grant))
+            });
+        match wanted {
+            Some(true) => GrantCheck::Open,
+            _ => GrantCheck::Ignore,
+        }
+    }
+
+    /// A frame of a session, but for Hello.
+    pub fn on_frame(&mut self, link: &Arc<Link>, message: Message, accepted: Option<ReceiveEpoch>) {
+        match self.take_frame(link, message, accepted) {
+            Ok(Ok(())) => {}
+            Ok(Err(misbehaved)) => link.misbehaved(reason_of(&misbehaved)),
+            Err(refusal) if refusal.store_failed => self.fail_batch(refusal),
+            Err(_) => link.misbehaved("FRAME_REFUSED"),
+        }
+    }
+
+    fn take_frame(
+        &mut self,
+        link: &Arc<Link>,
+        message: Message,
+        accepted: Option<ReceiveEpoch>,
+    ) -> Result<Result<(), Misbehaved>, Refusal> {
+        if let Message::ContactRequest(request) = &message {
+            let row = self.row_for_request(link)?;
+            self.on_contact_request(row, link, request)?;
+            return Ok(Ok(()));
+        }
+        let Some(row) = self.row_of(&link.peer_id) else {
+            link.misbehaved("NOT_A_CONTACT");
+            return Ok(Ok(()));
+        };
+        match message {
+            Message::ContactReply { accepted } => self.on_contact_reply(row, link, accepted)?,
+            // Who is no contact may do nothing else (spec §4). It may be one that was removed
+            // and doesn't know it yet.
+            _ if !self.is_contact(row) => link.misbehaved("NOT_A_CONTACT"),
+            Message::Envelope(envelope) => return self.on_envelope(row, &envelope, accepted),
+            Message::Acks(acks) => return self.on_acks(row, &acks),
+            Message::EpochRefused { incarnation, epoch } => {
+                self.converse(row, |conversation, cx| {
+                    conversation.on_epoch_refused(cx, incarnation, epoch);
+                })?;
+            }
+            Message::Hello(_) | Message::ContactRequest(_) => {
+                link.misbehaved("FRAME_OUT_OF_PLACE");
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn on_envelope(
+        &mut self,
+        row: i64,
+        envelope: &Envelope,
+        accepted: Option<ReceiveEpoch>,
+    ) -> Result<Result<(), Misbehaved>, Refusal> {
+        self.converse(row, |conversation, cx| {
+            conversation.on_envelope(cx, accepted, &envelope.sealed)
+        })
+    }
+
+    fn on_acks(
+        &mut self,
+        row: i64,
+        acks: &[m2_net::wire::Ack],
+    ) -> Result<Result<(), Misbehaved>, Refusal> {
+        let acks: Vec<Ack> = acks
+            .iter()
+            .map(|ack| Ack {
+                id: MessageId(ack.message_id),
+                hash: ContentHash(ack.content_hash),
+            })
+            .collect();
+        self.converse(row, |conversation, cx| conversation.on_acks(cx, &acks))
+    }
+
+    /// A peer could not be reached, for a stable reason.
+    pub fn on_dial_failed(&mut self, peer: &PeerId, reason: &'static str) {
+        let row = self.row_of(peer);
+        if let Some(slot) = row.and_then(|row| self.slots.get_mut(&row)) {
+            slot.last_failure = reason;
+        }
+    }
+
+    /// Wants a session with a contact, unless there is one.
+    pub(super) fn dial(&mut self, row: i64) -> Result<(), Refusal> {
+        let Some(slot) = self.slots.get(&row) else {
+            return Ok(());
+        };
+        let wanted = matches!(
+            slot.contact.state,
+            ContactState::Asked | ContactState::Contact
+        );
+        if !wanted || !slot.links.is_empty() {
+            return Ok(());
+        }
+        let addresses: Vec<SocketAddr> = self.store.addresses(row)?;
+        self.dialer.want(slot.contact.peer_id, addresses);
+        Ok(())
+    }
+
+    /// Wants sessions with all contacts, at the start.
+    pub(super) fn dial_all(&mut self) {
+        let rows: Vec<i64> = self.slots.keys().copied().collect();
+        for row in rows {
+            if let Err(refusal) = self.dial(row) {
+                tracing::warn!(reason = %refusal.reason, "a contact's addresses can't be read");
+            }
+        }
+    }
+
+    /// Ends all sessions: the daemon stops.
+    pub(super) fn close_all(&self) {
+        let known = self.slots.values().flat_map(|slot| &slot.links);
+        for link in known.chain(self.strangers.values()) {
+            link.close(CloseCode::ShuttingDown);
+        }
+    }
+}
+
+const fn reason_of(misbehaved: &Misbehaved) -> &'static str {
+    match misbehaved {
+        Misbehaved::Envelope => "ENVELOPE_MALFORMED",
+        Misbehaved::ForeignGrant => "GRANT_FOREIGN",
+        Misbehaved::TooManyIncarnations => "INCARNATIONS",
+        Misbehaved::Payload(_) => "PAYLOAD_MALFORMED",
+        Misbehaved::IdReused => "MESSAGE_ID_REUSED",
+        Misbehaved::TooManyAcks => "ACKS_TOO_MANY",
+        Misbehaved::AckMismatch => "ACK_MISMATCH",
+    }
+}
+
+const fn contact_like(state: ContactState) -> bool {
+    matches!(state, ContactState::Asked | ContactState::Contact)
+}

@@ -1,0 +1,53 @@
+//! One daemon for one data directory.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+
+/// Held while the daemon runs; the system frees it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct InstanceLock(#[allow(dead_code, reason = "held for its lock")] File);
+
+/// The lock can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another daemon runs on this data directory. Exit code 4.
+    #[error("another m2d runs on this data directory")]
+    AlreadyRunning,
+    /// The lock file can't be made.
+    #[error("can't make the lock file in the data directory: {0}")]
+    Io(io::Error),
+}
+
+impl InstanceLock {
+    /// Takes the lock of `data_dir`, which must exist.
+    pub fn take(data_dir: &Path) -> Result<Self, LockError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(data_dir.join("m2d.lock"))
+            .map_err(LockError::Io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(LockError::AlreadyRunning),
+            Err(TryLockError::Error(error)) => Err(LockError::Io(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_second_is_refused_until_the_first_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = InstanceLock::take(dir.path()).unwrap();
+        let second = InstanceLock::take(dir.path());
+        assert!(matches!(second, Err(LockError::AlreadyRunning)));
+        drop(first);
+        assert!(InstanceLock::take(dir.path()).is_ok());
+    }
+}

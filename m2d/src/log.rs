@@ -1,0 +1,22 @@
+//! Logging: to standard error, without naming who talks to whom (spec §10).
+
+use crate::config::LogConfig;
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// Sets up logging for the process. Error: the filter can't be understood.
+pub fn init(config: &LogConfig) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // A subscriber that is set already belongs to a test.
+    let _ = if config.json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! The daemon's side of the network: who is dialled when, and a task for every session.
+
+mod dialer;
+mod link;
+mod session;
+
+pub use dialer::{Dialer, DialerHandle};
+pub use link::Link;
+pub use session::SessionRunner;
+
+use m2_net::endpoint::Endpoint;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Accepts sessions until the daemon stops.
+pub async fn accept(endpoint: Arc<Endpoint>, runner: Arc<SessionRunner>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            session = endpoint.accept() => match session {
+                Some(session) => runner.clone().start(session),
+                None => return,
+            },
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Who is dialled when: one task owns all attempts, their pauses and their number.
+
+use super::SessionRunner;
+use crate::engine::EngineHandle;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use m2_crypto::handshake::Credential;
+use m2_crypto::{Identity, PeerId};
+use m2_net::dial_error::DialError;
+use m2_net::endpoint::Endpoint;
+use m2_net::session::Session;
+use rand_core::{Rng, UnwrapErr};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Attempts under way at once.
+const MAX_ATTEMPTS: usize = 8;
+/// The first pause after a failed attempt; it doubles with every further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// How long one address of a peer goes before the next is tried beside it.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// What is wanted of a peer.
+#[derive(Debug)]
+enum Order {
+    Want(Vec<SocketAddr>),
+    Rest,
+}
+
+/// Orders that were not looked at yet: the last for each peer, so no more than there are
+/// contacts.
+#[derive(Debug, Default)]
+struct Orders {
+    pending: Mutex<HashMap<PeerId, Order>>,
+    changed: Notify,
+}
+
+/// Tells the dialer what is wanted. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct DialerHandle(Arc<Orders>);
+
+impl DialerHandle {
+    /// A session with `peer` is wanted, at one of these addresses. Tried at once, then again
+    /// with growing pauses.
+    pub fn want(&self, peer: PeerId, addresses: Vec<SocketAddr>) {
+        self.tell(peer, Order::Want(addresses));
+    }
+
+    /// A session stands, or none is wanted any more: no more attempts.
+    pub fn rest(&self, peer: PeerId) {
+        self.tell(peer, Order::Rest);
+    }
+
+    fn tell(&self, peer: PeerId, order: Order) {
+        self.pending().insert(peer, order);
+        self.0.changed.notify_one();
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<PeerId, Order>> {
+        // Nothing is ever half done under this lock.
+        let pending = self.0.pending.lock();
+        pending.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that dials.
+pub struct Dialer {
+    endpoint: Arc<Endpoint>,
+    engine: EngineHandle,
+    runner: Arc<SessionRunner>,
+    identity: Arc<Identity>,
+    orders: DialerHandle,
+    targets: HashMap<PeerId, Target>,
+    attempts: FuturesUnordered<BoxFuture<'static, Attempt>>,
+    rng: UnwrapErr<getrandom::SysRng>,
+}
+
+/// A peer that is to be reached.
+struct Target {
+    addresses: Vec<SocketAddr>,
+    failures: u32,
+    next: Option<Instant>,
+}
+
+/// How an attempt ended.
+struct Attempt {
+    peer: PeerId,
+    /// Without an error no address is known.
+    result: Result<Session, Option<DialError>>,
+}
+
+impl Dialer {
+    /// A dialer that takes orders from `orders` and dials from `endpoint`.
+    pub fn new(
+        orders: DialerHandle,
+        endpoint: Arc<Endpoint>,
+        engine: EngineHandle,
+        runner: Arc<SessionRunner>,
+        identity: Arc<Identity>,
+    ) -> Self {
+        Self {
+            endpoint,
+            engine,
+            runner,
+            identity,
+            orders,
+            targets: HashMap::new(),
+            attempts: FuturesUnordered::new(),
+            rng: UnwrapErr(getrandom::SysRng),
+        }
+    }
+
+    /// Runs until the daemon stops.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let changed = self.orders.clone();
+        loop {
+            self.start_due();
+            let wake = self.next_wake();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = changed.0.changed.notified() => self.take_orders(),
+                Some(attempt) = self.attempts.next() => self.finish(attempt).await,
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    fn take_orders(&mut self) {
+        let orders = std::mem::take(&mut *self.orders.pending());
+        for (peer, order) in orders {
+            match order {
+                Order::Want(addresses) => {
+                    let target = Target {
+                        addresses,
+                        failures: 0,
+                        next: Some(Instant::now()),
+                    };
+                    self.targets.insert(peer, target);
+                }
+                Order::Rest => {
+                    self.targets.remove(&peer);
+                }
+            }
+        }
+    }
+
+    fn start_due(&mut self) {
+        let now = Instant::now();
+        for (peer, target) in &mut self.targets {
+            if self.attempts.len() >= MAX_ATTEMPTS {
+                return;
+            }
+            if target.next.is_some_and(|next| next <= now) {
+                target.next = None;
+                let endpoint = self.endpoint.clone();
+                let credential = Credential::Identity(self.identity.clone());
+                let attempt = dial(endpoint, credential, *peer, target.addresses.clone());
+                self.attempts.push(Box::pin(attempt));
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        if self.attempts.len() >= MAX_ATTEMPTS {
+            return None;
+        }
+        self.targets.values().filter_map(|target| target.next).min()
+    }
+
+    async fn finish(&mut self, attempt: Attempt) {
+        match attempt.result {
+            Ok(session) => {
+                // Tried again, should the engine not take this session.
+                if let Some(target) = self.targets.get_mut(&attempt.peer) {
+                    target.next = Some(Instant::now() + LONGEST_PAUSE);
+                }
+                self.runner.clone().start(session);
+            }
+            Err(failure) => {
+                self.schedule_again(&attempt.peer);
+                let peer = attempt.peer;
+                let reason = failure.map_or("NO_ADDRESS", DialError::reason);
+                let told = self
+                    .engine
+                    .cast(move |engine| engine.on_dial_failed(&peer, reason));
+                if told.await.is_err() {
+                    tracing::debug!("the engine is gone");
+                }
+            }
+        }
+    }
+
+    fn schedule_again(&mut self, peer: &PeerId) {
+        let jitter = self.rng.next_u32();
+        if let Some(target) = self.targets.get_mut(peer) {
+            target.failures = target.failures.saturating_add(1);
+            target.next = Some(Instant::now() + pause(target.failures, jitter));
+        }
+    }
+}
+
+/// The pause after so many failures: doubled each time, half of it by chance.
+fn pause(failures: u32, jitter: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let full = FIRST_PAUSE
+        .saturating_mul(1 << doublings)
+        .min(LONGEST_PAUSE);
+    let half = full / 2;
+    half + half.mul_f64(f64::from(jitter) / f64::from(u32::MAX))
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tries the addresses, each with a head start over the next; the first session wins.
+async fn dial(
+    endpoint: Arc<Endpoint>,
+    credential: Credential,
+    peer: PeerId,
+    addresses: Vec<SocketAddr>,
+) -> Attempt {
+    let mut running: FuturesUnordered<_> = addresses
+        .into_iter()
+        .enumerate()
+        .map(|(place, address)| {
+            let (endpoint, credential) = (endpoint.clone(), credential.clone());
+            async move {
+                let delay = HEAD_START.saturating_mul(u32::try_from(place).unwrap_or(0));
+                tokio::time::sleep(delay).await;
+                endpoint.dial(address, peer, credential).await
+            }
+        })
+        .collect();
+    let mut failure = None;
+    while let Some(result) = running.next().await {
+        match result {
+            Ok(session) => {
+                return Attempt {
+                    peer,
+                    result: Ok(session),
+                };
+            }
+            Err(error) => failure = tells_more(failure, error),
+        }
+    }
+    Attempt {
+        peer,
+        result: Err(failure),
+    }
+}
+
+/// Of several failures the one that tells the user most.
+fn tells_more(one: Option<DialError>, other: DialError) -> Option<DialError> {
+    let weight = |failure| match failure {
+        DialError::WrongPeer => 4,
+        DialError::NoCommonSuite => 3,
+        DialError::Refused | DialError::Failed => 2,
+        DialError::NoAnswer => 1,
+        _ => 0,
+    };
+    match one {
+        Some(one) if weight(one) >= weight(other) => Some(one),
+        _ => Some(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_are_bounded() {
+        assert!(pause(1, 0) >= FIRST_PAUSE / 2);
+        assert!(pause(4, u32::MAX) > pause(1, u32::MAX));
+        assert!(pause(u32::MAX, u32::MAX) <= LONGEST_PAUSE);
+    }
+}

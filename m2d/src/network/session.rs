@@ -1,0 +1,248 @@
+//! A task for every session: brings its frames to the engine, in order.
+
+use super::Link;
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::engine::{Arrived, EngineHandle, GrantCheck};
+use crate::refusal::Refusal;
+use bytes::Bytes;
+use m2_crypto::envelope::{Grant, GrantRefused, ReceiveEpoch};
+use m2_crypto::handshake::Peer;
+use m2_crypto::{Certificate, Identity, PeerId, Secret};
+use m2_net::frame::{FrameReceiver, FrameSender};
+use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHandle};
+use m2_net::wire::{Envelope, Message};
+use rand_core::UnwrapErr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use tokio::sync::{Semaphore, mpsc};
+
+/// Frames that wait for a session's stream.
+const QUEUE: usize = 4_096;
+/// Misdeeds after which a session is ended.
+const MAX_MISDEEDS: u32 = 100;
+
+/// Starts a task for every session that comes up.
+pub struct SessionRunner {
+    engine: EngineHandle,
+    clock: Arc<Clock>,
+    identity: Arc<Identity>,
+    own_id: PeerId,
+    /// Grants that may be opened at once: what peers can make us spend on RSA.
+    grants: Semaphore,
+    next_id: AtomicU64,
+    counters: Arc<Counters>,
+}
+
+impl SessionRunner {
+    /// A runner that brings frames to `engine`.
+    pub fn new(
+        engine: EngineHandle,
+        clock: Arc<Clock>,
+        identity: Arc<Identity>,
+        own_id: PeerId,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            engine,
+            clock,
+            identity,
+            own_id,
+            grants: Semaphore::new(2),
+            next_id: AtomicU64::new(1),
+            counters,
+        }
+    }
+
+    /// Runs a session until it ends.
+    pub fn start(self: Arc<Self>, session: Session) {
+        tokio::spawn(async move {
+            if let Err(error) = self.run(session).await {
+                tracing::debug!(%error, "a session ended");
+            }
+        });
+    }
+
+    async fn run(&self, session: Session) -> Result<(), SessionEnd> {
+        let (handle, sender, receiver) = session.split();
+        let Peer::Identified { id, certificate } = handle.peer().clone() else {
+            // Anonymous sessions may only use lines and mailboxes (spec §3).
+            handle.close(CloseCode::Refused);
+            return Ok(());
+        };
+        let (frames, queue) = mpsc::channel(QUEUE);
+        let link = Arc::new(self.link(&handle, id, Arc::new(certificate), frames)?);
+        let arriving = link.clone();
+        let arrived = self
+            .engine
+            .call(move |engine| engine.on_link_up(&arriving))
+            .await?;
+        if arrived == Arrived::Unwanted {
+            handle.close(CloseCode::Refused);
+            return Ok(());
+        }
+        tokio::spawn(forward(queue, sender));
+        let result = self.receive(&link, receiver).await;
+        let gone = link.clone();
+        self.engine
+            .call(move |engine| engine.on_link_down(&gone))
+            .await?;
+        result
+    }
+
+    fn link(
+        &self,
+        handle: &SessionHandle,
+        peer_id: PeerId,
+        certificate: Arc<Certificate>,
+        frames: mpsc::Sender<Message>,
+    ) -> Result<Link, SessionEnd> {
+        let secret =
+            |label: &[u8]| -> Result<Secret<32>, SessionError> { handle.exporter(label, &[]) };
+        let of_initiator = secret(b"look-up secret of the initiator")?;
+        let of_responder = secret(b"look-up secret of the responder")?;
+        let dialled = handle.dialled();
+        Ok(Link {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            peer_id,
+            certificate,
+            dialled,
+            remote: handle.remote_address(),
+            proof_key: secret(b"invitation proof")?,
+            lookup_secrets: if dialled {
+                (of_initiator, of_responder)
+            } else {
+                (of_responder, of_initiator)
+            },
+            frames,
+            session: handle.clone(),
+            counters: self.counters.clone(),
+            misdeeds: AtomicU32::new(0),
+        })
+    }
+
+    async fn receive(&self, link: &Arc<Link>, mut frames: FrameReceiver) -> Result<(), SessionEnd> {
+        let renewal = tokio::time::sleep(RENEW_AFTER);
+        tokio::pin!(renewal);
+        let mut grants = GrantOpener::default();
+        while link.misdeeds() <= MAX_MISDEEDS {
+            let message = tokio::select! {
+                message = frames.recv() => message?,
+                // A session lives a day at most (spec §3); the dialler makes the next one.
+                () = &mut renewal, if link.dialled => {
+                    link.close(CloseCode::Done);
+                    return Ok(());
+                }
+            };
+            let accepted = match &message {
+                Message::Envelope(envelope) if !envelope.grant.is_empty() => {
+                    self.open_grant(link, envelope, &mut grants).await?
+                }
+                _ => None,
+            };
+            let from = link.clone();
+            self.engine
+                .cast(move |engine| engine.on_frame(&from, message, accepted))
+                .await?;
+        }
+        link.close(CloseCode::Misbehaved);
+        Ok(())
+    }
+
+    /// Opens a grant off the reactor, if it can be a new one. Frames behind it wait, so that
+    /// they find their epoch open.
+    async fn open_grant(
+        &self,
+        link: &Arc<Link>,
+        envelope: &Envelope,
+        grants: &mut GrantOpener,
+    ) -> Result<Option<ReceiveEpoch>, SessionEnd> {
+        if grants.last == envelope.grant {
+            return Ok(None);
+        }
+        let Ok(grant) = Grant::parse(&envelope.grant) else {
+            link.misbehaved("GRANT_MALFORMED");
+            return Ok(None);
+        };
+        let (peer, header) = (link.peer_id, *grant.header());
+        let check = self
+            .engine
+            .call(move |engine| Ok(engine.check_grant(&peer, &header)))
+            .await?;
+        if check == GrantCheck::Ignore {
+            return Ok(None);
+        }
+        let _permit = self
+            .grants
+            .acquire()
+            .await
+            .map_err(|_| SessionEnd::Stopping)?;
+        let accepted = self.accept_grant(link, envelope.grant.clone());
+        match accepted.await? {
+            Ok(epoch) => {
+                grants.last = envelope.grant.clone();
+                Ok(Some(epoch))
+            }
+            Err(_) => {
+                link.misbehaved("GRANT_REFUSED");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn accept_grant(
+        &self,
+        link: &Link,
+        grant: Bytes,
+    ) -> Result<Result<ReceiveEpoch, GrantRefused>, SessionEnd> {
+        let (identity, certificate) = (self.identity.clone(), link.certificate.clone());
+        let (own_id, peer_id) = (self.own_id, link.peer_id);
+        let now_s = self.clock.now_ms() / 1_000;
+        tokio::task::spawn_blocking(move || {
+            let mut rng = UnwrapErr(getrandom::SysRng);
+            ReceiveEpoch::accept(
+                &mut rng,
+                &identity,
+                &own_id,
+                &certificate,
+                &peer_id,
+                &grant,
+                now_s,
+            )
+        })
+        .await
+        .map_err(|_| SessionEnd::Stopping)
+    }
+}
+
+/// The last grant that was opened in a session, so that its copies cost nothing.
+#[derive(Default)]
+struct GrantOpener {
+    last: Bytes,
+}
+
+/// Moves frames from the engine's queue to the stream.
+async fn forward(mut queue: mpsc::Receiver<Message>, sender: FrameSender) {
+    while let Some(message) = queue.recv().await {
+        if sender.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Why a session's task ends.
+#[derive(Debug, thiserror::Error)]
+enum SessionEnd {
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error("the engine said no")]
+    Refused(Refusal),
+    #[error("the daemon stops")]
+    Stopping,
+}
+
+impl From<Refusal> for SessionEnd {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

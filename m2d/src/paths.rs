@@ -1,0 +1,48 @@
+//! Where things are when nobody says otherwise.
+
+use crate::args::{ConfigArgs, PathArgs};
+use crate::config::{Config, ConfigError};
+use directories::ProjectDirs;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// There is no place for the daemon's files.
+#[derive(Debug, Error)]
+#[error("no home directory is known: give --config, --data-dir and --socket")]
+pub struct NoHome;
+
+/// The configuration file and whether it may be absent.
+pub fn config_file(given: Option<&PathBuf>) -> Result<(PathBuf, bool), NoHome> {
+    match given {
+        Some(path) => Ok((path.clone(), false)),
+        None => Ok((project()?.config_dir().join("m2d.toml"), true)),
+    }
+}
+
+/// The directory of identity and store.
+pub fn data_dir(args: &PathArgs) -> Result<PathBuf, NoHome> {
+    match &args.data_dir {
+        Some(path) => Ok(path.clone()),
+        None => Ok(project()?.data_dir().to_owned()),
+    }
+}
+
+/// The socket for front-ends.
+pub fn socket(given: Option<&PathBuf>) -> Result<PathBuf, NoHome> {
+    match given {
+        Some(path) => Ok(path.clone()),
+        None => m2_proto::socket::default_path().ok_or(NoHome),
+    }
+}
+
+/// Reads the configuration that the options name.
+pub fn load_config(args: &ConfigArgs) -> Result<Config, crate::app::Failure> {
+    let (path, optional) = config_file(args.config.as_ref())?;
+    Ok(Config::load(&path, optional)
+        .and_then(|config: Config| config.circle().map(|_| config))
+        .map_err(|error: ConfigError| error)?)
+}
+
+fn project() -> Result<ProjectDirs, NoHome> {
+    ProjectDirs::from("", "", "m2d").ok_or(NoHome)
+}

@@ -1,0 +1,379 @@
+//! The rows behind a conversation's delivery: outbox, epochs, sequence numbers, held messages.
+
+use super::{Store, StoreError, array, bits, int, unbits};
+use m2_crypto::PeerId;
+use m2_net::delivery::{
+    Committed, ContentHash, GiveUp, MessageId, MessageState, Path, Saved, SavedHeld,
+    SavedIncarnation, SavedOutbox, SavedReceiveEpoch, SavedSendEpoch, Time,
+};
+use rusqlite::{OptionalExtension, Row};
+use zeroize::Zeroizing;
+
+impl Store {
+    /// Everything that a conversation is rebuilt from.
+    pub fn saved_conversation(&self, contact: i64) -> Result<Saved, StoreError> {
+        Ok(Saved {
+            next_sequence: self.next_sequence(contact)?,
+            send_epochs: self.all(SEND_EPOCHS, contact, parse_send_epoch)?,
+            outbox: self.all(OUTBOX, contact, parse_outbox)?,
+            incarnations: self.all(INCARNATIONS, contact, parse_incarnation)?,
+            receive_epochs: self.all(RECEIVE_EPOCHS, contact, parse_receive_epoch)?,
+            held: self.all(HELD, contact, parse_held)?,
+        })
+    }
+
+    fn next_sequence(&self, contact: i64) -> Result<u64, StoreError> {
+        let next: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT next_sequence FROM sequences WHERE contact = ?1")?
+            .query_row([contact], |row| row.get(0))
+            .optional()?;
+        Ok(next.map_or(0, unbits))
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        contact: i64,
+        parse: fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([contact])?;
+        let mut parsed = Vec::new();
+        while let Some(row) = rows.next()? {
+            parsed.push(parse(row)?);
+        }
+        Ok(parsed)
+    }
+
+    /// What is committed under an id, in any conversation and either direction.
+    pub fn committed(&self, id: &MessageId) -> Result<Option<Committed>, StoreError> {
+        const MESSAGE: &str = "SELECT c.peer_id, m.own, m.incarnation, m.hash FROM messages m
+                               JOIN contacts c ON c.row = m.contact WHERE m.id = ?1";
+        const HELD: &str = "SELECT c.peer_id, 0, h.incarnation, h.hash FROM held h
+                            JOIN contacts c ON c.row = h.contact WHERE h.id = ?1";
+        for sql in [MESSAGE, HELD] {
+            let found = self
+                .connection
+                .prepare_cached(sql)?
+                .query_row([id.0], |row| {
+                    Ok(Committed {
+                        peer: PeerId::from_bytes(row.get(0)?),
+                        received: !row.get::<_, bool>(1)?,
+                        incarnation: unbits(row.get(2)?),
+                        hash: ContentHash(row.get(3)?),
+                    })
+                })
+                .optional()?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sets the sequence number of the next own message.
+    pub fn put_next_sequence(&self, contact: i64, next: u64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO sequences VALUES (?1, ?2)")?
+            .execute((contact, bits(next)))?;
+        Ok(())
+    }
+
+    /// Inserts or replaces a send epoch.
+    pub fn put_send_epoch(&self, contact: i64, epoch: &SavedSendEpoch) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO send_epochs VALUES (?1, ?2, ?3)")?
+            .execute((contact, bits(epoch.epoch), epoch.bytes.as_slice()))?;
+        Ok(())
+    }
+
+    /// Deletes a send epoch.
+    pub fn delete_send_epoch(&self, contact: i64, epoch: u64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM send_epochs WHERE contact = ?1 AND epoch = ?2")?
+            .execute((contact, bits(epoch)))?;
+        Ok(())
+    }
+
+    /// Inserts or replaces a receive epoch.
+    pub fn put_receive_epoch(
+        &self,
+        contact: i64,
+        epoch: &SavedReceiveEpoch,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO receive_epochs VALUES (?1, ?2, ?3, ?4)")?
+            .execute((
+                contact,
+                bits(epoch.incarnation),
+                bits(epoch.epoch),
+                epoch.bytes.as_slice(),
+            ))?;
+        Ok(())
+    }
+
+    /// Deletes a receive epoch.
+    pub fn delete_receive_epoch(
+        &self,
+        contact: i64,
+        incarnation: u64,
+        epoch: u64,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "DELETE FROM receive_epochs
+                 WHERE contact = ?1 AND incarnation = ?2 AND epoch = ?3",
+            )?
+            .execute((contact, bits(incarnation), bits(epoch)))?;
+        Ok(())
+    }
+
+    /// Inserts or replaces what is kept of one incarnation of the peer.
+    pub fn put_incarnation(
+        &self,
+        contact: i64,
+        incarnation: &SavedIncarnation,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO incarnations VALUES (?1, ?2, ?3, ?4)")?
+            .execute((
+                contact,
+                bits(incarnation.incarnation),
+                bits(incarnation.highest_epoch),
+                bits(incarnation.next_sequence),
+            ))?;
+        Ok(())
+    }
+
+    /// Inserts or replaces an outbox row; its message must be stored.
+    pub fn put_outbox(
+        &self,
+        contact: i64,
+        entry: &SavedOutbox,
+        payload: &[u8],
+        sealed: &[u8],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO outbox(message, contact, id, sequence, epoch, state,
+                   queued_ms, expires_ms, hash, replaced, payload, sealed)
+                 VALUES ((SELECT row FROM messages WHERE id = ?1), ?2, ?1, ?3, ?4, ?5, ?6, ?7,
+                   ?8, ?9, ?10, ?11)",
+            )?
+            .execute((
+                entry.id.0,
+                contact,
+                bits(entry.sequence),
+                bits(entry.epoch),
+                state_to_column(entry.state),
+                int(entry.queued.0),
+                entry.expires.map(|time| int(time.0)),
+                entry.hash.0,
+                entry.replaced.map(|hash| hash.0),
+                payload,
+                sealed,
+            ))?;
+        Ok(())
+    }
+
+    /// Replaces epoch and sealed bytes of an outbox row.
+    pub fn reseal_outbox(
+        &self,
+        id: &MessageId,
+        epoch: u64,
+        sealed: &[u8],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(&format!(
+                "UPDATE outbox SET epoch = ?2, sealed = ?3 WHERE {OUTBOX_ROW}"
+            ))?
+            .execute((id.0, bits(epoch), sealed))?;
+        Ok(())
+    }
+
+    /// Sets the state of an outbox row, if it is still there.
+    pub fn set_outbox_state(&self, id: &MessageId, state: MessageState) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(&format!("UPDATE outbox SET state = ?2 WHERE {OUTBOX_ROW}"))?
+            .execute((id.0, state_to_column(state)))?;
+        Ok(())
+    }
+
+    /// Deletes an outbox row.
+    pub fn delete_outbox(&self, id: &MessageId) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(&format!("DELETE FROM outbox WHERE {OUTBOX_ROW}"))?
+            .execute([id.0])?;
+        Ok(())
+    }
+
+    /// Sealed bytes and epoch of an outbox row.
+    pub fn outbox_sealed(&self, id: &MessageId) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(&format!(
+                "SELECT epoch, sealed FROM outbox WHERE {OUTBOX_ROW}"
+            ))?
+            .query_row([id.0], |row| Ok((unbits(row.get(0)?), row.get(1)?)))
+            .optional()?)
+    }
+
+    /// The payload of an outbox row.
+    pub fn outbox_payload(&self, id: &MessageId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(&format!("SELECT payload FROM outbox WHERE {OUTBOX_ROW}"))?
+            .query_row([id.0], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// The contacts whose conversations have something to wait for: messages to deliver, or
+    /// held ones to release.
+    pub fn rows_with_timers(&self) -> Result<Vec<i64>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT contact FROM outbox UNION SELECT contact FROM held")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The ids that wait for a contact's acknowledgement.
+    pub fn outbox_ids(&self, contact: i64) -> Result<Vec<MessageId>, StoreError> {
+        self.all(
+            "SELECT id FROM outbox WHERE contact = ?1 AND state < 4 ORDER BY message",
+            contact,
+            |row| Ok(MessageId(row.get(0)?)),
+        )
+    }
+
+    /// Inserts a place that waits for those before it.
+    pub fn put_held(
+        &self,
+        contact: i64,
+        held: &SavedHeld,
+        hash: &ContentHash,
+        payload: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO held VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .execute((
+                contact,
+                bits(held.incarnation),
+                bits(held.sequence),
+                held.id.0,
+                int(held.received.0),
+                held.show,
+                hash.0,
+                payload,
+            ))?;
+        Ok(())
+    }
+
+    /// Takes a held place out: the hash and payload of the message that fills it, if it is not
+    /// committed otherwise.
+    pub fn take_held(
+        &self,
+        contact: i64,
+        incarnation: u64,
+        sequence: u64,
+    ) -> Result<Option<(ContentHash, Vec<u8>)>, StoreError> {
+        let taken: Option<(ContentHash, Option<Vec<u8>>)> = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM held WHERE contact = ?1 AND incarnation = ?2 AND sequence = ?3
+                 RETURNING hash, payload",
+            )?
+            .query_row((contact, bits(incarnation), bits(sequence)), |row| {
+                Ok((ContentHash(row.get(0)?), row.get(1)?))
+            })
+            .optional()?;
+        Ok(taken.and_then(|(hash, payload)| payload.map(|payload| (hash, payload))))
+    }
+}
+
+/// Finds an outbox row by message id `?1`, through the index that `messages` has anyway.
+const OUTBOX_ROW: &str = "message = (SELECT row FROM messages WHERE id = ?1)";
+const SEND_EPOCHS: &str = "SELECT epoch, bytes FROM send_epochs WHERE contact = ?1";
+const OUTBOX: &str = "SELECT id, sequence, epoch, state, queued_ms, expires_ms, hash, replaced \
+                      FROM outbox WHERE contact = ?1";
+const INCARNATIONS: &str =
+    "SELECT incarnation, highest_epoch, next_sequence FROM incarnations WHERE contact = ?1";
+const RECEIVE_EPOCHS: &str =
+    "SELECT incarnation, epoch, bytes FROM receive_epochs WHERE contact = ?1";
+const HELD: &str =
+    "SELECT id, incarnation, sequence, received_ms, show FROM held WHERE contact = ?1";
+
+fn parse_send_epoch(row: &Row<'_>) -> Result<SavedSendEpoch, StoreError> {
+    Ok(SavedSendEpoch {
+        epoch: unbits(row.get(0)?),
+        bytes: Zeroizing::new(row.get(1)?),
+    })
+}
+
+fn parse_outbox(row: &Row<'_>) -> Result<SavedOutbox, StoreError> {
+    let replaced: Option<Vec<u8>> = row.get(7)?;
+    Ok(SavedOutbox {
+        id: MessageId(row.get(0)?),
+        sequence: unbits(row.get(1)?),
+        epoch: unbits(row.get(2)?),
+        state: state_from_column(row.get(3)?)?,
+        queued: Time(unbits(row.get(4)?)),
+        expires: row.get::<_, Option<i64>>(5)?.map(|ms| Time(unbits(ms))),
+        hash: ContentHash(row.get(6)?),
+        replaced: replaced
+            .map(|hash| array(&hash, "outbox").map(ContentHash))
+            .transpose()?,
+    })
+}
+
+fn parse_incarnation(row: &Row<'_>) -> Result<SavedIncarnation, StoreError> {
+    Ok(SavedIncarnation {
+        incarnation: unbits(row.get(0)?),
+        highest_epoch: unbits(row.get(1)?),
+        next_sequence: unbits(row.get(2)?),
+    })
+}
+
+fn parse_receive_epoch(row: &Row<'_>) -> Result<SavedReceiveEpoch, StoreError> {
+    Ok(SavedReceiveEpoch {
+        incarnation: unbits(row.get(0)?),
+        epoch: unbits(row.get(1)?),
+        bytes: Zeroizing::new(row.get(2)?),
+    })
+}
+
+fn parse_held(row: &Row<'_>) -> Result<SavedHeld, StoreError> {
+    Ok(SavedHeld {
+        id: MessageId(row.get(0)?),
+        incarnation: unbits(row.get(1)?),
+        sequence: unbits(row.get(2)?),
+        received: Time(unbits(row.get(3)?)),
+        show: row.get(4)?,
+    })
+}
+
+const fn state_to_column(state: MessageState) -> i64 {
+    match state {
+        MessageState::Queued => 1,
+        MessageState::Sent(Path::Direct) => 2,
+        MessageState::Sent(Path::Line) => 3,
+        MessageState::Delivered => 4,
+        MessageState::GivenUp(GiveUp::Retracted) => 5,
+        MessageState::GivenUp(GiveUp::ContactRemoved) => 6,
+        MessageState::GivenUp(GiveUp::Expired) => 7,
+    }
+}
+
+const fn state_from_column(value: i64) -> Result<MessageState, StoreError> {
+    Ok(match value {
+        1 => MessageState::Queued,
+        2 => MessageState::Sent(Path::Direct),
+        3 => MessageState::Sent(Path::Line),
+        4 => MessageState::Delivered,
+        5 => MessageState::GivenUp(GiveUp::Retracted),
+        6 => MessageState::GivenUp(GiveUp::ContactRemoved),
+        7 => MessageState::GivenUp(GiveUp::Expired),
+        _ => return Err(StoreError::Corrupt("outbox")),
+    })
+}

@@ -1,0 +1,142 @@
+//! The durable event log and the cursors of named front-ends (spec §6).
+
+use super::{Store, StoreError, int};
+use rusqlite::OptionalExtension;
+
+/// What happened. The numbers are the column's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub enum EventKind {
+    /// A message came; `message` is its row.
+    MessageReceived = 1,
+    /// An own message's state changed; `detail` is state + 16 × failure.
+    MessageState = 2,
+    /// A received message's content was replaced.
+    MessageEdited = 3,
+    /// A received message was deleted by its author.
+    MessageRetracted = 4,
+    /// A stranger asks to become a contact.
+    ContactRequest = 5,
+    /// Both agreed.
+    ContactAdded = 6,
+    /// The peer declined.
+    ContactDeclined = 7,
+    /// The contact was removed here.
+    ContactRemoved = 8,
+    /// Messages are missing; `detail` says how many.
+    Gap = 9,
+    /// A message's time to live ended.
+    MessageExpired = 10,
+}
+
+/// An entry to append.
+#[derive(Debug, Clone, Copy)]
+pub struct NewEvent {
+    /// What happened.
+    pub kind: EventKind,
+    /// With whom: a contact row.
+    pub contact: i64,
+    /// To which message row.
+    pub message: Option<i64>,
+    /// A number, as the kind says.
+    pub detail: i64,
+}
+
+impl EventKind {
+    pub(super) fn from_column(value: i64) -> Result<Self, StoreError> {
+        Ok(match value {
+            1 => Self::MessageReceived,
+            2 => Self::MessageState,
+            3 => Self::MessageEdited,
+            4 => Self::MessageRetracted,
+            5 => Self::ContactRequest,
+            6 => Self::ContactAdded,
+            7 => Self::ContactDeclined,
+            8 => Self::ContactRemoved,
+            9 => Self::Gap,
+            10 => Self::MessageExpired,
+            _ => return Err(StoreError::Corrupt("event")),
+        })
+    }
+}
+
+impl Store {
+    /// Appends an entry and returns its number.
+    pub fn append_event(&self, event: &NewEvent, now_ms: u64) -> Result<i64, StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO events(time_ms, kind, contact, message, detail)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((
+                int(now_ms),
+                event.kind as i64,
+                event.contact,
+                event.message,
+                event.detail,
+            ))?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// The number of the newest entry ever made; 0 before the first.
+    pub fn newest_event(&self) -> Result<i64, StoreError> {
+        Ok(self
+            .connection
+            .query_row(
+                "SELECT seq FROM sqlite_sequence WHERE name = 'events'",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?
+            .unwrap_or(0))
+    }
+
+    /// Deletes entries older than `before_ms` and those beyond the newest `keep`.
+    pub fn prune_events(&self, before_ms: u64, keep: u64) -> Result<(), StoreError> {
+        let newest = self.newest_event()?;
+        self.connection
+            .prepare_cached("DELETE FROM events WHERE seq <= ?1")?
+            .execute([newest.saturating_sub(int(keep))])?;
+        // Times rise with the numbers: stop at the first entry that is young enough.
+        self.connection
+            .prepare_cached(
+                "DELETE FROM events WHERE seq < coalesce(
+                   (SELECT min(seq) FROM events WHERE time_ms >= ?1), ?2)",
+            )?
+            .execute((int(before_ms), newest.saturating_add(1)))?;
+        Ok(())
+    }
+
+    /// A named front-end's cursor.
+    pub fn client_cursor(&self, name: &str) -> Result<Option<i64>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT cursor FROM clients WHERE name = ?1")?
+            .query_row([name], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// How many named front-ends there are.
+    pub fn client_count(&self) -> Result<u32, StoreError> {
+        Ok(self
+            .connection
+            .query_row("SELECT count(*) FROM clients", [], |row| row.get(0))?)
+    }
+
+    /// Sets a named front-end's cursor; it never moves back.
+    pub fn set_client_cursor(
+        &self,
+        name: &str,
+        cursor: i64,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO clients VALUES (?1, ?2, ?3)
+                 ON CONFLICT(name) DO UPDATE
+                   SET cursor = max(cursor, excluded.cursor), seen_ms = excluded.seen_ms",
+            )?
+            .execute((name, cursor, int(now_ms)))?;
+        Ok(())
+    }
+}

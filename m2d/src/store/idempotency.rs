@@ -1,0 +1,62 @@
+//! Idempotency keys: per caller, stored in the outbox transaction, kept 30 days (spec §6).
+
+use super::{Store, StoreError, int};
+use rusqlite::OptionalExtension;
+
+/// How long a key is kept, in milliseconds.
+const KEPT_MS: u64 = 30 * 86_400_000;
+
+/// What an idempotency key stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The hash of the request's body.
+    pub body: [u8; 32],
+    /// The message's row.
+    pub message: i64,
+}
+
+impl Store {
+    /// What `caller` used `key` for within the last 30 days.
+    pub fn remembered(
+        &self,
+        caller: &str,
+        key: &str,
+        now_ms: u64,
+    ) -> Result<Option<Remembered>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT body, message FROM idempotency
+                 WHERE caller = ?1 AND key = ?2 AND created_ms > ?3",
+            )?
+            .query_row((caller, key, int(now_ms.saturating_sub(KEPT_MS))), |row| {
+                Ok(Remembered {
+                    body: row.get(0)?,
+                    message: row.get(1)?,
+                })
+            })
+            .optional()?)
+    }
+
+    /// Remembers what `key` was used for.
+    pub fn remember(
+        &self,
+        caller: &str,
+        key: &str,
+        what: &Remembered,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute((caller, key, what.body, what.message, int(now_ms)))?;
+        Ok(())
+    }
+
+    /// Forgets keys older than 30 days.
+    pub fn prune_idempotency(&self, now_ms: u64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM idempotency WHERE created_ms <= ?1")?
+            .execute([int(now_ms.saturating_sub(KEPT_MS))])?;
+        Ok(())
+    }
+}
