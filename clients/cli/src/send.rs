@@ -105,7 +105,7 @@ async fn wait(
     let result = match tokio::time::timeout(timeout, follow).await {
         Ok(result) => result,
         Err(_) => Err(Failure::TimedOut(
-            "The message is queued, but did not come that far in time. It is still being sent; \
+            "The message did not come that far in time. It is safe in the outbox and goes on; \
              follow it with `m2 watch`."
                 .to_owned(),
         )),

@@ -41,7 +41,7 @@ pub(super) async fn run(
     if context.out.is_json() || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         context
             .out
-            .note("Same digits there? `m2 contact verify --matched` remembers it.");
+            .note("Same digits there? Then run it again with --matched.");
         return Ok(());
     }
     match ask()? {
