@@ -20,7 +20,7 @@ mod daemon;
 mod setup;
 mod wire;
 
-pub use binaries::Binaries;
+pub use binaries::{Binaries, PREBUILT};
 pub use daemon::{Daemon, Output};
 pub use setup::Setup;
 pub use wire::{Captured, Direction, Fate, Wire};

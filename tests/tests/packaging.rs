@@ -33,8 +33,8 @@ fn systemd_unit() {
 fn launchd_agent() {
     let plist = read("m2d/packaging/launchd/m2d.plist");
     for tag in ["plist", "dict", "array", "key", "string", "integer"] {
-        let opened = plist.matches(&format!("<{tag}>")).count()
-            + plist.matches(&format!("<{tag} ")).count();
+        let opened =
+            plist.matches(&format!("<{tag}>")).count() + plist.matches(&format!("<{tag} ")).count();
         let closed = plist.matches(&format!("</{tag}>")).count();
         assert_eq!(opened, closed, "{tag}");
     }

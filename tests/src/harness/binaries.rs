@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Set by whoever has built the programs already, so that they are not built again.
-const PREBUILT: &str = "M2_TESTS_PREBUILT";
+pub const PREBUILT: &str = "M2_TESTS_PREBUILT";
 
 /// The programs under test.
 #[derive(Debug, Clone)]

@@ -93,25 +93,24 @@ impl Daemon {
             .create(true)
             .append(true)
             .open(self.log_file())?;
-        let child = Command::new(&Binaries::get()?.m2d)
-            .arg("run")
-            .arg("--config")
-            .arg(self.config())
-            .arg("--data-dir")
-            .arg(self.data())
-            .arg("--socket")
-            .arg(self.socket())
-            .args(self.setup.extra_arguments())
-            .env_remove("NOTIFY_SOCKET")
-            .envs(self.setup.extra_environment().iter().cloned())
-            .stdin(Stdio::null())
+        let child = self
+            .command()?
             .stdout(log.try_clone()?)
             .stderr(log)
-            .kill_on_drop(true)
             .spawn()
             .context("could not start m2d")?;
         self.child = Some(child);
         Ok(())
+    }
+
+    /// Runs a second daemon with the same configuration and data until it ends.
+    ///
+    /// Errors: it can't be started, or does not end in time.
+    pub async fn run_beside(&self) -> anyhow::Result<Output> {
+        let output = timeout(START_STOP, self.command()?.output())
+            .await
+            .context("the second m2d did not end")??;
+        Ok(Output::of(&output))
     }
 
     /// Ends the process with SIGKILL: nothing of it runs any more when this returns.
@@ -174,11 +173,7 @@ impl Daemon {
         let output = timeout(COMMAND, output)
             .await
             .with_context(|| format!("`m2 {}` hangs", arguments.join(" ")))??;
-        Ok(Output {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(Output::of(&output))
     }
 
     /// `m2 --socket …`, for tests that give it input or let it run.
@@ -228,6 +223,20 @@ impl Daemon {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// `m2d run` with everything it needs.
+    fn command(&self) -> anyhow::Result<Command> {
+        let mut command = Command::new(&Binaries::get()?.m2d);
+        command.arg("run");
+        command.arg("--config").arg(self.config());
+        command.arg("--data-dir").arg(self.data());
+        command.arg("--socket").arg(self.socket());
+        command.args(self.setup.extra_arguments());
+        command.env_remove("NOTIFY_SOCKET");
+        command.envs(self.setup.extra_environment().iter().cloned());
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        Ok(command)
+    }
+
     fn log_file(&self) -> PathBuf {
         self.path("m2d.log")
     }
@@ -269,6 +278,14 @@ impl Drop for Daemon {
 }
 
 impl Output {
+    fn of(output: &std::process::Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// The standard output of a command that must have succeeded.
     ///
     /// Errors: it did not.

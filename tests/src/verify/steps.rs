@@ -3,6 +3,7 @@
 use super::command::{cargo, check, count_tests, installed};
 use super::fuzz;
 use super::step::{Context, Outcome, Step};
+use crate::harness::PREBUILT;
 use std::process::Command;
 
 /// All steps.
@@ -46,9 +47,18 @@ fn repo(context: &Context) -> anyhow::Result<Outcome> {
     check(command)
 }
 
+/// The programs that scenarios start are built first, and together with the tests: alone, their
+/// dependencies would have other features and be built twice.
 fn test(context: &Context) -> anyhow::Result<Outcome> {
+    let mut build = cargo(&context.root);
+    build.args(["build", "--workspace", "--locked", "--bins", "--tests"]);
+    let built = check(build)?;
+    if built.failed > 0 {
+        return Ok(built);
+    }
     let mut command = cargo(&context.root);
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    command.env(PREBUILT, "1");
     count_tests(command)
 }
 
