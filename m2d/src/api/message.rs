@@ -5,6 +5,7 @@ use super::session::{ApiState, Ready};
 use crate::engine::{Failure, NewMessage, StateChange};
 use crate::refusal::Refusal;
 use crate::store::{MessageState, ShownMessage};
+use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{BoxStream, StreamExt};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::message_service_server::MessageService;
@@ -189,12 +190,25 @@ async fn send(
     request: pb::SendMessageRequest,
     caller: String,
 ) -> Result<pb::SendMessageResponse, Refusal> {
+    begin(ready, request, caller).await?.await
+}
+
+/// Hands a message to the engine and returns what waits for its answer.
+async fn begin(
+    ready: &Ready,
+    request: pb::SendMessageRequest,
+    caller: String,
+) -> Result<BoxFuture<'static, Result<pb::SendMessageResponse, Refusal>>, Refusal> {
     let new = new_message(request, caller)?;
-    let sent = ready.engine.call(move |engine| engine.send(&new)).await?;
-    Ok(pb::SendMessageResponse {
-        message_id: convert::hex(&sent.id),
-        state: convert::message_state(sent.state).into(),
-    })
+    let sent = ready.engine.begin(move |engine| engine.send(&new)).await?;
+    let answer = async move {
+        let sent = sent.get().await?;
+        Ok(pb::SendMessageResponse {
+            message_id: convert::hex(&sent.id),
+            state: convert::message_state(sent.state).into(),
+        })
+    };
+    Ok(answer.boxed())
 }
 
 fn new_message(request: pb::SendMessageRequest, caller: String) -> Result<NewMessage, Refusal> {
@@ -232,7 +246,8 @@ fn new_message(request: pb::SendMessageRequest, caller: String) -> Result<NewMes
     })
 }
 
-/// Sends what a stream brings, many at once, and answers in order.
+/// Sends what a stream brings, many at once, and answers in order. Each is handed to the engine
+/// before the next is looked at, so that they get their places in the order of the stream.
 async fn send_all(
     state: Arc<ApiState>,
     requests: Streaming<pb::SendMessagesRequest>,
@@ -240,11 +255,10 @@ async fn send_all(
     responses: mpsc::Sender<Result<pb::SendMessagesResponse, Status>>,
 ) {
     let mut results = requests
-        .map(|request| {
-            let (state, caller) = (state.clone(), caller.clone());
-            async move { send_one(&state, request?, caller).await }
-        })
-        .buffered(PIPELINE);
+        .then(|request| begin_one(state.clone(), request, caller.clone()))
+        .map(|begun| async move { Ok(begun?.await) })
+        .buffered(PIPELINE)
+        .boxed();
     while let Some(result) = results.next().await {
         let broken = result.is_err();
         if responses.send(result).await.is_err() || broken {
@@ -253,17 +267,25 @@ async fn send_all(
     }
 }
 
-async fn send_one(
-    state: &ApiState,
-    request: pb::SendMessagesRequest,
+/// Hands one message of a stream to the engine. Errors: those that end the stream.
+async fn begin_one(
+    state: Arc<ApiState>,
+    request: Result<pb::SendMessagesRequest, Status>,
     caller: String,
-) -> Result<pb::SendMessagesResponse, Status> {
-    use pb::send_messages_response::Result as Outcome;
+) -> Result<BoxFuture<'static, pb::SendMessagesResponse>, Status> {
     let ready = state.ready()?;
-    let result = match request.message {
-        Some(message) => send(ready, message, caller).await,
+    let begun = match request?.message {
+        Some(message) => begin(ready, message, caller).await,
         None => Err(Refusal::argument("The request holds no message.")),
     };
+    Ok(match begun {
+        Ok(answer) => answer.map(send_result).boxed(),
+        Err(refusal) => future::ready(send_result(Err(refusal))).boxed(),
+    })
+}
+
+fn send_result(result: Result<pb::SendMessageResponse, Refusal>) -> pb::SendMessagesResponse {
+    use pb::send_messages_response::Result as Outcome;
     let outcome = match result {
         Ok(sent) => Outcome::Sent(sent),
         Err(refusal) => Outcome::Error(pb::SendError {
@@ -271,9 +293,9 @@ async fn send_one(
             message: refusal.message,
         }),
     };
-    Ok(pb::SendMessagesResponse {
+    pb::SendMessagesResponse {
         result: Some(outcome),
-    })
+    }
 }
 
 async fn find(ready: &Ready, text: &str) -> Result<ShownMessage, Refusal> {

@@ -12,6 +12,18 @@ pub struct EngineHandle {
     jobs: mpsc::Sender<Job>,
 }
 
+/// The result of work that the engine was given.
+#[derive(Debug)]
+pub struct Answer<T>(oneshot::Receiver<Result<T, Refusal>>);
+
+impl<T> Answer<T> {
+    /// Waits for the result, with the errors of [`EngineHandle::call`].
+    pub async fn get(self) -> Result<T, Refusal> {
+        let result = self.0.await;
+        result.unwrap_or_else(|_| Err(Refusal::new(Reason::Stopping)))
+    }
+}
+
 impl EngineHandle {
     pub(super) fn new(jobs: mpsc::Sender<Job>) -> Self {
         Self { jobs }
@@ -25,6 +37,17 @@ impl EngineHandle {
         &self,
         work: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
+        self.begin(work).await?.get().await
+    }
+
+    /// Queues `work`, behind everything that was queued before, and returns its answer to
+    /// come. For callers who have more to queue in order.
+    ///
+    /// Errors: STOPPING when the engine is gone.
+    pub async fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<Answer<T>, Refusal> {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |engine| {
             let result = match engine {
@@ -37,9 +60,7 @@ impl EngineHandle {
             Some(reply)
         });
         self.submit(job).await?;
-        receiver
-            .await
-            .unwrap_or_else(|_| Err(Refusal::new(Reason::Stopping)))
+        Ok(Answer(receiver))
     }
 
     /// Runs `work` without an answer. Waits while the queue is full.
