@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod harness;
+pub mod scenario;
 pub mod sim;
 pub mod verify;
 pub mod workspace;

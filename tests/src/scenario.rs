@@ -1,0 +1,12 @@
+//! What scenarios have in common: contacts made, the API in short, waiting for conditions.
+
+mod api;
+pub mod chaos;
+mod events;
+mod pair;
+mod wait;
+
+pub use api::Api;
+pub use events::{Events, number};
+pub use pair::{Pair, befriend};
+pub use wait::{PATIENCE, eventually};

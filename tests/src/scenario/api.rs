@@ -1,0 +1,263 @@
+//! The API of one daemon, in short.
+
+use super::{Events, eventually};
+use crate::harness::Daemon;
+use anyhow::Context as _;
+use m2_proto::api::v1::send_message_request::Content;
+use m2_proto::api::v1::*;
+use m2_proto::client::Client;
+use m2_proto::reason;
+use std::path::Path;
+use tonic::Status;
+
+/// Messages of one page when a whole conversation is read.
+const PAGE: u32 = 1_000;
+
+/// A connection to a daemon with the calls that scenarios make most.
+#[derive(Debug, Clone)]
+pub struct Api(Client);
+
+impl Api {
+    /// Connects to a daemon.
+    ///
+    /// Errors: it does not answer.
+    pub async fn of(daemon: &Daemon) -> anyhow::Result<Self> {
+        Self::at(&daemon.socket()).await
+    }
+
+    /// Connects to the daemon at a socket.
+    ///
+    /// Errors: it does not answer.
+    pub async fn at(socket: &Path) -> anyhow::Result<Self> {
+        Ok(Self(Client::connect(socket).await?))
+    }
+
+    /// All services.
+    pub fn client(&self) -> &Client {
+        &self.0
+    }
+
+    /// Sends a text. Gives the message's id.
+    pub async fn send(&self, contact: &str, text: &str) -> Result<String, Status> {
+        let request = Self::text(contact, text);
+        Ok(self.send_request(request).await?.message_id)
+    }
+
+    /// Sends what a request says.
+    pub async fn send_request(
+        &self,
+        request: SendMessageRequest,
+    ) -> Result<SendMessageResponse, Status> {
+        let answer = self.0.messages().send_message(request).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// The request that sends a text.
+    pub fn text(contact: &str, text: &str) -> SendMessageRequest {
+        SendMessageRequest {
+            contact: contact.to_owned(),
+            content: Some(Content::Text(text.to_owned())),
+            ..Default::default()
+        }
+    }
+
+    /// One message.
+    pub async fn message(&self, id: &str) -> Result<Message, Status> {
+        let message_id = id.to_owned();
+        let request = GetMessageRequest { message_id };
+        let answer = self.0.messages().get_message(request).await?.into_inner();
+        answer.message.ok_or_else(|| Status::internal("no message"))
+    }
+
+    /// Waits until a message has come to a state.
+    ///
+    /// Errors: the message is unknown, or does not come there in time.
+    pub async fn await_message(&self, id: &str, state: MessageState) -> anyhow::Result<Message> {
+        eventually(&format!("a message that is {state:?}"), async || {
+            let message = self.message(id).await?;
+            Ok((message.state() == state).then_some(message))
+        })
+        .await
+    }
+
+    /// A whole conversation, oldest first.
+    pub async fn conversation(&self, contact: &str) -> Result<Vec<Message>, Status> {
+        let mut all: Vec<Message> = Vec::new();
+        loop {
+            let before = all.last().map(|last| last.cursor.clone());
+            let page = self
+                .page(contact, PAGE, &before.unwrap_or_default())
+                .await?;
+            let last = page.len() < PAGE as usize;
+            all.extend(page);
+            if last {
+                all.reverse();
+                return Ok(all);
+            }
+        }
+    }
+
+    /// One page of a conversation, newest first.
+    pub async fn page(
+        &self,
+        contact: &str,
+        limit: u32,
+        before: &str,
+    ) -> Result<Vec<Message>, Status> {
+        let request = ListMessagesRequest {
+            contact: contact.to_owned(),
+            limit,
+            before: before.to_owned(),
+        };
+        let answer = self.0.messages().list_messages(request).await?;
+        Ok(answer.into_inner().messages)
+    }
+
+    /// Texts of received messages in a conversation, oldest first.
+    pub async fn received(&self, contact: &str) -> Result<Vec<String>, Status> {
+        let messages = self.conversation(contact).await?.into_iter();
+        let received = messages.filter(|message| message.direction() == Direction::Received);
+        Ok(received.map(|message| message.text).collect())
+    }
+
+    /// Waits until a text was received.
+    ///
+    /// Errors: the contact is unknown, or it does not come in time.
+    pub async fn await_text(&self, contact: &str, text: &str) -> anyhow::Result<Message> {
+        eventually(&format!("the text {text:.40}"), async || {
+            let messages = self.page(contact, PAGE, "").await?.into_iter();
+            Ok(messages
+                .filter(|message| message.direction() == Direction::Received)
+                .find(|message| message.text == text))
+        })
+        .await
+    }
+
+    /// Messages that hold all the words.
+    pub async fn search(&self, words: &str) -> Result<Vec<Message>, Status> {
+        let request = SearchMessagesRequest {
+            text: words.to_owned(),
+            limit: 0,
+        };
+        let answer = self.0.messages().search_messages(request).await?;
+        Ok(answer.into_inner().messages)
+    }
+
+    /// Makes an invitation. Gives its text.
+    pub async fn invite(&self, reusable: bool, contact_name: &str) -> Result<String, Status> {
+        let request = CreateInvitationRequest {
+            reusable,
+            contact_name: contact_name.to_owned(),
+            ..Default::default()
+        };
+        let answer = self.0.invitations().create_invitation(request).await?;
+        Ok(answer.into_inner().uri)
+    }
+
+    /// Adds the contact of an invitation.
+    pub async fn add(&self, invitation: &str, name: &str) -> Result<Contact, Status> {
+        let request = AddContactRequest {
+            invitation: invitation.to_owned(),
+            name: name.to_owned(),
+        };
+        let answer = self.0.contacts().add_contact(request).await?.into_inner();
+        answer.contact.ok_or_else(|| Status::internal("no contact"))
+    }
+
+    /// One contact.
+    pub async fn contact(&self, contact: &str) -> Result<Contact, Status> {
+        let contact = contact.to_owned();
+        let request = GetContactRequest { contact };
+        let answer = self.0.contacts().get_contact(request).await?.into_inner();
+        answer.contact.ok_or_else(|| Status::internal("no contact"))
+    }
+
+    /// Waits until a contact is known and in a state.
+    ///
+    /// Errors: the daemon does not answer, or it does not come there in time.
+    pub async fn await_state(&self, name: &str, state: ContactState) -> anyhow::Result<Contact> {
+        eventually(&format!("{name} to be {state:?}"), async || {
+            match self.contact(name).await {
+                Ok(contact) => Ok((contact.state() == state).then_some(contact)),
+                Err(status) if is(&status, reason::Reason::ContactUnknown) => Ok(None),
+                Err(status) => Err(status.into()),
+            }
+        })
+        .await
+    }
+
+    /// All contacts in a state.
+    pub async fn contacts(&self, state: ContactState) -> Result<Vec<Contact>, Status> {
+        let request = ListContactsRequest {
+            state: state.into(),
+        };
+        let answer = self.0.contacts().list_contacts(request).await?;
+        Ok(answer.into_inner().contacts)
+    }
+
+    /// Reads events from where a named client left off, or from now without a name.
+    pub async fn events(&self, client: &str) -> Result<Events, Status> {
+        let client = client.to_owned();
+        self.subscribe(SubscribeRequest {
+            client,
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Reads all events from the oldest on.
+    pub async fn all_events(&self) -> Result<Events, Status> {
+        self.subscribe(SubscribeRequest {
+            start_at: StartAt::Start.into(),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Reads events as a request says.
+    pub async fn subscribe(&self, request: SubscribeRequest) -> Result<Events, Status> {
+        let answer = self.0.events().subscribe(request).await?;
+        Ok(Events::new(answer.into_inner()))
+    }
+
+    /// Moves a named client's cursor on.
+    pub async fn acknowledge(&self, client: &str, cursor: &str) -> Result<(), Status> {
+        let request = AcknowledgeEventsRequest {
+            client: client.to_owned(),
+            cursor: cursor.to_owned(),
+        };
+        self.0.events().acknowledge_events(request).await?;
+        Ok(())
+    }
+
+    /// The log from its oldest entry to its newest.
+    ///
+    /// Errors: a call fails, or the log does not end in time.
+    pub async fn log(&self) -> anyhow::Result<Vec<Event>> {
+        let mut events = self.all_events().await?;
+        let silence = std::time::Duration::from_secs(2);
+        events.rest(silence).await.context("the event log")
+    }
+
+    /// What the daemon says of itself.
+    pub async fn status(&self) -> Result<GetStatusResponse, Status> {
+        let answer = self.0.daemon().get_status(GetStatusRequest {}).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// Waits until nothing waits in the outbox any more.
+    ///
+    /// Errors: the daemon does not answer, or something still waits.
+    pub async fn await_empty_outbox(&self) -> anyhow::Result<()> {
+        eventually("an empty outbox", async || {
+            let status = self.status().await?;
+            Ok((status.queued_messages == 0).then_some(()))
+        })
+        .await
+    }
+}
+
+/// Whether an error has this reason.
+fn is(status: &Status, wanted: reason::Reason) -> bool {
+    reason::Reason::of(status) == Some(wanted)
+}

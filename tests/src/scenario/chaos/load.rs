@@ -1,0 +1,162 @@
+//! Who sends under way.
+
+use crate::scenario::Api;
+use anyhow::bail;
+use m2_proto::api::v1::send_messages_response::Result as Outcome;
+use m2_proto::api::v1::{SendMessagesRequest, SendMessagesResponse};
+use m2_proto::reason::{self, Reason};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::sleep;
+use tonic::{Status, Streaming};
+
+/// Messages of one stream.
+const BATCH: u64 = 20;
+
+/// The pause between two messages or batches: this is no test of speed.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What one sender knows of its messages, in the order in which it sent them.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// Every text begins with it.
+    pub(super) label: String,
+    /// Calls that succeeded: the texts, each with the message's id.
+    pub(super) acknowledged: Vec<(String, String)>,
+    /// Calls that failed: nobody knows whether they happened.
+    pub(super) failed: Vec<String>,
+}
+
+/// A sender's surroundings.
+#[derive(Debug, Clone)]
+pub(super) struct Load {
+    pub(super) socket: PathBuf,
+    pub(super) to: &'static str,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+impl Load {
+    /// One message after the other, each tried with its idempotency key until it succeeds.
+    pub(super) async fn one_by_one(self, label: String) -> anyhow::Result<Sent> {
+        let mut sent = Sent::new(label);
+        let api = self.connect().await;
+        let mut number = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            let text = sent.text(number);
+            let mut request = Api::text(self.to, &text);
+            request.idempotency_key = format!("{}-{number}", sent.label);
+            let id = loop {
+                match api.send_request(request.clone()).await {
+                    Ok(answer) => break answer.message_id,
+                    Err(status) => passes(&status)?,
+                }
+                sleep(PAUSE).await;
+            };
+            sent.acknowledged.push((text, id));
+            number += 1;
+            sleep(PAUSE).await;
+        }
+        Ok(sent)
+    }
+
+    /// Many messages in one stream, and what fails is not tried again.
+    pub(super) async fn in_batches(self, label: String) -> anyhow::Result<Sent> {
+        let mut sent = Sent::new(label);
+        let api = self.connect().await;
+        let mut number = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            let texts: Vec<String> = (number..number + BATCH).map(|n| sent.text(n)).collect();
+            number += BATCH;
+            let ids = self.batch(&api, &texts).await?;
+            let acknowledged = ids.len();
+            sent.acknowledged.extend(texts.iter().cloned().zip(ids));
+            sent.failed.extend(texts.into_iter().skip(acknowledged));
+            sleep(PAUSE * 4).await;
+        }
+        Ok(sent)
+    }
+
+    /// The ids of those that succeeded: the first ones.
+    async fn batch(&self, api: &Api, texts: &[String]) -> anyhow::Result<Vec<String>> {
+        let requests: Vec<SendMessagesRequest> = texts
+            .iter()
+            .map(|text| SendMessagesRequest {
+                message: Some(Api::text(self.to, text)),
+            })
+            .collect();
+        let stream = tokio_stream::iter(requests);
+        let mut ids = Vec::new();
+        match api.client().messages().send_messages(stream).await {
+            Ok(answers) => {
+                let mut answers = answers.into_inner();
+                while let Some(id) = next_id(&mut answers).await? {
+                    ids.push(id);
+                }
+            }
+            Err(status) => passes(&status)?,
+        }
+        Ok(ids)
+    }
+
+    async fn connect(&self) -> Api {
+        loop {
+            match Api::at(&self.socket).await {
+                Ok(api) => return api,
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+impl Sent {
+    fn new(label: String) -> Self {
+        Self {
+            label,
+            ..Self::default()
+        }
+    }
+
+    /// The text with a number; now and then a long one.
+    fn text(&self, number: u64) -> String {
+        let long = if number % 50 == 7 { 20_000 } else { 20 };
+        format!("{} {number} {}", self.label, "x".repeat(long))
+    }
+
+    /// The number of each text that was sent, and whether its call succeeded.
+    pub(super) fn numbers(&self) -> HashMap<&str, bool> {
+        let acknowledged = self
+            .acknowledged
+            .iter()
+            .map(|(text, _)| (text.as_str(), true));
+        let failed = self.failed.iter().map(|text| (text.as_str(), false));
+        acknowledged.chain(failed).collect()
+    }
+}
+
+async fn next_id(answers: &mut Streaming<SendMessagesResponse>) -> anyhow::Result<Option<String>> {
+    let answer = match answers.message().await {
+        Ok(answer) => answer,
+        Err(status) => {
+            passes(&status)?;
+            None
+        }
+    };
+    match answer.and_then(|answer| answer.result) {
+        Some(Outcome::Sent(sent)) => Ok(Some(sent.message_id)),
+        Some(Outcome::Error(error)) if error.reason == Reason::Stopping.as_str() => Ok(None),
+        Some(Outcome::Error(error)) => bail!("a message of a stream: {}", error.reason),
+        None => Ok(None),
+    }
+}
+
+/// A failure that a killed daemon explains; every other one is an error.
+pub(super) fn passes(status: &Status) -> anyhow::Result<()> {
+    match reason::text_of(status) {
+        None => Ok(()),
+        Some(reason) if reason == Reason::Stopping.as_str() => Ok(()),
+        Some(reason) => bail!("a call failed with {reason}: {}", status.message()),
+    }
+}
