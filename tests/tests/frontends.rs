@@ -1,0 +1,373 @@
+//! Front-ends on one daemon: the same events for all, each from its own place.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use m2_proto::api::v1::event::Kind;
+use m2_proto::api::v1::{
+    Event, MessageState, SendMessagesRequest, StartAt, SubscribeRequest, send_messages_response,
+};
+use m2_proto::reason::Reason;
+use m2_tests::scenario::{Api, Events, PATIENCE, Pair, eventually, number};
+use std::time::{Duration, Instant};
+
+/// Events of the test that measures: enough that a bounded queue is full many times.
+const MANY: usize = 5_000;
+
+#[tokio::test]
+async fn all_see_the_same_events_in_the_same_order() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    let mut streams = [
+        alice.events("desk").await.unwrap(),
+        alice.events("phone").await.unwrap(),
+        alice.all_events().await.unwrap(),
+    ];
+    for number in 0..40 {
+        bob.send("alice", &format!("from bob {number}"))
+            .await
+            .unwrap();
+        alice
+            .send("bob", &format!("from alice {number}"))
+            .await
+            .unwrap();
+    }
+    alice.await_empty_outbox().await.unwrap();
+    bob.await_empty_outbox().await.unwrap();
+    // contactAdded, 40 received, and sent and delivered of 40.
+    let mut seen = Vec::new();
+    for stream in &mut streams {
+        seen.push(until_delivered(stream, 40).await);
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0], seen[2]);
+    let received = seen[0].iter().filter(|event| text_of(event).is_some());
+    assert_eq!(received.count(), 40);
+}
+
+#[tokio::test]
+async fn one_that_was_away_replays_from_its_place() {
+    let mut pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    let mut desk = alice.events("desk").await.unwrap();
+    send_numbers(&bob, 0..10).await;
+    let first = texts(&mut desk, 10).await;
+    assert_eq!(texts_of(&first), numbers(0..10));
+    // Six of them are handled; then it goes away, and more comes.
+    alice.acknowledge("desk", &first[5].cursor).await.unwrap();
+    drop(desk);
+    send_numbers(&bob, 10..20).await;
+    pair.alice.kill9().await.unwrap();
+    send_numbers(&bob, 20..30).await;
+    pair.alice.restart().await.unwrap();
+
+    let mut desk = alice.events("desk").await.unwrap();
+    let again = texts(&mut desk, 24).await;
+    assert_eq!(texts_of(&again), numbers(6..30));
+    // The same events under the same cursors.
+    assert_eq!(again[..4], first[6..]);
+    // A newcomer begins at the start.
+    let mut phone = alice.events("phone").await.unwrap();
+    assert_eq!(texts_of(&texts(&mut phone, 30).await), numbers(0..30));
+    // Who has no name begins now.
+    let mut nobody = alice.events("").await.unwrap();
+    send_numbers(&bob, 30..31).await;
+    assert_eq!(texts_of(&texts(&mut nobody, 1).await), numbers(30..31));
+}
+
+#[tokio::test]
+async fn a_slow_one_slows_nobody_and_costs_no_memory() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    // Connections of their own: HTTP/2 shares one window among the streams of a connection.
+    let lazy = Api::of(&pair.alice).await.unwrap();
+    let unread = lazy.events("lazy").await.unwrap();
+    let mut quick = alice.events("quick").await.unwrap();
+    let before = pair.alice.rss_kib().unwrap();
+
+    let start = Instant::now();
+    let sending = tokio::spawn(send_many(bob, MANY));
+    let seen = texts(&mut quick, MANY).await;
+    let took = start.elapsed();
+    sending.await.unwrap();
+    assert_eq!(texts_of(&seen), numbers(0..MANY));
+    assert!(took < PATIENCE, "{MANY} events took {took:?}");
+
+    let grown = pair.alice.rss_kib().unwrap().saturating_sub(before);
+    println!("{MANY} events in {took:?}, {grown} KiB more");
+    assert!(grown < 48 * 1_024, "the daemon grew by {grown} KiB");
+    // What was not read is still there.
+    let mut unread = unread;
+    assert_eq!(texts_of(&texts(&mut unread, MANY).await), numbers(0..MANY));
+}
+
+#[tokio::test]
+async fn a_name_is_leased_to_one_stream() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, _) = pair.apis().await.unwrap();
+    let first = alice.events("desk").await.unwrap();
+    let second = alice.events("desk").await.unwrap_err();
+    assert_eq!(Reason::of(&second), Some(Reason::ClientInUse));
+    let listen = ["--json", "listen", "--client", "desk", "--count", "1"];
+    let listen = pair.alice.m2(&listen).await.unwrap();
+    assert_eq!(listen.code, Some(1));
+    assert!(listen.stderr.contains("CLIENT_IN_USE"), "{}", listen.stderr);
+    // Another name is free, and this one too once its stream ends.
+    alice.events("phone").await.unwrap();
+    drop(first);
+    eventually("the lease to end", async || {
+        match alice.events("desk").await {
+            Ok(_) => Ok(Some(())),
+            Err(status) if Reason::of(&status) == Some(Reason::ClientInUse) => Ok(None),
+            Err(status) => Err(status.into()),
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn cursors_of_nowhere_are_refused() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    send_numbers(&bob, 0..3).await;
+    let mut desk = alice.events("desk").await.unwrap();
+    let last = texts(&mut desk, 3).await.pop().unwrap();
+    let (log, place) = last.cursor.rsplit_once('-').unwrap();
+    let foreign = bob.all_events().await.unwrap().next().await.unwrap().cursor;
+    let future = format!("{log}-{}", place.parse::<u64>().unwrap() + 1_000);
+    let wrong = [
+        "",
+        "x",
+        "-",
+        "12",
+        "--",
+        &foreign,
+        &future,
+        &format!("{log}--1"),
+    ]
+    .map(String::from);
+    for cursor in wrong {
+        let refused = alice.acknowledge("desk", &cursor).await.unwrap_err();
+        assert_eq!(
+            Reason::of(&refused),
+            Some(Reason::CursorInvalid),
+            "{cursor}"
+        );
+        if !cursor.is_empty() {
+            let refused = subscribe_after(&alice, &cursor).await.unwrap_err();
+            assert_eq!(
+                Reason::of(&refused),
+                Some(Reason::CursorInvalid),
+                "{cursor}"
+            );
+        }
+    }
+    let unknown = alice.acknowledge("nobody", &last.cursor).await.unwrap_err();
+    assert_eq!(Reason::of(&unknown), Some(Reason::ClientUnknown));
+    // A good cursor serves as ever.
+    alice.acknowledge("desk", &last.cursor).await.unwrap();
+    let mut after = subscribe_after(&alice, &last.cursor).await.unwrap();
+    send_numbers(&bob, 3..4).await;
+    assert_eq!(texts_of(&texts(&mut after, 1).await), numbers(3..4));
+}
+
+#[tokio::test]
+async fn events_come_again_under_the_same_cursor() {
+    let mut pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    send_numbers(&bob, 0..5).await;
+    let mut before = alice.events("desk").await.unwrap();
+    let before = texts(&mut before, 5).await;
+    assert!(pair.alice.stop().await.unwrap().success());
+    pair.alice.restart().await.unwrap();
+    let mut after = alice.events("desk").await.unwrap();
+    assert_eq!(before, texts(&mut after, 5).await);
+    let numbers: Vec<u64> = before.iter().map(|event| number(event).unwrap()).collect();
+    assert!(numbers.is_sorted());
+    let times = before.iter().map(|event| event.time.unwrap().unix_millis());
+    assert!(times.is_sorted());
+}
+
+#[tokio::test]
+async fn a_command_is_run_for_every_event() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    send_numbers(&bob, 0..3).await;
+    alice.await_text("bob", "2").await.unwrap();
+    // The contact's event, then the texts; "1" is refused five times.
+    let script = format!(
+        "IFS= read -r line; case \"$line\" in *'\"text\":\"1\"'*) echo tried >> {out}; exit 7;; esac; \
+         printf '%s\\n' \"$line\" >> {out}",
+        out = out.display()
+    );
+    let arguments = [
+        "--json",
+        "listen",
+        "--client",
+        "hook",
+        "--exec",
+        &script,
+        "--count",
+        "4",
+        "--retry-delay",
+        "10ms",
+    ];
+    let dead = pair.alice.m2(&arguments).await.unwrap().json().unwrap();
+    let written = std::fs::read_to_string(&out).unwrap();
+    let tried = written.lines().filter(|line| *line == "tried").count();
+    assert_eq!(tried, 5, "{written}");
+    for text in ["0", "2"] {
+        let found = written.matches(&format!("\"text\":\"{text}\"")).count();
+        assert_eq!(found, 1, "{written}");
+    }
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert_eq!(dead[0]["deadLetter"]["attempts"], 5);
+    assert_eq!(
+        dead[0]["deadLetter"]["event"]["messageReceived"]["text"],
+        "1"
+    );
+
+    // All four are behind it: the next one is the first that it sees.
+    send_numbers(&bob, 9..10).await;
+    let next = ["--json", "listen", "--client", "hook", "--count", "1"];
+    let next = pair.alice.m2(&next).await.unwrap().json().unwrap();
+    assert_eq!(next[0]["messageReceived"]["text"], "9");
+}
+
+#[tokio::test]
+async fn a_command_that_was_cut_off_is_run_again() {
+    let mut pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    send_numbers(&bob, 0..1).await;
+    alice.await_text("bob", "0").await.unwrap();
+    // The daemon dies while the command works on the message.
+    let script = format!(
+        "[ \"$M2_EVENT\" = messageReceived ] || exit 0; echo began >> {out}; sleep 600",
+        out = out.display()
+    );
+    let mut listen = pair.alice.m2_command().unwrap();
+    listen.args(["listen", "--client", "hook", "--exec", &script]);
+    let mut listen = listen.spawn().unwrap();
+    eventually("the command to run", async || {
+        Ok(out.exists().then_some(()))
+    })
+    .await
+    .unwrap();
+    listen.kill().await.unwrap();
+    pair.alice.kill9().await.unwrap();
+    pair.alice.restart().await.unwrap();
+
+    let script = format!(
+        "printf '%s\\n' \"$M2_EVENT $M2_MESSAGE_ID\" >> {}",
+        out.display()
+    );
+    let again = [
+        "listen", "--client", "hook", "--exec", &script, "--count", "1",
+    ];
+    pair.alice.m2(&again).await.unwrap().success().unwrap();
+    let written = std::fs::read_to_string(&out).unwrap();
+    let id = alice.await_text("bob", "0").await.unwrap().message_id;
+    assert_eq!(written, format!("began\nmessageReceived {id}\n"));
+}
+
+async fn send_numbers(api: &Api, range: std::ops::Range<usize>) {
+    for text in numbers(range) {
+        api.send("alice", &text).await.unwrap();
+    }
+}
+
+/// Sends 0, 1, 2, … in one stream.
+async fn send_many(api: Api, count: usize) {
+    let requests = numbers(0..count)
+        .into_iter()
+        .map(|text| SendMessagesRequest {
+            message: Some(Api::text("alice", &text)),
+        });
+    let requests = tokio_stream::iter(requests.collect::<Vec<_>>());
+    let answers = api.client().messages().send_messages(requests).await;
+    let mut answers = answers.unwrap().into_inner();
+    let mut sent = 0;
+    while let Some(answer) = answers.message().await.unwrap() {
+        let result = answer.result.unwrap();
+        assert!(matches!(result, send_messages_response::Result::Sent(_)));
+        sent += 1;
+    }
+    assert_eq!(sent, count);
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+/// The next events that are received messages.
+async fn texts(events: &mut Events, count: usize) -> Vec<Event> {
+    let mut found = Vec::new();
+    while found.len() < count {
+        let event = events.next().await.unwrap();
+        if text_of(&event).is_some() {
+            found.push(event);
+        }
+    }
+    found
+}
+
+fn texts_of(events: &[Event]) -> Vec<String> {
+    let texts = events.iter().filter_map(text_of);
+    texts.map(str::to_owned).collect()
+}
+
+fn text_of(event: &Event) -> Option<&str> {
+    match event.kind.as_ref()? {
+        Kind::MessageReceived(received) => Some(&received.text),
+        _ => None,
+    }
+}
+
+/// Everything up to the event that tells the last delivery, and the last received message.
+async fn until_delivered(events: &mut Events, count: usize) -> Vec<Event> {
+    let (mut seen, mut delivered, mut received) = (Vec::new(), 0, 0);
+    while delivered < count || received < count {
+        let event = events.next().await.unwrap();
+        match event.kind.as_ref().unwrap() {
+            Kind::MessageState(change) if change.state() == MessageState::Delivered => {
+                delivered += 1;
+            }
+            Kind::MessageReceived(_) => received += 1,
+            _ => {}
+        }
+        seen.push(event);
+    }
+    seen
+}
+
+async fn subscribe_after(api: &Api, cursor: &str) -> Result<Events, tonic::Status> {
+    api.subscribe(SubscribeRequest {
+        client: String::new(),
+        start_at: StartAt::Unspecified.into(),
+        after: cursor.to_owned(),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_stream_says_where_it_starts_once() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, _) = pair.apis().await.unwrap();
+    let event = alice.all_events().await.unwrap().next().await.unwrap();
+    let refused = alice
+        .subscribe(SubscribeRequest {
+            client: String::new(),
+            start_at: StartAt::Now.into(),
+            after: event.cursor,
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(Reason::of(&refused), Some(Reason::InvalidArgument));
+    // Nothing new: a stream from now on is silent.
+    let mut silent = alice.events("").await.unwrap();
+    let rest = silent.rest(Duration::from_millis(200)).await.unwrap();
+    assert_eq!(rest, []);
+}
