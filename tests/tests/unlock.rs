@@ -1,0 +1,360 @@
+//! Identities under a passphrase, and the daemon's start and end.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use m2_crypto::{Identity, provider};
+use m2_proto::api::v1::{
+    DaemonState, GetIdentityRequest, ListContactsRequest, ListInvitationsRequest, UnlockRequest,
+};
+use m2_proto::reason::Reason;
+use m2_tests::harness::{Binaries, Daemon, Setup};
+use m2_tests::scenario::{Api, eventually};
+use m2_tests::workspace;
+use rand_core::UnwrapErr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use tokio::net::UnixDatagram;
+use tokio::time::timeout;
+use tonic::Status;
+
+const PASSPHRASE: &str = "correct horse – battery staple ";
+
+/// The bound that the packaging counts on.
+const DRAIN: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_locked_daemon_opens_with_its_passphrase_alone() {
+    let mut daemon = prepared(Setup::new());
+    daemon.restart().await.unwrap();
+    let api = Api::of(&daemon).await.unwrap();
+    let status = api.status().await.unwrap();
+    assert_eq!(status.state(), DaemonState::Locked);
+    assert!(status.peer_id.is_empty());
+    assert_eq!(status.listen_addresses, Vec::<String>::new());
+    for refused in all_calls(&api).await {
+        assert_eq!(Reason::of(&refused), Some(Reason::Locked), "{refused}");
+    }
+    for wrong in ["", "Correct horse – battery staple ", PASSPHRASE.trim_end()] {
+        let refused = unlock(&api, wrong).await.unwrap_err();
+        assert_eq!(
+            Reason::of(&refused),
+            Some(Reason::WrongPassphrase),
+            "{wrong}"
+        );
+        assert_eq!(api.status().await.unwrap().state(), DaemonState::Locked);
+    }
+    unlock(&api, PASSPHRASE).await.unwrap();
+    let status = api.status().await.unwrap();
+    assert_eq!(status.state(), DaemonState::Ready);
+    assert_eq!(status.peer_id, alice_id().await);
+    assert!(!status.listen_addresses.is_empty());
+    assert!(
+        !status
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("passphrase"))
+    );
+    let refused = unlock(&api, PASSPHRASE).await.unwrap_err();
+    assert_eq!(Reason::of(&refused), Some(Reason::NotLocked));
+    // It works as any other.
+    let uri = api.invite(false, "bob").await.unwrap();
+    assert!(uri.starts_with("m2://"));
+}
+
+#[tokio::test]
+async fn the_command_line_unlocks() {
+    let mut daemon = prepared(Setup::new());
+    daemon.restart().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (good, bad) = (directory.path().join("good"), directory.path().join("bad"));
+    fs::write(&good, format!("{PASSPHRASE}\n")).unwrap();
+    fs::write(&bad, "no\n").unwrap();
+    let unlock = |file: &Path| vec!["unlock".into(), "--passphrase-file".into(), text(file)];
+
+    let sent = daemon
+        .m2(&["--json", "send", "bob", "Hello"])
+        .await
+        .unwrap();
+    assert_eq!(sent.code, Some(1));
+    assert!(sent.stderr.contains("LOCKED"), "{}", sent.stderr);
+    let status = daemon
+        .m2(&["--json", "status"])
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
+    assert_eq!(status[0]["state"], "DAEMON_STATE_LOCKED");
+
+    let refused = m2(&daemon, &unlock(&bad)).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("passphrase"), "{}", refused.stderr);
+    let missing = m2(&daemon, &unlock(&directory.path().join("missing"))).await;
+    assert_eq!(missing.code, Some(1));
+    m2(&daemon, &unlock(&good)).await.success().unwrap();
+    let status = daemon
+        .m2(&["--json", "status"])
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
+    assert_eq!(status[0]["state"], "DAEMON_STATE_READY");
+}
+
+#[tokio::test]
+async fn a_passphrase_file_opens_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("passphrase");
+    let tables = format!("[identity]\npassphrase_file = {:?}", text(&file));
+    let mut daemon = prepared(Setup::new().tables(&tables));
+
+    fs::write(&file, format!("{PASSPHRASE}\n")).unwrap();
+    daemon.restart().await.unwrap();
+    assert_eq!(daemon.status().await.unwrap().state(), DaemonState::Ready);
+    daemon.kill9().await.unwrap();
+
+    // A wrong one, and one that is missing, end the start with the code for it.
+    fs::write(&file, "something else").unwrap();
+    assert_eq!(ends_with(&mut daemon).await, Some(3));
+    fs::remove_file(&file).unwrap();
+    assert_eq!(ends_with(&mut daemon).await, Some(3));
+    assert!(daemon.log().contains("passphrase"), "{}", daemon.log());
+    assert!(!daemon.log().contains("something else"));
+}
+
+#[tokio::test]
+async fn a_credential_goes_before_the_file() {
+    let credentials = tempfile::tempdir().unwrap();
+    fs::write(credentials.path().join("m2d-passphrase"), PASSPHRASE).unwrap();
+    let wrong = credentials.path().join("wrong");
+    fs::write(&wrong, "wrong").unwrap();
+    let tables = format!("[identity]\npassphrase_file = {:?}", text(&wrong));
+    let setup = Setup::new()
+        .tables(&tables)
+        .environment("CREDENTIALS_DIRECTORY", &text(credentials.path()));
+    let mut daemon = prepared(setup);
+    daemon.restart().await.unwrap();
+    assert_eq!(daemon.status().await.unwrap().state(), DaemonState::Ready);
+    daemon.kill9().await.unwrap();
+
+    // Without a credential of ours the file counts.
+    fs::remove_file(credentials.path().join("m2d-passphrase")).unwrap();
+    assert_eq!(ends_with(&mut daemon).await, Some(3));
+}
+
+#[tokio::test]
+async fn init_makes_an_identity_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("deep").join("data");
+    let config = directory.path().join("m2d.toml");
+    let file = directory.path().join("passphrase");
+    fs::write(&file, PASSPHRASE).unwrap();
+    fs::write(
+        &config,
+        format!("[identity]\npassphrase_file = {:?}\n", text(&file)),
+    )
+    .unwrap();
+    let first = init(&config, &data);
+    let id = String::from_utf8(first.stdout).unwrap();
+    assert!(first.status.success());
+    assert!(id.trim().starts_with("m21"), "{id}");
+    let pem = fs::read_to_string(data.join("identity.pem")).unwrap();
+    assert!(pem.contains("ENCRYPTED PRIVATE KEY"));
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("identity.pem")), 0o600);
+
+    let second = init(&config, &data);
+    assert_eq!(String::from_utf8(second.stdout).unwrap(), id);
+    assert_eq!(fs::read_to_string(data.join("identity.pem")).unwrap(), pem);
+
+    fs::write(&file, "wrong").unwrap();
+    let refused = init(&config, &data);
+    assert_eq!(refused.status.code(), Some(3));
+    assert_eq!(fs::read_to_string(data.join("identity.pem")).unwrap(), pem);
+}
+
+#[tokio::test]
+async fn the_system_s_openssl_opens_the_key_file() {
+    let daemon = prepared(Setup::new());
+    let pem = daemon.data().join("identity.pem");
+    let openssl = Command::new("openssl")
+        .args(["pkey", "-noout", "-text", "-passin"])
+        .arg(format!("pass:{PASSPHRASE}"))
+        .arg("-in")
+        .arg(&pem)
+        .output();
+    // A machine without openssl has nothing to say about it.
+    if let Ok(output) = openssl {
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("4096 bit"), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_is_told_and_quick_even_with_calls_under_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let setup = Setup::new().environment("NOTIFY_SOCKET", &text(&path));
+    let mut daemon = prepared(setup);
+    daemon.restart().await.unwrap();
+    // Locked is up too: the service manager must not wait for the user.
+    let told = notes(&manager).await;
+    assert!(told.contains("READY=1"), "{told}");
+    assert!(told.contains("STATUS=locked"), "{told}");
+    let api = Api::of(&daemon).await.unwrap();
+    unlock(&api, PASSPHRASE).await.unwrap();
+    let mut events = api.events("desk").await.unwrap();
+    let follower = tokio::spawn(async move { events.take().await });
+
+    let start = Instant::now();
+    let status = daemon.stop().await.unwrap();
+    let took = start.elapsed();
+    assert!(status.success(), "{status}");
+    assert!(took < DRAIN, "stopping took {took:?}");
+    assert!(notes(&manager).await.contains("STOPPING=1"));
+    // The stream has an end; the socket is gone.
+    timeout(DRAIN, follower).await.unwrap().unwrap().ok();
+    assert!(!daemon.socket().exists());
+}
+
+#[tokio::test]
+async fn a_locked_daemon_stops_too() {
+    let mut daemon = prepared(Setup::new());
+    daemon.restart().await.unwrap();
+    let start = Instant::now();
+    assert!(daemon.stop().await.unwrap().success());
+    assert!(start.elapsed() < DRAIN);
+}
+
+#[tokio::test]
+async fn what_was_there_before_a_lock_is_there_after_it() {
+    let mut daemon = prepared(Setup::new());
+    daemon.restart().await.unwrap();
+    let api = Api::of(&daemon).await.unwrap();
+    unlock(&api, PASSPHRASE).await.unwrap();
+    api.invite(true, "").await.unwrap();
+    let port = api.status().await.unwrap().listen_addresses;
+    daemon.kill9().await.unwrap();
+    daemon.restart().await.unwrap();
+    let api = Api::of(&daemon).await.unwrap();
+    unlock(&api, PASSPHRASE).await.unwrap();
+    let request = ListInvitationsRequest {};
+    let open = api.client().invitations().list_invitations(request).await;
+    assert_eq!(open.unwrap().into_inner().invitations.len(), 1);
+    assert_eq!(api.status().await.unwrap().listen_addresses, port);
+}
+
+/// A daemon with alice's identity under the passphrase, not started.
+fn prepared(setup: Setup) -> Daemon {
+    let daemon = Daemon::prepare(setup).unwrap();
+    let plain = workspace::root()
+        .unwrap()
+        .join("tests/vectors/identities/alice.pem");
+    let plain = fs::read_to_string(plain).unwrap();
+    let identity = Identity::from_pem(&plain, None, provider::default()).unwrap();
+    let mut rng = UnwrapErr(getrandom::SysRng);
+    let pem = identity
+        .to_pem(&mut rng, Some(PASSPHRASE.as_bytes()))
+        .unwrap();
+    let file = daemon.data().join("identity.pem");
+    fs::write(&file, pem.as_bytes()).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    daemon
+}
+
+/// What alice is called when nothing is locked.
+async fn alice_id() -> String {
+    let plain = Daemon::start(Setup::new().identity("alice")).await.unwrap();
+    let status = plain.status().await.unwrap();
+    let warned = status
+        .warnings
+        .iter()
+        .any(|warning| warning.contains("passphrase"));
+    assert!(warned, "{:?}", status.warnings);
+    status.peer_id
+}
+
+/// The errors of one call of every service that needs the identity.
+async fn all_calls(api: &Api) -> Vec<Status> {
+    let client = api.client();
+    let listed = ListContactsRequest::default();
+    vec![
+        client
+            .identity()
+            .get_identity(GetIdentityRequest {})
+            .await
+            .unwrap_err(),
+        client.contacts().list_contacts(listed).await.unwrap_err(),
+        client
+            .invitations()
+            .list_invitations(ListInvitationsRequest {})
+            .await
+            .unwrap_err(),
+        api.invite(false, "").await.unwrap_err(),
+        api.send("bob", "Hello").await.unwrap_err(),
+        api.search("Hello").await.unwrap_err(),
+        api.page("bob", 1, "").await.unwrap_err(),
+        api.message(&"0".repeat(32)).await.unwrap_err(),
+        api.events("desk").await.unwrap_err(),
+        api.acknowledge("desk", "0-0").await.unwrap_err(),
+        client
+            .messages()
+            .send_messages(tokio_stream::empty())
+            .await
+            .unwrap_err(),
+    ]
+}
+
+async fn unlock(api: &Api, passphrase: &str) -> Result<(), Status> {
+    let passphrase = passphrase.to_owned();
+    let request = UnlockRequest { passphrase };
+    api.client().daemon().unlock(request).await.map(|_| ())
+}
+
+async fn m2(daemon: &Daemon, arguments: &[String]) -> m2_tests::harness::Output {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    daemon.m2(&arguments).await.unwrap()
+}
+
+/// The exit code of a start that fails.
+async fn ends_with(daemon: &mut Daemon) -> Option<i32> {
+    daemon.spawn().unwrap();
+    daemon.ended().await.unwrap().code()
+}
+
+fn init(config: &Path, data: &Path) -> Output {
+    Command::new(&Binaries::get().unwrap().m2d)
+        .arg("init")
+        .arg("--config")
+        .arg(config)
+        .arg("--data-dir")
+        .arg(data)
+        .output()
+        .unwrap()
+}
+
+/// Everything that the service manager was told, once there is something.
+async fn notes(manager: &UnixDatagram) -> String {
+    let mut all = String::new();
+    eventually("a word to the service manager", async || {
+        let mut buffer = [0; 4096];
+        while let Ok(length) = manager.try_recv(&mut buffer) {
+            all.push_str(&String::from_utf8_lossy(&buffer[..length]));
+            all.push('\n');
+        }
+        Ok((!all.is_empty()).then_some(()))
+    })
+    .await
+    .unwrap();
+    all
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
