@@ -94,6 +94,7 @@ fn plan(args: &RunArgs) -> Result<Plan, Failure> {
 }
 
 async fn run_in(plan: Plan) -> Result<(), Failure> {
+    serve::survive_file_limit().map_err(Failure::Runtime)?;
     let mut socket = ApiSocket::bind(&plan.socket)?;
     let stop = CancellationToken::new();
     let state = Arc::new(ApiState::new(plan.config.circle.name.clone(), stop.clone()));

@@ -40,7 +40,7 @@ impl From<StoreError> for Refusal {
         let reason = if error.is_full() {
             Reason::DiskFull
         } else {
-            Reason::Internal
+            Reason::StoreFailed
         };
         Self {
             store_failed: true,

@@ -35,6 +35,16 @@ pub(super) async fn serve(
     }
 }
 
+/// SIGXFSZ, by which the system says that a file may not grow any more.
+const FILE_LIMIT: i32 = 25;
+
+/// Lets a write beyond a file size limit fail like one on a full disk. Without a handler the
+/// system would end the process.
+pub(super) fn survive_file_limit() -> std::io::Result<()> {
+    // Once there was a handler it stays, whoever listens.
+    signal(SignalKind::from_raw(FILE_LIMIT)).map(drop)
+}
+
 /// Some time after the stop, whatever still runs.
 async fn drained(stop: CancellationToken) {
     stop.cancelled().await;

@@ -31,7 +31,7 @@ impl EngineHandle {
 
     /// Runs `work` and returns its result once everything it wrote is on disk.
     ///
-    /// Errors: what `work` says; STOPPING when the engine is gone; DISK_FULL or INTERNAL when
+    /// Errors: what `work` says; STOPPING when the engine is gone; DISK_FULL or STORE_FAILED when
     /// the batch could not be committed, and then nothing of it happened.
     pub async fn call<T: Send + 'static>(
         &self,
