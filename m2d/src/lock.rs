@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Held while the daemon runs; the system frees it when the process ends, however it ends.
 #[derive(Debug)]
@@ -14,24 +14,32 @@ pub enum LockError {
     /// Another daemon runs on this data directory. Exit code 4.
     #[error("another m2d runs on this data directory")]
     AlreadyRunning,
-    /// The lock file can't be made.
-    #[error("can't make the lock file in the data directory: {0}")]
-    Io(io::Error),
+    /// The lock file can't be made: the directory is not writable, say.
+    #[error("can't use the data directory {directory}: {source}")]
+    Io {
+        /// The data directory.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl InstanceLock {
     /// Takes the lock of `data_dir`, which must exist.
     pub fn take(data_dir: &Path) -> Result<Self, LockError> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(data_dir.join("m2d.lock"))
-            .map_err(LockError::Io)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let failed = |source| LockError::Io {
+            directory: data_dir.to_owned(),
+            source,
+        };
+        let file = options.open(data_dir.join("m2d.lock")).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(LockError::AlreadyRunning),
-            Err(TryLockError::Error(error)) => Err(LockError::Io(error)),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
 }

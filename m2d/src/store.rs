@@ -111,18 +111,21 @@ impl StoreFile {
 
     fn connect(&self, flags: OpenFlags) -> Result<Connection, StoreError> {
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.execute_batch(&key_pragma(&self.key))?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.set_prepared_statement_cache_capacity(96);
-        connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;
-        // The first read tells whether the key fits.
-        connection
-            .query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+        self.unlock(&connection)
             .map_err(|error| match error.sqlite_error_code() {
                 Some(ErrorCode::NotADatabase) => StoreError::WrongKey,
                 _ => StoreError::Sqlite(error),
             })?;
         Ok(connection)
+    }
+
+    fn unlock(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
+        connection.execute_batch(&key_pragma(&self.key))?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.set_prepared_statement_cache_capacity(96);
+        connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;
+        // The first read tells whether the key fits; a pragma may have been that already.
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
     }
 }
 

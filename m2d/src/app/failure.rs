@@ -63,6 +63,7 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::NoHome(_) | Self::DataDir { .. } => 2,
+            Self::Lock(LockError::Io { .. }) => 2,
             Self::Passphrase(_) => 3,
             Self::Key(KeyFileError::Key(KeyError::Passphrase | KeyError::PassphraseNeeded)) => 3,
             Self::Lock(LockError::AlreadyRunning)

@@ -161,8 +161,10 @@ fn collect(rows: &mut rusqlite::Rows<'_>) -> Result<HistoryPage, StoreError> {
 /// An FTS5 expression that asks for all the words, each quoted so that nothing in it is syntax.
 /// None when there is no word.
 fn match_expression(words: &str) -> Option<String> {
+    // Control characters separate too: SQLite would take NUL for the end of the expression.
     let quoted: Vec<String> = words
-        .split_whitespace()
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
         .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
         .collect();
     (!quoted.is_empty()).then(|| quoted.join(" "))
@@ -214,7 +216,8 @@ mod tests {
 
     #[test]
     fn search_words_are_never_syntax() {
-        assert_eq!(match_expression("  "), None);
+        assert_eq!(match_expression("  \0"), None);
+        assert_eq!(match_expression("a\0b"), Some("\"a\" \"b\"".to_owned()));
         assert_eq!(
             match_expression("a OR \"b* NEAR("),
             Some("\"a\" \"OR\" \"\"\"b*\" \"NEAR(\"".to_owned())
