@@ -52,9 +52,10 @@ impl Engine {
             self.store.put_address(row, *address, now)?;
         }
         let contact = self.contact_mut(row)?;
+        // A contact is asked too: it may have removed us, and invites us again.
+        contact.invite_token = Some(invitation.token().clone());
         if contact.state != ContactState::Contact {
             contact.state = ContactState::Asked;
-            contact.invite_token = Some(invitation.token().clone());
         }
         self.save_contact(row)?;
         self.ask_again(row)?;
@@ -125,6 +126,7 @@ impl Engine {
         self.save_contact(row)?;
         self.event(EventKind::ContactAdded, row, None, 0)?;
         self.answer_request(row)?;
+        self.offer_again(row)?;
         self.dial(row)?;
         self.view(row)
     }
@@ -149,8 +151,12 @@ impl Engine {
             },
             (Err(refusal), Err(_)) => return Err(refusal),
         };
+        let was_contact = self.is_contact(row);
         self.end_contact(row, ContactState::Blocked)?;
         self.close_links(row);
+        if was_contact {
+            self.event(EventKind::ContactRemoved, row, None, 0)?;
+        }
         Ok(())
     }
 

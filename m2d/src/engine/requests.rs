@@ -19,7 +19,9 @@ impl Engine {
         let Some(slot) = self.slots.get(&row) else {
             return Ok(());
         };
-        if slot.contact.state != ContactState::Asked {
+        let contact = &slot.contact;
+        let again = contact.state == ContactState::Contact && contact.invite_token.is_some();
+        if contact.state != ContactState::Asked && !again {
             return Ok(());
         }
         let Some(link) = slot.link().cloned() else {
@@ -141,17 +143,32 @@ impl Engine {
         let contact = self.contact_mut(row)?;
         let fresh = contact.state != ContactState::Contact;
         contact.state = ContactState::Contact;
-        contact.invite_token = None;
+        // Who asked a contact again may have been removed there: what was sent since is lost.
+        let asked_again = contact.invite_token.take().is_some() && !fresh;
         self.save_contact(row)?;
         if fresh {
             self.store
                 .put_address(row, link.remote, self.clock.now_ms())?;
             self.event(EventKind::ContactAdded, row, None, 0)?;
-            self.converse(row, |conversation, cx| {
-                conversation.connected(cx, Path::Direct);
-            })?;
+        }
+        if fresh || asked_again {
+            self.offer_again(row)?;
         }
         Ok(())
+    }
+
+    /// Offers everything unacknowledged on the session that is up, if there is one.
+    pub(super) fn offer_again(&mut self, row: i64) -> Result<(), Refusal> {
+        if self
+            .slots
+            .get(&row)
+            .is_none_or(|slot| slot.links.is_empty())
+        {
+            return Ok(());
+        }
+        self.converse(row, |conversation, cx| {
+            conversation.connected(cx, Path::Direct);
+        })
     }
 
     /// Tells a peer that we accepted, now or when a session comes up.
