@@ -1,0 +1,148 @@
+//! A disk that is full: callers hear it, nothing that was acknowledged is lost, and all goes on
+//! once there is room.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use m2_proto::api::v1::MessageState;
+use m2_proto::reason::Reason;
+use m2_tests::harness::Daemon;
+use m2_tests::scenario::{Api, Pair};
+use std::fs;
+use std::process::Command;
+
+/// A text of 20 KiB that begins with its number.
+fn text(number: usize) -> String {
+    format!("{number} {}", "x".repeat(20 * 1_024))
+}
+
+#[tokio::test]
+async fn the_sender_s_disk() {
+    let mut pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    alice.send("bob", "before").await.unwrap();
+    bob.await_text("alice", "before").await.unwrap();
+
+    no_file_grows(&pair.alice);
+    let acknowledged = fill(&alice).await;
+    // It answers, and says so again and again.
+    refused(&alice, &text(9_999)).await;
+    assert!(alice.status().await.unwrap().version.len() > 2);
+    assert_eq!(alice.search("before").await.unwrap().len(), 1);
+    let own = alice.conversation("bob").await.unwrap();
+    assert_eq!(own.len(), acknowledged.len() + 1);
+
+    // With room again everything goes on, also what could not be written in between.
+    every_file_grows(&pair.alice);
+    let last = alice.send("bob", "after").await.unwrap();
+    alice
+        .await_message(&last, MessageState::Delivered)
+        .await
+        .unwrap();
+    let mut expected = vec!["before".to_owned()];
+    expected.extend(acknowledged.iter().map(|number| text(*number)));
+    expected.push("after".to_owned());
+    assert!(bob.received("alice").await.unwrap() == expected);
+    alice.await_empty_outbox().await.unwrap();
+
+    // Killed while full, it comes back with all that it promised.
+    no_file_grows(&pair.alice);
+    let more = fill(&alice).await;
+    pair.alice.kill9().await.unwrap();
+    pair.alice.restart().await.unwrap();
+    let last = alice_send(&pair.alice, "the end").await;
+    alice
+        .await_message(&last, MessageState::Delivered)
+        .await
+        .unwrap();
+    expected.extend(more.iter().map(|number| text(*number)));
+    expected.push("the end".to_owned());
+    assert!(bob.received("alice").await.unwrap() == expected);
+}
+
+#[tokio::test]
+async fn the_receiver_s_disk() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    no_file_grows(&pair.bob);
+    refuses_to_store(&bob).await;
+    // Nothing is acknowledged that bob could not store.
+    let mut ids = Vec::new();
+    for number in 0..50 {
+        ids.push(alice.send("bob", &text(number)).await.unwrap());
+    }
+    let stored = bob.received("alice").await.unwrap().len();
+    assert!(stored < 50);
+    let last = alice.message(ids.last().unwrap()).await.unwrap();
+    assert_ne!(last.state(), MessageState::Delivered);
+
+    every_file_grows(&pair.bob);
+    for id in &ids {
+        alice
+            .await_message(id, MessageState::Delivered)
+            .await
+            .unwrap();
+    }
+    let expected: Vec<String> = (0..50).map(text).collect();
+    assert!(bob.received("alice").await.unwrap() == expected);
+}
+
+/// Sends until the disk is full. Gives the numbers that were acknowledged.
+async fn fill(api: &Api) -> Vec<usize> {
+    let mut acknowledged = Vec::new();
+    for number in 0..1_000 {
+        match api.send("bob", &text(number)).await {
+            Ok(_) => acknowledged.push(number),
+            Err(status) => {
+                assert_eq!(Reason::of(&status), Some(Reason::DiskFull), "{status}");
+                return acknowledged;
+            }
+        }
+    }
+    panic!("the disk is never full");
+}
+
+/// Fills what room is left, so that even small writes fail.
+async fn refuses_to_store(api: &Api) {
+    for _ in 0..1_000 {
+        if let Err(status) = api.invite(true, "").await {
+            assert_eq!(Reason::of(&status), Some(Reason::DiskFull), "{status}");
+            return;
+        }
+    }
+    panic!("the disk is never full");
+}
+
+async fn refused(api: &Api, text: &str) {
+    let status = api.send("bob", text).await.unwrap_err();
+    assert_eq!(Reason::of(&status), Some(Reason::DiskFull), "{status}");
+}
+
+async fn alice_send(alice: &Daemon, text: &str) -> String {
+    Api::of(alice)
+        .await
+        .unwrap()
+        .send("bob", text)
+        .await
+        .unwrap()
+}
+
+/// The system lets no file of the daemon grow beyond what its store has now, and a little.
+fn no_file_grows(daemon: &Daemon) {
+    let sizes = fs::read_dir(daemon.data()).unwrap();
+    let largest = sizes.map(|entry| entry.unwrap().metadata().unwrap().len());
+    limit(daemon, &(largest.max().unwrap() + 100_000).to_string());
+}
+
+fn every_file_grows(daemon: &Daemon) {
+    limit(daemon, "unlimited");
+}
+
+fn limit(daemon: &Daemon, bytes: &str) {
+    let status = Command::new("prlimit")
+        .arg(format!("--pid={}", daemon.pid().unwrap()))
+        // The soft limit alone: the hard one could not be raised again.
+        .arg(format!("--fsize={bytes}:"))
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
