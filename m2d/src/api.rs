@@ -7,14 +7,17 @@ mod daemon;
 mod event;
 mod identity;
 mod invitation;
+mod malformed;
 mod message;
 mod readers;
 mod session;
 
+pub use malformed::explain;
 pub use readers::Readers;
 pub use session::{ApiState, Ready, Unlocker};
 
 use m2_proto::api::v1 as pb;
+use m2_proto::limits::MAX_REQUEST_BYTES;
 use std::sync::Arc;
 use tonic::service::Routes;
 
@@ -33,20 +36,22 @@ pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
         invitation_service_server::InvitationServiceServer,
         message_service_server::MessageServiceServer,
     };
-    Ok(Routes::new(health)
-        .add_service(reflection)
-        .add_service(DaemonServiceServer::new(daemon::DaemonApi(state.clone())))
-        .add_service(IdentityServiceServer::new(identity::IdentityApi(
-            state.clone(),
-        )))
-        .add_service(InvitationServiceServer::new(invitation::InvitationApi(
-            state.clone(),
-        )))
-        .add_service(ContactServiceServer::new(contact::ContactApi(
-            state.clone(),
-        )))
-        .add_service(MessageServiceServer::new(message::MessageApi(
-            state.clone(),
-        )))
-        .add_service(EventServiceServer::new(event::EventApi(state.clone()))))
+    let mut routes = Routes::new(health).add_service(reflection);
+    macro_rules! add {
+        ($($server:ident $service:path;)*) => {
+            $(routes = routes.add_service(
+                $server::new($service(state.clone()))
+                    .max_decoding_message_size(MAX_REQUEST_BYTES),
+            );)*
+        };
+    }
+    add! {
+        DaemonServiceServer daemon::DaemonApi;
+        IdentityServiceServer identity::IdentityApi;
+        InvitationServiceServer invitation::InvitationApi;
+        ContactServiceServer contact::ContactApi;
+        MessageServiceServer message::MessageApi;
+        EventServiceServer event::EventApi;
+    }
+    Ok(routes)
 }

@@ -1,6 +1,7 @@
 //! `MessageService`.
 
 use super::convert;
+use super::malformed;
 use super::session::{ApiState, Ready};
 use crate::engine::{Failure, NewMessage, StateChange};
 use crate::refusal::Refusal;
@@ -274,7 +275,8 @@ async fn begin_one(
     caller: String,
 ) -> Result<BoxFuture<'static, pb::SendMessagesResponse>, Status> {
     let ready = state.ready()?;
-    let begun = match request?.message {
+    let request = request.map_err(|status| malformed::refusal(status.code()).unwrap_or(status))?;
+    let begun = match request.message {
         Some(message) => begin(ready, message, caller).await,
         None => Err(Refusal::argument("The request holds no message.")),
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tower::util::MapResponseLayer;
 
 /// How long calls that are under way may take to end.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -27,6 +28,7 @@ pub(super) async fn serve(
     spawn_signals(stop.clone()).map_err(Failure::Runtime)?;
     let draining = stop.clone();
     let server = Server::builder()
+        .layer(MapResponseLayer::new(api::explain))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tokio::select! {
