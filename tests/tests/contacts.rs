@@ -256,7 +256,8 @@ async fn another_identity_at_the_address_gets_nothing() {
     let mut pair = Pair::start().await.unwrap();
     let bob = Api::of(&pair.bob).await.unwrap();
     let address = pair.alice.udp_address().await.unwrap();
-    pair.alice.kill9().await.unwrap();
+    // Stopped, not killed: bob hears it and calls again at once.
+    assert!(pair.alice.stop().await.unwrap().success());
     let listen = format!("listen = [\"{address}\"]");
     let carol = Setup::new().identity("carol").network(&listen);
     let mut carol = Daemon::start(carol).await.unwrap();

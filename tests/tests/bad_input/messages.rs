@@ -1,63 +1,18 @@
-//! What callers get wrong: a clear error with a stable reason, and nothing is lost.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+//! Messages and requests that can't be.
 
-use m2_crypto::invitation::{Invitation, Offer};
-use m2_crypto::{Circle, PeerId, Secret};
+use super::raw;
+use super::scene::{Scene, piped, refused};
 use m2_proto::api::v1::send_message_request::Content;
 use m2_proto::api::v1::send_messages_response::Result as Outcome;
 use m2_proto::api::v1::*;
 use m2_proto::reason::Reason;
+use m2_tests::harness::Setup;
 use m2_tests::scenario::{Api, Pair};
 use pbjson_types::Duration;
-use rand_core::UnwrapErr;
-use std::net::SocketAddr;
-use std::process::Stdio;
-use tokio::io::AsyncWriteExt as _;
-use tonic::{Code, Status};
 
 /// The largest text, bytes.
 const LARGEST: usize = 48 * 1_024;
 const UNKNOWN_ID: &str = "00112233445566778899aabbccddeeff";
-
-/// A pair whose second daemon is away while the first hears nonsense.
-struct Scene {
-    pair: Pair,
-    alice: Api,
-    bob_id: String,
-}
-
-impl Scene {
-    async fn begin() -> Self {
-        let mut pair = Pair::start().await.unwrap();
-        let alice = Api::of(&pair.alice).await.unwrap();
-        let bob_id = alice.contact("bob").await.unwrap().peer_id;
-        pair.bob.kill9().await.unwrap();
-        alice.send("bob", "before").await.unwrap();
-        Self {
-            pair,
-            alice,
-            bob_id,
-        }
-    }
-
-    /// What was sent before and after the nonsense arrives; nothing else.
-    async fn end(mut self) {
-        self.alice.send("bob", "after").await.unwrap();
-        let own = self.alice.conversation("bob").await.unwrap();
-        let own: Vec<&str> = own.iter().map(|message| message.text.as_str()).collect();
-        assert_eq!(own, ["before", "after"]);
-        self.pair.bob.restart().await.unwrap();
-        let bob = Api::of(&self.pair.bob).await.unwrap();
-        bob.await_text("alice", "after").await.unwrap();
-        assert_eq!(bob.received("alice").await.unwrap(), ["before", "after"]);
-        self.alice.await_empty_outbox().await.unwrap();
-    }
-}
 
 #[tokio::test]
 async fn messages_that_are_too_large() {
@@ -74,11 +29,8 @@ async fn messages_that_are_too_large() {
     // Far beyond what a call may have: refused by its size, before anything reads it.
     let mut service = alice.client().messages();
     service = service.max_encoding_message_size(64 << 20);
-    let huge = service.send_message(text(10 << 20)).await.unwrap_err();
-    assert!(
-        matches!(huge.code(), Code::OutOfRange | Code::ResourceExhausted),
-        "{huge}"
-    );
+    let huge = service.send_message(text(10 << 20)).await;
+    refused(huge, Reason::InvalidArgument);
     for length in [LARGEST + 1, 10 << 20] {
         let sent = piped(&scene.pair, &["--json", "send", "bob"], &vec![b'x'; length]).await;
         assert_eq!(sent.0, Some(1));
@@ -106,151 +58,8 @@ async fn text_that_is_no_text() {
     // On the wire too: field 2 of SendMessageRequest, a string, that is no UTF-8.
     let mut request = vec![0x0a, 3, b'b', b'o', b'b', 0x12, 4];
     request.extend(broken);
-    let answer = raw::call(&scene.alice, request).await.unwrap_err();
-    assert!(
-        matches!(answer.code(), Code::Internal | Code::InvalidArgument),
-        "{answer}"
-    );
-    scene.end().await;
-}
-
-#[tokio::test]
-async fn contacts_that_are_not_there() {
-    let scene = Scene::begin().await;
-    let alice = &scene.alice;
-    for name in ["nobody", "", "bo", "m21", &scene.bob_id[..9]] {
-        refused(alice.send(name, "x").await, Reason::ContactUnknown);
-        refused(alice.contact(name).await, Reason::ContactUnknown);
-        refused(alice.page(name, 1, "").await, Reason::ContactUnknown);
-    }
-    // Two peers whose ids begin alike.
-    let mut bytes = [7; 32];
-    let one = PeerId::from_bytes(bytes).to_string();
-    bytes[31] = 8;
-    let two = PeerId::from_bytes(bytes).to_string();
-    for contact in [&one, &two] {
-        let contact = contact.clone();
-        let request = BlockContactRequest { contact };
-        alice
-            .client()
-            .contacts()
-            .block_contact(request)
-            .await
-            .unwrap();
-    }
-    let begin = &one[..20];
-    assert!(two.starts_with(begin));
-    refused(alice.send(begin, "x").await, Reason::ContactAmbiguous);
-    refused(alice.send(&one, "x").await, Reason::NotAContact);
-    let send = ["--json", "send", begin, "x"];
-    let sent = scene.pair.alice.m2(&send).await.unwrap();
-    assert_eq!(sent.code, Some(1));
-    assert!(sent.stderr.contains("CONTACT_AMBIGUOUS"), "{}", sent.stderr);
-    let contact = "bob".to_owned();
-    let request = AcceptContactRequest {
-        contact,
-        name: String::new(),
-    };
-    refused(
-        alice.client().contacts().accept_contact(request).await,
-        Reason::NoRequest,
-    );
-    scene.end().await;
-}
-
-#[tokio::test]
-async fn invitations_that_are_none() {
-    let scene = Scene::begin().await;
-    let alice = &scene.alice;
-    let own = alice.invite(false, "").await.unwrap();
-    refused(alice.add(&own, "").await, Reason::InvitationOwn);
-    let good = invitation(&Circle::public(), u64::MAX / 2_000);
-    let mut changed = good.clone().into_bytes();
-    let middle = changed.len() / 2;
-    changed[middle] = if changed[middle] == b'q' { b'p' } else { b'q' };
-    let changed = String::from_utf8(changed).unwrap();
-    let broken = [
-        "",
-        "hello",
-        "m2://",
-        "m2://q",
-        "https://example.org/",
-        &good[..good.len() - 1],
-        &good[1..],
-        &changed,
-        &format!("{good}q"),
-        &"m2://".repeat(100_000),
-    ]
-    .map(str::to_owned);
-    for text in broken {
-        refused(alice.add(&text, "x").await, Reason::InvitationInvalid);
-    }
-    let expired = invitation(&Circle::public(), 1_000_000_000);
-    refused(alice.add(&expired, "").await, Reason::InvitationExpired);
-    let other = Circle::private("home", &Secret::new([9; 32]));
-    let other = invitation(&other, u64::MAX / 2_000);
-    refused(alice.add(&other, "").await, Reason::OtherCircle);
-    refused(alice.add(&good, "bob").await, Reason::NameTaken);
-    refused(
-        alice.add(&good, "two\nlines").await,
-        Reason::InvalidArgument,
-    );
-    // None of them left anything behind.
-    let request = ListContactsRequest::default();
-    let all = alice.client().contacts().list_contacts(request).await;
-    assert_eq!(all.unwrap().into_inner().contacts.len(), 1);
-    let unknown = RevokeInvitationRequest {
-        invitation_id: UNKNOWN_ID.to_owned(),
-    };
-    let revoked = alice
-        .client()
-        .invitations()
-        .revoke_invitation(unknown)
-        .await;
-    refused(revoked, Reason::InvitationUnknown);
-    scene.end().await;
-}
-
-#[tokio::test]
-async fn names_that_are_not_fit() {
-    let scene = Scene::begin().await;
-    let alice = &scene.alice;
-    let long = "x".repeat(65);
-    for name in [
-        "",
-        " ",
-        " x",
-        "x ",
-        "a\u{1b}[31m",
-        "m21abc",
-        "M21ABC",
-        &long,
-    ] {
-        let request = RenameContactRequest {
-            contact: "bob".to_owned(),
-            name: name.to_owned(),
-        };
-        let renamed = alice.client().contacts().rename_contact(request).await;
-        refused(renamed, Reason::InvalidArgument);
-    }
-    // Taken in any case of the letters.
-    let contact = PeerId::from_bytes([7; 32]).to_string();
-    let request = BlockContactRequest {
-        contact: contact.clone(),
-    };
-    alice
-        .client()
-        .contacts()
-        .block_contact(request)
-        .await
-        .unwrap();
-    let request = RenameContactRequest {
-        contact,
-        name: "BOB".to_owned(),
-    };
-    let renamed = alice.client().contacts().rename_contact(request).await;
-    refused(renamed, Reason::NameTaken);
-    refused(alice.invite(false, "Bob").await, Reason::NameTaken);
+    let answer = raw::call(&scene.alice, request).await;
+    refused(answer, Reason::InvalidArgument);
     scene.end().await;
 }
 
@@ -492,97 +301,27 @@ async fn words_are_never_search_syntax() {
     scene.end().await;
 }
 
-/// The call failed, for this reason and no other.
-#[track_caller]
-fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, reason: Reason) {
-    let status = answer.unwrap_err();
-    assert_eq!(Reason::of(&status), Some(reason), "{status}");
-    assert_eq!(status.code(), reason.code());
-    assert!(!status.message().is_empty());
-}
-
-/// An invitation by somebody who does not exist.
-fn invitation(circle: &Circle, expires_s: u64) -> String {
-    let offer = Offer {
-        reusable: false,
-        expires_s,
-        addresses: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
-        lines: Vec::new(),
-    };
-    let mut rng = UnwrapErr(getrandom::SysRng);
-    let peer = PeerId::from_bytes([3; 32]);
-    let made = Invitation::create(&mut rng, peer, circle.id(), offer).unwrap();
-    made.to_uri().to_string()
-}
-
-/// Runs `m2` with this input. Gives the exit code and what it complained about.
-async fn piped(pair: &Pair, arguments: &[&str], input: &[u8]) -> (Option<i32>, String) {
-    let mut command = pair.alice.m2_command().unwrap();
-    command.args(arguments).stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // It may stop reading when it has seen enough.
-    let _ = stdin.write_all(input).await;
-    drop(stdin);
-    let output = child.wait_with_output().await.unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code(), complaint)
-}
-
-/// Calls with bytes that no generated client would send.
-mod raw {
-    use bytes::{Buf as _, BufMut as _};
-    use m2_tests::scenario::Api;
-    use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-    use tonic::codegen::http::uri::PathAndQuery;
-    use tonic::{Request, Status};
-
-    /// `SendMessage` with these bytes as the request.
-    pub(super) async fn call(api: &Api, request: Vec<u8>) -> Result<Vec<u8>, Status> {
-        let mut client = tonic::client::Grpc::new(api.client().channel());
-        client.ready().await.unwrap();
-        let path = PathAndQuery::from_static("/m2.api.v1.MessageService/SendMessage");
-        let answer = client.unary(Request::new(request), path, Bytes).await?;
-        Ok(answer.into_inner())
+#[tokio::test]
+async fn more_than_may_wait() {
+    let tables = "[store]\nmax_outbox = 5";
+    let alice = Setup::new().identity("alice").tables(tables);
+    let bob = Setup::new().identity("bob");
+    let mut pair = Pair::start_as(alice, bob).await.unwrap();
+    let alice = Api::of(&pair.alice).await.unwrap();
+    pair.bob.kill9().await.unwrap();
+    let texts = ["1", "2", "3", "4", "5"];
+    for text in texts {
+        alice.send("bob", text).await.unwrap();
     }
-
-    #[derive(Default)]
-    struct Bytes;
-
-    impl Codec for Bytes {
-        type Encode = Vec<u8>;
-        type Decode = Vec<u8>;
-        type Encoder = Self;
-        type Decoder = Self;
-
-        fn encoder(&mut self) -> Self {
-            Self
-        }
-
-        fn decoder(&mut self) -> Self {
-            Self
-        }
-    }
-
-    impl Encoder for Bytes {
-        type Item = Vec<u8>;
-        type Error = Status;
-
-        fn encode(&mut self, item: Vec<u8>, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-            out.put_slice(&item);
-            Ok(())
-        }
-    }
-
-    impl Decoder for Bytes {
-        type Item = Vec<u8>;
-        type Error = Status;
-
-        fn decode(&mut self, input: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-            let mut bytes = vec![0; input.remaining()];
-            input.copy_to_slice(&mut bytes);
-            Ok(Some(bytes))
-        }
-    }
+    refused(alice.send("bob", "6").await, Reason::OutboxFull);
+    let contact = alice.contact("bob").await.unwrap();
+    assert_eq!(contact.queued_messages, 5);
+    pair.bob.restart().await.unwrap();
+    let bob = Api::of(&pair.bob).await.unwrap();
+    bob.await_text("alice", "5").await.unwrap();
+    alice.await_empty_outbox().await.unwrap();
+    alice.send("bob", "7").await.unwrap();
+    bob.await_text("alice", "7").await.unwrap();
+    let expected = ["1", "2", "3", "4", "5", "7"];
+    assert_eq!(bob.received("alice").await.unwrap(), expected);
 }
