@@ -35,7 +35,7 @@ counters! {
     DatagramForeignId = "datagram_foreign_id",
     /// A first packet that does not open under our Initial keys.
     DatagramNotForUs = "datagram_not_for_us",
-    /// A first packet that came while the endpoint was closing.
+    /// An Initial packet that came while the endpoint was closing.
     DatagramClosing = "datagram_closing",
     /// A first packet whose original id was not made by a caller, or a repeated retry token.
     CallStray = "call_stray",

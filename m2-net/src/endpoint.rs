@@ -217,7 +217,8 @@ impl Endpoint {
     }
 
     /// Takes no more calls, ends all sessions and waits, at most `deadline`, until their peers
-    /// know it.
+    /// know it. Frames that must still arrive are to be
+    /// [finished](crate::frame::FrameSender::finish) before.
     pub async fn close(&self, deadline: Duration) {
         self.acceptor.stop();
         self.closed.send_replace(true);

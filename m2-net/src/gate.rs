@@ -66,7 +66,7 @@ impl Gate {
         }
     }
 
-    /// From now on no first packet passes. Sessions that stand go on.
+    /// From now on no Initial packet passes. Sessions that stand go on.
     pub fn close_to_callers(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
@@ -87,6 +87,10 @@ impl Gate {
             // Version Negotiation, which is version 0, ends here too: there is one version.
             return Err(Counter::DatagramVersion);
         }
+        // QUIC refuses calls while it closes, and a refusal is an answer.
+        if header.is_initial() && self.closing.load(Ordering::Relaxed) {
+            return Err(Counter::DatagramClosing);
+        }
         if self.ids.is_ours(header.dcid) {
             return Ok(());
         }
@@ -98,9 +102,6 @@ impl Gate {
 
     /// A first packet: only who knows our circle and our peer id can have made it.
     fn check_first(&self, header: &LongHeader<'_>, datagram: &[u8]) -> Result<(), Counter> {
-        if self.closing.load(Ordering::Relaxed) {
-            return Err(Counter::DatagramClosing);
-        }
         if datagram.len() < MIN_FIRST_DATAGRAM {
             return Err(Counter::DatagramTooShort);
         }

@@ -11,6 +11,7 @@ mod common;
 use bytes::Bytes;
 use common::*;
 use m2_crypto::handshake::{Credential, Peer};
+use m2_crypto::obfuscation::Obfuscator;
 use m2_crypto::{Circle, Secret};
 use m2_net::dial_error::DialError;
 use m2_net::endpoint::Endpoint;
@@ -158,6 +159,28 @@ async fn random_cut_and_altered_datagrams_get_no_byte() {
     drop((dialled, accepted));
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(bytes_back(address(&called), recorded).await, 0, "after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_of_ours_without_a_session_provokes_no_reset() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let tap = Tap::new(address(&called)).await;
+    let (dialled, _accepted) = connect(&caller, &called, tap.address).await;
+    dialled.send_frame(envelope(vec![3; 5000])).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let obfuscator = Obfuscator::new(Circle::public().packet_key());
+    let mut orphans = Vec::new();
+    for mut datagram in tap.calls() {
+        obfuscator.apply(&mut datagram);
+        // The day bits are not authenticated: the id stays ours and is nobody's.
+        if datagram[0] & 0x80 == 0 {
+            datagram[16] ^= 1;
+            obfuscator.apply(&mut datagram);
+            orphans.push(datagram);
+        }
+    }
+    assert!(!orphans.is_empty());
+    assert_eq!(bytes_back(address(&called), orphans).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

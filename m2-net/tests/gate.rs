@@ -164,6 +164,8 @@ fn a_closing_gate_lets_no_call_in_but_keeps_sessions() {
     door.gate.close_to_callers();
     let call = first_packet(&Circle::public(), &OWN, TODAY, &dcid(TODAY));
     assert_eq!(door.gate.check(&call), Err(Counter::DatagramClosing));
+    let after_retry = first_packet(&Circle::public(), &OWN, TODAY, &door.ids.issue());
+    assert_eq!(door.gate.check(&after_retry), Err(Counter::DatagramClosing));
     let mut packet = vec![0x41];
     packet.extend_from_slice(&door.ids.issue());
     packet.resize(60, 0);

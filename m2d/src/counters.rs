@@ -10,9 +10,17 @@ pub struct Counters(Mutex<BTreeMap<&'static str, u64>>);
 impl Counters {
     /// Counts one.
     pub fn count(&self, reason: &'static str) {
+        self.add(reason, 1);
+    }
+
+    /// Counts several at once; a reason that never occurred has no entry.
+    pub fn add(&self, reason: &'static str, times: u64) {
+        if times == 0 {
+            return;
+        }
         let mut counts = self.lock();
         let count = counts.entry(reason).or_default();
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(times);
     }
 
     /// All counts so far.

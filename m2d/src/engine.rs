@@ -32,6 +32,7 @@ pub use summary::Summary;
 
 use crate::clock::Clock;
 use crate::config::StoreConfig;
+use crate::counters::Counters;
 use crate::network::{DialerHandle, Link};
 use crate::refusal::Refusal;
 use crate::store::{Store, StoreError};
@@ -41,7 +42,7 @@ use m2_crypto::{Circle, Identity, PeerId};
 use m2_net::delivery::MessageId;
 use rand_core::UnwrapErr;
 use slot::Slot;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -71,6 +72,8 @@ pub struct Parts {
     pub bus: Arc<Bus>,
     /// Who reaches peers.
     pub dialer: DialerHandle,
+    /// What was refused.
+    pub counters: Arc<Counters>,
 }
 
 /// The owner of all durable state.
@@ -85,13 +88,14 @@ pub struct Engine {
     limits: StoreConfig,
     slots: HashMap<i64, Slot>,
     rows: HashMap<PeerId, i64>,
-    /// Sessions with peers that have no row: they may only ask to become contacts.
-    strangers: HashMap<u64, Arc<Link>>,
+    /// Sessions with peers that have no row, oldest first: they may only ask to become contacts.
+    strangers: BTreeMap<u64, Arc<Link>>,
     timers: BTreeSet<(u64, i64)>,
     dirty: Dirty,
     effects: Vec<Effect>,
     bus: Arc<Bus>,
     dialer: DialerHandle,
+    counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
     later: Vec<(i64, MessageId, Vec<u8>)>,
     stopping: bool,
@@ -119,12 +123,13 @@ impl Engine {
             limits: parts.limits,
             slots: HashMap::new(),
             rows: HashMap::new(),
-            strangers: HashMap::new(),
+            strangers: BTreeMap::new(),
             timers: BTreeSet::new(),
             dirty: Dirty::default(),
             effects: Vec::new(),
             bus: parts.bus,
             dialer: parts.dialer,
+            counters: parts.counters,
             later: Vec::new(),
             stopping: false,
             stale: false,

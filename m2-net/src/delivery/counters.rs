@@ -24,3 +24,21 @@ pub struct Counters {
     /// Times that the cryptography library refused to seal.
     pub seal_failed: u64,
 }
+
+impl Counters {
+    /// The sum of two counts.
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            duplicates: self.duplicates + other.duplicates,
+            unopened: self.unopened + other.unopened,
+            misbehaved: self.misbehaved + other.misbehaved,
+            unknown_acks: self.unknown_acks + other.unknown_acks,
+            ignored_refusals: self.ignored_refusals + other.ignored_refusals,
+            unwanted_grants: self.unwanted_grants + other.unwanted_grants,
+            resent: self.resent + other.resent,
+            resealed: self.resealed + other.resealed,
+            released_early: self.released_early + other.released_early,
+            seal_failed: self.seal_failed + other.seal_failed,
+        }
+    }
+}

@@ -63,6 +63,7 @@ impl Opener {
         let endpoint = Arc::new(self.bind(&store, &identity, &clock)?);
         let dialer = DialerHandle::default();
         let bus = Arc::new(Bus::default());
+        let counters = Arc::new(Counters::default());
         let engine = Engine::new(Parts {
             store,
             clock: clock.clone(),
@@ -71,10 +72,10 @@ impl Opener {
             limits: self.config.store.clone(),
             bus: bus.clone(),
             dialer: dialer.clone(),
+            counters: counters.clone(),
         })?;
         let incarnation = engine.log_incarnation();
         let (handle, thread) = start_thread(engine).map_err(Failure::Runtime)?;
-        let counters = Arc::new(Counters::default());
         let peer_id = identity.peer_id(self.circle.id());
         let runner = Arc::new(SessionRunner::new(
             handle.clone(),

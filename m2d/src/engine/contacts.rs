@@ -269,11 +269,7 @@ impl Engine {
 
     /// Whether a name may be given to the contact with `row`.
     pub(super) fn check_name(&self, name: &str, row: Option<i64>) -> Result<(), Refusal> {
-        let fit = (1..=MAX_NAME).contains(&name.len())
-            && name.trim() == name
-            && !name.chars().any(char::is_control)
-            && !name.to_lowercase().starts_with("m21");
-        if !fit {
+        if !is_fit(name) {
             return Err(Refusal::argument(
                 "A name has 1 to 64 bytes, no control characters, no spaces at its ends, and \
                  does not begin with m21.",
@@ -345,6 +341,23 @@ impl Engine {
             last_failure: slot.last_failure,
         })
     }
+}
+
+/// Whether a text may be a name: it can't be mistaken for a peer id, and nothing in it moves a
+/// cursor or changes the direction of what is written beside it.
+pub(super) fn is_fit(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name.trim() == name
+        && !name.chars().any(is_invisible)
+        && !name.to_lowercase().starts_with("m21")
+}
+
+/// Control characters, separators of lines, and marks for the direction of writing.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
 }
 
 fn unknown() -> Refusal {

@@ -3,11 +3,12 @@
 use super::Engine;
 use super::effect::Effect;
 use super::inbox::Arrival;
+use crate::counters::Counters;
 use crate::refusal::Refusal;
 use crate::store::{Store, StoreError};
 use bytes::Bytes;
 use m2_net::delivery::{
-    Action, Committed, Context, Conversation, History, MessageId, Path, Time, Write,
+    self, Action, Committed, Context, Conversation, History, MessageId, Path, Time, Write,
 };
 use m2_net::wire::{self, Envelope, Message};
 use std::cell::RefCell;
@@ -55,7 +56,9 @@ impl Engine {
             history: &history,
         };
         let conversation = slot.conversation.as_mut().ok_or_else(no_slot)?;
+        let before = *conversation.counters();
         let result = feed(conversation, &mut context);
+        count(&self.counters, &before, conversation.counters());
         if let Some(error) = history.error.into_inner() {
             return Err(error.into());
         }
@@ -297,6 +300,22 @@ impl Engine {
             });
         }
     }
+}
+
+/// Adds what the machine has refused or ignored meanwhile.
+fn count(counters: &Counters, before: &delivery::Counters, now: &delivery::Counters) {
+    counters.add("ACK_UNKNOWN", now.unknown_acks - before.unknown_acks);
+    counters.add("ENVELOPE_UNOPENED", now.unopened - before.unopened);
+    counters.add(
+        "EPOCH_REFUSAL_IGNORED",
+        now.ignored_refusals - before.ignored_refusals,
+    );
+    counters.add(
+        "GRANT_UNWANTED",
+        now.unwanted_grants - before.unwanted_grants,
+    );
+    counters.add("HELD_TOO_MANY", now.released_early - before.released_early);
+    counters.add("MESSAGE_REPEATED", now.duplicates - before.duplicates);
 }
 
 fn no_slot() -> Refusal {

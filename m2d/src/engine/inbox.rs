@@ -90,7 +90,7 @@ impl Engine {
         let Some(head) = self.store.message_head(&id.0)? else {
             return Ok(());
         };
-        if head.contact != row || head.own || head.gone || head.kind != 0 {
+        if !self.may_change(row, &head) {
             return Ok(());
         }
         let (media_type, content) = stored_content(new);
@@ -103,17 +103,29 @@ impl Engine {
         let Some(head) = self.store.message_head(&id.0)? else {
             return self.store.put_tombstone(&id.0, row);
         };
-        if head.contact != row || head.own || head.gone || head.kind != 0 {
+        if !self.may_change(row, &head) {
             return Ok(());
         }
         self.store.erase_message(head.row, Gone::Retracted)?;
         self.event(EventKind::MessageRetracted, row, Some(head.row), 0)
     }
 
+    /// Whether a contact may edit or retract a message: one of its own with content left.
+    fn may_change(&self, row: i64, head: &MessageHead) -> bool {
+        let theirs = head.contact == row && !head.own;
+        if !theirs {
+            self.counters.count("MESSAGE_NOT_THEIRS");
+        }
+        theirs && !head.gone && head.kind == MessageKind::Content as i64
+    }
+
     fn on_read(&mut self, row: i64, id: &MessageId) -> Result<(), StoreError> {
         let Some(head) = self.store.message_head(&id.0)? else {
             return Ok(());
         };
+        if head.contact != row || !head.own {
+            self.counters.count("MESSAGE_NOT_THEIRS");
+        }
         if head.contact != row || !head.own || head.state != MessageState::Delivered {
             return Ok(());
         }

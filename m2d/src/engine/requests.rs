@@ -1,10 +1,11 @@
 //! How strangers become contacts: requests and answers over a session (spec §4).
 
 use super::Engine;
+use super::contacts::is_fit;
 use super::effect::Effect;
 use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::{ContactState, EventKind, LookupSecrets};
+use crate::store::{ContactState, EventKind, InvitationRow, LookupSecrets};
 use m2_crypto::invitation::{self, InviteId};
 use m2_net::delivery::Path;
 use m2_net::wire::{ContactRequest, InviteProof, Message};
@@ -48,14 +49,20 @@ impl Engine {
         link: &Arc<Link>,
         request: &ContactRequest,
     ) -> Result<(), Refusal> {
-        let invited_as = self.check_proof(link, request.invite)?;
+        if link.asks() {
+            link.misbehaved("REQUEST_REPEATED");
+        }
         let state = self.contact_mut(row)?.state;
+        if state == ContactState::Blocked {
+            link.misbehaved("BLOCKED");
+            return Ok(());
+        }
+        let invited_as = self.check_proof(link, request.invite)?;
         match state {
-            ContactState::Blocked => return Ok(()),
             // Asked again: our answer was lost. Or both asked: then both agree.
             ContactState::Contact | ContactState::Asked => {}
             _ if invited_as.is_some() => {}
-            _ => return self.keep_request(row, &request.name),
+            _ => return self.keep_request(row, link, &request.name),
         }
         if let Some(name) = &invited_as
             && state != ContactState::Contact
@@ -76,37 +83,59 @@ impl Engine {
         link: &Link,
         shown: Option<InviteProof>,
     ) -> Result<Option<String>, Refusal> {
+        let known = self
+            .row_of(&link.peer_id)
+            .is_some_and(|contact| self.is_contact(contact));
+        let Some(invitation) = self.proven_invitation(link, shown)? else {
+            // Who asks again shows what it has used up when it became a contact.
+            if shown.is_some() && !known {
+                link.misbehaved("INVITATION_REFUSED");
+            }
+            return Ok(None);
+        };
+        if !known {
+            self.store.use_invitation(&invitation.id)?;
+        }
+        Ok(Some(invitation.contact_name))
+    }
+
+    /// The open invitation whose token a peer proves to hold in this session. Uses nothing up.
+    pub(super) fn proven_invitation(
+        &self,
+        link: &Link,
+        shown: Option<InviteProof>,
+    ) -> Result<Option<InvitationRow>, Refusal> {
         let Some(shown) = shown else {
             return Ok(None);
         };
-        let now = self.now_ms();
         let Some(row) = self.store.invitation(&shown.invite_id)? else {
             return Ok(None);
         };
         let proven = invitation::verify_proof(&row.token, &link.proof_key, &shown.proof);
-        if !proven || !row.is_open(now) {
-            return Ok(None);
-        }
-        let known = self
-            .row_of(&link.peer_id)
-            .is_some_and(|contact| self.is_contact(contact));
-        if !known {
-            self.store.use_invitation(&shown.invite_id)?;
-        }
-        Ok(Some(row.contact_name))
+        Ok(Some(row).filter(|row| proven && row.is_open(self.now_ms())))
+    }
+
+    /// No further request is kept until the user has looked at some.
+    pub(super) fn requests_are_full(&self) -> bool {
+        self.count(ContactState::Request) >= MAX_REQUESTS
     }
 
     /// Shows a request to the user, once.
-    fn keep_request(&mut self, row: i64, name: &str) -> Result<(), Refusal> {
+    fn keep_request(&mut self, row: i64, link: &Link, name: &str) -> Result<(), Refusal> {
         if self.contact_mut(row)?.state == ContactState::Request {
             return Ok(());
         }
-        if self.count(ContactState::Request) >= MAX_REQUESTS {
+        if self.requests_are_full() {
+            link.misbehaved("REQUESTS_TOO_MANY");
             return Ok(());
         }
         let contact = self.contact_mut(row)?;
         contact.state = ContactState::Request;
+        // What a stranger calls itself is shown to the user: nothing of it if it is not fit.
         contact.suggested_name = name.to_owned();
+        if !is_fit(name) {
+            contact.suggested_name.clear();
+        }
         self.save_contact(row)?;
         self.event(EventKind::ContactRequest, row, None, 0)?;
         Ok(())
@@ -131,7 +160,15 @@ impl Engine {
                 self.event(EventKind::ContactDeclined, row, None, 0)?;
                 Ok(())
             }
-            _ => Ok(()),
+            // We were removed there, asked again, and were declined.
+            (ContactState::Contact, false) if self.contact_mut(row)?.invite_token.is_some() => {
+                self.contact_mut(row)?.invite_token = None;
+                self.save_contact(row)
+            }
+            _ => {
+                link.misbehaved("REPLY_UNASKED");
+                Ok(())
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use m2_crypto::PeerId;
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch};
 use m2_net::delivery::{Ack, ContentHash, MessageId, Misbehaved, Path, Time};
 use m2_net::session::CloseCode;
-use m2_net::wire::{Envelope, Message};
+use m2_net::wire::{ContactRequest, Envelope, Message};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -41,13 +41,11 @@ impl Engine {
     /// A session stands.
     pub fn on_link_up(&mut self, link: &Arc<Link>) -> Result<Arrived, Refusal> {
         let Some(row) = self.row_of(&link.peer_id) else {
-            if self.strangers.len() >= MAX_STRANGERS {
-                return Ok(Arrived::Unwanted);
-            }
-            self.strangers.insert(link.id, link.clone());
+            self.admit_stranger(link);
             return Ok(Arrived::Welcome);
         };
         if self.contact_mut(row)?.state == ContactState::Blocked {
+            link.misbehaved("BLOCKED");
             return Ok(Arrived::Unwanted);
         }
         self.meet(row, link)?;
@@ -59,6 +57,22 @@ impl Engine {
             })?;
         }
         Ok(Arrived::Welcome)
+    }
+
+    /// A peer may have one session as a stranger. When there are too many strangers the oldest
+    /// goes: it had its time to ask, and nobody keeps out those who come with an invitation.
+    fn admit_stranger(&mut self, link: &Arc<Link>) {
+        let same = |other: &&Arc<Link>| other.peer_id == link.peer_id;
+        let (gone, reason) = match self.strangers.values().find(same) {
+            Some(same) => (Some(same.id), "STRANGER_REPLACED"),
+            None if self.strangers.len() < MAX_STRANGERS => (None, ""),
+            None => (self.strangers.keys().next().copied(), "STRANGERS_TOO_MANY"),
+        };
+        if let Some(old) = gone.and_then(|id| self.strangers.remove(&id)) {
+            self.counters.count(reason);
+            self.effects.push(Effect::Close(old, CloseCode::Replaced));
+        }
+        self.strangers.insert(link.id, link.clone());
     }
 
     /// Notes that a peer with a row is there.
@@ -75,15 +89,23 @@ impl Engine {
         Ok(())
     }
 
-    /// The row of a session's peer. A stranger that asks gets one.
-    fn row_for_request(&mut self, link: &Arc<Link>) -> Result<i64, Refusal> {
+    /// The row of a session's peer. A stranger that asks gets one, unless its request would not
+    /// be kept: what strangers can make us store is bounded.
+    fn row_for_request(
+        &mut self,
+        link: &Arc<Link>,
+        request: &ContactRequest,
+    ) -> Result<Option<i64>, Refusal> {
         if let Some(row) = self.row_of(&link.peer_id) {
-            return Ok(row);
+            return Ok(Some(row));
+        }
+        if self.requests_are_full() && self.proven_invitation(link, request.invite)?.is_none() {
+            return Ok(None);
         }
         let row = self.new_contact(link.peer_id, ContactState::Removed, "")?;
         self.strangers.remove(&link.id);
         self.meet(row, link)?;
-        Ok(row)
+        Ok(Some(row))
     }
 
     /// The newest session serves; the same dialler's older one is dead, or soon to be.
@@ -148,7 +170,11 @@ impl Engine {
             });
         match wanted {
             Some(true) => GrantCheck::Open,
-            _ => GrantCheck::Ignore,
+            Some(false) => {
+                self.counters.count("GRANT_UNWANTED");
+                GrantCheck::Ignore
+            }
+            None => GrantCheck::Ignore,
         }
     }
 
@@ -169,8 +195,10 @@ impl Engine {
         accepted: Option<ReceiveEpoch>,
     ) -> Result<Result<(), Misbehaved>, Refusal> {
         if let Message::ContactRequest(request) = &message {
-            let row = self.row_for_request(link)?;
-            self.on_contact_request(row, link, request)?;
+            match self.row_for_request(link, request)? {
+                Some(row) => self.on_contact_request(row, link, request)?,
+                None => link.misbehaved("REQUESTS_TOO_MANY"),
+            }
             return Ok(Ok(()));
         }
         let Some(row) = self.row_of(&link.peer_id) else {

@@ -20,7 +20,8 @@ pub struct Summary {
 impl Engine {
     /// The totals of now.
     pub fn summary(&self) -> Summary {
-        let sessions: usize = self.slots.values().map(|slot| slot.links.len()).sum();
+        let known: usize = self.slots.values().map(|slot| slot.links.len()).sum();
+        let sessions = known.saturating_add(self.strangers.len());
         let contacts = self.count(ContactState::Contact);
         Summary {
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),

@@ -7,7 +7,7 @@ use m2_net::wire::Message;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::sync::mpsc;
 
 /// A session's sending half and what the engine must know of it.
@@ -28,6 +28,7 @@ pub struct Link {
     pub lookup_secrets: (Secret<32>, Secret<32>),
     pub(super) counters: Arc<Counters>,
     pub(super) misdeeds: AtomicU32,
+    pub(super) asked: AtomicBool,
     pub(super) frames: mpsc::Sender<Message>,
     pub(super) session: SessionHandle,
 }
@@ -43,6 +44,11 @@ impl Link {
     pub fn misbehaved(&self, reason: &'static str) {
         self.misdeeds.fetch_add(1, Ordering::Relaxed);
         self.counters.count(reason);
+    }
+
+    /// Notes that the peer asks to become a contact. Says whether it did so before.
+    pub fn asks(&self) -> bool {
+        self.asked.swap(true, Ordering::Relaxed)
     }
 
     /// How often the peer misbehaved in this session.

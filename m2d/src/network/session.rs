@@ -14,11 +14,14 @@ use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHand
 use m2_net::wire::{Envelope, Message};
 use rand_core::UnwrapErr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Frames that wait for a session's stream.
 const QUEUE: usize = 4_096;
+/// Bytes of received frames that one session may have waiting for the engine: a peer that sends
+/// faster than we store feels it as flow control, and not our memory.
+const WAITING_BYTES: u32 = 2 << 20;
 /// Misdeeds after which a session is ended.
 const MAX_MISDEEDS: u32 = 100;
 
@@ -67,6 +70,7 @@ impl SessionRunner {
         let (handle, sender, receiver) = session.split();
         let Peer::Identified { id, certificate } = handle.peer().clone() else {
             // Anonymous sessions may only use lines and mailboxes (spec §3).
+            self.counters.count("ANONYMOUS");
             handle.close(CloseCode::Refused);
             return Ok(());
         };
@@ -118,6 +122,7 @@ impl SessionRunner {
             session: handle.clone(),
             counters: self.counters.clone(),
             misdeeds: AtomicU32::new(0),
+            asked: AtomicBool::new(false),
         })
     }
 
@@ -125,6 +130,7 @@ impl SessionRunner {
         let renewal = tokio::time::sleep(RENEW_AFTER);
         tokio::pin!(renewal);
         let mut grants = GrantOpener::default();
+        let room = Arc::new(Semaphore::new(WAITING_BYTES as usize));
         while link.misdeeds() <= MAX_MISDEEDS {
             let message = tokio::select! {
                 message = frames.recv() => message?,
@@ -141,8 +147,12 @@ impl SessionRunner {
                 _ => None,
             };
             let from = link.clone();
+            let place = room.clone().acquire_many_owned(size(&message)).await;
             self.engine
-                .cast(move |engine| engine.on_frame(&from, message, accepted))
+                .cast(move |engine| {
+                    engine.on_frame(&from, message, accepted);
+                    drop(place);
+                })
                 .await?;
         }
         link.close(CloseCode::Misbehaved);
@@ -213,6 +223,18 @@ impl SessionRunner {
         .await
         .map_err(|_| SessionEnd::Stopping)
     }
+}
+
+/// Roughly what a message takes in memory, bytes.
+fn size(message: &Message) -> u32 {
+    let content = match message {
+        Message::Envelope(envelope) => envelope.grant.len() + envelope.sealed.len(),
+        Message::Acks(acks) => size_of_val(acks.as_slice()),
+        _ => 0,
+    };
+    u32::try_from(content + size_of::<Message>())
+        .unwrap_or(WAITING_BYTES)
+        .min(WAITING_BYTES)
 }
 
 /// The last grant that was opened in a session, so that its copies cost nothing.
