@@ -1,7 +1,9 @@
 //! What tests M2 as a whole: repository checks, real daemons under test, and `cargo verify`.
 
+pub mod bench;
 pub mod checks;
 pub mod harness;
+pub mod quickstart;
 pub mod scenario;
 pub mod sim;
 pub mod verify;

@@ -1,0 +1,59 @@
+//! Measures M2 as a whole, with real daemons: `cargo bench-e2e` and `peer-bench`.
+
+mod bulk;
+mod daemon;
+mod delivery;
+mod dial;
+mod figure;
+mod net;
+mod options;
+mod pair;
+mod process;
+mod rsa;
+mod samples;
+mod storm;
+mod talker;
+
+pub use options::Options;
+pub use pair::{Pair, become_contacts};
+pub use samples::Samples;
+pub use talker::Talker;
+
+use figure::Figure;
+use std::future::Future;
+use std::pin::Pin;
+
+type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Figure>>> + 'a>>;
+
+/// Measures what the options name and prints one JSON line a figure. True if every figure that
+/// has a target met it.
+///
+/// Errors: a daemon does not start, or does not do what it should.
+pub async fn run(options: &Options) -> anyhow::Result<bool> {
+    let mut all_met = true;
+    for (name, measure) in MEASUREMENTS {
+        if !options.wants(name) {
+            continue;
+        }
+        for figure in measure(options).await? {
+            all_met &= figure.met();
+            println!("{}", figure.json());
+        }
+    }
+    Ok(all_met)
+}
+
+type Measure = fn(&Options) -> Running<'_>;
+
+/// All measurements, by the name that `--only` takes.
+const MEASUREMENTS: [(&str, Measure); 7] = [
+    ("start", |options| Box::pin(daemon::start(options))),
+    ("idle", |options| Box::pin(daemon::idle(options))),
+    ("dial", |options| Box::pin(dial::measure(options))),
+    ("round-trip", |options| {
+        Box::pin(delivery::round_trip(options))
+    }),
+    ("one-way", |options| Box::pin(delivery::one_way(options))),
+    ("bulk", |options| Box::pin(bulk::measure(options))),
+    ("storm", |options| Box::pin(storm::measure(options))),
+];

@@ -1,0 +1,29 @@
+//! Endpoints of m2-net within this process.
+
+use m2_crypto::{Circle, Identity, provider};
+use m2_net::endpoint::{Endpoint, EndpointConfig};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A committed test identity.
+pub(super) fn identity(name: &str) -> anyhow::Result<Arc<Identity>> {
+    let path = crate::workspace::root()?.join(format!("tests/vectors/identities/{name}.pem"));
+    let pem = std::fs::read_to_string(path)?;
+    Ok(Arc::new(Identity::from_pem(
+        &pem,
+        None,
+        provider::default(),
+    )?))
+}
+
+/// An endpoint on a free loopback port with `keys` session keys, all of them ready.
+pub(super) async fn endpoint(identity: Arc<Identity>, keys: usize) -> anyhow::Result<Endpoint> {
+    let mut config = EndpointConfig::new(Circle::public(), identity);
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.key_pool_size = keys;
+    let endpoint = Endpoint::bind(config)?;
+    while endpoint.stats().keys_ready < keys {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Ok(endpoint)
+}

@@ -1,0 +1,72 @@
+//! Many peers that call at once, and what a standing session feels of it.
+
+use super::figure::Figure;
+use super::net;
+use super::options::Options;
+use super::pair::Pair;
+use super::samples::Samples;
+use super::talker::{Talker, payload};
+use crate::harness::Setup;
+use m2_crypto::Circle;
+use m2_crypto::handshake::Credential;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Round trips before the storm.
+const CALM: usize = 200;
+
+/// Round trips to the delivery receipt while `callers` peers dial the recipient at once.
+pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
+    let keys = format!("session_keys = {}", options.callers * 3);
+    let alice = Setup::new().identity("alice").network(&keys);
+    let pair = Pair::start(alice, Setup::new().identity("bob")).await?;
+    let address = pair.alice.udp_address().await?;
+    let peer = net::identity("alice")?.peer_id(Circle::public().id());
+    let carol = net::identity("carol")?;
+    let callers = Arc::new(net::endpoint(carol.clone(), options.callers).await?);
+    let mut talker = Talker::new(&pair.bob_api, "alice").await?;
+    let data = payload(options.size);
+    let mut calm = Samples::default();
+    for _ in 0..CALM {
+        let start = Instant::now();
+        talker.deliver(&data).await?;
+        calm.add(start.elapsed());
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let storm = tokio::spawn({
+        let (over, count) = (over.clone(), options.callers);
+        async move {
+            let start = Instant::now();
+            let mut calls = tokio::task::JoinSet::new();
+            for _ in 0..count {
+                let (callers, credential) = (callers.clone(), Credential::Identity(carol.clone()));
+                calls.spawn(async move { callers.dial(address, peer, credential).await.is_ok() });
+            }
+            let answered = calls.join_all().await.into_iter().filter(|ok| *ok).count();
+            over.store(true, Ordering::Relaxed);
+            (answered, start.elapsed())
+        }
+    });
+    let mut stormy = Samples::default();
+    while !over.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        talker.deliver(&data).await?;
+        stormy.add(start.elapsed());
+    }
+    let (answered, took) = storm.await?;
+    let detail = json!({
+        "callers": options.callers,
+        "answered": answered,
+        "storm_ms": took.as_secs_f64() * 1_000.0,
+        "calm": calm.detail(),
+        "stormy": stormy.detail(),
+    });
+    let p99 = stormy.percentile_ms(99);
+    Ok(vec![
+        Figure::new("storm_latency_p99", p99, "ms")
+            .at_most(20.0)
+            .detail(detail),
+    ])
+}
