@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod checks;
 pub mod harness;
+pub mod hostile;
 pub mod quickstart;
 pub mod scenario;
 pub mod sim;

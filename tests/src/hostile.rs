@@ -1,0 +1,9 @@
+//! What an attacker brings: noise, a look at the wire, and a peer that keeps no rule.
+
+mod caller;
+mod noise;
+mod skew;
+
+pub use caller::{Caller, identity, public_id};
+pub use noise::{Noise, answers};
+pub use skew::{Skew, repeated, skewed};

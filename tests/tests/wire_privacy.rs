@@ -1,0 +1,234 @@
+//! What who watches the wire between two real daemons learns: nothing (spec §2).
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use m2_crypto::invitation::Invitation;
+use m2_crypto::obfuscation::Obfuscator;
+use m2_crypto::{Circle, Identity};
+use m2_proto::api::v1::{ContactState, MessageState};
+use m2_tests::harness::{Captured, Daemon, Direction, Setup, Wire};
+use m2_tests::hostile::{Noise, Skew, identity, public_id, repeated, skewed};
+use m2_tests::scenario::{Api, eventually};
+use std::collections::HashSet;
+
+const ALICE: &str = "Alice Liddell of Wonderland";
+const BOB: &str = "Robert Bobbington the Builder";
+const PHRASE: &str = "the quick brown fox jumps over the lazy dog; ";
+/// Bytes in a row that no chance repeats.
+const WINDOW: usize = 16;
+/// Times that both daemons are killed and call again.
+const REDIALS: usize = 12;
+/// Datagrams that a place needs to be tested, and each direction at least.
+const ENOUGH: usize = 1_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_byte_on_the_wire_is_told_from_chance() {
+    let mut conversation = Conversation::start().await;
+    for round in 0..REDIALS {
+        conversation.talk(round).await;
+        conversation.call_again(round).await;
+    }
+    conversation.talk(REDIALS).await;
+    conversation.fill().await;
+
+    let captured = conversation.wire.captured();
+    let all: Vec<&[u8]> = captured.iter().map(|one| one.bytes.as_slice()).collect();
+    let [to, back] = [Direction::ToTarget, Direction::ToCaller].map(|way| in_way(&captured, way));
+    println!("{} datagrams there, {} back", to.len(), back.len());
+    assert!(to.len() >= ENOUGH && back.len() >= ENOUGH);
+    let sizes: HashSet<usize> = all.iter().map(|bytes| bytes.len()).collect();
+    assert!(sizes.len() > 100, "only {} sizes", sizes.len());
+
+    for look in [&all, &to, &back] {
+        assert_none(&skewed(look, ENOUGH));
+    }
+    // The same look at what the obfuscation hides must find the headers of QUIC.
+    let revealed: Vec<Vec<u8>> = all.iter().map(|bytes| revealed(bytes)).collect();
+    let plain: Vec<&[u8]> = revealed.iter().map(Vec::as_slice).collect();
+    let found = skewed(&plain, ENOUGH);
+    assert!(found.iter().any(|skew| skew.place == 0 && !skew.from_end));
+    assert!(found.iter().any(|skew| skew.what.starts_with("chi-square")));
+
+    // First packets, told by what only a member of the circle can see.
+    let firsts: Vec<usize> = (0..plain.len()).filter(|i| is_long(plain[*i])).collect();
+    let hidden: Vec<&[u8]> = firsts.iter().map(|i| all[*i]).collect();
+    let shown: Vec<&[u8]> = firsts.iter().map(|i| plain[*i]).collect();
+    println!("{} datagrams of handshakes", firsts.len());
+    assert!(firsts.len() >= 3 * REDIALS, "{}", firsts.len());
+    assert_none(&repeated(&hidden));
+    assert!(!repeated(&shown).is_empty());
+
+    for datagram in all.iter().chain(&plain) {
+        let shown = conversation.secrets.shown_in(datagram);
+        assert_eq!(shown, None, "in clear");
+    }
+}
+
+/// Two daemons with a wire between them, and what must not show on it.
+struct Conversation {
+    wire: Wire,
+    alice: Daemon,
+    bob: Daemon,
+    noise: Noise,
+    secrets: Secrets,
+}
+
+impl Conversation {
+    async fn start() -> Self {
+        let wire = Wire::new().await.unwrap();
+        let alice = Setup::new().identity("alice").announce(wire.address());
+        let bob = Setup::new().identity("bob");
+        let (alice, bob) = tokio::try_join!(Daemon::start(alice), Daemon::start(bob)).unwrap();
+        wire.aim(alice.udp_address().await.unwrap());
+        let (a, b) = (Api::of(&alice).await.unwrap(), Api::of(&bob).await.unwrap());
+        let uri = a.invite(false, BOB).await.unwrap();
+        b.add(&uri, ALICE).await.unwrap();
+        a.await_state(BOB, ContactState::Contact).await.unwrap();
+        b.await_state(ALICE, ContactState::Contact).await.unwrap();
+        Self {
+            wire,
+            alice,
+            bob,
+            noise: Noise::new(2),
+            secrets: Secrets::of(&uri),
+        }
+    }
+
+    /// Some messages of varied length each way, one after the other, so that they don't share
+    /// their datagrams.
+    async fn talk(&mut self, round: usize) {
+        let a = Api::of(&self.alice).await.unwrap();
+        let b = Api::of(&self.bob).await.unwrap();
+        for number in 0..10 {
+            let length = self.noise.below(900);
+            let there = b.send(ALICE, &text(round, number, length)).await.unwrap();
+            let back = a.send(BOB, &text(round, number, length / 2)).await.unwrap();
+            b.await_message(&there, MessageState::Delivered)
+                .await
+                .unwrap();
+            a.await_message(&back, MessageState::Delivered)
+                .await
+                .unwrap();
+        }
+    }
+
+    /// One daemon is killed; both call each other when it is back.
+    async fn call_again(&mut self, round: usize) {
+        let daemon = if round.is_multiple_of(4) {
+            &mut self.alice
+        } else {
+            &mut self.bob
+        };
+        daemon.kill9().await.unwrap();
+        daemon.restart().await.unwrap();
+        self.wire.aim(self.alice.udp_address().await.unwrap());
+        let b = Api::of(&self.bob).await.unwrap();
+        eventually("a session again", async || {
+            Ok(b.contact(ALICE).await?.online.then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Talks on until there is enough to count.
+    async fn fill(&mut self) {
+        for round in 100.. {
+            let captured = self.wire.captured();
+            let enough = |way| in_way(&captured, way).len() >= 2 * ENOUGH;
+            if enough(Direction::ToTarget) && enough(Direction::ToCaller) {
+                return;
+            }
+            let a = Api::of(&self.alice).await.unwrap();
+            let b = Api::of(&self.bob).await.unwrap();
+            let long = self.noise.below(40_000);
+            b.send(ALICE, &text(round, 0, long)).await.unwrap();
+            a.send(BOB, &text(round, 0, long)).await.unwrap();
+            self.talk(round).await;
+        }
+    }
+}
+
+/// What only the two may know.
+struct Secrets {
+    windows: HashSet<[u8; WINDOW]>,
+}
+
+impl Secrets {
+    fn of(uri: &str) -> Self {
+        let mut secrets = Self {
+            windows: HashSet::new(),
+        };
+        let invitation: Invitation = uri.parse().unwrap();
+        secrets.add(invitation.token().expose());
+        secrets.add(invitation.rendezvous().expose());
+        for text in [uri, ALICE, BOB, PHRASE] {
+            secrets.add(text.as_bytes());
+        }
+        for name in ["alice", "bob"] {
+            secrets.add_identity(&identity(name).unwrap());
+        }
+        secrets
+    }
+
+    fn add_identity(&mut self, identity: &Identity) {
+        let id = public_id(identity);
+        let hex = data_encoding::HEXLOWER.encode(id.as_bytes());
+        self.add(id.as_bytes());
+        self.add(id.to_string().as_bytes());
+        self.add(hex.as_bytes());
+        self.add(hex.to_uppercase().as_bytes());
+        self.add(identity.certificate().spki_der());
+    }
+
+    /// Any part of this, long enough, is too much.
+    fn add(&mut self, secret: &[u8]) {
+        assert!(secret.len() >= WINDOW);
+        let windows = secret.windows(WINDOW);
+        self.windows
+            .extend(windows.map(|window| <[u8; WINDOW]>::try_from(window).unwrap()));
+    }
+
+    /// The first part of a secret that a datagram shows.
+    fn shown_in<'a>(&self, datagram: &'a [u8]) -> Option<&'a [u8]> {
+        let mut windows = datagram.windows(WINDOW);
+        windows.find(|window| self.windows.contains(*window))
+    }
+}
+
+#[test]
+fn a_secret_in_clear_is_seen() {
+    let identity = identity("alice").unwrap();
+    let mut secrets = Secrets {
+        windows: HashSet::new(),
+    };
+    secrets.add_identity(&identity);
+    let datagram = [&[7; 40], &identity.certificate().spki_der()[200..217]].concat();
+    assert!(secrets.shown_in(&datagram).is_some());
+    assert!(secrets.shown_in(&[7; 1200]).is_none());
+}
+
+fn text(round: usize, number: usize, length: usize) -> String {
+    let mut text = format!("{PHRASE}{round} {number} ");
+    text.push_str(&PHRASE.repeat(length / PHRASE.len()));
+    text
+}
+
+fn in_way(captured: &[Captured], way: Direction) -> Vec<&[u8]> {
+    let in_way = captured.iter().filter(|one| one.direction == way);
+    in_way.map(|one| one.bytes.as_slice()).collect()
+}
+
+fn revealed(datagram: &[u8]) -> Vec<u8> {
+    let mut bytes = datagram.to_vec();
+    Obfuscator::new(Circle::public().packet_key()).apply(&mut bytes);
+    bytes
+}
+
+/// A QUIC long header: part of a handshake.
+fn is_long(revealed: &[u8]) -> bool {
+    revealed[0] & 0x80 != 0
+}
+
+fn assert_none(found: &[Skew]) {
+    let lines: Vec<String> = found.iter().map(Skew::to_string).collect();
+    assert!(lines.is_empty(), "{}", lines.join("\n"));
+}
