@@ -2,25 +2,25 @@
 //! path changes, epochs that end, restores and time (spec §6).
 //!
 //! `M2_MODEL_CASES` sets the number of schedules.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use m2_tests::sim::{Op, World, schedule};
+use m2_net::delivery::{Counters, MessageState, Write};
+use m2_tests::sim::{Event, Fault, Op, World, schedule};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 const CASES: u32 = 2_000;
 const STEPS: usize = 60;
 
-fn cases() -> u32 {
-    std::env::var("M2_MODEL_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(CASES)
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    (any::<u32>(), any::<u64>()).prop_map(|(kind, detail)| schedule(kind, detail))
-}
+/// Schedules within which the checker must find any of the faults.
+const FAULT_CASES: u64 = 400;
 
 #[test]
 fn every_schedule_keeps_the_promises() {
@@ -37,4 +37,133 @@ fn every_schedule_keeps_the_promises() {
             Ok(())
         })
         .unwrap();
+}
+
+fn cases() -> u32 {
+    std::env::var("M2_MODEL_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(CASES)
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    (any::<u32>(), any::<u64>()).prop_map(|(kind, detail)| schedule(kind, detail))
+}
+
+/// Schedules that are the same in every run.
+fn fixed_schedules(count: u64) -> impl Iterator<Item = (u64, Vec<Op>)> {
+    (0..count).map(|seed| {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let ops = (0..STEPS)
+            .map(|_| schedule(rng.next_u32(), rng.next_u64()))
+            .collect();
+        (seed, ops)
+    })
+}
+
+/// A model that never gets into trouble proves nothing.
+#[test]
+fn schedules_reach_everything() {
+    let mut counters = Counters::default();
+    let mut reached = Reached::default();
+    for (seed, ops) in fixed_schedules(300) {
+        let mut world = World::new(&World::small_limits(), seed);
+        assert_eq!(world.run(&ops), Vec::<String>::new());
+        for node in [&world.a, &world.b] {
+            counters = counters.plus(&node.counters());
+            reached.count(&node.store.events);
+            reached.given_up += count(node.store.sent.values(), |sent| {
+                matches!(sent.state, MessageState::GivenUp(_))
+            });
+            reached.given_up_but_delivered += node.store.given_up_but_delivered;
+            reached.held += node.store.ever_held;
+            reached.restores += node.restores;
+        }
+    }
+    println!("{counters:?} {reached:?}");
+    let Reached {
+        shown,
+        late,
+        gaps,
+        filled,
+        given_up,
+        given_up_but_delivered,
+        held,
+        restores,
+    } = reached;
+    assert!(shown > 1_000 && held > 100 && gaps > 10 && late > 0 && filled > 10);
+    assert!(given_up > 100 && given_up_but_delivered > 10 && restores > 10);
+    assert!(counters.duplicates > 100 && counters.unopened > 10 && counters.resent > 100);
+    assert!(counters.resealed > 100 && counters.unknown_acks > 10);
+    assert!(counters.ignored_refusals > 10);
+    assert_eq!((counters.misbehaved, counters.seal_failed), (0, 0));
+}
+
+#[derive(Debug, Default)]
+struct Reached {
+    shown: usize,
+    late: usize,
+    gaps: usize,
+    filled: usize,
+    given_up: usize,
+    given_up_but_delivered: usize,
+    held: usize,
+    restores: usize,
+}
+
+impl Reached {
+    fn count(&mut self, events: &[Event]) {
+        self.shown += count(events, |event| matches!(event, Event::Shown { .. }));
+        self.late += count(events, |event| {
+            matches!(
+                event,
+                Event::Shown {
+                    in_order: false,
+                    ..
+                }
+            )
+        });
+        self.gaps += count(events, |event| matches!(event, Event::Gap { .. }));
+        self.filled += count(events, |event| matches!(event, Event::Filled { .. }));
+    }
+}
+
+fn count<T>(items: impl IntoIterator<Item = T>, which: impl Fn(&T) -> bool) -> usize {
+    items.into_iter().filter(which).count()
+}
+
+/// Whether the checker reports a world whose drivers have this fault.
+fn is_noticed(fault: Fault) -> bool {
+    fixed_schedules(FAULT_CASES).any(|(seed, ops)| {
+        let mut world = World::new(&World::small_limits(), seed).with_fault(fault);
+        !world.run(&ops).is_empty()
+    })
+}
+
+#[test]
+fn a_driver_that_acts_before_it_commits_is_noticed() {
+    assert!(is_noticed(Fault::ActsBeforeCommit));
+}
+
+/// Picks the writes of one kind.
+type IsKind = fn(&Write) -> bool;
+
+#[test]
+fn a_store_that_forgets_is_noticed() {
+    let kinds: [(&str, IsKind); 11] = [
+        ("SendEpoch", |w| matches!(w, Write::SendEpoch(_))),
+        ("NextSequence", |w| matches!(w, Write::NextSequence { .. })),
+        ("Outbox", |w| matches!(w, Write::Outbox { .. })),
+        ("Reseal", |w| matches!(w, Write::Reseal { .. })),
+        ("OutboxRemove", |w| matches!(w, Write::OutboxRemove { .. })),
+        ("State", |w| matches!(w, Write::State { .. })),
+        ("Incarnation", |w| matches!(w, Write::Incarnation(_))),
+        ("Deliver", |w| matches!(w, Write::Deliver { .. })),
+        ("Hold", |w| matches!(w, Write::Hold { .. })),
+        ("Release", |w| matches!(w, Write::Release { .. })),
+        ("Skip", |w| matches!(w, Write::Skip { .. })),
+    ];
+    for (name, kind) in kinds {
+        assert!(is_noticed(Fault::Forgets(kind)), "{name}");
+    }
 }

@@ -4,8 +4,8 @@ use super::identities::Identified;
 use super::store::ModelStore;
 use m2_crypto::envelope::{Grant, ReceiveEpoch, SealedHeader};
 use m2_net::delivery::{
-    Ack, Action, Context, Conversation, Draft, GiveUp, Limits, MessageId, Path, SendRefused, Time,
-    Write,
+    Ack, Action, Context, Conversation, Counters, Draft, GiveUp, Limits, MessageId, Path,
+    SendRefused, Time, Write,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -47,6 +47,12 @@ pub enum Fault {
     ActsBeforeCommit,
 }
 
+/// What was polled together: the actions wait for the writes, and for every batch before.
+struct Batch {
+    writes: Vec<Write>,
+    actions: Vec<Action>,
+}
+
 /// One side.
 pub struct Node {
     me: &'static Identified,
@@ -56,6 +62,8 @@ pub struct Node {
     incarnation: u64,
     conversation: Conversation,
     connected: bool,
+    /// Polled, but not committed yet.
+    pipeline: Vec<Batch>,
     loads: Vec<MessageId>,
     /// What left under which index of which epoch.
     sealed: BTreeMap<(u64, u64, u32), Vec<u8>>,
@@ -67,6 +75,8 @@ pub struct Node {
     pub fault: Fault,
     /// How often it was restored from a backup.
     pub restores: usize,
+    /// What its earlier lives counted.
+    counters: Counters,
 }
 
 /// The context of an input, with the store's look-up as history.
@@ -101,7 +111,9 @@ impl Node {
             rng,
             conversation: Conversation::new(limits.clone(), m2_net::delivery::Saved::default()),
             connected: false,
+            pipeline: Vec::new(),
             loads: Vec::new(),
+            counters: Counters::default(),
             sealed: BTreeMap::new(),
             store: ModelStore::new(peer, limits.clone()),
             limits,
@@ -119,6 +131,11 @@ impl Node {
     /// The number of this life.
     pub const fn incarnation(&self) -> u64 {
         self.incarnation
+    }
+
+    /// What all its lives counted.
+    pub fn counters(&self) -> Counters {
+        self.counters.plus(self.conversation.counters())
     }
 
     /// A fresh message id.
@@ -210,30 +227,43 @@ impl Node {
         .ok()
     }
 
+    /// Polls what there is, to be committed some time: the history doesn't see it yet.
+    pub fn poll(&mut self) {
+        let writes = std::iter::from_fn(|| self.conversation.poll_write()).collect();
+        let actions = std::iter::from_fn(|| self.conversation.poll_action()).collect();
+        self.pipeline.push(Batch { writes, actions });
+    }
+
     /// Commits what there is and performs the actions: the frames that leave.
     pub fn commit(&mut self, now: Time) -> Vec<Frame> {
-        let writes: Vec<Write> = std::iter::from_fn(|| self.conversation.poll_write()).collect();
+        self.poll();
         let mut frames = Vec::new();
+        let mut batches = std::mem::take(&mut self.pipeline);
         if matches!(self.fault, Fault::ActsBeforeCommit) {
-            frames = self.perform();
+            for batch in &mut batches {
+                frames.extend(self.perform(std::mem::take(&mut batch.actions)));
+            }
         }
-        let crash = self.crash.take();
-        if crash == Some(Crash::BeforeCommit) {
-            self.restart();
-            return frames;
+        let last = batches.len().saturating_sub(1);
+        for (number, batch) in batches.into_iter().enumerate() {
+            let crash = self.crash.filter(|_| number == last);
+            if crash == Some(Crash::BeforeCommit) {
+                self.restart();
+                break;
+            }
+            self.store.commit(now, self.fault.filter(batch.writes));
+            if crash == Some(Crash::AfterCommit) {
+                self.restart();
+                break;
+            }
+            frames.extend(self.perform(batch.actions));
         }
-        self.store.commit(now, self.fault.filter(writes));
-        if crash == Some(Crash::AfterCommit) {
-            self.restart();
-            return frames;
-        }
-        frames.extend(self.perform());
         frames
     }
 
-    fn perform(&mut self) -> Vec<Frame> {
+    fn perform(&mut self, actions: Vec<Action>) -> Vec<Frame> {
         let mut frames = Vec::new();
-        while let Some(action) = self.conversation.poll_action() {
+        for action in actions {
             match action {
                 Action::Transmit { id, epoch, grant } => {
                     let grant = grant.map(|grant| grant.to_vec());
@@ -257,11 +287,10 @@ impl Node {
 
     fn transmit(&mut self, id: &MessageId, epoch: u64, grant: Option<Vec<u8>>) -> Option<Frame> {
         let Some(row) = self.store.outbox.get(id) else {
-            if matches!(self.fault, Fault::None) {
-                // Only possible if an acknowledgement came in the same step.
-                return None;
+            // Acknowledged meanwhile, or else it never was stored.
+            if !self.store.sent.contains_key(id) {
+                self.store.violate("something leaves that is not stored");
             }
-            self.store.violate("something leaves that is not stored");
             return None;
         };
         if row.entry.epoch != epoch {
@@ -305,6 +334,9 @@ impl Node {
 
     /// Killed and started again.
     pub fn restart(&mut self) {
+        self.counters = self.counters();
+        self.crash = None;
+        self.pipeline.clear();
         self.conversation = Conversation::new(self.limits.clone(), self.store.saved());
         self.connected = false;
         self.loads.clear();

@@ -21,7 +21,10 @@ impl Side {
 
 /// One step. Numbers that pick something wrap around what there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the variants' comments say what their fields are")]
+#[allow(
+    missing_docs,
+    reason = "the variants' comments say what their fields are"
+)]
 pub enum Op {
     /// Sends a message, with a time to live in seconds or 0. With `later` its writes wait for
     /// the next commit.
@@ -60,8 +63,11 @@ pub enum Op {
     Refuse { side: Side, pick: u8 },
 }
 
+/// Makes a step out of a random number.
+type Make = fn(u64) -> Op;
+
 /// What a schedule is made of, by weight.
-pub const WEIGHTS: &[(u32, fn(u64) -> Op)] = &[
+const WEIGHTS: &[(u32, Make)] = &[
     (24, |n| Op::Send {
         side: side(n),
         ttl_s: ttl(n >> 1),
@@ -132,7 +138,7 @@ const fn ttl(n: u64) -> u32 {
     }
 }
 
-/// The step that two random numbers stand for: `kind` below the sum of [`WEIGHTS`].
+/// The step that two random numbers stand for.
 pub fn schedule(kind: u32, detail: u64) -> Op {
     let total: u32 = WEIGHTS.iter().map(|(weight, _)| weight).sum();
     let mut left = kind % total;

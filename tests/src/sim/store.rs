@@ -2,11 +2,11 @@
 //! never do.
 
 use super::identities::Identified;
+use m2_crypto::PeerId;
 use m2_net::delivery::{
     Body, Committed, ContentHash, GiveUp, History, Limits, MessageId, MessageState, Payload, Saved,
     SavedHeld, SavedIncarnation, SavedOutbox, SavedReceiveEpoch, SavedSendEpoch, Time, Write,
 };
-use m2_crypto::PeerId;
 use std::collections::BTreeMap;
 
 /// What a front-end sees of the conversation's receiving side.
@@ -101,6 +101,10 @@ pub struct ModelStore {
     pub received: BTreeMap<MessageId, Received>,
     /// The event log.
     pub events: Vec<Event>,
+    /// Messages that turned out to be delivered after they were given up.
+    pub given_up_but_delivered: usize,
+    /// How many places were ever held.
+    pub ever_held: usize,
     /// What must never happen and did.
     pub violations: Vec<String>,
 }
@@ -121,6 +125,8 @@ impl ModelStore {
             held: BTreeMap::new(),
             received: BTreeMap::new(),
             events: Vec::new(),
+            given_up_but_delivered: 0,
+            ever_held: 0,
             violations: Vec::new(),
         }
     }
@@ -272,6 +278,8 @@ impl ModelStore {
             (before, state),
             (Queued | Under(_), Under(_) | Delivered | GivenUp(_)) | (GivenUp(_), Delivered)
         );
+        let found = matches!((before, state), (GivenUp(_), Delivered));
+        self.given_up_but_delivered += usize::from(found);
         self.check(legal, &format!("state {before:?} becomes {state:?}"));
     }
 
@@ -310,6 +318,7 @@ impl ModelStore {
                 self.check(known, "a place is held for a message that isn't there");
             }
         }
+        self.ever_held += 1;
         let place = (held.incarnation, held.sequence);
         let twice = self.held.insert(place, held).is_some();
         self.check(!twice, "a place is held twice");
@@ -344,10 +353,9 @@ impl ModelStore {
 
     /// A gap needs a reason: somebody waited for 24 hours, or too many wait.
     fn gap(&mut self, now: Time, incarnation: u64, first: u64, missing: u64) {
-        let overdue = self
-            .held
-            .values()
-            .any(|row| row.incarnation == incarnation && now.since(row.received) >= self.limits.hold);
+        let overdue = self.held.values().any(|row| {
+            row.incarnation == incarnation && now.since(row.received) >= self.limits.hold
+        });
         let many = self.held.len() > self.limits.max_held;
         self.check(overdue || many, "a gap is released too early");
         self.events.push(Event::Gap {
