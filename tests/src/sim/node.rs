@@ -2,10 +2,10 @@
 
 use super::identities::Identified;
 use super::store::ModelStore;
-use m2_crypto::envelope::{Grant, ReceiveEpoch, SealedHeader};
+use m2_crypto::envelope::{EpochHeader, Grant, ReceiveEpoch, SealedHeader};
 use m2_net::delivery::{
-    Ack, Action, Context, Conversation, Counters, Draft, GiveUp, Limits, MessageId, Path,
-    SendRefused, Time, Write,
+    Ack, Action, Context, Conversation, Counters, Draft, GiveUp, Limits, MessageId, Misbehaved,
+    Path, SendRefused, Time, Write,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -184,7 +184,7 @@ impl Node {
     pub fn receive(&mut self, now: Time, frame: &Frame) {
         let result = match frame {
             Frame::Envelope { grant, sealed } => self.envelope(now, grant.as_deref(), sealed),
-            Frame::Acks(acks) => self.conversation.on_acks(context!(self, now), acks),
+            Frame::Acks(acks) => self.acks(now, acks),
             Frame::Refused(incarnation, epoch) => {
                 self.refuse(now, *incarnation, *epoch);
                 Ok(())
@@ -202,15 +202,35 @@ impl Node {
         now: Time,
         grant: Option<&[u8]>,
         sealed: &[u8],
-    ) -> Result<(), m2_net::delivery::Misbehaved> {
+    ) -> Result<(), Misbehaved> {
         let accepted = grant.and_then(|grant| self.accept(now, grant));
+        self.envelope_accepted(now, accepted, sealed)
+    }
+
+    /// Takes an envelope in whose grant was accepted, by whatever means.
+    pub fn envelope_accepted(
+        &mut self,
+        now: Time,
+        accepted: Option<ReceiveEpoch>,
+        sealed: &[u8],
+    ) -> Result<(), Misbehaved> {
         self.conversation
             .on_envelope(context!(self, now), accepted, sealed)
     }
 
+    /// Takes acknowledgements in.
+    pub fn acks(&mut self, now: Time, acks: &[Ack]) -> Result<(), Misbehaved> {
+        self.conversation.on_acks(context!(self, now), acks)
+    }
+
+    /// Whether a grant is worth its cost.
+    pub fn wants_grant(&mut self, now: Time, grant: &EpochHeader) -> bool {
+        self.conversation.wants_grant(now, grant)
+    }
+
     fn accept(&mut self, now: Time, grant: &[u8]) -> Option<ReceiveEpoch> {
         let header = *Grant::parse(grant).ok()?.header();
-        if !self.conversation.wants_grant(now, &header) {
+        if !self.wants_grant(now, &header) {
             return None;
         }
         let (me, peer) = (self.me, self.peer);

@@ -1,0 +1,360 @@
+//! What a peer that keeps to no rule can do to the delivery state machine: nothing (spec §5, §6).
+//!
+//! Alice is the hostile one. She holds her real key, and with it makes whatever she likes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod sides;
+
+use m2_crypto::envelope::{EpochHeader, MAX_SKIPPED};
+use m2_net::delivery::{
+    Ack, ContentHash, Limits, MAX_ACKS, MAX_SEQUENCE, Misbehaved, PayloadError, Time,
+};
+use m2_tests::sim::{ALICE, BOB, CAROL, Event, Frame};
+use sides::{Bob, Epoch, NOW, id};
+
+const DAY: u64 = 24 * 60 * 60 * 1_000;
+
+#[test]
+fn an_epoch_of_somebody_else_opens_nothing() {
+    let mut bob = Bob::new();
+    let mut carols = Epoch::between(&CAROL, &BOB, 1, 1);
+    let sealed = carols.seal(1, "from carol");
+    assert_eq!(bob.take(Some(&carols), &sealed), Ok(()));
+    bob.expect_nothing_acknowledged();
+    for stranger in [carols, Epoch::between(&ALICE, &CAROL, 1, 1)] {
+        let accepted = stranger.accepted();
+        let result = bob.node.envelope_accepted(NOW, Some(accepted), &sealed);
+        assert_eq!(result, Err(Misbehaved::ForeignGrant));
+    }
+    bob.expect_nothing_acknowledged();
+    bob.expect_shown(&[]);
+}
+
+#[test]
+fn sealed_bytes_that_come_again_are_acknowledged_and_not_shown() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(1, 1);
+    let sealed = alice.seal(1, "once");
+    for _ in 0..100 {
+        assert_eq!(bob.take(Some(&alice), &sealed), Ok(()));
+        assert_eq!(bob.acknowledged(), [id(1)]);
+    }
+    bob.expect_shown(&[1]);
+    assert_eq!(bob.node.counters().duplicates, 99);
+}
+
+#[test]
+fn altered_bytes_are_never_acknowledged() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(1, 1);
+    let first = alice.seal(1, "first");
+    bob.take(Some(&alice), &first).unwrap();
+    bob.acknowledged();
+    let sealed = alice.seal(2, "second");
+    for at in 0..sealed.len() {
+        let mut flipped = sealed.clone();
+        flipped[at] ^= 1 << (at % 8);
+        let _ = bob.take(None, &flipped);
+        let _ = bob.take(None, &sealed[..at]);
+        bob.expect_nothing_acknowledged();
+    }
+    assert_eq!(bob.take(None, &sealed), Ok(()));
+    bob.expect_shown(&[1, 2]);
+}
+
+#[test]
+fn own_messages_that_come_back_are_refused() {
+    let mut bob = Bob::new();
+    let own = bob.send("bob's own");
+    let frames = bob.frames();
+    let Some(Frame::Envelope { grant, sealed }) = frames.first() else {
+        panic!("nothing was sent");
+    };
+    let result = bob.node.envelope(NOW, grant.as_deref(), sealed);
+    assert_eq!(result, Err(Misbehaved::IdReused));
+    let mut alice = Epoch::of_alice(1, 1);
+    let taken = alice.seal_as(own, 1, "alice's, under bob's id");
+    assert_eq!(bob.take(Some(&alice), &taken), Err(Misbehaved::IdReused));
+    bob.expect_nothing_acknowledged();
+    bob.acknowledge(own);
+    let again = alice.seal_as(own, 1, "again, when it is only history");
+    assert_eq!(bob.take(None, &again), Err(Misbehaved::IdReused));
+    bob.expect_nothing_acknowledged();
+    bob.expect_shown(&[]);
+}
+
+#[test]
+fn a_flood_of_unknown_epochs_is_answered_eight_times_an_interval() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(7, 1);
+    let sealed = alice.seal(1, "never opened");
+    for minute in 0..3 {
+        bob.now = NOW.plus(minute * 60_000);
+        for number in 0_u64..2_000 {
+            let mut foreign = sealed.clone();
+            foreign[1..9].copy_from_slice(&number.to_be_bytes());
+            foreign[9..17].copy_from_slice(&(minute * 2_000 + number).to_be_bytes());
+            assert_eq!(bob.take(None, &foreign), Ok(()));
+        }
+        let frames = bob.frames();
+        let refused = |frame: &Frame| matches!(frame, Frame::Refused(..));
+        assert_eq!(frames.iter().filter(|frame| refused(frame)).count(), 8);
+        assert_eq!(frames.len(), 8);
+    }
+    assert_eq!(bob.node.counters().unopened, 6_000);
+}
+
+#[test]
+fn acknowledgements_of_nothing_change_nothing() {
+    let mut bob = Bob::new();
+    let own = bob.send("kept until it is acknowledged");
+    bob.frames();
+    let unknown = |n: usize| Ack {
+        id: id(n as u64 + 100),
+        hash: ContentHash([7; 32]),
+    };
+    for _ in 0..100 {
+        let flood: Vec<Ack> = (0..MAX_ACKS).map(unknown).collect();
+        assert_eq!(bob.take_acks(flood), Ok(()));
+    }
+    let too_many = (0..=MAX_ACKS).map(unknown).collect();
+    assert_eq!(bob.take_acks(too_many), Err(Misbehaved::TooManyAcks));
+    let other = Ack {
+        id: own,
+        hash: ContentHash([7; 32]),
+    };
+    assert_eq!(bob.take_acks(vec![other]), Err(Misbehaved::AckMismatch));
+    assert!(bob.frames().is_empty());
+    assert_eq!(bob.node.conversation().pending(), 1);
+    let counted = 100 * MAX_ACKS as u64;
+    assert_eq!(bob.node.counters().unknown_acks, counted);
+}
+
+#[test]
+fn a_wrong_acknowledgement_does_not_spoil_the_others_of_its_frame() {
+    let mut bob = Bob::new();
+    let (first, second) = (bob.send("first"), bob.send("second"));
+    let wrong = Ack {
+        id: first,
+        hash: ContentHash([7; 32]),
+    };
+    let right = bob.ack_of(second);
+    assert_eq!(
+        bob.take_acks(vec![wrong, right]),
+        Err(Misbehaved::AckMismatch)
+    );
+    bob.frames();
+    assert!(bob.node.store.outbox.contains_key(&first));
+    assert!(!bob.node.store.outbox.contains_key(&second));
+}
+
+#[test]
+fn a_flood_of_refusals_costs_one_epoch_an_interval() {
+    let mut bob = Bob::new();
+    for n in 0..20 {
+        bob.send(&format!("message {n}"));
+    }
+    bob.frames();
+    let interval = Limits::default().refusal_interval;
+    for round in 0..5 {
+        bob.now = NOW.plus(round * interval);
+        for number in 0..500 {
+            let own = bob.node.incarnation();
+            bob.node.refuse(bob.now, own, number % 20);
+            bob.node.refuse(bob.now, own ^ 1, number % 20);
+            bob.node.tick(bob.now);
+            bob.settle();
+        }
+        let opened = bob.newest_epoch();
+        assert!(opened <= round + 2, "{opened} epochs after {round} rounds");
+    }
+    assert!(bob.newest_epoch() > 1);
+    assert_eq!(bob.node.conversation().pending(), 20);
+}
+
+#[test]
+fn a_message_too_far_ahead_in_its_epoch_is_refused() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(1, 1);
+    let first = alice.seal(1, "first");
+    let skipped = (0..MAX_SKIPPED).map(|_| alice.seal(9, "skipped")).last();
+    let last_within = alice.seal(2, "within");
+    let far = alice.seal(3, "too far");
+    bob.take(Some(&alice), &first).unwrap();
+    assert_eq!(bob.acknowledged(), [id(1)]);
+    assert_eq!(bob.take(None, &far), Ok(()));
+    bob.expect_nothing_acknowledged();
+    assert_eq!(bob.take(None, &last_within), Ok(()));
+    assert_eq!(bob.acknowledged(), [id(2)]);
+    assert_eq!(bob.take(None, &skipped.unwrap()), Ok(()));
+    assert_eq!(bob.take(None, &far), Ok(()));
+    bob.expect_shown(&[1, 2, 3]);
+}
+
+#[test]
+fn sequence_numbers_out_of_range_are_refused_and_stop_nothing() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(1, 1);
+    for sequence in [0, MAX_SEQUENCE + 1, u64::MAX] {
+        let sealed = alice.seal_as(id(9), sequence, "nowhere");
+        for _ in 0..3 {
+            let refused = Err(Misbehaved::Payload(PayloadError::Sequence));
+            assert_eq!(bob.take(Some(&alice), &sealed), refused);
+        }
+        // A new epoch would not help, so none is asked for.
+        assert!(bob.frames().is_empty());
+    }
+    let sealed = alice.seal(1, "fine");
+    assert_eq!(bob.take(None, &sealed), Ok(()));
+    bob.expect_shown(&[1]);
+}
+
+#[test]
+fn the_highest_sequence_number_ends_in_a_gap_and_no_overflow() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(1, 1);
+    let last = alice.seal_as(id(2), MAX_SEQUENCE, "the last");
+    bob.take(Some(&alice), &last).unwrap();
+    bob.expect_shown(&[]);
+    bob.now = NOW.plus(DAY);
+    bob.node.tick(bob.now);
+    bob.frames();
+    bob.expect_shown(&[2]);
+    let late = alice.seal(1, "late");
+    let again = alice.seal_as(id(3), MAX_SEQUENCE, "in a place that is taken");
+    bob.take(None, &late).unwrap();
+    bob.take(None, &again).unwrap();
+    bob.expect_shown(&[2, 1, 3]);
+    let gaps = |event: &&Event| matches!(event, Event::Gap { first: 1, missing, .. } if *missing == MAX_SEQUENCE - 1);
+    assert_eq!(bob.node.store.events.iter().filter(gaps).count(), 1);
+}
+
+#[test]
+fn an_id_with_other_content_is_refused() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(1, 1);
+    let first = alice.seal_as(id(1), 1, "first");
+    bob.take(Some(&alice), &first).unwrap();
+    bob.acknowledged();
+    for sequence in [1, 2, 3] {
+        let other = alice.seal_as(id(1), sequence, "something else");
+        assert_eq!(bob.take(None, &other), Err(Misbehaved::IdReused));
+        bob.expect_nothing_acknowledged();
+    }
+    let mut other_life = Epoch::of_alice(2, 1);
+    let other = other_life.seal_as(id(1), 1, "in another incarnation");
+    assert_eq!(
+        bob.take(Some(&other_life), &other),
+        Err(Misbehaved::IdReused)
+    );
+    bob.expect_nothing_acknowledged();
+    bob.expect_shown(&[1]);
+}
+
+#[test]
+fn places_that_are_held_are_bounded() {
+    let limits = Limits {
+        max_held: 16,
+        ..Limits::default()
+    };
+    let mut bob = Bob::with(limits);
+    let mut alice = Epoch::of_alice(1, 1);
+    for n in 1..200 {
+        let sealed = alice.seal_as(id(n), n * 3, "every third place");
+        bob.take(Some(&alice), &sealed).unwrap();
+        bob.frames();
+        assert!(bob.node.store.held.len() <= 16);
+    }
+    assert_eq!(bob.node.counters().released_early, 199 - 16);
+}
+
+#[test]
+fn grants_are_bounded_in_number_and_time() {
+    let mut bob = Bob::new();
+    let most = Limits::default().grants_per_minute;
+    let header = |epoch| EpochHeader {
+        sender: ALICE.id,
+        receiver: BOB.id,
+        incarnation: 1,
+        epoch,
+        created_s: NOW.seconds(),
+    };
+    let wanted = (1..10_000).filter(|epoch| bob.node.wants_grant(NOW, &header(*epoch)));
+    assert_eq!(wanted.count(), most as usize);
+    let later = NOW.plus(60_000);
+    assert!(bob.node.wants_grant(later, &header(1)));
+    assert!(!bob.node.wants_grant(later, &header(u64::MAX)));
+    assert!(!bob.node.wants_grant(NOW.plus(16 * DAY), &header(1)));
+    assert!(!bob.node.wants_grant(Time(NOW.0 - 2 * DAY), &header(1)));
+}
+
+#[test]
+fn an_older_epoch_does_not_come_back() {
+    let mut bob = Bob::new();
+    let (mut old, mut new) = (Epoch::of_alice(1, 4), Epoch::of_alice(1, 5));
+    let (late, first) = (old.seal(2, "old"), new.seal(1, "new"));
+    bob.take(Some(&new), &first).unwrap();
+    bob.acknowledged();
+    bob.take(Some(&old), &late).unwrap();
+    let accepted = old.accepted();
+    let result = bob.node.envelope_accepted(NOW, Some(accepted), &late);
+    assert_eq!(result, Ok(()));
+    bob.expect_nothing_acknowledged();
+    bob.expect_shown(&[1]);
+    assert_eq!(bob.node.counters().unwanted_grants, 1);
+}
+
+#[test]
+fn incarnations_of_a_peer_are_bounded() {
+    let limits = Limits {
+        max_incarnations: 3,
+        ..Limits::default()
+    };
+    let mut bob = Bob::with(limits);
+    for incarnation in 1..=3 {
+        let mut life = Epoch::of_alice(incarnation, 1);
+        let sealed = life.seal_as(id(incarnation), 1, "a life");
+        bob.take(Some(&life), &sealed).unwrap();
+        bob.acknowledged();
+    }
+    let mut fourth = Epoch::of_alice(4, 1);
+    let sealed = fourth.seal(4, "one life too many");
+    assert_eq!(bob.take(Some(&fourth), &sealed), Ok(()));
+    let accepted = fourth.accepted();
+    let result = bob.node.envelope_accepted(NOW, Some(accepted), &sealed);
+    assert_eq!(result, Err(Misbehaved::TooManyIncarnations));
+    bob.expect_nothing_acknowledged();
+    bob.expect_shown(&[1, 2, 3]);
+}
+
+#[test]
+fn what_is_no_payload_is_never_acknowledged() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(1, 1);
+    let plaintexts: [(&[u8], PayloadError); 8] = [
+        (b"", PayloadError::Sequence),
+        (b"\xff", PayloadError::Encoding),
+        (b"\x08\x01", PayloadError::Encoding),
+        (b"\x08\x01\x7a\x00", PayloadError::Encoding),
+        (b"\x08\x01\x32\x05\x0a\x03abc", PayloadError::MessageId),
+        (b"\x08\x01\x3a\x00", PayloadError::ReadCount),
+        (b"\x08\x01\x18\x05\x42\x00", PayloadError::Skip),
+        (&[0; 49 * 1_024 + 1], PayloadError::TooLarge),
+    ];
+    for (n, (plaintext, error)) in plaintexts.into_iter().enumerate() {
+        let sealed = alice.seal_bytes(id(n as u64), plaintext);
+        for _ in 0..2 {
+            let refused = Err(Misbehaved::Payload(error));
+            assert_eq!(bob.take(Some(&alice), &sealed), refused, "{n}");
+        }
+        assert!(bob.frames().is_empty());
+    }
+    let sealed = alice.seal_as(id(20), 1, "fine");
+    bob.take(None, &sealed).unwrap();
+    assert_eq!(bob.acknowledged(), [id(20)]);
+}

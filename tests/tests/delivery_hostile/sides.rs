@@ -1,0 +1,187 @@
+//! The two sides: Bob, who keeps the rules, and epochs made by anybody.
+
+use m2_crypto::envelope::{EpochHeader, ReceiveEpoch, SendEpoch};
+use m2_net::delivery::{
+    Ack, Body, Content, Draft, Limits, MessageId, Misbehaved, Path, Payload, Time,
+};
+use m2_tests::sim::{ALICE, BOB, Event, Frame, Identified, Node};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// When everything begins.
+pub(crate) const NOW: Time = Time(1_700_000_000_000);
+
+/// An epoch of whoever, for whomever.
+pub(crate) struct Epoch {
+    receiver: &'static Identified,
+    sender: &'static Identified,
+    grant: Vec<u8>,
+    epoch: SendEpoch,
+}
+
+impl Epoch {
+    pub(crate) fn of_alice(incarnation: u64, epoch: u64) -> Self {
+        Self::between(&ALICE, &BOB, incarnation, epoch)
+    }
+
+    pub(crate) fn between(
+        sender: &'static Identified,
+        receiver: &'static Identified,
+        incarnation: u64,
+        epoch: u64,
+    ) -> Self {
+        let header = EpochHeader {
+            sender: sender.id,
+            receiver: receiver.id,
+            incarnation,
+            epoch,
+            created_s: NOW.seconds(),
+        };
+        let certificate = receiver.identity.certificate();
+        let mut rng = StdRng::seed_from_u64(incarnation ^ epoch << 32);
+        let epoch = SendEpoch::open(&mut rng, &sender.identity, certificate, header).unwrap();
+        Self {
+            receiver,
+            sender,
+            grant: epoch.grant().to_vec(),
+            epoch,
+        }
+    }
+
+    /// The receiver's end, as only the receiver can make it.
+    pub(crate) fn accepted(&self) -> ReceiveEpoch {
+        ReceiveEpoch::accept(
+            &mut StdRng::seed_from_u64(1),
+            &self.receiver.identity,
+            &self.receiver.id,
+            self.sender.identity.certificate(),
+            &self.sender.id,
+            &self.grant,
+            NOW.seconds(),
+        )
+        .unwrap()
+    }
+
+    /// Message number `n` in place `n`.
+    pub(crate) fn seal(&mut self, n: u64, text: &str) -> Vec<u8> {
+        self.seal_as(id(n), n, text)
+    }
+
+    pub(crate) fn seal_as(&mut self, id: MessageId, sequence: u64, text: &str) -> Vec<u8> {
+        let payload = Payload {
+            sequence,
+            sent: NOW,
+            ttl_s: 0,
+            body: text_body(text),
+        };
+        self.seal_bytes(id, &payload.encode())
+    }
+
+    pub(crate) fn seal_bytes(&mut self, id: MessageId, plaintext: &[u8]) -> Vec<u8> {
+        self.epoch.seal(&id.0, plaintext).unwrap()
+    }
+}
+
+/// The honest side, connected.
+pub(crate) struct Bob {
+    pub(crate) node: Node,
+    pub(crate) now: Time,
+}
+
+impl Bob {
+    pub(crate) fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    pub(crate) fn with(limits: Limits) -> Self {
+        let mut node = Node::new(&BOB, &ALICE, limits, 1);
+        node.connect(NOW, Path::Direct);
+        Self { node, now: NOW }
+    }
+
+    pub(crate) fn take(&mut self, epoch: Option<&Epoch>, sealed: &[u8]) -> Result<(), Misbehaved> {
+        let grant = epoch.map(|epoch| epoch.grant.as_slice());
+        self.node.envelope(self.now, grant, sealed)
+    }
+
+    pub(crate) fn take_acks(&mut self, acks: Vec<Ack>) -> Result<(), Misbehaved> {
+        self.node.acks(self.now, &acks)
+    }
+
+    pub(crate) fn send(&mut self, text: &str) -> MessageId {
+        let id = self.node.new_id();
+        let body = text_body(text);
+        self.node
+            .send(self.now, id, Draft { body, ttl_s: 0 })
+            .unwrap();
+        id
+    }
+
+    /// Commits and gives what leaves; nothing may be broken by it.
+    pub(crate) fn frames(&mut self) -> Vec<Frame> {
+        let frames = self.node.commit(self.now);
+        assert_eq!(self.node.store.violations, Vec::<String>::new());
+        frames
+    }
+
+    pub(crate) fn settle(&mut self) {
+        self.frames();
+        self.node.answer_loads(self.now);
+        self.frames();
+    }
+
+    pub(crate) fn acknowledged(&mut self) -> Vec<MessageId> {
+        let frames = self.frames();
+        let acks = frames.into_iter().filter_map(|frame| match frame {
+            Frame::Acks(acks) => Some(acks),
+            _ => None,
+        });
+        acks.flatten().map(|ack| ack.id).collect()
+    }
+
+    pub(crate) fn expect_nothing_acknowledged(&mut self) {
+        assert_eq!(self.acknowledged(), []);
+    }
+
+    pub(crate) fn ack_of(&mut self, id: MessageId) -> Ack {
+        self.frames();
+        let hash = self.node.store.outbox[&id].entry.hash;
+        Ack { id, hash }
+    }
+
+    pub(crate) fn acknowledge(&mut self, id: MessageId) {
+        let ack = self.ack_of(id);
+        self.take_acks(vec![ack]).unwrap();
+        self.frames();
+    }
+
+    pub(crate) fn expect_shown(&mut self, numbers: &[u64]) {
+        self.frames();
+        let shown = self
+            .node
+            .store
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Shown { id, .. } => Some(*id),
+                _ => None,
+            });
+        let expected: Vec<MessageId> = numbers.iter().map(|n| id(*n)).collect();
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+    }
+
+    pub(crate) fn newest_epoch(&self) -> u64 {
+        let rows = self.node.store.outbox.values();
+        rows.map(|row| row.entry.epoch).max().unwrap()
+    }
+}
+
+pub(crate) fn id(n: u64) -> MessageId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    MessageId(bytes)
+}
+
+fn text_body(text: &str) -> Body {
+    Body::Content(Content::new("", text.to_owned()).unwrap())
+}
