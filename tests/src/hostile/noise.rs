@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io;
 use tokio::net::UdpSocket;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// Datagrams that leave a socket in one go: more would be lost in the receiver's buffer, unseen.
 const BURST: usize = 40;
 
+/// Addresses that datagrams are sent from in turn.
+const ADDRESSES: usize = 100;
+
 /// How long an answer is waited for after the last datagram.
-const LISTEN: Duration = Duration::from_millis(400);
+const LISTEN: Duration = Duration::from_millis(500);
 
 /// A small generator (xorshift*): tests need variety that can be had again, not secrecy.
 #[derive(Debug, Clone)]
@@ -58,26 +61,32 @@ impl Noise {
     }
 }
 
-/// Sends datagrams from a fresh address and gives how many bytes came back to it.
+/// Sends datagrams from fresh addresses, in turn, and gives how many bytes came back to them.
 ///
 /// Errors: no socket.
 pub async fn answers(
     to: SocketAddr,
     datagrams: impl IntoIterator<Item = Vec<u8>>,
 ) -> io::Result<usize> {
-    let socket = UdpSocket::bind("127.0.0.1:0").await?;
-    socket.connect(to).await?;
+    let mut sockets = Vec::new();
     for (number, datagram) in datagrams.into_iter().enumerate() {
-        // What can't be sent is lost, as in any network.
-        let _ = socket.send(&datagram).await;
+        if sockets.len() < ADDRESSES {
+            sockets.push(UdpSocket::bind("127.0.0.1:0").await?);
+        }
+        if let Some(socket) = sockets.get(number % ADDRESSES) {
+            // What can't be sent is lost, as in any network.
+            let _ = socket.send_to(&datagram, to).await;
+        }
         if number % BURST == BURST - 1 {
             sleep(Duration::from_millis(1)).await;
         }
     }
+    sleep(LISTEN).await;
+    Ok(sockets.iter().map(received).sum())
+}
+
+fn received(socket: &UdpSocket) -> usize {
     let mut buffer = vec![0; 65_535];
-    let mut bytes = 0;
-    while let Ok(Ok(length)) = timeout(LISTEN, socket.recv(&mut buffer)).await {
-        bytes += length;
-    }
-    Ok(bytes)
+    let datagrams = std::iter::from_fn(|| socket.try_recv(&mut buffer).ok());
+    datagrams.sum()
 }

@@ -1,0 +1,340 @@
+//! Who has no business with a daemon gets not one byte from it (spec §2).
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use m2_crypto::initial::QUIC_VERSION;
+use m2_crypto::obfuscation::Obfuscator;
+use m2_crypto::{Circle, PeerId, Secret};
+use m2_net::dial_error::DialError;
+use m2_proto::api::v1::MessageState;
+use m2_tests::harness::{Captured, Daemon, Direction, Fate, Setup, Wire};
+use m2_tests::hostile::{Caller, Noise, answers, identity, public_id};
+use m2_tests::scenario::{Api, Pair, befriend, eventually};
+use std::time::Duration;
+
+/// Hostile datagrams of one run: a warm-up, then two halves.
+const DATAGRAMS: [usize; 3] = [20_000, 40_000, 40_000];
+/// How far the memory may grow after the warm-up.
+const GROWTH_KIB: u64 = 8 << 10;
+/// How long a caller waits that gets no answer.
+const IN_VAIN: Duration = Duration::from_millis(2_500);
+/// How long one may take that gets one, on a loaded machine.
+const ANSWERED: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_hostile_datagrams_get_no_byte() {
+    let (wire, mut pair) = recorded_pair().await;
+    let target = pair.alice.udp_address().await.unwrap();
+    let recorded: Vec<Vec<u8>> = to_target(&wire);
+    assert!(recorded.len() >= 50, "{}", recorded.len());
+    let mut noise = Noise::new(3);
+    let mut memory = Vec::new();
+    for count in DATAGRAMS {
+        let hostile: Vec<_> = (0..count).map(|_| hostile(&mut noise, &recorded)).collect();
+        assert_eq!(answers(target, hostile).await.unwrap(), 0);
+        memory.push(pair.alice.rss_kib().unwrap());
+    }
+    println!("resident after each part: {memory:?} KiB");
+    assert!(memory[1] <= memory[0] + GROWTH_KIB, "{memory:?}");
+    assert!(memory[2] <= memory[0] + GROWTH_KIB, "{memory:?}");
+    let dropped = dropped(&pair.alice).await;
+    println!("{dropped} were counted");
+    // Those to ids of the session that stands get as far as its keys, and end there.
+    assert!(dropped >= 50_000, "{dropped}");
+
+    // Meanwhile nothing happened to the session, and a new one comes up.
+    talk(&pair, "after the noise").await;
+    pair.bob.kill9().await.unwrap();
+    pair.bob.restart().await.unwrap();
+    talk(&pair, "in a new session").await;
+    assert!(!pair.alice.log().contains("panicked"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_packet_is_answered_once_and_never_again() {
+    let (wire, mut pair) = recorded_pair().await;
+    let target = pair.alice.udp_address().await.unwrap();
+    let recorded = to_target(&wire);
+    let firsts: Vec<Vec<u8>> = recorded.iter().filter(|d| is_first(d)).cloned().collect();
+    assert!(!firsts.is_empty());
+    let again = || {
+        firsts
+            .iter()
+            .flat_map(|first| [first.clone(), first.clone()])
+    };
+    assert_eq!(answers(target, again()).await.unwrap(), 0, "at once");
+
+    // The check can fail: a first packet that never arrived is answered.
+    let withheld = withheld_first_packet(&pair.alice).await;
+    let answer = answers(target, [withheld.clone()]).await.unwrap();
+    assert!(answer > 0, "a fresh first packet gets an answer");
+    assert_eq!(answers(target, [withheld.clone()]).await.unwrap(), 0);
+
+    pair.bob.kill9().await.unwrap();
+    assert_eq!(answers(target, again()).await.unwrap(), 0, "after it ended");
+    assert_eq!(answers(target, recorded.clone()).await.unwrap(), 0);
+
+    pair.alice.kill9().await.unwrap();
+    pair.alice.restart().await.unwrap();
+    let target = pair.alice.udp_address().await.unwrap();
+    keys_ready(&pair.alice).await;
+    let all = again().chain([withheld]).chain(recorded);
+    assert_eq!(answers(target, all).await.unwrap(), 0, "after a restart");
+    assert!(counter(&pair.alice, "call_replayed").await >= 1);
+    wire.aim(target);
+    pair.bob.restart().await.unwrap();
+    talk(&pair, "after all this").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_differs_in_one_bit_is_another_circle() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("circle");
+    let mut secret = [0x5a; 32];
+    std::fs::write(&path, data_encoding::HEXLOWER.encode(&secret)).unwrap();
+    owner_only(&path);
+    let table = format!("[circle]\nname = \"home\"\nsecret_file = {path:?}");
+    let setup = Setup::new().identity("alice").tables(&table);
+    let alice = Daemon::start(setup).await.unwrap();
+    let home = Circle::private("home", &Secret::new(secret));
+    let alices_id = identity("alice").unwrap().peer_id(home.id());
+    assert_eq!(alice.status().await.unwrap().peer_id, alices_id.to_string());
+    for bit in [0, 77, 255] {
+        secret[bit / 8] ^= 1 << (bit % 8);
+        let near = Circle::private("home", &Secret::new(secret));
+        secret[bit / 8] ^= 1 << (bit % 8);
+        call(&alice, near, alices_id).await;
+    }
+    let name = Circle::private("Home", &Secret::new(secret));
+    call(&alice, name, alices_id).await;
+    call(&alice, Circle::public(), alices_id).await;
+    assert!(counter(&alice, "session_accepted").await == 0);
+    // Nor does a member that takes her for somebody else, or her id for that in another circle.
+    let carols_id = identity("carol").unwrap().peer_id(home.id());
+    let elsewhere = public_id(&identity("alice").unwrap());
+    for wrong in [carols_id, elsewhere] {
+        call(&alice, home.clone(), wrong).await;
+    }
+    reach(&alice, home, alices_id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_the_circle_but_not_the_id_gets_nothing() {
+    let alice = Daemon::start(Setup::new().identity("alice")).await.unwrap();
+    for name in ["bob", "carol"] {
+        let id = public_id(&identity(name).unwrap());
+        call(&alice, Circle::public(), id).await;
+    }
+    let counted = counter(&alice, "datagram_not_for_us").await;
+    assert!(counted >= 2, "{counted}");
+    let id = public_id(&identity("alice").unwrap());
+    reach(&alice, Circle::public(), id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_daemon_sends_gets_nothing() {
+    let alice = Daemon::start(Setup::new().identity("alice")).await.unwrap();
+    let target = alice.udp_address().await.unwrap();
+    let mut noise = Noise::new(5);
+    let mut made = Vec::new();
+    for _ in 0..500 {
+        for version in [
+            0,
+            1,
+            0x6b33_43cf,
+            0x0a0a_0a0a,
+            QUIC_VERSION ^ 1,
+            QUIC_VERSION,
+        ] {
+            for first in [0xc0, 0xd0, 0xe0, 0xf0] {
+                made.push(long_header(&mut noise, first, version));
+            }
+        }
+        let mut short = noise.bytes(60);
+        short[0] = 0x40 | (short[0] & 0x3f);
+        made.push(short);
+    }
+    let obfuscator = Obfuscator::new(Circle::public().packet_key());
+    made.iter_mut()
+        .for_each(|datagram| obfuscator.apply(datagram));
+    assert_eq!(answers(target, made).await.unwrap(), 0);
+    for name in [
+        "datagram_version",
+        "datagram_foreign_id",
+        "datagram_not_for_us",
+    ] {
+        let counted = counter(&alice, name).await;
+        assert!(counted >= 400, "{name}: {counted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_with_another_key_is_refused_by_name() {
+    let wire = Wire::new().await.unwrap();
+    let alice = Setup::new().identity("alice").announce(wire.address());
+    let bob = Setup::new().identity("bob");
+    let (alice, bob) = tokio::try_join!(Daemon::start(alice), Daemon::start(bob)).unwrap();
+    let alices_id = public_id(&identity("alice").unwrap());
+    let impostor = Caller::adjusted(identity("carol").unwrap(), |config| {
+        config.posing_as = Some(alices_id);
+    })
+    .unwrap();
+    wire.aim(impostor.endpoint().local_addrs()[0]);
+    let (a, b) = (Api::of(&alice).await.unwrap(), Api::of(&bob).await.unwrap());
+    let uri = a.invite(false, "bob").await.unwrap();
+    b.add(&uri, "alice").await.unwrap();
+    let named = eventually("the reason", async || {
+        let failure = b.contact("alice").await?.last_failure;
+        Ok(Some(failure).filter(|failure| failure == "WRONG_KEY"))
+    });
+    named.await.unwrap();
+    assert!(!b.contact("alice").await.unwrap().online);
+
+    wire.aim(alice.udp_address().await.unwrap());
+    eventually("the real one", async || {
+        Ok(b.contact("alice").await?.online.then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(b.contact("alice").await.unwrap().last_failure, "");
+}
+
+/// Contacts that have talked over a wire, which recorded it.
+async fn recorded_pair() -> (Wire, Pair) {
+    let wire = Wire::new().await.unwrap();
+    let alice = Setup::new().identity("alice").announce(wire.address());
+    let alice = Daemon::start(alice).await.unwrap();
+    wire.aim(alice.udp_address().await.unwrap());
+    let bob = Daemon::start(Setup::new().identity("bob")).await.unwrap();
+    befriend((&alice, "alice"), (&bob, "bob")).await.unwrap();
+    let pair = Pair { alice, bob };
+    for number in 0..20 {
+        talk(
+            &pair,
+            &format!("{number} {}", "for the record ".repeat(50 * number)),
+        )
+        .await;
+    }
+    (wire, pair)
+}
+
+/// A message each way.
+async fn talk(pair: &Pair, text: &str) {
+    let (alice, bob) = pair.apis().await.unwrap();
+    let there = bob.send("alice", text).await.unwrap();
+    let back = alice.send("bob", text).await.unwrap();
+    bob.await_message(&there, MessageState::Delivered)
+        .await
+        .unwrap();
+    alice
+        .await_message(&back, MessageState::Delivered)
+        .await
+        .unwrap();
+}
+
+fn to_target(wire: &Wire) -> Vec<Vec<u8>> {
+    let captured = wire.captured().into_iter();
+    let to_target = captured.filter(|one| one.direction == Direction::ToTarget);
+    to_target.map(|one| one.bytes).collect()
+}
+
+/// Noise, or something recorded: as it was, cut off, or with a bit changed.
+fn hostile(noise: &mut Noise, recorded: &[Vec<u8>]) -> Vec<u8> {
+    let original = &recorded[noise.below(recorded.len())];
+    match noise.below(8) {
+        0 => original.clone(),
+        1 | 2 => noise.cut(original),
+        3 | 4 => noise.flipped(original),
+        _ => {
+            let length = noise.below(1_500);
+            noise.bytes(length)
+        }
+    }
+}
+
+/// Whether a datagram starts with a first packet, seen by a member of the circle.
+fn is_first(datagram: &[u8]) -> bool {
+    let mut revealed = datagram.to_vec();
+    Obfuscator::new(Circle::public().packet_key()).apply(&mut revealed);
+    // Long header, type Initial, to an id of 20 bytes as only a caller makes it.
+    revealed[0] & 0xf0 == 0xc0 && revealed[5] == 20
+}
+
+fn long_header(noise: &mut Noise, first: u8, version: u32) -> Vec<u8> {
+    let mut datagram = noise.bytes(1_200);
+    datagram[0] = first | (datagram[0] & 0x0f);
+    datagram[1..5].copy_from_slice(&version.to_be_bytes());
+    datagram[5] = 20;
+    datagram[26] = 16;
+    // No token, and a length that fits.
+    datagram[43] = 0;
+    datagram[44..46].copy_from_slice(&(0x4000_u16 | 1_154).to_be_bytes());
+    datagram
+}
+
+/// A first packet to a daemon that was kept from it.
+async fn withheld_first_packet(daemon: &Daemon) -> Vec<u8> {
+    let wire = Wire::new().await.unwrap();
+    wire.aim(daemon.udp_address().await.unwrap());
+    wire.decide(|_, _| Fate::lost());
+    let caller = caller(Circle::public(), IN_VAIN);
+    let to = public_id(&identity("alice").unwrap());
+    caller.dial(wire.address(), to).await.unwrap_err();
+    to_target(&wire)
+        .into_iter()
+        .find(|one| is_first(one))
+        .unwrap()
+}
+
+/// Calls a daemon in vain: not one byte comes back.
+async fn call(daemon: &Daemon, circle: Circle, peer: PeerId) {
+    let wire = Wire::new().await.unwrap();
+    wire.aim(daemon.udp_address().await.unwrap());
+    let result = caller(circle, IN_VAIN).dial(wire.address(), peer).await;
+    assert_eq!(result.map(drop), Err(DialError::NoAnswer));
+    let captured = wire.captured();
+    assert!(!captured.is_empty());
+    let silent = |one: &Captured| one.direction == Direction::ToTarget;
+    assert!(captured.iter().all(silent), "something came back");
+}
+
+/// Calls a daemon that answers.
+async fn reach(daemon: &Daemon, circle: Circle, peer: PeerId) {
+    let address = daemon.udp_address().await.unwrap();
+    let session = caller(circle, ANSWERED).dial(address, peer).await;
+    session.unwrap();
+}
+
+fn caller(circle: Circle, limit: Duration) -> Caller {
+    Caller::adjusted(identity("carol").unwrap(), |config| {
+        config.circle = circle;
+        config.limits.handshake = limit;
+    })
+    .unwrap()
+}
+
+async fn counter(daemon: &Daemon, name: &str) -> u64 {
+    let refused = daemon.status().await.unwrap().refused;
+    refused.get(name).copied().unwrap_or(0)
+}
+
+async fn dropped(daemon: &Daemon) -> u64 {
+    let refused = daemon.status().await.unwrap().refused;
+    let dropped = refused
+        .iter()
+        .filter(|(name, _)| name.starts_with("datagram_"));
+    dropped.map(|(_, count)| count).sum()
+}
+
+async fn keys_ready(daemon: &Daemon) {
+    eventually("session keys", async || {
+        let status = daemon.status().await?;
+        Ok((status.session_keys_ready >= status.session_keys_wanted).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+fn owner_only(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
