@@ -1,7 +1,7 @@
 //! Delivery against its reference model: random schedules of loss, reorder, repetition, crashes,
 //! path changes, epochs that end, restores and time (spec §6).
 //!
-//! `M2_MODEL_CASES` sets the number of schedules.
+//! `M2_MODEL_CASES` sets the number of schedules, `M2_MODEL_STEPS` their greatest length.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::str::FromStr;
 
 const CASES: u32 = 2_000;
 const STEPS: usize = 60;
@@ -25,11 +26,12 @@ const FAULT_CASES: u64 = 400;
 #[test]
 fn every_schedule_keeps_the_promises() {
     let config = Config {
-        cases: cases(),
+        cases: setting("M2_MODEL_CASES", CASES),
         failure_persistence: None,
         ..Config::default()
     };
-    let strategy = (any::<u64>(), prop::collection::vec(op(), 1..STEPS));
+    let steps = setting("M2_MODEL_STEPS", STEPS);
+    let strategy = (any::<u64>(), prop::collection::vec(op(), 1..steps));
     TestRunner::new(config)
         .run(&strategy, |(seed, ops)| {
             let broken = World::new(&World::small_limits(), seed).run(&ops);
@@ -39,11 +41,11 @@ fn every_schedule_keeps_the_promises() {
         .unwrap();
 }
 
-fn cases() -> u32 {
-    std::env::var("M2_MODEL_CASES")
+fn setting<T: FromStr>(name: &str, default: T) -> T {
+    std::env::var(name)
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(CASES)
+        .unwrap_or(default)
 }
 
 fn op() -> impl Strategy<Value = Op> {
