@@ -1,0 +1,107 @@
+//! A caller that writes bytes instead of frames: QUIC without obfuscation, behind a relay that
+//! adds it.
+
+use m2_crypto::handshake::Credential;
+use m2_crypto::obfuscation::Obfuscator;
+use m2_crypto::session_key::SessionKeyPair;
+use m2_crypto::{Circle, PeerId, label, provider};
+use m2_net::clock::Clock;
+use m2_net::quic_crypto::{CryptoContext, DialCrypto};
+use m2_tests::harness::{Fate, Wire};
+use m2_tests::hostile::identity;
+use quinn::crypto::{CryptoError, HmacKey};
+use quinn::{Connection, ConnectionError, ConnectionId, SendStream};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A connection whose handshake is done and on which nothing was said yet.
+pub struct Raw {
+    connection: Connection,
+    stream: SendStream,
+    _endpoint: quinn::Endpoint,
+    _wire: Wire,
+}
+
+impl Raw {
+    /// Calls a daemon as carol.
+    pub async fn call(address: SocketAddr, peer: PeerId) -> Self {
+        let wire = Wire::new().await.unwrap();
+        wire.aim(address);
+        let obfuscator = Obfuscator::new(Circle::public().packet_key());
+        wire.decide(move |_, bytes| {
+            let mut changed = bytes.to_vec();
+            obfuscator.apply(&mut changed);
+            Fate::pass(&changed)
+        });
+        let endpoint = endpoint();
+        let connecting = endpoint.connect_with(config(), wire.address(), &peer.to_string());
+        let connection = connecting.unwrap().await.unwrap();
+        let stream = connection.open_uni().await.unwrap();
+        Self {
+            connection,
+            stream,
+            _endpoint: endpoint,
+            _wire: wire,
+        }
+    }
+
+    /// Writes bytes to the frame stream.
+    pub async fn write(&mut self, bytes: &[u8]) {
+        // Who was cut off meanwhile can't write; how it was is seen at the end.
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// The code with which the daemon ended the session.
+    pub async fn ended(&self) -> u64 {
+        match self.connection.closed().await {
+            ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+fn endpoint() -> quinn::Endpoint {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut config = quinn::EndpointConfig::new(Arc::new(NoResets));
+    config.supported_versions(vec![m2_crypto::initial::QUIC_VERSION]);
+    quinn::Endpoint::new(config, None, socket, Arc::new(quinn::TokioRuntime)).unwrap()
+}
+
+fn config() -> quinn::ClientConfig {
+    let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    let today = Clock::system().day();
+    let context = CryptoContext::new(
+        *Circle::public().id(),
+        provider::default(),
+        Arc::new(move || today),
+    );
+    let key = SessionKeyPair::generate(&mut rng, provider::default()).unwrap();
+    let credential = Credential::Identity(identity("carol").unwrap());
+    let crypto = DialCrypto::new(Arc::new(context), credential, key);
+    let mut config = quinn::ClientConfig::new(crypto);
+    config
+        .version(m2_crypto::initial::QUIC_VERSION)
+        .initial_dst_cid_provider(Arc::new(move || {
+            let mut id = [0; 20];
+            getrandom::fill(&mut id).unwrap();
+            m2_crypto::initial::stamp_day(&mut id, today);
+            ConnectionId::new(&id)
+        }));
+    config
+}
+
+struct NoResets;
+
+impl HmacKey for NoResets {
+    fn sign(&self, data: &[u8], out: &mut [u8]) {
+        out.copy_from_slice(&label::mac(b"test", "reset", &[data]));
+    }
+
+    fn signature_len(&self) -> usize {
+        32
+    }
+
+    fn verify(&self, _: &[u8], _: &[u8]) -> Result<(), CryptoError> {
+        Err(CryptoError)
+    }
+}

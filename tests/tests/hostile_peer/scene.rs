@@ -1,0 +1,87 @@
+//! A daemon that is attacked, with an honest contact beside.
+
+use m2_crypto::PeerId;
+use m2_proto::api::v1::MessageState;
+use m2_tests::harness::Daemon;
+use m2_tests::hostile::{identity, public_id};
+use m2_tests::scenario::{Api, Pair, eventually};
+use std::net::SocketAddr;
+
+/// How far the memory may grow by what one peer does.
+const GROWTH_KIB: u64 = 24 << 10;
+
+/// Alice is attacked; bob is her contact.
+pub struct Scene {
+    pub pair: Pair,
+    pub alice: Api,
+    pub bob: Api,
+    pub address: SocketAddr,
+    memory: u64,
+}
+
+impl Scene {
+    pub async fn start() -> Self {
+        let pair = Pair::start().await.unwrap();
+        let (alice, bob) = pair.apis().await.unwrap();
+        let address = pair.alice.udp_address().await.unwrap();
+        let scene = Self {
+            memory: pair.alice.rss_kib().unwrap(),
+            pair,
+            alice,
+            bob,
+            address,
+        };
+        scene.round_trip("before").await;
+        scene
+    }
+
+    pub fn alices_id(&self) -> PeerId {
+        public_id(&identity("alice").unwrap())
+    }
+
+    pub async fn count(&self, reason: &str) -> u64 {
+        let refused = self.alice.status().await.unwrap().refused;
+        refused.get(reason).copied().unwrap_or(0)
+    }
+
+    /// Waits until something was counted so often.
+    pub async fn counted(&self, reason: &str, least: u64) {
+        let what = format!("{reason} at {least}");
+        let counted = eventually(&what, async || {
+            Ok((self.count(reason).await >= least).then_some(()))
+        });
+        if let Err(error) = counted.await {
+            let refused = self.alice.status().await.unwrap().refused;
+            let some: Vec<_> = refused.iter().filter(|(_, count)| **count > 0).collect();
+            panic!("{error}: {some:?}");
+        }
+    }
+
+    /// A message each way between alice and her honest contact.
+    pub async fn round_trip(&self, text: &str) {
+        let there = self.bob.send("alice", text).await.unwrap();
+        self.bob
+            .await_message(&there, MessageState::Delivered)
+            .await
+            .unwrap();
+        let back = self.alice.send("bob", text).await.unwrap();
+        self.alice
+            .await_message(&back, MessageState::Delivered)
+            .await
+            .unwrap();
+    }
+
+    /// All is well after an attack.
+    pub async fn holds(&self) {
+        self.round_trip("after").await;
+        let daemon: &Daemon = &self.pair.alice;
+        assert!(!daemon.log().contains("panicked"));
+        let memory = daemon.rss_kib().unwrap();
+        println!("resident: {} KiB, then {memory} KiB", self.memory);
+        assert!(
+            memory <= self.memory + GROWTH_KIB,
+            "{} KiB, then {memory} KiB",
+            self.memory
+        );
+    }
+}
