@@ -8,6 +8,7 @@ mod figure;
 mod net;
 mod options;
 mod pair;
+pub mod peer;
 mod process;
 mod rsa;
 mod samples;

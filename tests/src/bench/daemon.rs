@@ -3,7 +3,7 @@
 use super::figure::Figure;
 use super::options::Options;
 use super::pair::Pair;
-use super::process::{context_switches, cpu_ticks};
+use super::process::{context_switches, cpu_ticks, switches_between};
 use super::samples::Samples;
 use crate::harness::{Daemon, Setup};
 use anyhow::Context as _;
@@ -13,8 +13,8 @@ use tokio::time::sleep;
 
 /// Starts that are measured.
 const STARTS: usize = 20;
-/// How long a daemon rests before it is called idle.
-const SETTLE: Duration = Duration::from_secs(3);
+/// How long a daemon rests before it is called idle: threads that helped out have ended then.
+const SETTLE: Duration = Duration::from_secs(12);
 
 /// From the start of the process to the first answer of its API, with an identity there.
 pub(super) async fn start(_options: &Options) -> anyhow::Result<Vec<Figure>> {
@@ -38,7 +38,7 @@ pub(super) async fn idle(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let (switches, ticks) = (context_switches(pid)?, cpu_ticks(pid)?);
     sleep(Duration::from_secs(options.idle_seconds)).await;
     let seconds = options.idle_seconds as f64;
-    let wakeups = context_switches(pid)?.saturating_sub(switches) as f64 / seconds;
+    let wakeups = switches_between(&switches, &context_switches(pid)?) as f64 / seconds;
     let cpu = cpu_ticks(pid)?.saturating_sub(ticks) as f64 / seconds;
     let rss = pair.alice.rss_kib()? as f64 / 1_024.0;
     let detail = json!({ "seconds": options.idle_seconds, "cpu_percent": cpu });
