@@ -296,6 +296,18 @@ impl Caller {
     }
 }
 
+/// What handshakes on both sides need, with its failures counted.
+fn crypto_context(
+    circle: &Circle,
+    provider: &'static dyn Provider,
+    clock: &Clock,
+    counters: &Arc<Counters>,
+) -> Arc<CryptoContext> {
+    let today = clock.clone();
+    let context = CryptoContext::new(*circle.id(), provider, Arc::new(move || today.day()));
+    Arc::new(context.observe_failures(count_failures(Arc::clone(counters))))
+}
+
 /// Everything that is built before anything is bound.
 struct Builder {
     listen: Vec<SocketAddr>,
@@ -333,10 +345,7 @@ impl Builder {
         let transport = Arc::new(transport::session(config.pad_to_mtu));
         let used = Arc::new(UsedTokens::default());
         let token_key = TokenKey::random(provider, clock.clone(), Arc::clone(&used));
-        let today = clock.clone();
-        let context = CryptoContext::new(*circle.id(), provider, Arc::new(move || today.day()))
-            .observe_failures(count_failures(Arc::clone(&counters)));
-        let context = Arc::new(context);
+        let context = crypto_context(&circle, provider, &clock, &counters);
         let crypto = AnswerCrypto::posing_as(own_id, Arc::clone(&context), config.identity);
         let answering = transport::answering(
             Arc::clone(&crypto) as _,
@@ -350,11 +359,8 @@ impl Builder {
             version: config.version,
         };
         let (ready, accepted) = mpsc::channel(READY);
-        let prefixes = PrefixLimiter::new(
-            limits.prefix_burst,
-            limits.prefix_per_second,
-            clock.unix_ms(),
-        );
+        let (burst, rate) = (limits.prefix_burst, limits.prefix_per_second);
+        let prefixes = PrefixLimiter::new(burst, rate, clock.unix_ms());
         let replay = ReplayMemory::load(config.replay_log, config.replay_capacity, clock.unix_s())?;
         let acceptor = Acceptor {
             gate: Arc::clone(&gate),
