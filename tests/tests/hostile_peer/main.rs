@@ -6,6 +6,7 @@
     unreachable_pub
 )]
 
+mod contacts;
 mod raw;
 mod scene;
 mod strangers;

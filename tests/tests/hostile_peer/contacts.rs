@@ -1,0 +1,146 @@
+//! What an accepted contact may try.
+
+use crate::scene::Scene;
+use crate::strangers::{request, shown};
+use bytes::Bytes;
+use m2_crypto::Identity;
+use m2_crypto::envelope::{EpochHeader, SendEpoch};
+use m2_crypto::invitation::Invitation;
+use m2_net::clock::Clock;
+use m2_net::delivery::{Body, Content, MessageId, Payload, Time};
+use m2_net::session::Session;
+use m2_net::wire::{Ack, Envelope, Message};
+use m2_proto::api::v1::{ContactState, MessageState};
+use m2_tests::hostile::{Caller, identity, public_id};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_harms_nobody_but_itself() {
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let session = join(&scene, &carol).await;
+    let mut epoch = open(carol.identity(), 1);
+
+    let first = seal(&mut epoch, 1, [1; 16], text("hello"));
+    session.send_frame(first.clone()).await.unwrap();
+    scene.alice.await_text("carol", "hello").await.unwrap();
+    session.send_frame(first).await.unwrap();
+    scene.counted("MESSAGE_REPEATED", 1).await;
+    let reused = seal(&mut epoch, 2, [1; 16], text("other"));
+    session.send_frame(reused).await.unwrap();
+    scene.counted("MESSAGE_ID_REUSED", 1).await;
+
+    // A message that bob sent, and one that alice sent to him.
+    let bobs = scene.bob.send("alice", "from bob").await.unwrap();
+    scene
+        .bob
+        .await_message(&bobs, MessageState::Delivered)
+        .await
+        .unwrap();
+    let target = MessageId(
+        data_encoding::HEXLOWER.decode(bobs.as_bytes()).unwrap()[..]
+            .try_into()
+            .unwrap(),
+    );
+    let content = Content::new("", "forged").unwrap();
+    let bodies = [
+        Body::Edit { target, content },
+        Body::Retract { target },
+        Body::Read {
+            targets: vec![target],
+        },
+    ];
+    for (number, body) in (2..).zip(bodies) {
+        let sealed = seal(&mut epoch, u64::from(number), [number; 16], body);
+        session.send_frame(sealed).await.unwrap();
+        scene
+            .counted("MESSAGE_NOT_THEIRS", u64::from(number) - 1)
+            .await;
+    }
+    scene.alice.await_text("bob", "from bob").await.unwrap();
+
+    for (number, sequence) in (20..).zip([0, u64::MAX]) {
+        let sealed = seal(&mut epoch, sequence, [number; 16], text("absurd"));
+        session.send_frame(sealed).await.unwrap();
+    }
+    scene.counted("PAYLOAD_MALFORMED", 2).await;
+    for number in 0..2_000_u64 {
+        let id = u128::from(number + 1_000).to_be_bytes();
+        let sealed = seal(&mut epoch, 100 + 2 * number, id, text("far ahead"));
+        session.send_frame(sealed).await.unwrap();
+    }
+    scene.counted("HELD_TOO_MANY", 1).await;
+
+    let bob = identity("bob").unwrap();
+    let third = seal(&mut open(&bob, 2), 1, [40; 16], text("as bob"));
+    session.send_frame(third).await.unwrap();
+    scene.counted("GRANT_REFUSED", 1).await;
+    floods(&scene, &session).await;
+    scene.holds().await;
+}
+
+async fn floods(scene: &Scene, session: &Session) {
+    let ack = Ack {
+        message_id: [1; 16],
+        content_hash: [2; 32],
+    };
+    for epoch in 0..200 {
+        let acks = Message::Acks(vec![ack; 1_000]);
+        session.send_frame(acks).await.unwrap();
+        let incarnation = 77;
+        let refused = Message::EpochRefused { incarnation, epoch };
+        session.send_frame(refused).await.unwrap();
+    }
+    scene.counted("ACK_UNKNOWN", 200_000).await;
+    scene.counted("EPOCH_REFUSAL_IGNORED", 200).await;
+    let mut unknown = open(&identity("carol").unwrap(), 9);
+    unknown.confirm();
+    for number in 0..1_000_u64 {
+        let id = u128::from(number + 900_000).to_be_bytes();
+        let sealed = seal(&mut unknown, number + 1, id, text("no key"));
+        session.send_frame(sealed).await.unwrap();
+    }
+    scene.counted("ENVELOPE_UNOPENED", 1_000).await;
+}
+
+/// Becomes alice's contact under the name carol.
+async fn join(scene: &Scene, carol: &Caller) -> Session {
+    let uri = scene.alice.invite(false, "carol").await.unwrap();
+    let invitation: Invitation = uri.parse().unwrap();
+    let session = carol.dial(scene.address, scene.alices_id()).await.unwrap();
+    let proof = shown(&session, &invitation);
+    session.send_frame(request("", Some(proof))).await.unwrap();
+    let joined = scene.alice.await_state("carol", ContactState::Contact);
+    joined.await.unwrap();
+    session
+}
+
+fn open(sender: &Identity, epoch: u64) -> SendEpoch {
+    let alice = identity("alice").unwrap();
+    let header = EpochHeader {
+        sender: public_id(sender),
+        receiver: public_id(&alice),
+        incarnation: 5,
+        epoch,
+        created_s: Clock::system().unix_s(),
+    };
+    let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    SendEpoch::open(&mut rng, sender, alice.certificate(), header).unwrap()
+}
+
+fn text(text: &str) -> Body {
+    Body::Content(Content::new("", text.to_owned()).unwrap())
+}
+
+fn seal(epoch: &mut SendEpoch, sequence: u64, id: [u8; 16], body: Body) -> Message {
+    let payload = Payload {
+        sequence,
+        sent: Time(u64::MAX),
+        ttl_s: 0,
+        body,
+    };
+    let sealed = epoch.seal(&id, &payload.encode()).unwrap();
+    Message::Envelope(Envelope {
+        grant: Bytes::copy_from_slice(epoch.grant()),
+        sealed: sealed.into(),
+    })
+}
