@@ -5,9 +5,15 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+/// Never logged, whatever the filter says: it names the addresses of datagrams that could not be
+/// sent, at a level that is on by default.
+const SILENT: &str = "quinn_udp=off";
+
 /// Sets up logging for the process. Error: the filter can't be understood.
 pub fn init(config: &LogConfig) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let filter = EnvFilter::builder()
+        .parse(&config.filter)?
+        .add_directive(SILENT.parse()?);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
