@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::sync::mpsc;
 
+/// Misdeeds that a session outlives.
+const MAX_MISDEEDS: u32 = 100;
+
 /// A session's sending half and what the engine must know of it.
 pub struct Link {
     /// Tells this session from every other of this run.
@@ -40,20 +43,17 @@ impl Link {
         let _ = self.frames.try_send(message);
     }
 
-    /// Counts something that no peer may do, by its reason.
+    /// Counts something that no peer may do, by its reason. Too much of it ends the session.
     pub fn misbehaved(&self, reason: &'static str) {
-        self.misdeeds.fetch_add(1, Ordering::Relaxed);
         self.counters.count(reason);
+        if self.misdeeds.fetch_add(1, Ordering::Relaxed) >= MAX_MISDEEDS {
+            self.close(CloseCode::Misbehaved);
+        }
     }
 
     /// Notes that the peer asks to become a contact. Says whether it did so before.
     pub fn asks(&self) -> bool {
         self.asked.swap(true, Ordering::Relaxed)
-    }
-
-    /// How often the peer misbehaved in this session.
-    pub fn misdeeds(&self) -> u32 {
-        self.misdeeds.load(Ordering::Relaxed)
     }
 
     /// How far the peer's clock is ahead of ours, in milliseconds.

@@ -22,8 +22,6 @@ const QUEUE: usize = 4_096;
 /// Bytes of received frames that one session may have waiting for the engine: a peer that sends
 /// faster than we store feels it as flow control, and not our memory.
 const WAITING_BYTES: u32 = 2 << 20;
-/// Misdeeds after which a session is ended.
-const MAX_MISDEEDS: u32 = 100;
 
 /// Starts a task for every session that comes up.
 pub struct SessionRunner {
@@ -131,7 +129,7 @@ impl SessionRunner {
         tokio::pin!(renewal);
         let mut grants = GrantOpener::default();
         let room = Arc::new(Semaphore::new(WAITING_BYTES as usize));
-        while link.misdeeds() <= MAX_MISDEEDS {
+        loop {
             let message = tokio::select! {
                 message = frames.recv() => message?,
                 // A session lives a day at most (spec §3); the dialler makes the next one.
@@ -155,8 +153,6 @@ impl SessionRunner {
                 })
                 .await?;
         }
-        link.close(CloseCode::Misbehaved);
-        Ok(())
     }
 
     /// Opens a grant off the reactor, if it can be a new one. Frames behind it wait, so that
