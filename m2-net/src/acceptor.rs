@@ -153,7 +153,10 @@ impl Acceptor {
             .remember(&original_id, self.greeting.clock.unix_s())
         {
             Remembered::Fresh => {}
-            Remembered::Unwritten => self.counters.count(Counter::ReplayLogFailed),
+            Remembered::Unwritten => {
+                self.ignore(call, Counter::ReplayLogFailed);
+                return None;
+            }
             Remembered::Repeat => {
                 self.ignore(call, Counter::CallReplayed);
                 return None;

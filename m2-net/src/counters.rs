@@ -61,7 +61,7 @@ counters! {
     SessionDialled = "session_dialled",
     /// Sessions closed because the peer broke the frame format.
     FrameMalformed = "frame_malformed",
-    /// Accepted original ids that could not be written to the replay log.
+    /// Callers ignored because they could not be written to the replay log.
     ReplayLogFailed = "replay_log_failed",
 }
 

@@ -29,7 +29,8 @@ pub trait ReplayLog: Send {
     /// The key of the tags, and what is on record.
     fn load(&mut self) -> io::Result<(Secret<32>, Vec<ReplayRecord>)>;
 
-    /// Adds a record. When this returns, a kill of the process must not lose it.
+    /// Adds a record. When this returns, a kill of the process must not lose it; when it fails,
+    /// the records before are still there.
     fn append(&mut self, record: &ReplayRecord) -> io::Result<()>;
 
     /// Makes what was appended survive a loss of power. Called from time to time and at the end.
@@ -84,6 +85,14 @@ impl ReplayGuard {
             seen_s: now_s,
         };
         self.insert(record).then_some(record)
+    }
+
+    /// Forgets a call that was just remembered and is not answered after all.
+    pub fn take_back(&mut self, record: &ReplayRecord) {
+        if self.order.back() == Some(record) {
+            self.order.pop_back();
+            self.tags.remove(&record.tag);
+        }
     }
 
     /// What is remembered, oldest first.
@@ -144,6 +153,18 @@ mod tests {
         assert!(guard.is_repeat(b"a"));
         assert!(guard.check_and_insert(b"a", 11).is_none());
         assert!(guard.check_and_insert(b"b", 11).is_some());
+    }
+
+    #[test]
+    fn what_is_taken_back_is_no_repeat() {
+        let mut guard = guard(100);
+        guard.check_and_insert(b"a", 10);
+        let record = guard.check_and_insert(b"b", 10).unwrap();
+        guard.take_back(&record);
+        assert!(guard.is_repeat(b"a"));
+        assert!(guard.check_and_insert(b"b", 11).is_some());
+        guard.take_back(&record);
+        assert!(guard.is_repeat(b"b"));
     }
 
     #[test]

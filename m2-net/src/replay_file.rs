@@ -44,11 +44,12 @@ impl ReplayFile {
                 (replace(path, &key, &mut std::iter::empty())?, key)
             }
         };
+        let written = records_in(file.metadata()?.len());
         Ok(Self {
             path: path.to_owned(),
             file,
             key,
-            written: 0,
+            written,
             unsynced: 0,
         })
     }
@@ -66,17 +67,21 @@ impl ReplayLog for ReplayFile {
             .chunks_exact(RECORD_BYTES)
             .filter_map(|record| decode(&self.key, record))
             .collect();
-        self.written = bytes.len().saturating_sub(HEADER_BYTES) / RECORD_BYTES;
+        self.written = records_in(bytes.len() as u64);
         // A tail that a crash cut off would shift every later record.
-        let whole = HEADER_BYTES + self.written * RECORD_BYTES;
-        if whole < bytes.len() {
-            self.file.set_len(whole as u64)?;
+        let whole = length(self.written);
+        if whole < bytes.len() as u64 {
+            self.file.set_len(whole)?;
         }
         Ok((self.key.clone(), records))
     }
 
     fn append(&mut self, record: &ReplayRecord) -> io::Result<()> {
-        self.file.write_all(&encode(&self.key, record))?;
+        if let Err(error) = self.file.write_all(&encode(&self.key, record)) {
+            // A part of a record would shift every later one.
+            self.file.set_len(length(self.written))?;
+            return Err(error);
+        }
         self.written += 1;
         self.unsynced += 1;
         if self.unsynced >= SYNC_EVERY {
@@ -110,6 +115,17 @@ impl Drop for ReplayFile {
         // Nobody is left to tell; a kill loses nothing either way.
         let _ = self.sync();
     }
+}
+
+/// Whole records in a file of so many bytes.
+fn records_in(bytes: u64) -> usize {
+    let records = bytes.saturating_sub(HEADER_BYTES as u64) / RECORD_BYTES as u64;
+    usize::try_from(records).unwrap_or(usize::MAX)
+}
+
+/// The length of a file with so many records, bytes.
+const fn length(records: usize) -> u64 {
+    (HEADER_BYTES as u64).saturating_add((records as u64).saturating_mul(RECORD_BYTES as u64))
 }
 
 fn open_private(path: &Path) -> io::Result<File> {

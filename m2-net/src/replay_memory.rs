@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) enum Remembered {
     /// It is new, and written down.
     Fresh,
-    /// It is new, but could not be written down: after a restart it could be played again.
+    /// It is new, but could not be written down. After a restart it could be played again, so it
+    /// must not be answered.
     Unwritten,
     /// It was accepted before.
     Repeat,
@@ -24,6 +25,8 @@ pub(crate) struct ReplayMemory(Mutex<Parts>);
 struct Parts {
     guard: ReplayGuard,
     log: Option<Box<dyn ReplayLog>>,
+    /// The last write failed, and it was said.
+    failing: bool,
 }
 
 impl ReplayMemory {
@@ -45,7 +48,11 @@ impl ReplayMemory {
         if let Some(log) = &mut log {
             log.compact(&mut guard.records())?;
         }
-        Ok(Self(Mutex::new(Parts { guard, log })))
+        Ok(Self(Mutex::new(Parts {
+            guard,
+            log,
+            failing: false,
+        })))
     }
 
     /// Whether a call was accepted before.
@@ -59,12 +66,15 @@ impl ReplayMemory {
         let Some(record) = parts.guard.check_and_insert(original_id, now_s) else {
             return Remembered::Repeat;
         };
-        match parts.write(&record) {
+        let written = parts.write(&record);
+        if written.is_err() {
+            // The caller's next attempt finds the disk as it is then.
+            parts.guard.take_back(&record);
+        }
+        parts.tell(written.as_ref().err());
+        match written {
             Ok(()) => Remembered::Fresh,
-            Err(error) => {
-                tracing::warn!(%error, "can't write the replay log; is the disk full?");
-                Remembered::Unwritten
-            }
+            Err(_) => Remembered::Unwritten,
         }
     }
 
@@ -88,7 +98,23 @@ impl Parts {
             return Ok(());
         };
         log.append(record)?;
-        log.compact(&mut self.guard.records())
+        if let Err(error) = log.compact(&mut self.guard.records()) {
+            tracing::warn!(%error, "can't shorten the replay log");
+        }
+        Ok(())
+    }
+
+    /// Warns of the first failure after a success: callers must not be able to fill the log.
+    fn tell(&mut self, error: Option<&io::Error>) {
+        match error {
+            Some(error) if !self.failing => tracing::warn!(
+                %error,
+                "can't write the replay log: nobody who calls is answered; is the disk full?"
+            ),
+            None if self.failing => tracing::info!("the replay log can be written again"),
+            _ => {}
+        }
+        self.failing = error.is_some();
     }
 }
 
