@@ -2,6 +2,7 @@
 
 mod dialer;
 mod link;
+mod outgoing;
 mod session;
 
 pub use dialer::{Dialer, DialerHandle};

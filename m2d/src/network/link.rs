@@ -1,5 +1,6 @@
 //! A session as the engine holds it.
 
+use super::outgoing::{NotQueued, Outgoing};
 use crate::counters::Counters;
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_net::session::{CloseCode, SessionHandle};
@@ -8,7 +9,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use tokio::sync::mpsc;
 
 /// Misdeeds that a session outlives.
 const MAX_MISDEEDS: u32 = 100;
@@ -32,15 +32,24 @@ pub struct Link {
     pub(super) counters: Arc<Counters>,
     pub(super) misdeeds: AtomicU32,
     pub(super) asked: AtomicBool,
-    pub(super) frames: mpsc::Sender<Message>,
+    pub(super) outgoing: Outgoing,
     pub(super) session: SessionHandle,
 }
 
 impl Link {
-    /// Queues a frame. When the queue is full the frame is dropped: acknowledgements and
-    /// messages are repeated, and the window keeps the queue from filling in normal use.
+    /// Queues a frame. A message for which there is no room is dropped: it will be repeated.
+    /// Who lets answers pile up and does not read them loses the session.
     pub fn send(&self, message: Message) {
-        let _ = self.frames.try_send(message);
+        match self.outgoing.push(message) {
+            Ok(()) | Err(NotQueued::Ended) => {}
+            Err(NotQueued::Envelope) => self.counters.count("ENVELOPE_DROPPED"),
+            Err(NotQueued::Answer) => {
+                if self.session.close_reason().is_none() {
+                    self.counters.count("NOT_READING");
+                    self.close(CloseCode::Misbehaved);
+                }
+            }
+        }
     }
 
     /// Counts something that no peer may do, by its reason. Too much of it ends the session.

@@ -1,6 +1,7 @@
 //! A task for every session: brings its frames to the engine, in order.
 
 use super::Link;
+use super::outgoing::Outgoing;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::{Arrived, EngineHandle, GrantCheck};
@@ -9,16 +10,14 @@ use bytes::Bytes;
 use m2_crypto::envelope::{Grant, GrantRefused, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::{Certificate, Identity, PeerId, Secret};
-use m2_net::frame::{FrameReceiver, FrameSender};
+use m2_net::frame::FrameReceiver;
 use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHandle};
 use m2_net::wire::{Envelope, Message};
 use rand_core::UnwrapErr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
-/// Frames that wait for a session's stream.
-const QUEUE: usize = 4_096;
 /// Bytes of received frames that one session may have waiting for the engine: a peer that sends
 /// faster than we store feels it as flow control, and not our memory.
 const WAITING_BYTES: u32 = 2 << 20;
@@ -72,8 +71,8 @@ impl SessionRunner {
             handle.close(CloseCode::Refused);
             return Ok(());
         };
-        let (frames, queue) = mpsc::channel(QUEUE);
-        let link = Arc::new(self.link(&handle, id, Arc::new(certificate), frames)?);
+        let (outgoing, queue) = Outgoing::new();
+        let link = Arc::new(self.link(&handle, id, Arc::new(certificate), outgoing)?);
         let arriving = link.clone();
         let arrived = self
             .engine
@@ -83,7 +82,7 @@ impl SessionRunner {
             handle.close(CloseCode::Refused);
             return Ok(());
         }
-        tokio::spawn(forward(queue, sender));
+        tokio::spawn(queue.forward(sender));
         let result = self.receive(&link, receiver).await;
         let gone = link.clone();
         self.engine
@@ -97,7 +96,7 @@ impl SessionRunner {
         handle: &SessionHandle,
         peer_id: PeerId,
         certificate: Arc<Certificate>,
-        frames: mpsc::Sender<Message>,
+        outgoing: Outgoing,
     ) -> Result<Link, SessionEnd> {
         let secret =
             |label: &[u8]| -> Result<Secret<32>, SessionError> { handle.exporter(label, &[]) };
@@ -116,7 +115,7 @@ impl SessionRunner {
             } else {
                 (of_responder, of_initiator)
             },
-            frames,
+            outgoing,
             session: handle.clone(),
             counters: self.counters.clone(),
             misdeeds: AtomicU32::new(0),
@@ -222,7 +221,7 @@ impl SessionRunner {
 }
 
 /// Roughly what a message takes in memory, bytes.
-fn size(message: &Message) -> u32 {
+pub(super) fn size(message: &Message) -> u32 {
     let content = match message {
         Message::Envelope(envelope) => envelope.grant.len() + envelope.sealed.len(),
         Message::Acks(acks) => size_of_val(acks.as_slice()),
@@ -237,15 +236,6 @@ fn size(message: &Message) -> u32 {
 #[derive(Default)]
 struct GrantOpener {
     last: Bytes,
-}
-
-/// Moves frames from the engine's queue to the stream.
-async fn forward(mut queue: mpsc::Receiver<Message>, sender: FrameSender) {
-    while let Some(message) = queue.recv().await {
-        if sender.send(message).await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Why a session's task ends.
