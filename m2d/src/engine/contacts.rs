@@ -12,7 +12,8 @@ use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 use std::net::SocketAddr;
 
-/// Contacts, requests and blocked peers together.
+/// Contacts, requests and blocked peers together; not those that were removed, as their rows go by
+/// themselves.
 const MAX_CONTACTS: usize = 10_000;
 /// The longest name, bytes.
 const MAX_NAME: usize = 64;
@@ -46,6 +47,7 @@ impl Engine {
             Some(row) => row,
             None => self.new_contact(peer, ContactState::Removed, "")?,
         };
+        self.check_room(row)?;
         self.name_contact(row, name, "")?;
         let now = self.now_ms();
         for address in invitation.addresses().iter().rev() {
@@ -201,12 +203,14 @@ impl Engine {
                 conversation.give_up(cx, id, GiveUp::ContactRemoved);
             })?;
         }
+        let now = self.now_ms();
         let contact = self.contact_mut(row)?;
         contact.state = state;
         contact.invite_token = None;
         contact.reply_due = false;
         if state == ContactState::Removed {
             contact.verified = false;
+            contact.removed_ms = now;
         }
         self.save_contact(row)?;
         let slot = self.slots.get(&row).ok_or_else(unknown)?;
@@ -228,9 +232,10 @@ impl Engine {
         state: ContactState,
         suggested: &str,
     ) -> Result<i64, Refusal> {
-        if self.slots.len() >= MAX_CONTACTS {
+        if self.living() >= MAX_CONTACTS {
             return Err(Refusal::new(Reason::LimitReached));
         }
+        let now = self.now_ms();
         let mut contact = ContactRow {
             row: 0,
             peer_id: peer,
@@ -238,16 +243,31 @@ impl Engine {
             state,
             verified: false,
             certificate: None,
-            created_ms: self.now_ms(),
+            created_ms: now,
             last_seen_ms: 0,
             suggested_name: suggested.to_owned(),
             invite_token: None,
             reply_due: false,
+            removed_ms: now,
         };
         contact.row = self.store.insert_contact(&contact)?;
         let row = contact.row;
         self.insert_slot(contact);
         Ok(row)
+    }
+
+    /// A removed contact counts again once it is added.
+    fn check_room(&self, row: i64) -> Result<(), Refusal> {
+        let is_removed = |slot: &super::slot::Slot| slot.contact.state == ContactState::Removed;
+        if self.slots.get(&row).is_some_and(is_removed) && self.living() >= MAX_CONTACTS {
+            return Err(Refusal::new(Reason::LimitReached));
+        }
+        Ok(())
+    }
+
+    /// Rows that count towards the limit.
+    fn living(&self) -> usize {
+        self.slots.len() - self.count(ContactState::Removed)
     }
 
     /// Names a contact: what the user wants, else what the peer suggests if that is free and

@@ -70,6 +70,9 @@ impl Engine {
             self.agenda.note_expiry(expires_ms);
             self.agenda.note_text(now);
         }
+        if matches!(kind, MessageKind::Retract | MessageKind::Read) {
+            self.note_silent(row)?;
+        }
         self.follow(row, payload.body)
     }
 

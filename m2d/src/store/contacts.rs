@@ -1,5 +1,7 @@
 //! Contacts and where they were reached.
 
+mod pruning;
+
 use super::{Store, StoreError, array, int};
 use m2_crypto::{PeerId, Secret};
 use rusqlite::{OptionalExtension, Row};
@@ -22,7 +24,8 @@ pub enum ContactState {
     Blocked = 4,
     /// It declined.
     Declined = 5,
-    /// Was a contact; its row keeps the conversation's numbers.
+    /// Was a contact, or asked and was declined. Its row keeps the conversation's numbers for a
+    /// while, and as long as there is history.
     Removed = 6,
 }
 
@@ -74,10 +77,12 @@ pub struct ContactRow {
     pub invite_token: Option<Secret<16>>,
     /// Our answer to its request could not be sent yet.
     pub reply_due: bool,
+    /// When it was removed; means nothing in another state.
+    pub removed_ms: u64,
 }
 
 const COLUMNS: &str = "row, peer_id, name, state, verified, certificate, created_ms, \
-                       last_seen_ms, suggested_name, invite_token, reply_due";
+                       last_seen_ms, suggested_name, invite_token, reply_due, removed_ms";
 
 impl Store {
     /// All rows, blocked and removed ones too.
@@ -98,8 +103,8 @@ impl Store {
         self.connection
             .prepare_cached(
                 "INSERT INTO contacts(peer_id, name, state, verified, certificate, created_ms,
-                   last_seen_ms, suggested_name, invite_token, reply_due)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                   last_seen_ms, suggested_name, invite_token, reply_due, removed_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute((
                 contact.peer_id.as_bytes(),
@@ -112,6 +117,7 @@ impl Store {
                 &contact.suggested_name,
                 contact.invite_token.as_ref().map(|token| *token.expose()),
                 contact.reply_due,
+                int(contact.removed_ms),
             ))?;
         Ok(self.connection.last_insert_rowid())
     }
@@ -121,7 +127,8 @@ impl Store {
         self.connection
             .prepare_cached(
                 "UPDATE contacts SET name = ?2, state = ?3, verified = ?4, certificate = ?5,
-                   last_seen_ms = ?6, suggested_name = ?7, invite_token = ?8, reply_due = ?9
+                   last_seen_ms = ?6, suggested_name = ?7, invite_token = ?8, reply_due = ?9,
+                   removed_ms = ?10
                  WHERE row = ?1",
             )?
             .execute((
@@ -134,15 +141,8 @@ impl Store {
                 &contact.suggested_name,
                 contact.invite_token.as_ref().map(|token| *token.expose()),
                 contact.reply_due,
+                int(contact.removed_ms),
             ))?;
-        Ok(())
-    }
-
-    /// Deletes a row that no message refers to; a request that was declined, say.
-    pub fn delete_contact(&self, row: i64) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("DELETE FROM contacts WHERE row = ?1")?
-            .execute([row])?;
         Ok(())
     }
 
@@ -212,6 +212,7 @@ fn parse(row: &Row<'_>) -> Result<ContactRow, StoreError> {
         suggested_name: row.get(8)?,
         invite_token: token.map(Secret::new),
         reply_due: row.get(10)?,
+        removed_ms: super::unbits(row.get(11)?),
     })
 }
 

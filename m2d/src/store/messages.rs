@@ -223,14 +223,6 @@ impl Store {
         self.reindex(row, None)
     }
 
-    /// Remembers a retraction whose message has not come yet.
-    pub fn put_tombstone(&self, id: &[u8; 16], contact: i64) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("INSERT OR IGNORE INTO tombstones VALUES (?1, ?2)")?
-            .execute((id, contact))?;
-        Ok(())
-    }
-
     /// Takes a tombstone away. Says whether there was one of this contact.
     pub fn take_tombstone(&self, id: &[u8; 16], contact: i64) -> Result<bool, StoreError> {
         let changed = self

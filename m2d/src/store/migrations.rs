@@ -4,7 +4,10 @@ use super::StoreError;
 use rusqlite::Connection;
 
 /// Migration N is at position N - 1. Never change one that was released: add the next.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// Brings the store to the newest schema.
 pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
