@@ -35,7 +35,7 @@ use crate::config::StoreConfig;
 use crate::counters::Counters;
 use crate::network::{DialerHandle, Link};
 use crate::refusal::Refusal;
-use crate::store::{Store, StoreError};
+use crate::store::{OutboxPayload, Store, StoreError};
 use dirty::Dirty;
 use effect::{Effect, Job};
 use m2_crypto::{Circle, Identity, PeerId};
@@ -97,7 +97,7 @@ pub struct Engine {
     dialer: DialerHandle,
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
-    later: Vec<(i64, MessageId, Vec<u8>)>,
+    later: Vec<(i64, MessageId, OutboxPayload)>,
     stopping: bool,
     /// What is in memory is ahead of the store: read it again before anything else.
     stale: bool,

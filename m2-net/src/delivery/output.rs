@@ -25,8 +25,8 @@ pub enum Write {
     Outbox {
         /// What [`Saved::outbox`](super::Saved::outbox) must hold after a restart.
         entry: SavedOutbox,
-        /// The encoded payload, for [`Action::LoadPayload`].
-        payload: Vec<u8>,
+        /// What was sealed. Its encoding must come back for [`Action::LoadPayload`].
+        payload: Payload,
         /// The sealed bytes, for [`Action::Transmit`].
         sealed: Vec<u8>,
     },

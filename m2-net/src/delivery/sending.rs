@@ -91,7 +91,7 @@ impl Sending {
             ttl_s: draft.ttl_s,
             body: draft.body,
         };
-        self.enqueue(cx, tools, id, &payload)?;
+        self.enqueue(cx, tools, id, payload)?;
         self.pump(cx, tools);
         Ok(())
     }
@@ -101,7 +101,7 @@ impl Sending {
         cx: &mut Context<'_>,
         tools: &mut Tools<'_>,
         id: MessageId,
-        payload: &Payload,
+        payload: Payload,
     ) -> Result<(), SendRefused> {
         let encoded = payload.encode();
         if encoded.len() > MAX_PAYLOAD {
@@ -125,7 +125,7 @@ impl Sending {
         self.next_sequence_dirty = true;
         tools.out.write(Write::Outbox {
             entry,
-            payload: encoded,
+            payload,
             sealed,
         });
         Ok(())
@@ -179,8 +179,7 @@ impl Sending {
             ttl_s: 0,
             body: Body::Skip,
         };
-        let encoded = payload.encode();
-        let (epoch, sealed) = self.seal(cx, tools, &old.id, &encoded)?;
+        let (epoch, sealed) = self.seal(cx, tools, &old.id, &payload.encode())?;
         let entry = SavedOutbox {
             epoch,
             hash: payload.hash(&old.id),
@@ -192,7 +191,7 @@ impl Sending {
         self.outbox.replace(entry);
         tools.out.write(Write::Outbox {
             entry,
-            payload: encoded,
+            payload,
             sealed,
         });
         tools.out.write(Write::State {

@@ -174,7 +174,10 @@ fn event_kind(row: EventRow) -> pb::event::Kind {
     use pb::event::Kind;
     let peer_id = row.peer_id.to_string();
     let message = row.message;
-    let message_id = message.as_ref().map_or_else(String::new, |m| hex(&m.id));
+    let message_id = row
+        .message_id
+        .as_ref()
+        .map_or_else(String::new, |id| hex(id));
     match row.kind {
         EventKind::MessageReceived => received(peer_id, message_id, message),
         EventKind::MessageEdited => edited(peer_id, message_id, message),

@@ -1,9 +1,10 @@
 //! `EventService`.
 
 use super::convert;
-use super::session::{ApiState, Lease};
+use super::session::{ApiState, Lease, Ready};
 use crate::engine::StreamStart;
 use crate::refusal::Refusal;
+use crate::store::{EventRow, Reader};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::event_service_server::EventService;
 use std::sync::Arc;
@@ -118,18 +119,14 @@ async fn follow(
     }
     loop {
         newest.borrow_and_update();
-        let page = ready
-            .readers
-            .read(move |reader| reader.events(after, PAGE))
-            .await;
-        let page = match page {
+        let page = match next_events(ready, after).await {
             Ok(page) => page,
             Err(refusal) => {
                 let _ = events.send(Err(refusal.into())).await;
                 return;
             }
         };
-        let full = page.len() >= PAGE as usize;
+        let more = !page.is_empty();
         for row in page {
             after = row.seq;
             let event = Some(convert::event(row, ready.incarnation));
@@ -141,7 +138,7 @@ async fn follow(
                 return;
             }
         }
-        if full {
+        if more {
             continue;
         }
         tokio::select! {
@@ -150,6 +147,19 @@ async fn follow(
             changed = newest.changed() => if changed.is_err() { return },
         }
     }
+}
+
+/// Some of the events after number `after`: none only if there are none yet.
+async fn next_events(ready: &Ready, after: i64) -> Result<Vec<EventRow>, Refusal> {
+    if *ready.bus.newest_event().borrow() <= after {
+        return Ok(Vec::new());
+    }
+    let live = ready.bus.live_after(after);
+    if !live.is_empty() {
+        return Ok(live);
+    }
+    let read = move |reader: &Reader| reader.events(after, PAGE);
+    ready.readers.read(read).await
 }
 
 /// How many events between a kept cursor and the oldest kept event are gone.

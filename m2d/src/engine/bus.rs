@@ -1,6 +1,8 @@
 //! How streams hear that something changed.
 
-use crate::store::MessageState;
+use crate::store::{EventRow, MessageState};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
 
 /// State changes that a slow watcher may lag behind before it reads the state anew.
@@ -17,10 +19,32 @@ pub struct StateChange {
     pub failure: i64,
 }
 
+/// Events that streams find here; older ones they read from the store.
+const LIVE_EVENTS: usize = 1_024;
+
+/// A committed entry of the event log, for streams that have read up to it.
+#[derive(Debug, Clone)]
+pub(super) enum LiveEvent {
+    /// All there is to know.
+    Whole(EventRow),
+    /// The entry of this number has to be read from the store.
+    Stored(i64),
+}
+
+impl LiveEvent {
+    fn seq(&self) -> i64 {
+        match self {
+            Self::Whole(row) => row.seq,
+            Self::Stored(seq) => *seq,
+        }
+    }
+}
+
 /// Announces what was committed. It holds no content: who is told reads the store.
 #[derive(Debug)]
 pub struct Bus {
     newest_event: watch::Sender<i64>,
+    live: Mutex<VecDeque<LiveEvent>>,
     states: broadcast::Sender<StateChange>,
 }
 
@@ -28,6 +52,7 @@ impl Default for Bus {
     fn default() -> Self {
         Self {
             newest_event: watch::Sender::new(0),
+            live: Mutex::default(),
             states: broadcast::Sender::new(STATE_BACKLOG),
         }
     }
@@ -39,6 +64,21 @@ impl Bus {
         self.newest_event.subscribe()
     }
 
+    /// The entries that follow number `after` without a hole, as far as they are here whole.
+    pub fn live_after(&self, after: i64) -> Vec<EventRow> {
+        let live = self.live();
+        let first = live.partition_point(|event| event.seq() <= after);
+        let mut next = after;
+        let follow = live.iter().skip(first).map_while(|event| match event {
+            LiveEvent::Whole(row) if row.seq == next + 1 => {
+                next = row.seq;
+                Some(row.clone())
+            }
+            _ => None,
+        });
+        follow.collect()
+    }
+
     /// Committed state changes.
     pub fn states(&self) -> broadcast::Receiver<StateChange> {
         self.states.subscribe()
@@ -46,6 +86,23 @@ impl Bus {
 
     pub(super) fn set_newest_event(&self, seq: i64) {
         self.newest_event.send_replace(seq);
+    }
+
+    /// Announces committed entries, in order.
+    pub(super) fn publish(&self, events: Vec<LiveEvent>) {
+        let Some(newest) = events.last().map(LiveEvent::seq) else {
+            return;
+        };
+        let mut live = self.live();
+        live.extend(events);
+        let surplus = live.len().saturating_sub(LIVE_EVENTS);
+        live.drain(..surplus);
+        drop(live);
+        self.set_newest_event(newest);
+    }
+
+    fn live(&self) -> MutexGuard<'_, VecDeque<LiveEvent>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state_changed(&self, change: StateChange) {

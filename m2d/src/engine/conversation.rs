@@ -5,10 +5,11 @@ use super::effect::Effect;
 use super::inbox::Arrival;
 use crate::counters::Counters;
 use crate::refusal::Refusal;
-use crate::store::{Store, StoreError};
+use crate::store::{OutboxPayload, Store, StoreError};
 use bytes::Bytes;
 use m2_net::delivery::{
-    self, Action, Committed, Context, Conversation, History, MessageId, Path, Time, Write,
+    self, Action, Body, Committed, Context, Conversation, GiveUp, History, MessageId, Path, Time,
+    Write,
 };
 use m2_net::wire::{self, Envelope, Message};
 use std::cell::RefCell;
@@ -176,7 +177,13 @@ impl Engine {
                 payload,
                 sealed,
             } => {
-                self.store.put_outbox(row, &entry, &payload, &sealed)?;
+                // Content is in the message's own row already.
+                let kept = match payload.body {
+                    Body::Content(_) => None,
+                    _ => Some(payload.encode()),
+                };
+                self.store
+                    .put_outbox(row, &entry, kept.as_deref(), &sealed)?;
                 self.keep_fresh(row, entry.id, entry.epoch, sealed);
             }
             Write::Reseal { id, epoch, sealed } => {
@@ -287,16 +294,19 @@ impl Engine {
     /// Reads a payload that is to be sealed again. The answer writes, so it waits for the next
     /// batch.
     fn load_payload(&mut self, row: i64, id: MessageId) {
-        if let Ok(Some(payload)) = self.store.outbox_payload(&id) {
-            self.later.push((row, id, payload));
+        match self.store.outbox_payload(&id) {
+            Ok(OutboxPayload::NoRow) | Err(_) => {}
+            Ok(payload) => self.later.push((row, id, payload)),
         }
     }
 
     /// Gives loaded payloads to their conversations, within a batch.
     pub(super) fn answer_payloads(&mut self) {
         for (row, id, payload) in std::mem::take(&mut self.later) {
-            self.converse_quietly(row, |conversation, cx| {
-                conversation.on_payload(cx, id, &payload);
+            self.converse_quietly(row, |conversation, cx| match payload {
+                OutboxPayload::There(payload) => conversation.on_payload(cx, id, &payload),
+                OutboxPayload::Erased => conversation.give_up(cx, id, GiveUp::Expired),
+                OutboxPayload::NoRow => {}
             });
         }
     }

@@ -1,7 +1,7 @@
 //! What happens after a batch is on disk.
 
 use super::Engine;
-use super::bus::StateChange;
+use super::bus::{LiveEvent, StateChange};
 use crate::network::Link;
 use crate::refusal::Refusal;
 use m2_net::delivery::Action;
@@ -28,13 +28,13 @@ pub(super) enum Effect {
     Close(Arc<Link>, CloseCode),
     /// Tell watchers.
     State(StateChange),
-    /// Tell event streams how far the log has grown.
-    Events(i64),
+    /// Tell event streams of an entry of the log.
+    Event(LiveEvent),
 }
 
 impl Engine {
     pub(super) fn perform_effects(&mut self) {
-        let mut newest_event = None;
+        let mut events = Vec::new();
         // Acting may leave new effects; they are of no batch and wait for the next one.
         for effect in std::mem::take(&mut self.effects) {
             match effect {
@@ -43,11 +43,11 @@ impl Engine {
                 Effect::Frame(link, frame) => link.send(*frame),
                 Effect::Close(link, code) => link.close(code),
                 Effect::State(change) => self.bus.state_changed(change),
-                Effect::Events(seq) => newest_event = Some(seq),
+                Effect::Event(event) => events.push(event),
             }
         }
-        if let Some(seq) = newest_event {
-            self.bus.set_newest_event(seq);
+        if !events.is_empty() {
+            self.bus.publish(events);
         }
     }
 }

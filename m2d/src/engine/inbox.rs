@@ -1,11 +1,12 @@
 //! What messages do once they come: rows, events, and the states of our own messages.
 
 use super::Engine;
-use super::bus::StateChange;
+use super::bus::{LiveEvent, StateChange};
 use super::effect::Effect;
 use super::sending::Failure;
 use crate::store::{
-    EventKind, Gone, MessageHead, MessageKind, MessageRow, MessageState, NewEvent, StoreError,
+    EventKind, EventRow, Gone, MessageHead, MessageKind, MessageRow, MessageState, NewEvent,
+    StoreError,
 };
 use bytes::Bytes;
 use m2_net::delivery::{
@@ -204,7 +205,10 @@ impl Engine {
         id: MessageId,
         state: Delivery,
     ) -> Result<(), StoreError> {
-        self.store.set_outbox_state(&id, state)?;
+        // A delivered message's row in the outbox is removed next.
+        if state != Delivery::Delivered {
+            self.store.set_outbox_state(&id, state)?;
+        }
         let Some(head) = self.store.message_head(&id.0)? else {
             return Ok(());
         };
@@ -244,7 +248,7 @@ impl Engine {
             return Ok(());
         }
         let detail = state as i64 + 16 * number;
-        self.event(EventKind::MessageState, row, Some(head.row), detail)?;
+        self.state_event(row, head.row, id, detail)?;
         self.effects.push(Effect::State(StateChange {
             id: id.0,
             state,
@@ -268,7 +272,41 @@ impl Engine {
             detail,
         };
         let seq = self.store.append_event(&event, self.clock.now_ms())?;
-        self.effects.push(Effect::Events(seq));
+        self.effects.push(Effect::Event(LiveEvent::Stored(seq)));
+        Ok(())
+    }
+
+    /// The same for a message's state. It holds no content, so streams get it without reading.
+    fn state_event(
+        &mut self,
+        contact: i64,
+        message: i64,
+        id: MessageId,
+        detail: i64,
+    ) -> Result<(), StoreError> {
+        let event = NewEvent {
+            kind: EventKind::MessageState,
+            contact,
+            message: Some(message),
+            detail,
+        };
+        let time_ms = self.clock.now_ms();
+        let seq = self.store.append_event(&event, time_ms)?;
+        let live = match self.slots.get(&contact) {
+            Some(slot) => LiveEvent::Whole(EventRow {
+                seq,
+                time_ms,
+                kind: event.kind,
+                peer_id: slot.contact.peer_id,
+                name: String::new(),
+                suggested_name: String::new(),
+                detail,
+                message_id: Some(id.0),
+                message: None,
+            }),
+            None => LiveEvent::Stored(seq),
+        };
+        self.effects.push(Effect::Event(live));
         Ok(())
     }
 }

@@ -92,6 +92,7 @@ impl Engine {
             content: content.clone(),
         };
         self.submit(head.contact, body, 0)?;
+        self.store.keep_payload(&MessageId(id))?;
         self.store
             .edit_message(head.row, content.media_type(), content.data())?;
         Ok(())

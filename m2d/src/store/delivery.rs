@@ -1,10 +1,10 @@
 //! The rows behind a conversation's delivery: outbox, epochs, sequence numbers, held messages.
 
-use super::{Store, StoreError, array, bits, int, unbits};
+use super::{Store, StoreError, bits, int, unbits};
 use m2_crypto::PeerId;
 use m2_net::delivery::{
-    Committed, ContentHash, GiveUp, MessageId, MessageState, Path, Saved, SavedHeld,
-    SavedIncarnation, SavedOutbox, SavedReceiveEpoch, SavedSendEpoch, Time,
+    Committed, ContentHash, MessageId, Saved, SavedHeld, SavedIncarnation, SavedReceiveEpoch,
+    SavedSendEpoch, Time,
 };
 use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
@@ -15,7 +15,7 @@ impl Store {
         Ok(Saved {
             next_sequence: self.next_sequence(contact)?,
             send_epochs: self.all(SEND_EPOCHS, contact, parse_send_epoch)?,
-            outbox: self.all(OUTBOX, contact, parse_outbox)?,
+            outbox: self.saved_outbox(contact)?,
             incarnations: self.all(INCARNATIONS, contact, parse_incarnation)?,
             receive_epochs: self.all(RECEIVE_EPOCHS, contact, parse_receive_epoch)?,
             held: self.all(HELD, contact, parse_held)?,
@@ -31,7 +31,7 @@ impl Store {
         Ok(next.map_or(0, unbits))
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         contact: i64,
@@ -146,88 +146,6 @@ impl Store {
         Ok(())
     }
 
-    /// Inserts or replaces an outbox row; its message must be stored.
-    pub fn put_outbox(
-        &self,
-        contact: i64,
-        entry: &SavedOutbox,
-        payload: &[u8],
-        sealed: &[u8],
-    ) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO outbox(message, contact, id, sequence, epoch, state,
-                   queued_ms, expires_ms, hash, replaced, payload, sealed)
-                 VALUES ((SELECT row FROM messages WHERE id = ?1), ?2, ?1, ?3, ?4, ?5, ?6, ?7,
-                   ?8, ?9, ?10, ?11)",
-            )?
-            .execute((
-                entry.id.0,
-                contact,
-                bits(entry.sequence),
-                bits(entry.epoch),
-                state_to_column(entry.state),
-                int(entry.queued.0),
-                entry.expires.map(|time| int(time.0)),
-                entry.hash.0,
-                entry.replaced.map(|hash| hash.0),
-                payload,
-                sealed,
-            ))?;
-        Ok(())
-    }
-
-    /// Replaces epoch and sealed bytes of an outbox row.
-    pub fn reseal_outbox(
-        &self,
-        id: &MessageId,
-        epoch: u64,
-        sealed: &[u8],
-    ) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(&format!(
-                "UPDATE outbox SET epoch = ?2, sealed = ?3 WHERE {OUTBOX_ROW}"
-            ))?
-            .execute((id.0, bits(epoch), sealed))?;
-        Ok(())
-    }
-
-    /// Sets the state of an outbox row, if it is still there.
-    pub fn set_outbox_state(&self, id: &MessageId, state: MessageState) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(&format!("UPDATE outbox SET state = ?2 WHERE {OUTBOX_ROW}"))?
-            .execute((id.0, state_to_column(state)))?;
-        Ok(())
-    }
-
-    /// Deletes an outbox row.
-    pub fn delete_outbox(&self, id: &MessageId) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(&format!("DELETE FROM outbox WHERE {OUTBOX_ROW}"))?
-            .execute([id.0])?;
-        Ok(())
-    }
-
-    /// Sealed bytes and epoch of an outbox row.
-    pub fn outbox_sealed(&self, id: &MessageId) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-        Ok(self
-            .connection
-            .prepare_cached(&format!(
-                "SELECT epoch, sealed FROM outbox WHERE {OUTBOX_ROW}"
-            ))?
-            .query_row([id.0], |row| Ok((unbits(row.get(0)?), row.get(1)?)))
-            .optional()?)
-    }
-
-    /// The payload of an outbox row.
-    pub fn outbox_payload(&self, id: &MessageId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self
-            .connection
-            .prepare_cached(&format!("SELECT payload FROM outbox WHERE {OUTBOX_ROW}"))?
-            .query_row([id.0], |row| row.get(0))
-            .optional()?)
-    }
-
     /// The contacts whose conversations have something to wait for: messages to deliver, or
     /// held ones to release.
     pub fn rows_with_timers(&self) -> Result<Vec<i64>, StoreError> {
@@ -236,15 +154,6 @@ impl Store {
             .prepare_cached("SELECT contact FROM outbox UNION SELECT contact FROM held")?;
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// The ids that wait for a contact's acknowledgement.
-    pub fn outbox_ids(&self, contact: i64) -> Result<Vec<MessageId>, StoreError> {
-        self.all(
-            "SELECT id FROM outbox WHERE contact = ?1 AND state < 4 ORDER BY message",
-            contact,
-            |row| Ok(MessageId(row.get(0)?)),
-        )
     }
 
     /// Inserts a place that waits for those before it.
@@ -292,11 +201,7 @@ impl Store {
     }
 }
 
-/// Finds an outbox row by message id `?1`, through the index that `messages` has anyway.
-const OUTBOX_ROW: &str = "message = (SELECT row FROM messages WHERE id = ?1)";
 const SEND_EPOCHS: &str = "SELECT epoch, bytes FROM send_epochs WHERE contact = ?1";
-const OUTBOX: &str = "SELECT id, sequence, epoch, state, queued_ms, expires_ms, hash, replaced \
-                      FROM outbox WHERE contact = ?1";
 const INCARNATIONS: &str =
     "SELECT incarnation, highest_epoch, next_sequence FROM incarnations WHERE contact = ?1";
 const RECEIVE_EPOCHS: &str =
@@ -308,22 +213,6 @@ fn parse_send_epoch(row: &Row<'_>) -> Result<SavedSendEpoch, StoreError> {
     Ok(SavedSendEpoch {
         epoch: unbits(row.get(0)?),
         bytes: Zeroizing::new(row.get(1)?),
-    })
-}
-
-fn parse_outbox(row: &Row<'_>) -> Result<SavedOutbox, StoreError> {
-    let replaced: Option<Vec<u8>> = row.get(7)?;
-    Ok(SavedOutbox {
-        id: MessageId(row.get(0)?),
-        sequence: unbits(row.get(1)?),
-        epoch: unbits(row.get(2)?),
-        state: state_from_column(row.get(3)?)?,
-        queued: Time(unbits(row.get(4)?)),
-        expires: row.get::<_, Option<i64>>(5)?.map(|ms| Time(unbits(ms))),
-        hash: ContentHash(row.get(6)?),
-        replaced: replaced
-            .map(|hash| array(&hash, "outbox").map(ContentHash))
-            .transpose()?,
     })
 }
 
@@ -350,30 +239,5 @@ fn parse_held(row: &Row<'_>) -> Result<SavedHeld, StoreError> {
         sequence: unbits(row.get(2)?),
         received: Time(unbits(row.get(3)?)),
         show: row.get(4)?,
-    })
-}
-
-const fn state_to_column(state: MessageState) -> i64 {
-    match state {
-        MessageState::Queued => 1,
-        MessageState::Sent(Path::Direct) => 2,
-        MessageState::Sent(Path::Line) => 3,
-        MessageState::Delivered => 4,
-        MessageState::GivenUp(GiveUp::Retracted) => 5,
-        MessageState::GivenUp(GiveUp::ContactRemoved) => 6,
-        MessageState::GivenUp(GiveUp::Expired) => 7,
-    }
-}
-
-const fn state_from_column(value: i64) -> Result<MessageState, StoreError> {
-    Ok(match value {
-        1 => MessageState::Queued,
-        2 => MessageState::Sent(Path::Direct),
-        3 => MessageState::Sent(Path::Line),
-        4 => MessageState::Delivered,
-        5 => MessageState::GivenUp(GiveUp::Retracted),
-        6 => MessageState::GivenUp(GiveUp::ContactRemoved),
-        7 => MessageState::GivenUp(GiveUp::Expired),
-        _ => return Err(StoreError::Corrupt("outbox")),
     })
 }

@@ -43,6 +43,11 @@ pub struct NewEvent {
 }
 
 impl EventKind {
+    /// Whether such an event shows its message's content.
+    pub(super) const fn shows_message(self) -> bool {
+        matches!(self, Self::MessageReceived | Self::MessageEdited)
+    }
+
     pub(super) fn from_column(value: i64) -> Result<Self, StoreError> {
         Ok(match value {
             1 => Self::MessageReceived,
@@ -80,30 +85,26 @@ impl Store {
 
     /// The number of the newest entry ever made; 0 before the first.
     pub fn newest_event(&self) -> Result<i64, StoreError> {
-        Ok(self
-            .connection
-            .query_row(
-                "SELECT seq FROM sqlite_sequence WHERE name = 'events'",
-                [],
-                |row| row.get(0),
-            )
-            .optional()?
-            .unwrap_or(0))
+        let newest: Option<i64> =
+            self.connection
+                .query_row("SELECT max(seq) FROM events", [], |row| row.get(0))?;
+        Ok(newest.unwrap_or(0))
     }
 
-    /// Deletes entries older than `before_ms` and those beyond the newest `keep`.
+    /// Deletes entries older than `before_ms` and those beyond the newest `keep` (1 or more). The
+    /// newest stays whatever its age: the next number follows from it.
     pub fn prune_events(&self, before_ms: u64, keep: u64) -> Result<(), StoreError> {
         let newest = self.newest_event()?;
         self.connection
             .prepare_cached("DELETE FROM events WHERE seq <= ?1")?
-            .execute([newest.saturating_sub(int(keep))])?;
+            .execute([newest.saturating_sub(int(keep.max(1)))])?;
         // Times rise with the numbers: stop at the first entry that is young enough.
         self.connection
             .prepare_cached(
                 "DELETE FROM events WHERE seq < coalesce(
                    (SELECT min(seq) FROM events WHERE time_ms >= ?1), ?2)",
             )?
-            .execute((int(before_ms), newest.saturating_add(1)))?;
+            .execute((int(before_ms), newest))?;
         Ok(())
     }
 

@@ -61,7 +61,9 @@ pub struct EventRow {
     pub suggested_name: String,
     /// A number, as the kind says.
     pub detail: i64,
-    /// The message, when the event is about one.
+    /// The message's id, when the event is about one.
+    pub message_id: Option<[u8; 16]>,
+    /// The message, when the event shows it.
     pub message: Option<ShownMessage>,
 }
 
@@ -173,15 +175,17 @@ fn match_expression(words: &str) -> Option<String> {
 fn parse_event(row: &Row<'_>) -> Result<EventRow, StoreError> {
     const MESSAGE_AT: usize = 7;
     let has_message = row.get::<_, Option<i64>>(MESSAGE_AT)?.is_some();
+    let kind = EventKind::from_column(row.get(2)?)?;
     Ok(EventRow {
         seq: row.get(0)?,
         time_ms: unbits(row.get(1)?),
-        kind: EventKind::from_column(row.get(2)?)?,
+        kind,
         peer_id: PeerId::from_bytes(row.get(3)?),
         name: row.get(4)?,
         suggested_name: row.get(5)?,
         detail: row.get(6)?,
-        message: has_message
+        message_id: row.get(MESSAGE_AT + 1)?,
+        message: (has_message && kind.shows_message())
             .then(|| parse_message(row, MESSAGE_AT))
             .transpose()?,
     })

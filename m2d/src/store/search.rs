@@ -33,6 +33,10 @@ impl Store {
         if last > from {
             self.set_number(SEARCHED, last)?;
         }
+        if !more {
+            // The last burst is over.
+            self.shrink()?;
+        }
         Ok(more)
     }
 

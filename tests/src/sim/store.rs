@@ -150,7 +150,7 @@ impl ModelStore {
                 entry,
                 payload,
                 sealed,
-            } => self.put_outbox(entry, payload, sealed),
+            } => self.put_outbox(entry, payload.encode(), sealed),
             Write::Reseal { id, epoch, sealed } => match self.outbox.get_mut(&id) {
                 Some(row) => {
                     row.entry.epoch = epoch;

@@ -68,7 +68,8 @@ CREATE TABLE tombstones(
 ) WITHOUT ROWID;
 
 -- What waits for the recipient's acknowledgement. `state`: 1 queued, 2 sent directly, 3 sent by
--- a line, 4 delivered, 5 retracted, 6 contact removed, 7 expired.
+-- a line, 4 delivered, 5 retracted, 6 contact removed, 7 expired. Without a payload the message's
+-- own row says it still, unchanged.
 CREATE TABLE outbox(
   message    INTEGER PRIMARY KEY REFERENCES messages(row),
   contact    INTEGER NOT NULL,
@@ -80,7 +81,7 @@ CREATE TABLE outbox(
   expires_ms INTEGER,
   hash       BLOB NOT NULL,
   replaced   BLOB,
-  payload    BLOB NOT NULL,
+  payload    BLOB,
   sealed     BLOB NOT NULL
 );
 CREATE INDEX outbox_contact ON outbox(contact);
@@ -128,9 +129,9 @@ CREATE TABLE held(
 ) WITHOUT ROWID;
 CREATE INDEX held_id ON held(id);
 
--- The durable event log. AUTOINCREMENT: a number is never used twice.
+-- The durable event log. The newest entry is never deleted, so that no number is used twice.
 CREATE TABLE events(
-  seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+  seq     INTEGER PRIMARY KEY,
   time_ms INTEGER NOT NULL,
   kind    INTEGER NOT NULL,
   contact INTEGER NOT NULL,

@@ -1,0 +1,289 @@
+//! The outbox: what waits for the recipient's acknowledgement (docs/spec/storage.md).
+
+use super::{Store, StoreError, array, bits, int, unbits};
+use m2_net::delivery::{
+    Body, Content, ContentHash, GiveUp, MessageId, MessageState, Path, Payload, SavedOutbox, Time,
+};
+use rusqlite::{OptionalExtension, Row};
+
+/// What is known of a queued message's payload.
+#[derive(Debug, PartialEq, Eq)]
+pub enum OutboxPayload {
+    /// The encoded payload.
+    There(Vec<u8>),
+    /// The message's content was deleted meanwhile.
+    Erased,
+    /// Nothing waits under that id.
+    NoRow,
+}
+
+impl Store {
+    /// What waits for a contact's acknowledgement.
+    pub(super) fn saved_outbox(&self, contact: i64) -> Result<Vec<SavedOutbox>, StoreError> {
+        self.all(OUTBOX, contact, parse_outbox)
+    }
+
+    /// Inserts or replaces an outbox row; its message must be stored. Without a payload the
+    /// message's own row must hold what was sealed, or get it by [`Self::keep_payload`] before it
+    /// changes.
+    pub fn put_outbox(
+        &self,
+        contact: i64,
+        entry: &SavedOutbox,
+        payload: Option<&[u8]>,
+        sealed: &[u8],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO outbox(message, contact, id, sequence, epoch, state,
+                   queued_ms, expires_ms, hash, replaced, payload, sealed)
+                 VALUES ((SELECT row FROM messages WHERE id = ?1), ?2, ?1, ?3, ?4, ?5, ?6, ?7,
+                   ?8, ?9, ?10, ?11)",
+            )?
+            .execute((
+                entry.id.0,
+                contact,
+                bits(entry.sequence),
+                bits(entry.epoch),
+                state_to_column(entry.state),
+                int(entry.queued.0),
+                entry.expires.map(|time| int(time.0)),
+                entry.hash.0,
+                entry.replaced.map(|hash| hash.0),
+                payload,
+                sealed,
+            ))?;
+        Ok(())
+    }
+
+    /// Replaces epoch and sealed bytes of an outbox row.
+    pub fn reseal_outbox(
+        &self,
+        id: &MessageId,
+        epoch: u64,
+        sealed: &[u8],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(&format!(
+                "UPDATE outbox SET epoch = ?2, sealed = ?3 WHERE {OUTBOX_ROW}"
+            ))?
+            .execute((id.0, bits(epoch), sealed))?;
+        Ok(())
+    }
+
+    /// Sets the state of an outbox row, if it is still there.
+    pub fn set_outbox_state(&self, id: &MessageId, state: MessageState) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(&format!("UPDATE outbox SET state = ?2 WHERE {OUTBOX_ROW}"))?
+            .execute((id.0, state_to_column(state)))?;
+        Ok(())
+    }
+
+    /// Deletes an outbox row.
+    pub fn delete_outbox(&self, id: &MessageId) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(&format!("DELETE FROM outbox WHERE {OUTBOX_ROW}"))?
+            .execute([id.0])?;
+        Ok(())
+    }
+
+    /// Sealed bytes and epoch of an outbox row.
+    pub fn outbox_sealed(&self, id: &MessageId) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(&format!(
+                "SELECT epoch, sealed FROM outbox WHERE {OUTBOX_ROW}"
+            ))?
+            .query_row([id.0], |row| Ok((unbits(row.get(0)?), row.get(1)?)))
+            .optional()?)
+    }
+
+    /// What an outbox row's sealed bytes say: as it was kept, or as the message's row says it.
+    pub fn outbox_payload(&self, id: &MessageId) -> Result<OutboxPayload, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT o.payload, o.sequence, o.queued_ms, o.expires_ms, m.media_type, m.content
+                 FROM messages m JOIN outbox o ON o.message = m.row WHERE m.id = ?1",
+            )?
+            .query_row([id.0], |row| Ok(parse_payload(row)))
+            .optional()?
+            .transpose()?
+            .unwrap_or(OutboxPayload::NoRow))
+    }
+
+    /// Writes an outbox row's payload out, because the message's own row will change.
+    pub fn keep_payload(&self, id: &MessageId) -> Result<(), StoreError> {
+        let OutboxPayload::There(payload) = self.outbox_payload(id)? else {
+            return Ok(());
+        };
+        self.connection
+            .prepare_cached(&format!(
+                "UPDATE outbox SET payload = ?2 WHERE {OUTBOX_ROW}"
+            ))?
+            .execute((id.0, payload))?;
+        Ok(())
+    }
+
+    /// The ids that wait for a contact's acknowledgement.
+    pub fn outbox_ids(&self, contact: i64) -> Result<Vec<MessageId>, StoreError> {
+        self.all(
+            "SELECT id FROM outbox WHERE contact = ?1 AND state < 4 ORDER BY message",
+            contact,
+            |row| Ok(MessageId(row.get(0)?)),
+        )
+    }
+}
+
+/// Finds an outbox row by message id `?1`, through the index that `messages` has anyway.
+const OUTBOX_ROW: &str = "message = (SELECT row FROM messages WHERE id = ?1)";
+const OUTBOX: &str = "SELECT id, sequence, epoch, state, queued_ms, expires_ms, hash, replaced \
+                      FROM outbox WHERE contact = ?1";
+
+fn parse_outbox(row: &Row<'_>) -> Result<SavedOutbox, StoreError> {
+    let replaced: Option<Vec<u8>> = row.get(7)?;
+    Ok(SavedOutbox {
+        id: MessageId(row.get(0)?),
+        sequence: unbits(row.get(1)?),
+        epoch: unbits(row.get(2)?),
+        state: state_from_column(row.get(3)?)?,
+        queued: Time(unbits(row.get(4)?)),
+        expires: row.get::<_, Option<i64>>(5)?.map(|ms| Time(unbits(ms))),
+        hash: ContentHash(row.get(6)?),
+        replaced: replaced
+            .map(|hash| array(&hash, "outbox").map(ContentHash))
+            .transpose()?,
+    })
+}
+
+fn parse_payload(row: &Row<'_>) -> Result<OutboxPayload, StoreError> {
+    if let Some(kept) = row.get(0)? {
+        return Ok(OutboxPayload::There(kept));
+    }
+    let Some(data) = row.get::<_, Option<Vec<u8>>>(5)? else {
+        return Ok(OutboxPayload::Erased);
+    };
+    let sent = unbits(row.get(2)?);
+    let expires: Option<i64> = row.get(3)?;
+    let ttl_ms = expires.map_or(0, |end| unbits(end).saturating_sub(sent));
+    let content = Content::new(row.get::<_, String>(4)?, data)
+        .map_err(|_| StoreError::Corrupt("outbox message"))?;
+    let payload = Payload {
+        sequence: unbits(row.get(1)?),
+        sent: Time(sent),
+        ttl_s: u32::try_from(ttl_ms / 1_000).unwrap_or(u32::MAX),
+        body: Body::Content(content),
+    };
+    Ok(OutboxPayload::There(payload.encode()))
+}
+
+const fn state_to_column(state: MessageState) -> i64 {
+    match state {
+        MessageState::Queued => 1,
+        MessageState::Sent(Path::Direct) => 2,
+        MessageState::Sent(Path::Line) => 3,
+        MessageState::Delivered => 4,
+        MessageState::GivenUp(GiveUp::Retracted) => 5,
+        MessageState::GivenUp(GiveUp::ContactRemoved) => 6,
+        MessageState::GivenUp(GiveUp::Expired) => 7,
+    }
+}
+
+const fn state_from_column(value: i64) -> Result<MessageState, StoreError> {
+    Ok(match value {
+        1 => MessageState::Queued,
+        2 => MessageState::Sent(Path::Direct),
+        3 => MessageState::Sent(Path::Line),
+        4 => MessageState::Delivered,
+        5 => MessageState::GivenUp(GiveUp::Retracted),
+        6 => MessageState::GivenUp(GiveUp::ContactRemoved),
+        7 => MessageState::GivenUp(GiveUp::Expired),
+        _ => return Err(StoreError::Corrupt("outbox")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::tests::scratch;
+    use crate::store::{Gone, MessageKind, MessageRow, MessageState as Shown};
+
+    const ID: MessageId = MessageId([9; 16]);
+
+    /// A store with one message with a time to live in the outbox, its payload, and its row.
+    fn queued() -> (tempfile::TempDir, Store, Vec<u8>, i64) {
+        let (dir, store) = scratch();
+        store
+            .connection
+            .execute_batch(
+                "INSERT INTO contacts(row, peer_id, name, state, created_ms)
+                 VALUES (1, zeroblob(32), 'bob', 3, 0)",
+            )
+            .unwrap();
+        let payload = Payload {
+            sequence: 7,
+            sent: Time(1_000),
+            ttl_s: 60,
+            body: Body::Content(Content::new("text/x-test", &b"first"[..]).unwrap()),
+        };
+        let row = store.insert_message(&row_of(&payload)).unwrap();
+        let entry = SavedOutbox {
+            id: ID,
+            sequence: payload.sequence,
+            epoch: 1,
+            state: MessageState::Queued,
+            queued: payload.sent,
+            expires: payload.expires(),
+            hash: payload.hash(&ID),
+            replaced: None,
+        };
+        store.put_outbox(1, &entry, None, b"sealed").unwrap();
+        (dir, store, payload.encode(), row)
+    }
+
+    fn row_of(payload: &Payload) -> MessageRow {
+        MessageRow {
+            row: 0,
+            id: ID.0,
+            contact: 1,
+            kind: MessageKind::Content,
+            own: true,
+            incarnation: 0,
+            state: Shown::Queued,
+            author_ms: payload.sent.0,
+            stored_ms: payload.sent.0,
+            hash: payload.hash(&ID).0,
+            media_type: "text/x-test".to_owned(),
+            content: Some(b"first".to_vec()),
+            gone: Gone::No,
+            expires_ms: payload.expires().map(|end| end.0),
+        }
+    }
+
+    #[test]
+    fn a_payload_is_read_from_its_message() {
+        let (_dir, store, payload, _) = queued();
+        let found = store.outbox_payload(&ID).unwrap();
+        assert_eq!(found, OutboxPayload::There(payload));
+        let none = store.outbox_payload(&MessageId([1; 16])).unwrap();
+        assert_eq!(none, OutboxPayload::NoRow);
+    }
+
+    #[test]
+    fn an_edit_does_not_change_what_was_queued() {
+        let (_dir, store, payload, row) = queued();
+        store.keep_payload(&ID).unwrap();
+        store.edit_message(row, "", b"second").unwrap();
+        let found = store.outbox_payload(&ID).unwrap();
+        assert_eq!(found, OutboxPayload::There(payload));
+    }
+
+    #[test]
+    fn an_erased_message_has_no_payload() {
+        let (_dir, store, _, row) = queued();
+        store.erase_message(row, Gone::Expired).unwrap();
+        let found = store.outbox_payload(&ID).unwrap();
+        assert_eq!(found, OutboxPayload::Erased);
+    }
+}
