@@ -1,9 +1,13 @@
 //! What an attacker brings: noise, a look at the wire, and a peer that keeps no rule.
 
 mod caller;
+mod crowd;
+mod echo;
 mod noise;
 mod skew;
 
 pub use caller::{Caller, identity, public_id};
+pub use crowd::crowd;
+pub use echo::echoes;
 pub use noise::{Noise, answers};
 pub use skew::{Skew, repeated, skewed};

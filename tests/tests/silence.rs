@@ -22,7 +22,18 @@ const ANSWERED: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_hostile_datagrams_get_no_byte() {
-    let (wire, mut pair) = recorded_pair().await;
+    noise_gets_nothing("").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_do_they_in_a_private_circle() {
+    let files = tempfile::tempdir().unwrap();
+    noise_gets_nothing(&home(&files, &[0x5a; 32])).await;
+}
+
+/// Sends noise and what was recorded to one of two contacts, in the circle of these tables.
+async fn noise_gets_nothing(tables: &str) {
+    let (wire, mut pair) = recorded_pair(tables).await;
     let target = pair.alice.udp_address().await.unwrap();
     let recorded: Vec<Vec<u8>> = to_target(&wire);
     assert!(recorded.len() >= 50, "{}", recorded.len());
@@ -51,7 +62,7 @@ async fn a_hundred_thousand_hostile_datagrams_get_no_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_packet_is_answered_once_and_never_again() {
-    let (wire, mut pair) = recorded_pair().await;
+    let (wire, mut pair) = recorded_pair("").await;
     let target = pair.alice.udp_address().await.unwrap();
     let recorded = to_target(&wire);
     let firsts: Vec<Vec<u8>> = recorded.iter().filter(|d| is_first(d)).cloned().collect();
@@ -88,12 +99,10 @@ async fn a_first_packet_is_answered_once_and_never_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_differs_in_one_bit_is_another_circle() {
     let files = tempfile::tempdir().unwrap();
-    let path = files.path().join("circle");
     let mut secret = [0x5a; 32];
-    std::fs::write(&path, data_encoding::HEXLOWER.encode(&secret)).unwrap();
-    owner_only(&path);
-    let table = format!("[circle]\nname = \"home\"\nsecret_file = {path:?}");
-    let setup = Setup::new().identity("alice").tables(&table);
+    let setup = Setup::new()
+        .identity("alice")
+        .tables(&home(&files, &secret));
     let alice = Daemon::start(setup).await.unwrap();
     let home = Circle::private("home", &Secret::new(secret));
     let alices_id = identity("alice").unwrap().peer_id(home.id());
@@ -199,12 +208,13 @@ async fn a_peer_with_another_key_is_refused_by_name() {
 }
 
 /// Contacts that have talked over a wire, which recorded it.
-async fn recorded_pair() -> (Wire, Pair) {
+async fn recorded_pair(tables: &str) -> (Wire, Pair) {
     let wire = Wire::new().await.unwrap();
-    let alice = Setup::new().identity("alice").announce(wire.address());
+    let setup = |name| Setup::new().identity(name).tables(tables);
+    let alice = setup("alice").announce(wire.address());
     let alice = Daemon::start(alice).await.unwrap();
     wire.aim(alice.udp_address().await.unwrap());
-    let bob = Daemon::start(Setup::new().identity("bob")).await.unwrap();
+    let bob = Daemon::start(setup("bob")).await.unwrap();
     befriend((&alice, "alice"), (&bob, "bob")).await.unwrap();
     let pair = Pair { alice, bob };
     for number in 0..20 {
@@ -332,6 +342,14 @@ async fn keys_ready(daemon: &Daemon) {
     })
     .await
     .unwrap();
+}
+
+/// The configuration of a circle named home, with its secret in a file.
+fn home(files: &tempfile::TempDir, secret: &[u8; 32]) -> String {
+    let path = files.path().join("circle");
+    std::fs::write(&path, data_encoding::HEXLOWER.encode(secret)).unwrap();
+    owner_only(&path);
+    format!("[circle]\nname = \"home\"\nsecret_file = {path:?}")
 }
 
 fn owner_only(path: &std::path::Path) {

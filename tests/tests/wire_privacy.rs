@@ -6,7 +6,7 @@ use m2_crypto::obfuscation::Obfuscator;
 use m2_crypto::{Circle, Identity};
 use m2_proto::api::v1::{ContactState, MessageState};
 use m2_tests::harness::{Captured, Daemon, Direction, Setup, Wire};
-use m2_tests::hostile::{Noise, Skew, identity, public_id, repeated, skewed};
+use m2_tests::hostile::{Noise, Skew, echoes, identity, public_id, repeated, skewed};
 use m2_tests::scenario::{Api, eventually};
 use std::collections::HashSet;
 
@@ -47,6 +47,15 @@ async fn no_byte_on_the_wire_is_told_from_chance() {
     let found = skewed(&plain, ENOUGH);
     assert!(found.iter().any(|skew| skew.place == 0 && !skew.from_end));
     assert!(found.iter().any(|skew| skew.what.starts_with("chi-square")));
+
+    // No datagram shows that it answers another, or follows it.
+    assert_eq!(echoes(&all), []);
+    let ways: Vec<Direction> = captured.iter().map(|one| one.direction).collect();
+    let found = echoes(&plain);
+    println!("{} echoes under the obfuscation", found.len());
+    let answers = |(earlier, later): &(usize, usize)| ways[*earlier] != ways[*later];
+    let follows = |pair: &(usize, usize)| !answers(pair);
+    assert!(found.iter().any(answers) && found.iter().any(follows));
 
     // First packets, told by what only a member of the circle can see.
     let firsts: Vec<usize> = (0..plain.len()).filter(|i| is_long(plain[*i])).collect();

@@ -47,6 +47,18 @@ impl Caller {
     /// Errors: as [`Endpoint::dial`].
     pub async fn dial(&self, address: SocketAddr, peer: PeerId) -> Result<Session, DialError> {
         let credential = Credential::Identity(Arc::clone(&self.identity));
+        self.dial_as(credential, address, peer).await
+    }
+
+    /// Calls a peer as somebody else, or as nobody.
+    ///
+    /// Errors: as [`Endpoint::dial`].
+    pub async fn dial_as(
+        &self,
+        credential: Credential,
+        address: SocketAddr,
+        peer: PeerId,
+    ) -> Result<Session, DialError> {
         self.endpoint.dial(address, peer, credential).await
     }
 
