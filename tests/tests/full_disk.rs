@@ -22,6 +22,9 @@ async fn the_sender_s_disk() {
     alice.send("bob", "before").await.unwrap();
     bob.await_text("alice", "before").await.unwrap();
 
+    // Searching brings it into the index, which can't grow later.
+    assert_eq!(alice.search("before").await.unwrap().len(), 1);
+
     no_file_grows(&pair.alice);
     let acknowledged = fill(&alice).await;
     // It answers, and says so again and again.

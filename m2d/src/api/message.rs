@@ -122,8 +122,7 @@ impl MessageService for MessageApi {
         if text.len() > 1_024 {
             return Err(Refusal::argument("The search text is longer than 1,024 bytes.").into());
         }
-        // The index follows behind: bring it up to date first.
-        while ready.engine.call(crate::engine::Engine::index_step).await? {}
+        bring_index_up_to_date(ready).await?;
         let page = ready
             .readers
             .read(move |reader| reader.search(&text, limit))
@@ -297,6 +296,18 @@ fn send_result(result: Result<pb::SendMessageResponse, Refusal>) -> pb::SendMess
     };
     pb::SendMessagesResponse {
         result: Some(outcome),
+    }
+}
+
+/// The index follows behind. While the disk is full it can't, and what it has must do.
+async fn bring_index_up_to_date(ready: &Ready) -> Result<(), Refusal> {
+    loop {
+        match ready.engine.call(crate::engine::Engine::index_step).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(refusal) if refusal.reason == Reason::DiskFull => return Ok(()),
+            Err(refusal) => return Err(refusal),
+        }
     }
 }
 
