@@ -1,19 +1,87 @@
-//! Bulk data through one session of m2-net, both ends in this process.
+//! Bulk data through one session of m2-net, both ends in this process; and through stock quinn
+//! with TLS in a process of its own.
 
 use super::figure::Figure;
 use super::net;
 use super::options::Options;
+use crate::workspace;
 use anyhow::{Context as _, ensure};
 use m2_crypto::Circle;
 use m2_crypto::handshake::Credential;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Bytes written and read at once.
 const CHUNK: usize = 1 << 20;
 
-/// Megabytes a second from socket to socket under levels 2 and 3.
+/// Our share of stock quinn's rate that is wanted.
+const SHARE: f64 = 0.9;
+
+/// Where stock quinn's package lies, from the top.
+const STOCK: &str = "tests/benches/stock-quinn";
+
+/// Megabytes a second from socket to socket under levels 2 and 3; beside stock quinn's if that
+/// is asked for.
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
+    if options.compare {
+        return compare(options).await;
+    }
+    let rate = rate(options.bulk_mb).await?;
+    let detail = json!({ "megabytes": options.bulk_mb });
+    Ok(vec![Figure::new("bulk", rate, "MB/s").detail(detail)])
+}
+
+/// Both in turn, so that what else runs on the machine slows both alike; the medians count.
+async fn compare(options: &Options) -> anyhow::Result<Vec<Figure>> {
+    let program = build_stock()?;
+    let (mut ours, mut stocks) = (Vec::new(), Vec::new());
+    for _ in 0..options.rounds.max(1) {
+        ours.push(rate(options.bulk_mb).await?);
+        stocks.push(stock_rate(&program, options.bulk_mb).await?);
+    }
+    let (our, stock) = (median(&ours), median(&stocks));
+    let detail = |rates| json!({ "megabytes": options.bulk_mb, "rounds": rates });
+    Ok(vec![
+        Figure::new("bulk", our, "MB/s").detail(detail(ours)),
+        Figure::new("bulk_stock_quinn", stock, "MB/s").detail(detail(stocks)),
+        Figure::new("bulk_to_stock_quinn", our / stock, "").at_least(SHARE),
+    ])
+}
+
+/// Builds stock quinn with TLS; gives the program.
+fn build_stock() -> anyhow::Result<PathBuf> {
+    let root = workspace::root()?;
+    let target = workspace::target(&root).join("stock-quinn");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // Its own directory has the same settings of cargo as ours.
+    let built = std::process::Command::new(cargo)
+        .current_dir(root.join(STOCK))
+        .args(["build", "--release", "--quiet", "--locked", "--target-dir"])
+        .arg(&target)
+        .status()?;
+    ensure!(built.success(), "stock quinn does not build");
+    Ok(target.join("release/stock-quinn"))
+}
+
+async fn stock_rate(program: &Path, megabytes: usize) -> anyhow::Result<f64> {
+    let mut command = tokio::process::Command::new(program);
+    let output = command.arg(megabytes.to_string()).output().await?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "stock quinn: {errors}");
+    let line: Value = serde_json::from_slice(&output.stdout)?;
+    let rate = line.get("value").and_then(Value::as_f64);
+    rate.context("stock quinn says no rate")
+}
+
+fn median(rates: &[f64]) -> f64 {
+    let mut sorted = rates.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// One run.
+async fn rate(megabytes: usize) -> anyhow::Result<f64> {
     let (alice, bob) = (net::identity("alice")?, net::identity("bob")?);
     let called = net::endpoint(alice.clone(), 2).await?;
     let caller = net::endpoint(bob.clone(), 2).await?;
@@ -22,7 +90,7 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let credential = Credential::Identity(bob);
     let (dialled, accepted) = tokio::join!(caller.dial(address, peer, credential), called.accept());
     let (dialled, accepted) = (dialled?, accepted.context("no session came")?);
-    let total = options.bulk_mb * 1_000_000;
+    let total = megabytes * 1_000_000;
     let receiving = tokio::spawn(async move {
         let mut stream = accepted.accept_bulk().await?;
         let mut count = 0;
@@ -33,9 +101,7 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     });
     let start = Instant::now();
     let elapsed = send(&dialled, total, start, receiving).await?;
-    let rate = total as f64 / 1e6 / elapsed.as_secs_f64();
-    let detail = json!({ "megabytes": options.bulk_mb });
-    Ok(vec![Figure::new("bulk", rate, "MB/s").detail(detail)])
+    Ok(total as f64 / 1e6 / elapsed.as_secs_f64())
 }
 
 type Receiving = tokio::task::JoinHandle<anyhow::Result<(usize, m2_net::session::Session)>>;

@@ -27,6 +27,12 @@ pub struct Options {
     /// Megabytes of the bulk measurement.
     #[arg(long, default_value_t = 1_000)]
     pub bulk_mb: usize,
+    /// Build stock quinn with TLS and run its bulk data in turn with ours.
+    #[arg(long)]
+    pub compare: bool,
+    /// Rounds of such a comparison.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
     /// Peers that call at once.
     #[arg(long, default_value_t = 50)]
     pub callers: usize,

@@ -17,8 +17,28 @@ enum Side {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    match Side::parse() {
+    // What is dropped here takes its daemon along.
+    tokio::select! {
+        ended = run(Side::parse()) => ended,
+        ended = terminated() => ended,
+    }
+}
+
+async fn run(side: Side) -> anyhow::Result<()> {
+    match side {
         Side::A => peer::listen().await,
         Side::B { invitation } => peer::dial(&invitation).await,
     }
+}
+
+#[cfg(unix)]
+async fn terminated() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    signal(SignalKind::terminate())?.recv().await;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn terminated() -> anyhow::Result<()> {
+    std::future::pending().await
 }

@@ -21,6 +21,14 @@ const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build
 
 const INHERITED: [&str; 5] = ["version", "edition", "rust-version", "license", "publish"];
 
+/// Packages that are workspaces of their own, with the reason.
+const NOT_MEMBERS: [&str; 2] = [
+    // Built with instrumentation.
+    "tests/fuzz/Cargo.toml",
+    // Has TLS, which M2's tree has not.
+    "tests/benches/stock-quinn/Cargo.toml",
+];
+
 /// Members of the workspace with their manifests.
 struct Member<'a> {
     path: &'a str,
@@ -123,7 +131,8 @@ impl Member<'_> {
 fn members(files: &[SourceFile]) -> anyhow::Result<Vec<Member<'_>>> {
     files
         .iter()
-        .filter(|file| file.path.ends_with("/Cargo.toml") && file.path != "tests/fuzz/Cargo.toml")
+        .filter(|file| file.path.ends_with("/Cargo.toml"))
+        .filter(|file| !NOT_MEMBERS.contains(&file.path.as_str()))
         .map(|file| {
             Ok(Member {
                 path: &file.path,

@@ -1,0 +1,167 @@
+//! The delivery machine with its cryptography, without disk and network: a message of 1 KiB from
+//! the sender's outbox to its acknowledgement, one by one and many at once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use m2_crypto::envelope::ReceiveEpoch;
+use m2_net::delivery::{
+    Ack, Action, Body, Committed, Content, Context, Conversation, Draft, History, Limits,
+    MessageId, Path, Saved, Time, Write,
+};
+use m2_tests::sim::{ALICE, BOB, Identified};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::collections::HashMap;
+
+const CONTENT: [u8; 1024] = [7; 1024];
+const NOW: Time = Time(1_800_000_000_000);
+
+fn deliveries(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("delivery/send to acknowledgement");
+    for messages in [1, 64] {
+        let (mut alice, mut bob) = (Side::new(&ALICE, &BOB), Side::new(&BOB, &ALICE));
+        group.throughput(Throughput::Elements(messages));
+        group.bench_function(format!("{messages} at once"), |bencher| {
+            bencher.iter(|| deliver(&mut alice, &mut bob, messages));
+        });
+    }
+}
+
+fn deliver(sender: &mut Side, receiver: &mut Side, messages: u64) {
+    for _ in 0..messages {
+        sender.send();
+    }
+    for (grant, sealed) in sender.settle().envelopes {
+        receiver.take(grant.as_deref(), &sealed);
+    }
+    for acks in receiver.settle().acks {
+        sender.acknowledged(&acks);
+    }
+    sender.settle();
+    assert_eq!(sender.conversation.pending(), 0);
+}
+
+/// One end: its conversation and the outbox rows that a store would hold.
+struct Side {
+    own: &'static Identified,
+    peer: &'static Identified,
+    conversation: Conversation,
+    outbox: HashMap<MessageId, Vec<u8>>,
+    rng: StdRng,
+}
+
+/// What leaves after a commit.
+#[derive(Default)]
+struct Leaving {
+    envelopes: Vec<(Option<Vec<u8>>, Vec<u8>)>,
+    acks: Vec<Vec<Ack>>,
+}
+
+macro_rules! context {
+    ($side:ident) => {
+        &mut Context {
+            now: NOW,
+            rng: &mut $side.rng,
+            own: &$side.own.identity,
+            own_id: $side.own.id,
+            peer: $side.peer.identity.certificate(),
+            peer_id: $side.peer.id,
+            incarnation: 1,
+            history: &NoHistory,
+        }
+    };
+}
+
+impl Side {
+    fn new(own: &'static Identified, peer: &'static Identified) -> Self {
+        let mut side = Self {
+            own,
+            peer,
+            conversation: Conversation::new(Limits::default(), Saved::default()),
+            outbox: HashMap::new(),
+            rng: StdRng::seed_from_u64(1),
+        };
+        side.conversation.connected(context!(side), Path::Direct);
+        side
+    }
+
+    fn send(&mut self) {
+        let mut id = [0; 16];
+        self.rng.fill_bytes(&mut id);
+        let body = Body::Content(Content::new("", CONTENT.to_vec()).unwrap());
+        let draft = Draft { body, ttl_s: 0 };
+        let sent = self.conversation.send(context!(self), MessageId(id), draft);
+        sent.unwrap();
+    }
+
+    fn take(&mut self, grant: Option<&[u8]>, sealed: &[u8]) {
+        let accepted = grant.and_then(|grant| self.accept(grant));
+        let taken = self
+            .conversation
+            .on_envelope(context!(self), accepted, sealed);
+        taken.unwrap();
+    }
+
+    fn accept(&mut self, grant: &[u8]) -> Option<ReceiveEpoch> {
+        let (own, peer) = (self.own, self.peer);
+        let header = *m2_crypto::envelope::Grant::parse(grant).unwrap().header();
+        if !self.conversation.wants_grant(NOW, &header) {
+            return None;
+        }
+        let (rng, certificate) = (&mut self.rng, peer.identity.certificate());
+        let now_s = NOW.seconds();
+        ReceiveEpoch::accept(
+            rng,
+            &own.identity,
+            &own.id,
+            certificate,
+            &peer.id,
+            grant,
+            now_s,
+        )
+        .ok()
+    }
+
+    fn acknowledged(&mut self, acks: &[Ack]) {
+        self.conversation.on_acks(context!(self), acks).unwrap();
+    }
+
+    /// "Commits", and gives what leaves.
+    fn settle(&mut self) -> Leaving {
+        while let Some(write) = self.conversation.poll_write() {
+            match write {
+                Write::Outbox { entry, sealed, .. } => drop(self.outbox.insert(entry.id, sealed)),
+                Write::OutboxRemove { id } => drop(self.outbox.remove(&id)),
+                _ => {}
+            }
+        }
+        let mut leaving = Leaving::default();
+        while let Some(action) = self.conversation.poll_action() {
+            match action {
+                Action::Transmit { id, grant, .. } => leaving
+                    .envelopes
+                    .push((grant.map(|grant| grant.to_vec()), self.outbox[&id].clone())),
+                Action::Acknowledge(acks) => leaving.acks.push(acks),
+                other => panic!("{other:?}"),
+            }
+        }
+        leaving
+    }
+}
+
+struct NoHistory;
+
+impl History for NoHistory {
+    fn committed(&self, _id: &MessageId) -> Option<Committed> {
+        None
+    }
+}
+
+criterion_group!(benches, deliveries);
+criterion_main!(benches);

@@ -1,0 +1,36 @@
+//! Level 3: one datagram, and a batch as segment offload hands it over.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use m2_crypto::Circle;
+use m2_crypto::obfuscation::Obfuscator;
+
+/// Bytes of a datagram.
+const DATAGRAM: usize = 1200;
+/// Bytes of a full batch.
+const BATCH: usize = 64 << 10;
+
+fn obfuscation(criterion: &mut Criterion) {
+    let obfuscator = Obfuscator::new(Circle::public().packet_key());
+    let mut group = criterion.benchmark_group("obfuscation");
+    for (name, length) in [("1,200 bytes", DATAGRAM), ("64 KiB batch", BATCH)] {
+        let mut batch = vec![7; length];
+        group.throughput(Throughput::Bytes(length as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                for datagram in batch.chunks_mut(DATAGRAM) {
+                    obfuscator.apply(datagram);
+                }
+            });
+        });
+    }
+}
+
+criterion_group!(benches, obfuscation);
+criterion_main!(benches);
