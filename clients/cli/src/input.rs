@@ -10,53 +10,98 @@ use crate::failure::Failure;
 /// Stands for stdin.
 const STDIN: &str = "-";
 
+/// The longest line break, bytes.
+const LINE_BREAK: usize = 2;
+
 /// The bytes that a TEXT argument stands for: itself, or stdin for `-` or nothing.
 ///
 /// # Errors
 /// Usage when there is nothing to read from; `MESSAGE_TOO_LARGE` above 48 KiB.
 pub(crate) fn content(argument: Option<String>) -> Result<Vec<u8>, Failure> {
-    let content = match argument {
-        Some(text) if text != STDIN => text.into_bytes(),
-        Some(_) => stdin()?,
-        None if io::stdin().is_terminal() => {
-            return Err(Failure::Usage(
-                "There is no text. Give it as an argument, or pipe it in.".to_owned(),
-            ));
-        }
-        None => stdin()?,
-    };
-    if content.len() > MAX_CONTENT_BYTES {
-        return Err(Failure::refused(Reason::MessageTooLarge));
-    }
+    let content = read(argument)?;
+    check(content.len())?;
     Ok(content)
 }
 
-/// The same as text. One line break at its end is dropped, as a shell does with `$(…)`.
+/// The same as text. One line break at its end is dropped, as a shell does with `$(…)`, and counts
+/// for nothing.
 pub(crate) fn text(argument: Option<String>) -> Result<String, Failure> {
-    let mut text = String::from_utf8(content(argument)?).map_err(|_| {
+    let content = read(argument)?;
+    check(without_line_break(&content).len())?;
+    let mut text = String::from_utf8(content).map_err(|_| {
         Failure::Usage(
             "The input is not UTF-8 text. Name its type with --type, such as \
              --type application/octet-stream."
                 .to_owned(),
         )
     })?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
+    text.truncate(without_line_break(text.as_bytes()).len());
     Ok(text)
+}
+
+fn without_line_break(content: &[u8]) -> &[u8] {
+    let line = content.strip_suffix(b"\n");
+    line.map_or(content, |line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+fn check(length: usize) -> Result<(), Failure> {
+    if length > MAX_CONTENT_BYTES {
+        return Err(Failure::refused(Reason::MessageTooLarge));
+    }
+    Ok(())
+}
+
+fn read(argument: Option<String>) -> Result<Vec<u8>, Failure> {
+    match argument {
+        Some(text) if text != STDIN => Ok(text.into_bytes()),
+        Some(_) => stdin(),
+        None if io::stdin().is_terminal() => Err(Failure::Usage(
+            "There is no text. Give it as an argument, or pipe it in.".to_owned(),
+        )),
+        None => stdin(),
+    }
 }
 
 fn stdin() -> Result<Vec<u8>, Failure> {
     let mut content = Vec::new();
     // One byte more than is allowed tells that there is too much.
-    let bound = MAX_CONTENT_BYTES as u64 + 1;
+    let bound = (MAX_CONTENT_BYTES + LINE_BREAK) as u64 + 1;
     io::stdin()
         .lock()
         .take(bound)
         .read_to_end(&mut content)
         .map_err(|error| Failure::Local(format!("Can't read stdin: {error}.")))?;
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn one_line_break_goes_and_no_more() {
+        for (given, left) in [
+            ("a", "a"),
+            ("a\n", "a"),
+            ("a\r\n", "a"),
+            ("a\n\n", "a\n"),
+            ("a\r", "a\r"),
+            ("\n", ""),
+        ] {
+            assert_eq!(text(Some(given.to_owned())).unwrap(), left);
+        }
+    }
+
+    #[test]
+    fn a_line_break_counts_for_nothing() {
+        let longest = "x".repeat(MAX_CONTENT_BYTES);
+        for end in ["", "\n", "\r\n"] {
+            assert_eq!(text(Some(format!("{longest}{end}"))).unwrap(), longest);
+        }
+        for end in ["x", "x\n", "\n\n"] {
+            assert!(text(Some(format!("{longest}{end}"))).is_err());
+        }
+        assert!(content(Some(format!("{longest}\n"))).is_err());
+    }
 }

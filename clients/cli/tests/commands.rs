@@ -232,6 +232,15 @@ async fn sending_from_stdin() {
         .await;
     assert_eq!((run.code, run.reason().as_str()), (1, "MESSAGE_TOO_LARGE"));
     assert!(fake.state().sent.is_none());
+    // The line break that is dropped counts for nothing.
+    let longest = "x".repeat(48 * 1_024);
+    for end in ["", "\n", "\r\n"] {
+        let input = format!("{longest}{end}");
+        let run = fake.run_with(&["send", "bob"], input.as_bytes()).await;
+        assert_eq!(run.code, 0, "{end:?} {}", run.stderr);
+        let sent = fake.state().sent.take().unwrap();
+        assert_eq!(sent.content, Some(Content::Text(longest.clone())));
+    }
 }
 
 #[tokio::test]
