@@ -61,6 +61,8 @@ counters! {
     SessionDialled = "session_dialled",
     /// Sessions closed because the peer broke the frame format.
     FrameMalformed = "frame_malformed",
+    /// Sessions ended because the peer broke QUIC's rules: a stream too many, a datagram.
+    TransportViolated = "transport_violated",
     /// Callers ignored because they could not be written to the replay log.
     ReplayLogFailed = "replay_log_failed",
 }

@@ -7,7 +7,7 @@ use crate::session::{CloseCode, SessionError};
 use crate::wire::{Malformed, Message};
 use bytes::{Buf, Bytes, BytesMut};
 use prost::Message as _;
-use quinn::{Connection, RecvStream, SendStream};
+use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream};
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -232,7 +232,7 @@ impl FrameReceiver {
                 .stream
                 .read_chunk(READ_BYTES, true)
                 .await
-                .map_err(|_| SessionError::Closed)?
+                .map_err(|error| self.lost(&error))?
                 .ok_or(SessionError::Closed)?;
             self.decoder.push(&chunk.bytes);
         }
@@ -243,6 +243,13 @@ impl FrameReceiver {
         self.decoder
             .next_message()
             .map_err(|malformed| self.misbehaved(malformed))
+    }
+
+    fn lost(&self, error: &ReadError) -> SessionError {
+        if let ReadError::ConnectionLost(ConnectionError::TransportError(_)) = error {
+            self.counters.count(Counter::TransportViolated);
+        }
+        SessionError::Closed
     }
 
     fn misbehaved(&self, malformed: Malformed) -> SessionError {

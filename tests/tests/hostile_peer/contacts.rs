@@ -1,23 +1,18 @@
 //! What an accepted contact may try.
 
+use crate::forge::{join, message_id, open, seal, text};
 use crate::scene::Scene;
-use crate::strangers::{request, shown};
-use bytes::Bytes;
-use m2_crypto::Identity;
-use m2_crypto::envelope::{EpochHeader, SendEpoch};
-use m2_crypto::invitation::Invitation;
-use m2_net::clock::Clock;
-use m2_net::delivery::{Body, Content, MessageId, Payload, Time};
+use m2_net::delivery::{Body, Content};
 use m2_net::session::Session;
-use m2_net::wire::{Ack, Envelope, Message};
-use m2_proto::api::v1::{ContactState, MessageState};
-use m2_tests::hostile::{Caller, identity, public_id};
+use m2_net::wire::{Ack, Message};
+use m2_proto::api::v1::MessageState;
+use m2_tests::hostile::{Caller, identity};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_harms_nobody_but_itself() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
-    let session = join(&scene, &carol).await;
+    let session = join(&scene, &carol, "carol").await;
     let mut epoch = open(carol.identity(), 1);
 
     let first = seal(&mut epoch, 1, [1; 16], text("hello"));
@@ -36,11 +31,7 @@ async fn a_contact_harms_nobody_but_itself() {
         .await_message(&bobs, MessageState::Delivered)
         .await
         .unwrap();
-    let target = MessageId(
-        data_encoding::HEXLOWER.decode(bobs.as_bytes()).unwrap()[..]
-            .try_into()
-            .unwrap(),
-    );
+    let target = message_id(&bobs);
     let content = Content::new("", "forged").unwrap();
     let bodies = [
         Body::Edit { target, content },
@@ -100,47 +91,4 @@ async fn floods(scene: &Scene, session: &Session) {
         session.send_frame(sealed).await.unwrap();
     }
     scene.counted("ENVELOPE_UNOPENED", 1_000).await;
-}
-
-/// Becomes alice's contact under the name carol.
-async fn join(scene: &Scene, carol: &Caller) -> Session {
-    let uri = scene.alice.invite(false, "carol").await.unwrap();
-    let invitation: Invitation = uri.parse().unwrap();
-    let session = carol.dial(scene.address, scene.alices_id()).await.unwrap();
-    let proof = shown(&session, &invitation);
-    session.send_frame(request("", Some(proof))).await.unwrap();
-    let joined = scene.alice.await_state("carol", ContactState::Contact);
-    joined.await.unwrap();
-    session
-}
-
-fn open(sender: &Identity, epoch: u64) -> SendEpoch {
-    let alice = identity("alice").unwrap();
-    let header = EpochHeader {
-        sender: public_id(sender),
-        receiver: public_id(&alice),
-        incarnation: 5,
-        epoch,
-        created_s: Clock::system().unix_s(),
-    };
-    let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
-    SendEpoch::open(&mut rng, sender, alice.certificate(), header).unwrap()
-}
-
-fn text(text: &str) -> Body {
-    Body::Content(Content::new("", text.to_owned()).unwrap())
-}
-
-fn seal(epoch: &mut SendEpoch, sequence: u64, id: [u8; 16], body: Body) -> Message {
-    let payload = Payload {
-        sequence,
-        sent: Time(u64::MAX),
-        ttl_s: 0,
-        body,
-    };
-    let sealed = epoch.seal(&id, &payload.encode()).unwrap();
-    Message::Envelope(Envelope {
-        grant: Bytes::copy_from_slice(epoch.grant()),
-        sealed: sealed.into(),
-    })
 }

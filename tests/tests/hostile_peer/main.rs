@@ -6,7 +6,16 @@
     unreachable_pub
 )]
 
+mod admission;
+mod anonymous;
 mod contacts;
+mod crowd;
+mod envelopes;
+mod flood;
+mod forge;
+mod grants;
+mod greedy;
 mod raw;
 mod scene;
 mod strangers;
+mod transport;

@@ -1,6 +1,7 @@
 //! A caller that writes bytes instead of frames: QUIC without obfuscation, behind a relay that
 //! adds it.
 
+use crate::greedy::Greedy;
 use m2_crypto::handshake::Credential;
 use m2_crypto::obfuscation::Obfuscator;
 use m2_crypto::session_key::SessionKeyPair;
@@ -9,7 +10,7 @@ use m2_net::clock::Clock;
 use m2_net::quic_crypto::{CryptoContext, DialCrypto};
 use m2_tests::harness::{Fate, Wire};
 use m2_tests::hostile::identity;
-use quinn::crypto::{CryptoError, HmacKey};
+use quinn::crypto::{ClientConfig, CryptoError, HmacKey};
 use quinn::{Connection, ConnectionError, ConnectionId, SendStream};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,15 @@ pub struct Raw {
 impl Raw {
     /// Calls a daemon as carol.
     pub async fn call(address: SocketAddr, peer: PeerId) -> Self {
+        Self::call_by(config(|crypto| crypto), address, peer).await
+    }
+
+    /// Calls a daemon as carol, and takes more than it allows.
+    pub async fn call_greedily(address: SocketAddr, peer: PeerId) -> Self {
+        Self::call_by(config(Greedy::new), address, peer).await
+    }
+
+    async fn call_by(config: quinn::ClientConfig, address: SocketAddr, peer: PeerId) -> Self {
         let wire = Wire::new().await.unwrap();
         wire.aim(address);
         let obfuscator = Obfuscator::new(Circle::public().packet_key());
@@ -34,7 +44,7 @@ impl Raw {
             Fate::pass(&changed)
         });
         let endpoint = endpoint();
-        let connecting = endpoint.connect_with(config(), wire.address(), &peer.to_string());
+        let connecting = endpoint.connect_with(config, wire.address(), &peer.to_string());
         let connection = connecting.unwrap().await.unwrap();
         let stream = connection.open_uni().await.unwrap();
         Self {
@@ -49,6 +59,37 @@ impl Raw {
     pub async fn write(&mut self, bytes: &[u8]) {
         // Who was cut off meanwhile can't write; how it was is seen at the end.
         let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// Opens streams and says something on each.
+    pub async fn open_streams(&self, count: usize) {
+        for _ in 0..count {
+            let Ok(mut stream) = self.connection.open_uni().await else {
+                return;
+            };
+            let _ = stream.write_all(&[7; 100]).await;
+        }
+    }
+
+    /// Opens a stream in both directions and says something on it.
+    pub async fn open_conversation(&self) {
+        if let Ok((mut stream, _)) = self.connection.open_bi().await {
+            let _ = stream.write_all(&[7; 100]).await;
+        }
+    }
+
+    /// Sends a QUIC datagram.
+    pub async fn datagram(&self) {
+        let sent = self.connection.send_datagram(vec![7; 100].into());
+        sent.unwrap();
+    }
+
+    /// Waits until the daemon's QUIC has ended the connection for a violation.
+    pub async fn cut_off(&self) {
+        match self.connection.closed().await {
+            ConnectionError::ConnectionClosed(_) => {}
+            other => panic!("{other}"),
+        }
     }
 
     /// The code with which the daemon ended the session.
@@ -67,7 +108,9 @@ fn endpoint() -> quinn::Endpoint {
     quinn::Endpoint::new(config, None, socket, Arc::new(quinn::TokioRuntime)).unwrap()
 }
 
-fn config() -> quinn::ClientConfig {
+fn config<C: ClientConfig + 'static>(
+    change: impl FnOnce(Arc<DialCrypto>) -> Arc<C>,
+) -> quinn::ClientConfig {
     let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
     let today = Clock::system().day();
     let context = CryptoContext::new(
@@ -78,7 +121,7 @@ fn config() -> quinn::ClientConfig {
     let key = SessionKeyPair::generate(&mut rng, provider::default()).unwrap();
     let credential = Credential::Identity(identity("carol").unwrap());
     let crypto = DialCrypto::new(Arc::new(context), credential, key);
-    let mut config = quinn::ClientConfig::new(crypto);
+    let mut config = quinn::ClientConfig::new(change(crypto));
     config
         .version(m2_crypto::initial::QUIC_VERSION)
         .initial_dst_cid_provider(Arc::new(move || {

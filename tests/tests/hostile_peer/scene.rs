@@ -1,7 +1,7 @@
 //! A daemon that is attacked, with an honest contact beside.
 
 use m2_crypto::PeerId;
-use m2_proto::api::v1::MessageState;
+use m2_proto::api::v1::{ContactState, MessageState};
 use m2_tests::harness::Daemon;
 use m2_tests::hostile::{identity, public_id};
 use m2_tests::scenario::{Api, Pair, eventually};
@@ -57,6 +57,25 @@ impl Scene {
         }
     }
 
+    /// Waits until so many requests wait for the user.
+    pub async fn requests(&self, count: usize) {
+        self.in_state(ContactState::Request, count).await;
+    }
+
+    /// Waits until there are so many contacts.
+    pub async fn contacts(&self, count: usize) {
+        self.in_state(ContactState::Contact, count).await;
+    }
+
+    async fn in_state(&self, state: ContactState, count: usize) {
+        let what = format!("{count} {state:?}");
+        let there = eventually(&what, async || {
+            let there = self.alice.contacts(state).await?.len();
+            Ok((there == count).then_some(()))
+        });
+        there.await.unwrap();
+    }
+
     /// A message each way between alice and her honest contact.
     pub async fn round_trip(&self, text: &str) {
         let there = self.bob.send("alice", text).await.unwrap();
@@ -69,6 +88,13 @@ impl Scene {
             .await_message(&back, MessageState::Delivered)
             .await
             .unwrap();
+    }
+
+    /// Bytes of all files of alice's store.
+    pub fn stored(&self) -> u64 {
+        let files = std::fs::read_dir(self.pair.alice.data()).unwrap();
+        let sizes = files.map(|file| file.unwrap().metadata().unwrap().len());
+        sizes.sum()
     }
 
     /// All is well after an attack.

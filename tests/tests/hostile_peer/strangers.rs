@@ -149,7 +149,7 @@ async fn a_stranger_has_one_session() {
 }
 
 /// What only contacts may say.
-fn not_for_strangers(noise: &mut Noise) -> Vec<Message> {
+pub fn not_for_strangers(noise: &mut Noise) -> Vec<Message> {
     let sealed = Bytes::from(noise.bytes(2_000));
     let ack = Ack {
         message_id: [1; 16],
@@ -195,7 +195,8 @@ pub fn request(name: &str, invite: Option<InviteProof>) -> Message {
     })
 }
 
-fn hello() -> Bytes {
+/// The frame that comes first.
+pub fn hello() -> Bytes {
     encode(Message::Hello(Hello {
         unix_ms: m2_net::clock::Clock::system().unix_ms(),
         version: "0".to_owned(),

@@ -1,0 +1,91 @@
+//! Many strangers at once, each with an identity of its own.
+
+use crate::scene::Scene;
+use crate::strangers::{request, shown};
+use m2_crypto::Identity;
+use m2_crypto::handshake::Credential;
+use m2_crypto::invitation::Invitation;
+use m2_net::session::{CloseCode, Ended, Session};
+use m2_proto::api::v1::{ContactState, DeclineContactRequest};
+use m2_tests::hostile::{Caller, crowd, identity};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sessions that strangers may have.
+const STRANGERS: usize = 64;
+/// Requests that are kept.
+const REQUESTS: usize = 100;
+/// Strangers over the first bound, and over the second.
+const TOO_MANY: usize = 6;
+/// How long a call may take among many on a loaded machine.
+const PATIENT: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_is_bounded_and_keeps_nobody_out() {
+    let people = tokio::task::spawn_blocking(|| crowd(REQUESTS + TOO_MANY).unwrap());
+    let scene = Scene::start().await;
+    let people = people.await.unwrap();
+    let caller = Caller::adjusted(identity("carol").unwrap(), |config| {
+        config.limits.handshake = PATIENT;
+    })
+    .unwrap();
+
+    // All are connected and silent: the oldest go.
+    let (first, later) = people.split_at(STRANGERS + TOO_MANY);
+    let mut sessions = Vec::new();
+    for one in first {
+        sessions.push(call(&scene, &caller, one).await);
+    }
+    scene.counted("STRANGERS_TOO_MANY", TOO_MANY as u64).await;
+    for gone in sessions.drain(..TOO_MANY) {
+        assert_eq!(
+            gone.closed().await,
+            Ended::ByPeer(CloseCode::Replaced as u64)
+        );
+    }
+    // Theirs and bob's.
+    let open = scene.alice.status().await.unwrap().sessions;
+    assert!(open <= STRANGERS as u32 + 3, "{open}");
+
+    // All ask: the last ones are not kept.
+    for session in &sessions {
+        session.send_frame(request("one", None)).await.unwrap();
+    }
+    scene.requests(STRANGERS).await;
+    for one in first[..TOO_MANY].iter().chain(later) {
+        let session = call(&scene, &caller, one).await;
+        session.send_frame(request("one more", None)).await.unwrap();
+        sessions.push(session);
+    }
+    scene.counted("REQUESTS_TOO_MANY", TOO_MANY as u64).await;
+    scene.requests(REQUESTS).await;
+
+    // Who was invited comes in nevertheless, and the user makes room for one more.
+    let invited = scene.alice.invite(false, "carol").await.unwrap();
+    let invited: Invitation = invited.parse().unwrap();
+    let session = caller.dial(scene.address, scene.alices_id()).await.unwrap();
+    let proof = shown(&session, &invited);
+    session.send_frame(request("", Some(proof))).await.unwrap();
+    let joined = scene.alice.await_state("carol", ContactState::Contact);
+    joined.await.unwrap();
+    decline_one(&scene).await;
+    let last = sessions.last().unwrap();
+    last.send_frame(request("at last", None)).await.unwrap();
+    scene.requests(REQUESTS).await;
+    scene.holds().await;
+}
+
+async fn call(scene: &Scene, caller: &Caller, who: &Arc<Identity>) -> Session {
+    let credential = Credential::Identity(who.clone());
+    let dialled = caller.dial_as(credential, scene.address, scene.alices_id());
+    dialled.await.unwrap()
+}
+
+async fn decline_one(scene: &Scene) {
+    let requests = scene.alice.contacts(ContactState::Request).await.unwrap();
+    let contact = requests[0].peer_id.clone();
+    let mut contacts = scene.alice.client().contacts();
+    let decline = DeclineContactRequest { contact };
+    contacts.decline_contact(decline).await.unwrap();
+    scene.requests(REQUESTS - 1).await;
+}

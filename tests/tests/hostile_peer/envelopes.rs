@@ -1,0 +1,249 @@
+//! Envelopes that are none, that open to nothing good, or to something absurd; and
+//! acknowledgements of what is not one's own.
+
+use crate::forge::{join, message_id, open, seal, seal_bytes, text};
+use crate::scene::Scene;
+use bytes::Bytes;
+use m2_net::clock::Clock;
+use m2_net::delivery::{Body, Payload, Time};
+use m2_net::session::Session;
+use m2_net::wire::{Ack, Envelope, Message};
+use m2_proto::api::v1::MessageState;
+use m2_proto::wire::v1 as wire;
+use m2_tests::hostile::{Caller, Noise, crowd, identity};
+use std::collections::HashSet;
+use wire::payload::Body as Said;
+
+/// The first millisecond of the year 10000.
+const YEAR_10000: u64 = 253_402_300_800_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_envelope_with_nothing_good_in_it_is_refused() {
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let mut session = join(&scene, &carol, "carol").await;
+    let mut noise = Noise::new(23);
+    let mut index = seal_of(&mut open(carol.identity(), 1)).to_vec();
+    index[17] = 0xff;
+    let none = [
+        vec![1],
+        vec![1; 85],
+        noise.bytes(2_000),
+        vec![1; 70_000],
+        index,
+    ];
+    for (number, sealed) in (1..).zip(none) {
+        let (grant, sealed) = (Bytes::new(), Bytes::from(sealed));
+        let envelope = Message::Envelope(Envelope { grant, sealed });
+        session.send_frame(envelope).await.unwrap();
+        scene.counted("ENVELOPE_MALFORMED", number).await;
+    }
+
+    let mut epoch = open(carol.identity(), 1);
+    let mut refused = HashSet::new();
+    for (number, plaintext) in (1..).zip(no_payloads(&mut noise)) {
+        let id = [number; 16];
+        refused.insert(id);
+        let sealed = seal_bytes(&mut epoch, id, &plaintext);
+        session.send_frame(sealed).await.unwrap();
+        scene.counted("PAYLOAD_MALFORMED", number.into()).await;
+    }
+    // Once more: it does not open any more, and is known.
+    let good = [200; 16];
+    let sealed = seal(&mut epoch, 1, good, text("good"));
+    session.send_frame(sealed).await.unwrap();
+    scene.alice.await_text("carol", "good").await.unwrap();
+    let acked = acked_until(&mut session, good).await;
+    assert!(refused.is_disjoint(&acked));
+    assert_eq!(scene.alice.received("carol").await.unwrap().len(), 1);
+    scene.holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn absurd_times_are_only_times() {
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let session = join(&scene, &carol, "carol").await;
+    let mut epoch = open(carol.identity(), 1);
+    let now = Clock::system().unix_ms();
+    let sent = [
+        0,
+        1,
+        now,
+        YEAR_10000 - 1,
+        YEAR_10000,
+        i64::MAX as u64,
+        1 << 63,
+        u64::MAX,
+    ];
+    let times = sent
+        .iter()
+        .flat_map(|sent| [0, 1, u32::MAX].map(|ttl_s| (*sent, ttl_s)));
+    let mut shown = Vec::new();
+    for (sequence, (sent, ttl_s)) in (1_u64..).zip(times) {
+        let words = format!("sent {sent} for {ttl_s}");
+        let payload = Payload {
+            sequence,
+            sent: Time(sent),
+            ttl_s,
+            body: text(&words),
+        };
+        let id = u128::from(sequence).to_be_bytes();
+        let sealed = seal_bytes(&mut epoch, id, &payload.encode());
+        session.send_frame(sealed).await.unwrap();
+        // Those of now and a second may be gone or not.
+        if payload.expires().is_none_or(|end| end.0 > now + 1_000_000) {
+            shown.push(words);
+        }
+    }
+    let last = shown.last().unwrap();
+    scene.alice.await_text("carol", last).await.unwrap();
+    let there = scene.alice.received("carol").await.unwrap();
+    for words in &shown {
+        assert!(there.contains(words), "{words}");
+    }
+    assert!(!there.contains(&"sent 0 for 1".to_owned()));
+    assert_eq!(scene.count("PAYLOAD_MALFORMED").await, 0);
+    // Front-ends can show them.
+    for arguments in [&["history", "carol"][..], &["--json", "history", "carol"]] {
+        let output = scene.pair.alice.m2(arguments).await.unwrap();
+        let printed = output.success().unwrap();
+        assert!(
+            shown.iter().all(|words| printed.contains(words)),
+            "{printed}"
+        );
+    }
+    assert!(!scene.alice.log().await.unwrap().is_empty());
+    scene.holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_receiver_acknowledges_and_only_what_was_sent() {
+    let scene = Scene::start().await;
+    let people = tokio::task::spawn_blocking(|| crowd(1).unwrap());
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let dave = Caller::new(people.await.unwrap().remove(0)).unwrap();
+    let carols = join(&scene, &carol, "carol").await;
+    let daves = join(&scene, &dave, "dave").await;
+    let words = "for dave alone";
+    let sent = scene.alice.send("dave", words).await.unwrap();
+    let is = async |state| scene.alice.await_message(&sent, state).await.unwrap();
+    is(MessageState::Sent).await;
+    let id = message_id(&sent);
+    let payload = Payload {
+        sequence: 1,
+        sent: Time(0),
+        ttl_s: 0,
+        body: text(words),
+    };
+    let ack = |content_hash| {
+        let message_id = id.0;
+        Message::Acks(vec![Ack {
+            message_id,
+            content_hash,
+        }])
+    };
+    let right = ack(payload.hash(&id).0);
+    carols.send_frame(right.clone()).await.unwrap();
+    scene.counted("ACK_UNKNOWN", 1).await;
+    is(MessageState::Sent).await;
+    let skipped = Payload {
+        body: Body::Skip,
+        ..payload
+    }
+    .hash(&id)
+    .0;
+    for (number, wrong) in (1..).zip([[0; 32], [7; 32], skipped]) {
+        daves.send_frame(ack(wrong)).await.unwrap();
+        scene.counted("ACK_MISMATCH", number).await;
+        is(MessageState::Sent).await;
+    }
+    // The test can fail: this one counts.
+    daves.send_frame(right).await.unwrap();
+    is(MessageState::Delivered).await;
+    scene.holds().await;
+}
+
+/// Plaintexts that a level-1 key protects and that are no payload.
+fn no_payloads(noise: &mut Noise) -> Vec<Vec<u8>> {
+    let said = |body| wire::Payload {
+        sequence: 1,
+        sent_ms: 1,
+        ttl_s: 0,
+        body: Some(body),
+    };
+    let content = |media_type: &str, length| wire::Content {
+        media_type: media_type.to_owned(),
+        data: vec![b'x'; length].into(),
+    };
+    let id = Bytes::from_static(&[9; 16]);
+    let read = |count| {
+        Said::Read(wire::Read {
+            message_ids: vec![id.clone(); count],
+        })
+    };
+    let edit = |message_id, content| {
+        Said::Edit(wire::Edit {
+            message_id,
+            content,
+        })
+    };
+    let short = Bytes::from_static(&[9; 15]);
+    let message_id = short.clone();
+    let good = || said(Said::Content(content("", 1)));
+    let payloads = [
+        wire::Payload {
+            body: None,
+            ..good()
+        },
+        wire::Payload {
+            sequence: 0,
+            ..good()
+        },
+        wire::Payload {
+            sequence: 1 << 63,
+            ..good()
+        },
+        wire::Payload {
+            sequence: u64::MAX,
+            ..good()
+        },
+        said(Said::Content(content("", 48 * 1024 + 1))),
+        said(Said::Content(content(&"m".repeat(128), 1))),
+        said(read(0)),
+        said(read(257)),
+        said(edit(short, Some(content("", 1)))),
+        said(edit(id.clone(), None)),
+        said(Said::Retract(wire::Retract { message_id })),
+        wire::Payload {
+            ttl_s: 1,
+            ..said(Said::Skip(wire::Skip {}))
+        },
+    ];
+    let encoded = payloads.iter().map(prost::Message::encode_to_vec);
+    let bytes = [
+        Vec::new(),
+        vec![0xff; 50],
+        noise.bytes(300),
+        vec![0; 60 * 1024],
+    ];
+    encoded.chain(bytes).collect()
+}
+
+fn seal_of(epoch: &mut m2_crypto::envelope::SendEpoch) -> Bytes {
+    match seal(epoch, 1, [1; 16], text("hello")) {
+        Message::Envelope(envelope) => envelope.sealed,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Ids that alice acknowledges up to this one.
+async fn acked_until(session: &mut Session, last: [u8; 16]) -> HashSet<[u8; 16]> {
+    let mut acked = HashSet::new();
+    while !acked.contains(&last) {
+        if let Message::Acks(acks) = session.recv_frame().await.unwrap() {
+            acked.extend(acks.iter().map(|ack| ack.message_id));
+        }
+    }
+    acked
+}

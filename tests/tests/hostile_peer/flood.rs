@@ -1,0 +1,212 @@
+//! Frames that cost nothing to make, ten thousand of each kind and more, while an honest contact
+//! talks.
+
+use crate::forge::{join, open, seal, text};
+use crate::scene::Scene;
+use crate::strangers::request;
+use m2_crypto::envelope::SealedHeader;
+use m2_net::frame::FrameSender;
+use m2_net::session::{CloseCode, Ended, Session, SessionHandle};
+use m2_net::wire::{Ack, Message};
+use m2_proto::api::v1::MessageState;
+use m2_tests::hostile::{Caller, identity};
+use m2_tests::scenario::{Api, PATIENCE};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// Frames of each kind that a session outlives. They take seconds in all, and honest messages
+/// some hundredths.
+const FLOOD: u64 = 200_000;
+/// Frames of each kind that ends a session.
+const ENDING: u64 = 10_000;
+/// Frames of one session, of a kind that ends it.
+const BURST: u64 = 500;
+/// How long an honest message may take meanwhile, one in a hundred excepted; here it takes some
+/// 50 ms.
+const SLOW: Duration = Duration::from_secs(5);
+/// How far the store's files may grow: by the log, until its file is cut back, and little else.
+const STORED: u64 = 40 << 20;
+/// Messages before the flood, to compare, and meanwhile at least.
+const ENOUGH: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_contact_is_served_in_a_flood() {
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let mut session = join(&scene, &carol, "carol").await;
+    let mut epoch = open(carol.identity(), 1);
+    let first = seal(&mut epoch, 1, [1; 16], text("once"));
+    session.send_frame(first.clone()).await.unwrap();
+    scene.alice.await_text("carol", "once").await.unwrap();
+    let stored = scene.stored();
+    let refusal = refusal(&scene, &mut session).await;
+    let kinds = kinds(first.clone(), refusal);
+    let mut before = Vec::new();
+    for _ in 0..ENOUGH {
+        before.push(round_trip(&scene.bob).await);
+    }
+    let over = AtomicBool::new(false);
+    let attack = async {
+        let mut flooder = Flooder::of(session);
+        for mut kind in kinds {
+            let start = Instant::now();
+            flooder = kind.send_all(&scene, &carol, flooder).await;
+            scene.counted(kind.reason, kind.least).await;
+            println!(
+                "{} for {} in {:?}",
+                kind.frames,
+                kind.reason,
+                start.elapsed()
+            );
+        }
+        never_read(&scene, &carol, first).await;
+        over.store(true, Ordering::Relaxed);
+    };
+    let (during, ()) = tokio::join!(talk(&scene.bob, &over), attack);
+
+    let (usual, slow) = (percentile(&before, 50), percentile(&during, 99));
+    println!(
+        "{} meanwhile, p99 {slow:?}; before, p50 {usual:?}",
+        during.len()
+    );
+    assert!(during.len() >= ENOUGH, "{}", during.len());
+    assert!(slow <= SLOW, "{slow:?}");
+    let grown = scene.stored().saturating_sub(stored);
+    println!("the store's files grew by {grown} bytes");
+    assert!(grown <= STORED, "{grown}");
+    scene.holds().await;
+}
+
+/// One kind of frame.
+struct Kind {
+    /// As what it is counted, and how often at least.
+    reason: &'static str,
+    least: u64,
+    frames: u64,
+    /// Whether it ends a session.
+    ends: bool,
+    /// The frame with this number.
+    frame: Box<dyn FnMut(u64) -> Message + Send>,
+}
+
+impl Kind {
+    fn new(reason: &'static str, frame: impl FnMut(u64) -> Message + Send + 'static) -> Self {
+        Self {
+            reason,
+            least: FLOOD,
+            frames: FLOOD,
+            ends: false,
+            frame: Box::new(frame),
+        }
+    }
+
+    /// A hundred such frames are forgiven.
+    fn ending(reason: &'static str, frame: impl FnMut(u64) -> Message + Send + 'static) -> Self {
+        Self {
+            least: 100 * ENDING / BURST,
+            frames: ENDING,
+            ends: true,
+            ..Self::new(reason, frame)
+        }
+    }
+
+    /// Sends all. Gives a session that stands.
+    async fn send_all(&mut self, scene: &Scene, caller: &Caller, mut by: Flooder) -> Flooder {
+        for number in 1..=self.frames {
+            let sent = by.sender.send((self.frame)(number)).await;
+            assert!(sent.is_ok() || self.ends, "{sent:?}");
+            if self.ends && number % BURST == 0 {
+                let ended = timeout(PATIENCE, by.session.closed()).await;
+                assert!(ended.is_ok(), "{} did not end the session", self.reason);
+                let again = caller.dial(scene.address, scene.alices_id()).await;
+                by = Flooder::of(again.unwrap());
+            }
+        }
+        by
+    }
+}
+
+/// A session whose answers are read, and forgotten.
+struct Flooder {
+    session: SessionHandle,
+    sender: FrameSender,
+}
+
+impl Flooder {
+    fn of(session: Session) -> Self {
+        let (session, sender, mut answers) = session.split();
+        tokio::spawn(async move { while answers.recv().await.is_ok() {} });
+        Self { session, sender }
+    }
+}
+
+fn kinds(first: Message, refusal: Message) -> Vec<Kind> {
+    let mut unknown = open(&identity("carol").unwrap(), 9);
+    unknown.confirm();
+    let unopened = seal(&mut unknown, 1, [3; 16], text("no key"));
+    let ack = |number| Ack {
+        message_id: u128::from(number).to_be_bytes(),
+        content_hash: [2; 32],
+    };
+    vec![
+        Kind::new("ACK_UNKNOWN", move |number| {
+            Message::Acks(vec![ack(number)])
+        }),
+        Kind {
+            // The first may be heeded.
+            least: FLOOD - 1,
+            ..Kind::new("EPOCH_REFUSAL_IGNORED", move |_| refusal.clone())
+        },
+        Kind::new("MESSAGE_REPEATED", move |_| first.clone()),
+        Kind::new("ENVELOPE_UNOPENED", move |_| unopened.clone()),
+        Kind::ending("REPLY_UNASKED", |_| Message::ContactReply {
+            accepted: false,
+        }),
+        Kind::ending("REQUEST_REPEATED", |_| request("again", None)),
+    ]
+}
+
+/// Asks for answers without end and reads none: they don't pile up.
+async fn never_read(scene: &Scene, caller: &Caller, message: Message) {
+    let session = caller.dial(scene.address, scene.alices_id()).await.unwrap();
+    while session.send_frame(message.clone()).await.is_ok() {}
+    let ended = timeout(PATIENCE, session.closed()).await;
+    assert_eq!(ended, Ok(Ended::ByPeer(CloseCode::Misbehaved as u64)));
+    scene.counted("NOT_READING", 1).await;
+}
+
+/// Refuses the very epoch that alice seals under.
+async fn refusal(scene: &Scene, session: &mut Session) -> Message {
+    scene.alice.send("carol", "for carol").await.unwrap();
+    loop {
+        if let Message::Envelope(envelope) = session.recv_frame().await.unwrap() {
+            let header = SealedHeader::parse(&envelope.sealed).unwrap();
+            let (incarnation, epoch) = (header.incarnation, header.epoch);
+            return Message::EpochRefused { incarnation, epoch };
+        }
+    }
+}
+
+/// How long honest messages take until it is over.
+async fn talk(bob: &Api, over: &AtomicBool) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        times.push(round_trip(bob).await);
+    }
+    times
+}
+
+async fn round_trip(bob: &Api) -> Duration {
+    let start = Instant::now();
+    let sent = bob.send("alice", "honest").await.unwrap();
+    let delivered = bob.await_message(&sent, MessageState::Delivered);
+    delivered.await.unwrap();
+    start.elapsed()
+}
+
+fn percentile(times: &[Duration], percent: usize) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}

@@ -1,0 +1,157 @@
+//! Grants that are not in order, and too many that are.
+
+use crate::forge::{header, join, open, open_as, seal, text};
+use crate::scene::Scene;
+use bytes::Bytes;
+use m2_crypto::envelope::{EpochHeader, SendEpoch};
+use m2_net::wire::{Envelope, Message};
+use m2_tests::hostile::{Caller, identity, public_id};
+
+const DAY_S: u64 = 86_400;
+/// Grants of one burst, and how many of them a minute allows.
+const BURST: u64 = 90;
+const A_MINUTE: u64 = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_is_not_in_order_opens_nothing() {
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let session = join(&scene, &carol, "carol").await;
+    let send = async |message| session.send_frame(message).await.unwrap();
+
+    let honest = first_of(&mut open(carol.identity(), 1));
+    let grant = grant_of(&honest);
+    let mut version = grant.to_vec();
+    version[0] ^= 1;
+    let longer = [&grant[..], &[0]].concat();
+    let malformed = [vec![7; 100], grant[1..].to_vec(), version, longer];
+    for (number, bytes) in (1..).zip(malformed) {
+        send(with_grant(&honest, bytes)).await;
+        scene.counted("GRANT_MALFORMED", number).await;
+        scene.counted("ENVELOPE_UNOPENED", number).await;
+    }
+
+    let mine = header(carol.identity(), 2);
+    let bobs = public_id(&identity("bob").unwrap());
+    let as_said = |header| first_of(&mut open_as(carol.identity(), header));
+    let changed = |place: usize| {
+        let mut bytes = grant.to_vec();
+        bytes[place] ^= 3;
+        with_grant(&honest, bytes)
+    };
+    let refused = [
+        as_said(EpochHeader {
+            receiver: bobs,
+            ..mine
+        }),
+        as_said(EpochHeader {
+            sender: bobs,
+            ..mine
+        }),
+        first_of(&mut wrapped_for_bob(mine)),
+        // Its kind, its epoch's number, its key, its signature.
+        changed(1),
+        changed(2 + 32 + 32 + 8 + 7),
+        changed(200),
+        changed(grant.len() - 1),
+    ];
+    for (number, message) in (1..).zip(refused) {
+        send(message).await;
+        scene.counted("GRANT_REFUSED", number).await;
+    }
+
+    let now_s = mine.created_s;
+    let unwanted = [
+        EpochHeader {
+            created_s: 0,
+            ..mine
+        },
+        EpochHeader {
+            created_s: now_s - 16 * DAY_S,
+            ..mine
+        },
+        EpochHeader {
+            created_s: now_s + 2 * DAY_S,
+            ..mine
+        },
+        EpochHeader {
+            created_s: u64::MAX,
+            ..mine
+        },
+        EpochHeader {
+            epoch: u64::MAX,
+            ..mine
+        },
+    ];
+    for (number, header) in (1..).zip(unwanted) {
+        send(as_said(header)).await;
+        scene.counted("GRANT_UNWANTED", number).await;
+    }
+    assert!(scene.alice.received("carol").await.unwrap().is_empty());
+
+    // One in order is taken, and none below it afterwards.
+    send(seal(
+        &mut open(carol.identity(), 4),
+        1,
+        [4; 16],
+        text("at last"),
+    ))
+    .await;
+    scene.alice.await_text("carol", "at last").await.unwrap();
+    send(as_said(EpochHeader { epoch: 3, ..mine })).await;
+    scene.counted("GRANT_UNWANTED", 6).await;
+    scene.holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_epochs_come_a_minute_s_worth_at_a_time() {
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let session = join(&scene, &carol, "carol").await;
+    let signing = tokio::task::spawn_blocking(|| {
+        let carol = identity("carol").unwrap();
+        let burst = 1..=BURST;
+        burst
+            .map(|number| {
+                let id = u128::from(number).to_be_bytes();
+                seal(&mut open(&carol, number), number, id, text("new epoch"))
+            })
+            .collect::<Vec<_>>()
+    });
+    for message in signing.await.unwrap() {
+        session.send_frame(message).await.unwrap();
+    }
+    scene.counted("GRANT_UNWANTED", BURST - A_MINUTE).await;
+    scene.counted("ENVELOPE_UNOPENED", BURST - A_MINUTE).await;
+    let received = scene.alice.received("carol").await.unwrap();
+    assert_eq!(received.len() as u64, A_MINUTE);
+    scene.holds().await;
+}
+
+fn first_of(epoch: &mut SendEpoch) -> Message {
+    seal(epoch, 1, [9; 16], text("not in order"))
+}
+
+/// For alice by its words, and for bob by its key.
+fn wrapped_for_bob(header: EpochHeader) -> SendEpoch {
+    let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    let (carol, bob) = (identity("carol").unwrap(), identity("bob").unwrap());
+    SendEpoch::open(&mut rng, &carol, bob.certificate(), header).unwrap()
+}
+
+fn grant_of(message: &Message) -> Bytes {
+    match message {
+        Message::Envelope(envelope) => envelope.grant.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn with_grant(message: &Message, grant: Vec<u8>) -> Message {
+    let Message::Envelope(envelope) = message else {
+        panic!("{message:?}");
+    };
+    Message::Envelope(Envelope {
+        grant: grant.into(),
+        sealed: envelope.sealed.clone(),
+    })
+}

@@ -1,0 +1,48 @@
+//! What QUIC itself would carry beside the frames: streams and datagrams that nobody asked for.
+
+use crate::forge::join;
+use crate::raw::Raw;
+use crate::scene::Scene;
+use crate::strangers::hello;
+use m2_tests::hostile::{Caller, identity};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_keeps_to_quic_has_one_stream() {
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let session = join(&scene, &carol, "carol").await;
+    let opened = tokio::time::timeout(Duration::from_secs(2), session.open_bulk()).await;
+    assert!(opened.is_err(), "a stream was allowed");
+    scene.holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_keep_to_quic_is_cut_off() {
+    let scene = Scene::start().await;
+    let hello = hello();
+    for (number, misdeed) in (1..).zip([Misdeed::Streams, Misdeed::Conversation, Misdeed::Datagram])
+    {
+        let mut raw = Raw::call_greedily(scene.address, scene.alices_id()).await;
+        raw.write(&hello).await;
+        scene.counted("session_accepted", number + 1).await;
+        match misdeed {
+            Misdeed::Streams => raw.open_streams(50).await,
+            Misdeed::Conversation => raw.open_conversation().await,
+            Misdeed::Datagram => raw.datagram().await,
+        }
+        raw.cut_off().await;
+        scene.counted("transport_violated", number).await;
+    }
+    scene.holds().await;
+}
+
+/// What no peer may do.
+enum Misdeed {
+    /// More streams than were allowed.
+    Streams,
+    /// A stream in both directions.
+    Conversation,
+    /// A QUIC datagram.
+    Datagram,
+}
