@@ -15,7 +15,7 @@ const API: [&str; 6] = [
     "message",
     "event",
 ];
-const WIRE: [&str; 2] = ["frame", "payload"];
+const WIRE: [&str; 3] = ["frame", "mailbox", "payload"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
@@ -32,8 +32,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_well_known_types(true)
         .bytes(".m2.wire.v1")
         .btree_map(".m2.api.v1")
-        // A passphrase shall not come into a log by way of `{:?}`.
-        .skip_debug(["m2.api.v1.UnlockRequest"])
+        // Secrets shall not come into a log by way of `{:?}`.
+        .skip_debug([
+            "m2.api.v1.UnlockRequest",
+            "m2.wire.v1.Deposit",
+            "m2.wire.v1.OfferedBox",
+        ])
         .extern_path(".google.protobuf", "::pbjson_types")
         // Its JSON form ends in `Z`, as the proto3 mapping demands; that of pbjson_types doesn't.
         .extern_path(".google.protobuf.Timestamp", "crate::wkt::Timestamp")

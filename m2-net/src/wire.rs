@@ -1,6 +1,8 @@
 //! What two daemons say in a session, parsed once at the edge into types that hold what the
 //! contract promises (`docs/spec/wire.md`).
 
+pub mod mailbox;
+
 use bytes::Bytes;
 use m2_proto::wire::v1 as proto;
 use prost::Message as _;
@@ -39,6 +41,8 @@ pub enum Message {
         /// The epoch.
         epoch: u64,
     },
+    /// Something about mailboxes.
+    Mailbox(Box<mailbox::Mailbox>),
 }
 
 /// Says that the session stands, and what time it is.
@@ -126,6 +130,9 @@ impl Message {
                 incarnation: refused.incarnation,
                 epoch: refused.epoch,
             }),
+            Body::Mailbox(frame) => {
+                mailbox::Mailbox::parse(frame).map(|parsed| Self::Mailbox(Box::new(parsed)))
+            }
         }
     }
 
@@ -148,6 +155,7 @@ impl Message {
             Self::EpochRefused { incarnation, epoch } => {
                 Body::EpochRefused(proto::EpochRefused { incarnation, epoch })
             }
+            Self::Mailbox(mailbox) => Body::Mailbox(mailbox.into_proto()),
         };
         proto::Frame { body: Some(body) }
     }

@@ -51,3 +51,15 @@ impl std::fmt::Debug for api::v1::UnlockRequest {
         f.debug_struct("UnlockRequest").finish_non_exhaustive()
     }
 }
+
+impl std::fmt::Debug for wire::v1::Deposit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deposit").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for wire::v1::OfferedBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OfferedBox").finish_non_exhaustive()
+    }
+}

@@ -217,7 +217,7 @@ impl Engine {
                     conversation.on_epoch_refused(cx, incarnation, epoch);
                 })?;
             }
-            Message::Hello(_) | Message::ContactRequest(_) => {
+            Message::Hello(_) | Message::ContactRequest(_) | Message::Mailbox(_) => {
                 link.misbehaved("FRAME_OUT_OF_PLACE");
             }
         }
