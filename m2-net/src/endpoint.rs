@@ -171,6 +171,19 @@ impl Endpoint {
         peer: PeerId,
         credential: Credential,
     ) -> Result<Session, DialError> {
+        let limit = self.caller.limit;
+        self.dial_within(address, peer, credential, limit).await
+    }
+
+    /// The same with another patience: the handshake and the Hello must be done within `limit`.
+    /// That is three round trips, and more for every packet that is lost.
+    pub async fn dial_within(
+        &self,
+        address: SocketAddr,
+        peer: PeerId,
+        credential: Credential,
+        limit: Duration,
+    ) -> Result<Session, DialError> {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
         let key = self.keys.wait(KEY_WAIT).await;
         let key = key.ok_or(DialError::NoKeyReady)?;
@@ -178,7 +191,7 @@ impl Endpoint {
         let connecting = socket
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
-        match timeout(self.caller.limit, self.caller.complete(connecting)).await {
+        match timeout(limit, self.caller.complete(connecting)).await {
             Ok(Ok(session)) => {
                 self.counters.count(Counter::SessionDialled);
                 Ok(session)

@@ -121,6 +121,11 @@ impl SessionHandle {
         self.0.connection.rtt()
     }
 
+    /// Datagrams that came from the peer so far. As long as it does not grow, nothing was heard.
+    pub fn heard(&self) -> u64 {
+        self.0.connection.stats().udp_rx.datagrams
+    }
+
     /// A secret that both ends of this session can derive, and nobody else.
     pub fn exporter(&self, label: &[u8], context: &[u8]) -> Result<Secret<32>, SessionError> {
         let mut output = [0; 32];

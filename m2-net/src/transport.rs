@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A peer that was not heard for so long is gone.
-const IDLE: Duration = Duration::from_secs(40);
-/// How often an idle session shows that it lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const IDLE: Duration = Duration::from_secs(25);
+/// How often an idle session shows that it lives: one such packet may be lost.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Streams that a peer may have open at first: the frame stream.
 const STREAMS: u32 = 1;

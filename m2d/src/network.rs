@@ -4,6 +4,7 @@ mod dialer;
 mod link;
 mod outgoing;
 mod session;
+mod silence;
 
 pub use dialer::{Dialer, DialerHandle};
 pub use link::Link;

@@ -27,7 +27,7 @@ const NAME_FROM_ID: usize = 12;
 pub struct ContactView {
     /// What is stored.
     pub row: ContactRow,
-    /// A session is up.
+    /// A session is up, and its peer answers.
     pub online: bool,
     /// Where it was reached, the latest first.
     pub addresses: Vec<SocketAddr>,
@@ -354,11 +354,12 @@ impl Engine {
 
     fn view(&self, row: i64) -> Result<ContactView, Refusal> {
         let slot = self.slots.get(&row).ok_or_else(unknown)?;
+        let online = slot.links.iter().any(|link| !link.in_doubt());
         Ok(ContactView {
             row: slot.contact.clone(),
-            online: !slot.links.is_empty(),
+            online,
             addresses: self.store.addresses(row)?,
-            last_failure: slot.last_failure,
+            last_failure: if online { "" } else { slot.last_failure },
         })
     }
 }

@@ -108,7 +108,8 @@ impl Engine {
         Ok(Some(row))
     }
 
-    /// The newest session serves; the same dialler's older one is dead, or soon to be.
+    /// The newest session serves; the same dialler's older one is dead, or soon to be. So is one in
+    /// doubt.
     fn add_link(&mut self, row: i64, link: &Arc<Link>) {
         let Some(slot) = self.slots.get_mut(&row) else {
             return;
@@ -117,7 +118,7 @@ impl Engine {
         let (replaced, mut kept): (Vec<_>, Vec<_>) = slot
             .links
             .drain(..)
-            .partition(|old| old.dialled == link.dialled);
+            .partition(|old| old.dialled == link.dialled || old.wants_successor());
         while kept.len() + 1 > MAX_LINKS {
             kept.remove(0);
         }
@@ -250,11 +251,40 @@ impl Engine {
         self.converse(row, |conversation, cx| conversation.on_acks(cx, &acks))
     }
 
+    /// Nothing came back for what was sent on a session: the peer may be gone, or have lost its
+    /// side of it. It is called beside, and the session that comes up takes the place of this one.
+    pub fn on_link_silent(&mut self, link: &Arc<Link>) {
+        tracing::debug!("a session is in doubt");
+        self.call_beside(link);
+    }
+
+    /// A session is to be renewed.
+    pub fn on_link_old(&mut self, link: &Arc<Link>) {
+        self.call_beside(link);
+    }
+
+    fn call_beside(&mut self, link: &Arc<Link>) {
+        let row = self.row_of(&link.peer_id);
+        let serves = |slot: &&super::slot::Slot| slot.link().is_some_and(|it| it.id == link.id);
+        let slot = row.and_then(|row| self.slots.get(&row)).filter(serves);
+        let Some(slot) = slot.filter(|slot| contact_like(slot.contact.state)) else {
+            return;
+        };
+        let addresses = self.store.addresses(slot.contact.row);
+        let addresses = self.check(addresses);
+        self.dialer.want(link.peer_id, addresses);
+    }
+
     /// A peer could not be reached, for a stable reason.
     pub fn on_dial_failed(&mut self, peer: &PeerId, reason: &'static str) {
         let row = self.row_of(peer);
-        if let Some(slot) = row.and_then(|row| self.slots.get_mut(&row)) {
-            slot.last_failure = reason;
+        let Some(slot) = row.and_then(|row| self.slots.get_mut(&row)) else {
+            return;
+        };
+        match slot.link() {
+            // It was heard again meanwhile.
+            Some(link) if !link.wants_successor() => self.dialer.rest(*peer),
+            _ => slot.last_failure = reason,
         }
     }
 
@@ -263,11 +293,7 @@ impl Engine {
         let Some(slot) = self.slots.get(&row) else {
             return Ok(());
         };
-        let wanted = matches!(
-            slot.contact.state,
-            ContactState::Asked | ContactState::Contact
-        );
-        if !wanted || !slot.links.is_empty() {
+        if !contact_like(slot.contact.state) || !slot.links.is_empty() {
             return Ok(());
         }
         let addresses: Vec<SocketAddr> = self.store.addresses(row)?;

@@ -25,6 +25,11 @@ const MAX_ATTEMPTS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// How long the first attempt at an address may take. Those after failures have more time, up to
+/// what the endpoint gives: the path may be a slow one.
+const FIRST_LIMIT: Duration = Duration::from_secs(3);
+/// The longest that an attempt may take.
+const LONGEST_LIMIT: Duration = Duration::from_secs(10);
 /// How long one address of a peer goes before the next is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(250);
 
@@ -48,8 +53,8 @@ struct Orders {
 pub struct DialerHandle(Arc<Orders>);
 
 impl DialerHandle {
-    /// A session with `peer` is wanted, at one of these addresses. Tried at once, then again
-    /// with growing pauses.
+    /// A session with `peer` is wanted, at one of these addresses. Tried at once, unless they
+    /// are being tried, then again with growing pauses.
     pub fn want(&self, peer: PeerId, addresses: Vec<SocketAddr>) {
         self.tell(peer, Order::Want(addresses));
     }
@@ -137,19 +142,25 @@ impl Dialer {
         let orders = std::mem::take(&mut *self.orders.pending());
         for (peer, order) in orders {
             match order {
-                Order::Want(addresses) => {
-                    let target = Target {
-                        addresses,
-                        failures: 0,
-                        next: Some(Instant::now()),
-                    };
-                    self.targets.insert(peer, target);
-                }
+                Order::Want(addresses) => self.want(peer, addresses),
                 Order::Rest => {
                     self.targets.remove(&peer);
                 }
             }
         }
+    }
+
+    fn want(&mut self, peer: PeerId, addresses: Vec<SocketAddr>) {
+        let under_way = self
+            .targets
+            .get(&peer)
+            .is_some_and(|target| target.next.is_none() && target.addresses == addresses);
+        let target = Target {
+            addresses,
+            failures: 0,
+            next: (!under_way).then(Instant::now),
+        };
+        self.targets.insert(peer, target);
     }
 
     fn start_due(&mut self) {
@@ -162,7 +173,8 @@ impl Dialer {
                 target.next = None;
                 let endpoint = self.endpoint.clone();
                 let credential = Credential::Identity(self.identity.clone());
-                let attempt = dial(endpoint, credential, *peer, target.addresses.clone());
+                let limit = limit(target.failures);
+                let attempt = dial(endpoint, credential, *peer, target.addresses.clone(), limit);
                 self.attempts.push(Box::pin(attempt));
             }
         }
@@ -217,6 +229,13 @@ fn pause(failures: u32, jitter: u32) -> Duration {
     half + half.mul_f64(f64::from(jitter) / f64::from(u32::MAX))
 }
 
+/// How long an attempt may take after so many failures.
+fn limit(failures: u32) -> Duration {
+    FIRST_LIMIT
+        .saturating_mul(failures.saturating_add(1))
+        .min(LONGEST_LIMIT)
+}
+
 async fn sleep_until(wake: Option<Instant>) {
     match wake {
         Some(at) => tokio::time::sleep_until(at).await,
@@ -230,6 +249,7 @@ async fn dial(
     credential: Credential,
     peer: PeerId,
     addresses: Vec<SocketAddr>,
+    limit: Duration,
 ) -> Attempt {
     let mut running: FuturesUnordered<_> = addresses
         .into_iter()
@@ -239,7 +259,7 @@ async fn dial(
             async move {
                 let delay = HEAD_START.saturating_mul(u32::try_from(place).unwrap_or(0));
                 tokio::time::sleep(delay).await;
-                endpoint.dial(address, peer, credential).await
+                endpoint.dial_within(address, peer, credential, limit).await
             }
         })
         .collect();
@@ -285,5 +305,7 @@ mod tests {
         assert!(pause(1, 0) >= FIRST_PAUSE / 2);
         assert!(pause(4, u32::MAX) > pause(1, u32::MAX));
         assert!(pause(u32::MAX, u32::MAX) <= LONGEST_PAUSE);
+        assert_eq!(limit(0), FIRST_LIMIT);
+        assert_eq!(limit(u32::MAX), LONGEST_LIMIT);
     }
 }

@@ -1,6 +1,7 @@
 //! A session as the engine holds it.
 
 use super::outgoing::{NotQueued, Outgoing};
+use super::silence::Silence;
 use crate::counters::Counters;
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_net::session::{CloseCode, SessionHandle};
@@ -33,6 +34,8 @@ pub struct Link {
     pub(super) misdeeds: AtomicU32,
     pub(super) asked: AtomicBool,
     pub(super) outgoing: Outgoing,
+    pub(super) silence: Silence,
+    pub(super) renewing: AtomicBool,
     pub(super) session: SessionHandle,
 }
 
@@ -58,6 +61,20 @@ impl Link {
         if self.misdeeds.fetch_add(1, Ordering::Relaxed) >= MAX_MISDEEDS {
             self.close(CloseCode::Misbehaved);
         }
+    }
+
+    /// Whether what was sent got no answer for seconds, and nothing was heard since.
+    pub fn in_doubt(&self) -> bool {
+        self.silence.is_doubtful(self.heard())
+    }
+
+    /// Whether another session should take the place of this one: it is old, or in doubt.
+    pub fn wants_successor(&self) -> bool {
+        self.renewing.load(Ordering::Relaxed) || self.in_doubt()
+    }
+
+    pub(super) fn heard(&self) -> u64 {
+        self.session.heard()
     }
 
     /// Notes that the peer asks to become a contact. Says whether it did so before.

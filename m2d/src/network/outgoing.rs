@@ -1,6 +1,8 @@
 //! Frames that wait for a session's stream, bounded by their bytes.
 
+use super::Link;
 use super::session::size;
+use super::silence::LastLook;
 use m2_net::frame::FrameSender;
 use m2_net::wire::Message;
 use std::sync::Arc;
@@ -68,8 +70,10 @@ impl Outgoing {
 
 impl OutgoingQueue {
     /// Moves frames to the stream until either end is gone.
-    pub(super) async fn forward(mut self, sender: FrameSender) {
+    pub(super) async fn forward(mut self, link: Arc<Link>, sender: FrameSender) {
+        let mut last = LastLook::default();
         while let Some(waiting) = self.0.recv().await {
+            link.silence.expect_answer(&mut last, || link.heard());
             if sender.send(waiting.frame).await.is_err() {
                 return;
             }

@@ -2,6 +2,7 @@
 
 use super::Link;
 use super::outgoing::Outgoing;
+use super::silence::Silence;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::{Arrived, EngineHandle, GrantCheck};
@@ -16,11 +17,16 @@ use m2_net::wire::{Envelope, Message};
 use rand_core::UnwrapErr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Bytes of received frames that one session may have waiting for the engine: a peer that sends
 /// faster than we store feels it as flow control, and not our memory.
 const WAITING_BYTES: u32 = 2 << 20;
+
+/// How long the dialler of a session that is to be renewed tries to reach its peer anew.
+const RENEW_WITHIN: Duration = Duration::from_secs(3_600);
 
 /// Starts a task for every session that comes up.
 pub struct SessionRunner {
@@ -32,6 +38,7 @@ pub struct SessionRunner {
     grants: Semaphore,
     next_id: AtomicU64,
     counters: Arc<Counters>,
+    renew_after: Duration,
 }
 
 impl SessionRunner {
@@ -51,7 +58,15 @@ impl SessionRunner {
             grants: Semaphore::new(2),
             next_id: AtomicU64::new(1),
             counters,
+            renew_after: RENEW_AFTER,
         }
+    }
+
+    /// Renews sessions at another age; for tests, which have no day.
+    #[must_use]
+    pub fn renewing_after(mut self, age: Duration) -> Self {
+        self.renew_after = age;
+        self
     }
 
     /// Runs a session until it ends.
@@ -82,8 +97,13 @@ impl SessionRunner {
             handle.close(CloseCode::Refused);
             return Ok(());
         }
-        tokio::spawn(queue.forward(sender));
-        let result = self.receive(&link, receiver).await;
+        let forwarding = tokio::spawn(queue.forward(link.clone(), sender));
+        let result = tokio::select! {
+            result = self.receive(&link, receiver) => result,
+            () = link.silence.watch(&link, &self.engine) => Err(SessionEnd::Stopping),
+        };
+        // It holds the link, whose sending half would keep it waiting for ever.
+        forwarding.abort();
         let gone = link.clone();
         self.engine
             .call(move |engine| engine.on_link_down(&gone))
@@ -116,6 +136,8 @@ impl SessionRunner {
                 (of_responder, of_initiator)
             },
             outgoing,
+            silence: Silence::default(),
+            renewing: AtomicBool::new(false),
             session: handle.clone(),
             counters: self.counters.clone(),
             misdeeds: AtomicU32::new(0),
@@ -124,17 +146,24 @@ impl SessionRunner {
     }
 
     async fn receive(&self, link: &Arc<Link>, mut frames: FrameReceiver) -> Result<(), SessionEnd> {
-        let renewal = tokio::time::sleep(RENEW_AFTER);
+        let renewal = tokio::time::sleep(self.renew_after);
         tokio::pin!(renewal);
         let mut grants = GrantOpener::default();
         let room = Arc::new(Semaphore::new(WAITING_BYTES as usize));
         loop {
             let message = tokio::select! {
                 message = frames.recv() => message?,
-                // A session lives a day at most (spec §3); the dialler makes the next one.
+                // A session lives a day (spec §3); the dialler makes the next one, and only then
+                // this one goes. If there is none in an hour, it goes nevertheless.
                 () = &mut renewal, if link.dialled => {
-                    link.close(CloseCode::Done);
-                    return Ok(());
+                    if link.renewing.swap(true, Ordering::Relaxed) {
+                        link.close(CloseCode::Done);
+                        return Ok(());
+                    }
+                    renewal.as_mut().reset(Instant::now() + RENEW_WITHIN);
+                    let old = link.clone();
+                    self.engine.cast(move |engine| engine.on_link_old(&old)).await?;
+                    continue;
                 }
             };
             let accepted = match &message {

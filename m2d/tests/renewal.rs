@@ -1,0 +1,148 @@
+//! A session that is old enough is replaced without a moment in which there is none (spec §3).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use m2_crypto::{Circle, Identity, Secret, provider};
+use m2_net::delivery::Content;
+use m2_net::endpoint::{Endpoint, EndpointConfig};
+use m2d::clock::Clock;
+use m2d::config::StoreConfig;
+use m2d::counters::Counters;
+use m2d::engine::{Bus, Engine, EngineHandle, NewInvitation, NewMessage, Parts};
+use m2d::network::{self, Dialer, DialerHandle, SessionRunner};
+use m2d::store::{ContactState, StoreFile};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// The age at which sessions are renewed here.
+const AGE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A daemon without API.
+struct Node {
+    engine: EngineHandle,
+    endpoint: Arc<Endpoint>,
+    stop: CancellationToken,
+    _dir: TempDir,
+}
+
+impl Node {
+    fn start(pem: &str, renew_after: Duration) -> Self {
+        let identity = Arc::new(Identity::from_pem(pem, None, provider::default()).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let store = StoreFile::new(dir.path(), Secret::new([7; 32])).open();
+        let (clock, counters) = (Arc::new(Clock::new(0)), Arc::new(Counters::default()));
+        let orders = DialerHandle::default();
+        let (engine, jobs) = Engine::queue();
+        let parts = Parts {
+            store: store.unwrap(),
+            clock: clock.clone(),
+            identity: identity.clone(),
+            circle: Circle::public(),
+            limits: StoreConfig::default(),
+            bus: Arc::new(Bus::default()),
+            dialer: orders.clone(),
+            counters: counters.clone(),
+        };
+        std::thread::spawn(move || Engine::new(parts).unwrap().run(jobs).unwrap());
+        let mut config = EndpointConfig::new(Circle::public(), identity.clone());
+        config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        config.key_pool_size = 4;
+        let endpoint = Arc::new(Endpoint::bind(config).unwrap());
+        let own_id = identity.peer_id(Circle::public().id());
+        let runner = SessionRunner::new(engine.clone(), clock, identity.clone(), own_id, counters);
+        let runner = Arc::new(runner.renewing_after(renew_after));
+        let stop = CancellationToken::new();
+        let accepting = network::accept(endpoint.clone(), runner.clone(), stop.clone());
+        tokio::spawn(accepting);
+        let dialer = Dialer::new(orders, endpoint.clone(), engine.clone(), runner, identity);
+        tokio::spawn(dialer.run(stop.clone()));
+        Self {
+            engine,
+            endpoint,
+            stop,
+            _dir: dir,
+        }
+    }
+
+    fn sessions(&self, kind: &str) -> u64 {
+        self.endpoint.stats().counters[kind]
+    }
+
+    async fn is_online(&self) -> bool {
+        let contacts = self
+            .engine
+            .call(|engine| engine.list_contacts(Some(ContactState::Contact)));
+        let contacts = contacts.await.unwrap();
+        contacts.first().is_some_and(|contact| contact.online)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_session_stands_before_the_old_one_goes() {
+    let alice = include_str!("../../tests/vectors/identities/alice.pem");
+    let bob = include_str!("../../tests/vectors/identities/bob.pem");
+    let alice = Node::start(alice, Duration::from_secs(3_600));
+    let bob = Node::start(bob, AGE);
+    become_contacts(&alice, &bob).await;
+    let start = Instant::now();
+    let mut sent = 0;
+    // Bob dialled, so it is he who renews; again and again, and nobody is ever offline.
+    while bob.sessions("session_dialled") < 4 {
+        assert!(start.elapsed() < PATIENCE);
+        assert!(bob.is_online().await && alice.is_online().await);
+        say(&bob, "alice").await;
+        sent += 1;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(alice.sessions("session_dialled"), 0);
+    println!("{sent} messages over 4 sessions");
+}
+
+async fn become_contacts(host: &Node, guest: &Node) {
+    let addresses = host.endpoint.local_addrs();
+    let new = NewInvitation {
+        reusable: false,
+        valid_ms: 60_000,
+        contact_name: "bob".to_owned(),
+        addresses,
+    };
+    let made = host
+        .engine
+        .call(move |engine| engine.create_invitation(new));
+    let (_, uri) = made.await.unwrap();
+    let added = guest
+        .engine
+        .call(move |engine| engine.add_contact(&uri, "alice"));
+    added.await.unwrap();
+    let start = Instant::now();
+    while !(host.is_online().await && guest.is_online().await) {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn say(node: &Node, contact: &str) {
+    let message = NewMessage {
+        contact: contact.to_owned(),
+        content: Content::new("", "on and on").unwrap(),
+        ttl_s: 0,
+        caller: String::new(),
+        key: String::new(),
+    };
+    let sent = node.engine.call(move |engine| engine.send(&message));
+    sent.await.unwrap();
+}
