@@ -36,3 +36,4 @@ pub use payload::{
     Body, Content, Draft, MAX_CONTENT, MAX_MEDIA_TYPE, MAX_PAYLOAD, MAX_READ, MAX_SEQUENCE,
     Payload, PayloadError,
 };
+pub use receiving::OpenedMessage;

@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::output::{Action, GiveUp, Saved, Write};
 use super::payload::Draft;
 use super::queue::Output;
-use super::receiving::Receiving;
+use super::receiving::{OpenedMessage, Receiving};
 use super::sending::{Sending, Tools};
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch};
 
@@ -150,6 +150,27 @@ impl Conversation {
     pub fn on_epoch_refused(&mut self, cx: &mut Context<'_>, incarnation: u64, epoch: u64) {
         let (sending, tools) = half!(self, sending);
         sending.on_epoch_refused(cx, tools, incarnation, epoch);
+    }
+
+    /// A message came in a letter, which was opened and checked to be new (spec §5, §9).
+    ///
+    /// Errors: what the peer should not have sent. The letter is spent in any case.
+    pub fn on_letter(
+        &mut self,
+        cx: &mut Context<'_>,
+        letter: OpenedMessage,
+    ) -> Result<(), Misbehaved> {
+        let own_outbox = |id: &MessageId| self.sending.contains(id);
+        let (receiving, tools) = half!(self, receiving);
+        let result = receiving.on_letter(cx, tools, letter, &own_outbox);
+        self.count(result)
+    }
+
+    /// A mailbox of the peer has the message: it waits there, and is still offered in sessions
+    /// until the peer acknowledges it.
+    pub fn on_deposited(&mut self, _cx: &mut Context<'_>, id: MessageId) {
+        let (sending, tools) = half!(self, sending);
+        sending.on_deposited(tools, &id);
     }
 
     /// The answer to [`Action::LoadPayload`]: the payload of the outbox row. Without one (the

@@ -213,6 +213,9 @@ pub enum MessageState {
     Queued,
     /// Handed to a session.
     Sent(Path),
+    /// Sealed in a mailbox of the recipient (spec §9). It is still offered in sessions, until the
+    /// recipient acknowledges it.
+    Deposited,
     /// The recipient's daemon has committed it. Final, but for the reading of it.
     Delivered,
     /// Given up; becomes `Delivered` if it turns out that the recipient has it.

@@ -55,6 +55,25 @@ impl ReceiveEpochs {
         Some(peer)
     }
 
+    /// Sees to it that an incarnation is known, of which a letter came; its epochs count from 1.
+    pub(super) fn adopt(&mut self, incarnation: u64, limits: &Limits) -> Result<(), Misbehaved> {
+        if self.incarnations.contains_key(&incarnation) {
+            return Ok(());
+        }
+        if self.incarnations.len() >= limits.max_incarnations {
+            return Err(Misbehaved::TooManyIncarnations);
+        }
+        let mut peer = PeerIncarnation::new(SavedIncarnation {
+            incarnation,
+            highest_epoch: 0,
+            next_sequence: 1,
+        });
+        peer.dirty = true;
+        self.incarnations.insert(incarnation, peer);
+        self.touched.insert(incarnation);
+        Ok(())
+    }
+
     /// Whether a grant could be new, not too old, and is within what a peer may cost.
     pub(super) fn wants(&mut self, now: Time, limits: &Limits, grant: &EpochHeader) -> bool {
         let age = now.seconds().saturating_sub(grant.created_s);

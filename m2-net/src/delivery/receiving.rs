@@ -11,8 +11,9 @@ use super::receive_epochs::ReceiveEpochs;
 use super::recent::Recent;
 use super::sending::Tools;
 use bytes::Bytes;
-use m2_crypto::envelope::{EpochHeader, Opened, ReceiveEpoch, SealedHeader};
+use m2_crypto::envelope::{EpochHeader, ReceiveEpoch, SealedHeader};
 use std::collections::BTreeSet;
+use zeroize::Zeroizing;
 
 /// Ids remembered of messages that were taken, in case their commit is still under way.
 const RECENT: usize = 2_048;
@@ -20,6 +21,17 @@ const RECENT: usize = 2_048;
 const REFUSED: usize = 256;
 /// Epoch refusals within one interval, for all epochs together.
 const REFUSALS: usize = 8;
+
+/// A message of the peer that was opened outside of the machine: one that came in a letter.
+#[derive(Debug)]
+pub struct OpenedMessage {
+    /// The sender's incarnation.
+    pub incarnation: u64,
+    /// The message.
+    pub id: MessageId,
+    /// The encoded payload.
+    pub plaintext: Zeroizing<Vec<u8>>,
+}
 
 /// The state of the receiving half.
 pub(super) struct Receiving {
@@ -73,7 +85,14 @@ impl Receiving {
             return self.on_unopened(cx, tools, &header);
         };
         let id = MessageId(header.message_id);
-        let result = self.on_opened(cx, tools, &header, opened, own_outbox);
+        let result = self.take(
+            cx,
+            tools,
+            header.incarnation,
+            id,
+            opened.plaintext,
+            own_outbox,
+        );
         if let Err(misbehaved) = result {
             self.refused_ids.insert(id, misbehaved);
         }
@@ -120,16 +139,34 @@ impl Receiving {
         });
     }
 
-    fn on_opened(
+    /// A message came by a mailbox and was opened (spec §9).
+    pub(super) fn on_letter(
         &mut self,
         cx: &Context<'_>,
         tools: &mut Tools<'_>,
-        header: &SealedHeader,
-        mut opened: Opened,
+        letter: OpenedMessage,
         own_outbox: &dyn Fn(&MessageId) -> bool,
     ) -> Result<(), Misbehaved> {
-        let id = MessageId(header.message_id);
-        let plaintext = Bytes::from(std::mem::take(&mut *opened.plaintext));
+        self.epochs.adopt(letter.incarnation, tools.limits)?;
+        let OpenedMessage {
+            incarnation,
+            id,
+            plaintext,
+        } = letter;
+        self.take(cx, tools, incarnation, id, plaintext, own_outbox)
+    }
+
+    /// Takes in a message that was opened, by whatever way it came.
+    fn take(
+        &mut self,
+        cx: &Context<'_>,
+        tools: &mut Tools<'_>,
+        incarnation: u64,
+        id: MessageId,
+        mut plaintext: Zeroizing<Vec<u8>>,
+        own_outbox: &dyn Fn(&MessageId) -> bool,
+    ) -> Result<(), Misbehaved> {
+        let plaintext = Bytes::from(std::mem::take(&mut *plaintext));
         let payload = Payload::parse(plaintext).map_err(Misbehaved::Payload)?;
         if own_outbox(&id) {
             return Err(Misbehaved::IdReused);
@@ -143,8 +180,8 @@ impl Receiving {
             }
             None => (hash, Known::New(payload)),
         };
-        self.place(cx.now, tools, header.incarnation, id, payload, hash);
-        self.recent.insert(id, (header.incarnation, hash));
+        self.place(cx.now, tools, incarnation, id, payload, hash);
+        self.recent.insert(id, (incarnation, hash));
         tools.out.acknowledge(Ack { id, hash });
         Ok(())
     }

@@ -330,6 +330,18 @@ impl Sending {
         false
     }
 
+    /// The message lies in a mailbox of the peer (spec §9).
+    pub(super) fn on_deposited(&mut self, tools: &mut Tools<'_>, id: &MessageId) {
+        let Some(saved) = self.outbox.by_id(id).map(|entry| entry.saved) else {
+            return;
+        };
+        if matches!(saved.state, MessageState::Queued | MessageState::Sent(_)) {
+            let state = MessageState::Deposited;
+            self.outbox.set_state(saved.sequence, state);
+            tools.out.write(Write::State { id: *id, state });
+        }
+    }
+
     pub(super) fn on_payload(
         &mut self,
         cx: &mut Context<'_>,

@@ -101,6 +101,7 @@ pub(super) const fn message_state(state: MessageState) -> pb::MessageState {
     match state {
         MessageState::Queued => pb::MessageState::Queued,
         MessageState::Sent => pb::MessageState::Sent,
+        MessageState::Deposited => pb::MessageState::Deposited,
         MessageState::Delivered => pb::MessageState::Delivered,
         MessageState::Read => pb::MessageState::Read,
         MessageState::Failed => pb::MessageState::Failed,

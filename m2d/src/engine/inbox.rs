@@ -215,6 +215,7 @@ impl Engine {
         let (state, failure) = match state {
             Delivery::Queued => (MessageState::Queued, None),
             Delivery::Sent(_) => (MessageState::Sent, None),
+            Delivery::Deposited => (MessageState::Deposited, None),
             Delivery::Delivered => (MessageState::Delivered, None),
             Delivery::GivenUp(GiveUp::Expired) => (MessageState::Expired, None),
             Delivery::GivenUp(GiveUp::Retracted) => {

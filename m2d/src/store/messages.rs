@@ -27,6 +27,8 @@ pub enum MessageState {
     Queued = 1,
     /// Handed to a session.
     Sent = 2,
+    /// In a mailbox of the recipient.
+    Deposited = 3,
     /// Stored by the recipient, or received by us.
     Delivered = 4,
     /// Read by the recipient, or by us.
@@ -42,6 +44,7 @@ impl MessageState {
         Ok(match value {
             1 => Self::Queued,
             2 => Self::Sent,
+            3 => Self::Deposited,
             4 => Self::Delivered,
             5 => Self::Read,
             6 => Self::Failed,

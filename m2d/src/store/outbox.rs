@@ -128,7 +128,7 @@ impl Store {
     /// The ids that wait for a contact's acknowledgement.
     pub fn outbox_ids(&self, contact: i64) -> Result<Vec<MessageId>, StoreError> {
         self.all(
-            "SELECT id FROM outbox WHERE contact = ?1 AND state < 4 ORDER BY message",
+            "SELECT id FROM outbox WHERE contact = ?1 AND (state < 4 OR state = 8) ORDER BY message",
             contact,
             |row| Ok(MessageId(row.get(0)?)),
         )
@@ -183,6 +183,7 @@ const fn state_to_column(state: MessageState) -> i64 {
         MessageState::Sent(Path::Direct) => 2,
         MessageState::Sent(Path::Line) => 3,
         MessageState::Delivered => 4,
+        MessageState::Deposited => 8,
         MessageState::GivenUp(GiveUp::Retracted) => 5,
         MessageState::GivenUp(GiveUp::ContactRemoved) => 6,
         MessageState::GivenUp(GiveUp::Expired) => 7,
@@ -195,6 +196,7 @@ const fn state_from_column(value: i64) -> Result<MessageState, StoreError> {
         2 => MessageState::Sent(Path::Direct),
         3 => MessageState::Sent(Path::Line),
         4 => MessageState::Delivered,
+        8 => MessageState::Deposited,
         5 => MessageState::GivenUp(GiveUp::Retracted),
         6 => MessageState::GivenUp(GiveUp::ContactRemoved),
         7 => MessageState::GivenUp(GiveUp::Expired),

@@ -45,7 +45,7 @@ fn check_message(id: &MessageId, sent: &Sent, receiver: &ModelStore, broken: &mu
         MessageState::GivenUp(_) if shown => {
             broken.push("a message that was given up is shown".to_owned());
         }
-        MessageState::Queued | MessageState::Sent(_) => {
+        MessageState::Queued | MessageState::Sent(_) | MessageState::Deposited => {
             broken.push(format!("a message ends as {:?}", sent.state));
         }
         MessageState::Delivered | MessageState::GivenUp(_) => {}

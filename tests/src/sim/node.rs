@@ -5,7 +5,7 @@ use super::store::ModelStore;
 use m2_crypto::envelope::{EpochHeader, Grant, ReceiveEpoch, SealedHeader};
 use m2_net::delivery::{
     Ack, Action, Context, Conversation, Counters, Draft, GiveUp, Limits, MessageId, Misbehaved,
-    Path, SendRefused, Time, Write,
+    OpenedMessage, Path, SendRefused, Time, Write,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -25,6 +25,14 @@ pub enum Frame {
     Acks(Vec<Ack>),
     /// An epoch can't be opened.
     Refused(u64, u64),
+}
+
+/// What lies in a mailbox: one message, as it is once its letter was opened.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    incarnation: u64,
+    id: MessageId,
+    payload: Vec<u8>,
 }
 
 /// Where in its next commit a side is killed.
@@ -153,6 +161,31 @@ impl Node {
     /// Gives a message up.
     pub fn give_up(&mut self, now: Time, id: MessageId, reason: GiveUp) {
         self.conversation.give_up(context!(self, now), id, reason);
+    }
+
+    /// A letter with a message of the outbox lies in a mailbox: the letter, opened.
+    pub fn deposit(&mut self, now: Time, id: MessageId) -> Option<Letter> {
+        let payload = self.store.outbox.get(&id)?.payload.clone();
+        self.conversation.on_deposited(context!(self, now), id);
+        Some(Letter {
+            incarnation: self.incarnation,
+            id,
+            payload,
+        })
+    }
+
+    /// Takes a letter in. Two honest sides never misbehave.
+    pub fn collect(&mut self, now: Time, letter: &Letter) {
+        let opened = OpenedMessage {
+            incarnation: letter.incarnation,
+            id: letter.id,
+            plaintext: letter.payload.clone().into(),
+        };
+        if let Err(misbehaved) = self.conversation.on_letter(context!(self, now), opened) {
+            self.store.violate(&format!(
+                "an honest peer's letter is blamed: {misbehaved:?}"
+            ));
+        }
     }
 
     /// A session stands.

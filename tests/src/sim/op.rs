@@ -55,6 +55,10 @@ pub enum Op {
     KillAtCommit { side: Side, after: bool },
     /// Seconds pass.
     Wait { seconds: u32 },
+    /// Puts a message of the outbox into a mailbox of the peer.
+    Deposit { side: Side, pick: u8, later: bool },
+    /// One of the letters to this side is collected, or its copy from another mailbox.
+    Collect { to: Side, pick: u8, copy: bool },
     /// Restored from a backup: a new incarnation.
     Restore { side: Side },
     /// Loses its receive epochs and starts again.
@@ -110,6 +114,16 @@ const WEIGHTS: &[(u32, Make)] = &[
     }),
     (5, |n| Op::Wait {
         seconds: WAITS[(n >> 1) as usize % WAITS.len()],
+    }),
+    (6, |n| Op::Deposit {
+        side: side(n),
+        pick: byte(n),
+        later: n >> 16 & 3 == 0,
+    }),
+    (5, |n| Op::Collect {
+        to: side(n),
+        pick: byte(n),
+        copy: n >> 16 & 1 == 0,
     }),
     (1, |n| Op::Restore { side: side(n) }),
     (1, |n| Op::Damage { side: side(n) }),

@@ -273,10 +273,12 @@ impl ModelStore {
             return;
         };
         let before = std::mem::replace(&mut sent.state, state);
-        use MessageState::{Delivered, GivenUp, Queued, Sent as Under};
+        use MessageState::{Delivered, Deposited, GivenUp, Queued, Sent as Under};
         let legal = matches!(
             (before, state),
-            (Queued | Under(_), Under(_) | Delivered | GivenUp(_)) | (GivenUp(_), Delivered)
+            (Queued | Under(_), Under(_) | Deposited | Delivered | GivenUp(_))
+                | (Deposited, Delivered | GivenUp(_))
+                | (GivenUp(_), Delivered)
         );
         let found = matches!((before, state), (GivenUp(_), Delivered));
         self.given_up_but_delivered += usize::from(found);

@@ -2,7 +2,7 @@
 
 use super::checker;
 use super::identities::{ALICE, BOB};
-use super::node::{Crash, Fault, Frame, Node};
+use super::node::{Crash, Fault, Frame, Letter, Node};
 use super::op::{Op, Side};
 use m2_net::delivery::{Body, Content, Draft, GiveUp, Limits, Path, Time};
 use std::collections::VecDeque;
@@ -18,6 +18,8 @@ pub struct World {
     pub b: Node,
     to_a: VecDeque<Frame>,
     to_b: VecDeque<Frame>,
+    mail_for_a: Vec<Letter>,
+    mail_for_b: Vec<Letter>,
     now: Time,
     messages: u32,
     inputs: u32,
@@ -44,6 +46,8 @@ impl World {
             b: Node::new(&BOB, &ALICE, limits.clone(), !seed),
             to_a: VecDeque::new(),
             to_b: VecDeque::new(),
+            mail_for_a: Vec::new(),
+            mail_for_b: Vec::new(),
             now: Time(1_700_000_000_000),
             messages: 0,
             inputs: 0,
@@ -114,6 +118,8 @@ impl World {
                     self.wire(to).extend(frame);
                 }
             }
+            Op::Deposit { side, pick, later } => self.deposit(side, pick, later),
+            Op::Collect { to, pick, copy } => self.collect(to, pick, copy),
             Op::Wait { seconds } => self.wait(self.now.plus(u64::from(seconds) * 1_000)),
             other => self.step_session(other),
         }
@@ -188,6 +194,39 @@ impl World {
             node.give_up(now, id, GiveUp::Retracted);
         }
         self.commit(side, later);
+    }
+
+    fn deposit(&mut self, side: Side, pick: u8, later: bool) {
+        let now = self.now;
+        let node = self.node(side);
+        let count = node.store.outbox.len().max(1);
+        let id = node.store.outbox.keys().nth(usize::from(pick) % count);
+        let letter = id.copied().and_then(|id| node.deposit(now, id));
+        self.mailbox(side.other()).extend(letter);
+        self.commit(side, later);
+    }
+
+    fn collect(&mut self, to: Side, pick: u8, copy: bool) {
+        let now = self.now;
+        let mailbox = self.mailbox(to);
+        if mailbox.is_empty() {
+            return;
+        }
+        let index = usize::from(pick) % mailbox.len();
+        let letter = if copy {
+            mailbox[index].clone()
+        } else {
+            mailbox.swap_remove(index)
+        };
+        self.node(to).collect(now, &letter);
+        self.commit(to, false);
+    }
+
+    const fn mailbox(&mut self, of: Side) -> &mut Vec<Letter> {
+        match of {
+            Side::A => &mut self.mail_for_a,
+            Side::B => &mut self.mail_for_b,
+        }
     }
 
     fn deliver(&mut self, to: Side, frame: Option<Frame>, later: bool) {
