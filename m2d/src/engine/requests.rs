@@ -149,6 +149,11 @@ impl Engine {
         accepted: bool,
     ) -> Result<(), Refusal> {
         match (self.contact_mut(row)?.state, accepted) {
+            // It costs nothing to say it again, so it must cost us nothing to hear it.
+            (ContactState::Contact, true) if self.has_agreed(row, link) => {
+                self.counters.count("REPLY_REPEATED");
+                Ok(())
+            }
             (ContactState::Asked | ContactState::Contact, true) => self.become_contact(row, link),
             (ContactState::Asked, false) => {
                 let contact = self.contact_mut(row)?;
@@ -172,11 +177,21 @@ impl Engine {
         }
     }
 
+    /// Whether both agreed in this very session, and nothing was asked since.
+    fn has_agreed(&self, row: i64, link: &Link) -> bool {
+        self.slots.get(&row).is_some_and(|slot| {
+            slot.agreed_in == Some(link.id) && slot.contact.invite_token.is_none()
+        })
+    }
+
     /// Both agreed. Takes the pairwise look-up secrets from the session in which they did.
     fn become_contact(&mut self, row: i64, link: &Link) -> Result<(), Refusal> {
         let (ours, theirs) = link.lookup_secrets.clone();
         let secrets = LookupSecrets { ours, theirs };
         self.store.set_lookup_secrets(row, &secrets)?;
+        if let Some(slot) = self.slots.get_mut(&row) {
+            slot.agreed_in = Some(link.id);
+        }
         let contact = self.contact_mut(row)?;
         let fresh = contact.state != ContactState::Contact;
         contact.state = ContactState::Contact;

@@ -27,6 +27,8 @@ pub(super) struct Slot {
     pub fresh: Fresh,
     /// When the conversation's timer is set to.
     pub timer: Option<u64>,
+    /// The session whose look-up secrets were stored last.
+    pub agreed_in: Option<u64>,
     /// Why the last attempt to reach it failed.
     pub last_failure: &'static str,
 }
@@ -40,6 +42,7 @@ impl Slot {
             links: Vec::new(),
             fresh: Fresh::default(),
             timer: None,
+            agreed_in: None,
             last_failure: "",
         }
     }

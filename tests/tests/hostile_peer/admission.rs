@@ -77,6 +77,7 @@ async fn an_answer_that_nobody_asked_for_changes_nothing() {
     session.send_frame(answer(false)).await.unwrap();
     scene.counted("REPLY_UNASKED", 3).await;
     session.send_frame(answer(true)).await.unwrap();
+    scene.counted("REPLY_REPEATED", 1).await;
     scene.contacts(2).await;
     scene.holds().await;
 }

@@ -160,6 +160,13 @@ fn kinds(first: Message, refusal: Message) -> Vec<Kind> {
         },
         Kind::new("MESSAGE_REPEATED", move |_| first.clone()),
         Kind::new("ENVELOPE_UNOPENED", move |_| unopened.clone()),
+        Kind {
+            // The first may be one of another session.
+            least: FLOOD - 1,
+            ..Kind::new("REPLY_REPEATED", |_| Message::ContactReply {
+                accepted: true,
+            })
+        },
         Kind::ending("REPLY_UNASKED", |_| Message::ContactReply {
             accepted: false,
         }),

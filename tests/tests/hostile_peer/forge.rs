@@ -12,9 +12,13 @@ use m2_net::session::Session;
 use m2_net::wire::{Envelope, Message};
 use m2_proto::api::v1::ContactState;
 use m2_tests::hostile::{Caller, identity, public_id};
+use std::sync::{Arc, LazyLock};
+
+/// Who all of it is for. Read once: that takes a tenth of a second.
+static ALICE: LazyLock<Arc<Identity>> = LazyLock::new(|| identity("alice").unwrap());
 
 /// The incarnation of all that is forged.
-pub const INCARNATION: u64 = 5;
+const INCARNATION: u64 = 5;
 
 /// Becomes alice's contact under a name.
 pub async fn join(scene: &Scene, caller: &Caller, name: &str) -> Session {
@@ -32,7 +36,7 @@ pub async fn join(scene: &Scene, caller: &Caller, name: &str) -> Session {
 pub fn header(sender: &Identity, epoch: u64) -> EpochHeader {
     EpochHeader {
         sender: public_id(sender),
-        receiver: public_id(&identity("alice").unwrap()),
+        receiver: public_id(&ALICE),
         incarnation: INCARNATION,
         epoch,
         created_s: Clock::system().unix_s(),
@@ -47,8 +51,7 @@ pub fn open(sender: &Identity, epoch: u64) -> SendEpoch {
 /// An epoch wrapped for alice that says anything of itself.
 pub fn open_as(sender: &Identity, header: EpochHeader) -> SendEpoch {
     let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
-    let alice = identity("alice").unwrap();
-    SendEpoch::open(&mut rng, sender, alice.certificate(), header).unwrap()
+    SendEpoch::open(&mut rng, sender, ALICE.certificate(), header).unwrap()
 }
 
 /// A text.
