@@ -1,0 +1,171 @@
+//! A peer is killed and comes back: how soon it is noticed, and how soon messages flow again.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use m2_crypto::invitation::{Invitation, PROOF_EXPORT_LABEL, proof};
+use m2_net::session::Session;
+use m2_net::wire::{ContactRequest, InviteProof, Message};
+use m2_proto::api::v1::{ContactState, MessageState};
+use m2_tests::harness::{Daemon, Setup};
+use m2_tests::hostile::{Caller, identity, public_id};
+use m2_tests::scenario::{Api, Pair, eventually};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+/// What takes one or two seconds must be done in this time, on a loaded machine too.
+const SOON: Duration = Duration::from_secs(12);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_flow_again_soon_after_either_side_s_restart() {
+    let mut pair = Pair::start().await.unwrap();
+    for round in 0..2 {
+        let (alice, _) = pair.apis().await.unwrap();
+        pair.bob.kill9().await.unwrap();
+        let id = alice.send("bob", &format!("to bob {round}")).await.unwrap();
+        comes_back(&mut pair.bob, &alice, &id).await;
+
+        let bob = Api::of(&pair.bob).await.unwrap();
+        pair.alice.kill9().await.unwrap();
+        let id = bob
+            .send("alice", &format!("to alice {round}"))
+            .await
+            .unwrap();
+        comes_back(&mut pair.alice, &bob, &id).await;
+    }
+    let (alice, bob) = pair.apis().await.unwrap();
+    assert_eq!(
+        bob.received("alice").await.unwrap(),
+        ["to bob 0", "to bob 1"]
+    );
+    assert_eq!(
+        alice.received("bob").await.unwrap(),
+        ["to alice 0", "to alice 1"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_killed_is_soon_shown_offline() {
+    let mut pair = Pair::start().await.unwrap();
+    let (alice, _) = pair.apis().await.unwrap();
+    pair.bob.kill9().await.unwrap();
+    let start = Instant::now();
+    alice.send("bob", "to nobody").await.unwrap();
+    eventually("bob is offline", async || {
+        let bob = alice.contact("bob").await?;
+        Ok((!bob.online && bob.last_failure == "NO_ANSWER").then_some(()))
+    })
+    .await
+    .unwrap();
+    println!("offline after {:?}", start.elapsed());
+    assert!(start.elapsed() < 2 * SOON);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_stood_still_for_a_while_is_none_the_worse() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    signal(&pair.bob, "STOP");
+    let first = alice.send("bob", "while it sleeps").await.unwrap();
+    eventually("doubt", async || {
+        Ok((!alice.contact("bob").await?.online).then_some(()))
+    })
+    .await
+    .unwrap();
+    signal(&pair.bob, "CONT");
+    let start = Instant::now();
+    alice
+        .await_message(&first, MessageState::Delivered)
+        .await
+        .unwrap();
+    println!("delivered after {:?}", start.elapsed());
+    assert!(start.elapsed() < SOON);
+    assert!(alice.contact("bob").await.unwrap().online);
+    let back = bob.send("alice", "awake").await.unwrap();
+    bob.await_message(&back, MessageState::Delivered)
+        .await
+        .unwrap();
+    assert_eq!(bob.received("alice").await.unwrap(), ["while it sleeps"]);
+}
+
+/// Carol lost her sessions and calls nobody: who has something to say to her finds out.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_back_and_calls_nobody_is_called() {
+    let alice = Daemon::start(Setup::new().identity("alice")).await.unwrap();
+    let api = Api::of(&alice).await.unwrap();
+    let address = alice.udp_address().await.unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (carol, session) = tokio::task::block_in_place(|| {
+        runtime.block_on(async {
+            let carol = Caller::new(identity("carol").unwrap()).unwrap();
+            let session = join(&api, &carol, address).await;
+            (carol, session)
+        })
+    });
+    let at = carol.endpoint().local_addrs()[0];
+    // Nothing of it runs any more, and nobody was told.
+    runtime.shutdown_background();
+    drop((carol, session));
+    let carol = again(at).await;
+    let start = Instant::now();
+    api.send("carol", "are you there?").await.unwrap();
+    let called = timeout(2 * SOON, carol.endpoint().accept()).await;
+    println!("called after {:?}", start.elapsed());
+    let mut session = called.unwrap().unwrap();
+    let frame = timeout(SOON, session.recv_frame()).await.unwrap().unwrap();
+    assert!(matches!(frame, Message::Envelope(_)), "{frame:?}");
+}
+
+async fn comes_back(killed: &mut Daemon, sender: &Api, id: &str) {
+    killed.restart().await.unwrap();
+    let start = Instant::now();
+    sender
+        .await_message(id, MessageState::Delivered)
+        .await
+        .unwrap();
+    println!("delivered {:?} after the restart", start.elapsed());
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+}
+
+/// An endpoint of carol at the same address as before, once that is free.
+async fn again(at: SocketAddr) -> Caller {
+    for _ in 0..600 {
+        let carol = Caller::adjusted(identity("carol").unwrap(), |config| {
+            config.listen = vec![at]
+        });
+        if let Ok(carol) = carol {
+            return carol;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the address stays taken");
+}
+
+/// Becomes alice's contact under the name carol.
+async fn join(alice: &Api, carol: &Caller, address: SocketAddr) -> Session {
+    let uri = alice.invite(false, "carol").await.unwrap();
+    let invitation: Invitation = uri.parse().unwrap();
+    let peer = public_id(&identity("alice").unwrap());
+    let session = carol.dial(address, peer).await.unwrap();
+    let key = session.exporter(PROOF_EXPORT_LABEL, &[]).unwrap();
+    let invite = InviteProof {
+        invite_id: *invitation.id().as_bytes(),
+        proof: proof(invitation.token(), &key),
+    };
+    let request = ContactRequest {
+        invite: Some(invite),
+        name: String::new(),
+    };
+    let sent = session.send_frame(Message::ContactRequest(request)).await;
+    sent.unwrap();
+    let joined = alice.await_state("carol", ContactState::Contact).await;
+    joined.unwrap();
+    session
+}
+
+fn signal(daemon: &Daemon, name: &str) {
+    let kill = format!("kill -{name} {}", daemon.pid().unwrap());
+    let status = Command::new("sh").arg("-c").arg(kill).status().unwrap();
+    assert!(status.success());
+}
