@@ -22,8 +22,17 @@ pub(super) async fn endpoint(identity: Arc<Identity>, keys: usize) -> anyhow::Re
     config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config.key_pool_size = keys;
     let endpoint = Endpoint::bind(config)?;
-    while endpoint.stats().keys_ready < keys {
+    keys_full(&endpoint).await;
+    Ok(endpoint)
+}
+
+/// Waits until all session keys are made.
+pub(super) async fn keys_full(endpoint: &Endpoint) {
+    loop {
+        let stats = endpoint.stats();
+        if stats.keys_ready >= stats.keys_wanted {
+            return;
+        }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    Ok(endpoint)
 }
