@@ -94,7 +94,7 @@ async fn ask(scene: &Scene, caller: &Caller, invitation: &Invitation) -> Session
 async fn of_a_minute(scene: &Scene) -> (Invitation, Instant) {
     let request = CreateInvitationRequest {
         reusable: true,
-        valid_for: Some(MINUTE.try_into().unwrap()),
+        valid_for: Some(MINUTE.into()),
         ..Default::default()
     };
     let mut invitations = scene.alice.client().invitations();
