@@ -10,6 +10,7 @@ mod admission;
 mod anonymous;
 mod contacts;
 mod crowd;
+mod deaf;
 mod envelopes;
 mod flood;
 mod forge;

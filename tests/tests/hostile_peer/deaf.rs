@@ -1,0 +1,28 @@
+//! A contact that asks for answers and does not read them.
+
+use crate::forge::{join, open, seal, text};
+use crate::scene::Scene;
+use m2_net::session::{CloseCode, Ended};
+use m2_tests::hostile::{Caller, identity};
+use m2_tests::scenario::PATIENCE;
+
+/// Acknowledgements of so many repeats fill what QUIC takes and what the daemon keeps, many times.
+const REPEATS: usize = 100_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_reads_its_acknowledgements_loses_the_session() {
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let session = join(&scene, &carol, "carol").await;
+    let mut epoch = open(carol.identity(), 1);
+    let sealed = seal(&mut epoch, 1, [1; 16], text("again and again"));
+    for _ in 0..REPEATS {
+        if session.send_frame(sealed.clone()).await.is_err() {
+            break;
+        }
+    }
+    let ended = tokio::time::timeout(PATIENCE, session.closed()).await;
+    assert_eq!(ended, Ok(Ended::ByPeer(CloseCode::Misbehaved as u64)));
+    scene.counted("NOT_READING", 1).await;
+    scene.holds().await;
+}
