@@ -183,7 +183,7 @@ impl Acceptor {
 
     async fn greet(&self, connection: Connection) {
         let counters = Arc::clone(&self.counters);
-        let greeted = Session::greet(connection.clone(), false, &self.greeting, counters);
+        let greeted = Session::answer(connection.clone(), &self.greeting, counters);
         match timeout(self.limits.handshake, greeted).await {
             Ok(Ok(session)) => {
                 self.counters.count(Counter::SessionAccepted);

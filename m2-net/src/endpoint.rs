@@ -15,6 +15,7 @@ use crate::replay_memory::ReplayMemory;
 use crate::session::{CloseCode, Greeting, Session};
 use crate::socket::{self, ObfuscatedSocket};
 use crate::transport;
+use crate::wire::Purpose;
 use m2_crypto::handshake::{Credential, HandshakeError};
 use m2_crypto::initial::QUIC_VERSION;
 use m2_crypto::obfuscation::Obfuscator;
@@ -184,6 +185,20 @@ impl Endpoint {
         credential: Credential,
         limit: Duration,
     ) -> Result<Session, DialError> {
+        let purpose = Purpose::Peer;
+        self.dial_for(address, peer, credential, purpose, limit)
+            .await
+    }
+
+    /// The same for a session that is not, or not only, for the talk of two peers.
+    pub async fn dial_for(
+        &self,
+        address: SocketAddr,
+        peer: PeerId,
+        credential: Credential,
+        purpose: Purpose,
+        limit: Duration,
+    ) -> Result<Session, DialError> {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
         let key = self.keys.wait(KEY_WAIT).await;
         let key = key.ok_or(DialError::NoKeyReady)?;
@@ -191,7 +206,7 @@ impl Endpoint {
         let connecting = socket
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
-        match timeout(limit, self.caller.complete(connecting)).await {
+        match timeout(limit, self.caller.complete(connecting, purpose)).await {
             Ok(Ok(session)) => {
                 self.counters.count(Counter::SessionDialled);
                 Ok(session)
@@ -298,12 +313,16 @@ impl Caller {
         config
     }
 
-    async fn complete(&self, connecting: quinn::Connecting) -> Result<Session, DialError> {
+    async fn complete(
+        &self,
+        connecting: quinn::Connecting,
+        purpose: Purpose,
+    ) -> Result<Session, DialError> {
         let connection = connecting
             .await
             .map_err(|error| DialError::from_connection(&error))?;
         let counters = Arc::clone(&self.counters);
-        Session::greet(connection.clone(), true, &self.greeting, counters)
+        Session::open(connection.clone(), purpose, &self.greeting, counters)
             .await
             .map_err(|error| DialError::from_greeting(error, connection.close_reason().as_ref()))
     }

@@ -252,7 +252,8 @@ impl FrameReceiver {
         SessionError::Closed
     }
 
-    fn misbehaved(&self, malformed: Malformed) -> SessionError {
+    /// Counts what the peer did and ends its session.
+    pub(crate) fn misbehaved(&self, malformed: Malformed) -> SessionError {
         self.counters.count(Counter::FrameMalformed);
         self.connection
             .close(CloseCode::Misbehaved.into(), b"malformed frame");
@@ -276,6 +277,7 @@ mod tests {
         Message::Hello(Hello {
             unix_ms: 1,
             version: "v".into(),
+            purpose: crate::wire::Purpose::Peer,
         })
     }
 

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::frame::{self, FrameReceiver, FrameSender};
 use crate::transport;
-use crate::wire::{Hello, MAX_VERSION, Malformed, Message};
+use crate::wire::{Hello, MAX_VERSION, Malformed, Message, Purpose};
 use bytes::Bytes;
 use m2_crypto::Secret;
 use m2_crypto::handshake::Peer;
@@ -81,6 +81,7 @@ struct Inner {
     peer_version: String,
     clock_skew_ms: i64,
     dialled: bool,
+    purpose: Purpose,
     since: Instant,
 }
 
@@ -109,6 +110,11 @@ impl SessionHandle {
     /// Whether this side dialled.
     pub fn dialled(&self) -> bool {
         self.0.dialled
+    }
+
+    /// What the side that dialled wants the session for.
+    pub fn purpose(&self) -> Purpose {
+        self.0.purpose
     }
 
     /// How long the session stands. After [`RENEW_AFTER`] it is to be dialled anew.
@@ -199,31 +205,47 @@ impl Session {
         (self.handle, self.sender, self.receiver)
     }
 
-    /// Says Hello and waits for the peer's. Only then both know that the session stands: an
-    /// initiator is connected before the responder has verified its proof (spec §3).
-    pub(crate) async fn greet(
+    /// Says what the session is for and waits for the peer's word. Only then both know that the
+    /// session stands: an initiator is connected before the responder has verified its proof
+    /// (spec §3).
+    pub(crate) async fn open(
         connection: Connection,
-        dialled: bool,
+        purpose: Purpose,
         greeting: &Greeting,
         counters: Arc<Counters>,
     ) -> Result<Self, SessionError> {
-        let peer = peer(&connection)?;
-        let mut stream = connection.open_uni().await.map_err(lost)?;
-        // Fails only for a stream that is finished already.
-        let _ = stream.set_priority(FRAME_PRIORITY);
-        let hello = stream.write_all(&greeting.encode()?).await;
-        hello.map_err(|_| SessionError::Closed)?;
-        let incoming = connection.accept_uni().await.map_err(lost)?;
-        let mut receiver = FrameReceiver::new(connection.clone(), incoming, counters);
-        let Message::Hello(hello) = receiver.recv().await? else {
-            // The decoder lets nothing but a Hello be first.
-            return Err(Malformed::OutOfPlace.into());
-        };
+        let stream = greeting.say(&connection, purpose).await?;
+        let (receiver, hello) = listen(&connection, counters).await?;
+        if hello.purpose != purpose {
+            return Err(receiver.misbehaved(Malformed::Purpose));
+        }
+        Self::new(connection, true, greeting, hello, (stream, receiver))
+    }
+
+    /// Waits for the caller's word, and repeats what the session is for.
+    pub(crate) async fn answer(
+        connection: Connection,
+        greeting: &Greeting,
+        counters: Arc<Counters>,
+    ) -> Result<Self, SessionError> {
+        let (receiver, hello) = listen(&connection, counters).await?;
+        let stream = greeting.say(&connection, hello.purpose).await?;
+        Self::new(connection, false, greeting, hello, (stream, receiver))
+    }
+
+    fn new(
+        connection: Connection,
+        dialled: bool,
+        greeting: &Greeting,
+        hello: Hello,
+        (stream, receiver): (SendStream, FrameReceiver),
+    ) -> Result<Self, SessionError> {
         let handle = SessionHandle(Arc::new(Inner {
-            peer,
+            peer: peer(&connection)?,
             clock_skew_ms: greeting.skew_ms(&hello, connection.rtt()),
             peer_version: hello.version,
             dialled,
+            purpose: hello.purpose,
             since: Instant::now(),
             connection,
         }));
@@ -251,11 +273,26 @@ pub(crate) struct Greeting {
 }
 
 impl Greeting {
-    fn encode(&self) -> Result<Bytes, Malformed> {
+    /// Opens the frame stream with a Hello.
+    async fn say(
+        &self,
+        connection: &Connection,
+        purpose: Purpose,
+    ) -> Result<SendStream, SessionError> {
+        let mut stream = connection.open_uni().await.map_err(lost)?;
+        // Fails only for a stream that is finished already.
+        let _ = stream.set_priority(FRAME_PRIORITY);
+        let hello = stream.write_all(&self.encode(purpose)?).await;
+        hello.map_err(|_| SessionError::Closed)?;
+        Ok(stream)
+    }
+
+    fn encode(&self, purpose: Purpose) -> Result<Bytes, Malformed> {
         let version = self.version.chars().take(MAX_VERSION);
         frame::encode(Message::Hello(Hello {
             unix_ms: self.clock.unix_ms(),
             version: version.filter(char::is_ascii).collect(),
+            purpose,
         }))
     }
 
@@ -263,6 +300,20 @@ impl Greeting {
         let theirs = i128::from(hello.unix_ms) + (rtt.as_millis() / 2) as i128;
         let skew = theirs - i128::from(self.clock.unix_ms());
         i64::try_from(skew).unwrap_or(i64::MAX)
+    }
+}
+
+/// Takes the peer's frame stream and its Hello.
+async fn listen(
+    connection: &Connection,
+    counters: Arc<Counters>,
+) -> Result<(FrameReceiver, Hello), SessionError> {
+    let incoming = connection.accept_uni().await.map_err(lost)?;
+    let mut receiver = FrameReceiver::new(connection.clone(), incoming, counters);
+    match receiver.recv().await? {
+        Message::Hello(hello) => Ok((receiver, hello)),
+        // The decoder lets nothing but a Hello be first.
+        _ => Err(Malformed::OutOfPlace.into()),
     }
 }
 

@@ -52,6 +52,19 @@ pub struct Hello {
     pub unix_ms: u64,
     /// The sender's software version, at most [`MAX_VERSION`] bytes.
     pub version: String,
+    /// What the initiator wants the session for. The responder repeats it.
+    pub purpose: Purpose,
+}
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Purpose {
+    /// The two identities talk to each other, as contacts or to become such; or the initiator is
+    /// anonymous.
+    #[default]
+    Peer,
+    /// The responder holds the initiator's mailbox (spec §9).
+    Mailbox,
 }
 
 /// One message under level 1 (`docs/spec/envelope.md`).
@@ -106,6 +119,9 @@ pub enum Malformed {
     /// An id, hash or proof has not its fixed length.
     #[error("an id or hash has the wrong length")]
     FixedLength,
+    /// A session's purpose is unknown, or not repeated.
+    #[error("a session's purpose is not one that was asked for")]
+    Purpose,
     /// A list or text is empty or longer than allowed.
     #[error("a list or text is out of bounds")]
     Bounds,
@@ -142,6 +158,7 @@ impl Message {
             Self::Hello(hello) => Body::Hello(proto::Hello {
                 unix_ms: hello.unix_ms,
                 version: hello.version,
+                purpose: hello.purpose.into_proto().into(),
             }),
             Self::Envelope(envelope) => Body::Envelope(proto::Envelope {
                 grant: envelope.grant,
@@ -167,8 +184,26 @@ impl TryFrom<proto::Hello> for Hello {
     fn try_from(hello: proto::Hello) -> Result<Self, Malformed> {
         Ok(Self {
             unix_ms: hello.unix_ms,
+            purpose: Purpose::parse(hello.purpose)?,
             version: bounded_text(hello.version, MAX_VERSION)?,
         })
+    }
+}
+
+impl Purpose {
+    fn parse(purpose: i32) -> Result<Self, Malformed> {
+        match proto::Purpose::try_from(purpose) {
+            Ok(proto::Purpose::Peer) => Ok(Self::Peer),
+            Ok(proto::Purpose::Mailbox) => Ok(Self::Mailbox),
+            Err(_) => Err(Malformed::Purpose),
+        }
+    }
+
+    const fn into_proto(self) -> proto::Purpose {
+        match self {
+            Self::Peer => proto::Purpose::Peer,
+            Self::Mailbox => proto::Purpose::Mailbox,
+        }
     }
 }
 
@@ -280,10 +315,13 @@ mod tests {
 
     #[test]
     fn every_message_survives_the_wire() {
-        round_trip(Message::Hello(Hello {
-            unix_ms: 5,
-            version: "0.1".into(),
-        }));
+        for purpose in [Purpose::Peer, Purpose::Mailbox] {
+            round_trip(Message::Hello(Hello {
+                unix_ms: 5,
+                version: "0.1".into(),
+                purpose,
+            }));
+        }
         round_trip(Message::Envelope(Envelope {
             grant: Bytes::new(),
             sealed: Bytes::from_static(b"sealed"),
@@ -344,10 +382,17 @@ mod tests {
         let version = "v".repeat(MAX_VERSION + 1);
         assert_eq!(
             refused(Body::Hello(proto::Hello {
-                unix_ms: 0,
-                version
+                version,
+                ..Default::default()
             })),
             Malformed::Bounds
+        );
+        assert_eq!(
+            refused(Body::Hello(proto::Hello {
+                purpose: 2,
+                ..Default::default()
+            })),
+            Malformed::Purpose
         );
         let half = proto::ContactRequest {
             proof: vec![0; 32].into(),

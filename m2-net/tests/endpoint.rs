@@ -16,7 +16,7 @@ use m2_crypto::{Circle, Secret};
 use m2_net::dial_error::DialError;
 use m2_net::endpoint::Endpoint;
 use m2_net::session::{CloseCode, Ended, SessionError};
-use m2_net::wire::{Ack, Envelope, Malformed, Message};
+use m2_net::wire::{Ack, Envelope, Malformed, Message, Purpose};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,20 @@ async fn who_calls_as_nobody_is_nobody() {
     let (dialled, accepted) = tokio::join!(dial, called.accept());
     assert_eq!(*accepted.unwrap().peer(), Peer::Anonymous);
     assert_eq!(dialled.unwrap().peer().id(), Some(&id(&bob())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_know_what_a_session_is_for() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    for purpose in [Purpose::Mailbox, Purpose::Peer] {
+        keys_ready(&called).await;
+        let credential = Credential::Identity(alice());
+        let limit = Duration::from_secs(60);
+        let dial = caller.dial_for(address(&called), id(&bob()), credential, purpose, limit);
+        let (dialled, accepted) = tokio::join!(dial, called.accept());
+        assert_eq!(dialled.unwrap().purpose(), purpose);
+        assert_eq!(accepted.unwrap().purpose(), purpose);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

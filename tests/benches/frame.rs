@@ -39,6 +39,7 @@ fn greeted() -> FrameDecoder {
     let hello = Hello {
         unix_ms: 1,
         version: "bench".into(),
+        purpose: m2_net::wire::Purpose::Peer,
     };
     let mut decoder = FrameDecoder::default();
     decoder.push(&encode(Message::Hello(hello)).unwrap());

@@ -178,6 +178,7 @@ fn frames() -> Result<()> {
         frame::Body::Hello(Hello {
             unix_ms: 1_800_000_000_000,
             version: "0.1.0".to_owned(),
+            purpose: 0,
         }),
         frame::Body::Envelope(Envelope {
             grant: vec![1; 64].into(),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use m2_crypto::invitation::{Invitation, PROOF_EXPORT_LABEL, proof};
 use m2_net::frame::encode;
 use m2_net::session::{CloseCode, Ended, Session};
-use m2_net::wire::{Ack, ContactRequest, Envelope, Hello, InviteProof, Message};
+use m2_net::wire::{Ack, ContactRequest, Envelope, Hello, InviteProof, Message, Purpose};
 use m2_proto::api::v1::{ContactState, RevokeInvitationRequest};
 use m2_tests::hostile::{Caller, Noise, identity};
 use m2_tests::scenario::{PATIENCE, eventually};
@@ -200,6 +200,7 @@ pub fn hello() -> Bytes {
     encode(Message::Hello(Hello {
         unix_ms: m2_net::clock::Clock::system().unix_ms(),
         version: "0".to_owned(),
+        purpose: Purpose::Peer,
     }))
     .unwrap()
 }
