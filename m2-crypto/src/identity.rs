@@ -121,6 +121,15 @@ impl Identity {
     /// A key for the daemon's own store, derived from the private key: who can't unlock the
     /// identity can't read the store. It depends on the key itself, not on its encoding.
     pub fn store_key(&self) -> Secret<32> {
+        self.derive_key("store key")
+    }
+
+    /// The same for the letters that the daemon keeps for others (spec §9).
+    pub fn mailbox_key(&self) -> Secret<32> {
+        self.derive_key("mailbox store key")
+    }
+
+    fn derive_key(&self, purpose: &str) -> Secret<32> {
         // Files may name the primes in either order, and libraries may pad them.
         let mut primes: Vec<_> = self.key.primes().iter().collect();
         primes.sort_unstable();
@@ -129,7 +138,7 @@ impl Identity {
             let bytes = Zeroizing::new(prime.to_be_bytes());
             material.extend(bytes.iter().skip_while(|byte| **byte == 0));
         }
-        label::derive(&material, self.certificate.spki_der(), "store key", &[])
+        label::derive(&material, self.certificate.spki_der(), purpose, &[])
     }
 }
 

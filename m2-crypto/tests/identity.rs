@@ -216,6 +216,8 @@ fn the_store_key_depends_on_the_key_alone() {
     let windows = pem("alice").replace('\n', "\r\n");
     assert_eq!(read(&windows, None).unwrap().store_key(), alice.store_key());
     assert_ne!(alice.store_key(), Peer::bob().identity.store_key());
+    assert_ne!(alice.store_key(), alice.mailbox_key());
+    assert_ne!(alice.mailbox_key(), Peer::bob().identity.mailbox_key());
 }
 
 #[test]

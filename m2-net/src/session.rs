@@ -38,6 +38,8 @@ pub enum CloseCode {
     Refused = 4,
     /// No Hello came in time.
     NoHello = 5,
+    /// What the session is for can't be done at present: worth another try later.
+    Unavailable = 6,
 }
 
 impl From<CloseCode> for VarInt {
