@@ -13,6 +13,7 @@ pub mod key_file;
 pub mod listen;
 pub mod lock;
 pub mod log;
+pub mod mailbox;
 pub mod network;
 pub mod paths;
 pub mod ports;

@@ -5,6 +5,7 @@ use super::files::SourceFile;
 use crate::workspace;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::process::Command;
 
 /// Dependencies with a licence that is not allowed, and crates that are banned.
@@ -18,8 +19,9 @@ pub fn check(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     let policy: Policy = toml::from_str(&file.text).context("deny.toml")?;
     let mut findings = Vec::new();
     for platform in &policy.graph.targets {
-        for package in packages(platform)? {
-            findings.extend(policy.findings(&package));
+        let metadata = metadata(platform)?;
+        for package in &metadata.packages {
+            findings.extend(policy.findings(package, &metadata));
         }
     }
     findings.sort();
@@ -63,11 +65,15 @@ struct Bans {
 struct Banned {
     #[serde(rename = "crate")]
     name: String,
+    /// The only crates that may depend on it.
+    #[serde(default)]
+    wrappers: Vec<String>,
 }
 
 /// What `cargo metadata` says of a package, as far as it counts here.
 #[derive(Deserialize)]
 struct Package {
+    id: String,
     name: String,
     license: Option<String>,
 }
@@ -75,18 +81,53 @@ struct Package {
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
+    resolve: Resolve,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+/// A package and the packages that it depends on, by their ids.
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    dependencies: Vec<String>,
+}
+
+impl Metadata {
+    /// The names of the packages that depend on this one.
+    fn dependents(&self, package: &Package) -> Vec<&str> {
+        let nodes = self.resolve.nodes.iter();
+        let ids: Vec<&String> = nodes
+            .filter(|node| node.dependencies.contains(&package.id))
+            .map(|node| &node.id)
+            .collect();
+        let packages = self.packages.iter();
+        packages
+            .filter(|other| ids.contains(&&other.id))
+            .map(|other| other.name.as_str())
+            .collect()
+    }
 }
 
 impl Policy {
-    fn findings(&self, package: &Package) -> Vec<String> {
+    fn findings(&self, package: &Package, metadata: &Metadata) -> Vec<String> {
         let name = &package.name;
         let licence = package.license.as_deref().unwrap_or("none");
         let mut findings = Vec::new();
         if !Expression::of(licence).is_met_by(&self.allowed(name)) {
             findings.push(format!("{name}: licence {licence} is not in deny.toml"));
         }
-        if self.bans.deny.iter().any(|banned| banned.name == *name) {
-            findings.push(format!("{name}: banned by deny.toml"));
+        for banned in self.bans.deny.iter().filter(|banned| banned.name == *name) {
+            if banned.wrappers.is_empty() {
+                findings.push(format!("{name}: banned by deny.toml"));
+                continue;
+            }
+            let dependents = metadata.dependents(package).into_iter();
+            let others = dependents.filter(|user| !banned.wrappers.iter().any(|w| w == user));
+            findings.extend(others.map(|user| format!("{name}: banned by deny.toml for {user}")));
         }
         findings
     }
@@ -172,18 +213,40 @@ fn take(rest: &mut &[String], word: &str) -> bool {
 }
 
 /// Every package that cargo would build for `platform`.
-fn packages(platform: &str) -> anyhow::Result<Vec<Package>> {
+///
+/// `cargo metadata` also names optional packages that a weak feature (`ring?/std`) mentions and
+/// nothing turns on; `cargo tree` does not.
+fn metadata(platform: &str) -> anyhow::Result<Metadata> {
+    let filter = ["--format-version=1", "--filter-platform", platform];
+    let mut metadata: Metadata = serde_json::from_slice(&cargo("metadata", &filter)?)?;
+    let plain = [
+        "--workspace",
+        "--prefix=none",
+        "--format={p}",
+        "--target",
+        platform,
+    ];
+    let built = String::from_utf8(cargo("tree", &plain)?)?;
+    let built: HashSet<&str> = built
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let packages = &mut metadata.packages;
+    packages.retain(|package| built.contains(package.name.as_str()));
+    Ok(metadata)
+}
+
+fn cargo(command: &str, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["metadata", "--format-version=1", "--locked"])
-        .args(["--filter-platform", platform])
+        .args([command, "--locked"])
+        .args(arguments)
         .current_dir(workspace::root()?)
         .output()
-        .context("could not start cargo metadata")?;
+        .with_context(|| format!("could not start cargo {command}"))?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr));
     }
-    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
-    Ok(metadata.packages)
+    Ok(output.stdout)
 }
 
 #[cfg(test)]

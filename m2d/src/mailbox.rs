@@ -1,0 +1,3 @@
+//! The mailbox role: keeping sealed letters for peers that are not online (spec §9).
+
+pub mod store;

@@ -1,0 +1,117 @@
+//! The file of the embedded store: how it opens, and its schema.
+
+use crate::mailbox::store::MailboxError;
+use m2_crypto::Secret;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+const FILE_NAME: &str = "mailbox.db";
+
+/// The one version of the schema there is.
+const VERSION: i64 = 1;
+
+/// Where the store is, and what opens it.
+#[derive(Debug, Clone)]
+pub(super) struct StoreFile {
+    path: PathBuf,
+    key: Option<Secret<32>>,
+}
+
+impl StoreFile {
+    pub(super) fn new(data_dir: &Path, key: Option<Secret<32>>) -> Self {
+        Self {
+            path: data_dir.join(FILE_NAME),
+            key,
+        }
+    }
+
+    /// Opens the file for writing, and makes it if it does not exist.
+    pub(super) fn open(&self) -> Result<Connection, MailboxError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = self.connect(flags)?;
+        restrict_to_user(&self.path);
+        // secure_delete: deleted means gone (spec §9). The timeout is short: it is what a
+        // checkpoint waits for a reader while deposits wait for it.
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA secure_delete = ON;
+             PRAGMA wal_autocheckpoint = 4000;
+             PRAGMA cache_size = -16384;
+             PRAGMA busy_timeout = 250;",
+        )?;
+        make_schema(&connection)?;
+        Ok(connection)
+    }
+
+    /// Opens a reader beside the writer.
+    pub(super) fn open_reader(&self) -> Result<Connection, MailboxError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = self.connect(flags)?;
+        connection.execute_batch("PRAGMA cache_size = -2048;")?;
+        Ok(connection)
+    }
+
+    fn connect(&self, flags: OpenFlags) -> Result<Connection, MailboxError> {
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        self.unlock(&connection)
+            .map_err(|error| match error.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => MailboxError::WrongKey,
+                _ => MailboxError::Sqlite(error),
+            })?;
+        Ok(connection)
+    }
+
+    fn unlock(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
+        if let Some(key) = &self.key {
+            connection.execute_batch(&key_pragma(key))?;
+            // SHA-512 would cost twice as much a page, for no more strength than AES-256 has use for.
+            // What SQLCipher would print about a wrong key, our error says.
+            connection.execute_batch(
+                "PRAGMA cipher_hmac_algorithm = HMAC_SHA256; PRAGMA cipher_log_level = NONE;",
+            )?;
+        }
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.execute_batch("PRAGMA temp_store = MEMORY;")?;
+        // The first read tells whether the key fits.
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+    }
+}
+
+fn make_schema(connection: &Connection) -> Result<(), MailboxError> {
+    match connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {
+        VERSION => return Ok(()),
+        0 => {}
+        _ => return Err(MailboxError::TooNew),
+    }
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(include_str!("schema.sql"))?;
+    let salt = Secret::<32>::new(crate::mailbox::store::random()?);
+    transaction.execute(
+        "INSERT INTO settings (name, value) VALUES ('salt', ?1)",
+        [salt.expose().as_slice()],
+    )?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// The raw 256-bit key: no passphrase derivation.
+fn key_pragma(key: &Secret<32>) -> Zeroizing<String> {
+    let hex = Zeroizing::new(data_encoding::HEXLOWER.encode(key.expose()));
+    Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", hex.as_str()))
+}
+
+#[cfg(unix)]
+fn restrict_to_user(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    // The directory is 0700 already; this is the second lock.
+    let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+}
+
+#[cfg(not(unix))]
+fn restrict_to_user(_path: &Path) {}

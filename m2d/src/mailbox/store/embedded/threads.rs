@@ -1,0 +1,241 @@
+//! The two threads of the embedded store: one writes, in batches, one reads.
+
+use super::file::StoreFile;
+use super::tables::Tables;
+use crate::mailbox::store::{Limits, MailboxError};
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many jobs wait for a thread before callers wait for a place.
+const QUEUE: usize = 1024;
+
+/// How many jobs one transaction takes.
+const BATCH: usize = 512;
+
+/// A job for the writer: does its work, and gives back what tells the caller after the commit.
+type Job = Box<dyn FnOnce(&mut Tables) -> Told + Send>;
+
+/// Tells the caller; if the batch could not be committed, why.
+type Told = Result<Finish, (Finish, MailboxError)>;
+type Finish = Box<dyn FnOnce(Option<Lost>) + Send>;
+
+/// A job for the reader.
+type Query = Box<dyn FnOnce(&Connection) + Send>;
+
+/// Why a batch was rolled back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    DiskFull,
+    Failed,
+}
+
+enum Order {
+    Work(Job),
+    Sweep(oneshot::Sender<Result<bool, MailboxError>>),
+}
+
+/// The writer thread. It ends when the last handle is dropped.
+#[derive(Clone)]
+pub(super) struct Writer {
+    orders: mpsc::Sender<Order>,
+}
+
+/// The reader thread. It ends when the last handle is dropped.
+#[derive(Clone)]
+pub(super) struct Reader {
+    queries: mpsc::Sender<Query>,
+}
+
+impl Writer {
+    /// Opens the store and starts its thread.
+    pub(super) fn start(file: &StoreFile, limits: Limits) -> Result<Self, MailboxError> {
+        let tables = Tables::open(file.open()?, limits)?;
+        let (orders, queue) = mpsc::channel(QUEUE);
+        spawn("mailbox-writer", move || write(tables, queue))?;
+        Ok(Self { orders })
+    }
+
+    /// Runs `work` in the next transaction; answers after its commit.
+    pub(super) async fn call<T, F>(&self, work: F) -> Result<T, MailboxError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tables) -> Result<T, MailboxError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |tables| match work(tables) {
+            Ok(value) => Ok(Box::new(move |lost: Option<Lost>| {
+                let _ = answer.send(lost.map_or(Ok(value), |lost| Err(lost.into())));
+            })),
+            Err(error) => {
+                let lost = Lost::of(&error);
+                let finish: Finish = Box::new(move |_| {
+                    let _ = answer.send(Err(lost.into()));
+                });
+                Err((finish, error))
+            }
+        });
+        let sent = self.orders.send(Order::Work(job)).await;
+        sent.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// Moves everything from the log into the file and cuts the log to nothing.
+    pub(super) async fn sweep(&self) -> Result<bool, MailboxError> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.orders.send(Order::Sweep(answer)).await;
+        sent.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+impl Reader {
+    pub(super) fn start(file: &StoreFile) -> Result<Self, MailboxError> {
+        let connection = file.open_reader()?;
+        let (queries, mut queue) = mpsc::channel::<Query>(QUEUE);
+        spawn("mailbox-reader", move || {
+            while let Some(query) = queue.blocking_recv() {
+                query(&connection);
+            }
+        })?;
+        Ok(Self { queries })
+    }
+
+    pub(super) async fn call<T, F>(&self, query: F) -> Result<T, MailboxError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, MailboxError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let query: Query = Box::new(move |connection| {
+            let _ = answer.send(query(connection));
+        });
+        self.queries.send(query).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+impl Lost {
+    fn of(error: &MailboxError) -> Self {
+        let code = match error {
+            MailboxError::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        };
+        match code {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<Lost> for MailboxError {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::DiskFull => Self::DiskFull,
+            Lost::Failed => Self::Unavailable("a batch could not be written".to_owned()),
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), MailboxError> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let started = thread.spawn(run);
+    started.map_err(|error| MailboxError::Unavailable(error.to_string()))?;
+    Ok(())
+}
+
+fn stopped() -> MailboxError {
+    MailboxError::Unavailable("its thread has ended".to_owned())
+}
+
+fn write(mut tables: Tables, mut queue: mpsc::Receiver<Order>) {
+    let mut swept = u64::MAX;
+    while let Some(order) = queue.blocking_recv() {
+        let mut sweeps = Vec::new();
+        let mut jobs = Vec::new();
+        sort(order, &mut jobs, &mut sweeps);
+        while jobs.len() < BATCH
+            && let Ok(order) = queue.try_recv()
+        {
+            sort(order, &mut jobs, &mut sweeps);
+        }
+        if !jobs.is_empty() && run_batch(&mut tables, jobs).is_err() {
+            tracing::error!("the mailbox store can't be read any more: restart m2d");
+            return;
+        }
+        for answer in sweeps {
+            let _ = answer.send(checkpoint(tables.connection(), &mut swept));
+        }
+    }
+}
+
+fn sort(
+    order: Order,
+    jobs: &mut Vec<Job>,
+    sweeps: &mut Vec<oneshot::Sender<Result<bool, MailboxError>>>,
+) {
+    match order {
+        Order::Work(job) => jobs.push(job),
+        Order::Sweep(answer) => sweeps.push(answer),
+    }
+}
+
+/// Runs a batch and tells its callers. An error: the store can't go on.
+fn run_batch(tables: &mut Tables, jobs: Vec<Job>) -> Result<(), MailboxError> {
+    let mut finishes = Vec::with_capacity(jobs.len());
+    let lost = match try_batch(tables, jobs, &mut finishes) {
+        Ok(()) => None,
+        Err(error) => {
+            tracing::warn!(%error, "a batch of the mailbox store is rolled back");
+            roll_back(tables)?;
+            Some(Lost::of(&error))
+        }
+    };
+    for finish in finishes {
+        finish(lost);
+    }
+    Ok(())
+}
+
+/// One transaction. After the first failure nothing more is tried: jobs that were not reached
+/// are dropped, which their callers see as the store being unavailable.
+fn try_batch(
+    tables: &mut Tables,
+    jobs: Vec<Job>,
+    finishes: &mut Vec<Finish>,
+) -> Result<(), MailboxError> {
+    tables.connection().execute_batch("BEGIN IMMEDIATE")?;
+    for job in jobs {
+        match job(tables) {
+            Ok(finish) => finishes.push(finish),
+            Err((finish, error)) => {
+                finishes.push(finish);
+                return Err(error);
+            }
+        }
+    }
+    tables.connection().execute_batch("COMMIT")?;
+    Ok(())
+}
+
+fn roll_back(tables: &mut Tables) -> Result<(), MailboxError> {
+    // SQLite may have done so already.
+    if !tables.connection().is_autocommit() {
+        tables.connection().execute_batch("ROLLBACK")?;
+    }
+    tables.recount()
+}
+
+/// Whether the log is empty now; a reader may be in the way. `swept` is the count of changes at
+/// the last success, so that nothing is done when nothing happened.
+fn checkpoint(connection: &Connection, swept: &mut u64) -> Result<bool, MailboxError> {
+    let changes = connection.total_changes();
+    if changes == *swept {
+        return Ok(true);
+    }
+    let query = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let busy: i64 = connection.query_row(query, [], |row| row.get(0))?;
+    if busy == 0 {
+        *swept = changes;
+    }
+    Ok(busy == 0)
+}

@@ -1,0 +1,339 @@
+//! The store that many front ends share: two streams of a NATS JetStream cluster.
+//!
+//! The letters' stream has one message a letter, under a subject of its own. The other has
+//! boxes and tokens. No operation needs two messages to change at once; see `deposit` for how a
+//! token is spent once. The connection is not encrypted: it belongs on a network of its own.
+
+mod cluster;
+mod deposit;
+mod fill;
+mod notice;
+mod subjects;
+
+use super::bell::Bell;
+use super::{
+    Answer, Arrivals, Cursor, Deposit, Deposited, LetterId, Limits, MailboxError, MailboxStore,
+    Page, Registered, TokenHash, TokensAdded, Totals, due_hour,
+};
+use bytes::{Buf, Bytes};
+use cluster::{Cluster, Published};
+use fill::Fills;
+use futures::{StreamExt, TryStreamExt, stream};
+use m2_crypto::PeerId;
+use notice::Notices;
+use std::collections::HashSet;
+use std::sync::Arc;
+use subjects::{LetterSubject, Subjects};
+
+/// How many requests one call keeps under way.
+const PARALLEL: usize = 64;
+
+/// How to reach the cluster, and what is ours in it.
+#[derive(Clone)]
+pub struct JetStreamOptions {
+    /// Addresses, `nats://[user:password@]host:port`; any one is enough to begin with.
+    pub servers: Vec<String>,
+    /// What the names of our streams and subjects begin with: letters, digits and `-`.
+    pub prefix: String,
+    /// On how many nodes everything is kept: 3, or 1 without a cluster.
+    pub replicas: usize,
+}
+
+/// One front end's way to the shared store.
+#[derive(Clone)]
+pub struct JetStreamStore {
+    shared: Arc<Shared>,
+}
+
+/// What calls work with.
+struct Shared {
+    cluster: Cluster,
+    subjects: Subjects,
+    limits: Limits,
+    fills: Arc<Fills>,
+    notices: Notices,
+    bell: Arc<Bell>,
+}
+
+impl JetStreamStore {
+    /// Connects, and makes the streams or brings their bounds up to `limits`.
+    pub async fn connect(options: JetStreamOptions, limits: Limits) -> Result<Self, MailboxError> {
+        let subjects = Subjects::new(&options.prefix);
+        let cluster = Cluster::connect(&options, &subjects, &limits).await?;
+        let (fills, bell) = (Arc::<Fills>::default(), Arc::<Bell>::default());
+        let notices = Notices::start(&cluster, &subjects, &fills, &bell).await?;
+        let shared = Shared {
+            cluster,
+            subjects,
+            limits,
+            fills,
+            notices,
+            bell,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+impl Shared {
+    async fn register_box(&self, owner: PeerId) -> Result<Registered, MailboxError> {
+        let subject = self.subjects.mailbox(&owner);
+        if self.cluster.tokens.last(&subject).await?.is_some() {
+            return Ok(Registered::AlreadyThere);
+        }
+        let boxes = self.cluster.tokens.list(self.subjects.all_boxes()).await?;
+        if boxes.len() as u64 >= self.limits.boxes {
+            return Ok(Registered::ServerFull);
+        }
+        match self.cluster.publish(&subject, Bytes::new(), 0).await? {
+            Published::At(_) => Ok(Registered::New),
+            Published::Outrun => Ok(Registered::AlreadyThere),
+            Published::NoRoom => Ok(Registered::ServerFull),
+        }
+    }
+
+    async fn remove_box(&self, owner: PeerId) -> Result<bool, MailboxError> {
+        let subject = self.subjects.mailbox(&owner);
+        let there = self.cluster.tokens.last(&subject).await?.is_some();
+        self.cluster.tokens.erase_subject(&subject).await?;
+        let tokens = self.subjects.tokens_of(&owner);
+        self.cluster.tokens.erase_all(tokens).await?;
+        let letters = self.subjects.letters_of(&owner);
+        self.cluster.letters.erase_all(letters).await?;
+        self.fills.forget(&owner);
+        Ok(there)
+    }
+
+    async fn has_box(&self, owner: PeerId) -> Result<bool, MailboxError> {
+        let subject = self.subjects.mailbox(&owner);
+        Ok(self.cluster.tokens.last(&subject).await?.is_some())
+    }
+
+    async fn add_tokens(
+        &self,
+        owner: PeerId,
+        hashes: Vec<TokenHash>,
+    ) -> Result<TokensAdded, MailboxError> {
+        if !self.has_box(owner).await? {
+            return Ok(TokensAdded::NoBox);
+        }
+        let known = self.cluster.tokens.list(self.subjects.tokens_of(&owner));
+        let known: HashSet<String> = known.await?.into_iter().collect();
+        let subjects = hashes.iter().map(|hash| self.subjects.token(&owner, hash));
+        let fresh: HashSet<String> = subjects.filter(|s| !known.contains(s)).collect();
+        if (known.len() + fresh.len()) as u64 > self.limits.box_tokens {
+            return Ok(TokensAdded::TooMany);
+        }
+        let publish = |subject: String| async move {
+            match self.cluster.publish(&subject, Bytes::new(), 0).await? {
+                Published::NoRoom => Err(MailboxError::DiskFull),
+                // Outrun: another front end registered it, or it is about to be spent.
+                Published::At(_) | Published::Outrun => Ok(()),
+            }
+        };
+        let done = stream::iter(fresh).map(publish).buffer_unordered(PARALLEL);
+        done.try_collect::<()>().await?;
+        Ok(TokensAdded::Added)
+    }
+
+    async fn remove_tokens(
+        &self,
+        owner: PeerId,
+        hashes: Vec<TokenHash>,
+    ) -> Result<(), MailboxError> {
+        let erase = |hash: TokenHash| async move {
+            let subject = self.subjects.token(&owner, &hash);
+            self.cluster.tokens.erase_subject(&subject).await
+        };
+        let done = stream::iter(hashes).map(erase).buffer_unordered(PARALLEL);
+        done.try_collect::<()>().await
+    }
+
+    async fn token_count(&self, owner: PeerId) -> Result<u64, MailboxError> {
+        let tokens = self.cluster.tokens.list(self.subjects.tokens_of(&owner));
+        Ok(tokens.await?.len() as u64)
+    }
+
+    async fn letters(
+        &self,
+        owner: PeerId,
+        after: Option<Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, MailboxError> {
+        let all = self.list_letters(&owner).await?;
+        let rest = all
+            .iter()
+            .filter(|l| after.is_none_or(|after| l.place() > after.0));
+        let (mut chosen, mut bytes) = (Vec::new(), 0);
+        let mut next = None;
+        for letter in rest {
+            bytes += letter.size;
+            if bytes > limit_bytes && !chosen.is_empty() {
+                next = chosen
+                    .last()
+                    .map(|last: &&LetterSubject| Cursor(last.place()));
+                break;
+            }
+            chosen.push(letter);
+        }
+        let read = |letter: &LetterSubject| {
+            let (id, subject) = (letter.id, self.subjects.letter(&owner, letter));
+            async move {
+                let found = self.cluster.letters.read(&subject).await?;
+                Ok::<_, MailboxError>(found.map(|message| {
+                    self.fills.remember(owner, id, message.sequence);
+                    (id, unpack(message.payload).1)
+                }))
+            }
+        };
+        let reads: Vec<_> = chosen.into_iter().map(read).collect();
+        let read: Vec<_> = stream::iter(reads).buffered(PARALLEL).try_collect().await?;
+        // What is not there any more was acknowledged or expired since the list was made.
+        let letters = read.into_iter().flatten().collect();
+        Ok(Page { letters, next })
+    }
+
+    /// What is in a box, in the order of ids, which are random.
+    async fn list_letters(&self, owner: &PeerId) -> Result<Vec<LetterSubject>, MailboxError> {
+        let subjects = self.cluster.letters.list(self.subjects.letters_of(owner));
+        let subjects = subjects.await?;
+        let mut letters: Vec<_> = subjects
+            .iter()
+            .filter_map(|s| LetterSubject::parse(s))
+            .collect();
+        letters.sort_unstable_by_key(LetterSubject::place);
+        self.fills.count(*owner, &letters);
+        Ok(letters)
+    }
+
+    async fn remove(&self, owner: PeerId, ids: Vec<LetterId>) -> Result<(), MailboxError> {
+        let (known, unknown): (Vec<_>, Vec<_>) = ids
+            .into_iter()
+            .map(|id| (id, self.fills.recall(&owner, &id)))
+            .partition(|(_, sequence)| sequence.is_some());
+        let erase = |sequence| self.cluster.letters.erase(sequence);
+        let sequences = known.into_iter().filter_map(|(_, sequence)| sequence);
+        let done = stream::iter(sequences)
+            .map(erase)
+            .buffer_unordered(PARALLEL);
+        done.try_collect::<()>().await?;
+        if !unknown.is_empty() {
+            let unknown: HashSet<LetterId> = unknown.into_iter().map(|(id, _)| id).collect();
+            let mut letters = self.list_letters(&owner).await?;
+            letters.retain(|letter| unknown.contains(&letter.id));
+            let subjects = letters.iter().map(|l| self.subjects.letter(&owner, l));
+            let erase =
+                |subject: String| async move { self.cluster.letters.erase_subject(&subject).await };
+            let subjects: Vec<_> = subjects.collect();
+            let done = stream::iter(subjects).map(erase).buffer_unordered(PARALLEL);
+            done.try_collect::<()>().await?;
+        }
+        // Counted anew at the next deposit, here and at the other front ends.
+        self.fills.forget(&owner);
+        self.notices.emptied(&owner).await;
+        Ok(())
+    }
+
+    /// The oldest letters come first in the stream, and clocks of front ends differ by less than
+    /// the hours that are counted in: the first that is not due ends the purge. The engine's own
+    /// `max_age`, an hour later, takes what this leaves; but it does not overwrite.
+    async fn purge(&self, now_ms: u64, budget: usize) -> Result<usize, MailboxError> {
+        let (due, all) = (due_hour(now_ms), self.subjects.all_letters());
+        let mut deleted = 0;
+        while deleted < budget {
+            let Some(oldest) = self.cluster.letters.next(&all, 1).await? else {
+                break;
+            };
+            if unpack(oldest.payload).0 > due {
+                break;
+            }
+            self.cluster.letters.erase(oldest.sequence).await?;
+            if let Some(owner) = subjects::owner_of(&oldest.subject) {
+                self.fills.forget(&owner);
+            }
+            deleted += 1;
+        }
+        Ok(deleted)
+    }
+
+    async fn totals(&self) -> Result<Totals, MailboxError> {
+        let boxes = self.cluster.tokens.list(self.subjects.all_boxes()).await?;
+        let (letters, bytes) = self.cluster.letters.size().await?;
+        Ok(Totals {
+            boxes: boxes.len() as u64,
+            letters,
+            bytes,
+        })
+    }
+}
+
+impl MailboxStore for JetStreamStore {
+    fn register_box(&self, owner: PeerId) -> Answer<'_, Registered> {
+        Box::pin(self.shared.register_box(owner))
+    }
+
+    fn remove_box(&self, owner: PeerId) -> Answer<'_, bool> {
+        Box::pin(self.shared.remove_box(owner))
+    }
+
+    fn has_box(&self, owner: PeerId) -> Answer<'_, bool> {
+        Box::pin(self.shared.has_box(owner))
+    }
+
+    fn add_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, TokensAdded> {
+        Box::pin(self.shared.add_tokens(owner, hashes))
+    }
+
+    fn remove_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, ()> {
+        Box::pin(self.shared.remove_tokens(owner, hashes))
+    }
+
+    fn token_count(&self, owner: PeerId) -> Answer<'_, u64> {
+        Box::pin(self.shared.token_count(owner))
+    }
+
+    fn deposit(&self, deposit: Deposit, now_ms: u64) -> Answer<'_, Deposited> {
+        Box::pin(deposit::run(Arc::clone(&self.shared), deposit, now_ms))
+    }
+
+    fn letters(
+        &self,
+        owner: PeerId,
+        after: Option<Cursor>,
+        limit_bytes: usize,
+    ) -> Answer<'_, Page> {
+        Box::pin(self.shared.letters(owner, after, limit_bytes))
+    }
+
+    fn remove(&self, owner: PeerId, ids: Vec<LetterId>) -> Answer<'_, ()> {
+        Box::pin(self.shared.remove(owner, ids))
+    }
+
+    fn purge(&self, now_ms: u64, budget: usize) -> Answer<'_, usize> {
+        Box::pin(self.shared.purge(now_ms, budget))
+    }
+
+    /// Each letter was overwritten when it was deleted; the rest is the engine's own business.
+    fn sweep(&self) -> Answer<'_, bool> {
+        Box::pin(futures::future::ready(Ok(true)))
+    }
+
+    fn totals(&self) -> Answer<'_, Totals> {
+        Box::pin(self.shared.totals())
+    }
+
+    fn subscribe(&self, owner: PeerId) -> Arrivals {
+        self.shared.bell.subscribe(owner)
+    }
+}
+
+/// What a message of the letters' stream holds: the hour of expiry, and the letter.
+fn pack(expiry: u32, letter: &[u8]) -> Bytes {
+    [&expiry.to_be_bytes(), letter].concat().into()
+}
+
+fn unpack(mut payload: Bytes) -> (u32, Bytes) {
+    let expiry = payload.try_get_u32().unwrap_or_default();
+    (expiry, payload)
+}

@@ -1,0 +1,103 @@
+//! What front ends tell each other: plain NATS messages, kept nowhere, which may be lost.
+
+use super::cluster::Cluster;
+use super::fill::Fills;
+use super::subjects::{Subjects, owner_of};
+use crate::mailbox::store::MailboxError;
+use crate::mailbox::store::bell::Bell;
+use async_nats::{Client, Message};
+use bytes::Bytes;
+use futures::StreamExt;
+use m2_crypto::PeerId;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// Sends notices, and hears them as long as it lives.
+pub(super) struct Notices {
+    client: Client,
+    subjects: Subjects,
+    listener: JoinHandle<()>,
+    /// Tells our own notices from others': what we did is counted already.
+    tag: [u8; TAG],
+}
+
+/// Length of a front end's tag, which begins each notice.
+const TAG: usize = 8;
+
+impl Notices {
+    pub(super) async fn start(
+        cluster: &Cluster,
+        subjects: &Subjects,
+        fills: &Arc<Fills>,
+        bell: &Arc<Bell>,
+    ) -> Result<Self, MailboxError> {
+        let client = cluster.client().clone();
+        let heard = client.subscribe(subjects.all_notices()).await;
+        let mut heard = heard.map_err(|error| MailboxError::Unavailable(error.to_string()))?;
+        let (fills, bell) = (Arc::clone(fills), Arc::clone(bell));
+        let tag = crate::mailbox::store::random()?;
+        let mut reconnected = cluster.reconnected();
+        let listener = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    message = heard.next() => match message {
+                        Some(message) => hear(&message, &tag, &fills, &bell),
+                        None => return,
+                    },
+                    Ok(()) = reconnected.changed() => {
+                        fills.forget_all();
+                        bell.ring_all();
+                    }
+                }
+            }
+        });
+        Ok(Self {
+            client,
+            subjects: subjects.clone(),
+            listener,
+            tag,
+        })
+    }
+
+    /// A letter of `size` bytes came.
+    pub(super) async fn arrived(&self, owner: &PeerId, size: usize) {
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        self.send(owner, &size.to_be_bytes()).await;
+    }
+
+    /// Letters were deleted.
+    pub(super) async fn emptied(&self, owner: &PeerId) {
+        self.send(owner, &[]).await;
+    }
+
+    async fn send(&self, owner: &PeerId, content: &[u8]) {
+        let payload = Bytes::from([&self.tag, content].concat());
+        // A lost notice costs a late arrival or a count that is off for a minute.
+        let _ = self
+            .client
+            .publish(self.subjects.notice(owner), payload)
+            .await;
+    }
+}
+
+impl Drop for Notices {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+fn hear(message: &Message, own: &[u8; TAG], fills: &Fills, bell: &Bell) {
+    let Some((tag, content)) = message.payload.split_first_chunk() else {
+        return;
+    };
+    let Some(owner) = owner_of(&message.subject).filter(|_| tag != own) else {
+        return;
+    };
+    match <[u8; 4]>::try_from(content) {
+        Ok(size) => {
+            fills.add(&owner, u64::from(u32::from_be_bytes(size)));
+            bell.ring(&owner);
+        }
+        Err(_) => fills.forget(&owner),
+    }
+}

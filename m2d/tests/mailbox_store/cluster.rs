@@ -1,0 +1,117 @@
+//! Three real nats-server processes on loopback.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+const NODES: usize = 3;
+
+/// A cluster that lives as long as this.
+pub(crate) struct Cluster {
+    dir: TempDir,
+    server: PathBuf,
+    ports: Vec<u16>,
+    nodes: Vec<Option<Child>>,
+}
+
+impl Cluster {
+    /// Starts one; `None`, and says so, if nats-server is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        let Some(server) = find_server() else {
+            eprintln!(
+                "SKIPPED: nats-server is not installed (Debian: apt-get install nats-server)"
+            );
+            return None;
+        };
+        // All sockets are held until all ports are known, so that none comes twice.
+        let sockets: Vec<_> = (0..2 * NODES)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let ports = sockets
+            .iter()
+            .map(|s| s.local_addr().unwrap().port())
+            .collect();
+        drop(sockets);
+        let mut cluster = Self {
+            dir: tempfile::tempdir().unwrap(),
+            server,
+            ports,
+            nodes: (0..NODES).map(|_| None).collect(),
+        };
+        (0..NODES).for_each(|node| cluster.run(node));
+        Some(cluster)
+    }
+
+    /// Starts a node, or starts it again.
+    pub(crate) fn run(&mut self, node: usize) {
+        let config = self.dir.path().join(format!("node{node}.conf"));
+        fs::write(&config, self.config(node)).unwrap();
+        let child = Command::new(&self.server)
+            .arg("-c")
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.nodes[node] = Some(child);
+    }
+
+    /// Kills a node as a power cut does.
+    pub(crate) fn kill(&mut self, node: usize) {
+        if let Some(mut child) = self.nodes[node].take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Where clients connect.
+    pub(crate) fn servers(&self) -> Vec<String> {
+        let ports = self.ports.iter().take(NODES);
+        ports
+            .map(|port| format!("nats://127.0.0.1:{port}"))
+            .collect()
+    }
+
+    /// Where each node keeps its streams. Its Raft logs are elsewhere.
+    pub(crate) fn stream_dirs(&self) -> Vec<PathBuf> {
+        let dir = |node| {
+            self.dir
+                .path()
+                .join(format!("node{node}/jetstream/$G/streams"))
+        };
+        (0..NODES).map(dir).collect()
+    }
+
+    fn config(&self, node: usize) -> String {
+        let (port, route) = (self.ports[node], self.ports[NODES + node]);
+        let dir = self.dir.path().join(format!("node{node}"));
+        let routes: Vec<_> = self.ports[NODES..]
+            .iter()
+            .map(|port| format!("\"nats://127.0.0.1:{port}\""))
+            .collect();
+        format!(
+            "server_name: node{node}\nlisten: \"127.0.0.1:{port}\"\n\
+             log_file: \"{log}\"\n\
+             jetstream {{ store_dir: \"{dir}\", max_mem: 64MB, max_file: 4TB }}\n\
+             cluster {{ name: test, listen: \"127.0.0.1:{route}\", routes: [{routes}] }}\n",
+            log = self.dir.path().join(format!("node{node}.log")).display(),
+            dir = dir.display(),
+            routes = routes.join(", "),
+        )
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        (0..NODES).for_each(|node| self.kill(node));
+    }
+}
+
+fn find_server() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/bin".into()]);
+    dirs.map(|dir| dir.join("nats-server"))
+        .find(|file| file.is_file())
+}
