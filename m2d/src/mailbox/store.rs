@@ -89,7 +89,7 @@ pub trait MailboxStore: Send + Sync + 'static {
     fn purge(&self, now_ms: u64, budget: usize) -> Answer<'_, usize>;
 
     /// Erases what the engine still holds of deleted letters, as far as it can (see
-    /// `docs/spec/mailbox-store.md`). To be called every few seconds. `false`: it has to be
+    /// `docs/spec/mailbox-store.md`). To be called every second or two. `false`: it has to be
     /// called again, a reader was in the way.
     fn sweep(&self) -> Answer<'_, bool>;
 

@@ -12,5 +12,6 @@ mod embedded;
 #[cfg(feature = "jetstream")]
 mod jetstream;
 mod letters;
+mod speed;
 mod suite;
 mod traces;

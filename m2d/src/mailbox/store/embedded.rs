@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file under SQLCipher, `mailbox.db` in the data directory.
 //!
-//! One thread writes and takes waiting jobs into one transaction (group commit); another reads.
+//! One thread writes and takes waiting jobs into one transaction (group commit); another reads,
+//! a third moves the log into the file.
 
 mod census;
 mod file;
@@ -18,16 +19,22 @@ use m2_crypto::{PeerId, Secret};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use threads::{Reader, Writer};
 
 /// How many letters one job of the writer deletes: some milliseconds' work, for deposits wait.
 const STEP: usize = 256;
+
+/// How many letters a purge deletes before it rests, and how long it rests: some 5,000 a second.
+const PURGE_STEP: usize = 64;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A mailbox in a file of its own.
 #[derive(Clone)]
 pub struct EmbeddedStore {
     writer: Writer,
     reader: Reader,
+    mover: Reader,
     bell: Arc<Bell>,
 }
 
@@ -42,9 +49,11 @@ impl EmbeddedStore {
         limits: Limits,
     ) -> Result<Self, MailboxError> {
         let file = StoreFile::new(data_dir, key);
+        // The writer first: it makes the file.
         Ok(Self {
             writer: Writer::start(&file, limits)?,
-            reader: Reader::start(&file)?,
+            reader: Reader::start("mailbox-reader", file.open_reader()?)?,
+            mover: Reader::start("mailbox-mover", file.open_mover()?)?,
             bell: Arc::default(),
         })
     }
@@ -76,15 +85,27 @@ impl EmbeddedStore {
     async fn purge_in_steps(&self, now_ms: u64, budget: usize) -> Result<usize, MailboxError> {
         let mut deleted = 0;
         while deleted < budget {
-            let step = STEP.min(budget - deleted);
+            let step = PURGE_STEP.min(budget - deleted);
             let purged = self.writer.call(move |tables| tables.purge(now_ms, step));
             let purged = purged.await?;
             deleted += purged;
             if purged < step {
                 break;
             }
+            // Deposits get the disk and the thread for a while.
+            tokio::time::sleep(PAUSE).await;
         }
         Ok(deleted)
+    }
+
+    /// Most of the log is moved beside the writer, so that deposits wait for the rest alone.
+    async fn move_and_cut_log(&self) -> Result<bool, MailboxError> {
+        let moved = self.mover.call(|connection| {
+            let query = "PRAGMA wal_checkpoint(PASSIVE)";
+            Ok(connection.query_row(query, [], |_| Ok(()))?)
+        });
+        moved.await?;
+        self.writer.sweep().await
     }
 
     async fn remove_letters(&self, owner: PeerId, ids: Vec<LetterId>) -> Result<(), MailboxError> {
@@ -152,7 +173,7 @@ impl MailboxStore for EmbeddedStore {
     }
 
     fn sweep(&self) -> Answer<'_, bool> {
-        Box::pin(self.writer.sweep())
+        Box::pin(self.move_and_cut_log())
     }
 
     fn totals(&self) -> Answer<'_, Totals> {

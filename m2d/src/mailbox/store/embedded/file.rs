@@ -35,12 +35,13 @@ impl StoreFile {
         let connection = self.connect(flags)?;
         restrict_to_user(&self.path);
         // secure_delete: deleted means gone (spec §9). The timeout is short: it is what a
-        // checkpoint waits for a reader while deposits wait for it.
+        // checkpoint waits for a reader while deposits wait for it. Sweeps move the log into the
+        // file, beside the writer; it does so itself only if nobody sweeps.
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA secure_delete = ON;
-             PRAGMA wal_autocheckpoint = 4000;
+             PRAGMA wal_autocheckpoint = 65536;
              PRAGMA cache_size = -16384;
              PRAGMA busy_timeout = 250;",
         )?;
@@ -53,6 +54,14 @@ impl StoreFile {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = self.connect(flags)?;
         connection.execute_batch("PRAGMA cache_size = -2048;")?;
+        Ok(connection)
+    }
+
+    /// Opens a connection that moves the log into the file beside the writer.
+    pub(super) fn open_mover(&self) -> Result<Connection, MailboxError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = self.connect(flags)?;
+        connection.execute_batch("PRAGMA cache_size = -64; PRAGMA synchronous = FULL;")?;
         Ok(connection)
     }
 

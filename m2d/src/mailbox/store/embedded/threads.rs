@@ -1,4 +1,4 @@
-//! The two threads of the embedded store: one writes, in batches, one reads.
+//! The threads of the embedded store: one writes, in batches; one reads; one moves the log.
 
 use super::file::StoreFile;
 use super::tables::Tables;
@@ -40,7 +40,7 @@ pub(super) struct Writer {
     orders: mpsc::Sender<Order>,
 }
 
-/// The reader thread. It ends when the last handle is dropped.
+/// A thread that reads, or moves the log into the file. It ends when the last handle is dropped.
 #[derive(Clone)]
 pub(super) struct Reader {
     queries: mpsc::Sender<Query>,
@@ -79,7 +79,7 @@ impl Writer {
         answered.await.map_err(|_| stopped())?
     }
 
-    /// Moves everything from the log into the file and cuts the log to nothing.
+    /// Moves what is left in the log into the file and cuts the log to nothing.
     pub(super) async fn sweep(&self) -> Result<bool, MailboxError> {
         let (answer, answered) = oneshot::channel();
         let sent = self.orders.send(Order::Sweep(answer)).await;
@@ -89,10 +89,10 @@ impl Writer {
 }
 
 impl Reader {
-    pub(super) fn start(file: &StoreFile) -> Result<Self, MailboxError> {
-        let connection = file.open_reader()?;
+    /// Starts a thread around a connection that does not write rows.
+    pub(super) fn start(name: &str, connection: Connection) -> Result<Self, MailboxError> {
         let (queries, mut queue) = mpsc::channel::<Query>(QUEUE);
-        spawn("mailbox-reader", move || {
+        spawn(name, move || {
             while let Some(query) = queue.blocking_recv() {
                 query(&connection);
             }
