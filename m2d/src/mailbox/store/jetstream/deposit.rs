@@ -7,7 +7,7 @@
 //!    to take a claim only right behind the free message; but 2.9 lets two through when they
 //!    come at the same moment, so the winner is looked up.)
 //! 2. publishes the letter, if its subject is empty.
-//! 3. erases the free message, then the claim.
+//! 3. erases claims that came too late, the free message, and the claim, in this order.
 //!
 //! After a crash in between, the token carries the claimed letter and no other, and the sender's
 //! next attempt goes on where the last one ended. A claim is a keyed hash that only who knows
@@ -35,9 +35,16 @@ enum Token {
     /// It is free; the number of its message.
     Free(u64),
     /// It is claimed for this letter.
-    Ours,
+    Ours(Claim),
     /// It is not there, or claimed for another letter.
     Gone,
+}
+
+/// The numbers of the messages that are erased when the letter is stored.
+#[derive(Clone, Copy)]
+struct Claim {
+    free: u64,
+    claim: u64,
 }
 
 /// Deposits a letter.
@@ -48,10 +55,10 @@ pub(super) async fn run(
 ) -> Result<Deposited, MailboxError> {
     deposit.check()?;
     let attempt = Attempt::new(shared, deposit);
-    if let Some(outcome) = attempt.take_token().await? {
-        return Ok(outcome);
+    match attempt.take_token().await? {
+        Ok(claim) => attempt.store(claim, now_ms).await,
+        Err(outcome) => Ok(outcome),
     }
-    attempt.store(now_ms).await
 }
 
 impl Attempt {
@@ -70,52 +77,81 @@ impl Attempt {
         }
     }
 
-    /// Claims the token; an outcome, if the letter is not to be stored.
-    async fn take_token(&self) -> Result<Option<Deposited>, MailboxError> {
+    /// Claims the token; or what else is to be answered.
+    async fn take_token(&self) -> Result<Result<Claim, Deposited>, MailboxError> {
         loop {
             let (token, there) = tokio::join!(self.token(), self.is_there());
             let free = match (token?, there?) {
-                (_, true) => return Ok(Some(Deposited::AlreadyThere)),
-                (Token::Ours, _) => return Ok(None),
-                (Token::Gone, _) => return Ok(Some(Deposited::TokenUnknown)),
+                (_, true) => return Ok(Err(Deposited::AlreadyThere)),
+                (Token::Ours(claim), _) => return Ok(Ok(claim)),
+                (Token::Gone, _) => return self.without_token().await.map(Err),
                 (Token::Free(number), _) => number,
             };
             if let Some(full) = self.fullness().await? {
-                return Ok(Some(full));
+                return Ok(Err(full));
             }
             let claim = self.claim.clone();
-            match self
-                .shared
-                .cluster
-                .publish(&self.token, claim, free)
-                .await?
-            {
-                Published::NoRoom => return Ok(Some(Deposited::ServerFull)),
-                // Looked at again either way: who was first?
+            let claimed = self.shared.cluster.publish(&self.token, claim, free);
+            match claimed.await? {
+                Published::NoRoom => return Ok(Err(Deposited::ServerFull)),
+                // Looked up either way: who was first?
                 Published::At(_) | Published::Outrun => {}
+            }
+            match self.first_claim().await? {
+                Token::Ours(claim) => return Ok(Ok(claim)),
+                Token::Gone => return self.without_token().await.map(Err),
+                // It was withdrawn and registered again meanwhile.
+                Token::Free(_) => {}
             }
         }
     }
 
-    async fn token(&self) -> Result<Token, MailboxError> {
-        let tokens = &self.shared.cluster.tokens;
-        let Some(first) = tokens.next(&self.token, 1).await? else {
-            return Ok(Token::Gone);
-        };
-        let claim = if first.payload.is_empty() {
-            match tokens.next(&self.token, first.sequence + 1).await? {
-                Some(claim) => claim,
-                None => return Ok(Token::Free(first.sequence)),
-            }
-        } else {
-            first
-        };
-        let ours = claim.payload == self.claim;
-        Ok(if ours { Token::Ours } else { Token::Gone })
+    /// The token is spent or never was. Spent on this very letter, by an attempt that ran beside
+    /// us: then the letter was stored before the token went.
+    async fn without_token(&self) -> Result<Deposited, MailboxError> {
+        Ok(match self.is_there().await? {
+            true => Deposited::AlreadyThere,
+            false => Deposited::TokenUnknown,
+        })
     }
 
+    async fn token(&self) -> Result<Token, MailboxError> {
+        let tokens = &self.shared.cluster.tokens;
+        match tokens.last(&self.token).await? {
+            None => return Ok(Token::Gone),
+            // Nothing is behind it: no claim.
+            Some(last) if last.payload.is_empty() => return Ok(Token::Free(last.sequence)),
+            Some(_) => {}
+        }
+        self.first_claim().await
+    }
+
+    /// Whose the first claim behind the free message is. Without the free message a claim counts
+    /// for nothing: that is erased only after the letter was stored.
+    async fn first_claim(&self) -> Result<Token, MailboxError> {
+        let tokens = &self.shared.cluster.tokens;
+        let free = match tokens.next(&self.token, 1).await? {
+            Some(first) if first.payload.is_empty() => first.sequence,
+            Some(late) if late.payload == self.claim => {
+                tokens.erase(late.sequence).await?;
+                return Ok(Token::Gone);
+            }
+            _ => return Ok(Token::Gone),
+        };
+        Ok(match tokens.next(&self.token, free + 1).await? {
+            None => Token::Free(free),
+            Some(claim) if claim.payload == self.claim => Token::Ours(Claim {
+                free,
+                claim: claim.sequence,
+            }),
+            Some(_) => Token::Gone,
+        })
+    }
+
+    /// Asks the leader alone: nearly always there is no such letter, which any other node might
+    /// say too early.
     async fn is_there(&self) -> Result<bool, MailboxError> {
-        let found = self.shared.cluster.letters.read(&self.letter).await?;
+        let found = self.shared.cluster.letters.last(&self.letter).await?;
         Ok(found.is_some())
     }
 
@@ -134,7 +170,7 @@ impl Attempt {
         Ok((!fits).then_some(Deposited::BoxFull))
     }
 
-    async fn store(self, now_ms: u64) -> Result<Deposited, MailboxError> {
+    async fn store(self, claim: Claim, now_ms: u64) -> Result<Deposited, MailboxError> {
         let payload = pack(expiry_hour(now_ms), &self.deposit.letter);
         let stored = self
             .shared
@@ -152,16 +188,22 @@ impl Attempt {
             self.shared.bell.ring(owner);
             self.shared.notices.arrived(owner, size).await;
         }
-        self.clean_up().await;
+        if let Err(error) = self.clean_up(claim).await {
+            // The letter is stored, and whoever asks hears so. The token stays on the list, good
+            // for this letter alone.
+            debug!(%error, "a spent token stays on the list");
+        }
         Ok(outcome)
     }
 
-    /// Takes the spent token off the list. The letter is stored: whoever asks hears so, even if
-    /// this fails; then the token stays, good for this letter alone.
-    async fn clean_up(&self) {
+    /// Takes the spent token off the list: claims that came too late, the free message, and what
+    /// keeps both from counting, the claim, at last.
+    async fn clean_up(&self, claim: Claim) -> Result<(), MailboxError> {
         let tokens = &self.shared.cluster.tokens;
-        if let Err(error) = tokens.erase_subject(&self.token).await {
-            debug!(%error, "a spent token stays on the list");
+        while let Some(late) = tokens.next(&self.token, claim.claim + 1).await? {
+            tokens.erase(late.sequence).await?;
         }
+        tokens.erase(claim.free).await?;
+        tokens.erase(claim.claim).await
     }
 }
