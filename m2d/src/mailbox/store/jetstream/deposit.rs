@@ -92,14 +92,20 @@ impl Attempt {
             }
             let claim = self.claim.clone();
             let claimed = self.shared.cluster.publish(&self.token, claim, free);
-            match claimed.await? {
+            let ours = match claimed.await? {
                 Published::NoRoom => return Ok(Err(Deposited::ServerFull)),
-                // Looked up either way: who was first?
-                Published::At(_) | Published::Outrun => {}
-            }
+                Published::At(number) => Some(number),
+                Published::Outrun => None,
+            };
+            // Looked up either way: who was first?
             match self.first_claim().await? {
                 Token::Ours(claim) => return Ok(Ok(claim)),
-                Token::Gone => return self.without_token().await.map(Err),
+                Token::Gone => {
+                    if let Some(number) = ours {
+                        self.shared.cluster.tokens.erase(number).await?;
+                    }
+                    return self.without_token().await.map(Err);
+                }
                 // It was withdrawn and registered again meanwhile.
                 Token::Free(_) => {}
             }
