@@ -8,8 +8,8 @@ use crate::refusal::Refusal;
 use crate::store::{OutboxPayload, Store, StoreError};
 use bytes::Bytes;
 use m2_net::delivery::{
-    self, Action, Body, Committed, Context, Conversation, GiveUp, History, MessageId, Path, Time,
-    Write,
+    self, Action, Body, Committed, Context, Conversation, GiveUp, History, MessageId, Path,
+    Payload, SavedOutbox, Time, Write,
 };
 use m2_net::wire::{self, Envelope, Message};
 use std::cell::RefCell;
@@ -176,16 +176,7 @@ impl Engine {
                 entry,
                 payload,
                 sealed,
-            } => {
-                // Content is in the message's own row already.
-                let kept = match payload.body {
-                    Body::Content(_) => None,
-                    _ => Some(payload.encode()),
-                };
-                self.store
-                    .put_outbox(row, &entry, kept.as_deref(), &sealed)?;
-                self.keep_fresh(row, entry.id, entry.epoch, sealed);
-            }
+            } => self.queue(row, &entry, &payload, sealed)?,
             Write::Reseal { id, epoch, sealed } => {
                 self.store.reseal_outbox(&id, epoch, &sealed)?;
                 self.keep_fresh(row, id, epoch, sealed);
@@ -239,6 +230,24 @@ impl Engine {
             })?,
             Write::Gap { missing, .. } => self.on_gap(row, missing)?,
         }
+        Ok(())
+    }
+
+    fn queue(
+        &mut self,
+        row: i64,
+        entry: &SavedOutbox,
+        payload: &Payload,
+        sealed: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        // Content is in the message's own row already.
+        let kept = match payload.body {
+            Body::Content(_) => None,
+            _ => Some(payload.encode()),
+        };
+        self.store
+            .put_outbox(row, entry, kept.as_deref(), &sealed)?;
+        self.keep_fresh(row, entry.id, entry.epoch, sealed);
         Ok(())
     }
 

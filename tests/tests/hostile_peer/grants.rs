@@ -60,8 +60,31 @@ async fn a_grant_that_is_not_in_order_opens_nothing() {
         scene.counted("GRANT_REFUSED", number).await;
     }
 
+    let unwanted = out_of_time(mine);
+    for (number, header) in (1..).zip(unwanted) {
+        send(as_said(header)).await;
+        scene.counted("GRANT_UNWANTED", number).await;
+    }
+    assert!(scene.alice.received("carol").await.unwrap().is_empty());
+
+    // One in order is taken, and none below it afterwards.
+    send(seal(
+        &mut open(carol.identity(), 4),
+        1,
+        [4; 16],
+        text("at last"),
+    ))
+    .await;
+    scene.alice.await_text("carol", "at last").await.unwrap();
+    send(as_said(EpochHeader { epoch: 3, ..mine })).await;
+    scene.counted("GRANT_UNWANTED", 6).await;
+    scene.holds().await;
+}
+
+/// Grants of other times than now, and one beyond all numbers.
+fn out_of_time(mine: EpochHeader) -> [EpochHeader; 5] {
     let now_s = mine.created_s;
-    let unwanted = [
+    [
         EpochHeader {
             created_s: 0,
             ..mine
@@ -82,25 +105,7 @@ async fn a_grant_that_is_not_in_order_opens_nothing() {
             epoch: u64::MAX,
             ..mine
         },
-    ];
-    for (number, header) in (1..).zip(unwanted) {
-        send(as_said(header)).await;
-        scene.counted("GRANT_UNWANTED", number).await;
-    }
-    assert!(scene.alice.received("carol").await.unwrap().is_empty());
-
-    // One in order is taken, and none below it afterwards.
-    send(seal(
-        &mut open(carol.identity(), 4),
-        1,
-        [4; 16],
-        text("at last"),
-    ))
-    .await;
-    scene.alice.await_text("carol", "at last").await.unwrap();
-    send(as_said(EpochHeader { epoch: 3, ..mine })).await;
-    scene.counted("GRANT_UNWANTED", 6).await;
-    scene.holds().await;
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
