@@ -176,7 +176,7 @@ impl Engine {
                 entry,
                 payload,
                 sealed,
-            } => self.queue(row, &entry, &payload, sealed)?,
+            } => self.put_in_outbox(row, &entry, &payload, sealed)?,
             Write::Reseal { id, epoch, sealed } => {
                 self.store.reseal_outbox(&id, epoch, &sealed)?;
                 self.keep_fresh(row, id, epoch, sealed);
@@ -233,7 +233,7 @@ impl Engine {
         Ok(())
     }
 
-    fn queue(
+    fn put_in_outbox(
         &mut self,
         row: i64,
         entry: &SavedOutbox,
