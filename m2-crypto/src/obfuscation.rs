@@ -1,10 +1,7 @@
 //! Level 3: every UDP datagram is enciphered on its own under the circle's packet key (spec §2).
 
+use crate::provider::{Ctr, Provider};
 use crate::secret::Secret;
-use aes::Aes128Enc;
-use aes::cipher::{InnerIvInit, KeyInit, StreamCipherCore};
-use ctr::CtrCore;
-use ctr::flavors::Ctr128BE;
 use std::fmt;
 
 /// Bytes at the end of a datagram that serve as the IV and travel as they are. A QUIC packet
@@ -17,14 +14,14 @@ pub const IV_BYTES: usize = 16;
 /// It hides, it does not authenticate: what comes out of a forged datagram is noise that the
 /// layers above refuse.
 pub struct Obfuscator {
-    cipher: Aes128Enc,
+    cipher: Box<dyn Ctr>,
 }
 
 impl Obfuscator {
     /// An obfuscator under a circle's packet key.
-    pub fn new(key: &Secret<16>) -> Self {
+    pub fn new(key: &Secret<16>, provider: &dyn Provider) -> Self {
         Self {
-            cipher: Aes128Enc::new(&(*key.expose()).into()),
+            cipher: provider.ctr(key),
         }
     }
 
@@ -36,8 +33,7 @@ impl Obfuscator {
         let Some((body, iv)) = datagram.split_last_chunk_mut::<IV_BYTES>() else {
             return;
         };
-        CtrCore::<&Aes128Enc, Ctr128BE>::inner_iv_init(&self.cipher, &(*iv).into())
-            .apply_keystream_partial(body.into());
+        self.cipher.apply(iv, body);
     }
 }
 
@@ -56,19 +52,61 @@ impl fmt::Debug for Obfuscator {
 )]
 mod tests {
     use super::*;
+    use crate::provider;
+    use aes::Aes128Enc;
+    use aes::cipher::{BlockCipherEncrypt, KeyInit};
+
+    const KEY: Secret<16> = Secret::new([3; 16]);
 
     #[test]
     fn applied_twice_is_the_original_at_every_length() {
-        let obfuscator = Obfuscator::new(&Secret::new([3; 16]));
-        for length in 0..200_u8 {
-            let plain: Vec<u8> = (0..length).collect();
-            let mut wire = plain.clone();
-            obfuscator.apply(&mut wire);
-            let visible = plain.len().saturating_sub(IV_BYTES);
-            assert_eq!(wire[visible..], plain[visible..]);
-            assert!(visible < 8 || wire[..visible] != plain[..visible]);
-            obfuscator.apply(&mut wire);
-            assert_eq!(wire, plain);
+        for &provider in provider::all() {
+            let obfuscator = Obfuscator::new(&KEY, provider);
+            for length in 0..200_u8 {
+                let plain: Vec<u8> = (0..length).collect();
+                let mut wire = plain.clone();
+                obfuscator.apply(&mut wire);
+                let visible = plain.len().saturating_sub(IV_BYTES);
+                assert_eq!(wire[visible..], plain[visible..]);
+                assert!(visible < 8 || wire[..visible] != plain[..visible]);
+                obfuscator.apply(&mut wire);
+                assert_eq!(wire, plain);
+            }
         }
+    }
+
+    /// Counter blocks near an overflow of their low 32, 64 and 128 bits, and some in between.
+    #[test]
+    fn the_counter_is_one_number_of_128_bits() {
+        for ones in 0..=IV_BYTES {
+            for last in [0xf0, 0xfe, 0xff] {
+                let mut iv = [0x5a; IV_BYTES];
+                iv[IV_BYTES - ones..].fill(0xff);
+                iv[IV_BYTES - 1] = last;
+                for length in [1, 15, 16, 17, 100, 1452, 9000] {
+                    for &provider in provider::all() {
+                        let mut datagram = vec![0; length];
+                        datagram.extend(iv);
+                        Obfuscator::new(&KEY, provider).apply(&mut datagram);
+                        assert_eq!(datagram[..length], key_stream(iv, length));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Block by block, with the arithmetic of the language.
+    fn key_stream(iv: [u8; IV_BYTES], length: usize) -> Vec<u8> {
+        let cipher = Aes128Enc::new(KEY.expose().into());
+        let first = u128::from_be_bytes(iv);
+        let mut stream: Vec<u8> = (0..length.div_ceil(16) as u128)
+            .flat_map(|place| {
+                let mut block = first.wrapping_add(place).to_be_bytes().into();
+                cipher.encrypt_block(&mut block);
+                <[u8; 16]>::from(block)
+            })
+            .collect();
+        stream.truncate(length);
+        stream
     }
 }

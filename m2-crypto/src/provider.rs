@@ -1,4 +1,4 @@
-//! The cryptography providers: who does RSA private operations and packet AEAD.
+//! The cryptography providers: who does RSA private operations, packet AEAD and obfuscation.
 //!
 //! Two implementations give the same bytes for the same inputs (signatures aside, which are
 //! randomized but verify under both): [`rustcrypto`], pure Rust, and `aws_lc`, the default
@@ -18,6 +18,8 @@ use zeroize::Zeroizing;
 pub type Nonce = [u8; 12];
 /// A tag of AES-GCM, 16 bytes.
 pub type Tag = [u8; 16];
+/// A counter block of AES-CTR, 16 bytes.
+pub type Counter = [u8; 16];
 
 /// One implementation of the operations that a provider may do its own way.
 pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
@@ -29,6 +31,9 @@ pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
 
     /// AES-128-GCM under `key`.
     fn aead(&self, key: &Secret<16>) -> Box<dyn Aead>;
+
+    /// AES-128-CTR under `key`, for the obfuscation.
+    fn ctr(&self, key: &Secret<16>) -> Box<dyn Ctr>;
 }
 
 /// RSA private operations: OAEP-SHA256 and PSS-SHA256 (32-byte salt) only (spec §1).
@@ -58,6 +63,13 @@ pub trait Aead: Send + Sync {
         in_out: &mut [u8],
         tag: &Tag,
     ) -> Result<(), OpenFailed>;
+}
+
+/// AES-128-CTR in place. The key schedule is computed once.
+pub trait Ctr: Send + Sync {
+    /// Combines `in_out` with the key stream that begins at `counter`, one 128-bit big-endian
+    /// number that wraps around. Enciphers and deciphers alike.
+    fn apply(&self, counter: &Counter, in_out: &mut [u8]);
 }
 
 /// The default provider of this build.

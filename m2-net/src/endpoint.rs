@@ -343,7 +343,7 @@ fn crypto_context(
 /// Everything that is built before anything is bound.
 struct Builder {
     listen: Vec<SocketAddr>,
-    circle: Circle,
+    obfuscator: Arc<Obfuscator>,
     gate: Arc<Gate>,
     ids: ConnectionIds,
     caller: Caller,
@@ -420,7 +420,7 @@ impl Builder {
         };
         Ok(Self {
             listen: config.listen,
-            circle,
+            obfuscator: Arc::new(Obfuscator::new(circle.packet_key(), provider)),
             gate,
             ids,
             caller,
@@ -456,7 +456,7 @@ impl Builder {
     fn bind_socket(&self, address: SocketAddr) -> io::Result<quinn::Endpoint> {
         let socket = ObfuscatedSocket::new(
             socket::bind(address)?,
-            Obfuscator::new(self.circle.packet_key()),
+            Arc::clone(&self.obfuscator),
             Arc::clone(&self.gate),
             Arc::clone(&self.counters),
             &self.ids.issue(),

@@ -50,7 +50,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
 /// A socket that hides what it sends, and reveals and sifts what it receives.
 pub(crate) struct ObfuscatedSocket {
     inner: Arc<dyn AsyncUdpSocket>,
-    obfuscator: Obfuscator,
+    obfuscator: Arc<Obfuscator>,
     gate: Arc<Gate>,
     counters: Arc<Counters>,
     primer: Primer,
@@ -60,7 +60,7 @@ impl ObfuscatedSocket {
     /// Wraps `inner`. `own_id` is a connection id of ours that no connection has.
     pub(crate) fn new(
         inner: Arc<dyn AsyncUdpSocket>,
-        obfuscator: Obfuscator,
+        obfuscator: Arc<Obfuscator>,
         gate: Arc<Gate>,
         counters: Arc<Counters>,
         own_id: &[u8],
@@ -292,7 +292,7 @@ mod tests {
         );
         let socket = ObfuscatedSocket::new(
             Arc::clone(fake) as _,
-            obfuscator(),
+            Arc::new(obfuscator()),
             Arc::new(gate),
             Arc::default(),
             &ids.issue(),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     fn obfuscator() -> Obfuscator {
-        Obfuscator::new(&Secret::new([6; 16]))
+        Obfuscator::new(&Secret::new([6; 16]), provider::default())
     }
 
     fn receive(socket: &ObfuscatedSocket) -> (Vec<u8>, RecvMeta) {

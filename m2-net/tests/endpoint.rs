@@ -12,7 +12,7 @@ use bytes::Bytes;
 use common::*;
 use m2_crypto::handshake::{Credential, Peer};
 use m2_crypto::obfuscation::Obfuscator;
-use m2_crypto::{Circle, Secret};
+use m2_crypto::{Circle, Secret, provider};
 use m2_net::dial_error::DialError;
 use m2_net::endpoint::Endpoint;
 use m2_net::session::{CloseCode, Ended, SessionError};
@@ -182,7 +182,7 @@ async fn an_id_of_ours_without_a_session_provokes_no_reset() {
     let (dialled, _accepted) = connect(&caller, &called, tap.address).await;
     dialled.send_frame(envelope(vec![3; 5000])).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let obfuscator = Obfuscator::new(Circle::public().packet_key());
+    let obfuscator = Obfuscator::new(Circle::public().packet_key(), provider::default());
     let mut orphans = Vec::new();
     for mut datagram in tap.calls() {
         obfuscator.apply(&mut datagram);

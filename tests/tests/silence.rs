@@ -3,7 +3,7 @@
 
 use m2_crypto::initial::QUIC_VERSION;
 use m2_crypto::obfuscation::Obfuscator;
-use m2_crypto::{Circle, PeerId, Secret};
+use m2_crypto::{Circle, PeerId, Secret, provider};
 use m2_net::dial_error::DialError;
 use m2_proto::api::v1::MessageState;
 use m2_tests::harness::{Captured, Daemon, Direction, Fate, Setup, Wire};
@@ -162,7 +162,7 @@ async fn what_no_daemon_sends_gets_nothing() {
         short[0] = 0x40 | (short[0] & 0x3f);
         made.push(short);
     }
-    let obfuscator = Obfuscator::new(Circle::public().packet_key());
+    let obfuscator = Obfuscator::new(Circle::public().packet_key(), provider::default());
     made.iter_mut()
         .for_each(|datagram| obfuscator.apply(datagram));
     assert_eq!(answers(target, made).await.unwrap(), 0);
@@ -264,7 +264,7 @@ fn hostile(noise: &mut Noise, recorded: &[Vec<u8>]) -> Vec<u8> {
 /// Whether a datagram starts with a first packet, seen by a member of the circle.
 fn is_first(datagram: &[u8]) -> bool {
     let mut revealed = datagram.to_vec();
-    Obfuscator::new(Circle::public().packet_key()).apply(&mut revealed);
+    Obfuscator::new(Circle::public().packet_key(), provider::default()).apply(&mut revealed);
     // Long header, type Initial, to an id of 20 bytes as only a caller makes it.
     revealed[0] & 0xf0 == 0xc0 && revealed[5] == 20
 }

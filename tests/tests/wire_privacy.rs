@@ -3,7 +3,7 @@
 
 use m2_crypto::invitation::Invitation;
 use m2_crypto::obfuscation::Obfuscator;
-use m2_crypto::{Circle, Identity};
+use m2_crypto::{Circle, Identity, provider};
 use m2_proto::api::v1::{ContactState, MessageState};
 use m2_tests::harness::{Captured, Daemon, Direction, Setup, Wire};
 use m2_tests::hostile::{Noise, Skew, echoes, identity, public_id, repeated, skewed};
@@ -228,7 +228,7 @@ fn in_way(captured: &[Captured], way: Direction) -> Vec<&[u8]> {
 
 fn revealed(datagram: &[u8]) -> Vec<u8> {
     let mut bytes = datagram.to_vec();
-    Obfuscator::new(Circle::public().packet_key()).apply(&mut bytes);
+    Obfuscator::new(Circle::public().packet_key(), provider::default()).apply(&mut bytes);
     bytes
 }
 

@@ -1,9 +1,11 @@
-//! The AWS-LC provider: constant-time RSA with long-term keys, assembly AES-GCM.
+//! The AWS-LC provider: constant-time RSA with long-term keys, assembly AES-GCM and AES-CTR.
 
-use super::{Aead, Nonce, PrivateKey, Provider, Tag};
+use super::{Aead, Counter, Ctr, Nonce, PrivateKey, Provider, Tag};
 use crate::error::{KeyError, OpenFailed};
 use crate::secret::Secret;
 use aws_lc_rs::aead::{self, LessSafeKey, UnboundKey};
+use aws_lc_rs::cipher::{AES_128, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{
     KeyPair, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey,
@@ -42,6 +44,15 @@ impl Provider for AwsLc {
         #[allow(clippy::expect_used)]
         let key = UnboundKey::new(&aead::AES_128_GCM, key.expose()).expect("16-byte key");
         Box::new(AwsAead(LessSafeKey::new(key)))
+    }
+
+    fn ctr(&self, key: &Secret<16>) -> Box<dyn Ctr> {
+        // A 16-byte key is always accepted: the type fixes the length.
+        #[allow(clippy::expect_used)]
+        let key = UnboundCipherKey::new(&AES_128, key.expose())
+            .and_then(EncryptingKey::ctr)
+            .expect("16-byte key");
+        Box::new(AwsCtr(key))
     }
 }
 
@@ -114,5 +125,18 @@ impl Aead for AwsAead {
             .open_in_place_separate_tag(nonce, aead::Aad::from(aad), tag, in_out)
             .map(|_| ())
             .map_err(|_| OpenFailed)
+    }
+}
+
+struct AwsCtr(EncryptingKey);
+
+impl Ctr for AwsCtr {
+    fn apply(&self, counter: &Counter, in_out: &mut [u8]) {
+        let counter = EncryptionContext::Iv128(FixedLength::from(counter));
+        // Fails only with a counter block of another length: the type fixes it.
+        #[allow(clippy::expect_used)]
+        self.0
+            .less_safe_encrypt(in_out, counter)
+            .expect("16-byte counter block");
     }
 }

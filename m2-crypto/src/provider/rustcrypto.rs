@@ -1,10 +1,14 @@
 //! The pure-Rust provider.
 
-use super::{Aead, Nonce, PrivateKey, Provider, Tag};
+use super::{Aead, Counter, Ctr, Nonce, PrivateKey, Provider, Tag};
 use crate::error::{KeyError, OpenFailed};
 use crate::secret::Secret;
+use aes::Aes128Enc;
+use aes::cipher::{InnerIvInit, StreamCipherCore};
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes128Gcm, KeyInit};
+use ctr::CtrCore;
+use ctr::flavors::Ctr128BE;
 use rand_core::CryptoRng;
 use rsa::pss::SigningKey;
 use rsa::signature::{RandomizedSigner, SignatureEncoding};
@@ -12,7 +16,7 @@ use rsa::{Oaep, RsaPrivateKey};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// RustCrypto's `rsa` and `aes-gcm`.
+/// RustCrypto's `rsa`, `aes-gcm` and `ctr`.
 #[derive(Debug, Clone, Copy)]
 pub struct RustCrypto;
 
@@ -27,6 +31,10 @@ impl Provider for RustCrypto {
 
     fn aead(&self, key: &Secret<16>) -> Box<dyn Aead> {
         Box::new(RustAead(Aes128Gcm::new(key.expose().into())))
+    }
+
+    fn ctr(&self, key: &Secret<16>) -> Box<dyn Ctr> {
+        Box::new(RustCtr(Aes128Enc::new(key.expose().into())))
     }
 }
 
@@ -76,5 +84,14 @@ impl Aead for RustAead {
         self.0
             .decrypt_inout_detached(nonce.into(), aad, in_out.into(), tag.into())
             .map_err(|_| OpenFailed)
+    }
+}
+
+struct RustCtr(Aes128Enc);
+
+impl Ctr for RustCtr {
+    fn apply(&self, counter: &Counter, in_out: &mut [u8]) {
+        CtrCore::<&Aes128Enc, Ctr128BE>::inner_iv_init(&self.0, counter.into())
+            .apply_keystream_partial(in_out.into());
     }
 }

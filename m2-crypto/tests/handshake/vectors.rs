@@ -7,7 +7,7 @@ use m2_crypto::handshake::key_return::KeyReturn;
 use m2_crypto::handshake::proof::{Role, signed_bytes};
 use m2_crypto::handshake::transcript::Transcript;
 use m2_crypto::handshake::{Call, Credential, Initiator, Message, Peer, Responder, SpaceSecrets};
-use m2_crypto::provider::{Aead, PrivateKey, Provider, all, rustcrypto::RustCrypto};
+use m2_crypto::provider::{Aead, Ctr, PrivateKey, Provider, all, rustcrypto::RustCrypto};
 use m2_crypto::{Circle, PeerId, Secret};
 use rand_core::CryptoRng;
 use rsa::RsaPrivateKey;
@@ -266,6 +266,10 @@ impl Provider for Recorded {
 
     fn aead(&self, key: &Secret<16>) -> Box<dyn Aead> {
         self.inner.aead(key)
+    }
+
+    fn ctr(&self, key: &Secret<16>) -> Box<dyn Ctr> {
+        self.inner.ctr(key)
     }
 }
 

@@ -37,7 +37,7 @@ impl Raw {
     async fn call_by(config: quinn::ClientConfig, address: SocketAddr, peer: PeerId) -> Self {
         let wire = Wire::new().await.unwrap();
         wire.aim(address);
-        let obfuscator = Obfuscator::new(Circle::public().packet_key());
+        let obfuscator = Obfuscator::new(Circle::public().packet_key(), provider::default());
         wire.decide(move |_, bytes| {
             let mut changed = bytes.to_vec();
             obfuscator.apply(&mut changed);
