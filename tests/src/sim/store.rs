@@ -276,8 +276,10 @@ impl ModelStore {
         use MessageState::{Delivered, Deposited, GivenUp, Queued, Sent as Under};
         let legal = matches!(
             (before, state),
-            (Queued | Under(_), Under(_) | Deposited | Delivered | GivenUp(_))
-                | (Deposited, Delivered | GivenUp(_))
+            (
+                Queued | Under(_),
+                Under(_) | Deposited | Delivered | GivenUp(_)
+            ) | (Deposited, Delivered | GivenUp(_))
                 | (GivenUp(_), Delivered)
         );
         let found = matches!((before, state), (GivenUp(_), Delivered));
