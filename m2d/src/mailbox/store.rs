@@ -71,6 +71,15 @@ pub trait MailboxStore: Send + Sync + 'static {
     /// How many unspent tokens a box has; 0 for an unknown box.
     fn token_count(&self, owner: PeerId) -> Answer<'_, u64>;
 
+    /// The unspent tokens of a box in the order of their hashes, from `after` on, `limit` of them
+    /// if there are so many.
+    fn tokens(
+        &self,
+        owner: PeerId,
+        after: Option<TokenHash>,
+        limit: usize,
+    ) -> Answer<'_, Vec<TokenHash>>;
+
     /// Stores a letter and spends its token, both or neither.
     fn deposit(&self, deposit: Deposit, now_ms: u64) -> Answer<'_, Deposited>;
 

@@ -34,6 +34,7 @@ checks!(
     boxes_come_and_go,
     boxes_are_bounded,
     tokens_are_counted_and_bounded,
+    tokens_are_listed_in_pages,
     a_deposit_needs_a_token_of_that_box,
     a_replay_is_success_and_spends_nothing,
     a_token_carries_one_letter,
@@ -112,6 +113,27 @@ async fn tokens_are_counted_and_bounded(backend: &dyn Backend) {
     store.remove_tokens(owner(1), withdrawn).await.unwrap();
     assert_eq!(store.token_count(owner(1)).await.unwrap(), 8);
     assert_eq!(store.token_count(owner(2)).await.unwrap(), 3);
+}
+
+async fn tokens_are_listed_in_pages(backend: &dyn Backend) {
+    let [store, other] = open(backend).await;
+    open_box(&*store, 1, 10).await;
+    open_box(&*store, 2, 20).await;
+    let mut expected: Vec<_> = (0..10).map(token).collect();
+    expected.sort_unstable();
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = other.tokens(owner(1), after, 4).await.unwrap();
+        assert!(page.len() <= 4);
+        after = page.last().copied();
+        listed.extend(page.iter().copied());
+        if page.len() < 4 {
+            break;
+        }
+    }
+    assert_eq!(listed, expected);
+    let nobody = store.tokens(owner(3), None, 4).await.unwrap();
+    assert!(nobody.is_empty());
 }
 
 async fn a_deposit_needs_a_token_of_that_box(backend: &dyn Backend) {

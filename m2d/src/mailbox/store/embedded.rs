@@ -150,6 +150,16 @@ impl MailboxStore for EmbeddedStore {
         Box::pin(self.writer.call(move |tables| tables.token_count(&owner)))
     }
 
+    fn tokens(
+        &self,
+        owner: PeerId,
+        after: Option<TokenHash>,
+        limit: usize,
+    ) -> Answer<'_, Vec<TokenHash>> {
+        let query = move |reader: &Connection| read_tokens(reader, owner, after, limit);
+        Box::pin(self.reader.call(query))
+    }
+
     fn deposit(&self, deposit: Deposit, now_ms: u64) -> Answer<'_, Deposited> {
         Box::pin(self.deposit_now(deposit, now_ms))
     }
@@ -183,6 +193,24 @@ impl MailboxStore for EmbeddedStore {
     fn subscribe(&self, owner: PeerId) -> Arrivals {
         self.bell.subscribe(owner)
     }
+}
+
+fn read_tokens(
+    connection: &Connection,
+    owner: PeerId,
+    after: Option<TokenHash>,
+    limit: usize,
+) -> Result<Vec<TokenHash>, MailboxError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT hash FROM tokens
+         WHERE box = (SELECT number FROM boxes WHERE owner = ?1) AND hash > ?2
+         ORDER BY hash LIMIT ?3",
+    )?;
+    // Nothing is before every hash.
+    let after = after.as_ref().map_or(&[][..], |hash| hash);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![owner.as_bytes(), after, limit], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn read_page(

@@ -155,6 +155,23 @@ impl Shared {
         Ok(tokens.await?.len() as u64)
     }
 
+    async fn tokens(
+        &self,
+        owner: PeerId,
+        after: Option<TokenHash>,
+        limit: usize,
+    ) -> Result<Vec<TokenHash>, MailboxError> {
+        let known = self.cluster.tokens.list(self.subjects.tokens_of(&owner));
+        let known = known.await?.into_iter();
+        let mut hashes: Vec<TokenHash> = known
+            .filter_map(|subject| subjects::hash_of(&subject))
+            .filter(|hash| after.is_none_or(|after| *hash > after))
+            .collect();
+        hashes.sort_unstable();
+        hashes.truncate(limit);
+        Ok(hashes)
+    }
+
     async fn letters(
         &self,
         owner: PeerId,
@@ -291,6 +308,15 @@ impl MailboxStore for JetStreamStore {
 
     fn token_count(&self, owner: PeerId) -> Answer<'_, u64> {
         Box::pin(self.shared.token_count(owner))
+    }
+
+    fn tokens(
+        &self,
+        owner: PeerId,
+        after: Option<TokenHash>,
+        limit: usize,
+    ) -> Answer<'_, Vec<TokenHash>> {
+        Box::pin(self.shared.tokens(owner, after, limit))
     }
 
     fn deposit(&self, deposit: Deposit, now_ms: u64) -> Answer<'_, Deposited> {

@@ -91,6 +91,12 @@ impl LetterSubject {
     }
 }
 
+/// The hash in the subject of a token.
+pub(super) fn hash_of(subject: &str) -> Option<TokenHash> {
+    let hex = subject.rsplit('.').next()?;
+    HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
+}
+
 /// The box in a subject of a letter or a notice.
 pub(super) fn owner_of(subject: &str) -> Option<PeerId> {
     let hex = subject.split('.').nth(2)?;
@@ -117,5 +123,7 @@ mod tests {
             assert_eq!(owner_of(&subject).unwrap(), owner);
         }
         assert_eq!(LetterSubject::parse("m2box.letter.x.y-1"), None);
+        let subject = Subjects::new("m2box").token(&owner, &[8; 32]);
+        assert_eq!(hash_of(&subject), Some([8; 32]));
     }
 }
