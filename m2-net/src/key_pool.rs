@@ -1,7 +1,8 @@
 //! Fresh RSA-2048 key pairs, made ahead of time (spec §3).
 //!
 //! In memory only. One thread of low priority refills the pool, so that a key is never generated
-//! while somebody waits. Half of it is kept for callers that we know already.
+//! while somebody waits. Half of it is kept for callers that we know already: of what was ever
+//! ready, so that a large pool serves strangers while it fills.
 
 use m2_crypto::Provider;
 use m2_crypto::session_key::SessionKeyPair;
@@ -53,6 +54,9 @@ struct Shared {
 #[derive(Default)]
 struct State {
     keys: VecDeque<SessionKeyPair>,
+    /// The most keys that were ever ready: while the pool fills the first time, strangers need
+    /// not wait until it is half full.
+    most: usize,
     stopped: bool,
 }
 
@@ -74,11 +78,11 @@ impl KeyPool {
 
     /// A key if one is ready for this caller. `None` means: ignore the caller.
     pub fn take(&self, priority: Priority) -> Option<SessionKeyPair> {
+        let mut state = self.shared.lock();
         let kept = match priority {
-            Priority::Stranger => self.shared.wanted / 2,
+            Priority::Stranger => state.most / 2,
             Priority::Known | Priority::Own => 0,
         };
-        let mut state = self.shared.lock();
         if state.keys.len() <= kept {
             return None;
         }
@@ -159,7 +163,10 @@ impl Shared {
     }
 
     fn add(&self, key: SessionKeyPair) {
-        self.lock().keys.push_back(key);
+        let mut state = self.lock();
+        state.keys.push_back(key);
+        state.most = state.most.max(state.keys.len());
+        drop(state);
         self.made.notify_one();
     }
 
@@ -214,6 +221,20 @@ mod tests {
         assert!(pool.take(Priority::Known).is_some());
         assert!(pool.take(Priority::Own).is_some());
         assert!(pool.take(Priority::Own).is_none());
+    }
+
+    #[test]
+    fn a_pool_that_fills_keeps_half_of_what_it_has() {
+        let pool = KeyPool::start(1_000, provider::default()).unwrap();
+        let start = Instant::now();
+        while pool.ready() < 4 && start.elapsed() < Duration::from_secs(60) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        pool.shared.lock().stopped = true;
+        assert!(pool.take(Priority::Stranger).is_some());
+        while pool.take(Priority::Stranger).is_some() {}
+        assert!(pool.ready() >= 2);
+        assert!(pool.take(Priority::Known).is_some());
     }
 
     #[tokio::test]
