@@ -7,13 +7,14 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-const API: [&str; 6] = [
+const API: [&str; 7] = [
     "daemon",
     "identity",
     "invitation",
     "contact",
     "message",
     "event",
+    "mailbox",
 ];
 const WIRE: [&str; 3] = ["frame", "mailbox", "payload"];
 

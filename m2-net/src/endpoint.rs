@@ -65,6 +65,8 @@ pub struct EndpointConfig {
     pub version: String,
     /// Pads every data packet to the path's MTU (`privacy.padding = "full"`).
     pub pad_to_mtu: bool,
+    /// Answers nobody: these sockets call only, and who finds one can't tell whose it is.
+    pub dials_only: bool,
     /// What callers may make grow.
     pub limits: Limits,
     /// For tests: an impostor that answers calls to this id with its own identity.
@@ -86,6 +88,7 @@ impl EndpointConfig {
             replay_capacity: DEFAULT_CAPACITY,
             version: env!("CARGO_PKG_VERSION").into(),
             pad_to_mtu: false,
+            dials_only: false,
             limits: Limits::default(),
             posing_as: None,
         }
@@ -365,13 +368,8 @@ impl Builder {
         let own_id = config.posing_as;
         let own_id = own_id.unwrap_or_else(|| config.identity.peer_id(circle.id()));
         let ids = ConnectionIds::random(&mut UnwrapErr(getrandom::SysRng), clock.clone());
-        let gate = Arc::new(Gate::new(
-            *circle.id(),
-            own_id,
-            provider,
-            ids.clone(),
-            clock.clone(),
-        ));
+        let gate = Gate::new(*circle.id(), own_id, provider, ids.clone(), clock.clone());
+        let gate = Arc::new(gate.dials_only(config.dials_only));
         let counters = Arc::new(Counters::new());
         let keys = Arc::new(KeyPool::start(config.key_pool_size, provider)?);
         let transport = Arc::new(transport::session(config.pad_to_mtu));

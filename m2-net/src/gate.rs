@@ -33,6 +33,7 @@ pub struct Gate {
     ids: ConnectionIds,
     clock: Clock,
     closing: AtomicBool,
+    dials_only: bool,
 }
 
 impl Gate {
@@ -51,7 +52,15 @@ impl Gate {
             ids,
             clock,
             closing: AtomicBool::new(false),
+            dials_only: false,
         }
+    }
+
+    /// Lets no call in: only answers to our own.
+    #[must_use]
+    pub const fn dials_only(mut self, dials_only: bool) -> Self {
+        self.dials_only = dials_only;
+        self
     }
 
     /// Whether a datagram may go on to QUIC.
@@ -93,6 +102,9 @@ impl Gate {
         }
         if self.ids.is_ours(header.dcid) {
             return Ok(());
+        }
+        if self.dials_only {
+            return Err(Counter::DatagramClosing);
         }
         if !header.is_initial() || header.dcid.len() != MAX_CID_LEN {
             return Err(Counter::DatagramForeignId);

@@ -24,6 +24,7 @@ use crate::api::v1::daemon_service_client::DaemonServiceClient;
 use crate::api::v1::event_service_client::EventServiceClient;
 use crate::api::v1::identity_service_client::IdentityServiceClient;
 use crate::api::v1::invitation_service_client::InvitationServiceClient;
+use crate::api::v1::mailbox_service_client::MailboxServiceClient;
 use crate::api::v1::message_service_client::MessageServiceClient;
 use crate::limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 
@@ -88,6 +89,8 @@ services! {
     identity IdentityServiceClient;
     /// Invitations.
     invitations InvitationServiceClient;
+    /// Own boxes at providers.
+    mailboxes MailboxServiceClient;
     /// Contacts.
     contacts ContactServiceClient;
     /// Messages.

@@ -106,6 +106,9 @@ reasons! {
     /// The peer did not ask to become a contact.
     NoRequest "NO_REQUEST" FailedPrecondition
         "There is no request of this peer. `m2 contact requests` shows those that wait.";
+    /// No box is with such a provider.
+    MailboxUnknown "MAILBOX_UNKNOWN" NotFound
+        "There is no box with this provider. `m2 mailbox list` shows all.";
     /// No such message.
     MessageUnknown "MESSAGE_UNKNOWN" NotFound
         "There is no such message. Give its id, 32 hexadecimal digits.";

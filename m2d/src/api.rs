@@ -7,6 +7,7 @@ mod daemon;
 mod event;
 mod identity;
 mod invitation;
+mod mailbox;
 mod malformed;
 mod message;
 mod readers;
@@ -34,7 +35,7 @@ pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
         contact_service_server::ContactServiceServer, daemon_service_server::DaemonServiceServer,
         event_service_server::EventServiceServer, identity_service_server::IdentityServiceServer,
         invitation_service_server::InvitationServiceServer,
-        message_service_server::MessageServiceServer,
+        mailbox_service_server::MailboxServiceServer, message_service_server::MessageServiceServer,
     };
     let mut routes = Routes::new(health).add_service(reflection);
     macro_rules! add {
@@ -50,6 +51,7 @@ pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
         IdentityServiceServer identity::IdentityApi;
         InvitationServiceServer invitation::InvitationApi;
         ContactServiceServer contact::ContactApi;
+        MailboxServiceServer mailbox::MailboxApi;
         MessageServiceServer message::MessageApi;
         EventServiceServer event::EventApi;
     }

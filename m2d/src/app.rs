@@ -1,6 +1,7 @@
 //! The daemon from start to end: build everything, then bind, run, and drain with a deadline.
 
 mod failure;
+mod mailbox;
 mod open;
 mod serve;
 

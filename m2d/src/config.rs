@@ -1,7 +1,12 @@
 //! The daemon's configuration: one TOML file, every key with a default, unknown keys an error
 //! that names the key and its line.
 
+mod mailbox;
+
+pub use mailbox::MailboxConfig;
+
 use m2_crypto::{Circle, Secret};
+use m2_net::key_pool;
 use serde::Deserialize;
 use std::fs;
 use std::io;
@@ -25,6 +30,8 @@ pub struct Config {
     pub lookup: LookupConfig,
     /// `[store]`
     pub store: StoreConfig,
+    /// `[mailbox]`
+    pub mailbox: MailboxConfig,
     /// `[log]`
     pub log: LogConfig,
 }
@@ -64,8 +71,8 @@ pub struct NetworkConfig {
     /// UDP addresses to bind, one socket each. Port 0: the port of the last run if it is
     /// free, else any.
     pub listen: Vec<SocketAddr>,
-    /// Session keys kept ready: 2 to 10,000.
-    pub session_keys: u32,
+    /// Session keys kept ready: 2 to 10,000. See [`Config::session_keys`].
+    pub session_keys: Option<u32>,
     /// Handshakes that may do RSA work at once: 1 to 64.
     pub handshakes: u32,
     /// Sessions that may be up at once.
@@ -79,7 +86,7 @@ impl Default for NetworkConfig {
                 SocketAddr::from(([0, 0, 0, 0], 0)),
                 SocketAddr::from(([0_u16; 8], 0)),
             ],
-            session_keys: 16,
+            session_keys: None,
             handshakes: 4,
             max_sessions: 2_000,
         }
@@ -238,6 +245,15 @@ impl Config {
         Ok(Circle::private(&self.circle.name, &secret))
     }
 
+    /// Session keys kept ready, as configured or as the daemon's roles need.
+    pub fn session_keys(&self) -> usize {
+        match self.network.session_keys {
+            Some(keys) => keys as usize,
+            None if self.mailbox.serve => key_pool::ROLE_SIZE,
+            None => key_pool::PERSONAL_SIZE,
+        }
+    }
+
     fn check_ranges(&self) -> Result<(), ConfigError> {
         let range = |section, key, ok, expected| {
             if ok {
@@ -253,12 +269,15 @@ impl Config {
         let (network, store) = (&self.network, &self.store);
         let listen = (1..=16).contains(&network.listen.len());
         range("network", "listen", listen, "1 to 16 addresses")?;
-        let keys = (2..=10_000).contains(&network.session_keys);
+        let keys = (2..=10_000).contains(&self.session_keys());
         range("network", "session_keys", keys, "2 to 10,000")?;
         let handshakes = (1..=64).contains(&network.handshakes);
         range("network", "handshakes", handshakes, "1 to 64")?;
         let sessions = (1..=100_000).contains(&network.max_sessions);
         range("network", "max_sessions", sessions, "1 to 100,000")?;
+        let after = (1..=86_400).contains(&self.mailbox.after_s);
+        range("mailbox", "after_s", after, "1 to 86,400")?;
+        range("mailbox", "delay_s", self.mailbox.delay_s <= 60, "0 to 60")?;
         let days = (1..=3_650).contains(&store.event_days);
         range("store", "event_days", days, "1 to 3,650")?;
         let events = store.max_events >= 1_000;
@@ -267,6 +286,7 @@ impl Config {
         range("store", "max_outbox", outbox, "1 to 1,000,000")?;
         let name = (1..=64).contains(&self.circle.name.len());
         range("circle", "name", name, "1 to 64 bytes")?;
+        self.mailbox.check_ranges()?;
         self.check_available()
     }
 
@@ -305,7 +325,8 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_default() {
         let config = Config::parse("").unwrap();
-        assert_eq!(config.network.session_keys, 16);
+        assert_eq!(config.session_keys(), 16);
+        assert!(!config.mailbox.serve);
         assert!(config.circle().unwrap().is_public());
     }
 
@@ -319,7 +340,18 @@ mod tests {
     }
 
     #[test]
+    fn a_mailbox_keeps_more_session_keys_ready_unless_told_otherwise() {
+        let config = Config::parse("[mailbox]\nserve = true\n").unwrap();
+        assert_eq!(config.session_keys(), 1_000);
+        let config = "[mailbox]\nserve = true\n[network]\nsession_keys = 9\n";
+        assert_eq!(Config::parse(config).unwrap().session_keys(), 9);
+    }
+
+    #[test]
     fn values_out_of_range_are_named() {
+        let config = Config::parse("[mailbox]\nbox_bytes = 65535\n").unwrap();
+        let error = config.check_ranges().unwrap_err().to_string();
+        assert_eq!(error, "[mailbox] box_bytes must be 65,536 or more");
         let config = Config::parse("[network]\nsession_keys = 1\n").unwrap();
         let error = config.check_ranges().unwrap_err().to_string();
         assert_eq!(error, "[network] session_keys must be 2 to 10,000");

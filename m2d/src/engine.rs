@@ -14,6 +14,9 @@ mod effect;
 mod handle;
 mod inbox;
 mod invitations;
+mod letters;
+mod mail;
+mod mailboxes;
 mod requests;
 mod sending;
 mod sessions;
@@ -26,12 +29,15 @@ pub use clients::StreamStart;
 pub use contacts::ContactView;
 pub use handle::EngineHandle;
 pub use invitations::NewInvitation;
+pub use letters::{DepositEnd, DepositJob};
+pub use mail::BoxHealth;
+pub use mailboxes::MailboxView;
 pub use sending::{Failure, NewMessage, SentMessage};
 pub use sessions::{Arrived, GrantCheck};
 pub use summary::Summary;
 
 use crate::clock::Clock;
-use crate::config::StoreConfig;
+use crate::config::{MailboxConfig, StoreConfig};
 use crate::counters::Counters;
 use crate::network::{DialerHandle, Link};
 use crate::refusal::Refusal;
@@ -40,6 +46,7 @@ use dirty::Dirty;
 use effect::{Effect, Job};
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_net::delivery::MessageId;
+use mail::Mail;
 use rand_core::UnwrapErr;
 use slot::Slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -68,6 +75,8 @@ pub struct Parts {
     pub circle: Circle,
     /// Limits from the configuration.
     pub limits: StoreConfig,
+    /// When letters are deposited.
+    pub mailbox: MailboxConfig,
     /// Who hears of changes.
     pub bus: Arc<Bus>,
     /// Who reaches peers.
@@ -86,6 +95,8 @@ pub struct Engine {
     circle: Circle,
     incarnation: u64,
     limits: StoreConfig,
+    mailbox: MailboxConfig,
+    mail: Mail,
     slots: HashMap<i64, Slot>,
     rows: HashMap<PeerId, i64>,
     /// Sessions with peers that have no row, oldest first: they may only ask to become contacts.
@@ -121,6 +132,8 @@ impl Engine {
             circle: parts.circle,
             incarnation,
             limits: parts.limits,
+            mailbox: parts.mailbox,
+            mail: Mail::default(),
             slots: HashMap::new(),
             rows: HashMap::new(),
             strangers: BTreeMap::new(),
@@ -137,6 +150,7 @@ impl Engine {
             store_failed: None,
         };
         engine.bus.set_newest_event(engine.store.newest_event()?);
+        engine.mail.started = engine.clock.now_ms();
         engine.reload()?;
         Ok(engine)
     }
@@ -263,7 +277,7 @@ impl Engine {
 
     fn next_due_ms(&self) -> u64 {
         let timer = self.timers.first().map_or(u64::MAX, |(due, _)| *due);
-        timer.min(self.agenda.due())
+        timer.min(self.agenda.due()).min(self.mail.due)
     }
 
     fn run_timers(&mut self) {
@@ -275,7 +289,7 @@ impl Engine {
             self.timers.remove(&(due, row));
             self.on_conversation_timeout(row);
         }
-        if self.agenda.due() <= now {
+        if self.agenda.due().min(self.mail.due) <= now {
             self.upkeep(now);
         }
     }

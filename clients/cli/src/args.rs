@@ -65,6 +65,8 @@ pub enum Command {
     Id(crate::id::IdArgs),
     /// Invite somebody to become a contact
     Invite(crate::invite::InviteArgs),
+    /// Boxes where messages wait while you are away
+    Mailbox(crate::mailbox::MailboxArgs),
     /// Contacts: add, list, accept, verify, …
     Contact(crate::contact::ContactArgs),
     /// Send a message

@@ -1,6 +1,7 @@
 //! `m2 contact`
 
 mod human;
+mod policy;
 mod verify;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -66,6 +67,8 @@ enum ContactCommand {
         #[arg(long)]
         history: bool,
     },
+    /// Show or set what a contact may do and what is done for it
+    Policy(policy::PolicyArgs),
     /// Compare the verification code by voice
     Verify(verify::VerifyArgs),
     /// Give a contact another name here
@@ -103,6 +106,7 @@ pub(crate) async fn run(args: ContactArgs, context: &Context) -> Result<(), Fail
         ContactCommand::Decline(one) => decline(one, &client, context).await,
         ContactCommand::Block(one) => block(one, &client, context).await,
         ContactCommand::Remove { one, history } => remove(one, history, &client, context).await,
+        ContactCommand::Policy(args) => policy::run(args, &client, context).await,
         ContactCommand::Verify(args) => verify::run(args, &client, context).await,
         ContactCommand::Rename { one, name } => rename(one, name, &client, context).await,
     }

@@ -18,6 +18,7 @@ mod id;
 mod input;
 mod invite;
 mod listen;
+mod mailbox;
 mod man;
 mod names;
 mod qr;
@@ -81,6 +82,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Unlock(args) => unlock::run(args, context).await,
         Command::Id(args) => id::run(args, context).await,
         Command::Invite(args) => invite::run(args, context).await,
+        Command::Mailbox(args) => mailbox::run(args, context).await,
         Command::Contact(args) => contact::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use m2_proto::api::v1::{ContactState, DaemonState, ListContactsRequest, MessageState};
+use m2_proto::api::v1::{
+    ContactState, DaemonState, ListContactsRequest, MailboxState, MessageState,
+};
 use m2_proto::client::Client;
 
 use crate::context::call;
@@ -67,6 +69,12 @@ pub(crate) fn message_state(state: i32) -> String {
 pub(crate) fn contact_state(state: i32) -> String {
     let known = ContactState::try_from(state).map(|state| state.as_str_name());
     short(known.ok(), "CONTACT_STATE_")
+}
+
+/// `open` for `MAILBOX_STATE_OPEN`.
+pub(crate) fn mailbox_state(state: i32) -> String {
+    let known = MailboxState::try_from(state).map(|state| state.as_str_name());
+    short(known.ok(), "MAILBOX_STATE_")
 }
 
 /// `ready` for `DAEMON_STATE_READY`.

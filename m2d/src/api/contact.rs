@@ -138,6 +138,24 @@ impl ContactService for ContactApi {
             .await?;
         Ok(Response::new(pb::VerifyContactResponse { code, verified }))
     }
+
+    async fn set_contact_policy(
+        &self,
+        request: Request<pb::SetContactPolicyRequest>,
+    ) -> Result<Response<pb::SetContactPolicyResponse>, Status> {
+        let ready = self.0.ready()?;
+        let pb::SetContactPolicyRequest {
+            contact,
+            mailbox_grant,
+            mailbox_use,
+        } = request.into_inner();
+        let view = ready
+            .engine
+            .call(move |engine| engine.set_mailbox_policy(&contact, mailbox_grant, mailbox_use))
+            .await?;
+        let contact = Some(show(ready, view).await?);
+        Ok(Response::new(pb::SetContactPolicyResponse { contact }))
+    }
 }
 
 async fn show(ready: &Ready, view: ContactView) -> Result<pb::Contact, Status> {

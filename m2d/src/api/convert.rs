@@ -1,9 +1,10 @@
 //! Between the engine's types and the API's.
 
-use crate::engine::{ContactView, Failure};
+use crate::engine::{ContactView, Failure, MailboxView};
 use crate::refusal::Refusal;
 use crate::store::{
-    ContactState, EventKind, EventRow, Gone, InvitationRow, MessageState, ShownMessage,
+    ContactState, EventKind, EventRow, Gone, InvitationRow, MailboxState, MessageState,
+    ShownMessage,
 };
 use m2_net::delivery::{Content, PayloadError};
 use m2_proto::api::v1 as pb;
@@ -70,6 +71,12 @@ pub(super) fn contact(view: ContactView, queued: u64) -> pb::Contact {
         queued_messages: queued,
         addresses: view.addresses.iter().map(ToString::to_string).collect(),
         last_failure: view.last_failure.to_owned(),
+        policy: Some(pb::ContactPolicy {
+            mailbox_grant: view.mailbox.grants,
+            mailbox_use: view.mailbox.uses,
+        }),
+        mailbox_offered: view.mailbox_offered,
+        mailbox_failure: view.mailbox_failure.to_owned(),
     }
 }
 
@@ -81,6 +88,25 @@ const fn contact_state(state: ContactState) -> pb::ContactState {
         ContactState::Blocked => pb::ContactState::Blocked,
         ContactState::Declined => pb::ContactState::Declined,
         ContactState::Removed => pb::ContactState::Unspecified,
+    }
+}
+
+/// A box of ours as shown.
+pub(super) fn mailbox(view: MailboxView) -> pb::Mailbox {
+    let state = match view.row.state {
+        MailboxState::Asked => pb::MailboxState::Asked,
+        MailboxState::Open => pb::MailboxState::Open,
+        MailboxState::Refused => pb::MailboxState::Refused,
+        MailboxState::Leaving => pb::MailboxState::Leaving,
+    };
+    pb::Mailbox {
+        provider_id: view.row.provider.to_string(),
+        state: state.into(),
+        online: view.health.online,
+        addresses: view.row.addresses.iter().map(ToString::to_string).collect(),
+        created: Some(timestamp(view.row.created_ms)),
+        letters_taken: view.health.taken,
+        last_failure: view.health.failure.to_owned(),
     }
 }
 

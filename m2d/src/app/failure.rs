@@ -4,6 +4,7 @@ use crate::config::ConfigError;
 use crate::key_file::KeyFileError;
 use crate::listen::ListenError;
 use crate::lock::LockError;
+use crate::mailbox::store::MailboxError;
 use crate::paths::NoHome;
 use crate::store::StoreError;
 use crate::unlock::PassphraseError;
@@ -47,6 +48,9 @@ pub enum Failure {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store of the mailbox role can't be opened.
+    #[error("can't open the mailbox: {0}")]
+    Mailbox(#[from] MailboxError),
     /// The UDP sockets can't be bound.
     #[error("can't bind the UDP addresses of [network] listen: {0}")]
     Bind(io::Error),

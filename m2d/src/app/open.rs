@@ -1,11 +1,13 @@
 //! What starts once the identity is open: store, engine, sockets, dialer.
 
-use super::{Failure, Plan};
+use super::{Failure, Plan, mailbox};
 use crate::api::{Readers, Ready};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::{Bus, Engine, EngineHandle, Parts};
+use crate::mailbox::MailTasks;
+use crate::mailbox::server::{MailboxServer, ServerLimits};
 use crate::network::{self, Dialer, DialerHandle, SessionRunner};
 use crate::ports;
 use crate::store::{Store, StoreFile};
@@ -70,20 +72,26 @@ impl Opener {
             identity: identity.clone(),
             circle: self.circle.clone(),
             limits: self.config.store.clone(),
+            mailbox: self.config.mailbox.clone(),
             bus: bus.clone(),
             dialer: dialer.clone(),
             counters: counters.clone(),
         })?;
         let incarnation = engine.log_incarnation();
+        let wake = engine.mailbox_wake();
+        let mail_clock = clock.clone();
         let (handle, thread) = start_thread(engine).map_err(Failure::Runtime)?;
         let peer_id = identity.peer_id(self.circle.id());
-        let runner = Arc::new(SessionRunner::new(
+        let mailbox = self.serve_mailboxes(&handle, &clock, &counters, &identity);
+        let mailbox = mailbox.await?;
+        let runner = SessionRunner::new(
             handle.clone(),
             clock,
             identity.clone(),
             peer_id,
             counters.clone(),
-        ));
+        );
+        let runner = Arc::new(runner.serving(mailbox));
         let accepting = network::accept(endpoint.clone(), runner.clone(), self.stop.clone());
         tokio::spawn(accepting);
         let dialer = Dialer::new(
@@ -94,6 +102,17 @@ impl Opener {
             identity.clone(),
         );
         tokio::spawn(dialer.run(self.stop.clone()));
+        let mail = MailTasks {
+            engine: handle.clone(),
+            endpoint: endpoint.clone(),
+            identity: identity.clone(),
+            circle: self.circle.clone(),
+            own_id: peer_id,
+            clock: mail_clock,
+            counters: counters.clone(),
+            listen: self.config.network.listen.clone(),
+        };
+        mail.start(wake, &self.stop);
         let ready = Ready {
             engine: handle.clone(),
             bus,
@@ -114,6 +133,31 @@ impl Opener {
         Ok((ready, opened))
     }
 
+    /// The mailbox role, if the configuration asks for it.
+    async fn serve_mailboxes(
+        &self,
+        engine: &EngineHandle,
+        clock: &Arc<Clock>,
+        counters: &Arc<Counters>,
+        identity: &Identity,
+    ) -> Result<Option<Arc<MailboxServer>>, Failure> {
+        let config = &self.config.mailbox;
+        if !config.serve {
+            return Ok(None);
+        }
+        let store = mailbox::open_store(config, &self.data_dir, identity).await?;
+        let server = MailboxServer::new(
+            store,
+            engine.clone(),
+            clock.clone(),
+            counters.clone(),
+            ServerLimits::of(config),
+        );
+        let server = Arc::new(server);
+        tokio::spawn(server.clone().keep_house(self.stop.clone()));
+        Ok(Some(server))
+    }
+
     fn bind(
         &self,
         store: &Store,
@@ -125,7 +169,7 @@ impl Opener {
         let mut config = EndpointConfig::new(self.circle.clone(), identity.clone());
         config.listen = listen;
         config.provider = provider::default();
-        config.key_pool_size = network.session_keys as usize;
+        config.key_pool_size = self.config.session_keys();
         let source = clock.clone();
         config.clock = m2_net::clock::Clock::new(move || source.now_ms());
         let log = ReplayFile::open(&self.data_dir.join("replay.log")).map_err(|source| {

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::effect::Effect;
 use crate::refusal::Refusal;
-use crate::store::{ContactRow, ContactState, EventKind};
+use crate::store::{ContactRow, ContactState, EventKind, MailboxPolicy};
 use m2_crypto::PeerId;
 use m2_crypto::invitation::{Invitation, InvitationError};
 use m2_crypto::verification::VerificationCode;
@@ -33,6 +33,12 @@ pub struct ContactView {
     pub addresses: Vec<SocketAddr>,
     /// Why the last attempt to reach it failed; empty when it did not.
     pub last_failure: &'static str,
+    /// The switches of its mailboxes and ours.
+    pub mailbox: MailboxPolicy,
+    /// It offers a box.
+    pub mailbox_offered: bool,
+    /// Why the last deposit for it did not succeed; empty when it did.
+    pub mailbox_failure: &'static str,
 }
 
 impl Engine {
@@ -65,7 +71,7 @@ impl Engine {
         self.view(row)
     }
 
-    fn check_invitation(&self, invitation: &Invitation) -> Result<(), Refusal> {
+    pub(super) fn check_invitation(&self, invitation: &Invitation) -> Result<(), Refusal> {
         let now_s = self.now_ms() / 1_000;
         let reason = if !invitation.is_for(self.circle.id()) {
             Reason::OtherCircle
@@ -204,6 +210,7 @@ impl Engine {
             })?;
         }
         let now = self.now_ms();
+        self.end_mail(row)?;
         let contact = self.contact_mut(row)?;
         contact.state = state;
         contact.invite_token = None;
@@ -352,7 +359,7 @@ impl Engine {
         Ok(())
     }
 
-    fn view(&self, row: i64) -> Result<ContactView, Refusal> {
+    pub(super) fn view(&self, row: i64) -> Result<ContactView, Refusal> {
         let slot = self.slots.get(&row).ok_or_else(unknown)?;
         let online = slot.links.iter().any(|link| !link.in_doubt());
         Ok(ContactView {
@@ -360,6 +367,9 @@ impl Engine {
             online,
             addresses: self.store.addresses(row)?,
             last_failure: if online { "" } else { slot.last_failure },
+            mailbox: self.mail.policy(row),
+            mailbox_offered: self.mail.offered.contains(&row),
+            mailbox_failure: self.mail.failures.get(&row).copied().unwrap_or_default(),
         })
     }
 }

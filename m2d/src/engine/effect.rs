@@ -28,6 +28,10 @@ pub(super) enum Effect {
     Close(Arc<Link>, CloseCode),
     /// Tell watchers.
     State(StateChange),
+    /// Tell the task that keeps sessions with our providers.
+    WakeCollectors,
+    /// Tell the task that deposits letters.
+    WakeDepositor,
     /// Tell event streams of an entry of the log.
     Event(LiveEvent),
 }
@@ -43,6 +47,10 @@ impl Engine {
                 Effect::Frame(link, frame) => link.send(*frame),
                 Effect::Close(link, code) => link.close(code),
                 Effect::State(change) => self.bus.state_changed(change),
+                Effect::WakeCollectors => {
+                    self.mail.wake.boxes.send_replace(());
+                }
+                Effect::WakeDepositor => self.mail.wake.letters.notify_one(),
                 Effect::Event(event) => events.push(event),
             }
         }

@@ -3,7 +3,9 @@
 use super::Engine;
 use crate::refusal::Refusal;
 use crate::store::InvitationRow;
+use m2_crypto::Secret;
 use m2_crypto::invitation::{Invitation, Offer};
+use m2_net::wire::InviteProof;
 use m2_proto::reason::Reason;
 use std::net::SocketAddr;
 use zeroize::Zeroizing;
@@ -67,6 +69,29 @@ impl Engine {
         let mut open = self.store.invitations()?;
         open.retain(|invitation| invitation.is_open(now));
         Ok(open)
+    }
+
+    /// Whether a peer holds the token of an open invitation, by its proof in a session with this
+    /// proof key. Uses nothing up.
+    pub fn is_invited(
+        &mut self,
+        proof_key: &Secret<32>,
+        shown: InviteProof,
+    ) -> Result<bool, Refusal> {
+        Ok(self.invitation_shown(proof_key, shown)?.is_some())
+    }
+
+    /// The same, and counts a use. `false`: it is used up, or was never open.
+    pub fn use_invitation(
+        &mut self,
+        proof_key: &Secret<32>,
+        shown: InviteProof,
+    ) -> Result<bool, Refusal> {
+        let Some(invitation) = self.invitation_shown(proof_key, shown)? else {
+            return Ok(false);
+        };
+        self.store.use_invitation(&invitation.id)?;
+        Ok(true)
     }
 
     /// Ends an invitation.

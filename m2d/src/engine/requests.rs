@@ -6,6 +6,7 @@ use super::effect::Effect;
 use crate::network::Link;
 use crate::refusal::Refusal;
 use crate::store::{ContactState, EventKind, InvitationRow, LookupSecrets};
+use m2_crypto::Secret;
 use m2_crypto::invitation::{self, InviteId};
 use m2_net::delivery::Path;
 use m2_net::wire::{ContactRequest, InviteProof, Message};
@@ -105,13 +106,22 @@ impl Engine {
         link: &Link,
         shown: Option<InviteProof>,
     ) -> Result<Option<InvitationRow>, Refusal> {
-        let Some(shown) = shown else {
-            return Ok(None);
-        };
+        match shown {
+            Some(shown) => self.invitation_shown(&link.proof_key, shown),
+            None => Ok(None),
+        }
+    }
+
+    /// The same in a session that is no link: by what binds proofs to it.
+    pub(super) fn invitation_shown(
+        &self,
+        proof_key: &Secret<32>,
+        shown: InviteProof,
+    ) -> Result<Option<InvitationRow>, Refusal> {
         let Some(row) = self.store.invitation(&shown.invite_id)? else {
             return Ok(None);
         };
-        let proven = invitation::verify_proof(&row.token, &link.proof_key, &shown.proof);
+        let proven = invitation::verify_proof(&row.token, proof_key, &shown.proof);
         Ok(Some(row).filter(|row| proven && row.is_open(self.now_ms())))
     }
 

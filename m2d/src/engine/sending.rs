@@ -154,6 +154,7 @@ impl Engine {
             self.store.delete_message(message)?;
             return Err(refusal_of(refused));
         }
+        self.note_queued(row);
         Ok((id, message))
     }
 

@@ -9,6 +9,7 @@ use m2_crypto::PeerId;
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch};
 use m2_net::delivery::{Ack, ContentHash, MessageId, Misbehaved, Path, Time};
 use m2_net::session::CloseCode;
+use m2_net::wire::mailbox::Mailbox;
 use m2_net::wire::{ContactRequest, Envelope, Message};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ impl Engine {
             self.converse(row, |conversation, cx| {
                 conversation.connected(cx, Path::Direct);
             })?;
+            self.offer_on_meeting(row)?;
         }
         Ok(Arrived::Welcome)
     }
@@ -155,6 +157,7 @@ impl Engine {
             })?;
         }
         if offline {
+            self.note_offline(row);
             self.dial(row)?;
         }
         Ok(())
@@ -213,12 +216,16 @@ impl Engine {
             _ if !self.is_contact(row) => link.misbehaved("NOT_A_CONTACT"),
             Message::Envelope(envelope) => return self.on_envelope(row, &envelope, accepted),
             Message::Acks(acks) => return self.on_acks(row, &acks),
+            Message::Mailbox(mailbox) => match *mailbox {
+                Mailbox::Offer(boxes) => self.on_offer(row, &boxes)?,
+                _ => link.misbehaved("FRAME_OUT_OF_PLACE"),
+            },
             Message::EpochRefused { incarnation, epoch } => {
                 self.converse(row, |conversation, cx| {
                     conversation.on_epoch_refused(cx, incarnation, epoch);
                 })?;
             }
-            Message::Hello(_) | Message::ContactRequest(_) | Message::Mailbox(_) => {
+            Message::Hello(_) | Message::ContactRequest(_) => {
                 link.misbehaved("FRAME_OUT_OF_PLACE");
             }
         }

@@ -110,6 +110,7 @@ impl Engine {
             .into_values()
             .map(|slot| (slot.contact.peer_id, slot.links))
             .collect();
+        self.mail.load(&self.store)?;
         self.rows.clear();
         self.timers.clear();
         for contact in contacts {

@@ -58,6 +58,11 @@ impl Engine {
     pub(super) fn upkeep(&mut self, now: u64) {
         let result = self.try_upkeep(now);
         self.check(result);
+        if self.mail.due <= now
+            && let Err(refusal) = self.mail_upkeep(now)
+        {
+            self.fail_batch(refusal);
+        }
     }
 
     fn try_upkeep(&mut self, now: u64) -> Result<(), StoreError> {

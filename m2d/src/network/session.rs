@@ -6,6 +6,7 @@ use super::silence::Silence;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::{Arrived, EngineHandle, GrantCheck};
+use crate::mailbox::server::MailboxServer;
 use crate::refusal::Refusal;
 use bytes::Bytes;
 use m2_crypto::envelope::{Grant, GrantRefused, ReceiveEpoch};
@@ -13,7 +14,7 @@ use m2_crypto::handshake::Peer;
 use m2_crypto::{Certificate, Identity, PeerId, Secret};
 use m2_net::frame::FrameReceiver;
 use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHandle};
-use m2_net::wire::{Envelope, Message};
+use m2_net::wire::{Envelope, Message, Purpose};
 use rand_core::UnwrapErr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -39,6 +40,7 @@ pub struct SessionRunner {
     next_id: AtomicU64,
     counters: Arc<Counters>,
     renew_after: Duration,
+    mailbox: Option<Arc<MailboxServer>>,
 }
 
 impl SessionRunner {
@@ -59,7 +61,15 @@ impl SessionRunner {
             next_id: AtomicU64::new(1),
             counters,
             renew_after: RENEW_AFTER,
+            mailbox: None,
         }
+    }
+
+    /// Has a mailbox serve the sessions that are for it; without one they are refused.
+    #[must_use]
+    pub fn serving(mut self, mailbox: Option<Arc<MailboxServer>>) -> Self {
+        self.mailbox = mailbox;
+        self
     }
 
     /// Renews sessions at another age; for tests, which have no day.
@@ -79,13 +89,33 @@ impl SessionRunner {
     }
 
     async fn run(&self, session: Session) -> Result<(), SessionEnd> {
+        match (session.peer().clone(), session.purpose(), &self.mailbox) {
+            (Peer::Identified { id, certificate }, Purpose::Peer, _) => {
+                return self.converse(id, certificate, session).await;
+            }
+            (Peer::Identified { id, .. }, Purpose::Mailbox, Some(mailbox)) => {
+                mailbox.serve_owner(id, session).await;
+            }
+            (Peer::Anonymous, _, Some(mailbox)) => mailbox.serve_anonymous(session).await,
+            (peer, _, None) => {
+                // Anonymous sessions may only use lines and mailboxes (spec §3).
+                let nobody = peer == Peer::Anonymous;
+                self.counters
+                    .count(if nobody { "ANONYMOUS" } else { "MAILBOX_OFF" });
+                session.close(CloseCode::Refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a session for the talk of two peers.
+    async fn converse(
+        &self,
+        id: PeerId,
+        certificate: Certificate,
+        session: Session,
+    ) -> Result<(), SessionEnd> {
         let (handle, sender, receiver) = session.split();
-        let Peer::Identified { id, certificate } = handle.peer().clone() else {
-            // Anonymous sessions may only use lines and mailboxes (spec §3).
-            self.counters.count("ANONYMOUS");
-            handle.close(CloseCode::Refused);
-            return Ok(());
-        };
         let (outgoing, queue) = Outgoing::new();
         let link = Arc::new(self.link(&handle, id, Arc::new(certificate), outgoing)?);
         let arriving = link.clone();

@@ -2,6 +2,7 @@
 
 use m2_proto::api::v1::{Contact, ContactState};
 
+use super::policy;
 use crate::names::contact_state;
 use crate::output::{Output, Style};
 use crate::{sanitize, table, time};
@@ -58,8 +59,24 @@ pub(super) fn show(out: &Output, contact: &Contact) -> String {
             ("addresses", sanitize::line(&contact.addresses.join(", "))),
             ("queued", contact.queued_messages.to_string()),
             ("last failure", out.paint(&failure, Style::Warning)),
+            ("mailbox", mailbox(contact)),
         ],
     )
+}
+
+/// What mailboxes may do for a contact, and what they do.
+pub(super) fn mailbox(contact: &Contact) -> String {
+    let words = contact.policy.as_ref().map_or("off", policy::words);
+    let offered = if contact.mailbox_offered {
+        ", it has one for you"
+    } else {
+        ""
+    };
+    let failure = match contact.mailbox_failure.as_str() {
+        "" => String::new(),
+        reason => format!(", the last deposit failed: {}", sanitize::line(reason)),
+    };
+    format!("{words}{offered}{failure}")
 }
 
 fn state_with_hint(contact: &Contact, state: String) -> String {

@@ -105,7 +105,12 @@ impl Store {
 }
 
 /// Addresses go with the contact.
-const OF_CONTACT: [&str; 7] = [
+const OF_CONTACT: [&str; 12] = [
+    "DELETE FROM letters_out WHERE contact = ?1",
+    "DELETE FROM letters_in WHERE contact = ?1",
+    "DELETE FROM letter_numbers WHERE contact = ?1",
+    "DELETE FROM mailbox_offers WHERE contact = ?1",
+    "DELETE FROM mailbox_policies WHERE contact = ?1",
     "DELETE FROM outbox WHERE contact = ?1",
     "DELETE FROM sequences WHERE contact = ?1",
     "DELETE FROM send_epochs WHERE contact = ?1",

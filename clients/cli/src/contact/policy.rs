@@ -1,0 +1,61 @@
+//! `m2 contact policy`
+
+use clap::{Args, ValueEnum};
+use m2_proto::api::v1::{ContactPolicy, SetContactPolicyRequest};
+use m2_proto::client::Client;
+
+use super::{One, human, present};
+use crate::context::{Context, call};
+use crate::failure::Failure;
+
+/// Flags of `m2 contact policy`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A message waits in a mailbox only if its sender has --mailbox-use on and its \
+                  receiver --mailbox-grant. Without flags the policy is shown."
+)]
+pub(super) struct PolicyArgs {
+    #[command(flatten)]
+    one: One,
+    /// Both of the following
+    #[arg(long, value_enum, conflicts_with_all = ["mailbox_grant", "mailbox_use"])]
+    mailbox: Option<Switch>,
+    /// Whether the contact may leave messages in your mailboxes
+    #[arg(long, value_enum)]
+    mailbox_grant: Option<Switch>,
+    /// Whether what you send to the contact may wait in its mailboxes
+    #[arg(long, value_enum)]
+    mailbox_use: Option<Switch>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+pub(super) async fn run(
+    args: PolicyArgs,
+    client: &Client,
+    context: &Context,
+) -> Result<(), Failure> {
+    let is_on = |switch: Option<Switch>| switch.map(|switch| switch == Switch::On);
+    let request = SetContactPolicyRequest {
+        contact: args.one.contact,
+        mailbox_grant: is_on(args.mailbox.or(args.mailbox_grant)),
+        mailbox_use: is_on(args.mailbox.or(args.mailbox_use)),
+    };
+    let answer = call(client.contacts().set_contact_policy(request)).await?;
+    let contact = present(answer.contact)?;
+    context.out.show(&contact, |_| human::mailbox(&contact))
+}
+
+/// `on`, `off`, or which of both.
+pub(super) fn words(policy: &ContactPolicy) -> &'static str {
+    match (policy.mailbox_grant, policy.mailbox_use) {
+        (true, true) => "on",
+        (true, false) => "it may use mine",
+        (false, true) => "I use its",
+        (false, false) => "off",
+    }
+}

@@ -1,0 +1,121 @@
+//! `m2 mailbox`
+
+use clap::{Args, Subcommand};
+use m2_proto::api::v1::{
+    CollectMailboxesRequest, ListMailboxesRequest, Mailbox, RegisterMailboxRequest,
+    RemoveMailboxRequest,
+};
+
+use crate::context::{Context, call};
+use crate::failure::Failure;
+use crate::names::{mailbox_state, short_id};
+use crate::output::Output;
+use crate::{sanitize, table};
+
+/// Flags of `m2 mailbox`.
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Who may leave messages in your boxes: m2 contact policy CONTACT --mailbox on"
+)]
+pub struct MailboxArgs {
+    #[command(subcommand)]
+    command: MailboxCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum MailboxCommand {
+    /// Have a box at the provider that made an invitation
+    Register {
+        /// The provider's invitation, m2://…
+        invite: String,
+    },
+    /// List your boxes
+    List,
+    /// Have the provider delete a box; again: forget it although the provider is not reached
+    Remove {
+        /// The provider's peer id, or its first 10 characters or more
+        provider: String,
+    },
+    /// Collect what waits at all providers now
+    Collect,
+}
+
+pub(crate) async fn run(args: MailboxArgs, context: &Context) -> Result<(), Failure> {
+    match args.command {
+        MailboxCommand::Register { invite } => register(invite, context).await,
+        MailboxCommand::List => list(context).await,
+        MailboxCommand::Remove { provider } => remove(provider, context).await,
+        MailboxCommand::Collect => collect(context).await,
+    }
+}
+
+async fn register(invitation: String, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let request = RegisterMailboxRequest { invitation };
+    let answer = call(client.mailboxes().register_mailbox(request)).await?;
+    let mailbox = answer
+        .mailbox
+        .ok_or_else(|| Failure::Local("The daemon's answer holds no mailbox.".to_owned()))?;
+    context.out.show(&mailbox, |_| {
+        let provider = short_id(&mailbox.provider_id);
+        format!("Asked {provider} for a box. `m2 mailbox list` tells when it is open.")
+    })?;
+    context
+        .out
+        .note("Then say who may use it: m2 contact policy CONTACT --mailbox on");
+    Ok(())
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let answer = call(client.mailboxes().list_mailboxes(ListMailboxesRequest {})).await?;
+    if answer.mailboxes.is_empty() && !context.out.is_json() {
+        context
+            .out
+            .note("No boxes. Get one with `m2 mailbox register INVITE`.");
+        return Ok(());
+    }
+    show(&answer.mailboxes, context)
+}
+
+async fn remove(provider: String, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let request = RemoveMailboxRequest { provider };
+    let answer = call(client.mailboxes().remove_mailbox(request)).await?;
+    context.out.show(&answer, |_| {
+        "The provider deletes it once it is reached.".to_owned()
+    })
+}
+
+async fn collect(context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let request = CollectMailboxesRequest {};
+    let answer = call(client.mailboxes().collect_mailboxes(request)).await?;
+    show(&answer.mailboxes, context)
+}
+
+fn show(mailboxes: &[Mailbox], context: &Context) -> Result<(), Failure> {
+    if context.out.is_json() {
+        return mailboxes
+            .iter()
+            .try_for_each(|mailbox| context.out.json(mailbox));
+    }
+    context.out.text(&human(&context.out, mailboxes))
+}
+
+fn human(out: &Output, mailboxes: &[Mailbox]) -> String {
+    let rows: Vec<Vec<String>> = mailboxes.iter().map(row).collect();
+    let header = ["STATE", "ONLINE", "TAKEN", "FAILURE", "PROVIDER"];
+    table::columns(out, &header, &rows)
+}
+
+fn row(mailbox: &Mailbox) -> Vec<String> {
+    vec![
+        mailbox_state(mailbox.state),
+        if mailbox.online { "yes" } else { "no" }.to_owned(),
+        mailbox.letters_taken.to_string(),
+        sanitize::line(&mailbox.last_failure),
+        sanitize::line(&mailbox.provider_id),
+    ]
+}

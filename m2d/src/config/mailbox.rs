@@ -1,0 +1,98 @@
+//! `[mailbox]`: being one for others, and depositing into those of contacts (spec §9).
+
+use super::ConfigError;
+use serde::Deserialize;
+
+/// Mailboxes, on both sides of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailboxConfig {
+    /// Seconds without a session with a contact after which its messages go to its mailbox, where
+    /// both agree to that: 1 to 86,400.
+    pub after_s: u32,
+    /// The longest of the random times that a letter waits before it is deposited, in seconds:
+    /// 0 to 60.
+    pub delay_s: u32,
+    /// Be a mailbox for those who come with an invitation.
+    pub serve: bool,
+    /// Boxes on the server, 1 to 1,000,000.
+    pub max_boxes: u64,
+    /// Bytes of all letters, 1 MiB or more.
+    pub max_bytes: u64,
+    /// Letters in a box, 1 to 1,000,000.
+    pub box_letters: u64,
+    /// Bytes of the letters in a box, 64 KiB or more.
+    pub box_bytes: u64,
+    /// Unused tokens of a box, 64 to 1,000,000.
+    pub box_tokens: u64,
+    /// Owners that may be connected at once, 1 to 100,000.
+    pub max_owners: u32,
+    /// Sessions that may deposit at once, 1 to 100,000.
+    pub max_depositors: u32,
+    /// Servers of a NATS cluster that keeps the letters; empty: a file of this daemon.
+    pub nats: Vec<String>,
+    /// On how many nodes of the cluster everything is kept, 1 to 5.
+    pub replicas: u32,
+}
+
+impl Default for MailboxConfig {
+    fn default() -> Self {
+        Self {
+            after_s: 30,
+            delay_s: 30,
+            serve: false,
+            max_boxes: 10_000,
+            max_bytes: 16 << 30,
+            box_letters: 10_000,
+            box_bytes: 64 << 20,
+            box_tokens: 65_536,
+            max_owners: 10_000,
+            max_depositors: 1_000,
+            nats: Vec::new(),
+            replicas: 3,
+        }
+    }
+}
+
+impl MailboxConfig {
+    /// The time without a session, in milliseconds.
+    pub fn after_ms(&self) -> u64 {
+        u64::from(self.after_s) * 1_000
+    }
+
+    /// The longest random delay, in milliseconds.
+    pub fn delay_ms(&self) -> u64 {
+        u64::from(self.delay_s) * 1_000
+    }
+
+    pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
+        let range = |key, ok: bool, expected| {
+            let wrong = ConfigError::Range {
+                section: "mailbox",
+                key,
+                expected,
+            };
+            ok.then_some(()).ok_or(wrong)
+        };
+        let million = "1 to 1,000,000";
+        let after = (1..=86_400).contains(&self.after_s);
+        range("after_s", after, "1 to 86,400")?;
+        range("delay_s", self.delay_s <= 60, "0 to 60")?;
+        let boxes = (1..=1_000_000).contains(&self.max_boxes);
+        range("max_boxes", boxes, million)?;
+        range("max_bytes", self.max_bytes >= 1 << 20, "1,048,576 or more")?;
+        let letters = (1..=1_000_000).contains(&self.box_letters);
+        range("box_letters", letters, million)?;
+        range("box_bytes", self.box_bytes >= 1 << 16, "65,536 or more")?;
+        let tokens = (64..=1_000_000).contains(&self.box_tokens);
+        range("box_tokens", tokens, "64 to 1,000,000")?;
+        let owners = (1..=100_000).contains(&self.max_owners);
+        range("max_owners", owners, "1 to 100,000")?;
+        let depositors = (1..=100_000).contains(&self.max_depositors);
+        range("max_depositors", depositors, "1 to 100,000")?;
+        let servers = self.nats.len() <= 16 && self.nats.iter().all(|server| !server.is_empty());
+        range("nats", servers, "at most 16 addresses of servers")?;
+        let replicas = (1..=5).contains(&self.replicas);
+        range("replicas", replicas, "1 to 5")
+    }
+}

@@ -1,0 +1,287 @@
+//! Letters: sealed for contacts that are away, and opened when a box gives them out (spec §9).
+
+use super::Engine;
+use crate::refusal::Refusal;
+use crate::store::{LetterRow, OutboxPayload, Undeposited};
+use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
+use m2_crypto::{Certificate, PeerId, Secret};
+use m2_net::delivery::{MessageId, OpenedMessage};
+use m2_net::wire::mailbox::{LetterId, Outcome};
+use rand_core::Rng;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Letters sealed in one go: each costs a signature of some milliseconds.
+const SEAL_STEP: u32 = 4;
+/// How long a deposit may be under way before it is tried again, in milliseconds.
+const LEASE_MS: u64 = 180_000;
+/// The first pause after a deposit that failed, and the longest, in milliseconds.
+const PAUSE_MS: std::ops::RangeInclusive<u64> = 5_000..=1_800_000;
+/// For how long numbers of letters are kept that were taken, in milliseconds: a day longer than
+/// their grants may be used.
+const TAKEN_KEPT_MS: u64 = (MAX_GRANT_AGE_S + 86_400) * 1_000;
+
+/// A letter on its way to a provider.
+#[derive(Debug)]
+pub struct DepositJob {
+    /// Its name.
+    pub id: LetterId,
+    /// Whose box.
+    pub owner: PeerId,
+    /// Who keeps it.
+    pub provider: PeerId,
+    /// Where the provider is.
+    pub addresses: Vec<SocketAddr>,
+    /// Lets it in.
+    pub token: Secret<32>,
+    /// Its bytes.
+    pub sealed: Vec<u8>,
+}
+
+/// How a deposit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DepositEnd {
+    /// The provider answered.
+    Answered(Outcome),
+    /// It could not be reached.
+    Failed(&'static str),
+}
+
+impl Engine {
+    /// Seals letters for messages that waited long enough.
+    pub(super) fn mail_upkeep(&mut self, now: u64) -> Result<(), Refusal> {
+        self.mail.due = u64::MAX;
+        let contacts: Vec<i64> = self.mail.offered.iter().copied().collect();
+        for contact in contacts {
+            if self.may_be_written_to(contact) {
+                self.seal_letters(contact, now)?;
+            }
+        }
+        let kept_since = now.saturating_sub(TAKEN_KEPT_MS);
+        self.store.prune_letters(kept_since)?;
+        Ok(())
+    }
+
+    /// Whether letters may be deposited for a contact that is away.
+    fn may_be_written_to(&self, contact: i64) -> bool {
+        let away = |slot: &super::slot::Slot| slot.links.is_empty();
+        self.mail.may_deposit(contact)
+            && self.is_contact(contact)
+            && self.slots.get(&contact).is_some_and(away)
+    }
+
+    fn seal_letters(&mut self, contact: i64, now: u64) -> Result<(), Refusal> {
+        let after = self.mailbox.after_ms();
+        let away_since = self.mail.offline_since(contact);
+        if away_since.saturating_add(after) > now {
+            self.mail.note(away_since.saturating_add(after));
+            return Ok(());
+        }
+        let queued_before = now.saturating_sub(after);
+        let waiting = self.store.undeposited(contact, queued_before, SEAL_STEP)?;
+        for message in &waiting {
+            self.seal_letter(contact, message, now)?;
+        }
+        if !waiting.is_empty() {
+            self.wake_depositor();
+        }
+        if let Some(oldest) = self.store.oldest_undeposited(contact)? {
+            self.mail.note(oldest.saturating_add(after).max(now));
+        }
+        Ok(())
+    }
+
+    fn seal_letter(
+        &mut self,
+        contact: i64,
+        message: &Undeposited,
+        now: u64,
+    ) -> Result<(), Refusal> {
+        let OutboxPayload::There(payload) = self.store.outbox_payload(&message.id)? else {
+            return Ok(());
+        };
+        let slot = self.slots.get_mut(&contact).ok_or_else(unknown)?;
+        let header = EpochHeader {
+            sender: self.own_id,
+            receiver: slot.contact.peer_id,
+            incarnation: self.incarnation,
+            epoch: self.store.next_letter_number(contact)?,
+            created_s: now / 1_000,
+        };
+        let certificate = slot.certificate()?;
+        let (rng, own) = (&mut self.rng, &self.identity);
+        let sealed = Letter::seal(rng, own, &certificate, header, &message.id.0, &payload);
+        let Ok(sealed) = sealed else {
+            self.counters.count("LETTER_NOT_SEALED");
+            return Ok(());
+        };
+        let mut id = LetterId([0; 16]);
+        self.rng.fill_bytes(&mut id.0);
+        let due = now.saturating_add(self.deposit_delay());
+        self.store
+            .insert_letter(message, contact, id, &sealed, due)?;
+        Ok(())
+    }
+
+    /// A random time, so that a deposit does not tell when the message was written (spec §9).
+    fn deposit_delay(&mut self) -> u64 {
+        let most = self.mailbox.delay_ms();
+        if most == 0 {
+            0
+        } else {
+            self.rng.next_u64() % most
+        }
+    }
+
+    /// Letters that are due, each with a place and a token. They come again if
+    /// [`Self::deposit_ended`] is not called in time. And when the next one is due.
+    pub fn next_deposits(&mut self, limit: u32) -> Result<(Vec<DepositJob>, Option<u64>), Refusal> {
+        let now = self.now_ms();
+        let mut jobs = Vec::new();
+        for letter in self.store.due_letters(now, limit)? {
+            if !self.may_be_written_to(letter.contact) {
+                // It is there, or no longer agrees: a session, or nothing, delivers it.
+                self.store.delete_letter(letter.message)?;
+                let again = now.saturating_add(self.mailbox.after_ms());
+                self.mail.note(again);
+                continue;
+            }
+            jobs.extend(self.place(letter, now)?);
+        }
+        Ok((jobs, self.store.next_letter_due()?))
+    }
+
+    /// Gives a letter a box and a token, once for each box that is tried.
+    fn place(&mut self, mut letter: LetterRow, now: u64) -> Result<Option<DepositJob>, Refusal> {
+        let offers = self.store.offers(letter.contact)?;
+        let known = |provider: &PeerId| {
+            let mut offers = offers.iter();
+            offers.find(|row| row.offered.provider == *provider)
+        };
+        let place = letter
+            .place
+            .filter(|(provider, _)| known(provider).is_some());
+        let (provider, number) = match place {
+            Some(place) => place,
+            None => {
+                let turn = letter.attempts as usize % offers.len().max(1);
+                let Some(offer) = offers.get(turn) else {
+                    return Ok(None);
+                };
+                let provider = offer.offered.provider;
+                let next = self.store.next_token(letter.contact, &provider)?;
+                (provider, next.unwrap_or(0))
+            }
+        };
+        letter.place = Some((provider, number));
+        self.store
+            .update_letter(&letter, now.saturating_add(LEASE_MS))?;
+        let slot = self.slots.get(&letter.contact).ok_or_else(unknown)?;
+        let owner = slot.contact.peer_id;
+        Ok(known(&provider).map(|row| DepositJob {
+            id: letter.id,
+            owner,
+            provider,
+            addresses: row.offered.addresses.clone(),
+            token: row.offered.seed.token(&owner, number),
+            sealed: letter.sealed,
+        }))
+    }
+
+    /// A deposit ended.
+    pub fn deposit_ended(&mut self, id: &LetterId, end: DepositEnd) -> Result<(), Refusal> {
+        let Some(letter) = self.store.letter(id)? else {
+            return Ok(());
+        };
+        let reason = match end {
+            DepositEnd::Answered(Outcome::Stored) => return self.on_stored(&letter),
+            DepositEnd::Answered(Outcome::Refused) => "MAILBOX_REFUSED",
+            DepositEnd::Answered(Outcome::BoxFull) => "MAILBOX_FULL",
+            DepositEnd::Answered(Outcome::ServerFull) => "MAILBOX_SERVER_FULL",
+            DepositEnd::Failed(reason) => reason,
+        };
+        self.counters.count("DEPOSIT_FAILED");
+        self.mail.failures.insert(letter.contact, reason);
+        self.try_later(letter, end)
+    }
+
+    fn on_stored(&mut self, letter: &LetterRow) -> Result<(), Refusal> {
+        let id = MessageId(self.store.message_id(letter.message)?);
+        self.store.delete_letter(letter.message)?;
+        self.mail.failures.remove(&letter.contact);
+        self.converse(letter.contact, |conversation, cx| {
+            conversation.on_deposited(cx, id);
+        })
+    }
+
+    /// Another box is tried next, if there is one. A token that was refused is kept for its box:
+    /// the owner may not have registered it yet.
+    fn try_later(&mut self, mut letter: LetterRow, end: DepositEnd) -> Result<(), Refusal> {
+        let others = self.store.offers(letter.contact)?.len() > 1;
+        if others && end != DepositEnd::Answered(Outcome::Refused) {
+            letter.place = None;
+        }
+        letter.attempts = letter.attempts.saturating_add(1);
+        let doublings = letter.attempts.saturating_sub(1).min(16);
+        let pause = (PAUSE_MS.start() << doublings).min(*PAUSE_MS.end());
+        let jitter = self.rng.next_u64() % (pause / 2);
+        let due = self.now_ms().saturating_add(pause / 2 + jitter);
+        self.store.update_letter(&letter, due)?;
+        self.wake_depositor();
+        Ok(())
+    }
+
+    /// The certificate to open a letter with: None if it is of nobody we know, or was taken.
+    pub fn letter_sender(
+        &mut self,
+        header: &EpochHeader,
+    ) -> Result<Option<Arc<Certificate>>, Refusal> {
+        let Some(contact) = self
+            .row_of(&header.sender)
+            .filter(|row| self.is_contact(*row))
+        else {
+            self.counters.count("LETTER_OF_STRANGER");
+            return Ok(None);
+        };
+        let (incarnation, number) = (header.incarnation, header.epoch);
+        if self.store.letter_was_taken(contact, incarnation, number)? {
+            self.counters.count("LETTER_REPEATED");
+            return Ok(None);
+        }
+        let slot = self.slots.get_mut(&contact).ok_or_else(unknown)?;
+        Ok(Some(slot.certificate()?))
+    }
+
+    /// Takes the message of a letter in. Returns once it is on disk.
+    pub fn take_letter(&mut self, letter: OpenedLetter) -> Result<(), Refusal> {
+        let header = letter.header;
+        let Some(contact) = self
+            .row_of(&header.sender)
+            .filter(|row| self.is_contact(*row))
+        else {
+            return Ok(());
+        };
+        let now = self.now_ms();
+        let (incarnation, number) = (header.incarnation, header.epoch);
+        if !self.store.take_letter(contact, incarnation, number, now)? {
+            self.counters.count("LETTER_REPEATED");
+            return Ok(());
+        }
+        let message = OpenedMessage {
+            incarnation,
+            id: MessageId(letter.message_id),
+            plaintext: letter.plaintext,
+        };
+        let result = self.converse(contact, |conversation, cx| {
+            conversation.on_letter(cx, message)
+        })?;
+        if result.is_err() {
+            self.counters.count("LETTER_REFUSED");
+        }
+        Ok(())
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(m2_proto::reason::Reason::ContactUnknown)
+}

@@ -1,0 +1,306 @@
+//! Our boxes at providers, and who may deposit into them (spec §9).
+
+use super::Engine;
+use super::mail::BoxHealth;
+use super::{ContactView, effect::Effect};
+use crate::refusal::Refusal;
+use crate::store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
+use m2_crypto::PeerId;
+use m2_crypto::invitation::{Invitation, InvitationError};
+use m2_crypto::mailbox::TokenSeed;
+use m2_net::wire::Message;
+use m2_net::wire::mailbox::{BoxState, MAX_ADDRESSES, MAX_BOXES, Mailbox, OfferedBox};
+use m2_proto::reason::Reason;
+
+/// A box of ours as shown.
+#[derive(Debug, Clone)]
+pub struct MailboxView {
+    /// What is stored.
+    pub row: MailboxRow,
+    /// How it is doing.
+    pub health: BoxHealth,
+}
+
+impl Engine {
+    /// Stores the wish for a box at the provider that made an invitation.
+    pub fn register_mailbox(&mut self, text: &str) -> Result<MailboxView, Refusal> {
+        let invitation: Invitation = text.trim().parse().map_err(|error: InvitationError| {
+            Refusal::because(Reason::InvitationInvalid, error.to_string())
+        })?;
+        self.check_invitation(&invitation)?;
+        let provider = *invitation.peer();
+        let boxes = self.store.mailboxes()?;
+        let known = boxes.iter().find(|row| row.provider == provider);
+        if known.is_none() && boxes.len() >= MAX_BOXES {
+            return Err(Refusal::new(Reason::LimitReached));
+        }
+        let mut addresses = invitation.addresses().to_vec();
+        addresses.truncate(MAX_ADDRESSES);
+        if addresses.is_empty() {
+            return Err(Refusal::because(
+                Reason::InvitationInvalid,
+                "The invitation names no address of the provider.",
+            ));
+        }
+        let mut row = MailboxRow {
+            row: 0,
+            provider,
+            addresses,
+            invite_token: Some(invitation.token().clone()),
+            state: MailboxState::Asked,
+            max_tokens: 0,
+            created_ms: self.now_ms(),
+        };
+        row.row = self.store.put_mailbox(&row)?;
+        self.wake_collectors();
+        Ok(self.mailbox_view(row))
+    }
+
+    /// Our boxes.
+    pub fn list_mailboxes(&mut self) -> Result<Vec<MailboxView>, Refusal> {
+        let rows = self.store.mailboxes()?.into_iter();
+        Ok(rows.map(|row| self.mailbox_view(row)).collect())
+    }
+
+    /// Has the provider delete a box. Who can't reach it keeps the wish.
+    pub fn remove_mailbox(&mut self, provider: &str) -> Result<(), Refusal> {
+        let mut row = self.resolve_mailbox(provider)?;
+        // A box that never was needs no provider to be gone.
+        if row.state == MailboxState::Leaving || row.state == MailboxState::Refused {
+            return self.forget_mailbox(row.row);
+        }
+        row.state = MailboxState::Leaving;
+        self.store.put_mailbox(&row)?;
+        for grant in self.store.grants_of_mailbox(row.row)? {
+            self.store.delete_grant(&grant)?;
+            self.offer_mailboxes(grant.contact)?;
+        }
+        self.wake_collectors();
+        Ok(())
+    }
+
+    fn forget_mailbox(&mut self, row: i64) -> Result<(), Refusal> {
+        self.store.delete_mailbox(row)?;
+        self.mail.health.remove(&row);
+        self.wake_collectors();
+        Ok(())
+    }
+
+    fn mailbox_view(&self, row: MailboxRow) -> MailboxView {
+        let health = self.mail.health.get(&row.row).copied().unwrap_or_default();
+        MailboxView { row, health }
+    }
+
+    /// The box of the provider that a text names: its peer id, or the beginning of it.
+    fn resolve_mailbox(&self, text: &str) -> Result<MailboxRow, Refusal> {
+        let folded = text.to_lowercase();
+        let mut found = self.store.mailboxes()?.into_iter();
+        let is_meant =
+            |row: &MailboxRow| folded.len() >= 10 && row.provider.to_string().starts_with(&folded);
+        found
+            .find(is_meant)
+            .ok_or_else(|| Refusal::new(Reason::MailboxUnknown))
+    }
+
+    /// Sets the switches of a contact: whether it may deposit with us, whether we deposit with it.
+    pub fn set_mailbox_policy(
+        &mut self,
+        contact: &str,
+        grants: Option<bool>,
+        uses: Option<bool>,
+    ) -> Result<ContactView, Refusal> {
+        let row = self.resolve(contact)?;
+        if !self.is_contact(row) {
+            return Err(Refusal::new(Reason::NotAContact));
+        }
+        let before = self.mail.policy(row);
+        let policy = MailboxPolicy {
+            grants: grants.unwrap_or(before.grants),
+            uses: uses.unwrap_or(before.uses),
+        };
+        self.store.put_mailbox_policy(row, policy)?;
+        self.mail.policies.insert(row, policy);
+        self.grant_or_withdraw(row)?;
+        if policy.uses {
+            let now = self.now_ms();
+            self.mail.note(now);
+        } else {
+            self.store.delete_letters_to(row)?;
+        }
+        self.view(row)
+    }
+
+    /// Makes the grants of a contact fit its switch.
+    fn grant_or_withdraw(&mut self, contact: i64) -> Result<(), Refusal> {
+        let wanted = self.mail.policy(contact).grants && self.is_contact(contact);
+        let grants = self.store.grants_of_contact(contact)?;
+        if !wanted {
+            for grant in &grants {
+                self.store.delete_grant(grant)?;
+            }
+            self.offer_mailboxes(contact)?;
+        } else {
+            for mailbox in self.store.mailboxes()? {
+                let granted = grants.iter().any(|grant| grant.mailbox == mailbox.row);
+                if mailbox.state == MailboxState::Open && !granted {
+                    self.store.put_grant(&GrantRow {
+                        contact,
+                        mailbox: mailbox.row,
+                        seed: TokenSeed::random(&mut self.rng),
+                        first: 0,
+                        next: 0,
+                    })?;
+                }
+            }
+        }
+        self.wake_collectors();
+        Ok(())
+    }
+
+    /// A contact ended: it may deposit nothing more, and gets no letters.
+    pub(super) fn end_mail(&mut self, contact: i64) -> Result<(), Refusal> {
+        if self.mail.policies.remove(&contact).is_some() {
+            self.store
+                .put_mailbox_policy(contact, MailboxPolicy::default())?;
+            for grant in self.store.grants_of_contact(contact)? {
+                self.store.delete_grant(&grant)?;
+            }
+            self.wake_collectors();
+        }
+        if self.mail.offered.remove(&contact) {
+            self.store.replace_offers(contact, &[])?;
+        }
+        self.store.delete_letters_to(contact)?;
+        self.mail.failures.remove(&contact);
+        Ok(())
+    }
+
+    /// The provider told the state of a box.
+    pub fn on_box_state(&mut self, row: i64, state: &BoxState) -> Result<(), Refusal> {
+        let boxes = self.store.mailboxes()?;
+        let Some(mut mailbox) = boxes.into_iter().find(|mailbox| mailbox.row == row) else {
+            return Ok(());
+        };
+        if mailbox.state == MailboxState::Leaving {
+            return if state.open {
+                Ok(())
+            } else {
+                self.forget_mailbox(row)
+            };
+        }
+        mailbox.state = if state.open {
+            MailboxState::Open
+        } else {
+            MailboxState::Refused
+        };
+        mailbox.max_tokens = state.max_tokens;
+        mailbox.invite_token = None;
+        self.store.put_mailbox(&mailbox)?;
+        if state.open {
+            let granting = self
+                .mail
+                .policies
+                .iter()
+                .filter(|(_, policy)| policy.grants);
+            let contacts: Vec<i64> = granting.map(|(contact, _)| *contact).collect();
+            for contact in contacts {
+                self.grant_or_withdraw(contact)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who may deposit into a box.
+    pub fn mailbox_grants(&mut self, row: i64) -> Result<Vec<GrantRow>, Refusal> {
+        Ok(self.store.grants_of_mailbox(row)?)
+    }
+
+    /// The provider has the tokens of these grants. Contacts that could not deposit yet are told.
+    pub fn tokens_registered(&mut self, grants: &[GrantRow]) -> Result<(), Refusal> {
+        for grant in grants {
+            let stored = self.store.grants_of_contact(grant.contact)?;
+            let Some(before) = stored.iter().find(|row| {
+                row.mailbox == grant.mailbox && row.seed.expose() == grant.seed.expose()
+            }) else {
+                continue;
+            };
+            self.store.put_grant(grant)?;
+            if before.next == 0 {
+                self.offer_mailboxes(grant.contact)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How a box is doing.
+    pub fn set_box_health(&mut self, row: i64, health: BoxHealth) {
+        self.mail.health.insert(row, health);
+    }
+
+    /// Tells a contact on its session which boxes it may deposit into; none is an answer too.
+    pub(super) fn offer_mailboxes(&mut self, contact: i64) -> Result<(), Refusal> {
+        let Some(link) = self
+            .slots
+            .get(&contact)
+            .and_then(|slot| slot.link())
+            .cloned()
+        else {
+            return Ok(());
+        };
+        let boxes = self.store.mailboxes()?;
+        let mut offers = Vec::new();
+        for grant in self.store.grants_of_contact(contact)? {
+            let mailbox = boxes.iter().find(|mailbox| mailbox.row == grant.mailbox);
+            if let Some(mailbox) = mailbox.filter(|_| grant.next > 0) {
+                offers.push(OfferedBox {
+                    provider: mailbox.provider,
+                    addresses: mailbox.addresses.clone(),
+                    seed: grant.seed,
+                });
+            }
+        }
+        let frame = Message::Mailbox(Box::new(Mailbox::Offer(offers)));
+        self.effects.push(Effect::Frame(link, Box::new(frame)));
+        Ok(())
+    }
+
+    /// A session with a contact stands: it is told of our boxes if it was, or may be, ever told.
+    pub(super) fn offer_on_meeting(&mut self, contact: i64) -> Result<(), Refusal> {
+        if self.mail.policies.contains_key(&contact) {
+            self.offer_mailboxes(contact)?;
+        }
+        Ok(())
+    }
+
+    /// A contact says where it may be written to.
+    pub(super) fn on_offer(&mut self, contact: i64, boxes: &[OfferedBox]) -> Result<(), Refusal> {
+        let before = self.store.offers(contact)?;
+        let same = before.len() == boxes.len()
+            && before
+                .iter()
+                .zip(boxes)
+                .all(|(row, new)| row.offered == *new);
+        if same {
+            return Ok(());
+        }
+        self.store.replace_offers(contact, boxes)?;
+        // Tokens of before may be worth nothing now.
+        self.store.unplace_letters(contact)?;
+        if boxes.is_empty() {
+            self.mail.offered.remove(&contact);
+            self.store.delete_letters_to(contact)?;
+        } else {
+            self.mail.offered.insert(contact);
+            let now = self.now_ms();
+            self.mail.note(now);
+            self.wake_depositor();
+        }
+        Ok(())
+    }
+
+    /// Whether a peer is one of our providers.
+    pub fn is_provider(&mut self, peer: &PeerId) -> Result<bool, Refusal> {
+        let boxes = self.store.mailboxes()?;
+        Ok(boxes.iter().any(|row| row.provider == *peer))
+    }
+}

@@ -1,0 +1,400 @@
+//! The owner's side: a standing session with each provider, by which letters come at once.
+
+use super::opener::LetterOpener;
+use super::owner_session::{OwnerSession, ProviderError};
+use super::tokens::refill;
+use super::wake::Wake;
+use crate::engine::{BoxHealth, EngineHandle};
+use crate::refusal::Refusal;
+use crate::store::{MailboxRow, MailboxState};
+use m2_crypto::handshake::Credential;
+use m2_crypto::invitation::{InviteId, proof};
+use m2_crypto::{Identity, PeerId};
+use m2_net::endpoint::Endpoint;
+use m2_net::session::SessionError;
+use m2_net::wire::Purpose;
+use m2_net::wire::mailbox::{Answer, BoxState, LetterId, MAX_TOKENS, Request};
+use rand_core::{Rng, UnwrapErr};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// The first pause after a session that failed; it doubles with every further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How long a dial may take.
+const DIAL_WITHIN: Duration = Duration::from_secs(10);
+/// After so much quiet the letters that waited are all collected, and tokens are made up for.
+const QUIET: Duration = Duration::from_millis(500);
+/// Letters that are taken before the provider is told.
+const TAKEN_AT_ONCE: usize = 64;
+
+/// What keeps our boxes needs.
+pub struct Collector {
+    /// Who stores what comes.
+    pub engine: EngineHandle,
+    /// Dials providers.
+    pub endpoint: Arc<Endpoint>,
+    /// Who we are.
+    pub identity: Arc<Identity>,
+    /// Our peer id: the name of our boxes.
+    pub own_id: PeerId,
+    /// Opens letters.
+    pub opener: Arc<LetterOpener>,
+    /// Says when boxes change.
+    pub wake: Arc<Wake>,
+}
+
+/// Why a round with a provider ended.
+#[derive(Debug, Error)]
+enum RoundError {
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error("the daemon's store failed, or it stops")]
+    Engine,
+    #[error("the provider was not reached")]
+    Dial(&'static str),
+    /// There is nothing more to do with this box.
+    #[error("the box is gone")]
+    Gone,
+}
+
+impl From<Refusal> for RoundError {
+    fn from(_: Refusal) -> Self {
+        Self::Engine
+    }
+}
+
+impl From<SessionError> for RoundError {
+    fn from(error: SessionError) -> Self {
+        Self::Provider(error.into())
+    }
+}
+
+impl Collector {
+    /// Keeps a task for every box of ours until the daemon stops.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut tasks: HashMap<i64, JoinHandle<()>> = HashMap::new();
+        let mut changed = self.wake.boxes.subscribe();
+        loop {
+            let boxes = self
+                .engine
+                .call(crate::engine::Engine::list_mailboxes)
+                .await;
+            let Ok(boxes) = boxes else { break };
+            let rows: HashSet<i64> = boxes.iter().map(|view| view.row.row).collect();
+            tasks.retain(|row, task| {
+                let stays = rows.contains(row) && !task.is_finished();
+                if !stays {
+                    task.abort();
+                }
+                stays
+            });
+            for view in boxes {
+                let wanted = view.row.state != MailboxState::Refused;
+                if wanted && !tasks.contains_key(&view.row.row) {
+                    let task = tokio::spawn(self.clone().keep(view.row.row));
+                    tasks.insert(view.row.row, task);
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = changed.changed() => {}
+            }
+        }
+        for task in tasks.into_values() {
+            task.abort();
+        }
+    }
+
+    /// Keeps a session for one box, with growing pauses while that fails.
+    async fn keep(self: Arc<Self>, row: i64) {
+        let mut failures = 0_u32;
+        let mut health = BoxHealth::default();
+        let mut asked = self.wake.collect.subscribe();
+        loop {
+            let end = match self.mailbox(row).await {
+                Ok(Some(mailbox)) => self.quiet_round(&mailbox, &mut health).await,
+                Ok(None) => return,
+                Err(refusal) => Err(refusal.into()),
+            };
+            let was_up = std::mem::take(&mut health.online);
+            failures = if was_up {
+                0
+            } else {
+                failures.saturating_add(1)
+            };
+            match end {
+                Err(RoundError::Gone) => return,
+                Err(error) => {
+                    health.failures += 1;
+                    health.failure = reason(&error);
+                    tracing::debug!(%error, "a session with a provider ended");
+                }
+                Ok(()) => {}
+            }
+            self.tell_health(row, health).await;
+            tokio::select! {
+                () = sleep(pause(failures)) => {}
+                _ = asked.changed() => {}
+            }
+        }
+    }
+
+    /// A round that makes way for deposits at the same provider.
+    async fn quiet_round(
+        &self,
+        mailbox: &MailboxRow,
+        health: &mut BoxHealth,
+    ) -> Result<(), RoundError> {
+        let provider = &mailbox.provider;
+        if self.wake.quiet_over(provider).await {
+            sleep(pause(2)).await;
+        }
+        tokio::select! {
+            end = self.round(mailbox, health) => end,
+            () = self.wake.quiet_wanted(provider) => Ok(()),
+        }
+    }
+
+    async fn mailbox(&self, row: i64) -> Result<Option<MailboxRow>, Refusal> {
+        let boxes = self
+            .engine
+            .call(crate::engine::Engine::list_mailboxes)
+            .await?;
+        let mut rows = boxes.into_iter().map(|view| view.row);
+        Ok(rows.find(|mailbox| mailbox.row == row))
+    }
+
+    async fn tell_health(&self, row: i64, health: BoxHealth) {
+        let told = self
+            .engine
+            .cast(move |engine| engine.set_box_health(row, health));
+        if told.await.is_err() {
+            tracing::debug!("the engine is gone");
+        }
+    }
+
+    /// One session: registers or removes the box, then collects until the session ends.
+    async fn round(&self, mailbox: &MailboxRow, health: &mut BoxHealth) -> Result<(), RoundError> {
+        let mut session = self.dial(mailbox).await?;
+        let state = self.enter(&mut session, mailbox).await?;
+        let (row, told) = (mailbox.row, state.clone());
+        self.engine
+            .call(move |engine| engine.on_box_state(row, &told))
+            .await?;
+        if mailbox.state == MailboxState::Leaving || !state.open {
+            session.close();
+            return Err(RoundError::Gone);
+        }
+        *health = BoxHealth {
+            online: true,
+            failure: "",
+            ..*health
+        };
+        self.tell_health(row, *health).await;
+        self.collect(&mut session, row, state.max_tokens, health)
+            .await
+    }
+
+    async fn dial(&self, mailbox: &MailboxRow) -> Result<OwnerSession, RoundError> {
+        let mut failure = "NO_ADDRESS";
+        for address in &mailbox.addresses {
+            let credential = Credential::Identity(self.identity.clone());
+            let dialled = self.endpoint.dial_for(
+                *address,
+                mailbox.provider,
+                credential,
+                Purpose::Mailbox,
+                DIAL_WITHIN,
+            );
+            match dialled.await {
+                Ok(session) => return Ok(OwnerSession::new(session)),
+                Err(error) => failure = error.reason(),
+            }
+        }
+        Err(RoundError::Dial(failure))
+    }
+
+    /// Registers, removes or opens the box: what its state asks for.
+    async fn enter(
+        &self,
+        session: &mut OwnerSession,
+        mailbox: &MailboxRow,
+    ) -> Result<BoxState, RoundError> {
+        let request = match (mailbox.state, &mailbox.invite_token) {
+            (MailboxState::Leaving, _) => Request::Remove,
+            (_, Some(token)) => {
+                let key = session.handle().exporter(b"invitation proof", &[])?;
+                let register = Request::Register {
+                    invite_id: *InviteId::of(token).as_bytes(),
+                    proof: proof(token, &key),
+                };
+                match session.ask(register).await? {
+                    Answer::State(state) if state.open => Request::Open,
+                    Answer::State(state) => return Ok(state),
+                    _ => return Err(ProviderError::Misbehaved.into()),
+                }
+            }
+            _ => Request::Open,
+        };
+        match session.ask(request).await? {
+            Answer::State(state) => Ok(state),
+            _ => Err(ProviderError::Misbehaved.into()),
+        }
+    }
+
+    /// Takes letters as they come. Each time it is quiet for a while tokens are made up for.
+    async fn collect(
+        &self,
+        session: &mut OwnerSession,
+        row: i64,
+        max_tokens: u32,
+        health: &mut BoxHealth,
+    ) -> Result<(), RoundError> {
+        let mut fresh = true;
+        let mut changed = self.wake.boxes.subscribe();
+        let mut asked = self.wake.collect.subscribe();
+        loop {
+            let quiet = if fresh { QUIET } else { Duration::MAX };
+            tokio::select! {
+                letter = timeout(quiet, session.letter()) => match letter {
+                    Ok(letter) => {
+                        let taken = self.take_some(session, letter?).await?;
+                        health.taken += taken;
+                        fresh = true;
+                    }
+                    Err(_) => {
+                        self.refill(session, row, max_tokens).await?;
+                        health.rounds += 1;
+                        self.tell_health(row, *health).await;
+                        fresh = false;
+                    }
+                },
+                _ = changed.changed() => match self.mailbox(row).await? {
+                    Some(mailbox) if mailbox.state == MailboxState::Open => fresh = true,
+                    // The next round does what is wanted now.
+                    _ => {
+                        session.close();
+                        return Ok(());
+                    }
+                },
+                _ = asked.changed() => fresh = true,
+            }
+        }
+    }
+
+    /// Stores a letter and those that came with it, and then tells the provider.
+    async fn take_some(
+        &self,
+        session: &mut OwnerSession,
+        first: m2_net::wire::mailbox::Letter,
+    ) -> Result<u64, RoundError> {
+        let mut ids: Vec<LetterId> = Vec::new();
+        let mut next = Some(first);
+        while let Some(letter) = next.take() {
+            self.opener.take(letter.sealed).await?;
+            ids.push(letter.id);
+            if ids.len() < TAKEN_AT_ONCE {
+                next = timeout(Duration::ZERO, session.letter())
+                    .await
+                    .ok()
+                    .transpose()?;
+            }
+        }
+        let count = ids.len() as u64;
+        session.tell(Request::Taken(ids)).await?;
+        Ok(count)
+    }
+
+    /// Brings the provider's tokens up to date.
+    async fn refill(
+        &self,
+        session: &mut OwnerSession,
+        row: i64,
+        max_tokens: u32,
+    ) -> Result<(), RoundError> {
+        let unused = list_tokens(session, max_tokens).await?;
+        let grants = self
+            .engine
+            .call(move |engine| engine.mailbox_grants(row))
+            .await?;
+        let mut plan = refill(&self.own_id, grants, &unused, max_tokens as usize);
+        // The order would say which tokens belong together.
+        shuffle(&mut plan.add);
+        let mut done = true;
+        for hashes in plan.remove.chunks(MAX_TOKENS) {
+            done &= change(session, Request::RemoveTokens(hashes.to_vec())).await?;
+        }
+        for hashes in plan.add.chunks(MAX_TOKENS) {
+            done &= change(session, Request::AddTokens(hashes.to_vec())).await?;
+        }
+        if done {
+            let grants = plan.grants;
+            self.engine
+                .call(move |engine| engine.tokens_registered(&grants))
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn change(session: &mut OwnerSession, request: Request) -> Result<bool, ProviderError> {
+    match session.ask(request).await? {
+        Answer::TokensChanged { done, .. } => Ok(done),
+        _ => Err(ProviderError::Misbehaved),
+    }
+}
+
+async fn list_tokens(
+    session: &mut OwnerSession,
+    max_tokens: u32,
+) -> Result<HashSet<m2_crypto::mailbox::TokenHash>, ProviderError> {
+    let mut all = HashSet::new();
+    let mut answer = session.ask(Request::ListTokens).await?;
+    loop {
+        let Answer::Tokens { hashes, last } = answer else {
+            return Err(ProviderError::Misbehaved);
+        };
+        all.extend(hashes);
+        if all.len() > max_tokens as usize {
+            return Err(ProviderError::Misbehaved);
+        }
+        if last {
+            return Ok(all);
+        }
+        answer = session.answer().await?;
+    }
+}
+
+/// Fisher and Yates.
+fn shuffle<T>(items: &mut [T]) {
+    let mut rng = UnwrapErr(getrandom::SysRng);
+    for last in (1..items.len()).rev() {
+        let other = (rng.next_u64() % (last as u64 + 1)) as usize;
+        items.swap(last, other);
+    }
+}
+
+fn pause(failures: u32) -> Duration {
+    let full = FIRST_PAUSE
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(LONGEST_PAUSE);
+    let jitter = UnwrapErr(getrandom::SysRng).next_u32();
+    full / 2 + (full / 2).mul_f64(f64::from(jitter) / f64::from(u32::MAX))
+}
+
+fn reason(error: &RoundError) -> &'static str {
+    match error {
+        RoundError::Dial(reason) => reason,
+        RoundError::Provider(ProviderError::NoAnswer) => "NO_ANSWER",
+        RoundError::Provider(ProviderError::Misbehaved) => "PROVIDER_MISBEHAVED",
+        RoundError::Provider(ProviderError::Session(_)) => "SESSION_LOST",
+        RoundError::Engine | RoundError::Gone => "",
+    }
+}

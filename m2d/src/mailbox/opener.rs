@@ -1,0 +1,101 @@
+//! Opens letters off the reactor: two private RSA operations each.
+
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::engine::EngineHandle;
+use crate::refusal::Refusal;
+use bytes::Bytes;
+use m2_crypto::envelope::{EpochHeader, Letter, OpenedLetter};
+use m2_crypto::{Certificate, Identity, OpenFailed, PeerId};
+use rand_core::UnwrapErr;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Letters opened at once, over all providers.
+const AT_ONCE: usize = 2;
+
+/// What opens letters needs.
+pub struct LetterOpener {
+    engine: EngineHandle,
+    identity: Arc<Identity>,
+    own_id: PeerId,
+    clock: Arc<Clock>,
+    counters: Arc<Counters>,
+    turns: Semaphore,
+}
+
+impl LetterOpener {
+    /// An opener that brings what it opens to `engine`.
+    pub fn new(
+        engine: EngineHandle,
+        identity: Arc<Identity>,
+        own_id: PeerId,
+        clock: Arc<Clock>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            engine,
+            identity,
+            own_id,
+            clock,
+            counters,
+            turns: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// Opens a letter and has its message stored. What is no letter for us, or was taken, is
+    /// passed over: the provider may delete it too.
+    ///
+    /// Errors: the engine's. Then the letter must be collected again.
+    pub async fn take(self: &Arc<Self>, sealed: Bytes) -> Result<(), Refusal> {
+        let Ok(_turn) = self.turns.acquire().await else {
+            return Ok(());
+        };
+        let Some((letter, header)) = self.unwrap(sealed).await else {
+            self.counters.count("LETTER_UNOPENED");
+            return Ok(());
+        };
+        let sender = self
+            .engine
+            .call(move |engine| engine.letter_sender(&header))
+            .await?;
+        let Some(certificate) = sender else {
+            return Ok(());
+        };
+        let Some(opened) = self.open(letter, certificate).await else {
+            self.counters.count("LETTER_UNOPENED");
+            return Ok(());
+        };
+        self.engine
+            .call(move |engine| engine.take_letter(opened))
+            .await
+    }
+
+    async fn unwrap(self: &Arc<Self>, sealed: Bytes) -> Option<(Letter, EpochHeader)> {
+        let this = self.clone();
+        let work = move || -> Result<_, OpenFailed> {
+            let mut rng = UnwrapErr(getrandom::SysRng);
+            let letter = Letter::unwrap(&mut rng, &this.identity, &this.own_id, &sealed)?;
+            let header = letter.header()?;
+            // Who sealed the outside may not claim to be another inside.
+            (header.sender == *letter.sender())
+                .then_some((letter, header))
+                .ok_or(OpenFailed)
+        };
+        tokio::task::spawn_blocking(work).await.ok()?.ok()
+    }
+
+    async fn open(
+        self: &Arc<Self>,
+        letter: Letter,
+        certificate: Arc<Certificate>,
+    ) -> Option<OpenedLetter> {
+        let this = self.clone();
+        let work = move || {
+            let mut rng = UnwrapErr(getrandom::SysRng);
+            let now_s = this.clock.now_ms() / 1_000;
+            letter.open(&mut rng, &this.identity, &certificate, now_s)
+        };
+        tokio::task::spawn_blocking(work).await.ok()?.ok()
+    }
+}

@@ -1,0 +1,157 @@
+//! Being somebody's mailbox: sessions with the owners of boxes and with those who deposit
+//! (spec §9, `docs/spec/mailbox.md`).
+//!
+//! Nothing here knows who a letter is for but by its box, and nothing who it is from. What is
+//! counted names nobody.
+
+mod deposits;
+mod housekeeping;
+mod letters;
+mod limits;
+mod owner;
+mod seats;
+mod window;
+
+pub use limits::ServerLimits;
+
+use super::store::{MailboxError, MailboxStore};
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::engine::EngineHandle;
+use m2_crypto::PeerId;
+use m2_net::session::{CloseCode, Session, SessionError, SessionHandle};
+use seats::{Seat, Seats, WhenFull};
+use std::sync::Arc;
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Letters of all depositors that may wait for the store, in KiB.
+const WAITING_KIB: usize = 64 << 10;
+/// Sessions of peers without a box, which may do nothing but register one.
+const MAX_GUESTS: usize = 64;
+
+/// The mailbox role. But for the sessions, its state is in the store.
+pub struct MailboxServer {
+    store: Arc<dyn MailboxStore>,
+    engine: EngineHandle,
+    clock: Arc<Clock>,
+    counters: Arc<Counters>,
+    limits: ServerLimits,
+    owners: Seats<SessionHandle>,
+    guests: Seats<SessionHandle>,
+    depositors: Semaphore,
+    /// A permit is a KiB of a letter that waits for the store.
+    waiting: Arc<Semaphore>,
+    /// One registration at a time, so that an invitation for one makes one box.
+    registering: Mutex<()>,
+}
+
+/// Why a session with an owner or a depositor ends.
+#[derive(Debug, thiserror::Error)]
+enum SessionEnd {
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error("nothing came for too long")]
+    Idle,
+    #[error("the peer broke the protocol")]
+    Misbehaved,
+    #[error("there are too many")]
+    Crowded,
+    #[error("the store does not answer")]
+    Unavailable,
+}
+
+impl MailboxServer {
+    /// A server over `store`, whose boxes hold what `limits` say.
+    pub fn new(
+        store: Arc<dyn MailboxStore>,
+        engine: EngineHandle,
+        clock: Arc<Clock>,
+        counters: Arc<Counters>,
+        limits: ServerLimits,
+    ) -> Self {
+        Self {
+            store,
+            engine,
+            clock,
+            counters,
+            owners: Seats::new(limits.owners, WhenFull::Refuse),
+            guests: Seats::new(MAX_GUESTS, WhenFull::OldestGoes),
+            depositors: Semaphore::new(limits.depositors),
+            waiting: Arc::new(Semaphore::new(WAITING_KIB)),
+            registering: Mutex::new(()),
+            limits,
+        }
+    }
+
+    /// Serves a session whose peer wants its box, until it ends.
+    pub async fn serve_owner(&self, peer: PeerId, session: Session) {
+        let handle = SessionHandle::clone(&session);
+        self.close(&handle, owner::serve(self, peer, session).await);
+    }
+
+    /// Serves a session that may only deposit, until it ends.
+    pub async fn serve_anonymous(&self, session: Session) {
+        let handle = SessionHandle::clone(&session);
+        let end = match self.depositors.try_acquire() {
+            Ok(_place) => deposits::serve(self, session).await,
+            Err(_) => self.crowded("MAILBOX_DEPOSITORS_TOO_MANY"),
+        };
+        self.close(&handle, end);
+    }
+
+    /// Erases what was deleted and deletes what is due, until the daemon stops.
+    pub async fn keep_house(self: Arc<Self>, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = housekeeping::run(&*self.store, &self.clock, &self.counters) => {}
+        }
+    }
+
+    /// A place among the sessions of `seats`; a peer's older one goes.
+    fn seat(
+        &self,
+        seats: &Seats<SessionHandle>,
+        peer: PeerId,
+        handle: &SessionHandle,
+    ) -> Result<Seat<SessionHandle>, SessionEnd> {
+        let Some((seat, gone)) = seats.take(peer, handle.clone()) else {
+            return Err(self.crowded("MAILBOX_OWNERS_TOO_MANY"));
+        };
+        if let Some(gone) = gone {
+            self.counters.count("MAILBOX_SESSION_REPLACED");
+            gone.close(CloseCode::Replaced);
+        }
+        Ok(seat)
+    }
+
+    fn crowded(&self, reason: &'static str) -> SessionEnd {
+        self.counters.count(reason);
+        SessionEnd::Crowded
+    }
+
+    fn misbehaved(&self, reason: &'static str) -> SessionEnd {
+        self.counters.count(reason);
+        SessionEnd::Misbehaved
+    }
+
+    fn failed(&self, error: &MailboxError) -> SessionEnd {
+        tracing::debug!(%error, "the mailbox store failed");
+        self.counters.count("MAILBOX_STORE_FAILED");
+        SessionEnd::Unavailable
+    }
+
+    fn close(&self, handle: &SessionHandle, end: SessionEnd) {
+        tracing::debug!(%end, "a mailbox session ended");
+        handle.close(match end {
+            SessionEnd::Session(_) => CloseCode::Done,
+            SessionEnd::Idle => {
+                self.counters.count("MAILBOX_IDLE");
+                CloseCode::Done
+            }
+            SessionEnd::Misbehaved => CloseCode::Misbehaved,
+            SessionEnd::Crowded => CloseCode::Refused,
+            SessionEnd::Unavailable => CloseCode::Unavailable,
+        });
+    }
+}

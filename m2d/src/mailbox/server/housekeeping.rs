@@ -1,0 +1,63 @@
+//! What a mailbox does by itself: letters whose time is over go, and what went is erased.
+
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::mailbox::store::MailboxStore;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+/// How soon the engine's own traces of what was deleted are erased.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// A reader may be in the way of that: it is gone in a moment.
+const SWEEP_AGAIN: Duration = Duration::from_millis(100);
+const SWEEP_TRIES: u32 = 5;
+/// How often letters are looked for whose hour has come.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// So many at a time, with a pause, so that deposits go on meanwhile.
+const PURGE_BUDGET: usize = 512;
+const PURGE_PAUSE: Duration = Duration::from_millis(5);
+
+/// Never ends.
+pub(super) async fn run(store: &dyn MailboxStore, clock: &Clock, counters: &Counters) {
+    let mut ticks = interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut purge_at = Instant::now();
+    loop {
+        ticks.tick().await;
+        if Instant::now() >= purge_at && purge(store, clock, counters).await {
+            purge_at = Instant::now() + PURGE_EVERY;
+        }
+        sweep(store, counters).await;
+    }
+}
+
+/// Purges for the time between two sweeps. Says whether nothing is left.
+async fn purge(store: &dyn MailboxStore, clock: &Clock, counters: &Counters) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < SWEEP_EVERY {
+        match store.purge(clock.now_ms(), PURGE_BUDGET).await {
+            Ok(purged) if purged < PURGE_BUDGET => return true,
+            Ok(_) => sleep(PURGE_PAUSE).await,
+            Err(error) => {
+                tracing::debug!(%error, "letters can't be purged");
+                counters.count("MAILBOX_STORE_FAILED");
+                return true;
+            }
+        }
+    }
+    false
+}
+
+async fn sweep(store: &dyn MailboxStore, counters: &Counters) {
+    for _ in 0..SWEEP_TRIES {
+        match store.sweep().await {
+            Ok(true) => return,
+            Ok(false) => sleep(SWEEP_AGAIN).await,
+            Err(error) => {
+                tracing::debug!(%error, "what was deleted can't be erased");
+                counters.count("MAILBOX_STORE_FAILED");
+                return;
+            }
+        }
+    }
+}
