@@ -46,6 +46,7 @@ impl Node {
             clock: clock.clone(),
             identity: identity.clone(),
             circle: Circle::public(),
+            mailbox: m2d::config::MailboxConfig::default(),
             limits: StoreConfig::default(),
             bus: Arc::new(Bus::default()),
             dialer: orders.clone(),

@@ -191,6 +191,23 @@ async fn verifying_asks_nobody_in_a_script() {
 }
 
 #[tokio::test]
+async fn a_policy_changes_what_is_named_alone() {
+    let fake = Fake::start().await;
+    let policy = ["--json", "contact", "policy", "bob"];
+    let both = fake
+        .run(&[&policy[..], &["--mailbox", "on"]].concat())
+        .await;
+    let set = &both.json()[0]["policy"];
+    assert!(set["mailboxGrant"] == true && set["mailboxUse"] == true);
+    let one = fake.run(&[&policy[..], &["--mailbox-use", "on"]].concat());
+    let set = one.await.json()[0]["policy"].clone();
+    assert!(set["mailboxGrant"] == false && set["mailboxUse"] == true);
+    let contradiction = ["--mailbox", "on", "--mailbox-grant", "off"];
+    let run = fake.run(&[&policy[..], &contradiction[..]].concat()).await;
+    assert_eq!(run.code, 2);
+}
+
+#[tokio::test]
 async fn sending_says_id_and_state() {
     let fake = Fake::start().await;
     let run = fake

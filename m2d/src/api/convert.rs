@@ -204,7 +204,7 @@ fn event_kind(row: EventRow) -> pb::event::Kind {
     let message_id = row
         .message_id
         .as_ref()
-        .map_or_else(String::new, |id| hex(id));
+        .map_or_else(String::new, hex);
     match row.kind {
         EventKind::MessageReceived => received(peer_id, message_id, message),
         EventKind::MessageEdited => edited(peer_id, message_id, message),

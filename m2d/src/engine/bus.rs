@@ -26,7 +26,7 @@ const LIVE_EVENTS: usize = 1_024;
 #[derive(Debug, Clone)]
 pub(super) enum LiveEvent {
     /// All there is to know.
-    Whole(EventRow),
+    Whole(Box<EventRow>),
     /// The entry of this number has to be read from the store.
     Stored(i64),
 }
@@ -72,7 +72,7 @@ impl Bus {
         let follow = live.iter().skip(first).map_while(|event| match event {
             LiveEvent::Whole(row) if row.seq == next + 1 => {
                 next = row.seq;
-                Some(row.clone())
+                Some(EventRow::clone(row))
             }
             _ => None,
         });

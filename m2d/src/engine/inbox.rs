@@ -294,7 +294,7 @@ impl Engine {
         let time_ms = self.clock.now_ms();
         let seq = self.store.append_event(&event, time_ms)?;
         let live = match self.slots.get(&contact) {
-            Some(slot) => LiveEvent::Whole(EventRow {
+            Some(slot) => LiveEvent::Whole(Box::new(EventRow {
                 seq,
                 time_ms,
                 kind: event.kind,
@@ -304,7 +304,7 @@ impl Engine {
                 detail,
                 message_id: Some(id.0),
                 message: None,
-            }),
+            })),
             None => LiveEvent::Stored(seq),
         };
         self.effects.push(Effect::Event(live));

@@ -179,6 +179,7 @@ mod tests {
             clock: Arc::new(Clock::new(0)),
             identity: Arc::new(identity),
             circle: Circle::public(),
+            mailbox: crate::config::MailboxConfig::default(),
             limits: StoreConfig::default(),
             bus: Arc::default(),
             dialer: Default::default(),

@@ -17,8 +17,8 @@ pub(super) struct Refill {
 }
 
 /// Compares the tokens that a provider has left with those of all who may deposit. Each contact
-/// gets [`TOKENS_AHEAD`] beyond the last that was used, as far as `room` (the most tokens that the
-/// box may have) allows.
+/// gets [`TOKENS_AHEAD`] beyond the last that was used. A contact for whom there is no room (the
+/// most tokens that the box may have) gets none: its next ones may not have holes.
 pub(super) fn refill(
     owner: &PeerId,
     grants: Vec<GrantRow>,
@@ -26,41 +26,61 @@ pub(super) fn refill(
     room: usize,
 ) -> Refill {
     let mut strange = unused.clone();
+    let looked: Vec<Need> = grants
+        .into_iter()
+        .map(|grant| look(owner, grant, &mut strange))
+        .collect();
+    let mut count = unused.len() - strange.len();
     let mut add = Vec::new();
-    let mut kept = 0;
-    let mut after = Vec::with_capacity(grants.len());
-    for mut grant in grants {
-        let hash = |index| TokenHash::of(&grant.seed.token(owner, index));
-        let mut first_unused = None;
-        let mut last_used = None;
-        for index in grant.first..grant.next {
-            if strange.remove(&hash(index)) {
-                first_unused.get_or_insert(index);
-                kept += 1;
-            } else {
-                last_used = Some(index);
-            }
+    let mut after = Vec::with_capacity(looked.len());
+    for Need {
+        mut grant,
+        fresh,
+        next,
+    } in looked
+    {
+        if count + fresh.len() <= room {
+            count += fresh.len();
+            add.extend(fresh);
+            grant.next = next;
         }
-        let used_up_to = last_used.map_or(grant.first, |index| index + 1);
-        let wanted = used_up_to.saturating_add(TOKENS_AHEAD).max(grant.next);
-        for index in grant.next..wanted {
-            // The provider may have it although the news of that was lost.
-            if strange.remove(&hash(index)) {
-                kept += 1;
-            } else {
-                add.push(hash(index));
-            }
-        }
-        grant.first = first_unused.unwrap_or(grant.next);
-        grant.next = wanted;
         after.push(grant);
     }
-    add.truncate(room.saturating_sub(kept));
     Refill {
         remove: strange.into_iter().collect(),
         add,
         grants: after,
     }
+}
+
+/// What one contact needs.
+struct Need {
+    grant: GrantRow,
+    /// Tokens to be registered.
+    fresh: Vec<TokenHash>,
+    /// The first that is not registered then.
+    next: u64,
+}
+
+/// Finds a contact's tokens among those that the provider has, and takes them out.
+fn look(owner: &PeerId, mut grant: GrantRow, strange: &mut HashSet<TokenHash>) -> Need {
+    let seed = grant.seed.clone();
+    let hash = |index| TokenHash::of(&seed.token(owner, index));
+    let mut first_unused = None;
+    let mut used_up_to = grant.first;
+    for index in grant.first..grant.next {
+        if strange.remove(&hash(index)) {
+            first_unused.get_or_insert(index);
+        } else {
+            used_up_to = index + 1;
+        }
+    }
+    let next = used_up_to.saturating_add(TOKENS_AHEAD).max(grant.next);
+    let wanted = (grant.next..next).map(hash);
+    // The provider may have some although the news of that was lost.
+    let fresh = wanted.filter(|hash| !strange.remove(hash)).collect();
+    grant.first = first_unused.unwrap_or(grant.next);
+    Need { grant, fresh, next }
 }
 
 #[cfg(test)]
@@ -133,7 +153,8 @@ mod tests {
     #[test]
     fn a_box_takes_no_more_tokens_than_it_may() {
         let some = refill(&owner(), vec![grant(1), grant(2)], &HashSet::new(), 100);
-        assert_eq!(some.add.len(), 100);
+        assert_eq!(some.add.len(), AHEAD);
+        assert_eq!((some.grants[0].next, some.grants[1].next), (64, 0));
     }
 
     #[test]

@@ -105,6 +105,22 @@ impl ContactService for Services {
             verified,
         }))
     }
+
+    async fn set_contact_policy(
+        &self,
+        request: Request<api::SetContactPolicyRequest>,
+    ) -> Answer<api::SetContactPolicyResponse> {
+        let request = request.into_inner();
+        known(&request.contact)?;
+        let mut contact = contact("bob", api::ContactState::Contact);
+        contact.policy = Some(api::ContactPolicy {
+            mailbox_grant: request.mailbox_grant.unwrap_or(false),
+            mailbox_use: request.mailbox_use.unwrap_or(false),
+        });
+        Ok(Response::new(api::SetContactPolicyResponse {
+            contact: Some(contact),
+        }))
+    }
 }
 
 /// Only bob is known.
