@@ -201,10 +201,7 @@ fn event_kind(row: EventRow) -> pb::event::Kind {
     use pb::event::Kind;
     let peer_id = row.peer_id.to_string();
     let message = row.message;
-    let message_id = row
-        .message_id
-        .as_ref()
-        .map_or_else(String::new, hex);
+    let message_id = row.message_id.as_ref().map_or_else(String::new, hex);
     match row.kind {
         EventKind::MessageReceived => received(peer_id, message_id, message),
         EventKind::MessageEdited => edited(peer_id, message_id, message),
