@@ -105,6 +105,9 @@ async fn a_configuration_that_is_wrong() {
             None,
         ),
         ("[lookup]\ndht = true\n", "dht", None),
+        ("[mailbox]\nserve = \"yes\"\n", "serve", Some(2)),
+        ("[mailbox]\nbox_tokens = 63\n", "box_tokens", None),
+        ("[mailbox]\nreplicas = 9\n", "replicas", None),
         ("[log]\nfilter = \"m2d=loudly\"\n", "filter", None),
     ];
     let directory = tempfile::tempdir().unwrap();

@@ -11,8 +11,10 @@ use m2_crypto::session_key::SessionKeyPair;
 use m2_crypto::{Circle, PeerId, provider};
 use m2_fuzz::{DAY, MESSAGE_ID, NOW_S, Peer, rng};
 use m2_proto::wire::v1::{
-    Ack, Acks, ContactReply, ContactRequest, Content, Edit, Envelope, EpochRefused, Frame, Hello,
-    Payload, Read, Retract, Skip, frame, payload,
+    Ack, Acks, AddTokens, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome,
+    Deposited, Edit, Envelope, EpochRefused, Frame, Hello, Letter as MailboxLetter, LettersTaken,
+    Mailbox, MailboxOffer, OfferedBox, OpenBox, Payload, Read, RegisterBox, Retract, Skip, frame,
+    mailbox, payload,
 };
 use prost::Message as _;
 use std::error::Error;
@@ -210,7 +212,67 @@ fn frames() -> Result<()> {
         seed("wire_frame", &number.to_string(), frame.encode_to_vec())?;
         stream.extend(frame.encode_length_delimited_to_vec());
     }
-    seed("frame_stream", "all", stream)
+    seed("frame_stream", "all", stream)?;
+    mailbox_frames()
+}
+
+/// A session of an owner with its provider, and what depositors and contacts say.
+fn mailbox_frames() -> Result<()> {
+    let hello = frame::Body::Hello(Hello {
+        unix_ms: 1_800_000_000_000,
+        version: "0.1.0".to_owned(),
+        purpose: 1,
+    });
+    let letter = MailboxLetter {
+        letter_id: vec![1; 16].into(),
+        sealed: vec![2; 1_024].into(),
+    };
+    let bodies = [
+        mailbox::Body::RegisterBox(RegisterBox {
+            invite_id: vec![3; 16].into(),
+            proof: vec![4; 32].into(),
+        }),
+        mailbox::Body::OpenBox(OpenBox {}),
+        mailbox::Body::AddTokens(AddTokens {
+            hashes: vec![vec![5; 32].into(); 2],
+        }),
+        mailbox::Body::LettersTaken(LettersTaken {
+            letter_ids: vec![vec![1; 16].into()],
+        }),
+        mailbox::Body::BoxState(BoxState {
+            open: true,
+            max_letters: 10_000,
+            max_bytes: 64 << 20,
+            max_tokens: 65_536,
+            reason: String::new(),
+        }),
+        mailbox::Body::Letter(letter.clone()),
+        mailbox::Body::Deposit(Deposit {
+            r#box: vec![6; 32].into(),
+            token: vec![7; 32].into(),
+            letter: Some(letter),
+        }),
+        mailbox::Body::Deposited(Deposited {
+            letter_id: vec![1; 16].into(),
+            outcome: DepositOutcome::Stored.into(),
+        }),
+        mailbox::Body::Offer(MailboxOffer {
+            boxes: vec![OfferedBox {
+                provider: vec![8; 32].into(),
+                addresses: vec!["192.0.2.1:7000".to_owned()],
+                seed: vec![9; 32].into(),
+            }],
+        }),
+    ];
+    let bodies = bodies.map(|body| frame::Body::Mailbox(Mailbox { body: Some(body) }));
+    let mut stream = Vec::new();
+    for (number, body) in std::iter::once(hello).chain(bodies).enumerate() {
+        let frame = Frame { body: Some(body) };
+        let name = format!("mailbox_{number}");
+        seed("wire_frame", &name, frame.encode_to_vec())?;
+        stream.extend(frame.encode_length_delimited_to_vec());
+    }
+    seed("frame_stream", "mailbox", stream)
 }
 
 fn payloads() -> Result<()> {

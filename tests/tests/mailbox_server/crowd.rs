@@ -1,0 +1,131 @@
+//! Many who are nobody, all at once.
+
+use crate::people::{Depositor, Tokens, id};
+use crate::scene::{Scene, bob, carol};
+use m2_net::dial_error::DialError;
+use m2_net::session::{CloseCode, Ended};
+use m2_net::wire::Message;
+use m2_net::wire::mailbox::{Mailbox, Outcome};
+use m2_tests::hostile::{Caller, identity};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// Sessions, unless `M2_MAILBOX_CROWD` says otherwise: each costs both sides an RSA key.
+const CROWD: usize = 200;
+/// Calls from one source prefix: a provider takes 64 of each at once.
+const OF_A_PREFIX: usize = 50;
+/// Calls under way at once.
+const AT_ONCE: usize = 8;
+/// Somebody who is not idle says something this often.
+const BUSY: Duration = Duration::from_secs(10);
+/// Memory that a session may take, and the provider beside.
+const SESSION_KIB: u64 = 96;
+const BESIDE_KIB: u64 = 24 << 10;
+
+/// How one of the crowd fared.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// It was turned away at the door.
+    Refused,
+    /// It had its place until it fell silent.
+    Idle,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_is_bounded_in_number_and_memory() {
+    let crowd = std::env::var("M2_MAILBOX_CROWD").map_or(CROWD, |size| size.parse().unwrap());
+    let places = crowd * 3 / 4;
+    let scene = Scene::with(&format!("max_depositors = {places}")).await;
+    let scene = Arc::new(scene);
+    let (bob, carol) = (bob(), carol());
+    let mut owner = scene.owner(&bob).await;
+    let tokens = Tokens::new(&bob, 1);
+    owner.add(tokens.hashes(0..1_000)).await;
+    // The honest one has a place.
+    let mut depositor = scene.depositor(&carol).await;
+    let before = scene.alice.rss_kib().unwrap();
+
+    let callers: Vec<_> = (0..crowd.div_ceil(OF_A_PREFIX)).map(caller).collect();
+    let (busy, quiet) = watch::channel(true);
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let mut members = JoinSet::new();
+    for number in 0..crowd {
+        let (scene, turns, quiet) = (scene.clone(), turns.clone(), quiet.clone());
+        let caller = callers[number % callers.len()].clone();
+        members.spawn(async move { member(&scene, &caller, turns, quiet).await });
+    }
+    // All came when so many were turned away as have no place.
+    let mut number = 0;
+    let expected = (crowd + 1 - places) as u64;
+    while scene.count("MAILBOX_DEPOSITORS_TOO_MANY").await < expected {
+        let deposit = tokens.deposit(number, number, 1 << 10);
+        assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
+        assert_eq!(owner.letter().await.id, id(number));
+        number += 1;
+        sleep(Duration::from_secs(2)).await;
+    }
+    let after = scene.alice.rss_kib().unwrap();
+    println!("{crowd} callers, {places} places: {before} KiB, then {after} KiB");
+    let bound = BESIDE_KIB + places as u64 * SESSION_KIB;
+    assert!(after.saturating_sub(before) <= bound, "over {bound} KiB");
+
+    // Who says nothing more goes, and there is room again.
+    busy.send_replace(false);
+    let fates = members.join_all().await;
+    let refused = fates.iter().filter(|fate| **fate == Fate::Refused).count();
+    assert_eq!(refused as u64, expected);
+    assert!(scene.count("MAILBOX_IDLE").await >= (places - 1) as u64);
+    let mut late = scene.depositor(&carol).await;
+    let deposit = tokens.deposit(999, 999, 1 << 10);
+    assert_eq!(late.deposit(deposit).await, Outcome::Stored);
+    assert!(!scene.alice.log().contains("panicked"));
+}
+
+/// Calls, guesses tokens as long as the crowd is busy, and waits for its end.
+async fn member(
+    scene: &Scene,
+    caller: &Caller,
+    turns: Arc<Semaphore>,
+    mut busy: watch::Receiver<bool>,
+) -> Fate {
+    let turn = turns.acquire_owned().await.unwrap();
+    let session = loop {
+        match scene.dial_anonymous(caller).await {
+            Ok(session) => break session,
+            // It can be over before the Hello is read.
+            Err(DialError::Refused) => return Fate::Refused,
+            Err(error) => println!("once more: {error}"),
+        }
+    };
+    drop(turn);
+    let tokens = Tokens::new(caller, 9);
+    let mut depositor = Depositor::new(session);
+    while *busy.borrow_and_update() {
+        let guess = Mailbox::Deposit(tokens.deposit(0, 0, 1 << 10));
+        let guess = Message::Mailbox(Box::new(guess));
+        let said = depositor.session.send_frame(guess).await;
+        if said.is_err() || depositor.session.recv_frame().await.is_err() {
+            break;
+        }
+        // Time or change, both mean to look.
+        let _ = tokio::time::timeout(BUSY, busy.changed()).await;
+    }
+    match depositor.session.closed().await {
+        Ended::ByPeer(code) if code == CloseCode::Refused as u64 => Fate::Refused,
+        Ended::ByPeer(code) if code == CloseCode::Done as u64 => Fate::Idle,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One who calls from a prefix of its own.
+fn caller(number: usize) -> Arc<Caller> {
+    let prefix = u8::try_from(number + 1).unwrap();
+    let adjusted = Caller::adjusted(identity("carol").unwrap(), |config| {
+        config.listen = vec![SocketAddr::from(([127, 1, prefix, 1], 0))];
+    });
+    Arc::new(adjusted.unwrap())
+}

@@ -1,0 +1,99 @@
+//! Who gets a box, and who gets none.
+
+use crate::people::ends_with;
+use crate::scene::{Scene, bob, carol};
+use m2_net::dial_error::DialError;
+use m2_net::session::CloseCode;
+use m2_proto::api::v1::ContactState;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_for_one_makes_one_box() {
+    let scene = Scene::start().await;
+    let (bob, carol) = (bob(), carol());
+    let invitation = scene.invite(false).await;
+
+    let mut owner = scene.guest(&bob).await;
+    let none = owner.open().await;
+    assert!(!none.open && none.reason.is_empty());
+    let refused = owner.register_with_nothing().await;
+    assert!(!refused.open);
+    assert_eq!(refused.reason, "INVITATION_INVALID");
+    let state = owner.register(&invitation).await;
+    assert!(state.open && state.reason.is_empty());
+    assert_eq!(
+        (state.max_letters, state.max_bytes, state.max_tokens),
+        (10_000, 64 << 20, 65_536)
+    );
+
+    // The answer may have been lost: whatever is shown, the box is there.
+    assert!(owner.register(&invitation).await.open);
+    let mut again = scene.guest(&bob).await;
+    assert!(again.open().await.open);
+    assert!(again.register_with_nothing().await.open);
+
+    let mut other = scene.guest(&carol).await;
+    assert_eq!(
+        other.register(&invitation).await.reason,
+        "INVITATION_INVALID"
+    );
+    assert!(scene.count("MAILBOX_INVITATION_REFUSED").await >= 2);
+    // A box makes nobody a contact, and no request of one.
+    for state in [ContactState::Contact, ContactState::Request] {
+        assert!(scene.api.contacts(state).await.unwrap().is_empty());
+    }
+
+    // A box that was removed is gone, and needs another invitation.
+    assert!(!again.remove().await.open);
+    assert!(!again.open().await.open);
+    assert!(!again.register(&invitation).await.open);
+    let reusable = scene.invite(true).await;
+    assert!(again.register(&reusable).await.open);
+    assert!(other.register(&reusable).await.open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_says_so_and_uses_nothing_up() {
+    let scene = Scene::with("max_boxes = 1").await;
+    let mut first = scene.owner(&bob()).await;
+    let invitation = scene.invite(false).await;
+    let mut second = scene.guest(&carol()).await;
+    assert_eq!(second.register(&invitation).await.reason, "BOXES_FULL");
+    assert!(!first.remove().await.open);
+    assert!(second.register(&invitation).await.open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_is_sent_away() {
+    let scene = Scene::start().await;
+    let guest = carol();
+    let mut guest = scene.guest(&guest).await;
+    for _ in 0..8 {
+        assert!(!guest.register_with_nothing().await.open);
+    }
+    guest
+        .say(m2_net::wire::mailbox::Request::Register {
+            invite_id: [1; 16],
+            proof: [2; 32],
+        })
+        .await;
+    ends_with(&guest.session, CloseCode::Misbehaved).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_without_the_role_serves_nobody() {
+    let scene = Scene::of("").await;
+    let (bob, carol) = (bob(), carol());
+    for (number, reason) in [(1, "MAILBOX_OFF"), (2, "ANONYMOUS")] {
+        let dialled = match number {
+            1 => scene.dial_owner(&bob).await,
+            _ => scene.dial_anonymous(&carol).await,
+        };
+        match dialled {
+            Ok(session) => ends_with(&session, CloseCode::Refused).await,
+            // It can be over before the Hello is read.
+            Err(error) => assert_eq!(error, DialError::Refused),
+        }
+        scene.counted(reason, 1).await;
+    }
+    assert!(!scene.alice.data().join("mailbox.db").exists());
+}
