@@ -10,9 +10,11 @@
 
 mod crowd;
 mod deposits;
+mod front_ends;
 mod kill;
 mod out_of_place;
 mod owners;
 mod people;
 mod registration;
 mod scene;
+mod speed;

@@ -16,8 +16,9 @@ use std::time::Duration;
 /// Generous: the provider may have no session key ready.
 const DIAL: Duration = Duration::from_secs(30);
 
-/// Alice is the provider.
+/// Alice is the provider, unless it is said otherwise.
 pub struct Scene {
+    name: &'static str,
     pub alice: Daemon,
     pub api: Api,
     pub address: SocketAddr,
@@ -36,14 +37,20 @@ impl Scene {
 
     /// With these tables.
     pub async fn of(tables: &str) -> Self {
+        Self::named("alice", tables).await
+    }
+
+    /// By another name.
+    pub async fn named(name: &'static str, tables: &str) -> Self {
         let setup = Setup::new()
-            .identity("alice")
+            .identity(name)
             .network("session_keys = 32")
             .tables(tables);
         let alice = Daemon::start(setup).await.unwrap();
         let api = Api::of(&alice).await.unwrap();
         let address = alice.udp_address().await.unwrap();
         Self {
+            name,
             alice,
             api,
             address,
@@ -59,7 +66,7 @@ impl Scene {
     }
 
     pub fn alices_id(&self) -> PeerId {
-        public_id(&identity("alice").unwrap())
+        public_id(&identity(self.name).unwrap())
     }
 
     /// An invitation of the provider.
