@@ -205,11 +205,13 @@ impl Endpoint {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
         let key = self.keys.wait(KEY_WAIT).await;
         let key = key.ok_or(DialError::NoKeyReady)?;
+        let as_nobody = matches!(credential, Credential::Anonymous);
         let config = self.caller.config(credential, key);
         let connecting = socket
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
-        match timeout(limit, self.caller.complete(connecting, purpose)).await {
+        let session = self.caller.complete(connecting, purpose, as_nobody);
+        match timeout(limit, session).await {
             Ok(Ok(session)) => {
                 self.counters.count(Counter::SessionDialled);
                 Ok(session)
@@ -320,12 +322,18 @@ impl Caller {
         &self,
         connecting: quinn::Connecting,
         purpose: Purpose,
+        as_nobody: bool,
     ) -> Result<Session, DialError> {
         let connection = connecting
             .await
             .map_err(|error| DialError::from_connection(&error))?;
         let counters = Arc::clone(&self.counters);
-        Session::open(connection.clone(), purpose, &self.greeting, counters)
+        let first = if as_nobody {
+            Greeting::hello_of_nobody(purpose)
+        } else {
+            self.greeting.hello(purpose)
+        };
+        Session::open(connection.clone(), first, &self.greeting, counters)
             .await
             .map_err(|error| DialError::from_greeting(error, connection.close_reason().as_ref()))
     }

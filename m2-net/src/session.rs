@@ -5,7 +5,6 @@ use crate::counters::Counters;
 use crate::frame::{self, FrameReceiver, FrameSender};
 use crate::transport;
 use crate::wire::{Hello, MAX_VERSION, Malformed, Message, Purpose};
-use bytes::Bytes;
 use m2_crypto::Secret;
 use m2_crypto::handshake::Peer;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
@@ -104,7 +103,7 @@ impl SessionHandle {
     }
 
     /// How far the peer's clock is ahead of ours, in milliseconds, give or take half a round
-    /// trip.
+    /// trip; 0 for who tells no time.
     pub fn clock_skew_ms(&self) -> i64 {
         self.0.clock_skew_ms
     }
@@ -207,16 +206,17 @@ impl Session {
         (self.handle, self.sender, self.receiver)
     }
 
-    /// Says what the session is for and waits for the peer's word. Only then both know that the
+    /// Says `first` and waits for the peer's word. Only then both know that the
     /// session stands: an initiator is connected before the responder has verified its proof
     /// (spec §3).
     pub(crate) async fn open(
         connection: Connection,
-        purpose: Purpose,
+        first: Hello,
         greeting: &Greeting,
         counters: Arc<Counters>,
     ) -> Result<Self, SessionError> {
-        let stream = greeting.say(&connection, purpose).await?;
+        let purpose = first.purpose;
+        let stream = say(&connection, first).await?;
         let (receiver, hello) = listen(&connection, counters).await?;
         if hello.purpose != purpose {
             return Err(receiver.misbehaved(Malformed::Purpose));
@@ -231,7 +231,7 @@ impl Session {
         counters: Arc<Counters>,
     ) -> Result<Self, SessionError> {
         let (receiver, hello) = listen(&connection, counters).await?;
-        let stream = greeting.say(&connection, hello.purpose).await?;
+        let stream = say(&connection, greeting.hello(hello.purpose)).await?;
         Self::new(connection, false, greeting, hello, (stream, receiver))
     }
 
@@ -275,34 +275,44 @@ pub(crate) struct Greeting {
 }
 
 impl Greeting {
-    /// Opens the frame stream with a Hello.
-    async fn say(
-        &self,
-        connection: &Connection,
-        purpose: Purpose,
-    ) -> Result<SendStream, SessionError> {
-        let mut stream = connection.open_uni().await.map_err(lost)?;
-        // Fails only for a stream that is finished already.
-        let _ = stream.set_priority(FRAME_PRIORITY);
-        let hello = stream.write_all(&self.encode(purpose)?).await;
-        hello.map_err(|_| SessionError::Closed)?;
-        Ok(stream)
-    }
-
-    fn encode(&self, purpose: Purpose) -> Result<Bytes, Malformed> {
+    /// What is said now.
+    pub(crate) fn hello(&self, purpose: Purpose) -> Hello {
         let version = self.version.chars().take(MAX_VERSION);
-        frame::encode(Message::Hello(Hello {
+        Hello {
             unix_ms: self.clock.unix_ms(),
             version: version.filter(char::is_ascii).collect(),
             purpose,
-        }))
+        }
+    }
+
+    /// What nobody says: a clock and a version would tell which sessions are of one caller.
+    pub(crate) const fn hello_of_nobody(purpose: Purpose) -> Hello {
+        Hello {
+            unix_ms: 0,
+            version: String::new(),
+            purpose,
+        }
     }
 
     fn skew_ms(&self, hello: &Hello, rtt: Duration) -> i64 {
+        if hello.unix_ms == 0 {
+            return 0;
+        }
         let theirs = i128::from(hello.unix_ms) + (rtt.as_millis() / 2) as i128;
         let skew = theirs - i128::from(self.clock.unix_ms());
         i64::try_from(skew).unwrap_or(i64::MAX)
     }
+}
+
+/// Opens the frame stream with a Hello.
+async fn say(connection: &Connection, hello: Hello) -> Result<SendStream, SessionError> {
+    let mut stream = connection.open_uni().await.map_err(lost)?;
+    // Fails only for a stream that is finished already.
+    let _ = stream.set_priority(FRAME_PRIORITY);
+    let hello = frame::encode(Message::Hello(hello))?;
+    let said = stream.write_all(&hello).await;
+    said.map_err(|_| SessionError::Closed)?;
+    Ok(stream)
 }
 
 /// Takes the peer's frame stream and its Hello.

@@ -86,7 +86,10 @@ async fn who_calls_as_nobody_is_nobody() {
     keys_ready(&called).await;
     let dial = caller.dial(address(&called), id(&bob()), Credential::Anonymous);
     let (dialled, accepted) = tokio::join!(dial, called.accept());
-    assert_eq!(*accepted.unwrap().peer(), Peer::Anonymous);
+    let accepted = accepted.unwrap();
+    assert_eq!(*accepted.peer(), Peer::Anonymous);
+    // Nothing tells its sessions from those of others.
+    assert_eq!((accepted.peer_version(), accepted.clock_skew_ms()), ("", 0));
     assert_eq!(dialled.unwrap().peer().id(), Some(&id(&bob())));
 }
 
