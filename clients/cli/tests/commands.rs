@@ -199,8 +199,10 @@ async fn a_policy_changes_what_is_named_alone() {
         .await;
     let set = &both.json()[0]["policy"];
     assert!(set["mailboxGrant"] == true && set["mailboxUse"] == true);
-    let one = fake.run(&[&policy[..], &["--mailbox-use", "on"]].concat());
-    let set = one.await.json()[0]["policy"].clone();
+    let run = fake
+        .run(&[&policy[..], &["--mailbox-use", "on"]].concat())
+        .await;
+    let set = &run.json()[0]["policy"];
     assert!(set["mailboxGrant"] == false && set["mailboxUse"] == true);
     let contradiction = ["--mailbox", "on", "--mailbox-grant", "off"];
     let run = fake.run(&[&policy[..], &contradiction[..]].concat()).await;
