@@ -11,6 +11,7 @@
 mod crowd;
 mod deposits;
 mod front_ends;
+mod greedy;
 mod kill;
 mod out_of_place;
 mod owners;
