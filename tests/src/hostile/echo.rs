@@ -6,7 +6,7 @@ use std::collections::HashMap;
 /// a chance of one in a million.
 const ECHO: usize = 8;
 
-/// Pairs of datagrams, the earlier one first, of which the later repeats [`ECHO`] bytes in a row,
+/// Pairs of datagrams, the earlier one first, of which the later repeats `ECHO` bytes in a row,
 /// wherever they stand. For each later one the first such pair.
 pub fn echoes(datagrams: &[&[u8]]) -> Vec<(usize, usize)> {
     let mut seen: HashMap<[u8; ECHO], usize> = HashMap::new();
