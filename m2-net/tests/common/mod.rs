@@ -147,6 +147,16 @@ async fn pump(
     }
 }
 
+/// Sends a datagram from a fresh address and waits for an answer, however busy the machine is.
+pub async fn is_answered(to: SocketAddr, datagram: &[u8]) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(to).await.unwrap();
+    socket.send(datagram).await.unwrap();
+    let mut buffer = vec![0; 65_536];
+    let answer = timeout(Duration::from_secs(30), socket.recv(&mut buffer));
+    matches!(answer.await, Ok(Ok(length)) if length > 0)
+}
+
 /// Sends datagrams from a fresh address and returns how many bytes came back.
 pub async fn bytes_back(to: SocketAddr, datagrams: impl IntoIterator<Item = Vec<u8>>) -> usize {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
