@@ -18,5 +18,6 @@ pub mod network;
 pub mod paths;
 pub mod ports;
 pub mod refusal;
+mod sqlcipher;
 pub mod store;
 pub mod unlock;

@@ -28,12 +28,12 @@ pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};
 pub use outbox::OutboxPayload;
 pub use reader::{EventRow, HistoryPage, Reader, ShownMessage};
 
+use crate::sqlcipher;
 use m2_crypto::Secret;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 /// The store's file name in the data directory.
 const FILE_NAME: &str = "store.db";
@@ -96,7 +96,7 @@ impl StoreFile {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = self.connect(flags)?;
-        restrict_to_user(&self.path);
+        sqlcipher::restrict_to_user(&self.path);
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
@@ -127,8 +127,7 @@ impl StoreFile {
     }
 
     fn unlock(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
-        connection.execute_batch(&key_pragma(&self.key))?;
-        connection.execute_batch(CIPHER_PRAGMAS)?;
+        sqlcipher::unlock(connection, &self.key)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.set_prepared_statement_cache_capacity(96);
         connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;
@@ -165,28 +164,6 @@ impl Store {
         Ok(())
     }
 }
-
-/// Pages are authenticated with HMAC-SHA-256, which processors compute themselves, rather than
-/// SQLCipher's default HMAC-SHA-512, which was a fifth of all time spent on a message. What
-/// SQLCipher would print to standard error on a wrong key, [`StoreError`] says.
-const CIPHER_PRAGMAS: &str =
-    "PRAGMA cipher_hmac_algorithm = HMAC_SHA256; PRAGMA cipher_log_level = NONE;";
-
-/// `PRAGMA key` with the raw 256-bit key: no passphrase derivation, the key is random enough.
-fn key_pragma(key: &Secret<32>) -> Zeroizing<String> {
-    let hex = Zeroizing::new(data_encoding::HEXLOWER.encode(key.expose()));
-    Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", hex.as_str()))
-}
-
-#[cfg(unix)]
-fn restrict_to_user(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    // The directory is 0700 already; this is the second lock.
-    let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
-}
-
-#[cfg(not(unix))]
-fn restrict_to_user(_path: &Path) {}
 
 /// A time or count for a column. SQLite's integers are signed; none of ours reaches 2^63.
 fn int(value: u64) -> i64 {

@@ -86,7 +86,13 @@ impl Collector {
                 .engine
                 .call(crate::engine::Engine::list_mailboxes)
                 .await;
-            let Ok(boxes) = boxes else { break };
+            let Ok(boxes) = boxes else {
+                // A store that can't be written now can later.
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = sleep(LONGEST_PAUSE / 60) => continue,
+                }
+            };
             let rows: HashSet<i64> = boxes.iter().map(|view| view.row.row).collect();
             tasks.retain(|row, task| {
                 let stays = rows.contains(row) && !task.is_finished();
@@ -96,11 +102,9 @@ impl Collector {
                 stays
             });
             for view in boxes {
-                let wanted = view.row.state != MailboxState::Refused;
-                if wanted && !tasks.contains_key(&view.row.row) {
-                    let task = tokio::spawn(self.clone().keep(view.row.row));
-                    tasks.insert(view.row.row, task);
-                }
+                let row = view.row.row;
+                let keep = || tokio::spawn(self.clone().keep(row));
+                tasks.entry(row).or_insert_with(keep);
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -117,8 +121,14 @@ impl Collector {
         let mut failures = 0_u32;
         let mut health = BoxHealth::default();
         let mut asked = self.wake.collect.subscribe();
+        let mut changed = self.wake.boxes.subscribe();
         loop {
             let end = match self.mailbox(row).await {
+                // Until the user asks once more.
+                Ok(Some(mailbox)) if mailbox.state == MailboxState::Refused => {
+                    let _ = changed.changed().await;
+                    continue;
+                }
                 Ok(Some(mailbox)) => self.quiet_round(&mailbox, &mut health).await,
                 Ok(None) => return,
                 Err(refusal) => Err(refusal.into()),
@@ -130,13 +140,12 @@ impl Collector {
                 failures.saturating_add(1)
             };
             match end {
-                Err(RoundError::Gone) => return,
+                Err(RoundError::Gone) | Ok(()) => {}
                 Err(error) => {
                     health.failures += 1;
                     health.failure = reason(&error);
                     tracing::debug!(%error, "a session with a provider ended");
                 }
-                Ok(()) => {}
             }
             self.tell_health(row, health).await;
             tokio::select! {

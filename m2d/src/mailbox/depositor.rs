@@ -25,6 +25,8 @@ const AT_ONCE: usize = 4;
 const WITHIN: Duration = Duration::from_secs(10);
 /// How long our own provider hears nothing of us before a deposit, and up to twice that.
 const LEAVE_FOR: Duration = Duration::from_secs(2);
+/// How long to wait when the engine could not say what to do, in milliseconds.
+const RETRY_MS: u64 = 5_000;
 /// How long to wait when the engine names no time.
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -68,7 +70,11 @@ impl Depositor {
             if room > 0 {
                 let limit = u32::try_from(room).unwrap_or(1);
                 let next = self.engine.call(move |engine| engine.next_deposits(limit));
-                let Ok((jobs, due)) = next.await else { return };
+                // A store that can't be written now can later.
+                let (jobs, due) = match next.await {
+                    Ok(next) => next,
+                    Err(_) => (Vec::new(), Some(self.clock.now_ms() + RETRY_MS)),
+                };
                 pause = due.map_or(LONG, |due| {
                     let wait = due.saturating_sub(self.clock.now_ms());
                     Duration::from_millis(wait.max(20))

@@ -20,22 +20,12 @@ pub use limits::Limits;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use m2_crypto::PeerId;
+pub use m2_crypto::envelope::LETTER_SIZES;
 use std::fmt;
 use thiserror::Error;
 
 /// How long a letter is kept, in milliseconds: 7 days, then up to the full hour (spec §9).
 pub const KEPT_MS: u64 = 7 * 24 * HOUR_MS;
-
-/// The sizes a letter may have, in bytes (`docs/spec/letter.md`).
-pub const LETTER_SIZES: [usize; 7] = [
-    1 << 10,
-    2 << 10,
-    4 << 10,
-    8 << 10,
-    16 << 10,
-    32 << 10,
-    64 << 10,
-];
 
 /// The hash under which the owner registered a deposit token. The store never sees the token.
 pub type TokenHash = [u8; 32];

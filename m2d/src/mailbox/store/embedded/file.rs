@@ -1,11 +1,11 @@
 //! The file of the embedded store: how it opens, and its schema.
 
 use crate::mailbox::store::MailboxError;
+use crate::sqlcipher;
 use m2_crypto::Secret;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 const FILE_NAME: &str = "mailbox.db";
 
@@ -33,7 +33,7 @@ impl StoreFile {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = self.connect(flags)?;
-        restrict_to_user(&self.path);
+        sqlcipher::restrict_to_user(&self.path);
         // secure_delete: deleted means gone (spec §9). The timeout is short: it is what a
         // checkpoint waits for a reader while deposits wait for it. Sweeps move the log into the
         // file, beside the writer; it does so itself only if nobody sweeps.
@@ -77,12 +77,7 @@ impl StoreFile {
 
     fn unlock(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
         if let Some(key) = &self.key {
-            connection.execute_batch(&key_pragma(key))?;
-            // SHA-512 would cost twice as much a page, for no more strength than AES-256 has use for.
-            // What SQLCipher would print about a wrong key, our error says.
-            connection.execute_batch(
-                "PRAGMA cipher_hmac_algorithm = HMAC_SHA256; PRAGMA cipher_log_level = NONE;",
-            )?;
+            sqlcipher::unlock(connection, key)?;
         }
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.execute_batch("PRAGMA temp_store = MEMORY;")?;
@@ -108,19 +103,3 @@ fn make_schema(connection: &Connection) -> Result<(), MailboxError> {
     transaction.commit()?;
     Ok(())
 }
-
-/// The raw 256-bit key: no passphrase derivation.
-fn key_pragma(key: &Secret<32>) -> Zeroizing<String> {
-    let hex = Zeroizing::new(data_encoding::HEXLOWER.encode(key.expose()));
-    Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", hex.as_str()))
-}
-
-#[cfg(unix)]
-fn restrict_to_user(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    // The directory is 0700 already; this is the second lock.
-    let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
-}
-
-#[cfg(not(unix))]
-fn restrict_to_user(_path: &Path) {}
