@@ -43,7 +43,7 @@ use crate::network::{DialerHandle, Link};
 use crate::refusal::Refusal;
 use crate::store::{OutboxPayload, Store, StoreError};
 use dirty::Dirty;
-use effect::{Effect, Job};
+use effect::{Effect, Job, Read};
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_net::delivery::MessageId;
 use mail::Mail;
@@ -104,6 +104,8 @@ pub struct Engine {
     timers: BTreeSet<(u64, i64)>,
     dirty: Dirty,
     effects: Vec<Effect>,
+    /// Questions of callers, answered when the batch is over.
+    reads: Vec<Read>,
     bus: Arc<Bus>,
     dialer: DialerHandle,
     counters: Arc<Counters>,
@@ -140,6 +142,7 @@ impl Engine {
             timers: BTreeSet::new(),
             dirty: Dirty::default(),
             effects: Vec::new(),
+            reads: Vec::new(),
             bus: parts.bus,
             dialer: parts.dialer,
             counters: parts.counters,
@@ -220,11 +223,17 @@ impl Engine {
     }
 
     fn begin_batch(&mut self) -> Result<(), StoreError> {
+        self.refresh()?;
+        self.store.begin()
+    }
+
+    /// Reads the store again after a batch that was taken back.
+    fn refresh(&mut self) -> Result<(), StoreError> {
         if self.stale {
             self.reload()?;
             self.stale = false;
         }
-        self.store.begin()
+        Ok(())
     }
 
     fn finish_batch(&mut self) {
@@ -235,6 +244,9 @@ impl Engine {
         match written {
             Ok(()) => self.perform_effects(),
             Err(refusal) => self.take_back(&refusal),
+        }
+        if !self.reads.is_empty() {
+            self.answer_reads();
         }
     }
 
@@ -255,6 +267,13 @@ impl Engine {
         }
         self.later.clear();
         self.stale = true;
+    }
+
+    fn answer_reads(&mut self) {
+        let fresh = self.refresh().map_err(Refusal::from);
+        for read in std::mem::take(&mut self.reads) {
+            read(fresh.clone().map(|()| &mut *self));
+        }
     }
 
     /// The batch will be taken back.

@@ -27,12 +27,18 @@ async fn the_sender_s_disk() {
 
     no_file_grows(&pair.alice);
     let acknowledged = fill(&alice).await;
-    // It answers, and says so again and again.
-    refused(&alice, &text(9_999)).await;
-    assert!(alice.status().await.unwrap().version.len() > 2);
+    // It says so again and again, and answers who only asks, also beside what can't be written.
+    let too_much = text(9_999);
+    for _ in 0..5 {
+        let (_, status, own) = tokio::join!(
+            refused(&alice, &too_much),
+            alice.status(),
+            alice.conversation("bob")
+        );
+        assert!(status.unwrap().version.len() > 2);
+        assert_eq!(own.unwrap().len(), acknowledged.len() + 1);
+    }
     assert_eq!(alice.search("before").await.unwrap().len(), 1);
-    let own = alice.conversation("bob").await.unwrap();
-    assert_eq!(own.len(), acknowledged.len() + 1);
 
     // With room again everything goes on, also what could not be written in between.
     every_file_grows(&pair.alice);

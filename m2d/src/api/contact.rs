@@ -37,7 +37,7 @@ impl ContactService for ContactApi {
         let state = wanted_state(request.into_inner().state());
         let views = ready
             .engine
-            .call(move |engine| engine.list_contacts(state))
+            .read(move |engine| engine.list_contacts(state))
             .await?;
         let queued: HashMap<i64, u64> = queued(ready).await?;
         let contacts = views.into_iter().map(|view| {
@@ -57,7 +57,7 @@ impl ContactService for ContactApi {
         let name = request.into_inner().contact;
         let view = ready
             .engine
-            .call(move |engine| engine.get_contact(&name))
+            .read(move |engine| engine.get_contact(&name))
             .await?;
         let contact = Some(show(ready, view).await?);
         Ok(Response::new(pb::GetContactResponse { contact }))

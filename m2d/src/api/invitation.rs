@@ -58,7 +58,7 @@ impl InvitationService for InvitationApi {
         let ready = self.0.ready()?;
         let rows = ready
             .engine
-            .call(crate::engine::Engine::list_invitations)
+            .read(crate::engine::Engine::list_invitations)
             .await?;
         Ok(Response::new(ListInvitationsResponse {
             invitations: rows.into_iter().map(convert::invitation).collect(),

@@ -79,7 +79,7 @@ impl MailboxService for MailboxApi {
 }
 
 async fn boxes(ready: &Ready) -> Result<Vec<MailboxView>, Refusal> {
-    ready.engine.call(Engine::list_mailboxes).await
+    ready.engine.read(Engine::list_mailboxes).await
 }
 
 /// Whether every open box was emptied since, or its provider did not answer.

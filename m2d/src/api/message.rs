@@ -100,7 +100,7 @@ impl MessageService for MessageApi {
         };
         let view = ready
             .engine
-            .call(move |engine| engine.get_contact(&contact))
+            .read(move |engine| engine.get_contact(&contact))
             .await?;
         let row = view.row.row;
         let page = ready

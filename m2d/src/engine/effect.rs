@@ -16,6 +16,10 @@ pub(super) type Job = Box<dyn FnOnce(Option<&mut Engine>) -> Option<Reply> + Sen
 /// Tells a caller how it went: `Ok` once its batch is on disk.
 pub(super) type Reply = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
 
+/// Tells a caller what it asked for. It changes nothing, and runs when the batch is over, however
+/// that ended: who only asks does not suffer from what others could not write.
+pub(super) type Read = Box<dyn FnOnce(Result<&mut Engine, Refusal>) + Send>;
+
 /// What a batch leaves to do once it is on disk. On a failed batch only replies are run.
 pub(super) enum Effect {
     /// Answer a caller.

@@ -63,6 +63,32 @@ impl EngineHandle {
         Ok(Answer(receiver))
     }
 
+    /// Runs `work`, which changes nothing, on what is on disk, also while nothing can be
+    /// written.
+    ///
+    /// Errors: what `work` says; STOPPING when the engine is gone; STORE_FAILED when the store
+    /// can't be read.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |engine| match engine {
+            Some(engine) => {
+                engine.reads.push(Box::new(move |engine| {
+                    let _ = sender.send(engine.and_then(|engine| engine.run_read(work)));
+                }));
+                None
+            }
+            None => Some(Box::new(move |refused: Result<(), Refusal>| {
+                let refused = refused.and(Err(Refusal::new(Reason::Internal)));
+                let _ = sender.send(refused);
+            }) as Reply),
+        });
+        self.submit(job).await?;
+        Answer(receiver).get().await
+    }
+
     /// Runs `work` without an answer. Waits while the queue is full.
     pub async fn cast(
         &self,
@@ -98,5 +124,13 @@ impl Engine {
             self.fail_batch(refusal.clone());
         }
         result
+    }
+
+    fn run_read<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let result = work(self);
+        self.store_failed.take().map_or(result, Err)
     }
 }

@@ -84,7 +84,7 @@ impl Collector {
         loop {
             let boxes = self
                 .engine
-                .call(crate::engine::Engine::list_mailboxes)
+                .read(crate::engine::Engine::list_mailboxes)
                 .await;
             let Ok(boxes) = boxes else {
                 // A store that can't be written now can later.
@@ -174,7 +174,7 @@ impl Collector {
     async fn mailbox(&self, row: i64) -> Result<Option<MailboxRow>, Refusal> {
         let boxes = self
             .engine
-            .call(crate::engine::Engine::list_mailboxes)
+            .read(crate::engine::Engine::list_mailboxes)
             .await?;
         let mut rows = boxes.into_iter().map(|view| view.row);
         Ok(rows.find(|mailbox| mailbox.row == row))
@@ -331,7 +331,7 @@ impl Collector {
         let unused = list_tokens(session, max_tokens).await?;
         let grants = self
             .engine
-            .call(move |engine| engine.mailbox_grants(row))
+            .read(move |engine| engine.mailbox_grants(row))
             .await?;
         let mut plan = refill(&self.own_id, grants, &unused, max_tokens as usize);
         // The order would say which tokens belong together.

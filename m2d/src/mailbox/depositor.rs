@@ -112,7 +112,7 @@ impl Depositor {
         let provider = job.provider;
         let ours = self
             .engine
-            .call(move |engine| engine.is_provider(&provider));
+            .read(move |engine| engine.is_provider(&provider));
         if ours.await.unwrap_or(true) {
             let chance = f64::from(UnwrapErr(getrandom::SysRng).next_u32()) / f64::from(u32::MAX);
             sleep(LEAVE_FOR + LEAVE_FOR.mul_f64(chance)).await;

@@ -182,7 +182,7 @@ impl<'a> Owner<'a> {
         let invited = self
             .server
             .engine
-            .call(move |engine| engine.is_invited(&key, shown));
+            .read(move |engine| engine.is_invited(&key, shown));
         invited.await.map_err(|_| SessionEnd::Unavailable)
     }
 
