@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-const API: [&str; 7] = [
+const API: [&str; 10] = [
     "daemon",
     "identity",
     "invitation",
@@ -15,8 +15,11 @@ const API: [&str; 7] = [
     "message",
     "event",
     "mailbox",
+    "line",
+    "relay",
+    "network",
 ];
-const WIRE: [&str; 3] = ["frame", "mailbox", "payload"];
+const WIRE: [&str; 4] = ["frame", "line", "mailbox", "payload"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -5,6 +5,7 @@ use crate::certificate::Certificate;
 use crate::circle::CircleId;
 use crate::error::{KeyError, OpenFailed};
 use crate::label;
+use crate::line::LineKey;
 use crate::peer_id::PeerId;
 use crate::provider::{PrivateKey, Provider};
 use crate::secret::Secret;
@@ -127,6 +128,11 @@ impl Identity {
     /// The same for the letters that the daemon keeps for others (spec §9).
     pub fn mailbox_key(&self) -> Secret<32> {
         self.derive_key("mailbox store key")
+    }
+
+    /// What the daemon's lines follow from (spec §7).
+    pub fn line_key(&self) -> LineKey {
+        LineKey::new(self.derive_key("line key"))
     }
 
     fn derive_key(&self, purpose: &str) -> Secret<32> {

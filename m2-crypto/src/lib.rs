@@ -18,6 +18,7 @@ pub mod identity;
 pub mod initial;
 pub mod invitation;
 pub mod label;
+pub mod line;
 pub mod mailbox;
 pub mod obfuscation;
 pub mod packet;

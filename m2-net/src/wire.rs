@@ -1,6 +1,7 @@
 //! What two daemons say in a session, parsed once at the edge into types that hold what the
 //! contract promises (`docs/spec/wire.md`).
 
+pub mod line;
 pub mod mailbox;
 
 use bytes::Bytes;
@@ -43,6 +44,8 @@ pub enum Message {
     },
     /// Something about mailboxes.
     Mailbox(Box<mailbox::Mailbox>),
+    /// Something about lines.
+    Line(Box<line::Line>),
 }
 
 /// Says that the session stands, and what time it is.
@@ -65,6 +68,8 @@ pub enum Purpose {
     Peer,
     /// The responder holds the initiator's mailbox (spec §9).
     Mailbox,
+    /// The responder is a relay of the initiator, which is anonymous (spec §7).
+    Line,
 }
 
 /// One message under level 1 (`docs/spec/envelope.md`).
@@ -149,6 +154,9 @@ impl Message {
             Body::Mailbox(frame) => {
                 mailbox::Mailbox::parse(frame).map(|parsed| Self::Mailbox(Box::new(parsed)))
             }
+            Body::Line(frame) => {
+                line::Line::parse(frame).map(|parsed| Self::Line(Box::new(parsed)))
+            }
         }
     }
 
@@ -173,6 +181,7 @@ impl Message {
                 Body::EpochRefused(proto::EpochRefused { incarnation, epoch })
             }
             Self::Mailbox(mailbox) => Body::Mailbox(mailbox.into_proto()),
+            Self::Line(line) => Body::Line(line.into_proto()),
         };
         proto::Frame { body: Some(body) }
     }
@@ -195,6 +204,7 @@ impl Purpose {
         match proto::Purpose::try_from(purpose) {
             Ok(proto::Purpose::Peer) => Ok(Self::Peer),
             Ok(proto::Purpose::Mailbox) => Ok(Self::Mailbox),
+            Ok(proto::Purpose::Line) => Ok(Self::Line),
             Err(_) => Err(Malformed::Purpose),
         }
     }
@@ -203,6 +213,7 @@ impl Purpose {
         match self {
             Self::Peer => proto::Purpose::Peer,
             Self::Mailbox => proto::Purpose::Mailbox,
+            Self::Line => proto::Purpose::Line,
         }
     }
 }
@@ -315,7 +326,7 @@ mod tests {
 
     #[test]
     fn every_message_survives_the_wire() {
-        for purpose in [Purpose::Peer, Purpose::Mailbox] {
+        for purpose in [Purpose::Peer, Purpose::Mailbox, Purpose::Line] {
             round_trip(Message::Hello(Hello {
                 unix_ms: 5,
                 version: "0.1".into(),
@@ -389,7 +400,7 @@ mod tests {
         );
         assert_eq!(
             refused(Body::Hello(proto::Hello {
-                purpose: 2,
+                purpose: 3,
                 ..Default::default()
             })),
             Malformed::Purpose

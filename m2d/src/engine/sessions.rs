@@ -225,7 +225,7 @@ impl Engine {
                     conversation.on_epoch_refused(cx, incarnation, epoch);
                 })?;
             }
-            Message::Hello(_) | Message::ContactRequest(_) => {
+            Message::Line(_) | Message::Hello(_) | Message::ContactRequest(_) => {
                 link.misbehaved("FRAME_OUT_OF_PLACE");
             }
         }

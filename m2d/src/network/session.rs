@@ -89,23 +89,27 @@ impl SessionRunner {
     }
 
     async fn run(&self, session: Session) -> Result<(), SessionEnd> {
-        match (session.peer().clone(), session.purpose(), &self.mailbox) {
-            (Peer::Identified { id, certificate }, Purpose::Peer, _) => {
+        match (session.peer().clone(), session.purpose()) {
+            (Peer::Identified { id, certificate }, Purpose::Peer) => {
                 return self.converse(id, certificate, session).await;
             }
-            (Peer::Identified { id, .. }, Purpose::Mailbox, Some(mailbox)) => {
-                mailbox.serve_owner(id, session).await;
-            }
-            (Peer::Anonymous, _, Some(mailbox)) => mailbox.serve_anonymous(session).await,
-            (peer, _, None) => {
-                // Anonymous sessions may only use lines and mailboxes (spec §3).
-                let nobody = peer == Peer::Anonymous;
-                self.counters
-                    .count(if nobody { "ANONYMOUS" } else { "MAILBOX_OFF" });
-                session.close(CloseCode::Refused);
-            }
+            (Peer::Identified { id, .. }, Purpose::Mailbox) => match &self.mailbox {
+                Some(mailbox) => mailbox.serve_owner(id, session).await,
+                None => self.refuse(&session, "MAILBOX_OFF"),
+            },
+            (Peer::Anonymous, Purpose::Peer | Purpose::Mailbox) => match &self.mailbox {
+                Some(mailbox) => mailbox.serve_anonymous(session).await,
+                None => self.refuse(&session, "ANONYMOUS"),
+            },
+            (_, Purpose::Line) => self.refuse(&session, "RELAY_OFF"),
         }
         Ok(())
+    }
+
+    /// Ends a session that is for a role that this daemon has not.
+    fn refuse(&self, session: &Session, reason: &'static str) {
+        self.counters.count(reason);
+        session.close(CloseCode::Refused);
     }
 
     /// Runs a session for the talk of two peers.

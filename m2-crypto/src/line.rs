@@ -1,0 +1,120 @@
+//! The tokens of lines (docs/spec/line.md, spec §7).
+//!
+//! Who listens at a relay opens a line with a secret; who calls joins it with a token that
+//! follows from the secret and does not lead back to it. So no caller can listen in the
+//! listener's place. A line is of one day and one contact: tokens of two days, or of two
+//! contacts, have nothing in common.
+
+use crate::invitation::InviteId;
+use crate::label;
+use crate::peer_id::PeerId;
+use crate::secret::Secret;
+use std::fmt;
+use subtle::ConstantTimeEq;
+
+/// Bytes of a [`JoinToken`].
+pub const JOIN_TOKEN_BYTES: usize = 16;
+
+/// What all lines of a daemon follow from. Its own alone, and the same after every restart.
+#[derive(Debug, Clone)]
+pub struct LineKey(Secret<32>);
+
+/// Who may call on a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Caller {
+    /// A contact.
+    Contact(PeerId),
+    /// Whoever holds an invitation.
+    Invited(InviteId),
+}
+
+/// Opens a line. Stays between the listener and its relays.
+#[derive(Debug, Clone)]
+pub struct LineSecret(Secret<32>);
+
+/// Joins a line.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JoinToken(pub [u8; JOIN_TOKEN_BYTES]);
+
+impl LineKey {
+    /// The key of an identity; see [`Identity::line_key`](crate::Identity::line_key).
+    pub const fn new(bytes: Secret<32>) -> Self {
+        Self(bytes)
+    }
+
+    /// The secret of the line at `relay` on the UTC day `day` (days since 1970) for `caller`.
+    pub fn secret(&self, relay: &PeerId, day: u32, caller: &Caller) -> LineSecret {
+        let (kind, id): (u8, &[u8]) = match caller {
+            Caller::Contact(peer) => (0, peer.as_bytes()),
+            Caller::Invited(invitation) => (1, invitation.as_bytes()),
+        };
+        let fields: [&[u8]; 4] = [relay.as_bytes(), &day.to_be_bytes(), &[kind], id];
+        LineSecret(Secret::new(label::mac(
+            self.0.expose(),
+            "line secret",
+            &fields,
+        )))
+    }
+}
+
+impl PartialEq for LineSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose().ct_eq(other.0.expose()).into()
+    }
+}
+
+impl Eq for LineSecret {}
+
+impl LineSecret {
+    /// The secret that a frame holds.
+    pub const fn new(bytes: Secret<32>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for a frame.
+    pub const fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+
+    /// What callers join with.
+    pub fn join_token(&self) -> JoinToken {
+        let hash = label::hash("join", &[self.0.expose()]);
+        let mut token = [0; JOIN_TOKEN_BYTES];
+        token.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        JoinToken(token)
+    }
+}
+
+impl fmt::Debug for JoinToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinToken(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_of_one_relay_one_day_and_one_caller() {
+        let key = LineKey::new(Secret::new([7; 32]));
+        let relays = [PeerId::from_bytes([1; 32]), PeerId::from_bytes([2; 32])];
+        let callers = [
+            Caller::Contact(PeerId::from_bytes([3; 32])),
+            Caller::Contact(PeerId::from_bytes([4; 32])),
+            Caller::Invited(InviteId::of(&Secret::new([3; 16]))),
+        ];
+        let mut tokens = Vec::new();
+        for relay in &relays {
+            for day in [0, 1, 20_000] {
+                for caller in &callers {
+                    tokens.push(key.secret(relay, day, caller).join_token());
+                }
+            }
+        }
+        let count = tokens.len();
+        tokens.sort_unstable();
+        tokens.dedup();
+        assert_eq!(tokens.len(), count);
+    }
+}
