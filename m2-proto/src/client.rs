@@ -24,8 +24,11 @@ use crate::api::v1::daemon_service_client::DaemonServiceClient;
 use crate::api::v1::event_service_client::EventServiceClient;
 use crate::api::v1::identity_service_client::IdentityServiceClient;
 use crate::api::v1::invitation_service_client::InvitationServiceClient;
+use crate::api::v1::line_service_client::LineServiceClient;
 use crate::api::v1::mailbox_service_client::MailboxServiceClient;
 use crate::api::v1::message_service_client::MessageServiceClient;
+use crate::api::v1::network_service_client::NetworkServiceClient;
+use crate::api::v1::relay_service_client::RelayServiceClient;
 use crate::limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 
 /// How long a connection may take; the socket is local.
@@ -91,6 +94,12 @@ services! {
     invitations InvitationServiceClient;
     /// Own boxes at providers.
     mailboxes MailboxServiceClient;
+    /// Own relays.
+    lines LineServiceClient;
+    /// The relay that the daemon is for others.
+    relay RelayServiceClient;
+    /// What others see.
+    network NetworkServiceClient;
     /// Contacts.
     contacts ContactServiceClient;
     /// Messages.

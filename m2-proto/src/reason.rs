@@ -109,6 +109,9 @@ reasons! {
     /// No box is with such a provider.
     MailboxUnknown "MAILBOX_UNKNOWN" NotFound
         "There is no box with this provider. `m2 mailbox list` shows all.";
+    /// No such relay is an own one.
+    LineUnknown "LINE_UNKNOWN" NotFound
+        "This relay is not one of yours. `m2 line list` shows all.";
     /// No such message.
     MessageUnknown "MESSAGE_UNKNOWN" NotFound
         "There is no such message. Give its id, 32 hexadecimal digits.";

@@ -2,10 +2,19 @@
 //! that names the key and its line.
 
 // By path, since a fuzz target takes this file by its path.
+#[path = "config/line.rs"]
+mod line;
 #[path = "config/mailbox.rs"]
 mod mailbox;
+#[path = "config/privacy.rs"]
+mod privacy;
+#[path = "config/relay.rs"]
+mod relay;
 
+pub use line::LineConfig;
 pub use mailbox::MailboxConfig;
+pub use privacy::{IpMode, Padding, PrivacyConfig};
+pub use relay::RelayConfig;
 
 use m2_crypto::{Circle, Secret};
 use m2_net::key_pool;
@@ -32,8 +41,12 @@ pub struct Config {
     pub lookup: LookupConfig,
     /// `[store]`
     pub store: StoreConfig,
+    /// `[line]`
+    pub line: LineConfig,
     /// `[mailbox]`
     pub mailbox: MailboxConfig,
+    /// `[relay]`
+    pub relay: RelayConfig,
     /// `[log]`
     pub log: LogConfig,
 }
@@ -93,14 +106,6 @@ impl Default for NetworkConfig {
             max_sessions: 2_000,
         }
     }
-}
-
-/// What others may learn.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PrivacyConfig {
-    /// Addresses that invitations name; those that are bound when empty.
-    pub announce: Vec<SocketAddr>,
 }
 
 /// How contacts are found. Both are switched off until they exist.
@@ -193,12 +198,20 @@ pub enum ConfigError {
     #[error("[circle] secret_file is missing: every circle but \"public\" needs one")]
     CircleWithoutSecret,
     /// Something is asked for that this version can't do yet.
-    #[error("[{section}] {key} is not available in this version: remove it or set it to false")]
+    #[error("[{section}] {key} is not available in this version: remove it")]
     NotYet {
         /// The section's name.
         section: &'static str,
         /// The key's name.
         key: &'static str,
+    },
+    /// Two settings exclude each other.
+    #[error(
+        "[{section}] serve needs sockets that others reach, and [privacy] ip = \"line-only\" opens none: serve from a daemon of its own"
+    )]
+    ServesUnseen {
+        /// The section of the role.
+        section: &'static str,
     },
 }
 
@@ -251,7 +264,7 @@ impl Config {
     pub fn session_keys(&self) -> usize {
         match self.network.session_keys {
             Some(keys) => keys as usize,
-            None if self.mailbox.serve => key_pool::ROLE_SIZE,
+            None if self.mailbox.serve || self.relay.serve => key_pool::ROLE_SIZE,
             None => key_pool::PERSONAL_SIZE,
         }
     }
@@ -289,7 +302,22 @@ impl Config {
         let name = (1..=64).contains(&self.circle.name.len());
         range("circle", "name", name, "1 to 64 bytes")?;
         self.mailbox.check_ranges()?;
+        self.privacy.check_ranges()?;
+        self.relay.check_ranges()?;
+        self.check_roles()?;
         self.check_available()
+    }
+
+    /// Who serves is reached at its address; who is line-only has none (spec §7).
+    fn check_roles(&self) -> Result<(), ConfigError> {
+        if self.privacy.ip != IpMode::LineOnly {
+            return Ok(());
+        }
+        let roles = [("relay", self.relay.serve), ("mailbox", self.mailbox.serve)];
+        match roles.into_iter().find(|(_, serves)| *serves) {
+            Some((section, _)) => Err(ConfigError::ServesUnseen { section }),
+            None => Ok(()),
+        }
     }
 
     fn check_available(&self) -> Result<(), ConfigError> {
@@ -347,6 +375,42 @@ mod tests {
         assert_eq!(config.session_keys(), 1_000);
         let config = "[mailbox]\nserve = true\n[network]\nsession_keys = 9\n";
         assert_eq!(Config::parse(config).unwrap().session_keys(), 9);
+    }
+
+    #[test]
+    fn a_relay_keeps_more_session_keys_ready_too() {
+        let config = Config::parse("[relay]\nserve = true\n").unwrap();
+        assert_eq!(config.session_keys(), 1_000);
+    }
+
+    #[test]
+    fn modes_are_words_and_later_ones_are_stricter() {
+        let text = "[privacy]\nip = \"prefer-line\"\npadding = \"full\"\n";
+        let privacy = Config::parse(text).unwrap().privacy;
+        assert_eq!(privacy.ip, IpMode::PreferLine);
+        assert!(privacy.pads());
+        assert!(IpMode::Direct < IpMode::PreferLine && IpMode::PreferLine < IpMode::LineOnly);
+        let error = Config::parse("[privacy]\nip = \"hidden\"\n").unwrap_err();
+        assert!(error.contains("line-only"), "{error}");
+    }
+
+    #[test]
+    fn who_is_line_only_serves_nobody() {
+        for role in ["relay", "mailbox"] {
+            let text = format!("[privacy]\nip = \"line-only\"\n[{role}]\nserve = true\n");
+            let error = Config::parse(&text).unwrap().check_ranges().unwrap_err();
+            assert!(error.to_string().starts_with(&format!("[{role}] serve")));
+        }
+    }
+
+    #[test]
+    fn cover_is_not_there_yet() {
+        let config = Config::parse("[privacy]\ncover = 1\n").unwrap();
+        let error = config.check_ranges().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "[privacy] cover is not available in this version: remove it"
+        );
     }
 
     #[test]

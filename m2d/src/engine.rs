@@ -15,8 +15,10 @@ mod handle;
 mod inbox;
 mod invitations;
 mod letters;
+mod lines;
 mod mail;
 mod mailboxes;
+mod policy;
 mod requests;
 mod sending;
 mod sessions;
@@ -30,8 +32,10 @@ pub use contacts::ContactView;
 pub use handle::EngineHandle;
 pub use invitations::NewInvitation;
 pub use letters::{DepositEnd, DepositJob};
+pub use lines::{LineHealth, LineSettings, LineView, LineWake, OpenAt, OpenLines};
 pub use mail::BoxHealth;
 pub use mailboxes::MailboxView;
+pub use policy::PolicyChange;
 pub use sending::{Failure, NewMessage, SentMessage};
 pub use sessions::{Arrived, GrantCheck};
 pub use summary::Summary;
@@ -44,6 +48,7 @@ use crate::refusal::Refusal;
 use crate::store::{OutboxPayload, Store, StoreError};
 use dirty::Dirty;
 use effect::{Effect, Job, Read};
+use lines::Lines;
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_net::delivery::MessageId;
 use mail::Mail;
@@ -77,6 +82,8 @@ pub struct Parts {
     pub limits: StoreConfig,
     /// When letters are deposited.
     pub mailbox: MailboxConfig,
+    /// Which ways sessions take.
+    pub lines: LineSettings,
     /// Who hears of changes.
     pub bus: Arc<Bus>,
     /// Who reaches peers.
@@ -97,6 +104,7 @@ pub struct Engine {
     limits: StoreConfig,
     mailbox: MailboxConfig,
     mail: Mail,
+    lines: Lines,
     slots: HashMap<i64, Slot>,
     rows: HashMap<PeerId, i64>,
     /// Sessions with peers that have no row, oldest first: they may only ask to become contacts.
@@ -127,6 +135,7 @@ impl Engine {
             .incarnation(|| rand_core::Rng::next_u64(&mut rng))?;
         let mut engine = Self {
             own_id: parts.identity.peer_id(parts.circle.id()),
+            lines: Lines::new(parts.lines, parts.identity.line_key()),
             store: parts.store,
             clock: parts.clock,
             rng,

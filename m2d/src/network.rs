@@ -3,11 +3,13 @@
 mod dialer;
 mod link;
 mod outgoing;
+mod route;
 mod session;
 mod silence;
 
 pub use dialer::{Dialer, DialerHandle};
-pub use link::Link;
+pub use link::{Link, is_virtual};
+pub use route::Route;
 pub use session::SessionRunner;
 
 use m2_net::endpoint::Endpoint;

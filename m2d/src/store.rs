@@ -10,6 +10,7 @@ mod events;
 mod idempotency;
 mod invitations;
 mod letters;
+mod lines;
 mod mailboxes;
 mod messages;
 mod migrations;
@@ -23,6 +24,7 @@ pub use events::{EventKind, NewEvent};
 pub use idempotency::Remembered;
 pub use invitations::InvitationRow;
 pub use letters::{LetterRow, Undeposited};
+pub use lines::{ContactLine, LineRow, LineTokens};
 pub use mailboxes::{GrantRow, MailboxPolicy, MailboxRow, MailboxState, OfferRow};
 pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};
 pub use outbox::OutboxPayload;
@@ -31,6 +33,7 @@ pub use reader::{EventRow, HistoryPage, Reader, ShownMessage};
 use crate::sqlcipher;
 use m2_crypto::Secret;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
@@ -182,6 +185,18 @@ fn unbits(value: i64) -> u64 {
 
 fn array<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], StoreError> {
     bytes.try_into().map_err(|_| StoreError::Corrupt(what))
+}
+
+/// Addresses as one text.
+fn join(addresses: &[SocketAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(" ")
+}
+
+/// The addresses that [`join`] wrote.
+fn split(text: &str) -> Result<Vec<SocketAddr>, StoreError> {
+    let parse = |part: &str| part.parse().map_err(|_| StoreError::Corrupt("address"));
+    text.split_whitespace().map(parse).collect()
 }
 
 #[cfg(test)]

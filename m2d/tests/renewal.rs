@@ -47,6 +47,7 @@ impl Node {
             identity: identity.clone(),
             circle: Circle::public(),
             mailbox: m2d::config::MailboxConfig::default(),
+            lines: m2d::engine::LineSettings::default(),
             limits: StoreConfig::default(),
             bus: Arc::new(Bus::default()),
             dialer: orders.clone(),

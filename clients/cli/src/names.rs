@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use m2_proto::api::v1::{
-    ContactState, DaemonState, ListContactsRequest, MailboxState, MessageState,
+    ContactState, DaemonState, IpMode, ListContactsRequest, MailboxState, MessageState,
 };
 use m2_proto::client::Client;
 
@@ -75,6 +75,12 @@ pub(crate) fn contact_state(state: i32) -> String {
 pub(crate) fn mailbox_state(state: i32) -> String {
     let known = MailboxState::try_from(state).map(|state| state.as_str_name());
     short(known.ok(), "MAILBOX_STATE_")
+}
+
+/// `line-only` for `IP_MODE_LINE_ONLY`.
+pub(crate) fn ip_mode(mode: i32) -> String {
+    let known = IpMode::try_from(mode).map(|mode| mode.as_str_name());
+    short(known.ok(), "IP_MODE_").replace('_', "-")
 }
 
 /// `ready` for `DAEMON_STATE_READY`.

@@ -204,6 +204,19 @@ async fn a_policy_changes_what_is_named_alone() {
         .await;
     let set = &run.json()[0]["policy"];
     assert!(set["mailboxGrant"] == false && set["mailboxUse"] == true);
+    assert_eq!(set["ip"], "IP_MODE_UNSPECIFIED");
+    let run = fake
+        .run(&[&policy[..], &["--ip", "line-only"]].concat())
+        .await;
+    assert_eq!(run.json()[0]["policy"]["ip"], "IP_MODE_LINE_ONLY");
+    let run = fake
+        .run(&["contact", "policy", "bob", "--ip", "prefer-line"])
+        .await;
+    assert_eq!(run.stdout, "mailbox  off\nip       prefer-line\n");
+    let run = fake
+        .run(&["contact", "policy", "bob", "--ip", "default"])
+        .await;
+    assert_eq!(run.stdout, "mailbox  off\nip       default\n");
     let contradiction = ["--mailbox", "on", "--mailbox-grant", "off"];
     let run = fake.run(&[&policy[..], &contradiction[..]].concat()).await;
     assert_eq!(run.code, 2);

@@ -2,7 +2,7 @@
 
 use super::convert;
 use super::session::{ApiState, Ready};
-use crate::engine::ContactView;
+use crate::engine::{ContactView, PolicyChange};
 use crate::store::ContactState;
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::contact_service_server::ContactService;
@@ -144,14 +144,15 @@ impl ContactService for ContactApi {
         request: Request<pb::SetContactPolicyRequest>,
     ) -> Result<Response<pb::SetContactPolicyResponse>, Status> {
         let ready = self.0.ready()?;
-        let pb::SetContactPolicyRequest {
-            contact,
-            mailbox_grant,
-            mailbox_use,
-        } = request.into_inner();
+        let request = request.into_inner();
+        let change = PolicyChange {
+            mailbox_grant: request.mailbox_grant,
+            mailbox_use: request.mailbox_use,
+            ip: request.ip.map(|_| convert::parse_ip_mode(request.ip())),
+        };
         let view = ready
             .engine
-            .call(move |engine| engine.set_mailbox_policy(&contact, mailbox_grant, mailbox_use))
+            .call(move |engine| engine.set_policy(&request.contact, change))
             .await?;
         let contact = Some(show(ready, view).await?);
         Ok(Response::new(pb::SetContactPolicyResponse { contact }))

@@ -1,12 +1,13 @@
 //! Between the engine's types and the API's.
 
+use crate::config::IpMode;
 use crate::engine::{ContactView, Failure, MailboxView};
 use crate::refusal::Refusal;
 use crate::store::{
     ContactState, EventKind, EventRow, Gone, InvitationRow, MailboxState, MessageState,
     ShownMessage,
 };
-use m2_net::delivery::{Content, PayloadError};
+use m2_net::delivery::{Content, Path, PayloadError};
 use m2_proto::api::v1 as pb;
 use m2_proto::reason::Reason;
 use m2_proto::wkt::Timestamp;
@@ -74,9 +75,36 @@ pub(super) fn contact(view: ContactView, queued: u64) -> pb::Contact {
         policy: Some(pb::ContactPolicy {
             mailbox_grant: view.mailbox.grants,
             mailbox_use: view.mailbox.uses,
+            ip: ip_mode(view.ip).into(),
         }),
         mailbox_offered: view.mailbox_offered,
         mailbox_failure: view.mailbox_failure.to_owned(),
+        path: match view.path {
+            None => pb::Path::None,
+            Some(Path::Direct) => pb::Path::Direct,
+            Some(Path::Line) => pb::Path::Line,
+        }
+        .into(),
+    }
+}
+
+/// A mode as the API names it; unspecified when there is none.
+pub(super) const fn ip_mode(mode: Option<IpMode>) -> pb::IpMode {
+    match mode {
+        None => pb::IpMode::Unspecified,
+        Some(IpMode::Direct) => pb::IpMode::Direct,
+        Some(IpMode::PreferLine) => pb::IpMode::PreferLine,
+        Some(IpMode::LineOnly) => pb::IpMode::LineOnly,
+    }
+}
+
+/// The mode that the API names, if it names one.
+pub(super) const fn parse_ip_mode(mode: pb::IpMode) -> Option<IpMode> {
+    match mode {
+        pb::IpMode::Unspecified => None,
+        pb::IpMode::Direct => Some(IpMode::Direct),
+        pb::IpMode::PreferLine => Some(IpMode::PreferLine),
+        pb::IpMode::LineOnly => Some(IpMode::LineOnly),
     }
 }
 

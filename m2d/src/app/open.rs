@@ -5,7 +5,7 @@ use crate::api::{Readers, Ready};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::engine::{Bus, Engine, EngineHandle, Parts};
+use crate::engine::{Bus, Engine, EngineHandle, LineSettings, Parts};
 use crate::mailbox::MailTasks;
 use crate::mailbox::server::{MailboxServer, ServerLimits};
 use crate::network::{self, Dialer, DialerHandle, SessionRunner};
@@ -73,6 +73,10 @@ impl Opener {
             circle: self.circle.clone(),
             limits: self.config.store.clone(),
             mailbox: self.config.mailbox.clone(),
+            lines: LineSettings {
+                ip: self.config.privacy.ip,
+                open: self.config.line.open,
+            },
             bus: bus.clone(),
             dialer: dialer.clone(),
             counters: counters.clone(),

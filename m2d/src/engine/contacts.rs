@@ -2,12 +2,14 @@
 
 use super::Engine;
 use super::effect::Effect;
+use crate::config::IpMode;
+use crate::network::is_virtual;
 use crate::refusal::Refusal;
 use crate::store::{ContactRow, ContactState, EventKind, MailboxPolicy};
 use m2_crypto::PeerId;
 use m2_crypto::invitation::{Invitation, InvitationError};
 use m2_crypto::verification::VerificationCode;
-use m2_net::delivery::GiveUp;
+use m2_net::delivery::{GiveUp, Path};
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 use std::net::SocketAddr;
@@ -39,6 +41,10 @@ pub struct ContactView {
     pub mailbox_offered: bool,
     /// Why the last deposit for it did not succeed; empty when it did.
     pub mailbox_failure: &'static str,
+    /// The way that its session takes, while one is up.
+    pub path: Option<Path>,
+    /// Which ways its sessions may take by its own policy; none: as the profile's (spec §7).
+    pub ip: Option<IpMode>,
 }
 
 impl Engine {
@@ -56,7 +62,8 @@ impl Engine {
         self.check_room(row)?;
         self.name_contact(row, name, "")?;
         let now = self.now_ms();
-        for address in invitation.addresses().iter().rev() {
+        let addresses = invitation.addresses().iter().rev();
+        for address in addresses.filter(|address| !is_virtual(address)) {
             self.store.put_address(row, *address, now)?;
         }
         let contact = self.contact_mut(row)?;
@@ -72,13 +79,19 @@ impl Engine {
     }
 
     pub(super) fn check_invitation(&self, invitation: &Invitation) -> Result<(), Refusal> {
-        let now_s = self.now_ms() / 1_000;
+        self.check_inviter(invitation)?;
+        if invitation.has_expired(self.now_ms() / 1_000) {
+            return Err(Refusal::new(Reason::InvitationExpired));
+        }
+        Ok(())
+    }
+
+    /// Whether the inviter lives in our circle and is not this daemon.
+    pub(super) fn check_inviter(&self, invitation: &Invitation) -> Result<(), Refusal> {
         let reason = if !invitation.is_for(self.circle.id()) {
             Reason::OtherCircle
         } else if *invitation.peer() == self.own_id {
             Reason::InvitationOwn
-        } else if invitation.has_expired(now_s) {
-            Reason::InvitationExpired
         } else {
             return Ok(());
         };
@@ -133,6 +146,7 @@ impl Engine {
         contact.reply_due = true;
         self.save_contact(row)?;
         self.event(EventKind::ContactAdded, row, None, 0)?;
+        self.wake_lines();
         self.answer_request(row)?;
         self.offer_again(row)?;
         self.dial(row)?;
@@ -211,12 +225,14 @@ impl Engine {
         }
         let now = self.now_ms();
         self.end_mail(row)?;
+        self.end_lines(row)?;
         let contact = self.contact_mut(row)?;
         contact.state = state;
         contact.invite_token = None;
         contact.reply_due = false;
         if state == ContactState::Removed {
             contact.verified = false;
+            contact.ip = None;
             contact.removed_ms = now;
         }
         self.save_contact(row)?;
@@ -243,20 +259,9 @@ impl Engine {
             return Err(Refusal::new(Reason::LimitReached));
         }
         let now = self.now_ms();
-        let mut contact = ContactRow {
-            row: 0,
-            peer_id: peer,
-            name: name_from_id(&peer),
-            state,
-            verified: false,
-            certificate: None,
-            created_ms: now,
-            last_seen_ms: 0,
-            suggested_name: suggested.to_owned(),
-            invite_token: None,
-            reply_due: false,
-            removed_ms: now,
-        };
+        let mut contact = ContactRow::new(peer, state, now);
+        contact.name = name_from_id(&peer);
+        suggested.clone_into(&mut contact.suggested_name);
         contact.row = self.store.insert_contact(&contact)?;
         let row = contact.row;
         self.insert_slot(contact);
@@ -370,6 +375,8 @@ impl Engine {
             mailbox: self.mail.policy(row),
             mailbox_offered: self.mail.offered.contains(&row),
             mailbox_failure: self.mail.failures.get(&row).copied().unwrap_or_default(),
+            path: slot.link().map(|link| link.path()),
+            ip: slot.contact.ip,
         })
     }
 }

@@ -36,6 +36,8 @@ pub(super) enum Effect {
     WakeCollectors,
     /// Tell the task that deposits letters.
     WakeDepositor,
+    /// Tell the task that keeps sessions with our relays.
+    WakeLines,
     /// Tell event streams of an entry of the log.
     Event(LiveEvent),
 }
@@ -55,6 +57,9 @@ impl Engine {
                     self.mail.wake.boxes.send_replace(());
                 }
                 Effect::WakeDepositor => self.mail.wake.letters.notify_one(),
+                Effect::WakeLines => {
+                    self.lines.wake.send_replace(());
+                }
                 Effect::Event(event) => events.push(event),
             }
         }

@@ -1,8 +1,8 @@
 //! Our boxes at providers, and who may deposit into them (spec §9).
 
 use super::Engine;
+use super::effect::Effect;
 use super::mail::BoxHealth;
-use super::{ContactView, effect::Effect};
 use crate::refusal::Refusal;
 use crate::store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
 use m2_crypto::PeerId;
@@ -102,36 +102,8 @@ impl Engine {
             .ok_or_else(|| Refusal::new(Reason::MailboxUnknown))
     }
 
-    /// Sets the switches of a contact: whether it may deposit with us, whether we deposit with it.
-    pub fn set_mailbox_policy(
-        &mut self,
-        contact: &str,
-        grants: Option<bool>,
-        uses: Option<bool>,
-    ) -> Result<ContactView, Refusal> {
-        let row = self.resolve(contact)?;
-        if !self.is_contact(row) {
-            return Err(Refusal::new(Reason::NotAContact));
-        }
-        let before = self.mail.policy(row);
-        let policy = MailboxPolicy {
-            grants: grants.unwrap_or(before.grants),
-            uses: uses.unwrap_or(before.uses),
-        };
-        self.store.put_mailbox_policy(row, policy)?;
-        self.mail.policies.insert(row, policy);
-        self.grant_or_withdraw(row)?;
-        if policy.uses {
-            let now = self.now_ms();
-            self.mail.note(now);
-        } else {
-            self.store.delete_letters_to(row)?;
-        }
-        self.view(row)
-    }
-
     /// Makes the grants of a contact fit its switch.
-    fn grant_or_withdraw(&mut self, contact: i64) -> Result<(), Refusal> {
+    pub(super) fn grant_or_withdraw(&mut self, contact: i64) -> Result<(), Refusal> {
         let wanted = self.mail.policy(contact).grants && self.is_contact(contact);
         let grants = self.store.grants_of_contact(contact)?;
         if !wanted {

@@ -164,7 +164,10 @@ impl Engine {
                 self.counters.count("REPLY_REPEATED");
                 Ok(())
             }
-            (ContactState::Asked | ContactState::Contact, true) => self.become_contact(row, link),
+            (ContactState::Asked | ContactState::Contact, true) => {
+                self.become_contact(row, link)?;
+                self.offer_lines(row)
+            }
             (ContactState::Asked, false) => {
                 let contact = self.contact_mut(row)?;
                 contact.state = ContactState::Declined;
@@ -209,9 +212,12 @@ impl Engine {
         let asked_again = contact.invite_token.take().is_some() && !fresh;
         self.save_contact(row)?;
         if fresh {
-            self.store
-                .put_address(row, link.remote, self.clock.now_ms())?;
+            if link.path() == Path::Direct {
+                let now = self.now_ms();
+                self.store.put_address(row, link.remote, now)?;
+            }
             self.event(EventKind::ContactAdded, row, None, 0)?;
+            self.wake_lines();
         }
         if fresh || asked_again {
             self.offer_again(row)?;
@@ -221,16 +227,15 @@ impl Engine {
 
     /// Offers everything unacknowledged on the session that is up, if there is one.
     pub(super) fn offer_again(&mut self, row: i64) -> Result<(), Refusal> {
-        if self
+        let Some(path) = self
             .slots
             .get(&row)
-            .is_none_or(|slot| slot.links.is_empty())
-        {
+            .and_then(|slot| slot.link())
+            .map(|link| link.path())
+        else {
             return Ok(());
-        }
-        self.converse(row, |conversation, cx| {
-            conversation.connected(cx, Path::Direct);
-        })
+        };
+        self.converse(row, |conversation, cx| conversation.connected(cx, path))
     }
 
     /// Tells a peer that we accepted, now or when a session comes up.
@@ -247,7 +252,8 @@ impl Engine {
         slot.contact.reply_due = false;
         self.become_contact(row, &link)?;
         self.push_frame(&link, Message::ContactReply { accepted: true });
-        Ok(())
+        // Not before: who does not know yet that it is a contact takes no offer.
+        self.offer_lines(row)
     }
 
     /// Tells a peer that we declined, if it is there to hear it.

@@ -9,9 +9,9 @@ use m2_crypto::PeerId;
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch};
 use m2_net::delivery::{Ack, ContentHash, MessageId, Misbehaved, Path, Time};
 use m2_net::session::CloseCode;
+use m2_net::wire::line::Line;
 use m2_net::wire::mailbox::Mailbox;
 use m2_net::wire::{ContactRequest, Envelope, Message};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Sessions kept with one peer: the newest, and those it may still be sending on.
@@ -49,14 +49,18 @@ impl Engine {
             link.misbehaved("BLOCKED");
             return Ok(Arrived::Unwanted);
         }
+        if self.forbids(row, link.path()) {
+            self.counters.count("DIRECT_FORBIDDEN");
+            return Ok(Arrived::Unwanted);
+        }
         self.meet(row, link)?;
         self.ask_again(row)?;
         self.answer_request(row)?;
         if self.is_contact(row) {
-            self.converse(row, |conversation, cx| {
-                conversation.connected(cx, Path::Direct);
-            })?;
+            let path = link.path();
+            self.converse(row, |conversation, cx| conversation.connected(cx, path))?;
             self.offer_on_meeting(row)?;
+            self.offer_lines(row)?;
         }
         Ok(Arrived::Welcome)
     }
@@ -84,7 +88,7 @@ impl Engine {
         contact.last_seen_ms = now;
         contact.certificate = Some(link.certificate.spki_der().to_vec());
         self.save_contact(row)?;
-        if contact_like(self.contact_mut(row)?.state) {
+        if contact_like(self.contact_mut(row)?.state) && link.path() == Path::Direct {
             self.store.put_address(row, link.remote, now)?;
         }
         self.add_link(row, link);
@@ -146,17 +150,14 @@ impl Engine {
         };
         let was_serving = slot.link().is_some_and(|serving| serving.id == link.id);
         slot.links.retain(|other| other.id != link.id);
-        let offline = slot.links.is_empty();
+        let path = slot.link().map(|link| link.path());
         if self.is_contact(row) && was_serving {
-            self.converse(row, |conversation, cx| {
-                if offline {
-                    conversation.disconnected(cx);
-                } else {
-                    conversation.connected(cx, Path::Direct);
-                }
+            self.converse(row, |conversation, cx| match path {
+                Some(path) => conversation.connected(cx, path),
+                None => conversation.disconnected(cx),
             })?;
         }
-        if offline {
+        if path.is_none() {
             self.note_offline(row);
             self.dial(row)?;
         }
@@ -220,12 +221,16 @@ impl Engine {
                 Mailbox::Offer(boxes) => self.on_offer(row, &boxes)?,
                 _ => link.misbehaved("FRAME_OUT_OF_PLACE"),
             },
+            Message::Line(line) => match *line {
+                Line::Offer(lines) => self.on_line_offer(row, lines)?,
+                _ => link.misbehaved("FRAME_OUT_OF_PLACE"),
+            },
             Message::EpochRefused { incarnation, epoch } => {
                 self.converse(row, |conversation, cx| {
                     conversation.on_epoch_refused(cx, incarnation, epoch);
                 })?;
             }
-            Message::Line(_) | Message::Hello(_) | Message::ContactRequest(_) => {
+            Message::Hello(_) | Message::ContactRequest(_) => {
                 link.misbehaved("FRAME_OUT_OF_PLACE");
             }
         }
@@ -277,9 +282,10 @@ impl Engine {
         let Some(slot) = slot.filter(|slot| contact_like(slot.contact.state)) else {
             return;
         };
-        let addresses = self.store.addresses(slot.contact.row);
-        let addresses = self.check(addresses);
-        self.dialer.want(link.peer_id, addresses);
+        match self.route(slot.contact.row) {
+            Ok(route) => self.dialer.want(link.peer_id, route),
+            Err(refusal) => self.fail_batch(refusal),
+        }
     }
 
     /// A peer could not be reached, for a stable reason.
@@ -303,8 +309,7 @@ impl Engine {
         if !contact_like(slot.contact.state) || !slot.links.is_empty() {
             return Ok(());
         }
-        let addresses: Vec<SocketAddr> = self.store.addresses(row)?;
-        self.dialer.want(slot.contact.peer_id, addresses);
+        self.dialer.want(slot.contact.peer_id, self.route(row)?);
         Ok(())
     }
 

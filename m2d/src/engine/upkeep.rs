@@ -180,6 +180,7 @@ mod tests {
             identity: Arc::new(identity),
             circle: Circle::public(),
             mailbox: crate::config::MailboxConfig::default(),
+            lines: crate::engine::LineSettings::default(),
             limits: StoreConfig::default(),
             bus: Arc::default(),
             dialer: Default::default(),

@@ -1,6 +1,6 @@
 //! Who is dialled when: one task owns all attempts, their pauses and their number.
 
-use super::SessionRunner;
+use super::{Route, SessionRunner};
 use crate::engine::EngineHandle;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -36,7 +36,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// What is wanted of a peer.
 #[derive(Debug)]
 enum Order {
-    Want(Vec<SocketAddr>),
+    Want(Route),
     Rest,
 }
 
@@ -53,10 +53,10 @@ struct Orders {
 pub struct DialerHandle(Arc<Orders>);
 
 impl DialerHandle {
-    /// A session with `peer` is wanted, at one of these addresses. Tried at once, unless they
-    /// are being tried, then again with growing pauses.
-    pub fn want(&self, peer: PeerId, addresses: Vec<SocketAddr>) {
-        self.tell(peer, Order::Want(addresses));
+    /// A session with `peer` is wanted, by one of these ways. Tried at once, unless they are being
+    /// tried, then again with growing pauses.
+    pub fn want(&self, peer: PeerId, route: Route) {
+        self.tell(peer, Order::Want(route));
     }
 
     /// A session stands, or none is wanted any more: no more attempts.
@@ -90,7 +90,7 @@ pub struct Dialer {
 
 /// A peer that is to be reached.
 struct Target {
-    addresses: Vec<SocketAddr>,
+    route: Route,
     failures: u32,
     next: Option<Instant>,
 }
@@ -142,7 +142,7 @@ impl Dialer {
         let orders = std::mem::take(&mut *self.orders.pending());
         for (peer, order) in orders {
             match order {
-                Order::Want(addresses) => self.want(peer, addresses),
+                Order::Want(route) => self.want(peer, route),
                 Order::Rest => {
                     self.targets.remove(&peer);
                 }
@@ -150,13 +150,13 @@ impl Dialer {
         }
     }
 
-    fn want(&mut self, peer: PeerId, addresses: Vec<SocketAddr>) {
+    fn want(&mut self, peer: PeerId, route: Route) {
         let under_way = self
             .targets
             .get(&peer)
-            .is_some_and(|target| target.next.is_none() && target.addresses == addresses);
+            .is_some_and(|target| target.next.is_none() && target.route == route);
         let target = Target {
-            addresses,
+            route,
             failures: 0,
             next: (!under_way).then(Instant::now),
         };
@@ -174,7 +174,8 @@ impl Dialer {
                 let endpoint = self.endpoint.clone();
                 let credential = Credential::Identity(self.identity.clone());
                 let limit = limit(target.failures);
-                let attempt = dial(endpoint, credential, *peer, target.addresses.clone(), limit);
+                let addresses = target.route.addresses.clone();
+                let attempt = dial(endpoint, credential, *peer, addresses, limit);
                 self.attempts.push(Box::pin(attempt));
             }
         }

@@ -26,6 +26,9 @@ use tokio::time::Instant;
 /// faster than we store feels it as flow control, and not our memory.
 const WAITING_BYTES: u32 = 2 << 20;
 
+/// A frame about lines in memory at the most, bytes: six lines of forty tokens.
+const LINE_FRAME_BYTES: usize = 6 << 10;
+
 /// How long the dialler of a session that is to be renewed tries to reach its peer anew.
 const RENEW_WITHIN: Duration = Duration::from_secs(3_600);
 
@@ -288,6 +291,8 @@ pub(super) fn size(message: &Message) -> u32 {
     let content = match message {
         Message::Envelope(envelope) => envelope.grant.len() + envelope.sealed.len(),
         Message::Acks(acks) => size_of_val(acks.as_slice()),
+        // At most six, of forty days each.
+        Message::Line(_) => LINE_FRAME_BYTES,
         _ => 0,
     };
     u32::try_from(content + size_of::<Message>())

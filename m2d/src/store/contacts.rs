@@ -3,6 +3,7 @@
 mod pruning;
 
 use super::{Store, StoreError, array, int};
+use crate::config::IpMode;
 use m2_crypto::{PeerId, Secret};
 use rusqlite::{OptionalExtension, Row};
 use std::net::SocketAddr;
@@ -79,10 +80,35 @@ pub struct ContactRow {
     pub reply_due: bool,
     /// When it was removed; means nothing in another state.
     pub removed_ms: u64,
+    /// Which ways its sessions take; none: as the profile's (spec §7).
+    pub ip: Option<IpMode>,
+}
+
+impl ContactRow {
+    /// A peer without a name, of which nothing is known yet. Its row number is 0 until it is
+    /// stored.
+    pub const fn new(peer_id: PeerId, state: ContactState, now_ms: u64) -> Self {
+        Self {
+            row: 0,
+            peer_id,
+            name: String::new(),
+            state,
+            verified: false,
+            certificate: None,
+            created_ms: now_ms,
+            last_seen_ms: 0,
+            suggested_name: String::new(),
+            invite_token: None,
+            reply_due: false,
+            removed_ms: now_ms,
+            ip: None,
+        }
+    }
 }
 
 const COLUMNS: &str = "row, peer_id, name, state, verified, certificate, created_ms, \
-                       last_seen_ms, suggested_name, invite_token, reply_due, removed_ms";
+                       last_seen_ms, suggested_name, invite_token, reply_due, removed_ms, \
+                       ip_policy";
 
 impl Store {
     /// All rows, blocked and removed ones too.
@@ -103,8 +129,8 @@ impl Store {
         self.connection
             .prepare_cached(
                 "INSERT INTO contacts(peer_id, name, state, verified, certificate, created_ms,
-                   last_seen_ms, suggested_name, invite_token, reply_due, removed_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                   last_seen_ms, suggested_name, invite_token, reply_due, removed_ms, ip_policy)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute((
                 contact.peer_id.as_bytes(),
@@ -118,6 +144,7 @@ impl Store {
                 contact.invite_token.as_ref().map(|token| *token.expose()),
                 contact.reply_due,
                 int(contact.removed_ms),
+                contact.ip.map(ip_column),
             ))?;
         Ok(self.connection.last_insert_rowid())
     }
@@ -128,7 +155,7 @@ impl Store {
             .prepare_cached(
                 "UPDATE contacts SET name = ?2, state = ?3, verified = ?4, certificate = ?5,
                    last_seen_ms = ?6, suggested_name = ?7, invite_token = ?8, reply_due = ?9,
-                   removed_ms = ?10
+                   removed_ms = ?10, ip_policy = ?11
                  WHERE row = ?1",
             )?
             .execute((
@@ -142,6 +169,7 @@ impl Store {
                 contact.invite_token.as_ref().map(|token| *token.expose()),
                 contact.reply_due,
                 int(contact.removed_ms),
+                contact.ip.map(ip_column),
             ))?;
         Ok(())
     }
@@ -213,6 +241,24 @@ fn parse(row: &Row<'_>) -> Result<ContactRow, StoreError> {
         invite_token: token.map(Secret::new),
         reply_due: row.get(10)?,
         removed_ms: super::unbits(row.get(11)?),
+        ip: row.get::<_, Option<i64>>(12)?.map(parse_ip).transpose()?,
+    })
+}
+
+const fn ip_column(mode: IpMode) -> i64 {
+    match mode {
+        IpMode::Direct => 1,
+        IpMode::PreferLine => 2,
+        IpMode::LineOnly => 3,
+    }
+}
+
+const fn parse_ip(column: i64) -> Result<IpMode, StoreError> {
+    Ok(match column {
+        1 => IpMode::Direct,
+        2 => IpMode::PreferLine,
+        3 => IpMode::LineOnly,
+        _ => return Err(StoreError::Corrupt("contact")),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Our boxes at providers, who may deposit into them, and the boxes of contacts (spec §9).
 
-use super::{Store, StoreError, array, int, unbits};
+use super::{Store, StoreError, array, int, join, split, unbits};
 use m2_crypto::mailbox::TokenSeed;
 use m2_crypto::{PeerId, Secret};
 use m2_net::wire::mailbox::OfferedBox;
@@ -285,14 +285,4 @@ fn parse_mailbox(row: &Row<'_>) -> Result<MailboxRow, StoreError> {
         max_tokens: row.get(5)?,
         created_ms: unbits(row.get(6)?),
     })
-}
-
-fn join(addresses: &[SocketAddr]) -> String {
-    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    texts.join(" ")
-}
-
-fn split(text: &str) -> Result<Vec<SocketAddr>, StoreError> {
-    let parse = |part: &str| part.parse().map_err(|_| StoreError::Corrupt("address"));
-    text.split_whitespace().map(parse).collect()
 }

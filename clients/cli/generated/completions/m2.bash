@@ -313,7 +313,7 @@ _m2() {
             return 0
             ;;
         m2__subcmd__contact__subcmd__policy)
-            opts="-h --mailbox --mailbox-grant --mailbox-use --socket --json --color --help"
+            opts="-h --mailbox --mailbox-grant --mailbox-use --ip --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -329,6 +329,10 @@ _m2() {
                     ;;
                 --mailbox-use)
                     COMPREPLY=($(compgen -W "on off" -- "${cur}"))
+                    return 0
+                    ;;
+                --ip)
+                    COMPREPLY=($(compgen -W "direct prefer-line line-only default" -- "${cur}"))
                     return 0
                     ;;
                 --socket)

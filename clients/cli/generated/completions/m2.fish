@@ -211,12 +211,16 @@ complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcomman
 off\t''"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l mailbox-use -d 'Whether what you send to the contact may wait in its mailboxes' -r -f -a "on\t''
 off\t''"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l ip -d 'Which ways sessions with the contact take: only stricter than [privacy] ip' -r -f -a "direct\t'From socket to socket, and over lines where that fails'
+prefer-line\t'Over lines, and from socket to socket where that fails'
+line-only\t'Over lines alone'
+default\t'As [privacy] ip says'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l json -d 'One JSON object a line; errors too, on stderr'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'

@@ -1,9 +1,9 @@
 //! Contacts for people.
 
-use m2_proto::api::v1::{Contact, ContactState};
+use m2_proto::api::v1::{Contact, ContactState, IpMode, Path};
 
-use super::policy;
-use crate::names::contact_state;
+use super::policy::words;
+use crate::names::{contact_state, ip_mode};
 use crate::output::{Output, Style};
 use crate::{sanitize, table, time};
 
@@ -53,20 +53,41 @@ pub(super) fn show(out: &Output, contact: &Contact) -> String {
             ("peer id", sanitize::line(&contact.peer_id)),
             ("state", state_with_hint(contact, state)),
             ("verified", verified(out, contact)),
-            ("online", yes(contact.online)),
+            ("online", online(contact)),
             ("last seen", time::local(contact.last_seen.as_ref())),
             ("since", time::local(contact.created.as_ref())),
             ("addresses", sanitize::line(&contact.addresses.join(", "))),
             ("queued", contact.queued_messages.to_string()),
             ("last failure", out.paint(&failure, Style::Warning)),
             ("mailbox", mailbox(contact)),
+            ("ip", ip(contact)),
         ],
     )
 }
 
+/// What a contact may do and what is done for it.
+pub(super) fn policy(out: &Output, contact: &Contact) -> String {
+    table::fields(out, &[("mailbox", mailbox(contact)), ("ip", ip(contact))])
+}
+
+/// Which ways its sessions take.
+fn ip(contact: &Contact) -> String {
+    match contact.policy.as_ref().map(|policy| policy.ip()) {
+        None | Some(IpMode::Unspecified) => "default".to_owned(),
+        Some(mode) => ip_mode(mode.into()),
+    }
+}
+
+fn online(contact: &Contact) -> String {
+    match (contact.online, contact.path()) {
+        (true, Path::Line) => "yes, over a line".to_owned(),
+        (online, _) => yes(online),
+    }
+}
+
 /// What mailboxes may do for a contact, and what they do.
-pub(super) fn mailbox(contact: &Contact) -> String {
-    let words = contact.policy.as_ref().map_or("off", policy::words);
+fn mailbox(contact: &Contact) -> String {
+    let words = contact.policy.as_ref().map_or("off", words);
     let offered = if contact.mailbox_offered {
         ", it has one for you"
     } else {

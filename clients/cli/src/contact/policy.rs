@@ -1,7 +1,7 @@
 //! `m2 contact policy`
 
 use clap::{Args, ValueEnum};
-use m2_proto::api::v1::{ContactPolicy, SetContactPolicyRequest};
+use m2_proto::api::v1::{ContactPolicy, IpMode, SetContactPolicyRequest};
 use m2_proto::client::Client;
 
 use super::{One, human, present};
@@ -26,12 +26,38 @@ pub(super) struct PolicyArgs {
     /// Whether what you send to the contact may wait in its mailboxes
     #[arg(long, value_enum)]
     mailbox_use: Option<Switch>,
+    /// Which ways sessions with the contact take: only stricter than [privacy] ip
+    #[arg(long, value_enum, value_name = "WAY")]
+    ip: Option<IpArg>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Switch {
     On,
     Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum IpArg {
+    /// From socket to socket, and over lines where that fails
+    Direct,
+    /// Over lines, and from socket to socket where that fails
+    PreferLine,
+    /// Over lines alone
+    LineOnly,
+    /// As [privacy] ip says
+    Default,
+}
+
+impl IpArg {
+    const fn to_api(self) -> IpMode {
+        match self {
+            Self::Direct => IpMode::Direct,
+            Self::PreferLine => IpMode::PreferLine,
+            Self::LineOnly => IpMode::LineOnly,
+            Self::Default => IpMode::Unspecified,
+        }
+    }
 }
 
 pub(super) async fn run(
@@ -44,10 +70,13 @@ pub(super) async fn run(
         contact: args.one.contact,
         mailbox_grant: is_on(args.mailbox.or(args.mailbox_grant)),
         mailbox_use: is_on(args.mailbox.or(args.mailbox_use)),
+        ip: args.ip.map(|mode| mode.to_api().into()),
     };
     let answer = call(client.contacts().set_contact_policy(request)).await?;
     let contact = present(answer.contact)?;
-    context.out.show(&contact, |_| human::mailbox(&contact))
+    context
+        .out
+        .show(&contact, |out| human::policy(out, &contact))
 }
 
 /// `on`, `off`, or which of both.

@@ -116,6 +116,7 @@ impl ContactService for Services {
         contact.policy = Some(api::ContactPolicy {
             mailbox_grant: request.mailbox_grant.unwrap_or(false),
             mailbox_use: request.mailbox_use.unwrap_or(false),
+            ip: request.ip.unwrap_or_default(),
         });
         Ok(Response::new(api::SetContactPolicyResponse {
             contact: Some(contact),

@@ -105,7 +105,8 @@ impl Store {
 }
 
 /// Addresses go with the contact.
-const OF_CONTACT: [&str; 12] = [
+const OF_CONTACT: [&str; 13] = [
+    "DELETE FROM contact_lines WHERE contact = ?1",
     "DELETE FROM letters_out WHERE contact = ?1",
     "DELETE FROM letters_in WHERE contact = ?1",
     "DELETE FROM letter_numbers WHERE contact = ?1",
@@ -140,20 +141,8 @@ mod tests {
     use m2_crypto::PeerId;
 
     fn contact(store: &Store, number: u8, state: ContactState) -> i64 {
-        let contact = ContactRow {
-            row: 0,
-            peer_id: PeerId::from_bytes([number; 32]),
-            name: String::new(),
-            state,
-            verified: false,
-            certificate: None,
-            created_ms: 1,
-            last_seen_ms: 1,
-            suggested_name: String::new(),
-            invite_token: None,
-            reply_due: false,
-            removed_ms: 100,
-        };
+        let mut contact = ContactRow::new(PeerId::from_bytes([number; 32]), state, 1);
+        contact.removed_ms = 100;
         store.insert_contact(&contact).unwrap()
     }
 

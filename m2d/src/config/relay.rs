@@ -1,0 +1,78 @@
+//! `[relay]`: being a middle-man for others (spec §7). All of it is kept in memory only.
+
+use super::ConfigError;
+use serde::Deserialize;
+
+/// The relay role and what its users may make it spend.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RelayConfig {
+    /// Be a relay for those who know this daemon's peer id.
+    pub serve: bool,
+    /// Anonymous sessions at once, 1 to 1,000,000.
+    pub max_sessions: u32,
+    /// Open lines in all, 1 to 1,000,000.
+    pub max_lines: u32,
+    /// Open lines of one session, 1 to 65,536.
+    pub max_lines_per_session: u32,
+    /// Callers on one line at once, 1 to 1,024.
+    pub max_joins_per_line: u32,
+    /// Pairs of parties that talk at once, 1 to 1,000,000.
+    pub max_splices: u32,
+    /// Bytes a second that one pair may send in each direction, 16 KiB or more.
+    pub splice_bytes_per_second: u64,
+    /// Bytes a second that all pairs may send together, 64 KiB or more.
+    pub bytes_per_second: u64,
+    /// Seconds without a word after which a pair is parted, 10 to 3,600.
+    pub idle_seconds: u32,
+    /// Pass sessions on to further relays.
+    pub extend: bool,
+    /// Do so also to private, loopback and link-local addresses.
+    pub extend_to_private: bool,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self {
+            serve: false,
+            max_sessions: 4_096,
+            max_lines: 16_384,
+            max_lines_per_session: 2_048,
+            max_joins_per_line: 16,
+            max_splices: 4_096,
+            splice_bytes_per_second: 12_500_000,
+            bytes_per_second: 125_000_000,
+            idle_seconds: 60,
+            extend: true,
+            extend_to_private: false,
+        }
+    }
+}
+
+impl RelayConfig {
+    pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
+        let range = |key, ok: bool, expected| {
+            let wrong = ConfigError::Range {
+                section: "relay",
+                key,
+                expected,
+            };
+            ok.then_some(()).ok_or(wrong)
+        };
+        let million = "1 to 1,000,000";
+        let is_million = |value| (1..=1_000_000).contains(&value);
+        range("max_sessions", is_million(self.max_sessions), million)?;
+        range("max_lines", is_million(self.max_lines), million)?;
+        let lines = (1..=65_536).contains(&self.max_lines_per_session);
+        range("max_lines_per_session", lines, "1 to 65,536")?;
+        let joins = (1..=1_024).contains(&self.max_joins_per_line);
+        range("max_joins_per_line", joins, "1 to 1,024")?;
+        range("max_splices", is_million(self.max_splices), million)?;
+        let splice = self.splice_bytes_per_second >= 1 << 14;
+        range("splice_bytes_per_second", splice, "16,384 or more")?;
+        let all = self.bytes_per_second >= 1 << 16;
+        range("bytes_per_second", all, "65,536 or more")?;
+        let idle = (10..=3_600).contains(&self.idle_seconds);
+        range("idle_seconds", idle, "10 to 3,600")
+    }
+}

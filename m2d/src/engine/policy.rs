@@ -1,0 +1,93 @@
+//! What a contact may do and what is done for it, as the user sets it.
+
+use super::effect::Effect;
+use super::{ContactView, Engine};
+use crate::config::IpMode;
+use crate::refusal::Refusal;
+use crate::store::{ContactState, MailboxPolicy};
+use m2_net::delivery::Path;
+use m2_net::session::CloseCode;
+use m2_proto::reason::Reason;
+
+/// What is to change; what is none stays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PolicyChange {
+    /// Whether it may deposit into our boxes (spec §9).
+    pub mailbox_grant: Option<bool>,
+    /// Whether we deposit into its boxes (spec §9).
+    pub mailbox_use: Option<bool>,
+    /// Which ways its sessions take; `Some(None)`: as the profile's (spec §7).
+    pub ip: Option<Option<IpMode>>,
+}
+
+impl PolicyChange {
+    const fn is_of_mailboxes(&self) -> bool {
+        self.mailbox_grant.is_some() || self.mailbox_use.is_some()
+    }
+}
+
+impl Engine {
+    /// Sets the policy of a contact, all of what is asked or nothing.
+    pub fn set_policy(
+        &mut self,
+        contact: &str,
+        change: PolicyChange,
+    ) -> Result<ContactView, Refusal> {
+        let row = self.resolve(contact)?;
+        let state = self.contact_mut(row)?.state;
+        let is_asked = state == ContactState::Asked && !change.is_of_mailboxes();
+        if state != ContactState::Contact && !is_asked {
+            return Err(Refusal::new(Reason::NotAContact));
+        }
+        if let Some(Some(mode)) = change.ip
+            && mode < self.profile_mode()
+        {
+            return Err(Refusal::argument(
+                "A contact's way can only be stricter than that of [privacy] ip.",
+            ));
+        }
+        if change.is_of_mailboxes() {
+            self.set_mailbox_policy(row, change)?;
+        }
+        if let Some(mode) = change.ip {
+            self.set_ip(row, mode)?;
+        }
+        self.view(row)
+    }
+
+    fn set_mailbox_policy(&mut self, row: i64, change: PolicyChange) -> Result<(), Refusal> {
+        let before = self.mail.policy(row);
+        let policy = MailboxPolicy {
+            grants: change.mailbox_grant.unwrap_or(before.grants),
+            uses: change.mailbox_use.unwrap_or(before.uses),
+        };
+        self.store.put_mailbox_policy(row, policy)?;
+        self.mail.policies.insert(row, policy);
+        self.grant_or_withdraw(row)?;
+        if policy.uses {
+            let now = self.now_ms();
+            self.mail.note(now);
+        } else {
+            self.store.delete_letters_to(row)?;
+        }
+        Ok(())
+    }
+
+    /// Sessions that are not allowed any more end; another way is tried at once.
+    fn set_ip(&mut self, row: i64, mode: Option<IpMode>) -> Result<(), Refusal> {
+        self.contact_mut(row)?.ip = mode;
+        self.save_contact(row)?;
+        let links = self.slots.get(&row).map(|slot| slot.links.clone());
+        for link in links.unwrap_or_default() {
+            if self.forbids(row, link.path()) {
+                self.effects.push(Effect::Close(link, CloseCode::Refused));
+            }
+        }
+        self.dial(row)
+    }
+
+    /// Whether sessions with a contact may not take a way.
+    pub(super) fn forbids(&self, row: i64, path: Path) -> bool {
+        path == Path::Direct && self.ip_mode(row) == IpMode::LineOnly
+    }
+}

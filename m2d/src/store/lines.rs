@@ -1,0 +1,265 @@
+//! Our relays and the lines of contacts (spec §7, docs/spec/line.md).
+
+use super::{Store, StoreError, array, int, join, split, unbits};
+use m2_crypto::PeerId;
+use m2_crypto::line::{JOIN_TOKEN_BYTES, JoinToken};
+use m2_net::wire::line::OfferedLine;
+use rusqlite::Row;
+use std::net::SocketAddr;
+
+/// A relay of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineRow {
+    /// The row's number.
+    pub row: i64,
+    /// Which relay.
+    pub relay: PeerId,
+    /// Where it is.
+    pub addresses: Vec<SocketAddr>,
+    /// It stands in front of the relays where one meets, and nobody is told of it.
+    pub entry: bool,
+    /// When it was added, Unix milliseconds.
+    pub created_ms: u64,
+}
+
+/// A line on which a contact may be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactLine {
+    /// The relay at which it waits.
+    pub relay: PeerId,
+    /// Where the relay is.
+    pub addresses: Vec<SocketAddr>,
+    /// What to join with.
+    pub tokens: LineTokens,
+}
+
+/// The join tokens of a contact's line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineTokens {
+    /// One for every day: out of an invitation, for as long as that is valid.
+    Always(JoinToken),
+    /// One a day.
+    Daily {
+        /// The UTC day of the first, days since 1970.
+        first_day: u32,
+        /// One for each day from then on.
+        tokens: Vec<JoinToken>,
+    },
+}
+
+impl LineTokens {
+    /// The token of a UTC day, days since 1970.
+    pub fn of_day(&self, day: u32) -> Option<JoinToken> {
+        match self {
+            Self::Always(token) => Some(*token),
+            Self::Daily { first_day, tokens } => {
+                let place = usize::try_from(day.checked_sub(*first_day)?).ok()?;
+                tokens.get(place).copied()
+            }
+        }
+    }
+}
+
+impl From<OfferedLine> for ContactLine {
+    fn from(offered: OfferedLine) -> Self {
+        Self {
+            relay: offered.relay,
+            addresses: offered.addresses,
+            tokens: LineTokens::Daily {
+                first_day: offered.first_day,
+                tokens: offered.tokens,
+            },
+        }
+    }
+}
+
+impl Store {
+    /// Our relays, the oldest first.
+    pub fn lines(&self) -> Result<Vec<LineRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT row, relay, addresses, entry, created_ms FROM lines ORDER BY row",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut lines = Vec::new();
+        while let Some(row) = rows.next()? {
+            lines.push(parse_line(row)?);
+        }
+        Ok(lines)
+    }
+
+    /// Inserts a relay, or changes the one of the same id. Gives it as it is stored.
+    pub fn put_line(&self, line: &LineRow) -> Result<LineRow, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO lines(relay, addresses, entry, created_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT(relay) DO UPDATE SET addresses = ?2, entry = ?3
+             RETURNING row, relay, addresses, entry, created_ms",
+        )?;
+        let mut rows = statement.query((
+            line.relay.as_bytes(),
+            join(&line.addresses),
+            line.entry,
+            int(line.created_ms),
+        ))?;
+        let stored = parse_line(rows.next()?.ok_or(StoreError::Corrupt("line"))?)?;
+        // The statement is done only when it was stepped to its end.
+        while rows.next()?.is_some() {}
+        Ok(stored)
+    }
+
+    /// Forgets a relay.
+    pub fn delete_line(&self, row: i64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM lines WHERE row = ?1")?
+            .execute([row])?;
+        Ok(())
+    }
+
+    /// The lines on which a contact may be called, in its order.
+    pub fn contact_lines(&self, contact: i64) -> Result<Vec<ContactLine>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT relay, addresses, first_day, tokens FROM contact_lines
+             WHERE contact = ?1 ORDER BY place",
+        )?;
+        let mut rows = statement.query([contact])?;
+        let mut lines = Vec::new();
+        while let Some(row) = rows.next()? {
+            lines.push(ContactLine {
+                relay: PeerId::from_bytes(row.get(0)?),
+                addresses: split(&row.get::<_, String>(1)?)?,
+                tokens: parse_tokens(row.get(2)?, &row.get::<_, Vec<u8>>(3)?)?,
+            });
+        }
+        Ok(lines)
+    }
+
+    /// Replaces the lines on which a contact may be called.
+    pub fn replace_contact_lines(
+        &self,
+        contact: i64,
+        lines: &[ContactLine],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM contact_lines WHERE contact = ?1")?
+            .execute([contact])?;
+        for (place, line) in (0_i64..).zip(lines) {
+            let (first_day, tokens) = columns(&line.tokens);
+            self.connection
+                .prepare_cached("INSERT INTO contact_lines VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute((
+                    contact,
+                    place,
+                    line.relay.as_bytes(),
+                    join(&line.addresses),
+                    first_day,
+                    tokens,
+                ))?;
+        }
+        Ok(())
+    }
+}
+
+fn parse_line(row: &Row<'_>) -> Result<LineRow, StoreError> {
+    Ok(LineRow {
+        row: row.get(0)?,
+        relay: PeerId::from_bytes(row.get(1)?),
+        addresses: split(&row.get::<_, String>(2)?)?,
+        entry: row.get(3)?,
+        created_ms: unbits(row.get(4)?),
+    })
+}
+
+fn columns(tokens: &LineTokens) -> (Option<u32>, Vec<u8>) {
+    match tokens {
+        LineTokens::Always(token) => (None, token.0.to_vec()),
+        LineTokens::Daily { first_day, tokens } => {
+            let bytes = tokens.iter().flat_map(|token| token.0).collect();
+            (Some(*first_day), bytes)
+        }
+    }
+}
+
+fn parse_tokens(first_day: Option<u32>, bytes: &[u8]) -> Result<LineTokens, StoreError> {
+    let Some(first_day) = first_day else {
+        return Ok(LineTokens::Always(JoinToken(array(bytes, "line")?)));
+    };
+    let tokens = bytes
+        .chunks(JOIN_TOKEN_BYTES)
+        .map(|chunk| array(chunk, "line").map(JoinToken))
+        .collect::<Result<_, _>>()?;
+    Ok(LineTokens::Daily { first_day, tokens })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::tests::scratch;
+    use super::super::{ContactRow, ContactState};
+    use super::*;
+
+    fn contact(store: &Store) -> i64 {
+        let contact = ContactRow::new(PeerId::from_bytes([1; 32]), ContactState::Contact, 1);
+        store.insert_contact(&contact).unwrap()
+    }
+
+    fn token(number: u8) -> JoinToken {
+        JoinToken([number; JOIN_TOKEN_BYTES])
+    }
+
+    #[test]
+    fn a_relay_is_there_once_and_keeps_its_age() {
+        let (_dir, store) = scratch();
+        let line = LineRow {
+            row: 0,
+            relay: PeerId::from_bytes([5; 32]),
+            addresses: vec!["192.0.2.1:1".parse().unwrap()],
+            entry: false,
+            created_ms: 10,
+        };
+        let first = store.put_line(&line).unwrap();
+        let later = LineRow {
+            entry: true,
+            created_ms: 20,
+            ..line
+        };
+        let changed = store.put_line(&later).unwrap();
+        assert_eq!((changed.row, changed.created_ms), (first.row, 10));
+        assert!(changed.entry);
+        assert_eq!(store.lines().unwrap(), [changed]);
+        store.delete_line(first.row).unwrap();
+        assert!(store.lines().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_lines_of_a_contact_keep_their_order_and_go_with_it() {
+        let (_dir, store) = scratch();
+        let row = contact(&store);
+        let line = |relay: u8, tokens| ContactLine {
+            relay: PeerId::from_bytes([relay; 32]),
+            addresses: vec!["[2001:db8::1]:2".parse().unwrap()],
+            tokens,
+        };
+        let daily = LineTokens::Daily {
+            first_day: 20_000,
+            tokens: vec![token(1), token(2)],
+        };
+        let lines = [line(9, LineTokens::Always(token(7))), line(3, daily)];
+        store.replace_contact_lines(row, &lines).unwrap();
+        assert_eq!(store.contact_lines(row).unwrap(), lines);
+        store.replace_contact_lines(row, &lines[1..]).unwrap();
+        assert_eq!(store.contact_lines(row).unwrap(), lines[1..]);
+        assert!(store.prune_contact(row, 9).unwrap().is_gone());
+        assert!(store.contact_lines(row).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_token_is_of_its_day() {
+        let daily = LineTokens::Daily {
+            first_day: 100,
+            tokens: vec![token(1), token(2)],
+        };
+        let days = [99, 100, 101, 102, u32::MAX];
+        let found = days.map(|day| daily.of_day(day));
+        assert_eq!(found, [None, Some(token(1)), Some(token(2)), None, None]);
+        assert_eq!(LineTokens::Always(token(3)).of_day(0), Some(token(3)));
+    }
+}
