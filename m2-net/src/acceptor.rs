@@ -6,6 +6,7 @@ use crate::counters::{Counter, Counters};
 use crate::endpoint::Limits;
 use crate::gate::Gate;
 use crate::key_pool::{KeyPool, Priority};
+use crate::line::Carriers;
 use crate::prefix_limit::PrefixLimiter;
 use crate::quic_crypto::AnswerCrypto;
 use crate::replay_memory::{Remembered, ReplayMemory};
@@ -41,6 +42,7 @@ pub(crate) struct Acceptor {
     pub(crate) counters: Arc<Counters>,
     pub(crate) greeting: Greeting,
     pub(crate) ready: mpsc::Sender<Session>,
+    pub(crate) carriers: Arc<Carriers>,
 }
 
 /// What to do with a call before any RSA work.
@@ -51,8 +53,16 @@ enum Decision {
 }
 
 impl Acceptor {
-    /// Serves one socket until it is closed.
+    /// Serves one socket of the network until it is closed.
     pub(crate) async fn run(self: Arc<Self>, socket: quinn::Endpoint) {
+        self.serve(&socket).await;
+        if !self.turns.is_closed() {
+            tracing::error!("a network socket failed: restart the daemon");
+        }
+    }
+
+    /// Serves one socket, of the network or of a line, until it is closed.
+    pub(crate) async fn serve(self: &Arc<Self>, socket: &quinn::Endpoint) {
         while let Some(call) = socket.accept().await {
             let open = socket.open_connections();
             match self.decide(&call, open) {
@@ -60,9 +70,6 @@ impl Acceptor {
                 Decision::Retry => self.retry(call),
                 Decision::Ignore(reason) => self.ignore(call, reason),
             }
-        }
-        if !self.turns.is_closed() {
-            tracing::error!("a network socket failed: restart the daemon");
         }
     }
 
@@ -187,6 +194,7 @@ impl Acceptor {
         match timeout(self.limits.handshake, greeted).await {
             Ok(Ok(session)) => {
                 self.counters.count(Counter::SessionAccepted);
+                self.carriers.bind(&session);
                 // Fails when the endpoint is gone; the session goes with it.
                 let _ = self.ready.send(session).await;
             }

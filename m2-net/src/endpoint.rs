@@ -8,6 +8,7 @@ use crate::counters::{Counter, Counters};
 use crate::dial_error::DialError;
 use crate::gate::Gate;
 use crate::key_pool::{KeyPool, PERSONAL_SIZE};
+use crate::line::{self, Carrier, Carriers, Hop, LineError, Sieve};
 use crate::prefix_limit::PrefixLimiter;
 use crate::quic_crypto::{AnswerCrypto, CryptoContext, DialCrypto, FailureObserver};
 use crate::replay::{DEFAULT_CAPACITY, ReplayLog};
@@ -29,8 +30,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -38,6 +39,9 @@ use tokio::time::timeout;
 
 /// How long a dial waits for a session key.
 const KEY_WAIT: Duration = Duration::from_secs(5);
+
+/// How long one address of a relay is tried.
+const RELAY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Accepted sessions that nobody has taken yet.
 const READY: usize = 64;
@@ -67,6 +71,8 @@ pub struct EndpointConfig {
     pub pad_to_mtu: bool,
     /// Answers nobody: these sockets call only, and who finds one can't tell whose it is.
     pub dials_only: bool,
+    /// Takes in datagrams: needed to serve as a relay (spec §7).
+    pub relay: bool,
     /// What callers may make grow.
     pub limits: Limits,
     /// For tests: an impostor that answers calls to this id with its own identity.
@@ -89,6 +95,7 @@ impl EndpointConfig {
             version: env!("CARGO_PKG_VERSION").into(),
             pad_to_mtu: false,
             dials_only: false,
+            relay: false,
             limits: Limits::default(),
             posing_as: None,
         }
@@ -156,8 +163,12 @@ pub struct Endpoint {
     closed: watch::Sender<bool>,
     keys: Arc<KeyPool>,
     counters: Arc<Counters>,
+    carriers: Arc<Carriers>,
+    sieve: Sieve,
+    ids: ConnectionIds,
+    next_carrier: AtomicU32,
     /// The accept loops; aborted when this is dropped.
-    _loops: JoinSet<()>,
+    loops: Mutex<JoinSet<()>>,
 }
 
 impl Endpoint {
@@ -202,11 +213,28 @@ impl Endpoint {
         purpose: Purpose,
         limit: Duration,
     ) -> Result<Session, DialError> {
+        let dialled = self.dial_once(address, peer, credential, purpose, limit);
+        let dialled = dialled.await;
+        match &dialled {
+            Ok(session) => self.carriers.bind(session),
+            Err(_) => self.carriers.leave(&address),
+        }
+        dialled
+    }
+
+    async fn dial_once(
+        &self,
+        address: SocketAddr,
+        peer: PeerId,
+        credential: Credential,
+        purpose: Purpose,
+        limit: Duration,
+    ) -> Result<Session, DialError> {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
         let key = self.keys.wait(KEY_WAIT).await;
         let key = key.ok_or(DialError::NoKeyReady)?;
         let as_nobody = matches!(credential, Credential::Anonymous);
-        let config = self.caller.config(credential, key);
+        let config = self.caller.config(credential, key, purpose);
         let connecting = socket
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
@@ -219,6 +247,64 @@ impl Endpoint {
             Ok(Err(error)) => Err(error),
             Err(_) => Err(DialError::NoAnswer),
         }
+    }
+
+    /// Opens a session for lines with the last of `hops`, by way of those before it, as nobody.
+    ///
+    /// Errors: see [`LineError`]; without a hop nothing was reached.
+    pub async fn dial_relay(&self, hops: &[Hop]) -> Result<Session, LineError> {
+        let (first, further) = hops.split_first().ok_or(DialError::Local)?;
+        let mut failure = DialError::Local;
+        for address in &first.addresses {
+            let dialled = self.dial_for(
+                *address,
+                first.relay,
+                Credential::Anonymous,
+                Purpose::Line,
+                RELAY_LIMIT,
+            );
+            match dialled.await {
+                Ok(mut session) => {
+                    line::extend(&mut session, further).await?;
+                    return Ok(session);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure.into())
+    }
+
+    /// Lets calls come and go over a session that [`Self::dial_relay`] gave, of this endpoint or
+    /// another one.
+    ///
+    /// Errors: [`LineError::PathTooSmall`], [`LineError::Ended`].
+    pub fn attach(&self, session: Session) -> Result<Carrier, LineError> {
+        let number = self.next_carrier.fetch_add(1, Ordering::Relaxed);
+        let connection = session.connection().clone();
+        let carrier = Carrier::start(number, session)?;
+        let socket = carrier.socket(connection, self.sieve.clone(), &self.ids.issue());
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(
+            transport::engine(&self.ids),
+            Some(self.acceptor.config.clone()),
+            socket,
+            Arc::new(TokioRuntime),
+        )
+        .map_err(|_| LineError::Ended)?;
+        self.carriers.insert(carrier.clone(), endpoint.clone());
+        let (acceptor, carriers) = (Arc::clone(&self.acceptor), Arc::clone(&self.carriers));
+        let ended = carrier.clone();
+        let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        while loops.try_join_next().is_some() {}
+        loops.spawn(async move {
+            tokio::select! {
+                () = acceptor.serve(&endpoint) => {}
+                _ = ended.ended() => {}
+            }
+            carriers.remove(number);
+            endpoint.close(CloseCode::Done.into(), &[]);
+        });
+        drop(loops);
+        Ok(carrier)
     }
 
     /// The next session that a peer dialled; `None` when the endpoint is closed.
@@ -245,7 +331,7 @@ impl Endpoint {
             counters: self.counters.snapshot(),
             keys_ready: self.keys.ready(),
             keys_wanted: self.keys.wanted(),
-            connections: self.sockets.iter().map(|s| s.open_connections()).sum(),
+            connections: self.all_sockets().map(|s| s.open_connections()).sum(),
         }
     }
 
@@ -255,11 +341,12 @@ impl Endpoint {
     pub async fn close(&self, deadline: Duration) {
         self.acceptor.stop();
         self.closed.send_replace(true);
-        for socket in &self.sockets {
+        let sockets: Vec<_> = self.all_sockets().collect();
+        for socket in &sockets {
             socket.close(CloseCode::ShuttingDown.into(), &[]);
         }
         let idle = async {
-            for socket in &self.sockets {
+            for socket in &sockets {
                 socket.wait_idle().await;
             }
         };
@@ -268,9 +355,17 @@ impl Endpoint {
         self.acceptor.replay.sync();
     }
 
+    fn all_sockets(&self) -> impl Iterator<Item = quinn::Endpoint> {
+        let of_lines = self.carriers.endpoints();
+        self.sockets.iter().cloned().chain(of_lines)
+    }
+
     /// The socket that can reach `address`: of its family, and bound to loopback only if the
     /// address is.
-    fn socket_for(&self, address: SocketAddr) -> Option<&quinn::Endpoint> {
+    fn socket_for(&self, address: SocketAddr) -> Option<quinn::Endpoint> {
+        if line::is_on_line(&address) {
+            return self.carriers.endpoint_for(&address);
+        }
         let reaches = |local: SocketAddr| {
             local.is_ipv4() == address.is_ipv4()
                 && (local.ip().is_unspecified()
@@ -279,6 +374,7 @@ impl Endpoint {
         self.sockets
             .iter()
             .find(|socket| socket.local_addr().is_ok_and(reaches))
+            .cloned()
     }
 }
 
@@ -293,6 +389,7 @@ struct Caller {
     crypto: Arc<CryptoContext>,
     clock: Clock,
     transport: Arc<TransportConfig>,
+    line_transport: Arc<TransportConfig>,
     tokens: Arc<dyn TokenStore>,
     greeting: Greeting,
     limit: Duration,
@@ -300,7 +397,12 @@ struct Caller {
 }
 
 impl Caller {
-    fn config(&self, credential: Credential, key: SessionKeyPair) -> ClientConfig {
+    fn config(
+        &self,
+        credential: Credential,
+        key: SessionKeyPair,
+        purpose: Purpose,
+    ) -> ClientConfig {
         // A token links the session that uses it to the one that it came from, so who calls as
         // nobody neither keeps nor shows any.
         let tokens: Arc<dyn TokenStore> = match credential {
@@ -309,9 +411,13 @@ impl Caller {
         };
         let crypto = DialCrypto::new(Arc::clone(&self.crypto), credential, key);
         let day = self.clock.day();
+        let transport = match purpose {
+            Purpose::Line => &self.line_transport,
+            Purpose::Peer | Purpose::Mailbox => &self.transport,
+        };
         let mut config = ClientConfig::new(crypto);
         config
-            .transport_config(Arc::clone(&self.transport))
+            .transport_config(Arc::clone(transport))
             .token_store(tokens)
             .initial_dst_cid_provider(Arc::new(move || first_destination(day)))
             .version(QUIC_VERSION);
@@ -381,6 +487,12 @@ impl Builder {
         let counters = Arc::new(Counters::new());
         let keys = Arc::new(KeyPool::start(config.key_pool_size, provider)?);
         let transport = Arc::new(transport::session(config.pad_to_mtu));
+        let line_transport = Arc::new(transport::line(config.pad_to_mtu));
+        let answering_transport = if config.relay {
+            &line_transport
+        } else {
+            &transport
+        };
         let used = Arc::new(UsedTokens::default());
         let token_key = TokenKey::random(provider, clock.clone(), Arc::clone(&used));
         let context = crypto_context(&circle, provider, &clock, &counters);
@@ -389,7 +501,7 @@ impl Builder {
             Arc::clone(&crypto) as _,
             token_key,
             Arc::clone(&used),
-            Arc::clone(&transport),
+            Arc::clone(answering_transport),
             clock.clone(),
         );
         let greeting = Greeting {
@@ -414,12 +526,14 @@ impl Builder {
             counters: Arc::clone(&counters),
             greeting: greeting.clone(),
             ready,
+            carriers: Arc::default(),
         };
         let caller = Caller {
             limit: acceptor.limits.handshake,
             crypto: context,
             clock,
             transport,
+            line_transport,
             tokens: Arc::new(TokenMemoryCache::default()),
             greeting,
             counters: Arc::clone(&counters),
@@ -448,6 +562,14 @@ impl Builder {
             loops.spawn(Arc::clone(&self.acceptor).run(socket.clone()));
         }
         Ok(Endpoint {
+            carriers: Arc::clone(&self.acceptor.carriers),
+            sieve: Sieve {
+                obfuscator: self.obfuscator,
+                gate: self.gate,
+                counters: Arc::clone(&self.counters),
+            },
+            ids: self.ids,
+            next_carrier: AtomicU32::new(1),
             sockets,
             caller: self.caller,
             acceptor: self.acceptor,
@@ -455,7 +577,7 @@ impl Builder {
             closed: watch::Sender::new(false),
             keys: self.keys,
             counters: self.counters,
-            _loops: loops,
+            loops: Mutex::new(loops),
         })
     }
 

@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod frame;
 pub mod gate;
 pub mod key_pool;
+pub mod line;
 mod prefix_limit;
 pub mod quic_crypto;
 pub mod replay;

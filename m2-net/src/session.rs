@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::frame::{self, FrameReceiver, FrameSender};
+use crate::line::{self, Occupied};
 use crate::transport;
 use crate::wire::{Hello, MAX_VERSION, Malformed, Message, Purpose};
 use m2_crypto::Secret;
@@ -11,7 +12,7 @@ use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -84,6 +85,18 @@ struct Inner {
     dialled: bool,
     purpose: Purpose,
     since: Instant,
+    /// The channel of a line, given up with the session.
+    occupied: OnceLock<Occupied>,
+}
+
+/// A session that is not kept alive.
+pub(crate) struct WeakSession(Weak<Inner>);
+
+impl WeakSession {
+    /// The session, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<SessionHandle> {
+        self.0.upgrade().map(SessionHandle)
+    }
 }
 
 impl SessionHandle {
@@ -131,6 +144,27 @@ impl SessionHandle {
     /// Datagrams that came from the peer so far. As long as it does not grow, nothing was heard.
     pub fn heard(&self) -> u64 {
         self.0.connection.stats().udp_rx.datagrams
+    }
+
+    /// Whether it passes a relay: then [`Self::remote_address`] means nothing to anybody else.
+    pub fn is_on_line(&self) -> bool {
+        line::is_on_line(&self.remote_address())
+    }
+
+    /// Has the session give a channel up when it ends.
+    pub(crate) fn is_on(&self, channel: Occupied) {
+        // A session has one address, and so one channel.
+        let _ = self.0.occupied.set(channel);
+    }
+
+    /// A handle that does not keep it alive.
+    pub(crate) fn downgrade(&self) -> WeakSession {
+        WeakSession(Arc::downgrade(&self.0))
+    }
+
+    /// For what is sent beside the streams.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0.connection
     }
 
     /// A secret that both ends of this session can derive, and nobody else.
@@ -249,6 +283,7 @@ impl Session {
             dialled,
             purpose: hello.purpose,
             since: Instant::now(),
+            occupied: OnceLock::new(),
             connection,
         }));
         Ok(Self {

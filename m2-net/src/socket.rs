@@ -84,7 +84,8 @@ impl ObfuscatedSocket {
         let (mut from, mut kept) = (0, 0);
         while from < buffer.len() {
             let to = buffer.len().min(from.saturating_add(stride));
-            if self.admit(buffer.get_mut(from..to).unwrap_or_default()) {
+            let datagram = buffer.get_mut(from..to).unwrap_or_default();
+            if admit(datagram, &self.obfuscator, &self.gate, &self.counters) {
                 if kept != from {
                     buffer.copy_within(from..to, kept);
                 }
@@ -94,15 +95,21 @@ impl ObfuscatedSocket {
         }
         kept
     }
+}
 
-    fn admit(&self, datagram: &mut [u8]) -> bool {
-        self.obfuscator.apply(datagram);
-        match self.gate.check(datagram) {
-            Ok(()) => true,
-            Err(reason) => {
-                self.counters.count(reason);
-                false
-            }
+/// Reveals a datagram. Whether it may go on to QUIC; if not, it is counted.
+pub(crate) fn admit(
+    datagram: &mut [u8],
+    obfuscator: &Obfuscator,
+    gate: &Gate,
+    counters: &Counters,
+) -> bool {
+    obfuscator.apply(datagram);
+    match gate.check(datagram) {
+        Ok(()) => true,
+        Err(reason) => {
+            counters.count(reason);
+            false
         }
     }
 }
@@ -181,14 +188,14 @@ impl fmt::Debug for ObfuscatedSocket {
 ///
 /// The first datagram that QUIC receives is made up here: to an id of ours that no connection
 /// has, from an address of the documentation range; the reset to that address is swallowed.
-struct Primer {
+pub(crate) struct Primer {
     datagram: [u8; PRIMER_BYTES],
     source: SocketAddr,
     done: AtomicBool,
 }
 
 impl Primer {
-    fn new(local: SocketAddr, own_id: &[u8]) -> Self {
+    pub(crate) fn new(local: SocketAddr, own_id: &[u8]) -> Self {
         let mut datagram = [0; PRIMER_BYTES];
         for (to, from) in datagram.iter_mut().zip([0x40].iter().chain(own_id)) {
             *to = *from;
@@ -204,12 +211,17 @@ impl Primer {
         }
     }
 
-    fn is_from(&self, destination: SocketAddr) -> bool {
+    /// Whether a reset to this address is the one to swallow.
+    pub(crate) fn is_from(&self, destination: SocketAddr) -> bool {
         destination == self.source
     }
 
     /// Fills the first buffer, once.
-    fn receive(&self, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> Option<usize> {
+    pub(crate) fn receive(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Option<usize> {
         if self.done.load(Ordering::Relaxed) || self.done.swap(true, Ordering::Relaxed) {
             return None;
         }

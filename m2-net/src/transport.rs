@@ -19,6 +19,12 @@ const STREAMS: u32 = 1;
 /// What a peer may send that we have not taken in yet, at first: whoever calls has it.
 const WINDOW: u32 = 256 << 10;
 
+/// The first guess at the path's MTU where packets of 1,200 bytes travel in datagrams: so much
+/// passes where IPv4 carries 1,280 bytes, as it must (RFC 9000 §14), and IPv6 1,300.
+const LINE_MTU: u16 = 1_252;
+/// Datagrams that wait, in either direction. More would only be old.
+const DATAGRAM_BYTES: usize = 256 << 10;
+
 /// The same once we said that we take in bulk streams.
 const BULK_STREAMS: u32 = 8;
 const BULK_STREAM_WINDOW: u32 = 8 << 20;
@@ -49,6 +55,17 @@ pub(crate) fn session(pad_to_mtu: bool) -> TransportConfig {
         .datagram_receive_buffer_size(None)
         .allow_spin(false)
         .pad_to_mtu(pad_to_mtu);
+    config
+}
+
+/// The settings of sessions with relays, on both sides: as [`session`], and packets of other
+/// sessions fit into their datagrams.
+pub(crate) fn line(pad_to_mtu: bool) -> TransportConfig {
+    let mut config = session(pad_to_mtu);
+    config
+        .initial_mtu(LINE_MTU)
+        .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
+        .datagram_send_buffer_size(DATAGRAM_BYTES);
     config
 }
 

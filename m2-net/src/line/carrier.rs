@@ -1,0 +1,392 @@
+//! A party's session with a relay, as that over which other sessions travel.
+
+use super::socket::{LineSocket, Sieve};
+use super::{LineError, MIN_DATAGRAM, address};
+use crate::frame::{FrameReceiver, FrameSender};
+use crate::session::{CloseCode, Session, SessionHandle, WeakSession};
+use crate::wire::Message;
+use crate::wire::line::{
+    Channel, Extend, JoinOutcome, Line, MAX_ADDRESSES, MAX_OPENED, Request, Told,
+};
+use m2_crypto::PeerId;
+use m2_crypto::line::{JoinToken, LineSecret};
+use quinn::{AsyncUdpSocket, Connection};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
+use tokio::time::{interval, timeout};
+
+/// Channels that a relay may have brought us at once.
+const MAX_CHANNELS: usize = 1_024;
+/// How long a relay may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How often it is looked whether the path still carries whole packets.
+const PATH_CHECK: Duration = Duration::from_secs(5);
+
+/// A relay on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// Who it is.
+    pub relay: PeerId,
+    /// Where it is, the best first.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// A session with a relay, over which sessions with others travel. Cheap to clone; it stands
+/// until it is closed or the relay ends it.
+#[derive(Clone)]
+pub struct Carrier(Arc<Inner>);
+
+struct Inner {
+    number: u32,
+    session: SessionHandle,
+    sender: FrameSender,
+    channels: Arc<Channels>,
+    /// Who waits for answers, in the order of the requests.
+    asked: Mutex<VecDeque<oneshot::Sender<Told>>>,
+    /// Held while a request is queued, so that both orders are one.
+    asking: AsyncMutex<()>,
+    next_channel: AtomicU32,
+    ended: watch::Sender<Option<LineError>>,
+}
+
+/// The channels of a carrier: who is at the other end has an address for each.
+#[derive(Debug, Default)]
+pub(super) struct Channels(RwLock<HashMap<Channel, Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    source: SocketAddr,
+    /// Dropped with the entry.
+    gone: watch::Sender<()>,
+}
+
+impl Channels {
+    /// The address of the peer on a channel.
+    pub(super) fn source(&self, channel: Channel) -> Option<SocketAddr> {
+        self.read().get(&channel).map(|entry| entry.source)
+    }
+
+    fn insert(&self, channel: Channel, source: SocketAddr) -> bool {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_CHANNELS || all.contains_key(&channel) {
+            return false;
+        }
+        let gone = watch::Sender::new(());
+        all.insert(channel, Entry { source, gone });
+        true
+    }
+
+    fn remove(&self, channel: Channel) -> bool {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&channel).is_some()
+    }
+
+    fn clear(&self) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.clear();
+    }
+
+    /// Ends when the channel does.
+    async fn gone(&self, channel: Channel) {
+        let gone = self
+            .read()
+            .get(&channel)
+            .map(|entry| entry.gone.subscribe());
+        if let Some(mut gone) = gone {
+            while gone.changed().await.is_ok() {}
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Channel, Entry>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Carrier {
+    /// Makes a session for lines a carrier.
+    ///
+    /// Errors: [`LineError::Ended`] for a session that is none for lines,
+    /// [`LineError::PathTooSmall`].
+    pub(crate) fn start(number: u32, session: Session) -> Result<Self, LineError> {
+        let (session, sender, receiver) = session.split();
+        check_path(session.connection())?;
+        let carrier = Self(Arc::new(Inner {
+            number,
+            session,
+            sender,
+            channels: Arc::default(),
+            asked: Mutex::default(),
+            asking: AsyncMutex::default(),
+            next_channel: AtomicU32::new(1),
+            ended: watch::Sender::new(None),
+        }));
+        tokio::spawn(carrier.clone().run(receiver));
+        Ok(carrier)
+    }
+
+    /// Listens on lines. Returns how many of them the relay opened, from the first on.
+    pub async fn open(&self, secrets: &[LineSecret]) -> Result<usize, LineError> {
+        let mut opened = 0;
+        for part in secrets.chunks(MAX_OPENED) {
+            match self.ask(Request::Open(part.to_vec())).await? {
+                Told::Opened(count) => opened += part.len().min(count as usize),
+                _ => return Err(self.misbehaved()),
+            }
+            if opened % MAX_OPENED != 0 {
+                break;
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Listens on lines no longer. Sessions that came over them go on.
+    pub async fn close_lines(&self, tokens: &[JoinToken]) -> Result<(), LineError> {
+        for part in tokens.chunks(MAX_OPENED) {
+            self.send(Line::Request(Request::Close(part.to_vec())))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Joins a line. Returns the address at which the listener can be dialled, from the endpoint
+    /// that the carrier is attached to, once.
+    pub async fn join(&self, token: JoinToken) -> Result<SocketAddr, LineError> {
+        let channel = Channel(self.0.next_channel.fetch_add(2, Ordering::Relaxed));
+        let source = address::of(self.0.number, channel, &token);
+        if !self.0.channels.insert(channel, source) {
+            return Err(LineError::Full);
+        }
+        let answer = self.ask(Request::Join(channel, token)).await;
+        let error = match answer {
+            Ok(Told::Joined(of, JoinOutcome::Joined)) if of == channel => return Ok(source),
+            Ok(Told::Joined(of, outcome)) if of == channel => match outcome {
+                JoinOutcome::NoLine => LineError::NoLine,
+                _ => LineError::Full,
+            },
+            Ok(_) => self.misbehaved(),
+            Err(error) => error,
+        };
+        self.0.channels.remove(channel);
+        Err(error)
+    }
+
+    /// Waits until the session with the relay is over. Says why.
+    pub async fn ended(&self) -> LineError {
+        let mut ended = self.0.ended.subscribe();
+        let reason = ended.wait_for(Option::is_some).await;
+        reason.map_or(LineError::Ended, |reason| {
+            reason.unwrap_or(LineError::Ended)
+        })
+    }
+
+    /// Ends the session with the relay, and all that travel over it.
+    pub fn close(&self) {
+        self.0.session.close(CloseCode::Done);
+    }
+
+    /// Channels that stand.
+    pub fn channels(&self) -> usize {
+        self.0.channels.read().len()
+    }
+
+    /// The session with the first relay.
+    pub fn session(&self) -> &SessionHandle {
+        &self.0.session
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.0.number
+    }
+
+    /// The socket of the sessions that travel over it.
+    pub(crate) fn socket(
+        &self,
+        connection: Connection,
+        sieve: Sieve,
+        own_id: &[u8],
+    ) -> Arc<dyn AsyncUdpSocket> {
+        let channels = Arc::clone(&self.0.channels);
+        let number = self.0.number;
+        Arc::new(LineSocket::new(number, connection, channels, sieve, own_id))
+    }
+
+    /// Gives the channel up when what is returned is dropped.
+    pub(super) fn occupy(&self, channel: Channel) -> Occupied {
+        Occupied {
+            carrier: self.clone(),
+            channel,
+        }
+    }
+
+    /// Ends a session as soon as its channel is gone.
+    pub(super) async fn end_with(self, channel: Channel, session: WeakSession) {
+        self.0.channels.gone(channel).await;
+        if let Some(session) = session.upgrade() {
+            session.close(CloseCode::Done);
+        }
+    }
+
+    /// Gives up a channel.
+    pub(super) fn leave(&self, channel: Channel) {
+        if self.0.channels.remove(channel) {
+            // If the queue is full, the relay forgets the channel when nothing comes any more.
+            let leave = Message::Line(Box::new(Line::Leave(channel)));
+            let _ = self.0.sender.try_send(leave);
+        }
+    }
+
+    async fn run(self, mut frames: FrameReceiver) {
+        let mut check = interval(PATH_CHECK);
+        let reason = loop {
+            let message = tokio::select! {
+                message = frames.recv() => message,
+                _ = check.tick() => match check_path(self.0.session.connection()) {
+                    Ok(()) => continue,
+                    Err(error) => break error,
+                },
+            };
+            let Ok(Message::Line(line)) = message else {
+                break LineError::Ended;
+            };
+            if !self.take(*line) {
+                self.0.session.close(CloseCode::Misbehaved);
+                break LineError::Ended;
+            }
+        };
+        self.0.session.close(CloseCode::Done);
+        self.0.ended.send_replace(Some(reason));
+        self.0.channels.clear();
+        lock(&self.0.asked).clear();
+    }
+
+    /// Whether the relay may say this.
+    fn take(&self, line: Line) -> bool {
+        match line {
+            Line::Told(Told::Called(channel, token)) => {
+                if channel.is_of_party() || self.0.channels.source(channel).is_some() {
+                    return false;
+                }
+                let source = address::of(self.0.number, channel, &token);
+                if !self.0.channels.insert(channel, source) {
+                    let leave = Message::Line(Box::new(Line::Leave(channel)));
+                    let _ = self.0.sender.try_send(leave);
+                }
+                true
+            }
+            Line::Told(answer) => match lock(&self.0.asked).pop_front() {
+                Some(asked) => {
+                    // Who asked may have gone.
+                    let _ = asked.send(answer);
+                    true
+                }
+                None => false,
+            },
+            Line::Leave(channel) => {
+                self.0.channels.remove(channel);
+                true
+            }
+            Line::Request(_) | Line::Offer(_) => false,
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Result<Told, LineError> {
+        let (asked, answer) = oneshot::channel();
+        {
+            let _order = self.0.asking.lock().await;
+            lock(&self.0.asked).push_back(asked);
+            self.send(Line::Request(request)).await?;
+        }
+        match timeout(ANSWER_LIMIT, answer).await {
+            Ok(Ok(told)) => Ok(told),
+            Ok(Err(_)) => Err(LineError::Ended),
+            Err(_) => {
+                // Its order of answers can't be trusted any more.
+                self.close();
+                Err(LineError::NoAnswer)
+            }
+        }
+    }
+
+    async fn send(&self, line: Line) -> Result<(), LineError> {
+        let sent = self.0.sender.send(Message::Line(Box::new(line))).await;
+        sent.map_err(|_| LineError::Ended)
+    }
+
+    fn misbehaved(&self) -> LineError {
+        self.0.session.close(CloseCode::Misbehaved);
+        LineError::Ended
+    }
+}
+
+/// A channel that a session has.
+#[derive(Debug)]
+pub(crate) struct Occupied {
+    carrier: Carrier,
+    channel: Channel,
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.carrier.leave(self.channel);
+    }
+}
+
+impl fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Carrier(..)")
+    }
+}
+
+/// Has a session with one relay become one with the last of `hops`.
+pub(crate) async fn extend(session: &mut Session, hops: &[Hop]) -> Result<(), LineError> {
+    for hop in hops {
+        let mut reached = false;
+        for address in hop.addresses.iter().take(MAX_ADDRESSES) {
+            let extend = Extend {
+                relay: hop.relay,
+                address: *address,
+                hops: 0,
+            };
+            let request = Line::Request(Request::Extend(extend));
+            let sent = session.send_frame(Message::Line(Box::new(request)));
+            sent.await.map_err(|_| LineError::Ended)?;
+            reached = was_extended(session).await?;
+            if reached {
+                break;
+            }
+        }
+        if !reached {
+            return Err(LineError::NotExtended);
+        }
+    }
+    Ok(())
+}
+
+async fn was_extended(session: &mut Session) -> Result<bool, LineError> {
+    match timeout(ANSWER_LIMIT, session.recv_frame()).await {
+        Ok(Ok(Message::Line(line))) => match *line {
+            Line::Told(Told::Extended(done)) => Ok(done),
+            _ => Err(LineError::Ended),
+        },
+        Ok(_) => Err(LineError::Ended),
+        Err(_) => Err(LineError::NoAnswer),
+    }
+}
+
+fn check_path(connection: &Connection) -> Result<(), LineError> {
+    match connection.max_datagram_size() {
+        Some(size) if size >= MIN_DATAGRAM => Ok(()),
+        Some(_) => Err(LineError::PathTooSmall),
+        None => Err(LineError::Ended),
+    }
+}
+
+/// Nothing is ever half done under this lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

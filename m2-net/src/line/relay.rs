@@ -1,0 +1,291 @@
+//! The relay's side of lines (spec §7): sessions of parties, and what is spliced between them.
+//!
+//! Everything is in memory and forgotten with its session. A relay knows addresses and tokens;
+//! it writes neither to any log.
+
+mod extension;
+mod limits;
+mod meter;
+mod party;
+mod pipe;
+mod table;
+mod totals;
+
+pub use extension::is_public;
+pub use limits::RelayLimits;
+pub use totals::RelayTotals;
+
+use crate::endpoint::Endpoint;
+use crate::frame::FrameReceiver;
+use crate::prefix_limit::PrefixLimiter;
+use crate::session::{CloseCode, Session};
+use crate::wire::Message;
+use crate::wire::line::{Channel, JoinOutcome, Line, Request, Told};
+use bytes::Bytes;
+use extension::Extension;
+use meter::Meter;
+use party::{Party, Route};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use table::{Broken, Ended, PartyId, Table};
+use totals::Counts;
+
+/// How often it is looked for what nobody uses.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Calls to lines that are not there, after which a party is sent away: it guesses.
+const MISSES: u32 = 64;
+
+/// A relay.
+pub struct Relay {
+    limits: RelayLimits,
+    /// From where other relays are called.
+    endpoint: Weak<Endpoint>,
+    table: Mutex<Table>,
+    parties: Mutex<HashMap<PartyId, Arc<Party>>>,
+    /// What all lines together may pass on.
+    meter: Meter,
+    targets: Mutex<PrefixLimiter>,
+    counts: Counts,
+    since: Instant,
+}
+
+/// How the talk with a party went on.
+enum Talk {
+    /// It is over.
+    Over,
+    /// It is to be passed on to another relay.
+    Extended(Box<Session>),
+}
+
+impl Relay {
+    /// A relay that calls other relays from `endpoint`.
+    pub fn new(limits: RelayLimits, endpoint: &Arc<Endpoint>) -> Arc<Self> {
+        let since = Instant::now();
+        Arc::new(Self {
+            table: Mutex::new(Table::new(&limits)),
+            parties: Mutex::default(),
+            meter: Meter::new(limits.bytes_per_second),
+            targets: Mutex::new(PrefixLimiter::new(1, 1, 0)),
+            counts: Counts::default(),
+            endpoint: Arc::downgrade(endpoint),
+            since,
+            limits,
+        })
+    }
+
+    /// Serves a party's session until it ends.
+    pub async fn serve(self: &Arc<Self>, session: Session) {
+        let (handle, sender, mut receiver) = session.split();
+        let Some(id) = lock(&self.table).admit() else {
+            self.counts.refused();
+            handle.close(CloseCode::Unavailable);
+            return;
+        };
+        let party = Arc::new(Party::new(id, handle, sender, self.now_s()));
+        lock(&self.parties).insert(id, Arc::clone(&party));
+        let talk = tokio::select! {
+            talk = self.talk(&party, &mut receiver) => talk,
+            () = self.pass_datagrams(&party) => Talk::Over,
+        };
+        if let Talk::Extended(next) = talk {
+            self.counts.extended();
+            party.is_passed_on();
+            pipe::run(&party, receiver, *next, &self.meter, &self.limits).await;
+        }
+        party.session.close(CloseCode::Done);
+        lock(&self.parties).remove(&id);
+        let ended = lock(&self.table).remove(id);
+        self.tell_ended(&ended);
+    }
+
+    /// Ends what nobody uses, until the relay is dropped.
+    pub async fn keep_house(self: Arc<Self>) {
+        let relay = Arc::downgrade(&self);
+        drop(self);
+        let mut tick = tokio::time::interval(SWEEP);
+        loop {
+            tick.tick().await;
+            match relay.upgrade() {
+                Some(relay) => relay.sweep(),
+                None => return,
+            }
+        }
+    }
+
+    /// What it does, in totals: nobody is named.
+    pub fn totals(&self) -> RelayTotals {
+        self.counts.totals(&lock(&self.table))
+    }
+
+    /// Takes a party's frames until it is gone or is to be passed on.
+    async fn talk(self: &Arc<Self>, party: &Arc<Party>, frames: &mut FrameReceiver) -> Talk {
+        let mut misses = 0;
+        loop {
+            let line = match frames.recv().await {
+                Ok(Message::Line(line)) => *line,
+                Ok(_) => return self.send_away(party),
+                Err(_) => return Talk::Over,
+            };
+            let taken = match line {
+                Line::Request(Request::Extend(extend)) if !party.has_asked() => {
+                    match self.extend(&extend).await {
+                        Extension::Reached(session) => {
+                            if party.tell(Line::Told(Told::Extended(true))) {
+                                return Talk::Extended(session);
+                            }
+                            return Talk::Over;
+                        }
+                        Extension::Failed => Ok(party.tell(Line::Told(Told::Extended(false)))),
+                    }
+                }
+                Line::Request(request) => {
+                    party.asks();
+                    self.take(party, request, &mut misses)
+                }
+                Line::Leave(channel) => {
+                    let ended = lock(&self.table).leave(party.id, channel);
+                    self.tell_ended(ended.as_slice());
+                    party.drop_route(channel);
+                    Ok(true)
+                }
+                Line::Told(_) | Line::Offer(_) => Err(Broken),
+            };
+            match taken {
+                Ok(true) if misses <= MISSES => {}
+                Ok(true) | Err(Broken) => return self.send_away(party),
+                // It does not read what it is told.
+                Ok(false) => return Talk::Over,
+            }
+        }
+    }
+
+    /// Whether the answer could be queued.
+    fn take(
+        self: &Arc<Self>,
+        party: &Arc<Party>,
+        request: Request,
+        misses: &mut u32,
+    ) -> Result<bool, Broken> {
+        match request {
+            Request::Open(secrets) => {
+                let tokens = secrets.iter().map(m2_crypto::line::LineSecret::join_token);
+                let count = lock(&self.table).open(party.id, tokens);
+                Ok(party.tell(Line::Told(Told::Opened(count))))
+            }
+            Request::Close(tokens) => {
+                lock(&self.table).close(party.id, &tokens);
+                Ok(true)
+            }
+            Request::Join(channel, token) => {
+                let outcome = match lock(&self.table).join(party.id, channel, &token)? {
+                    Ok(other) => {
+                        self.splice(party, channel, other, token);
+                        JoinOutcome::Joined
+                    }
+                    Err(outcome) => outcome,
+                };
+                if outcome == JoinOutcome::NoLine {
+                    *misses += 1;
+                }
+                self.counts.joined(outcome);
+                Ok(party.tell(Line::Told(Told::Joined(channel, outcome))))
+            }
+            Request::Extend(_) => Err(Broken),
+        }
+    }
+
+    fn splice(
+        &self,
+        caller: &Arc<Party>,
+        channel: Channel,
+        (listener, theirs): (PartyId, Channel),
+        token: m2_crypto::line::JoinToken,
+    ) {
+        let Some(listener) = lock(&self.parties).get(&listener).cloned() else {
+            return;
+        };
+        let meter = Arc::new(Meter::new(self.limits.splice_bytes_per_second));
+        meter.used(self.now_s());
+        caller.add_route(channel, Route::new(&listener, theirs, &meter));
+        listener.add_route(theirs, Route::new(caller, channel, &meter));
+        if !listener.tell(Line::Told(Told::Called(theirs, token))) {
+            listener.session.close(CloseCode::Misbehaved);
+        }
+    }
+
+    async fn pass_datagrams(&self, party: &Arc<Party>) {
+        let connection = party.session.connection().clone();
+        while let Ok(datagram) = connection.read_datagram().await {
+            self.pass(party, &datagram);
+            // A party that never stops sending must not keep the others waiting.
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Passes one packet on. What can't be passed is lost, as on any path.
+    fn pass(&self, party: &Party, datagram: &Bytes) {
+        let now = Instant::now();
+        let length = datagram.len() as u64;
+        let passed = party.route(datagram).is_some_and(|(route, onward)| {
+            route.meter.used(self.now_s());
+            route.meter.allow(length, now)
+                && self.meter.allow(length, now)
+                && route.to.send_datagram(onward).is_ok()
+        });
+        self.counts.passed(passed, length);
+    }
+
+    fn send_away(&self, party: &Party) -> Talk {
+        self.counts.refused();
+        party.session.close(CloseCode::Misbehaved);
+        Talk::Over
+    }
+
+    fn tell_ended(&self, ended: &[Ended]) {
+        for Ended { party, channel } in ended {
+            let other = lock(&self.parties).get(party).cloned();
+            if let Some(other) = other {
+                other.drop_route(*channel);
+                if !other.tell(Line::Leave(*channel)) {
+                    other.session.close(CloseCode::Misbehaved);
+                }
+            }
+        }
+    }
+
+    fn sweep(&self) {
+        let now_s = self.now_s();
+        let idle_s = self.limits.idle.as_secs();
+        let parties: Vec<_> = lock(&self.parties).values().cloned().collect();
+        for party in parties {
+            for channel in party.idle_channels(now_s, idle_s) {
+                let ended = lock(&self.table).leave(party.id, channel);
+                party.drop_route(channel);
+                party.tell(Line::Leave(channel));
+                self.tell_ended(ended.as_slice());
+            }
+            let in_use = lock(&self.table).is_in_use(party.id);
+            if party.is_forgotten(in_use, now_s, idle_s) {
+                party.session.close(CloseCode::Done);
+            }
+        }
+    }
+
+    /// Seconds since the relay began.
+    fn now_s(&self) -> u64 {
+        self.since.elapsed().as_secs()
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Relay(..)")
+    }
+}
+
+/// Nothing is ever half done under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

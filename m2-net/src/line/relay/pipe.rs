@@ -1,0 +1,71 @@
+//! A session that is passed on to another relay: frames and datagrams go through as they are.
+
+use super::RelayLimits;
+use super::meter::Meter;
+use super::party::Party;
+use crate::frame::{FrameReceiver, FrameSender};
+use crate::session::{CloseCode, Session};
+use crate::wire::Message;
+use crate::wire::line::{Line, MAX_HOPS, Request};
+use quinn::Connection;
+use std::time::Instant;
+
+/// Passes everything on until one end is gone.
+pub(super) async fn run(
+    party: &Party,
+    mut from_party: FrameReceiver,
+    next: Session,
+    all: &Meter,
+    limits: &RelayLimits,
+) {
+    let (onward, to_next, mut from_next) = next.split();
+    let meter = Meter::new(limits.splice_bytes_per_second);
+    let meters = [&meter, all];
+    let (near, far) = (party.session.connection(), onward.connection());
+    tokio::select! {
+        () = pass_requests(&mut from_party, &to_next) => {}
+        () = pass_answers(&mut from_next, party) => {}
+        () = pass_datagrams(near, far, meters) => {}
+        () = pass_datagrams(far, near, meters) => {}
+    }
+    onward.close(CloseCode::Done);
+}
+
+async fn pass_requests(from: &mut FrameReceiver, to: &FrameSender) {
+    while let Ok(Message::Line(line)) = from.recv().await {
+        let line = match *line {
+            Line::Request(Request::Extend(mut extend)) => {
+                extend.hops = extend.hops.saturating_add(1);
+                if extend.hops > MAX_HOPS {
+                    return;
+                }
+                Line::Request(Request::Extend(extend))
+            }
+            line @ (Line::Request(_) | Line::Leave(_)) => line,
+            Line::Told(_) | Line::Offer(_) => return,
+        };
+        if to.send(Message::Line(Box::new(line))).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn pass_answers(from: &mut FrameReceiver, party: &Party) {
+    while let Ok(Message::Line(line)) = from.recv().await {
+        let passes = matches!(*line, Line::Told(_) | Line::Leave(_));
+        if !passes || !party.tell(*line) {
+            return;
+        }
+    }
+}
+
+async fn pass_datagrams(from: &Connection, to: &Connection, meters: [&Meter; 2]) {
+    while let Ok(datagram) = from.read_datagram().await {
+        let (now, length) = (Instant::now(), datagram.len() as u64);
+        if meters.iter().all(|meter| meter.allow(length, now)) {
+            // What can't be passed is lost, as on any path.
+            let _ = to.send_datagram(datagram);
+        }
+        tokio::task::consume_budget().await;
+    }
+}

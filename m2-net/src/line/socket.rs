@@ -1,0 +1,281 @@
+//! The socket of a carrier: QUIC's packets as DATAGRAM frames of the session with the relay,
+//! hidden and sifted like any other datagram (spec §2).
+
+use super::carrier::Channels;
+use super::{address, framed, parse};
+use crate::counters::Counters;
+use crate::gate::Gate;
+use crate::socket::{Primer, admit};
+use bytes::{BufMut, Bytes};
+use m2_crypto::line::JoinToken;
+use m2_crypto::obfuscation::Obfuscator;
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncUdpSocket, Connection, SendDatagramError, UdpPoller};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use tokio::sync::Notify;
+
+/// Packets that QUIC may hand over at once.
+const SEGMENTS: usize = 10;
+
+type Arriving = Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>;
+
+/// What the sockets of one endpoint share.
+#[derive(Clone)]
+pub(crate) struct Sieve {
+    pub(crate) obfuscator: Arc<Obfuscator>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// A socket whose network is a session with a relay.
+pub(super) struct LineSocket {
+    carrier: u32,
+    connection: Connection,
+    channels: Arc<Channels>,
+    sieve: Sieve,
+    primer: Primer,
+    arriving: Mutex<Option<Arriving>>,
+    outgoing: Arc<Outgoing>,
+}
+
+/// What did not fit into the session's buffer, and who waits for room.
+#[derive(Default)]
+struct Outgoing {
+    overflow: Mutex<Overflow>,
+    filled: Notify,
+}
+
+#[derive(Default)]
+struct Overflow {
+    packets: VecDeque<Bytes>,
+    /// The pump has packets in its hands.
+    busy: bool,
+    waiting: Vec<Waker>,
+}
+
+impl LineSocket {
+    /// The socket of the carrier with this number. `own_id` is a connection id of ours that no
+    /// connection has.
+    pub(super) fn new(
+        carrier: u32,
+        connection: Connection,
+        channels: Arc<Channels>,
+        sieve: Sieve,
+        own_id: &[u8],
+    ) -> Self {
+        let local = address::of(carrier, crate::wire::line::Channel(0), &JoinToken([0; 16]));
+        let outgoing = Arc::new(Outgoing::default());
+        tokio::spawn(pump(connection.clone(), Arc::clone(&outgoing)));
+        Self {
+            carrier,
+            connection,
+            channels,
+            sieve,
+            primer: Primer::new(local, own_id),
+            arriving: Mutex::new(None),
+            outgoing,
+        }
+    }
+
+    fn receive_one(&self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let mut arriving = lock(&self.arriving);
+        let next = arriving.get_or_insert_with(|| {
+            let connection = self.connection.clone();
+            Box::pin(async move { connection.read_datagram().await.ok() })
+        });
+        match next.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(datagram) => {
+                *arriving = None;
+                // The carrier closes the endpoint of this socket; until then nothing comes.
+                datagram.map_or(Poll::Pending, |datagram| Poll::Ready(Ok(datagram)))
+            }
+        }
+    }
+
+    /// Reveals a packet into `buffer`. Says what it is, if it may go on to QUIC.
+    fn take(&self, datagram: &Bytes, buffer: &mut [u8]) -> Option<RecvMeta> {
+        let (channel, packet) = parse(datagram)?;
+        let source = self.channels.source(channel)?;
+        let buffer = buffer.get_mut(..packet.len())?;
+        buffer.copy_from_slice(packet);
+        let Sieve {
+            obfuscator,
+            gate,
+            counters,
+        } = &self.sieve;
+        admit(buffer, obfuscator, gate, counters).then_some(RecvMeta {
+            addr: source,
+            len: packet.len(),
+            stride: packet.len(),
+            ecn: None,
+            dst_ip: None,
+        })
+    }
+
+    fn hide(&self, channel: crate::wire::line::Channel, packet: &[u8]) -> Bytes {
+        let mut datagram = framed(channel, packet.len());
+        datagram.put_slice(packet);
+        if let Some(packet) = datagram.get_mut(super::HEADER_BYTES..) {
+            self.sieve.obfuscator.apply(packet);
+        }
+        datagram.freeze()
+    }
+
+    /// Sends, or keeps what there is no room for and says so.
+    fn send(&self, datagram: Bytes, overflow: &mut Overflow) -> io::Result<()> {
+        let blocked = overflow.busy || !overflow.packets.is_empty();
+        if blocked || self.connection.datagram_send_buffer_space() < datagram.len() {
+            overflow.packets.push_back(datagram);
+            self.outgoing.filled.notify_one();
+            return Ok(());
+        }
+        match self.connection.send_datagram(datagram) {
+            // Too large for the path: lost, as on any path, and found out by MTU discovery.
+            Ok(()) | Err(SendDatagramError::TooLarge) => Ok(()),
+            Err(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl AsyncUdpSocket for LineSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(LinePoller(Arc::clone(&self.outgoing)))
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        if self.primer.is_from(transmit.destination) {
+            return Ok(());
+        }
+        let Some((carrier, channel)) = address::parse(&transmit.destination) else {
+            return Ok(());
+        };
+        if carrier != self.carrier || self.channels.source(channel).is_none() {
+            return Ok(());
+        }
+        let mut overflow = lock(&self.outgoing.overflow);
+        if overflow.busy || !overflow.packets.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
+        for packet in transmit.contents.chunks(segment.max(1)) {
+            self.send(self.hide(channel, packet), &mut overflow)?;
+        }
+        Ok(())
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(count) = self.primer.receive(buffers, metas) {
+            return Poll::Ready(Ok(count));
+        }
+        let mut count = 0;
+        let mut places = buffers.iter_mut().zip(metas.iter_mut());
+        let mut place = places.next();
+        while let Some((buffer, meta)) = &mut place {
+            let datagram = match self.receive_one(cx) {
+                Poll::Ready(datagram) => datagram?,
+                Poll::Pending if count > 0 => break,
+                Poll::Pending => return Poll::Pending,
+            };
+            if let Some(taken) = self.take(&datagram, buffer) {
+                **meta = taken;
+                count += 1;
+                place = places.next();
+            }
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        let channel = crate::wire::line::Channel(0);
+        Ok(address::of(self.carrier, channel, &JoinToken([0; 16])))
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        SEGMENTS
+    }
+
+    fn may_fragment(&self) -> bool {
+        false
+    }
+}
+
+impl Drop for LineSocket {
+    fn drop(&mut self) {
+        // Lets the pump end.
+        self.outgoing.filled.notify_one();
+    }
+}
+
+impl fmt::Debug for LineSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LineSocket(..)")
+    }
+}
+
+/// Waits for room.
+struct LinePoller(Arc<Outgoing>);
+
+impl UdpPoller for LinePoller {
+    fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut overflow = lock(&self.0.overflow);
+        if !overflow.busy && overflow.packets.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if !overflow
+            .waiting
+            .iter()
+            .any(|waker| waker.will_wake(cx.waker()))
+        {
+            overflow.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for LinePoller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinePoller(..)")
+    }
+}
+
+/// Sends what did not fit as soon as there is room, then lets QUIC go on.
+async fn pump(connection: Connection, outgoing: Arc<Outgoing>) {
+    while Arc::strong_count(&outgoing) > 1 {
+        tokio::select! {
+            () = outgoing.filled.notified() => {}
+            _ = connection.closed() => return,
+        }
+        loop {
+            let packets = {
+                let mut overflow = lock(&outgoing.overflow);
+                overflow.busy = !overflow.packets.is_empty();
+                if !overflow.busy {
+                    overflow.waiting.drain(..).for_each(Waker::wake);
+                    break;
+                }
+                std::mem::take(&mut overflow.packets)
+            };
+            for packet in packets {
+                // Too large, or the session is gone: lost either way.
+                let _ = connection.send_datagram_wait(packet).await;
+            }
+        }
+    }
+}
+
+/// Nothing is ever half done under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,280 @@
+//! Sessions over relays: two parties, one relay or two, real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use bytes::Bytes;
+use common::{address, alice, bob, carol, config, id, keys_ready};
+use m2_crypto::Secret;
+use m2_crypto::handshake::Credential;
+use m2_crypto::line::{JoinToken, LineSecret};
+use m2_net::dial_error::DialError;
+use m2_net::endpoint::{Endpoint, EndpointConfig};
+use m2_net::line::relay::{Relay, RelayLimits};
+use m2_net::line::{Carrier, Hop, LineError};
+use m2_net::session::Session;
+use m2_net::wire::{Envelope, Message, Purpose};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A relay on loopback, which serves until it is dropped.
+struct TestRelay {
+    endpoint: Arc<Endpoint>,
+    relay: Arc<Relay>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl TestRelay {
+    async fn start(limits: RelayLimits) -> Self {
+        let mut config = config(carol());
+        config.relay = true;
+        config.key_pool_size = 8;
+        let endpoint = Arc::new(Endpoint::bind(config).unwrap());
+        keys_ready(&endpoint).await;
+        let relay = Relay::new(limits, &endpoint);
+        let (serving, accepting) = (Arc::clone(&relay), Arc::clone(&endpoint));
+        let task = tokio::spawn(async move {
+            while let Some(session) = accepting.accept().await {
+                assert_eq!(session.purpose(), Purpose::Line);
+                let relay = Arc::clone(&serving);
+                tokio::spawn(async move { relay.serve(session).await });
+            }
+        });
+        Self {
+            endpoint,
+            relay,
+            task,
+        }
+    }
+
+    fn hop(&self) -> Hop {
+        Hop {
+            relay: id(&carol()),
+            addresses: vec![address(&self.endpoint)],
+        }
+    }
+
+    async fn stop(self) {
+        self.endpoint.close(Duration::from_secs(1)).await;
+        self.task.abort();
+    }
+}
+
+fn private() -> RelayLimits {
+    RelayLimits {
+        extend_to_private: true,
+        splice_bytes_per_second: u64::MAX / 8,
+        bytes_per_second: u64::MAX / 8,
+        ..RelayLimits::default()
+    }
+}
+
+/// A party: a socket for relays, and an endpoint that has no socket of its own.
+struct Party {
+    outside: Endpoint,
+    inside: Endpoint,
+}
+
+impl Party {
+    fn new(identity: Arc<m2_crypto::Identity>) -> Self {
+        let mut outside = config(Arc::clone(&identity));
+        outside.dials_only = true;
+        let inside = EndpointConfig {
+            listen: Vec::new(),
+            ..config(identity)
+        };
+        Self {
+            outside: Endpoint::bind(outside).unwrap(),
+            inside: Endpoint::bind(inside).unwrap(),
+        }
+    }
+
+    async fn carrier(&self, hops: &[Hop]) -> Carrier {
+        let session = self.outside.dial_relay(hops).await.unwrap();
+        self.inside.attach(session).unwrap()
+    }
+}
+
+fn secret(byte: u8) -> LineSecret {
+    LineSecret::new(Secret::new([byte; 32]))
+}
+
+/// Alice calls Bob, who listens; each by way of these relays.
+async fn meet(alices: &[Hop], bobs: &[Hop]) -> (Party, Party, [Carrier; 2], Session, Session) {
+    let (caller, listener) = (Party::new(alice()), Party::new(bob()));
+    keys_ready(&listener.inside).await;
+    let listening = listener.carrier(bobs).await;
+    assert_eq!(listening.open(&[secret(1), secret(2)]).await, Ok(2));
+    let calling = caller.carrier(alices).await;
+    let line = calling.join(secret(2).join_token()).await.unwrap();
+    let credential = Credential::Identity(alice());
+    let dial = caller.inside.dial(line, id(&bob()), credential);
+    let (dialled, accepted) = tokio::join!(dial, listener.inside.accept());
+    let carriers = [calling, listening];
+    (
+        caller,
+        listener,
+        carriers,
+        dialled.unwrap(),
+        accepted.unwrap(),
+    )
+}
+
+fn envelope(byte: u8, length: usize) -> Message {
+    Message::Envelope(Envelope {
+        grant: Bytes::new(),
+        sealed: vec![byte; length].into(),
+    })
+}
+
+async fn talk(one: &mut Session, other: &mut Session) {
+    for (byte, length) in [(1, 1), (2, 50_000)] {
+        one.send_frame(envelope(byte, length)).await.unwrap();
+        let got = timeout(PATIENCE, other.recv_frame()).await.unwrap();
+        assert_eq!(got.unwrap(), envelope(byte, length));
+        other.send_frame(envelope(byte, length)).await.unwrap();
+        let got = timeout(PATIENCE, one.recv_frame()).await.unwrap();
+        assert_eq!(got.unwrap(), envelope(byte, length));
+    }
+}
+
+/// Sends so many bytes, in one stream, and says how many a second arrived.
+async fn bulk(from: &Session, to: &Session, bytes: usize) -> f64 {
+    let receiving = async {
+        let mut stream = to.accept_bulk().await.unwrap();
+        let mut count = 0;
+        while let Some(chunk) = stream.read_chunk(1 << 20, true).await.unwrap() {
+            count += chunk.bytes.len();
+        }
+        count
+    };
+    let sending = async {
+        let mut stream = from.open_bulk().await.unwrap();
+        let block = vec![7; 1 << 20];
+        for _ in 0..bytes >> 20 {
+            stream.write_all(&block).await.unwrap();
+        }
+        stream.finish().unwrap();
+    };
+    let begun = Instant::now();
+    let (count, ()) = timeout(PATIENCE, async { tokio::join!(receiving, sending) })
+        .await
+        .unwrap();
+    assert_eq!(count, bytes);
+    bytes as f64 / begun.elapsed().as_secs_f64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_parties_talk_over_a_relay() {
+    let relay = TestRelay::start(private()).await;
+    let hops = [relay.hop()];
+    let (_caller, _listener, _carriers, mut one, mut other) = meet(&hops, &hops).await;
+    assert!(one.is_on_line() && other.is_on_line());
+    assert_eq!(one.peer().id(), Some(&id(&bob())));
+    talk(&mut one, &mut other).await;
+    let speed = bulk(&one, &other, 32 << 20).await;
+    eprintln!("one relay: {:.0} MB/s", speed / 1e6);
+    let totals = relay.relay.totals();
+    assert_eq!((totals.sessions, totals.lines, totals.splices), (2, 2, 1));
+    assert!(totals.bytes > 32 << 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_party_may_have_a_relay_in_front() {
+    let [near, meeting, far] = [
+        TestRelay::start(private()).await,
+        TestRelay::start(private()).await,
+        TestRelay::start(private()).await,
+    ];
+    let alices = [near.hop(), meeting.hop()];
+    let bobs = [far.hop(), meeting.hop()];
+    let (_caller, _listener, _carriers, mut one, mut other) = meet(&alices, &bobs).await;
+    talk(&mut one, &mut other).await;
+    let speed = bulk(&one, &other, 16 << 20).await;
+    eprintln!("three relays: {:.0} MB/s", speed / 1e6);
+    assert_eq!(near.relay.totals().extended, 1);
+    assert_eq!(far.relay.totals().extended, 1);
+    assert_eq!(meeting.relay.totals().splices, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_relays_than_three_are_refused() {
+    let relays = [
+        TestRelay::start(private()).await,
+        TestRelay::start(private()).await,
+        TestRelay::start(private()).await,
+        TestRelay::start(private()).await,
+    ];
+    let hops: Vec<Hop> = relays.iter().map(TestRelay::hop).collect();
+    let party = Party::new(alice());
+    assert!(party.outside.dial_relay(&hops[..3]).await.is_ok());
+    let refused = party.outside.dial_relay(&hops).await;
+    assert_eq!(refused.unwrap_err(), LineError::NotExtended);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_its_channel_and_a_channel_with_its_session() {
+    let relay = TestRelay::start(private()).await;
+    let hops = [relay.hop()];
+    let (_caller, _listener, carriers, one, other) = meet(&hops, &hops).await;
+    drop(one);
+    timeout(PATIENCE, other.closed()).await.unwrap();
+    let gone = async {
+        while carriers.iter().any(|carrier| carrier.channels() > 0)
+            || relay.relay.totals().splices > 0
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
+    drop(other);
+
+    let (_caller, _listener, _carriers, one, other) = meet(&hops, &hops).await;
+    relay.stop().await;
+    timeout(Duration::from_secs(20), one.closed())
+        .await
+        .unwrap();
+    timeout(Duration::from_secs(20), other.closed())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_stand_is_told() {
+    let relay = TestRelay::start(RelayLimits {
+        lines_per_session: 2,
+        joins_per_line: 1,
+        ..private()
+    })
+    .await;
+    let hops = [relay.hop()];
+    let (caller, _listener, [calling, listening], one, _other) = meet(&hops, &hops).await;
+    assert_eq!(listening.open(&[secret(3)]).await, Ok(0));
+    let join = |token: JoinToken| calling.join(token);
+    assert_eq!(join(secret(2).join_token()).await, Err(LineError::Full));
+    assert_eq!(join(JoinToken([9; 16])).await, Err(LineError::NoLine));
+    // What is no secret opens another line than the one it was taken from.
+    let token = secret(1).join_token();
+    let mut forged = [0; 32];
+    forged[..16].copy_from_slice(&token.0);
+    let forged = LineSecret::new(Secret::new(forged));
+    let thief = caller.carrier(&hops).await;
+    assert_eq!(thief.open(std::slice::from_ref(&forged)).await, Ok(1));
+    assert_ne!(forged.join_token(), token);
+    // The line is where it was.
+    assert!(join(token).await.is_ok());
+    // Nobody is there who could be dialled by a made-up address.
+    let elsewhere = "[fc4d:32aa::1]:9".parse().unwrap();
+    let credential = Credential::Identity(alice());
+    let dialled = caller.inside.dial(elsewhere, id(&bob()), credential).await;
+    assert_eq!(dialled.unwrap_err(), DialError::NoSocket);
+    drop(one);
+}
