@@ -67,6 +67,12 @@ pub enum Command {
     Invite(crate::invite::InviteArgs),
     /// Boxes where messages wait while you are away
     Mailbox(crate::mailbox::MailboxArgs),
+    /// Relays that keep your address from others
+    Line(crate::line::LineArgs),
+    /// The relay that this daemon is for others
+    Relay(crate::relay::RelayArgs),
+    /// What the network lets others see
+    Network(crate::network::NetworkArgs),
     /// Contacts: add, list, accept, verify, …
     Contact(crate::contact::ContactArgs),
     /// Send a message

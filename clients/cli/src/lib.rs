@@ -17,12 +17,15 @@ mod history;
 mod id;
 mod input;
 mod invite;
+mod line;
 mod listen;
 mod mailbox;
 mod man;
 mod names;
+mod network;
 mod qr;
 mod read;
+mod relay;
 mod retract;
 mod sanitize;
 mod search;
@@ -83,6 +86,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Id(args) => id::run(args, context).await,
         Command::Invite(args) => invite::run(args, context).await,
         Command::Mailbox(args) => mailbox::run(args, context).await,
+        Command::Line(args) => line::run(args, context).await,
+        Command::Relay(args) => relay::run(args, context).await,
+        Command::Network(args) => network::run(args, context).await,
         Command::Contact(args) => contact::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,

@@ -13,7 +13,7 @@
 mod support;
 
 use m2_proto::api::v1::send_message_request::Content;
-use support::{BOB_ID, Fake, OWN_ID, Run, m2};
+use support::{BOB_ID, Fake, OWN_ID, RELAY_ID, Run, m2};
 
 #[tokio::test]
 async fn without_a_daemon_the_code_is_3() {
@@ -93,6 +93,8 @@ async fn what_the_daemon_refuses_is_1_with_its_reason() {
         (vec!["contact", "accept", "bob"], "NO_REQUEST"),
         (vec!["contact", "show", "nobody"], "CONTACT_UNKNOWN"),
         (vec!["invite", "revoke", "i9"], "INVITATION_UNKNOWN"),
+        (vec!["line", "add", "hello"], "INVITATION_INVALID"),
+        (vec!["line", "remove", "m2other000"], "LINE_UNKNOWN"),
         (vec!["watch", "none"], "MESSAGE_UNKNOWN"),
         (vec!["retract", "theirs"], "NOT_AUTHOR"),
         (vec!["edit", "theirs", "x"], "NOT_AUTHOR"),
@@ -172,6 +174,54 @@ async fn contacts_have_their_fields_and_no_escapes() {
             .await;
         assert_eq!(run.json().len(), 1, "{run:?}");
     }
+}
+
+#[tokio::test]
+async fn relays_of_ones_own_have_their_fields() {
+    let fake = Fake::start().await;
+    let run = fake
+        .run(&["--json", "line", "add", "m2://x", "--entry"])
+        .await;
+    assert_eq!(run.json()[0]["relayId"], RELAY_ID);
+    assert_eq!(run.json()[0]["entry"], true);
+    let run = fake.run(&["line", "add", "m2://x"]).await;
+    assert!(run.stdout.contains("contacts may call you"), "{run:?}");
+    let list = fake.run(&["--json", "line", "list"]).await.json();
+    assert_eq!((list.len(), &list[0]["open"]), (2, &7.into()));
+    let human = fake.run(&["line", "list"]).await.stdout;
+    assert!(human.contains("meeting  yes") && human.contains("entry    no"));
+    let run = fake.run(&["line", "remove", &RELAY_ID[..10]]).await;
+    assert_eq!(run.code, 0, "{run:?}");
+}
+
+#[tokio::test]
+async fn a_relay_tells_totals() {
+    let fake = Fake::start().await;
+    let run = fake.run(&["relay", "status"]).await;
+    assert!(run.stdout.contains("no relay"), "{run:?}");
+    fake.state().serving = true;
+    let json = fake.run(&["--json", "relay", "status"]).await.json();
+    assert!(json[0]["serving"] == true && json[0]["bytes"] == "70000");
+    let human = fake.run(&["relay", "status"]).await.stdout;
+    assert!(
+        human.contains("2/4096") && human.contains("EXTEND 3"),
+        "{human}"
+    );
+}
+
+#[tokio::test]
+async fn the_doctor_speaks_in_sections() {
+    let fake = Fake::start().await;
+    let json = fake.run(&["--json", "network", "doctor"]).await.json();
+    assert_eq!(json[0]["ip"], "IP_MODE_LINE_ONLY");
+    assert_eq!(json[0]["failClosed"], "FAIL_CLOSED_BROKEN");
+    assert_eq!(json[0]["sections"][0]["title"], "Your contacts see");
+    let run = fake.run(&["network", "doctor"]).await;
+    assert_eq!(
+        run.stdout,
+        "Mode: line-only\n\nYour contacts see\n  Your relays.\n\n\
+         Fail-closed test\n  BROKEN[2J.\n\nWhat to change\n  Stop the daemon.\n"
+    );
 }
 
 #[tokio::test]

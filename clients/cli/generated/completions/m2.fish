@@ -36,6 +36,9 @@ complete -c m2 -n "__fish_m2_needs_command" -f -a "unlock" -d 'Open the identity
 complete -c m2 -n "__fish_m2_needs_command" -f -a "id" -d 'Show the own peer id'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "invite" -d 'Invite somebody to become a contact'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "mailbox" -d 'Boxes where messages wait while you are away'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "line" -d 'Relays that keep your address from others'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "relay" -d 'The relay that this daemon is for others'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "network" -d 'What the network lets others see'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "contact" -d 'Contacts: add, list, accept, verify, …'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "send" -d 'Send a message'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "watch" -d 'Follow a message until its state is final'
@@ -132,6 +135,60 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "add" -d 'Use the relay that made an invitation'
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "list" -d 'List your relays'
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "remove" -d 'Use a relay no longer'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l entry -d 'Put it in front of other relays; contacts are not told of it'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -f -a "status" -d 'Show how the relay does that this daemon is for others: totals, never who'
+complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -f -a "doctor" -d 'Tell what others learn with the settings of now, and whether line-only mode holds'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'

@@ -9,6 +9,7 @@
 
 mod contacts;
 mod events;
+mod lines;
 mod messages;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,10 @@ use m2_proto::api::v1::daemon_service_server::{DaemonService, DaemonServiceServe
 use m2_proto::api::v1::event_service_server::EventServiceServer;
 use m2_proto::api::v1::identity_service_server::{IdentityService, IdentityServiceServer};
 use m2_proto::api::v1::invitation_service_server::{InvitationService, InvitationServiceServer};
+use m2_proto::api::v1::line_service_server::LineServiceServer;
 use m2_proto::api::v1::message_service_server::MessageServiceServer;
+use m2_proto::api::v1::network_service_server::NetworkServiceServer;
+use m2_proto::api::v1::relay_service_server::RelayServiceServer;
 use m2_proto::reason::Reason;
 use m2_proto::wkt::Timestamp;
 use serde_json::Value;
@@ -37,6 +41,9 @@ use tonic::{Request, Response, Status};
 pub const OWN_ID: &str = "m2own000000000000000";
 /// Bob's peer id.
 pub const BOB_ID: &str = "m2bob000000000000000";
+
+/// A relay's peer id.
+pub const RELAY_ID: &str = "m2relay00000000000000";
 
 /// What the fake saw and what it will say.
 #[derive(Default)]
@@ -57,6 +64,8 @@ pub struct State {
     pub acknowledged: Vec<String>,
     /// The event log.
     pub events: Vec<api::Event>,
+    /// It is a relay.
+    pub serving: bool,
 }
 
 /// A running fake.
@@ -81,6 +90,9 @@ impl Fake {
             .add_service(IdentityServiceServer::new(services.clone()))
             .add_service(InvitationServiceServer::new(services.clone()))
             .add_service(ContactServiceServer::new(services.clone()))
+            .add_service(LineServiceServer::new(services.clone()))
+            .add_service(RelayServiceServer::new(services.clone()))
+            .add_service(NetworkServiceServer::new(services.clone()))
             .add_service(MessageServiceServer::new(services.clone()))
             .add_service(EventServiceServer::new(services));
         tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));

@@ -1,0 +1,63 @@
+//! `m2 network`
+
+use clap::{Args, Subcommand};
+use m2_proto::api::v1::{DoctorRequest, DoctorResponse, FailClosed};
+
+use crate::context::{Context, call};
+use crate::failure::Failure;
+use crate::names::ip_mode;
+use crate::output::{Output, Style};
+use crate::sanitize;
+
+/// Flags of `m2 network`.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct NetworkArgs {
+    #[command(subcommand)]
+    command: NetworkCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum NetworkCommand {
+    /// Tell what others learn with the settings of now, and whether line-only mode holds
+    Doctor,
+}
+
+pub(crate) async fn run(args: NetworkArgs, context: &Context) -> Result<(), Failure> {
+    match args.command {
+        NetworkCommand::Doctor => doctor(context).await,
+    }
+}
+
+async fn doctor(context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let answer = call(client.network().doctor(DoctorRequest {})).await?;
+    context.out.show(&answer, |out| human(out, &answer))
+}
+
+fn human(out: &Output, report: &DoctorResponse) -> String {
+    let mut blocks = vec![format!("Mode: {}", ip_mode(report.ip))];
+    let broken = report.fail_closed() == FailClosed::Broken;
+    for (place, section) in (1..).zip(&report.sections) {
+        // What breaks the promise is what stands out; the test stands last.
+        let is_test = place == report.sections.len();
+        let style = if broken && is_test {
+            Style::Bad
+        } else {
+            Style::Strong
+        };
+        let title = out.paint(&sanitize::line(&section.title), style);
+        blocks.push(block(&title, &section.sentences));
+    }
+    if !report.advice.is_empty() {
+        let title = out.paint("What to change", Style::Warning);
+        blocks.push(block(&title, &report.advice));
+    }
+    blocks.join("\n\n")
+}
+
+fn block(title: &str, sentences: &[String]) -> String {
+    let lines = sentences.iter().map(|said| sanitize::line(said));
+    let lines: Vec<String> = lines.map(|line| format!("  {line}")).collect();
+    format!("{title}\n{}", lines.join("\n"))
+}
