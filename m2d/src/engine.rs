@@ -64,6 +64,9 @@ use upkeep::Agenda;
 const QUEUE: usize = 4_096;
 /// Jobs of one batch.
 const BATCH: usize = 512;
+/// How often the clock is looked at while nothing happens: it may have been set, or have run on
+/// while the machine slept.
+const LOOK_EVERY_MS: u64 = 30_000;
 
 /// The operating system's random source, as the type that cryptography wants.
 pub type Rng = UnwrapErr<getrandom::SysRng>;
@@ -164,6 +167,10 @@ impl Engine {
         engine.bus.set_newest_event(engine.store.newest_event()?);
         engine.mail.started = engine.clock.now_ms();
         engine.reload()?;
+        // On a full disk they wait a little longer.
+        if let Err(error) = engine.store.resume_letters(engine.mail.started) {
+            tracing::debug!(%error, "letters can't be resumed");
+        }
         Ok(engine)
     }
 
@@ -203,6 +210,7 @@ impl Engine {
         }
         let due_ms = self.next_due_ms();
         let wait = due_ms.saturating_sub(self.clock.now_ms());
+        let wait = wait.min(LOOK_EVERY_MS);
         match tokio::time::timeout(Duration::from_millis(wait), jobs.recv()).await {
             Ok(Some(job)) => Some(Some(job)),
             Ok(None) => None,

@@ -23,7 +23,7 @@ pub use contacts::{ContactRow, ContactState, LookupSecrets};
 pub use events::{EventKind, NewEvent};
 pub use idempotency::Remembered;
 pub use invitations::InvitationRow;
-pub use letters::{LetterRow, Undeposited};
+pub use letters::{LetterRow, Patience, Undeposited, WaitingSince};
 pub use lines::{ContactLine, LineRow, LineTokens};
 pub use mailboxes::{GrantRow, MailboxPolicy, MailboxRow, MailboxState, OfferRow};
 pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};

@@ -1,7 +1,7 @@
 //! `m2 status`
 
 use clap::Args;
-use m2_proto::api::v1::{DaemonState, GetStatusRequest, GetStatusResponse};
+use m2_proto::api::v1::{DaemonState, GetStatusRequest, GetStatusResponse, MailboxServer};
 
 use crate::context::{Context, call};
 use crate::failure::Failure;
@@ -20,29 +20,7 @@ pub(crate) async fn run(_: StatusArgs, context: &Context) -> Result<(), Failure>
 }
 
 fn human(out: &Output, status: &GetStatusResponse) -> String {
-    let keys = format!(
-        "{}/{}",
-        status.session_keys_ready, status.session_keys_wanted
-    );
-    let mut text = table::fields(
-        out,
-        &[
-            ("state", state(out, status)),
-            ("version", sanitize::line(&status.version)),
-            ("peer id", sanitize::line(&status.peer_id)),
-            ("circle", sanitize::line(&status.circle)),
-            (
-                "listens on",
-                sanitize::line(&status.listen_addresses.join(", ")),
-            ),
-            ("contacts", status.contacts.to_string()),
-            ("sessions", status.sessions.to_string()),
-            ("queued", status.queued_messages.to_string()),
-            ("crypto", sanitize::line(&status.crypto_provider)),
-            ("key pool", keys),
-            ("refused", refused(status)),
-        ],
-    );
+    let mut text = table::fields(out, &fields(out, status));
     if status.state() == DaemonState::Locked {
         text.push_str("\n\nOpen the identity with `m2 unlock`.");
     }
@@ -51,6 +29,43 @@ fn human(out: &Output, status: &GetStatusResponse) -> String {
         text.push_str(&format!("\n{mark} {}", sanitize::line(warning)));
     }
     text
+}
+
+fn fields(out: &Output, status: &GetStatusResponse) -> Vec<(&'static str, String)> {
+    let keys = format!(
+        "{}/{}",
+        status.session_keys_ready, status.session_keys_wanted
+    );
+    let listens = sanitize::line(&status.listen_addresses.join(", "));
+    let mut fields = vec![
+        ("state", state(out, status)),
+        ("version", sanitize::line(&status.version)),
+        ("peer id", sanitize::line(&status.peer_id)),
+        ("circle", sanitize::line(&status.circle)),
+        ("listens on", listens),
+        ("contacts", status.contacts.to_string()),
+        ("sessions", status.sessions.to_string()),
+        ("queued", status.queued_messages.to_string()),
+        ("crypto", sanitize::line(&status.crypto_provider)),
+        ("key pool", keys),
+        ("refused", refused(status)),
+    ];
+    let server = status.mailbox_server.as_ref();
+    fields.extend(server.map(|server| ("mailbox", mailbox(out, server))));
+    fields
+}
+
+fn mailbox(out: &Output, server: &MailboxServer) -> String {
+    if !server.available {
+        return out.paint("its store does not answer", Style::Warning);
+    }
+    format!(
+        "{} boxes, {} letters ({} KiB), {} stored since the start",
+        server.boxes,
+        server.letters,
+        server.bytes.div_ceil(1_024),
+        server.deposited
+    )
 }
 
 fn state(out: &Output, status: &GetStatusResponse) -> String {

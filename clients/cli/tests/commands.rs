@@ -127,6 +127,9 @@ async fn status_and_id_have_their_fields() {
         human.contains("ready") && human.contains("REPLAY 3"),
         "{human}"
     );
+    let mailbox = "2 boxes, 5 letters (11 KiB), 7 stored since the start";
+    assert!(human.contains(mailbox), "{human}");
+    assert_eq!(status["mailboxServer"]["letters"], "5");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! `DaemonService`.
 
 use super::session::{ApiState, Ready};
+use crate::mailbox::server::ServerHealth;
 use m2_proto::api::v1::daemon_service_server::DaemonService;
 use m2_proto::api::v1::{
-    DaemonState, GetStatusRequest, GetStatusResponse, UnlockRequest, UnlockResponse,
+    DaemonState, GetStatusRequest, GetStatusResponse, MailboxServer, UnlockRequest, UnlockResponse,
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -60,6 +61,10 @@ async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Sta
     response.queued_messages = queued.iter().map(|(_, count)| count).sum();
     response.warnings = ready.warnings.clone();
     response.warnings.extend(summary.warnings);
+    response.mailbox_server = match &ready.mailbox {
+        Some(server) => Some(mailbox_server(server.health().await)),
+        None => None,
+    };
     let stats = ready.endpoint.stats();
     response.session_keys_ready = u32::try_from(stats.keys_ready).unwrap_or(u32::MAX);
     response.session_keys_wanted = u32::try_from(stats.keys_wanted).unwrap_or(u32::MAX);
@@ -68,4 +73,15 @@ async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Sta
         .refused
         .extend(refused.map(|(name, count)| (name.to_owned(), count)));
     Ok(())
+}
+
+fn mailbox_server(health: ServerHealth) -> MailboxServer {
+    let totals = health.totals.unwrap_or_default();
+    MailboxServer {
+        available: health.totals.is_some(),
+        boxes: totals.boxes,
+        letters: totals.letters,
+        bytes: totals.bytes,
+        deposited: health.deposited,
+    }
 }

@@ -3,6 +3,7 @@
 use super::Readers;
 use crate::counters::Counters;
 use crate::engine::{Bus, EngineHandle};
+use crate::mailbox::server::MailboxServer;
 use m2_crypto::{Certificate, PeerId};
 use m2_net::endpoint::Endpoint;
 use m2_proto::reason::Reason;
@@ -30,6 +31,8 @@ pub struct Ready {
     pub incarnation: u64,
     /// What was refused, by reason.
     pub counters: Arc<Counters>,
+    /// The mailbox that this daemon is for others.
+    pub mailbox: Option<Arc<MailboxServer>>,
     /// Addresses that invitations name; the bound ones when empty.
     pub announce: Vec<std::net::SocketAddr>,
     /// Things that the user should know.

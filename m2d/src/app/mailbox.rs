@@ -7,10 +7,15 @@ use crate::mailbox::store::{EmbeddedStore, Limits, MailboxError, MailboxStore};
 use m2_crypto::Identity;
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(feature = "jetstream")]
+use std::time::Duration;
 
 /// What the names in a NATS cluster begin with. Front ends of one cluster serve the same boxes.
 #[cfg(feature = "jetstream")]
 const NATS_PREFIX: &str = "m2-mailbox";
+/// How long the start waits for the cluster.
+#[cfg(feature = "jetstream")]
+const JOIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The store that the configuration names.
 pub(super) async fn open_store(
@@ -30,18 +35,28 @@ pub(super) async fn open_store(
     Ok(Arc::new(opened?))
 }
 
+/// A cluster that does not answer is no reason not to start: peers are served meanwhile, and
+/// mailboxes once it does.
 #[cfg(feature = "jetstream")]
 async fn join_cluster(
     config: &MailboxConfig,
     limits: Limits,
 ) -> Result<Arc<dyn MailboxStore>, Failure> {
-    use crate::mailbox::store::{JetStreamOptions, JetStreamStore};
+    use crate::mailbox::store::{JetStreamOptions, JetStreamStore, LateStore};
     let options = JetStreamOptions {
         servers: config.nats.clone(),
         prefix: NATS_PREFIX.to_owned(),
         replicas: config.replicas as usize,
     };
-    Ok(Arc::new(JetStreamStore::connect(options, limits).await?))
+    options.check_servers()?;
+    let store = LateStore::start(move || {
+        let connecting = JetStreamStore::connect(options.clone(), limits.clone());
+        async move { Ok(Arc::new(connecting.await?) as Arc<dyn MailboxStore>) }
+    });
+    if !store.first_attempt(JOIN_WITHIN).await {
+        tracing::warn!("[mailbox] nats: the cluster does not answer; no mailbox until it does");
+    }
+    Ok(Arc::new(store))
 }
 
 #[cfg(not(feature = "jetstream"))]

@@ -95,7 +95,7 @@ impl Opener {
             peer_id,
             counters.clone(),
         );
-        let runner = Arc::new(runner.serving(mailbox));
+        let runner = Arc::new(runner.serving(mailbox.clone()));
         let accepting = network::accept(endpoint.clone(), runner.clone(), self.stop.clone());
         tokio::spawn(accepting);
         let dialer = Dialer::new(
@@ -126,6 +126,7 @@ impl Opener {
             peer_id,
             incarnation,
             counters,
+            mailbox,
             announce: self.config.privacy.announce.clone(),
             warnings: warnings(unprotected, &self.circle),
         };

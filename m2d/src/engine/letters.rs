@@ -1,8 +1,9 @@
 //! Letters: sealed for contacts that are away, and opened when a box gives them out (spec §9).
 
 use super::Engine;
+use crate::mailbox::store::KEPT_MS;
 use crate::refusal::Refusal;
-use crate::store::{LetterRow, OutboxPayload, Undeposited};
+use crate::store::{LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince};
 use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_net::delivery::{MessageId, OpenedMessage};
@@ -17,6 +18,9 @@ const SEAL_STEP: u32 = 4;
 const LEASE_MS: u64 = 180_000;
 /// The first pause after a deposit that failed, and the longest, in milliseconds.
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 5_000..=1_800_000;
+/// After so long a letter is gone from its box, and its message gets another; one that could not
+/// be deposited for so long is made anew, so that its grant outlives its stay in the box.
+const LETTER_LIFE_MS: u64 = KEPT_MS;
 /// For how long numbers of letters are kept that were taken, in milliseconds: a day longer than
 /// their grants may be used.
 const TAKEN_KEPT_MS: u64 = (MAX_GRANT_AGE_S + 86_400) * 1_000;
@@ -77,16 +81,23 @@ impl Engine {
             self.mail.note(away_since.saturating_add(after));
             return Ok(());
         }
-        let queued_before = now.saturating_sub(after);
-        let waiting = self.store.undeposited(contact, queued_before, SEAL_STEP)?;
+        let since = WaitingSince {
+            queued_ms: now.saturating_sub(after),
+            deposited_ms: now.saturating_sub(LETTER_LIFE_MS),
+        };
+        let waiting = self.store.undeposited(contact, since, SEAL_STEP)?;
         for message in &waiting {
             self.seal_letter(contact, message, now)?;
         }
         if !waiting.is_empty() {
             self.wake_depositor();
         }
-        if let Some(oldest) = self.store.oldest_undeposited(contact)? {
-            self.mail.note(oldest.saturating_add(after).max(now));
+        let patience = Patience {
+            queued_ms: after,
+            deposited_ms: LETTER_LIFE_MS,
+        };
+        if let Some(next) = self.store.next_undeposited(contact, patience)? {
+            self.mail.note(next.max(now));
         }
         Ok(())
     }
@@ -119,7 +130,7 @@ impl Engine {
         self.rng.fill_bytes(&mut id.0);
         let due = now.saturating_add(self.deposit_delay());
         self.store
-            .insert_letter(message, contact, id, &sealed, due)?;
+            .insert_letter(message, contact, id, &sealed, (now, due))?;
         Ok(())
     }
 
@@ -144,6 +155,11 @@ impl Engine {
                 self.store.delete_letter(letter.message)?;
                 let again = now.saturating_add(self.mailbox.after_ms());
                 self.mail.note(again);
+                continue;
+            }
+            if letter.sealed_ms.saturating_add(LETTER_LIFE_MS) <= now {
+                self.store.delete_letter(letter.message)?;
+                self.mail.note(now);
                 continue;
             }
             jobs.extend(self.place(letter, now)?);
@@ -208,6 +224,9 @@ impl Engine {
     fn on_stored(&mut self, letter: &LetterRow) -> Result<(), Refusal> {
         let id = MessageId(self.store.message_id(letter.message)?);
         self.store.delete_letter(letter.message)?;
+        let now = self.now_ms();
+        self.store.note_deposit(letter, now)?;
+        self.mail.note(now.saturating_add(LETTER_LIFE_MS));
         self.mail.failures.remove(&letter.contact);
         self.converse(letter.contact, |conversation, cx| {
             conversation.on_deposited(cx, id);
@@ -284,4 +303,132 @@ impl Engine {
 
 fn unknown() -> Refusal {
     Refusal::new(m2_proto::reason::Reason::ContactUnknown)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::engine::NewMessage;
+    use crate::engine::upkeep::tests::{engine, pass_ms};
+    use crate::store::{ContactState, MailboxPolicy, MessageState};
+    use m2_crypto::mailbox::TokenSeed;
+    use m2_crypto::{Circle, Identity, provider};
+    use m2_net::delivery::Content;
+    use m2_net::wire::mailbox::OfferedBox;
+
+    const DAY_MS: u64 = 86_400_000;
+    const STORED: DepositEnd = DepositEnd::Answered(Outcome::Stored);
+
+    /// Alice's engine with bob, who offered a box and is away.
+    fn scene() -> (tempfile::TempDir, Engine) {
+        let (dir, mut engine) = engine();
+        let pem = include_str!("../../../tests/vectors/identities/bob.pem");
+        let bob = Identity::from_pem(pem, None, provider::default()).unwrap();
+        let id = bob.peer_id(Circle::public().id());
+        let row = engine.new_contact(id, ContactState::Contact, "").unwrap();
+        let contact = engine.contact_mut(row).unwrap();
+        contact.certificate = Some(bob.certificate().spki_der().to_vec());
+        engine.save_contact(row).unwrap();
+        let offer = OfferedBox {
+            provider: PeerId::from_bytes([9; 32]),
+            addresses: vec!["127.0.0.1:9".parse().unwrap()],
+            seed: TokenSeed::new(Secret::new([7; 32])),
+        };
+        engine.on_offer(row, &[offer]).unwrap();
+        let policy = MailboxPolicy {
+            grants: false,
+            uses: true,
+        };
+        engine.store.put_mailbox_policy(row, policy).unwrap();
+        engine.mail.policies.insert(row, policy);
+        (dir, engine)
+    }
+
+    fn send(engine: &mut Engine, ttl_s: u32) -> [u8; 16] {
+        let message = NewMessage {
+            contact: engine
+                .slots
+                .values()
+                .next()
+                .unwrap()
+                .contact
+                .peer_id
+                .to_string(),
+            content: Content::new("", &b"hello"[..]).unwrap(),
+            ttl_s,
+            caller: String::new(),
+            key: String::new(),
+        };
+        engine.send(&message).unwrap().id
+    }
+
+    /// What is to be deposited after some time.
+    fn deposits_after(engine: &mut Engine, time: u64) -> Vec<DepositJob> {
+        pass_ms(engine, time);
+        // The letter waits for its random time.
+        pass_ms(engine, 60_000);
+        engine.next_deposits(10).unwrap().0
+    }
+
+    fn state(engine: &Engine, id: &[u8; 16]) -> MessageState {
+        engine.store.message_head(id).unwrap().unwrap().state
+    }
+
+    #[test]
+    fn a_letter_that_expired_in_its_box_is_made_anew_as_long_as_its_message_lives() {
+        let (_dir, mut engine) = scene();
+        let (lasting, passing) = (send(&mut engine, 0), send(&mut engine, 86_400 * 10));
+        let first = deposits_after(&mut engine, 60_000);
+        assert_eq!(first.len(), 2);
+        for job in &first {
+            engine.deposit_ended(&job.id, STORED).unwrap();
+        }
+        assert_eq!(state(&engine, &lasting), MessageState::Deposited);
+        assert!(deposits_after(&mut engine, 6 * DAY_MS).is_empty());
+
+        // After 7 days both go again: other names, other bytes, tokens that were not used.
+        let again = deposits_after(&mut engine, DAY_MS);
+        assert_eq!(again.len(), 2);
+        for job in &again {
+            assert!(first.iter().all(|old| old.id != job.id
+                && old.sealed != job.sealed
+                && old.token.expose() != job.token.expose()));
+            engine.deposit_ended(&job.id, STORED).unwrap();
+        }
+        assert_eq!(state(&engine, &lasting), MessageState::Deposited);
+
+        // After 14 only the one whose time to live is not over; its SKIP goes by a session.
+        let third = deposits_after(&mut engine, 7 * DAY_MS);
+        assert_eq!(third.len(), 1);
+        assert_ne!(state(&engine, &passing), MessageState::Deposited);
+    }
+
+    #[test]
+    fn a_letter_that_could_not_be_deposited_is_sealed_anew_before_its_grant_is_too_old() {
+        let (_dir, mut engine) = scene();
+        send(&mut engine, 0);
+        let first = deposits_after(&mut engine, 60_000);
+        let failed = DepositEnd::Failed("NO_ANSWER");
+        engine.deposit_ended(&first[0].id, failed).unwrap();
+        let same = deposits_after(&mut engine, 6 * DAY_MS);
+        assert_eq!(same[0].id, first[0].id);
+        engine.deposit_ended(&same[0].id, failed).unwrap();
+        assert!(deposits_after(&mut engine, DAY_MS).is_empty());
+        let anew = deposits_after(&mut engine, 0);
+        assert_eq!(anew.len(), 1);
+        assert_ne!(anew[0].id, first[0].id);
+    }
+
+    #[test]
+    fn what_was_under_way_when_the_daemon_died_is_due_at_its_start() {
+        let (_dir, mut engine) = scene();
+        send(&mut engine, 0);
+        let first = deposits_after(&mut engine, 60_000);
+        assert_eq!(first.len(), 1);
+        assert!(engine.next_deposits(10).unwrap().0.is_empty());
+        let now = engine.now_ms();
+        engine.store.resume_letters(now).unwrap();
+        assert_eq!(engine.next_deposits(10).unwrap().0[0].id, first[0].id);
+    }
 }

@@ -159,7 +159,7 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::clock::Clock;
@@ -170,7 +170,8 @@ mod tests {
     use m2_crypto::{Circle, Identity, PeerId, provider};
     use std::sync::Arc;
 
-    fn engine() -> (tempfile::TempDir, Engine) {
+    /// Alice's, with nobody in it.
+    pub(in crate::engine) fn engine() -> (tempfile::TempDir, Engine) {
         let (dir, store) = scratch();
         let pem = include_str!("../../../tests/vectors/identities/alice.pem");
         let identity = Identity::from_pem(pem, None, provider::default()).unwrap();
@@ -190,13 +191,17 @@ mod tests {
     }
 
     fn pass(engine: &mut Engine, days: u64) {
+        pass_ms(engine, days * DAY_MS);
+    }
+
+    /// Lets so many milliseconds pass, and does what is due then.
+    pub(in crate::engine) fn pass_ms(engine: &mut Engine, time: u64) {
         let now = engine.clock.now_ms();
-        engine.clock.raise(now + days * DAY_MS);
-        let now = engine.clock.now_ms();
+        engine.clock.raise(now + time);
         engine.store.begin().unwrap();
-        engine.upkeep(now);
+        engine.run_timers();
         assert!(engine.store_failed.is_none());
-        engine.store.commit().unwrap();
+        engine.flush_and_commit().unwrap();
     }
 
     #[test]

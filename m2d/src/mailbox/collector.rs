@@ -1,5 +1,6 @@
 //! The owner's side: a standing session with each provider, by which letters come at once.
 
+use super::depositor::lost;
 use super::opener::LetterOpener;
 use super::owner_session::{OwnerSession, ProviderError};
 use super::tokens::refill;
@@ -59,6 +60,8 @@ enum RoundError {
     Engine,
     #[error("the provider was not reached")]
     Dial(&'static str),
+    #[error("the provider ended the session")]
+    Ended(&'static str),
     /// There is nothing more to do with this box.
     #[error("the box is gone")]
     Gone,
@@ -192,7 +195,13 @@ impl Collector {
     /// One session: registers or removes the box, then collects until the session ends.
     async fn round(&self, mailbox: &MailboxRow, health: &mut BoxHealth) -> Result<(), RoundError> {
         let mut session = self.dial(mailbox).await?;
-        let state = self.enter(&mut session, mailbox).await?;
+        let state = self.enter(&mut session, mailbox).await;
+        let state = state.map_err(|error| match error {
+            RoundError::Provider(ProviderError::Session(_)) => {
+                RoundError::Ended(lost(session.handle().close_reason()))
+            }
+            other => other,
+        })?;
         let (row, told) = (mailbox.row, state.clone());
         self.engine
             .call(move |engine| engine.on_box_state(row, &told))
@@ -400,7 +409,7 @@ fn pause(failures: u32) -> Duration {
 
 fn reason(error: &RoundError) -> &'static str {
     match error {
-        RoundError::Dial(reason) => reason,
+        RoundError::Dial(reason) | RoundError::Ended(reason) => reason,
         RoundError::Provider(ProviderError::NoAnswer) => "NO_ANSWER",
         RoundError::Provider(ProviderError::Misbehaved) => "PROVIDER_MISBEHAVED",
         RoundError::Provider(ProviderError::Session(_)) => "SESSION_LOST",

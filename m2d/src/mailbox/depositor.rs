@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use m2_crypto::handshake::Credential;
 use m2_net::endpoint::Endpoint;
-use m2_net::session::{CloseCode, Session};
+use m2_net::session::{CloseCode, Ended, Session};
 use m2_net::wire::Message;
 use m2_net::wire::mailbox::{Deposit, Letter, LetterId, Mailbox};
 use rand_core::{Rng, UnwrapErr};
@@ -157,11 +157,22 @@ async fn hand_over(mut session: Session, job: DepositJob) -> DepositEnd {
     let end = match answered.await {
         Ok(Ok(Message::Mailbox(answer))) => outcome(&answer, &job.id),
         Ok(Ok(_)) => DepositEnd::Failed("PROVIDER_MISBEHAVED"),
-        Ok(Err(_)) => DepositEnd::Failed("SESSION_LOST"),
+        Ok(Err(_)) => DepositEnd::Failed(lost(session.close_reason())),
         Err(_) => DepositEnd::Failed("NO_ANSWER"),
     };
     session.split().0.close(CloseCode::Done);
     end
+}
+
+/// Why a session with a provider broke.
+pub(super) fn lost(ended: Option<Ended>) -> &'static str {
+    match ended {
+        Some(Ended::ByPeer(code)) if code == CloseCode::Unavailable as u64 => {
+            "PROVIDER_UNAVAILABLE"
+        }
+        Some(Ended::ByPeer(code)) if code == CloseCode::Refused as u64 => "PROVIDER_REFUSED",
+        _ => "SESSION_LOST",
+    }
 }
 
 fn outcome(answer: &Mailbox, wanted: &LetterId) -> DepositEnd {

@@ -14,7 +14,7 @@ mod window;
 
 pub use limits::ServerLimits;
 
-use super::store::{MailboxError, MailboxStore};
+use super::store::{MailboxError, MailboxStore, Totals};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::EngineHandle;
@@ -22,13 +22,18 @@ use m2_crypto::PeerId;
 use m2_net::session::{CloseCode, Session, SessionError, SessionHandle};
 use seats::{Seat, Seats, WhenFull};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Letters of all depositors that may wait for the store, in KiB.
 const WAITING_KIB: usize = 64 << 10;
 /// Sessions of peers without a box, which may do nothing but register one.
 const MAX_GUESTS: usize = 64;
+/// How long the store may take to say what it holds.
+const COUNT_WITHIN: Duration = Duration::from_secs(2);
 
 /// The mailbox role. But for the sessions, its state is in the store.
 pub struct MailboxServer {
@@ -44,6 +49,17 @@ pub struct MailboxServer {
     waiting: Arc<Semaphore>,
     /// One registration at a time, so that an invitation for one makes one box.
     registering: Mutex<()>,
+    /// Letters stored since the start.
+    deposited: AtomicU64,
+}
+
+/// How the role does.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerHealth {
+    /// What the store holds; none when it does not answer.
+    pub totals: Option<Totals>,
+    /// Letters that were stored since the start.
+    pub deposited: u64,
 }
 
 /// Why a session with an owner or a depositor ends.
@@ -80,22 +96,37 @@ impl MailboxServer {
             depositors: Semaphore::new(limits.depositors),
             waiting: Arc::new(Semaphore::new(WAITING_KIB)),
             registering: Mutex::new(()),
+            deposited: AtomicU64::new(0),
             limits,
+        }
+    }
+
+    /// How it does now.
+    pub async fn health(&self) -> ServerHealth {
+        let totals = timeout(COUNT_WITHIN, self.store.totals()).await;
+        ServerHealth {
+            totals: totals.ok().and_then(Result::ok),
+            deposited: self.deposited.load(Ordering::Relaxed),
         }
     }
 
     /// Serves a session whose peer wants its box, until it ends.
     pub async fn serve_owner(&self, peer: PeerId, session: Session) {
         let handle = SessionHandle::clone(&session);
-        self.close(&handle, owner::serve(self, peer, session).await);
+        let end = match self.check_store() {
+            Ok(()) => owner::serve(self, peer, session).await,
+            Err(end) => end,
+        };
+        self.close(&handle, end);
     }
 
     /// Serves a session that may only deposit, until it ends.
     pub async fn serve_anonymous(&self, session: Session) {
         let handle = SessionHandle::clone(&session);
-        let end = match self.depositors.try_acquire() {
-            Ok(_place) => deposits::serve(self, session).await,
-            Err(_) => self.crowded("MAILBOX_DEPOSITORS_TOO_MANY"),
+        let end = match (self.check_store(), self.depositors.try_acquire()) {
+            (Ok(()), Ok(_place)) => deposits::serve(self, session).await,
+            (Ok(()), Err(_)) => self.crowded("MAILBOX_DEPOSITORS_TOO_MANY"),
+            (Err(end), _) => end,
         };
         self.close(&handle, end);
     }
@@ -106,6 +137,15 @@ impl MailboxServer {
             () = stop.cancelled() => {}
             () = housekeeping::run(&*self.store, &self.clock, &self.counters) => {}
         }
+    }
+
+    /// Nobody has to wait for a store that was never there.
+    fn check_store(&self) -> Result<(), SessionEnd> {
+        if self.store.is_reached() {
+            return Ok(());
+        }
+        self.counters.count("MAILBOX_STORE_NOT_REACHED");
+        Err(SessionEnd::Unavailable)
     }
 
     /// A place among the sessions of `seats`; a peer's older one goes.

@@ -9,12 +9,14 @@ mod bell;
 mod embedded;
 #[cfg(feature = "jetstream")]
 mod jetstream;
+mod late;
 mod limits;
 
 pub use bell::Arrivals;
 pub use embedded::EmbeddedStore;
 #[cfg(feature = "jetstream")]
 pub use jetstream::{JetStreamOptions, JetStreamStore};
+pub use late::LateStore;
 pub use limits::Limits;
 
 use bytes::Bytes;
@@ -24,7 +26,8 @@ pub use m2_crypto::envelope::LETTER_SIZES;
 use std::fmt;
 use thiserror::Error;
 
-/// How long a letter is kept, in milliseconds: 7 days, then up to the full hour (spec §9).
+/// How long a letter is kept at most, in milliseconds: 7 days, and less by what the last hour has
+/// left (spec §9).
 pub const KEPT_MS: u64 = 7 * 24 * HOUR_MS;
 
 /// The hash under which the owner registered a deposit token. The store never sees the token.
@@ -43,6 +46,12 @@ const HOUR_MS: u64 = 60 * 60 * 1000;
 /// A box is known by its owner's peer id. The caller has made sure that it speaks with the owner
 /// before it calls anything but [`Self::deposit`]. `now_ms` is Unix time in milliseconds.
 pub trait MailboxStore: Send + Sync + 'static {
+    /// Whether it was reached since the start. Until then every call is
+    /// [`MailboxError::Unavailable`].
+    fn is_reached(&self) -> bool {
+        true
+    }
+
     /// Makes a box, empty and without tokens; an existing one stays as it is.
     fn register_box(&self, owner: PeerId) -> Answer<'_, Registered>;
 
@@ -190,6 +199,9 @@ pub enum MailboxError {
     /// The store holds what no version of M2 writes.
     #[error("the mailbox store holds a damaged {0}")]
     Corrupt(&'static str),
+    /// The configuration names no servers of a cluster.
+    #[error("[mailbox] nats: a server is nats://host:port or nats://user:password@host:port")]
+    Servers,
     /// The letter has none of the sizes a letter may have.
     #[error("a letter is exactly 1, 2, 4, 8, 16, 32 or 64 KiB long")]
     LetterSize,
@@ -228,9 +240,10 @@ impl fmt::Debug for Page {
     }
 }
 
-/// The hour, counted since 1970, at whose beginning a letter of `now_ms` is due.
+/// The hour, counted since 1970, at whose beginning a letter of `now_ms` is due: 7 days after the
+/// deposit none is left.
 fn expiry_hour(now_ms: u64) -> u32 {
-    hours(now_ms.saturating_add(KEPT_MS).div_ceil(HOUR_MS))
+    hours(now_ms.saturating_add(KEPT_MS) / HOUR_MS)
 }
 
 /// The last hour that is over at `now_ms`: letters that expire in it or before are due.
@@ -254,12 +267,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_is_kept_for_seven_days_and_less_than_an_hour_more() {
+    fn a_letter_is_kept_for_seven_days_less_the_minutes_past_the_hour() {
         for now in [0, 1, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1, 1_795_000_000_123] {
             let due = u64::from(expiry_hour(now)) * HOUR_MS;
-            assert!(due >= now + KEPT_MS && due < now + KEPT_MS + HOUR_MS);
-            assert!(due_hour(now + KEPT_MS - 1) < expiry_hour(now));
-            assert!(due_hour(now + KEPT_MS + HOUR_MS) >= expiry_hour(now));
+            assert!(due <= now + KEPT_MS && due + HOUR_MS > now + KEPT_MS);
+            assert!(due_hour(now + KEPT_MS - HOUR_MS) < expiry_hour(now));
+            assert!(due_hour(now + KEPT_MS) >= expiry_hour(now));
         }
     }
 }

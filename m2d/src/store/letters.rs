@@ -6,6 +6,24 @@ use m2_net::delivery::{ContentHash, MessageId};
 use m2_net::wire::mailbox::LetterId;
 use rusqlite::{OptionalExtension, Row};
 
+/// Since when messages wait that are to get a letter, Unix milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct WaitingSince {
+    /// Those that have none: when they were queued, or earlier.
+    pub queued_ms: u64,
+    /// Those whose letter a provider took: when it did, or earlier.
+    pub deposited_ms: u64,
+}
+
+/// How long messages wait before they get a letter, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Those that have none.
+    pub queued_ms: u64,
+    /// Those whose letter a provider took.
+    pub deposited_ms: u64,
+}
+
 /// A message that waits without a letter.
 #[derive(Debug, Clone)]
 pub struct Undeposited {
@@ -32,27 +50,34 @@ pub struct LetterRow {
     pub place: Option<(PeerId, u64)>,
     /// Attempts that failed.
     pub attempts: u32,
+    /// When it was sealed.
+    pub sealed_ms: u64,
 }
 
-const LETTER: &str = "message, contact, id, sealed, provider, token, attempts";
+const LETTER: &str = "message, contact, id, sealed, provider, token, attempts, sealed_ms";
+
+/// Messages for a contact (`?1`) of which no letter is under way.
+const WITHOUT_LETTER: &str = "FROM outbox o
+       LEFT JOIN letters_out l ON l.message = o.message
+       LEFT JOIN deposits d ON d.message = o.message
+     WHERE o.contact = ?1 AND l.message IS NULL AND o.state IN (1, 2, 3, 8)";
 
 impl Store {
-    /// Messages for a contact that were queued at `before_ms` or earlier and have no letter; the
-    /// oldest first.
+    /// Messages for a contact that have waited for so long that they get a letter, the oldest
+    /// first.
     pub fn undeposited(
         &self,
         contact: i64,
-        before_ms: u64,
+        since: WaitingSince,
         limit: u32,
     ) -> Result<Vec<Undeposited>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT o.message, o.id, o.hash FROM outbox o
-               LEFT JOIN letters_out l ON l.message = o.message
-             WHERE o.contact = ?1 AND o.queued_ms <= ?2 AND o.state IN (1, 2, 3)
-               AND l.message IS NULL
-             ORDER BY o.message LIMIT ?3",
-        )?;
-        let rows = statement.query_map((contact, int(before_ms), limit), |row| {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT o.message, o.id, o.hash {WITHOUT_LETTER}
+               AND CASE o.state WHEN 8 THEN d.deposited_ms <= ?3 ELSE o.queued_ms <= ?2 END
+             ORDER BY o.message LIMIT ?4"
+        ))?;
+        let since = (int(since.queued_ms), int(since.deposited_ms));
+        let rows = statement.query_map((contact, since.0, since.1, limit), |row| {
             Ok(Undeposited {
                 message: row.get(0)?,
                 id: MessageId(row.get(1)?),
@@ -62,17 +87,39 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When the oldest message for a contact was queued that has no letter.
-    pub fn oldest_undeposited(&self, contact: i64) -> Result<Option<u64>, StoreError> {
-        let oldest: Option<i64> = self
+    /// When the next message for a contact has waited long enough.
+    pub fn next_undeposited(
+        &self,
+        contact: i64,
+        patience: Patience,
+    ) -> Result<Option<u64>, StoreError> {
+        let (queued, deposited) = (int(patience.queued_ms), int(patience.deposited_ms));
+        let next: Option<i64> = self
             .connection
+            .prepare_cached(&format!(
+                "SELECT min(CASE o.state WHEN 8 THEN d.deposited_ms + ?3 ELSE o.queued_ms + ?2 END)
+                 {WITHOUT_LETTER}"
+            ))?
+            .query_row((contact, queued, deposited), |row| row.get(0))?;
+        Ok(next.map(unbits))
+    }
+
+    /// Notes that a provider took a letter with this message.
+    pub fn note_deposit(&self, letter: &LetterRow, now_ms: u64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO deposits VALUES (?1, ?2, ?3)")?
+            .execute((letter.message, letter.contact, int(now_ms)))?;
+        Ok(())
+    }
+
+    /// Nothing is under way after a start: what was tried before is due now.
+    pub fn resume_letters(&self, now_ms: u64) -> Result<(), StoreError> {
+        self.connection
             .prepare_cached(
-                "SELECT min(o.queued_ms) FROM outbox o
-                   LEFT JOIN letters_out l ON l.message = o.message
-                 WHERE o.contact = ?1 AND o.state IN (1, 2, 3) AND l.message IS NULL",
+                "UPDATE letters_out SET due_ms = ?1 WHERE provider IS NOT NULL AND due_ms > ?1",
             )?
-            .query_row([contact], |row| row.get(0))?;
-        Ok(oldest.map(unbits))
+            .execute([int(now_ms)])?;
+        Ok(())
     }
 
     /// The next number of our letters to a contact, from 1.
@@ -87,21 +134,22 @@ impl Store {
         Ok(unbits(number))
     }
 
-    /// Stores a letter before its first attempt.
+    /// Stores a letter before its first attempt, with when it was sealed and when it is due.
     pub fn insert_letter(
         &self,
         of: &Undeposited,
         contact: i64,
         id: LetterId,
         sealed: &[u8],
-        due_ms: u64,
+        (sealed_ms, due_ms): (u64, u64),
     ) -> Result<(), StoreError> {
+        let (made, due) = (int(sealed_ms), int(due_ms));
         self.connection
             .prepare_cached(
-                "INSERT INTO letters_out(message, contact, id, hash, sealed, due_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO letters_out(message, contact, id, hash, sealed, sealed_ms, due_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute((of.message, contact, id.0, of.hash.0, sealed, int(due_ms)))?;
+            .execute((of.message, contact, id.0, of.hash.0, sealed, made, due))?;
         Ok(())
     }
 
@@ -226,5 +274,6 @@ fn parse_letter(row: &Row<'_>) -> rusqlite::Result<LetterRow> {
         sealed: row.get(3)?,
         place: provider.map(|bytes| (PeerId::from_bytes(bytes), token)),
         attempts: row.get(6)?,
+        sealed_ms: unbits(row.get(7)?),
     })
 }

@@ -217,6 +217,13 @@ impl DaemonService for Services {
             peer_id: OWN_ID.to_owned(),
             warnings: vec!["The key file has no passphrase.".to_owned()],
             refused: [("REPLAY".to_owned(), 3)].into(),
+            mailbox_server: Some(api::MailboxServer {
+                available: true,
+                boxes: 2,
+                letters: 5,
+                bytes: 10_241,
+                deposited: 7,
+            }),
             ..Default::default()
         }))
     }

@@ -9,6 +9,7 @@ use m2_net::wire::Message;
 use m2_net::wire::mailbox::{Deposit, LetterId, Mailbox, Outcome};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -138,7 +139,11 @@ async fn outcome(
     task: JoinHandle<Result<Deposited, store::MailboxError>>,
 ) -> Outcome {
     let (outcome, reason) = match task.await {
-        Ok(Ok(Deposited::Stored | Deposited::AlreadyThere)) => return Outcome::Stored,
+        Ok(Ok(Deposited::Stored)) => {
+            server.deposited.fetch_add(1, Ordering::Relaxed);
+            return Outcome::Stored;
+        }
+        Ok(Ok(Deposited::AlreadyThere)) => return Outcome::Stored,
         Ok(Ok(Deposited::TokenUnknown)) => (Outcome::Refused, "MAILBOX_DEPOSIT_REFUSED"),
         Ok(Ok(Deposited::BoxFull)) => (Outcome::BoxFull, "MAILBOX_BOX_FULL"),
         Ok(Ok(Deposited::ServerFull)) => (Outcome::ServerFull, "MAILBOX_SERVER_FULL"),

@@ -11,8 +11,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// A reader may be in the way of that: it is gone in a moment.
 const SWEEP_AGAIN: Duration = Duration::from_millis(100);
 const SWEEP_TRIES: u32 = 5;
-/// How often letters are looked for whose hour has come.
+/// How often letters are looked for that are due, beside the beginning of every hour.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+const HOUR_MS: u64 = 3_600_000;
 /// So many at a time, with a pause, so that deposits go on meanwhile.
 const PURGE_BUDGET: usize = 512;
 const PURGE_PAUSE: Duration = Duration::from_millis(5);
@@ -21,11 +22,17 @@ const PURGE_PAUSE: Duration = Duration::from_millis(5);
 pub(super) async fn run(store: &dyn MailboxStore, clock: &Clock, counters: &Counters) {
     let mut ticks = interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut purge_at = Instant::now();
+    let (mut purge_at, mut purged_in) = (Instant::now(), 0);
     loop {
         ticks.tick().await;
-        if Instant::now() >= purge_at && purge(store, clock, counters).await {
-            purge_at = Instant::now() + PURGE_EVERY;
+        if !store.is_reached() {
+            continue;
+        }
+        // The clock may also have been set.
+        let hour = clock.now_ms() / HOUR_MS;
+        let is_due = Instant::now() >= purge_at || hour != purged_in;
+        if is_due && purge(store, clock, counters).await {
+            (purge_at, purged_in) = (Instant::now() + PURGE_EVERY, hour);
         }
         sweep(store, counters).await;
     }

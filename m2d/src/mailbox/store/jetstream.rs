@@ -39,6 +39,15 @@ pub struct JetStreamOptions {
     pub replicas: usize,
 }
 
+impl JetStreamOptions {
+    /// Errors: [`MailboxError::Servers`].
+    pub fn check_servers(&self) -> Result<(), MailboxError> {
+        let parsed = |server: &String| server.parse::<async_nats::ServerAddr>().is_ok();
+        let all = self.servers.iter().all(parsed);
+        all.then_some(()).ok_or(MailboxError::Servers)
+    }
+}
+
 /// One front end's way to the shared store.
 #[derive(Clone)]
 pub struct JetStreamStore {

@@ -105,9 +105,10 @@ impl Store {
 }
 
 /// Addresses go with the contact.
-const OF_CONTACT: [&str; 13] = [
+const OF_CONTACT: [&str; 14] = [
     "DELETE FROM contact_lines WHERE contact = ?1",
     "DELETE FROM letters_out WHERE contact = ?1",
+    "DELETE FROM deposits WHERE contact = ?1",
     "DELETE FROM letters_in WHERE contact = ?1",
     "DELETE FROM letter_numbers WHERE contact = ?1",
     "DELETE FROM mailbox_offers WHERE contact = ?1",

@@ -95,13 +95,13 @@ pub(super) async fn letters_expire_by_the_hour(backend: &dyn Backend) {
     store.deposit(deposit(0), NOW).await.unwrap();
     store.deposit(deposit(1), NOW + 3 * HOUR).await.unwrap();
     assert_eq!(store.purge(NOW, 100).await.unwrap(), 0);
-    assert_eq!(store.purge(NOW + WEEK - 1, 100).await.unwrap(), 0);
-    assert_eq!(store.purge(NOW + WEEK + HOUR, 100).await.unwrap(), 1);
+    assert_eq!(store.purge(NOW + WEEK - HOUR, 100).await.unwrap(), 0);
+    assert_eq!(store.purge(NOW + WEEK, 100).await.unwrap(), 1);
     assert_eq!(
         collect(&*other, 1, 1 << 20).await,
         [(id(1), letter(1, 1024))]
     );
-    assert_eq!(other.purge(NOW + WEEK + 4 * HOUR, 100).await.unwrap(), 1);
+    assert_eq!(other.purge(NOW + WEEK + 3 * HOUR, 100).await.unwrap(), 1);
     assert!(collect(&*store, 1, 1 << 20).await.is_empty());
     assert!(store.has_box(owner(1)).await.unwrap());
     wait_for_tokens(&*store, 2).await;
