@@ -16,11 +16,15 @@
 //! Where the network between two daemons matters, a [`Wire`] stands between them.
 
 mod binaries;
+mod clock;
 mod daemon;
+mod nats;
 mod setup;
 mod wire;
 
 pub use binaries::{Binaries, PREBUILT};
+pub use clock::Clock;
 pub use daemon::{Daemon, Output};
+pub use nats::NatsCluster;
 pub use setup::Setup;
 pub use wire::{Captured, Direction, Fate, Wire};

@@ -4,9 +4,11 @@ mod api;
 pub mod chaos;
 mod events;
 mod pair;
+mod trio;
 mod wait;
 
 pub use api::Api;
 pub use events::{Events, number};
 pub use pair::{Pair, befriend};
+pub use trio::{SERVES, SOON, Trio, set_policy};
 pub use wait::{PATIENCE, eventually};

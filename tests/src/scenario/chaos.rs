@@ -5,6 +5,7 @@
 //! front-end saw every event.
 
 mod killer;
+mod letters;
 mod load;
 mod reader;
 mod verdict;
@@ -12,13 +13,17 @@ mod verdict;
 use super::{Api, Pair};
 use crate::harness::Daemon;
 use anyhow::Context as _;
-use killer::Killer;
-use load::{Load, Sent};
+use killer::{Killer, Victims};
+pub use letters::run as run_by_letter;
+use load::{Load, PAUSE, Sent};
 use reader::Reader;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
+
+/// Each of two, or both.
+const VICTIMS: &[Victims] = &[&[0], &[0], &[1], &[1], &[0, 1]];
 
 /// What a run does.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         Side::new(&pair.alice, "bob", "a", &stop),
         Side::new(&pair.bob, "alice", "b", &stop),
     ];
-    let mut killer = Killer::new([pair.alice, pair.bob], options);
+    let mut killer = Killer::new(vec![pair.alice, pair.bob], VICTIMS, options);
     let killed = killer.run(|| sides.iter().all(Side::runs)).await;
     stop.store(true, Ordering::Relaxed);
     killed?;
@@ -87,6 +92,7 @@ impl Side {
             socket: socket.clone(),
             to: other,
             stop: stop.clone(),
+            pause: PAUSE,
         };
         Self {
             senders: vec![

@@ -1,24 +1,28 @@
-//! Several providers over one NATS server: they serve the same boxes.
+//! Several providers over one NATS cluster: they serve the same boxes.
 
-use crate::people::{Depositor, Tokens, id};
-use crate::scene::{Scene, bob};
-use m2_net::wire::mailbox::Outcome;
-use m2_tests::scenario::PATIENCE;
+use crate::people::{Depositor, Tokens, ends_with, id};
+use crate::scene::{Scene, bob, carol};
+use m2_crypto::PeerId;
+use m2_crypto::handshake::Credential;
+use m2_net::session::{CloseCode, Session};
+use m2_net::wire::Message;
+use m2_net::wire::mailbox::{Deposit, Mailbox, Outcome, Request};
+use m2_tests::harness::NatsCluster;
+use m2_tests::scenario::eventually;
 use std::collections::HashSet;
-use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
 
 const KIB: usize = 1 << 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_front_ends_serve_the_same_boxes() {
-    let Some(nats) = Nats::start() else { return };
-    let mut one = Scene::named("alice", &nats.tables()).await;
-    let two = Scene::named("carol", &nats.tables()).await;
+    let Some(nats) = start(1).await else { return };
+    let mut one = Scene::named("alice", &tables(&nats)).await;
+    let two = Scene::named("carol", &tables(&nats)).await;
     let bob = bob();
 
     // Registered at one, served at the other too, with the tokens of either.
@@ -75,70 +79,166 @@ async fn deposit_some(
     known
 }
 
-/// One NATS server with JetStream, which ends with this.
-struct Nats {
-    port: u16,
-    process: Child,
-    _dir: TempDir,
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_starts_without_its_cluster_and_serves_once_it_is_there() {
+    let Some(mut nats) = start(1).await else {
+        return;
+    };
+    nats.kill(0).unwrap();
+    let scene = Scene::named("alice", &tables(&nats)).await;
+    let (bob, carol) = (bob(), carol());
+    assert!(!available(&scene).await);
+
+    // Peers are served, and mailbox sessions are told at once.
+    let peer = bob.dial(scene.address, scene.alices_id()).await.unwrap();
+    let owner = scene.dial_owner(&bob).await.unwrap();
+    ends_with(&owner, CloseCode::Unavailable).await;
+    let depositor = scene.dial_anonymous(&carol).await.unwrap();
+    ends_with(&depositor, CloseCode::Unavailable).await;
+    assert_eq!(scene.count("MAILBOX_STORE_NOT_REACHED").await, 2);
+    assert_eq!(peer.close_reason(), None);
+
+    nats.run(0).unwrap();
+    eventually("the cluster", async || {
+        Ok(available(&scene).await.then_some(()))
+    })
+    .await
+    .unwrap();
+    let mut owner = scene.owner(&bob).await;
+    let tokens = Tokens::new(&bob, 1);
+    assert_eq!(owner.add(tokens.hashes(0..4)).await, (true, 4));
+    let mut depositor = scene.depositor(&carol).await;
+    let deposit = tokens.deposit(0, 1, KIB);
+    assert_eq!(depositor.deposit(deposit.clone()).await, Outcome::Stored);
+    assert_eq!(owner.letter().await, deposit.letter);
+    assert!(!scene.alice.log().contains("ERROR"));
 }
 
-impl Nats {
-    /// `None`, and says so, if nats-server is not installed.
-    fn start() -> Option<Self> {
-        let Some(server) = find_server() else {
-            eprintln!("SKIPPED: nats-server is not installed");
-            return None;
-        };
-        let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
-        let config = dir.path().join("nats.conf");
-        let text = format!(
-            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\", max_file: 4TB }}\n",
-            dir.path().join("store").display()
-        );
-        fs::write(&config, text).unwrap();
-        let process = Command::new(server)
-            .arg("-c")
-            .arg(config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let nats = Self {
-            port,
-            process,
-            _dir: dir,
-        };
-        nats.wait();
-        Some(nats)
+/// Letters of the scene below, and how many are stored when something dies.
+const LETTERS: u64 = 300;
+const NODE_DIES_AT: u64 = 60;
+const FRONT_END_DIES_AT: u64 = 150;
+
+/// Two front ends over three nodes: a node dies, then a front end, while deposits come in at both.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_and_a_front_end_that_die_under_load_take_no_acknowledged_letter() {
+    let Some(mut nats) = start(3).await else {
+        return;
+    };
+    let mut one = Scene::named("alice", &tables(&nats)).await;
+    let two = Scene::named("carol", &tables(&nats)).await;
+    for scene in [&one, &two] {
+        eventually("a leader", async || {
+            Ok(available(scene).await.then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+    let bob = bob();
+    let mut owner = two.owner(&bob).await;
+    let tokens = Tokens::new(&bob, 1);
+    let hashes = tokens.hashes(0..LETTERS);
+    assert_eq!(owner.add(hashes).await, (true, LETTERS as u32));
+    drop(owner);
+
+    let stored = Arc::new(AtomicU64::new(0));
+    let front_ends = [&one, &two].map(|scene| (scene.address, scene.alices_id()));
+    let senders: Vec<_> = (0..4)
+        .map(|sender| {
+            let mine: Vec<_> = (sender..LETTERS)
+                .step_by(4)
+                .map(|number| tokens.deposit(number, number, KIB))
+                .collect();
+            tokio::spawn(deposit_all(mine, front_ends, stored.clone()))
+        })
+        .collect();
+    reached(&stored, NODE_DIES_AT).await;
+    nats.kill(0).unwrap();
+    reached(&stored, FRONT_END_DIES_AT).await;
+    one.alice.kill9().await.unwrap();
+    for sender in senders {
+        sender.await.unwrap();
     }
 
-    fn wait(&self) {
-        let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(start.elapsed() < PATIENCE, "nats-server does not start");
-            std::thread::sleep(Duration::from_millis(20));
+    let mut owner = two.guest(&bob).await;
+    assert!(owner.open().await.open);
+    let mut got = HashSet::new();
+    while got.len() < LETTERS as usize {
+        let letter = owner.letter().await.id;
+        assert!(got.insert(letter), "twice in a session");
+        owner.say(Request::Taken(vec![letter])).await;
+    }
+    assert_eq!(got, (0..LETTERS).map(id).collect());
+    assert!(owner.tokens().await.1.is_empty(), "each token is spent");
+    assert!(owner.letters().await.is_empty());
+}
+
+async fn reached(stored: &AtomicU64, count: u64) {
+    eventually(&format!("{count} letters"), async || {
+        Ok((stored.load(Ordering::Relaxed) >= count).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// As a sender does: the same letter again, at whichever front end answers, until it is stored.
+async fn deposit_all(
+    deposits: Vec<Deposit>,
+    front_ends: [(SocketAddr, PeerId); 2],
+    stored: Arc<AtomicU64>,
+) {
+    let nobody = carol();
+    let (mut turn, mut session) = (0, None);
+    for deposit in deposits {
+        loop {
+            if session.is_none() {
+                let (address, peer) = front_ends[turn % 2];
+                turn += 1;
+                let dialled = nobody.dial_as(Credential::Anonymous, address, peer);
+                session = timeout(ANSWER, dialled).await.ok().and_then(Result::ok);
+                continue;
+            }
+            match answer(session.as_mut().unwrap(), &deposit).await {
+                Some(Outcome::Stored) => break,
+                // What can't be written now can be later, here or there.
+                Some(Outcome::ServerFull) | None => session = None,
+                Some(other) => panic!("{other:?}"),
+            }
         }
-    }
-
-    fn tables(&self) -> String {
-        let port = self.port;
-        format!("[mailbox]\nserve = true\nreplicas = 1\nnats = [\"nats://127.0.0.1:{port}\"]\n")
+        stored.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl Drop for Nats {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+/// A dead front end does not answer, and no node answers while a leader is elected.
+const ANSWER: Duration = Duration::from_secs(5);
+
+async fn answer(session: &mut Session, deposit: &Deposit) -> Option<Outcome> {
+    let frame = Message::Mailbox(Box::new(Mailbox::Deposit(deposit.clone())));
+    session.send_frame(frame).await.ok()?;
+    match timeout(ANSWER, session.recv_frame()).await.ok()?.ok()? {
+        Message::Mailbox(answer) => match *answer {
+            Mailbox::Deposited { id, outcome } if id == deposit.letter.id => Some(outcome),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
     }
 }
 
-fn find_server() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/bin".into()]);
-    dirs.map(|dir| dir.join("nats-server"))
-        .find(|file| file.is_file())
+/// `None`, and says so, if nats-server is not installed.
+async fn start(nodes: usize) -> Option<NatsCluster> {
+    let nats = NatsCluster::start(nodes).await.unwrap();
+    if nats.is_none() {
+        eprintln!("SKIPPED: nats-server is not installed");
+    }
+    nats
+}
+
+fn tables(nats: &NatsCluster) -> String {
+    let (servers, nodes) = (nats.servers(), nats.servers().len());
+    format!("[mailbox]\nserve = true\nreplicas = {nodes}\nnats = {servers:?}\n")
+}
+
+async fn available(scene: &Scene) -> bool {
+    let status = scene.api.status().await.unwrap();
+    status.mailbox_server.unwrap().available
 }

@@ -8,26 +8,32 @@ use rand::{RngExt as _, SeedableRng as _};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Owns both daemons and kills them at random.
+/// Those that die together, by their places.
+pub(super) type Victims = &'static [usize];
+
+/// Owns the daemons and kills them at random.
 #[derive(Debug)]
 pub(super) struct Killer {
-    daemons: [Daemon; 2],
+    daemons: Vec<Daemon>,
+    /// One of these is chosen each time.
+    choices: &'static [Victims],
     rng: StdRng,
     wanted: u32,
     report: Report,
 }
 
 impl Killer {
-    pub(super) fn new(daemons: [Daemon; 2], options: Options) -> Self {
+    pub(super) fn new(daemons: Vec<Daemon>, choices: &'static [Victims], options: Options) -> Self {
         Self {
             daemons,
+            choices,
             rng: StdRng::seed_from_u64(options.seed),
             wanted: options.kills,
             report: Report::default(),
         }
     }
 
-    /// Kills until it is enough; both daemons run when this returns.
+    /// Kills until it is enough; all daemons run when this returns.
     pub(super) async fn run(&mut self, going_on: impl Fn() -> bool) -> anyhow::Result<()> {
         while self.report.kills < self.wanted {
             let up = self.pause(&[0..30, 30..200, 200..700]);
@@ -35,11 +41,8 @@ impl Killer {
             if !going_on() {
                 bail!("a sender or a front-end gave up under way");
             }
-            let victims: &[usize] = match self.rng.random_range(0..5) {
-                0 | 1 => &[0],
-                2 | 3 => &[1],
-                _ => &[0, 1],
-            };
+            let choice = self.rng.random_range(0..self.choices.len());
+            let victims = self.choices.get(choice).copied().unwrap_or_default();
             self.strike(victims).await?;
         }
         // What is under way meets daemons that stay.
@@ -85,7 +88,7 @@ impl Killer {
 
     fn daemon(&mut self, which: usize) -> anyhow::Result<&mut Daemon> {
         let daemon = self.daemons.get_mut(which);
-        daemon.ok_or_else(|| anyhow::anyhow!("there are two daemons"))
+        daemon.ok_or_else(|| anyhow::anyhow!("there is no such daemon"))
     }
 
     /// A time from one of these ranges of milliseconds.

@@ -17,7 +17,7 @@ use tonic::{Status, Streaming};
 const BATCH: u64 = 20;
 
 /// The pause between two messages or batches: this is no test of speed.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// What one sender knows of its messages, in the order in which it sent them.
 #[derive(Debug, Default)]
@@ -36,6 +36,8 @@ pub(super) struct Load {
     pub(super) socket: PathBuf,
     pub(super) to: &'static str,
     pub(super) stop: Arc<AtomicBool>,
+    /// Between two messages.
+    pub(super) pause: Duration,
 }
 
 impl Load {
@@ -57,7 +59,7 @@ impl Load {
             };
             sent.acknowledged.push((text, id));
             number += 1;
-            sleep(PAUSE).await;
+            sleep(self.pause).await;
         }
         Ok(sent)
     }
@@ -74,7 +76,7 @@ impl Load {
             let acknowledged = ids.len();
             sent.acknowledged.extend(texts.iter().cloned().zip(ids));
             sent.failed.extend(texts.into_iter().skip(acknowledged));
-            sleep(PAUSE * 4).await;
+            sleep(self.pause * 4).await;
         }
         Ok(sent)
     }

@@ -1,0 +1,98 @@
+//! Letters while the recipient, its provider and the sender are killed.
+//!
+//! Sender and recipient never reach each other: everything goes by the mailbox. At the end they
+//! meet, and the sender hears that all of it came.
+
+use super::killer::{Killer, Victims};
+use super::load::{Load, Sent};
+use super::reader::Reader;
+use super::{Options, Report, verdict};
+use crate::scenario::{Api, Trio};
+use anyhow::{Context as _, ensure};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// Alice is 0, bob 1, carol 2: mostly one of the two whose deaths are of interest here.
+const VICTIMS: &[Victims] = &[&[1], &[1], &[2], &[2], &[1, 2], &[0]];
+
+/// Between two messages: a letter costs some tens of milliseconds on each side.
+const PAUSE: Duration = Duration::from_millis(60);
+
+/// A deposit that fails again and again is tried again after minutes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Runs chaos over a mailbox and judges it.
+///
+/// Errors: a promise was broken, or the daemons could not be run.
+pub async fn run(options: Options) -> anyhow::Result<Report> {
+    let mut trio = Trio::start().await?;
+    trio.consent().await?;
+    trio.part().await?;
+    let (alice, bob) = trio.apis().await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = Load {
+        socket: trio.alice.socket(),
+        to: "bob",
+        stop: stop.clone(),
+        pause: PAUSE,
+    };
+    let sender = tokio::spawn(load.one_by_one("letter".to_owned()));
+    let reader = Reader::start(&trio.bob.socket());
+    let Trio {
+        alice: sending,
+        bob: receiving,
+        carol,
+        wire,
+    } = trio;
+    let mut killer = Killer::new(vec![sending, receiving, carol], VICTIMS, options);
+    let killed = killer.run(|| !sender.is_finished() && reader.runs()).await;
+    stop.store(true, Ordering::Relaxed);
+    killed?;
+    let sent = sender.await?.context("the sender")?;
+    all_by_letter(&bob, &sent).await?;
+    wire.pass_all();
+    let mut report = killer.report();
+    judge(&alice, &bob, sent, reader, &mut report).await?;
+    Ok(report)
+}
+
+/// Waits until everything has come, once and in order, although nobody met.
+async fn all_by_letter(bob: &Api, sent: &Sent) -> anyhow::Result<()> {
+    let texts: Vec<&str> = sent
+        .acknowledged
+        .iter()
+        .map(|(text, _)| text.as_str())
+        .collect();
+    let start = Instant::now();
+    loop {
+        let received = bob.received("alice").await?;
+        let in_order = received.iter().zip(&texts).all(|(one, other)| one == other);
+        ensure!(in_order, "letters came twice or out of order");
+        ensure!(received.len() <= texts.len(), "more came than was sent");
+        if received.len() == texts.len() {
+            return Ok(());
+        }
+        let missing = texts.len() - received.len();
+        ensure!(start.elapsed() < PATIENCE, "{missing} letters did not come");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn judge(
+    alice: &Api,
+    bob: &Api,
+    sent: Sent,
+    reader: Reader,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    alice.await_empty_outbox().await?;
+    let sent = [sent];
+    let bobs_log = verdict::log(bob, &sent).await?;
+    let alices_log = alice.log().await?;
+    let (from, to) = ((alice, "bob"), (bob, "alice"));
+    verdict::of_way(from, to, &sent, &alices_log, &bobs_log, report).await?;
+    report.events += bobs_log.len();
+    reader.saw_all(&bobs_log).await
+}

@@ -1,0 +1,226 @@
+//! Two letters of one sender look to the provider as two of two senders do: in its store, and in
+//! the sessions that brought them.
+
+use crate::disk::Disk;
+use crate::first_packet::FirstPacket;
+use m2_crypto::PeerId;
+use m2_proto::api::v1::MessageState;
+use m2_tests::harness::{Daemon, Direction, Setup, Wire};
+use m2_tests::hostile::{identity, public_id};
+use m2_tests::scenario::{Api, SOON, Trio, befriend, eventually, set_policy};
+use std::collections::{BTreeSet, HashSet};
+use std::net::{SocketAddr, UdpSocket};
+
+/// Bytes in a row that no chance repeats in some kilobytes.
+const WINDOW: usize = 8;
+
+/// All that is documented (`docs/spec/mailbox-store.md`).
+const COLUMNS: [&str; 10] = [
+    "boxes.number",
+    "boxes.owner",
+    "letters.expiry",
+    "letters.id",
+    "letters.key",
+    "letters.letter",
+    "settings.name",
+    "settings.value",
+    "tokens.box",
+    "tokens.hash",
+];
+
+/// What a provider can put down of one deposit.
+struct Seen {
+    id: Vec<u8>,
+    letter: Vec<u8>,
+    token_hash: Vec<u8>,
+    session: FirstPacket,
+}
+
+impl Seen {
+    /// Everything in it that is not the same in every deposit.
+    fn varying(&self) -> Vec<(&'static str, &[u8])> {
+        let mut all = vec![
+            ("letter id", &self.id[..]),
+            ("letter", &self.letter[..]),
+            ("token hash", &self.token_hash[..]),
+        ];
+        all.extend(self.session.varying());
+        all
+    }
+}
+
+/// Whether two byte strings have [`WINDOW`] bytes in a row in common.
+fn shares(one: &[u8], other: &[u8]) -> bool {
+    let windows: HashSet<&[u8]> = one.windows(WINDOW).collect();
+    other.windows(WINDOW).any(|window| windows.contains(window))
+}
+
+/// The share of bits in which two byte strings of one length differ, in standard deviations from
+/// a half.
+fn skew(one: &[u8], other: &[u8]) -> f64 {
+    let differing: u32 = one
+        .iter()
+        .zip(other)
+        .map(|(a, b)| (a ^ b).count_ones())
+        .sum();
+    let bits = 8.0 * one.len() as f64;
+    (f64::from(differing) - bits / 2.0) / (bits / 4.0).sqrt()
+}
+
+/// Alice and dave, who write to bob by carol, with a wire in front of her.
+struct Scene {
+    trio: Trio,
+    dave: Daemon,
+    wire: Wire,
+    disk: Disk,
+    provider: PeerId,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let (wire, address) = (Wire::new().await.unwrap(), free_address());
+        wire.aim(address);
+        let adjust = |name: &str, setup: Setup| match name {
+            "carol" => setup
+                .announce(wire.address())
+                .network(&format!("listen = [\"{address}\"]")),
+            _ => setup,
+        };
+        let dave = Daemon::start(Setup::new().tables(SOON));
+        let (trio, dave) = tokio::try_join!(Trio::start_as(adjust), dave).unwrap();
+        trio.consent().await.unwrap();
+        befriend((&trio.bob, "bob"), (&dave, "dave")).await.unwrap();
+        let (api, bob) = (
+            Api::of(&dave).await.unwrap(),
+            Api::of(&trio.bob).await.unwrap(),
+        );
+        set_policy(&bob, "dave", Some(true), None).await.unwrap();
+        set_policy(&api, "bob", None, Some(true)).await.unwrap();
+        eventually("an offer", async || {
+            Ok(api.contact("bob").await?.mailbox_offered.then_some(()))
+        })
+        .await
+        .unwrap();
+        let disk = Disk::of(&trio.carol);
+        let provider = public_id(&identity("carol").unwrap());
+        Self {
+            trio,
+            dave,
+            wire,
+            disk,
+            provider,
+        }
+    }
+
+    /// What carol can put down of a deposit.
+    async fn deposit(&self, sender: &Daemon, text: &str) -> Seen {
+        let (before, tokens) = (self.ids(), self.tokens());
+        self.wire.clear();
+        let sender = Api::of(sender).await.unwrap();
+        let id = sender.send("bob", text).await.unwrap();
+        let deposited = MessageState::Deposited;
+        sender.await_message(&id, deposited).await.unwrap();
+        let mut came = self.disk.letters();
+        came.retain(|(id, _)| !before.contains(id));
+        let [(id, letter)] = <[_; 1]>::try_from(came).unwrap();
+        let spent: Vec<_> = tokens.difference(&self.tokens()).cloned().collect();
+        let [token_hash] = <[_; 1]>::try_from(spent).unwrap();
+        let captured = self.wire.captured().into_iter();
+        let calls = captured.filter(|one| one.direction == Direction::ToTarget);
+        let mut calls = calls.filter_map(|one| FirstPacket::read(&one.bytes, &self.provider));
+        Seen {
+            id: id.to_vec(),
+            letter,
+            token_hash,
+            session: calls.next().unwrap(),
+        }
+    }
+
+    fn ids(&self) -> HashSet<[u8; 16]> {
+        self.disk.letters().into_iter().map(|(id, _)| id).collect()
+    }
+
+    fn tokens(&self) -> BTreeSet<Vec<u8>> {
+        let file = self.disk.open();
+        let mut statement = file.prepare("SELECT hash FROM tokens").unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let file = self.disk.open();
+        let query = "SELECT m.name || '.' || p.name FROM sqlite_master m, \
+                     pragma_table_info(m.name) p WHERE m.type = 'table' ORDER BY 1";
+        let mut statement = file.prepare(query).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    fn expiries(&self) -> Vec<i64> {
+        let file = self.disk.open();
+        let mut statement = file.prepare("SELECT expiry FROM letters").unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+}
+
+/// Nobody else takes it in the moment until carol does.
+fn free_address() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_of_one_sender_look_like_letters_of_two() {
+    let mut scene = Box::pin(Scene::start()).await;
+    scene.trio.bob.stop().await.unwrap();
+    let (alice, dave) = (&scene.trio.alice, &scene.dave);
+    let mut seen = Vec::new();
+    // Who writes and what is written: the first and the third letter say the same.
+    for (sender, text) in [(alice, "one"), (alice, "two"), (dave, "one"), (dave, "six")] {
+        seen.push(scene.deposit(sender, text).await);
+    }
+
+    assert_eq!(scene.columns(), COLUMNS);
+    let expiries = scene.expiries();
+    let hour = |expiry: &i64| (1_700_000_000 / 3_600..4_000_000_000 / 3_600).contains(expiry);
+    assert!(
+        expiries.len() == 4 && expiries.iter().all(hour),
+        "{expiries:?}"
+    );
+    for (number, one) in seen.iter().enumerate() {
+        assert_eq!((one.id.len(), one.letter.len()), (16, 2_048));
+        assert_eq!(one.session.shape, seen[0].session.shape);
+        for other in &seen[..number] {
+            assert_unlike(one, other);
+        }
+    }
+}
+
+/// Nothing that varies is shared, or nearly: neither by two of one sender nor by two of two.
+fn assert_unlike(one: &Seen, other: &Seen) {
+    for (what, bytes) in one.varying() {
+        for (elsewhere, others) in other.varying() {
+            assert!(!shares(bytes, others), "{what} and {elsewhere}");
+            if what == elsewhere && what != "session key" {
+                let skew = skew(bytes, others);
+                assert!(skew.abs() < 6.0, "{what} differs by {skew} deviations");
+            }
+        }
+    }
+}
+
+/// What links two letters is found: a few bytes in common, or bits that mostly agree.
+#[test]
+fn what_is_shared_is_found() {
+    let one: Vec<u8> = (0..=255).collect();
+    let mut other: Vec<u8> = one
+        .iter()
+        .map(|byte| byte.wrapping_mul(167) ^ 0x5a)
+        .collect();
+    assert!(!shares(&one, &other));
+    other[100..108].copy_from_slice(&one[30..38]);
+    assert!(shares(&one, &other));
+    let nearly: Vec<u8> = one.iter().map(|byte| byte ^ 0x11).collect();
+    assert!(skew(&one, &nearly) < -6.0);
+}

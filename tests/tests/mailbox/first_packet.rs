@@ -1,0 +1,139 @@
+//! The first packet of a call, as who is called reads it.
+
+use m2_crypto::handshake::hello::Hello;
+use m2_crypto::handshake::{Message, MessageReader};
+use m2_crypto::initial::{InitialKeys, LongHeader, day_from_dcid};
+use m2_crypto::obfuscation::Obfuscator;
+use m2_crypto::packet::number_len;
+use m2_crypto::{Circle, PeerId, provider};
+use m2_net::clock::Clock;
+use std::collections::BTreeMap;
+
+/// The transport parameter that repeats the caller's connection id.
+const SOURCE_ID: u64 = 0x0f;
+/// RFC 9000 §18.1: parameters that only keep others able to skip unknown ones.
+const IS_RESERVED: fn(u64) -> bool = |id| id % 31 == 27;
+
+/// What there is of a call before its caller proves anything.
+#[derive(Debug)]
+pub struct FirstPacket {
+    /// The same in every call of nobody, or it tells callers apart.
+    pub shape: Shape,
+    called: Vec<u8>,
+    caller: Vec<u8>,
+    random: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// Sizes and choices of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    datagram: usize,
+    version: u32,
+    ids: (usize, usize),
+    token: Vec<u8>,
+    number: u64,
+    /// Count and number of the suites, and the length of the share.
+    offers: Vec<u8>,
+    parameters: BTreeMap<u64, Vec<u8>>,
+}
+
+impl FirstPacket {
+    /// Reads the first datagram of a call of `responder`. `None`: it is none.
+    pub fn read(datagram: &[u8], responder: &PeerId) -> Option<Self> {
+        let (circle, provider) = (Circle::public(), provider::default());
+        let mut shown = datagram.to_vec();
+        Obfuscator::new(circle.packet_key(), provider).apply(&mut shown);
+        let header = LongHeader::parse(&shown).filter(LongHeader::is_initial)?;
+        let (version, called, caller) =
+            (header.version, header.dcid.to_vec(), header.scid.to_vec());
+        let mut rest = header.rest;
+        let length = varint(&mut rest)?;
+        let token = take(&mut rest, length)?.to_vec();
+        let length = usize::try_from(varint(&mut rest)?).ok()?;
+        let number_at = shown.len() - rest.len();
+        shown.truncate(number_at + length);
+
+        let day = day_from_dcid(&called, Clock::system().day())?;
+        let keys = InitialKeys::derive(circle.id(), &called, responder, day, provider).client;
+        keys.header.unprotect(number_at, &mut shown);
+        let payload_at = number_at + number_len(shown[0]);
+        let (head, sealed) = shown.split_at_mut(payload_at);
+        let digits = head[number_at..].iter();
+        let number = digits.fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let opened = keys.packet.open(number, head, sealed).ok()?;
+        let message = message(&sealed[..opened])?;
+        let hello = Hello::parse(&message).ok()?;
+        Some(Self {
+            shape: Shape {
+                datagram: datagram.len(),
+                version,
+                ids: (called.len(), caller.len()),
+                token,
+                number,
+                // Behind kind, length and random: all but the key itself.
+                offers: message.bytes()[35..40].to_vec(),
+                parameters: parameters(&hello.transport)?,
+            },
+            called,
+            caller,
+            random: hello.random.to_vec(),
+            key: message.bytes()[40..296].to_vec(),
+        })
+    }
+
+    /// What is another in every call.
+    pub fn varying(&self) -> [(&'static str, &[u8]); 4] {
+        [
+            ("called id", &self.called),
+            ("caller's id", &self.caller),
+            ("random", &self.random),
+            ("session key", &self.key),
+        ]
+    }
+}
+
+/// The handshake message in the CRYPTO frames of a packet.
+fn message(mut frames: &[u8]) -> Option<Message> {
+    let mut pieces = BTreeMap::new();
+    while !frames.is_empty() {
+        match varint(&mut frames)? {
+            0 | 1 => {}
+            6 => {
+                let (offset, length) = (varint(&mut frames)?, varint(&mut frames)?);
+                pieces.insert(offset, take(&mut frames, length)?);
+            }
+            _ => return None,
+        }
+    }
+    let bytes: Vec<u8> = pieces.into_values().flatten().copied().collect();
+    MessageReader::new().push(&bytes).ok()?
+}
+
+fn parameters(mut bytes: &[u8]) -> Option<BTreeMap<u64, Vec<u8>>> {
+    let mut all = BTreeMap::new();
+    while !bytes.is_empty() {
+        let (id, length) = (varint(&mut bytes)?, varint(&mut bytes)?);
+        let value = take(&mut bytes, length)?.to_vec();
+        if id != SOURCE_ID && !IS_RESERVED(id) {
+            all.insert(id, value);
+        }
+    }
+    Some(all)
+}
+
+/// A variable-length integer of QUIC.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let first = *bytes.first()?;
+    let all = take(bytes, 1 << (first >> 6))?;
+    let rest = all[1..].iter();
+    Some(rest.fold(u64::from(first & 0x3f), |sum, byte| {
+        sum << 8 | u64::from(*byte)
+    }))
+}
+
+fn take<'a>(bytes: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
+    let (taken, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+    *bytes = rest;
+    Some(taken)
+}
