@@ -3,7 +3,10 @@
 //! An invitation is text, `m2://` and base32, short enough for a QR code. It holds no name and
 //! no key: the certificate arrives in the handshake and must hash to the peer id.
 
+mod line;
 mod wire;
+
+pub use line::{InvitedLine, MAX_RELAY_ADDRESSES};
 
 use crate::circle::CircleId;
 use crate::label;
@@ -60,7 +63,8 @@ pub struct Offer {
     pub expires_s: u64,
     /// Where the inviter can be reached: at most [`MAX_ADDRESSES`], ports not 0.
     pub addresses: Vec<SocketAddr>,
-    /// Lines to the inviter, opaque here: at most [`MAX_LINES`] of 1 to [`MAX_LINE_BYTES`].
+    /// Lines to the inviter, each made by [`InvitedLine::to_bytes`], or of a kind that only later
+    /// versions know: at most [`MAX_LINES`] of 1 to [`MAX_LINE_BYTES`].
     pub lines: Vec<Vec<u8>>,
 }
 
@@ -82,6 +86,19 @@ impl Invitation {
         rng: &mut R,
         peer: PeerId,
         circle: &CircleId,
+        offer: Offer,
+    ) -> Result<Self, InvitationError> {
+        let token = Secret::random(rng);
+        Self::with_token(rng, token, peer, circle, offer)
+    }
+
+    /// The same with a token that was made before: lines of an invitation follow from its id, and
+    /// so from its token.
+    pub fn with_token<R: CryptoRng + ?Sized>(
+        rng: &mut R,
+        token: Secret<16>,
+        peer: PeerId,
+        circle: &CircleId,
         mut offer: Offer,
     ) -> Result<Self, InvitationError> {
         for address in &mut offer.addresses {
@@ -94,7 +111,7 @@ impl Invitation {
         Ok(Self {
             peer,
             circle_hint: circle_hint(circle),
-            token: Secret::random(rng),
+            token,
             rendezvous: Secret::random(rng),
             offer,
         })
@@ -157,7 +174,7 @@ impl Invitation {
         &self.offer.addresses
     }
 
-    /// Lines to the inviter.
+    /// Lines to the inviter as they stand there; see [`Self::invited_lines`].
     pub fn lines(&self) -> &[Vec<u8>] {
         &self.offer.lines
     }

@@ -10,7 +10,10 @@ mod common;
 
 use common::vectors::{FixedRng, array, bytes, hex, list, load_exact, number, text, unhex};
 use common::{NOW_S, Peer};
-use m2_crypto::invitation::{Invitation, InvitationError, InviteId, Offer, proof, verify_proof};
+use m2_crypto::invitation::{
+    Invitation, InvitationError, InviteId, InvitedLine, Offer, proof, verify_proof,
+};
+use m2_crypto::line::JoinToken;
 use m2_crypto::provider::rustcrypto::RustCrypto;
 use m2_crypto::verification::VerificationCode;
 use m2_crypto::{Circle, PeerId, Secret, label};
@@ -185,7 +188,38 @@ fn offers() -> Vec<Offer> {
             &["127.0.0.1:1"; 8],
             &[&[1; 128], b"line", &[2; 1], &[3; 128], &[4], &[5]],
         ),
+        offer(
+            true,
+            &[],
+            &[
+                &invited_line(0x61, &["192.0.2.9:4242"]),
+                b"line",
+                &invited_line(0x62, &["[2001:db8::9]:1"; 4]),
+            ],
+        ),
     ]
+}
+
+fn invited_line(relay: u8, addresses: &[&str]) -> Vec<u8> {
+    let line = InvitedLine {
+        relay: PeerId::from_bytes([relay; 32]),
+        token: JoinToken([relay ^ 0xff; 16]),
+        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+    };
+    line.to_bytes().unwrap()
+}
+
+/// The lines that this version reads.
+fn shown_lines(invitation: &Invitation) -> Vec<Value> {
+    let lines = invitation.invited_lines().map(|line| {
+        let addresses = line.addresses.iter().map(ToString::to_string);
+        json!({
+            "relay": hex(line.relay.as_bytes()),
+            "token": hex(line.token.0),
+            "addresses": addresses.collect::<Vec<_>>(),
+        })
+    });
+    lines.collect()
 }
 
 fn invitation_case(offer: Offer) -> Value {
@@ -203,6 +237,7 @@ fn invitation_case(offer: Offer) -> Value {
         "expires": made.expires_s(),
         "addresses": made.addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "lines": made.lines().iter().map(hex).collect::<Vec<_>>(),
+        "invitedLines": shown_lines(&made),
         "uri": *made.to_uri(),
         "inviteId": hex(made.id().as_bytes()),
         "exporter": hex(exporter.expose()),
@@ -224,6 +259,7 @@ fn check_invitation(case: &Value) {
     assert_eq!(read.addresses(), addresses);
     let lines: Vec<_> = list(case, "lines").iter().map(unhex).collect();
     assert_eq!(read.lines(), lines);
+    assert_eq!(&shown_lines(&read), list(case, "invitedLines"));
     assert_eq!(read.id(), InviteId::from_bytes(array(case, "inviteId")));
     let exporter = Secret::new(array(case, "exporter"));
     assert!(verify_proof(read.token(), &exporter, &bytes(case, "proof")));

@@ -112,7 +112,7 @@ fn read_list<T>(
     (0..count).map(|_| read(reader)).collect()
 }
 
-fn read_address(reader: &mut Reader<'_>) -> Option<SocketAddr> {
+pub(super) fn read_address(reader: &mut Reader<'_>) -> Option<SocketAddr> {
     let ip: IpAddr = match reader.u8()? {
         KIND_V4 => reader.array::<4>()?.into(),
         KIND_V6 => reader.array::<16>()?.into(),
@@ -126,7 +126,7 @@ fn read_line(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
     reader.slice(length).map(<[u8]>::to_vec)
 }
 
-fn write_address(out: &mut Vec<u8>, address: &SocketAddr) {
+pub(super) fn write_address(out: &mut Vec<u8>, address: &SocketAddr) {
     match address.ip() {
         IpAddr::V4(ip) => {
             out.push(KIND_V4);

@@ -6,7 +6,8 @@
 use m2_crypto::envelope::{Letter, SendEpoch};
 use m2_crypto::handshake::{Call, Credential, Initiator, Message, Responder};
 use m2_crypto::initial::{self, InitialKeys, QUIC_VERSION};
-use m2_crypto::invitation::{Invitation, Offer};
+use m2_crypto::invitation::{Invitation, InvitedLine, Offer};
+use m2_crypto::line::JoinToken;
 use m2_crypto::session_key::SessionKeyPair;
 use m2_crypto::{Circle, PeerId, provider};
 use m2_fuzz::{DAY, MESSAGE_ID, NOW_S, Peer, rng};
@@ -77,7 +78,20 @@ fn invitations(alice: &Peer) -> Result<()> {
     let circle = Circle::public();
     let invitation = Invitation::create(&mut rng(), alice.id, circle.id(), offer)?;
     seed("invitation", "full", invitation.to_uri().as_bytes())?;
-    seed("invitation", "cut", &invitation.to_uri().as_bytes()[..60])
+    seed("invitation", "cut", &invitation.to_uri().as_bytes()[..60])?;
+    let line = InvitedLine {
+        relay: alice.id,
+        token: JoinToken([7; 16]),
+        addresses: vec!["192.0.2.1:7000".parse()?, "[2001:db8::1]:7000".parse()?],
+    };
+    let offer = Offer {
+        reusable: false,
+        expires_s: NOW_S,
+        addresses: Vec::new(),
+        lines: line.to_bytes().into_iter().collect(),
+    };
+    let invitation = Invitation::create(&mut rng(), alice.id, circle.id(), offer)?;
+    seed("invitation", "lines", invitation.to_uri().as_bytes())
 }
 
 fn envelopes(alice: &Peer, bob: &Peer) -> Result<()> {

@@ -12,5 +12,9 @@ fuzz_target!(|text: &str| {
                 .parse::<Invitation>()
                 .is_ok_and(|parsed| parsed == invitation)
         );
+        for line in invitation.invited_lines() {
+            let bytes = line.to_bytes().expect("what was read can be written");
+            assert!(invitation.lines().contains(&bytes));
+        }
     }
 });
