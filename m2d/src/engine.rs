@@ -32,7 +32,7 @@ pub use contacts::ContactView;
 pub use handle::EngineHandle;
 pub use invitations::NewInvitation;
 pub use letters::{DepositEnd, DepositJob};
-pub use lines::{LineHealth, LineSettings, LineView, LineWake, OpenAt, OpenLines};
+pub use lines::{LineHealth, LineSettings, LineView, LineWake, OpenAt, OpenLines, PrivacyFacts};
 pub use mail::BoxHealth;
 pub use mailboxes::MailboxView;
 pub use policy::PolicyChange;

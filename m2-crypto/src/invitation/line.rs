@@ -104,7 +104,9 @@ mod tests {
         assert_eq!(line(&[]).to_bytes(), None);
         assert_eq!(line(&["192.0.2.1:0"]).to_bytes(), None);
         assert_eq!(line(&["192.0.2.1:1"; 5]).to_bytes(), None);
-        let good = line(&["192.0.2.1:1", "[2001:db8::1]:2"]).to_bytes().unwrap();
+        let good = line(&["192.0.2.1:1", "[2001:db8::1]:2"])
+            .to_bytes()
+            .unwrap();
         for length in 0..good.len() {
             let is_whole = length == good.len() - 19;
             assert_eq!(InvitedLine::parse(&good[..length]).is_some(), is_whole);

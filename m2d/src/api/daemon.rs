@@ -47,7 +47,7 @@ impl DaemonService for DaemonApi {
 }
 
 async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Status> {
-    let summary = ready.engine.read(|engine| Ok(engine.summary())).await?;
+    let summary = ready.engine.read(|engine| engine.summary()).await?;
     let queued = ready.readers.read(|reader| reader.queued()).await?;
     response.peer_id = ready.peer_id.to_string();
     response.listen_addresses = ready

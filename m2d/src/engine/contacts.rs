@@ -3,13 +3,13 @@
 use super::Engine;
 use super::effect::Effect;
 use crate::config::IpMode;
-use crate::network::is_virtual;
 use crate::refusal::Refusal;
 use crate::store::{ContactRow, ContactState, EventKind, MailboxPolicy};
 use m2_crypto::PeerId;
 use m2_crypto::invitation::{Invitation, InvitationError};
 use m2_crypto::verification::VerificationCode;
 use m2_net::delivery::{GiveUp, Path};
+use m2_net::line::is_on_line;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 use std::net::SocketAddr;
@@ -63,9 +63,10 @@ impl Engine {
         self.name_contact(row, name, "")?;
         let now = self.now_ms();
         let addresses = invitation.addresses().iter().rev();
-        for address in addresses.filter(|address| !is_virtual(address)) {
+        for address in addresses.filter(|address| !is_on_line(address)) {
             self.store.put_address(row, *address, now)?;
         }
+        self.keep_invited_lines(row, &invitation)?;
         let contact = self.contact_mut(row)?;
         // A contact is asked too: it may have removed us, and invites us again.
         contact.invite_token = Some(invitation.token().clone());

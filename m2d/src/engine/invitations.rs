@@ -4,7 +4,7 @@ use super::Engine;
 use crate::refusal::Refusal;
 use crate::store::InvitationRow;
 use m2_crypto::Secret;
-use m2_crypto::invitation::{Invitation, Offer};
+use m2_crypto::invitation::{Invitation, InviteId, Offer};
 use m2_net::wire::InviteProof;
 use m2_proto::reason::Reason;
 use std::net::SocketAddr;
@@ -41,13 +41,16 @@ impl Engine {
             return Err(Refusal::new(Reason::LimitReached));
         }
         let expires_ms = now.saturating_add(new.valid_ms);
-        let offer = Offer {
+        let mut offer = Offer {
             reusable: new.reusable,
             expires_s: expires_ms / 1_000,
             addresses: new.addresses,
             lines: Vec::new(),
         };
-        let invitation = Invitation::create(&mut self.rng, self.own_id, self.circle.id(), offer)
+        let token = Secret::random(&mut self.rng);
+        offer.lines = self.invited_lines(&InviteId::of(&token), now)?;
+        let (rng, circle) = (&mut self.rng, self.circle.id());
+        let invitation = Invitation::with_token(rng, token, self.own_id, circle, offer)
             .map_err(|error| Refusal::argument(error.to_string()))?;
         let row = InvitationRow {
             id: *invitation.id().as_bytes(),
@@ -60,6 +63,7 @@ impl Engine {
             contact_name: new.contact_name,
         };
         self.store.insert_invitation(&row)?;
+        self.wake_lines();
         Ok((row, invitation.to_uri()))
     }
 
@@ -97,6 +101,7 @@ impl Engine {
     /// Ends an invitation.
     pub fn revoke_invitation(&mut self, id: [u8; 16]) -> Result<(), Refusal> {
         if self.store.delete_invitation(&id)? {
+            self.wake_lines();
             Ok(())
         } else {
             Err(Refusal::new(Reason::InvitationUnknown))

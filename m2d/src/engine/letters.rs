@@ -69,7 +69,7 @@ impl Engine {
     /// Whether letters may be deposited for a contact that is away.
     fn may_be_written_to(&self, contact: i64) -> bool {
         let away = |slot: &super::slot::Slot| slot.links.is_empty();
-        self.mail.may_deposit(contact)
+        self.may_deposit(contact)
             && self.is_contact(contact)
             && self.slots.get(&contact).is_some_and(away)
     }

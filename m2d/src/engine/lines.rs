@@ -1,17 +1,23 @@
 //! Our relays, the lines that are open at them, and those of contacts (spec §7,
 //! docs/spec/line.md).
 
+mod contacts;
+mod days;
+mod facts;
+
+pub use facts::PrivacyFacts;
+
 use super::Engine;
 use super::effect::Effect;
 use crate::config::IpMode;
-use crate::network::{Route, is_virtual};
 use crate::refusal::Refusal;
-use crate::store::{ContactLine, ContactState, LineRow};
+use crate::store::{ContactState, LineRow};
+use days::{day_of, days_around, next_change};
 use m2_crypto::PeerId;
 use m2_crypto::invitation::{Invitation, InvitationError, InviteId};
 use m2_crypto::line::{Caller, LineKey};
-use m2_net::wire::Message;
-use m2_net::wire::line::{Line, MAX_ADDRESSES, MAX_DAYS, MAX_LINES, OfferedLine};
+use m2_net::line::is_on_line;
+use m2_net::wire::line::{MAX_ADDRESSES, MAX_LINES};
 use m2_proto::reason::Reason;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,9 +28,6 @@ use tokio::sync::watch;
 const MAX_ENTRIES: usize = 4;
 /// The shortest beginning of a peer id that names a relay.
 const MIN_PREFIX: usize = 10;
-const DAY_MS: u64 = 86_400_000;
-/// How long before and after its day a line is open, for callers whose clocks differ from ours.
-const LEEWAY_MS: u64 = 3_600_000;
 /// Set once a relay was ever added: from then on contacts are told of lines, also that there are
 /// none.
 const TOLD: &str = "lines told";
@@ -123,7 +126,7 @@ impl Engine {
         self.check_inviter(&invitation)?;
         let relay = *invitation.peer();
         let mut addresses = invitation.addresses().to_vec();
-        addresses.retain(|address| !is_virtual(address));
+        addresses.retain(|address| !is_on_line(address));
         addresses.truncate(MAX_ADDRESSES);
         if addresses.is_empty() {
             return Err(Refusal::because(
@@ -244,175 +247,15 @@ impl Engine {
 
     /// Contacts, those first that were here last.
     fn callers(&self) -> Vec<Caller> {
-        let mut contacts: Vec<_> = self
-            .slots
-            .values()
+        let slots = self.contacts_in(ContactState::Contact);
+        let mut contacts: Vec<_> = slots
+            .filter_map(|row| self.slots.get(&row))
             .map(|slot| &slot.contact)
-            .filter(|contact| contact.state == ContactState::Contact)
             .collect();
         contacts.sort_by_key(|contact| (std::cmp::Reverse(contact.last_seen_ms), contact.row));
         let callers = contacts.into_iter();
         callers
             .map(|contact| Caller::Contact(contact.peer_id))
             .collect()
-    }
-
-    /// Tells a contact on its session at which relays it may call, if it is one and may ever have
-    /// been told of any; none is an answer too.
-    pub(super) fn offer_lines(&mut self, contact: i64) -> Result<(), Refusal> {
-        if !self.is_contact(contact) || self.store.number(TOLD)?.is_none() {
-            return Ok(());
-        }
-        let Some(link) = self.slots.get(&contact).and_then(|slot| slot.link()) else {
-            return Ok(());
-        };
-        let link = link.clone();
-        let offer = Line::Offer(self.offered_lines(&link.peer_id)?);
-        let frame = Message::Line(Box::new(offer));
-        self.effects.push(Effect::Frame(link, Box::new(frame)));
-        Ok(())
-    }
-
-    fn offered_lines(&self, peer: &PeerId) -> Result<Vec<OfferedLine>, Refusal> {
-        if !self.lines.settings.open {
-            return Ok(Vec::new());
-        }
-        let caller = Caller::Contact(*peer);
-        // Its clock may be behind ours.
-        let first_day = day_of(self.now_ms()).saturating_sub(1);
-        let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
-        let offered = lines.take(MAX_LINES).map(|line| {
-            let days = (first_day..).take(MAX_DAYS);
-            let token = |day| {
-                self.lines
-                    .key
-                    .secret(&line.relay, day, &caller)
-                    .join_token()
-            };
-            OfferedLine {
-                relay: line.relay,
-                tokens: days.map(token).collect(),
-                addresses: line.addresses,
-                first_day,
-            }
-        });
-        Ok(offered.collect())
-    }
-
-    /// A contact says at which relays it may be called: replaces all that it said before.
-    pub(super) fn on_line_offer(
-        &mut self,
-        contact: i64,
-        offered: Vec<OfferedLine>,
-    ) -> Result<(), Refusal> {
-        let lines = offered.into_iter().map(|mut line| {
-            line.addresses.retain(|address| !is_virtual(address));
-            ContactLine::from(line)
-        });
-        let lines: Vec<ContactLine> = lines.filter(|line| !line.addresses.is_empty()).collect();
-        if self.store.contact_lines(contact)? != lines {
-            self.store.replace_contact_lines(contact, &lines)?;
-        }
-        Ok(())
-    }
-
-    /// A contact ended: it can't call any more, and its lines are forgotten.
-    pub(super) fn end_lines(&mut self, contact: i64) -> Result<(), Refusal> {
-        self.store.replace_contact_lines(contact, &[])?;
-        self.wake_lines();
-        Ok(())
-    }
-
-    /// Which ways a session with a contact may take: its own policy if that is stricter than the
-    /// profile's.
-    pub(super) fn ip_mode(&self, contact: i64) -> IpMode {
-        let own = self.slots.get(&contact).and_then(|slot| slot.contact.ip);
-        own.unwrap_or_default().max(self.lines.settings.ip)
-    }
-
-    /// The profile's mode.
-    pub(super) const fn profile_mode(&self) -> IpMode {
-        self.lines.settings.ip
-    }
-
-    /// How a contact may be reached. Addresses only where its mode allows them.
-    pub(super) fn route(&self, contact: i64) -> Result<Route, Refusal> {
-        let mode = self.ip_mode(contact);
-        let addresses = match mode {
-            IpMode::LineOnly => Vec::new(),
-            IpMode::Direct | IpMode::PreferLine => self.store.addresses(contact)?,
-        };
-        Ok(Route {
-            mode,
-            addresses,
-            lines: self.store.contact_lines(contact)?,
-        })
-    }
-}
-
-/// The UTC days whose lines are open at a moment.
-struct Days {
-    today: u32,
-    /// Yesterday until an hour after midnight, tomorrow from an hour before it.
-    beside: Option<u32>,
-}
-
-fn days_around(now_ms: u64) -> Days {
-    let today = day_of(now_ms);
-    let of_day_ms = now_ms % DAY_MS;
-    let beside = if of_day_ms < LEEWAY_MS {
-        today.checked_sub(1)
-    } else if of_day_ms >= DAY_MS - LEEWAY_MS {
-        today.checked_add(1)
-    } else {
-        None
-    };
-    Days { today, beside }
-}
-
-/// When [`days_around`] gives something else.
-fn next_change(now_ms: u64) -> u64 {
-    let midnight = now_ms - now_ms % DAY_MS;
-    let changes = [LEEWAY_MS, DAY_MS - LEEWAY_MS, DAY_MS];
-    let mut changes = changes
-        .map(|change| midnight.saturating_add(change))
-        .into_iter();
-    changes.find(|change| *change > now_ms).unwrap_or(u64::MAX)
-}
-
-/// The UTC day of a moment, days since 1970.
-fn day_of(now_ms: u64) -> u32 {
-    u32::try_from(now_ms / DAY_MS).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_overlap_by_an_hour_on_both_sides() {
-        let midnight = 20_000 * DAY_MS;
-        let at = |offset: u64| {
-            let days = days_around(midnight + offset);
-            (days.today, days.beside)
-        };
-        assert_eq!(at(0), (20_000, Some(19_999)));
-        assert_eq!(at(LEEWAY_MS - 1), (20_000, Some(19_999)));
-        assert_eq!(at(LEEWAY_MS), (20_000, None));
-        assert_eq!(at(DAY_MS - LEEWAY_MS - 1), (20_000, None));
-        assert_eq!(at(DAY_MS - LEEWAY_MS), (20_000, Some(20_001)));
-        assert_eq!(at(DAY_MS - 1), (20_000, Some(20_001)));
-    }
-
-    #[test]
-    fn the_days_change_when_it_is_said() {
-        let mut now = 20_000 * DAY_MS + 5;
-        for _ in 0..9 {
-            let next = next_change(now);
-            let days = |at| (days_around(at).today, days_around(at).beside);
-            assert_eq!(days(now), days(next - 1));
-            assert_ne!(days(now), days(next));
-            now = next;
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::effect::Effect;
+use crate::config::IpMode;
 use crate::mailbox::Wake;
 use crate::store::{MailboxPolicy, Store, StoreError};
 use std::collections::{HashMap, HashSet};
@@ -56,11 +57,6 @@ impl Mail {
         self.policies.get(&contact).copied().unwrap_or_default()
     }
 
-    /// Whether letters for a contact may be deposited: both consent (spec §9).
-    pub(super) fn may_deposit(&self, contact: i64) -> bool {
-        self.policy(contact).uses && self.offered.contains(&contact)
-    }
-
     /// Something may have to be sealed then.
     pub(super) fn note(&mut self, at: u64) {
         self.due = self.due.min(at);
@@ -73,18 +69,26 @@ impl Mail {
 }
 
 impl Engine {
+    /// Whether letters for a contact may be deposited: both consent (spec §9), and no provider
+    /// that it names learns our address unless itself may (spec §7).
+    pub(super) fn may_deposit(&self, contact: i64) -> bool {
+        self.mail.policy(contact).uses
+            && self.mail.offered.contains(&contact)
+            && self.ip_mode(contact) != IpMode::LineOnly
+    }
+
     /// The last session with a contact ended: after a while its messages go by letter.
     pub(super) fn note_offline(&mut self, contact: i64) {
         let now = self.now_ms();
         self.mail.offline_since.insert(contact, now);
-        if self.mail.may_deposit(contact) {
+        if self.may_deposit(contact) {
             self.mail.note(now.saturating_add(self.mailbox.after_ms()));
         }
     }
 
     /// A message was queued: if its contact is away, it goes by letter after a while.
     pub(super) fn note_queued(&mut self, contact: i64) {
-        if self.mail.may_deposit(contact) {
+        if self.may_deposit(contact) {
             let at = self.now_ms().saturating_add(self.mailbox.after_ms());
             self.mail.note(at);
         }

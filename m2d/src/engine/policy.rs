@@ -77,6 +77,12 @@ impl Engine {
     fn set_ip(&mut self, row: i64, mode: Option<IpMode>) -> Result<(), Refusal> {
         self.contact_mut(row)?.ip = mode;
         self.save_contact(row)?;
+        if self.ip_mode(row) == IpMode::LineOnly {
+            self.store.delete_letters_to(row)?;
+        } else if self.may_deposit(row) {
+            let now = self.now_ms();
+            self.mail.note(now);
+        }
         let links = self.slots.get(&row).map(|slot| slot.links.clone());
         for link in links.unwrap_or_default() {
             if self.forbids(row, link.path()) {

@@ -137,12 +137,17 @@ impl Engine {
         self.slots.entry(row).or_insert_with(|| Slot::new(contact))
     }
 
+    /// The rows that are in a state.
+    pub(super) fn contacts_in(&self, state: ContactState) -> impl Iterator<Item = i64> + '_ {
+        let slots = self.slots.values();
+        slots
+            .filter(move |slot| slot.contact.state == state)
+            .map(|slot| slot.contact.row)
+    }
+
     /// How many slots are in a state.
     pub(super) fn count(&self, state: ContactState) -> usize {
-        self.slots
-            .values()
-            .filter(|slot| slot.contact.state == state)
-            .count()
+        self.contacts_in(state).count()
     }
 
     /// The limits of a conversation.

@@ -1,6 +1,7 @@
 //! The engine in a few numbers, for status output.
 
 use super::Engine;
+use crate::refusal::Refusal;
 use crate::store::ContactState;
 
 /// A clock that differs this much from a peer's is worth a word (spec §1), in milliseconds.
@@ -19,15 +20,17 @@ pub struct Summary {
 
 impl Engine {
     /// The totals of now.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> Result<Summary, Refusal> {
         let known: usize = self.slots.values().map(|slot| slot.links.len()).sum();
         let sessions = known.saturating_add(self.strangers.len());
         let contacts = self.count(ContactState::Contact);
-        Summary {
+        let mut warnings = self.clock_warnings();
+        warnings.extend(self.line_warnings()?);
+        Ok(Summary {
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
             contacts: u32::try_from(contacts).unwrap_or(u32::MAX),
-            warnings: self.clock_warnings(),
-        }
+            warnings,
+        })
     }
 
     fn clock_warnings(&self) -> Vec<String> {

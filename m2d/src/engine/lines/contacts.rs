@@ -1,0 +1,158 @@
+//! The lines of contacts: offered to them, taken from them, and the ways to them (spec §7).
+
+use super::days::day_of;
+use super::{Engine, TOLD};
+use crate::config::IpMode;
+use crate::engine::effect::Effect;
+use crate::network::Route;
+use crate::refusal::Refusal;
+use crate::store::{ContactLine, LineTokens};
+use m2_crypto::PeerId;
+use m2_crypto::invitation::{Invitation, InviteId, InvitedLine};
+use m2_crypto::line::Caller;
+use m2_net::line::is_on_line;
+use m2_net::wire::Message;
+use m2_net::wire::line::{Line, MAX_DAYS, MAX_LINES, OfferedLine};
+
+/// Lines in an invitation, and addresses of each: it has to fit a QR code.
+const MAX_INVITED: usize = 3;
+const MAX_INVITED_ADDRESSES: usize = 2;
+
+impl Engine {
+    /// Tells a contact on its session at which relays it may call, if it is one and may ever have
+    /// been told of any; none is an answer too.
+    pub(in crate::engine) fn offer_lines(&mut self, contact: i64) -> Result<(), Refusal> {
+        if !self.is_contact(contact) || self.store.number(TOLD)?.is_none() {
+            return Ok(());
+        }
+        let Some(link) = self.slots.get(&contact).and_then(|slot| slot.link()) else {
+            return Ok(());
+        };
+        let link = link.clone();
+        let offer = Line::Offer(self.offered_lines(&link.peer_id)?);
+        let frame = Message::Line(Box::new(offer));
+        self.effects.push(Effect::Frame(link, Box::new(frame)));
+        Ok(())
+    }
+
+    fn offered_lines(&self, peer: &PeerId) -> Result<Vec<OfferedLine>, Refusal> {
+        if !self.lines.settings.open {
+            return Ok(Vec::new());
+        }
+        let caller = Caller::Contact(*peer);
+        // Its clock may be behind ours.
+        let first_day = day_of(self.now_ms()).saturating_sub(1);
+        let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
+        let offered = lines.take(MAX_LINES).map(|line| {
+            let days = (first_day..).take(MAX_DAYS);
+            let token = |day| {
+                self.lines
+                    .key
+                    .secret(&line.relay, day, &caller)
+                    .join_token()
+            };
+            OfferedLine {
+                relay: line.relay,
+                tokens: days.map(token).collect(),
+                addresses: line.addresses,
+                first_day,
+            }
+        });
+        Ok(offered.collect())
+    }
+
+    /// The lines of an invitation that is made now.
+    pub(in crate::engine) fn invited_lines(
+        &self,
+        invitation: &InviteId,
+        now_ms: u64,
+    ) -> Result<Vec<Vec<u8>>, Refusal> {
+        if !self.lines.settings.open {
+            return Ok(Vec::new());
+        }
+        let (caller, day) = (Caller::Invited(*invitation), day_of(now_ms));
+        let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
+        let invited = lines.take(MAX_INVITED).filter_map(|mut line| {
+            line.addresses.truncate(MAX_INVITED_ADDRESSES);
+            let secret = self.lines.key.secret(&line.relay, day, &caller);
+            let invited = InvitedLine {
+                relay: line.relay,
+                token: secret.join_token(),
+                addresses: line.addresses,
+            };
+            invited.to_bytes()
+        });
+        Ok(invited.collect())
+    }
+
+    /// We ask an inviter: it may be called on the lines of its invitation, until it says others.
+    pub(in crate::engine) fn keep_invited_lines(
+        &mut self,
+        contact: i64,
+        invitation: &Invitation,
+    ) -> Result<(), Refusal> {
+        let lines = invitation.invited_lines().map(|mut line| {
+            line.addresses.retain(|address| !is_on_line(address));
+            ContactLine {
+                relay: line.relay,
+                addresses: line.addresses,
+                tokens: LineTokens::Always(line.token),
+            }
+        });
+        let lines: Vec<_> = lines.filter(|line| !line.addresses.is_empty()).collect();
+        if !lines.is_empty() {
+            self.store.replace_contact_lines(contact, &lines)?;
+        }
+        Ok(())
+    }
+
+    /// A contact says at which relays it may be called: replaces all that it said before.
+    pub(in crate::engine) fn on_line_offer(
+        &mut self,
+        contact: i64,
+        offered: Vec<OfferedLine>,
+    ) -> Result<(), Refusal> {
+        let lines = offered.into_iter().map(|mut line| {
+            line.addresses.retain(|address| !is_on_line(address));
+            ContactLine::from(line)
+        });
+        let lines: Vec<ContactLine> = lines.filter(|line| !line.addresses.is_empty()).collect();
+        if self.store.contact_lines(contact)? != lines {
+            self.store.replace_contact_lines(contact, &lines)?;
+        }
+        Ok(())
+    }
+
+    /// A contact ended: it can't call any more, and its lines are forgotten.
+    pub(in crate::engine) fn end_lines(&mut self, contact: i64) -> Result<(), Refusal> {
+        self.store.replace_contact_lines(contact, &[])?;
+        self.wake_lines();
+        Ok(())
+    }
+
+    /// Which ways a session with a contact may take: its own policy if that is stricter than the
+    /// profile's.
+    pub(in crate::engine) fn ip_mode(&self, contact: i64) -> IpMode {
+        let own = self.slots.get(&contact).and_then(|slot| slot.contact.ip);
+        own.unwrap_or_default().max(self.lines.settings.ip)
+    }
+
+    /// The profile's mode.
+    pub(in crate::engine) const fn profile_mode(&self) -> IpMode {
+        self.lines.settings.ip
+    }
+
+    /// How a contact may be reached. Addresses only where its mode allows them.
+    pub(in crate::engine) fn route(&self, contact: i64) -> Result<Route, Refusal> {
+        let mode = self.ip_mode(contact);
+        let addresses = match mode {
+            IpMode::LineOnly => Vec::new(),
+            IpMode::Direct | IpMode::PreferLine => self.store.addresses(contact)?,
+        };
+        Ok(Route {
+            mode,
+            addresses,
+            lines: self.store.contact_lines(contact)?,
+        })
+    }
+}
