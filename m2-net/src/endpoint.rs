@@ -2,6 +2,7 @@
 
 use crate::acceptor::Acceptor;
 use crate::address_token::{TokenKey, UsedTokens};
+use crate::allow_list::AllowList;
 use crate::clock::Clock;
 use crate::connection_id::{ConnectionIds, first_destination};
 use crate::counters::{Counter, Counters};
@@ -73,6 +74,8 @@ pub struct EndpointConfig {
     pub dials_only: bool,
     /// Takes in datagrams: needed to serve as a relay (spec §7).
     pub relay: bool,
+    /// Sends to nobody else, whatever it is asked to (spec §7).
+    pub only_to: Option<Arc<AllowList>>,
     /// What callers may make grow.
     pub limits: Limits,
     /// For tests: an impostor that answers calls to this id with its own identity.
@@ -96,6 +99,7 @@ impl EndpointConfig {
             pad_to_mtu: false,
             dials_only: false,
             relay: false,
+            only_to: None,
             limits: Limits::default(),
             posing_as: None,
         }
@@ -460,6 +464,7 @@ fn crypto_context(
 /// Everything that is built before anything is bound.
 struct Builder {
     listen: Vec<SocketAddr>,
+    only_to: Option<Arc<AllowList>>,
     obfuscator: Arc<Obfuscator>,
     gate: Arc<Gate>,
     ids: ConnectionIds,
@@ -540,6 +545,7 @@ impl Builder {
         };
         Ok(Self {
             listen: config.listen,
+            only_to: config.only_to,
             obfuscator: Arc::new(Obfuscator::new(circle.packet_key(), provider)),
             gate,
             ids,
@@ -589,6 +595,7 @@ impl Builder {
             Arc::clone(&self.counters),
             &self.ids.issue(),
         )?;
+        let socket = socket.only_to(self.only_to.clone());
         quinn::Endpoint::new_with_abstract_socket(
             transport::engine(&self.ids),
             Some(self.acceptor.config.clone()),

@@ -4,6 +4,7 @@
 
 mod acceptor;
 mod address_token;
+pub mod allow_list;
 pub mod clock;
 pub mod connection_id;
 pub mod counters;

@@ -1,6 +1,7 @@
 //! The obfuscating socket: between QUIC and the network every datagram is hidden or revealed,
 //! and what arrives passes the gate first (spec §2). Segment offload stays intact.
 
+use crate::allow_list::AllowList;
 use crate::counters::Counters;
 use crate::gate::Gate;
 use m2_crypto::obfuscation::Obfuscator;
@@ -54,6 +55,7 @@ pub(crate) struct ObfuscatedSocket {
     gate: Arc<Gate>,
     counters: Arc<Counters>,
     primer: Primer,
+    only_to: Option<Arc<AllowList>>,
 }
 
 impl ObfuscatedSocket {
@@ -72,7 +74,14 @@ impl ObfuscatedSocket {
             gate,
             counters,
             primer,
+            only_to: None,
         })
+    }
+
+    /// Lets datagrams leave for nobody but who is on the list, if there is one.
+    pub(crate) fn only_to(mut self, list: Option<Arc<AllowList>>) -> Self {
+        self.only_to = list;
+        self
     }
 
     /// Reveals the datagrams of one receive buffer and moves those that pass the gate to its
@@ -121,6 +130,10 @@ impl AsyncUdpSocket for ObfuscatedSocket {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         if self.primer.is_from(transmit.destination) {
+            return Ok(());
+        }
+        let list = self.only_to.as_ref();
+        if list.is_some_and(|list| !list.allows(transmit.destination)) {
             return Ok(());
         }
         let segment = transmit.segment_size.unwrap_or(transmit.contents.len());

@@ -7,13 +7,17 @@ mod daemon;
 mod event;
 mod identity;
 mod invitation;
+mod line;
 mod mailbox;
 mod malformed;
 mod message;
+mod network;
 mod readers;
+mod relay;
 mod session;
 
 pub use malformed::explain;
+pub use network::FailClosedTest;
 pub use readers::Readers;
 pub use session::{ApiState, Ready, Unlocker};
 
@@ -34,8 +38,9 @@ pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
     use pb::{
         contact_service_server::ContactServiceServer, daemon_service_server::DaemonServiceServer,
         event_service_server::EventServiceServer, identity_service_server::IdentityServiceServer,
-        invitation_service_server::InvitationServiceServer,
+        invitation_service_server::InvitationServiceServer, line_service_server::LineServiceServer,
         mailbox_service_server::MailboxServiceServer, message_service_server::MessageServiceServer,
+        network_service_server::NetworkServiceServer, relay_service_server::RelayServiceServer,
     };
     let mut routes = Routes::new(health).add_service(reflection);
     macro_rules! add {
@@ -52,6 +57,9 @@ pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
         InvitationServiceServer invitation::InvitationApi;
         ContactServiceServer contact::ContactApi;
         MailboxServiceServer mailbox::MailboxApi;
+        LineServiceServer line::LineApi;
+        RelayServiceServer relay::RelayApi;
+        NetworkServiceServer network::NetworkApi;
         MessageServiceServer message::MessageApi;
         EventServiceServer event::EventApi;
     }

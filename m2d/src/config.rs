@@ -269,6 +269,16 @@ impl Config {
         }
     }
 
+    /// Sessions at once that the network may bring, those of parties of a relay included.
+    pub fn max_sessions(&self) -> usize {
+        let of_relay = if self.relay.serve {
+            self.relay.max_sessions
+        } else {
+            0
+        };
+        self.network.max_sessions as usize + of_relay as usize
+    }
+
     fn check_ranges(&self) -> Result<(), ConfigError> {
         let range = |section, key, ok, expected| {
             if ok {

@@ -8,7 +8,7 @@ mod session;
 mod silence;
 
 pub use dialer::{Dialer, DialerHandle};
-pub use link::{Link, is_virtual};
+pub use link::Link;
 pub use route::Route;
 pub use session::SessionRunner;
 

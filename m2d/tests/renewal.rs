@@ -10,9 +10,10 @@ use m2_crypto::{Circle, Identity, Secret, provider};
 use m2_net::delivery::Content;
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use m2d::clock::Clock;
-use m2d::config::StoreConfig;
+use m2d::config::{IpMode, StoreConfig};
 use m2d::counters::Counters;
 use m2d::engine::{Bus, Engine, EngineHandle, NewInvitation, NewMessage, Parts};
+use m2d::lines::{LineCaller, Outside};
 use m2d::network::{self, Dialer, DialerHandle, SessionRunner};
 use m2d::store::{ContactState, StoreFile};
 use std::net::SocketAddr;
@@ -59,12 +60,28 @@ impl Node {
         config.key_pool_size = 4;
         let endpoint = Arc::new(Endpoint::bind(config).unwrap());
         let own_id = identity.peer_id(Circle::public().id());
+        let outside = Outside::new(
+            Circle::public(),
+            identity.clone(),
+            clock.clone(),
+            Vec::new(),
+            false,
+            IpMode::Direct,
+        );
+        let lines = LineCaller::new(Arc::new(outside), endpoint.clone(), clock.clone());
         let runner = SessionRunner::new(engine.clone(), clock, identity.clone(), own_id, counters);
         let runner = Arc::new(runner.renewing_after(renew_after));
         let stop = CancellationToken::new();
         let accepting = network::accept(endpoint.clone(), runner.clone(), stop.clone());
         tokio::spawn(accepting);
-        let dialer = Dialer::new(orders, endpoint.clone(), engine.clone(), runner, identity);
+        let dialer = Dialer::new(
+            orders,
+            endpoint.clone(),
+            engine.clone(),
+            runner,
+            identity,
+            Arc::new(lines),
+        );
         tokio::spawn(dialer.run(stop.clone()));
         Self {
             engine,

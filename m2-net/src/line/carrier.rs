@@ -15,7 +15,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 use tokio::time::{interval, timeout};
@@ -56,7 +56,10 @@ struct Inner {
 
 /// The channels of a carrier: who is at the other end has an address for each.
 #[derive(Debug, Default)]
-pub(super) struct Channels(RwLock<HashMap<Channel, Entry>>);
+pub(super) struct Channels {
+    all: RwLock<HashMap<Channel, Entry>>,
+    count: watch::Sender<usize>,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -72,23 +75,27 @@ impl Channels {
     }
 
     fn insert(&self, channel: Channel, source: SocketAddr) -> bool {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.write();
         if all.len() >= MAX_CHANNELS || all.contains_key(&channel) {
             return false;
         }
         let gone = watch::Sender::new(());
         all.insert(channel, Entry { source, gone });
+        self.count.send_replace(all.len());
         true
     }
 
     fn remove(&self, channel: Channel) -> bool {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        all.remove(&channel).is_some()
+        let mut all = self.write();
+        let was_there = all.remove(&channel).is_some();
+        self.count.send_replace(all.len());
+        was_there
     }
 
     fn clear(&self) {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.write();
         all.clear();
+        self.count.send_replace(0);
     }
 
     /// Ends when the channel does.
@@ -102,8 +109,12 @@ impl Channels {
         }
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Channel, Entry>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Channel, Entry>> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Channel, Entry>> {
+        self.all.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,6 +198,13 @@ impl Carrier {
     /// Ends the session with the relay, and all that travel over it.
     pub fn close(&self) {
         self.0.session.close(CloseCode::Done);
+    }
+
+    /// Waits until no channel stands.
+    pub async fn unused(&self) {
+        let mut count = self.0.channels.count.subscribe();
+        // The sender lives as long as we do: there is no error.
+        let _ = count.wait_for(|count| *count == 0).await;
     }
 
     /// Channels that stand.

@@ -30,7 +30,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use table::{Broken, Ended, PartyId, Table};
-use totals::Counts;
+use totals::{Counts, Refused};
 
 /// How often it is looked for what nobody uses.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -79,7 +79,7 @@ impl Relay {
     pub async fn serve(self: &Arc<Self>, session: Session) {
         let (handle, sender, mut receiver) = session.split();
         let Some(id) = lock(&self.table).admit() else {
-            self.counts.refused();
+            self.counts.refused(Refused::Sessions);
             handle.close(CloseCode::Unavailable);
             return;
         };
@@ -92,7 +92,13 @@ impl Relay {
         if let Talk::Extended(next) = talk {
             self.counts.extended();
             party.is_passed_on();
-            pipe::run(&party, receiver, *next, &self.meter, &self.limits).await;
+            let passing = pipe::Passing {
+                all: &self.meter,
+                counts: &self.counts,
+                per_second: self.limits.splice_bytes_per_second,
+            };
+            passing.run(&party, receiver, *next).await;
+            self.counts.extension_ended();
         }
         party.session.close(CloseCode::Done);
         lock(&self.parties).remove(&id);
@@ -137,7 +143,10 @@ impl Relay {
                             }
                             return Talk::Over;
                         }
-                        Extension::Failed => Ok(party.tell(Line::Told(Told::Extended(false)))),
+                        Extension::Failed => {
+                            self.counts.refused(Refused::NotExtended);
+                            Ok(party.tell(Line::Told(Told::Extended(false))))
+                        }
                     }
                 }
                 Line::Request(request) => {
@@ -238,7 +247,7 @@ impl Relay {
     }
 
     fn send_away(&self, party: &Party) -> Talk {
-        self.counts.refused();
+        self.counts.refused(Refused::Broken);
         party.session.close(CloseCode::Misbehaved);
         Talk::Over
     }

@@ -2,6 +2,7 @@
 
 use super::convert;
 use super::session::{ApiState, Ready};
+use crate::config::IpMode;
 use crate::engine::NewInvitation;
 use m2_proto::api::v1::invitation_service_server::InvitationService;
 use m2_proto::api::v1::{
@@ -83,8 +84,13 @@ impl InvitationService for InvitationApi {
 /// Where an invitee can reach this daemon: what the user announces, else what is bound. A
 /// wildcard address stands for the host's own.
 fn reachable(ready: &Ready) -> Vec<SocketAddr> {
-    if !ready.announce.is_empty() {
-        return ready.announce.clone();
+    let privacy = &ready.config.privacy;
+    // Line-only: no address in any message (spec §7).
+    if privacy.ip == IpMode::LineOnly {
+        return Vec::new();
+    }
+    if !privacy.announce.is_empty() {
+        return privacy.announce.clone();
     }
     let mut addresses = Vec::new();
     for bound in ready.endpoint.local_addrs() {

@@ -1,11 +1,13 @@
 //! What all services share: the daemon as it is now, locked or ready.
 
-use super::Readers;
+use super::{FailClosedTest, Readers};
+use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::{Bus, EngineHandle};
 use crate::mailbox::server::MailboxServer;
 use m2_crypto::{Certificate, PeerId};
 use m2_net::endpoint::Endpoint;
+use m2_net::line::relay::Relay;
 use m2_proto::reason::Reason;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -33,8 +35,12 @@ pub struct Ready {
     pub counters: Arc<Counters>,
     /// The mailbox that this daemon is for others.
     pub mailbox: Option<Arc<MailboxServer>>,
-    /// Addresses that invitations name; the bound ones when empty.
-    pub announce: Vec<std::net::SocketAddr>,
+    /// The relay that this daemon is for others.
+    pub relay: Option<Arc<Relay>>,
+    /// Whether line-only mode holds.
+    pub fail_closed: FailClosedTest,
+    /// The configuration.
+    pub config: Arc<Config>,
     /// Things that the user should know.
     pub warnings: Vec<String>,
 }

@@ -1,11 +1,13 @@
 //! What starts once the identity is open: store, engine, sockets, dialer.
 
 use super::{Failure, Plan, mailbox};
-use crate::api::{Readers, Ready};
+use crate::api::{FailClosedTest, Readers, Ready};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, IpMode};
 use crate::counters::Counters;
+use crate::doctor::FailClosed;
 use crate::engine::{Bus, Engine, EngineHandle, LineSettings, Parts};
+use crate::lines::{LineCaller, LineKeeper, Outside};
 use crate::mailbox::MailTasks;
 use crate::mailbox::server::{MailboxServer, ServerLimits};
 use crate::network::{self, Dialer, DialerHandle, SessionRunner};
@@ -13,8 +15,10 @@ use crate::ports;
 use crate::store::{Store, StoreFile};
 use m2_crypto::{Circle, Identity, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig, Limits};
+use m2_net::line::relay::Relay;
 use m2_net::replay_file::ReplayFile;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,7 +30,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Opens a daemon as planned.
 pub(super) struct Opener {
-    config: Config,
+    config: Arc<Config>,
     circle: Circle,
     data_dir: PathBuf,
     listen_is_default: bool,
@@ -44,7 +48,7 @@ impl Opener {
     /// Opens `plan` when it is time; its tasks end with `stop`.
     pub(super) fn new(plan: &Plan, stop: CancellationToken) -> Self {
         Self {
-            config: plan.config.clone(),
+            config: Arc::new(plan.config.clone()),
             circle: plan.circle.clone(),
             data_dir: plan.data_dir.clone(),
             listen_is_default: plan.listen_is_default,
@@ -83,6 +87,7 @@ impl Opener {
         })?;
         let incarnation = engine.log_incarnation();
         let wake = engine.mailbox_wake();
+        let line_wake = engine.line_wake();
         let mail_clock = clock.clone();
         let (handle, thread) = start_thread(engine).map_err(Failure::Runtime)?;
         let peer_id = identity.peer_id(self.circle.id());
@@ -95,15 +100,27 @@ impl Opener {
             peer_id,
             counters.clone(),
         );
-        let runner = Arc::new(runner.serving(mailbox.clone()));
+        let relay = self.serve_lines(&endpoint);
+        let runner = Arc::new(runner.serving(mailbox.clone()).relaying(relay.clone()));
         let accepting = network::accept(endpoint.clone(), runner.clone(), self.stop.clone());
         tokio::spawn(accepting);
+        let outside = Arc::new(self.outside(&identity, &mail_clock));
+        let keeper = LineKeeper {
+            engine: handle.clone(),
+            outside: outside.clone(),
+            inside: endpoint.clone(),
+            key: identity.line_key(),
+            clock: mail_clock.clone(),
+        };
+        tokio::spawn(keeper.run(line_wake, self.stop.clone()));
+        let lines = LineCaller::new(outside.clone(), endpoint.clone(), mail_clock.clone());
         let dialer = Dialer::new(
             dialer,
             endpoint.clone(),
             handle.clone(),
             runner,
             identity.clone(),
+            Arc::new(lines),
         );
         tokio::spawn(dialer.run(self.stop.clone()));
         let mail = MailTasks {
@@ -115,8 +132,12 @@ impl Opener {
             clock: mail_clock,
             counters: counters.clone(),
             listen: self.config.network.listen.clone(),
+            pads: self.config.privacy.pads(),
         };
-        mail.start(wake, &self.stop);
+        // Providers would learn our address (spec §7).
+        if self.config.privacy.ip != IpMode::LineOnly {
+            mail.start(wake, &self.stop);
+        }
         let ready = Ready {
             engine: handle.clone(),
             bus,
@@ -127,7 +148,9 @@ impl Opener {
             incarnation,
             counters,
             mailbox,
-            announce: self.config.privacy.announce.clone(),
+            relay,
+            fail_closed: fail_closed(&outside, &endpoint),
+            config: self.config.clone(),
             warnings: warnings(unprotected, &self.circle),
         };
         let opened = Opened {
@@ -136,6 +159,27 @@ impl Opener {
             endpoint,
         };
         Ok((ready, opened))
+    }
+
+    /// The relay role, if the configuration asks for it.
+    fn serve_lines(&self, endpoint: &Arc<Endpoint>) -> Option<Arc<Relay>> {
+        let config = &self.config.relay;
+        config.serve.then(|| {
+            let relay = Relay::new(config.limits(), endpoint);
+            tokio::spawn(Arc::clone(&relay).keep_house());
+            relay
+        })
+    }
+
+    fn outside(&self, identity: &Arc<Identity>, clock: &Arc<Clock>) -> Outside {
+        Outside::new(
+            self.circle.clone(),
+            identity.clone(),
+            clock.clone(),
+            self.config.network.listen.clone(),
+            self.config.privacy.pads(),
+            self.config.privacy.ip,
+        )
     }
 
     /// The mailbox role, if the configuration asks for it.
@@ -170,7 +214,13 @@ impl Opener {
         clock: &Arc<Clock>,
     ) -> Result<Endpoint, Failure> {
         let network = &self.config.network;
-        let listen = ports::choose(store, &network.listen, self.listen_is_default)?;
+        let line_only = self.config.privacy.ip == IpMode::LineOnly;
+        let listen = if line_only {
+            // An answer to a direct call would tell where we are (spec §7).
+            Vec::new()
+        } else {
+            ports::choose(store, &network.listen, self.listen_is_default)?
+        };
         let mut config = EndpointConfig::new(self.circle.clone(), identity.clone());
         config.listen = listen;
         config.provider = provider::default();
@@ -183,11 +233,13 @@ impl Opener {
                 source,
             }
         })?;
+        config.pad_to_mtu = self.config.privacy.pads();
+        config.relay = self.config.relay.serve;
         config.replay_log = Some(Box::new(log));
         env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
         config.limits = Limits {
             turns: network.handshakes as usize,
-            sessions: network.max_sessions as usize,
+            sessions: self.config.max_sessions(),
             ..Limits::default()
         };
         let endpoint = Endpoint::bind(config).map_err(Failure::Bind)?;
@@ -221,6 +273,23 @@ fn start_thread(engine: Engine) -> io::Result<(EngineHandle, JoinHandle<()>)> {
             }
         })?;
     Ok((handle, thread))
+}
+
+/// Tells whether line-only mode holds.
+fn fail_closed(outside: &Arc<Outside>, endpoint: &Arc<Endpoint>) -> FailClosedTest {
+    let (outside, endpoint) = (outside.clone(), endpoint.clone());
+    Arc::new(move || match outside.allowed() {
+        None => FailClosed::NotInForce,
+        Some(allowed) => {
+            // A host of nobody (RFC 5737).
+            let elsewhere = SocketAddr::from(([192, 0, 2, 1], 9));
+            if endpoint.local_addrs().is_empty() && !allowed.allows(elsewhere) {
+                FailClosed::Holds
+            } else {
+                FailClosed::Broken
+            }
+        }
+    })
 }
 
 fn warnings(unprotected: bool, circle: &Circle) -> Vec<String> {

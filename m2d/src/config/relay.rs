@@ -1,7 +1,9 @@
 //! `[relay]`: being a middle-man for others (spec §7). All of it is kept in memory only.
 
 use super::ConfigError;
+use m2_net::line::relay::RelayLimits;
 use serde::Deserialize;
+use std::time::Duration;
 
 /// The relay role and what its users may make it spend.
 #[derive(Debug, Clone, Deserialize)]
@@ -50,6 +52,22 @@ impl Default for RelayConfig {
 }
 
 impl RelayConfig {
+    /// What users of the relay may take.
+    pub fn limits(&self) -> RelayLimits {
+        RelayLimits {
+            sessions: self.max_sessions as usize,
+            lines: self.max_lines as usize,
+            lines_per_session: self.max_lines_per_session as usize,
+            joins_per_line: self.max_joins_per_line as usize,
+            splices: self.max_splices as usize,
+            splice_bytes_per_second: self.splice_bytes_per_second,
+            bytes_per_second: self.bytes_per_second,
+            idle: Duration::from_secs(self.idle_seconds.into()),
+            extend: self.extend,
+            extend_to_private: self.extend_to_private,
+        }
+    }
+
     pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
         let range = |key, ok: bool, expected| {
             let wrong = ConfigError::Range {

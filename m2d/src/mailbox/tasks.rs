@@ -32,6 +32,8 @@ pub struct MailTasks {
     pub counters: Arc<Counters>,
     /// Where the daemon listens: deposits leave from the same addresses and other ports.
     pub listen: Vec<SocketAddr>,
+    /// Fills data packets of deposits up to the path's MTU (`privacy.padding`).
+    pub pads: bool,
 }
 
 impl MailTasks {
@@ -69,6 +71,7 @@ impl MailTasks {
         config.provider = provider::default();
         config.key_pool_size = DEPOSIT_KEYS;
         config.dials_only = true;
+        config.pad_to_mtu = self.pads;
         let clock = self.clock.clone();
         config.clock = m2_net::clock::Clock::new(move || clock.now_ms());
         env!("CARGO_PKG_VERSION").clone_into(&mut config.version);

@@ -1,7 +1,10 @@
 //! Who is dialled when: one task owns all attempts, their pauses and their number.
 
 use super::{Route, SessionRunner};
+use crate::config::IpMode;
 use crate::engine::EngineHandle;
+use crate::lines::LineCaller;
+use crate::store::ContactLine;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -32,6 +35,11 @@ const FIRST_LIMIT: Duration = Duration::from_secs(3);
 const LONGEST_LIMIT: Duration = Duration::from_secs(10);
 /// How long one address of a peer goes before the next is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(250);
+/// How long the direct ways go before lines, where that is the order.
+const LINE_AFTER: Duration = Duration::from_secs(1);
+/// How long lines go before the direct ways, where that is the order: a line takes longer, and
+/// who prefers it does not want to be seen for a second's sake.
+const DIRECT_AFTER: Duration = Duration::from_secs(8);
 
 /// What is wanted of a peer.
 #[derive(Debug)]
@@ -82,6 +90,7 @@ pub struct Dialer {
     engine: EngineHandle,
     runner: Arc<SessionRunner>,
     identity: Arc<Identity>,
+    lines: Arc<LineCaller>,
     orders: DialerHandle,
     targets: HashMap<PeerId, Target>,
     attempts: FuturesUnordered<BoxFuture<'static, Attempt>>,
@@ -98,9 +107,14 @@ struct Target {
 /// How an attempt ended.
 struct Attempt {
     peer: PeerId,
-    /// Without an error no address is known.
-    result: Result<Session, Option<DialError>>,
+    result: Result<Session, Failure>,
 }
+
+/// Why an attempt failed: a stable reason, and how much it tells the user.
+type Failure = (&'static str, u8);
+
+/// No way is known.
+const NO_WAY: Failure = ("NO_ADDRESS", 0);
 
 impl Dialer {
     /// A dialer that takes orders from `orders` and dials from `endpoint`.
@@ -110,8 +124,10 @@ impl Dialer {
         engine: EngineHandle,
         runner: Arc<SessionRunner>,
         identity: Arc<Identity>,
+        lines: Arc<LineCaller>,
     ) -> Self {
         Self {
+            lines,
             endpoint,
             engine,
             runner,
@@ -171,11 +187,14 @@ impl Dialer {
             }
             if target.next.is_some_and(|next| next <= now) {
                 target.next = None;
-                let endpoint = self.endpoint.clone();
-                let credential = Credential::Identity(self.identity.clone());
-                let limit = limit(target.failures);
-                let addresses = target.route.addresses.clone();
-                let attempt = dial(endpoint, credential, *peer, addresses, limit);
+                let call = Call {
+                    endpoint: self.endpoint.clone(),
+                    lines: self.lines.clone(),
+                    identity: self.identity.clone(),
+                    peer: *peer,
+                    limit: limit(target.failures),
+                };
+                let attempt = call.by_any(target.route.clone());
                 self.attempts.push(Box::pin(attempt));
             }
         }
@@ -197,10 +216,9 @@ impl Dialer {
                 }
                 self.runner.clone().start(session);
             }
-            Err(failure) => {
+            Err((reason, _)) => {
                 self.schedule_again(&attempt.peer);
                 let peer = attempt.peer;
-                let reason = failure.map_or("NO_ADDRESS", DialError::reason);
                 let told = self
                     .engine
                     .cast(move |engine| engine.on_dial_failed(&peer, reason));
@@ -244,62 +262,126 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
-/// Tries the addresses, each with a head start over the next; the first session wins.
-async fn dial(
+/// What an attempt needs.
+#[derive(Clone)]
+struct Call {
     endpoint: Arc<Endpoint>,
-    credential: Credential,
+    lines: Arc<LineCaller>,
+    identity: Arc<Identity>,
     peer: PeerId,
-    addresses: Vec<SocketAddr>,
     limit: Duration,
-) -> Attempt {
-    let mut running: FuturesUnordered<_> = addresses
-        .into_iter()
-        .enumerate()
-        .map(|(place, address)| {
-            let (endpoint, credential) = (endpoint.clone(), credential.clone());
-            async move {
-                let delay = HEAD_START.saturating_mul(u32::try_from(place).unwrap_or(0));
-                tokio::time::sleep(delay).await;
-                endpoint.dial_within(address, peer, credential, limit).await
+}
+
+/// One way to a peer.
+enum Way {
+    Direct(SocketAddr),
+    Line(ContactLine, IpMode),
+}
+
+impl Call {
+    /// Tries all ways, each with a head start over the next; the first session wins.
+    async fn by_any(self, route: Route) -> Attempt {
+        let mut running: FuturesUnordered<_> = ways(route)
+            .into_iter()
+            .map(|(delay, way)| {
+                let call = self.clone();
+                async move {
+                    tokio::time::sleep(delay).await;
+                    call.by(way).await
+                }
+            })
+            .collect();
+        let mut failure = NO_WAY;
+        let mut result = None;
+        while let Some(ended) = running.next().await {
+            match ended {
+                Ok(session) => {
+                    result = Some(session);
+                    break;
+                }
+                // The one that tells most is kept, of equals the first.
+                Err(other) if other.1 > failure.1 => failure = other,
+                Err(_) => {}
             }
-        })
-        .collect();
-    let mut failure = None;
-    while let Some(result) = running.next().await {
-        match result {
-            Ok(session) => {
-                return Attempt {
-                    peer,
-                    result: Ok(session),
-                };
-            }
-            Err(error) => failure = tells_more(failure, error),
+        }
+        Attempt {
+            peer: self.peer,
+            result: result.ok_or(failure),
         }
     }
-    Attempt {
-        peer,
-        result: Err(failure),
+
+    async fn by(&self, way: Way) -> Result<Session, Failure> {
+        let credential = Credential::Identity(self.identity.clone());
+        match way {
+            Way::Direct(address) => {
+                let dialled = self
+                    .endpoint
+                    .dial_within(address, self.peer, credential, self.limit);
+                dialled
+                    .await
+                    .map_err(|error| (error.reason(), weight(error)))
+            }
+            Way::Line(line, mode) => {
+                let called = self
+                    .lines
+                    .call(self.peer, credential, &line, mode, self.limit);
+                called.await.map_err(|reason| (reason, 1))
+            }
+        }
     }
 }
 
-/// Of several failures the one that tells the user most.
-fn tells_more(one: Option<DialError>, other: DialError) -> Option<DialError> {
-    let weight = |failure| match failure {
-        DialError::WrongPeer => 4,
-        DialError::NoCommonSuite => 3,
-        DialError::Refused | DialError::Failed => 2,
-        DialError::NoAnswer => 1,
-        _ => 0,
+/// The ways of a route, and when each of them is tried: direct ones and lines in the order that
+/// the mode asks for.
+fn ways(route: Route) -> Vec<(Duration, Way)> {
+    let Route {
+        mode,
+        addresses,
+        lines,
+    } = route;
+    let direct: Vec<Way> = addresses.into_iter().map(Way::Direct).collect();
+    let lines: Vec<Way> = lines
+        .into_iter()
+        .map(|line| Way::Line(line, mode))
+        .collect();
+    let (first, pause, second) = match mode {
+        IpMode::Direct => (direct, LINE_AFTER, lines),
+        IpMode::PreferLine => (lines, DIRECT_AFTER, direct),
+        IpMode::LineOnly => (lines, Duration::ZERO, Vec::new()),
     };
-    match one {
-        Some(one) if weight(one) >= weight(other) => Some(one),
-        _ => Some(other),
+    let pause = if first.is_empty() {
+        Duration::ZERO
+    } else {
+        pause
+    };
+    let staggered = |start: Duration, ways: Vec<Way>| {
+        ways.into_iter().enumerate().map(move |(place, way)| {
+            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            (start + HEAD_START.saturating_mul(place), way)
+        })
+    };
+    staggered(Duration::ZERO, first)
+        .chain(staggered(pause, second))
+        .collect()
+}
+
+/// How much a failure tells the user.
+const fn weight(failure: DialError) -> u8 {
+    match failure {
+        DialError::WrongPeer => 5,
+        DialError::NoCommonSuite => 4,
+        DialError::Refused | DialError::Failed => 3,
+        DialError::NoAnswer => 2,
+        _ => 1,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::store::LineTokens;
+    use m2_crypto::line::JoinToken;
 
     #[test]
     fn pauses_grow_and_are_bounded() {
@@ -308,5 +390,36 @@ mod tests {
         assert!(pause(u32::MAX, u32::MAX) <= LONGEST_PAUSE);
         assert_eq!(limit(0), FIRST_LIMIT);
         assert_eq!(limit(u32::MAX), LONGEST_LIMIT);
+    }
+
+    #[test]
+    fn the_mode_says_which_ways_go_first() {
+        let line = ContactLine {
+            relay: PeerId::from_bytes([1; 32]),
+            addresses: Vec::new(),
+            tokens: LineTokens::Always(JoinToken([2; 16])),
+        };
+        let order = |mode, addresses: usize| {
+            let route = Route {
+                mode,
+                addresses: vec!["192.0.2.1:1".parse().unwrap(); addresses],
+                lines: vec![line.clone(); 2],
+            };
+            let tried = ways(route).into_iter();
+            tried
+                .map(|(delay, way)| (delay.as_millis(), matches!(way, Way::Line(..))))
+                .collect::<Vec<_>>()
+        };
+        let lines = [(0, true), (250, true)];
+        assert_eq!(order(IpMode::Direct, 0), lines);
+        assert_eq!(order(IpMode::LineOnly, 0), lines);
+        assert_eq!(
+            order(IpMode::Direct, 1),
+            [(0, false), (1_000, true), (1_250, true)]
+        );
+        assert_eq!(
+            order(IpMode::PreferLine, 1),
+            [(0, true), (250, true), (8_000, false)]
+        );
     }
 }

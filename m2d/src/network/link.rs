@@ -5,10 +5,11 @@ use super::silence::Silence;
 use crate::counters::Counters;
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_net::delivery::Path;
+use m2_net::line::is_on_line;
 use m2_net::session::{CloseCode, SessionHandle};
 use m2_net::wire::Message;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -76,7 +77,7 @@ impl Link {
 
     /// The way that the session takes.
     pub fn path(&self) -> Path {
-        if is_virtual(&self.remote) {
+        if is_on_line(&self.remote) {
             Path::Line
         } else {
             Path::Direct
@@ -100,16 +101,6 @@ impl Link {
     /// Ends the session.
     pub fn close(&self, code: CloseCode) {
         self.session.close(code);
-    }
-}
-
-/// Whether an address stands for a line, fc4d:3200::/24, and so is nobody's (spec §7).
-pub fn is_virtual(address: &SocketAddr) -> bool {
-    match address.ip() {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(ip) => {
-            ip.segments().first() == Some(&0xfc4d) && ip.octets().get(2) == Some(&0x32)
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use m2_crypto::envelope::{Grant, GrantRefused, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::{Certificate, Identity, PeerId, Secret};
 use m2_net::frame::FrameReceiver;
+use m2_net::line::relay::Relay;
 use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHandle};
 use m2_net::wire::{Envelope, Message, Purpose};
 use rand_core::UnwrapErr;
@@ -44,6 +45,7 @@ pub struct SessionRunner {
     counters: Arc<Counters>,
     renew_after: Duration,
     mailbox: Option<Arc<MailboxServer>>,
+    relay: Option<Arc<Relay>>,
 }
 
 impl SessionRunner {
@@ -65,6 +67,7 @@ impl SessionRunner {
             counters,
             renew_after: RENEW_AFTER,
             mailbox: None,
+            relay: None,
         }
     }
 
@@ -72,6 +75,13 @@ impl SessionRunner {
     #[must_use]
     pub fn serving(mut self, mailbox: Option<Arc<MailboxServer>>) -> Self {
         self.mailbox = mailbox;
+        self
+    }
+
+    /// Has a relay serve the sessions that are for it; without one they are refused.
+    #[must_use]
+    pub fn relaying(mut self, relay: Option<Arc<Relay>>) -> Self {
+        self.relay = relay;
         self
     }
 
@@ -104,7 +114,11 @@ impl SessionRunner {
                 Some(mailbox) => mailbox.serve_anonymous(session).await,
                 None => self.refuse(&session, "ANONYMOUS"),
             },
-            (_, Purpose::Line) => self.refuse(&session, "RELAY_OFF"),
+            (Peer::Anonymous, Purpose::Line) => match &self.relay {
+                Some(relay) => relay.serve(session).await,
+                None => self.refuse(&session, "RELAY_OFF"),
+            },
+            (Peer::Identified { .. }, Purpose::Line) => self.refuse(&session, "RELAY_NAMED"),
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! A session that is passed on to another relay: frames and datagrams go through as they are.
 
-use super::RelayLimits;
 use super::meter::Meter;
 use super::party::Party;
+use super::totals::Counts;
 use crate::frame::{FrameReceiver, FrameSender};
 use crate::session::{CloseCode, Session};
 use crate::wire::Message;
@@ -10,25 +10,40 @@ use crate::wire::line::{Line, MAX_HOPS, Request};
 use quinn::Connection;
 use std::time::Instant;
 
-/// Passes everything on until one end is gone.
-pub(super) async fn run(
-    party: &Party,
-    mut from_party: FrameReceiver,
-    next: Session,
-    all: &Meter,
-    limits: &RelayLimits,
-) {
-    let (onward, to_next, mut from_next) = next.split();
-    let meter = Meter::new(limits.splice_bytes_per_second);
-    let meters = [&meter, all];
-    let (near, far) = (party.session.connection(), onward.connection());
-    tokio::select! {
-        () = pass_requests(&mut from_party, &to_next) => {}
-        () = pass_answers(&mut from_next, party) => {}
-        () = pass_datagrams(near, far, meters) => {}
-        () = pass_datagrams(far, near, meters) => {}
+/// What the passing on of a session is bound by and counted in.
+pub(super) struct Passing<'a> {
+    pub(super) all: &'a Meter,
+    pub(super) counts: &'a Counts,
+    /// Bytes a second of this session.
+    pub(super) per_second: u64,
+}
+
+impl Passing<'_> {
+    /// Passes everything on until one end is gone.
+    pub(super) async fn run(self, party: &Party, mut from_party: FrameReceiver, next: Session) {
+        let (onward, to_next, mut from_next) = next.split();
+        let meter = Meter::new(self.per_second);
+        let (near, far) = (party.session.connection(), onward.connection());
+        tokio::select! {
+            () = pass_requests(&mut from_party, &to_next) => {}
+            () = pass_answers(&mut from_next, party) => {}
+            () = self.pass_datagrams(near, far, &meter) => {}
+            () = self.pass_datagrams(far, near, &meter) => {}
+        }
+        onward.close(CloseCode::Done);
     }
-    onward.close(CloseCode::Done);
+
+    async fn pass_datagrams(&self, from: &Connection, to: &Connection, meter: &Meter) {
+        while let Ok(datagram) = from.read_datagram().await {
+            let (now, length) = (Instant::now(), datagram.len() as u64);
+            // What can't be passed is lost, as on any path.
+            let passed = meter.allow(length, now)
+                && self.all.allow(length, now)
+                && to.send_datagram(datagram).is_ok();
+            self.counts.passed(passed, length);
+            tokio::task::consume_budget().await;
+        }
+    }
 }
 
 async fn pass_requests(from: &mut FrameReceiver, to: &FrameSender) {
@@ -56,16 +71,5 @@ async fn pass_answers(from: &mut FrameReceiver, party: &Party) {
         if !passes || !party.tell(*line) {
             return;
         }
-    }
-}
-
-async fn pass_datagrams(from: &Connection, to: &Connection, meters: [&Meter; 2]) {
-    while let Ok(datagram) = from.read_datagram().await {
-        let (now, length) = (Instant::now(), datagram.len() as u64);
-        if meters.iter().all(|meter| meter.allow(length, now)) {
-            // What can't be passed is lost, as on any path.
-            let _ = to.send_datagram(datagram);
-        }
-        tokio::task::consume_budget().await;
     }
 }

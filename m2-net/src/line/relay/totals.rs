@@ -5,7 +5,7 @@ use crate::wire::line::JoinOutcome;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a relay does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelayTotals {
     /// Sessions of parties now.
     pub sessions: usize,
@@ -13,36 +13,70 @@ pub struct RelayTotals {
     pub lines: usize,
     /// Callers on lines now.
     pub splices: usize,
+    /// Sessions that are passed on to another relay now.
+    pub extended: u64,
     /// Callers that were joined to a line, since the start.
     pub joined: u64,
-    /// Callers that were not.
-    pub not_joined: u64,
-    /// Sessions that were passed on to another relay.
-    pub extended: u64,
-    /// Sessions that were refused or sent away.
-    pub refused: u64,
     /// Bytes of packets that were passed on.
     pub bytes: u64,
     /// Packets that were not.
     pub dropped: u64,
+    /// What was refused, by reason.
+    pub refused: [(&'static str, u64); 5],
+}
+
+/// Why something was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Sessions,
+    Broken,
+    NoLine,
+    Full,
+    NotExtended,
+}
+
+impl Refused {
+    const ALL: [Self; 5] = [
+        Self::Sessions,
+        Self::Broken,
+        Self::NoLine,
+        Self::Full,
+        Self::NotExtended,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Sessions => "SESSIONS_FULL",
+            Self::Broken => "MISBEHAVED",
+            Self::NoLine => "NO_LINE",
+            Self::Full => "LINE_FULL",
+            Self::NotExtended => "NOT_EXTENDED",
+        }
+    }
 }
 
 /// What is counted as it happens.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     joined: AtomicU64,
-    not_joined: AtomicU64,
     extended: AtomicU64,
-    refused: AtomicU64,
     bytes: AtomicU64,
     dropped: AtomicU64,
+    refused: [AtomicU64; Refused::ALL.len()],
 }
 
 impl Counts {
     pub(super) fn joined(&self, outcome: JoinOutcome) {
         match outcome {
             JoinOutcome::Joined => add(&self.joined, 1),
-            JoinOutcome::NoLine | JoinOutcome::Full => add(&self.not_joined, 1),
+            JoinOutcome::NoLine => self.refused(Refused::NoLine),
+            JoinOutcome::Full => self.refused(Refused::Full),
+        }
+    }
+
+    pub(super) fn refused(&self, reason: Refused) {
+        if let Some(count) = self.refused.get(reason as usize) {
+            add(count, 1);
         }
     }
 
@@ -50,8 +84,8 @@ impl Counts {
         add(&self.extended, 1);
     }
 
-    pub(super) fn refused(&self) {
-        add(&self.refused, 1);
+    pub(super) fn extension_ended(&self) {
+        self.extended.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn passed(&self, passed: bool, bytes: u64) {
@@ -63,16 +97,19 @@ impl Counts {
     }
 
     pub(super) fn totals(&self, table: &Table) -> RelayTotals {
+        let refused = Refused::ALL.map(|reason| {
+            let count = self.refused.get(reason as usize).map_or(0, get);
+            (reason.name(), count)
+        });
         RelayTotals {
             sessions: table.sessions(),
             lines: table.lines(),
             splices: table.splices(),
-            joined: get(&self.joined),
-            not_joined: get(&self.not_joined),
             extended: get(&self.extended),
-            refused: get(&self.refused),
+            joined: get(&self.joined),
             bytes: get(&self.bytes),
             dropped: get(&self.dropped),
+            refused,
         }
     }
 }

@@ -2,16 +2,19 @@
 //!
 //! The first message of a token's subject is empty: the token is free. A deposit
 //!
-//! 1. appends a claim to it, which names its letter. The first claim behind the free message
-//!    counts, in the order of the stream, which is one for all front ends. (The server is told
-//!    to take a claim only right behind the free message; but 2.9 lets two through when they
-//!    come at the same moment, so the winner is looked up.)
-//! 2. publishes the letter, if its subject is empty.
-//! 3. erases claims that came too late, the free message, and the claim, in this order.
+//! 1. appends a claim to it, which names its letter. The server takes one only right behind the
+//!    free message; but 2.9 lets two through when they come at the same moment.
+//! 2. erases the free message. Whatever was let through is before that in the stream, which is
+//!    one for all front ends, so no claim comes any more. The last one counts.
+//! 3. publishes the letter, if its subject is empty.
+//! 4. erases claims that came too early, and then its own, which kept them from counting.
 //!
 //! After a crash in between, the token carries the claimed letter and no other, and the sender's
 //! next attempt goes on where the last one ended. A claim is a keyed hash that only who knows
 //! the letter's id can check.
+//!
+//! Every request here is for the first or the last message of a subject, or for a number: any
+//! other nats-server 2.9 looks for message by message, through the tokens of all boxes.
 
 use super::subjects::LetterSubject;
 use super::{Published, Shared, pack};
@@ -34,17 +37,10 @@ struct Attempt {
 enum Token {
     /// It is free; the number of its message.
     Free(u64),
-    /// It is claimed for this letter.
-    Ours(Claim),
+    /// It is claimed for this letter, and for good; the claim's number.
+    Ours(u64),
     /// It is not there, or claimed for another letter.
     Gone,
-}
-
-/// The numbers of the messages that are erased when the letter is stored.
-#[derive(Clone, Copy)]
-struct Claim {
-    free: u64,
-    claim: u64,
 }
 
 /// Deposits a letter.
@@ -78,7 +74,7 @@ impl Attempt {
     }
 
     /// Claims the token; or what else is to be answered.
-    async fn take_token(&self) -> Result<Result<Claim, Deposited>, MailboxError> {
+    async fn take_token(&self) -> Result<Result<u64, Deposited>, MailboxError> {
         loop {
             let (token, there) = tokio::join!(self.token(), self.is_there());
             let free = match (token?, there?) {
@@ -95,10 +91,15 @@ impl Attempt {
             let ours = match claimed.await? {
                 Published::NoRoom => return Ok(Err(Deposited::ServerFull)),
                 Published::At(number) => Some(number),
-                Published::Outrun => None,
+                // Only a claim may take the free message's place.
+                Published::Outrun => match self.last_claim().await? {
+                    Token::Free(_) => continue,
+                    Token::Ours(_) | Token::Gone => None,
+                },
             };
-            // Looked up either way: who was first?
-            match self.first_claim().await? {
+            self.shared.cluster.tokens.erase(free).await?;
+            // Looked up either way: whose is the last?
+            match self.last_claim().await? {
                 Token::Ours(claim) => return Ok(Ok(claim)),
                 Token::Gone => {
                     if let Some(number) = ours {
@@ -122,35 +123,27 @@ impl Attempt {
     }
 
     async fn token(&self) -> Result<Token, MailboxError> {
-        let tokens = &self.shared.cluster.tokens;
-        match tokens.last(&self.token).await? {
-            None => return Ok(Token::Gone),
-            // Nothing is behind it: no claim.
-            Some(last) if last.payload.is_empty() => return Ok(Token::Free(last.sequence)),
-            Some(_) => {}
+        let found = self.last_claim().await?;
+        if !matches!(found, Token::Ours(_)) {
+            return Ok(found);
         }
-        self.first_claim().await
+        // An earlier attempt may have ended before it erased the free message.
+        let tokens = &self.shared.cluster.tokens;
+        match tokens.next(&self.token, 1).await? {
+            Some(first) if first.payload.is_empty() => tokens.erase(first.sequence).await?,
+            _ => return Ok(found),
+        }
+        self.last_claim().await
     }
 
-    /// Whose the first claim behind the free message is. Without the free message a claim counts
-    /// for nothing: that is erased only after the letter was stored.
-    async fn first_claim(&self) -> Result<Token, MailboxError> {
-        let tokens = &self.shared.cluster.tokens;
-        let free = match tokens.next(&self.token, 1).await? {
-            Some(first) if first.payload.is_empty() => first.sequence,
-            Some(late) if late.payload == self.claim => {
-                tokens.erase(late.sequence).await?;
-                return Ok(Token::Gone);
-            }
-            _ => return Ok(Token::Gone),
-        };
-        Ok(match tokens.next(&self.token, free + 1).await? {
-            None => Token::Free(free),
-            Some(claim) if claim.payload == self.claim => Token::Ours(Claim {
-                free,
-                claim: claim.sequence,
-            }),
-            Some(_) => Token::Gone,
+    /// What the subject's last message says. A claim counts for good once the free message is
+    /// erased.
+    async fn last_claim(&self) -> Result<Token, MailboxError> {
+        let last = self.shared.cluster.tokens.last(&self.token).await?;
+        Ok(match last {
+            Some(last) if last.payload.is_empty() => Token::Free(last.sequence),
+            Some(last) if last.payload == self.claim => Token::Ours(last.sequence),
+            _ => Token::Gone,
         })
     }
 
@@ -176,7 +169,7 @@ impl Attempt {
         Ok((!fits).then_some(Deposited::BoxFull))
     }
 
-    async fn store(self, claim: Claim, now_ms: u64) -> Result<Deposited, MailboxError> {
+    async fn store(self, claim: u64, now_ms: u64) -> Result<Deposited, MailboxError> {
         let payload = pack(expiry_hour(now_ms), &self.deposit.letter);
         let stored = self
             .shared
@@ -202,14 +195,14 @@ impl Attempt {
         Ok(outcome)
     }
 
-    /// Takes the spent token off the list: claims that came too late, the free message, and what
-    /// keeps both from counting, the claim, at last.
-    async fn clean_up(&self, claim: Claim) -> Result<(), MailboxError> {
+    /// Takes the spent token off the list: earlier claims first, of which one would count else.
+    async fn clean_up(&self, claim: u64) -> Result<(), MailboxError> {
         let tokens = &self.shared.cluster.tokens;
-        while let Some(late) = tokens.next(&self.token, claim.claim + 1).await? {
-            tokens.erase(late.sequence).await?;
+        while let Some(first) = tokens.next(&self.token, 1).await?
+            && first.sequence < claim
+        {
+            tokens.erase(first.sequence).await?;
         }
-        tokens.erase(claim.free).await?;
-        tokens.erase(claim.claim).await
+        tokens.erase(claim).await
     }
 }

@@ -1,0 +1,65 @@
+//! `NetworkService`.
+
+use super::convert;
+use super::session::{ApiState, Ready};
+use crate::doctor::{self, FailClosed, Settings};
+use crate::engine::Engine;
+use m2_proto::api::v1 as pb;
+use m2_proto::api::v1::network_service_server::NetworkService;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// Tries whether a datagram to a host that is no own relay can leave (spec §7).
+pub type FailClosedTest = Arc<dyn Fn() -> FailClosed + Send + Sync>;
+
+/// What others see.
+pub(super) struct NetworkApi(pub Arc<ApiState>);
+
+#[tonic::async_trait]
+impl NetworkService for NetworkApi {
+    async fn doctor(
+        &self,
+        _request: Request<pb::DoctorRequest>,
+    ) -> Result<Response<pb::DoctorResponse>, Status> {
+        let settings = settings(self.0.ready()?).await?;
+        let report = doctor::examine(&settings);
+        let sections = report
+            .sections
+            .into_iter()
+            .map(|section| pb::DoctorSection {
+                title: section.title.to_owned(),
+                sentences: section.sentences,
+            });
+        Ok(Response::new(pb::DoctorResponse {
+            ip: convert::ip_mode(Some(settings.ip)).into(),
+            fail_closed: fail_closed(settings.fail_closed).into(),
+            sections: sections.collect(),
+            advice: report.advice,
+        }))
+    }
+}
+
+async fn settings(ready: &Ready) -> Result<Settings, Status> {
+    let facts = ready.engine.read(Engine::privacy_facts).await?;
+    let config = &ready.config;
+    Ok(Settings {
+        ip: config.privacy.ip,
+        entries: facts.entries,
+        relays: facts.relays,
+        open: config.line.open,
+        padding: config.privacy.pads(),
+        boxes: facts.boxes,
+        writes_letters: facts.writes_letters,
+        prefer_line: facts.prefer_line,
+        line_only: facts.line_only,
+        fail_closed: (ready.fail_closed)(),
+    })
+}
+
+const fn fail_closed(found: FailClosed) -> pb::FailClosed {
+    match found {
+        FailClosed::NotInForce => pb::FailClosed::NotInForce,
+        FailClosed::Holds => pb::FailClosed::Holds,
+        FailClosed::Broken => pb::FailClosed::Broken,
+    }
+}

@@ -1,0 +1,44 @@
+//! `RelayService`.
+
+use super::session::ApiState;
+use m2_proto::api::v1 as pb;
+use m2_proto::api::v1::relay_service_server::RelayService;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// The relay that this daemon is.
+pub(super) struct RelayApi(pub Arc<ApiState>);
+
+#[tonic::async_trait]
+impl RelayService for RelayApi {
+    async fn get_relay_status(
+        &self,
+        _request: Request<pb::GetRelayStatusRequest>,
+    ) -> Result<Response<pb::GetRelayStatusResponse>, Status> {
+        let ready = self.0.ready()?;
+        let Some(relay) = &ready.relay else {
+            return Ok(Response::new(pb::GetRelayStatusResponse::default()));
+        };
+        let (totals, limits) = (relay.totals(), &ready.config.relay);
+        let refused = totals.refused.into_iter().filter(|(_, count)| *count > 0);
+        Ok(Response::new(pb::GetRelayStatusResponse {
+            serving: true,
+            sessions: number(totals.sessions),
+            max_sessions: limits.max_sessions,
+            lines: number(totals.lines),
+            max_lines: limits.max_lines,
+            splices: number(totals.splices),
+            max_splices: limits.max_splices,
+            extended: u32::try_from(totals.extended).unwrap_or(u32::MAX),
+            bytes: totals.bytes,
+            dropped: totals.dropped,
+            refused: refused
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
+        }))
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

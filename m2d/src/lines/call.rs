@@ -1,0 +1,91 @@
+//! Calls a contact on one of its lines.
+
+use super::used::Used;
+use super::{Outside, hops};
+use crate::clock::Clock;
+use crate::config::IpMode;
+use crate::store::ContactLine;
+use m2_crypto::PeerId;
+use m2_crypto::handshake::Credential;
+use m2_net::endpoint::Endpoint;
+use m2_net::line::{Carrier, Hop};
+use m2_net::session::Session;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
+
+/// Calls contacts on lines.
+pub struct LineCaller {
+    outside: Arc<Outside>,
+    inside: Arc<Endpoint>,
+    clock: Arc<Clock>,
+}
+
+impl LineCaller {
+    /// Calls from `inside`, by way of sessions that leave from `outside`.
+    pub const fn new(outside: Arc<Outside>, inside: Arc<Endpoint>, clock: Arc<Clock>) -> Self {
+        Self {
+            outside,
+            inside,
+            clock,
+        }
+    }
+
+    /// Calls a peer on a line, by one way after the other. Fails with a stable reason.
+    pub async fn call(
+        &self,
+        peer: PeerId,
+        credential: Credential,
+        line: &ContactLine,
+        mode: IpMode,
+        limit: Duration,
+    ) -> Result<Session, &'static str> {
+        let target = Hop {
+            relay: line.relay,
+            addresses: line.addresses.clone(),
+        };
+        let ways = hops::to_contact(&self.outside.own(), mode, &target);
+        let mut failure = "NO_OWN_RELAY";
+        for way in ways {
+            match self.by(&way, peer, &credential, line, limit).await {
+                Ok(session) => return Ok(session),
+                Err(reason) => failure = reason,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn by(
+        &self,
+        way: &[Hop],
+        peer: PeerId,
+        credential: &Credential,
+        line: &ContactLine,
+        limit: Duration,
+    ) -> Result<Session, &'static str> {
+        let today = u32::try_from(self.clock.now_ms() / DAY_MS).unwrap_or(u32::MAX);
+        let token = line.tokens.of_day(today).ok_or("LINE_EXPIRED")?;
+        let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
+        let session = outside.dial_relay(way).await.map_err(|e| e.reason())?;
+        let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
+        // Whoever gives up in the middle leaves no session with the relay behind.
+        let used = Used::new(carrier.clone());
+        let address = carrier.join(token).await.map_err(|e| e.reason())?;
+        let credential = credential.clone();
+        let dialled = self.inside.dial_within(address, peer, credential, limit);
+        let session = dialled.await.map_err(|error| error.reason())?;
+        used.release();
+        tokio::spawn(close_after(carrier));
+        Ok(session)
+    }
+}
+
+/// Ends the session with the relay when the one that travels over it has ended.
+async fn close_after(carrier: Carrier) {
+    tokio::select! {
+        () = carrier.unused() => carrier.close(),
+        _ = carrier.ended() => {}
+    }
+}

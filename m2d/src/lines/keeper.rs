@@ -1,0 +1,123 @@
+//! Keeps lines open at our relays.
+
+use super::listening::{Listening, Wanted};
+use super::{Outside, OwnRelays};
+use crate::clock::Clock;
+use crate::engine::{EngineHandle, LineWake, OpenLines};
+use crate::refusal::Refusal;
+use crate::store::LineRow;
+use m2_crypto::line::LineKey;
+use m2_net::endpoint::Endpoint;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long to wait when the engine could not say what to do.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The task that keeps lines open at our relays.
+pub struct LineKeeper {
+    /// The engine.
+    pub engine: EngineHandle,
+    /// Where sessions with relays leave from.
+    pub outside: Arc<Outside>,
+    /// Who is called.
+    pub inside: Arc<Endpoint>,
+    /// What our lines follow from.
+    pub key: LineKey,
+    /// The daemon's clock.
+    pub clock: Arc<Clock>,
+}
+
+/// A relay at which we listen.
+struct Kept {
+    row: LineRow,
+    wanted: watch::Sender<Wanted>,
+    task: AbortHandle,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl LineKeeper {
+    /// Runs until the daemon stops.
+    pub async fn run(self, wake: Arc<LineWake>, stop: CancellationToken) {
+        let mut changed = wake.subscribe();
+        let mut kept: HashMap<i64, Kept> = HashMap::new();
+        loop {
+            changed.mark_unchanged();
+            let wait = match self.look(&mut kept).await {
+                Ok(until_ms) => {
+                    Duration::from_millis(until_ms.saturating_sub(self.clock.now_ms()).max(1_000))
+                }
+                Err(_) => RETRY,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // The engine holds the other end as long as we do.
+                _ = changed.changed() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Reads what is to be, and has it be so. Returns when the days change.
+    async fn look(&self, kept: &mut HashMap<i64, Kept>) -> Result<u64, Refusal> {
+        let (rows, open) = self
+            .engine
+            .read(|engine| {
+                let views = engine.list_lines()?;
+                let rows: Vec<LineRow> = views.into_iter().map(|view| view.row).collect();
+                Ok((rows, engine.open_lines()?))
+            })
+            .await?;
+        self.outside.set_own(OwnRelays::new(rows.clone()));
+        let has_entry = rows.iter().any(|row| row.entry);
+        // Who moved, or is reached another way now, is called anew.
+        kept.retain(|_, kept| rows.contains(&kept.row));
+        for row in rows.into_iter().filter(|row| !row.entry) {
+            let wanted = self.wanted(&row, &open, has_entry);
+            match kept.get(&row.row) {
+                Some(kept) => {
+                    kept.wanted.send_if_modified(|now| {
+                        let differs = *now != wanted;
+                        *now = wanted;
+                        differs
+                    });
+                }
+                None => {
+                    kept.insert(row.row, self.start(row, wanted));
+                }
+            }
+        }
+        Ok(open.until_ms)
+    }
+
+    fn wanted(&self, row: &LineRow, open: &OpenLines, has_entry: bool) -> Wanted {
+        let at = open.at.iter().find(|at| at.relay == row.relay);
+        let lines = at.into_iter().flat_map(|at| &at.lines);
+        let secrets = lines.map(|(caller, day)| self.key.secret(&row.relay, *day, caller));
+        Wanted {
+            secrets: secrets.collect(),
+            has_entry,
+        }
+    }
+
+    fn start(&self, row: LineRow, wanted: Wanted) -> Kept {
+        let (wanted, wishes) = watch::channel(wanted);
+        let listening = Listening {
+            engine: self.engine.clone(),
+            outside: self.outside.clone(),
+            inside: self.inside.clone(),
+            row: row.clone(),
+        };
+        let task = tokio::spawn(listening.run(wishes)).abort_handle();
+        Kept { row, wanted, task }
+    }
+}

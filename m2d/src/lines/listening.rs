@@ -1,0 +1,188 @@
+//! Listens at one of our relays: reaches it, opens lines, and begins anew when it is gone.
+
+use super::used::Used;
+use super::{Outside, hops};
+use crate::engine::{EngineHandle, LineHealth};
+use crate::store::LineRow;
+use m2_crypto::line::{JoinToken, LineSecret};
+use m2_net::endpoint::Endpoint;
+use m2_net::line::{Carrier, LineError};
+use m2_net::session::RENEW_AFTER;
+use rand_core::{Rng, UnwrapErr};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// The first pause after a relay was lost or not reached; it doubles with every failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// A session that stood so long was none that failed.
+const STOOD: Duration = Duration::from_secs(30);
+/// How long an old session is kept for those who still talk over it.
+const LINGER: Duration = Duration::from_secs(3_600);
+
+/// What is to be open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// The lines, what matters most first.
+    pub(super) secrets: Vec<LineSecret>,
+    /// A relay stands in front: a session that passes none is none any more.
+    pub(super) has_entry: bool,
+}
+
+/// The task for one relay.
+pub(super) struct Listening {
+    pub(super) engine: EngineHandle,
+    pub(super) outside: Arc<Outside>,
+    pub(super) inside: Arc<Endpoint>,
+    pub(super) row: LineRow,
+}
+
+/// Why a session with a relay is no longer the one to listen on.
+enum Over {
+    Ended(LineError),
+    /// It is a day old (spec §3).
+    Old,
+    /// It passes other relays than it should.
+    Elsewhere,
+    /// Nothing is wanted any more.
+    Dropped,
+}
+
+impl Listening {
+    /// Runs until it is aborted, or nothing is wanted any more.
+    pub(super) async fn run(self, mut wishes: watch::Receiver<Wanted>) {
+        let mut failures = 0_u32;
+        loop {
+            // With nobody who may call, a relay ends the session soon.
+            let somebody = wishes.wait_for(|wanted| !wanted.secrets.is_empty());
+            if somebody.await.is_err() {
+                return;
+            }
+            let begun = tokio::time::Instant::now();
+            let reason = match self.reach(failures).await {
+                Ok(carrier) => {
+                    let used = Used::new(carrier.clone());
+                    match self.listen(&carrier, &mut wishes).await {
+                        Over::Ended(error) => error.reason(),
+                        Over::Old => {
+                            used.release();
+                            tokio::spawn(linger(carrier));
+                            failures = 0;
+                            continue;
+                        }
+                        Over::Elsewhere => {
+                            failures = 0;
+                            continue;
+                        }
+                        Over::Dropped => return,
+                    }
+                }
+                Err(reason) => reason,
+            };
+            self.tell(LineHealth {
+                failure: reason,
+                ..LineHealth::default()
+            })
+            .await;
+            failures = if begun.elapsed() > STOOD {
+                1
+            } else {
+                failures.saturating_add(1)
+            };
+            sleep(pause(failures)).await;
+        }
+    }
+
+    /// A session with the relay; with every failure by the next way.
+    async fn reach(&self, failures: u32) -> Result<Carrier, &'static str> {
+        let ways = hops::to_own(&self.outside.own(), &self.row);
+        let place = usize::try_from(failures).unwrap_or(0) % ways.len().max(1);
+        let way = ways.get(place).ok_or("NO_OWN_RELAY")?;
+        let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
+        let session = outside.dial_relay(way).await.map_err(|e| e.reason())?;
+        self.inside.attach(session).map_err(|e| e.reason())
+    }
+
+    async fn listen(&self, carrier: &Carrier, wishes: &mut watch::Receiver<Wanted>) -> Over {
+        let had_entry = wishes.borrow().has_entry;
+        let mut open: HashSet<JoinToken> = HashSet::new();
+        let age = sleep(RENEW_AFTER);
+        tokio::pin!(age);
+        loop {
+            let wanted = wishes.borrow_and_update().clone();
+            if wanted.has_entry != had_entry {
+                return Over::Elsewhere;
+            }
+            match self.bring(carrier, &mut open, &wanted.secrets).await {
+                Ok(count) => self.tell(health(count)).await,
+                Err(error) => return Over::Ended(error),
+            }
+            tokio::select! {
+                error = carrier.ended() => return Over::Ended(error),
+                changed = wishes.changed() => if changed.is_err() {
+                    return Over::Dropped;
+                },
+                () = &mut age => return Over::Old,
+            }
+        }
+    }
+
+    /// Opens what is wanted and closes what is not. Returns how many lines are open.
+    async fn bring(
+        &self,
+        carrier: &Carrier,
+        open: &mut HashSet<JoinToken>,
+        wanted: &[LineSecret],
+    ) -> Result<usize, LineError> {
+        let tokens: HashSet<JoinToken> = wanted.iter().map(LineSecret::join_token).collect();
+        let gone: Vec<_> = open.difference(&tokens).copied().collect();
+        carrier.close_lines(&gone).await?;
+        open.retain(|token| tokens.contains(token));
+        let new: Vec<_> = wanted
+            .iter()
+            .filter(|secret| !open.contains(&secret.join_token()))
+            .cloned()
+            .collect();
+        let count = carrier.open(&new).await?;
+        open.extend(new.iter().take(count).map(LineSecret::join_token));
+        Ok(open.len())
+    }
+
+    async fn tell(&self, health: LineHealth) {
+        let row = self.row.row;
+        let told = self
+            .engine
+            .cast(move |engine| engine.set_line_health(row, health));
+        if told.await.is_err() {
+            tracing::debug!("the engine is gone");
+        }
+    }
+}
+
+fn health(open: usize) -> LineHealth {
+    LineHealth {
+        online: true,
+        open: u32::try_from(open).unwrap_or(u32::MAX),
+        failure: "",
+    }
+}
+
+/// Keeps a session for those who still talk over it.
+async fn linger(carrier: Carrier) {
+    let _ = timeout(LINGER, carrier.unused()).await;
+    carrier.close();
+}
+
+/// The pause after so many failures: doubled each time, half of it by chance.
+fn pause(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let full = FIRST_PAUSE
+        .saturating_mul(1 << doublings)
+        .min(LONGEST_PAUSE);
+    let chance = f64::from(UnwrapErr(getrandom::SysRng).next_u32()) / f64::from(u32::MAX);
+    full / 2 + (full / 2).mul_f64(chance)
+}

@@ -1,0 +1,108 @@
+//! The sockets that sessions with relays leave from: anonymous ones, of their own.
+
+use crate::clock::Clock;
+use crate::config::IpMode;
+use crate::store::LineRow;
+use m2_crypto::{Circle, Identity, provider};
+use m2_net::allow_list::AllowList;
+use m2_net::endpoint::{Endpoint, EndpointConfig};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::OnceCell;
+
+/// Session keys kept ready: one is used for each session with a relay.
+const KEYS: usize = 8;
+
+/// Our relays, as they were last read.
+#[derive(Debug, Clone, Default)]
+pub struct OwnRelays(Vec<LineRow>);
+
+impl OwnRelays {
+    /// These.
+    pub const fn new(rows: Vec<LineRow>) -> Self {
+        Self(rows)
+    }
+
+    /// All of them, the oldest first.
+    pub fn rows(&self) -> impl Iterator<Item = &LineRow> {
+        self.0.iter()
+    }
+}
+
+/// Where sessions with relays leave from. Bound at first use: most daemons have no lines.
+pub struct Outside {
+    circle: Circle,
+    identity: Arc<Identity>,
+    clock: Arc<Clock>,
+    listen: Vec<SocketAddr>,
+    pads: bool,
+    /// With [`IpMode::LineOnly`]: nothing leaves but for our relays.
+    allowed: Option<Arc<AllowList>>,
+    own: RwLock<Arc<OwnRelays>>,
+    endpoint: OnceCell<Endpoint>,
+}
+
+impl Outside {
+    /// Sockets on the addresses where the daemon listens, on other ports.
+    pub fn new(
+        circle: Circle,
+        identity: Arc<Identity>,
+        clock: Arc<Clock>,
+        listen: Vec<SocketAddr>,
+        pads: bool,
+        mode: IpMode,
+    ) -> Self {
+        let allowed = (mode == IpMode::LineOnly).then(Arc::<AllowList>::default);
+        Self {
+            circle,
+            identity,
+            clock,
+            listen,
+            pads,
+            allowed,
+            own: RwLock::default(),
+            endpoint: OnceCell::new(),
+        }
+    }
+
+    /// The list that holds in line-only mode.
+    pub const fn allowed(&self) -> Option<&Arc<AllowList>> {
+        self.allowed.as_ref()
+    }
+
+    /// Our relays.
+    pub fn own(&self) -> Arc<OwnRelays> {
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&own)
+    }
+
+    pub(super) fn set_own(&self, own: OwnRelays) {
+        if let Some(allowed) = &self.allowed {
+            let relays = own.rows();
+            allowed.set(relays.flat_map(|row| row.addresses.iter().copied()));
+        }
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
+    }
+
+    /// The sockets.
+    ///
+    /// Errors: they can't be bound.
+    pub async fn endpoint(&self) -> io::Result<&Endpoint> {
+        self.endpoint.get_or_try_init(async || self.bind()).await
+    }
+
+    fn bind(&self) -> io::Result<Endpoint> {
+        let mut config = EndpointConfig::new(self.circle.clone(), self.identity.clone());
+        let any_port = |address: &SocketAddr| (address.ip(), 0).into();
+        config.listen = self.listen.iter().map(any_port).collect();
+        config.provider = provider::default();
+        config.key_pool_size = KEYS;
+        config.dials_only = true;
+        config.pad_to_mtu = self.pads;
+        config.only_to = self.allowed.clone();
+        let clock = self.clock.clone();
+        config.clock = m2_net::clock::Clock::new(move || clock.now_ms());
+        Endpoint::bind(config)
+    }
+}

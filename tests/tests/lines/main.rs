@@ -1,0 +1,11 @@
+//! Lines with real daemons: parties that meet at relays.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod scene;
+mod talk;

@@ -1,0 +1,118 @@
+//! Two parties that meet at relays, and what becomes of their messages when relays go.
+
+use super::scene::{Relay, add_line, await_lines, await_path, befriend, party, set_ip, talk};
+use m2_proto::api::v1::{IpMode, MessageState, Path};
+use m2_tests::harness::Daemon;
+use m2_tests::scenario::Api;
+
+async fn two(ip: &str) -> ([Daemon; 2], [Api; 2]) {
+    let daemons = tokio::try_join!(
+        Daemon::start(party("alice", ip)),
+        Daemon::start(party("bob", ip))
+    );
+    let (alice, bob) = daemons.unwrap();
+    let apis = [Api::of(&alice).await.unwrap(), Api::of(&bob).await.unwrap()];
+    ([alice, bob], apis)
+}
+
+#[tokio::test]
+async fn who_shows_no_address_is_invited_met_and_talked_to() {
+    let (relay, (_daemons, [alice, bob])) = tokio::join!(Relay::start(), two("line-only"));
+    add_line(&alice, &relay, false).await;
+    add_line(&bob, &relay, false).await;
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    await_path(&alice, "bob", Path::Line).await;
+    talk(&alice, &bob, "first").await;
+    let status = relay.status().await;
+    assert!(status.serving && status.splices >= 1 && status.bytes > 0);
+    // What an invitation began, the lines of the contacts go on with.
+    await_lines(&alice, 1).await;
+    await_lines(&bob, 1).await;
+}
+
+#[tokio::test]
+async fn when_a_relay_dies_the_next_one_serves_and_nothing_is_lost() {
+    let (first, second) = tokio::join!(Relay::start(), Relay::start());
+    let (_daemons, [alice, bob]) = two("line-only").await;
+    for api in [&alice, &bob] {
+        add_line(api, &first, false).await;
+        add_line(api, &second, false).await;
+    }
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    talk(&alice, &bob, "first").await;
+    await_lines(&alice, 2).await;
+    await_lines(&bob, 2).await;
+    let mut relays = [first, second];
+    let serving = usize::from(relays[0].status().await.splices == 0);
+    let ids = send_some(&alice).await;
+    relays[serving].daemon.kill9().await.unwrap();
+    let more = send_some(&alice).await;
+    for id in ids.iter().chain(&more) {
+        let state = MessageState::Delivered;
+        alice.await_message(id, state).await.unwrap();
+    }
+    let received = bob.received("alice").await.unwrap();
+    let expected = ["first to bob".to_owned()]
+        .into_iter()
+        .chain((0..100).map(|n| format!("{}", n % 50)));
+    assert_eq!(received, expected.collect::<Vec<_>>());
+    // It is found again when it comes back.
+    relays[serving].daemon.restart().await.unwrap();
+    await_lines(&alice, 2).await;
+}
+
+async fn send_some(api: &Api) -> Vec<String> {
+    let mut ids = Vec::new();
+    for number in 0..50 {
+        ids.push(api.send("bob", &number.to_string()).await.unwrap());
+    }
+    ids
+}
+
+#[tokio::test]
+async fn an_entry_stands_in_front_of_the_relay_where_one_meets() {
+    let relays = tokio::join!(Relay::start(), Relay::start(), Relay::start());
+    let (meeting, near_alice, near_bob) = relays;
+    let (_daemons, [alice, bob]) = two("line-only").await;
+    add_line(&alice, &near_alice, true).await;
+    add_line(&alice, &meeting, false).await;
+    add_line(&bob, &near_bob, true).await;
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    talk(&alice, &bob, "first").await;
+    assert!(near_alice.status().await.extended >= 1);
+    assert!(near_bob.status().await.extended >= 1);
+    let status = meeting.status().await;
+    assert!(status.splices >= 1);
+    assert_eq!(near_alice.status().await.splices, 0);
+}
+
+#[tokio::test]
+async fn one_contact_may_be_stricter_than_the_profile() {
+    let (relay, (_daemons, [alice, bob])) = tokio::join!(Relay::start(), two("direct"));
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    await_path(&alice, "bob", Path::Direct).await;
+    add_line(&alice, &relay, false).await;
+    add_line(&bob, &relay, false).await;
+    await_lines(&alice, 1).await;
+    await_lines(&bob, 1).await;
+    talk(&alice, &bob, "direct").await;
+    set_ip(&alice, "bob", IpMode::LineOnly).await;
+    await_path(&alice, "bob", Path::Line).await;
+    talk(&alice, &bob, "hidden").await;
+    await_path(&bob, "alice", Path::Line).await;
+}
+
+#[tokio::test]
+async fn who_prefers_lines_takes_them_and_else_goes_straight() {
+    let (mut relay, (_daemons, [alice, bob])) = tokio::join!(Relay::start(), two("prefer-line"));
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    // There is no line yet.
+    await_path(&alice, "bob", Path::Direct).await;
+    add_line(&alice, &relay, false).await;
+    add_line(&bob, &relay, false).await;
+    await_lines(&alice, 1).await;
+    await_lines(&bob, 1).await;
+    talk(&alice, &bob, "told").await;
+    relay.daemon.kill9().await.unwrap();
+    talk(&alice, &bob, "without").await;
+}
