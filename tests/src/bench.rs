@@ -5,6 +5,7 @@ mod daemon;
 mod delivery;
 mod dial;
 mod figure;
+mod mailbox;
 mod net;
 mod options;
 mod pair;
@@ -47,7 +48,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
 type Measure = fn(&Options) -> Running<'_>;
 
 /// All measurements, by the name that `--only` takes.
-const MEASUREMENTS: [(&str, Measure); 7] = [
+const MEASUREMENTS: [(&str, Measure); 12] = [
     ("start", |options| Box::pin(daemon::start(options))),
     ("idle", |options| Box::pin(daemon::idle(options))),
     ("dial", |options| Box::pin(dial::measure(options))),
@@ -57,4 +58,13 @@ const MEASUREMENTS: [(&str, Measure); 7] = [
     ("one-way", |options| Box::pin(delivery::one_way(options))),
     ("bulk", |options| Box::pin(bulk::measure(options))),
     ("storm", |options| Box::pin(storm::measure(options))),
+    ("mailbox-sessions", |options| {
+        Box::pin(mailbox::sessions(options))
+    }),
+    ("mailbox-cluster", |options| {
+        Box::pin(mailbox::cluster(options))
+    }),
+    ("mailbox-cold", |options| Box::pin(mailbox::cold(options))),
+    ("mailbox-many", |options| Box::pin(mailbox::many(options))),
+    ("mailbox-purge", |options| Box::pin(mailbox::purge(options))),
 ];

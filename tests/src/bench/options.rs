@@ -6,7 +6,9 @@ use clap::Parser;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "bench-e2e")]
 pub struct Options {
-    /// Only these measurements: start, idle, dial, round-trip, one-way, bulk, storm.
+    /// Only these measurements: start, idle, dial, round-trip, one-way, bulk, storm,
+    /// mailbox-sessions, mailbox-cluster, mailbox-cold, mailbox-many, mailbox-purge; or all
+    /// whose names begin so, as `mailbox`.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
     /// Messages of the one-way measurement.
@@ -36,10 +38,24 @@ pub struct Options {
     /// Peers that call at once.
     #[arg(long, default_value_t = 50)]
     pub callers: usize,
+    /// Letters deposited and collected over sessions.
+    #[arg(long, default_value_t = 50_000)]
+    pub deposits: u64,
+    /// Letters of each round over a NATS cluster.
+    #[arg(long, default_value_t = 10_000)]
+    pub clustered: u64,
+    /// Letters that lie in a mailbox, 100 in each box, and those that are purged: 1000000 for
+    /// the figures that count.
+    #[arg(long, default_value_t = 100_000)]
+    pub letters: u64,
 }
 
 impl Options {
     pub(super) fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|wanted| wanted == name)
+        let begins = |wanted: &String| {
+            let rest = name.strip_prefix(wanted.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        self.only.is_empty() || self.only.iter().any(begins)
     }
 }

@@ -1,4 +1,9 @@
-//! Many who are nobody, all at once.
+//! Many who are nobody, all at once. Ten thousand take some ten minutes of two cores, for each
+//! costs both sides an RSA key:
+//!
+//! ```text
+//! cargo test --release -p m2-tests --test mailbox_server -- --ignored ten_thousand --nocapture
+//! ```
 
 use crate::people::{Depositor, Tokens, id};
 use crate::scene::{Scene, bob, carol};
@@ -6,16 +11,15 @@ use m2_net::dial_error::DialError;
 use m2_net::session::{CloseCode, Ended};
 use m2_net::wire::Message;
 use m2_net::wire::mailbox::{Mailbox, Outcome};
+use m2_tests::harness::Setup;
 use m2_tests::hostile::{Caller, identity};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// Sessions, unless `M2_MAILBOX_CROWD` says otherwise: each costs both sides an RSA key.
-const CROWD: usize = 200;
 /// Calls from one source prefix: a provider takes 64 of each at once.
 const OF_A_PREFIX: usize = 50;
 /// Calls under way at once.
@@ -37,10 +41,18 @@ enum Fate {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_is_bounded_in_number_and_memory() {
-    let crowd = std::env::var("M2_MAILBOX_CROWD").map_or(CROWD, |size| size.parse().unwrap());
-    let places = crowd * 3 / 4;
-    let scene = Scene::with(&format!("max_depositors = {places}")).await;
-    let scene = Arc::new(scene);
+    comes(200, 150).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "ten minutes of two cores"]
+async fn ten_thousand_find_a_place_or_are_refused() {
+    comes(10_000, 7_500).await;
+}
+
+/// `crowd` callers come while `places` of them, one of which is honest, may stay.
+async fn comes(crowd: usize, places: usize) {
+    let scene = scene(crowd, places).await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
     let tokens = Tokens::new(&bob, 1);
@@ -53,23 +65,30 @@ async fn a_crowd_is_bounded_in_number_and_memory() {
     let (busy, quiet) = watch::channel(true);
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut members = JoinSet::new();
+    let start = Instant::now();
     for number in 0..crowd {
         let (scene, turns, quiet) = (scene.clone(), turns.clone(), quiet.clone());
         let caller = callers[number % callers.len()].clone();
         members.spawn(async move { member(&scene, &caller, turns, quiet).await });
     }
     // All came when so many were turned away as have no place.
-    let mut number = 0;
+    let (mut number, mut slowest) = (0, Duration::ZERO);
     let expected = (crowd + 1 - places) as u64;
     while scene.count("MAILBOX_DEPOSITORS_TOO_MANY").await < expected {
+        let asked = Instant::now();
         let deposit = tokens.deposit(number, number, 1 << 10);
         assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
         assert_eq!(owner.letter().await.id, id(number));
+        slowest = slowest.max(asked.elapsed());
         number += 1;
         sleep(Duration::from_secs(2)).await;
     }
     let after = scene.alice.rss_kib().unwrap();
-    println!("{crowd} callers, {places} places: {before} KiB, then {after} KiB");
+    println!(
+        "{crowd} callers within {:?}, {places} places: {before} KiB, then {after} KiB; \
+         from a deposit to its owner {slowest:?} at most",
+        start.elapsed()
+    );
     let bound = BESIDE_KIB + places as u64 * SESSION_KIB;
     assert!(after.saturating_sub(before) <= bound, "over {bound} KiB");
 
@@ -83,6 +102,18 @@ async fn a_crowd_is_bounded_in_number_and_memory() {
     let deposit = tokens.deposit(999, 999, 1 << 10);
     assert_eq!(late.deposit(deposit).await, Outcome::Stored);
     assert!(!scene.alice.log().contains("panicked"));
+}
+
+/// A provider whose sockets have room for all of them.
+async fn scene(crowd: usize, places: usize) -> Arc<Scene> {
+    let setup = Setup::new()
+        .identity("alice")
+        .network("session_keys = 32")
+        .network(&format!("max_sessions = {}", crowd + 100))
+        .tables(&format!(
+            "[mailbox]\nserve = true\nmax_depositors = {places}"
+        ));
+    Arc::new(Scene::set_up("alice", setup).await)
 }
 
 /// Calls, guesses tokens as long as the crowd is busy, and waits for its end.

@@ -18,4 +18,3 @@ mod owners;
 mod people;
 mod registration;
 mod scene;
-mod speed;

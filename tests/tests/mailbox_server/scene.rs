@@ -46,6 +46,11 @@ impl Scene {
             .identity(name)
             .network("session_keys = 32")
             .tables(tables);
+        Self::set_up(name, setup).await
+    }
+
+    /// With everything in `setup`, which names the same identity.
+    pub async fn set_up(name: &'static str, setup: Setup) -> Self {
         let alice = Daemon::start(setup).await.unwrap();
         let api = Api::of(&alice).await.unwrap();
         let address = alice.udp_address().await.unwrap();
