@@ -80,6 +80,12 @@ impl NatsCluster {
             .collect()
     }
 
+    /// The processes of the nodes that run.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let running = self.nodes.iter().flatten();
+        running.map(Child::id).collect()
+    }
+
     fn config(&self, node: usize) -> anyhow::Result<String> {
         let (clients, routes) = self.ports.split_at(self.nodes.len());
         let port = clients.get(node).context("no such node")?;
