@@ -18,6 +18,7 @@
 mod binaries;
 mod clock;
 mod daemon;
+mod lab;
 mod nats;
 mod setup;
 mod wire;
@@ -25,6 +26,7 @@ mod wire;
 pub use binaries::{Binaries, PREBUILT};
 pub use clock::Clock;
 pub use daemon::{Daemon, Output};
+pub use lab::Lab;
 pub use nats::NatsCluster;
 pub use setup::Setup;
 pub use wire::{Captured, Direction, Fate, Wire};

@@ -225,7 +225,16 @@ impl Daemon {
 
     /// `m2d run` with everything it needs.
     fn command(&self) -> anyhow::Result<Command> {
-        let mut command = Command::new(&Binaries::get()?.m2d);
+        let program = &Binaries::get()?.m2d;
+        let mut command = match self.setup.namespace() {
+            // It becomes the daemon: the process id stays.
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         command.arg("run");
         command.arg("--config").arg(self.config());
         command.arg("--data-dir").arg(self.data());

@@ -14,9 +14,11 @@ pub struct Setup {
     identity: Option<String>,
     announce: Vec<SocketAddr>,
     network: String,
+    privacy: String,
     tables: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    namespace: Option<String>,
 }
 
 impl Setup {
@@ -48,6 +50,14 @@ impl Setup {
         self
     }
 
+    /// Adds a line to the `[privacy]` table, other than `announce`.
+    #[must_use]
+    pub fn privacy(mut self, line: &str) -> Self {
+        self.privacy.push_str(line);
+        self.privacy.push('\n');
+        self
+    }
+
     /// Adds whole tables to the configuration, other than `[network]`, `[lookup]` and
     /// `[privacy]`.
     #[must_use]
@@ -71,6 +81,17 @@ impl Setup {
         self
     }
 
+    /// Runs the daemon on a host of a [`Lab`](super::Lab).
+    #[must_use]
+    pub fn within(mut self, namespace: String) -> Self {
+        self.namespace = Some(namespace);
+        self
+    }
+
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     pub(super) fn extra_arguments(&self) -> &[String] {
         &self.arguments
     }
@@ -87,7 +108,7 @@ impl Setup {
         }
         text.push_str(&self.network);
         text.push_str("\n[lookup]\nlan = false\ndht = false\n");
-        if !self.announce.is_empty() {
+        if !self.announce.is_empty() || !self.privacy.is_empty() {
             let quoted: Vec<String> = self
                 .announce
                 .iter()
@@ -95,6 +116,7 @@ impl Setup {
                 .collect();
             // Writing to a String does not fail.
             let _ = write!(text, "\n[privacy]\nannounce = [{}]\n", quoted.join(", "));
+            text.push_str(&self.privacy);
         }
         text.push('\n');
         text.push_str(&self.tables);
@@ -135,6 +157,7 @@ mod tests {
         let setup = Setup::new()
             .announce(SocketAddr::from(([127, 0, 0, 1], 7)))
             .network("session_keys = 4")
+            .privacy("padding = \"full\"")
             .tables("[store]\nevent_days = 1");
         let table: toml::Table = setup.toml().parse().unwrap();
         let sections: Vec<&str> = table.keys().map(String::as_str).collect();

@@ -7,5 +7,6 @@
     clippy::indexing_slicing
 )]
 
+mod fail_closed;
 mod scene;
 mod talk;

@@ -16,8 +16,12 @@ pub struct Relay {
 
 impl Relay {
     pub async fn start() -> Self {
+        Self::start_as(Setup::new()).await
+    }
+
+    pub async fn start_as(setup: Setup) -> Self {
         let table = "[relay]\nserve = true\nextend_to_private = true\n";
-        let setup = Setup::new().network("session_keys = 32").tables(table);
+        let setup = setup.network("session_keys = 32").tables(table);
         let daemon = Daemon::start(setup).await.unwrap();
         let invitation = Api::of(&daemon)
             .await
@@ -38,8 +42,9 @@ impl Relay {
 
 /// A party's setup, with its mode.
 pub fn party(name: &str, ip: &str) -> Setup {
-    let table = format!("[privacy]\nip = \"{ip}\"\n");
-    Setup::new().identity(name).tables(&table)
+    Setup::new()
+        .identity(name)
+        .privacy(&format!("ip = \"{ip}\""))
 }
 
 pub async fn add_line(api: &Api, relay: &Relay, entry: bool) {

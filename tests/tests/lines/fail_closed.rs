@@ -1,0 +1,149 @@
+//! Line-only, each party and each relay on a host of its own: not one packet leaves a party but
+//! for its entry relay.
+//!
+//! Each party has a link to its own relay and one to the rest of the world, which is the default
+//! route. What leaves by the second is counted by the kernel, ARP included: the count must be 0.
+//! `who_is_not_hidden_is_seen` shows that the same count finds a party that is not in this mode.
+
+use super::scene::{Relay, add_line, await_lines, await_path, befriend, party, talk};
+use m2_proto::api::v1::{DoctorRequest, FailClosed, IpMode, Path};
+use m2_tests::harness::{Daemon, Lab, Setup};
+use m2_tests::scenario::{Api, eventually};
+
+/// Two parties, each with a relay of its own.
+struct World {
+    lab: Lab,
+    relays: [Relay; 2],
+    alice: Daemon,
+    bob: Daemon,
+}
+
+impl World {
+    async fn build(ip: &str) -> Self {
+        let lab = Lab::new(&["hub", "alice", "bob", "ra", "rb"]).unwrap();
+        let world = [
+            ("alice", "10.9.0.1/24"),
+            ("bob", "10.9.0.2/24"),
+            ("ra", "10.9.0.11/24"),
+            ("rb", "10.9.0.12/24"),
+        ];
+        lab.bridge("hub", &world).unwrap();
+        lab.link(
+            ("alice", "near", "10.1.0.2/24"),
+            ("ra", "near", "10.1.0.1/24"),
+        )
+        .unwrap();
+        lab.link(
+            ("bob", "near", "10.2.0.2/24"),
+            ("rb", "near", "10.2.0.1/24"),
+        )
+        .unwrap();
+        for (host, gateway) in [("alice", "10.9.0.11"), ("bob", "10.9.0.12")] {
+            let route = ["ip", "route", "add", "default", "via", gateway];
+            lab.run(host, &route).unwrap();
+        }
+        // Relays reach each other under the addresses that their parties know.
+        lab.run(
+            "ra",
+            &["ip", "route", "add", "10.2.0.1", "via", "10.9.0.12"],
+        )
+        .unwrap();
+        lab.run(
+            "rb",
+            &["ip", "route", "add", "10.1.0.1", "via", "10.9.0.11"],
+        )
+        .unwrap();
+        let on = |setup: Setup, host: &str, announced: &str| {
+            // Each host has all ports for itself.
+            let listen = "listen = [\"0.0.0.0:4433\"]";
+            let announced = format!("{announced}:4433").parse().unwrap();
+            let setup = setup.within(lab.host(host));
+            setup.network(listen).announce(announced)
+        };
+        let relays = tokio::join!(
+            Relay::start_as(on(Setup::new(), "ra", "10.1.0.1")),
+            Relay::start_as(on(Setup::new(), "rb", "10.2.0.1"))
+        );
+        let parties = tokio::try_join!(
+            Daemon::start(on(party("alice", ip), "alice", "10.9.0.1")),
+            Daemon::start(on(party("bob", ip), "bob", "10.9.0.2"))
+        );
+        let (alice, bob) = parties.unwrap();
+        let relays = [relays.0, relays.1];
+        Self {
+            lab,
+            relays,
+            alice,
+            bob,
+        }
+    }
+
+    async fn apis(&self) -> (Api, Api) {
+        let alice = Api::of(&self.alice).await.unwrap();
+        (alice, Api::of(&self.bob).await.unwrap())
+    }
+
+    fn sent(&self) -> [u64; 2] {
+        ["alice", "bob"].map(|host| self.lab.sent(host, "world").unwrap())
+    }
+}
+
+#[tokio::test]
+async fn not_a_packet_leaves_but_for_the_entry_relay() {
+    if !Lab::is_possible() {
+        return;
+    }
+    let mut world = World::build("line-only").await;
+    let (alice, bob) = world.apis().await;
+    add_line(&alice, &world.relays[0], false).await;
+    add_line(&bob, &world.relays[1], false).await;
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    await_path(&alice, "bob", Path::Line).await;
+    talk(&alice, &bob, "hidden").await;
+    await_lines(&alice, 1).await;
+    await_lines(&bob, 1).await;
+    assert_eq!(world.sent(), [0, 0]);
+    let near = world.lab.sent("alice", "near").unwrap();
+    assert!(near > 10, "the way to the relay is used: {near}");
+
+    // While a relay dies and is away, and when it comes back.
+    world.relays[0].daemon.kill9().await.unwrap();
+    alice.send("bob", "without a relay").await.unwrap();
+    bob.send("alice", "without a relay").await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(world.sent(), [0, 0]);
+    world.relays[0].daemon.restart().await.unwrap();
+    bob.await_text("alice", "without a relay").await.unwrap();
+
+    // While the daemon starts.
+    world.bob.kill9().await.unwrap();
+    alice.send("bob", "while you were away").await.unwrap();
+    world.bob.restart().await.unwrap();
+    let bob = Api::of(&world.bob).await.unwrap();
+    bob.await_text("alice", "while you were away")
+        .await
+        .unwrap();
+    assert_eq!(world.sent(), [0, 0]);
+
+    let doctor = alice.client().network().doctor(DoctorRequest {}).await;
+    let doctor = doctor.unwrap().into_inner();
+    assert_eq!(doctor.ip(), IpMode::LineOnly);
+    assert_eq!(doctor.fail_closed(), FailClosed::Holds);
+}
+
+#[tokio::test]
+async fn who_is_not_hidden_is_seen() {
+    if !Lab::is_possible() {
+        return;
+    }
+    let world = World::build("direct").await;
+    let (alice, bob) = world.apis().await;
+    let uri = alice.invite(false, "bob").await.unwrap();
+    bob.add(&uri, "alice").await.unwrap();
+    eventually("packets that are seen", async || {
+        let seen = world.sent().iter().all(|count| *count > 0);
+        Ok(seen.then_some(()))
+    })
+    .await
+    .unwrap();
+}
