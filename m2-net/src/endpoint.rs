@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -70,6 +71,9 @@ pub struct EndpointConfig {
     pub version: String,
     /// Pads every data packet to the path's MTU (`privacy.padding = "full"`).
     pub pad_to_mtu: bool,
+    /// Pieces of frames that leave every session with a peer each second, whether or not there is
+    /// something to say (`privacy.cover`).
+    pub cover: Option<NonZeroU32>,
     /// Answers nobody: these sockets call only, and who finds one can't tell whose it is.
     pub dials_only: bool,
     /// Takes in datagrams: needed to serve as a relay (spec §7).
@@ -97,6 +101,7 @@ impl EndpointConfig {
             replay_capacity: DEFAULT_CAPACITY,
             version: env!("CARGO_PKG_VERSION").into(),
             pad_to_mtu: false,
+            cover: None,
             dials_only: false,
             relay: false,
             only_to: None,
@@ -512,6 +517,7 @@ impl Builder {
         let greeting = Greeting {
             clock: clock.clone(),
             version: config.version,
+            cover: config.cover,
         };
         let (ready, accepted) = mpsc::channel(READY);
         let (burst, rate) = (limits.prefix_burst, limits.prefix_per_second);

@@ -3,14 +3,18 @@
 //! over a QUIC stream.
 
 use crate::counters::{Counter, Counters};
+use crate::cover;
 use crate::session::{CloseCode, SessionError};
 use crate::wire::{Malformed, Message};
 use bytes::{Buf, Bytes, BytesMut};
 use prost::Message as _;
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
 
 /// The longest frame, without its length, bytes.
 pub const MAX_FRAME: usize = 128 * 1024;
@@ -123,10 +127,14 @@ pub enum TrySendError {
 }
 
 impl FrameSender {
-    /// Starts to write to `stream`.
-    pub(crate) fn start(stream: SendStream) -> Self {
+    /// Starts to write to `stream`: as soon as there is something, or so many pieces a second,
+    /// whether or not there is.
+    pub(crate) fn start(stream: SendStream, cover: Option<NonZeroU32>) -> Self {
         let (queue, items) = mpsc::channel(QUEUE);
-        tokio::spawn(write(stream, items));
+        match cover {
+            None => tokio::spawn(write(stream, items)),
+            Some(per_second) => tokio::spawn(write_covered(stream, items, per_second)),
+        };
         Self { queue }
     }
 
@@ -190,6 +198,33 @@ async fn write(mut stream: SendStream, mut items: mpsc::Receiver<Item>) {
     }
 }
 
+/// The same at a fixed rate: see [`cover`].
+async fn write_covered(
+    mut stream: SendStream,
+    mut items: mpsc::Receiver<Item>,
+    per_second: NonZeroU32,
+) {
+    let mut tick = interval(cover::pause(per_second));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut waiting = BytesMut::new();
+    loop {
+        tick.tick().await;
+        while waiting.len() < cover::PIECE_BYTES {
+            match items.try_recv() {
+                Ok(Item::Frame(frame)) => waiting.extend_from_slice(&frame),
+                // Who goes does not wait for its turns.
+                Ok(Item::Finish(done)) => return finish(stream, waiting, done).await,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+        let piece = cover::next_piece(&mut waiting);
+        if stream.write_all(&piece).await.is_err() {
+            return;
+        }
+    }
+}
+
 async fn finish(mut stream: SendStream, batch: BytesMut, done: oneshot::Sender<()>) {
     if stream.write_all(&batch).await.is_ok() && stream.finish().is_ok() {
         // Answers when everything was acknowledged, or the peer stopped or left.
@@ -224,6 +259,7 @@ impl FrameReceiver {
     pub async fn recv(&mut self) -> Result<Message, SessionError> {
         loop {
             match self.decoder.next_message() {
+                Ok(Some(Message::Cover(_))) => continue,
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => {}
                 Err(malformed) => return Err(self.misbehaved(malformed)),
@@ -240,9 +276,12 @@ impl FrameReceiver {
 
     /// A message that is there already.
     pub fn try_recv(&mut self) -> Result<Option<Message>, SessionError> {
-        self.decoder
-            .next_message()
-            .map_err(|malformed| self.misbehaved(malformed))
+        loop {
+            match self.decoder.next_message() {
+                Ok(Some(Message::Cover(_))) => {}
+                other => return other.map_err(|malformed| self.misbehaved(malformed)),
+            }
+        }
     }
 
     fn lost(&self, error: &ReadError) -> SessionError {

@@ -8,6 +8,7 @@ pub mod allow_list;
 pub mod clock;
 pub mod connection_id;
 pub mod counters;
+mod cover;
 pub mod delivery;
 pub mod dial_error;
 pub mod endpoint;

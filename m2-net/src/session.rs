@@ -11,6 +11,7 @@ use m2_crypto::handshake::Peer;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -276,19 +277,20 @@ impl Session {
         hello: Hello,
         (stream, receiver): (SendStream, FrameReceiver),
     ) -> Result<Self, SessionError> {
+        let purpose = hello.purpose;
         let handle = SessionHandle(Arc::new(Inner {
             peer: peer(&connection)?,
             clock_skew_ms: greeting.skew_ms(&hello, connection.rtt()),
             peer_version: hello.version,
             dialled,
-            purpose: hello.purpose,
+            purpose,
             since: Instant::now(),
             occupied: OnceLock::new(),
             connection,
         }));
         Ok(Self {
             handle,
-            sender: FrameSender::start(stream),
+            sender: FrameSender::start(stream, greeting.cover_of(purpose)),
             receiver,
         })
     }
@@ -307,6 +309,7 @@ impl Deref for Session {
 pub(crate) struct Greeting {
     pub(crate) clock: Clock,
     pub(crate) version: String,
+    pub(crate) cover: Option<NonZeroU32>,
 }
 
 impl Greeting {
@@ -327,6 +330,12 @@ impl Greeting {
             version: String::new(),
             purpose,
         }
+    }
+
+    /// Who talks to peers covers when it does. Requests to relays and mailboxes are none of a
+    /// user's, and their sessions are not covered.
+    fn cover_of(&self, purpose: Purpose) -> Option<NonZeroU32> {
+        self.cover.filter(|_| purpose == Purpose::Peer)
     }
 
     fn skew_ms(&self, hello: &Hello, rtt: Duration) -> i64 {

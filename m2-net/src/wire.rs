@@ -16,6 +16,8 @@ pub const MAX_ACKS: usize = 1024;
 pub const MAX_VERSION: usize = 32;
 /// The longest name in a contact request, bytes.
 pub const MAX_NAME: usize = 64;
+/// The longest frame that says nothing, bytes.
+pub const MAX_COVER: usize = 2048;
 /// The longest grant, bytes.
 pub const MAX_GRANT: usize = 4096;
 
@@ -46,6 +48,8 @@ pub enum Message {
     Mailbox(Box<mailbox::Mailbox>),
     /// Something about lines.
     Line(Box<line::Line>),
+    /// Nothing, in so many bytes, at most [`MAX_COVER`].
+    Cover(usize),
 }
 
 /// Says that the session stands, and what time it is.
@@ -154,6 +158,8 @@ impl Message {
             Body::Mailbox(frame) => {
                 mailbox::Mailbox::parse(frame).map(|parsed| Self::Mailbox(Box::new(parsed)))
             }
+            Body::Cover(nothing) if nothing.len() <= MAX_COVER => Ok(Self::Cover(nothing.len())),
+            Body::Cover(_) => Err(Malformed::Bounds),
             Body::Line(frame) => {
                 line::Line::parse(frame).map(|parsed| Self::Line(Box::new(parsed)))
             }
@@ -182,6 +188,9 @@ impl Message {
             }
             Self::Mailbox(mailbox) => Body::Mailbox(mailbox.into_proto()),
             Self::Line(line) => Body::Line(line.into_proto()),
+            Self::Cover(length) => {
+                Body::Cover(Bytes::from_static(&[0; MAX_COVER]).split_to(length.min(MAX_COVER)))
+            }
         };
         proto::Frame { body: Some(body) }
     }
@@ -356,6 +365,8 @@ mod tests {
                 name: "n".repeat(MAX_NAME),
             }));
         }
+        round_trip(Message::Cover(0));
+        round_trip(Message::Cover(MAX_COVER));
         round_trip(Message::ContactReply { accepted: true });
         round_trip(Message::EpochRefused {
             incarnation: u64::MAX,
@@ -415,8 +426,8 @@ mod tests {
     #[test]
     fn what_is_unknown_is_refused() {
         assert_eq!(Message::decode(Bytes::new()), Err(Malformed::UnknownBody));
-        let field_nine = Bytes::from_static(&[0x4a, 0x00]);
-        assert_eq!(Message::decode(field_nine), Err(Malformed::UnknownBody));
+        let field_ten = Bytes::from_static(&[0x52, 0x00]);
+        assert_eq!(Message::decode(field_ten), Err(Malformed::UnknownBody));
         let noise = Bytes::from_static(&[0xff; 9]);
         assert_eq!(Message::decode(noise), Err(Malformed::Encoding));
     }

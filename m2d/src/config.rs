@@ -205,6 +205,16 @@ pub enum ConfigError {
         /// The key's name.
         key: &'static str,
     },
+    /// A setting does nothing without another one.
+    #[error("[{section}] {key} needs [{section}] {needs}")]
+    Needs {
+        /// The section's name.
+        section: &'static str,
+        /// The key's name.
+        key: &'static str,
+        /// The other key with its value.
+        needs: &'static str,
+    },
     /// Two settings exclude each other.
     #[error(
         "[{section}] serve needs sockets that others reach, and [privacy] ip = \"line-only\" opens none: serve from a daemon of its own"
@@ -414,13 +424,12 @@ mod tests {
     }
 
     #[test]
-    fn cover_is_not_there_yet() {
+    fn cover_needs_padding() {
         let config = Config::parse("[privacy]\ncover = 1\n").unwrap();
         let error = config.check_ranges().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "[privacy] cover is not available in this version: remove it"
-        );
+        assert_eq!(error, "[privacy] cover needs [privacy] padding = \"full\"");
+        let config = Config::parse("[privacy]\ncover = 1\npadding = \"full\"\n").unwrap();
+        assert!(config.check_ranges().is_ok());
     }
 
     #[test]

@@ -235,6 +235,7 @@ impl Opener {
         })?;
         config.pad_to_mtu = self.config.privacy.pads();
         config.relay = self.config.relay.serve;
+        config.cover = self.config.privacy.covers();
         config.replay_log = Some(Box::new(log));
         env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
         config.limits = Limits {

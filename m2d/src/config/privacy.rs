@@ -3,6 +3,7 @@
 use super::ConfigError;
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 /// What others may learn.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -14,7 +15,8 @@ pub struct PrivacyConfig {
     pub ip: IpMode,
     /// What data packets are filled up to.
     pub padding: Padding,
-    /// Packets a second that go out whether or not there is something to say; 0: none.
+    /// Packets a second, 0 to 1,000, that leave every session with a peer whether or not there is
+    /// something to say; messages take their place. 0: none. Needs padding.
     pub cover: u32,
 }
 
@@ -49,11 +51,27 @@ impl PrivacyConfig {
         self.padding == Padding::Full
     }
 
+    /// Pieces that leave every session each second, if it is to be covered.
+    pub const fn covers(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.cover)
+    }
+
     pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
-        let not_yet = ConfigError::NotYet {
+        let range = ConfigError::Range {
             section: "privacy",
             key: "cover",
+            expected: "0 to 1,000",
         };
-        (self.cover == 0).then_some(()).ok_or(not_yet)
+        if self.cover > 1_000 {
+            return Err(range);
+        }
+        // Packets of different sizes would tell those that say something from the others.
+        let unpadded = ConfigError::Needs {
+            section: "privacy",
+            key: "cover",
+            needs: "padding = \"full\"",
+        };
+        let padded = self.cover == 0 || self.pads();
+        padded.then_some(()).ok_or(unpadded)
     }
 }

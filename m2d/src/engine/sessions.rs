@@ -159,7 +159,29 @@ impl Engine {
         }
         if path.is_none() {
             self.note_offline(row);
-            self.dial(row)?;
+            if link.was_refused() {
+                self.dial_after_refusal(row, link)?;
+            } else {
+                self.dial(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A peer ended a session as one that it does not want. It is called again after a pause, and
+    /// not straight if it may be called on lines: that is what it refuses (spec §7).
+    fn dial_after_refusal(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
+        if link.path() == Path::Direct && !self.store.contact_lines(row)?.is_empty() {
+            self.store.forget_addresses(row)?;
+        }
+        let route = self.route(row)?;
+        let Some(slot) = self.slots.get_mut(&row) else {
+            return Ok(());
+        };
+        slot.refusals = slot.refusals.saturating_add(1);
+        if contact_like(slot.contact.state) {
+            self.dialer
+                .want_after(slot.contact.peer_id, route, slot.refusals);
         }
         Ok(())
     }
@@ -210,6 +232,10 @@ impl Engine {
             link.misbehaved("NOT_A_CONTACT");
             return Ok(Ok(()));
         };
+        // Who speaks to us does not refuse us.
+        if let Some(slot) = self.slots.get_mut(&row) {
+            slot.refusals = 0;
+        }
         match message {
             Message::ContactReply { accepted } => self.on_contact_reply(row, link, accepted)?,
             // Who is no contact may do nothing else (spec §4). It may be one that was removed
@@ -230,7 +256,7 @@ impl Engine {
                     conversation.on_epoch_refused(cx, incarnation, epoch);
                 })?;
             }
-            Message::Hello(_) | Message::ContactRequest(_) => {
+            Message::Hello(_) | Message::ContactRequest(_) | Message::Cover(_) => {
                 link.misbehaved("FRAME_OUT_OF_PLACE");
             }
         }
