@@ -31,6 +31,8 @@ pub(super) struct Slot {
     pub agreed_in: Option<u64>,
     /// Why the last attempt to reach it failed.
     pub last_failure: &'static str,
+    /// Sessions in a row that it refused.
+    pub refusals: u32,
 }
 
 impl Slot {
@@ -44,6 +46,7 @@ impl Slot {
             timer: None,
             agreed_in: None,
             last_failure: "",
+            refusals: 0,
         }
     }
 

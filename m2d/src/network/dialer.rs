@@ -44,7 +44,8 @@ const DIRECT_AFTER: Duration = Duration::from_secs(8);
 /// What is wanted of a peer.
 #[derive(Debug)]
 enum Order {
-    Want(Route),
+    /// After so many failures already.
+    Want(Route, u32),
     Rest,
 }
 
@@ -64,7 +65,12 @@ impl DialerHandle {
     /// A session with `peer` is wanted, by one of these ways. Tried at once, unless they are being
     /// tried, then again with growing pauses.
     pub fn want(&self, peer: PeerId, route: Route) {
-        self.tell(peer, Order::Want(route));
+        self.tell(peer, Order::Want(route, 0));
+    }
+
+    /// The same, and not before the pause that follows so many failures.
+    pub fn want_after(&self, peer: PeerId, route: Route, failures: u32) {
+        self.tell(peer, Order::Want(route, failures));
     }
 
     /// A session stands, or none is wanted any more: no more attempts.
@@ -158,7 +164,7 @@ impl Dialer {
         let orders = std::mem::take(&mut *self.orders.pending());
         for (peer, order) in orders {
             match order {
-                Order::Want(route) => self.want(peer, route),
+                Order::Want(route, failures) => self.want(peer, route, failures),
                 Order::Rest => {
                     self.targets.remove(&peer);
                 }
@@ -166,15 +172,19 @@ impl Dialer {
         }
     }
 
-    fn want(&mut self, peer: PeerId, route: Route) {
+    fn want(&mut self, peer: PeerId, route: Route, failures: u32) {
         let under_way = self
             .targets
             .get(&peer)
             .is_some_and(|target| target.next.is_none() && target.route == route);
+        let delay = match failures {
+            0 => Duration::ZERO,
+            _ => pause(failures, self.rng.next_u32()),
+        };
         let target = Target {
             route,
-            failures: 0,
-            next: (!under_way).then(Instant::now),
+            failures,
+            next: (!under_way).then(|| Instant::now() + delay),
         };
         self.targets.insert(peer, target);
     }

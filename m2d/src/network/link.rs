@@ -6,7 +6,7 @@ use crate::counters::Counters;
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_net::delivery::Path;
 use m2_net::line::is_on_line;
-use m2_net::session::{CloseCode, SessionHandle};
+use m2_net::session::{CloseCode, Ended, SessionHandle};
 use m2_net::wire::Message;
 use std::fmt;
 use std::net::SocketAddr;
@@ -82,6 +82,12 @@ impl Link {
         } else {
             Path::Direct
         }
+    }
+
+    /// Whether the peer ended the session since it does not want it.
+    pub fn was_refused(&self) -> bool {
+        const REFUSED: u64 = CloseCode::Refused as u64;
+        self.session.close_reason() == Some(Ended::ByPeer(REFUSED))
     }
 
     pub(super) fn heard(&self) -> u64 {

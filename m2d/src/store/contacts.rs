@@ -204,6 +204,14 @@ impl Store {
         Ok(addresses)
     }
 
+    /// Forgets where a contact was reached.
+    pub fn forget_addresses(&self, contact: i64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM addresses WHERE contact = ?1")?
+            .execute([contact])?;
+        Ok(())
+    }
+
     /// Remembers an address; the oldest beyond eight are forgotten.
     pub fn put_address(
         &self,

@@ -8,5 +8,6 @@
 )]
 
 mod fail_closed;
+mod policy;
 mod scene;
 mod talk;

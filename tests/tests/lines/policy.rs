@@ -1,0 +1,164 @@
+//! What the user says of ways and relays, and what comes of it.
+
+use super::scene::{Relay, add_line, await_lines, await_path, befriend, party, set_ip, talk};
+use m2_crypto::invitation::Invitation;
+use m2_proto::api::v1::{DoctorRequest, FailClosed, IpMode, Path};
+use m2_tests::harness::Daemon;
+use m2_tests::scenario::{Api, PATIENCE, eventually};
+use serde_json::Value;
+use std::time::Instant;
+
+async fn start(name: &str, ip: &str) -> (Daemon, Api) {
+    let daemon = Daemon::start(party(name, ip)).await.unwrap();
+    let api = Api::of(&daemon).await.unwrap();
+    (daemon, api)
+}
+
+#[tokio::test]
+async fn who_has_no_relay_is_turned_to_the_lines_of_the_other() {
+    let (relay, (_alice, alice), (_bob, bob)) = tokio::join!(
+        Relay::start(),
+        start("alice", "direct"),
+        start("bob", "direct")
+    );
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    await_path(&alice, "bob", Path::Direct).await;
+    add_line(&alice, &relay, false).await;
+    await_lines(&alice, 1).await;
+    // Bob is told of the line in the session that ends.
+    set_ip(&alice, "bob", IpMode::LineOnly).await;
+    await_path(&alice, "bob", Path::Line).await;
+    talk(&alice, &bob, "hidden").await;
+    set_ip(&alice, "bob", IpMode::Unspecified).await;
+    talk(&alice, &bob, "again").await;
+}
+
+#[tokio::test]
+async fn who_is_refused_calls_with_pauses() {
+    let ((alice_daemon, alice), (bob_daemon, bob)) =
+        tokio::join!(start("alice", "direct"), start("bob", "direct"));
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    await_path(&bob, "alice", Path::Direct).await;
+    // Nobody has a relay, so there is no way that is allowed.
+    set_ip(&alice, "bob", IpMode::LineOnly).await;
+    let refused = async || {
+        let refused = alice_daemon.status().await?.refused;
+        anyhow::Ok(refused.get("DIRECT_FORBIDDEN").copied().unwrap_or(0))
+    };
+    eventually("three refused calls", async || {
+        Ok((refused().await? >= 3).then_some(()))
+    })
+    .await
+    .unwrap();
+    let (before, start) = (refused().await.unwrap(), Instant::now());
+    eventually("one more", async || {
+        Ok((refused().await? > before).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert!(start.elapsed() < PATIENCE);
+    // A call takes some milliseconds here: without pauses there were hundreds by now.
+    let total = refused().await.unwrap();
+    assert!(total < 20, "{total} calls");
+    drop(bob_daemon);
+}
+
+#[tokio::test]
+async fn a_way_is_never_weaker_than_the_profile() {
+    let (daemon, api) = start("alice", "prefer-line").await;
+    let (_bob, bob) = start("bob", "prefer-line").await;
+    befriend((&api, "alice"), (&bob, "bob")).await;
+    let weaker = ["contact", "policy", "bob", "--ip", "direct"];
+    let run = daemon.m2(&weaker).await.unwrap();
+    assert_eq!(run.code, Some(1), "{run:?}");
+    for way in ["prefer-line", "line-only", "default"] {
+        let run = daemon
+            .m2(&["contact", "policy", "bob", "--ip", way])
+            .await
+            .unwrap();
+        assert!(run.stdout.contains(way), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn invitations_name_lines_and_in_line_only_mode_nothing_else() {
+    let (relay, (alice_daemon, alice), (_bob, bob)) = tokio::join!(
+        Relay::start(),
+        start("alice", "line-only"),
+        start("bob", "direct")
+    );
+    let warned = alice_daemon.status().await.unwrap().warnings.join(" ");
+    assert!(warned.contains("Nothing is sent"), "{warned}");
+    for api in [&alice, &bob] {
+        add_line(api, &relay, false).await;
+    }
+    let own: Invitation = relay.invitation.parse().unwrap();
+    for (api, shows_address) in [(&alice, false), (&bob, true)] {
+        let made: Invitation = api.invite(false, "").await.unwrap().parse().unwrap();
+        let lines: Vec<_> = made.invited_lines().collect();
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0].relay, *own.peer());
+        assert_eq!(made.addresses().is_empty(), !shows_address);
+    }
+    let made: Invitation = alice.invite(false, "").await.unwrap().parse().unwrap();
+    let other: Invitation = alice.invite(false, "").await.unwrap().parse().unwrap();
+    let token = |invitation: &Invitation| invitation.invited_lines().next().unwrap().token;
+    assert!(token(&made) != token(&other), "each has a line of its own");
+}
+
+#[tokio::test]
+async fn relays_are_added_listed_and_removed_by_hand() {
+    let (relay, (alice_daemon, alice)) = tokio::join!(Relay::start(), start("alice", "direct"));
+    let run = alice_daemon
+        .m2(&["line", "add", &relay.invitation])
+        .await
+        .unwrap();
+    run.success().unwrap();
+    await_lines(&alice, 0).await;
+    let own: Invitation = relay.invitation.parse().unwrap();
+    let id = own.peer().to_string();
+    let run = alice_daemon.m2(&["--json", "line", "list"]).await.unwrap();
+    let listed: Vec<Value> = run.json().unwrap();
+    assert!(listed[0]["relayId"] == id && listed[0]["entry"] == false);
+    // The same once more changes what it is for.
+    alice_daemon
+        .m2(&["line", "add", &relay.invitation, "--entry"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let run = alice_daemon.m2(&["--json", "line", "list"]).await.unwrap();
+    let listed: Vec<Value> = run.json().unwrap();
+    assert!(listed.len() == 1 && listed[0]["entry"] == true);
+    let run = alice_daemon.m2(&["line", "remove", &id[..12]]).await;
+    run.unwrap().success().unwrap();
+    let run = alice_daemon.m2(&["line", "remove", &id]).await.unwrap();
+    assert_eq!(run.code, Some(1));
+    let own = alice.invite(false, "").await.unwrap();
+    let run = alice_daemon.m2(&["line", "add", &own]).await.unwrap();
+    assert!(run.stderr.contains("your own"), "{run:?}");
+}
+
+#[tokio::test]
+async fn the_doctor_knows_the_settings_and_tries_the_mode() {
+    let (relay, (_direct, direct), (_hidden, hidden)) = tokio::join!(
+        Relay::start(),
+        start("alice", "direct"),
+        start("bob", "line-only")
+    );
+    let ask = async |api: &Api| {
+        let asked = api.client().network().doctor(DoctorRequest {}).await;
+        asked.unwrap().into_inner()
+    };
+    let report = ask(&direct).await;
+    assert_eq!(report.ip(), IpMode::Direct);
+    assert_eq!(report.fail_closed(), FailClosed::NotInForce);
+    let report = ask(&hidden).await;
+    assert_eq!(report.fail_closed(), FailClosed::Holds);
+    assert!(report.advice[0].contains("m2 line add"), "{report:?}");
+    add_line(&hidden, &relay, false).await;
+    let report = ask(&hidden).await;
+    assert_eq!(report.fail_closed(), FailClosed::Holds);
+    let said = report.sections[0].sentences.join(" ");
+    assert!(said.contains("1 meeting relay"), "{said}");
+}
