@@ -5,6 +5,7 @@ mod daemon;
 mod delivery;
 mod dial;
 mod figure;
+mod line;
 mod mailbox;
 mod net;
 mod options;
@@ -48,7 +49,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
 type Measure = fn(&Options) -> Running<'_>;
 
 /// All measurements, by the name that `--only` takes.
-const MEASUREMENTS: [(&str, Measure); 12] = [
+const MEASUREMENTS: [(&str, Measure); 15] = [
     ("start", |options| Box::pin(daemon::start(options))),
     ("idle", |options| Box::pin(daemon::idle(options))),
     ("dial", |options| Box::pin(dial::measure(options))),
@@ -67,4 +68,7 @@ const MEASUREMENTS: [(&str, Measure); 12] = [
     ("mailbox-cold", |options| Box::pin(mailbox::cold(options))),
     ("mailbox-many", |options| Box::pin(mailbox::many(options))),
     ("mailbox-purge", |options| Box::pin(mailbox::purge(options))),
+    ("line-speed", |options| Box::pin(line::measure(options))),
+    ("line-idle", |options| Box::pin(line::idle(options))),
+    ("line-shares", |options| Box::pin(line::shares(options))),
 ];

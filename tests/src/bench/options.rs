@@ -7,8 +7,8 @@ use clap::Parser;
 #[command(name = "bench-e2e")]
 pub struct Options {
     /// Only these measurements: start, idle, dial, round-trip, one-way, bulk, storm,
-    /// mailbox-sessions, mailbox-cluster, mailbox-cold, mailbox-many, mailbox-purge; or all
-    /// whose names begin so, as `mailbox`.
+    /// mailbox-sessions, mailbox-cluster, mailbox-cold, mailbox-many, mailbox-purge, line-speed,
+    /// line-idle, line-shares; or all whose names begin so, as `mailbox`.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
     /// Messages of the one-way measurement.
@@ -48,6 +48,12 @@ pub struct Options {
     /// the figures that count.
     #[arg(long, default_value_t = 100_000)]
     pub letters: u64,
+    /// MiB of bulk data over each way of line-speed.
+    #[arg(long, default_value_t = 512)]
+    pub line_mb: usize,
+    /// Idle lines of line-idle, ten in each session.
+    #[arg(long, default_value_t = 10_000)]
+    pub lines: u64,
 }
 
 impl Options {
