@@ -18,7 +18,7 @@ use tokio::time::sleep;
 const VICTIMS: &[Victims] = &[&[1], &[1], &[2], &[2], &[1, 2], &[0]];
 
 /// Between two messages: a letter costs some tens of milliseconds on each side.
-const PAUSE: Duration = Duration::from_millis(60);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A deposit that fails again and again is tried again after minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
