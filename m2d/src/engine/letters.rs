@@ -17,7 +17,7 @@ const SEAL_STEP: u32 = 4;
 /// How long a deposit may be under way before it is tried again, in milliseconds.
 const LEASE_MS: u64 = 180_000;
 /// The first pause after a deposit that failed, and the longest, in milliseconds.
-const PAUSE_MS: std::ops::RangeInclusive<u64> = 5_000..=1_800_000;
+const PAUSE_MS: std::ops::RangeInclusive<u64> = 2_000..=1_800_000;
 /// After so long a letter is gone from its box, and its message gets another; one that could not
 /// be deposited for so long is made anew, so that its grant outlives its stay in the box.
 const LETTER_LIFE_MS: u64 = KEPT_MS;

@@ -31,7 +31,7 @@ async fn chaos(kills: u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_comes_once_whoever_is_killed() {
-    chaos(8).await;
+    chaos(6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

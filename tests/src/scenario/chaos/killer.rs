@@ -54,6 +54,12 @@ impl Killer {
         self.report
     }
 
+    /// Kills one and starts it again, at once.
+    pub(super) async fn strike_one(&mut self, victim: usize) -> anyhow::Result<()> {
+        self.kill(victim).await?;
+        self.daemon(victim)?.restart().await
+    }
+
     async fn strike(&mut self, victims: &[usize]) -> anyhow::Result<()> {
         for victim in victims {
             self.kill(*victim).await?;

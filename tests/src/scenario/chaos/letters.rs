@@ -53,6 +53,8 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
     let sent = sender.await?.context("the sender")?;
     all_by_letter(&bob, &sent).await?;
     wire.pass_all();
+    // He calls at once when he starts, and not when his pause is over.
+    killer.strike_one(1).await?;
     let mut report = killer.report();
     judge(&alice, &bob, sent, reader, &mut report).await?;
     Ok(report)
