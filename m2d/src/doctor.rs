@@ -18,6 +18,9 @@ pub struct Settings {
     pub open: bool,
     /// Whether all data packets are of one size (`[privacy] padding`).
     pub padding: bool,
+    /// Data packets that leave every session with a peer each second, said or not; 0: as there is
+    /// something to say (`[privacy] cover`).
+    pub cover: u32,
     /// Own boxes at mailbox providers (spec §9).
     pub boxes: usize,
     /// Contacts whose boxes may be written to.
@@ -176,6 +179,7 @@ mod tests {
         fork(&mut all, |settings| settings.relays = 2);
         fork(&mut all, |settings| settings.open = false);
         fork(&mut all, |settings| settings.padding = true);
+        fork(&mut all, |settings| settings.cover = 5);
         fork(&mut all, |settings| settings.boxes = 1);
         fork(&mut all, |settings| settings.writes_letters = 3);
         fork(&mut all, |settings| settings.line_only = 1);
@@ -238,6 +242,21 @@ mod tests {
         let relay = text(&report, "An observer at a relay sees");
         assert!(relay.contains("instead of yours"), "{relay}");
         assert!(report.advice.is_empty(), "{:?}", report.advice);
+    }
+
+    #[test]
+    fn sizes_and_times_are_hidden_step_by_step() {
+        let home = |padding, cover| {
+            let settings = Settings {
+                padding,
+                cover,
+                ..open()
+            };
+            text(&examine(&settings), "An observer at your home's line sees")
+        };
+        assert!(home(false, 0).contains("how long your messages are"));
+        assert!(home(true, 0).contains("still tell when you talk"));
+        assert!(home(true, 5).contains("5 data packets a second"));
     }
 
     #[test]

@@ -48,6 +48,7 @@ async fn settings(ready: &Ready) -> Result<Settings, Status> {
         relays: facts.relays,
         open: config.line.open,
         padding: config.privacy.pads(),
+        cover: config.privacy.cover,
         boxes: facts.boxes,
         writes_letters: facts.writes_letters,
         prefer_line: facts.prefer_line,

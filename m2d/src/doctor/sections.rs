@@ -96,7 +96,7 @@ pub(super) fn home(settings: &Settings) -> Vec<String> {
         said.push("The IP addresses of mailbox providers.".to_owned());
     }
     if settings.own() > 0 || !settings.is_line_only() {
-        said.push(sizes(settings).to_owned());
+        said.push(sizes(settings));
     }
     said
 }
@@ -177,11 +177,19 @@ pub(super) fn fail_closed(settings: &Settings) -> Vec<String> {
     vec![found.to_owned()]
 }
 
-const fn sizes(settings: &Settings) -> &'static str {
-    if settings.padding {
-        "All data packets have one size; their number and time still tell when you talk."
-    } else {
-        "The sizes of packets, and from them roughly how long your messages are."
+fn sizes(settings: &Settings) -> String {
+    match (settings.padding, settings.cover) {
+        (false, _) => {
+            "The sizes of packets, and from them roughly how long your messages are.".to_owned()
+        }
+        (true, 0) => {
+            "All data packets have one size; their number and time still tell when you talk."
+                .to_owned()
+        }
+        (true, cover) => format!(
+            "All data packets have one size, and every session with a contact sends {cover} data \
+             packets a second, said or not: what shows is that it is up."
+        ),
     }
 }
 

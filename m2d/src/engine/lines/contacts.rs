@@ -35,7 +35,7 @@ impl Engine {
         Ok(())
     }
 
-    fn offered_lines(&self, peer: &PeerId) -> Result<Vec<OfferedLine>, Refusal> {
+    pub(super) fn offered_lines(&self, peer: &PeerId) -> Result<Vec<OfferedLine>, Refusal> {
         if !self.lines.settings.open {
             return Ok(Vec::new());
         }
