@@ -1,5 +1,8 @@
 //! Two letters of one sender look to the provider as two of two senders do: in its store, and in
 //! the sessions that brought them.
+//!
+//! That it can fail was seen by hand: with 8 bytes of the sender's peer id at the beginning of the
+//! letter's id (in `Engine::seal_letter`) it ends with "letter id and letter id".
 
 use crate::disk::Disk;
 use crate::first_packet::FirstPacket;

@@ -1,4 +1,6 @@
 //! Whole daemons whose clocks are moved by a week.
+//!
+//! That it can fail was seen by hand: with a longer `LETTER_LIFE_MS` the second letter never comes.
 #![cfg(target_os = "linux")]
 
 use crate::disk::Disk;

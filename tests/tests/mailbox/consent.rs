@@ -1,4 +1,7 @@
 //! No letter without the consent of both, as the provider sees it.
+//!
+//! That it can fail was seen by hand: with `Engine::may_deposit` passing over the sender's own
+//! switch three letters lie with carol.
 
 use m2_proto::api::v1::{MailboxServer, MessageState};
 use m2_tests::scenario::{Api, Trio, eventually, set_policy};
