@@ -163,8 +163,9 @@ impl SessionHandle {
         WeakSession(Arc::downgrade(&self.0))
     }
 
-    /// For what is sent beside the streams.
-    pub(crate) fn connection(&self) -> &Connection {
+    /// For what is sent beside the streams, and for tests that send what nobody should.
+    #[doc(hidden)]
+    pub fn connection(&self) -> &Connection {
         &self.0.connection
     }
 

@@ -3,6 +3,7 @@
 use crate::address_token::{RETRY_LIFETIME, ResetKey, TOKEN_LIFETIME, TokenKey, UsedTokens};
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
+use crate::wire::Purpose;
 use m2_crypto::initial::QUIC_VERSION;
 use quinn::crypto;
 use quinn::{ServerConfig, TimeSource, TransportConfig, ValidationTokenConfig, VarInt};
@@ -24,6 +25,10 @@ const WINDOW: u32 = 256 << 10;
 const LINE_MTU: u16 = 1_252;
 /// Datagrams that wait, in either direction. More would only be old.
 const DATAGRAM_BYTES: usize = 256 << 10;
+
+/// The first guess at a relay's round trip time for another relay. Three times as long nothing is
+/// sent again: longer than such a call may take.
+const UNANSWERED_RTT: Duration = Duration::from_secs(1);
 
 /// The same once we said that we take in bulk streams.
 const BULK_STREAMS: u32 = 8;
@@ -67,6 +72,55 @@ pub(crate) fn line(pad_to_mtu: bool) -> TransportConfig {
         .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
         .datagram_send_buffer_size(DATAGRAM_BYTES);
     config
+}
+
+/// The settings of calls from one relay to another, for somebody else: as [`line`], but nothing is
+/// sent twice before the other one has answered. A second packet would be two, and a last one
+/// says that the call was given up.
+pub(crate) fn extension(pad_to_mtu: bool) -> TransportConfig {
+    let mut config = line(pad_to_mtu);
+    config.initial_rtt(UNANSWERED_RTT);
+    config
+}
+
+/// The settings of an endpoint's sessions.
+pub(crate) struct Transports {
+    peers: Arc<TransportConfig>,
+    lines: Arc<TransportConfig>,
+    answering: Arc<TransportConfig>,
+}
+
+impl Transports {
+    /// Those of a relay, or of somebody else.
+    pub(crate) fn new(relay: bool, pad_to_mtu: bool) -> Self {
+        let peers = Arc::new(session(pad_to_mtu));
+        if relay {
+            return Self {
+                peers,
+                // Relays call other relays, and that for others alone.
+                lines: Arc::new(extension(pad_to_mtu)),
+                answering: Arc::new(line(pad_to_mtu)),
+            };
+        }
+        Self {
+            lines: Arc::new(line(pad_to_mtu)),
+            answering: Arc::clone(&peers),
+            peers,
+        }
+    }
+
+    /// For a call.
+    pub(crate) fn calling(&self, purpose: Purpose) -> Arc<TransportConfig> {
+        Arc::clone(match purpose {
+            Purpose::Line => &self.lines,
+            Purpose::Peer | Purpose::Mailbox => &self.peers,
+        })
+    }
+
+    /// For whoever calls: what it wants is not known yet.
+    pub(crate) fn answering(&self) -> Arc<TransportConfig> {
+        Arc::clone(&self.answering)
+    }
 }
 
 /// Lets a session's peer open bulk streams and fill them at full speed.

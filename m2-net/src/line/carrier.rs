@@ -144,11 +144,11 @@ impl Carrier {
     pub async fn open(&self, secrets: &[LineSecret]) -> Result<usize, LineError> {
         let mut opened = 0;
         for part in secrets.chunks(MAX_OPENED) {
-            match self.ask(Request::Open(part.to_vec())).await? {
-                Told::Opened(count) => opened += part.len().min(count as usize),
-                _ => return Err(self.misbehaved()),
-            }
-            if opened % MAX_OPENED != 0 {
+            let Told::Opened(count) = self.ask(Request::Open(part.to_vec())).await? else {
+                return Err(self.misbehaved());
+            };
+            opened += part.len().min(count as usize);
+            if (count as usize) < part.len() {
                 break;
             }
         }
@@ -319,7 +319,12 @@ impl Carrier {
             lock(&self.0.asked).push_back(asked);
             self.send(Line::Request(request)).await?;
         }
-        match timeout(ANSWER_LIMIT, answer).await {
+        let answered = tokio::select! {
+            answered = timeout(ANSWER_LIMIT, answer) => answered,
+            // Nobody clears away what is asked after the end.
+            reason = self.ended() => return Err(reason),
+        };
+        match answered {
             Ok(Ok(told)) => Ok(told),
             Ok(Err(_)) => Err(LineError::Ended),
             Err(_) => {
@@ -396,7 +401,10 @@ async fn was_extended(session: &mut Session) -> Result<bool, LineError> {
     }
 }
 
-fn check_path(connection: &Connection) -> Result<(), LineError> {
+/// Whether packets of other sessions fit into the datagrams of this one.
+///
+/// Errors: [`LineError::PathTooSmall`]; [`LineError::Ended`] if the other side takes none.
+pub(super) fn check_path(connection: &Connection) -> Result<(), LineError> {
     match connection.max_datagram_size() {
         Some(size) if size >= MIN_DATAGRAM => Ok(()),
         Some(_) => Err(LineError::PathTooSmall),

@@ -23,6 +23,7 @@ use crate::wire::Message;
 use crate::wire::line::{Channel, JoinOutcome, Line, Request, Told};
 use bytes::Bytes;
 use extension::Extension;
+use m2_crypto::line::{JoinToken, LineSecret};
 use meter::Meter;
 use party::{Party, Route};
 use std::collections::HashMap;
@@ -179,7 +180,7 @@ impl Relay {
     ) -> Result<bool, Broken> {
         match request {
             Request::Open(secrets) => {
-                let tokens = secrets.iter().map(m2_crypto::line::LineSecret::join_token);
+                let tokens = secrets.iter().map(LineSecret::join_token);
                 let count = lock(&self.table).open(party.id, tokens);
                 Ok(party.tell(Line::Told(Told::Opened(count))))
             }
@@ -188,12 +189,10 @@ impl Relay {
                 Ok(true)
             }
             Request::Join(channel, token) => {
-                let outcome = match lock(&self.table).join(party.id, channel, &token)? {
-                    Ok(other) => {
-                        self.splice(party, channel, other, token);
-                        JoinOutcome::Joined
-                    }
-                    Err(outcome) => outcome,
+                let outcome = if party.may_call(self.now_s()) {
+                    self.join(party, channel, token)?
+                } else {
+                    JoinOutcome::Full
                 };
                 if outcome == JoinOutcome::NoLine {
                     *misses += 1;
@@ -205,12 +204,28 @@ impl Relay {
         }
     }
 
+    fn join(
+        &self,
+        party: &Arc<Party>,
+        channel: Channel,
+        token: JoinToken,
+    ) -> Result<JoinOutcome, Broken> {
+        let joined = lock(&self.table).join(party.id, channel, &token)?;
+        Ok(match joined {
+            Ok(other) => {
+                self.splice(party, channel, other, token);
+                JoinOutcome::Joined
+            }
+            Err(outcome) => outcome,
+        })
+    }
+
     fn splice(
         &self,
         caller: &Arc<Party>,
         channel: Channel,
         (listener, theirs): (PartyId, Channel),
-        token: m2_crypto::line::JoinToken,
+        token: JoinToken,
     ) {
         let Some(listener) = lock(&self.parties).get(&listener).cloned() else {
             return;

@@ -2,16 +2,17 @@
 //! whatever fails is the same and comes after the same time.
 
 use super::{Relay, lock};
+use crate::line::carrier::check_path;
 use crate::session::Session;
 use crate::wire::Purpose;
 use crate::wire::line::{Extend, MAX_HOPS};
 use m2_crypto::handshake::Credential;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long the one call may take: its first packet is sent twice in this time, and not three
-/// times.
+/// How long the one call may take. To who does not answer, its first packet is sent once in this
+/// time, and one more that ends it.
 const CALL_LIMIT: Duration = Duration::from_millis(2_800);
 /// After what time a party hears that it came to nothing.
 const FAILED_AFTER: Duration = Duration::from_secs(3);
@@ -55,7 +56,11 @@ impl Relay {
             Purpose::Line,
             CALL_LIMIT,
         );
-        dialled.await.ok()
+        // The wait for a session key counts too: who asks must not see it.
+        let session = timeout(CALL_LIMIT, dialled).await.ok()?.ok()?;
+        // What takes no datagrams is no relay, though it has the right peer id.
+        check_path(session.connection()).ok()?;
+        Some(session)
     }
 }
 

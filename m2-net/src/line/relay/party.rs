@@ -11,7 +11,10 @@ use bytes::{Bytes, BytesMut};
 use quinn::Connection;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+/// Calls on lines that a session may make in a second.
+const CALLS_A_SECOND: u32 = 32;
 
 /// A party.
 pub(super) struct Party {
@@ -23,6 +26,8 @@ pub(super) struct Party {
     passed_on: AtomicBool,
     /// The second at which it was last seen to listen or to talk.
     used_s: AtomicU64,
+    /// The second of its last call, and calls in it.
+    calls: Mutex<(u64, u32)>,
 }
 
 /// Where a channel leads.
@@ -58,6 +63,7 @@ impl Party {
             asked: AtomicBool::new(false),
             passed_on: AtomicBool::new(false),
             used_s: AtomicU64::new(now_s),
+            calls: Mutex::new((now_s, 0)),
         }
     }
 
@@ -73,6 +79,17 @@ impl Party {
     /// Its session is one with another relay now, which knows what it is used for.
     pub(super) fn is_passed_on(&self) {
         self.passed_on.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may call on a line now. Who joins and leaves without end would drown the
+    /// listener in news.
+    pub(super) fn may_call(&self, now_s: u64) -> bool {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.0 != now_s {
+            *calls = (now_s, 0);
+        }
+        calls.1 = calls.1.saturating_add(1);
+        calls.1 <= CALLS_A_SECOND
     }
 
     /// Tells the party something. Fails if it does not read what it is told.

@@ -1,0 +1,193 @@
+//! How an endpoint is put together.
+
+use super::caller::Caller;
+use super::{Endpoint, EndpointConfig};
+use crate::acceptor::Acceptor;
+use crate::address_token::{TokenKey, UsedTokens};
+use crate::allow_list::AllowList;
+use crate::clock::Clock;
+use crate::connection_id::ConnectionIds;
+use crate::counters::{Counter, Counters};
+use crate::gate::Gate;
+use crate::key_pool::KeyPool;
+use crate::line::Sieve;
+use crate::prefix_limit::PrefixLimiter;
+use crate::quic_crypto::{AnswerCrypto, CryptoContext, FailureObserver};
+use crate::replay_memory::ReplayMemory;
+use crate::session::{Greeting, Session};
+use crate::socket::{self, ObfuscatedSocket};
+use crate::transport::{self, Transports};
+use m2_crypto::handshake::HandshakeError;
+use m2_crypto::obfuscation::Obfuscator;
+use m2_crypto::{Circle, Provider};
+use quinn::{TokenMemoryCache, TokioRuntime};
+use rand_core::UnwrapErr;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Accepted sessions that nobody has taken yet.
+const READY: usize = 64;
+
+/// Everything that is built before anything is bound.
+pub(super) struct Builder {
+    listen: Vec<SocketAddr>,
+    only_to: Option<Arc<AllowList>>,
+    obfuscator: Arc<Obfuscator>,
+    gate: Arc<Gate>,
+    ids: ConnectionIds,
+    caller: Caller,
+    acceptor: Arc<Acceptor>,
+    accepted: mpsc::Receiver<Session>,
+    keys: Arc<KeyPool>,
+    counters: Arc<Counters>,
+}
+
+impl Builder {
+    /// Makes everything but the sockets.
+    pub(super) fn new(config: EndpointConfig) -> io::Result<Self> {
+        let EndpointConfig {
+            circle,
+            clock,
+            provider,
+            limits,
+            ..
+        } = config;
+        let own_id = config.posing_as;
+        let own_id = own_id.unwrap_or_else(|| config.identity.peer_id(circle.id()));
+        let ids = ConnectionIds::random(&mut UnwrapErr(getrandom::SysRng), clock.clone());
+        let gate = Gate::new(*circle.id(), own_id, provider, ids.clone(), clock.clone());
+        let gate = Arc::new(gate.dials_only(config.dials_only));
+        let counters = Arc::new(Counters::new());
+        let keys = Arc::new(KeyPool::start(config.key_pool_size, provider)?);
+        let transports = Transports::new(config.relay, config.pad_to_mtu);
+        let used = Arc::new(UsedTokens::default());
+        let token_key = TokenKey::random(provider, clock.clone(), Arc::clone(&used));
+        let context = crypto_context(&circle, provider, &clock, &counters);
+        let crypto = AnswerCrypto::posing_as(own_id, Arc::clone(&context), config.identity);
+        let answering = transport::answering(
+            Arc::clone(&crypto) as _,
+            token_key,
+            Arc::clone(&used),
+            transports.answering(),
+            clock.clone(),
+        );
+        let greeting = Greeting {
+            clock: clock.clone(),
+            version: config.version,
+            cover: config.cover,
+        };
+        let (ready, accepted) = mpsc::channel(READY);
+        let (burst, rate) = (limits.prefix_burst, limits.prefix_per_second);
+        let prefixes = PrefixLimiter::new(burst, rate, clock.unix_ms());
+        let replay = ReplayMemory::load(config.replay_log, config.replay_capacity, clock.unix_s())?;
+        let acceptor = Acceptor {
+            gate: Arc::clone(&gate),
+            crypto,
+            config: answering,
+            keys: Arc::clone(&keys),
+            replay,
+            tokens: used,
+            prefixes: Mutex::new(prefixes),
+            turns: Arc::new(Semaphore::new(limits.turns.max(1))),
+            in_flight: AtomicUsize::new(0),
+            limits,
+            counters: Arc::clone(&counters),
+            greeting: greeting.clone(),
+            ready,
+            carriers: Arc::default(),
+        };
+        let caller = Caller {
+            limit: acceptor.limits.handshake,
+            crypto: context,
+            clock,
+            transports,
+            tokens: Arc::new(TokenMemoryCache::default()),
+            greeting,
+            counters: Arc::clone(&counters),
+        };
+        Ok(Self {
+            listen: config.listen,
+            only_to: config.only_to,
+            obfuscator: Arc::new(Obfuscator::new(circle.packet_key(), provider)),
+            gate,
+            ids,
+            caller,
+            acceptor: Arc::new(acceptor),
+            accepted,
+            keys,
+            counters,
+        })
+    }
+
+    /// Binds the sockets and starts to answer.
+    pub(super) fn bind(self) -> io::Result<Endpoint> {
+        let sockets = self
+            .listen
+            .iter()
+            .map(|address| self.bind_socket(*address))
+            .collect::<io::Result<Vec<_>>>()?;
+        let mut loops = JoinSet::new();
+        for socket in &sockets {
+            loops.spawn(Arc::clone(&self.acceptor).run(socket.clone()));
+        }
+        Ok(Endpoint {
+            carriers: Arc::clone(&self.acceptor.carriers),
+            sieve: Sieve {
+                obfuscator: self.obfuscator,
+                gate: self.gate,
+                counters: Arc::clone(&self.counters),
+            },
+            ids: self.ids,
+            next_carrier: AtomicU32::new(1),
+            sockets,
+            caller: self.caller,
+            acceptor: self.acceptor,
+            accepted: AsyncMutex::new(self.accepted),
+            closed: watch::Sender::new(false),
+            keys: self.keys,
+            counters: self.counters,
+            loops: Mutex::new(loops),
+        })
+    }
+
+    fn bind_socket(&self, address: SocketAddr) -> io::Result<quinn::Endpoint> {
+        let socket = ObfuscatedSocket::new(
+            socket::bind(address)?,
+            Arc::clone(&self.obfuscator),
+            Arc::clone(&self.gate),
+            Arc::clone(&self.counters),
+            &self.ids.issue(),
+        )?;
+        let socket = socket.only_to(self.only_to.clone());
+        quinn::Endpoint::new_with_abstract_socket(
+            transport::engine(&self.ids),
+            Some(self.acceptor.config.clone()),
+            Arc::new(socket),
+            Arc::new(TokioRuntime),
+        )
+    }
+}
+
+/// What handshakes on both sides need, with its failures counted.
+fn crypto_context(
+    circle: &Circle,
+    provider: &'static dyn Provider,
+    clock: &Clock,
+    counters: &Arc<Counters>,
+) -> Arc<CryptoContext> {
+    let today = clock.clone();
+    let context = CryptoContext::new(*circle.id(), provider, Arc::new(move || today.day()));
+    Arc::new(context.observe_failures(count_failures(Arc::clone(counters))))
+}
+
+fn count_failures(counters: Arc<Counters>) -> FailureObserver {
+    Arc::new(move |error| {
+        if let HandshakeError::Peer(_) = error {
+            counters.count(Counter::HandshakeMisbehaved);
+        }
+    })
+}

@@ -1,0 +1,76 @@
+//! Sessions with relays, and what travels over them (spec §7).
+
+use super::Endpoint;
+use crate::dial_error::DialError;
+use crate::line::{self, Carrier, Hop, LineError};
+use crate::session::{CloseCode, Session};
+use crate::transport;
+use crate::wire::Purpose;
+use m2_crypto::handshake::Credential;
+use quinn::TokioRuntime;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How long one address of a relay is tried.
+const RELAY_LIMIT: Duration = Duration::from_secs(5);
+
+impl Endpoint {
+    /// Opens a session for lines with the last of `hops`, by way of those before it, as nobody.
+    ///
+    /// Errors: see [`LineError`]; without a hop nothing was reached.
+    pub async fn dial_relay(&self, hops: &[Hop]) -> Result<Session, LineError> {
+        let (first, further) = hops.split_first().ok_or(DialError::Local)?;
+        let mut failure = DialError::Local;
+        for address in &first.addresses {
+            let dialled = self.dial_for(
+                *address,
+                first.relay,
+                Credential::Anonymous,
+                Purpose::Line,
+                RELAY_LIMIT,
+            );
+            match dialled.await {
+                Ok(mut session) => {
+                    line::extend(&mut session, further).await?;
+                    return Ok(session);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure.into())
+    }
+
+    /// Lets calls come and go over a session that [`Self::dial_relay`] gave, of this endpoint or
+    /// another one.
+    ///
+    /// Errors: [`LineError::PathTooSmall`], [`LineError::Ended`].
+    pub fn attach(&self, session: Session) -> Result<Carrier, LineError> {
+        let number = self.next_carrier.fetch_add(1, Ordering::Relaxed);
+        let connection = session.connection().clone();
+        let carrier = Carrier::start(number, session)?;
+        let socket = carrier.socket(connection, self.sieve.clone(), &self.ids.issue());
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(
+            transport::engine(&self.ids),
+            Some(self.acceptor.config.clone()),
+            socket,
+            Arc::new(TokioRuntime),
+        )
+        .map_err(|_| LineError::Ended)?;
+        self.carriers.insert(carrier.clone(), endpoint.clone());
+        let (acceptor, carriers) = (Arc::clone(&self.acceptor), Arc::clone(&self.carriers));
+        let ended = carrier.clone();
+        let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        while loops.try_join_next().is_some() {}
+        loops.spawn(async move {
+            tokio::select! {
+                () = acceptor.serve(&endpoint) => {}
+                _ = ended.ended() => {}
+            }
+            carriers.remove(number);
+            endpoint.close(CloseCode::Done.into(), &[]);
+        });
+        drop(loops);
+        Ok(carrier)
+    }
+}
