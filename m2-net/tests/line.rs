@@ -8,143 +8,17 @@
 
 mod common;
 
-use bytes::Bytes;
-use common::{address, alice, bob, carol, config, id, keys_ready};
+use common::relay::{PATIENCE, Party, TestRelay, meet, private, secret, talk};
+use common::{alice, bob, id};
 use m2_crypto::Secret;
 use m2_crypto::handshake::Credential;
 use m2_crypto::line::{JoinToken, LineSecret};
 use m2_net::dial_error::DialError;
-use m2_net::endpoint::{Endpoint, EndpointConfig};
-use m2_net::line::relay::{Relay, RelayLimits};
-use m2_net::line::{Carrier, Hop, LineError};
+use m2_net::line::relay::RelayLimits;
+use m2_net::line::{Hop, LineError};
 use m2_net::session::Session;
-use m2_net::wire::{Envelope, Message, Purpose};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A relay on loopback, which serves until it is dropped.
-struct TestRelay {
-    endpoint: Arc<Endpoint>,
-    relay: Arc<Relay>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl TestRelay {
-    async fn start(limits: RelayLimits) -> Self {
-        let mut config = config(carol());
-        config.relay = true;
-        config.key_pool_size = 8;
-        let endpoint = Arc::new(Endpoint::bind(config).unwrap());
-        keys_ready(&endpoint).await;
-        let relay = Relay::new(limits, &endpoint);
-        let (serving, accepting) = (Arc::clone(&relay), Arc::clone(&endpoint));
-        let task = tokio::spawn(async move {
-            while let Some(session) = accepting.accept().await {
-                assert_eq!(session.purpose(), Purpose::Line);
-                let relay = Arc::clone(&serving);
-                tokio::spawn(async move { relay.serve(session).await });
-            }
-        });
-        Self {
-            endpoint,
-            relay,
-            task,
-        }
-    }
-
-    fn hop(&self) -> Hop {
-        Hop {
-            relay: id(&carol()),
-            addresses: vec![address(&self.endpoint)],
-        }
-    }
-
-    async fn stop(self) {
-        self.endpoint.close(Duration::from_secs(1)).await;
-        self.task.abort();
-    }
-}
-
-fn private() -> RelayLimits {
-    RelayLimits {
-        extend_to_private: true,
-        splice_bytes_per_second: u64::MAX / 8,
-        bytes_per_second: u64::MAX / 8,
-        ..RelayLimits::default()
-    }
-}
-
-/// A party: a socket for relays, and an endpoint that has no socket of its own.
-struct Party {
-    outside: Endpoint,
-    inside: Endpoint,
-}
-
-impl Party {
-    fn new(identity: Arc<m2_crypto::Identity>) -> Self {
-        let mut outside = config(Arc::clone(&identity));
-        outside.dials_only = true;
-        let inside = EndpointConfig {
-            listen: Vec::new(),
-            ..config(identity)
-        };
-        Self {
-            outside: Endpoint::bind(outside).unwrap(),
-            inside: Endpoint::bind(inside).unwrap(),
-        }
-    }
-
-    async fn carrier(&self, hops: &[Hop]) -> Carrier {
-        let session = self.outside.dial_relay(hops).await.unwrap();
-        self.inside.attach(session).unwrap()
-    }
-}
-
-fn secret(byte: u8) -> LineSecret {
-    LineSecret::new(Secret::new([byte; 32]))
-}
-
-/// Alice calls Bob, who listens; each by way of these relays.
-async fn meet(alices: &[Hop], bobs: &[Hop]) -> (Party, Party, [Carrier; 2], Session, Session) {
-    let (caller, listener) = (Party::new(alice()), Party::new(bob()));
-    keys_ready(&listener.inside).await;
-    let listening = listener.carrier(bobs).await;
-    assert_eq!(listening.open(&[secret(1), secret(2)]).await, Ok(2));
-    let calling = caller.carrier(alices).await;
-    let line = calling.join(secret(2).join_token()).await.unwrap();
-    let credential = Credential::Identity(alice());
-    let dial = caller.inside.dial(line, id(&bob()), credential);
-    let (dialled, accepted) = tokio::join!(dial, listener.inside.accept());
-    let carriers = [calling, listening];
-    (
-        caller,
-        listener,
-        carriers,
-        dialled.unwrap(),
-        accepted.unwrap(),
-    )
-}
-
-fn envelope(byte: u8, length: usize) -> Message {
-    Message::Envelope(Envelope {
-        grant: Bytes::new(),
-        sealed: vec![byte; length].into(),
-    })
-}
-
-async fn talk(one: &mut Session, other: &mut Session) {
-    for (byte, length) in [(1, 1), (2, 50_000)] {
-        one.send_frame(envelope(byte, length)).await.unwrap();
-        let got = timeout(PATIENCE, other.recv_frame()).await.unwrap();
-        assert_eq!(got.unwrap(), envelope(byte, length));
-        other.send_frame(envelope(byte, length)).await.unwrap();
-        let got = timeout(PATIENCE, one.recv_frame()).await.unwrap();
-        assert_eq!(got.unwrap(), envelope(byte, length));
-    }
-}
 
 /// Sends so many bytes, in one stream, and says how many a second arrived.
 async fn bulk(from: &Session, to: &Session, bytes: usize) -> f64 {

@@ -2,6 +2,9 @@
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod hostile;
+pub mod relay;
+
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig};

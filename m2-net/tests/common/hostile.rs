@@ -1,0 +1,80 @@
+//! A party that keeps no rule, and a talk with it frame by frame.
+
+use super::relay::{PATIENCE, TestRelay};
+use super::{alice, config};
+use m2_net::endpoint::Endpoint;
+use m2_net::line::Hop;
+use m2_net::session::{Ended, Session};
+use m2_net::wire::Message;
+use m2_net::wire::line::{Line, Request, Told};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// A party that keeps no rule.
+pub struct Hostile(Endpoint);
+
+impl Hostile {
+    pub fn new() -> Self {
+        let mut config = config(alice());
+        config.dials_only = true;
+        config.key_pool_size = 8;
+        Self(Endpoint::bind(config).unwrap())
+    }
+
+    /// A session with a relay. However busy the machine is.
+    pub async fn dial(&self, relay: &TestRelay) -> Session {
+        self.dial_hop(relay.hop()).await
+    }
+
+    pub async fn dial_hop(&self, hop: Hop) -> Session {
+        let hops = [hop];
+        let dialled = async {
+            loop {
+                match self.0.dial_relay(&hops).await {
+                    Ok(session) => return session,
+                    Err(_) => sleep(Duration::from_millis(50)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, dialled).await.unwrap()
+    }
+}
+
+pub async fn say(session: &Session, line: Line) {
+    let sent = session.send_frame(Message::Line(Box::new(line))).await;
+    sent.unwrap();
+}
+
+pub async fn ask(session: &Session, request: Request) {
+    say(session, Line::Request(request)).await;
+}
+
+pub async fn hear(session: &mut Session) -> Line {
+    match timeout(PATIENCE, session.recv_frame()).await.unwrap() {
+        Ok(Message::Line(line)) => *line,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn told(session: &mut Session) -> Told {
+    match hear(session).await {
+        Line::Told(told) => told,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until the relay has ended a session. Says with which code.
+pub async fn end(session: &Session) -> u64 {
+    match timeout(PATIENCE, session.closed()).await.unwrap() {
+        Ended::ByPeer(code) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
