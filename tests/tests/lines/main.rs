@@ -8,7 +8,11 @@
     unreachable_pub
 )]
 
+mod bad_relay;
+mod blind;
 mod fail_closed;
+mod memory;
+mod no_address;
 mod policy;
 mod scene;
 mod talk;

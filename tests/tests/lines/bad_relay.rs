@@ -1,0 +1,61 @@
+//! A way to the relay that drops, delays, reorders, repeats and changes what passes.
+
+use super::blind::Scene;
+use super::scene::{await_path, befriend};
+use m2_proto::api::v1::Path;
+use m2_tests::harness::Fate;
+use m2_tests::hostile::Noise;
+use m2_tests::scenario::{Api, eventually};
+use std::time::Duration;
+
+/// Messages each way.
+const MESSAGES: usize = 100;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_arrives_once_and_in_order_over_a_bad_path() {
+    let scene = Scene::start().await;
+    let [alice, bob] = &scene.apis;
+    befriend((alice, "alice"), (bob, "bob")).await;
+    await_path(alice, "bob", Path::Line).await;
+    for (seed, wire) in (7..).zip(&scene.wires) {
+        let mut noise = Noise::new(seed);
+        wire.clear();
+        wire.decide(move |_, bytes| match noise.below(100) {
+            0..10 => Fate::lost(),
+            10..20 => {
+                let late = 1 + noise.below(60) as u64;
+                Fate::late(bytes, Duration::from_millis(late))
+            }
+            20..25 => Fate::twice(bytes),
+            25..30 => Fate::flipped(bytes, noise.below(8 * bytes.len())),
+            _ => Fate::pass(bytes),
+        });
+    }
+    tokio::join!(send_all(alice, "bob"), send_all(bob, "alice"));
+    tokio::join!(all_came(alice, "bob"), all_came(bob, "alice"));
+    for wire in &scene.wires {
+        let count = wire.captured().len();
+        assert!(count > MESSAGES, "{count} datagrams");
+    }
+}
+
+/// One after the other, so that they don't share their datagrams.
+async fn send_all(api: &Api, to: &str) {
+    for number in 0..MESSAGES {
+        api.send(to, &number.to_string()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn all_came(api: &Api, from: &str) {
+    let expected: Vec<String> = (0..MESSAGES).map(|number| number.to_string()).collect();
+    eventually("all messages", async || {
+        let received = api.received(from).await?;
+        Ok((received.len() >= MESSAGES).then_some(()))
+    })
+    .await
+    .unwrap();
+    // A second copy would have been there by now, or come with the acknowledgements.
+    api.await_empty_outbox().await.unwrap();
+    assert_eq!(api.received(from).await.unwrap(), expected);
+}

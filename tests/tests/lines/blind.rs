@@ -1,0 +1,220 @@
+//! What a relay learns of those who meet at it: next to nothing.
+//!
+//! Two parties talk over a relay, each leg on a wire of its own, while three looks are taken: at
+//! what the legs have in common, into the memory of the relay's process, and at its disk. Each
+//! look is shown to find what it looks for where it is.
+
+use super::memory::{Needle, found_in};
+use super::scene::{Relay, await_path, befriend, party, talk};
+use m2_crypto::Circle;
+use m2_crypto::invitation::{Invitation, Offer};
+use m2_proto::api::v1::{AddLineRequest, Path};
+use m2_tests::harness::{Captured, Daemon, Direction, Wire};
+use m2_tests::hostile::{identity, public_id};
+use m2_tests::scenario::Api;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// Bytes in a row that no chance repeats in so few datagrams.
+const WINDOW: usize = 8;
+/// What only the two may read.
+const PHRASE: &str = "the walrus and the carpenter were walking close at hand; ";
+/// Looks into the relay's memory while messages pass.
+const LOOKS: usize = 3;
+/// The file of a daemon in which accepted calls are written down: a keyed tag and the second of
+/// each, in so many bytes. It tells sessions with a relay from no others.
+const CALLS: (&str, usize) = ("replay.log", 24);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_learns_nothing_of_who_meets_there() {
+    let scene = Scene::start().await;
+    let disk = contents(&scene.relay.daemon.data());
+    befriend((&scene.apis[0], "alice"), (&scene.apis[1], "bob")).await;
+    await_path(&scene.apis[0], "bob", Path::Line).await;
+    for number in 0..5 {
+        let long = format!("{number} {}", PHRASE.repeat(60));
+        talk(&scene.apis[0], &scene.apis[1], &long).await;
+    }
+    assert!(scene.relay.status().await.bytes > 30_000);
+    scene.legs_share_nothing();
+    scene.memory_holds_nothing().await;
+    assert_untouched(&disk, &contents(&scene.relay.daemon.data()));
+}
+
+/// Two parties with a wire each to the relay where they meet.
+pub struct Scene {
+    relay: Relay,
+    pub wires: [Wire; 2],
+    daemons: [Daemon; 2],
+    pub apis: [Api; 2],
+}
+
+impl Scene {
+    pub async fn start() -> Self {
+        let wires = [Wire::new().await.unwrap(), Wire::new().await.unwrap()];
+        let (relay, alice, bob) = tokio::join!(
+            Relay::start(),
+            Daemon::start(party("alice", "line-only")),
+            Daemon::start(party("bob", "line-only"))
+        );
+        let daemons = [alice.unwrap(), bob.unwrap()];
+        let apis = [
+            Api::of(&daemons[0]).await.unwrap(),
+            Api::of(&daemons[1]).await.unwrap(),
+        ];
+        for (wire, api) in wires.iter().zip(&apis) {
+            wire.aim(relay.daemon.udp_address().await.unwrap());
+            add_line_at(api, &relay, wire.address()).await;
+        }
+        Self {
+            relay,
+            wires,
+            daemons,
+            apis,
+        }
+    }
+
+    fn legs_share_nothing(&self) {
+        let [alices, bobs] = self.wires.each_ref().map(Wire::captured);
+        for leg in [&alices, &bobs] {
+            for way in [Direction::ToTarget, Direction::ToCaller] {
+                let count = leg.iter().filter(|one| one.direction == way).count();
+                assert!(count > 20, "{count} datagrams {way:?}");
+            }
+        }
+        assert_eq!(shared(&alices, &bobs), None);
+        // A string that is on both legs is found, wherever it stands.
+        let mut passed = bobs;
+        let bytes = &alices[10].bytes;
+        let seen = &bytes[bytes.len() - WINDOW..];
+        passed[20].bytes[3..3 + WINDOW].copy_from_slice(seen);
+        assert_eq!(shared(&alices, &passed).as_deref(), Some(seen));
+    }
+
+    async fn memory_holds_nothing(&self) {
+        let needles: Vec<Needle> = ["alice", "bob"]
+            .into_iter()
+            .flat_map(of_identity)
+            .chain([Needle::new("a message", PHRASE.as_bytes())])
+            .collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let load = [(0, "bob"), (1, "alice")]
+            .map(|(number, to)| keep_sending(self.apis[number].clone(), to, &stop));
+        for _ in 0..LOOKS {
+            sleep(Duration::from_millis(200)).await;
+            let pid = self.relay.daemon.pid().unwrap();
+            assert_eq!(found_in(pid, &needles).unwrap(), Vec::<String>::new());
+        }
+        for (daemon, name) in self.daemons.iter().zip(["alice", "bob"]) {
+            let found = found_in(daemon.pid().unwrap(), &needles).unwrap();
+            println!("in the memory of {name}: {found:?}");
+            for own in ["peer id", "certificate"] {
+                let own = format!("{own} of {name}");
+                assert!(found.contains(&own), "no {own}: {found:?}");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        for sender in load {
+            assert!(sender.await.unwrap() > 0, "no load");
+        }
+    }
+}
+
+/// Adds the relay as one that is found at `address`.
+async fn add_line_at(api: &Api, relay: &Relay, address: SocketAddr) {
+    let made: Invitation = relay.invitation.parse().unwrap();
+    let offer = Offer {
+        reusable: true,
+        expires_s: made.expires_s(),
+        addresses: vec![address],
+        lines: Vec::new(),
+    };
+    let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    let moved = Invitation::create(&mut rng, *made.peer(), Circle::public().id(), offer);
+    let request = AddLineRequest {
+        invitation: moved.unwrap().to_uri().to_string(),
+        entry: false,
+    };
+    api.client().lines().add_line(request).await.unwrap();
+}
+
+/// A string of one leg that is also on the other.
+fn shared(one: &[Captured], other: &[Captured]) -> Option<Vec<u8>> {
+    let windows = |leg: &Captured| {
+        let windows = leg.bytes.windows(WINDOW);
+        let arrays = windows.map(|window| <[u8; WINDOW]>::try_from(window).unwrap());
+        arrays.collect::<Vec<_>>()
+    };
+    let known: HashSet<_> = one.iter().flat_map(windows).collect();
+    let found = other
+        .iter()
+        .flat_map(windows)
+        .find(|window| known.contains(window));
+    found.map(|window| window.to_vec())
+}
+
+/// What would tell who somebody is.
+fn of_identity(name: &str) -> Vec<Needle> {
+    let identity = identity(name).unwrap();
+    let id = public_id(&identity);
+    // Of the modulus, which makes up nearly all of it.
+    let modulus = &identity.certificate().spki_der()[100..132];
+    vec![
+        Needle::new(&format!("peer id of {name}"), id.as_bytes()),
+        Needle::new(
+            &format!("peer id of {name} as text"),
+            id.to_string().as_bytes(),
+        ),
+        Needle::new(&format!("certificate of {name}"), modulus),
+    ]
+}
+
+/// Sends until told to stop. Gives how many messages it sent.
+fn keep_sending(api: Api, to: &'static str, stop: &Arc<AtomicBool>) -> JoinHandle<usize> {
+    let stop = Arc::clone(stop);
+    tokio::spawn(async move {
+        let mut count = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let text = format!("{count} {}", PHRASE.repeat(40));
+            api.send(to, &text).await.unwrap();
+            count += 1;
+            sleep(Duration::from_millis(5)).await;
+        }
+        count
+    })
+}
+
+/// All files of a directory.
+fn contents(directory: &FilePath) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(contents(&path));
+        } else {
+            files.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+fn assert_untouched(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8>>) {
+    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(before), names(after));
+    for (path, old) in before {
+        let new = &after[path];
+        if path.ends_with(CALLS.0) {
+            assert!(new.starts_with(old), "{} was rewritten", CALLS.0);
+            assert_eq!((new.len() - old.len()) % CALLS.1, 0);
+        } else {
+            assert!(old == new, "{} changed", path.display());
+        }
+    }
+}
