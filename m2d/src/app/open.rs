@@ -6,14 +6,14 @@ use crate::clock::Clock;
 use crate::config::{Config, IpMode};
 use crate::counters::Counters;
 use crate::doctor::FailClosed;
-use crate::engine::{Bus, Engine, EngineHandle, LineSettings, Parts};
+use crate::engine::{Bus, Engine, EngineHandle, LineSettings, LineWake, Parts};
 use crate::lines::{LineCaller, LineKeeper, Outside};
-use crate::mailbox::MailTasks;
 use crate::mailbox::server::{MailboxServer, ServerLimits};
+use crate::mailbox::{MailTasks, Wake};
 use crate::network::{self, Dialer, DialerHandle, SessionRunner};
 use crate::ports;
 use crate::store::{Store, StoreFile};
-use m2_crypto::{Circle, Identity, provider};
+use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig, Limits};
 use m2_net::line::relay::Relay;
 use m2_net::replay_file::ReplayFile;
@@ -44,6 +44,16 @@ pub(super) struct Opened {
     endpoint: Arc<Endpoint>,
 }
 
+/// What all tasks share.
+struct Core {
+    engine: EngineHandle,
+    endpoint: Arc<Endpoint>,
+    identity: Arc<Identity>,
+    peer_id: PeerId,
+    clock: Arc<Clock>,
+    counters: Arc<Counters>,
+}
+
 impl Opener {
     /// Opens `plan` when it is time; its tasks end with `stop`.
     pub(super) fn new(plan: &Plan, stop: CancellationToken) -> Self {
@@ -67,7 +77,7 @@ impl Opener {
         let store = file.open()?;
         let clock = Arc::new(Clock::new(store.latest_time()?));
         let endpoint = Arc::new(self.bind(&store, &identity, &clock)?);
-        let dialer = DialerHandle::default();
+        let orders = DialerHandle::default();
         let bus = Arc::new(Bus::default());
         let counters = Arc::new(Counters::default());
         let engine = Engine::new(Parts {
@@ -82,83 +92,106 @@ impl Opener {
                 open: self.config.line.open,
             },
             bus: bus.clone(),
-            dialer: dialer.clone(),
+            dialer: orders.clone(),
             counters: counters.clone(),
         })?;
         let incarnation = engine.log_incarnation();
-        let wake = engine.mailbox_wake();
-        let line_wake = engine.line_wake();
-        let mail_clock = clock.clone();
+        let (mail_wake, line_wake) = (engine.mailbox_wake(), engine.line_wake());
         let (handle, thread) = start_thread(engine).map_err(Failure::Runtime)?;
-        let peer_id = identity.peer_id(self.circle.id());
-        let mailbox = self.serve_mailboxes(&handle, &clock, &counters, &identity);
-        let mailbox = mailbox.await?;
-        let runner = SessionRunner::new(
-            handle.clone(),
+        let core = Core {
+            peer_id: identity.peer_id(self.circle.id()),
+            engine: handle,
+            endpoint,
+            identity,
             clock,
-            identity.clone(),
-            peer_id,
-            counters.clone(),
-        );
-        let relay = self.serve_lines(&endpoint);
-        let runner = Arc::new(runner.serving(mailbox.clone()).relaying(relay.clone()));
-        let accepting = network::accept(endpoint.clone(), runner.clone(), self.stop.clone());
-        tokio::spawn(accepting);
-        let outside = Arc::new(self.outside(&identity, &mail_clock));
-        let keeper = LineKeeper {
-            engine: handle.clone(),
-            outside: outside.clone(),
-            inside: endpoint.clone(),
-            key: identity.line_key(),
-            clock: mail_clock.clone(),
+            counters,
         };
-        tokio::spawn(keeper.run(line_wake, self.stop.clone()));
-        let lines = LineCaller::new(outside.clone(), endpoint.clone(), mail_clock.clone());
-        let dialer = Dialer::new(
-            dialer,
-            endpoint.clone(),
-            handle.clone(),
-            runner,
-            identity.clone(),
-            Arc::new(lines),
-        );
-        tokio::spawn(dialer.run(self.stop.clone()));
-        let mail = MailTasks {
-            engine: handle.clone(),
-            endpoint: endpoint.clone(),
-            identity: identity.clone(),
-            circle: self.circle.clone(),
-            own_id: peer_id,
-            clock: mail_clock,
-            counters: counters.clone(),
-            listen: self.config.network.listen.clone(),
-            pads: self.config.privacy.pads(),
+        let mailbox = self.serve_mailboxes(&core).await?;
+        let relay = self.serve_lines(&core.endpoint);
+        let outside = self.start_sessions(&core, orders, line_wake, &mailbox, &relay);
+        self.start_mail(&core, mail_wake);
+        let opened = Opened {
+            engine: core.engine.clone(),
+            thread,
+            endpoint: core.endpoint.clone(),
         };
-        // Providers would learn our address (spec §7).
-        if self.config.privacy.ip != IpMode::LineOnly {
-            mail.start(wake, &self.stop);
-        }
         let ready = Ready {
-            engine: handle.clone(),
+            fail_closed: fail_closed(&outside, &core.endpoint),
+            certificate: core.identity.certificate().clone(),
+            engine: core.engine,
             bus,
             readers: Readers::new(file),
-            endpoint: endpoint.clone(),
-            certificate: identity.certificate().clone(),
-            peer_id,
+            endpoint: core.endpoint,
+            peer_id: core.peer_id,
             incarnation,
-            counters,
+            counters: core.counters,
             mailbox,
             relay,
-            fail_closed: fail_closed(&outside, &endpoint),
             config: self.config.clone(),
             warnings: warnings(unprotected, &self.circle),
         };
-        let opened = Opened {
-            engine: handle,
-            thread,
-            endpoint,
-        };
         Ok((ready, opened))
+    }
+
+    /// Accepts sessions, dials contacts, and waits at our relays.
+    fn start_sessions(
+        &self,
+        core: &Core,
+        orders: DialerHandle,
+        line_wake: Arc<LineWake>,
+        mailbox: &Option<Arc<MailboxServer>>,
+        relay: &Option<Arc<Relay>>,
+    ) -> Arc<Outside> {
+        let runner = SessionRunner::new(
+            core.engine.clone(),
+            core.clock.clone(),
+            core.identity.clone(),
+            core.peer_id,
+            core.counters.clone(),
+        );
+        let runner = Arc::new(runner.serving(mailbox.clone()).relaying(relay.clone()));
+        let (endpoint, stop) = (core.endpoint.clone(), self.stop.clone());
+        tokio::spawn(network::accept(endpoint, runner.clone(), stop));
+        let outside = Arc::new(self.outside(&core.identity, &core.clock));
+        let keeper = LineKeeper {
+            engine: core.engine.clone(),
+            outside: outside.clone(),
+            inside: core.endpoint.clone(),
+            key: core.identity.line_key(),
+            clock: core.clock.clone(),
+        };
+        tokio::spawn(keeper.run(line_wake, self.stop.clone()));
+        let (endpoint, clock) = (core.endpoint.clone(), core.clock.clone());
+        let lines = LineCaller::new(outside.clone(), endpoint, clock);
+        let dialer = Dialer::new(
+            orders,
+            core.endpoint.clone(),
+            core.engine.clone(),
+            runner,
+            core.identity.clone(),
+            Arc::new(lines),
+        );
+        tokio::spawn(dialer.run(self.stop.clone()));
+        outside
+    }
+
+    /// Collects and deposits letters, unless providers may not learn our address (spec §7).
+    fn start_mail(&self, core: &Core, wake: Arc<Wake>) {
+        if self.config.privacy.ip == IpMode::LineOnly {
+            return;
+        }
+        let mail = MailTasks {
+            engine: core.engine.clone(),
+            endpoint: core.endpoint.clone(),
+            identity: core.identity.clone(),
+            circle: self.circle.clone(),
+            own_id: core.peer_id,
+            clock: core.clock.clone(),
+            counters: core.counters.clone(),
+            listen: self.config.network.listen.clone(),
+            pads: self.config.privacy.pads(),
+        };
+        mail.start(wake, &self.stop);
     }
 
     /// The relay role, if the configuration asks for it.
@@ -183,23 +216,17 @@ impl Opener {
     }
 
     /// The mailbox role, if the configuration asks for it.
-    async fn serve_mailboxes(
-        &self,
-        engine: &EngineHandle,
-        clock: &Arc<Clock>,
-        counters: &Arc<Counters>,
-        identity: &Identity,
-    ) -> Result<Option<Arc<MailboxServer>>, Failure> {
+    async fn serve_mailboxes(&self, core: &Core) -> Result<Option<Arc<MailboxServer>>, Failure> {
         let config = &self.config.mailbox;
         if !config.serve {
             return Ok(None);
         }
-        let store = mailbox::open_store(config, &self.data_dir, identity).await?;
+        let store = mailbox::open_store(config, &self.data_dir, &core.identity).await?;
         let server = MailboxServer::new(
             store,
-            engine.clone(),
-            clock.clone(),
-            counters.clone(),
+            core.engine.clone(),
+            core.clock.clone(),
+            core.counters.clone(),
             ServerLimits::of(config),
         );
         let server = Arc::new(server);
