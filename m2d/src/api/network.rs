@@ -4,13 +4,14 @@ use super::convert;
 use super::session::{ApiState, Ready};
 use crate::doctor::{self, FailClosed, Settings};
 use crate::engine::Engine;
+use futures::future::BoxFuture;
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::network_service_server::NetworkService;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 /// Tries whether a datagram to a host that is no own relay can leave (spec §7).
-pub type FailClosedTest = Arc<dyn Fn() -> FailClosed + Send + Sync>;
+pub type FailClosedTest = Arc<dyn Fn() -> BoxFuture<'static, FailClosed> + Send + Sync>;
 
 /// What others see.
 pub(super) struct NetworkApi(pub Arc<ApiState>);
@@ -53,7 +54,7 @@ async fn settings(ready: &Ready) -> Result<Settings, Status> {
         writes_letters: facts.writes_letters,
         prefer_line: facts.prefer_line,
         line_only: facts.line_only,
-        fail_closed: (ready.fail_closed)(),
+        fail_closed: (ready.fail_closed)().await,
     })
 }
 

@@ -18,7 +18,6 @@ use m2_net::endpoint::{Endpoint, EndpointConfig, Limits};
 use m2_net::line::relay::Relay;
 use m2_net::replay_file::ReplayFile;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -306,17 +305,15 @@ fn start_thread(engine: Engine) -> io::Result<(EngineHandle, JoinHandle<()>)> {
 /// Tells whether line-only mode holds.
 fn fail_closed(outside: &Arc<Outside>, endpoint: &Arc<Endpoint>) -> FailClosedTest {
     let (outside, endpoint) = (outside.clone(), endpoint.clone());
-    Arc::new(move || match outside.allowed() {
-        None => FailClosed::NotInForce,
-        Some(allowed) => {
-            // A host of nobody (RFC 5737).
-            let elsewhere = SocketAddr::from(([192, 0, 2, 1], 9));
-            if endpoint.local_addrs().is_empty() && !allowed.allows(elsewhere) {
-                FailClosed::Holds
-            } else {
-                FailClosed::Broken
+    Arc::new(move || {
+        let (outside, endpoint) = (outside.clone(), endpoint.clone());
+        Box::pin(async move {
+            match outside.holds_back().await {
+                None => FailClosed::NotInForce,
+                Some(true) if endpoint.local_addrs().is_empty() => FailClosed::Holds,
+                Some(_) => FailClosed::Broken,
             }
-        }
+        })
     })
 }
 

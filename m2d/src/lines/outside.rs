@@ -3,16 +3,22 @@
 use crate::clock::Clock;
 use crate::config::IpMode;
 use crate::store::LineRow;
-use m2_crypto::{Circle, Identity, provider};
+use m2_crypto::handshake::Credential;
+use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::allow_list::AllowList;
 use m2_net::endpoint::{Endpoint, EndpointConfig};
+use m2_net::wire::Purpose;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// Session keys kept ready: one is used for each session with a relay.
 const KEYS: usize = 8;
+
+/// How long a call that must not leave is tried.
+const TRIED_FOR: Duration = Duration::from_millis(300);
 
 /// Our relays, as they were last read.
 #[derive(Debug, Clone, Default)]
@@ -66,9 +72,28 @@ impl Outside {
         }
     }
 
-    /// The list that holds in line-only mode.
-    pub const fn allowed(&self) -> Option<&Arc<AllowList>> {
-        self.allowed.as_ref()
+    /// Calls a host that is no relay of ours and says whether its socket held that back; none if
+    /// it need not, as the mode is another one.
+    pub async fn holds_back(&self) -> Option<bool> {
+        let allowed = self.allowed.as_ref()?;
+        let before = allowed.held_back();
+        let Ok(endpoint) = self.endpoint().await else {
+            // Without a socket nothing leaves.
+            return Some(true);
+        };
+        for local in endpoint.local_addrs() {
+            let called = endpoint.dial_for(
+                of_nobody(local.ip()),
+                PeerId::from_bytes([0; 32]),
+                Credential::Anonymous,
+                Purpose::Line,
+                TRIED_FOR,
+            );
+            if called.await.is_ok() {
+                return Some(false);
+            }
+        }
+        Some(allowed.held_back() > before)
     }
 
     /// Our relays.
@@ -105,4 +130,15 @@ impl Outside {
         config.clock = m2_net::clock::Clock::new(move || clock.now_ms());
         Endpoint::bind(config)
     }
+}
+
+/// An address that a socket there can send to and nobody has (RFC 5737, RFC 3849).
+fn of_nobody(local: IpAddr) -> SocketAddr {
+    let address: IpAddr = match local {
+        _ if local.is_loopback() => local,
+        IpAddr::V4(_) => Ipv4Addr::new(198, 51, 100, 1).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2).into(),
+    };
+    // The port of what is thrown away (RFC 863).
+    SocketAddr::new(address, 9)
 }
