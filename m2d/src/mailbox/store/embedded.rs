@@ -29,6 +29,10 @@ const STEP: usize = 256;
 const PURGE_STEP: usize = 64;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// After how many purged letters the log is moved: the more is flushed at once, the longer the
+/// flushes of deposits wait for the disk.
+const MOVE_EVERY: usize = 8 * PURGE_STEP;
+
 /// A mailbox in a file of its own.
 #[derive(Clone)]
 pub struct EmbeddedStore {
@@ -92,6 +96,9 @@ impl EmbeddedStore {
             if purged < step {
                 break;
             }
+            if deleted % MOVE_EVERY == 0 {
+                self.move_log().await?;
+            }
             // Deposits get the disk and the thread for a while.
             tokio::time::sleep(PAUSE).await;
         }
@@ -100,12 +107,17 @@ impl EmbeddedStore {
 
     /// Most of the log is moved beside the writer, so that deposits wait for the rest alone.
     async fn move_and_cut_log(&self) -> Result<bool, MailboxError> {
+        self.move_log().await?;
+        self.writer.sweep().await
+    }
+
+    /// Moves what the log holds into the file, beside the writer.
+    async fn move_log(&self) -> Result<(), MailboxError> {
         let moved = self.mover.call(|connection| {
             let query = "PRAGMA wal_checkpoint(PASSIVE)";
             Ok(connection.query_row(query, [], |_| Ok(()))?)
         });
-        moved.await?;
-        self.writer.sweep().await
+        moved.await
     }
 
     async fn remove_letters(&self, owner: PeerId, ids: Vec<LetterId>) -> Result<(), MailboxError> {
