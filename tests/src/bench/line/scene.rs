@@ -96,8 +96,9 @@ impl Party {
     ) -> anyhow::Result<(Session, Session)> {
         let credential = Credential::Identity(Arc::clone(&self.identity));
         let dial = self.inside.dial(at, peer_id(&other.identity), credential);
-        let (near, far) = tokio::join!(dial, other.inside.accept());
-        let sessions = (near?, far.context("no session came")?);
+        let dialled = async { anyhow::Ok(dial.await?) };
+        let accepted = async { other.inside.accept().await.context("no session came") };
+        let sessions = tokio::try_join!(dialled, accepted)?;
         // The keys that handshakes took are made again first: they would take their share.
         for endpoint in [&self.outside, &self.inside, &other.outside, &other.inside] {
             net::keys_full(endpoint).await;
@@ -108,7 +109,7 @@ impl Party {
 
 /// From socket to socket.
 pub(super) async fn direct() -> anyhow::Result<Way> {
-    let ends = (Party::new("alice").await?, Party::new("alice").await?);
+    let ends = (Party::new("alice").await?, Party::new("bob").await?);
     let address = *ends.1.inside.local_addrs().first().context("no address")?;
     let (near, far) = ends.0.call(&ends.1, address).await?;
     Ok(Way {
@@ -120,7 +121,7 @@ pub(super) async fn direct() -> anyhow::Result<Way> {
 
 /// Over relays: those of the caller, and those of the listener.
 pub(super) async fn over(callers: &[Hop], listeners: &[Hop]) -> anyhow::Result<Way> {
-    let ends = (Party::new("alice").await?, Party::new("alice").await?);
+    let ends = (Party::new("alice").await?, Party::new("bob").await?);
     let listening = ends.1.carrier(listeners).await?;
     listening.open(&[secret(1)]).await?;
     let calling = ends.0.carrier(callers).await?;

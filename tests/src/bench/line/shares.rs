@@ -16,7 +16,7 @@ const TALK: Duration = Duration::from_secs(10);
 /// How evenly a relay serves 100 lines: Jain's index of what arrived on each, 1 if all are equal.
 pub(in super::super) async fn measure(_: &Options) -> anyhow::Result<Vec<Figure>> {
     let relay = Relay::start("carol").await?;
-    let (caller, listener) = (Party::new("alice").await?, Party::new("alice").await?);
+    let (caller, listener) = (Party::new("alice").await?, Party::new("bob").await?);
     let mut pairs = Vec::new();
     let mut carriers = Vec::new();
     for number in 0..LINES {
