@@ -78,7 +78,7 @@ impl Attempt {
         loop {
             let (token, there) = tokio::join!(self.token(), self.is_there());
             let free = match (token?, there?) {
-                (_, true) => return Ok(Err(Deposited::AlreadyThere)),
+                (token, true) => return Ok(Err(self.replayed(token).await)),
                 (Token::Ours(claim), _) => return Ok(Ok(claim)),
                 (Token::Gone, _) => return self.without_token().await.map(Err),
                 (Token::Free(number), _) => number,
@@ -111,6 +111,15 @@ impl Attempt {
                 Token::Free(_) => {}
             }
         }
+    }
+
+    /// The letter is there already. The front end that stored it may have died before it took the
+    /// token off the list.
+    async fn replayed(&self, token: Token) -> Deposited {
+        if let Token::Ours(claim) = token {
+            self.spend(claim).await;
+        }
+        Deposited::AlreadyThere
     }
 
     /// The token is spent or never was. Spent on this very letter, by an attempt that ran beside
@@ -187,12 +196,16 @@ impl Attempt {
             self.shared.bell.ring(owner);
             self.shared.notices.arrived(owner, size).await;
         }
+        self.spend(claim).await;
+        Ok(outcome)
+    }
+
+    /// The letter is stored, and whoever asks hears so, whatever becomes of this. A token that
+    /// stays on the list is good for this letter alone.
+    async fn spend(&self, claim: u64) {
         if let Err(error) = self.clean_up(claim).await {
-            // The letter is stored, and whoever asks hears so. The token stays on the list, good
-            // for this letter alone.
             debug!(%error, "a spent token stays on the list");
         }
-        Ok(outcome)
     }
 
     /// Takes the spent token off the list: earlier claims first, of which one would count else.
