@@ -10,10 +10,12 @@ use m2_net::clock::Clock;
 use m2_net::quic_crypto::{CryptoContext, DialCrypto};
 use m2_tests::harness::{Fate, Wire};
 use m2_tests::hostile::identity;
+use m2_tests::scenario::PATIENCE;
 use quinn::crypto::{ClientConfig, CryptoError, HmacKey};
 use quinn::{Connection, ConnectionError, ConnectionId, SendStream};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::time::timeout;
 
 /// A connection whose handshake is done and on which nothing was said yet.
 pub struct Raw {
@@ -94,9 +96,10 @@ impl Raw {
 
     /// The code with which the daemon ended the session.
     pub async fn ended(&self) -> u64 {
-        match self.connection.closed().await {
-            ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),
-            other => panic!("{other}"),
+        match timeout(PATIENCE, self.connection.closed()).await {
+            Ok(ConnectionError::ApplicationClosed(close)) => close.error_code.into_inner(),
+            Ok(other) => panic!("{other}"),
+            Err(_) => panic!("the daemon does not end the session"),
         }
     }
 }

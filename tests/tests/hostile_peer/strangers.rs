@@ -25,7 +25,7 @@ async fn bytes_that_are_no_frames_end_the_session() {
         ("a length that is no varint", &[0xff; 10]),
         ("an empty frame", &[0]),
         ("no protobuf", &[4, 0xff, 0xff, 0xff, 0xff]),
-        ("an unknown body", &[2, 0x4a, 0]),
+        ("an unknown body", &[2, 0x52, 0]),
         ("no acknowledgements", &[2, 0x1a, 0]),
         ("an id that is too short", &[6, 0x1a, 4, 0x0a, 2, 0x0a, 0]),
         ("a second Hello", &hello),
