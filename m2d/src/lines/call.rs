@@ -13,9 +13,6 @@ use m2_net::session::Session;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
-
 /// Calls contacts on lines.
 pub struct LineCaller {
     outside: Arc<Outside>,
@@ -46,7 +43,7 @@ impl LineCaller {
             relay: line.relay,
             addresses: line.addresses.clone(),
         };
-        let ways = hops::to_contact(&self.outside.own(), mode, &target);
+        let ways = hops::to_contact(&*self.outside.own().await, mode, &target);
         let mut failure = "NO_OWN_RELAY";
         for way in ways {
             match self.by(&way, peer, &credential, line, limit).await {
@@ -65,8 +62,10 @@ impl LineCaller {
         line: &ContactLine,
         limit: Duration,
     ) -> Result<Session, &'static str> {
-        let today = u32::try_from(self.clock.now_ms() / DAY_MS).unwrap_or(u32::MAX);
-        let token = line.tokens.of_day(today).ok_or("LINE_EXPIRED")?;
+        let token = line
+            .tokens
+            .of_day(self.clock.today())
+            .ok_or("LINE_EXPIRED")?;
         let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
         let session = outside.dial_relay(way).await.map_err(|e| e.reason())?;
         let carrier = self.inside.attach(session).map_err(|e| e.reason())?;

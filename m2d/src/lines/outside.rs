@@ -10,9 +10,9 @@ use m2_net::endpoint::{Endpoint, EndpointConfig};
 use m2_net::wire::Purpose;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 /// Session keys kept ready: one is used for each session with a relay.
 const KEYS: usize = 8;
@@ -45,7 +45,8 @@ pub struct Outside {
     pads: bool,
     /// With [`IpMode::LineOnly`]: nothing leaves but for our relays.
     allowed: Option<Arc<AllowList>>,
-    own: RwLock<Arc<OwnRelays>>,
+    /// None until they were read: who calls before that would pass none of them.
+    own: watch::Sender<Option<Arc<OwnRelays>>>,
     endpoint: OnceCell<Endpoint>,
 }
 
@@ -67,7 +68,7 @@ impl Outside {
             listen,
             pads,
             allowed,
-            own: RwLock::default(),
+            own: watch::Sender::new(None),
             endpoint: OnceCell::new(),
         }
     }
@@ -96,10 +97,12 @@ impl Outside {
         Some(allowed.held_back() > before)
     }
 
-    /// Our relays.
-    pub fn own(&self) -> Arc<OwnRelays> {
-        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&own)
+    /// Our relays, once they were read.
+    pub async fn own(&self) -> Arc<OwnRelays> {
+        let mut own = self.own.subscribe();
+        let read = own.wait_for(Option::is_some).await;
+        // The sender lives as long as we do: there is no error.
+        read.map_or_else(|_| Arc::default(), |own| own.clone().unwrap_or_default())
     }
 
     pub(super) fn set_own(&self, own: OwnRelays) {
@@ -107,7 +110,7 @@ impl Outside {
             let relays = own.rows();
             allowed.set(relays.flat_map(|row| row.addresses.iter().copied()));
         }
-        *self.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
+        self.own.send_replace(Some(Arc::new(own)));
     }
 
     /// The sockets.
@@ -141,4 +144,28 @@ fn of_nobody(local: IpAddr) -> SocketAddr {
     };
     // The port of what is thrown away (RFC 863).
     SocketAddr::new(address, 9)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use futures::FutureExt;
+
+    #[tokio::test]
+    async fn nobody_passes_our_relays_by_before_they_are_known() {
+        let pem = include_str!("../../../tests/vectors/identities/alice.pem");
+        let identity = Identity::from_pem(pem, None, provider::default()).unwrap();
+        let outside = Outside::new(
+            Circle::public(),
+            Arc::new(identity),
+            Arc::new(Clock::new(0)),
+            Vec::new(),
+            false,
+            IpMode::PreferLine,
+        );
+        assert!(outside.own().now_or_never().is_none());
+        outside.set_own(OwnRelays::default());
+        assert!(outside.own().now_or_never().is_some());
+    }
 }
