@@ -215,7 +215,11 @@ async fn write_covered(
                 // Who goes does not wait for its turns.
                 Ok(Item::Finish(done)) => return finish(stream, waiting, done).await,
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Disconnected) => {
+                    // The session is over if this fails.
+                    let _ = stream.write_all(&waiting).await;
+                    return;
+                }
             }
         }
         let piece = cover::next_piece(&mut waiting);

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod app;
 pub mod args;
+mod backoff;
 pub mod clock;
 pub mod config;
 pub mod counters;

@@ -6,8 +6,9 @@ use super::{address, framed, parse};
 use crate::counters::Counters;
 use crate::gate::Gate;
 use crate::socket::{Primer, admit};
+use crate::wire::line::Channel;
 use bytes::{BufMut, Bytes};
-use m2_crypto::line::JoinToken;
+use m2_crypto::line::{JOIN_TOKEN_BYTES, JoinToken};
 use m2_crypto::obfuscation::Obfuscator;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Connection, SendDatagramError, UdpPoller};
@@ -69,7 +70,6 @@ impl LineSocket {
         sieve: Sieve,
         own_id: &[u8],
     ) -> Self {
-        let local = address::of(carrier, crate::wire::line::Channel(0), &JoinToken([0; 16]));
         let outgoing = Arc::new(Outgoing::default());
         tokio::spawn(pump(connection.clone(), Arc::clone(&outgoing)));
         Self {
@@ -77,7 +77,7 @@ impl LineSocket {
             connection,
             channels,
             sieve,
-            primer: Primer::new(local, own_id),
+            primer: Primer::new(local(carrier), own_id),
             arriving: Mutex::new(None),
             outgoing,
         }
@@ -119,7 +119,7 @@ impl LineSocket {
         })
     }
 
-    fn hide(&self, channel: crate::wire::line::Channel, packet: &[u8]) -> Bytes {
+    fn hide(&self, channel: Channel, packet: &[u8]) -> Bytes {
         let mut datagram = framed(channel, packet.len());
         datagram.put_slice(packet);
         if let Some(packet) = datagram.get_mut(super::HEADER_BYTES..) {
@@ -198,8 +198,7 @@ impl AsyncUdpSocket for LineSocket {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        let channel = crate::wire::line::Channel(0);
-        Ok(address::of(self.carrier, channel, &JoinToken([0; 16])))
+        Ok(local(self.carrier))
     }
 
     fn max_transmit_segments(&self) -> usize {
@@ -273,6 +272,11 @@ async fn pump(connection: Connection, outgoing: Arc<Outgoing>) {
             }
         }
     }
+}
+
+/// The address of the socket itself, which no peer has: channels begin with 1.
+fn local(carrier: u32) -> SocketAddr {
+    address::of(carrier, Channel(0), &JoinToken([0; JOIN_TOKEN_BYTES]))
 }
 
 /// Nothing is ever half done under these locks.

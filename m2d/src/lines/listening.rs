@@ -2,6 +2,7 @@
 
 use super::used::Used;
 use super::{Outside, hops};
+use crate::backoff::Backoff;
 use crate::engine::{EngineHandle, LineHealth};
 use crate::store::LineRow;
 use m2_crypto::line::{JoinToken, LineSecret};
@@ -15,10 +16,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// The first pause after a relay was lost or not reached; it doubles with every failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Pauses after a relay was lost or not reached.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(120),
+};
 /// A session that stood so long was none that failed.
 const STOOD: Duration = Duration::from_secs(30);
 /// How long an old session is kept for those who still talk over it.
@@ -93,13 +95,14 @@ impl Listening {
             } else {
                 failures.saturating_add(1)
             };
-            sleep(pause(failures)).await;
+            let jitter = UnwrapErr(getrandom::SysRng).next_u32();
+            sleep(BACKOFF.pause(failures, jitter)).await;
         }
     }
 
     /// A session with the relay; with every failure by the next way.
     async fn reach(&self, failures: u32) -> Result<Carrier, &'static str> {
-        let ways = hops::to_own(&self.outside.own(), &self.row);
+        let ways = hops::to_own(&*self.outside.own().await, &self.row);
         let place = usize::try_from(failures).unwrap_or(0) % ways.len().max(1);
         let way = ways.get(place).ok_or("NO_OWN_RELAY")?;
         let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
@@ -175,14 +178,4 @@ fn health(open: usize) -> LineHealth {
 async fn linger(carrier: Carrier) {
     let _ = timeout(LINGER, carrier.unused()).await;
     carrier.close();
-}
-
-/// The pause after so many failures: doubled each time, half of it by chance.
-fn pause(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let full = FIRST_PAUSE
-        .saturating_mul(1 << doublings)
-        .min(LONGEST_PAUSE);
-    let chance = f64::from(UnwrapErr(getrandom::SysRng).next_u32()) / f64::from(u32::MAX);
-    full / 2 + (full / 2).mul_f64(chance)
 }

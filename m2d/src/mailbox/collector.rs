@@ -5,6 +5,7 @@ use super::opener::LetterOpener;
 use super::owner_session::{OwnerSession, ProviderError};
 use super::tokens::refill;
 use super::wake::Wake;
+use crate::backoff::Backoff;
 use crate::engine::{BoxHealth, EngineHandle};
 use crate::refusal::Refusal;
 use crate::store::{MailboxRow, MailboxState};
@@ -24,10 +25,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// The first pause after a session that failed; it doubles with every further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Pauses after sessions that failed.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(300),
+};
 /// How long a dial may take.
 const DIAL_WITHIN: Duration = Duration::from_secs(10);
 /// After so much quiet the letters that waited are all collected, and tokens are made up for.
@@ -93,7 +95,7 @@ impl Collector {
                 // A store that can't be written now can later.
                 tokio::select! {
                     () = stop.cancelled() => break,
-                    () = sleep(LONGEST_PAUSE / 60) => continue,
+                    () = sleep(BACKOFF.longest / 60) => continue,
                 }
             };
             let rows: HashSet<i64> = boxes.iter().map(|view| view.row.row).collect();
@@ -152,7 +154,7 @@ impl Collector {
             }
             self.tell_health(row, health).await;
             tokio::select! {
-                () = sleep(pause(failures)) => {}
+                () = sleep(BACKOFF.pause(failures, jitter())) => {}
                 _ = asked.changed() => {}
             }
         }
@@ -166,7 +168,7 @@ impl Collector {
     ) -> Result<(), RoundError> {
         let provider = &mailbox.provider;
         if self.wake.quiet_over(provider).await {
-            sleep(pause(2)).await;
+            sleep(BACKOFF.pause(2, jitter())).await;
         }
         tokio::select! {
             end = self.round(mailbox, health) => end,
@@ -399,12 +401,8 @@ fn shuffle<T>(items: &mut [T]) {
     }
 }
 
-fn pause(failures: u32) -> Duration {
-    let full = FIRST_PAUSE
-        .saturating_mul(1 << failures.saturating_sub(1).min(16))
-        .min(LONGEST_PAUSE);
-    let jitter = UnwrapErr(getrandom::SysRng).next_u32();
-    full / 2 + (full / 2).mul_f64(f64::from(jitter) / f64::from(u32::MAX))
+fn jitter() -> u32 {
+    UnwrapErr(getrandom::SysRng).next_u32()
 }
 
 fn reason(error: &RoundError) -> &'static str {

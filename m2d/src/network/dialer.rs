@@ -1,6 +1,7 @@
 //! Who is dialled when: one task owns all attempts, their pauses and their number.
 
 use super::{Route, SessionRunner};
+use crate::backoff::Backoff;
 use crate::config::IpMode;
 use crate::engine::EngineHandle;
 use crate::lines::LineCaller;
@@ -24,10 +25,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Attempts under way at once.
 const MAX_ATTEMPTS: usize = 8;
-/// The first pause after a failed attempt; it doubles with every further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Pauses after failed attempts.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(250),
+    longest: Duration::from_secs(120),
+};
 /// How long the first attempt at an address may take. Those after failures have more time, up to
 /// what the endpoint gives: the path may be a slow one.
 const FIRST_LIMIT: Duration = Duration::from_secs(3);
@@ -179,7 +181,7 @@ impl Dialer {
             .is_some_and(|target| target.next.is_none() && target.route == route);
         let delay = match failures {
             0 => Duration::ZERO,
-            _ => pause(failures, self.rng.next_u32()),
+            _ => BACKOFF.pause(failures, self.rng.next_u32()),
         };
         let target = Target {
             route,
@@ -222,7 +224,7 @@ impl Dialer {
             Ok(session) => {
                 // Tried again, should the engine not take this session.
                 if let Some(target) = self.targets.get_mut(&attempt.peer) {
-                    target.next = Some(Instant::now() + LONGEST_PAUSE);
+                    target.next = Some(Instant::now() + BACKOFF.longest);
                 }
                 self.runner.clone().start(session);
             }
@@ -243,19 +245,9 @@ impl Dialer {
         let jitter = self.rng.next_u32();
         if let Some(target) = self.targets.get_mut(peer) {
             target.failures = target.failures.saturating_add(1);
-            target.next = Some(Instant::now() + pause(target.failures, jitter));
+            target.next = Some(Instant::now() + BACKOFF.pause(target.failures, jitter));
         }
     }
-}
-
-/// The pause after so many failures: doubled each time, half of it by chance.
-fn pause(failures: u32, jitter: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let full = FIRST_PAUSE
-        .saturating_mul(1 << doublings)
-        .min(LONGEST_PAUSE);
-    let half = full / 2;
-    half + half.mul_f64(f64::from(jitter) / f64::from(u32::MAX))
 }
 
 /// How long an attempt may take after so many failures.
@@ -394,10 +386,7 @@ mod tests {
     use m2_crypto::line::JoinToken;
 
     #[test]
-    fn pauses_grow_and_are_bounded() {
-        assert!(pause(1, 0) >= FIRST_PAUSE / 2);
-        assert!(pause(4, u32::MAX) > pause(1, u32::MAX));
-        assert!(pause(u32::MAX, u32::MAX) <= LONGEST_PAUSE);
+    fn later_attempts_have_more_time_up_to_a_bound() {
         assert_eq!(limit(0), FIRST_LIMIT);
         assert_eq!(limit(u32::MAX), LONGEST_LIMIT);
     }
