@@ -19,7 +19,7 @@ const API: [&str; 10] = [
     "relay",
     "network",
 ];
-const WIRE: [&str; 4] = ["frame", "line", "mailbox", "payload"];
+const WIRE: [&str; 5] = ["frame", "line", "mailbox", "payload", "reach"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -3,6 +3,7 @@
 mod builder;
 mod caller;
 mod lines;
+mod punch;
 
 use crate::acceptor::Acceptor;
 use crate::allow_list::AllowList;
@@ -14,6 +15,7 @@ use crate::key_pool::{KeyPool, PERSONAL_SIZE};
 use crate::line::{self, Carriers, Sieve};
 use crate::replay::{DEFAULT_CAPACITY, ReplayLog};
 use crate::session::{CloseCode, Session};
+use crate::socket::ObfuscatedSocket;
 use crate::wire::Purpose;
 use builder::Builder;
 use caller::Caller;
@@ -152,6 +154,8 @@ pub struct EndpointStats {
 /// All sockets of a daemon. Dropping it ends it without saying goodbye; see [`Self::close`].
 pub struct Endpoint {
     sockets: Vec<quinn::Endpoint>,
+    /// What the sockets are made of, in the same order.
+    raw: Vec<Arc<ObfuscatedSocket>>,
     caller: Caller,
     acceptor: Arc<Acceptor>,
     accepted: AsyncMutex<mpsc::Receiver<Session>>,
@@ -303,15 +307,19 @@ impl Endpoint {
         if line::is_on_line(&address) {
             return self.carriers.endpoint_for(&address);
         }
+        let place = self.place_for(address)?;
+        self.sockets.get(place).cloned()
+    }
+
+    /// Which of the sockets can reach an address.
+    fn place_for(&self, address: SocketAddr) -> Option<usize> {
         let reaches = |local: SocketAddr| {
             local.is_ipv4() == address.is_ipv4()
                 && (local.ip().is_unspecified()
                     || local.ip().is_loopback() == address.ip().is_loopback())
         };
-        self.sockets
-            .iter()
-            .find(|socket| socket.local_addr().is_ok_and(reaches))
-            .cloned()
+        let mut sockets = self.sockets.iter();
+        sockets.position(|socket| socket.local_addr().is_ok_and(reaches))
     }
 }
 

@@ -3,11 +3,13 @@
 
 pub mod line;
 pub mod mailbox;
+pub mod reach;
 
 use bytes::Bytes;
 use m2_proto::wire::v1 as proto;
 use prost::Message as _;
 use proto::frame::Body;
+use std::net::SocketAddr;
 use thiserror::Error;
 
 /// The most acknowledgements in one frame.
@@ -18,6 +20,8 @@ pub const MAX_VERSION: usize = 32;
 pub const MAX_NAME: usize = 64;
 /// The longest frame that says nothing, bytes.
 pub const MAX_COVER: usize = 2048;
+/// The longest address, as text, bytes.
+pub const MAX_ADDRESS: usize = 64;
 /// The longest grant, bytes.
 pub const MAX_GRANT: usize = 4096;
 
@@ -50,6 +54,8 @@ pub enum Message {
     Line(Box<line::Line>),
     /// Nothing, in so many bytes, at most [`MAX_COVER`].
     Cover(usize),
+    /// Something about the way between two contacts.
+    Reach(Box<reach::Reach>),
 }
 
 /// Says that the session stands, and what time it is.
@@ -163,6 +169,9 @@ impl Message {
             Body::Line(frame) => {
                 line::Line::parse(frame).map(|parsed| Self::Line(Box::new(parsed)))
             }
+            Body::Reach(frame) => {
+                reach::Reach::parse(frame).map(|parsed| Self::Reach(Box::new(parsed)))
+            }
         }
     }
 
@@ -188,6 +197,7 @@ impl Message {
             }
             Self::Mailbox(mailbox) => Body::Mailbox(mailbox.into_proto()),
             Self::Line(line) => Body::Line(line.into_proto()),
+            Self::Reach(reach) => Body::Reach(reach.into_proto()),
             Self::Cover(length) => {
                 Body::Cover(Bytes::from_static(&[0; MAX_COVER]).split_to(length.min(MAX_COVER)))
             }
@@ -304,6 +314,11 @@ fn fixed<const N: usize>(bytes: &Bytes) -> Result<[u8; N], Malformed> {
         .as_ref()
         .try_into()
         .map_err(|_| Malformed::FixedLength)
+}
+
+fn parse_address(text: String) -> Result<SocketAddr, Malformed> {
+    let text = bounded_text(text, MAX_ADDRESS)?;
+    text.parse().map_err(|_| Malformed::Bounds)
 }
 
 fn bounded_text(text: String, limit: usize) -> Result<String, Malformed> {
@@ -426,8 +441,8 @@ mod tests {
     #[test]
     fn what_is_unknown_is_refused() {
         assert_eq!(Message::decode(Bytes::new()), Err(Malformed::UnknownBody));
-        let field_ten = Bytes::from_static(&[0x52, 0x00]);
-        assert_eq!(Message::decode(field_ten), Err(Malformed::UnknownBody));
+        let field_eleven = Bytes::from_static(&[0x5a, 0x00]);
+        assert_eq!(Message::decode(field_eleven), Err(Malformed::UnknownBody));
         let noise = Bytes::from_static(&[0xff; 9]);
         assert_eq!(Message::decode(noise), Err(Malformed::Encoding));
     }

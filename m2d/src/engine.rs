@@ -18,6 +18,7 @@ mod letters;
 mod lines;
 mod mail;
 mod mailboxes;
+mod paths;
 mod policy;
 mod requests;
 mod sending;
@@ -44,6 +45,7 @@ use crate::clock::Clock;
 use crate::config::{MailboxConfig, StoreConfig};
 use crate::counters::Counters;
 use crate::network::{DialerHandle, Link};
+use crate::reach::MeetingHandle;
 use crate::refusal::Refusal;
 use crate::store::{OutboxPayload, Store, StoreError};
 use dirty::Dirty;
@@ -91,6 +93,8 @@ pub struct Parts {
     pub bus: Arc<Bus>,
     /// Who reaches peers.
     pub dialer: DialerHandle,
+    /// Who looks for direct paths.
+    pub meetings: MeetingHandle,
     /// What was refused.
     pub counters: Arc<Counters>,
 }
@@ -119,6 +123,7 @@ pub struct Engine {
     reads: Vec<Read>,
     bus: Arc<Bus>,
     dialer: DialerHandle,
+    meetings: MeetingHandle,
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
     later: Vec<(i64, MessageId, OutboxPayload)>,
@@ -157,6 +162,7 @@ impl Engine {
             reads: Vec::new(),
             bus: parts.bus,
             dialer: parts.dialer,
+            meetings: parts.meetings,
             counters: parts.counters,
             later: Vec::new(),
             stopping: false,

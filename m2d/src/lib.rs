@@ -20,6 +20,7 @@ pub mod mailbox;
 pub mod network;
 pub mod paths;
 pub mod ports;
+pub mod reach;
 pub mod refusal;
 mod sqlcipher;
 pub mod store;

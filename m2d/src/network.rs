@@ -2,6 +2,7 @@
 
 mod dialer;
 mod link;
+mod meets;
 mod outgoing;
 mod route;
 mod session;
@@ -9,6 +10,7 @@ mod silence;
 
 pub use dialer::{Dialer, DialerHandle};
 pub use link::Link;
+pub use meets::Meets;
 pub use route::Route;
 pub use session::SessionRunner;
 

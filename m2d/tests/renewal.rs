@@ -15,6 +15,7 @@ use m2d::counters::Counters;
 use m2d::engine::{Bus, Engine, EngineHandle, NewInvitation, NewMessage, Parts};
 use m2d::lines::{LineCaller, Outside};
 use m2d::network::{self, Dialer, DialerHandle, SessionRunner};
+use m2d::reach::Reachability;
 use m2d::store::{ContactState, StoreFile};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ impl Node {
             limits: StoreConfig::default(),
             bus: Arc::new(Bus::default()),
             dialer: orders.clone(),
+            meetings: Default::default(),
             counters: counters.clone(),
         };
         std::thread::spawn(move || Engine::new(parts).unwrap().run(jobs).unwrap());
@@ -61,6 +63,7 @@ impl Node {
         let endpoint = Arc::new(Endpoint::bind(config).unwrap());
         let own_id = identity.peer_id(Circle::public().id());
         let outside = Outside::new(
+            &endpoint,
             Circle::public(),
             identity.clone(),
             clock.clone(),
@@ -68,7 +71,8 @@ impl Node {
             false,
             IpMode::Direct,
         );
-        let lines = LineCaller::new(Arc::new(outside), endpoint.clone(), clock.clone());
+        let reach = Arc::new(Reachability::new(endpoint.clone()));
+        let lines = LineCaller::new(Arc::new(outside), endpoint.clone(), reach, clock.clone());
         let runner = SessionRunner::new(engine.clone(), clock, identity.clone(), own_id, counters);
         let runner = Arc::new(runner.renewing_after(renew_after));
         let stop = CancellationToken::new();

@@ -125,11 +125,13 @@ impl Builder {
 
     /// Binds the sockets and starts to answer.
     pub(super) fn bind(self) -> io::Result<Endpoint> {
-        let sockets = self
+        let (sockets, raw): (Vec<_>, Vec<_>) = self
             .listen
             .iter()
             .map(|address| self.bind_socket(*address))
-            .collect::<io::Result<Vec<_>>>()?;
+            .collect::<io::Result<Vec<_>>>()?
+            .into_iter()
+            .unzip();
         let mut loops = JoinSet::new();
         for socket in &sockets {
             loops.spawn(Arc::clone(&self.acceptor).run(socket.clone()));
@@ -144,6 +146,7 @@ impl Builder {
             ids: self.ids,
             next_carrier: AtomicU32::new(1),
             sockets,
+            raw,
             caller: self.caller,
             acceptor: self.acceptor,
             accepted: AsyncMutex::new(self.accepted),
@@ -154,7 +157,10 @@ impl Builder {
         })
     }
 
-    fn bind_socket(&self, address: SocketAddr) -> io::Result<quinn::Endpoint> {
+    fn bind_socket(
+        &self,
+        address: SocketAddr,
+    ) -> io::Result<(quinn::Endpoint, Arc<ObfuscatedSocket>)> {
         let socket = ObfuscatedSocket::new(
             socket::bind(address)?,
             Arc::clone(&self.obfuscator),
@@ -162,13 +168,14 @@ impl Builder {
             Arc::clone(&self.counters),
             &self.ids.issue(),
         )?;
-        let socket = socket.only_to(self.only_to.clone());
-        quinn::Endpoint::new_with_abstract_socket(
+        let socket = Arc::new(socket.only_to(self.only_to.clone()));
+        let endpoint = quinn::Endpoint::new_with_abstract_socket(
             transport::engine(&self.ids),
             Some(self.acceptor.config.clone()),
-            Arc::new(socket),
+            Arc::clone(&socket) as _,
             Arc::new(TokioRuntime),
-        )
+        )?;
+        Ok((endpoint, socket))
     }
 }
 

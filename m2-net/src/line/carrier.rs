@@ -186,6 +186,14 @@ impl Carrier {
         Err(error)
     }
 
+    /// Where the relay sees whoever reaches it: this side, if no other relay stands between.
+    pub async fn observed(&self) -> Result<SocketAddr, LineError> {
+        match self.ask(Request::Observe).await? {
+            Told::Observed(address) => Ok(address),
+            _ => Err(self.misbehaved()),
+        }
+    }
+
     /// Waits until the session with the relay is over. Says why.
     pub async fn ended(&self) -> LineError {
         let mut ended = self.0.ended.subscribe();
@@ -217,7 +225,8 @@ impl Carrier {
         &self.0.session
     }
 
-    pub(super) fn number(&self) -> u32 {
+    /// Tells it from every other of this endpoint.
+    pub fn number(&self) -> u32 {
         self.0.number
     }
 

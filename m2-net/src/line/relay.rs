@@ -184,6 +184,10 @@ impl Relay {
                 let count = lock(&self.table).open(party.id, tokens);
                 Ok(party.tell(Line::Told(Told::Opened(count))))
             }
+            Request::Observe => {
+                let address = party.session.remote_address();
+                Ok(party.tell(Line::Told(Told::Observed(address))))
+            }
             Request::Close(tokens) => {
                 lock(&self.table).close(party.id, &tokens);
                 Ok(true)

@@ -14,8 +14,6 @@ pub const MAX_LINES: usize = 6;
 pub const MAX_ADDRESSES: usize = 4;
 /// The most days of one offered line.
 pub const MAX_DAYS: usize = 40;
-/// The longest address, as text, bytes.
-pub const MAX_ADDRESS: usize = 64;
 /// The most relays that a session passes.
 pub const MAX_HOPS: u32 = 3;
 /// Bytes of a frame that asks a relay to call another one: no fewer than what it sends for it.
@@ -45,6 +43,8 @@ pub enum Request {
     Join(Channel, JoinToken),
     /// Has everything that follows passed on to another relay.
     Extend(Extend),
+    /// Asks from where the party's packets come.
+    Observe,
 }
 
 /// The relay that a session is to be extended to.
@@ -69,6 +69,8 @@ pub enum Told {
     Called(Channel, JoinToken),
     /// The answer to [`Request::Extend`]: whether the session is one with the other relay now.
     Extended(bool),
+    /// The answer to [`Request::Observe`].
+    Observed(SocketAddr),
 }
 
 /// A channel of a session for lines: odd numbers are given by the party, even ones by the relay.

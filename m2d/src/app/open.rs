@@ -12,6 +12,7 @@ use crate::mailbox::server::{MailboxServer, ServerLimits};
 use crate::mailbox::{MailTasks, Wake};
 use crate::network::{self, Dialer, DialerHandle, SessionRunner};
 use crate::ports;
+use crate::reach::{Meeting, MeetingHandle, Meetings, Reachability};
 use crate::store::{Store, StoreFile};
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig, Limits};
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How long peers may take to hear that we go.
@@ -47,6 +49,7 @@ pub(super) struct Opened {
 struct Core {
     engine: EngineHandle,
     endpoint: Arc<Endpoint>,
+    reach: Arc<Reachability>,
     identity: Arc<Identity>,
     peer_id: PeerId,
     clock: Arc<Clock>,
@@ -77,6 +80,8 @@ impl Opener {
         let clock = Arc::new(Clock::new(store.latest_time()?));
         let endpoint = Arc::new(self.bind(&store, &identity, &clock)?);
         let orders = DialerHandle::default();
+        let (meeting, meetings) = MeetingHandle::new();
+        let reach = Arc::new(Reachability::new(endpoint.clone()));
         let bus = Arc::new(Bus::default());
         let counters = Arc::new(Counters::default());
         let engine = Engine::new(Parts {
@@ -92,6 +97,7 @@ impl Opener {
             },
             bus: bus.clone(),
             dialer: orders.clone(),
+            meetings: meeting,
             counters: counters.clone(),
         })?;
         let incarnation = engine.log_incarnation();
@@ -101,13 +107,16 @@ impl Opener {
             peer_id: identity.peer_id(self.circle.id()),
             engine: handle,
             endpoint,
+            reach,
             identity,
             clock,
             counters,
         };
         let mailbox = self.serve_mailboxes(&core).await?;
         let relay = self.serve_lines(&core.endpoint);
-        let outside = self.start_sessions(&core, orders, line_wake, &mailbox, &relay);
+        let runner = self.runner(&core, &mailbox, &relay);
+        let outside = self.start_sessions(&core, &runner, orders, line_wake);
+        self.start_meetings(&core, runner, meetings);
         self.start_mail(&core, mail_wake);
         let opened = Opened {
             engine: core.engine.clone(),
@@ -132,15 +141,12 @@ impl Opener {
         Ok((ready, opened))
     }
 
-    /// Accepts sessions, dials contacts, and waits at our relays.
-    fn start_sessions(
+    fn runner(
         &self,
         core: &Core,
-        orders: DialerHandle,
-        line_wake: Arc<LineWake>,
         mailbox: &Option<Arc<MailboxServer>>,
         relay: &Option<Arc<Relay>>,
-    ) -> Arc<Outside> {
+    ) -> Arc<SessionRunner> {
         let runner = SessionRunner::new(
             core.engine.clone(),
             core.clock.clone(),
@@ -148,30 +154,61 @@ impl Opener {
             core.peer_id,
             core.counters.clone(),
         );
-        let runner = Arc::new(runner.serving(mailbox.clone()).relaying(relay.clone()));
+        Arc::new(runner.serving(mailbox.clone()).relaying(relay.clone()))
+    }
+
+    /// Accepts sessions, dials contacts, and waits at our relays.
+    fn start_sessions(
+        &self,
+        core: &Core,
+        runner: &Arc<SessionRunner>,
+        orders: DialerHandle,
+        line_wake: Arc<LineWake>,
+    ) -> Arc<Outside> {
         let (endpoint, stop) = (core.endpoint.clone(), self.stop.clone());
         tokio::spawn(network::accept(endpoint, runner.clone(), stop));
-        let outside = Arc::new(self.outside(&core.identity, &core.clock));
+        let outside = Arc::new(self.outside(core));
         let keeper = LineKeeper {
             engine: core.engine.clone(),
             outside: outside.clone(),
             inside: core.endpoint.clone(),
+            reach: core.reach.clone(),
             key: core.identity.line_key(),
             clock: core.clock.clone(),
         };
         tokio::spawn(keeper.run(line_wake, self.stop.clone()));
         let (endpoint, clock) = (core.endpoint.clone(), core.clock.clone());
-        let lines = LineCaller::new(outside.clone(), endpoint, clock);
+        let reach = core.reach.clone();
+        let lines = LineCaller::new(outside.clone(), endpoint, reach, clock);
         let dialer = Dialer::new(
             orders,
             core.endpoint.clone(),
             core.engine.clone(),
-            runner,
+            runner.clone(),
             core.identity.clone(),
             Arc::new(lines),
         );
         tokio::spawn(dialer.run(self.stop.clone()));
         outside
+    }
+
+    /// Looks for direct paths, unless there is to be none.
+    fn start_meetings(
+        &self,
+        core: &Core,
+        runner: Arc<SessionRunner>,
+        waiting: mpsc::Receiver<Meeting>,
+    ) {
+        if self.config.privacy.ip != IpMode::Direct {
+            return;
+        }
+        let meetings = Meetings {
+            endpoint: core.endpoint.clone(),
+            runner,
+            identity: core.identity.clone(),
+            reach: core.reach.clone(),
+        };
+        tokio::spawn(meetings.run(waiting, self.stop.clone()));
     }
 
     /// Collects and deposits letters, unless providers may not learn our address (spec §7).
@@ -203,11 +240,12 @@ impl Opener {
         })
     }
 
-    fn outside(&self, identity: &Arc<Identity>, clock: &Arc<Clock>) -> Outside {
+    fn outside(&self, core: &Core) -> Outside {
         Outside::new(
+            &core.endpoint,
             self.circle.clone(),
-            identity.clone(),
-            clock.clone(),
+            core.identity.clone(),
+            core.clock.clone(),
             self.config.network.listen.clone(),
             self.config.privacy.pads(),
             self.config.privacy.ip,

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::bus::{LiveEvent, StateChange};
 use crate::network::Link;
+use crate::reach::Meeting;
 use crate::refusal::Refusal;
 use m2_net::delivery::Action;
 use m2_net::session::CloseCode;
@@ -38,6 +39,8 @@ pub(super) enum Effect {
     WakeDepositor,
     /// Tell the task that keeps sessions with our relays.
     WakeLines,
+    /// Have the task that looks for direct paths do something.
+    Meet(Meeting),
     /// Tell event streams of an entry of the log.
     Event(LiveEvent),
 }
@@ -57,6 +60,7 @@ impl Engine {
                     self.mail.wake.boxes.send_replace(());
                 }
                 Effect::WakeDepositor => self.mail.wake.letters.notify_one(),
+                Effect::Meet(meeting) => self.meetings.tell(meeting),
                 Effect::WakeLines => {
                     self.lines.wake.send_replace(());
                 }

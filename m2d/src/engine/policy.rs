@@ -87,6 +87,8 @@ impl Engine {
         for link in links.unwrap_or_default() {
             if self.forbids(row, link.path()) {
                 self.effects.push(Effect::Close(link, CloseCode::Refused));
+            } else if self.serves(row, &link) {
+                self.seek_direct(row, &link);
             }
         }
         self.dial(row)

@@ -2,6 +2,8 @@
 
 use super::Engine;
 use super::effect::Effect;
+use super::paths::{crossed, path_rank};
+use super::slot::Slot;
 use crate::network::Link;
 use crate::refusal::Refusal;
 use crate::store::ContactState;
@@ -56,11 +58,12 @@ impl Engine {
         self.meet(row, link)?;
         self.ask_again(row)?;
         self.answer_request(row)?;
-        if self.is_contact(row) {
+        if self.is_contact(row) && self.serves(row, link) {
             let path = link.path();
             self.converse(row, |conversation, cx| conversation.connected(cx, path))?;
             self.offer_on_meeting(row)?;
             self.offer_lines(row)?;
+            self.seek_direct(row, link);
         }
         Ok(Arrived::Welcome)
     }
@@ -117,26 +120,32 @@ impl Engine {
     /// The newest session serves; the same dialler's older one is dead, or soon to be. So is one in
     /// doubt.
     fn add_link(&mut self, row: i64, link: &Arc<Link>) {
+        let (mode, own_is_smaller) = (self.ip_mode(row), self.own_id < link.peer_id);
         let Some(slot) = self.slots.get_mut(&row) else {
             return;
         };
         slot.last_failure = "";
-        let (replaced, mut kept): (Vec<_>, Vec<_>) = slot
-            .links
-            .drain(..)
-            .partition(|old| old.dialled == link.dialled || old.wants_successor());
+        let (replaced, mut kept): (Vec<_>, Vec<_>) = slot.links.drain(..).partition(|old| {
+            old.dialled == link.dialled
+                || old.wants_successor()
+                || path_rank(mode, link) > path_rank(mode, old)
+        });
         while kept.len() + 1 > MAX_LINKS {
             kept.remove(0);
         }
         kept.push(link.clone());
+        let unwanted = crossed(&mut kept, mode, own_is_smaller);
         slot.links = kept;
-        // Both dialled at once: the dial of the smaller id stays, the other's dialler ends it.
-        let crossed = slot.links.len() > 1 && self.own_id > link.peer_id;
-        let ours = slot.links.iter().find(|link| crossed && link.dialled);
-        let replaced = replaced.into_iter().chain(ours.cloned());
+        let replaced = replaced.into_iter().chain(unwanted);
         let effects = replaced.map(|old| Effect::Close(old, CloseCode::Replaced));
         self.effects.extend(effects);
         self.dialer.rest(link.peer_id);
+    }
+
+    /// Whether a session is the one to send on.
+    pub(super) fn serves(&self, row: i64, link: &Link) -> bool {
+        let serving = self.slots.get(&row).and_then(Slot::link);
+        serving.is_some_and(|serving| serving.id == link.id)
     }
 
     /// A session ended.
@@ -251,6 +260,7 @@ impl Engine {
                 Line::Offer(lines) => self.on_line_offer(row, lines)?,
                 _ => link.misbehaved("FRAME_OUT_OF_PLACE"),
             },
+            Message::Reach(reach) => self.on_reach(row, link, *reach),
             Message::EpochRefused { incarnation, epoch } => {
                 self.converse(row, |conversation, cx| {
                     conversation.on_epoch_refused(cx, incarnation, epoch);
@@ -293,6 +303,9 @@ impl Engine {
     /// side of it. It is called beside, and the session that comes up takes the place of this one.
     pub fn on_link_silent(&mut self, link: &Arc<Link>) {
         tracing::debug!("a session is in doubt");
+        if let Err(refusal) = self.use_another(link) {
+            self.fail_batch(refusal);
+        }
         self.call_beside(link);
     }
 
@@ -301,9 +314,9 @@ impl Engine {
         self.call_beside(link);
     }
 
-    fn call_beside(&mut self, link: &Arc<Link>) {
+    pub(super) fn call_beside(&mut self, link: &Arc<Link>) {
         let row = self.row_of(&link.peer_id);
-        let serves = |slot: &&super::slot::Slot| slot.link().is_some_and(|it| it.id == link.id);
+        let serves = |slot: &&Slot| slot.link().is_some_and(|it| it.id == link.id);
         let slot = row.and_then(|row| self.slots.get(&row)).filter(serves);
         let Some(slot) = slot.filter(|slot| contact_like(slot.contact.state)) else {
             return;

@@ -185,6 +185,7 @@ pub(super) mod tests {
             limits: StoreConfig::default(),
             bus: Arc::default(),
             dialer: Default::default(),
+            meetings: Default::default(),
             counters: Arc::default(),
         });
         (dir, engine.unwrap())

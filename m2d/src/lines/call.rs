@@ -4,6 +4,7 @@ use super::used::Used;
 use super::{Outside, hops};
 use crate::clock::Clock;
 use crate::config::IpMode;
+use crate::reach::Reachability;
 use crate::store::ContactLine;
 use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;
@@ -17,15 +18,22 @@ use std::time::Duration;
 pub struct LineCaller {
     outside: Arc<Outside>,
     inside: Arc<Endpoint>,
+    reach: Arc<Reachability>,
     clock: Arc<Clock>,
 }
 
 impl LineCaller {
     /// Calls from `inside`, by way of sessions that leave from `outside`.
-    pub const fn new(outside: Arc<Outside>, inside: Arc<Endpoint>, clock: Arc<Clock>) -> Self {
+    pub const fn new(
+        outside: Arc<Outside>,
+        inside: Arc<Endpoint>,
+        reach: Arc<Reachability>,
+        clock: Arc<Clock>,
+    ) -> Self {
         Self {
             outside,
             inside,
+            reach,
             clock,
         }
     }
@@ -76,6 +84,9 @@ impl LineCaller {
         let dialled = self.inside.dial_within(address, peer, credential, limit);
         let session = dialled.await.map_err(|error| error.reason())?;
         used.release();
+        if self.outside.is_shared() && way.len() == 1 {
+            self.reach.ask_at(&carrier);
+        }
         tokio::spawn(close_after(carrier));
         Ok(session)
     }

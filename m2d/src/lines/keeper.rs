@@ -4,6 +4,7 @@ use super::listening::{Listening, Wanted};
 use super::{Outside, OwnRelays};
 use crate::clock::Clock;
 use crate::engine::{EngineHandle, LineWake, OpenLines};
+use crate::reach::Reachability;
 use crate::refusal::Refusal;
 use crate::store::LineRow;
 use m2_crypto::line::LineKey;
@@ -26,6 +27,8 @@ pub struct LineKeeper {
     pub outside: Arc<Outside>,
     /// Who is called.
     pub inside: Arc<Endpoint>,
+    /// Who learns from our relays where we are.
+    pub reach: Arc<Reachability>,
     /// What our lines follow from.
     pub key: LineKey,
     /// The daemon's clock.
@@ -115,6 +118,7 @@ impl LineKeeper {
             engine: self.engine.clone(),
             outside: self.outside.clone(),
             inside: self.inside.clone(),
+            reach: self.reach.clone(),
             row: row.clone(),
         };
         let task = tokio::spawn(listening.run(wishes)).abort_handle();

@@ -4,6 +4,7 @@ use super::used::Used;
 use super::{Outside, hops};
 use crate::backoff::Backoff;
 use crate::engine::{EngineHandle, LineHealth};
+use crate::reach::Reachability;
 use crate::store::LineRow;
 use m2_crypto::line::{JoinToken, LineSecret};
 use m2_net::endpoint::Endpoint;
@@ -40,6 +41,7 @@ pub(super) struct Listening {
     pub(super) engine: EngineHandle,
     pub(super) outside: Arc<Outside>,
     pub(super) inside: Arc<Endpoint>,
+    pub(super) reach: Arc<Reachability>,
     pub(super) row: LineRow,
 }
 
@@ -107,7 +109,11 @@ impl Listening {
         let way = ways.get(place).ok_or("NO_OWN_RELAY")?;
         let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
         let session = outside.dial_relay(way).await.map_err(|e| e.reason())?;
-        self.inside.attach(session).map_err(|e| e.reason())
+        let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
+        if self.outside.is_shared() && way.len() == 1 {
+            self.reach.ask_at(&carrier);
+        }
+        Ok(carrier)
     }
 
     async fn listen(&self, carrier: &Carrier, wishes: &mut watch::Receiver<Wanted>) -> Over {

@@ -1,4 +1,6 @@
-//! The sockets that sessions with relays leave from: anonymous ones, of their own.
+//! The sockets that sessions with relays leave from. Who hides its address from contacts has some
+//! of their own for that; who does not takes those on which it is called, so that a relay can tell
+//! it where others reach them (spec §8).
 
 use crate::clock::Clock;
 use crate::config::IpMode;
@@ -36,8 +38,11 @@ impl OwnRelays {
     }
 }
 
-/// Where sessions with relays leave from. Bound at first use: most daemons have no lines.
+/// Where sessions with relays leave from. Own sockets are bound at first use: most daemons have no
+/// lines.
 pub struct Outside {
+    /// The sockets on which contacts call, if these serve here too.
+    shared: Option<Arc<Endpoint>>,
     circle: Circle,
     identity: Arc<Identity>,
     clock: Arc<Clock>,
@@ -51,8 +56,10 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Sockets on the addresses where the daemon listens, on other ports.
+    /// Sockets on the addresses where the daemon listens, on other ports; or `inside` itself, where
+    /// the mode is to be reached directly.
     pub fn new(
+        inside: &Arc<Endpoint>,
         circle: Circle,
         identity: Arc<Identity>,
         clock: Arc<Clock>,
@@ -60,8 +67,10 @@ impl Outside {
         pads: bool,
         mode: IpMode,
     ) -> Self {
+        let shared = (mode == IpMode::Direct).then(|| inside.clone());
         let allowed = (mode == IpMode::LineOnly).then(Arc::<AllowList>::default);
         Self {
+            shared,
             circle,
             identity,
             clock,
@@ -113,10 +122,18 @@ impl Outside {
         self.own.send_replace(Some(Arc::new(own)));
     }
 
+    /// Whether what relays see is where contacts may call.
+    pub const fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// The sockets.
     ///
     /// Errors: they can't be bound.
     pub async fn endpoint(&self) -> io::Result<&Endpoint> {
+        if let Some(shared) = &self.shared {
+            return Ok(shared);
+        }
         self.endpoint.get_or_try_init(async || self.bind()).await
     }
 
@@ -152,13 +169,17 @@ mod tests {
     use super::*;
     use futures::FutureExt;
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn nobody_passes_our_relays_by_before_they_are_known() {
         let pem = include_str!("../../../tests/vectors/identities/alice.pem");
         let identity = Identity::from_pem(pem, None, provider::default()).unwrap();
+        let identity = Arc::new(identity);
+        let inside = EndpointConfig::new(Circle::public(), identity.clone());
+        let inside = Arc::new(Endpoint::bind(inside).unwrap());
         let outside = Outside::new(
+            &inside,
             Circle::public(),
-            Arc::new(identity),
+            identity,
             Arc::new(Clock::new(0)),
             Vec::new(),
             false,

@@ -1,5 +1,6 @@
 //! A session as the engine holds it.
 
+use super::Meets;
 use super::outgoing::{NotQueued, Outgoing};
 use super::silence::Silence;
 use crate::counters::Counters;
@@ -38,6 +39,7 @@ pub struct Link {
     pub(super) outgoing: Outgoing,
     pub(super) silence: Silence,
     pub(super) renewing: AtomicBool,
+    pub(super) meets: Meets,
     pub(super) session: SessionHandle,
 }
 
@@ -73,6 +75,32 @@ impl Link {
     /// Whether another session should take the place of this one: it is old, or in doubt.
     pub fn wants_successor(&self) -> bool {
         self.renewing.load(Ordering::Relaxed) || self.in_doubt()
+    }
+
+    /// It is to be replaced as soon as another one stands: its path is known to be gone.
+    pub fn give_up(&self) {
+        self.renewing.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends something that says nothing, so that the peer learns of a new path, or silence tells
+    /// that there is none.
+    pub fn nudge(&self) {
+        self.send(Message::Cover(0));
+    }
+
+    /// What is remembered of looking for a direct path beside this session.
+    pub const fn meets(&self) -> &Meets {
+        &self.meets
+    }
+
+    /// Whether the session has ended.
+    pub fn is_over(&self) -> bool {
+        self.session.close_reason().is_some()
+    }
+
+    /// Waits for the session's end.
+    pub async fn over(&self) {
+        self.session.closed().await;
     }
 
     /// The way that the session takes.

@@ -1,8 +1,8 @@
 //! A task for every session: brings its frames to the engine, in order.
 
-use super::Link;
 use super::outgoing::Outgoing;
 use super::silence::Silence;
+use super::{Link, Meets};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::{Arrived, EngineHandle, GrantCheck};
@@ -29,6 +29,9 @@ const WAITING_BYTES: u32 = 2 << 20;
 
 /// A frame about lines in memory at the most, bytes: six lines of forty tokens.
 const LINE_FRAME_BYTES: usize = 6 << 10;
+
+/// A frame about ways in memory at the most, bytes.
+const REACH_FRAME_BYTES: usize = 512;
 
 /// How long the dialler of a session that is to be renewed tries to reach its peer anew.
 const RENEW_WITHIN: Duration = Duration::from_secs(3_600);
@@ -189,6 +192,7 @@ impl SessionRunner {
             outgoing,
             silence: Silence::default(),
             renewing: AtomicBool::new(false),
+            meets: Meets::default(),
             session: handle.clone(),
             counters: self.counters.clone(),
             misdeeds: AtomicU32::new(0),
@@ -307,6 +311,7 @@ pub(super) fn size(message: &Message) -> u32 {
         Message::Acks(acks) => size_of_val(acks.as_slice()),
         // At most six, of forty days each.
         Message::Line(_) => LINE_FRAME_BYTES,
+        Message::Reach(_) => REACH_FRAME_BYTES,
         _ => 0,
     };
     u32::try_from(content + size_of::<Message>())

@@ -3,7 +3,7 @@
 use super::scene::{Relay, add_line, await_lines, await_path, befriend, party, set_ip, talk};
 use m2_proto::api::v1::{IpMode, MessageState, Path};
 use m2_tests::harness::Daemon;
-use m2_tests::scenario::Api;
+use m2_tests::scenario::{Api, eventually};
 
 async fn two(ip: &str) -> ([Daemon; 2], [Api; 2]) {
     let daemons = tokio::try_join!(
@@ -100,6 +100,39 @@ async fn one_contact_may_be_stricter_than_the_profile() {
     await_path(&alice, "bob", Path::Line).await;
     talk(&alice, &bob, "hidden").await;
     await_path(&bob, "alice", Path::Line).await;
+}
+
+#[tokio::test]
+async fn who_met_on_a_line_moves_to_a_direct_path_in_mid_conversation() {
+    let (relay, (_daemons, [alice, bob])) = tokio::join!(Relay::start(), two("direct"));
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    add_line(&alice, &relay, false).await;
+    await_lines(&alice, 1).await;
+    for (one, other) in [(&alice, "bob"), (&bob, "alice")] {
+        set_ip(one, other, IpMode::LineOnly).await;
+    }
+    add_line(&bob, &relay, false).await;
+    await_path(&alice, "bob", Path::Line).await;
+    await_path(&bob, "alice", Path::Line).await;
+    let ids = tokio::join!(send_some(&alice), async {
+        for (one, other) in [(&alice, "bob"), (&bob, "alice")] {
+            set_ip(one, other, IpMode::Unspecified).await;
+        }
+    });
+    await_path(&alice, "bob", Path::Direct).await;
+    await_path(&bob, "alice", Path::Direct).await;
+    for id in &ids.0 {
+        let state = MessageState::Delivered;
+        alice.await_message(id, state).await.unwrap();
+    }
+    let received = bob.received("alice").await.unwrap();
+    assert_eq!(received, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+    // The line that they met on is left.
+    eventually("no splice", async || {
+        Ok((relay.status().await.splices == 0).then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

@@ -1,16 +1,15 @@
 //! Line frames as bytes, and back.
 
 use super::{
-    Channel, EXTEND_BYTES, Extend, JoinOutcome, Line, MAX_ADDRESS, MAX_ADDRESSES, MAX_DAYS,
-    MAX_HOPS, MAX_LINES, MAX_OPENED, OfferedLine, Request, Told,
+    Channel, EXTEND_BYTES, Extend, JoinOutcome, Line, MAX_ADDRESSES, MAX_DAYS, MAX_HOPS, MAX_LINES,
+    MAX_OPENED, OfferedLine, Request, Told,
 };
-use crate::wire::{Malformed, bounded_text, fixed};
+use crate::wire::{Malformed, fixed, parse_address};
 use bytes::Bytes;
 use m2_crypto::line::{JoinToken, LineSecret};
 use m2_crypto::{PeerId, Secret};
 use m2_proto::wire::v1 as proto;
 use proto::line::Body;
-use std::net::SocketAddr;
 
 impl Line {
     pub(in crate::wire) fn parse(frame: proto::Line) -> Result<Self, Malformed> {
@@ -24,6 +23,10 @@ impl Line {
                 JoinToken(fixed(&join.token)?),
             )),
             Body::ExtendSession(extend) => Self::Request(Request::Extend(Extend::parse(extend)?)),
+            Body::ObserveParty(_) => Self::Request(Request::Observe),
+            Body::PartyObserved(observed) => {
+                Self::Told(Told::Observed(parse_address(observed.address)?))
+            }
             Body::LinesOpened(opened) => Self::Told(Told::Opened(opened.count)),
             Body::LineJoined(joined) => Self::Told(Told::Joined(
                 Channel(joined.channel),
@@ -66,6 +69,7 @@ impl Request {
                 token: copy(&token.0),
             }),
             Self::Extend(extend) => Body::ExtendSession(extend.into_proto()),
+            Self::Observe => Body::ObserveParty(proto::ObserveParty {}),
         }
     }
 }
@@ -83,6 +87,9 @@ impl Told {
                 token: copy(&token.0),
             }),
             Self::Extended(done) => Body::SessionExtended(proto::SessionExtended { done }),
+            Self::Observed(address) => Body::PartyObserved(proto::PartyObserved {
+                address: address.to_string(),
+            }),
         }
     }
 }
@@ -179,11 +186,6 @@ fn parse_tokens(list: &[Bytes], most: usize) -> Result<Vec<JoinToken>, Malformed
         .collect()
 }
 
-fn parse_address(text: String) -> Result<SocketAddr, Malformed> {
-    let text = bounded_text(text, MAX_ADDRESS)?;
-    text.parse().map_err(|_| Malformed::Bounds)
-}
-
 fn copies(tokens: &[JoinToken]) -> Vec<Bytes> {
     tokens.iter().map(|token| copy(&token.0)).collect()
 }
@@ -234,6 +236,7 @@ mod tests {
             Request::Close(vec![JoinToken([2; 16]); MAX_OPENED]),
             Request::Join(Channel(1), JoinToken([2; 16])),
             Request::Extend(extend()),
+            Request::Observe,
         ] {
             round_trip(Line::Request(request));
         }
@@ -244,6 +247,7 @@ mod tests {
             Told::Joined(Channel(1), JoinOutcome::Full),
             Told::Called(Channel(2), JoinToken([2; 16])),
             Told::Extended(true),
+            Told::Observed("[2001:db8::1]:65535".parse().unwrap()),
         ] {
             round_trip(Line::Told(told));
         }

@@ -1,0 +1,127 @@
+//! Which of a contact's sessions serves, and how it comes to a better path (spec §8).
+
+use super::Engine;
+use super::effect::Effect;
+use crate::config::IpMode;
+use crate::network::Link;
+use crate::reach::Meeting;
+use crate::refusal::Refusal;
+use m2_net::delivery::Path;
+use m2_net::wire::Message;
+use m2_net::wire::reach::Reach;
+use std::sync::Arc;
+
+/// How welcome a session's way is where the mode is this: of two healthy ones the higher stays.
+pub(super) fn path_rank(mode: IpMode, link: &Link) -> u8 {
+    let wished = match mode {
+        IpMode::Direct => Path::Direct,
+        IpMode::PreferLine | IpMode::LineOnly => Path::Line,
+    };
+    u8::from(link.path() == wished)
+}
+
+/// Both dialled at once: takes out the session that we are to end, if any. Of two ways it is the
+/// one on the less welcome way, if we dialled it; of two on the same way the one that the larger id
+/// dialled, if that is us.
+pub(super) fn crossed(
+    links: &mut Vec<Arc<Link>>,
+    mode: IpMode,
+    own_is_smaller: bool,
+) -> Option<Arc<Link>> {
+    let ours = links.iter().position(|link| link.dialled)?;
+    let theirs = links.iter().position(|link| !link.dialled)?;
+    let rank = |place: usize| links.get(place).map(|link| path_rank(mode, link));
+    let (our_rank, their_rank) = (rank(ours)?, rank(theirs)?);
+    let ends_ours = our_rank < their_rank || (our_rank == their_rank && !own_is_smaller);
+    if !ends_ours {
+        return None;
+    }
+    let unwanted = links.remove(ours);
+    // What is still on its way on it is taken in until its end.
+    links.insert(0, unwanted.clone());
+    Some(unwanted)
+}
+
+impl Engine {
+    /// A session serves from now on. On a line, a direct path is looked for where that is allowed;
+    /// on a direct path, the peer is told where it is seen.
+    pub(super) fn seek_direct(&mut self, row: i64, link: &Arc<Link>) {
+        if self.ip_mode(row) != IpMode::Direct {
+            return;
+        }
+        match link.path() {
+            Path::Line if link.dialled => {
+                self.effects.push(Effect::Meet(Meeting::Seek(link.clone())));
+            }
+            Path::Direct => {
+                let seen = Message::Reach(Box::new(Reach::Observed(link.remote)));
+                self.effects
+                    .push(Effect::Frame(link.clone(), Box::new(seen)));
+            }
+            Path::Line => {}
+        }
+    }
+
+    /// A contact says something about the way. Where only lines are allowed nothing is answered
+    /// and nothing sent (spec §7).
+    pub(super) fn on_reach(&mut self, row: i64, link: &Arc<Link>, reach: Reach) {
+        if self.ip_mode(row) != IpMode::Direct {
+            return;
+        }
+        match (reach, link.path()) {
+            (Reach::Observed(address), Path::Direct) => {
+                self.effects.push(Effect::Meet(Meeting::Seen(address)));
+            }
+            (Reach::Candidates(candidates), Path::Line) => {
+                let came = Meeting::Came(link.clone(), candidates);
+                self.effects.push(Effect::Meet(came));
+            }
+            _ => link.misbehaved("REACH_OUT_OF_PLACE"),
+        }
+    }
+
+    /// The session to send on is in doubt: another one that stands beside it serves.
+    pub(super) fn use_another(&mut self, doubted: &Arc<Link>) -> Result<(), Refusal> {
+        let Some(row) = self.row_of(&doubted.peer_id) else {
+            return Ok(());
+        };
+        if !self.serves(row, doubted) {
+            return Ok(());
+        }
+        let Some(slot) = self.slots.get_mut(&row) else {
+            return Ok(());
+        };
+        let healthy = slot.links.iter().rposition(|link| !link.wants_successor());
+        let Some(place) = healthy else {
+            return Ok(());
+        };
+        let link = slot.links.remove(place);
+        slot.links.push(link.clone());
+        if self.is_contact(row) {
+            let path = link.path();
+            self.converse(row, |conversation, cx| conversation.connected(cx, path))?;
+        }
+        Ok(())
+    }
+
+    /// This host's addresses changed. Sessions that we dialled may go on from the new ones, which
+    /// something sent shows; the others can't, as their diallers know only the old ones.
+    pub fn on_network_changed(&mut self) {
+        let links: Vec<Arc<Link>> = self
+            .slots
+            .values()
+            .flat_map(|slot| &slot.links)
+            .cloned()
+            .collect();
+        for link in links {
+            match (link.path(), link.dialled) {
+                (Path::Direct, false) => {
+                    link.give_up();
+                    self.call_beside(&link);
+                }
+                _ => link.nudge(),
+            }
+        }
+        self.dial_all();
+    }
+}

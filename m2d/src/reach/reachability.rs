@@ -1,0 +1,236 @@
+//! Where this host may be reached, as far as is known now.
+
+use super::candidates::{MAX_CANDIDATES, Source, is_private};
+use m2_net::endpoint::Endpoint;
+use m2_net::line::Carrier;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+/// Sessions with relays that are asked where they see us.
+const MAX_CARRIERS: usize = 8;
+/// What contacts saw that is kept.
+const MAX_SEEN: usize = 8;
+/// What contacts saw that is told: they may lie.
+const MAX_SEEN_TOLD: usize = 2;
+/// How long what a contact saw is believed.
+const BELIEVED: Duration = Duration::from_secs(3_600);
+/// How long a relay may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_millis(800);
+
+/// An address of this host, and how it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// With the port on which contacts may call.
+    pub address: SocketAddr,
+    /// Who says so.
+    pub source: Source,
+}
+
+/// Knows where this host may be reached. Addresses of peers are not in it, and what it knows is
+/// in memory alone.
+pub struct Reachability {
+    endpoint: Arc<Endpoint>,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Addresses of the interfaces.
+    interfaces: Vec<IpAddr>,
+    /// What the gateway forwards to us.
+    mapped: Option<SocketAddr>,
+    carriers: Vec<Carrier>,
+    /// What relays said last.
+    by_relays: Vec<SocketAddr>,
+    /// What contacts said, the oldest first.
+    by_contacts: Vec<(SocketAddr, Instant)>,
+}
+
+impl Reachability {
+    /// Knows of the sockets of `endpoint` alone.
+    pub fn new(endpoint: Arc<Endpoint>) -> Self {
+        Self {
+            endpoint,
+            state: Mutex::default(),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// Rings when an address came or went. The value means nothing.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// The interfaces have these addresses now.
+    pub fn set_interfaces(&self, addresses: Vec<IpAddr>) {
+        self.change(|state| {
+            let differs = state.interfaces != addresses;
+            if differs {
+                // What others saw was seen from the old ones.
+                state.by_contacts.clear();
+                state.by_relays.clear();
+            }
+            state.interfaces = addresses;
+            differs
+        });
+    }
+
+    /// The gateway forwards this address to us, or nothing any more.
+    pub fn set_mapped(&self, address: Option<SocketAddr>) {
+        self.change(|state| std::mem::replace(&mut state.mapped, address) != address);
+    }
+
+    /// A contact sees us at this address.
+    pub fn seen_by_contact(&self, address: SocketAddr) {
+        self.change(|state| {
+            let known = state.by_contacts.iter().any(|(seen, _)| *seen == address);
+            state.by_contacts.retain(|(seen, _)| *seen != address);
+            if state.by_contacts.len() >= MAX_SEEN {
+                state.by_contacts.remove(0);
+            }
+            state.by_contacts.push((address, Instant::now()));
+            !known
+        });
+    }
+
+    /// A session with a relay that leaves from the sockets on which contacts call: it is asked
+    /// where it sees us, now and whenever that matters, as long as it stands.
+    pub fn ask_at(self: &Arc<Self>, carrier: &Carrier) {
+        {
+            let mut state = self.state();
+            if state.carriers.len() >= MAX_CARRIERS {
+                state.carriers.remove(0);
+            }
+            state.carriers.push(carrier.clone());
+        }
+        let (reach, carrier) = (Arc::downgrade(self), carrier.clone());
+        tokio::spawn(async move {
+            if let Some(reach) = reach.upgrade() {
+                reach.ask().await;
+            }
+            carrier.ended().await;
+            if let Some(reach) = reach.upgrade() {
+                let mut state = reach.state();
+                let number = carrier.number();
+                state.carriers.retain(|kept| kept.number() != number);
+            }
+        });
+    }
+
+    /// Where a contact may call, the best first; relays are asked anew.
+    pub async fn candidates(&self) -> Vec<SocketAddr> {
+        self.ask().await;
+        let mut candidates: Vec<SocketAddr> = Vec::new();
+        let mut seen = 0;
+        for known in self.known() {
+            if known.source == Source::Contact {
+                seen += 1;
+            }
+            let room = candidates.len() < MAX_CANDIDATES;
+            if room && seen <= MAX_SEEN_TOLD && !candidates.contains(&known.address) {
+                candidates.push(known.address);
+            }
+        }
+        candidates
+    }
+
+    /// All addresses that are known, the best first.
+    pub fn known(&self) -> Vec<Known> {
+        let state = self.state();
+        let from = |source| move |address: SocketAddr| Known { address, source };
+        let fresh = state
+            .by_contacts
+            .iter()
+            .rev()
+            .filter(|(_, at)| at.elapsed() < BELIEVED)
+            .map(|(address, _)| *address);
+        let mapped = state.mapped.into_iter().map(from(Source::Mapped));
+        let relays = state.by_relays.iter().copied().map(from(Source::Relay));
+        let own = self.of_interfaces(&state.interfaces).into_iter();
+        mapped
+            .chain(relays)
+            .chain(fresh.map(from(Source::Contact)))
+            .chain(own.map(from(Source::Interface)))
+            .collect()
+    }
+
+    /// Addresses of this host's own interfaces.
+    pub fn interfaces(&self) -> Vec<IpAddr> {
+        let locals = self.endpoint.local_addrs().into_iter();
+        let bound = locals.map(|local| local.ip());
+        let mut all: Vec<IpAddr> = bound.filter(|ip| !ip.is_unspecified()).collect();
+        all.extend(self.state().interfaces.iter().copied());
+        all
+    }
+
+    /// Whether contacts can only be on this very machine.
+    pub fn is_bound_to_loopback(&self) -> bool {
+        let locals = self.endpoint.local_addrs();
+        !locals.is_empty() && locals.iter().all(|local| local.ip().is_loopback())
+    }
+
+    /// Whether an address that others see is one of this host's own: no NAT stands between.
+    pub fn is_own(&self, address: &SocketAddr) -> bool {
+        self.interfaces().contains(&address.ip()) && !is_private(&address.ip())
+    }
+
+    /// Every bound socket with the addresses that it can be reached at.
+    fn of_interfaces(&self, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
+        let locals = self.endpoint.local_addrs().into_iter();
+        let of_socket = |local: SocketAddr| -> Vec<SocketAddr> {
+            if !local.ip().is_unspecified() {
+                return vec![local];
+            }
+            let same = interfaces
+                .iter()
+                .filter(|ip| ip.is_ipv4() == local.is_ipv4());
+            same.map(|ip| SocketAddr::new(*ip, local.port())).collect()
+        };
+        locals.flat_map(of_socket).collect()
+    }
+
+    /// Asks all relays where they see us.
+    async fn ask(&self) {
+        let carriers = self.state().carriers.clone();
+        let asked = carriers.iter().map(|carrier| async {
+            let seen = timeout(ANSWER_LIMIT, carrier.observed()).await;
+            seen.ok().and_then(Result::ok)
+        });
+        let answers = futures::future::join_all(asked).await;
+        let mut seen: Vec<SocketAddr> = answers.into_iter().flatten().map(canonical).collect();
+        seen.sort();
+        seen.dedup();
+        self.change(|state| {
+            let differs = state.by_relays != seen;
+            state.by_relays = seen;
+            differs
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State) -> bool) {
+        let changed = change(&mut self.state());
+        if changed {
+            self.changed.send_replace(());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing is ever half done under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+impl fmt::Debug for Reachability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reachability(..)")
+    }
+}
