@@ -8,6 +8,7 @@
 //! Sections (`§`) in comments are those of `docs/spec/`.
 #![forbid(unsafe_code)]
 
+mod address;
 pub mod certificate;
 pub mod circle;
 pub mod connection_id;
@@ -23,6 +24,7 @@ pub mod mailbox;
 pub mod obfuscation;
 pub mod packet;
 pub mod peer_id;
+pub mod presence;
 pub mod provider;
 mod reader;
 pub mod secret;

@@ -14,6 +14,7 @@ use m2_crypto::invitation::{
     Invitation, InvitationError, InviteId, InvitedLine, Offer, proof, verify_proof,
 };
 use m2_crypto::line::JoinToken;
+use m2_crypto::presence::{Announcement, DayKey, PresenceLine, PresenceSecret, Record, tag};
 use m2_crypto::provider::rustcrypto::RustCrypto;
 use m2_crypto::verification::VerificationCode;
 use m2_crypto::{Circle, PeerId, Secret, label};
@@ -302,4 +303,91 @@ fn malformed_invitations() -> Vec<String> {
         spoil(99, 5),
         invitation_text(&[&body[..body.len() - 28], &[1, 4, 1, 2, 3, 4, 0, 0, 0]].concat()),
     ]
+}
+
+// ---- Look-up ----
+
+#[test]
+fn presence_vectors() {
+    let stored = load_exact("presence.json", || {
+        let cases = [(0x11, 0), (0x11, 20_833), (0x22, 20_833)];
+        json!({
+            "about": "docs/spec/lookup.md",
+            "records": cases.map(|(byte, day)| presence_case(byte, day)),
+            "announcement": announcement_case(),
+            "invitation": {
+                "rendezvous": hex([0x33; 32]),
+                "tag": hex(tag(
+                    &PresenceSecret::of_rendezvous(&Secret::new([0x33; 32])),
+                    &[0x44; 16],
+                    500_000,
+                )),
+            },
+        })
+    });
+    for case in list(&stored, "records") {
+        let secret = PresenceSecret::new(Secret::new(array(case, "secret")));
+        let key = DayKey::derive(&secret, u32::try_from(number(case, "day")).unwrap());
+        let record = Record::open(&key, &bytes(case, "sealed")).unwrap();
+        assert_eq!(record.made_s, number(case, "madeS"));
+        assert_eq!(&shown_presence_lines(&record), list(case, "lines"));
+    }
+    let case = &stored["announcement"];
+    let announcement = Announcement::parse(&bytes(case, "bytes")).unwrap();
+    for secret in list(case, "secrets") {
+        let secret = PresenceSecret::new(Secret::new(unhex(secret).try_into().unwrap()));
+        let hour = u32::try_from(number(case, "hour")).unwrap();
+        assert_eq!(announcement.find([((), &secret)], hour), Some(()));
+    }
+}
+
+fn presence_case(byte: u8, day: u32) -> Value {
+    let secret = [byte; 32];
+    let key = DayKey::derive(&PresenceSecret::new(Secret::new(secret)), day);
+    let addresses = ["192.0.2.7:4242", "[2001:db8::7]:4242"].map(|text| text.parse().unwrap());
+    let record = Record {
+        made_s: u64::from(day) * 86_400 + 7,
+        addresses: addresses.to_vec(),
+        lines: vec![PresenceLine {
+            relay: PeerId::from_bytes([0x61; 32]),
+            token: JoinToken([0x62; 16]),
+            addresses: addresses.to_vec(),
+        }],
+    };
+    let sealed = record.seal(&mut FixedRng::new("presence"), &key).unwrap();
+    json!({
+        "secret": hex(secret),
+        "day": day,
+        "dhtSeed": hex(key.dht_seed().expose()),
+        "madeS": record.made_s,
+        "addresses": addresses.map(|address| address.to_string()),
+        "lines": shown_presence_lines(&record),
+        "sealed": hex(sealed),
+    })
+}
+
+fn shown_presence_lines(record: &Record) -> Vec<Value> {
+    let lines = record.lines.iter().map(|line| {
+        let addresses = line.addresses.iter().map(ToString::to_string);
+        json!({
+            "relay": hex(line.relay.as_bytes()),
+            "token": hex(line.token.0),
+            "addresses": addresses.collect::<Vec<_>>(),
+        })
+    });
+    lines.collect()
+}
+
+fn announcement_case() -> Value {
+    let secrets = [[0x11; 32], [0x22; 32]];
+    let [one, other] = secrets.map(|secret| PresenceSecret::new(Secret::new(secret)));
+    let rng = &mut FixedRng::new("announcement");
+    let bytes = Announcement::make(rng, 500_000, &[&one, &other]).to_bytes();
+    let nonce = bytes.first_chunk().unwrap();
+    json!({
+        "secrets": secrets.map(hex),
+        "hour": 500_000,
+        "tags": [hex(tag(&one, nonce, 500_000)), hex(tag(&other, nonce, 500_000))],
+        "bytes": hex(bytes),
+    })
 }

@@ -1,7 +1,7 @@
 //! Lines in an invitation (docs/spec/identity.md, spec §7).
 
-use super::wire::{read_address, write_address};
 use super::{Invitation, MAX_LINE_BYTES};
+use crate::address;
 use crate::line::JoinToken;
 use crate::peer_id::PeerId;
 use crate::reader::Reader;
@@ -37,7 +37,7 @@ impl InvitedLine {
         out.extend_from_slice(self.relay.as_bytes());
         out.extend_from_slice(&self.token.0);
         for address in &self.addresses {
-            write_address(&mut out, address);
+            address::write(&mut out, address);
         }
         Some(out)
     }
@@ -52,7 +52,7 @@ impl InvitedLine {
         let mut addresses = Vec::new();
         while !rest.is_empty() {
             let mut reader = Reader::new(rest);
-            addresses.push(read_address(&mut reader)?);
+            addresses.push(address::read(&mut reader)?);
             rest = reader.rest();
         }
         let line = Self {

@@ -1,17 +1,15 @@
 //! The bytes behind an invitation's text (docs/spec/identity.md).
 
 use super::{Invitation, InvitationError, MAX_ADDRESSES, MAX_LINE_BYTES, MAX_LINES, Offer};
+use crate::address;
 use crate::label;
 use crate::peer_id::PeerId;
 use crate::reader::Reader;
 use crate::secret::Secret;
-use std::net::{IpAddr, SocketAddr};
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 const FLAG_REUSABLE: u8 = 1;
-const KIND_V4: u8 = 4;
-const KIND_V6: u8 = 6;
 const CHECKSUM_BYTES: usize = 4;
 /// The longest encoding, so that the buffer never grows and leaves no copy behind.
 const MAX_BYTES: usize = 1
@@ -22,7 +20,7 @@ const MAX_BYTES: usize = 1
     + 32
     + 8
     + 1
-    + MAX_ADDRESSES * 19
+    + MAX_ADDRESSES * address::MAX_BYTES
     + 1
     + MAX_LINES * (1 + MAX_LINE_BYTES)
     + 4;
@@ -44,7 +42,7 @@ impl Invitation {
         // The counts and lengths are within the limits that are checked wherever one is made.
         out.push(self.offer.addresses.len() as u8);
         for address in &self.offer.addresses {
-            write_address(&mut out, address);
+            address::write(&mut out, address);
         }
         out.push(self.offer.lines.len() as u8);
         for line in &self.offer.lines {
@@ -92,7 +90,7 @@ fn read(bytes: &[u8]) -> Option<Invitation> {
         offer: Offer {
             reusable: flags & FLAG_REUSABLE != 0,
             expires_s: reader.u64()?,
-            addresses: read_list(&mut reader, MAX_ADDRESSES, read_address)?,
+            addresses: read_list(&mut reader, MAX_ADDRESSES, address::read)?,
             lines: read_list(&mut reader, MAX_LINES, read_line)?,
         },
     };
@@ -112,32 +110,9 @@ fn read_list<T>(
     (0..count).map(|_| read(reader)).collect()
 }
 
-pub(super) fn read_address(reader: &mut Reader<'_>) -> Option<SocketAddr> {
-    let ip: IpAddr = match reader.u8()? {
-        KIND_V4 => reader.array::<4>()?.into(),
-        KIND_V6 => reader.array::<16>()?.into(),
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, reader.u16()?))
-}
-
 fn read_line(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
     let length = usize::from(reader.u8()?);
     reader.slice(length).map(<[u8]>::to_vec)
-}
-
-pub(super) fn write_address(out: &mut Vec<u8>, address: &SocketAddr) {
-    match address.ip() {
-        IpAddr::V4(ip) => {
-            out.push(KIND_V4);
-            out.extend_from_slice(&ip.octets());
-        }
-        IpAddr::V6(ip) => {
-            out.push(KIND_V6);
-            out.extend_from_slice(&ip.octets());
-        }
-    }
-    out.extend_from_slice(&address.port().to_be_bytes());
 }
 
 fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
