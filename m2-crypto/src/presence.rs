@@ -12,7 +12,7 @@ mod record;
 pub use announcement::{ANNOUNCEMENT_BYTES, Announcement, NONCE_BYTES, TAG_BYTES, TAGS, tag};
 pub use key::DayKey;
 pub use record::{
-    MAX_ADDRESSES, MAX_LINE_ADDRESSES, MAX_LINES, PresenceLine, RECORD_BYTES, Record,
+    CONTENT_BYTES, MAX_ADDRESSES, MAX_LINE_ADDRESSES, MAX_LINES, PresenceLine, RECORD_BYTES, Record,
 };
 
 use crate::invitation::Invitation;

@@ -11,8 +11,8 @@ mod common;
 use common::{NOW_S, rng};
 use m2_crypto::line::JoinToken;
 use m2_crypto::presence::{
-    ANNOUNCEMENT_BYTES, Announcement, DayKey, PresenceError, PresenceLine, PresenceSecret,
-    RECORD_BYTES, Record, TAGS, day, hour, tag,
+    ANNOUNCEMENT_BYTES, Announcement, CONTENT_BYTES, DayKey, PresenceError, PresenceLine,
+    PresenceSecret, RECORD_BYTES, Record, TAGS, day, hour, tag,
 };
 use m2_crypto::{PeerId, Secret};
 use proptest::collection::vec;
@@ -84,6 +84,21 @@ proptest! {
     }
 
     #[test]
+    fn every_record_has_one_encoding(
+        record in arb_record(),
+        at in 0..CONTENT_BYTES,
+        byte in any::<u8>(),
+    ) {
+        let content = record.to_content().unwrap();
+        prop_assert!(Record::from_content(&content[..]) == Ok(record));
+        let mut other = content.clone();
+        other[at] = byte;
+        if let Ok(read) = Record::from_content(&other[..]) {
+            prop_assert_eq!(read.to_content().unwrap(), other);
+        }
+    }
+
+    #[test]
     fn garbage_does_not_open(bytes in vec(any::<u8>(), 0..2_000)) {
         prop_assert!(Record::open(&key(), &bytes) == Err(PresenceError::Unreadable));
         let mut exact = bytes;
@@ -112,6 +127,37 @@ fn the_longest_record_fits() {
     let longest = record(&[address; 4], vec![line(&[address; 2]); 6]);
     let sealed = longest.seal(&mut rng(), &key()).unwrap();
     assert!(Record::open(&key(), &sealed) == Ok(longest));
+}
+
+#[test]
+fn content_that_is_not_canonical_is_none() {
+    let good = record(&["192.0.2.1:1"], vec![line(&["192.0.2.1:1"])]);
+    let good = good.to_content().unwrap();
+    assert!(Record::from_content(&good[..]).is_ok());
+    let spoil = |at: usize, byte: u8| {
+        let mut content = good.clone();
+        content[at] = byte;
+        Record::from_content(&content[..])
+    };
+    // Version, count of addresses, kind, port, count of lines, of their addresses, padding.
+    let spoiled = [
+        (0, 2),
+        (9, 5),
+        (10, 5),
+        (16, 0),
+        (17, 7),
+        (66, 0),
+        (66, 3),
+        (931, 1),
+    ];
+    for (at, byte) in spoiled {
+        assert!(spoil(at, byte) == Err(PresenceError::Unreadable), "{at}");
+    }
+    for size in [0, 1, CONTENT_BYTES - 1] {
+        assert!(Record::from_content(&good[..size]) == Err(PresenceError::Unreadable));
+    }
+    let longer = [&good[..], &[0]].concat();
+    assert!(Record::from_content(&longer) == Err(PresenceError::Unreadable));
 }
 
 #[test]

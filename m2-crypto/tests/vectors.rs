@@ -362,6 +362,7 @@ fn presence_case(byte: u8, day: u32) -> Value {
         "madeS": record.made_s,
         "addresses": addresses.map(|address| address.to_string()),
         "lines": shown_presence_lines(&record),
+        "content": hex(&record.to_content().unwrap()[..]),
         "sealed": hex(sealed),
     })
 }

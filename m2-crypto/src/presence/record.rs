@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of a sealed record, whatever is in it.
 pub const RECORD_BYTES: usize = 960;
+/// Bytes of what is sealed into it.
+pub const CONTENT_BYTES: usize = RECORD_BYTES - NONCE_BYTES - AEAD_TAG_BYTES;
 /// Addresses in one record, at most.
 pub const MAX_ADDRESSES: usize = 4;
 /// Lines in one record, at most.
@@ -23,12 +25,11 @@ pub const MAX_LINE_ADDRESSES: usize = 2;
 
 const NONCE_BYTES: usize = 12;
 const AEAD_TAG_BYTES: usize = 16;
-const PLAIN_BYTES: usize = RECORD_BYTES - NONCE_BYTES - AEAD_TAG_BYTES;
 const VERSION: u8 = 1;
 const LINE_BYTES: usize = 32 + 16 + 1 + MAX_LINE_ADDRESSES * address::MAX_BYTES;
 const LONGEST: usize = 1 + 8 + 1 + MAX_ADDRESSES * address::MAX_BYTES + 1 + MAX_LINES * LINE_BYTES;
 
-const _: () = assert!(LONGEST <= PLAIN_BYTES, "every record fits");
+const _: () = assert!(LONGEST <= CONTENT_BYTES, "every record fits");
 
 /// Where a peer can be reached, said to one other. It holds what only that one may know.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,13 +63,10 @@ impl Record {
         rng: &mut R,
         key: &DayKey,
     ) -> Result<[u8; RECORD_BYTES], PresenceError> {
-        if !self.is_within_limits() {
-            return Err(PresenceError::Limits);
-        }
+        let mut content = self.to_content()?;
         let mut nonce: Nonce = [0; NONCE_BYTES];
         rng.fill_bytes(&mut nonce);
-        let mut content = self.to_plain();
-        let tag = aead(key).seal(&nonce, &aad(key), &mut content);
+        let tag = aead(key).seal(&nonce, &aad(key), &mut *content);
         let mut sealed = [0; RECORD_BYTES];
         let bytes = nonce.iter().chain(content.iter()).chain(&tag);
         sealed
@@ -76,6 +74,27 @@ impl Record {
             .zip(bytes)
             .for_each(|(to, from)| *to = *from);
         Ok(sealed)
+    }
+
+    /// What is sealed: the record, and zeros up to one size. Errors: [`PresenceError::Limits`].
+    pub fn to_content(&self) -> Result<Zeroizing<[u8; CONTENT_BYTES]>, PresenceError> {
+        if !self.is_within_limits() {
+            return Err(PresenceError::Limits);
+        }
+        let written = self.write();
+        let mut content = Zeroizing::new([0; CONTENT_BYTES]);
+        content
+            .iter_mut()
+            .zip(written.iter())
+            .for_each(|(to, from)| *to = *from);
+        Ok(content)
+    }
+
+    /// Reads what was sealed. Strict: one encoding for each record, and zeros up to the end.
+    ///
+    /// Errors: [`PresenceError::Unreadable`].
+    pub fn from_content(content: &[u8]) -> Result<Self, PresenceError> {
+        read(content).ok_or(PresenceError::Unreadable)
     }
 
     /// Opens a record that was sealed for the day of `key`.
@@ -95,9 +114,9 @@ impl Record {
             })
     }
 
-    /// The content with its padding. Counts are within the limits, and so it fits.
-    fn to_plain(&self) -> Zeroizing<Vec<u8>> {
-        let mut out = Zeroizing::new(Vec::with_capacity(PLAIN_BYTES));
+    /// The record without padding. Counts are within the limits, and so it fits.
+    fn write(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Zeroizing::new(Vec::with_capacity(LONGEST));
         out.push(VERSION);
         out.extend_from_slice(&self.made_s.to_be_bytes());
         write_addresses(&mut out, &self.addresses);
@@ -107,7 +126,6 @@ impl Record {
             out.extend_from_slice(&line.token.0);
             write_addresses(&mut out, &line.addresses);
         }
-        out.resize(PLAIN_BYTES, 0);
         out
     }
 }
@@ -141,8 +159,8 @@ fn open(key: &DayKey, sealed: &[u8]) -> Option<Record> {
     read(&content)
 }
 
-/// Strict: one encoding for each record, and zeros up to the end.
 fn read(content: &[u8]) -> Option<Record> {
+    let content: &[u8; CONTENT_BYTES] = content.try_into().ok()?;
     let mut reader = Reader::new(content);
     reader.u8().filter(|version| *version == VERSION)?;
     let record = Record {

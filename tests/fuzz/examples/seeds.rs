@@ -8,8 +8,9 @@ use m2_crypto::handshake::{Call, Credential, Initiator, Message, Responder};
 use m2_crypto::initial::{self, InitialKeys, QUIC_VERSION};
 use m2_crypto::invitation::{Invitation, InvitedLine, Offer};
 use m2_crypto::line::JoinToken;
+use m2_crypto::presence::{Announcement, DayKey, PresenceLine, PresenceSecret, Record};
 use m2_crypto::session_key::SessionKeyPair;
-use m2_crypto::{Circle, PeerId, provider};
+use m2_crypto::{Circle, PeerId, Secret, provider};
 use m2_fuzz::{DAY, MESSAGE_ID, NOW_S, Peer, rng};
 use m2_proto::wire::v1::{
     Ack, Acks, AddTokens, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome,
@@ -29,6 +30,7 @@ fn main() -> Result<()> {
     let (alice, bob) = (Peer::alice(), Peer::bob());
     identities(&alice)?;
     invitations(&alice)?;
+    presence(&alice)?;
     envelopes(&alice, &bob)?;
     initials()?;
     handshakes(alice, bob)?;
@@ -92,6 +94,25 @@ fn invitations(alice: &Peer) -> Result<()> {
     };
     let invitation = Invitation::create(&mut rng(), alice.id, circle.id(), offer)?;
     seed("invitation", "lines", invitation.to_uri().as_bytes())
+}
+
+fn presence(alice: &Peer) -> Result<()> {
+    let secret = PresenceSecret::new(Secret::new([1; 32]));
+    let addresses = vec!["192.0.2.1:7000".parse()?, "[2001:db8::1]:7000".parse()?];
+    let record = Record {
+        made_s: NOW_S,
+        addresses: addresses.clone(),
+        lines: vec![PresenceLine {
+            relay: alice.id,
+            token: JoinToken([7; 16]),
+            addresses,
+        }],
+    };
+    seed("presence", "content", &record.to_content()?[..])?;
+    let key = DayKey::derive(&secret, DAY);
+    seed("presence", "record", record.seal(&mut rng(), &key)?)?;
+    let announcement = Announcement::make(&mut rng(), DAY * 24, &[&secret]);
+    seed("presence", "announcement", announcement.to_bytes())
 }
 
 fn envelopes(alice: &Peer, bob: &Peer) -> Result<()> {

@@ -1,0 +1,24 @@
+//! Presence: records, sealed and not, and announcements; what is read says the same again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use m2_crypto::Secret;
+use m2_crypto::presence::{Announcement, DayKey, PresenceSecret, Record};
+use m2_fuzz::DAY;
+use std::sync::LazyLock;
+
+static SECRET: LazyLock<PresenceSecret> =
+    LazyLock::new(|| PresenceSecret::new(Secret::new([1; 32])));
+static KEY: LazyLock<DayKey> = LazyLock::new(|| DayKey::derive(&SECRET, DAY));
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Record::open(&KEY, bytes);
+    if let Ok(record) = Record::from_content(bytes) {
+        let again = record.to_content().expect("what was read can be written");
+        assert_eq!(&again[..], bytes);
+    }
+    if let Ok(announcement) = Announcement::parse(bytes) {
+        assert_eq!(&announcement.to_bytes()[..], bytes);
+        let _ = announcement.find([((), &*SECRET)], DAY * 24);
+    }
+});
