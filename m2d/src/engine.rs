@@ -16,6 +16,7 @@ mod inbox;
 mod invitations;
 mod letters;
 mod lines;
+mod lookup;
 mod mail;
 mod mailboxes;
 mod paths;
@@ -34,6 +35,7 @@ pub use handle::EngineHandle;
 pub use invitations::NewInvitation;
 pub use letters::{DepositEnd, DepositJob};
 pub use lines::{LineHealth, LineSettings, LineView, LineWake, OpenAt, OpenLines, PrivacyFacts};
+pub use lookup::{Finding, FoundBy, Publication, Sought};
 pub use mail::BoxHealth;
 pub use mailboxes::MailboxView;
 pub use policy::PolicyChange;
@@ -59,7 +61,7 @@ use slot::Slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use upkeep::Agenda;
 
 /// Jobs that may wait. Full: callers and sessions wait, so peers feel it as flow control.
@@ -69,6 +71,9 @@ const BATCH: usize = 512;
 /// How often the clock is looked at while nothing happens: it may have been set, or have run on
 /// while the machine slept.
 const LOOK_EVERY_MS: u64 = 30_000;
+
+/// Rings when what look-up publishes or looks for may have changed. The value means nothing.
+pub type LookupWake = watch::Sender<()>;
 
 /// The operating system's random source, as the type that cryptography wants.
 pub type Rng = UnwrapErr<getrandom::SysRng>;
@@ -124,6 +129,7 @@ pub struct Engine {
     bus: Arc<Bus>,
     dialer: DialerHandle,
     meetings: MeetingHandle,
+    lookup_wake: Arc<LookupWake>,
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
     later: Vec<(i64, MessageId, OutboxPayload)>,
@@ -163,6 +169,7 @@ impl Engine {
             bus: parts.bus,
             dialer: parts.dialer,
             meetings: parts.meetings,
+            lookup_wake: Arc::new(LookupWake::new(())),
             counters: parts.counters,
             later: Vec::new(),
             stopping: false,
@@ -178,6 +185,11 @@ impl Engine {
             tracing::debug!(%error, "letters can't be resumed");
         }
         Ok(engine)
+    }
+
+    /// Rings when what look-up publishes or looks for may have changed.
+    pub fn lookup_wake(&self) -> Arc<LookupWake> {
+        self.lookup_wake.clone()
     }
 
     /// The queue into an engine, and its other end for [`Self::run`].

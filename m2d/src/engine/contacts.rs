@@ -4,8 +4,9 @@ use super::Engine;
 use super::effect::Effect;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
-use crate::store::{ContactRow, ContactState, EventKind, MailboxPolicy};
+use crate::store::{ContactRow, ContactState, EventKind, LookupSecrets, MailboxPolicy};
 use m2_crypto::PeerId;
+use m2_crypto::Secret;
 use m2_crypto::invitation::{Invitation, InvitationError};
 use m2_crypto::verification::VerificationCode;
 use m2_net::delivery::{GiveUp, Path};
@@ -67,6 +68,7 @@ impl Engine {
             self.store.put_address(row, *address, now)?;
         }
         self.keep_invited_lines(row, &invitation)?;
+        self.keep_rendezvous(row, &invitation)?;
         let contact = self.contact_mut(row)?;
         // A contact is asked too: it may have removed us, and invites us again.
         contact.invite_token = Some(invitation.token().clone());
@@ -77,6 +79,23 @@ impl Engine {
         self.ask_again(row)?;
         self.dial(row)?;
         self.view(row)
+    }
+
+    /// Until both agreed, an inviter is found by its invitation's own secret.
+    fn keep_rendezvous(&mut self, row: i64, invitation: &Invitation) -> Result<(), Refusal> {
+        if self.is_contact(row) {
+            return Ok(());
+        }
+        let secrets = LookupSecrets {
+            ours: Secret::random(&mut self.rng),
+            theirs: invitation.rendezvous().clone(),
+        };
+        self.store.set_lookup_secrets(row, &secrets)?;
+        if let Some(slot) = self.slots.get_mut(&row) {
+            slot.secrets = Some(secrets);
+        }
+        self.wake_lookup();
+        Ok(())
     }
 
     pub(super) fn check_invitation(&self, invitation: &Invitation) -> Result<(), Refusal> {

@@ -39,6 +39,8 @@ pub(super) enum Effect {
     WakeDepositor,
     /// Tell the task that keeps sessions with our relays.
     WakeLines,
+    /// Tell the tasks of look-up.
+    WakeLookup,
     /// Have the task that looks for direct paths do something.
     Meet(Meeting),
     /// Tell event streams of an entry of the log.
@@ -61,8 +63,13 @@ impl Engine {
                 }
                 Effect::WakeDepositor => self.mail.wake.letters.notify_one(),
                 Effect::Meet(meeting) => self.meetings.tell(meeting),
+                Effect::WakeLookup => {
+                    self.lookup_wake.send_replace(());
+                }
                 Effect::WakeLines => {
                     self.lines.wake.send_replace(());
+                    // Who may call is who is published for.
+                    self.lookup_wake.send_replace(());
                 }
                 Effect::Event(event) => events.push(event),
             }

@@ -203,6 +203,7 @@ impl Engine {
         let secrets = LookupSecrets { ours, theirs };
         self.store.set_lookup_secrets(row, &secrets)?;
         if let Some(slot) = self.slots.get_mut(&row) {
+            slot.secrets = Some(secrets);
             slot.agreed_in = Some(link.id);
         }
         let contact = self.contact_mut(row)?;

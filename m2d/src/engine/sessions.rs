@@ -140,6 +140,7 @@ impl Engine {
         let effects = replaced.map(|old| Effect::Close(old, CloseCode::Replaced));
         self.effects.extend(effects);
         self.dialer.rest(link.peer_id);
+        self.wake_lookup();
     }
 
     /// Whether a session is the one to send on.
@@ -168,6 +169,7 @@ impl Engine {
         }
         if path.is_none() {
             self.note_offline(row);
+            self.wake_lookup();
             if link.was_refused() {
                 self.dial_after_refusal(row, link)?;
             } else {
@@ -336,7 +338,10 @@ impl Engine {
         match slot.link() {
             // It was heard again meanwhile.
             Some(link) if !link.wants_successor() => self.dialer.rest(*peer),
-            _ => slot.last_failure = reason,
+            _ => {
+                slot.last_failure = reason;
+                self.wake_lookup();
+            }
         }
     }
 

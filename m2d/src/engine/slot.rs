@@ -1,8 +1,9 @@
 //! What the engine keeps in memory of one contact.
 
 use super::Engine;
+use super::lookup::Found;
 use crate::network::Link;
-use crate::store::{ContactRow, ContactState, StoreError};
+use crate::store::{ContactRow, ContactState, LookupSecrets, StoreError};
 use bytes::Bytes;
 use m2_crypto::{Certificate, PeerId};
 use m2_net::delivery::{Conversation, Limits, MessageId};
@@ -29,6 +30,10 @@ pub(super) struct Slot {
     pub timer: Option<u64>,
     /// The session whose look-up secrets were stored last.
     pub agreed_in: Option<u64>,
+    /// The pairwise secrets of look-up, once they were needed.
+    pub secrets: Option<LookupSecrets>,
+    /// Ways to it that look-up found.
+    pub found: Found,
     /// Why the last attempt to reach it failed.
     pub last_failure: &'static str,
     /// Sessions in a row that it refused.
@@ -45,6 +50,8 @@ impl Slot {
             fresh: Fresh::default(),
             timer: None,
             agreed_in: None,
+            secrets: None,
+            found: Found::default(),
             last_failure: "",
             refusals: 0,
         }

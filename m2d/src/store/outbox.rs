@@ -125,6 +125,17 @@ impl Store {
         Ok(())
     }
 
+    /// Whether anything waits for a contact's acknowledgement.
+    pub fn has_outbox(&self, contact: i64) -> Result<bool, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM outbox
+                   WHERE contact = ?1 AND (state < 4 OR state = 8))",
+            )?
+            .query_row([contact], |row| row.get(0))?)
+    }
+
     /// The ids that wait for a contact's acknowledgement.
     pub fn outbox_ids(&self, contact: i64) -> Result<Vec<MessageId>, StoreError> {
         self.all(

@@ -10,13 +10,18 @@ use crate::store::{ContactLine, LineTokens};
 use m2_crypto::PeerId;
 use m2_crypto::invitation::{Invitation, InviteId, InvitedLine};
 use m2_crypto::line::Caller;
+use m2_crypto::presence::{self, PresenceLine};
 use m2_net::line::is_on_line;
 use m2_net::wire::Message;
 use m2_net::wire::line::{Line, MAX_DAYS, MAX_LINES, OfferedLine};
+use std::net::SocketAddr;
 
 /// Lines in an invitation, and addresses of each: it has to fit a QR code.
 const MAX_INVITED: usize = 3;
 const MAX_INVITED_ADDRESSES: usize = 2;
+
+/// The most addresses of a route.
+const MAX_ROUTE: usize = 12;
 
 impl Engine {
     /// Tells a contact on its session at which relays it may call, if it is one and may ever have
@@ -59,6 +64,28 @@ impl Engine {
             }
         });
         Ok(offered.collect())
+    }
+
+    /// The lines on which a caller may call on a UTC day, for a record of that day (spec §8).
+    pub(in crate::engine) fn published_lines(
+        &self,
+        caller: Caller,
+        day: u32,
+    ) -> Result<Vec<PresenceLine>, Refusal> {
+        if !self.lines.settings.open {
+            return Ok(Vec::new());
+        }
+        let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
+        let published = lines.take(presence::MAX_LINES).map(|mut line| {
+            line.addresses.truncate(presence::MAX_LINE_ADDRESSES);
+            let secret = self.lines.key.secret(&line.relay, day, &caller);
+            PresenceLine {
+                relay: line.relay,
+                token: secret.join_token(),
+                addresses: line.addresses,
+            }
+        });
+        Ok(published.collect())
     }
 
     /// The lines of an invitation that is made now.
@@ -145,14 +172,37 @@ impl Engine {
     /// How a contact may be reached. Addresses only where its mode allows them.
     pub(in crate::engine) fn route(&self, contact: i64) -> Result<Route, Refusal> {
         let mode = self.ip_mode(contact);
-        let addresses = match mode {
+        let mut addresses = match mode {
             IpMode::LineOnly => Vec::new(),
             IpMode::Direct | IpMode::PreferLine => self.store.addresses(contact)?,
         };
+        let mut lines = self.store.contact_lines(contact)?;
+        if let Some(slot) = self.slots.get(&contact) {
+            let found = &slot.found;
+            if mode != IpMode::LineOnly {
+                let known = addresses.into_iter();
+                let lan = found.lan(self.now_ms()).iter().copied();
+                let all = lan.chain(known).chain(found.dht().iter().copied());
+                addresses = distinct(all);
+            }
+            let is_new = |line: &&ContactLine| lines.iter().all(|known| known.relay != line.relay);
+            let news: Vec<_> = found.lines().iter().filter(is_new).cloned().collect();
+            lines.extend(news);
+        }
         Ok(Route {
             mode,
             addresses,
-            lines: self.store.contact_lines(contact)?,
+            lines,
         })
     }
+}
+
+fn distinct(all: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut kept = Vec::new();
+    for address in all {
+        if kept.len() < MAX_ROUTE && !kept.contains(&address) {
+            kept.push(address);
+        }
+    }
+    kept
 }

@@ -35,7 +35,7 @@ pub(super) fn next_change(now_ms: u64) -> u64 {
 }
 
 /// The UTC day of a moment, days since 1970.
-pub(super) fn day_of(now_ms: u64) -> u32 {
+pub(in crate::engine) fn day_of(now_ms: u64) -> u32 {
     u32::try_from(now_ms / DAY_MS).unwrap_or(u32::MAX)
 }
 
