@@ -16,6 +16,7 @@ pub mod frame;
 pub mod gate;
 pub mod key_pool;
 pub mod line;
+pub mod lookup;
 mod prefix_limit;
 pub mod quic_crypto;
 pub mod replay;

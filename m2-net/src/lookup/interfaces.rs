@@ -1,0 +1,171 @@
+//! The host's own addresses, and when they change (spec §8).
+//!
+//! The system is asked every two seconds: one call that costs some ten microseconds, and half a
+//! wake-up a second. Being told instead takes netlink, routing sockets or COM, depending on the
+//! system (docs/adr/0009).
+
+use super::Task;
+use if_addrs::{IfAddr, Interface, get_if_addrs};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Addresses that are told, at most.
+pub const MAX_ADDRESSES: usize = 32;
+/// How often it is looked.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// Watches the host's addresses until it is dropped.
+#[derive(Debug)]
+pub struct Interfaces {
+    addresses: watch::Receiver<Vec<IpAddr>>,
+    _task: Task,
+}
+
+impl Interfaces {
+    /// Begins to watch. With `loopback`, addresses that lead nowhere count too. Call it within a
+    /// tokio runtime.
+    pub fn watch(loopback: bool) -> Self {
+        let (sender, addresses) = watch::channel(usable(loopback));
+        let _task = Task::spawn(follow(loopback, sender));
+        Self { addresses, _task }
+    }
+
+    /// The addresses, see [`usable`], now and whenever they change.
+    pub fn addresses(&self) -> watch::Receiver<Vec<IpAddr>> {
+        self.addresses.clone()
+    }
+}
+
+/// The addresses at which others may reach this host: IPv4 first, then IPv6 ones made for
+/// privacy, then other IPv6 ones. No IPv6 address that is of one link alone, deprecated or not
+/// yet checked. None when the system does not tell.
+pub fn usable(loopback: bool) -> Vec<IpAddr> {
+    let flags = v6_flags();
+    let interfaces = get_if_addrs().unwrap_or_default();
+    let mut ranked: Vec<(u8, IpAddr)> = interfaces
+        .iter()
+        .map(Interface::ip)
+        .filter(|ip| !ip.is_unspecified() && (loopback || !ip.is_loopback()))
+        .filter_map(|ip| Some((rank(ip, &flags)?, ip)))
+        .collect();
+    ranked.sort_unstable();
+    ranked.dedup();
+    ranked.truncate(MAX_ADDRESSES);
+    ranked.into_iter().map(|(_, ip)| ip).collect()
+}
+
+/// Drops addresses that belong to no network that this host has an interface in.
+pub fn retain_on_link(addresses: &mut Vec<IpAddr>) {
+    let interfaces = get_if_addrs().unwrap_or_default();
+    addresses.retain(|ip| {
+        let mut networks = interfaces.iter();
+        networks.any(|network| covers(&network.addr, *ip))
+    });
+}
+
+async fn follow(loopback: bool, sender: watch::Sender<Vec<IpAddr>>) {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = usable(loopback);
+        sender.send_if_modified(|known| {
+            let changed = *known != now;
+            *known = now;
+            changed
+        });
+    }
+}
+
+fn covers(network: &IfAddr, ip: IpAddr) -> bool {
+    match (network, ip) {
+        (IfAddr::V4(network), IpAddr::V4(ip)) => same_v4(network.ip, ip, network.netmask),
+        (IfAddr::V6(network), IpAddr::V6(ip)) => same_v6(network.ip, ip, network.netmask),
+        _ => false,
+    }
+}
+
+fn same_v4(one: Ipv4Addr, other: Ipv4Addr, mask: Ipv4Addr) -> bool {
+    one & mask == other & mask
+}
+
+fn same_v6(one: Ipv6Addr, other: Ipv6Addr, mask: Ipv6Addr) -> bool {
+    one & mask == other & mask
+}
+
+/// What the kernel says of an IPv6 address (`IFA_F_…`).
+const TEMPORARY: u8 = 0x01;
+const USELESS: u8 = 0x08 | 0x20 | 0x40; // A duplicate, deprecated, tentative.
+
+/// The lower the better; none if it is of no use.
+fn rank(ip: IpAddr, flags: &HashMap<Ipv6Addr, u8>) -> Option<u8> {
+    let ip = match ip {
+        IpAddr::V4(ip) => return Some(u8::from(ip.is_link_local()) * 3),
+        IpAddr::V6(ip) => ip,
+    };
+    let flags = flags.get(&ip).copied().unwrap_or_default();
+    if ip.is_unicast_link_local() || ip.is_multicast() || flags & USELESS != 0 {
+        return None;
+    }
+    Some(if flags & TEMPORARY != 0 { 1 } else { 2 })
+}
+
+/// Flags of IPv6 addresses; where the system does not tell, all are as good.
+fn v6_flags() -> HashMap<Ipv6Addr, u8> {
+    #[cfg(target_os = "linux")]
+    let text = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    #[cfg(not(target_os = "linux"))]
+    let text = String::new();
+    text.lines().filter_map(read_v6).collect()
+}
+
+/// A line of `/proc/net/if_inet6`: address, index, prefix length, scope, flags, name.
+fn read_v6(line: &str) -> Option<(Ipv6Addr, u8)> {
+    let mut fields = line.split_ascii_whitespace();
+    let address = u128::from_str_radix(fields.next()?, 16).ok()?;
+    let flags = u8::from_str_radix(fields.nth(3)?, 16).ok()?;
+    Some((Ipv6Addr::from_bits(address), flags))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn this_host_has_loopback_when_asked() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        assert!(usable(true).contains(&loopback));
+        assert!(!usable(false).iter().any(IpAddr::is_loopback));
+        let mut addresses = vec![IpAddr::from([127, 5, 6, 7]), IpAddr::from([192, 0, 2, 1])];
+        retain_on_link(&mut addresses);
+        assert!(addresses.contains(&IpAddr::from([127, 5, 6, 7])));
+        let watched = Interfaces::watch(true);
+        assert!(watched.addresses().borrow().contains(&loopback));
+    }
+
+    #[test]
+    fn addresses_are_ranked() {
+        let temporary = "2001:db8::1".parse().unwrap();
+        let old = "2001:db8::2".parse().unwrap();
+        let flags = HashMap::from([(temporary, TEMPORARY), (old, 0x20)]);
+        let rank = |text: &str| rank(text.parse().unwrap(), &flags);
+        assert!(rank("192.0.2.1") < rank("2001:db8::1"));
+        assert!(rank("2001:db8::1") < rank("2001:db8::3"));
+        assert!(rank("2001:db8::3") < rank("169.254.0.1"));
+        assert_eq!(rank("2001:db8::2"), None);
+        assert_eq!(rank("fe80::1"), None);
+    }
+
+    #[test]
+    fn flags_are_read() {
+        let line = "20010db8000000000000000000000001 04 40 00 21     eth0";
+        assert_eq!(read_v6(line), Some(("2001:db8::1".parse().unwrap(), 0x21)));
+        for broken in ["", "x", "20010db8000000000000000000000001 04 40"] {
+            assert_eq!(read_v6(broken), None);
+        }
+    }
+}

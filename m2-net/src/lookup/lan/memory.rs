@@ -1,0 +1,124 @@
+//! What was seen, bounded: a host can make up as many others as it likes.
+
+use super::Seen;
+use std::collections::VecDeque;
+use tokio::time::Instant;
+
+/// Instances that are remembered. One more, and the oldest is forgotten.
+const MAX_INSTANCES: usize = 64;
+/// What may be new at once, and each second. Reading an announcement costs some MACs for each
+/// contact.
+const BURST: f64 = 64.0;
+const PER_SECOND: f64 = 8.0;
+
+/// Tells what is new.
+pub(super) struct Memory {
+    instances: VecDeque<(String, Seen)>,
+    /// Waits for the reader.
+    pending: VecDeque<Seen>,
+    tokens: f64,
+    refilled: Instant,
+}
+
+impl Memory {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            instances: VecDeque::new(),
+            pending: VecDeque::new(),
+            tokens: BURST,
+            refilled: now,
+        }
+    }
+
+    /// Takes in what `name` says. Nothing happens when it said so before, or when too much is
+    /// new.
+    pub(super) fn insert(&mut self, now: Instant, name: &str, seen: Seen) {
+        let said = self.instances.iter().find(|(known, _)| known == name);
+        if said.is_some_and(|(_, said)| *said == seen) || !self.may(now) {
+            return;
+        }
+        self.forget(name);
+        push_bounded(&mut self.instances, (name.to_owned(), seen.clone()));
+        push_bounded(&mut self.pending, seen);
+    }
+
+    /// It is gone: when it comes back, that is new.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.instances.retain(|(known, _)| known != name);
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    pub(super) fn next_news(&mut self) -> Option<Seen> {
+        self.pending.pop_front()
+    }
+
+    fn may(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.refilled).as_secs_f64();
+        self.refilled = now;
+        self.tokens = (self.tokens + passed * PER_SECOND).min(BURST);
+        if self.tokens < 1.0 {
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
+}
+
+fn push_bounded<T>(queue: &mut VecDeque<T>, item: T) {
+    if queue.len() >= MAX_INSTANCES {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use m2_crypto::presence::{ANNOUNCEMENT_BYTES, Announcement};
+    use std::time::Duration;
+
+    fn seen(port: u16) -> Seen {
+        Seen {
+            addresses: vec![([127, 0, 0, 1], port).into()],
+            announcement: Announcement::parse(&[0; ANNOUNCEMENT_BYTES]).unwrap(),
+        }
+    }
+
+    #[test]
+    fn only_what_is_new_is_told() {
+        let now = Instant::now();
+        let mut memory = Memory::new(now);
+        memory.insert(now, "one", seen(1));
+        memory.insert(now, "one", seen(1));
+        assert_eq!(memory.next_news(), Some(seen(1)));
+        assert!(!memory.has_news());
+        memory.insert(now, "one", seen(2));
+        assert_eq!(memory.next_news(), Some(seen(2)));
+        memory.forget("one");
+        memory.insert(now, "one", seen(2));
+        assert_eq!(memory.next_news(), Some(seen(2)));
+        assert_eq!(memory.next_news(), None);
+    }
+
+    #[test]
+    fn a_flood_fills_nothing_and_ends() {
+        let now = Instant::now();
+        let mut memory = Memory::new(now);
+        for number in 1..10_000 {
+            memory.insert(now, &number.to_string(), seen(number));
+        }
+        assert_eq!(memory.instances.len(), MAX_INSTANCES);
+        assert_eq!(memory.pending.len(), MAX_INSTANCES);
+        memory.pending.clear();
+        // A second later the next few get in.
+        let later = now + Duration::from_secs(1);
+        for number in 1..10_000 {
+            memory.insert(later, "friend", seen(number));
+        }
+        assert_eq!(memory.pending.len(), 8);
+    }
+}

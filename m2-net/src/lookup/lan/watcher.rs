@@ -1,0 +1,192 @@
+//! The task that owns the responder, and looks after it.
+
+use super::memory::Memory;
+use super::responder::{Registration, Responder};
+use super::{LanConfig, LanError, Seen};
+use m2_crypto::presence::Announcement;
+use mdns_sd::{Receiver, ServiceEvent};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+/// How often it is looked whether somebody fills the responder.
+const CHECK: Duration = Duration::from_secs(5);
+/// Instances that one responder may find before it is thrown away: it remembers them all.
+const MAX_FOUND: usize = 1_024;
+/// Silence after it was thrown away.
+const SILENCE: Duration = Duration::from_secs(60);
+
+type Done = oneshot::Sender<Result<(), LanError>>;
+
+/// What the owner asks for.
+pub(super) enum Command {
+    /// To announce this, with this port, instead of what was announced.
+    Announce(u16, Box<Announcement>, Done),
+    /// To announce nothing.
+    Withdraw(Done),
+}
+
+pub(super) struct Watcher {
+    config: LanConfig,
+    found: mpsc::Sender<Seen>,
+    memory: Memory,
+    voice: Voice,
+    /// What is announced, also over a silence.
+    announced: Option<(u16, Box<Announcement>)>,
+}
+
+enum Voice {
+    Speaks(Speaking),
+    SilentUntil(Instant),
+}
+
+struct Speaking {
+    responder: Responder,
+    events: Receiver<ServiceEvent>,
+    registration: Option<Registration>,
+    found: usize,
+}
+
+impl Watcher {
+    pub(super) fn start(config: LanConfig, found: mpsc::Sender<Seen>) -> Result<Self, LanError> {
+        Ok(Self {
+            config,
+            found,
+            memory: Memory::new(Instant::now()),
+            voice: Voice::Speaks(Speaking::start(config)?),
+            announced: None,
+        })
+    }
+
+    /// Until the owner is gone.
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Command>) {
+        let mut checks = interval(CHECK);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let found = self.found.clone();
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.obey(order),
+                    None => return,
+                },
+                event = self.voice.next() => self.hear(event),
+                Ok(place) = found.reserve(), if self.memory.has_news() => {
+                    if let Some(seen) = self.memory.next_news() {
+                        place.send(seen);
+                    }
+                }
+                _ = checks.tick() => self.check().await,
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Command) {
+        let (announced, done) = match order {
+            Command::Announce(port, announcement, done) => (Some((port, announcement)), done),
+            Command::Withdraw(done) => (None, done),
+        };
+        self.announced = announced;
+        // Nobody may be left to hear it.
+        let _ = done.send(self.announce());
+    }
+
+    /// While there is silence, it waits.
+    fn announce(&mut self) -> Result<(), LanError> {
+        match &mut self.voice {
+            Voice::Speaks(speaking) => speaking.announce(self.announced.as_ref()),
+            Voice::SilentUntil(_) => Ok(()),
+        }
+    }
+
+    /// `None` means that the thread is gone, or fell out with us, or that the silence is over.
+    fn hear(&mut self, event: Option<ServiceEvent>) {
+        let Some(event) = event else {
+            self.change_voice();
+            return;
+        };
+        let Voice::Speaks(speaking) = &mut self.voice else {
+            return;
+        };
+        match event {
+            ServiceEvent::ServiceFound(..) => speaking.found += 1,
+            ServiceEvent::ServiceResolved(service) if !speaking.is_ours(&service.fullname) => {
+                if let Some(seen) = speaking.responder.read(&service) {
+                    self.memory.insert(Instant::now(), &service.fullname, seen);
+                }
+            }
+            ServiceEvent::ServiceRemoved(_, name) => self.memory.forget(&name),
+            _ => {}
+        }
+        if speaking.found > MAX_FOUND {
+            self.fall_silent();
+        }
+    }
+
+    async fn check(&mut self) {
+        if let Voice::Speaks(speaking) = &self.voice
+            && speaking.responder.is_full().await
+        {
+            self.fall_silent();
+        }
+    }
+
+    fn change_voice(&mut self) {
+        if matches!(self.voice, Voice::Speaks(_)) {
+            self.fall_silent();
+            return;
+        }
+        match Speaking::start(self.config) {
+            Ok(speaking) => self.voice = Voice::Speaks(speaking),
+            Err(_) => return self.fall_silent(),
+        }
+        if let Err(error) = self.announce() {
+            tracing::debug!(%error, "nothing is announced");
+        }
+    }
+
+    fn fall_silent(&mut self) {
+        tracing::warn!("look-up in the local network pauses: too much mDNS, or none");
+        self.voice = Voice::SilentUntil(Instant::now() + SILENCE);
+    }
+}
+
+impl Voice {
+    async fn next(&self) -> Option<ServiceEvent> {
+        match self {
+            Self::Speaks(speaking) => speaking.events.recv_async().await.ok(),
+            Self::SilentUntil(end) => {
+                sleep_until(*end).await;
+                None
+            }
+        }
+    }
+}
+
+impl Speaking {
+    fn start(config: LanConfig) -> Result<Self, LanError> {
+        let (responder, events) = Responder::start(config)?;
+        Ok(Self {
+            responder,
+            events,
+            registration: None,
+            found: 0,
+        })
+    }
+
+    fn is_ours(&self, name: &str) -> bool {
+        let ours = self.registration.as_ref();
+        ours.is_some_and(|ours| ours.name().eq_ignore_ascii_case(name))
+    }
+
+    fn announce(&mut self, what: Option<&(u16, Box<Announcement>)>) -> Result<(), LanError> {
+        if let Some(before) = self.registration.take() {
+            self.responder.unregister(&before)?;
+        }
+        if let Some((port, announcement)) = what {
+            let registration = self.responder.prepare(*port, announcement)?;
+            self.responder.register(&registration)?;
+            self.registration = Some(registration);
+        }
+        Ok(())
+    }
+}

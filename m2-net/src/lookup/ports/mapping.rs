@@ -1,0 +1,238 @@
+//! One mapping, whatever protocol it was got by.
+
+use super::{NoMapping, PortsConfig, Protocol};
+use crate::lookup::{gateway, interfaces};
+use crab_nat::{
+    GatewayAddress, InternetProtocol, MappingFailure, PortMapping, PortMappingOptions,
+    PortMappingType, TimeoutConfig, natpmp,
+};
+use igd_next::aio::Gateway;
+use igd_next::aio::tokio::{Tokio, search_gateway};
+use igd_next::{AddPortError, GatewayIpVersion, PortMappingProtocol, SearchOptions};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+/// What is asked for, seconds.
+const LIFETIME_S: u32 = 7_200;
+/// How long UPnP devices have to answer.
+const SEARCH: Duration = Duration::from_secs(3);
+/// Bounds of the time between two renewals, whatever a gateway says.
+const SOONEST: Duration = Duration::from_secs(60);
+const LATEST: Duration = Duration::from_secs(3_600);
+/// What the gateway's own list of mappings says. Nothing of who or what.
+const DESCRIPTION: &str = "UDP";
+/// Four datagrams, in less than three seconds.
+const PATIENCE: TimeoutConfig = TimeoutConfig {
+    initial_timeout: Duration::from_millis(250),
+    max_retries: 3,
+    max_retry_timeout: Some(Duration::from_secs(1)),
+};
+
+/// A port of a gateway.
+pub(super) enum Mapping {
+    /// By PCP or NAT-PMP.
+    Small(PortMapping, SocketAddr),
+    /// By UPnP.
+    Upnp(Box<Upnp>),
+}
+
+pub(super) struct Upnp {
+    gateway: Gateway<Tokio>,
+    local: SocketAddr,
+    external: SocketAddr,
+    lease_s: u32,
+}
+
+impl Mapping {
+    /// Asks by one protocol after the other.
+    pub(super) async fn ask(config: &PortsConfig) -> Result<Self, NoMapping> {
+        let gateway = config.gateway.or_else(gateway::default_gateway);
+        let by_pcp = match gateway {
+            Some(gateway) => ask_small(gateway, config.port).await,
+            None => Err(NoMapping::NoGateway),
+        };
+        let Err(why) = by_pcp else { return by_pcp };
+        // What was refused may be given by the other protocol.
+        let by_upnp = Upnp::ask(config, gateway).await;
+        by_upnp.map_err(|other| match (why, other) {
+            (NoMapping::NoGateway, NoMapping::NoAnswer) => NoMapping::NoGateway,
+            (NoMapping::Refused, _) => NoMapping::Refused,
+            _ => other,
+        })
+    }
+
+    pub(super) const fn external(&self) -> SocketAddr {
+        match self {
+            Self::Small(_, external) => *external,
+            Self::Upnp(upnp) => upnp.external,
+        }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        match self {
+            Self::Small(mapping, _) => match mapping.mapping_type() {
+                PortMappingType::NatPmp => Protocol::NatPmp,
+                PortMappingType::Pcp { .. } => Protocol::Pcp,
+            },
+            Self::Upnp(_) => Protocol::Upnp,
+        }
+    }
+
+    pub(super) fn renew_in(&self) -> Duration {
+        let lifetime = match self {
+            Self::Small(mapping, _) => mapping.lifetime(),
+            Self::Upnp(_) => LIFETIME_S,
+        };
+        Duration::from_secs(u64::from(lifetime / 2)).clamp(SOONEST, LATEST)
+    }
+
+    pub(super) async fn renew(&mut self) -> Result<(), NoMapping> {
+        match self {
+            Self::Small(mapping, external) => {
+                mapping.renew().await.map_err(|error| refusal(&error))?;
+                *external = external_of(mapping).await?;
+            }
+            Self::Upnp(upnp) => upnp.map(upnp.external.port()).await?,
+        }
+        Ok(())
+    }
+
+    /// Failing, it runs out by itself, unless the gateway knows permanent ones alone.
+    pub(super) async fn give_up(self) {
+        match self {
+            Self::Small(mapping, _) => {
+                let _ = mapping.try_drop().await;
+            }
+            Self::Upnp(upnp) => {
+                let port = upnp.external.port();
+                let _ = upnp
+                    .gateway
+                    .remove_port(PortMappingProtocol::UDP, port)
+                    .await;
+            }
+        }
+    }
+}
+
+/// PCP, and NAT-PMP where the gateway says so.
+async fn ask_small(gateway: Ipv4Addr, port: NonZeroU16) -> Result<Mapping, NoMapping> {
+    let local = gateway::source_for(gateway).ok_or(NoMapping::NoGateway)?;
+    let options = PortMappingOptions {
+        external_port: Some(port),
+        lifetime_seconds: Some(LIFETIME_S),
+        timeout_config: Some(PATIENCE),
+    };
+    let server = GatewayAddress::IpV4(gateway);
+    let asked = PortMapping::new(server, local.into(), InternetProtocol::Udp, port, options).await;
+    let mapping = asked.map_err(|error| refusal(&error))?;
+    let external = external_of(&mapping).await?;
+    Ok(Mapping::Small(mapping, external))
+}
+
+async fn external_of(mapping: &PortMapping) -> Result<SocketAddr, NoMapping> {
+    let ip = match mapping.mapping_type() {
+        PortMappingType::Pcp { external_ip, .. } => external_ip.to_canonical(),
+        PortMappingType::NatPmp => natpmp::external_address(mapping.gateway(), Some(PATIENCE))
+            .await
+            .map_err(|error| refusal(&error.into()))?
+            .into(),
+    };
+    check(SocketAddr::new(ip, mapping.external_port().get()))
+}
+
+impl Upnp {
+    async fn ask(config: &PortsConfig, gateway: Option<Ipv4Addr>) -> Result<Mapping, NoMapping> {
+        let gateway = search(config, gateway).await?;
+        let IpAddr::V4(ip) = gateway.addr.ip() else {
+            return Err(NoMapping::NoAnswer);
+        };
+        let local = gateway::source_for(ip).ok_or(NoMapping::NoGateway)?;
+        let external = gateway.get_external_ip().await;
+        let external = external.map_err(|_| NoMapping::Refused)?;
+        let mut upnp = Self {
+            gateway,
+            local: SocketAddr::new(local.into(), config.port.get()),
+            external: check(SocketAddr::new(external, config.port.get()))?,
+            lease_s: LIFETIME_S,
+        };
+        if upnp.map(config.port.get()).await.is_err() {
+            upnp.map_any().await?;
+        }
+        Ok(Mapping::Upnp(Box::new(upnp)))
+    }
+
+    /// Maps a port, or does so again.
+    async fn map(&mut self, port: u16) -> Result<(), NoMapping> {
+        match self.add(port).await {
+            Err(AddPortError::OnlyPermanentLeasesSupported) => {
+                self.lease_s = 0;
+                self.add(port).await.map_err(|_| NoMapping::Refused)
+            }
+            other => other.map_err(|_| NoMapping::Refused),
+        }
+    }
+
+    async fn add(&self, port: u16) -> Result<(), AddPortError> {
+        let udp = PortMappingProtocol::UDP;
+        self.gateway
+            .add_port(udp, port, self.local, self.lease_s, DESCRIPTION)
+            .await
+    }
+
+    /// Maps a port of the gateway's choice: ours belongs to another host.
+    async fn map_any(&mut self) -> Result<(), NoMapping> {
+        let udp = PortMappingProtocol::UDP;
+        let added = self
+            .gateway
+            .add_any_port(udp, self.local, self.lease_s, DESCRIPTION)
+            .await;
+        let port = added.map_err(|_| NoMapping::Refused)?;
+        self.external.set_port(port);
+        check(self.external).map(|_| ())
+    }
+}
+
+/// A device that says of itself to be a gateway. What it names beside itself is not followed, and
+/// it must be the gateway or in a network that this host is in.
+async fn search(
+    config: &PortsConfig,
+    gateway: Option<Ipv4Addr>,
+) -> Result<Gateway<Tokio>, NoMapping> {
+    let mut options = SearchOptions::default();
+    let source = gateway.and_then(gateway::source_for);
+    options.bind_addr = (source.unwrap_or(Ipv4Addr::UNSPECIFIED), 0).into();
+    options.broadcast_address = config.ssdp.into();
+    options.timeout = Some(SEARCH);
+    options.single_search_timeout = Some(SEARCH);
+    options.gateway_ip_version = GatewayIpVersion::V4;
+    let found = search_gateway(options).await;
+    let found = found.map_err(|_| NoMapping::NoAnswer)?;
+    let ip = found.addr.ip();
+    let mut on_link = vec![ip];
+    interfaces::retain_on_link(&mut on_link);
+    if on_link.is_empty() && gateway.is_none_or(|gateway| ip != gateway) {
+        return Err(NoMapping::NoAnswer);
+    }
+    Ok(found)
+}
+
+/// Nobody can be reached at some addresses, whatever a gateway says.
+fn check(external: SocketAddr) -> Result<SocketAddr, NoMapping> {
+    let ip = external.ip();
+    if ip.is_unspecified() || ip.is_multicast() || external.port() == 0 {
+        return Err(NoMapping::Refused);
+    }
+    Ok(external)
+}
+
+fn refusal(error: &MappingFailure) -> NoMapping {
+    use crab_nat::pcp;
+    match error {
+        MappingFailure::NatPmp(natpmp::Failure::Timeout | natpmp::Failure::Socket(_))
+        | MappingFailure::Pcp(pcp::Failure::Timeout | pcp::Failure::Socket(_)) => {
+            NoMapping::NoAnswer
+        }
+        _ => NoMapping::Refused,
+    }
+}

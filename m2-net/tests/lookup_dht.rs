@@ -1,0 +1,197 @@
+//! The DHT against a test network of `mainline` on loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use m2_crypto::Secret;
+use m2_crypto::presence::RECORD_BYTES;
+use m2_net::lookup::dht::{Dht, DhtConfig, DhtError};
+use mainline::{MutableItem, SigningKey, Testnet};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::{Duration, Instant};
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+fn network() -> Testnet {
+    Testnet::builder(10).build().unwrap()
+}
+
+fn config(network: &Testnet) -> DhtConfig {
+    DhtConfig {
+        bind: Ipv4Addr::LOCALHOST,
+        bootstrap: Some(network.bootstrap.clone()),
+        request_timeout: Duration::from_millis(150),
+        ..DhtConfig::default()
+    }
+}
+
+fn seed(byte: u8) -> Secret<32> {
+    Secret::new([byte; 32])
+}
+
+fn value(byte: u8) -> [u8; RECORD_BYTES] {
+    [byte; RECORD_BYTES]
+}
+
+/// The newest value under a seed, by its first byte, if that is not 0.
+async fn latest(dht: &Dht, seed: &Secret<32>) -> Option<(u64, u8)> {
+    let read = |_: u64, value: &[u8; RECORD_BYTES]| Some(value[0]).filter(|byte| *byte != 0);
+    dht.latest(seed, WITHIN, read).await.unwrap()
+}
+
+async fn publish(dht: &Dht, seed: &Secret<32>, seq_s: u64, byte: u8) {
+    let stored = dht.publish(seed, seq_s, &value(byte), WITHIN).await;
+    assert!(stored.unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_publishes_another_finds() {
+    let network = network();
+    let one = Dht::start(config(&network));
+    let other = Dht::start(config(&network));
+    assert_eq!(latest(&other, &seed(1)).await, None);
+    publish(&one, &seed(1), 1_800_000_000, 7).await;
+    assert_eq!(latest(&other, &seed(1)).await, Some((1_800_000_000, 7)));
+    assert_eq!(latest(&other, &seed(2)).await, None);
+    // Again, and newer.
+    publish(&one, &seed(1), 1_800_003_600, 8).await;
+    assert_eq!(latest(&other, &seed(1)).await, Some((1_800_003_600, 8)));
+    let info = other.info();
+    assert!(info.awake && info.nodes > 0);
+    assert!((1..=12).contains(&info.known.len()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_things_at_once_get_their_turn() {
+    let network = network();
+    let dht = Dht::start(config(&network));
+    let all = (1..=30).map(|byte| {
+        let dht = &dht;
+        async move {
+            publish(dht, &seed(byte), 5, byte).await;
+            assert_eq!(latest(dht, &seed(byte)).await, Some((5, byte)));
+        }
+    });
+    futures_util::future::join_all(all).await;
+}
+
+/// Who has the seed can publish anything: the contact itself, or what it became.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_record_counts_as_nothing() {
+    let network = network();
+    let dht = Dht::start(config(&network));
+    let hostile = mainline::Dht::builder()
+        .bootstrap(&network.bootstrap)
+        .bind_address(Ipv4Addr::LOCALHOST)
+        .request_timeout(Duration::from_millis(150))
+        .build()
+        .unwrap()
+        .as_async();
+    for (byte, size) in [
+        (1, 0),
+        (2, 1),
+        (3, RECORD_BYTES - 1),
+        (4, RECORD_BYTES + 20),
+    ] {
+        let key = SigningKey::from_bytes(seed(byte).expose());
+        let item = MutableItem::new(key, &vec![9; size], 5, None);
+        hostile.put_mutable(item, None).await.unwrap();
+        assert_eq!(latest(&dht, &seed(byte)).await, None, "{size}");
+    }
+    // The right size, and garbage.
+    publish(&dht, &seed(5), 5, 0).await;
+    assert_eq!(latest(&dht, &seed(5)).await, None);
+    // Nodes refuse to go back.
+    publish(&dht, &seed(6), 5, 5).await;
+    let older = dht.publish(&seed(6), 4, &value(4), WITHIN).await;
+    assert!(matches!(older, Err(DhtError::NotStored)), "{older:?}");
+    assert_eq!(latest(&dht, &seed(6)).await, Some((5, 5)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_stops_when_it_is_not_used_and_starts_where_it_was() {
+    let network = network();
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    drop(socket);
+    let dht = Dht::start(DhtConfig {
+        port,
+        linger: Duration::from_millis(300),
+        ..config(&network)
+    });
+    assert!(!dht.info().awake);
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).expect("nothing is open before the first use");
+    publish(&dht, &seed(1), 5, 5).await;
+    assert_eq!(latest(&dht, &seed(1)).await, Some((5, 5)));
+    wait(|| !dht.info().awake && is_free(port)).await;
+    // The port is the same, and so it may take a moment.
+    assert_eq!(latest(&dht, &seed(1)).await, Some((5, 5)));
+    let known = dht.info().known;
+    drop(dht);
+    wait(|| is_free(port)).await;
+
+    // What was known is enough.
+    let restarted = Dht::start(DhtConfig {
+        known,
+        bootstrap: Some(Vec::new()),
+        ..config(&network)
+    });
+    assert_eq!(latest(&restarted, &seed(1)).await, Some((5, 5)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_network_it_says_so() {
+    let nowhere = DhtConfig {
+        bind: Ipv4Addr::LOCALHOST,
+        bootstrap: Some(Vec::new()),
+        ..DhtConfig::default()
+    };
+    let dht = Dht::start(nowhere.clone());
+    let published = dht.publish(&seed(1), 1, &value(1), WITHIN).await;
+    assert!(
+        matches!(published, Err(DhtError::NoBootstrap)),
+        "{published:?}"
+    );
+
+    // Bootstrap nodes that do not answer.
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let dht = Dht::start(DhtConfig {
+        bootstrap: Some(vec![silent.local_addr().unwrap().to_string()]),
+        request_timeout: Duration::from_millis(150),
+        ..nowhere.clone()
+    });
+    let published = dht.publish(&seed(1), 1, &value(1), WITHIN).await;
+    assert!(
+        matches!(published, Err(DhtError::NotStored)),
+        "{published:?}"
+    );
+    assert_eq!(latest(&dht, &seed(1)).await, None);
+    assert_eq!(dht.info().nodes, 0);
+
+    // A port that somebody has.
+    let dht = Dht::start(DhtConfig {
+        port: silent.local_addr().unwrap().port(),
+        bootstrap: Some(vec!["127.0.0.1:9".to_owned()]),
+        ..nowhere
+    });
+    let published = dht.publish(&seed(1), 1, &value(1), WITHIN).await;
+    assert!(
+        matches!(published, Err(DhtError::Socket(_))),
+        "{published:?}"
+    );
+}
+
+fn is_free(port: u16) -> bool {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+async fn wait(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < WITHIN, "it did not happen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
