@@ -4,6 +4,7 @@
 // By path, since a fuzz target takes this file by its path.
 #[path = "config/line.rs"]
 mod line;
+mod lookup;
 #[path = "config/mailbox.rs"]
 mod mailbox;
 #[path = "config/privacy.rs"]
@@ -12,6 +13,7 @@ mod privacy;
 mod relay;
 
 pub use line::LineConfig;
+pub use lookup::LookupConfig;
 pub use mailbox::MailboxConfig;
 pub use privacy::{IpMode, Padding, PrivacyConfig};
 pub use relay::RelayConfig;
@@ -108,16 +110,6 @@ impl Default for NetworkConfig {
     }
 }
 
-/// How contacts are found. Both are switched off until they exist.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LookupConfig {
-    /// Look-up in the local network.
-    pub lan: bool,
-    /// Look-up in the DHT.
-    pub dht: bool,
-}
-
 /// The daemon's store.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -197,14 +189,6 @@ pub enum ConfigError {
     /// A circle other than the public one has no secret.
     #[error("[circle] secret_file is missing: every circle but \"public\" needs one")]
     CircleWithoutSecret,
-    /// Something is asked for that this version can't do yet.
-    #[error("[{section}] {key} is not available in this version: remove it")]
-    NotYet {
-        /// The section's name.
-        section: &'static str,
-        /// The key's name.
-        key: &'static str,
-    },
     /// A setting does nothing without another one.
     #[error("[{section}] {key} needs [{section}] {needs}")]
     Needs {
@@ -324,8 +308,8 @@ impl Config {
         self.mailbox.check_ranges()?;
         self.privacy.check_ranges()?;
         self.relay.check_ranges()?;
-        self.check_roles()?;
-        self.check_available()
+        self.lookup.check_ranges()?;
+        self.check_roles()
     }
 
     /// Who serves is reached at its address; who is line-only has none (spec §7).
@@ -336,17 +320,6 @@ impl Config {
         let roles = [("relay", self.relay.serve), ("mailbox", self.mailbox.serve)];
         match roles.into_iter().find(|(_, serves)| *serves) {
             Some((section, _)) => Err(ConfigError::ServesUnseen { section }),
-            None => Ok(()),
-        }
-    }
-
-    fn check_available(&self) -> Result<(), ConfigError> {
-        let unavailable = [("lan", self.lookup.lan), ("dht", self.lookup.dht)];
-        match unavailable.into_iter().find(|(_, wanted)| *wanted) {
-            Some((key, _)) => Err(ConfigError::NotYet {
-                section: "lookup",
-                key,
-            }),
             None => Ok(()),
         }
     }

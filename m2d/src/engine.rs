@@ -27,6 +27,7 @@ mod sessions;
 mod slot;
 mod summary;
 mod upkeep;
+mod ways;
 
 pub use bus::{Bus, StateChange};
 pub use clients::StreamStart;
@@ -42,6 +43,7 @@ pub use policy::PolicyChange;
 pub use sending::{Failure, NewMessage, SentMessage};
 pub use sessions::{Arrived, GrantCheck};
 pub use summary::Summary;
+pub use ways::Ways;
 
 use crate::clock::Clock;
 use crate::config::{MailboxConfig, StoreConfig};

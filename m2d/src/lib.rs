@@ -16,6 +16,7 @@ pub mod lines;
 pub mod listen;
 pub mod lock;
 pub mod log;
+pub mod lookup;
 pub mod mailbox;
 pub mod network;
 pub mod paths;

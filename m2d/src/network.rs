@@ -4,6 +4,7 @@ mod dialer;
 mod link;
 mod meets;
 mod outgoing;
+mod probe;
 mod route;
 mod session;
 mod silence;
@@ -11,6 +12,7 @@ mod silence;
 pub use dialer::{Dialer, DialerHandle};
 pub use link::Link;
 pub use meets::Meets;
+pub use probe::{Prober, Tried, WaySource};
 pub use route::Route;
 pub use session::SessionRunner;
 

@@ -7,4 +7,4 @@ mod reachability;
 
 pub use candidates::{Source, may_be_called};
 pub use meeting::{Meeting, MeetingHandle, Meetings};
-pub use reachability::{Known, Reachability};
+pub use reachability::{Known, Reachability, Standing};

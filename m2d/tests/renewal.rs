@@ -71,7 +71,7 @@ impl Node {
             false,
             IpMode::Direct,
         );
-        let reach = Arc::new(Reachability::new(endpoint.clone()));
+        let reach = Arc::new(Reachability::new(endpoint.clone(), Vec::new()));
         let lines = LineCaller::new(Arc::new(outside), endpoint.clone(), reach, clock.clone());
         let runner = SessionRunner::new(engine.clone(), clock, identity.clone(), own_id, counters);
         let runner = Arc::new(runner.renewing_after(renew_after));

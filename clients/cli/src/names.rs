@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use m2_proto::api::v1::{
-    ContactState, DaemonState, IpMode, ListContactsRequest, MailboxState, MessageState,
+    ContactState, DaemonState, IpMode, ListContactsRequest, MailboxState, MessageState, Path,
 };
 use m2_proto::client::Client;
 
@@ -75,6 +75,12 @@ pub(crate) fn contact_state(state: i32) -> String {
 pub(crate) fn mailbox_state(state: i32) -> String {
     let known = MailboxState::try_from(state).map(|state| state.as_str_name());
     short(known.ok(), "MAILBOX_STATE_")
+}
+
+/// `direct` for `PATH_DIRECT`.
+pub(crate) fn path(path: i32) -> String {
+    let known = Path::try_from(path).map(|path| path.as_str_name());
+    short(known.ok(), "PATH_")
 }
 
 /// `line-only` for `IP_MODE_LINE_ONLY`.

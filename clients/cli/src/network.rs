@@ -1,7 +1,10 @@
 //! `m2 network`
 
+mod probe;
+mod status;
+
 use clap::{Args, Subcommand};
-use m2_proto::api::v1::{DoctorRequest, DoctorResponse, FailClosed};
+use m2_proto::api::v1::{DoctorRequest, DoctorResponse, FailClosed, WaySource};
 
 use crate::context::{Context, call};
 use crate::failure::Failure;
@@ -21,11 +24,20 @@ pub struct NetworkArgs {
 enum NetworkCommand {
     /// Tell what others learn with the settings of now, and whether line-only mode holds
     Doctor,
+    /// Show where this daemon may be reached, how it looks for contacts, and each contact's path
+    Status,
+    /// Try every way to a contact and tell how each went
+    Probe {
+        /// Its name, its peer id, or the beginning of it
+        contact: String,
+    },
 }
 
 pub(crate) async fn run(args: NetworkArgs, context: &Context) -> Result<(), Failure> {
     match args.command {
         NetworkCommand::Doctor => doctor(context).await,
+        NetworkCommand::Status => status::run(context).await,
+        NetworkCommand::Probe { contact } => probe::run(contact, context).await,
     }
 }
 
@@ -60,4 +72,21 @@ fn block(title: &str, sentences: &[String]) -> String {
     let lines = sentences.iter().map(|said| sanitize::line(said));
     let lines: Vec<String> = lines.map(|line| format!("  {line}")).collect();
     format!("{title}\n{}", lines.join("\n"))
+}
+
+const fn way_source(source: WaySource) -> &'static str {
+    match source {
+        WaySource::Unspecified => "",
+        WaySource::Known => "known",
+        WaySource::Lan => "lan",
+        WaySource::Line => "line",
+        WaySource::Dht => "dht",
+        WaySource::Gateway => "gateway",
+    }
+}
+
+/// A duration in milliseconds, for people.
+fn milliseconds(duration: &pbjson_types::Duration) -> String {
+    let ms = i128::from(duration.seconds) * 1_000 + i128::from(duration.nanos / 1_000_000);
+    format!("{ms} ms")
 }

@@ -228,6 +228,40 @@ async fn the_doctor_speaks_in_sections() {
 }
 
 #[tokio::test]
+async fn the_network_is_told_in_tables() {
+    let fake = Fake::start().await;
+    let json = fake.run(&["--json", "network", "status"]).await.json();
+    assert_eq!(json[0]["reachability"], "REACHABILITY_NAT");
+    assert_eq!(json[0]["contacts"][0]["path"], "PATH_LINE");
+    assert_eq!(json[0]["contacts"][0]["roundTrip"], "0.012s");
+    let human = fake.run(&["network", "status"]).await.stdout;
+    assert!(human.starts_with("Mode: direct. A NAT stands"), "{human}");
+    for said in [
+        "192.0.2.1:9999  relay",
+        "dht",
+        "20 nodes[2J.",
+        "bob",
+        "12 ms",
+    ] {
+        assert!(human.contains(said), "{said} in {human}");
+    }
+}
+
+#[tokio::test]
+async fn a_probe_tells_of_each_way_and_fails_when_none_led_there() {
+    let fake = Fake::start().await;
+    let run = fake.run(&["network", "probe", "bob"]).await;
+    assert_eq!(run.code, 0);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert!(lines[0].contains("1250 ms") && lines[0].ends_with("NO_ANSWER"));
+    assert!(lines[1].starts_with("line") && lines[1].ends_with("reached"));
+    let json = fake.run(&["--json", "network", "probe", "bob"]).await;
+    assert_eq!(json.json()[1]["source"], "WAY_SOURCE_LINE");
+    let run = fake.run(&["network", "probe", "nobody"]).await;
+    assert_eq!(run.code, 1);
+}
+
+#[tokio::test]
 async fn verifying_asks_nobody_in_a_script() {
     let fake = Fake::start().await;
     let run = fake.run(&["contact", "verify", "bob"]).await;

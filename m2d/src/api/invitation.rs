@@ -4,6 +4,7 @@ use super::convert;
 use super::session::{ApiState, Ready};
 use crate::config::IpMode;
 use crate::engine::NewInvitation;
+use crate::reach::Source;
 use m2_proto::api::v1::invitation_service_server::InvitationService;
 use m2_proto::api::v1::{
     CreateInvitationRequest, CreateInvitationResponse, ListInvitationsRequest,
@@ -92,7 +93,10 @@ fn reachable(ready: &Ready) -> Vec<SocketAddr> {
     if !privacy.announce.is_empty() {
         return privacy.announce.clone();
     }
-    let mut addresses = Vec::new();
+    // What leads here from outside goes first.
+    let outside = ready.reach.known().into_iter();
+    let outside = outside.filter(|known| matches!(known.source, Source::Mapped | Source::Relay));
+    let mut addresses: Vec<SocketAddr> = outside.map(|known| known.address).collect();
     for bound in ready.endpoint.local_addrs() {
         if bound.ip().is_unspecified() {
             let hosts = crate::host::addresses(bound.is_ipv4());
@@ -105,6 +109,12 @@ fn reachable(ready: &Ready) -> Vec<SocketAddr> {
             addresses.push(bound);
         }
     }
-    addresses.truncate(MAX_ADDRESSES);
-    addresses
+    let mut distinct = Vec::new();
+    for address in addresses {
+        if !distinct.contains(&address) {
+            distinct.push(address);
+        }
+    }
+    distinct.truncate(MAX_ADDRESSES);
+    distinct
 }

@@ -1,13 +1,19 @@
 //! `NetworkService`.
 
+mod status;
+
 use super::convert;
 use super::session::{ApiState, Ready};
 use crate::doctor::{self, FailClosed, Settings};
 use crate::engine::Engine;
+use crate::network::{Tried, WaySource};
+use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::network_service_server::NetworkService;
 use std::sync::Arc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// Tries whether a datagram to a host that is no own relay can leave (spec §7).
@@ -37,6 +43,42 @@ impl NetworkService for NetworkApi {
             sections: sections.collect(),
             advice: report.advice,
         }))
+    }
+
+    async fn get_network_status(
+        &self,
+        _request: Request<pb::GetNetworkStatusRequest>,
+    ) -> Result<Response<pb::GetNetworkStatusResponse>, Status> {
+        let status = status::status(self.0.ready()?).await?;
+        Ok(Response::new(status))
+    }
+
+    type ProbeContactStream = BoxStream<'static, Result<pb::ProbeContactResponse, Status>>;
+
+    async fn probe_contact(
+        &self,
+        request: Request<pb::ProbeContactRequest>,
+    ) -> Result<Response<Self::ProbeContactStream>, Status> {
+        let prober = &self.0.ready()?.prober;
+        let tried = prober.probe(request.into_inner().contact).await?;
+        let answers = ReceiverStream::new(tried).map(|tried| Ok(show(tried)));
+        Ok(Response::new(answers.boxed()))
+    }
+}
+
+fn show(tried: Tried) -> pb::ProbeContactResponse {
+    let source = match tried.source {
+        WaySource::Known => pb::WaySource::Known,
+        WaySource::Lan => pb::WaySource::Lan,
+        WaySource::Line => pb::WaySource::Line,
+        WaySource::Dht => pb::WaySource::Dht,
+    };
+    pb::ProbeContactResponse {
+        source: source.into(),
+        target: tried.target,
+        reached: tried.result.is_ok(),
+        reason: tried.result.err().unwrap_or_default().to_owned(),
+        took: Some(status::duration(tried.took)),
     }
 }
 

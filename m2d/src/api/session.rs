@@ -4,7 +4,10 @@ use super::{FailClosedTest, Readers};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::{Bus, EngineHandle};
+use crate::lookup::LookupParts;
 use crate::mailbox::server::MailboxServer;
+use crate::network::Prober;
+use crate::reach::Reachability;
 use m2_crypto::{Certificate, PeerId};
 use m2_net::endpoint::Endpoint;
 use m2_net::line::relay::Relay;
@@ -39,6 +42,12 @@ pub struct Ready {
     pub relay: Option<Arc<Relay>>,
     /// Whether line-only mode holds.
     pub fail_closed: FailClosedTest,
+    /// Where this host may be reached.
+    pub reach: Arc<Reachability>,
+    /// Look-up.
+    pub lookup: LookupParts,
+    /// Tries ways to contacts.
+    pub prober: Arc<Prober>,
     /// The configuration.
     pub config: Arc<Config>,
     /// Things that the user should know.

@@ -6,11 +6,12 @@ use crate::clock::Clock;
 use crate::config::{Config, IpMode};
 use crate::counters::Counters;
 use crate::doctor::FailClosed;
-use crate::engine::{Bus, Engine, EngineHandle, LineSettings, LineWake, Parts};
+use crate::engine::{Bus, Engine, EngineHandle, LineSettings, LineWake, LookupWake, Parts};
 use crate::lines::{LineCaller, LineKeeper, Outside};
+use crate::lookup::{LookupParts, LookupTasks};
 use crate::mailbox::server::{MailboxServer, ServerLimits};
 use crate::mailbox::{MailTasks, Wake};
-use crate::network::{self, Dialer, DialerHandle, SessionRunner};
+use crate::network::{self, Dialer, DialerHandle, Prober, SessionRunner};
 use crate::ports;
 use crate::reach::{Meeting, MeetingHandle, Meetings, Reachability};
 use crate::store::{Store, StoreFile};
@@ -81,7 +82,10 @@ impl Opener {
         let endpoint = Arc::new(self.bind(&store, &identity, &clock)?);
         let orders = DialerHandle::default();
         let (meeting, meetings) = MeetingHandle::new();
-        let reach = Arc::new(Reachability::new(endpoint.clone()));
+        let reach = Arc::new(Reachability::new(
+            endpoint.clone(),
+            self.config.privacy.announce.clone(),
+        ));
         let bus = Arc::new(Bus::default());
         let counters = Arc::new(Counters::default());
         let engine = Engine::new(Parts {
@@ -102,6 +106,7 @@ impl Opener {
         })?;
         let incarnation = engine.log_incarnation();
         let (mail_wake, line_wake) = (engine.mailbox_wake(), engine.line_wake());
+        let lookup_wake = engine.lookup_wake();
         let (handle, thread) = start_thread(engine).map_err(Failure::Runtime)?;
         let core = Core {
             peer_id: identity.peer_id(self.circle.id()),
@@ -115,7 +120,16 @@ impl Opener {
         let mailbox = self.serve_mailboxes(&core).await?;
         let relay = self.serve_lines(&core.endpoint);
         let runner = self.runner(&core, &mailbox, &relay);
-        let outside = self.start_sessions(&core, &runner, orders, line_wake);
+        let (outside, lines) = self.start_sessions(&core, &runner, orders, line_wake);
+        let lookup = self.start_lookup(&core, &lookup_wake);
+        let prober = Prober {
+            engine: core.engine.clone(),
+            endpoint: core.endpoint.clone(),
+            lines,
+            reach: core.reach.clone(),
+            lookup: lookup.clone(),
+            clock: core.clock.clone(),
+        };
         self.start_meetings(&core, runner, meetings);
         self.start_mail(&core, mail_wake);
         let opened = Opened {
@@ -125,6 +139,9 @@ impl Opener {
         };
         let ready = Ready {
             fail_closed: fail_closed(&outside, &core.endpoint),
+            reach: core.reach,
+            lookup,
+            prober: Arc::new(prober),
             certificate: core.identity.certificate().clone(),
             engine: core.engine,
             bus,
@@ -164,7 +181,7 @@ impl Opener {
         runner: &Arc<SessionRunner>,
         orders: DialerHandle,
         line_wake: Arc<LineWake>,
-    ) -> Arc<Outside> {
+    ) -> (Arc<Outside>, Arc<LineCaller>) {
         let (endpoint, stop) = (core.endpoint.clone(), self.stop.clone());
         tokio::spawn(network::accept(endpoint, runner.clone(), stop));
         let outside = Arc::new(self.outside(core));
@@ -179,17 +196,28 @@ impl Opener {
         tokio::spawn(keeper.run(line_wake, self.stop.clone()));
         let (endpoint, clock) = (core.endpoint.clone(), core.clock.clone());
         let reach = core.reach.clone();
-        let lines = LineCaller::new(outside.clone(), endpoint, reach, clock);
+        let lines = Arc::new(LineCaller::new(outside.clone(), endpoint, reach, clock));
         let dialer = Dialer::new(
             orders,
             core.endpoint.clone(),
             core.engine.clone(),
             runner.clone(),
             core.identity.clone(),
-            Arc::new(lines),
+            lines.clone(),
         );
         tokio::spawn(dialer.run(self.stop.clone()));
-        outside
+        (outside, lines)
+    }
+
+    fn start_lookup(&self, core: &Core, wake: &Arc<LookupWake>) -> LookupParts {
+        let tasks = LookupTasks {
+            engine: core.engine.clone(),
+            reach: core.reach.clone(),
+            clock: core.clock.clone(),
+            config: self.config.lookup.clone(),
+            mode: self.config.privacy.ip,
+        };
+        tasks.start(wake, &self.stop)
     }
 
     /// Looks for direct paths, unless there is to be none.

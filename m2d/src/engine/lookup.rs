@@ -148,18 +148,13 @@ impl Engine {
                 continue;
             }
             let (peer, asked) = (slot.contact.peer_id, slot.contact.invite_token.is_some());
-            let is_asked = slot.contact.state == ContactState::Asked;
-            let Some(secrets) = self.lookup_secrets(row)? else {
+            let Some(secret) = self.secret_of(row)? else {
                 continue;
             };
             let waits = asked || self.store.has_outbox(row)?;
             all.push(Sought {
                 peer,
-                secret: if is_asked {
-                    PresenceSecret::of_rendezvous(&secrets.theirs)
-                } else {
-                    PresenceSecret::new(secrets.theirs)
-                },
+                secret,
                 in_need: waits && failed && !is_online,
                 direct,
             });
@@ -168,7 +163,13 @@ impl Engine {
     }
 
     /// Something was found: it is tried at once.
-    pub fn on_found(&mut self, finding: Finding, loopback: bool) -> Result<(), Refusal> {
+    pub fn take_finding(&mut self, finding: Finding, loopback: bool) {
+        if let Err(refusal) = self.on_found(finding, loopback) {
+            self.fail_batch(refusal);
+        }
+    }
+
+    fn on_found(&mut self, finding: Finding, loopback: bool) -> Result<(), Refusal> {
         let Some(row) = self.row_of(&finding.peer) else {
             return Ok(());
         };
@@ -216,6 +217,16 @@ impl Engine {
     /// Tells the tasks of look-up once this batch is on disk.
     pub(super) fn wake_lookup(&mut self) {
         self.effects.push(Effect::WakeLookup);
+    }
+
+    /// Under which a contact publishes for us, or a peer that we asked for those it invited.
+    pub(super) fn secret_of(&mut self, row: i64) -> Result<Option<PresenceSecret>, Refusal> {
+        let state = self.contact_mut(row)?.state;
+        let secrets = self.lookup_secrets(row)?;
+        Ok(secrets.map(|secrets| match state {
+            ContactState::Asked => PresenceSecret::of_rendezvous(&secrets.theirs),
+            _ => PresenceSecret::new(secrets.theirs),
+        }))
     }
 
     /// The pairwise secrets of a contact; for a peer that we asked, those of its invitation.

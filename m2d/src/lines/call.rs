@@ -75,7 +75,11 @@ impl LineCaller {
             .of_day(self.clock.today())
             .ok_or("LINE_EXPIRED")?;
         let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
-        let session = outside.dial_relay(way).await.map_err(|e| e.reason())?;
+        let session = outside.dial_relay(way).await;
+        let session = session.map_err(|error| match error.reason() {
+            "REFUSED" => "RELAY_REFUSED",
+            reason => reason,
+        })?;
         let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
         // Whoever gives up in the middle leaves no session with the relay behind.
         let used = Used::new(carrier.clone());

@@ -13,6 +13,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Misdeeds that a session outlives.
 const MAX_MISDEEDS: u32 = 100;
@@ -130,6 +131,11 @@ impl Link {
     /// How far the peer's clock is ahead of ours, in milliseconds.
     pub fn clock_skew_ms(&self) -> i64 {
         self.session.clock_skew_ms()
+    }
+
+    /// The present estimate of the round trip time.
+    pub fn round_trip(&self) -> Duration {
+        self.session.rtt()
     }
 
     /// Ends the session.

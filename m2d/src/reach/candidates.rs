@@ -8,6 +8,8 @@ pub(super) const MAX_CANDIDATES: usize = m2_net::wire::reach::MAX_CANDIDATES;
 /// Where it is known from that this host has an address, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
+    /// The user says so.
+    Announced,
     /// The gateway maps a port to ours.
     Mapped,
     /// One of our relays sees us there.

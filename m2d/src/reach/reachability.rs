@@ -30,10 +30,26 @@ pub struct Known {
     pub source: Source,
 }
 
+/// How others can reach this host from socket to socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody outside has told yet.
+    Unknown,
+    /// An address of its own is seen outside as it is.
+    Open,
+    /// The gateway forwards a port.
+    Mapped,
+    /// A NAT stands between that shows one address to everybody.
+    Nat,
+    /// A NAT stands between that shows another port to everybody.
+    SymmetricNat,
+}
+
 /// Knows where this host may be reached. Addresses of peers are not in it, and what it knows is
 /// in memory alone.
 pub struct Reachability {
     endpoint: Arc<Endpoint>,
+    announced: Vec<SocketAddr>,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -52,10 +68,11 @@ struct State {
 }
 
 impl Reachability {
-    /// Knows of the sockets of `endpoint` alone.
-    pub fn new(endpoint: Arc<Endpoint>) -> Self {
+    /// Knows of the sockets of `endpoint` and of what the user announces.
+    pub fn new(endpoint: Arc<Endpoint>, announced: Vec<SocketAddr>) -> Self {
         Self {
             endpoint,
+            announced,
             state: Mutex::default(),
             changed: watch::Sender::new(()),
         }
@@ -152,7 +169,10 @@ impl Reachability {
         let mapped = state.mapped.into_iter().map(from(Source::Mapped));
         let relays = state.by_relays.iter().copied().map(from(Source::Relay));
         let own = self.of_interfaces(&state.interfaces).into_iter();
-        mapped
+        let announced = self.announced.iter().copied();
+        announced
+            .map(from(Source::Announced))
+            .chain(mapped)
             .chain(relays)
             .chain(fresh.map(from(Source::Contact)))
             .chain(own.map(from(Source::Interface)))
@@ -168,15 +188,47 @@ impl Reachability {
         all
     }
 
+    /// The IPv4 port on which other hosts may call.
+    pub fn port(&self) -> Option<u16> {
+        let locals = self.endpoint.local_addrs().into_iter();
+        let mut open = locals.filter(|local| local.is_ipv4() && !local.ip().is_loopback());
+        open.next().map(|local| local.port())
+    }
+
     /// Whether contacts can only be on this very machine.
     pub fn is_bound_to_loopback(&self) -> bool {
         let locals = self.endpoint.local_addrs();
         !locals.is_empty() && locals.iter().all(|local| local.ip().is_loopback())
     }
 
-    /// Whether an address that others see is one of this host's own: no NAT stands between.
-    pub fn is_own(&self, address: &SocketAddr) -> bool {
-        self.interfaces().contains(&address.ip()) && !is_private(&address.ip())
+    /// How others can reach this host, by what they say.
+    pub fn standing(&self) -> Standing {
+        let known = self.known();
+        let seen: Vec<SocketAddr> = known
+            .iter()
+            .filter(|known| matches!(known.source, Source::Relay | Source::Contact))
+            .map(|known| known.address)
+            .collect();
+        let own = self.interfaces();
+        let by_relays = self.state().by_relays.clone();
+        let differs = |one: &SocketAddr| {
+            let same_host = by_relays.iter().filter(|other| other.ip() == one.ip());
+            same_host.count() > 1
+        };
+        if seen
+            .iter()
+            .any(|seen| own.contains(&seen.ip()) && !is_private(&seen.ip()))
+        {
+            Standing::Open
+        } else if known.iter().any(|known| known.source == Source::Mapped) {
+            Standing::Mapped
+        } else if by_relays.iter().any(differs) {
+            Standing::SymmetricNat
+        } else if seen.iter().any(|seen| !own.contains(&seen.ip())) {
+            Standing::Nat
+        } else {
+            Standing::Unknown
+        }
     }
 
     /// Every bound socket with the addresses that it can be reached at.

@@ -19,6 +19,7 @@ pub struct Setup {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     namespace: Option<String>,
+    lookup: Option<String>,
 }
 
 impl Setup {
@@ -55,6 +56,13 @@ impl Setup {
     pub fn privacy(mut self, line: &str) -> Self {
         self.privacy.push_str(line);
         self.privacy.push('\n');
+        self
+    }
+
+    /// The `[lookup]` table's lines instead of those that switch all of it off.
+    #[must_use]
+    pub fn lookup(mut self, lines: &str) -> Self {
+        self.lookup = Some(format!("{lines}\n"));
         self
     }
 
@@ -107,7 +115,9 @@ impl Setup {
             text.push_str("listen = [\"127.0.0.1:0\"]\n");
         }
         text.push_str(&self.network);
-        text.push_str("\n[lookup]\nlan = false\ndht = false\n");
+        text.push_str("\n[lookup]\n");
+        let off = "lan = false\ndht = false\nmap_port = false\n";
+        text.push_str(self.lookup.as_deref().unwrap_or(off));
         if !self.announce.is_empty() || !self.privacy.is_empty() {
             let quoted: Vec<String> = self
                 .announce

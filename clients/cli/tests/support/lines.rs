@@ -1,5 +1,6 @@
 //! Relays, of one's own and for others, and what others see.
 
+use futures::stream::{self, BoxStream, StreamExt};
 use m2_proto::api::v1 as api;
 use m2_proto::api::v1::line_service_server::LineService;
 use m2_proto::api::v1::network_service_server::NetworkService;
@@ -79,6 +80,62 @@ impl NetworkService for Services {
             ],
             advice: vec!["Stop the daemon.".to_owned()],
         }))
+    }
+
+    async fn get_network_status(
+        &self,
+        _: Request<api::GetNetworkStatusRequest>,
+    ) -> Answer<api::GetNetworkStatusResponse> {
+        Ok(Response::new(api::GetNetworkStatusResponse {
+            ip: api::IpMode::Direct.into(),
+            reachability: api::Reachability::Nat.into(),
+            addresses: vec![api::KnownAddress {
+                address: "192.0.2.1:9999".to_owned(),
+                source: api::AddressSource::Relay.into(),
+            }],
+            lookup: vec![api::LookupState {
+                source: api::WaySource::Dht.into(),
+                enabled: true,
+                works: true,
+                about: "20 nodes\u{1b}[2J.".to_owned(),
+            }],
+            contacts: vec![api::ContactPath {
+                peer_id: RELAY_ID.to_owned(),
+                name: "bob".to_owned(),
+                path: api::Path::Line.into(),
+                round_trip: Some(milliseconds(12)),
+                lines: 2,
+                ..Default::default()
+            }],
+        }))
+    }
+
+    type ProbeContactStream = BoxStream<'static, Result<api::ProbeContactResponse, Status>>;
+
+    async fn probe_contact(
+        &self,
+        request: Request<api::ProbeContactRequest>,
+    ) -> Answer<Self::ProbeContactStream> {
+        let reached = request.into_inner().contact != "nobody";
+        let tried = |source: api::WaySource, reached: bool| api::ProbeContactResponse {
+            source: source.into(),
+            target: "192.0.2.1:9999".to_owned(),
+            reached,
+            reason: if reached { "" } else { "NO_ANSWER" }.to_owned(),
+            took: Some(milliseconds(1_250)),
+        };
+        let all = [
+            tried(api::WaySource::Known, false),
+            tried(api::WaySource::Line, reached),
+        ];
+        Ok(Response::new(stream::iter(all.map(Ok)).boxed()))
+    }
+}
+
+fn milliseconds(ms: i32) -> pbjson_types::Duration {
+    pbjson_types::Duration {
+        seconds: i64::from(ms / 1_000),
+        nanos: ms % 1_000 * 1_000_000,
     }
 }
 

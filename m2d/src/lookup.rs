@@ -1,0 +1,78 @@
+//! Look-up: tells contacts where this host is, and finds them (spec §8).
+//!
+//! Who is looked for and what is published for whom the engine says; the pieces with sockets are
+//! m2-net's. In line-only mode none of it is made.
+
+mod dht;
+mod due;
+mod host;
+mod lan;
+mod parts;
+mod publisher;
+
+pub(crate) use dht::{find, tell};
+pub use parts::{LookupParts, LookupState, StateOf};
+
+use crate::clock::Clock;
+use crate::config::{IpMode, LookupConfig};
+use crate::engine::{EngineHandle, LookupWake};
+use crate::reach::Reachability;
+use dht::Seeker;
+use host::HostTask;
+use lan::LanTask;
+use m2_net::lookup::interfaces::Interfaces;
+use m2_net::lookup::ports::{Ports, PortsConfig};
+use publisher::Publisher;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What the tasks of look-up need.
+pub struct LookupTasks {
+    /// Who knows contacts.
+    pub engine: EngineHandle,
+    /// Where this host may be reached.
+    pub reach: Arc<Reachability>,
+    /// The daemon's clock.
+    pub clock: Arc<Clock>,
+    /// What is wished.
+    pub config: LookupConfig,
+    /// The profile's mode.
+    pub mode: IpMode,
+}
+
+impl LookupTasks {
+    /// Starts what is wished and possible. Its tasks end with `stop`.
+    pub fn start(self, wake: &Arc<LookupWake>, stop: &CancellationToken) -> LookupParts {
+        if self.mode == IpMode::LineOnly {
+            return LookupParts::default();
+        }
+        let (mut parts, seen) = LookupParts::start(&self.config, &self.reach);
+        if let Some(dht) = &parts.dht {
+            let publisher = Publisher::new(&self, dht.clone());
+            tokio::spawn(publisher.run(wake.subscribe(), stop.clone()));
+            let seeker = Seeker::new(&self, dht.clone());
+            tokio::spawn(seeker.run(wake.subscribe(), stop.clone()));
+        }
+        if let Some((lan, seen)) = parts.lan.clone().zip(seen) {
+            let task = LanTask::new(&self, lan, &parts);
+            tokio::spawn(task.run(wake.subscribe(), seen, stop.clone()));
+        }
+        if !self.reach.is_bound_to_loopback() {
+            let interfaces = Interfaces::watch(false);
+            let ports = self.map_port(&interfaces);
+            parts.ports = ports.as_ref().map(Ports::status);
+            let task = HostTask::new(&self, interfaces, ports);
+            tokio::spawn(task.run(stop.clone()));
+        }
+        parts
+    }
+
+    /// Asks the gateway for the port on which contacts call.
+    fn map_port(&self, interfaces: &Interfaces) -> Option<Ports> {
+        let port = self.reach.port().and_then(NonZeroU16::new)?;
+        let config = PortsConfig::new(port);
+        let wished = self.config.map_port;
+        wished.then(|| Ports::start(config, interfaces.addresses()))
+    }
+}

@@ -1,0 +1,152 @@
+//! Looks in the DHT for contacts for whom something waits and to whom no known way leads
+//! (docs/spec/lookup.md).
+
+use super::LookupTasks;
+use super::due::Due;
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::engine::{EngineHandle, Finding, FoundBy, Sought};
+use crate::reach::Reachability;
+use futures::StreamExt;
+use m2_crypto::PeerId;
+use m2_crypto::presence::{DayKey, PresenceSecret, Record, day};
+use m2_net::lookup::dht::{Dht, DhtError};
+use rand_core::{Rng, UnwrapErr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Contacts that are looked for at once.
+const AT_ONCE: usize = 4;
+/// How long a look takes at most.
+const WITHIN: Duration = Duration::from_secs(20);
+/// By how much the first look is delayed at most, milliseconds: what is asked together tells that
+/// it belongs together.
+const SPREAD_MS: u64 = 300;
+/// The longest time until it is thought of again.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// Near midnight UTC clocks may disagree on the day by so much, seconds.
+const NEAR_S: u64 = 3_600;
+const DAY_S: u64 = 86_400;
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(3),
+    longest: Duration::from_secs(3_600),
+};
+
+/// The task that looks.
+pub(super) struct Seeker {
+    dht: Arc<Dht>,
+    engine: EngineHandle,
+    reach: Arc<Reachability>,
+    clock: Arc<Clock>,
+    due: Due<PeerId>,
+}
+
+impl Seeker {
+    pub(super) fn new(tasks: &LookupTasks, dht: Arc<Dht>) -> Self {
+        Self {
+            dht,
+            engine: tasks.engine.clone(),
+            reach: tasks.reach.clone(),
+            clock: tasks.clock.clone(),
+            due: Due::new(BACKOFF),
+        }
+    }
+
+    /// Runs until the daemon stops.
+    pub(super) async fn run(mut self, mut wake: watch::Receiver<()>, stop: CancellationToken) {
+        loop {
+            wake.mark_unchanged();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.look() => {}
+            }
+            let now = self.clock.now_ms();
+            let next = self.due.next_ms().map(|next| next.saturating_sub(now));
+            let wait = Duration::from_millis(next.unwrap_or(u64::MAX)).min(LONGEST_WAIT);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // The other end lives as long as we do.
+                _ = wake.changed() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Looks for all that are due.
+    async fn look(&mut self) {
+        let Ok(sought) = self.engine.read(|engine| engine.sought()).await else {
+            return;
+        };
+        let mut in_need: Vec<Sought> = sought.into_iter().filter(|one| one.in_need).collect();
+        self.due
+            .keep(|peer| in_need.iter().any(|one| one.peer == *peer));
+        let now_ms = self.clock.now_ms();
+        in_need.retain(|one| self.due.is_due(&one.peer, now_ms));
+        let (dht, now_s) = (self.dht.clone(), now_ms / 1_000);
+        let looks = in_need.into_iter().map(|one| {
+            let dht = dht.clone();
+            async move {
+                let delay = u64::from(UnwrapErr(getrandom::SysRng).next_u32()) % SPREAD_MS;
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+                (one.peer, find(&dht, &one.secret, now_s).await)
+            }
+        });
+        let mut looks = futures::stream::iter(looks).buffer_unordered(AT_ONCE);
+        while let Some((peer, record)) = looks.next().await {
+            // What is found may be old: it is looked again unless a session stands by then.
+            let jitter = UnwrapErr(getrandom::SysRng).next_u32();
+            self.due.failed(peer, now_ms, jitter);
+            if let Ok(Some(record)) = record {
+                tell(
+                    &self.engine,
+                    peer,
+                    record,
+                    self.reach.is_bound_to_loopback(),
+                )
+                .await;
+            }
+        }
+    }
+}
+
+/// The newest record of a peer: of today, and near midnight of the day beside it.
+///
+/// Errors: any of [`DhtError`] but for `NotStored`.
+pub(crate) async fn find(
+    dht: &Dht,
+    secret: &PresenceSecret,
+    now_s: u64,
+) -> Result<Option<Record>, DhtError> {
+    let today = day(now_s);
+    let beside = match now_s % DAY_S {
+        early if early < NEAR_S => Some(today.saturating_sub(1)),
+        late if late >= DAY_S - NEAR_S => Some(today.saturating_add(1)),
+        _ => None,
+    };
+    for day in [Some(today), beside].into_iter().flatten() {
+        let key = Arc::new(DayKey::derive(secret, day));
+        let opener = key.clone();
+        let read = move |_: u64, sealed: &[u8; _]| Record::open(&opener, sealed).ok();
+        let found = dht.latest(key.dht_seed(), WITHIN, read).await?;
+        if let Some((_, record)) = found {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}
+
+/// Tells the engine what a record says.
+pub(crate) async fn tell(engine: &EngineHandle, peer: PeerId, record: Record, loopback: bool) {
+    let finding = Finding {
+        peer,
+        by: FoundBy::Dht(record.made_s),
+        addresses: record.addresses,
+        lines: record.lines,
+    };
+    let told = engine.cast(move |engine| engine.take_finding(finding, loopback));
+    if told.await.is_err() {
+        tracing::debug!("the engine is gone");
+    }
+}

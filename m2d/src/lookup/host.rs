@@ -1,0 +1,77 @@
+//! Follows the host's own addresses and the port that its gateway forwards.
+
+use super::LookupTasks;
+use crate::engine::EngineHandle;
+use crate::reach::Reachability;
+use m2_net::lookup::interfaces::Interfaces;
+use m2_net::lookup::ports::{PortStatus, Ports};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The task.
+pub(super) struct HostTask {
+    engine: EngineHandle,
+    reach: Arc<Reachability>,
+    interfaces: Interfaces,
+    ports: Option<Ports>,
+}
+
+impl HostTask {
+    pub(super) fn new(tasks: &LookupTasks, interfaces: Interfaces, ports: Option<Ports>) -> Self {
+        Self {
+            engine: tasks.engine.clone(),
+            reach: tasks.reach.clone(),
+            interfaces,
+            ports,
+        }
+    }
+
+    /// Runs until the daemon stops, and gives the port up then.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut addresses = self.interfaces.addresses();
+        let mut status = self.ports.as_ref().map(Ports::status);
+        let now = addresses.borrow_and_update().clone();
+        self.reach.set_interfaces(now);
+        loop {
+            let gateway = async {
+                match &mut status {
+                    Some(status) => status.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = addresses.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let now = addresses.borrow_and_update().clone();
+                    self.moved(now).await;
+                }
+                changed = gateway => {
+                    if changed.is_err() {
+                        status = None;
+                    }
+                }
+            }
+            let mapped = status.as_mut().map(|status| *status.borrow_and_update());
+            self.reach.set_mapped(match mapped {
+                Some(PortStatus::Mapped { external, .. }) => Some(external),
+                _ => None,
+            });
+        }
+        if let Some(ports) = self.ports {
+            ports.stop().await;
+        }
+    }
+
+    /// The host has other addresses: sessions are to be looked after.
+    async fn moved(&self, now: Vec<std::net::IpAddr>) {
+        tracing::info!("the host's addresses changed");
+        self.reach.set_interfaces(now);
+        let told = self.engine.cast(|engine| engine.on_network_changed());
+        if told.await.is_err() {
+            tracing::debug!("the engine is gone");
+        }
+    }
+}

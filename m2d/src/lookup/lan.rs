@@ -1,0 +1,170 @@
+//! Announces this host to contacts in the local network, and recognises theirs
+//! (docs/spec/lookup.md).
+
+use super::{LookupParts, LookupTasks};
+use crate::clock::Clock;
+use crate::engine::{EngineHandle, Finding, FoundBy, Sought};
+use crate::reach::Reachability;
+use m2_crypto::PeerId;
+use m2_crypto::presence::{Announcement, PresenceSecret, TAGS, day, hour};
+use m2_net::lookup::lan::{Lan, Seen};
+use rand_core::{Rng, UnwrapErr};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Announcements that are read in a second: each costs a MAC for each contact.
+const READ_A_SECOND: u32 = 8;
+/// Changes are gathered so long.
+const GATHER: Duration = Duration::from_millis(500);
+const HOUR_MS: u64 = 3_600_000;
+
+/// The task.
+pub(super) struct LanTask {
+    lan: Arc<Lan>,
+    engine: EngineHandle,
+    reach: Arc<Reachability>,
+    clock: Arc<Clock>,
+    parts: LookupParts,
+    /// What is announced now: the hour, the port and the secrets.
+    said: Option<(u32, u16, Vec<PresenceSecret>)>,
+    recognised: HashSet<PeerId>,
+}
+
+impl LanTask {
+    pub(super) fn new(tasks: &LookupTasks, lan: Arc<Lan>, parts: &LookupParts) -> Self {
+        Self {
+            lan,
+            engine: tasks.engine.clone(),
+            reach: tasks.reach.clone(),
+            clock: tasks.clock.clone(),
+            parts: parts.clone(),
+            said: None,
+            recognised: HashSet::new(),
+        }
+    }
+
+    /// Runs until the daemon stops.
+    pub(super) async fn run(
+        mut self,
+        mut wake: watch::Receiver<()>,
+        mut seen: mpsc::Receiver<Seen>,
+        stop: CancellationToken,
+    ) {
+        let mut budget = Budget::new();
+        let mut next = Instant::now();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                // The other end lives as long as we do.
+                _ = wake.changed() => next = next.min(Instant::now() + GATHER),
+                () = tokio::time::sleep_until(next) => {
+                    self.announce().await;
+                    next = Instant::now() + self.until_next_hour();
+                }
+                heard = seen.recv() => match heard {
+                    Some(heard) if budget.take() => self.recognise(heard).await,
+                    Some(_) => {}
+                    None => break,
+                },
+            }
+        }
+        // Nobody is left to hear it if it fails.
+        let _ = self.lan.withdraw().await;
+    }
+
+    fn until_next_hour(&self) -> Duration {
+        let now = self.clock.now_ms();
+        Duration::from_millis(HOUR_MS - now % HOUR_MS + 1)
+    }
+
+    /// Announces for all that may know where this host is, if that changed: as many as there is
+    /// room for, other ones each hour.
+    async fn announce(&mut self) {
+        let now_s = self.clock.now_ms() / 1_000;
+        let today = day(now_s);
+        let published = self.engine.read(move |engine| engine.publications(today));
+        let (Ok(publications), Some(port)) = (published.await, self.reach.port()) else {
+            return;
+        };
+        let shown = publications.into_iter().filter(|one| one.direct);
+        let secrets: Vec<PresenceSecret> = shown.map(|one| one.secret).collect();
+        let now = (hour(now_s), port, secrets);
+        if self.said.as_ref() == Some(&now) {
+            return;
+        }
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        let mut told: Vec<&PresenceSecret> = now.2.iter().collect();
+        choose(&mut told, &mut rng);
+        let announcement = Announcement::make(&mut rng, now.0, &told);
+        match self.lan.announce(port, &announcement).await {
+            Ok(()) => self.said = Some(now),
+            Err(error) => tracing::debug!(%error, "nothing was announced"),
+        }
+    }
+
+    /// Looks whose announcement it is.
+    async fn recognise(&mut self, seen: Seen) {
+        let Ok(sought) = self.engine.read(|engine| engine.sought()).await else {
+            return;
+        };
+        let hour = hour(self.clock.now_ms() / 1_000);
+        let direct = sought.iter().filter(|one| one.direct);
+        let secrets = direct.map(|one: &Sought| (one.peer, &one.secret));
+        let Some(peer) = seen.announcement.find(secrets, hour) else {
+            return;
+        };
+        self.recognised.insert(peer);
+        let count = self.recognised.len();
+        self.parts.recognised.store(count, Ordering::Relaxed);
+        let finding = Finding {
+            peer,
+            by: FoundBy::Lan,
+            addresses: seen.addresses,
+            lines: Vec::new(),
+        };
+        let told = self
+            .engine
+            .cast(|engine| engine.take_finding(finding, false));
+        if told.await.is_err() {
+            tracing::debug!("the engine is gone");
+        }
+    }
+}
+
+/// Leaves as many as there is room for, by chance.
+fn choose<T>(all: &mut Vec<T>, rng: &mut impl Rng) {
+    while all.len() > TAGS {
+        let place = rng.next_u32() as usize % all.len();
+        all.swap_remove(place);
+    }
+}
+
+/// Bounds how many announcements are read.
+struct Budget {
+    second: Instant,
+    left: u32,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self {
+            second: Instant::now(),
+            left: READ_A_SECOND,
+        }
+    }
+
+    fn take(&mut self) -> bool {
+        let now = Instant::now();
+        if now.duration_since(self.second) >= Duration::from_secs(1) {
+            *self = Self::new();
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
+}

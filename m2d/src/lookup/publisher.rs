@@ -1,0 +1,186 @@
+//! Publishes in the DHT where this host is: one record for each contact and open invitation
+//! (docs/spec/lookup.md).
+
+use super::LookupTasks;
+use super::due::Due;
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::engine::{EngineHandle, Publication};
+use crate::reach::Reachability;
+use crate::refusal::Refusal;
+use futures::StreamExt;
+use m2_crypto::presence::{DayKey, MAX_ADDRESSES, PresenceLine, Record, day};
+use m2_net::lookup::dht::Dht;
+use rand_core::{Rng, UnwrapErr};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Records on their way at once.
+const AT_ONCE: usize = 8;
+/// How long one may take.
+const WITHIN: Duration = Duration::from_secs(30);
+/// How often a record is published, and by how much that varies, milliseconds.
+const EVERY_MS: u64 = 50 * 60_000;
+const SPREAD_MS: u64 = 20 * 60_000;
+/// From when on tomorrow's records are published, milliseconds before midnight UTC.
+const BEFORE_MIDNIGHT_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 86_400_000;
+/// How long changes are gathered.
+const GATHER: Duration = Duration::from_millis(400);
+/// The least time between two publications of changes.
+const LEAST_PAUSE: Duration = Duration::from_secs(10);
+/// The longest time until it is looked again.
+const LONGEST_WAIT: Duration = Duration::from_secs(900);
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(10),
+    longest: Duration::from_secs(900),
+};
+
+/// What a key's record says, beside when it was made.
+type Content = (Vec<SocketAddr>, Vec<PresenceLine>);
+
+/// The task that publishes.
+pub(super) struct Publisher {
+    dht: Arc<Dht>,
+    engine: EngineHandle,
+    reach: Arc<Reachability>,
+    clock: Arc<Clock>,
+    due: Due<[u8; 32]>,
+    said: HashMap<[u8; 32], Content>,
+}
+
+impl Publisher {
+    pub(super) fn new(tasks: &LookupTasks, dht: Arc<Dht>) -> Self {
+        Self {
+            dht,
+            engine: tasks.engine.clone(),
+            reach: tasks.reach.clone(),
+            clock: tasks.clock.clone(),
+            due: Due::new(BACKOFF),
+            said: HashMap::new(),
+        }
+    }
+
+    /// Runs until the daemon stops.
+    pub(super) async fn run(mut self, mut wake: watch::Receiver<()>, stop: CancellationToken) {
+        let mut moved = self.reach.changes();
+        loop {
+            wake.mark_unchanged();
+            moved.mark_unchanged();
+            let round = async {
+                if let Err(refusal) = self.publish().await {
+                    tracing::debug!(reason = %refusal.reason, "what to publish is not known");
+                }
+                tokio::time::sleep(LEAST_PAUSE).await;
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = round => {}
+            }
+            let wait = self.wait();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // The other ends live as long as we do.
+                _ = wake.changed() => {}
+                _ = moved.changed() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            tokio::time::sleep(GATHER).await;
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        let now = self.clock.now_ms();
+        let next = self.due.next_ms().map(|next| next.saturating_sub(now));
+        let next = Duration::from_millis(next.unwrap_or(u64::MAX));
+        next.min(LONGEST_WAIT)
+    }
+
+    /// Publishes what changed and what is due.
+    async fn publish(&mut self) -> Result<(), Refusal> {
+        let now_ms = self.clock.now_ms();
+        let today = day(now_ms / 1_000);
+        let mut days = vec![today];
+        if now_ms % DAY_MS >= DAY_MS - BEFORE_MIDNIGHT_MS {
+            days.push(today.saturating_add(1));
+        }
+        let addresses = self.reach.candidates().await;
+        let mut wanted = Vec::new();
+        for day in days {
+            let publications = self.engine.read(move |engine| engine.publications(day));
+            for publication in publications.await? {
+                let content = content(publication.direct, &addresses, publication.lines.clone());
+                wanted.push((key(&publication, day), content));
+            }
+        }
+        let seeds: Vec<[u8; 32]> = wanted.iter().map(|(key, _)| seed(key)).collect();
+        self.due.keep(|seed| seeds.contains(seed));
+        self.said.retain(|seed, _| seeds.contains(seed));
+        wanted.retain(|(key, content)| self.is_to_be_said(key, content, now_ms));
+        self.send_all(wanted, now_ms).await;
+        Ok(())
+    }
+
+    /// Whether a record is due or says something new. Who never said anything does not begin with
+    /// nothing.
+    fn is_to_be_said(&self, key: &DayKey, content: &Content, now_ms: u64) -> bool {
+        let seed = seed(key);
+        match self.said.get(&seed) {
+            Some(said) => said != content || self.due.is_due(&seed, now_ms),
+            None => *content != Content::default() && self.due.is_due(&seed, now_ms),
+        }
+    }
+
+    async fn send_all(&mut self, wanted: Vec<(DayKey, Content)>, now_ms: u64) {
+        let dht = self.dht.clone();
+        let sent = wanted.into_iter().map(|(key, content)| {
+            let dht = dht.clone();
+            async move {
+                let done = send(&dht, &key, &content, now_ms / 1_000).await;
+                (seed(&key), content, done)
+            }
+        });
+        let mut sent = futures::stream::iter(sent).buffer_unordered(AT_ONCE);
+        while let Some((seed, content, done)) = sent.next().await {
+            let jitter = UnwrapErr(getrandom::SysRng).next_u32();
+            if done {
+                let spread = u64::from(jitter) % SPREAD_MS;
+                self.due.done(seed, now_ms + EVERY_MS + spread);
+                self.said.insert(seed, content);
+            } else {
+                self.due.failed(seed, now_ms, jitter);
+            }
+        }
+    }
+}
+
+/// What a record says: addresses only to whom they may be shown.
+fn content(direct: bool, addresses: &[SocketAddr], lines: Vec<PresenceLine>) -> Content {
+    let shown = if direct { addresses } else { &[] };
+    (shown.iter().copied().take(MAX_ADDRESSES).collect(), lines)
+}
+
+fn key(publication: &Publication, day: u32) -> DayKey {
+    DayKey::derive(&publication.secret, day)
+}
+
+fn seed(key: &DayKey) -> [u8; 32] {
+    *key.dht_seed().expose()
+}
+
+async fn send(dht: &Dht, key: &DayKey, (addresses, lines): &Content, now_s: u64) -> bool {
+    let record = Record {
+        made_s: now_s,
+        addresses: addresses.clone(),
+        lines: lines.clone(),
+    };
+    let Ok(sealed) = record.seal(&mut UnwrapErr(getrandom::SysRng), key) else {
+        return false;
+    };
+    let stored = dht.publish(key.dht_seed(), now_s, &sealed, WITHIN).await;
+    stored.is_ok()
+}

@@ -1,0 +1,277 @@
+//! Tries every way to a contact, for a user who wants to know which of them work.
+//!
+//! The calls are anonymous ones: the contact proves who it is, and no session that stands is
+//! disturbed.
+
+use crate::clock::Clock;
+use crate::config::IpMode;
+use crate::engine::{EngineHandle, Ways};
+use crate::lines::LineCaller;
+use crate::lookup::LookupParts;
+use crate::reach::{Reachability, may_be_called};
+use crate::refusal::Refusal;
+use crate::store::{ContactLine, LineTokens};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use m2_crypto::PeerId;
+use m2_crypto::handshake::Credential;
+use m2_crypto::presence::Record;
+use m2_net::dial_error::DialError;
+use m2_net::endpoint::Endpoint;
+use m2_net::session::CloseCode;
+use m2_net::wire::Purpose;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// How long one call may take.
+const LIMIT: Duration = Duration::from_secs(8);
+
+/// From where a way is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaySource {
+    /// It worked before, or an invitation told it.
+    Known,
+    /// The local network.
+    Lan,
+    /// A line.
+    Line,
+    /// The DHT.
+    Dht,
+}
+
+/// One thing that was tried.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// From where the way is known.
+    pub source: WaySource,
+    /// What was called; empty where the source itself gave nothing.
+    pub target: String,
+    /// Why it was not reached, a stable reason.
+    pub result: Result<(), &'static str>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Tries every way to a contact.
+pub struct Prober {
+    /// Who knows contacts.
+    pub engine: EngineHandle,
+    /// From where is called.
+    pub endpoint: Arc<Endpoint>,
+    /// Who calls on lines.
+    pub lines: Arc<LineCaller>,
+    /// Where this host may be reached.
+    pub reach: Arc<Reachability>,
+    /// Look-up.
+    pub lookup: LookupParts,
+    /// The daemon's clock.
+    pub clock: Arc<Clock>,
+}
+
+type Attempts = FuturesUnordered<BoxFuture<'static, Vec<Tried>>>;
+
+impl Prober {
+    /// Begins to try. What was tried comes as it ends, until all did.
+    ///
+    /// Errors: there is no such contact.
+    pub async fn probe(
+        self: &Arc<Self>,
+        contact: String,
+    ) -> Result<mpsc::Receiver<Tried>, Refusal> {
+        let ways = self.engine.read(move |engine| engine.ways_to(&contact));
+        let ways = ways.await?;
+        let (sender, tried) = mpsc::channel(8);
+        let prober = self.clone();
+        tokio::spawn(async move {
+            let all = prober.clone().all(ways, &sender);
+            // Who asked may have gone.
+            tokio::select! {
+                () = all => {}
+                () = sender.closed() => {}
+            }
+        });
+        Ok(tried)
+    }
+
+    async fn all(self: Arc<Self>, ways: Ways, sender: &mpsc::Sender<Tried>) {
+        let mut attempts = Attempts::new();
+        self.call_known(&ways, &mut attempts);
+        if let Some(dht) = self.clone().seek(&ways) {
+            attempts.push(dht);
+        }
+        while let Some(ended) = attempts.next().await {
+            for tried in ended {
+                if sender.send(tried).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn call_known(self: &Arc<Self>, ways: &Ways, attempts: &mut Attempts) {
+        let (peer, mode) = (ways.peer, ways.mode);
+        for (source, addresses) in [(WaySource::Known, &ways.known), (WaySource::Lan, &ways.lan)] {
+            for address in addresses {
+                let call = self.clone().call(source, peer, *address);
+                attempts.push(call.map(|tried| vec![tried]).boxed());
+            }
+        }
+        for line in &ways.lines {
+            let call = self
+                .clone()
+                .call_on(WaySource::Line, peer, line.clone(), mode);
+            attempts.push(call.map(|tried| vec![tried]).boxed());
+        }
+        let nothing = |source, reason| std::future::ready(vec![none(source, reason)]).boxed();
+        if ways.known.is_empty() && mode != IpMode::LineOnly {
+            attempts.push(nothing(WaySource::Known, "NONE_KNOWN"));
+        }
+        if ways.lines.is_empty() {
+            attempts.push(nothing(WaySource::Line, "NONE_KNOWN"));
+        }
+        if ways.lan.is_empty() && mode == IpMode::Direct {
+            let on = self.lookup.lan.is_some();
+            let reason = if on { "NOT_SEEN" } else { "OFF" };
+            attempts.push(nothing(WaySource::Lan, reason));
+        }
+    }
+
+    /// Looks in the DHT, and tries what is found there.
+    fn seek(self: Arc<Self>, ways: &Ways) -> Option<BoxFuture<'static, Vec<Tried>>> {
+        if self.lookup.mode_hides() {
+            return None;
+        }
+        let source = WaySource::Dht;
+        let Some((dht, secret)) = self.lookup.dht.clone().zip(ways.secret.clone()) else {
+            return Some(std::future::ready(vec![none(source, "OFF")]).boxed());
+        };
+        let (peer, mode) = (ways.peer, ways.mode);
+        Some(
+            async move {
+                let begun = Instant::now();
+                let now_s = self.clock.now_ms() / 1_000;
+                let record = match crate::lookup::find(&dht, &secret, now_s).await {
+                    Ok(Some(record)) => record,
+                    found => {
+                        let reason = found.map_or("NO_ANSWER", |_| "NOT_PUBLISHED");
+                        let took = begun.elapsed();
+                        let tried = none(source, reason);
+                        return vec![Tried { took, ..tried }];
+                    }
+                };
+                self.try_record(peer, mode, record, begun.elapsed()).await
+            }
+            .boxed(),
+        )
+    }
+
+    async fn try_record(
+        self: Arc<Self>,
+        peer: PeerId,
+        mode: IpMode,
+        record: Record,
+        looked: Duration,
+    ) -> Vec<Tried> {
+        let loopback = self.reach.is_bound_to_loopback();
+        crate::lookup::tell(&self.engine, peer, record.clone(), loopback).await;
+        let calls: FuturesUnordered<BoxFuture<'static, Tried>> = FuturesUnordered::new();
+        if mode != IpMode::LineOnly {
+            for address in record.addresses {
+                if may_be_called(&address, loopback) {
+                    calls.push(self.clone().call(WaySource::Dht, peer, address).boxed());
+                }
+            }
+        }
+        for line in record.lines {
+            let line = ContactLine {
+                relay: line.relay,
+                addresses: line.addresses,
+                tokens: LineTokens::Always(line.token),
+            };
+            let call = self.clone().call_on(WaySource::Dht, peer, line, mode);
+            calls.push(call.boxed());
+        }
+        let tried: Vec<Tried> = calls.collect().await;
+        if tried.is_empty() {
+            let tried = none(WaySource::Dht, "NO_ADDRESS");
+            return vec![Tried {
+                took: looked,
+                ..tried
+            }];
+        }
+        let with_look = |tried: Tried| Tried {
+            took: tried.took + looked,
+            ..tried
+        };
+        tried.into_iter().map(with_look).collect()
+    }
+
+    async fn call(self: Arc<Self>, source: WaySource, peer: PeerId, address: SocketAddr) -> Tried {
+        let begun = Instant::now();
+        let (credential, purpose) = (Credential::Anonymous, Purpose::Peer);
+        let dialled = self
+            .endpoint
+            .dial_for(address, peer, credential, purpose, LIMIT);
+        let result = match dialled.await {
+            Ok(session) => {
+                session.close(CloseCode::Done);
+                Ok(())
+            }
+            Err(error) => told_apart(error.reason()),
+        };
+        Tried {
+            source,
+            target: address.to_string(),
+            result,
+            took: begun.elapsed(),
+        }
+    }
+
+    async fn call_on(
+        self: Arc<Self>,
+        source: WaySource,
+        peer: PeerId,
+        line: ContactLine,
+        mode: IpMode,
+    ) -> Tried {
+        let begun = Instant::now();
+        let called = self
+            .lines
+            .call(peer, Credential::Anonymous, &line, mode, LIMIT);
+        let result = match tokio::time::timeout(LIMIT, called).await {
+            Ok(Ok(session)) => {
+                session.close(CloseCode::Done);
+                Ok(())
+            }
+            Ok(Err(reason)) => told_apart(reason),
+            Err(_) => Err("NO_ANSWER"),
+        };
+        Tried {
+            source,
+            target: line.relay.to_string().chars().take(16).collect(),
+            result,
+            took: begun.elapsed(),
+        }
+    }
+}
+
+/// A contact that keeps no mailbox refuses who calls as nobody, after it proved who it is.
+fn told_apart(reason: &'static str) -> Result<(), &'static str> {
+    if reason == DialError::Refused.reason() {
+        return Ok(());
+    }
+    Err(reason)
+}
+
+fn none(source: WaySource, reason: &'static str) -> Tried {
+    Tried {
+        source,
+        target: String::new(),
+        result: Err(reason),
+        took: Duration::ZERO,
+    }
+}

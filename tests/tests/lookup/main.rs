@@ -1,0 +1,9 @@
+//! Contacts are found wherever they are (spec §8).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod dht;
