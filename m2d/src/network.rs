@@ -1,5 +1,6 @@
 //! The daemon's side of the network: who is dialled when, and a task for every session.
 
+mod budget;
 mod dialer;
 mod link;
 mod meets;

@@ -65,6 +65,7 @@ impl Engine {
             return Ok(sent);
         }
         let (id, message) = self.submit(row, Body::Content(new.content.clone()), new.ttl_s)?;
+        self.hurry(row);
         if !new.key.is_empty() {
             let remembered = Remembered {
                 body: body_hash(row, new),

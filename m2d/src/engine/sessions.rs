@@ -357,6 +357,16 @@ impl Engine {
         Ok(())
     }
 
+    /// There is something to send: a contact that is away is tried soon, and looked for.
+    pub(super) fn hurry(&mut self, row: i64) {
+        let slot = self.slots.get(&row);
+        let Some(slot) = slot.filter(|slot| slot.links.is_empty()) else {
+            return;
+        };
+        self.dialer.hurry(slot.contact.peer_id);
+        self.wake_lookup();
+    }
+
     /// Wants sessions with all contacts, at the start.
     pub(super) fn dial_all(&mut self) {
         let rows: Vec<i64> = self.slots.keys().copied().collect();

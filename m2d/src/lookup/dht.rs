@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: usize = 4;
 /// How long a look takes at most.
 const WITHIN: Duration = Duration::from_secs(20);
+/// Changes are gathered so long.
+const GATHER: Duration = Duration::from_millis(100);
 /// By how much the first look is delayed at most, milliseconds: what is asked together tells that
 /// it belongs together.
 const SPREAD_MS: u64 = 300;
@@ -68,7 +70,7 @@ impl Seeker {
             tokio::select! {
                 () = stop.cancelled() => return,
                 // The other end lives as long as we do.
-                _ = wake.changed() => {}
+                _ = wake.changed() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(wait) => {}
             }
         }

@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 const READ_A_SECOND: u32 = 8;
 /// Changes are gathered so long.
 const GATHER: Duration = Duration::from_millis(500);
+/// How long those are announced for whom there is room, when there are more.
+const TURN: Duration = Duration::from_secs(300);
 const HOUR_MS: u64 = 3_600_000;
 
 /// The task.
@@ -64,7 +66,7 @@ impl LanTask {
                 _ = wake.changed() => next = next.min(Instant::now() + GATHER),
                 () = tokio::time::sleep_until(next) => {
                     self.announce().await;
-                    next = Instant::now() + self.until_next_hour();
+                    next = Instant::now() + self.until_next();
                 }
                 heard = seen.recv() => match heard {
                     Some(heard) if budget.take() => self.recognise(heard).await,
@@ -77,9 +79,15 @@ impl LanTask {
         let _ = self.lan.withdraw().await;
     }
 
-    fn until_next_hour(&self) -> Duration {
+    /// When to announce anew: each hour; where not all fit in, in turn.
+    fn until_next(&self) -> Duration {
         let now = self.clock.now_ms();
-        Duration::from_millis(HOUR_MS - now % HOUR_MS + 1)
+        let hour = Duration::from_millis(HOUR_MS - now % HOUR_MS + 1);
+        let all = self
+            .said
+            .as_ref()
+            .map_or(0, |(_, _, secrets)| secrets.len());
+        if all > TAGS { hour.min(TURN) } else { hour }
     }
 
     /// Announces for all that may know where this host is, if that changed: as many as there is
@@ -94,7 +102,7 @@ impl LanTask {
         let shown = publications.into_iter().filter(|one| one.direct);
         let secrets: Vec<PresenceSecret> = shown.map(|one| one.secret).collect();
         let now = (hour(now_s), port, secrets);
-        if self.said.as_ref() == Some(&now) {
+        if self.said.as_ref() == Some(&now) && now.2.len() <= TAGS {
             return;
         }
         let mut rng = UnwrapErr(getrandom::SysRng);

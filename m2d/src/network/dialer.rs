@@ -1,5 +1,6 @@
 //! Who is dialled when: one task owns all attempts, their pauses and their number.
 
+use super::budget::Budget;
 use super::{Route, SessionRunner};
 use crate::backoff::Backoff;
 use crate::config::IpMode;
@@ -25,11 +26,14 @@ use tokio_util::sync::CancellationToken;
 
 /// Attempts under way at once.
 const MAX_ATTEMPTS: usize = 8;
-/// Pauses after failed attempts.
+/// Pauses after failed attempts: ten in the first four minutes, then fewer and fewer. Who comes
+/// back calls by itself, and who has something for it hurries.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(250),
-    longest: Duration::from_secs(120),
+    longest: Duration::from_secs(3_600),
 };
+/// Who hurries does not wait longer than this after the last attempt.
+const HURRIED: Duration = Duration::from_secs(20);
 /// How long the first attempt at an address may take. Those after failures have more time, up to
 /// what the endpoint gives: the path may be a slow one.
 const FIRST_LIMIT: Duration = Duration::from_secs(3);
@@ -48,6 +52,8 @@ const DIRECT_AFTER: Duration = Duration::from_secs(8);
 enum Order {
     /// After so many failures already.
     Want(Route, u32),
+    /// There is something to send: a long pause is cut short.
+    Hurry,
     Rest,
 }
 
@@ -73,6 +79,13 @@ impl DialerHandle {
     /// The same, and not before the pause that follows so many failures.
     pub fn want_after(&self, peer: PeerId, route: Route, failures: u32) {
         self.tell(peer, Order::Want(route, failures));
+    }
+
+    /// There is something to send to a peer that is wanted already.
+    pub fn hurry(&self, peer: PeerId) {
+        // What else is asked for it and was not looked at yet says more.
+        self.pending().entry(peer).or_insert(Order::Hurry);
+        self.0.changed.notify_one();
     }
 
     /// A session stands, or none is wanted any more: no more attempts.
@@ -102,6 +115,7 @@ pub struct Dialer {
     orders: DialerHandle,
     targets: HashMap<PeerId, Target>,
     attempts: FuturesUnordered<BoxFuture<'static, Attempt>>,
+    budget: Budget,
     rng: UnwrapErr<getrandom::SysRng>,
 }
 
@@ -110,6 +124,8 @@ struct Target {
     route: Route,
     failures: u32,
     next: Option<Instant>,
+    /// When the last attempt ended.
+    ended: Option<Instant>,
 }
 
 /// How an attempt ended.
@@ -143,6 +159,7 @@ impl Dialer {
             orders,
             targets: HashMap::new(),
             attempts: FuturesUnordered::new(),
+            budget: Budget::new(Instant::now()),
             rng: UnwrapErr(getrandom::SysRng),
         }
     }
@@ -167,6 +184,7 @@ impl Dialer {
         for (peer, order) in orders {
             match order {
                 Order::Want(route, failures) => self.want(peer, route, failures),
+                Order::Hurry => self.hurry(&peer),
                 Order::Rest => {
                     self.targets.remove(&peer);
                 }
@@ -187,36 +205,65 @@ impl Dialer {
             route,
             failures,
             next: (!under_way).then(|| Instant::now() + delay),
+            ended: None,
         };
         self.targets.insert(peer, target);
     }
 
+    fn hurry(&mut self, peer: &PeerId) {
+        if let Some(target) = self.targets.get_mut(peer) {
+            let soon = match target.ended {
+                Some(ended) => ended + HURRIED,
+                None => Instant::now(),
+            };
+            target.next = target.next.map(|next| next.min(soon));
+        }
+    }
+
+    /// Starts what is due, as far as there is room and budget, those first that failed least.
     fn start_due(&mut self) {
         let now = Instant::now();
-        for (peer, target) in &mut self.targets {
-            if self.attempts.len() >= MAX_ATTEMPTS {
+        let mut due: Vec<(u32, PeerId)> = self
+            .targets
+            .iter()
+            .filter(|(_, target)| target.next.is_some_and(|next| next <= now))
+            .map(|(peer, target)| (target.failures, *peer))
+            .collect();
+        due.sort_unstable_by_key(|(failures, _)| *failures);
+        for (_, peer) in due {
+            if self.attempts.len() >= MAX_ATTEMPTS || !self.budget.take(now) {
                 return;
             }
-            if target.next.is_some_and(|next| next <= now) {
-                target.next = None;
-                let call = Call {
-                    endpoint: self.endpoint.clone(),
-                    lines: self.lines.clone(),
-                    identity: self.identity.clone(),
-                    peer: *peer,
-                    limit: limit(target.failures),
-                };
-                let attempt = call.by_any(target.route.clone());
-                self.attempts.push(Box::pin(attempt));
-            }
+            self.start(peer);
         }
+    }
+
+    fn start(&mut self, peer: PeerId) {
+        let Some(target) = self.targets.get_mut(&peer) else {
+            return;
+        };
+        target.next = None;
+        let call = Call {
+            endpoint: self.endpoint.clone(),
+            lines: self.lines.clone(),
+            identity: self.identity.clone(),
+            peer,
+            limit: limit(target.failures),
+        };
+        let attempt = call.by_any(target.route.clone());
+        self.attempts.push(Box::pin(attempt));
     }
 
     fn next_wake(&self) -> Option<Instant> {
         if self.attempts.len() >= MAX_ATTEMPTS {
             return None;
         }
-        self.targets.values().filter_map(|target| target.next).min()
+        let next = self
+            .targets
+            .values()
+            .filter_map(|target| target.next)
+            .min()?;
+        Some(self.budget.next().map_or(next, |budget| budget.max(next)))
     }
 
     async fn finish(&mut self, attempt: Attempt) {
@@ -245,7 +292,9 @@ impl Dialer {
         let jitter = self.rng.next_u32();
         if let Some(target) = self.targets.get_mut(peer) {
             target.failures = target.failures.saturating_add(1);
-            target.next = Some(Instant::now() + BACKOFF.pause(target.failures, jitter));
+            let now = Instant::now();
+            target.ended = Some(now);
+            target.next = Some(now + BACKOFF.pause(target.failures, jitter));
         }
     }
 }
