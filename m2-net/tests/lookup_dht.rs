@@ -11,18 +11,18 @@ use m2_crypto::presence::RECORD_BYTES;
 use m2_net::lookup::dht::{Dht, DhtConfig, DhtError};
 use mainline::{MutableItem, SigningKey, Testnet};
 use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-fn network() -> Testnet {
-    Testnet::builder(10).build().unwrap()
-}
+/// One network for all tests; each has seeds of its own.
+static NETWORK: LazyLock<Testnet> = LazyLock::new(|| Testnet::builder(10).build().unwrap());
 
-fn config(network: &Testnet) -> DhtConfig {
+fn config() -> DhtConfig {
     DhtConfig {
         bind: Ipv4Addr::LOCALHOST,
-        bootstrap: Some(network.bootstrap.clone()),
+        bootstrap: Some(NETWORK.bootstrap.clone()),
         request_timeout: Duration::from_millis(150),
         ..DhtConfig::default()
     }
@@ -42,23 +42,38 @@ async fn latest(dht: &Dht, seed: &Secret<32>) -> Option<(u64, u8)> {
     dht.latest(seed, WITHIN, read).await.unwrap()
 }
 
+/// Until it is found: nodes of a busy machine miss their time.
+async fn finds(dht: &Dht, seed: &Secret<32>, expected: (u64, u8)) {
+    let start = Instant::now();
+    loop {
+        match latest(dht, seed).await {
+            Some(found) if found == expected => return,
+            other => assert!(start.elapsed() < WITHIN, "{other:?} for {expected:?}"),
+        }
+    }
+}
+
 async fn publish(dht: &Dht, seed: &Secret<32>, seq_s: u64, byte: u8) {
-    let stored = dht.publish(seed, seq_s, &value(byte), WITHIN).await;
-    assert!(stored.unwrap() > 0);
+    let start = Instant::now();
+    loop {
+        match dht.publish(seed, seq_s, &value(byte), WITHIN).await {
+            Ok(stored) => return assert!(stored > 0),
+            Err(error) => assert!(start.elapsed() < WITHIN, "{error}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_publishes_another_finds() {
-    let network = network();
-    let one = Dht::start(config(&network));
-    let other = Dht::start(config(&network));
+    let one = Dht::start(config());
+    let other = Dht::start(config());
     assert_eq!(latest(&other, &seed(1)).await, None);
     publish(&one, &seed(1), 1_800_000_000, 7).await;
-    assert_eq!(latest(&other, &seed(1)).await, Some((1_800_000_000, 7)));
+    finds(&other, &seed(1), (1_800_000_000, 7)).await;
     assert_eq!(latest(&other, &seed(2)).await, None);
     // Again, and newer.
     publish(&one, &seed(1), 1_800_003_600, 8).await;
-    assert_eq!(latest(&other, &seed(1)).await, Some((1_800_003_600, 8)));
+    finds(&other, &seed(1), (1_800_003_600, 8)).await;
     let info = other.info();
     assert!(info.awake && info.nodes > 0);
     assert!((1..=12).contains(&info.known.len()));
@@ -66,13 +81,12 @@ async fn what_one_publishes_another_finds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_things_at_once_get_their_turn() {
-    let network = network();
-    let dht = Dht::start(config(&network));
-    let all = (1..=30).map(|byte| {
+    let dht = Dht::start(config());
+    let all = (101..=130).map(|byte| {
         let dht = &dht;
         async move {
             publish(dht, &seed(byte), 5, byte).await;
-            assert_eq!(latest(dht, &seed(byte)).await, Some((5, byte)));
+            finds(dht, &seed(byte), (5, byte)).await;
         }
     });
     futures_util::future::join_all(all).await;
@@ -81,10 +95,9 @@ async fn many_things_at_once_get_their_turn() {
 /// Who has the seed can publish anything: the contact itself, or what it became.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_record_counts_as_nothing() {
-    let network = network();
-    let dht = Dht::start(config(&network));
+    let dht = Dht::start(config());
     let hostile = mainline::Dht::builder()
-        .bootstrap(&network.bootstrap)
+        .bootstrap(&NETWORK.bootstrap)
         .bind_address(Ipv4Addr::LOCALHOST)
         .request_timeout(Duration::from_millis(150))
         .build()
@@ -98,37 +111,37 @@ async fn what_is_no_record_counts_as_nothing() {
     ] {
         let key = SigningKey::from_bytes(seed(byte).expose());
         let item = MutableItem::new(key, &vec![9; size], 5, None);
-        hostile.put_mutable(item, None).await.unwrap();
+        // Too long for nodes is one of them.
+        let _ = hostile.put_mutable(item, None).await;
         assert_eq!(latest(&dht, &seed(byte)).await, None, "{size}");
     }
     // The right size, and garbage.
-    publish(&dht, &seed(5), 5, 0).await;
-    assert_eq!(latest(&dht, &seed(5)).await, None);
+    publish(&dht, &seed(45), 5, 0).await;
+    assert_eq!(latest(&dht, &seed(45)).await, None);
     // Nodes refuse to go back.
-    publish(&dht, &seed(6), 5, 5).await;
-    let older = dht.publish(&seed(6), 4, &value(4), WITHIN).await;
+    publish(&dht, &seed(46), 5, 5).await;
+    let older = dht.publish(&seed(46), 4, &value(4), WITHIN).await;
     assert!(matches!(older, Err(DhtError::NotStored)), "{older:?}");
-    assert_eq!(latest(&dht, &seed(6)).await, Some((5, 5)));
+    finds(&dht, &seed(46), (5, 5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_stops_when_it_is_not_used_and_starts_where_it_was() {
-    let network = network();
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = socket.local_addr().unwrap().port();
     drop(socket);
     let dht = Dht::start(DhtConfig {
         port,
         linger: Duration::from_millis(300),
-        ..config(&network)
+        ..config()
     });
     assert!(!dht.info().awake);
     UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).expect("nothing is open before the first use");
-    publish(&dht, &seed(1), 5, 5).await;
-    assert_eq!(latest(&dht, &seed(1)).await, Some((5, 5)));
+    publish(&dht, &seed(51), 5, 5).await;
+    finds(&dht, &seed(51), (5, 5)).await;
     wait(|| !dht.info().awake && is_free(port)).await;
     // The port is the same, and so it may take a moment.
-    assert_eq!(latest(&dht, &seed(1)).await, Some((5, 5)));
+    finds(&dht, &seed(51), (5, 5)).await;
     let known = dht.info().known;
     drop(dht);
     wait(|| is_free(port)).await;
@@ -137,9 +150,9 @@ async fn a_node_stops_when_it_is_not_used_and_starts_where_it_was() {
     let restarted = Dht::start(DhtConfig {
         known,
         bootstrap: Some(Vec::new()),
-        ..config(&network)
+        ..config()
     });
-    assert_eq!(latest(&restarted, &seed(1)).await, Some((5, 5)));
+    finds(&restarted, &seed(51), (5, 5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

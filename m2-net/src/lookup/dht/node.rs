@@ -6,7 +6,7 @@ use mainline::async_dht::AsyncDht;
 use mainline::{Config, DEFAULT_BOOTSTRAP_NODES};
 use std::future::pending;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::lookup_host;
@@ -207,9 +207,14 @@ async fn start(config: &DhtConfig, bootstrap: Vec<SocketAddrV4>) -> Result<Async
     bind(config).await
 }
 
-/// Waits for the node's thread, which may panic instead of answering.
+/// Waits for the node's thread.
 async fn bind(config: Config) -> Result<AsyncDht, DhtError> {
-    let started = spawn_blocking(move || mainline::Dht::new(config)).await;
-    let dht = started.map_err(|_| DhtError::Ended)?;
+    let started = spawn_blocking(move || {
+        // Whether the port can be had is asked here: `mainline` may panic where it can't.
+        let ip = config.bind_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        UdpSocket::bind((ip, config.port.unwrap_or(0)))?;
+        mainline::Dht::new(config)
+    });
+    let dht = started.await.map_err(|_| DhtError::Ended)?;
     Ok(dht.map_err(DhtError::Socket)?.as_async())
 }

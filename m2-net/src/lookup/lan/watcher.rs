@@ -36,7 +36,7 @@ pub(super) struct Watcher {
 }
 
 enum Voice {
-    Speaks(Speaking),
+    Speaks(Box<Speaking>),
     SilentUntil(Instant),
 }
 
@@ -53,7 +53,7 @@ impl Watcher {
             config,
             found,
             memory: Memory::new(Instant::now()),
-            voice: Voice::Speaks(Speaking::start(config)?),
+            voice: Voice::Speaks(Box::new(Speaking::start(config)?)),
             announced: None,
         })
     }
@@ -136,7 +136,7 @@ impl Watcher {
             return;
         }
         match Speaking::start(self.config) {
-            Ok(speaking) => self.voice = Voice::Speaks(speaking),
+            Ok(speaking) => self.voice = Voice::Speaks(Box::new(speaking)),
             Err(_) => return self.fall_silent(),
         }
         if let Err(error) = self.announce() {

@@ -206,6 +206,8 @@ async fn search(
     options.timeout = Some(SEARCH);
     options.single_search_timeout = Some(SEARCH);
     options.gateway_ip_version = GatewayIpVersion::V4;
+    // One that was named may be on loopback, where no device is believed else.
+    options.allowed_gateway_ips = config.gateway.into_iter().map(IpAddr::V4).collect();
     let found = search_gateway(options).await;
     let found = found.map_err(|_| NoMapping::NoAnswer)?;
     let ip = found.addr.ip();
