@@ -21,7 +21,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// The threads that look-up starts beside those of the runtime.
-const THREADS: [&str; 2] = ["mDNS_daemon", "Mainline Dht ac"];
+const THREADS: [&str; 3] = ["m2-interfaces", "mDNS_daemon", "Mainline Dht ac"];
 
 /// Everything that waits for something: the local network, the interfaces, a DHT that was used.
 struct LookUp {
@@ -53,7 +53,7 @@ async fn start() -> LookUp {
     assert_eq!(found, None);
     LookUp {
         _lan,
-        _interfaces: Interfaces::watch(true),
+        _interfaces: Interfaces::watch(true).unwrap(),
         dht,
     }
 }
@@ -63,7 +63,7 @@ fn threads_end_with_their_handles() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let look_up = runtime.block_on(start());
     // The DHT sleeps by itself.
-    wait(|| threads() == [THREADS[0]]);
+    wait(|| threads() == THREADS[..2]);
     assert!(!look_up.dht.info().awake);
     drop(look_up);
     wait(|| threads().is_empty());

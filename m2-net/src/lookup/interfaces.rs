@@ -2,15 +2,17 @@
 //!
 //! The system is asked every two seconds: one call that costs some ten microseconds, and half a
 //! wake-up a second. Being told instead takes netlink, routing sockets or COM, depending on the
-//! system (docs/adr/0009).
+//! system (docs/adr/0009). A thread does it, since a timer of the runtime wakes two or three of
+//! its threads each time.
 
-use super::Task;
 use if_addrs::{IfAddr, Interface, get_if_addrs};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
+use std::{fmt, io};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
 /// Addresses that are told, at most.
 pub const MAX_ADDRESSES: usize = 32;
@@ -18,24 +20,34 @@ pub const MAX_ADDRESSES: usize = 32;
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// Watches the host's addresses until it is dropped.
-#[derive(Debug)]
 pub struct Interfaces {
     addresses: watch::Receiver<Vec<IpAddr>>,
-    _task: Task,
+    /// The thread ends when this is gone.
+    _stop: mpsc::Sender<()>,
 }
 
 impl Interfaces {
-    /// Begins to watch. With `loopback`, addresses that lead nowhere count too. Call it within a
-    /// tokio runtime.
-    pub fn watch(loopback: bool) -> Self {
+    /// Begins to watch. With `loopback`, addresses that lead nowhere count too.
+    ///
+    /// Errors: there is no room for another thread.
+    pub fn watch(loopback: bool) -> io::Result<Self> {
         let (sender, addresses) = watch::channel(usable(loopback));
-        let _task = Task::spawn(follow(loopback, sender));
-        Self { addresses, _task }
+        let (_stop, stopped) = mpsc::channel();
+        thread::Builder::new()
+            .name("m2-interfaces".to_owned())
+            .spawn(move || follow(loopback, &sender, &stopped))?;
+        Ok(Self { addresses, _stop })
     }
 
     /// The addresses, see [`usable`], now and whenever they change.
     pub fn addresses(&self) -> watch::Receiver<Vec<IpAddr>> {
         self.addresses.clone()
+    }
+}
+
+impl fmt::Debug for Interfaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interfaces(..)")
     }
 }
 
@@ -66,11 +78,8 @@ pub fn retain_on_link(addresses: &mut Vec<IpAddr>) {
     });
 }
 
-async fn follow(loopback: bool, sender: watch::Sender<Vec<IpAddr>>) {
-    let mut ticks = interval(PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
+fn follow(loopback: bool, sender: &watch::Sender<Vec<IpAddr>>, stopped: &mpsc::Receiver<()>) {
+    while stopped.recv_timeout(PERIOD) == Err(mpsc::RecvTimeoutError::Timeout) {
         let now = usable(loopback);
         sender.send_if_modified(|known| {
             let changed = *known != now;
@@ -135,15 +144,15 @@ fn read_v6(line: &str) -> Option<(Ipv6Addr, u8)> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn this_host_has_loopback_when_asked() {
+    #[test]
+    fn this_host_has_loopback_when_asked() {
         let loopback = IpAddr::from([127, 0, 0, 1]);
         assert!(usable(true).contains(&loopback));
         assert!(!usable(false).iter().any(IpAddr::is_loopback));
         let mut addresses = vec![IpAddr::from([127, 5, 6, 7]), IpAddr::from([192, 0, 2, 1])];
         retain_on_link(&mut addresses);
         assert!(addresses.contains(&IpAddr::from([127, 5, 6, 7])));
-        let watched = Interfaces::watch(true);
+        let watched = Interfaces::watch(true).unwrap();
         assert!(watched.addresses().borrow().contains(&loopback));
     }
 

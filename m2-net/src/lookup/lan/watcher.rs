@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 /// How often it is looked whether somebody fills the responder.
-const CHECK: Duration = Duration::from_secs(5);
+const CHECK: Duration = Duration::from_secs(10);
 /// Instances that one responder may find before it is thrown away: it remembers them all.
 const MAX_FOUND: usize = 1_024;
 /// Silence after it was thrown away.
