@@ -20,6 +20,7 @@ mod clock;
 mod daemon;
 mod lab;
 mod nats;
+mod remote_socket;
 mod setup;
 mod wire;
 
@@ -28,5 +29,6 @@ pub use clock::Clock;
 pub use daemon::{Daemon, Output};
 pub use lab::Lab;
 pub use nats::NatsCluster;
+pub use remote_socket::{RemoteSocket, serve_socket};
 pub use setup::Setup;
 pub use wire::{Captured, Direction, Fate, Wire};

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod checks;
 pub mod harness;
 pub mod hostile;
+pub mod natlab;
 pub mod quickstart;
 pub mod scenario;
 pub mod sim;

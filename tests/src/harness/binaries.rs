@@ -31,6 +31,18 @@ impl Binaries {
             .map_err(|error| anyhow::anyhow!("{error}"))
     }
 
+    /// Another program of this package, which lies beside the running one.
+    ///
+    /// Errors: it is not there.
+    pub fn beside(name: &str) -> anyhow::Result<PathBuf> {
+        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+        let path = profile_directory()?.join(file);
+        if !path.is_file() {
+            bail!("{name} was not built: cargo build -p m2-tests --bin {name}");
+        }
+        Ok(path)
+    }
+
     fn build() -> anyhow::Result<Self> {
         let directory = profile_directory()?;
         if std::env::var_os(PREBUILT).is_none() {

@@ -1,11 +1,17 @@
 //! Hosts of their own on one machine: network namespaces that go when the lab is dropped.
 
 use anyhow::{Context as _, bail};
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Labs of this process, so that their names differ.
 static LABS: AtomicU32 = AtomicU32::new(0);
+
+/// What the names of all hosts start with.
+const NAME: &str = "m2t";
 
 /// Some hosts, and the links between them.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ impl Lab {
     pub fn new(hosts: &[&str]) -> anyhow::Result<Self> {
         let number = LABS.fetch_add(1, Ordering::Relaxed);
         let mut lab = Self {
-            prefix: format!("m2t{}-{number}", std::process::id()),
+            prefix: format!("{NAME}{}-{number}", std::process::id()),
             hosts: Vec::new(),
         };
         for host in hosts {
@@ -30,18 +36,13 @@ impl Lab {
             lab.hosts.push((*host).to_owned());
             lab.run(host, &["ip", "link", "set", "lo", "up"])?;
             let settings = [
-                "net.ipv6.conf.all.disable_ipv6=1",
-                "net.ipv6.conf.default.disable_ipv6=1",
+                ("net.ipv6.conf.all.disable_ipv6", "1"),
+                ("net.ipv6.conf.default.disable_ipv6", "1"),
                 // A relay has more than one address.
-                "net.ipv4.conf.all.rp_filter=0",
-                "net.ipv4.conf.default.rp_filter=0",
+                ("net.ipv4.conf.all.rp_filter", "0"),
+                ("net.ipv4.conf.default.rp_filter", "0"),
             ];
-            for setting in settings {
-                let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
-                let path = format!("/proc/sys/{}", key.replace('.', "/"));
-                let write = format!("[ ! -e {path} ] || echo {value} > {path}");
-                lab.run(host, &["sh", "-c", &write])?;
-            }
+            lab.set(host, &settings)?;
         }
         Ok(lab)
     }
@@ -52,15 +53,58 @@ impl Lab {
         match Self::new(&["probe"]) {
             Ok(_) => true,
             Err(error) => {
-                eprintln!("SKIPPED: no network namespaces here: {error:#}");
+                skipped(&format!("no network namespaces here: {error:#}"));
                 false
             }
         }
     }
 
+    /// Whether hosts may also have packet filters, as routers have; if not, says so loudly. It
+    /// takes root, iproute2, nftables, and a kernel that translates addresses.
+    pub fn can_route() -> bool {
+        let tried = Self::new(&["probe"]).and_then(|lab| {
+            let rules = "table inet probe { chain post { type nat hook postrouting priority 100; \
+                         oifname wan meta l4proto udp masquerade fully-random; }; \
+                         chain loss { type filter hook forward priority 0; \
+                         numgen random mod 100 < 5 ct state new drop; }; }";
+            lab.rules("probe", rules)
+        });
+        if let Err(error) = &tried {
+            skipped(&format!("no routers here: {error:#}"));
+        }
+        tried.is_ok()
+    }
+
+    /// Removes the hosts of labs whose process was killed before it could. Called by programs, not
+    /// by tests: one call for all of them is enough.
+    ///
+    /// Errors: there is no iproute2.
+    pub fn sweep() -> anyhow::Result<()> {
+        let names = run(&["ip", "netns", "list"])?;
+        let names = names.lines().filter_map(|line| line.split(' ').next());
+        let dead: BTreeSet<&str> = names.filter(|name| is_left_over(name)).collect();
+        for name in dead {
+            run(&["ip", "netns", "del", name])?;
+        }
+        Ok(())
+    }
+
     /// The namespace of a host, for [`Setup::within`](super::Setup::within).
     pub fn host(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix)
+    }
+
+    /// Sets what the kernel knows by these names, each to its value; those that it does not have
+    /// are left out.
+    ///
+    /// Errors: it does not take a value.
+    pub fn set(&self, host: &str, settings: &[(&str, &str)]) -> anyhow::Result<()> {
+        let lines = settings.iter().map(|(key, value)| {
+            let path = format!("/proc/sys/{}", key.replace('.', "/"));
+            format!("[ ! -e {path} ] || echo {value} > {path} || exit 1; ")
+        });
+        self.run(host, &["sh", "-c", &lines.collect::<String>()])?;
+        Ok(())
     }
 
     /// Connects two hosts, each by an interface of that name and with that address and prefix
@@ -87,12 +131,55 @@ impl Lab {
     ///
     /// Errors: a command fails.
     pub fn bridge(&self, hub: &str, hosts: &[(&str, &str)]) -> anyhow::Result<()> {
-        self.run(hub, &["ip", "link", "add", "br0", "type", "bridge"])?;
-        self.run(hub, &["ip", "link", "set", "br0", "up"])?;
+        self.switch(hub, "br0")?;
         for (host, address) in hosts {
-            let port = format!("p-{host}");
-            self.link((host, "world", address), (hub, &port, ""))?;
-            self.run(hub, &["ip", "link", "set", &port, "master", "br0"])?;
+            self.plug((host, "world", address), (hub, "br0"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a bridge on a host.
+    ///
+    /// Errors: a command fails.
+    pub fn switch(&self, hub: &str, bridge: &str) -> anyhow::Result<()> {
+        self.run(hub, &["ip", "link", "add", bridge, "type", "bridge"])?;
+        self.run(hub, &["ip", "link", "set", bridge, "up"])?;
+        Ok(())
+    }
+
+    /// Connects a host to a bridge, by an interface of this name and with this address.
+    ///
+    /// Errors: a command fails.
+    pub fn plug(&self, host: (&str, &str, &str), bridge: (&str, &str)) -> anyhow::Result<()> {
+        let port = format!("p-{}", host.0);
+        self.link(host, (bridge.0, &port, ""))?;
+        self.run(bridge.0, &["ip", "link", "set", &port, "master", bridge.1])?;
+        Ok(())
+    }
+
+    /// Sends all that a host has no other way for to a gateway.
+    ///
+    /// Errors: the host has no way to the gateway.
+    pub fn default_route(&self, host: &str, gateway: &str) -> anyhow::Result<()> {
+        self.run(host, &["ip", "route", "replace", "default", "via", gateway])?;
+        Ok(())
+    }
+
+    /// Gives a host these nftables rules, beside those that it has.
+    ///
+    /// Errors: nftables does not take them.
+    pub fn rules(&self, host: &str, rules: &str) -> anyhow::Result<()> {
+        let mut command = self.command(host, "nft");
+        command.args(["-f", "-"]).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("nft can't be run")?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        stdin.write_all(rules.as_bytes())?;
+        drop(stdin);
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            bail!("nft: {}", complaint.trim());
         }
         Ok(())
     }
@@ -105,6 +192,13 @@ impl Lab {
         let mut whole = vec!["ip", "netns", "exec", &namespace];
         whole.extend(command);
         run(&whole)
+    }
+
+    /// A program that is to run on a host; its process is the one that is started.
+    pub fn command(&self, host: &str, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.host(host), program]);
+        command
     }
 
     /// Packets that ever left a host by an interface.
@@ -126,6 +220,22 @@ impl Drop for Lab {
     }
 }
 
+/// Says it where a test's output is not caught.
+fn skipped(why: &str) {
+    // Who has no standard error can't be told.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
+/// Whether a namespace belongs to a lab whose process is gone.
+fn is_left_over(name: &str) -> bool {
+    let process = name
+        .strip_prefix(NAME)
+        .and_then(|rest| rest.split_once('-'))
+        .map(|(process, _)| process)
+        .filter(|process| process.parse::<u32>().is_ok());
+    process.is_some_and(|process| !Path::new("/proc").join(process).exists())
+}
+
 fn run(command: &[&str]) -> anyhow::Result<String> {
     let (program, arguments) = command.split_first().context("no command")?;
     let output = Command::new(program)
@@ -137,4 +247,19 @@ fn run(command: &[&str]) -> anyhow::Result<String> {
         bail!("{}: {}", command.join(" "), complaint.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hosts_of_the_dead_are_left_over() {
+        let own = format!("{NAME}{}-0-alice", std::process::id());
+        assert!(!is_left_over(&own));
+        assert!(is_left_over("m2t4294967295-0-alice"));
+        for other in ["", "m2t", "m2t-0-alice", "m2tx-0-alice", "nl-a"] {
+            assert!(!is_left_over(other), "{other}");
+        }
+    }
 }

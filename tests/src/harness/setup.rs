@@ -15,11 +15,11 @@ pub struct Setup {
     announce: Vec<SocketAddr>,
     network: String,
     privacy: String,
+    lookup: String,
     tables: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     namespace: Option<String>,
-    lookup: Option<String>,
 }
 
 impl Setup {
@@ -59,10 +59,11 @@ impl Setup {
         self
     }
 
-    /// The `[lookup]` table's lines instead of those that switch all of it off.
+    /// Adds a line to the `[lookup]` table, which turns everything off without one.
     #[must_use]
-    pub fn lookup(mut self, lines: &str) -> Self {
-        self.lookup = Some(format!("{lines}\n"));
+    pub fn lookup(mut self, line: &str) -> Self {
+        self.lookup.push_str(line);
+        self.lookup.push('\n');
         self
     }
 
@@ -116,8 +117,10 @@ impl Setup {
         }
         text.push_str(&self.network);
         text.push_str("\n[lookup]\n");
-        let off = "lan = false\ndht = false\nmap_port = false\n";
-        text.push_str(self.lookup.as_deref().unwrap_or(off));
+        text.push_str(match self.lookup.as_str() {
+            "" => "lan = false\ndht = false\nmap_port = false\n",
+            lines => lines,
+        });
         if !self.announce.is_empty() || !self.privacy.is_empty() {
             let quoted: Vec<String> = self
                 .announce

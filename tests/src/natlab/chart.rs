@@ -1,0 +1,227 @@
+//! What came of a run: rows of a table.
+
+use super::stream::Tally;
+use super::topology::{Access, Change, Place, Topology};
+use m2_proto::api::v1::Path;
+use serde::{Serialize, Serializer};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// What came of one topology.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// Its name.
+    #[serde(rename = "topology", serialize_with = "name")]
+    pub topology: Topology,
+    /// From when both daemons were up again to when both saw a session, in seconds in JSON.
+    #[serde(rename = "seconds_to_connected", serialize_with = "seconds")]
+    pub connected: Option<Duration>,
+    /// The path at the end.
+    #[serde(serialize_with = "path")]
+    pub path: Path,
+    /// From when both daemons were up again to when both saw a direct session.
+    #[serde(rename = "seconds_to_direct", serialize_with = "seconds")]
+    pub direct: Option<Duration>,
+    /// The longest time in which nothing came in one direction, from the change on, or from when
+    /// they were connected on where nothing changed.
+    #[serde(rename = "seconds_of_silence", serialize_with = "some_seconds")]
+    pub silence: Duration,
+    /// Messages sent in both directions.
+    pub sent: u64,
+    /// Messages that did not come.
+    pub lost: u64,
+    /// Messages that came again.
+    pub repeated: u64,
+    /// Messages that came after later ones.
+    pub disordered: u64,
+    /// What is not as it must be.
+    pub misses: Vec<String>,
+}
+
+impl Row {
+    pub(super) fn of(topology: &Topology) -> Self {
+        Self {
+            topology: *topology,
+            connected: None,
+            path: Path::None,
+            direct: None,
+            silence: Duration::ZERO,
+            sent: 0,
+            lost: 0,
+            repeated: 0,
+            disordered: 0,
+            misses: Vec::new(),
+        }
+    }
+
+    /// A row of a topology that could not be built or is not what it says.
+    pub fn failed(topology: &Topology, error: &anyhow::Error) -> Self {
+        let mut row = Self::of(topology);
+        row.miss(format!("{error:#}"));
+        row
+    }
+
+    /// Whether the path is better than what is expected today, which then wants to be corrected.
+    pub fn is_better(&self) -> bool {
+        self.path == self.topology.path && self.path != self.topology.today
+    }
+
+    pub(super) fn miss(&mut self, what: String) {
+        self.misses.push(what);
+    }
+
+    pub(super) fn count(&mut self, tallies: impl Iterator<Item = Tally>) {
+        for tally in tallies {
+            self.sent += tally.sent;
+            self.lost += tally.lost;
+            self.repeated += tally.repeated;
+            self.disordered += tally.disordered;
+        }
+    }
+
+    /// Compares with what is expected.
+    pub(super) fn judge(&mut self) {
+        if self.connected.is_some()
+            && self.path != self.topology.today
+            && self.path != self.topology.path
+        {
+            let (path, today) = (word(self.path), word(self.topology.today));
+            self.miss(format!("the path is {path}, not {today}"));
+        }
+        let kinds = [
+            ("lost", self.lost),
+            ("repeated", self.repeated),
+            ("out of order", self.disordered),
+        ];
+        for (kind, count) in kinds {
+            if count > 0 {
+                self.miss(format!("{count} of {} messages {kind}", self.sent));
+            }
+        }
+    }
+}
+
+/// The table, in Markdown.
+pub fn table(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| network | connected | path | seconds to connected | to direct | of silence | messages \
+         | lost, repeated, out of order |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for row in rows {
+        let connected = if row.connected.is_some() { "yes" } else { "no" };
+        let path = match row.path == row.topology.path {
+            true => word(row.path).to_owned(),
+            false => format!("{}, to be {}", word(row.path), word(row.topology.path)),
+        };
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "| {} | {connected} | {path} | {} | {} | {:.1} | {} | {}, {}, {} |",
+            row.topology.name,
+            shown(row.connected),
+            shown(row.direct),
+            row.silence.as_secs_f64(),
+            row.sent,
+            row.lost,
+            row.repeated,
+            row.disordered
+        );
+    }
+    text
+}
+
+/// The page of the documentation.
+pub fn page(rows: &[Row]) -> String {
+    let mut text = String::from(INTRODUCTION);
+    text.push_str(&table(rows));
+    text.push_str("\n## The networks\n\n| network | alice | bob | what happens |\n| --- | --- | --- | --- |\n");
+    for row in rows {
+        let topology = &row.topology;
+        let (alice, bob) = match topology.place {
+            Place::Apart(alice, bob) => (access(alice), access(bob)),
+            Place::Together => ("one network behind one router", "the same"),
+        };
+        let what = what_happens(topology);
+        let _ = writeln!(text, "| {} | {alice} | {bob} | {what} |", topology.name);
+    }
+    text
+}
+
+const INTRODUCTION: &str = "# NAT lab
+
+```sh
+cargo natlab                  # the table below; --only NAME, --json, --short, --write for this page
+```
+
+builds networks out of network namespaces and nftables, which takes root, `ip` and `nft`; the one
+with port mapping also takes `miniupnpd`, or its path in `M2_MINIUPNPD`. Before daemons come in,
+plain sockets prove that each network is what it says: whether a router gives a socket one port for
+all, whom it lets in, whether two that send at the same time come through, how many datagrams are
+lost, that a port which was asked for is open.
+
+Then alice, bob and a relay are real daemons. Alice has a line at the relay. Bob comes by her
+invitation, both send 20 messages a second to each other, and both daemons are restarted: times
+count from when both are up again. Silence is the longest time in which nothing came in one
+direction, from the change on, or from when they were connected on where nothing changes.
+`tests/tests/natlab.rs` runs the short form.
+
+";
+
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::Open => "an address of its own",
+        Access::Restricted => {
+            "a router that gives a socket one port and lets in who was written to"
+        }
+        Access::Symmetric => "a router that gives a socket another port for each peer",
+        Access::Twice => "two routers one behind the other, at home and at the provider",
+        Access::RelayOnly => "a router that lets UDP pass to the relay alone",
+        Access::Mapping => "a router that opens ports when asked (miniupnpd)",
+    }
+}
+
+fn what_happens(topology: &Topology) -> String {
+    let change = match topology.change {
+        Change::None => "",
+        Change::Move => "bob's host goes to another network",
+        Change::Rebind => "bob's router forgets all ports and gives others",
+        Change::NewAddresses => "both get new addresses while the daemons are down",
+    };
+    match topology.loss {
+        0 => change.to_owned(),
+        loss => format!("{loss} % of all datagrams are lost, in each direction"),
+    }
+}
+
+fn word(path: Path) -> &'static str {
+    match path {
+        Path::Direct => "direct",
+        Path::Line => "line",
+        Path::None | Path::Unspecified => "none",
+    }
+}
+
+fn shown(duration: Option<Duration>) -> String {
+    duration.map_or_else(
+        || "–".to_owned(),
+        |some| format!("{:.1}", some.as_secs_f64()),
+    )
+}
+
+fn name<S: Serializer>(topology: &Topology, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(topology.name)
+}
+
+fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(word(*path))
+}
+
+fn seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration
+        .map(|some| some.as_secs_f64())
+        .serialize(serializer)
+}
+
+fn some_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}

@@ -1,0 +1,337 @@
+//! Two real daemons and a relay in a network: how they come together, and what becomes of what
+//! they say.
+
+use super::chart::Row;
+use super::net::{Net, RELAY};
+use super::stream::Stream;
+use super::topology::{Change, Topology};
+use crate::harness::{Daemon, Setup};
+use crate::scenario::Api;
+use anyhow::{Context as _, bail};
+use m2_proto::api::v1::{AddLineRequest, ContactState, ListLinesRequest, Path};
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// How long anything may take; generous, as at a loss of 20 % and on loaded machines. The table
+/// says how long it took.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(25);
+
+/// Where every daemon listens: each host has all ports for itself.
+const PORT: u16 = 4_433;
+
+/// What daemons look up contacts with. The lab has no DHT.
+const LOOKUP: &str = "lan = false\ndht = false";
+
+/// How long a run takes its time.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long they talk once they are connected, and again after a change.
+    pub talk: Duration,
+    /// How long a better path than the one that is expected today is waited for.
+    pub hope: Duration,
+}
+
+impl Pace {
+    /// The form for every day.
+    pub const SHORT: Self = Self {
+        talk: Duration::from_secs(3),
+        hope: Duration::from_secs(2),
+    };
+    /// The form whose table is kept.
+    pub const LONG: Self = Self {
+        talk: Duration::from_secs(15),
+        hope: Duration::from_secs(15),
+    };
+}
+
+/// Sends two contacts through a network. What is not as it must be stands in the row, and then the
+/// daemons' logs are kept.
+pub async fn play(net: &Net, pace: Pace) -> Row {
+    let mut row = Row::of(net.topology());
+    let mut cast = match Cast::start(net).await {
+        Ok(cast) => cast,
+        Err(error) => {
+            row.miss(format!("{error:#}"));
+            return row;
+        }
+    };
+    if let Err(error) = cast.play(net, pace, &mut row).await {
+        row.miss(format!("{error:#}"));
+    }
+    row.judge();
+    if !row.misses.is_empty() {
+        cast.keep_logs(&mut row);
+    }
+    row
+}
+
+/// The daemons.
+struct Cast {
+    topology: Topology,
+    relay: Daemon,
+    parties: [Daemon; 2],
+}
+
+impl Cast {
+    async fn start(net: &Net) -> anyhow::Result<Self> {
+        let on = |identity: &str, host: &str| {
+            let setup = Setup::new().identity(identity).within(net.lab().host(host));
+            let filter = "[log]\nfilter = \"info,m2d=debug,m2_net=debug\"\n";
+            setup
+                .network(&format!("listen = [\"0.0.0.0:{PORT}\"]"))
+                .network("session_keys = 4")
+                .lookup(LOOKUP)
+                .tables(filter)
+        };
+        let serving = "[relay]\nserve = true\nextend_to_private = true\n";
+        let relay = on("carol", "relay").tables(serving);
+        let relay = relay.announce(SocketAddr::from((RELAY, PORT)));
+        let party = |name| on(name, name).privacy("ip = \"direct\"");
+        let (relay, alice, bob) = tokio::try_join!(
+            Daemon::start(relay),
+            Daemon::start(party("alice")),
+            Daemon::start(party("bob"))
+        )?;
+        Ok(Self {
+            topology: *net.topology(),
+            relay,
+            parties: [alice, bob],
+        })
+    }
+
+    async fn play(&mut self, net: &Net, pace: Pace, row: &mut Row) -> anyhow::Result<()> {
+        self.befriend().await?;
+        let [alice, bob] = self.parties.each_ref().map(Daemon::socket);
+        let mut streams = [
+            Stream::start(alice.clone(), "bob", bob.clone()),
+            Stream::start(bob, "alice", alice),
+        ];
+        flowing(&streams, "messages").await?;
+        self.restart(net).await?;
+        let up = Instant::now();
+        let watch = Watch::start(self.apis().await?);
+        until("both are online", || watch.connected().is_some()).await?;
+        let connected = watch.connected().unwrap_or(up);
+        row.connected = Some(connected.saturating_duration_since(up));
+        flowing(&streams, "messages after a restart").await?;
+        self.settle(&watch, pace).await?;
+        let changes = matches!(self.topology.change, Change::Move | Change::Rebind);
+        let mut quiet_from = Instant::now().min(connected + Duration::from_secs(2));
+        if changes {
+            quiet_from = Instant::now();
+            net.change()?;
+            flowing(&streams, "messages after the change").await?;
+            self.settle(&watch, pace).await?;
+        }
+        for stream in &mut streams {
+            stream.stop().await?;
+        }
+        row.path = watch.path();
+        row.direct = watch
+            .direct()
+            .map(|direct| direct.saturating_duration_since(up));
+        let arrived = until("every message has come", || {
+            streams.iter().all(|stream| stream.tally().lost == 0)
+        });
+        // What is missing stands in the row.
+        let _ = arrived.await;
+        let silences = streams
+            .iter()
+            .map(|stream| stream.longest_silence(quiet_from));
+        row.silence = silences.max().unwrap_or_default();
+        row.count(streams.iter().map(Stream::tally));
+        Ok(())
+    }
+
+    /// Talks for a while, and for longer when a path is expected that is not there yet.
+    async fn settle(&self, watch: &Watch, pace: Pace) -> anyhow::Result<()> {
+        let wanted = self.topology.today;
+        until(&format!("the path is {wanted:?}"), || {
+            watch.path() == wanted || watch.path() == self.topology.path
+        })
+        .await?;
+        let end = Instant::now() + pace.talk;
+        let hope = end + pace.hope;
+        loop {
+            let now = Instant::now();
+            let settled = watch.path() == self.topology.path;
+            if now >= hope || (settled && now >= end) {
+                return Ok(());
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Alice waits on a line of the relay; bob comes by an invitation that names it.
+    async fn befriend(&self) -> anyhow::Result<()> {
+        let relay = Api::of(&self.relay).await?.invite(true, "").await?;
+        let [alice, bob] = self.apis().await?;
+        let request = AddLineRequest {
+            invitation: relay,
+            entry: false,
+        };
+        alice.client().lines().add_line(request).await?;
+        until_ok("a line", async || {
+            let lines = alice
+                .client()
+                .lines()
+                .list_lines(ListLinesRequest {})
+                .await?;
+            let lines = lines.into_inner().lines;
+            Ok(lines.iter().any(|line| line.online))
+        })
+        .await?;
+        let uri = alice.invite(false, "bob").await?;
+        bob.add(&uri, "alice").await?;
+        for (api, other) in [(&alice, "bob"), (&bob, "alice")] {
+            until_ok("both are contacts", async || {
+                Ok(match api.contact(other).await {
+                    Ok(contact) => contact.state() == ContactState::Contact,
+                    Err(_) => false,
+                })
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn restart(&mut self, net: &Net) -> anyhow::Result<()> {
+        let [alice, bob] = &mut self.parties;
+        tokio::try_join!(alice.stop(), bob.stop())?;
+        if self.topology.change == Change::NewAddresses {
+            net.change()?;
+        }
+        tokio::try_join!(alice.restart(), bob.restart())?;
+        Ok(())
+    }
+
+    async fn apis(&self) -> anyhow::Result<[Api; 2]> {
+        let [alice, bob] = &self.parties;
+        Ok([Api::of(alice).await?, Api::of(bob).await?])
+    }
+
+    /// Writes the daemons' logs where they stay, and says where.
+    fn keep_logs(&self, row: &mut Row) {
+        let directory = std::env::temp_dir().join(format!("m2-natlab-{}", std::process::id()));
+        let [alice, bob] = &self.parties;
+        for (name, daemon) in [("relay", &self.relay), ("alice", alice), ("bob", bob)] {
+            let file = directory.join(format!("{}-{name}.log", self.topology.name));
+            let written =
+                fs::create_dir_all(&directory).and_then(|()| fs::write(file, daemon.log()));
+            if let Err(error) = written {
+                row.miss(format!("no log could be kept: {error}"));
+            }
+        }
+        row.miss(format!("logs: {}", directory.display()));
+    }
+}
+
+/// Looks all the time how alice and bob are connected.
+struct Watch {
+    seen: Arc<Mutex<Seen>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    path: Path,
+    connected: Option<Instant>,
+    direct: Option<Instant>,
+}
+
+impl Watch {
+    fn start(apis: [Api; 2]) -> Self {
+        let seen = Arc::<Mutex<Seen>>::default();
+        let shared = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            loop {
+                let path = path(&apis).await;
+                lock(&shared).see(path);
+                sleep(POLL).await;
+            }
+        });
+        Self { seen, task }
+    }
+
+    /// The path of now, as both see it; none while they see different ones.
+    fn path(&self) -> Path {
+        self.look(|seen| seen.path)
+    }
+
+    fn connected(&self) -> Option<Instant> {
+        self.look(|seen| seen.connected)
+    }
+
+    fn direct(&self) -> Option<Instant> {
+        self.look(|seen| seen.direct)
+    }
+
+    fn look<T>(&self, ask: impl FnOnce(&Seen) -> T) -> T {
+        ask(&lock(&self.seen))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Seen {
+    fn see(&mut self, path: Path) {
+        self.path = path;
+        if path != Path::None {
+            self.connected.get_or_insert_with(Instant::now);
+        }
+        if path == Path::Direct {
+            self.direct.get_or_insert_with(Instant::now);
+        }
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    // Nothing is ever half done under this lock.
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn path([alice, bob]: &[Api; 2]) -> Path {
+    match tokio::join!(alice.contact("bob"), bob.contact("alice")) {
+        (Ok(one), Ok(other)) if one.path() == other.path() => one.path(),
+        _ => Path::None,
+    }
+}
+
+/// Waits until messages that were sent from now on have come, in both directions.
+async fn flowing(streams: &[Stream; 2], what: &str) -> anyhow::Result<()> {
+    let from = streams.each_ref().map(Stream::sent);
+    until(what, || {
+        let mut ways = streams.iter().zip(from);
+        ways.all(|(stream, number)| stream.has_reached(number))
+    })
+    .await
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) -> anyhow::Result<()> {
+    until_ok(what, async || Ok(done())).await
+}
+
+async fn until_ok(
+    what: &str,
+    mut done: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !done().await.with_context(|| what.to_owned())? {
+        if Instant::now() > end {
+            bail!("waited in vain: {what}");
+        }
+        sleep(POLL).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! A topology, built from hosts of a lab.
+
+use super::gateway::Gateway;
+use super::rules::{self, Translation};
+use super::topology::{Access, Change, Place, Topology};
+use crate::harness::Lab;
+use std::net::Ipv4Addr;
+
+/// The relay's address. The lab's Internet is cut off from the real one; its addresses are such as
+/// the real one could have, since programs rightly treat those that are set apart for examples as
+/// no way to anybody.
+pub(super) const RELAY: Ipv4Addr = Ipv4Addr::new(11, 9, 0, 10);
+
+/// The address of a second host in the open, which only probes use.
+pub(super) const FAR: Ipv4Addr = Ipv4Addr::new(11, 9, 0, 11);
+
+/// What stands in the middle.
+const INTERNET: &str = "net";
+
+/// The bridge that everybody is connected to.
+const BACKBONE: &str = "br0";
+
+/// Where the backbone's host itself is reached; it passes nothing on.
+const NOWHERE: &str = "11.9.0.1";
+
+/// The hosts of the two sides.
+pub(super) const SIDES: [&str; 2] = ["alice", "bob"];
+
+/// The hosts of a topology. They go with it.
+#[derive(Debug)]
+pub struct Net {
+    topology: Topology,
+    /// Ends before its host does.
+    gateway: Option<Gateway>,
+    lab: Lab,
+}
+
+impl Net {
+    /// Builds it.
+    ///
+    /// Errors: this system does not let us: see [`Lab::can_route`]; or it lacks miniupnpd.
+    pub fn build(topology: Topology) -> anyhow::Result<Self> {
+        let lab = Lab::new(&hosts(&topology))?;
+        lab.switch(INTERNET, BACKBONE)?;
+        let own = [
+            "ip",
+            "addr",
+            "add",
+            &format!("{NOWHERE}/24"),
+            "dev",
+            BACKBONE,
+        ];
+        lab.run(INTERNET, &own)?;
+        let mut net = Self {
+            topology,
+            gateway: None,
+            lab,
+        };
+        net.open("relay", RELAY.octets()[3])?;
+        net.open("far", FAR.octets()[3])?;
+        match topology.place {
+            Place::Apart(alice, bob) => {
+                net.side(0, alice)?;
+                net.side(1, bob)?;
+            }
+            Place::Together => net.one_lan()?,
+        }
+        if topology.loss > 0 {
+            net.lab.rules("r0", &rules::loss(topology.loss))?;
+        }
+        Ok(net)
+    }
+
+    /// What it is.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Its hosts: `relay`, `far`, `alice`, `bob` and routers.
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// What the router that opens ports has said.
+    pub(super) fn gateway_log(&self) -> String {
+        self.gateway.as_ref().map(Gateway::log).unwrap_or_default()
+    }
+
+    /// A host in the open, under the address with this last number.
+    fn open(&self, host: &str, number: u8) -> anyhow::Result<()> {
+        self.plug(host, number)?;
+        self.lab.default_route(host, NOWHERE)
+    }
+
+    /// Connects a host to the Internet by an interface `wan`.
+    fn plug(&self, host: &str, number: u8) -> anyhow::Result<()> {
+        let address = format!("11.9.0.{number}/24");
+        self.lab.plug((host, "wan", &address), (INTERNET, BACKBONE))
+    }
+
+    fn side(&mut self, side: u8, access: Access) -> anyhow::Result<()> {
+        let host = SIDES[usize::from(side)];
+        if access == Access::Open {
+            return self.open(host, 101 + side);
+        }
+        let router = format!("r{side}");
+        self.lan(host, "eth0", &router, 1 + side)?;
+        match access {
+            Access::Twice => self.provider(side, &router)?,
+            _ => self.plug(&router, 21 + side)?,
+        }
+        let translation = match access {
+            Access::Symmetric => Translation::Differently,
+            _ => Translation::Alike,
+        };
+        self.route(&router, translation, access == Access::RelayOnly)?;
+        if access == Access::Mapping {
+            self.lab.rules(&router, rules::mapping())?;
+            self.gateway = Some(Gateway::start(&self.lab, &router, 1 + side)?);
+        }
+        if side == 1 && self.topology.change == Change::Move {
+            self.other_lan(host)?;
+        }
+        Ok(())
+    }
+
+    /// A network of a host and its router.
+    fn lan(&self, host: &str, interface: &str, router: &str, number: u8) -> anyhow::Result<()> {
+        let own = format!("192.168.{number}.2/24");
+        let gateway = format!("192.168.{number}.1");
+        self.lab.link(
+            (host, interface, &own),
+            (router, "lan", &format!("{gateway}/24")),
+        )?;
+        self.lab.default_route(host, &gateway)
+    }
+
+    /// The provider's router, before that at home.
+    fn provider(&self, side: u8, router: &str) -> anyhow::Result<()> {
+        let provider = format!("p{side}");
+        let gateway = format!("100.64.{side}.1");
+        self.lab.link(
+            (router, "wan", &format!("100.64.{side}.2/24")),
+            (&provider, "lan", &format!("{gateway}/24")),
+        )?;
+        self.lab.default_route(router, &gateway)?;
+        self.plug(&provider, 31 + side)?;
+        self.route(&provider, Translation::Alike, false)
+    }
+
+    /// The network that bob's host will go to; it is not connected to it yet.
+    fn other_lan(&self, host: &str) -> anyhow::Result<()> {
+        let gateway = "192.168.9.1/24";
+        self.lab.link((host, "eth1", ""), ("r2", "lan", gateway))?;
+        self.lab.run(host, &["ip", "link", "set", "eth1", "down"])?;
+        self.plug("r2", 23)?;
+        self.route("r2", Translation::Alike, false)
+    }
+
+    fn one_lan(&self) -> anyhow::Result<()> {
+        self.lab.switch("r0", "lan")?;
+        let own = ["ip", "addr", "add", "192.168.1.1/24", "dev", "lan"];
+        self.lab.run("r0", &own)?;
+        for (number, host) in (2..).zip(SIDES) {
+            let address = format!("192.168.1.{number}/24");
+            self.lab.plug((host, "eth0", &address), ("r0", "lan"))?;
+            self.lab.default_route(host, "192.168.1.1")?;
+        }
+        self.plug("r0", 21)?;
+        self.route("r0", Translation::Alike, false)
+    }
+
+    fn route(
+        &self,
+        router: &str,
+        translation: Translation,
+        relay_only: bool,
+    ) -> anyhow::Result<()> {
+        self.lab.set(router, &[("net.ipv4.ip_forward", "1")])?;
+        let rules = rules::router(translation, relay_only);
+        self.lab.rules(router, &rules)
+    }
+}
+
+fn hosts(topology: &Topology) -> Vec<&'static str> {
+    let mut hosts = vec![INTERNET, "relay", "far", "alice", "bob"];
+    let routers: &[(&str, &str)] = &[("r0", "p0"), ("r1", "p1")];
+    match topology.place {
+        Place::Together => hosts.push("r0"),
+        Place::Apart(..) => {
+            for (side, (router, provider)) in routers.iter().enumerate() {
+                match topology.access(side) {
+                    Access::Open => {}
+                    Access::Twice => hosts.extend([*router, *provider]),
+                    _ => hosts.push(router),
+                }
+            }
+        }
+    }
+    if topology.change == Change::Move {
+        hosts.push("r2");
+    }
+    hosts
+}

@@ -1,0 +1,291 @@
+//! Whether a network is what it says, shown with plain sockets: what routers translate, whom they
+//! let in, and whether two come through to each other.
+
+use super::net::{FAR, Net, RELAY, SIDES};
+use super::topology::{Access, Change, Place};
+use crate::harness::RemoteSocket;
+use anyhow::{Context as _, bail, ensure};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// How long an answer may take; generous, for loaded machines. What is not to come is not waited
+/// for so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two attempts at the same.
+const PAUSE: Duration = Duration::from_millis(60);
+
+/// How often something is sent that must not arrive, and may be lost.
+const TIMES: usize = 6;
+
+/// Rounds of two that send to each other at the same time, when nothing is to come of it.
+const ROUNDS: usize = 8;
+
+/// Where sockets of the open hosts are.
+const PORT: u16 = 1_111;
+
+/// The first ports of the sides' sockets: two behind one router can't both keep the same.
+const PORTS: [u16; 2] = [4_400, 4_500];
+
+/// The group of the probe for multicast.
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 77, 77);
+
+/// Datagrams that are counted where some are lost.
+const COUNTED: usize = 2_000;
+
+/// Proves that a network is what its topology says.
+///
+/// Errors: it is not, or sockets can't be had.
+pub async fn prove(net: &Net) -> anyhow::Result<()> {
+    let mut open = Open::bind(net).await?;
+    for (side, host) in SIDES.into_iter().enumerate() {
+        let access = net.topology().access(side);
+        let kept = of_side(net, (host, PORTS[side]), access, &mut open).await;
+        kept.with_context(|| format!("{host}'s access"))?;
+    }
+    let punched = punch(net, &mut open).await?;
+    let expected = net.topology().punches;
+    ensure!(
+        punched == expected,
+        "two that sent to each other at the same time came through: {punched}"
+    );
+    match net.topology().place {
+        Place::Together => multicast(net).await.context("the network of both")?,
+        Place::Apart(Access::Mapping, _) => mapping(net, &mut open).await?,
+        Place::Apart(..) => {}
+    }
+    if net.topology().loss > 0 {
+        loss(net, &mut open).await?;
+    }
+    if net.topology().change == Change::Rebind {
+        // It may be done once more later: another port again is as good.
+        rebinding(net, &mut open).await?;
+    }
+    Ok(())
+}
+
+/// Sockets of the two open hosts.
+struct Open {
+    relay: RemoteSocket,
+    far: RemoteSocket,
+}
+
+impl Open {
+    async fn bind(net: &Net) -> anyhow::Result<Self> {
+        let bind = async |host, address: Ipv4Addr| {
+            let address = SocketAddr::from((address, PORT));
+            RemoteSocket::bind(net.lab(), host, address, None).await
+        };
+        Ok(Self {
+            relay: bind("relay", RELAY).await?,
+            far: bind("far", FAR).await?,
+        })
+    }
+}
+
+/// A socket of a side.
+async fn socket(net: &Net, host: &str, port: u16) -> anyhow::Result<RemoteSocket> {
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    RemoteSocket::bind(net.lab(), host, any, None).await
+}
+
+async fn of_side(
+    net: &Net,
+    (host, port): (&str, u16),
+    access: Access,
+    open: &mut Open,
+) -> anyhow::Result<()> {
+    let mut near = socket(net, host, port).await?;
+    let seen = seen_by(&mut near, &mut open.relay)
+        .await?
+        .context("the relay is out of reach")?;
+    let elsewhere = seen_by(&mut near, &mut open.far).await?;
+    let reached = elsewhere.is_some();
+    ensure!(reached == access.reaches_all(), "reaches all: {reached}");
+    let alike = elsewhere.is_none_or(|elsewhere| elsewhere == seen);
+    ensure!(alike == access.maps_alike(), "one port for all: {alike}");
+    let own = seen.port() == near.address().port();
+    ensure!(own == access.maps_alike(), "keeps the socket's port: {own}");
+    let mut fresh = socket(net, host, port + 1).await?;
+    let let_in = lets_in(&mut fresh, open).await?;
+    ensure!(let_in == access.lets_in(), "lets anybody in: {let_in}");
+    Ok(())
+}
+
+/// The address under which one socket is seen by the other; none when it does not get there.
+async fn seen_by(
+    near: &mut RemoteSocket,
+    other: &mut RemoteSocket,
+) -> anyhow::Result<Option<SocketAddr>> {
+    let word = near.address().port().to_be_bytes();
+    for _ in 0..TIMES {
+        near.send(other.address(), &word).await?;
+        let until = Instant::now() + 2 * PAUSE;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            match other.receive(left).await? {
+                Some((from, bytes)) if bytes == word => return Ok(Some(from)),
+                _ => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether somebody gets through to a socket that has only written to another. What the other one
+/// then sends comes later, so that there is no need to guess how long to wait.
+async fn lets_in(near: &mut RemoteSocket, open: &mut Open) -> anyhow::Result<bool> {
+    let seen = seen_by(near, &mut open.relay).await?;
+    let seen = seen.context("the relay is out of reach")?;
+    for _ in 0..TIMES {
+        open.far.send(seen, b"unasked").await?;
+    }
+    tokio::time::sleep(PAUSE).await;
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        open.relay.send(seen, b"asked").await?;
+        match near.receive(2 * PAUSE).await? {
+            Some((_, bytes)) if bytes == b"unasked" => return Ok(true),
+            Some((_, bytes)) if bytes == b"asked" => return Ok(false),
+            _ => {}
+        }
+    }
+    bail!("what was asked for did not come")
+}
+
+/// Whether two get through to each other that send at the same time, each to where the other is
+/// seen by the relay.
+async fn punch(net: &Net, open: &mut Open) -> anyhow::Result<bool> {
+    let [host, other] = SIDES;
+    let mut alice = socket(net, host, 4_402).await?;
+    let mut bob = socket(net, other, 4_403).await?;
+    let lost = "the relay is out of reach";
+    let to_alice = seen_by(&mut alice, &mut open.relay).await?.context(lost)?;
+    let to_bob = seen_by(&mut bob, &mut open.relay).await?.context(lost)?;
+    // In one network both are seen under the router's address: they go by their own.
+    let (to_alice, to_bob) = match net.topology().place {
+        Place::Apart(..) => (to_alice, to_bob),
+        Place::Together => (in_lan(2, &alice), in_lan(3, &bob)),
+    };
+    let rounds = match net.topology().punches {
+        true => PATIENCE.as_millis() / PAUSE.as_millis() / 2,
+        false => ROUNDS as u128,
+    };
+    let (mut at_alice, mut at_bob) = (false, false);
+    for _ in 0..rounds {
+        alice.send(to_bob, b"punch").await?;
+        bob.send(to_alice, b"punch").await?;
+        at_alice |= alice.receive(PAUSE).await?.is_some();
+        at_bob |= bob.receive(PAUSE).await?.is_some();
+        if at_alice && at_bob {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn in_lan(number: u8, socket: &RemoteSocket) -> SocketAddr {
+    SocketAddr::from(([192, 168, 1, number], socket.address().port()))
+}
+
+/// What bob sends to a group arrives at alice, who is in it.
+async fn multicast(net: &Net) -> anyhow::Result<()> {
+    let [host, other] = SIDES;
+    let own = SocketAddr::from(([0, 0, 0, 0], 4_404));
+    let mut alice = RemoteSocket::bind(net.lab(), host, own, Some(GROUP)).await?;
+    let mut bob = socket(net, other, 4_405).await?;
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        bob.send(SocketAddr::from((GROUP, 4_404)), b"all").await?;
+        if alice.receive(PAUSE).await?.is_some() {
+            return Ok(());
+        }
+    }
+    bail!("no multicast gets through")
+}
+
+/// Alice's router opens a port when asked by NAT-PMP (RFC 6886), and then anybody gets in there.
+async fn mapping(net: &Net, open: &mut Open) -> anyhow::Result<()> {
+    let mut alice = socket(net, "alice", 4_406).await?;
+    let [high, low] = alice.address().port().to_be_bytes();
+    let ask = [0, 1, 0, 0, high, low, high, low, 0, 0, 0, 120];
+    let gateway = SocketAddr::from(([192, 168, 1, 1], 5_351));
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        alice.send(gateway, &ask).await?;
+        let answer = alice.receive(2 * PAUSE).await?;
+        let Some((_, bytes)) = answer.filter(|(from, _)| *from == gateway) else {
+            continue;
+        };
+        let [0, 129, 0, 0, _, _, _, _, _, _, high, low, ..] = bytes[..] else {
+            bail!("the router refuses: {bytes:?}\n{}", net.gateway_log());
+        };
+        let port = u16::from_be_bytes([high, low]);
+        open.far
+            .send(SocketAddr::from(([11, 9, 0, 21], port)), b"unasked")
+            .await?;
+        while let Some((from, _)) = alice.receive(PATIENCE).await? {
+            if from.ip() == FAR {
+                return Ok(());
+            }
+        }
+        bail!("nothing gets in by the port that was opened");
+    }
+    bail!("the router does not answer:\n{}", net.gateway_log())
+}
+
+/// About as many are lost as it says, in each direction.
+async fn loss(net: &Net, open: &mut Open) -> anyhow::Result<()> {
+    let mut alice = socket(net, "alice", 4_407).await?;
+    let seen = seen_by(&mut alice, &mut open.relay).await?;
+    let seen = seen.context("the relay is out of reach")?;
+    let relay = open.relay.address();
+    let outward = lost(&mut alice, &mut open.relay, relay).await?;
+    let inward = lost(&mut open.relay, &mut alice, seen).await?;
+    let expected = COUNTED as f64 * f64::from(net.topology().loss) / 100.0;
+    for lost in [outward, inward] {
+        let rate = f64::from(u32::try_from(lost)?);
+        // Seven standard deviations at 1 %, where they are widest for their size.
+        let near =
+            (expected - 7.0 * expected.sqrt()..expected + 7.0 * expected.sqrt()).contains(&rate);
+        ensure!(near && lost > 0, "{lost} of {COUNTED} datagrams were lost");
+    }
+    Ok(())
+}
+
+/// How many of the datagrams from one to the other get lost. Sent in small flights, so that no
+/// buffer overflows.
+async fn lost(
+    from: &mut RemoteSocket,
+    to: &mut RemoteSocket,
+    address: SocketAddr,
+) -> anyhow::Result<usize> {
+    let mut received = 0;
+    for _ in 0..COUNTED / 100 {
+        for _ in 0..100 {
+            from.send(address, b"one of many").await?;
+        }
+        while let Some((_, bytes)) = to.receive(PAUSE).await? {
+            received += usize::from(bytes == b"one of many");
+        }
+    }
+    Ok(COUNTED.saturating_sub(received))
+}
+
+/// After the change a socket is seen under another port, and what is sent to the old one is lost.
+async fn rebinding(net: &Net, open: &mut Open) -> anyhow::Result<()> {
+    let mut bob = socket(net, "bob", 4_408).await?;
+    let lost = "the relay is out of reach";
+    let before = seen_by(&mut bob, &mut open.relay).await?.context(lost)?;
+    net.change()?;
+    let after = seen_by(&mut bob, &mut open.relay).await?.context(lost)?;
+    ensure!(before != after, "the same port as before: {before}");
+    for _ in 0..TIMES {
+        open.relay.send(before, b"old").await?;
+    }
+    tokio::time::sleep(PAUSE).await;
+    open.relay.send(after, b"new").await?;
+    let first = bob.receive(PATIENCE).await?;
+    let new = first.is_some_and(|(_, bytes)| bytes == b"new");
+    ensure!(new, "what goes to the old port still arrives");
+    Ok(())
+}
