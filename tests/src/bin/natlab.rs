@@ -37,7 +37,7 @@ struct Args {
     #[arg(long)]
     json: bool,
     /// Writes the table to docs/dev/nat-lab.md too
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["only", "prove"])]
     write: bool,
     #[command(subcommand)]
     part: Option<Part>,

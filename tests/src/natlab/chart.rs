@@ -225,3 +225,24 @@ fn seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<
 fn some_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn judged(path: Path, lost: u64) -> Vec<String> {
+        let mut row = Row::of(&Topology::named("symmetric-symmetric").unwrap());
+        row.connected = Some(Duration::from_secs(1));
+        (row.path, row.lost, row.sent) = (path, lost, 9);
+        row.judge();
+        row.misses
+    }
+
+    #[test]
+    fn another_path_or_a_lost_message_is_a_miss() {
+        assert!(judged(Path::Line, 0).is_empty());
+        assert_eq!(judged(Path::Direct, 0), ["the path is direct, not line"]);
+        assert_eq!(judged(Path::Line, 2), ["2 of 9 messages lost"]);
+    }
+}

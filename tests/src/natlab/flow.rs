@@ -5,7 +5,7 @@ use super::chart::Row;
 use super::net::{Net, RELAY};
 use super::stream::Stream;
 use super::topology::{Change, Topology};
-use crate::harness::{Daemon, Setup};
+use crate::harness::{Daemon, Output, Setup};
 use crate::scenario::Api;
 use anyhow::{Context as _, bail};
 use m2_proto::api::v1::{AddLineRequest, ContactState, ListLinesRequest, Path};
@@ -67,6 +67,7 @@ pub async fn play(net: &Net, pace: Pace) -> Row {
     }
     row.judge();
     if !row.misses.is_empty() {
+        cast.tell_views(&mut row).await;
         cast.keep_logs(&mut row);
     }
     row
@@ -121,14 +122,14 @@ impl Cast {
         let connected = watch.connected().unwrap_or(up);
         row.connected = Some(connected.saturating_duration_since(up));
         flowing(&streams, "messages after a restart").await?;
-        self.settle(&watch, pace).await?;
+        let mut quiet_from = Instant::now();
+        self.settle(&watch, pace, row).await?;
         let changes = matches!(self.topology.change, Change::Move | Change::Rebind);
-        let mut quiet_from = Instant::now().min(connected + Duration::from_secs(2));
         if changes {
             quiet_from = Instant::now();
             net.change()?;
             flowing(&streams, "messages after the change").await?;
-            self.settle(&watch, pace).await?;
+            self.settle(&watch, pace, row).await?;
         }
         for stream in &mut streams {
             stream.stop().await?;
@@ -151,12 +152,14 @@ impl Cast {
     }
 
     /// Talks for a while, and for longer when a path is expected that is not there yet.
-    async fn settle(&self, watch: &Watch, pace: Pace) -> anyhow::Result<()> {
+    async fn settle(&self, watch: &Watch, pace: Pace, row: &mut Row) -> anyhow::Result<()> {
         let wanted = self.topology.today;
-        until(&format!("the path is {wanted:?}"), || {
-            watch.path() == wanted || watch.path() == self.topology.path
-        })
-        .await?;
+        let what = format!("the path is {wanted:?}");
+        let settled = until(&what, || {
+            row.path = watch.path();
+            row.path == wanted || row.path == self.topology.path
+        });
+        settled.await?;
         let end = Instant::now() + pace.talk;
         let hope = end + pace.hope;
         loop {
@@ -178,6 +181,8 @@ impl Cast {
             entry: false,
         };
         alice.client().lines().add_line(request).await?;
+        let uri = alice.invite(false, "bob").await?;
+        // There is none before somebody can call there.
         until_ok("a line", async || {
             let lines = alice
                 .client()
@@ -188,7 +193,6 @@ impl Cast {
             Ok(lines.iter().any(|line| line.online))
         })
         .await?;
-        let uri = alice.invite(false, "bob").await?;
         bob.add(&uri, "alice").await?;
         for (api, other) in [(&alice, "bob"), (&bob, "alice")] {
             until_ok("both are contacts", async || {
@@ -215,6 +219,18 @@ impl Cast {
     async fn apis(&self) -> anyhow::Result<[Api; 2]> {
         let [alice, bob] = &self.parties;
         Ok([Api::of(alice).await?, Api::of(bob).await?])
+    }
+
+    /// Says how each sees the other.
+    async fn tell_views(&self, row: &mut Row) {
+        for (daemon, other) in self.parties.iter().zip(["bob", "alice"]) {
+            let shown = daemon.m2(&["--json", "contact", "show", other]).await;
+            let shown = shown.and_then(Output::success);
+            row.miss(match shown {
+                Ok(shown) => format!("{other} is seen as {}", shown.trim()),
+                Err(error) => format!("{other} is not seen: {error:#}"),
+            });
+        }
     }
 
     /// Writes the daemons' logs where they stay, and says where.

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// for so long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long something is tried that must not come about.
+const BRIEFLY: Duration = Duration::from_millis(600);
+
 /// Between two attempts at the same.
 const PAUSE: Duration = Duration::from_millis(60);
 
@@ -96,10 +99,13 @@ async fn of_side(
     open: &mut Open,
 ) -> anyhow::Result<()> {
     let mut near = socket(net, host, port).await?;
-    let seen = seen_by(&mut near, &mut open.relay)
-        .await?
-        .context("the relay is out of reach")?;
-    let elsewhere = seen_by(&mut near, &mut open.far).await?;
+    let seen = seen_by(&mut near, &mut open.relay).await?;
+    let limit = if access.reaches_all() {
+        PATIENCE
+    } else {
+        BRIEFLY
+    };
+    let elsewhere = seen_within(limit, &mut near, &mut open.far).await?;
     let reached = elsewhere.is_some();
     ensure!(reached == access.reaches_all(), "reaches all: {reached}");
     let alike = elsewhere.is_none_or(|elsewhere| elsewhere == seen);
@@ -107,49 +113,56 @@ async fn of_side(
     let own = seen.port() == near.address().port();
     ensure!(own == access.maps_alike(), "keeps the socket's port: {own}");
     let mut fresh = socket(net, host, port + 1).await?;
-    let let_in = lets_in(&mut fresh, open).await?;
+    let let_in = lets_in(&mut fresh, open, access.lets_in()).await?;
     ensure!(let_in == access.lets_in(), "lets anybody in: {let_in}");
     Ok(())
 }
 
-/// The address under which one socket is seen by the other; none when it does not get there.
-async fn seen_by(
+/// The address under which one socket is seen by the other.
+///
+/// Errors: it does not get there.
+async fn seen_by(near: &mut RemoteSocket, other: &mut RemoteSocket) -> anyhow::Result<SocketAddr> {
+    let seen = seen_within(PATIENCE, near, other).await?;
+    seen.with_context(|| format!("{} is out of reach", other.address()))
+}
+
+/// The same; none when it does not get there in time.
+async fn seen_within(
+    limit: Duration,
     near: &mut RemoteSocket,
     other: &mut RemoteSocket,
 ) -> anyhow::Result<Option<SocketAddr>> {
     let word = near.address().port().to_be_bytes();
-    for _ in 0..TIMES {
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
         near.send(other.address(), &word).await?;
-        let until = Instant::now() + 2 * PAUSE;
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            match other.receive(left).await? {
-                Some((from, bytes)) if bytes == word => return Ok(Some(from)),
-                _ => {}
+        while let Some((from, bytes)) = other.receive(2 * PAUSE).await? {
+            if bytes == word {
+                return Ok(Some(from));
             }
         }
     }
     Ok(None)
 }
 
-/// Whether somebody gets through to a socket that has only written to another. What the other one
-/// then sends comes later, so that there is no need to guess how long to wait.
-async fn lets_in(near: &mut RemoteSocket, open: &mut Open) -> anyhow::Result<bool> {
+/// Whether somebody gets through to a socket that has only written to another. When nobody shall,
+/// what the other one sends afterwards ends the wait.
+async fn lets_in(near: &mut RemoteSocket, open: &mut Open, shall: bool) -> anyhow::Result<bool> {
     let seen = seen_by(near, &mut open.relay).await?;
-    let seen = seen.context("the relay is out of reach")?;
     for _ in 0..TIMES {
         open.far.send(seen, b"unasked").await?;
+        tokio::time::sleep(PAUSE / 4).await;
     }
-    tokio::time::sleep(PAUSE).await;
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         open.relay.send(seen, b"asked").await?;
         match near.receive(2 * PAUSE).await? {
             Some((_, bytes)) if bytes == b"unasked" => return Ok(true),
-            Some((_, bytes)) if bytes == b"asked" => return Ok(false),
+            Some((_, bytes)) if bytes == b"asked" && !shall => return Ok(false),
             _ => {}
         }
     }
-    bail!("what was asked for did not come")
+    Ok(false)
 }
 
 /// Whether two get through to each other that send at the same time, each to where the other is
@@ -158,9 +171,8 @@ async fn punch(net: &Net, open: &mut Open) -> anyhow::Result<bool> {
     let [host, other] = SIDES;
     let mut alice = socket(net, host, 4_402).await?;
     let mut bob = socket(net, other, 4_403).await?;
-    let lost = "the relay is out of reach";
-    let to_alice = seen_by(&mut alice, &mut open.relay).await?.context(lost)?;
-    let to_bob = seen_by(&mut bob, &mut open.relay).await?.context(lost)?;
+    let to_alice = seen_by(&mut alice, &mut open.relay).await?;
+    let to_bob = seen_by(&mut bob, &mut open.relay).await?;
     // In one network both are seen under the router's address: they go by their own.
     let (to_alice, to_bob) = match net.topology().place {
         Place::Apart(..) => (to_alice, to_bob),
@@ -237,7 +249,6 @@ async fn mapping(net: &Net, open: &mut Open) -> anyhow::Result<()> {
 async fn loss(net: &Net, open: &mut Open) -> anyhow::Result<()> {
     let mut alice = socket(net, "alice", 4_407).await?;
     let seen = seen_by(&mut alice, &mut open.relay).await?;
-    let seen = seen.context("the relay is out of reach")?;
     let relay = open.relay.address();
     let outward = lost(&mut alice, &mut open.relay, relay).await?;
     let inward = lost(&mut open.relay, &mut alice, seen).await?;
@@ -268,16 +279,19 @@ async fn lost(
             received += usize::from(bytes == b"one of many");
         }
     }
+    // The last of them may be late on a loaded machine.
+    while let Some((_, bytes)) = to.receive(BRIEFLY).await? {
+        received += usize::from(bytes == b"one of many");
+    }
     Ok(COUNTED.saturating_sub(received))
 }
 
 /// After the change a socket is seen under another port, and what is sent to the old one is lost.
 async fn rebinding(net: &Net, open: &mut Open) -> anyhow::Result<()> {
     let mut bob = socket(net, "bob", 4_408).await?;
-    let lost = "the relay is out of reach";
-    let before = seen_by(&mut bob, &mut open.relay).await?.context(lost)?;
+    let before = seen_by(&mut bob, &mut open.relay).await?;
     net.change()?;
-    let after = seen_by(&mut bob, &mut open.relay).await?.context(lost)?;
+    let after = seen_by(&mut bob, &mut open.relay).await?;
     ensure!(before != after, "the same port as before: {before}");
     for _ in 0..TIMES {
         open.relay.send(before, b"old").await?;
