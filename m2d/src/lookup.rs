@@ -21,10 +21,11 @@ use dht::Seeker;
 use host::HostTask;
 use lan::LanTask;
 use m2_net::lookup::interfaces::Interfaces;
-use m2_net::lookup::ports::{Ports, PortsConfig};
+use m2_net::lookup::ports::{PortStatus, Ports, PortsConfig};
 use publisher::Publisher;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// What the tasks of look-up need.
@@ -59,13 +60,25 @@ impl LookupTasks {
             tokio::spawn(task.run(wake.subscribe(), seen, stop.clone()));
         }
         if !self.reach.is_bound_to_loopback() {
-            let interfaces = Interfaces::watch(false);
-            let ports = self.map_port(&interfaces);
-            parts.ports = ports.as_ref().map(Ports::status);
-            let task = HostTask::new(&self, interfaces, ports);
-            tokio::spawn(task.run(stop.clone()));
+            match Interfaces::watch(false) {
+                Ok(interfaces) => parts.ports = self.follow_host(interfaces, stop),
+                Err(error) => tracing::warn!(%error, "changes of addresses are not seen"),
+            }
         }
         parts
+    }
+
+    /// Follows the host's addresses and the gateway. Returns how the latter does.
+    fn follow_host(
+        &self,
+        interfaces: Interfaces,
+        stop: &CancellationToken,
+    ) -> Option<watch::Receiver<PortStatus>> {
+        let ports = self.map_port(&interfaces);
+        let status = ports.as_ref().map(Ports::status);
+        let task = HostTask::new(self, interfaces, ports);
+        tokio::spawn(task.run(stop.clone()));
+        status
     }
 
     /// Asks the gateway for the port on which contacts call.

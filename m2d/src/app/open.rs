@@ -18,6 +18,7 @@ use crate::store::{Store, StoreFile};
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig, Limits};
 use m2_net::line::relay::Relay;
+use m2_net::replay::ReplayLog;
 use m2_net::replay_file::ReplayFile;
 use std::io;
 use std::path::PathBuf;
@@ -319,16 +320,10 @@ impl Opener {
         config.key_pool_size = self.config.session_keys();
         let source = clock.clone();
         config.clock = m2_net::clock::Clock::new(move || source.now_ms());
-        let log = ReplayFile::open(&self.data_dir.join("replay.log")).map_err(|source| {
-            Failure::DataDir {
-                path: self.data_dir.clone(),
-                source,
-            }
-        })?;
         config.pad_to_mtu = self.config.privacy.pads();
         config.relay = self.config.relay.serve;
         config.cover = self.config.privacy.covers();
-        config.replay_log = Some(Box::new(log));
+        config.replay_log = self.replay_log()?;
         env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
         config.limits = Limits {
             turns: network.handshakes as usize,
@@ -338,6 +333,20 @@ impl Opener {
         let endpoint = Endpoint::bind(config).map_err(Failure::Bind)?;
         ports::remember(store, &endpoint.local_addrs())?;
         Ok(endpoint)
+    }
+
+    /// Where accepted calls are written down. A relay writes nothing down of who uses it (spec §7):
+    /// it remembers them as long as it runs.
+    fn replay_log(&self) -> Result<Option<Box<dyn ReplayLog>>, Failure> {
+        if self.config.relay.serve {
+            return Ok(None);
+        }
+        let log = ReplayFile::open(&self.data_dir.join("replay.log"));
+        let log = log.map_err(|source| Failure::DataDir {
+            path: self.data_dir.clone(),
+            source,
+        })?;
+        Ok(Some(Box::new(log)))
     }
 }
 
