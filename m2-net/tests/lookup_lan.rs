@@ -78,35 +78,42 @@ async fn names_are_new_each_time_and_taken_back() {
     let events = browser.browse(SERVICE).unwrap();
     let (lan, _seen) = Lan::start(config).unwrap();
     let mut names = Vec::new();
+    let (mut instances, mut gone) = (Vec::new(), [false; 3]);
     for number in 1..=3 {
         lan.announce(1000 + number, &announcement(1)).await.unwrap();
         let (name, host) = loop {
             let event = timeout(WITHIN, events.recv_async()).await.unwrap();
-            if let ServiceEvent::ServiceResolved(service) = event.unwrap()
-                && service.port == 1000 + number
-            {
-                break (service.fullname.clone(), service.host.clone());
+            match event.unwrap() {
+                ServiceEvent::ServiceResolved(service) if service.port == 1000 + number => {
+                    break (service.fullname.clone(), service.host.clone());
+                }
+                ServiceEvent::ServiceRemoved(_, name) => mark(&mut gone, &instances, &name),
+                _ => {}
             }
         };
         assert_eq!(name.len(), 16 + 1 + SERVICE.len(), "{name}");
         assert_eq!(host.len(), 16 + ".local.".len(), "{host}");
         assert!(!name.starts_with(&host[..16]));
+        instances.push(name.clone());
         names.extend([name[..16].to_owned(), host[..16].to_owned()]);
     }
     names.sort();
     names.dedup();
     assert_eq!(names.len(), 6);
     drop(lan);
-    // Goodbyes for all three, the last when it ended.
-    let mut removed = 0;
-    while removed < 1 {
+    // Each is taken back: the last one when it ended, the others when the next one came.
+    while !gone.iter().all(|gone| *gone) {
         let event = timeout(WITHIN, events.recv_async()).await.unwrap();
         if let ServiceEvent::ServiceRemoved(_, name) = event.unwrap() {
-            assert!(names.contains(&name[..16].to_owned()));
-            removed += 1;
+            mark(&mut gone, &instances, &name);
         }
     }
     browser.shutdown().unwrap();
+}
+
+fn mark(gone: &mut [bool], instances: &[String], name: &str) {
+    let at = instances.iter().position(|instance| instance == name);
+    gone[at.expect("only what was announced can go")] = true;
 }
 
 /// Whatever a hostile host says, only what is right comes through.
