@@ -70,7 +70,7 @@ const fn apart(name: &'static str, alice: Access, bob: Access, path: Path) -> To
         loss: 0,
         punches: matches!(path, Path::Direct),
         path,
-        today: Path::Line,
+        today: path,
     }
 }
 
