@@ -104,9 +104,11 @@ impl Engine {
         Ok(())
     }
 
-    /// This host's addresses changed. Sessions that we dialled may go on from the new ones, which
-    /// something sent shows; the others can't, as their diallers know only the old ones.
-    pub fn on_network_changed(&mut self) {
+    /// This host's addresses changed. Sessions that we dialled may go on from the new ones: what is
+    /// sent on them shows it; those that do not are to be given to [`Self::on_still_silent`] soon.
+    /// The others can't go on, as their diallers know only the old addresses.
+    pub fn on_network_changed(&mut self) -> Vec<(Arc<Link>, u64)> {
+        let mut nudged = Vec::new();
         let links: Vec<Arc<Link>> = self
             .slots
             .values()
@@ -119,9 +121,24 @@ impl Engine {
                     link.give_up();
                     self.call_beside(&link);
                 }
-                _ => link.nudge(),
+                _ => {
+                    nudged.push((link.clone(), link.heard()));
+                    link.nudge();
+                }
             }
         }
         self.dial_all();
+        nudged
+    }
+
+    /// Nothing came back on these sessions since so many datagrams had been heard: their peers are
+    /// called beside.
+    pub fn on_still_silent(&mut self, nudged: Vec<(Arc<Link>, u64)>) {
+        for (link, heard) in nudged {
+            if link.heard() == heard && !link.is_over() {
+                link.give_up();
+                self.call_beside(&link);
+            }
+        }
     }
 }

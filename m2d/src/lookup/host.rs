@@ -6,7 +6,11 @@ use crate::reach::Reachability;
 use m2_net::lookup::interfaces::Interfaces;
 use m2_net::lookup::ports::{PortStatus, Ports};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long a session may take to go on from a new address: two round trips of a slow path.
+const GRACE: Duration = Duration::from_millis(1_200);
 
 /// The task.
 pub(super) struct HostTask {
@@ -69,9 +73,17 @@ impl HostTask {
     async fn moved(&self, now: Vec<std::net::IpAddr>) {
         tracing::info!("the host's addresses changed");
         self.reach.set_interfaces(now);
-        let told = self.engine.cast(|engine| engine.on_network_changed());
-        if told.await.is_err() {
-            tracing::debug!("the engine is gone");
-        }
+        let nudged = self.engine.call(|engine| Ok(engine.on_network_changed()));
+        let Ok(nudged) = nudged.await else {
+            return;
+        };
+        let engine = self.engine.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            let told = engine.cast(move |engine| engine.on_still_silent(nudged));
+            if told.await.is_err() {
+                tracing::debug!("the engine is gone");
+            }
+        });
     }
 }

@@ -119,7 +119,8 @@ impl Link {
         self.session.close_reason() == Some(Ended::ByPeer(REFUSED))
     }
 
-    pub(super) fn heard(&self) -> u64 {
+    /// Datagrams that came from the peer so far.
+    pub fn heard(&self) -> u64 {
         self.session.heard()
     }
 
