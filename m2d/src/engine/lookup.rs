@@ -260,3 +260,190 @@ fn line(mut line: PresenceLine) -> Option<ContactLine> {
         tokens: LineTokens::Always(line.token),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::engine::upkeep::tests::{engine, pass_ms};
+    use crate::engine::{NewInvitation, PolicyChange};
+    use crate::store::LineRow;
+    use m2_crypto::Secret;
+    use m2_crypto::line::JoinToken;
+
+    const DAY_MS: u64 = 86_400_000;
+
+    fn peer(number: u8) -> PeerId {
+        PeerId::from_bytes([number; 32])
+    }
+
+    /// A contact with secrets of its own.
+    fn contact(engine: &mut Engine, number: u8) -> i64 {
+        let row = engine
+            .new_contact(peer(number), ContactState::Contact, "")
+            .unwrap();
+        let secrets = LookupSecrets {
+            ours: Secret::new([number; 32]),
+            theirs: Secret::new([number + 100; 32]),
+        };
+        engine.store.set_lookup_secrets(row, &secrets).unwrap();
+        row
+    }
+
+    fn add_relay(engine: &mut Engine) {
+        let relay = LineRow {
+            row: 0,
+            relay: peer(90),
+            addresses: vec!["192.0.2.9:4433".parse().unwrap(); 4],
+            entry: false,
+            created_ms: 0,
+        };
+        engine.store.put_line(&relay).unwrap();
+    }
+
+    fn published(engine: &mut Engine) -> Vec<PresenceSecret> {
+        let today = day_of(engine.now_ms());
+        let all = engine.publications(today).unwrap();
+        all.into_iter().map(|one| one.secret).collect()
+    }
+
+    fn ours(number: u8) -> PresenceSecret {
+        PresenceSecret::new(Secret::new([number; 32]))
+    }
+
+    fn finding(by: FoundBy, address: &str) -> Finding {
+        Finding {
+            peer: peer(1),
+            by,
+            addresses: vec![address.parse().unwrap()],
+            lines: vec![PresenceLine {
+                relay: peer(80),
+                token: JoinToken([8; 16]),
+                addresses: vec!["192.0.2.80:4433".parse().unwrap()],
+            }],
+        }
+    }
+
+    #[test]
+    fn nothing_is_published_for_who_was_removed_or_whose_invitation_ended() {
+        let (_dir, mut engine) = engine();
+        contact(&mut engine, 1);
+        contact(&mut engine, 2);
+        let new = NewInvitation {
+            reusable: true,
+            valid_ms: DAY_MS,
+            contact_name: String::new(),
+            addresses: Vec::new(),
+        };
+        let (kept, _) = engine.create_invitation(new.clone()).unwrap();
+        let (revoked, _) = engine.create_invitation(new).unwrap();
+        let invited =
+            |row: &crate::store::InvitationRow| PresenceSecret::of_rendezvous(&row.rendezvous);
+        let before = published(&mut engine);
+        assert_eq!(before.len(), 4);
+        assert!(before.contains(&ours(1)) && before.contains(&invited(&revoked)));
+
+        engine.remove_contact(&peer(1).to_string(), false).unwrap();
+        engine.block_contact(&peer(2).to_string()).unwrap();
+        engine.revoke_invitation(revoked.id).unwrap();
+        assert_eq!(published(&mut engine), [invited(&kept)]);
+        pass_ms(&mut engine, DAY_MS);
+        assert!(published(&mut engine).is_empty(), "it has expired");
+        let sought = engine.sought().unwrap();
+        assert!(sought.is_empty(), "{sought:?}");
+    }
+
+    #[test]
+    fn a_record_holds_what_the_policy_of_its_reader_allows() {
+        let (_dir, mut engine) = engine();
+        contact(&mut engine, 1);
+        let today = day_of(engine.now_ms());
+        let mut record = |mode, relays: bool| {
+            if relays && engine.store.lines().unwrap().is_empty() {
+                add_relay(&mut engine);
+            }
+            let change = PolicyChange {
+                ip: Some(mode),
+                ..PolicyChange::default()
+            };
+            engine.set_policy(&peer(1).to_string(), change).unwrap();
+            let all = engine.publications(today).unwrap();
+            (all[0].direct, all[0].lines.len())
+        };
+        assert_eq!(record(None, false), (true, 0));
+        let prefer = Some(IpMode::PreferLine);
+        assert_eq!(record(prefer, false), (true, 0), "there is no line");
+        assert_eq!(record(prefer, true), (false, 1));
+        assert_eq!(record(Some(IpMode::LineOnly), true), (false, 1));
+        assert_eq!(record(None, true), (true, 1));
+    }
+
+    #[test]
+    fn lines_in_records_open_what_is_open_that_day() {
+        let (_dir, mut engine) = engine();
+        contact(&mut engine, 1);
+        add_relay(&mut engine);
+        let today = day_of(engine.now_ms());
+        for day in [today, today + 1] {
+            let all = engine.publications(day).unwrap();
+            let caller = Caller::Contact(peer(1));
+            let expected = engine.identity.line_key().secret(&peer(90), day, &caller);
+            assert_eq!(all[0].lines[0].token, expected.join_token());
+            assert_eq!(all[0].lines[0].addresses.len(), 2);
+        }
+    }
+
+    #[test]
+    fn who_is_found_is_called_there() {
+        let (_dir, mut engine) = engine();
+        let row = contact(&mut engine, 1);
+        let known: SocketAddr = "192.0.2.1:1111".parse().unwrap();
+        engine.store.put_address(row, known, 0).unwrap();
+        let now_s = engine.now_ms() / 1_000;
+        engine.take_finding(finding(FoundBy::Dht(now_s), "192.0.2.2:2222"), false);
+        engine.take_finding(finding(FoundBy::Lan, "192.168.1.3:3333"), false);
+        let route = engine.route(row).unwrap();
+        let texts: Vec<String> = route.addresses.iter().map(ToString::to_string).collect();
+        let order = ["192.168.1.3:3333", "192.0.2.1:1111", "192.0.2.2:2222"];
+        assert_eq!(texts, order, "the nearest first, the DHT last");
+        assert_eq!(route.lines.len(), 1);
+        pass_ms(&mut engine, LAN_MS);
+        assert_eq!(engine.route(row).unwrap().addresses.len(), 2);
+        let change = PolicyChange {
+            ip: Some(Some(IpMode::LineOnly)),
+            ..PolicyChange::default()
+        };
+        engine.set_policy(&peer(1).to_string(), change).unwrap();
+        let route = engine.route(row).unwrap();
+        assert!(route.addresses.is_empty() && route.lines.len() == 1);
+    }
+
+    #[test]
+    fn what_is_stale_replayed_or_nobodys_leads_nowhere() {
+        let (_dir, mut engine) = engine();
+        let row = contact(&mut engine, 1);
+        let now_s = engine.now_ms() / 1_000;
+        let addresses = |engine: &mut Engine| engine.route(row).unwrap().addresses;
+        for made_s in [0, now_s - OLDEST_S, now_s + AHEAD_S] {
+            engine.take_finding(finding(FoundBy::Dht(made_s), "192.0.2.2:2222"), false);
+            assert!(addresses(&mut engine).is_empty());
+        }
+        engine.take_finding(finding(FoundBy::Dht(now_s), "192.0.2.3:3333"), false);
+        engine.take_finding(finding(FoundBy::Dht(now_s - 1), "192.0.2.2:2222"), false);
+        assert_eq!(addresses(&mut engine), ["192.0.2.3:3333".parse().unwrap()]);
+        for nobody in ["127.0.0.1:5000", "224.0.0.1:5000", "192.0.2.4:53"] {
+            engine.take_finding(finding(FoundBy::Lan, nobody), false);
+        }
+        assert_eq!(addresses(&mut engine).len(), 1);
+        let mut many = finding(FoundBy::Lan, "192.0.2.5:5000");
+        many.addresses = (0..50)
+            .map(|port| SocketAddr::from(([192, 0, 2, 5], 5_000 + port)))
+            .collect();
+        engine.take_finding(many, false);
+        assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);
+        let mut stranger = finding(FoundBy::Lan, "192.0.2.6:5000");
+        stranger.peer = peer(66);
+        engine.take_finding(stranger, false);
+        assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);
+    }
+}
