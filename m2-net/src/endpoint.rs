@@ -2,6 +2,7 @@
 
 mod builder;
 mod caller;
+mod kept_keys;
 mod lines;
 mod punch;
 
@@ -230,10 +231,14 @@ impl Endpoint {
         limit: Duration,
     ) -> Result<Session, DialError> {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
-        let key = self.keys.wait(KEY_WAIT).await;
-        let key = key.ok_or(DialError::NoKeyReady)?;
         let as_nobody = matches!(credential, Credential::Anonymous);
-        let config = self.caller.config(credential, key, purpose);
+        let kept = (!as_nobody).then(|| self.caller.kept.take(&peer)).flatten();
+        let key = match kept {
+            Some(key) => Some(key),
+            None => self.keys.wait(KEY_WAIT).await,
+        };
+        let key = key.ok_or(DialError::NoKeyReady)?;
+        let config = self.caller.config(peer, credential, key, purpose);
         let connecting = socket
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
@@ -246,6 +251,12 @@ impl Endpoint {
             Ok(Err(error)) => Err(error),
             Err(_) => Err(DialError::NoAnswer),
         }
+    }
+
+    /// Forgets the keys of calls that got no answer: this host is somewhere else now, and they
+    /// would tell who knows the callee's id that it is the same one.
+    pub fn forget_kept_keys(&self) {
+        self.caller.kept.clear();
     }
 
     /// The next session that a peer dialled; `None` when the endpoint is closed.

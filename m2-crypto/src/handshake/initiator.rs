@@ -81,6 +81,13 @@ impl Initiator<AwaitReply> {
         ))
     }
 
+    /// The key pair of a call that got no answer. Another call of the same caller to the same
+    /// responder may take it, as no session came of it; to anybody else it would tell that both
+    /// were one caller's.
+    pub fn abandon(self) -> SessionKeyPair {
+        self.state.key
+    }
+
     /// Reads message 2; makes message 3 and the Handshake secrets. The session key pair ends
     /// here. One RSA-2048 private operation.
     pub fn hello_reply(

@@ -106,6 +106,7 @@ impl Builder {
             clock,
             transports,
             tokens: Arc::new(TokenMemoryCache::default()),
+            kept: Arc::default(),
             greeting,
             counters: Arc::clone(&counters),
         };

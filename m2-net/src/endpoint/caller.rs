@@ -1,5 +1,6 @@
 //! What is needed to call.
 
+use super::kept_keys::KeptKeys;
 use crate::clock::Clock;
 use crate::connection_id::first_destination;
 use crate::counters::Counters;
@@ -8,6 +9,7 @@ use crate::quic_crypto::{CryptoContext, DialCrypto};
 use crate::session::{Greeting, Session};
 use crate::transport::Transports;
 use crate::wire::Purpose;
+use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;
 use m2_crypto::initial::QUIC_VERSION;
 use m2_crypto::session_key::SessionKeyPair;
@@ -21,26 +23,40 @@ pub(super) struct Caller {
     pub(super) clock: Clock,
     pub(super) transports: Transports,
     pub(super) tokens: Arc<dyn TokenStore>,
+    pub(super) kept: Arc<KeptKeys>,
     pub(super) greeting: Greeting,
     pub(super) limit: Duration,
     pub(super) counters: Arc<Counters>,
 }
 
 impl Caller {
-    /// The settings of one call.
+    /// The settings of one call to a peer.
     pub(super) fn config(
         &self,
+        peer: PeerId,
         credential: Credential,
         key: SessionKeyPair,
         purpose: Purpose,
     ) -> ClientConfig {
         // A token links the session that uses it to the one that it came from, so who calls as
         // nobody neither keeps nor shows any.
-        let tokens: Arc<dyn TokenStore> = match credential {
-            Credential::Identity(_) => Arc::clone(&self.tokens),
-            Credential::Anonymous => Arc::new(NoneTokenStore),
+        let context = Arc::clone(&self.crypto);
+        let (tokens, crypto): (Arc<dyn TokenStore>, _) = match credential {
+            Credential::Identity(_) => {
+                let kept = Arc::downgrade(&self.kept);
+                let unanswered = Arc::new(move |key| {
+                    if let Some(kept) = kept.upgrade() {
+                        kept.put(peer, key);
+                    }
+                });
+                let crypto = DialCrypto::keeping(context, credential, key, unanswered);
+                (Arc::clone(&self.tokens), crypto)
+            }
+            Credential::Anonymous => {
+                let crypto = DialCrypto::new(context, credential, key);
+                (Arc::new(NoneTokenStore), crypto)
+            }
         };
-        let crypto = DialCrypto::new(Arc::clone(&self.crypto), credential, key);
         let day = self.clock.day();
         let mut config = ClientConfig::new(crypto);
         config

@@ -1,7 +1,7 @@
 //! The calling side's configuration.
 
 use super::CryptoContext;
-use super::session::HandshakeSession;
+use super::session::{HandshakeSession, Unanswered};
 use m2_crypto::PeerId;
 use m2_crypto::handshake::{Call, Credential};
 use m2_crypto::initial::QUIC_VERSION;
@@ -18,6 +18,7 @@ pub struct DialCrypto {
     context: Arc<CryptoContext>,
     credential: Credential,
     key: Mutex<Option<SessionKeyPair>>,
+    unanswered: Option<Unanswered>,
 }
 
 impl DialCrypto {
@@ -31,6 +32,22 @@ impl DialCrypto {
             context,
             credential,
             key: Mutex::new(Some(key)),
+            unanswered: None,
+        })
+    }
+
+    /// Dials once as [`Self::new`] says, and hands the key to `unanswered` if no answer comes.
+    pub fn keeping(
+        context: Arc<CryptoContext>,
+        credential: Credential,
+        key: SessionKeyPair,
+        unanswered: Unanswered,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            credential,
+            key: Mutex::new(Some(key)),
+            unanswered: Some(unanswered),
         })
     }
 
@@ -64,7 +81,8 @@ impl ClientConfig for DialCrypto {
             responder,
             credential: self.credential.clone(),
         };
-        let session = HandshakeSession::dial(self.context.clone(), call, key, params)
+        let (context, unanswered) = (self.context.clone(), self.unanswered.clone());
+        let session = HandshakeSession::dial(context, call, key, params, unanswered)
             .map_err(|_| ConnectError::EndpointStopping)?;
         Ok(Box::new(session))
     }

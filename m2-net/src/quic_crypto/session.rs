@@ -35,7 +35,12 @@ pub(super) struct HandshakeSession {
     flights: VecDeque<Flight>,
     peer_transport: Option<Vec<u8>>,
     data: Option<Data>,
+    /// Takes the key of a call without an answer.
+    unanswered: Option<Unanswered>,
 }
+
+/// Takes the key pair of a call that got no answer.
+pub type Unanswered = Arc<dyn Fn(SessionKeyPair) + Send + Sync>;
 
 /// What the machine waits for.
 enum State {
@@ -69,11 +74,13 @@ impl HandshakeSession {
         call: Call,
         key: SessionKeyPair,
         params: &TransportParameters,
+        unanswered: Option<Unanswered>,
     ) -> Result<Self, LocalError> {
         let responder = call.responder;
         let (hello, machine) = Initiator::start(call, key, &encode(params), &mut rng())?;
         let mut session = Self::new(context, Side::Client, responder, State::Reply(machine));
         session.send(&hello);
+        session.unanswered = unanswered;
         Ok(session)
     }
 
@@ -104,6 +111,7 @@ impl HandshakeSession {
             flights: VecDeque::new(),
             peer_transport: None,
             data: None,
+            unanswered: None,
         }
     }
 
@@ -224,6 +232,15 @@ impl HandshakeSession {
     fn observe(&self, error: &HandshakeError) {
         if let Some(observer) = &self.context.observer {
             observer(error);
+        }
+    }
+}
+
+impl Drop for HandshakeSession {
+    fn drop(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Nothing);
+        if let (State::Reply(machine), Some(take)) = (state, &self.unanswered) {
+            take(machine.abandon());
         }
     }
 }
@@ -353,7 +370,7 @@ mod tests {
             credential: Credential::Anonymous,
         };
         let params = TransportParameters::read(Side::Client, &mut [].as_slice()).unwrap();
-        let i = HandshakeSession::dial(context.clone(), call, key(), &params).unwrap();
+        let i = HandshakeSession::dial(context.clone(), call, key(), &params, None).unwrap();
         let r = HandshakeSession::answer(context, responder, identity(), Some(key()), &params);
         (i, r)
     }

@@ -73,6 +73,7 @@ impl HostTask {
     async fn moved(&self, now: Vec<std::net::IpAddr>) {
         tracing::info!("the host's addresses changed");
         self.reach.set_interfaces(now);
+        self.reach.endpoint().forget_kept_keys();
         let nudged = self.engine.call(|engine| Ok(engine.on_network_changed()));
         let Ok(nudged) = nudged.await else {
             return;

@@ -78,6 +78,11 @@ impl Reachability {
         }
     }
 
+    /// The sockets on which contacts call.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// Rings when an address came or went. The value means nothing.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
