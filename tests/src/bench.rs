@@ -1,6 +1,7 @@
 //! Measures M2 as a whole, with real daemons: `cargo bench-e2e` and `peer-bench`.
 
 mod bulk;
+mod contacts;
 mod daemon;
 mod delivery;
 mod dial;
@@ -49,9 +50,10 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
 type Measure = fn(&Options) -> Running<'_>;
 
 /// All measurements, by the name that `--only` takes.
-const MEASUREMENTS: [(&str, Measure); 15] = [
+const MEASUREMENTS: [(&str, Measure); 16] = [
     ("start", |options| Box::pin(daemon::start(options))),
     ("idle", |options| Box::pin(daemon::idle(options))),
+    ("contacts", |options| Box::pin(contacts::idle(options))),
     ("dial", |options| Box::pin(dial::measure(options))),
     ("round-trip", |options| {
         Box::pin(delivery::round_trip(options))

@@ -6,7 +6,7 @@ use clap::Parser;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "bench-e2e")]
 pub struct Options {
-    /// Only these measurements: start, idle, dial, round-trip, one-way, bulk, storm,
+    /// Only these measurements: start, idle, contacts, dial, round-trip, one-way, bulk, storm,
     /// mailbox-sessions, mailbox-cluster, mailbox-cold, mailbox-many, mailbox-purge, line-speed,
     /// line-idle, line-shares; or all whose names begin so, as `mailbox`.
     #[arg(long, value_name = "NAME")]
@@ -23,7 +23,7 @@ pub struct Options {
     /// Calls of the dial measurement.
     #[arg(long, default_value_t = 10)]
     pub dials: usize,
-    /// Seconds that the idle daemon is watched.
+    /// Seconds that an idle daemon is watched.
     #[arg(long, default_value_t = 20)]
     pub idle_seconds: u64,
     /// Megabytes of the bulk measurement.
