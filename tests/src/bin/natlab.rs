@@ -30,6 +30,9 @@ struct Args {
     /// They talk for so long instead
     #[arg(long, value_name = "SECONDS")]
     talk: Option<u64>,
+    /// Keeps the daemons' logs, and says where
+    #[arg(long)]
+    keep_logs: bool,
     /// Only shows by plain sockets that the networks are what they say
     #[arg(long)]
     prove: bool,
@@ -78,6 +81,7 @@ async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(seconds) = args.talk {
         pace.talk = Duration::from_secs(seconds);
     }
+    pace.keep_logs = args.keep_logs;
     let options = Options {
         topologies: topologies(&args.only)?,
         at_once: args.at_once,

@@ -36,6 +36,8 @@ pub struct Pace {
     pub talk: Duration,
     /// How long a better path than the one that is expected today is waited for.
     pub hope: Duration,
+    /// Daemons' logs are kept also of networks where all is as it must be.
+    pub keep_logs: bool,
 }
 
 impl Pace {
@@ -43,11 +45,13 @@ impl Pace {
     pub const SHORT: Self = Self {
         talk: Duration::from_secs(3),
         hope: Duration::from_secs(2),
+        keep_logs: false,
     };
     /// The form whose table is kept.
     pub const LONG: Self = Self {
         talk: Duration::from_secs(15),
         hope: Duration::from_secs(15),
+        keep_logs: false,
     };
 }
 
@@ -68,6 +72,8 @@ pub async fn play(net: &Net, pace: Pace) -> Row {
     row.judge();
     if !row.misses.is_empty() {
         cast.tell_views(&mut row).await;
+    }
+    if !row.misses.is_empty() || pace.keep_logs {
         cast.keep_logs(&mut row);
     }
     row
@@ -245,7 +251,7 @@ impl Cast {
                 row.miss(format!("no log could be kept: {error}"));
             }
         }
-        row.miss(format!("logs: {}", directory.display()));
+        eprintln!("{}: logs in {}", self.topology.name, directory.display());
     }
 }
 

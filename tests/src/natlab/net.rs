@@ -99,7 +99,7 @@ impl Net {
     }
 
     fn side(&mut self, side: u8, access: Access) -> anyhow::Result<()> {
-        let host = SIDES[usize::from(side)];
+        let host = if side == 0 { SIDES[0] } else { SIDES[1] };
         if access == Access::Open {
             return self.open(host, 101 + side);
         }

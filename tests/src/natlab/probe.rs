@@ -41,10 +41,10 @@ const COUNTED: usize = 2_000;
 /// Errors: it is not, or sockets can't be had.
 pub async fn prove(net: &Net) -> anyhow::Result<()> {
     let mut open = Open::bind(net).await?;
-    for (side, host) in SIDES.into_iter().enumerate() {
+    for (side, at) in SIDES.into_iter().zip(PORTS).enumerate() {
         let access = net.topology().access(side);
-        let kept = of_side(net, (host, PORTS[side]), access, &mut open).await;
-        kept.with_context(|| format!("{host}'s access"))?;
+        let kept = of_side(net, at, access, &mut open).await;
+        kept.with_context(|| format!("{}'s access", at.0))?;
     }
     let punched = punch(net, &mut open).await?;
     let expected = net.topology().punches;
