@@ -74,7 +74,7 @@ pub async fn play(net: &Net, pace: Pace) -> Row {
         cast.tell_views(&mut row).await;
     }
     if !row.misses.is_empty() || pace.keep_logs {
-        cast.keep_logs(&mut row);
+        cast.keep_logs(&mut row).await;
     }
     row
 }
@@ -239,14 +239,16 @@ impl Cast {
         }
     }
 
-    /// Writes the daemons' logs where they stay, and says where.
-    fn keep_logs(&self, row: &mut Row) {
+    /// Writes the daemons' logs, and how they do now, where they stay, and says where.
+    async fn keep_logs(&self, row: &mut Row) {
         let directory = std::env::temp_dir().join(format!("m2-natlab-{}", std::process::id()));
         let [alice, bob] = &self.parties;
         for (name, daemon) in [("relay", &self.relay), ("alice", alice), ("bob", bob)] {
             let file = directory.join(format!("{}-{name}.log", self.topology.name));
-            let written =
-                fs::create_dir_all(&directory).and_then(|()| fs::write(file, daemon.log()));
+            let status = daemon.m2(&["--json", "status"]).await;
+            let status = status.and_then(Output::success).unwrap_or_default();
+            let text = format!("{}{status}", daemon.log());
+            let written = fs::create_dir_all(&directory).and_then(|()| fs::write(file, text));
             if let Err(error) = written {
                 row.miss(format!("no log could be kept: {error}"));
             }
