@@ -1,6 +1,7 @@
 //! Tells in words what an observer at each place learns with the settings of now (spec §7). It
 //! looks at nothing and sends nothing: settings in, sentences out.
 
+mod lookup;
 mod sections;
 
 use crate::config::IpMode;
@@ -29,8 +30,23 @@ pub struct Settings {
     pub prefer_line: usize,
     /// Contacts whose way is stricter than the profile's: lines alone.
     pub line_only: usize,
+    /// Which parts of look-up are in use; none in line-only mode.
+    pub lookup: Lookup,
+    /// Whether an address is known that leads here from outside, or nobody outside is to come.
+    pub reachable: bool,
     /// What was found about line-only mode.
     pub fail_closed: FailClosed,
+}
+
+/// Parts of look-up that are in use (spec §8).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lookup {
+    /// This daemon is announced in the local network, and looks there for contacts.
+    pub lan: bool,
+    /// It publishes in the DHT, and looks there for contacts.
+    pub dht: bool,
+    /// It asks the gateway to forward a port.
+    pub gateway: bool,
 }
 
 /// Whether line-only mode holds: that no datagram leaves but to an own relay (spec §7).
@@ -70,6 +86,9 @@ pub fn examine(settings: &Settings) -> Report {
         sections: vec![
             section("Your relays see", sections::relays(settings)),
             section("Mailbox providers see", sections::providers(settings)),
+            section("Hosts in your local network see", lookup::lan(settings)),
+            section("Your gateway is asked", lookup::gateway(settings)),
+            section("Nodes of the DHT see", lookup::dht(settings)),
             section(
                 "An observer at your home's line sees",
                 sections::home(settings),
@@ -97,8 +116,14 @@ impl Settings {
     const fn listens(&self) -> bool {
         self.open && self.relays > 0
     }
+
+    /// Whether some contacts' way is stricter than the profile's.
+    const fn has_stricter(&self) -> bool {
+        self.prefer_line + self.line_only > 0
+    }
 }
 
+/// What to change, the most urgent first.
 fn advice(settings: &Settings) -> Vec<String> {
     let mut advice = Vec::new();
     let mut say = |when: bool, sentence: &str| {
@@ -140,10 +165,10 @@ fn advice(settings: &Settings) -> Vec<String> {
         settings.ip > IpMode::Direct && !settings.padding,
         "Packets show how long messages are: [privacy] padding = \"full\" hides that.",
     );
-    say(
-        settings.fail_closed == FailClosed::Broken,
-        "Line-only mode does not hold: stop the daemon.",
-    );
+    advice.extend(lookup::advice(settings));
+    if settings.fail_closed == FailClosed::Broken {
+        advice.push("Line-only mode does not hold: stop the daemon.".to_owned());
+    }
     advice
 }
 
@@ -163,6 +188,7 @@ mod tests {
     fn open() -> Settings {
         Settings {
             open: true,
+            reachable: true,
             ..Settings::default()
         }
     }
@@ -184,6 +210,10 @@ mod tests {
         fork(&mut all, |settings| settings.writes_letters = 3);
         fork(&mut all, |settings| settings.line_only = 1);
         fork(&mut all, |settings| settings.prefer_line = 2);
+        fork(&mut all, |settings| settings.lookup.lan = true);
+        fork(&mut all, |settings| settings.lookup.dht = true);
+        fork(&mut all, |settings| settings.lookup.gateway = true);
+        fork(&mut all, |settings| settings.reachable = false);
         let modes = [IpMode::Direct, IpMode::PreferLine, IpMode::LineOnly];
         let with = |ip| all.iter().map(move |one| Settings { ip, ..*one });
         modes.into_iter().flat_map(with).collect()

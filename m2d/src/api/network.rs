@@ -4,9 +4,10 @@ mod status;
 
 use super::convert;
 use super::session::{ApiState, Ready};
-use crate::doctor::{self, FailClosed, Settings};
+use crate::doctor::{self, FailClosed, Lookup, Settings};
 use crate::engine::Engine;
 use crate::network::{Tried, WaySource};
+use crate::reach::{Reachability, Standing};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -96,8 +97,20 @@ async fn settings(ready: &Ready) -> Result<Settings, Status> {
         writes_letters: facts.writes_letters,
         prefer_line: facts.prefer_line,
         line_only: facts.line_only,
+        lookup: Lookup {
+            lan: ready.lookup.lan.is_some(),
+            dht: ready.lookup.dht.is_some(),
+            gateway: ready.lookup.ports.is_some(),
+        },
+        reachable: !config.privacy.announce.is_empty() || leads_here(&ready.reach),
         fail_closed: (ready.fail_closed)().await,
     })
+}
+
+/// Whether an address is known that leads here from outside. Who is bound to loopback waits for
+/// nobody outside.
+fn leads_here(reach: &Reachability) -> bool {
+    reach.is_bound_to_loopback() || matches!(reach.standing(), Standing::Open | Standing::Mapped)
 }
 
 const fn fail_closed(found: FailClosed) -> pb::FailClosed {

@@ -1,6 +1,6 @@
 //! What is seen at each place.
 
-use super::{FailClosed, Settings};
+use super::{FailClosed, Settings, lookup};
 use crate::config::IpMode;
 
 /// What the own relays see.
@@ -32,6 +32,9 @@ pub(super) fn relays(settings: &Settings) -> Vec<String> {
             "{}: {whose}, {lines}and when and how much is said on a line.",
             count(settings.relays, "meeting relay", "meeting relays")
         ));
+    }
+    if settings.ip == IpMode::Direct {
+        said.push("They are asked at which address they see you.".to_owned());
     }
     said.push(
         "None of them learns your peer id, those of your contacts, or anything that is said."
@@ -95,6 +98,7 @@ pub(super) fn home(settings: &Settings) -> Vec<String> {
     if !settings.is_line_only() && settings.boxes + settings.writes_letters > 0 {
         said.push("The IP addresses of mailbox providers.".to_owned());
     }
+    said.extend(lookup::at_home(settings));
     if settings.own() > 0 || !settings.is_line_only() {
         said.push(sizes(settings));
     }
@@ -158,6 +162,7 @@ pub(super) fn contacts(settings: &Settings) -> Vec<String> {
             )
         ));
     }
+    said.extend(lookup::contacts(settings));
     said.push("When you are there, and your peer id.".to_owned());
     said
 }
