@@ -28,6 +28,26 @@ fn systemd_unit() {
     assert!(!complaints.contains("m2d.service"), "{complaints}");
 }
 
+/// What look-up needs is not taken away: without netlink no address of this computer is known, and
+/// nothing says why.
+#[test]
+fn systemd_unit_allows_look_up() {
+    let unit = read("m2d/packaging/systemd/m2d.service");
+    let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key));
+    let families: Vec<&str> = value("RestrictAddressFamilies=")
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    for family in ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"] {
+        assert!(families.contains(&family), "{family}");
+    }
+    // The gateway's address and the kind of IPv6 addresses stand in /proc/net; mDNS and UPnP are
+    // multicast.
+    for key in ["ProcSubset=", "PrivateNetwork=", "IPAddressDeny="] {
+        assert_eq!(value(key), None, "{key}");
+    }
+}
+
 /// Every tag of the plist is closed; `plutil` judges better where there is one.
 #[test]
 fn launchd_agent() {
