@@ -139,6 +139,12 @@ _m2() {
             m2__subcmd__network,doctor)
                 cmd="m2__subcmd__network__subcmd__doctor"
                 ;;
+            m2__subcmd__network,probe)
+                cmd="m2__subcmd__network__subcmd__probe"
+                ;;
+            m2__subcmd__network,status)
+                cmd="m2__subcmd__network__subcmd__status"
+                ;;
             m2__subcmd__relay,status)
                 cmd="m2__subcmd__relay__subcmd__status"
                 ;;
@@ -921,7 +927,7 @@ _m2() {
             return 0
             ;;
         m2__subcmd__network)
-            opts="-h --socket --json --color --help doctor"
+            opts="-h --socket --json --color --help doctor status probe"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -943,6 +949,50 @@ _m2() {
             return 0
             ;;
         m2__subcmd__network__subcmd__doctor)
+            opts="-h --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__network__subcmd__probe)
+            opts="-h --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__network__subcmd__status)
             opts="-h --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

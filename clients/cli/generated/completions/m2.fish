@@ -176,19 +176,33 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -l json -d 'One JSON object a line; errors too, on stderr'
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor" -f -a "doctor" -d 'Tell what others learn with the settings of now, and whether line-only mode holds'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "doctor" -d 'Tell what others learn with the settings of now, and whether line-only mode holds'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "status" -d 'Show where this daemon may be reached, how it looks for contacts, and each contact\'s path'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "probe" -d 'Try every way to a contact and tell how each went'
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
