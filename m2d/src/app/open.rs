@@ -83,10 +83,8 @@ impl Opener {
         let endpoint = Arc::new(self.bind(&store, &identity, &clock)?);
         let orders = DialerHandle::default();
         let (meeting, meetings) = MeetingHandle::new();
-        let reach = Arc::new(Reachability::new(
-            endpoint.clone(),
-            self.config.privacy.announce.clone(),
-        ));
+        let announced = self.config.privacy.announce.clone();
+        let reach = Arc::new(Reachability::new(endpoint.clone(), announced));
         let bus = Arc::new(Bus::default());
         let counters = Arc::new(Counters::default());
         let engine = Engine::new(Parts {
@@ -123,14 +121,7 @@ impl Opener {
         let runner = self.runner(&core, &mailbox, &relay);
         let (outside, lines) = self.start_sessions(&core, &runner, orders, line_wake);
         let lookup = self.start_lookup(&core, &lookup_wake);
-        let prober = Prober {
-            engine: core.engine.clone(),
-            endpoint: core.endpoint.clone(),
-            lines,
-            reach: core.reach.clone(),
-            lookup: lookup.clone(),
-            clock: core.clock.clone(),
-        };
+        let prober = prober(&core, lines, lookup.clone());
         self.start_meetings(&core, runner, meetings);
         self.start_mail(&core, mail_wake);
         let opened = Opened {
@@ -142,7 +133,7 @@ impl Opener {
             fail_closed: fail_closed(&outside, &core.endpoint),
             reach: core.reach,
             lookup,
-            prober: Arc::new(prober),
+            prober,
             certificate: core.identity.certificate().clone(),
             engine: core.engine,
             bus,
@@ -375,6 +366,18 @@ fn start_thread(engine: Engine) -> io::Result<(EngineHandle, JoinHandle<()>)> {
             }
         })?;
     Ok((handle, thread))
+}
+
+/// Who tries all ways to a contact when the user asks.
+fn prober(core: &Core, lines: Arc<LineCaller>, lookup: LookupParts) -> Arc<Prober> {
+    Arc::new(Prober {
+        engine: core.engine.clone(),
+        endpoint: core.endpoint.clone(),
+        lines,
+        reach: core.reach.clone(),
+        lookup,
+        clock: core.clock.clone(),
+    })
 }
 
 /// Tells whether line-only mode holds.
