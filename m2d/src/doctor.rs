@@ -116,11 +116,6 @@ impl Settings {
     const fn listens(&self) -> bool {
         self.open && self.relays > 0
     }
-
-    /// Whether some contacts' way is stricter than the profile's.
-    const fn has_stricter(&self) -> bool {
-        self.prefer_line + self.line_only > 0
-    }
 }
 
 /// What to change, the most urgent first.

@@ -1,28 +1,35 @@
 //! The host's own addresses.
 
+use m2_net::lookup::interfaces;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The address from which this host would reach the Internet, and the loopback address when
-/// there is none. Nothing is sent: connecting a UDP socket only asks the routing table.
+/// The address of one family from which this host would reach the Internet; where no route leads
+/// there, those of all its interfaces but loopback.
 pub fn addresses(ipv4: bool) -> Vec<IpAddr> {
-    let (any, somewhere, loopback): (SocketAddr, SocketAddr, IpAddr) = if ipv4 {
+    if let Some(outward) = outward(ipv4) {
+        return vec![outward];
+    }
+    let mut own = interfaces::usable(false);
+    own.retain(|ip| ip.is_ipv4() == ipv4);
+    own
+}
+
+/// Nothing is sent: connecting a UDP socket only asks the routing table.
+fn outward(ipv4: bool) -> Option<IpAddr> {
+    let (any, somewhere): (SocketAddr, SocketAddr) = if ipv4 {
         (
             (Ipv4Addr::UNSPECIFIED, 0).into(),
             // TEST-NET-1: routed like any other address, used by nobody.
             (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
-            Ipv4Addr::LOCALHOST.into(),
         )
     } else {
         (
             (Ipv6Addr::UNSPECIFIED, 0).into(),
             (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into(),
-            Ipv6Addr::LOCALHOST.into(),
         )
     };
-    let outward = UdpSocket::bind(any)
-        .and_then(|socket| socket.connect(somewhere).and_then(|()| socket.local_addr()));
-    match outward {
-        Ok(address) if !address.ip().is_unspecified() => vec![address.ip()],
-        _ => vec![loopback],
-    }
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(somewhere).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified()).then_some(ip)
 }

@@ -286,9 +286,10 @@ impl Carrier {
             }
         };
         self.0.session.close(CloseCode::Done);
-        self.0.ended.send_replace(Some(reason));
         self.0.channels.clear();
         lock(&self.0.asked).clear();
+        // Who is told finds all of it gone.
+        self.0.ended.send_replace(Some(reason));
     }
 
     /// Whether the relay may say this.
@@ -335,7 +336,7 @@ impl Carrier {
         };
         match answered {
             Ok(Ok(told)) => Ok(told),
-            Ok(Err(_)) => Err(LineError::Ended),
+            Ok(Err(_)) => Err(self.ended().await),
             Err(_) => {
                 // Its order of answers can't be trusted any more.
                 self.close();

@@ -88,7 +88,9 @@ impl fmt::Debug for DhtInfo {
 #[derive(Debug, Error)]
 pub enum DhtError {
     /// No bootstrap node has an IPv4 address, and no other node is known.
-    #[error("no bootstrap node of the DHT could be found: check the network and lookup.bootstrap")]
+    #[error(
+        "no bootstrap node of the DHT could be found: check the network and lookup.dht_bootstrap"
+    )]
     NoBootstrap,
     /// There is no socket.
     #[error("could not open a UDP socket for the DHT")]

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, io};
 use tokio::sync::watch;
 
@@ -18,6 +18,8 @@ use tokio::sync::watch;
 pub const MAX_ADDRESSES: usize = 32;
 /// How often it is looked.
 const PERIOD: Duration = Duration::from_secs(2);
+/// Who looks so much later than it meant to has slept: with the whole host, as laptops do.
+const SLEPT: Duration = Duration::from_secs(10);
 
 /// Watches the host's addresses until it is dropped.
 pub struct Interfaces {
@@ -39,7 +41,8 @@ impl Interfaces {
         Ok(Self { addresses, _stop })
     }
 
-    /// The addresses, see [`usable`], now and whenever they change.
+    /// The addresses, see [`usable`], now, whenever they change and whenever the host has slept:
+    /// the network may then be another one behind the same addresses.
     pub fn addresses(&self) -> watch::Receiver<Vec<IpAddr>> {
         self.addresses.clone()
     }
@@ -79,14 +82,23 @@ pub fn retain_on_link(addresses: &mut Vec<IpAddr>) {
 }
 
 fn follow(loopback: bool, sender: &watch::Sender<Vec<IpAddr>>, stopped: &mpsc::Receiver<()>) {
+    let mut looked = (Instant::now(), SystemTime::now());
     while stopped.recv_timeout(PERIOD) == Err(mpsc::RecvTimeoutError::Timeout) {
         let now = usable(loopback);
+        let slept = has_slept(looked.0.elapsed(), looked.1.elapsed().unwrap_or_default());
         sender.send_if_modified(|known| {
             let changed = *known != now;
             *known = now;
-            changed
+            changed || slept
         });
+        looked = (Instant::now(), SystemTime::now());
     }
+}
+
+/// Whether a period took too long, by the clock that may stand still while the host sleeps or by
+/// that of the day.
+fn has_slept(running: Duration, of_day: Duration) -> bool {
+    running.max(of_day) > PERIOD + SLEPT
 }
 
 fn covers(network: &IfAddr, ip: IpAddr) -> bool {
@@ -167,6 +179,14 @@ mod tests {
         assert!(rank("2001:db8::3") < rank("169.254.0.1"));
         assert_eq!(rank("2001:db8::2"), None);
         assert_eq!(rank("fe80::1"), None);
+    }
+
+    #[test]
+    fn sleep_is_seen_by_either_clock() {
+        let long = Duration::from_secs(60);
+        assert!(has_slept(PERIOD, long) && has_slept(long, PERIOD));
+        assert!(!has_slept(PERIOD * 2, PERIOD));
+        assert!(!has_slept(PERIOD, Duration::ZERO), "the clock was set back");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use m2_proto::api::v1::{
     ListInvitationsResponse, RevokeInvitationRequest, RevokeInvitationResponse,
 };
 use m2_proto::reason::Reason;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -83,7 +83,7 @@ impl InvitationService for InvitationApi {
 }
 
 /// Where an invitee can reach this daemon: what the user announces, else what is bound. A
-/// wildcard address stands for the host's own.
+/// wildcard address stands for the host's own, and where the host has none for loopback.
 fn reachable(ready: &Ready) -> Vec<SocketAddr> {
     let privacy = &ready.config.privacy;
     // Line-only: no address in any message (spec §7).
@@ -97,17 +97,11 @@ fn reachable(ready: &Ready) -> Vec<SocketAddr> {
     let outside = ready.reach.known().into_iter();
     let outside = outside.filter(|known| matches!(known.source, Source::Mapped | Source::Relay));
     let mut addresses: Vec<SocketAddr> = outside.map(|known| known.address).collect();
-    for bound in ready.endpoint.local_addrs() {
-        if bound.ip().is_unspecified() {
-            let hosts = crate::host::addresses(bound.is_ipv4());
-            addresses.extend(
-                hosts
-                    .into_iter()
-                    .map(|ip: IpAddr| SocketAddr::new(ip, bound.port())),
-            );
-        } else {
-            addresses.push(bound);
-        }
+    let bound = ready.endpoint.local_addrs();
+    addresses.extend(bound.iter().flat_map(|bound| stands_for(*bound)));
+    if addresses.is_empty() {
+        let ipv4 = bound.iter().find(|bound| bound.is_ipv4());
+        addresses.extend(ipv4.map(|bound| SocketAddr::from((Ipv4Addr::LOCALHOST, bound.port()))));
     }
     let mut distinct = Vec::new();
     for address in addresses {
@@ -117,4 +111,13 @@ fn reachable(ready: &Ready) -> Vec<SocketAddr> {
     }
     distinct.truncate(MAX_ADDRESSES);
     distinct
+}
+
+/// The addresses of this host that calls on a bound one come in by.
+fn stands_for(bound: SocketAddr) -> Vec<SocketAddr> {
+    if !bound.ip().is_unspecified() {
+        return vec![bound];
+    }
+    let hosts = crate::host::addresses(bound.is_ipv4()).into_iter();
+    hosts.map(|ip| SocketAddr::new(ip, bound.port())).collect()
 }

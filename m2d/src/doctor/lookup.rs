@@ -90,11 +90,11 @@ pub(super) fn contacts(settings: &Settings) -> Vec<String> {
         ),
         IpMode::PreferLine | IpMode::LineOnly => {}
     }
-    let hides = settings.ip == IpMode::PreferLine || settings.has_stricter();
+    let hides = settings.ip == IpMode::PreferLine || settings.prefer_line > 0;
     if publishes && hides {
         said.push(
-            "Those whom you call over lines know the keys that you use for them in the DHT: with \
-             nodes near these they see your IP address."
+            "Those whose way is prefer-line know the keys that you use for them in the DHT: with \
+             nodes near these they see your IP address. For line-only ones none is used."
                 .to_owned(),
         );
     }
@@ -109,13 +109,6 @@ pub(super) fn advice(settings: &Settings) -> Vec<String> {
             "No address is known that leads here from outside: behind a NAT contacts may not \
              reach you. Add a line to meet on (`m2 line add INVITE`), or forward a port and name \
              it in [privacy] announce."
-                .to_owned(),
-        );
-    }
-    if settings.lookup.dht && settings.line_only > 0 {
-        advice.push(
-            "Contacts whose way is line-only can learn your IP address from nodes of the DHT: \
-             [lookup] dht = false prevents that."
                 .to_owned(),
         );
     }
@@ -209,19 +202,22 @@ mod tests {
     }
 
     #[test]
-    fn who_must_not_know_the_address_could_learn_it_from_the_dht() {
+    fn who_prefers_lines_could_be_seen_in_the_dht_and_who_takes_nothing_else_not() {
+        let prefers = Settings {
+            prefer_line: 1,
+            ..on_lines(IpMode::Direct)
+        };
+        assert!(said(&prefers).contains("nodes near these"));
+        let off = Settings {
+            lookup: Lookup { dht: false, ..ALL },
+            ..prefers
+        };
+        assert!(!said(&off).contains("nodes near these"));
         let strict = Settings {
             line_only: 1,
             ..on_lines(IpMode::Direct)
         };
-        assert!(said(&strict).contains("nodes near these"));
-        assert!(advice(&strict).concat().contains("dht = false"));
-        let off = Settings {
-            lookup: Lookup { dht: false, ..ALL },
-            ..strict
-        };
-        assert!(!said(&off).contains("nodes near these"));
-        assert!(advice(&off).is_empty());
+        assert!(!said(&strict).contains("nodes near these"));
     }
 
     #[test]

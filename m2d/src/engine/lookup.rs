@@ -103,7 +103,9 @@ impl Found {
 }
 
 impl Engine {
-    /// All records that are to be published for a UTC day, those of contacts first.
+    /// All records that are to be published for a UTC day, those of contacts first. None for whom
+    /// only lines are allowed: contacts know under which keys they are published, and whoever
+    /// has a node near such a key sees from where.
     pub fn publications(&mut self, day: u32) -> Result<Vec<Publication>, Refusal> {
         let mut all = Vec::new();
         let contacts: Vec<i64> = self.contacts_in(ContactState::Contact).collect();
@@ -112,6 +114,9 @@ impl Engine {
                 continue;
             };
             let peer = self.contact_mut(row)?.peer_id;
+            if self.ip_mode(row) == IpMode::LineOnly {
+                continue;
+            }
             let lines = self.published_lines(Caller::Contact(peer), day)?;
             all.push(Publication {
                 secret: PresenceSecret::new(secrets.ours),
@@ -131,7 +136,8 @@ impl Engine {
         Ok(all)
     }
 
-    /// Contacts without a direct session, and peers that we asked.
+    /// Contacts without a direct session, and peers that we asked; nobody for whom only lines are
+    /// allowed, as reading too shows from where.
     pub fn sought(&mut self) -> Result<Vec<Sought>, Refusal> {
         let asked = self.contacts_in(ContactState::Asked);
         let rows: Vec<i64> = asked
@@ -139,7 +145,10 @@ impl Engine {
             .collect();
         let mut all = Vec::new();
         for row in rows {
-            let direct = self.ip_mode(row) == IpMode::Direct;
+            let mode = self.ip_mode(row);
+            if mode == IpMode::LineOnly {
+                continue;
+            }
             let Some(slot) = self.slots.get(&row) else {
                 continue;
             };
@@ -156,7 +165,7 @@ impl Engine {
                 peer,
                 secret,
                 in_need: waits && failed && !is_online,
-                direct,
+                direct: mode == IpMode::Direct,
             });
         }
         Ok(all)
@@ -186,7 +195,9 @@ impl Engine {
         let found = &mut slot.found;
         match finding.by {
             FoundBy::Lan if mode == IpMode::Direct => {
-                found.lan = addresses;
+                // Who plays an announcement again with other addresses does not push out these.
+                addresses.extend_from_slice(found.lan(now_ms));
+                found.lan = distinct(addresses);
                 found.lan_until_ms = now_ms.saturating_add(LAN_MS);
             }
             FoundBy::Lan => return Ok(()),
@@ -250,6 +261,17 @@ fn shows_address(mode: IpMode, lines: &[PresenceLine]) -> bool {
         IpMode::PreferLine => lines.is_empty(),
         IpMode::LineOnly => false,
     }
+}
+
+/// As many as one source may add, the first ones.
+fn distinct(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut all = Vec::new();
+    for address in addresses {
+        if all.len() < MAX_FOUND && !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    all
 }
 
 fn line(mut line: PresenceLine) -> Option<ContactLine> {
@@ -374,8 +396,24 @@ mod tests {
         let prefer = Some(IpMode::PreferLine);
         assert_eq!(record(prefer, false), (true, 0), "there is no line");
         assert_eq!(record(prefer, true), (false, 1));
-        assert_eq!(record(Some(IpMode::LineOnly), true), (false, 1));
         assert_eq!(record(None, true), (true, 1));
+    }
+
+    #[test]
+    fn nothing_is_published_or_sought_for_whom_only_lines_are_allowed() {
+        let (_dir, mut engine) = engine();
+        contact(&mut engine, 1);
+        contact(&mut engine, 2);
+        add_relay(&mut engine);
+        let change = PolicyChange {
+            ip: Some(Some(IpMode::LineOnly)),
+            ..PolicyChange::default()
+        };
+        engine.set_policy(&peer(1).to_string(), change).unwrap();
+        assert_eq!(published(&mut engine), [ours(2)]);
+        let sought = engine.sought().unwrap();
+        let peers: Vec<PeerId> = sought.iter().map(|one| one.peer).collect();
+        assert_eq!(peers, [peer(2)]);
     }
 
     #[test]
@@ -407,6 +445,10 @@ mod tests {
         let order = ["192.168.1.3:3333", "192.0.2.1:1111", "192.0.2.2:2222"];
         assert_eq!(texts, order, "the nearest first, the DHT last");
         assert_eq!(route.lines.len(), 1);
+        engine.take_finding(finding(FoundBy::Lan, "192.168.1.4:3333"), false);
+        let lan = engine.route(row).unwrap().addresses;
+        assert_eq!(lan[0], "192.168.1.4:3333".parse().unwrap());
+        assert_eq!(lan[1], "192.168.1.3:3333".parse().unwrap(), "it is kept");
         pass_ms(&mut engine, LAN_MS);
         assert_eq!(engine.route(row).unwrap().addresses.len(), 2);
         let change = PolicyChange {

@@ -69,9 +69,9 @@ impl HostTask {
         }
     }
 
-    /// The host has other addresses: sessions are to be looked after.
+    /// The host has other addresses, or slept: sessions are to be looked after.
     async fn moved(&self, now: Vec<std::net::IpAddr>) {
-        tracing::info!("the host's addresses changed");
+        tracing::info!("the host's addresses changed, or it slept");
         self.reach.set_interfaces(now);
         self.reach.endpoint().forget_kept_keys();
         let nudged = self.engine.call(|engine| Ok(engine.on_network_changed()));

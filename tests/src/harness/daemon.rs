@@ -130,6 +130,22 @@ impl Daemon {
         self.ended().await
     }
 
+    /// Lets the process stand still, as if its host slept.
+    ///
+    /// Errors: it did not run.
+    pub async fn pause(&self) -> anyhow::Result<()> {
+        let pid = self.pid().context("the daemon does not run")?;
+        signal("STOP", pid).await
+    }
+
+    /// Lets the process go on after [`Self::pause`].
+    ///
+    /// Errors: it did not run.
+    pub async fn go_on(&self) -> anyhow::Result<()> {
+        let pid = self.pid().context("the daemon does not run")?;
+        signal("CONT", pid).await
+    }
+
     /// Waits until the process ends by itself.
     ///
     /// Errors: it did not run, or did not end in time.

@@ -61,11 +61,6 @@ impl Row {
         row
     }
 
-    /// Whether the path is better than what is expected today, which then wants to be corrected.
-    pub fn is_better(&self) -> bool {
-        self.path == self.topology.path && self.path != self.topology.today
-    }
-
     pub(super) fn miss(&mut self, what: String) {
         self.misses.push(what);
     }
@@ -81,12 +76,9 @@ impl Row {
 
     /// Compares with what is expected.
     pub(super) fn judge(&mut self) {
-        if self.connected.is_some()
-            && self.path != self.topology.today
-            && self.path != self.topology.path
-        {
-            let (path, today) = (word(self.path), word(self.topology.today));
-            self.miss(format!("the path is {path}, not {today}"));
+        if self.connected.is_some() && self.path != self.topology.path {
+            let (path, wanted) = (word(self.path), word(self.topology.path));
+            self.miss(format!("the path is {path}, not {wanted}"));
         }
         let kinds = [
             ("lost", self.lost),
@@ -177,6 +169,9 @@ fn access(access: Access) -> &'static str {
         Access::Twice => "two routers one behind the other, at home and at the provider",
         Access::RelayOnly => "a router that lets UDP pass to the relay alone",
         Access::Mapping => "a router that opens ports when asked (miniupnpd)",
+        Access::TwoFamilies => {
+            "by IPv4 a router that gives a socket another port for each peer; by IPv6 a router that lets in who was written to"
+        }
     }
 }
 
@@ -185,6 +180,10 @@ fn what_happens(topology: &Topology) -> String {
         Change::None => "",
         Change::Move => "bob's host goes to another network",
         Change::Rebind => "bob's router forgets all ports and gives others",
+        Change::Sleep => {
+            "bob's daemon stands still for 15 s, in which his router forgets all ports; silence \
+             counts from its end"
+        }
         Change::NewAddresses => "both get new addresses while the daemons are down",
     };
     match topology.loss {

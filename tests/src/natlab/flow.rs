@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(25);
 
+/// How long a host sleeps: longer than the daemon's threads are ever late by themselves.
+const SLEEP: Duration = Duration::from_secs(15);
+
 /// Where every daemon listens: each host has all ports for itself.
 const PORT: u16 = 4_433;
 
@@ -34,8 +37,6 @@ const LOOKUP: &str = "dht = false";
 pub struct Pace {
     /// How long they talk once they are connected, and again after a change.
     pub talk: Duration,
-    /// How long a better path than the one that is expected today is waited for.
-    pub hope: Duration,
     /// Daemons' logs are kept also of networks where all is as it must be.
     pub keep_logs: bool,
 }
@@ -44,13 +45,11 @@ impl Pace {
     /// The form for every day.
     pub const SHORT: Self = Self {
         talk: Duration::from_secs(3),
-        hope: Duration::from_secs(2),
         keep_logs: false,
     };
     /// The form whose table is kept.
     pub const LONG: Self = Self {
         talk: Duration::from_secs(15),
-        hope: Duration::from_secs(15),
         keep_logs: false,
     };
 }
@@ -88,11 +87,15 @@ struct Cast {
 
 impl Cast {
     async fn start(net: &Net) -> anyhow::Result<Self> {
+        let listen = match net.topology().speaks_ipv6() {
+            true => format!("[\"0.0.0.0:{PORT}\", \"[::]:{PORT}\"]"),
+            false => format!("[\"0.0.0.0:{PORT}\"]"),
+        };
         let on = |identity: &str, host: &str| {
             let setup = Setup::new().identity(identity).within(net.lab().host(host));
             let filter = "[log]\nfilter = \"info,m2d=debug,m2_net=debug\"\n";
             setup
-                .network(&format!("listen = [\"0.0.0.0:{PORT}\"]"))
+                .network(&format!("listen = {listen}"))
                 .network("session_keys = 4")
                 .lookup(LOOKUP)
                 .tables(filter)
@@ -130,10 +133,8 @@ impl Cast {
         flowing(&streams, "messages after a restart").await?;
         let mut quiet_from = Instant::now();
         self.settle(&watch, pace, row).await?;
-        let changes = matches!(self.topology.change, Change::Move | Change::Rebind);
-        if changes {
-            quiet_from = Instant::now();
-            net.change()?;
+        if !matches!(self.topology.change, Change::None | Change::NewAddresses) {
+            quiet_from = self.change(net).await?;
             flowing(&streams, "messages after the change").await?;
             self.settle(&watch, pace, row).await?;
         }
@@ -157,25 +158,35 @@ impl Cast {
         Ok(())
     }
 
-    /// Talks for a while, and for longer when a path is expected that is not there yet.
+    /// Waits for the path that is expected, and talks for a while.
     async fn settle(&self, watch: &Watch, pace: Pace, row: &mut Row) -> anyhow::Result<()> {
-        let wanted = self.topology.today;
+        let wanted = self.topology.path;
         let what = format!("the path is {wanted:?}");
         let settled = until(&what, || {
             row.path = watch.path();
-            row.path == wanted || row.path == self.topology.path
+            row.path == wanted
         });
         settled.await?;
-        let end = Instant::now() + pace.talk;
-        let hope = end + pace.hope;
-        loop {
-            let now = Instant::now();
-            let settled = watch.path() == self.topology.path;
-            if now >= hope || (settled && now >= end) {
-                return Ok(());
-            }
-            sleep(POLL).await;
+        sleep(pace.talk).await;
+        Ok(())
+    }
+
+    /// Lets happen what the topology says. From the time that is returned on, the two should find
+    /// together again.
+    async fn change(&self, net: &Net) -> anyhow::Result<Instant> {
+        let began = Instant::now();
+        let [_, bob] = &self.parties;
+        let sleeps = self.topology.change == Change::Sleep;
+        if sleeps {
+            bob.pause().await?;
         }
+        net.change()?;
+        if !sleeps {
+            return Ok(began);
+        }
+        sleep(SLEEP).await;
+        bob.go_on().await?;
+        Ok(Instant::now())
     }
 
     /// Alice waits on a line of the relay; bob comes by an invitation that names it.

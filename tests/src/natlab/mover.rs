@@ -12,7 +12,7 @@ impl Net {
         match self.topology().change {
             Change::None => Ok(()),
             Change::Move => self.move_bob(),
-            Change::Rebind => self.rebind(),
+            Change::Rebind | Change::Sleep => self.rebind(),
             Change::NewAddresses => self.new_addresses(),
         }
     }

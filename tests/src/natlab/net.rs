@@ -4,7 +4,7 @@ use super::gateway::Gateway;
 use super::rules::{self, Translation};
 use super::topology::{Access, Change, Place, Topology};
 use crate::harness::Lab;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The relay's address. The lab's Internet is cut off from the real one; its addresses are such as
 /// the real one could have, since programs rightly treat those that are set apart for examples as
@@ -13,6 +13,9 @@ pub(super) const RELAY: Ipv4Addr = Ipv4Addr::new(11, 9, 0, 10);
 
 /// The address of a second host in the open, which only probes use.
 pub(super) const FAR: Ipv4Addr = Ipv4Addr::new(11, 9, 0, 11);
+
+/// What the IPv6 addresses of all networks start with.
+const SIX: &str = "2a00:9:0";
 
 /// What stands in the middle.
 const INTERNET: &str = "net";
@@ -110,10 +113,13 @@ impl Net {
             _ => self.plug(&router, 21 + side)?,
         }
         let translation = match access {
-            Access::Symmetric => Translation::Differently,
+            Access::Symmetric | Access::TwoFamilies => Translation::Differently,
             _ => Translation::Alike,
         };
         self.route(&router, translation, access == Access::RelayOnly)?;
+        if access == Access::TwoFamilies {
+            self.six(side, host, &router)?;
+        }
         if access == Access::Mapping {
             self.lab.rules(&router, rules::mapping())?;
             self.gateway = Some(Gateway::start(&self.lab, &router, 1 + side)?);
@@ -157,6 +163,44 @@ impl Net {
         self.route("r2", Translation::Alike, false)
     }
 
+    /// IPv6 addresses for a host and its router, which passes on what is for the other side.
+    fn six(&self, side: u8, host: &str, router: &str) -> anyhow::Result<()> {
+        let other = 1 - side;
+        let commands = [
+            (
+                host,
+                format!("ip addr add {}/64 dev eth0 nodad", ipv6(side)),
+            ),
+            (
+                router,
+                format!("ip addr add {SIX}:{side}::1/64 dev lan nodad"),
+            ),
+            (
+                router,
+                format!("ip addr add {SIX}:ff::{side}/64 dev wan nodad"),
+            ),
+            (host, format!("ip -6 route add default via {SIX}:{side}::1")),
+            (
+                router,
+                format!("ip -6 route add {SIX}:{other}::/64 via {SIX}:ff::{other}"),
+            ),
+        ];
+        for host in [host, router] {
+            let on = [
+                ("net.ipv6.conf.all.disable_ipv6", "0"),
+                ("net.ipv6.conf.all.accept_ra", "0"),
+            ];
+            self.lab.set(host, &on)?;
+        }
+        let forward = [("net.ipv6.conf.all.forwarding", "1")];
+        self.lab.set(router, &forward)?;
+        for (host, command) in commands {
+            let command: Vec<&str> = command.split(' ').collect();
+            self.lab.run(host, &command)?;
+        }
+        Ok(())
+    }
+
     fn one_lan(&self) -> anyhow::Result<()> {
         self.lab.switch("r0", "lan")?;
         let own = ["ip", "addr", "add", "192.168.1.1/24", "dev", "lan"];
@@ -180,6 +224,11 @@ impl Net {
         let rules = rules::router(translation, relay_only);
         self.lab.rules(router, &rules)
     }
+}
+
+/// The IPv6 address of a side's host, where it has one.
+pub(super) fn ipv6(side: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0x2a00, 0x9, 0, side.into(), 0, 0, 0, 2)
 }
 
 fn hosts(topology: &Topology) -> Vec<&'static str> {

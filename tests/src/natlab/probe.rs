@@ -1,11 +1,11 @@
 //! Whether a network is what it says, shown with plain sockets: what routers translate, whom they
 //! let in, and whether two come through to each other.
 
-use super::net::{FAR, Net, RELAY, SIDES};
+use super::net::{FAR, Net, RELAY, SIDES, ipv6};
 use super::topology::{Access, Change, Place};
 use crate::harness::RemoteSocket;
 use anyhow::{Context as _, bail, ensure};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// How long an answer may take; generous, for loaded machines. What is not to come is not waited
@@ -57,10 +57,13 @@ pub async fn prove(net: &Net) -> anyhow::Result<()> {
         Place::Apart(Access::Mapping, _) => mapping(net, &mut open).await?,
         Place::Apart(..) => {}
     }
+    if net.topology().speaks_ipv6() {
+        by_ipv6(net).await.context("IPv6")?;
+    }
     if net.topology().loss > 0 {
         loss(net, &mut open).await?;
     }
-    if net.topology().change == Change::Rebind {
+    if matches!(net.topology().change, Change::Rebind | Change::Sleep) {
         // It may be done once more later: another port again is as good.
         rebinding(net, &mut open).await?;
     }
@@ -193,6 +196,33 @@ async fn punch(net: &Net, open: &mut Open) -> anyhow::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Who was not written to is not let in; two that write to each other are, by their own addresses.
+async fn by_ipv6(net: &Net) -> anyhow::Result<()> {
+    let bind = async |host, port| {
+        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        RemoteSocket::bind(net.lab(), host, any, None).await
+    };
+    let [host, other] = SIDES;
+    let mut alice = bind(host, 4_410).await?;
+    let mut bob = bind(other, 4_411).await?;
+    let (to_alice, to_bob) = ((ipv6(0), 4_410).into(), (ipv6(1), 4_411).into());
+    for _ in 0..TIMES {
+        bob.send(to_alice, b"unasked").await?;
+    }
+    let unasked = alice.receive(BRIEFLY).await?;
+    ensure!(unasked.is_none(), "lets anybody in");
+    let end = Instant::now() + PATIENCE;
+    let (mut at_alice, mut at_bob) = (None, None);
+    while (at_alice.is_none() || at_bob.is_none()) && Instant::now() < end {
+        alice.send(to_bob, b"punch").await?;
+        bob.send(to_alice, b"punch").await?;
+        at_alice = alice.receive(PAUSE).await?.or(at_alice);
+        at_bob = bob.receive(PAUSE).await?.or(at_bob);
+    }
+    ensure!(at_alice.is_some() && at_bob.is_some(), "no way through");
+    Ok(())
 }
 
 fn in_lan(number: u8, socket: &RemoteSocket) -> SocketAddr {

@@ -37,7 +37,8 @@ pub(super) fn router(translation: Translation, relay_only: bool) -> String {
            chain forward {{ type filter hook forward priority 0;
              {block} ct state established,related accept; ct status dnat accept;
              iifname wan drop; }}
-           chain post {{ type nat hook postrouting priority 100; oifname wan {masquerade}; }}
+           chain post {{ type nat hook postrouting priority 100; 
+             meta nfproto ipv4 oifname wan {masquerade}; }}
          }}\n"
     )
 }
