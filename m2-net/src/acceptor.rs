@@ -11,6 +11,7 @@ use crate::prefix_limit::PrefixLimiter;
 use crate::quic_crypto::AnswerCrypto;
 use crate::replay_memory::{Remembered, ReplayMemory};
 use crate::session::{CloseCode, Greeting, Session};
+use futures_util::FutureExt as _;
 use m2_crypto::initial::MAX_CID_LEN;
 use quinn::{Connecting, Connection, Incoming, ServerConfig};
 use std::pin::pin;
@@ -27,6 +28,11 @@ const TURN_LIMIT: Duration = Duration::from_secs(3);
 /// on purpose, must not keep the turns from the others.
 const TURN_HELD: Duration = Duration::from_millis(100);
 
+/// Calls that may wait for a key, and how long: while the pool is empty for a moment, as when both
+/// sides have just started. All others are ignored at once.
+pub(crate) const MAX_HELD: usize = 4;
+const HELD: Duration = Duration::from_secs(2);
+
 /// Answers the calls of all sockets of an endpoint.
 pub(crate) struct Acceptor {
     pub(crate) gate: Arc<Gate>,
@@ -37,6 +43,7 @@ pub(crate) struct Acceptor {
     pub(crate) tokens: Arc<UsedTokens>,
     pub(crate) prefixes: Mutex<PrefixLimiter>,
     pub(crate) turns: Arc<Semaphore>,
+    pub(crate) held: Semaphore,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
@@ -135,6 +142,10 @@ impl Acceptor {
     }
 
     async fn handshake(&self, call: Incoming) -> Option<Connection> {
+        if !self.has_key(self.priority(&call)).await {
+            self.ignore(call, Counter::CallNoKey);
+            return None;
+        }
         let turn = timeout(TURN_LIMIT, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             self.ignore(call, Counter::CallOverload);
@@ -146,6 +157,18 @@ impl Acceptor {
             self.counters.count(Counter::CallFailed);
         }
         connection
+    }
+
+    /// Whether there is a key for such a caller, or will be in a moment.
+    async fn has_key(&self, priority: Priority) -> bool {
+        let mut ready = pin!(self.keys.serves(priority));
+        if ready.as_mut().now_or_never().is_some() {
+            return true;
+        }
+        let Ok(_held) = self.held.try_acquire() else {
+            return false;
+        };
+        timeout(HELD, ready).await.is_ok()
     }
 
     /// Takes a key, writes the call down, and only then answers.

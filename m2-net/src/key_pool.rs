@@ -79,11 +79,7 @@ impl KeyPool {
     /// A key if one is ready for this caller. `None` means: ignore the caller.
     pub fn take(&self, priority: Priority) -> Option<SessionKeyPair> {
         let mut state = self.shared.lock();
-        let kept = match priority {
-            Priority::Stranger => state.most / 2,
-            Priority::Known | Priority::Own => 0,
-        };
-        if state.keys.len() <= kept {
+        if !state.serves(priority) {
             return None;
         }
         let key = state.keys.pop_front();
@@ -98,10 +94,20 @@ impl KeyPool {
 
     async fn next(&self) -> SessionKeyPair {
         loop {
-            // Registered before the look, so that a key made in between is not missed.
-            let made = self.shared.made.notified();
+            self.serves(Priority::Own).await;
             if let Some(key) = self.take(Priority::Own) {
                 return key;
+            }
+        }
+    }
+
+    /// Waits until there is a key for this caller. Another one may take it first.
+    pub async fn serves(&self, priority: Priority) {
+        loop {
+            // Registered before the look, so that a key made in between is not missed.
+            let made = self.shared.made.notified();
+            if self.shared.lock().serves(priority) {
+                return;
             }
             made.await;
         }
@@ -115,6 +121,16 @@ impl KeyPool {
     /// How many keys the pool holds when it is full.
     pub fn wanted(&self) -> usize {
         self.shared.wanted
+    }
+}
+
+impl State {
+    fn serves(&self, priority: Priority) -> bool {
+        let kept = match priority {
+            Priority::Stranger => self.most / 2,
+            Priority::Known | Priority::Own => 0,
+        };
+        self.keys.len() > kept
     }
 }
 
@@ -167,7 +183,7 @@ impl Shared {
         state.keys.push_back(key);
         state.most = state.most.max(state.keys.len());
         drop(state);
-        self.made.notify_one();
+        self.made.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

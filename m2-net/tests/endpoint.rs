@@ -169,6 +169,18 @@ async fn bytes_to_failed_dial(called: &Endpoint, circle: Circle, peer: m2_crypto
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_calls_before_the_first_key_is_made_need_not_call_again() {
+    let caller = endpoint(alice());
+    keys_ready(&caller).await;
+    let called = endpoint(bob());
+    let (to, as_alice) = (address(&called), Credential::Identity(alice()));
+    let (dialled, accepted) = tokio::join!(caller.dial(to, id(&bob()), as_alice), called.accept());
+    dialled.unwrap();
+    accepted.unwrap();
+    assert_eq!(called.stats().counters["call_no_key"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_knows_not_the_circle_or_the_id_gets_silence() {
     let mut private = config(bob());
     private.circle = Circle::private("home", &Secret::new([7; 32]));

@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::{Endpoint, EndpointConfig};
-use crate::acceptor::Acceptor;
+use crate::acceptor::{Acceptor, MAX_HELD};
 use crate::address_token::{TokenKey, UsedTokens};
 use crate::allow_list::AllowList;
 use crate::clock::Clock;
@@ -93,6 +93,7 @@ impl Builder {
             tokens: used,
             prefixes: Mutex::new(prefixes),
             turns: Arc::new(Semaphore::new(limits.turns.max(1))),
+            held: Semaphore::new(MAX_HELD),
             in_flight: AtomicUsize::new(0),
             limits,
             counters: Arc::clone(&counters),

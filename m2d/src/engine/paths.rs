@@ -119,7 +119,7 @@ impl Engine {
             match (link.path(), link.dialled) {
                 (Path::Direct, false) => {
                     link.give_up();
-                    self.call_beside(&link);
+                    self.call_instead(&link);
                 }
                 _ => {
                     nudged.push((link.clone(), link.heard()));
@@ -137,7 +137,7 @@ impl Engine {
         for (link, heard) in nudged {
             if link.heard() == heard && !link.is_over() {
                 link.give_up();
-                self.call_beside(&link);
+                self.call_instead(&link);
             }
         }
     }

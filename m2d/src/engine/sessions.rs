@@ -308,7 +308,7 @@ impl Engine {
         if let Err(refusal) = self.use_another(link) {
             self.fail_batch(refusal);
         }
-        self.call_beside(link);
+        self.call_instead(link);
     }
 
     /// A session is to be renewed.
@@ -316,7 +316,17 @@ impl Engine {
         self.call_beside(link);
     }
 
+    /// Calls a peer whose session serves still.
     pub(super) fn call_beside(&mut self, link: &Arc<Link>) {
+        self.call_anew(link, false);
+    }
+
+    /// Calls a peer whose session does not serve any more.
+    pub(super) fn call_instead(&mut self, link: &Arc<Link>) {
+        self.call_anew(link, true);
+    }
+
+    fn call_anew(&mut self, link: &Arc<Link>, one_died: bool) {
         let row = self.row_of(&link.peer_id);
         let serves = |slot: &&Slot| slot.link().is_some_and(|it| it.id == link.id);
         let slot = row.and_then(|row| self.slots.get(&row)).filter(serves);
@@ -324,7 +334,10 @@ impl Engine {
             return;
         };
         match self.route(slot.contact.row) {
-            Ok(route) => self.dialer.want(link.peer_id, route),
+            Ok(mut route) => {
+                route.one_died = one_died;
+                self.dialer.want(link.peer_id, route);
+            }
             Err(refusal) => self.fail_batch(refusal),
         }
     }

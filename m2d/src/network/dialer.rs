@@ -389,6 +389,7 @@ fn ways(route: Route) -> Vec<(Duration, Way)> {
         mode,
         addresses,
         lines,
+        one_died,
     } = route;
     let direct: Vec<Way> = addresses.into_iter().map(Way::Direct).collect();
     let lines: Vec<Way> = lines
@@ -396,6 +397,7 @@ fn ways(route: Route) -> Vec<(Duration, Way)> {
         .map(|line| Way::Line(line, mode))
         .collect();
     let (first, pause, second) = match mode {
+        IpMode::Direct if one_died => (direct, HEAD_START, lines),
         IpMode::Direct => (direct, LINE_AFTER, lines),
         IpMode::PreferLine => (lines, DIRECT_AFTER, direct),
         IpMode::LineOnly => (lines, Duration::ZERO, Vec::new()),
@@ -447,11 +449,12 @@ mod tests {
             addresses: Vec::new(),
             tokens: LineTokens::Always(JoinToken([2; 16])),
         };
-        let order = |mode, addresses: usize| {
+        let order = |mode, addresses: usize, one_died| {
             let route = Route {
                 mode,
                 addresses: vec!["192.0.2.1:1".parse().unwrap(); addresses],
                 lines: vec![line.clone(); 2],
+                one_died,
             };
             let tried = ways(route).into_iter();
             tried
@@ -459,15 +462,14 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let lines = [(0, true), (250, true)];
-        assert_eq!(order(IpMode::Direct, 0), lines);
-        assert_eq!(order(IpMode::LineOnly, 0), lines);
-        assert_eq!(
-            order(IpMode::Direct, 1),
-            [(0, false), (1_000, true), (1_250, true)]
-        );
-        assert_eq!(
-            order(IpMode::PreferLine, 1),
-            [(0, true), (250, true), (8_000, false)]
-        );
+        assert_eq!(order(IpMode::Direct, 0, false), lines);
+        assert_eq!(order(IpMode::LineOnly, 0, false), lines);
+        let direct_first = [(0, false), (1_000, true), (1_250, true)];
+        assert_eq!(order(IpMode::Direct, 1, false), direct_first);
+        let soon = [(0, false), (250, true), (500, true)];
+        assert_eq!(order(IpMode::Direct, 1, true), soon);
+        let lines_first = [(0, true), (250, true), (8_000, false)];
+        assert_eq!(order(IpMode::PreferLine, 1, false), lines_first);
+        assert_eq!(order(IpMode::PreferLine, 1, true), lines_first);
     }
 }

@@ -15,4 +15,6 @@ pub struct Route {
     /// Lines on which it may be called, in its order. Their tokens are of days: take that of the
     /// day of the attempt.
     pub lines: Vec<ContactLine>,
+    /// A session by one of the ways has just died: none goes far ahead of the others.
+    pub one_died: bool,
 }

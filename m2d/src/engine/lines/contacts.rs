@@ -193,6 +193,7 @@ impl Engine {
             mode,
             addresses,
             lines,
+            one_died: false,
         })
     }
 }
