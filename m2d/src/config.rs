@@ -4,6 +4,7 @@
 // By path, since a fuzz target takes this file by its path.
 #[path = "config/line.rs"]
 mod line;
+#[path = "config/lookup.rs"]
 mod lookup;
 #[path = "config/mailbox.rs"]
 mod mailbox;

@@ -16,7 +16,7 @@ const CONTACTS: u16 = 1_000;
 const BURST: u64 = 40;
 const A_SECOND: u64 = 2;
 /// How long is watched.
-const WATCHED: Duration = Duration::from_secs(20);
+const WATCHED: Duration = Duration::from_secs(10);
 
 /// How many of these addresses are called in so much time.
 async fn called(sinks: &[UdpSocket], within: Duration) -> usize {

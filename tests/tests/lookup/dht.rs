@@ -39,7 +39,7 @@ async fn befriended(network: &Testnet) -> ([Daemon; 2], [Api; 2]) {
 }
 
 /// Has a daemon that is down listen somewhere else from now on.
-fn move_to(daemon: &Daemon, host: &str) {
+pub(super) fn move_to(daemon: &Daemon, host: &str) {
     let config = fs::read_to_string(daemon.config()).unwrap();
     let moved = config.replace("127.0.0.1:0", &format!("{host}:0"));
     assert_ne!(config, moved);
@@ -52,7 +52,7 @@ async fn status(api: &Api) -> GetNetworkStatusResponse {
     asked.await.unwrap().into_inner()
 }
 
-async fn probe(api: &Api, contact: &str) -> Vec<ProbeContactResponse> {
+pub(super) async fn probe(api: &Api, contact: &str) -> Vec<ProbeContactResponse> {
     let request = ProbeContactRequest {
         contact: contact.to_owned(),
     };

@@ -8,3 +8,6 @@
 
 mod crowd;
 mod dht;
+mod node;
+mod observed;
+mod overheard;

@@ -1,0 +1,204 @@
+//! What a node of the DHT learns that everything goes to, and what it can do by lying.
+
+use super::dht::{move_to, probe};
+use super::node::{Node, Put, Temper, by_key};
+use m2_crypto::{PeerId, Secret};
+use m2_net::lookup::dht::{Dht, DhtConfig};
+use m2_proto::api::v1::{ContactState, MessageState, RemoveContactRequest};
+use m2_tests::harness::{Clock, Daemon, Setup};
+use m2_tests::scenario::{Api, eventually};
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Bytes of a sealed record (docs/spec/lookup.md).
+const RECORD: usize = 960;
+const DAY_S: i64 = 86_400;
+/// From when on tomorrow's records are published too, seconds of the day.
+const LATE_S: i64 = 82_800;
+
+fn party(name: &str, node: &Node) -> Setup {
+    Setup::new().identity(name).lookup(&format!(
+        "lan = false\nmap_port = false\ndht_timeout_ms = 300\ndht_bootstrap = [\"{}\"]",
+        node.address
+    ))
+}
+
+async fn befriended(alice: &Daemon, bob: &Daemon) -> [Api; 2] {
+    let apis = [Api::of(alice).await.unwrap(), Api::of(bob).await.unwrap()];
+    let uri = apis[0].invite(false, "bob").await.unwrap();
+    apis[1].add(&uri, "alice").await.unwrap();
+    for (api, name) in [(&apis[0], "bob"), (&apis[1], "alice")] {
+        api.await_state(name, ContactState::Contact).await.unwrap();
+    }
+    apis
+}
+
+/// Waits until a daemon has written under so many keys a day since so many puts, and then a bit
+/// for one more.
+async fn keys_since(node: &Node, before: usize, a_day: usize) -> HashSet<Vec<u8>> {
+    let what = format!("{a_day} keys a day");
+    let look = || {
+        let puts = node.puts().split_off(before);
+        let late = puts.iter().any(|put| put.seq.rem_euclid(DAY_S) >= LATE_S);
+        let expected = if late { 2 * a_day } else { a_day };
+        (by_key(&puts).into_keys().collect::<HashSet<_>>(), expected)
+    };
+    eventually(&what, async || {
+        let (keys, expected) = look();
+        Ok((keys.len() >= expected).then_some(()))
+    })
+    .await
+    .unwrap();
+    sleep(Duration::from_secs(2)).await;
+    let (keys, expected) = look();
+    assert_eq!(keys.len(), expected, "{what}");
+    keys
+}
+
+fn assert_alike(puts: &[Put]) {
+    let mut seen: HashSet<&[u8]> = HashSet::new();
+    for put in puts {
+        assert_eq!(put.value.len(), RECORD);
+        assert_eq!(put.key.len(), 32);
+        let new: HashSet<&[u8]> = put.value.windows(8).collect();
+        assert!(
+            seen.is_disjoint(&new),
+            "two records have something in common"
+        );
+        seen.extend(new);
+    }
+}
+
+/// Nothing that names a party or says where it is called stands in any packet.
+async fn assert_nobody_is_named(node: &Node, daemons: [&Daemon; 2]) {
+    let mut words: Vec<Vec<u8>> = ["alice", "bob", "m2://", "127.0.0.1"]
+        .map(|word| word.as_bytes().to_vec())
+        .to_vec();
+    for daemon in daemons {
+        let text = daemon.status().await.unwrap().peer_id;
+        let id: PeerId = text.parse().unwrap();
+        let port = daemon.udp_address().await.unwrap().port();
+        let compact = [&[127, 0, 0, 1][..], &port.to_be_bytes()].concat();
+        words.extend([id.as_bytes().to_vec(), text.into_bytes(), compact]);
+    }
+    let packets = node.packets();
+    assert!(!packets.is_empty());
+    for packet in packets {
+        for word in &words {
+            let named = packet.windows(word.len()).any(|window| window == *word);
+            assert!(!named, "{:?}", String::from_utf8_lossy(&packet));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sees_all_that_is_published_learns_nothing_of_whom() {
+    let (node, clock) = (Node::start().await, Clock::new().unwrap());
+    let alice = Daemon::start(clock.for_daemon(party("alice", &node)));
+    let (alice, mut bob) = tokio::try_join!(alice, Daemon::start(party("bob", &node))).unwrap();
+    let [api, _] = befriended(&alice, &bob).await;
+    eventually("both have published", async || {
+        let puts = node.puts();
+        let from: HashSet<_> = puts.iter().map(|put| put.from).collect();
+        Ok((from.len() >= 2).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_nobody_is_named(&node, [&alice, &bob]).await;
+    bob.stop().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+
+    // A day later: one key for the contact, one for a new invitation.
+    let first_day = node.puts().len();
+    clock.set_ahead(Duration::from_secs(25 * 3_600)).unwrap();
+    api.invite(false, "carol").await.unwrap();
+    let second = keys_since(&node, first_day, 2).await;
+    let earlier = by_key(&node.puts()[..first_day]);
+    assert!(second.iter().all(|key| !earlier.contains_key(key)));
+
+    // The contact is removed, the invitation has run out: nothing is published for them.
+    let second_day = node.puts().len();
+    let removal = RemoveContactRequest {
+        contact: "bob".to_owned(),
+        ..RemoveContactRequest::default()
+    };
+    api.client()
+        .contacts()
+        .remove_contact(removal)
+        .await
+        .unwrap();
+    clock.set_ahead(Duration::from_secs(50 * 3_600)).unwrap();
+    api.invite(false, "carol").await.unwrap();
+    let third = keys_since(&node, second_day, 1).await;
+    let earlier = by_key(&node.puts()[..second_day]);
+    assert!(third.iter().all(|key| !earlier.contains_key(key)));
+    assert_alike(&node.puts());
+}
+
+/// It can silence. It can't make anybody believe what was never written, and nothing that it says
+/// takes a daemon more than a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lies_can_only_silence() {
+    let node = Node::start().await;
+    let dht = Dht::start(DhtConfig {
+        bind: Ipv4Addr::LOCALHOST,
+        bootstrap: Some(vec![node.address.to_string()]),
+        request_timeout: Duration::from_millis(300),
+        ..DhtConfig::default()
+    });
+    let within = Duration::from_secs(60);
+    let (seed, other) = (Secret::new([1; 32]), Secret::new([2; 32]));
+    for (seed, seq, byte) in [(&seed, 5, 1), (&seed, 6, 2), (&other, 7, 3)] {
+        let stored = dht.publish(seed, seq, &[byte; RECORD], within).await;
+        assert_eq!(stored.unwrap(), 1);
+    }
+    for (temper, expected) in [
+        (Temper::Honest, Some((6, 2))),
+        (Temper::Replays, Some((5, 1))),
+        (Temper::Forges, None),
+        (Temper::Confuses, None),
+        (Temper::Swells, None),
+        (Temper::Babbles, None),
+    ] {
+        node.set(temper);
+        let read = |_: u64, value: &[u8; RECORD]| Some(value[0]);
+        let found = dht.latest(&seed, within, read).await.unwrap();
+        assert_eq!(found, expected, "{temper:?}");
+        assert!(node.answered() > 0, "{temper:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_old_records_gets_through_once_there_is_a_new_one() {
+    let node = Node::start().await;
+    let parties = [party("alice", &node), party("bob", &node)].map(Daemon::start);
+    let [alice, bob] = parties;
+    let (mut alice, mut bob) = tokio::try_join!(alice, bob).unwrap();
+    befriended(&alice, &bob).await;
+    eventually("both have published", async || {
+        let puts = node.puts();
+        let from: HashSet<_> = puts.iter().map(|put| put.from).collect();
+        Ok((from.len() >= 2).then_some(()))
+    })
+    .await
+    .unwrap();
+    node.set(Temper::Replays);
+    for (daemon, host) in [(&mut alice, "127.0.0.31"), (&mut bob, "127.0.0.32")] {
+        daemon.stop().await.unwrap();
+        move_to(daemon, host);
+        daemon.restart().await.unwrap();
+    }
+    let api = Api::of(&alice).await.unwrap();
+    let id = api.send("bob", "here").await.unwrap();
+    let tried = probe(&api, "bob").await;
+    assert!(tried.iter().all(|way| !way.reached), "{tried:?}");
+    assert!(node.answered() > 0);
+    assert!(!api.contact("bob").await.unwrap().online);
+    node.set(Temper::Honest);
+    probe(&api, "bob").await;
+    api.await_message(&id, MessageState::Delivered)
+        .await
+        .unwrap();
+}

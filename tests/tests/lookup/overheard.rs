@@ -1,0 +1,201 @@
+//! What a host in the same local network hears of two daemons: real ones, on hosts of their own.
+
+use m2_crypto::PeerId;
+use m2_crypto::presence::{Announcement, PresenceSecret, hour};
+use m2_crypto::{Identity, provider};
+use m2_proto::api::v1::{ContactState, RemoveContactRequest};
+use m2_tests::harness::{Clock, Daemon, Lab, RemoteSocket, Setup};
+use m2_tests::scenario::{Api, eventually};
+use m2d::store::{ContactState as Stored, StoreFile};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime};
+
+const MDNS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+const ALICE: &str = "10.77.0.1";
+const BOB: &str = "10.77.0.2";
+/// Lengths of the four strings of an announcement, with their keys (docs/spec/lookup.md).
+const STRINGS: [u8; 4] = [202, 202, 202, 186];
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What was heard: from where, and the bytes.
+type Heard = Vec<(IpAddr, Vec<u8>)>;
+
+/// All that is said for so long.
+async fn listen(ear: &mut RemoteSocket, within: Duration) -> Heard {
+    let end = Instant::now() + within;
+    let mut heard = Vec::new();
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        if let Some((from, bytes)) = ear.receive(left).await.unwrap() {
+            heard.push((from.ip(), bytes));
+        }
+    }
+    heard
+}
+
+/// The announcements of a host, in the order in which they were made.
+fn announcements(heard: &Heard, host: &str) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for (from, packet) in heard {
+        if from.to_string() == host {
+            let at = packet.windows(3).position(|start| start == b"\xca0=");
+            let said = at.map(|at| strings(&packet[at..]));
+            all.extend(said);
+        }
+    }
+    all.dedup();
+    all
+}
+
+fn strings(mut texts: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for (number, length) in STRINGS.into_iter().enumerate() {
+        let (text, rest) = texts[1..].split_at(length.into());
+        assert_eq!(texts[0], length);
+        assert_eq!(text[..2], [b'0' + number as u8, b'=']);
+        all.extend(&text[2..]);
+        texts = rest;
+    }
+    assert_eq!(all.len(), 784);
+    all
+}
+
+/// Names that hosts and services of a host go by: labels of 16 hexadecimal digits.
+fn names(heard: &Heard, host: &str) -> HashSet<Vec<u8>> {
+    let of_host = heard.iter().filter(|(from, _)| from.to_string() == host);
+    let labels = of_host.flat_map(|(_, packet)| packet.windows(17));
+    let hex = |byte: &u8| byte.is_ascii_hexdigit();
+    labels
+        .filter(|label| label[0] == 16 && label[1..].iter().all(hex))
+        .map(|label| label[1..].to_vec())
+        .collect()
+}
+
+fn share(one: &[u8], other: &[u8]) -> bool {
+    let seen: HashSet<&[u8]> = one.windows(8).collect();
+    other.windows(8).any(|window| seen.contains(window))
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    name.trim().to_owned()
+}
+
+/// Under which alice announces herself for bob, from his store.
+fn bobs_secret(bob: &Daemon) -> PresenceSecret {
+    let pem = include_str!("../../vectors/identities/bob.pem");
+    let identity = Identity::from_pem(pem, None, provider::default()).unwrap();
+    let file = StoreFile::new(&bob.data(), identity.store_key());
+    let store = file.open().unwrap();
+    let contacts = store.contacts().unwrap();
+    let alice = contacts.iter().find(|one| one.state == Stored::Contact);
+    let secrets = store.lookup_secrets(alice.unwrap().row).unwrap();
+    PresenceSecret::new(secrets.unwrap().theirs)
+}
+
+fn knows(secret: &PresenceSecret, announcement: &[u8], ahead: Duration) -> bool {
+    let now = SystemTime::now() + ahead;
+    let now_s = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let announcement = Announcement::parse(announcement).unwrap();
+    announcement.find([((), secret)], hour(now_s)).is_some()
+}
+
+async fn befriended(alice: &Daemon, bob: &Daemon) -> [Api; 2] {
+    let apis = [Api::of(alice).await.unwrap(), Api::of(bob).await.unwrap()];
+    // The host has no way to the Internet: its own address is named.
+    let uri = apis[0].invite(false, "bob").await.unwrap();
+    apis[1].add(&uri, "alice").await.unwrap();
+    for (api, name) in [(&apis[0], "bob"), (&apis[1], "alice")] {
+        api.await_state(name, ContactState::Contact).await.unwrap();
+    }
+    apis
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
+    if !Lab::is_possible() {
+        return;
+    }
+    let lab = Lab::new(&["hub", "alice", "bob", "ear"]).unwrap();
+    let hosts = [
+        ("alice", "10.77.0.1/24"),
+        ("bob", "10.77.0.2/24"),
+        ("ear", "10.77.0.3/24"),
+    ];
+    lab.bridge("hub", &hosts).unwrap();
+    for (host, _) in hosts {
+        let route = ["ip", "route", "add", "224.0.0.0/4", "dev", "world"];
+        lab.run(host, &route).unwrap();
+    }
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5_353));
+    let mut ear = RemoteSocket::bind(&lab, "ear", any, Some(MDNS))
+        .await
+        .unwrap();
+    let clock = Clock::new().unwrap();
+    let party = |name| {
+        let setup = Setup::new().identity(name).within(lab.host(name));
+        let setup = setup.network("listen = [\"0.0.0.0:4433\"]");
+        clock.for_daemon(setup.lookup("dht = false\nmap_port = false"))
+    };
+    let parties = [party("alice"), party("bob")].map(Daemon::start);
+    let [alice, bob] = parties;
+    let (alice, mut bob) = tokio::try_join!(alice, bob).unwrap();
+    let [api, of_bob] = befriended(&alice, &bob).await;
+    for number in 0..3 {
+        of_bob
+            .invite(false, &format!("friend {number}"))
+            .await
+            .unwrap();
+    }
+    let mut heard = Heard::new();
+    let both = async || {
+        heard.extend(listen(&mut ear, Duration::from_secs(1)).await);
+        let announced = |host| !announcements(&heard, host).is_empty();
+        Ok((announced(ALICE) && announced(BOB)).then_some(()))
+    };
+    eventually("both are announced", both).await.unwrap();
+    heard.extend(listen(&mut ear, Duration::from_secs(3)).await);
+    let mut words = vec![host_name().into_bytes()];
+    for daemon in [&alice, &bob] {
+        let text = daemon.status().await.unwrap().peer_id;
+        let id: PeerId = text.parse().unwrap();
+        words.extend([id.as_bytes().to_vec(), text.into_bytes()]);
+    }
+    words.extend(["alice", "bob", "friend", "m2://"].map(|word| word.as_bytes().to_vec()));
+    let first = announcements(&heard, ALICE);
+    bob.stop().await.unwrap();
+    let secret = bobs_secret(&bob);
+    assert!(knows(&secret, first.last().unwrap(), Duration::ZERO));
+
+    // The next hour, with something to say anew; the contact is removed.
+    let earlier = names(&heard, ALICE);
+    let removal = RemoveContactRequest {
+        contact: "bob".to_owned(),
+        ..RemoveContactRequest::default()
+    };
+    clock.set_ahead(HOUR).unwrap();
+    api.client()
+        .contacts()
+        .remove_contact(removal)
+        .await
+        .unwrap();
+    api.invite(false, "carol").await.unwrap();
+    let later = listen(&mut ear, Duration::from_secs(4)).await;
+    let second = announcements(&later, ALICE);
+    let (last, before) = (second.last().unwrap(), first.last().unwrap());
+    assert!(!knows(&secret, last, HOUR), "a removed contact knows her");
+    assert!(!share(last, before));
+    let new = names(&later, ALICE).difference(&earlier).count();
+    assert!(new >= 2, "a service and a host have new names: {new}");
+
+    heard.extend(later);
+    for (from, packet) in &heard {
+        for word in &words {
+            let named = packet.windows(word.len()).any(|window| window == *word);
+            assert!(!named, "{from}: {:?}", String::from_utf8_lossy(packet));
+        }
+    }
+}
