@@ -66,6 +66,7 @@ impl Engine {
     /// and nothing sent (spec §7).
     pub(super) fn on_reach(&mut self, row: i64, link: &Arc<Link>, reach: Reach) {
         if self.ip_mode(row) != IpMode::Direct {
+            tracing::debug!("a contact asks for a path that its mode does not allow");
             return;
         }
         match (reach, link.path()) {

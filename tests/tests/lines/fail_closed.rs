@@ -19,7 +19,8 @@ struct World {
 }
 
 impl World {
-    async fn build(ip: &str) -> Self {
+    /// With the modes of alice and bob.
+    async fn build(ips: [&str; 2]) -> Self {
         let lab = Lab::new(&["hub", "alice", "bob", "ra", "rb"]).unwrap();
         let world = [
             ("alice", "10.9.0.1/24"),
@@ -54,7 +55,11 @@ impl World {
         )
         .unwrap();
         // All look-up that there is: in line-only mode nothing may come of it.
-        let looking = |name| party(name, ip).lookup("lan = true\ndht = true\nmap_port = true");
+        let looking = |name, ip| {
+            let log = "[log]\nfilter = \"info,m2d=debug\"";
+            let all = "lan = true\ndht = true\nmap_port = true";
+            party(name, ip).tables(log).lookup(all)
+        };
         let on = |setup: Setup, host: &str, announced: &str| {
             // Each host has all ports for itself.
             let listen = "listen = [\"0.0.0.0:4433\"]";
@@ -67,8 +72,8 @@ impl World {
             Relay::start_as(on(Setup::new(), "rb", "10.2.0.1"))
         );
         let parties = tokio::try_join!(
-            Daemon::start(on(looking("alice"), "alice", "10.9.0.1")),
-            Daemon::start(on(looking("bob"), "bob", "10.9.0.2"))
+            Daemon::start(on(looking("alice", ips[0]), "alice", "10.9.0.1")),
+            Daemon::start(on(looking("bob", ips[1]), "bob", "10.9.0.2"))
         );
         let (alice, bob) = parties.unwrap();
         let relays = [relays.0, relays.1];
@@ -95,7 +100,7 @@ async fn not_a_packet_leaves_but_for_the_entry_relay() {
     if !Lab::is_possible() {
         return;
     }
-    let mut world = World::build("line-only").await;
+    let mut world = World::build(["line-only"; 2]).await;
     let (alice, bob) = world.apis().await;
     add_line(&alice, &world.relays[0], false).await;
     add_line(&bob, &world.relays[1], false).await;
@@ -134,11 +139,37 @@ async fn not_a_packet_leaves_but_for_the_entry_relay() {
 }
 
 #[tokio::test]
+async fn who_is_asked_for_candidates_says_nothing() {
+    if !Lab::is_possible() {
+        return;
+    }
+    let world = World::build(["line-only", "direct"]).await;
+    let (alice, bob) = world.apis().await;
+    add_line(&alice, &world.relays[0], false).await;
+    let route = ["ip", "route", "add", "10.1.0.1", "via", "10.9.0.11"];
+    world.lab.run("bob", &route).unwrap();
+    // Who comes by the invitation dials, and who dials asks.
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    await_path(&bob, "alice", Path::Line).await;
+    eventually("bob asks", async || {
+        let asked = "asks for a path that its mode does not allow";
+        Ok(world.alice.log().contains(asked).then_some(()))
+    })
+    .await
+    .unwrap();
+    talk(&alice, &bob, "still hidden").await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    await_path(&bob, "alice", Path::Line).await;
+    let [by_alice, _] = world.sent();
+    assert_eq!(by_alice, 0);
+}
+
+#[tokio::test]
 async fn who_is_not_hidden_is_seen() {
     if !Lab::is_possible() {
         return;
     }
-    let world = World::build("direct").await;
+    let world = World::build(["direct"; 2]).await;
     let (alice, bob) = world.apis().await;
     let uri = alice.invite(false, "bob").await.unwrap();
     bob.add(&uri, "alice").await.unwrap();
