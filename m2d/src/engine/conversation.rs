@@ -8,8 +8,8 @@ use crate::refusal::Refusal;
 use crate::store::{OutboxPayload, Store, StoreError};
 use bytes::Bytes;
 use m2_net::delivery::{
-    self, Action, Body, Committed, Context, Conversation, GiveUp, History, MessageId, Path,
-    Payload, SavedOutbox, Time, Write,
+    self, Action, Body, Committed, Context, Conversation, GiveUp, History, MessageId, Payload,
+    SavedOutbox, Time, Write,
 };
 use m2_net::wire::{self, Envelope, Message};
 use std::cell::RefCell;
@@ -91,12 +91,10 @@ impl Engine {
         }
         let saved = self.store.saved_conversation(row)?;
         slot.conversation = Some(Conversation::new(limits, saved));
-        if !slot.links.is_empty() {
-            self.converse(row, |conversation, cx| {
-                conversation.connected(cx, Path::Direct);
-            })?;
+        match slot.link().map(|link| link.path()) {
+            Some(path) => self.converse(row, |conversation, cx| conversation.connected(cx, path)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Stores all writes and queues all actions of a conversation.

@@ -166,7 +166,9 @@ impl Engine {
             }
             (ContactState::Asked | ContactState::Contact, true) => {
                 self.become_contact(row, link)?;
-                self.offer_lines(row)
+                self.offer_lines(row)?;
+                self.seek_direct(row, link);
+                Ok(())
             }
             (ContactState::Asked, false) => {
                 let contact = self.contact_mut(row)?;
@@ -254,7 +256,9 @@ impl Engine {
         self.become_contact(row, &link)?;
         self.push_frame(&link, Message::ContactReply { accepted: true });
         // Not before: who does not know yet that it is a contact takes no offer.
-        self.offer_lines(row)
+        self.offer_lines(row)?;
+        self.seek_direct(row, &link);
+        Ok(())
     }
 
     /// Tells a peer that we declined, if it is there to hear it.

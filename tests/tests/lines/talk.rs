@@ -136,6 +136,24 @@ async fn who_met_on_a_line_moves_to_a_direct_path_in_mid_conversation() {
 }
 
 #[tokio::test]
+async fn who_become_contacts_on_a_line_need_not_meet_again_to_leave_it() {
+    // Nobody is where the invitation says that alice is.
+    let nowhere = party("alice", "direct").announce("127.0.0.9:4433".parse().unwrap());
+    let daemons = tokio::join!(
+        Relay::start(),
+        Daemon::start(nowhere),
+        Daemon::start(party("bob", "direct"))
+    );
+    let (relay, alice, bob) = (daemons.0, daemons.1.unwrap(), daemons.2.unwrap());
+    let [alice, bob] = [Api::of(&alice).await.unwrap(), Api::of(&bob).await.unwrap()];
+    add_line(&alice, &relay, false).await;
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    await_path(&alice, "bob", Path::Direct).await;
+    await_path(&bob, "alice", Path::Direct).await;
+    assert!(relay.status().await.bytes > 0, "they met on the line");
+}
+
+#[tokio::test]
 async fn who_prefers_lines_takes_them_and_else_goes_straight() {
     let (mut relay, (_daemons, [alice, bob])) = tokio::join!(Relay::start(), two("prefer-line"));
     befriend((&alice, "alice"), (&bob, "bob")).await;
