@@ -1,7 +1,7 @@
 //! A node of the DHT that writes down what it is told, and that lies when it is told to (BEP 5,
 //! BEP 44). Whoever knows no other node comes to it for everything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::UdpSocket;
@@ -193,15 +193,6 @@ fn put(arguments: &BTreeMap<Vec<u8>, Value>, from: SocketAddr) -> Option<Put> {
         signature: bytes(b"sig")?,
         target: bytes(b"token")?,
     })
-}
-
-/// How many puts there are for each key.
-pub(super) fn by_key(puts: &[Put]) -> HashMap<Vec<u8>, usize> {
-    let mut keys = HashMap::new();
-    for put in puts {
-        *keys.entry(put.key.clone()).or_default() += 1;
-    }
-    keys
 }
 
 /// Bencode (BEP 3).

@@ -1,7 +1,7 @@
 //! What a node of the DHT learns that everything goes to, and what it can do by lying.
 
 use super::dht::{move_to, probe};
-use super::node::{Node, Put, Temper, by_key};
+use super::node::{Node, Put, Temper};
 use m2_crypto::{PeerId, Secret};
 use m2_net::lookup::dht::{Dht, DhtConfig};
 use m2_proto::api::v1::{ContactState, MessageState, RemoveContactRequest};
@@ -9,7 +9,7 @@ use m2_tests::harness::{Clock, Daemon, Setup};
 use m2_tests::scenario::{Api, eventually};
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::sleep;
 
 /// Bytes of a sealed record (docs/spec/lookup.md).
@@ -35,26 +35,39 @@ async fn befriended(alice: &Daemon, bob: &Daemon) -> [Api; 2] {
     apis
 }
 
-/// Waits until a daemon has written under so many keys a day since so many puts, and then a bit
-/// for one more.
-async fn keys_since(node: &Node, before: usize, a_day: usize) -> HashSet<Vec<u8>> {
+/// Keys under which something was written that was made after `moment`, and those of before.
+type Keys = (HashSet<Vec<u8>>, HashSet<Vec<u8>>);
+
+/// Waits until a daemon has written under so many keys a day since its clock was set, and then a
+/// bit for one more.
+async fn keys_since(node: &Node, moment: i64, a_day: usize) -> Keys {
     let what = format!("{a_day} keys a day");
     let look = || {
-        let puts = node.puts().split_off(before);
-        let late = puts.iter().any(|put| put.seq.rem_euclid(DAY_S) >= LATE_S);
+        let (new, old): (Vec<Put>, Vec<Put>) =
+            node.puts().into_iter().partition(|put| put.seq >= moment);
+        let late = new.iter().any(|put| put.seq.rem_euclid(DAY_S) >= LATE_S);
         let expected = if late { 2 * a_day } else { a_day };
-        (by_key(&puts).into_keys().collect::<HashSet<_>>(), expected)
+        let keys = |puts: Vec<Put>| puts.into_iter().map(|put| put.key).collect();
+        ((keys(new), keys(old)), expected)
     };
     eventually(&what, async || {
-        let (keys, expected) = look();
-        Ok((keys.len() >= expected).then_some(()))
+        let ((new, _), expected): (Keys, usize) = look();
+        Ok((new.len() >= expected).then_some(()))
     })
     .await
     .unwrap();
     sleep(Duration::from_secs(2)).await;
     let (keys, expected) = look();
-    assert_eq!(keys.len(), expected, "{what}");
+    assert_eq!(keys.0.len(), expected, "{what}");
     keys
+}
+
+/// Sets a daemon's clock so many hours ahead. Returns what it shows now, Unix time in seconds.
+fn set_ahead(clock: &Clock, hours: u64) -> i64 {
+    let ahead = Duration::from_secs(hours * 3_600);
+    clock.set_ahead(ahead).unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    (now.unwrap() + ahead).as_secs() as i64
 }
 
 fn assert_alike(puts: &[Put]) {
@@ -108,18 +121,14 @@ async fn who_sees_all_that_is_published_learns_nothing_of_whom() {
     .unwrap();
     assert_nobody_is_named(&node, [&alice, &bob]).await;
     bob.stop().await.unwrap();
-    sleep(Duration::from_secs(1)).await;
 
     // A day later: one key for the contact, one for a new invitation.
-    let first_day = node.puts().len();
-    clock.set_ahead(Duration::from_secs(25 * 3_600)).unwrap();
+    let moment = set_ahead(&clock, 25);
     api.invite(false, "carol").await.unwrap();
-    let second = keys_since(&node, first_day, 2).await;
-    let earlier = by_key(&node.puts()[..first_day]);
-    assert!(second.iter().all(|key| !earlier.contains_key(key)));
+    let (new, earlier) = keys_since(&node, moment, 2).await;
+    assert!(new.is_disjoint(&earlier));
 
     // The contact is removed, the invitation has run out: nothing is published for them.
-    let second_day = node.puts().len();
     let removal = RemoveContactRequest {
         contact: "bob".to_owned(),
         ..RemoveContactRequest::default()
@@ -129,11 +138,10 @@ async fn who_sees_all_that_is_published_learns_nothing_of_whom() {
         .remove_contact(removal)
         .await
         .unwrap();
-    clock.set_ahead(Duration::from_secs(50 * 3_600)).unwrap();
+    let moment = set_ahead(&clock, 50);
     api.invite(false, "carol").await.unwrap();
-    let third = keys_since(&node, second_day, 1).await;
-    let earlier = by_key(&node.puts()[..second_day]);
-    assert!(third.iter().all(|key| !earlier.contains_key(key)));
+    let (new, earlier) = keys_since(&node, moment, 1).await;
+    assert!(new.is_disjoint(&earlier));
     assert_alike(&node.puts());
 }
 
