@@ -1,9 +1,9 @@
 //! A thousand contacts that are away cost little, and keep nobody waiting who is there.
 
 use m2_crypto::{Identity, PeerId, Secret, provider};
-use m2_proto::api::v1::{ContactState as Listed, MessageState};
-use m2_tests::harness::{Daemon, Setup};
-use m2_tests::scenario::Api;
+use m2_proto::api::v1::MessageState;
+use m2_tests::harness::Daemon;
+use m2_tests::scenario::{Api, Pair};
 use m2d::store::{ContactRow, ContactState, LookupSecrets, StoreFile};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -60,14 +60,10 @@ fn add_contacts(daemon: &Daemon, sinks: &[UdpSocket]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_contacts_that_are_away_are_called_one_by_one() {
-    let mut alice = Daemon::start(Setup::new().identity("alice")).await.unwrap();
-    let bob = Daemon::start(Setup::new().identity("bob")).await.unwrap();
-    let apis = [Api::of(&alice).await.unwrap(), Api::of(&bob).await.unwrap()];
-    let uri = apis[0].invite(false, "bob").await.unwrap();
-    apis[1].add(&uri, "alice").await.unwrap();
-    for (api, name) in [(&apis[0], "bob"), (&apis[1], "alice")] {
-        api.await_state(name, Listed::Contact).await.unwrap();
-    }
+    let Pair {
+        mut alice,
+        bob: _bob,
+    } = Pair::start().await.unwrap();
     alice.stop().await.unwrap();
     let mut sinks = Vec::new();
     for _ in 0..CONTACTS {

@@ -5,7 +5,7 @@ use m2_proto::api::v1::{
     ProbeContactRequest, ProbeContactResponse, WaySource,
 };
 use m2_tests::harness::{Daemon, Setup};
-use m2_tests::scenario::Api;
+use m2_tests::scenario::{Api, Pair};
 use mainline::Testnet;
 use std::fs;
 use std::time::Instant;
@@ -21,21 +21,6 @@ fn party(name: &str, network: &Testnet) -> Setup {
         "lan = false\nmap_port = false\ndht_timeout_ms = 150\ndht_bootstrap = [{}]",
         nodes.join(", ")
     ))
-}
-
-async fn befriended(network: &Testnet) -> ([Daemon; 2], [Api; 2]) {
-    let daemons = tokio::try_join!(
-        Daemon::start(party("alice", network)),
-        Daemon::start(party("bob", network))
-    );
-    let (alice, bob) = daemons.unwrap();
-    let apis = [Api::of(&alice).await.unwrap(), Api::of(&bob).await.unwrap()];
-    let uri = apis[0].invite(false, "bob").await.unwrap();
-    apis[1].add(&uri, "alice").await.unwrap();
-    for (api, name) in [(&apis[0], "bob"), (&apis[1], "alice")] {
-        api.await_state(name, ContactState::Contact).await.unwrap();
-    }
-    ([alice, bob], apis)
 }
 
 /// Has a daemon that is down listen somewhere else from now on.
@@ -68,7 +53,8 @@ pub(super) async fn probe(api: &Api, contact: &str) -> Vec<ProbeContactResponse>
 #[tokio::test(flavor = "multi_thread")]
 async fn contacts_who_both_moved_find_each_other() {
     let network = Testnet::builder(50).build().unwrap();
-    let ([mut alice, mut bob], _) = befriended(&network).await;
+    let pair = Pair::start_as(party("alice", &network), party("bob", &network)).await;
+    let Pair { mut alice, mut bob } = pair.unwrap();
     alice.stop().await.unwrap();
     bob.stop().await.unwrap();
     move_to(&alice, "127.0.0.21");

@@ -4,9 +4,9 @@ use super::dht::{move_to, probe};
 use super::node::{Node, Put, Temper};
 use m2_crypto::{PeerId, Secret};
 use m2_net::lookup::dht::{Dht, DhtConfig};
-use m2_proto::api::v1::{ContactState, MessageState, RemoveContactRequest};
+use m2_proto::api::v1::{MessageState, RemoveContactRequest};
 use m2_tests::harness::{Clock, Daemon, Setup};
-use m2_tests::scenario::{Api, eventually};
+use m2_tests::scenario::{Pair, eventually};
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
@@ -25,14 +25,14 @@ fn party(name: &str, node: &Node) -> Setup {
     ))
 }
 
-async fn befriended(alice: &Daemon, bob: &Daemon) -> [Api; 2] {
-    let apis = [Api::of(alice).await.unwrap(), Api::of(bob).await.unwrap()];
-    let uri = apis[0].invite(false, "bob").await.unwrap();
-    apis[1].add(&uri, "alice").await.unwrap();
-    for (api, name) in [(&apis[0], "bob"), (&apis[1], "alice")] {
-        api.await_state(name, ContactState::Contact).await.unwrap();
-    }
-    apis
+async fn both_have_published(node: &Node) {
+    eventually("both have published", async || {
+        let puts = node.puts();
+        let from: HashSet<_> = puts.iter().map(|put| put.from).collect();
+        Ok((from.len() >= 2).then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 /// Keys under which something was written that was made after `moment`, and those of before.
@@ -109,18 +109,13 @@ async fn assert_nobody_is_named(node: &Node, daemons: [&Daemon; 2]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sees_all_that_is_published_learns_nothing_of_whom() {
     let (node, clock) = (Node::start().await, Clock::new().unwrap());
-    let alice = Daemon::start(clock.for_daemon(party("alice", &node)));
-    let (alice, mut bob) = tokio::try_join!(alice, Daemon::start(party("bob", &node))).unwrap();
-    let [api, _] = befriended(&alice, &bob).await;
-    eventually("both have published", async || {
-        let puts = node.puts();
-        let from: HashSet<_> = puts.iter().map(|put| put.from).collect();
-        Ok((from.len() >= 2).then_some(()))
-    })
-    .await
-    .unwrap();
-    assert_nobody_is_named(&node, [&alice, &bob]).await;
-    bob.stop().await.unwrap();
+    let alice = clock.for_daemon(party("alice", &node));
+    let pair = Pair::start_as(alice, party("bob", &node)).await;
+    let mut pair = pair.unwrap();
+    let (api, _) = pair.apis().await.unwrap();
+    both_have_published(&node).await;
+    assert_nobody_is_named(&node, [&pair.alice, &pair.bob]).await;
+    pair.bob.stop().await.unwrap();
 
     // A day later: one key for the contact, one for a new invitation.
     let moment = set_ahead(&clock, 25);
@@ -181,24 +176,19 @@ async fn a_node_that_lies_can_only_silence() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_told_old_records_gets_through_once_there_is_a_new_one() {
     let node = Node::start().await;
-    let parties = [party("alice", &node), party("bob", &node)].map(Daemon::start);
-    let [alice, bob] = parties;
-    let (mut alice, mut bob) = tokio::try_join!(alice, bob).unwrap();
-    befriended(&alice, &bob).await;
-    eventually("both have published", async || {
-        let puts = node.puts();
-        let from: HashSet<_> = puts.iter().map(|put| put.from).collect();
-        Ok((from.len() >= 2).then_some(()))
-    })
-    .await
-    .unwrap();
+    let pair = Pair::start_as(party("alice", &node), party("bob", &node)).await;
+    let mut pair = pair.unwrap();
+    both_have_published(&node).await;
     node.set(Temper::Replays);
-    for (daemon, host) in [(&mut alice, "127.0.0.31"), (&mut bob, "127.0.0.32")] {
+    for (daemon, host) in [
+        (&mut pair.alice, "127.0.0.31"),
+        (&mut pair.bob, "127.0.0.32"),
+    ] {
         daemon.stop().await.unwrap();
         move_to(daemon, host);
         daemon.restart().await.unwrap();
     }
-    let api = Api::of(&alice).await.unwrap();
+    let (api, _) = pair.apis().await.unwrap();
     let id = api.send("bob", "here").await.unwrap();
     let tried = probe(&api, "bob").await;
     assert!(tried.iter().all(|way| !way.reached), "{tried:?}");

@@ -3,10 +3,10 @@
 use m2_crypto::PeerId;
 use m2_crypto::presence::{Announcement, PresenceSecret, hour};
 use m2_crypto::{Identity, provider};
-use m2_proto::api::v1::{ContactState, RemoveContactRequest};
+use m2_proto::api::v1::RemoveContactRequest;
 use m2_tests::harness::{Clock, Daemon, Lab, RemoteSocket, Setup};
-use m2_tests::scenario::{Api, eventually};
-use m2d::store::{ContactState as Stored, StoreFile};
+use m2_tests::scenario::{Pair, eventually};
+use m2d::store::{ContactState, StoreFile};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
@@ -88,7 +88,9 @@ fn bobs_secret(bob: &Daemon) -> PresenceSecret {
     let file = StoreFile::new(&bob.data(), identity.store_key());
     let store = file.open().unwrap();
     let contacts = store.contacts().unwrap();
-    let alice = contacts.iter().find(|one| one.state == Stored::Contact);
+    let alice = contacts
+        .iter()
+        .find(|one| one.state == ContactState::Contact);
     let secrets = store.lookup_secrets(alice.unwrap().row).unwrap();
     PresenceSecret::new(secrets.unwrap().theirs)
 }
@@ -103,22 +105,8 @@ fn knows(secret: &PresenceSecret, announcement: &[u8], ahead: Duration) -> bool 
     announcement.find([((), secret)], hour(now_s)).is_some()
 }
 
-async fn befriended(alice: &Daemon, bob: &Daemon) -> [Api; 2] {
-    let apis = [Api::of(alice).await.unwrap(), Api::of(bob).await.unwrap()];
-    // The host has no way to the Internet: its own address is named.
-    let uri = apis[0].invite(false, "bob").await.unwrap();
-    apis[1].add(&uri, "alice").await.unwrap();
-    for (api, name) in [(&apis[0], "bob"), (&apis[1], "alice")] {
-        api.await_state(name, ContactState::Contact).await.unwrap();
-    }
-    apis
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
-    if !Lab::is_possible() {
-        return;
-    }
+/// Two hosts and one that hears them.
+fn one_network() -> Lab {
     let lab = Lab::new(&["hub", "alice", "bob", "ear"]).unwrap();
     let hosts = [
         ("alice", "10.77.0.1/24"),
@@ -130,6 +118,36 @@ async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
         let route = ["ip", "route", "add", "224.0.0.0/4", "dev", "world"];
         lab.run(host, &route).unwrap();
     }
+    lab
+}
+
+/// What must not be heard.
+async fn words(pair: &Pair) -> Vec<Vec<u8>> {
+    let mut words = vec![host_name().into_bytes()];
+    for daemon in [&pair.alice, &pair.bob] {
+        let text = daemon.status().await.unwrap().peer_id;
+        let id: PeerId = text.parse().unwrap();
+        words.extend([id.as_bytes().to_vec(), text.into_bytes()]);
+    }
+    words.extend(["alice", "bob", "friend", "m2://"].map(|word| word.as_bytes().to_vec()));
+    words
+}
+
+fn assert_nobody_is_named(heard: &Heard, words: &[Vec<u8>]) {
+    for (from, packet) in heard {
+        for word in words {
+            let named = packet.windows(word.len()).any(|window| window == *word);
+            assert!(!named, "{from}: {:?}", String::from_utf8_lossy(packet));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
+    if !Lab::is_possible() {
+        return;
+    }
+    let lab = one_network();
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5_353));
     let mut ear = RemoteSocket::bind(&lab, "ear", any, Some(MDNS))
         .await
@@ -140,10 +158,10 @@ async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
         let setup = setup.network("listen = [\"0.0.0.0:4433\"]");
         clock.for_daemon(setup.lookup("dht = false\nmap_port = false"))
     };
-    let parties = [party("alice"), party("bob")].map(Daemon::start);
-    let [alice, bob] = parties;
-    let (alice, mut bob) = tokio::try_join!(alice, bob).unwrap();
-    let [api, of_bob] = befriended(&alice, &bob).await;
+    // The hosts have no way to the Internet: invitations name their own addresses.
+    let pair = Pair::start_as(party("alice"), party("bob")).await;
+    let mut pair = pair.unwrap();
+    let (api, of_bob) = pair.apis().await.unwrap();
     for number in 0..3 {
         of_bob
             .invite(false, &format!("friend {number}"))
@@ -158,16 +176,10 @@ async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
     };
     eventually("both are announced", both).await.unwrap();
     heard.extend(listen(&mut ear, Duration::from_secs(3)).await);
-    let mut words = vec![host_name().into_bytes()];
-    for daemon in [&alice, &bob] {
-        let text = daemon.status().await.unwrap().peer_id;
-        let id: PeerId = text.parse().unwrap();
-        words.extend([id.as_bytes().to_vec(), text.into_bytes()]);
-    }
-    words.extend(["alice", "bob", "friend", "m2://"].map(|word| word.as_bytes().to_vec()));
+    let words = words(&pair).await;
     let first = announcements(&heard, ALICE);
-    bob.stop().await.unwrap();
-    let secret = bobs_secret(&bob);
+    pair.bob.stop().await.unwrap();
+    let secret = bobs_secret(&pair.bob);
     assert!(knows(&secret, first.last().unwrap(), Duration::ZERO));
 
     // The next hour, with something to say anew; the contact is removed.
@@ -199,10 +211,5 @@ async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
     assert!(new >= 2, "a service and a host have new names: {new}");
 
     heard.extend(later);
-    for (from, packet) in &heard {
-        for word in &words {
-            let named = packet.windows(word.len()).any(|window| window == *word);
-            assert!(!named, "{from}: {:?}", String::from_utf8_lossy(packet));
-        }
-    }
+    assert_nobody_is_named(&heard, &words);
 }
