@@ -49,6 +49,7 @@ impl Engine {
         if self.ip_mode(row) != IpMode::Direct {
             return;
         }
+        link.meets().allow();
         match link.path() {
             Path::Line if link.dialled => {
                 self.effects.push(Effect::Meet(Meeting::Seek(link.clone())));
@@ -69,6 +70,7 @@ impl Engine {
             tracing::debug!("a contact asks for a path that its mode does not allow");
             return;
         }
+        link.meets().allow();
         match (reach, link.path()) {
             (Reach::Observed(address), Path::Direct) => {
                 self.effects.push(Effect::Meet(Meeting::Seen(address)));

@@ -85,6 +85,9 @@ impl Engine {
         }
         let links = self.slots.get(&row).map(|slot| slot.links.clone());
         for link in links.unwrap_or_default() {
+            if self.ip_mode(row) != IpMode::Direct {
+                link.meets().forbid();
+            }
             if self.forbids(row, link.path()) {
                 self.effects.push(Effect::Close(link, CloseCode::Refused));
             } else if self.serves(row, &link) {

@@ -3,13 +3,19 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-/// Bounds what the other side of a line can have us do.
+/// Whether a direct path may be looked for, and bounds on what the other side of a line can have
+/// us do. At first none may be.
 #[derive(Debug, Default)]
 pub struct Meets(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    /// There while a path may be looked for. It ends all that looks for one.
+    stop: Option<CancellationToken>,
+    /// We look for one.
+    seeking: bool,
     /// We told our candidates and wait for an answer.
     asked: bool,
     /// When the other side asked last.
@@ -17,6 +23,30 @@ struct State {
 }
 
 impl Meets {
+    /// A direct path may be looked for.
+    pub fn allow(&self) {
+        self.state().stop.get_or_insert_with(CancellationToken::new);
+    }
+
+    /// None may be looked for any more: what is about it ends.
+    pub fn forbid(&self) {
+        let mut state = self.state();
+        if let Some(stop) = state.stop.take() {
+            stop.cancel();
+        }
+        (state.seeking, state.asked) = (false, false);
+    }
+
+    /// What ends the look for a path; none if there may be no such look.
+    pub fn stop(&self) -> Option<CancellationToken> {
+        self.state().stop.clone()
+    }
+
+    /// We look for a path from now on. Says whether we did not do so before.
+    pub fn seek(&self) -> bool {
+        !std::mem::replace(&mut self.state().seeking, true)
+    }
+
     /// We tell our candidates.
     pub fn ask(&self) {
         self.state().asked = true;
@@ -46,6 +76,7 @@ impl Meets {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -61,5 +92,22 @@ mod tests {
         assert!(!meets.may_be_asked(pause));
         tokio::time::advance(pause).await;
         assert!(meets.may_be_asked(pause));
+    }
+
+    #[test]
+    fn what_is_forbidden_ends_and_may_begin_anew() {
+        let meets = Meets::default();
+        assert!(meets.stop().is_none(), "nobody has allowed it");
+        meets.allow();
+        let stop = meets.stop().unwrap();
+        assert!(meets.seek() && !meets.seek(), "once is enough");
+        meets.allow();
+        assert!(!stop.is_cancelled());
+        meets.ask();
+        meets.forbid();
+        assert!(stop.is_cancelled() && meets.stop().is_none());
+        assert!(!meets.take_answer(), "no answer is awaited any more");
+        meets.allow();
+        assert!(meets.seek() && !meets.stop().unwrap().is_cancelled());
     }
 }

@@ -123,21 +123,35 @@ struct Shared {
 }
 
 impl Shared {
+    /// Does it, unless no direct path may be looked for, and only as long as one may.
     async fn take(&self, meeting: Meeting) {
+        let link = match &meeting {
+            Meeting::Seek(link) | Meeting::Came(link, _) => link.clone(),
+            Meeting::Seen(address) => return self.all.reach.seen_by_contact(*address),
+        };
+        let Some(stop) = link.meets().stop() else {
+            return;
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.look(&link, meeting) => {}
+        }
+    }
+
+    async fn look(&self, link: &Arc<Link>, meeting: Meeting) {
+        let meets = link.meets();
         match meeting {
-            Meeting::Seek(link) => self.seek(&link).await,
-            Meeting::Seen(address) => self.all.reach.seen_by_contact(address),
-            Meeting::Came(link, candidates) if candidates.answer => {
-                // Who was not asked has nothing to answer.
-                if link.dialled && link.meets().take_answer() {
-                    self.call(&link, candidates.addresses).await;
-                }
+            Meeting::Seek(_) if meets.seek() => self.seek(link).await,
+            // Who was not asked has nothing to answer.
+            Meeting::Came(_, theirs) if theirs.answer && link.dialled && meets.take_answer() => {
+                self.call(link, theirs.addresses).await;
             }
-            Meeting::Came(link, candidates) => {
-                if !link.dialled && link.meets().may_be_asked(LEAST_PAUSE) {
-                    self.answer(&link, candidates.addresses).await;
-                }
+            Meeting::Came(_, theirs)
+                if !theirs.answer && !link.dialled && meets.may_be_asked(LEAST_PAUSE) =>
+            {
+                self.answer(link, theirs.addresses).await;
             }
+            _ => {}
         }
     }
 
