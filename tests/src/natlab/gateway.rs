@@ -19,7 +19,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts it on a router whose network has this number. It writes into the chains of
-    /// [`mapping`](super::rules::mapping).
+    /// the rules for port mapping (`rules.rs`).
     ///
     /// Errors: it is not installed, or can't be started.
     pub fn start(lab: &Lab, router: &str, number: u8) -> anyhow::Result<Self> {
