@@ -8,6 +8,7 @@ pub mod address;
 mod carrier;
 mod carriers;
 mod error;
+mod path;
 pub mod relay;
 mod socket;
 

@@ -6,7 +6,9 @@ use crate::connection_id::ConnectionIds;
 use crate::wire::Purpose;
 use m2_crypto::initial::QUIC_VERSION;
 use quinn::crypto;
-use quinn::{ServerConfig, TimeSource, TransportConfig, ValidationTokenConfig, VarInt};
+use quinn::{
+    MtuDiscoveryConfig, ServerConfig, TimeSource, TransportConfig, ValidationTokenConfig, VarInt,
+};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,9 +22,9 @@ const STREAMS: u32 = 1;
 /// What a peer may send that we have not taken in yet, at first: whoever calls has it.
 const WINDOW: u32 = 256 << 10;
 
-/// The first guess at the path's MTU where packets of 1,200 bytes travel in datagrams: so much
-/// passes where IPv4 carries 1,280 bytes, as it must (RFC 9000 §14), and IPv6 1,300.
-const LINE_MTU: u16 = 1_252;
+/// How exactly the MTU of a path is found where packets of 1,200 bytes travel in datagrams: a path
+/// that carries 1,280 bytes of IPv4, as tunnels do, has 2 to spare.
+const LINE_MTU_STEP: u16 = 1;
 /// Datagrams that wait, in either direction. More would only be old.
 const DATAGRAM_BYTES: usize = 256 << 10;
 
@@ -64,11 +66,16 @@ pub(crate) fn session(pad_to_mtu: bool) -> TransportConfig {
 }
 
 /// The settings of sessions with relays, on both sides: as [`session`], and packets of other
-/// sessions fit into their datagrams.
+/// sessions fit into their datagrams once the path is known to carry them.
 pub(crate) fn line(pad_to_mtu: bool) -> TransportConfig {
+    let mut discovery = MtuDiscoveryConfig::default();
+    // What QUIC takes for a smaller path may have been congestion: it looks again at once.
+    discovery
+        .minimum_change(LINE_MTU_STEP)
+        .black_hole_cooldown(Duration::ZERO);
     let mut config = session(pad_to_mtu);
     config
-        .initial_mtu(LINE_MTU)
+        .mtu_discovery_config(Some(discovery))
         .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
         .datagram_send_buffer_size(DATAGRAM_BYTES);
     config
@@ -127,6 +134,12 @@ impl Transports {
 pub(crate) fn allow_bulk(connection: &quinn::Connection) {
     connection.set_max_concurrent_uni_streams(BULK_STREAMS.into());
     connection.set_receive_window(BULK_WINDOW.into());
+}
+
+/// Lets QUIC do what is due, such as to probe the path. Nothing else does when nothing is sent.
+pub(crate) fn wake(connection: &quinn::Connection) {
+    // As it was set: what counts is that quinn looks.
+    connection.set_send_window(BULK_WINDOW.into());
 }
 
 /// The settings of a socket's QUIC engine.

@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep, timeout};
 const MISSES: u32 = 64;
 /// What a relay sends at most, in datagrams and in bytes, to where nobody answers.
 const FIRST_DATAGRAMS: usize = 2;
-const FIRST_BYTES: usize = FIRST_DATAGRAMS * 1_252;
+const FIRST_BYTES: usize = FIRST_DATAGRAMS * 1_200;
 /// When a party hears that a relay did not reach another.
 const FAILED_AFTER: Duration = Duration::from_secs(3);
 

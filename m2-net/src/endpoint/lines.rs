@@ -44,7 +44,7 @@ impl Endpoint {
     /// Lets calls come and go over a session that [`Self::dial_relay`] gave, of this endpoint or
     /// another one.
     ///
-    /// Errors: [`LineError::PathTooSmall`], [`LineError::Ended`].
+    /// Errors: [`LineError::Ended`] for a session that is none for lines.
     pub fn attach(&self, session: Session) -> Result<Carrier, LineError> {
         let number = self.next_carrier.fetch_add(1, Ordering::Relaxed);
         let connection = session.connection().clone();

@@ -1,7 +1,7 @@
 //! A party's session with a relay, as that over which other sessions travel.
 
 use super::socket::{LineSocket, Sieve};
-use super::{LineError, MIN_DATAGRAM, address};
+use super::{LineError, address, path};
 use crate::frame::{FrameReceiver, FrameSender};
 use crate::session::{CloseCode, Session, SessionHandle, WeakSession};
 use crate::wire::Message;
@@ -14,18 +14,17 @@ use quinn::{AsyncUdpSocket, Connection};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 
 /// Channels that a relay may have brought us at once.
 const MAX_CHANNELS: usize = 1_024;
 /// How long a relay may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked whether the path still carries whole packets.
-const PATH_CHECK: Duration = Duration::from_secs(5);
 
 /// A relay on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,11 +120,12 @@ impl Channels {
 impl Carrier {
     /// Makes a session for lines a carrier.
     ///
-    /// Errors: [`LineError::Ended`] for a session that is none for lines,
-    /// [`LineError::PathTooSmall`].
+    /// Errors: [`LineError::Ended`] for a session that is none for lines.
     pub(crate) fn start(number: u32, session: Session) -> Result<Self, LineError> {
         let (session, sender, receiver) = session.split();
-        check_path(session.connection())?;
+        if !path::takes_datagrams(session.connection()) {
+            return Err(LineError::Ended);
+        }
         let carrier = Self(Arc::new(Inner {
             number,
             session,
@@ -140,7 +140,8 @@ impl Carrier {
         Ok(carrier)
     }
 
-    /// Listens on lines. Returns how many of them the relay opened, from the first on.
+    /// Listens on lines. Returns how many of them the relay opened, from the first on, as soon as
+    /// whole packets are known to fit through the path.
     pub async fn open(&self, secrets: &[LineSecret]) -> Result<usize, LineError> {
         let mut opened = 0;
         for part in secrets.chunks(MAX_OPENED) {
@@ -152,6 +153,7 @@ impl Carrier {
                 break;
             }
         }
+        self.fit().await?;
         Ok(opened)
     }
 
@@ -174,7 +176,9 @@ impl Carrier {
         }
         let answer = self.ask(Request::Join(channel, token)).await;
         let error = match answer {
-            Ok(Told::Joined(of, JoinOutcome::Joined)) if of == channel => return Ok(source),
+            Ok(Told::Joined(of, JoinOutcome::Joined)) if of == channel => {
+                return self.fit().await.map(|()| source);
+            }
             Ok(Told::Joined(of, outcome)) if of == channel => match outcome {
                 JoinOutcome::NoLine => LineError::NoLine,
                 _ => LineError::Full,
@@ -184,6 +188,14 @@ impl Carrier {
         };
         self.0.channels.remove(channel);
         Err(error)
+    }
+
+    /// Waits until whole packets are known to fit through the path.
+    async fn fit(&self) -> Result<(), LineError> {
+        tokio::select! {
+            () = path::known_to_fit(self.0.session.connection()) => Ok(()),
+            reason = self.ended() => Err(reason),
+        }
     }
 
     /// Where the relay sees whoever reaches it: this side, if no other relay stands between.
@@ -268,14 +280,14 @@ impl Carrier {
     }
 
     async fn run(self, mut frames: FrameReceiver) {
-        let mut check = interval(PATH_CHECK);
+        let mut too_small = pin!(path::too_small(
+            self.0.session.connection(),
+            path::PARTY_LOOKS,
+        ));
         let reason = loop {
             let message = tokio::select! {
                 message = frames.recv() => message,
-                _ = check.tick() => match check_path(self.0.session.connection()) {
-                    Ok(()) => continue,
-                    Err(error) => break error,
-                },
+                () = &mut too_small => break LineError::PathTooSmall,
             };
             let Ok(Message::Line(line)) = message else {
                 break LineError::Ended;
@@ -408,17 +420,6 @@ async fn was_extended(session: &mut Session) -> Result<bool, LineError> {
         },
         Ok(_) => Err(LineError::Ended),
         Err(_) => Err(LineError::NoAnswer),
-    }
-}
-
-/// Whether packets of other sessions fit into the datagrams of this one.
-///
-/// Errors: [`LineError::PathTooSmall`]; [`LineError::Ended`] if the other side takes none.
-pub(super) fn check_path(connection: &Connection) -> Result<(), LineError> {
-    match connection.max_datagram_size() {
-        Some(size) if size >= MIN_DATAGRAM => Ok(()),
-        Some(_) => Err(LineError::PathTooSmall),
-        None => Err(LineError::Ended),
     }
 }
 

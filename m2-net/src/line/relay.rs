@@ -17,6 +17,7 @@ pub use totals::RelayTotals;
 
 use crate::endpoint::Endpoint;
 use crate::frame::FrameReceiver;
+use crate::line::path;
 use crate::prefix_limit::PrefixLimiter;
 use crate::session::{CloseCode, Session};
 use crate::wire::Message;
@@ -89,6 +90,7 @@ impl Relay {
         let talk = tokio::select! {
             talk = self.talk(&party, &mut receiver) => talk,
             () = self.pass_datagrams(&party) => Talk::Over,
+            () = path::too_small(party.session.connection(), path::RELAY_LOOKS) => Talk::Over,
         };
         if let Talk::Extended(next) = talk {
             self.counts.extended();
@@ -260,7 +262,7 @@ impl Relay {
             route.meter.used(self.now_s());
             route.meter.allow(length, now)
                 && self.meter.allow(length, now)
-                && route.to.send_datagram(onward).is_ok()
+                && path::send(&route.to, onward).is_ok()
         });
         self.counts.passed(passed, length);
     }

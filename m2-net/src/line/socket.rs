@@ -2,7 +2,7 @@
 //! hidden and sifted like any other datagram (spec §2).
 
 use super::carrier::Channels;
-use super::{address, framed, parse};
+use super::{address, framed, parse, path};
 use crate::counters::Counters;
 use crate::gate::Gate;
 use crate::socket::{Primer, admit};
@@ -136,8 +136,8 @@ impl LineSocket {
             self.outgoing.filled.notify_one();
             return Ok(());
         }
-        match self.connection.send_datagram(datagram) {
-            // Too large for the path: lost, as on any path, and found out by MTU discovery.
+        match path::send(&self.connection, datagram) {
+            // Lost, as on any path.
             Ok(()) | Err(SendDatagramError::TooLarge) => Ok(()),
             Err(_) => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -268,7 +268,7 @@ async fn pump(connection: Connection, outgoing: Arc<Outgoing>) {
             };
             for packet in packets {
                 // Too large, or the session is gone: lost either way.
-                let _ = connection.send_datagram_wait(packet).await;
+                let _ = path::send_wait(&connection, packet).await;
             }
         }
     }

@@ -73,10 +73,13 @@ pub async fn connect(caller: &Endpoint, called: &Endpoint, to: SocketAddr) -> (S
 }
 
 /// A wire between one caller and one called endpoint that remembers what passed.
+type Passes = Arc<Mutex<Box<dyn FnMut(usize) -> bool + Send>>>;
+
 pub struct Tap {
     pub address: SocketAddr,
     pub to_called: Arc<Mutex<Vec<Vec<u8>>>>,
     pub to_caller: Arc<Mutex<Vec<Vec<u8>>>>,
+    passes: Passes,
     task: AbortHandle,
 }
 
@@ -92,19 +95,27 @@ impl Tap {
         back.connect(called).await.unwrap();
         let address = front.local_addr().unwrap();
         let (to_called, to_caller) = (Arc::default(), Arc::default());
+        let passes: Passes = Arc::new(Mutex::new(Box::new(|_| true)));
         let task = tokio::spawn(pump(
             front,
             back,
             Arc::clone(&to_called),
             Arc::clone(&to_caller),
+            Arc::clone(&passes),
             answers,
         ));
         Self {
             address,
             to_called,
             to_caller,
+            passes,
             task: task.abort_handle(),
         }
+    }
+
+    /// From now on only those datagrams pass, in either direction, of which this is true.
+    pub fn passes(&self, passes: impl FnMut(usize) -> bool + Send + 'static) {
+        *self.passes.lock().unwrap() = Box::new(passes);
     }
 
     pub fn calls(&self) -> Vec<Vec<u8>> {
@@ -127,6 +138,7 @@ async fn pump(
     back: UdpSocket,
     to_called: Arc<Mutex<Vec<Vec<u8>>>>,
     to_caller: Arc<Mutex<Vec<Vec<u8>>>>,
+    passes: Passes,
     answers: bool,
 ) {
     let mut caller = None;
@@ -137,11 +149,17 @@ async fn pump(
                 let (length, from) = got.unwrap();
                 caller = Some(from);
                 to_called.lock().unwrap().push(one[..length].to_vec());
+                if !passes.lock().unwrap()(length) {
+                    continue;
+                }
                 let _ = back.send(&one[..length]).await;
             }
             got = back.recv(&mut other) => {
                 let Ok(length) = got else { continue };
                 to_caller.lock().unwrap().push(other[..length].to_vec());
+                if !passes.lock().unwrap()(length) {
+                    continue;
+                }
                 if let (true, Some(caller)) = (answers, caller) {
                     let _ = front.send_to(&other[..length], caller).await;
                 }

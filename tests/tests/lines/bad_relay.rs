@@ -1,15 +1,17 @@
 //! A way to the relay that drops, delays, reorders, repeats and changes what passes.
 
-use super::blind::Scene;
-use super::scene::{await_path, befriend};
-use m2_proto::api::v1::Path;
-use m2_tests::harness::Fate;
+use super::blind::{Scene, add_line_at};
+use super::scene::{Relay, await_path, befriend, party};
+use m2_proto::api::v1::{ListLinesRequest, Path};
+use m2_tests::harness::{Daemon, Fate, Wire};
 use m2_tests::hostile::Noise;
 use m2_tests::scenario::{Api, eventually};
 use std::time::Duration;
 
 /// Messages each way.
 const MESSAGES: usize = 100;
+/// Bytes of a datagram in which a packet of 1,200 bytes does not fit.
+const TOO_SMALL: usize = 1_236;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_arrives_once_and_in_order_over_a_bad_path() {
@@ -37,6 +39,37 @@ async fn all_arrives_once_and_in_order_over_a_bad_path() {
         let count = wire.captured().len();
         assert!(count > MESSAGES, "{count} datagrams");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_that_is_too_small_is_told() {
+    let (relay, alice, wire) = tokio::join!(
+        Relay::start(),
+        Daemon::start(party("alice", "line-only")),
+        Wire::new()
+    );
+    let (alice, wire) = (alice.unwrap(), wire.unwrap());
+    wire.aim(relay.daemon.udp_address().await.unwrap());
+    wire.decide(|_, bytes| {
+        if bytes.len() > TOO_SMALL {
+            return Fate::lost();
+        }
+        Fate::pass(bytes)
+    });
+    let api = Api::of(&alice).await.unwrap();
+    add_line_at(&api, &relay, wire.address()).await;
+    // With nobody who may call there is nothing to wait for.
+    api.invite(false, "bob").await.unwrap();
+    let line = eventually("a reason", async || {
+        let lines = api.client().lines().list_lines(ListLinesRequest {}).await?;
+        let mut lines = lines.into_inner().lines.into_iter();
+        Ok(lines.find(|line| !line.last_failure.is_empty()))
+    });
+    let line = line.await.unwrap();
+    assert_eq!(
+        (line.last_failure.as_str(), line.open),
+        ("PATH_TOO_SMALL", 0)
+    );
 }
 
 /// One after the other, so that they don't share their datagrams.

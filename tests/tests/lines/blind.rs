@@ -125,7 +125,7 @@ impl Scene {
 }
 
 /// Adds the relay as one that is found at `address`.
-async fn add_line_at(api: &Api, relay: &Relay, address: SocketAddr) {
+pub async fn add_line_at(api: &Api, relay: &Relay, address: SocketAddr) {
     let made: Invitation = relay.invitation.parse().unwrap();
     let offer = Offer {
         reusable: true,

@@ -2,7 +2,7 @@
 //! whatever fails is the same and comes after the same time.
 
 use super::{Relay, lock};
-use crate::line::carrier::check_path;
+use crate::line::path;
 use crate::session::Session;
 use crate::wire::Purpose;
 use crate::wire::line::{Extend, MAX_HOPS};
@@ -59,8 +59,7 @@ impl Relay {
         // The wait for a session key counts too: who asks must not see it.
         let session = timeout(CALL_LIMIT, dialled).await.ok()?.ok()?;
         // What takes no datagrams is no relay, though it has the right peer id.
-        check_path(session.connection()).ok()?;
-        Some(session)
+        path::takes_datagrams(session.connection()).then_some(session)
     }
 }
 

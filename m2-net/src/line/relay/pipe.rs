@@ -4,6 +4,7 @@ use super::meter::Meter;
 use super::party::Party;
 use super::totals::Counts;
 use crate::frame::{FrameReceiver, FrameSender};
+use crate::line::path;
 use crate::session::{CloseCode, Session};
 use crate::wire::Message;
 use crate::wire::line::{Line, MAX_HOPS, Request};
@@ -19,7 +20,8 @@ pub(super) struct Passing<'a> {
 }
 
 impl Passing<'_> {
-    /// Passes everything on until one end is gone.
+    /// Passes everything on until one end is gone, or packets do not fit through the path between
+    /// the relays.
     pub(super) async fn run(self, party: &Party, mut from_party: FrameReceiver, next: Session) {
         let (onward, to_next, mut from_next) = next.split();
         let meter = Meter::new(self.per_second);
@@ -29,6 +31,7 @@ impl Passing<'_> {
             () = pass_answers(&mut from_next, party) => {}
             () = self.pass_datagrams(near, far, &meter) => {}
             () = self.pass_datagrams(far, near, &meter) => {}
+            () = path::too_small(far, path::RELAY_LOOKS) => {}
         }
         onward.close(CloseCode::Done);
     }
@@ -39,7 +42,7 @@ impl Passing<'_> {
             // What can't be passed is lost, as on any path.
             let passed = meter.allow(length, now)
                 && self.all.allow(length, now)
-                && to.send_datagram(datagram).is_ok();
+                && path::send(to, datagram).is_ok();
             self.counts.passed(passed, length);
             tokio::task::consume_budget().await;
         }

@@ -1,0 +1,87 @@
+//! Paths to a relay through which the packets of other sessions fit, hardly, or not (spec §7).
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::relay::{PATIENCE, Party, TestRelay, envelope, meet, private, talk};
+use common::{Tap, address, alice, keys_ready};
+use m2_crypto::line::JoinToken;
+use m2_net::line::{Hop, LineError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Bytes of UDP's payload on an IPv4 path that carries 1,280 bytes.
+const SMALLEST: usize = 1_252;
+/// Bytes of UDP's payload through which a packet of 1,200 bytes does not fit.
+const TOO_SMALL: usize = 1_236;
+
+/// Less than the packets that are sent on a path without a bound.
+const SMALLER: usize = 1_400;
+
+/// A path to the relay through which so much fits.
+async fn path(relay: &TestRelay, widest: usize) -> (Tap, Hop) {
+    let tap = Tap::new(address(&relay.endpoint)).await;
+    tap.passes(move |length| length <= widest);
+    let hop = Hop {
+        addresses: vec![tap.address],
+        ..relay.hop()
+    };
+    (tap, hop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_smallest_path_of_ipv4_is_large_enough() {
+    let relay = TestRelay::start(private()).await;
+    let (_tap, hop) = path(&relay, SMALLEST).await;
+    let (_caller, _listener, _carriers, mut one, mut other) = meet(&[hop], &[relay.hop()]).await;
+    talk(&mut one, &mut other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_too_small_is_told() {
+    let relay = TestRelay::start(private()).await;
+    let (_tap, hop) = path(&relay, TOO_SMALL).await;
+    let party = Party::new(alice());
+    keys_ready(&party.outside).await;
+    let carrier = party.carrier(&[hop]).await;
+    let joined = timeout(PATIENCE, carrier.join(JoinToken([1; 16]))).await;
+    assert_eq!(
+        joined.unwrap(),
+        Err(LineError::NoLine),
+        "it can be talked to"
+    );
+    let ended = timeout(PATIENCE, carrier.ended()).await;
+    assert_eq!(ended.unwrap(), LineError::PathTooSmall);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_becomes_too_small_is_told() {
+    let relay = TestRelay::start(private()).await;
+    let (tap, hop) = path(&relay, usize::MAX).await;
+    let (_caller, _listener, [calling, listening], mut one, mut other) =
+        meet(&[hop], &[relay.hop()]).await;
+    talk(&mut one, &mut other).await;
+    tap.passes(|length| length <= TOO_SMALL);
+    one.send_frame(envelope(3, 50_000)).await.unwrap();
+    let ended = timeout(PATIENCE, calling.ended()).await;
+    assert_eq!(ended.unwrap(), LineError::PathTooSmall);
+    let ended = timeout(Duration::from_secs(1), listening.ended()).await;
+    assert!(ended.is_err(), "the other one's path is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_becomes_smaller_carries_on() {
+    let relay = TestRelay::start(private()).await;
+    let (tap, hop) = path(&relay, usize::MAX).await;
+    let (_caller, _listener, carriers, mut one, mut other) = meet(&[hop], &[relay.hop()]).await;
+    talk(&mut one, &mut other).await;
+    tap.passes(|length| length <= SMALLER);
+    one.send_frame(envelope(3, 50_000)).await.unwrap();
+    // Not after the minute for which QUIC trusts no packet above 1,200 bytes any more.
+    let got = timeout(Duration::from_secs(20), other.recv_frame()).await;
+    assert_eq!(got.unwrap().unwrap(), envelope(3, 50_000));
+    let [calling, _] = &carriers;
+    let path = calling.session().connection().stats().path;
+    assert!(path.black_holes_detected > 0, "{path:?}");
+    assert_eq!(carriers.map(|carrier| carrier.channels()), [1, 1]);
+}
