@@ -3,12 +3,15 @@
 
 mod common;
 
+use common::hostile::{Hostile, end};
 use common::relay::{PATIENCE, Party, TestRelay, envelope, meet, private, talk};
 use common::{Tap, address, alice, keys_ready};
 use m2_crypto::line::JoinToken;
+use m2_net::line::relay::RelayLimits;
 use m2_net::line::{Hop, LineError};
+use m2_net::session::CloseCode;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Bytes of UDP's payload on an IPv4 path that carries 1,280 bytes.
 const SMALLEST: usize = 1_252;
@@ -17,6 +20,9 @@ const TOO_SMALL: usize = 1_236;
 
 /// Less than the packets that are sent on a path without a bound.
 const SMALLER: usize = 1_400;
+
+/// After what time a party says that its path is too small.
+const PARTY_KNOWS: Duration = Duration::from_secs(15);
 
 /// A path to the relay through which so much fits.
 async fn path(relay: &TestRelay, widest: usize) -> (Tap, Hop) {
@@ -52,6 +58,32 @@ async fn a_path_that_is_too_small_is_told() {
     );
     let ended = timeout(PATIENCE, carrier.ended()).await;
     assert_eq!(ended.unwrap(), LineError::PathTooSmall);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_ends_a_session_on_which_no_line_can_be() {
+    // Nothing else ends it so soon.
+    let relay = TestRelay::start(RelayLimits {
+        idle: PATIENCE * 2,
+        ..private()
+    })
+    .await;
+    let (_tap, hop) = path(&relay, TOO_SMALL).await;
+    let (party, start) = (Hostile::new(), Instant::now());
+    let session = party.dial_hop(hop).await;
+    assert_eq!(end(&session).await, CloseCode::Done as u64);
+    assert!(start.elapsed() > PARTY_KNOWS, "a party may say it itself");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_between_relays_that_is_too_small_ends_what_is_passed_on() {
+    let (front, relay) = tokio::join!(TestRelay::start(private()), TestRelay::start(private()));
+    let (_tap, hop) = path(&relay, TOO_SMALL).await;
+    let party = Party::new(alice());
+    keys_ready(&party.outside).await;
+    let carrier = party.carrier(&[front.hop(), hop]).await;
+    let ended = timeout(PATIENCE, carrier.ended()).await;
+    assert_eq!(ended.unwrap(), LineError::Ended);
 }
 
 #[tokio::test(flavor = "multi_thread")]

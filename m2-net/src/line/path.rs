@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::time::{interval, sleep};
 
 /// How often it is looked whether whole packets fit.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 /// Looks in a row at which they did not: then the path is too small for a party. The probes of a
 /// path that hardly carries them have taken less.
 pub(super) const PARTY_LOOKS: u32 = 4;
 /// The same for a relay: a party that finds it out by itself can say why.
-pub(super) const RELAY_LOOKS: u32 = 8;
+pub(super) const RELAY_LOOKS: u32 = 6;
 /// The longest pause of who waits for a path to be known.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -36,17 +36,21 @@ pub(super) async fn known_to_fit(connection: &Connection) {
 
 /// Waits until whole packets did not fit at so many looks in a row.
 pub(super) async fn too_small(connection: &Connection, looks: u32) {
-    let mut look = interval(LOOK);
+    let mut interval = interval(LOOK);
     let mut failed = 0;
     while failed < looks {
-        look.tick().await;
-        if fits(connection) {
-            failed = 0;
-        } else {
-            failed += 1;
-            transport::wake(connection);
-        }
+        interval.tick().await;
+        failed = look(connection, failed);
     }
+}
+
+/// After so many looks at which whole packets did not fit: at how many now.
+pub(super) fn look(connection: &Connection, failed: u32) -> u32 {
+    if fits(connection) {
+        return 0;
+    }
+    transport::wake(connection);
+    failed.saturating_add(1)
 }
 
 /// Sends a packet, with its header, as a datagram. What does not fit is lost, and the path is

@@ -34,8 +34,8 @@ use std::time::{Duration, Instant};
 use table::{Broken, Ended, PartyId, Table};
 use totals::{Counts, Refused};
 
-/// How often it is looked for what nobody uses.
-const SWEEP: Duration = Duration::from_secs(5);
+/// How often it is looked for what nobody uses, or nobody can.
+const SWEEP: Duration = path::LOOK;
 /// Calls to lines that are not there, after which a party is sent away: it guesses.
 const MISSES: u32 = 64;
 
@@ -90,7 +90,6 @@ impl Relay {
         let talk = tokio::select! {
             talk = self.talk(&party, &mut receiver) => talk,
             () = self.pass_datagrams(&party) => Talk::Over,
-            () = path::too_small(party.session.connection(), path::RELAY_LOOKS) => Talk::Over,
         };
         if let Talk::Extended(next) = talk {
             self.counts.extended();
@@ -109,7 +108,7 @@ impl Relay {
         self.tell_ended(&ended);
     }
 
-    /// Ends what nobody uses, until the relay is dropped.
+    /// Ends what nobody uses, or nobody can, until the relay is dropped.
     pub async fn keep_house(self: Arc<Self>) {
         let relay = Arc::downgrade(&self);
         drop(self);
@@ -297,7 +296,8 @@ impl Relay {
                 self.tell_ended(ended.as_slice());
             }
             let in_use = lock(&self.table).is_in_use(party.id);
-            if party.is_forgotten(in_use, now_s, idle_s) {
+            let unusable = party.looks_too_small() >= path::RELAY_LOOKS;
+            if unusable || party.is_forgotten(in_use, now_s, idle_s) {
                 party.session.close(CloseCode::Done);
             }
         }

@@ -3,14 +3,14 @@
 use super::meter::Meter;
 use super::table::PartyId;
 use crate::frame::FrameSender;
-use crate::line::HEADER_BYTES;
+use crate::line::{HEADER_BYTES, path};
 use crate::session::SessionHandle;
 use crate::wire::Message;
 use crate::wire::line::{Channel, Line};
 use bytes::{Bytes, BytesMut};
 use quinn::Connection;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// Calls on lines that a session may make in a second.
@@ -28,6 +28,8 @@ pub(super) struct Party {
     used_s: AtomicU64,
     /// The second of its last call, and calls in it.
     calls: Mutex<(u64, u32)>,
+    /// Looks in a row at which whole packets did not fit through its path.
+    too_small: AtomicU32,
 }
 
 /// Where a channel leads.
@@ -64,6 +66,7 @@ impl Party {
             passed_on: AtomicBool::new(false),
             used_s: AtomicU64::new(now_s),
             calls: Mutex::new((now_s, 0)),
+            too_small: AtomicU32::new(0),
         }
     }
 
@@ -130,6 +133,14 @@ impl Party {
             self.used_s.store(now_s, Ordering::Relaxed);
         }
         now_s.saturating_sub(self.used_s.load(Ordering::Relaxed)) > idle_s
+    }
+
+    /// Looks at its path. At how many looks in a row whole packets did not fit.
+    pub(super) fn looks_too_small(&self) -> u32 {
+        let before = self.too_small.load(Ordering::Relaxed);
+        let looks = path::look(self.session.connection(), before);
+        self.too_small.store(looks, Ordering::Relaxed);
+        looks
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<Channel, Route>> {
