@@ -300,8 +300,7 @@ async fn datagrams_for_nobody_are_dropped_and_counted() {
 async fn what_fits_on_one_leg_alone_is_dropped_and_counted() {
     let relay = TestRelay::start(private()).await;
     let hostile = Hostile::new();
-    let mut hop = relay.hop();
-    hop.addresses = vec![narrow(hop.addresses[0], 1_300).await];
+    let (_tap, hop) = relay.by_path(1_300).await;
     let mut listener = hostile.dial_hop(hop).await;
     ask(&listener, Request::Open(vec![secret(1)])).await;
     assert_eq!(told(&mut listener).await, Told::Opened(1));
@@ -335,34 +334,6 @@ async fn what_fits_on_one_leg_alone_is_dropped_and_counted() {
     let passed = passed.await.unwrap();
     assert!(passed.starts_with(&Channel(2).0.to_be_bytes()));
     assert_eq!(passed[4..], small[4..]);
-}
-
-/// A path to a relay on which longer datagrams are lost.
-async fn narrow(to: SocketAddr, largest: usize) -> SocketAddr {
-    let front = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let back = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    back.connect(to).await.unwrap();
-    let here = front.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut caller = None;
-        let (mut there, mut back_again) = (vec![0; 65_536], vec![0; 65_536]);
-        loop {
-            tokio::select! {
-                Ok((length, from)) = front.recv_from(&mut there) => {
-                    caller = Some(from);
-                    if length <= largest {
-                        let _ = back.send(&there[..length]).await;
-                    }
-                }
-                Ok(length) = back.recv(&mut back_again) => {
-                    if let Some(caller) = caller.filter(|_| length <= largest) {
-                        let _ = front.send_to(&back_again[..length], caller).await;
-                    }
-                }
-            }
-        }
-    });
-    here
 }
 
 /// Has a relay call `address`. Says after what time it answered that it came to nothing.

@@ -5,10 +5,10 @@ mod common;
 
 use common::hostile::{Hostile, end};
 use common::relay::{PATIENCE, Party, TestRelay, envelope, meet, private, talk};
-use common::{Tap, address, alice, keys_ready};
+use common::{alice, keys_ready};
 use m2_crypto::line::JoinToken;
+use m2_net::line::LineError;
 use m2_net::line::relay::RelayLimits;
-use m2_net::line::{Hop, LineError};
 use m2_net::session::CloseCode;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -17,28 +17,15 @@ use tokio::time::{Instant, timeout};
 const SMALLEST: usize = 1_252;
 /// Bytes of UDP's payload through which a packet of 1,200 bytes does not fit.
 const TOO_SMALL: usize = 1_236;
-
 /// Less than the packets that are sent on a path without a bound.
 const SMALLER: usize = 1_400;
-
 /// After what time a party says that its path is too small.
 const PARTY_KNOWS: Duration = Duration::from_secs(15);
-
-/// A path to the relay through which so much fits.
-async fn path(relay: &TestRelay, widest: usize) -> (Tap, Hop) {
-    let tap = Tap::new(address(&relay.endpoint)).await;
-    tap.passes(move |length| length <= widest);
-    let hop = Hop {
-        addresses: vec![tap.address],
-        ..relay.hop()
-    };
-    (tap, hop)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_smallest_path_of_ipv4_is_large_enough() {
     let relay = TestRelay::start(private()).await;
-    let (_tap, hop) = path(&relay, SMALLEST).await;
+    let (_tap, hop) = relay.by_path(SMALLEST).await;
     let (_caller, _listener, _carriers, mut one, mut other) = meet(&[hop], &[relay.hop()]).await;
     talk(&mut one, &mut other).await;
 }
@@ -46,7 +33,7 @@ async fn the_smallest_path_of_ipv4_is_large_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_is_too_small_is_told() {
     let relay = TestRelay::start(private()).await;
-    let (_tap, hop) = path(&relay, TOO_SMALL).await;
+    let (_tap, hop) = relay.by_path(TOO_SMALL).await;
     let party = Party::new(alice());
     keys_ready(&party.outside).await;
     let carrier = party.carrier(&[hop]).await;
@@ -68,7 +55,7 @@ async fn a_relay_ends_a_session_on_which_no_line_can_be() {
         ..private()
     })
     .await;
-    let (_tap, hop) = path(&relay, TOO_SMALL).await;
+    let (_tap, hop) = relay.by_path(TOO_SMALL).await;
     let (party, start) = (Hostile::new(), Instant::now());
     let session = party.dial_hop(hop).await;
     assert_eq!(end(&session).await, CloseCode::Done as u64);
@@ -78,7 +65,7 @@ async fn a_relay_ends_a_session_on_which_no_line_can_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_between_relays_that_is_too_small_ends_what_is_passed_on() {
     let (front, relay) = tokio::join!(TestRelay::start(private()), TestRelay::start(private()));
-    let (_tap, hop) = path(&relay, TOO_SMALL).await;
+    let (_tap, hop) = relay.by_path(TOO_SMALL).await;
     let party = Party::new(alice());
     keys_ready(&party.outside).await;
     let carrier = party.carrier(&[front.hop(), hop]).await;
@@ -89,7 +76,7 @@ async fn a_path_between_relays_that_is_too_small_ends_what_is_passed_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_becomes_too_small_is_told() {
     let relay = TestRelay::start(private()).await;
-    let (tap, hop) = path(&relay, usize::MAX).await;
+    let (tap, hop) = relay.by_path(usize::MAX).await;
     let (_caller, _listener, [calling, listening], mut one, mut other) =
         meet(&[hop], &[relay.hop()]).await;
     talk(&mut one, &mut other).await;
@@ -104,7 +91,7 @@ async fn a_path_that_becomes_too_small_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_becomes_smaller_carries_on() {
     let relay = TestRelay::start(private()).await;
-    let (tap, hop) = path(&relay, usize::MAX).await;
+    let (tap, hop) = relay.by_path(usize::MAX).await;
     let (_caller, _listener, carriers, mut one, mut other) = meet(&[hop], &[relay.hop()]).await;
     talk(&mut one, &mut other).await;
     tap.passes(|length| length <= SMALLER);

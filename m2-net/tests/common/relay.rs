@@ -1,6 +1,6 @@
 //! A relay in this process, and parties that talk over it.
 
-use super::{address, alice, bob, carol, config, id, keys_ready};
+use super::{Tap, address, alice, bob, carol, config, id, keys_ready};
 use bytes::Bytes;
 use m2_crypto::Secret;
 use m2_crypto::handshake::Credential;
@@ -52,6 +52,17 @@ impl TestRelay {
             relay: id(&carol()),
             addresses: vec![address(&self.endpoint)],
         }
+    }
+
+    /// A path to it on which longer datagrams than `largest` are lost, and the way through it.
+    pub async fn by_path(&self, largest: usize) -> (Tap, Hop) {
+        let tap = Tap::new(address(&self.endpoint)).await;
+        tap.passes(move |length| length <= largest);
+        let hop = Hop {
+            addresses: vec![tap.address],
+            ..self.hop()
+        };
+        (tap, hop)
     }
 
     pub async fn stop(self) {
