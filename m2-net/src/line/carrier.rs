@@ -142,6 +142,8 @@ impl Carrier {
 
     /// Listens on lines. Returns how many of them the relay opened, from the first on, as soon as
     /// whole packets are known to fit through the path.
+    ///
+    /// Errors: [`LineError::PathTooSmall`], [`LineError::NoAnswer`], [`LineError::Ended`].
     pub async fn open(&self, secrets: &[LineSecret]) -> Result<usize, LineError> {
         let mut opened = 0;
         for part in secrets.chunks(MAX_OPENED) {
@@ -168,6 +170,8 @@ impl Carrier {
 
     /// Joins a line. Returns the address at which the listener can be dialled, from the endpoint
     /// that the carrier is attached to, once.
+    ///
+    /// Errors: [`LineError::NoLine`], [`LineError::Full`], and those of [`Self::open`].
     pub async fn join(&self, token: JoinToken) -> Result<SocketAddr, LineError> {
         let channel = Channel(self.0.next_channel.fetch_add(2, Ordering::Relaxed));
         let source = address::of(self.0.number, channel, &token);
