@@ -147,6 +147,13 @@ impl SessionHandle {
         self.0.connection.stats().udp_rx.datagrams
     }
 
+    /// Frames that were sent so far and that QUIC acknowledges, repetitions and probes included.
+    /// When it grows and [`Self::heard`] does not, the peer leaves something unanswered.
+    pub fn asked(&self) -> u64 {
+        let sent = self.0.connection.stats().frame_tx;
+        sent.stream + sent.datagram + sent.ping + sent.max_data + sent.max_stream_data
+    }
+
     /// Whether it passes a relay: then [`Self::remote_address`] means nothing to anybody else.
     pub fn is_on_line(&self) -> bool {
         line::is_on_line(&self.remote_address())

@@ -14,8 +14,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
-/// What takes one or two seconds must be done in this time, on a loaded machine too.
-const SOON: Duration = Duration::from_secs(12);
+/// A hang guard for the endpoint of this test.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_flow_again_soon_after_either_side_s_restart() {
@@ -46,12 +46,12 @@ async fn messages_flow_again_soon_after_either_side_s_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_killed_is_soon_shown_offline() {
+async fn a_killed_peer_is_shown_offline_before_its_session_times_out() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, _) = pair.apis().await.unwrap();
     pair.bob.kill9().await.unwrap();
     let start = Instant::now();
-    alice.send("bob", "to nobody").await.unwrap();
+    alice.send("bob", "not delivered").await.unwrap();
     eventually("bob is offline", async || {
         let bob = alice.contact("bob").await?;
         Ok((!bob.online && bob.last_failure == "NO_ANSWER").then_some(()))
@@ -59,7 +59,9 @@ async fn who_was_killed_is_soon_shown_offline() {
     .await
     .unwrap();
     println!("offline after {:?}", start.elapsed());
-    assert!(start.elapsed() < 2 * SOON);
+    // The silence of the peer was noticed; the idle timeout of QUIC counts nothing.
+    let doubted = count(&alice, "SESSION_SILENT").await;
+    assert!(doubted >= 1, "{doubted}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +82,6 @@ async fn a_peer_that_stood_still_for_a_while_is_none_the_worse() {
         .await
         .unwrap();
     println!("delivered after {:?}", start.elapsed());
-    assert!(start.elapsed() < SOON);
     assert!(alice.contact("bob").await.unwrap().online);
     let back = bob.send("alice", "awake").await.unwrap();
     bob.await_message(&back, MessageState::Delivered)
@@ -110,10 +111,13 @@ async fn who_came_back_and_calls_nobody_is_called() {
     let carol = again(at).await;
     let start = Instant::now();
     api.send("carol", "are you there?").await.unwrap();
-    let called = timeout(2 * SOON, carol.endpoint().accept()).await;
+    let called = timeout(PATIENCE, carol.endpoint().accept()).await;
     println!("called after {:?}", start.elapsed());
     let mut session = called.unwrap().unwrap();
-    let frame = timeout(SOON, session.recv_frame()).await.unwrap().unwrap();
+    let frame = timeout(PATIENCE, session.recv_frame())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(matches!(frame, Message::Envelope(_)), "{frame:?}");
 }
 
@@ -125,7 +129,12 @@ async fn comes_back(killed: &mut Daemon, sender: &Api, id: &str) {
         .await
         .unwrap();
     println!("delivered {:?} after the restart", start.elapsed());
-    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+}
+
+/// A counter of the daemon's status.
+async fn count(api: &Api, name: &str) -> u64 {
+    let status = api.status().await.unwrap();
+    status.refused.get(name).copied().unwrap_or_default()
 }
 
 /// An endpoint of carol at the same address as before, once that is free.

@@ -305,6 +305,7 @@ impl Engine {
     /// side of it. It is called beside, and the session that comes up takes the place of this one.
     pub fn on_link_silent(&mut self, link: &Arc<Link>) {
         tracing::debug!("a session is in doubt");
+        self.counters.count("SESSION_SILENT");
         if let Err(refusal) = self.use_another(link) {
             self.fail_batch(refusal);
         }

@@ -2,7 +2,7 @@
 
 use super::Meets;
 use super::outgoing::{NotQueued, Outgoing};
-use super::silence::Silence;
+use super::silence::{Signs, Silence};
 use crate::counters::Counters;
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_net::delivery::Path;
@@ -122,6 +122,14 @@ impl Link {
     /// Datagrams that came from the peer so far.
     pub fn heard(&self) -> u64 {
         self.session.heard()
+    }
+
+    /// What was sent that demands an answer, and what was heard, so far.
+    pub(super) fn signs(&self) -> Signs {
+        Signs {
+            heard: self.session.heard(),
+            asked: self.session.asked(),
+        }
     }
 
     /// Notes that the peer asks to become a contact. Says whether it did so before.
