@@ -298,8 +298,8 @@ impl FrameReceiver {
     /// Counts what the peer did and ends its session.
     pub(crate) fn misbehaved(&self, malformed: Malformed) -> SessionError {
         self.counters.count(Counter::FrameMalformed);
-        self.connection
-            .close(CloseCode::Misbehaved.into(), b"malformed frame");
+        // No reason text: docs/spec/wire.md#the-end.
+        self.connection.close(CloseCode::Misbehaved.into(), &[]);
         SessionError::Malformed(malformed)
     }
 }
