@@ -8,5 +8,6 @@ pub mod natlab;
 pub mod quickstart;
 pub mod scenario;
 pub mod sim;
+pub mod skip;
 pub mod verify;
 pub mod workspace;

@@ -104,7 +104,8 @@ fn summarise(reports: &[Report]) -> bool {
     }
     let passed: u64 = reports.iter().map(|report| report.outcome.passed).sum();
     let failed: u64 = reports.iter().map(|report| report.outcome.failed).sum();
-    println!("{passed} passed, {failed} failed");
+    let skipped: u64 = reports.iter().map(|report| report.outcome.skipped).sum();
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
     failed == 0
 }
 

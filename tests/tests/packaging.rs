@@ -1,6 +1,7 @@
 //! The service files that come with the daemon are accepted by what reads them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use m2_tests::skip::skip;
 use m2_tests::workspace;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 #[test]
 fn systemd_unit() {
     if !installed("systemd-analyze") {
-        println!("SKIPPED: systemd-analyze is not installed");
+        skip("systemd-analyze is not installed");
         return;
     }
     let unit = read("m2d/packaging/systemd/m2d.service");

@@ -73,7 +73,10 @@ async fn a_signal_ends_it_well_and_nothing_printed_comes_again() {
     let pid = child.id().unwrap().to_string();
     // The acknowledgement follows as soon as nothing more comes.
     wait_for(|| fake.state().acknowledged == ["1"]).await;
-    let kill = tokio::process::Command::new("kill").arg(&pid).status();
+    // The shell's own `kill`: a minimal system has no program of that name.
+    let kill = tokio::process::Command::new("sh")
+        .args(["-c", &format!("kill {pid}")])
+        .status();
     assert!(kill.await.unwrap().success());
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }

@@ -1,6 +1,7 @@
 //! Three real nats-server processes on loopback.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -20,9 +21,7 @@ impl Cluster {
     /// Starts one; `None`, and says so, if nats-server is not installed.
     pub(crate) fn start() -> Option<Self> {
         let Some(server) = find_server() else {
-            eprintln!(
-                "SKIPPED: nats-server is not installed (Debian: apt-get install nats-server)"
-            );
+            skip("nats-server is not installed (Debian: apt-get install nats-server)");
             return None;
         };
         // All sockets are held until all ports are known, so that none comes twice.
@@ -114,4 +113,11 @@ fn find_server() -> Option<PathBuf> {
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/bin".into()]);
     dirs.map(|dir| dir.join("nats-server"))
         .find(|file| file.is_file())
+}
+
+/// Reports the current test as skipped, in the form that `cargo verify` counts.
+fn skip(why: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("unnamed");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
 }

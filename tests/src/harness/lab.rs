@@ -1,5 +1,6 @@
 //! Hosts of their own on one machine: network namespaces that go when the lab is dropped.
 
+use crate::skip::skip;
 use anyhow::{Context as _, bail};
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -53,7 +54,7 @@ impl Lab {
         match Self::new(&["probe"]) {
             Ok(_) => true,
             Err(error) => {
-                skipped(&format!("no network namespaces here: {error:#}"));
+                skip(&format!("no network namespaces here: {error:#}"));
                 false
             }
         }
@@ -70,7 +71,7 @@ impl Lab {
             lab.rules("probe", rules)
         });
         if let Err(error) = &tried {
-            skipped(&format!("no routers here: {error:#}"));
+            skip(&format!("no routers here: {error:#}"));
         }
         tried.is_ok()
     }
@@ -219,12 +220,6 @@ impl Drop for Lab {
             let _ = run(&["ip", "netns", "del", &self.host(host)]);
         }
     }
-}
-
-/// Says it where a test's output is not caught.
-fn skipped(why: &str) {
-    // Who has no standard error can't be told.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Whether a namespace belongs to a lab whose process is gone.

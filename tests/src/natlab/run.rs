@@ -7,8 +7,8 @@ use super::net::Net;
 use super::probe::prove;
 use super::topology::Topology;
 use crate::harness::{Binaries, Lab};
+use crate::skip::skip;
 use anyhow::anyhow;
-use std::io::Write as _;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -68,9 +68,9 @@ fn possible(topologies: Vec<Topology>) -> impl Iterator<Item = Topology> {
         let possible = !topology.maps_ports() || Gateway::is_installed();
         if !possible {
             let name = topology.name;
-            let why = format!("there is no miniupnpd, nor a path to it in {PROGRAM}");
-            // Past what a test's output is caught by.
-            let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
+            skip(&format!(
+                "the network {name} needs miniupnpd, and there is none in PATH or {PROGRAM}"
+            ));
         }
         possible
     })

@@ -1,9 +1,12 @@
 //! Running other programs for a step.
 
 use super::step::Outcome;
+use crate::skip;
 use anyhow::Context as _;
-use std::io::{BufRead, BufReader};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
+use std::thread;
 
 /// The cargo that runs us, in `directory`.
 pub(super) fn cargo(directory: &std::path::Path) -> Command {
@@ -47,13 +50,17 @@ pub(super) fn check_quietly(mut command: Command, result: &str) -> anyhow::Resul
     Ok(Outcome::success())
 }
 
-/// Runs a `cargo test`, shows its output as it comes and counts the tests in it.
+/// Runs a `cargo test`, shows its output as it comes and counts the tests in it. A test that
+/// reports itself as skipped passes for libtest, and is counted as skipped here.
 pub(super) fn count_tests(mut command: Command) -> anyhow::Result<Outcome> {
     let shown = show(&command);
     let mut child = command
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("could not start `{shown}`"))?;
+    let errors = child.stderr.take();
+    let errors = thread::spawn(move || errors.map(skipped_tests).unwrap_or_default());
     let mut outcome = Outcome::default();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
@@ -64,6 +71,8 @@ pub(super) fn count_tests(mut command: Command) -> anyhow::Result<Outcome> {
         }
     }
     let status = child.wait()?;
+    outcome.skipped = errors.join().map_or(0, |skipped| skipped.len() as u64);
+    outcome.passed = outcome.passed.saturating_sub(outcome.skipped);
     if !status.success() && outcome.failed == 0 {
         outcome.add(Outcome::failure(format!("`{shown}` failed ({status})")));
     }
@@ -78,6 +87,24 @@ pub(super) fn installed(program: &str) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// Copies a test run's standard error to ours as it comes, and returns the tests that report
+/// themselves as skipped in it.
+fn skipped_tests(errors: impl Read) -> BTreeSet<String> {
+    let mut skipped = BTreeSet::new();
+    for line in BufReader::new(errors).lines().map_while(Result::ok) {
+        skipped.extend(skipped_test(&line));
+        eprintln!("{line}");
+    }
+    skipped
+}
+
+/// The name in `SKIPPED NAME: why`.
+fn skipped_test(line: &str) -> Option<String> {
+    let rest = line.strip_prefix(skip::MARK)?.strip_prefix(' ')?;
+    let (name, _) = rest.split_once(": ")?;
+    Some(name.to_owned())
 }
 
 /// The number in `test result: ok. 12 passed; 0 failed; …`.
@@ -120,5 +147,13 @@ mod tests {
         assert_eq!(passed_tests("running 12 tests"), 0);
         assert_eq!(failed_test("test a::b ... FAILED").failed, 1);
         assert_eq!(failed_test("test a::b ... ok").failed, 0);
+    }
+
+    #[test]
+    fn a_test_that_reports_two_missing_programs_is_skipped_once() {
+        let errors = "   Compiling m2d\nSKIPPED lab::nat: no nft\nSKIPPED lab::nat: no miniupnpd\n\
+                      SKIPPED other: no openssl\nSKIPPED: a step\n";
+        let skipped = skipped_tests(errors.as_bytes());
+        assert_eq!(Vec::from_iter(skipped), ["lab::nat", "other"]);
     }
 }

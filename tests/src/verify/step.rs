@@ -22,7 +22,9 @@ pub(super) struct Step {
 pub(super) struct Outcome {
     pub(super) passed: u64,
     pub(super) failed: u64,
-    skipped: Option<String>,
+    /// Tests that printed that they can't run here, and steps for which a program is missing.
+    pub(super) skipped: u64,
+    missing: Option<String>,
     failures: Vec<String>,
 }
 
@@ -44,11 +46,12 @@ impl Outcome {
         }
     }
 
-    /// The step could not run here; says so in capitals so that nobody overlooks it.
+    /// The step can't run here, for this reason. Prints it in capitals, so that it is seen.
     pub(super) fn skipped(reason: &str) -> Self {
         println!("SKIPPED: {reason}");
         Self {
-            skipped: Some(reason.to_owned()),
+            skipped: 1,
+            missing: Some(reason.to_owned()),
             ..Self::default()
         }
     }
@@ -57,11 +60,12 @@ impl Outcome {
     pub(super) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.skipped += other.skipped;
         self.failures.extend(other.failures);
     }
 
     pub(super) fn word(&self) -> &'static str {
-        match (self.failed, &self.skipped) {
+        match (self.failed, &self.missing) {
             (0, None) => "ok",
             (0, Some(_)) => "SKIPPED",
             _ => "FAILED",
@@ -69,9 +73,12 @@ impl Outcome {
     }
 
     pub(super) fn remark(&self) -> String {
-        match &self.skipped {
+        match &self.missing {
             Some(reason) => reason.clone(),
             None if self.failed > 0 => self.failures.join("; "),
+            None if self.skipped > 0 => {
+                format!("{} passed, {} skipped", self.passed, self.skipped)
+            }
             None if self.passed > 1 => format!("{} passed", self.passed),
             None => String::new(),
         }

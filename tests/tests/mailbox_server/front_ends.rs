@@ -10,6 +10,7 @@ use m2_net::wire::Message;
 use m2_net::wire::mailbox::{Deposit, Mailbox, Outcome, Request};
 use m2_tests::harness::NatsCluster;
 use m2_tests::scenario::eventually;
+use m2_tests::skip::skip;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -235,7 +236,7 @@ async fn answer(session: &mut Session, deposit: &Deposit) -> Option<Outcome> {
 async fn start(nodes: usize) -> Option<NatsCluster> {
     let nats = NatsCluster::start(nodes).await.unwrap();
     if nats.is_none() {
-        eprintln!("SKIPPED: nats-server is not installed");
+        skip("nats-server is not installed");
     }
     nats
 }
