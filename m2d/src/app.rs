@@ -1,11 +1,18 @@
 //! The daemon from start to end: build everything, then bind, run, and drain with a deadline.
 
+mod check;
 mod failure;
+mod key;
 mod mailbox;
 mod open;
+mod passphrase;
 mod serve;
 
+pub use check::check_config;
 pub use failure::Failure;
+pub use passphrase::passphrase;
+
+use key::{Key, OpenKey};
 use open::{Opened, Opener};
 
 use crate::api::{ApiState, Unlocker};
@@ -14,13 +21,13 @@ use crate::config::Config;
 use crate::key_file::{KeyFile, KeyFileError};
 use crate::listen::{ApiSocket, make_private_dir};
 use crate::lock::InstanceLock;
+use crate::pair;
 use crate::{log, paths, unlock};
 use futures::FutureExt;
-use m2_crypto::{Circle, Identity, KeyError, provider};
+use m2_crypto::{Circle, KeyError, provider};
 use m2_proto::reason::Reason;
-use rand_core::UnwrapErr;
 use sd_notify::NotifyState;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +52,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         source,
     })?;
     let _lock = InstanceLock::take(&plan.data_dir)?;
+    pair::check(&plan.data_dir, KeyFile::read(&plan.data_dir)?.is_some())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())
         .enable_all()
@@ -66,14 +74,9 @@ pub fn init(args: &InitArgs) -> Result<String, Failure> {
         source,
     })?;
     let _lock = InstanceLock::take(&plan.data_dir)?;
-    let passphrase = unlock::passphrase(&plan.config.identity)?;
-    let identity = match KeyFile::read(&plan.data_dir)? {
-        Some(file) => file.open(
-            passphrase.as_ref().map(|p| p.as_slice()),
-            provider::default(),
-        )?,
-        None => create_identity(&plan.data_dir, passphrase.as_ref())?,
-    };
+    pair::check(&plan.data_dir, KeyFile::read(&plan.data_dir)?.is_some())?;
+    let passphrase = unlock::passphrase(&plan.config.identity)?.into_passphrase()?;
+    let identity = key::open_or_create(&plan.data_dir, passphrase.as_ref())?;
     Ok(identity.peer_id(plan.circle.id()).to_string())
 }
 
@@ -99,13 +102,13 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
     let mut socket = ApiSocket::bind(&plan.socket)?;
     let stop = CancellationToken::new();
     let state = Arc::new(ApiState::new(plan.config.circle.name.clone(), stop.clone()));
-    let passphrase = unlock::passphrase(&plan.config.identity)?;
+    let given = unlock::passphrase(&plan.config.identity)?;
     let opened: OpenedSlot = Arc::default();
-    match identity(&plan, passphrase.as_ref())? {
-        Key::Open(identity, is_new) => {
+    match key::find(&plan.data_dir, &given)? {
+        Key::Open(key) => {
+            let is_new = key.is_new;
             let opener = Opener::new(&plan, stop.clone());
-            let unprotected = passphrase.is_none();
-            let (ready, rest) = opener.open(*identity, unprotected).await?;
+            let (ready, rest) = opener.open(*key).await?;
             state.set_ready(ready);
             *opened.lock().await = Some(rest);
             tracing::info!(new_identity = is_new, "ready");
@@ -137,43 +140,6 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
 /// What runs once the identity is open.
 type OpenedSlot = Arc<Mutex<Option<Opened>>>;
 
-/// The identity, or the file that needs a passphrase which only the user has.
-enum Key {
-    Open(Box<Identity>, bool),
-    Locked(KeyFile),
-}
-
-fn identity(plan: &Plan, passphrase: Option<&Zeroizing<Vec<u8>>>) -> Result<Key, Failure> {
-    let Some(file) = KeyFile::read(&plan.data_dir)? else {
-        return Ok(Key::Open(
-            Box::new(create_identity(&plan.data_dir, passphrase)?),
-            true,
-        ));
-    };
-    if file.is_encrypted() && passphrase.is_none() {
-        return Ok(Key::Locked(file));
-    }
-    let passphrase = passphrase.map(|passphrase| passphrase.as_slice());
-    Ok(Key::Open(
-        Box::new(file.open(passphrase, provider::default())?),
-        false,
-    ))
-}
-
-fn create_identity(
-    data_dir: &Path,
-    passphrase: Option<&Zeroizing<Vec<u8>>>,
-) -> Result<Identity, Failure> {
-    let mut rng = UnwrapErr(getrandom::SysRng);
-    let passphrase = passphrase.map(|passphrase| passphrase.as_slice());
-    Ok(KeyFile::create(
-        data_dir,
-        &mut rng,
-        provider::default(),
-        passphrase,
-    )?)
-}
-
 /// Opens the daemon when the user gives the passphrase.
 fn unlocker(opener: Opener, file: Arc<KeyFile>, opened: OpenedSlot) -> Unlocker {
     let opener = Arc::new(opener);
@@ -181,15 +147,20 @@ fn unlocker(opener: Opener, file: Arc<KeyFile>, opened: OpenedSlot) -> Unlocker 
         let passphrase = Zeroizing::new(passphrase.into_bytes());
         let (opener, file, opened) = (opener.clone(), file.clone(), opened.clone());
         async move {
-            let open = move || file.open(Some(&passphrase), provider::default());
+            let opening = file.clone();
+            let open = move || opening.open(Some(&passphrase), provider::default());
             let identity = tokio::task::spawn_blocking(open)
                 .await
                 .map_err(|_| Reason::Stopping)?
                 .map_err(|error| match error {
-                    KeyFileError::Key(KeyError::Passphrase) => Reason::WrongPassphrase,
+                    KeyFileError::Key {
+                        error: KeyError::Passphrase,
+                        ..
+                    } => Reason::WrongPassphrase,
                     _ => Reason::Internal,
                 })?;
-            let (ready, rest) = opener.open(identity, false).await.map_err(|error| {
+            let key = OpenKey::of((*file).clone(), identity);
+            let (ready, rest) = opener.open(key).await.map_err(|error| {
                 tracing::error!(%error, "the daemon can't start");
                 Reason::Internal
             })?;

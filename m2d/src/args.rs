@@ -19,8 +19,11 @@ pub enum Command {
     Run(RunArgs),
     /// Make the identity and stop.
     Init(InitArgs),
-    /// Read the configuration, say what is wrong with it, and stop.
+    /// Read the configuration and the files that it names, say what is wrong, and stop.
     CheckConfig(ConfigArgs),
+    /// Set, change or remove the passphrase of the identity, while the daemon is stopped.
+    #[command(subcommand)]
+    Passphrase(PassphraseCommand),
 }
 
 /// Options of `run`.
@@ -51,6 +54,59 @@ pub struct ConfigArgs {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// What happens to the passphrase. The store stays readable: its key does not depend on it.
+#[derive(Debug, Subcommand)]
+pub enum PassphraseCommand {
+    /// Protect a key that has no passphrase.
+    Set {
+        /// Where configuration and data are.
+        #[command(flatten)]
+        paths: PathArgs,
+        /// Where the new passphrase comes from.
+        #[command(flatten)]
+        new: NewPassphrase,
+    },
+    /// Replace the passphrase by another one.
+    Change {
+        /// Where configuration and data are.
+        #[command(flatten)]
+        paths: PathArgs,
+        /// Where the present passphrase comes from.
+        #[command(flatten)]
+        old: OldPassphrase,
+        /// Where the new passphrase comes from.
+        #[command(flatten)]
+        new: NewPassphrase,
+    },
+    /// Store the key without a passphrase: the permissions of its file are all that protects it.
+    Remove {
+        /// Where configuration and data are.
+        #[command(flatten)]
+        paths: PathArgs,
+        /// Where the present passphrase comes from.
+        #[command(flatten)]
+        old: OldPassphrase,
+    },
+}
+
+/// Where the present passphrase comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OldPassphrase {
+    /// Read the present passphrase from this file, or from stdin for `-`; else it is asked on the
+    /// terminal. If both passphrases come from stdin, the first line is the present one.
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Where the new passphrase comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct NewPassphrase {
+    /// Read the new passphrase from this file, or from stdin for `-`; else it is asked on the
+    /// terminal, twice.
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
 }
 
 /// Where configuration and data are.

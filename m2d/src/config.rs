@@ -2,6 +2,8 @@
 //! that names the key and its line.
 
 // By path, since a fuzz target takes this file by its path.
+#[path = "config/files.rs"]
+mod files;
 #[path = "config/line.rs"]
 mod line;
 #[path = "config/lookup.rs"]
@@ -10,6 +12,8 @@ mod lookup;
 mod mailbox;
 #[path = "config/privacy.rs"]
 mod privacy;
+#[path = "config/private_file.rs"]
+pub mod private_file;
 #[path = "config/relay.rs"]
 mod relay;
 
@@ -17,6 +21,7 @@ pub use line::LineConfig;
 pub use lookup::LookupConfig;
 pub use mailbox::MailboxConfig;
 pub use privacy::{IpMode, Padding, PrivacyConfig};
+pub use private_file::PrivateFileError;
 pub use relay::RelayConfig;
 
 use m2_crypto::{Circle, Secret};
@@ -61,7 +66,7 @@ pub struct CircleConfig {
     /// The circle's name.
     pub name: String,
     /// A file with the private circle's secret: 64 hexadecimal digits. Absent for the public
-    /// circle.
+    /// circle. A relative path starts at the configuration file's directory.
     pub secret_file: Option<PathBuf>,
 }
 
@@ -78,7 +83,8 @@ impl Default for CircleConfig {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityConfig {
-    /// A file with the passphrase of the key file; its last line break does not count.
+    /// A file with the passphrase of the key file; its last line break does not count. A relative
+    /// path starts at the configuration file's directory.
     pub passphrase_file: Option<PathBuf>,
 }
 
@@ -187,6 +193,9 @@ pub enum ConfigError {
         /// Which file.
         path: PathBuf,
     },
+    /// The private circle's secret file can't be read, or others can read it.
+    #[error(transparent)]
+    SecretFile(#[from] PrivateFileError),
     /// A circle other than the public one has no secret.
     #[error("[circle] secret_file is missing: every circle but \"public\" needs one")]
     CircleWithoutSecret,
@@ -224,11 +233,12 @@ impl Config {
                 });
             }
         };
-        let config = Self::parse(&text).map_err(|message| ConfigError::Parse {
+        let mut config = Self::parse(&text).map_err(|message| ConfigError::Parse {
             path: path.to_owned(),
             message,
         })?;
         config.check_ranges()?;
+        config.resolve_paths(path)?;
         Ok(config)
     }
 
@@ -246,11 +256,8 @@ impl Config {
                 Err(ConfigError::CircleWithoutSecret)
             };
         };
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        let secret = parse_secret(text.trim())
+        let bytes = private_file::read(path)?;
+        let secret = parse_secret(bytes.trim_ascii())
             .ok_or_else(|| ConfigError::CircleSecret { path: path.clone() })?;
         Ok(Circle::private(&self.circle.name, &secret))
     }
@@ -326,9 +333,9 @@ impl Config {
     }
 }
 
-fn parse_secret(text: &str) -> Option<Secret<32>> {
+fn parse_secret(text: &[u8]) -> Option<Secret<32>> {
     let bytes = data_encoding::HEXLOWER_PERMISSIVE
-        .decode(text.as_bytes())
+        .decode(text)
         .ok()
         .map(zeroize::Zeroizing::new)?;
     Secret::from_slice(&bytes)

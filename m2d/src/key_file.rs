@@ -1,46 +1,66 @@
-//! The identity's key file: encrypted or plain PKCS#8 PEM, mode 0600 (spec §4).
+//! The identity's key file: encrypted or plain PKCS#8 PEM, mode 0600
+//! (docs/spec/identity.md#the-key-file).
+//!
+//! A line of text before the PEM block says that a store was begun for the key, so that a lost
+//! store is told from one that never was.
 
 use m2_crypto::{Identity, KeyError, Provider};
 use rand_core::CryptoRng;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// The key file's name in the data directory.
-const FILE_NAME: &str = "identity.pem";
+pub const FILE_NAME: &str = "identity.pem";
+
+/// The line of a key whose store was begun. Readers of PEM pass over it (RFC 7468).
+const STORE_MARK: &str = "M2-Store: begun";
+
+const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+const BEGIN: &str = "-----BEGIN ";
+
+/// Key files are smaller than 4 KiB.
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// A key file, read but maybe not opened yet.
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct KeyFile {
-    pem: Zeroizing<String>,
+    path: PathBuf,
+    text: Zeroizing<String>,
+    #[cfg_attr(not(unix), allow(dead_code))]
+    mode: u32,
 }
 
 /// The key file can't be used.
 #[derive(Debug, Error)]
 pub enum KeyFileError {
     /// The file can't be read or written.
-    #[error("{path}: {source}")]
+    #[error("Can't use the key file {path}: {source}.")]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The key itself is not usable, or the passphrase is wrong.
-    #[error("the identity's key file: {0}")]
-    Key(KeyError),
+    #[error("The key file {path}: {error}.")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the key.
+        error: KeyError,
+    },
 }
 
 impl KeyFile {
     /// Reads the key file of `data_dir`, if there is one.
     pub fn read(data_dir: &Path) -> Result<Option<Self>, KeyFileError> {
         let path = data_dir.join(FILE_NAME);
-        match fs::read_to_string(&path) {
-            Ok(pem) => Ok(Some(Self {
-                pem: Zeroizing::new(pem),
-            })),
+        match read_text(&path) {
+            Ok((text, mode)) => Ok(Some(Self { path, text, mode })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(KeyFileError::Io { path, source }),
         }
@@ -52,19 +72,25 @@ impl KeyFile {
         rng: &mut R,
         provider: &dyn Provider,
         passphrase: Option<&[u8]>,
-    ) -> Result<Identity, KeyFileError> {
-        let identity = Identity::generate(rng, provider).map_err(KeyFileError::Key)?;
-        let pem = identity
-            .to_pem(rng, passphrase)
-            .map_err(KeyFileError::Key)?;
+    ) -> Result<(Self, Identity), KeyFileError> {
         let path = data_dir.join(FILE_NAME);
-        write_private(&path, pem.as_bytes()).map_err(|source| KeyFileError::Io { path, source })?;
-        Ok(identity)
+        let failed = |error| KeyFileError::Key {
+            path: path.clone(),
+            error,
+        };
+        let identity = Identity::generate(rng, provider).map_err(failed)?;
+        let text = identity.to_pem(rng, passphrase).map_err(failed)?;
+        write_new(&path, text.as_bytes()).map_err(|source| KeyFileError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        let mode = 0o600;
+        Ok((Self { path, text, mode }, identity))
     }
 
-    /// Whether a passphrase is needed.
+    /// Returns whether a passphrase is needed.
     pub fn is_encrypted(&self) -> bool {
-        self.pem.contains("ENCRYPTED PRIVATE KEY")
+        self.text.contains(ENCRYPTED)
     }
 
     /// Opens the identity.
@@ -73,27 +99,212 @@ impl KeyFile {
         passphrase: Option<&[u8]>,
         provider: &dyn Provider,
     ) -> Result<Identity, KeyFileError> {
-        Identity::from_pem(&self.pem, passphrase, provider).map_err(KeyFileError::Key)
+        Identity::from_pem(&self.text, passphrase, provider).map_err(|error| self.failed(error))
+    }
+
+    /// Returns whether a store was begun for this key.
+    pub fn had_store(&self) -> bool {
+        let before = self.text.split(BEGIN).next().unwrap_or_default();
+        before.lines().any(|line| line.trim() == STORE_MARK)
+    }
+
+    /// Notes in the file that a store was begun for this key, durable before this returns.
+    pub fn mark_store(&mut self) -> Result<(), KeyFileError> {
+        if self.had_store() {
+            return Ok(());
+        }
+        let text = Zeroizing::new(format!("{STORE_MARK}\n{}", self.text.as_str()));
+        self.replace(text)
+    }
+
+    /// Puts `identity`, which must be that of this file, under another passphrase or under none.
+    /// The old file counts until the new one is whole on disk and was opened.
+    pub fn set_passphrase<R: CryptoRng + ?Sized>(
+        &mut self,
+        identity: &Identity,
+        rng: &mut R,
+        provider: &dyn Provider,
+        passphrase: Option<&[u8]>,
+    ) -> Result<(), KeyFileError> {
+        let pem = identity
+            .to_pem(rng, passphrase)
+            .map_err(|error| self.failed(error))?;
+        Identity::from_pem(&pem, passphrase, provider).map_err(|error| self.failed(error))?;
+        let text = if self.had_store() {
+            Zeroizing::new(format!("{STORE_MARK}\n{}", pem.as_str()))
+        } else {
+            pem
+        };
+        self.replace(text)
+    }
+
+    /// Returns a sentence for the user about every other user's access to the key, if there is
+    /// any. The file is used all the same: to refuse it would lock its owner out.
+    #[cfg(unix)]
+    pub fn open_to_others(&self) -> Option<String> {
+        let path = self.path.display();
+        (self.mode & 0o077 != 0).then(|| {
+            format!(
+                "The key file {path} has mode {:04o}: other users may read or change it. Run \
+                 `chmod 600 {path}`. If others could read it, they may have a copy of your identity.",
+                self.mode
+            )
+        })
+    }
+
+    /// This system has no permission bits.
+    #[cfg(not(unix))]
+    pub fn open_to_others(&self) -> Option<String> {
+        None
+    }
+
+    fn replace(&mut self, text: Zeroizing<String>) -> Result<(), KeyFileError> {
+        replace_durably(&self.path, text.as_bytes()).map_err(|source| KeyFileError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        self.text = text;
+        self.mode = 0o600;
+        Ok(())
+    }
+
+    fn failed(&self, error: KeyError) -> KeyFileError {
+        KeyFileError::Key {
+            path: self.path.clone(),
+            error,
+        }
     }
 }
 
-/// Writes a new file that only the user can read: first under another name, then renamed, both
-/// the file and the directory flushed. Never overwrites.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyFile")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<(Zeroizing<String>, u32)> {
+    let file = File::open(path)?;
+    let mode = mode_of(&file.metadata()?);
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok((text, mode))
+}
+
+#[cfg(unix)]
+fn mode_of(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777
+}
+
+#[cfg(not(unix))]
+fn mode_of(_: &fs::Metadata) -> u32 {
+    0o600
+}
+
+/// Writes a new file that only the user can read. Never overwrites.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if path.try_exists()? {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    replace_durably(path, bytes)
+}
+
+/// Writes a file that only the user can read under another name, flushes it, renames it over
+/// `path` and flushes the directory: at any time one whole file has the name. A link stays one.
+fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let temporary = target.with_extension("new");
+    // What an interrupted attempt left may have another mode.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    if path.exists() {
-        return Err(io::ErrorKind::AlreadyExists.into());
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| fs::rename(&temporary, &target)) {
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
     }
-    fs::rename(&temporary, path)?;
-    if let Some(directory) = path.parent() {
-        fs::File::open(directory)?.sync_all()?;
+    sync_directory(&target)
+}
+
+/// Flushes the directory of a file.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use m2_crypto::provider;
+    use rand_core::UnwrapErr;
+
+    const ALICE: &str = include_str!("../../tests/vectors/identities/alice.pem");
+
+    fn alice() -> (tempfile::TempDir, KeyFile) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE_NAME), ALICE).unwrap();
+        let file = KeyFile::read(dir.path()).unwrap().unwrap();
+        (dir, file)
+    }
+
+    #[test]
+    fn the_mark_of_a_store_stays_and_the_key_opens() {
+        let (dir, mut file) = alice();
+        assert!(!file.had_store());
+        let before = file.open(None, provider::default()).unwrap();
+        file.mark_store().unwrap();
+        file.mark_store().unwrap();
+        let mut again = KeyFile::read(dir.path()).unwrap().unwrap();
+        assert!(again.had_store() && !again.is_encrypted());
+        assert_eq!(again.text.matches(STORE_MARK).count(), 1);
+        let after = again.open(None, provider::default()).unwrap();
+        assert_eq!(before.certificate(), after.certificate());
+
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        again
+            .set_passphrase(&after, &mut rng, provider::default(), Some(b"open sesame"))
+            .unwrap();
+        let locked = KeyFile::read(dir.path()).unwrap().unwrap();
+        assert!(locked.had_store() && locked.is_encrypted());
+        assert!(locked.open(Some(b"another"), provider::default()).is_err());
+        assert!(
+            locked
+                .open(Some(b"open sesame"), provider::default())
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn words_before_the_key_do_not_make_it_encrypted() {
+        let (dir, _) = alice();
+        let text = format!("ENCRYPTED PRIVATE KEY\n{ALICE}");
+        fs::write(dir.path().join(FILE_NAME), text).unwrap();
+        let file = KeyFile::read(dir.path()).unwrap().unwrap();
+        assert!(!file.is_encrypted());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_read_is_told_with_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, _) = alice();
+        let path = dir.path().join(FILE_NAME);
+        for (mode, is_told) in [(0o644, true), (0o640, true), (0o600, false), (0o400, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let file = KeyFile::read(dir.path()).unwrap().unwrap();
+            let told = file.open_to_others();
+            assert_eq!(told.is_some(), is_told);
+            assert!(told.is_none_or(|text| text.contains("chmod 600")));
+        }
+    }
 }

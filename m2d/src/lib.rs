@@ -4,6 +4,7 @@
 pub mod api;
 pub mod app;
 pub mod args;
+pub mod ask;
 mod backoff;
 pub mod clock;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod log;
 pub mod lookup;
 pub mod mailbox;
 pub mod network;
+pub mod pair;
 pub mod paths;
 pub mod ports;
 pub mod reach;

@@ -3,7 +3,6 @@
 use clap::Parser;
 use m2d::app::{self, Failure};
 use m2d::args::{Cli, Command};
-use m2d::paths;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -24,8 +23,11 @@ fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::CheckConfig(args) => {
-            paths::load_config(&args)?;
-            println!("The configuration is fine.");
+            println!("{}", app::check_config(&args)?);
+            Ok(())
+        }
+        Command::Passphrase(command) => {
+            println!("{}", app::passphrase(&command)?);
             Ok(())
         }
     }

@@ -1,7 +1,6 @@
 //! Where things are when nobody says otherwise.
 
-use crate::args::{ConfigArgs, PathArgs};
-use crate::config::{Config, ConfigError};
+use crate::args::PathArgs;
 use directories::ProjectDirs;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -33,14 +32,6 @@ pub fn socket(given: Option<&PathBuf>) -> Result<PathBuf, NoHome> {
         Some(path) => Ok(path.clone()),
         None => m2_proto::socket::default_path().ok_or(NoHome),
     }
-}
-
-/// Reads the configuration that the options name.
-pub fn load_config(args: &ConfigArgs) -> Result<Config, crate::app::Failure> {
-    let (path, optional) = config_file(args.config.as_ref())?;
-    Ok(Config::load(&path, optional)
-        .and_then(|config: Config| config.circle().map(|_| config))
-        .map_err(|error: ConfigError| error)?)
 }
 
 fn project() -> Result<ProjectDirs, NoHome> {

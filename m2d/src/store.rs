@@ -39,7 +39,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// The store's file name in the data directory.
-const FILE_NAME: &str = "store.db";
+pub const FILE_NAME: &str = "store.db";
+/// The file name of its write-ahead log.
+pub const LOG_NAME: &str = "store.db-wal";
 
 /// The store can't do what was asked.
 #[derive(Debug, Error)]
@@ -75,6 +77,7 @@ impl StoreError {
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    begun: bool,
 }
 
 /// Where a store is and how it opens; for making readers.
@@ -109,8 +112,8 @@ impl StoreFile {
              PRAGMA journal_size_limit = 33554432;
              PRAGMA cache_size = -16384;",
         )?;
-        migrations::run(&mut connection)?;
-        Ok(Store { connection })
+        let begun = migrations::run(&mut connection)?;
+        Ok(Store { connection, begun })
     }
 
     /// Opens a reader beside the writer.
@@ -140,6 +143,11 @@ impl StoreFile {
 }
 
 impl Store {
+    /// Returns whether this opening made the store: there was none, or an empty file.
+    pub fn was_begun(&self) -> bool {
+        self.begun
+    }
+
     /// Gives the memory of cached pages back: after a burst, once it is quiet.
     pub fn shrink(&self) -> Result<(), StoreError> {
         self.run("PRAGMA shrink_memory")

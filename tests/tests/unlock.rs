@@ -70,8 +70,8 @@ async fn the_command_line_unlocks() {
     daemon.restart().await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let (good, bad) = (directory.path().join("good"), directory.path().join("bad"));
-    fs::write(&good, format!("{PASSPHRASE}\n")).unwrap();
-    fs::write(&bad, "no\n").unwrap();
+    private(&good, format!("{PASSPHRASE}\n"));
+    private(&bad, "no\n");
     let unlock = |file: &Path| vec!["unlock".into(), "--passphrase-file".into(), text(file)];
 
     let sent = daemon
@@ -110,13 +110,13 @@ async fn a_passphrase_file_opens_at_the_start() {
     let tables = format!("[identity]\npassphrase_file = {:?}", text(&file));
     let mut daemon = prepared(Setup::new().tables(&tables));
 
-    fs::write(&file, format!("{PASSPHRASE}\n")).unwrap();
+    private(&file, format!("{PASSPHRASE}\n"));
     daemon.restart().await.unwrap();
     assert_eq!(daemon.status().await.unwrap().state(), DaemonState::Ready);
     daemon.kill9().await.unwrap();
 
     // A wrong one, and one that is missing, end the start with the code for it.
-    fs::write(&file, "something else").unwrap();
+    private(&file, "something else");
     assert_eq!(ends_with(&mut daemon).await, Some(3));
     fs::remove_file(&file).unwrap();
     assert_eq!(ends_with(&mut daemon).await, Some(3));
@@ -129,7 +129,7 @@ async fn a_credential_goes_before_the_file() {
     let credentials = tempfile::tempdir().unwrap();
     fs::write(credentials.path().join("m2d-passphrase"), PASSPHRASE).unwrap();
     let wrong = credentials.path().join("wrong");
-    fs::write(&wrong, "wrong").unwrap();
+    private(&wrong, "wrong");
     let tables = format!("[identity]\npassphrase_file = {:?}", text(&wrong));
     let setup = Setup::new()
         .tables(&tables)
@@ -150,7 +150,7 @@ async fn init_makes_an_identity_once() {
     let data = directory.path().join("deep").join("data");
     let config = directory.path().join("m2d.toml");
     let file = directory.path().join("passphrase");
-    fs::write(&file, PASSPHRASE).unwrap();
+    private(&file, PASSPHRASE);
     fs::write(
         &config,
         format!("[identity]\npassphrase_file = {:?}\n", text(&file)),
@@ -169,7 +169,7 @@ async fn init_makes_an_identity_once() {
     assert_eq!(String::from_utf8(second.stdout).unwrap(), id);
     assert_eq!(fs::read_to_string(data.join("identity.pem")).unwrap(), pem);
 
-    fs::write(&file, "wrong").unwrap();
+    private(&file, "wrong");
     let refused = init(&config, &data);
     assert_eq!(refused.status.code(), Some(3));
     assert_eq!(fs::read_to_string(data.join("identity.pem")).unwrap(), pem);
@@ -350,6 +350,11 @@ async fn notes(manager: &UnixDatagram) -> String {
     .await
     .unwrap();
     all
+}
+
+fn private(path: &Path, content: impl AsRef<[u8]>) {
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn mode(path: &Path) -> u32 {

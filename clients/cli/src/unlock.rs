@@ -56,7 +56,12 @@ fn from_file(path: &Path) -> Result<String, Failure> {
             "Can't read the passphrase file: {error}. Check its path."
         ))
     })?;
-    // Editors end a file with a line break; it is no part of the passphrase.
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+    text.truncate(without_line_break(&text).len());
+    Ok(text)
+}
+
+/// Editors end a file with a line break, which is no part of the passphrase. `m2d` does the same.
+fn without_line_break(text: &str) -> &str {
+    let line = text.strip_suffix('\n');
+    line.map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
 }

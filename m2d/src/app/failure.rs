@@ -1,10 +1,12 @@
 //! Why the daemon did not run, and the exit code that says so.
 
+use crate::ask::AskError;
 use crate::config::ConfigError;
 use crate::key_file::KeyFileError;
 use crate::listen::ListenError;
 use crate::lock::LockError;
 use crate::mailbox::store::MailboxError;
+use crate::pair::PairError;
 use crate::paths::NoHome;
 use crate::store::StoreError;
 use crate::unlock::PassphraseError;
@@ -42,9 +44,15 @@ pub enum Failure {
     /// A passphrase file can't be read.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
+    /// The user gave no passphrase that can be used.
+    #[error(transparent)]
+    Ask(#[from] AskError),
     /// The identity can't be opened or made.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// The data directory holds half of a pair of key and store.
+    #[error(transparent)]
+    Pair(#[from] PairError),
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -67,9 +75,13 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::NoHome(_) | Self::DataDir { .. } => 2,
+            Self::Ask(_) | Self::Pair(_) => 2,
             Self::Lock(LockError::Io { .. }) => 2,
             Self::Passphrase(_) => 3,
-            Self::Key(KeyFileError::Key(KeyError::Passphrase | KeyError::PassphraseNeeded)) => 3,
+            Self::Key(KeyFileError::Key {
+                error: KeyError::Passphrase | KeyError::PassphraseNeeded,
+                ..
+            }) => 3,
             Self::Lock(LockError::AlreadyRunning)
             | Self::Listen(ListenError::AlreadyRunning(_)) => 4,
             _ => 1,

@@ -1,6 +1,6 @@
 //! What starts once the identity is open: store, engine, sockets, dialer.
 
-use super::{Failure, Plan, mailbox};
+use super::{Failure, OpenKey, Plan, mailbox};
 use crate::api::{FailClosedTest, Readers, Ready};
 use crate::clock::Clock;
 use crate::config::{Config, IpMode};
@@ -70,15 +70,12 @@ impl Opener {
         }
     }
 
-    /// Opens everything and starts it. `unprotected`: the key file has no passphrase.
-    pub(super) async fn open(
-        &self,
-        identity: Identity,
-        unprotected: bool,
-    ) -> Result<(Ready, Opened), Failure> {
-        let identity = Arc::new(identity);
+    /// Opens everything and starts it.
+    pub(super) async fn open(&self, mut key: OpenKey) -> Result<(Ready, Opened), Failure> {
+        let identity = key.identity.clone();
         let file = StoreFile::new(&self.data_dir, identity.store_key());
         let store = file.open()?;
+        let warnings = key.join_store(&self.data_dir, &store)?;
         let clock = Arc::new(Clock::new(store.latest_time()?));
         let endpoint = Arc::new(self.bind(&store, &identity, &clock)?);
         let orders = DialerHandle::default();
@@ -145,7 +142,7 @@ impl Opener {
             mailbox,
             relay,
             config: self.config.clone(),
-            warnings: warnings(unprotected, &self.circle),
+            warnings,
         };
         Ok((ready, opened))
     }
@@ -393,16 +390,4 @@ fn fail_closed(outside: &Arc<Outside>, endpoint: &Arc<Endpoint>) -> FailClosedTe
             }
         })
     })
-}
-
-fn warnings(unprotected: bool, circle: &Circle) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if unprotected {
-        warnings
-            .push("The identity has no passphrase: who can read its key file is you.".to_owned());
-    }
-    if circle.is_public() {
-        tracing::debug!("this is the public circle: its packet key is well known");
-    }
-    warnings
 }

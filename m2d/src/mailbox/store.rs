@@ -14,6 +14,7 @@ mod limits;
 
 pub use bell::Arrivals;
 pub use embedded::EmbeddedStore;
+pub(crate) use embedded::FILE_NAME;
 #[cfg(feature = "jetstream")]
 pub use jetstream::{JetStreamOptions, JetStreamStore};
 pub use late::LateStore;

@@ -12,8 +12,8 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0005.sql"),
 ];
 
-/// Brings the store to the newest schema.
-pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+/// Brings the store to the newest schema. Returns whether it had none before.
+pub(super) fn run(connection: &mut Connection) -> Result<bool, StoreError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let done = usize::try_from(version).map_err(|_| StoreError::Corrupt("version"))?;
     if done > MIGRATIONS.len() {
@@ -25,5 +25,5 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.pragma_update(None, "user_version", number)?;
         transaction.commit()?;
     }
-    Ok(())
+    Ok(done == 0)
 }

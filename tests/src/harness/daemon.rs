@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -101,6 +102,21 @@ impl Daemon {
             .context("could not start m2d")?;
         self.child = Some(child);
         Ok(())
+    }
+
+    /// Runs another command of `m2d`, such as `passphrase set`, on this daemon's configuration and
+    /// data, with `input` as its standard input.
+    ///
+    /// Errors: it can't be started, or does not end in time.
+    pub async fn m2d(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+        let mut command = Command::new(&Binaries::get()?.m2d);
+        command.args(arguments);
+        command.arg("--config").arg(self.config());
+        command.arg("--data-dir").arg(self.data());
+        let output = timeout(START_STOP, with_input(command, input))
+            .await
+            .with_context(|| format!("`m2d {}` hangs", arguments.join(" ")))??;
+        Ok(Output::of(&output))
     }
 
     /// Runs a second daemon with the same configuration and data until it ends.
@@ -330,6 +346,21 @@ impl Output {
             .map(|line| serde_json::from_str(line).with_context(|| line.to_owned()))
             .collect()
     }
+}
+
+/// Runs a command that reads `input` from its standard input.
+async fn with_input(mut command: Command, input: &str) -> anyhow::Result<std::process::Output> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().context("could not start m2d")?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    // A command that ends early does not read all.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    Ok(child.wait_with_output().await?)
 }
 
 /// Through the shell, whose own `kill` every system has.

@@ -14,6 +14,7 @@ use super::{
     Page, Registered, TokenHash, TokensAdded, Totals,
 };
 use bytes::Bytes;
+pub(crate) use file::FILE_NAME;
 use file::StoreFile;
 use m2_crypto::{PeerId, Secret};
 use rusqlite::{Connection, OptionalExtension, params};

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const FILE_NAME: &str = "mailbox.db";
+pub(crate) const FILE_NAME: &str = "mailbox.db";
 
 /// The one version of the schema there is.
 const VERSION: i64 = 1;

@@ -1,0 +1,21 @@
+//! `m2d check-config`: the configuration and the files that it names.
+
+use super::Failure;
+use crate::args::ConfigArgs;
+use crate::config::Config;
+use crate::{paths, unlock};
+
+/// Reads the configuration and the files that it names. Returns a sentence about what was read.
+pub fn check_config(args: &ConfigArgs) -> Result<String, Failure> {
+    let (path, optional) = paths::config_file(args.config.as_ref())?;
+    let config = Config::load(&path, optional)?;
+    config.circle()?;
+    unlock::passphrase(&config.identity)?.into_passphrase()?;
+    let is_default = optional && !path.exists();
+    let path = path.display();
+    Ok(if is_default {
+        format!("There is no file {path}, so every setting has its default.")
+    } else {
+        format!("The configuration in {path} is fine.")
+    })
+}

@@ -1,0 +1,151 @@
+//! The identity that a start finds or makes, and what the user should know about its file.
+
+use super::Failure;
+use crate::key_file::{self, KeyFile};
+use crate::pair;
+use crate::store::{self, Store};
+use crate::unlock::{Given, Passphrase};
+use m2_crypto::{Identity, provider};
+use rand_core::UnwrapErr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How long `m2 status` tells that a store was lost, in milliseconds: 30 days.
+const TELL_LOSS_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// The setting of a store that was begun in the place of a lost one: when, Unix milliseconds.
+const LOST_SETTING: &str = "store lost";
+
+/// The identity, or the file that needs a passphrase which only the user has.
+pub(super) enum Key {
+    Open(Box<OpenKey>),
+    Locked(KeyFile),
+}
+
+/// An opened identity with its file.
+pub(super) struct OpenKey {
+    pub(super) identity: Arc<Identity>,
+    pub(super) is_new: bool,
+    file: KeyFile,
+    warnings: Vec<String>,
+}
+
+/// Finds the identity of `data_dir`, or makes one.
+pub(super) fn find(data_dir: &Path, given: &Given) -> Result<Key, Failure> {
+    let usable = given.usable();
+    let mut key = match KeyFile::read(data_dir)? {
+        None => create(data_dir, usable)?,
+        Some(file) if file.is_encrypted() && usable.is_none() => return Ok(Key::Locked(file)),
+        Some(file) => {
+            let identity = file.open(bytes(usable), provider::default())?;
+            OpenKey::of(file, identity)
+        }
+    };
+    if let Given::Empty(path) = given {
+        key.warn(format!(
+            "The passphrase file {} is empty, which counts as no passphrase.",
+            path.display()
+        ));
+    }
+    Ok(Key::Open(Box::new(key)))
+}
+
+/// Opens the identity of `data_dir`, or makes one.
+pub(super) fn open_or_create(
+    data_dir: &Path,
+    passphrase: Option<&Passphrase>,
+) -> Result<Arc<Identity>, Failure> {
+    match KeyFile::read(data_dir)? {
+        Some(file) => Ok(Arc::new(file.open(bytes(passphrase), provider::default())?)),
+        None => Ok(create(data_dir, passphrase)?.identity),
+    }
+}
+
+fn create(data_dir: &Path, passphrase: Option<&Passphrase>) -> Result<OpenKey, Failure> {
+    let mut rng = UnwrapErr(getrandom::SysRng);
+    let (file, identity) =
+        KeyFile::create(data_dir, &mut rng, provider::default(), bytes(passphrase))?;
+    let mut key = OpenKey::of(file, identity);
+    key.is_new = true;
+    Ok(key)
+}
+
+fn bytes(passphrase: Option<&Passphrase>) -> Option<&[u8]> {
+    passphrase.map(|passphrase| passphrase.as_bytes())
+}
+
+impl OpenKey {
+    /// An identity that was opened from `file`.
+    pub(super) fn of(file: KeyFile, identity: Identity) -> Self {
+        let mut key = Self {
+            identity: Arc::new(identity),
+            is_new: false,
+            file,
+            warnings: Vec::new(),
+        };
+        if !key.file.is_encrypted() {
+            let text = "The identity key is not protected by a passphrase: anyone who can read \
+                        its file can act as you. Set one with `m2d passphrase set`.";
+            key.warnings.push(text.to_owned());
+        }
+        if let Some(text) = key.file.open_to_others() {
+            key.warn(text);
+        }
+        key
+    }
+
+    /// Notes that the identity has a store, and finds out whether it is the one that it had.
+    /// Returns everything about key and store that the user should know.
+    pub(super) fn join_store(
+        &mut self,
+        data_dir: &Path,
+        store: &Store,
+    ) -> Result<Vec<String>, Failure> {
+        if let Some(text) = pair::open_to_others(data_dir) {
+            self.warn(text);
+        }
+        let now_ms = now_ms();
+        if store.was_begun() && self.file.had_store() {
+            tracing::error!("the store of this identity is missing: an empty one was begun");
+            store.set_number(LOST_SETTING, i64::try_from(now_ms).unwrap_or(0))?;
+        }
+        let lost_ms = store.number(LOST_SETTING)?.map_or(0, i64::unsigned_abs);
+        if lost_ms > 0 && now_ms.saturating_sub(lost_ms) < TELL_LOSS_MS {
+            self.warnings.push(loss(data_dir));
+        }
+        self.mark(data_dir);
+        Ok(self.warnings.clone())
+    }
+
+    /// The store is on disk before its mark: a crash in between loses a mark, never a start.
+    fn mark(&mut self, data_dir: &Path) {
+        let made = key_file::sync_directory(&data_dir.join(store::FILE_NAME)).is_ok();
+        if !made {
+            return;
+        }
+        if let Err(error) = self.file.mark_store() {
+            tracing::warn!(%error, "the key file can't note that its store was begun");
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        tracing::warn!("{text}");
+        self.warnings.push(text);
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+fn loss(data_dir: &Path) -> String {
+    format!(
+        "The store of this identity was missing or empty at a start, and a new one was begun: \
+         contacts and messages from before are not in it. With a backup: stop the daemon, move \
+         everything in {} away, and run `m2d restore`. Without one: become contacts again with \
+         new invitations.",
+        data_dir.display()
+    )
+}

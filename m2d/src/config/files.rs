@@ -1,0 +1,84 @@
+//! The files that the configuration names. A relative path starts at the configuration file's
+//! directory, wherever the daemon was started.
+
+use super::{Config, ConfigError};
+use std::path::{Path, PathBuf};
+
+impl Config {
+    /// Makes every path independent of the working directory. `file` is the configuration file.
+    pub(super) fn resolve_paths(&mut self, file: &Path) -> Result<(), ConfigError> {
+        let whole = std::path::absolute(file).map_err(|source| ConfigError::Read {
+            path: file.to_owned(),
+            source,
+        })?;
+        let directory = whole.parent().unwrap_or(Path::new("/"));
+        let paths = [
+            ("circle", "secret_file", &mut self.circle.secret_file),
+            (
+                "identity",
+                "passphrase_file",
+                &mut self.identity.passphrase_file,
+            ),
+        ];
+        for (section, key, path) in paths {
+            if let Some(path) = path {
+                resolve(path, directory).map_err(|expected| ConfigError::Range {
+                    section,
+                    key,
+                    expected,
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Error: what the value must be.
+fn resolve(path: &mut PathBuf, directory: &Path) -> Result<(), &'static str> {
+    if path.as_os_str().is_empty() {
+        return Err("the path of a file");
+    }
+    if path.starts_with("~") {
+        return Err("a path without `~`, which is not expanded: give the whole path");
+    }
+    *path = directory.join(&*path);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn resolved(given: &str) -> Result<PathBuf, String> {
+        let mut config = Config::default();
+        config.circle.secret_file = Some(PathBuf::from(given));
+        config.identity.passphrase_file = Some(PathBuf::from("/run/secrets/m2d"));
+        config
+            .resolve_paths(Path::new("/etc/m2/m2d.toml"))
+            .map_err(|error| error.to_string())?;
+        assert_eq!(
+            config.identity.passphrase_file.unwrap(),
+            Path::new("/run/secrets/m2d")
+        );
+        Ok(config.circle.secret_file.unwrap())
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_configuration() {
+        assert_eq!(
+            resolved("circle.key").unwrap(),
+            Path::new("/etc/m2/circle.key")
+        );
+        assert_eq!(resolved("../key").unwrap(), Path::new("/etc/m2/../key"));
+        assert_eq!(resolved("/else/key").unwrap(), Path::new("/else/key"));
+    }
+
+    #[test]
+    fn a_tilde_is_refused_instead_of_taken_for_a_name() {
+        let error = resolved("~/circle.key").unwrap_err();
+        assert!(error.contains("[circle] secret_file"), "{error}");
+        assert!(error.contains('~'), "{error}");
+        assert!(resolved("").is_err());
+    }
+}

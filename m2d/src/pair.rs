@@ -1,0 +1,173 @@
+//! The key and the store of a data directory are a pair: a store opens with its own key alone.
+
+use crate::{key_file, mailbox, store};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A data directory holds half of a pair. Trying again does not mend that.
+#[derive(Debug, Error)]
+pub enum PairError {
+    /// There is a store, and no key.
+    #[error(
+        "{store} is there, but its key {key} is missing, and without that key nobody can read it. \
+         Put the key file back; or move {store} away and run `m2d restore` with a backup, or \
+         `m2d run` to begin with a new identity."
+    )]
+    KeyMissing {
+        /// The store's file.
+        store: PathBuf,
+        /// Where the key should be.
+        key: PathBuf,
+    },
+    /// A restore ended before its last step.
+    #[error(
+        "A restore into {directory} was interrupted. Run `m2d restore` again with the same backup."
+    )]
+    RestoreInterrupted {
+        /// The data directory.
+        directory: PathBuf,
+    },
+    /// The store is missing or empty, but not its log.
+    #[error(
+        "{store} is missing or empty, but its log {log} is there: a part of the store was removed \
+         or not copied. Put {store} back; or move both away and run `m2d restore` with a backup."
+    )]
+    StoreCut {
+        /// The store's file.
+        store: PathBuf,
+        /// Its write-ahead log.
+        log: PathBuf,
+    },
+    /// The directory can't be examined.
+    #[error("Can't examine {path}: {source}.")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// Checks, before anything is written, that `data_dir` does not hold half of a pair.
+pub fn check(data_dir: &Path, has_key: bool) -> Result<(), PairError> {
+    if has_key {
+        return check_store(data_dir);
+    }
+    if is_there(&data_dir.join(RESTORE_DIRECTORY))? {
+        let directory = data_dir.to_owned();
+        return Err(PairError::RestoreInterrupted { directory });
+    }
+    for name in STORES {
+        let store = data_dir.join(name);
+        if is_there(&store)? {
+            let key = data_dir.join(key_file::FILE_NAME);
+            return Err(PairError::KeyMissing { store, key });
+        }
+    }
+    Ok(())
+}
+
+/// The directory in which a restore is prepared. It goes with the restore's last step.
+pub const RESTORE_DIRECTORY: &str = "restore.part";
+
+/// Files that open with the identity's key alone.
+pub const STORES: [&str; 3] = [store::FILE_NAME, store::LOG_NAME, mailbox::store::FILE_NAME];
+
+/// SQLite would delete the log of a store that it begins.
+fn check_store(data_dir: &Path) -> Result<(), PairError> {
+    let (store, log) = (
+        data_dir.join(store::FILE_NAME),
+        data_dir.join(store::LOG_NAME),
+    );
+    if is_there(&store)? || !is_there(&log)? {
+        return Ok(());
+    }
+    Err(PairError::StoreCut { store, log })
+}
+
+/// Returns whether a file is there and not empty.
+pub fn is_there(path: &Path) -> Result<bool, PairError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.is_dir() || metadata.len() > 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(PairError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Returns a sentence for the user if other users may replace files of the data directory.
+#[cfg(unix)]
+pub fn open_to_others(data_dir: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(data_dir).ok()?.permissions().mode() & 0o7777;
+    let path = data_dir.display();
+    (mode & 0o022 != 0).then(|| {
+        format!(
+            "The data directory {path} has mode {mode:04o}: other users may replace your key and \
+             store. Run `chmod 700 {path}`."
+        )
+    })
+}
+
+/// This system has no permission bits.
+#[cfg(not(unix))]
+pub fn open_to_others(_data_dir: &Path) -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn with(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn a_store_without_its_key_is_refused() {
+        for store in STORES {
+            let dir = with(&[(store, "x")]);
+            let error = check(dir.path(), false).unwrap_err();
+            assert!(matches!(error, PairError::KeyMissing { .. }));
+            assert!(error.to_string().contains("m2d restore"));
+        }
+        let dir = with(&[("store.db", ""), ("replay.log", "x"), ("m2d.lock", "")]);
+        check(dir.path(), false).unwrap();
+    }
+
+    #[test]
+    fn the_log_of_a_lost_store_is_not_thrown_away() {
+        for files in [
+            &[("store.db-wal", "x")][..],
+            &[("store.db", ""), ("store.db-wal", "x")],
+        ] {
+            let dir = with(files);
+            assert!(matches!(
+                check(dir.path(), true),
+                Err(PairError::StoreCut { .. })
+            ));
+        }
+        check(with(&[]).path(), true).unwrap();
+        let whole = with(&[("store.db", "x"), ("store.db-wal", "x")]);
+        check(whole.path(), true).unwrap();
+    }
+
+    #[test]
+    fn an_interrupted_restore_is_named() {
+        let dir = with(&[("store.db", "x")]);
+        fs::create_dir(dir.path().join(RESTORE_DIRECTORY)).unwrap();
+        assert!(matches!(
+            check(dir.path(), false),
+            Err(PairError::RestoreInterrupted { .. })
+        ));
+    }
+}
