@@ -4,6 +4,7 @@
 //! one of these reasons. Programs branch on the reason; the sentence is for people and may
 //! change.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -48,88 +49,89 @@ macro_rules! reasons {
 reasons! {
     /// The identity is encrypted and was not opened yet.
     Locked "LOCKED" FailedPrecondition
-        "The daemon is locked. Open it with `m2 unlock`.";
+        "The daemon is locked. Unlock it with the identity's passphrase.";
     /// The daemon is not locked.
     NotLocked "NOT_LOCKED" FailedPrecondition
-        "The daemon is not locked: there is nothing to do.";
+        "The daemon is not locked, so there is nothing to unlock.";
     /// The passphrase does not open the key file.
     WrongPassphrase "WRONG_PASSPHRASE" PermissionDenied
-        "This passphrase does not open the identity. Try again.";
+        "The passphrase is wrong. Check it and try again.";
     /// The daemon drains before it stops.
     Stopping "STOPPING" Unavailable
-        "The daemon is stopping. Try again once it runs.";
+        "The daemon is stopping. Try again once it runs again.";
     /// The caller is another user of the machine than the daemon's.
     NotAllowed "NOT_ALLOWED" PermissionDenied
-        "Only the user that the daemon runs as may call it.";
-    /// A field of the request is not valid.
+        "Not allowed: only the user that the daemon runs as may call it.";
+    /// A field of the request is not valid. The error's metadata names the `field` and its `limit`.
     InvalidArgument "INVALID_ARGUMENT" InvalidArgument
-        "A value in the request is not valid.";
+        "A value in the request is not valid. Check it against the reference of the API.";
     /// The daemon's disk is full.
     DiskFull "DISK_FULL" ResourceExhausted
         "The daemon's disk is full; nothing was stored. Make room and try again.";
-    /// A bound on the number of contacts, invitations or requests is reached.
+    /// A bound on the number of contacts, invitations, relays or the like is reached. The error's
+    /// metadata names the `field` that is bounded and its `limit`.
     LimitReached "LIMIT_REACHED" ResourceExhausted
-        "A limit is reached. Remove what is no longer needed and try again.";
+        "A limit on stored items is reached. Remove items that are no longer needed, then try again.";
     /// The daemon's store failed; nothing of the call was stored.
     StoreFailed "STORE_FAILED" Internal
         "The daemon could not write its store. Its log says why; try again.";
     /// The daemon failed in a way that the caller can't mend.
     Internal "INTERNAL" Internal
-        "The daemon failed. Its log says why.";
-    /// The text is no invitation.
+        "The daemon failed. Look into its log for the cause, then try again.";
+    /// The text is not an invitation.
     InvitationInvalid "INVITATION_INVALID" InvalidArgument
-        "This is no valid invitation. Copy it again, whole, from m2:// on.";
+        "Not a valid M2 invitation. Copy it again completely, beginning with m2://.";
     /// The invitation's time is over.
     InvitationExpired "INVITATION_EXPIRED" FailedPrecondition
-        "This invitation has expired. Ask for a new one.";
+        "This invitation has expired. Ask its sender for a new one.";
     /// The invitation is this daemon's own.
     InvitationOwn "INVITATION_OWN" InvalidArgument
-        "This is your own invitation. Give it to the other side, which adds it there.";
+        "This is your own invitation. Send it to the other person, who adds it there.";
     /// No such invitation, or it is expired, used up or revoked.
     InvitationUnknown "INVITATION_UNKNOWN" NotFound
-        "There is no such invitation. `m2 invite list` shows those that are open.";
+        "No open invitation has this id: it never existed, has expired, was used or was revoked.";
     /// The invitation comes from another circle.
     OtherCircle "OTHER_CIRCLE" FailedPrecondition
-        "This invitation belongs to another circle. Use the daemon that lives in it.";
-    /// Another contact has this name.
+        "This invitation belongs to another circle. Use the daemon of that circle.";
+    /// Another contact has this name, or one that looks like it.
     NameTaken "NAME_TAKEN" AlreadyExists
-        "Another contact has this name. Choose another one.";
-    /// Nobody is known by this name or id.
+        "Another contact has this name, or a name that looks like it. Choose a different name.";
+    /// No contact has this name or id.
     ContactUnknown "CONTACT_UNKNOWN" NotFound
-        "There is no such contact. `m2 contact list` shows all.";
+        "No contact has this name or peer id.";
     /// Several contacts match.
     ContactAmbiguous "CONTACT_AMBIGUOUS" InvalidArgument
-        "Several contacts match. Give the whole name or more of the peer id.";
-    /// The peer is known, but is not a contact (yet, or any more).
+        "Several contacts match. Give the whole name, or more characters of the peer id.";
+    /// The peer is known, but is not a contact: not yet, or not any more.
     NotAContact "NOT_A_CONTACT" FailedPrecondition
-        "This peer is not a contact (yet). `m2 contact show` tells how far it is.";
+        "This peer is not a contact: both sides must have agreed first.";
     /// The peer did not ask to become a contact.
     NoRequest "NO_REQUEST" FailedPrecondition
-        "There is no request of this peer. `m2 contact requests` shows those that wait.";
-    /// No box is with such a provider.
+        "This peer has no open request to become a contact.";
+    /// No mailbox is registered with such a provider.
     MailboxUnknown "MAILBOX_UNKNOWN" NotFound
-        "There is no box with this provider. `m2 mailbox list` shows all.";
-    /// No such relay is an own one.
+        "No mailbox is registered with this provider.";
+    /// The relay is not in use.
     LineUnknown "LINE_UNKNOWN" NotFound
-        "This relay is not one of yours. `m2 line list` shows all.";
+        "This daemon does not use such a relay.";
     /// No such message.
     MessageUnknown "MESSAGE_UNKNOWN" NotFound
-        "There is no such message. Give its id, 32 hexadecimal digits.";
+        "No message has this id. An id is 32 hexadecimal digits.";
     /// The message was written by the other side.
     NotAuthor "NOT_AUTHOR" PermissionDenied
         "Only the author of a message may do this.";
     /// The content is larger than 48 KiB.
     MessageTooLarge "MESSAGE_TOO_LARGE" InvalidArgument
-        "The content is larger than 48 KiB. Send it in parts.";
+        "The content is larger than 48 KiB (49,152 bytes). Send it in several messages.";
     /// The idempotency key was used with another body.
     KeyReused "KEY_REUSED" AlreadyExists
-        "This idempotency key was used for another message. Take a new key.";
+        "This idempotency key was used for a different message. Use a new key for each message.";
     /// Too much waits for this contact.
     OutboxFull "OUTBOX_FULL" ResourceExhausted
-        "Too many messages wait for this contact. Try again when some are delivered.";
+        "Too many messages wait for this contact. Try again when some of them are delivered.";
     /// The cursor is of another log, or older than what is kept.
     CursorInvalid "CURSOR_INVALID" OutOfRange
-        "This cursor is no longer valid. Begin again with `--from start`.";
+        "This cursor is not valid: it is malformed, of another event log, or older than the events that are kept. Start from the oldest event.";
     /// The client name has a stream already.
     ClientInUse "CLIENT_IN_USE" FailedPrecondition
         "Another listener uses this client name. End it or choose another name.";
@@ -149,7 +151,18 @@ impl Reason {
     /// content (spec §10).
     #[must_use]
     pub fn status_with(self, sentence: impl Into<String>) -> Status {
-        let details = ErrorDetails::with_error_info(self.as_str(), DOMAIN, []);
+        self.status_about(sentence, HashMap::new())
+    }
+
+    /// The error with a sentence of its own and with metadata for programs, such as the `field` of
+    /// the request that is wrong and its `limit`.
+    #[must_use]
+    pub fn status_about(
+        self,
+        sentence: impl Into<String>,
+        metadata: HashMap<String, String>,
+    ) -> Status {
+        let details = ErrorDetails::with_error_info(self.as_str(), DOMAIN, metadata);
         Status::with_error_details(self.code(), sentence, details)
     }
 
@@ -165,6 +178,19 @@ impl Reason {
 pub fn text_of(status: &Status) -> Option<String> {
     let info = status.get_details_error_info()?;
     (info.domain == DOMAIN).then_some(info.reason)
+}
+
+/// The metadata of an error, such as the `field` of the request that is wrong and its `limit`, in
+/// the order of the keys.
+#[must_use]
+pub fn metadata_of(status: &Status) -> Vec<(String, String)> {
+    let info = status.get_details_error_info();
+    let ours = info.filter(|info| info.domain == DOMAIN);
+    let mut metadata: Vec<_> = ours
+        .map(|info| info.metadata.into_iter().collect())
+        .unwrap_or_default();
+    metadata.sort();
+    metadata
 }
 
 impl fmt::Display for Reason {
@@ -219,6 +245,22 @@ mod tests {
             assert!(text.len() <= 63);
             assert!(text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
         }
+    }
+
+    #[test]
+    fn metadata_survives_a_status() {
+        let metadata = metadata_pairs().into();
+        let status = Reason::InvalidArgument.status_about("The limit.", metadata);
+        let [limit, field] = metadata_pairs();
+        assert_eq!(metadata_of(&status), [field, limit]);
+        assert_eq!(metadata_of(&Status::internal("plain")), []);
+    }
+
+    fn metadata_pairs() -> [(String, String); 2] {
+        [
+            ("limit".to_owned(), "1..1000".to_owned()),
+            ("field".to_owned(), "limit".to_owned()),
+        ]
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod bus;
 mod clients;
+mod contact_name;
 mod contacts;
 mod conversation;
 mod dirty;

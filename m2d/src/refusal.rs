@@ -2,6 +2,7 @@
 
 use crate::store::StoreError;
 use m2_proto::reason::Reason;
+use std::collections::HashMap;
 
 /// A refusal: a stable reason and a sentence that tells what to do next.
 #[derive(Debug, Clone)]
@@ -10,6 +11,10 @@ pub struct Refusal {
     pub reason: Reason,
     /// For a person. Names nothing that the caller did not say itself.
     pub message: String,
+    /// The field of the request that the refusal is about, for programs; empty for none.
+    pub field: &'static str,
+    /// What the field may be, for programs; empty for no limit.
+    pub limit: String,
     /// The store failed: nothing of the current batch may be taken as done.
     pub store_failed: bool,
 }
@@ -25,13 +30,46 @@ impl Refusal {
         Self {
             reason,
             message: message.into(),
+            field: "",
+            limit: String::new(),
             store_failed: false,
         }
     }
 
-    /// An argument that is not acceptable.
-    pub fn argument(message: impl Into<String>) -> Self {
-        Self::because(Reason::InvalidArgument, message)
+    /// A field of the request that is not acceptable: its name in the API, what it may be, as a
+    /// program reads it, and a sentence for a person.
+    pub fn argument(
+        field: &'static str,
+        limit: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            field,
+            limit: limit.into(),
+            ..Self::because(Reason::InvalidArgument, message)
+        }
+    }
+
+    /// A bound on the number of stored items: what is bounded, as a program and as a person read
+    /// it, and how a person makes room.
+    pub fn limit(field: &'static str, limit: usize, items: &str, remedy: &str) -> Self {
+        Self {
+            field,
+            limit: limit.to_string(),
+            ..Self::because(
+                Reason::LimitReached,
+                format!("There are {limit} {items} already, and no more are possible. {remedy}"),
+            )
+        }
+    }
+
+    /// What programs get beside the reason.
+    fn metadata(&self) -> HashMap<String, String> {
+        let pairs = [("field", self.field), ("limit", self.limit.as_str())];
+        let given = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        given
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
     }
 }
 
@@ -51,6 +89,7 @@ impl From<StoreError> for Refusal {
 
 impl From<Refusal> for tonic::Status {
     fn from(refusal: Refusal) -> Self {
-        refusal.reason.status_with(refusal.message)
+        let metadata = refusal.metadata();
+        refusal.reason.status_about(refusal.message, metadata)
     }
 }

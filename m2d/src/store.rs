@@ -170,6 +170,12 @@ impl Store {
         }
     }
 
+    /// Rows that were written since the store was opened, also by transactions that were rolled
+    /// back.
+    pub fn changes(&self) -> u64 {
+        self.connection.total_changes()
+    }
+
     fn run(&self, sql: &str) -> Result<(), StoreError> {
         self.connection.prepare_cached(sql)?.execute([])?;
         Ok(())

@@ -84,6 +84,11 @@ impl Conversation {
         sending.send(cx, tools, id, draft)
     }
 
+    /// Whether [`send`](Self::send) takes another message: the outbox is bounded.
+    pub fn has_room(&self) -> bool {
+        self.sending.has_room(&self.limits)
+    }
+
     /// Gives a message up: its place is taken by a durable SKIP (spec §6). Does nothing if the
     /// message is no longer in the outbox or already given up. The recipient may have it
     /// nevertheless; if its acknowledgement says so, the state becomes `Delivered`. Expiry is

@@ -68,6 +68,11 @@ impl Sending {
         self.outbox.len()
     }
 
+    /// Whether the outbox has room for another message.
+    pub(super) fn has_room(&self, limits: &Limits) -> bool {
+        self.outbox.len() < limits.max_outbox
+    }
+
     pub(super) fn send(
         &mut self,
         cx: &mut Context<'_>,
@@ -76,7 +81,7 @@ impl Sending {
         draft: Draft,
     ) -> Result<(), SendRefused> {
         draft.body.check_draft().map_err(SendRefused::Draft)?;
-        if self.outbox.len() >= tools.limits.max_outbox {
+        if !self.has_room(tools.limits) {
             return Err(SendRefused::OutboxFull);
         }
         if self.contains(&id) {

@@ -34,7 +34,7 @@ impl ContactService for ContactApi {
         request: Request<pb::ListContactsRequest>,
     ) -> Result<Response<pb::ListContactsResponse>, Status> {
         let ready = self.0.ready()?;
-        let state = wanted_state(request.into_inner().state());
+        let state = wanted_state(convert::known("state", request.into_inner().state)?);
         let views = ready
             .engine
             .read(move |engine| engine.list_contacts(state))
@@ -145,10 +145,14 @@ impl ContactService for ContactApi {
     ) -> Result<Response<pb::SetContactPolicyResponse>, Status> {
         let ready = self.0.ready()?;
         let request = request.into_inner();
+        let ip: Option<pb::IpMode> = match request.ip {
+            Some(mode) => Some(convert::known("ip", mode)?),
+            None => None,
+        };
         let change = PolicyChange {
             mailbox_grant: request.mailbox_grant,
             mailbox_use: request.mailbox_use,
-            ip: request.ip.map(|_| convert::parse_ip_mode(request.ip())),
+            ip: ip.map(convert::parse_ip_mode),
         };
         let view = ready
             .engine

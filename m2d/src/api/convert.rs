@@ -22,10 +22,12 @@ pub(super) fn duration_ms(
     duration: &pbjson_types::Duration,
     from_ms: u64,
     to_ms: u64,
-    what: &str,
+    field: &'static str,
+    limit: &str,
 ) -> Result<u64, Refusal> {
     let seconds = u64::try_from(duration.seconds).ok();
     let nanos = u64::try_from(duration.nanos).ok();
+    let nanos = nanos.filter(|nanos| *nanos < 1_000_000_000);
     seconds
         .zip(nanos)
         .and_then(|(seconds, nanos)| {
@@ -34,7 +36,10 @@ pub(super) fn duration_ms(
                 .checked_add(nanos.div_ceil(1_000_000))
         })
         .filter(|ms| (from_ms..=to_ms).contains(ms))
-        .ok_or_else(|| Refusal::argument(format!("{what} is out of range.")))
+        .ok_or_else(|| {
+            let message = format!("{field} must be from {limit}.");
+            Refusal::argument(field, limit, message)
+        })
 }
 
 /// A message id: 32 hexadecimal digits.
@@ -55,7 +60,48 @@ pub(super) fn hex(bytes: &[u8; 16]) -> String {
 pub(super) fn content(media_type: &str, data: Vec<u8>) -> Result<Content, Refusal> {
     Content::new(media_type, data).map_err(|error| match error {
         PayloadError::TooLarge => Refusal::new(Reason::MessageTooLarge),
-        error => Refusal::argument(error.to_string()),
+        PayloadError::MediaType => media_type_refused(),
+        error => Refusal::argument("content", "", format!("{error}.")),
+    })
+}
+
+/// Data with its media type (RFC 6838, with parameters or without), or why not.
+pub(super) fn data(media_type: &str, data: Vec<u8>) -> Result<Content, Refusal> {
+    let (kind, parameters) = media_type.split_once(';').unwrap_or((media_type, ""));
+    let is_token = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
+    };
+    let is_type = kind
+        .trim_end()
+        .split_once('/')
+        .is_some_and(|(group, name)| is_token(group) && is_token(name));
+    let is_printable = parameters.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !is_type || !is_printable {
+        return Err(media_type_refused());
+    }
+    content(media_type, data)
+}
+
+fn media_type_refused() -> Refusal {
+    Refusal::argument(
+        "media_type",
+        "type/subtype, 127 bytes",
+        "A media type is written type/subtype, such as image/png, in at most 127 bytes.",
+    )
+}
+
+/// The value of an enum field that this version knows. A later version may have more values, and
+/// taking one for the default could be laxer than the caller asked for.
+pub(super) fn known<E: TryFrom<i32>>(field: &'static str, value: i32) -> Result<E, Refusal> {
+    E::try_from(value).map_err(|_| {
+        Refusal::argument(
+            field,
+            "a value of the enum",
+            format!("{field} has the value {value}, which this daemon does not know. Update m2d."),
+        )
     })
 }
 

@@ -74,20 +74,27 @@ fn check_client(client: &str) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(Refusal::argument(
-            "A client name has 1 to 64 characters of a-z 0-9 . _ -",
+            "client",
+            "1..64 of a-z 0-9 . _ -",
+            "A client name has 1 to 64 characters of a-z, 0-9, and the signs . _ -",
         ))
     }
 }
 
 fn start_of(request: &pb::SubscribeRequest) -> Result<StreamStart, Refusal> {
+    let start_at: pb::StartAt = convert::known("start_at", request.start_at)?;
     if !request.after.is_empty() {
-        if request.start_at() != pb::StartAt::Unspecified {
-            return Err(Refusal::argument("Give start_at or after, not both."));
+        if start_at != pb::StartAt::Unspecified {
+            return Err(Refusal::argument(
+                "start_at",
+                "not with after",
+                "start_at and after exclude each other: give one of them.",
+            ));
         }
         let (incarnation, seq) = convert::parse_cursor(&request.after)?;
         return Ok(StreamStart::After { incarnation, seq });
     }
-    Ok(match request.start_at() {
+    Ok(match start_at {
         pb::StartAt::Now => StreamStart::Now,
         pb::StartAt::Start => StreamStart::Start,
         pb::StartAt::Unspecified if request.client.is_empty() => StreamStart::Now,

@@ -33,9 +33,13 @@ impl InvitationService for InvitationApi {
         let request = request.into_inner();
         let valid_ms = match &request.valid_for {
             None => DAY_MS,
-            Some(duration) => {
-                convert::duration_ms(duration, MINUTE_MS, 365 * DAY_MS, "The validity")?
-            }
+            Some(duration) => convert::duration_ms(
+                duration,
+                MINUTE_MS,
+                365 * DAY_MS,
+                "valid_for",
+                "1 minute to 365 days",
+            )?,
         };
         let new = NewInvitation {
             reusable: request.reusable,

@@ -22,8 +22,10 @@ pub fn explain(response: Response<Body>) -> Response<Body> {
 /// What is said in the place of the transport's own words; None for what it may say.
 pub(super) fn refusal(code: Code) -> Option<Status> {
     let sentence = match code {
-        Code::OutOfRange => "The request is larger than 1 MiB.",
-        Code::Internal => "The request can't be decoded: a text in it is no UTF-8, say.",
+        Code::OutOfRange => "The request is larger than 1 MiB. Split it.",
+        Code::Internal => {
+            "The request can't be decoded: it is not the expected protobuf message, or a text in it is not UTF-8."
+        }
         _ => return None,
     };
     Some(Reason::InvalidArgument.status_with(sentence))

@@ -120,7 +120,12 @@ impl MessageService for MessageApi {
         let pb::SearchMessagesRequest { text, limit } = request.into_inner();
         let limit = page_size(limit)?;
         if text.len() > 1_024 {
-            return Err(Refusal::argument("The search text is longer than 1,024 bytes.").into());
+            return Err(Refusal::argument(
+                "text",
+                "1024 bytes",
+                "The search text is longer than 1,024 bytes. Search for fewer words.",
+            )
+            .into());
         }
         bring_index_up_to_date(ready).await?;
         let page = ready
@@ -164,7 +169,12 @@ impl MessageService for MessageApi {
         let ready = self.0.ready()?;
         let texts = request.into_inner().message_ids;
         if texts.is_empty() || texts.len() > MAX_READ {
-            return Err(Refusal::argument("Name 1 to 256 messages.").into());
+            return Err(Refusal::argument(
+                "message_ids",
+                "1..256",
+                "One call marks 1 to 256 messages. Split them over several calls.",
+            )
+            .into());
         }
         let ids: Vec<[u8; 16]> = texts
             .iter()
@@ -215,12 +225,14 @@ fn new_message(request: pb::SendMessageRequest, caller: String) -> Result<NewMes
     use pb::send_message_request::Content;
     if request.idempotency_key.len() > MAX_KEY {
         return Err(Refusal::argument(
-            "An idempotency key has at most 128 bytes.",
+            "idempotency_key",
+            "128 bytes",
+            "An idempotency key has at most 128 bytes. Use a shorter one.",
         ));
     }
     let ttl_ms = match &request.ttl {
         None => 0,
-        Some(ttl) => convert::duration_ms(ttl, 1_000, YEAR_MS, "The time to live")?,
+        Some(ttl) => convert::duration_ms(ttl, 1_000, YEAR_MS, "ttl", "1 s to 365 days")?,
     };
     let content = match request.content {
         Some(Content::Text(text)) if request.media_type.is_empty() => {
@@ -228,14 +240,22 @@ fn new_message(request: pb::SendMessageRequest, caller: String) -> Result<NewMes
         }
         Some(Content::Text(_)) => {
             return Err(Refusal::argument(
-                "A text has no media type: send it as data to give one.",
+                "media_type",
+                "only with data",
+                "A text has no media type. Send the content as data to give it one.",
             ));
         }
         Some(Content::Data(data)) if request.media_type.is_empty() => {
             convert::content("application/octet-stream", data)?
         }
-        Some(Content::Data(data)) => convert::content(&request.media_type, data)?,
-        None => return Err(Refusal::argument("The message has neither text nor data.")),
+        Some(Content::Data(data)) => convert::data(&request.media_type, data)?,
+        None => {
+            return Err(Refusal::argument(
+                "content",
+                "text or data",
+                "The message has neither text nor data. Give one of them.",
+            ));
+        }
     };
     Ok(NewMessage {
         contact: request.contact,
@@ -277,7 +297,11 @@ async fn begin_one(
     let request = request.map_err(|status| malformed::refusal(status.code()).unwrap_or(status))?;
     let begun = match request.message {
         Some(message) => begin(ready, message, caller).await,
-        None => Err(Refusal::argument("The request holds no message.")),
+        None => Err(Refusal::argument(
+            "message",
+            "required",
+            "The request holds no message. Give one in each request of the stream.",
+        )),
     };
     Ok(match begun {
         Ok(answer) => answer.map(send_result).boxed(),
@@ -374,6 +398,10 @@ fn page_size(limit: u32) -> Result<u32, Refusal> {
     match limit {
         0 => Ok(DEFAULT_LIMIT),
         1..=MAX_LIMIT => Ok(limit),
-        _ => Err(Refusal::argument("The limit is 1 to 1,000.")),
+        _ => Err(Refusal::argument(
+            "limit",
+            "1..1000",
+            "The limit must be from 1 to 1,000.",
+        )),
     }
 }

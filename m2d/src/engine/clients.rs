@@ -44,7 +44,12 @@ impl Engine {
         };
         if !client.is_empty() && kept.is_none() {
             if self.store.client_count()? >= MAX_CLIENTS {
-                return Err(Refusal::new(Reason::LimitReached));
+                return Err(Refusal::limit(
+                    "clients",
+                    usize::try_from(MAX_CLIENTS).unwrap_or_default(),
+                    "named clients",
+                    "Reuse a name, or remove one that is no longer used.",
+                ));
             }
             self.store.set_client_cursor(client, after, self.now_ms())?;
         }

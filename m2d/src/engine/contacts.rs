@@ -1,6 +1,7 @@
 //! Contacts as front-ends see and change them.
 
 use super::Engine;
+use super::contact_name::{is_fit, look_alike};
 use super::effect::Effect;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
@@ -14,12 +15,12 @@ use m2_net::line::is_on_line;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 use std::net::SocketAddr;
+use zeroize::Zeroizing;
 
 /// Contacts, requests and blocked peers together; not those that were removed, as their rows go by
 /// themselves.
 const MAX_CONTACTS: usize = 10_000;
 /// The longest name, bytes.
-const MAX_NAME: usize = 64;
 /// The shortest beginning of a peer id that names a contact.
 const MIN_PREFIX: usize = 10;
 /// Characters of a peer id that stand for a name.
@@ -51,12 +52,14 @@ pub struct ContactView {
 impl Engine {
     /// Stores the wish to become a contact of an inviter, and begins to reach it.
     pub fn add_contact(&mut self, text: &str, name: &str) -> Result<ContactView, Refusal> {
-        let invitation: Invitation = text.trim().parse().map_err(|error: InvitationError| {
-            Refusal::because(Reason::InvitationInvalid, error.to_string())
-        })?;
+        let invitation = parse_invitation(text)?;
         self.check_invitation(&invitation)?;
         let peer = *invitation.peer();
-        let row = match self.row_of(&peer) {
+        let known = self.row_of(&peer);
+        if !name.is_empty() {
+            self.check_name(name, known)?;
+        }
+        let row = match known {
             Some(row) => row,
             None => self.new_contact(peer, ContactState::Removed, "")?,
         };
@@ -185,7 +188,11 @@ impl Engine {
         let row = match (self.resolve(name), name.parse::<PeerId>()) {
             (Ok(row), _) => row,
             (Err(_), Ok(peer)) if peer == self.own_id => {
-                return Err(Refusal::argument("This is your own peer id."));
+                return Err(Refusal::argument(
+                    "contact",
+                    "",
+                    "This is your own peer id. Name the peer that is to be blocked.",
+                ));
             }
             (Err(_), Ok(peer)) => match self.row_of(&peer) {
                 Some(row) => row,
@@ -276,7 +283,12 @@ impl Engine {
         suggested: &str,
     ) -> Result<i64, Refusal> {
         if self.living() >= MAX_CONTACTS {
-            return Err(Refusal::new(Reason::LimitReached));
+            return Err(Refusal::limit(
+                "contacts",
+                MAX_CONTACTS,
+                "contacts",
+                "Remove some of them first.",
+            ));
         }
         let now = self.now_ms();
         let mut contact = ContactRow::new(peer, state, now);
@@ -292,7 +304,12 @@ impl Engine {
     fn check_room(&self, row: i64) -> Result<(), Refusal> {
         let is_removed = |slot: &super::slot::Slot| slot.contact.state == ContactState::Removed;
         if self.slots.get(&row).is_some_and(is_removed) && self.living() >= MAX_CONTACTS {
-            return Err(Refusal::new(Reason::LimitReached));
+            return Err(Refusal::limit(
+                "contacts",
+                MAX_CONTACTS,
+                "contacts",
+                "Remove some of them first.",
+            ));
         }
         Ok(())
     }
@@ -323,15 +340,16 @@ impl Engine {
     pub(super) fn check_name(&self, name: &str, row: Option<i64>) -> Result<(), Refusal> {
         if !is_fit(name) {
             return Err(Refusal::argument(
-                "A name has 1 to 64 bytes, no control characters, no spaces at its ends, and \
-                 does not begin with m21.",
+                "name",
+                "1..64 bytes, visible",
+                "A name has 1 to 64 bytes, no invisible or control characters, no spaces at its \
+                 ends, and does not begin like a peer id (m21).",
             ));
         }
-        let folded = name.to_lowercase();
         let taken = self.slots.values().any(|slot| {
             Some(slot.contact.row) != row
                 && slot.contact.state != ContactState::Removed
-                && slot.contact.name.to_lowercase() == folded
+                && look_alike(&slot.contact.name, name)
         });
         if taken {
             return Err(Refusal::new(Reason::NameTaken));
@@ -401,21 +419,25 @@ impl Engine {
     }
 }
 
-/// Whether a text may be a name: it can't be mistaken for a peer id, and nothing in it moves a
-/// cursor or changes the direction of what is written beside it.
-pub(super) fn is_fit(name: &str) -> bool {
-    (1..=MAX_NAME).contains(&name.len())
-        && name.trim() == name
-        && !name.chars().any(is_invisible)
-        && !name.to_lowercase().starts_with("m21")
-}
-
-/// Control characters, separators of lines, and marks for the direction of writing.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
+/// Reads an invitation. White space in it is dropped: mail programs break long lines.
+pub(super) fn parse_invitation(text: &str) -> Result<Invitation, Refusal> {
+    let text: String = text.split_whitespace().collect();
+    let text = Zeroizing::new(text);
+    text.parse().map_err(|error| {
+        let message = match error {
+            _ if !text.to_lowercase().starts_with("m2://") => {
+                "Not an M2 invitation: it must begin with m2://."
+            }
+            InvitationError::UnknownVersion => {
+                "The invitation was made by a newer version of M2. Update this one, then try again."
+            }
+            InvitationError::Malformed | InvitationError::Limits => {
+                "The invitation is incomplete or mistyped. Copy all of it, from m2:// to its end, \
+                 or ask for a new one."
+            }
+        };
+        Refusal::because(Reason::InvitationInvalid, message)
+    })
 }
 
 fn unknown() -> Refusal {

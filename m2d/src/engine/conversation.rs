@@ -97,6 +97,13 @@ impl Engine {
         }
     }
 
+    /// The machine of a contact, made from the store when it is not in memory yet.
+    pub(super) fn conversation(&mut self, row: i64) -> Result<&Conversation, Refusal> {
+        self.load_conversation(row)?;
+        let slot = self.slots.get(&row).ok_or_else(no_slot)?;
+        slot.conversation.as_ref().ok_or_else(no_slot)
+    }
+
     /// Stores all writes and queues all actions of a conversation.
     fn drain(&mut self, row: i64) -> Result<(), Refusal> {
         while let Some(write) = self.machine(row).and_then(Conversation::poll_write) {

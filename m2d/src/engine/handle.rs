@@ -50,12 +50,9 @@ impl EngineHandle {
     ) -> Result<Answer<T>, Refusal> {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |engine| {
-            let result = match engine {
-                Some(engine) => engine.run_call(work),
-                None => Err(Refusal::new(Reason::Internal)),
-            };
+            let result = engine.map(|engine| engine.run_call(work));
             let reply: Reply = Box::new(move |committed| {
-                let _ = sender.send(committed.and(result));
+                let _ = sender.send(outcome(result, committed));
             });
             Some(reply)
         });
@@ -111,17 +108,36 @@ impl EngineHandle {
     }
 }
 
+/// What a caller is told. A call that was refused is refused for its own reason, whatever became
+/// of the batch; one that did not run shares the fate of the batch.
+fn outcome<T>(
+    result: Option<Result<T, Refusal>>,
+    committed: Result<(), Refusal>,
+) -> Result<T, Refusal> {
+    match result {
+        Some(Err(refusal)) if !refusal.store_failed => Err(refusal),
+        Some(result) => committed.and(result),
+        None => committed.and(Err(Refusal::new(Reason::Internal))),
+    }
+}
+
 impl Engine {
     fn run_call<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
+        let before = self.store.changes();
         let result = work(self);
-        if let Err(refusal) = &result
-            && refusal.store_failed
-        {
-            // What the call wrote before it failed must not be committed.
-            self.fail_batch(refusal.clone());
+        if let Err(refusal) = &result {
+            if refusal.store_failed {
+                // What the call wrote before it failed must not be committed.
+                self.fail_batch(refusal.clone());
+            } else if self.store.changes() != before {
+                // A call checks everything before it writes. One that does not is rolled back with
+                // its batch, rather than half done.
+                self.counters.count("CALL_HALF_DONE");
+                self.fail_batch(Refusal::new(Reason::StoreFailed));
+            }
         }
         result
     }

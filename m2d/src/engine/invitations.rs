@@ -36,9 +36,14 @@ impl Engine {
             self.check_name(&new.contact_name, None)?;
         }
         let now = self.now_ms();
-        self.store.prune_invitations(now)?;
-        if self.store.invitations()?.len() >= MAX_OPEN {
-            return Err(Refusal::new(Reason::LimitReached));
+        let invitations = self.store.invitations()?;
+        if invitations.iter().filter(|row| row.is_open(now)).count() >= MAX_OPEN {
+            return Err(Refusal::limit(
+                "invitations",
+                MAX_OPEN,
+                "open invitations",
+                "Revoke some of them first.",
+            ));
         }
         let expires_ms = now.saturating_add(new.valid_ms);
         let mut offer = Offer {
@@ -50,8 +55,15 @@ impl Engine {
         let token = Secret::random(&mut self.rng);
         offer.lines = self.invited_lines(&InviteId::of(&token), now)?;
         let (rng, circle) = (&mut self.rng, self.circle.id());
-        let invitation = Invitation::with_token(rng, token, self.own_id, circle, offer)
-            .map_err(|error| Refusal::argument(error.to_string()))?;
+        let invitation =
+            Invitation::with_token(rng, token, self.own_id, circle, offer).map_err(|_| {
+                Refusal::argument(
+                    "addresses",
+                    "8",
+                    "An invitation holds at most 8 addresses with a port: name fewer in \
+                     [privacy] announce.",
+                )
+            })?;
         let row = InvitationRow {
             id: *invitation.id().as_bytes(),
             token: invitation.token().clone(),

@@ -8,6 +8,7 @@ mod facts;
 pub use facts::PrivacyFacts;
 
 use super::Engine;
+use super::contacts::parse_invitation;
 use super::effect::Effect;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
@@ -15,7 +16,7 @@ use crate::store::{ContactState, LineRow};
 pub(super) use days::day_of;
 use days::{days_around, next_change};
 use m2_crypto::PeerId;
-use m2_crypto::invitation::{Invitation, InvitationError, InviteId};
+use m2_crypto::invitation::InviteId;
 use m2_crypto::line::{Caller, LineKey};
 use m2_net::line::is_on_line;
 use m2_net::wire::line::{MAX_ADDRESSES, MAX_LINES};
@@ -121,9 +122,7 @@ impl Engine {
     /// Takes the relay that made an invitation as an own one. Of the invitation only who and
     /// where matters, so it may be used up or expired.
     pub fn add_line(&mut self, text: &str, entry: bool) -> Result<LineView, Refusal> {
-        let invitation: Invitation = text.trim().parse().map_err(|error: InvitationError| {
-            Refusal::because(Reason::InvitationInvalid, error.to_string())
-        })?;
+        let invitation = parse_invitation(text)?;
         self.check_inviter(&invitation)?;
         let relay = *invitation.peer();
         let mut addresses = invitation.addresses().to_vec();
@@ -132,7 +131,7 @@ impl Engine {
         if addresses.is_empty() {
             return Err(Refusal::because(
                 Reason::InvitationInvalid,
-                "The invitation names no address of the relay.",
+                "The invitation names no address of the relay. Ask its operator for a new one.",
             ));
         }
         self.check_line_room(&relay, entry)?;
@@ -174,7 +173,13 @@ impl Engine {
             .iter()
             .filter(|line| line.entry == entry && line.relay != *relay);
         if others.count() >= limit {
-            return Err(Refusal::new(Reason::LimitReached));
+            let items = if entry { "entry relays" } else { "relays" };
+            return Err(Refusal::limit(
+                "lines",
+                limit,
+                items,
+                "Remove one of them first.",
+            ));
         }
         Ok(())
     }
@@ -268,7 +273,7 @@ mod tests {
     use crate::engine::upkeep::tests::{engine, pass_ms};
     use crate::engine::{NewInvitation, PolicyChange};
     use crate::store::{ContactLine, LineTokens};
-    use m2_crypto::invitation::{InvitedLine, Offer};
+    use m2_crypto::invitation::{Invitation, InvitedLine, Offer};
     use m2_crypto::line::JoinToken;
     use m2_net::wire::line::OfferedLine;
 

@@ -1,12 +1,12 @@
 //! Our boxes at providers, and who may deposit into them (spec §9).
 
 use super::Engine;
+use super::contacts::parse_invitation;
 use super::effect::Effect;
 use super::mail::BoxHealth;
 use crate::refusal::Refusal;
 use crate::store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
 use m2_crypto::PeerId;
-use m2_crypto::invitation::{Invitation, InvitationError};
 use m2_crypto::mailbox::TokenSeed;
 use m2_net::wire::Message;
 use m2_net::wire::mailbox::{BoxState, MAX_ADDRESSES, MAX_BOXES, Mailbox, OfferedBox};
@@ -24,22 +24,25 @@ pub struct MailboxView {
 impl Engine {
     /// Stores the wish for a box at the provider that made an invitation.
     pub fn register_mailbox(&mut self, text: &str) -> Result<MailboxView, Refusal> {
-        let invitation: Invitation = text.trim().parse().map_err(|error: InvitationError| {
-            Refusal::because(Reason::InvitationInvalid, error.to_string())
-        })?;
+        let invitation = parse_invitation(text)?;
         self.check_invitation(&invitation)?;
         let provider = *invitation.peer();
         let boxes = self.store.mailboxes()?;
         let known = boxes.iter().find(|row| row.provider == provider);
         if known.is_none() && boxes.len() >= MAX_BOXES {
-            return Err(Refusal::new(Reason::LimitReached));
+            return Err(Refusal::limit(
+                "mailboxes",
+                MAX_BOXES,
+                "mailboxes",
+                "Remove one of them first.",
+            ));
         }
         let mut addresses = invitation.addresses().to_vec();
         addresses.truncate(MAX_ADDRESSES);
         if addresses.is_empty() {
             return Err(Refusal::because(
                 Reason::InvitationInvalid,
-                "The invitation names no address of the provider.",
+                "The invitation names no address of the provider. Ask its operator for a new one.",
             ));
         }
         let mut row = MailboxRow {

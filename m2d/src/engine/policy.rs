@@ -43,7 +43,10 @@ impl Engine {
             && mode < self.profile_mode()
         {
             return Err(Refusal::argument(
-                "A contact's way can only be stricter than that of [privacy] ip.",
+                "ip",
+                "not weaker than [privacy] ip",
+                "A contact's mode can only be stricter than [privacy] ip in the configuration. \
+                 Change the configuration to weaken it.",
             ));
         }
         if change.is_of_mailboxes() {

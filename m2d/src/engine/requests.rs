@@ -1,7 +1,7 @@
 //! How strangers become contacts: requests and answers over a session (spec §4).
 
 use super::Engine;
-use super::contacts::is_fit;
+use super::contact_name;
 use super::effect::Effect;
 use crate::network::Link;
 use crate::refusal::Refusal;
@@ -142,8 +142,8 @@ impl Engine {
         let contact = self.contact_mut(row)?;
         contact.state = ContactState::Request;
         // What a stranger calls itself is shown to the user: nothing of it if it is not fit.
-        contact.suggested_name = name.to_owned();
-        if !is_fit(name) {
+        contact.suggested_name = contact_name::visible(name);
+        if !contact_name::is_fit(&contact.suggested_name) {
             contact.suggested_name.clear();
         }
         self.save_contact(row)?;

@@ -64,6 +64,7 @@ impl Engine {
         if let Some(sent) = self.sent_before(row, new)? {
             return Ok(sent);
         }
+        self.require_room(row)?;
         let (id, message) = self.submit(row, Body::Content(new.content.clone()), new.ttl_s)?;
         self.hurry(row);
         if !new.key.is_empty() {
@@ -88,6 +89,7 @@ impl Engine {
             return Err(Refusal::new(Reason::MessageUnknown));
         }
         self.require_contact(head.contact)?;
+        self.require_room(head.contact)?;
         let body = Body::Edit {
             target: MessageId(id),
             content: content.clone(),
@@ -108,10 +110,14 @@ impl Engine {
         let target = MessageId(id);
         // A message that never left needs no retraction, only its place filled.
         let never_left = head.state == MessageState::Queued;
+        let is_told = !never_left && self.is_contact(head.contact);
+        if is_told {
+            self.require_room(head.contact)?;
+        }
         self.converse(head.contact, |conversation, cx| {
             conversation.give_up(cx, target, GiveUp::Retracted);
         })?;
-        if !never_left && self.is_contact(head.contact) {
+        if is_told {
             self.submit(head.contact, Body::Retract { target }, 0)?;
         }
         self.store.erase_message(head.row, Gone::Retracted)?;
@@ -121,12 +127,21 @@ impl Engine {
     /// Tells the authors that their messages were read.
     pub fn mark_read(&mut self, ids: &[[u8; 16]]) -> Result<(), Refusal> {
         let mut targets: std::collections::BTreeMap<i64, Vec<MessageId>> = Default::default();
+        // All of them are looked up before anything is written: one that is unknown leaves
+        // nothing half done.
+        let mut heads = Vec::with_capacity(ids.len());
         for id in ids {
             let head = self
                 .store
                 .message_head(id)?
                 .filter(|head| head.kind == MessageKind::Content as i64 && !head.own)
                 .ok_or_else(|| Refusal::new(Reason::MessageUnknown))?;
+            if head.state != MessageState::Read && self.is_contact(head.contact) {
+                self.require_room(head.contact)?;
+            }
+            heads.push((id, head));
+        }
+        for (id, head) in heads {
             if head.state != MessageState::Read {
                 self.store.set_message_state(head.row, MessageState::Read)?;
                 targets
@@ -141,6 +156,15 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Whether another message fits into the outbox of a contact; asked before anything is written.
+    fn require_room(&mut self, row: i64) -> Result<(), Refusal> {
+        if self.conversation(row)?.has_room() {
+            Ok(())
+        } else {
+            Err(Refusal::new(Reason::OutboxFull))
+        }
     }
 
     /// Gives a body a message id, stores the message and queues it for delivery.
@@ -280,7 +304,7 @@ fn content_hash(id: &MessageId, ttl_s: u32, body: &Body) -> ContentHash {
 fn refusal_of(refused: SendRefused) -> Refusal {
     match refused {
         SendRefused::OutboxFull => Refusal::new(Reason::OutboxFull),
-        SendRefused::Draft(error) => Refusal::argument(error.to_string()),
+        SendRefused::Draft(error) => Refusal::argument("content", "", format!("{error}.")),
         SendRefused::IdInUse | SendRefused::SequenceSpent | SendRefused::Seal(_) => {
             Refusal::new(Reason::Internal)
         }

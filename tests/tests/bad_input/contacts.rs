@@ -149,6 +149,11 @@ async fn names_that_are_not_fit() {
 }
 
 /// An invitation by somebody who does not exist.
+/// An invitation of a peer that is never there.
+pub(super) fn good_invitation() -> String {
+    invitation(&Circle::public(), u64::MAX / 2_000)
+}
+
 fn invitation(circle: &Circle, expires_s: u64) -> String {
     let offer = Offer {
         reusable: false,

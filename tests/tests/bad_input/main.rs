@@ -9,4 +9,5 @@
 mod contacts;
 mod messages;
 mod raw;
+mod refusals;
 mod scene;
