@@ -57,19 +57,19 @@ pub struct Global {
 /// What `m2` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what the daemon is and how it does
+    /// Show the daemon's state and health
     Status(crate::status::StatusArgs),
     /// Open the identity of a locked daemon
     Unlock(crate::unlock::UnlockArgs),
     /// Show the own peer id
     Id(crate::id::IdArgs),
-    /// Invite somebody to become a contact
+    /// Create, list and revoke invitations
     Invite(crate::invite::InviteArgs),
     /// Boxes where messages wait while you are away
     Mailbox(crate::mailbox::MailboxArgs),
     /// Relays that keep your address from others
     Line(crate::line::LineArgs),
-    /// The relay that this daemon is for others
+    /// Show statistics of the relay service that this daemon provides
     Relay(crate::relay::RelayArgs),
     /// What the network lets others see
     Network(crate::network::NetworkArgs),

@@ -14,13 +14,13 @@ use m2_proto::client::Client;
 
 use crate::context::{Context, call};
 use crate::failure::Failure;
-use crate::sanitize;
+use crate::{input, sanitize};
 
 /// Flags of `m2 contact`.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "CONTACT is a name, a peer id, or its first 10 characters or more."
+    after_help = "CONTACT is a name, a peer id, or at least its first 10 characters."
 )]
 pub struct ContactArgs {
     #[command(subcommand)]
@@ -29,21 +29,21 @@ pub struct ContactArgs {
 
 #[derive(Debug, Subcommand)]
 enum ContactCommand {
-    /// Become a contact of the peer that made an invitation
+    /// Add the peer that made an invitation as a contact
     Add {
-        /// The invitation's text, m2://…
-        invite: String,
+        /// The invitation, m2://…; stdin when it is `-` or left out
+        invite: Option<String>,
         /// What to call the contact
         #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
     },
-    /// List contacts and those on the way to become one
+    /// List contacts, and peers that may become one
     List {
         /// Only those in this state
         #[arg(long, value_enum)]
         state: Option<StateArg>,
     },
-    /// Show all about one contact
+    /// Show everything that is known of a contact
     Show(One),
     /// List the peers that ask to become contacts
     Requests,
@@ -57,7 +57,7 @@ enum ContactCommand {
     },
     /// Decline a peer's request; it may ask again
     Decline(One),
-    /// Block a peer: it gets no answer and can't ask again
+    /// Block a peer: it gets no answer and can't ask again. `m2 contact remove` unblocks it
     Block(One),
     /// Remove a contact and what waits for it
     Remove {
@@ -82,7 +82,7 @@ enum ContactCommand {
 
 #[derive(Debug, Args)]
 struct One {
-    /// Name, peer id, or the beginning of a peer id
+    /// Name, peer id, or at least the first 10 characters of the peer id
     contact: String,
 }
 
@@ -113,11 +113,12 @@ pub(crate) async fn run(args: ContactArgs, context: &Context) -> Result<(), Fail
 }
 
 async fn add(
-    invitation: String,
+    invitation: Option<String>,
     name: String,
     client: &Client,
     context: &Context,
 ) -> Result<(), Failure> {
+    let invitation = input::invitation(invitation)?;
     let request = AddContactRequest { invitation, name };
     let answer = call(client.contacts().add_contact(request)).await?;
     let contact = present(answer.contact)?;
@@ -139,7 +140,7 @@ async fn list(state: Option<StateArg>, client: &Client, context: &Context) -> Re
     if contacts.is_empty() {
         context
             .out
-            .note("No contacts. Invite somebody with `m2 invite create`.");
+            .note("No contacts. Invite one with `m2 invite create`.");
         return Ok(());
     }
     context.out.text(&human::list(&context.out, &contacts))
@@ -151,7 +152,7 @@ async fn requests(client: &Client, context: &Context) -> Result<(), Failure> {
         return contacts.iter().try_for_each(|c| context.out.json(c));
     }
     if contacts.is_empty() {
-        context.out.note("Nobody asks to become a contact.");
+        context.out.note("No peer asks to become a contact.");
         return Ok(());
     }
     context

@@ -22,8 +22,10 @@ pub enum Failure {
     Refused {
         /// The reason as in `google.rpc.ErrorInfo`.
         reason: String,
-        /// What to do next.
+        /// What is wrong, and what to do next.
         message: String,
+        /// What the daemon tells programs: the field of the request and its limit.
+        metadata: Vec<(String, String)>,
     },
     /// A file, the terminal or a child process of this side failed.
     #[error("{0}")]
@@ -49,6 +51,25 @@ impl Failure {
         Self::Refused {
             reason: reason.as_str().to_owned(),
             message: reason.sentence().to_owned(),
+            metadata: Vec::new(),
+        }
+    }
+
+    /// A refusal with a reason that only commands have.
+    pub(crate) fn because(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Refused {
+            reason: reason.into(),
+            message: message.into(),
+            metadata: Vec::new(),
+        }
+    }
+
+    /// What the daemon tells programs in addition to the reason.
+    #[must_use]
+    pub fn metadata(&self) -> &[(String, String)] {
+        match self {
+            Self::Refused { metadata, .. } => metadata,
+            _ => &[],
         }
     }
 
@@ -82,7 +103,11 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let message = status.message().to_owned();
         if let Some(reason) = reason::text_of(&status) {
-            return Self::Refused { reason, message };
+            return Self::Refused {
+                reason,
+                message,
+                metadata: reason::metadata_of(&status),
+            };
         }
         match status.code() {
             // Without a reason of the daemon these come from the connection itself.
@@ -92,11 +117,13 @@ impl From<Status> for Failure {
             Code::DeadlineExceeded => Self::TimedOut("The daemon did not answer in time.".into()),
             Code::Unimplemented => Self::Refused {
                 reason: "UNIMPLEMENTED".to_owned(),
-                message: "This daemon can't do that. Update m2d.".to_owned(),
+                message: "The daemon does not know this call. Update m2d.".to_owned(),
+                metadata: Vec::new(),
             },
             code => Self::Refused {
                 reason: code_name(code),
                 message,
+                metadata: Vec::new(),
             },
         }
     }

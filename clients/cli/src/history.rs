@@ -13,7 +13,7 @@ use crate::{sanitize, time};
 /// Flags of `m2 history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// Name, peer id, or the beginning of a peer id
+    /// Name, peer id, or at least the first 10 characters of the peer id
     contact: String,
     /// How many of the newest messages
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIST)))]
@@ -96,16 +96,23 @@ fn content(out: &Output, message: &Message, indent: usize) -> String {
         &message.text,
         message.data.len(),
         &message.media_type,
-        indent,
+        (indent, out.width()),
     )
 }
 
 /// A message's text, or what stands for its bytes.
-pub(crate) fn body(text: &str, data: usize, media_type: &str, indent: usize) -> String {
+///
+/// `indent` is the column at which it begins on the first line, `width` that of the terminal.
+pub(crate) fn body(
+    text: &str,
+    data: usize,
+    media_type: &str,
+    (indent, width): (usize, Option<usize>),
+) -> String {
     if text.is_empty() && data > 0 {
         return format!("[{}, {data} bytes]", sanitize::line(media_type));
     }
-    sanitize::indented(text, indent)
+    sanitize::indented(text, indent, width)
 }
 
 fn marks(message: &Message, is_own: bool) -> String {

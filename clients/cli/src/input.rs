@@ -16,11 +16,31 @@ const LINE_BREAK: usize = 2;
 /// The bytes that a TEXT argument stands for: itself, or stdin for `-` or nothing.
 ///
 /// # Errors
-/// Usage when there is nothing to read from; `MESSAGE_TOO_LARGE` above 48 KiB.
+/// Usage when there is nothing to read from, or stdin is empty; `MESSAGE_TOO_LARGE` above 48 KiB.
 pub(crate) fn content(argument: Option<String>) -> Result<Vec<u8>, Failure> {
     let content = read(argument)?;
     check(content.len())?;
     Ok(content)
+}
+
+/// An INVITE argument: the text itself, or stdin for `-` or nothing. An argument can be read by
+/// other users of the computer while the command runs, stdin can't.
+///
+/// # Errors
+/// Usage when there is nothing to read from, or what is read is not text.
+pub(crate) fn invitation(argument: Option<String>) -> Result<String, Failure> {
+    let invitation = match argument {
+        Some(text) if text != STDIN => return Ok(text),
+        None if io::stdin().is_terminal() => {
+            return Err(Failure::Usage(
+                "No invitation. Give it as an argument, or on stdin.".to_owned(),
+            ));
+        }
+        _ => stdin()?,
+    };
+    String::from_utf8(invitation).map_err(|_| {
+        Failure::Usage("The invitation on stdin is not text. It begins with m2://.".to_owned())
+    })
 }
 
 /// The same as text. One line break at its end is dropped, as a shell does with `$(…)`, and counts
@@ -54,11 +74,18 @@ fn check(length: usize) -> Result<(), Failure> {
 fn read(argument: Option<String>) -> Result<Vec<u8>, Failure> {
     match argument {
         Some(text) if text != STDIN => Ok(text.into_bytes()),
-        Some(_) => stdin(),
         None if io::stdin().is_terminal() => Err(Failure::Usage(
-            "There is no text. Give it as an argument, or pipe it in.".to_owned(),
+            "No text. Give it as an argument, or on stdin.".to_owned(),
         )),
-        None => stdin(),
+        // The command before the pipe may have failed: an empty message is sent on purpose alone.
+        Some(_) | None => match stdin()? {
+            content if content.is_empty() => Err(Failure::Usage(
+                "Nothing came on stdin, so nothing was sent. To send an empty message, give \"\" \
+                 as the text."
+                    .to_owned(),
+            )),
+            content => Ok(content),
+        },
     }
 }
 

@@ -22,11 +22,11 @@ pub struct InviteArgs {
 
 #[derive(Debug, Subcommand)]
 enum InviteCommand {
-    /// Make an invitation and print its text
+    /// Create an invitation and print it
     Create(CreateArgs),
     /// List the invitations that are open
     List,
-    /// End an invitation; who came by it stays a contact
+    /// Revoke an invitation; contacts made with it remain
     Revoke {
         /// The invitation's id, from `m2 invite list`
         id: String,
@@ -39,7 +39,7 @@ struct CreateArgs {
     #[arg(long)]
     reusable: bool,
     /// How long it is valid: 1 minute to 365 days
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = time::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = time::parse_validity)]
     expires: Duration,
     /// What to call the contact that comes by it
     #[arg(

@@ -13,6 +13,7 @@ mod completions;
 mod contact;
 mod context;
 mod edit;
+mod hints;
 mod history;
 mod id;
 mod input;

@@ -7,7 +7,7 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::names::short_id;
 use crate::output::Output;
-use crate::{sanitize, table};
+use crate::{input, sanitize, table};
 
 /// Flags of `m2 line`.
 #[derive(Debug, Args)]
@@ -24,17 +24,17 @@ pub struct LineArgs {
 enum LineCommand {
     /// Use the relay that made an invitation
     Add {
-        /// The relay's invitation, m2://…
-        invite: String,
+        /// The relay's invitation, m2://…; stdin when it is `-` or left out
+        invite: Option<String>,
         /// Put it in front of other relays; contacts are not told of it
         #[arg(long)]
         entry: bool,
     },
     /// List your relays
     List,
-    /// Use a relay no longer
+    /// Stop using a relay
     Remove {
-        /// The relay's peer id, or its first 10 characters or more
+        /// The relay's peer id, or at least its first 10 characters
         relay: String,
     },
 }
@@ -47,7 +47,8 @@ pub(crate) async fn run(args: LineArgs, context: &Context) -> Result<(), Failure
     }
 }
 
-async fn add(invitation: String, entry: bool, context: &Context) -> Result<(), Failure> {
+async fn add(invitation: Option<String>, entry: bool, context: &Context) -> Result<(), Failure> {
+    let invitation = input::invitation(invitation)?;
     let client = context.client().await?;
     let request = AddLineRequest { invitation, entry };
     let answer = call(client.lines().add_line(request)).await?;

@@ -46,7 +46,7 @@ pub struct ListenArgs {
     #[arg(long, hide = true, default_value = "1s", value_parser = time::parse_duration)]
     retry_delay: Duration,
     /// End after this many events
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number)]
     count: Option<u64>,
 }
 
@@ -95,6 +95,11 @@ pub(crate) async fn run(args: ListenArgs, context: &Context) -> Result<(), Failu
         left -= 1;
     }
     place.acknowledge().await
+}
+
+fn whole_number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "--count takes a whole number, such as 10".to_owned())
 }
 
 fn request(args: &ListenArgs) -> SubscribeRequest {

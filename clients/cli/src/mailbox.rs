@@ -10,7 +10,7 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::names::{mailbox_state, short_id};
 use crate::output::Output;
-use crate::{sanitize, table};
+use crate::{input, sanitize, table};
 
 /// Flags of `m2 mailbox`.
 #[derive(Debug, Args)]
@@ -25,16 +25,16 @@ pub struct MailboxArgs {
 
 #[derive(Debug, Subcommand)]
 enum MailboxCommand {
-    /// Have a box at the provider that made an invitation
+    /// Register a mailbox with the provider that issued an invitation
     Register {
-        /// The provider's invitation, m2://…
-        invite: String,
+        /// The provider's invitation, m2://…; stdin when it is `-` or left out
+        invite: Option<String>,
     },
     /// List your boxes
     List,
     /// Have the provider delete a box; again: forget it although the provider is not reached
     Remove {
-        /// The provider's peer id, or its first 10 characters or more
+        /// The provider's peer id, or at least its first 10 characters
         provider: String,
     },
     /// Collect what waits at all providers now
@@ -50,7 +50,8 @@ pub(crate) async fn run(args: MailboxArgs, context: &Context) -> Result<(), Fail
     }
 }
 
-async fn register(invitation: String, context: &Context) -> Result<(), Failure> {
+async fn register(invitation: Option<String>, context: &Context) -> Result<(), Failure> {
+    let invitation = input::invitation(invitation)?;
     let client = context.client().await?;
     let request = RegisterMailboxRequest { invitation };
     let answer = call(client.mailboxes().register_mailbox(request)).await?;

@@ -22,13 +22,13 @@ pub struct NetworkArgs {
 
 #[derive(Debug, Subcommand)]
 enum NetworkCommand {
-    /// Tell what others learn with the settings of now, and whether line-only mode holds
+    /// Tell what others can learn under the current settings, and whether line-only mode holds
     Doctor,
     /// Show where this daemon may be reached, how it looks for contacts, and each contact's path
     Status,
     /// Try every way to a contact and tell how each went
     Probe {
-        /// Its name, its peer id, or the beginning of it
+        /// Name, peer id, or at least the first 10 characters of the peer id
         contact: String,
     },
 }

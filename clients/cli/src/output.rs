@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::sanitize;
+use crate::{hints, sanitize};
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -89,6 +89,12 @@ impl Output {
         self.colors(io::stdout().is_terminal())
     }
 
+    /// The columns of the terminal that results go to; none when they go elsewhere.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+        Some(width.0.into())
+    }
+
     /// One result: the value as JSON, or what `human` says about it. Flushed.
     pub fn show<T: Serialize>(
         &self,
@@ -154,15 +160,22 @@ impl Output {
 
     fn failure_text(&self, failure: &Failure) -> String {
         if self.json {
-            let error = json!({"error": {
+            let mut error = json!({
                 "reason": failure.reason(),
                 "message": failure.to_string(),
-            }});
-            return sanitize::json(&error.to_string());
+            });
+            for (key, value) in failure.metadata() {
+                error[key] = json!(value);
+            }
+            return sanitize::json(&json!({ "error": error }).to_string());
         }
         let color = self.colors(io::stderr().is_terminal());
         let text = sanitize::block(&failure.to_string());
-        format!("{} {text}", paint("error:", Style::Bad, color))
+        let head = paint("error:", Style::Bad, color);
+        match hints::next_command(failure.reason()) {
+            Some(hint) => format!("{head} {text}\nNext: {hint}"),
+            None => format!("{head} {text}"),
+        }
     }
 
     fn colors(&self, is_terminal: bool) -> bool {

@@ -18,7 +18,7 @@ pub struct RelayArgs {
 
 #[derive(Debug, Subcommand)]
 enum RelayCommand {
-    /// Show how the relay does that this daemon is for others: totals, never who
+    /// Show totals of the relay service; they name no peer
     Status,
 }
 

@@ -1,6 +1,8 @@
 //! Text of others on our terminal: nothing in it may move the cursor, change colours, hide or
 //! reorder what else is there.
 
+use unicode_width::UnicodeWidthChar;
+
 /// One line: every control character, line breaks included, becomes a space or nothing.
 pub(crate) fn line(text: &str) -> String {
     text.chars().filter_map(visible).collect()
@@ -15,9 +17,34 @@ pub(crate) fn block(text: &str) -> String {
 }
 
 /// As [`block`], with every line but the first moved in by `indent`, so that a message can't
-/// look like two.
-pub(crate) fn indented(text: &str, indent: usize) -> String {
-    block(text.trim_end()).replace('\n', &format!("\n{}", " ".repeat(indent)))
+/// look like two. On a terminal of `width` columns long lines are broken here, and not by the
+/// terminal, which would go on in its first column.
+pub(crate) fn indented(text: &str, indent: usize, width: Option<usize>) -> String {
+    let text = block(text.trim_end());
+    let margin = width.map_or(indent, |width| indent.min(width / 2));
+    // Terminals disagree about the width of some characters: one column stays free.
+    let room = width.map(|width| width.saturating_sub(margin + 1).max(1));
+    let lines = text.split('\n').flat_map(|line| broken(line, room));
+    let lines: Vec<String> = lines.collect();
+    lines.join(&format!("\n{}", " ".repeat(margin)))
+}
+
+/// A line in pieces that fit into `room` columns.
+fn broken(line: &str, room: Option<usize>) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut used = 0;
+    for c in line.chars() {
+        let columns = c.width().unwrap_or(0);
+        if room.is_some_and(|room| used + columns > room) {
+            pieces.push(String::new());
+            used = 0;
+        }
+        used += columns;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(c);
+        }
+    }
+    pieces
 }
 
 /// JSON that is safe on a terminal: what [`line`] drops is escaped, so that nothing is lost.
@@ -59,6 +86,7 @@ fn is_unsafe(c: char) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use unicode_width::UnicodeWidthStr;
 
     const EVIL: &str = "a\x1b]0;owned\x07b\u{9b}31mc\u{202e}d\x7f\r\ne\tf";
 
@@ -70,7 +98,37 @@ mod tests {
 
     #[test]
     fn a_message_can_not_look_like_two() {
-        assert_eq!(indented("hi\n12:00 bob: no", 4), "hi\n    12:00 bob: no");
+        let text = "hi\n12:00 bob: no";
+        assert_eq!(indented(text, 4, None), "hi\n    12:00 bob: no");
+        assert_eq!(indented(text, 4, Some(80)), "hi\n    12:00 bob: no");
+    }
+
+    #[test]
+    fn a_message_that_fills_the_line_goes_on_where_it_began() {
+        // Blanks up to the end of the line would put the rest at the beginning of the next one.
+        let text = format!("hi{}12:00 bob: no", " ".repeat(36));
+        let shown = indented(&text, 10, Some(40));
+        assert!(
+            shown
+                .lines()
+                .skip(1)
+                .all(|line| line.starts_with("          "))
+        );
+        assert!(shown.lines().skip(1).all(|line| line.width() < 40));
+        assert!(shown.replace("\n          ", "").ends_with("12:00 bob: no"));
+        let wide = indented(&"世".repeat(60), 10, Some(40));
+        assert!(wide.lines().skip(1).all(|line| line.width() < 40), "{wide}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_leaves_half_of_it_to_the_text() {
+        let shown = indented(&"x".repeat(30), 60, Some(20));
+        assert!(
+            shown
+                .lines()
+                .skip(1)
+                .all(|line| line.starts_with("          x"))
+        );
     }
 
     #[test]

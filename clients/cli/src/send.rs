@@ -18,7 +18,7 @@ use crate::{input, time, watch};
 /// Flags of `m2 send`.
 #[derive(Debug, Args)]
 pub struct SendArgs {
-    /// Name, peer id, or the beginning of a peer id
+    /// Name, peer id, or at least the first 10 characters of the peer id
     contact: String,
     /// The text; stdin when it is `-` or left out (then one line break at the end is dropped)
     #[arg(allow_negative_numbers = true)]
@@ -27,9 +27,9 @@ pub struct SendArgs {
     #[arg(long = "type", value_name = "MEDIA")]
     media_type: Option<String>,
     /// Delete it on both sides after this time: 1s to 365d
-    #[arg(long, value_name = "DURATION", value_parser = time::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = time::parse_ttl)]
     ttl: Option<Duration>,
-    /// The same key and content again is the same message, for 30 days
+    /// A key that makes a repeated call safe: the same key and content send one message, for 30 days
     #[arg(
         long,
         value_name = "IDEMPOTENCY",
@@ -37,10 +37,10 @@ pub struct SendArgs {
         hide_default_value = true
     )]
     key: String,
-    /// How far it must come before the command ends
+    /// Which delivery state to wait for
     #[arg(long, value_enum, default_value_t)]
     wait: Wait,
-    /// How long to wait for that; then exit code 4, and the message stays queued
+    /// How long to wait for that state; then the exit code is 4, and the message stays queued
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = time::parse_duration)]
     timeout: Duration,
 }

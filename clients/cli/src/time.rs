@@ -43,6 +43,31 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The time to live of a message: a duration from 1s to 365d.
+pub(crate) fn parse_ttl(text: &str) -> Result<Duration, String> {
+    within(
+        text,
+        Duration::from_secs(1),
+        Duration::from_secs(365 * 86_400),
+    )
+    .ok_or_else(|| "--ttl must be between 1s and 365d, such as 30s, 24h or 7d".to_owned())
+}
+
+/// The validity of an invitation: a duration from 1m to 365d.
+pub(crate) fn parse_validity(text: &str) -> Result<Duration, String> {
+    within(
+        text,
+        Duration::from_secs(60),
+        Duration::from_secs(365 * 86_400),
+    )
+    .ok_or_else(|| "--expires must be between 1m and 365d, such as 24h or 7d".to_owned())
+}
+
+fn within(text: &str, least: Duration, most: Duration) -> Option<Duration> {
+    let duration = parse_duration(text).ok()?;
+    (least..=most).contains(&duration).then_some(duration)
+}
+
 /// As the API takes it.
 pub(crate) fn to_proto(duration: Duration) -> pbjson_types::Duration {
     pbjson_types::Duration {

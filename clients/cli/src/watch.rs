@@ -44,20 +44,20 @@ pub(crate) async fn run(args: WatchArgs, context: &Context) -> Result<(), Failur
 pub(crate) fn check(state: &WatchMessageResponse) -> Result<(), Failure> {
     match state.state() {
         MessageState::Failed => Err(given_up(&state.failure)),
-        MessageState::Expired => Err(Failure::Refused {
-            reason: "EXPIRED".to_owned(),
-            message: "The message's time to live ended before it was delivered.".to_owned(),
-        }),
+        MessageState::Expired => Err(Failure::because(
+            "EXPIRED",
+            "The message's time to live ended before it was delivered. Send it again.",
+        )),
         _ => Ok(()),
     }
 }
 
 fn given_up(why: &str) -> Failure {
     let reason = if why.is_empty() { "FAILED" } else { why };
-    Failure::Refused {
-        reason: reason.to_owned(),
-        message: format!("The message was given up: {reason}."),
-    }
+    Failure::because(
+        reason,
+        format!("The message was given up and is not sent any more: {reason}."),
+    )
 }
 
 /// `ID  state`

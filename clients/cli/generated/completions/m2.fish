@@ -31,13 +31,13 @@ never\t'Never'"
 complete -c m2 -n "__fish_m2_needs_command" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_needs_command" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_needs_command" -s V -l version -d 'Print version'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "status" -d 'Show what the daemon is and how it does'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "status" -d 'Show the daemon\'s state and health'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "unlock" -d 'Open the identity of a locked daemon'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "id" -d 'Show the own peer id'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "invite" -d 'Invite somebody to become a contact'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "invite" -d 'Create, list and revoke invitations'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "mailbox" -d 'Boxes where messages wait while you are away'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "line" -d 'Relays that keep your address from others'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "relay" -d 'The relay that this daemon is for others'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "relay" -d 'Show statistics of the relay service that this daemon provides'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "network" -d 'What the network lets others see'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "contact" -d 'Contacts: add, list, accept, verify, …'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "send" -d 'Send a message'
@@ -76,9 +76,9 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "create" -d 'Make an invitation and print its text'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "create" -d 'Create an invitation and print it'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "list" -d 'List the invitations that are open'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "revoke" -d 'End an invitation; who came by it stays a contact'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "revoke" -d 'Revoke an invitation; contacts made with it remain'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l expires -d 'How long it is valid: 1 minute to 365 days' -r
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l name -d 'What to call the contact that comes by it' -r
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
@@ -107,7 +107,7 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "register" -d 'Have a box at the provider that made an invitation'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "register" -d 'Register a mailbox with the provider that issued an invitation'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "list" -d 'List your boxes'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "remove" -d 'Have the provider delete a box; again: forget it although the provider is not reached'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "collect" -d 'Collect what waits at all providers now'
@@ -143,7 +143,7 @@ complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcomma
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "add" -d 'Use the relay that made an invitation'
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "list" -d 'List your relays'
-complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "remove" -d 'Use a relay no longer'
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "remove" -d 'Stop using a relay'
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
@@ -169,7 +169,7 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -f -a "status" -d 'Show how the relay does that this daemon is for others: totals, never who'
+complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -f -a "status" -d 'Show totals of the relay service; they name no peer'
 complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
@@ -182,7 +182,7 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "doctor" -d 'Tell what others learn with the settings of now, and whether line-only mode holds'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "doctor" -d 'Tell what others can learn under the current settings, and whether line-only mode holds'
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "status" -d 'Show where this daemon may be reached, how it looks for contacts, and each contact\'s path'
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "probe" -d 'Try every way to a contact and tell how each went'
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
@@ -209,13 +209,13 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "add" -d 'Become a contact of the peer that made an invitation'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "list" -d 'List contacts and those on the way to become one'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "show" -d 'Show all about one contact'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "add" -d 'Add the peer that made an invitation as a contact'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "list" -d 'List contacts, and peers that may become one'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "show" -d 'Show everything that is known of a contact'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "requests" -d 'List the peers that ask to become contacts'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "accept" -d 'Accept a peer\'s request'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "decline" -d 'Decline a peer\'s request; it may ask again'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "block" -d 'Block a peer: it gets no answer and can\'t ask again'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "block" -d 'Block a peer: it gets no answer and can\'t ask again. `m2 contact remove` unblocks it'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "remove" -d 'Remove a contact and what waits for it'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "policy" -d 'Show or set what a contact may do and what is done for it'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "verify" -d 'Compare the verification code by voice'
@@ -308,11 +308,11 @@ complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcomman
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand send" -l type -d 'Send the bytes as they are, with this media type' -r
 complete -c m2 -n "__fish_m2_using_subcommand send" -l ttl -d 'Delete it on both sides after this time: 1s to 365d' -r
-complete -c m2 -n "__fish_m2_using_subcommand send" -l key -d 'The same key and content again is the same message, for 30 days' -r
-complete -c m2 -n "__fish_m2_using_subcommand send" -l wait -d 'How far it must come before the command ends' -r -f -a "queued\t'Durable in the outbox'
+complete -c m2 -n "__fish_m2_using_subcommand send" -l key -d 'A key that makes a repeated call safe: the same key and content send one message, for 30 days' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l wait -d 'Which delivery state to wait for' -r -f -a "queued\t'Durable in the outbox'
 sent\t'Handed to a session, or to a mailbox'
 delivered\t'Stored by the recipient\'s daemon'"
-complete -c m2 -n "__fish_m2_using_subcommand send" -l timeout -d 'How long to wait for that; then exit code 4, and the message stays queued' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l timeout -d 'How long to wait for that state; then the exit code is 4, and the message stays queued' -r
 complete -c m2 -n "__fish_m2_using_subcommand send" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand send" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'

@@ -10,6 +10,7 @@ use crate::history::body;
 use crate::names::{Names, message_state, short_id};
 use crate::output::Style;
 use crate::{sanitize, time};
+use unicode_width::UnicodeWidthStr;
 
 /// Prints events, as JSON or as lines with names in them.
 pub(super) struct Lines<'a> {
@@ -52,10 +53,11 @@ impl<'a> Lines<'a> {
     fn line(&self, kind: &Kind, indent: usize) -> String {
         let who = self.names.of(peer_of(kind));
         let name = self.context.out.paint(&who, Style::Strong);
-        let indent = indent + who.chars().count() + 2;
+        let indent = indent + who.width() + 2;
+        let place = (indent, self.context.out.width());
         match kind {
             Kind::MessageReceived(m) => {
-                let text = body(&m.text, m.data.len(), &m.media_type, indent);
+                let text = body(&m.text, m.data.len(), &m.media_type, place);
                 format!("{name}  {text}")
             }
             Kind::MessageState(m) => {
@@ -67,7 +69,7 @@ impl<'a> Lines<'a> {
                     .to_owned()
             }
             Kind::MessageEdited(m) => {
-                let text = body(&m.text, m.data.len(), &m.media_type, indent);
+                let text = body(&m.text, m.data.len(), &m.media_type, place);
                 format!("{name}  (edited {}) {text}", short_id(&m.message_id))
             }
             Kind::MessageRetracted(m) => format!("{name}  retracted {}", short_id(&m.message_id)),

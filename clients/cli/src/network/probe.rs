@@ -21,10 +21,10 @@ pub(super) async fn run(contact: String, context: &Context) -> Result<(), Failur
     if reached {
         return Ok(());
     }
-    Err(Failure::Refused {
-        reason: "NO_WAY".to_owned(),
-        message: "No way led to the contact.".to_owned(),
-    })
+    Err(Failure::because(
+        "NO_WAY",
+        "No path to the contact works at present. Try again when the contact is online.",
+    ))
 }
 
 fn human(out: &Output, way: &ProbeContactResponse) -> String {
