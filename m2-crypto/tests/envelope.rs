@@ -155,6 +155,35 @@ fn gaps_are_bounded() {
 }
 
 #[test]
+fn steps_for_a_forged_message_are_taken_once() {
+    let (mut send, mut receive) = pair();
+    let messages = seal_many(&mut send, MAX_SKIPPED as usize + 2);
+    let mut forged = messages[MAX_SKIPPED as usize].clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let index = MAX_SKIPPED;
+    assert_eq!(receive.steps_to(index), Some(MAX_SKIPPED + 1));
+    assert_eq!(receive.steps_to(index + 1), None);
+    assert_refused(&mut receive, &forged);
+    assert_eq!(receive.steps_to(index), Some(0));
+    assert_refused(&mut receive, &forged);
+
+    // The seeds serve the honest messages, in any order, and nothing is left of them.
+    receive.open(&messages[5]).unwrap();
+    assert_eq!(receive.steps_to(5), None);
+    assert_eq!(receive.steps_to(6), Some(0));
+    assert_eq!(receive.skipped(), 5);
+    let mut restored = ReceiveEpoch::from_bytes(&receive.to_bytes()).unwrap();
+    assert_eq!(restored.steps_to(6), Some(1));
+    receive.forget_ahead();
+    assert_eq!(receive.steps_to(6), Some(1));
+    for (at, message) in messages.iter().enumerate().filter(|(at, _)| *at != 5) {
+        assert!(receive.open(message).is_ok(), "message {at}");
+        assert!(restored.open(message).is_ok(), "message {at}");
+    }
+    assert_eq!(receive.to_bytes(), restored.to_bytes());
+}
+
+#[test]
 fn an_epoch_ends_after_its_messages() {
     let (mut send, _) = pair();
     seal_many(&mut send, MAX_MESSAGES as usize - 1);

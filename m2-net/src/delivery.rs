@@ -21,6 +21,7 @@ mod receiving;
 mod recent;
 mod send_epochs;
 mod sending;
+mod wasted_work;
 
 pub use context::{Committed, Context, History};
 pub use conversation::{Conversation, MAX_ACKS};

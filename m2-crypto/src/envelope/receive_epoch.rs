@@ -11,7 +11,7 @@ use crate::peer_id::PeerId;
 use crate::reader::Reader;
 use crate::secret::Secret;
 use rand_core::CryptoRng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -41,6 +41,9 @@ pub struct ReceiveEpoch {
     next_index: u32,
     chain: ChainKey,
     skipped: BTreeMap<u32, MessageSeed>,
+    /// Steps beyond `next_index` that were taken for messages that did not open: the seed of each
+    /// message and the chain's key behind it. A copy of such a message costs no step again.
+    ahead: VecDeque<(MessageSeed, ChainKey)>,
 }
 
 impl ReceiveEpoch {
@@ -81,11 +84,33 @@ impl ReceiveEpoch {
             next_index: 0,
             chain: grant.root,
             skipped: BTreeMap::new(),
+            ahead: VecDeque::new(),
         }
     }
 
-    /// Opens one message. On failure nothing has changed. A message that was opened before fails,
-    /// as its key is gone; so does one that would make more than [`MAX_SKIPPED`] others wait.
+    /// Returns how many chain steps [`Self::open`] takes for the message with this index before it
+    /// can check the message's tag. `None` if it fails without any work: the message's key is
+    /// gone, or the message would make more than [`MAX_SKIPPED`] others wait.
+    pub fn steps_to(&self, index: u32) -> Option<u32> {
+        let Some(ahead) = index.checked_sub(self.next_index) else {
+            return self.skipped.contains_key(&index).then_some(0);
+        };
+        if self.skipped.len() + ahead as usize > MAX_SKIPPED as usize {
+            return None;
+        }
+        // At most MAX_SKIPPED, as checked above.
+        let derived = self.ahead.len() as u32;
+        Some((ahead + 1).saturating_sub(derived))
+    }
+
+    /// Forgets what [`Self::open`] derived for messages that did not open.
+    pub fn forget_ahead(&mut self) {
+        self.ahead = VecDeque::new();
+    }
+
+    /// Opens one message. A failure changes nothing but the memory of the steps that were taken. A
+    /// message that was opened before fails, as its key is gone; so does one that would make more
+    /// than [`MAX_SKIPPED`] others wait.
     pub fn open(&mut self, sealed: &[u8]) -> Result<Opened, OpenFailed> {
         let header = SealedHeader::parse(sealed)?;
         if header.incarnation != self.header.incarnation || header.epoch != self.header.epoch {
@@ -115,19 +140,22 @@ impl ReceiveEpoch {
     }
 
     fn open_ahead(&mut self, index: u32, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenFailed> {
-        let ahead = index.checked_sub(self.next_index).ok_or(OpenFailed)?;
-        if self.skipped.len() + ahead as usize > MAX_SKIPPED as usize {
-            return Err(OpenFailed);
+        self.steps_to(index).ok_or(OpenFailed)?;
+        let ahead = index.checked_sub(self.next_index).ok_or(OpenFailed)? as usize;
+        while self.ahead.len() <= ahead {
+            let last = self.ahead.back().map_or(&self.chain, |(_, chain)| chain);
+            let step = last.step();
+            self.ahead.push_back(step);
         }
-        let mut overtaken = Vec::with_capacity(ahead as usize);
-        let (mut seed, mut chain) = self.chain.step();
-        for at in self.next_index..index {
-            overtaken.push((at, seed));
-            (seed, chain) = chain.step();
-        }
+        let (seed, _) = self.ahead.get(ahead).ok_or(OpenFailed)?;
         let plaintext = sealed::open(&seed.keys(), &self.header, sealed)?;
-        self.skipped.extend(overtaken);
-        self.chain = chain;
+        for at in self.next_index..=index {
+            let (seed, chain) = self.ahead.pop_front().ok_or(OpenFailed)?;
+            self.chain = chain;
+            if at < index {
+                self.skipped.insert(at, seed);
+            }
+        }
         self.next_index = index + 1;
         Ok(plaintext)
     }
@@ -200,6 +228,7 @@ impl ReceiveEpoch {
             next_index,
             chain,
             skipped,
+            ahead: VecDeque::new(),
         })
     }
 }

@@ -7,6 +7,10 @@ pub struct Counters {
     pub duplicates: u64,
     /// Messages that no open epoch opens.
     pub unopened: u64,
+    /// Messages of an open epoch that were altered or forged.
+    pub forged: u64,
+    /// Key derivations that were wasted on them.
+    pub wasted_derivations: u64,
     /// Inputs refused as [`Misbehaved`](super::Misbehaved).
     pub misbehaved: u64,
     /// Acknowledgements of messages that are not in the outbox.
@@ -31,6 +35,8 @@ impl Counters {
         Self {
             duplicates: self.duplicates + other.duplicates,
             unopened: self.unopened + other.unopened,
+            forged: self.forged + other.forged,
+            wasted_derivations: self.wasted_derivations + other.wasted_derivations,
             misbehaved: self.misbehaved + other.misbehaved,
             unknown_acks: self.unknown_acks + other.unknown_acks,
             ignored_refusals: self.ignored_refusals + other.ignored_refusals,

@@ -18,6 +18,10 @@ pub enum Misbehaved {
     /// The peer claims more incarnations than are remembered.
     #[error("the peer has had too many incarnations")]
     TooManyIncarnations,
+    /// Its envelopes that do not open cost more work than one peer may waste. This one was refused
+    /// without work. No honest peer comes here: end the session.
+    #[error("envelopes that do not open cost too much work")]
+    TooMuchWork,
     /// It opened, but there is no payload in it that this version understands. Never
     /// acknowledged; its place is released as a gap after the holding time.
     #[error("a message is not understood")]

@@ -27,6 +27,12 @@ pub struct Limits {
     pub refusal_interval: u64,
     /// Grants looked at in a minute: what one peer can make us spend on RSA.
     pub grants_per_minute: u32,
+    /// Key derivations that one peer can make us waste at once on envelopes that do not open, and
+    /// how many more each second. A peer that lost its state and seals again under keys that it
+    /// has used wastes 2,048 steps and a check for each message of its window.
+    pub wasted_burst: u32,
+    /// See [`Self::wasted_burst`].
+    pub wasted_per_second: u32,
     /// Receive epochs open at once for one incarnation.
     pub open_epochs: usize,
     /// Incarnations of the peer with open epochs.
@@ -53,6 +59,8 @@ impl Default for Limits {
             grant_offer: 14 * 24 * HOUR,
             refusal_interval: 10_000,
             grants_per_minute: 60,
+            wasted_burst: 8_192,
+            wasted_per_second: 16,
             open_epochs: 4,
             open_incarnations: 4,
             max_incarnations: 1_024,

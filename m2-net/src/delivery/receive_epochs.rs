@@ -7,6 +7,7 @@ use super::limits::Limits;
 use super::output::{SavedIncarnation, SavedReceiveEpoch, Write};
 use super::peer_incarnation::{OpenEpoch, PeerIncarnation};
 use super::sending::Tools;
+use super::wasted_work::WastedWork;
 use m2_crypto::envelope::{
     EpochHeader, MAX_GRANT_AGE_S, MAX_GRANT_AHEAD_S, Opened, ReceiveEpoch, SealedHeader,
 };
@@ -24,6 +25,7 @@ pub(super) struct ReceiveEpochs {
     tick: u64,
     /// When the minute began in which grants are counted, and how many there were.
     grants: (Time, u32),
+    wasted: WastedWork,
 }
 
 impl ReceiveEpochs {
@@ -45,6 +47,7 @@ impl ReceiveEpochs {
             touched: BTreeSet::new(),
             tick: 0,
             grants: (Time(0), 0),
+            wasted: WastedWork::new(),
         }
     }
 
@@ -177,16 +180,53 @@ impl ReceiveEpochs {
         }
     }
 
-    /// Opens a message of an open epoch.
-    pub(super) fn open(&mut self, header: &SealedHeader, sealed: &[u8]) -> Option<Opened> {
-        let peer = self.incarnations.get_mut(&header.incarnation)?;
-        let open = peer.epochs.get_mut(&header.epoch)?;
-        let opened = open.epoch.open(sealed).ok()?;
+    /// Opens a message of an open epoch. `None` if there is no such epoch or no such message in it.
+    ///
+    /// Errors: [`Misbehaved::TooMuchWork`] if it might waste more work than the peer has left.
+    pub(super) fn open(
+        &mut self,
+        now: Time,
+        tools: &mut Tools<'_>,
+        header: &SealedHeader,
+        sealed: &[u8],
+    ) -> Result<Option<Opened>, Misbehaved> {
+        let Some(peer) = self.incarnations.get_mut(&header.incarnation) else {
+            return Ok(None);
+        };
+        let Some(open) = peer.epochs.get_mut(&header.epoch) else {
+            return Ok(None);
+        };
+        let Some(steps) = open.epoch.steps_to(header.index) else {
+            return Ok(None);
+        };
+        // The steps, and the keys of the message itself.
+        let derivations = steps.saturating_add(1);
+        if !self.wasted.affords(now, tools.limits, derivations) {
+            return Err(Misbehaved::TooMuchWork);
+        }
+        let Ok(opened) = open.epoch.open(sealed) else {
+            self.wasted.charge(derivations);
+            tools.counters.forged += 1;
+            tools.counters.wasted_derivations += u64::from(derivations);
+            self.forget_ahead_except(header);
+            return Ok(None);
+        };
         open.dirty = true;
         self.tick += 1;
         peer.used = self.tick;
         self.touched.insert(header.incarnation);
-        Some(opened)
+        Ok(Some(opened))
+    }
+
+    /// Keeps derived seeds of one epoch only: their memory is bounded for each peer.
+    fn forget_ahead_except(&mut self, header: &SealedHeader) {
+        for (incarnation, peer) in &mut self.incarnations {
+            for (number, open) in &mut peer.epochs {
+                if (*incarnation, *number) != (header.incarnation, header.epoch) {
+                    open.epoch.forget_ahead();
+                }
+            }
+        }
     }
 
     /// A changed row, once.

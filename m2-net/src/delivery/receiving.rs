@@ -81,7 +81,8 @@ impl Receiving {
         if let Some(epoch) = accepted {
             self.epochs.install(cx, tools, epoch)?;
         }
-        let Some(opened) = self.epochs.open(&header, sealed) else {
+        let opened = self.epochs.open(cx.now, tools, &header, sealed)?;
+        let Some(opened) = opened else {
             return self.on_unopened(cx, tools, &header);
         };
         let id = MessageId(header.message_id);

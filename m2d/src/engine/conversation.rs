@@ -330,6 +330,11 @@ impl Engine {
 fn count(counters: &Counters, before: &delivery::Counters, now: &delivery::Counters) {
     counters.add("ACK_UNKNOWN", now.unknown_acks - before.unknown_acks);
     counters.add("ENVELOPE_UNOPENED", now.unopened - before.unopened);
+    counters.add("ENVELOPE_FORGED", now.forged - before.forged);
+    counters.add(
+        "DERIVATION_WASTED",
+        now.wasted_derivations - before.wasted_derivations,
+    );
     counters.add(
         "EPOCH_REFUSAL_IGNORED",
         now.ignored_refusals - before.ignored_refusals,

@@ -220,6 +220,7 @@ impl Engine {
     pub fn on_frame(&mut self, link: &Arc<Link>, message: Message, accepted: Option<ReceiveEpoch>) {
         match self.take_frame(link, message, accepted) {
             Ok(Ok(())) => {}
+            Ok(Err(misbehaved @ Misbehaved::TooMuchWork)) => link.violated(reason_of(&misbehaved)),
             Ok(Err(misbehaved)) => link.misbehaved(reason_of(&misbehaved)),
             Err(refusal) if refusal.store_failed => self.fail_batch(refusal),
             Err(_) => link.misbehaved("FRAME_REFUSED"),
@@ -405,6 +406,7 @@ const fn reason_of(misbehaved: &Misbehaved) -> &'static str {
         Misbehaved::Envelope => "ENVELOPE_MALFORMED",
         Misbehaved::ForeignGrant => "GRANT_FOREIGN",
         Misbehaved::TooManyIncarnations => "INCARNATIONS",
+        Misbehaved::TooMuchWork => "ENVELOPE_COSTLY",
         Misbehaved::Payload(_) => "PAYLOAD_MALFORMED",
         Misbehaved::IdReused => "MESSAGE_ID_REUSED",
         Misbehaved::TooManyAcks => "ACKS_TOO_MANY",

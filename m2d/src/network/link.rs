@@ -68,6 +68,12 @@ impl Link {
         }
     }
 
+    /// Counts something that ends a session at once, by its reason.
+    pub fn violated(&self, reason: &'static str) {
+        self.counters.count(reason);
+        self.close(CloseCode::Misbehaved);
+    }
+
     /// Whether what was sent got no answer for seconds, and nothing was heard since.
     pub fn in_doubt(&self) -> bool {
         self.silence.is_doubtful(self.heard())

@@ -12,7 +12,7 @@ mod sides;
 
 use m2_crypto::envelope::{EpochHeader, MAX_SKIPPED};
 use m2_net::delivery::{
-    Ack, ContentHash, Limits, MAX_ACKS, MAX_SEQUENCE, Misbehaved, PayloadError, Time,
+    Ack, ContentHash, Limits, MAX_ACKS, MAX_SEQUENCE, Misbehaved, Path, PayloadError, Time,
 };
 use m2_tests::sim::{ALICE, BOB, CAROL, Event, Frame};
 use sides::{Bob, Epoch, NOW, id};
@@ -107,6 +107,86 @@ fn a_flood_of_unknown_epochs_is_answered_eight_times_an_interval() {
         assert_eq!(frames.len(), 8);
     }
     assert_eq!(bob.node.counters().unopened, 6_000);
+}
+
+/// Spoils the tag of a sealed message.
+fn forged(sealed: &[u8]) -> Vec<u8> {
+    let mut forged = sealed.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    forged
+}
+
+/// The next message, and one with a wrong tag as far ahead as one may be.
+fn far_ahead(alice: &mut Epoch) -> (Vec<u8>, Vec<u8>) {
+    let next = alice.seal(2, "next");
+    for n in 3..=u64::from(MAX_SKIPPED) + 1 {
+        alice.seal(n, "overtaken");
+    }
+    let far = alice.seal(u64::from(MAX_SKIPPED) + 2, "far ahead");
+    (next, forged(&far))
+}
+
+#[test]
+fn a_forged_message_far_ahead_costs_its_steps_once() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(1, 1);
+    let first = alice.seal(1, "first");
+    bob.take(Some(&alice), &first).unwrap();
+    let (second, far) = far_ahead(&mut alice);
+    let copies = 1_000;
+    for _ in 0..copies {
+        assert_eq!(bob.take(None, &far), Ok(()));
+    }
+    let steps = u64::from(MAX_SKIPPED);
+    let counters = bob.node.counters();
+    assert_eq!(counters.forged, copies);
+    assert!(counters.wasted_derivations <= steps + copies);
+    // What was derived serves the honest messages.
+    assert_eq!(bob.take(None, &second), Ok(()));
+    bob.expect_shown(&[1, 2]);
+}
+
+#[test]
+fn a_peer_wastes_no_more_than_its_allowance_in_whatever_session() {
+    let mut bob = Bob::new();
+    let limits = Limits::default();
+    let mut epochs: Vec<_> = (1..=2).map(|n| Epoch::of_alice(1, n)).collect();
+    let mut far = Vec::new();
+    for (n, epoch) in (1..).zip(&mut epochs) {
+        let first = epoch.seal(n, "first");
+        bob.take(Some(epoch), &first).unwrap();
+        far.push(far_ahead(epoch).1);
+    }
+    // By turns, so that what was derived for one is of no use for the other.
+    let mut refused = 0;
+    for turn in 0..200 {
+        if bob.take(None, &far[turn % 2]) == Err(Misbehaved::TooMuchWork) {
+            refused += 1;
+            bob.node.disconnect(bob.now);
+            bob.node.connect(bob.now, Path::Direct);
+        }
+    }
+    assert!(refused > 90, "{refused}");
+    let wasted = bob.node.counters().wasted_derivations;
+    assert!(wasted <= u64::from(limits.wasted_burst), "{wasted}");
+    // It comes back with time alone.
+    bob.now = bob.now.plus(3_600_000);
+    assert_eq!(bob.take(None, &far[0]), Ok(()));
+}
+
+#[test]
+fn a_peer_that_seals_again_under_used_keys_is_not_blamed() {
+    let mut bob = Bob::new();
+    let mut before = Epoch::of_alice(1, 1);
+    let first = before.seal(1, "first");
+    bob.take(Some(&before), &first).unwrap();
+    // Alice lost that epoch, and opens one with the same number for all that waits.
+    let mut again = Epoch::of_alice_with(1, 1, 7);
+    for n in 0..Limits::default().window {
+        let sealed = again.seal(n + 2, "again");
+        assert_eq!(bob.take(None, &sealed), Ok(()), "message {n}");
+    }
+    assert!(bob.node.counters().forged > 1_000);
 }
 
 #[test]

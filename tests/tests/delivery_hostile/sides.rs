@@ -24,11 +24,27 @@ impl Epoch {
         Self::between(&ALICE, &BOB, incarnation, epoch)
     }
 
+    /// The same with other keys.
+    pub(crate) fn of_alice_with(incarnation: u64, epoch: u64, seed: u64) -> Self {
+        Self::seeded(&ALICE, &BOB, incarnation, epoch, seed)
+    }
+
     pub(crate) fn between(
         sender: &'static Identified,
         receiver: &'static Identified,
         incarnation: u64,
         epoch: u64,
+    ) -> Self {
+        let seed = incarnation ^ epoch << 32;
+        Self::seeded(sender, receiver, incarnation, epoch, seed)
+    }
+
+    fn seeded(
+        sender: &'static Identified,
+        receiver: &'static Identified,
+        incarnation: u64,
+        epoch: u64,
+        seed: u64,
     ) -> Self {
         let header = EpochHeader {
             sender: sender.id,
@@ -38,7 +54,7 @@ impl Epoch {
             created_s: NOW.seconds(),
         };
         let certificate = receiver.identity.certificate();
-        let mut rng = StdRng::seed_from_u64(incarnation ^ epoch << 32);
+        let mut rng = StdRng::seed_from_u64(seed);
         let epoch = SendEpoch::open(&mut rng, &sender.identity, certificate, header).unwrap();
         Self {
             receiver,

@@ -12,6 +12,7 @@ mod contacts;
 mod crowd;
 mod deaf;
 mod envelopes;
+mod far_ahead;
 mod flood;
 mod forge;
 mod grants;
