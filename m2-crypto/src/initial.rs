@@ -157,6 +157,22 @@ impl<'a> LongHeader<'a> {
     pub const fn is_initial(&self) -> bool {
         self.version == QUIC_VERSION && self.first & 0x70 == 0x40
     }
+
+    /// Returns the token of an Initial packet, which is often empty. `None` if this is no Initial
+    /// packet, or one that is cut off.
+    pub fn token(&self) -> Option<&'a [u8]> {
+        if !self.is_initial() {
+            return None;
+        }
+        let (length, rest) = take_varint(self.rest)?;
+        rest.get(..usize::try_from(length).ok()?)
+    }
+
+    /// Whether this is a packet that only the two ends of a handshake send: an Initial or a
+    /// Handshake packet of our version, but no Retry.
+    pub const fn is_of_handshake(&self) -> bool {
+        self.version == QUIC_VERSION && matches!(self.first & 0x70, 0x40 | 0x60)
+    }
 }
 
 /// Whether the first packet of `datagram` is an Initial packet that opens under

@@ -1,8 +1,9 @@
 //! Who calls: decides which calls are answered, and carries those through the handshake
 //! (spec §2, §3). Unwanted calls are ignored, never refused: a refusal is an answer.
 
-use crate::address_token::UsedTokens;
+use crate::callers::Callers;
 use crate::counters::{Counter, Counters};
+use crate::crossing::Crossing;
 use crate::endpoint::Limits;
 use crate::gate::Gate;
 use crate::key_pool::{KeyPool, Priority};
@@ -11,13 +12,14 @@ use crate::prefix_limit::PrefixLimiter;
 use crate::quic_crypto::AnswerCrypto;
 use crate::replay_memory::{Remembered, ReplayMemory};
 use crate::session::{CloseCode, Greeting, Session};
-use futures_util::FutureExt as _;
+use m2_crypto::PeerId;
 use m2_crypto::initial::MAX_CID_LEN;
+use m2_crypto::session_key::SessionKeyPair;
 use quinn::{Connecting, Connection, Incoming, ServerConfig};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
@@ -28,9 +30,10 @@ const TURN_LIMIT: Duration = Duration::from_secs(3);
 /// on purpose, must not keep the turns from the others.
 const TURN_HELD: Duration = Duration::from_millis(100);
 
-/// Calls that may wait for a key, and how long: while the pool is empty for a moment, as when both
-/// sides have just started. All others are ignored at once.
-pub(crate) const MAX_HELD: usize = 4;
+/// Calls of contacts and of others that may wait for a key, and how long: while the pool is empty
+/// for a moment, as after a start. All others are ignored at once. A call that waited in vain keeps
+/// its Retry token, and its next packet waits once more.
+const MAX_HELD: usize = 32;
 const HELD: Duration = Duration::from_secs(2);
 
 /// Answers the calls of all sockets of an endpoint.
@@ -39,17 +42,71 @@ pub(crate) struct Acceptor {
     pub(crate) crypto: Arc<AnswerCrypto>,
     pub(crate) config: ServerConfig,
     pub(crate) keys: Arc<KeyPool>,
-    pub(crate) replay: ReplayMemory,
-    pub(crate) tokens: Arc<UsedTokens>,
+    pub(crate) replay: Arc<ReplayMemory>,
+    pub(crate) callers: Arc<Callers>,
+    pub(crate) crossing: Arc<Crossing>,
+    pub(crate) own_id: PeerId,
     pub(crate) prefixes: Mutex<PrefixLimiter>,
-    pub(crate) turns: Arc<Semaphore>,
-    pub(crate) held: Semaphore,
+    pub(crate) queues: Queues,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
     pub(crate) greeting: Greeting,
     pub(crate) ready: mpsc::Sender<Session>,
     pub(crate) carriers: Arc<Carriers>,
+}
+
+/// What calls wait in. Calls of others than contacts can't fill it.
+pub(crate) struct Queues {
+    turns: Arc<Semaphore>,
+    /// The turns that calls of others may have, one less than all.
+    turns_of_strangers: Arc<Semaphore>,
+    held_contacts: Semaphore,
+    held_strangers: Semaphore,
+}
+
+impl Queues {
+    /// Queues for so many handshakes at once, at least two.
+    pub(crate) fn new(turns: usize) -> Self {
+        let turns = turns.max(2);
+        Self {
+            turns: Arc::new(Semaphore::new(turns)),
+            turns_of_strangers: Arc::new(Semaphore::new(turns - 1)),
+            held_contacts: Semaphore::new(MAX_HELD),
+            held_strangers: Semaphore::new(MAX_HELD),
+        }
+    }
+
+    const fn held(&self, priority: Priority) -> &Semaphore {
+        match priority {
+            Priority::Stranger => &self.held_strangers,
+            Priority::Known | Priority::Own => &self.held_contacts,
+        }
+    }
+
+    /// Waits for a turn; `None` when the endpoint stops.
+    async fn turn(&self, priority: Priority) -> Option<Turn> {
+        let limited = match priority {
+            Priority::Stranger => Some(
+                Arc::clone(&self.turns_of_strangers)
+                    .acquire_owned()
+                    .await
+                    .ok()?,
+            ),
+            Priority::Known | Priority::Own => None,
+        };
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+        Some(Turn {
+            _turn: turn,
+            _limited: limited,
+        })
+    }
+}
+
+/// The right to do RSA work, until it is dropped.
+struct Turn {
+    _turn: OwnedSemaphorePermit,
+    _limited: Option<OwnedSemaphorePermit>,
 }
 
 /// What to do with a call before any RSA work.
@@ -63,7 +120,7 @@ impl Acceptor {
     /// Serves one socket of the network until it is closed.
     pub(crate) async fn run(self: Arc<Self>, socket: quinn::Endpoint) {
         self.serve(&socket).await;
-        if !self.turns.is_closed() {
+        if !self.queues.turns.is_closed() {
             tracing::error!("a network socket failed: restart the daemon");
         }
     }
@@ -83,7 +140,7 @@ impl Acceptor {
     /// No further call is answered.
     pub(crate) fn stop(&self) {
         self.gate.close_to_callers();
-        self.turns.close();
+        self.queues.turns.close();
     }
 
     fn decide(&self, call: &Incoming, open_sessions: usize) -> Decision {
@@ -96,9 +153,20 @@ impl Acceptor {
         if self.replay.is_repeat(&original_id) {
             return Decision::Ignore(Counter::CallReplayed);
         }
+        let caller = self.callers.caller(&original_id);
+        if caller.is_some_and(|peer| self.ours_goes_first(&peer)) {
+            return Decision::Ignore(Counter::CallCrossed);
+        }
+        let priority = priority(caller);
         let in_flight = self.in_flight.load(Ordering::Relaxed);
-        if in_flight >= self.limits.waiting || open_sessions >= self.limits.sessions {
+        if in_flight >= share(self.limits.waiting, priority)
+            || open_sessions >= share(self.limits.sessions, priority)
+        {
             return Decision::Ignore(Counter::CallOverload);
+        }
+        // The calls of contacts are limited contact by contact.
+        if priority == Priority::Known {
+            return Decision::Answer;
         }
         let under_load = in_flight >= self.limits.retry_above;
         if under_load && !call.remote_address_validated() && call.may_retry() {
@@ -108,6 +176,11 @@ impl Acceptor {
             return Decision::Ignore(Counter::CallPrefixLimited);
         }
         Decision::Answer
+    }
+
+    fn ours_goes_first(&self, peer: &PeerId) -> bool {
+        let now = Instant::now();
+        self.crossing.ours_goes_first(&self.own_id, peer, now)
     }
 
     fn allow_prefix(&self, call: &Incoming) -> bool {
@@ -132,8 +205,11 @@ impl Acceptor {
     fn answer(self: &Arc<Self>, call: Incoming) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let acceptor = Arc::clone(self);
+        let caller = self.callers.caller(&call.orig_dst_cid());
         tokio::spawn(async move {
-            let connection = acceptor.handshake(call).await;
+            // Until the session is handed out.
+            let _answering = caller.map(|peer| acceptor.crossing.answer(peer));
+            let connection = acceptor.handshake(call, priority(caller)).await;
             acceptor.in_flight.fetch_sub(1, Ordering::Relaxed);
             if let Some(connection) = connection {
                 acceptor.greet(connection).await;
@@ -141,17 +217,20 @@ impl Acceptor {
         });
     }
 
-    async fn handshake(&self, call: Incoming) -> Option<Connection> {
-        if !self.has_key(self.priority(&call)).await {
+    async fn handshake(&self, call: Incoming, priority: Priority) -> Option<Connection> {
+        let Some(key) = self.key(priority).await else {
             self.ignore(call, Counter::CallNoKey);
             return None;
-        }
-        let turn = timeout(TURN_LIMIT, Arc::clone(&self.turns).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else {
+        };
+        let Ok(Some(turn)) = timeout(TURN_LIMIT, self.queues.turn(priority)).await else {
+            self.keys.give_back(key);
             self.ignore(call, Counter::CallOverload);
             return None;
         };
-        let connecting = self.begin(call)?;
+        let connecting = self.begin(call, key)?;
+        if priority == Priority::Known {
+            self.counters.count(Counter::CallKnown);
+        }
         let connection = complete(connecting, turn, self.limits.handshake).await;
         if connection.is_none() {
             self.counters.count(Counter::CallFailed);
@@ -159,38 +238,28 @@ impl Acceptor {
         connection
     }
 
-    /// Whether there is a key for such a caller, or will be in a moment.
-    async fn has_key(&self, priority: Priority) -> bool {
-        let mut ready = pin!(self.keys.serves(priority));
-        if ready.as_mut().now_or_never().is_some() {
-            return true;
+    /// A key for such a caller, if there is one or will be in a moment.
+    async fn key(&self, priority: Priority) -> Option<SessionKeyPair> {
+        if let Some(key) = self.keys.take(priority) {
+            return Some(key);
         }
-        let Ok(_held) = self.held.try_acquire() else {
-            return false;
-        };
-        timeout(HELD, ready).await.is_ok()
+        let _held = self.queues.held(priority).try_acquire().ok()?;
+        self.keys.wait_as(priority, HELD).await
     }
 
-    /// Takes a key, writes the call down, and only then answers.
-    fn begin(&self, call: Incoming) -> Option<Connecting> {
+    /// Writes the call down, which spends its Retry token, and only then answers.
+    fn begin(&self, call: Incoming, key: SessionKeyPair) -> Option<Connecting> {
         let original_id = call.orig_dst_cid();
-        let Some(key) = self.keys.take(self.priority(&call)) else {
-            self.ignore(call, Counter::CallNoKey);
-            return None;
+        let now_s = self.greeting.clock.unix_s();
+        let refused = match self.replay.remember(&original_id, now_s) {
+            Remembered::Fresh => None,
+            Remembered::Unwritten => Some(Counter::ReplayLogFailed),
+            Remembered::Repeat => Some(Counter::CallReplayed),
         };
-        match self
-            .replay
-            .remember(&original_id, self.greeting.clock.unix_s())
-        {
-            Remembered::Fresh => {}
-            Remembered::Unwritten => {
-                self.ignore(call, Counter::ReplayLogFailed);
-                return None;
-            }
-            Remembered::Repeat => {
-                self.ignore(call, Counter::CallReplayed);
-                return None;
-            }
+        if let Some(reason) = refused {
+            self.keys.give_back(key);
+            self.ignore(call, reason);
+            return None;
         }
         let config = self.crypto.with_key(key).accept_config(&self.config);
         match call.accept_with(config) {
@@ -199,15 +268,6 @@ impl Acceptor {
                 self.counters.count(Counter::CallFailed);
                 None
             }
-        }
-    }
-
-    /// A token from an earlier session opens the kept half of the pool; a Retry does not.
-    fn priority(&self, call: &Incoming) -> Priority {
-        if call.remote_address_validated() && !self.tokens.was_retried(&call.orig_dst_cid()) {
-            Priority::Known
-        } else {
-            Priority::Stranger
         }
     }
 
@@ -229,11 +289,24 @@ impl Acceptor {
     }
 }
 
-async fn complete(
-    connecting: Connecting,
-    turn: OwnedSemaphorePermit,
-    limit: Duration,
-) -> Option<Connection> {
+/// A contact that proved in its first packet who it is has the kept half of the pool; a Retry does
+/// not change who calls.
+const fn priority(caller: Option<PeerId>) -> Priority {
+    match caller {
+        Some(_) => Priority::Known,
+        None => Priority::Stranger,
+    }
+}
+
+/// What a caller may use of a limit: a quarter of each is kept for contacts.
+const fn share(limit: usize, priority: Priority) -> usize {
+    match priority {
+        Priority::Stranger => limit - limit / 4,
+        Priority::Known | Priority::Own => limit,
+    }
+}
+
+async fn complete(connecting: Connecting, turn: Turn, limit: Duration) -> Option<Connection> {
     let mut done = pin!(timeout(limit, connecting));
     let early = tokio::select! {
         result = &mut done => Some(result),

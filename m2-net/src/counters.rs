@@ -35,6 +35,8 @@ counters! {
     DatagramForeignId = "datagram_foreign_id",
     /// A first packet that does not open under our Initial keys.
     DatagramNotForUs = "datagram_not_for_us",
+    /// A first packet with a Retry token from elsewhere, or where none belongs.
+    DatagramRetryToken = "datagram_retry_token",
     /// An Initial packet that came while the endpoint was closing.
     DatagramClosing = "datagram_closing",
     /// A first packet whose original id was not made by a caller, or a repeated retry token.
@@ -43,6 +45,10 @@ counters! {
     CallReplayed = "call_replayed",
     /// Callers asked to prove their address before any RSA work.
     CallRetried = "call_retried",
+    /// Calls with the priority of a contact.
+    CallKnown = "call_known",
+    /// Calls of contacts ignored because our own call to the same contact goes first.
+    CallCrossed = "call_crossed",
     /// Callers ignored because their source prefix calls too often.
     CallPrefixLimited = "call_prefix_limited",
     /// Callers ignored because too many were waiting.

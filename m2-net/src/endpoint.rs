@@ -8,6 +8,7 @@ mod punch;
 
 use crate::acceptor::Acceptor;
 use crate::allow_list::AllowList;
+use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
 use crate::counters::{Counter, Counters};
@@ -21,6 +22,7 @@ use crate::wire::Purpose;
 use builder::Builder;
 use caller::Caller;
 use m2_crypto::handshake::Credential;
+use m2_crypto::session_key::SessionKeyPair;
 use m2_crypto::{Circle, Identity, PeerId, Provider};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,13 +31,17 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a dial waits for a session key.
 const KEY_WAIT: Duration = Duration::from_secs(5);
+/// How long a dial waits for the end of a handshake that the peer began.
+const CROSSED_WAIT: Duration = Duration::from_secs(3);
+/// How long it waits after that.
+const CROSSED_REST: Duration = Duration::from_secs(1);
 
 /// What an endpoint is made from.
 pub struct EndpointConfig {
@@ -69,6 +75,8 @@ pub struct EndpointConfig {
     pub relay: bool,
     /// Sends to nobody else, whatever it is asked to (spec §7).
     pub only_to: Option<Arc<AllowList>>,
+    /// Contacts, whose calls go before those of others.
+    pub callers: Arc<Callers>,
     /// What callers may make grow.
     pub limits: Limits,
     /// For tests: an impostor that answers calls to this id with its own identity.
@@ -94,6 +102,7 @@ impl EndpointConfig {
             dials_only: false,
             relay: false,
             only_to: None,
+            callers: Arc::default(),
             limits: Limits::default(),
             posing_as: None,
         }
@@ -232,13 +241,12 @@ impl Endpoint {
     ) -> Result<Session, DialError> {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
         let as_nobody = matches!(credential, Credential::Anonymous);
-        let kept = (!as_nobody).then(|| self.caller.kept.take(&peer)).flatten();
-        let key = match kept {
-            Some(key) => Some(key),
-            None => self.keys.wait(KEY_WAIT).await,
-        };
+        let key = self.key_for(&peer, as_nobody).await;
         let key = key.ok_or(DialError::NoKeyReady)?;
-        let config = self.caller.config(peer, credential, key, purpose);
+        let dialling = self.caller.crossing.dial(peer, Instant::now());
+        let config = self
+            .caller
+            .config(peer, &dialling, credential, key, purpose);
         let connecting = socket
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
@@ -250,6 +258,36 @@ impl Endpoint {
             }
             Ok(Err(error)) => Err(error),
             Err(_) => Err(DialError::NoAnswer),
+        }
+    }
+
+    /// A key to dial a peer with. A peer whose own call is being answered is not dialled
+    /// meanwhile, and no key is taken for it.
+    async fn key_for(&self, peer: &PeerId, as_nobody: bool) -> Option<SessionKeyPair> {
+        if as_nobody {
+            return self.keys.wait(KEY_WAIT).await;
+        }
+        self.let_its_call_end(peer).await;
+        if let Some(key) = self.caller.kept.take(peer) {
+            return Some(key);
+        }
+        let key = self.keys.wait(KEY_WAIT).await?;
+        if !self.caller.crossing.is_answering(peer) {
+            return Some(key);
+        }
+        // It called while we waited for the key.
+        self.keys.give_back(key);
+        self.let_its_call_end(peer).await;
+        self.keys.wait(KEY_WAIT).await
+    }
+
+    /// Waits for the end of a call of a peer that is being answered, and a moment longer: whoever
+    /// dials here gives up once the session is there.
+    async fn let_its_call_end(&self, peer: &PeerId) {
+        let crossing = &self.caller.crossing;
+        if crossing.is_answering(peer) {
+            let _ = timeout(CROSSED_WAIT, crossing.answers_ended(peer)).await;
+            sleep(CROSSED_REST).await;
         }
     }
 

@@ -4,14 +4,20 @@
 //! a stranger could have made: neither noise, nor a probe from outside the circle, nor a call by
 //! somebody who doesn't know our peer id. What is dropped here gets not one byte back.
 
+use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
 use crate::counters::Counter;
+use crate::own_handshakes::OwnHandshakes;
+use crate::retry_token::RetryTokens;
 use m2_crypto::connection_id;
 use m2_crypto::initial::{
     InitialKeys, LongHeader, MAX_CID_LEN, QUIC_VERSION, day_from_dcid, opens_initial,
 };
 use m2_crypto::{CircleId, PeerId, Provider};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The shortest datagram that may carry a first packet (RFC 9000 §14.1).
@@ -23,9 +29,11 @@ const MIN_SHORT_PACKET: usize = 1 + connection_id::LENGTH + 4 + 16;
 const LONG_HEADER: u8 = 0x80;
 const FIXED_BIT: u8 = 0x40;
 
-/// Decides about datagrams that were already revealed. Holds no history: the same datagram gets
-/// the same answer all day.
-#[derive(Debug)]
+/// Decides about datagrams that were already revealed.
+///
+/// QUIC answers some first packets before it authenticates them: those with a Retry token that came
+/// from another address, for instance. So no Initial packet passes that was not opened here, but for
+/// those to a handshake of ours that is under way, which QUIC authenticates.
 pub struct Gate {
     circle: CircleId,
     own_id: PeerId,
@@ -34,6 +42,9 @@ pub struct Gate {
     clock: Clock,
     closing: AtomicBool,
     dials_only: bool,
+    handshakes: OwnHandshakes,
+    retries: Option<Arc<RetryTokens>>,
+    callers: Arc<Callers>,
 }
 
 impl Gate {
@@ -53,7 +64,24 @@ impl Gate {
             clock,
             closing: AtomicBool::new(false),
             dials_only: false,
+            handshakes: OwnHandshakes::default(),
+            retries: None,
+            callers: Arc::default(),
         }
+    }
+
+    /// Lets answers to Retries in that carry one of these tokens. Without them none passes.
+    #[must_use]
+    pub(crate) fn retries(mut self, tokens: Arc<RetryTokens>) -> Self {
+        self.retries = Some(tokens);
+        self
+    }
+
+    /// Notes the calls of these contacts.
+    #[must_use]
+    pub(crate) fn callers(mut self, callers: Arc<Callers>) -> Self {
+        self.callers = callers;
+        self
     }
 
     /// Lets no call in: only answers to our own.
@@ -63,15 +91,25 @@ impl Gate {
         self
     }
 
-    /// Whether a datagram may go on to QUIC.
+    /// Notes a datagram of ours that is about to leave, before it is hidden.
+    pub fn note_sent(&self, datagram: &[u8]) {
+        if datagram
+            .first()
+            .is_some_and(|first| first & LONG_HEADER != 0)
+        {
+            self.handshakes.note(datagram, self.clock.unix_s());
+        }
+    }
+
+    /// Whether a datagram from `source` may go on to QUIC.
     ///
     /// Errors: under which reason the dropped datagram is to be counted.
-    pub fn check(&self, datagram: &[u8]) -> Result<(), Counter> {
+    pub fn check(&self, datagram: &[u8], source: SocketAddr) -> Result<(), Counter> {
         match datagram.first() {
             None => Err(Counter::DatagramTooShort),
             Some(first) if first & FIXED_BIT == 0 => Err(Counter::DatagramMalformed),
             Some(first) if first & LONG_HEADER == 0 => self.check_short(datagram),
-            Some(_) => self.check_long(datagram),
+            Some(_) => self.check_long(datagram, source),
         }
     }
 
@@ -90,7 +128,7 @@ impl Gate {
         }
     }
 
-    fn check_long(&self, datagram: &[u8]) -> Result<(), Counter> {
+    fn check_long(&self, datagram: &[u8], source: SocketAddr) -> Result<(), Counter> {
         let header = LongHeader::parse(datagram).ok_or(Counter::DatagramMalformed)?;
         if header.version != QUIC_VERSION {
             // Version Negotiation, which is version 0, ends here too: there is one version.
@@ -101,7 +139,7 @@ impl Gate {
             return Err(Counter::DatagramClosing);
         }
         if self.ids.is_ours(header.dcid) {
-            return Ok(());
+            return self.check_own_id(&header, datagram, source);
         }
         if self.dials_only {
             return Err(Counter::DatagramClosing);
@@ -112,8 +150,55 @@ impl Gate {
         self.check_first(&header, datagram)
     }
 
+    /// A packet to an id of ours: of a handshake that is under way, or the answer to a Retry.
+    fn check_own_id(
+        &self,
+        header: &LongHeader<'_>,
+        datagram: &[u8],
+        source: SocketAddr,
+    ) -> Result<(), Counter> {
+        if !header.is_initial() {
+            // QUIC drops what belongs to no connection.
+            return Ok(());
+        }
+        let token = self.retry_token(header);
+        let under_way = self
+            .handshakes
+            .is_under_way(header.dcid, self.clock.unix_s());
+        match token {
+            // The connection may be gone: then QUIC takes this for a call, and the token for that
+            // of another call, which it must not see here.
+            Some((_, false)) if under_way => Err(Counter::DatagramRetryToken),
+            _ if under_way => Ok(()),
+            _ if self.dials_only => Err(Counter::DatagramClosing),
+            Some((address, _)) if address == source => self.check_opens(header, datagram),
+            Some(_) => Err(Counter::DatagramRetryToken),
+            None => Err(Counter::DatagramForeignId),
+        }
+    }
+
+    /// The address that a packet's Retry token proves, and whether its call was accepted.
+    fn retry_token(&self, header: &LongHeader<'_>) -> Option<(SocketAddr, bool)> {
+        let tokens = self.retries.as_ref()?;
+        let token = tokens.open(header.token()?)?;
+        Some((token.address, tokens.is_spent(&token)))
+    }
+
     /// A first packet: only who knows our circle and our peer id can have made it.
     fn check_first(&self, header: &LongHeader<'_>, datagram: &[u8]) -> Result<(), Counter> {
+        // A Retry is answered at the id that it names.
+        if self.retry_token(header).is_some() {
+            return Err(Counter::DatagramRetryToken);
+        }
+        self.check_opens(header, datagram)?;
+        if let Some(token) = header.token() {
+            let now_s = self.clock.unix_s();
+            self.callers.note(&self.own_id, header.dcid, token, now_s);
+        }
+        Ok(())
+    }
+
+    fn check_opens(&self, header: &LongHeader<'_>, datagram: &[u8]) -> Result<(), Counter> {
         if datagram.len() < MIN_FIRST_DATAGRAM {
             return Err(Counter::DatagramTooShort);
         }
@@ -124,5 +209,11 @@ impl Gate {
         } else {
             Err(Counter::DatagramNotForUs)
         }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate(..)")
     }
 }

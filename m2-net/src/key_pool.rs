@@ -1,8 +1,9 @@
 //! Fresh RSA-2048 key pairs, made ahead of time (spec §3).
 //!
-//! In memory only. One thread of low priority refills the pool, so that a key is never generated
-//! while somebody waits. Half of it is kept for callers that we know already: of what was ever
-//! ready, so that a large pool serves strangers while it fills.
+//! In memory only. A thread of low priority refills the pool, so that a key is never generated
+//! while somebody waits; a second thread helps only while we or contacts wait for one. Half of the
+//! pool is kept for contacts: half of the most that was ever ready, so that a large pool serves
+//! strangers while it fills.
 
 use m2_crypto::Provider;
 use m2_crypto::session_key::SessionKeyPair;
@@ -29,9 +30,9 @@ const FAILURE_REST: Duration = Duration::from_secs(1);
 /// Who asks for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// A caller without a token: served from the upper half of the pool only.
+    /// A caller that did not prove to be a contact: served from the upper half of the pool only.
     Stranger,
-    /// A caller with a token from an earlier session.
+    /// A contact, as the token of its first packet proves.
     Known,
     /// Ourselves, to dial.
     Own,
@@ -47,6 +48,8 @@ struct Shared {
     wanted: usize,
     /// Wakes the thread: a key was taken, or the pool stops.
     taken: Condvar,
+    /// Wakes the thread that helps: somebody with priority waits, or the pool stops.
+    urgent: Condvar,
     /// Wakes who waits for a key.
     made: Notify,
 }
@@ -57,6 +60,8 @@ struct State {
     /// The most keys that were ever ready: while the pool fills the first time, strangers need
     /// not wait until it is half full.
     most: usize,
+    /// Dials of ours and calls of contacts that wait for a key.
+    waiting: usize,
     stopped: bool,
 }
 
@@ -67,8 +72,13 @@ impl KeyPool {
             state: Mutex::default(),
             wanted: wanted.max(2),
             taken: Condvar::new(),
+            urgent: Condvar::new(),
             made: Notify::new(),
         });
+        let helper = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("m2-key-helper".into())
+            .spawn(move || helper.help(provider))?;
         let refill = Arc::clone(&shared);
         thread::Builder::new()
             .name("m2-key-pool".into())
@@ -87,22 +97,33 @@ impl KeyPool {
         key
     }
 
-    /// A key to dial with: waits at most `limit` for one.
-    pub async fn wait(&self, limit: Duration) -> Option<SessionKeyPair> {
-        tokio::time::timeout(limit, self.next()).await.ok()
+    /// Takes a key back that was not shown to anybody.
+    pub fn give_back(&self, key: SessionKeyPair) {
+        self.shared.add(key);
     }
 
-    async fn next(&self) -> SessionKeyPair {
+    /// A key for this caller: waits at most `limit` for one.
+    pub async fn wait_as(&self, priority: Priority, limit: Duration) -> Option<SessionKeyPair> {
+        let _urgent = (priority != Priority::Stranger).then(|| Waiting::new(&self.shared));
+        tokio::time::timeout(limit, self.next(priority)).await.ok()
+    }
+
+    /// A key to dial with: waits at most `limit` for one.
+    pub async fn wait(&self, limit: Duration) -> Option<SessionKeyPair> {
+        self.wait_as(Priority::Own, limit).await
+    }
+
+    async fn next(&self, priority: Priority) -> SessionKeyPair {
         loop {
-            self.serves(Priority::Own).await;
-            if let Some(key) = self.take(Priority::Own) {
+            self.serves(priority).await;
+            if let Some(key) = self.take(priority) {
                 return key;
             }
         }
     }
 
     /// Waits until there is a key for this caller. Another one may take it first.
-    pub async fn serves(&self, priority: Priority) {
+    async fn serves(&self, priority: Priority) {
         loop {
             // Registered before the look, so that a key made in between is not missed.
             let made = self.shared.made.notified();
@@ -124,6 +145,24 @@ impl KeyPool {
     }
 }
 
+/// One that waits for a key with priority, until this is dropped.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.lock().waiting += 1;
+        shared.urgent.notify_one();
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.waiting = state.waiting.saturating_sub(1);
+    }
+}
+
 impl State {
     fn serves(&self, priority: Priority) -> bool {
         let kept = match priority {
@@ -138,6 +177,7 @@ impl Drop for KeyPool {
     fn drop(&mut self) {
         self.shared.lock().stopped = true;
         self.shared.taken.notify_one();
+        self.shared.urgent.notify_one();
     }
 }
 
@@ -158,14 +198,35 @@ impl Shared {
             if made == FIRST_KEYS {
                 lower_priority();
             }
-            match SessionKeyPair::generate(&mut UnwrapErr(getrandom::SysRng), provider) {
-                Ok(key) => self.add(key),
-                Err(error) => {
-                    tracing::error!(%error, "can't make a session key");
-                    thread::sleep(FAILURE_REST);
-                }
+            self.make(provider);
+        }
+    }
+
+    /// Makes keys at normal priority, but only while more wait with priority than there are keys.
+    fn help(&self, provider: &'static dyn Provider) {
+        while self.wait_until_urgent() {
+            self.make(provider);
+        }
+    }
+
+    fn make(&self, provider: &'static dyn Provider) {
+        match SessionKeyPair::generate(&mut UnwrapErr(getrandom::SysRng), provider) {
+            Ok(key) => self.add(key),
+            Err(error) => {
+                tracing::error!(%error, "can't make a session key");
+                thread::sleep(FAILURE_REST);
             }
         }
+    }
+
+    /// False when the pool stops.
+    fn wait_until_urgent(&self) -> bool {
+        let idle = |state: &mut State| state.waiting <= state.keys.len() && !state.stopped;
+        let state = self
+            .urgent
+            .wait_while(self.lock(), idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.stopped
     }
 
     /// False when the pool stops.

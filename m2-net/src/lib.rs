@@ -3,12 +3,13 @@
 //! Sections (`§`) in comments are those of `docs/spec/`.
 
 mod acceptor;
-mod address_token;
 pub mod allow_list;
+pub mod callers;
 pub mod clock;
 pub mod connection_id;
 pub mod counters;
 mod cover;
+mod crossing;
 pub mod delivery;
 pub mod dial_error;
 pub mod endpoint;
@@ -17,11 +18,14 @@ pub mod gate;
 pub mod key_pool;
 pub mod line;
 pub mod lookup;
+mod own_handshakes;
 mod prefix_limit;
 pub mod quic_crypto;
 pub mod replay;
 pub mod replay_file;
 mod replay_memory;
+mod reset_key;
+mod retry_token;
 pub mod session;
 mod socket;
 mod transport;

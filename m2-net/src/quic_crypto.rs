@@ -22,7 +22,7 @@ mod session;
 pub use answer::{AnswerCrypto, SessionKeys};
 pub use dial::DialCrypto;
 pub use failure::{HandshakeFailure, code};
-pub use session::Unanswered;
+pub use session::{Answered, Outcome, Unanswered};
 
 use m2_crypto::handshake::HandshakeError;
 use m2_crypto::initial::{InitialKeys, day_from_dcid};

@@ -88,13 +88,19 @@ impl ObfuscatedSocket {
     /// front. Returns how many bytes remain.
     ///
     /// All datagrams but the last have `stride` bytes, and so have those that remain.
-    fn sift(&self, buffer: &mut [u8], stride: usize) -> usize {
+    fn sift(&self, buffer: &mut [u8], stride: usize, source: SocketAddr) -> usize {
         let stride = stride.max(1);
         let (mut from, mut kept) = (0, 0);
         while from < buffer.len() {
             let to = buffer.len().min(from.saturating_add(stride));
             let datagram = buffer.get_mut(from..to).unwrap_or_default();
-            if admit(datagram, &self.obfuscator, &self.gate, &self.counters) {
+            if admit(
+                datagram,
+                source,
+                &self.obfuscator,
+                &self.gate,
+                &self.counters,
+            ) {
                 if kept != from {
                     buffer.copy_within(from..to, kept);
                 }
@@ -109,12 +115,13 @@ impl ObfuscatedSocket {
 /// Reveals a datagram. Whether it may go on to QUIC; if not, it is counted.
 pub(crate) fn admit(
     datagram: &mut [u8],
+    source: SocketAddr,
     obfuscator: &Obfuscator,
     gate: &Gate,
     counters: &Counters,
 ) -> bool {
     obfuscator.apply(datagram);
-    match gate.check(datagram) {
+    match gate.check(datagram, source) {
         Ok(()) => true,
         Err(reason) => {
             counters.count(reason);
@@ -141,6 +148,7 @@ impl AsyncUdpSocket for ObfuscatedSocket {
             batch.clear();
             batch.extend_from_slice(transmit.contents);
             for datagram in batch.chunks_mut(segment.max(1)) {
+                self.gate.note_sent(datagram);
                 self.obfuscator.apply(datagram);
             }
             self.inner.try_send(&Transmit {
@@ -168,7 +176,7 @@ impl AsyncUdpSocket for ObfuscatedSocket {
         };
         for (buffer, meta) in buffers.iter_mut().zip(metas.iter_mut()).take(received) {
             let filled = buffer.get_mut(..meta.len).unwrap_or_default();
-            meta.len = self.sift(filled, meta.stride);
+            meta.len = self.sift(filled, meta.stride, meta.addr);
         }
         Poll::Ready(Ok(received))
     }

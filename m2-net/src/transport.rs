@@ -1,8 +1,9 @@
 //! How QUIC is set up: without TLS, without a byte for strangers, for good bulk throughput.
 
-use crate::address_token::{RETRY_LIFETIME, ResetKey, TOKEN_LIFETIME, TokenKey, UsedTokens};
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
+use crate::reset_key::ResetKey;
+use crate::retry_token::{LIFETIME_IN_QUIC, TokenKey};
 use crate::wire::Purpose;
 use m2_crypto::initial::QUIC_VERSION;
 use quinn::crypto;
@@ -41,9 +42,6 @@ const BULK_WINDOW: u32 = 16 << 20;
 const MAX_INCOMING: usize = 512;
 const INCOMING_BYTES: u64 = 64 << 10;
 const ALL_INCOMING_BYTES: u64 = 8 << 20;
-
-/// Tokens that a caller gets for later calls.
-const TOKENS_SENT: u32 = 2;
 
 /// The largest hold-down that can't overflow an addition to the clock.
 const NO_RESETS: Duration = Duration::from_secs(365 * 86_400);
@@ -158,17 +156,17 @@ pub(crate) fn engine(ids: &ConnectionIds) -> quinn::EndpointConfig {
 pub(crate) fn answering(
     crypto: Arc<dyn crypto::ServerConfig>,
     token_key: TokenKey,
-    used: Arc<UsedTokens>,
     transport: Arc<TransportConfig>,
     clock: Clock,
 ) -> ServerConfig {
+    // QUIC would give tokens to every peer; a token that says who calls is made elsewhere.
     let mut tokens = ValidationTokenConfig::default();
-    tokens.lifetime(TOKEN_LIFETIME).log(used).sent(TOKENS_SENT);
+    tokens.sent(0);
     let mut config = ServerConfig::new(crypto, Arc::new(token_key));
     config
         .transport_config(transport)
         .validation_token_config(tokens)
-        .retry_token_lifetime(RETRY_LIFETIME)
+        .retry_token_lifetime(LIFETIME_IN_QUIC)
         .time_source(Arc::new(clock))
         .max_incoming(MAX_INCOMING)
         .incoming_buffer_size(INCOMING_BYTES)

@@ -13,9 +13,12 @@ use m2_net::connection_id::ConnectionIds;
 use m2_net::counters::Counter;
 use m2_net::gate::Gate;
 use rand_core::UnwrapErr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const TODAY: u32 = 20_700;
 const OWN: PeerId = PeerId::from_bytes([0x22; 32]);
+
+const SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4433);
 
 struct Door {
     gate: Gate,
@@ -71,12 +74,18 @@ fn a_call_to_us_passes_on_three_days() {
     let door = door();
     for day in [TODAY - 1, TODAY, TODAY + 1] {
         let call = first_packet(&Circle::public(), &OWN, day, &dcid(day));
-        assert_eq!(door.gate.check(&call), Ok(()));
+        assert_eq!(door.gate.check(&call, SOURCE), Ok(()));
     }
     let call = first_packet(&Circle::public(), &OWN, TODAY - 3, &dcid(TODAY - 3));
-    assert_eq!(door.gate.check(&call), Err(Counter::DatagramNotForUs));
+    assert_eq!(
+        door.gate.check(&call, SOURCE),
+        Err(Counter::DatagramNotForUs)
+    );
     let call = first_packet(&Circle::public(), &OWN, TODAY + 2, &dcid(TODAY + 2));
-    assert_eq!(door.gate.check(&call), Err(Counter::DatagramNotForUs));
+    assert_eq!(
+        door.gate.check(&call, SOURCE),
+        Err(Counter::DatagramNotForUs)
+    );
 }
 
 #[test]
@@ -84,10 +93,16 @@ fn a_call_to_another_peer_or_circle_does_not() {
     let door = door();
     let other = PeerId::from_bytes([0x23; 32]);
     let call = first_packet(&Circle::public(), &other, TODAY, &dcid(TODAY));
-    assert_eq!(door.gate.check(&call), Err(Counter::DatagramNotForUs));
+    assert_eq!(
+        door.gate.check(&call, SOURCE),
+        Err(Counter::DatagramNotForUs)
+    );
     let private = Circle::private("public", &Secret::new([0; 32]));
     let call = first_packet(&private, &OWN, TODAY, &dcid(TODAY));
-    assert_eq!(door.gate.check(&call), Err(Counter::DatagramNotForUs));
+    assert_eq!(
+        door.gate.check(&call, SOURCE),
+        Err(Counter::DatagramNotForUs)
+    );
 }
 
 #[test]
@@ -97,7 +112,10 @@ fn a_call_with_any_other_destination_length_does_not() {
         let mut id = vec![0x77; length];
         stamp_day(&mut id, TODAY);
         let call = first_packet(&Circle::public(), &OWN, TODAY, &id);
-        assert_eq!(door.gate.check(&call), Err(Counter::DatagramForeignId));
+        assert_eq!(
+            door.gate.check(&call, SOURCE),
+            Err(Counter::DatagramForeignId)
+        );
     }
 }
 
@@ -106,12 +124,15 @@ fn cut_or_flipped_calls_do_not() {
     let door = door();
     let call = first_packet(&Circle::public(), &OWN, TODAY, &dcid(TODAY));
     for length in 0..call.len() {
-        assert!(door.gate.check(&call[..length]).is_err(), "length {length}");
+        assert!(
+            door.gate.check(&call[..length], SOURCE).is_err(),
+            "length {length}"
+        );
     }
     for bit in (0..8 * 60).chain(8 * 1180..8 * 1200) {
         let mut flipped = call.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(door.gate.check(&flipped).is_err(), "bit {bit}");
+        assert!(door.gate.check(&flipped, SOURCE).is_err(), "bit {bit}");
     }
 }
 
@@ -122,21 +143,51 @@ fn other_versions_do_not_even_to_our_own_ids() {
     for version in [0, 1, QUIC_VERSION ^ 1, 0x0a1a_2a3a] {
         let mut packet = long(0xc0, version, &own);
         packet.resize(1200, 0);
-        assert_eq!(door.gate.check(&packet), Err(Counter::DatagramVersion));
+        assert_eq!(
+            door.gate.check(&packet, SOURCE),
+            Err(Counter::DatagramVersion)
+        );
     }
 }
 
 #[test]
 fn long_headers_pass_to_our_ids_alone() {
     let door = door();
-    for first in [0xc0, 0xd0, 0xe0, 0xf0] {
+    // 0-RTT, Handshake, Retry.
+    for first in [0xd0, 0xe0, 0xf0] {
         let mut ours = long(first, QUIC_VERSION, &door.ids.issue());
         ours.resize(200, 0);
-        assert_eq!(door.gate.check(&ours), Ok(()));
+        assert_eq!(door.gate.check(&ours, SOURCE), Ok(()));
         let mut foreign = long(first, QUIC_VERSION, &[9; 16]);
         foreign.resize(1200, 0);
-        assert_eq!(door.gate.check(&foreign), Err(Counter::DatagramForeignId));
+        let result = door.gate.check(&foreign, SOURCE);
+        assert_eq!(result, Err(Counter::DatagramForeignId));
     }
+}
+
+#[test]
+fn initials_to_our_ids_pass_while_a_handshake_of_ours_is_under_way() {
+    let door = door();
+    let own = door.ids.issue();
+    let mut unopened = long(0xc0, QUIC_VERSION, &own);
+    unopened.resize(1200, 0);
+    let opened = first_packet(&Circle::public(), &OWN, TODAY, &own);
+    for packet in [&unopened, &opened] {
+        let result = door.gate.check(packet, SOURCE);
+        assert_eq!(result, Err(Counter::DatagramForeignId));
+    }
+    let mut sent = vec![0xc0];
+    sent.extend_from_slice(&QUIC_VERSION.to_be_bytes());
+    sent.extend_from_slice(&[4, 1, 2, 3, 4, 16]);
+    sent.extend_from_slice(&own);
+    // A Retry names an id that has no handshake yet.
+    let mut retry = sent.clone();
+    retry[0] = 0xf0;
+    door.gate.note_sent(&retry);
+    let result = door.gate.check(&unopened, SOURCE);
+    assert_eq!(result, Err(Counter::DatagramForeignId));
+    door.gate.note_sent(&sent);
+    assert_eq!(door.gate.check(&unopened, SOURCE), Ok(()));
 }
 
 #[test]
@@ -145,17 +196,23 @@ fn short_headers_pass_to_our_ids_alone() {
     let mut packet = vec![0x41];
     packet.extend_from_slice(&door.ids.issue());
     packet.resize(60, 0);
-    assert_eq!(door.gate.check(&packet), Ok(()));
+    assert_eq!(door.gate.check(&packet, SOURCE), Ok(()));
     assert_eq!(
-        door.gate.check(&packet[..36]),
+        door.gate.check(&packet[..36], SOURCE),
         Err(Counter::DatagramTooShort)
     );
     packet[0] = 0x01;
-    assert_eq!(door.gate.check(&packet), Err(Counter::DatagramMalformed));
+    assert_eq!(
+        door.gate.check(&packet, SOURCE),
+        Err(Counter::DatagramMalformed)
+    );
     packet[0] = 0x41;
     packet[9] ^= 0x10;
-    assert_eq!(door.gate.check(&packet), Err(Counter::DatagramForeignId));
-    assert_eq!(door.gate.check(&[]), Err(Counter::DatagramTooShort));
+    assert_eq!(
+        door.gate.check(&packet, SOURCE),
+        Err(Counter::DatagramForeignId)
+    );
+    assert_eq!(door.gate.check(&[], SOURCE), Err(Counter::DatagramTooShort));
 }
 
 #[test]
@@ -163,11 +220,17 @@ fn a_closing_gate_lets_no_call_in_but_keeps_sessions() {
     let door = door();
     door.gate.close_to_callers();
     let call = first_packet(&Circle::public(), &OWN, TODAY, &dcid(TODAY));
-    assert_eq!(door.gate.check(&call), Err(Counter::DatagramClosing));
+    assert_eq!(
+        door.gate.check(&call, SOURCE),
+        Err(Counter::DatagramClosing)
+    );
     let after_retry = first_packet(&Circle::public(), &OWN, TODAY, &door.ids.issue());
-    assert_eq!(door.gate.check(&after_retry), Err(Counter::DatagramClosing));
+    assert_eq!(
+        door.gate.check(&after_retry, SOURCE),
+        Err(Counter::DatagramClosing)
+    );
     let mut packet = vec![0x41];
     packet.extend_from_slice(&door.ids.issue());
     packet.resize(60, 0);
-    assert_eq!(door.gate.check(&packet), Ok(()));
+    assert_eq!(door.gate.check(&packet, SOURCE), Ok(()));
 }

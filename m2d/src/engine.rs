@@ -6,6 +6,7 @@
 //! its callers get the error, and what was in memory is read again from the store.
 
 mod bus;
+mod callers;
 mod clients;
 mod contact_name;
 mod contacts;
@@ -57,6 +58,7 @@ use dirty::Dirty;
 use effect::{Effect, Job, Read};
 use lines::Lines;
 use m2_crypto::{Circle, Identity, PeerId};
+use m2_net::callers::Callers;
 use m2_net::delivery::MessageId;
 use mail::Mail;
 use rand_core::UnwrapErr;
@@ -103,6 +105,8 @@ pub struct Parts {
     pub dialer: DialerHandle,
     /// Who looks for direct paths.
     pub meetings: MeetingHandle,
+    /// Whose calls go before those of strangers.
+    pub callers: Arc<Callers>,
     /// What was refused.
     pub counters: Arc<Counters>,
 }
@@ -133,6 +137,7 @@ pub struct Engine {
     dialer: DialerHandle,
     meetings: MeetingHandle,
     lookup_wake: Arc<LookupWake>,
+    callers: Arc<Callers>,
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
     later: Vec<(i64, MessageId, OutboxPayload)>,
@@ -173,6 +178,7 @@ impl Engine {
             dialer: parts.dialer,
             meetings: parts.meetings,
             lookup_wake: Arc::new(LookupWake::new(())),
+            callers: parts.callers,
             counters: parts.counters,
             later: Vec::new(),
             stopping: false,

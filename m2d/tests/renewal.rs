@@ -44,6 +44,7 @@ impl Node {
         let orders = DialerHandle::default();
         let (engine, jobs) = Engine::queue();
         let parts = Parts {
+            callers: Arc::default(),
             store: store.unwrap(),
             clock: clock.clone(),
             identity: identity.clone(),

@@ -17,12 +17,15 @@ use m2_net::connection_id::ConnectionIds;
 use m2_net::counters::Counter;
 use m2_net::gate::Gate;
 use rand_core::UnwrapErr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const OWN: PeerId = PeerId::from_bytes([1; 32]);
 const STRANGER: PeerId = PeerId::from_bytes([2; 32]);
 const TODAY: u32 = 20_000;
 /// Bytes of every datagram but the short one.
 const LENGTH: usize = 1200;
+
+const SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4433);
 
 type Class = (&'static str, Vec<u8>, Result<(), Counter>);
 
@@ -33,8 +36,10 @@ fn decisions(criterion: &mut Criterion) {
     let gate = Gate::new(circle, OWN, provider::default(), ids.clone(), clock);
     let mut group = criterion.benchmark_group("gate");
     for (name, datagram, verdict) in classes(&ids) {
-        assert_eq!(gate.check(&datagram), verdict, "{name}");
-        group.bench_function(name, |bencher| bencher.iter(|| gate.check(&datagram)));
+        assert_eq!(gate.check(&datagram, SOURCE), verdict, "{name}");
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| gate.check(&datagram, SOURCE))
+        });
     }
 }
 

@@ -2,31 +2,32 @@
 
 use super::caller::Caller;
 use super::{Endpoint, EndpointConfig};
-use crate::acceptor::{Acceptor, MAX_HELD};
-use crate::address_token::{TokenKey, UsedTokens};
+use crate::acceptor::{Acceptor, Queues};
 use crate::allow_list::AllowList;
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
 use crate::counters::{Counter, Counters};
+use crate::crossing::Crossing;
 use crate::gate::Gate;
 use crate::key_pool::KeyPool;
 use crate::line::Sieve;
 use crate::prefix_limit::PrefixLimiter;
 use crate::quic_crypto::{AnswerCrypto, CryptoContext, FailureObserver};
 use crate::replay_memory::ReplayMemory;
+use crate::retry_token::{RetryTokens, TokenKey};
 use crate::session::{Greeting, Session};
 use crate::socket::{self, ObfuscatedSocket};
 use crate::transport::{self, Transports};
 use m2_crypto::handshake::HandshakeError;
 use m2_crypto::obfuscation::Obfuscator;
 use m2_crypto::{Circle, Provider};
-use quinn::{TokenMemoryCache, TokioRuntime};
+use quinn::TokioRuntime;
 use rand_core::UnwrapErr;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Accepted sessions that nobody has taken yet.
@@ -59,19 +60,23 @@ impl Builder {
         let own_id = config.posing_as;
         let own_id = own_id.unwrap_or_else(|| config.identity.peer_id(circle.id()));
         let ids = ConnectionIds::random(&mut UnwrapErr(getrandom::SysRng), clock.clone());
-        let gate = Gate::new(*circle.id(), own_id, provider, ids.clone(), clock.clone());
-        let gate = Arc::new(gate.dials_only(config.dials_only));
+        let replay = ReplayMemory::load(config.replay_log, config.replay_capacity, clock.unix_s())?;
+        let replay = Arc::new(replay);
+        let retries = RetryTokens::random(provider, clock.clone(), Arc::clone(&replay));
+        let callers = config.callers;
+        let gate = Gate::new(*circle.id(), own_id, provider, ids.clone(), clock.clone())
+            .dials_only(config.dials_only)
+            .retries(Arc::clone(&retries))
+            .callers(Arc::clone(&callers));
+        let gate = Arc::new(gate);
         let counters = Arc::new(Counters::new());
         let keys = Arc::new(KeyPool::start(config.key_pool_size, provider)?);
         let transports = Transports::new(config.relay, config.pad_to_mtu);
-        let used = Arc::new(UsedTokens::default());
-        let token_key = TokenKey::random(provider, clock.clone(), Arc::clone(&used));
         let context = crypto_context(&circle, provider, &clock, &counters);
         let crypto = AnswerCrypto::posing_as(own_id, Arc::clone(&context), config.identity);
         let answering = transport::answering(
             Arc::clone(&crypto) as _,
-            token_key,
-            Arc::clone(&used),
+            TokenKey(retries),
             transports.answering(),
             clock.clone(),
         );
@@ -80,20 +85,21 @@ impl Builder {
             version: config.version,
             cover: config.cover,
         };
+        let crossing = Arc::<Crossing>::default();
         let (ready, accepted) = mpsc::channel(READY);
         let (burst, rate) = (limits.prefix_burst, limits.prefix_per_second);
         let prefixes = PrefixLimiter::new(burst, rate, clock.unix_ms());
-        let replay = ReplayMemory::load(config.replay_log, config.replay_capacity, clock.unix_s())?;
         let acceptor = Acceptor {
             gate: Arc::clone(&gate),
             crypto,
             config: answering,
             keys: Arc::clone(&keys),
             replay,
-            tokens: used,
+            callers: Arc::clone(&callers),
+            crossing: Arc::clone(&crossing),
+            own_id,
             prefixes: Mutex::new(prefixes),
-            turns: Arc::new(Semaphore::new(limits.turns.max(1))),
-            held: Semaphore::new(MAX_HELD),
+            queues: Queues::new(limits.turns),
             in_flight: AtomicUsize::new(0),
             limits,
             counters: Arc::clone(&counters),
@@ -106,7 +112,8 @@ impl Builder {
             crypto: context,
             clock,
             transports,
-            tokens: Arc::new(TokenMemoryCache::default()),
+            callers,
+            crossing,
             kept: Arc::default(),
             greeting,
             counters: Arc::clone(&counters),

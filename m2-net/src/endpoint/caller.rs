@@ -1,20 +1,23 @@
 //! What is needed to call.
 
 use super::kept_keys::KeptKeys;
+use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::connection_id::first_destination;
 use crate::counters::Counters;
+use crate::crossing::{Crossing, Dialling};
 use crate::dial_error::DialError;
-use crate::quic_crypto::{CryptoContext, DialCrypto};
+use crate::quic_crypto::{CryptoContext, DialCrypto, Outcome};
 use crate::session::{Greeting, Session};
 use crate::transport::Transports;
 use crate::wire::Purpose;
+use bytes::Bytes;
 use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;
 use m2_crypto::initial::QUIC_VERSION;
 use m2_crypto::session_key::SessionKeyPair;
-use quinn::{ClientConfig, NoneTokenStore, TokenStore};
-use std::sync::Arc;
+use quinn::{ClientConfig, TokenStore};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What is needed to call.
@@ -22,7 +25,8 @@ pub(super) struct Caller {
     pub(super) crypto: Arc<CryptoContext>,
     pub(super) clock: Clock,
     pub(super) transports: Transports,
-    pub(super) tokens: Arc<dyn TokenStore>,
+    pub(super) callers: Arc<Callers>,
+    pub(super) crossing: Arc<Crossing>,
     pub(super) kept: Arc<KeptKeys>,
     pub(super) greeting: Greeting,
     pub(super) limit: Duration,
@@ -30,18 +34,18 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// The settings of one call to a peer.
+    /// The settings of one call to a peer, which `dialling` notes.
     pub(super) fn config(
         &self,
         peer: PeerId,
+        dialling: &Dialling,
         credential: Credential,
         key: SessionKeyPair,
         purpose: Purpose,
     ) -> ClientConfig {
-        // A token links the session that uses it to the one that it came from, so who calls as
-        // nobody neither keeps nor shows any.
+        let id = first_destination(self.clock.day());
         let context = Arc::clone(&self.crypto);
-        let (tokens, crypto): (Arc<dyn TokenStore>, _) = match credential {
+        let (token, crypto) = match credential {
             Credential::Identity(_) => {
                 let kept = Arc::downgrade(&self.kept);
                 let unanswered = Arc::new(move |key| {
@@ -49,20 +53,22 @@ impl Caller {
                         kept.put(peer, key);
                     }
                 });
-                let crypto = DialCrypto::keeping(context, credential, key, unanswered);
-                (Arc::clone(&self.tokens), crypto)
+                let outcome = Outcome {
+                    answered: dialling.on_answer(),
+                    unanswered,
+                };
+                let crypto = DialCrypto::telling(context, credential, key, outcome);
+                let token = self.callers.token_for(&peer, &id, self.clock.unix_s());
+                (token, crypto)
             }
-            Credential::Anonymous => {
-                let crypto = DialCrypto::new(context, credential, key);
-                (Arc::new(NoneTokenStore), crypto)
-            }
+            // A token says who calls.
+            Credential::Anonymous => (None, DialCrypto::new(context, credential, key)),
         };
-        let day = self.clock.day();
         let mut config = ClientConfig::new(crypto);
         config
             .transport_config(self.transports.calling(purpose))
-            .token_store(tokens)
-            .initial_dst_cid_provider(Arc::new(move || first_destination(day)))
+            .token_store(Arc::new(OneToken::new(token)))
+            .initial_dst_cid_provider(Arc::new(move || id))
             .version(QUIC_VERSION);
         config
     }
@@ -86,5 +92,23 @@ impl Caller {
         Session::open(connection.clone(), first, &self.greeting, counters)
             .await
             .map_err(|error| DialError::from_greeting(error, connection.close_reason().as_ref()))
+    }
+}
+
+/// Gives the token of one call to QUIC. What responders hand out is not kept.
+struct OneToken(Mutex<Option<Bytes>>);
+
+impl OneToken {
+    fn new(token: Option<Vec<u8>>) -> Self {
+        Self(Mutex::new(token.map(Bytes::from)))
+    }
+}
+
+impl TokenStore for OneToken {
+    fn insert(&self, _: &str, _: Bytes) {}
+
+    fn take(&self, _: &str) -> Option<Bytes> {
+        let mut token = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        token.take()
     }
 }

@@ -110,7 +110,7 @@ impl LineSocket {
             gate,
             counters,
         } = &self.sieve;
-        admit(buffer, obfuscator, gate, counters).then_some(RecvMeta {
+        admit(buffer, source, obfuscator, gate, counters).then_some(RecvMeta {
             addr: source,
             len: packet.len(),
             stride: packet.len(),
@@ -120,6 +120,7 @@ impl LineSocket {
     }
 
     fn hide(&self, channel: Channel, packet: &[u8]) -> Bytes {
+        self.sieve.gate.note_sent(packet);
         let mut datagram = framed(channel, packet.len());
         datagram.put_slice(packet);
         if let Some(packet) = datagram.get_mut(super::HEADER_BYTES..) {

@@ -1,7 +1,7 @@
 //! The calling side's configuration.
 
 use super::CryptoContext;
-use super::session::{HandshakeSession, Unanswered};
+use super::session::{HandshakeSession, Outcome};
 use m2_crypto::PeerId;
 use m2_crypto::handshake::{Call, Credential};
 use m2_crypto::initial::QUIC_VERSION;
@@ -18,7 +18,7 @@ pub struct DialCrypto {
     context: Arc<CryptoContext>,
     credential: Credential,
     key: Mutex<Option<SessionKeyPair>>,
-    unanswered: Option<Unanswered>,
+    outcome: Option<Outcome>,
 }
 
 impl DialCrypto {
@@ -32,22 +32,22 @@ impl DialCrypto {
             context,
             credential,
             key: Mutex::new(Some(key)),
-            unanswered: None,
+            outcome: None,
         })
     }
 
-    /// Dials once as [`Self::new`] says, and hands the key to `unanswered` if no answer comes.
-    pub fn keeping(
+    /// Dials once as [`Self::new`] says, and tells `outcome` what becomes of it.
+    pub fn telling(
         context: Arc<CryptoContext>,
         credential: Credential,
         key: SessionKeyPair,
-        unanswered: Unanswered,
+        outcome: Outcome,
     ) -> Arc<Self> {
         Arc::new(Self {
             context,
             credential,
             key: Mutex::new(Some(key)),
-            unanswered: Some(unanswered),
+            outcome: Some(outcome),
         })
     }
 
@@ -81,8 +81,8 @@ impl ClientConfig for DialCrypto {
             responder,
             credential: self.credential.clone(),
         };
-        let (context, unanswered) = (self.context.clone(), self.unanswered.clone());
-        let session = HandshakeSession::dial(context, call, key, params, unanswered)
+        let (context, outcome) = (self.context.clone(), self.outcome.clone());
+        let session = HandshakeSession::dial(context, call, key, params, outcome)
             .map_err(|_| ConnectError::EndpointStopping)?;
         Ok(Box::new(session))
     }

@@ -35,12 +35,22 @@ pub(super) struct HandshakeSession {
     flights: VecDeque<Flight>,
     peer_transport: Option<Vec<u8>>,
     data: Option<Data>,
-    /// Takes the key of a call without an answer.
-    unanswered: Option<Unanswered>,
+    outcome: Option<Outcome>,
 }
 
 /// Takes the key pair of a call that got no answer.
 pub type Unanswered = Arc<dyn Fn(SessionKeyPair) + Send + Sync>;
+/// Hears that a call is answered.
+pub type Answered = Arc<dyn Fn() + Send + Sync>;
+
+/// Who hears what becomes of a call.
+#[derive(Clone)]
+pub struct Outcome {
+    /// Hears of an answer, before the work that it makes.
+    pub answered: Answered,
+    /// Takes the key if no answer comes.
+    pub unanswered: Unanswered,
+}
 
 /// What the machine waits for.
 enum State {
@@ -74,13 +84,13 @@ impl HandshakeSession {
         call: Call,
         key: SessionKeyPair,
         params: &TransportParameters,
-        unanswered: Option<Unanswered>,
+        outcome: Option<Outcome>,
     ) -> Result<Self, LocalError> {
         let responder = call.responder;
         let (hello, machine) = Initiator::start(call, key, &encode(params), &mut rng())?;
         let mut session = Self::new(context, Side::Client, responder, State::Reply(machine));
         session.send(&hello);
-        session.unanswered = unanswered;
+        session.outcome = outcome;
         Ok(session)
     }
 
@@ -111,7 +121,7 @@ impl HandshakeSession {
             flights: VecDeque::new(),
             peer_transport: None,
             data: None,
-            unanswered: None,
+            outcome: None,
         }
     }
 
@@ -162,6 +172,9 @@ impl HandshakeSession {
         machine: Initiator<AwaitReply>,
         message: &Message,
     ) -> Result<(), HandshakeError> {
+        if let Some(outcome) = &self.outcome {
+            (outcome.answered)();
+        }
         let off_load = self.context.off_load;
         let (key_return, secrets, next) =
             off_load.run(|| machine.hello_reply(message, &mut rng()))?;
@@ -239,8 +252,8 @@ impl HandshakeSession {
 impl Drop for HandshakeSession {
     fn drop(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Nothing);
-        if let (State::Reply(machine), Some(take)) = (state, &self.unanswered) {
-            take(machine.abandon());
+        if let (State::Reply(machine), Some(outcome)) = (state, &self.outcome) {
+            (outcome.unanswered)(machine.abandon());
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::ports;
 use crate::reach::{Meeting, MeetingHandle, Meetings, Reachability};
 use crate::store::{Store, StoreFile};
 use m2_crypto::{Circle, Identity, PeerId, provider};
+use m2_net::callers::Callers;
 use m2_net::endpoint::{Endpoint, EndpointConfig, Limits};
 use m2_net::line::relay::Relay;
 use m2_net::replay::ReplayLog;
@@ -77,7 +78,8 @@ impl Opener {
         let store = file.open()?;
         let warnings = key.join_store(&self.data_dir, &store)?;
         let clock = Arc::new(Clock::new(store.latest_time()?));
-        let endpoint = Arc::new(self.bind(&store, &identity, &clock)?);
+        let callers = Arc::new(Callers::default());
+        let endpoint = Arc::new(self.bind(&store, &identity, &clock, &callers)?);
         let orders = DialerHandle::default();
         let (meeting, meetings) = MeetingHandle::new();
         let announced = self.config.privacy.announce.clone();
@@ -98,6 +100,7 @@ impl Opener {
             bus: bus.clone(),
             dialer: orders.clone(),
             meetings: meeting,
+            callers,
             counters: counters.clone(),
         })?;
         let incarnation = engine.log_incarnation();
@@ -293,6 +296,7 @@ impl Opener {
         store: &Store,
         identity: &Arc<Identity>,
         clock: &Arc<Clock>,
+        callers: &Arc<Callers>,
     ) -> Result<Endpoint, Failure> {
         let network = &self.config.network;
         let line_only = self.config.privacy.ip == IpMode::LineOnly;
@@ -312,6 +316,7 @@ impl Opener {
         config.relay = self.config.relay.serve;
         config.cover = self.config.privacy.covers();
         config.replay_log = self.replay_log()?;
+        config.callers = Arc::clone(callers);
         env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
         config.limits = Limits {
             turns: network.handshakes as usize,

@@ -399,6 +399,7 @@ impl Engine {
     pub(super) fn save_contact(&self, row: i64) -> Result<(), Refusal> {
         let slot = self.slots.get(&row).ok_or_else(unknown)?;
         self.store.update_contact(&slot.contact)?;
+        self.note_caller(row)?;
         Ok(())
     }
 

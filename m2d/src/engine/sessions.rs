@@ -4,6 +4,7 @@ use super::Engine;
 use super::effect::Effect;
 use super::paths::{crossed, path_rank};
 use super::slot::Slot;
+use crate::config::IpMode;
 use crate::network::Link;
 use crate::refusal::Refusal;
 use crate::store::ContactState;
@@ -139,7 +140,12 @@ impl Engine {
         let replaced = replaced.into_iter().chain(unwanted);
         let effects = replaced.map(|old| Effect::Close(old, CloseCode::Replaced));
         self.effects.extend(effects);
-        self.dialer.rest(link.peer_id);
+        if mode == IpMode::Direct && link.path() == Path::Direct {
+            self.dialer.settled(link.peer_id);
+        } else {
+            // An attempt under way may lead to a better path.
+            self.dialer.rest(link.peer_id);
+        }
         self.wake_lookup();
     }
 

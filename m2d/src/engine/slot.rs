@@ -129,6 +129,9 @@ impl Engine {
             self.rows.insert(slot.contact.peer_id, slot.contact.row);
             self.slots.insert(slot.contact.row, slot);
         }
+        for row in self.slots.keys() {
+            self.note_caller(*row)?;
+        }
         for link in links.into_values().flatten() {
             link.close(CloseCode::Done);
         }

@@ -176,6 +176,7 @@ pub(super) mod tests {
         let pem = include_str!("../../../tests/vectors/identities/alice.pem");
         let identity = Identity::from_pem(pem, None, provider::default()).unwrap();
         let engine = Engine::new(Parts {
+            callers: Arc::default(),
             store,
             clock: Arc::new(Clock::new(0)),
             identity: Arc::new(identity),

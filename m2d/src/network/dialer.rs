@@ -55,6 +55,8 @@ enum Order {
     /// There is something to send: a long pause is cut short.
     Hurry,
     Rest,
+    /// The same, and attempts under way are given up.
+    Settled,
 }
 
 /// Orders that were not looked at yet: the last for each peer, so no more than there are
@@ -88,6 +90,11 @@ impl DialerHandle {
         self.0.changed.notify_one();
     }
 
+    /// A session stands that no attempt could better: no more attempts, and those under way end.
+    pub fn settled(&self, peer: PeerId) {
+        self.tell(peer, Order::Settled);
+    }
+
     /// A session stands, or none is wanted any more: no more attempts.
     pub fn rest(&self, peer: PeerId) {
         self.tell(peer, Order::Rest);
@@ -115,6 +122,8 @@ pub struct Dialer {
     orders: DialerHandle,
     targets: HashMap<PeerId, Target>,
     attempts: FuturesUnordered<BoxFuture<'static, Attempt>>,
+    /// Ends the attempts under way to a peer.
+    ends: HashMap<PeerId, CancellationToken>,
     budget: Budget,
     rng: UnwrapErr<getrandom::SysRng>,
 }
@@ -131,7 +140,8 @@ struct Target {
 /// How an attempt ended.
 struct Attempt {
     peer: PeerId,
-    result: Result<Session, Failure>,
+    /// `None` if it was given up.
+    result: Option<Result<Session, Failure>>,
 }
 
 /// Why an attempt failed: a stable reason, and how much it tells the user.
@@ -159,6 +169,7 @@ impl Dialer {
             orders,
             targets: HashMap::new(),
             attempts: FuturesUnordered::new(),
+            ends: HashMap::new(),
             budget: Budget::new(Instant::now()),
             rng: UnwrapErr(getrandom::SysRng),
         }
@@ -187,6 +198,12 @@ impl Dialer {
                 Order::Hurry => self.hurry(&peer),
                 Order::Rest => {
                     self.targets.remove(&peer);
+                }
+                Order::Settled => {
+                    self.targets.remove(&peer);
+                    if let Some(end) = self.ends.remove(&peer) {
+                        end.cancel();
+                    }
                 }
             }
         }
@@ -251,7 +268,11 @@ impl Dialer {
             limit: limit(target.failures),
         };
         let attempt = call.by_any(target.route.clone());
-        self.attempts.push(Box::pin(attempt));
+        let end = self.ends.entry(peer).or_default().clone();
+        self.attempts.push(Box::pin(async move {
+            let result = end.run_until_cancelled_owned(attempt).await;
+            Attempt { peer, result }
+        }));
     }
 
     fn next_wake(&self) -> Option<Instant> {
@@ -267,7 +288,12 @@ impl Dialer {
     }
 
     async fn finish(&mut self, attempt: Attempt) {
-        match attempt.result {
+        let Some(result) = attempt.result else {
+            return;
+        };
+        // A second attempt by other ways keeps its own.
+        self.ends.remove(&attempt.peer);
+        match result {
             Ok(session) => {
                 // Tried again, should the engine not take this session.
                 if let Some(target) = self.targets.get_mut(&attempt.peer) {
@@ -331,7 +357,7 @@ enum Way {
 
 impl Call {
     /// Tries all ways, each with a head start over the next; the first session wins.
-    async fn by_any(self, route: Route) -> Attempt {
+    async fn by_any(self, route: Route) -> Result<Session, Failure> {
         let mut running: FuturesUnordered<_> = ways(route)
             .into_iter()
             .map(|(delay, way)| {
@@ -355,10 +381,7 @@ impl Call {
                 Err(_) => {}
             }
         }
-        Attempt {
-            peer: self.peer,
-            result: result.ok_or(failure),
-        }
+        result.ok_or(failure)
     }
 
     async fn by(&self, way: Way) -> Result<Session, Failure> {

@@ -1,0 +1,327 @@
+//! Who calls with priority: contacts, known by a secret that only the two share
+//! (docs/spec/obfuscation.md#call-tokens).
+//!
+//! A caller proves who it is by the token of its first packet, before any RSA work. The secret is
+//! the pair's own, so a stranger can't earn a token, whatever sessions it completes; a peer that is
+//! no contact any more has none from that moment on.
+
+use m2_crypto::initial::MAX_CID_LEN;
+use m2_crypto::{PeerId, Secret, label};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use subtle::ConstantTimeEq;
+
+/// Bytes of a token: a hint that tells the contact, and a proof for this call.
+pub const TOKEN_BYTES: usize = 2 * PART;
+const PART: usize = 16;
+
+const HOUR_S: u64 = 3_600;
+/// Calls with priority that one contact may make at once, and how long one more takes, seconds.
+const BURST: u64 = 4;
+const EVERY_S: u64 = 5;
+/// How long a call with priority is remembered, seconds: it may be asked to prove its address.
+const CALL_S: u64 = 30;
+/// Calls with priority that are remembered; the oldest are forgotten first.
+const CALLS: usize = 1_024;
+
+type Hint = [u8; PART];
+type CallId = [u8; MAX_CID_LEN];
+
+/// The contacts of a daemon, as its endpoint knows them. Bounded by their number.
+#[derive(Default)]
+pub struct Callers(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    contacts: HashMap<PeerId, Contact>,
+    hints: HashMap<Hint, PeerId>,
+    /// The hour for which the hints were made.
+    hour: u64,
+    calls: HashMap<CallId, PeerId>,
+    order: VecDeque<(CallId, u64)>,
+}
+
+struct Contact {
+    /// For calls to it.
+    ours: Secret<32>,
+    /// For calls from it.
+    theirs: Secret<32>,
+    /// When its allowance was or will be whole, Unix time in seconds.
+    whole_at: u64,
+}
+
+impl Callers {
+    /// Gives priority to a contact that shares these two secrets with us: one for calls to it, one
+    /// for calls from it. `own_id` is ours.
+    pub fn know(&self, own_id: &PeerId, peer: PeerId, ours: Secret<32>, theirs: Secret<32>) {
+        let mut state = self.lock();
+        let old = state.contacts.get(&peer);
+        let is_same = old.is_some_and(|old| {
+            bool::from(old.theirs.expose().ct_eq(theirs.expose()))
+                && bool::from(old.ours.expose().ct_eq(ours.expose()))
+        });
+        if is_same {
+            return;
+        }
+        state.forget(&peer);
+        for hint in hints(&theirs, own_id, state.hour) {
+            state.hints.insert(hint, peer);
+        }
+        let contact = Contact {
+            ours,
+            theirs,
+            whole_at: 0,
+        };
+        state.contacts.insert(peer, contact);
+    }
+
+    /// Ends a peer's priority: it is no contact any more.
+    pub fn forget(&self, peer: &PeerId) {
+        self.lock().forget(peer);
+    }
+
+    /// Returns the token for a call to `peer` whose first packet goes to `call`; `None` if it is no
+    /// contact.
+    pub(crate) fn token_for(&self, peer: &PeerId, call: &[u8], now_s: u64) -> Option<Vec<u8>> {
+        let state = self.lock();
+        let secret = &state.contacts.get(peer)?.ours;
+        let mut token = hint(secret, peer, now_s / HOUR_S).to_vec();
+        token.extend_from_slice(&proof(secret, peer, call));
+        Some(token)
+    }
+
+    /// Notes the token of a first packet, which was authenticated, to `call`.
+    pub(crate) fn note(&self, own_id: &PeerId, call: &[u8], token: &[u8], now_s: u64) {
+        let (Ok(call), Some((hint, proof))) = (CallId::try_from(call), split(token)) else {
+            return;
+        };
+        self.lock().note(own_id, call, hint, proof, now_s);
+    }
+
+    /// Returns the contact whose call this is, by the id to which its first packet went.
+    pub(crate) fn caller(&self, call: &[u8]) -> Option<PeerId> {
+        let call = CallId::try_from(call).ok()?;
+        self.lock().calls.get(&call).copied()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is ever half done under this lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note(&mut self, own_id: &PeerId, call: CallId, hint: &Hint, claimed: &Hint, now_s: u64) {
+        self.prepare_hints(own_id, now_s / HOUR_S);
+        self.forget_old_calls(now_s);
+        if self.calls.contains_key(&call) {
+            return;
+        }
+        let Some(peer) = self.hints.get(hint).copied() else {
+            return;
+        };
+        let Some(contact) = self.contacts.get_mut(&peer) else {
+            return;
+        };
+        let proven = proof(&contact.theirs, own_id, &call).ct_eq(claimed);
+        if !bool::from(proven) || !contact.may_call(now_s) {
+            return;
+        }
+        self.calls.insert(call, peer);
+        self.order.push_back((call, now_s));
+    }
+
+    fn prepare_hints(&mut self, own_id: &PeerId, hour: u64) {
+        if self.hour == hour {
+            return;
+        }
+        self.hour = hour;
+        self.hints = self
+            .contacts
+            .iter()
+            .flat_map(|(peer, contact)| {
+                hints(&contact.theirs, own_id, hour).map(|hint| (hint, *peer))
+            })
+            .collect();
+    }
+
+    fn forget_old_calls(&mut self, now_s: u64) {
+        while let Some((call, at)) = self.order.front() {
+            if self.order.len() < CALLS && now_s.saturating_sub(*at) <= CALL_S {
+                return;
+            }
+            self.calls.remove(call);
+            self.order.pop_front();
+        }
+    }
+
+    fn forget(&mut self, peer: &PeerId) {
+        if self.contacts.remove(peer).is_some() {
+            self.hints.retain(|_, other| other != peer);
+            self.calls.retain(|_, other| other != peer);
+        }
+    }
+}
+
+impl Contact {
+    /// Takes one call from the contact's allowance, if there is any.
+    fn may_call(&mut self, now_s: u64) -> bool {
+        // A clock that was ahead for a moment must not bar the contact until then.
+        let latest = now_s.saturating_add(BURST * EVERY_S);
+        self.whole_at = self.whole_at.clamp(now_s, latest);
+        let after = self.whole_at.saturating_add(EVERY_S);
+        if after > latest {
+            return false;
+        }
+        self.whole_at = after;
+        true
+    }
+}
+
+/// The hints that count in an hour: those of the hours next to it as well, as clocks differ.
+fn hints(secret: &Secret<32>, callee: &PeerId, hour: u64) -> [Hint; 3] {
+    [hour.saturating_sub(1), hour, hour.saturating_add(1)].map(|hour| hint(secret, callee, hour))
+}
+
+fn hint(secret: &Secret<32>, callee: &PeerId, hour: u64) -> Hint {
+    let fields = [&callee.as_bytes()[..], &hour.to_be_bytes()];
+    first_half(&label::mac(secret.expose(), "call token hint", &fields))
+}
+
+fn proof(secret: &Secret<32>, callee: &PeerId, call: &[u8]) -> Hint {
+    let fields = [&callee.as_bytes()[..], call];
+    first_half(&label::mac(secret.expose(), "call token", &fields))
+}
+
+fn first_half(mac: &[u8; 2 * PART]) -> Hint {
+    let mut half = [0; PART];
+    for (to, from) in half.iter_mut().zip(mac) {
+        *to = *from;
+    }
+    half
+}
+
+fn split(token: &[u8]) -> Option<(&Hint, &Hint)> {
+    let (hint, rest) = token.split_first_chunk()?;
+    Some((hint, rest.try_into().ok()?))
+}
+
+impl fmt::Debug for Callers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callers(..)")
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const ALICE: PeerId = PeerId::from_bytes([1; 32]);
+    const BOB: PeerId = PeerId::from_bytes([2; 32]);
+
+    fn secret(byte: u8) -> Secret<32> {
+        Secret::new([byte; 32])
+    }
+
+    /// Alice and bob as contacts of each other.
+    fn pair() -> (Callers, Callers) {
+        let (alice, bob) = (Callers::default(), Callers::default());
+        alice.know(&ALICE, BOB, secret(7), secret(8));
+        bob.know(&BOB, ALICE, secret(8), secret(7));
+        (alice, bob)
+    }
+
+    fn call(number: u8) -> CallId {
+        [number; MAX_CID_LEN]
+    }
+
+    #[test]
+    fn a_contact_is_known_by_its_token_for_this_call_alone() {
+        let (alice, bob) = pair();
+        let token = alice.token_for(&BOB, &call(1), NOW).unwrap();
+        assert_eq!(token.len(), TOKEN_BYTES);
+        bob.note(&BOB, &call(2), &token, NOW);
+        assert!(!bob.caller(&call(2)).is_some());
+        for at in 0..TOKEN_BYTES {
+            let mut altered = token.clone();
+            altered[at] ^= 1;
+            bob.note(&BOB, &call(1), &altered, NOW);
+            bob.note(&BOB, &call(1), &token[..at], NOW);
+        }
+        // Alice's own token of the other direction is none.
+        alice.note(&ALICE, &call(1), &token, NOW);
+        assert!(!bob.caller(&call(1)).is_some() && !alice.caller(&call(1)).is_some());
+        bob.note(&BOB, &call(1), &token, NOW);
+        assert_eq!(bob.caller(&call(1)), Some(ALICE));
+        assert!(alice.token_for(&ALICE, &call(1), NOW).is_none());
+    }
+
+    #[test]
+    fn clocks_may_differ_by_an_hour() {
+        let (alice, bob) = pair();
+        for (number, ahead) in (1..).zip([0, HOUR_S, 2 * HOUR_S, 5 * HOUR_S]) {
+            let token = alice.token_for(&BOB, &call(number), NOW + ahead).unwrap();
+            bob.note(&BOB, &call(number), &token, NOW);
+            let known = bob.caller(&call(number)).is_some();
+            assert_eq!(known, ahead <= HOUR_S, "{ahead}");
+        }
+        // Hours later it is the same.
+        let token = alice.token_for(&BOB, &call(9), NOW + 5 * HOUR_S).unwrap();
+        bob.note(&BOB, &call(9), &token, NOW + 5 * HOUR_S);
+        assert!(bob.caller(&call(9)).is_some());
+    }
+
+    #[test]
+    fn a_contact_has_a_few_calls_and_no_contact_has_none() {
+        let (alice, bob) = pair();
+        let known = |number: u8, now| {
+            let token = alice.token_for(&BOB, &call(number), now).unwrap();
+            bob.note(&BOB, &call(number), &token, now);
+            bob.caller(&call(number)).is_some()
+        };
+        let first = (1..10).filter(|number| known(*number, NOW)).count();
+        assert_eq!(first as u64, BURST);
+        assert!(!known(10, NOW + EVERY_S - 1));
+        assert!(known(11, NOW + EVERY_S));
+        assert!(!known(12, NOW + EVERY_S));
+        // After a clock was ahead.
+        assert!(known(13, NOW + 1_000_000));
+        assert!(!known(14, NOW + 60));
+        assert!(known(14, NOW + 60 + EVERY_S));
+        bob.forget(&ALICE);
+        assert!(!bob.caller(&call(14)).is_some());
+        assert!(!known(15, NOW + 1_000));
+    }
+
+    #[test]
+    fn memory_of_calls_is_bounded() {
+        let bob = Callers::default();
+        for n in 0..2 * CALLS as u32 {
+            let bytes: [u8; 32] = [&[9; 28][..], &n.to_be_bytes()]
+                .concat()
+                .try_into()
+                .unwrap();
+            let peer = PeerId::from_bytes(bytes);
+            let caller = Callers::default();
+            caller.know(&peer, BOB, Secret::new(bytes), secret(8));
+            bob.know(&BOB, peer, secret(8), Secret::new(bytes));
+            let call: CallId = [&[3; 16][..], &n.to_be_bytes()]
+                .concat()
+                .try_into()
+                .unwrap();
+            let token = caller.token_for(&BOB, &call, NOW).unwrap();
+            bob.note(&BOB, &call, &token, NOW);
+            assert!(bob.caller(&call).is_some());
+        }
+        assert_eq!(bob.lock().calls.len(), CALLS);
+        assert_eq!(bob.lock().order.len(), CALLS);
+    }
+}

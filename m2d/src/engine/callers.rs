@@ -1,0 +1,27 @@
+//! Tells the endpoint which peers are contacts: their calls go before those of strangers.
+
+use super::Engine;
+use crate::store::{ContactState, StoreError};
+
+impl Engine {
+    /// Gives or takes a peer's priority, as its row says.
+    pub(super) fn note_caller(&self, row: i64) -> Result<(), StoreError> {
+        let Some(slot) = self.slots.get(&row) else {
+            return Ok(());
+        };
+        let peer = slot.contact.peer_id;
+        let secrets = match (slot.contact.state, &slot.secrets) {
+            (ContactState::Contact, Some(secrets)) => Some(secrets.clone()),
+            (ContactState::Contact, None) => self.store.lookup_secrets(row)?,
+            _ => None,
+        };
+        match secrets {
+            Some(secrets) => {
+                let (ours, theirs) = (secrets.ours, secrets.theirs);
+                self.callers.know(&self.own_id, peer, ours, theirs);
+            }
+            None => self.callers.forget(&peer),
+        }
+        Ok(())
+    }
+}
