@@ -193,7 +193,7 @@ pub enum ConfigError {
         /// Which file.
         path: PathBuf,
     },
-    /// The private circle's secret file can't be read, or others can read it.
+    /// A file with a secret can't be read, or others can read it.
     #[error(transparent)]
     SecretFile(#[from] PrivateFileError),
     /// A circle other than the public one has no secret.
@@ -239,6 +239,9 @@ impl Config {
         })?;
         config.check_ranges()?;
         config.resolve_paths(path)?;
+        if config.mailbox.holds_password() {
+            private_file::check(path)?;
+        }
         Ok(config)
     }
 

@@ -55,6 +55,11 @@ impl Default for MailboxConfig {
 }
 
 impl MailboxConfig {
+    /// Returns whether an address holds the password of a cluster.
+    pub(super) fn holds_password(&self) -> bool {
+        self.nats.iter().any(|server| server.contains('@'))
+    }
+
     /// The time without a session, in milliseconds.
     pub fn after_ms(&self) -> u64 {
         u64::from(self.after_s) * 1_000

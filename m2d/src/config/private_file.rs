@@ -59,6 +59,21 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
     })
 }
 
+/// Refuses a file that other users can read or change, without reading it.
+pub fn check(path: &Path) -> Result<(), PrivateFileError> {
+    let metadata = path.metadata().map_err(|source| PrivateFileError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    match open_to_others(path, &metadata) {
+        Some(mode) => Err(PrivateFileError::OpenToOthers {
+            path: path.to_owned(),
+            mode,
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Reads a secret that another program protects, such as a credential of the service manager,
 /// whose permissions may be access control lists.
 ///
@@ -162,6 +177,7 @@ mod tests {
     fn a_link_does_not_hide_where_the_file_is() {
         let (_dir, path) = secret(0o644, 0o755);
         let closed = tempfile::tempdir().unwrap();
+        set_mode(closed.path(), 0o700);
         let link = closed.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let error = read(&link).unwrap_err();
@@ -173,6 +189,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("large");
         fs::write(&path, vec![b'x'; 65 * 1024]).unwrap();
+        set_mode(&path, 0o600);
         assert!(matches!(
             read(&path),
             Err(PrivateFileError::TooLarge { .. })
