@@ -7,7 +7,8 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-const API: [&str; 10] = [
+const API: [&str; 11] = [
+    "backup",
     "daemon",
     "identity",
     "invitation",
@@ -38,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".m2.api.v1")
         // Secrets shall not come into a log by way of `{:?}`.
         .skip_debug([
+            "m2.api.v1.CreateBackupRequest",
             "m2.api.v1.UnlockRequest",
             "m2.wire.v1.Deposit",
             "m2.wire.v1.OfferedBox",

@@ -135,6 +135,11 @@ impl Identity {
         LineKey::new(self.derive_key("line key"))
     }
 
+    /// A key for backups that the passphrase of the identity opens (docs/spec/backup.md).
+    pub fn backup_key(&self) -> Secret<32> {
+        self.derive_key("backup key")
+    }
+
     fn derive_key(&self, purpose: &str) -> Secret<32> {
         // Files may name the primes in either order, and libraries may pad them.
         let mut primes: Vec<_> = self.key.primes().iter().collect();

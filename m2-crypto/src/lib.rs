@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+pub mod backup;
 pub mod certificate;
 pub mod circle;
 pub mod connection_id;

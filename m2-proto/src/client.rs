@@ -19,6 +19,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::api::v1::backup_service_client::BackupServiceClient;
 use crate::api::v1::contact_service_client::ContactServiceClient;
 use crate::api::v1::daemon_service_client::DaemonServiceClient;
 use crate::api::v1::event_service_client::EventServiceClient;
@@ -106,6 +107,8 @@ services! {
     messages MessageServiceClient;
     /// The event log.
     events EventServiceClient;
+    /// Backups.
+    backups BackupServiceClient;
 }
 
 impl Client {

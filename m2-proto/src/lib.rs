@@ -46,6 +46,13 @@ pub mod wire {
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/m2_descriptor.bin"));
 
+impl std::fmt::Debug for api::v1::CreateBackupRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreateBackupRequest")
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for api::v1::UnlockRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UnlockRequest").finish_non_exhaustive()

@@ -78,6 +78,12 @@ reasons! {
     /// The daemon failed in a way that the caller can't mend.
     Internal "INTERNAL" Internal
         "The daemon failed. Look into its log for the cause, then try again.";
+    /// Another backup is being made.
+    BackupRunning "BACKUP_RUNNING" FailedPrecondition
+        "Another backup is being made. Wait until it is done and try again.";
+    /// The identity's key has no passphrase.
+    NoPassphrase "NO_PASSPHRASE" FailedPrecondition
+        "The identity has no passphrase that could protect a backup. Choose one for the backup.";
     /// The text is not an invitation.
     InvitationInvalid "INVITATION_INVALID" InvalidArgument
         "Not a valid M2 invitation. Copy it again completely, beginning with m2://.";

@@ -1,6 +1,7 @@
 //! The gRPC services, one file each. They turn requests into calls of the engine and its
 //! answers into responses; they decide nothing.
 
+mod backup;
 mod contact;
 mod convert;
 mod daemon;
@@ -36,8 +37,9 @@ pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
         .register_encoded_file_descriptor_set(m2_proto::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     use pb::{
-        contact_service_server::ContactServiceServer, daemon_service_server::DaemonServiceServer,
-        event_service_server::EventServiceServer, identity_service_server::IdentityServiceServer,
+        backup_service_server::BackupServiceServer, contact_service_server::ContactServiceServer,
+        daemon_service_server::DaemonServiceServer, event_service_server::EventServiceServer,
+        identity_service_server::IdentityServiceServer,
         invitation_service_server::InvitationServiceServer, line_service_server::LineServiceServer,
         mailbox_service_server::MailboxServiceServer, message_service_server::MessageServiceServer,
         network_service_server::NetworkServiceServer, relay_service_server::RelayServiceServer,
@@ -62,6 +64,7 @@ pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
         NetworkServiceServer network::NetworkApi;
         MessageServiceServer message::MessageApi;
         EventServiceServer event::EventApi;
+        BackupServiceServer backup::BackupApi;
     }
     Ok(routes)
 }

@@ -6,11 +6,13 @@ mod key;
 mod mailbox;
 mod open;
 mod passphrase;
+mod restore;
 mod serve;
 
 pub use check::check_config;
 pub use failure::Failure;
 pub use passphrase::passphrase;
+pub use restore::restore;
 
 use key::{Key, OpenKey};
 use open::{Opened, Opener};
@@ -21,7 +23,6 @@ use crate::config::Config;
 use crate::key_file::{KeyFile, KeyFileError};
 use crate::listen::{ApiSocket, make_private_dir};
 use crate::lock::InstanceLock;
-use crate::pair;
 use crate::{log, paths, unlock};
 use futures::FutureExt;
 use m2_crypto::{Circle, KeyError, provider};
@@ -52,7 +53,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         source,
     })?;
     let _lock = InstanceLock::take(&plan.data_dir)?;
-    pair::check(&plan.data_dir, KeyFile::read(&plan.data_dir)?.is_some())?;
+    key::check_pair(&plan.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads())
         .enable_all()
@@ -74,7 +75,7 @@ pub fn init(args: &InitArgs) -> Result<String, Failure> {
         source,
     })?;
     let _lock = InstanceLock::take(&plan.data_dir)?;
-    pair::check(&plan.data_dir, KeyFile::read(&plan.data_dir)?.is_some())?;
+    key::check_pair(&plan.data_dir)?;
     let passphrase = unlock::passphrase(&plan.config.identity)?.into_passphrase()?;
     let identity = key::open_or_create(&plan.data_dir, passphrase.as_ref())?;
     Ok(identity.peer_id(plan.circle.id()).to_string())

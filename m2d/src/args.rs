@@ -21,6 +21,8 @@ pub enum Command {
     Init(InitArgs),
     /// Read the configuration and the files that it names, say what is wrong, and stop.
     CheckConfig(ConfigArgs),
+    /// Put a backup of `m2 backup create` into a data directory that has no identity.
+    Restore(RestoreArgs),
     /// Set, change or remove the passphrase of the identity, while the daemon is stopped.
     #[command(subcommand)]
     Passphrase(PassphraseCommand),
@@ -54,6 +56,19 @@ pub struct ConfigArgs {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The backup.
+    pub file: PathBuf,
+    /// Where configuration and data are.
+    #[command(flatten)]
+    pub paths: PathArgs,
+    /// Read the passphrase from this file, or from stdin for `-`; else it is asked on the terminal.
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// What happens to the passphrase. The store stays readable: its key does not depend on it.

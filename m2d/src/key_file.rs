@@ -22,6 +22,9 @@ const STORE_MARK: &str = "M2-Store: begun";
 const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const BEGIN: &str = "-----BEGIN ";
 
+/// Of a key file that is not whole yet.
+const NEW_EXTENSION: &str = "new";
+
 /// Key files are smaller than 4 KiB.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -88,9 +91,26 @@ impl KeyFile {
         Ok((Self { path, text, mode }, identity))
     }
 
+    /// Removes what an interrupted write left next to the key file, which may be the key without
+    /// its passphrase.
+    pub fn remove_leftover(data_dir: &Path) -> Result<(), KeyFileError> {
+        let path = data_dir.join(FILE_NAME).with_extension(NEW_EXTENSION);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(KeyFileError::Io { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns whether a passphrase is needed.
     pub fn is_encrypted(&self) -> bool {
         self.text.contains(ENCRYPTED)
+    }
+
+    /// Returns the whole text of the file.
+    pub fn text(&self) -> Zeroizing<String> {
+        self.text.clone()
     }
 
     /// Opens the identity.
@@ -214,7 +234,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// `path` and flushes the directory: at any time one whole file has the name. A link stays one.
 fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let temporary = target.with_extension("new");
+    let temporary = target.with_extension(NEW_EXTENSION);
     // What an interrupted attempt left may have another mode.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -282,6 +302,17 @@ mod tests {
                 .open(Some(b"open sesame"), provider::default())
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn an_interrupted_write_leaves_no_second_key() {
+        let (dir, file) = alice();
+        let leftover = dir.path().join("identity.new");
+        fs::write(&leftover, ALICE).unwrap();
+        KeyFile::remove_leftover(dir.path()).unwrap();
+        KeyFile::remove_leftover(dir.path()).unwrap();
+        assert!(!leftover.exists());
+        assert!(file.open(None, provider::default()).is_ok());
     }
 
     #[test]

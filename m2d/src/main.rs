@@ -26,6 +26,10 @@ fn run(command: Command) -> Result<(), Failure> {
             println!("{}", app::check_config(&args)?);
             Ok(())
         }
+        Command::Restore(args) => {
+            println!("{}", app::restore(&args)?);
+            Ok(())
+        }
         Command::Passphrase(command) => {
             println!("{}", app::passphrase(&command)?);
             Ok(())

@@ -5,6 +5,7 @@
 //! identity learns neither content nor who talks to whom.
 
 mod contacts;
+mod copy;
 mod delivery;
 mod events;
 mod idempotency;
@@ -20,6 +21,7 @@ mod search;
 mod settings;
 
 pub use contacts::{ContactRow, ContactState, LookupSecrets};
+pub use copy::{CopyError, CopyProgress};
 pub use events::{EventKind, NewEvent};
 pub use idempotency::Remembered;
 pub use invitations::InvitationRow;

@@ -91,6 +91,8 @@ pub enum Command {
     History(crate::history::HistoryArgs),
     /// Find messages by their words
     Search(crate::search::SearchArgs),
+    /// Back up the identity and everything stored, and check backups
+    Backup(crate::backup::BackupArgs),
     /// Print a shell's completions
     Completions(crate::completions::CompletionsArgs),
     /// Print the man page, or write all of them

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod output;
 pub mod reference;
 
+mod backup;
 mod completions;
 mod contact;
 mod context;
@@ -24,6 +25,7 @@ mod mailbox;
 mod man;
 mod names;
 mod network;
+mod passphrase;
 mod qr;
 mod read;
 mod relay;
@@ -99,6 +101,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Retract(args) => retract::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Search(args) => search::run(args, context).await,
+        Command::Backup(args) => backup::run(args, context).await,
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),
     }

@@ -1,6 +1,7 @@
 //! What all services share: the daemon as it is now, locked or ready.
 
 use super::{FailClosedTest, Readers};
+use crate::backup::Backups;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::{Bus, EngineHandle};
@@ -46,6 +47,8 @@ pub struct Ready {
     pub reach: Arc<Reachability>,
     /// Look-up.
     pub lookup: LookupParts,
+    /// Makes backups.
+    pub backups: Arc<Backups>,
     /// Tries ways to contacts.
     pub prober: Arc<Prober>,
     /// The configuration.

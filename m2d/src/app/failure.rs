@@ -10,7 +10,9 @@ use crate::pair::PairError;
 use crate::paths::NoHome;
 use crate::store::StoreError;
 use crate::unlock::PassphraseError;
+use m2_backup::FileError;
 use m2_crypto::KeyError;
+use m2_crypto::backup::BackupError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -44,6 +46,20 @@ pub enum Failure {
     /// A passphrase file can't be read.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
+    /// A backup can't be opened.
+    #[error(transparent)]
+    Backup(#[from] FileError),
+    /// A restore would overwrite an identity or a store.
+    #[error(
+        "{directory} is not empty: {found} is there. Name another directory with --data-dir, or \
+         move everything in this one away first, all of it together."
+    )]
+    Taken {
+        /// The data directory.
+        directory: PathBuf,
+        /// What is there.
+        found: PathBuf,
+    },
     /// The user gave no passphrase that can be used.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -75,7 +91,8 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::NoHome(_) | Self::DataDir { .. } => 2,
-            Self::Ask(_) | Self::Pair(_) => 2,
+            Self::Ask(_) | Self::Pair(_) | Self::Taken { .. } => 2,
+            Self::Backup(FileError::Backup(BackupError::Passphrase)) => 3,
             Self::Lock(LockError::Io { .. }) => 2,
             Self::Passphrase(_) => 3,
             Self::Key(KeyFileError::Key {

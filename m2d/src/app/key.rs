@@ -10,6 +10,7 @@ use rand_core::UnwrapErr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use zeroize::Zeroizing;
 
 /// How long `m2 status` tells that a store was lost, in milliseconds: 30 days.
 const TELL_LOSS_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -29,6 +30,13 @@ pub(super) struct OpenKey {
     pub(super) is_new: bool,
     file: KeyFile,
     warnings: Vec<String>,
+}
+
+/// Checks that the directory does not hold half of a pair, and clears what an interrupted write of
+/// the key left.
+pub(super) fn check_pair(data_dir: &Path) -> Result<(), Failure> {
+    pair::check(data_dir, KeyFile::read(data_dir)?.is_some())?;
+    Ok(KeyFile::remove_leftover(data_dir)?)
 }
 
 /// Finds the identity of `data_dir`, or makes one.
@@ -127,6 +135,16 @@ impl OpenKey {
         if let Err(error) = self.file.mark_store() {
             tracing::warn!(%error, "the key file can't note that its store was begun");
         }
+    }
+
+    /// Returns the text of the key file.
+    pub(super) fn text(&self) -> Zeroizing<String> {
+        self.file.text()
+    }
+
+    /// Returns whether the key file has a passphrase.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.file.is_encrypted()
     }
 
     fn warn(&mut self, text: String) {

@@ -2,6 +2,7 @@
 
 use super::{Failure, OpenKey, Plan, mailbox};
 use crate::api::{FailClosedTest, Readers, Ready};
+use crate::backup::{self, Backups};
 use crate::clock::Clock;
 use crate::config::{Config, IpMode};
 use crate::counters::Counters;
@@ -124,6 +125,18 @@ impl Opener {
         let prober = prober(&core, lines, lookup.clone());
         self.start_meetings(&core, runner, meetings);
         self.start_mail(&core, mail_wake);
+        let backups = Backups::new(
+            &self.data_dir,
+            file.clone(),
+            backup::Subject {
+                identity: core.identity.clone(),
+                key_file: key.text(),
+                is_encrypted: key.is_encrypted(),
+                peer_id: core.peer_id,
+                circle: self.config.circle.name.clone(),
+            },
+            self.stop.clone(),
+        );
         let opened = Opened {
             engine: core.engine.clone(),
             thread,
@@ -145,6 +158,7 @@ impl Opener {
             mailbox,
             relay,
             config: self.config.clone(),
+            backups: Arc::new(backups),
             warnings,
         };
         Ok((ready, opened))

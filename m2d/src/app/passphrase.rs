@@ -74,6 +74,7 @@ impl Target {
             return Err(no_key(&data_dir));
         }
         let lock = InstanceLock::take(&data_dir)?;
+        KeyFile::remove_leftover(&data_dir)?;
         let file = KeyFile::read(&data_dir)?.ok_or_else(|| no_key(&data_dir))?;
         match (file.is_encrypted(), is_encrypted) {
             (true, false) => Err(usage(

@@ -3,6 +3,7 @@
 //! Real values of every kind, so that fuzzing starts behind the first length check. Seeds that
 //! hold signatures differ from run to run; commit them only when a format changed.
 
+use m2_crypto::backup::{Contents, Header};
 use m2_crypto::envelope::{Letter, SendEpoch};
 use m2_crypto::handshake::{Call, Credential, Initiator, Message, Responder};
 use m2_crypto::initial::{self, InitialKeys, QUIC_VERSION};
@@ -29,6 +30,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> Result<()> {
     let (alice, bob) = (Peer::alice(), Peer::bob());
     identities(&alice)?;
+    backups(&alice)?;
     invitations(&alice)?;
     presence(&alice)?;
     envelopes(&alice, &bob)?;
@@ -68,6 +70,26 @@ fn identities(alice: &Peer) -> Result<()> {
             .to_pem(&mut rng(), Some(b"secret"))?
             .as_bytes(),
     )
+}
+
+fn backups(alice: &Peer) -> Result<()> {
+    let (header, _) = Header::with_passphrase(&mut rng(), b"secret")?;
+    seed("backup", "passphrase", header.to_bytes())?;
+    let key_file = alice.identity.to_pem(&mut rng(), Some(b"secret"))?;
+    let (header, _) = Header::with_identity(&mut rng(), &alice.identity, &key_file)?;
+    seed("backup", "identity", header.to_bytes())?;
+    let contents = Contents {
+        created_ms: NOW_S * 1_000,
+        peer_id: alice.id,
+        circle: "public".to_owned(),
+        schema: 1,
+        contacts: 2,
+        messages: 3,
+        store_bytes: 4_096,
+        store_key: alice.identity.store_key(),
+        key_file,
+    };
+    seed("backup", "contents", contents.encode()?)
 }
 
 fn invitations(alice: &Peer) -> Result<()> {

@@ -5,15 +5,23 @@ use anyhow::Context as _;
 use toml::{Table, Value};
 
 /// A package of ours and those it may depend on (docs/architecture.md). `m2-tests` may use all.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("m2-backup", &["m2-crypto"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
     ("m2-net", &["m2-crypto", "m2-proto"]),
-    ("m2d", &["m2-crypto", "m2-net", "m2-proto"]),
-    ("m2-cli", &["m2-proto"]),
+    ("m2d", &["m2-backup", "m2-crypto", "m2-net", "m2-proto"]),
+    ("m2-cli", &["m2-backup", "m2-proto"]),
     (
         "m2-tests",
-        &["m2-crypto", "m2-net", "m2-proto", "m2d", "m2-cli"],
+        &[
+            "m2-backup",
+            "m2-crypto",
+            "m2-net",
+            "m2-proto",
+            "m2d",
+            "m2-cli",
+        ],
     ),
 ];
 

@@ -17,7 +17,7 @@ const NOT_SOURCES: [&str; 7] = [
 ];
 
 /// What may stand at the top beside directories whose names start with a dot.
-const TOP_LEVEL: [&str; 15] = [
+const TOP_LEVEL: [&str; 16] = [
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
@@ -26,6 +26,7 @@ const TOP_LEVEL: [&str; 15] = [
     "clients",
     "deny.toml",
     "docs",
+    "m2-backup",
     "m2-crypto",
     "m2-net",
     "m2-proto",

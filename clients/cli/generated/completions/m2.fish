@@ -48,6 +48,7 @@ complete -c m2 -n "__fish_m2_needs_command" -f -a "edit" -d 'Replace the text of
 complete -c m2 -n "__fish_m2_needs_command" -f -a "retract" -d 'Delete an own message on both sides'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "history" -d 'Show a conversation'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "search" -d 'Find messages by their words'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "backup" -d 'Back up the identity and everything stored, and check backups'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "completions" -d 'Print a shell\'s completions'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "man" -d 'Print the man page, or write all of them'
 complete -c m2 -n "__fish_m2_using_subcommand status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
@@ -371,6 +372,30 @@ never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand search" -l ids -d 'Show message ids (always there with --json)'
 complete -c m2 -n "__fish_m2_using_subcommand search" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand search" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -f -a "create" -d 'Write the identity and everything stored into one encrypted file, while the daemon runs'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -f -a "verify" -d 'Check every byte of a backup and show what it holds; needs no daemon'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l passphrase-file -d 'Read the passphrase of the backup from this file, or from stdin for `-`; else it is asked on the terminal, twice' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l identity-passphrase -d 'Protect the backup by the passphrase that the identity has now, without asking for it'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l force -d 'Replace FILE if it exists'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l passphrase-file -d 'Read the passphrase from this file, or from stdin for `-`; else it is asked on the terminal' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand completions" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand completions" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'

@@ -1,0 +1,121 @@
+//! Passphrases that the user gives: on the terminal, in a file, or by stdin.
+
+use std::io::{self, IsTerminal, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// A passphrase.
+pub(crate) type Passphrase = Zeroizing<String>;
+
+/// Longer than any passphrase, and a bound on what is read.
+const MAX_PASSPHRASE_BYTES: u64 = 64 * 1024;
+
+/// Reads a passphrase that exists from `file`, from stdin for `-`, or asks for it on the terminal.
+pub(crate) fn read(
+    file: Option<&Path>,
+    prompt: &str,
+    context: &Context,
+) -> Result<Passphrase, Failure> {
+    match file {
+        Some(file) => from_file(file, context),
+        None => from_terminal(prompt),
+    }
+}
+
+/// The same for one that is chosen now: it is asked twice, and never empty.
+pub(crate) fn choose(
+    file: Option<&Path>,
+    prompt: &str,
+    context: &Context,
+) -> Result<Passphrase, Failure> {
+    let passphrase = read(file, prompt, context)?;
+    if passphrase.is_empty() {
+        return Err(Failure::Usage(
+            "The passphrase is empty, which would protect nothing. Choose another one.".to_owned(),
+        ));
+    }
+    if file.is_none() && *from_terminal("The same again: ")? != *passphrase {
+        return Err(Failure::Usage(
+            "The two entries differ. Run the command again.".to_owned(),
+        ));
+    }
+    Ok(passphrase)
+}
+
+fn from_terminal(prompt: &str) -> Result<Passphrase, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "There is no terminal to ask on. Give --passphrase-file FILE, or `-` for stdin."
+                .to_owned(),
+        ));
+    }
+    rpassword::prompt_password(prompt)
+        .map(Zeroizing::new)
+        .map_err(|error| Failure::Local(format!("Can't read the terminal: {error}.")))
+}
+
+fn from_file(path: &Path, context: &Context) -> Result<Passphrase, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    let read = if path == Path::new("-") {
+        let stdin = io::stdin().lock();
+        stdin.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)
+    } else {
+        warn_of_readers(path, context);
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text))
+    };
+    read.map_err(|error| {
+        Failure::Local(format!(
+            "Can't read the passphrase file {}: {error}. Check its path.",
+            path.display()
+        ))
+    })?;
+    let length = without_line_break(&text).len();
+    text.truncate(length);
+    Ok(text)
+}
+
+/// Editors end a file with a line break, which is no part of the passphrase. `m2d` does the same.
+fn without_line_break(text: &str) -> &str {
+    let line = text.strip_suffix('\n');
+    line.map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
+}
+
+#[cfg(unix)]
+fn warn_of_readers(path: &Path, context: &Context) {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(metadata) = path.metadata() else {
+        return;
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    if metadata.is_file() && mode & 0o066 != 0 {
+        let path = path.display();
+        context.out.note(&format!(
+            "Other users may read {path} (mode {mode:04o}). Run `chmod 600 {path}`."
+        ));
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_of_readers(_: &Path, _: &Context) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_break_of_any_system_goes() {
+        for (given, left) in [
+            ("a\n", "a"),
+            ("a\r\n", "a"),
+            ("a\n\n", "a\n"),
+            ("a\r", "a\r"),
+        ] {
+            assert_eq!(without_line_break(given), left);
+        }
+    }
+}
