@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Milliseconds in a UTC day.
 const DAY_MS: u64 = 86_400_000;
 
-/// Where an endpoint takes the time from. The daemon gives one that never runs earlier than its
-/// build or its last stored time (spec §1).
+/// Where an endpoint takes the time from: days, ages and limits go by it. The daemon gives the
+/// system's clock, which nothing that is stored moves (docs/operator/clocks.md).
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
 

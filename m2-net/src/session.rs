@@ -41,6 +41,8 @@ pub enum CloseCode {
     NoHello = 5,
     /// What the session is for can't be done at present: worth another try later.
     Unavailable = 6,
+    /// The other side talks as a contact does, and is not a contact of this side.
+    NotAContact = 7,
 }
 
 impl From<CloseCode> for VarInt {
@@ -82,7 +84,7 @@ struct Inner {
     connection: Connection,
     peer: Peer,
     peer_version: String,
-    clock_skew_ms: i64,
+    clock: Option<PeerClock>,
     dialled: bool,
     purpose: Purpose,
     since: Instant,
@@ -116,10 +118,11 @@ impl SessionHandle {
         self.0.connection.remote_address()
     }
 
-    /// How far the peer's clock is ahead of ours, in milliseconds, give or take half a round
-    /// trip; 0 for who tells no time.
-    pub fn clock_skew_ms(&self) -> i64 {
-        self.0.clock_skew_ms
+    /// How far the peer's clock is ahead of ours, in milliseconds, give or take half a round trip,
+    /// as our clock is now: it may have been set since the session came up. None for a peer that
+    /// told no time.
+    pub fn clock_skew_ms(&self) -> Option<i64> {
+        Some(self.0.clock.as_ref()?.skew_ms())
     }
 
     /// Whether this side dialled.
@@ -288,7 +291,7 @@ impl Session {
         let purpose = hello.purpose;
         let handle = SessionHandle(Arc::new(Inner {
             peer: peer(&connection)?,
-            clock_skew_ms: greeting.skew_ms(&hello, connection.rtt()),
+            clock: PeerClock::told(greeting, &hello, connection.rtt()),
             peer_version: hello.version,
             dialled,
             purpose,
@@ -345,13 +348,29 @@ impl Greeting {
     fn cover_of(&self, purpose: Purpose) -> Option<NonZeroU32> {
         self.cover.filter(|_| purpose == Purpose::Peer)
     }
+}
 
-    fn skew_ms(&self, hello: &Hello, rtt: Duration) -> i64 {
-        if hello.unix_ms == 0 {
-            return 0;
-        }
-        let theirs = i128::from(hello.unix_ms) + (rtt.as_millis() / 2) as i128;
-        let skew = theirs - i128::from(self.clock.unix_ms());
+/// What the peer's Hello said of its clock.
+#[derive(Debug)]
+struct PeerClock {
+    unix_ms: u64,
+    at: Instant,
+    ours: Clock,
+}
+
+impl PeerClock {
+    fn told(greeting: &Greeting, hello: &Hello, rtt: Duration) -> Option<Self> {
+        let on_the_way = u64::try_from(rtt.as_millis() / 2).unwrap_or(0);
+        (hello.unix_ms > 0).then(|| Self {
+            unix_ms: hello.unix_ms.saturating_add(on_the_way),
+            at: Instant::now(),
+            ours: greeting.clock.clone(),
+        })
+    }
+
+    fn skew_ms(&self) -> i64 {
+        let theirs = i128::from(self.unix_ms) + self.at.elapsed().as_millis() as i128;
+        let skew = theirs - i128::from(self.ours.unix_ms());
         i64::try_from(skew).unwrap_or(i64::MAX)
     }
 }

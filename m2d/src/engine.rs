@@ -21,13 +21,16 @@ mod lines;
 mod lookup;
 mod mail;
 mod mailboxes;
+mod near;
 mod paths;
 mod policy;
+mod problem;
 mod requests;
 mod sending;
 mod sessions;
 mod slot;
 mod summary;
+mod time;
 mod upkeep;
 mod ways;
 
@@ -41,6 +44,7 @@ pub use lines::{LineHealth, LineSettings, LineView, LineWake, OpenAt, OpenLines,
 pub use lookup::{Finding, FoundBy, Publication, Sought};
 pub use mail::BoxHealth;
 pub use mailboxes::MailboxView;
+pub use near::Near;
 pub use policy::PolicyChange;
 pub use sending::{Failure, NewMessage, SentMessage};
 pub use sessions::{Arrived, GrantCheck};
@@ -66,6 +70,7 @@ use slot::Slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use time::TimeKeeping;
 use tokio::sync::{mpsc, watch};
 use upkeep::Agenda;
 
@@ -145,6 +150,7 @@ pub struct Engine {
     /// What is in memory is ahead of the store: read it again before anything else.
     stale: bool,
     agenda: Agenda,
+    time: TimeKeeping,
     store_failed: Option<Refusal>,
 }
 
@@ -184,15 +190,19 @@ impl Engine {
             stopping: false,
             stale: false,
             agenda: Agenda::default(),
+            time: TimeKeeping::default(),
             store_failed: None,
         };
         engine.bus.set_newest_event(engine.store.newest_event()?);
         engine.mail.started = engine.clock.now_ms();
         engine.reload()?;
         // On a full disk they wait a little longer.
-        if let Err(error) = engine.store.resume_letters(engine.mail.started) {
+        let now = engine.mail.started;
+        let resumed = engine.store.resume_letters(now);
+        if let Err(error) = resumed.and_then(|()| engine.store.restart_letters(now)) {
             tracing::debug!(%error, "letters can't be resumed");
         }
+        engine.start_clock();
         Ok(engine)
     }
 
@@ -259,6 +269,11 @@ impl Engine {
             room = room.saturating_sub(1);
             let go_on = room > 0 && self.store_failed.is_none();
             next = go_on.then(|| jobs.try_recv().ok()).flatten();
+        }
+        if self.store_failed.is_none()
+            && let Err(refusal) = self.follow_clock()
+        {
+            self.fail_batch(refusal);
         }
         if self.store_failed.is_none() {
             self.run_timers();

@@ -7,6 +7,7 @@ mod dht;
 mod due;
 mod host;
 mod lan;
+mod overheard;
 mod parts;
 mod publisher;
 

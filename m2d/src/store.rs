@@ -17,6 +17,7 @@ mod messages;
 mod migrations;
 mod outbox;
 mod reader;
+mod redating;
 mod search;
 mod settings;
 
@@ -31,6 +32,7 @@ pub use mailboxes::{GrantRow, MailboxPolicy, MailboxRow, MailboxState, OfferRow}
 pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};
 pub use outbox::OutboxPayload;
 pub use reader::{EventRow, HistoryPage, Reader, ShownMessage};
+pub use redating::AHEAD_MS;
 
 use crate::sqlcipher;
 use m2_crypto::Secret;

@@ -150,14 +150,7 @@ async fn a_blocked_peer_gets_no_session_and_no_answer() {
     let (alice, bob) = pair.apis().await.unwrap();
     alice.send("bob", "hello").await.unwrap();
     bob.await_text("alice", "hello").await.unwrap();
-    let contact = "bob".to_owned();
-    let request = BlockContactRequest { contact };
-    alice
-        .client()
-        .contacts()
-        .block_contact(request)
-        .await
-        .unwrap();
+    block(&alice, "bob").await;
     assert_eq!(
         alice.contact("bob").await.unwrap().state(),
         ContactState::Blocked
@@ -282,6 +275,95 @@ async fn another_identity_at_the_address_gets_nothing() {
         .await
         .unwrap();
     assert_eq!(bob.contact("alice").await.unwrap().last_failure, "");
+}
+
+/// Waits until what is known of a contact's problem has this reason and says this.
+async fn told(api: &Api, contact: &str, reason: &str, word: &str) {
+    eventually(&format!("{reason} to be told"), async || {
+        let contact = api.contact(contact).await?;
+        let known = contact.last_failure == reason && contact.problem.contains(word);
+        Ok(known.then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// Whether `m2 status` would say that some contacts forgot this identity.
+async fn warned(api: &Api) -> bool {
+    let warnings = api.status().await.unwrap().warnings;
+    warnings.iter().any(|one| one.contains("m2 contact list"))
+}
+
+#[tokio::test]
+async fn a_contact_that_was_removed_is_told_and_what_to_do() {
+    let mut pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    talk(&alice, "bob", &bob, "alice").await;
+    remove(&bob, "alice", false).await.unwrap();
+    told(&alice, "bob", "NOT_A_CONTACT", "m2 invite create").await;
+    assert!(warned(&alice).await);
+    let send = [
+        "send",
+        "bob",
+        "still",
+        "--wait",
+        "delivered",
+        "--timeout",
+        "1s",
+    ];
+    let output = pair.alice.m2(&send).await.unwrap();
+    assert!(output.stderr.contains("m2 invite create"), "{output:?}");
+    let list = pair.alice.m2(&["contact", "list"]).await.unwrap();
+    let list = list.success().unwrap();
+    assert!(
+        list.contains("! bob: It does not have this identity"),
+        "{list}"
+    );
+
+    // Also in a session that comes up after it was forgotten.
+    pair.alice.stop().await.unwrap();
+    pair.alice.restart().await.unwrap();
+    let alice = Api::of(&pair.alice).await.unwrap();
+    told(&alice, "bob", "NOT_A_CONTACT", "m2 invite create").await;
+
+    let uri = bob.invite(false, "alice").await.unwrap();
+    alice.add(&uri, "bob").await.unwrap();
+    let contact = ContactState::Contact;
+    bob.await_state("alice", contact).await.unwrap();
+    bob.await_text("alice", "still").await.unwrap();
+    told(&alice, "bob", "", "").await;
+    assert!(!warned(&alice).await);
+}
+
+#[tokio::test]
+async fn a_contact_whose_store_was_lost_is_told_apart_and_a_blocking_one_is_not_named() {
+    // One that is kept without the store.
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let listen = format!("listen = [\"{}\"]", free.local_addr().unwrap());
+    drop(free);
+    let bob = Setup::new().identity("bob").network(&listen);
+    let pair = Pair::start_as(Setup::new().identity("alice"), bob).await;
+    let mut pair = pair.unwrap();
+    pair.bob.stop().await.unwrap();
+    for file in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(pair.bob.data().join(file));
+    }
+    pair.bob.restart().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    alice.send("bob", "are you there?").await.unwrap();
+    told(&alice, "bob", "NOT_A_CONTACT", "its store was lost").await;
+    block(&bob, &alice.status().await.unwrap().peer_id).await;
+    alice.send("bob", "and now?").await.unwrap();
+    told(&alice, "bob", "REFUSED", "ends sessions").await;
+    let problem = alice.contact("bob").await.unwrap().problem;
+    assert!(!problem.contains("block"), "{problem}");
+}
+
+async fn block(api: &Api, contact: &str) {
+    let contact = contact.to_owned();
+    let request = BlockContactRequest { contact };
+    let mut contacts = api.client().contacts();
+    contacts.block_contact(request).await.unwrap();
 }
 
 /// Both send, both receive.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use m2_proto::api::v1::send_message_request::Content;
 use m2_proto::api::v1::{
-    MessageState, SendMessageRequest, SendMessageResponse, WatchMessageRequest,
+    GetContactRequest, MessageState, SendMessageRequest, SendMessageResponse, WatchMessageRequest,
     WatchMessageResponse,
 };
 use m2_proto::client::Client;
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::context::{Context, call};
 use crate::failure::Failure;
-use crate::{input, time, watch};
+use crate::{input, sanitize, time, watch};
 
 /// Flags of `m2 send`.
 #[derive(Debug, Args)]
@@ -59,6 +59,7 @@ enum Wait {
 pub(crate) async fn run(args: SendArgs, context: &Context) -> Result<(), Failure> {
     let content = content(args.text, args.media_type.is_some())?;
     let client = context.client().await?;
+    let contact = args.contact.clone();
     let request = SendMessageRequest {
         contact: args.contact,
         content: Some(content),
@@ -71,7 +72,10 @@ pub(crate) async fn run(args: SendArgs, context: &Context) -> Result<(), Failure
         let state = queued.state;
         return report(context, &queued, &queued.message_id, state);
     }
-    let waited = wait(&client, queued, args.wait, args.timeout).await;
+    let mut waited = wait(&client, queued, args.wait, args.timeout).await;
+    if let Err(Failure::TimedOut(text)) = &mut waited.result {
+        text.push_str(&problem(&client, contact).await);
+    }
     let last = &waited.last;
     report(context, last, &last.message_id, last.state)?;
     waited.result
@@ -111,6 +115,19 @@ async fn wait(
         )),
     };
     Waited { last, result }
+}
+
+/// What is known of why a contact takes nothing, to be added to a sentence.
+async fn problem(client: &Client, contact: String) -> String {
+    let request = GetContactRequest { contact };
+    let asked = client.contacts().get_contact(request).await;
+    let known = asked.ok().and_then(|answer| answer.into_inner().contact);
+    match known {
+        Some(contact) if !contact.problem.is_empty() => {
+            format!(" {}", sanitize::line(&contact.problem))
+        }
+        _ => String::new(),
+    }
 }
 
 async fn follow(

@@ -10,6 +10,9 @@ use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, MAX_MESSAGES, SendEpoch};
 use std::collections::BTreeMap;
 
+/// How far ahead of the present clock an epoch may have been made, in seconds.
+const AHEAD_S: u64 = 300;
+
 /// The newest epoch seals; older ones are kept for the grants of messages under way.
 pub(super) struct SendEpochs {
     epochs: BTreeMap<u64, Sealing>,
@@ -43,16 +46,26 @@ impl Sealing {
     /// The receiver accepts it, as far as we know: it has not said otherwise, and it has the
     /// grant or would still take it.
     fn usable(&self, now: Time, limits: &Limits) -> bool {
-        let age = now.seconds().saturating_sub(self.epoch.created_s());
-        !self.refused && (self.grant.is_empty() || age < limits.grant_offer / 1_000)
+        let is_young = self
+            .age_s(now)
+            .is_some_and(|age| age < limits.grant_offer / 1_000);
+        !self.refused && (self.grant.is_empty() || is_young)
     }
 
     /// spec §5: 24 hours, 10,000 messages.
     fn spent(&self, now: Time, limits: &Limits) -> bool {
-        let age = now.seconds().saturating_sub(self.epoch.created_s());
-        age >= limits.epoch_age / 1_000
+        self.age_s(now)
+            .is_none_or(|age| age >= limits.epoch_age / 1_000)
             || self.epoch.next_index() >= limits.epoch_messages
             || !self.has_room()
+    }
+
+    /// Its age in seconds. None if it was made by a clock that was ahead: receivers may refuse its
+    /// grant, and its age would not end.
+    fn age_s(&self, now: Time) -> Option<u64> {
+        let created = self.epoch.created_s();
+        (created <= now.seconds().saturating_add(AHEAD_S))
+            .then(|| now.seconds().saturating_sub(created))
     }
 
     fn has_room(&self) -> bool {

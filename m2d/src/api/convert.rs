@@ -118,6 +118,7 @@ pub(super) fn contact(view: ContactView, queued: u64) -> pb::Contact {
         queued_messages: queued,
         addresses: view.addresses.iter().map(ToString::to_string).collect(),
         last_failure: view.last_failure.to_owned(),
+        problem: view.problem,
         policy: Some(pb::ContactPolicy {
             mailbox_grant: view.mailbox.grants,
             mailbox_use: view.mailbox.uses,

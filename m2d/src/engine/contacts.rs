@@ -37,6 +37,8 @@ pub struct ContactView {
     pub addresses: Vec<SocketAddr>,
     /// Why the last attempt to reach it failed; empty when it did not.
     pub last_failure: &'static str,
+    /// What is known of that, in one sentence with the next thing to do.
+    pub problem: String,
     /// The switches of its mailboxes and ours.
     pub mailbox: MailboxPolicy,
     /// It offers a box.
@@ -202,7 +204,7 @@ impl Engine {
         };
         let was_contact = self.is_contact(row);
         self.end_contact(row, ContactState::Blocked)?;
-        self.close_links(row);
+        self.close_links(row, CloseCode::Refused);
         if was_contact {
             self.event(EventKind::ContactRemoved, row, None, 0)?;
         }
@@ -216,7 +218,7 @@ impl Engine {
             self.store.erase_history(row)?;
         }
         self.end_contact(row, ContactState::Removed)?;
-        self.close_links(row);
+        self.close_links(row, CloseCode::NotAContact);
         self.event(EventKind::ContactRemoved, row, None, 0)?;
         Ok(())
     }
@@ -268,10 +270,10 @@ impl Engine {
         Ok(())
     }
 
-    fn close_links(&mut self, row: i64) {
+    fn close_links(&mut self, row: i64, code: CloseCode) {
         let links = self.slots.get(&row).map(|slot| slot.links.clone());
         for link in links.unwrap_or_default() {
-            self.effects.push(Effect::Close(link, CloseCode::Refused));
+            self.effects.push(Effect::Close(link, code));
         }
     }
 
@@ -410,7 +412,8 @@ impl Engine {
             row: slot.contact.clone(),
             online,
             addresses: self.store.addresses(row)?,
-            last_failure: if online { "" } else { slot.last_failure },
+            last_failure: self.failure_of(row),
+            problem: self.problem(row),
             mailbox: self.mail.policy(row),
             mailbox_offered: self.mail.offered.contains(&row),
             mailbox_failure: self.mail.failures.get(&row).copied().unwrap_or_default(),

@@ -38,7 +38,7 @@ impl Engine {
         let kind = kind_of(&payload.body);
         let retracted = kind == MessageKind::Content && self.store.take_tombstone(&id.0, row)?;
         let now = self.now_ms();
-        let expires_ms = payload.expires().map(|time| time.0);
+        let expires_ms = self.end_of(row, &payload, now);
         let expired = expires_ms.is_some_and(|end| end <= now);
         let gone = match (retracted, expired) {
             (true, _) => Gone::Retracted,
@@ -59,7 +59,7 @@ impl Engine {
             incarnation,
             state: MessageState::Delivered,
             author_ms: payload.sent.0,
-            stored_ms: now,
+            stored_ms: self.clock.order_ms(),
             hash: hash.0,
             media_type,
             content,
@@ -75,6 +75,16 @@ impl Engine {
             self.note_silent(row)?;
         }
         self.follow(row, payload.body)
+    }
+
+    /// When a contact's message ends by our clock. Its sender counts from a time of its own clock,
+    /// so the difference between the two is taken off; it never lives longer than it may from now.
+    fn end_of(&self, row: i64, payload: &Payload, now: u64) -> Option<u64> {
+        let theirs = payload.expires()?.0;
+        let skew = self.skew_of(row).unwrap_or(0);
+        let end = theirs.saturating_add_signed(skew.saturating_neg());
+        let most = now.saturating_add(u64::from(payload.ttl_s) * 1_000);
+        Some(end.min(most))
     }
 
     /// Does what an edit, a retraction or a read receipt asks for.
@@ -182,7 +192,7 @@ impl Engine {
             incarnation,
             state: MessageState::Delivered,
             author_ms: now,
-            stored_ms: now,
+            stored_ms: self.clock.order_ms(),
             hash: hash.0,
             media_type: String::new(),
             content: None,
@@ -272,7 +282,7 @@ impl Engine {
             message,
             detail,
         };
-        let seq = self.store.append_event(&event, self.clock.now_ms())?;
+        let seq = self.store.append_event(&event, self.clock.order_ms())?;
         self.effects.push(Effect::Event(LiveEvent::Stored(seq)));
         Ok(())
     }
@@ -291,7 +301,7 @@ impl Engine {
             message: Some(message),
             detail,
         };
-        let time_ms = self.clock.now_ms();
+        let time_ms = self.clock.order_ms();
         let seq = self.store.append_event(&event, time_ms)?;
         let live = match self.slots.get(&contact) {
             Some(slot) => LiveEvent::Whole(Box::new(EventRow {

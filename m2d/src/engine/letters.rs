@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::mailbox::store::KEPT_MS;
 use crate::refusal::Refusal;
-use crate::store::{LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince};
+use crate::store::{AHEAD_MS, LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince};
 use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_net::delivery::{MessageId, OpenedMessage};
@@ -61,8 +61,10 @@ impl Engine {
                 self.seal_letters(contact, now)?;
             }
         }
-        let kept_since = now.saturating_sub(TAKEN_KEPT_MS);
-        self.store.prune_letters(kept_since)?;
+        if self.clock.unsettled().is_none() {
+            let kept_since = now.saturating_sub(TAKEN_KEPT_MS);
+            self.store.prune_letters(kept_since)?;
+        }
         Ok(())
     }
 
@@ -81,7 +83,9 @@ impl Engine {
             self.mail.note(away_since.saturating_add(after));
             return Ok(());
         }
+        let latest_ms = now.saturating_add(AHEAD_MS);
         let since = WaitingSince {
+            latest_ms,
             queued_ms: now.saturating_sub(after),
             deposited_ms: now.saturating_sub(LETTER_LIFE_MS),
         };
@@ -96,7 +100,7 @@ impl Engine {
             queued_ms: after,
             deposited_ms: LETTER_LIFE_MS,
         };
-        if let Some(next) = self.store.next_undeposited(contact, patience)? {
+        if let Some(next) = self.store.next_undeposited(contact, patience, latest_ms)? {
             self.mail.note(next.max(now));
         }
         Ok(())

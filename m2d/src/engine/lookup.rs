@@ -44,8 +44,6 @@ pub struct Sought {
     pub secret: PresenceSecret,
     /// There is something to send, and known ways did not lead to it.
     pub in_need: bool,
-    /// Its address may be called.
-    pub direct: bool,
 }
 
 /// Where something was found.
@@ -74,6 +72,7 @@ pub struct Finding {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     lan: Vec<SocketAddr>,
+    /// By the clock that only runs on.
     lan_until_ms: u64,
     dht: Vec<SocketAddr>,
     lines: Vec<ContactLine>,
@@ -83,8 +82,8 @@ pub(super) struct Found {
 
 impl Found {
     /// Addresses in the local network, unless they are old.
-    pub(super) fn lan(&self, now_ms: u64) -> &[SocketAddr] {
-        if now_ms < self.lan_until_ms {
+    pub(super) fn lan(&self, steady_ms: u64) -> &[SocketAddr] {
+        if steady_ms < self.lan_until_ms {
             &self.lan
         } else {
             &[]
@@ -165,7 +164,6 @@ impl Engine {
                 peer,
                 secret,
                 in_need: waits && failed && !is_online,
-                direct: mode == IpMode::Direct,
             });
         }
         Ok(all)
@@ -183,6 +181,7 @@ impl Engine {
             return Ok(());
         };
         let (mode, now_ms) = (self.ip_mode(row), self.now_ms());
+        let steady_ms = self.clock.steady_ms();
         let mut addresses = finding.addresses;
         addresses.retain(|address| may_be_called(address, loopback));
         addresses.truncate(MAX_FOUND);
@@ -196,9 +195,9 @@ impl Engine {
         match finding.by {
             FoundBy::Lan if mode == IpMode::Direct => {
                 // Who plays an announcement again with other addresses does not push out these.
-                addresses.extend_from_slice(found.lan(now_ms));
+                addresses.extend_from_slice(found.lan(steady_ms));
                 found.lan = distinct(addresses);
-                found.lan_until_ms = now_ms.saturating_add(LAN_MS);
+                found.lan_until_ms = steady_ms.saturating_add(LAN_MS);
             }
             FoundBy::Lan => return Ok(()),
             FoundBy::Dht(made_s) => {
@@ -221,6 +220,12 @@ impl Engine {
                 self.call_beside(&link);
                 Ok(())
             }
+            // It serves no more, and what is found is the way to the one that follows.
+            Some(link) if link.wants_successor() => {
+                self.call_instead(&link);
+                Ok(())
+            }
+            // Kept for when it ends.
             Some(_) => Ok(()),
         }
     }

@@ -53,6 +53,15 @@ impl Mail {
         Ok(())
     }
 
+    /// The clock was set: nothing that was noted waits for a moment that may be far off now.
+    pub(super) fn restart(&mut self, now: u64) {
+        self.due = 0;
+        self.started = self.started.min(now);
+        for since in self.offline_since.values_mut() {
+            *since = (*since).min(now);
+        }
+    }
+
     pub(super) fn policy(&self, contact: i64) -> MailboxPolicy {
         self.policies.get(&contact).copied().unwrap_or_default()
     }

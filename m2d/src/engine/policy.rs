@@ -97,6 +97,7 @@ impl Engine {
                 self.seek_direct(row, &link);
             }
         }
+        self.wake_lookup();
         self.dial(row)
     }
 

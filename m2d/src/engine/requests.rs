@@ -208,6 +208,9 @@ impl Engine {
             slot.secrets = Some(secrets);
             slot.agreed_in = Some(link.id);
         }
+        if let Some(slot) = self.slots.get_mut(&row) {
+            slot.refused = "";
+        }
         let contact = self.contact_mut(row)?;
         let fresh = contact.state != ContactState::Contact;
         contact.state = ContactState::Contact;

@@ -214,7 +214,7 @@ impl Engine {
             incarnation: 0,
             state: MessageState::Queued,
             author_ms: now,
-            stored_ms: now,
+            stored_ms: self.clock.order_ms(),
             hash: content_hash(&id, ttl_s, body).0,
             media_type,
             content,

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::effect::Effect;
 use super::paths::{crossed, path_rank};
+use super::problem::NOT_A_CONTACT;
 use super::slot::Slot;
 use crate::config::IpMode;
 use crate::network::Link;
@@ -27,6 +28,8 @@ const MAX_STRANGERS: usize = 64;
 pub enum Arrived {
     /// Its frames are welcome.
     Welcome,
+    /// The same, of a peer that is no contact: it may ask to become one.
+    Stranger,
     /// It is to be closed.
     Unwanted,
 }
@@ -46,7 +49,7 @@ impl Engine {
     pub fn on_link_up(&mut self, link: &Arc<Link>) -> Result<Arrived, Refusal> {
         let Some(row) = self.row_of(&link.peer_id) else {
             self.admit_stranger(link);
-            return Ok(Arrived::Welcome);
+            return Ok(Arrived::Stranger);
         };
         if self.contact_mut(row)?.state == ContactState::Blocked {
             link.misbehaved("BLOCKED");
@@ -66,7 +69,10 @@ impl Engine {
             self.offer_lines(row)?;
             self.seek_direct(row, link);
         }
-        Ok(Arrived::Welcome)
+        Ok(match self.contact_mut(row)?.state {
+            ContactState::Removed => Arrived::Stranger,
+            _ => Arrived::Welcome,
+        })
     }
 
     /// A peer may have one session as a stranger. When there are too many strangers the oldest
@@ -96,6 +102,7 @@ impl Engine {
             self.store.put_address(row, link.remote, now)?;
         }
         self.add_link(row, link);
+        self.note_clock(row, link);
         Ok(())
     }
 
@@ -176,10 +183,9 @@ impl Engine {
         if path.is_none() {
             self.note_offline(row);
             self.wake_lookup();
-            if link.was_refused() {
-                self.dial_after_refusal(row, link)?;
-            } else {
-                self.dial(row)?;
+            match link.refused() {
+                Some(reason) => self.dial_after_refusal(row, link, reason)?,
+                None => self.dial(row)?,
             }
         }
         Ok(())
@@ -187,14 +193,21 @@ impl Engine {
 
     /// A peer ended a session as one that it does not want. It is called again after a pause, and
     /// not straight if it may be called on lines: that is what it refuses (spec §7).
-    fn dial_after_refusal(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
-        if link.path() == Path::Direct && !self.store.contact_lines(row)?.is_empty() {
+    fn dial_after_refusal(
+        &mut self,
+        row: i64,
+        link: &Arc<Link>,
+        reason: &'static str,
+    ) -> Result<(), Refusal> {
+        let wants_lines = reason != NOT_A_CONTACT && link.path() == Path::Direct;
+        if wants_lines && !self.store.contact_lines(row)?.is_empty() {
             self.store.forget_addresses(row)?;
         }
         let route = self.route(row)?;
         let Some(slot) = self.slots.get_mut(&row) else {
             return Ok(());
         };
+        slot.refused = reason;
         slot.refusals = slot.refusals.saturating_add(1);
         if contact_like(slot.contact.state) {
             self.dialer
@@ -242,23 +255,33 @@ impl Engine {
         if let Message::ContactRequest(request) = &message {
             match self.row_for_request(link, request)? {
                 Some(row) => self.on_contact_request(row, link, request)?,
-                None => link.misbehaved("REQUESTS_TOO_MANY"),
+                None => {
+                    link.asks();
+                    link.misbehaved("REQUESTS_TOO_MANY");
+                }
             }
             return Ok(Ok(()));
         }
-        let Some(row) = self.row_of(&link.peer_id) else {
-            link.misbehaved("NOT_A_CONTACT");
+        let state = |row| self.slots.get(&row).map(|slot| slot.contact.state);
+        let row = self.row_of(&link.peer_id);
+        if matches!(row.and_then(state), None | Some(ContactState::Removed)) && is_talk(&message) {
+            self.refuse_talk(link);
+            return Ok(Ok(()));
+        }
+        let Some(row) = row else {
+            link.misbehaved(NOT_A_CONTACT);
             return Ok(Ok(()));
         };
         // Who speaks to us does not refuse us.
         if let Some(slot) = self.slots.get_mut(&row) {
             slot.refusals = 0;
+            slot.refused = "";
         }
         match message {
             Message::ContactReply { accepted } => self.on_contact_reply(row, link, accepted)?,
-            // Who is no contact may do nothing else (spec §4). It may be one that was removed
-            // and doesn't know it yet.
-            _ if !self.is_contact(row) => link.misbehaved("NOT_A_CONTACT"),
+            // A peer that is no contact may do nothing else (docs/spec/contact.md). It may not
+            // have heard yet that it was declined.
+            _ if !self.is_contact(row) => link.misbehaved(NOT_A_CONTACT),
             Message::Envelope(envelope) => return self.on_envelope(row, &envelope, accepted),
             Message::Acks(acks) => return self.on_acks(row, &acks),
             Message::Mailbox(mailbox) => match *mailbox {
@@ -422,4 +445,17 @@ const fn reason_of(misbehaved: &Misbehaved) -> &'static str {
 
 const fn contact_like(state: ContactState) -> bool {
     matches!(state, ContactState::Asked | ContactState::Contact)
+}
+
+/// What only contacts say to each other.
+const fn is_talk(message: &Message) -> bool {
+    match message {
+        Message::Envelope(_)
+        | Message::Acks(_)
+        | Message::EpochRefused { .. }
+        | Message::Line(_)
+        | Message::Reach(_) => true,
+        Message::Mailbox(mailbox) => matches!(**mailbox, Mailbox::Offer(_)),
+        _ => false,
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::lookup::Found;
+use super::time::PeerClock;
 use crate::network::Link;
 use crate::store::{ContactRow, ContactState, LookupSecrets, StoreError};
 use bytes::Bytes;
@@ -34,8 +35,12 @@ pub(super) struct Slot {
     pub secrets: Option<LookupSecrets>,
     /// Ways to it that look-up found.
     pub found: Found,
+    /// What it told of its clock last.
+    pub clock: Option<PeerClock>,
     /// Why the last attempt to reach it failed.
     pub last_failure: &'static str,
+    /// Why it ended our last session, as a stable reason, if it did not want it.
+    pub refused: &'static str,
     /// Sessions in a row that it refused.
     pub refusals: u32,
 }
@@ -52,9 +57,21 @@ impl Slot {
             agreed_in: None,
             secrets: None,
             found: Found::default(),
+            clock: None,
             last_failure: "",
+            refused: "",
             refusals: 0,
         }
+    }
+
+    /// Keeps what is of memory alone: it does not change with what could not be written.
+    fn inherit(&mut self, before: Self) {
+        self.links = before.links;
+        self.found = before.found;
+        self.clock = before.clock;
+        self.last_failure = before.last_failure;
+        self.refused = before.refused;
+        self.refusals = before.refusals;
     }
 
     /// The session to send on.
@@ -116,23 +133,25 @@ impl Engine {
     pub(super) fn reload(&mut self) -> Result<(), StoreError> {
         let contacts = self.store.contacts()?;
         let before = std::mem::take(&mut self.slots);
-        let mut links: HashMap<PeerId, Vec<Arc<Link>>> = before
+        let mut before: HashMap<PeerId, Slot> = before
             .into_values()
-            .map(|slot| (slot.contact.peer_id, slot.links))
+            .map(|slot| (slot.contact.peer_id, slot))
             .collect();
         self.mail.load(&self.store)?;
         self.rows.clear();
         self.timers.clear();
         for contact in contacts {
             let mut slot = Slot::new(contact);
-            slot.links = links.remove(&slot.contact.peer_id).unwrap_or_default();
+            if let Some(before) = before.remove(&slot.contact.peer_id) {
+                slot.inherit(before);
+            }
             self.rows.insert(slot.contact.peer_id, slot.contact.row);
             self.slots.insert(slot.contact.row, slot);
         }
         for row in self.slots.keys() {
             self.note_caller(*row)?;
         }
-        for link in links.into_values().flatten() {
+        for link in before.into_values().flat_map(|slot| slot.links) {
             link.close(CloseCode::Done);
         }
         self.wake_conversations()

@@ -11,6 +11,8 @@ const STEP: u32 = 200;
 const INDEX_DELAY_MS: u64 = 2_000;
 /// How often old rows are looked for, in milliseconds.
 const PRUNE_EVERY_MS: u64 = 3_600_000;
+/// How often it is looked whether a clock that was set is known to be right, in milliseconds.
+const SETTLING_MS: u64 = 60_000;
 const DAY_MS: u64 = 86_400_000;
 /// How long the rows of a removed contact are kept at least, in days: grants that it may have
 /// used are too old after 16 (spec §5), idempotency keys of messages to it after 30. Its events
@@ -72,6 +74,11 @@ impl Engine {
         if self.agenda.index <= now {
             let more = self.store.index_some(STEP)?;
             self.agenda.index = if more { now } else { u64::MAX };
+        }
+        if self.agenda.prune.min(self.agenda.contacts) <= now && self.clock.unsettled().is_some() {
+            // A clock that is wrong for a moment must not take what is kept for a month.
+            self.agenda.prune = now.saturating_add(SETTLING_MS);
+            self.agenda.contacts = self.agenda.prune;
         }
         if self.agenda.prune <= now {
             self.prune(now)?;
@@ -178,7 +185,7 @@ pub(super) mod tests {
         let engine = Engine::new(Parts {
             callers: Arc::default(),
             store,
-            clock: Arc::new(Clock::new(0)),
+            clock: Arc::new(Clock::manual()),
             identity: Arc::new(identity),
             circle: Circle::public(),
             mailbox: crate::config::MailboxConfig::default(),
@@ -198,8 +205,7 @@ pub(super) mod tests {
 
     /// Lets so many milliseconds pass, and does what is due then.
     pub(in crate::engine) fn pass_ms(engine: &mut Engine, time: u64) {
-        let now = engine.clock.now_ms();
-        engine.clock.raise(now + time);
+        engine.clock.pass(time);
         engine.store.begin().unwrap();
         engine.run_timers();
         assert!(engine.store_failed.is_none());

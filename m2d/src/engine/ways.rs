@@ -55,7 +55,7 @@ impl Engine {
     }
 
     fn ways(&mut self, row: i64) -> Result<Ways, Refusal> {
-        let (mode, now) = (self.ip_mode(row), self.now_ms());
+        let (mode, steady) = (self.ip_mode(row), self.clock.steady_ms());
         let known = match mode {
             IpMode::LineOnly => Vec::new(),
             IpMode::Direct | IpMode::PreferLine => self.store.addresses(row)?,
@@ -69,7 +69,7 @@ impl Engine {
             name: slot.contact.name.clone(),
             mode,
             known,
-            lan: slot.found.lan(now).to_vec(),
+            lan: slot.found.lan(steady).to_vec(),
             dht: slot.found.dht().to_vec(),
             lines,
             secret,

@@ -4,7 +4,7 @@
 use super::LookupTasks;
 use super::due::Due;
 use crate::backoff::Backoff;
-use crate::clock::Clock;
+use crate::clock::{Clock, SetsSeen};
 use crate::engine::{EngineHandle, Finding, FoundBy, Sought};
 use crate::reach::Reachability;
 use futures::StreamExt;
@@ -43,6 +43,7 @@ pub(super) struct Seeker {
     reach: Arc<Reachability>,
     clock: Arc<Clock>,
     due: Due<PeerId>,
+    sets: SetsSeen,
 }
 
 impl Seeker {
@@ -53,6 +54,7 @@ impl Seeker {
             reach: tasks.reach.clone(),
             clock: tasks.clock.clone(),
             due: Due::new(BACKOFF),
+            sets: SetsSeen::default(),
         }
     }
 
@@ -64,7 +66,7 @@ impl Seeker {
                 () = stop.cancelled() => return,
                 () = self.look() => {}
             }
-            let now = self.clock.now_ms();
+            let now = self.clock.steady_ms();
             let next = self.due.next_ms().map(|next| next.saturating_sub(now));
             let wait = Duration::from_millis(next.unwrap_or(u64::MAX)).min(LONGEST_WAIT);
             tokio::select! {
@@ -84,9 +86,13 @@ impl Seeker {
         let mut in_need: Vec<Sought> = sought.into_iter().filter(|one| one.in_need).collect();
         self.due
             .keep(|peer| in_need.iter().any(|one| one.peer == *peer));
-        let now_ms = self.clock.now_ms();
-        in_need.retain(|one| self.due.is_due(&one.peer, now_ms));
-        let (dht, now_s) = (self.dht.clone(), now_ms / 1_000);
+        if self.sets.changed(&self.clock) {
+            // Nothing could be found, or read, under the wrong day.
+            self.due = Due::new(BACKOFF);
+        }
+        let steady_ms = self.clock.steady_ms();
+        in_need.retain(|one| self.due.is_due(&one.peer, steady_ms));
+        let (dht, now_s) = (self.dht.clone(), self.clock.now_ms() / 1_000);
         let looks = in_need.into_iter().map(|one| {
             let dht = dht.clone();
             async move {
@@ -99,7 +105,7 @@ impl Seeker {
         while let Some((peer, record)) = looks.next().await {
             // What is found may be old: it is looked again unless a session stands by then.
             let jitter = UnwrapErr(getrandom::SysRng).next_u32();
-            self.due.failed(peer, now_ms, jitter);
+            self.due.failed(peer, steady_ms, jitter);
             if let Ok(Some(record)) = record {
                 tell(
                     &self.engine,

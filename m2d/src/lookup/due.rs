@@ -4,8 +4,8 @@ use crate::backoff::Backoff;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// What was tried, how often it failed, and when it is due again. Times are the daemon's clock in
-/// milliseconds.
+/// What was tried, how often it failed, and when it is due again. Times are those of the
+/// clock that only runs on, in milliseconds: no setting moves it.
 #[derive(Debug)]
 pub(super) struct Due<K> {
     backoff: Backoff,

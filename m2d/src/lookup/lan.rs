@@ -1,9 +1,10 @@
 //! Announces this host to contacts in the local network, and recognises theirs
 //! (docs/spec/lookup.md).
 
+use super::overheard::{Overheard, Recognised};
 use super::{LookupParts, LookupTasks};
-use crate::clock::Clock;
-use crate::engine::{EngineHandle, Finding, FoundBy, Sought};
+use crate::clock::{Clock, SetsSeen};
+use crate::engine::{EngineHandle, Finding, FoundBy, Near};
 use crate::reach::Reachability;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{Announcement, PresenceSecret, TAGS, day, hour};
@@ -35,6 +36,8 @@ pub(super) struct LanTask {
     /// What is announced now: the hour, the port and the secrets.
     said: Option<(u32, u16, Vec<PresenceSecret>)>,
     recognised: HashSet<PeerId>,
+    overheard: Overheard,
+    sets: SetsSeen,
 }
 
 impl LanTask {
@@ -47,6 +50,8 @@ impl LanTask {
             parts: parts.clone(),
             said: None,
             recognised: HashSet::new(),
+            overheard: Overheard::default(),
+            sets: SetsSeen::default(),
         }
     }
 
@@ -66,6 +71,7 @@ impl LanTask {
                 _ = wake.changed() => next = next.min(Instant::now() + GATHER),
                 () = tokio::time::sleep_until(next) => {
                     self.announce().await;
+                    self.recall().await;
                     next = Instant::now() + self.until_next();
                 }
                 heard = seen.recv() => match heard {
@@ -117,29 +123,51 @@ impl LanTask {
 
     /// Looks whose announcement it is.
     async fn recognise(&mut self, seen: Seen) {
-        let Ok(sought) = self.engine.read(|engine| engine.sought()).await else {
-            return;
-        };
-        let hour = hour(self.clock.now_ms() / 1_000);
-        let direct = sought.iter().filter(|one| one.direct);
-        let secrets = direct.map(|one: &Sought| (one.peer, &one.secret));
-        let Some(peer) = seen.announcement.find(secrets, hour) else {
-            return;
-        };
-        self.recognised.insert(peer);
-        let count = self.recognised.len();
-        self.parts.recognised.store(count, Ordering::Relaxed);
-        let finding = Finding {
-            peer,
-            by: FoundBy::Lan,
-            addresses: seen.addresses,
-            lines: Vec::new(),
-        };
-        let told = self
-            .engine
-            .cast(|engine| engine.take_finding(finding, false));
-        if told.await.is_err() {
-            tracing::debug!("the engine is gone");
+        if let Some(near) = self.near().await {
+            let hour = self.hour();
+            let found = self.overheard.hear(Instant::now(), seen, &near, hour);
+            self.tell(found).await;
+        }
+    }
+
+    /// Looks whether an earlier announcement is of a peer that is known by now.
+    async fn recall(&mut self) {
+        if self.sets.changed(&self.clock) {
+            self.overheard.forget_tried();
+        }
+        if let Some(near) = self.near().await {
+            let hour = self.hour();
+            let found = self.overheard.recall(Instant::now(), &near, hour);
+            self.tell(found).await;
+        }
+    }
+
+    async fn near(&self) -> Option<Vec<Near>> {
+        self.engine.read(|engine| engine.near()).await.ok()
+    }
+
+    fn hour(&self) -> u32 {
+        hour(self.clock.now_ms() / 1_000)
+    }
+
+    /// Tells the engine of recognised peers.
+    async fn tell(&mut self, found: impl IntoIterator<Item = Recognised>) {
+        for (peer, addresses) in found {
+            self.recognised.insert(peer);
+            let count = self.recognised.len();
+            self.parts.recognised.store(count, Ordering::Relaxed);
+            let finding = Finding {
+                peer,
+                by: FoundBy::Lan,
+                addresses,
+                lines: Vec::new(),
+            };
+            let told = self
+                .engine
+                .cast(|engine| engine.take_finding(finding, false));
+            if told.await.is_err() {
+                tracing::debug!("the engine is gone");
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::LookupTasks;
 use super::due::Due;
 use crate::backoff::Backoff;
-use crate::clock::Clock;
+use crate::clock::{Clock, SetsSeen};
 use crate::engine::{EngineHandle, Publication};
 use crate::reach::Reachability;
 use crate::refusal::Refusal;
@@ -51,6 +51,9 @@ pub(super) struct Publisher {
     clock: Arc<Clock>,
     due: Due<[u8; 32]>,
     said: HashMap<[u8; 32], Content>,
+    /// The number of the newest record under each key.
+    numbers: HashMap<[u8; 32], u64>,
+    sets: SetsSeen,
 }
 
 impl Publisher {
@@ -62,6 +65,8 @@ impl Publisher {
             clock: tasks.clock.clone(),
             due: Due::new(BACKOFF),
             said: HashMap::new(),
+            numbers: HashMap::new(),
+            sets: SetsSeen::default(),
         }
     }
 
@@ -94,7 +99,7 @@ impl Publisher {
     }
 
     fn wait(&self) -> Duration {
-        let now = self.clock.now_ms();
+        let now = self.clock.steady_ms();
         let next = self.due.next_ms().map(|next| next.saturating_sub(now));
         let next = Duration::from_millis(next.unwrap_or(u64::MAX));
         next.min(LONGEST_WAIT)
@@ -102,6 +107,11 @@ impl Publisher {
 
     /// Publishes what changed and what is due.
     async fn publish(&mut self) -> Result<(), Refusal> {
+        if self.sets.changed(&self.clock) {
+            // The time in the records is wrong, and so may be their day.
+            self.due = Due::new(BACKOFF);
+            self.said.clear();
+        }
         let now_ms = self.clock.now_ms();
         let today = day(now_ms / 1_000);
         let mut days = vec![today];
@@ -120,27 +130,37 @@ impl Publisher {
         let seeds: Vec<[u8; 32]> = wanted.iter().map(|(key, _)| seed(key)).collect();
         self.due.keep(|seed| seeds.contains(seed));
         self.said.retain(|seed, _| seeds.contains(seed));
-        wanted.retain(|(key, content)| self.is_to_be_said(key, content, now_ms));
-        self.send_all(wanted, now_ms).await;
+        self.numbers.retain(|seed, _| seeds.contains(seed));
+        let steady_ms = self.clock.steady_ms();
+        wanted.retain(|(key, content)| self.is_to_be_said(key, content, steady_ms));
+        self.send_all(wanted, now_ms / 1_000).await;
         Ok(())
     }
 
     /// Whether a record is due or says something new. Who never said anything does not begin with
     /// nothing.
-    fn is_to_be_said(&self, key: &DayKey, content: &Content, now_ms: u64) -> bool {
+    fn is_to_be_said(&self, key: &DayKey, content: &Content, steady_ms: u64) -> bool {
         let seed = seed(key);
         match self.said.get(&seed) {
-            Some(said) => said != content || self.due.is_due(&seed, now_ms),
-            None => *content != Content::default() && self.due.is_due(&seed, now_ms),
+            Some(said) => said != content || self.due.is_due(&seed, steady_ms),
+            None => *content != Content::default() && self.due.is_due(&seed, steady_ms),
         }
     }
 
-    async fn send_all(&mut self, wanted: Vec<(DayKey, Content)>, now_ms: u64) {
+    async fn send_all(&mut self, wanted: Vec<(DayKey, Content)>, now_s: u64) {
         let dht = self.dht.clone();
-        let sent = wanted.into_iter().map(|(key, content)| {
+        let steady_ms = self.clock.steady_ms();
+        let wanted = wanted.into_iter().map(|(key, content)| {
+            // The number rises also when the clock went back: nodes keep the highest.
+            let number = self.numbers.entry(seed(&key)).or_default();
+            *number = now_s.max(number.saturating_add(1));
+            (key, content, *number)
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let sent = wanted.into_iter().map(|(key, content, number)| {
             let dht = dht.clone();
             async move {
-                let done = send(&dht, &key, &content, now_ms / 1_000).await;
+                let done = send(&dht, &key, &content, (now_s, number)).await;
                 (seed(&key), content, done)
             }
         });
@@ -149,10 +169,10 @@ impl Publisher {
             let jitter = UnwrapErr(getrandom::SysRng).next_u32();
             if done {
                 let spread = u64::from(jitter) % SPREAD_MS;
-                self.due.done(seed, now_ms + EVERY_MS + spread);
+                self.due.done(seed, steady_ms + EVERY_MS + spread);
                 self.said.insert(seed, content);
             } else {
-                self.due.failed(seed, now_ms, jitter);
+                self.due.failed(seed, steady_ms, jitter);
             }
         }
     }
@@ -172,7 +192,12 @@ fn seed(key: &DayKey) -> [u8; 32] {
     *key.dht_seed().expose()
 }
 
-async fn send(dht: &Dht, key: &DayKey, (addresses, lines): &Content, now_s: u64) -> bool {
+async fn send(
+    dht: &Dht,
+    key: &DayKey,
+    (addresses, lines): &Content,
+    (now_s, number): (u64, u64),
+) -> bool {
     let record = Record {
         made_s: now_s,
         addresses: addresses.clone(),
@@ -181,6 +206,6 @@ async fn send(dht: &Dht, key: &DayKey, (addresses, lines): &Content, now_s: u64)
     let Ok(sealed) = record.seal(&mut UnwrapErr(getrandom::SysRng), key) else {
         return false;
     };
-    let stored = dht.publish(key.dht_seed(), now_s, &sealed, WITHIN).await;
+    let stored = dht.publish(key.dht_seed(), number, &sealed, WITHIN).await;
     stored.is_ok()
 }

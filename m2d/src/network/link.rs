@@ -119,10 +119,20 @@ impl Link {
         }
     }
 
-    /// Whether the peer ended the session since it does not want it.
-    pub fn was_refused(&self) -> bool {
+    /// Why the peer ended the session, as a stable reason, if it does not want it.
+    pub fn refused(&self) -> Option<&'static str> {
         const REFUSED: u64 = CloseCode::Refused as u64;
-        self.session.close_reason() == Some(Ended::ByPeer(REFUSED))
+        const NOT_A_CONTACT: u64 = CloseCode::NotAContact as u64;
+        match self.session.close_reason() {
+            Some(Ended::ByPeer(REFUSED)) => Some("REFUSED"),
+            Some(Ended::ByPeer(NOT_A_CONTACT)) => Some("NOT_A_CONTACT"),
+            _ => None,
+        }
+    }
+
+    /// Whether the peer asked to become a contact in this session.
+    pub fn has_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Datagrams that came from the peer so far.
@@ -143,8 +153,8 @@ impl Link {
         self.asked.swap(true, Ordering::Relaxed)
     }
 
-    /// How far the peer's clock is ahead of ours, in milliseconds.
-    pub fn clock_skew_ms(&self) -> i64 {
+    /// How far the peer's clock is ahead of ours, in milliseconds, if it told its time.
+    pub fn clock_skew_ms(&self) -> Option<i64> {
         self.session.clock_skew_ms()
     }
 

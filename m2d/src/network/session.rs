@@ -33,6 +33,9 @@ const LINE_FRAME_BYTES: usize = 6 << 10;
 /// A frame about ways in memory at the most, bytes.
 const REACH_FRAME_BYTES: usize = 512;
 
+/// How long a peer that is no contact may take to ask to become one.
+const ASK_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long the dialler of a session that is to be renewed tries to reach its peer anew.
 const RENEW_WITHIN: Duration = Duration::from_secs(3_600);
 
@@ -155,6 +158,9 @@ impl SessionRunner {
         let result = tokio::select! {
             result = self.receive(&link, receiver) => result,
             () = link.silence.watch(&link, &self.engine) => Err(SessionEnd::Stopping),
+            () = self.await_request(&link), if arrived == Arrived::Stranger => {
+                Err(SessionEnd::Stopping)
+            }
         };
         // It holds the link, whose sending half would keep it waiting for ever.
         forwarding.abort();
@@ -163,6 +169,20 @@ impl SessionRunner {
             .call(move |engine| engine.on_link_down(&gone))
             .await?;
         result
+    }
+
+    /// A peer that is no contact may ask to become one, and has a session for nothing else. Ends
+    /// when the engine is gone.
+    async fn await_request(&self, link: &Arc<Link>) {
+        tokio::time::sleep(ASK_WITHIN).await;
+        if !link.has_asked() {
+            let silent = link.clone();
+            let told = self.engine.cast(move |engine| engine.on_unasked(&silent));
+            if told.await.is_err() {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 
     fn link(

@@ -2,6 +2,7 @@
 
 use super::{Store, StoreError, bits, int, unbits};
 use m2_crypto::PeerId;
+use m2_crypto::envelope::MAX_GRANT_AHEAD_S;
 use m2_net::delivery::{ContentHash, MessageId};
 use m2_net::wire::mailbox::LetterId;
 use rusqlite::{OptionalExtension, Row};
@@ -9,6 +10,8 @@ use rusqlite::{OptionalExtension, Row};
 /// Since when messages wait that are to get a letter, Unix milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct WaitingSince {
+    /// Times after this one were written by a clock that was wrong, and are taken for long ago.
+    pub latest_ms: u64,
     /// Those that have none: when they were queued, or earlier.
     pub queued_ms: u64,
     /// Those whose letter a provider took: when it did, or earlier.
@@ -56,6 +59,9 @@ pub struct LetterRow {
 
 const LETTER: &str = "message, contact, id, sealed, provider, token, attempts, sealed_ms";
 
+/// How far ahead of its receiver's clock a letter's grant may be, in milliseconds.
+const GRANT_AHEAD_MS: u64 = MAX_GRANT_AHEAD_S * 1_000;
+
 /// Messages for a contact (`?1`) of which no letter is under way.
 const WITHOUT_LETTER: &str = "FROM outbox o
        LEFT JOIN letters_out l ON l.message = o.message
@@ -73,11 +79,14 @@ impl Store {
     ) -> Result<Vec<Undeposited>, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT o.message, o.id, o.hash {WITHOUT_LETTER}
-               AND CASE o.state WHEN 8 THEN d.deposited_ms <= ?3 ELSE o.queued_ms <= ?2 END
+               AND CASE o.state
+                     WHEN 8 THEN d.deposited_ms NOT BETWEEN ?3 + 1 AND ?5 + {GRANT_AHEAD_MS}
+                     ELSE o.queued_ms NOT BETWEEN ?2 + 1 AND ?5 END
              ORDER BY o.message LIMIT ?4"
         ))?;
+        let latest = int(since.latest_ms);
         let since = (int(since.queued_ms), int(since.deposited_ms));
-        let rows = statement.query_map((contact, since.0, since.1, limit), |row| {
+        let rows = statement.query_map((contact, since.0, since.1, limit, latest), |row| {
             Ok(Undeposited {
                 message: row.get(0)?,
                 id: MessageId(row.get(1)?),
@@ -87,20 +96,27 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When the next message for a contact has waited long enough.
+    /// When the next message for a contact has waited long enough; times after `latest_ms` are
+    /// taken for long ago.
     pub fn next_undeposited(
         &self,
         contact: i64,
         patience: Patience,
+        latest_ms: u64,
     ) -> Result<Option<u64>, StoreError> {
         let (queued, deposited) = (int(patience.queued_ms), int(patience.deposited_ms));
         let next: Option<i64> = self
             .connection
             .prepare_cached(&format!(
-                "SELECT min(CASE o.state WHEN 8 THEN d.deposited_ms + ?3 ELSE o.queued_ms + ?2 END)
+                "SELECT min(CASE o.state
+                     WHEN 8 THEN iif(d.deposited_ms > ?4 + {GRANT_AHEAD_MS}, 0,
+                                 d.deposited_ms + ?3)
+                     ELSE iif(o.queued_ms > ?4, 0, o.queued_ms + ?2) END)
                  {WITHOUT_LETTER}"
             ))?
-            .query_row((contact, queued, deposited), |row| row.get(0))?;
+            .query_row((contact, queued, deposited, int(latest_ms)), |row| {
+                row.get(0)
+            })?;
         Ok(next.map(unbits))
     }
 

@@ -67,14 +67,17 @@ async fn strangers_may_ask_and_nothing_else() {
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let call = async || carol.dial(scene.address, scene.alices_id()).await.unwrap();
     let mut noise = Noise::new(11);
-    let mut made: u64 = 0;
-    for message in not_for_strangers(&mut noise) {
+    for (number, message) in (1..).zip(not_for_strangers(&mut noise)) {
         let session = call().await;
         flood(&session, || message.clone()).await;
-        assert_eq!(session.closed().await, Ended::ByPeer(MISBEHAVED));
-        made += 100;
-        scene.counted("NOT_A_CONTACT", made.min(300)).await;
+        let told = CloseCode::NotAContact as u64;
+        assert_eq!(session.closed().await, Ended::ByPeer(told));
+        scene.counted("NOT_A_CONTACT", number).await;
     }
+    // One that says nothing learns as much after a while.
+    let session = call().await;
+    let told = CloseCode::NotAContact as u64;
+    assert_eq!(session.closed().await, Ended::ByPeer(told));
     // Asking again and again changes nothing; a name that is not fit is not shown.
     let session = call().await;
     flood(&session, || request("evil\u{7}\u{202e}\nname", None)).await;

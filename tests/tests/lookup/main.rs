@@ -11,3 +11,4 @@ mod dht;
 mod node;
 mod observed;
 mod overheard;
+mod renumbered;

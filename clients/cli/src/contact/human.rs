@@ -23,7 +23,23 @@ pub(super) fn list(out: &Output, contacts: &[Contact]) -> String {
             ]
         })
         .collect();
-    table::columns(out, &header, &rows)
+    let mut text = table::columns(out, &header, &rows);
+    for contact in contacts.iter().filter(|contact| is_told(contact)) {
+        let mark = out.paint("!", Style::Warning);
+        let (name, problem) = (&contact.name, &contact.problem);
+        text.push_str(&format!(
+            "\n{mark} {}: {}",
+            sanitize::line(name),
+            sanitize::line(problem)
+        ));
+    }
+    text
+}
+
+/// Whether a contact's problem is worth a line below the table: not that it is just away.
+fn is_told(contact: &Contact) -> bool {
+    let is_away = matches!(contact.last_failure.as_str(), "NO_ANSWER" | "NO_ADDRESS");
+    !contact.problem.is_empty() && !is_away
 }
 
 /// A table of those that ask.
@@ -59,6 +75,7 @@ pub(super) fn show(out: &Output, contact: &Contact) -> String {
             ("addresses", sanitize::line(&contact.addresses.join(", "))),
             ("queued", contact.queued_messages.to_string()),
             ("last failure", out.paint(&failure, Style::Warning)),
+            ("problem", sanitize::line(&contact.problem)),
             ("mailbox", mailbox(contact)),
             ("ip", ip(contact)),
         ],

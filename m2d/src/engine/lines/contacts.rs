@@ -181,7 +181,7 @@ impl Engine {
             let found = &slot.found;
             if mode != IpMode::LineOnly {
                 let known = addresses.into_iter();
-                let lan = found.lan(self.now_ms()).iter().copied();
+                let lan = found.lan(self.clock.steady_ms()).iter().copied();
                 let all = lan.chain(known).chain(found.dht().iter().copied());
                 addresses = distinct(all);
             }

@@ -1,0 +1,167 @@
+//! What is known of why a contact can't be reached or takes nothing, in one sentence with the
+//! next thing to do.
+
+use super::Engine;
+use super::time::duration;
+use crate::network::Link;
+use crate::store::ContactState;
+use m2_net::session::CloseCode;
+use std::sync::Arc;
+
+/// The peer told that this identity is no contact of its own.
+pub(super) const NOT_A_CONTACT: &str = "NOT_A_CONTACT";
+
+impl Engine {
+    /// What is wrong with a contact; empty when nothing is known to be.
+    pub(super) fn problem(&self, row: i64) -> String {
+        let Some(slot) = self.slots.get(&row) else {
+            return String::new();
+        };
+        let state = slot.contact.state;
+        if !matches!(state, ContactState::Asked | ContactState::Contact) {
+            return String::new();
+        }
+        if !slot.refused.is_empty() {
+            let is_contact = state == ContactState::Contact;
+            return of_refusal(slot.refused, is_contact).to_owned();
+        }
+        if let Some(skew) = self.disagreement(row) {
+            return of_clock(skew);
+        }
+        let is_online = slot.links.iter().any(|link| !link.in_doubt());
+        if is_online {
+            return String::new();
+        }
+        of_failure(slot.last_failure).to_owned()
+    }
+
+    /// Why a contact can't be reached, as a stable reason; empty when it can.
+    pub(super) fn failure_of(&self, row: i64) -> &'static str {
+        let Some(slot) = self.slots.get(&row) else {
+            return "";
+        };
+        let is_online = slot.links.iter().any(|link| !link.in_doubt());
+        match slot.refused {
+            "" if is_online => "",
+            "" => slot.last_failure,
+            refused => refused,
+        }
+    }
+
+    /// Contacts that told that this identity is no contact of theirs.
+    pub(super) fn forgotten_warning(&self) -> Option<String> {
+        let contacts = self.contacts_in(ContactState::Contact);
+        let forgot = |row: &i64| {
+            let slot = self.slots.get(row);
+            slot.is_some_and(|slot| slot.refused == NOT_A_CONTACT)
+        };
+        let count = contacts.filter(forgot).count();
+        (count > 0).then(|| {
+            format!(
+                "{count} of the contacts do not have this identity as a contact any more: \
+                 `m2 contact list` says which, and what to do."
+            )
+        })
+    }
+
+    /// A peer that is no contact talks as one does. It may have been removed here, or our store
+    /// was lost: it is told, and learns no more than that it is no contact.
+    pub(super) fn refuse_talk(&mut self, link: &Arc<Link>) {
+        self.counters.count(NOT_A_CONTACT);
+        self.effects.push(super::effect::Effect::Close(
+            link.clone(),
+            CloseCode::NotAContact,
+        ));
+    }
+
+    /// A peer that is no contact had its time to ask to become one.
+    pub fn on_unasked(&mut self, link: &Arc<Link>) {
+        let is_settled = self.row_of(&link.peer_id).is_some_and(|row| {
+            let state = self.slots.get(&row).map(|slot| slot.contact.state);
+            state != Some(ContactState::Removed)
+        });
+        if !is_settled {
+            self.refuse_talk(link);
+        }
+    }
+}
+
+fn of_refusal(reason: &str, is_contact: bool) -> &'static str {
+    match reason {
+        NOT_A_CONTACT if is_contact => {
+            "It does not have this identity as a contact any more: it removed it, or its store \
+             was lost. Messages to it wait here; become contacts again with a new invitation \
+             (`m2 invite create` on one side, `m2 contact add` on the other)."
+        }
+        _ => {
+            "It ends sessions with this daemon as soon as they come up. Messages to it wait here, \
+             and it is called again from time to time; ask it in another way what is wrong."
+        }
+    }
+}
+
+fn of_clock(skew_ms: i64) -> String {
+    let side = if skew_ms > 0 { "ahead of" } else { "behind" };
+    format!(
+        "Its clock is {} {side} this computer's, so one of the two is wrong: `m2 status` says \
+         what other contacts' clocks show.",
+        duration(skew_ms.unsigned_abs())
+    )
+}
+
+fn of_failure(reason: &str) -> &'static str {
+    match reason {
+        "" => "",
+        "NO_ADDRESS" => {
+            "No way to it is known yet. It calls by itself once it runs; a new invitation of \
+             its own tells where it is now."
+        }
+        "NO_ANSWER" => {
+            "It does not answer: it is off, it moved, something in between drops packets, or its \
+             clock or this computer's is wrong by more than a day. Check this computer's date, \
+             and try all ways with `m2 network probe`."
+        }
+        _ => "It can't be reached; `m2 network probe` tries all ways and says why each one fails.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::upkeep::tests::engine;
+    use m2_crypto::PeerId;
+
+    #[test]
+    fn each_cause_is_told_apart_with_something_to_do() {
+        let (_dir, mut engine) = engine();
+        let peer = PeerId::from_bytes([1; 32]);
+        let row = engine.new_contact(peer, ContactState::Contact, "").unwrap();
+        assert_eq!(
+            (engine.problem(row), engine.failure_of(row)),
+            (String::new(), "")
+        );
+        engine.slots.get_mut(&row).unwrap().last_failure = "NO_ANSWER";
+        assert!(engine.problem(row).contains("clock"));
+        assert_eq!(engine.failure_of(row), "NO_ANSWER");
+        assert_eq!(engine.forgotten_warning(), None);
+        engine.slots.get_mut(&row).unwrap().refused = NOT_A_CONTACT;
+        assert!(engine.problem(row).contains("m2 invite create"));
+        assert_eq!(engine.failure_of(row), NOT_A_CONTACT);
+        assert!(
+            engine
+                .forgotten_warning()
+                .unwrap()
+                .starts_with("1 of the contacts")
+        );
+        engine.slots.get_mut(&row).unwrap().refused = "REFUSED";
+        let refused = engine.problem(row);
+        assert!(
+            !refused.contains("block") && !refused.contains("removed"),
+            "{refused}"
+        );
+        assert_eq!(engine.forgotten_warning(), None);
+        engine.contact_mut(row).unwrap().state = ContactState::Blocked;
+        assert_eq!(engine.problem(row), "");
+    }
+}

@@ -1,0 +1,398 @@
+//! What the engine does when the system's clock was set, and what it says of clocks
+//! (docs/operator/clocks.md).
+
+use super::Engine;
+use super::effect::Effect;
+use super::upkeep::Agenda;
+use crate::clock::{Opinion, agrees, opinion};
+use crate::network::Link;
+use crate::refusal::Refusal;
+use crate::store::ContactState;
+use m2_net::session::CloseCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A session is made again when the clock was set by more than this towards its peer's,
+/// milliseconds: timers of the other side may wait for an answer that can come only now.
+const NEARER_MS: u64 = 60_000;
+/// How long contacts have to answer before silence after a set clock is worth a word.
+const SILENCE_MS: u64 = 60_000;
+
+/// A peer's clock, as its last session told it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PeerClock {
+    unix_ms: u64,
+    at: Instant,
+}
+
+impl PeerClock {
+    /// The clock of a session's peer, if it told one.
+    pub(super) fn of(link: &Link, now_ms: u64) -> Option<Self> {
+        let skew = link.clock_skew_ms()?;
+        Some(Self {
+            unix_ms: now_ms.saturating_add_signed(skew),
+            at: Instant::now(),
+        })
+    }
+
+    /// How far it is ahead of a clock that shows `now_ms`, in milliseconds.
+    fn ahead_of(&self, now_ms: u64) -> i64 {
+        let passed = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let theirs = i128::from(self.unix_ms.saturating_add(passed));
+        i64::try_from(theirs - i128::from(now_ms)).unwrap_or(i64::MAX)
+    }
+}
+
+/// What the engine knows of its own clock.
+#[derive(Debug, Default)]
+pub(super) struct TimeKeeping {
+    /// How many settings of the clock were followed.
+    followed: u64,
+    /// Stored times may be wrong, and are looked at once it is known that the clock is right.
+    redate: bool,
+}
+
+impl Engine {
+    /// Looks at the clock as a daemon that starts: stored times may be ahead.
+    pub(super) fn start_clock(&mut self) {
+        self.time.redate = true;
+    }
+
+    /// Follows the system's clock if it was set since the last look, within a batch.
+    pub(super) fn follow_clock(&mut self) -> Result<(), Refusal> {
+        let sets = self.clock.sets();
+        if sets != self.time.followed {
+            let by_ms = self.clock.unsettled().map_or(0, |set| set.by_ms);
+            tracing::info!(seconds = by_ms / 1_000, "the system's clock was set");
+            self.time.followed = sets;
+            self.time.redate = true;
+            self.judge_clock();
+            self.restart_timers()?;
+            self.meet_again(by_ms)?;
+        }
+        if self.time.redate && self.clock.unsettled().is_none() {
+            self.time.redate = false;
+            self.dirty.flush(&self.store)?;
+            if self.store.redate(self.now_ms())? {
+                self.restart_timers()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A clock that was set is like a restart: whatever waits for a moment is looked at again, and
+    /// what waits longer than it ever should is due.
+    fn restart_timers(&mut self) -> Result<(), Refusal> {
+        let now = self.now_ms();
+        self.dirty.flush(&self.store)?;
+        self.store.restart_letters(now)?;
+        self.timers.clear();
+        for slot in self.slots.values_mut() {
+            slot.conversation = None;
+            slot.timer = None;
+        }
+        self.agenda = Agenda::default();
+        self.mail.restart(now);
+        self.wake_conversations()?;
+        self.wake_depositor();
+        self.wake_collectors();
+        self.wake_lines();
+        self.wake_lookup();
+        Ok(())
+    }
+
+    /// Calls all contacts that are away, and makes sessions again that could not work as they
+    /// should while the clock was further from their peers'.
+    fn meet_again(&mut self, by_ms: i64) -> Result<(), Refusal> {
+        let rows: Vec<i64> = self.slots.keys().copied().collect();
+        for row in rows {
+            let links = self.slots.get(&row).map(|slot| slot.links.clone());
+            for link in links.unwrap_or_default() {
+                if is_nearer(&link, by_ms) {
+                    self.effects.push(Effect::Close(link, CloseCode::Replaced));
+                }
+            }
+            self.dial(row)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what a session tells of its peer's clock.
+    pub(super) fn note_clock(&mut self, row: i64, link: &Arc<Link>) {
+        let now_ms = self.now_ms();
+        if let Some(slot) = self.slots.get_mut(&row) {
+            slot.clock = PeerClock::of(link, now_ms).or(slot.clock);
+        }
+        self.judge_clock();
+    }
+
+    /// Lets contacts' clocks confirm this computer's. Nothing that they say moves it.
+    fn judge_clock(&mut self) {
+        if matches!(self.clock_opinion(), Opinion::Right { .. }) {
+            self.clock.confirm();
+        }
+    }
+
+    fn clock_opinion(&self) -> Opinion {
+        let contacts = self.contacts_in(ContactState::Contact);
+        let skews: Vec<i64> = contacts.filter_map(|row| self.skew_of(row)).collect();
+        opinion(&skews)
+    }
+
+    /// How far a contact's clock is ahead of ours, in milliseconds, as far as it told since the
+    /// start.
+    pub(super) fn skew_of(&self, row: i64) -> Option<i64> {
+        let clock = self.slots.get(&row)?.clock?;
+        Some(clock.ahead_of(self.now_ms()))
+    }
+
+    /// The same if the two clocks disagree.
+    pub(super) fn disagreement(&self, row: i64) -> Option<i64> {
+        self.skew_of(row).filter(|skew| !agrees(*skew))
+    }
+
+    /// What the user should know of this computer's clock.
+    pub(super) fn clock_warnings(&self) -> Vec<String> {
+        match self.clock_opinion() {
+            Opinion::Right { others: 0 } => Vec::new(),
+            Opinion::Right { others } => vec![format!(
+                "The clocks of some contacts are wrong ({others}), not this computer's: \
+                 `m2 contact list` says which, and by how much. Ask them to set their time."
+            )],
+            Opinion::Wrong { by_ms, contacts } => vec![format!(
+                "This computer's clock is {} what the clocks of {contacts} contacts show: set \
+                 its time, and let it follow a time server (NTP).",
+                own_side(by_ms)
+            )],
+            Opinion::Unclear { by_ms } => vec![format!(
+                "This computer's clock is {} a contact's clock, and one of the two is wrong: \
+                 check this computer's time, then ask the contact to check theirs.",
+                own_side(by_ms)
+            )],
+            Opinion::Unknown => self.silence_after_set().into_iter().collect(),
+        }
+    }
+
+    /// A clock that was set, with no contact to say whether it is right.
+    fn silence_after_set(&self) -> Option<String> {
+        let set = self.clock.unsettled()?;
+        if set.ago_ms < SILENCE_MS || self.count(ContactState::Contact) == 0 {
+            return None;
+        }
+        let by = duration(set.by_ms.unsigned_abs());
+        let seen = match (set.at_start, set.by_ms < 0) {
+            (true, true) => format!("shows {by} less than the newest time stored here"),
+            (true, false) => format!("shows {by} more than when this daemon last ran"),
+            (false, true) => format!("was set back by {by}"),
+            (false, false) => format!("was set ahead by {by}"),
+        };
+        Some(format!(
+            "This computer's clock {seen}, and no contact has answered since: check that its \
+             date and time are right. A daemon whose clock is wrong by more than a day can't be \
+             reached."
+        ))
+    }
+}
+
+/// Whether our clock is nearer to a peer's since it was set by `by_ms`.
+fn is_nearer(link: &Link, by_ms: i64) -> bool {
+    let Some(after) = link.clock_skew_ms() else {
+        return false;
+    };
+    let before = after.saturating_add(by_ms);
+    after.unsigned_abs().saturating_add(NEARER_MS) < before.unsigned_abs()
+}
+
+/// Where our clock is, seen from clocks that are ahead of it by `by_ms`.
+fn own_side(by_ms: i64) -> String {
+    let side = if by_ms < 0 { "ahead of" } else { "behind" };
+    format!("{} {side}", duration(by_ms.unsigned_abs()))
+}
+
+/// A length of time in its largest fitting unit.
+pub(super) fn duration(ms: u64) -> String {
+    const MINUTE: u64 = 60_000;
+    let (length, unit) = match ms / MINUTE {
+        0..120 => (MINUTE, "minute"),
+        120..2_880 => (60 * MINUTE, "hour"),
+        _ => (1_440 * MINUTE, "day"),
+    };
+    let count = ms.saturating_add(length / 2) / length;
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::engine::NewInvitation;
+    use crate::engine::inbox::Arrival;
+    use crate::engine::upkeep::tests::engine;
+    use m2_crypto::PeerId;
+    use m2_net::delivery::{Body, Content, ContentHash, MessageId, Payload, Time};
+
+    const DAY_MS: u64 = 86_400_000;
+    const HOUR: i64 = 3_600_000;
+
+    /// Adds contacts whose clocks are ahead of ours by these differences.
+    fn contacts(engine: &mut Engine, skews: &[i64]) {
+        for (number, skew) in (engine.slots.len()..).zip(skews) {
+            let peer = PeerId::from_bytes([u8::try_from(number).unwrap(); 32]);
+            let row = engine.new_contact(peer, ContactState::Contact, "").unwrap();
+            let unix_ms = engine.now_ms().saturating_add_signed(*skew);
+            let at = Instant::now();
+            engine.slots.get_mut(&row).unwrap().clock = Some(PeerClock { unix_ms, at });
+        }
+    }
+
+    #[test]
+    fn the_warning_names_the_side_that_is_wrong_and_the_remedy() {
+        let said = |skews: &[i64]| {
+            let (_dir, mut engine) = engine();
+            contacts(&mut engine, skews);
+            engine.clock_warnings().concat()
+        };
+        assert_eq!(said(&[0, 1_000]), "");
+        let ours = said(&[-72 * HOUR; 2]);
+        assert!(ours.starts_with("This computer's clock is 3 days ahead of what the clocks of 2"));
+        assert!(ours.contains("set its time"));
+        assert!(said(&[20 * HOUR; 3]).contains("is 20 hours behind what the clocks of 3 contacts"));
+        assert!(
+            said(&[0, 0, 9 * HOUR]).starts_with("The clocks of some contacts are wrong (1), not")
+        );
+        assert!(said(&[-HOUR]).contains("60 minutes ahead of a contact's clock, and one of the"));
+    }
+
+    /// Takes in a message of the only contact, sent `age_ms` ago by a clock that is ahead of ours
+    /// by `skew_ms`, with an hour to live. Gives for how long it is shown yet; None: it is not.
+    fn shown_for(skew_ms: i64, age_ms: i64) -> Option<i64> {
+        let (_dir, mut engine) = engine();
+        contacts(&mut engine, &[skew_ms]);
+        let row = engine.slots.keys().copied().next().unwrap();
+        let now = engine.now_ms();
+        let payload = Payload {
+            sequence: 1,
+            sent: Time(now.saturating_add_signed(skew_ms - age_ms)),
+            ttl_s: 3_600,
+            body: Body::Content(Content::new("", &b"hello"[..]).unwrap()),
+        };
+        let from = Arrival {
+            row,
+            id: MessageId([1; 16]),
+            incarnation: 1,
+            hash: ContentHash([1; 32]),
+        };
+        engine.store.begin().unwrap();
+        engine.on_message(from, payload).unwrap();
+        engine.store.commit().unwrap();
+        let end = engine.store.next_expiry().unwrap()?;
+        Some(i64::try_from(end).unwrap() - i64::try_from(now).unwrap())
+    }
+
+    #[test]
+    fn a_time_to_live_is_counted_by_the_difference_of_the_clocks() {
+        let near = |end: Option<i64>, expected: i64| (end.unwrap() - expected).abs() < 10_000;
+        for skew in [0, 2 * HOUR, -2 * HOUR, 72 * HOUR] {
+            assert!(near(shown_for(skew, 0), HOUR), "just sent");
+            assert!(
+                near(shown_for(skew, HOUR / 2), HOUR / 2),
+                "half an hour ago"
+            );
+            assert_eq!(shown_for(skew, 2 * HOUR), None, "over");
+        }
+        // Sent while its clock was ahead of what it shows now: not longer than it may.
+        assert!(near(shown_for(0, -400 * 24 * HOUR), HOUR));
+    }
+
+    /// A batch in which nothing else happens.
+    fn batch(engine: &mut Engine) {
+        engine.store.begin().unwrap();
+        engine.follow_clock().unwrap();
+        engine.run_timers();
+        assert!(engine.store_failed.is_none());
+        engine.flush_and_commit().unwrap();
+    }
+
+    fn invite(engine: &mut Engine) {
+        let new = NewInvitation {
+            reusable: false,
+            valid_ms: 7 * DAY_MS,
+            contact_name: String::new(),
+            addresses: Vec::new(),
+        };
+        engine.create_invitation(new).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_deleted_for_its_age_before_a_set_clock_is_known_to_be_right() {
+        let (_dir, mut engine) = engine();
+        batch(&mut engine);
+        invite(&mut engine);
+        engine.clock.set(400 * 24 * HOUR);
+        batch(&mut engine);
+        engine.clock.pass(HOUR.unsigned_abs() / 2);
+        batch(&mut engine);
+        assert_eq!(engine.store.invitations().unwrap().len(), 1);
+        engine.clock.set(-400 * 24 * HOUR);
+        batch(&mut engine);
+        assert_eq!(engine.list_invitations().unwrap().len(), 1);
+        // One that stays as it was set is believed after an hour.
+        engine.clock.set(400 * 24 * HOUR);
+        batch(&mut engine);
+        engine.clock.pass(2 * HOUR.unsigned_abs());
+        batch(&mut engine);
+        assert_eq!(engine.store.invitations().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn an_invitation_made_in_the_future_is_valid_for_its_time() {
+        let (_dir, mut engine) = engine();
+        batch(&mut engine);
+        engine.clock.set(400 * 24 * HOUR);
+        batch(&mut engine);
+        invite(&mut engine);
+        engine.clock.set(-400 * 24 * HOUR);
+        batch(&mut engine);
+        engine.clock.confirm();
+        batch(&mut engine);
+        let end = engine.list_invitations().unwrap()[0].expires_ms;
+        assert!(end <= engine.now_ms() + 7 * DAY_MS);
+    }
+
+    #[test]
+    fn no_timer_waits_for_a_time_that_the_clock_left() {
+        let (_dir, mut engine) = engine();
+        batch(&mut engine);
+        engine.clock.set(400 * 24 * HOUR);
+        batch(&mut engine);
+        let row = engine
+            .new_contact(PeerId::from_bytes([1; 32]), ContactState::Contact, "")
+            .unwrap();
+        engine.note_offline(row);
+        batch(&mut engine);
+        assert!(engine.next_due_ms() > engine.now_ms());
+        engine.clock.set(-400 * 24 * HOUR);
+        batch(&mut engine);
+        assert!(engine.next_due_ms() <= engine.now_ms() + 2 * HOUR.unsigned_abs());
+        assert!(engine.mail.offline_since(row) <= engine.now_ms());
+    }
+
+    #[test]
+    fn a_set_clock_is_told_only_while_no_contact_answers() {
+        let (_dir, mut engine) = engine();
+        engine.clock.set(400 * 24 * HOUR);
+        engine.now_ms();
+        assert_eq!(engine.clock_warnings(), [""; 0], "no contact could answer");
+        contacts(&mut engine, &[0]);
+        engine.slots.values_mut().for_each(|slot| slot.clock = None);
+        assert_eq!(engine.clock_warnings(), [""; 0], "they have a minute");
+        engine.clock.pass(SILENCE_MS);
+        let said = engine.clock_warnings().concat();
+        assert!(said.starts_with("This computer's clock was set ahead by 400 days"));
+        contacts(&mut engine, &[0]);
+        engine.judge_clock();
+        assert_eq!(engine.clock_warnings(), [""; 0]);
+        assert_eq!(engine.clock.unsettled(), None);
+    }
+}
