@@ -18,6 +18,7 @@ mod migrations;
 mod outbox;
 mod reader;
 mod redating;
+mod requests;
 mod search;
 mod settings;
 
@@ -33,6 +34,7 @@ pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};
 pub use outbox::OutboxPayload;
 pub use reader::{EventRow, HistoryPage, Reader, ShownMessage};
 pub use redating::AHEAD_MS;
+pub use requests::{Origin, RequestRow};
 
 use crate::sqlcipher;
 use m2_crypto::Secret;

@@ -246,7 +246,7 @@ impl Engine {
     }
 
     /// Ends the outbox of a contact and moves it to a state.
-    fn end_contact(&mut self, row: i64, state: ContactState) -> Result<(), Refusal> {
+    pub(super) fn end_contact(&mut self, row: i64, state: ContactState) -> Result<(), Refusal> {
         for id in self.store.outbox_ids(row)? {
             self.converse(row, |conversation, cx| {
                 conversation.give_up(cx, id, GiveUp::ContactRemoved);

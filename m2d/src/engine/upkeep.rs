@@ -33,6 +33,8 @@ pub(super) struct Agenda {
     prune: u64,
     /// Rows of removed contacts are looked for.
     contacts: u64,
+    /// Old contact requests are looked for.
+    requests: u64,
     /// Receipts and retractions since the last look at their number, by contact row.
     silent: HashMap<i64, u32>,
 }
@@ -40,7 +42,7 @@ pub(super) struct Agenda {
 impl Agenda {
     /// When the first of it is due.
     pub(super) fn due(&self) -> u64 {
-        let prune = self.prune.min(self.contacts);
+        let prune = self.prune.min(self.contacts).min(self.requests);
         self.expiry.min(self.index).min(prune)
     }
 
@@ -60,6 +62,12 @@ impl Engine {
     pub(super) fn upkeep(&mut self, now: u64) {
         let result = self.try_upkeep(now);
         self.check(result);
+        if self.agenda.requests <= now {
+            match self.expire_requests(now) {
+                Ok(next) => self.agenda.requests = next,
+                Err(refusal) => self.fail_batch(refusal),
+            }
+        }
         if self.mail.due <= now
             && let Err(refusal) = self.mail_upkeep(now)
         {

@@ -12,7 +12,7 @@ const LONGEST_WAIT_MS: u64 = 3_600_000;
 /// moment that is in order. What shows when messages were written and events happened stays: it
 /// is what was shown. A time to live begins again, once, and at the most so does the time for
 /// which an invitation is valid.
-const REDATE: [&str; 12] = [
+const REDATE: [&str; 13] = [
     "UPDATE outbox SET expires_ms = ?1 + (expires_ms - queued_ms), queued_ms = ?1
      WHERE queued_ms > ?2",
     "UPDATE messages SET expires_ms = ?1 + (expires_ms - stored_ms), stored_ms = ?1
@@ -31,6 +31,7 @@ const REDATE: [&str; 12] = [
     "UPDATE idempotency SET created_ms = ?1 WHERE created_ms > ?2",
     "UPDATE letters_in SET taken_ms = ?1 WHERE taken_ms > ?2",
     "UPDATE lines SET created_ms = ?1 WHERE created_ms > ?2",
+    "UPDATE contact_requests SET asked_ms = ?1 WHERE asked_ms > ?2",
 ];
 
 impl Store {

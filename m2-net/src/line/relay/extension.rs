@@ -44,8 +44,7 @@ impl Relay {
         if !self.limits.extend || !near || !allowed || extend.address.port() == 0 {
             return None;
         }
-        let now_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if !lock(&self.targets).allow(ip, now_ms) {
+        if !lock(&self.targets).allow(ip, self.now_ms()) {
             return None;
         }
         let endpoint = self.endpoint.upgrade()?;
