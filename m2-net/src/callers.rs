@@ -249,7 +249,7 @@ mod tests {
         let token = alice.token_for(&BOB, &call(1), NOW).unwrap();
         assert_eq!(token.len(), TOKEN_BYTES);
         bob.note(&BOB, &call(2), &token, NOW);
-        assert!(!bob.caller(&call(2)).is_some());
+        assert!(bob.caller(&call(2)).is_none());
         for at in 0..TOKEN_BYTES {
             let mut altered = token.clone();
             altered[at] ^= 1;
@@ -258,7 +258,7 @@ mod tests {
         }
         // Alice's own token of the other direction is none.
         alice.note(&ALICE, &call(1), &token, NOW);
-        assert!(!bob.caller(&call(1)).is_some() && !alice.caller(&call(1)).is_some());
+        assert!(bob.caller(&call(1)).is_none() && alice.caller(&call(1)).is_none());
         bob.note(&BOB, &call(1), &token, NOW);
         assert_eq!(bob.caller(&call(1)), Some(ALICE));
         assert!(alice.token_for(&ALICE, &call(1), NOW).is_none());
@@ -297,7 +297,7 @@ mod tests {
         assert!(!known(14, NOW + 60));
         assert!(known(14, NOW + 60 + EVERY_S));
         bob.forget(&ALICE);
-        assert!(!bob.caller(&call(14)).is_some());
+        assert!(bob.caller(&call(14)).is_none());
         assert!(!known(15, NOW + 1_000));
     }
 

@@ -160,12 +160,11 @@ impl Output {
 
     fn failure_text(&self, failure: &Failure) -> String {
         if self.json {
-            let mut error = json!({
-                "reason": failure.reason(),
-                "message": failure.to_string(),
-            });
+            let mut error = serde_json::Map::new();
+            error.insert("reason".to_owned(), failure.reason().into());
+            error.insert("message".to_owned(), failure.to_string().into());
             for (key, value) in failure.metadata() {
-                error[key] = json!(value);
+                error.insert(key.clone(), value.as_str().into());
             }
             return sanitize::json(&json!({ "error": error }).to_string());
         }

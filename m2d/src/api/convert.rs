@@ -75,7 +75,7 @@ pub(super) fn data(media_type: &str, data: Vec<u8>) -> Result<Content, Refusal> 
                 .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
     };
     let is_type = kind
-        .trim_end()
+        .trim_end_matches(' ')
         .split_once('/')
         .is_some_and(|(group, name)| is_token(group) && is_token(name));
     let is_printable = parameters.bytes().all(|byte| matches!(byte, b' '..=b'~'));

@@ -26,7 +26,6 @@ const TOP_LEVEL: [&str; 16] = [
     "clients",
     "deny.toml",
     "docs",
-    "m2-backup",
     "m2-crypto",
     "m2-net",
     "m2-proto",
