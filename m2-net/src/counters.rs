@@ -1,5 +1,5 @@
-//! What was dropped, refused or limited, counted by reason. Counters say what and how often,
-//! never who (spec §10).
+//! What an endpoint did, dropped, refused or limited, counted by kind. Counters say what and how
+//! often, never with whom (spec §10).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,57 +20,72 @@ macro_rules! counters {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
+
+            /// The counter that is reported under `name`.
+            pub fn by_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|counter| counter.name() == name)
+            }
         }
     };
 }
 
 counters! {
     /// A datagram too short for any packet.
-    DatagramTooShort = "datagram_too_short",
+    DatagramTooShort = "DATAGRAM_TOO_SHORT",
     /// A header that is none: fixed bit unset, or cut off.
-    DatagramMalformed = "datagram_malformed",
+    DatagramMalformed = "DATAGRAM_MALFORMED",
     /// A long header of another QUIC version.
-    DatagramVersion = "datagram_version",
+    DatagramVersion = "DATAGRAM_VERSION",
     /// A destination id that is not ours where only ours will do.
-    DatagramForeignId = "datagram_foreign_id",
+    DatagramForeignId = "DATAGRAM_FOREIGN_ID",
     /// A first packet that does not open under our Initial keys.
-    DatagramNotForUs = "datagram_not_for_us",
+    DatagramNotForUs = "DATAGRAM_NOT_FOR_US",
     /// A first packet with a Retry token from elsewhere, or where none belongs.
-    DatagramRetryToken = "datagram_retry_token",
+    DatagramRetryToken = "DATAGRAM_RETRY_TOKEN",
     /// An Initial packet that came while the endpoint was closing.
-    DatagramClosing = "datagram_closing",
+    DatagramClosing = "DATAGRAM_CLOSING",
     /// A first packet whose original id was not made by a caller, or a repeated retry token.
-    CallStray = "call_stray",
+    CallStray = "CALL_STRAY",
     /// A first packet that was played again.
-    CallReplayed = "call_replayed",
+    CallReplayed = "CALL_REPLAYED",
     /// Callers asked to prove their address before any RSA work.
-    CallRetried = "call_retried",
+    CallRetried = "CALL_RETRIED",
     /// Calls with the priority of a contact.
-    CallKnown = "call_known",
+    CallKnown = "CALL_KNOWN",
     /// Calls of contacts ignored because our own call to the same contact goes first.
-    CallCrossed = "call_crossed",
+    CallCrossed = "CALL_CROSSED",
     /// Callers ignored because their source prefix calls too often.
-    CallPrefixLimited = "call_prefix_limited",
+    CallPrefixLimited = "CALL_PREFIX_LIMITED",
     /// Callers ignored because too many were waiting.
-    CallOverload = "call_overload",
+    CallOverload = "CALL_OVERLOAD",
     /// Callers ignored because no session key was ready.
-    CallNoKey = "call_no_key",
+    CallNoKey = "CALL_NO_KEY",
     /// Callers whose handshake failed or took too long.
-    CallFailed = "call_failed",
+    CallFailed = "CALL_FAILED",
     /// Handshakes in which the other side broke the protocol.
-    HandshakeMisbehaved = "handshake_misbehaved",
+    HandshakeMisbehaved = "HANDSHAKE_MISBEHAVED",
     /// Accepted sessions whose first frame was no Hello, or came too late.
-    HelloFailed = "hello_failed",
+    HelloFailed = "HELLO_FAILED",
     /// Accepted sessions that were handed out.
-    SessionAccepted = "session_accepted",
+    SessionAccepted = "SESSION_ACCEPTED",
     /// Dialled sessions that were handed out.
-    SessionDialled = "session_dialled",
+    SessionDialled = "SESSION_DIALLED",
     /// Sessions closed because the peer broke the frame format.
-    FrameMalformed = "frame_malformed",
+    FrameMalformed = "FRAME_MALFORMED",
     /// Sessions ended because the peer broke QUIC's rules: a stream too many, a datagram.
-    TransportViolated = "transport_violated",
+    TransportViolated = "TRANSPORT_VIOLATED",
     /// Callers ignored because they could not be written to the replay log.
-    ReplayLogFailed = "replay_log_failed",
+    ReplayLogFailed = "REPLAY_LOG_FAILED",
+}
+
+impl Counter {
+    /// Whether it counts ordinary work; every other counts what was refused, dropped or failed.
+    pub const fn is_work(self) -> bool {
+        matches!(
+            self,
+            Self::SessionAccepted | Self::SessionDialled | Self::CallRetried | Self::CallKnown
+        )
+    }
 }
 
 /// A set of counters, shared by everything that belongs to one endpoint.
@@ -127,7 +142,18 @@ mod tests {
         counters.count(Counter::CallReplayed);
         let all = counters.snapshot();
         assert_eq!(all.len(), Counter::ALL.len());
-        assert_eq!(all.get("call_replayed"), Some(&2));
+        assert_eq!(all.get("CALL_REPLAYED"), Some(&2));
         assert_eq!(all.values().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn names_are_of_one_style_and_work_is_told_apart() {
+        for counter in Counter::ALL {
+            let name = counter.name();
+            assert!(name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
+            assert_eq!(Counter::by_name(name), Some(*counter));
+        }
+        assert!(Counter::SessionAccepted.is_work());
+        assert!(!Counter::CallReplayed.is_work());
     }
 }

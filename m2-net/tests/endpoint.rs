@@ -151,7 +151,7 @@ async fn who_knows_not_the_circle_or_the_id_gets_silence() {
     assert_eq!(bytes_to_failed_dial(&called, near, bobs_id).await, 0);
     assert_eq!(bytes_to_failed_dial(&called, home, id(&carol())).await, 0);
     let counters = called.stats().counters;
-    assert!(counters["datagram_not_for_us"] >= 1);
+    assert!(counters["DATAGRAM_NOT_FOR_US"] >= 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,7 +231,7 @@ async fn a_first_packet_played_again_gets_silence_after_a_restart_too() {
     let restarted = bind(true);
     keys_ready(&restarted).await;
     assert_eq!(bytes_back(address(&restarted), again()).await, 0);
-    assert_eq!(restarted.stats().counters["call_replayed"], 1);
+    assert_eq!(restarted.stats().counters["CALL_REPLAYED"], 1);
 
     let forgetful = bind(false);
     keys_ready(&forgetful).await;
@@ -247,14 +247,14 @@ async fn under_load_callers_prove_their_address_first() {
     let called = Endpoint::bind(config).unwrap();
     let tap = Tap::new(address(&called)).await;
     let sessions = connect(&caller, &called, tap.address).await;
-    assert_eq!(called.stats().counters["call_retried"], 1);
+    assert_eq!(called.stats().counters["CALL_RETRIED"], 1);
     // The second first packet, with its token, from elsewhere.
     let with_token = tap.calls()[1].clone();
     assert_eq!(bytes_back(address(&called), [with_token]).await, 0);
     drop(sessions);
     // A session that was completed earns nothing.
     let (_dialled, _accepted) = connect(&caller, &called, tap.address).await;
-    assert_eq!(called.stats().counters["call_retried"], 2);
+    assert_eq!(called.stats().counters["CALL_RETRIED"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -366,7 +366,7 @@ async fn who_breaks_the_format_is_cut_off_and_counted() {
         panic!("{reason:?}");
     };
     assert!(close.reason.is_empty(), "{close:?}");
-    assert_eq!(called.stats().counters["frame_malformed"], 1);
+    assert_eq!(called.stats().counters["FRAME_MALFORMED"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,7 @@ async fn strangers_never_earn_the_kept_half_of_the_keys() {
     println!("{sessions} sessions, {fewest} keys left");
     assert_eq!(sessions, STRANGERS);
     assert!(fewest >= KEPT, "{fewest}");
-    assert_eq!(called.stats().counters["call_known"], 0);
+    assert_eq!(called.stats().counters["CALL_KNOWN"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,13 +112,13 @@ async fn a_contact_calls_with_priority_until_it_is_none() {
     // A contact need not prove its address.
     assert!(dial(&caller, alice(), address(&called)).await.is_some());
     let counters = called.stats().counters;
-    assert_eq!((counters["call_known"], counters["call_retried"]), (1, 0));
+    assert_eq!((counters["CALL_KNOWN"], counters["CALL_RETRIED"]), (1, 0));
     // Who calls as nobody shows no token.
     let anonymous = caller.dial(address(&called), id(&bob()), Credential::Anonymous);
     anonymous.await.unwrap();
-    assert_eq!(called.stats().counters["call_known"], 1);
+    assert_eq!(called.stats().counters["CALL_KNOWN"], 1);
     contacts.forget(&id(&alice()));
     assert!(dial(&caller, alice(), address(&called)).await.is_some());
     let counters = called.stats().counters;
-    assert_eq!((counters["call_known"], counters["call_retried"]), (1, 2));
+    assert_eq!((counters["CALL_KNOWN"], counters["CALL_RETRIED"]), (1, 2));
 }

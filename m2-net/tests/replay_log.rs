@@ -59,7 +59,7 @@ async fn while_the_log_can_t_be_written_nobody_is_answered() {
     let call = first_packet(&caller).await;
     assert_eq!(bytes_back(address(&called), [call.clone()]).await, 0);
     let start = Instant::now();
-    while called.stats().counters["replay_log_failed"] < 1 {
+    while called.stats().counters["REPLAY_LOG_FAILED"] < 1 {
         assert!(start.elapsed() < Duration::from_secs(30), "no call came");
         sleep(Duration::from_millis(20)).await;
     }

@@ -146,12 +146,12 @@ async fn an_observer_of_a_retry_hears_nothing_and_spends_nothing() {
         0
     );
     let counters = called.stats().counters;
-    assert!(counters["datagram_retry_token"] >= 200, "{counters:?}");
+    assert!(counters["DATAGRAM_RETRY_TOKEN"] >= 200, "{counters:?}");
     // The caller's own token is as good as before.
     open.store(true, Ordering::Relaxed);
     let session = dialling.await.unwrap();
     assert_eq!(session.peer().id(), Some(&id(&bob())));
-    assert_eq!(called.stats().counters["call_stray"], 0);
+    assert_eq!(called.stats().counters["CALL_STRAY"], 0);
     // Nor does it help to name the id of a handshake that is over.
     let own = tap.answers().into_iter().find_map(|answer| {
         let packet = revealed(&answer);
@@ -175,7 +175,7 @@ async fn who_knows_the_peer_id_hears_nothing_for_the_token_of_another() {
     stamp_day(&mut first_id, Clock::system().day());
     let packets = [&retry_id[..], &first_id].map(|id| made_by_an_insider(id, &token));
     assert_eq!(bytes_back(address(&called), packets).await, 0);
-    assert_eq!(called.stats().counters["datagram_retry_token"], 2);
+    assert_eq!(called.stats().counters["DATAGRAM_RETRY_TOKEN"], 2);
     open.store(true, Ordering::Relaxed);
     dialling.await.unwrap();
 }
@@ -193,8 +193,8 @@ async fn a_call_that_met_an_empty_pool_keeps_its_token() {
         sessions.push(dial.await.unwrap());
     }
     let counters = called.stats().counters;
-    assert_eq!(counters["session_accepted"], CALLS as u64, "{counters:?}");
-    assert_eq!(counters["call_stray"], 0, "{counters:?}");
+    assert_eq!(counters["SESSION_ACCEPTED"], CALLS as u64, "{counters:?}");
+    assert_eq!(counters["CALL_STRAY"], 0, "{counters:?}");
     // Packets that came again had the same token: no call was asked for another Retry.
-    assert_eq!(counters["call_retried"], CALLS as u64, "{counters:?}");
+    assert_eq!(counters["CALL_RETRIED"], CALLS as u64, "{counters:?}");
 }

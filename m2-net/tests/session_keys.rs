@@ -52,5 +52,5 @@ async fn who_calls_before_the_first_key_is_made_need_not_call_again() {
     let (dialled, accepted) = tokio::join!(caller.dial(to, id(&bob()), as_alice), called.accept());
     dialled.unwrap();
     accepted.unwrap();
-    assert_eq!(called.stats().counters["call_no_key"], 0);
+    assert_eq!(called.stats().counters["CALL_NO_KEY"], 0);
 }

@@ -4,8 +4,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use m2_proto::{api::v1::GetStatusRequest, client::Client, socket};
 //!
-//! let path = socket::default_path().ok_or("no home directory")?;
-//! let client = Client::connect(&path).await?;
+//! let (client, _path) = Client::connect_any(&socket::places()).await?;
 //! let status = client.daemon().get_status(GetStatusRequest {}).await?;
 //! println!("{}", status.into_inner().version);
 //! # Ok(())
@@ -31,6 +30,7 @@ use crate::api::v1::message_service_client::MessageServiceClient;
 use crate::api::v1::network_service_client::NetworkServiceClient;
 use crate::api::v1::relay_service_client::RelayServiceClient;
 use crate::limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
+use crate::socket::{self, MAX_PATH_BYTES};
 
 /// How long a connection may take; the socket is local.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +48,28 @@ pub enum ConnectError {
     /// Nothing listens: the socket is missing, or left over from a daemon that is gone.
     #[error("no daemon answers at {}", path.display())]
     NoDaemon {
+        /// The socket that was tried.
+        path: PathBuf,
+    },
+    /// Nothing listens at any place where a daemon's socket may be.
+    #[error("no daemon answers")]
+    NoDaemonAnywhere {
+        /// The sockets that were tried, in order; empty when no place is known.
+        places: Vec<PathBuf>,
+    },
+    /// No Unix socket can have such a path.
+    #[error(
+        "the socket path {} is {} bytes long; at most {MAX_PATH_BYTES} are possible",
+        path.display(),
+        path.as_os_str().len()
+    )]
+    PathTooLong {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// The daemon accepted no connection within 5 s: too many front-ends wait before this one.
+    #[error("the daemon at {} accepts no more connections", path.display())]
+    Busy {
         /// The socket that was tried.
         path: PathBuf,
     },
@@ -118,6 +140,9 @@ impl Client {
     /// [`ConnectError`]; `NoDaemon` when nothing listens there.
     pub async fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
         let path = path.as_ref().to_path_buf();
+        if socket::is_too_long(&path) {
+            return Err(ConnectError::PathTooLong { path });
+        }
         // A first connection of our own tells a missing daemon from every other trouble.
         transport::probe(&path).await?;
         // The address is never resolved: the connector below ignores it.
@@ -126,6 +151,24 @@ impl Client {
             .await
             .map_err(|source| ConnectError::Transport { path, source })?;
         Ok(Self { channel })
+    }
+
+    /// Connects to the first of `places` at which a daemon answers, and returns that place too.
+    ///
+    /// # Errors
+    /// `NoDaemonAnywhere` when nothing listens at any of them; otherwise the error of the first
+    /// place that is more than a missing daemon.
+    pub async fn connect_any(places: &[PathBuf]) -> Result<(Self, PathBuf), ConnectError> {
+        for place in places {
+            match Self::connect(place).await {
+                Ok(client) => return Ok((client, place.clone())),
+                Err(ConnectError::NoDaemon { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ConnectError::NoDaemonAnywhere {
+            places: places.to_vec(),
+        })
     }
 
     /// The channel, for services that are not M2's own (health, reflection).
@@ -139,20 +182,37 @@ impl Client {
 mod transport {
     use std::io::{self, ErrorKind};
     use std::path::{Path, PathBuf};
+    use std::time::Duration;
 
     use hyper_util::rt::TokioIo;
     use tokio::net::UnixStream;
     use tonic::transport::{Channel, Endpoint, Error, Uri};
     use tower::service_fn;
 
-    use super::ConnectError;
+    use super::{CONNECT_TIMEOUT, ConnectError};
+
+    /// How long after a full queue the daemon is asked again.
+    const QUEUE_PAUSE: Duration = Duration::from_millis(50);
 
     pub(super) async fn probe(path: &Path) -> Result<(), ConnectError> {
         let path = path.to_path_buf();
-        match UnixStream::connect(&path).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_nobody(&error) => Err(ConnectError::NoDaemon { path }),
-            Err(source) => Err(ConnectError::Io { path, source }),
+        match tokio::time::timeout(CONNECT_TIMEOUT, dial(&path)).await {
+            Err(_) => Err(ConnectError::Busy { path }),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if is_nobody(&error) => Err(ConnectError::NoDaemon { path }),
+            Ok(Err(source)) => Err(ConnectError::Io { path, source }),
+        }
+    }
+
+    /// Dials the socket, and waits while the daemon's queue of new connections is full.
+    async fn dial(path: &Path) -> io::Result<UnixStream> {
+        loop {
+            match UnixStream::connect(path).await {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    tokio::time::sleep(QUEUE_PAUSE).await;
+                }
+                other => return other,
+            }
         }
     }
 
@@ -160,7 +220,7 @@ mod transport {
         let path: PathBuf = path.to_path_buf();
         let connector = service_fn(move |_: Uri| {
             let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+            async move { dial(&path).await.map(TokioIo::new) }
         });
         endpoint.connect_with_connector(connector).await
     }
@@ -202,6 +262,28 @@ mod tests {
         let path = dir.path().join("m2d.sock");
         let error = Client::connect(&path).await.unwrap_err();
         assert!(matches!(error, ConnectError::NoDaemon { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn all_places_are_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = ["one", "two"].map(|name| dir.path().join(name));
+        drop(std::os::unix::net::UnixListener::bind(&places[1]).unwrap());
+        let error = Client::connect_any(&places).await.unwrap_err();
+        let ConnectError::NoDaemonAnywhere { places: tried } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(tried, places);
+    }
+
+    #[tokio::test]
+    async fn a_path_that_is_too_long_is_named_with_its_length() {
+        let path = PathBuf::from(format!("/{}", "d".repeat(MAX_PATH_BYTES)));
+        let error = Client::connect(&path).await.unwrap_err();
+        let told = error.to_string();
+        let length = format!("{} bytes", MAX_PATH_BYTES + 1);
+        assert!(told.contains(&length), "{told}");
+        assert!(told.contains(&MAX_PATH_BYTES.to_string()), "{told}");
     }
 
     #[tokio::test]

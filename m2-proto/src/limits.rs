@@ -12,6 +12,9 @@ pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
 /// The longest name of a front-end in `Subscribe`, in bytes.
 pub const MAX_CLIENT_NAME_BYTES: usize = 64;
 
+/// The header of `Subscribe`'s response that holds the cursor after which the stream starts.
+pub const CURSOR_HEADER: &str = "m2-cursor";
+
 /// The most messages that one call lists.
 pub const MAX_LIST: u32 = 1_000;
 

@@ -6,6 +6,7 @@ mod contact;
 mod convert;
 mod daemon;
 mod event;
+mod health;
 mod identity;
 mod invitation;
 mod line;
@@ -27,15 +28,13 @@ use m2_proto::limits::MAX_REQUEST_BYTES;
 use std::sync::Arc;
 use tonic::service::Routes;
 
-/// All services of `m2.api.v1`, health and reflection.
-pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter
-        .set_service_status("", tonic_health::ServingStatus::Serving)
-        .await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(m2_proto::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+/// All services of `m2.api.v1`, health, and reflection in both its versions.
+pub fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(m2_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     use pb::{
         backup_service_server::BackupServiceServer, contact_service_server::ContactServiceServer,
         daemon_service_server::DaemonServiceServer, event_service_server::EventServiceServer,
@@ -44,7 +43,9 @@ pub async fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
         mailbox_service_server::MailboxServiceServer, message_service_server::MessageServiceServer,
         network_service_server::NetworkServiceServer, relay_service_server::RelayServiceServer,
     };
-    let mut routes = Routes::new(health).add_service(reflection);
+    let mut routes = Routes::new(state.health().server())
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
     macro_rules! add {
         ($($server:ident $service:path;)*) => {
             $(routes = routes.add_service(

@@ -21,7 +21,7 @@ use crate::api::{ApiState, Unlocker};
 use crate::args::{InitArgs, RunArgs};
 use crate::config::Config;
 use crate::key_file::{KeyFile, KeyFileError};
-use crate::listen::{ApiSocket, make_private_dir};
+use crate::listen::{self, ApiSocket, Connections, make_private_dir};
 use crate::lock::InstanceLock;
 use crate::{log, paths, unlock};
 use futures::FutureExt;
@@ -100,9 +100,12 @@ fn plan(args: &RunArgs) -> Result<Plan, Failure> {
 
 async fn run_in(plan: Plan) -> Result<(), Failure> {
     serve::survive_file_limit().map_err(Failure::Runtime)?;
-    let mut socket = ApiSocket::bind(&plan.socket)?;
     let stop = CancellationToken::new();
-    let state = Arc::new(ApiState::new(plan.config.circle.name.clone(), stop.clone()));
+    serve::spawn_signals(stop.clone()).map_err(Failure::Runtime)?;
+    let connections = Connections::new(listen::raise_limit());
+    let socket = ApiSocket::bind(&plan.socket).await?;
+    let circle = plan.config.circle.name.clone();
+    let state = Arc::new(ApiState::new(circle, connections.clone(), stop.clone()).await);
     let given = unlock::passphrase(&plan.config.identity)?;
     let opened: OpenedSlot = Arc::default();
     match key::find(&plan.data_dir, &given)? {
@@ -110,7 +113,7 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
             let is_new = key.is_new;
             let opener = Opener::new(&plan, stop.clone());
             let (ready, rest) = opener.open(*key).await?;
-            state.set_ready(ready);
+            state.set_ready(ready).await;
             *opened.lock().await = Some(rest);
             tracing::info!(new_identity = is_new, "ready");
             tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
@@ -127,7 +130,7 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
             ]);
         }
     }
-    let incoming = socket.incoming();
+    let incoming = socket.incoming(connections);
     let result = serve::serve(&state, incoming, stop.clone()).await;
     tell(&[NotifyState::Stopping]);
     stop.cancel();

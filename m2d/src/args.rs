@@ -34,7 +34,9 @@ pub struct RunArgs {
     /// Where configuration and data are.
     #[command(flatten)]
     pub paths: PathArgs,
-    /// The Unix socket on which front-ends call.
+    /// The Unix socket on which front-ends call [default: $M2_SOCKET, else the first that this user
+    /// may make of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and
+    /// ~/.local/share/m2d/run/m2d.sock].
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// A UDP address to bind in the place of the configured ones. May be given several times.

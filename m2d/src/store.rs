@@ -4,6 +4,7 @@
 //! [`Reader`]s read beside it. What is in the file is encrypted whole: who can't unlock the
 //! identity learns neither content nor who talks to whom.
 
+mod clients;
 mod contacts;
 mod copy;
 mod delivery;
@@ -22,6 +23,7 @@ mod requests;
 mod search;
 mod settings;
 
+pub use clients::ClientRow;
 pub use contacts::{ContactRow, ContactState, LookupSecrets};
 pub use copy::{CopyError, CopyProgress};
 pub use events::{EventKind, NewEvent};

@@ -125,14 +125,14 @@ async fn the_next_session_stands_before_the_old_one_goes() {
     let start = Instant::now();
     let mut sent = 0;
     // Bob dialled, so it is he who renews; again and again, and nobody is ever offline.
-    while bob.sessions("session_dialled") < 4 {
+    while bob.sessions("SESSION_DIALLED") < 4 {
         assert!(start.elapsed() < PATIENCE);
         assert!(bob.is_online().await && alice.is_online().await);
         say(&bob, "alice").await;
         sent += 1;
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    assert_eq!(alice.sessions("session_dialled"), 0);
+    assert_eq!(alice.sessions("SESSION_DIALLED"), 0);
     println!("{sent} messages over 4 sessions");
 }
 

@@ -7,7 +7,7 @@ mod pair;
 mod trio;
 mod wait;
 
-pub use api::Api;
+pub use api::{Api, counted};
 pub use events::{Events, number};
 pub use pair::{Pair, befriend};
 pub use trio::{SERVES, SOON, Trio, set_policy};

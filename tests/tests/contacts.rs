@@ -176,7 +176,7 @@ async fn a_blocked_peer_gets_no_session_and_no_answer() {
     })
     .await
     .unwrap();
-    assert_eq!(alice.status().await.unwrap().sessions, 0);
+    assert_eq!(alice.status().await.unwrap().sessions, Some(0));
     assert_eq!(alice.received("bob").await.unwrap(), Vec::<String>::new());
     let state = bob.message(&id).await.unwrap().state();
     assert_ne!(state, MessageState::Delivered);
@@ -263,7 +263,7 @@ async fn another_identity_at_the_address_gets_nothing() {
     });
     assert_eq!(reason.await.unwrap(), "NO_ANSWER");
     let status = carol.status().await.unwrap();
-    assert_eq!(status.sessions, 0);
+    assert_eq!(status.sessions, Some(0));
     assert_ne!(
         bob.message(&id).await.unwrap().state(),
         MessageState::Delivered

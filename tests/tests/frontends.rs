@@ -1,13 +1,22 @@
 //! Front-ends on one daemon: the same events for all, each from its own place.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use m2_proto::api::v1::event::Kind;
 use m2_proto::api::v1::{
-    Event, MessageState, SendMessagesRequest, StartAt, SubscribeRequest, send_messages_response,
+    Event, EventClient, ListClientsRequest, MessageState, SendMessagesRequest, StartAt,
+    SubscribeRequest, WatchMessageRequest, send_messages_response,
 };
 use m2_proto::reason::Reason;
 use m2_tests::scenario::{Api, Events, PATIENCE, Pair, eventually, number};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::ChildStdout;
+use tokio::time::timeout;
 
 /// Events of the test that measures: enough that a bounded queue is full many times.
 const MANY: usize = 5_000;
@@ -17,8 +26,8 @@ async fn all_see_the_same_events_in_the_same_order() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let mut streams = [
-        alice.events("desk").await.unwrap(),
-        alice.events("phone").await.unwrap(),
+        alice.events_from_start("desk").await.unwrap(),
+        alice.events_from_start("phone").await.unwrap(),
         alice.all_events().await.unwrap(),
     ];
     for number in 0..40 {
@@ -64,13 +73,14 @@ async fn one_that_was_away_replays_from_its_place() {
     assert_eq!(texts_of(&again), numbers(6..30));
     // The same events under the same cursors.
     assert_eq!(again[..4], first[6..]);
-    // A newcomer begins at the start.
+    // A new client begins now, unless it asks for the start; so does one without a name.
+    let mut all = alice.events_from_start("tablet").await.unwrap();
+    assert_eq!(texts_of(&texts(&mut all, 30).await), numbers(0..30));
     let mut phone = alice.events("phone").await.unwrap();
-    assert_eq!(texts_of(&texts(&mut phone, 30).await), numbers(0..30));
-    // Who has no name begins now.
-    let mut nobody = alice.events("").await.unwrap();
+    let mut unnamed = alice.events("").await.unwrap();
     send_numbers(&bob, 30..31).await;
-    assert_eq!(texts_of(&texts(&mut nobody, 1).await), numbers(30..31));
+    assert_eq!(texts_of(&texts(&mut phone, 1).await), numbers(30..31));
+    assert_eq!(texts_of(&texts(&mut unnamed, 1).await), numbers(30..31));
 }
 
 #[tokio::test]
@@ -129,7 +139,7 @@ async fn cursors_of_nowhere_are_refused() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     send_numbers(&bob, 0..3).await;
-    let mut desk = alice.events("desk").await.unwrap();
+    let mut desk = alice.events_from_start("desk").await.unwrap();
     let last = texts(&mut desk, 3).await.pop().unwrap();
     let (log, place) = last.cursor.rsplit_once('-').unwrap();
     let foreign = bob.all_events().await.unwrap().next().await.unwrap().cursor;
@@ -163,8 +173,11 @@ async fn cursors_of_nowhere_are_refused() {
     }
     let unknown = alice.acknowledge("nobody", &last.cursor).await.unwrap_err();
     assert_eq!(Reason::of(&unknown), Some(Reason::ClientUnknown));
-    // A good cursor serves as ever.
+    // A good cursor serves as ever; one before it changes nothing, and succeeds.
     alice.acknowledge("desk", &last.cursor).await.unwrap();
+    let before = format!("{log}-{}", place.parse::<u64>().unwrap() - 1);
+    alice.acknowledge("desk", &before).await.unwrap();
+    assert_eq!(clients(&alice).await[0].cursor, last.cursor);
     let mut after = subscribe_after(&alice, &last.cursor).await.unwrap();
     send_numbers(&bob, 3..4).await;
     assert_eq!(texts_of(&texts(&mut after, 1).await), numbers(3..4));
@@ -175,7 +188,7 @@ async fn events_come_again_under_the_same_cursor() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     send_numbers(&bob, 0..5).await;
-    let mut before = alice.events("desk").await.unwrap();
+    let mut before = alice.events_from_start("desk").await.unwrap();
     let before = texts(&mut before, 5).await;
     assert!(pair.alice.stop().await.unwrap().success());
     pair.alice.restart().await.unwrap();
@@ -206,6 +219,8 @@ async fn a_command_is_run_for_every_event() {
         "listen",
         "--client",
         "hook",
+        "--from",
+        "start",
         "--exec",
         &script,
         "--count",
@@ -251,7 +266,8 @@ async fn a_command_that_was_cut_off_is_run_again() {
         out = out.display()
     );
     let mut listen = pair.alice.m2_command().unwrap();
-    listen.args(["listen", "--client", "hook", "--exec", &script]);
+    listen.args(["listen", "--client", "hook", "--from", "start"]);
+    listen.args(["--exec", &script]);
     let mut listen = listen.spawn().unwrap();
     eventually("the command to run", async || {
         Ok(out.exists().then_some(()))
@@ -273,6 +289,139 @@ async fn a_command_that_was_cut_off_is_run_again() {
     let written = std::fs::read_to_string(&out).unwrap();
     let id = alice.await_text("bob", "0").await.unwrap().message_id;
     assert_eq!(written, format!("began\nmessageReceived {id}\n"));
+}
+
+async fn clients(api: &Api) -> Vec<EventClient> {
+    let request = ListClientsRequest {};
+    let answer = api.client().events().list_clients(request).await;
+    answer.unwrap().into_inner().clients
+}
+
+#[tokio::test]
+async fn named_clients_are_listed_and_removed() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    let mut desk = alice.events_from_start("desk").await.unwrap();
+    let phone = alice.events("phone").await.unwrap();
+    send_numbers(&bob, 0..3).await;
+    let first = texts(&mut desk, 3).await.remove(0);
+    alice.acknowledge("desk", &first.cursor).await.unwrap();
+    let listed = clients(&alice).await;
+    let names = listed.iter().map(|client| client.name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["desk", "phone"]);
+    assert!(listed.iter().all(|client| client.connected));
+    assert_eq!(listed[0].cursor, first.cursor);
+    assert_eq!((listed[0].lag, listed[1].lag), (2, 3));
+    assert!(listed[0].acknowledged && !listed[1].acknowledged);
+    let seen = listed[0].last_seen.unwrap().unix_millis();
+    assert!(seen >= first.time.unwrap().unix_millis());
+
+    let busy = pair
+        .alice
+        .m2(&["--json", "client", "remove", "phone"])
+        .await;
+    assert!(busy.unwrap().stderr.contains("CLIENT_IN_USE"));
+    drop(phone);
+    eventually("the name to be free", async || {
+        let free = clients(&alice).await.iter().any(|client| !client.connected);
+        Ok(free.then_some(()))
+    })
+    .await
+    .unwrap();
+    let removed = pair.alice.m2(&["client", "remove", "phone"]).await.unwrap();
+    removed.success().unwrap();
+    let again = pair
+        .alice
+        .m2(&["--json", "client", "remove", "phone"])
+        .await;
+    assert!(again.unwrap().stderr.contains("CLIENT_UNKNOWN"));
+    let list = pair.alice.m2(&["client", "list"]).await.unwrap();
+    let list = list.success().unwrap();
+    assert!(list.contains("desk") && !list.contains("phone"), "{list}");
+}
+
+#[tokio::test]
+async fn a_stream_that_the_daemon_ends_says_why() {
+    let mut pair = Pair::start().await.unwrap();
+    let (alice, _) = pair.apis().await.unwrap();
+    let id = {
+        pair.bob.kill9().await.unwrap();
+        alice.send("bob", "waits").await.unwrap()
+    };
+    let mut events = alice.events("").await.unwrap();
+    let request = WatchMessageRequest { message_id: id };
+    let states = alice.client().messages().watch_message(request).await;
+    let mut states = states.unwrap().into_inner();
+    assert!(pair.alice.stop().await.unwrap().success());
+    let ended = loop {
+        match events.take().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended as if all was told"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), tonic::Code::Unavailable);
+    assert_eq!(Reason::of(&ended), Some(Reason::Stopping));
+    let ended = loop {
+        match states.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended as if the state was final"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(Reason::of(&ended), Some(Reason::Stopping));
+}
+
+#[tokio::test]
+async fn a_listener_waits_for_its_daemon() {
+    let mut pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    let last = alice.all_events().await.unwrap().next().await.unwrap();
+    let mut listen = pair.alice.m2_command().unwrap();
+    listen.args(["--json", "listen", "--reconnect", "--from", &last.cursor]);
+    listen.stdout(std::process::Stdio::piped());
+    let mut listen = listen.spawn().unwrap();
+    let mut lines = BufReader::new(listen.stdout.take().unwrap()).lines();
+    send_numbers(&bob, 0..1).await;
+    assert_eq!(next_text(&mut lines).await, "0");
+    // Stopped, killed, and started before it looks again: nothing is left out or comes twice.
+    assert!(pair.alice.stop().await.unwrap().success());
+    send_numbers(&bob, 1..3).await;
+    pair.alice.restart().await.unwrap();
+    assert_eq!(next_text(&mut lines).await, "1");
+    assert_eq!(next_text(&mut lines).await, "2");
+    pair.alice.kill9().await.unwrap();
+    pair.alice.restart().await.unwrap();
+    send_numbers(&bob, 3..4).await;
+    assert_eq!(next_text(&mut lines).await, "3");
+    listen.kill().await.unwrap();
+
+    // Without the option it ends, and says what to do.
+    let mut listen = pair.alice.m2_command().unwrap();
+    listen.args(["listen", "--client", "once", "--from", "start"]);
+    listen.stdout(std::process::Stdio::piped());
+    listen.stderr(std::process::Stdio::piped());
+    let mut listen = listen.spawn().unwrap();
+    let mut lines = BufReader::new(listen.stdout.take().unwrap()).lines();
+    timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+    assert!(pair.alice.stop().await.unwrap().success());
+    while lines.next_line().await.unwrap().is_some() {}
+    let ended = listen.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(3));
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(told.contains("--reconnect"), "{told}");
+}
+
+/// The text of the next received message that `m2 --json listen` prints.
+async fn next_text(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
+    loop {
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap();
+        let line = line.unwrap().expect("m2 listen ended");
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if let Some(text) = event["messageReceived"]["text"].as_str() {
+            return text.to_owned();
+        }
+    }
 }
 
 async fn send_numbers(api: &Api, range: std::ops::Range<usize>) {

@@ -8,7 +8,7 @@ use m2_net::dial_error::DialError;
 use m2_proto::api::v1::MessageState;
 use m2_tests::harness::{Captured, Daemon, Direction, Fate, Setup, Wire};
 use m2_tests::hostile::{Caller, Noise, answers, identity, public_id};
-use m2_tests::scenario::{Api, Pair, befriend, eventually};
+use m2_tests::scenario::{Api, Pair, befriend, counted, eventually};
 use std::time::Duration;
 
 /// Hostile datagrams of one run: a warm-up, then two halves.
@@ -90,7 +90,7 @@ async fn a_first_packet_is_answered_once_and_never_again() {
     keys_ready(&pair.alice).await;
     let all = again().chain([withheld]).chain(recorded);
     assert_eq!(answers(target, all).await.unwrap(), 0, "after a restart");
-    assert!(counter(&pair.alice, "call_replayed").await >= 1);
+    assert!(counter(&pair.alice, "CALL_REPLAYED").await >= 1);
     wire.aim(target);
     pair.bob.restart().await.unwrap();
     talk(&pair, "after all this").await;
@@ -116,7 +116,7 @@ async fn a_secret_that_differs_in_one_bit_is_another_circle() {
     let name = Circle::private("Home", &Secret::new(secret));
     call(&alice, name, alices_id).await;
     call(&alice, Circle::public(), alices_id).await;
-    assert!(counter(&alice, "session_accepted").await == 0);
+    assert!(counter(&alice, "SESSION_ACCEPTED").await == 0);
     // Nor does a member that takes her for somebody else, or her id for that in another circle.
     let carols_id = identity("carol").unwrap().peer_id(home.id());
     let elsewhere = public_id(&identity("alice").unwrap());
@@ -133,7 +133,7 @@ async fn who_knows_the_circle_but_not_the_id_gets_nothing() {
         let id = public_id(&identity(name).unwrap());
         call(&alice, Circle::public(), id).await;
     }
-    let counted = counter(&alice, "datagram_not_for_us").await;
+    let counted = counter(&alice, "DATAGRAM_NOT_FOR_US").await;
     assert!(counted >= 2, "{counted}");
     let id = public_id(&identity("alice").unwrap());
     reach(&alice, Circle::public(), id).await;
@@ -167,9 +167,9 @@ async fn what_no_daemon_sends_gets_nothing() {
         .for_each(|datagram| obfuscator.apply(datagram));
     assert_eq!(answers(target, made).await.unwrap(), 0);
     for name in [
-        "datagram_version",
-        "datagram_foreign_id",
-        "datagram_not_for_us",
+        "DATAGRAM_VERSION",
+        "DATAGRAM_FOREIGN_ID",
+        "DATAGRAM_NOT_FOR_US",
     ] {
         let counted = counter(&alice, name).await;
         assert!(counted >= 400, "{name}: {counted}");
@@ -323,15 +323,14 @@ fn caller(circle: Circle, limit: Duration) -> Caller {
 }
 
 async fn counter(daemon: &Daemon, name: &str) -> u64 {
-    let refused = daemon.status().await.unwrap().refused;
-    refused.get(name).copied().unwrap_or(0)
+    counted(&daemon.status().await.unwrap(), name)
 }
 
 async fn dropped(daemon: &Daemon) -> u64 {
     let refused = daemon.status().await.unwrap().refused;
     let dropped = refused
         .iter()
-        .filter(|(name, _)| name.starts_with("datagram_"));
+        .filter(|(name, _)| name.starts_with("DATAGRAM_"));
     dropped.map(|(_, count)| count).sum()
 }
 

@@ -3,11 +3,12 @@
 
 use m2_crypto::{Identity, provider};
 use m2_proto::api::v1::{
-    DaemonState, GetIdentityRequest, ListContactsRequest, ListInvitationsRequest, UnlockRequest,
+    DaemonState, GetIdentityRequest, ListClientsRequest, ListContactsRequest,
+    ListInvitationsRequest, UnlockRequest,
 };
 use m2_proto::reason::Reason;
 use m2_tests::harness::{Binaries, Daemon, Setup};
-use m2_tests::scenario::{Api, eventually};
+use m2_tests::scenario::{Api, PATIENCE, eventually};
 use m2_tests::skip::skip;
 use m2_tests::workspace;
 use rand_core::UnwrapErr;
@@ -18,7 +19,11 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
-use tonic::Status;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 const PASSPHRASE: &str = "correct horse – battery staple ";
 
@@ -62,6 +67,80 @@ async fn a_locked_daemon_opens_with_its_passphrase_alone() {
     // It works as any other.
     let uri = api.invite(false, "bob").await.unwrap();
     assert!(uri.starts_with("m2://"));
+}
+
+#[tokio::test]
+async fn health_follows_the_lock() {
+    let mut daemon = prepared(Setup::new());
+    daemon.restart().await.unwrap();
+    let api = Api::of(&daemon).await.unwrap();
+    let mut health = HealthClient::new(api.client().channel());
+    let services = ["", "m2.api.v1.MessageService", "m2.api.v1.EventService"];
+    let mut watches = Vec::new();
+    for service in services {
+        assert_eq!(check(&mut health, service).await, ServingStatus::NotServing);
+        let service = service.to_owned();
+        let watch = health.watch(HealthCheckRequest { service }).await.unwrap();
+        let mut watch = watch.into_inner();
+        assert_eq!(next(&mut watch).await, Some(ServingStatus::NotServing));
+        watches.push(watch);
+    }
+    let status = api.status().await.unwrap();
+    assert_eq!((status.contacts, status.queued_messages), (None, None));
+    let shown = daemon.m2(&["status"]).await.unwrap().success().unwrap();
+    assert!(!shown.contains("contacts") && !shown.contains("queued"));
+    let json = daemon.m2(&["--json", "status"]).await.unwrap();
+    assert_eq!(json.json().unwrap()[0].get("contacts"), None);
+
+    unlock(&api, PASSPHRASE).await.unwrap();
+    for (service, watch) in services.into_iter().zip(&mut watches) {
+        assert_eq!(check(&mut health, service).await, ServingStatus::Serving);
+        assert_eq!(next(watch).await, Some(ServingStatus::Serving));
+    }
+    assert_eq!(api.status().await.unwrap().contacts, Some(0));
+    // Its end is told as well, and the streams end with it.
+    assert!(daemon.stop().await.unwrap().success());
+    for watch in &mut watches {
+        assert_eq!(next(watch).await, Some(ServingStatus::NotServing));
+        assert_eq!(next(watch).await, None);
+    }
+}
+
+async fn check(health: &mut HealthClient<Channel>, service: &str) -> ServingStatus {
+    let service = service.to_owned();
+    let answer = health.check(HealthCheckRequest { service }).await;
+    answer.unwrap().into_inner().status()
+}
+
+/// The next status that a watcher is told; none when its stream ended.
+async fn next(watch: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatus> {
+    let next = timeout(PATIENCE, watch.message()).await.unwrap();
+    next.unwrap().map(|answer| answer.status())
+}
+
+#[tokio::test]
+async fn a_listener_waits_while_the_daemon_is_locked() {
+    let mut daemon = prepared(Setup::new());
+    daemon.restart().await.unwrap();
+    let api = Api::of(&daemon).await.unwrap();
+    let refused = daemon.m2(&["listen"]).await.unwrap();
+    assert!(refused.stderr.contains("m2 unlock"), "{}", refused.stderr);
+    let mut listen = daemon.m2_command().unwrap();
+    listen.args(["listen", "--client", "bot", "--reconnect"]);
+    let mut listen = listen.spawn().unwrap();
+    unlock(&api, PASSPHRASE).await.unwrap();
+    eventually("the listener's name", async || {
+        let request = ListClientsRequest {};
+        let clients = api.client().events().list_clients(request).await?;
+        let clients = clients.into_inner().clients;
+        Ok(clients
+            .iter()
+            .any(|client| client.name == "bot")
+            .then_some(()))
+    })
+    .await
+    .unwrap();
+    listen.kill().await.unwrap();
 }
 
 #[tokio::test]

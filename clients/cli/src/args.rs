@@ -29,14 +29,10 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The daemon's socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "M2_SOCKET",
-        hide_env_values = true
-    )]
+    /// The daemon's socket [default: $M2_SOCKET, else the first where a daemon answers of
+    /// $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and
+    /// ~/.local/share/m2d/run/m2d.sock]
+    #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// One JSON object a line; errors too, on stderr
     #[arg(long, global = true)]
@@ -81,6 +77,8 @@ pub enum Command {
     Watch(crate::watch::WatchArgs),
     /// Print events as they come, or run a command for each
     Listen(crate::listen::ListenArgs),
+    /// Front-ends whose place in the events the daemon keeps
+    Client(crate::client::ClientArgs),
     /// Mark received messages as read, and tell their author
     Read(crate::read::ReadArgs),
     /// Replace the text of an own message on both sides

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use m2_proto::client::Client;
@@ -19,28 +20,37 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Context {
     /// Where results go.
     pub(crate) out: Output,
-    socket: Option<PathBuf>,
+    /// The socket that the flag names.
+    given: Option<PathBuf>,
+    /// The socket at which a daemon answered.
+    found: OnceLock<PathBuf>,
 }
 
 impl Context {
-    /// `socket` is what the flag or the environment says.
-    pub(crate) fn new(out: Output, socket: Option<PathBuf>) -> Self {
+    /// `given` is the socket that the flag names.
+    pub(crate) fn new(out: Output, given: Option<PathBuf>) -> Self {
         Self {
             out,
-            socket: socket.or_else(socket::default_path),
+            given: given.or_else(socket::from_env),
+            found: OnceLock::new(),
         }
     }
 
-    /// The daemon's socket.
-    pub(crate) fn socket(&self) -> Result<&Path, Failure> {
-        self.socket.as_deref().ok_or_else(|| {
-            Failure::Usage("There is no home directory. Name the socket with --socket.".to_owned())
-        })
+    /// The daemon's socket, once [`client`](Self::client) has found it.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        let given = self.given.as_deref();
+        given.or_else(|| self.found.get().map(PathBuf::as_path))
     }
 
     /// A connection to the daemon.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::connect(self.socket()?).await?)
+        if let Some(socket) = self.socket() {
+            return Ok(Client::connect(socket).await?);
+        }
+        let (client, socket) = Client::connect_any(&socket::places()).await?;
+        // Of two that connect at the same time either has found it.
+        let _ = self.found.set(socket);
+        Ok(client)
     }
 }
 

@@ -1,7 +1,9 @@
 //! How a command fails: an exit code, a stable reason, and a sentence that says what to do.
 
+use std::path::PathBuf;
+
 use m2_proto::client::ConnectError;
-use m2_proto::reason;
+use m2_proto::{reason, socket};
 use thiserror::Error;
 use tonic::{Code, Status};
 
@@ -129,6 +131,27 @@ impl From<Status> for Failure {
     }
 }
 
+/// Names the places at which no daemon answers, and what else might be set.
+fn nowhere(places: &[PathBuf]) -> String {
+    let looked: Vec<String> = places
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let looked = match looked.as_slice() {
+        [] => "There is no home directory, so no place is known".to_owned(),
+        [one] => format!("Looked at {one}"),
+        [first @ .., last] => format!("Looked at {} and {last}", first.join(", ")),
+    };
+    let unset = match std::env::var_os(socket::RUNTIME_DIR_ENV) {
+        Some(_) => "",
+        None => "; XDG_RUNTIME_DIR is not set",
+    };
+    format!(
+        "No daemon answers. {looked}{unset}. Start it with `m2d run`, or name its socket with \
+         --socket or M2_SOCKET."
+    )
+}
+
 /// `OUT_OF_RANGE` for `OutOfRange`, as gRPC writes it.
 fn code_name(code: Code) -> String {
     let mut name = String::new();
@@ -148,13 +171,27 @@ impl From<ConnectError> for Failure {
                 "No daemon answers at {}. Start it with `m2d run`, or name its socket with --socket.",
                 path.display()
             )),
+            ConnectError::NoDaemonAnywhere { places } => Self::NoDaemon(nowhere(places)),
+            ConnectError::PathTooLong { path } => Self::NoDaemon(format!(
+                "The socket path {} is {} bytes long; at most {} are possible.",
+                path.display(),
+                path.as_os_str().len(),
+                socket::MAX_PATH_BYTES
+            )),
+            ConnectError::Busy { path } => Self::TimedOut(format!(
+                "The daemon at {} accepts no more connections. End front-ends that you don't need.",
+                path.display()
+            )),
             ConnectError::Io { path, source } => Self::NoDaemon(format!(
                 "Can't open {}: {source}. Only the user that the daemon runs as may use it.",
                 path.display()
             )),
-            ConnectError::Transport { .. } | ConnectError::Unsupported => {
-                Self::NoDaemon(format!("{error}."))
-            }
+            ConnectError::Transport { path, .. } => Self::NoDaemon(format!(
+                "{} does not answer like an M2 daemon: it is another program's, or the daemon has \
+                 too many front-ends.",
+                path.display()
+            )),
+            ConnectError::Unsupported => Self::NoDaemon(format!("{error}.")),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod output;
 pub mod reference;
 
 mod backup;
+mod client;
 mod completions;
 mod contact;
 mod context;
@@ -96,6 +97,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Send(args) => send::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Listen(args) => listen::run(args, context).await,
+        Command::Client(args) => client::run(args, context).await,
         Command::Read(args) => read::run(args, context).await,
         Command::Edit(args) => edit::run(args, context).await,
         Command::Retract(args) => retract::run(args, context).await,

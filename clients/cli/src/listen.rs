@@ -2,32 +2,31 @@
 
 mod hook;
 mod human;
+mod listener;
+mod pauses;
+mod place;
+mod reader;
 
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use clap::Args;
-use futures::FutureExt;
-use m2_proto::api::v1::{
-    AcknowledgeEventsRequest, Event, StartAt, SubscribeRequest, SubscribeResponse,
-};
 use m2_proto::client::Client;
-use tonic::{Status, Streaming};
+use m2_proto::reason::Reason;
 
-use crate::context::{Context, call};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::time;
-use hook::Hook;
-use human::Lines;
-
-/// How many printed events may wait to be acknowledged while more come at once.
-const ACKNOWLEDGE_EVERY: usize = 64;
+use listener::Listener;
+use pauses::Pauses;
 
 /// Flags of `m2 listen`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct ListenArgs {
-    /// Let the daemon keep this front-end's place: what was printed, or what CMD has done, does
-    /// not come again; everything else does
+    /// Let the daemon remember how far this front-end has got: events that were printed, or for
+    /// which CMD succeeded, are not repeated. `m2 client list` shows the names
     #[arg(
         long,
         value_name = "NAME",
@@ -35,8 +34,8 @@ pub struct ListenArgs {
         hide_default_value = true
     )]
     client: String,
-    /// Where to begin: `now`, `start`, or after an event's cursor [default: the client's own
-    /// place; else now]
+    /// Where to begin: `now`, `start`, or after an event's cursor [default: where the client left
+    /// off; a new client, and one without a name, begins now]
     #[arg(long, value_name = "now|start|CURSOR")]
     from: Option<String>,
     /// Run this command (by the shell) for every event, instead of printing it
@@ -48,53 +47,40 @@ pub struct ListenArgs {
     /// End after this many events
     #[arg(long, value_name = "N", value_parser = whole_number)]
     count: Option<u64>,
+    /// Wait for the daemon when it is not there, stops or is locked, and go on after the last event
+    #[arg(long)]
+    reconnect: bool,
 }
 
 const AFTER_HELP: &str = "\
 CMD gets the event as JSON on stdin, and in its environment M2_EVENT (the kind, such as
 messageReceived), M2_CURSOR, M2_PEER_ID, M2_MESSAGE_ID and M2_SOCKET. When it ends with another
 code than 0 it is tried 5 times in all; then the event is printed as a `deadLetter` JSON object
-and the next one comes.";
+and the next one comes.
+
+An event that is printed into a pipe counts as printed one second after the reader has taken it,
+if the reader is still there. So what `m2 listen --client NAME | head` leaves unread is repeated.";
 
 /// Prints events, or runs a command for each, until a signal, the end of the output or of the
 /// daemon.
 pub(crate) async fn run(args: ListenArgs, context: &Context) -> Result<(), Failure> {
-    let client = context.client().await?;
-    let mut left = args.count.unwrap_or(u64::MAX);
-    let hook = match &args.exec {
-        Some(command) => Some(Hook::new(command, args.retry_delay, context)?),
-        None => None,
+    let mut stop = pin!(stop_signal());
+    let mut pauses = Pauses::default();
+    let Some(client) = connect(&args, context, stop.as_mut(), &mut pauses).await? else {
+        return Ok(());
     };
-    let mut lines = Lines::new(&client, context).await?;
-    let mut events = call(client.events().subscribe(request(&args))).await?;
-    let mut place = Place::new(&client, args.client);
-    let mut stop = std::pin::pin!(stop_signal());
-    while left > 0 {
-        let next = match events.message().now_or_never() {
-            Some(next) => next,
-            None => {
-                // Nothing more has come: a good moment to tell what was done.
-                place.acknowledge().await?;
-                tokio::select! {
-                    next = events.message() => next,
-                    () = &mut stop => break,
-                }
-            }
+    let mut listener = Listener::new(&args, &client, context);
+    loop {
+        let Err(failure) = listener.follow(stop.as_mut(), &mut pauses).await else {
+            return Ok(());
         };
-        let Some(event) = event_of(next, &events)? else {
-            continue;
-        };
-        match &hook {
-            Some(hook) => tokio::select! {
-                done = hook.handle(&event, &context.out) => done?,
-                () = &mut stop => break,
-            },
-            None => lines.print(&event).await?,
+        if !args.reconnect || !passes(&failure) {
+            return Err(failure);
         }
-        place.done(event.cursor, hook.is_some()).await?;
-        left -= 1;
+        if !wait(context, stop.as_mut(), &mut pauses, &failure).await {
+            return Ok(());
+        }
     }
-    place.acknowledge().await
 }
 
 fn whole_number(text: &str) -> Result<u64, String> {
@@ -102,72 +88,53 @@ fn whole_number(text: &str) -> Result<u64, String> {
         .map_err(|_| "--count takes a whole number, such as 10".to_owned())
 }
 
-fn request(args: &ListenArgs) -> SubscribeRequest {
-    let mut request = SubscribeRequest {
-        client: args.client.clone(),
-        ..Default::default()
-    };
-    match args.from.as_deref() {
-        None => {}
-        Some("now") => request.start_at = StartAt::Now.into(),
-        Some("start") => request.start_at = StartAt::Start.into(),
-        Some(cursor) => request.after = cursor.to_owned(),
-    }
-    request
-}
-
-/// The event, nothing for an answer without one, a failure when the stream ended.
-fn event_of(
-    next: Result<Option<SubscribeResponse>, Status>,
-    _: &Streaming<SubscribeResponse>,
-) -> Result<Option<Event>, Failure> {
-    match next? {
-        Some(answer) => Ok(answer.event),
-        None => Err(Failure::NoDaemon(
-            "The daemon ended the stream. Listen again when it runs.".to_owned(),
-        )),
-    }
-}
-
-/// The place of a named front-end, which moves on behind what was done.
-struct Place<'a> {
-    client: &'a Client,
-    name: String,
-    last: Option<String>,
-    waiting: usize,
-}
-
-impl<'a> Place<'a> {
-    fn new(client: &'a Client, name: String) -> Self {
-        Self {
-            client,
-            name,
-            last: None,
-            waiting: 0,
+/// A connection to the daemon; `None` when a signal came first.
+async fn connect(
+    args: &ListenArgs,
+    context: &Context,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+    pauses: &mut Pauses,
+) -> Result<Option<Client>, Failure> {
+    loop {
+        match context.client().await {
+            Ok(client) => return Ok(Some(client)),
+            Err(failure) if args.reconnect && passes(&failure) => {
+                if !wait(context, stop.as_mut(), pauses, &failure).await {
+                    return Ok(None);
+                }
+            }
+            Err(failure) => return Err(failure),
         }
     }
+}
 
-    /// An event was printed, or its command ended well. What a command did is told at once.
-    async fn done(&mut self, cursor: String, at_once: bool) -> Result<(), Failure> {
-        self.last = Some(cursor);
-        self.waiting += 1;
-        if at_once || self.waiting >= ACKNOWLEDGE_EVERY {
-            self.acknowledge().await?;
-        }
-        Ok(())
+/// Whether waiting helps: the daemon is not there, stops, or is locked.
+fn passes(failure: &Failure) -> bool {
+    match failure {
+        Failure::NoDaemon(_) | Failure::TimedOut(_) => true,
+        Failure::Refused { reason, .. } => [Reason::Locked, Reason::Stopping]
+            .map(Reason::as_str)
+            .contains(&reason.as_str()),
+        _ => false,
     }
+}
 
-    async fn acknowledge(&mut self) -> Result<(), Failure> {
-        self.waiting = 0;
-        let Some(cursor) = self.last.take().filter(|_| !self.name.is_empty()) else {
-            return Ok(());
-        };
-        let request = AcknowledgeEventsRequest {
-            client: self.name.clone(),
-            cursor,
-        };
-        call(self.client.events().acknowledge_events(request)).await?;
-        Ok(())
+/// Waits before the next attempt. Returns false when a signal came first.
+async fn wait(
+    context: &Context,
+    stop: Pin<&mut impl Future<Output = ()>>,
+    pauses: &mut Pauses,
+    failure: &Failure,
+) -> bool {
+    if pauses.are_over() {
+        context.out.note(match failure {
+            Failure::Refused { .. } => "The daemon is locked or stops. Waiting until it is ready.",
+            _ => "No daemon answers. Waiting for it.",
+        });
+    }
+    tokio::select! {
+        () = tokio::time::sleep(pauses.next()) => true,
+        () = stop => false,
     }
 }
 

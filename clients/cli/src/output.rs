@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -11,6 +12,14 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::{hints, sanitize};
+
+/// Bytes that were written to standard output.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
+/// How many bytes were written to standard output so far.
+pub(crate) fn written() -> u64 {
+    WRITTEN.load(Ordering::Relaxed)
+}
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -118,10 +127,14 @@ impl Output {
         if text.is_empty() {
             return Ok(());
         }
+        let text = text.trim_end_matches('\n');
         let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{}", text.trim_end_matches('\n'))
+        writeln!(stdout, "{text}")
             .and_then(|()| stdout.flush())
-            .map_err(write_failure)
+            .map_err(write_failure)?;
+        let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        WRITTEN.fetch_add(bytes.saturating_add(1), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Bytes as they are, for what is generated.

@@ -63,7 +63,9 @@ const INTRODUCTION: &str = "\
 
 # `m2`: the command line
 
-`m2` finds the daemon's socket by `--socket`, then `M2_SOCKET`, then the default. With `--json` it
+`m2` finds the daemon's socket by `--socket`, then `M2_SOCKET` (unless it is empty), then at the first
+of these places where a daemon answers: `$XDG_RUNTIME_DIR/m2d/m2d.sock`, `/run/user/UID/m2d/m2d.sock`,
+`~/.local/share/m2d/run/m2d.sock`. With `--json` it
 prints one JSON object a line, in the proto3 JSON mapping: names in lowerCamelCase, 64-bit numbers
 as strings, enums by their full name (`MESSAGE_STATE_DELIVERED`), bytes in base64, times in RFC
 3339 with `Z`. Every field is there, also one that is false, zero or empty. Errors are an object

@@ -1,5 +1,7 @@
 //! `m2 status`
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use m2_proto::api::v1::{DaemonState, GetStatusRequest, GetStatusResponse, MailboxServer};
 
@@ -7,7 +9,7 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::names::daemon_state;
 use crate::output::{Output, Style};
-use crate::{sanitize, table};
+use crate::{sanitize, table, time};
 
 /// Flags of `m2 status`.
 #[derive(Debug, Args)]
@@ -32,10 +34,6 @@ fn human(out: &Output, status: &GetStatusResponse) -> String {
 }
 
 fn fields(out: &Output, status: &GetStatusResponse) -> Vec<(&'static str, String)> {
-    let keys = format!(
-        "{}/{}",
-        status.session_keys_ready, status.session_keys_wanted
-    );
     let listens = sanitize::line(&status.listen_addresses.join(", "));
     let mut fields = vec![
         ("state", state(out, status)),
@@ -43,12 +41,14 @@ fn fields(out: &Output, status: &GetStatusResponse) -> Vec<(&'static str, String
         ("peer id", sanitize::line(&status.peer_id)),
         ("circle", sanitize::line(&status.circle)),
         ("listens on", listens),
-        ("contacts", status.contacts.to_string()),
-        ("sessions", status.sessions.to_string()),
-        ("queued", status.queued_messages.to_string()),
+        ("contacts", number(status.contacts)),
+        ("sessions", number(status.sessions)),
+        ("queued", number(status.queued_messages)),
         ("crypto", sanitize::line(&status.crypto_provider)),
-        ("key pool", keys),
-        ("refused", refused(status)),
+        ("key pool", key_pool(status)),
+        ("since", time::local(status.started.as_ref())),
+        ("counted", counts(&status.counts)),
+        ("refused", counts(&status.refused)),
     ];
     let server = status.mailbox_server.as_ref();
     fields.extend(server.map(|server| ("mailbox", mailbox(out, server))));
@@ -76,8 +76,20 @@ fn state(out: &Output, status: &GetStatusResponse) -> String {
     out.paint(&daemon_state(status.state), style)
 }
 
-fn refused(status: &GetStatusResponse) -> String {
-    let counts = status.refused.iter().filter(|(_, count)| **count > 0);
+/// A number; empty when it is not known, as while the daemon is locked.
+fn number(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn key_pool(status: &GetStatusResponse) -> String {
+    match (status.session_keys_ready, status.session_keys_wanted) {
+        (Some(ready), Some(wanted)) => format!("{ready}/{wanted}"),
+        _ => String::new(),
+    }
+}
+
+fn counts(counts: &BTreeMap<String, u64>) -> String {
+    let counts = counts.iter().filter(|(_, count)| **count > 0);
     let parts: Vec<String> = counts
         .map(|(reason, count)| format!("{} {count}", sanitize::line(reason)))
         .collect();

@@ -100,6 +100,8 @@ async fn what_the_daemon_refuses_is_1_with_its_reason() {
         (vec!["edit", "theirs", "x"], "NOT_AUTHOR"),
         (vec!["listen", "--client", "taken"], "CLIENT_IN_USE"),
         (vec!["listen", "--from", "old"], "CURSOR_INVALID"),
+        (vec!["client", "remove", "taken"], "CLIENT_IN_USE"),
+        (vec!["client", "remove", "nobody"], "CLIENT_UNKNOWN"),
     ] {
         let run = fake
             .run(&[&["--json"], arguments.as_slice()].concat())
@@ -195,6 +197,20 @@ async fn relays_of_ones_own_have_their_fields() {
     assert!(human.contains("meeting  yes") && human.contains("entry    no"));
     let run = fake.run(&["line", "remove", &RELAY_ID[..10]]).await;
     assert_eq!(run.code, 0, "{run:?}");
+}
+
+#[tokio::test]
+async fn named_clients_have_their_fields() {
+    let fake = Fake::start().await;
+    let list = fake.run(&["--json", "client", "list"]).await.json();
+    assert_eq!(
+        (&list[0]["name"], &list[0]["lag"]),
+        (&"bot".into(), &"12".into())
+    );
+    let human = fake.run(&["client", "list"]).await.stdout;
+    let row = human.lines().nth(1).unwrap();
+    assert_eq!(row, "bot   yes        12       2023-11-14 22:13");
+    assert_eq!(fake.run(&["client", "remove", "bot"]).await.code, 0);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use m2_proto::api::v1::StartAt;
 use support::{BOB_ID, Fake, received};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 #[tokio::test]
 async fn events_are_printed_and_then_acknowledged() {
@@ -96,6 +96,48 @@ async fn when_nobody_reads_nothing_is_acknowledged() {
     assert_eq!(ended.status.code(), Some(0));
     assert!(ended.stderr.is_empty());
     assert!(fake.state().acknowledged.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_reader_took_and_did_not_outlive_is_not_acknowledged() {
+    let fake = Fake::start().await;
+    let texts = (1..=12).map(|number| received(&number.to_string(), "text"));
+    fake.state().events = texts.collect();
+    let mut child = fake
+        .m2(&["--json", "listen", "--client", "bot"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // As `head` does: takes all that is there, and ends.
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..12 {
+        lines.next_line().await.unwrap().unwrap();
+    }
+    drop(lines);
+    let ended = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
+    assert_eq!(ended.unwrap().unwrap().code(), Some(0));
+    assert!(fake.state().acknowledged.is_empty());
+}
+
+#[tokio::test]
+async fn what_waits_in_the_pipe_is_not_acknowledged() {
+    let fake = Fake::start().await;
+    fake.state().events = vec![received("1", "one"), received("2", "two")];
+    let mut child = fake
+        .m2(&["--json", "listen", "--client", "bot"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    // One byte of the second event stays in the pipe.
+    let first = fake.run(&["--json", "listen", "--from", "start", "--count", "1"]);
+    let mut taken = vec![0; first.await.stdout.len() + 1];
+    stdout.read_exact(&mut taken).await.unwrap();
+    wait_for(|| fake.state().acknowledged == ["1"]).await;
+    let mut rest = vec![0; taken.len() - 2];
+    stdout.read_exact(&mut rest).await.unwrap();
+    wait_for(|| fake.state().acknowledged == ["1", "2"]).await;
+    child.kill().await.unwrap();
 }
 
 #[tokio::test]
@@ -183,7 +225,7 @@ async fn a_command_that_always_fails_leaves_a_dead_letter() {
 }
 
 async fn wait_for(is_so: impl Fn() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if is_so() {
             return;
         }

@@ -23,14 +23,16 @@ const INTRODUCTION: &str = "\
 
 # API: `m2.api.v1`
 
-gRPC over the daemon's local socket, for every front-end. The socket is `m2d/m2d.sock` in
-`$XDG_RUNTIME_DIR`, or `run/m2d.sock` in the user's data directory for `m2d`; only the user that
-the daemon runs as may use it. Health checking (`grpc.health.v1`) and reflection are on.
+gRPC over the daemon's local socket, for every front-end; [the default
+places](../operator/running.md#the-socket) of the socket are those of `m2`. Only the user that the
+daemon runs as may use it. Any `:authority` is taken. Health checking (`grpc.health.v1`, for the
+daemon and each service) and reflection (v1 and v1alpha) are on;
+[examples](../operator/scripting.md) in some languages.
 
 In JSON everything follows the proto3 mapping: names in lowerCamelCase, 64-bit numbers as strings,
 enums by their full name, bytes in base64, times in RFC 3339 with `Z`, durations as `\"3600s\"`.
-Every field is there, also one that is false, zero or empty; a reader ignores fields that it does
-not know.
+Every field is there, also one that is false, zero or empty, but for an `optional` one that is not
+known; a reader ignores fields that it does not know.
 ";
 
 /// The reference of the whole package.

@@ -1,12 +1,16 @@
 //! `DaemonService`.
 
+use super::convert;
 use super::session::{ApiState, Ready};
 use crate::mailbox::server::ServerHealth;
+use m2_net::counters::Counter;
 use m2_proto::api::v1::daemon_service_server::DaemonService;
 use m2_proto::api::v1::{
     DaemonState, GetStatusRequest, GetStatusResponse, MailboxServer, UnlockRequest, UnlockResponse,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 use tonic::{Request, Response, Status};
 
 /// The daemon itself.
@@ -29,11 +33,14 @@ impl DaemonService for DaemonApi {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             circle: self.0.circle.clone(),
             crypto_provider: m2_crypto::provider::default().name().to_owned(),
+            started: Some(convert::timestamp(self.0.started_ms)),
+            warnings: self.0.connections.warnings(Instant::now()),
             ..GetStatusResponse::default()
         };
         if let Ok(ready) = self.0.ready() {
             fill(&mut response, ready).await?;
         }
+        count(&mut response, self.0.connections.counters());
         Ok(Response::new(response))
     }
 
@@ -56,23 +63,33 @@ async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Sta
         .iter()
         .map(ToString::to_string)
         .collect();
-    response.sessions = summary.sessions;
-    response.contacts = summary.contacts;
-    response.queued_messages = queued.iter().map(|(_, count)| count).sum();
-    response.warnings = ready.warnings.clone();
+    response.sessions = Some(summary.sessions);
+    response.contacts = Some(summary.contacts);
+    response.queued_messages = Some(queued.iter().map(|(_, count)| count).sum());
+    response.warnings.extend(ready.warnings.iter().cloned());
     response.warnings.extend(summary.warnings);
     response.mailbox_server = match &ready.mailbox {
         Some(server) => Some(mailbox_server(server.health().await)),
         None => None,
     };
     let stats = ready.endpoint.stats();
-    response.session_keys_ready = u32::try_from(stats.keys_ready).unwrap_or(u32::MAX);
-    response.session_keys_wanted = u32::try_from(stats.keys_wanted).unwrap_or(u32::MAX);
-    let refused = ready.counters.snapshot().into_iter().chain(stats.counters);
-    response
-        .refused
-        .extend(refused.map(|(name, count)| (name.to_owned(), count)));
+    let number = |keys: usize| Some(u32::try_from(keys).unwrap_or(u32::MAX));
+    response.session_keys_ready = number(stats.keys_ready);
+    response.session_keys_wanted = number(stats.keys_wanted);
+    count(response, ready.counters.snapshot());
+    count(response, stats.counters);
     Ok(())
+}
+
+/// Adds counters, each to the map of its kind.
+fn count(response: &mut GetStatusResponse, counters: BTreeMap<&'static str, u64>) {
+    for (name, count) in counters {
+        let map = match Counter::by_name(name) {
+            Some(counter) if counter.is_work() => &mut response.counts,
+            _ => &mut response.refused,
+        };
+        map.insert(name.to_owned(), count);
+    }
 }
 
 fn mailbox_server(health: ServerHealth) -> MailboxServer {

@@ -2,14 +2,19 @@
 
 use super::convert;
 use super::session::{ApiState, Lease, Ready};
-use crate::engine::StreamStart;
+use crate::engine::{Engine, StreamStart};
 use crate::refusal::Refusal;
 use crate::store::{EventRow, Reader};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::event_service_server::EventService;
+use m2_proto::limits::CURSOR_HEADER;
+use m2_proto::reason::Reason;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::{Request, Response, Status};
 
 /// Events read from the store at once.
@@ -17,6 +22,8 @@ const PAGE: u32 = 256;
 /// Events that wait for a slow front-end; more wait in the store.
 const QUEUE: usize = 256;
 const MAX_CLIENT: usize = 64;
+/// How often a client that stays connected is noted as seen; names are forgotten after weeks.
+const SEEN_EVERY: Duration = Duration::from_secs(86_400);
 
 /// The event log.
 pub(super) struct EventApi(pub Arc<ApiState>);
@@ -45,8 +52,13 @@ impl EventService for EventApi {
             .call(move |engine| engine.open_stream(&client, start))
             .await?;
         let (events, stream) = mpsc::channel(QUEUE);
+        let cursor = convert::cursor(ready.incarnation, after);
         tokio::spawn(follow(self.0.clone(), after, kept, lease, events));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let mut response = Response::new(ReceiverStream::new(stream));
+        if let Ok(cursor) = AsciiMetadataValue::try_from(cursor) {
+            response.metadata_mut().insert(CURSOR_HEADER, cursor);
+        }
+        Ok(response)
     }
 
     async fn acknowledge_events(
@@ -62,6 +74,41 @@ impl EventService for EventApi {
             .call(move |engine| engine.acknowledge_events(&client, incarnation, seq))
             .await?;
         Ok(Response::new(pb::AcknowledgeEventsResponse {}))
+    }
+
+    async fn list_clients(
+        &self,
+        _request: Request<pb::ListClientsRequest>,
+    ) -> Result<Response<pb::ListClientsResponse>, Status> {
+        let ready = self.0.ready()?;
+        let rows = ready.readers.read(|reader| reader.clients()).await?;
+        let clients = rows.into_iter().map(|row| pb::EventClient {
+            cursor: convert::cursor(ready.incarnation, row.cursor),
+            lag: row.lag,
+            last_seen: Some(convert::timestamp(row.seen_ms)),
+            connected: self.0.is_leased(&row.name),
+            acknowledged: row.acknowledged,
+            name: row.name,
+        });
+        Ok(Response::new(pb::ListClientsResponse {
+            clients: clients.collect(),
+        }))
+    }
+
+    async fn remove_client(
+        &self,
+        request: Request<pb::RemoveClientRequest>,
+    ) -> Result<Response<pb::RemoveClientResponse>, Status> {
+        let ready = self.0.ready()?;
+        let client = request.into_inner().client;
+        check_client(&client)?;
+        // While it is removed no stream may begin under its name.
+        let _lease = self.0.lease(&client)?;
+        ready
+            .engine
+            .call(move |engine| engine.remove_client(&client))
+            .await?;
+        Ok(Response::new(pb::RemoveClientResponse {}))
     }
 }
 
@@ -104,20 +151,57 @@ fn start_of(request: &pb::SubscribeRequest) -> Result<StreamStart, Refusal> {
 
 type Events = mpsc::Sender<Result<pb::SubscribeResponse, Status>>;
 
-/// Sends events from the store as they come, until the front-end or the daemon ends. Each
-/// stream reads for itself: a slow one waits alone.
+/// Sends events until the front-end goes or the daemon stops, and tells it then.
 async fn follow(
     state: Arc<ApiState>,
-    mut after: i64,
+    after: i64,
     kept: bool,
-    _lease: Option<Lease>,
+    lease: Option<Lease>,
     events: Events,
 ) {
     let Ok(ready) = state.ready() else { return };
+    let client = lease.as_ref().map(|lease| lease.client().to_owned());
+    tokio::select! {
+        () = send_events(&state, ready, after, kept, &events) => {}
+        () = keep_seen(ready, client.as_deref()) => {}
+        () = state.stop.cancelled() => {
+            // A front-end that reads too slowly sees the connection end.
+            let _ = events.send(Err(Reason::Stopping.status())).await;
+        }
+    }
+    if let Some(client) = client {
+        // Only how long the name is kept depends on it.
+        let _ = see(ready, &client).await;
+    }
+}
+
+/// Notes a connected client as seen, from time to time.
+async fn keep_seen(ready: &Ready, client: Option<&str>) {
+    let Some(client) = client else {
+        return std::future::pending().await;
+    };
+    let mut ticks = interval(SEEN_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let _ = see(ready, client).await;
+    }
+}
+
+async fn see(ready: &Ready, client: &str) -> Result<(), Refusal> {
+    let client = client.to_owned();
+    let see = move |engine: &mut Engine| engine.see_client(&client);
+    ready.engine.call(see).await
+}
+
+/// Sends events from the store as they come, until the front-end ends. Each stream reads for
+/// itself: a slow one waits alone.
+async fn send_events(state: &ApiState, ready: &Ready, mut after: i64, kept: bool, events: &Events) {
     let mut newest = ready.bus.newest_event();
-    if kept && let Some(dropped) = dropped_events(&state, after).await {
+    if kept && let Some(dropped) = dropped_events(state, after).await {
         after += i64::try_from(dropped).unwrap_or(0);
-        if send_dropped(&events, ready.incarnation, after, dropped)
+        if send_dropped(events, ready.incarnation, after, dropped)
             .await
             .is_err()
         {
@@ -149,7 +233,6 @@ async fn follow(
             continue;
         }
         tokio::select! {
-            () = state.stop.cancelled() => return,
             () = events.closed() => return,
             changed = newest.changed() => if changed.is_err() { return },
         }

@@ -355,8 +355,12 @@ async fn watch(
     let Ok(ready) = state.ready() else { return };
     loop {
         // The store is read after subscribing, and again after lagging: no change is missed.
-        let Ok(shown) = find(ready, &text).await else {
-            return;
+        let shown = match find(ready, &text).await {
+            Ok(shown) => shown,
+            Err(refusal) => {
+                let _ = responses.send(Err(refusal.into())).await;
+                return;
+            }
         };
         let mut current = (shown.state, shown.failure);
         loop {
@@ -371,7 +375,10 @@ async fn watch(
                 return;
             }
             tokio::select! {
-                () = state.stop.cancelled() => return,
+                () = state.stop.cancelled() => {
+                    let _ = responses.send(Err(Reason::Stopping.status())).await;
+                    return;
+                }
                 () = responses.closed() => return,
                 change = changes.recv() => match change {
                     Ok(change) if change.id == shown.id => {

@@ -1,10 +1,12 @@
 //! What all services share: the daemon as it is now, locked or ready.
 
+use super::health::Health;
 use super::{FailClosedTest, Readers};
 use crate::backup::Backups;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::{Bus, EngineHandle};
+use crate::listen::Connections;
 use crate::lookup::LookupParts;
 use crate::mailbox::server::MailboxServer;
 use crate::network::Prober;
@@ -15,9 +17,11 @@ use m2_net::line::relay::Relay;
 use m2_proto::reason::Reason;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use tonic_health::ServingStatus;
 
 /// An opened daemon, as the services need it.
 pub struct Ready {
@@ -69,19 +73,31 @@ pub struct ApiState {
     unlocker: AsyncMutex<Option<Unlocker>>,
     /// The circle's name.
     pub circle: String,
+    /// When the daemon started, Unix milliseconds.
+    pub started_ms: u64,
     /// Cancelled when the daemon begins to stop.
     pub stop: CancellationToken,
+    /// The connections of front-ends.
+    pub connections: Arc<Connections>,
+    health: Health,
     leases: Mutex<HashSet<String>>,
 }
 
 impl ApiState {
     /// A daemon that is locked until [`Self::set_ready`] or a successful [`Self::unlock`].
-    pub fn new(circle: String, stop: CancellationToken) -> Self {
+    pub async fn new(
+        circle: String,
+        connections: Arc<Connections>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             ready: OnceLock::new(),
             unlocker: AsyncMutex::new(None),
             circle,
+            started_ms: system_ms(),
             stop,
+            connections,
+            health: Health::new().await,
             leases: Mutex::new(HashSet::new()),
         }
     }
@@ -97,8 +113,14 @@ impl ApiState {
     }
 
     /// The daemon is open.
-    pub fn set_ready(&self, ready: Ready) {
+    pub async fn set_ready(&self, ready: Ready) {
         let _ = self.ready.set(ready);
+        self.health.report(ServingStatus::Serving).await;
+    }
+
+    /// What health checks are told.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// How a locked daemon is opened.
@@ -115,8 +137,14 @@ impl ApiState {
         }
         let unlock = unlocker.as_mut().ok_or_else(|| Reason::Locked.status())?;
         let ready = unlock(passphrase).await.map_err(Reason::status)?;
-        self.set_ready(ready);
+        self.set_ready(ready).await;
         Ok(())
+    }
+
+    /// Whether a client's name is leased to a stream.
+    pub fn is_leased(&self, client: &str) -> bool {
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.contains(client)
     }
 
     /// Leases a client's name to one stream. Error: CLIENT_IN_USE.
@@ -132,10 +160,24 @@ impl ApiState {
     }
 }
 
+fn system_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
 /// A client's name, taken until this is dropped.
 pub struct Lease {
     state: Arc<ApiState>,
     client: String,
+}
+
+impl Lease {
+    /// The client's name.
+    pub(super) fn client(&self) -> &str {
+        &self.client
+    }
 }
 
 impl Drop for Lease {

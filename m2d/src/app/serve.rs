@@ -16,16 +16,11 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// Serves until SIGTERM or SIGINT, then lets calls end within a deadline.
 pub(super) async fn serve(
     state: &Arc<ApiState>,
-    incoming: Option<Incoming>,
+    incoming: Incoming,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let routes = api::routes(state)
-        .await
-        .map_err(|error| Failure::Api(error.to_string()))?;
-    let Some(incoming) = incoming else {
-        return Err(Failure::Api("the socket was taken".to_owned()));
-    };
-    spawn_signals(stop.clone()).map_err(Failure::Runtime)?;
+    let routes = api::routes(state).map_err(|error| Failure::Api(error.to_string()))?;
+    tokio::spawn(report_stop(state.clone(), stop.clone()));
     let draining = stop.clone();
     let server = Server::builder()
         .layer(MapResponseLayer::new(api::explain))
@@ -53,13 +48,25 @@ async fn drained(stop: CancellationToken) {
     tokio::time::sleep(DRAIN).await;
 }
 
-fn spawn_signals(stop: CancellationToken) -> std::io::Result<()> {
+/// Tells health checks that the daemon stops, and ends their streams.
+async fn report_stop(state: Arc<ApiState>, stop: CancellationToken) {
+    stop.cancelled().await;
+    state.health().stop().await;
+}
+
+/// Stops the daemon on SIGTERM and SIGINT. SIGHUP, which a terminal sends when it closes, stops
+/// nothing: there is nothing to load again.
+pub(super) fn spawn_signals(stop: CancellationToken) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => tracing::info!("SIGHUP is ignored: nothing is loaded again"),
+            }
         }
         stop.cancel();
     });

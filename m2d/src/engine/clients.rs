@@ -2,10 +2,15 @@
 
 use super::Engine;
 use crate::refusal::Refusal;
+use crate::store::StoreError;
 use m2_proto::reason::Reason;
 
 /// Named front-ends that the daemon keeps cursors for.
-const MAX_CLIENTS: u32 = 1_000;
+const MAX_CLIENTS: u32 = 10_000;
+/// How long a named front-end is kept that nobody uses, in milliseconds.
+const KEEP_MS: u64 = 90 * 86_400_000;
+/// How long one is kept that never acknowledged an event, in milliseconds.
+const KEEP_UNUSED_MS: u64 = 30 * 86_400_000;
 
 /// Where an event stream starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +26,7 @@ pub enum StreamStart {
         /// The event's number.
         seq: i64,
     },
-    /// Where the named client left off; with the oldest event on its first time.
+    /// Where the named client left off; after the newest event on its first time.
     Kept,
 }
 
@@ -40,23 +45,17 @@ impl Engine {
             (StreamStart::After { incarnation, seq }, _) => {
                 self.check_cursor(incarnation, seq, newest)?
             }
-            (StreamStart::Kept, kept) => kept.unwrap_or(0),
+            (StreamStart::Kept, kept) => kept.unwrap_or(newest),
         };
-        if !client.is_empty() && kept.is_none() {
-            if self.store.client_count()? >= MAX_CLIENTS {
-                return Err(Refusal::limit(
-                    "clients",
-                    usize::try_from(MAX_CLIENTS).unwrap_or_default(),
-                    "named clients",
-                    "Reuse a name, or remove one that is no longer used.",
-                ));
-            }
-            self.store.set_client_cursor(client, after, self.now_ms())?;
+        match kept {
+            _ if client.is_empty() => {}
+            Some(_) => self.see_client(client)?,
+            None => self.add_client(client, after)?,
         }
         Ok(after)
     }
 
-    /// Moves a named client's cursor on.
+    /// Moves a named client's cursor on; an older one changes nothing.
     pub fn acknowledge_events(
         &mut self,
         client: &str,
@@ -64,17 +63,53 @@ impl Engine {
         seq: i64,
     ) -> Result<(), Refusal> {
         if self.store.client_cursor(client)?.is_none() {
-            return Err(Refusal::new(Reason::ClientUnknown));
+            return Err(unknown(client));
         }
         let newest = self.store.newest_event()?;
         let seq = self.check_cursor(incarnation, seq, newest)?;
-        self.store.set_client_cursor(client, seq, self.now_ms())?;
+        let now = self.now_ms();
+        self.store.acknowledge_client(client, seq, now)?;
         Ok(())
+    }
+
+    /// Notes that a named client is connected.
+    pub fn see_client(&mut self, client: &str) -> Result<(), Refusal> {
+        let now = self.now_ms();
+        Ok(self.store.see_client(client, now)?)
+    }
+
+    /// Forgets a named client.
+    pub fn remove_client(&mut self, client: &str) -> Result<(), Refusal> {
+        match self.store.remove_client(client)? {
+            true => Ok(()),
+            false => Err(unknown(client)),
+        }
+    }
+
+    /// Forgets named clients that were not connected for long.
+    pub(super) fn prune_clients(&mut self, now: u64) -> Result<(), StoreError> {
+        let before = |kept: u64| now.saturating_sub(kept);
+        self.store
+            .prune_clients(before(KEEP_MS), before(KEEP_UNUSED_MS))
     }
 
     /// The log's incarnation, which every cursor carries.
     pub const fn log_incarnation(&self) -> u64 {
         self.incarnation
+    }
+
+    fn add_client(&mut self, client: &str, after: i64) -> Result<(), Refusal> {
+        if self.store.client_count()? >= MAX_CLIENTS {
+            return Err(Refusal::limit(
+                "clients",
+                usize::try_from(MAX_CLIENTS).unwrap_or_default(),
+                "named clients",
+                "Remove those that are no longer used with `m2 client remove NAME`; \
+                 `m2 client list` shows all.",
+            ));
+        }
+        let now = self.now_ms();
+        Ok(self.store.add_client(client, after, now)?)
     }
 
     fn check_cursor(&self, incarnation: u64, seq: i64, newest: i64) -> Result<i64, Refusal> {
@@ -83,5 +118,97 @@ impl Engine {
         } else {
             Err(Refusal::new(Reason::CursorInvalid))
         }
+    }
+}
+
+fn unknown(client: &str) -> Refusal {
+    Refusal::because(
+        Reason::ClientUnknown,
+        format!("No client named \"{client}\" exists. `m2 client list` shows all."),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::upkeep::tests::{engine, pass_ms};
+    use crate::store::ContactState;
+    use m2_crypto::PeerId;
+
+    const DAY_MS: u64 = 86_400_000;
+
+    fn knows(engine: &Engine, name: &str) -> bool {
+        engine.store.client_cursor(name).unwrap().is_some()
+    }
+
+    /// Appends an event to the log.
+    fn event(engine: &mut Engine) {
+        let peer = PeerId::from_bytes([1; 32]);
+        if engine.row_of(&peer).is_none() {
+            engine.new_contact(peer, ContactState::Contact, "").unwrap();
+        }
+        let contact = engine.row_of(&peer).unwrap();
+        engine
+            .event(crate::store::EventKind::ContactAdded, contact, None, 0)
+            .unwrap();
+    }
+
+    #[test]
+    fn a_new_client_starts_now_and_a_known_one_where_it_left_off() {
+        let (_dir, mut engine) = engine();
+        event(&mut engine);
+        let log = engine.log_incarnation();
+        assert_eq!(engine.open_stream("bot", StreamStart::Kept).unwrap(), 1);
+        event(&mut engine);
+        assert_eq!(engine.open_stream("bot", StreamStart::Kept).unwrap(), 1);
+        assert_eq!(engine.open_stream("", StreamStart::Kept).unwrap(), 2);
+        assert_eq!(engine.open_stream("old", StreamStart::Start).unwrap(), 0);
+        engine.acknowledge_events("bot", log, 2).unwrap();
+        // One that goes backwards succeeds and changes nothing.
+        engine.acknowledge_events("bot", log, 1).unwrap();
+        assert_eq!(engine.open_stream("bot", StreamStart::Kept).unwrap(), 2);
+    }
+
+    #[test]
+    fn names_that_are_not_used_are_forgotten() {
+        let (_dir, mut engine) = engine();
+        event(&mut engine);
+        let log = engine.log_incarnation();
+        for name in ["used", "never"] {
+            engine.open_stream(name, StreamStart::Kept).unwrap();
+        }
+        engine.acknowledge_events("used", log, 1).unwrap();
+        pass_ms(&mut engine, 29 * DAY_MS);
+        assert!(knows(&engine, "never"));
+        pass_ms(&mut engine, 2 * DAY_MS);
+        assert!(!knows(&engine, "never"));
+        pass_ms(&mut engine, 58 * DAY_MS);
+        assert!(knows(&engine, "used"));
+        engine.see_client("used").unwrap();
+        pass_ms(&mut engine, 89 * DAY_MS);
+        assert!(knows(&engine, "used"));
+        pass_ms(&mut engine, 2 * DAY_MS);
+        assert!(!knows(&engine, "used"));
+    }
+
+    #[test]
+    fn the_limit_says_what_to_do() {
+        let (_dir, mut engine) = engine();
+        // One transaction: each of its own would wait for the disk.
+        engine.store.begin().unwrap();
+        for number in 0..MAX_CLIENTS {
+            let name = format!("job-{number}");
+            engine.open_stream(&name, StreamStart::Kept).unwrap();
+        }
+        let refused = engine.open_stream("more", StreamStart::Kept).unwrap_err();
+        assert_eq!(refused.reason, Reason::LimitReached);
+        assert!(refused.message.contains("m2 client remove"));
+        engine.open_stream("job-7", StreamStart::Kept).unwrap();
+        engine.remove_client("job-7").unwrap();
+        let unknown = engine.remove_client("job-7").unwrap_err();
+        assert_eq!(unknown.reason, Reason::ClientUnknown);
+        engine.open_stream("more", StreamStart::Kept).unwrap();
+        engine.flush_and_commit().unwrap();
     }
 }

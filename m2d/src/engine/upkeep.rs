@@ -112,6 +112,7 @@ impl Engine {
             .prune_events(now.saturating_sub(kept_ms), self.limits.max_events)?;
         self.store.prune_idempotency(now)?;
         self.store.prune_invitations(now)?;
+        self.prune_clients(now)?;
         self.agenda.prune = now.saturating_add(PRUNE_EVERY_MS);
         Ok(())
     }

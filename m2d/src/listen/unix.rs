@@ -1,93 +1,146 @@
 //! A Unix socket of mode 0600 in a directory of mode 0700. The caller's user is checked as well.
 
-use super::ListenError;
-use std::fs;
+use super::connections::Connections;
+use super::{Incoming, ListenError};
+use m2_proto::socket;
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
-use tokio_stream::Stream;
+
+/// How long a start waits for another one that makes a socket in the same directory.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+const LOCK_TRIES: u32 = 250;
 
 /// The bound socket. Its file is removed when this is dropped.
 #[derive(Debug)]
 pub struct ApiSocket {
-    path: PathBuf,
-    listener: Option<UnixListener>,
+    path: BoundPath,
+    listener: UnixListener,
 }
 
 impl ApiSocket {
-    /// Binds `path`. A file that a dead daemon left is replaced; a living one is respected.
-    pub fn bind(path: &Path) -> Result<Self, ListenError> {
+    /// Binds `path`. A socket that a dead daemon of this user left is replaced; a living one, a
+    /// file of another kind and a file of another user are left as they are.
+    pub async fn bind(path: &Path) -> Result<Self, ListenError> {
+        if socket::is_too_long(path) {
+            return Err(ListenError::PathTooLong(path.to_owned()));
+        }
         let failed = |source| ListenError::Io {
             path: path.to_owned(),
             source,
         };
-        if let Some(directory) = path.parent() {
-            make_private_dir(directory).map_err(failed)?;
-        }
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(ListenError::AlreadyRunning(path.to_owned()));
-        }
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        let listener = UnixListener::bind(path).map_err(failed)?;
+        let directory = directory_of(path);
+        make_private_dir(directory).map_err(failed)?;
+        // Between the look at an old socket and its removal no other daemon may bind there.
+        let _lock = lock(directory).await.map_err(failed)?;
+        let listener = match UnixListener::bind(path) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                check_stale(path).await?;
+                fs::remove_file(path).map_err(failed)?;
+                UnixListener::bind(path).map_err(failed)?
+            }
+            bound => bound.map_err(failed)?,
+        };
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let path = BoundPath::of(path).map_err(failed)?;
+        Ok(Self { path, listener })
+    }
+
+    /// The connections of callers that are allowed, counted in `connections`.
+    pub fn incoming(self, connections: Arc<Connections>) -> Incoming {
+        Incoming::new(self.path, self.listener, connections)
+    }
+}
+
+/// The file of a socket of ours, which goes when this is dropped, unless another file has its
+/// place by then.
+#[derive(Debug)]
+pub(super) struct BoundPath {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl BoundPath {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
         Ok(Self {
             path: path.to_owned(),
-            listener: Some(listener),
+            device: metadata.dev(),
+            inode: metadata.ino(),
         })
     }
 
-    /// The connections of callers that are allowed. Only the first call gives any.
-    pub fn incoming(&mut self) -> Option<Incoming> {
-        Some(Incoming {
-            listener: self.listener.take()?,
-            own_uid: own_uid(),
-        })
+    fn is(&self, metadata: &Metadata) -> bool {
+        (metadata.dev(), metadata.ino()) == (self.device, self.inode)
     }
 }
 
-impl Drop for ApiSocket {
+impl Drop for BoundPath {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Connections from the daemon's own user or root; others are closed at once.
-#[derive(Debug)]
-pub struct Incoming {
-    listener: UnixListener,
-    own_uid: u32,
-}
-
-impl Stream for Incoming {
-    type Item = io::Result<UnixStream>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let stream = match self.listener.poll_accept(cx) {
-                Poll::Ready(Ok((stream, _))) => stream,
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Poll::Pending => return Poll::Pending,
-            };
-            let uid = stream.peer_cred().map(|cred| cred.uid());
-            if uid.is_ok_and(|uid| uid == self.own_uid || uid == 0) {
-                return Poll::Ready(Some(Ok(stream)));
-            }
-            tracing::warn!("a caller of another user was turned away");
+        // A daemon that binds there at this moment holds the lock: it takes care of the file.
+        let directory = File::open(directory_of(&self.path));
+        let Ok(directory) = directory else { return };
+        if directory.try_lock().is_err() {
+            return;
+        }
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| self.is(&metadata)) {
+            // A file that can't be removed is replaced at the next start.
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-fn own_uid() -> u32 {
-    // A socket pair with ourselves names us without unsafe code.
-    UnixStream::pair()
-        .and_then(|(one, _other)| one.peer_cred())
-        .map_or(u32::MAX, |cred| cred.uid())
+/// Succeeds when `path` is a socket of this user on which nothing listens any more.
+async fn check_stale(path: &Path) -> Result<(), ListenError> {
+    let failed = |source| ListenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    // Of a link itself, not of what it leads to.
+    let metadata = fs::symlink_metadata(path).map_err(failed)?;
+    if !metadata.file_type().is_socket() {
+        return Err(ListenError::NotASocket(path.to_owned()));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(ListenError::NotOurs(path.to_owned()));
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        // A full queue is one that a living program has.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(ListenError::AlreadyRunning(path.to_owned()))
+        }
+        Err(source) => Err(failed(source)),
+        Ok(_) => Err(ListenError::AlreadyRunning(path.to_owned())),
+    }
+}
+
+/// Locks a directory until the returned file is dropped.
+async fn lock(directory: &Path) -> io::Result<File> {
+    let file = File::open(directory)?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(fs::TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::WouldBlock,
+        "another program keeps the socket's directory locked",
+    ))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes a directory that only its user may enter. One that is there already is left as it is.
@@ -99,4 +152,102 @@ pub fn make_private_dir(directory: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::{UnixDatagram, UnixListener as StdListener};
+
+    async fn refusal(path: &Path) -> ListenError {
+        ApiSocket::bind(path).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("letter.txt");
+        fs::write(&file, "my only copy").unwrap();
+        let link = dir.path().join("link");
+        symlink(&file, &link).unwrap();
+        let below = dir.path().join("directory");
+        fs::create_dir(&below).unwrap();
+        for path in [&file, &link, &below] {
+            let refused = refusal(path).await;
+            assert!(matches!(refused, ListenError::NotASocket(_)), "{refused}");
+            assert!(refused.to_string().contains(path.to_str().unwrap()));
+        }
+        assert_eq!(fs::read_to_string(&link).unwrap(), "my only copy");
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_replaced_only_when_nothing_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let living = StdListener::bind(&path).unwrap();
+        let refused = refusal(&path).await;
+        assert!(matches!(refused, ListenError::AlreadyRunning(_)));
+        drop(living);
+        drop(ApiSocket::bind(&path).await.unwrap());
+        assert!(!path.exists());
+        // A socket of another type is none of ours.
+        let datagrams = UnixDatagram::bind(&path).unwrap();
+        let refused = refusal(&path).await;
+        assert!(matches!(refused, ListenError::Io { .. }), "{refused}");
+        drop(datagrams);
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_one_of_a_living_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _living = StdListener::bind(&path).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = UnixStream::connect(&path).await {
+            waiting.push(stream);
+            if waiting.len() > 10_000 {
+                // The system's queue is longer than this test can fill.
+                return;
+            }
+        }
+        let refused = refusal(&path).await;
+        assert!(matches!(refused, ListenError::AlreadyRunning(_)));
+    }
+
+    #[tokio::test]
+    async fn the_socket_of_another_is_not_removed_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let first = ApiSocket::bind(&path).await.unwrap();
+        fs::remove_file(&path).unwrap();
+        let second = ApiSocket::bind(&path).await.unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn starts_at_the_same_time_give_one_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        drop(StdListener::bind(&path).unwrap());
+        let starts = (0..8).map(|_| ApiSocket::bind(&path));
+        let bound = futures::future::join_all(starts).await;
+        let bound: Vec<_> = bound.into_iter().flatten().collect();
+        assert_eq!(bound.len(), 1);
+        assert!(UnixStream::connect(&path).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_path_that_is_too_long_is_told_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("d".repeat(120));
+        let refused = refusal(&deep.join("s")).await;
+        assert!(matches!(refused, ListenError::PathTooLong(_)), "{refused}");
+        assert!(!deep.exists());
+    }
 }

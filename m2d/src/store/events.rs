@@ -1,7 +1,6 @@
-//! The durable event log and the cursors of named front-ends (spec §6).
+//! The durable event log (spec §6).
 
 use super::{Store, StoreError, int};
-use rusqlite::OptionalExtension;
 
 /// What happened. The numbers are the column's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,39 +104,6 @@ impl Store {
                    (SELECT min(seq) FROM events WHERE time_ms >= ?1), ?2)",
             )?
             .execute((int(before_ms), newest))?;
-        Ok(())
-    }
-
-    /// A named front-end's cursor.
-    pub fn client_cursor(&self, name: &str) -> Result<Option<i64>, StoreError> {
-        Ok(self
-            .connection
-            .prepare_cached("SELECT cursor FROM clients WHERE name = ?1")?
-            .query_row([name], |row| row.get(0))
-            .optional()?)
-    }
-
-    /// How many named front-ends there are.
-    pub fn client_count(&self) -> Result<u32, StoreError> {
-        Ok(self
-            .connection
-            .query_row("SELECT count(*) FROM clients", [], |row| row.get(0))?)
-    }
-
-    /// Sets a named front-end's cursor; it never moves back.
-    pub fn set_client_cursor(
-        &self,
-        name: &str,
-        cursor: i64,
-        now_ms: u64,
-    ) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO clients VALUES (?1, ?2, ?3)
-                 ON CONFLICT(name) DO UPDATE
-                   SET cursor = max(cursor, excluded.cursor), seen_ms = excluded.seen_ms",
-            )?
-            .execute((name, cursor, int(now_ms)))?;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 /// A connection that only reads.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// One message with its peer, as shown.

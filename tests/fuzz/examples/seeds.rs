@@ -33,6 +33,7 @@ fn main() -> Result<()> {
     backups(&alice)?;
     invitations(&alice)?;
     presence(&alice)?;
+    authority()?;
     envelopes(&alice, &bob)?;
     initials()?;
     handshakes(alice, bob)?;
@@ -116,6 +117,26 @@ fn invitations(alice: &Peer) -> Result<()> {
     };
     let invitation = Invitation::create(&mut rng(), alice.id, circle.id(), offer)?;
     seed("invitation", "lines", invitation.to_uri().as_bytes())
+}
+
+/// An HTTP/2 connection with a request, in pieces of seven bytes.
+fn authority() -> Result<()> {
+    let frame = |kind: u8, flags: u8, payload: &[u8]| {
+        let length = payload.len() as u8;
+        [&[0, 0, length, kind, flags, 0, 0, 0, 1], payload].concat()
+    };
+    let block = b"\x83\x86\x44\x02/x\x41\x11%2Frun%2Fm2d.sock";
+    let begin = [
+        b"\x07PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        &frame(4, 0, b"")[..],
+    ]
+    .concat();
+    let whole = [&begin[..], &frame(1, 4, block), &frame(0, 1, b"body")].concat();
+    seed("authority", "request", whole)?;
+    let named = b"\x83\x40\x88\xb8\x3b\x53\x39\xec\x32\x7d\x7f\x02/s\x81";
+    let (one, two) = named.split_at(9);
+    let pieces = [&begin[..], &frame(1, 0, one), &frame(9, 4, two)].concat();
+    seed("authority", "pieces", pieces)
 }
 
 fn presence(alice: &Peer) -> Result<()> {

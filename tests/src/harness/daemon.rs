@@ -146,6 +146,14 @@ impl Daemon {
         self.ended().await
     }
 
+    /// Sends the process a signal by its name, without `SIG`.
+    ///
+    /// Errors: it did not run.
+    pub async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let pid = self.pid().context("the daemon does not run")?;
+        signal(name, pid).await
+    }
+
     /// Lets the process stand still, as if its host slept.
     ///
     /// Errors: it did not run.
@@ -265,7 +273,10 @@ impl Daemon {
                 command.args(["netns", "exec", namespace]).arg(program);
                 command
             }
-            None => Command::new(program),
+            None => match self.setup.descriptor_limit() {
+                Some(most) => limited(most, program),
+                None => Command::new(program),
+            },
         };
         command.arg("run");
         command.arg("--config").arg(self.config());
@@ -361,6 +372,14 @@ async fn with_input(mut command: Command, input: &str) -> anyhow::Result<std::pr
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     Ok(child.wait_with_output().await?)
+}
+
+/// A program with a limit on its open files. The shell sets it and becomes the program.
+fn limited(most: u32, program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {most}; exec \"$@\""), "sh"]);
+    command.arg(program);
+    command
 }
 
 /// Through the shell, whose own `kill` every system has.

@@ -20,6 +20,7 @@ pub struct Setup {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     namespace: Option<String>,
+    descriptors: Option<u32>,
 }
 
 impl Setup {
@@ -95,6 +96,17 @@ impl Setup {
     pub fn within(mut self, namespace: String) -> Self {
         self.namespace = Some(namespace);
         self
+    }
+
+    /// Lets the daemon hold at most so many files and sockets open.
+    #[must_use]
+    pub fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
+    pub(super) const fn descriptor_limit(&self) -> Option<u32> {
+        self.descriptors
     }
 
     pub(super) fn namespace(&self) -> Option<&str> {

@@ -195,7 +195,18 @@ impl Api {
         Ok(answer.into_inner().contacts)
     }
 
-    /// Reads events from where a named client left off, or from now without a name.
+    /// Reads all events from the oldest on, under a client's name.
+    pub async fn events_from_start(&self, client: &str) -> Result<Events, Status> {
+        self.subscribe(SubscribeRequest {
+            client: client.to_owned(),
+            start_at: StartAt::Start.into(),
+            ..Default::default()
+        })
+        .await
+    }
+
+    /// Reads events from where a named client left off; from now without a name, or when the name
+    /// is new.
     pub async fn events(&self, client: &str) -> Result<Events, Status> {
         let client = client.to_owned();
         self.subscribe(SubscribeRequest {
@@ -251,10 +262,16 @@ impl Api {
     pub async fn await_empty_outbox(&self) -> anyhow::Result<()> {
         eventually("an empty outbox", async || {
             let status = self.status().await?;
-            Ok((status.queued_messages == 0).then_some(()))
+            Ok((status.queued_messages == Some(0)).then_some(()))
         })
         .await
     }
+}
+
+/// How often a daemon counted something, among what it did and what it refused.
+pub fn counted(status: &GetStatusResponse, name: &str) -> u64 {
+    let of = |counts: &std::collections::BTreeMap<String, u64>| counts.get(name).copied();
+    of(&status.refused).or(of(&status.counts)).unwrap_or(0)
 }
 
 /// Whether an error has this reason.

@@ -47,7 +47,7 @@ async fn a_crowd_is_bounded_and_keeps_nobody_out() {
         );
     }
     // Theirs and bob's.
-    let open = scene.alice.status().await.unwrap().sessions;
+    let open = scene.alice.status().await.unwrap().sessions();
     assert!(open <= STRANGERS as u32 + 3, "{open}");
 
     // All ask: the last ones are not kept.

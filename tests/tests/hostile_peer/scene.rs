@@ -4,7 +4,7 @@ use m2_crypto::PeerId;
 use m2_proto::api::v1::{ContactState, MessageState};
 use m2_tests::harness::Daemon;
 use m2_tests::hostile::{identity, public_id};
-use m2_tests::scenario::{Api, Pair, eventually};
+use m2_tests::scenario::{Api, Pair, counted, eventually};
 use std::net::SocketAddr;
 
 /// How far the memory may grow by what one peer does.
@@ -40,8 +40,7 @@ impl Scene {
     }
 
     pub async fn count(&self, reason: &str) -> u64 {
-        let refused = self.alice.status().await.unwrap().refused;
-        refused.get(reason).copied().unwrap_or(0)
+        counted(&self.alice.status().await.unwrap(), reason)
     }
 
     /// Waits until something was counted so often.

@@ -35,13 +35,13 @@ async fn bytes_that_are_no_frames_end_the_session() {
         let mut raw = Raw::call(scene.address, scene.alices_id()).await;
         raw.write(&[&hello, bytes].concat()).await;
         assert_eq!(raw.ended().await, MISBEHAVED, "{what}");
-        scene.counted("frame_malformed", number).await;
+        scene.counted("FRAME_MALFORMED", number).await;
     }
     for (number, first) in (1..).zip([&request[..], &[0xff; 50], &[0]]) {
         let mut raw = Raw::call(scene.address, scene.alices_id()).await;
         raw.write(first).await;
         raw.ended().await;
-        scene.counted("hello_failed", number).await;
+        scene.counted("HELLO_FAILED", number).await;
     }
     // Half a frame, for ever; then byte by byte one that is in order.
     let mut half = Raw::call(scene.address, scene.alices_id()).await;
@@ -147,7 +147,7 @@ async fn a_stranger_has_one_session() {
     scene.counted("STRANGER_REPLACED", 29).await;
     // Hers and bob's.
     let status = scene.alice.status().await.unwrap();
-    assert!(status.sessions <= 3, "{}", status.sessions);
+    assert!(status.sessions() <= 3, "{}", status.sessions());
     scene.holds().await;
 }
 

@@ -25,14 +25,14 @@ async fn who_does_not_keep_to_quic_is_cut_off() {
     {
         let mut raw = Raw::call_greedily(scene.address, scene.alices_id()).await;
         raw.write(&hello).await;
-        scene.counted("session_accepted", number + 1).await;
+        scene.counted("SESSION_ACCEPTED", number + 1).await;
         match misdeed {
             Misdeed::Streams => raw.open_streams(50).await,
             Misdeed::Conversation => raw.open_conversation().await,
             Misdeed::Datagram => raw.datagram().await,
         }
         raw.cut_off().await;
-        scene.counted("transport_violated", number).await;
+        scene.counted("TRANSPORT_VIOLATED", number).await;
     }
     scene.holds().await;
 }

@@ -19,6 +19,9 @@ _m2() {
             m2,backup)
                 cmd="m2__subcmd__backup"
                 ;;
+            m2,client)
+                cmd="m2__subcmd__client"
+                ;;
             m2,completions)
                 cmd="m2__subcmd__completions"
                 ;;
@@ -81,6 +84,12 @@ _m2() {
                 ;;
             m2__subcmd__backup,verify)
                 cmd="m2__subcmd__backup__subcmd__verify"
+                ;;
+            m2__subcmd__client,list)
+                cmd="m2__subcmd__client__subcmd__list"
+                ;;
+            m2__subcmd__client,remove)
+                cmd="m2__subcmd__client__subcmd__remove"
                 ;;
             m2__subcmd__contact,accept)
                 cmd="m2__subcmd__contact__subcmd__accept"
@@ -164,7 +173,7 @@ _m2() {
 
     case "${cmd}" in
         m2)
-            opts="-h -V --socket --json --color --help --version status unlock id invite mailbox line relay network contact send watch listen read edit retract history search backup completions man"
+            opts="-h -V --socket --json --color --help --version status unlock id invite mailbox line relay network contact send watch listen client read edit retract history search backup completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -244,6 +253,72 @@ _m2() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__client)
+            opts="-h --socket --json --color --help list remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__client__subcmd__list)
+            opts="-h --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__client__subcmd__remove)
+            opts="-h --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -832,7 +907,7 @@ _m2() {
             return 0
             ;;
         m2__subcmd__listen)
-            opts="-h --client --from --exec --retry-delay --count --socket --json --color --help"
+            opts="-h --client --from --exec --retry-delay --count --reconnect --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -24,7 +24,7 @@ function __fish_m2_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c m2 -n "__fish_m2_needs_command" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_needs_command" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_needs_command" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -43,6 +43,7 @@ complete -c m2 -n "__fish_m2_needs_command" -f -a "contact" -d 'Contacts: add, l
 complete -c m2 -n "__fish_m2_needs_command" -f -a "send" -d 'Send a message'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "watch" -d 'Follow a message until its state is final'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "listen" -d 'Print events as they come, or run a command for each'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "client" -d 'Front-ends whose place in the events the daemon keeps'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "read" -d 'Mark received messages as read, and tell their author'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "edit" -d 'Replace the text of an own message on both sides'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "retract" -d 'Delete an own message on both sides'
@@ -51,27 +52,27 @@ complete -c m2 -n "__fish_m2_needs_command" -f -a "search" -d 'Find messages by 
 complete -c m2 -n "__fish_m2_needs_command" -f -a "backup" -d 'Back up the identity and everything stored, and check backups'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "completions" -d 'Print a shell\'s completions'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "man" -d 'Print the man page, or write all of them'
-complete -c m2 -n "__fish_m2_using_subcommand status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand status" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand status" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand unlock" -l passphrase-file -d 'Read the passphrase from this file, or from stdin for `-`; else it is asked on the terminal' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand unlock" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand unlock" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand unlock" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand unlock" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand unlock" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand id" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand id" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand id" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand id" -l qr -d 'Show it as a QR code too (not with --json)'
 complete -c m2 -n "__fish_m2_using_subcommand id" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand id" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -82,7 +83,7 @@ complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcom
 complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "revoke" -d 'Revoke an invitation; contacts made with it remain'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l expires -d 'How long it is valid: 1 minute to 365 days' -r
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l name -d 'What to call the contact that comes by it' -r
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -90,19 +91,19 @@ complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l qr -d 'Show it as a QR code too (not with --json)'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -112,31 +113,31 @@ complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subco
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "list" -d 'List your boxes'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "remove" -d 'Have the provider delete a box; again: forget it although the provider is not reached'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "collect" -d 'Collect what waits at all providers now'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -145,39 +146,39 @@ complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcomma
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "add" -d 'Use the relay that made an invitation'
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "list" -d 'List your relays'
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "remove" -d 'Stop using a relay'
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l entry -d 'Put it in front of other relays; contacts are not told of it'
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -f -a "status" -d 'Show totals of the relay service; they name no peer'
-complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -186,25 +187,25 @@ complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subco
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "doctor" -d 'Tell what others can learn under the current settings, and whether line-only mode holds'
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "status" -d 'Show where this daemon may be reached, how it looks for contacts, and each contact\'s path'
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "probe" -d 'Try every way to a contact and tell how each went'
-complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -222,7 +223,7 @@ complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subco
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "verify" -d 'Compare the verification code by voice'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "rename" -d 'Give a contact another name here'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l name -d 'What to call the contact' -r
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -233,44 +234,44 @@ asked\t''
 request\t''
 blocked\t''
 declined\t''"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l name -d 'What to call the contact' -r
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -287,13 +288,13 @@ complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcomman
 prefer-line\t'Over lines, and from socket to socket where that fails'
 line-only\t'Over lines alone'
 default\t'As [privacy] ip says'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -301,7 +302,7 @@ complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcomman
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l mismatched -d 'The digits differ, or forget an earlier match'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -314,42 +315,63 @@ complete -c m2 -n "__fish_m2_using_subcommand send" -l wait -d 'Which delivery s
 sent\t'Handed to a session, or to a mailbox'
 delivered\t'Stored by the recipient\'s daemon'"
 complete -c m2 -n "__fish_m2_using_subcommand send" -l timeout -d 'How long to wait for that state; then the exit code is 4, and the message stays queued' -r
-complete -c m2 -n "__fish_m2_using_subcommand send" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand send" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand send" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand send" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c m2 -n "__fish_m2_using_subcommand watch" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand watch" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand watch" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand watch" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand watch" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l client -d 'Let the daemon keep this front-end\'s place: what was printed, or what CMD has done, does not come again; everything else does' -r
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l from -d 'Where to begin: `now`, `start`, or after an event\'s cursor [default: the client\'s own place; else now]' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l client -d 'Let the daemon remember how far this front-end has got: events that were printed, or for which CMD succeeded, are not repeated. `m2 client list` shows the names' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l from -d 'Where to begin: `now`, `start`, or after an event\'s cursor [default: where the client left off; a new client, and one without a name, begins now]' -r
 complete -c m2 -n "__fish_m2_using_subcommand listen" -l exec -d 'Run this command (by the shell) for every event, instead of printing it' -r
 complete -c m2 -n "__fish_m2_using_subcommand listen" -l retry-delay -d 'The first pause before CMD is tried again; it doubles each time' -r
 complete -c m2 -n "__fish_m2_using_subcommand listen" -l count -d 'End after this many events' -r
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand listen" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l reconnect -d 'Wait for the daemon when it is not there, stops or is locked, and go on after the last event'
 complete -c m2 -n "__fish_m2_using_subcommand listen" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand listen" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand read" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -f -a "list" -d 'List the names, with the number of events that each has not acknowledged'
+complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -f -a "remove" -d 'Forget a name and its place; nothing may listen under it now'
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand read" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand read" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand read" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand read" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand edit" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand edit" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand edit" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand edit" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand edit" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand retract" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand retract" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand retract" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -357,7 +379,7 @@ complete -c m2 -n "__fish_m2_using_subcommand retract" -l json -d 'One JSON obje
 complete -c m2 -n "__fish_m2_using_subcommand retract" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand history" -l limit -d 'How many of the newest messages' -r
 complete -c m2 -n "__fish_m2_using_subcommand history" -l before -d 'Only messages before this one\'s cursor' -r
-complete -c m2 -n "__fish_m2_using_subcommand history" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand history" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand history" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -365,14 +387,14 @@ complete -c m2 -n "__fish_m2_using_subcommand history" -l ids -d 'Show message i
 complete -c m2 -n "__fish_m2_using_subcommand history" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand history" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand search" -l limit -d 'How many of the newest messages' -r
-complete -c m2 -n "__fish_m2_using_subcommand search" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand search" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand search" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand search" -l ids -d 'Show message ids (always there with --json)'
 complete -c m2 -n "__fish_m2_using_subcommand search" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand search" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -381,7 +403,7 @@ complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcom
 complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -f -a "create" -d 'Write the identity and everything stored into one encrypted file, while the daemon runs'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -f -a "verify" -d 'Check every byte of a backup and show what it holds; needs no daemon'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l passphrase-file -d 'Read the passphrase of the backup from this file, or from stdin for `-`; else it is asked on the terminal, twice' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
@@ -390,20 +412,20 @@ complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l passphrase-file -d 'Read the passphrase from this file, or from stdin for `-`; else it is asked on the terminal' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand completions" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand completions" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand completions" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand completions" -l json -d 'One JSON object a line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand man" -l dir -d 'Write the pages of all commands into this directory, which must exist' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand man" -l socket -d 'The daemon\'s socket [default: m2d/m2d.sock in $XDG_RUNTIME_DIR]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand man" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand man" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"

@@ -25,16 +25,14 @@ pub(super) struct Hook {
 }
 
 impl Hook {
-    pub(super) fn new(
-        command: &str,
-        first_delay: Duration,
-        context: &Context,
-    ) -> Result<Self, Failure> {
-        Ok(Self {
+    /// A command that finds the daemon to which `context` is connected.
+    pub(super) fn new(command: &str, first_delay: Duration, context: &Context) -> Self {
+        let socket = context.socket().map(|path| path.as_os_str().to_owned());
+        Self {
             command: command.to_owned(),
             first_delay,
-            socket: context.socket()?.as_os_str().to_owned(),
-        })
+            socket: socket.unwrap_or_default(),
+        }
     }
 
     /// Runs the command until it ends with 0, at most five times; then prints a dead letter.

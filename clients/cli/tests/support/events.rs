@@ -50,4 +50,34 @@ impl EventService for Services {
         self.0.lock().unwrap().acknowledged.push(cursor);
         Ok(Response::new(api::AcknowledgeEventsResponse {}))
     }
+
+    async fn list_clients(
+        &self,
+        _: Request<api::ListClientsRequest>,
+    ) -> Result<Response<api::ListClientsResponse>, Status> {
+        let client = api::EventClient {
+            name: "bot".to_owned(),
+            cursor: "7".to_owned(),
+            lag: 12,
+            last_seen: Some(m2_proto::wkt::Timestamp::from_unix_millis(
+                1_700_000_000_000,
+            )),
+            connected: true,
+            acknowledged: true,
+        };
+        Ok(Response::new(api::ListClientsResponse {
+            clients: vec![client],
+        }))
+    }
+
+    async fn remove_client(
+        &self,
+        request: Request<api::RemoveClientRequest>,
+    ) -> Result<Response<api::RemoveClientResponse>, Status> {
+        match request.into_inner().client.as_str() {
+            "taken" => Err(Reason::ClientInUse.into()),
+            "bot" => Ok(Response::new(api::RemoveClientResponse {})),
+            _ => Err(Reason::ClientUnknown.into()),
+        }
+    }
 }

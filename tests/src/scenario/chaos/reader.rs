@@ -82,7 +82,12 @@ async fn read(socket: PathBuf, seen: Arc<Mutex<BTreeSet<u64>>>) -> anyhow::Resul
 }
 
 async fn read_once(api: &Api, seen: &Mutex<BTreeSet<u64>>, mut tried: u64) -> anyhow::Result<u64> {
-    let mut events = match api.events(NAME).await {
+    // Until it has acknowledged something it has no place of its own in the log.
+    let begun = match tried {
+        0 => api.events_from_start(NAME).await,
+        _ => api.events(NAME).await,
+    };
+    let mut events = match begun {
         Ok(events) => events,
         // The daemon has not noticed yet that the stream before is gone.
         Err(status) if Reason::of(&status) == Some(Reason::ClientInUse) => return Ok(tried),

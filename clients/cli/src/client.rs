@@ -1,0 +1,76 @@
+//! `m2 client`
+
+use clap::{Args, Subcommand};
+use m2_proto::api::v1::{EventClient, ListClientsRequest, RemoveClientRequest};
+
+use crate::context::{Context, call};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::{sanitize, table, time};
+
+/// Flags of `m2 client`.
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "A name is made by `m2 listen --client NAME`. The daemon forgets a name that was not \
+                  connected for 90 days, and one that never acknowledged an event after 30 days."
+)]
+pub struct ClientArgs {
+    #[command(subcommand)]
+    command: ClientCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClientCommand {
+    /// List the names, with the number of events that each has not acknowledged
+    List,
+    /// Forget a name and its place; nothing may listen under it now
+    Remove {
+        /// The name, from `m2 client list`
+        name: String,
+    },
+}
+
+pub(crate) async fn run(args: ClientArgs, context: &Context) -> Result<(), Failure> {
+    match args.command {
+        ClientCommand::List => list(context).await,
+        ClientCommand::Remove { name } => remove(name, context).await,
+    }
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let answer = call(client.events().list_clients(ListClientsRequest {})).await?;
+    if context.out.is_json() {
+        let mut clients = answer.clients.iter();
+        return clients.try_for_each(|client| context.out.json(client));
+    }
+    if answer.clients.is_empty() {
+        context
+            .out
+            .note("No names. `m2 listen --client NAME` makes one.");
+        return Ok(());
+    }
+    context.out.text(&human(&context.out, &answer.clients))
+}
+
+async fn remove(name: String, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let request = RemoveClientRequest { client: name };
+    let answer = call(client.events().remove_client(request)).await?;
+    context.out.show(&answer, |_| "Removed.".to_owned())
+}
+
+fn human(out: &Output, clients: &[EventClient]) -> String {
+    let rows: Vec<Vec<String>> = clients.iter().map(row).collect();
+    table::columns(out, &["NAME", "CONNECTED", "WAITING", "LAST SEEN"], &rows)
+}
+
+fn row(client: &EventClient) -> Vec<String> {
+    vec![
+        sanitize::line(&client.name),
+        if client.connected { "yes" } else { "no" }.to_owned(),
+        client.lag.to_string(),
+        time::local(client.last_seen.as_ref()),
+    ]
+}

@@ -1,0 +1,154 @@
+//! The connections of front-ends: how many are open, how many may be, and what went wrong when
+//! they were accepted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The most connections of front-ends at a time.
+const MOST: u64 = 1_024;
+/// The fewest connections that are allowed, however low the limit on descriptors is.
+const FEWEST: u64 = 8;
+/// How long `m2 status` warns of trouble that is over.
+const WARNED: Duration = Duration::from_secs(600);
+
+/// Counts and limits the connections of front-ends.
+#[derive(Debug)]
+pub struct Connections {
+    limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: usize,
+    /// Connections that were closed at once because [`Connections::limit`] were open.
+    refused: u64,
+    /// Attempts to accept a connection that failed for want of a descriptor or of memory.
+    failed: u64,
+    last_refused: Option<Instant>,
+    last_failed: Option<Instant>,
+}
+
+/// One open connection; it is counted until this is dropped.
+#[derive(Debug)]
+pub(super) struct Connection(Arc<Connections>);
+
+impl Connections {
+    /// Allows half of the process's descriptors to front-ends, within bounds: sessions, the store
+    /// and look-up need the rest.
+    pub fn new(descriptors: u64) -> Arc<Self> {
+        let limit = (descriptors / 2).clamp(FEWEST, MOST);
+        Arc::new(Self {
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            state: Mutex::default(),
+        })
+    }
+
+    /// What the user should know at `now`.
+    pub fn warnings(&self, now: Instant) -> Vec<String> {
+        let state = self.state();
+        let recent = |at: Option<Instant>| at.is_some_and(|at| now.duration_since(at) < WARNED);
+        let mut warnings = Vec::new();
+        if recent(state.last_failed) {
+            warnings.push(
+                "The daemon used up its file descriptors, so front-ends had to wait. End \
+                 front-ends that you don't need, or raise the limit (LimitNOFILE= in the unit, \
+                 `ulimit -n` in a shell)."
+                    .to_owned(),
+            );
+        }
+        if recent(state.last_refused) {
+            warnings.push(format!(
+                "Connections of front-ends were closed because {} are open, which is the limit. \
+                 End front-ends that you don't need.",
+                self.limit
+            ));
+        }
+        warnings
+    }
+
+    /// What was refused since the start, by reason.
+    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+        let state = self.state();
+        BTreeMap::from([
+            ("API_ACCEPT_FAILED", state.failed),
+            ("API_CONNECTION_LIMIT", state.refused),
+        ])
+    }
+
+    /// Counts a connection as open, unless the limit is reached.
+    pub(super) fn open(self: &Arc<Self>, now: Instant) -> Option<Connection> {
+        let mut state = self.state();
+        if state.open < self.limit {
+            state.open += 1;
+            return Some(Connection(self.clone()));
+        }
+        state.refused += 1;
+        let is_new = state.last_refused.replace(now).is_none_or(|last| {
+            // One line for a series of refusals.
+            now.duration_since(last) >= WARNED
+        });
+        drop(state);
+        if is_new {
+            let limit = self.limit;
+            tracing::warn!(limit, "too many front-ends: new connections are closed");
+        }
+        None
+    }
+
+    /// Counts a connection that could not be accepted, and returns how many failed before it.
+    pub(super) fn failed(&self, now: Instant) -> u64 {
+        let mut state = self.state();
+        state.last_failed = Some(now);
+        state.failed += 1;
+        state.failed - 1
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while counting leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.open = state.open.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn connections_are_limited_by_the_descriptors() {
+        for (descriptors, limit) in [(64, 32), (10, 8), (1_024, 512), (65_536, 1_024)] {
+            assert_eq!(Connections::new(descriptors).limit, limit);
+        }
+    }
+
+    #[test]
+    fn a_connection_is_free_again_when_it_ends() {
+        let now = Instant::now();
+        let connections = Connections::new(0);
+        let mut open: Vec<_> = (0..8).map(|_| connections.open(now).unwrap()).collect();
+        assert!(connections.open(now).is_none());
+        open.pop();
+        assert!(connections.open(now).is_some());
+        assert_eq!(connections.counters().get("API_CONNECTION_LIMIT"), Some(&1));
+    }
+
+    #[test]
+    fn a_warning_ends_some_time_after_the_trouble() {
+        let now = Instant::now();
+        let connections = Connections::new(0);
+        assert!(connections.warnings(now).is_empty());
+        assert_eq!(connections.failed(now), 0);
+        assert_eq!(connections.warnings(now).len(), 1);
+        assert_eq!(connections.warnings(now + WARNED).len(), 0);
+        assert_eq!(connections.counters().get("API_ACCEPT_FAILED"), Some(&1));
+    }
+}

@@ -1,0 +1,44 @@
+//! How many files and sockets the process may hold open.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The limit that the daemon asks for: far above what it needs, and a bound all the same.
+const WANTED: u64 = 65_536;
+
+/// Raises the soft limit on open file descriptors towards the hard one, and returns the limit
+/// that holds from now on.
+pub fn raise_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = raised(limit.current, limit.maximum);
+    let asked = Rlimit {
+        current: Some(wanted),
+        maximum: limit.maximum,
+    };
+    if limit.current.is_some_and(|current| wanted > current)
+        && let Err(error) = setrlimit(Resource::Nofile, asked)
+    {
+        tracing::warn!(%error, "the limit on open file descriptors can't be raised");
+        return limit.current.unwrap_or(wanted);
+    }
+    wanted
+}
+
+/// The soft limit to ask for; `None` stands for no limit.
+fn raised(soft: Option<u64>, hard: Option<u64>) -> u64 {
+    let soft = soft.unwrap_or(u64::MAX);
+    soft.max(hard.unwrap_or(u64::MAX).min(WANTED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_raised_within_the_hard_one_and_never_lowered() {
+        assert_eq!(raised(Some(1_024), Some(4_096)), 4_096);
+        assert_eq!(raised(Some(1_024), Some(1_048_576)), WANTED);
+        assert_eq!(raised(Some(1_024), None), WANTED);
+        assert_eq!(raised(Some(524_288), Some(524_288)), 524_288);
+        assert_eq!(raised(Some(64), Some(64)), 64);
+    }
+}
