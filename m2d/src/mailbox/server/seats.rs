@@ -46,6 +46,9 @@ pub(super) enum Lost {
     Shared,
 }
 
+/// A place, and the session that lost its place for it.
+type Taken<T> = (Seat<T>, Option<(T, Lost)>);
+
 impl<T> Seats<T> {
     pub(super) fn new(places: usize, when_full: WhenFull) -> Self {
         let shares = match when_full {
@@ -71,7 +74,7 @@ impl<T> Seats<T> {
         peer: Option<PeerId>,
         prefix: Prefix,
         session: T,
-    ) -> Option<(Seat<T>, Option<(T, Lost)>)> {
+    ) -> Option<Taken<T>> {
         let mut table = lock(&self.table);
         let replaced = peer.and_then(|peer| table.remove_peer(&peer));
         let mut gone = replaced.map(|session| (session, Lost::Replaced));
