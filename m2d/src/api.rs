@@ -14,12 +14,14 @@ mod mailbox;
 mod malformed;
 mod message;
 mod network;
+mod pages;
 mod readers;
 mod relay;
 mod session;
 
 pub use malformed::explain;
 pub use network::FailClosedTest;
+pub use pages::{Pages, hold_pages};
 pub use readers::Readers;
 pub use session::{ApiState, Ready, Unlocker};
 

@@ -127,6 +127,14 @@ pub struct StoreConfig {
     pub max_events: u64,
     /// Messages that may wait for one contact, 1 to 1,000,000.
     pub max_outbox: u32,
+    /// Days that messages are kept, 1 to 36,500; 0 for ever.
+    pub keep_days: u32,
+    /// Bytes of content that are kept, 1,048,576 or more; 0 without a limit.
+    pub keep_bytes: u64,
+    /// Messages of one contact that are stored, 1,000 or more.
+    pub contact_messages: u64,
+    /// Bytes of content of one contact that are stored, 1,048,576 or more.
+    pub contact_bytes: u64,
 }
 
 impl Default for StoreConfig {
@@ -135,6 +143,10 @@ impl Default for StoreConfig {
             event_days: 30,
             max_events: 1_000_000,
             max_outbox: 100_000,
+            keep_days: 0,
+            keep_bytes: 0,
+            contact_messages: 5_000_000,
+            contact_bytes: 4 << 30,
         }
     }
 }
@@ -314,6 +326,7 @@ impl Config {
         range("store", "max_events", events, "1,000 or more")?;
         let outbox = (1..=1_000_000).contains(&store.max_outbox);
         range("store", "max_outbox", outbox, "1 to 1,000,000")?;
+        self.store.check_kept()?;
         let name = (1..=64).contains(&self.circle.name.len());
         range("circle", "name", name, "1 to 64 bytes")?;
         self.mailbox.check_ranges()?;
@@ -333,6 +346,38 @@ impl Config {
             Some((section, _)) => Err(ConfigError::ServesUnseen { section }),
             None => Ok(()),
         }
+    }
+}
+
+impl StoreConfig {
+    fn check_kept(&self) -> Result<(), ConfigError> {
+        let megabyte = 1 << 20;
+        let checks = [
+            ("keep_days", self.keep_days <= 36_500, "0 to 36,500"),
+            (
+                "keep_bytes",
+                self.keep_bytes == 0 || self.keep_bytes >= megabyte,
+                "0, or 1,048,576 or more",
+            ),
+            (
+                "contact_messages",
+                self.contact_messages >= 1_000,
+                "1,000 or more",
+            ),
+            (
+                "contact_bytes",
+                self.contact_bytes >= megabyte,
+                "1,048,576 or more",
+            ),
+        ];
+        let failed = checks.into_iter().find(|(_, holds, _)| !holds);
+        failed.map_or(Ok(()), |(key, _, expected)| {
+            Err(ConfigError::Range {
+                section: "store",
+                key,
+                expected,
+            })
+        })
     }
 }
 

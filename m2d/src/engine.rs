@@ -13,6 +13,7 @@ mod contacts;
 mod conversation;
 mod dirty;
 mod effect;
+mod erasing;
 mod handle;
 mod inbox;
 mod invitations;
@@ -26,6 +27,7 @@ mod paths;
 mod policy;
 mod problem;
 mod requests;
+mod retention;
 mod sending;
 mod sessions;
 mod slot;
@@ -66,6 +68,7 @@ use m2_net::callers::Callers;
 use m2_net::delivery::MessageId;
 use mail::Mail;
 use rand_core::UnwrapErr;
+use retention::Round;
 use slot::Slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -151,6 +154,8 @@ pub struct Engine {
     stale: bool,
     agenda: Agenda,
     time: TimeKeeping,
+    /// Where the look at what is kept too long is.
+    round: Round,
     store_failed: Option<Refusal>,
 }
 
@@ -191,6 +196,7 @@ impl Engine {
             stale: false,
             agenda: Agenda::default(),
             time: TimeKeeping::default(),
+            round: Round::default(),
             store_failed: None,
         };
         engine.bus.set_newest_event(engine.store.newest_event()?);
@@ -301,7 +307,10 @@ impl Engine {
             None => self.flush_and_commit().map_err(Refusal::from),
         };
         match written {
-            Ok(()) => self.perform_effects(),
+            Ok(()) => {
+                self.perform_effects();
+                self.empty_log();
+            }
             Err(refusal) => self.take_back(&refusal),
         }
         if !self.reads.is_empty() {

@@ -8,6 +8,7 @@ mod clients;
 mod contacts;
 mod copy;
 mod delivery;
+mod erasing;
 mod events;
 mod idempotency;
 mod invitations;
@@ -20,12 +21,21 @@ mod outbox;
 mod reader;
 mod redating;
 mod requests;
+mod retention;
 mod search;
 mod settings;
+mod space;
+mod usage;
+
+#[cfg(test)]
+pub(crate) mod pages;
+#[cfg(test)]
+mod plans;
 
 pub use clients::ClientRow;
 pub use contacts::{ContactRow, ContactState, LookupSecrets};
 pub use copy::{CopyError, CopyProgress};
+pub use erasing::Erasure;
 pub use events::{EventKind, NewEvent};
 pub use idempotency::Remembered;
 pub use invitations::InvitationRow;
@@ -34,9 +44,11 @@ pub use lines::{ContactLine, LineRow, LineTokens};
 pub use mailboxes::{GrantRow, MailboxPolicy, MailboxRow, MailboxState, OfferRow};
 pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};
 pub use outbox::OutboxPayload;
-pub use reader::{EventRow, HistoryPage, Reader, ShownMessage};
+pub use reader::{EventRow, HistoryPage, PageSize, Reader, ShownMessage};
 pub use redating::AHEAD_MS;
 pub use requests::{Origin, RequestRow};
+pub use retention::Looked;
+pub use usage::Usage;
 
 use crate::sqlcipher;
 use m2_crypto::Secret;
@@ -50,6 +62,8 @@ use thiserror::Error;
 pub const FILE_NAME: &str = "store.db";
 /// The file name of its write-ahead log.
 pub const LOG_NAME: &str = "store.db-wal";
+/// How long a connection waits for another one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The store can't do what was asked.
 #[derive(Debug, Error)]
@@ -106,22 +120,29 @@ impl StoreFile {
 
     /// Opens the store for writing, makes it if it does not exist, and migrates it.
     pub fn open(&self) -> Result<Store, StoreError> {
+        let mut connection = self.connect_to_write()?;
+        let begun = migrations::run(&mut connection)?;
+        let connection = self.let_shrink(connection)?;
+        Ok(Store { connection, begun })
+    }
+
+    fn connect_to_write(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = self.connect(flags)?;
+        let connection = self.connect(flags)?;
         sqlcipher::restrict_to_user(&self.path);
         connection.execute_batch(
-            "PRAGMA journal_mode = WAL;
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
-             PRAGMA secure_delete = FAST;
+             PRAGMA secure_delete = ON;
              PRAGMA foreign_keys = ON;
              PRAGMA wal_autocheckpoint = 4000;
              PRAGMA journal_size_limit = 33554432;
              PRAGMA cache_size = -16384;",
         )?;
-        let begun = migrations::run(&mut connection)?;
-        Ok(Store { connection, begun })
+        Ok(connection)
     }
 
     /// Opens a reader beside the writer.
@@ -142,7 +163,7 @@ impl StoreFile {
 
     fn unlock(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
         sqlcipher::unlock(connection, &self.key)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(96);
         connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;
         // The first read tells whether the key fits; a pragma may have been that already.
@@ -225,6 +246,20 @@ fn split(text: &str) -> Result<Vec<SocketAddr>, StoreError> {
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    impl Store {
+        /// Runs statements.
+        pub(crate) fn execute(&self, sql: &str) {
+            self.connection.execute_batch(sql).unwrap();
+        }
+
+        /// Returns the number that a query gives.
+        pub(crate) fn number_of(&self, sql: &str) -> i64 {
+            self.connection
+                .query_row(sql, [], |row| row.get(0))
+                .unwrap()
+        }
+    }
 
     /// A store in a directory that lives as long as the test.
     pub(crate) fn scratch() -> (tempfile::TempDir, Store) {

@@ -103,8 +103,8 @@ impl Node {
     async fn is_online(&self) -> bool {
         let contacts = self
             .engine
-            .call(|engine| engine.list_contacts(Some(ContactState::Contact)));
-        let contacts = contacts.await.unwrap();
+            .call(|engine| engine.list_contacts(Some(ContactState::Contact), "", 10));
+        let (contacts, _) = contacts.await.unwrap();
         contacts.first().is_some_and(|contact| contact.online)
     }
 }

@@ -227,13 +227,22 @@ async fn rename(one: One, name: String, client: &Client, context: &Context) -> R
     })
 }
 
-async fn fetch(state: ContactState, client: &Client) -> Result<Vec<Contact>, Failure> {
-    let request = ListContactsRequest {
-        state: state.into(),
-    };
-    Ok(call(client.contacts().list_contacts(request))
-        .await?
-        .contacts)
+/// All contacts in a state, page by page.
+pub(crate) async fn fetch(state: ContactState, client: &Client) -> Result<Vec<Contact>, Failure> {
+    let mut contacts = Vec::new();
+    let mut after = String::new();
+    loop {
+        let request = ListContactsRequest {
+            state: state.into(),
+            after,
+        };
+        let page = call(client.contacts().list_contacts(request)).await?;
+        contacts.extend(page.contacts);
+        if page.next.is_empty() {
+            return Ok(contacts);
+        }
+        after = page.next;
+    }
 }
 
 fn present(contact: Option<Contact>) -> Result<Contact, Failure> {

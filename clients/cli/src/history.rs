@@ -2,6 +2,7 @@
 
 use clap::Args;
 use m2_proto::api::v1::{Direction, ListMessagesRequest, Message, MessageState};
+use m2_proto::client::Client;
 use m2_proto::limits::MAX_LIST;
 
 use crate::context::{Context, call};
@@ -34,14 +35,7 @@ pub struct HistoryArgs {
 /// Oldest first, as one reads; `--before` with the first one's cursor goes further back.
 pub(crate) async fn run(args: HistoryArgs, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
-    let request = ListMessagesRequest {
-        contact: args.contact.clone(),
-        limit: args.limit,
-        before: args.before,
-    };
-    let mut messages = call(client.messages().list_messages(request))
-        .await?
-        .messages;
+    let mut messages = fetch(&args, &client).await?;
     messages.reverse();
     if context.out.is_json() {
         return messages.iter().try_for_each(|m| context.out.json(m));
@@ -62,6 +56,26 @@ pub(crate) async fn run(args: HistoryArgs, context: &Context) -> Result<(), Fail
             .note(&format!("Earlier ones: --before {cursor}"));
     }
     Ok(())
+}
+
+/// The newest messages first, page by page.
+async fn fetch(args: &HistoryArgs, client: &Client) -> Result<Vec<Message>, Failure> {
+    let mut messages: Vec<Message> = Vec::new();
+    let mut before = args.before.clone();
+    loop {
+        let fetched = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        let request = ListMessagesRequest {
+            contact: args.contact.clone(),
+            limit: args.limit.saturating_sub(fetched),
+            before,
+        };
+        let page = call(client.messages().list_messages(request)).await?;
+        messages.extend(page.messages);
+        if page.next.is_empty() || messages.len() >= args.limit as usize {
+            return Ok(messages);
+        }
+        before = page.next;
+    }
 }
 
 /// `2026-01-31 12:00  name  text (state)`

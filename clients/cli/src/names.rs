@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use m2_proto::api::v1::{
-    ContactState, DaemonState, IpMode, ListContactsRequest, MailboxState, MessageState, Path,
-};
+use m2_proto::api::v1::{ContactState, DaemonState, IpMode, MailboxState, MessageState, Path};
 use m2_proto::client::Client;
 
-use crate::context::call;
+use crate::contact;
 use crate::failure::Failure;
 use crate::sanitize;
 
@@ -23,9 +21,8 @@ pub(crate) struct Names {
 impl Names {
     /// Asks the daemon for all contacts.
     pub(crate) async fn load(client: &Client) -> Result<Self, Failure> {
-        let request = ListContactsRequest::default();
-        let answer = call(client.contacts().list_contacts(request)).await?;
-        let names = answer.contacts.into_iter().map(|c| (c.peer_id, c.name));
+        let contacts = contact::fetch(ContactState::Unspecified, client).await?;
+        let names = contacts.into_iter().map(|c| (c.peer_id, c.name));
         Ok(Self {
             names: names.collect(),
         })

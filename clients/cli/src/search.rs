@@ -1,7 +1,8 @@
 //! `m2 search`
 
 use clap::Args;
-use m2_proto::api::v1::SearchMessagesRequest;
+use m2_proto::api::v1::{Message, SearchMessagesRequest};
+use m2_proto::client::Client;
 use m2_proto::limits::MAX_LIST;
 
 use crate::context::{Context, call};
@@ -26,13 +27,7 @@ pub struct SearchArgs {
 /// Newest first.
 pub(crate) async fn run(args: SearchArgs, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
-    let request = SearchMessagesRequest {
-        text: args.words.join(" "),
-        limit: args.limit,
-    };
-    let messages = call(client.messages().search_messages(request))
-        .await?
-        .messages;
+    let messages = fetch(&args, &client).await?;
     if context.out.is_json() {
         return messages.iter().try_for_each(|m| context.out.json(m));
     }
@@ -45,4 +40,24 @@ pub(crate) async fn run(args: SearchArgs, context: &Context) -> Result<(), Failu
         let line = history::human(&context.out, message, &names, args.ids);
         context.out.text(&line)
     })
+}
+
+/// The newest messages first, page by page.
+async fn fetch(args: &SearchArgs, client: &Client) -> Result<Vec<Message>, Failure> {
+    let mut messages: Vec<Message> = Vec::new();
+    let mut before = String::new();
+    loop {
+        let fetched = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        let request = SearchMessagesRequest {
+            text: args.words.join(" "),
+            limit: args.limit.saturating_sub(fetched),
+            before,
+        };
+        let page = call(client.messages().search_messages(request)).await?;
+        messages.extend(page.messages);
+        if page.next.is_empty() || messages.len() >= args.limit as usize {
+            return Ok(messages);
+        }
+        before = page.next;
+    }
 }

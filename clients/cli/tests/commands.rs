@@ -315,11 +315,17 @@ async fn a_policy_changes_what_is_named_alone() {
     let run = fake
         .run(&["contact", "policy", "bob", "--ip", "prefer-line"])
         .await;
-    assert_eq!(run.stdout, "mailbox  off\nip       prefer-line\n");
+    assert_eq!(
+        run.stdout,
+        "mailbox  off\nip       prefer-line\nkept     default\n"
+    );
     let run = fake
         .run(&["contact", "policy", "bob", "--ip", "default"])
         .await;
-    assert_eq!(run.stdout, "mailbox  off\nip       default\n");
+    assert_eq!(
+        run.stdout,
+        "mailbox  off\nip       default\nkept     default\n"
+    );
     let contradiction = ["--mailbox", "on", "--mailbox-grant", "off"];
     let run = fake.run(&[&policy[..], &contradiction[..]].concat()).await;
     assert_eq!(run.code, 2);

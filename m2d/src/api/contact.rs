@@ -3,12 +3,19 @@
 use super::convert;
 use super::session::{ApiState, Ready};
 use crate::engine::{ContactView, PolicyChange};
-use crate::store::ContactState;
+use crate::refusal::Refusal;
+use crate::store::{ContactState, Usage};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::contact_service_server::ContactService;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
+
+/// Contacts in one page: well below a megabyte.
+const PAGE: usize = 500;
+const HOUR_MS: u64 = 3_600_000;
+/// 100 years.
+const MAX_KEEP_MS: u64 = 36_500 * 24 * HOUR_MS;
 
 /// Contacts.
 pub(super) struct ContactApi(pub Arc<ApiState>);
@@ -34,18 +41,24 @@ impl ContactService for ContactApi {
         request: Request<pb::ListContactsRequest>,
     ) -> Result<Response<pb::ListContactsResponse>, Status> {
         let ready = self.0.ready()?;
-        let state = wanted_state(convert::known("state", request.into_inner().state)?);
-        let views = ready
+        let request = request.into_inner();
+        let state = wanted_state(convert::known("state", request.state)?);
+        let hold = ready.readers.pages.begin().await?;
+        let (views, has_more) = ready
             .engine
-            .read(move |engine| engine.list_contacts(state))
+            .read(move |engine| engine.list_contacts(state, &request.after, PAGE))
             .await?;
-        let queued: HashMap<i64, u64> = queued(ready).await?;
+        let last = views.last().filter(|_| has_more);
+        let next = last.map(|view| view.row.name.clone()).unwrap_or_default();
+        let usage = ready.readers.read(|reader| reader.usage()).await?;
+        let usage: HashMap<i64, Usage> = usage.into_iter().collect();
         let contacts = views.into_iter().map(|view| {
-            let count = queued.get(&view.row.row).copied().unwrap_or(0);
-            convert::contact(view, count)
+            let usage = usage.get(&view.row.row).copied().unwrap_or_default();
+            convert::contact(view, usage)
         });
-        Ok(Response::new(pb::ListContactsResponse {
+        Ok(hold.answer(pb::ListContactsResponse {
             contacts: contacts.collect(),
+            next,
         }))
     }
 
@@ -153,6 +166,7 @@ impl ContactService for ContactApi {
             mailbox_grant: request.mailbox_grant,
             mailbox_use: request.mailbox_use,
             ip: ip.map(convert::parse_ip_mode),
+            keep_s: request.keep.map(|keep| keep_seconds(&keep)).transpose()?,
         };
         let view = ready
             .engine
@@ -163,14 +177,19 @@ impl ContactService for ContactApi {
     }
 }
 
-async fn show(ready: &Ready, view: ContactView) -> Result<pb::Contact, Status> {
-    let count = queued(ready).await?.get(&view.row.row).copied();
-    Ok(convert::contact(view, count.unwrap_or(0)))
+/// For how long messages are kept: whole seconds, 0 for the profile's time.
+fn keep_seconds(keep: &pbjson_types::Duration) -> Result<u64, Refusal> {
+    if keep.seconds == 0 && keep.nanos == 0 {
+        return Ok(0);
+    }
+    let ms = convert::duration_ms(keep, HOUR_MS, MAX_KEEP_MS, "keep", "1 hour to 36,500 days")?;
+    Ok(ms / 1_000)
 }
 
-async fn queued(ready: &Ready) -> Result<HashMap<i64, u64>, Status> {
-    let counts = ready.readers.read(|reader| reader.queued()).await?;
-    Ok(counts.into_iter().collect())
+async fn show(ready: &Ready, view: ContactView) -> Result<pb::Contact, Status> {
+    let row = view.row.row;
+    let usage = ready.readers.read(move |reader| reader.usage_of(row));
+    Ok(convert::contact(view, usage.await?))
 }
 
 const fn wanted_state(state: pb::ContactState) -> Option<ContactState> {

@@ -4,8 +4,8 @@ use crate::config::IpMode;
 use crate::engine::{ContactView, Failure, MailboxView};
 use crate::refusal::Refusal;
 use crate::store::{
-    ContactState, EventKind, EventRow, Gone, InvitationRow, MailboxState, MessageState,
-    ShownMessage,
+    ContactState, EventKind, EventRow, Gone, HistoryPage, InvitationRow, MailboxState,
+    MessageState, ShownMessage, Usage,
 };
 use m2_net::delivery::{Content, Path, PayloadError};
 use m2_proto::api::v1 as pb;
@@ -106,7 +106,7 @@ pub(super) fn known<E: TryFrom<i32>>(field: &'static str, value: i32) -> Result<
 }
 
 /// A contact as shown.
-pub(super) fn contact(view: ContactView, queued: u64) -> pb::Contact {
+pub(super) fn contact(view: ContactView, usage: Usage) -> pb::Contact {
     pb::Contact {
         peer_id: view.row.peer_id.to_string(),
         name: view.row.name,
@@ -115,7 +115,7 @@ pub(super) fn contact(view: ContactView, queued: u64) -> pb::Contact {
         online: view.online,
         created: Some(timestamp(view.row.created_ms)),
         last_seen: (view.row.last_seen_ms > 0).then(|| timestamp(view.row.last_seen_ms)),
-        queued_messages: queued,
+        queued_messages: usage.queued,
         addresses: view.addresses.iter().map(ToString::to_string).collect(),
         last_failure: view.last_failure.to_owned(),
         problem: view.problem,
@@ -123,6 +123,7 @@ pub(super) fn contact(view: ContactView, queued: u64) -> pb::Contact {
             mailbox_grant: view.mailbox.grants,
             mailbox_use: view.mailbox.uses,
             ip: ip_mode(view.ip).into(),
+            keep: view.keep_s.map(seconds),
         }),
         mailbox_offered: view.mailbox_offered,
         mailbox_failure: view.mailbox_failure.to_owned(),
@@ -132,6 +133,17 @@ pub(super) fn contact(view: ContactView, queued: u64) -> pb::Contact {
             Some(Path::Line) => pb::Path::Line,
         }
         .into(),
+        received_messages: usage.received,
+        received_bytes: usage.received_bytes,
+        quota_reached: view.is_over_quota,
+    }
+}
+
+/// Whole seconds as a duration.
+fn seconds(seconds: u64) -> pbjson_types::Duration {
+    pbjson_types::Duration {
+        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+        nanos: 0,
     }
 }
 
@@ -246,6 +258,14 @@ pub(super) fn message(shown: ShownMessage) -> pb::Message {
         failure: Failure::text(shown.failure).to_owned(),
         cursor: shown.row.to_string(),
     }
+}
+
+/// A page as shown, and the cursor before which the next one begins; empty after the last.
+pub(super) fn page(page: HistoryPage) -> (Vec<pb::Message>, String) {
+    let messages: Vec<pb::Message> = page.messages.into_iter().map(message).collect();
+    let last = messages.last().filter(|_| page.has_more);
+    let next = last.map(|last| last.cursor.clone()).unwrap_or_default();
+    (messages, next)
 }
 
 /// An event's cursor: the log's incarnation and the entry's number.

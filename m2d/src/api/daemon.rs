@@ -65,7 +65,7 @@ async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Sta
         .collect();
     response.sessions = Some(summary.sessions);
     response.contacts = Some(summary.contacts);
-    response.queued_messages = Some(queued.iter().map(|(_, count)| count).sum());
+    response.queued_messages = Some(queued);
     response.warnings.extend(ready.warnings.iter().cloned());
     response.warnings.extend(summary.warnings);
     response.mailbox_server = match &ready.mailbox {

@@ -1,10 +1,11 @@
 //! `EventService`.
 
 use super::convert;
+use super::pages::PAGE_BYTES;
 use super::session::{ApiState, Lease, Ready};
 use crate::engine::{Engine, StreamStart};
 use crate::refusal::Refusal;
-use crate::store::{EventRow, Reader};
+use crate::store::{EventRow, PageSize, Reader};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::event_service_server::EventService;
 use m2_proto::limits::CURSOR_HEADER;
@@ -18,9 +19,12 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::{Request, Response, Status};
 
 /// Events read from the store at once.
-const PAGE: u32 = 256;
+const PAGE: PageSize = PageSize {
+    rows: 256,
+    bytes: PAGE_BYTES,
+};
 /// Events that wait for a slow front-end; more wait in the store.
-const QUEUE: usize = 256;
+const QUEUE: usize = 64;
 const MAX_CLIENT: usize = 64;
 /// How often a client that stays connected is noted as seen; names are forgotten after weeks.
 const SEEN_EVERY: Duration = Duration::from_secs(86_400);

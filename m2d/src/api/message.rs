@@ -2,10 +2,11 @@
 
 use super::convert;
 use super::malformed;
+use super::pages::PAGE_BYTES;
 use super::session::{ApiState, Ready};
 use crate::engine::{Failure, NewMessage, StateChange};
 use crate::refusal::Refusal;
-use crate::store::{MessageState, ShownMessage};
+use crate::store::{MessageState, PageSize, ShownMessage};
 use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{BoxStream, StreamExt};
 use m2_proto::api::v1 as pb;
@@ -91,25 +92,20 @@ impl MessageService for MessageApi {
             limit,
             before,
         } = request.into_inner();
-        let limit = page_size(limit)?;
-        let before = if before.is_empty() {
-            i64::MAX
-        } else {
-            let parsed = before.parse();
-            parsed.map_err(|_| Reason::CursorInvalid.status())?
-        };
+        let size = page_size(limit)?;
+        let before = parse_before(&before)?;
         let view = ready
             .engine
             .read(move |engine| engine.get_contact(&contact))
             .await?;
         let row = view.row.row;
+        let hold = ready.readers.pages.begin().await?;
         let page = ready
             .readers
-            .read(move |reader| reader.history(row, before, limit))
+            .read(move |reader| reader.history(row, before, size))
             .await?;
-        Ok(Response::new(pb::ListMessagesResponse {
-            messages: page.into_iter().map(convert::message).collect(),
-        }))
+        let (messages, next) = convert::page(page);
+        Ok(hold.answer(pb::ListMessagesResponse { messages, next }))
     }
 
     async fn search_messages(
@@ -117,8 +113,13 @@ impl MessageService for MessageApi {
         request: Request<pb::SearchMessagesRequest>,
     ) -> Result<Response<pb::SearchMessagesResponse>, Status> {
         let ready = self.0.ready()?;
-        let pb::SearchMessagesRequest { text, limit } = request.into_inner();
-        let limit = page_size(limit)?;
+        let pb::SearchMessagesRequest {
+            text,
+            limit,
+            before,
+        } = request.into_inner();
+        let size = page_size(limit)?;
+        let before = parse_before(&before)?;
         if text.len() > 1_024 {
             return Err(Refusal::argument(
                 "text",
@@ -128,13 +129,13 @@ impl MessageService for MessageApi {
             .into());
         }
         bring_index_up_to_date(ready).await?;
+        let hold = ready.readers.pages.begin().await?;
         let page = ready
             .readers
-            .read(move |reader| reader.search(&text, limit))
+            .read(move |reader| reader.search(&text, before, size))
             .await?;
-        Ok(Response::new(pb::SearchMessagesResponse {
-            messages: page.into_iter().map(convert::message).collect(),
-        }))
+        let (messages, next) = convert::page(page);
+        Ok(hold.answer(pb::SearchMessagesResponse { messages, next }))
     }
 
     async fn edit_message(
@@ -401,14 +402,29 @@ fn state_response(text: &str, (state, failure): (MessageState, i64)) -> pb::Watc
     }
 }
 
-fn page_size(limit: u32) -> Result<u32, Refusal> {
-    match limit {
-        0 => Ok(DEFAULT_LIMIT),
-        1..=MAX_LIMIT => Ok(limit),
-        _ => Err(Refusal::argument(
-            "limit",
-            "1..1000",
-            "The limit must be from 1 to 1,000.",
-        )),
+fn page_size(limit: u32) -> Result<PageSize, Refusal> {
+    let rows = match limit {
+        0 => DEFAULT_LIMIT,
+        1..=MAX_LIMIT => limit,
+        _ => {
+            return Err(Refusal::argument(
+                "limit",
+                "1..1000",
+                "The limit must be from 1 to 1,000.",
+            ));
+        }
+    };
+    Ok(PageSize {
+        rows,
+        bytes: PAGE_BYTES,
+    })
+}
+
+/// The row before which a page begins.
+fn parse_before(cursor: &str) -> Result<i64, Refusal> {
+    if cursor.is_empty() {
+        return Ok(i64::MAX);
     }
+    let parsed = cursor.parse();
+    parsed.map_err(|_| Refusal::new(Reason::CursorInvalid))
 }

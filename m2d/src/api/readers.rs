@@ -1,5 +1,6 @@
 //! A few store connections that only read, used off the reactor.
 
+use super::pages::Pages;
 use crate::refusal::Refusal;
 use crate::store::{Reader, StoreError, StoreFile};
 use m2_proto::reason::Reason;
@@ -15,6 +16,8 @@ pub struct Readers {
     file: StoreFile,
     idle: Arc<Mutex<Vec<Reader>>>,
     permits: Arc<Semaphore>,
+    /// What lists hold until front-ends have read it.
+    pub(super) pages: Pages,
 }
 
 impl Readers {
@@ -24,6 +27,7 @@ impl Readers {
             file,
             idle: Arc::default(),
             permits: Arc::new(Semaphore::new(READERS)),
+            pages: Pages::default(),
         }
     }
 

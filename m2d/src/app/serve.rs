@@ -24,6 +24,7 @@ pub(super) async fn serve(
     let draining = stop.clone();
     let server = Server::builder()
         .layer(MapResponseLayer::new(api::explain))
+        .layer(MapResponseLayer::new(api::hold_pages))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     tokio::select! {

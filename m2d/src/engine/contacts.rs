@@ -10,7 +10,7 @@ use m2_crypto::PeerId;
 use m2_crypto::Secret;
 use m2_crypto::invitation::{Invitation, InvitationError};
 use m2_crypto::verification::VerificationCode;
-use m2_net::delivery::{GiveUp, Path};
+use m2_net::delivery::Path;
 use m2_net::line::is_on_line;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
@@ -49,6 +49,10 @@ pub struct ContactView {
     pub path: Option<Path>,
     /// Which ways its sessions may take by its own policy; none: as the profile's (spec §7).
     pub ip: Option<IpMode>,
+    /// For how many seconds its messages are kept by its own policy; none: as the profile's.
+    pub keep_s: Option<u64>,
+    /// It sent as much as is kept of one contact: nothing more is taken from it.
+    pub is_over_quota: bool,
 }
 
 impl Engine {
@@ -123,27 +127,30 @@ impl Engine {
         Err(Refusal::new(reason))
     }
 
-    /// All contacts in one state, or in any, by name. Removed ones are none.
+    /// Up to `limit` contacts in one state, or in any, by name, that follow the name `after`, and
+    /// whether there are more. Removed ones are none.
     pub fn list_contacts(
-        &mut self,
+        &self,
         state: Option<ContactState>,
-    ) -> Result<Vec<ContactView>, Refusal> {
+        after: &str,
+        limit: usize,
+    ) -> Result<(Vec<ContactView>, bool), Refusal> {
         let wanted = |slot: &&super::slot::Slot| match state {
             Some(state) => slot.contact.state == state,
             None => slot.contact.state != ContactState::Removed,
         };
-        let rows: Vec<i64> = self
+        let mut names: Vec<(&str, i64)> = self
             .slots
             .values()
             .filter(wanted)
-            .map(|slot| slot.contact.row)
+            .map(|slot| (slot.contact.name.as_str(), slot.contact.row))
+            .filter(|(name, _)| *name > after)
             .collect();
-        let mut views: Vec<ContactView> = rows
-            .into_iter()
-            .map(|row| self.view(row))
-            .collect::<Result<_, _>>()?;
-        views.sort_by(|a, b| a.row.name.cmp(&b.row.name));
-        Ok(views)
+        names.sort_unstable();
+        let has_more = names.len() > limit;
+        let page = names.into_iter().take(limit);
+        let views = page.map(|(_, row)| self.view(row));
+        Ok((views.collect::<Result<_, _>>()?, has_more))
     }
 
     /// One contact.
@@ -215,7 +222,7 @@ impl Engine {
     pub fn remove_contact(&mut self, name: &str, history: bool) -> Result<(), Refusal> {
         let row = self.resolve(name)?;
         if history {
-            self.store.erase_history(row)?;
+            self.begin_erasure(row, true)?;
         }
         self.end_contact(row, ContactState::Removed)?;
         self.close_links(row, CloseCode::NotAContact);
@@ -247,11 +254,7 @@ impl Engine {
 
     /// Ends the outbox of a contact and moves it to a state.
     pub(super) fn end_contact(&mut self, row: i64, state: ContactState) -> Result<(), Refusal> {
-        for id in self.store.outbox_ids(row)? {
-            self.converse(row, |conversation, cx| {
-                conversation.give_up(cx, id, GiveUp::ContactRemoved);
-            })?;
-        }
+        self.begin_erasure(row, false)?;
         let now = self.now_ms();
         self.end_mail(row)?;
         self.end_lines(row)?;
@@ -419,6 +422,8 @@ impl Engine {
             mailbox_failure: self.mail.failures.get(&row).copied().unwrap_or_default(),
             path: slot.link().map(|link| link.path()),
             ip: slot.contact.ip,
+            keep_s: self.store.keep_of(row)?,
+            is_over_quota: self.has_reached_quota(row)?,
         })
     }
 }

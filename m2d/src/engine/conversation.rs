@@ -92,7 +92,7 @@ impl Engine {
         let saved = self.store.saved_conversation(row)?;
         slot.conversation = Some(Conversation::new(limits, saved));
         match slot.link().map(|link| link.path()) {
-            Some(path) => self.converse(row, |conversation, cx| conversation.connected(cx, path)),
+            Some(path) => self.offer_waiting(row, path),
             None => Ok(()),
         }
     }

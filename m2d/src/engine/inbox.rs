@@ -71,7 +71,7 @@ impl Engine {
             self.agenda.note_expiry(expires_ms);
             self.agenda.note_text(now);
         }
-        if matches!(kind, MessageKind::Retract | MessageKind::Read) {
+        if !shown {
             self.note_silent(row)?;
         }
         self.follow(row, payload.body)
@@ -121,6 +121,8 @@ impl Engine {
             return Ok(());
         }
         self.store.erase_message(head.row, Gone::Retracted)?;
+        let now = self.now_ms();
+        self.agenda.note_freed(now);
         self.event(EventKind::MessageRetracted, row, Some(head.row), 0)
     }
 
@@ -199,7 +201,7 @@ impl Engine {
             gone: Gone::No,
             expires_ms: None,
         })?;
-        Ok(())
+        self.note_silent(row)
     }
 
     /// Messages are missing and were not waited for any longer.

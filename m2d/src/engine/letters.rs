@@ -73,6 +73,7 @@ impl Engine {
         let away = |slot: &super::slot::Slot| slot.links.is_empty();
         self.may_deposit(contact)
             && self.is_contact(contact)
+            && self.is_giving_up(contact).is_ok_and(|it| !it)
             && self.slots.get(&contact).is_some_and(away)
     }
 
@@ -269,6 +270,10 @@ impl Engine {
         let (incarnation, number) = (header.incarnation, header.epoch);
         if self.store.letter_was_taken(contact, incarnation, number)? {
             self.counters.count("LETTER_REPEATED");
+            return Ok(None);
+        }
+        if self.is_over_quota(contact)? {
+            // Its message waits at the sender, which deposits it again.
             return Ok(None);
         }
         let slot = self.slots.get_mut(&contact).ok_or_else(unknown)?;

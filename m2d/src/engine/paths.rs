@@ -101,8 +101,7 @@ impl Engine {
         let link = slot.links.remove(place);
         slot.links.push(link.clone());
         if self.is_contact(row) {
-            let path = link.path();
-            self.converse(row, |conversation, cx| conversation.connected(cx, path))?;
+            self.offer_waiting(row, link.path())?;
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ pub struct PolicyChange {
     pub mailbox_use: Option<bool>,
     /// Which ways its sessions take; `Some(None)`: as the profile's (spec §7).
     pub ip: Option<Option<IpMode>>,
+    /// For how many seconds its messages are kept; 0: as the profile's.
+    pub keep_s: Option<u64>,
 }
 
 impl PolicyChange {
@@ -54,6 +56,9 @@ impl Engine {
         }
         if let Some(mode) = change.ip {
             self.set_ip(row, mode)?;
+        }
+        if let Some(seconds) = change.keep_s {
+            self.set_keep(row, seconds)?;
         }
         self.view(row)
     }

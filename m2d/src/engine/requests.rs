@@ -339,7 +339,7 @@ impl Engine {
         else {
             return Ok(());
         };
-        self.converse(row, |conversation, cx| conversation.connected(cx, path))
+        self.offer_waiting(row, path)
     }
 
     /// Tells a peer that we accepted, now or when a session comes up.

@@ -121,6 +121,8 @@ impl Engine {
             self.submit(head.contact, Body::Retract { target }, 0)?;
         }
         self.store.erase_message(head.row, Gone::Retracted)?;
+        let now = self.now_ms();
+        self.agenda.note_freed(now);
         Ok(())
     }
 

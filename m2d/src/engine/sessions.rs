@@ -65,8 +65,7 @@ impl Engine {
         self.ask_again(row)?;
         self.answer_request(row)?;
         if self.is_contact(row) && self.serves(row, link) {
-            let path = link.path();
-            self.converse(row, |conversation, cx| conversation.connected(cx, path))?;
+            self.offer_waiting(row, link.path())?;
             self.offer_on_meeting(row)?;
             self.offer_lines(row)?;
             self.seek_direct(row, link);
@@ -190,10 +189,10 @@ impl Engine {
         slot.links.retain(|other| other.id != link.id);
         let path = slot.link().map(|link| link.path());
         if self.is_contact(row) && was_serving {
-            self.converse(row, |conversation, cx| match path {
-                Some(path) => conversation.connected(cx, path),
-                None => conversation.disconnected(cx),
-            })?;
+            match path {
+                Some(path) => self.offer_waiting(row, path)?,
+                None => self.converse(row, |conversation, cx| conversation.disconnected(cx))?,
+            }
         }
         if path.is_none() {
             self.note_offline(row);
@@ -326,6 +325,9 @@ impl Engine {
         envelope: &Envelope,
         accepted: Option<ReceiveEpoch>,
     ) -> Result<Result<(), Misbehaved>, Refusal> {
+        if self.is_over_quota(row)? {
+            return Ok(Ok(()));
+        }
         self.converse(row, |conversation, cx| {
             conversation.on_envelope(cx, accepted, &envelope.sealed)
         })

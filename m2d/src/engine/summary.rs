@@ -24,6 +24,7 @@ impl Engine {
         let mut warnings = self.clock_warnings();
         warnings.extend(self.forgotten_warning());
         warnings.extend(self.line_warnings()?);
+        warnings.extend(self.quota_warning()?);
         Ok(Summary {
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
             contacts: u32::try_from(contacts).unwrap_or(u32::MAX),

@@ -1,14 +1,31 @@
 //! What must be done from time to time: time to live, retention, the search index.
 
 use super::Engine;
+use super::erasing::ERASE_STEP;
 use crate::refusal::Refusal;
 use crate::store::{EventKind, Gone, StoreError};
 use std::collections::HashMap;
 
-/// Messages indexed or expired in one go, so that nobody waits long.
+/// Messages indexed in one go, so that nobody waits long.
 const STEP: u32 = 200;
-/// How long after the last message the index follows, in milliseconds.
+/// How long after a message the index follows at the latest, in milliseconds. In the meantime others
+/// join it.
 const INDEX_DELAY_MS: u64 = 2_000;
+/// Old events and idempotency keys deleted in one go.
+const PRUNE_STEP: u32 = 2_000;
+/// Removed contacts of which rows are deleted in one go.
+const CONTACTS_STEP: usize = 4;
+/// Pages given back to the file system in one go, and the pause until the next, in milliseconds.
+const GIVE_BACK_STEP: u32 = 64;
+const GIVE_BACK_PAUSE_MS: u64 = 20;
+/// How long after something was deleted space is given back, in milliseconds.
+const GIVE_BACK_DELAY_MS: u64 = 1_000;
+/// How long after a step that failed it is tried again, in milliseconds. On a full disk it must not
+/// take every batch with it.
+const AFTER_FAILURE_MS: u64 = 10_000;
+/// How long after the log could not be emptied that is tried again, in milliseconds: a reader was
+/// at work.
+const EMPTY_LOG_AGAIN_MS: u64 = 10_000;
 /// How often old rows are looked for, in milliseconds.
 const PRUNE_EVERY_MS: u64 = 3_600_000;
 /// How often it is looked whether a clock that was set is known to be right, in milliseconds.
@@ -35,15 +52,24 @@ pub(super) struct Agenda {
     contacts: u64,
     /// Old contact requests are looked for.
     requests: u64,
+    /// More is deleted of removed contacts.
+    erasure: u64,
+    /// Messages that are kept too long are looked for.
+    retention: u64,
+    /// Free pages are given back to the file system.
+    space: u64,
     /// Receipts and retractions since the last look at their number, by contact row.
     silent: HashMap<i64, u32>,
+    /// The write-ahead log is emptied after this batch: it holds what was deleted.
+    log: bool,
 }
 
 impl Agenda {
     /// When the first of it is due.
     pub(super) fn due(&self) -> u64 {
         let prune = self.prune.min(self.contacts).min(self.requests);
-        self.expiry.min(self.index).min(prune)
+        let freed = self.erasure.min(self.space).min(self.retention);
+        self.expiry.min(self.index).min(prune).min(freed)
     }
 
     /// A message ends then.
@@ -51,9 +77,24 @@ impl Agenda {
         self.expiry = self.expiry.min(at.unwrap_or(u64::MAX));
     }
 
-    /// A text came: the index follows once it has been quiet for a while.
+    /// A text came: the index follows soon. Later texts do not put that off.
     pub(super) fn note_text(&mut self, now: u64) {
-        self.index = now.saturating_add(INDEX_DELAY_MS);
+        self.index = self.index.min(now.saturating_add(INDEX_DELAY_MS));
+    }
+
+    /// Something is to be deleted of a removed contact.
+    pub(super) fn note_erasure(&mut self, now: u64) {
+        self.erasure = self.erasure.min(now);
+    }
+
+    /// How long messages are kept has changed.
+    pub(super) fn note_retention(&mut self, now: u64) {
+        self.retention = self.retention.min(now);
+    }
+
+    /// Something was deleted: its space is given back soon.
+    pub(super) fn note_freed(&mut self, now: u64) {
+        self.space = self.space.min(now.saturating_add(GIVE_BACK_DELAY_MS));
     }
 }
 
@@ -65,6 +106,13 @@ impl Engine {
         if self.agenda.requests <= now {
             match self.expire_requests(now) {
                 Ok(next) => self.agenda.requests = next,
+                Err(refusal) => self.fail_batch(refusal),
+            }
+        }
+        if self.agenda.erasure <= now {
+            self.agenda.erasure = now.saturating_add(AFTER_FAILURE_MS);
+            match self.erase_next() {
+                Ok(more) => self.agenda.erasure = if more { now } else { u64::MAX },
                 Err(refusal) => self.fail_batch(refusal),
             }
         }
@@ -83,10 +131,12 @@ impl Engine {
             let more = self.store.index_some(STEP)?;
             self.agenda.index = if more { now } else { u64::MAX };
         }
-        if self.agenda.prune.min(self.agenda.contacts) <= now && self.clock.unsettled().is_some() {
+        let aged = self.agenda.prune.min(self.agenda.contacts);
+        if aged.min(self.agenda.retention) <= now && self.clock.unsettled().is_some() {
             // A clock that is wrong for a moment must not take what is kept for a month.
             self.agenda.prune = now.saturating_add(SETTLING_MS);
             self.agenda.contacts = self.agenda.prune;
+            self.agenda.retention = self.agenda.prune;
         }
         if self.agenda.prune <= now {
             self.prune(now)?;
@@ -94,13 +144,50 @@ impl Engine {
         if self.agenda.contacts <= now {
             self.prune_contacts(now)?;
         }
+        if self.agenda.retention <= now {
+            self.agenda.retention = now.saturating_add(AFTER_FAILURE_MS);
+            let more = self.retain(now)?;
+            self.agenda.retention = now.saturating_add(if more { 0 } else { PRUNE_EVERY_MS });
+            self.agenda.note_freed(now);
+        }
+        if self.agenda.space <= now {
+            self.give_back(now)?;
+        }
         Ok(())
     }
 
+    /// Gives some free pages back, and empties the log after the last of them.
+    fn give_back(&mut self, now: u64) -> Result<(), StoreError> {
+        self.agenda.space = now.saturating_add(AFTER_FAILURE_MS);
+        let more = self.store.give_back(GIVE_BACK_STEP)?;
+        self.agenda.log = !more;
+        self.agenda.space = if more {
+            now.saturating_add(GIVE_BACK_PAUSE_MS)
+        } else {
+            u64::MAX
+        };
+        Ok(())
+    }
+
+    /// Empties the write-ahead log when that is due, after a batch.
+    pub(super) fn empty_log(&mut self) {
+        if !std::mem::take(&mut self.agenda.log) {
+            return;
+        }
+        match self.store.empty_log() {
+            Ok(true) => {}
+            Ok(false) | Err(_) => {
+                let again = self.now_ms().saturating_add(EMPTY_LOG_AGAIN_MS);
+                self.agenda.space = self.agenda.space.min(again);
+            }
+        }
+    }
+
     fn expire(&mut self, now: u64) -> Result<(), StoreError> {
-        for (message, contact) in self.store.expired(now, STEP)? {
+        for (message, contact) in self.store.expired(now, ERASE_STEP)? {
             self.store.erase_message(message, Gone::Expired)?;
             self.event(EventKind::MessageExpired, contact, Some(message), 0)?;
+            self.agenda.note_freed(now);
         }
         self.agenda.expiry = self.store.next_expiry()?.unwrap_or(u64::MAX);
         Ok(())
@@ -108,12 +195,16 @@ impl Engine {
 
     fn prune(&mut self, now: u64) -> Result<(), StoreError> {
         let kept_ms = u64::from(self.limits.event_days) * DAY_MS;
-        self.store
-            .prune_events(now.saturating_sub(kept_ms), self.limits.max_events)?;
-        self.store.prune_idempotency(now)?;
+        let before = now.saturating_sub(kept_ms);
+        let events = self
+            .store
+            .prune_events(before, self.limits.max_events, PRUNE_STEP)?;
+        let keys = self.store.prune_idempotency(now, PRUNE_STEP)?;
         self.store.prune_invitations(now)?;
         self.prune_clients(now)?;
-        self.agenda.prune = now.saturating_add(PRUNE_EVERY_MS);
+        let pause = if events || keys { 0 } else { PRUNE_EVERY_MS };
+        self.agenda.prune = now.saturating_add(pause);
+        self.agenda.note_freed(now);
         Ok(())
     }
 
@@ -125,17 +216,26 @@ impl Engine {
         // Nothing may be written to a row after it is gone.
         self.dirty.flush(&self.store)?;
         let mut has_more = false;
+        let mut count = 0;
         for row in self.store.removed_before(before)? {
+            if count == CONTACTS_STEP {
+                has_more = true;
+                break;
+            }
             let busy = |slot: &super::slot::Slot| !slot.links.is_empty();
             if self.slots.get(&row).is_none_or(busy) {
                 continue;
             }
+            count += 1;
             let pruned = self.store.prune_contact(row, STEP)?;
             has_more |= pruned.has_more();
             self.reset_slot(row, pruned.is_gone());
         }
         let pause = if has_more { 0 } else { PRUNE_EVERY_MS };
         self.agenda.contacts = now.saturating_add(pause);
+        if count > 0 {
+            self.agenda.note_freed(now);
+        }
         Ok(())
     }
 
@@ -163,7 +263,7 @@ impl Engine {
         *count += 1;
         if *count >= SILENT_STEP {
             *count = 0;
-            self.store.bound_silent(row)?;
+            self.store.bound_silent(row, 2 * SILENT_STEP)?;
         }
         Ok(())
     }

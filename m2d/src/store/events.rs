@@ -90,20 +90,24 @@ impl Store {
         Ok(newest.unwrap_or(0))
     }
 
-    /// Deletes entries older than `before_ms` and those beyond the newest `keep` (1 or more). The
-    /// newest stays whatever its age: the next number follows from it.
-    pub fn prune_events(&self, before_ms: u64, keep: u64) -> Result<(), StoreError> {
+    /// Deletes up to `limit` of the entries that are older than `before_ms` or beyond the newest
+    /// `keep` (1 or more). Returns whether more of them are left. The newest stays whatever its age:
+    /// the next number follows from it.
+    pub fn prune_events(&self, before_ms: u64, keep: u64, limit: u32) -> Result<bool, StoreError> {
         let newest = self.newest_event()?;
-        self.connection
-            .prepare_cached("DELETE FROM events WHERE seq <= ?1")?
-            .execute([newest.saturating_sub(int(keep.max(1)))])?;
-        // Times rise with the numbers: stop at the first entry that is young enough.
-        self.connection
+        // Times rise with the numbers: what is deleted is the oldest part of the log.
+        let deleted = self
+            .connection
             .prepare_cached(
-                "DELETE FROM events WHERE seq < coalesce(
-                   (SELECT min(seq) FROM events WHERE time_ms >= ?1), ?2)",
+                "DELETE FROM events WHERE seq < ?1 + (SELECT min(seq) FROM events) AND seq < ?2
+                   AND (seq <= ?3 OR time_ms < ?4)",
             )?
-            .execute((int(before_ms), newest))?;
-        Ok(())
+            .execute((
+                limit,
+                newest,
+                newest.saturating_sub(int(keep.max(1))),
+                int(before_ms),
+            ))?;
+        Ok(deleted > 0 && deleted >= limit as usize)
     }
 }

@@ -52,11 +52,15 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets keys older than 30 days.
-    pub fn prune_idempotency(&self, now_ms: u64) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("DELETE FROM idempotency WHERE created_ms <= ?1")?
-            .execute([int(now_ms.saturating_sub(KEPT_MS))])?;
-        Ok(())
+    /// Forgets up to `limit` keys older than 30 days. Returns whether more of them are left.
+    pub fn prune_idempotency(&self, now_ms: u64, limit: u32) -> Result<bool, StoreError> {
+        let deleted = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM idempotency WHERE (caller, key) IN
+                   (SELECT caller, key FROM idempotency WHERE created_ms <= ?1 LIMIT ?2)",
+            )?
+            .execute((int(now_ms.saturating_sub(KEPT_MS)), limit))?;
+        Ok(deleted >= limit as usize)
     }
 }

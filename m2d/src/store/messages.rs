@@ -1,7 +1,11 @@
 //! Messages: everything that was committed under a message id.
 
 use super::{Store, StoreError, int, unbits};
+use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row};
+
+/// Bytes of a content whose row is written again when it is erased.
+const LARGE: i64 = 256;
 
 /// What a message is. The numbers are the column's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,9 @@ pub enum Gone {
     Retracted = 1,
     /// Its time to live ended.
     Expired = 2,
+    /// It was erased here: with its contact's history, or because it is no longer kept. It is not
+    /// shown.
+    Erased = 3,
 }
 
 /// One message as stored.
@@ -165,7 +172,10 @@ impl Store {
     pub fn message_head(&self, id: &[u8; 16]) -> Result<Option<MessageHead>, StoreError> {
         self.connection
             .prepare_cached(
-                "SELECT row, contact, kind, own, state, hash, gone FROM messages WHERE id = ?1",
+                "SELECT row, contact, kind, own, state, hash,
+                   gone <> 0 OR row <= coalesce(
+                     (SELECT history FROM erasures WHERE contact = messages.contact), 0)
+                 FROM messages WHERE id = ?1",
             )?
             .query_row([id], |row| Ok(parse_head(row)))
             .optional()?
@@ -203,27 +213,62 @@ impl Store {
         media_type: &str,
         content: &[u8],
     ) -> Result<(), StoreError> {
+        self.unindex(row)?;
         self.connection
             .prepare_cached(
                 "UPDATE messages SET media_type = ?2, content = ?3, edited = 1 WHERE row = ?1",
             )?
             .execute((row, media_type, content))?;
-        let text = media_type
-            .is_empty()
-            .then(|| std::str::from_utf8(content).ok())
-            .flatten();
-        self.reindex(row, text)
+        match std::str::from_utf8(content) {
+            Ok(text) if media_type.is_empty() => self.reindex(row, text),
+            _ => Ok(()),
+        }
     }
 
     /// Deletes a message's content for good. Id and hash stay, so that a late copy is known.
     pub fn erase_message(&self, row: i64, why: Gone) -> Result<(), StoreError> {
+        self.unindex(row)?;
+        let length: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT length(content) FROM messages WHERE row = ?1")?
+            .query_row([row], |row| row.get(0))
+            .optional()?
+            .flatten();
         self.connection
             .prepare_cached(
                 "UPDATE messages SET content = NULL, media_type = '', gone = ?2,
                    expires_ms = NULL WHERE row = ?1",
             )?
             .execute((row, why as i64))?;
-        self.reindex(row, None)
+        if length.is_some_and(|length| length >= LARGE) {
+            self.write_again(row)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a row that became small and inserts it as it is. A deletion joins pages that are
+    /// nearly empty, which a change in place does not: without this no page becomes free.
+    fn write_again(&self, row: i64) -> Result<(), StoreError> {
+        if self.connection.is_autocommit() {
+            // What refers to the row allows this only within a transaction.
+            return Ok(());
+        }
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT * FROM messages WHERE row = ?1")?;
+        let count = statement.column_count();
+        let values: Vec<Value> =
+            statement.query_row([row], |row| (0..count).map(|at| row.get(at)).collect())?;
+        let places = vec!["?"; count].join(", ");
+        self.connection
+            .execute_batch("PRAGMA defer_foreign_keys = ON")?;
+        self.connection
+            .prepare_cached("DELETE FROM messages WHERE row = ?1")?
+            .execute([row])?;
+        self.connection
+            .prepare_cached(&format!("INSERT INTO messages VALUES ({places})"))?
+            .execute(rusqlite::params_from_iter(values))?;
+        Ok(())
     }
 
     /// Takes a tombstone away. Says whether there was one of this contact.
@@ -253,23 +298,6 @@ impl Store {
             statement.query_map((int(now_ms), limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-
-    /// Deletes the content of a whole conversation.
-    pub fn erase_history(&self, contact: i64) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "DELETE FROM search WHERE rowid IN
-                   (SELECT row FROM messages WHERE contact = ?1 AND kind = 0)",
-            )?
-            .execute([contact])?;
-        self.connection
-            .prepare_cached(
-                "UPDATE messages SET content = NULL, media_type = '', gone = 1,
-                   expires_ms = NULL WHERE contact = ?1 AND kind = 0",
-            )?
-            .execute([contact])?;
-        Ok(())
-    }
 }
 
 fn parse_head(row: &Row<'_>) -> Result<MessageHead, StoreError> {
@@ -280,6 +308,6 @@ fn parse_head(row: &Row<'_>) -> Result<MessageHead, StoreError> {
         own: row.get(3)?,
         state: MessageState::from_column(row.get(4)?)?,
         hash: row.get(5)?,
-        gone: row.get::<_, i64>(6)? != 0,
+        gone: row.get(6)?,
     })
 }

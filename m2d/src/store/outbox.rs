@@ -135,15 +135,6 @@ impl Store {
             )?
             .query_row([contact], |row| row.get(0))?)
     }
-
-    /// The ids that wait for a contact's acknowledgement.
-    pub fn outbox_ids(&self, contact: i64) -> Result<Vec<MessageId>, StoreError> {
-        self.all(
-            "SELECT id FROM outbox WHERE contact = ?1 AND (state < 4 OR state = 8) ORDER BY message",
-            contact,
-            |row| Ok(MessageId(row.get(0)?)),
-        )
-    }
 }
 
 /// Finds an outbox row by message id `?1`, through the index that `messages` has anyway.

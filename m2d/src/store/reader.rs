@@ -1,8 +1,10 @@
 //! Reading beside the writer: history, search and the event log, as front-ends see them.
 
+use super::search::match_expression;
+use super::usage::{USAGE, Usage, parse_usage};
 use super::{EventKind, Gone, MessageState, StoreError, unbits};
 use m2_crypto::PeerId;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
 /// A connection that only reads.
 #[derive(Debug)]
@@ -42,7 +44,29 @@ pub struct ShownMessage {
 }
 
 /// Messages, newest first.
-pub type HistoryPage = Vec<ShownMessage>;
+#[derive(Debug, Default)]
+pub struct HistoryPage {
+    /// As many as were asked for, or as fit into the bytes; one at least, if there is any.
+    pub messages: Vec<ShownMessage>,
+    /// There are more.
+    pub has_more: bool,
+}
+
+/// How much a page may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct PageSize {
+    /// Messages or events.
+    pub rows: u32,
+    /// Bytes of content.
+    pub bytes: u64,
+}
+
+impl PageSize {
+    /// One row more than the page holds tells whether there are more.
+    const fn fetched(self) -> u32 {
+        self.rows.saturating_add(1)
+    }
+}
 
 /// One entry of the event log.
 #[derive(Debug, Clone)]
@@ -70,6 +94,10 @@ pub struct EventRow {
 const MESSAGE: &str = "m.row, m.id, c.peer_id, m.own, m.state, m.failure, m.author_ms, \
                        m.stored_ms, m.media_type, m.content, m.edited, m.gone, m.expires_ms";
 
+/// A removed contact's history is not shown while it is being erased.
+const NOT_ERASED: &str =
+    "m.row > coalesce((SELECT history FROM erasures WHERE contact = m.contact), 0)";
+
 impl Reader {
     pub(super) fn new(connection: Connection) -> Self {
         Self { connection }
@@ -77,14 +105,13 @@ impl Reader {
 
     /// One message that is content.
     pub fn message(&self, id: &[u8; 16]) -> Result<Option<ShownMessage>, StoreError> {
-        self.connection
-            .prepare_cached(&format!(
-                "SELECT {MESSAGE} FROM messages m JOIN contacts c ON c.row = m.contact
-                 WHERE m.id = ?1 AND m.kind = 0"
-            ))?
-            .query_row([id], |row| Ok(parse_message(row, 0)))
-            .optional()?
-            .transpose()
+        self.prepare(&format!(
+            "SELECT {MESSAGE} FROM messages m JOIN contacts c ON c.row = m.contact
+                 WHERE m.id = ?1 AND m.kind = 0 AND {NOT_ERASED}"
+        ))?
+        .query_row([id], |row| Ok(parse_message(row, 0)))
+        .optional()?
+        .transpose()
     }
 
     /// A conversation's messages before a row, newest first. Expired ones are left out.
@@ -92,44 +119,55 @@ impl Reader {
         &self,
         contact: i64,
         before: i64,
-        limit: u32,
+        size: PageSize,
     ) -> Result<HistoryPage, StoreError> {
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.prepare(&format!(
             "SELECT {MESSAGE} FROM messages m JOIN contacts c ON c.row = m.contact
-             WHERE m.contact = ?1 AND m.kind = 0 AND m.row < ?2 AND m.gone != 2
+             WHERE m.contact = ?1 AND m.kind = 0 AND m.row < ?2 AND m.gone < 2 AND {NOT_ERASED}
              ORDER BY m.row DESC LIMIT ?3"
         ))?;
-        let mut rows = statement.query((contact, before, limit))?;
-        collect(&mut rows)
+        let mut rows = statement.query((contact, before, size.fetched()))?;
+        collect(&mut rows, size)
     }
 
-    /// Messages whose text holds all the words, newest first.
-    pub fn search(&self, words: &str, limit: u32) -> Result<HistoryPage, StoreError> {
+    /// Messages before a row whose text holds all the words, newest first.
+    pub fn search(
+        &self,
+        words: &str,
+        before: i64,
+        size: PageSize,
+    ) -> Result<HistoryPage, StoreError> {
         let Some(query) = match_expression(words) else {
-            return Ok(Vec::new());
+            return Ok(HistoryPage::default());
         };
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.prepare(&format!(
             "SELECT {MESSAGE} FROM search s JOIN messages m ON m.row = s.rowid
                JOIN contacts c ON c.row = m.contact
-             WHERE search MATCH ?1 AND m.gone = 0 ORDER BY s.rowid DESC LIMIT ?2"
+             WHERE search MATCH ?1 AND s.rowid < ?2 AND m.gone = 0 AND {NOT_ERASED}
+             ORDER BY s.rowid DESC LIMIT ?3"
         ))?;
-        let mut rows = statement.query((query, limit))?;
-        collect(&mut rows)
+        let mut rows = statement.query((query, before, size.fetched()))?;
+        collect(&mut rows, size)
     }
 
-    /// Up to `limit` entries after number `after`.
-    pub fn events(&self, after: i64, limit: u32) -> Result<Vec<EventRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(&format!(
+    /// Some of the entries after number `after`: one at least, if there is any.
+    pub fn events(&self, after: i64, size: PageSize) -> Result<Vec<EventRow>, StoreError> {
+        let mut statement = self.prepare(&format!(
             "SELECT e.seq, e.time_ms, e.kind, c.peer_id, c.name, c.suggested_name, e.detail,
                     {MESSAGE}
-             FROM events e JOIN contacts c ON c.row = e.contact
-               LEFT JOIN messages m ON m.row = e.message
+             FROM events e CROSS JOIN contacts c ON c.row = e.contact
+               LEFT JOIN messages m ON m.row = e.message AND {NOT_ERASED}
              WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2"
         ))?;
-        let mut rows = statement.query((after, limit))?;
-        let mut events = Vec::new();
-        while let Some(row) = rows.next()? {
-            events.push(parse_event(row)?);
+        let mut rows = statement.query((after, size.rows))?;
+        let mut events: Vec<EventRow> = Vec::new();
+        let mut room = size.bytes;
+        while room > 0
+            && let Some(row) = rows.next()?
+        {
+            let event = parse_event(row)?;
+            room = room.saturating_sub(event.message.as_ref().map_or(ROW_BYTES, weight));
+            events.push(event);
         }
         Ok(events)
     }
@@ -137,39 +175,63 @@ impl Reader {
     /// The number of the oldest entry kept, if any.
     pub fn oldest_event(&self) -> Result<Option<i64>, StoreError> {
         Ok(self
-            .connection
-            .query_row("SELECT min(seq) FROM events", [], |row| row.get(0))?)
+            .prepare("SELECT min(seq) FROM events")?
+            .query_row([], |row| row.get(0))?)
     }
 
-    /// How many messages wait in the outbox, by contact row.
-    pub fn queued(&self) -> Result<Vec<(i64, u64)>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT o.contact, count(*) FROM outbox o JOIN messages m ON m.row = o.message
-             WHERE m.kind = 0 GROUP BY o.contact",
-        )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, unbits(row.get(1)?))))?;
+    /// What is stored of each contact, by contact row.
+    pub fn usage(&self) -> Result<Vec<(i64, Usage)>, StoreError> {
+        let mut statement = self.prepare(&format!("SELECT contact, {USAGE} FROM usage"))?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, parse_usage(row, 1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-}
 
-fn collect(rows: &mut rusqlite::Rows<'_>) -> Result<HistoryPage, StoreError> {
-    let mut messages = Vec::new();
-    while let Some(row) = rows.next()? {
-        messages.push(parse_message(row, 0)?);
+    /// What is stored of one contact.
+    pub fn usage_of(&self, contact: i64) -> Result<Usage, StoreError> {
+        let found = self
+            .prepare(&format!("SELECT {USAGE} FROM usage WHERE contact = ?1"))?
+            .query_row([contact], |row| parse_usage(row, 0))
+            .optional()?;
+        Ok(found.unwrap_or_default())
     }
-    Ok(messages)
+
+    /// How many own messages wait in the outbox, of all contacts.
+    pub fn queued(&self) -> Result<u64, StoreError> {
+        let sum = self
+            .prepare("SELECT coalesce(sum(queued), 0) FROM usage")?
+            .query_row([], |row| row.get(0))?;
+        Ok(unbits(sum))
+    }
+
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
+        #[cfg(test)]
+        super::plans::note(sql);
+        Ok(self.connection.prepare_cached(sql)?)
+    }
 }
 
-/// An FTS5 expression that asks for all the words, each quoted so that nothing in it is syntax.
-/// None when there is no word.
-fn match_expression(words: &str) -> Option<String> {
-    // Control characters separate too: SQLite would take NUL for the end of the expression.
-    let quoted: Vec<String> = words
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
-        .collect();
-    (!quoted.is_empty()).then(|| quoted.join(" "))
+/// What a row takes beyond its content.
+const ROW_BYTES: u64 = 256;
+
+/// What a message takes of a page.
+fn weight(message: &ShownMessage) -> u64 {
+    let content = message.content.as_ref().map_or(0, Vec::len);
+    ROW_BYTES.saturating_add(content as u64)
+}
+
+fn collect(rows: &mut rusqlite::Rows<'_>, size: PageSize) -> Result<HistoryPage, StoreError> {
+    let mut page = HistoryPage::default();
+    let mut room = size.bytes;
+    while let Some(row) = rows.next()? {
+        if room == 0 || page.messages.len() >= size.rows as usize {
+            page.has_more = true;
+            break;
+        }
+        let message = parse_message(row, 0)?;
+        room = room.saturating_sub(weight(&message));
+        page.messages.push(message);
+    }
+    Ok(page)
 }
 
 fn parse_event(row: &Row<'_>) -> Result<EventRow, StoreError> {
@@ -208,23 +270,9 @@ fn parse_message(row: &Row<'_>, at: usize) -> Result<ShownMessage, StoreError> {
             0 => Gone::No,
             1 => Gone::Retracted,
             2 => Gone::Expired,
+            3 => Gone::Erased,
             _ => return Err(StoreError::Corrupt("message")),
         },
         expires_ms: row.get::<_, Option<i64>>(at + 12)?.map(unbits),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn search_words_are_never_syntax() {
-        assert_eq!(match_expression("  \0"), None);
-        assert_eq!(match_expression("a\0b"), Some("\"a\" \"b\"".to_owned()));
-        assert_eq!(
-            match_expression("a OR \"b* NEAR("),
-            Some("\"a\" \"OR\" \"\"\"b*\" \"NEAR(\"".to_owned())
-        );
-    }
 }

@@ -1,6 +1,16 @@
 //! The full-text index. It follows the messages in steps, so that no message waits for it.
+//!
+//! The index holds no text, only words and their places. A text leaves it by the words that it
+//! brought in, which are found again in the message's row: so a row is taken out of the index
+//! before its content changes. With FTS5's `secure-delete` the words are gone from the index's
+//! pages at once, not when segments are merged.
+
+mod words;
+
+pub(super) use words::match_expression;
 
 use super::{Store, StoreError};
+use rusqlite::OptionalExtension;
 
 /// The setting that says up to which row the index has come.
 const SEARCHED: &str = "searched";
@@ -53,21 +63,58 @@ impl Store {
             .query_row([], |row| row.get(0))?)
     }
 
-    /// Replaces or removes the indexed text of a message, if it is indexed already.
-    pub(super) fn reindex(&self, row: i64, text: Option<&str>) -> Result<(), StoreError> {
-        if row > self.number(SEARCHED)?.unwrap_or(0) {
+    /// Takes a message's text out of the index, if it is there. Call it before the row's content
+    /// or media type changes, or the row goes.
+    pub(super) fn unindex(&self, row: i64) -> Result<(), StoreError> {
+        if !self.is_indexed(row)? {
             return Ok(());
         }
-        self.connection
-            .prepare_cached("DELETE FROM search WHERE rowid = ?1")?
-            .execute([row])?;
-        text.map_or(Ok(()), |text| self.index_text(row, text))
+        let content: Option<Option<Vec<u8>>> = self
+            .connection
+            .prepare_cached(
+                "SELECT content FROM messages
+                 WHERE row = ?1 AND kind = 0 AND gone = 0 AND media_type = ''",
+            )?
+            .query_row([row], |row| row.get(0))
+            .optional()?;
+        let text = content.flatten().map(String::from_utf8);
+        let Some(Ok(text)) = text else {
+            return Ok(());
+        };
+        let words = words::of_text(&text);
+        if !words.is_empty() {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO search(search, rowid, text) VALUES ('delete', ?1, ?2)",
+                )?
+                .execute((row, words))?;
+        }
+        Ok(())
+    }
+
+    /// Indexes the new text of a message that [`Self::unindex`] took out.
+    pub(super) fn reindex(&self, row: i64, text: &str) -> Result<(), StoreError> {
+        if self.is_indexed(row)? {
+            self.index_text(row, text)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the index has come to a row.
+    fn is_indexed(&self, row: i64) -> Result<bool, StoreError> {
+        Ok(row <= self.number(SEARCHED)?.unwrap_or(0))
     }
 
     fn index_text(&self, row: i64, text: &str) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("INSERT INTO search(rowid, text) VALUES (?1, ?2)")?
-            .execute((row, text))?;
+        let words = words::of_text(text);
+        if !words.is_empty() {
+            self.connection
+                .prepare_cached("INSERT INTO search(rowid, text) VALUES (?1, ?2)")?
+                .execute((row, words))?;
+        }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

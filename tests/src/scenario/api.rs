@@ -83,14 +83,18 @@ impl Api {
     /// A whole conversation, oldest first.
     pub async fn conversation(&self, contact: &str) -> Result<Vec<Message>, Status> {
         let mut all: Vec<Message> = Vec::new();
+        let mut before = String::new();
         loop {
-            let before = all.last().map(|last| last.cursor.clone());
-            let page = self
-                .page(contact, PAGE, &before.unwrap_or_default())
-                .await?;
-            let last = page.len() < PAGE as usize;
-            all.extend(page);
-            if last {
+            let request = ListMessagesRequest {
+                contact: contact.to_owned(),
+                limit: PAGE,
+                before,
+            };
+            let answer = self.0.messages().list_messages(request).await?;
+            let page = answer.into_inner();
+            all.extend(page.messages);
+            before = page.next;
+            if before.is_empty() {
                 all.reverse();
                 return Ok(all);
             }
@@ -137,7 +141,7 @@ impl Api {
     pub async fn search(&self, words: &str) -> Result<Vec<Message>, Status> {
         let request = SearchMessagesRequest {
             text: words.to_owned(),
-            limit: 0,
+            ..Default::default()
         };
         let answer = self.0.messages().search_messages(request).await?;
         Ok(answer.into_inner().messages)
@@ -190,6 +194,7 @@ impl Api {
     pub async fn contacts(&self, state: ContactState) -> Result<Vec<Contact>, Status> {
         let request = ListContactsRequest {
             state: state.into(),
+            ..Default::default()
         };
         let answer = self.0.contacts().list_contacts(request).await?;
         Ok(answer.into_inner().contacts)

@@ -32,7 +32,10 @@ async fn enum_values_of_a_later_version_are_refused() {
     contacts.set_contact_policy(direct).await.unwrap();
 
     let answer = contacts
-        .list_contacts(ListContactsRequest { state: 99 })
+        .list_contacts(ListContactsRequest {
+            state: 99,
+            ..Default::default()
+        })
         .await;
     about(answer, "state");
     let request = SubscribeRequest {

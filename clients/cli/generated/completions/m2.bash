@@ -501,7 +501,7 @@ _m2() {
             return 0
             ;;
         m2__subcmd__contact__subcmd__policy)
-            opts="-h --mailbox --mailbox-grant --mailbox-use --ip --socket --json --color --help"
+            opts="-h --mailbox --mailbox-grant --mailbox-use --ip --keep --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -521,6 +521,10 @@ _m2() {
                     ;;
                 --ip)
                     COMPREPLY=($(compgen -W "direct prefer-line line-only default" -- "${cur}"))
+                    return 0
+                    ;;
+                --keep)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --socket)

@@ -288,6 +288,7 @@ complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcomman
 prefer-line\t'Over lines, and from socket to socket where that fails'
 line-only\t'Over lines alone'
 default\t'As [privacy] ip says'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l keep -d 'How long messages are kept, such as 30d or 12h; default: as [store] keep_days says, which it only makes shorter' -r
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'

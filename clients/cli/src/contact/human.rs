@@ -78,13 +78,46 @@ pub(super) fn show(out: &Output, contact: &Contact) -> String {
             ("problem", sanitize::line(&contact.problem)),
             ("mailbox", mailbox(contact)),
             ("ip", ip(contact)),
+            ("kept", kept(contact)),
+            ("received", received(out, contact)),
         ],
     )
 }
 
+/// How much it made the daemon store.
+fn received(out: &Output, contact: &Contact) -> String {
+    let (rows, bytes) = (contact.received_messages, contact.received_bytes);
+    let text = format!("{rows} messages, {bytes} bytes");
+    if contact.quota_reached {
+        let full = "the quota is reached: nothing more is taken from it";
+        return format!("{text}; {}", out.paint(full, Style::Warning));
+    }
+    text
+}
+
+/// How long its messages are kept.
+fn kept(contact: &Contact) -> String {
+    let keep = contact
+        .policy
+        .as_ref()
+        .and_then(|policy| policy.keep.as_ref());
+    match keep.map(|keep| keep.seconds) {
+        None => "default".to_owned(),
+        Some(seconds) if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        Some(seconds) => format!("{}h", seconds / 3_600),
+    }
+}
+
 /// What a contact may do and what is done for it.
 pub(super) fn policy(out: &Output, contact: &Contact) -> String {
-    table::fields(out, &[("mailbox", mailbox(contact)), ("ip", ip(contact))])
+    table::fields(
+        out,
+        &[
+            ("mailbox", mailbox(contact)),
+            ("ip", ip(contact)),
+            ("kept", kept(contact)),
+        ],
+    )
 }
 
 /// Which ways its sessions take.

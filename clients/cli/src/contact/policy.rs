@@ -3,10 +3,12 @@
 use clap::{Args, ValueEnum};
 use m2_proto::api::v1::{ContactPolicy, IpMode, SetContactPolicyRequest};
 use m2_proto::client::Client;
+use std::time::Duration;
 
 use super::{One, human, present};
 use crate::context::{Context, call};
 use crate::failure::Failure;
+use crate::time;
 
 /// Flags of `m2 contact policy`.
 #[derive(Debug, Args)]
@@ -29,6 +31,18 @@ pub(super) struct PolicyArgs {
     /// Which ways sessions with the contact take: only stricter than [privacy] ip
     #[arg(long, value_enum, value_name = "WAY")]
     ip: Option<IpArg>,
+    /// How long messages are kept, such as 30d or 12h; default: as [store] keep_days says, which it
+    /// only makes shorter
+    #[arg(long, value_name = "TIME", value_parser = parse_keep)]
+    keep: Option<Duration>,
+}
+
+/// A time that messages are kept; zero for the profile's.
+fn parse_keep(text: &str) -> Result<Duration, String> {
+    match text {
+        "default" => Ok(Duration::ZERO),
+        _ => time::parse_duration(text),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,6 +85,7 @@ pub(super) async fn run(
         mailbox_grant: is_on(args.mailbox.or(args.mailbox_grant)),
         mailbox_use: is_on(args.mailbox.or(args.mailbox_use)),
         ip: args.ip.map(|mode| mode.to_api().into()),
+        keep: args.keep.map(time::to_proto),
     };
     let answer = call(client.contacts().set_contact_policy(request)).await?;
     let contact = present(answer.contact)?;

@@ -35,7 +35,10 @@ impl ContactService for Services {
             contact("carol\u{1b}[2J", api::ContactState::Request),
         ];
         contacts.retain(|contact| wanted == 0 || contact.state == wanted);
-        Ok(Response::new(api::ListContactsResponse { contacts }))
+        Ok(Response::new(api::ListContactsResponse {
+            contacts,
+            ..Default::default()
+        }))
     }
 
     async fn get_contact(
@@ -117,6 +120,7 @@ impl ContactService for Services {
             mailbox_grant: request.mailbox_grant.unwrap_or(false),
             mailbox_use: request.mailbox_use.unwrap_or(false),
             ip: request.ip.unwrap_or_default(),
+            keep: request.keep,
         });
         Ok(Response::new(api::SetContactPolicyResponse {
             contact: Some(contact),

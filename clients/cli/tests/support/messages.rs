@@ -95,6 +95,7 @@ impl MessageService for Services {
                 message("2", "second\n12:00  bob  fake"),
                 message("1", "first\u{9b}31m"),
             ],
+            ..Default::default()
         }))
     }
 
@@ -104,6 +105,7 @@ impl MessageService for Services {
     ) -> Answer<api::SearchMessagesResponse> {
         Ok(Response::new(api::SearchMessagesResponse {
             messages: vec![message("1", &request.into_inner().text)],
+            ..Default::default()
         }))
     }
 

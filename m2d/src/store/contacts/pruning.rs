@@ -4,8 +4,15 @@ use super::super::{MessageKind, Store, StoreError, int};
 
 /// Retractions that wait for their message, kept for one contact.
 const MAX_TOMBSTONES: u32 = 1_024;
-/// Received retractions whose ids are kept for one contact; as many read receipts.
+/// Rows of each kind that are kept of what one contact sent and is not shown.
 const MAX_SILENT: u32 = 10_000;
+const SILENT_KINDS: [MessageKind; 5] = [
+    MessageKind::Content,
+    MessageKind::Edit,
+    MessageKind::Retract,
+    MessageKind::Read,
+    MessageKind::Skip,
+];
 
 /// How far a removed contact's rows are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +44,7 @@ impl Store {
         let mut statement = self.connection.prepare_cached(
             "SELECT row FROM contacts WHERE state = 6 AND removed_ms < ?1 AND NOT EXISTS
                (SELECT 1 FROM messages m
-                WHERE m.contact = contacts.row AND m.kind = 0 AND m.gone = 0)",
+                WHERE m.contact = contacts.row AND m.kind = 0 AND m.gone < 2 AND m.gone = 0)",
         )?;
         let rows = statement.query_map([int(before_ms)], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -80,18 +87,19 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what a contact sent that is not shown, beyond the newest: read receipts,
-    /// retractions, and retractions that wait for their message.
-    pub fn bound_silent(&self, contact: i64) -> Result<(), StoreError> {
-        for kind in [MessageKind::Retract, MessageKind::Read] {
+    /// Forgets what a contact sent that is not shown, beyond the newest: edits, read receipts,
+    /// retractions, places that were given up, messages that expired or are no longer kept, and
+    /// retractions that wait for their message. At most `limit` rows of each kind at once.
+    pub fn bound_silent(&self, contact: i64, limit: u32) -> Result<(), StoreError> {
+        for kind in SILENT_KINDS {
             self.connection
                 .prepare_cached(
                     "DELETE FROM messages WHERE row IN
                        (SELECT row FROM messages
-                        WHERE contact = ?1 AND own = 0 AND kind = ?2 AND kind <> 0
-                        ORDER BY row DESC LIMIT -1 OFFSET ?3)",
+                        WHERE contact = ?1 AND own = 0 AND kind = ?2 AND (kind <> 0 OR gone > 1)
+                        ORDER BY row DESC LIMIT ?4 OFFSET ?3)",
                 )?
-                .execute((contact, kind as i64, MAX_SILENT))?;
+                .execute((contact, kind as i64, MAX_SILENT, limit))?;
         }
         self.connection
             .prepare_cached(
@@ -105,7 +113,8 @@ impl Store {
 }
 
 /// Addresses go with the contact.
-const OF_CONTACT: [&str; 14] = [
+const OF_CONTACT: [&str; 15] = [
+    "DELETE FROM erasures WHERE contact = ?1",
     "DELETE FROM contact_lines WHERE contact = ?1",
     "DELETE FROM letters_out WHERE contact = ?1",
     "DELETE FROM deposits WHERE contact = ?1",
@@ -125,10 +134,10 @@ const OF_CONTACT: [&str; 14] = [
 /// What is shown and what is not, each through its index.
 const MESSAGES_OF_CONTACT: [&str; 2] = [
     "DELETE FROM messages WHERE row IN
-       (SELECT row FROM messages WHERE contact = ?1 AND kind = 0
+       (SELECT row FROM messages WHERE contact = ?1 AND kind = 0 AND gone < 2
           AND row < (SELECT max(row) FROM messages) LIMIT ?2)",
     "DELETE FROM messages WHERE row IN
-       (SELECT row FROM messages WHERE contact = ?1 AND kind <> 0
+       (SELECT row FROM messages WHERE contact = ?1 AND (kind <> 0 OR gone > 1)
           AND row < (SELECT max(row) FROM messages) LIMIT ?2)",
 ];
 
@@ -204,7 +213,7 @@ mod tests {
         while store.prune_contact(gone, 5).unwrap() == Pruned::More {
             steps += 1;
         }
-        assert_eq!(steps, 4);
+        assert_eq!(steps, 6);
         assert_eq!(store.prune_contact(gone, 5).unwrap(), Pruned::NotYet);
         let other = contact(&store, 2, ContactState::Contact);
         message(&store, other, 99, MessageKind::Content, Gone::No);
@@ -237,7 +246,7 @@ mod tests {
             store.put_tombstone(&number.to_be_bytes(), row).unwrap();
             store.put_tombstone(&number.to_be_bytes(), row).unwrap();
         }
-        store.bound_silent(row).unwrap();
+        store.bound_silent(row, u32::MAX).unwrap();
         store.commit().unwrap();
         let messages = count(&store, "SELECT count(*) FROM messages");
         assert_eq!(messages, 2 * MAX_SILENT + 2);
@@ -267,7 +276,7 @@ mod tests {
             .connection
             .query_row(
                 "EXPLAIN QUERY PLAN SELECT row FROM messages
-                 WHERE contact = 1 AND own = 0 AND kind = 2 AND kind <> 0
+                 WHERE contact = 1 AND own = 0 AND kind = 2 AND (kind <> 0 OR gone > 1)
                  ORDER BY row DESC LIMIT -1 OFFSET 9",
                 [],
                 |row| row.get(3),

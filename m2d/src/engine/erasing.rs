@@ -1,0 +1,74 @@
+//! Deletes what is left of removed contacts in steps, so that no other call waits long.
+
+use super::Engine;
+use crate::refusal::Refusal;
+use crate::store::Erasure;
+use m2_net::delivery::{GiveUp, Path};
+
+/// Messages that are given up, or that lose their content, in one step: some milliseconds.
+pub(super) const ERASE_STEP: u32 = 32;
+
+impl Engine {
+    /// Begins to give up all that waits for a contact and, with `history`, to erase its messages.
+    /// The first step is done at once.
+    pub(super) fn begin_erasure(&mut self, row: i64, history: bool) -> Result<(), Refusal> {
+        self.store.begin_erasure(row, history)?;
+        if let Some(erasure) = self.store.erasure_of(row)? {
+            self.erase(erasure)?;
+        }
+        let now = self.now_ms();
+        self.agenda.note_erasure(now);
+        Ok(())
+    }
+
+    /// Does the next step of any erasure. Returns whether more may remain.
+    pub(super) fn erase_next(&mut self) -> Result<bool, Refusal> {
+        let Some(erasure) = self.store.next_erasure()? else {
+            return Ok(false);
+        };
+        self.erase(erasure)?;
+        Ok(true)
+    }
+
+    /// What waits is given up first: it may be read from the messages that are erased then.
+    fn erase(&mut self, erasure: Erasure) -> Result<(), Refusal> {
+        let row = erasure.contact;
+        if erasure.is_giving_up() {
+            for id in self.store.next_to_give_up(&erasure, ERASE_STEP)? {
+                self.converse(row, |conversation, cx| {
+                    conversation.give_up(cx, id, GiveUp::ContactRemoved);
+                })?;
+            }
+            if self.is_giving_up(row)? {
+                return Ok(());
+            }
+            if self.is_contact(row) {
+                self.offer_again(row)?;
+            }
+        }
+        if self.store.erase_history(&erasure, ERASE_STEP)? < ERASE_STEP {
+            self.store.end_erasure(row)?;
+            let now = self.now_ms();
+            self.agenda.note_freed(now);
+        }
+        Ok(())
+    }
+
+    /// Offers all that waits for a contact on its session. For one that was removed and added again
+    /// this waits until all that waited before its removal is given up.
+    pub(super) fn offer_waiting(&mut self, row: i64, path: Path) -> Result<(), Refusal> {
+        if self.is_giving_up(row)? {
+            return Ok(());
+        }
+        self.converse(row, |conversation, cx| conversation.connected(cx, path))
+    }
+
+    /// Whether some of what waited for a contact before its removal is not given up yet.
+    pub(super) fn is_giving_up(&self, row: i64) -> Result<bool, Refusal> {
+        let erasure = self.store.erasure_of(row)?;
+        Ok(erasure.is_some_and(|erasure| erasure.is_giving_up()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

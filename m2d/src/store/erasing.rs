@@ -1,0 +1,131 @@
+//! What is deleted of a removed contact, in steps: what waits for it and, if the user wants so,
+//! its history. Until all of it is gone a row says how far it has come, also over a restart.
+
+use super::{Gone, Store, StoreError};
+use m2_net::delivery::MessageId;
+use rusqlite::OptionalExtension;
+
+/// What is still to be deleted of a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erasure {
+    /// The contact's row.
+    pub contact: i64,
+    /// Its messages up to this row lose their content; 0 for none. They are not shown any more.
+    pub history: i64,
+    /// What waits for it up to this message is given up; 0 for none.
+    pub outbox: i64,
+    /// What waits for it up to this message was given up already.
+    pub given_up: i64,
+}
+
+impl Erasure {
+    /// Whether some of what waits is not given up yet.
+    pub const fn is_giving_up(&self) -> bool {
+        self.given_up < self.outbox
+    }
+}
+
+const COLUMNS: &str = "contact, history, outbox, given_up";
+
+impl Store {
+    /// Notes that all that waits for a contact is to be given up and, with `history`, that all of
+    /// its messages are to lose their content. Nothing that comes later is touched.
+    pub fn begin_erasure(&self, contact: i64, history: bool) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO erasures(contact, history, outbox, given_up)
+                 SELECT ?1, CASE WHEN ?2 THEN newest ELSE 0 END, newest, 0
+                   FROM (SELECT coalesce(max(row), 0) AS newest FROM messages) WHERE true
+                 ON CONFLICT(contact) DO UPDATE SET history = max(history, excluded.history),
+                   outbox = excluded.outbox",
+            )?
+            .execute((contact, history))?;
+        Ok(())
+    }
+
+    /// What is to be deleted of a contact.
+    pub fn erasure_of(&self, contact: i64) -> Result<Option<Erasure>, StoreError> {
+        self.erasure(
+            &format!("SELECT {COLUMNS} FROM erasures WHERE contact = ?1"),
+            [contact],
+        )
+    }
+
+    /// What is to be deleted next, of any contact.
+    pub fn next_erasure(&self) -> Result<Option<Erasure>, StoreError> {
+        self.erasure(&format!("SELECT {COLUMNS} FROM erasures LIMIT 1"), [])
+    }
+
+    fn erasure(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Option<Erasure>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(parameters, |row| {
+            Ok(Erasure {
+                contact: row.get(0)?,
+                history: row.get(1)?,
+                outbox: row.get(2)?,
+                given_up: row.get(3)?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// Up to `limit` messages that wait for a removed contact and are to be given up next. The
+    /// following call returns those after them.
+    pub fn next_to_give_up(
+        &self,
+        erasure: &Erasure,
+        limit: u32,
+    ) -> Result<Vec<MessageId>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT message, id, state FROM outbox WHERE contact = ?1 AND message > ?2
+               AND message <= ?3 ORDER BY message LIMIT ?4",
+        )?;
+        let range = (erasure.contact, erasure.given_up, erasure.outbox, limit);
+        let mut rows = statement.query(range)?;
+        let mut ids = Vec::new();
+        let mut last = erasure.outbox;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            last = row.get(0)?;
+            // Those that were given up before wait for their acknowledgement alone.
+            if matches!(row.get::<_, i64>(2)?, 1..=3 | 8) {
+                ids.push(MessageId(row.get(1)?));
+            }
+        }
+        if count < limit {
+            last = erasure.outbox;
+        }
+        self.connection
+            .prepare_cached("UPDATE erasures SET given_up = ?2 WHERE contact = ?1")?
+            .execute((erasure.contact, last))?;
+        Ok(ids)
+    }
+
+    /// Erases up to `limit` of a removed contact's messages. Returns how many it erased.
+    pub fn erase_history(&self, erasure: &Erasure, limit: u32) -> Result<u32, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT row FROM messages WHERE contact = ?1 AND kind = 0 AND gone < 2 AND row <= ?2
+             ORDER BY row LIMIT ?3",
+        )?;
+        let rows =
+            statement.query_map((erasure.contact, erasure.history, limit), |row| row.get(0))?;
+        let rows: Vec<i64> = rows.collect::<Result<_, _>>()?;
+        for row in &rows {
+            self.erase_message(*row, Gone::Erased)?;
+        }
+        Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Nothing of it is left to be deleted.
+    pub fn end_erasure(&self, contact: i64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM erasures WHERE contact = ?1")?
+            .execute([contact])?;
+        Ok(())
+    }
+}

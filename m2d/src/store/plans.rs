@@ -1,0 +1,74 @@
+//! Tests that what front-ends ask for costs the same in a small and a large store: every statement
+//! that a reader runs is planned without reading a growing table from end to end.
+#![allow(clippy::unwrap_used)]
+
+use super::{PageSize, StoreFile};
+use m2_crypto::Secret;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// Tables that have a row for each message, event or the like. Those with a row for each contact
+/// may be read whole.
+const GROWING: [&str; 6] = [
+    "messages",
+    "outbox",
+    "events",
+    "idempotency",
+    "held",
+    "tombstones",
+];
+
+const SIZE: PageSize = PageSize { rows: 10, bytes: 1 };
+
+thread_local! {
+    static STATEMENTS: RefCell<BTreeSet<String>> = RefCell::default();
+}
+
+/// Notes that a reader runs a statement.
+pub(super) fn note(sql: &str) {
+    STATEMENTS.with_borrow_mut(|statements| statements.insert(sql.to_owned()));
+}
+
+#[test]
+fn no_reader_scans_a_table_that_grows() {
+    let (dir, store) = super::tests::scratch();
+    let file = StoreFile::new(dir.path(), Secret::new([7; 32]));
+    let reader = file.open_reader().unwrap();
+    reader.message(&[0; 16]).unwrap();
+    reader.history(1, i64::MAX, SIZE).unwrap();
+    reader.search("word", i64::MAX, SIZE).unwrap();
+    reader.events(0, SIZE).unwrap();
+    reader.oldest_event().unwrap();
+    reader.usage().unwrap();
+    reader.usage_of(1).unwrap();
+    reader.queued().unwrap();
+    let statements = STATEMENTS.with_borrow(Clone::clone);
+    assert_eq!(statements.len(), 8, "a method of Reader is missing above");
+    for sql in statements {
+        for step in plan(&store, &sql) {
+            assert!(!is_scan_of_growing(&step), "{step}\n{sql}");
+        }
+    }
+}
+
+fn plan(store: &super::Store, sql: &str) -> Vec<String> {
+    let mut statement = store
+        .connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
+    let nothing = vec![rusqlite::types::Null; statement.parameter_count()];
+    let rows = statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get(3));
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// A step that reads all of a table. "SCAN m" names the alias, so that the first letter of a
+/// growing table is one too.
+fn is_scan_of_growing(step: &str) -> bool {
+    let Some(name) = step.strip_prefix("SCAN ") else {
+        return false;
+    };
+    let name = name.split_whitespace().next().unwrap_or_default();
+    GROWING
+        .iter()
+        .any(|table| *table == name || table.get(..1) == Some(name))
+}

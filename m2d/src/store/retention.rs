@@ -1,0 +1,135 @@
+//! Which messages are no longer kept: those that are too old, or too many bytes together.
+
+use super::{Gone, Store, StoreError, int, unbits};
+use rusqlite::OptionalExtension;
+
+/// The setting that says up to which row messages were erased because of their bytes.
+const KEPT_FROM: &str = "kept from";
+
+/// How far a look at messages came, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// Up to a row; the rest is still to be looked at.
+    UpTo(i64),
+    /// To the first that stays.
+    ToTheEnd,
+}
+
+impl Store {
+    /// Sets for how many seconds a contact's messages are kept; `None`: as the profile says.
+    pub fn set_keep(&self, contact: i64, seconds: Option<u64>) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO retention(contact, keep_s) VALUES (?1, ?2)")?
+            .execute((contact, seconds.map(int)))?;
+        Ok(())
+    }
+
+    /// For how many seconds a contact's messages are kept by its own policy.
+    pub fn keep_of(&self, contact: i64) -> Result<Option<u64>, StoreError> {
+        let found: Option<Option<i64>> = self
+            .connection
+            .prepare_cached("SELECT keep_s FROM retention WHERE contact = ?1")?
+            .query_row([contact], |row| row.get(0))
+            .optional()?;
+        Ok(found.flatten().map(unbits))
+    }
+
+    /// The first contact's row from `row` on.
+    pub fn contact_from(&self, row: i64) -> Result<Option<i64>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT row FROM contacts WHERE row >= ?1 ORDER BY row LIMIT 1")?
+            .query_row([row], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Erases messages of a contact after the row `after` that were stored before a time, looking
+    /// at `limit` of them at most. Those that still wait for their recipient stay.
+    pub fn erase_old(
+        &self,
+        contact: i64,
+        after: i64,
+        before_ms: u64,
+        limit: u32,
+    ) -> Result<Looked, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT row, stored_ms, EXISTS (SELECT 1 FROM outbox WHERE message = messages.row)
+             FROM messages WHERE contact = ?1 AND kind = 0 AND gone < 2 AND row > ?2
+             ORDER BY row LIMIT ?3",
+        )?;
+        let rows = statement.query_map((contact, after, limit), |row| {
+            Ok((row.get(0)?, unbits(row.get(1)?), row.get(2)?))
+        })?;
+        let rows: Vec<(i64, u64, bool)> = rows.collect::<Result<_, _>>()?;
+        let mut last = after;
+        for (row, stored_ms, waits) in &rows {
+            // Rows are in the order of their times.
+            if *stored_ms >= before_ms {
+                return Ok(Looked::ToTheEnd);
+            }
+            if !waits {
+                self.erase_message(*row, Gone::Erased)?;
+            }
+            last = *row;
+        }
+        Ok(looked(rows.len(), limit, last))
+    }
+
+    /// Erases the oldest messages of all while more than `keep` bytes of content are stored, looking
+    /// at `limit` rows at most. Those that still wait for their recipient stay.
+    pub fn erase_beyond(&self, keep: u64, limit: u32) -> Result<Looked, StoreError> {
+        let mut excess = self.content_bytes()?.saturating_sub(keep);
+        if excess == 0 {
+            return Ok(Looked::ToTheEnd);
+        }
+        let after = self.number(KEPT_FROM)?.unwrap_or(0);
+        let mut statement = self.connection.prepare_cached(
+            "SELECT row, kind = 0 AND gone < 2, coalesce(length(content), 0),
+               EXISTS (SELECT 1 FROM outbox WHERE message = messages.row)
+             FROM messages WHERE row > ?1 ORDER BY row LIMIT ?2",
+        )?;
+        let rows = statement.query_map((after, limit), |row| {
+            Ok((row.get(0)?, row.get(1)?, unbits(row.get(2)?), row.get(3)?))
+        })?;
+        let rows: Vec<(i64, bool, u64, bool)> = rows.collect::<Result<_, _>>()?;
+        let mut last = after;
+        for (row, is_shown, bytes, waits) in &rows {
+            if excess == 0 {
+                break;
+            }
+            last = *row;
+            if *is_shown && !waits {
+                self.erase_message(*row, Gone::Erased)?;
+                excess = excess.saturating_sub(*bytes);
+            }
+        }
+        let looked = if excess == 0 {
+            Looked::ToTheEnd
+        } else {
+            looked(rows.len(), limit, last)
+        };
+        // What had to stay is looked at again from the beginning.
+        let at_end = excess > 0 && looked == Looked::ToTheEnd;
+        self.set_number(KEPT_FROM, if at_end { 0 } else { last })?;
+        Ok(looked)
+    }
+
+    /// How many contacts sent as much as is kept of one.
+    pub fn contacts_beyond(&self, rows: u64, bytes: u64) -> Result<u64, StoreError> {
+        let count: i64 = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*) FROM usage WHERE received >= ?1 OR received_bytes >= ?2",
+            )?
+            .query_row((int(rows), int(bytes)), |row| row.get(0))?;
+        Ok(unbits(count))
+    }
+}
+
+fn looked(count: usize, limit: u32, last: i64) -> Looked {
+    if count < limit as usize {
+        Looked::ToTheEnd
+    } else {
+        Looked::UpTo(last)
+    }
+}
