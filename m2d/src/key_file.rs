@@ -94,7 +94,7 @@ impl KeyFile {
     /// Removes what an interrupted write left next to the key file, which may be the key without
     /// its passphrase.
     pub fn remove_leftover(data_dir: &Path) -> Result<(), KeyFileError> {
-        let path = data_dir.join(FILE_NAME).with_extension(NEW_EXTENSION);
+        let path = temporary_of(&target_of(&data_dir.join(FILE_NAME)));
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(KeyFileError::Io { path, source })
@@ -233,8 +233,8 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Writes a file that only the user can read under another name, flushes it, renames it over
 /// `path` and flushes the directory: at any time one whole file has the name. A link stays one.
 fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let temporary = target.with_extension(NEW_EXTENSION);
+    let target = target_of(path);
+    let temporary = temporary_of(&target);
     // What an interrupted attempt left may have another mode.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -251,6 +251,16 @@ fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     sync_directory(&target)
+}
+
+/// Returns where a link leads, or the path itself.
+fn target_of(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Returns the name of a file that is not whole yet.
+fn temporary_of(target: &Path) -> PathBuf {
+    target.with_extension(NEW_EXTENSION)
 }
 
 /// Flushes the directory of a file.

@@ -55,7 +55,7 @@ pub fn check(data_dir: &Path, has_key: bool) -> Result<(), PairError> {
     if has_key {
         return check_store(data_dir);
     }
-    if is_there(&data_dir.join(RESTORE_DIRECTORY))? {
+    if is_interrupted_restore(data_dir)? {
         let directory = data_dir.to_owned();
         return Err(PairError::RestoreInterrupted { directory });
     }
@@ -74,6 +74,14 @@ pub const RESTORE_DIRECTORY: &str = "restore.part";
 
 /// Files that open with the identity's key alone.
 pub const STORES: [&str; 3] = [store::FILE_NAME, store::LOG_NAME, mailbox::store::FILE_NAME];
+
+/// Returns whether a directory without a key is in the middle of a restore: its key is prepared
+/// and waits for its name, or its store does. A directory that a complete restore left is no sign.
+pub fn is_interrupted_restore(data_dir: &Path) -> Result<bool, PairError> {
+    let part = data_dir.join(RESTORE_DIRECTORY);
+    Ok(is_there(&part.join(key_file::FILE_NAME))?
+        || is_there(&part)? && !is_there(&data_dir.join(store::FILE_NAME))?)
+}
 
 /// SQLite would delete the log of a store that it begins.
 fn check_store(data_dir: &Path) -> Result<(), PairError> {
@@ -163,11 +171,17 @@ mod tests {
 
     #[test]
     fn an_interrupted_restore_is_named() {
-        let dir = with(&[("store.db", "x")]);
-        fs::create_dir(dir.path().join(RESTORE_DIRECTORY)).unwrap();
-        assert!(matches!(
-            check(dir.path(), false),
-            Err(PairError::RestoreInterrupted { .. })
-        ));
+        let interrupted = |dir: &tempfile::TempDir| {
+            let checked = check(dir.path(), false);
+            matches!(checked, Err(PairError::RestoreInterrupted { .. }))
+        };
+        let dir = with(&[]);
+        let part = dir.path().join(RESTORE_DIRECTORY);
+        fs::create_dir(&part).unwrap();
+        assert!(interrupted(&dir), "neither has its name");
+        fs::write(dir.path().join("store.db"), "x").unwrap();
+        assert!(!interrupted(&dir), "a key that was lost later");
+        fs::write(part.join("identity.pem"), "x").unwrap();
+        assert!(interrupted(&dir), "the key waits for its name");
     }
 }

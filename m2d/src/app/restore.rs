@@ -61,7 +61,7 @@ impl Target {
         })?;
         let lock = InstanceLock::take(&directory)?;
         let has_key = KeyFile::read(&directory)?.is_some();
-        let resumes = !has_key && pair::is_there(&directory.join(RESTORE_DIRECTORY))?;
+        let resumes = !has_key && pair::is_interrupted_restore(&directory)?;
         let found = taken(&directory, resumes)?;
         match found {
             Some(found) => Err(Failure::Taken { directory, found }),
@@ -110,7 +110,7 @@ impl Target {
     fn place(&self) -> Result<(), Failure> {
         private::sync_directory(&self.part(KEY_NAME)).map_err(self.failed())?;
         if self.resumes {
-            for name in STORES {
+            for name in [store::FILE_NAME, store::LOG_NAME] {
                 self.allow_missing(fs::remove_file(self.directory.join(name)))?;
             }
         }
@@ -169,7 +169,7 @@ fn said(target: &Target, contents: &Contents, config: &Config) -> String {
     );
     if contents.circle != config.circle.name {
         text.push_str(&format!(
-            "\nThe backup belongs to the circle \"{}\", and the configuration names \"{}\": \
+            "\nThe backup belongs to the circle {:?}, and the configuration names {:?}: \
              correct [circle] before the daemon starts.",
             contents.circle, config.circle.name
         ));
