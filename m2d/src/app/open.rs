@@ -125,18 +125,7 @@ impl Opener {
         let prober = prober(&core, lines, lookup.clone());
         self.start_meetings(&core, runner, meetings);
         self.start_mail(&core, mail_wake);
-        let backups = Backups::new(
-            &self.data_dir,
-            file.clone(),
-            backup::Subject {
-                identity: core.identity.clone(),
-                key_file: key.text(),
-                is_encrypted: key.is_encrypted(),
-                peer_id: core.peer_id,
-                circle: self.config.circle.name.clone(),
-            },
-            self.stop.clone(),
-        );
+        let backups = self.backups(&core, &file, &key);
         let opened = Opened {
             engine: core.engine.clone(),
             thread,
@@ -162,6 +151,17 @@ impl Opener {
             warnings,
         };
         Ok((ready, opened))
+    }
+
+    fn backups(&self, core: &Core, store: &StoreFile, key: &OpenKey) -> Backups {
+        let subject = backup::Subject {
+            identity: core.identity.clone(),
+            key_file: key.text(),
+            is_encrypted: key.is_encrypted(),
+            peer_id: core.peer_id,
+            circle: self.config.circle.name.clone(),
+        };
+        Backups::new(&self.data_dir, store.clone(), subject, self.stop.clone())
     }
 
     fn runner(
