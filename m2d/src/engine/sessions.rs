@@ -233,12 +233,13 @@ impl Engine {
     /// Whether a grant deserves its RSA operations.
     pub fn check_grant(&mut self, peer: &PeerId, grant: &EpochHeader) -> GrantCheck {
         let now = Time(self.clock.now_ms());
-        let wanted = self
-            .row_of(peer)
-            .filter(|row| self.is_contact(*row))
-            .and_then(|row| {
-                self.converse_quietly(row, |conversation, _| conversation.wants_grant(now, grant))
-            });
+        let contact = self.row_of(peer).filter(|row| self.is_contact(*row));
+        if let Some(row) = contact {
+            self.note_key_time(row, grant.created_s);
+        }
+        let wanted = contact.and_then(|row| {
+            self.converse_quietly(row, |conversation, _| conversation.wants_grant(now, grant))
+        });
         match wanted {
             Some(true) => GrantCheck::Open,
             Some(false) => {

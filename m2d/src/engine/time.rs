@@ -8,6 +8,7 @@ use crate::clock::{Opinion, agrees, opinion};
 use crate::network::Link;
 use crate::refusal::Refusal;
 use crate::store::ContactState;
+use m2_crypto::envelope::MAX_GRANT_AHEAD_S;
 use m2_net::session::CloseCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -124,6 +125,19 @@ impl Engine {
             slot.clock = PeerClock::of(link, now_ms).or(slot.clock);
         }
         self.judge_clock();
+    }
+
+    /// A contact made a key in our future: its clock was set since its session came up.
+    pub(super) fn note_key_time(&mut self, row: i64, created_s: u64) {
+        let latest_s = self.now_ms() / 1_000 + MAX_GRANT_AHEAD_S;
+        if created_s > latest_s
+            && let Some(slot) = self.slots.get_mut(&row)
+        {
+            slot.clock = Some(PeerClock {
+                unix_ms: created_s.saturating_mul(1_000),
+                at: Instant::now(),
+            });
+        }
     }
 
     /// Lets contacts' clocks confirm this computer's. Nothing that they say moves it.
@@ -376,6 +390,22 @@ mod tests {
         batch(&mut engine);
         assert!(engine.next_due_ms() <= engine.now_ms() + 2 * HOUR.unsigned_abs());
         assert!(engine.mail.offline_since(row) <= engine.now_ms());
+    }
+
+    #[test]
+    fn a_key_of_the_future_tells_that_its_makers_clock_is_ahead() {
+        let (_dir, mut engine) = engine();
+        contacts(&mut engine, &[0]);
+        let row = engine.slots.keys().copied().next().unwrap();
+        let now_s = engine.now_ms() / 1_000;
+        for in_time in [0, now_s, now_s + MAX_GRANT_AHEAD_S] {
+            engine.note_key_time(row, in_time);
+            assert_eq!(engine.disagreement(row), None);
+        }
+        engine.note_key_time(row, now_s + 3 * 86_400);
+        assert!(engine.problem(row).contains("3 days ahead of"));
+        engine.note_key_time(row, u64::MAX);
+        assert!(engine.disagreement(row).is_some());
     }
 
     #[test]
