@@ -103,6 +103,9 @@ impl Engine {
     pub(super) fn upkeep(&mut self, now: u64) {
         let result = self.try_upkeep(now);
         self.check(result);
+        if self.agenda.requests <= now && self.clock.unsettled().is_some() {
+            self.agenda.requests = now.saturating_add(SETTLING_MS);
+        }
         if self.agenda.requests <= now {
             match self.expire_requests(now) {
                 Ok(next) => self.agenda.requests = next,
