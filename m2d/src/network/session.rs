@@ -34,7 +34,7 @@ const LINE_FRAME_BYTES: usize = 6 << 10;
 const REACH_FRAME_BYTES: usize = 512;
 
 /// How long a peer that is no contact may take to ask to become one.
-const ASK_WITHIN: Duration = Duration::from_secs(10);
+const ASK_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long the dialler of a session that is to be renewed tries to reach its peer anew.
 const RENEW_WITHIN: Duration = Duration::from_secs(3_600);
