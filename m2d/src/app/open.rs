@@ -97,6 +97,7 @@ impl Opener {
             lines: LineSettings {
                 ip: self.config.privacy.ip,
                 open: self.config.line.open,
+                loopback_only: self.config.is_loopback_only(),
             },
             bus: bus.clone(),
             dialer: orders.clone(),

@@ -4,6 +4,7 @@ use super::Engine;
 use super::contact_name::{is_fit, look_alike};
 use super::effect::Effect;
 use crate::config::IpMode;
+use crate::reach::Wanted;
 use crate::refusal::Refusal;
 use crate::store::{ContactRow, ContactState, EventKind, LookupSecrets, MailboxPolicy};
 use m2_crypto::PeerId;
@@ -11,7 +12,6 @@ use m2_crypto::Secret;
 use m2_crypto::invitation::{Invitation, InvitationError};
 use m2_crypto::verification::VerificationCode;
 use m2_net::delivery::Path;
-use m2_net::line::is_on_line;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 use std::net::SocketAddr;
@@ -72,9 +72,9 @@ impl Engine {
         self.check_room(row)?;
         self.name_contact(row, name, "")?;
         let now = self.now_ms();
-        let addresses = invitation.addresses().iter().rev();
-        for address in addresses.filter(|address| !is_on_line(address)) {
-            self.store.put_address(row, *address, now)?;
+        let addresses = self.usable(invitation.addresses().to_vec(), Wanted::Contact);
+        for address in addresses.into_iter().rev() {
+            self.store.put_address(row, address, now)?;
         }
         self.keep_invited_lines(row, &invitation)?;
         self.keep_rendezvous(row, &invitation)?;

@@ -341,10 +341,10 @@ mod tests {
         engine.save_contact(row).unwrap();
         let offer = OfferedBox {
             provider: PeerId::from_bytes([9; 32]),
-            addresses: vec!["127.0.0.1:9".parse().unwrap()],
+            addresses: vec!["11.0.0.9:9999".parse().unwrap()],
             seed: TokenSeed::new(Secret::new([7; 32])),
         };
-        engine.on_offer(row, &[offer]).unwrap();
+        engine.on_offer(row, vec![offer]).unwrap();
         let policy = MailboxPolicy {
             grants: false,
             uses: true,

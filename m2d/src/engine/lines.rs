@@ -41,6 +41,8 @@ pub struct LineSettings {
     pub ip: IpMode,
     /// Whether contacts may call at our relays.
     pub open: bool,
+    /// The daemon is bound to loopback alone: addresses there mean something to those it talks to.
+    pub loopback_only: bool,
 }
 
 /// A relay of ours as shown.
@@ -103,6 +105,7 @@ impl Default for LineSettings {
         Self {
             ip: IpMode::Direct,
             open: true,
+            loopback_only: false,
         }
     }
 }
@@ -290,7 +293,7 @@ mod tests {
 
     /// An invitation of another daemon in our circle, with an address and a line.
     fn invitation(engine: &mut Engine, from: PeerId) -> String {
-        let addresses = vec!["192.0.2.1:1".parse().unwrap(), on_line()];
+        let addresses = vec!["11.0.2.1:1111".parse().unwrap(), on_line()];
         let line = InvitedLine {
             relay: peer(90),
             token: JoinToken([9; 16]),
@@ -393,7 +396,7 @@ mod tests {
         engine.add_contact(&text, "").unwrap();
         let row = engine.row_of(&peer(1)).unwrap();
         let route = engine.route(row).unwrap();
-        let somewhere: SocketAddr = "192.0.2.1:1".parse().unwrap();
+        let somewhere: SocketAddr = "11.0.2.1:1111".parse().unwrap();
         assert_eq!(route.addresses, [somewhere], "none that is on a line");
         assert_eq!(route.lines[0].addresses, [somewhere]);
         let token = LineTokens::Always(JoinToken([9; 16]));

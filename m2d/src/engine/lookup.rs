@@ -4,7 +4,7 @@ use super::Engine;
 use super::effect::Effect;
 use super::lines::day_of;
 use crate::config::IpMode;
-use crate::reach::may_be_called;
+use crate::reach::{Wanted, may_be_dialled};
 use crate::refusal::Refusal;
 use crate::store::{ContactLine, ContactState, LineTokens, LookupSecrets};
 use m2_crypto::PeerId;
@@ -12,7 +12,6 @@ use m2_crypto::invitation::InviteId;
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{PresenceLine, PresenceSecret};
 use m2_net::delivery::Path;
-use m2_net::line::is_on_line;
 use std::net::SocketAddr;
 
 /// The most addresses that one source of look-up may add to a contact's.
@@ -183,8 +182,10 @@ impl Engine {
         let (mode, now_ms) = (self.ip_mode(row), self.now_ms());
         let steady_ms = self.clock.steady_ms();
         let mut addresses = finding.addresses;
-        addresses.retain(|address| may_be_called(address, loopback));
+        addresses.retain(|address| may_be_dialled(address, Wanted::Contact, loopback));
         addresses.truncate(MAX_FOUND);
+        let lines = finding.lines.into_iter().map(line);
+        let lines = lines.filter_map(|line| self.usable_line(line)).collect();
         let Some(slot) = self.slots.get_mut(&row) else {
             return Ok(());
         };
@@ -210,7 +211,7 @@ impl Engine {
                 }
                 found.made_s = made_s;
                 found.dht = addresses;
-                found.lines = finding.lines.into_iter().filter_map(line).collect();
+                found.lines = lines;
             }
         }
         let link = slot.link().cloned();
@@ -279,13 +280,12 @@ fn distinct(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     all
 }
 
-fn line(mut line: PresenceLine) -> Option<ContactLine> {
-    line.addresses.retain(|address| !is_on_line(address));
-    (!line.addresses.is_empty()).then_some(ContactLine {
+fn line(line: PresenceLine) -> ContactLine {
+    ContactLine {
         relay: line.relay,
         addresses: line.addresses,
         tokens: LineTokens::Always(line.token),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -321,7 +321,7 @@ mod tests {
         let relay = LineRow {
             row: 0,
             relay: peer(90),
-            addresses: vec!["192.0.2.9:4433".parse().unwrap(); 4],
+            addresses: vec!["11.0.2.9:4433".parse().unwrap(); 4],
             entry: false,
             created_ms: 0,
         };
@@ -346,7 +346,7 @@ mod tests {
             lines: vec![PresenceLine {
                 relay: peer(80),
                 token: JoinToken([8; 16]),
-                addresses: vec!["192.0.2.80:4433".parse().unwrap()],
+                addresses: vec!["11.0.2.80:4433".parse().unwrap()],
             }],
         }
     }
@@ -440,14 +440,14 @@ mod tests {
     fn who_is_found_is_called_there() {
         let (_dir, mut engine) = engine();
         let row = contact(&mut engine, 1);
-        let known: SocketAddr = "192.0.2.1:1111".parse().unwrap();
+        let known: SocketAddr = "11.0.2.1:1111".parse().unwrap();
         engine.store.put_address(row, known, 0).unwrap();
         let now_s = engine.now_ms() / 1_000;
-        engine.take_finding(finding(FoundBy::Dht(now_s), "192.0.2.2:2222"), false);
+        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.2:2222"), false);
         engine.take_finding(finding(FoundBy::Lan, "192.168.1.3:3333"), false);
         let route = engine.route(row).unwrap();
         let texts: Vec<String> = route.addresses.iter().map(ToString::to_string).collect();
-        let order = ["192.168.1.3:3333", "192.0.2.1:1111", "192.0.2.2:2222"];
+        let order = ["192.168.1.3:3333", "11.0.2.1:1111", "11.0.2.2:2222"];
         assert_eq!(texts, order, "the nearest first, the DHT last");
         assert_eq!(route.lines.len(), 1);
         engine.take_finding(finding(FoundBy::Lan, "192.168.1.4:3333"), false);
@@ -472,23 +472,23 @@ mod tests {
         let now_s = engine.now_ms() / 1_000;
         let addresses = |engine: &mut Engine| engine.route(row).unwrap().addresses;
         for made_s in [0, now_s - OLDEST_S, now_s + AHEAD_S] {
-            engine.take_finding(finding(FoundBy::Dht(made_s), "192.0.2.2:2222"), false);
+            engine.take_finding(finding(FoundBy::Dht(made_s), "11.0.2.2:2222"), false);
             assert!(addresses(&mut engine).is_empty());
         }
-        engine.take_finding(finding(FoundBy::Dht(now_s), "192.0.2.3:3333"), false);
-        engine.take_finding(finding(FoundBy::Dht(now_s - 1), "192.0.2.2:2222"), false);
-        assert_eq!(addresses(&mut engine), ["192.0.2.3:3333".parse().unwrap()]);
-        for nobody in ["127.0.0.1:5000", "224.0.0.1:5000", "192.0.2.4:53"] {
+        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.3:3333"), false);
+        engine.take_finding(finding(FoundBy::Dht(now_s - 1), "11.0.2.2:2222"), false);
+        assert_eq!(addresses(&mut engine), ["11.0.2.3:3333".parse().unwrap()]);
+        for nobody in ["127.0.0.1:5000", "224.0.0.1:5000", "11.0.2.4:53"] {
             engine.take_finding(finding(FoundBy::Lan, nobody), false);
         }
         assert_eq!(addresses(&mut engine).len(), 1);
-        let mut many = finding(FoundBy::Lan, "192.0.2.5:5000");
+        let mut many = finding(FoundBy::Lan, "11.0.2.5:5000");
         many.addresses = (0..50)
-            .map(|port| SocketAddr::from(([192, 0, 2, 5], 5_000 + port)))
+            .map(|port| SocketAddr::from(([11, 0, 2, 5], 5_000 + port)))
             .collect();
         engine.take_finding(many, false);
         assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);
-        let mut stranger = finding(FoundBy::Lan, "192.0.2.6:5000");
+        let mut stranger = finding(FoundBy::Lan, "11.0.2.6:5000");
         stranger.peer = peer(66);
         engine.take_finding(stranger, false);
         assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);

@@ -4,6 +4,7 @@ use super::Engine;
 use super::contacts::parse_invitation;
 use super::effect::Effect;
 use super::mail::BoxHealth;
+use crate::reach::Wanted;
 use crate::refusal::Refusal;
 use crate::store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
 use m2_crypto::PeerId;
@@ -248,17 +249,26 @@ impl Engine {
     }
 
     /// A contact says where it may be written to.
-    pub(super) fn on_offer(&mut self, contact: i64, boxes: &[OfferedBox]) -> Result<(), Refusal> {
+    pub(super) fn on_offer(
+        &mut self,
+        contact: i64,
+        mut boxes: Vec<OfferedBox>,
+    ) -> Result<(), Refusal> {
+        for offered in &mut boxes {
+            let named = std::mem::take(&mut offered.addresses);
+            offered.addresses = self.usable(named, Wanted::Service);
+        }
+        boxes.retain(|offered| !offered.addresses.is_empty());
         let before = self.store.offers(contact)?;
         let same = before.len() == boxes.len()
             && before
                 .iter()
-                .zip(boxes)
+                .zip(&boxes)
                 .all(|(row, new)| row.offered == *new);
         if same {
             return Ok(());
         }
-        self.store.replace_offers(contact, boxes)?;
+        self.store.replace_offers(contact, &boxes)?;
         // Tokens of before may be worth nothing now.
         self.store.unplace_letters(contact)?;
         if boxes.is_empty() {

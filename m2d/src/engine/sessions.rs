@@ -300,7 +300,7 @@ impl Engine {
             Message::Envelope(envelope) => return self.on_envelope(row, &envelope, accepted),
             Message::Acks(acks) => return self.on_acks(row, &acks),
             Message::Mailbox(mailbox) => match *mailbox {
-                Mailbox::Offer(boxes) => self.on_offer(row, &boxes)?,
+                Mailbox::Offer(boxes) => self.on_offer(row, boxes)?,
                 _ => link.misbehaved("FRAME_OUT_OF_PLACE"),
             },
             Message::Line(line) => match *line {

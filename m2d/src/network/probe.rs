@@ -8,7 +8,7 @@ use crate::config::IpMode;
 use crate::engine::{EngineHandle, Ways};
 use crate::lines::LineCaller;
 use crate::lookup::LookupParts;
-use crate::reach::{Reachability, may_be_called};
+use crate::reach::{Reachability, Wanted, may_be_dialled};
 use crate::refusal::Refusal;
 use crate::store::{ContactLine, LineTokens};
 use futures::future::BoxFuture;
@@ -181,7 +181,7 @@ impl Prober {
         let calls: FuturesUnordered<BoxFuture<'static, Tried>> = FuturesUnordered::new();
         if mode != IpMode::LineOnly {
             for address in record.addresses {
-                if may_be_called(&address, loopback) {
+                if may_be_dialled(&address, Wanted::Contact, loopback) {
                     calls.push(self.clone().call(WaySource::Dht, peer, address).boxed());
                 }
             }

@@ -7,21 +7,22 @@
 //! on the line.
 
 use super::Reachability;
+use super::asked::Asked;
 use super::candidates::in_order;
 use crate::network::{Link, SessionRunner};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use m2_crypto::Identity;
 use m2_crypto::handshake::Credential;
+use m2_crypto::{Identity, PeerId};
 use m2_net::endpoint::Endpoint;
 use m2_net::session::Session;
 use m2_net::wire::Message;
 use m2_net::wire::reach::{Candidates, Reach};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// What waits to be done. More is forgotten: a session stays on its line for longer.
@@ -39,7 +40,7 @@ const HEAD_START: Duration = Duration::from_millis(60);
 /// Pauses between attempts on one line.
 const FIRST_PAUSE: Duration = Duration::from_secs(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1_800);
-/// The least time between two attempts that the other side may ask for.
+/// The least time between two attempts of ours.
 const LEAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Something to do about the path of a session on a line.
@@ -96,6 +97,7 @@ impl Meetings {
     pub async fn run(self, mut meetings: mpsc::Receiver<Meeting>, stop: CancellationToken) {
         let shared = Arc::new(Shared {
             turns: Semaphore::new(AT_ONCE),
+            asked: Mutex::default(),
             all: self,
         });
         loop {
@@ -120,6 +122,7 @@ impl Meetings {
 struct Shared {
     all: Meetings,
     turns: Semaphore,
+    asked: Mutex<Asked>,
 }
 
 impl Shared {
@@ -147,12 +150,20 @@ impl Shared {
                 self.call(link, theirs.addresses).await;
             }
             Meeting::Came(_, theirs)
-                if !theirs.answer && !link.dialled && meets.may_be_asked(LEAST_PAUSE) =>
+                if !theirs.answer && !link.dialled && self.may_ask(&link.peer_id) =>
             {
                 self.answer(link, theirs.addresses).await;
             }
             _ => {}
         }
+    }
+
+    /// Whether a contact may ask now. That is held per contact, as it could begin a new session for
+    /// each question.
+    fn may_ask(&self, contact: &PeerId) -> bool {
+        // Nothing is ever half done under this lock.
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.may_ask(contact, Instant::now())
     }
 
     /// Tells our candidates, again and again after growing pauses, as long as the line is used.

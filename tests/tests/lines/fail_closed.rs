@@ -23,35 +23,35 @@ impl World {
     async fn build(ips: [&str; 2]) -> Self {
         let lab = Lab::new(&["hub", "alice", "bob", "ra", "rb"]).unwrap();
         let world = [
-            ("alice", "10.9.0.1/24"),
-            ("bob", "10.9.0.2/24"),
-            ("ra", "10.9.0.11/24"),
-            ("rb", "10.9.0.12/24"),
+            ("alice", "11.9.0.1/24"),
+            ("bob", "11.9.0.2/24"),
+            ("ra", "11.9.0.11/24"),
+            ("rb", "11.9.0.12/24"),
         ];
         lab.bridge("hub", &world).unwrap();
         lab.link(
-            ("alice", "near", "10.1.0.2/24"),
-            ("ra", "near", "10.1.0.1/24"),
+            ("alice", "near", "11.1.0.2/24"),
+            ("ra", "near", "11.1.0.1/24"),
         )
         .unwrap();
         lab.link(
-            ("bob", "near", "10.2.0.2/24"),
-            ("rb", "near", "10.2.0.1/24"),
+            ("bob", "near", "11.2.0.2/24"),
+            ("rb", "near", "11.2.0.1/24"),
         )
         .unwrap();
-        for (host, gateway) in [("alice", "10.9.0.11"), ("bob", "10.9.0.12")] {
+        for (host, gateway) in [("alice", "11.9.0.11"), ("bob", "11.9.0.12")] {
             let route = ["ip", "route", "add", "default", "via", gateway];
             lab.run(host, &route).unwrap();
         }
         // Relays reach each other under the addresses that their parties know.
         lab.run(
             "ra",
-            &["ip", "route", "add", "10.2.0.1", "via", "10.9.0.12"],
+            &["ip", "route", "add", "11.2.0.1", "via", "11.9.0.12"],
         )
         .unwrap();
         lab.run(
             "rb",
-            &["ip", "route", "add", "10.1.0.1", "via", "10.9.0.11"],
+            &["ip", "route", "add", "11.1.0.1", "via", "11.9.0.11"],
         )
         .unwrap();
         // All look-up that there is: in line-only mode nothing may come of it.
@@ -68,12 +68,12 @@ impl World {
             setup.network(listen).announce(announced)
         };
         let relays = tokio::join!(
-            Relay::start_as(on(Setup::new(), "ra", "10.1.0.1")),
-            Relay::start_as(on(Setup::new(), "rb", "10.2.0.1"))
+            Relay::start_as(on(Setup::new(), "ra", "11.1.0.1")),
+            Relay::start_as(on(Setup::new(), "rb", "11.2.0.1"))
         );
         let parties = tokio::try_join!(
-            Daemon::start(on(looking("alice", ips[0]), "alice", "10.9.0.1")),
-            Daemon::start(on(looking("bob", ips[1]), "bob", "10.9.0.2"))
+            Daemon::start(on(looking("alice", ips[0]), "alice", "11.9.0.1")),
+            Daemon::start(on(looking("bob", ips[1]), "bob", "11.9.0.2"))
         );
         let (alice, bob) = parties.unwrap();
         let relays = [relays.0, relays.1];
@@ -146,7 +146,7 @@ async fn who_is_asked_for_candidates_says_nothing() {
     let world = World::build(["line-only", "direct"]).await;
     let (alice, bob) = world.apis().await;
     add_line(&alice, &world.relays[0], false).await;
-    let route = ["ip", "route", "add", "10.1.0.1", "via", "10.9.0.11"];
+    let route = ["ip", "route", "add", "11.1.0.1", "via", "11.9.0.11"];
     world.lab.run("bob", &route).unwrap();
     // Who comes by the invitation dials, and who dials asks.
     befriend((&alice, "alice"), (&bob, "bob")).await;

@@ -5,13 +5,13 @@ use super::{Engine, TOLD};
 use crate::config::IpMode;
 use crate::engine::effect::Effect;
 use crate::network::Route;
+use crate::reach::{Wanted, may_be_dialled};
 use crate::refusal::Refusal;
 use crate::store::{ContactLine, LineTokens};
 use m2_crypto::PeerId;
 use m2_crypto::invitation::{Invitation, InviteId, InvitedLine};
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{self, PresenceLine};
-use m2_net::line::is_on_line;
 use m2_net::wire::Message;
 use m2_net::wire::line::{Line, MAX_DAYS, MAX_LINES, OfferedLine};
 use std::net::SocketAddr;
@@ -118,19 +118,36 @@ impl Engine {
         contact: i64,
         invitation: &Invitation,
     ) -> Result<(), Refusal> {
-        let lines = invitation.invited_lines().map(|mut line| {
-            line.addresses.retain(|address| !is_on_line(address));
-            ContactLine {
-                relay: line.relay,
-                addresses: line.addresses,
-                tokens: LineTokens::Always(line.token),
-            }
+        let lines = invitation.invited_lines().map(|line| ContactLine {
+            relay: line.relay,
+            addresses: line.addresses,
+            tokens: LineTokens::Always(line.token),
         });
-        let lines: Vec<_> = lines.filter(|line| !line.addresses.is_empty()).collect();
+        let lines: Vec<_> = lines.filter_map(|line| self.usable_line(line)).collect();
         if !lines.is_empty() {
             self.store.replace_contact_lines(contact, &lines)?;
         }
         Ok(())
+    }
+
+    /// A line with those addresses of its relay that may be dialled; none without any.
+    pub(in crate::engine) fn usable_line(&self, mut line: ContactLine) -> Option<ContactLine> {
+        line.addresses = self.usable(line.addresses, Wanted::Service);
+        (!line.addresses.is_empty()).then_some(line)
+    }
+
+    /// Those addresses that others named and that may be dialled. The others are counted.
+    pub(in crate::engine) fn usable(
+        &self,
+        mut named: Vec<SocketAddr>,
+        wanted: Wanted,
+    ) -> Vec<SocketAddr> {
+        let loopback_only = self.lines.settings.loopback_only;
+        let before = named.len();
+        named.retain(|address| may_be_dialled(address, wanted, loopback_only));
+        let refused = u64::try_from(before - named.len()).unwrap_or(u64::MAX);
+        self.counters.add("ADDRESS_NOT_ALLOWED", refused);
+        named
     }
 
     /// A contact says at which relays it may be called: replaces all that it said before.
@@ -139,11 +156,8 @@ impl Engine {
         contact: i64,
         offered: Vec<OfferedLine>,
     ) -> Result<(), Refusal> {
-        let lines = offered.into_iter().map(|mut line| {
-            line.addresses.retain(|address| !is_on_line(address));
-            ContactLine::from(line)
-        });
-        let lines: Vec<ContactLine> = lines.filter(|line| !line.addresses.is_empty()).collect();
+        let lines = offered.into_iter().map(ContactLine::from);
+        let lines: Vec<ContactLine> = lines.filter_map(|line| self.usable_line(line)).collect();
         if self.store.contact_lines(contact)? != lines {
             self.store.replace_contact_lines(contact, &lines)?;
         }
