@@ -186,7 +186,10 @@ impl Prober {
                 }
             }
         }
-        for line in record.lines {
+        for mut line in record.lines {
+            let may_be_dialled =
+                |named: &SocketAddr| may_be_dialled(named, Wanted::Service, loopback);
+            line.addresses.retain(may_be_dialled);
             let line = ContactLine {
                 relay: line.relay,
                 addresses: line.addresses,
