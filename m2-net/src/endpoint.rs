@@ -9,6 +9,7 @@ mod punch;
 use crate::acceptor::Acceptor;
 use crate::allow_list::AllowList;
 use crate::callers::Callers;
+use crate::canary::Canary;
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
 use crate::counters::{Counter, Counters};
@@ -178,12 +179,13 @@ pub struct Endpoint {
     next_carrier: AtomicU32,
     /// The accept loops; aborted when this is dropped.
     loops: Mutex<JoinSet<()>>,
+    canary: Canary,
 }
 
 impl Endpoint {
     /// Binds all sockets and starts to answer. Must be called in a multi-thread tokio runtime.
     ///
-    /// Errors: an address can't be bound, or the replay log can't be read.
+    /// Errors: an address can't be bound, which the error names, or the replay log can't be read.
     pub fn bind(config: EndpointConfig) -> io::Result<Self> {
         Builder::new(config)?.bind()
     }
@@ -304,6 +306,15 @@ impl Endpoint {
         tokio::select! {
             session = accepted.recv() => session,
             _ = closed.wait_for(|closed| *closed) => None,
+        }
+    }
+
+    /// Waits until this endpoint can't work any more: it was closed, or a task of a socket or the
+    /// thread that makes session keys has ended.
+    pub async fn ended(&self) {
+        tokio::select! {
+            () = self.canary.silent() => {}
+            () = self.keys.ended() => {}
         }
     }
 

@@ -5,6 +5,7 @@
 //! pool is kept for contacts: half of the most that was ever ready, so that a large pool serves
 //! strangers while it fills.
 
+use crate::canary::Canary;
 use m2_crypto::Provider;
 use m2_crypto::session_key::SessionKeyPair;
 use rand_core::UnwrapErr;
@@ -41,6 +42,7 @@ pub enum Priority {
 /// The pool. Dropping it stops its thread.
 pub struct KeyPool {
     shared: Arc<Shared>,
+    canary: Canary,
 }
 
 struct Shared {
@@ -80,10 +82,20 @@ impl KeyPool {
             .name("m2-key-helper".into())
             .spawn(move || helper.help(provider))?;
         let refill = Arc::clone(&shared);
+        let canary = Canary::default();
+        let guard = canary.guard();
         thread::Builder::new()
             .name("m2-key-pool".into())
-            .spawn(move || refill.run(provider))?;
-        Ok(Self { shared })
+            .spawn(move || {
+                let _guard = guard;
+                refill.run(provider);
+            })?;
+        Ok(Self { shared, canary })
+    }
+
+    /// Waits until the thread that makes keys has ended.
+    pub(crate) async fn ended(&self) {
+        self.canary.silent().await;
     }
 
     /// A key if one is ready for this caller. `None` means: ignore the caller.

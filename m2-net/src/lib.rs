@@ -5,6 +5,7 @@
 mod acceptor;
 pub mod allow_list;
 pub mod callers;
+mod canary;
 pub mod clock;
 pub mod connection_id;
 pub mod counters;

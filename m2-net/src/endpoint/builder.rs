@@ -4,6 +4,7 @@ use super::caller::Caller;
 use super::{Endpoint, EndpointConfig};
 use crate::acceptor::{Acceptor, Queues};
 use crate::allow_list::AllowList;
+use crate::canary::Canary;
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
 use crate::counters::{Counter, Counters};
@@ -142,8 +143,14 @@ impl Builder {
             .into_iter()
             .unzip();
         let mut loops = JoinSet::new();
+        let canary = Canary::default();
         for socket in &sockets {
-            loops.spawn(Arc::clone(&self.acceptor).run(socket.clone()));
+            let accepting = Arc::clone(&self.acceptor).run(socket.clone());
+            let guard = canary.guard();
+            loops.spawn(async move {
+                let _guard = guard;
+                accepting.await;
+            });
         }
         Ok(Endpoint {
             carriers: Arc::clone(&self.acceptor.carriers),
@@ -163,6 +170,7 @@ impl Builder {
             keys: self.keys,
             counters: self.counters,
             loops: Mutex::new(loops),
+            canary,
         })
     }
 
@@ -170,8 +178,10 @@ impl Builder {
         &self,
         address: SocketAddr,
     ) -> io::Result<(quinn::Endpoint, Arc<ObfuscatedSocket>)> {
+        let bound = socket::bind(address)
+            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
         let socket = ObfuscatedSocket::new(
-            socket::bind(address)?,
+            bound,
             Arc::clone(&self.obfuscator),
             Arc::clone(&self.gate),
             Arc::clone(&self.counters),

@@ -1,0 +1,49 @@
+//! Tells when a task or thread ended that should run as long as its owner.
+
+use tokio::sync::watch;
+
+/// Falls silent when one of its guards is dropped, by a panic too.
+#[derive(Debug, Default)]
+pub(crate) struct Canary(watch::Sender<bool>);
+
+/// Held by what must not end.
+#[derive(Debug)]
+pub(crate) struct Guard(watch::Sender<bool>);
+
+impl Canary {
+    /// A guard for one task or thread.
+    pub(crate) fn guard(&self) -> Guard {
+        Guard(self.0.clone())
+    }
+
+    /// Waits until a guard is dropped.
+    pub(crate) async fn silent(&self) {
+        // The sender lives in `self`.
+        let _ = self.0.subscribe().wait_for(|silent| *silent).await;
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_second_guard_s_owner_is_heard() {
+        let canary = Canary::default();
+        let _first = canary.guard();
+        let second = canary.guard();
+        let thread = std::thread::spawn(move || {
+            let _second = second;
+            panic!("on purpose");
+        });
+        canary.silent().await;
+        assert!(thread.join().is_err());
+    }
+}
