@@ -68,13 +68,29 @@ reasons! {
     /// The daemon's disk is full.
     DiskFull "DISK_FULL" ResourceExhausted
         "The daemon's disk is full; nothing was stored. Make room and try again.";
+    /// The store's file or its file system is read-only.
+    StoreReadOnly "STORE_READ_ONLY" FailedPrecondition
+        "The daemon's store is read-only; nothing was stored. Make the file and its file system \
+         writable and try again.";
+    /// The store's file is damaged.
+    StoreDamaged "STORE_DAMAGED" DataLoss
+        "The daemon's store is damaged. Stop the daemon, find out what is affected with \
+         `m2d check`, and restore a backup with `m2d restore`.";
+    /// The disk that holds the store reports errors.
+    StoreIoError "STORE_IO_ERROR" Internal
+        "The disk of the daemon's store reports errors; nothing was stored. Look at the system's \
+         log, back up the data directory, and replace the disk.";
+    /// The store belongs to another identity.
+    StoreWrongKey "STORE_WRONG_KEY" FailedPrecondition
+        "The daemon's store does not open with this identity. Put back the identity.pem that \
+         belongs to it, or restore a backup with `m2d restore`.";
     /// A bound on the number of contacts, invitations, relays or the like is reached. The error's
     /// metadata names the `field` that is bounded and its `limit`.
     LimitReached "LIMIT_REACHED" ResourceExhausted
         "A limit on stored items is reached. Remove items that are no longer needed, then try again.";
     /// The daemon's store failed; nothing of the call was stored.
     StoreFailed "STORE_FAILED" Internal
-        "The daemon could not write its store. Its log says why; try again.";
+        "The daemon could not write its store; nothing was stored. Its log says why; try again.";
     /// The daemon failed in a way that the caller can't mend.
     Internal "INTERNAL" Internal
         "The daemon failed. Look into its log for the cause, then try again.";

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::key_file::{KeyFile, KeyFileError};
 use crate::listen::{self, ApiSocket, Connections, make_private_dir};
 use crate::lock::InstanceLock;
+use crate::tasks::Tasks;
 use crate::{log, paths, unlock};
 use futures::FutureExt;
 use m2_crypto::{Circle, KeyError, provider};
@@ -30,9 +31,13 @@ use m2_proto::reason::Reason;
 use sd_notify::NotifyState;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
+
+/// How long tasks may still run when all else has ended.
+const LAST_WAIT: Duration = Duration::from_millis(250);
 
 /// Everything that is decided before anything is opened.
 struct Plan {
@@ -60,7 +65,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         .build()
         .map_err(Failure::Runtime)?;
     let result = runtime.block_on(run_in(plan));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(LAST_WAIT);
     result
 }
 
@@ -101,6 +106,7 @@ fn plan(args: &RunArgs) -> Result<Plan, Failure> {
 async fn run_in(plan: Plan) -> Result<(), Failure> {
     serve::survive_file_limit().map_err(Failure::Runtime)?;
     let stop = CancellationToken::new();
+    let tasks = Tasks::new(stop.clone());
     serve::spawn_signals(stop.clone()).map_err(Failure::Runtime)?;
     let connections = Connections::new(listen::raise_limit());
     let socket = ApiSocket::bind(&plan.socket).await?;
@@ -111,7 +117,7 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
     match key::find(&plan.data_dir, &given)? {
         Key::Open(key) => {
             let is_new = key.is_new;
-            let opener = Opener::new(&plan, stop.clone());
+            let opener = Opener::new(&plan, tasks.clone(), stop.clone());
             let (ready, rest) = opener.open(*key).await?;
             state.set_ready(ready).await;
             *opened.lock().await = Some(rest);
@@ -119,7 +125,7 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
             tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
         }
         Key::Locked(file) => {
-            let opener = Opener::new(&plan, stop.clone());
+            let opener = Opener::new(&plan, tasks.clone(), stop.clone());
             state
                 .set_unlocker(unlocker(opener, Arc::new(file), opened.clone()))
                 .await;
@@ -131,14 +137,31 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
         }
     }
     let incoming = socket.incoming(connections);
-    let result = serve::serve(&state, incoming, stop.clone()).await;
-    tell(&[NotifyState::Stopping]);
-    stop.cancel();
+    let serving = async {
+        let served = serve::serve(&state, incoming, stop.clone()).await;
+        tell(&[NotifyState::Stopping]);
+        stop.cancel();
+        served
+    };
+    // Calls and sessions end at the same time, each within its deadline.
+    let (served, ()) = tokio::join!(serving, end_sessions(&stop, &opened));
     if let Some(opened) = opened.lock().await.take() {
         opened.close().await;
     }
     tracing::info!("stopped");
-    result
+    match tasks.broken() {
+        Some(name) => Err(Failure::Ended(name)),
+        None => served,
+    }
+}
+
+/// Ends all sessions once the daemon is to stop.
+async fn end_sessions(stop: &CancellationToken, opened: &OpenedSlot) {
+    stop.cancelled().await;
+    let ending = opened.lock().await.as_ref().map(Opened::end_sessions);
+    if let Some(ending) = ending {
+        ending.await;
+    }
 }
 
 /// What runs once the identity is open.
@@ -166,7 +189,7 @@ fn unlocker(opener: Opener, file: Arc<KeyFile>, opened: OpenedSlot) -> Unlocker 
             let key = OpenKey::of((*file).clone(), identity);
             let (ready, rest) = opener.open(key).await.map_err(|error| {
                 tracing::error!(%error, "the daemon can't start");
-                Reason::Internal
+                reason_of(&error)
             })?;
             *opened.lock().await = Some(rest);
             tell(&[NotifyState::Status("ready")]);
@@ -177,8 +200,15 @@ fn unlocker(opener: Opener, file: Arc<KeyFile>, opened: OpenedSlot) -> Unlocker 
     })
 }
 
+fn reason_of(failure: &Failure) -> Reason {
+    match failure {
+        Failure::Store(error) => error.fault().reason(),
+        _ => Reason::Internal,
+    }
+}
+
 fn tell(states: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to tell.
+    // Without systemd there is no one to tell.
     let _ = sd_notify::notify(states);
 }
 

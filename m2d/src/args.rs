@@ -3,9 +3,26 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+/// What each exit code means. The systemd unit does not restart those that a restart can't mend.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  The daemon was told to stop, or the command succeeded.
+  1  A failure that may pass, such as a full disk. Start it again.
+  2  The command line, the configuration or a file's permissions are wrong.
+  3  The passphrase is missing or wrong.
+  4  Another daemon runs on this data directory or socket.
+  5  The store or the key is damaged, read-only, or of another identity.
+  6  Another program uses a UDP address of [network] listen.
+  7  A part of the daemon failed while it ran. Start it again, and report it.";
+
 /// The M2 messenger's daemon: it owns your keys, sockets and sessions. Talk to it with `m2`.
 #[derive(Debug, Parser)]
-#[command(name = "m2d", version, arg_required_else_help = true)]
+#[command(
+    name = "m2d",
+    version,
+    arg_required_else_help = true,
+    after_help = EXIT_CODES,
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -21,6 +38,8 @@ pub enum Command {
     Init(InitArgs),
     /// Read the configuration and the files that it names, say what is wrong, and stop.
     CheckConfig(ConfigArgs),
+    /// Look whether the identity and the store are whole, and change nothing.
+    Check(CheckArgs),
     /// Put a backup of `m2 backup create` into a data directory that has no identity.
     Restore(RestoreArgs),
     /// Set, change or remove the passphrase of the identity, while the daemon is stopped.
@@ -42,6 +61,10 @@ pub struct RunArgs {
     /// A UDP address to bind in the place of the configured ones. May be given several times.
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Vec<std::net::SocketAddr>,
+    /// End with exit code 0 after a failure that a restart can't mend: launchd starts a program
+    /// again after every other code.
+    #[arg(long)]
+    pub launchd: bool,
 }
 
 /// Options of `init`.
@@ -50,6 +73,17 @@ pub struct InitArgs {
     /// Where configuration and data are.
     #[command(flatten)]
     pub paths: PathArgs,
+}
+
+/// Options of `check`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CheckArgs {
+    /// Where configuration and data are.
+    #[command(flatten)]
+    pub paths: PathArgs,
+    /// Where the passphrase is, if the configuration does not say.
+    #[command(flatten)]
+    pub passphrase: OldPassphrase,
 }
 
 /// Options of `check-config`.

@@ -185,7 +185,7 @@ fn copy_refusal(error: CopyError) -> Refusal {
             tracing::error!(%error, "the store could not be copied for a backup");
             // Only the copy failed: nothing of the store's batches is in doubt.
             Refusal {
-                store_failed: false,
+                fault: None,
                 ..Refusal::from(error)
             }
         }

@@ -26,6 +26,7 @@ mod near;
 mod paths;
 mod policy;
 mod problem;
+mod queue;
 mod requests;
 mod retention;
 mod sending;
@@ -48,6 +49,7 @@ pub use mail::BoxHealth;
 pub use mailboxes::MailboxView;
 pub use near::Near;
 pub use policy::PolicyChange;
+pub use queue::Jobs;
 pub use sending::{Failure, NewMessage, SentMessage};
 pub use sessions::{Arrived, GrantCheck};
 pub use summary::Summary;
@@ -57,28 +59,36 @@ use crate::clock::Clock;
 use crate::config::{MailboxConfig, StoreConfig};
 use crate::counters::Counters;
 use crate::network::{DialerHandle, Link};
+use crate::pace::Pace;
 use crate::reach::MeetingHandle;
 use crate::refusal::Refusal;
-use crate::store::{OutboxPayload, Store, StoreError};
+use crate::store::{Fault, OutboxPayload, Store, StoreError};
 use dirty::Dirty;
 use effect::{Effect, Job, Read};
 use lines::Lines;
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_net::callers::Callers;
 use m2_net::delivery::MessageId;
+use m2_proto::reason::Reason;
 use mail::Mail;
+use queue::Next;
 use rand_core::UnwrapErr;
 use retention::Round;
 use slot::Slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use time::TimeKeeping;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use upkeep::Agenda;
+#[cfg(test)]
+pub(crate) use upkeep::tests::engine as test_engine;
 
 /// Jobs that may wait. Full: callers and sessions wait, so peers feel it as flow control.
 const QUEUE: usize = 4_096;
+/// The store, in the log.
+const FILE: &str = "store.db";
 /// Jobs of one batch.
 const BATCH: usize = 512;
 /// How often the clock is looked at while nothing happens: it may have been set, or have run on
@@ -149,14 +159,15 @@ pub struct Engine {
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
     later: Vec<(i64, MessageId, OutboxPayload)>,
-    stopping: bool,
     /// What is in memory is ahead of the store: read it again before anything else.
     stale: bool,
     agenda: Agenda,
     time: TimeKeeping,
     /// Where the look at what is kept too long is.
     round: Round,
+    /// Why the batch at hand must be taken back.
     store_failed: Option<Refusal>,
+    pace: Pace,
 }
 
 impl Engine {
@@ -192,12 +203,12 @@ impl Engine {
             callers: parts.callers,
             counters: parts.counters,
             later: Vec::new(),
-            stopping: false,
             stale: false,
             agenda: Agenda::default(),
             time: TimeKeeping::default(),
             round: Round::default(),
             store_failed: None,
+            pace: Pace::default(),
         };
         engine.bus.set_newest_event(engine.store.newest_event()?);
         engine.mail.started = engine.clock.now_ms();
@@ -218,50 +229,68 @@ impl Engine {
     }
 
     /// The queue into an engine, and its other end for [`Self::run`].
-    pub fn queue() -> (EngineHandle, mpsc::Receiver<Job>) {
+    pub fn queue() -> (EngineHandle, Jobs) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (EngineHandle::new(sender), receiver)
+        let stop = CancellationToken::new();
+        let handle = EngineHandle::new(sender, stop.clone());
+        (handle, Jobs::new(receiver, stop))
     }
 
-    /// Runs until [`Self::stop`] or until every handle is gone. Call it on a thread of its own.
-    pub fn run(mut self, mut jobs: mpsc::Receiver<Job>) -> std::io::Result<()> {
+    /// Runs until [`EngineHandle::stop`] or until every handle is gone. Call it on a thread of
+    /// its own.
+    pub fn run(mut self, mut jobs: Jobs) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
         runtime.block_on(async {
             self.dial_all();
-            while let Some(first) = self.next_job(&mut jobs).await {
-                self.run_batch(first, &mut jobs);
-                if self.stopping {
-                    break;
+            loop {
+                match self.next(&mut jobs).await {
+                    Next::Batch(first) => self.run_batch(first, &mut jobs),
+                    Next::Answer(read) => {
+                        self.reads.push(read);
+                        self.answer_reads();
+                    }
+                    Next::Again => {}
+                    Next::Stop => break,
                 }
             }
+            self.run_last(&mut jobs);
             self.close_all();
         });
+        if let Err(error) = self.store.close() {
+            tracing::warn!(%error, "the store's log could not be emptied: keep store.db-wal with store.db");
+        }
         Ok(())
     }
 
-    /// Lets this batch be the last one.
-    pub fn stop(&mut self) {
-        self.stopping = true;
-    }
-
-    /// The next job, or `Some(None)` when a timer is due; None when all handles are gone.
-    async fn next_job(&self, jobs: &mut mpsc::Receiver<Job>) -> Option<Option<Job>> {
+    async fn next(&self, jobs: &mut Jobs) -> Next {
+        if jobs.is_stopped() {
+            return Next::Stop;
+        }
+        if let Some(pause) = self.pace.pause(Instant::now()) {
+            return jobs.next_in_pause(pause).await;
+        }
         if !self.later.is_empty() {
-            return Some(jobs.try_recv().ok());
+            return Next::Batch(jobs.now());
         }
-        let due_ms = self.next_due_ms();
-        let wait = due_ms.saturating_sub(self.clock.now_ms());
-        let wait = wait.min(LOOK_EVERY_MS);
-        match tokio::time::timeout(Duration::from_millis(wait), jobs.recv()).await {
-            Ok(Some(job)) => Some(Some(job)),
-            Ok(None) => None,
-            Err(_) => Some(None),
+        let wait = self.next_due_ms().saturating_sub(self.clock.now_ms());
+        jobs.next(Duration::from_millis(wait.min(LOOK_EVERY_MS)))
+            .await
+    }
+
+    /// Does what waits, as long as the store can be written.
+    fn run_last(&mut self, jobs: &mut Jobs) {
+        jobs.close();
+        while let Some(job) = jobs.now() {
+            self.run_batch(Some(job), jobs);
+            if self.pace.is_failing() {
+                return;
+            }
         }
     }
 
-    fn run_batch(&mut self, first: Option<Job>, jobs: &mut mpsc::Receiver<Job>) {
+    fn run_batch(&mut self, first: Option<Job>, jobs: &mut Jobs) {
         self.store_failed = self.begin_batch().err().map(Refusal::from);
         if self.store_failed.is_none() {
             self.answer_payloads();
@@ -269,12 +298,10 @@ impl Engine {
         let mut next = first;
         let mut room = BATCH;
         while let Some(job) = next {
-            let engine = self.store_failed.is_none().then_some(&mut *self);
-            let reply = job(engine);
-            self.effects.extend(reply.map(Effect::Reply));
+            self.run_job(job);
             room = room.saturating_sub(1);
             let go_on = room > 0 && self.store_failed.is_none();
-            next = go_on.then(|| jobs.try_recv().ok()).flatten();
+            next = go_on.then(|| jobs.now()).flatten();
         }
         if self.store_failed.is_none()
             && let Err(refusal) = self.follow_clock()
@@ -285,6 +312,17 @@ impl Engine {
             self.run_timers();
         }
         self.finish_batch();
+    }
+
+    fn run_job(&mut self, job: Job) {
+        match job {
+            Job::Write(write) => {
+                let engine = self.store_failed.is_none().then_some(&mut *self);
+                let reply = write(engine);
+                self.effects.extend(reply.map(Effect::Reply));
+            }
+            Job::Read(read) => self.reads.push(read),
+        }
     }
 
     fn begin_batch(&mut self) -> Result<(), StoreError> {
@@ -308,10 +346,11 @@ impl Engine {
         };
         match written {
             Ok(()) => {
+                self.note_written();
                 self.perform_effects();
                 self.empty_log();
             }
-            Err(refusal) => self.take_back(&refusal),
+            Err(refusal) => self.take_back(refusal),
         }
         if !self.reads.is_empty() {
             self.answer_reads();
@@ -323,10 +362,29 @@ impl Engine {
         self.store.commit()
     }
 
+    fn note_written(&mut self) {
+        if let Some(report) = self.pace.worked(Instant::now()) {
+            report.log(FILE);
+        } else if !self.store.is_tight() {
+            return;
+        }
+        if let Err(error) = self.store.regain_room() {
+            tracing::debug!(%error, "the room in the store is not known");
+        }
+    }
+
+    /// Refuses what takes room on a full disk, so that what frees room can still be stored.
+    fn require_disk(&mut self) -> Result<(), Refusal> {
+        match self.store.has_room()? {
+            true => Ok(()),
+            false => Err(Refusal::new(Reason::DiskFull)),
+        }
+    }
+
     /// The batch is not on disk: nothing of it has happened.
-    fn take_back(&mut self, refusal: &Refusal) {
-        tracing::error!(reason = %refusal.reason, "the store could not be written");
+    fn take_back(&mut self, refusal: Refusal) {
         self.store.roll_back();
+        let refusal = self.note_failure(refusal);
         self.dirty.clear();
         for effect in self.effects.drain(..) {
             if let Effect::Reply(reply) = effect {
@@ -337,8 +395,32 @@ impl Engine {
         self.stale = true;
     }
 
+    /// Notes why a batch failed. Returns what its callers are told.
+    fn note_failure(&mut self, refusal: Refusal) -> Refusal {
+        let Some(mut fault) = refusal.fault else {
+            // A call went wrong, not the store.
+            return refusal;
+        };
+        if fault == Fault::Io && self.store.is_out_of_room() {
+            fault = Fault::Full;
+        }
+        if fault == Fault::Full {
+            self.store.make_room();
+        }
+        self.counters.count("STORE_BATCH_FAILED");
+        self.store.health().write_failed(fault);
+        let jitter = rand_core::Rng::next_u32(&mut self.rng);
+        if let Some(report) = self.pace.failed(fault, Instant::now(), jitter) {
+            report.log(FILE);
+        }
+        fault.into()
+    }
+
     fn answer_reads(&mut self) {
-        let fresh = self.refresh().map_err(Refusal::from);
+        let fresh = self.refresh().map_err(|error| {
+            self.store.health().read_failed(error.fault());
+            Refusal::from(error)
+        });
         for read in std::mem::take(&mut self.reads) {
             read(fresh.clone().map(|()| &mut *self));
         }

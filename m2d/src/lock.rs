@@ -11,15 +11,18 @@ pub struct InstanceLock(#[allow(dead_code, reason = "held for its lock")] File);
 /// The lock can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another daemon runs on this data directory. Exit code 4.
-    #[error("another m2d runs on this data directory")]
-    AlreadyRunning,
+    /// Another daemon runs on this data directory.
+    #[error(
+        "Another m2d runs on the data directory {0}. Stop it first, or give this one another \
+         --data-dir."
+    )]
+    AlreadyRunning(PathBuf),
     /// The lock file can't be made: the directory is not writable, say.
-    #[error("can't use the data directory {directory}: {source}")]
+    #[error("The lock {path} can't be taken: {source}. The daemon must be able to write it.")]
     Io {
-        /// The data directory.
-        directory: PathBuf,
-        /// Why.
+        /// The lock's file.
+        path: PathBuf,
+        /// The reason.
         source: io::Error,
     },
 }
@@ -31,14 +34,15 @@ impl InstanceLock {
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let path = data_dir.join("m2d.lock");
         let failed = |source| LockError::Io {
-            directory: data_dir.to_owned(),
+            path: path.clone(),
             source,
         };
-        let file = options.open(data_dir.join("m2d.lock")).map_err(failed)?;
+        let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(LockError::AlreadyRunning),
+            Err(TryLockError::WouldBlock) => Err(LockError::AlreadyRunning(data_dir.to_owned())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
@@ -54,7 +58,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = InstanceLock::take(dir.path()).unwrap();
         let second = InstanceLock::take(dir.path());
-        assert!(matches!(second, Err(LockError::AlreadyRunning)));
+        assert!(matches!(second, Err(LockError::AlreadyRunning(_))));
         drop(first);
         assert!(InstanceLock::take(dir.path()).is_ok());
     }

@@ -1,35 +1,112 @@
-//! Logging: to standard error, without naming who talks to whom (spec §10).
+//! Logging: to standard error, without naming who talks to whom (spec §10). It never fails the
+//! program and never holds it up, whatever standard error is.
+
+mod journal;
+mod sink;
 
 use crate::config::LogConfig;
-use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use sink::Sink;
+use std::io::{self, IsTerminal};
+use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-/// Never logged, whatever the filter says: they name the addresses of datagrams that could not be
-/// sent, keys in the DHT and hosts in the local network, some at a level that is on by default.
-const SILENT: [&str; 5] = [
-    "quinn_udp=off",
-    "mainline=off",
-    "mdns_sd=off",
-    "igd_next=off",
-    "crab_nat=off",
-];
+/// The crates whose events are logged. Libraries name addresses, keys in the DHT and hosts of the
+/// local network, some at a level that is on by default; the filter can't turn them on.
+const OWN: [&str; 4] = ["m2d", "m2_net", "m2_crypto", "m2_proto"];
+
+/// How long the end of the process waits for the log to be written.
+const FLUSH: Duration = Duration::from_millis(250);
+
+/// Panics of this process so far.
+static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// Sets up logging for the process. Error: the filter can't be understood.
 pub fn init(config: &LogConfig) -> Result<(), ParseError> {
-    let mut filter = EnvFilter::builder().parse(&config.filter)?;
-    for silent in SILENT {
-        filter = filter.add_directive(silent.parse()?);
-    }
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    // A subscriber that is set already belongs to a test.
-    let _ = if config.json {
-        builder.json().try_init()
+    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let layer = fmt::layer()
+        .with_writer(sink().clone())
+        .with_ansi(io::stderr().is_terminal())
+        .log_internal_errors(false);
+    let layer = if config.json {
+        layer.json().boxed()
     } else {
-        builder.try_init()
+        layer.boxed()
     };
+    let subscriber = tracing_subscriber::registry()
+        .with(layer)
+        .with(filter)
+        .with(filter_fn(is_own));
+    // A subscriber that is set already belongs to a test.
+    let _ = subscriber.try_init();
+    panic::set_hook(Box::new(note_panic));
     Ok(())
+}
+
+/// Writes the last line of a process that fails, with what was logged before it.
+pub fn fatal(line: &str) {
+    sink().write(&Level::ERROR, format!("{line}\n").as_bytes());
+    flush();
+}
+
+/// Waits until the log is written, but not for long: its reader may be gone or hang.
+pub fn flush() {
+    sink().flush(FLUSH);
+}
+
+/// How many tasks and threads of this process have panicked.
+pub fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
+fn sink() -> &'static Sink {
+    static SINK: OnceLock<Sink> = OnceLock::new();
+    SINK.get_or_init(|| Sink::start(io::stderr(), journal::is_stderr()))
+}
+
+fn is_own(metadata: &Metadata<'_>) -> bool {
+    let name = metadata.target().split("::").next().unwrap_or_default();
+    OWN.contains(&name)
+}
+
+/// Logs where a panic happened. Its message may hold what it was about, which is private.
+fn note_panic(info: &PanicHookInfo<'_>) {
+    PANICS.fetch_add(1, Ordering::Relaxed);
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("unnamed");
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(thread = name, place, "panicked: this is a bug of m2d");
+    tracing::debug!(message = info.payload_as_str(), "the panic's message");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::fmt::TestWriter;
+
+    /// Counts what passes the filters.
+    #[test]
+    fn no_filter_turns_libraries_on() {
+        #[allow(clippy::unwrap_used)]
+        let filter = EnvFilter::builder()
+            .parse("trace,quinn_proto::connection=trace,mainline=trace")
+            .unwrap();
+        let subscriber = tracing_subscriber::registry()
+            .with(fmt::layer().with_writer(TestWriter::new()))
+            .with(filter)
+            .with(filter_fn(is_own));
+        with_default(subscriber, || {
+            assert!(tracing::enabled!(target: "m2_net::gate", Level::TRACE));
+            assert!(!tracing::enabled!(target: "quinn_proto::connection", Level::ERROR));
+            assert!(!tracing::enabled!(target: "mainline", Level::ERROR));
+            assert!(!tracing::enabled!(target: "m2d_other", Level::ERROR));
+        });
+    }
 }

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{IpMode, LookupConfig};
 use crate::engine::{EngineHandle, LookupWake};
 use crate::reach::Reachability;
+use crate::tasks::Tasks;
 use dht::Seeker;
 use host::HostTask;
 use lan::LanTask;
@@ -45,24 +46,36 @@ pub struct LookupTasks {
 
 impl LookupTasks {
     /// Starts what is wished and possible. Its tasks end with `stop`.
-    pub fn start(self, wake: &Arc<LookupWake>, stop: &CancellationToken) -> LookupParts {
+    pub fn start(
+        self,
+        wake: &Arc<LookupWake>,
+        tasks: &Tasks,
+        stop: &CancellationToken,
+    ) -> LookupParts {
         if self.mode == IpMode::LineOnly {
             return LookupParts::default();
         }
         let (mut parts, seen) = LookupParts::start(&self.config, &self.reach);
         if let Some(dht) = &parts.dht {
             let publisher = Publisher::new(&self, dht.clone());
-            tokio::spawn(publisher.run(wake.subscribe(), stop.clone()));
+            tasks.helper(
+                "publishing addresses",
+                publisher.run(wake.subscribe(), stop.clone()),
+            );
             let seeker = Seeker::new(&self, dht.clone());
-            tokio::spawn(seeker.run(wake.subscribe(), stop.clone()));
+            tasks.helper(
+                "look-up in the DHT",
+                seeker.run(wake.subscribe(), stop.clone()),
+            );
         }
         if let Some((lan, seen)) = parts.lan.clone().zip(seen) {
             let task = LanTask::new(&self, lan, &parts);
-            tokio::spawn(task.run(wake.subscribe(), seen, stop.clone()));
+            let run = task.run(wake.subscribe(), seen, stop.clone());
+            tasks.helper("look-up in the local network", run);
         }
         if !self.reach.is_bound_to_loopback() {
             match Interfaces::watch(false) {
-                Ok(interfaces) => parts.ports = self.follow_host(interfaces, stop),
+                Ok(interfaces) => parts.ports = self.follow_host(interfaces, tasks, stop),
                 Err(error) => tracing::warn!(%error, "changes of addresses are not seen"),
             }
         }
@@ -73,12 +86,13 @@ impl LookupTasks {
     fn follow_host(
         &self,
         interfaces: Interfaces,
+        tasks: &Tasks,
         stop: &CancellationToken,
     ) -> Option<watch::Receiver<PortStatus>> {
         let ports = self.map_port(&interfaces);
         let status = ports.as_ref().map(Ports::status);
         let task = HostTask::new(self, interfaces, ports);
-        tokio::spawn(task.run(stop.clone()));
+        tasks.helper("changes of addresses", task.run(stop.clone()));
         status
     }
 

@@ -1,6 +1,6 @@
 //! Why the daemon says no to a caller.
 
-use crate::store::StoreError;
+use crate::store::{Fault, StoreError};
 use m2_proto::reason::Reason;
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ pub struct Refusal {
     pub field: &'static str,
     /// What the field may be, for programs; empty for no limit.
     pub limit: String,
-    /// The store failed: nothing of the current batch may be taken as done.
-    pub store_failed: bool,
+    /// The fault of the store: nothing of the current batch may be taken as done.
+    pub fault: Option<Fault>,
 }
 
 impl Refusal {
@@ -32,7 +32,7 @@ impl Refusal {
             message: message.into(),
             field: "",
             limit: String::new(),
-            store_failed: false,
+            fault: None,
         }
     }
 
@@ -73,17 +73,18 @@ impl Refusal {
     }
 }
 
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault: Some(fault),
+            ..Self::new(fault.reason())
+        }
+    }
+}
+
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        let reason = if error.is_full() {
-            Reason::DiskFull
-        } else {
-            Reason::StoreFailed
-        };
-        Self {
-            store_failed: true,
-            ..Self::new(reason)
-        }
+        error.fault().into()
     }
 }
 

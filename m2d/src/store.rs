@@ -10,7 +10,10 @@ mod copy;
 mod delivery;
 mod erasing;
 mod events;
+mod fault;
+mod health;
 mod idempotency;
+mod inspect;
 mod invitations;
 mod letters;
 mod lines;
@@ -22,6 +25,7 @@ mod reader;
 mod redating;
 mod requests;
 mod retention;
+mod room;
 mod search;
 mod settings;
 mod space;
@@ -37,7 +41,10 @@ pub use contacts::{ContactRow, ContactState, LookupSecrets};
 pub use copy::{CopyError, CopyProgress};
 pub use erasing::Erasure;
 pub use events::{EventKind, NewEvent};
+pub use fault::Fault;
+pub use health::StoreHealth;
 pub use idempotency::Remembered;
+pub use inspect::{Contents, Inspection, Schema};
 pub use invitations::InvitationRow;
 pub use letters::{LetterRow, Patience, Undeposited, WaitingSince};
 pub use lines::{ContactLine, LineRow, LineTokens};
@@ -48,6 +55,7 @@ pub use reader::{EventRow, HistoryPage, PageSize, Reader, ShownMessage};
 pub use redating::AHEAD_MS;
 pub use requests::{Origin, RequestRow};
 pub use retention::Looked;
+pub use room::{Room, free_bytes};
 pub use usage::Usage;
 
 use crate::sqlcipher;
@@ -55,6 +63,7 @@ use m2_crypto::Secret;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -65,33 +74,65 @@ pub const LOG_NAME: &str = "store.db-wal";
 /// How long a connection waits for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The write-ahead log is moved into the file at 1,000 pages, 4 MiB, and cut back to that size
+/// where a reader let it grow beyond. A smaller log costs a flush more often; a larger one keeps
+/// room from what the user stores (docs/adr/0013).
+const SETTINGS: &str = "PRAGMA auto_vacuum = INCREMENTAL;
+     PRAGMA journal_mode = WAL;
+     PRAGMA synchronous = FULL;
+     PRAGMA secure_delete = ON;
+     PRAGMA foreign_keys = ON;
+     PRAGMA wal_autocheckpoint = 1000;
+     PRAGMA journal_size_limit = 4194304;
+     PRAGMA cache_size = -16384;";
+
 /// The store can't do what was asked.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// SQLite's error. Its text names no content.
-    #[error("the store failed: {0}")]
+    #[error("store.db failed: {0}. {advice}", advice = Fault::of_sqlite(.0).warning())]
     Sqlite(#[from] rusqlite::Error),
+    /// The file can't be opened.
+    #[error("The store {path} can't be opened: {source}. {}", Fault::of_sqlite(.source).warning())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: rusqlite::Error,
+    },
     /// The identity does not open this store.
-    #[error("the store does not belong to this identity, or is damaged")]
-    WrongKey,
+    #[error(
+        "The store {0} does not open with this identity: it belongs to another identity.pem. Put \
+         back the identity.pem that belongs to it, or restore a backup with `m2d restore`."
+    )]
+    WrongKey(PathBuf),
     /// The store was written by a newer version.
-    #[error("the store was written by a newer version of m2d: install that version or newer")]
+    #[error(
+        "The store was written by a newer version of m2d. Install that version or a newer one."
+    )]
     TooNew,
     /// A row holds what no version of M2 writes.
-    #[error("the store holds a damaged {0}")]
+    #[error("The store holds a damaged {0}. {advice}", advice = Fault::Damaged.warning())]
     Corrupt(&'static str),
 }
 
 impl StoreError {
-    /// Whether the disk is full, or not writable any more.
-    pub fn is_full(&self) -> bool {
+    /// What is wrong with the file.
+    pub fn fault(&self) -> Fault {
         match self {
-            Self::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure)
-            ),
-            _ => false,
+            Self::Sqlite(error) | Self::Open { source: error, .. } => Fault::of_sqlite(error),
+            Self::WrongKey(_) => Fault::WrongKey,
+            Self::TooNew => Fault::Other,
+            Self::Corrupt(_) => Fault::Damaged,
         }
+    }
+
+    /// Whether it stays until a person acts.
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self.fault(),
+            Fault::Damaged | Fault::ReadOnly | Fault::WrongKey
+        ) || matches!(self, Self::TooNew)
     }
 }
 
@@ -100,6 +141,8 @@ impl StoreError {
 pub struct Store {
     connection: Connection,
     begun: bool,
+    health: Arc<StoreHealth>,
+    room: Room,
 }
 
 /// Where a store is and how it opens; for making readers.
@@ -107,6 +150,7 @@ pub struct Store {
 pub struct StoreFile {
     path: PathBuf,
     key: Secret<32>,
+    health: Arc<StoreHealth>,
 }
 
 impl StoreFile {
@@ -115,15 +159,34 @@ impl StoreFile {
         Self {
             path: data_dir.join(FILE_NAME),
             key,
+            health: Arc::default(),
         }
+    }
+
+    /// What is known to be wrong with the file.
+    pub fn health(&self) -> &Arc<StoreHealth> {
+        &self.health
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Opens the store for writing, makes it if it does not exist, and migrates it.
     pub fn open(&self) -> Result<Store, StoreError> {
+        self.open_writer().map_err(|error| self.explain(error))
+    }
+
+    fn open_writer(&self) -> Result<Store, StoreError> {
         let mut connection = self.connect_to_write()?;
         let begun = migrations::run(&mut connection)?;
-        let connection = self.let_shrink(connection)?;
-        Ok(Store { connection, begun })
+        let mut store = Store::new(self.let_shrink(connection)?, self);
+        store.begun = begun;
+        // What the last run left in the log. On a full disk it stays there.
+        let _ = store.empty_log();
+        store.room.keep();
+        Ok(store)
     }
 
     fn connect_to_write(&self) -> Result<Connection, StoreError> {
@@ -132,16 +195,7 @@ impl StoreFile {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = self.connect(flags)?;
         sqlcipher::restrict_to_user(&self.path);
-        connection.execute_batch(
-            "PRAGMA auto_vacuum = INCREMENTAL;
-             PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
-             PRAGMA secure_delete = ON;
-             PRAGMA foreign_keys = ON;
-             PRAGMA wal_autocheckpoint = 4000;
-             PRAGMA journal_size_limit = 33554432;
-             PRAGMA cache_size = -16384;",
-        )?;
+        connection.execute_batch(SETTINGS)?;
         Ok(connection)
     }
 
@@ -152,29 +206,131 @@ impl StoreFile {
     }
 
     fn connect(&self, flags: OpenFlags) -> Result<Connection, StoreError> {
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        self.unlock(&connection)
-            .map_err(|error| match error.sqlite_error_code() {
-                Some(ErrorCode::NotADatabase) => StoreError::WrongKey,
-                _ => StoreError::Sqlite(error),
-            })?;
-        Ok(connection)
+        let connection = self.connect_unread(flags)?;
+        match read_first(&connection) {
+            Ok(()) => Ok(connection),
+            Err(error) => Err(self.explain_first(error)),
+        }
     }
 
-    fn unlock(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
-        sqlcipher::unlock(connection, &self.key)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(96);
-        connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;
-        // The first read tells whether the key fits; a pragma may have been that already.
-        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+    /// A keyed connection of which it is not known yet whether the key fits.
+    fn connect_unread(&self, flags: OpenFlags) -> Result<Connection, StoreError> {
+        let open = || {
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            sqlcipher::unlock(&connection, &self.key)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.set_prepared_statement_cache_capacity(96);
+            Ok(connection)
+        };
+        open().map_err(|error: rusqlite::Error| self.explain_first(error))
     }
+
+    fn explain_first(&self, error: rusqlite::Error) -> StoreError {
+        let unreadable = error.sqlite_error_code() == Some(ErrorCode::NotADatabase);
+        if unreadable && !self.fits_other_pages() {
+            return StoreError::WrongKey(self.path.clone());
+        }
+        self.explain(StoreError::Sqlite(error))
+    }
+
+    /// Names the file in an error of SQLite.
+    fn explain(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Sqlite(source) => StoreError::Open {
+                path: self.path.clone(),
+                source,
+            },
+            other => other,
+        }
+    }
+}
+
+/// The first read tells whether the key fits; a pragma may have been that already.
+fn read_first(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
 }
 
 impl Store {
     /// Returns whether this opening made the store: there was none, or an empty file.
     pub fn was_begun(&self) -> bool {
         self.begun
+    }
+
+    fn new(connection: Connection, file: &StoreFile) -> Self {
+        Self {
+            connection,
+            begun: false,
+            health: file.health.clone(),
+            room: Room::of(&file.path),
+        }
+    }
+
+    /// What is known to be wrong with the file.
+    pub fn health(&self) -> &StoreHealth {
+        &self.health
+    }
+
+    /// Whether the disk was full and the reserve is in use.
+    pub fn is_tight(&self) -> bool {
+        self.room.is_tight()
+    }
+
+    /// Whether something new may be stored. On a full disk only what frees room is, until the
+    /// reserve can be had again or the file has as much room within.
+    pub fn has_room(&mut self) -> Result<bool, StoreError> {
+        if !self.room.is_tight() {
+            return Ok(true);
+        }
+        let has_room = self.room.keep() || self.has_unused_pages()?;
+        if has_room {
+            self.health.written();
+        }
+        Ok(has_room)
+    }
+
+    fn has_unused_pages(&self) -> Result<bool, StoreError> {
+        let query = "PRAGMA freelist_count";
+        let free = self.connection.query_row(query, [], |row| row.get(0))?;
+        Ok(room::is_enough(unbits(free)))
+    }
+
+    /// After the disk was full: gives up the reserve for what the log holds, and takes it again
+    /// if there is room.
+    pub fn make_room(&mut self) {
+        self.room.release();
+        if let Err(error) = self.empty_log() {
+            tracing::debug!(%error, "the log can't be emptied");
+        }
+        self.room.keep();
+    }
+
+    /// After a batch on a full disk: empties the log, so that the next one has its room, and takes
+    /// the reserve again if that is possible.
+    pub fn regain_room(&mut self) -> Result<(), StoreError> {
+        if self.room.is_tight() {
+            self.empty_log()?;
+        }
+        if self.has_room()? {
+            self.health.written();
+        }
+        Ok(())
+    }
+
+    /// Whether the file can't grow for want of room, whatever SQLite says of the reason.
+    pub fn is_out_of_room(&self) -> bool {
+        self.room.is_exhausted()
+    }
+
+    /// Closes the file. When no reader is open it is complete without a write-ahead log.
+    ///
+    /// Errors: the log could not be emptied. It holds what is missing in the file.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.connection.flush_prepared_statement_cache();
+        let emptied = self.empty_log();
+        let closed = self.connection.close();
+        emptied?;
+        closed.map_err(|(_, error)| StoreError::Sqlite(error))
     }
 
     /// Gives the memory of cached pages back: after a burst, once it is quiet.
@@ -274,7 +430,7 @@ pub(crate) mod tests {
         let (dir, store) = scratch();
         drop(store);
         let other = StoreFile::new(dir.path(), Secret::new([8; 32]));
-        assert!(matches!(other.open(), Err(StoreError::WrongKey)));
+        assert!(matches!(other.open(), Err(StoreError::WrongKey(_))));
     }
 
     #[test]
@@ -287,6 +443,54 @@ pub(crate) mod tests {
         drop(store);
         let again = StoreFile::new(dir.path(), Secret::new([7; 32])).open();
         assert!(matches!(again, Err(StoreError::TooNew)));
+    }
+
+    /// A reader that idles keeps nothing from being given back.
+    #[test]
+    fn the_log_is_bounded_and_a_close_leaves_one_file() {
+        let (dir, store) = scratch();
+        let file = StoreFile::new(dir.path(), Secret::new([7; 32]));
+        let reader = file.open_reader().unwrap();
+        let log = dir.path().join("store.db-wal");
+        let mut largest = 0;
+        for round in 0..200 {
+            store.begin().unwrap();
+            for number in 0..2_000 {
+                store
+                    .set_number(&format!("number {number}"), round)
+                    .unwrap();
+            }
+            store.commit().unwrap();
+            reader.oldest_event().unwrap();
+            largest = largest.max(std::fs::metadata(&log).unwrap().len());
+        }
+        assert!(largest < 6 << 20, "{largest}");
+        drop(reader);
+        store.close().unwrap();
+        assert!(!log.exists());
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::copy(file.path(), copy.path().join("store.db")).unwrap();
+        let copied = StoreFile::new(copy.path(), Secret::new([7; 32])).open();
+        assert_eq!(copied.unwrap().number("number 1999").unwrap(), Some(199));
+    }
+
+    #[test]
+    fn what_the_last_run_left_in_the_log_is_in_the_file_after_a_start() {
+        let (dir, store) = scratch();
+        store.set_number("number", 1).unwrap();
+        let log = dir.path().join("store.db-wal");
+        assert!(std::fs::metadata(&log).unwrap().len() > 0);
+        // As a killed process leaves it.
+        let killed = tempfile::tempdir().unwrap();
+        for name in ["store.db", "store.db-wal"] {
+            std::fs::copy(dir.path().join(name), killed.path().join(name)).unwrap();
+        }
+        let again = StoreFile::new(killed.path(), Secret::new([7; 32]))
+            .open()
+            .unwrap();
+        let log = killed.path().join("store.db-wal");
+        assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
+        assert_eq!(again.number("number").unwrap(), Some(1));
     }
 
     #[test]

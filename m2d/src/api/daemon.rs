@@ -2,7 +2,10 @@
 
 use super::convert;
 use super::session::{ApiState, Ready};
+use crate::log;
 use crate::mailbox::server::ServerHealth;
+use crate::refusal::Refusal;
+use crate::store::{Fault, StoreFile, free_bytes};
 use m2_net::counters::Counter;
 use m2_proto::api::v1::daemon_service_server::DaemonService;
 use m2_proto::api::v1::{
@@ -12,6 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tonic::{Request, Response, Status};
+
+/// Less room than this on the disk is worth a warning.
+const LOW_BYTES: u64 = 64 << 20;
 
 /// The daemon itself.
 pub(super) struct DaemonApi(pub Arc<ApiState>);
@@ -54,8 +60,9 @@ impl DaemonService for DaemonApi {
 }
 
 async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Status> {
-    let summary = ready.engine.read(|engine| engine.summary()).await?;
-    let queued = ready.readers.read(|reader| reader.queued()).await?;
+    let summary = ready.engine.read(|engine| engine.summary()).await;
+    let summary = known(summary)?;
+    let queued = known(ready.readers.read(|reader| reader.queued()).await)?;
     response.peer_id = ready.peer_id.to_string();
     response.listen_addresses = ready
         .endpoint
@@ -68,10 +75,15 @@ async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Sta
     response.queued_messages = Some(queued);
     response.warnings.extend(ready.warnings.iter().cloned());
     response.warnings.extend(summary.warnings);
-    response.mailbox_server = match &ready.mailbox {
-        Some(server) => Some(mailbox_server(server.health().await)),
-        None => None,
-    };
+    response
+        .warnings
+        .extend(store_warnings(ready.readers.store()));
+    response.warnings.extend(task_warnings(ready));
+    if let Some(server) = &ready.mailbox {
+        let health = server.health().await;
+        response.warnings.extend(mailbox_warning(&health));
+        response.mailbox_server = Some(mailbox_server(health));
+    }
     let stats = ready.endpoint.stats();
     let number = |keys: usize| Some(u32::try_from(keys).unwrap_or(u32::MAX));
     response.session_keys_ready = number(stats.keys_ready);
@@ -90,6 +102,56 @@ fn count(response: &mut GetStatusResponse, counters: BTreeMap<&'static str, u64>
         };
         map.insert(name.to_owned(), count);
     }
+}
+
+/// What the store holds, or nothing when it can't be read: the warnings then say why.
+fn known<T: Default>(read: Result<T, Refusal>) -> Result<T, Refusal> {
+    match read {
+        Err(refusal) if refusal.fault.is_some() => Ok(T::default()),
+        other => other,
+    }
+}
+
+fn store_warnings(store: &StoreFile) -> Vec<String> {
+    let fault = store.health().fault();
+    let mut warnings: Vec<_> = fault
+        .map(|fault| fault.warning().to_owned())
+        .into_iter()
+        .collect();
+    let free = store.path().parent().and_then(free_bytes);
+    if let Some(free) = free.filter(|free| *free < LOW_BYTES)
+        && fault != Some(Fault::Full)
+    {
+        let mib = free >> 20;
+        warnings.push(format!(
+            "The disk that holds the data directory has {mib} MiB left. Make room before it is \
+             full: then nothing is stored any more."
+        ));
+    }
+    warnings
+}
+
+fn mailbox_warning(health: &ServerHealth) -> Option<String> {
+    match (health.fault, health.totals) {
+        (Some(fault), _) => Some(format!("Mailbox for others: {}", fault.warning())),
+        (None, None) => Some(
+            "Mailbox for others: its store does not answer, and owners and depositors are sent \
+             away. The daemon's log says why."
+                .to_owned(),
+        ),
+        (None, Some(_)) => None,
+    }
+}
+
+fn task_warnings(ready: &Ready) -> Vec<String> {
+    let mut warnings = ready.tasks.warnings();
+    let panics = log::panics();
+    if panics > 0 {
+        warnings.push(format!(
+            "The daemon met {panics} of its own faults, and went on. Its log says where: report it."
+        ));
+    }
+    warnings
 }
 
 fn mailbox_server(health: ServerHealth) -> MailboxServer {

@@ -324,13 +324,14 @@ fn send_result(result: Result<pb::SendMessageResponse, Refusal>) -> pb::SendMess
     }
 }
 
-/// The index follows behind. While the disk is full it can't, and what it has must do.
+/// The index follows behind. While the store can't be written it does not, and the search finds
+/// what is indexed already.
 async fn bring_index_up_to_date(ready: &Ready) -> Result<(), Refusal> {
     loop {
         match ready.engine.call(crate::engine::Engine::index_step).await {
             Ok(true) => {}
             Ok(false) => return Ok(()),
-            Err(refusal) if refusal.reason == Reason::DiskFull => return Ok(()),
+            Err(refusal) if refusal.fault.is_some() => return Ok(()),
             Err(refusal) => return Err(refusal),
         }
     }

@@ -5,10 +5,11 @@ use crate::refusal::Refusal;
 use crate::store::{Reader, StoreError, StoreFile};
 use m2_proto::reason::Reason;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Connections, and so reads at once.
-const READERS: usize = 2;
+const READERS: u32 = 2;
 
 /// Hands out readers, opened at their first use.
 #[derive(Clone)]
@@ -26,9 +27,14 @@ impl Readers {
         Self {
             file,
             idle: Arc::default(),
-            permits: Arc::new(Semaphore::new(READERS)),
+            permits: Arc::new(Semaphore::new(READERS as usize)),
             pages: Pages::default(),
         }
+    }
+
+    /// The store that they read.
+    pub fn store(&self) -> &StoreFile {
+        &self.file
     }
 
     /// Runs `read` on a thread that may block.
@@ -41,17 +47,30 @@ impl Readers {
         let permit = permit.map_err(|_| Refusal::new(Reason::Stopping))?;
         let readers = self.clone();
         let result = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
             let reader = readers.take()?;
             let result = read(&reader);
-            readers.idle().push(reader);
+            // A connection that met a damaged page reads nothing any more.
+            if result.is_ok() {
+                readers.idle().push(reader);
+            }
+            drop(permit);
             result
         });
         result.await.map_err(stopping)?.map_err(|error| {
-            tracing::warn!(%error, "a read failed");
-            // Nothing was written: only this call fails.
-            Refusal::new(Reason::Internal)
+            tracing::debug!(%error, "a read failed");
+            self.file.health().read_failed(error.fault());
+            Refusal::from(error)
         })
+    }
+
+    /// Closes all connections and opens no more. Waits at most `limit` for reads that run.
+    pub async fn close(&self, limit: Duration) {
+        let all = self.permits.acquire_many(READERS);
+        if let Ok(Ok(all)) = tokio::time::timeout(limit, all).await {
+            all.forget();
+        }
+        self.permits.close();
+        self.idle().clear();
     }
 
     fn take(&self) -> Result<Reader, StoreError> {

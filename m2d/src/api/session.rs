@@ -11,6 +11,7 @@ use crate::lookup::LookupParts;
 use crate::mailbox::server::MailboxServer;
 use crate::network::Prober;
 use crate::reach::Reachability;
+use crate::tasks::Tasks;
 use m2_crypto::{Certificate, PeerId};
 use m2_net::endpoint::Endpoint;
 use m2_net::line::relay::Relay;
@@ -59,6 +60,8 @@ pub struct Ready {
     pub config: Arc<Config>,
     /// Things that the user should know.
     pub warnings: Vec<String>,
+    /// The tasks behind it.
+    pub tasks: Tasks,
 }
 
 /// Opens a locked daemon with a passphrase.

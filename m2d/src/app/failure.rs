@@ -13,7 +13,7 @@ use crate::unlock::PassphraseError;
 use m2_backup::FileError;
 use m2_crypto::KeyError;
 use m2_crypto::backup::BackupError;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -30,11 +30,14 @@ pub enum Failure {
     #[error(transparent)]
     NoHome(#[from] NoHome),
     /// The data directory can't be made or used.
-    #[error("can't use the data directory {path}: {source}")]
+    #[error(
+        "{path} can't be used: {source}. The daemon must be able to read and write its data \
+         directory and every file in it."
+    )]
     DataDir {
-        /// The directory.
+        /// The directory or the file in it.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// Another daemon runs here, or the lock can't be had.
@@ -73,35 +76,79 @@ pub enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store of the mailbox role can't be opened.
-    #[error("can't open the mailbox: {0}")]
+    #[error("The store of the mailbox role can't be opened: {0}.")]
     Mailbox(#[from] MailboxError),
     /// The UDP sockets can't be bound.
-    #[error("can't bind the UDP addresses of [network] listen: {0}")]
+    #[error(
+        "The UDP address {0}. End the program that uses it, or set another one in [network] \
+         listen or with --listen."
+    )]
     Bind(io::Error),
     /// Serving the API failed.
-    #[error("can't serve the API: {0}")]
+    #[error("The API can't be served: {0}.")]
     Api(String),
+    /// `m2d check` found damage.
+    #[error(
+        "The store is damaged. Stop the daemon, keep a copy of the data directory, and restore a \
+         backup with `m2d restore`."
+    )]
+    Unsound,
+    /// `m2d check` has no identity or no store to look at.
+    #[error("There is no {0}: nothing can be checked. Give the data directory with --data-dir.")]
+    Missing(PathBuf),
     /// Threads can't be started.
-    #[error("can't start threads: {0}")]
+    #[error("Threads can't be started: {0}.")]
     Runtime(io::Error),
+    /// Standard output can't be written.
+    #[error("The result can't be printed: {0}.")]
+    Output(io::Error),
+    /// A part that the daemon can't do without has ended.
+    #[error("A part of the daemon failed: {0}. Start it again, and report what the log says.")]
+    Ended(&'static str),
 }
 
 impl Failure {
-    /// 2: usage or configuration; 3: locked or wrong passphrase; 4: already running; else 1.
-    pub const fn exit_code(&self) -> u8 {
+    /// The process's exit code, as `m2d --help` lists them.
+    pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Config(_) | Self::NoHome(_) | Self::DataDir { .. } => 2,
+            Self::Usage(_) | Self::Config(_) | Self::NoHome(_) | Self::Missing(_) => 2,
             Self::Ask(_) | Self::Pair(_) | Self::Taken { .. } => 2,
             Self::Backup(FileError::Backup(BackupError::Passphrase)) => 3,
-            Self::Lock(LockError::Io { .. }) => 2,
+            Self::DataDir { source, .. }
+            | Self::Lock(LockError::Io { source, .. })
+            | Self::Listen(ListenError::Io { source, .. })
+            | Self::Key(KeyFileError::Io { source, .. }) => match source.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => 1,
+                _ => 2,
+            },
             Self::Passphrase(_) => 3,
             Self::Key(KeyFileError::Key {
                 error: KeyError::Passphrase | KeyError::PassphraseNeeded,
                 ..
             }) => 3,
-            Self::Lock(LockError::AlreadyRunning)
+            Self::Lock(LockError::AlreadyRunning(_))
             | Self::Listen(ListenError::AlreadyRunning(_)) => 4,
-            _ => 1,
+            Self::Listen(_) => 2,
+            Self::Key(KeyFileError::Key { .. }) | Self::Unsound => 5,
+            Self::Store(error) => of_store(error.is_permanent()),
+            Self::Mailbox(error) => of_store(error.is_permanent()),
+            Self::Bind(error) => match error.kind() {
+                ErrorKind::AddrInUse => 6,
+                ErrorKind::PermissionDenied => 2,
+                // An interface may come up later.
+                _ => 1,
+            },
+            Self::Ended(_) => 7,
+            Self::Backup(_) | Self::Api(_) | Self::Runtime(_) | Self::Output(_) => 1,
         }
     }
+
+    /// Whether trying again can't help: a person must act first.
+    pub fn is_permanent(&self) -> bool {
+        (2..=6).contains(&self.exit_code())
+    }
+}
+
+const fn of_store(is_permanent: bool) -> u8 {
+    if is_permanent { 5 } else { 1 }
 }

@@ -16,6 +16,7 @@ use crate::network::{self, Dialer, DialerHandle, Prober, SessionRunner};
 use crate::ports;
 use crate::reach::{Meeting, MeetingHandle, Meetings, Reachability};
 use crate::store::{Store, StoreFile};
+use crate::tasks::Tasks;
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::callers::Callers;
 use m2_net::endpoint::{Endpoint, EndpointConfig, Limits};
@@ -32,6 +33,10 @@ use tokio_util::sync::CancellationToken;
 
 /// How long peers may take to hear that we go.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long reads that run may take to end.
+const READ_DEADLINE: Duration = Duration::from_millis(500);
+/// How long the engine may take to store what it has and to close the store.
+const ENGINE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Opens a daemon as planned.
 pub(super) struct Opener {
@@ -39,6 +44,7 @@ pub(super) struct Opener {
     circle: Circle,
     data_dir: PathBuf,
     listen_is_default: bool,
+    tasks: Tasks,
     stop: CancellationToken,
 }
 
@@ -47,6 +53,7 @@ pub(super) struct Opened {
     engine: EngineHandle,
     thread: JoinHandle<()>,
     endpoint: Arc<Endpoint>,
+    readers: Readers,
 }
 
 /// What all tasks share.
@@ -62,12 +69,13 @@ struct Core {
 
 impl Opener {
     /// Opens `plan` when it is time; its tasks end with `stop`.
-    pub(super) fn new(plan: &Plan, stop: CancellationToken) -> Self {
+    pub(super) fn new(plan: &Plan, tasks: Tasks, stop: CancellationToken) -> Self {
         Self {
             config: Arc::new(plan.config.clone()),
             circle: plan.circle.clone(),
             data_dir: plan.data_dir.clone(),
             listen_is_default: plan.listen_is_default,
+            tasks,
             stop,
         }
     }
@@ -108,7 +116,7 @@ impl Opener {
         let incarnation = engine.log_incarnation();
         let (mail_wake, line_wake) = (engine.mailbox_wake(), engine.line_wake());
         let lookup_wake = engine.lookup_wake();
-        let (handle, thread) = start_thread(engine).map_err(Failure::Runtime)?;
+        let (handle, thread) = start_thread(engine, &self.tasks).map_err(Failure::Runtime)?;
         let core = Core {
             peer_id: identity.peer_id(self.circle.id()),
             engine: handle,
@@ -127,10 +135,12 @@ impl Opener {
         self.start_meetings(&core, runner, meetings);
         self.start_mail(&core, mail_wake);
         let backups = self.backups(&core, &file, &key);
+        let readers = Readers::new(file);
         let opened = Opened {
             engine: core.engine.clone(),
             thread,
             endpoint: core.endpoint.clone(),
+            readers: readers.clone(),
         };
         let ready = Ready {
             fail_closed: fail_closed(&outside, &core.endpoint),
@@ -140,7 +150,7 @@ impl Opener {
             certificate: core.identity.certificate().clone(),
             engine: core.engine,
             bus,
-            readers: Readers::new(file),
+            readers,
             endpoint: core.endpoint,
             peer_id: core.peer_id,
             incarnation,
@@ -150,6 +160,7 @@ impl Opener {
             config: self.config.clone(),
             backups: Arc::new(backups),
             warnings,
+            tasks: self.tasks.clone(),
         };
         Ok((ready, opened))
     }
@@ -190,7 +201,13 @@ impl Opener {
         line_wake: Arc<LineWake>,
     ) -> (Arc<Outside>, Arc<LineCaller>) {
         let (endpoint, stop) = (core.endpoint.clone(), self.stop.clone());
-        tokio::spawn(network::accept(endpoint, runner.clone(), stop));
+        self.tasks.essential(
+            "accepting sessions",
+            network::accept(endpoint, runner.clone(), stop),
+        );
+        let endpoint = core.endpoint.clone();
+        let sockets = async move { endpoint.ended().await };
+        self.tasks.essential("network sockets", sockets);
         let outside = Arc::new(self.outside(core));
         let keeper = LineKeeper {
             engine: core.engine.clone(),
@@ -200,7 +217,8 @@ impl Opener {
             key: core.identity.line_key(),
             clock: core.clock.clone(),
         };
-        tokio::spawn(keeper.run(line_wake, self.stop.clone()));
+        self.tasks
+            .helper("lines", keeper.run(line_wake, self.stop.clone()));
         let (endpoint, clock) = (core.endpoint.clone(), core.clock.clone());
         let reach = core.reach.clone();
         let lines = Arc::new(LineCaller::new(outside.clone(), endpoint, reach, clock));
@@ -212,7 +230,8 @@ impl Opener {
             core.identity.clone(),
             lines.clone(),
         );
-        tokio::spawn(dialer.run(self.stop.clone()));
+        self.tasks
+            .essential("dialing contacts", dialer.run(self.stop.clone()));
         (outside, lines)
     }
 
@@ -224,7 +243,7 @@ impl Opener {
             config: self.config.lookup.clone(),
             mode: self.config.privacy.ip,
         };
-        tasks.start(wake, &self.stop)
+        tasks.start(wake, &self.tasks, &self.stop)
     }
 
     /// Looks for direct paths, unless there is to be none.
@@ -243,7 +262,8 @@ impl Opener {
             identity: core.identity.clone(),
             reach: core.reach.clone(),
         };
-        tokio::spawn(meetings.run(waiting, self.stop.clone()));
+        self.tasks
+            .helper("direct paths", meetings.run(waiting, self.stop.clone()));
     }
 
     /// Collects and deposits letters, unless providers may not learn our address (spec §7).
@@ -262,7 +282,7 @@ impl Opener {
             listen: self.config.network.listen.clone(),
             pads: self.config.privacy.pads(),
         };
-        mail.start(wake, &self.stop);
+        mail.start(wake, &self.tasks, &self.stop);
     }
 
     /// The relay role, if the configuration asks for it.
@@ -270,7 +290,7 @@ impl Opener {
         let config = &self.config.relay;
         config.serve.then(|| {
             let relay = Relay::new(config.limits(), endpoint);
-            tokio::spawn(Arc::clone(&relay).keep_house());
+            self.tasks.helper("relay", Arc::clone(&relay).keep_house());
             relay
         })
     }
@@ -302,7 +322,10 @@ impl Opener {
             ServerLimits::of(config),
         );
         let server = Arc::new(server);
-        tokio::spawn(server.clone().keep_house(self.stop.clone()));
+        self.tasks.helper(
+            "mailbox server",
+            server.clone().keep_house(self.stop.clone()),
+        );
         Ok(Some(server))
     }
 
@@ -349,35 +372,46 @@ impl Opener {
         if self.config.relay.serve {
             return Ok(None);
         }
-        let log = ReplayFile::open(&self.data_dir.join("replay.log"));
-        let log = log.map_err(|source| Failure::DataDir {
-            path: self.data_dir.clone(),
-            source,
-        })?;
-        Ok(Some(Box::new(log)))
+        let path = self.data_dir.join("replay.log");
+        match ReplayFile::open(&path) {
+            Ok(log) => Ok(Some(Box::new(log))),
+            Err(source) => Err(Failure::DataDir { path, source }),
+        }
     }
 }
 
 impl Opened {
-    /// Ends sessions, lets the engine finish what it has, and waits for it.
-    pub(super) async fn close(self) {
-        self.endpoint.close(CLOSE_DEADLINE).await;
-        let stopping = self.engine.cast(Engine::stop).await;
-        if stopping.is_err() {
-            tracing::warn!("the engine was gone before the daemon stopped");
+    /// Tells peers that the daemon stops, and waits until they know it or the deadline.
+    pub(super) fn end_sessions(&self) -> impl Future<Output = ()> + use<> {
+        let endpoint = self.endpoint.clone();
+        // A task of its own: a disk that hangs holds up nothing but it.
+        let closing = tokio::spawn(async move { endpoint.close(CLOSE_DEADLINE).await });
+        async move {
+            let _ = tokio::time::timeout(CLOSE_DEADLINE, closing).await;
         }
-        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the engine ended in disorder");
+    }
+
+    /// Lets the engine finish what it has, and waits for it. Every wait has a deadline.
+    pub(super) async fn close(self) {
+        // The last connection to close leaves one complete file: that is the engine's.
+        self.readers.close(READ_DEADLINE).await;
+        self.engine.stop();
+        let joined = tokio::task::spawn_blocking(move || self.thread.join());
+        match tokio::time::timeout(ENGINE_DEADLINE, joined).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(_) => tracing::error!("the engine's thread has panicked"),
+            Err(_) => tracing::error!("the store does not answer: the daemon ends without it"),
         }
     }
 }
 
-fn start_thread(engine: Engine) -> io::Result<(EngineHandle, JoinHandle<()>)> {
+fn start_thread(engine: Engine, tasks: &Tasks) -> io::Result<(EngineHandle, JoinHandle<()>)> {
     let (handle, jobs) = Engine::queue();
+    let watch = tasks.watch("engine");
     let thread = std::thread::Builder::new()
         .name("m2d-engine".to_owned())
         .spawn(move || {
+            let _watch = watch;
             if let Err(error) = engine.run(jobs) {
                 tracing::error!(%error, "the engine can't run");
             }
@@ -410,4 +444,38 @@ fn fail_closed(outside: &Arc<Outside>, endpoint: &Arc<Endpoint>) -> FailClosedTe
             }
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::engine::test_engine;
+
+    /// A real engine on its real thread: the end of the thread ends the daemon.
+    #[tokio::test]
+    async fn an_engine_that_panics_stops_the_daemon() {
+        let stop = CancellationToken::new();
+        let tasks = Tasks::new(stop.clone());
+        let (_dir, engine) = test_engine();
+        let (handle, thread) = start_thread(engine, &tasks).unwrap();
+        let answer = handle.call(|_| -> Result<(), _> { panic!("on purpose") });
+        assert!(answer.await.is_err());
+        stop.cancelled().await;
+        assert!(thread.join().is_err());
+        assert_eq!(tasks.broken(), Some("engine"));
+        assert_eq!(Failure::Ended("engine").exit_code(), 7);
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_told_to_stop_is_no_failure() {
+        let stop = CancellationToken::new();
+        let tasks = Tasks::new(stop.clone());
+        let (_dir, engine) = test_engine();
+        let (handle, thread) = start_thread(engine, &tasks).unwrap();
+        stop.cancel();
+        handle.stop();
+        thread.join().unwrap();
+        assert_eq!(tasks.broken(), None);
+    }
 }

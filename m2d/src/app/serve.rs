@@ -11,7 +11,7 @@ use tonic::transport::Server;
 use tower::util::MapResponseLayer;
 
 /// How long calls that are under way may take to end.
-const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// Serves until SIGTERM or SIGINT, then lets calls end within a deadline.
 pub(super) async fn serve(

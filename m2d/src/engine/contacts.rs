@@ -60,6 +60,7 @@ impl Engine {
     pub fn add_contact(&mut self, text: &str, name: &str) -> Result<ContactView, Refusal> {
         let invitation = parse_invitation(text)?;
         self.check_invitation(&invitation)?;
+        self.require_disk()?;
         let peer = *invitation.peer();
         let known = self.row_of(&peer);
         if !name.is_empty() {

@@ -10,9 +10,17 @@ use m2_net::session::CloseCode;
 use m2_net::wire::Message;
 use std::sync::Arc;
 
-/// One thing to do on the engine's thread. Without an engine the store can't be written: the
-/// job does nothing but name who must be told.
-pub(super) type Job = Box<dyn FnOnce(Option<&mut Engine>) -> Option<Reply> + Send>;
+/// One thing to do on the engine's thread.
+pub(super) enum Job {
+    /// Something that is written in a batch.
+    Write(Write),
+    /// A question.
+    Read(Read),
+}
+
+/// One thing to do in a batch. Without an engine the store can't be written: the job does nothing
+/// but name the caller that must be told.
+pub(super) type Write = Box<dyn FnOnce(Option<&mut Engine>) -> Option<Reply> + Send>;
 
 /// Tells a caller how it went: `Ok` once its batch is on disk.
 pub(super) type Reply = Box<dyn FnOnce(Result<(), Refusal>) + Send>;

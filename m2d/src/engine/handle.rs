@@ -1,15 +1,17 @@
 //! The way into the engine for everybody else.
 
 use super::Engine;
-use super::effect::{Job, Reply};
+use super::effect::{Job, Reply, Write};
 use crate::refusal::Refusal;
 use m2_proto::reason::Reason;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// Sends jobs to the engine. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct EngineHandle {
     jobs: mpsc::Sender<Job>,
+    stop: CancellationToken,
 }
 
 /// The result of work that the engine was given.
@@ -25,14 +27,22 @@ impl<T> Answer<T> {
 }
 
 impl EngineHandle {
-    pub(super) fn new(jobs: mpsc::Sender<Job>) -> Self {
-        Self { jobs }
+    pub(super) fn new(jobs: mpsc::Sender<Job>, stop: CancellationToken) -> Self {
+        Self { jobs, stop }
+    }
+
+    /// Lets the engine end once it has done what waits for it now. It ends also when the store
+    /// can't be written: then what waits is refused.
+    pub fn stop(&self) {
+        self.stop.cancel();
     }
 
     /// Runs `work` and returns its result once everything it wrote is on disk.
     ///
-    /// Errors: what `work` says; STOPPING when the engine is gone; DISK_FULL or STORE_FAILED when
+    /// Errors: what `work` says; STOPPING when the engine is gone; the reason of a [`Fault`] when
     /// the batch could not be committed, and then nothing of it happened.
+    ///
+    /// [`Fault`]: crate::store::Fault
     pub async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,
@@ -49,40 +59,31 @@ impl EngineHandle {
         work: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Answer<T>, Refusal> {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |engine| {
+        let job: Write = Box::new(move |engine| {
             let result = engine.map(|engine| engine.run_call(work));
             let reply: Reply = Box::new(move |committed| {
                 let _ = sender.send(outcome(result, committed));
             });
             Some(reply)
         });
-        self.submit(job).await?;
+        self.submit(Job::Write(job)).await?;
         Ok(Answer(receiver))
     }
 
     /// Runs `work`, which changes nothing, on what is on disk, also while nothing can be
     /// written.
     ///
-    /// Errors: what `work` says; STOPPING when the engine is gone; STORE_FAILED when the store
-    /// can't be read.
+    /// Errors: what `work` says; STOPPING when the engine is gone; the reason of a fault when the
+    /// store can't be read.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |engine| match engine {
-            Some(engine) => {
-                engine.reads.push(Box::new(move |engine| {
-                    let _ = sender.send(engine.and_then(|engine| engine.run_read(work)));
-                }));
-                None
-            }
-            None => Some(Box::new(move |refused: Result<(), Refusal>| {
-                let refused = refused.and(Err(Refusal::new(Reason::Internal)));
-                let _ = sender.send(refused);
-            }) as Reply),
+        let read = Box::new(move |engine: Result<&mut Engine, Refusal>| {
+            let _ = sender.send(engine.and_then(|engine| engine.run_read(work)));
         });
-        self.submit(job).await?;
+        self.submit(Job::Read(read)).await?;
         Answer(receiver).get().await
     }
 
@@ -91,12 +92,12 @@ impl EngineHandle {
         &self,
         work: impl FnOnce(&mut Engine) + Send + 'static,
     ) -> Result<(), Refusal> {
-        self.submit(Box::new(move |engine| {
+        self.submit(Job::Write(Box::new(move |engine| {
             if let Some(engine) = engine {
                 work(engine);
             }
             None
-        }))
+        })))
         .await
     }
 
@@ -115,7 +116,7 @@ fn outcome<T>(
     committed: Result<(), Refusal>,
 ) -> Result<T, Refusal> {
     match result {
-        Some(Err(refusal)) if !refusal.store_failed => Err(refusal),
+        Some(Err(refusal)) if refusal.fault.is_none() => Err(refusal),
         Some(result) => committed.and(result),
         None => committed.and(Err(Refusal::new(Reason::Internal))),
     }
@@ -129,7 +130,7 @@ impl Engine {
         let before = self.store.changes();
         let result = work(self);
         if let Err(refusal) = &result {
-            if refusal.store_failed {
+            if refusal.fault.is_some() {
                 // What the call wrote before it failed must not be committed.
                 self.fail_batch(refusal.clone());
             } else if self.store.changes() != before {

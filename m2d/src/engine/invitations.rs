@@ -35,6 +35,7 @@ impl Engine {
         if !new.contact_name.is_empty() {
             self.check_name(&new.contact_name, None)?;
         }
+        self.require_disk()?;
         let now = self.now_ms();
         let invitations = self.store.invitations()?;
         if invitations.iter().filter(|row| row.is_open(now)).count() >= MAX_OPEN {

@@ -64,6 +64,7 @@ impl Engine {
         if let Some(sent) = self.sent_before(row, new)? {
             return Ok(sent);
         }
+        self.require_disk()?;
         self.require_room(row)?;
         let (id, message) = self.submit(row, Body::Content(new.content.clone()), new.ttl_s)?;
         self.hurry(row);
@@ -89,6 +90,7 @@ impl Engine {
             return Err(Refusal::new(Reason::MessageUnknown));
         }
         self.require_contact(head.contact)?;
+        self.require_disk()?;
         self.require_room(head.contact)?;
         let body = Body::Edit {
             target: MessageId(id),

@@ -256,7 +256,7 @@ impl Engine {
             Ok(Ok(())) => {}
             Ok(Err(misbehaved @ Misbehaved::TooMuchWork)) => link.violated(reason_of(&misbehaved)),
             Ok(Err(misbehaved)) => link.misbehaved(reason_of(&misbehaved)),
-            Err(refusal) if refusal.store_failed => self.fail_batch(refusal),
+            Err(refusal) if refusal.fault.is_some() => self.fail_batch(refusal),
             Err(_) => link.misbehaved("FRAME_REFUSED"),
         }
     }
@@ -267,6 +267,12 @@ impl Engine {
         message: Message,
         accepted: Option<ReceiveEpoch>,
     ) -> Result<Result<(), Misbehaved>, Refusal> {
+        let takes_room = matches!(message, Message::ContactRequest(_) | Message::Envelope(_));
+        if takes_room && !self.store.has_room()? {
+            // The peer keeps it and offers it again.
+            self.counters.count("FRAME_NO_ROOM");
+            return Ok(Ok(()));
+        }
         if let Message::ContactRequest(request) = &message {
             match self.row_for_request(link, request)? {
                 Some(row) => self.on_contact_request(row, link, request)?,

@@ -132,12 +132,13 @@ impl Engine {
     /// Reads all contacts from the store. Sessions that are up stay.
     pub(super) fn reload(&mut self) -> Result<(), StoreError> {
         let contacts = self.store.contacts()?;
+        self.mail.load(&self.store)?;
+        // From here on nothing fails that would lose sight of a session.
         let before = std::mem::take(&mut self.slots);
         let mut before: HashMap<PeerId, Slot> = before
             .into_values()
             .map(|slot| (slot.contact.peer_id, slot))
             .collect();
-        self.mail.load(&self.store)?;
         self.rows.clear();
         self.timers.clear();
         for contact in contacts {

@@ -278,7 +278,7 @@ impl Engine {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::clock::Clock;
@@ -290,7 +290,7 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     /// Alice's, with nobody in it.
-    pub(in crate::engine) fn engine() -> (tempfile::TempDir, Engine) {
+    pub(crate) fn engine() -> (tempfile::TempDir, Engine) {
         let (dir, store) = scratch();
         let pem = include_str!("../../../tests/vectors/identities/alice.pem");
         let identity = Identity::from_pem(pem, None, provider::default()).unwrap();

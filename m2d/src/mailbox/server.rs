@@ -18,6 +18,7 @@ use super::store::{MailboxError, MailboxStore, Totals};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::EngineHandle;
+use crate::store::Fault;
 use m2_crypto::PeerId;
 use m2_net::prefix::Prefix;
 use m2_net::session::{CloseCode, Session, SessionError, SessionHandle};
@@ -62,6 +63,8 @@ pub struct ServerHealth {
     pub totals: Option<Totals>,
     /// Letters that were stored since the start.
     pub deposited: u64,
+    /// What is wrong with the store's file.
+    pub fault: Option<Fault>,
 }
 
 /// Why a session with an owner or a depositor ends.
@@ -109,6 +112,7 @@ impl MailboxServer {
         ServerHealth {
             totals: totals.ok().and_then(Result::ok),
             deposited: self.deposited.load(Ordering::Relaxed),
+            fault: self.store.fault(),
         }
     }
 

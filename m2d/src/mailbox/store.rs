@@ -20,6 +20,7 @@ pub use jetstream::{JetStreamOptions, JetStreamStore};
 pub use late::LateStore;
 pub use limits::Limits;
 
+use crate::store::Fault;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use m2_crypto::PeerId;
@@ -51,6 +52,11 @@ pub trait MailboxStore: Send + Sync + 'static {
     /// [`MailboxError::Unavailable`].
     fn is_reached(&self) -> bool {
         true
+    }
+
+    /// What is wrong with its file, if it has one.
+    fn fault(&self) -> Option<Fault> {
+        None
     }
 
     /// Makes a box, empty and without tokens; an existing one stays as it is.
@@ -189,10 +195,14 @@ pub struct Totals {
 #[derive(Debug, Error)]
 pub enum MailboxError {
     /// SQLite's error. Its text names no content.
-    #[error("the mailbox store failed: {0}")]
+    #[error("mailbox.db failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// The key does not open the file.
-    #[error("the mailbox store has another key, or is damaged")]
+    #[error(
+        "mailbox.db does not open with this identity: it belongs to another identity.pem, or its \
+         first page is damaged. Put back the identity.pem that belongs to it, or move the file \
+         away to begin with empty boxes"
+    )]
     WrongKey,
     /// The file was written by a newer version.
     #[error("the mailbox store was written by a newer version of m2d: install that or newer")]
@@ -209,9 +219,35 @@ pub enum MailboxError {
     /// The disk is full. A deposit says [`Deposited::ServerFull`] instead.
     #[error("the disk of the mailbox store is full")]
     DiskFull,
+    /// The file can't be written, and not for want of room.
+    #[error("mailbox.db can't be used: {}", .0.warning())]
+    Failed(Fault),
     /// The batch could not be written, or the NATS cluster does not answer: try again.
     #[error("the mailbox store is not available: {0}")]
     Unavailable(String),
+}
+
+impl MailboxError {
+    /// What is wrong with the file of an embedded store.
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Sqlite(error) => Some(Fault::of_sqlite(error)),
+            Self::WrongKey => Some(Fault::WrongKey),
+            Self::Corrupt(_) => Some(Fault::Damaged),
+            Self::DiskFull => Some(Fault::Full),
+            Self::Failed(fault) => Some(*fault),
+            _ => None,
+        }
+    }
+
+    /// Whether it stays until a person acts.
+    pub fn is_permanent(&self) -> bool {
+        let fault = self.fault();
+        matches!(
+            fault,
+            Some(Fault::Damaged | Fault::ReadOnly | Fault::WrongKey)
+        ) || matches!(self, Self::TooNew | Self::Servers)
+    }
 }
 
 impl Deposit {

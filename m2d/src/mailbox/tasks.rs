@@ -4,6 +4,7 @@ use super::{Collector, Depositor, LetterOpener, Wake};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::EngineHandle;
+use crate::tasks::Tasks;
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use std::io;
@@ -38,7 +39,7 @@ pub struct MailTasks {
 
 impl MailTasks {
     /// Starts them; they end with `stop`.
-    pub fn start(self, wake: Arc<Wake>, stop: &CancellationToken) {
+    pub fn start(self, wake: Arc<Wake>, tasks: &Tasks, stop: &CancellationToken) {
         let opener = Arc::new(LetterOpener::new(
             self.engine.clone(),
             self.identity.clone(),
@@ -54,10 +55,10 @@ impl MailTasks {
             opener,
             wake: wake.clone(),
         });
-        tokio::spawn(collector.run(stop.clone()));
+        tasks.helper("collecting letters", collector.run(stop.clone()));
         let (engine, clock) = (self.engine.clone(), self.clock.clone());
         let depositor = Depositor::new(engine, wake, clock, move || self.bind());
-        tokio::spawn(depositor.run(stop.clone()));
+        tasks.helper("depositing letters", depositor.run(stop.clone()));
     }
 
     /// Sockets of which nobody knows whose they are: nothing but anonymous deposits leaves them.

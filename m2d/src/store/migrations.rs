@@ -15,6 +15,11 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0008.sql"),
 ];
 
+/// The number of the newest schema.
+pub(super) const fn newest() -> u64 {
+    MIGRATIONS.len() as u64
+}
+
 /// Brings the store to the newest schema. Returns whether it had none before.
 pub(super) fn run(connection: &mut Connection) -> Result<bool, StoreError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;

@@ -13,6 +13,7 @@ use super::{
     Answer, Arrivals, Cursor, Deposit, Deposited, LetterId, Limits, MailboxError, MailboxStore,
     Page, Registered, TokenHash, TokensAdded, Totals,
 };
+use crate::store::Fault;
 use bytes::Bytes;
 pub(crate) use file::FILE_NAME;
 use file::StoreFile;
@@ -132,6 +133,10 @@ impl EmbeddedStore {
 }
 
 impl MailboxStore for EmbeddedStore {
+    fn fault(&self) -> Option<Fault> {
+        self.writer.fault()
+    }
+
     fn register_box(&self, owner: PeerId) -> Answer<'_, Registered> {
         Box::pin(self.writer.call(move |tables| tables.register_box(owner)))
     }

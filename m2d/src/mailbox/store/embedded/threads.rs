@@ -3,11 +3,18 @@
 use super::file::StoreFile;
 use super::tables::Tables;
 use crate::mailbox::store::{Limits, MailboxError};
-use rusqlite::{Connection, ErrorCode};
+use crate::pace::{Pace, Report};
+use crate::store::{Fault, StoreHealth};
+use rusqlite::Connection;
+use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many jobs wait for a thread before callers wait for a place.
 const QUEUE: usize = 1024;
+
+/// The store, in the log.
+const FILE: &str = "mailbox.db";
 
 /// How many jobs one transaction takes.
 const BATCH: usize = 512;
@@ -17,17 +24,13 @@ type Job = Box<dyn FnOnce(&mut Tables) -> Told + Send>;
 
 /// Tells the caller; if the batch could not be committed, why.
 type Told = Result<Finish, (Finish, MailboxError)>;
-type Finish = Box<dyn FnOnce(Option<Lost>) + Send>;
+type Finish = Box<dyn FnOnce(Result<(), Lost>) + Send>;
 
 /// A job for the reader.
 type Query = Box<dyn FnOnce(&Connection) + Send>;
 
-/// Why a batch was rolled back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lost {
-    DiskFull,
-    Failed,
-}
+/// Why a batch was rolled back; none when it is not the file's fault.
+type Lost = Option<Fault>;
 
 enum Order {
     Work(Job),
@@ -38,6 +41,7 @@ enum Order {
 #[derive(Clone)]
 pub(super) struct Writer {
     orders: mpsc::Sender<Order>,
+    health: Arc<StoreHealth>,
 }
 
 /// A thread that reads, or moves the log into the file. It ends when the last handle is dropped.
@@ -51,8 +55,15 @@ impl Writer {
     pub(super) fn start(file: &StoreFile, limits: Limits) -> Result<Self, MailboxError> {
         let tables = Tables::open(file.open()?, limits)?;
         let (orders, queue) = mpsc::channel(QUEUE);
-        spawn("mailbox-writer", move || write(tables, queue))?;
-        Ok(Self { orders })
+        let health = Arc::<StoreHealth>::default();
+        let noted = health.clone();
+        spawn("mailbox-writer", move || write(tables, queue, &noted))?;
+        Ok(Self { orders, health })
+    }
+
+    /// What is wrong with the file.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.health.fault()
     }
 
     /// Runs `work` in the next transaction; answers after its commit.
@@ -63,13 +74,13 @@ impl Writer {
     {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |tables| match work(tables) {
-            Ok(value) => Ok(Box::new(move |lost: Option<Lost>| {
-                let _ = answer.send(lost.map_or(Ok(value), |lost| Err(lost.into())));
+            Ok(value) => Ok(Box::new(move |kept: Result<(), Lost>| {
+                let _ = answer.send(kept.map(|()| value).map_err(told));
             })),
             Err(error) => {
-                let lost = Lost::of(&error);
+                let lost = error.fault();
                 let finish: Finish = Box::new(move |_| {
-                    let _ = answer.send(Err(lost.into()));
+                    let _ = answer.send(Err(told(lost)));
                 });
                 Err((finish, error))
             }
@@ -114,25 +125,11 @@ impl Reader {
     }
 }
 
-impl Lost {
-    fn of(error: &MailboxError) -> Self {
-        let code = match error {
-            MailboxError::Sqlite(error) => error.sqlite_error_code(),
-            _ => None,
-        };
-        match code {
-            Some(ErrorCode::DiskFull) => Self::DiskFull,
-            _ => Self::Failed,
-        }
-    }
-}
-
-impl From<Lost> for MailboxError {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::DiskFull => Self::DiskFull,
-            Lost::Failed => Self::Unavailable("a batch could not be written".to_owned()),
-        }
+fn told(lost: Lost) -> MailboxError {
+    match lost {
+        Some(Fault::Full) => MailboxError::DiskFull,
+        Some(fault) => MailboxError::Failed(fault),
+        None => MailboxError::Unavailable("a batch could not be written".to_owned()),
     }
 }
 
@@ -147,8 +144,10 @@ fn stopped() -> MailboxError {
     MailboxError::Unavailable("its thread has ended".to_owned())
 }
 
-fn write(mut tables: Tables, mut queue: mpsc::Receiver<Order>) {
+fn write(mut tables: Tables, mut queue: mpsc::Receiver<Order>, health: &StoreHealth) {
     let mut swept = u64::MAX;
+    let mut pace = Pace::default();
+    let mut is_stale = false;
     while let Some(order) = queue.blocking_recv() {
         let mut sweeps = Vec::new();
         let mut jobs = Vec::new();
@@ -158,9 +157,9 @@ fn write(mut tables: Tables, mut queue: mpsc::Receiver<Order>) {
         {
             sort(order, &mut jobs, &mut sweeps);
         }
-        if !jobs.is_empty() && run_batch(&mut tables, jobs).is_err() {
-            tracing::error!("the mailbox store can't be read any more: restart m2d");
-            return;
+        if !jobs.is_empty() {
+            let written = run_batch(&mut tables, jobs, &mut is_stale);
+            note(written, &mut pace, health);
         }
         for answer in sweeps {
             let _ = answer.send(checkpoint(tables.connection(), &mut swept));
@@ -179,21 +178,52 @@ fn sort(
     }
 }
 
-/// Runs a batch and tells its callers. An error: the store can't go on.
-fn run_batch(tables: &mut Tables, jobs: Vec<Job>) -> Result<(), MailboxError> {
-    let mut finishes = Vec::with_capacity(jobs.len());
-    let lost = match try_batch(tables, jobs, &mut finishes) {
-        Ok(()) => None,
-        Err(error) => {
-            tracing::warn!(%error, "a batch of the mailbox store is rolled back");
-            roll_back(tables)?;
-            Some(Lost::of(&error))
+/// Notes how a batch went. After a failure it waits: callers wait too, and ask less often.
+fn note(written: Result<(), Lost>, pace: &mut Pace, health: &StoreHealth) {
+    let now = Instant::now();
+    let report = match written {
+        Ok(()) => pace.worked(now),
+        Err(lost) => {
+            let fault = lost.unwrap_or(Fault::Other);
+            health.write_failed(fault);
+            let jitter = crate::mailbox::store::random().map_or(0, u32::from_ne_bytes);
+            pace.failed(fault, now, jitter)
         }
     };
-    for finish in finishes {
-        finish(lost);
+    if matches!(report, Some(Report::Ends(..))) {
+        health.written();
     }
-    Ok(())
+    if let Some(report) = report {
+        report.log(FILE);
+    }
+    if let Some(pause) = pace.pause(now) {
+        std::thread::sleep(pause);
+    }
+}
+
+/// Runs a batch and tells its callers. An error: nothing of it was stored. `is_stale`: what was
+/// counted is ahead of the file, and nothing is done before it is counted again.
+fn run_batch(tables: &mut Tables, jobs: Vec<Job>, is_stale: &mut bool) -> Result<(), Lost> {
+    let mut finishes = Vec::with_capacity(jobs.len());
+    let counted = if *is_stale { tables.recount() } else { Ok(()) };
+    let written = counted.and_then(|()| try_batch(tables, jobs, &mut finishes));
+    let written = written.map_err(|error| {
+        tracing::debug!(%error, "a batch of the mailbox store is rolled back");
+        error.fault()
+    });
+    *is_stale = false;
+    if let Err(lost) = written {
+        *is_stale = roll_back(tables).is_err();
+        if lost == Some(Fault::Full) {
+            // The log gives its room back. Where there is none to move it, it stays.
+            let mut swept = u64::MAX;
+            let _ = checkpoint(tables.connection(), &mut swept);
+        }
+    }
+    for finish in finishes {
+        finish(written);
+    }
+    written
 }
 
 /// One transaction. After the first failure nothing more is tried: jobs that were not reached

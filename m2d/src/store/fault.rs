@@ -1,0 +1,96 @@
+//! What can be wrong with the file of a store, told apart.
+
+use m2_proto::reason::Reason;
+use rusqlite::{Error, ErrorCode, ffi};
+
+/// What is wrong with a store's file or with the disk that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no room: the disk is full, or a quota or a file size limit is reached.
+    Full,
+    /// The file or its file system can't be written.
+    ReadOnly,
+    /// A page fails its authentication, or a row holds what no version of M2 writes.
+    Damaged,
+    /// The operating system reports an error of the disk.
+    Io,
+    /// The key does not open the file.
+    WrongKey,
+    /// Anything else, such as a lock that another program holds.
+    Other,
+}
+
+impl Fault {
+    /// The fault that an error of SQLite reports.
+    pub fn of_sqlite(error: &Error) -> Self {
+        match error {
+            Error::SqliteFailure(code, _) => Self::of_code(*code),
+            // Rows that don't have the types of the schema.
+            Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..) => Self::Damaged,
+            _ => Self::Other,
+        }
+    }
+
+    fn of_code(error: ffi::Error) -> Self {
+        /// The file is shorter than its pages, or fails a checksum.
+        const DAMAGED_READS: [i32; 3] = [
+            ffi::SQLITE_IOERR_SHORT_READ,
+            ffi::SQLITE_IOERR_DATA,
+            ffi::SQLITE_IOERR_CORRUPTFS,
+        ];
+        match error.code {
+            ErrorCode::DiskFull => Self::Full,
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
+            ErrorCode::SystemIoFailure if DAMAGED_READS.contains(&error.extended_code) => {
+                Self::Damaged
+            }
+            ErrorCode::SystemIoFailure => Self::Io,
+            _ => Self::Other,
+        }
+    }
+
+    /// The reason that front-ends get.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Full => Reason::DiskFull,
+            Self::ReadOnly => Reason::StoreReadOnly,
+            Self::Damaged => Reason::StoreDamaged,
+            Self::Io => Reason::StoreIoError,
+            Self::WrongKey => Reason::StoreWrongKey,
+            Self::Other => Reason::StoreFailed,
+        }
+    }
+
+    /// What is wrong and what to do, for `m2 status`.
+    pub const fn warning(self) -> &'static str {
+        match self {
+            Self::Full => {
+                "The disk that holds the data directory is full: nothing is stored, and messages \
+                 from contacts wait with them. Make room; the daemon goes on by itself."
+            }
+            Self::ReadOnly => {
+                "The store can't be written: the file or its file system is read-only. Nothing is \
+                 stored. Make it writable; the daemon goes on by itself."
+            }
+            Self::Damaged => {
+                "The store is damaged. Stop the daemon, find out what is affected with `m2d \
+                 check`, and restore a backup with `m2d restore`."
+            }
+            Self::Io => {
+                "The disk that holds the store reports errors: nothing is stored. Look at the \
+                 system's log, back up the data directory, and replace the disk."
+            }
+            Self::WrongKey => {
+                "The store does not open with this identity. Put back the identity.pem that \
+                 belongs to it."
+            }
+            Self::Other => {
+                "The store can't be written; the daemon tries again. Its log holds the error."
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Looks whether a store is whole, and changes nothing.
+
+use super::{Fault, Store, StoreError, StoreFile, migrations, read_first, unbits};
+use m2_crypto::envelope::{ReceiveEpoch, SendEpoch};
+use m2_net::delivery::Saved;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::fs;
+
+/// Bytes of a page.
+const PAGE: u64 = 4096;
+
+/// Findings of one check that are told; further ones are alike.
+const MOST: usize = 20;
+
+/// A store that is only looked at.
+#[derive(Debug)]
+pub struct Inspection<'a> {
+    file: &'a StoreFile,
+    store: Store,
+}
+
+/// The versions of the schema: of the file and of this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schema {
+    /// The file's.
+    pub found: u64,
+    /// The newest that this program knows.
+    pub known: u64,
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Rows of contacts, also of removed ones.
+    pub contacts: usize,
+    /// Message keys that are in use.
+    pub epochs: usize,
+    /// Messages that wait for their recipients.
+    pub outbox: usize,
+}
+
+impl StoreFile {
+    /// Opens the store to look at it.
+    ///
+    /// Errors: it can't be opened, or the key does not fit. Damage is no error.
+    pub fn inspect(&self) -> Result<Inspection<'_>, StoreError> {
+        let connection = self.connect_to_inspect()?;
+        if let Err(error) = read_first(&connection) {
+            let error = self.explain_first(error);
+            if error.fault() != Fault::Damaged {
+                return Err(error);
+            }
+        }
+        Ok(Inspection {
+            store: Store::new(connection, self),
+            file: self,
+        })
+    }
+
+    /// Whether the key fits another page than the first, which is damaged then.
+    pub(super) fn fits_other_pages(&self) -> bool {
+        let Ok(connection) = self.connect_to_inspect() else {
+            return false;
+        };
+        let count = || -> rusqlite::Result<usize> {
+            let mut statement = connection.prepare("PRAGMA cipher_integrity_check")?;
+            let mut rows = statement.query([])?;
+            let mut count = 0;
+            while rows.next()?.is_some() {
+                count += 1;
+            }
+            Ok(count)
+        };
+        let pages = fs::metadata(&self.path).map_or(0, |file| file.len() / PAGE);
+        count().is_ok_and(|damaged| (damaged as u64) < pages)
+    }
+
+    /// Bytes in the write-ahead log that are not in the file yet.
+    pub fn log_bytes(&self) -> u64 {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        fs::metadata(log).map_or(0, |log| log.len())
+    }
+
+    fn connect_to_inspect(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = self.connect_unread(flags)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok(connection)
+    }
+}
+
+fn parse_epochs(saved: &Saved) -> Result<(), StoreError> {
+    for epoch in &saved.send_epochs {
+        let parsed = SendEpoch::from_bytes(&epoch.bytes);
+        parsed.map_err(|_| StoreError::Corrupt("message key of a contact"))?;
+    }
+    for epoch in &saved.receive_epochs {
+        let parsed = ReceiveEpoch::from_bytes(&epoch.bytes);
+        parsed.map_err(|_| StoreError::Corrupt("message key from a contact"))?;
+    }
+    Ok(())
+}
+
+impl Inspection<'_> {
+    /// Which version wrote the file.
+    pub fn schema(&self) -> Result<Schema, StoreError> {
+        let query = "PRAGMA user_version";
+        let found = self.store.connection.query_row(query, [], |row| row.get(0));
+        Ok(Schema {
+            found: unbits(found?),
+            known: migrations::newest(),
+        })
+    }
+
+    /// The number of pages.
+    pub fn pages(&self) -> Result<u64, StoreError> {
+        let query = "PRAGMA page_count";
+        let pages = self.store.connection.query_row(query, [], |row| row.get(0));
+        Ok(unbits(pages?))
+    }
+
+    /// Pages that are not as SQLCipher wrote them, each a sentence.
+    pub fn damaged_pages(&self) -> Result<Vec<String>, StoreError> {
+        self.list("PRAGMA cipher_integrity_check")
+    }
+
+    /// Faults of the trees and indexes, each a sentence.
+    pub fn structure(&self) -> Result<Vec<String>, StoreError> {
+        let mut faults = self.list("PRAGMA integrity_check(20)")?;
+        faults.retain(|fault| fault != "ok");
+        Ok(faults)
+    }
+
+    /// Tables that can't be read to their end.
+    pub fn unreadable_tables(&self) -> Result<Vec<String>, StoreError> {
+        let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0";
+        let connection = self.file.connect_to_inspect()?;
+        let mut statement = connection.prepare(query)?;
+        let names = statement.query_map([], |row| row.get(0))?;
+        let names = names.collect::<Result<Vec<String>, _>>()?;
+        Ok(names
+            .into_iter()
+            .filter(|table| !self.is_readable(table).unwrap_or(false))
+            .collect())
+    }
+
+    /// A connection that met a damaged page reads nothing any more: each table has its own.
+    fn is_readable(&self, table: &str) -> Result<bool, StoreError> {
+        let connection = self.file.connect_to_inspect()?;
+        let table = table.replace('"', "\"\"");
+        let query = format!("PRAGMA integrity_check(\"{table}\")");
+        let first: String = connection.query_row(&query, [], |row| row.get(0))?;
+        Ok(first == "ok")
+    }
+
+    /// Rows that refer to what is not there, by table.
+    pub fn broken_references(&self) -> Result<Vec<String>, StoreError> {
+        self.list("SELECT \"table\" || ' refers to ' || parent FROM pragma_foreign_key_check")
+    }
+
+    /// Messages of the outbox without a message of their own, and messages that wait without a
+    /// place in the outbox.
+    pub fn outbox(&self) -> Result<Vec<String>, StoreError> {
+        self.list(
+            "SELECT 'a message of the outbox that is not in the history' FROM outbox o
+               WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.row = o.message AND m.id = o.id)
+             UNION ALL
+             SELECT 'a message of the outbox to a contact that is not there' FROM outbox o
+               WHERE NOT EXISTS (SELECT 1 FROM contacts c WHERE c.row = o.contact)",
+        )
+    }
+
+    /// Reads everything that the daemon reads when it starts and talks, and parses it.
+    pub fn contents(&self) -> Result<Contents, StoreError> {
+        let store = &self.store;
+        store.invitations()?;
+        store.lines()?;
+        store.mailboxes()?;
+        let mut contents = Contents::default();
+        for contact in store.contacts()? {
+            store.addresses(contact.row)?;
+            store.contact_lines(contact.row)?;
+            store.offers(contact.row)?;
+            store.lookup_secrets(contact.row)?;
+            let saved = store.saved_conversation(contact.row)?;
+            parse_epochs(&saved)?;
+            contents.contacts += 1;
+            contents.epochs += saved.send_epochs.len() + saved.receive_epochs.len();
+            contents.outbox += saved.outbox.len();
+        }
+        Ok(contents)
+    }
+
+    fn list(&self, query: &str) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.store.connection.prepare(query)?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.take(MOST).collect::<Result<_, _>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use m2_crypto::Secret;
+    use std::path::Path;
+
+    const PAGE: usize = super::PAGE as usize;
+
+    /// A store of some pages, closed.
+    fn filled(dir: &Path) -> StoreFile {
+        let file = StoreFile::new(dir, Secret::new([7; 32]));
+        let store = file.open().unwrap();
+        store.begin().unwrap();
+        for number in 0..400 {
+            store
+                .set_number(&format!("number {number}"), number)
+                .unwrap();
+        }
+        store.commit().unwrap();
+        store.close().unwrap();
+        file
+    }
+
+    /// Reads and writes as the daemon does. Returns the first error.
+    fn use_it(file: &StoreFile) -> Result<(), StoreError> {
+        let store = file.open()?;
+        store.latest_time()?;
+        store.contacts()?;
+        for number in 0..400 {
+            store.number(&format!("number {number}"))?;
+        }
+        store.begin()?;
+        for number in 0..400 {
+            store.set_number(&format!("number {number}"), number + 1)?;
+        }
+        store.commit()?;
+        Ok(())
+    }
+
+    /// One bit of every page, one after the other.
+    #[test]
+    fn a_damaged_page_is_told_as_damaged_and_as_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = filled(dir.path());
+        let whole = fs::read(file.path()).unwrap();
+        let mut told = 0;
+        for page in 0..whole.len() / PAGE {
+            let mut damaged = whole.clone();
+            damaged[page * PAGE + 2_000] ^= 1;
+            fs::write(file.path(), &damaged).unwrap();
+            if let Err(error) = use_it(&file) {
+                assert_eq!(error.fault(), Fault::Damaged, "page {page}: {error:?}");
+                told += 1;
+            }
+            for name in ["store.db-wal", "store.db-shm"] {
+                let _ = fs::remove_file(dir.path().join(name));
+            }
+        }
+        assert!(told > 5, "{told}");
+    }
+
+    #[test]
+    fn the_check_finds_each_damaged_page_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = filled(dir.path());
+        let whole = fs::read(file.path()).unwrap();
+        let inspection = file.inspect().unwrap();
+        assert_eq!(inspection.damaged_pages().unwrap(), Vec::<String>::new());
+        assert_eq!(inspection.structure().unwrap(), Vec::<String>::new());
+        assert_eq!(inspection.schema().unwrap().found, migrations::newest());
+        inspection.contents().unwrap();
+        drop(inspection);
+        assert_eq!(fs::read(file.path()).unwrap(), whole);
+        for page in 0..whole.len() / PAGE {
+            let mut damaged = whole.clone();
+            damaged[page * PAGE + 2_000] ^= 1;
+            fs::write(file.path(), &damaged).unwrap();
+            let found = file.inspect().unwrap().damaged_pages().unwrap();
+            assert_eq!(found.len(), 1, "page {page}: {found:?}");
+            assert!(found[0].contains(&(page + 1).to_string()), "{found:?}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Room on the disk: how much is left, and a reserve for what must still be written when there is
+//! none (docs/adr/0013).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// The bytes that the reserve holds: the largest write-ahead log, moved into the file, and as
+/// much again for deletions.
+const RESERVED: u64 = 8 << 20;
+
+/// A page of the store.
+const PAGE: usize = 4096;
+
+/// The room that a store has on its disk.
+#[derive(Debug)]
+pub struct Room {
+    store: PathBuf,
+    reserve: PathBuf,
+    is_tight: bool,
+}
+
+impl Room {
+    /// The room of the store at `path`. Nothing is reserved yet.
+    pub fn of(path: &Path) -> Self {
+        Self {
+            store: path.to_owned(),
+            reserve: path.with_extension("reserve"),
+            is_tight: false,
+        }
+    }
+
+    /// Whether the reserve was given up and could not be had again: only what frees room may be
+    /// stored.
+    pub fn is_tight(&self) -> bool {
+        self.is_tight
+    }
+
+    /// Takes the reserve, if it is not held. Returns whether it is.
+    pub fn keep(&mut self) -> bool {
+        let held = reserve(&self.reserve);
+        if let Err(error) = &held {
+            tracing::debug!(%error, "no room can be reserved");
+            let _ = fs::remove_file(&self.reserve);
+        }
+        self.is_tight = held.is_err_and(|error| is_out_of_room(&error));
+        !self.is_tight
+    }
+
+    /// Gives the reserve up, so that the store can write what frees room.
+    pub fn release(&mut self) {
+        // Without the file there is nothing to give up.
+        let _ = fs::remove_file(&self.reserve);
+        self.is_tight = true;
+    }
+
+    /// Whether a page can't be written behind the largest file of the store for want of room.
+    /// SQLite reports a quota and a file size limit as errors of the disk.
+    pub fn is_exhausted(&self) -> bool {
+        let probe = self.store.with_extension("probe");
+        let result = self.write_probe(&probe);
+        let _ = fs::remove_file(&probe);
+        result.is_err_and(|error| is_out_of_room(&error))
+    }
+
+    fn write_probe(&self, path: &Path) -> io::Result<()> {
+        let mut log = self.store.clone().into_os_string();
+        log.push("-wal");
+        let length = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+        let end = length(&self.store).max(length(Path::new(&log)));
+        let mut file = create(path)?;
+        file.seek(SeekFrom::Start(end))?;
+        file.write_all(&[0; PAGE])?;
+        file.sync_all()
+    }
+}
+
+/// Whether this number of unused pages in the file has as much room as the reserve.
+pub(super) fn is_enough(pages: u64) -> bool {
+    pages.saturating_mul(PAGE as u64) >= RESERVED
+}
+
+/// Bytes that the user may still store on the disk of `directory`; none when it does not say.
+pub fn free_bytes(directory: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(directory).ok()?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
+}
+
+fn reserve(path: &Path) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|file| file.len() >= RESERVED) {
+        return Ok(());
+    }
+    let file = create(path)?;
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVED)?;
+    file.sync_all()
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn is_out_of_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_reserve_takes_its_room_and_gives_it_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut room = Room::of(&directory.path().join("store.db"));
+        assert!(room.keep() && !room.is_tight());
+        let reserve = directory.path().join("store.reserve");
+        assert_eq!(fs::metadata(&reserve).unwrap().len(), RESERVED);
+        room.release();
+        assert!(room.is_tight() && !reserve.exists());
+        assert!(room.keep() && !room.is_tight());
+        assert!(!room.is_exhausted());
+    }
+}
