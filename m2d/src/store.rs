@@ -9,6 +9,7 @@ mod contacts;
 mod copy;
 mod delivery;
 mod erasing;
+mod error;
 mod events;
 mod fault;
 mod health;
@@ -40,6 +41,7 @@ pub use clients::ClientRow;
 pub use contacts::{ContactRow, ContactState, LookupSecrets};
 pub use copy::{CopyError, CopyProgress};
 pub use erasing::Erasure;
+pub use error::StoreError;
 pub use events::{EventKind, NewEvent};
 pub use fault::Fault;
 pub use health::StoreHealth;
@@ -65,7 +67,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use thiserror::Error;
 
 /// The store's file name in the data directory.
 pub const FILE_NAME: &str = "store.db";
@@ -76,7 +77,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The write-ahead log is moved into the file at 1,000 pages, 4 MiB, and cut back to that size
 /// where a reader let it grow beyond. A smaller log costs a flush more often; a larger one keeps
-/// room from what the user stores (docs/adr/0013).
+/// room from what the user stores (docs/adr/0014).
 const SETTINGS: &str = "PRAGMA auto_vacuum = INCREMENTAL;
      PRAGMA journal_mode = WAL;
      PRAGMA synchronous = FULL;
@@ -85,56 +86,6 @@ const SETTINGS: &str = "PRAGMA auto_vacuum = INCREMENTAL;
      PRAGMA wal_autocheckpoint = 1000;
      PRAGMA journal_size_limit = 4194304;
      PRAGMA cache_size = -16384;";
-
-/// The store can't do what was asked.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// SQLite's error. Its text names no content.
-    #[error("store.db failed: {0}. {advice}", advice = Fault::of_sqlite(.0).warning())]
-    Sqlite(#[from] rusqlite::Error),
-    /// The file can't be opened.
-    #[error("The store {path} can't be opened: {source}. {}", Fault::of_sqlite(.source).warning())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: rusqlite::Error,
-    },
-    /// The identity does not open this store.
-    #[error(
-        "The store {0} does not open with this identity: it belongs to another identity.pem. Put \
-         back the identity.pem that belongs to it, or restore a backup with `m2d restore`."
-    )]
-    WrongKey(PathBuf),
-    /// The store was written by a newer version.
-    #[error(
-        "The store was written by a newer version of m2d. Install that version or a newer one."
-    )]
-    TooNew,
-    /// A row holds what no version of M2 writes.
-    #[error("The store holds a damaged {0}. {advice}", advice = Fault::Damaged.warning())]
-    Corrupt(&'static str),
-}
-
-impl StoreError {
-    /// What is wrong with the file.
-    pub fn fault(&self) -> Fault {
-        match self {
-            Self::Sqlite(error) | Self::Open { source: error, .. } => Fault::of_sqlite(error),
-            Self::WrongKey(_) => Fault::WrongKey,
-            Self::TooNew => Fault::Other,
-            Self::Corrupt(_) => Fault::Damaged,
-        }
-    }
-
-    /// Whether it stays until a person acts.
-    pub fn is_permanent(&self) -> bool {
-        matches!(
-            self.fault(),
-            Fault::Damaged | Fault::ReadOnly | Fault::WrongKey
-        ) || matches!(self, Self::TooNew)
-    }
-}
 
 /// The one writer.
 #[derive(Debug)]

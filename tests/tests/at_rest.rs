@@ -61,7 +61,11 @@ impl Secrets {
             }
             files += 1;
             let place = format!("{} {when}", path.display());
-            self.not_in(&fs::read(&path).unwrap(), &place);
+            let bytes = fs::read(&path).unwrap();
+            // The reserve is large and empty.
+            if bytes.iter().any(|byte| *byte != 0) {
+                self.not_in(&bytes, &place);
+            }
             self.not_in(path.to_string_lossy().as_bytes(), &place);
         }
         assert!(files > 0, "nothing in {}", directory.display());
@@ -116,9 +120,9 @@ async fn the_key_is_needed() {
     fs::write(&own, others).unwrap();
     pair.alice.spawn().unwrap();
     let status = pair.alice.ended().await.unwrap();
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(5));
     let log = pair.alice.log();
-    assert!(log.contains("does not belong to this identity"), "{log}");
+    assert!(log.contains("does not open with this identity"), "{log}");
     fs::write(&own, kept).unwrap();
     pair.alice.restart().await.unwrap();
     let alice = Api::of(&pair.alice).await.unwrap();

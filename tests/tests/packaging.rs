@@ -29,6 +29,23 @@ fn systemd_unit() {
     assert!(!complaints.contains("m2d.service"), "{complaints}");
 }
 
+/// The codes of failures that a restart can't mend, as `m2d --help` lists them.
+#[test]
+fn failures_that_last_are_not_restarted() {
+    let unit = read("m2d/packaging/systemd/m2d.service");
+    assert!(unit.contains("\nRestart=on-failure\n"));
+    assert!(unit.contains("\nRestartPreventExitStatus=2 3 4 5 6\n"));
+    let plist = read("m2d/packaging/launchd/m2d.plist");
+    assert!(plist.contains("<string>--launchd</string>"));
+    let running = read("docs/operator/running.md");
+    for code in 0..=7 {
+        let row = format!("\n| {code} | ");
+        let row = running.split(&row).nth(1).unwrap().lines().next().unwrap();
+        let restarted = row.ends_with("| yes |");
+        assert_eq!(restarted, [1, 7].contains(&code), "{code}: {row}");
+    }
+}
+
 /// What look-up needs is not taken away: without netlink no address of this computer is known, and
 /// nothing says why.
 #[test]

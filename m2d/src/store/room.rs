@@ -1,5 +1,5 @@
 //! Room on the disk: how much is left, and a reserve for what must still be written when there is
-//! none (docs/adr/0013).
+//! none (docs/adr/0014).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
