@@ -158,6 +158,8 @@ pub struct EndpointStats {
     pub keys_ready: usize,
     /// Session keys when the pool is full.
     pub keys_wanted: usize,
+    /// Session keys that were spent so far.
+    pub keys_spent: u64,
     /// Connections of all sockets, handshakes included.
     pub connections: usize,
 }
@@ -332,6 +334,7 @@ impl Endpoint {
             counters: self.counters.snapshot(),
             keys_ready: self.keys.ready(),
             keys_wanted: self.keys.wanted(),
+            keys_spent: self.keys.spent(),
             connections: self.all_sockets().map(|s| s.open_connections()).sum(),
         }
     }

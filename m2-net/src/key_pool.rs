@@ -64,6 +64,8 @@ struct State {
     most: usize,
     /// Dials of ours and calls of contacts that wait for a key.
     waiting: usize,
+    /// Keys that were taken and not given back.
+    spent: u64,
     stopped: bool,
 }
 
@@ -105,13 +107,22 @@ impl KeyPool {
             return None;
         }
         let key = state.keys.pop_front();
+        state.spent += u64::from(key.is_some());
         self.shared.taken.notify_one();
         key
     }
 
     /// Takes a key back that was not shown to anybody.
     pub fn give_back(&self, key: SessionKeyPair) {
+        let mut state = self.shared.lock();
+        state.spent = state.spent.saturating_sub(1);
+        drop(state);
         self.shared.add(key);
+    }
+
+    /// How many keys were spent so far.
+    pub fn spent(&self) -> u64 {
+        self.shared.lock().spent
     }
 
     /// A key for this caller: waits at most `limit` for one.

@@ -12,6 +12,7 @@ use std::path::Path;
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     identity: Option<String>,
+    pem: Option<String>,
     announce: Vec<SocketAddr>,
     network: String,
     privacy: String,
@@ -33,6 +34,13 @@ impl Setup {
     #[must_use]
     pub fn identity(mut self, name: &str) -> Self {
         self.identity = Some(name.to_owned());
+        self
+    }
+
+    /// Uses an identity that the test made, in PEM.
+    #[must_use]
+    pub fn pem(mut self, pem: &str) -> Self {
+        self.pem = Some(pem.to_owned());
         self
     }
 
@@ -150,6 +158,11 @@ impl Setup {
 
     /// Puts the chosen identity where the daemon looks for its key.
     pub(super) fn place_identity(&self, data: &Path) -> anyhow::Result<()> {
+        if let Some(pem) = &self.pem {
+            let target = data.join("identity.pem");
+            fs::write(&target, pem)?;
+            return owner_only(&target, 0o600);
+        }
         let Some(name) = &self.identity else {
             return Ok(());
         };
