@@ -178,10 +178,16 @@ impl<'a> LongHeader<'a> {
 /// Whether the first packet of `datagram` is an Initial packet that opens under
 /// `keys.client`. Nothing is changed, so the datagram can go on as it is.
 pub fn opens_initial(keys: &InitialKeys, datagram: &[u8]) -> bool {
-    try_open(&keys.client, datagram).is_some()
+    open_initial(keys, datagram).is_some()
 }
 
-fn try_open(keys: &DirectionKeys, datagram: &[u8]) -> Option<()> {
+/// Returns the number of the first packet of `datagram` if that is an Initial packet that opens
+/// under `keys.client`. A call that is repeated has a number above 0.
+pub fn open_initial(keys: &InitialKeys, datagram: &[u8]) -> Option<u64> {
+    try_open(&keys.client, datagram)
+}
+
+fn try_open(keys: &DirectionKeys, datagram: &[u8]) -> Option<u64> {
     let number_at = initial_number_at(datagram)?;
     let end = number_at.end;
     let mut packet = datagram.get(..end)?.to_vec();
@@ -194,7 +200,7 @@ fn try_open(keys: &DirectionKeys, datagram: &[u8]) -> Option<()> {
     let (header, payload) = packet.split_at_mut_checked(header_len)?;
     let number = truncated_number(header.get(number_at.start..)?);
     keys.packet.open(number, header, payload).ok()?;
-    Some(())
+    Some(number)
 }
 
 /// Where the packet number starts and where the packet ends, if this is an Initial packet that

@@ -3,7 +3,7 @@
 
 use crate::callers::Callers;
 use crate::counters::{Counter, Counters};
-use crate::crossing::Crossing;
+use crate::crossing::{Answering, Crossing};
 use crate::endpoint::Limits;
 use crate::gate::Gate;
 use crate::key_pool::{KeyPool, Priority};
@@ -111,7 +111,8 @@ struct Turn {
 
 /// What to do with a call before any RSA work.
 enum Decision {
-    Answer,
+    /// `None` for a stranger.
+    Answer(Option<Answering>),
     Retry,
     Ignore(Counter),
 }
@@ -130,7 +131,7 @@ impl Acceptor {
         while let Some(call) = socket.accept().await {
             let open = socket.open_connections();
             match self.decide(&call, open) {
-                Decision::Answer => self.answer(call),
+                Decision::Answer(contact) => self.answer(call, contact),
                 Decision::Retry => self.retry(call),
                 Decision::Ignore(reason) => self.ignore(call, reason),
             }
@@ -153,20 +154,21 @@ impl Acceptor {
         if self.replay.is_repeat(&original_id) {
             return Decision::Ignore(Counter::CallReplayed);
         }
-        let caller = self.callers.caller(&original_id);
-        if caller.is_some_and(|peer| self.ours_goes_first(&peer)) {
-            return Decision::Ignore(Counter::CallCrossed);
-        }
-        let priority = priority(caller);
+        let caller = self.callers.call(&original_id);
+        let priority = priority(&caller);
         let in_flight = self.in_flight.load(Ordering::Relaxed);
         if in_flight >= share(self.limits.waiting, priority)
             || open_sessions >= share(self.limits.sessions, priority)
         {
             return Decision::Ignore(Counter::CallOverload);
         }
-        // The calls of contacts are limited contact by contact.
-        if priority == Priority::Known {
-            return Decision::Answer;
+        if let Some(caller) = caller {
+            // The calls of contacts are limited contact by contact.
+            let now = Instant::now();
+            return match self.crossing.try_answer(&self.own_id, caller, now) {
+                Some(answering) => Decision::Answer(Some(answering)),
+                None => Decision::Ignore(Counter::CallCrossed),
+            };
         }
         let under_load = in_flight >= self.limits.retry_above;
         if under_load && !call.remote_address_validated() && call.may_retry() {
@@ -175,12 +177,7 @@ impl Acceptor {
         if !self.allow_prefix(call) {
             return Decision::Ignore(Counter::CallPrefixLimited);
         }
-        Decision::Answer
-    }
-
-    fn ours_goes_first(&self, peer: &PeerId) -> bool {
-        let now = Instant::now();
-        self.crossing.ours_goes_first(&self.own_id, peer, now)
+        Decision::Answer(None)
     }
 
     fn allow_prefix(&self, call: &Incoming) -> bool {
@@ -202,18 +199,18 @@ impl Acceptor {
         call.ignore();
     }
 
-    fn answer(self: &Arc<Self>, call: Incoming) {
+    fn answer(self: &Arc<Self>, call: Incoming, contact: Option<Answering>) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let acceptor = Arc::clone(self);
-        let caller = self.callers.caller(&call.orig_dst_cid());
+        let priority = priority(&contact);
         tokio::spawn(async move {
-            // Until the session is handed out.
-            let _answering = caller.map(|peer| acceptor.crossing.answer(peer));
-            let connection = acceptor.handshake(call, priority(caller)).await;
+            let connection = acceptor.handshake(call, priority).await;
             acceptor.in_flight.fetch_sub(1, Ordering::Relaxed);
             if let Some(connection) = connection {
                 acceptor.greet(connection).await;
             }
+            // The session was handed out: the contact may be dialled again.
+            drop(contact);
         });
     }
 
@@ -291,7 +288,7 @@ impl Acceptor {
 
 /// A contact that proved in its first packet who it is has the kept half of the pool; a Retry does
 /// not change who calls.
-const fn priority(caller: Option<PeerId>) -> Priority {
+const fn priority<T>(caller: &Option<T>) -> Priority {
     match caller {
         Some(_) => Priority::Known,
         None => Priority::Stranger,

@@ -38,8 +38,28 @@ struct State {
     hints: HashMap<Hint, PeerId>,
     /// The hour for which the hints were made.
     hour: u64,
-    calls: HashMap<CallId, PeerId>,
+    calls: HashMap<CallId, Call>,
     order: VecDeque<(CallId, u64)>,
+}
+
+/// The first packet of a call, which was authenticated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FirstPacket<'a> {
+    /// The id to which it goes.
+    pub(crate) to: &'a [u8],
+    /// What its token field holds.
+    pub(crate) token: &'a [u8],
+    /// The caller has sent others before: its call is at least a second old.
+    pub(crate) is_repeated: bool,
+}
+
+/// A call of a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// The contact.
+    pub(crate) peer: PeerId,
+    /// Its call was not answered at once.
+    pub(crate) is_repeated: bool,
 }
 
 struct Contact {
@@ -91,16 +111,17 @@ impl Callers {
         Some(token)
     }
 
-    /// Notes the token of a first packet, which was authenticated, to `call`.
-    pub(crate) fn note(&self, own_id: &PeerId, call: &[u8], token: &[u8], now_s: u64) {
-        let (Ok(call), Some((hint, proof))) = (CallId::try_from(call), split(token)) else {
+    /// Notes a first packet if its token is that of a contact.
+    pub(crate) fn note(&self, own_id: &PeerId, packet: &FirstPacket<'_>, now_s: u64) {
+        let (Ok(to), Some(token)) = (CallId::try_from(packet.to), split(packet.token)) else {
             return;
         };
-        self.lock().note(own_id, call, hint, proof, now_s);
+        self.lock()
+            .note(own_id, to, token, packet.is_repeated, now_s);
     }
 
-    /// Returns the contact whose call this is, by the id to which its first packet went.
-    pub(crate) fn caller(&self, call: &[u8]) -> Option<PeerId> {
+    /// Returns the call of a contact, by the id to which its first packet went.
+    pub(crate) fn call(&self, call: &[u8]) -> Option<Call> {
         let call = CallId::try_from(call).ok()?;
         self.lock().calls.get(&call).copied()
     }
@@ -112,10 +133,18 @@ impl Callers {
 }
 
 impl State {
-    fn note(&mut self, own_id: &PeerId, call: CallId, hint: &Hint, claimed: &Hint, now_s: u64) {
+    fn note(
+        &mut self,
+        own_id: &PeerId,
+        call: CallId,
+        (hint, claimed): (&Hint, &Hint),
+        is_repeated: bool,
+        now_s: u64,
+    ) {
         self.prepare_hints(own_id, now_s / HOUR_S);
         self.forget_old_calls(now_s);
-        if self.calls.contains_key(&call) {
+        if let Some(known) = self.calls.get_mut(&call) {
+            known.is_repeated |= is_repeated;
             return;
         }
         let Some(peer) = self.hints.get(hint).copied() else {
@@ -128,7 +157,7 @@ impl State {
         if !bool::from(proven) || !contact.may_call(now_s) {
             return;
         }
-        self.calls.insert(call, peer);
+        self.calls.insert(call, Call { peer, is_repeated });
         self.order.push_back((call, now_s));
     }
 
@@ -159,7 +188,7 @@ impl State {
     fn forget(&mut self, peer: &PeerId) {
         if self.contacts.remove(peer).is_some() {
             self.hints.retain(|_, other| other != peer);
-            self.calls.retain(|_, other| other != peer);
+            self.calls.retain(|_, call| call.peer != *peer);
         }
     }
 }
@@ -239,6 +268,16 @@ mod tests {
         (alice, bob)
     }
 
+    fn note(callers: &Callers, own: &PeerId, to: &CallId, token: &[u8], now: u64) {
+        let is_repeated = false;
+        let packet = FirstPacket {
+            to,
+            token,
+            is_repeated,
+        };
+        callers.note(own, &packet, now);
+    }
+
     fn call(number: u8) -> CallId {
         [number; MAX_CID_LEN]
     }
@@ -248,20 +287,37 @@ mod tests {
         let (alice, bob) = pair();
         let token = alice.token_for(&BOB, &call(1), NOW).unwrap();
         assert_eq!(token.len(), TOKEN_BYTES);
-        bob.note(&BOB, &call(2), &token, NOW);
-        assert!(bob.caller(&call(2)).is_none());
+        note(&bob, &BOB, &call(2), &token, NOW);
+        assert!(bob.call(&call(2)).is_none());
         for at in 0..TOKEN_BYTES {
             let mut altered = token.clone();
             altered[at] ^= 1;
-            bob.note(&BOB, &call(1), &altered, NOW);
-            bob.note(&BOB, &call(1), &token[..at], NOW);
+            note(&bob, &BOB, &call(1), &altered, NOW);
+            note(&bob, &BOB, &call(1), &token[..at], NOW);
         }
         // Alice's own token of the other direction is none.
-        alice.note(&ALICE, &call(1), &token, NOW);
-        assert!(bob.caller(&call(1)).is_none() && alice.caller(&call(1)).is_none());
-        bob.note(&BOB, &call(1), &token, NOW);
-        assert_eq!(bob.caller(&call(1)), Some(ALICE));
+        note(&alice, &ALICE, &call(1), &token, NOW);
+        assert!(bob.call(&call(1)).is_none() && alice.call(&call(1)).is_none());
+        note(&bob, &BOB, &call(1), &token, NOW);
+        assert_eq!(bob.call(&call(1)).unwrap().peer, ALICE);
         assert!(alice.token_for(&ALICE, &call(1), NOW).is_none());
+    }
+
+    #[test]
+    fn a_call_is_repeated_once_a_later_packet_of_it_came() {
+        let (alice, bob) = pair();
+        let (to, token) = (call(1), alice.token_for(&BOB, &call(1), NOW).unwrap());
+        for is_repeated in [false, true, false] {
+            let packet = FirstPacket {
+                to: &to,
+                token: &token,
+                is_repeated,
+            };
+            let before = bob.call(&to).is_some_and(|call| call.is_repeated);
+            bob.note(&BOB, &packet, NOW);
+            let call = bob.call(&to).unwrap();
+            assert_eq!(call.is_repeated, before || is_repeated);
+        }
     }
 
     #[test]
@@ -269,14 +325,14 @@ mod tests {
         let (alice, bob) = pair();
         for (number, ahead) in (1..).zip([0, HOUR_S, 2 * HOUR_S, 5 * HOUR_S]) {
             let token = alice.token_for(&BOB, &call(number), NOW + ahead).unwrap();
-            bob.note(&BOB, &call(number), &token, NOW);
-            let known = bob.caller(&call(number)).is_some();
+            note(&bob, &BOB, &call(number), &token, NOW);
+            let known = bob.call(&call(number)).is_some();
             assert_eq!(known, ahead <= HOUR_S, "{ahead}");
         }
         // Hours later it is the same.
         let token = alice.token_for(&BOB, &call(9), NOW + 5 * HOUR_S).unwrap();
-        bob.note(&BOB, &call(9), &token, NOW + 5 * HOUR_S);
-        assert!(bob.caller(&call(9)).is_some());
+        note(&bob, &BOB, &call(9), &token, NOW + 5 * HOUR_S);
+        assert!(bob.call(&call(9)).is_some());
     }
 
     #[test]
@@ -284,8 +340,8 @@ mod tests {
         let (alice, bob) = pair();
         let known = |number: u8, now| {
             let token = alice.token_for(&BOB, &call(number), now).unwrap();
-            bob.note(&BOB, &call(number), &token, now);
-            bob.caller(&call(number)).is_some()
+            note(&bob, &BOB, &call(number), &token, now);
+            bob.call(&call(number)).is_some()
         };
         let first = (1..10).filter(|number| known(*number, NOW)).count();
         assert_eq!(first as u64, BURST);
@@ -297,7 +353,7 @@ mod tests {
         assert!(!known(14, NOW + 60));
         assert!(known(14, NOW + 60 + EVERY_S));
         bob.forget(&ALICE);
-        assert!(bob.caller(&call(14)).is_none());
+        assert!(bob.call(&call(14)).is_none());
         assert!(!known(15, NOW + 1_000));
     }
 
@@ -318,8 +374,8 @@ mod tests {
                 .try_into()
                 .unwrap();
             let token = caller.token_for(&BOB, &call, NOW).unwrap();
-            bob.note(&BOB, &call, &token, NOW);
-            assert!(bob.caller(&call).is_some());
+            note(&bob, &BOB, &call, &token, NOW);
+            assert!(bob.call(&call).is_some());
         }
         assert_eq!(bob.lock().calls.len(), CALLS);
         assert_eq!(bob.lock().order.len(), CALLS);

@@ -13,6 +13,7 @@ use crate::canary::Canary;
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
 use crate::counters::{Counter, Counters};
+use crate::crossing::Dialling;
 use crate::dial_error::DialError;
 use crate::key_pool::{KeyPool, PERSONAL_SIZE};
 use crate::line::{self, Carriers, Sieve};
@@ -245,12 +246,17 @@ impl Endpoint {
     ) -> Result<Session, DialError> {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
         let as_nobody = matches!(credential, Credential::Anonymous);
-        let key = self.key_for(&peer, as_nobody).await;
-        let key = key.ok_or(DialError::NoKeyReady)?;
-        let dialling = self.caller.crossing.dial(peer, Instant::now());
+        // Only the sessions of two peers can take each other's place.
+        let (key, dialling) = match purpose {
+            Purpose::Peer if !as_nobody => {
+                let (key, dialling) = self.begin_dial(peer).await?;
+                (key, Some(dialling))
+            }
+            _ => (self.key_for(&peer, as_nobody).await?.0, None),
+        };
         let config = self
             .caller
-            .config(peer, &dialling, credential, key, purpose);
+            .config(peer, dialling.as_ref(), credential, key, purpose);
         let connecting = socket
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
@@ -265,24 +271,39 @@ impl Endpoint {
         }
     }
 
-    /// A key to dial a peer with. A peer whose own call is being answered is not dialled
-    /// meanwhile, and no key is taken for it.
-    async fn key_for(&self, peer: &PeerId, as_nobody: bool) -> Option<SessionKeyPair> {
-        if as_nobody {
-            return self.keys.wait(KEY_WAIT).await;
+    /// A key to dial a peer with, once none of its own calls is being answered. It waits for that
+    /// twice: a peer that is slow does not keep us from it for ever.
+    async fn begin_dial(&self, peer: PeerId) -> Result<(SessionKeyPair, Dialling), DialError> {
+        let crossing = &self.caller.crossing;
+        for _ in 0..2 {
+            self.let_its_call_end(&peer).await;
+            let (key, is_kept) = self.key_for(&peer, false).await?;
+            if let Some(dialling) = crossing.try_dial(peer, Instant::now()) {
+                return Ok((key, dialling));
+            }
+            // It called while we waited for the key.
+            if is_kept {
+                self.caller.kept.put(peer, key);
+            } else {
+                self.keys.give_back(key);
+            }
         }
-        self.let_its_call_end(peer).await;
-        if let Some(key) = self.caller.kept.take(peer) {
-            return Some(key);
+        let (key, _) = self.key_for(&peer, false).await?;
+        Ok((key, crossing.dial(peer, Instant::now())))
+    }
+
+    /// A key to dial a peer with, and whether it was kept from an earlier call to the same peer.
+    async fn key_for(
+        &self,
+        peer: &PeerId,
+        as_nobody: bool,
+    ) -> Result<(SessionKeyPair, bool), DialError> {
+        let kept = (!as_nobody).then(|| self.caller.kept.take(peer)).flatten();
+        if let Some(key) = kept {
+            return Ok((key, true));
         }
-        let key = self.keys.wait(KEY_WAIT).await?;
-        if !self.caller.crossing.is_answering(peer) {
-            return Some(key);
-        }
-        // It called while we waited for the key.
-        self.keys.give_back(key);
-        self.let_its_call_end(peer).await;
-        self.keys.wait(KEY_WAIT).await
+        let key = self.keys.wait(KEY_WAIT).await;
+        key.map(|key| (key, false)).ok_or(DialError::NoKeyReady)
     }
 
     /// Waits for the end of a call of a peer that is being answered, and a moment longer: whoever

@@ -4,7 +4,7 @@
 //! a stranger could have made: neither noise, nor a probe from outside the circle, nor a call by
 //! somebody who doesn't know our peer id. What is dropped here gets not one byte back.
 
-use crate::callers::Callers;
+use crate::callers::{Callers, FirstPacket};
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
 use crate::counters::Counter;
@@ -12,7 +12,7 @@ use crate::own_handshakes::OwnHandshakes;
 use crate::retry_token::RetryTokens;
 use m2_crypto::connection_id;
 use m2_crypto::initial::{
-    InitialKeys, LongHeader, MAX_CID_LEN, QUIC_VERSION, day_from_dcid, opens_initial,
+    InitialKeys, LongHeader, MAX_CID_LEN, QUIC_VERSION, day_from_dcid, open_initial,
 };
 use m2_crypto::{CircleId, PeerId, Provider};
 use std::fmt;
@@ -171,7 +171,7 @@ impl Gate {
             Some((_, false)) if under_way => Err(Counter::DatagramRetryToken),
             _ if under_way => Ok(()),
             _ if self.dials_only => Err(Counter::DatagramClosing),
-            Some((address, _)) if address == source => self.check_opens(header, datagram),
+            Some((address, _)) if address == source => self.open(header, datagram).map(|_| ()),
             Some(_) => Err(Counter::DatagramRetryToken),
             None => Err(Counter::DatagramForeignId),
         }
@@ -190,25 +190,27 @@ impl Gate {
         if self.retry_token(header).is_some() {
             return Err(Counter::DatagramRetryToken);
         }
-        self.check_opens(header, datagram)?;
+        let number = self.open(header, datagram)?;
         if let Some(token) = header.token() {
+            let packet = FirstPacket {
+                to: header.dcid,
+                token,
+                is_repeated: number > 0,
+            };
             let now_s = self.clock.unix_s();
-            self.callers.note(&self.own_id, header.dcid, token, now_s);
+            self.callers.note(&self.own_id, &packet, now_s);
         }
         Ok(())
     }
 
-    fn check_opens(&self, header: &LongHeader<'_>, datagram: &[u8]) -> Result<(), Counter> {
+    /// Opens a first packet and gives its number.
+    fn open(&self, header: &LongHeader<'_>, datagram: &[u8]) -> Result<u64, Counter> {
         if datagram.len() < MIN_FIRST_DATAGRAM {
             return Err(Counter::DatagramTooShort);
         }
         let day = day_from_dcid(header.dcid, self.clock.day()).ok_or(Counter::DatagramNotForUs)?;
         let keys = InitialKeys::derive(&self.circle, header.dcid, &self.own_id, day, self.provider);
-        if opens_initial(&keys, datagram) {
-            Ok(())
-        } else {
-            Err(Counter::DatagramNotForUs)
-        }
+        open_initial(&keys, datagram).ok_or(Counter::DatagramNotForUs)
     }
 }
 

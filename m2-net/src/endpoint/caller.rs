@@ -34,11 +34,11 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// The settings of one call to a peer, which `dialling` notes.
+    /// The settings of one call to a peer, which `dialling` notes if it may cross one of the peer.
     pub(super) fn config(
         &self,
         peer: PeerId,
-        dialling: &Dialling,
+        dialling: Option<&Dialling>,
         credential: Credential,
         key: SessionKeyPair,
         purpose: Purpose,
@@ -54,7 +54,7 @@ impl Caller {
                     }
                 });
                 let outcome = Outcome {
-                    answered: dialling.on_answer(),
+                    answered: dialling.map_or_else(|| Arc::new(|| {}) as _, Dialling::on_answer),
                     unanswered,
                 };
                 let crypto = DialCrypto::telling(context, credential, key, outcome);
