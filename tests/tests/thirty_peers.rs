@@ -54,7 +54,7 @@ async fn a_daemon_that_comes_back_serves_all_that_wait() {
         .refused
         .iter()
         .filter(|(name, count)| {
-            **count > 0 && (name.starts_with("call_") || name.starts_with("session_"))
+            **count > 0 && (name.starts_with("CALL_") || name.starts_with("SESSION_"))
         })
         .collect();
     println!(

@@ -161,7 +161,9 @@ impl Engine {
         let replaced = replaced.into_iter().chain(unwanted);
         let effects = replaced.map(|old| Effect::Close(old, CloseCode::Replaced));
         self.effects.extend(effects);
-        if mode == IpMode::Direct && link.path() == Path::Direct {
+        // Of two crossed sessions that of the smaller id stays, so its attempt must not end.
+        let wins = link.dialled || !own_is_smaller;
+        if wins && mode == IpMode::Direct && link.path() == Path::Direct {
             self.dialer.settled(link.peer_id);
         } else {
             // An attempt under way may lead to a better path.
