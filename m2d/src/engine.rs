@@ -11,6 +11,7 @@ mod clients;
 mod contact_name;
 mod contacts;
 mod conversation;
+mod dialling;
 mod dirty;
 mod effect;
 mod erasing;

@@ -75,12 +75,9 @@ impl Builder {
         let transports = Transports::new(config.relay, config.pad_to_mtu);
         let context = crypto_context(&circle, provider, &clock, &counters);
         let crypto = AnswerCrypto::posing_as(own_id, Arc::clone(&context), config.identity);
-        let answering = transport::answering(
-            Arc::clone(&crypto) as _,
-            TokenKey(retries),
-            transports.answering(),
-            clock.clone(),
-        );
+        let (proven, answered) = (TokenKey(retries), transports.answering());
+        let answering =
+            transport::answering(Arc::clone(&crypto) as _, proven, answered, clock.clone());
         let greeting = Greeting {
             clock: clock.clone(),
             version: config.version,

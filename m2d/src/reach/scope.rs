@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where an IP address means something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// In the whole internet.
     Public,
     /// In a private network: another host in each of them.
@@ -53,7 +53,7 @@ const ON_LINE: (Ipv6Addr, u32) = (Ipv6Addr::new(0xfc4d, 0x3200, 0, 0, 0, 0, 0, 0
 impl Scope {
     /// Returns where an address means something; none if no peer can be there. An IPv4-mapped
     /// address is the IPv4 address.
-    pub fn of(ip: IpAddr) -> Option<Self> {
+    pub(crate) fn of(ip: IpAddr) -> Option<Self> {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::of_v4(ip),
             IpAddr::V6(ip) => Self::of_v6(ip),

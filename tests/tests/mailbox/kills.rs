@@ -23,7 +23,9 @@ fn number(name: &str) -> Option<u64> {
 async fn chaos(kills: u32) {
     let seed = number("M2_CHAOS_SEED").unwrap_or_else(rand::random);
     println!("M2_CHAOS_SEED={seed} M2_CHAOS_KILLS={kills}");
-    let report = run_by_letter(Options { kills, seed }).await.unwrap();
+    let report = Box::pin(run_by_letter(Options { kills, seed }))
+        .await
+        .unwrap();
     println!("{report:?}");
     assert!(report.kills >= kills);
     assert!(report.acknowledged as u64 > u64::from(kills), "{report:?}");
@@ -31,14 +33,14 @@ async fn chaos(kills: u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_comes_once_whoever_is_killed() {
-    chaos(6).await;
+    Box::pin(chaos(6)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes; see the head of this file"]
 async fn every_message_comes_once_whoever_is_killed_for_long() {
     let kills = number("M2_CHAOS_KILLS").and_then(|kills| u32::try_from(kills).ok());
-    chaos(kills.unwrap_or(200)).await;
+    Box::pin(chaos(kills.unwrap_or(200))).await;
 }
 
 /// The owner dies again and again while letters come: some were committed and the provider was not
