@@ -13,7 +13,6 @@ mod id;
 mod limits;
 mod outbox;
 mod output;
-mod own_place;
 mod payload;
 mod peer_incarnation;
 mod queue;
@@ -31,11 +30,11 @@ pub use error::{Misbehaved, SealFailed, SendRefused};
 pub use id::{Ack, ContentHash, MessageId, Path, Time, WrongLength};
 pub use limits::Limits;
 pub use output::{
-    Action, Conflict, GiveUp, MessageState, Saved, SavedHeld, SavedIncarnation, SavedOutbox,
-    SavedPeerGrant, SavedPlace, SavedReceiveEpoch, SavedSendEpoch, Write,
+    Action, GiveUp, MessageState, Saved, SavedHeld, SavedIncarnation, SavedOutbox,
+    SavedReceiveEpoch, SavedSendEpoch, Write,
 };
 pub use payload::{
     Body, Content, Draft, MAX_CONTENT, MAX_MEDIA_TYPE, MAX_PAYLOAD, MAX_READ, MAX_SEQUENCE,
     Payload, PayloadError,
 };
-pub use receiving::{AcceptedGrant, OpenedMessage};
+pub use receiving::OpenedMessage;

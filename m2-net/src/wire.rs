@@ -3,10 +3,7 @@
 
 pub mod line;
 pub mod mailbox;
-mod places;
 pub mod reach;
-
-pub use places::Places;
 
 use bytes::Bytes;
 use m2_proto::wire::v1 as proto;
@@ -59,8 +56,6 @@ pub enum Message {
     Cover(usize),
     /// Something about the way between two contacts.
     Reach(Box<reach::Reach>),
-    /// Where the peer stands in both directions of the conversation.
-    Places(Box<Places>),
 }
 
 /// Says that the session stands, and what time it is.
@@ -177,9 +172,6 @@ impl Message {
             Body::Reach(frame) => {
                 reach::Reach::parse(frame).map(|parsed| Self::Reach(Box::new(parsed)))
             }
-            Body::Places(places) => {
-                Places::parse(places).map(|parsed| Self::Places(Box::new(parsed)))
-            }
         }
     }
 
@@ -206,7 +198,6 @@ impl Message {
             Self::Mailbox(mailbox) => Body::Mailbox(mailbox.into_proto()),
             Self::Line(line) => Body::Line(line.into_proto()),
             Self::Reach(reach) => Body::Reach(reach.into_proto()),
-            Self::Places(places) => Body::Places(places.into_proto()),
             Self::Cover(length) => {
                 Body::Cover(Bytes::from_static(&[0; MAX_COVER]).split_to(length.min(MAX_COVER)))
             }

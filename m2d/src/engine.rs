@@ -25,7 +25,6 @@ mod mail;
 mod mailboxes;
 mod near;
 mod paths;
-mod places;
 mod policy;
 mod problem;
 mod queue;
@@ -139,7 +138,7 @@ pub struct Engine {
     identity: Arc<Identity>,
     own_id: PeerId,
     circle: Circle,
-    log_incarnation: u64,
+    incarnation: u64,
     limits: StoreConfig,
     mailbox: MailboxConfig,
     mail: Mail,
@@ -161,8 +160,6 @@ pub struct Engine {
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
     later: Vec<(i64, MessageId, OutboxPayload)>,
-    /// All conversations are to take new incarnations, but the one of this row.
-    renewal: Option<i64>,
     /// What is in memory is ahead of the store: read it again before anything else.
     stale: bool,
     agenda: Agenda,
@@ -178,10 +175,9 @@ impl Engine {
     /// Builds the engine and reads the contacts. Nothing runs yet.
     pub fn new(parts: Parts) -> Result<Self, StoreError> {
         let mut rng = UnwrapErr(getrandom::SysRng);
-        parts.store.finish_restore()?;
-        let log_incarnation = parts
+        let incarnation = parts
             .store
-            .event_log(|| rand_core::Rng::next_u64(&mut rng))?;
+            .incarnation(|| rand_core::Rng::next_u64(&mut rng))?;
         let mut engine = Self {
             own_id: parts.identity.peer_id(parts.circle.id()),
             lines: Lines::new(parts.lines, parts.identity.line_key()),
@@ -190,7 +186,7 @@ impl Engine {
             rng,
             identity: parts.identity,
             circle: parts.circle,
-            log_incarnation,
+            incarnation,
             limits: parts.limits,
             mailbox: parts.mailbox,
             mail: Mail::default(),
@@ -208,7 +204,6 @@ impl Engine {
             callers: parts.callers,
             counters: parts.counters,
             later: Vec::new(),
-            renewal: None,
             stale: false,
             agenda: Agenda::default(),
             time: TimeKeeping::default(),
@@ -316,12 +311,6 @@ impl Engine {
         }
         if self.store_failed.is_none() {
             self.run_timers();
-        }
-        if let Some(but) = self.renewal.take()
-            && self.store_failed.is_none()
-            && let Err(refusal) = self.renew_all(but)
-        {
-            self.fail_batch(refusal);
         }
         self.finish_batch();
     }

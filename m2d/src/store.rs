@@ -22,7 +22,6 @@ mod mailboxes;
 mod messages;
 mod migrations;
 mod outbox;
-mod places;
 mod reader;
 mod redating;
 mod requests;

@@ -25,10 +25,6 @@ pub struct Counters {
     pub resealed: u64,
     /// Held messages released early because too many were held.
     pub released_early: u64,
-    /// New incarnations taken because a place of the peer's did not fit or a proof came.
-    pub renewed: u64,
-    /// Sessions in which nothing was offered, as a place did not fit so soon after another.
-    pub withheld: u64,
     /// Times that the cryptography library refused to seal.
     pub seal_failed: u64,
 }
@@ -48,8 +44,6 @@ impl Counters {
             resent: self.resent + other.resent,
             resealed: self.resealed + other.resealed,
             released_early: self.released_early + other.released_early,
-            renewed: self.renewed + other.renewed,
-            withheld: self.withheld + other.withheld,
             seal_failed: self.seal_failed + other.seal_failed,
         }
     }

@@ -88,13 +88,6 @@ impl Outbox {
         }
     }
 
-    /// The oldest place of all.
-    pub(super) fn oldest(&self) -> Option<u64> {
-        self.entries
-            .first_key_value()
-            .map(|(sequence, _)| *sequence)
-    }
-
     pub(super) fn get(&self, sequence: u64) -> Option<&Entry> {
         self.entries.get(&sequence)
     }

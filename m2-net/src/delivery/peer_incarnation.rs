@@ -2,7 +2,6 @@
 
 use super::id::{MessageId, Time};
 use super::output::{SavedHeld, SavedIncarnation};
-use bytes::Bytes;
 use m2_crypto::envelope::ReceiveEpoch;
 use std::collections::BTreeMap;
 
@@ -42,8 +41,6 @@ pub(super) struct PeerIncarnation {
     pub(super) saved: SavedIncarnation,
     pub(super) dirty: bool,
     pub(super) epochs: BTreeMap<u64, OpenEpoch>,
-    /// The newest grant that was accepted; empty if it is not kept.
-    pub(super) grant: Bytes,
     /// The tick at which an epoch was last opened or used.
     pub(super) used: u64,
     held: BTreeMap<u64, Held>,
@@ -55,7 +52,6 @@ impl PeerIncarnation {
             saved,
             dirty: false,
             epochs: BTreeMap::new(),
-            grant: Bytes::new(),
             used: 0,
             held: BTreeMap::new(),
         }
@@ -95,35 +91,6 @@ impl PeerIncarnation {
     pub(super) fn release_run(&mut self, mut released: impl FnMut(Held)) {
         while let Some(held) = self.held.remove(&self.saved.next_sequence) {
             self.advance();
-            released(held);
-        }
-    }
-
-    /// Goes on at `oldest`: nothing before it will come any more. Releases what was held before it
-    /// and what follows it, and gives how many places are missing.
-    pub(super) fn go_on_at(&mut self, oldest: u64, mut released: impl FnMut(Held)) -> u64 {
-        let mut missing = oldest.saturating_sub(self.saved.next_sequence);
-        if missing == 0 {
-            return 0;
-        }
-        while let Some(entry) = self.held.first_entry() {
-            if *entry.key() >= oldest {
-                break;
-            }
-            missing = missing.saturating_sub(1);
-            released(entry.remove());
-        }
-        self.saved.next_sequence = oldest;
-        self.dirty = true;
-        self.release_run(released);
-        missing
-    }
-
-    /// Releases everything that is held.
-    pub(super) fn release_all(&mut self, mut released: impl FnMut(Held)) {
-        while let Some((sequence, held)) = self.held.pop_first() {
-            self.saved.next_sequence = sequence.saturating_add(1);
-            self.dirty = true;
             released(held);
         }
     }

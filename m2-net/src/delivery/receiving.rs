@@ -1,7 +1,5 @@
 //! The receiving half: from a sealed message to a committed one, in order and once (spec §6).
 
-mod following;
-
 use super::context::Context;
 use super::error::Misbehaved;
 use super::id::{Ack, ContentHash, MessageId, Time};
@@ -24,15 +22,6 @@ const REFUSED: usize = 256;
 /// Epoch refusals within one interval, for all epochs together.
 const REFUSALS: usize = 8;
 
-/// A grant that was accepted outside of the machine.
-#[derive(Debug)]
-pub struct AcceptedGrant {
-    /// The epoch that it opens.
-    pub epoch: ReceiveEpoch,
-    /// The signed grant. It is kept to show the peer what it has signed.
-    pub grant: Bytes,
-}
-
 /// A message of the peer that was opened outside of the machine: one that came in a letter.
 #[derive(Debug)]
 pub struct OpenedMessage {
@@ -47,10 +36,6 @@ pub struct OpenedMessage {
 /// The state of the receiving half.
 pub(super) struct Receiving {
     epochs: ReceiveEpochs,
-    /// The peer's incarnation whose order is kept; 0 for none.
-    following: u64,
-    /// Lost messages were reported in this session.
-    reported: bool,
     /// Held places by the time they were taken, over all incarnations.
     waiting: BTreeSet<(Time, u64, u64)>,
     recent: Recent<MessageId, (u64, ContentHash)>,
@@ -63,7 +48,6 @@ impl Receiving {
         let mut epochs = ReceiveEpochs::new(
             std::mem::take(&mut saved.incarnations),
             std::mem::take(&mut saved.receive_epochs),
-            std::mem::take(&mut saved.peer_grants),
         );
         let mut waiting = BTreeSet::new();
         for row in std::mem::take(&mut saved.held) {
@@ -74,8 +58,6 @@ impl Receiving {
         }
         Self {
             epochs,
-            following: saved.following,
-            reported: false,
             waiting,
             recent: Recent::new(RECENT),
             refused_ids: Recent::new(REFUSED),
@@ -91,22 +73,27 @@ impl Receiving {
         &mut self,
         cx: &mut Context<'_>,
         tools: &mut Tools<'_>,
-        accepted: Option<AcceptedGrant>,
+        accepted: Option<ReceiveEpoch>,
         sealed: &[u8],
         own_outbox: &dyn Fn(&MessageId) -> bool,
     ) -> Result<(), Misbehaved> {
         let header = SealedHeader::parse(sealed).map_err(|_| Misbehaved::Envelope)?;
-        if let Some(accepted) = accepted {
-            self.epochs.install(cx, tools, accepted)?;
-            self.bound_incarnations(tools, header.incarnation);
+        if let Some(epoch) = accepted {
+            self.epochs.install(cx, tools, epoch)?;
         }
         let opened = self.epochs.open(cx.now, tools, &header, sealed)?;
         let Some(opened) = opened else {
             return self.on_unopened(cx, tools, &header);
         };
         let id = MessageId(header.message_id);
-        let result = parse(opened.plaintext)
-            .and_then(|payload| self.take(cx, tools, header.incarnation, id, payload, own_outbox));
+        let result = self.take(
+            cx,
+            tools,
+            header.incarnation,
+            id,
+            opened.plaintext,
+            own_outbox,
+        );
         if let Err(misbehaved) = result {
             self.refused_ids.insert(id, misbehaved);
         }
@@ -153,6 +140,23 @@ impl Receiving {
         });
     }
 
+    /// A message came by a mailbox and was opened (spec §9).
+    pub(super) fn on_letter(
+        &mut self,
+        cx: &Context<'_>,
+        tools: &mut Tools<'_>,
+        letter: OpenedMessage,
+        own_outbox: &dyn Fn(&MessageId) -> bool,
+    ) -> Result<(), Misbehaved> {
+        self.epochs.adopt(letter.incarnation, tools.limits)?;
+        let OpenedMessage {
+            incarnation,
+            id,
+            plaintext,
+        } = letter;
+        self.take(cx, tools, incarnation, id, plaintext, own_outbox)
+    }
+
     /// Takes in a message that was opened, by whatever way it came.
     fn take(
         &mut self,
@@ -160,9 +164,11 @@ impl Receiving {
         tools: &mut Tools<'_>,
         incarnation: u64,
         id: MessageId,
-        payload: Payload,
+        mut plaintext: Zeroizing<Vec<u8>>,
         own_outbox: &dyn Fn(&MessageId) -> bool,
     ) -> Result<(), Misbehaved> {
+        let plaintext = Bytes::from(std::mem::take(&mut *plaintext));
+        let payload = Payload::parse(plaintext).map_err(Misbehaved::Payload)?;
         if own_outbox(&id) {
             return Err(Misbehaved::IdReused);
         }
@@ -213,7 +219,6 @@ impl Receiving {
             return;
         };
         let sequence = known.sequence();
-        let followed = incarnation == self.following;
         match peer.place(sequence) {
             Place::Next => {
                 known.deliver(tools, id, incarnation, hash, true);
@@ -225,8 +230,6 @@ impl Receiving {
                 });
             }
             Place::Taken => known.deliver(tools, id, incarnation, hash, false),
-            // The peer has gone on in another incarnation: nothing comes that it could wait for.
-            Place::Ahead if !followed => known.deliver(tools, id, incarnation, hash, false),
             Place::Ahead => {
                 let held = SavedHeld {
                     id,
@@ -279,30 +282,6 @@ impl Receiving {
         }
     }
 
-    /// Goes on at `oldest` in an incarnation, and gives how many places are missing before it.
-    fn go_on_at(&mut self, tools: &mut Tools<'_>, incarnation: u64, oldest: u64) -> u64 {
-        let Some(peer) = self.epochs.incarnation(incarnation) else {
-            return 0;
-        };
-        let waiting = &mut self.waiting;
-        peer.go_on_at(oldest, |held| {
-            waiting.remove(&(held.received, incarnation, held.sequence));
-            release(tools, incarnation, &held);
-        })
-    }
-
-    /// Releases everything that is held of an incarnation.
-    fn release_all(&mut self, tools: &mut Tools<'_>, incarnation: u64) {
-        let Some(peer) = self.epochs.incarnation(incarnation) else {
-            return;
-        };
-        let waiting = &mut self.waiting;
-        peer.release_all(|held| {
-            waiting.remove(&(held.received, incarnation, held.sequence));
-            release(tools, incarnation, &held);
-        });
-    }
-
     pub(super) fn on_timeout(&mut self, now: Time, tools: &mut Tools<'_>) {
         while let Some((received, incarnation, sequence)) = self.waiting.first().copied() {
             if received.plus(tools.limits.hold) > now {
@@ -326,11 +305,6 @@ impl Receiving {
     pub(super) fn is_dirty(&self) -> bool {
         self.epochs.is_dirty()
     }
-}
-
-fn parse(mut plaintext: Zeroizing<Vec<u8>>) -> Result<Payload, Misbehaved> {
-    let plaintext = Bytes::from(std::mem::take(&mut *plaintext));
-    Payload::parse(plaintext).map_err(Misbehaved::Payload)
 }
 
 /// A message of which the id is new, or one that only has a place to fill.

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use m2_crypto::envelope::{Grant, GrantRefused, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::{Certificate, Identity, PeerId, Secret};
-use m2_net::delivery::AcceptedGrant;
 use m2_net::frame::FrameReceiver;
 use m2_net::line::relay::Relay;
 use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHandle};
@@ -218,8 +217,6 @@ impl SessionRunner {
             counters: self.counters.clone(),
             misdeeds: AtomicU32::new(0),
             asked: AtomicBool::new(false),
-            stated: AtomicBool::new(false),
-            statements: AtomicU32::new(0),
         })
     }
 
@@ -268,7 +265,7 @@ impl SessionRunner {
         link: &Arc<Link>,
         envelope: &Envelope,
         grants: &mut GrantOpener,
-    ) -> Result<Option<AcceptedGrant>, SessionEnd> {
+    ) -> Result<Option<ReceiveEpoch>, SessionEnd> {
         if grants.last == envelope.grant {
             return Ok(None);
         }
@@ -276,10 +273,10 @@ impl SessionRunner {
             link.misbehaved("GRANT_MALFORMED");
             return Ok(None);
         };
-        let (from, header) = (link.clone(), *grant.header());
+        let (peer, header) = (link.peer_id, *grant.header());
         let check = self
             .engine
-            .call(move |engine| Ok(engine.check_grant(&from, &header)))
+            .call(move |engine| Ok(engine.check_grant(&peer, &header)))
             .await?;
         if check == GrantCheck::Ignore {
             return Ok(None);
@@ -292,9 +289,8 @@ impl SessionRunner {
         let accepted = self.accept_grant(link, envelope.grant.clone());
         match accepted.await? {
             Ok(epoch) => {
-                let grant = envelope.grant.clone();
-                grants.last = grant.clone();
-                Ok(Some(AcceptedGrant { epoch, grant }))
+                grants.last = envelope.grant.clone();
+                Ok(Some(epoch))
             }
             Err(_) => {
                 link.misbehaved("GRANT_REFUSED");
