@@ -313,8 +313,19 @@ impl Store {
     }
 
     fn run(&self, sql: &str) -> Result<(), StoreError> {
-        self.connection.prepare_cached(sql)?.execute([])?;
-        Ok(())
+        let mut statement = self.connection.prepare_cached(sql)?;
+        match statement.execute([]).map_err(StoreError::from) {
+            Ok(_) => Ok(()),
+            // SQLite also refuses to write once a page fails its authentication.
+            Err(error) if error.fault() == Fault::ReadOnly && self.is_writable() => {
+                Err(StoreError::Corrupt("page"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_writable(&self) -> bool {
+        self.connection.is_readonly("main").is_ok_and(|is| !is)
     }
 }
 
