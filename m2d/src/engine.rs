@@ -405,6 +405,10 @@ impl Engine {
         if fault == Fault::Io && self.store.is_out_of_room() {
             fault = Fault::Full;
         }
+        // SQLite also refuses to write once a page has failed its authentication.
+        if fault == Fault::ReadOnly && self.store.is_writable() {
+            fault = Fault::Damaged;
+        }
         if fault == Fault::Full {
             self.store.make_room();
         }

@@ -313,19 +313,15 @@ impl Store {
     }
 
     fn run(&self, sql: &str) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        match statement.execute([]).map_err(StoreError::from) {
-            Ok(_) => Ok(()),
-            // SQLite also refuses to write once a page fails its authentication.
-            Err(error) if error.fault() == Fault::ReadOnly && self.is_writable() => {
-                Err(StoreError::Corrupt("page"))
-            }
-            Err(error) => Err(error),
-        }
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
     }
 
-    fn is_writable(&self) -> bool {
-        self.connection.is_readonly("main").is_ok_and(|is| !is)
+    /// Whether the operating system lets this process write the file. SQLite's own word does not
+    /// tell: a damaged first page makes it call the file read-only.
+    pub fn is_writable(&self) -> bool {
+        let path = self.connection.path();
+        path.is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok())
     }
 }
 

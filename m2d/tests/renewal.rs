@@ -50,7 +50,10 @@ impl Node {
             identity: identity.clone(),
             circle: Circle::public(),
             mailbox: m2d::config::MailboxConfig::default(),
-            lines: m2d::engine::LineSettings::default(),
+            lines: m2d::engine::LineSettings {
+                loopback_only: true,
+                ..Default::default()
+            },
             limits: StoreConfig::default(),
             bus: Arc::new(Bus::default()),
             dialer: orders.clone(),

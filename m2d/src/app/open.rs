@@ -102,11 +102,7 @@ impl Opener {
             circle: self.circle.clone(),
             limits: self.config.store.clone(),
             mailbox: self.config.mailbox.clone(),
-            lines: LineSettings {
-                ip: self.config.privacy.ip,
-                open: self.config.line.open,
-                loopback_only: self.config.is_loopback_only(),
-            },
+            lines: self.line_settings(),
             bus: bus.clone(),
             dialer: orders.clone(),
             meetings: meeting,
@@ -163,6 +159,14 @@ impl Opener {
             tasks: self.tasks.clone(),
         };
         Ok((ready, opened))
+    }
+
+    fn line_settings(&self) -> LineSettings {
+        LineSettings {
+            ip: self.config.privacy.ip,
+            open: self.config.line.open,
+            loopback_only: self.config.is_loopback_only(),
+        }
     }
 
     fn backups(&self, core: &Core, store: &StoreFile, key: &OpenKey) -> Backups {

@@ -7,7 +7,11 @@ use m2_fuzz::{DAY, NOW_S, rng};
 use m2_net::clock::Clock;
 use m2_net::connection_id::ConnectionIds;
 use m2_net::gate::Gate;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::LazyLock;
+
+/// The address that a datagram comes from.
+const FROM: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4_000));
 
 static GATE: LazyLock<Gate> = LazyLock::new(|| {
     let clock = Clock::new(|| NOW_S * 1000);
@@ -24,5 +28,5 @@ static GATE: LazyLock<Gate> = LazyLock::new(|| {
 });
 
 fuzz_target!(|datagram: &[u8]| {
-    let _ = GATE.check(datagram);
+    let _ = GATE.check(datagram, FROM);
 });
