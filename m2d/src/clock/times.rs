@@ -35,7 +35,7 @@ pub struct Set {
 /// The model of the daemon's clock.
 ///
 /// - *now* is the system's clock, whatever is stored: a stored time that is wrong must not outlive
-///   the mistake. Only before [`EARLIEST_MS`] it runs on from there.
+///   the mistake. Only before 2026-11-01 it runs on from there.
 /// - *order* is never earlier than the latest entry by a small correction: it runs at half the
 ///   speed until the time has caught up. A latest entry that is further ahead is not believed.
 /// - A clock that was set is *unsettled* for an hour, or until contacts' clocks agree with it.
