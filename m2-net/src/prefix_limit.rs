@@ -1,91 +1,41 @@
-//! Limits per source prefix (spec §3): nobody's network calls so often that others are not
-//! heard.
+//! A rate limit for each source prefix, so that no network's calls crowd out those of others.
 
+use crate::prefix::Prefix;
+use crate::token_bucket::{Rate, TokenBucket};
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-/// Buckets in all. Prefixes that share one share its allowance: memory is fixed, and who falls
-/// together is different at every start.
+/// Buckets in all. Prefixes that share one share its allowance: memory is fixed, and which
+/// prefixes fall together is different at every start.
 const BUCKETS: usize = 4096;
 
-/// A token bucket for every /24 (IPv4) and /48 (IPv6).
+/// A token bucket for every source prefix.
 #[derive(Debug)]
 pub(crate) struct PrefixLimiter {
-    buckets: Vec<Bucket>,
+    buckets: Vec<TokenBucket>,
     hasher: RandomState,
-    burst: u32,
-    per_second: u32,
-}
-
-#[derive(Debug, Clone)]
-struct Bucket {
-    /// Thousandths of a call.
-    allowance: u64,
-    refilled_ms: u64,
 }
 
 impl PrefixLimiter {
     /// Allows each prefix `burst` calls at once and `per_second` in the long run.
     pub(crate) fn new(burst: u32, per_second: u32, now_ms: u64) -> Self {
-        let full = Bucket {
-            allowance: u64::from(burst) * 1000,
-            refilled_ms: now_ms,
-        };
+        let rate = Rate::per_second(per_second.into());
         Self {
-            buckets: vec![full; BUCKETS],
+            buckets: vec![TokenBucket::full(burst.into(), rate, now_ms); BUCKETS],
             hasher: RandomState::new(),
-            burst,
-            per_second,
         }
     }
 
-    /// Whether a call from `source` may be answered now; if so it is counted. The own machine
-    /// is not limited.
+    /// Returns whether a call from `source` may be answered now; if so it is counted. Calls from
+    /// this machine are not limited.
     pub(crate) fn allow(&mut self, source: IpAddr, now_ms: u64) -> bool {
         if source.is_loopback() {
             return true;
         }
-        let place = self.hasher.hash_one(prefix(source)) as usize % BUCKETS;
-        let Some(bucket) = self.buckets.get_mut(place) else {
-            return false;
-        };
-        bucket.refill(self.burst, self.per_second, now_ms);
-        match bucket.allowance.checked_sub(1000) {
-            Some(rest) => {
-                bucket.allowance = rest;
-                true
-            }
-            None => false,
-        }
+        let place = self.hasher.hash_one(Prefix::of(source)) as usize % BUCKETS;
+        let bucket = self.buckets.get_mut(place);
+        bucket.is_some_and(|bucket| bucket.take(1, now_ms))
     }
-}
-
-impl Bucket {
-    fn refill(&mut self, burst: u32, per_second: u32, now_ms: u64) {
-        let passed_ms = now_ms.saturating_sub(self.refilled_ms);
-        let gained = passed_ms.saturating_mul(u64::from(per_second));
-        self.allowance = self
-            .allowance
-            .saturating_add(gained)
-            .min(u64::from(burst) * 1000);
-        self.refilled_ms = now_ms;
-    }
-}
-
-/// The first 24 bits of an IPv4 address, the first 48 of an IPv6 address.
-fn prefix(address: IpAddr) -> [u8; 7] {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            [4, a, b, c, 0, 0, 0]
-        }
-        IpAddr::V6(v6) => prefix_v6(v6),
-    }
-}
-
-fn prefix_v6(address: Ipv6Addr) -> [u8; 7] {
-    let [a, b, c, d, e, f, ..] = address.octets();
-    [6, a, b, c, d, e, f]
 }
 
 #[cfg(test)]
@@ -115,14 +65,6 @@ mod tests {
             assert!(limiter.allow(ip("203.0.113.4"), 1_000_000));
         }
         assert!(!limiter.allow(ip("203.0.113.4"), 1_000_000));
-    }
-
-    #[test]
-    fn prefixes_are_24_and_48_bits() {
-        assert_eq!(prefix(ip("203.0.113.1")), prefix(ip("203.0.113.254")));
-        assert_ne!(prefix(ip("203.0.113.1")), prefix(ip("203.0.114.1")));
-        assert_eq!(prefix(ip("2001:db8:1::1")), prefix(ip("2001:db8:1:ff::9")));
-        assert_ne!(prefix(ip("2001:db8:1::1")), prefix(ip("2001:db8:2::1")));
     }
 
     #[test]

@@ -133,7 +133,7 @@ async fn who_says_what_is_out_of_place_is_sent_away_and_disturbs_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_of_lines_end_at_the_limits() {
     let relay = TestRelay::start(RelayLimits {
-        lines: 150,
+        lines: 400,
         lines_per_session: 100,
         ..private()
     })
@@ -150,19 +150,24 @@ async fn floods_of_lines_end_at_the_limits() {
     ask(&first, Request::Open(secrets(0, 100))).await;
     assert_eq!(told(&mut first).await, Told::Opened(100));
     ask(&second, Request::Open(secrets(1 << 20, MAX_OPENED))).await;
-    assert_eq!(told(&mut second).await, Told::Opened(50));
-    assert_eq!(relay.relay.totals().lines, 150);
+    assert_eq!(told(&mut second).await, Told::Opened(100));
+    assert_eq!(relay.relay.totals().lines, 200);
     // Closing what others have open closes nothing.
     let tokens = secrets(0, 100).iter().map(LineSecret::join_token).collect();
     ask(&second, Request::Close(tokens)).await;
     ask(&second, Request::Open(secrets(2 << 20, 1))).await;
     assert_eq!(told(&mut second).await, Told::Opened(0));
-    assert_eq!(relay.relay.totals().lines, 150);
+    assert_eq!(relay.relay.totals().lines, 200);
+    let above = (MAX_OPENED - 100) + 4 * MAX_OPENED + (MAX_OPENED - 100) + 1;
+    assert_eq!(refused(&relay, "LINES_FULL"), above as u64);
     drop(first);
     until("the lines to go with their session", || {
-        relay.relay.totals().lines == 50
+        relay.relay.totals().lines == 100
     })
     .await;
+    let own = secrets(1 << 20, 10);
+    let tokens = own.iter().map(LineSecret::join_token).collect();
+    ask(&second, Request::Close(tokens)).await;
     ask(&second, Request::Open(secrets(3 << 20, 10))).await;
     assert_eq!(told(&mut second).await, Told::Opened(10));
 }
@@ -233,19 +238,18 @@ async fn no_more_sessions_than_may_be() {
     })
     .await;
     let hostile = Hostile::new();
-    let mut first = hostile.dial(&relay).await;
-    let second = hostile.dial(&relay).await;
+    let first = hostile.dial(&relay).await;
+    let mut second = hostile.dial(&relay).await;
     until("two sessions", || relay.relay.totals().sessions == 2).await;
-    let third = hostile.dial(&relay).await;
-    assert_eq!(end(&third).await, CloseCode::Unavailable as u64);
-    assert!(refused(&relay, "SESSIONS_FULL") >= 1);
-    ask(&first, Request::Open(vec![secret(1)])).await;
-    assert_eq!(told(&mut first).await, Told::Opened(1));
-    drop(second);
-    until("one session", || relay.relay.totals().sessions == 1).await;
+    // Of one network's sessions that do nothing the oldest makes room.
     let mut third = hostile.dial(&relay).await;
-    ask(&third, Request::Open(vec![secret(2)])).await;
-    assert_eq!(told(&mut third).await, Told::Opened(1));
+    assert_eq!(end(&first).await, CloseCode::Unavailable as u64);
+    assert_eq!(refused(&relay, "SESSION_TAKEN_FOR_OTHERS"), 1);
+    assert_eq!(relay.relay.totals().sessions, 2);
+    for (number, session) in (1..).zip([&mut second, &mut third]) {
+        ask(session, Request::Open(vec![secret(number)])).await;
+        assert_eq!(told(session).await, Told::Opened(1));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -211,6 +211,13 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Whether the daemon listens on loopback alone: then addresses there mean something to those
+    /// it talks to.
+    pub fn is_loopback_only(&self) -> bool {
+        let listen = &self.network.listen;
+        !listen.is_empty() && listen.iter().all(|address| address.ip().is_loopback())
+    }
+
     /// Reads and checks a file. A file that is absent is the default configuration when
     /// `optional`.
     pub fn load(path: &Path, optional: bool) -> Result<Self, ConfigError> {

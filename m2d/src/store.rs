@@ -4,6 +4,7 @@
 //! [`Reader`]s read beside it. What is in the file is encrypted whole: who can't unlock the
 //! identity learns neither content nor who talks to whom.
 
+mod budgets;
 mod contacts;
 mod delivery;
 mod events;
@@ -16,10 +17,12 @@ mod messages;
 mod migrations;
 mod outbox;
 mod reader;
+mod requests;
 mod search;
 mod settings;
 
-pub use contacts::{ContactRow, ContactState, LookupSecrets};
+pub use budgets::BudgetRow;
+pub use contacts::{ContactRow, ContactState, KnownAddress, LookupSecrets};
 pub use events::{EventKind, NewEvent};
 pub use idempotency::Remembered;
 pub use invitations::InvitationRow;
@@ -29,12 +32,13 @@ pub use mailboxes::{GrantRow, MailboxPolicy, MailboxRow, MailboxState, OfferRow}
 pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};
 pub use outbox::OutboxPayload;
 pub use reader::{EventRow, HistoryPage, Reader, ShownMessage};
+pub use requests::{Origin, RequestRow};
 
 use crate::sqlcipher;
 use m2_crypto::Secret;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -188,13 +192,13 @@ fn array<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], St
 }
 
 /// Addresses as one text.
-fn join(addresses: &[SocketAddr]) -> String {
+fn join<A: ToString>(addresses: &[A]) -> String {
     let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     texts.join(" ")
 }
 
 /// The addresses that [`join`] wrote.
-fn split(text: &str) -> Result<Vec<SocketAddr>, StoreError> {
+fn split<A: FromStr>(text: &str) -> Result<Vec<A>, StoreError> {
     let parse = |part: &str| part.parse().map_err(|_| StoreError::Corrupt("address"));
     text.split_whitespace().map(parse).collect()
 }

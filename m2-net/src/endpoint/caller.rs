@@ -5,7 +5,8 @@ use crate::clock::Clock;
 use crate::connection_id::first_destination;
 use crate::counters::Counters;
 use crate::dial_error::DialError;
-use crate::quic_crypto::{CryptoContext, DialCrypto};
+use crate::quic_crypto::{CryptoContext, DialCrypto, Unanswered};
+use crate::sent::Sent;
 use crate::session::{Greeting, Session};
 use crate::transport::Transports;
 use crate::wire::Purpose;
@@ -37,6 +38,7 @@ impl Caller {
         credential: Credential,
         key: SessionKeyPair,
         purpose: Purpose,
+        sent: Option<Arc<Sent>>,
     ) -> ClientConfig {
         // A token links the session that uses it to the one that it came from, so who calls as
         // nobody neither keeps nor shows any.
@@ -44,16 +46,16 @@ impl Caller {
         let (tokens, crypto): (Arc<dyn TokenStore>, _) = match credential {
             Credential::Identity(_) => {
                 let kept = Arc::downgrade(&self.kept);
-                let unanswered = Arc::new(move |key| {
+                let unanswered: Unanswered = Arc::new(move |key| {
                     if let Some(kept) = kept.upgrade() {
                         kept.put(peer, key);
                     }
                 });
-                let crypto = DialCrypto::keeping(context, credential, key, unanswered);
+                let crypto = DialCrypto::observed(context, credential, key, Some(unanswered), sent);
                 (Arc::clone(&self.tokens), crypto)
             }
             Credential::Anonymous => {
-                let crypto = DialCrypto::new(context, credential, key);
+                let crypto = DialCrypto::observed(context, credential, key, None, sent);
                 (Arc::new(NoneTokenStore), crypto)
             }
         };

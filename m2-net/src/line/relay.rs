@@ -11,27 +11,28 @@ mod pipe;
 mod table;
 mod totals;
 
-pub use extension::is_public;
 pub use limits::RelayLimits;
 pub use totals::RelayTotals;
 
 use crate::endpoint::Endpoint;
 use crate::frame::FrameReceiver;
 use crate::line::path;
+use crate::prefix::Prefix;
 use crate::prefix_limit::PrefixLimiter;
 use crate::session::{CloseCode, Session};
 use crate::wire::Message;
 use crate::wire::line::{Channel, JoinOutcome, Line, Request, Told};
 use bytes::Bytes;
 use extension::Extension;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JoinToken, LineSecret};
-use meter::Meter;
+use meter::{CommonMeter, Meter};
 use party::{Party, Route};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use table::{Broken, Ended, PartyId, Table};
+use table::{Broken, Ended, Lost, PartyId, Table};
 use totals::{Counts, Refused};
 
 /// How often it is looked for what nobody uses, or nobody can.
@@ -47,7 +48,7 @@ pub struct Relay {
     table: Mutex<Table>,
     parties: Mutex<HashMap<PartyId, Arc<Party>>>,
     /// What all lines together may pass on.
-    meter: Meter,
+    meter: CommonMeter,
     targets: Mutex<PrefixLimiter>,
     counts: Counts,
     since: Instant,
@@ -68,7 +69,7 @@ impl Relay {
         Arc::new(Self {
             table: Mutex::new(Table::new(&limits)),
             parties: Mutex::default(),
-            meter: Meter::new(limits.bytes_per_second),
+            meter: CommonMeter::new(limits.bytes_per_second, 0),
             targets: Mutex::new(PrefixLimiter::new(1, 1, 0)),
             counts: Counts::default(),
             endpoint: Arc::downgrade(endpoint),
@@ -80,13 +81,16 @@ impl Relay {
     /// Serves a party's session until it ends.
     pub async fn serve(self: &Arc<Self>, session: Session) {
         let (handle, sender, mut receiver) = session.split();
-        let Some(id) = lock(&self.table).admit() else {
+        let prefix = Prefix::of(handle.remote_address().ip());
+        let admitted = lock(&self.table).admit(prefix);
+        let Some((id, lost)) = admitted else {
             self.counts.refused(Refused::Sessions);
             handle.close(CloseCode::Unavailable);
             return;
         };
-        let party = Arc::new(Party::new(id, handle, sender, self.now_s()));
+        let party = Arc::new(Party::new(id, handle, sender, self.now_ms()));
         lock(&self.parties).insert(id, Arc::clone(&party));
+        self.tell_lost(&lost);
         let talk = tokio::select! {
             talk = self.talk(&party, &mut receiver) => talk,
             () = self.pass_datagrams(&party) => Talk::Over,
@@ -98,6 +102,7 @@ impl Relay {
                 all: &self.meter,
                 counts: &self.counts,
                 per_second: self.limits.splice_bytes_per_second,
+                since: self.since,
             };
             passing.run(&party, receiver, *next).await;
             self.counts.extension_ended();
@@ -182,11 +187,14 @@ impl Relay {
         match request {
             Request::Open(secrets) => {
                 let tokens = secrets.iter().map(LineSecret::join_token);
-                let count = lock(&self.table).open(party.id, tokens);
+                let (count, lost) = lock(&self.table).open(party.id, tokens);
+                self.tell_lost(&lost);
+                let refused = secrets.len().saturating_sub(count as usize);
+                self.counts.refused_times(Refused::Lines, refused);
                 Ok(party.tell(Line::Told(Told::Opened(count))))
             }
             Request::Observe => {
-                let address = party.session.remote_address();
+                let address = NamedAddress::new(party.session.remote_address());
                 Ok(party.tell(Line::Told(Told::Observed(address))))
             }
             Request::Close(tokens) => {
@@ -194,7 +202,7 @@ impl Relay {
                 Ok(true)
             }
             Request::Join(channel, token) => {
-                let outcome = if party.may_call(self.now_s()) {
+                let outcome = if party.may_call(self.now_ms()) {
                     self.join(party, channel, token)?
                 } else {
                     JoinOutcome::Full
@@ -217,8 +225,9 @@ impl Relay {
     ) -> Result<JoinOutcome, Broken> {
         let joined = lock(&self.table).join(party.id, channel, &token)?;
         Ok(match joined {
-            Ok(other) => {
-                self.splice(party, channel, other, token);
+            Ok((listener, theirs, lost)) => {
+                self.tell_lost(&lost);
+                self.splice(party, channel, (listener, theirs), token);
                 JoinOutcome::Joined
             }
             Err(outcome) => outcome,
@@ -235,7 +244,8 @@ impl Relay {
         let Some(listener) = lock(&self.parties).get(&listener).cloned() else {
             return;
         };
-        let meter = Arc::new(Meter::new(self.limits.splice_bytes_per_second));
+        let meter = Meter::new(self.limits.splice_bytes_per_second, self.now_ms());
+        let meter = Arc::new(meter);
         meter.used(self.now_s());
         caller.add_route(channel, Route::new(&listener, theirs, &meter));
         listener.add_route(theirs, Route::new(caller, channel, &meter));
@@ -255,12 +265,12 @@ impl Relay {
 
     /// Passes one packet on. What can't be passed is lost, as on any path.
     fn pass(&self, party: &Party, datagram: &Bytes) {
-        let now = Instant::now();
+        let now_ms = self.now_ms();
         let length = datagram.len() as u64;
         let passed = party.route(datagram).is_some_and(|(route, onward)| {
-            route.meter.used(self.now_s());
-            route.meter.allow(length, now)
-                && self.meter.allow(length, now)
+            route.meter.used(now_ms / 1_000);
+            route.meter.allow(length, now_ms)
+                && self.meter.allow(party.prefix, length, now_ms)
                 && path::send(&route.to, onward).is_ok()
         });
         self.counts.passed(passed, length);
@@ -270,6 +280,22 @@ impl Relay {
         self.counts.refused(Refused::Broken);
         party.session.close(CloseCode::Misbehaved);
         Talk::Over
+    }
+
+    /// Ends the sessions and channels that made room for others.
+    fn tell_lost(&self, lost: &Lost) {
+        for id in &lost.parties {
+            self.counts.refused(Refused::SessionTaken);
+            let party = lock(&self.parties).get(id).cloned();
+            if let Some(party) = party {
+                party.session.close(CloseCode::Unavailable);
+            }
+        }
+        let cut = lost.channels.len().div_ceil(2);
+        if lost.parties.is_empty() {
+            self.counts.refused_times(Refused::ChannelTaken, cut);
+        }
+        self.tell_ended(&lost.channels);
     }
 
     fn tell_ended(&self, ended: &[Ended]) {
@@ -303,7 +329,11 @@ impl Relay {
         }
     }
 
-    /// Seconds since the relay began.
+    /// Milliseconds since the relay began.
+    fn now_ms(&self) -> u64 {
+        now_ms(self.since)
+    }
+
     fn now_s(&self) -> u64 {
         self.since.elapsed().as_secs()
     }
@@ -313,6 +343,10 @@ impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Relay(..)")
     }
+}
+
+fn now_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Nothing is ever half done under these locks.

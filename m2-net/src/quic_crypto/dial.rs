@@ -2,6 +2,7 @@
 
 use super::CryptoContext;
 use super::session::{HandshakeSession, Unanswered};
+use crate::sent::Sent;
 use m2_crypto::PeerId;
 use m2_crypto::handshake::{Call, Credential};
 use m2_crypto::initial::QUIC_VERSION;
@@ -19,6 +20,7 @@ pub struct DialCrypto {
     credential: Credential,
     key: Mutex<Option<SessionKeyPair>>,
     unanswered: Option<Unanswered>,
+    sent: Option<Arc<Sent>>,
 }
 
 impl DialCrypto {
@@ -28,26 +30,32 @@ impl DialCrypto {
         credential: Credential,
         key: SessionKeyPair,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::once(context, credential, key))
+    }
+
+    fn once(context: Arc<CryptoContext>, credential: Credential, key: SessionKeyPair) -> Self {
+        Self {
             context,
             credential,
             key: Mutex::new(Some(key)),
             unanswered: None,
-        })
+            sent: None,
+        }
     }
 
-    /// Dials once as [`Self::new`] says, and hands the key to `unanswered` if no answer comes.
-    pub fn keeping(
+    /// Dials once as [`Self::new`] says. Hands the key to `unanswered` if no answer comes, and counts
+    /// in `sent` what is sent until the peer has proved its id.
+    pub fn observed(
         context: Arc<CryptoContext>,
         credential: Credential,
         key: SessionKeyPair,
-        unanswered: Unanswered,
+        unanswered: Option<Unanswered>,
+        sent: Option<Arc<Sent>>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            context,
-            credential,
-            key: Mutex::new(Some(key)),
-            unanswered: Some(unanswered),
+            unanswered,
+            sent,
+            ..Self::once(context, credential, key)
         })
     }
 
@@ -82,8 +90,9 @@ impl ClientConfig for DialCrypto {
             credential: self.credential.clone(),
         };
         let (context, unanswered) = (self.context.clone(), self.unanswered.clone());
-        let session = HandshakeSession::dial(context, call, key, params, unanswered)
+        let mut session = HandshakeSession::dial(context, call, key, params, unanswered)
             .map_err(|_| ConnectError::EndpointStopping)?;
+        session.count_in(self.sent.clone());
         Ok(Box::new(session))
     }
 }

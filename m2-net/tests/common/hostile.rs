@@ -15,7 +15,14 @@ pub struct Hostile(Endpoint);
 
 impl Hostile {
     pub fn new() -> Self {
+        Self::at("127.0.0.1")
+    }
+
+    /// One with another address of this machine, and so in another source prefix if it is in another
+    /// /24.
+    pub fn at(ip: &str) -> Self {
         let mut config = config(alice());
+        config.listen = vec![format!("{ip}:0").parse().unwrap()];
         config.dials_only = true;
         config.key_pool_size = 8;
         Self(Endpoint::bind(config).unwrap())

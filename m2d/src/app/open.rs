@@ -11,7 +11,7 @@ use crate::lines::{LineCaller, LineKeeper, Outside};
 use crate::lookup::{LookupParts, LookupTasks};
 use crate::mailbox::server::{MailboxServer, ServerLimits};
 use crate::mailbox::{MailTasks, Wake};
-use crate::network::{self, Dialer, DialerHandle, Prober, SessionRunner};
+use crate::network::{self, AddressBudgets, Dialer, DialerHandle, Direct, Prober, SessionRunner};
 use crate::ports;
 use crate::reach::{Meeting, MeetingHandle, Meetings, Reachability};
 use crate::store::{Store, StoreFile};
@@ -52,6 +52,7 @@ struct Core {
     engine: EngineHandle,
     endpoint: Arc<Endpoint>,
     reach: Arc<Reachability>,
+    direct: Direct,
     identity: Arc<Identity>,
     peer_id: PeerId,
     clock: Arc<Clock>,
@@ -80,11 +81,16 @@ impl Opener {
         let file = StoreFile::new(&self.data_dir, identity.store_key());
         let store = file.open()?;
         let clock = Arc::new(Clock::new(store.latest_time()?));
+        let budgets = store.budgets(0)?;
         let endpoint = Arc::new(self.bind(&store, &identity, &clock)?);
         let orders = DialerHandle::default();
         let (meeting, meetings) = MeetingHandle::new();
         let announced = self.config.privacy.announce.clone();
-        let reach = Arc::new(Reachability::new(endpoint.clone(), announced));
+        let reach = Arc::new(Reachability::new(
+            endpoint.clone(),
+            announced,
+            self.config.is_loopback_only(),
+        ));
         let bus = Arc::new(Bus::default());
         let counters = Arc::new(Counters::default());
         let engine = Engine::new(Parts {
@@ -97,6 +103,7 @@ impl Opener {
             lines: LineSettings {
                 ip: self.config.privacy.ip,
                 open: self.config.line.open,
+                loopback_only: self.config.is_loopback_only(),
             },
             bus: bus.clone(),
             dialer: orders.clone(),
@@ -107,8 +114,10 @@ impl Opener {
         let (mail_wake, line_wake) = (engine.mailbox_wake(), engine.line_wake());
         let lookup_wake = engine.lookup_wake();
         let (handle, thread) = start_thread(engine).map_err(Failure::Runtime)?;
+        let budgets = AddressBudgets::new(clock.clone(), handle.clone(), &budgets);
         let core = Core {
             peer_id: identity.peer_id(self.circle.id()),
+            direct: Direct::new(endpoint.clone(), reach.clone(), budgets),
             engine: handle,
             endpoint,
             reach,
@@ -188,10 +197,16 @@ impl Opener {
         tokio::spawn(keeper.run(line_wake, self.stop.clone()));
         let (endpoint, clock) = (core.endpoint.clone(), core.clock.clone());
         let reach = core.reach.clone();
-        let lines = Arc::new(LineCaller::new(outside.clone(), endpoint, reach, clock));
+        let lines = Arc::new(LineCaller::new(
+            outside.clone(),
+            endpoint,
+            reach,
+            core.direct.clone(),
+            clock,
+        ));
         let dialer = Dialer::new(
             orders,
-            core.endpoint.clone(),
+            core.direct.clone(),
             core.engine.clone(),
             runner.clone(),
             core.identity.clone(),
@@ -224,6 +239,7 @@ impl Opener {
         }
         let meetings = Meetings {
             endpoint: core.endpoint.clone(),
+            direct: core.direct.clone(),
             runner,
             identity: core.identity.clone(),
             reach: core.reach.clone(),
@@ -239,6 +255,7 @@ impl Opener {
         let mail = MailTasks {
             engine: core.engine.clone(),
             endpoint: core.endpoint.clone(),
+            direct: core.direct.clone(),
             identity: core.identity.clone(),
             circle: self.circle.clone(),
             own_id: core.peer_id,
@@ -372,9 +389,8 @@ fn start_thread(engine: Engine) -> io::Result<(EngineHandle, JoinHandle<()>)> {
 fn prober(core: &Core, lines: Arc<LineCaller>, lookup: LookupParts) -> Arc<Prober> {
     Arc::new(Prober {
         engine: core.engine.clone(),
-        endpoint: core.endpoint.clone(),
+        direct: core.direct.clone(),
         lines,
-        reach: core.reach.clone(),
         lookup,
         clock: core.clock.clone(),
     })

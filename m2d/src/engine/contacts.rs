@@ -4,16 +4,16 @@ use super::Engine;
 use super::effect::Effect;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
-use crate::store::{ContactRow, ContactState, EventKind, LookupSecrets, MailboxPolicy};
+use crate::store::{
+    ContactRow, ContactState, EventKind, KnownAddress, LookupSecrets, MailboxPolicy,
+};
 use m2_crypto::PeerId;
 use m2_crypto::Secret;
 use m2_crypto::invitation::{Invitation, InvitationError};
 use m2_crypto::verification::VerificationCode;
 use m2_net::delivery::{GiveUp, Path};
-use m2_net::line::is_on_line;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
-use std::net::SocketAddr;
 
 /// Contacts, requests and blocked peers together; not those that were removed, as their rows go by
 /// themselves.
@@ -33,7 +33,7 @@ pub struct ContactView {
     /// A session is up, and its peer answers.
     pub online: bool,
     /// Where it was reached, the latest first.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<KnownAddress>,
     /// Why the last attempt to reach it failed; empty when it did not.
     pub last_failure: &'static str,
     /// The switches of its mailboxes and ours.
@@ -64,8 +64,9 @@ impl Engine {
         self.name_contact(row, name, "")?;
         let now = self.now_ms();
         let addresses = invitation.addresses().iter().rev();
-        for address in addresses.filter(|address| !is_on_line(address)) {
-            self.store.put_address(row, *address, now)?;
+        for named in addresses.filter(|named| named.scope().is_some()) {
+            let named = KnownAddress::Named(*named);
+            self.store.put_address(row, named, now)?;
         }
         self.keep_invited_lines(row, &invitation)?;
         self.keep_rendezvous(row, &invitation)?;
@@ -237,7 +238,7 @@ impl Engine {
     }
 
     /// Ends the outbox of a contact and moves it to a state.
-    fn end_contact(&mut self, row: i64, state: ContactState) -> Result<(), Refusal> {
+    pub(super) fn end_contact(&mut self, row: i64, state: ContactState) -> Result<(), Refusal> {
         for id in self.store.outbox_ids(row)? {
             self.converse(row, |conversation, cx| {
                 conversation.give_up(cx, id, GiveUp::ContactRemoved);

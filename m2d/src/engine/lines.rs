@@ -12,12 +12,13 @@ use super::effect::Effect;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
 use crate::store::{ContactState, LineRow};
+pub(super) use contacts::of_use;
 pub(super) use days::day_of;
 use days::{days_around, next_change};
 use m2_crypto::PeerId;
+use m2_crypto::address::{Surroundings, Use};
 use m2_crypto::invitation::{Invitation, InvitationError, InviteId};
 use m2_crypto::line::{Caller, LineKey};
-use m2_net::line::is_on_line;
 use m2_net::wire::line::{MAX_ADDRESSES, MAX_LINES};
 use m2_proto::reason::Reason;
 use std::collections::HashMap;
@@ -40,6 +41,8 @@ pub struct LineSettings {
     pub ip: IpMode,
     /// Whether contacts may call at our relays.
     pub open: bool,
+    /// The daemon is bound to loopback alone: addresses there mean something to those it talks to.
+    pub loopback_only: bool,
 }
 
 /// A relay of ours as shown.
@@ -102,6 +105,7 @@ impl Default for LineSettings {
         Self {
             ip: IpMode::Direct,
             open: true,
+            loopback_only: false,
         }
     }
 }
@@ -126,8 +130,7 @@ impl Engine {
         })?;
         self.check_inviter(&invitation)?;
         let relay = *invitation.peer();
-        let mut addresses = invitation.addresses().to_vec();
-        addresses.retain(|address| !is_on_line(address));
+        let mut addresses = typed_addresses(&invitation);
         addresses.truncate(MAX_ADDRESSES);
         if addresses.is_empty() {
             return Err(Refusal::because(
@@ -261,6 +264,16 @@ impl Engine {
     }
 }
 
+/// The addresses of a relay or provider whose invitation the user gave: private ones and those of
+/// this machine are what the user wants.
+pub(super) fn typed_addresses(invitation: &Invitation) -> Vec<SocketAddr> {
+    let here = Surroundings::default();
+    let named = invitation.addresses().iter();
+    named
+        .filter_map(|named| named.admit(&here, Use::Anywhere))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -279,13 +292,13 @@ mod tests {
     }
 
     /// An address of nobody, which stands for somebody beyond a relay.
-    fn on_line() -> SocketAddr {
+    fn on_line() -> NamedAddress {
         "[fc4d:3200::1]:9".parse().unwrap()
     }
 
     /// An invitation of another daemon in our circle, with an address and a line.
     fn invitation(engine: &mut Engine, from: PeerId) -> String {
-        let addresses = vec!["192.0.2.1:1".parse().unwrap(), on_line()];
+        let addresses = vec!["11.0.2.1:1111".parse().unwrap(), on_line()];
         let line = InvitedLine {
             relay: peer(90),
             token: JoinToken([9; 16]),
@@ -388,8 +401,9 @@ mod tests {
         engine.add_contact(&text, "").unwrap();
         let row = engine.row_of(&peer(1)).unwrap();
         let route = engine.route(row).unwrap();
-        let somewhere: SocketAddr = "192.0.2.1:1".parse().unwrap();
-        assert_eq!(route.addresses, [somewhere], "none that is on a line");
+        let somewhere: NamedAddress = "11.0.2.1:1111".parse().unwrap();
+        let named = Target::known(KnownAddress::Named(somewhere));
+        assert_eq!(route.addresses, [named], "none that is on a line");
         assert_eq!(route.lines[0].addresses, [somewhere]);
         let token = LineTokens::Always(JoinToken([9; 16]));
         assert_eq!(route.lines[0].tokens, token);

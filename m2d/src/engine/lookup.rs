@@ -2,18 +2,16 @@
 
 use super::Engine;
 use super::effect::Effect;
-use super::lines::day_of;
+use super::lines::{day_of, of_use};
 use crate::config::IpMode;
-use crate::reach::may_be_called;
 use crate::refusal::Refusal;
 use crate::store::{ContactLine, ContactState, LineTokens, LookupSecrets};
 use m2_crypto::PeerId;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::InviteId;
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{PresenceLine, PresenceSecret};
 use m2_net::delivery::Path;
-use m2_net::line::is_on_line;
-use std::net::SocketAddr;
 
 /// The most addresses that one source of look-up may add to a contact's.
 const MAX_FOUND: usize = 4;
@@ -65,7 +63,7 @@ pub struct Finding {
     /// How.
     pub by: FoundBy,
     /// Where it may be called.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
     /// Lines on which it may be called on the day of the record.
     pub lines: Vec<PresenceLine>,
 }
@@ -73,9 +71,9 @@ pub struct Finding {
 /// Ways to a contact that look-up found: in memory alone.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    lan: Vec<SocketAddr>,
+    lan: Vec<NamedAddress>,
     lan_until_ms: u64,
-    dht: Vec<SocketAddr>,
+    dht: Vec<NamedAddress>,
     lines: Vec<ContactLine>,
     /// When the record was made.
     made_s: u64,
@@ -83,7 +81,7 @@ pub(super) struct Found {
 
 impl Found {
     /// Addresses in the local network, unless they are old.
-    pub(super) fn lan(&self, now_ms: u64) -> &[SocketAddr] {
+    pub(super) fn lan(&self, now_ms: u64) -> &[NamedAddress] {
         if now_ms < self.lan_until_ms {
             &self.lan
         } else {
@@ -92,7 +90,7 @@ impl Found {
     }
 
     /// Addresses that the contact published.
-    pub(super) fn dht(&self) -> &[SocketAddr] {
+    pub(super) fn dht(&self) -> &[NamedAddress] {
         &self.dht
     }
 
@@ -172,19 +170,19 @@ impl Engine {
     }
 
     /// Something was found: it is tried at once.
-    pub fn take_finding(&mut self, finding: Finding, loopback: bool) {
-        if let Err(refusal) = self.on_found(finding, loopback) {
+    pub fn take_finding(&mut self, finding: Finding) {
+        if let Err(refusal) = self.on_found(finding) {
             self.fail_batch(refusal);
         }
     }
 
-    fn on_found(&mut self, finding: Finding, loopback: bool) -> Result<(), Refusal> {
+    fn on_found(&mut self, finding: Finding) -> Result<(), Refusal> {
         let Some(row) = self.row_of(&finding.peer) else {
             return Ok(());
         };
         let (mode, now_ms) = (self.ip_mode(row), self.now_ms());
         let mut addresses = finding.addresses;
-        addresses.retain(|address| may_be_called(address, loopback));
+        addresses.retain(|named| named.scope().is_some());
         addresses.truncate(MAX_FOUND);
         let Some(slot) = self.slots.get_mut(&row) else {
             return Ok(());
@@ -264,7 +262,7 @@ fn shows_address(mode: IpMode, lines: &[PresenceLine]) -> bool {
 }
 
 /// As many as one source may add, the first ones.
-fn distinct(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+fn distinct(addresses: Vec<NamedAddress>) -> Vec<NamedAddress> {
     let mut all = Vec::new();
     for address in addresses {
         if all.len() < MAX_FOUND && !all.contains(&address) {
@@ -274,13 +272,13 @@ fn distinct(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     all
 }
 
-fn line(mut line: PresenceLine) -> Option<ContactLine> {
-    line.addresses.retain(|address| !is_on_line(address));
-    (!line.addresses.is_empty()).then_some(ContactLine {
+fn line(line: PresenceLine) -> Option<ContactLine> {
+    let line = ContactLine {
         relay: line.relay,
         addresses: line.addresses,
         tokens: LineTokens::Always(line.token),
-    })
+    };
+    of_use(line)
 }
 
 #[cfg(test)]
@@ -289,7 +287,8 @@ mod tests {
     use super::*;
     use crate::engine::upkeep::tests::{engine, pass_ms};
     use crate::engine::{NewInvitation, PolicyChange};
-    use crate::store::LineRow;
+    use crate::network::Target;
+    use crate::store::{KnownAddress, LineRow};
     use m2_crypto::Secret;
     use m2_crypto::line::JoinToken;
 
@@ -316,7 +315,7 @@ mod tests {
         let relay = LineRow {
             row: 0,
             relay: peer(90),
-            addresses: vec!["192.0.2.9:4433".parse().unwrap(); 4],
+            addresses: vec!["11.0.2.9:4433".parse().unwrap(); 4],
             entry: false,
             created_ms: 0,
         };
@@ -341,7 +340,7 @@ mod tests {
             lines: vec![PresenceLine {
                 relay: peer(80),
                 token: JoinToken([8; 16]),
-                addresses: vec!["192.0.2.80:4433".parse().unwrap()],
+                addresses: vec!["11.0.2.80:4433".parse().unwrap()],
             }],
         }
     }
@@ -435,17 +434,17 @@ mod tests {
     fn who_is_found_is_called_there() {
         let (_dir, mut engine) = engine();
         let row = contact(&mut engine, 1);
-        let known: SocketAddr = "192.0.2.1:1111".parse().unwrap();
+        let known = KnownAddress::Proved("11.0.2.1:1111".parse().unwrap());
         engine.store.put_address(row, known, 0).unwrap();
         let now_s = engine.now_ms() / 1_000;
-        engine.take_finding(finding(FoundBy::Dht(now_s), "192.0.2.2:2222"), false);
-        engine.take_finding(finding(FoundBy::Lan, "192.168.1.3:3333"), false);
+        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.2:2222"));
+        engine.take_finding(finding(FoundBy::Lan, "192.168.1.3:3333"));
         let route = engine.route(row).unwrap();
         let texts: Vec<String> = route.addresses.iter().map(ToString::to_string).collect();
-        let order = ["192.168.1.3:3333", "192.0.2.1:1111", "192.0.2.2:2222"];
+        let order = ["192.168.1.3:3333", "11.0.2.1:1111", "11.0.2.2:2222"];
         assert_eq!(texts, order, "the nearest first, the DHT last");
         assert_eq!(route.lines.len(), 1);
-        engine.take_finding(finding(FoundBy::Lan, "192.168.1.4:3333"), false);
+        engine.take_finding(finding(FoundBy::Lan, "192.168.1.4:3333"));
         let lan = engine.route(row).unwrap().addresses;
         assert_eq!(lan[0], "192.168.1.4:3333".parse().unwrap());
         assert_eq!(lan[1], "192.168.1.3:3333".parse().unwrap(), "it is kept");
@@ -467,25 +466,28 @@ mod tests {
         let now_s = engine.now_ms() / 1_000;
         let addresses = |engine: &mut Engine| engine.route(row).unwrap().addresses;
         for made_s in [0, now_s - OLDEST_S, now_s + AHEAD_S] {
-            engine.take_finding(finding(FoundBy::Dht(made_s), "192.0.2.2:2222"), false);
+            engine.take_finding(finding(FoundBy::Dht(made_s), "11.0.2.2:2222"));
             assert!(addresses(&mut engine).is_empty());
         }
-        engine.take_finding(finding(FoundBy::Dht(now_s), "192.0.2.3:3333"), false);
-        engine.take_finding(finding(FoundBy::Dht(now_s - 1), "192.0.2.2:2222"), false);
-        assert_eq!(addresses(&mut engine), ["192.0.2.3:3333".parse().unwrap()]);
-        for nobody in ["127.0.0.1:5000", "224.0.0.1:5000", "192.0.2.4:53"] {
-            engine.take_finding(finding(FoundBy::Lan, nobody), false);
+        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.3:3333"));
+        engine.take_finding(finding(FoundBy::Dht(now_s - 1), "11.0.2.2:2222"));
+        assert_eq!(
+            addresses(&mut engine),
+            [Target::found("11.0.2.3:3333".parse().unwrap())]
+        );
+        for nobody in ["127.0.0.1:5000", "224.0.0.1:5000", "11.0.2.4:53"] {
+            engine.take_finding(finding(FoundBy::Lan, nobody));
         }
         assert_eq!(addresses(&mut engine).len(), 1);
-        let mut many = finding(FoundBy::Lan, "192.0.2.5:5000");
+        let mut many = finding(FoundBy::Lan, "11.0.2.5:5000");
         many.addresses = (0..50)
-            .map(|port| SocketAddr::from(([192, 0, 2, 5], 5_000 + port)))
+            .map(|port| NamedAddress::new(([11, 0, 2, 5], 5_000 + port).into()))
             .collect();
-        engine.take_finding(many, false);
+        engine.take_finding(many);
         assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);
-        let mut stranger = finding(FoundBy::Lan, "192.0.2.6:5000");
+        let mut stranger = finding(FoundBy::Lan, "11.0.2.6:5000");
         stranger.peer = peer(66);
-        engine.take_finding(stranger, false);
+        engine.take_finding(stranger);
         assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);
     }
 }

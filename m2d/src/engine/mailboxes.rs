@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::effect::Effect;
+use super::lines::typed_addresses;
 use super::mail::BoxHealth;
 use crate::refusal::Refusal;
 use crate::store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
@@ -34,7 +35,7 @@ impl Engine {
         if known.is_none() && boxes.len() >= MAX_BOXES {
             return Err(Refusal::new(Reason::LimitReached));
         }
-        let mut addresses = invitation.addresses().to_vec();
+        let mut addresses = typed_addresses(&invitation);
         addresses.truncate(MAX_ADDRESSES);
         if addresses.is_empty() {
             return Err(Refusal::because(
@@ -223,10 +224,14 @@ impl Engine {
         let mut offers = Vec::new();
         for grant in self.store.grants_of_contact(contact)? {
             let mailbox = boxes.iter().find(|mailbox| mailbox.row == grant.mailbox);
-            if let Some(mailbox) = mailbox.filter(|_| grant.next > 0) {
+            let Some(mailbox) = mailbox.filter(|_| grant.next > 0) else {
+                continue;
+            };
+            let addresses = self.told_addresses(&mailbox.addresses);
+            if !addresses.is_empty() {
                 offers.push(OfferedBox {
                     provider: mailbox.provider,
-                    addresses: mailbox.addresses.clone(),
+                    addresses,
                     seed: grant.seed,
                 });
             }

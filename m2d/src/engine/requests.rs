@@ -5,15 +5,24 @@ use super::contacts::is_fit;
 use super::effect::Effect;
 use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::{ContactState, EventKind, InvitationRow, LookupSecrets};
+use crate::store::{ContactState, EventKind, InvitationRow, KnownAddress, LookupSecrets, Origin};
 use m2_crypto::Secret;
 use m2_crypto::invitation::{self, InviteId};
 use m2_net::delivery::Path;
+use m2_net::prefix::Prefix;
+use m2_net::shares::{Claim, FairShares, WhenEven};
 use m2_net::wire::{ContactRequest, InviteProof, Message};
 use std::sync::Arc;
 
-/// Requests of strangers that may wait for the user.
+/// Requests of strangers that may wait for the user, and as many of peers that prove an invitation
+/// which is closed by now.
 const MAX_REQUESTS: usize = 100;
+/// How long a request waits for the user, in milliseconds.
+const REQUEST_MS: u64 = 30 * 86_400_000;
+/// Stands for the row of a peer that has none yet: rows count from 1.
+const NO_ROW: i64 = 0;
+/// How often old requests are looked for, in milliseconds.
+const EXPIRE_EVERY_MS: u64 = 3_600_000;
 
 impl Engine {
     /// Sends our request again on a session that is up, if we wait for an answer.
@@ -63,7 +72,7 @@ impl Engine {
             // Asked again: our answer was lost. Or both asked: then both agree.
             ContactState::Contact | ContactState::Asked => {}
             _ if invited_as.is_some() => {}
-            _ => return self.keep_request(row, link, &request.name),
+            _ => return self.keep_request(row, link, request),
         }
         if let Some(name) = &invited_as
             && state != ContactState::Contact
@@ -101,7 +110,7 @@ impl Engine {
     }
 
     /// The open invitation whose token a peer proves to hold in this session. Uses nothing up.
-    pub(super) fn proven_invitation(
+    fn proven_invitation(
         &self,
         link: &Link,
         shown: Option<InviteProof>,
@@ -118,36 +127,125 @@ impl Engine {
         proof_key: &Secret<32>,
         shown: InviteProof,
     ) -> Result<Option<InvitationRow>, Refusal> {
-        let Some(row) = self.store.invitation(&shown.invite_id)? else {
-            return Ok(None);
-        };
-        let proven = invitation::verify_proof(&row.token, proof_key, &shown.proof);
-        Ok(Some(row).filter(|row| proven && row.is_open(self.now_ms())))
+        let known = self.known_invitation(proof_key, shown)?;
+        Ok(known.filter(|row| row.is_open(self.now_ms())))
     }
 
-    /// No further request is kept until the user has looked at some.
-    pub(super) fn requests_are_full(&self) -> bool {
-        self.count(ContactState::Request) >= MAX_REQUESTS
+    /// The invitation whose token a peer proves to hold, open or not.
+    fn known_invitation(
+        &self,
+        proof_key: &Secret<32>,
+        shown: InviteProof,
+    ) -> Result<Option<InvitationRow>, Refusal> {
+        let row = self.store.invitation(&shown.invite_id)?;
+        let is_proven =
+            |row: &InvitationRow| invitation::verify_proof(&row.token, proof_key, &shown.proof);
+        Ok(row.filter(is_proven))
     }
 
     /// Shows a request to the user, once.
-    fn keep_request(&mut self, row: i64, link: &Link, name: &str) -> Result<(), Refusal> {
+    fn keep_request(
+        &mut self,
+        row: i64,
+        link: &Link,
+        request: &ContactRequest,
+    ) -> Result<(), Refusal> {
         if self.contact_mut(row)?.state == ContactState::Request {
             return Ok(());
         }
-        if self.requests_are_full() {
-            link.misbehaved("REQUESTS_TOO_MANY");
-            return Ok(());
+        let origin = self.origin_of(link, request)?;
+        match self.place_for_request(row, origin)? {
+            Claim::Granted => {}
+            Claim::TakeFrom(other) => {
+                self.counters.count("REQUEST_REPLACED");
+                self.forget_request(other)?;
+            }
+            Claim::Refused => {
+                link.misbehaved("REQUESTS_TOO_MANY");
+                return Ok(());
+            }
         }
         let contact = self.contact_mut(row)?;
         contact.state = ContactState::Request;
         // What a stranger calls itself is shown to the user: nothing of it if it is not fit.
-        contact.suggested_name = name.to_owned();
-        if !is_fit(name) {
+        contact.suggested_name.clone_from(&request.name);
+        if !is_fit(&request.name) {
             contact.suggested_name.clear();
         }
         self.save_contact(row)?;
+        let now = self.now_ms();
+        self.store.put_request(row, origin, now)?;
         self.event(EventKind::ContactRequest, row, None, 0)?;
+        Ok(())
+    }
+
+    /// Whether a stranger's request would be kept, or makes it a contact at once.
+    pub(super) fn may_ask(&self, link: &Link, request: &ContactRequest) -> Result<bool, Refusal> {
+        if self.proven_invitation(link, request.invite)?.is_some() {
+            return Ok(true);
+        }
+        let origin = self.origin_of(link, request)?;
+        Ok(self.place_for_request(NO_ROW, origin)? != Claim::Refused)
+    }
+
+    fn origin_of(&self, link: &Link, request: &ContactRequest) -> Result<Origin, Refusal> {
+        let known = match request.invite {
+            Some(shown) => self.known_invitation(&link.proof_key, shown)?,
+            None => None,
+        };
+        Ok(match known {
+            Some(invitation) => Origin::Invitation(invitation.id),
+            None => Origin::Prefix(Prefix::of(link.remote.ip())),
+        })
+    }
+
+    /// Whether there is a place for a request, or which one is to be forgotten for it: the oldest of
+    /// the source of most of them. No source makes room for itself, as it could then fill the event
+    /// log. Requests that prove an invitation have places of their own.
+    fn place_for_request(&self, row: i64, origin: Origin) -> Result<Claim<i64>, Refusal> {
+        let mut shares = FairShares::new(MAX_REQUESTS, WhenEven::Refuse);
+        let mut requests = self.store.requests()?;
+        requests.retain(|request| {
+            let is_alike = request.origin.is_invitation() == origin.is_invitation();
+            is_alike && self.waits(request.contact)
+        });
+        for request in &requests {
+            shares.claim(request.contact, request.origin);
+        }
+        let claim = shares.claim(row, origin);
+        let is_own = |other: i64| {
+            let mut requests = requests.iter();
+            requests.any(|request| request.contact == other && request.origin == origin)
+        };
+        Ok(match claim {
+            Claim::TakeFrom(other) if is_own(other) => Claim::Refused,
+            claim => claim,
+        })
+    }
+
+    /// Forgets requests that nobody looked at for long.
+    pub(super) fn expire_requests(&mut self, now: u64) -> Result<u64, Refusal> {
+        for request in self.store.requests()? {
+            if !self.waits(request.contact) {
+                self.store.delete_request(request.contact)?;
+            } else if request.asked_ms.saturating_add(REQUEST_MS) <= now {
+                self.counters.count("REQUEST_EXPIRED");
+                self.forget_request(request.contact)?;
+            }
+        }
+        Ok(now.saturating_add(EXPIRE_EVERY_MS))
+    }
+
+    fn waits(&self, row: i64) -> bool {
+        let slot = self.slots.get(&row);
+        slot.is_some_and(|slot| slot.contact.state == ContactState::Request)
+    }
+
+    /// The peer is not told: it may ask again.
+    fn forget_request(&mut self, row: i64) -> Result<(), Refusal> {
+        self.store.delete_request(row)?;
+        self.end_contact(row, ContactState::Removed)?;
+        self.event(EventKind::ContactRemoved, row, None, 0)?;
         Ok(())
     }
 
@@ -217,7 +315,8 @@ impl Engine {
         if fresh {
             if link.path() == Path::Direct {
                 let now = self.now_ms();
-                self.store.put_address(row, link.remote, now)?;
+                let reached = KnownAddress::Proved(link.remote);
+                self.store.put_address(row, reached, now)?;
             }
             self.event(EventKind::ContactAdded, row, None, 0)?;
             self.wake_lines();
@@ -272,5 +371,79 @@ impl Engine {
     fn push_frame(&mut self, link: &Arc<Link>, message: Message) {
         let effect = Effect::Frame(link.clone(), Box::new(message));
         self.effects.push(effect);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::upkeep::tests::{engine, pass_ms};
+    use m2_crypto::PeerId;
+    use std::net::IpAddr;
+
+    fn from(number: u8) -> Origin {
+        Origin::Prefix(Prefix::of(IpAddr::from([127, 0, number, 1])))
+    }
+
+    /// A request of a peer of its own, if it is kept.
+    fn ask(engine: &mut Engine, number: u16, origin: Origin) -> Option<i64> {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        match engine.place_for_request(NO_ROW, origin).unwrap() {
+            Claim::Granted => {}
+            Claim::TakeFrom(other) => engine.forget_request(other).unwrap(),
+            Claim::Refused => return None,
+        }
+        let peer = PeerId::from_bytes(id);
+        let row = engine.new_contact(peer, ContactState::Request, "").unwrap();
+        let now = engine.now_ms();
+        engine.store.put_request(row, origin, now).unwrap();
+        Some(row)
+    }
+
+    #[test]
+    fn made_up_identities_of_one_network_leave_room_and_make_room() {
+        let (_dir, mut engine) = engine();
+        let mut greedy = Vec::new();
+        for number in 0..100 {
+            greedy.extend(ask(&mut engine, number, from(1)));
+            pass_ms(&mut engine, 1);
+        }
+        assert_eq!(greedy.len(), 75, "a quarter is left to others");
+        for number in 100..125 {
+            assert!(ask(&mut engine, number, from(2)).is_some());
+        }
+        assert!(
+            ask(&mut engine, 200, from(1)).is_none(),
+            "it makes no room for itself"
+        );
+        let honest = ask(&mut engine, 201, from(3)).unwrap();
+        assert!(!engine.waits(greedy[0]), "the oldest of the largest source");
+        assert!(engine.waits(greedy[1]) && engine.waits(honest));
+        assert_eq!(engine.store.requests().unwrap().len(), MAX_REQUESTS);
+    }
+
+    #[test]
+    fn strangers_do_not_push_out_the_invited() {
+        let (_dir, mut engine) = engine();
+        let invited = ask(&mut engine, 0, Origin::Invitation([1; 16])).unwrap();
+        for number in 1..1_000 {
+            ask(&mut engine, number, from((number % 250) as u8));
+        }
+        assert!(engine.waits(invited));
+        assert_eq!(engine.store.requests().unwrap().len(), MAX_REQUESTS + 1);
+    }
+
+    #[test]
+    fn a_request_that_nobody_looks_at_ends() {
+        let (_dir, mut engine) = engine();
+        let row = ask(&mut engine, 1, from(1)).unwrap();
+        let now = engine.now_ms();
+        engine.expire_requests(now + REQUEST_MS - 1).unwrap();
+        assert!(engine.waits(row));
+        engine.expire_requests(now + REQUEST_MS).unwrap();
+        assert!(!engine.waits(row));
+        assert!(engine.store.requests().unwrap().is_empty());
     }
 }

@@ -6,11 +6,13 @@ use super::paths::{crossed, path_rank};
 use super::slot::Slot;
 use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::ContactState;
+use crate::store::{BudgetRow, ContactState, KnownAddress};
 use m2_crypto::PeerId;
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch};
 use m2_net::delivery::{Ack, ContentHash, MessageId, Misbehaved, Path, Time};
+use m2_net::prefix::Prefix;
 use m2_net::session::CloseCode;
+use m2_net::shares::{Claim, FairShares, WhenEven};
 use m2_net::wire::line::Line;
 use m2_net::wire::mailbox::Mailbox;
 use m2_net::wire::{ContactRequest, Envelope, Message};
@@ -68,20 +70,33 @@ impl Engine {
         Ok(Arrived::Welcome)
     }
 
-    /// A peer may have one session as a stranger. When there are too many strangers the oldest
-    /// goes: it had its time to ask, and nobody keeps out those who come with an invitation.
+    /// Admits a stranger's session. A peer may have one. Their places are shared out among source
+    /// prefixes, so that nobody keeps out those who come with an invitation.
     fn admit_stranger(&mut self, link: &Arc<Link>) {
         let same = |other: &&Arc<Link>| other.peer_id == link.peer_id;
         let (gone, reason) = match self.strangers.values().find(same) {
             Some(same) => (Some(same.id), "STRANGER_REPLACED"),
-            None if self.strangers.len() < MAX_STRANGERS => (None, ""),
-            None => (self.strangers.keys().next().copied(), "STRANGERS_TOO_MANY"),
+            None => (self.stranger_to_end(link), "STRANGERS_TOO_MANY"),
         };
         if let Some(old) = gone.and_then(|id| self.strangers.remove(&id)) {
             self.counters.count(reason);
             self.effects.push(Effect::Close(old, CloseCode::Replaced));
         }
         self.strangers.insert(link.id, link.clone());
+    }
+
+    /// The session that has to end for another stranger's: none while there is room.
+    fn stranger_to_end(&self, link: &Link) -> Option<u64> {
+        let mut shares = FairShares::new(MAX_STRANGERS, WhenEven::Replace);
+        let prefix = |link: &Link| Prefix::of(link.remote.ip());
+        for (id, stranger) in &self.strangers {
+            shares.claim(*id, prefix(stranger));
+        }
+        match shares.claim(link.id, prefix(link)) {
+            Claim::Granted => None,
+            Claim::TakeFrom(other) => Some(other),
+            Claim::Refused => self.strangers.keys().next().copied(),
+        }
     }
 
     /// Notes that a peer with a row is there.
@@ -92,14 +107,15 @@ impl Engine {
         contact.certificate = Some(link.certificate.spki_der().to_vec());
         self.save_contact(row)?;
         if contact_like(self.contact_mut(row)?.state) && link.path() == Path::Direct {
-            self.store.put_address(row, link.remote, now)?;
+            let reached = KnownAddress::Proved(link.remote);
+            self.store.put_address(row, reached, now)?;
         }
         self.add_link(row, link);
         Ok(())
     }
 
-    /// The row of a session's peer. A stranger that asks gets one, unless its request would not
-    /// be kept: what strangers can make us store is bounded.
+    /// The row of a session's peer. A stranger that asks gets one, unless its request would not be
+    /// kept: what strangers can make us store is bounded.
     fn row_for_request(
         &mut self,
         link: &Arc<Link>,
@@ -108,7 +124,7 @@ impl Engine {
         if let Some(row) = self.row_of(&link.peer_id) {
             return Ok(Some(row));
         }
-        if self.requests_are_full() && self.proven_invitation(link, request.invite)?.is_none() {
+        if !self.may_ask(link, request)? {
             return Ok(None);
         }
         let row = self.new_contact(link.peer_id, ContactState::Removed, "")?;
@@ -356,6 +372,12 @@ impl Engine {
                 self.wake_lookup();
             }
         }
+    }
+
+    /// Remembers what a contact has left for dials to addresses that it named.
+    pub fn save_budget(&mut self, left: &BudgetRow) {
+        let saved = self.store.put_budget(left);
+        self.check(saved);
     }
 
     /// Wants a session with a contact, unless there is one.

@@ -12,6 +12,8 @@ const INDEX_DELAY_MS: u64 = 2_000;
 /// How often old rows are looked for, in milliseconds.
 const PRUNE_EVERY_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 86_400_000;
+/// How long a contact's budget for dials is not full by itself.
+const BUDGET_MS: u64 = 60_000;
 /// How long the rows of a removed contact are kept at least, in days: grants that it may have
 /// used are too old after 16 (spec §5), idempotency keys of messages to it after 30. Its events
 /// must be gone too.
@@ -31,6 +33,8 @@ pub(super) struct Agenda {
     prune: u64,
     /// Rows of removed contacts are looked for.
     contacts: u64,
+    /// Old contact requests are looked for.
+    requests: u64,
     /// Receipts and retractions since the last look at their number, by contact row.
     silent: HashMap<i64, u32>,
 }
@@ -38,7 +42,7 @@ pub(super) struct Agenda {
 impl Agenda {
     /// When the first of it is due.
     pub(super) fn due(&self) -> u64 {
-        let prune = self.prune.min(self.contacts);
+        let prune = self.prune.min(self.contacts).min(self.requests);
         self.expiry.min(self.index).min(prune)
     }
 
@@ -58,6 +62,12 @@ impl Engine {
     pub(super) fn upkeep(&mut self, now: u64) {
         let result = self.try_upkeep(now);
         self.check(result);
+        if self.agenda.requests <= now {
+            match self.expire_requests(now) {
+                Ok(next) => self.agenda.requests = next,
+                Err(refusal) => self.fail_batch(refusal),
+            }
+        }
         if self.mail.due <= now
             && let Err(refusal) = self.mail_upkeep(now)
         {
@@ -96,6 +106,7 @@ impl Engine {
         self.store
             .prune_events(now.saturating_sub(kept_ms), self.limits.max_events)?;
         self.store.prune_idempotency(now)?;
+        self.store.prune_budgets(now.saturating_sub(BUDGET_MS))?;
         self.store.prune_invitations(now)?;
         self.agenda.prune = now.saturating_add(PRUNE_EVERY_MS);
         Ok(())

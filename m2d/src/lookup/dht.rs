@@ -101,13 +101,7 @@ impl Seeker {
             let jitter = UnwrapErr(getrandom::SysRng).next_u32();
             self.due.failed(peer, now_ms, jitter);
             if let Ok(Some(record)) = record {
-                tell(
-                    &self.engine,
-                    peer,
-                    record,
-                    self.reach.is_bound_to_loopback(),
-                )
-                .await;
+                tell(&self.engine, peer, record).await;
             }
         }
     }
@@ -140,14 +134,14 @@ pub(crate) async fn find(
 }
 
 /// Tells the engine what a record says.
-pub(crate) async fn tell(engine: &EngineHandle, peer: PeerId, record: Record, loopback: bool) {
+pub(crate) async fn tell(engine: &EngineHandle, peer: PeerId, record: Record) {
     let finding = Finding {
         peer,
         by: FoundBy::Dht(record.made_s),
         addresses: record.addresses,
         lines: record.lines,
     };
-    let told = engine.cast(move |engine| engine.take_finding(finding, loopback));
+    let told = engine.cast(move |engine| engine.take_finding(finding));
     if told.await.is_err() {
         tracing::debug!("the engine is gone");
     }

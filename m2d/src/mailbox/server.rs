@@ -19,8 +19,10 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::EngineHandle;
 use m2_crypto::PeerId;
+use m2_net::prefix::Prefix;
 use m2_net::session::{CloseCode, Session, SessionError, SessionHandle};
-use seats::{Seat, Seats, WhenFull};
+use m2_net::shares::WhenEven;
+use seats::{Lost, Seat, Seats, WhenFull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,7 +46,7 @@ pub struct MailboxServer {
     limits: ServerLimits,
     owners: Seats<SessionHandle>,
     guests: Seats<SessionHandle>,
-    depositors: Semaphore,
+    depositors: Seats<SessionHandle>,
     /// A permit is a KiB of a letter that waits for the store.
     waiting: Arc<Semaphore>,
     /// One registration at a time, so that an invitation for one makes one box.
@@ -92,8 +94,8 @@ impl MailboxServer {
             clock,
             counters,
             owners: Seats::new(limits.owners, WhenFull::Refuse),
-            guests: Seats::new(MAX_GUESTS, WhenFull::OldestGoes),
-            depositors: Semaphore::new(limits.depositors),
+            guests: Seats::new(MAX_GUESTS, WhenFull::Share(WhenEven::Replace)),
+            depositors: Seats::new(limits.depositors, WhenFull::Share(WhenEven::Refuse)),
             waiting: Arc::new(Semaphore::new(WAITING_KIB)),
             registering: Mutex::new(()),
             deposited: AtomicU64::new(0),
@@ -123,10 +125,13 @@ impl MailboxServer {
     /// Serves a session that may only deposit, until it ends.
     pub async fn serve_anonymous(&self, session: Session) {
         let handle = SessionHandle::clone(&session);
-        let end = match (self.check_store(), self.depositors.try_acquire()) {
-            (Ok(()), Ok(_place)) => deposits::serve(self, session).await,
-            (Ok(()), Err(_)) => self.crowded("MAILBOX_DEPOSITORS_TOO_MANY"),
-            (Err(end), _) => end,
+        let place = self.check_store().and_then(|()| {
+            let reason = "MAILBOX_DEPOSITORS_TOO_MANY";
+            self.seat(&self.depositors, None, &handle, reason)
+        });
+        let end = match place {
+            Ok(_place) => deposits::serve(self, session).await,
+            Err(end) => end,
         };
         self.close(&handle, end);
     }
@@ -148,19 +153,29 @@ impl MailboxServer {
         Err(SessionEnd::Unavailable)
     }
 
-    /// A place among the sessions of `seats`; a peer's older one goes.
+    /// Returns a place among the sessions of `seats`; a peer's older one goes. Without one the
+    /// session is counted as `refused`.
     fn seat(
         &self,
         seats: &Seats<SessionHandle>,
-        peer: PeerId,
+        peer: Option<PeerId>,
         handle: &SessionHandle,
+        refused: &'static str,
     ) -> Result<Seat<SessionHandle>, SessionEnd> {
-        let Some((seat, gone)) = seats.take(peer, handle.clone()) else {
-            return Err(self.crowded("MAILBOX_OWNERS_TOO_MANY"));
+        let prefix = Prefix::of(handle.remote_address().ip());
+        let Some((seat, gone)) = seats.take(peer, prefix, handle.clone()) else {
+            return Err(self.crowded(refused));
         };
-        if let Some(gone) = gone {
-            self.counters.count("MAILBOX_SESSION_REPLACED");
-            gone.close(CloseCode::Replaced);
+        match gone {
+            Some((gone, Lost::Replaced)) => {
+                self.counters.count("MAILBOX_SESSION_REPLACED");
+                gone.close(CloseCode::Replaced);
+            }
+            Some((gone, Lost::Shared)) => {
+                self.counters.count("MAILBOX_SESSION_TAKEN_FOR_OTHERS");
+                gone.close(CloseCode::Refused);
+            }
+            None => {}
         }
         Ok(seat)
     }

@@ -4,6 +4,7 @@ use super::{Collector, Depositor, LetterOpener, Wake};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::EngineHandle;
+use crate::network::Direct;
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use std::io;
@@ -20,6 +21,8 @@ pub struct MailTasks {
     pub engine: EngineHandle,
     /// The daemon's sockets, for sessions with our providers.
     pub endpoint: Arc<Endpoint>,
+    /// Who dials what contacts named.
+    pub direct: Direct,
     /// Who we are.
     pub identity: Arc<Identity>,
     /// The circle.
@@ -56,7 +59,9 @@ impl MailTasks {
         });
         tokio::spawn(collector.run(stop.clone()));
         let (engine, clock) = (self.engine.clone(), self.clock.clone());
-        let depositor = Depositor::new(engine, wake, clock, move || self.bind());
+        let depositor = Depositor::new(engine, wake, clock, self.direct.clone(), move || {
+            self.bind()
+        });
         tokio::spawn(depositor.run(stop.clone()));
     }
 

@@ -1,5 +1,6 @@
 //! How many calls may go out: a thousand contacts that are offline must cost little.
 
+use m2_net::token_bucket::{Rate, TokenBucket};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -11,40 +12,35 @@ const EVERY: Duration = Duration::from_millis(500);
 /// A bucket of calls.
 #[derive(Debug)]
 pub(super) struct Budget {
-    left: u32,
-    /// When it was last refilled.
-    at: Instant,
+    bucket: TokenBucket,
+    since: Instant,
 }
 
 impl Budget {
     /// A full one.
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            left: BURST,
-            at: now,
+            bucket: TokenBucket::full(BURST.into(), Rate::new(1, EVERY), 0),
+            since: now,
         }
     }
 
     /// Takes one call, if there is any.
     pub(super) fn take(&mut self, now: Instant) -> bool {
-        self.refill(now);
-        let may = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        may
+        let now_ms = self.ms(now);
+        self.bucket.take(1, now_ms)
     }
 
     /// When there is one again; none if there is one now.
-    pub(super) fn next(&self) -> Option<Instant> {
-        (self.left == 0).then(|| self.at + EVERY)
+    pub(super) fn next(&mut self, now: Instant) -> Option<Instant> {
+        let now_ms = self.ms(now);
+        let wait = self.bucket.wait(1, now_ms);
+        (wait > Duration::ZERO).then(|| now + wait)
     }
 
-    fn refill(&mut self, now: Instant) {
-        let passed = now.duration_since(self.at).as_millis() / EVERY.as_millis();
-        let more = u32::try_from(passed).unwrap_or(BURST).min(BURST);
-        if more > 0 {
-            self.left = self.left.saturating_add(more).min(BURST);
-            self.at = now;
-        }
+    fn ms(&self, now: Instant) -> u64 {
+        let passed = now.saturating_duration_since(self.since).as_millis();
+        u64::try_from(passed).unwrap_or(u64::MAX)
     }
 }
 
@@ -57,7 +53,7 @@ mod tests {
         let mut budget = Budget::new(Instant::now());
         assert!((0..BURST).all(|_| budget.take(Instant::now())));
         assert!(!budget.take(Instant::now()));
-        assert_eq!(budget.next(), Some(Instant::now() + EVERY));
+        assert_eq!(budget.next(Instant::now()), Some(Instant::now() + EVERY));
         tokio::time::advance(EVERY * 3).await;
         let taken = (0..10).filter(|_| budget.take(Instant::now()));
         assert_eq!(taken.count(), 3);

@@ -1,7 +1,7 @@
 //! Who is dialled when: one task owns all attempts, their pauses and their number.
 
 use super::budget::Budget;
-use super::{Route, SessionRunner};
+use super::{Direct, DirectError, Route, SessionRunner, Target};
 use crate::backoff::Backoff;
 use crate::config::IpMode;
 use crate::engine::EngineHandle;
@@ -13,11 +13,9 @@ use futures::stream::FuturesUnordered;
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Identity, PeerId};
 use m2_net::dial_error::DialError;
-use m2_net::endpoint::Endpoint;
 use m2_net::session::Session;
 use rand_core::{Rng, UnwrapErr};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -107,7 +105,7 @@ impl DialerHandle {
 
 /// The task that dials.
 pub struct Dialer {
-    endpoint: Arc<Endpoint>,
+    direct: Direct,
     engine: EngineHandle,
     runner: Arc<SessionRunner>,
     identity: Arc<Identity>,
@@ -141,10 +139,10 @@ type Failure = (&'static str, u8);
 const NO_WAY: Failure = ("NO_ADDRESS", 0);
 
 impl Dialer {
-    /// A dialer that takes orders from `orders` and dials from `endpoint`.
+    /// A dialer that takes orders from `orders` and dials by `direct` and `lines`.
     pub fn new(
         orders: DialerHandle,
-        endpoint: Arc<Endpoint>,
+        direct: Direct,
         engine: EngineHandle,
         runner: Arc<SessionRunner>,
         identity: Arc<Identity>,
@@ -152,7 +150,7 @@ impl Dialer {
     ) -> Self {
         Self {
             lines,
-            endpoint,
+            direct,
             engine,
             runner,
             identity,
@@ -244,7 +242,7 @@ impl Dialer {
         };
         target.next = None;
         let call = Call {
-            endpoint: self.endpoint.clone(),
+            direct: self.direct.clone(),
             lines: self.lines.clone(),
             identity: self.identity.clone(),
             peer,
@@ -254,7 +252,7 @@ impl Dialer {
         self.attempts.push(Box::pin(attempt));
     }
 
-    fn next_wake(&self) -> Option<Instant> {
+    fn next_wake(&mut self) -> Option<Instant> {
         if self.attempts.len() >= MAX_ATTEMPTS {
             return None;
         }
@@ -263,7 +261,8 @@ impl Dialer {
             .values()
             .filter_map(|target| target.next)
             .min()?;
-        Some(self.budget.next().map_or(next, |budget| budget.max(next)))
+        let budget = self.budget.next(Instant::now());
+        Some(budget.map_or(next, |budget| budget.max(next)))
     }
 
     async fn finish(&mut self, attempt: Attempt) {
@@ -316,7 +315,7 @@ async fn sleep_until(wake: Option<Instant>) {
 /// What an attempt needs.
 #[derive(Clone)]
 struct Call {
-    endpoint: Arc<Endpoint>,
+    direct: Direct,
     lines: Arc<LineCaller>,
     identity: Arc<Identity>,
     peer: PeerId,
@@ -325,7 +324,7 @@ struct Call {
 
 /// One way to a peer.
 enum Way {
-    Direct(SocketAddr),
+    Direct(Target),
     Line(ContactLine, IpMode),
 }
 
@@ -364,10 +363,8 @@ impl Call {
     async fn by(&self, way: Way) -> Result<Session, Failure> {
         let credential = Credential::Identity(self.identity.clone());
         match way {
-            Way::Direct(address) => {
-                let dialled = self
-                    .endpoint
-                    .dial_within(address, self.peer, credential, self.limit);
+            Way::Direct(target) => {
+                let dialled = self.direct.dial(self.peer, target, credential, self.limit);
                 dialled
                     .await
                     .map_err(|error| (error.reason(), weight(error)))
@@ -419,12 +416,12 @@ fn ways(route: Route) -> Vec<(Duration, Way)> {
 }
 
 /// How much a failure tells the user.
-const fn weight(failure: DialError) -> u8 {
+const fn weight(failure: DirectError) -> u8 {
     match failure {
-        DialError::WrongPeer => 5,
-        DialError::NoCommonSuite => 4,
-        DialError::Refused | DialError::Failed => 3,
-        DialError::NoAnswer => 2,
+        DirectError::Dial(DialError::WrongPeer) => 5,
+        DirectError::Dial(DialError::NoCommonSuite) => 4,
+        DirectError::Dial(DialError::Refused | DialError::Failed) => 3,
+        DirectError::Dial(DialError::NoAnswer) => 2,
         _ => 1,
     }
 }
@@ -452,7 +449,7 @@ mod tests {
         let order = |mode, addresses: usize, one_died| {
             let route = Route {
                 mode,
-                addresses: vec!["192.0.2.1:1".parse().unwrap(); addresses],
+                addresses: vec![Target::Proved(([11, 0, 0, 1], 5_000).into()); addresses],
                 lines: vec![line.clone(); 2],
                 one_died,
             };

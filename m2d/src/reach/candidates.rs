@@ -20,29 +20,9 @@ pub enum Source {
     Interface,
 }
 
-/// Whether an address that a contact named may be called or sent datagrams: contacts choose them,
-/// so nobody else but a host with a UDP port of its own may be hit. `bound_to_loopback`: this
-/// daemon talks within its own machine.
-pub fn may_be_called(address: &SocketAddr, bound_to_loopback: bool) -> bool {
-    const FIRST_PORT: u16 = 1_024;
-    let ip = address.ip().to_canonical();
-    let loopback = ip.is_loopback();
-    let nobodys = ip.is_unspecified() || ip.is_multicast() || m2_net::line::is_on_line(address);
-    let special = match ip {
-        IpAddr::V4(ip) => ip.is_broadcast() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    !nobodys && !special && address.port() >= FIRST_PORT && loopback == bound_to_loopback
-}
-
-/// The order in which a contact's candidates are called: what is likely to answer first. A private
+/// The order in which a contact's candidates are dialled: what is likely to answer first. A private
 /// address answers where both are in one network, which a common prefix makes likely.
-pub(super) fn in_order(
-    mut theirs: Vec<SocketAddr>,
-    own: &[IpAddr],
-    bound_to_loopback: bool,
-) -> Vec<SocketAddr> {
-    theirs.retain(|address| may_be_called(address, bound_to_loopback));
+pub(super) fn in_order(mut theirs: Vec<SocketAddr>, own: &[IpAddr]) -> Vec<SocketAddr> {
     theirs.truncate(MAX_CANDIDATES);
     theirs.sort_by_key(|address| {
         let ip = address.ip();
@@ -95,37 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_host_with_a_port_of_its_own_is_called() {
-        for good in ["192.0.2.1:1024", "10.0.0.1:40000", "[2001:db8::1]:9999"] {
-            assert!(may_be_called(&parse(good), false), "{good}");
-        }
-        for bad in [
-            "0.0.0.0:5000",
-            "127.0.0.1:5000",
-            "[::ffff:127.0.0.1]:5000",
-            "224.0.0.251:5353",
-            "255.255.255.255:5000",
-            "169.254.1.1:5000",
-            "[fe80::1]:5000",
-            "[ff02::fb]:5353",
-            "[fc4d:3200::1]:5000",
-            "192.0.2.1:53",
-            "192.0.2.1:0",
-        ] {
-            assert!(!may_be_called(&parse(bad), false), "{bad}");
-        }
-        assert!(may_be_called(&parse("127.0.0.1:5000"), true));
-        assert!(!may_be_called(&parse("192.0.2.1:5000"), true));
-    }
-
-    #[test]
     fn neighbours_come_first_and_foreign_private_addresses_last() {
         let theirs = ["10.1.1.2:5000", "192.0.2.1:5000", "192.168.1.9:5000"].map(parse);
         let own = ["192.168.1.4".parse().unwrap()];
-        let order = in_order(theirs.to_vec(), &own, false);
+        let order = in_order(theirs.to_vec(), &own);
         let expected = ["192.168.1.9:5000", "192.0.2.1:5000", "10.1.1.2:5000"].map(parse);
         assert_eq!(order, expected);
         let many = vec![parse("192.0.2.1:5000"); MAX_CANDIDATES + 5];
-        assert_eq!(in_order(many, &own, false).len(), 1);
+        assert_eq!(in_order(many, &own).len(), 1);
     }
 }

@@ -2,19 +2,21 @@
 
 use crate::scene::Scene;
 use crate::strangers::{request, shown};
-use m2_crypto::Identity;
 use m2_crypto::handshake::Credential;
 use m2_crypto::invitation::Invitation;
+use m2_crypto::{Identity, PeerId};
 use m2_net::session::{CloseCode, Ended, Session};
 use m2_proto::api::v1::{ContactState, DeclineContactRequest};
-use m2_tests::hostile::{Caller, crowd, identity};
+use m2_tests::hostile::{Caller, crowd, identity, public_id};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Sessions that strangers may have.
-const STRANGERS: usize = 64;
-/// Requests that are kept.
-const REQUESTS: usize = 100;
+/// Sessions that strangers of one network may have: three quarters of all.
+const STRANGERS: usize = 48;
+/// Requests from one network that are kept: three quarters of all.
+const REQUESTS: usize = 75;
+/// An address of this machine that counts as another network.
+const ELSEWHERE: [u8; 4] = [127, 0, 9, 1];
 /// Strangers over the first bound, and over the second.
 const TOO_MANY: usize = 6;
 /// How long a call may take among many on a loaded machine.
@@ -22,7 +24,7 @@ const PATIENT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_is_bounded_and_keeps_nobody_out() {
-    let people = tokio::task::spawn_blocking(|| crowd(REQUESTS + TOO_MANY).unwrap());
+    let people = tokio::task::spawn_blocking(|| crowd(REQUESTS + TOO_MANY + 1).unwrap());
     let scene = Scene::start().await;
     let people = people.await.unwrap();
     let caller = Caller::adjusted(identity("carol").unwrap(), |config| {
@@ -31,6 +33,7 @@ async fn a_crowd_is_bounded_and_keeps_nobody_out() {
     .unwrap();
 
     // All are connected and silent: the oldest go.
+    let (foreign, people) = people.split_last().unwrap();
     let (first, later) = people.split_at(STRANGERS + TOO_MANY);
     let mut sessions = Vec::new();
     for one in first {
@@ -60,6 +63,16 @@ async fn a_crowd_is_bounded_and_keeps_nobody_out() {
     scene.counted("REQUESTS_TOO_MANY", TOO_MANY as u64).await;
     scene.requests(REQUESTS).await;
 
+    // A stranger of another network is heard nevertheless.
+    let elsewhere = Caller::adjusted(foreign.clone(), |config| {
+        config.listen = vec![(ELSEWHERE, 0).into()];
+        config.limits.handshake = PATIENT;
+    })
+    .unwrap();
+    let session = call(&scene, &elsewhere, foreign).await;
+    session.send_frame(request("foreign", None)).await.unwrap();
+    scene.requests(REQUESTS + 1).await;
+
     // Who was invited comes in nevertheless, and the user makes room for one more.
     let invited = scene.alice.invite(false, "carol").await.unwrap();
     let invited: Invitation = invited.parse().unwrap();
@@ -68,10 +81,10 @@ async fn a_crowd_is_bounded_and_keeps_nobody_out() {
     session.send_frame(request("", Some(proof))).await.unwrap();
     let joined = scene.alice.await_state("carol", ContactState::Contact);
     joined.await.unwrap();
-    decline_one(&scene).await;
+    decline_one(&scene, public_id(foreign)).await;
     let last = sessions.last().unwrap();
     last.send_frame(request("at last", None)).await.unwrap();
-    scene.requests(REQUESTS).await;
+    scene.requests(REQUESTS + 1).await;
     scene.holds().await;
 }
 
@@ -81,11 +94,15 @@ async fn call(scene: &Scene, caller: &Caller, who: &Arc<Identity>) -> Session {
     dialled.await.unwrap()
 }
 
-async fn decline_one(scene: &Scene) {
+/// Declines a request, but not that of one peer.
+async fn decline_one(scene: &Scene, spared: PeerId) {
     let requests = scene.alice.contacts(ContactState::Request).await.unwrap();
-    let contact = requests[0].peer_id.clone();
+    let of_crowd = requests
+        .iter()
+        .find(|one| one.peer_id != spared.to_string());
+    let contact = of_crowd.unwrap().peer_id.clone();
     let mut contacts = scene.alice.client().contacts();
     let decline = DeclineContactRequest { contact };
     contacts.decline_contact(decline).await.unwrap();
-    scene.requests(REQUESTS - 1).await;
+    scene.requests(REQUESTS).await;
 }

@@ -1,58 +1,38 @@
-//! A bound on bytes a second.
+//! Bounds on bytes a second. Times are milliseconds since the relay began.
 
+use crate::prefix::Prefix;
+use crate::token_bucket::{Rate, TokenBucket};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What may pass at once after a pause: a fifth of a second's bytes, and some whole packets.
 const BURST_PART: u64 = 5;
 const LEAST_BURST: u64 = 64 << 10;
+/// How long what a prefix sent counts: much less than it takes to use up half of the burst.
+const WINDOW_MS: u64 = 20;
+/// How long a prefix that sent something has a part.
+const ACTIVE_MS: u64 = 1_000;
 
-/// Lets so many bytes pass in a second.
+/// Limits the bytes between two parties.
 #[derive(Debug)]
 pub(super) struct Meter {
-    per_second: u64,
-    state: Mutex<Option<State>>,
+    bucket: Mutex<TokenBucket>,
     last_used_s: AtomicU64,
 }
 
-#[derive(Debug)]
-struct State {
-    allowance: u64,
-    at: Instant,
-}
-
 impl Meter {
-    pub(super) const fn new(per_second: u64) -> Self {
+    /// Lets `per_second` bytes pass in a second.
+    pub(super) fn new(per_second: u64, now_ms: u64) -> Self {
         Self {
-            per_second,
-            state: Mutex::new(None),
+            bucket: Mutex::new(bucket(per_second, now_ms)),
             last_used_s: AtomicU64::new(0),
         }
     }
 
-    /// Whether `bytes` may pass; if so they are counted.
-    pub(super) fn allow(&self, bytes: u64, now: Instant) -> bool {
-        let burst = (self.per_second / BURST_PART).max(LEAST_BURST);
-        let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = guard.get_or_insert(State {
-            allowance: burst,
-            at: now,
-        });
-        let passed_us = now.saturating_duration_since(state.at).as_micros();
-        let gained = u64::try_from(passed_us).unwrap_or(u64::MAX).min(1_000_000);
-        let gained = gained.saturating_mul(self.per_second) / 1_000_000;
-        if gained > 0 {
-            state.allowance = state.allowance.saturating_add(gained).min(burst);
-            state.at = now;
-        }
-        match state.allowance.checked_sub(bytes) {
-            Some(rest) => {
-                state.allowance = rest;
-                true
-            }
-            None => false,
-        }
+    /// Returns whether `bytes` may pass; if so they are counted.
+    pub(super) fn allow(&self, bytes: u64, now_ms: u64) -> bool {
+        lock(&self.bucket).take(bytes, now_ms)
     }
 
     /// Notes that it was used, at this second.
@@ -66,20 +46,106 @@ impl Meter {
     }
 }
 
+/// Limits the bytes of all parties together, so that no source prefix uses up what others need: while
+/// half of the burst is gone, only prefixes that have not yet had their part send on.
+#[derive(Debug)]
+pub(super) struct CommonMeter(Mutex<Common>);
+
+#[derive(Debug)]
+struct Common {
+    per_window: u64,
+    bucket: TokenBucket,
+    /// Below this level of the bucket the parts count.
+    scarce: u64,
+    /// The prefixes that sent something in this second: no more than there are sessions.
+    active: HashMap<Prefix, Sent>,
+    second: u64,
+    /// How many prefixes sent something in the second before.
+    active_before: usize,
+}
+
+/// What a prefix sent in a window.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sent {
+    window: u64,
+    bytes: u64,
+}
+
+impl CommonMeter {
+    /// Lets `per_second` bytes pass in a second.
+    pub(super) fn new(per_second: u64, now_ms: u64) -> Self {
+        Self(Mutex::new(Common {
+            per_window: per_second / (1_000 / WINDOW_MS),
+            bucket: bucket(per_second, now_ms),
+            scarce: burst(per_second) / 2,
+            active: HashMap::new(),
+            second: now_ms / ACTIVE_MS,
+            active_before: 0,
+        }))
+    }
+
+    /// Returns whether `bytes` from `prefix` may pass; if so they are counted.
+    pub(super) fn allow(&self, prefix: Prefix, bytes: u64, now_ms: u64) -> bool {
+        lock(&self.0).allow(prefix, bytes, now_ms)
+    }
+}
+
+impl Common {
+    fn allow(&mut self, prefix: Prefix, bytes: u64, now_ms: u64) -> bool {
+        self.turn(now_ms / ACTIVE_MS);
+        let window = now_ms / WINDOW_MS;
+        let mut sent = *self.active.entry(prefix).or_default();
+        if sent.window != window {
+            sent = Sent { window, bytes: 0 };
+        }
+        let active = self.active.len().max(self.active_before).max(1);
+        let part = self.per_window / u64::try_from(active).unwrap_or(u64::MAX);
+        let is_scarce = self.bucket.level(now_ms) < self.scarce;
+        // One packet in each window passes, however small the part is.
+        let had_its_part = sent.bytes > 0 && sent.bytes.saturating_add(bytes) > part;
+        if (is_scarce && had_its_part) || !self.bucket.take(bytes, now_ms) {
+            return false;
+        }
+        sent.bytes = sent.bytes.saturating_add(bytes);
+        self.active.insert(prefix, sent);
+        true
+    }
+
+    fn turn(&mut self, second: u64) {
+        if second != self.second {
+            let is_next = second == self.second.wrapping_add(1);
+            self.active_before = if is_next { self.active.len() } else { 0 };
+            self.active.clear();
+            self.second = second;
+        }
+    }
+}
+
+fn bucket(per_second: u64, now_ms: u64) -> TokenBucket {
+    TokenBucket::full(burst(per_second), Rate::per_second(per_second), now_ms)
+}
+
+fn burst(per_second: u64) -> u64 {
+    (per_second / BURST_PART).max(LEAST_BURST)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is ever half done under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::net::IpAddr;
 
     #[test]
     fn no_more_passes_than_may() {
-        let meter = Meter::new(1_000_000);
-        let start = Instant::now();
+        let meter = Meter::new(1_000_000, 0);
         let mut passed = 0;
-        for millisecond in 0..10_000 {
-            let now = start + Duration::from_millis(millisecond);
+        for now_ms in 0..10_000 {
             for _ in 0..10 {
-                passed += if meter.allow(1_000, now) { 1_000 } else { 0 };
+                passed += if meter.allow(1_000, now_ms) { 1_000 } else { 0 };
             }
         }
         assert!((9_900_000..=10_400_000).contains(&passed), "{passed}");
@@ -87,8 +153,38 @@ mod tests {
 
     #[test]
     fn idleness_is_counted_from_the_last_use() {
-        let meter = Meter::new(1);
+        let meter = Meter::new(1, 0);
         meter.used(5);
         assert_eq!(meter.idle_s(9), 4);
+    }
+
+    fn prefix(number: u8) -> Prefix {
+        Prefix::of(IpAddr::from([127, 0, number, 1]))
+    }
+
+    #[test]
+    fn one_that_floods_does_not_use_up_what_others_need() {
+        let meter = CommonMeter::new(1_000_000, 0);
+        let (mut flood, mut honest) = (0, 0);
+        for now_ms in 0..10_000 {
+            for _ in 0..10 {
+                flood += u64::from(meter.allow(prefix(1), 1_000, now_ms));
+            }
+            // A third of what passes in all.
+            if now_ms % 3 == 0 {
+                honest += u64::from(meter.allow(prefix(2), 1_000, now_ms));
+            }
+        }
+        assert_eq!(honest, 3_334, "all of it");
+        assert!((6_000..=7_000).contains(&flood), "and the rest: {flood}");
+    }
+
+    #[test]
+    fn one_alone_may_have_all() {
+        let meter = CommonMeter::new(1_000_000, 0);
+        let passed = (0..10_000).flat_map(|now_ms| [now_ms; 10]);
+        let passed = passed.filter(|now_ms| meter.allow(prefix(1), 1_000, *now_ms));
+        let passed = passed.count();
+        assert!((9_900..=10_400).contains(&passed), "{passed}");
     }
 }

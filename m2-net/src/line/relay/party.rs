@@ -4,7 +4,9 @@ use super::meter::Meter;
 use super::table::PartyId;
 use crate::frame::FrameSender;
 use crate::line::{HEADER_BYTES, path};
+use crate::prefix::Prefix;
 use crate::session::SessionHandle;
+use crate::token_bucket::{Rate, TokenBucket};
 use crate::wire::Message;
 use crate::wire::line::{Channel, Line};
 use bytes::{Bytes, BytesMut};
@@ -14,11 +16,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// Calls on lines that a session may make in a second.
-const CALLS_A_SECOND: u32 = 32;
+const CALLS_A_SECOND: u64 = 32;
 
 /// A party.
 pub(super) struct Party {
     pub(super) id: PartyId,
+    /// From where it comes: its packets count for this prefix.
+    pub(super) prefix: Prefix,
     pub(super) session: SessionHandle,
     sender: FrameSender,
     routes: RwLock<HashMap<Channel, Route>>,
@@ -26,8 +30,7 @@ pub(super) struct Party {
     passed_on: AtomicBool,
     /// The second at which it was last seen to listen or to talk.
     used_s: AtomicU64,
-    /// The second of its last call, and calls in it.
-    calls: Mutex<(u64, u32)>,
+    calls: Mutex<TokenBucket>,
     /// Looks in a row at which whole packets did not fit through its path.
     too_small: AtomicU32,
 }
@@ -55,17 +58,19 @@ impl Party {
         id: PartyId,
         session: SessionHandle,
         sender: FrameSender,
-        now_s: u64,
+        now_ms: u64,
     ) -> Self {
+        let rate = Rate::per_second(CALLS_A_SECOND);
         Self {
             id,
+            prefix: Prefix::of(session.remote_address().ip()),
             session,
             sender,
             routes: RwLock::default(),
             asked: AtomicBool::new(false),
             passed_on: AtomicBool::new(false),
-            used_s: AtomicU64::new(now_s),
-            calls: Mutex::new((now_s, 0)),
+            used_s: AtomicU64::new(now_ms / 1_000),
+            calls: Mutex::new(TokenBucket::full(CALLS_A_SECOND, rate, now_ms)),
             too_small: AtomicU32::new(0),
         }
     }
@@ -84,15 +89,11 @@ impl Party {
         self.passed_on.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it may call on a line now. Who joins and leaves without end would drown the
+    /// Whether it may call on a line now. A party that joins and leaves without end would drown the
     /// listener in news.
-    pub(super) fn may_call(&self, now_s: u64) -> bool {
+    pub(super) fn may_call(&self, now_ms: u64) -> bool {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.0 != now_s {
-            *calls = (now_s, 0);
-        }
-        calls.1 = calls.1.saturating_add(1);
-        calls.1 <= CALLS_A_SECOND
+        calls.take(1, now_ms)
     }
 
     /// Tells the party something. Fails if it does not read what it is told.

@@ -1,6 +1,7 @@
 //! A session that is passed on to another relay: frames and datagrams go through as they are.
 
-use super::meter::Meter;
+use super::meter::{CommonMeter, Meter};
+use super::now_ms;
 use super::party::Party;
 use super::totals::Counts;
 use crate::frame::{FrameReceiver, FrameSender};
@@ -13,10 +14,12 @@ use std::time::Instant;
 
 /// What the passing on of a session is bound by and counted in.
 pub(super) struct Passing<'a> {
-    pub(super) all: &'a Meter,
+    pub(super) all: &'a CommonMeter,
     pub(super) counts: &'a Counts,
     /// Bytes a second of this session.
     pub(super) per_second: u64,
+    /// When the relay began.
+    pub(super) since: Instant,
 }
 
 impl Passing<'_> {
@@ -24,24 +27,31 @@ impl Passing<'_> {
     /// the relays.
     pub(super) async fn run(self, party: &Party, mut from_party: FrameReceiver, next: Session) {
         let (onward, to_next, mut from_next) = next.split();
-        let meter = Meter::new(self.per_second);
+        let meter = Meter::new(self.per_second, now_ms(self.since));
         let (near, far) = (party.session.connection(), onward.connection());
         tokio::select! {
             () = pass_requests(&mut from_party, &to_next) => {}
             () = pass_answers(&mut from_next, party) => {}
-            () = self.pass_datagrams(near, far, &meter) => {}
-            () = self.pass_datagrams(far, near, &meter) => {}
+            () = self.pass_datagrams(near, far, party, &meter) => {}
+            () = self.pass_datagrams(far, near, party, &meter) => {}
             () = path::too_small(far, path::RELAY_LOOKS) => {}
         }
         onward.close(CloseCode::Done);
     }
 
-    async fn pass_datagrams(&self, from: &Connection, to: &Connection, meter: &Meter) {
+    /// Both directions count for the party.
+    async fn pass_datagrams(
+        &self,
+        from: &Connection,
+        to: &Connection,
+        party: &Party,
+        meter: &Meter,
+    ) {
         while let Ok(datagram) = from.read_datagram().await {
-            let (now, length) = (Instant::now(), datagram.len() as u64);
+            let (now_ms, length) = (now_ms(self.since), datagram.len() as u64);
             // What can't be passed is lost, as on any path.
-            let passed = meter.allow(length, now)
-                && self.all.allow(length, now)
+            let passed = meter.allow(length, now_ms)
+                && self.all.allow(party.prefix, length, now_ms)
                 && path::send(to, datagram).is_ok();
             self.counts.passed(passed, length);
             tokio::task::consume_budget().await;

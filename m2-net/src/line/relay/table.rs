@@ -1,6 +1,8 @@
 //! Who listens where, and who is spliced with whom. No IO; nothing is kept of what has ended.
 
 use super::RelayLimits;
+use crate::prefix::Prefix;
+use crate::shares::{Claim, FairShares, WhenEven};
 use crate::wire::line::{Channel, JoinOutcome};
 use m2_crypto::line::JoinToken;
 use std::collections::{HashMap, HashSet};
@@ -19,22 +21,35 @@ pub(super) struct Ended {
     pub(super) channel: Channel,
 }
 
-/// The lines and channels of all parties.
+/// What others lose when a party takes its share of a full table.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// Parties whose sessions end.
+    pub(super) parties: Vec<PartyId>,
+    /// Channels that are no more: both ends of those that were taken, the other end of those of
+    /// parties that are gone.
+    pub(super) channels: Vec<Ended>,
+}
+
+/// The lines and channels of all parties. Sessions, lines and callers are shared out among source
+/// prefixes.
 #[derive(Debug)]
 pub(super) struct Table {
-    max_sessions: usize,
-    max_lines: usize,
     max_lines_per_session: usize,
     max_joins: usize,
-    max_splices: usize,
     parties: HashMap<PartyId, PartyState>,
     lines: HashMap<JoinToken, OpenLine>,
-    splices: usize,
+    sessions: FairShares<PartyId>,
+    /// By who listens.
+    open: FairShares<PartyId>,
+    /// By who called.
+    splices: FairShares<PartyId>,
     next_id: PartyId,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PartyState {
+    prefix: Prefix,
     lines: HashSet<JoinToken>,
     channels: HashMap<Channel, Splice>,
     /// Even numbers are given by the relay; 0 is none.
@@ -44,7 +59,8 @@ struct PartyState {
 #[derive(Debug)]
 struct OpenLine {
     listener: PartyId,
-    joins: usize,
+    /// By caller and its channel.
+    joins: FairShares<(PartyId, Channel)>,
 }
 
 /// The other end of a channel.
@@ -57,46 +73,63 @@ struct Splice {
     listener: PartyId,
 }
 
+/// A caller on a line that has joined it: the listener and its channel, and what others lost.
+pub(super) type Joined = (PartyId, Channel, Lost);
+
 impl Table {
     pub(super) fn new(limits: &RelayLimits) -> Self {
         Self {
-            max_sessions: limits.sessions,
-            max_lines: limits.lines,
             max_lines_per_session: limits.lines_per_session,
             max_joins: limits.joins_per_line,
-            max_splices: limits.splices,
             parties: HashMap::new(),
             lines: HashMap::new(),
-            splices: 0,
+            sessions: FairShares::new(limits.sessions, WhenEven::Replace),
+            open: FairShares::new(limits.lines, WhenEven::Replace),
+            splices: FairShares::new(limits.splices, WhenEven::Refuse),
             next_id: 1,
         }
     }
 
-    /// A number for a new party, if there is room.
-    pub(super) fn admit(&mut self) -> Option<PartyId> {
-        if self.parties.len() >= self.max_sessions {
-            return None;
+    /// Returns a number for a new party, unless its prefix holds its share of all sessions.
+    pub(super) fn admit(&mut self, prefix: Prefix) -> Option<(PartyId, Lost)> {
+        let (id, mut lost) = (self.next_id, Lost::default());
+        loop {
+            match self.sessions.claim(id, prefix) {
+                Claim::Granted => break,
+                Claim::TakeFrom(other) => self.end(other, &mut lost),
+                Claim::Refused => return None,
+            }
         }
-        let id = self.next_id;
         self.next_id += 1;
-        self.parties.insert(id, PartyState::default());
-        Some(id)
+        let party = PartyState {
+            prefix,
+            lines: HashSet::new(),
+            channels: HashMap::new(),
+            last_channel: 0,
+        };
+        self.parties.insert(id, party);
+        Some((id, lost))
     }
 
-    /// Opens lines as long as there is room; returns how many of them are open. Who knows a
-    /// line's secret has it, also from another session that is open: that may be a dead one.
-    pub(super) fn open(&mut self, id: PartyId, tokens: impl Iterator<Item = JoinToken>) -> u32 {
-        let mut count = 0;
+    /// Opens lines while there is room; returns how many of them are open, and what others lost for
+    /// them. A party that knows a line's secret takes the line over from any other session: that
+    /// may be a dead one.
+    pub(super) fn open(
+        &mut self,
+        id: PartyId,
+        tokens: impl Iterator<Item = JoinToken>,
+    ) -> (u32, Lost) {
+        let (mut count, mut lost) = (0, Lost::default());
         for token in tokens {
-            if !self.open_one(id, token) {
+            if !self.open_one(id, token, &mut lost) {
                 break;
             }
             count += 1;
         }
-        count
+        (count, lost)
     }
 
-    fn open_one(&mut self, id: PartyId, token: JoinToken) -> bool {
+    fn open_one(&mut self, id: PartyId, token: JoinToken, lost: &mut Lost) -> bool {
         let before = self.lines.get(&token).map(|line| line.listener);
         if before == Some(id) {
             return true;
@@ -104,22 +137,36 @@ impl Table {
         let Some(party) = self.parties.get(&id) else {
             return false;
         };
-        let full = before.is_none() && self.lines.len() >= self.max_lines;
-        if full || party.lines.len() >= self.max_lines_per_session {
+        if party.lines.len() >= self.max_lines_per_session {
             return false;
         }
-        if let Some(before) = before.and_then(|before| self.parties.get_mut(&before)) {
-            before.lines.remove(&token);
+        let prefix = party.prefix;
+        if let Some(before) = before {
+            self.close(before, &[token]);
+        }
+        loop {
+            match self.open.claim(id, prefix) {
+                Claim::Granted => break,
+                Claim::TakeFrom(other) => self.end(other, lost),
+                Claim::Refused => return false,
+            }
         }
         if let Some(party) = self.parties.get_mut(&id) {
             party.lines.insert(token);
         }
         let line = OpenLine {
             listener: id,
-            joins: 0,
+            joins: FairShares::new(self.max_joins, WhenEven::Refuse),
         };
         self.lines.insert(token, line);
         true
+    }
+
+    /// Ends a party: others take its share.
+    fn end(&mut self, id: PartyId, lost: &mut Lost) {
+        let channels = self.remove(id);
+        lost.channels.extend(channels);
+        lost.parties.push(id);
     }
 
     /// Closes lines of the party. What was spliced over them goes on.
@@ -130,41 +177,102 @@ impl Table {
         for token in tokens {
             if party.lines.remove(token) {
                 self.lines.remove(token);
+                self.open.release(id);
             }
         }
     }
 
-    /// Joins a caller to a line. Returns the listener and its channel.
+    /// Joins a caller to a line.
     pub(super) fn join(
         &mut self,
         id: PartyId,
         channel: Channel,
         token: &JoinToken,
-    ) -> Result<Result<(PartyId, Channel), JoinOutcome>, Broken> {
+    ) -> Result<Result<Joined, JoinOutcome>, Broken> {
         let caller = self.parties.get(&id).ok_or(Broken)?;
         if !channel.is_of_party() || caller.channels.contains_key(&channel) {
             return Err(Broken);
         }
-        let caller_channels = caller.channels.len();
-        let Some(line) = self.lines.get_mut(token) else {
+        let (prefix, channels) = (caller.prefix, caller.channels.len());
+        let Some(listener) = self.lines.get(token).map(|line| line.listener) else {
             return Ok(Err(JoinOutcome::NoLine));
         };
-        let full = line.joins >= self.max_joins
-            || self.splices >= self.max_splices
-            || caller_channels >= self.max_lines_per_session;
-        // Who calls itself would have two ends in one place.
-        if full || line.listener == id {
+        // A caller of itself would have two ends in one place.
+        if channels >= self.max_lines_per_session || listener == id {
             return Ok(Err(JoinOutcome::Full));
         }
-        let listener = line.listener;
+        let mut lost = Lost::default();
+        if !self.claim_join((id, channel), prefix, token, &mut lost) {
+            return Ok(Err(JoinOutcome::Full));
+        }
         let Some(theirs) = self.parties.get_mut(&listener).and_then(next_channel) else {
+            self.give_up_join((id, channel), token);
             return Ok(Err(JoinOutcome::Full));
         };
-        line.joins += 1;
-        self.splices += 1;
         self.connect((id, channel), (listener, theirs), *token, listener);
         self.connect((listener, theirs), (id, channel), *token, listener);
-        Ok(Ok((listener, theirs)))
+        // Sessions on which nobody calls go before those that are in use.
+        self.sessions.touch(id);
+        self.sessions.touch(listener);
+        self.open.touch(listener);
+        Ok(Ok((listener, theirs, lost)))
+    }
+
+    /// Takes a place on the line and one of all callers'.
+    fn claim_join(
+        &mut self,
+        caller: (PartyId, Channel),
+        prefix: Prefix,
+        token: &JoinToken,
+        lost: &mut Lost,
+    ) -> bool {
+        loop {
+            let Some(line) = self.lines.get_mut(token) else {
+                return false;
+            };
+            match line.joins.claim(caller, prefix) {
+                Claim::Granted => break,
+                Claim::TakeFrom((party, channel)) => self.cut(party, channel, lost),
+                Claim::Refused => return false,
+            }
+        }
+        loop {
+            match self.splices.claim(caller.0, prefix) {
+                Claim::Granted => return true,
+                Claim::TakeFrom(other) => match self.call_of(other) {
+                    Some(channel) => self.cut(other, channel, lost),
+                    None => break,
+                },
+                Claim::Refused => break,
+            }
+        }
+        if let Some(line) = self.lines.get_mut(token) {
+            line.joins.remove(caller);
+        }
+        false
+    }
+
+    fn give_up_join(&mut self, caller: (PartyId, Channel), token: &JoinToken) {
+        self.splices.release(caller.0);
+        if let Some(line) = self.lines.get_mut(token) {
+            line.joins.remove(caller);
+        }
+    }
+
+    /// One of the calls that a party made: the oldest, as parties count upwards.
+    fn call_of(&self, id: PartyId) -> Option<Channel> {
+        let channels = self.parties.get(&id)?.channels.keys();
+        channels
+            .filter(|channel| channel.is_of_party())
+            .min()
+            .copied()
+    }
+
+    /// Ends a channel for the sake of others: both ends are told.
+    fn cut(&mut self, party: PartyId, channel: Channel, lost: &mut Lost) {
+        let other = self.leave(party, channel);
+        lost.channels.push(Ended { party, channel });
+        lost.channels.extend(other);
     }
 
     fn connect(
@@ -191,11 +299,15 @@ impl Table {
         if let Some(other) = self.parties.get_mut(&splice.party) {
             other.channels.remove(&splice.channel);
         }
-        self.splices = self.splices.saturating_sub(1);
+        let caller = match channel.is_of_party() {
+            true => (id, channel),
+            false => (splice.party, splice.channel),
+        };
+        self.splices.release(caller.0);
         if let Some(line) = self.lines.get_mut(&splice.line)
             && line.listener == splice.listener
         {
-            line.joins = line.joins.saturating_sub(1);
+            line.joins.remove(caller);
         }
         Some(Ended {
             party: splice.party,
@@ -218,6 +330,8 @@ impl Table {
                 self.lines.remove(&token);
             }
         }
+        self.sessions.remove(id);
+        self.open.remove(id);
         ended
     }
 
@@ -236,7 +350,7 @@ impl Table {
     }
 
     pub(super) const fn splices(&self) -> usize {
-        self.splices
+        self.splices.total()
     }
 }
 
@@ -253,124 +367,4 @@ fn next_channel(party: &mut PartyState) -> Option<Channel> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn small() -> Table {
-        Table::new(&RelayLimits {
-            sessions: 4,
-            lines: 5,
-            lines_per_session: 3,
-            joins_per_line: 2,
-            splices: 3,
-            ..RelayLimits::default()
-        })
-    }
-
-    fn tokens(numbers: impl IntoIterator<Item = u8>) -> Vec<JoinToken> {
-        numbers.into_iter().map(|n| JoinToken([n; 16])).collect()
-    }
-
-    fn open(table: &mut Table, id: PartyId, numbers: impl IntoIterator<Item = u8>) -> u32 {
-        table.open(id, tokens(numbers).into_iter())
-    }
-
-    fn is_empty(table: &Table) -> bool {
-        table.parties.is_empty() && table.lines.is_empty() && table.splices == 0
-    }
-
-    #[test]
-    fn a_caller_and_a_listener_are_spliced_and_parted() {
-        let mut table = small();
-        let [alice, bob] = [(); 2].map(|()| table.admit().unwrap());
-        assert_eq!(open(&mut table, alice, [1]), 1);
-        let joined = table.join(bob, Channel(1), &JoinToken([1; 16]));
-        assert_eq!(joined, Ok(Ok((alice, Channel(2)))));
-        assert_eq!(table.splices(), 1);
-        let other = Ended {
-            party: bob,
-            channel: Channel(1),
-        };
-        assert_eq!(table.leave(alice, Channel(2)), Some(other));
-        assert_eq!(table.leave(alice, Channel(2)), None);
-        assert_eq!(table.leave(bob, Channel(1)), None);
-        table.remove(alice);
-        table.remove(bob);
-        assert!(is_empty(&table));
-    }
-
-    #[test]
-    fn the_newest_listener_has_the_line_and_the_old_one_takes_it_not_away() {
-        let mut table = small();
-        let [old, new, caller] = [(); 3].map(|()| table.admit().unwrap());
-        open(&mut table, old, [1]);
-        table
-            .join(caller, Channel(1), &JoinToken([1; 16]))
-            .unwrap()
-            .unwrap();
-        open(&mut table, new, [1]);
-        assert_eq!(table.remove(old).len(), 1);
-        let joined = table.join(caller, Channel(3), &JoinToken([1; 16]));
-        assert_eq!(joined, Ok(Ok((new, Channel(2)))));
-    }
-
-    #[test]
-    fn everything_is_bounded() {
-        let mut table = small();
-        let ids = [(); 4].map(|()| table.admit().unwrap());
-        assert_eq!(table.admit(), None);
-        let [a, b, c, d] = ids;
-        assert_eq!(open(&mut table, a, 1..=9), 3, "lines of one session");
-        assert_eq!(open(&mut table, b, 11..=19), 2, "lines of all");
-        let call = |table: &mut Table, id, channel, line| {
-            table.join(id, Channel(channel), &JoinToken([line; 16]))
-        };
-        assert!(call(&mut table, c, 1, 1).unwrap().is_ok());
-        assert!(call(&mut table, c, 3, 1).unwrap().is_ok());
-        assert_eq!(
-            call(&mut table, d, 1, 1),
-            Ok(Err(JoinOutcome::Full)),
-            "of one line"
-        );
-        assert!(call(&mut table, d, 1, 2).unwrap().is_ok());
-        assert_eq!(
-            call(&mut table, d, 3, 3),
-            Ok(Err(JoinOutcome::Full)),
-            "of all"
-        );
-        for id in ids {
-            table.remove(id);
-        }
-        assert!(is_empty(&table));
-    }
-
-    #[test]
-    fn what_is_out_of_place_is_told_from_what_is_not_there() {
-        let mut table = small();
-        let [a, b] = [(); 2].map(|()| table.admit().unwrap());
-        open(&mut table, a, [1]);
-        let token = JoinToken([1; 16]);
-        assert_eq!(table.join(b, Channel(2), &token), Err(Broken), "even");
-        assert_eq!(
-            table.join(b, Channel(1), &JoinToken([9; 16])),
-            Ok(Err(JoinOutcome::NoLine))
-        );
-        assert!(table.join(b, Channel(1), &token).unwrap().is_ok());
-        assert_eq!(table.join(b, Channel(1), &token), Err(Broken), "twice");
-        assert_eq!(
-            table.join(a, Channel(1), &token),
-            Ok(Err(JoinOutcome::Full)),
-            "itself"
-        );
-        // Only who listens can close.
-        table.close(b, &[token]);
-        assert!(table.join(b, Channel(3), &token).unwrap().is_ok());
-        table.close(a, &[token]);
-        assert_eq!(
-            table.join(b, Channel(5), &token),
-            Ok(Err(JoinOutcome::NoLine))
-        );
-        assert_eq!(table.splices(), 2);
-    }
-}
+mod tests;

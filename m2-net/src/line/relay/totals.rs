@@ -21,14 +21,21 @@ pub struct RelayTotals {
     pub bytes: u64,
     /// Packets that were not.
     pub dropped: u64,
-    /// What was refused, by reason.
-    pub refused: [(&'static str, u64); 5],
+    /// What was refused or ended, by reason.
+    pub refused: [(&'static str, u64); 8],
 }
 
 /// Why something was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
+    /// A session, as its prefix holds its share.
     Sessions,
+    /// A line, as its prefix or its session holds its share.
+    Lines,
+    /// A session ended, as another prefix needed a session or a line.
+    SessionTaken,
+    /// A caller lost its channel to a caller of another prefix.
+    ChannelTaken,
     Broken,
     NoLine,
     Full,
@@ -36,8 +43,11 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 8] = [
         Self::Sessions,
+        Self::Lines,
+        Self::SessionTaken,
+        Self::ChannelTaken,
         Self::Broken,
         Self::NoLine,
         Self::Full,
@@ -47,6 +57,9 @@ impl Refused {
     const fn name(self) -> &'static str {
         match self {
             Self::Sessions => "SESSIONS_FULL",
+            Self::Lines => "LINES_FULL",
+            Self::SessionTaken => "SESSION_TAKEN_FOR_OTHERS",
+            Self::ChannelTaken => "CHANNEL_TAKEN_FOR_OTHERS",
             Self::Broken => "MISBEHAVED",
             Self::NoLine => "NO_LINE",
             Self::Full => "LINE_FULL",
@@ -75,8 +88,12 @@ impl Counts {
     }
 
     pub(super) fn refused(&self, reason: Refused) {
+        self.refused_times(reason, 1);
+    }
+
+    pub(super) fn refused_times(&self, reason: Refused, times: usize) {
         if let Some(count) = self.refused.get(reason as usize) {
-            add(count, 1);
+            add(count, u64::try_from(times).unwrap_or(u64::MAX));
         }
     }
 

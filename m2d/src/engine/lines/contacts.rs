@@ -4,14 +4,14 @@ use super::days::day_of;
 use super::{Engine, TOLD};
 use crate::config::IpMode;
 use crate::engine::effect::Effect;
-use crate::network::Route;
+use crate::network::{Route, Target};
 use crate::refusal::Refusal;
-use crate::store::{ContactLine, LineTokens};
+use crate::store::{ContactLine, ContactState, KnownAddress, LineTokens};
 use m2_crypto::PeerId;
+use m2_crypto::address::{NamedAddress, Use};
 use m2_crypto::invitation::{Invitation, InviteId, InvitedLine};
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{self, PresenceLine};
-use m2_net::line::is_on_line;
 use m2_net::wire::Message;
 use m2_net::wire::line::{Line, MAX_DAYS, MAX_LINES, OfferedLine};
 use std::net::SocketAddr;
@@ -48,7 +48,8 @@ impl Engine {
         // Its clock may be behind ours.
         let first_day = day_of(self.now_ms()).saturating_sub(1);
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
-        let offered = lines.take(MAX_LINES).map(|line| {
+        let offered = lines.filter_map(|line| {
+            let addresses = self.told_addresses(&line.addresses);
             let days = (first_day..).take(MAX_DAYS);
             let token = |day| {
                 self.lines
@@ -56,14 +57,14 @@ impl Engine {
                     .secret(&line.relay, day, &caller)
                     .join_token()
             };
-            OfferedLine {
+            (!addresses.is_empty()).then(|| OfferedLine {
                 relay: line.relay,
                 tokens: days.map(token).collect(),
-                addresses: line.addresses,
+                addresses,
                 first_day,
-            }
+            })
         });
-        Ok(offered.collect())
+        Ok(offered.take(MAX_LINES).collect())
     }
 
     /// The lines on which a caller may call on a UTC day, for a record of that day (spec §8).
@@ -76,16 +77,24 @@ impl Engine {
             return Ok(Vec::new());
         }
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
-        let published = lines.take(presence::MAX_LINES).map(|mut line| {
-            line.addresses.truncate(presence::MAX_LINE_ADDRESSES);
+        let published = lines.filter_map(|line| {
+            let mut addresses = self.told_addresses(&line.addresses);
+            addresses.truncate(presence::MAX_LINE_ADDRESSES);
             let secret = self.lines.key.secret(&line.relay, day, &caller);
-            PresenceLine {
+            (!addresses.is_empty()).then(|| PresenceLine {
                 relay: line.relay,
                 token: secret.join_token(),
-                addresses: line.addresses,
-            }
+                addresses,
+            })
         });
-        Ok(published.collect())
+        Ok(published.take(presence::MAX_LINES).collect())
+    }
+
+    /// Which addresses of a relay or provider of ours others are told.
+    pub(in crate::engine) fn told_addresses(&self, own: &[SocketAddr]) -> Vec<NamedAddress> {
+        let loopback_only = self.lines.settings.loopback_only;
+        let told = |address: &SocketAddr| NamedAddress::told(*address, Use::Service, loopback_only);
+        own.iter().filter_map(told).collect()
     }
 
     /// The lines of an invitation that is made now.
@@ -99,17 +108,19 @@ impl Engine {
         }
         let (caller, day) = (Caller::Invited(*invitation), day_of(now_ms));
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
-        let invited = lines.take(MAX_INVITED).filter_map(|mut line| {
-            line.addresses.truncate(MAX_INVITED_ADDRESSES);
+        let invited = lines.filter_map(|line| {
+            let mut addresses = self.told_addresses(&line.addresses);
+            addresses.truncate(MAX_INVITED_ADDRESSES);
             let secret = self.lines.key.secret(&line.relay, day, &caller);
+            // None without an address.
             let invited = InvitedLine {
                 relay: line.relay,
                 token: secret.join_token(),
-                addresses: line.addresses,
+                addresses,
             };
             invited.to_bytes()
         });
-        Ok(invited.collect())
+        Ok(invited.take(MAX_INVITED).collect())
     }
 
     /// We ask an inviter: it may be called on the lines of its invitation, until it says others.
@@ -118,15 +129,12 @@ impl Engine {
         contact: i64,
         invitation: &Invitation,
     ) -> Result<(), Refusal> {
-        let lines = invitation.invited_lines().map(|mut line| {
-            line.addresses.retain(|address| !is_on_line(address));
-            ContactLine {
-                relay: line.relay,
-                addresses: line.addresses,
-                tokens: LineTokens::Always(line.token),
-            }
+        let lines = invitation.invited_lines().map(|line| ContactLine {
+            relay: line.relay,
+            addresses: line.addresses,
+            tokens: LineTokens::Always(line.token),
         });
-        let lines: Vec<_> = lines.filter(|line| !line.addresses.is_empty()).collect();
+        let lines: Vec<_> = lines.filter_map(of_use).collect();
         if !lines.is_empty() {
             self.store.replace_contact_lines(contact, &lines)?;
         }
@@ -139,11 +147,8 @@ impl Engine {
         contact: i64,
         offered: Vec<OfferedLine>,
     ) -> Result<(), Refusal> {
-        let lines = offered.into_iter().map(|mut line| {
-            line.addresses.retain(|address| !is_on_line(address));
-            ContactLine::from(line)
-        });
-        let lines: Vec<ContactLine> = lines.filter(|line| !line.addresses.is_empty()).collect();
+        let lines = offered.into_iter().map(ContactLine::from);
+        let lines: Vec<ContactLine> = lines.filter_map(of_use).collect();
         if self.store.contact_lines(contact)? != lines {
             self.store.replace_contact_lines(contact, &lines)?;
         }
@@ -172,18 +177,24 @@ impl Engine {
     /// How a contact may be reached. Addresses only where its mode allows them.
     pub(in crate::engine) fn route(&self, contact: i64) -> Result<Route, Refusal> {
         let mode = self.ip_mode(contact);
-        let mut addresses = match mode {
+        let known = match mode {
             IpMode::LineOnly => Vec::new(),
             IpMode::Direct | IpMode::PreferLine => self.store.addresses(contact)?,
         };
+        let known = known.into_iter().map(Target::known);
+        let mut addresses: Vec<Target> = known.collect();
         let mut lines = self.store.contact_lines(contact)?;
         if let Some(slot) = self.slots.get(&contact) {
             let found = &slot.found;
             if mode != IpMode::LineOnly {
-                let known = addresses.into_iter();
-                let lan = found.lan(self.now_ms()).iter().copied();
-                let all = lan.chain(known).chain(found.dht().iter().copied());
-                addresses = distinct(all);
+                let lan = found.lan(self.now_ms()).iter().copied().map(Target::found);
+                let published = found.dht().iter().copied();
+                let published = published.map(|named| match slot.contact.state {
+                    ContactState::Contact => Target::found(named),
+                    // The record is the invitation's.
+                    _ => Target::known(KnownAddress::Named(named)),
+                });
+                addresses = distinct(lan.chain(addresses).chain(published));
             }
             let is_new = |line: &&ContactLine| lines.iter().all(|known| known.relay != line.relay);
             let news: Vec<_> = found.lines().iter().filter(is_new).cloned().collect();
@@ -198,11 +209,17 @@ impl Engine {
     }
 }
 
-fn distinct(all: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
-    let mut kept = Vec::new();
-    for address in all {
-        if kept.len() < MAX_ROUTE && !kept.contains(&address) {
-            kept.push(address);
+/// A line with those of its addresses that may be dialled somewhere; none if there are none.
+pub(in crate::engine) fn of_use(mut line: ContactLine) -> Option<ContactLine> {
+    line.addresses.retain(|named| named.scope().is_some());
+    (!line.addresses.is_empty()).then_some(line)
+}
+
+fn distinct(all: impl Iterator<Item = Target>) -> Vec<Target> {
+    let mut kept: Vec<Target> = Vec::new();
+    for target in all {
+        if kept.len() < MAX_ROUTE && !kept.iter().any(|other| other.is_at(&target)) {
+            kept.push(target);
         }
     }
     kept

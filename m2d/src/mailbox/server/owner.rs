@@ -15,6 +15,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
+/// Counts owners without a place.
+const TOO_MANY_OWNERS: &str = "MAILBOX_OWNERS_TOO_MANY";
 /// How long a peer without a box may stay.
 const GUEST_TIME: Duration = Duration::from_secs(30);
 /// Invitations that are no good which one session may show.
@@ -67,7 +69,7 @@ impl<'a> Owner<'a> {
         };
         let owner = Self {
             proof_key: handle.exporter(PROOF_EXPORT_LABEL, &[])?,
-            _seat: server.seat(seats, peer, &handle)?,
+            _seat: server.seat(seats, Some(peer), &handle, TOO_MANY_OWNERS)?,
             guest_until: (!there).then(|| Instant::now() + GUEST_TIME),
             tries: 0,
             server,
@@ -203,9 +205,12 @@ impl<'a> Owner<'a> {
 
     fn become_owner(&mut self) -> Result<(), SessionEnd> {
         if self.guest_until.is_some() {
-            self._seat = self
-                .server
-                .seat(&self.server.owners, self.peer, &self.handle)?;
+            self._seat = self.server.seat(
+                &self.server.owners,
+                Some(self.peer),
+                &self.handle,
+                TOO_MANY_OWNERS,
+            )?;
             self.guest_until = None;
         }
         Ok(())

@@ -1,23 +1,23 @@
-//! Places for sessions: so many in all, one a peer.
+//! Places for sessions: one a peer, and bounded in all.
 
 use m2_crypto::PeerId;
+use m2_net::prefix::Prefix;
+use m2_net::shares::{Claim, FairShares, WhenEven};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What becomes of one session more than there are places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WhenFull {
-    /// It gets none.
+    /// It gets none: those that have one are known.
     Refuse,
-    /// The oldest loses its place: it had its time, and nobody keeps the others out.
-    OldestGoes,
+    /// The places are shared out among source prefixes.
+    Share(WhenEven),
 }
 
 /// The places. What has one is given back when it loses it to another.
 #[derive(Debug)]
 pub(super) struct Seats<T> {
-    places: usize,
-    when_full: WhenFull,
     table: Arc<Mutex<Table<T>>>,
 }
 
@@ -30,36 +30,63 @@ pub(super) struct Seat<T> {
 
 #[derive(Debug)]
 struct Table<T> {
+    places: usize,
+    shares: Option<FairShares<u64>>,
     next: u64,
-    taken: BTreeMap<u64, (PeerId, T)>,
+    taken: BTreeMap<u64, (Option<PeerId>, T)>,
     peers: HashMap<PeerId, u64>,
+}
+
+/// Why a session lost its place to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The other one is of the same peer.
+    Replaced,
+    /// The other one is of a prefix that holds less.
+    Shared,
 }
 
 impl<T> Seats<T> {
     pub(super) fn new(places: usize, when_full: WhenFull) -> Self {
+        let shares = match when_full {
+            WhenFull::Refuse => None,
+            WhenFull::Share(when_even) => Some(FairShares::new(places, when_even)),
+        };
         let table = Table {
+            places,
+            shares,
             next: 0,
             taken: BTreeMap::new(),
             peers: HashMap::new(),
         };
         Self {
-            places,
-            when_full,
             table: Arc::new(Mutex::new(table)),
         }
     }
 
-    /// A place for `peer`, and what had to go for it; `None` when all are taken.
-    pub(super) fn take(&self, peer: PeerId, who: T) -> Option<(Seat<T>, Option<T>)> {
+    /// Returns a place for a session of `peer`, or of an anonymous one, and what lost its place for
+    /// it; `None` if there is none for it.
+    pub(super) fn take(
+        &self,
+        peer: Option<PeerId>,
+        prefix: Prefix,
+        session: T,
+    ) -> Option<(Seat<T>, Option<(T, Lost)>)> {
         let mut table = lock(&self.table);
-        let mut gone = table.remove_peer(&peer);
-        if gone.is_none() && table.taken.len() >= self.places {
-            gone = match self.when_full {
-                WhenFull::Refuse => return None,
-                WhenFull::OldestGoes => table.remove_oldest(),
-            };
+        let replaced = peer.and_then(|peer| table.remove_peer(&peer));
+        let mut gone = replaced.map(|session| (session, Lost::Replaced));
+        let number = table.next;
+        match table.claim(number, prefix) {
+            Claim::Granted => {}
+            Claim::TakeFrom(other) => {
+                gone = table.remove(other).map(|session| (session, Lost::Shared));
+                if table.claim(number, prefix) != Claim::Granted {
+                    return None;
+                }
+            }
+            Claim::Refused => return None,
         }
-        let number = table.insert(peer, who);
+        table.insert(peer, session);
         let seat = Seat {
             number,
             table: Arc::clone(&self.table),
@@ -75,12 +102,21 @@ impl<T> Drop for Seat<T> {
 }
 
 impl<T> Table<T> {
-    fn insert(&mut self, peer: PeerId, who: T) -> u64 {
+    fn claim(&mut self, number: u64, prefix: Prefix) -> Claim<u64> {
+        match &mut self.shares {
+            Some(shares) => shares.claim(number, prefix),
+            None if self.taken.len() < self.places => Claim::Granted,
+            None => Claim::Refused,
+        }
+    }
+
+    fn insert(&mut self, peer: Option<PeerId>, session: T) {
         let number = self.next;
         self.next += 1;
-        self.taken.insert(number, (peer, who));
-        self.peers.insert(peer, number);
-        number
+        self.taken.insert(number, (peer, session));
+        if let Some(peer) = peer {
+            self.peers.insert(peer, number);
+        }
     }
 
     fn remove_peer(&mut self, peer: &PeerId) -> Option<T> {
@@ -88,16 +124,16 @@ impl<T> Table<T> {
         self.remove(number)
     }
 
-    fn remove_oldest(&mut self) -> Option<T> {
-        let number = self.taken.keys().next().copied()?;
-        self.remove(number)
-    }
-
     /// Nothing when the place was lost already.
     fn remove(&mut self, number: u64) -> Option<T> {
-        let (peer, who) = self.taken.remove(&number)?;
-        self.peers.remove(&peer);
-        Some(who)
+        let (peer, session) = self.taken.remove(&number)?;
+        if let Some(peer) = peer {
+            self.peers.remove(&peer);
+        }
+        if let Some(shares) = &mut self.shares {
+            shares.remove(number);
+        }
+        Some(session)
     }
 }
 
@@ -110,36 +146,52 @@ fn lock<T>(table: &Mutex<Table<T>>) -> MutexGuard<'_, Table<T>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::net::IpAddr;
 
-    fn peer(byte: u8) -> PeerId {
-        PeerId::from_bytes([byte; 32])
+    fn peer(byte: u8) -> Option<PeerId> {
+        Some(PeerId::from_bytes([byte; 32]))
+    }
+
+    fn prefix(number: u8) -> Prefix {
+        Prefix::of(IpAddr::from([127, 0, number, 1]))
     }
 
     #[test]
     fn a_peer_has_one_and_the_newest_gets_it() {
         let seats = Seats::new(2, WhenFull::Refuse);
-        let (first, gone) = seats.take(peer(1), "first").unwrap();
+        let (first, gone) = seats.take(peer(1), prefix(1), "first").unwrap();
         assert_eq!(gone, None);
-        let (second, gone) = seats.take(peer(1), "second").unwrap();
-        assert_eq!(gone, Some("first"));
-        // Who lost its place takes nothing away when it leaves.
+        let (second, gone) = seats.take(peer(1), prefix(1), "second").unwrap();
+        assert_eq!(gone, Some(("first", Lost::Replaced)));
+        // A session that lost its place takes nothing away when it ends.
         drop(first);
-        let (_other, gone) = seats.take(peer(2), "other").unwrap();
+        let (_other, gone) = seats.take(peer(2), prefix(1), "other").unwrap();
         assert_eq!(gone, None);
-        assert!(seats.take(peer(3), "third").is_none());
-        assert_eq!(seats.take(peer(1), "again").unwrap().1, Some("second"));
+        assert!(seats.take(peer(3), prefix(2), "third").is_none());
+        let again = seats.take(peer(1), prefix(1), "again").unwrap();
+        assert_eq!(again.1, Some(("second", Lost::Replaced)));
         drop(second);
-        assert!(seats.take(peer(3), "third").is_some());
+        drop(again);
+        assert!(seats.take(peer(3), prefix(2), "third").is_some());
     }
 
     #[test]
-    fn the_oldest_may_go() {
-        let seats = Seats::new(2, WhenFull::OldestGoes);
-        let _one = seats.take(peer(1), "one").unwrap();
-        let _two = seats.take(peer(2), "two").unwrap();
-        let (_three, gone) = seats.take(peer(3), "three").unwrap();
-        assert_eq!(gone, Some("one"));
-        let (_four, gone) = seats.take(peer(1), "one again").unwrap();
-        assert_eq!(gone, Some("two"));
+    fn the_largest_prefix_makes_room() {
+        let seats = Seats::new(4, WhenFull::Share(WhenEven::Refuse));
+        let mut held = Vec::new();
+        for name in ["one", "two", "three"] {
+            held.push(seats.take(None, prefix(1), name).unwrap().0);
+        }
+        assert!(seats.take(None, prefix(1), "more").is_none(), "its share");
+        let (four, gone) = seats.take(None, prefix(2), "four").unwrap();
+        assert_eq!(gone, None);
+        let (five, gone) = seats.take(None, prefix(3), "five").unwrap();
+        assert_eq!(gone, Some(("one", Lost::Shared)));
+        assert!(
+            seats.take(None, prefix(2), "six").is_none(),
+            "all hold about as much"
+        );
+        drop((four, five));
+        assert_eq!(seats.take(None, prefix(2), "seven").unwrap().1, None);
     }
 }

@@ -1,0 +1,125 @@
+//! Contact requests that wait for the user: from where they came, and when.
+
+use super::{Store, StoreError, int, unbits};
+use m2_net::prefix::Prefix;
+
+/// From where a contact request came, as far as quotas are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// A stranger in a network.
+    Prefix(Prefix),
+    /// A peer that proved to hold an invitation of ours, by its id.
+    Invitation([u8; 16]),
+}
+
+/// A request that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestRow {
+    /// The contact row of the peer that asks.
+    pub contact: i64,
+    /// From where it came.
+    pub origin: Origin,
+    /// When it came, Unix milliseconds.
+    pub asked_ms: u64,
+}
+
+impl Origin {
+    /// Whether the peer proved an invitation.
+    pub const fn is_invitation(&self) -> bool {
+        matches!(self, Self::Invitation(_))
+    }
+
+    fn to_column(self) -> Vec<u8> {
+        match self {
+            Self::Prefix(prefix) => prefix.to_bytes().to_vec(),
+            Self::Invitation(id) => id.to_vec(),
+        }
+    }
+
+    fn from_column(bytes: &[u8]) -> Result<Self, StoreError> {
+        if let Ok(prefix) = bytes.try_into() {
+            return Ok(Self::Prefix(Prefix::from_bytes(prefix)));
+        }
+        let id = bytes.try_into();
+        id.map(Self::Invitation)
+            .map_err(|_| StoreError::Corrupt("contact request"))
+    }
+}
+
+impl Store {
+    /// Notes from where a request came, and when.
+    pub fn put_request(
+        &self,
+        contact: i64,
+        origin: Origin,
+        asked_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO contact_requests VALUES (?1, ?2, ?3)")?
+            .execute((contact, origin.to_column(), int(asked_ms)))?;
+        Ok(())
+    }
+
+    /// Forgets a request that does not wait any more.
+    pub fn delete_request(&self, contact: i64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM contact_requests WHERE contact = ?1")?
+            .execute([contact])?;
+        Ok(())
+    }
+
+    /// Returns all that were noted, the oldest first. Peers that were answered since are among them
+    /// until they are deleted.
+    pub fn requests(&self) -> Result<Vec<RequestRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT contact, origin, asked_ms FROM contact_requests ORDER BY asked_ms, contact",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut requests = Vec::new();
+        while let Some(row) = rows.next()? {
+            let origin: Vec<u8> = row.get(1)?;
+            requests.push(RequestRow {
+                contact: row.get(0)?,
+                origin: Origin::from_column(&origin)?,
+                asked_ms: unbits(row.get(2)?),
+            });
+        }
+        Ok(requests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::tests::scratch;
+    use crate::store::{ContactRow, ContactState};
+    use m2_crypto::PeerId;
+    use std::net::IpAddr;
+
+    #[test]
+    fn requests_come_back_in_their_order() {
+        let (_dir, store) = scratch();
+        let contact = |number: u8, state| {
+            let peer = PeerId::from_bytes([number; 32]);
+            store
+                .insert_contact(&ContactRow::new(peer, state, 1))
+                .unwrap()
+        };
+        let one = contact(1, ContactState::Request);
+        let two = contact(2, ContactState::Request);
+        let gone = contact(3, ContactState::Request);
+        let prefix = Origin::Prefix(Prefix::of(IpAddr::from([192, 0, 2, 1])));
+        let invited = Origin::Invitation([7; 16]);
+        store.put_request(one, prefix, 9).unwrap();
+        store.put_request(two, invited, 5).unwrap();
+        store.put_request(gone, prefix, 5).unwrap();
+        store.delete_request(gone).unwrap();
+        let found = store.requests().unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|row| (row.contact, row.origin, row.asked_ms))
+            .collect();
+        assert_eq!(found, [(two, invited, 5), (one, prefix, 9)]);
+    }
+}
