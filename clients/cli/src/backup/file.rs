@@ -27,7 +27,7 @@ impl NewFile {
         if !replaces && fs::symlink_metadata(target).is_ok() {
             return Err(exists(target));
         }
-        let part = beside(target, ".part");
+        let part = with_suffix(target, ".part");
         let file = private::create(&part)
             .map_err(|error| Failure::Local(format!("Can't write {}: {error}.", part.display())))?;
         Ok(Self {
@@ -45,7 +45,7 @@ impl NewFile {
 
     /// A name for the store while it is checked.
     pub(super) fn scratch(&self) -> PathBuf {
-        beside(&self.target, ".check")
+        with_suffix(&self.target, ".check")
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -98,7 +98,7 @@ pub(super) fn scratch_elsewhere() -> PathBuf {
     std::env::temp_dir().join(format!("m2-backup-{}.check", std::process::id()))
 }
 
-fn beside(target: &Path, end: &str) -> PathBuf {
+fn with_suffix(target: &Path, end: &str) -> PathBuf {
     let mut name = target.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)
