@@ -8,6 +8,7 @@
 //! | [`client`] | one channel over the daemon's local socket, a client a service |
 //! | [`reason`] | the stable reasons of errors, as `google.rpc.ErrorInfo` |
 //! | [`socket`] | where the daemon's socket is |
+//! | [`terminal`] | what a terminal shows of what is typed |
 //! | [`limits`] | sizes that both sides of the API keep |
 //! | [`wkt`] | time stamps |
 
@@ -15,6 +16,7 @@ pub mod client;
 pub mod limits;
 pub mod reason;
 pub mod socket;
+pub mod terminal;
 pub mod wkt;
 
 /// `m2.api.v1`: the API that front-ends call over the daemon's local socket.

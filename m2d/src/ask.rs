@@ -2,6 +2,7 @@
 
 use crate::config::private_file::{self, PrivateFileError};
 use crate::unlock::{self, Passphrase};
+use m2_proto::terminal::Silenced;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -92,6 +93,7 @@ impl Question<'_> {
     }
 
     fn prompt(&self, text: &str) -> Result<Passphrase, AskError> {
+        let _silenced = Silenced::stdin();
         rpassword::prompt_password(format!("{text}: "))
             .map(Zeroizing::new)
             .map_err(|error| AskError::Io("the terminal", error))

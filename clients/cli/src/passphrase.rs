@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
+use m2_proto::terminal::Silenced;
 use zeroize::Zeroizing;
 
 use crate::context::Context;
@@ -53,6 +54,7 @@ fn from_terminal(prompt: &str) -> Result<Passphrase, Failure> {
                 .to_owned(),
         ));
     }
+    let _silenced = Silenced::stdin();
     rpassword::prompt_password(prompt)
         .map(Zeroizing::new)
         .map_err(|error| Failure::Local(format!("Can't read the terminal: {error}.")))

@@ -33,7 +33,7 @@ const BESIDE_KIB: u64 = 24 << 10;
 /// How one of the crowd fared.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// It was turned away at the door.
+    /// It got no place, or a prefix with fewer sessions took it.
     Refused,
     /// It had its place until it fell silent.
     Idle,
@@ -98,22 +98,25 @@ async fn comes(crowd: usize, places: usize) {
     busy.send_replace(false);
     let fates = members.join_all().await;
     let refused = fates.iter().filter(|fate| **fate == Fate::Refused).count() as u64;
-    assert_eq!(refused, scene.count("MAILBOX_DEPOSITORS_TOO_MANY").await);
-    assert!(placed_and_gone(&scene).await >= crowd as u64 - refused);
+    // A call whose refusal was lost on its way is repeated, and refused again.
+    assert!(refused <= refusals(&scene).await);
+    assert!(turned_away(&scene).await >= crowd as u64);
     let mut late = scene.depositor(&carol).await;
     let deposit = tokens.deposit(999, 999, 1 << 10);
     assert_eq!(late.deposit(deposit).await, Outcome::Stored);
     assert!(!scene.alice.log().contains("panicked"));
 }
 
-/// Who got no place, or lost it.
+/// Returns how many sessions got no place, or lost it.
 async fn turned_away(scene: &Scene) -> u64 {
-    scene.count("MAILBOX_DEPOSITORS_TOO_MANY").await + placed_and_gone(scene).await
+    refusals(scene).await + scene.count("MAILBOX_IDLE").await
 }
 
-/// The sessions that lost their place: they fell silent, or a prefix with fewer sessions needed it.
-async fn placed_and_gone(scene: &Scene) -> u64 {
-    scene.count("MAILBOX_IDLE").await + scene.count("MAILBOX_SESSION_TAKEN_FOR_OTHERS").await
+/// Returns how many sessions ended as refused: there was no place for them, or a prefix with fewer
+/// sessions needed theirs.
+async fn refusals(scene: &Scene) -> u64 {
+    scene.count("MAILBOX_DEPOSITORS_TOO_MANY").await
+        + scene.count("MAILBOX_SESSION_TAKEN_FOR_OTHERS").await
 }
 
 /// A provider whose sockets have room for all of them.
