@@ -19,6 +19,7 @@ mod send_epoch;
 
 pub use grant::{
     EpochHeader, GRANT_BYTES, Grant, GrantKind, GrantRefused, OpenedGrant, VerifiedGrant,
+    grant_hash,
 };
 pub use letter::{LETTER_SIZES, Letter, LetterError, MAX_LETTER_PLAINTEXT, OpenedLetter};
 pub use receive_epoch::{Opened, ReceiveEpoch};

@@ -13,6 +13,7 @@ mod id;
 mod limits;
 mod outbox;
 mod output;
+mod own_place;
 mod payload;
 mod peer_incarnation;
 mod queue;
@@ -30,11 +31,11 @@ pub use error::{Misbehaved, SealFailed, SendRefused};
 pub use id::{Ack, ContentHash, MessageId, Path, Time, WrongLength};
 pub use limits::Limits;
 pub use output::{
-    Action, GiveUp, MessageState, Saved, SavedHeld, SavedIncarnation, SavedOutbox,
-    SavedReceiveEpoch, SavedSendEpoch, Write,
+    Action, Conflict, GiveUp, MessageState, Saved, SavedHeld, SavedIncarnation, SavedOutbox,
+    SavedPeerGrant, SavedPlace, SavedReceiveEpoch, SavedSendEpoch, Write,
 };
 pub use payload::{
     Body, Content, Draft, MAX_CONTENT, MAX_MEDIA_TYPE, MAX_PAYLOAD, MAX_READ, MAX_SEQUENCE,
     Payload, PayloadError,
 };
-pub use receiving::OpenedMessage;
+pub use receiving::{AcceptedGrant, OpenedMessage};

@@ -3,7 +3,10 @@
 
 pub mod line;
 pub mod mailbox;
+mod places;
 pub mod reach;
+
+pub use places::{MAX_SETTLED, Places};
 
 use bytes::Bytes;
 use m2_proto::wire::v1 as proto;
@@ -56,6 +59,8 @@ pub enum Message {
     Cover(usize),
     /// Something about the way between two contacts.
     Reach(Box<reach::Reach>),
+    /// Where the peer stands in both directions of the conversation.
+    Places(Box<Places>),
 }
 
 /// Says that the session stands, and what time it is.
@@ -172,6 +177,9 @@ impl Message {
             Body::Reach(frame) => {
                 reach::Reach::parse(frame).map(|parsed| Self::Reach(Box::new(parsed)))
             }
+            Body::Places(places) => {
+                Places::parse(places).map(|parsed| Self::Places(Box::new(parsed)))
+            }
         }
     }
 
@@ -198,6 +206,7 @@ impl Message {
             Self::Mailbox(mailbox) => Body::Mailbox(mailbox.into_proto()),
             Self::Line(line) => Body::Line(line.into_proto()),
             Self::Reach(reach) => Body::Reach(reach.into_proto()),
+            Self::Places(places) => Body::Places(places.into_proto()),
             Self::Cover(length) => {
                 Body::Cover(Bytes::from_static(&[0; MAX_COVER]).split_to(length.min(MAX_COVER)))
             }
@@ -441,8 +450,8 @@ mod tests {
     #[test]
     fn what_is_unknown_is_refused() {
         assert_eq!(Message::decode(Bytes::new()), Err(Malformed::UnknownBody));
-        let field_eleven = Bytes::from_static(&[0x5a, 0x00]);
-        assert_eq!(Message::decode(field_eleven), Err(Malformed::UnknownBody));
+        let field_twelve = Bytes::from_static(&[0x62, 0x00]);
+        assert_eq!(Message::decode(field_twelve), Err(Malformed::UnknownBody));
         let noise = Bytes::from_static(&[0xff; 9]);
         assert_eq!(Message::decode(noise), Err(Malformed::Encoding));
     }

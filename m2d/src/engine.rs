@@ -25,6 +25,7 @@ mod mail;
 mod mailboxes;
 mod near;
 mod paths;
+mod places;
 mod policy;
 mod problem;
 mod queue;
@@ -138,7 +139,7 @@ pub struct Engine {
     identity: Arc<Identity>,
     own_id: PeerId,
     circle: Circle,
-    incarnation: u64,
+    log_incarnation: u64,
     limits: StoreConfig,
     mailbox: MailboxConfig,
     mail: Mail,
@@ -160,6 +161,8 @@ pub struct Engine {
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
     later: Vec<(i64, MessageId, OutboxPayload)>,
+    /// All conversations are to take new incarnations, but the one of this row.
+    renewal: Option<i64>,
     /// What is in memory is ahead of the store: read it again before anything else.
     stale: bool,
     agenda: Agenda,
@@ -175,9 +178,10 @@ impl Engine {
     /// Builds the engine and reads the contacts. Nothing runs yet.
     pub fn new(parts: Parts) -> Result<Self, StoreError> {
         let mut rng = UnwrapErr(getrandom::SysRng);
-        let incarnation = parts
+        parts.store.finish_restore()?;
+        let log_incarnation = parts
             .store
-            .incarnation(|| rand_core::Rng::next_u64(&mut rng))?;
+            .event_log(|| rand_core::Rng::next_u64(&mut rng))?;
         let mut engine = Self {
             own_id: parts.identity.peer_id(parts.circle.id()),
             lines: Lines::new(parts.lines, parts.identity.line_key()),
@@ -186,7 +190,7 @@ impl Engine {
             rng,
             identity: parts.identity,
             circle: parts.circle,
-            incarnation,
+            log_incarnation,
             limits: parts.limits,
             mailbox: parts.mailbox,
             mail: Mail::default(),
@@ -204,6 +208,7 @@ impl Engine {
             callers: parts.callers,
             counters: parts.counters,
             later: Vec::new(),
+            renewal: None,
             stale: false,
             agenda: Agenda::default(),
             time: TimeKeeping::default(),
@@ -311,6 +316,12 @@ impl Engine {
         }
         if self.store_failed.is_none() {
             self.run_timers();
+        }
+        if let Some(but) = self.renewal.take()
+            && self.store_failed.is_none()
+            && let Err(refusal) = self.renew_all(but)
+        {
+            self.fail_batch(refusal);
         }
         self.finish_batch();
     }

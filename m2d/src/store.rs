@@ -22,6 +22,7 @@ mod mailboxes;
 mod messages;
 mod migrations;
 mod outbox;
+mod places;
 mod reader;
 mod redating;
 mod requests;

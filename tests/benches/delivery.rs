@@ -8,12 +8,14 @@
     missing_docs
 )]
 
+use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use m2_crypto::envelope::ReceiveEpoch;
 use m2_net::delivery::{
-    Ack, Action, Body, Committed, Content, Context, Conversation, Draft, History, Limits,
-    MessageId, Path, Saved, Time, Write,
+    AcceptedGrant, Ack, Action, Body, Committed, Content, Context, Conversation, Draft, History,
+    Limits, MessageId, Path, Saved, Time, Write,
 };
+use m2_net::wire::Places;
 use m2_tests::sim::{ALICE, BOB, Identified};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -72,7 +74,6 @@ macro_rules! context {
             own_id: $side.own.id,
             peer: $side.peer.identity.certificate(),
             peer_id: $side.peer.id,
-            incarnation: 1,
             history: &NoHistory,
         }
     };
@@ -88,6 +89,19 @@ impl Side {
             rng: StdRng::seed_from_u64(1),
         };
         side.conversation.connected(context!(side), Path::Direct);
+        let peer = Places {
+            following: 0,
+            following_epoch: 0,
+            expected: 0,
+            newest_grant: Bytes::new(),
+            incarnation: 1,
+            epoch: 0,
+            oldest: 1,
+            next: 1,
+            settled: Vec::new(),
+        };
+        side.conversation.on_places(context!(side), &peer);
+        side.settle();
         side
     }
 
@@ -101,7 +115,12 @@ impl Side {
     }
 
     fn take(&mut self, grant: Option<&[u8]>, sealed: &[u8]) {
-        let accepted = grant.and_then(|grant| self.accept(grant));
+        let accepted = grant.and_then(|grant| {
+            Some(AcceptedGrant {
+                epoch: self.accept(grant)?,
+                grant: Bytes::copy_from_slice(grant),
+            })
+        });
         let taken = self
             .conversation
             .on_envelope(context!(self), accepted, sealed);
@@ -147,6 +166,7 @@ impl Side {
                 Action::Transmit { id, grant, .. } => leaving
                     .envelopes
                     .push((grant.map(|grant| grant.to_vec()), self.outbox[&id].clone())),
+                Action::State(_) => {}
                 Action::Acknowledge(acks) => leaving.acks.push(acks),
                 other => panic!("{other:?}"),
             }

@@ -6,7 +6,7 @@ mod echo;
 mod noise;
 mod skew;
 
-pub use caller::{Caller, identity, public_id};
+pub use caller::{Caller, identity, places, public_id};
 pub use crowd::crowd;
 pub use echo::echoes;
 pub use noise::{Noise, answers};

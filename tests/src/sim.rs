@@ -14,13 +14,15 @@
 
 mod checker;
 mod identities;
+mod ledger;
 mod node;
 mod op;
 mod store;
 mod world;
 
 pub use identities::{ALICE, BOB, CAROL, Identified, identity};
+pub use ledger::Ledger;
 pub use node::{Crash, Fault, Frame, Node};
-pub use op::{Op, Side, schedule};
+pub use op::{Op, Side, faulty_schedule, schedule};
 pub use store::{Event, ModelStore};
 pub use world::World;

@@ -118,7 +118,7 @@ async fn who_came_back_and_calls_nobody_is_called() {
         .await
         .unwrap()
         .unwrap();
-    assert!(matches!(frame, Message::Envelope(_)), "{frame:?}");
+    assert!(matches!(frame, Message::Places(_)), "{frame:?}");
 }
 
 async fn comes_back(killed: &mut Daemon, sender: &Api, id: &str) {

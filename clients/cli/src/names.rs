@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use m2_proto::api::v1::{ContactState, DaemonState, IpMode, MailboxState, MessageState, Path};
+use m2_proto::api::v1::{
+    ConflictKind, ContactState, DaemonState, IpMode, MailboxState, MessageState, Path,
+};
 use m2_proto::client::Client;
 
 use crate::contact;
@@ -44,6 +46,17 @@ impl Names {
             Some(name) if !name.is_empty() => sanitize::line(name),
             _ => short_id(peer_id),
         }
+    }
+}
+
+/// What is wrong with a contact's store; empty for nothing.
+pub(crate) const fn conflict_text(kind: ConflictKind) -> &'static str {
+    match kind {
+        ConflictKind::Unspecified => "",
+        ConflictKind::Older => {
+            "its daemon's data was put back from an older copy, or is in use twice"
+        }
+        ConflictKind::Twice => "two daemons of it take turns, from copies of the same data",
     }
 }
 

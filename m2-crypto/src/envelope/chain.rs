@@ -1,6 +1,6 @@
 //! The hash chain of an epoch: one step a message (spec §5).
 
-use super::grant::EpochHeader;
+use super::grant::{EpochHeader, grant_hash};
 use crate::label;
 use crate::secret::Secret;
 
@@ -21,7 +21,7 @@ pub(super) struct MessageKeys {
 impl ChainKey {
     /// The chain's root: HKDF(content key, salt = hash of the whole signed grant).
     pub(super) fn root(content_key: &Secret<16>, grant: &[u8], header: &EpochHeader) -> Self {
-        let salt = label::hash("signed grant", &[grant]);
+        let salt = grant_hash(grant);
         let parties = [&header.sender.as_bytes()[..], header.receiver.as_bytes()];
         Self(label::derive(
             content_key.expose(),

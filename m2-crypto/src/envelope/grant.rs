@@ -188,14 +188,20 @@ impl<'a> Grant<'a> {
         if !key {
             return Err(GrantRefused::WrongReceiverKey);
         }
+        self.check_signature(certificate)?;
+        Ok(VerifiedGrant(*self))
+    }
+
+    /// Checks that the holder of `certificate` signed this grant, whatever its age. So a sender
+    /// recognises a grant of its own that a receiver shows.
+    pub fn check_signature(&self, certificate: &Certificate) -> Result<(), GrantRefused> {
         let (unsigned, _) = self
             .bytes
             .split_at_checked(UNSIGNED_BYTES)
             .ok_or(GrantRefused::Malformed)?;
         certificate
             .verify(&label::encode("grant", &[unsigned]), self.signature)
-            .map_err(|_| GrantRefused::Signature)?;
-        Ok(VerifiedGrant(*self))
+            .map_err(|_| GrantRefused::Signature)
     }
 }
 
@@ -261,6 +267,12 @@ pub(super) fn issue(
     grant.extend_from_slice(&signature);
     let root = ChainKey::root(&key, &grant, header);
     Ok((grant, root))
+}
+
+/// The hash that tells one signed grant from every other: two grants of one epoch number differ in
+/// it.
+pub fn grant_hash(grant: &[u8]) -> [u8; 32] {
+    label::hash("signed grant", &[grant])
 }
 
 fn check_age(created_s: u64, now_s: u64) -> Result<(), GrantRefused> {

@@ -18,10 +18,6 @@ pub struct Context<'a> {
     pub peer: &'a Certificate,
     /// Its id in this circle.
     pub peer_id: PeerId,
-    /// The own incarnation (spec §1). Fixed for the life of a [`Conversation`].
-    ///
-    /// [`Conversation`]: super::Conversation
-    pub incarnation: u64,
     /// Look-up of what is committed.
     pub history: &'a dyn History,
 }

@@ -8,9 +8,11 @@ use super::limits::Limits;
 use super::output::{Action, GiveUp, Saved, Write};
 use super::payload::Draft;
 use super::queue::Output;
-use super::receiving::{OpenedMessage, Receiving};
+use super::receiving::{AcceptedGrant, OpenedMessage, Receiving};
 use super::sending::{Sending, Tools};
-use m2_crypto::envelope::{EpochHeader, ReceiveEpoch};
+use crate::wire::Places;
+use bytes::Bytes;
+use m2_crypto::envelope::EpochHeader;
 
 /// The most acknowledgements of one frame.
 pub const MAX_ACKS: usize = 1_024;
@@ -98,11 +100,80 @@ impl Conversation {
         sending.give_up(cx, tools, &id, reason);
     }
 
-    /// A session with the peer stands, or another one took its place: everything unacknowledged
-    /// is offered again, in order.
+    /// A session with the peer is established, or another one took its place. Its first action is
+    /// [`Action::State`]; everything unacknowledged is offered again, in order, once
+    /// [`on_places`](Self::on_places) has brought the peer's own statement.
     pub fn connected(&mut self, cx: &mut Context<'_>, path: Path) {
+        self.receiving.connected();
         let (sending, tools) = half!(self, sending);
         sending.connected(cx, tools, path);
+    }
+
+    /// An earlier session serves again, in which both sides have stated their places: everything
+    /// unacknowledged is offered again, in order.
+    pub fn resumed(&mut self, cx: &mut Context<'_>, path: Path) {
+        let (sending, tools) = half!(self, sending);
+        sending.resumed(cx, tools, path);
+    }
+
+    /// The peer stated its places, in the session that messages are offered on or in another one.
+    /// Statements of earlier sessions must not come after those of later ones.
+    pub fn on_places(&mut self, cx: &mut Context<'_>, stated: &Places) {
+        let (receiving, tools) = half!(self, receiving);
+        let goes_back = receiving.on_places(tools, stated);
+        let (sending, tools) = half!(self, sending);
+        sending.on_places(cx, tools, stated);
+        if goes_back {
+            sending.state_again();
+        }
+    }
+
+    /// What this side states in a session: where both directions are. Before the first
+    /// [`connected`](Self::connected) there is no incarnation to state.
+    pub fn statement(&self) -> Places {
+        let mut places = Places {
+            following: 0,
+            following_epoch: 0,
+            expected: 0,
+            newest_grant: Bytes::new(),
+            incarnation: 0,
+            epoch: 0,
+            oldest: 1,
+            next: 1,
+            settled: Vec::new(),
+        };
+        self.sending.state(&mut places);
+        self.receiving.state(&mut places);
+        places
+    }
+
+    /// The same for a session beside the one that messages are offered on.
+    pub fn state_beside(&mut self, cx: &mut Context<'_>) -> Places {
+        self.letter_place(cx);
+        self.statement()
+    }
+
+    /// Takes a new incarnation of this conversation and seals everything unacknowledged again in
+    /// it, under the old ids: the store was restored, or is in use twice.
+    pub fn renew(&mut self, cx: &mut Context<'_>) {
+        let (sending, tools) = half!(self, sending);
+        sending.renew_now(cx, tools);
+    }
+
+    /// The two become contacts, perhaps not for the first time: takes a new incarnation and follows
+    /// none of the peer's, so that nothing that either side remembers matters. Nothing is offered
+    /// before the next [`connected`](Self::connected).
+    pub fn begin_again(&mut self, cx: &mut Context<'_>) {
+        let (receiving, tools) = half!(self, receiving);
+        receiving.begin_again(tools);
+        let (sending, tools) = half!(self, sending);
+        sending.begin_again(cx, tools);
+    }
+
+    /// The incarnation that a letter is sealed in, and the oldest place that it names.
+    pub fn letter_place(&mut self, cx: &mut Context<'_>) -> (u64, u64) {
+        let (sending, tools) = half!(self, sending);
+        sending.letter_place(cx, tools)
     }
 
     /// No session with the peer is left. Actions that were not polled are dropped.
@@ -112,7 +183,7 @@ impl Conversation {
     }
 
     /// Whether a grant is worth its RSA operations: new, not too old, and within what one peer
-    /// may cost in a minute. If so, run [`ReceiveEpoch::accept`] off the reactor, and give its
+    /// may cost in a minute. If so, run [`ReceiveEpoch::accept`](m2_crypto::envelope::ReceiveEpoch::accept) off the reactor, and give its
     /// result with the envelope; if that fails, drop the envelope and count it. If not, give the
     /// envelope without a grant. Take the envelopes of one peer one after the other, or the same
     /// grant is paid for twice.
@@ -125,7 +196,7 @@ impl Conversation {
     pub fn on_envelope(
         &mut self,
         cx: &mut Context<'_>,
-        accepted: Option<ReceiveEpoch>,
+        accepted: Option<AcceptedGrant>,
         sealed: &[u8],
     ) -> Result<(), Misbehaved> {
         let own_outbox = |id: &MessageId| self.sending.contains(id);
@@ -204,6 +275,9 @@ impl Conversation {
     pub fn poll_action(&mut self) -> Option<Action> {
         if self.out.has_writes() || self.sending.is_dirty() || self.receiving.is_dirty() {
             return None;
+        }
+        if self.sending.take_statement_due() {
+            return Some(Action::State(self.statement()));
         }
         self.out.poll_action()
     }

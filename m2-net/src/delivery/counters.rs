@@ -15,6 +15,8 @@ pub struct Counters {
     pub misbehaved: u64,
     /// Acknowledgements of messages that are not in the outbox.
     pub unknown_acks: u64,
+    /// Acknowledgements of messages that were not offered in this session yet.
+    pub early_acks: u64,
     /// Epoch refusals of an epoch or incarnation that is not in use, or repeated too soon.
     pub ignored_refusals: u64,
     /// Grants that were not worth looking at.
@@ -25,6 +27,10 @@ pub struct Counters {
     pub resealed: u64,
     /// Held messages released early because too many were held.
     pub released_early: u64,
+    /// New incarnations taken because a place of the peer's did not fit or a proof came.
+    pub renewed: u64,
+    /// Sessions in which nothing was offered, as a place did not fit so soon after another.
+    pub withheld: u64,
     /// Times that the cryptography library refused to seal.
     pub seal_failed: u64,
 }
@@ -39,11 +45,14 @@ impl Counters {
             wasted_derivations: self.wasted_derivations + other.wasted_derivations,
             misbehaved: self.misbehaved + other.misbehaved,
             unknown_acks: self.unknown_acks + other.unknown_acks,
+            early_acks: self.early_acks + other.early_acks,
             ignored_refusals: self.ignored_refusals + other.ignored_refusals,
             unwanted_grants: self.unwanted_grants + other.unwanted_grants,
             resent: self.resent + other.resent,
             resealed: self.resealed + other.resealed,
             released_early: self.released_early + other.released_early,
+            renewed: self.renewed + other.renewed,
+            withheld: self.withheld + other.withheld,
             seal_failed: self.seal_failed + other.seal_failed,
         }
     }

@@ -15,9 +15,6 @@ pub enum Misbehaved {
     /// A grant of another sender or for another receiver.
     #[error("a grant belongs to another conversation")]
     ForeignGrant,
-    /// The peer claims more incarnations than are remembered.
-    #[error("the peer has had too many incarnations")]
-    TooManyIncarnations,
     /// Its envelopes that do not open cost more work than one peer may waste. This one was refused
     /// without work. No honest peer comes here: end the session.
     #[error("envelopes that do not open cost too much work")]

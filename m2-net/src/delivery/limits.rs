@@ -25,6 +25,8 @@ pub struct Limits {
     /// The least time between two epochs that the peer's refusals made necessary, and between
     /// two refusals of one epoch.
     pub refusal_interval: u64,
+    /// The least time between two incarnations that a place which did not fit made necessary.
+    pub renewal_interval: u64,
     /// Grants looked at in a minute: what one peer can make us spend on RSA.
     pub grants_per_minute: u32,
     /// Key derivations that one peer can make us waste at once on envelopes that do not open, and
@@ -37,7 +39,8 @@ pub struct Limits {
     pub open_epochs: usize,
     /// Incarnations of the peer with open epochs.
     pub open_incarnations: usize,
-    /// Incarnations of the peer whose highest epoch is kept.
+    /// Incarnations of the peer of which something is kept. A further one takes the room of the
+    /// one that was not used for longest.
     pub max_incarnations: usize,
     /// The first wait for an acknowledgement on a live session. Doubles with every repeat.
     pub resend_first: u64,
@@ -58,12 +61,13 @@ impl Default for Limits {
             epoch_age: 24 * HOUR,
             grant_offer: 14 * 24 * HOUR,
             refusal_interval: 10_000,
+            renewal_interval: HOUR,
             grants_per_minute: 60,
             wasted_burst: 8_192,
             wasted_per_second: 16,
             open_epochs: 4,
             open_incarnations: 4,
-            max_incarnations: 1_024,
+            max_incarnations: 64,
             resend_first: 30_000,
             resend_most: 600_000,
             max_loading: 64,

@@ -3,7 +3,9 @@
 use super::id::{MessageId, Time};
 use super::limits::Limits;
 use super::output::{MessageState, SavedOutbox};
+use crate::wire::MAX_SETTLED;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 /// One message on its way.
 pub(super) struct Entry {
@@ -86,6 +88,13 @@ impl Outbox {
                 self.expiries.remove(&(at, sequence));
             }
         }
+    }
+
+    /// The oldest place of all.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.entries
+            .first_key_value()
+            .map(|(sequence, _)| *sequence)
     }
 
     pub(super) fn get(&self, sequence: u64) -> Option<&Entry> {
@@ -194,6 +203,20 @@ impl Outbox {
             self.take_back_one(*sequence);
         }
         touched.into_iter().min()
+    }
+
+    /// Gives the ranges of places after the oldest one and before `end` that are empty, as what had
+    /// them was acknowledged: the first [`MAX_SETTLED`] of them.
+    pub(super) fn holes(&self, end: u64) -> Vec<Range<u64>> {
+        let places = self.entries.keys().copied();
+        let after = self.entries.keys().copied().skip(1).chain([end]);
+        let holes = places
+            .zip(after)
+            .map(|(place, next)| place.saturating_add(1)..next);
+        holes
+            .filter(|hole| !hole.is_empty())
+            .take(MAX_SETTLED)
+            .collect()
     }
 
     pub(super) fn loading(&self) -> usize {

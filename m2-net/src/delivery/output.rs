@@ -2,6 +2,7 @@
 
 use super::id::{Ack, ContentHash, MessageId, Path, Time};
 use super::payload::Payload;
+use crate::wire::Places;
 use bytes::Bytes;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -9,6 +10,8 @@ use zeroize::Zeroizing;
 /// One durable change. All writes polled in a row are one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
+    /// Insert or replace the row of the own side of the conversation.
+    Place(SavedPlace),
     /// Insert or replace the send epoch's row.
     SendEpoch(SavedSendEpoch),
     /// Delete the row of a send epoch, if there is one: nothing in the outbox needs it any more.
@@ -61,19 +64,40 @@ pub enum Write {
         /// The epoch's number.
         epoch: u64,
     },
-    /// Insert or replace the row of one incarnation of the peer. Kept for ever (spec §5).
+    /// Insert or replace the row of one incarnation of the peer.
     Incarnation(SavedIncarnation),
+    /// Delete what is kept of one incarnation of the peer: its row and its newest grant. Nothing
+    /// of it is held and none of its epochs is open.
+    IncarnationRemove {
+        /// The peer's incarnation.
+        incarnation: u64,
+    },
+    /// Insert or replace the newest grant of one incarnation of the peer.
+    PeerGrant(SavedPeerGrant),
+    /// The peer's incarnation that is followed from now on; 0 for none.
+    Following {
+        /// The peer's incarnation.
+        incarnation: u64,
+    },
+    /// Append an event: messages of the peer are lost that either side has forgotten.
+    HistoryLost {
+        /// How many, if that is known.
+        missing: Option<u32>,
+    },
+    /// One of the two stores is older than what the other side has seen.
+    Conflict(Conflict),
     /// Insert a received message and its event.
     Deliver {
         /// The message.
         id: MessageId,
-        /// The sender's incarnation.
+        /// The sender's incarnation in which its place is filled; 0 if it is filled in none.
         incarnation: u64,
         /// What came. Never a [`Body::Skip`](super::Body::Skip).
         payload: Payload,
         /// For [`History`](super::History).
         hash: ContentHash,
-        /// False if it comes after its place was released by a [`Write::Gap`].
+        /// False if its place was passed over before, or belongs to an incarnation that is not
+        /// followed.
         in_order: bool,
     },
     /// Insert the row of a place that waits for those before it, and the received message that
@@ -103,9 +127,9 @@ pub enum Write {
     Skip {
         /// The message.
         id: MessageId,
-        /// The sender's incarnation.
+        /// The sender's incarnation in which its place is filled; 0 if it is filled in none.
         incarnation: u64,
-        /// The place that it fills.
+        /// The place that it would fill.
         sequence: u64,
         /// For [`History`](super::History).
         hash: ContentHash,
@@ -121,13 +145,14 @@ pub enum Write {
     },
 }
 
-/// A send epoch at rest.
-#[derive(Clone, PartialEq, Eq)]
+/// A send epoch at rest. Its chain is in memory only, so an epoch that was read back seals nothing:
+/// whatever the age of the store, no position of a chain is used twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedSendEpoch {
-    /// Its number, rising within the own incarnation.
+    /// Its number, rising within the conversation.
     pub epoch: u64,
-    /// Grant (until a message of the epoch was acknowledged) and chain. Secret.
-    pub bytes: Zeroizing<Vec<u8>>,
+    /// The signed grant, until a message of the epoch was acknowledged; then empty.
+    pub grant: Bytes,
 }
 
 /// A receive epoch at rest.
@@ -163,7 +188,48 @@ pub struct SavedOutbox {
     pub state: MessageState,
 }
 
-/// What is kept of one incarnation of the peer, for ever.
+/// The own side of a conversation. The peer numbers places and epochs by its incarnation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SavedPlace {
+    /// The random number of the incarnation; 0 before the first.
+    pub incarnation: u64,
+    /// When it began.
+    pub begun: Time,
+    /// When a place that did not fit last made the machine take a new incarnation.
+    pub renewed: Time,
+    /// The highest epoch number ever used toward this peer.
+    pub epoch: u64,
+    /// The hash of the grant of that epoch; zeros when it belongs to another incarnation or is not
+    /// known.
+    pub grant_hash: [u8; 32],
+}
+
+/// The newest grant that was accepted of one incarnation of the peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedPeerGrant {
+    /// The peer's incarnation.
+    pub incarnation: u64,
+    /// The signed grant.
+    pub grant: Bytes,
+}
+
+/// One of the two stores is older than what the other side has seen of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Conflict {
+    /// The peer shows a grant that this side signed within its incarnation and does not know: the
+    /// own store was rolled back, or a copy of it is in use.
+    OwnOlder,
+    /// The peer shows a grant that this side signed in another incarnation, later than its own
+    /// began: a second daemon runs from a copy of the store.
+    OwnTwice,
+    /// The peer states an epoch below one that it signed: its store was rolled back.
+    PeerOlder,
+    /// The peer states an earlier incarnation after it had signed grants in a later one: a second
+    /// daemon of it runs from a copy of its store.
+    PeerTwice,
+}
+
+/// What is kept of one incarnation of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavedIncarnation {
     /// Its random number.
@@ -192,11 +258,17 @@ pub struct SavedHeld {
 /// What a conversation is rebuilt from after a restart: the rows that its [`Write`]s left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Saved {
+    /// The last [`Write::Place`].
+    pub place: SavedPlace,
+    /// The last [`Write::Following`], or 0 without one.
+    pub following: u64,
+    /// The rows of [`Write::PeerGrant`].
+    pub peer_grants: Vec<SavedPeerGrant>,
     /// The last [`Write::NextSequence`], or 0 without one.
     pub next_sequence: u64,
-    /// The rows of [`Write::SendEpoch`] of the own incarnation.
+    /// The rows of [`Write::SendEpoch`].
     pub send_epochs: Vec<SavedSendEpoch>,
-    /// The rows of [`Write::Outbox`] of the own incarnation, in any order.
+    /// The rows of [`Write::Outbox`], in any order.
     pub outbox: Vec<SavedOutbox>,
     /// The rows of [`Write::Incarnation`].
     pub incarnations: Vec<SavedIncarnation>,
@@ -237,6 +309,8 @@ pub enum GiveUp {
 /// that is lost is made good by a later retry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Send this on the session that came up, before anything else.
+    State(Places),
     /// Send the stored sealed bytes of an outbox row. If the row is gone or has another epoch by
     /// now, do nothing.
     Transmit {
@@ -262,12 +336,6 @@ pub enum Action {
         /// The message.
         id: MessageId,
     },
-}
-
-impl fmt::Debug for SavedSendEpoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SavedSendEpoch({}, ..)", self.epoch)
-    }
 }
 
 impl fmt::Debug for SavedReceiveEpoch {

@@ -29,6 +29,9 @@ pub struct Payload {
     pub ttl_s: u32,
     /// What is said.
     pub body: Body,
+    /// In a letter: the oldest place that its sender still offered when it sealed the letter, at
+    /// most `sequence`; else 0.
+    pub oldest: u64,
 }
 
 /// What a message says.
@@ -120,6 +123,9 @@ pub enum PayloadError {
     /// A sequence number of 0 or over [`MAX_SEQUENCE`].
     #[error("the sequence number is out of range")]
     Sequence,
+    /// A letter whose oldest place is above its own.
+    #[error("the oldest place is above the message's own")]
+    Oldest,
     /// Over [`MAX_MEDIA_TYPE`] bytes.
     #[error("the media type is longer than 127 bytes")]
     MediaType,
@@ -144,6 +150,9 @@ impl Payload {
         if payload.sequence == 0 || payload.sequence > MAX_SEQUENCE {
             return Err(PayloadError::Sequence);
         }
+        if payload.oldest > payload.sequence {
+            return Err(PayloadError::Oldest);
+        }
         let body = Body::from_wire(payload.body.ok_or(PayloadError::Encoding)?)?;
         if body == Body::Skip && payload.ttl_s != 0 {
             return Err(PayloadError::Skip);
@@ -153,6 +162,7 @@ impl Payload {
             sent: Time(payload.sent_ms),
             ttl_s: payload.ttl_s,
             body,
+            oldest: payload.oldest,
         })
     }
 
@@ -163,6 +173,7 @@ impl Payload {
             sent_ms: self.sent.0,
             ttl_s: self.ttl_s,
             body: Some(self.body.to_wire()),
+            oldest: self.oldest,
         }
         .encode_to_vec()
     }
@@ -185,6 +196,7 @@ impl Payload {
             sent: Time(0),
             ttl_s: 0,
             body: Body::Skip,
+            oldest: 0,
         };
         skip.hash(id)
     }

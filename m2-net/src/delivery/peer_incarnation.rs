@@ -2,8 +2,10 @@
 
 use super::id::{MessageId, Time};
 use super::output::{SavedHeld, SavedIncarnation};
+use bytes::Bytes;
 use m2_crypto::envelope::ReceiveEpoch;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A message that overtook others.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +43,13 @@ pub(super) struct PeerIncarnation {
     pub(super) saved: SavedIncarnation,
     pub(super) dirty: bool,
     pub(super) epochs: BTreeMap<u64, OpenEpoch>,
+    /// The newest grant that was accepted; empty if it is not kept.
+    pub(super) grant: Bytes,
     /// The tick at which an epoch was last opened or used.
     pub(super) used: u64,
     held: BTreeMap<u64, Held>,
+    /// Places that nothing will come for any more, in order: the peer stated so in this run.
+    settled: Vec<Range<u64>>,
 }
 
 impl PeerIncarnation {
@@ -52,8 +58,10 @@ impl PeerIncarnation {
             saved,
             dirty: false,
             epochs: BTreeMap::new(),
+            grant: Bytes::new(),
             used: 0,
             held: BTreeMap::new(),
+            settled: Vec::new(),
         }
     }
 
@@ -81,6 +89,14 @@ impl PeerIncarnation {
         self.held.insert(row.sequence, held);
     }
 
+    /// The first place of which nothing was taken yet, nor of any place after it.
+    pub(super) fn after_last(&self) -> u64 {
+        let held = self.held.last_key_value();
+        held.map_or(self.saved.next_sequence, |(place, _)| {
+            place.saturating_add(1)
+        })
+    }
+
     /// The place that was next is filled.
     pub(super) const fn advance(&mut self) {
         self.saved.next_sequence += 1;
@@ -89,8 +105,68 @@ impl PeerIncarnation {
 
     /// Releases what no longer has to wait.
     pub(super) fn release_run(&mut self, mut released: impl FnMut(Held)) {
-        while let Some(held) = self.held.remove(&self.saved.next_sequence) {
-            self.advance();
+        loop {
+            if let Some(held) = self.held.remove(&self.saved.next_sequence) {
+                self.advance();
+                released(held);
+            } else if let Some(end) = self.end_of_settled() {
+                self.saved.next_sequence = end;
+                self.dirty = true;
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// If nothing will come for the next place any more: the first place after it that may still
+    /// come, or is held.
+    fn end_of_settled(&self) -> Option<u64> {
+        let next = self.saved.next_sequence;
+        let settled = self.settled.iter().find(|range| range.contains(&next))?;
+        let held = self.held.range(next..settled.end).next();
+        Some(held.map_or(settled.end, |(place, _)| *place))
+    }
+
+    /// Notes for which places nothing will come any more, releases what waited for them alone, and
+    /// gives how many of them were never taken.
+    pub(super) fn settle(&mut self, settled: &[Range<u64>], released: impl FnMut(Held)) -> u64 {
+        let next = self.saved.next_sequence;
+        let missing = settled.iter().map(|range| {
+            let first = range.start.max(next).min(range.end);
+            let held = self.held.range(first..range.end).count();
+            (range.end - first).saturating_sub(u64::try_from(held).unwrap_or(u64::MAX))
+        });
+        let missing = missing.fold(0, u64::saturating_add);
+        self.settled = settled.to_vec();
+        self.release_run(released);
+        missing
+    }
+
+    /// Goes on at `oldest`: nothing before it will come any more. Releases what was held before it
+    /// and what follows it, and gives how many places are missing.
+    pub(super) fn go_on_at(&mut self, oldest: u64, mut released: impl FnMut(Held)) -> u64 {
+        let mut missing = oldest.saturating_sub(self.saved.next_sequence);
+        if missing == 0 {
+            return 0;
+        }
+        while let Some(entry) = self.held.first_entry() {
+            if *entry.key() >= oldest {
+                break;
+            }
+            missing = missing.saturating_sub(1);
+            released(entry.remove());
+        }
+        self.saved.next_sequence = oldest;
+        self.dirty = true;
+        self.release_run(released);
+        missing
+    }
+
+    /// Releases everything that is held.
+    pub(super) fn release_all(&mut self, mut released: impl FnMut(Held)) {
+        while let Some((sequence, held)) = self.held.pop_first() {
+            self.saved.next_sequence = sequence.saturating_add(1);
+            self.dirty = true;
             released(held);
         }
     }

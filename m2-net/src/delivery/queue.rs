@@ -32,6 +32,12 @@ impl Output {
         self.acks.clear();
     }
 
+    /// Drops the offers that were not polled: what they name is to be sealed again.
+    pub(super) fn drop_offers(&mut self) {
+        self.actions
+            .retain(|action| !matches!(action, Action::Transmit { .. }));
+    }
+
     pub(super) fn poll_write(&mut self) -> Option<Write> {
         self.writes.pop_front()
     }

@@ -4,8 +4,9 @@ use super::context::Context;
 use super::error::Misbehaved;
 use super::id::Time;
 use super::limits::Limits;
-use super::output::{SavedIncarnation, SavedReceiveEpoch, Write};
+use super::output::{SavedIncarnation, SavedPeerGrant, SavedReceiveEpoch, Write};
 use super::peer_incarnation::{OpenEpoch, PeerIncarnation};
+use super::receiving::AcceptedGrant;
 use super::sending::Tools;
 use super::wasted_work::WastedWork;
 use m2_crypto::envelope::{
@@ -29,7 +30,11 @@ pub(super) struct ReceiveEpochs {
 }
 
 impl ReceiveEpochs {
-    pub(super) fn new(saved: Vec<SavedIncarnation>, epochs: Vec<SavedReceiveEpoch>) -> Self {
+    pub(super) fn new(
+        saved: Vec<SavedIncarnation>,
+        epochs: Vec<SavedReceiveEpoch>,
+        grants: Vec<SavedPeerGrant>,
+    ) -> Self {
         let mut incarnations: BTreeMap<u64, PeerIncarnation> = saved
             .into_iter()
             .map(|row| (row.incarnation, PeerIncarnation::new(row)))
@@ -40,6 +45,11 @@ impl ReceiveEpochs {
             {
                 let dirty = false;
                 peer.epochs.insert(row.epoch, OpenEpoch { epoch, dirty });
+            }
+        }
+        for row in grants {
+            if let Some(peer) = incarnations.get_mut(&row.incarnation) {
+                peer.grant = row.grant;
             }
         }
         Self {
@@ -58,41 +68,75 @@ impl ReceiveEpochs {
         Some(peer)
     }
 
-    /// Sees to it that an incarnation is known, of which a letter came; its epochs count from 1.
-    pub(super) fn adopt(&mut self, incarnation: u64, limits: &Limits) -> Result<(), Misbehaved> {
-        if self.incarnations.contains_key(&incarnation) {
-            return Ok(());
-        }
-        if self.incarnations.len() >= limits.max_incarnations {
-            return Err(Misbehaved::TooManyIncarnations);
-        }
-        let mut peer = PeerIncarnation::new(SavedIncarnation {
-            incarnation,
-            highest_epoch: 0,
-            next_sequence: 1,
+    /// What is known of an incarnation.
+    pub(super) fn known(&self, incarnation: u64) -> Option<&PeerIncarnation> {
+        self.incarnations.get(&incarnation)
+    }
+
+    /// The numbers of all incarnations that are known.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.incarnations.keys().copied().collect()
+    }
+
+    /// Sees to it that an incarnation is known; a new one goes on at `next`.
+    pub(super) fn adopt(&mut self, incarnation: u64, next: u64) {
+        self.tick += 1;
+        let peer = self.incarnations.entry(incarnation).or_insert_with(|| {
+            let mut peer = PeerIncarnation::new(SavedIncarnation {
+                incarnation,
+                highest_epoch: 0,
+                next_sequence: next,
+            });
+            peer.dirty = true;
+            peer
         });
-        peer.dirty = true;
-        self.incarnations.insert(incarnation, peer);
+        peer.used = self.tick;
         self.touched.insert(incarnation);
-        Ok(())
+    }
+
+    /// The incarnation that has to make room for further ones: the one that was not used for
+    /// longest, but for `followed` and `newest`.
+    pub(super) fn surplus(&self, limits: &Limits, followed: u64, newest: u64) -> Option<u64> {
+        if self.incarnations.len() <= limits.max_incarnations {
+            return None;
+        }
+        let others = self.incarnations.iter();
+        let others = others.filter(|(number, _)| ![followed, newest].contains(*number));
+        others
+            .min_by_key(|(_, peer)| peer.used)
+            .map(|(number, _)| *number)
+    }
+
+    /// Forgets an incarnation of which nothing is held.
+    pub(super) fn forget(&mut self, tools: &mut Tools<'_>, incarnation: u64) {
+        self.touched.remove(&incarnation);
+        let Some(peer) = self.incarnations.remove(&incarnation) else {
+            return;
+        };
+        for epoch in peer.epochs.into_keys() {
+            tools
+                .out
+                .write(Write::ReceiveEpochRemove { incarnation, epoch });
+        }
+        tools.out.write(Write::IncarnationRemove { incarnation });
     }
 
     /// Whether a grant could be new, not too old, and is within what a peer may cost.
     pub(super) fn wants(&mut self, now: Time, limits: &Limits, grant: &EpochHeader) -> bool {
         let age = now.seconds().saturating_sub(grant.created_s);
         let ahead = grant.created_s.saturating_sub(now.seconds());
-        self.is_new(limits, grant.incarnation, grant.epoch)
+        self.is_new(grant.incarnation, grant.epoch)
             && age <= MAX_GRANT_AGE_S
             && ahead <= MAX_GRANT_AHEAD_S
             && self.afford(now, limits)
     }
 
-    fn is_new(&self, limits: &Limits, incarnation: u64, epoch: u64) -> bool {
+    fn is_new(&self, incarnation: u64, epoch: u64) -> bool {
         match self.incarnations.get(&incarnation) {
             _ if epoch > MAX_EPOCH => false,
-            // spec §5: nothing at or below the highest epoch, for ever.
+            // spec §5: nothing at or below the highest epoch.
             Some(peer) => epoch > peer.saved.highest_epoch,
-            None => self.incarnations.len() < limits.max_incarnations,
+            None => incarnation != 0,
         }
     }
 
@@ -110,43 +154,36 @@ impl ReceiveEpochs {
         &mut self,
         cx: &Context<'_>,
         tools: &mut Tools<'_>,
-        epoch: ReceiveEpoch,
+        accepted: AcceptedGrant,
     ) -> Result<(), Misbehaved> {
-        let header = *epoch.header();
+        let header = *accepted.epoch.header();
         if header.sender != cx.peer_id || header.receiver != cx.own_id {
             return Err(Misbehaved::ForeignGrant);
         }
-        if !self.is_new(tools.limits, header.incarnation, header.epoch) {
+        if !self.is_new(header.incarnation, header.epoch) {
             tools.counters.unwanted_grants += 1;
-            let known = self.incarnations.contains_key(&header.incarnation);
-            let many = !known && header.epoch <= MAX_EPOCH;
-            return if many {
-                Err(Misbehaved::TooManyIncarnations)
-            } else {
-                Ok(())
-            };
+            return Ok(());
         }
-        self.insert(header.incarnation, epoch);
+        self.insert(tools, header.incarnation, accepted);
         self.close_old_epochs(tools, header.incarnation);
         self.close_old_incarnations(tools);
         Ok(())
     }
 
-    fn insert(&mut self, incarnation: u64, epoch: ReceiveEpoch) {
+    fn insert(&mut self, tools: &mut Tools<'_>, incarnation: u64, accepted: AcceptedGrant) {
+        let AcceptedGrant { epoch, grant } = accepted;
         let number = epoch.epoch();
-        self.tick += 1;
-        self.touched.insert(incarnation);
-        let peer = self.incarnations.entry(incarnation).or_insert_with(|| {
-            PeerIncarnation::new(SavedIncarnation {
-                incarnation,
-                highest_epoch: number,
-                next_sequence: 1,
-            })
-        });
+        self.adopt(incarnation, 1);
+        let Some(peer) = self.incarnations.get_mut(&incarnation) else {
+            return;
+        };
         peer.saved.highest_epoch = number;
         peer.dirty = true;
-        peer.used = self.tick;
+        peer.grant = grant.clone();
         peer.epochs.insert(number, OpenEpoch { epoch, dirty: true });
+        tools
+            .out
+            .write(Write::PeerGrant(SavedPeerGrant { incarnation, grant }));
     }
 
     fn close_old_epochs(&mut self, tools: &mut Tools<'_>, incarnation: u64) {

@@ -1,5 +1,7 @@
 //! The receiving half: from a sealed message to a committed one, in order and once (spec §6).
 
+mod following;
+
 use super::context::Context;
 use super::error::Misbehaved;
 use super::id::{Ack, ContentHash, MessageId, Time};
@@ -13,6 +15,7 @@ use super::sending::Tools;
 use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch, SealedHeader};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// Ids remembered of messages that were taken, in case their commit is still under way.
@@ -21,6 +24,15 @@ const RECENT: usize = 2_048;
 const REFUSED: usize = 256;
 /// Epoch refusals within one interval, for all epochs together.
 const REFUSALS: usize = 8;
+
+/// A grant that was accepted outside of the machine.
+#[derive(Debug)]
+pub struct AcceptedGrant {
+    /// The epoch that it opens.
+    pub epoch: ReceiveEpoch,
+    /// The signed grant. It is kept to show the peer what it has signed.
+    pub grant: Bytes,
+}
 
 /// A message of the peer that was opened outside of the machine: one that came in a letter.
 #[derive(Debug)]
@@ -36,6 +48,10 @@ pub struct OpenedMessage {
 /// The state of the receiving half.
 pub(super) struct Receiving {
     epochs: ReceiveEpochs,
+    /// The peer's incarnation whose order is kept; 0 for none.
+    following: u64,
+    /// Lost messages were reported in this session.
+    reported: bool,
     /// Held places by the time they were taken, over all incarnations.
     waiting: BTreeSet<(Time, u64, u64)>,
     recent: Recent<MessageId, (u64, ContentHash)>,
@@ -48,6 +64,7 @@ impl Receiving {
         let mut epochs = ReceiveEpochs::new(
             std::mem::take(&mut saved.incarnations),
             std::mem::take(&mut saved.receive_epochs),
+            std::mem::take(&mut saved.peer_grants),
         );
         let mut waiting = BTreeSet::new();
         for row in std::mem::take(&mut saved.held) {
@@ -58,6 +75,8 @@ impl Receiving {
         }
         Self {
             epochs,
+            following: saved.following,
+            reported: false,
             waiting,
             recent: Recent::new(RECENT),
             refused_ids: Recent::new(REFUSED),
@@ -73,27 +92,22 @@ impl Receiving {
         &mut self,
         cx: &mut Context<'_>,
         tools: &mut Tools<'_>,
-        accepted: Option<ReceiveEpoch>,
+        accepted: Option<AcceptedGrant>,
         sealed: &[u8],
         own_outbox: &dyn Fn(&MessageId) -> bool,
     ) -> Result<(), Misbehaved> {
         let header = SealedHeader::parse(sealed).map_err(|_| Misbehaved::Envelope)?;
-        if let Some(epoch) = accepted {
-            self.epochs.install(cx, tools, epoch)?;
+        if let Some(accepted) = accepted {
+            self.epochs.install(cx, tools, accepted)?;
+            self.bound_incarnations(tools, header.incarnation);
         }
         let opened = self.epochs.open(cx.now, tools, &header, sealed)?;
         let Some(opened) = opened else {
             return self.on_unopened(cx, tools, &header);
         };
         let id = MessageId(header.message_id);
-        let result = self.take(
-            cx,
-            tools,
-            header.incarnation,
-            id,
-            opened.plaintext,
-            own_outbox,
-        );
+        let result = parse(opened.plaintext)
+            .and_then(|payload| self.take(cx, tools, header.incarnation, id, payload, own_outbox));
         if let Err(misbehaved) = result {
             self.refused_ids.insert(id, misbehaved);
         }
@@ -140,23 +154,6 @@ impl Receiving {
         });
     }
 
-    /// A message came by a mailbox and was opened (spec §9).
-    pub(super) fn on_letter(
-        &mut self,
-        cx: &Context<'_>,
-        tools: &mut Tools<'_>,
-        letter: OpenedMessage,
-        own_outbox: &dyn Fn(&MessageId) -> bool,
-    ) -> Result<(), Misbehaved> {
-        self.epochs.adopt(letter.incarnation, tools.limits)?;
-        let OpenedMessage {
-            incarnation,
-            id,
-            plaintext,
-        } = letter;
-        self.take(cx, tools, incarnation, id, plaintext, own_outbox)
-    }
-
     /// Takes in a message that was opened, by whatever way it came.
     fn take(
         &mut self,
@@ -164,11 +161,9 @@ impl Receiving {
         tools: &mut Tools<'_>,
         incarnation: u64,
         id: MessageId,
-        mut plaintext: Zeroizing<Vec<u8>>,
+        payload: Payload,
         own_outbox: &dyn Fn(&MessageId) -> bool,
     ) -> Result<(), Misbehaved> {
-        let plaintext = Bytes::from(std::mem::take(&mut *plaintext));
-        let payload = Payload::parse(plaintext).map_err(Misbehaved::Payload)?;
         if own_outbox(&id) {
             return Err(Misbehaved::IdReused);
         }
@@ -181,8 +176,8 @@ impl Receiving {
             }
             None => (hash, Known::New(payload)),
         };
-        self.place(cx.now, tools, incarnation, id, payload, hash);
-        self.recent.insert(id, (incarnation, hash));
+        let filled = self.place(cx.now, tools, incarnation, id, payload, hash);
+        self.recent.insert(id, (filled, hash));
         tools.out.acknowledge(Ack { id, hash });
         Ok(())
     }
@@ -205,7 +200,8 @@ impl Receiving {
         }
     }
 
-    /// Gives the message its place: at once if it is its turn, else held (spec §6).
+    /// Gives the message its place: at once if it is its turn, else held (spec §6). Returns the
+    /// incarnation in which its place is filled, or 0.
     fn place(
         &mut self,
         now: Time,
@@ -214,11 +210,12 @@ impl Receiving {
         id: MessageId,
         known: Known,
         hash: ContentHash,
-    ) {
+    ) -> u64 {
         let Some(peer) = self.epochs.incarnation(incarnation) else {
-            return;
+            return 0;
         };
         let sequence = known.sequence();
+        let followed = incarnation == self.following;
         match peer.place(sequence) {
             Place::Next => {
                 known.deliver(tools, id, incarnation, hash, true);
@@ -230,6 +227,12 @@ impl Receiving {
                 });
             }
             Place::Taken => known.deliver(tools, id, incarnation, hash, false),
+            // The peer has gone on in another incarnation, or will say that it goes on in this one:
+            // then it offers the message again, and its place is filled.
+            Place::Ahead if !followed => {
+                known.deliver(tools, id, 0, hash, false);
+                return 0;
+            }
             Place::Ahead => {
                 let held = SavedHeld {
                     id,
@@ -249,6 +252,7 @@ impl Receiving {
                 self.make_room(tools);
             }
         }
+        incarnation
     }
 
     fn make_room(&mut self, tools: &mut Tools<'_>) {
@@ -282,6 +286,42 @@ impl Receiving {
         }
     }
 
+    /// Goes on at `oldest` in an incarnation, and gives how many places are missing before it.
+    fn go_on_at(&mut self, tools: &mut Tools<'_>, incarnation: u64, oldest: u64) -> u64 {
+        let Some(peer) = self.epochs.incarnation(incarnation) else {
+            return 0;
+        };
+        let waiting = &mut self.waiting;
+        peer.go_on_at(oldest, |held| {
+            waiting.remove(&(held.received, incarnation, held.sequence));
+            release(tools, incarnation, &held);
+        })
+    }
+
+    /// Notes places for which nothing will come any more, and gives how many of them are missing.
+    fn settle(&mut self, tools: &mut Tools<'_>, incarnation: u64, settled: &[Range<u64>]) -> u64 {
+        let Some(peer) = self.epochs.incarnation(incarnation) else {
+            return 0;
+        };
+        let waiting = &mut self.waiting;
+        peer.settle(settled, |held| {
+            waiting.remove(&(held.received, incarnation, held.sequence));
+            release(tools, incarnation, &held);
+        })
+    }
+
+    /// Releases everything that is held of an incarnation.
+    fn release_all(&mut self, tools: &mut Tools<'_>, incarnation: u64) {
+        let Some(peer) = self.epochs.incarnation(incarnation) else {
+            return;
+        };
+        let waiting = &mut self.waiting;
+        peer.release_all(|held| {
+            waiting.remove(&(held.received, incarnation, held.sequence));
+            release(tools, incarnation, &held);
+        });
+    }
+
     pub(super) fn on_timeout(&mut self, now: Time, tools: &mut Tools<'_>) {
         while let Some((received, incarnation, sequence)) = self.waiting.first().copied() {
             if received.plus(tools.limits.hold) > now {
@@ -305,6 +345,11 @@ impl Receiving {
     pub(super) fn is_dirty(&self) -> bool {
         self.epochs.is_dirty()
     }
+}
+
+fn parse(mut plaintext: Zeroizing<Vec<u8>>) -> Result<Payload, Misbehaved> {
+    let plaintext = Bytes::from(std::mem::take(&mut *plaintext));
+    Payload::parse(plaintext).map_err(Misbehaved::Payload)
 }
 
 /// A message of which the id is new, or one that only has a place to fill.

@@ -1,5 +1,8 @@
 //! The sending half: from the outbox to the peer's acknowledgement (spec §6).
 
+mod exchange;
+
+use self::exchange::Exchange;
 use super::context::Context;
 use super::counters::Counters;
 use super::error::{Misbehaved, SealFailed, SendRefused};
@@ -32,6 +35,10 @@ pub(super) struct Sending {
     next_sequence: u64,
     next_sequence_dirty: bool,
     path: Option<Path>,
+    /// How far the statements at the start of the session have come.
+    exchange: Exchange,
+    /// The own statement is to be said.
+    statement_due: bool,
     /// Everything before it in the window has been offered in this session.
     cursor: u64,
     /// When to look again although nothing else happens: an epoch may open then.
@@ -45,6 +52,7 @@ impl Sending {
         let rows = std::mem::take(&mut saved.outbox);
         let after = rows.iter().map(|row| row.sequence.saturating_add(1)).max();
         let epochs = SendEpochs::new(
+            saved.place,
             std::mem::take(&mut saved.send_epochs),
             rows.iter().map(|row| row.epoch),
         );
@@ -54,6 +62,8 @@ impl Sending {
             next_sequence: saved.next_sequence.max(after.unwrap_or(1)).max(1),
             next_sequence_dirty: false,
             path: None,
+            exchange: Exchange::Awaited,
+            statement_due: false,
             cursor: 0,
             retry: None,
             jitter: 0,
@@ -95,6 +105,7 @@ impl Sending {
             sent: cx.now,
             ttl_s: draft.ttl_s,
             body: draft.body,
+            oldest: 0,
         };
         self.enqueue(cx, tools, id, payload)?;
         self.pump(cx, tools);
@@ -183,6 +194,7 @@ impl Sending {
             sent: cx.now,
             ttl_s: 0,
             body: Body::Skip,
+            oldest: 0,
         };
         let (epoch, sealed) = self.seal(cx, tools, &old.id, &payload.encode())?;
         let entry = SavedOutbox {
@@ -216,28 +228,13 @@ impl Sending {
         }
     }
 
-    pub(super) fn connected(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>, path: Path) {
-        self.expire(cx, tools);
-        self.path = Some(path);
-        self.draw_jitter(cx);
-        self.outbox.take_back_all();
-        self.cursor = 0;
-        self.pump(cx, tools);
-    }
-
-    pub(super) fn disconnected(&mut self) {
-        self.path = None;
-        self.retry = None;
-        self.outbox.take_back_all();
-    }
-
     fn draw_jitter(&mut self, cx: &mut Context<'_>) {
         self.jitter = u64::from(cx.rng.next_u32() % 512);
     }
 
     /// Offers what the window allows, in order.
     fn pump(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
-        let Some(path) = self.path else {
+        let Some(path) = self.open_path() else {
             return;
         };
         self.retry = None;
@@ -255,7 +252,7 @@ impl Sending {
 
     /// Offers one message that the pump may have passed already.
     fn offer_again(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>, sequence: u64) {
-        let Some(path) = self.path else {
+        let Some(path) = self.open_path() else {
             return;
         };
         if sequence < self.cursor && !self.offer(cx, tools, path, sequence) {
@@ -413,27 +410,47 @@ impl Sending {
             tools.counters.unknown_acks += 1;
             return true;
         };
-        let (saved, resealed) = (entry.saved, entry.resealed);
+        let (saved, resealed, progress) = (entry.saved, entry.resealed, entry.progress);
         let as_sent = ack.hash == saved.hash;
         let as_replaced = saved.replaced == Some(ack.hash);
-        if !as_sent && !as_replaced {
+        let given_up = matches!(saved.state, MessageState::GivenUp(_));
+        // An earlier life gave it up, of which a store that was put back knows nothing.
+        let as_skipped = !given_up && ack.hash == Payload::skip_hash(&ack.id);
+        if !as_sent && !as_replaced && !as_skipped {
             return false;
+        }
+        if !self.fills_its_place(&saved, progress) {
+            tools.counters.early_acks += 1;
+            return true;
         }
         // Of a message sealed twice nobody knows which copy it was that arrived.
         if as_sent && !resealed {
             self.epochs.confirm(saved.epoch);
         }
-        let given_up = matches!(saved.state, MessageState::GivenUp(_));
         if as_replaced || !given_up {
+            let state = match as_skipped {
+                true => MessageState::GivenUp(GiveUp::Retracted),
+                false => MessageState::Delivered,
+            };
             tools.out.write(Write::State {
                 id: saved.id,
-                state: MessageState::Delivered,
+                state,
             });
         }
         self.outbox.remove(saved.sequence);
         tools.out.write(Write::OutboxRemove { id: saved.id });
         self.epochs.release(saved.epoch, tools.out);
         true
+    }
+
+    /// Whether the acknowledgement of a message means that its place is filled as well. The peer may
+    /// have taken the message in an earlier incarnation, and may wait for its place in this one; so
+    /// while a session stands the message must have been offered in it, as it was stated.
+    fn fills_its_place(&self, saved: &SavedOutbox, progress: Progress) -> bool {
+        match self.path {
+            Some(_) => matches!(progress, Progress::Offered(_)),
+            None => self.epochs.knows(saved.epoch),
+        }
     }
 
     pub(super) fn on_epoch_refused(
@@ -443,7 +460,8 @@ impl Sending {
         incarnation: u64,
         epoch: u64,
     ) {
-        if incarnation != cx.incarnation || !self.epochs.refuse(epoch) {
+        let own = self.epochs.place().incarnation;
+        if incarnation != own || !self.epochs.refuse(epoch) {
             tools.counters.ignored_refusals += 1;
             return;
         }
@@ -455,7 +473,8 @@ impl Sending {
 
     pub(super) fn on_timeout(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
         self.expire(cx, tools);
-        if self.path.is_none() {
+        self.renew_in_time(cx, tools);
+        if self.open_path().is_none() {
             return;
         }
         self.draw_jitter(cx);

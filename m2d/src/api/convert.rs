@@ -133,6 +133,7 @@ pub(super) fn contact(view: ContactView, usage: Usage) -> pb::Contact {
             Some(Path::Line) => pb::Path::Line,
         }
         .into(),
+        conflict: conflict_kind(view.conflict).into(),
         received_messages: usage.received,
         received_bytes: usage.received_bytes,
         quota_reached: view.is_over_quota,
@@ -328,6 +329,26 @@ fn event_kind(row: EventRow) -> pb::event::Kind {
             peer_id,
             missing: u64::try_from(row.detail).unwrap_or(0),
         }),
+        EventKind::HistoryLost => Kind::HistoryLost(pb::HistoryLost {
+            peer_id,
+            missing: u64::try_from(row.detail).unwrap_or(0),
+        }),
+        EventKind::OwnConflict => Kind::OwnConflict(pb::StateConflict {
+            peer_id,
+            kind: conflict_kind(row.detail).into(),
+        }),
+        EventKind::ContactConflict => Kind::ContactConflict(pb::StateConflict {
+            peer_id,
+            kind: conflict_kind(row.detail).into(),
+        }),
+    }
+}
+
+const fn conflict_kind(number: i64) -> pb::ConflictKind {
+    match number {
+        1 => pb::ConflictKind::Older,
+        2 => pb::ConflictKind::Twice,
+        _ => pb::ConflictKind::Unspecified,
     }
 }
 

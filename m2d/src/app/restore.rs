@@ -88,7 +88,7 @@ impl Target {
     fn finish_store(&self, contents: &Contents) -> Result<(), Failure> {
         let part = self.directory.join(RESTORE_DIRECTORY);
         let store = StoreFile::new(&part, contents.store_key.clone()).open()?;
-        store.set_number(RESTORED, i64::try_from(now_ms()).unwrap_or(1))?;
+        store.mark_restored(now_ms())?;
         drop(store);
         if pair::is_there(&part.join(store::LOG_NAME))? {
             let error = "its log could not be brought into it".to_owned();
@@ -140,9 +140,6 @@ impl Target {
         }
     }
 }
-
-/// The setting with which a restored store takes new incarnations at its next start.
-const RESTORED: &str = "restored_ms";
 
 /// Returns a file that a restore would have to overwrite.
 fn taken(directory: &Path, resumes: bool) -> Result<Option<PathBuf>, PairError> {

@@ -95,7 +95,7 @@ impl Engine {
 
     /// The log's incarnation, which every cursor carries.
     pub const fn log_incarnation(&self) -> u64 {
-        self.incarnation
+        self.log_incarnation
     }
 
     fn add_client(&mut self, client: &str, after: i64) -> Result<(), Refusal> {
@@ -113,7 +113,7 @@ impl Engine {
     }
 
     fn check_cursor(&self, incarnation: u64, seq: i64, newest: i64) -> Result<i64, Refusal> {
-        if incarnation == self.incarnation && (0..=newest).contains(&seq) {
+        if incarnation == self.log_incarnation && (0..=newest).contains(&seq) {
             Ok(seq)
         } else {
             Err(Refusal::new(Reason::CursorInvalid))

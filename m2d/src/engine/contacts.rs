@@ -53,6 +53,8 @@ pub struct ContactView {
     pub keep_s: Option<u64>,
     /// It sent as much as is kept of one contact: nothing more is taken from it.
     pub is_over_quota: bool,
+    /// What was found wrong with its store lately, as a number; 0 for nothing.
+    pub conflict: i64,
 }
 
 impl Engine {
@@ -180,8 +182,8 @@ impl Engine {
         self.save_contact(row)?;
         self.event(EventKind::ContactAdded, row, None, 0)?;
         self.wake_lines();
+        self.begin_again(row)?;
         self.answer_request(row)?;
-        self.offer_again(row)?;
         self.dial(row)?;
         self.view(row)
     }
@@ -425,6 +427,7 @@ impl Engine {
             ip: slot.contact.ip,
             keep_s: self.store.keep_of(row)?,
             is_over_quota: self.has_reached_quota(row)?,
+            conflict: self.recent_conflict(row)?,
         })
     }
 }

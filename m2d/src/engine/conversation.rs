@@ -53,7 +53,6 @@ impl Engine {
             own_id: self.own_id,
             peer: &certificate,
             peer_id: slot.contact.peer_id,
-            incarnation: self.incarnation,
             history: &history,
         };
         let conversation = slot.conversation.as_mut().ok_or_else(no_slot)?;
@@ -91,8 +90,9 @@ impl Engine {
         }
         let saved = self.store.saved_conversation(row)?;
         slot.conversation = Some(Conversation::new(limits, saved));
-        match slot.link().map(|link| link.path()) {
-            Some(path) => self.offer_waiting(row, path),
+        // A session that just came up is begun by itself.
+        match slot.link().filter(|link| link.has_begun()).cloned() {
+            Some(link) => self.talk_on(row, &link),
             None => Ok(()),
         }
     }
@@ -169,6 +169,13 @@ impl Engine {
             Write::SendEpoch(epoch) => self.dirty.send_epoch(row, epoch),
             Write::ReceiveEpoch(epoch) => self.dirty.receive_epoch(row, epoch),
             Write::Incarnation(incarnation) => self.dirty.incarnation(row, incarnation),
+            Write::Place(place) => self.dirty.place(row, place),
+            Write::Following { incarnation } => self.store.put_following(row, incarnation)?,
+            Write::PeerGrant(grant) => self.store.put_peer_grant(row, &grant)?,
+            Write::IncarnationRemove { incarnation } => {
+                self.dirty.forget_incarnation(row, incarnation);
+                self.store.delete_incarnation(row, incarnation)?;
+            }
             Write::SendEpochRemove { epoch } => {
                 self.dirty.forget_send_epoch(row, epoch);
                 self.store.delete_send_epoch(row, epoch)?;
@@ -234,6 +241,8 @@ impl Engine {
                 hash,
             })?,
             Write::Gap { missing, .. } => self.on_gap(row, missing)?,
+            Write::HistoryLost { missing } => self.on_history_lost(row, missing)?,
+            Write::Conflict(conflict) => self.on_conflict(row, conflict)?,
         }
         Ok(())
     }
@@ -267,6 +276,12 @@ impl Engine {
     /// Performs an action whose writes are on disk. What fails here is made good by a retry.
     pub(super) fn act(&mut self, row: i64, action: Action) {
         match action {
+            Action::State(places) => {
+                if let Some(link) = self.slots.get(&row).and_then(|slot| slot.link()) {
+                    link.note_stated();
+                    link.send(Message::Places(Box::new(places)));
+                }
+            }
             Action::Transmit { id, epoch, grant } => {
                 if let Some(sealed) = self.sealed(row, &id, epoch) {
                     let grant = grant.unwrap_or_default();
@@ -300,7 +315,8 @@ impl Engine {
     }
 
     fn send_frame(&self, row: i64, message: Message) {
-        if let Some(link) = self.slots.get(&row).and_then(|slot| slot.link()) {
+        let link = self.slots.get(&row).and_then(|slot| slot.link());
+        if let Some(link) = link.filter(|link| link.has_stated()) {
             link.send(message);
         }
     }
@@ -329,6 +345,7 @@ impl Engine {
 /// Adds what the machine has refused or ignored meanwhile.
 fn count(counters: &Counters, before: &delivery::Counters, now: &delivery::Counters) {
     counters.add("ACK_UNKNOWN", now.unknown_acks - before.unknown_acks);
+    counters.add("ACK_EARLY", now.early_acks - before.early_acks);
     counters.add("ENVELOPE_UNOPENED", now.unopened - before.unopened);
     counters.add("ENVELOPE_FORGED", now.forged - before.forged);
     counters.add(
@@ -343,6 +360,8 @@ fn count(counters: &Counters, before: &delivery::Counters, now: &delivery::Count
         "GRANT_UNWANTED",
         now.unwanted_grants - before.unwanted_grants,
     );
+    counters.add("PLACES_AHEAD", now.withheld - before.withheld);
+    counters.add("INCARNATION_RENEWED", now.renewed - before.renewed);
     counters.add("HELD_TOO_MANY", now.released_early - before.released_early);
     counters.add("MESSAGE_REPEATED", now.duplicates - before.duplicates);
 }

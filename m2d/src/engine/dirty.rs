@@ -4,12 +4,13 @@
 //! disk. Everything here is flushed in the batch's own transaction.
 
 use crate::store::{Store, StoreError};
-use m2_net::delivery::{SavedIncarnation, SavedReceiveEpoch, SavedSendEpoch};
+use m2_net::delivery::{SavedIncarnation, SavedPlace, SavedReceiveEpoch, SavedSendEpoch};
 use std::collections::HashMap;
 
 /// The last value of each row that the batch changed, by contact row.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
+    places: HashMap<i64, SavedPlace>,
     sequences: HashMap<i64, u64>,
     send_epochs: HashMap<(i64, u64), SavedSendEpoch>,
     receive_epochs: HashMap<(i64, u64, u64), SavedReceiveEpoch>,
@@ -17,6 +18,10 @@ pub(super) struct Dirty {
 }
 
 impl Dirty {
+    pub(super) fn place(&mut self, contact: i64, place: SavedPlace) {
+        self.places.insert(contact, place);
+    }
+
     pub(super) fn sequence(&mut self, contact: i64, next: u64) {
         self.sequences.insert(contact, next);
     }
@@ -45,8 +50,16 @@ impl Dirty {
         self.receive_epochs.remove(&(contact, incarnation, epoch));
     }
 
+    /// An incarnation of the peer is deleted: nothing of it may be written after.
+    pub(super) fn forget_incarnation(&mut self, contact: i64, incarnation: u64) {
+        self.incarnations.remove(&(contact, incarnation));
+    }
+
     /// Writes everything. What is left when it fails is taken back with the batch.
     pub(super) fn flush(&mut self, store: &Store) -> Result<(), StoreError> {
+        for (contact, place) in self.places.drain() {
+            store.put_place(contact, &place)?;
+        }
         for (contact, next) in self.sequences.drain() {
             store.put_next_sequence(contact, next)?;
         }

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::bus::{LiveEvent, StateChange};
+use super::sessions::is_talk;
 use crate::network::Link;
 use crate::reach::Meeting;
 use crate::refusal::Refusal;
@@ -63,7 +64,12 @@ impl Engine {
             match effect {
                 Effect::Reply(reply) => reply(Ok(())),
                 Effect::Act(row, action) => self.act(row, action),
-                Effect::Frame(link, frame) => link.send(*frame),
+                Effect::Frame(link, frame) => {
+                    // Offers are made again once the places are stated.
+                    if link.has_stated() || !is_talk(&frame) {
+                        link.send(*frame);
+                    }
+                }
                 Effect::Close(link, code) => link.close(code),
                 Effect::State(change) => self.bus.state_changed(change),
                 Effect::WakeCollectors => {

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::refusal::Refusal;
 use crate::store::Erasure;
-use m2_net::delivery::{GiveUp, Path};
+use m2_net::delivery::GiveUp;
 
 /// Messages that are given up, or that lose their content, in one step: some milliseconds.
 pub(super) const ERASE_STEP: u32 = 32;
@@ -42,8 +42,10 @@ impl Engine {
             if self.is_giving_up(row)? {
                 return Ok(());
             }
-            if self.is_contact(row) {
-                self.offer_again(row)?;
+            // The talk with a contact that was removed and added again waits for this.
+            let link = self.slots.get(&row).and_then(|slot| slot.link()).cloned();
+            if let Some(link) = link.filter(|_| self.is_contact(row)) {
+                self.begin_talk(row, &link)?;
             }
         }
         if self.store.erase_history(&erasure, ERASE_STEP)? < ERASE_STEP {
@@ -52,15 +54,6 @@ impl Engine {
             self.agenda.note_freed(now);
         }
         Ok(())
-    }
-
-    /// Offers all that waits for a contact on its session. For one that was removed and added again
-    /// this waits until all that waited before its removal is given up.
-    pub(super) fn offer_waiting(&mut self, row: i64, path: Path) -> Result<(), Refusal> {
-        if self.is_giving_up(row)? {
-            return Ok(());
-        }
-        self.converse(row, |conversation, cx| conversation.connected(cx, path))
     }
 
     /// Whether some of what waited for a contact before its removal is not given up yet.

@@ -4,9 +4,10 @@ use super::Engine;
 use crate::mailbox::store::KEPT_MS;
 use crate::refusal::Refusal;
 use crate::store::{AHEAD_MS, LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince};
+use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
 use m2_crypto::{Certificate, PeerId, Secret};
-use m2_net::delivery::{MessageId, OpenedMessage};
+use m2_net::delivery::{MessageId, OpenedMessage, Payload};
 use m2_net::wire::mailbox::{LetterId, Outcome};
 use rand_core::Rng;
 use std::net::SocketAddr;
@@ -116,12 +117,16 @@ impl Engine {
         let OutboxPayload::There(payload) = self.store.outbox_payload(&message.id)? else {
             return Ok(());
         };
+        let (incarnation, oldest) =
+            self.converse(contact, |conversation, cx| conversation.letter_place(cx))?;
+        let payload = with_oldest(payload, oldest);
         let slot = self.slots.get_mut(&contact).ok_or_else(unknown)?;
         let header = EpochHeader {
             sender: self.own_id,
             receiver: slot.contact.peer_id,
-            incarnation: self.incarnation,
-            epoch: self.store.next_letter_number(contact)?,
+            incarnation,
+            // A counter would give a number twice after the store was put back.
+            epoch: self.rng.next_u64() >> 1,
             created_s: now / 1_000,
         };
         let certificate = slot.certificate()?;
@@ -307,6 +312,18 @@ impl Engine {
             self.counters.count("LETTER_REFUSED");
         }
         Ok(())
+    }
+}
+
+/// The payload as a letter says it: with the oldest place that is still offered.
+fn with_oldest(encoded: Vec<u8>, oldest: u64) -> Vec<u8> {
+    match Payload::parse(Bytes::from(encoded.clone())) {
+        Ok(payload) => Payload {
+            oldest: oldest.min(payload.sequence),
+            ..payload
+        }
+        .encode(),
+        Err(_) => encoded,
     }
 }
 

@@ -101,7 +101,7 @@ impl Engine {
         let link = slot.links.remove(place);
         slot.links.push(link.clone());
         if self.is_contact(row) {
-            self.offer_waiting(row, link.path())?;
+            self.talk_on(row, &link)?;
         }
         Ok(())
     }

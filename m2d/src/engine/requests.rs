@@ -25,18 +25,19 @@ const NO_ROW: i64 = 0;
 const EXPIRE_EVERY_MS: u64 = 3_600_000;
 
 impl Engine {
-    /// Sends our request again on a session that is up, if we wait for an answer.
-    pub(super) fn ask_again(&mut self, row: i64) -> Result<(), Refusal> {
+    /// Sends our request again on a session that is up, if we wait for an answer. Says whether it
+    /// did.
+    pub(super) fn ask_again(&mut self, row: i64) -> Result<bool, Refusal> {
         let Some(slot) = self.slots.get(&row) else {
-            return Ok(());
+            return Ok(false);
         };
         let contact = &slot.contact;
         let again = contact.state == ContactState::Contact && contact.invite_token.is_some();
         if contact.state != ContactState::Asked && !again {
-            return Ok(());
+            return Ok(false);
         }
         let Some(link) = slot.link().cloned() else {
-            return Ok(());
+            return Ok(false);
         };
         let invite = slot.contact.invite_token.as_ref().map(|token| InviteProof {
             invite_id: *InviteId::of(token).as_bytes(),
@@ -49,7 +50,7 @@ impl Engine {
                 name: String::new(),
             }),
         );
-        Ok(())
+        Ok(true)
     }
 
     /// A peer asks to become a contact.
@@ -83,8 +84,9 @@ impl Engine {
             }
         }
         self.become_contact(row, link)?;
+        self.begin_again(row)?;
         self.contact_mut(row)?.reply_due = true;
-        self.answer_request(row)
+        self.answer_request(row).map(|_| ())
     }
 
     /// The name to give to who proves an open invitation; None without a valid proof.
@@ -264,9 +266,8 @@ impl Engine {
             }
             (ContactState::Asked | ContactState::Contact, true) => {
                 self.become_contact(row, link)?;
-                self.offer_lines(row)?;
-                self.seek_direct(row, link);
-                Ok(())
+                self.begin_again(row)?;
+                self.begin_talk_again(row, link)
             }
             (ContactState::Asked, false) => {
                 let contact = self.contact_mut(row)?;
@@ -312,8 +313,7 @@ impl Engine {
         let contact = self.contact_mut(row)?;
         let fresh = contact.state != ContactState::Contact;
         contact.state = ContactState::Contact;
-        // Who asked a contact again may have been removed there: what was sent since is lost.
-        let asked_again = contact.invite_token.take().is_some() && !fresh;
+        contact.invite_token = None;
         self.save_contact(row)?;
         if fresh {
             if link.path() == Path::Direct {
@@ -323,43 +323,27 @@ impl Engine {
             self.event(EventKind::ContactAdded, row, None, 0)?;
             self.wake_lines();
         }
-        if fresh || asked_again {
-            self.offer_again(row)?;
-        }
         Ok(())
     }
 
-    /// Offers everything unacknowledged on the session that is up, if there is one.
-    pub(super) fn offer_again(&mut self, row: i64) -> Result<(), Refusal> {
-        let Some(path) = self
-            .slots
-            .get(&row)
-            .and_then(|slot| slot.link())
-            .map(|link| link.path())
-        else {
-            return Ok(());
-        };
-        self.offer_waiting(row, path)
-    }
-
-    /// Tells a peer that we accepted, now or when a session comes up.
-    pub(super) fn answer_request(&mut self, row: i64) -> Result<(), Refusal> {
+    /// Tells a peer that we accepted, now or when a session comes up. Says whether it did.
+    pub(super) fn answer_request(&mut self, row: i64) -> Result<bool, Refusal> {
         let Some(slot) = self.slots.get_mut(&row) else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(link) = slot.link().cloned() else {
-            return self.save_contact(row);
+            self.save_contact(row)?;
+            return Ok(false);
         };
         if !slot.contact.reply_due || slot.contact.state != ContactState::Contact {
-            return Ok(());
+            return Ok(false);
         }
         slot.contact.reply_due = false;
         self.become_contact(row, &link)?;
         self.push_frame(&link, Message::ContactReply { accepted: true });
         // Not before: who does not know yet that it is a contact takes no offer.
-        self.offer_lines(row)?;
-        self.seek_direct(row, &link);
-        Ok(())
+        self.begin_talk(row, &link)?;
+        Ok(true)
     }
 
     /// Tells a peer that we declined, if it is there to hear it.

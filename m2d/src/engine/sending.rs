@@ -301,6 +301,7 @@ fn content_hash(id: &MessageId, ttl_s: u32, body: &Body) -> ContentHash {
         sent: Time(0),
         ttl_s,
         body: body.clone(),
+        oldest: 0,
     }
     .hash(id)
 }

@@ -9,9 +9,8 @@ use crate::config::IpMode;
 use crate::network::Link;
 use crate::refusal::Refusal;
 use crate::store::ContactState;
-use m2_crypto::PeerId;
-use m2_crypto::envelope::{EpochHeader, ReceiveEpoch};
-use m2_net::delivery::{Ack, ContentHash, MessageId, Misbehaved, Path, Time};
+use m2_crypto::envelope::EpochHeader;
+use m2_net::delivery::{AcceptedGrant, Ack, ContentHash, MessageId, Misbehaved, Path, Time};
 use m2_net::prefix::Prefix;
 use m2_net::session::CloseCode;
 use m2_net::shares::{Claim, FairShares, WhenEven};
@@ -62,13 +61,11 @@ impl Engine {
             return Ok(Arrived::Unwanted);
         }
         self.meet(row, link)?;
-        self.ask_again(row)?;
-        self.answer_request(row)?;
-        if self.is_contact(row) && self.serves(row, link) {
-            self.offer_waiting(row, link.path())?;
-            self.offer_on_meeting(row)?;
-            self.offer_lines(row)?;
-            self.seek_direct(row, link);
+        let asks = self.ask_again(row)?;
+        let answers = self.answer_request(row)?;
+        // Else both state their places after the answer.
+        if self.is_contact(row) && !asks && !answers {
+            self.begin_talk(row, link)?;
         }
         Ok(match self.contact_mut(row)?.state {
             ContactState::Removed => Arrived::Stranger,
@@ -189,14 +186,14 @@ impl Engine {
         };
         let was_serving = slot.link().is_some_and(|serving| serving.id == link.id);
         slot.links.retain(|other| other.id != link.id);
-        let path = slot.link().map(|link| link.path());
+        let next = slot.link().cloned();
         if self.is_contact(row) && was_serving {
-            match path {
-                Some(path) => self.offer_waiting(row, path)?,
+            match &next {
+                Some(next) => self.talk_on(row, next)?,
                 None => self.converse(row, |conversation, cx| conversation.disconnected(cx))?,
             }
         }
-        if path.is_none() {
+        if next.is_none() {
             self.note_offline(row);
             self.wake_lookup();
             match link.refused() {
@@ -233,9 +230,10 @@ impl Engine {
     }
 
     /// Whether a grant deserves its RSA operations.
-    pub fn check_grant(&mut self, peer: &PeerId, grant: &EpochHeader) -> GrantCheck {
+    pub fn check_grant(&mut self, link: &Link, grant: &EpochHeader) -> GrantCheck {
         let now = Time(self.clock.now_ms());
-        let contact = self.row_of(peer).filter(|row| self.is_contact(*row));
+        let contact = self.row_of(&link.peer_id);
+        let contact = contact.filter(|row| self.is_contact(*row) && link.is_placed());
         if let Some(row) = contact {
             self.note_key_time(row, grant.created_s);
         }
@@ -253,7 +251,12 @@ impl Engine {
     }
 
     /// A frame of a session, but for Hello.
-    pub fn on_frame(&mut self, link: &Arc<Link>, message: Message, accepted: Option<ReceiveEpoch>) {
+    pub fn on_frame(
+        &mut self,
+        link: &Arc<Link>,
+        message: Message,
+        accepted: Option<AcceptedGrant>,
+    ) {
         match self.take_frame(link, message, accepted) {
             Ok(Ok(())) => {}
             Ok(Err(misbehaved @ Misbehaved::TooMuchWork)) => link.violated(reason_of(&misbehaved)),
@@ -267,7 +270,7 @@ impl Engine {
         &mut self,
         link: &Arc<Link>,
         message: Message,
-        accepted: Option<ReceiveEpoch>,
+        accepted: Option<AcceptedGrant>,
     ) -> Result<Result<(), Misbehaved>, Refusal> {
         let takes_room = matches!(message, Message::ContactRequest(_) | Message::Envelope(_));
         if takes_room && !self.store.has_room()? {
@@ -302,9 +305,16 @@ impl Engine {
         }
         match message {
             Message::ContactReply { accepted } => self.on_contact_reply(row, link, accepted)?,
+            Message::Places(stated) if self.is_contact(row) => {
+                self.on_places(row, link, &stated)?;
+            }
+            // The peer takes the two for contacts still. It states its places again with its
+            // answer.
+            Message::Places(_) if self.has_asked(row) => {}
             // A peer that is no contact may do nothing else (docs/spec/contact.md). It may not
             // have heard yet that it was declined.
             _ if !self.is_contact(row) => link.misbehaved(NOT_A_CONTACT),
+            _ if !link.is_placed() => link.violated("PLACES_MISSING"),
             Message::Envelope(envelope) => return self.on_envelope(row, &envelope, accepted),
             Message::Acks(acks) => return self.on_acks(row, &acks),
             Message::Mailbox(mailbox) => match *mailbox {
@@ -321,18 +331,26 @@ impl Engine {
                     conversation.on_epoch_refused(cx, incarnation, epoch);
                 })?;
             }
-            Message::Hello(_) | Message::ContactRequest(_) | Message::Cover(_) => {
+            Message::Hello(_)
+            | Message::ContactRequest(_)
+            | Message::Cover(_)
+            | Message::Places(_) => {
                 link.misbehaved("FRAME_OUT_OF_PLACE");
             }
         }
         Ok(Ok(()))
     }
 
+    fn has_asked(&self, row: i64) -> bool {
+        let slot = self.slots.get(&row);
+        slot.is_some_and(|slot| slot.contact.state == ContactState::Asked)
+    }
+
     fn on_envelope(
         &mut self,
         row: i64,
         envelope: &Envelope,
-        accepted: Option<ReceiveEpoch>,
+        accepted: Option<AcceptedGrant>,
     ) -> Result<Result<(), Misbehaved>, Refusal> {
         if self.is_over_quota(row)? {
             return Ok(Ok(()));
@@ -370,7 +388,6 @@ const fn reason_of(misbehaved: &Misbehaved) -> &'static str {
     match misbehaved {
         Misbehaved::Envelope => "ENVELOPE_MALFORMED",
         Misbehaved::ForeignGrant => "GRANT_FOREIGN",
-        Misbehaved::TooManyIncarnations => "INCARNATIONS",
         Misbehaved::TooMuchWork => "ENVELOPE_COSTLY",
         Misbehaved::Payload(_) => "PAYLOAD_MALFORMED",
         Misbehaved::IdReused => "MESSAGE_ID_REUSED",
@@ -384,9 +401,10 @@ pub(super) const fn contact_like(state: ContactState) -> bool {
 }
 
 /// What only contacts say to each other.
-const fn is_talk(message: &Message) -> bool {
+pub(super) const fn is_talk(message: &Message) -> bool {
     match message {
-        Message::Envelope(_)
+        Message::Places(_)
+        | Message::Envelope(_)
         | Message::Acks(_)
         | Message::EpochRefused { .. }
         | Message::Line(_)

@@ -27,6 +27,8 @@ pub(super) struct Slot {
     pub links: Vec<Arc<Link>>,
     /// Sealed messages that were not handed to a session yet.
     pub fresh: Fresh,
+    /// The newest session in which it stated its places.
+    pub placed_by: u64,
     /// When the conversation's timer is set to.
     pub timer: Option<u64>,
     /// The session whose look-up secrets were stored last.
@@ -53,6 +55,7 @@ impl Slot {
             conversation: None,
             links: Vec::new(),
             fresh: Fresh::default(),
+            placed_by: 0,
             timer: None,
             agreed_in: None,
             secrets: None,

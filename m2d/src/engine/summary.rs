@@ -23,6 +23,7 @@ impl Engine {
         let contacts = self.count(ContactState::Contact);
         let mut warnings = self.clock_warnings();
         warnings.extend(self.forgotten_warning());
+        warnings.extend(self.conflict_warning()?);
         warnings.extend(self.line_warnings()?);
         warnings.extend(self.quota_warning()?);
         Ok(Summary {

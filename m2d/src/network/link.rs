@@ -18,6 +18,10 @@ use std::time::Duration;
 /// Misdeeds that a session outlives.
 const MAX_MISDEEDS: u32 = 100;
 
+/// Statements of places that a session outlives: one at its start, one each time that the two
+/// become contacts in it, and one for each new incarnation.
+const MAX_STATEMENTS: u32 = 8;
+
 /// A session's sending half and what the engine must know of it.
 pub struct Link {
     /// Tells this session from every other of this run.
@@ -37,6 +41,12 @@ pub struct Link {
     pub(super) counters: Arc<Counters>,
     pub(super) misdeeds: AtomicU32,
     pub(super) asked: AtomicBool,
+    /// The conversation knows of it.
+    pub(super) begun: AtomicBool,
+    /// We have stated our places in it.
+    pub(super) stated: AtomicBool,
+    /// How often the peer has stated its own.
+    pub(super) statements: AtomicU32,
     pub(super) outgoing: Outgoing,
     pub(super) silence: Silence,
     pub(super) renewing: AtomicBool,
@@ -151,6 +161,36 @@ impl Link {
     /// Notes that the peer asks to become a contact. Says whether it did so before.
     pub fn asks(&self) -> bool {
         self.asked.swap(true, Ordering::Relaxed)
+    }
+
+    /// Notes that the conversation knows of this session.
+    pub fn note_begun(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the conversation knows of this session: one that is made anew must hear of it again.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Notes that our places are stated in this session.
+    pub fn note_stated(&self) {
+        self.stated.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether our places were stated in this session.
+    pub fn has_stated(&self) -> bool {
+        self.stated.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the peer states its places. Says whether it still may.
+    pub fn takes_statement(&self) -> bool {
+        self.statements.fetch_add(1, Ordering::Relaxed) < MAX_STATEMENTS
+    }
+
+    /// Whether the peer has stated its places in this session.
+    pub fn is_placed(&self) -> bool {
+        self.statements.load(Ordering::Relaxed) > 0
     }
 
     /// How far the peer's clock is ahead of ours, in milliseconds, if it told its time.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use m2_crypto::envelope::{Grant, GrantRefused, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::{Certificate, Identity, PeerId, Secret};
+use m2_net::delivery::AcceptedGrant;
 use m2_net::frame::FrameReceiver;
 use m2_net::line::relay::Relay;
 use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHandle};
@@ -217,6 +218,9 @@ impl SessionRunner {
             counters: self.counters.clone(),
             misdeeds: AtomicU32::new(0),
             asked: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
+            stated: AtomicBool::new(false),
+            statements: AtomicU32::new(0),
         })
     }
 
@@ -265,7 +269,7 @@ impl SessionRunner {
         link: &Arc<Link>,
         envelope: &Envelope,
         grants: &mut GrantOpener,
-    ) -> Result<Option<ReceiveEpoch>, SessionEnd> {
+    ) -> Result<Option<AcceptedGrant>, SessionEnd> {
         if grants.last == envelope.grant {
             return Ok(None);
         }
@@ -273,10 +277,10 @@ impl SessionRunner {
             link.misbehaved("GRANT_MALFORMED");
             return Ok(None);
         };
-        let (peer, header) = (link.peer_id, *grant.header());
+        let (from, header) = (link.clone(), *grant.header());
         let check = self
             .engine
-            .call(move |engine| Ok(engine.check_grant(&peer, &header)))
+            .call(move |engine| Ok(engine.check_grant(&from, &header)))
             .await?;
         if check == GrantCheck::Ignore {
             return Ok(None);
@@ -289,8 +293,9 @@ impl SessionRunner {
         let accepted = self.accept_grant(link, envelope.grant.clone());
         match accepted.await? {
             Ok(epoch) => {
-                grants.last = envelope.grant.clone();
-                Ok(Some(epoch))
+                let grant = envelope.grant.clone();
+                grants.last = grant.clone();
+                Ok(Some(AcceptedGrant { epoch, grant }))
             }
             Err(_) => {
                 link.misbehaved("GRANT_REFUSED");

@@ -12,7 +12,11 @@ use zeroize::Zeroizing;
 impl Store {
     /// Everything that a conversation is rebuilt from.
     pub fn saved_conversation(&self, contact: i64) -> Result<Saved, StoreError> {
+        let (place, following) = self.saved_place(contact)?;
         Ok(Saved {
+            place,
+            following,
+            peer_grants: self.saved_peer_grants(contact)?,
             next_sequence: self.next_sequence(contact)?,
             send_epochs: self.all(SEND_EPOCHS, contact, parse_send_epoch)?,
             outbox: self.saved_outbox(contact)?,
@@ -84,7 +88,7 @@ impl Store {
     pub fn put_send_epoch(&self, contact: i64, epoch: &SavedSendEpoch) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO send_epochs VALUES (?1, ?2, ?3)")?
-            .execute((contact, bits(epoch.epoch), epoch.bytes.as_slice()))?;
+            .execute((contact, bits(epoch.epoch), epoch.grant.as_ref()))?;
         Ok(())
     }
 
@@ -201,7 +205,7 @@ impl Store {
     }
 }
 
-const SEND_EPOCHS: &str = "SELECT epoch, bytes FROM send_epochs WHERE contact = ?1";
+const SEND_EPOCHS: &str = "SELECT epoch, signed_grant FROM send_epochs WHERE contact = ?1";
 const INCARNATIONS: &str =
     "SELECT incarnation, highest_epoch, next_sequence FROM incarnations WHERE contact = ?1";
 const RECEIVE_EPOCHS: &str =
@@ -212,7 +216,7 @@ const HELD: &str =
 fn parse_send_epoch(row: &Row<'_>) -> Result<SavedSendEpoch, StoreError> {
     Ok(SavedSendEpoch {
         epoch: unbits(row.get(0)?),
-        bytes: Zeroizing::new(row.get(1)?),
+        grant: row.get::<_, Vec<u8>>(1)?.into(),
     })
 }
 

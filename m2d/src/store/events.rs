@@ -26,6 +26,12 @@ pub enum EventKind {
     Gap = 9,
     /// A message's time to live ended.
     MessageExpired = 10,
+    /// Messages of the contact are lost; `detail` says how many, 0 when that is not known.
+    HistoryLost = 11,
+    /// The own store is older than what the contact has seen (`detail` 1) or in use twice (2).
+    OwnConflict = 12,
+    /// The contact's store is older than what was seen of it (`detail` 1) or in use twice (2).
+    ContactConflict = 13,
 }
 
 /// An entry to append.
@@ -59,6 +65,9 @@ impl EventKind {
             8 => Self::ContactRemoved,
             9 => Self::Gap,
             10 => Self::MessageExpired,
+            11 => Self::HistoryLost,
+            12 => Self::OwnConflict,
+            13 => Self::ContactConflict,
             _ => return Err(StoreError::Corrupt("event")),
         })
     }

@@ -138,18 +138,6 @@ impl Store {
         Ok(())
     }
 
-    /// The next number of our letters to a contact, from 1.
-    pub fn next_letter_number(&self, contact: i64) -> Result<u64, StoreError> {
-        let number: i64 = self
-            .connection
-            .prepare_cached(
-                "INSERT INTO letter_numbers VALUES (?1, 2)
-                 ON CONFLICT(contact) DO UPDATE SET next = next + 1 RETURNING next - 1",
-            )?
-            .query_row([contact], |row| row.get(0))?;
-        Ok(unbits(number))
-    }
-
     /// Stores a letter before its first attempt, with when it was sealed and when it is due.
     pub fn insert_letter(
         &self,

@@ -175,6 +175,7 @@ fn parse_payload(row: &Row<'_>) -> Result<OutboxPayload, StoreError> {
         sent: Time(sent),
         ttl_s: u32::try_from(ttl_ms / 1_000).unwrap_or(u32::MAX),
         body: Body::Content(content),
+        oldest: 0,
     };
     Ok(OutboxPayload::There(payload.encode()))
 }
@@ -230,6 +231,7 @@ mod tests {
             sent: Time(1_000),
             ttl_s: 60,
             body: Body::Content(Content::new("text/x-test", &b"first"[..]).unwrap()),
+            oldest: 0,
         };
         let row = store.insert_message(&row_of(&payload)).unwrap();
         let entry = SavedOutbox {

@@ -1,19 +1,9 @@
-//! Single values: the incarnation, bound ports, how far the search index has come.
+//! Single values: the number of the event log, bound ports, how far the search index has come.
 
-use super::{Store, StoreError, bits, unbits};
+use super::{Store, StoreError};
 use rusqlite::OptionalExtension;
 
 impl Store {
-    /// The store's incarnation (spec §1), made by `make` when the store is new.
-    pub fn incarnation(&self, make: impl FnOnce() -> u64) -> Result<u64, StoreError> {
-        if let Some(value) = self.number("incarnation")? {
-            return Ok(unbits(value));
-        }
-        let fresh = make();
-        self.set_number("incarnation", bits(fresh))?;
-        Ok(fresh)
-    }
-
     /// A setting that is a number.
     pub fn number(&self, key: &str) -> Result<Option<i64>, StoreError> {
         Ok(self

@@ -16,7 +16,7 @@ use m2_fuzz::{DAY, MESSAGE_ID, NOW_S, Peer, rng};
 use m2_proto::wire::v1::{
     Ack, Acks, AddTokens, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome,
     Deposited, Edit, Envelope, EpochRefused, Frame, Hello, Letter as MailboxLetter, LettersTaken,
-    Mailbox, MailboxOffer, OfferedBox, OpenBox, Payload, Read, RegisterBox, Retract, Skip, frame,
+    Mailbox, MailboxOffer, OfferedBox, OpenBox, Payload, PlaceRange, Places, Read, RegisterBox, Retract, Skip, frame,
     mailbox, payload,
 };
 use prost::Message as _;
@@ -283,6 +283,17 @@ fn frames() -> Result<()> {
             incarnation: 7,
             epoch: 8,
         }),
+        frame::Body::Places(Places {
+            following: 7,
+            following_epoch: 3,
+            expected: 9,
+            newest_grant: vec![1; 1_146].into(),
+            incarnation: 8,
+            epoch: 1,
+            oldest: 4,
+            next: 9,
+            settled: vec![PlaceRange { first: 6, count: 1 }],
+        }),
     ];
     let mut stream = Vec::new();
     for (number, body) in bodies.into_iter().enumerate() {
@@ -378,6 +389,7 @@ fn payloads() -> Result<()> {
             sent_ms: 1_800_000_000_000,
             ttl_s: 60,
             body: Some(body),
+            oldest: 1,
         };
         seed("payload", &number.to_string(), payload.encode_to_vec())?;
     }

@@ -1,11 +1,13 @@
 //! A peer that speaks M2's sessions and keeps none of its rules.
 
 use crate::workspace;
+use bytes::Bytes;
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::dial_error::DialError;
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use m2_net::session::Session;
+use m2_net::wire::{Message, Places};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -89,4 +91,20 @@ pub fn identity(name: &str) -> anyhow::Result<Arc<Identity>> {
 /// Its peer id in the public circle.
 pub fn public_id(identity: &Identity) -> PeerId {
     identity.peer_id(Circle::public().id())
+}
+
+/// What a contact states first in a session: nothing is followed, and whatever `incarnation` brings
+/// is the beginning.
+pub fn places(incarnation: u64) -> Message {
+    Message::Places(Box::new(Places {
+        following: 0,
+        following_epoch: 0,
+        expected: 0,
+        newest_grant: Bytes::new(),
+        incarnation,
+        epoch: i64::MAX as u64,
+        oldest: 1,
+        next: i64::MAX as u64,
+        settled: Vec::new(),
+    }))
 }

@@ -20,18 +20,31 @@ pub(super) fn check(a: &Node, b: &Node, rested: bool) -> Vec<String> {
 }
 
 fn check_direction(sender: &Node, receiver: &ModelStore, broken: &mut Vec<String>) {
+    let era = sender.store.era;
     for (id, sent) in &sender.store.sent {
-        check_message(id, sent, receiver, broken);
+        check_end(sent, broken);
+        // What either side had forgotten before the last fault is lost.
+        if sent.era == era {
+            check_message(id, sent, receiver, broken);
+        }
+    }
+    check_once(receiver, broken);
+    check_order(&sender.store, receiver, broken);
+    if era > 0 {
+        return;
     }
     for id in receiver.received.keys() {
         if !sender.store.sent.contains_key(id) {
             broken.push("something arrived that was never sent".to_owned());
         }
     }
-    check_once(receiver, broken);
-    check_places(receiver, sender.restores > 0, broken);
-    if sender.restores == 0 {
-        check_order(&sender.store, receiver, broken);
+    check_places(receiver, broken);
+}
+
+/// Nothing waits for ever.
+fn check_end(sent: &Sent, broken: &mut Vec<String>) {
+    if let MessageState::Queued | MessageState::Sent(_) | MessageState::Deposited = sent.state {
+        broken.push(format!("a message ends as {:?}", sent.state));
     }
 }
 
@@ -40,15 +53,11 @@ fn check_message(id: &MessageId, sent: &Sent, receiver: &ModelStore, broken: &mu
     let received = receiver.received.get(id);
     let shown = received.is_some_and(|received| received.shown);
     match sent.state {
-        _ if sent.abandoned => {}
         MessageState::Delivered if !shown => broken.push("a delivered message is lost".to_owned()),
         MessageState::GivenUp(_) if shown => {
             broken.push("a message that was given up is shown".to_owned());
         }
-        MessageState::Queued | MessageState::Sent(_) | MessageState::Deposited => {
-            broken.push(format!("a message ends as {:?}", sent.state));
-        }
-        MessageState::Delivered | MessageState::GivenUp(_) => {}
+        _ => {}
     }
     if received.is_some_and(|received| received.shown && received.body != sent.body) {
         broken.push("a message arrives altered".to_owned());
@@ -67,7 +76,7 @@ fn check_once(receiver: &ModelStore, broken: &mut Vec<String>) {
 }
 
 /// Walks every sequence space: each place in turn, but for gaps, and what comes after its gap.
-fn check_places(receiver: &ModelStore, restored: bool, broken: &mut Vec<String>) {
+fn check_places(receiver: &ModelStore, broken: &mut Vec<String>) {
     let mut spaces: BTreeMap<u64, Space> = BTreeMap::new();
     for event in &receiver.events {
         let (incarnation, fits) = match event {
@@ -78,14 +87,14 @@ fn check_places(receiver: &ModelStore, restored: bool, broken: &mut Vec<String>)
                 ..
             } => {
                 let space = spaces.entry(*incarnation).or_default();
-                (incarnation, space.shown(*sequence, *in_order, restored))
+                (incarnation, space.shown(*sequence, *in_order))
             }
             Event::Filled {
                 incarnation,
                 sequence,
             } => {
                 let space = spaces.entry(*incarnation).or_default();
-                (incarnation, space.filled(*sequence, restored))
+                (incarnation, space.filled(*sequence))
             }
             Event::Gap {
                 incarnation,
@@ -93,7 +102,11 @@ fn check_places(receiver: &ModelStore, restored: bool, broken: &mut Vec<String>)
                 missing,
             } => {
                 let space = spaces.entry(*incarnation).or_default();
-                (incarnation, space.gap(*first, *missing, restored))
+                (incarnation, space.gap(*first, *missing))
+            }
+            Event::Lost { .. } => {
+                broken.push("messages are lost, and no store was put back".to_owned());
+                continue;
             }
         };
         if !fits {
@@ -118,50 +131,50 @@ impl Default for Space {
 }
 
 impl Space {
-    /// A restored sender's duplicates fill places without an event.
-    const fn at(&self, sequence: u64, restored: bool) -> bool {
-        sequence == self.next || (restored && sequence > self.next)
-    }
-
-    fn shown(&mut self, sequence: u64, in_order: bool, restored: bool) -> bool {
+    fn shown(&mut self, sequence: u64, in_order: bool) -> bool {
         if !in_order {
             return self.missing.remove(&sequence);
         }
-        let fits = self.at(sequence, restored);
+        let fits = sequence == self.next;
         self.next = sequence + 1;
         fits
     }
 
-    fn filled(&mut self, sequence: u64, restored: bool) -> bool {
+    fn filled(&mut self, sequence: u64) -> bool {
         if sequence < self.next {
             return self.missing.remove(&sequence);
         }
-        self.shown(sequence, true, restored)
+        self.shown(sequence, true)
     }
 
-    fn gap(&mut self, first: u64, missing: u64, restored: bool) -> bool {
-        let fits = self.at(first, restored) && missing > 0;
+    fn gap(&mut self, first: u64, missing: u64) -> bool {
+        let fits = first == self.next && missing > 0;
         self.next = first + missing;
         self.missing.extend(first..self.next);
         fits
     }
 }
 
-/// What is shown in order is shown in the order of the calls to `send`.
+/// What is shown in order, of one incarnation, is shown in the order of the calls to `send`.
 fn check_order(sender: &ModelStore, receiver: &ModelStore, broken: &mut Vec<String>) {
-    let mut last = 0;
+    let mut last: BTreeMap<u64, usize> = BTreeMap::new();
     for event in &receiver.events {
         let Event::Shown {
-            id, in_order: true, ..
+            id,
+            incarnation,
+            in_order: true,
+            ..
         } = event
         else {
             continue;
         };
-        let place = sender.order.iter().position(|sent| sent == id);
-        let place = place.map_or(0, |place| place + 1);
-        if place <= last {
+        // A store that was put back does not know what it sent since.
+        let Some(place) = sender.order.iter().position(|sent| sent == id) else {
+            continue;
+        };
+        let before = last.insert(*incarnation, place);
+        if before.is_some_and(|before| before >= place) {
             broken.push("messages are shown in another order than they were sent".to_owned());
         }
-        last = place;
     }
 }

@@ -1,12 +1,17 @@
 //! One side of the simulated world: a real conversation, its driver and its store.
 
+mod stores;
+
 use super::identities::Identified;
+use super::ledger::Ledger;
 use super::store::ModelStore;
-use m2_crypto::envelope::{EpochHeader, Grant, ReceiveEpoch, SealedHeader};
+use bytes::Bytes;
+use m2_crypto::envelope::{EpochHeader, Grant, ReceiveEpoch};
 use m2_net::delivery::{
-    Ack, Action, Context, Conversation, Counters, Draft, GiveUp, Limits, MessageId, Misbehaved,
-    OpenedMessage, Path, SendRefused, Time, Write,
+    AcceptedGrant, Ack, Action, Conflict, Context, Conversation, Counters, Draft, GiveUp, Limits,
+    MessageId, Misbehaved, OpenedMessage, Path, Payload, SendRefused, Time, Write,
 };
+use m2_net::wire::Places;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -14,6 +19,8 @@ use std::collections::BTreeMap;
 /// What travels between the two sides.
 #[derive(Debug, Clone)]
 pub enum Frame {
+    /// Where the sender stands: always the first of a session, and never lost within it.
+    Places(Box<Places>),
     /// One message.
     Envelope {
         /// The signed grant, while it rides along.
@@ -67,14 +74,24 @@ pub struct Node {
     peer: &'static Identified,
     limits: Limits,
     rng: StdRng,
-    incarnation: u64,
     conversation: Conversation,
     connected: bool,
+    /// The peer stated its places since the start: nothing else is taken before.
+    placed: bool,
     /// Polled, but not committed yet.
     pipeline: Vec<Batch>,
     loads: Vec<MessageId>,
-    /// What left under which index of which epoch.
-    sealed: BTreeMap<(u64, u64, u32), Vec<u8>>,
+    /// What was sealed under which key, by every life of every copy of both sides.
+    ledger: Ledger,
+    /// The grants of the epochs that this life opened.
+    grants: BTreeMap<(u64, u64), [u8; 32]>,
+    /// Its store as it was at some moments.
+    snapshots: Vec<ModelStore>,
+    /// When all conversations last took new incarnations, as the engine does on proof.
+    renewed_all: Option<Time>,
+    renewal_due: bool,
+    /// What stores were found to be, by all lives.
+    pub conflicts: BTreeMap<Conflict, usize>,
     /// Its store.
     pub store: ModelStore,
     /// Its next crash.
@@ -97,7 +114,6 @@ macro_rules! context {
             own_id: $node.me.id,
             peer: $node.peer.identity.certificate(),
             peer_id: $node.peer.id,
-            incarnation: $node.incarnation,
             history: &$node.store,
         }
     };
@@ -110,19 +126,24 @@ impl Node {
         peer: &'static Identified,
         limits: Limits,
         seed: u64,
+        ledger: &Ledger,
     ) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
         Self {
             me,
             peer,
-            incarnation: rng.next_u64(),
-            rng,
+            rng: StdRng::seed_from_u64(seed),
             conversation: Conversation::new(limits.clone(), m2_net::delivery::Saved::default()),
             connected: false,
+            placed: false,
             pipeline: Vec::new(),
             loads: Vec::new(),
             counters: Counters::default(),
-            sealed: BTreeMap::new(),
+            ledger: ledger.clone(),
+            grants: BTreeMap::new(),
+            snapshots: Vec::new(),
+            renewed_all: None,
+            renewal_due: false,
+            conflicts: BTreeMap::new(),
             store: ModelStore::new(peer, limits.clone()),
             limits,
             crash: None,
@@ -136,9 +157,9 @@ impl Node {
         &self.conversation
     }
 
-    /// The number of this life.
-    pub const fn incarnation(&self) -> u64 {
-        self.incarnation
+    /// The own incarnation; 0 before the first.
+    pub fn incarnation(&self) -> u64 {
+        self.conversation.statement().incarnation
     }
 
     /// What all its lives counted.
@@ -167,10 +188,14 @@ impl Node {
     pub fn deposit(&mut self, now: Time, id: MessageId) -> Option<Letter> {
         let payload = self.store.outbox.get(&id)?.payload.clone();
         self.conversation.on_deposited(context!(self, now), id);
+        let (incarnation, oldest) = self.conversation.letter_place(context!(self, now));
+        let payload = Payload::parse(payload.into()).ok()?;
+        let oldest = oldest.min(payload.sequence);
+        let payload = Payload { oldest, ..payload };
         Some(Letter {
-            incarnation: self.incarnation,
+            incarnation,
             id,
-            payload,
+            payload: payload.encode(),
         })
     }
 
@@ -191,7 +216,24 @@ impl Node {
     /// A session stands.
     pub fn connect(&mut self, now: Time, path: Path) {
         self.connected = true;
+        // What was to be stated in an earlier session is stated in none.
+        for batch in &mut self.pipeline {
+            batch
+                .actions
+                .retain(|action| !matches!(action, Action::State(_)));
+        }
         self.conversation.connected(context!(self, now), path);
+    }
+
+    /// What it states in the session that stands for it, if there is one.
+    pub fn statement(&self) -> Option<Frame> {
+        let places = || Frame::Places(Box::new(self.conversation.statement()));
+        self.connected.then(places)
+    }
+
+    /// The two become contacts again.
+    pub fn begin_again(&mut self, now: Time) {
+        self.conversation.begin_again(context!(self, now));
     }
 
     /// No session is left.
@@ -215,7 +257,15 @@ impl Node {
 
     /// Takes a frame in, as a driver does. Two honest sides never misbehave.
     pub fn receive(&mut self, now: Time, frame: &Frame) {
+        if !self.placed && !matches!(frame, Frame::Places(_)) {
+            return;
+        }
         let result = match frame {
+            Frame::Places(places) => {
+                self.placed = true;
+                self.conversation.on_places(context!(self, now), places);
+                Ok(())
+            }
             Frame::Envelope { grant, sealed } => self.envelope(now, grant.as_deref(), sealed),
             Frame::Acks(acks) => self.acks(now, acks),
             Frame::Refused(incarnation, epoch) => {
@@ -237,7 +287,8 @@ impl Node {
         sealed: &[u8],
     ) -> Result<(), Misbehaved> {
         let accepted = grant.and_then(|grant| self.accept(now, grant));
-        self.envelope_accepted(now, accepted, sealed)
+        self.conversation
+            .on_envelope(context!(self, now), accepted, sealed)
     }
 
     /// Takes an envelope in whose grant was accepted, by whatever means.
@@ -247,6 +298,10 @@ impl Node {
         accepted: Option<ReceiveEpoch>,
         sealed: &[u8],
     ) -> Result<(), Misbehaved> {
+        let accepted = accepted.map(|epoch| AcceptedGrant {
+            epoch,
+            grant: Bytes::new(),
+        });
         self.conversation
             .on_envelope(context!(self, now), accepted, sealed)
     }
@@ -261,7 +316,7 @@ impl Node {
         self.conversation.wants_grant(now, grant)
     }
 
-    fn accept(&mut self, now: Time, grant: &[u8]) -> Option<ReceiveEpoch> {
+    fn accept(&mut self, now: Time, grant: &[u8]) -> Option<AcceptedGrant> {
         let header = *Grant::parse(grant).ok()?.header();
         if !self.wants_grant(now, &header) {
             return None;
@@ -278,13 +333,52 @@ impl Node {
             now.seconds(),
         )
         .ok()
+        .map(|epoch| AcceptedGrant {
+            epoch,
+            grant: Bytes::copy_from_slice(grant),
+        })
     }
 
     /// Polls what there is, to be committed some time: the history doesn't see it yet.
     pub fn poll(&mut self) {
-        let writes = std::iter::from_fn(|| self.conversation.poll_write()).collect();
+        let writes: Vec<Write> = std::iter::from_fn(|| self.conversation.poll_write()).collect();
+        self.record(&writes);
         let actions = std::iter::from_fn(|| self.conversation.poll_action()).collect();
         self.pipeline.push(Batch { writes, actions });
+    }
+
+    /// Notes every key that was used, whether or not what was sealed is ever committed or leaves.
+    fn record(&mut self, writes: &[Write]) {
+        for write in writes {
+            if let Write::SendEpoch(row) = write
+                && !row.grant.is_empty()
+            {
+                let header = *Grant::parse(&row.grant).expect("a valid grant").header();
+                let hash = m2_crypto::envelope::grant_hash(&row.grant);
+                self.grants.insert((header.incarnation, header.epoch), hash);
+            }
+        }
+        for write in writes {
+            if let Write::Outbox { sealed, .. } | Write::Reseal { sealed, .. } = write
+                && let Some(what) = self.ledger.record(&self.grants, sealed)
+            {
+                self.store.violate(what);
+            }
+        }
+    }
+
+    fn count_conflicts(&mut self, now: Time, writes: &[Write]) {
+        for write in writes {
+            let Write::Conflict(conflict) = write else {
+                continue;
+            };
+            *self.conflicts.entry(*conflict).or_default() += 1;
+            let lately = self.renewed_all.is_some_and(|at| now.since(at) < 3_600_000);
+            if *conflict == Conflict::OwnTwice && !lately {
+                self.renewed_all = Some(now);
+                self.renewal_due = true;
+            }
+        }
     }
 
     /// Commits what there is and performs the actions: the frames that leave.
@@ -304,12 +398,17 @@ impl Node {
                 self.restart();
                 break;
             }
+            self.count_conflicts(now, &batch.writes);
             self.store.commit(now, self.fault.filter(batch.writes));
             if crash == Some(Crash::AfterCommit) {
                 self.restart();
                 break;
             }
             frames.extend(self.perform(batch.actions));
+        }
+        if std::mem::take(&mut self.renewal_due) {
+            self.conversation.renew(context!(self, now));
+            frames.extend(self.commit(now));
         }
         frames
     }
@@ -318,6 +417,7 @@ impl Node {
         let mut frames = Vec::new();
         for action in actions {
             match action {
+                Action::State(places) => frames.push(Frame::Places(Box::new(places))),
                 Action::Transmit { id, epoch, grant } => {
                     let grant = grant.map(|grant| grant.to_vec());
                     frames.extend(self.transmit(&id, epoch, grant));
@@ -350,12 +450,6 @@ impl Node {
             return None;
         }
         let sealed = row.sealed.clone();
-        let header = SealedHeader::parse(&sealed).expect("the machine seals valid messages");
-        let key = (header.incarnation, header.epoch, header.index);
-        let before = self.sealed.entry(key).or_insert_with(|| sealed.clone());
-        if *before != sealed {
-            self.store.violate("two messages were sealed under one key");
-        }
         Some(Frame::Envelope { grant, sealed })
     }
 
@@ -392,26 +486,10 @@ impl Node {
         self.pipeline.clear();
         self.conversation = Conversation::new(self.limits.clone(), self.store.saved());
         self.connected = false;
+        self.placed = false;
         self.loads.clear();
-    }
-
-    /// Restored from a backup of this moment: a new incarnation, in which everything that is not
-    /// acknowledged is sent again under its id.
-    pub fn restore(&mut self, now: Time) {
-        let again = self.store.restore();
-        self.incarnation = self.rng.next_u64();
-        self.restores += 1;
-        self.restart();
-        for (id, payload) in again {
-            let draft = Draft {
-                body: payload.body,
-                ttl_s: payload.ttl_s,
-            };
-            if self.send(now, id, draft).is_err() {
-                self.store.abandon(&id);
-            }
-        }
-        self.commit(now);
+        self.grants.clear();
+        self.renewal_due = false;
     }
 }
 

@@ -59,8 +59,20 @@ pub enum Op {
     Deposit { side: Side, pick: u8, later: bool },
     /// One of the letters to this side is collected, or its copy from another mailbox.
     Collect { to: Side, pick: u8, copy: bool },
-    /// Restored from a backup: a new incarnation.
-    Restore { side: Side },
+    /// Keeps a copy of the store.
+    Snapshot { side: Side },
+    /// The store is put back to one of its copies; with `told` the user says so.
+    Restore { side: Side, pick: u8, told: bool },
+    /// The same for both sides.
+    RestoreBoth { pick: u8 },
+    /// The store is lost but for the key, and the two become contacts again.
+    LoseAll { side: Side },
+    /// A second daemon is made from a copy of the store.
+    Copy { side: Side },
+    /// The other daemon of the two that run from one store takes its turn.
+    Swap { side: Side },
+    /// The two become contacts again, and one of them has forgotten the other, or not.
+    Again,
     /// Loses its receive epochs and starts again.
     Damage { side: Side },
     /// Is told that an epoch can't be opened.
@@ -125,7 +137,6 @@ const WEIGHTS: &[(u32, Make)] = &[
         pick: byte(n),
         copy: n >> 16 & 1 == 0,
     }),
-    (1, |n| Op::Restore { side: side(n) }),
     (1, |n| Op::Damage { side: side(n) }),
     (1, |n| Op::Refuse {
         side: side(n),
@@ -152,11 +163,37 @@ const fn ttl(n: u64) -> u32 {
     }
 }
 
-/// The step that two random numbers stand for.
+/// What else happens to a world in which stores are put back, lost and copied.
+const FAULTS: &[(u32, Make)] = &[
+    (6, |n| Op::Snapshot { side: side(n) }),
+    (3, |n| Op::Restore {
+        side: side(n),
+        pick: byte(n),
+        told: n >> 16 & 3 == 0,
+    }),
+    (1, |n| Op::RestoreBoth { pick: byte(n) }),
+    (1, |n| Op::LoseAll { side: side(n) }),
+    (2, |n| Op::Copy { side: side(n) }),
+    (4, |n| Op::Swap { side: side(n) }),
+    (1, |_| Op::Again),
+    (6, |_| Op::BothUp),
+];
+
+/// The step that two random numbers stand for, in a world whose stores last.
 pub fn schedule(kind: u32, detail: u64) -> Op {
-    let total: u32 = WEIGHTS.iter().map(|(weight, _)| weight).sum();
+    pick(&[WEIGHTS], kind, detail)
+}
+
+/// The same in a world whose stores are put back, lost and copied.
+pub fn faulty_schedule(kind: u32, detail: u64) -> Op {
+    pick(&[WEIGHTS, FAULTS], kind, detail)
+}
+
+fn pick(tables: &[&[(u32, Make)]], kind: u32, detail: u64) -> Op {
+    let rows = || tables.iter().copied().flatten();
+    let total: u32 = rows().map(|(weight, _)| weight).sum();
     let mut left = kind % total;
-    for (weight, make) in WEIGHTS {
+    for (weight, make) in rows() {
         if left < *weight {
             return make(detail);
         }

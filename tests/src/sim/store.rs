@@ -4,8 +4,9 @@
 use super::identities::Identified;
 use m2_crypto::PeerId;
 use m2_net::delivery::{
-    Body, Committed, ContentHash, GiveUp, History, Limits, MessageId, MessageState, Payload, Saved,
-    SavedHeld, SavedIncarnation, SavedOutbox, SavedReceiveEpoch, SavedSendEpoch, Time, Write,
+    Body, Committed, ContentHash, History, Limits, MessageId, MessageState, Payload, Saved,
+    SavedHeld, SavedIncarnation, SavedOutbox, SavedPeerGrant, SavedPlace, SavedReceiveEpoch,
+    SavedSendEpoch, Time, Write,
 };
 use std::collections::BTreeMap;
 
@@ -31,6 +32,11 @@ pub enum Event {
         first: u64,
         /// How many.
         missing: u64,
+    },
+    /// Messages are lost that either side has forgotten.
+    Lost {
+        /// How many, if that is known.
+        missing: Option<u32>,
     },
     /// A place was filled by a SKIP or a duplicate.
     Filled {
@@ -65,8 +71,10 @@ pub struct Sent {
     pub body: Body,
     /// Its latest state.
     pub state: MessageState,
-    /// Its SKIP was dropped by a restore, so that nobody knows what became of it.
-    pub abandoned: bool,
+    /// The last fault before which it was sent or waited: see [`World::era`].
+    ///
+    /// [`World::era`]: super::World
+    pub era: u32,
 }
 
 /// One outbox row.
@@ -81,10 +89,13 @@ pub struct OutboxRow {
 }
 
 /// The rows of one side.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ModelStore {
     peer: PeerId,
     limits: Limits,
+    place: SavedPlace,
+    following: u64,
+    peer_grants: BTreeMap<u64, SavedPeerGrant>,
     next_sequence: u64,
     send_epochs: BTreeMap<u64, SavedSendEpoch>,
     /// The outbox.
@@ -103,10 +114,14 @@ pub struct ModelStore {
     pub events: Vec<Event>,
     /// Messages that turned out to be delivered after they were given up.
     pub given_up_but_delivered: usize,
+    /// The era of what is sent now.
+    pub era: u32,
     /// How many places were ever held.
     pub ever_held: usize,
     /// What must never happen and did.
     pub violations: Vec<String>,
+    /// The transaction takes a new incarnation.
+    renewing: bool,
 }
 
 impl ModelStore {
@@ -115,6 +130,10 @@ impl ModelStore {
         Self {
             peer: peer.id,
             limits,
+            place: SavedPlace::default(),
+            following: 0,
+            peer_grants: BTreeMap::new(),
+            era: 0,
             next_sequence: 0,
             send_epochs: BTreeMap::new(),
             outbox: BTreeMap::new(),
@@ -128,11 +147,16 @@ impl ModelStore {
             given_up_but_delivered: 0,
             ever_held: 0,
             violations: Vec::new(),
+            renewing: false,
         }
     }
 
     /// Commits one transaction.
     pub fn commit(&mut self, now: Time, writes: Vec<Write>) {
+        let before = self.place.incarnation;
+        self.renewing = writes
+            .iter()
+            .any(|write| matches!(write, Write::Place(place) if place.incarnation != before));
         for write in writes {
             self.apply(now, write);
         }
@@ -140,6 +164,7 @@ impl ModelStore {
 
     fn apply(&mut self, now: Time, write: Write) {
         match write {
+            Write::Place(place) => self.place = place,
             Write::SendEpoch(row) => drop(self.send_epochs.insert(row.epoch, row)),
             Write::SendEpochRemove { epoch } => self.remove_send_epoch(epoch),
             Write::NextSequence { next } => {
@@ -179,6 +204,13 @@ impl ModelStore {
                 self.receive_epochs.remove(&(incarnation, epoch));
             }
             Write::Incarnation(row) => self.put_incarnation(row),
+            Write::IncarnationRemove { incarnation } => {
+                self.incarnations.remove(&incarnation);
+                self.peer_grants.remove(&incarnation);
+            }
+            Write::PeerGrant(row) => drop(self.peer_grants.insert(row.incarnation, row)),
+            Write::Following { incarnation } => self.following = incarnation,
+            Write::HistoryLost { missing } => self.events.push(Event::Lost { missing }),
             Write::Deliver {
                 id,
                 incarnation,
@@ -206,6 +238,7 @@ impl ModelStore {
                     sent: now,
                     ttl_s: 0,
                     body: Body::Skip,
+                    oldest: 0,
                 };
                 self.insert(id, incarnation, &payload, hash, false);
                 self.events.push(Event::Filled {
@@ -235,8 +268,12 @@ impl ModelStore {
 
     fn remove_send_epoch(&mut self, epoch: u64) {
         self.send_epochs.remove(&epoch);
+        // A new incarnation leaves no epoch: all is sealed again.
         let used = self.outbox.values().any(|row| row.entry.epoch == epoch);
-        self.check(!used, "an epoch is removed that the outbox needs");
+        self.check(
+            !used || self.renewing,
+            "an epoch is removed that the outbox needs",
+        );
     }
 
     fn put_outbox(&mut self, entry: SavedOutbox, payload: Vec<u8>, sealed: Vec<u8>) {
@@ -248,7 +285,7 @@ impl ModelStore {
                 hash: entry.hash,
                 body,
                 state: entry.state,
-                abandoned: false,
+                era: self.era,
             };
             self.sent.entry(entry.id).or_insert(sent);
             self.order.push(entry.id);
@@ -372,6 +409,9 @@ impl ModelStore {
     /// The rows that a conversation is rebuilt from.
     pub fn saved(&self) -> Saved {
         Saved {
+            place: self.place,
+            following: self.following,
+            peer_grants: self.peer_grants.values().cloned().collect(),
             next_sequence: self.next_sequence,
             send_epochs: self.send_epochs.values().cloned().collect(),
             outbox: self.outbox.values().map(|row| row.entry).collect(),
@@ -381,36 +421,25 @@ impl ModelStore {
         }
     }
 
-    /// Send chains are in no backup (spec §6): forgets them, and gives what was not yet
-    /// acknowledged and must be sent again in the new incarnation, in order.
-    pub fn restore(&mut self) -> Vec<(MessageId, Payload)> {
-        self.next_sequence = 0;
+    /// The user put the store back and said so: the next start takes a new incarnation.
+    pub fn end_incarnation(&mut self) {
+        self.place.incarnation = 0;
+        self.place.grant_hash = [0; 32];
         self.send_epochs.clear();
-        let mut rows: Vec<OutboxRow> = std::mem::take(&mut self.outbox).into_values().collect();
-        rows.sort_by_key(|row| row.entry.sequence);
-        for row in &rows {
-            if let (Some(sent), MessageState::GivenUp(_)) =
-                (self.sent.get_mut(&row.entry.id), row.entry.state)
-            {
-                sent.abandoned = true;
-            }
-        }
-        rows.iter()
-            .filter(|row| row.entry.replaced.is_none())
-            .filter_map(|row| {
-                let payload = Payload::parse(row.payload.clone().into()).ok()?;
-                let sent = self.sent.get_mut(&row.entry.id)?;
-                sent.state = MessageState::Queued;
-                Some((row.entry.id, payload))
-            })
-            .collect()
     }
 
-    /// A message that a restore could not send again.
-    pub fn abandon(&mut self, id: &MessageId) {
-        if let Some(sent) = self.sent.get_mut(id) {
-            sent.abandoned = true;
-            sent.state = MessageState::GivenUp(GiveUp::Expired);
+    /// Of how many incarnations of the peer something is kept.
+    pub fn incarnations(&self) -> usize {
+        self.incarnations.len()
+    }
+
+    /// A fault happened: what waits, and what is sent from now on, belongs to a new era.
+    pub fn begin_era(&mut self, era: u32) {
+        self.era = era;
+        for id in self.outbox.keys() {
+            if let Some(sent) = self.sent.get_mut(id) {
+                sent.era = era;
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::checker;
 use super::identities::{ALICE, BOB};
+use super::ledger::Ledger;
 use super::node::{Crash, Fault, Frame, Letter, Node};
 use super::op::{Op, Side};
 use m2_net::delivery::{Body, Content, Draft, GiveUp, Limits, Path, Time};
@@ -9,6 +10,10 @@ use std::collections::VecDeque;
 
 /// Steps after which a healed world must have come to rest.
 const PATIENCE: usize = 3_000;
+
+/// The simulated time in which a healed world must have come to rest, in milliseconds: twice the
+/// longest pause that a sender makes, and nowhere near the time for which messages are held.
+const REST_MS: u64 = 2 * 3_600_000;
 
 /// The simulated world.
 pub struct World {
@@ -23,6 +28,11 @@ pub struct World {
     now: Time,
     messages: u32,
     inputs: u32,
+    /// How many faults there were so far.
+    era: u32,
+    /// The second daemon of a side, which waits for its turn.
+    copy_of_a: Option<Node>,
+    copy_of_b: Option<Node>,
 }
 
 impl World {
@@ -41,9 +51,13 @@ impl World {
 
     /// A world at rest, its random numbers from `seed`.
     pub fn new(limits: &Limits, seed: u64) -> Self {
+        let ledger = Ledger::default();
         Self {
-            a: Node::new(&ALICE, &BOB, limits.clone(), seed),
-            b: Node::new(&BOB, &ALICE, limits.clone(), !seed),
+            a: Node::new(&ALICE, &BOB, limits.clone(), seed, &ledger),
+            b: Node::new(&BOB, &ALICE, limits.clone(), !seed, &ledger),
+            era: 0,
+            copy_of_a: None,
+            copy_of_b: None,
             to_a: VecDeque::new(),
             to_b: VecDeque::new(),
             mail_for_a: Vec::new(),
@@ -86,7 +100,8 @@ impl World {
         for op in schedule {
             self.step(*op);
         }
-        let rested = self.heal();
+        let begun = self.now;
+        let rested = self.heal() && self.now.since(begun) <= REST_MS;
         checker::check(&self.a, &self.b, rested)
     }
 
@@ -96,24 +111,30 @@ impl World {
             Op::Send { side, ttl_s, later } => self.send(side, ttl_s, later),
             Op::GiveUp { side, pick, later } => self.give_up(side, pick, later),
             Op::Deliver { to, pick, later } => {
+                self.deliver_statements(to);
                 if let Some(index) = self.index(to, pick) {
                     let frame = self.wire(to).remove(index);
                     self.deliver(to, frame, later);
                 }
             }
             Op::DeliverMany { to, count } => {
+                self.deliver_statements(to);
                 for _ in 0..count {
                     let frame = self.wire(to).pop_front();
                     self.deliver(to, frame, false);
                 }
             }
             Op::Lose { to, pick } => {
-                if let Some(index) = self.index(to, pick) {
+                if let Some(index) = self.index(to, pick)
+                    && !self.is_statement(to, index)
+                {
                     self.wire(to).remove(index);
                 }
             }
             Op::Repeat { to, pick } => {
-                if let Some(index) = self.index(to, pick) {
+                if let Some(index) = self.index(to, pick)
+                    && !self.is_statement(to, index)
+                {
                     let frame = self.wire(to).get(index).cloned();
                     self.wire(to).extend(frame);
                 }
@@ -133,12 +154,7 @@ impl World {
             }
             Op::BothUp => self.both_up(),
             Op::Down { side } => self.down(side),
-            Op::Cut => {
-                self.down(Side::A);
-                self.down(Side::B);
-                self.to_a.clear();
-                self.to_b.clear();
-            }
+            Op::Cut => self.cut(),
             Op::Commit { side } => self.settle(side),
             Op::Kill { side } => self.node(side).restart(),
             Op::KillAtCommit { side, after } => {
@@ -147,11 +163,6 @@ impl World {
                 } else {
                     Crash::BeforeCommit
                 });
-            }
-            Op::Restore { side } => {
-                let now = self.now;
-                self.node(side).crash = None;
-                self.node(side).restore(now);
             }
             Op::Damage { side } => {
                 self.node(side).store.lose_receive_epochs();
@@ -163,7 +174,120 @@ impl World {
                 node.refuse(now, node.incarnation(), u64::from(pick % 6));
                 self.commit(side, false);
             }
+            other => self.step_fault(other),
+        }
+    }
+
+    fn step_fault(&mut self, op: Op) {
+        if !matches!(op, Op::Snapshot { .. } | Op::Copy { .. }) {
+            self.commit_all();
+        }
+        match op {
+            Op::Snapshot { side } => self.node(side).take_snapshot(),
+            Op::Restore { side, pick, told } => {
+                self.node(side).restore(pick, told);
+                self.begin_era();
+            }
+            Op::RestoreBoth { pick } => {
+                self.a.restore(pick, false);
+                self.b.restore(pick, false);
+                self.begin_era();
+            }
+            Op::LoseAll { side } => {
+                self.node(side).lose_everything();
+                self.begin_era();
+                self.become_contacts();
+            }
+            Op::Copy { side } => {
+                let copy = self.node(side).copy();
+                *self.copy_of(side) = Some(copy);
+            }
+            Op::Swap { side } => self.swap(side),
+            Op::Again => {
+                self.begin_era();
+                self.become_contacts();
+            }
             _ => {}
+        }
+    }
+
+    /// What was taken before a fault belongs to the time before it.
+    fn commit_all(&mut self) {
+        for side in [Side::A, Side::B] {
+            self.node(side).crash = None;
+            self.commit(side, false);
+        }
+    }
+
+    /// A store is not what it was: no session survives that.
+    fn begin_era(&mut self) {
+        self.cut();
+        self.era += 1;
+        let era = self.era;
+        for side in [Side::A, Side::B] {
+            let node = self.node(side);
+            node.crash = None;
+            node.store.begin_era(era);
+        }
+    }
+
+    fn swap(&mut self, side: Side) {
+        let Some(mut other) = self.copy_of(side).take() else {
+            return;
+        };
+        // Both are alive, but one is connected at a time.
+        std::mem::swap(self.node(side), &mut other);
+        let now = self.now;
+        other.disconnect(now);
+        let conflicts = std::mem::take(&mut other.conflicts);
+        let node = self.node(side);
+        for (conflict, count) in conflicts {
+            *node.conflicts.entry(conflict).or_default() += count;
+        }
+        node.restores += 1;
+        let broken = std::mem::take(&mut other.store.violations);
+        node.store.violations.extend(broken);
+        *self.copy_of(side) = Some(other);
+        self.begin_era();
+    }
+
+    const fn copy_of(&mut self, side: Side) -> &mut Option<Node> {
+        match side {
+            Side::A => &mut self.copy_of_a,
+            Side::B => &mut self.copy_of_b,
+        }
+    }
+
+    /// They do so in a session, and each states its places after that.
+    fn become_contacts(&mut self) {
+        self.cut();
+        let now = self.now;
+        for side in [Side::A, Side::B] {
+            self.node(side).begin_again(now);
+            self.commit(side, false);
+        }
+        self.both_up();
+    }
+
+    fn cut(&mut self) {
+        self.down(Side::A);
+        self.down(Side::B);
+        self.to_a.clear();
+        self.to_b.clear();
+    }
+
+    fn is_statement(&mut self, to: Side, index: usize) -> bool {
+        matches!(self.wire(to).get(index), Some(Frame::Places(_)))
+    }
+
+    /// Statements are the first frames of their session: they come before the rest.
+    fn deliver_statements(&mut self, to: Side) {
+        let (first, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(self.wire(to))
+            .into_iter()
+            .partition(|frame| matches!(frame, Frame::Places(_)));
+        *self.wire(to) = rest;
+        for frame in first {
+            self.deliver(to, Some(frame), false);
         }
     }
 
@@ -239,8 +363,16 @@ impl World {
 
     fn up(&mut self, side: Side, path: Path) {
         let now = self.now;
+        // What an earlier session was to say is not said any more.
+        self.wire(side.other())
+            .retain(|frame| !matches!(frame, Frame::Places(_)));
         self.node(side).connect(now, path);
         self.commit(side, false);
+        // The session is another one for the other side, too.
+        let stated = self.node(side.other()).statement();
+        self.wire(side)
+            .retain(|frame| !matches!(frame, Frame::Places(_)));
+        self.wire(side).extend(stated);
     }
 
     fn both_up(&mut self) {
@@ -307,6 +439,7 @@ impl World {
     fn exchange(&mut self) {
         for side in [Side::A, Side::B] {
             self.settle(side);
+            self.deliver_statements(side);
             let frames = std::mem::take(self.wire(side));
             for frame in frames {
                 self.deliver(side, Some(frame), false);

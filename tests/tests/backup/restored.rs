@@ -61,6 +61,21 @@ async fn a_backup_under_traffic_has_everything_that_was_acknowledged_before() {
     for number in 0..before {
         assert_eq!(texts[number + 1], number.to_string());
     }
+    goes_on_at_once(&api, &bob, total).await;
+}
+
+/// Both talk on after a restore. Bob has the texts `0` to `total`, of which the last are not in the
+/// backup.
+async fn goes_on_at_once(restored: &Api, bob: &Api, total: usize) {
+    bob.send("alice", "are you back?").await.unwrap();
+    restored.await_text("bob", "are you back?").await.unwrap();
+    restored.send("bob", "yes").await.unwrap();
+    bob.await_text("alice", "yes").await.unwrap();
+    let mut expected: Vec<String> = (0..total).map(|number| number.to_string()).collect();
+    expected.push("yes".to_owned());
+    assert_eq!(bob.received("alice").await.unwrap(), expected);
+    // The user has said that the store was put back: that is no conflict.
+    assert_eq!(restored.status().await.unwrap().warnings.len(), 1);
 }
 
 #[tokio::test]

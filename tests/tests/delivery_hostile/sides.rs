@@ -1,10 +1,12 @@
 //! The two sides: Bob, who keeps the rules, and epochs made by anybody.
 
+use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch, SendEpoch};
 use m2_net::delivery::{
     Ack, Body, Content, Draft, Limits, MessageId, Misbehaved, Path, Payload, Time,
 };
-use m2_tests::sim::{ALICE, BOB, Event, Frame, Identified, Node};
+use m2_net::wire::Places;
+use m2_tests::sim::{ALICE, BOB, Event, Frame, Identified, Ledger, Node};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -15,7 +17,7 @@ pub(crate) const NOW: Time = Time(1_700_000_000_000);
 pub(crate) struct Epoch {
     receiver: &'static Identified,
     sender: &'static Identified,
-    grant: Vec<u8>,
+    pub(crate) grant: Vec<u8>,
     epoch: SendEpoch,
 }
 
@@ -89,6 +91,7 @@ impl Epoch {
             sent: NOW,
             ttl_s: 0,
             body: text_body(text),
+            oldest: 0,
         };
         self.seal_bytes(id, &payload.encode())
     }
@@ -110,9 +113,17 @@ impl Bob {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
-        let mut node = Node::new(&BOB, &ALICE, limits, 1);
+        let mut node = Node::new(&BOB, &ALICE, limits, 1, &Ledger::default());
         node.connect(NOW, Path::Direct);
-        Self { node, now: NOW }
+        let mut bob = Self { node, now: NOW };
+        bob.take_places(alice_is_new());
+        bob.frames();
+        bob
+    }
+
+    pub(crate) fn take_places(&mut self, places: Places) {
+        self.node
+            .receive(self.now, &Frame::Places(Box::new(places)));
     }
 
     pub(crate) fn take(&mut self, epoch: Option<&Epoch>, sealed: &[u8]) -> Result<(), Misbehaved> {
@@ -189,6 +200,21 @@ impl Bob {
     pub(crate) fn newest_epoch(&self) -> u64 {
         let rows = self.node.store.outbox.values();
         rows.map(|row| row.entry.epoch).max().unwrap()
+    }
+}
+
+/// What alice states in her first session, in incarnation 1.
+pub(crate) fn alice_is_new() -> Places {
+    Places {
+        following: 0,
+        following_epoch: 0,
+        expected: 0,
+        newest_grant: Bytes::new(),
+        incarnation: 1,
+        epoch: 0,
+        oldest: 1,
+        next: 1,
+        settled: Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Frames that cost nothing to make, ten thousand of each kind and more, while an honest contact
 //! talks.
 
-use crate::forge::{join, open, seal, text};
+use crate::forge::{first_frame, join, open, seal, text};
 use crate::scene::Scene;
 use crate::strangers::request;
 use m2_crypto::envelope::SealedHeader;
@@ -121,6 +121,7 @@ impl Kind {
                 assert!(ended.is_ok(), "{} did not end the session", self.reason);
                 let again = caller.dial(scene.address, scene.alices_id()).await;
                 by = Flooder::of(again.unwrap());
+                by.sender.send(first_frame()).await.unwrap();
             }
         }
         by
@@ -177,6 +178,7 @@ fn kinds(first: Message, refusal: Message) -> Vec<Kind> {
 /// Asks for answers without end and reads none: they don't pile up.
 async fn never_read(scene: &Scene, caller: &Caller, message: Message) {
     let session = caller.dial(scene.address, scene.alices_id()).await.unwrap();
+    session.send_frame(first_frame()).await.unwrap();
     while session.send_frame(message.clone()).await.is_ok() {}
     let ended = timeout(PATIENCE, session.closed()).await;
     assert_eq!(ended, Ok(Ended::ByPeer(CloseCode::Misbehaved as u64)));

@@ -11,7 +11,7 @@ use m2_net::delivery::{Body, Content, MessageId, Payload, Time};
 use m2_net::session::Session;
 use m2_net::wire::{Envelope, Message};
 use m2_proto::api::v1::ContactState;
-use m2_tests::hostile::{Caller, identity, public_id};
+use m2_tests::hostile::{Caller, identity, places, public_id};
 use std::sync::{Arc, LazyLock};
 
 /// Who all of it is for. Read once: that takes a tenth of a second.
@@ -29,7 +29,13 @@ pub async fn join(scene: &Scene, caller: &Caller, name: &str) -> Session {
     session.send_frame(request("", Some(proof))).await.unwrap();
     let joined = scene.alice.await_state(name, ContactState::Contact);
     joined.await.unwrap();
+    session.send_frame(first_frame()).await.unwrap();
     session
+}
+
+/// What a contact says first in every session.
+pub fn first_frame() -> Message {
+    places(INCARNATION)
 }
 
 /// What an epoch towards alice says of itself when all is well.
@@ -66,6 +72,7 @@ pub fn seal(epoch: &mut SendEpoch, sequence: u64, id: [u8; 16], body: Body) -> M
         sent: Time(u64::MAX),
         ttl_s: 0,
         body,
+        oldest: 0,
     };
     seal_bytes(epoch, id, &payload.encode())
 }

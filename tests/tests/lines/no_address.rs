@@ -11,7 +11,7 @@ use m2_net::wire::line::Line;
 use m2_net::wire::{ContactRequest, InviteProof, Message};
 use m2_proto::api::v1::ContactState;
 use m2_tests::harness::{Daemon, Setup};
-use m2_tests::hostile::identity;
+use m2_tests::hostile::{identity, places};
 use m2_tests::scenario::{Api, PATIENCE};
 use prost::Message as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -122,6 +122,9 @@ impl Carol {
             offered |=
                 is_offer(&frame) && relays.iter().all(|relay| shows(&bytes_of(&frame), *relay));
             written |= matches!(frame, Message::Envelope(_));
+            if matches!(frame, Message::ContactReply { accepted: true }) {
+                self.session.send_frame(places(1)).await.unwrap();
+            }
             frames.push(frame);
         }
         frames

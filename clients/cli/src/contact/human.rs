@@ -3,7 +3,7 @@
 use m2_proto::api::v1::{Contact, ContactState, IpMode, Path};
 
 use super::policy::words;
-use crate::names::{contact_state, ip_mode};
+use crate::names::{conflict_text, contact_state, ip_mode};
 use crate::output::{Output, Style};
 use crate::{sanitize, table, time};
 
@@ -80,6 +80,10 @@ pub(super) fn show(out: &Output, contact: &Contact) -> String {
             ("ip", ip(contact)),
             ("kept", kept(contact)),
             ("received", received(out, contact)),
+            (
+                "warning",
+                out.paint(conflict_text(contact.conflict()), Style::Warning),
+            ),
         ],
     )
 }

@@ -7,7 +7,7 @@ use m2_proto::client::Client;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::history::body;
-use crate::names::{Names, message_state, short_id};
+use crate::names::{Names, conflict_text, message_state, short_id};
 use crate::output::Style;
 use crate::{sanitize, time};
 use unicode_width::UnicodeWidthStr;
@@ -89,6 +89,17 @@ impl<'a> Lines<'a> {
             Kind::ContactDeclined(_) => format!("{name}  declined"),
             Kind::ContactRemoved(_) => format!("{name}  is no contact any more"),
             Kind::Gap(gap) => format!("{name}  {} messages are missing", gap.missing),
+            Kind::HistoryLost(lost) if lost.missing == 0 => {
+                format!("{name}  messages may be lost: one of the two stores was put back")
+            }
+            Kind::HistoryLost(lost) => format!("{name}  {} messages are lost", lost.missing),
+            Kind::OwnConflict(_) => format!(
+                "{name}  knows this daemon's data to be older than it was, or in use twice: see \
+                 `m2 status`"
+            ),
+            Kind::ContactConflict(conflict) => {
+                format!("{name}  {}", conflict_text(conflict.kind()))
+            }
             Kind::EventsDropped(dropped) => {
                 format!("{} events are no longer kept", dropped.count)
             }
@@ -111,6 +122,8 @@ fn peer_of(kind: &Kind) -> &str {
         Kind::ContactDeclined(e) => &e.peer_id,
         Kind::ContactRemoved(e) => &e.peer_id,
         Kind::Gap(e) => &e.peer_id,
+        Kind::HistoryLost(e) => &e.peer_id,
+        Kind::OwnConflict(e) | Kind::ContactConflict(e) => &e.peer_id,
         Kind::EventsDropped(_) => "",
     }
 }

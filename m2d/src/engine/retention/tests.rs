@@ -44,6 +44,7 @@ impl Scene {
             sent: Time(self.engine.now_ms()),
             ttl_s: 0,
             body,
+            oldest: 0,
         };
         let from = Arrival {
             row,

@@ -113,13 +113,14 @@ impl Store {
 }
 
 /// Addresses go with the contact.
-const OF_CONTACT: [&str; 15] = [
+const OF_CONTACT: [&str; 16] = [
     "DELETE FROM erasures WHERE contact = ?1",
     "DELETE FROM contact_lines WHERE contact = ?1",
     "DELETE FROM letters_out WHERE contact = ?1",
     "DELETE FROM deposits WHERE contact = ?1",
     "DELETE FROM letters_in WHERE contact = ?1",
-    "DELETE FROM letter_numbers WHERE contact = ?1",
+    "DELETE FROM places WHERE contact = ?1",
+    "DELETE FROM peer_grants WHERE contact = ?1",
     "DELETE FROM mailbox_offers WHERE contact = ?1",
     "DELETE FROM mailbox_policies WHERE contact = ?1",
     "DELETE FROM outbox WHERE contact = ?1",

@@ -1,0 +1,206 @@
+//! The start of a conversation in a session, and what a store that is older than the world means.
+
+use super::Engine;
+use super::effect::Effect;
+use crate::network::Link;
+use crate::refusal::Refusal;
+use crate::store::{EventKind, StoreError};
+use m2_net::delivery::Conflict;
+use m2_net::wire::{Message, Places};
+use std::sync::Arc;
+
+/// The least time between two renewals of all conversations, in milliseconds.
+const RENEW_ALL_MS: u64 = 3_600_000;
+/// The least time between two events about the same conflict, in milliseconds.
+const TELL_AGAIN_MS: u64 = 24 * 3_600_000;
+/// How long a conflict is warned of after it was last proven, in milliseconds.
+const WARN_MS: u64 = 7 * 24 * 3_600_000;
+
+/// When a conflict of the own store was last proven, and which one.
+const OWN_CONFLICT_MS: &str = "conflict ms";
+const OWN_CONFLICT: &str = "conflict";
+/// When all conversations last took new incarnations.
+const RENEWED_ALL_MS: &str = "renewed ms";
+
+/// A conflict as the event log and the store number it.
+const fn conflict_number(conflict: Conflict) -> i64 {
+    match conflict {
+        Conflict::OwnOlder | Conflict::PeerOlder => 1,
+        Conflict::OwnTwice | Conflict::PeerTwice => 2,
+    }
+}
+
+impl Engine {
+    /// A session with a contact is up, or the two became contacts in it: both state their places
+    /// first. For a contact that was removed and added again this waits until all that waited before
+    /// its removal is given up.
+    pub(super) fn begin_talk(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
+        if self.is_giving_up(row)? {
+            return Ok(());
+        }
+        if !self.serves(row, link) {
+            let places = self.converse(row, |conversation, cx| conversation.state_beside(cx))?;
+            link.note_begun();
+            link.note_stated();
+            let places = Message::Places(Box::new(places));
+            self.effects
+                .push(Effect::Frame(link.clone(), Box::new(places)));
+            return Ok(());
+        }
+        let path = link.path();
+        self.converse(row, |conversation, cx| conversation.connected(cx, path))?;
+        link.note_begun();
+        self.offer_on_meeting(row)?;
+        self.offer_lines(row)?;
+        self.seek_direct(row, link);
+        Ok(())
+    }
+
+    /// The two became contacts in a session, which need not be the one that serves.
+    pub(super) fn begin_talk_again(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
+        self.begin_talk(row, link)?;
+        let serving = self.slots.get(&row).and_then(|slot| slot.link()).cloned();
+        match serving.filter(|serving| serving.id != link.id) {
+            Some(serving) => self.begin_talk(row, &serving),
+            None => Ok(()),
+        }
+    }
+
+    /// Another session of a contact serves, or the conversation was read again.
+    pub(super) fn talk_on(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
+        if self.is_giving_up(row)? {
+            return Ok(());
+        }
+        link.note_begun();
+        let (path, placed) = (link.path(), link.is_placed());
+        self.converse(row, |conversation, cx| {
+            if placed {
+                conversation.resumed(cx, path);
+            } else {
+                conversation.connected(cx, path);
+            }
+        })
+    }
+
+    /// The two agreed to be contacts, perhaps not for the first time: what either remembers of an
+    /// earlier time does not matter.
+    pub(super) fn begin_again(&mut self, row: i64) -> Result<(), Refusal> {
+        self.converse(row, |conversation, cx| conversation.begin_again(cx))
+    }
+
+    /// A contact stated its places.
+    pub(super) fn on_places(
+        &mut self,
+        row: i64,
+        link: &Arc<Link>,
+        stated: &Places,
+    ) -> Result<(), Refusal> {
+        if !link.takes_statement() {
+            link.violated("PLACES_REPEATED");
+            return Ok(());
+        }
+        let Some(slot) = self.slots.get_mut(&row) else {
+            return Ok(());
+        };
+        // What an earlier session brings late was true before what a later one brought.
+        if link.id < slot.placed_by {
+            return Ok(());
+        }
+        slot.placed_by = link.id;
+        self.converse(row, |conversation, cx| conversation.on_places(cx, stated))
+    }
+
+    /// Messages of a contact are lost: either side has forgotten them.
+    pub(super) fn on_history_lost(
+        &mut self,
+        row: i64,
+        missing: Option<u32>,
+    ) -> Result<(), StoreError> {
+        let missing = missing.map_or(0, i64::from);
+        self.event(EventKind::HistoryLost, row, None, missing)
+    }
+
+    /// A store is older than what the other side has seen of it.
+    pub(super) fn on_conflict(&mut self, row: i64, conflict: Conflict) -> Result<(), StoreError> {
+        let number = conflict_number(conflict);
+        let now = self.now_ms();
+        if matches!(conflict, Conflict::PeerOlder | Conflict::PeerTwice) {
+            let (before, at) = self.store.contact_conflict(row)?;
+            self.store.put_contact_conflict(row, number, now)?;
+            if before == number && now.saturating_sub(at) < TELL_AGAIN_MS {
+                return Ok(());
+            }
+            return self.event(EventKind::ContactConflict, row, None, number);
+        }
+        let renewed = self.stamp(RENEWED_ALL_MS)?;
+        if renewed == 0 || now.saturating_sub(renewed) >= RENEW_ALL_MS {
+            self.store.set_number(RENEWED_ALL_MS, stamped(now))?;
+            // The machine has renewed this one itself if its own incarnation is shared.
+            let done = if conflict == Conflict::OwnOlder {
+                row
+            } else {
+                0
+            };
+            self.renewal = Some(done);
+        }
+        let (before, at) = (self.stamp(OWN_CONFLICT)?, self.stamp(OWN_CONFLICT_MS)?);
+        self.store.set_number(OWN_CONFLICT, number)?;
+        self.store.set_number(OWN_CONFLICT_MS, stamped(now))?;
+        if before == stamp_of(number) && now.saturating_sub(at) < TELL_AGAIN_MS {
+            return Ok(());
+        }
+        tracing::error!("this daemon's store is older than what a contact has seen of it");
+        self.event(EventKind::OwnConflict, row, None, number)
+    }
+
+    /// Takes a new incarnation of every conversation, but of the one that has it already.
+    pub(super) fn renew_all(&mut self, but: i64) -> Result<(), Refusal> {
+        self.dirty.flush(&self.store)?;
+        self.store.end_incarnations(but)?;
+        let loaded = self
+            .slots
+            .values()
+            .filter(|slot| slot.conversation.is_some());
+        let rows: Vec<i64> = loaded.map(|slot| slot.contact.row).collect();
+        for row in rows.into_iter().filter(|row| *row != but) {
+            self.converse(row, |conversation, cx| conversation.renew(cx))?;
+        }
+        Ok(())
+    }
+
+    /// What the user must know of the own store.
+    pub(super) fn conflict_warning(&self) -> Result<Option<String>, StoreError> {
+        let at = self.stamp(OWN_CONFLICT_MS)?;
+        if at == 0 || self.now_ms().saturating_sub(at) > WARN_MS {
+            return Ok(None);
+        }
+        let text = if self.stamp(OWN_CONFLICT)? == 1 {
+            "This daemon's data is older than what a contact has seen of it: it was put back from \
+             a copy, or a second daemon runs from a copy. Messages that came after the copy was \
+             made are not here. Make sure that only one daemon uses this identity."
+        } else {
+            "A second daemon runs with this identity, from a copy of this one's data: each of the \
+             two gets only a part of the messages. Stop one of them and do not start it again."
+        };
+        Ok(Some(text.to_owned()))
+    }
+
+    /// What was found wrong with a contact's store lately, as a number; 0 for nothing.
+    pub(super) fn recent_conflict(&self, row: i64) -> Result<i64, StoreError> {
+        let (conflict, at) = self.store.contact_conflict(row)?;
+        let is_recent = self.now_ms().saturating_sub(at) <= WARN_MS;
+        Ok(if is_recent { conflict } else { 0 })
+    }
+
+    fn stamp(&self, key: &str) -> Result<u64, StoreError> {
+        Ok(self.store.number(key)?.map_or(0, stamp_of))
+    }
+}
+
+fn stamped(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+fn stamp_of(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

@@ -1,0 +1,48 @@
+//! What happens to a side's store: it is put back, lost and copied.
+
+use super::super::store::ModelStore;
+use super::Node;
+use rand::Rng;
+
+impl Node {
+    /// Keeps the store as it is now, to be put back some time.
+    pub fn take_snapshot(&mut self) {
+        self.snapshots.push(self.store.clone());
+    }
+
+    /// The store is put back to one of the moments that were kept, or is as it is when there are
+    /// none. With `told` the next start knows of it.
+    pub fn restore(&mut self, pick: u8, told: bool) {
+        let count = self.snapshots.len().max(1);
+        if let Some(snapshot) = self.snapshots.get(usize::from(pick) % count) {
+            let broken = std::mem::take(&mut self.store.violations);
+            self.store = snapshot.clone();
+            self.store.violations.extend(broken);
+        }
+        if told {
+            self.store.end_incarnation();
+        }
+        self.restores += 1;
+        self.restart();
+    }
+
+    /// Nothing is left but the key.
+    pub fn lose_everything(&mut self) {
+        let broken = std::mem::take(&mut self.store.violations);
+        self.store = ModelStore::new(self.peer, self.limits.clone());
+        self.store.violations = broken;
+        self.restores += 1;
+        self.restart();
+    }
+
+    /// A second daemon that runs from a copy of this one's store.
+    pub fn copy(&mut self) -> Self {
+        let seed = self.rng.next_u64();
+        let mut copy = Self::new(self.me, self.peer, self.limits.clone(), seed, &self.ledger);
+        copy.store = self.store.clone();
+        copy.store.violations.clear();
+        copy.restores = self.restores;
+        copy.restart();
+        copy
+    }
+}
