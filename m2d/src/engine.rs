@@ -71,6 +71,7 @@ use lines::Lines;
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_net::callers::Callers;
 use m2_net::delivery::MessageId;
+use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 use mail::Mail;
 use queue::Next;
@@ -160,7 +161,10 @@ pub struct Engine {
     callers: Arc<Callers>,
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
-    later: Vec<(i64, MessageId, OutboxPayload)>,
+    later: Vec<(i64, MessageId, Result<OutboxPayload, StoreError>)>,
+    /// Sessions in which this batch takes a statement or makes one: neither is repeated, so they end
+    /// if it is taken back.
+    stating: Vec<Arc<Link>>,
     /// All conversations are to take new incarnations, but the one of this row.
     renewal: Option<i64>,
     /// What is in memory is ahead of the store: read it again before anything else.
@@ -208,6 +212,7 @@ impl Engine {
             callers: parts.callers,
             counters: parts.counters,
             later: Vec::new(),
+            stating: Vec::new(),
             renewal: None,
             stale: false,
             agenda: Agenda::default(),
@@ -358,6 +363,7 @@ impl Engine {
         };
         match written {
             Ok(()) => {
+                self.stating.clear();
                 self.note_written();
                 self.perform_effects();
                 self.empty_log();
@@ -404,6 +410,9 @@ impl Engine {
             }
         }
         self.later.clear();
+        for link in self.stating.drain(..) {
+            link.close(CloseCode::Replaced);
+        }
         self.stale = true;
     }
 

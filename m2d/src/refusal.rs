@@ -84,7 +84,12 @@ impl From<Fault> for Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        error.fault().into()
+        let fault = error.fault();
+        if fault == Fault::Other {
+            // What is told of this fault refers to the log.
+            tracing::warn!(%error, "the store failed");
+        }
+        fault.into()
     }
 }
 

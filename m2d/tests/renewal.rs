@@ -19,6 +19,7 @@ use m2d::reach::Reachability;
 use m2d::store::{ContactState, StoreFile};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,7 @@ struct Node {
     engine: EngineHandle,
     endpoint: Arc<Endpoint>,
     stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
     _dir: TempDir,
 }
 
@@ -60,7 +62,7 @@ impl Node {
             meetings: Default::default(),
             counters: counters.clone(),
         };
-        std::thread::spawn(move || Engine::new(parts).unwrap().run(jobs).unwrap());
+        let thread = std::thread::spawn(move || Engine::new(parts).unwrap().run(jobs).unwrap());
         let mut config = EndpointConfig::new(Circle::public(), identity.clone());
         config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         config.key_pool_size = 4;
@@ -95,6 +97,7 @@ impl Node {
             engine,
             endpoint,
             stop,
+            thread: Some(thread),
             _dir: dir,
         }
     }
@@ -115,6 +118,11 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.stop.cancel();
+        // SQLCipher and the provider don't stand it that the process ends while they are at work.
+        self.engine.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

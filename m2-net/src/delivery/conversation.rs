@@ -109,8 +109,9 @@ impl Conversation {
         sending.connected(cx, tools, path);
     }
 
-    /// An earlier session serves again, in which both sides have stated their places: everything
-    /// unacknowledged is offered again, in order.
+    /// An earlier session serves again, in which the present incarnation is stated already.
+    /// Everything unacknowledged is offered again, in order, once the peer's statement is known:
+    /// [`on_places_again`](Self::on_places_again).
     pub fn resumed(&mut self, cx: &mut Context<'_>, path: Path) {
         let (sending, tools) = half!(self, sending);
         sending.resumed(cx, tools, path);
@@ -126,6 +127,18 @@ impl Conversation {
         if goes_back {
             sending.state_again();
         }
+    }
+
+    /// What the peer stated last in the session that serves now: it was taken before, and says again
+    /// what may be offered.
+    pub fn on_places_again(&mut self, cx: &mut Context<'_>, stated: &Places) {
+        let (sending, tools) = half!(self, sending);
+        sending.on_places(cx, tools, stated);
+    }
+
+    /// The own incarnation; 0 before the first.
+    pub fn incarnation(&self) -> u64 {
+        self.sending.incarnation()
     }
 
     /// What this side states in a session: where both directions are. Before the first

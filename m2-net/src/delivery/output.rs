@@ -199,6 +199,8 @@ pub struct SavedPlace {
     pub renewed: Time,
     /// The highest epoch number ever used toward this peer.
     pub epoch: u64,
+    /// The newest date of a grant toward this peer, in Unix seconds.
+    pub signed: u64,
     /// The hash of the grant of that epoch; zeros when it belongs to another incarnation or is not
     /// known.
     pub grant_hash: [u8; 32],

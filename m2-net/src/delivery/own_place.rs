@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::output::{Conflict, SavedPlace};
 use crate::wire::Places;
-use m2_crypto::envelope::{EpochHeader, Grant, grant_hash};
+use m2_crypto::envelope::{EpochHeader, Grant, GrantKind, grant_hash};
 
 /// What a statement of the peer means for the own side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,10 @@ pub(super) fn judge(cx: &Context<'_>, own: &SavedPlace, next: u64, stated: &Plac
 /// news.
 fn proof(cx: &Context<'_>, own: &SavedPlace, stated: &Places) -> Option<Conflict> {
     let grant = Grant::parse(&stated.newest_grant).ok()?;
+    // A letter's grant numbers no epoch.
+    if grant.kind() != GrantKind::Session {
+        return None;
+    }
     let header = grant.header();
     if header.sender != cx.own_id || header.receiver != cx.peer_id {
         return None;

@@ -162,8 +162,9 @@ impl PeerIncarnation {
         missing
     }
 
-    /// Releases everything that is held.
+    /// Releases everything that is held, and forgets what is settled.
     pub(super) fn release_all(&mut self, mut released: impl FnMut(Held)) {
+        self.settled = Vec::new();
         while let Some((sequence, held)) = self.held.pop_first() {
             self.saved.next_sequence = sequence.saturating_add(1);
             self.dirty = true;

@@ -109,6 +109,8 @@ impl SendEpochs {
             .into_iter()
             .filter_map(|row| Some((row.epoch, Sealing::read(row)?)))
             .collect();
+        let signed = epochs.values().map(|sealing| sealing.created_s).max();
+        place.signed = place.signed.max(signed.unwrap_or(0));
         let known = epochs.last_key_value().map_or(0, |(number, _)| *number);
         place.epoch = place.epoch.max(known);
         for number in in_use {
@@ -140,12 +142,11 @@ impl SendEpochs {
 
     /// Takes a new incarnation. Nothing that was sealed before is good any more.
     pub(super) fn renew(&mut self, cx: &mut Context<'_>, out: &mut Output) {
-        let created_s = self.epochs.values().map(|sealing| sealing.created_s).max();
-        let begun = Time(created_s.unwrap_or(0).saturating_mul(1_000));
+        let signed = Time(self.place.signed.saturating_mul(1_000));
         self.place = SavedPlace {
             incarnation: cx.rng.next_u64().max(1),
             // Every grant that is known belongs to the time before.
-            begun: cx.now.max(begun).max(self.place.begun),
+            begun: cx.now.max(signed).max(self.place.begun),
             grant_hash: [0; 32],
             ..self.place
         };
@@ -153,7 +154,6 @@ impl SendEpochs {
         for (epoch, _) in std::mem::take(&mut self.epochs) {
             out.write(Write::SendEpochRemove { epoch });
         }
-        self.forced = None;
     }
 
     /// Notes that a place of the peer's did not fit.
@@ -218,6 +218,7 @@ impl SendEpochs {
         };
         let epoch = SendEpoch::open(cx.rng, cx.own, cx.peer, header).map_err(SealFailed::Grant)?;
         self.place.grant_hash = grant_hash(epoch.grant());
+        self.place.signed = self.place.signed.max(header.created_s);
         self.place_dirty = true;
         let before = std::mem::replace(&mut self.place.epoch, number);
         let sealing = Sealing::opened(epoch);

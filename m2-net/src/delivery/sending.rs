@@ -443,16 +443,6 @@ impl Sending {
         true
     }
 
-    /// Whether the acknowledgement of a message means that its place is filled as well. The peer may
-    /// have taken the message in an earlier incarnation, and may wait for its place in this one; so
-    /// while a session stands the message must have been offered in it, as it was stated.
-    fn fills_its_place(&self, saved: &SavedOutbox, progress: Progress) -> bool {
-        match self.path {
-            Some(_) => matches!(progress, Progress::Offered(_)),
-            None => self.epochs.knows(saved.epoch),
-        }
-    }
-
     pub(super) fn on_epoch_refused(
         &mut self,
         cx: &mut Context<'_>,

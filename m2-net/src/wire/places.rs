@@ -47,7 +47,8 @@ impl Places {
             following: places.following,
             following_epoch: places.following_epoch,
             expected: places.expected,
-            newest_grant: places.newest_grant,
+            // A slice would keep the whole frame.
+            newest_grant: Bytes::copy_from_slice(&places.newest_grant),
             incarnation: places.incarnation,
             epoch: places.epoch,
             oldest: places.oldest,

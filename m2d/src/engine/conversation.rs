@@ -206,15 +206,7 @@ impl Engine {
                 payload,
                 hash,
                 in_order: _,
-            } => {
-                let from = Arrival {
-                    row,
-                    id,
-                    incarnation,
-                    hash,
-                };
-                self.on_message(from, payload)?;
-            }
+            } => self.on_message(Arrival::new(row, id, incarnation, hash), payload)?,
             Write::Hold {
                 held,
                 payload,
@@ -234,12 +226,7 @@ impl Engine {
                 incarnation,
                 hash,
                 ..
-            } => self.on_skip(Arrival {
-                row,
-                id,
-                incarnation,
-                hash,
-            })?,
+            } => self.on_skip(Arrival::new(row, id, incarnation, hash))?,
             Write::Gap { missing, .. } => self.on_gap(row, missing)?,
             Write::HistoryLost { missing } => self.on_history_lost(row, missing)?,
             Write::Conflict(conflict) => self.on_conflict(row, conflict)?,
@@ -278,7 +265,7 @@ impl Engine {
         match action {
             Action::State(places) => {
                 if let Some(link) = self.slots.get(&row).and_then(|slot| slot.link()) {
-                    link.note_stated();
+                    link.note_stated(places.incarnation);
                     link.send(Message::Places(Box::new(places)));
                 }
             }
@@ -316,7 +303,7 @@ impl Engine {
 
     fn send_frame(&self, row: i64, message: Message) {
         let link = self.slots.get(&row).and_then(|slot| slot.link());
-        if let Some(link) = link.filter(|link| link.has_stated()) {
+        if let Some(link) = link.filter(|link| link.stated() != 0) {
             link.send(message);
         }
     }
@@ -325,14 +312,18 @@ impl Engine {
     /// batch.
     fn load_payload(&mut self, row: i64, id: MessageId) {
         match self.store.outbox_payload(&id) {
-            Ok(OutboxPayload::NoRow) | Err(_) => {}
-            Ok(payload) => self.later.push((row, id, payload)),
+            Ok(OutboxPayload::NoRow) => {}
+            answer => self.later.push((row, id, answer)),
         }
     }
 
     /// Gives loaded payloads to their conversations, within a batch.
     pub(super) fn answer_payloads(&mut self) {
-        for (row, id, payload) in std::mem::take(&mut self.later) {
+        for (row, id, answer) in std::mem::take(&mut self.later) {
+            let payload = match answer {
+                Ok(payload) => payload,
+                Err(error) => return self.fail_batch(error.into()),
+            };
             self.converse_quietly(row, |conversation, cx| match payload {
                 OutboxPayload::There(payload) => conversation.on_payload(cx, id, &payload),
                 OutboxPayload::Erased => conversation.give_up(cx, id, GiveUp::Expired),

@@ -65,8 +65,11 @@ impl Engine {
                 Effect::Reply(reply) => reply(Ok(())),
                 Effect::Act(row, action) => self.act(row, action),
                 Effect::Frame(link, frame) => {
+                    if let Message::Places(places) = frame.as_ref() {
+                        link.note_stated(places.incarnation);
+                    }
                     // Offers are made again once the places are stated.
-                    if link.has_stated() || !is_talk(&frame) {
+                    if link.stated() != 0 || !is_talk(&frame) {
                         link.send(*frame);
                     }
                 }

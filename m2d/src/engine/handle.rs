@@ -92,9 +92,19 @@ impl EngineHandle {
         &self,
         work: impl FnOnce(&mut Engine) + Send + 'static,
     ) -> Result<(), Refusal> {
+        self.cast_or(work, || {}).await
+    }
+
+    /// The same, with what to do if the store can't be written and `work` is not done.
+    pub async fn cast_or(
+        &self,
+        work: impl FnOnce(&mut Engine) + Send + 'static,
+        otherwise: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Refusal> {
         self.submit(Job::Write(Box::new(move |engine| {
-            if let Some(engine) = engine {
-                work(engine);
+            match engine {
+                Some(engine) => work(engine),
+                None => otherwise(),
             }
             None
         })))

@@ -26,6 +26,17 @@ pub(super) struct Arrival {
     pub hash: ContentHash,
 }
 
+impl Arrival {
+    pub(super) const fn new(row: i64, id: MessageId, incarnation: u64, hash: ContentHash) -> Self {
+        Self {
+            row,
+            id,
+            incarnation,
+            hash,
+        }
+    }
+}
+
 impl Engine {
     /// A message's turn has come: stores it and does what it says.
     pub(super) fn on_message(&mut self, from: Arrival, payload: Payload) -> Result<(), StoreError> {

@@ -38,17 +38,23 @@ impl Engine {
         if self.is_giving_up(row)? {
             return Ok(());
         }
+        self.stating.push(link.clone());
         if !self.serves(row, link) {
             let places = self.converse(row, |conversation, cx| conversation.state_beside(cx))?;
             link.note_begun();
-            link.note_stated();
             let places = Message::Places(Box::new(places));
             self.effects
                 .push(Effect::Frame(link.clone(), Box::new(places)));
             return Ok(());
         }
-        let path = link.path();
-        self.converse(row, |conversation, cx| conversation.connected(cx, path))?;
+        let (path, stated) = (link.path(), link.places());
+        self.converse(row, |conversation, cx| {
+            conversation.connected(cx, path);
+            // It may have come while what waited before a removal was given up.
+            if let Some(stated) = &stated {
+                conversation.on_places_again(cx, stated);
+            }
+        })?;
         link.note_begun();
         self.offer_on_meeting(row)?;
         self.offer_lines(row)?;
@@ -72,12 +78,15 @@ impl Engine {
             return Ok(());
         }
         link.note_begun();
-        let (path, placed) = (link.path(), link.is_placed());
+        let (path, stated, own) = (link.path(), link.places(), link.stated());
         self.converse(row, |conversation, cx| {
-            if placed {
+            if own != 0 && own == conversation.incarnation() {
                 conversation.resumed(cx, path);
             } else {
                 conversation.connected(cx, path);
+            }
+            if let Some(stated) = &stated {
+                conversation.on_places_again(cx, stated);
             }
         })
     }
@@ -85,6 +94,14 @@ impl Engine {
     /// The two agreed to be contacts, perhaps not for the first time: what either remembers of an
     /// earlier time does not matter.
     pub(super) fn begin_again(&mut self, row: i64) -> Result<(), Refusal> {
+        for link in self
+            .slots
+            .get(&row)
+            .into_iter()
+            .flat_map(|slot| &slot.links)
+        {
+            link.keep_places(None);
+        }
         self.converse(row, |conversation, cx| conversation.begin_again(cx))
     }
 
@@ -99,6 +116,8 @@ impl Engine {
             link.violated("PLACES_REPEATED");
             return Ok(());
         }
+        self.stating.push(link.clone());
+        link.keep_places(Some(Arc::new(stated.clone())));
         let Some(slot) = self.slots.get_mut(&row) else {
             return Ok(());
         };
@@ -127,13 +146,13 @@ impl Engine {
         if matches!(conflict, Conflict::PeerOlder | Conflict::PeerTwice) {
             let (before, at) = self.store.contact_conflict(row)?;
             self.store.put_contact_conflict(row, number, now)?;
-            if before == number && now.saturating_sub(at) < TELL_AGAIN_MS {
+            if before == number && is_within(now, at, TELL_AGAIN_MS) {
                 return Ok(());
             }
             return self.event(EventKind::ContactConflict, row, None, number);
         }
         let renewed = self.stamp(RENEWED_ALL_MS)?;
-        if renewed == 0 || now.saturating_sub(renewed) >= RENEW_ALL_MS {
+        if !is_within(now, renewed, RENEW_ALL_MS) {
             self.store.set_number(RENEWED_ALL_MS, stamped(now))?;
             // The machine has renewed this one itself if its own incarnation is shared.
             let done = if conflict == Conflict::OwnOlder {
@@ -146,7 +165,7 @@ impl Engine {
         let (before, at) = (self.stamp(OWN_CONFLICT)?, self.stamp(OWN_CONFLICT_MS)?);
         self.store.set_number(OWN_CONFLICT, number)?;
         self.store.set_number(OWN_CONFLICT_MS, stamped(now))?;
-        if before == stamp_of(number) && now.saturating_sub(at) < TELL_AGAIN_MS {
+        if before == stamp_of(number) && is_within(now, at, TELL_AGAIN_MS) {
             return Ok(());
         }
         tracing::error!("this daemon's store is older than what a contact has seen of it");
@@ -171,7 +190,7 @@ impl Engine {
     /// What the user must know of the own store.
     pub(super) fn conflict_warning(&self) -> Result<Option<String>, StoreError> {
         let at = self.stamp(OWN_CONFLICT_MS)?;
-        if at == 0 || self.now_ms().saturating_sub(at) > WARN_MS {
+        if !is_within(self.now_ms(), at, WARN_MS) {
             return Ok(None);
         }
         let text = if self.stamp(OWN_CONFLICT)? == 1 {
@@ -188,13 +207,19 @@ impl Engine {
     /// What was found wrong with a contact's store lately, as a number; 0 for nothing.
     pub(super) fn recent_conflict(&self, row: i64) -> Result<i64, StoreError> {
         let (conflict, at) = self.store.contact_conflict(row)?;
-        let is_recent = self.now_ms().saturating_sub(at) <= WARN_MS;
+        let is_recent = is_within(self.now_ms(), at, WARN_MS);
         Ok(if is_recent { conflict } else { 0 })
     }
 
     fn stamp(&self, key: &str) -> Result<u64, StoreError> {
         Ok(self.store.number(key)?.map_or(0, stamp_of))
     }
+}
+
+/// Whether less than `span` has passed since `at`, which is 0 for never. A stamp of the future was
+/// made by a clock that was wrong, and counts for nothing.
+const fn is_within(now: u64, at: u64, span: u64) -> bool {
+    at != 0 && at <= now && now - at < span
 }
 
 fn stamped(ms: u64) -> i64 {

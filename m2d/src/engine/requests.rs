@@ -83,8 +83,12 @@ impl Engine {
                 self.name_contact(row, "", &request.name)?;
             }
         }
+        // Who asks again in the session in which both agreed gets the answer again, and nothing else.
+        let repeats = self.has_agreed(row, link);
         self.become_contact(row, link)?;
-        self.begin_again(row)?;
+        if !repeats {
+            self.begin_again(row)?;
+        }
         self.contact_mut(row)?.reply_due = true;
         self.answer_request(row).map(|_| ())
     }

@@ -8,11 +8,11 @@ use m2_crypto::{Certificate, PeerId, Secret};
 use m2_net::delivery::Path;
 use m2_net::line::is_on_line;
 use m2_net::session::{CloseCode, Ended, SessionHandle};
-use m2_net::wire::Message;
+use m2_net::wire::{Message, Places};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Misdeeds that a session outlives.
@@ -43,10 +43,12 @@ pub struct Link {
     pub(super) asked: AtomicBool,
     /// The conversation knows of it.
     pub(super) begun: AtomicBool,
-    /// We have stated our places in it.
-    pub(super) stated: AtomicBool,
-    /// How often the peer has stated its own.
+    /// The incarnation that we stated last in it; 0 for none.
+    pub(super) stated: AtomicU64,
+    /// How often the peer has stated its own places.
     pub(super) statements: AtomicU32,
+    /// What the peer stated last.
+    pub(super) places: Mutex<Option<Arc<Places>>>,
     pub(super) outgoing: Outgoing,
     pub(super) silence: Silence,
     pub(super) renewing: AtomicBool,
@@ -133,9 +135,11 @@ impl Link {
     pub fn refused(&self) -> Option<&'static str> {
         const REFUSED: u64 = CloseCode::Refused as u64;
         const NOT_A_CONTACT: u64 = CloseCode::NotAContact as u64;
+        const MISBEHAVED: u64 = CloseCode::Misbehaved as u64;
         match self.session.close_reason() {
             Some(Ended::ByPeer(REFUSED)) => Some("REFUSED"),
             Some(Ended::ByPeer(NOT_A_CONTACT)) => Some("NOT_A_CONTACT"),
+            Some(Ended::ByPeer(MISBEHAVED)) => Some("MISBEHAVED"),
             _ => None,
         }
     }
@@ -173,14 +177,25 @@ impl Link {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Notes that our places are stated in this session.
-    pub fn note_stated(&self) {
-        self.stated.store(true, Ordering::Relaxed);
+    /// Notes that our places are stated in this session, for this incarnation.
+    pub fn note_stated(&self, incarnation: u64) {
+        self.stated.store(incarnation, Ordering::Relaxed);
     }
 
-    /// Whether our places were stated in this session.
-    pub fn has_stated(&self) -> bool {
+    /// The incarnation that we stated last in this session; 0 for none.
+    pub fn stated(&self) -> u64 {
         self.stated.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what the peer stated, or forgets it.
+    pub fn keep_places(&self, places: Option<Arc<Places>>) {
+        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
+    }
+
+    /// What the peer stated last in this session.
+    pub fn places(&self) -> Option<Arc<Places>> {
+        let places = self.places.lock();
+        places.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes that the peer states its places. Says whether it still may.

@@ -9,7 +9,7 @@ use crate::engine::{Arrived, EngineHandle, GrantCheck};
 use crate::mailbox::server::MailboxServer;
 use crate::refusal::Refusal;
 use bytes::Bytes;
-use m2_crypto::envelope::{Grant, GrantRefused, ReceiveEpoch};
+use m2_crypto::envelope::{GRANT_BYTES, Grant, GrantRefused, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::{Certificate, Identity, PeerId, Secret};
 use m2_net::delivery::AcceptedGrant;
@@ -18,8 +18,8 @@ use m2_net::line::relay::Relay;
 use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHandle};
 use m2_net::wire::{Envelope, Message, Purpose};
 use rand_core::UnwrapErr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -219,8 +219,9 @@ impl SessionRunner {
             misdeeds: AtomicU32::new(0),
             asked: AtomicBool::new(false),
             begun: AtomicBool::new(false),
-            stated: AtomicBool::new(false),
+            stated: AtomicU64::new(0),
             statements: AtomicU32::new(0),
+            places: Mutex::new(None),
         })
     }
 
@@ -253,11 +254,20 @@ impl SessionRunner {
             };
             let from = link.clone();
             let place = room.clone().acquire_many_owned(size(&message)).await;
+            // The peer does not repeat its statement: without it the session is of no use.
+            let unheard = matches!(message, Message::Places(_)).then(|| link.clone());
             self.engine
-                .cast(move |engine| {
-                    engine.on_frame(&from, message, accepted);
-                    drop(place);
-                })
+                .cast_or(
+                    move |engine| {
+                        engine.on_frame(&from, message, accepted);
+                        drop(place);
+                    },
+                    move || {
+                        if let Some(link) = unheard {
+                            link.close(CloseCode::Replaced);
+                        }
+                    },
+                )
                 .await?;
         }
     }
@@ -293,7 +303,8 @@ impl SessionRunner {
         let accepted = self.accept_grant(link, envelope.grant.clone());
         match accepted.await? {
             Ok(epoch) => {
-                let grant = envelope.grant.clone();
+                // The grant is kept for long, and must not keep its whole frame.
+                let grant = Bytes::copy_from_slice(&envelope.grant);
                 grants.last = grant.clone();
                 Ok(Some(AcceptedGrant { epoch, grant }))
             }
@@ -334,6 +345,9 @@ pub(super) fn size(message: &Message) -> u32 {
     let content = match message {
         Message::Envelope(envelope) => envelope.grant.len() + envelope.sealed.len(),
         Message::Acks(acks) => size_of_val(acks.as_slice()),
+        Message::Places(places) => {
+            size_of_val(places.as_ref()) + size_of_val(places.settled.as_slice()) + GRANT_BYTES
+        }
         // At most six, of forty days each.
         Message::Line(_) => LINE_FRAME_BYTES,
         Message::Reach(_) => REACH_FRAME_BYTES,

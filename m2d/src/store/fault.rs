@@ -24,6 +24,8 @@ impl Fault {
     /// The fault that an error of SQLite reports.
     pub fn of_sqlite(error: &Error) -> Self {
         match error {
+            Error::SqliteFailure(_, Some(text)) if is_unreadable_index(text) => Self::Damaged,
+            Error::SqlInputError { msg, .. } if is_unreadable_index(msg) => Self::Damaged,
             Error::SqliteFailure(code, _) => Self::of_code(*code),
             // Rows that don't have the types of the schema.
             Error::FromSqlConversionFailure(..)
@@ -45,6 +47,9 @@ impl Fault {
             ErrorCode::DiskFull => Self::Full,
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
+            // The pager says so of a page that fails its authentication, as SQLCipher gives it no
+            // page. A system without memory ends the process instead.
+            ErrorCode::OutOfMemory => Self::Damaged,
             ErrorCode::SystemIoFailure if DAMAGED_READS.contains(&error.extended_code) => {
                 Self::Damaged
             }
@@ -93,4 +98,9 @@ impl Fault {
             }
         }
     }
+}
+/// Whether the search index can't be opened. SQLite gives no other code for it than that of a wrong
+/// statement; the statements and the schema are right.
+fn is_unreadable_index(text: &str) -> bool {
+    text.starts_with("vtable constructor failed")
 }

@@ -115,16 +115,21 @@ impl Inspection<'_> {
         })
     }
 
-    /// The number of pages.
-    pub fn pages(&self) -> Result<u64, StoreError> {
+    /// The number of pages; those of the file alone when the schema can't be read.
+    pub fn pages(&self) -> u64 {
         let query = "PRAGMA page_count";
         let pages = self.store.connection.query_row(query, [], |row| row.get(0));
-        Ok(unbits(pages?))
+        let of_file = || fs::metadata(&self.file.path).map_or(0, |file| file.len() / PAGE);
+        pages.map_or_else(|_| of_file(), unbits)
     }
 
     /// Pages that are not as SQLCipher wrote them, each a sentence.
     pub fn damaged_pages(&self) -> Result<Vec<String>, StoreError> {
-        self.list("PRAGMA cipher_integrity_check")
+        // A connection that met a damaged page, such as one of the schema, reads nothing any more.
+        list(
+            &self.file.connect_to_inspect()?,
+            "PRAGMA cipher_integrity_check",
+        )
     }
 
     /// Faults of the trees and indexes, each a sentence.
@@ -195,10 +200,14 @@ impl Inspection<'_> {
     }
 
     fn list(&self, query: &str) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.store.connection.prepare(query)?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        Ok(rows.take(MOST).collect::<Result<_, _>>()?)
+        list(&self.store.connection, query)
     }
+}
+
+fn list(connection: &Connection, query: &str) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare(query)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.take(MOST).collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Store {
         let found = self
             .connection
             .prepare_cached(
-                "SELECT incarnation, begun_ms, renewed_ms, epoch, grant_hash, following
+                "SELECT incarnation, begun_ms, renewed_ms, epoch, grant_hash, following, signed_s
                  FROM places WHERE contact = ?1",
             )?
             .query_row([contact], |row| Ok(parse_place(row)))
@@ -78,10 +78,11 @@ impl Store {
     pub fn put_place(&self, contact: i64, place: &SavedPlace) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO places(contact, incarnation, begun_ms, renewed_ms, epoch, grant_hash)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO places(contact, incarnation, begun_ms, renewed_ms, epoch, grant_hash,
+                   signed_s)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT(contact) DO UPDATE SET incarnation = ?2, begun_ms = ?3,
-                   renewed_ms = ?4, epoch = ?5, grant_hash = ?6",
+                   renewed_ms = ?4, epoch = ?5, grant_hash = ?6, signed_s = ?7",
             )?
             .execute((
                 contact,
@@ -90,6 +91,7 @@ impl Store {
                 int(place.renewed.0),
                 int(place.epoch),
                 place.grant_hash,
+                int(place.signed),
             ))?;
         Ok(())
     }
@@ -172,6 +174,7 @@ fn parse_place(row: &Row<'_>) -> Result<(SavedPlace, u64), StoreError> {
         begun: Time(unbits(row.get(1)?)),
         renewed: Time(unbits(row.get(2)?)),
         epoch: unbits(row.get(3)?),
+        signed: unbits(row.get(6)?),
         grant_hash: array(&hash, "grant hash")?,
     };
     Ok((place, unbits(row.get(5)?)))
@@ -196,6 +199,7 @@ mod tests {
             begun: Time(3),
             renewed: Time(4),
             epoch: 7,
+            signed: 8,
             grant_hash: [9; 32],
         };
         let epoch = SavedSendEpoch {

@@ -478,19 +478,6 @@ impl Node {
             }
         }
     }
-
-    /// Killed and started again.
-    pub fn restart(&mut self) {
-        self.counters = self.counters();
-        self.crash = None;
-        self.pipeline.clear();
-        self.conversation = Conversation::new(self.limits.clone(), self.store.saved());
-        self.connected = false;
-        self.placed = false;
-        self.loads.clear();
-        self.grants.clear();
-        self.renewal_due = false;
-    }
 }
 
 impl Fault {

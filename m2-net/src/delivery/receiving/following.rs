@@ -81,9 +81,6 @@ impl Receiving {
     }
 
     fn release_others(&mut self, tools: &mut Tools<'_>, incarnation: u64) {
-        if self.waiting.is_empty() {
-            return;
-        }
         for other in self.epochs.numbers() {
             if other != incarnation {
                 self.release_all(tools, other);

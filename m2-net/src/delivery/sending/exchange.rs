@@ -3,7 +3,8 @@
 
 use super::super::context::Context;
 use super::super::id::{Path, Time};
-use super::super::output::{Conflict, Write};
+use super::super::outbox::Progress;
+use super::super::output::{Conflict, SavedOutbox, Write};
 use super::super::own_place::{Verdict, judge};
 use super::{Sending, Tools};
 use crate::wire::Places;
@@ -40,7 +41,7 @@ impl Sending {
         self.take_all_back();
     }
 
-    /// An earlier session serves again, on which both have stated their places.
+    /// An earlier session serves again, in which the present incarnation is stated.
     pub(in super::super) fn resumed(
         &mut self,
         cx: &mut Context<'_>,
@@ -50,12 +51,9 @@ impl Sending {
         self.epochs.begin(cx, tools.out);
         self.expire(cx, tools);
         self.path = Some(path);
-        if self.exchange == Exchange::Awaited {
-            self.exchange = Exchange::Done;
-        }
-        self.draw_jitter(cx);
+        self.exchange = Exchange::Awaited;
+        self.retry = None;
         self.take_all_back();
-        self.pump(cx, tools);
     }
 
     pub(in super::super) fn disconnected(&mut self) {
@@ -176,6 +174,20 @@ impl Sending {
     /// Whether the own statement is to be said, once.
     pub(in super::super) fn take_statement_due(&mut self) -> bool {
         std::mem::take(&mut self.statement_due)
+    }
+
+    /// Whether the acknowledgement of a message means that its place is filled as well. The peer may
+    /// have taken the message in an earlier incarnation, and may wait for its place in this one; so
+    /// while a session stands the message must have been offered in it, as it was stated.
+    pub(super) fn fills_its_place(&self, saved: &SavedOutbox, progress: Progress) -> bool {
+        match self.path {
+            Some(_) => matches!(progress, Progress::Offered(_)),
+            None => self.epochs.knows(saved.epoch),
+        }
+    }
+
+    pub(in super::super) const fn incarnation(&self) -> u64 {
+        self.epochs.place().incarnation
     }
 
     /// The own half of a statement.

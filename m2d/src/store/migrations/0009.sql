@@ -10,6 +10,7 @@ CREATE TABLE places(
   begun_ms    INTEGER NOT NULL DEFAULT 0,
   renewed_ms  INTEGER NOT NULL DEFAULT 0,
   epoch       INTEGER NOT NULL DEFAULT 0,
+  signed_s    INTEGER NOT NULL DEFAULT 0,
   grant_hash  BLOB NOT NULL DEFAULT (zeroblob(32)),
   following   INTEGER NOT NULL DEFAULT 0,
   conflict    INTEGER NOT NULL DEFAULT 0,

@@ -2,6 +2,7 @@
 
 use super::super::store::ModelStore;
 use super::Node;
+use m2_net::delivery::Conversation;
 use rand::Rng;
 
 impl Node {
@@ -33,6 +34,19 @@ impl Node {
         self.store.violations = broken;
         self.restores += 1;
         self.restart();
+    }
+
+    /// Killed and started again.
+    pub fn restart(&mut self) {
+        self.counters = self.counters();
+        self.crash = None;
+        self.pipeline.clear();
+        self.conversation = Conversation::new(self.limits.clone(), self.store.saved());
+        self.connected = false;
+        self.placed = false;
+        self.loads.clear();
+        self.grants.clear();
+        self.renewal_due = false;
     }
 
     /// A second daemon that runs from a copy of this one's store.
