@@ -123,7 +123,7 @@ fn into_range(range: &Range<u64>) -> proto::PlaceRange {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 mod tests {
     use super::*;
     use crate::wire::Message;
@@ -167,9 +167,9 @@ mod tests {
     fn every_bound_is_checked() {
         type Spoil = fn(&mut Places);
         let spoilt: [(Spoil, Malformed); 18] = [
-            (|p| p.settled = vec![4..5], Malformed::Bounds),
-            (|p| p.settled = vec![5..5], Malformed::Bounds),
-            (|p| p.settled = vec![5..13], Malformed::Bounds),
+            (|p| p.settled = [4..5].into(), Malformed::Bounds),
+            (|p| p.settled = [5..5].into(), Malformed::Bounds),
+            (|p| p.settled = [5..13].into(), Malformed::Bounds),
             (|p| p.settled = vec![5..7, 7..8], Malformed::Bounds),
             (|p| p.settled = vec![8..9, 5..7], Malformed::Bounds),
             (

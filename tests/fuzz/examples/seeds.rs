@@ -16,8 +16,8 @@ use m2_fuzz::{DAY, MESSAGE_ID, NOW_S, Peer, rng};
 use m2_proto::wire::v1::{
     Ack, Acks, AddTokens, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome,
     Deposited, Edit, Envelope, EpochRefused, Frame, Hello, Letter as MailboxLetter, LettersTaken,
-    Mailbox, MailboxOffer, OfferedBox, OpenBox, Payload, PlaceRange, Places, Read, RegisterBox, Retract, Skip, frame,
-    mailbox, payload,
+    Mailbox, MailboxOffer, OfferedBox, OpenBox, Payload, PlaceRange, Places, Read, RegisterBox,
+    Retract, Skip, frame, mailbox, payload,
 };
 use prost::Message as _;
 use std::error::Error;

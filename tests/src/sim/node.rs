@@ -225,6 +225,14 @@ impl Node {
         self.conversation.connected(context!(self, now), path);
     }
 
+    /// An earlier session serves again, in which all was stated but for what is given here.
+    pub fn resume(&mut self, now: Time, stated: Option<&Places>) {
+        match stated {
+            None => (self.conversation).resumed(context!(self, now), Path::Direct),
+            Some(stated) => (self.conversation).on_places_again(context!(self, now), stated),
+        }
+    }
+
     /// What it states in the session that stands for it, if there is one.
     pub fn statement(&self) -> Option<Frame> {
         let places = || Frame::Places(Box::new(self.conversation.statement()));

@@ -2,10 +2,16 @@
 
 use crate::sides::{Bob, Epoch, alice_is_new};
 use bytes::Bytes;
+use m2_crypto::envelope::{Grant, GrantKind};
+use m2_crypto::label;
 use m2_net::delivery::{Conflict, Path};
 use m2_net::wire::Places;
 use m2_tests::sim::{ALICE, BOB, Event, Frame};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
+/// Bytes of a signature.
+const MODULUS_BYTES: usize = 512;
 const MINUTE: u64 = 60_000;
 const MOST: u64 = i64::MAX as u64;
 
@@ -68,7 +74,8 @@ fn a_grant_proves_only_if_the_own_identity_signed_it() {
     let mut forged = signed.clone();
     *forged.last_mut().unwrap() ^= 1;
     let by_alice = Epoch::between(&ALICE, &BOB, own, 9).grant;
-    for grant in [forged, by_alice] {
+    let of_letter = as_letter(&signed);
+    for grant in [forged, by_alice, of_letter] {
         let newest_grant = Bytes::from(grant);
         let claim = bob.claim(1, 1);
         let frames = bob.meet(Places {
@@ -88,6 +95,64 @@ fn a_grant_proves_only_if_the_own_identity_signed_it() {
     assert_eq!(offers(&frames), 1);
     assert_eq!(bob.node.conflicts.get(&Conflict::OwnOlder), Some(&1));
     assert_ne!(bob.node.incarnation(), own);
+}
+
+/// The same grant as bob would sign it for a letter, whose number is no epoch.
+fn as_letter(grant: &[u8]) -> Vec<u8> {
+    let mut unsigned = grant[..grant.len() - MODULUS_BYTES].to_vec();
+    unsigned[1] = 2;
+    let message = label::encode("grant", &[&unsigned]);
+    let mut rng = StdRng::seed_from_u64(3);
+    let signature = BOB.identity.sign(&mut rng, &message).unwrap();
+    let grant = [unsigned, signature].concat();
+    let kind = Grant::parse(&grant).unwrap().kind();
+    assert_eq!(kind, GrantKind::Letter);
+    grant
+}
+
+#[test]
+fn a_session_that_serves_again_offers_what_the_peers_last_statement_allows() {
+    let mut bob = Bob::new();
+    bob.send("to alice");
+    bob.settle();
+    bob.node.resume(bob.now, None);
+    assert_eq!(offers(&bob.frames()), 0, "nothing was stated yet");
+    bob.node.resume(bob.now, Some(&alice_is_new()));
+    assert_eq!(offers(&bob.frames()), 1);
+    // A claim that does not fit is judged again, too.
+    let claim = bob.claim(MOST, 1);
+    bob.meet(claim);
+    bob.node.resume(bob.now, None);
+    let again = bob.claim(MOST, 1);
+    bob.node.resume(bob.now, Some(&again));
+    assert_eq!(offers(&bob.frames()), 0);
+}
+
+#[test]
+fn settled_places_are_not_waited_for() {
+    let mut bob = Bob::new();
+    let mut alice = Epoch::of_alice(1, 1);
+    let (third, sixth) = (alice.seal(3, "third"), alice.seal(6, "sixth"));
+    bob.take(Some(&alice), &third).unwrap();
+    bob.take(None, &sixth).unwrap();
+    bob.expect_shown(&[]);
+    let stated = Places {
+        epoch: 1,
+        oldest: 1,
+        next: 7,
+        settled: vec![2..4, 5..6],
+        ..alice_is_new()
+    };
+    bob.meet(stated);
+    bob.expect_shown(&[]);
+    // The second and the fifth place were never taken; the first and the fourth still come.
+    let lost = |event: &&Event| matches!(event, Event::Lost { missing: Some(2) });
+    assert_eq!(bob.node.store.events.iter().filter(lost).count(), 1);
+    let (first, fourth) = (alice.seal(1, "first"), alice.seal(4, "fourth"));
+    bob.take(None, &first).unwrap();
+    bob.expect_shown(&[1, 3]);
+    bob.take(None, &fourth).unwrap();
+    bob.expect_shown(&[1, 3, 4, 6]);
 }
 
 #[test]
