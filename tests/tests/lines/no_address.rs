@@ -1,6 +1,7 @@
 //! Who is hidden never says where it is: all that a contact gets from it, decrypted.
 
 use super::scene::{Relay, add_line, await_lines, party};
+use m2_crypto::address::{Surroundings, Use};
 use m2_crypto::handshake::Credential;
 use m2_crypto::invitation::{Invitation, PROOF_EXPORT_LABEL, proof};
 use m2_crypto::{Circle, Identity};
@@ -88,9 +89,16 @@ impl Carol {
         let carol = identity("carol").unwrap();
         let outside = bind(&carol, vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]);
         let inside = bind(&carol, Vec::new());
+        let here = Surroundings {
+            loopback_only: true,
+            ..Surroundings::default()
+        };
+        let named = line.addresses.iter();
         let hop = Hop {
             relay: line.relay,
-            addresses: line.addresses,
+            addresses: named
+                .filter_map(|named| named.admit(&here, Use::Service))
+                .collect(),
         };
         let session = outside.dial_relay(&[hop]).await.unwrap();
         let carrier = inside.attach(session).unwrap();
