@@ -1,13 +1,13 @@
 //! What a terminal shows of what is typed.
 //!
-//! A prompt for a passphrase must not appear before the terminal has stopped to echo: otherwise the
+//! A prompt for a passphrase must not appear before the terminal has stopped echoing: otherwise the
 //! first letters of a user who types at once are shown.
 
 #[cfg(unix)]
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// The terminal of stdin, which shows nothing that is typed until this is dropped. On Windows it
-/// does nothing yet.
+/// The terminal of stdin, which does not echo what is typed until this value is dropped. On Windows
+/// it does nothing yet.
 #[derive(Debug)]
 #[must_use]
 pub struct Silenced {

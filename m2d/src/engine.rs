@@ -162,8 +162,8 @@ pub struct Engine {
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
     later: Vec<(i64, MessageId, Result<OutboxPayload, StoreError>)>,
-    /// Sessions in which this batch takes a statement or makes one: neither is repeated, so they end
-    /// if it is taken back.
+    /// Sessions in which this batch takes or makes a statement of places. Neither is repeated, so
+    /// these sessions are closed if the batch is taken back.
     stating: Vec<Arc<Link>>,
     /// All conversations are to take new incarnations, but the one of this row.
     renewal: Option<i64>,

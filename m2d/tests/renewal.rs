@@ -118,7 +118,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.stop.cancel();
-        // SQLCipher and the provider don't stand it that the process ends while they are at work.
+        // SQLCipher can crash when the process exits while another thread still uses it.
         self.engine.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

@@ -200,8 +200,8 @@ impl Receiving {
         }
     }
 
-    /// Gives the message its place: at once if it is its turn, else held (spec §6). Returns the
-    /// incarnation in which its place is filled, or 0.
+    /// Puts the message in its place: delivers it if it is next in order, and holds it otherwise
+    /// (spec §6). Returns the incarnation in which the place is filled, or 0.
     fn place(
         &mut self,
         now: Time,

@@ -95,7 +95,7 @@ impl EngineHandle {
         self.cast_or(work, || {}).await
     }
 
-    /// The same, with what to do if the store can't be written and `work` is not done.
+    /// The same. If the store can't be written, it runs `otherwise` in the place of `work`.
     pub async fn cast_or(
         &self,
         work: impl FnOnce(&mut Engine) + Send + 'static,

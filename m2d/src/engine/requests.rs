@@ -83,7 +83,8 @@ impl Engine {
                 self.name_contact(row, "", &request.name)?;
             }
         }
-        // Who asks again in the session in which both agreed gets the answer again, and nothing else.
+        // A request that is repeated in the session in which both agreed is answered again, and
+        // changes nothing else.
         let repeats = self.has_agreed(row, link);
         self.become_contact(row, link)?;
         if !repeats {

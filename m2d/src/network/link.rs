@@ -41,7 +41,7 @@ pub struct Link {
     pub(super) counters: Arc<Counters>,
     pub(super) misdeeds: AtomicU32,
     pub(super) asked: AtomicBool,
-    /// The conversation knows of it.
+    /// The conversation was told of it.
     pub(super) begun: AtomicBool,
     /// The incarnation that we stated last in it; 0 for none.
     pub(super) stated: AtomicU64,
@@ -167,12 +167,13 @@ impl Link {
         self.asked.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes that the conversation knows of this session.
+    /// Notes that the conversation was told of this session.
     pub fn note_begun(&self) {
         self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the conversation knows of this session: one that is made anew must hear of it again.
+    /// Whether the conversation was told of this session. A conversation that is loaded again must be
+    /// told again.
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
     }

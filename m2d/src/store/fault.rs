@@ -47,8 +47,8 @@ impl Fault {
             ErrorCode::DiskFull => Self::Full,
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
-            // The pager says so of a page that fails its authentication, as SQLCipher gives it no
-            // page. A system without memory ends the process instead.
+            // SQLite's pager also returns this code for a page that fails its authentication. On a
+            // system that is out of memory the process is killed instead.
             ErrorCode::OutOfMemory => Self::Damaged,
             ErrorCode::SystemIoFailure if DAMAGED_READS.contains(&error.extended_code) => {
                 Self::Damaged

@@ -225,7 +225,7 @@ impl Node {
         self.conversation.connected(context!(self, now), path);
     }
 
-    /// An earlier session serves again, in which all was stated but for what is given here.
+    /// Resumes an earlier session, or gives it the last statement of the peer in that session.
     pub fn resume(&mut self, now: Time, stated: Option<&Places>) {
         match stated {
             None => (self.conversation).resumed(context!(self, now), Path::Direct),

@@ -177,8 +177,8 @@ impl Sending {
     }
 
     /// Whether the acknowledgement of a message means that its place is filled as well. The peer may
-    /// have taken the message in an earlier incarnation, and may wait for its place in this one; so
-    /// while a session stands the message must have been offered in it, as it was stated.
+    /// have taken the message in an earlier incarnation, and may still wait for its place in the
+    /// present one. So, while a session is up, the message must have been offered in that session.
     pub(super) fn fills_its_place(&self, saved: &SavedOutbox, progress: Progress) -> bool {
         match self.path {
             Some(_) => matches!(progress, Progress::Offered(_)),
