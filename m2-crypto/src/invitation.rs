@@ -8,6 +8,7 @@ mod wire;
 
 pub use line::{InvitedLine, MAX_RELAY_ADDRESSES};
 
+use crate::address::NamedAddress;
 use crate::circle::CircleId;
 use crate::label;
 use crate::peer_id::PeerId;
@@ -15,7 +16,6 @@ use crate::secret::Secret;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use rand_core::CryptoRng;
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
@@ -62,7 +62,7 @@ pub struct Offer {
     /// When it expires, Unix time in seconds by the inviter's clock.
     pub expires_s: u64,
     /// Where the inviter can be reached: at most [`MAX_ADDRESSES`], ports not 0.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
     /// Lines to the inviter, each made by [`InvitedLine::to_bytes`], or of a kind that only later
     /// versions know: at most [`MAX_LINES`] of 1 to [`MAX_LINE_BYTES`].
     pub lines: Vec<Vec<u8>>,
@@ -99,12 +99,8 @@ impl Invitation {
         token: Secret<16>,
         peer: PeerId,
         circle: &CircleId,
-        mut offer: Offer,
+        offer: Offer,
     ) -> Result<Self, InvitationError> {
-        for address in &mut offer.addresses {
-            // Scope and flow of an IPv6 address mean nothing elsewhere.
-            *address = SocketAddr::new(address.ip(), address.port());
-        }
         if !wire::within_limits(&offer) {
             return Err(InvitationError::Limits);
         }
@@ -170,7 +166,7 @@ impl Invitation {
     }
 
     /// Where the inviter can be reached.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[NamedAddress] {
         &self.offer.addresses
     }
 

@@ -8,7 +8,7 @@
 //! Sections (`§`) in comments are those of `docs/spec/`.
 #![forbid(unsafe_code)]
 
-mod address;
+pub mod address;
 pub mod backup;
 pub mod certificate;
 pub mod circle;

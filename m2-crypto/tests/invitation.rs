@@ -9,6 +9,7 @@
 mod common;
 
 use common::{Peer, rng};
+use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::{
     Invitation, InvitationError, InviteId, MAX_LINE_BYTES, MAX_URI_BYTES, Offer, proof,
     verify_proof,
@@ -33,7 +34,8 @@ fn create(offer: Offer) -> Result<Invitation, InvitationError> {
 }
 
 fn arb_offer() -> impl Strategy<Value = Offer> {
-    let address = (any::<std::net::IpAddr>(), 1..=u16::MAX).prop_map(SocketAddr::from);
+    let address = (any::<std::net::IpAddr>(), 1..=u16::MAX)
+        .prop_map(|named| NamedAddress::new(SocketAddr::from(named)));
     let line = proptest::collection::vec(any::<u8>(), 1..=MAX_LINE_BYTES);
     (
         any::<bool>(),
@@ -111,7 +113,7 @@ fn another_version_is_told_from_a_typing_error() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let address: SocketAddr = "192.0.2.1:1".parse().unwrap();
+    let address: NamedAddress = "192.0.2.1:1".parse().unwrap();
     let mut refused = vec![offer(), offer(), offer(), offer(), offer()];
     refused[0].addresses = vec![address; 9];
     refused[1].addresses = vec!["192.0.2.1:0".parse().unwrap()];

@@ -9,6 +9,7 @@
 mod common;
 
 use common::{NOW_S, rng};
+use m2_crypto::address::NamedAddress;
 use m2_crypto::line::JoinToken;
 use m2_crypto::presence::{
     ANNOUNCEMENT_BYTES, Announcement, CONTENT_BYTES, DayKey, PresenceError, PresenceLine,
@@ -45,8 +46,8 @@ fn record(addresses: &[&str], lines: Vec<PresenceLine>) -> Record {
     }
 }
 
-fn arb_address() -> impl Strategy<Value = SocketAddr> {
-    (any::<IpAddr>(), 1..=u16::MAX).prop_map(SocketAddr::from)
+fn arb_address() -> impl Strategy<Value = NamedAddress> {
+    (any::<IpAddr>(), 1..=u16::MAX).prop_map(|named| NamedAddress::new(SocketAddr::from(named)))
 }
 
 fn arb_line() -> impl Strategy<Value = PresenceLine> {

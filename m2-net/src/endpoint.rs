@@ -17,10 +17,14 @@ use crate::crossing::Dialling;
 use crate::dial_error::DialError;
 use crate::key_pool::{KeyPool, PERSONAL_SIZE};
 use crate::line::{self, Carriers, Sieve};
+use crate::lookup::interfaces;
 use crate::replay::{DEFAULT_CAPACITY, ReplayLog};
+use crate::sent::Sent;
 use crate::session::{CloseCode, Session};
 use crate::socket::ObfuscatedSocket;
 use crate::wire::Purpose;
+pub use punch::LONGEST_PUNCH;
+
 use builder::Builder;
 use caller::Caller;
 use m2_crypto::handshake::Credential;
@@ -227,7 +231,21 @@ impl Endpoint {
         purpose: Purpose,
         limit: Duration,
     ) -> Result<Session, DialError> {
-        let dialled = self.dial_once(address, peer, credential, purpose, limit);
+        self.dial_counted(address, peer, credential, purpose, limit, None)
+            .await
+    }
+
+    /// The same, and counts what is sent until the peer has proved its id.
+    pub async fn dial_counted(
+        &self,
+        address: SocketAddr,
+        peer: PeerId,
+        credential: Credential,
+        purpose: Purpose,
+        limit: Duration,
+        sent: Option<Arc<Sent>>,
+    ) -> Result<Session, DialError> {
+        let dialled = self.dial_once(address, peer, credential, purpose, limit, sent);
         let dialled = dialled.await;
         match &dialled {
             Ok(session) => self.carriers.bind(session),
@@ -243,6 +261,7 @@ impl Endpoint {
         credential: Credential,
         purpose: Purpose,
         limit: Duration,
+        sent: Option<Arc<Sent>>,
     ) -> Result<Session, DialError> {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
         let as_nobody = matches!(credential, Credential::Anonymous);
@@ -256,7 +275,7 @@ impl Endpoint {
         };
         let config = self
             .caller
-            .config(peer, dialling.as_ref(), credential, key, purpose);
+            .config(peer, dialling.as_ref(), credential, key, purpose, sent);
         let connecting = socket
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
@@ -347,6 +366,22 @@ impl Endpoint {
             .iter()
             .filter_map(|socket| socket.local_addr().ok())
             .collect()
+    }
+
+    /// Where the sockets are reached on this host: a socket that is bound to all addresses by each
+    /// one of an interface.
+    pub fn own_addresses(&self) -> Vec<SocketAddr> {
+        let interfaces = interfaces::usable(true);
+        let of_socket = |local: SocketAddr| -> Vec<SocketAddr> {
+            if !local.ip().is_unspecified() {
+                return vec![local];
+            }
+            let same = interfaces
+                .iter()
+                .filter(|ip| ip.is_ipv4() == local.is_ipv4());
+            same.map(|ip| SocketAddr::new(*ip, local.port())).collect()
+        };
+        self.local_addrs().into_iter().flat_map(of_socket).collect()
     }
 
     /// What was counted so far.

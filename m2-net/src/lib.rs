@@ -28,6 +28,7 @@ pub mod replay_file;
 mod replay_memory;
 mod reset_key;
 mod retry_token;
+pub mod sent;
 pub mod session;
 pub mod shares;
 mod socket;

@@ -9,10 +9,10 @@ pub mod reach;
 pub use places::{MAX_SETTLED, Places};
 
 use bytes::Bytes;
+use m2_crypto::address::NamedAddress;
 use m2_proto::wire::v1 as proto;
 use prost::Message as _;
 use proto::frame::Body;
-use std::net::SocketAddr;
 use thiserror::Error;
 
 /// The most acknowledgements in one frame.
@@ -325,7 +325,7 @@ fn fixed<const N: usize>(bytes: &Bytes) -> Result<[u8; N], Malformed> {
         .map_err(|_| Malformed::FixedLength)
 }
 
-fn parse_address(text: String) -> Result<SocketAddr, Malformed> {
+fn parse_address(text: String) -> Result<NamedAddress, Malformed> {
     let text = bounded_text(text, MAX_ADDRESS)?;
     text.parse().map_err(|_| Malformed::Bounds)
 }

@@ -14,6 +14,7 @@ use common::hostile::{Hostile, ask, end, hear, told, until};
 use common::relay::{PATIENCE, TestRelay, envelope, meet, private, secret, talk};
 use common::{address, bob, carol, endpoint, id, keys_ready};
 use m2_crypto::Secret;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JoinToken, LineSecret};
 use m2_net::line::relay::RelayLimits;
 use m2_net::session::{CloseCode, Session};
@@ -95,7 +96,7 @@ async fn who_says_what_is_out_of_place_is_sent_away_and_disturbs_nobody() {
     let tell = |told| Message::Line(Box::new(Line::Told(told)));
     let extend = Extend {
         relay: id(&carol()),
-        address: address(&relay.endpoint),
+        address: NamedAddress::new(address(&relay.endpoint)),
         hops: 0,
     };
     let attacks = [
@@ -344,7 +345,7 @@ async fn what_fits_on_one_leg_alone_is_dropped_and_counted() {
 async fn fails(session: &mut Session, address: SocketAddr) -> Duration {
     let extend = Extend {
         relay: id(&bob()),
-        address,
+        address: NamedAddress::new(address),
         hops: 0,
     };
     let begun = Instant::now();

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+use m2_crypto::address::NamedAddress;
 use m2_net::lookup::ports::{NoMapping, PortStatus, Ports, PortsConfig, Protocol};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU16;
@@ -18,7 +19,7 @@ use tokio::time::timeout;
 
 const WITHIN: Duration = Duration::from_secs(60);
 /// What all gateways here are called from outside.
-const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+const OUTSIDE: Ipv4Addr = Ipv4Addr::new(11, 0, 113, 7);
 
 /// Nobody has a UPnP device at this address.
 fn config(gateway: Ipv4Addr) -> PortsConfig {
@@ -37,7 +38,7 @@ async fn settled(ports: &Ports) -> PortStatus {
 
 fn mapped(port: u16, by: Protocol) -> PortStatus {
     PortStatus::Mapped {
-        external: SocketAddr::new(OUTSIDE.into(), port),
+        external: NamedAddress::new(SocketAddr::new(OUTSIDE.into(), port)),
         by,
     }
 }

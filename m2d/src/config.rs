@@ -211,6 +211,15 @@ pub enum ConfigError {
     /// A circle other than the public one has no secret.
     #[error("[circle] secret_file is missing: every circle but \"public\" needs one")]
     CircleWithoutSecret,
+    /// An announced address is none that peers dial.
+    #[error(
+        "[privacy] announce: no peer dials {address}. Peers dial public and private addresses, at port \
+         443 or 1024 and above (docs/spec/reach.md#addresses-that-others-name)"
+    )]
+    Announced {
+        /// What the file says.
+        address: SocketAddr,
+    },
     /// A setting does nothing without another one.
     #[error("[{section}] {key} needs [{section}] {needs}")]
     Needs {
@@ -338,6 +347,7 @@ impl Config {
         range("circle", "name", name, "1 to 64 bytes")?;
         self.mailbox.check_ranges()?;
         self.privacy.check_ranges()?;
+        self.privacy.check_announced(self.is_loopback_only())?;
         self.relay.check_ranges()?;
         self.lookup.check_ranges()?;
         self.check_roles()

@@ -15,6 +15,7 @@ mod dialling;
 mod dirty;
 mod effect;
 mod erasing;
+mod found;
 mod handle;
 mod inbox;
 mod invitations;

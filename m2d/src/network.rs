@@ -1,7 +1,9 @@
 //! The daemon's side of the network: who is dialled when, and a task for every session.
 
+mod address_budget;
 mod budget;
 mod dialer;
+mod direct;
 mod link;
 mod meets;
 mod outgoing;
@@ -10,7 +12,9 @@ mod route;
 mod session;
 mod silence;
 
+pub use address_budget::AddressBudgets;
 pub use dialer::{Dialer, DialerHandle};
+pub use direct::{Direct, DirectError, Target, use_of};
 pub use link::Link;
 pub use meets::Meets;
 pub use probe::{Prober, Tried, WaySource};

@@ -5,8 +5,7 @@ mod asked;
 mod candidates;
 mod meeting;
 mod reachability;
-mod scope;
 
-pub use candidates::{Source, Wanted, may_be_dialled};
+pub use candidates::Source;
 pub use meeting::{Meeting, MeetingHandle, Meetings};
 pub use reachability::{Known, Reachability, Standing};

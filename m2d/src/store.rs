@@ -4,6 +4,7 @@
 //! [`Reader`]s read beside it. What is in the file is encrypted whole: who can't unlock the
 //! identity learns neither content nor who talks to whom.
 
+mod budgets;
 mod clients;
 mod contacts;
 mod copy;
@@ -38,8 +39,9 @@ pub(crate) mod pages;
 #[cfg(test)]
 mod plans;
 
+pub use budgets::BudgetRow;
 pub use clients::ClientRow;
-pub use contacts::{ContactRow, ContactState, LookupSecrets};
+pub use contacts::{ContactRow, ContactState, KnownAddress, LookupSecrets};
 pub use copy::{CopyError, CopyProgress};
 pub use erasing::Erasure;
 pub use error::StoreError;
@@ -64,8 +66,8 @@ pub use usage::Usage;
 use crate::sqlcipher;
 use m2_crypto::Secret;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -346,13 +348,13 @@ fn array<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], St
 }
 
 /// Addresses as one text.
-fn join(addresses: &[SocketAddr]) -> String {
+fn join<A: ToString>(addresses: &[A]) -> String {
     let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     texts.join(" ")
 }
 
 /// The addresses that [`join`] wrote.
-fn split(text: &str) -> Result<Vec<SocketAddr>, StoreError> {
+fn split<A: FromStr>(text: &str) -> Result<Vec<A>, StoreError> {
     let parse = |part: &str| part.parse().map_err(|_| StoreError::Corrupt("address"));
     text.split_whitespace().map(parse).collect()
 }

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+use m2_crypto::address::NamedAddress;
 use m2_crypto::{Circle, Identity, Secret, provider};
 use m2_net::delivery::Content;
 use m2_net::endpoint::{Endpoint, EndpointConfig};
@@ -14,7 +15,7 @@ use m2d::config::{IpMode, StoreConfig};
 use m2d::counters::Counters;
 use m2d::engine::{Bus, Engine, EngineHandle, NewInvitation, NewMessage, Parts};
 use m2d::lines::{LineCaller, Outside};
-use m2d::network::{self, Dialer, DialerHandle, SessionRunner};
+use m2d::network::{self, AddressBudgets, Dialer, DialerHandle, Direct, SessionRunner};
 use m2d::reach::Reachability;
 use m2d::store::{ContactState, StoreFile};
 use std::net::SocketAddr;
@@ -77,8 +78,16 @@ impl Node {
             false,
             IpMode::Direct,
         );
-        let reach = Arc::new(Reachability::new(endpoint.clone(), Vec::new()));
-        let lines = LineCaller::new(Arc::new(outside), endpoint.clone(), reach, clock.clone());
+        let reach = Arc::new(Reachability::new(endpoint.clone(), Vec::new(), true));
+        let budgets = AddressBudgets::new(clock.clone(), engine.clone(), &[]);
+        let direct = Direct::new(endpoint.clone(), reach.clone(), budgets);
+        let lines = LineCaller::new(
+            Arc::new(outside),
+            endpoint.clone(),
+            reach,
+            direct.clone(),
+            clock.clone(),
+        );
         let runner = SessionRunner::new(engine.clone(), clock, identity.clone(), own_id, counters);
         let runner = Arc::new(runner.renewing_after(renew_after));
         let stop = CancellationToken::new();
@@ -86,7 +95,7 @@ impl Node {
         tokio::spawn(accepting);
         let dialer = Dialer::new(
             orders,
-            endpoint.clone(),
+            direct,
             engine.clone(),
             runner,
             identity,
@@ -148,7 +157,8 @@ async fn the_next_session_stands_before_the_old_one_goes() {
 }
 
 async fn become_contacts(host: &Node, guest: &Node) {
-    let addresses = host.endpoint.local_addrs();
+    let addresses = host.endpoint.local_addrs().into_iter();
+    let addresses = addresses.map(NamedAddress::new).collect();
     let new = NewInvitation {
         reusable: false,
         valid_ms: 60_000,

@@ -1,11 +1,10 @@
 //! Lines in an invitation (docs/spec/identity.md, spec §7).
 
 use super::{Invitation, MAX_LINE_BYTES};
-use crate::address;
+use crate::address::{self, NamedAddress};
 use crate::line::JoinToken;
 use crate::peer_id::PeerId;
 use crate::reader::Reader;
-use std::net::SocketAddr;
 
 /// Addresses of a relay in one line of an invitation, at most.
 pub const MAX_RELAY_ADDRESSES: usize = 4;
@@ -22,7 +21,7 @@ pub struct InvitedLine {
     /// What to join with, the same on every day.
     pub token: JoinToken,
     /// Where the relay is: 1 to [`MAX_RELAY_ADDRESSES`], ports not 0.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
 }
 
 impl InvitedLine {
@@ -65,7 +64,7 @@ impl InvitedLine {
 
     fn is_within_limits(&self) -> bool {
         (1..=MAX_RELAY_ADDRESSES).contains(&self.addresses.len())
-            && self.addresses.iter().all(|address| address.port() != 0)
+            && self.addresses.iter().all(NamedAddress::has_port)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The bytes behind an invitation's text (docs/spec/identity.md).
 
 use super::{Invitation, InvitationError, MAX_ADDRESSES, MAX_LINE_BYTES, MAX_LINES, Offer};
-use crate::address;
+use crate::address::{self, NamedAddress};
 use crate::label;
 use crate::peer_id::PeerId;
 use crate::reader::Reader;
@@ -71,7 +71,7 @@ impl Invitation {
 
 pub(super) fn within_limits(offer: &Offer) -> bool {
     offer.addresses.len() <= MAX_ADDRESSES
-        && offer.addresses.iter().all(|address| address.port() != 0)
+        && offer.addresses.iter().all(NamedAddress::has_port)
         && offer.lines.len() <= MAX_LINES
         && offer
             .lines

@@ -1,7 +1,7 @@
 //! Records: addresses and lines, sealed into 960 bytes (docs/spec/lookup.md, records).
 
 use super::{DayKey, PresenceError};
-use crate::address;
+use crate::address::{self, NamedAddress};
 use crate::label;
 use crate::line::JoinToken;
 use crate::peer_id::PeerId;
@@ -9,7 +9,6 @@ use crate::provider::{self, Aead, Nonce, Tag};
 use crate::reader::Reader;
 use rand_core::CryptoRng;
 use std::fmt;
-use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
 /// Bytes of a sealed record, whatever is in it.
@@ -37,7 +36,7 @@ pub struct Record {
     /// When it was made, Unix time in seconds by its maker's clock.
     pub made_s: u64,
     /// At most [`MAX_ADDRESSES`], the best first, ports not 0.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
     /// At most [`MAX_LINES`].
     pub lines: Vec<PresenceLine>,
 }
@@ -50,7 +49,7 @@ pub struct PresenceLine {
     /// What to join with.
     pub token: JoinToken,
     /// Where the relay is: 1 to [`MAX_LINE_ADDRESSES`], ports not 0.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
 }
 
 impl Record {
@@ -187,7 +186,7 @@ fn read_lines(reader: &mut Reader<'_>) -> Option<Vec<PresenceLine>> {
     lines.collect()
 }
 
-fn read_addresses(reader: &mut Reader<'_>, limit: usize) -> Option<Vec<SocketAddr>> {
+fn read_addresses(reader: &mut Reader<'_>, limit: usize) -> Option<Vec<NamedAddress>> {
     let count = usize::from(reader.u8()?);
     if count > limit {
         return None;
@@ -195,13 +194,13 @@ fn read_addresses(reader: &mut Reader<'_>, limit: usize) -> Option<Vec<SocketAdd
     (0..count).map(|_| address::read(reader)).collect()
 }
 
-fn write_addresses(out: &mut Vec<u8>, addresses: &[SocketAddr]) {
+fn write_addresses(out: &mut Vec<u8>, addresses: &[NamedAddress]) {
     out.push(addresses.len() as u8);
     for address in addresses {
         address::write(out, address);
     }
 }
 
-fn has_ports(addresses: &[SocketAddr]) -> bool {
-    addresses.iter().all(|address| address.port() != 0)
+fn has_ports(addresses: &[NamedAddress]) -> bool {
+    addresses.iter().all(NamedAddress::has_port)
 }

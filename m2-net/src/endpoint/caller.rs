@@ -8,6 +8,7 @@ use crate::counters::Counters;
 use crate::crossing::{Crossing, Dialling};
 use crate::dial_error::DialError;
 use crate::quic_crypto::{CryptoContext, DialCrypto, Outcome};
+use crate::sent::Sent;
 use crate::session::{Greeting, Session};
 use crate::transport::Transports;
 use crate::wire::Purpose;
@@ -42,6 +43,7 @@ impl Caller {
         credential: Credential,
         key: SessionKeyPair,
         purpose: Purpose,
+        sent: Option<Arc<Sent>>,
     ) -> ClientConfig {
         let id = first_destination(self.clock.day());
         let context = Arc::clone(&self.crypto);
@@ -57,12 +59,15 @@ impl Caller {
                     answered: dialling.map_or_else(|| Arc::new(|| {}) as _, Dialling::on_answer),
                     unanswered,
                 };
-                let crypto = DialCrypto::telling(context, credential, key, outcome);
+                let crypto = DialCrypto::telling(context, credential, key, Some(outcome), sent);
                 let token = self.callers.token_for(&peer, &id, self.clock.unix_s());
                 (token, crypto)
             }
             // A token says who calls.
-            Credential::Anonymous => (None, DialCrypto::new(context, credential, key)),
+            Credential::Anonymous => {
+                let crypto = DialCrypto::telling(context, credential, key, None, sent);
+                (None, crypto)
+            }
         };
         let mut config = ClientConfig::new(crypto);
         config

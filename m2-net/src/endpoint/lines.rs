@@ -3,6 +3,7 @@
 use super::Endpoint;
 use crate::dial_error::DialError;
 use crate::line::{self, Carrier, Hop, LineError};
+use crate::sent::Sent;
 use crate::session::{CloseCode, Session};
 use crate::transport;
 use crate::wire::Purpose;
@@ -20,15 +21,25 @@ impl Endpoint {
     ///
     /// Errors: see [`LineError`]; without a hop nothing was reached.
     pub async fn dial_relay(&self, hops: &[Hop]) -> Result<Session, LineError> {
+        self.dial_relay_counted(hops, None).await
+    }
+
+    /// The same, and counts what is sent to the first relay until it has proved its id.
+    pub async fn dial_relay_counted(
+        &self,
+        hops: &[Hop],
+        sent: Option<Arc<Sent>>,
+    ) -> Result<Session, LineError> {
         let (first, further) = hops.split_first().ok_or(DialError::Local)?;
         let mut failure = DialError::Local;
         for address in &first.addresses {
-            let dialled = self.dial_for(
+            let dialled = self.dial_counted(
                 *address,
                 first.relay,
                 Credential::Anonymous,
                 Purpose::Line,
                 RELAY_LIMIT,
+                sent.clone(),
             );
             match dialled.await {
                 Ok(mut session) => {

@@ -11,6 +11,9 @@ use std::net::SocketAddr;
 const SHORTEST: usize = 48;
 const SPREAD: usize = 128;
 
+/// The longest such datagram, bytes.
+pub const LONGEST_PUNCH: usize = SHORTEST + SPREAD;
+
 impl Endpoint {
     /// Sends one datagram of random bytes and length from the socket on which calls from `to`
     /// would arrive, so that a NAT on the way lets them in. The receiver drops it in silence.
@@ -24,7 +27,7 @@ impl Endpoint {
             return false;
         };
         let mut rng = UnwrapErr(getrandom::SysRng);
-        let mut bytes = [0; SHORTEST + SPREAD];
+        let mut bytes = [0; LONGEST_PUNCH];
         rng.fill_bytes(&mut bytes);
         let length = SHORTEST + rng.next_u32() as usize % SPREAD;
         let sent = socket.try_send(&Transmit {

@@ -9,6 +9,7 @@ use crate::wire::line::{
     Channel, Extend, JoinOutcome, Line, MAX_ADDRESSES, MAX_OPENED, Request, Told,
 };
 use m2_crypto::PeerId;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JoinToken, LineSecret};
 use quinn::{AsyncUdpSocket, Connection};
 use std::collections::{HashMap, VecDeque};
@@ -203,7 +204,7 @@ impl Carrier {
     }
 
     /// Where the relay sees whoever reaches it: this side, if no other relay stands between.
-    pub async fn observed(&self) -> Result<SocketAddr, LineError> {
+    pub async fn observed(&self) -> Result<NamedAddress, LineError> {
         match self.ask(Request::Observe).await? {
             Told::Observed(address) => Ok(address),
             _ => Err(self.misbehaved()),
@@ -398,7 +399,7 @@ pub(crate) async fn extend(session: &mut Session, hops: &[Hop]) -> Result<(), Li
         for address in hop.addresses.iter().take(MAX_ADDRESSES) {
             let extend = Extend {
                 relay: hop.relay,
-                address: *address,
+                address: NamedAddress::new(*address),
                 hops: 0,
             };
             let request = Line::Request(Request::Extend(extend));

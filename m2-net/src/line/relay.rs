@@ -11,7 +11,6 @@ mod pipe;
 mod table;
 mod totals;
 
-pub use extension::is_public;
 pub use limits::RelayLimits;
 pub use totals::RelayTotals;
 
@@ -25,6 +24,7 @@ use crate::wire::Message;
 use crate::wire::line::{Channel, JoinOutcome, Line, Request, Told};
 use bytes::Bytes;
 use extension::Extension;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JoinToken, LineSecret};
 use meter::{CommonMeter, Meter};
 use party::{Party, Route};
@@ -194,7 +194,7 @@ impl Relay {
                 Ok(party.tell(Line::Told(Told::Opened(count))))
             }
             Request::Observe => {
-                let address = party.session.remote_address();
+                let address = NamedAddress::new(party.session.remote_address());
                 Ok(party.tell(Line::Told(Told::Observed(address))))
             }
             Request::Close(tokens) => {

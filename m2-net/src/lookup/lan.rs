@@ -10,9 +10,9 @@ mod responder;
 mod watcher;
 
 use super::Task;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::presence::Announcement;
 use std::fmt;
-use std::net::SocketAddr;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use watcher::{Command, Watcher};
@@ -47,7 +47,7 @@ impl Default for LanConfig {
 pub struct Seen {
     /// Where it takes calls: 1 to [`MAX_ADDRESSES`], all in networks that this host is in, and
     /// no IPv6 address that is of one link alone.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
     /// What says to whom, for those who share a secret with it.
     pub announcement: Announcement,
 }

@@ -6,9 +6,10 @@
 
 mod mapping;
 
+use m2_crypto::address::NamedAddress;
 use mapping::Mapping;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -73,7 +74,7 @@ pub enum PortStatus {
     Mapped {
         /// The gateway's address and port. It may be private or of a provider's network: there
         /// is another NAT behind it then.
-        external: SocketAddr,
+        external: NamedAddress,
         /// By what.
         by: Protocol,
     },

@@ -2,6 +2,7 @@
 
 use super::CryptoContext;
 use super::session::{HandshakeSession, Outcome};
+use crate::sent::Sent;
 use m2_crypto::PeerId;
 use m2_crypto::handshake::{Call, Credential};
 use m2_crypto::initial::QUIC_VERSION;
@@ -19,6 +20,7 @@ pub struct DialCrypto {
     credential: Credential,
     key: Mutex<Option<SessionKeyPair>>,
     outcome: Option<Outcome>,
+    sent: Option<Arc<Sent>>,
 }
 
 impl DialCrypto {
@@ -28,26 +30,32 @@ impl DialCrypto {
         credential: Credential,
         key: SessionKeyPair,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::once(context, credential, key))
+    }
+
+    fn once(context: Arc<CryptoContext>, credential: Credential, key: SessionKeyPair) -> Self {
+        Self {
             context,
             credential,
             key: Mutex::new(Some(key)),
             outcome: None,
-        })
+            sent: None,
+        }
     }
 
-    /// Dials once as [`Self::new`] says, and tells `outcome` what becomes of it.
+    /// Dials once as [`Self::new`] says. Tells `outcome` what becomes of it, and counts in `sent` what
+    /// is sent until the peer has proved its id.
     pub fn telling(
         context: Arc<CryptoContext>,
         credential: Credential,
         key: SessionKeyPair,
-        outcome: Outcome,
+        outcome: Option<Outcome>,
+        sent: Option<Arc<Sent>>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            context,
-            credential,
-            key: Mutex::new(Some(key)),
-            outcome: Some(outcome),
+            outcome,
+            sent,
+            ..Self::once(context, credential, key)
         })
     }
 
@@ -82,8 +90,9 @@ impl ClientConfig for DialCrypto {
             credential: self.credential.clone(),
         };
         let (context, outcome) = (self.context.clone(), self.outcome.clone());
-        let session = HandshakeSession::dial(context, call, key, params, outcome)
+        let mut session = HandshakeSession::dial(context, call, key, params, outcome)
             .map_err(|_| ConnectError::EndpointStopping)?;
+        session.count_in(self.sent.clone());
         Ok(Box::new(session))
     }
 }

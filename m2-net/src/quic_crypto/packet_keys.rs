@@ -1,11 +1,13 @@
 //! Packet and header keys in quinn's shapes.
 
+use crate::sent::Sent;
 use bytes::BytesMut;
 use m2_crypto::packet::{
     CONFIDENTIALITY_LIMIT, DirectionKeys, HeaderKey, INTEGRITY_LIMIT, PacketKey, SAMPLE_LEN,
     TAG_LEN,
 };
 use quinn_proto::crypto::{self, CryptoError, KeyPair, Keys};
+use std::sync::Arc;
 
 /// The keys of one space, from what this side sends with and what it receives with.
 pub(super) fn space(local: DirectionKeys, remote: DirectionKeys) -> Keys {
@@ -23,6 +25,47 @@ pub(super) fn packets(local: PacketKey, remote: PacketKey) -> KeyPair<Box<dyn cr
     KeyPair {
         local: Box::new(QuicPacketKey(local)),
         remote: Box::new(QuicPacketKey(remote)),
+    }
+}
+
+/// The same keys; what is sealed with them is counted.
+pub(super) fn counted(keys: Keys, sent: &Arc<Sent>) -> Keys {
+    Keys {
+        header: keys.header,
+        packet: KeyPair {
+            local: Box::new(CountedKey(keys.packet.local, Arc::clone(sent))),
+            remote: keys.packet.remote,
+        },
+    }
+}
+
+struct CountedKey(Box<dyn crypto::PacketKey>, Arc<Sent>);
+
+impl crypto::PacketKey for CountedKey {
+    fn encrypt(&self, number: u64, buf: &mut [u8], header_len: usize) {
+        self.1.count(buf.len());
+        self.0.encrypt(number, buf, header_len);
+    }
+
+    fn decrypt(
+        &self,
+        number: u64,
+        header: &[u8],
+        payload: &mut BytesMut,
+    ) -> Result<(), CryptoError> {
+        self.0.decrypt(number, header, payload)
+    }
+
+    fn tag_len(&self) -> usize {
+        self.0.tag_len()
+    }
+
+    fn confidentiality_limit(&self) -> u64 {
+        self.0.confidentiality_limit()
+    }
+
+    fn integrity_limit(&self) -> u64 {
+        self.0.integrity_limit()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::failure::transport_error;
 use super::{CryptoContext, packet_keys};
+use crate::sent::Sent;
 use m2_crypto::handshake::{
     AwaitHello, AwaitInitiatorProof, AwaitKeyReturn, AwaitReply, AwaitResponderProof, Call,
     Established, Exporter, HandshakeError, Initiator, LocalError, Message, MessageReader, Peer,
@@ -36,6 +37,8 @@ pub(super) struct HandshakeSession {
     peer_transport: Option<Vec<u8>>,
     data: Option<Data>,
     outcome: Option<Outcome>,
+    /// Counts what is sent until the peer has proved its id.
+    sent: Option<Arc<Sent>>,
 }
 
 /// Takes the key pair of a call that got no answer.
@@ -122,6 +125,19 @@ impl HandshakeSession {
             peer_transport: None,
             data: None,
             outcome: None,
+            sent: None,
+        }
+    }
+
+    /// Has what is sent before the peer's proof counted.
+    pub(super) fn count_in(&mut self, sent: Option<Arc<Sent>>) {
+        self.sent = sent;
+    }
+
+    fn counted(&self, keys: Keys) -> Keys {
+        match &self.sent {
+            Some(sent) => packet_keys::counted(keys, sent),
+            None => keys,
         }
     }
 
@@ -180,7 +196,7 @@ impl HandshakeSession {
             off_load.run(|| machine.hello_reply(message, &mut rng()))?;
         self.flights.push_back(Flight {
             bytes: key_return.bytes().to_vec(),
-            keys: Some(self.keys(&secrets)),
+            keys: Some(self.counted(self.keys(&secrets))),
         });
         self.state = State::ResponderProof(next);
         Ok(())
@@ -264,7 +280,8 @@ impl Session for HandshakeSession {
     fn initial_keys(&self, dcid: &ConnectionId, side: Side) -> Keys {
         let day = self.context.day_of(dcid);
         let day = day.unwrap_or_else(|| (self.context.today)());
-        self.context.initial_keys(dcid, &self.responder, day, side)
+        let keys = self.context.initial_keys(dcid, &self.responder, day, side);
+        self.counted(keys)
     }
 
     fn handshake_data(&self) -> Option<Box<dyn Any>> {

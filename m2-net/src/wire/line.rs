@@ -3,8 +3,8 @@
 mod codec;
 
 use m2_crypto::PeerId;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JoinToken, LineSecret};
-use std::net::SocketAddr;
 
 /// The most lines that one frame opens or closes.
 pub const MAX_OPENED: usize = 1_024;
@@ -53,7 +53,7 @@ pub struct Extend {
     /// Who it is.
     pub relay: PeerId,
     /// Where it is.
-    pub address: SocketAddr,
+    pub address: NamedAddress,
     /// How many relays the session has passed before the one that is asked.
     pub hops: u32,
 }
@@ -70,7 +70,7 @@ pub enum Told {
     /// The answer to [`Request::Extend`]: whether the session is one with the other relay now.
     Extended(bool),
     /// The answer to [`Request::Observe`].
-    Observed(SocketAddr),
+    Observed(NamedAddress),
 }
 
 /// A channel of a session for lines: odd numbers are given by the party, even ones by the relay.
@@ -101,7 +101,7 @@ pub struct OfferedLine {
     /// The relay.
     pub relay: PeerId,
     /// Where it is: 1 to [`MAX_ADDRESSES`].
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
     /// The UTC day of the first token, days since 1970.
     pub first_day: u32,
     /// One a day: 1 to [`MAX_DAYS`].

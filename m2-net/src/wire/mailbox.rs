@@ -3,9 +3,9 @@
 mod codec;
 
 use bytes::Bytes;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::mailbox::{TokenHash, TokenSeed};
 use m2_crypto::{PeerId, Secret};
-use std::net::SocketAddr;
 
 /// The most token hashes in one frame.
 pub const MAX_TOKENS: usize = 2_048;
@@ -143,7 +143,7 @@ pub struct OfferedBox {
     /// The provider.
     pub provider: PeerId,
     /// Where it is: 1 to [`MAX_ADDRESSES`].
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
     /// What the tokens follow from.
     pub seed: TokenSeed,
 }

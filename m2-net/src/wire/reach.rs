@@ -1,9 +1,9 @@
 //! How two contacts find a way from socket to socket (`docs/spec/reach.md`, spec §8).
 
 use super::{Malformed, parse_address};
+use m2_crypto::address::NamedAddress;
 use m2_proto::wire::v1 as proto;
 use proto::reach::Body;
-use std::net::SocketAddr;
 
 /// The most candidates of one side.
 pub const MAX_CANDIDATES: usize = 8;
@@ -12,7 +12,7 @@ pub const MAX_CANDIDATES: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
     /// Where the sender sees the receiver.
-    Observed(SocketAddr),
+    Observed(NamedAddress),
     /// Where the sender may be reached.
     Candidates(Candidates),
 }
@@ -21,7 +21,7 @@ pub enum Reach {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidates {
     /// The best first, at most [`MAX_CANDIDATES`].
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
     /// They answer those of the receiver, which calls now.
     pub answer: bool,
 }

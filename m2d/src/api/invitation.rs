@@ -4,14 +4,16 @@ use super::convert;
 use super::session::{ApiState, Ready};
 use crate::config::IpMode;
 use crate::engine::NewInvitation;
+use crate::network::use_of;
 use crate::reach::Source;
+use m2_crypto::address::{NamedAddress, Scope};
 use m2_proto::api::v1::invitation_service_server::InvitationService;
 use m2_proto::api::v1::{
     CreateInvitationRequest, CreateInvitationResponse, ListInvitationsRequest,
     ListInvitationsResponse, RevokeInvitationRequest, RevokeInvitationResponse,
 };
 use m2_proto::reason::Reason;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -86,31 +88,34 @@ impl InvitationService for InvitationApi {
     }
 }
 
-/// Where an invitee can reach this daemon: what the user announces, else what is bound. A
-/// wildcard address stands for the host's own, and where the host has none for loopback.
-fn reachable(ready: &Ready) -> Vec<SocketAddr> {
+/// Returns where an invitee can reach this daemon: what the user announces, else what is bound. A
+/// wildcard address means those of the host. Private addresses are for invitees in the same network,
+/// and named where the way is direct (docs/adr/0016).
+fn reachable(ready: &Ready) -> Vec<NamedAddress> {
     let privacy = &ready.config.privacy;
     // Line-only: no address in any message (spec §7).
     if privacy.ip == IpMode::LineOnly {
         return Vec::new();
     }
+    let loopback_only = ready.config.is_loopback_only();
+    let told = |own| NamedAddress::told(own, use_of(privacy.ip), loopback_only);
     if !privacy.announce.is_empty() {
-        return privacy.announce.clone();
+        return privacy.announce.iter().copied().filter_map(told).collect();
     }
     // What leads here from outside goes first.
     let outside = ready.reach.known().into_iter();
     let outside = outside.filter(|known| matches!(known.source, Source::Mapped | Source::Relay));
-    let mut addresses: Vec<SocketAddr> = outside.map(|known| known.address).collect();
-    let bound = ready.endpoint.local_addrs();
-    addresses.extend(bound.iter().flat_map(|bound| stands_for(*bound)));
-    if addresses.is_empty() {
-        let ipv4 = bound.iter().find(|bound| bound.is_ipv4());
-        addresses.extend(ipv4.map(|bound| SocketAddr::from((Ipv4Addr::LOCALHOST, bound.port()))));
-    }
+    let outside = outside.map(|known| known.address);
+    let outside = outside.filter(|named| named.scope() == Some(Scope::Public));
+    let bound = ready
+        .endpoint
+        .local_addrs()
+        .into_iter()
+        .flat_map(stands_for);
     let mut distinct = Vec::new();
-    for address in addresses {
-        if !distinct.contains(&address) {
-            distinct.push(address);
+    for named in outside.chain(bound.filter_map(told)) {
+        if !distinct.contains(&named) {
+            distinct.push(named);
         }
     }
     distinct.truncate(MAX_ADDRESSES);

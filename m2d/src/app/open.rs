@@ -12,7 +12,7 @@ use crate::lines::{LineCaller, LineKeeper, Outside};
 use crate::lookup::{LookupParts, LookupTasks};
 use crate::mailbox::server::{MailboxServer, ServerLimits};
 use crate::mailbox::{MailTasks, Wake};
-use crate::network::{self, Dialer, DialerHandle, Prober, SessionRunner};
+use crate::network::{self, AddressBudgets, Dialer, DialerHandle, Direct, Prober, SessionRunner};
 use crate::ports;
 use crate::reach::{Meeting, MeetingHandle, Meetings, Reachability};
 use crate::store::{Store, StoreFile};
@@ -61,6 +61,7 @@ struct Core {
     engine: EngineHandle,
     endpoint: Arc<Endpoint>,
     reach: Arc<Reachability>,
+    direct: Direct,
     identity: Arc<Identity>,
     peer_id: PeerId,
     clock: Arc<Clock>,
@@ -87,14 +88,12 @@ impl Opener {
         let store = file.open()?;
         let warnings = key.join_store(&self.data_dir, &store)?;
         let clock = Arc::new(Clock::new(store.latest_time()?));
-        let callers = Arc::new(Callers::default());
+        let (orders, callers) = (DialerHandle::default(), Arc::new(Callers::default()));
+        let budgets = store.budgets(0)?;
         let endpoint = Arc::new(self.bind(&store, &identity, &clock, &callers)?);
-        let orders = DialerHandle::default();
         let (meeting, meetings) = MeetingHandle::new();
-        let announced = self.config.privacy.announce.clone();
-        let reach = Arc::new(Reachability::new(endpoint.clone(), announced));
-        let bus = Arc::new(Bus::default());
-        let counters = Arc::new(Counters::default());
+        let reach = self.reachability(&endpoint);
+        let (bus, counters) = (Arc::new(Bus::default()), Arc::new(Counters::default()));
         let engine = Engine::new(Parts {
             store,
             clock: clock.clone(),
@@ -113,8 +112,10 @@ impl Opener {
         let (mail_wake, line_wake) = (engine.mailbox_wake(), engine.line_wake());
         let lookup_wake = engine.lookup_wake();
         let (handle, thread) = start_thread(engine, &self.tasks).map_err(Failure::Runtime)?;
+        let budgets = AddressBudgets::new(clock.clone(), handle.clone(), &budgets);
         let core = Core {
             peer_id: identity.peer_id(self.circle.id()),
+            direct: Direct::new(endpoint.clone(), reach.clone(), budgets),
             engine: handle,
             endpoint,
             reach,
@@ -159,6 +160,12 @@ impl Opener {
             tasks: self.tasks.clone(),
         };
         Ok((ready, opened))
+    }
+
+    fn reachability(&self, endpoint: &Arc<Endpoint>) -> Arc<Reachability> {
+        let announced = self.config.privacy.announce.clone();
+        let alone = self.config.is_loopback_only();
+        Arc::new(Reachability::new(endpoint.clone(), announced, alone))
     }
 
     fn line_settings(&self) -> LineSettings {
@@ -225,10 +232,16 @@ impl Opener {
             .helper("lines", keeper.run(line_wake, self.stop.clone()));
         let (endpoint, clock) = (core.endpoint.clone(), core.clock.clone());
         let reach = core.reach.clone();
-        let lines = Arc::new(LineCaller::new(outside.clone(), endpoint, reach, clock));
+        let lines = Arc::new(LineCaller::new(
+            outside.clone(),
+            endpoint,
+            reach,
+            core.direct.clone(),
+            clock,
+        ));
         let dialer = Dialer::new(
             orders,
-            core.endpoint.clone(),
+            core.direct.clone(),
             core.engine.clone(),
             runner.clone(),
             core.identity.clone(),
@@ -262,6 +275,7 @@ impl Opener {
         }
         let meetings = Meetings {
             endpoint: core.endpoint.clone(),
+            direct: core.direct.clone(),
             runner,
             identity: core.identity.clone(),
             reach: core.reach.clone(),
@@ -278,6 +292,7 @@ impl Opener {
         let mail = MailTasks {
             engine: core.engine.clone(),
             endpoint: core.endpoint.clone(),
+            direct: core.direct.clone(),
             identity: core.identity.clone(),
             circle: self.circle.clone(),
             own_id: core.peer_id,
@@ -427,9 +442,8 @@ fn start_thread(engine: Engine, tasks: &Tasks) -> io::Result<(EngineHandle, Join
 fn prober(core: &Core, lines: Arc<LineCaller>, lookup: LookupParts) -> Arc<Prober> {
     Arc::new(Prober {
         engine: core.engine.clone(),
-        endpoint: core.endpoint.clone(),
+        direct: core.direct.clone(),
         lines,
-        reach: core.reach.clone(),
         lookup,
         clock: core.clock.clone(),
     })

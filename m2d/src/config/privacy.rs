@@ -1,6 +1,7 @@
 //! `[privacy]`: what others may learn (spec §7).
 
 use super::ConfigError;
+use m2_crypto::address::{NamedAddress, Use};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -54,6 +55,20 @@ impl PrivacyConfig {
     /// Pieces that leave every session each second, if it is to be covered.
     pub const fn covers(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.cover)
+    }
+
+    /// Announced addresses pass the filter that peers apply to them; a daemon that listens on loopback
+    /// alone may announce loopback.
+    pub(super) fn check_announced(&self, loopback_only: bool) -> Result<(), ConfigError> {
+        let wanted = Use::Contact {
+            shares_public: false,
+        };
+        let is_refused =
+            |own: &&SocketAddr| NamedAddress::told(**own, wanted, loopback_only).is_none();
+        match self.announce.iter().find(is_refused) {
+            Some(&address) => Err(ConfigError::Announced { address }),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {

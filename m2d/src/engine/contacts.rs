@@ -4,9 +4,11 @@ use super::Engine;
 use super::contact_name::{is_fit, look_alike};
 use super::effect::Effect;
 use crate::config::IpMode;
-use crate::reach::Wanted;
+use crate::network::use_of;
 use crate::refusal::Refusal;
-use crate::store::{ContactRow, ContactState, EventKind, LookupSecrets, MailboxPolicy};
+use crate::store::{
+    ContactRow, ContactState, EventKind, KnownAddress, LookupSecrets, MailboxPolicy,
+};
 use m2_crypto::PeerId;
 use m2_crypto::Secret;
 use m2_crypto::invitation::{Invitation, InvitationError};
@@ -14,7 +16,6 @@ use m2_crypto::verification::VerificationCode;
 use m2_net::delivery::Path;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
-use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
 /// Contacts, requests and blocked peers together; not those that were removed, as their rows go by
@@ -34,7 +35,7 @@ pub struct ContactView {
     /// A session is up, and its peer answers.
     pub online: bool,
     /// Where it was reached, the latest first.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<KnownAddress>,
     /// Why the last attempt to reach it failed; empty when it did not.
     pub last_failure: &'static str,
     /// What is known of that, in one sentence with the next thing to do.
@@ -75,9 +76,11 @@ impl Engine {
         self.check_room(row)?;
         self.name_contact(row, name, "")?;
         let now = self.now_ms();
-        let addresses = self.usable(invitation.addresses().to_vec(), Wanted::Contact);
-        for address in addresses.into_iter().rev() {
-            self.store.put_address(row, address, now)?;
+        let wanted = use_of(self.ip_mode(row));
+        let addresses = self.usable(invitation.addresses().to_vec(), wanted);
+        for named in addresses.into_iter().rev() {
+            let named = KnownAddress::Named(named);
+            self.store.put_address(row, named, now)?;
         }
         self.keep_invited_lines(row, &invitation)?;
         self.keep_rendezvous(row, &invitation)?;

@@ -6,6 +6,7 @@ use super::sessions::contact_like;
 use super::slot::Slot;
 use crate::network::Link;
 use crate::refusal::Refusal;
+use crate::store::BudgetRow;
 use m2_crypto::PeerId;
 use std::sync::Arc;
 
@@ -66,6 +67,12 @@ impl Engine {
                 self.wake_lookup();
             }
         }
+    }
+
+    /// Remembers what a contact has left for dials to addresses that it named.
+    pub fn save_budget(&mut self, left: &BudgetRow) {
+        let saved = self.store.put_budget(left);
+        self.check(saved);
     }
 
     /// Wants a session with a contact, unless there is one.

@@ -4,10 +4,10 @@ use super::Engine;
 use crate::refusal::Refusal;
 use crate::store::InvitationRow;
 use m2_crypto::Secret;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::{Invitation, InviteId, Offer};
 use m2_net::wire::InviteProof;
 use m2_proto::reason::Reason;
-use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
 /// Invitations that may be open at once.
@@ -23,7 +23,7 @@ pub struct NewInvitation {
     /// What the contact that comes by it will be called; empty for its own word or id.
     pub contact_name: String,
     /// Where the daemon can be reached.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
 }
 
 impl Engine {

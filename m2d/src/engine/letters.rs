@@ -5,12 +5,12 @@ use crate::mailbox::store::KEPT_MS;
 use crate::refusal::Refusal;
 use crate::store::{AHEAD_MS, LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince};
 use bytes::Bytes;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_net::delivery::{MessageId, OpenedMessage, Payload};
 use m2_net::wire::mailbox::{LetterId, Outcome};
 use rand_core::Rng;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Letters sealed in one go: each costs a signature of some milliseconds.
@@ -36,7 +36,7 @@ pub struct DepositJob {
     /// Who keeps it.
     pub provider: PeerId,
     /// Where the provider is.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
     /// Lets it in.
     pub token: Secret<32>,
     /// Its bytes.

@@ -16,9 +16,9 @@ use crate::store::{ContactState, LineRow};
 pub(super) use days::day_of;
 use days::{days_around, next_change};
 use m2_crypto::PeerId;
-use m2_crypto::invitation::InviteId;
+use m2_crypto::address::{Surroundings, Use};
+use m2_crypto::invitation::{Invitation, InviteId};
 use m2_crypto::line::{Caller, LineKey};
-use m2_net::line::is_on_line;
 use m2_net::wire::line::{MAX_ADDRESSES, MAX_LINES};
 use m2_proto::reason::Reason;
 use std::collections::HashMap;
@@ -128,8 +128,7 @@ impl Engine {
         let invitation = parse_invitation(text)?;
         self.check_inviter(&invitation)?;
         let relay = *invitation.peer();
-        let mut addresses = invitation.addresses().to_vec();
-        addresses.retain(|address| !is_on_line(address));
+        let mut addresses = typed_addresses(&invitation);
         addresses.truncate(MAX_ADDRESSES);
         if addresses.is_empty() {
             return Err(Refusal::because(
@@ -269,14 +268,26 @@ impl Engine {
     }
 }
 
+/// The addresses of a relay or provider whose invitation the user gave: private ones and those of
+/// this machine are what the user wants.
+pub(super) fn typed_addresses(invitation: &Invitation) -> Vec<SocketAddr> {
+    let here = Surroundings::default();
+    let named = invitation.addresses().iter();
+    named
+        .filter_map(|named| named.admit(&here, Use::Anywhere))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::engine::upkeep::tests::{engine, pass_ms};
     use crate::engine::{NewInvitation, PolicyChange};
-    use crate::store::{ContactLine, LineTokens};
-    use m2_crypto::invitation::{Invitation, InvitedLine, Offer};
+    use crate::network::Target;
+    use crate::store::{ContactLine, KnownAddress, LineTokens};
+    use m2_crypto::address::NamedAddress;
+    use m2_crypto::invitation::{InvitedLine, Offer};
     use m2_crypto::line::JoinToken;
     use m2_net::wire::line::OfferedLine;
 
@@ -287,7 +298,7 @@ mod tests {
     }
 
     /// An address of nobody, which stands for somebody beyond a relay.
-    fn on_line() -> SocketAddr {
+    fn on_line() -> NamedAddress {
         "[fc4d:3200::1]:9".parse().unwrap()
     }
 
@@ -396,8 +407,9 @@ mod tests {
         engine.add_contact(&text, "").unwrap();
         let row = engine.row_of(&peer(1)).unwrap();
         let route = engine.route(row).unwrap();
-        let somewhere: SocketAddr = "11.0.2.1:1111".parse().unwrap();
-        assert_eq!(route.addresses, [somewhere], "none that is on a line");
+        let somewhere: NamedAddress = "11.0.2.1:1111".parse().unwrap();
+        let named = Target::known(KnownAddress::Named(somewhere), IpMode::Direct);
+        assert_eq!(route.addresses, [named], "none that is on a line");
         assert_eq!(route.lines[0].addresses, [somewhere]);
         let token = LineTokens::Always(JoinToken([9; 16]));
         assert_eq!(route.lines[0].tokens, token);

@@ -2,26 +2,18 @@
 
 use super::Engine;
 use super::effect::Effect;
+use super::found::MAX_FOUND;
 use super::lines::day_of;
 use crate::config::IpMode;
-use crate::reach::{Wanted, may_be_dialled};
+use crate::network::use_of;
 use crate::refusal::Refusal;
 use crate::store::{ContactLine, ContactState, LineTokens, LookupSecrets};
 use m2_crypto::PeerId;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::InviteId;
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{PresenceLine, PresenceSecret};
 use m2_net::delivery::Path;
-use std::net::SocketAddr;
-
-/// The most addresses that one source of look-up may add to a contact's.
-const MAX_FOUND: usize = 4;
-/// How long an address that was found in the local network is called, milliseconds: an
-/// announcement is made anew every hour.
-const LAN_MS: u64 = 2 * 3_600_000;
-/// How old a record may be, and how far ahead its maker's clock, seconds.
-const OLDEST_S: u64 = 2 * 86_400;
-const AHEAD_S: u64 = 3_600;
 
 /// One record that is to be published: of one contact or invitation.
 #[derive(Debug, Clone)]
@@ -62,42 +54,9 @@ pub struct Finding {
     /// How.
     pub by: FoundBy,
     /// Where it may be called.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<NamedAddress>,
     /// Lines on which it may be called on the day of the record.
     pub lines: Vec<PresenceLine>,
-}
-
-/// Ways to a contact that look-up found: in memory alone.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    lan: Vec<SocketAddr>,
-    /// By the clock that only runs on.
-    lan_until_ms: u64,
-    dht: Vec<SocketAddr>,
-    lines: Vec<ContactLine>,
-    /// When the record was made.
-    made_s: u64,
-}
-
-impl Found {
-    /// Addresses in the local network, unless they are old.
-    pub(super) fn lan(&self, steady_ms: u64) -> &[SocketAddr] {
-        if steady_ms < self.lan_until_ms {
-            &self.lan
-        } else {
-            &[]
-        }
-    }
-
-    /// Addresses that the contact published.
-    pub(super) fn dht(&self) -> &[SocketAddr] {
-        &self.dht
-    }
-
-    /// Lines that the contact published.
-    pub(super) fn lines(&self) -> &[ContactLine] {
-        &self.lines
-    }
 }
 
 impl Engine {
@@ -169,20 +128,19 @@ impl Engine {
     }
 
     /// Something was found: it is tried at once.
-    pub fn take_finding(&mut self, finding: Finding, loopback: bool) {
-        if let Err(refusal) = self.on_found(finding, loopback) {
+    pub fn take_finding(&mut self, finding: Finding) {
+        if let Err(refusal) = self.on_found(finding) {
             self.fail_batch(refusal);
         }
     }
 
-    fn on_found(&mut self, finding: Finding, loopback: bool) -> Result<(), Refusal> {
+    fn on_found(&mut self, finding: Finding) -> Result<(), Refusal> {
         let Some(row) = self.row_of(&finding.peer) else {
             return Ok(());
         };
         let (mode, now_ms) = (self.ip_mode(row), self.now_ms());
         let steady_ms = self.clock.steady_ms();
-        let mut addresses = finding.addresses;
-        addresses.retain(|address| may_be_dialled(address, Wanted::Contact, loopback));
+        let mut addresses = self.usable(finding.addresses, use_of(mode));
         addresses.truncate(MAX_FOUND);
         let lines = finding.lines.into_iter().map(line);
         let lines = lines.filter_map(|line| self.usable_line(line)).collect();
@@ -194,24 +152,12 @@ impl Engine {
         }
         let found = &mut slot.found;
         match finding.by {
-            FoundBy::Lan if mode == IpMode::Direct => {
-                // Who plays an announcement again with other addresses does not push out these.
-                addresses.extend_from_slice(found.lan(steady_ms));
-                found.lan = distinct(addresses);
-                found.lan_until_ms = steady_ms.saturating_add(LAN_MS);
-            }
+            FoundBy::Lan if mode == IpMode::Direct => found.hear(addresses, steady_ms),
             FoundBy::Lan => return Ok(()),
             FoundBy::Dht(made_s) => {
-                let now_s = now_ms / 1_000;
-                let is_news = made_s > found.made_s
-                    && made_s.saturating_add(OLDEST_S) > now_s
-                    && made_s < now_s.saturating_add(AHEAD_S);
-                if !is_news {
+                if !found.read(made_s, now_ms / 1_000, addresses, lines) {
                     return Ok(());
                 }
-                found.made_s = made_s;
-                found.dht = addresses;
-                found.lines = lines;
             }
         }
         let link = slot.link().cloned();
@@ -269,17 +215,6 @@ fn shows_address(mode: IpMode, lines: &[PresenceLine]) -> bool {
     }
 }
 
-/// As many as one source may add, the first ones.
-fn distinct(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let mut all = Vec::new();
-    for address in addresses {
-        if all.len() < MAX_FOUND && !all.contains(&address) {
-            all.push(address);
-        }
-    }
-    all
-}
-
 fn line(line: PresenceLine) -> ContactLine {
     ContactLine {
         relay: line.relay,
@@ -292,9 +227,11 @@ fn line(line: PresenceLine) -> ContactLine {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+    use crate::engine::found::{AHEAD_S, LAN_MS, OLDEST_S};
     use crate::engine::upkeep::tests::{engine, pass_ms};
     use crate::engine::{NewInvitation, PolicyChange};
-    use crate::store::LineRow;
+    use crate::network::Target;
+    use crate::store::{KnownAddress, LineRow};
     use m2_crypto::Secret;
     use m2_crypto::line::JoinToken;
 
@@ -440,20 +377,21 @@ mod tests {
     fn who_is_found_is_called_there() {
         let (_dir, mut engine) = engine();
         let row = contact(&mut engine, 1);
-        let known: SocketAddr = "11.0.2.1:1111".parse().unwrap();
+        let known = KnownAddress::Proved("11.0.2.1:1111".parse().unwrap());
         engine.store.put_address(row, known, 0).unwrap();
         let now_s = engine.now_ms() / 1_000;
-        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.2:2222"), false);
-        engine.take_finding(finding(FoundBy::Lan, "192.168.1.3:3333"), false);
+        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.2:2222"));
+        engine.take_finding(finding(FoundBy::Lan, "192.168.1.3:3333"));
         let route = engine.route(row).unwrap();
         let texts: Vec<String> = route.addresses.iter().map(ToString::to_string).collect();
         let order = ["192.168.1.3:3333", "11.0.2.1:1111", "11.0.2.2:2222"];
         assert_eq!(texts, order, "the nearest first, the DHT last");
         assert_eq!(route.lines.len(), 1);
-        engine.take_finding(finding(FoundBy::Lan, "192.168.1.4:3333"), false);
+        engine.take_finding(finding(FoundBy::Lan, "192.168.1.4:3333"));
         let lan = engine.route(row).unwrap().addresses;
-        assert_eq!(lan[0], "192.168.1.4:3333".parse().unwrap());
-        assert_eq!(lan[1], "192.168.1.3:3333".parse().unwrap(), "it is kept");
+        let found = |text: &str| Target::named(text.parse().unwrap(), IpMode::Direct);
+        assert_eq!(lan[0], found("192.168.1.4:3333"));
+        assert_eq!(lan[1], found("192.168.1.3:3333"), "it is kept");
         pass_ms(&mut engine, LAN_MS);
         assert_eq!(engine.route(row).unwrap().addresses.len(), 2);
         let change = PolicyChange {
@@ -472,25 +410,31 @@ mod tests {
         let now_s = engine.now_ms() / 1_000;
         let addresses = |engine: &mut Engine| engine.route(row).unwrap().addresses;
         for made_s in [0, now_s - OLDEST_S, now_s + AHEAD_S] {
-            engine.take_finding(finding(FoundBy::Dht(made_s), "11.0.2.2:2222"), false);
+            engine.take_finding(finding(FoundBy::Dht(made_s), "11.0.2.2:2222"));
             assert!(addresses(&mut engine).is_empty());
         }
-        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.3:3333"), false);
-        engine.take_finding(finding(FoundBy::Dht(now_s - 1), "11.0.2.2:2222"), false);
-        assert_eq!(addresses(&mut engine), ["11.0.2.3:3333".parse().unwrap()]);
+        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.3:3333"));
+        engine.take_finding(finding(FoundBy::Dht(now_s - 1), "11.0.2.2:2222"));
+        assert_eq!(
+            addresses(&mut engine),
+            [Target::named(
+                "11.0.2.3:3333".parse().unwrap(),
+                IpMode::Direct
+            )]
+        );
         for nobody in ["127.0.0.1:5000", "224.0.0.1:5000", "11.0.2.4:53"] {
-            engine.take_finding(finding(FoundBy::Lan, nobody), false);
+            engine.take_finding(finding(FoundBy::Lan, nobody));
         }
         assert_eq!(addresses(&mut engine).len(), 1);
         let mut many = finding(FoundBy::Lan, "11.0.2.5:5000");
         many.addresses = (0..50)
-            .map(|port| SocketAddr::from(([11, 0, 2, 5], 5_000 + port)))
+            .map(|port| NamedAddress::new(([11, 0, 2, 5], 5_000 + port).into()))
             .collect();
-        engine.take_finding(many, false);
+        engine.take_finding(many);
         assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);
         let mut stranger = finding(FoundBy::Lan, "11.0.2.6:5000");
         stranger.peer = peer(66);
-        engine.take_finding(stranger, false);
+        engine.take_finding(stranger);
         assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);
     }
 }

@@ -3,11 +3,12 @@
 use super::Engine;
 use super::contacts::parse_invitation;
 use super::effect::Effect;
+use super::lines::typed_addresses;
 use super::mail::BoxHealth;
-use crate::reach::Wanted;
 use crate::refusal::Refusal;
 use crate::store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
 use m2_crypto::PeerId;
+use m2_crypto::address::Use;
 use m2_crypto::mailbox::TokenSeed;
 use m2_net::wire::Message;
 use m2_net::wire::mailbox::{BoxState, MAX_ADDRESSES, MAX_BOXES, Mailbox, OfferedBox};
@@ -38,7 +39,7 @@ impl Engine {
                 "Remove one of them first.",
             ));
         }
-        let mut addresses = invitation.addresses().to_vec();
+        let mut addresses = typed_addresses(&invitation);
         addresses.truncate(MAX_ADDRESSES);
         if addresses.is_empty() {
             return Err(Refusal::because(
@@ -227,10 +228,14 @@ impl Engine {
         let mut offers = Vec::new();
         for grant in self.store.grants_of_contact(contact)? {
             let mailbox = boxes.iter().find(|mailbox| mailbox.row == grant.mailbox);
-            if let Some(mailbox) = mailbox.filter(|_| grant.next > 0) {
+            let Some(mailbox) = mailbox.filter(|_| grant.next > 0) else {
+                continue;
+            };
+            let addresses = self.told_addresses(&mailbox.addresses);
+            if !addresses.is_empty() {
                 offers.push(OfferedBox {
                     provider: mailbox.provider,
-                    addresses: mailbox.addresses.clone(),
+                    addresses,
                     seed: grant.seed,
                 });
             }
@@ -256,7 +261,7 @@ impl Engine {
     ) -> Result<(), Refusal> {
         for offered in &mut boxes {
             let named = std::mem::take(&mut offered.addresses);
-            offered.addresses = self.usable(named, Wanted::Service);
+            offered.addresses = self.usable(named, Use::Service);
         }
         boxes.retain(|offered| !offered.addresses.is_empty());
         let before = self.store.offers(contact)?;

@@ -6,6 +6,7 @@ use crate::config::IpMode;
 use crate::network::Link;
 use crate::reach::Meeting;
 use crate::refusal::Refusal;
+use m2_crypto::address::NamedAddress;
 use m2_net::delivery::Path;
 use m2_net::wire::Message;
 use m2_net::wire::reach::Reach;
@@ -55,7 +56,8 @@ impl Engine {
                 self.effects.push(Effect::Meet(Meeting::Seek(link.clone())));
             }
             Path::Direct => {
-                let seen = Message::Reach(Box::new(Reach::Observed(link.remote)));
+                let seen =
+                    Message::Reach(Box::new(Reach::Observed(NamedAddress::new(link.remote))));
                 self.effects
                     .push(Effect::Frame(link.clone(), Box::new(seen)));
             }

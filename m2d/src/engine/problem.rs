@@ -121,6 +121,15 @@ fn of_failure(reason: &str) -> &'static str {
              clock or this computer's is wrong by more than a day. Check this computer's date, \
              and try all ways with `m2 network probe`."
         }
+        "ADDRESS_NOT_ALLOWED" => {
+            "The addresses that it named are none that this daemon calls, such as private ones of \
+             another network; `m2 network probe` shows them. Where both have a relay, it is \
+             reached on a line."
+        }
+        "ADDRESS_BUDGET_SPENT" => {
+            "It named more addresses without an answer than are called in a minute. They are \
+             called again in a moment."
+        }
         _ => "It can't be reached; `m2 network probe` tries all ways and says why each one fails.",
     }
 }

@@ -5,7 +5,7 @@ use super::contact_name;
 use super::effect::Effect;
 use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::{ContactState, EventKind, InvitationRow, LookupSecrets, Origin};
+use crate::store::{ContactState, EventKind, InvitationRow, KnownAddress, LookupSecrets, Origin};
 use m2_crypto::Secret;
 use m2_crypto::invitation::{self, InviteId};
 use m2_net::delivery::Path;
@@ -323,7 +323,8 @@ impl Engine {
         if fresh {
             if link.path() == Path::Direct {
                 let now = self.now_ms();
-                self.store.put_address(row, link.remote, now)?;
+                let reached = KnownAddress::Proved(link.remote);
+                self.store.put_address(row, reached, now)?;
             }
             self.event(EventKind::ContactAdded, row, None, 0)?;
             self.wake_lines();

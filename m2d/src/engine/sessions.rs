@@ -8,7 +8,7 @@ use super::slot::Slot;
 use crate::config::IpMode;
 use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::ContactState;
+use crate::store::{ContactState, KnownAddress};
 use m2_crypto::envelope::EpochHeader;
 use m2_net::delivery::{AcceptedGrant, Ack, ContentHash, MessageId, Misbehaved, Path, Time};
 use m2_net::prefix::Prefix;
@@ -110,7 +110,8 @@ impl Engine {
         contact.certificate = Some(link.certificate.spki_der().to_vec());
         self.save_contact(row)?;
         if contact_like(self.contact_mut(row)?.state) && link.path() == Path::Direct {
-            self.store.put_address(row, link.remote, now)?;
+            let reached = KnownAddress::Proved(link.remote);
+            self.store.put_address(row, reached, now)?;
         }
         self.add_link(row, link);
         self.note_clock(row, link);

@@ -1,7 +1,7 @@
 //! What the engine keeps in memory of one contact.
 
 use super::Engine;
-use super::lookup::Found;
+use super::found::Found;
 use super::time::PeerClock;
 use crate::network::Link;
 use crate::store::{ContactRow, ContactState, LookupSecrets, StoreError};

@@ -31,6 +31,8 @@ const PRUNE_EVERY_MS: u64 = 3_600_000;
 /// How often it is looked whether a clock that was set is known to be right, in milliseconds.
 const SETTLING_MS: u64 = 60_000;
 const DAY_MS: u64 = 86_400_000;
+/// How long a contact's budget for dials is not full by itself.
+const BUDGET_MS: u64 = 60_000;
 /// How long the rows of a removed contact are kept at least, in days: grants that it may have
 /// used are too old after 16 (spec §5), idempotency keys of messages to it after 30. Its events
 /// must be gone too.
@@ -203,6 +205,7 @@ impl Engine {
             .store
             .prune_events(before, self.limits.max_events, PRUNE_STEP)?;
         let keys = self.store.prune_idempotency(now, PRUNE_STEP)?;
+        self.store.prune_budgets(now.saturating_sub(BUDGET_MS))?;
         self.store.prune_invitations(now)?;
         self.prune_clients(now)?;
         let pause = if events || keys { 0 } else { PRUNE_EVERY_MS };

@@ -3,12 +3,12 @@
 use super::Engine;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
-use crate::store::{ContactLine, ContactState};
+use crate::store::{ContactLine, ContactState, KnownAddress};
 use m2_crypto::PeerId;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::presence::PresenceSecret;
 use m2_net::delivery::Path;
 use m2_proto::reason::Reason;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// All ways to one contact.
@@ -21,11 +21,11 @@ pub struct Ways {
     /// Which of the ways may be taken.
     pub mode: IpMode,
     /// Where it was reached, or was told to be.
-    pub known: Vec<SocketAddr>,
+    pub known: Vec<KnownAddress>,
     /// Where it was found in the local network.
-    pub lan: Vec<SocketAddr>,
+    pub lan: Vec<NamedAddress>,
     /// Where it was found in the DHT.
-    pub dht: Vec<SocketAddr>,
+    pub dht: Vec<NamedAddress>,
     /// Lines on which it may be called.
     pub lines: Vec<ContactLine>,
     /// Under which it publishes for us.

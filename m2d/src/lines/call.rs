@@ -4,6 +4,7 @@ use super::used::Used;
 use super::{Outside, hops};
 use crate::clock::Clock;
 use crate::config::IpMode;
+use crate::network::{Direct, DirectError};
 use crate::reach::Reachability;
 use crate::store::ContactLine;
 use m2_crypto::PeerId;
@@ -11,6 +12,7 @@ use m2_crypto::handshake::Credential;
 use m2_net::endpoint::Endpoint;
 use m2_net::line::{Carrier, Hop};
 use m2_net::session::Session;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ pub struct LineCaller {
     outside: Arc<Outside>,
     inside: Arc<Endpoint>,
     reach: Arc<Reachability>,
+    direct: Direct,
     clock: Arc<Clock>,
 }
 
@@ -28,12 +31,14 @@ impl LineCaller {
         outside: Arc<Outside>,
         inside: Arc<Endpoint>,
         reach: Arc<Reachability>,
+        direct: Direct,
         clock: Arc<Clock>,
     ) -> Self {
         Self {
             outside,
             inside,
             reach,
+            direct,
             clock,
         }
     }
@@ -49,9 +54,10 @@ impl LineCaller {
     ) -> Result<Session, &'static str> {
         let target = Hop {
             relay: line.relay,
-            addresses: line.addresses.clone(),
+            addresses: self.direct.admitted(&line.addresses),
         };
-        let ways = hops::to_contact(&*self.outside.own().await, mode, &target);
+        let own = self.outside.own().await;
+        let ways = hops::to_contact(&own, mode, &target);
         let mut failure = "NO_OWN_RELAY";
         for way in ways {
             match self.by(&way, peer, &credential, line, limit).await {
@@ -75,11 +81,7 @@ impl LineCaller {
             .of_day(self.clock.today())
             .ok_or("LINE_EXPIRED")?;
         let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
-        let session = outside.dial_relay(way).await;
-        let session = session.map_err(|error| match error.reason() {
-            "REFUSED" => "RELAY_REFUSED",
-            reason => reason,
-        })?;
+        let session = self.dial_relay(outside, way, peer).await?;
         let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
         // Whoever gives up in the middle leaves no session with the relay behind.
         let used = Used::new(carrier.clone());
@@ -92,6 +94,35 @@ impl LineCaller {
             self.reach.ask_at(&carrier);
         }
         tokio::spawn(close_after(carrier));
+        Ok(session)
+    }
+}
+
+impl LineCaller {
+    /// A relay that the contact named is dialled within its budget; one of ours is not its matter.
+    async fn dial_relay(
+        &self,
+        outside: &Endpoint,
+        way: &[Hop],
+        contact: PeerId,
+    ) -> Result<Session, &'static str> {
+        let first = way.first().ok_or("NO_OWN_RELAY")?;
+        if first.addresses.is_empty() {
+            return Err(DirectError::NotAdmitted.reason());
+        }
+        let own = self.outside.own().await;
+        let is_ours = own.rows().any(|row| row.relay == first.relay);
+        let named: &[SocketAddr] = if is_ours { &[] } else { &first.addresses };
+        let charge = self
+            .direct
+            .charge(contact, first.relay, named)
+            .map_err(DirectError::reason)?;
+        let session = outside.dial_relay_counted(way, charge.meter()).await;
+        let session = session.map_err(|error| match error.reason() {
+            "REFUSED" => "RELAY_REFUSED",
+            reason => reason,
+        })?;
+        self.direct.proved(first.relay, session.remote_address());
         Ok(session)
     }
 }

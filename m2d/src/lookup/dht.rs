@@ -6,7 +6,6 @@ use super::due::Due;
 use crate::backoff::Backoff;
 use crate::clock::{Clock, SetsSeen};
 use crate::engine::{EngineHandle, Finding, FoundBy, Sought};
-use crate::reach::Reachability;
 use futures::StreamExt;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{DayKey, PresenceSecret, Record, day};
@@ -40,7 +39,6 @@ const BACKOFF: Backoff = Backoff {
 pub(super) struct Seeker {
     dht: Arc<Dht>,
     engine: EngineHandle,
-    reach: Arc<Reachability>,
     clock: Arc<Clock>,
     due: Due<PeerId>,
     sets: SetsSeen,
@@ -51,7 +49,6 @@ impl Seeker {
         Self {
             dht,
             engine: tasks.engine.clone(),
-            reach: tasks.reach.clone(),
             clock: tasks.clock.clone(),
             due: Due::new(BACKOFF),
             sets: SetsSeen::default(),
@@ -107,13 +104,7 @@ impl Seeker {
             let jitter = UnwrapErr(getrandom::SysRng).next_u32();
             self.due.failed(peer, steady_ms, jitter);
             if let Ok(Some(record)) = record {
-                tell(
-                    &self.engine,
-                    peer,
-                    record,
-                    self.reach.is_bound_to_loopback(),
-                )
-                .await;
+                tell(&self.engine, peer, record).await;
             }
         }
     }
@@ -146,14 +137,14 @@ pub(crate) async fn find(
 }
 
 /// Tells the engine what a record says.
-pub(crate) async fn tell(engine: &EngineHandle, peer: PeerId, record: Record, loopback: bool) {
+pub(crate) async fn tell(engine: &EngineHandle, peer: PeerId, record: Record) {
     let finding = Finding {
         peer,
         by: FoundBy::Dht(record.made_s),
         addresses: record.addresses,
         lines: record.lines,
     };
-    let told = engine.cast(move |engine| engine.take_finding(finding, loopback));
+    let told = engine.cast(move |engine| engine.take_finding(finding));
     if told.await.is_err() {
         tracing::debug!("the engine is gone");
     }

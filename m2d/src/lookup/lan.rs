@@ -9,6 +9,7 @@ use crate::reach::Reachability;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{Announcement, PresenceSecret, TAGS, day, hour};
 use m2_net::lookup::lan::{Lan, Seen};
+use m2_net::token_bucket::{Rate, TokenBucket};
 use rand_core::{Rng, UnwrapErr};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Announcements that are read in a second: each costs a MAC for each contact.
-const READ_A_SECOND: u32 = 8;
+const READ_A_SECOND: u64 = 8;
 /// Changes are gathered so long.
 const GATHER: Duration = Duration::from_millis(500);
 /// How long those are announced for whom there is room, when there are more.
@@ -62,7 +63,9 @@ impl LanTask {
         mut seen: mpsc::Receiver<Seen>,
         stop: CancellationToken,
     ) {
-        let mut budget = Budget::new();
+        let begun = Instant::now();
+        let rate = Rate::per_second(READ_A_SECOND);
+        let mut budget = TokenBucket::full(READ_A_SECOND, rate, 0);
         let mut next = Instant::now();
         loop {
             tokio::select! {
@@ -75,7 +78,9 @@ impl LanTask {
                     next = Instant::now() + self.until_next();
                 }
                 heard = seen.recv() => match heard {
-                    Some(heard) if budget.take() => self.recognise(heard).await,
+                    Some(heard) if budget.take(1, ms_since(begun)) => {
+                        self.recognise(heard).await;
+                    }
                     Some(_) => {}
                     None => break,
                 },
@@ -162,9 +167,7 @@ impl LanTask {
                 addresses,
                 lines: Vec::new(),
             };
-            let told = self
-                .engine
-                .cast(|engine| engine.take_finding(finding, false));
+            let told = self.engine.cast(|engine| engine.take_finding(finding));
             if told.await.is_err() {
                 tracing::debug!("the engine is gone");
             }
@@ -180,27 +183,6 @@ fn choose<T>(all: &mut Vec<T>, rng: &mut impl Rng) {
     }
 }
 
-/// Bounds how many announcements are read.
-struct Budget {
-    second: Instant,
-    left: u32,
-}
-
-impl Budget {
-    fn new() -> Self {
-        Self {
-            second: Instant::now(),
-            left: READ_A_SECOND,
-        }
-    }
-
-    fn take(&mut self) -> bool {
-        let now = Instant::now();
-        if now.duration_since(self.second) >= Duration::from_secs(1) {
-            *self = Self::new();
-        }
-        let may = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        may
-    }
+fn ms_since(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,9 +3,9 @@
 
 use crate::engine::Near;
 use m2_crypto::PeerId;
+use m2_crypto::address::NamedAddress;
 use m2_net::lookup::lan::Seen;
 use std::collections::{HashSet, VecDeque};
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ const MAX_REREAD: usize = 8;
 const KEPT: Duration = Duration::from_secs(2 * 3_600);
 
 /// A recognised peer, and its addresses.
-pub(super) type Recognised = (PeerId, Vec<SocketAddr>);
+pub(super) type Recognised = (PeerId, Vec<NamedAddress>);
 
 /// The memory.
 #[derive(Default)]
@@ -99,7 +99,7 @@ mod tests {
     fn seen(number: u8, hour: u32) -> Seen {
         let mut rng = UnwrapErr(getrandom::SysRng);
         Seen {
-            addresses: vec![([192, 0, 2, number], 4_433).into()],
+            addresses: vec![NamedAddress::new(([192, 168, 1, number], 4_433).into())],
             announcement: Announcement::make(&mut rng, hour, &[&near(number).secret]),
         }
     }

@@ -9,11 +9,11 @@ use crate::engine::{EngineHandle, Publication};
 use crate::reach::Reachability;
 use crate::refusal::Refusal;
 use futures::StreamExt;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::presence::{DayKey, MAX_ADDRESSES, PresenceLine, Record, day};
 use m2_net::lookup::dht::Dht;
 use rand_core::{Rng, UnwrapErr};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -41,7 +41,7 @@ const BACKOFF: Backoff = Backoff {
 };
 
 /// What a key's record says, beside when it was made.
-type Content = (Vec<SocketAddr>, Vec<PresenceLine>);
+type Content = (Vec<NamedAddress>, Vec<PresenceLine>);
 
 /// The task that publishes.
 pub(super) struct Publisher {
@@ -179,7 +179,7 @@ impl Publisher {
 }
 
 /// What a record says: addresses only to whom they may be shown.
-fn content(direct: bool, addresses: &[SocketAddr], lines: Vec<PresenceLine>) -> Content {
+fn content(direct: bool, addresses: &[NamedAddress], lines: Vec<PresenceLine>) -> Content {
     let shown = if direct { addresses } else { &[] };
     (shown.iter().copied().take(MAX_ADDRESSES).collect(), lines)
 }

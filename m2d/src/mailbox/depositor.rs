@@ -4,15 +4,17 @@
 use super::wake::Wake;
 use crate::clock::Clock;
 use crate::engine::{DepositEnd, DepositJob, EngineHandle};
+use crate::network::{Direct, DirectError};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use m2_crypto::handshake::Credential;
 use m2_net::endpoint::Endpoint;
 use m2_net::session::{CloseCode, Ended, Session};
-use m2_net::wire::Message;
 use m2_net::wire::mailbox::{Deposit, Letter, LetterId, Mailbox};
+use m2_net::wire::{Message, Purpose};
 use rand_core::{Rng, UnwrapErr};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -38,6 +40,7 @@ pub struct Depositor {
     engine: EngineHandle,
     wake: Arc<Wake>,
     clock: Arc<Clock>,
+    direct: Direct,
     bind: Bind,
     /// Bound by the first deposit: most daemons never have one.
     endpoint: OnceCell<Endpoint>,
@@ -49,12 +52,14 @@ impl Depositor {
         engine: EngineHandle,
         wake: Arc<Wake>,
         clock: Arc<Clock>,
+        direct: Direct,
         bind: impl Fn() -> io::Result<Endpoint> + Send + Sync + 'static,
     ) -> Self {
         Self {
             engine,
             wake,
             clock,
+            direct,
             bind: Box::new(bind),
             endpoint: OnceCell::new(),
         }
@@ -125,16 +130,36 @@ impl Depositor {
             .get_or_try_init(|| async { (self.bind)() })
             .await
             .map_err(|_| "NO_SOCKET")?;
-        let mut failure = "NO_ADDRESS";
-        for address in &job.addresses {
-            let dialled =
-                endpoint.dial_within(*address, job.provider, Credential::Anonymous, WITHIN);
-            match dialled.await {
+        let mut failure = DirectError::NotAdmitted.reason();
+        for address in self.direct.admitted(&job.addresses) {
+            match self.dial_at(endpoint, job, address).await {
                 Ok(session) => return Ok(session),
                 Err(error) => failure = error.reason(),
             }
         }
         Err(failure)
+    }
+
+    /// Within the budget of the contact that named the provider.
+    async fn dial_at(
+        &self,
+        endpoint: &Endpoint,
+        job: &DepositJob,
+        address: SocketAddr,
+    ) -> Result<Session, DirectError> {
+        let charge = self.direct.charge(job.owner, job.provider, &[address])?;
+        let (anonymous, purpose) = (Credential::Anonymous, Purpose::Peer);
+        let dialled = endpoint.dial_counted(
+            address,
+            job.provider,
+            anonymous,
+            purpose,
+            WITHIN,
+            charge.meter(),
+        );
+        let session = dialled.await.map_err(DirectError::Dial)?;
+        self.direct.proved(job.provider, address);
+        Ok(session)
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Collector, Depositor, LetterOpener, Wake};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::EngineHandle;
+use crate::network::Direct;
 use crate::tasks::Tasks;
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig};
@@ -21,6 +22,8 @@ pub struct MailTasks {
     pub engine: EngineHandle,
     /// The daemon's sockets, for sessions with our providers.
     pub endpoint: Arc<Endpoint>,
+    /// Who dials what contacts named.
+    pub direct: Direct,
     /// Who we are.
     pub identity: Arc<Identity>,
     /// The circle.
@@ -57,7 +60,9 @@ impl MailTasks {
         });
         tasks.helper("collecting letters", collector.run(stop.clone()));
         let (engine, clock) = (self.engine.clone(), self.clock.clone());
-        let depositor = Depositor::new(engine, wake, clock, move || self.bind());
+        let depositor = Depositor::new(engine, wake, clock, self.direct.clone(), move || {
+            self.bind()
+        });
         tasks.helper("depositing letters", depositor.run(stop.clone()));
     }
 

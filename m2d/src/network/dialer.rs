@@ -1,7 +1,7 @@
 //! Who is dialled when: one task owns all attempts, their pauses and their number.
 
 use super::budget::Budget;
-use super::{Route, SessionRunner};
+use super::{Direct, DirectError, Route, SessionRunner, Target};
 use crate::backoff::Backoff;
 use crate::config::IpMode;
 use crate::engine::EngineHandle;
@@ -13,11 +13,9 @@ use futures::stream::FuturesUnordered;
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Identity, PeerId};
 use m2_net::dial_error::DialError;
-use m2_net::endpoint::Endpoint;
 use m2_net::session::Session;
 use rand_core::{Rng, UnwrapErr};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -114,13 +112,13 @@ impl DialerHandle {
 
 /// The task that dials.
 pub struct Dialer {
-    endpoint: Arc<Endpoint>,
+    direct: Direct,
     engine: EngineHandle,
     runner: Arc<SessionRunner>,
     identity: Arc<Identity>,
     lines: Arc<LineCaller>,
     orders: DialerHandle,
-    targets: HashMap<PeerId, Target>,
+    goals: HashMap<PeerId, Goal>,
     attempts: FuturesUnordered<BoxFuture<'static, Attempt>>,
     /// Ends the attempts under way to a peer.
     ends: HashMap<PeerId, CancellationToken>,
@@ -129,7 +127,7 @@ pub struct Dialer {
 }
 
 /// A peer that is to be reached.
-struct Target {
+struct Goal {
     route: Route,
     failures: u32,
     next: Option<Instant>,
@@ -151,10 +149,10 @@ type Failure = (&'static str, u8);
 const NO_WAY: Failure = ("NO_ADDRESS", 0);
 
 impl Dialer {
-    /// A dialer that takes orders from `orders` and dials from `endpoint`.
+    /// A dialer that takes orders from `orders` and dials by `direct` and `lines`.
     pub fn new(
         orders: DialerHandle,
-        endpoint: Arc<Endpoint>,
+        direct: Direct,
         engine: EngineHandle,
         runner: Arc<SessionRunner>,
         identity: Arc<Identity>,
@@ -162,12 +160,12 @@ impl Dialer {
     ) -> Self {
         Self {
             lines,
-            endpoint,
+            direct,
             engine,
             runner,
             identity,
             orders,
-            targets: HashMap::new(),
+            goals: HashMap::new(),
             attempts: FuturesUnordered::new(),
             ends: HashMap::new(),
             budget: Budget::new(Instant::now()),
@@ -197,10 +195,10 @@ impl Dialer {
                 Order::Want(route, failures) => self.want(peer, route, failures),
                 Order::Hurry => self.hurry(&peer),
                 Order::Rest => {
-                    self.targets.remove(&peer);
+                    self.goals.remove(&peer);
                 }
                 Order::Settled => {
-                    self.targets.remove(&peer);
+                    self.goals.remove(&peer);
                     if let Some(end) = self.ends.remove(&peer) {
                         end.cancel();
                     }
@@ -211,24 +209,24 @@ impl Dialer {
 
     fn want(&mut self, peer: PeerId, route: Route, failures: u32) {
         let under_way = self
-            .targets
+            .goals
             .get(&peer)
             .is_some_and(|target| target.next.is_none() && target.route == route);
         let delay = match failures {
             0 => Duration::ZERO,
             _ => BACKOFF.pause(failures, self.rng.next_u32()),
         };
-        let target = Target {
+        let goal = Goal {
             route,
             failures,
             next: (!under_way).then(|| Instant::now() + delay),
             ended: None,
         };
-        self.targets.insert(peer, target);
+        self.goals.insert(peer, goal);
     }
 
     fn hurry(&mut self, peer: &PeerId) {
-        if let Some(target) = self.targets.get_mut(peer) {
+        if let Some(target) = self.goals.get_mut(peer) {
             let soon = match target.ended {
                 Some(ended) => ended + HURRIED,
                 None => Instant::now(),
@@ -241,7 +239,7 @@ impl Dialer {
     fn start_due(&mut self) {
         let now = Instant::now();
         let mut due: Vec<(u32, PeerId)> = self
-            .targets
+            .goals
             .iter()
             .filter(|(_, target)| target.next.is_some_and(|next| next <= now))
             .map(|(peer, target)| (target.failures, *peer))
@@ -256,12 +254,12 @@ impl Dialer {
     }
 
     fn start(&mut self, peer: PeerId) {
-        let Some(target) = self.targets.get_mut(&peer) else {
+        let Some(target) = self.goals.get_mut(&peer) else {
             return;
         };
         target.next = None;
         let call = Call {
-            endpoint: self.endpoint.clone(),
+            direct: self.direct.clone(),
             lines: self.lines.clone(),
             identity: self.identity.clone(),
             peer,
@@ -279,12 +277,9 @@ impl Dialer {
         if self.attempts.len() >= MAX_ATTEMPTS {
             return None;
         }
-        let next = self
-            .targets
-            .values()
-            .filter_map(|target| target.next)
-            .min()?;
-        Some(self.budget.next().map_or(next, |budget| budget.max(next)))
+        let next = self.goals.values().filter_map(|target| target.next).min()?;
+        let budget = self.budget.next();
+        Some(budget.map_or(next, |budget| budget.max(next)))
     }
 
     async fn finish(&mut self, attempt: Attempt) {
@@ -296,7 +291,7 @@ impl Dialer {
         match result {
             Ok(session) => {
                 // Tried again, should the engine not take this session.
-                if let Some(target) = self.targets.get_mut(&attempt.peer) {
+                if let Some(target) = self.goals.get_mut(&attempt.peer) {
                     target.next = Some(Instant::now() + BACKOFF.longest);
                 }
                 self.runner.clone().start(session);
@@ -316,7 +311,7 @@ impl Dialer {
 
     fn schedule_again(&mut self, peer: &PeerId) {
         let jitter = self.rng.next_u32();
-        if let Some(target) = self.targets.get_mut(peer) {
+        if let Some(target) = self.goals.get_mut(peer) {
             target.failures = target.failures.saturating_add(1);
             let now = Instant::now();
             target.ended = Some(now);
@@ -342,7 +337,7 @@ async fn sleep_until(wake: Option<Instant>) {
 /// What an attempt needs.
 #[derive(Clone)]
 struct Call {
-    endpoint: Arc<Endpoint>,
+    direct: Direct,
     lines: Arc<LineCaller>,
     identity: Arc<Identity>,
     peer: PeerId,
@@ -351,7 +346,7 @@ struct Call {
 
 /// One way to a peer.
 enum Way {
-    Direct(SocketAddr),
+    Direct(Target),
     Line(ContactLine, IpMode),
 }
 
@@ -387,10 +382,8 @@ impl Call {
     async fn by(&self, way: Way) -> Result<Session, Failure> {
         let credential = Credential::Identity(self.identity.clone());
         match way {
-            Way::Direct(address) => {
-                let dialled = self
-                    .endpoint
-                    .dial_within(address, self.peer, credential, self.limit);
+            Way::Direct(target) => {
+                let dialled = self.direct.dial(self.peer, target, credential, self.limit);
                 dialled
                     .await
                     .map_err(|error| (error.reason(), weight(error)))
@@ -442,12 +435,12 @@ fn ways(route: Route) -> Vec<(Duration, Way)> {
 }
 
 /// How much a failure tells the user.
-const fn weight(failure: DialError) -> u8 {
+const fn weight(failure: DirectError) -> u8 {
     match failure {
-        DialError::WrongPeer => 5,
-        DialError::NoCommonSuite => 4,
-        DialError::Refused | DialError::Failed => 3,
-        DialError::NoAnswer => 2,
+        DirectError::Dial(DialError::WrongPeer) => 5,
+        DirectError::Dial(DialError::NoCommonSuite) => 4,
+        DirectError::Dial(DialError::Refused | DialError::Failed) => 3,
+        DirectError::Dial(DialError::NoAnswer) => 2,
         _ => 1,
     }
 }
@@ -475,7 +468,7 @@ mod tests {
         let order = |mode, addresses: usize, one_died| {
             let route = Route {
                 mode,
-                addresses: vec!["192.0.2.1:1".parse().unwrap(); addresses],
+                addresses: vec![Target::Proved(([11, 0, 0, 1], 5_000).into()); addresses],
                 lines: vec![line.clone(); 2],
                 one_died,
             };

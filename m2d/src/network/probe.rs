@@ -3,12 +3,12 @@
 //! The calls are anonymous ones: the contact proves who it is, and no session that stands is
 //! disturbed.
 
+use super::{Direct, Target};
 use crate::clock::Clock;
 use crate::config::IpMode;
 use crate::engine::{EngineHandle, Ways};
 use crate::lines::LineCaller;
 use crate::lookup::LookupParts;
-use crate::reach::{Reachability, Wanted, may_be_dialled};
 use crate::refusal::Refusal;
 use crate::store::{ContactLine, LineTokens};
 use futures::future::BoxFuture;
@@ -18,10 +18,7 @@ use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;
 use m2_crypto::presence::Record;
 use m2_net::dial_error::DialError;
-use m2_net::endpoint::Endpoint;
 use m2_net::session::CloseCode;
-use m2_net::wire::Purpose;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -60,12 +57,10 @@ pub struct Tried {
 pub struct Prober {
     /// Who knows contacts.
     pub engine: EngineHandle,
-    /// From where is called.
-    pub endpoint: Arc<Endpoint>,
+    /// Who dials.
+    pub direct: Direct,
     /// Who calls on lines.
     pub lines: Arc<LineCaller>,
-    /// Where this host may be reached.
-    pub reach: Arc<Reachability>,
     /// Look-up.
     pub lookup: LookupParts,
     /// The daemon's clock.
@@ -114,11 +109,14 @@ impl Prober {
 
     fn call_known(self: &Arc<Self>, ways: &Ways, attempts: &mut Attempts) {
         let (peer, mode) = (ways.peer, ways.mode);
-        for (source, addresses) in [(WaySource::Known, &ways.known), (WaySource::Lan, &ways.lan)] {
-            for address in addresses {
-                let call = self.clone().call(source, peer, *address);
-                attempts.push(call.map(|tried| vec![tried]).boxed());
-            }
+        let known = ways.known.iter().copied();
+        let known = known.map(|known| Target::known(known, mode));
+        let known = known.map(|target| (WaySource::Known, target));
+        let lan = ways.lan.iter().copied();
+        let lan = lan.map(|named| (WaySource::Lan, Target::named(named, mode)));
+        for (source, target) in known.chain(lan) {
+            let call = self.clone().call(source, peer, target);
+            attempts.push(call.map(|tried| vec![tried]).boxed());
         }
         for line in &ways.lines {
             let call = self
@@ -176,20 +174,15 @@ impl Prober {
         record: Record,
         looked: Duration,
     ) -> Vec<Tried> {
-        let loopback = self.reach.is_bound_to_loopback();
-        crate::lookup::tell(&self.engine, peer, record.clone(), loopback).await;
+        crate::lookup::tell(&self.engine, peer, record.clone()).await;
         let calls: FuturesUnordered<BoxFuture<'static, Tried>> = FuturesUnordered::new();
         if mode != IpMode::LineOnly {
-            for address in record.addresses {
-                if may_be_dialled(&address, Wanted::Contact, loopback) {
-                    calls.push(self.clone().call(WaySource::Dht, peer, address).boxed());
-                }
+            for named in record.addresses {
+                let target = Target::named(named, mode);
+                calls.push(self.clone().call(WaySource::Dht, peer, target).boxed());
             }
         }
-        for mut line in record.lines {
-            let may_be_dialled =
-                |named: &SocketAddr| may_be_dialled(named, Wanted::Service, loopback);
-            line.addresses.retain(may_be_dialled);
+        for line in record.lines {
             let line = ContactLine {
                 relay: line.relay,
                 addresses: line.addresses,
@@ -213,12 +206,9 @@ impl Prober {
         tried.into_iter().map(with_look).collect()
     }
 
-    async fn call(self: Arc<Self>, source: WaySource, peer: PeerId, address: SocketAddr) -> Tried {
+    async fn call(self: Arc<Self>, source: WaySource, peer: PeerId, target: Target) -> Tried {
         let begun = Instant::now();
-        let (credential, purpose) = (Credential::Anonymous, Purpose::Peer);
-        let dialled = self
-            .endpoint
-            .dial_for(address, peer, credential, purpose, LIMIT);
+        let dialled = self.direct.dial(peer, target, Credential::Anonymous, LIMIT);
         let result = match dialled.await {
             Ok(session) => {
                 session.close(CloseCode::Done);
@@ -228,7 +218,7 @@ impl Prober {
         };
         Tried {
             source,
-            target: address.to_string(),
+            target: target.to_string(),
             result,
             took: begun.elapsed(),
         }

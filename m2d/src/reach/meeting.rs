@@ -9,12 +9,13 @@
 use super::Reachability;
 use super::asked::Asked;
 use super::candidates::in_order;
-use crate::network::{Link, SessionRunner};
+use crate::network::{Direct, Link, SessionRunner};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use m2_crypto::address::{NamedAddress, Use};
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Identity, PeerId};
-use m2_net::endpoint::Endpoint;
+use m2_net::endpoint::{Endpoint, LONGEST_PUNCH};
 use m2_net::session::Session;
 use m2_net::wire::Message;
 use m2_net::wire::reach::{Candidates, Reach};
@@ -51,7 +52,7 @@ pub enum Meeting {
     /// The other side told where it may be reached.
     Came(Arc<Link>, Candidates),
     /// A contact in a direct session told where it sees us.
-    Seen(SocketAddr),
+    Seen(NamedAddress),
 }
 
 /// Tells the task that looks for paths. Cheap to clone.
@@ -82,8 +83,10 @@ impl MeetingHandle {
 
 /// The task that looks for paths.
 pub struct Meetings {
-    /// Who calls and is called.
+    /// From where datagrams go out.
     pub endpoint: Arc<Endpoint>,
+    /// Who dials.
+    pub direct: Direct,
     /// Who takes the sessions.
     pub runner: Arc<SessionRunner>,
     /// Who we are.
@@ -190,7 +193,7 @@ impl Shared {
     }
 
     /// The other side tells its candidates: opens the way, answers, and calls if need be.
-    async fn answer(&self, link: &Arc<Link>, theirs: Vec<SocketAddr>) {
+    async fn answer(&self, link: &Arc<Link>, theirs: Vec<NamedAddress>) {
         let Ok(_turn) = self.turns.acquire().await else {
             return;
         };
@@ -207,7 +210,7 @@ impl Shared {
     }
 
     /// The other side has opened its way: calls.
-    async fn call(&self, link: &Arc<Link>, theirs: Vec<SocketAddr>) {
+    async fn call(&self, link: &Arc<Link>, theirs: Vec<NamedAddress>) {
         let Ok(_turn) = self.turns.acquire().await else {
             return;
         };
@@ -215,22 +218,32 @@ impl Shared {
         tokio::join!(self.punch(link, &theirs), self.call_all(link, &theirs));
     }
 
-    fn in_order(&self, theirs: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    /// Those that may be dialled, the most promising first.
+    fn in_order(&self, theirs: Vec<NamedAddress>) -> Vec<SocketAddr> {
         let reach = &self.all.reach;
-        in_order(theirs, &reach.interfaces(), reach.is_bound_to_loopback())
+        let wanted = Use::Contact {
+            shares_public: reach.shares_public(&theirs),
+        };
+        let here = reach.surroundings();
+        let admitted = theirs.iter().filter_map(|named| named.admit(&here, wanted));
+        in_order(admitted.collect(), &reach.interfaces())
     }
 
     /// Opens the way for calls from these addresses.
     async fn punch(&self, link: &Arc<Link>, theirs: &[SocketAddr]) {
+        let budgets = self.all.direct.budgets();
         for pause in PUNCHES_MS {
             sleep(Duration::from_millis(pause)).await;
             if link.is_over() {
-                return;
+                break;
             }
             for address in theirs {
-                self.all.endpoint.punch(*address);
+                if budgets.datagram(link.peer_id, *address, LONGEST_PUNCH as u64) {
+                    self.all.endpoint.punch(*address);
+                }
             }
         }
+        budgets.keep(link.peer_id);
     }
 
     /// Calls all, each with a head start over the next; the first session wins.
@@ -261,15 +274,13 @@ impl Shared {
 
     async fn dial(&self, link: &Link, address: SocketAddr) -> Option<Session> {
         let credential = Credential::Identity(self.all.identity.clone());
-        let dialled = self
-            .all
-            .endpoint
-            .dial_within(address, link.peer_id, credential, CALL_LIMIT);
+        let direct = &self.all.direct;
+        let dialled = direct.dial_admitted(link.peer_id, address, credential, CALL_LIMIT);
         dialled.await.ok()
     }
 }
 
-fn tell(link: &Link, mut addresses: Vec<SocketAddr>, answer: bool) {
+fn tell(link: &Link, mut addresses: Vec<NamedAddress>, answer: bool) {
     addresses.truncate(super::candidates::MAX_CANDIDATES);
     let candidates = Candidates { addresses, answer };
     link.send(Message::Reach(Box::new(Reach::Candidates(candidates))));

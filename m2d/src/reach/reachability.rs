@@ -1,8 +1,10 @@
 //! Where this host may be reached, as far as is known now.
 
 use super::candidates::{MAX_CANDIDATES, Source, is_private};
+use m2_crypto::address::{NamedAddress, Scope, Surroundings, Use};
 use m2_net::endpoint::Endpoint;
 use m2_net::line::Carrier;
+use m2_net::lookup::interfaces;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,10 @@ const MAX_SEEN: usize = 8;
 const MAX_SEEN_TOLD: usize = 2;
 /// How long what a contact saw is believed.
 const BELIEVED: Duration = Duration::from_secs(3_600);
+/// Contacts are told private addresses too: they may be in the same network.
+const TO_CONTACTS: Use = Use::Contact {
+    shares_public: false,
+};
 /// How long a relay may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_millis(800);
 
@@ -25,7 +31,7 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(800);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
     /// With the port on which contacts may call.
-    pub address: SocketAddr,
+    pub address: NamedAddress,
     /// Who says so.
     pub source: Source,
 }
@@ -50,6 +56,7 @@ pub enum Standing {
 pub struct Reachability {
     endpoint: Arc<Endpoint>,
     announced: Vec<SocketAddr>,
+    loopback_only: bool,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -59,20 +66,22 @@ struct State {
     /// Addresses of the interfaces.
     interfaces: Vec<IpAddr>,
     /// What the gateway forwards to us.
-    mapped: Option<SocketAddr>,
+    mapped: Option<NamedAddress>,
     carriers: Vec<Carrier>,
     /// What relays said last.
-    by_relays: Vec<SocketAddr>,
+    by_relays: Vec<NamedAddress>,
     /// What contacts said, the oldest first.
-    by_contacts: Vec<(SocketAddr, Instant)>,
+    by_contacts: Vec<(NamedAddress, Instant)>,
 }
 
 impl Reachability {
-    /// Knows of the sockets of `endpoint` and of what the user announces.
-    pub fn new(endpoint: Arc<Endpoint>, announced: Vec<SocketAddr>) -> Self {
+    /// Knows of the sockets of `endpoint` and of what the user announces. `loopback_only`: the daemon
+    /// is bound to loopback alone, or would be if it took direct calls.
+    pub fn new(endpoint: Arc<Endpoint>, announced: Vec<SocketAddr>, loopback_only: bool) -> Self {
         Self {
             endpoint,
             announced,
+            loopback_only,
             state: Mutex::default(),
             changed: watch::Sender::new(()),
         }
@@ -103,12 +112,12 @@ impl Reachability {
     }
 
     /// The gateway forwards this address to us, or nothing any more.
-    pub fn set_mapped(&self, address: Option<SocketAddr>) {
+    pub fn set_mapped(&self, address: Option<NamedAddress>) {
         self.change(|state| std::mem::replace(&mut state.mapped, address) != address);
     }
 
     /// A contact sees us at this address.
-    pub fn seen_by_contact(&self, address: SocketAddr) {
+    pub fn seen_by_contact(&self, address: NamedAddress) {
         self.change(|state| {
             let known = state.by_contacts.iter().any(|(seen, _)| *seen == address);
             state.by_contacts.retain(|(seen, _)| *seen != address);
@@ -145,9 +154,9 @@ impl Reachability {
     }
 
     /// Where a contact may call, the best first; relays are asked anew.
-    pub async fn candidates(&self) -> Vec<SocketAddr> {
+    pub async fn candidates(&self) -> Vec<NamedAddress> {
         self.ask().await;
-        let mut candidates: Vec<SocketAddr> = Vec::new();
+        let mut candidates: Vec<NamedAddress> = Vec::new();
         let mut seen = 0;
         for known in self.known() {
             if known.source == Source::Contact {
@@ -161,10 +170,10 @@ impl Reachability {
         candidates
     }
 
-    /// All addresses that are known, the best first.
+    /// All addresses that are known and may be told to contacts, the best first.
     pub fn known(&self) -> Vec<Known> {
         let state = self.state();
-        let from = |source| move |address: SocketAddr| Known { address, source };
+        let from = |source| move |address: NamedAddress| Known { address, source };
         let fresh = state
             .by_contacts
             .iter()
@@ -174,14 +183,54 @@ impl Reachability {
         let mapped = state.mapped.into_iter().map(from(Source::Mapped));
         let relays = state.by_relays.iter().copied().map(from(Source::Relay));
         let own = self.of_interfaces(&state.interfaces).into_iter();
-        let announced = self.announced.iter().copied();
+        let own = own.filter_map(|own| self.told(own));
+        let announced = self.announced.iter().filter_map(|own| self.told(*own));
         announced
             .map(from(Source::Announced))
             .chain(mapped)
             .chain(relays)
             .chain(fresh.map(from(Source::Contact)))
             .chain(own.map(from(Source::Interface)))
+            .filter(|known| self.may_be_told(&known.address))
             .collect()
+    }
+
+    /// What contacts are told passes the filter that they apply themselves.
+    fn told(&self, own: SocketAddr) -> Option<NamedAddress> {
+        NamedAddress::told(own, TO_CONTACTS, self.loopback_only)
+    }
+
+    fn may_be_told(&self, named: &NamedAddress) -> bool {
+        match named.scope() {
+            None => false,
+            Some(Scope::Loopback) => self.loopback_only,
+            Some(Scope::Public | Scope::Private) => true,
+        }
+    }
+
+    /// This host, for the filter of addresses that others name.
+    pub fn surroundings(&self) -> Surroundings {
+        let state = self.state();
+        let sockets = self.endpoint.own_addresses().into_iter();
+        let mut own: Vec<NamedAddress> = sockets.map(NamedAddress::new).collect();
+        own.extend(self.announced.iter().copied().map(NamedAddress::new));
+        // Not what relays say: one that a contact named could have any address never dialled.
+        own.extend(state.mapped);
+        Surroundings {
+            loopback_only: self.loopback_only,
+            networks: interfaces::networks(),
+            own,
+        }
+    }
+
+    /// Whether one of these addresses has a public IP address that relays or the gateway show this
+    /// host under.
+    pub fn shares_public(&self, named: &[NamedAddress]) -> bool {
+        let state = self.state();
+        let seen = state.mapped.iter().chain(&state.by_relays);
+        let public = seen.filter(|own| own.scope() == Some(Scope::Public));
+        let mut public = public.map(NamedAddress::ip);
+        public.any(|own| named.iter().any(|other| other.ip() == own))
     }
 
     /// Addresses of this host's own interfaces.
@@ -209,14 +258,14 @@ impl Reachability {
     /// How others can reach this host, by what they say.
     pub fn standing(&self) -> Standing {
         let known = self.known();
-        let seen: Vec<SocketAddr> = known
+        let seen: Vec<NamedAddress> = known
             .iter()
             .filter(|known| matches!(known.source, Source::Relay | Source::Contact))
             .map(|known| known.address)
             .collect();
         let own = self.interfaces();
         let by_relays = self.state().by_relays.clone();
-        let differs = |one: &SocketAddr| {
+        let differs = |one: &NamedAddress| {
             let same_host = by_relays.iter().filter(|other| other.ip() == one.ip());
             same_host.count() > 1
         };
@@ -259,7 +308,7 @@ impl Reachability {
             seen.ok().and_then(Result::ok)
         });
         let answers = futures::future::join_all(asked).await;
-        let mut seen: Vec<SocketAddr> = answers.into_iter().flatten().map(canonical).collect();
+        let mut seen: Vec<NamedAddress> = answers.into_iter().flatten().collect();
         seen.sort();
         seen.dedup();
         self.change(|state| {
@@ -280,10 +329,6 @@ impl Reachability {
         // Nothing is ever half done under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 impl fmt::Debug for Reachability {

@@ -4,8 +4,10 @@ mod pruning;
 
 use super::{Store, StoreError, array, int};
 use crate::config::IpMode;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::{PeerId, Secret};
 use rusqlite::{OptionalExtension, Row};
+use std::fmt;
 use std::net::SocketAddr;
 
 /// Addresses kept for one contact.
@@ -28,6 +30,24 @@ pub enum ContactState {
     /// Was a contact, or asked and was declined. Its row keeps the conversation's numbers for a
     /// while, and as long as there is history.
     Removed = 6,
+}
+
+/// An address of a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownAddress {
+    /// It was reached there, and proved its peer id.
+    Proved(SocketAddr),
+    /// Its invitation named it.
+    Named(NamedAddress),
+}
+
+impl fmt::Display for KnownAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proved(address) => address.fmt(f),
+            Self::Named(named) => named.fmt(f),
+        }
+    }
 }
 
 impl ContactState {
@@ -191,15 +211,20 @@ impl Store {
     }
 
     /// The addresses at which a contact was reached or said to be, the latest first.
-    pub fn addresses(&self, contact: i64) -> Result<Vec<SocketAddr>, StoreError> {
+    pub fn addresses(&self, contact: i64) -> Result<Vec<KnownAddress>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT address FROM addresses WHERE contact = ?1 ORDER BY seen_ms DESC, address",
+            "SELECT address, proved FROM addresses WHERE contact = ?1
+               ORDER BY seen_ms DESC, address",
         )?;
-        let texts = statement.query_map([contact], |row| row.get::<_, String>(0))?;
+        let mut rows = statement.query([contact])?;
         let mut addresses = Vec::new();
-        for text in texts {
-            let address = text?.parse().map_err(|_| StoreError::Corrupt("address"))?;
-            addresses.push(address);
+        while let Some(row) = rows.next()? {
+            let (text, proved): (String, bool) = (row.get(0)?, row.get(1)?);
+            let corrupt = StoreError::Corrupt("address");
+            addresses.push(match proved {
+                true => KnownAddress::Proved(text.parse().map_err(|_| corrupt)?),
+                false => KnownAddress::Named(text.parse().map_err(|_| corrupt)?),
+            });
         }
         Ok(addresses)
     }
@@ -212,16 +237,21 @@ impl Store {
         Ok(())
     }
 
-    /// Remembers an address; the oldest beyond eight are forgotten.
+    /// Remembers an address; the oldest beyond eight are forgotten. One where the contact was reached
+    /// stays one when it is only named again.
     pub fn put_address(
         &self,
         contact: i64,
-        address: SocketAddr,
+        address: KnownAddress,
         seen_ms: u64,
     ) -> Result<(), StoreError> {
+        let proved = matches!(address, KnownAddress::Proved(_));
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO addresses VALUES (?1, ?2, ?3)")?
-            .execute((contact, address.to_string(), int(seen_ms)))?;
+            .prepare_cached(
+                "INSERT INTO addresses(contact, address, seen_ms, proved) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT DO UPDATE SET seen_ms = ?3, proved = proved OR ?4",
+            )?
+            .execute((contact, address.to_string(), int(seen_ms), proved))?;
         self.connection
             .prepare_cached(
                 "DELETE FROM addresses WHERE contact = ?1 AND address NOT IN

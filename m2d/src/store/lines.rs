@@ -2,6 +2,7 @@
 
 use super::{Store, StoreError, array, int, join, split, unbits};
 use m2_crypto::PeerId;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JOIN_TOKEN_BYTES, JoinToken};
 use m2_net::wire::line::OfferedLine;
 use rusqlite::Row;
@@ -27,8 +28,8 @@ pub struct LineRow {
 pub struct ContactLine {
     /// The relay at which it waits.
     pub relay: PeerId,
-    /// Where the relay is.
-    pub addresses: Vec<SocketAddr>,
+    /// Where the relay is, as the contact says.
+    pub addresses: Vec<NamedAddress>,
     /// What to join with.
     pub tokens: LineTokens,
 }

@@ -12,7 +12,7 @@ const LONGEST_WAIT_MS: u64 = 3_600_000;
 /// moment that is in order. What shows when messages were written and events happened stays: it
 /// is what was shown. A time to live begins again, once, and at the most so does the time for
 /// which an invitation is valid.
-const REDATE: [&str; 13] = [
+const REDATE: [&str; 14] = [
     "UPDATE outbox SET expires_ms = ?1 + (expires_ms - queued_ms), queued_ms = ?1
      WHERE queued_ms > ?2",
     "UPDATE messages SET expires_ms = ?1 + (expires_ms - stored_ms), stored_ms = ?1
@@ -32,6 +32,7 @@ const REDATE: [&str; 13] = [
     "UPDATE letters_in SET taken_ms = ?1 WHERE taken_ms > ?2",
     "UPDATE lines SET created_ms = ?1 WHERE created_ms > ?2",
     "UPDATE contact_requests SET asked_ms = ?1 WHERE asked_ms > ?2",
+    "UPDATE address_budgets SET at_ms = ?1 WHERE at_ms > ?2",
 ];
 
 impl Store {
@@ -82,7 +83,7 @@ mod tests {
         let rows = format!(
             "INSERT INTO contacts(row, peer_id, name, state, created_ms, last_seen_ms, removed_ms)
                VALUES (1, zeroblob(32), 'bob', 3, {at}, {at}, {at});
-             INSERT INTO addresses VALUES (1, '192.0.2.1:1', {at});
+             INSERT INTO addresses VALUES (1, '192.0.2.1:1', {at}, 0);
              INSERT INTO messages(row, id, contact, kind, own, incarnation, state, author_ms,
                stored_ms, hash, media_type, gone, expires_ms)
                VALUES (1, x'01', 1, 0, 1, 0, 1, {at}, {at}, x'00', '', 0, {at} + 3600000);

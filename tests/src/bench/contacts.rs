@@ -6,7 +6,7 @@ use super::process::{context_switches, cpu_ticks, switches_between};
 use crate::harness::{Daemon, Setup};
 use anyhow::Context as _;
 use m2_crypto::{Identity, PeerId, Secret, provider};
-use m2d::store::{ContactRow, ContactState, LookupSecrets, StoreFile};
+use m2d::store::{ContactRow, ContactState, KnownAddress, LookupSecrets, StoreFile};
 use mainline::Testnet;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -70,7 +70,7 @@ fn add_contacts(daemon: &Daemon) -> anyhow::Result<()> {
         };
         store.set_lookup_secrets(row, &secrets)?;
         let nowhere = SocketAddr::from(([127, 0, 1, 1], 20_000 + number));
-        store.put_address(row, nowhere, 1)?;
+        store.put_address(row, KnownAddress::Proved(nowhere), 1)?;
     }
     store.commit()?;
     Ok(())

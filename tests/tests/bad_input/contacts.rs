@@ -1,12 +1,12 @@
 //! Contacts, invitations and names that are none.
 
 use super::scene::{Scene, refused};
+use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::{Invitation, Offer};
 use m2_crypto::{Circle, PeerId, Secret};
 use m2_proto::api::v1::*;
 use m2_proto::reason::Reason;
 use rand_core::UnwrapErr;
-use std::net::SocketAddr;
 
 #[tokio::test]
 async fn contacts_that_are_not_there() {
@@ -158,7 +158,7 @@ fn invitation(circle: &Circle, expires_s: u64) -> String {
     let offer = Offer {
         reusable: false,
         expires_s,
-        addresses: vec![SocketAddr::from(([127, 0, 0, 1], 9))],
+        addresses: vec![NamedAddress::new(([127, 0, 0, 1], 9).into())],
         lines: Vec::new(),
     };
     let mut rng = UnwrapErr(getrandom::SysRng);

@@ -7,6 +7,7 @@
 use super::memory::{Needle, found_in};
 use super::scene::{Relay, await_path, befriend, party, talk};
 use m2_crypto::Circle;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::{Invitation, Offer};
 use m2_proto::api::v1::{AddLineRequest, Path};
 use m2_tests::harness::{Captured, Daemon, Direction, Wire};
@@ -130,7 +131,7 @@ pub async fn add_line_at(api: &Api, relay: &Relay, address: SocketAddr) {
     let offer = Offer {
         reusable: true,
         expires_s: made.expires_s(),
-        addresses: vec![address],
+        addresses: vec![NamedAddress::new(address)],
         lines: Vec::new(),
     };
     let mut rng = rand_core::UnwrapErr(getrandom::SysRng);

@@ -12,6 +12,7 @@ mod bad_relay;
 mod blind;
 mod fail_closed;
 mod memory;
+mod named;
 mod no_address;
 mod policy;
 mod scene;

@@ -1,6 +1,7 @@
 //! Who is hidden never says where it is: all that a contact gets from it, decrypted.
 
 use super::scene::{Relay, add_line, await_lines, party};
+use m2_crypto::address::{Surroundings, Use};
 use m2_crypto::handshake::Credential;
 use m2_crypto::invitation::{Invitation, PROOF_EXPORT_LABEL, proof};
 use m2_crypto::{Circle, Identity};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 /// Where alice is: what her sockets are bound to, and what she announces when she may.
-const HERS: [Ipv4Addr; 2] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(203, 0, 113, 5)];
+const HERS: [Ipv4Addr; 2] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(11, 0, 113, 5)];
 /// Where the relays are.
 const RELAYS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 77), Ipv4Addr::new(127, 0, 0, 78)];
 
@@ -74,23 +75,30 @@ async fn alice(ip: &str) -> (Daemon, Api) {
 }
 
 /// A contact in this process, which sees all that it is told.
-struct Carol {
-    session: Session,
+pub struct Carol {
+    pub session: Session,
     /// What the session travels over.
     _way: (Endpoint, Endpoint, Carrier),
 }
 
 impl Carol {
     /// Calls on the line of an invitation, and becomes a contact.
-    async fn come(uri: &str) -> Self {
+    pub async fn come(uri: &str) -> Self {
         let invitation: Invitation = uri.parse().unwrap();
         let line = invitation.invited_lines().next().unwrap();
         let carol = identity("carol").unwrap();
         let outside = bind(&carol, vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]);
         let inside = bind(&carol, Vec::new());
+        let here = Surroundings {
+            loopback_only: true,
+            ..Surroundings::default()
+        };
+        let named = line.addresses.iter();
         let hop = Hop {
             relay: line.relay,
-            addresses: line.addresses,
+            addresses: named
+                .filter_map(|named| named.admit(&here, Use::Service))
+                .collect(),
         };
         let session = outside.dial_relay(&[hop]).await.unwrap();
         let carrier = inside.attach(session).unwrap();

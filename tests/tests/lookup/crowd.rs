@@ -4,9 +4,8 @@ use m2_crypto::{Identity, PeerId, Secret, provider};
 use m2_proto::api::v1::MessageState;
 use m2_tests::harness::Daemon;
 use m2_tests::scenario::{Api, Pair};
-use m2d::store::{ContactRow, ContactState, LookupSecrets, StoreFile};
+use m2d::store::{ContactRow, ContactState, KnownAddress, LookupSecrets, StoreFile};
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
@@ -52,8 +51,8 @@ fn add_contacts(daemon: &Daemon, sinks: &[UdpSocket]) {
             theirs: Secret::new(id),
         };
         store.set_lookup_secrets(row, &secrets).unwrap();
-        let address: SocketAddr = sink.local_addr().unwrap();
-        store.put_address(row, address, 1).unwrap();
+        let reached = KnownAddress::Proved(sink.local_addr().unwrap());
+        store.put_address(row, reached, 1).unwrap();
     }
     store.commit().unwrap();
 }

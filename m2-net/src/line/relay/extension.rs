@@ -2,12 +2,14 @@
 //! whatever fails is the same and comes after the same time.
 
 use super::{Relay, lock};
+use crate::endpoint::Endpoint;
 use crate::line::path;
+use crate::lookup::interfaces;
 use crate::session::Session;
 use crate::wire::Purpose;
 use crate::wire::line::{Extend, MAX_HOPS};
+use m2_crypto::address::{NamedAddress, Surroundings, Use};
 use m2_crypto::handshake::Credential;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -37,19 +39,23 @@ impl Relay {
     }
 
     async fn call(&self, extend: &Extend) -> Option<Session> {
-        let ip = extend.address.ip();
-        // This relay and the next one count as well.
-        let near = extend.hops + 2 <= MAX_HOPS;
-        let allowed = self.limits.extend_to_private || is_public(&ip);
-        if !self.limits.extend || !near || !allowed || extend.address.port() == 0 {
-            return None;
-        }
-        if !lock(&self.targets).allow(ip, self.now_ms()) {
-            return None;
-        }
         let endpoint = self.endpoint.upgrade()?;
+        // This relay and the next one count as well.
+        let is_near = extend.hops + 2 <= MAX_HOPS;
+        if !self.limits.extend || !is_near {
+            return None;
+        }
+        let wanted = if self.limits.extend_to_private {
+            Use::Anywhere
+        } else {
+            Use::Service
+        };
+        let address = extend.address.admit(&here(&endpoint), wanted)?;
+        if !lock(&self.targets).allow(address.ip(), self.now_ms()) {
+            return None;
+        }
         let dialled = endpoint.dial_for(
-            extend.address,
+            address,
             extend.relay,
             Credential::Anonymous,
             Purpose::Line,
@@ -62,73 +68,12 @@ impl Relay {
     }
 }
 
-/// Whether an address is one of the public internet and of one host.
-pub fn is_public(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(*v4),
-        IpAddr::V6(v6) => is_public_v6(*v6),
-    }
-}
-
-/// Without the special ranges of RFC 6890.
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let special = address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || a == 0
-        || a >= 240
-        || (a == 100 && b & 0xc0 == 64)
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && b & 0xfe == 18);
-    !special
-}
-
-/// Global unicast is 2000::/3; of it, not what is for documents and not what tunnels to IPv4.
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, ..] = address.segments();
-    let documentation = a == 0x2001 && b == 0x0db8;
-    let tunnelled = a == 0x2002 || (a == 0x2001 && b == 0);
-    a & 0xe000 == 0x2000 && !documentation && !tunnelled
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn only_the_public_internet_is_public() {
-        for public in ["1.1.1.1", "9.9.9.9", "100.128.0.1", "2606:4700::1111"] {
-            assert!(is_public(&public.parse().unwrap()), "{public}");
-        }
-        for special in [
-            "0.0.0.0",
-            "10.1.2.3",
-            "127.0.0.1",
-            "169.254.1.1",
-            "172.16.0.1",
-            "192.168.1.1",
-            "100.64.0.1",
-            "192.0.0.8",
-            "192.0.2.1",
-            "198.18.0.1",
-            "224.0.0.251",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "::ffff:10.0.0.1",
-            "64:ff9b::a00:1",
-            "fc4d:3200::1",
-            "fe80::1",
-            "ff02::1",
-            "2001:db8::1",
-            "2002:a00:1::1",
-            "2001::1",
-        ] {
-            assert!(!is_public(&special.parse().unwrap()), "{special}");
-        }
+/// A relay dials neither itself nor the broadcast addresses of its networks.
+fn here(endpoint: &Endpoint) -> Surroundings {
+    let own = endpoint.own_addresses().into_iter();
+    Surroundings {
+        loopback_only: false,
+        networks: interfaces::networks(),
+        own: own.map(NamedAddress::new).collect(),
     }
 }

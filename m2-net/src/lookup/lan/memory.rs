@@ -78,12 +78,13 @@ fn push_bounded<T>(queue: &mut VecDeque<T>, item: T) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use m2_crypto::address::NamedAddress;
     use m2_crypto::presence::{ANNOUNCEMENT_BYTES, Announcement};
     use std::time::Duration;
 
     fn seen(port: u16) -> Seen {
         Seen {
-            addresses: vec![([127, 0, 0, 1], port).into()],
+            addresses: vec![NamedAddress::new(([127, 0, 0, 1], port).into())],
             announcement: Announcement::parse(&[0; ANNOUNCEMENT_BYTES]).unwrap(),
         }
     }

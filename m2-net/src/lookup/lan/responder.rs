@@ -2,6 +2,7 @@
 
 use super::{LanConfig, LanError, MAX_ADDRESSES, Seen};
 use crate::lookup::interfaces;
+use m2_crypto::address::NamedAddress;
 use m2_crypto::presence::Announcement;
 use mdns_sd::{
     IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo, TxtProperty,
@@ -97,7 +98,7 @@ impl Responder {
         let port = Some(service.port).filter(|port| *port != 0)?;
         let addresses: Vec<_> = ips
             .into_iter()
-            .map(|ip| SocketAddr::new(ip, port))
+            .map(|ip| NamedAddress::new(SocketAddr::new(ip, port)))
             .collect();
         (!addresses.is_empty()).then_some(Seen {
             addresses,

@@ -9,6 +9,7 @@ use crab_nat::{
 use igd_next::aio::Gateway;
 use igd_next::aio::tokio::{Tokio, search_gateway};
 use igd_next::{AddPortError, GatewayIpVersion, PortMappingProtocol, SearchOptions};
+use m2_crypto::address::NamedAddress;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -32,7 +33,7 @@ const PATIENCE: TimeoutConfig = TimeoutConfig {
 /// A port of a gateway.
 pub(super) enum Mapping {
     /// By PCP or NAT-PMP.
-    Small(PortMapping, SocketAddr),
+    Small(PortMapping, NamedAddress),
     /// By UPnP.
     Upnp(Box<Upnp>),
 }
@@ -62,10 +63,10 @@ impl Mapping {
         })
     }
 
-    pub(super) const fn external(&self) -> SocketAddr {
+    pub(super) const fn external(&self) -> NamedAddress {
         match self {
             Self::Small(_, external) => *external,
-            Self::Upnp(upnp) => upnp.external,
+            Self::Upnp(upnp) => NamedAddress::new(upnp.external),
         }
     }
 
@@ -130,7 +131,7 @@ async fn ask_small(gateway: Ipv4Addr, port: NonZeroU16) -> Result<Mapping, NoMap
     Ok(Mapping::Small(mapping, external))
 }
 
-async fn external_of(mapping: &PortMapping) -> Result<SocketAddr, NoMapping> {
+async fn external_of(mapping: &PortMapping) -> Result<NamedAddress, NoMapping> {
     let ip = match mapping.mapping_type() {
         PortMappingType::Pcp { external_ip, .. } => external_ip.to_canonical(),
         PortMappingType::NatPmp => natpmp::external_address(mapping.gateway(), Some(PATIENCE))
@@ -150,10 +151,12 @@ impl Upnp {
         let local = gateway::source_for(ip).ok_or(NoMapping::NoGateway)?;
         let external = gateway.get_external_ip().await;
         let external = external.map_err(|_| NoMapping::Refused)?;
+        let external = SocketAddr::new(external, config.port.get());
+        check(external)?;
         let mut upnp = Self {
             gateway,
             local: SocketAddr::new(local.into(), config.port.get()),
-            external: check(SocketAddr::new(external, config.port.get()))?,
+            external,
             lease_s: LIFETIME_S,
         };
         if upnp.map(config.port.get()).await.is_err() {
@@ -219,13 +222,11 @@ async fn search(
     Ok(found)
 }
 
-/// Nobody can be reached at some addresses, whatever a gateway says.
-fn check(external: SocketAddr) -> Result<SocketAddr, NoMapping> {
-    let ip = external.ip();
-    if ip.is_unspecified() || ip.is_multicast() || external.port() == 0 {
-        return Err(NoMapping::Refused);
-    }
-    Ok(external)
+/// No peer can be reached at some addresses, whatever a gateway says.
+fn check(external: SocketAddr) -> Result<NamedAddress, NoMapping> {
+    let named = NamedAddress::new(external);
+    let is_possible = named.scope().is_some();
+    is_possible.then_some(named).ok_or(NoMapping::Refused)
 }
 
 fn refusal(error: &MappingFailure) -> NoMapping {

@@ -4,11 +4,11 @@ use super::days::day_of;
 use super::{Engine, TOLD};
 use crate::config::IpMode;
 use crate::engine::effect::Effect;
-use crate::network::Route;
-use crate::reach::{Wanted, may_be_dialled};
+use crate::network::{Route, Target};
 use crate::refusal::Refusal;
 use crate::store::{ContactLine, LineTokens};
 use m2_crypto::PeerId;
+use m2_crypto::address::{NamedAddress, Use};
 use m2_crypto::invitation::{Invitation, InviteId, InvitedLine};
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{self, PresenceLine};
@@ -48,7 +48,8 @@ impl Engine {
         // Its clock may be behind ours.
         let first_day = day_of(self.now_ms()).saturating_sub(1);
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
-        let offered = lines.take(MAX_LINES).map(|line| {
+        let offered = lines.filter_map(|line| {
+            let addresses = self.told_addresses(&line.addresses);
             let days = (first_day..).take(MAX_DAYS);
             let token = |day| {
                 self.lines
@@ -56,14 +57,14 @@ impl Engine {
                     .secret(&line.relay, day, &caller)
                     .join_token()
             };
-            OfferedLine {
+            (!addresses.is_empty()).then(|| OfferedLine {
                 relay: line.relay,
                 tokens: days.map(token).collect(),
-                addresses: line.addresses,
+                addresses,
                 first_day,
-            }
+            })
         });
-        Ok(offered.collect())
+        Ok(offered.take(MAX_LINES).collect())
     }
 
     /// The lines on which a caller may call on a UTC day, for a record of that day (spec §8).
@@ -76,16 +77,24 @@ impl Engine {
             return Ok(Vec::new());
         }
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
-        let published = lines.take(presence::MAX_LINES).map(|mut line| {
-            line.addresses.truncate(presence::MAX_LINE_ADDRESSES);
+        let published = lines.filter_map(|line| {
+            let mut addresses = self.told_addresses(&line.addresses);
+            addresses.truncate(presence::MAX_LINE_ADDRESSES);
             let secret = self.lines.key.secret(&line.relay, day, &caller);
-            PresenceLine {
+            (!addresses.is_empty()).then(|| PresenceLine {
                 relay: line.relay,
                 token: secret.join_token(),
-                addresses: line.addresses,
-            }
+                addresses,
+            })
         });
-        Ok(published.collect())
+        Ok(published.take(presence::MAX_LINES).collect())
+    }
+
+    /// Which addresses of a relay or provider of ours others are told.
+    pub(in crate::engine) fn told_addresses(&self, own: &[SocketAddr]) -> Vec<NamedAddress> {
+        let loopback_only = self.lines.settings.loopback_only;
+        let told = |address: &SocketAddr| NamedAddress::told(*address, Use::Service, loopback_only);
+        own.iter().filter_map(told).collect()
     }
 
     /// The lines of an invitation that is made now.
@@ -99,17 +108,19 @@ impl Engine {
         }
         let (caller, day) = (Caller::Invited(*invitation), day_of(now_ms));
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
-        let invited = lines.take(MAX_INVITED).filter_map(|mut line| {
-            line.addresses.truncate(MAX_INVITED_ADDRESSES);
+        let invited = lines.filter_map(|line| {
+            let mut addresses = self.told_addresses(&line.addresses);
+            addresses.truncate(MAX_INVITED_ADDRESSES);
             let secret = self.lines.key.secret(&line.relay, day, &caller);
+            // None without an address.
             let invited = InvitedLine {
                 relay: line.relay,
                 token: secret.join_token(),
-                addresses: line.addresses,
+                addresses,
             };
             invited.to_bytes()
         });
-        Ok(invited.collect())
+        Ok(invited.take(MAX_INVITED).collect())
     }
 
     /// We ask an inviter: it may be called on the lines of its invitation, until it says others.
@@ -132,19 +143,19 @@ impl Engine {
 
     /// A line with those addresses of its relay that may be dialled; none without any.
     pub(in crate::engine) fn usable_line(&self, mut line: ContactLine) -> Option<ContactLine> {
-        line.addresses = self.usable(line.addresses, Wanted::Service);
+        line.addresses = self.usable(line.addresses, Use::Service);
         (!line.addresses.is_empty()).then_some(line)
     }
 
-    /// Those addresses that others named and that may be dialled. The others are counted.
+    /// Those addresses that others named and that may be dialled somewhere. The others are counted.
     pub(in crate::engine) fn usable(
         &self,
-        mut named: Vec<SocketAddr>,
-        wanted: Wanted,
-    ) -> Vec<SocketAddr> {
+        mut named: Vec<NamedAddress>,
+        wanted: Use,
+    ) -> Vec<NamedAddress> {
         let loopback_only = self.lines.settings.loopback_only;
         let before = named.len();
-        named.retain(|address| may_be_dialled(address, wanted, loopback_only));
+        named.retain(|address| address.may_suit(wanted, loopback_only));
         let refused = u64::try_from(before - named.len()).unwrap_or(u64::MAX);
         self.counters.add("ADDRESS_NOT_ALLOWED", refused);
         named
@@ -186,17 +197,20 @@ impl Engine {
     /// How a contact may be reached. Addresses only where its mode allows them.
     pub(in crate::engine) fn route(&self, contact: i64) -> Result<Route, Refusal> {
         let mode = self.ip_mode(contact);
-        let mut addresses = match mode {
+        let known = match mode {
             IpMode::LineOnly => Vec::new(),
             IpMode::Direct | IpMode::PreferLine => self.store.addresses(contact)?,
         };
+        let known = known.into_iter();
+        let mut addresses: Vec<Target> = known.map(|known| Target::known(known, mode)).collect();
         let mut lines = self.store.contact_lines(contact)?;
         if let Some(slot) = self.slots.get(&contact) {
             let found = &slot.found;
             if mode != IpMode::LineOnly {
-                let known = addresses.into_iter();
                 let lan = found.lan(self.clock.steady_ms()).iter().copied();
-                let all = lan.chain(known).chain(found.dht().iter().copied());
+                let published = found.dht().iter().copied();
+                let of = |named| Target::named(named, mode);
+                let all = lan.map(of).chain(addresses).chain(published.map(of));
                 addresses = distinct(all);
             }
             let is_new = |line: &&ContactLine| lines.iter().all(|known| known.relay != line.relay);
@@ -212,11 +226,11 @@ impl Engine {
     }
 }
 
-fn distinct(all: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
-    let mut kept = Vec::new();
-    for address in all {
-        if kept.len() < MAX_ROUTE && !kept.contains(&address) {
-            kept.push(address);
+fn distinct(all: impl Iterator<Item = Target>) -> Vec<Target> {
+    let mut kept: Vec<Target> = Vec::new();
+    for target in all {
+        if kept.len() < MAX_ROUTE && !kept.iter().any(|other| other.is_at(&target)) {
+            kept.push(target);
         }
     }
     kept

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where an IP address means something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub enum Scope {
     /// In the whole internet.
     Public,
     /// In a private network: another host in each of them.
@@ -52,9 +52,9 @@ const ON_LINE: (Ipv6Addr, u32) = (Ipv6Addr::new(0xfc4d, 0x3200, 0, 0, 0, 0, 0, 0
 
 impl Scope {
     /// Returns where an address means something; none if no peer can be there. An IPv4-mapped
-    /// address is the IPv4 address.
-    pub(crate) fn of(ip: IpAddr) -> Option<Self> {
-        match ip.to_canonical() {
+    /// address must have been unmapped.
+    pub(super) fn of(ip: IpAddr) -> Option<Self> {
+        match ip {
             IpAddr::V4(ip) => Self::of_v4(ip),
             IpAddr::V6(ip) => Self::of_v6(ip),
         }
@@ -86,7 +86,7 @@ impl Scope {
 }
 
 /// Whether the first `length` bits are the same.
-const fn in_v4(ip: Ipv4Addr, network: Ipv4Addr, length: u32) -> bool {
+pub(super) const fn in_v4(ip: Ipv4Addr, network: Ipv4Addr, length: u32) -> bool {
     let mask = match u32::MAX.checked_shl(32_u32.saturating_sub(length)) {
         Some(mask) => mask,
         None => 0,
@@ -95,7 +95,7 @@ const fn in_v4(ip: Ipv4Addr, network: Ipv4Addr, length: u32) -> bool {
 }
 
 /// Whether the first `length` bits are the same.
-const fn in_v6(ip: Ipv6Addr, network: Ipv6Addr, length: u32) -> bool {
+pub(super) const fn in_v6(ip: Ipv6Addr, network: Ipv6Addr, length: u32) -> bool {
     let mask = match u128::MAX.checked_shl(128_u32.saturating_sub(length)) {
         Some(mask) => mask,
         None => 0,
@@ -171,8 +171,6 @@ mod tests {
         ("::", None),
         ("::1", Some(Loopback)),
         ("::2", None),
-        ("::ffff:10.0.0.1", Some(Private)),
-        ("::ffff:224.0.0.1", None),
         ("64:ff9b::a00:1", None),
         ("64:ff9b:1::1", None),
         ("100::1", None),

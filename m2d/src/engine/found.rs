@@ -1,0 +1,84 @@
+//! Ways to a contact that look-up found: in memory alone.
+
+use crate::store::ContactLine;
+use m2_crypto::address::NamedAddress;
+
+/// The most addresses that one source of look-up may add to a contact's.
+pub(super) const MAX_FOUND: usize = 4;
+/// How long an address that was found in the local network is called, milliseconds: an
+/// announcement is made anew every hour.
+pub(super) const LAN_MS: u64 = 2 * 3_600_000;
+/// How old a record may be, and how far ahead its maker's clock, seconds.
+pub(super) const OLDEST_S: u64 = 2 * 86_400;
+pub(super) const AHEAD_S: u64 = 3_600;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    lan: Vec<NamedAddress>,
+    /// By the clock that only runs on.
+    lan_until_ms: u64,
+    dht: Vec<NamedAddress>,
+    lines: Vec<ContactLine>,
+    /// When the record was made.
+    made_s: u64,
+}
+
+impl Found {
+    /// Addresses in the local network, unless they are old.
+    pub(super) fn lan(&self, steady_ms: u64) -> &[NamedAddress] {
+        if steady_ms < self.lan_until_ms {
+            &self.lan
+        } else {
+            &[]
+        }
+    }
+
+    /// Addresses that the contact published.
+    pub(super) fn dht(&self) -> &[NamedAddress] {
+        &self.dht
+    }
+
+    /// Lines that the contact published.
+    pub(super) fn lines(&self) -> &[ContactLine] {
+        &self.lines
+    }
+
+    /// The contact announced itself at these addresses. Those of before stay as far as there is room:
+    /// an announcement that is played again with other addresses does not push them out.
+    pub(super) fn hear(&mut self, mut addresses: Vec<NamedAddress>, steady_ms: u64) {
+        addresses.extend_from_slice(self.lan(steady_ms));
+        self.lan = first_distinct(addresses);
+        self.lan_until_ms = steady_ms.saturating_add(LAN_MS);
+    }
+
+    /// A record of `made_s` says this. Returns whether that is news; nothing is taken otherwise.
+    pub(super) fn read(
+        &mut self,
+        made_s: u64,
+        now_s: u64,
+        addresses: Vec<NamedAddress>,
+        lines: Vec<ContactLine>,
+    ) -> bool {
+        let is_news = made_s > self.made_s
+            && made_s.saturating_add(OLDEST_S) > now_s
+            && made_s < now_s.saturating_add(AHEAD_S);
+        if is_news {
+            self.made_s = made_s;
+            self.dht = addresses;
+            self.lines = lines;
+        }
+        is_news
+    }
+}
+
+/// As many as one source may add, the first ones.
+fn first_distinct(addresses: Vec<NamedAddress>) -> Vec<NamedAddress> {
+    let mut all = Vec::new();
+    for address in addresses {
+        if all.len() < MAX_FOUND && !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    all
+}

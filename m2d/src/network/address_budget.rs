@@ -1,0 +1,402 @@
+//! How much a contact can have this daemon send to addresses that are not proved to be right
+//! (docs/spec/reach.md#addresses-that-others-name).
+
+use crate::clock::Clock;
+use crate::engine::EngineHandle;
+use crate::store::BudgetRow;
+use m2_crypto::PeerId;
+use m2_net::sent::Sent;
+use m2_net::token_bucket::{Rate, TokenBucket};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// Datagrams and bytes for each contact, and how long it takes until they are there again.
+const DATAGRAMS: u64 = 128;
+const BYTES: u64 = 128 << 10;
+const REFILL: Duration = Duration::from_secs(60);
+/// The worst case of a dial: a first packet, its repetitions after 1, 3 and 7 seconds, two each, and
+/// the last packet.
+const DIAL_DATAGRAMS: u64 = 8;
+const DIAL_BYTES: u64 = DIAL_DATAGRAMS * 1_350;
+/// The last packet of a dial leaves after its end.
+const LAST_DATAGRAMS: u64 = 1;
+const LAST_BYTES: u64 = 1_350;
+/// Addresses that are remembered to have proved a peer id.
+const MAX_PROVED: usize = 4_096;
+/// Contacts above which those that have all of their budget are forgotten.
+const MAX_IDLE: usize = 64;
+
+/// The budgets of all contacts.
+pub struct AddressBudgets {
+    clock: Arc<Clock>,
+    engine: EngineHandle,
+    state: Mutex<Budgets>,
+}
+
+/// What a dial may cost. What it did not send comes back when this is dropped.
+pub struct Charge {
+    budgets: Arc<AddressBudgets>,
+    contact: PeerId,
+    sent: Arc<Sent>,
+    dials: u64,
+}
+
+impl AddressBudgets {
+    /// The budgets as they were when the daemon stopped.
+    pub fn new(clock: Arc<Clock>, engine: EngineHandle, stored: &[BudgetRow]) -> Arc<Self> {
+        let budgets = Budgets::new(stored, clock.now_ms(), clock.steady_ms());
+        Arc::new(Self {
+            clock,
+            engine,
+            state: Mutex::new(budgets),
+        })
+    }
+
+    /// Charges a contact for dialling `peer` at addresses that it named. Addresses that proved that
+    /// peer id are free. `None`: its budget is spent.
+    pub fn charge(
+        self: &Arc<Self>,
+        contact: PeerId,
+        peer: PeerId,
+        addresses: &[SocketAddr],
+    ) -> Option<Charge> {
+        let (dials, left) = {
+            let (now_ms, mut state) = (self.clock.steady_ms(), self.state());
+            let is_unproved = |address: &&SocketAddr| !state.is_proved(&peer, **address);
+            let dials = addresses.iter().filter(is_unproved).count();
+            let dials = u64::try_from(dials).unwrap_or(u64::MAX);
+            (dials, state.take_dials(contact, dials, now_ms)?)
+        };
+        self.save(left);
+        Some(Charge {
+            budgets: Arc::clone(self),
+            contact,
+            sent: Arc::default(),
+            dials,
+        })
+    }
+
+    /// Charges a contact for one datagram to an address that it named; one where it proved its peer
+    /// id is free. Returns whether the datagram may be sent. [`Self::keep`] has the charges stored.
+    pub fn datagram(&self, contact: PeerId, address: SocketAddr, bytes: u64) -> bool {
+        let (now_ms, mut state) = (self.clock.steady_ms(), self.state());
+        state.is_proved(&contact, address) || state.take(contact, 1, bytes, now_ms)
+    }
+
+    /// Has the charges of a contact's datagrams stored.
+    pub fn keep(&self, contact: PeerId) {
+        let left = self.state().row(contact, self.clock.steady_ms());
+        self.save(left);
+    }
+
+    /// Notes that `peer` was reached at an address.
+    pub fn proved(&self, peer: PeerId, address: SocketAddr) {
+        self.state().note_proved(peer, address);
+    }
+
+    /// Has the engine store what is left, so that a restart brings nothing back.
+    fn save(&self, left: Option<BudgetRow>) {
+        // Where the runtime ends, so does the store.
+        let (Some(left), Ok(runtime)) = (left, Handle::try_current()) else {
+            return;
+        };
+        // The clock that only runs on begins anew with the daemon.
+        let left = BudgetRow {
+            at_ms: self.clock.now_ms(),
+            ..left
+        };
+        let engine = self.engine.clone();
+        runtime.spawn(async move {
+            let saved = engine.cast(move |engine| engine.save_budget(&left));
+            if saved.await.is_err() {
+                tracing::debug!("the engine is gone");
+            }
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, Budgets> {
+        // Nothing is ever half done under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Charge {
+    /// Where to count what is sent; `None` if it costs nothing.
+    pub fn meter(&self) -> Option<Arc<Sent>> {
+        (self.dials > 0).then(|| Arc::clone(&self.sent))
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if self.dials == 0 {
+            return;
+        }
+        let sent = (self.sent.datagrams(), self.sent.bytes());
+        let now_ms = self.budgets.clock.steady_ms();
+        let left = self
+            .budgets
+            .state()
+            .settle(self.contact, self.dials, sent, now_ms);
+        self.budgets.save(left);
+    }
+}
+
+/// The same without a clock and a store. Moments are of the clock that only runs on.
+#[derive(Debug, Default)]
+struct Budgets {
+    contacts: HashMap<PeerId, Buckets>,
+    proved: HashSet<(PeerId, SocketAddr)>,
+    /// In the order in which they came.
+    oldest: VecDeque<(PeerId, SocketAddr)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Buckets {
+    datagrams: TokenBucket,
+    bytes: TokenBucket,
+}
+
+impl Budgets {
+    /// `wall_ms` is the moment by the clock of the stored rows.
+    fn new(stored: &[BudgetRow], wall_ms: u64, now_ms: u64) -> Self {
+        let contacts = stored.iter().map(|row| {
+            let passed_ms = wall_ms.saturating_sub(row.at_ms);
+            (row.contact, Buckets::of(row, passed_ms, now_ms))
+        });
+        Self {
+            contacts: contacts.collect(),
+            ..Self::default()
+        }
+    }
+
+    fn is_proved(&self, peer: &PeerId, address: SocketAddr) -> bool {
+        self.proved.contains(&(*peer, address))
+    }
+
+    fn note_proved(&mut self, peer: PeerId, address: SocketAddr) {
+        if !self.proved.insert((peer, address)) {
+            return;
+        }
+        self.oldest.push_back((peer, address));
+        if self.oldest.len() > MAX_PROVED
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            self.proved.remove(&oldest);
+        }
+    }
+
+    /// Takes the worst case of a number of dials. `None`: it is more than there is.
+    #[allow(clippy::option_option)]
+    fn take_dials(
+        &mut self,
+        contact: PeerId,
+        dials: u64,
+        now_ms: u64,
+    ) -> Option<Option<BudgetRow>> {
+        if dials == 0 {
+            return Some(None);
+        }
+        let (datagrams, bytes) = (dials * DIAL_DATAGRAMS, dials * DIAL_BYTES);
+        let taken = self.take(contact, datagrams, bytes, now_ms);
+        taken.then(|| self.row(contact, now_ms))
+    }
+
+    fn take(&mut self, contact: PeerId, datagrams: u64, bytes: u64, now_ms: u64) -> bool {
+        if self.contacts.len() > MAX_IDLE {
+            self.contacts.retain(|_, buckets| !buckets.are_full(now_ms));
+        }
+        let buckets = self
+            .contacts
+            .entry(contact)
+            .or_insert_with(|| Buckets::full(now_ms));
+        buckets.take(datagrams, bytes, now_ms)
+    }
+
+    /// Gives back what dials did not send, or takes what they sent above their worst case.
+    fn settle(
+        &mut self,
+        contact: PeerId,
+        dials: u64,
+        (datagrams, bytes): (u64, u64),
+        now_ms: u64,
+    ) -> Option<BudgetRow> {
+        let buckets = self.contacts.get_mut(&contact)?;
+        let last = dials.min(datagrams);
+        let used = datagrams + last * LAST_DATAGRAMS;
+        balance(&mut buckets.datagrams, dials * DIAL_DATAGRAMS, used, now_ms);
+        let used = bytes + last * LAST_BYTES;
+        balance(&mut buckets.bytes, dials * DIAL_BYTES, used, now_ms);
+        self.row(contact, now_ms)
+    }
+
+    fn row(&mut self, contact: PeerId, now_ms: u64) -> Option<BudgetRow> {
+        let buckets = self.contacts.get_mut(&contact)?;
+        Some(BudgetRow {
+            contact,
+            datagrams: buckets.datagrams.level(now_ms),
+            bytes: buckets.bytes.level(now_ms),
+            at_ms: now_ms,
+        })
+    }
+}
+
+fn balance(bucket: &mut TokenBucket, charged: u64, used: u64, now_ms: u64) {
+    match charged.checked_sub(used) {
+        Some(unused) => bucket.give_back(unused),
+        None => bucket.take_up_to(used - charged, now_ms),
+    }
+}
+
+impl Buckets {
+    fn full(now_ms: u64) -> Self {
+        Self {
+            datagrams: TokenBucket::full(DATAGRAMS, Rate::new(DATAGRAMS, REFILL), now_ms),
+            bytes: TokenBucket::full(BYTES, Rate::new(BYTES, REFILL), now_ms),
+        }
+    }
+
+    /// As it is `passed_ms` after what was stored.
+    fn of(row: &BudgetRow, passed_ms: u64, now_ms: u64) -> Self {
+        let bucket = |burst, level| {
+            let rate = Rate::new(burst, REFILL);
+            let level = TokenBucket::with_level(burst, rate, level, 0).level(passed_ms);
+            TokenBucket::with_level(burst, rate, level, now_ms)
+        };
+        Self {
+            datagrams: bucket(DATAGRAMS, row.datagrams),
+            bytes: bucket(BYTES, row.bytes),
+        }
+    }
+
+    fn take(&mut self, datagrams: u64, bytes: u64, now_ms: u64) -> bool {
+        if !self.datagrams.take(datagrams, now_ms) {
+            return false;
+        }
+        let taken = self.bytes.take(bytes, now_ms);
+        if !taken {
+            self.datagrams.give_back(datagrams);
+        }
+        taken
+    }
+
+    fn are_full(&mut self, now_ms: u64) -> bool {
+        self.datagrams.is_full(now_ms) && self.bytes.is_full(now_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const MINUTE_MS: u64 = 60_000;
+
+    fn peer(byte: u8) -> PeerId {
+        PeerId::from_bytes([byte; 32])
+    }
+
+    fn dials(budgets: &mut Budgets, contact: u8, now_ms: u64) -> u64 {
+        let mut dials = 0;
+        while budgets.take_dials(peer(contact), 1, now_ms).is_some() {
+            dials += 1;
+        }
+        dials
+    }
+
+    #[test]
+    fn a_contact_has_so_many_dials_a_minute_and_no_more() {
+        let mut budgets = Budgets::default();
+        let all = BYTES / DIAL_BYTES;
+        assert_eq!(
+            dials(&mut budgets, 1, 0),
+            all,
+            "a meeting of 8 candidates fits"
+        );
+        assert!(all >= 8);
+        assert_eq!(dials(&mut budgets, 2, 0), all, "each contact has its own");
+        assert_eq!(dials(&mut budgets, 1, MINUTE_MS / 2), all / 2);
+        assert_eq!(dials(&mut budgets, 1, 10 * MINUTE_MS), all);
+    }
+
+    #[test]
+    fn a_dial_gets_back_what_it_did_not_send() {
+        let mut budgets = Budgets::default();
+        let contact = peer(1);
+        budgets.take_dials(contact, 2, 0).unwrap();
+        let row = budgets.settle(contact, 2, (0, 0), 0).unwrap();
+        assert_eq!(
+            (row.datagrams, row.bytes),
+            (DATAGRAMS, BYTES),
+            "nothing was sent"
+        );
+        budgets.take_dials(contact, 1, 0).unwrap();
+        let row = budgets.settle(contact, 1, (3, 3_600), 0).unwrap();
+        let left = (DATAGRAMS - 3 - LAST_DATAGRAMS, BYTES - 3_600 - LAST_BYTES);
+        assert_eq!((row.datagrams, row.bytes), left);
+        budgets.take_dials(contact, 1, 0).unwrap();
+        let row = budgets.settle(contact, 1, (100, 2_000), 0).unwrap();
+        assert_eq!(
+            row.datagrams,
+            left.0 - 101,
+            "and pays for what it sent above"
+        );
+    }
+
+    #[test]
+    fn a_restart_brings_nothing_back() {
+        let mut budgets = Budgets::default();
+        while let Some(row) = budgets.take_dials(peer(1), 1, 1_000) {
+            budgets = Budgets::new(&[row.unwrap()], 1_000, 1_000);
+        }
+        assert_eq!(dials(&mut budgets, 1, 1_000), 0);
+        let all = BYTES / DIAL_BYTES;
+        assert_eq!(dials(&mut budgets, 1, 1_000 + MINUTE_MS), all);
+
+        // The clock that only runs on begins anew, and the other one may have been set back.
+        let row = budgets.row(peer(1), MINUTE_MS).unwrap();
+        let mut back = Budgets::new(&[row], 0, 7);
+        assert_eq!(dials(&mut back, 1, 7), 0);
+        let mut later = Budgets::new(&[row], 2 * MINUTE_MS, 7);
+        assert_eq!(dials(&mut later, 1, 7), all);
+    }
+
+    #[test]
+    fn datagrams_and_dials_share_one_budget() {
+        let mut budgets = Budgets::default();
+        let sent = (0..1_000)
+            .filter(|_| budgets.take(peer(1), 1, 100, 0))
+            .count();
+        assert_eq!(sent as u64, DATAGRAMS);
+        assert_eq!(dials(&mut budgets, 1, 0), 0);
+    }
+
+    #[test]
+    fn what_was_proved_is_remembered_up_to_a_bound() {
+        let mut budgets = Budgets::default();
+        let address = |number: usize| SocketAddr::from(([11, 0, 0, 1], number as u16));
+        for number in 0..=MAX_PROVED {
+            budgets.note_proved(peer(1), address(number));
+        }
+        assert!(!budgets.is_proved(&peer(1), address(0)));
+        assert!(budgets.is_proved(&peer(1), address(1)));
+        assert!(
+            !budgets.is_proved(&peer(2), address(1)),
+            "another peer did not"
+        );
+        assert_eq!(budgets.proved.len(), MAX_PROVED);
+    }
+
+    #[test]
+    fn contacts_with_all_of_their_budget_take_no_memory() {
+        let mut budgets = Budgets::default();
+        for number in 0..=255 {
+            budgets.take(peer(number), 1, 1, 0);
+        }
+        budgets.take(peer(0), 1, 1, MINUTE_MS);
+        assert_eq!(budgets.contacts.len(), 1);
+    }
+}

@@ -1,0 +1,192 @@
+//! Dials addresses that others named: only what the filter admits, and within the budget of the
+//! contact that named them.
+
+use super::AddressBudgets;
+use super::address_budget::Charge;
+use crate::config::IpMode;
+use crate::reach::Reachability;
+use crate::store::KnownAddress;
+use m2_crypto::PeerId;
+use m2_crypto::address::{NamedAddress, Use};
+use m2_crypto::handshake::Credential;
+use m2_net::dial_error::DialError;
+use m2_net::endpoint::Endpoint;
+use m2_net::session::Session;
+use m2_net::wire::Purpose;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a contact may be dialled, and from where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// It was reached there.
+    Proved(SocketAddr),
+    /// It, or another party, named the address.
+    Named(NamedAddress, Use),
+}
+
+/// Why a dial came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectError {
+    /// The address may not be dialled.
+    NotAdmitted,
+    /// The contact has used up its budget for a moment.
+    BudgetSpent,
+    /// It was dialled in vain.
+    Dial(DialError),
+}
+
+impl DirectError {
+    /// A stable reason for the API.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NotAdmitted => "ADDRESS_NOT_ALLOWED",
+            Self::BudgetSpent => "ADDRESS_BUDGET_SPENT",
+            Self::Dial(error) => error.reason(),
+        }
+    }
+}
+
+impl Target {
+    /// Returns a contact's address as it was stored.
+    pub const fn known(address: KnownAddress, mode: IpMode) -> Self {
+        match address {
+            KnownAddress::Proved(address) => Self::Proved(address),
+            KnownAddress::Named(named) => Self::named(named, mode),
+        }
+    }
+
+    /// Returns an address that a contact, its record or its invitation named.
+    pub const fn named(named: NamedAddress, mode: IpMode) -> Self {
+        Self::Named(named, use_of(mode))
+    }
+
+    /// Whether both are the same address.
+    pub fn is_at(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Proved(address) => address.fmt(f),
+            Self::Named(named, _) => named.fmt(f),
+        }
+    }
+}
+
+/// Returns what the addresses of a contact itself are wanted for: private ones are dialled only where
+/// its way is direct.
+pub const fn use_of(mode: IpMode) -> Use {
+    match mode {
+        IpMode::Direct => Use::Contact {
+            shares_public: false,
+        },
+        IpMode::PreferLine | IpMode::LineOnly => Use::Service,
+    }
+}
+
+/// Dials addresses that others named. Cheap to clone.
+#[derive(Clone)]
+pub struct Direct {
+    endpoint: Arc<Endpoint>,
+    reach: Arc<Reachability>,
+    budgets: Arc<AddressBudgets>,
+}
+
+impl Direct {
+    /// Dials from `endpoint`.
+    pub const fn new(
+        endpoint: Arc<Endpoint>,
+        reach: Arc<Reachability>,
+        budgets: Arc<AddressBudgets>,
+    ) -> Self {
+        Self {
+            endpoint,
+            reach,
+            budgets,
+        }
+    }
+
+    /// The budgets.
+    pub const fn budgets(&self) -> &Arc<AddressBudgets> {
+        &self.budgets
+    }
+
+    /// Dials a contact. `Purpose::Peer` is meant.
+    pub async fn dial(
+        &self,
+        contact: PeerId,
+        target: Target,
+        credential: Credential,
+        limit: Duration,
+    ) -> Result<Session, DirectError> {
+        let address = match target {
+            Target::Proved(address) => {
+                self.budgets.proved(contact, address);
+                address
+            }
+            Target::Named(named, wanted) => named
+                .admit(&self.reach.surroundings(), wanted)
+                .ok_or(DirectError::NotAdmitted)?,
+        };
+        self.dial_admitted(contact, address, credential, limit)
+            .await
+    }
+
+    /// Dials a contact at an address that the filter admitted.
+    pub async fn dial_admitted(
+        &self,
+        contact: PeerId,
+        address: SocketAddr,
+        credential: Credential,
+        limit: Duration,
+    ) -> Result<Session, DirectError> {
+        let charge = self.charge(contact, contact, &[address])?;
+        let purpose = Purpose::Peer;
+        let dialled = self.endpoint.dial_counted(
+            address,
+            contact,
+            credential,
+            purpose,
+            limit,
+            charge.meter(),
+        );
+        let session = dialled.await.map_err(DirectError::Dial)?;
+        self.budgets.proved(contact, address);
+        Ok(session)
+    }
+
+    /// Charges a contact for dialling `peer`, a relay or a provider that it named, or itself.
+    pub fn charge(
+        &self,
+        contact: PeerId,
+        peer: PeerId,
+        addresses: &[SocketAddr],
+    ) -> Result<Charge, DirectError> {
+        let charge = self.budgets.charge(contact, peer, addresses);
+        charge.ok_or(DirectError::BudgetSpent)
+    }
+
+    /// Those addresses of a relay or provider that may be dialled.
+    pub fn admitted(&self, named: &[NamedAddress]) -> Vec<SocketAddr> {
+        let here = self.reach.surroundings();
+        let admitted = named
+            .iter()
+            .filter_map(|named| named.admit(&here, Use::Service));
+        admitted.collect()
+    }
+
+    /// Notes that `peer` was reached at an address.
+    pub fn proved(&self, peer: PeerId, address: SocketAddr) {
+        self.budgets.proved(peer, address);
+    }
+}
+
+impl std::fmt::Debug for Direct {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Direct(..)")
+    }
+}

@@ -1,0 +1,80 @@
+//! What contacts have left for dials to addresses that they named.
+
+use super::{Store, StoreError, int, unbits};
+use m2_crypto::PeerId;
+
+/// What a contact had left at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetRow {
+    /// The contact.
+    pub contact: PeerId,
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// The moment, Unix milliseconds.
+    pub at_ms: u64,
+}
+
+impl Store {
+    /// Returns what was left of each budget that was not full by itself since `since_ms`.
+    pub fn budgets(&self, since_ms: u64) -> Result<Vec<BudgetRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT peer_id, datagrams, bytes, at_ms FROM address_budgets WHERE at_ms >= ?1",
+        )?;
+        let rows = statement.query_map([int(since_ms)], |row| {
+            Ok(BudgetRow {
+                contact: PeerId::from_bytes(row.get(0)?),
+                datagrams: unbits(row.get(1)?),
+                bytes: unbits(row.get(2)?),
+                at_ms: unbits(row.get(3)?),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Remembers what a contact has left.
+    pub fn put_budget(&self, left: &BudgetRow) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO address_budgets VALUES (?1, ?2, ?3, ?4)")?
+            .execute((
+                left.contact.as_bytes(),
+                int(left.datagrams),
+                int(left.bytes),
+                int(left.at_ms),
+            ))?;
+        Ok(())
+    }
+
+    /// Forgets those of before `since_ms`, which are full by themselves.
+    pub fn prune_budgets(&self, since_ms: u64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM address_budgets WHERE at_ms < ?1")?
+            .execute([int(since_ms)])?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::tests::scratch;
+
+    #[test]
+    fn what_is_left_is_remembered_until_it_is_full_again() {
+        let (_dir, store) = scratch();
+        let row = |contact: u8, at_ms| BudgetRow {
+            contact: PeerId::from_bytes([contact; 32]),
+            datagrams: 5,
+            bytes: 6,
+            at_ms,
+        };
+        store.put_budget(&row(1, 10)).unwrap();
+        store.put_budget(&row(2, 20)).unwrap();
+        store.put_budget(&row(2, 30)).unwrap();
+        assert_eq!(store.budgets(11).unwrap(), [row(2, 30)]);
+        store.prune_budgets(11).unwrap();
+        assert_eq!(store.budgets(0).unwrap(), [row(2, 30)]);
+    }
+}

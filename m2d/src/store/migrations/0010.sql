@@ -1,0 +1,11 @@
+-- Whether a contact was reached at an address, or only said to be there; and how much of its budget a
+-- contact has left for dials to addresses that it named.
+
+ALTER TABLE addresses ADD COLUMN proved INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE address_budgets(
+  peer_id   BLOB PRIMARY KEY,
+  datagrams INTEGER NOT NULL,
+  bytes     INTEGER NOT NULL,
+  at_ms     INTEGER NOT NULL
+) WITHOUT ROWID;
