@@ -4,6 +4,7 @@ mod address_budget;
 mod budget;
 mod dialer;
 mod direct;
+mod goal;
 mod link;
 mod meets;
 mod outgoing;

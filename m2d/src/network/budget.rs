@@ -5,44 +5,95 @@ use tokio::time::Instant;
 
 /// Calls that are made at once after a quiet time.
 const BURST: u32 = 40;
-/// One more may be made after so long: 120 a minute.
+/// One more may be made after this time: 120 a minute.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// A bucket of calls.
+/// Repeated calls after a quiet time: ten for each of twelve contacts.
+const REPEATED_BURST: u32 = 120;
+/// One more may be made after this time. 500 absent contacts are each called every 33 minutes; whoever comes
+/// back dials this daemon itself.
+const REPEATED_EVERY: Duration = Duration::from_secs(4);
+
+/// What a call is, as far as its budget is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum CallKind {
+    /// The first one after a session, a new address, or a message of the user.
+    First,
+    /// One more after a call in vain.
+    Repeated,
+}
+
+/// The calls of the daemon.
 #[derive(Debug)]
 pub(super) struct Budget {
+    all: Bucket,
+    repeated: Bucket,
+}
+
+impl Budget {
+    /// Returns a full one.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            all: Bucket::full(BURST, EVERY, now),
+            repeated: Bucket::full(REPEATED_BURST, REPEATED_EVERY, now),
+        }
+    }
+
+    /// Takes one call, if there is any.
+    pub(super) fn take(&mut self, kind: CallKind, now: Instant) -> bool {
+        self.all.refill(now);
+        self.repeated.refill(now);
+        let may_be_made = self.next(kind).is_none();
+        if may_be_made {
+            self.all.take();
+            if kind == CallKind::Repeated {
+                self.repeated.take();
+            }
+        }
+        may_be_made
+    }
+
+    /// Returns when there is one again; none if there was one at the last call of [`Self::take`].
+    pub(super) fn next(&self, kind: CallKind) -> Option<Instant> {
+        match kind {
+            CallKind::First => self.all.next(),
+            CallKind::Repeated => self.all.next().max(self.repeated.next()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Bucket {
+    burst: u32,
+    every: Duration,
     left: u32,
     /// When it was last refilled.
     at: Instant,
 }
 
-impl Budget {
-    /// A full one.
-    pub(super) fn new(now: Instant) -> Self {
+impl Bucket {
+    const fn full(burst: u32, every: Duration, now: Instant) -> Self {
         Self {
-            left: BURST,
+            burst,
+            every,
+            left: burst,
             at: now,
         }
     }
 
-    /// Takes one call, if there is any.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        self.refill(now);
-        let may = self.left > 0;
+    const fn take(&mut self) {
         self.left = self.left.saturating_sub(1);
-        may
     }
 
-    /// When there is one again; none if there is one now.
-    pub(super) fn next(&self) -> Option<Instant> {
-        (self.left == 0).then(|| self.at + EVERY)
+    fn next(&self) -> Option<Instant> {
+        (self.left == 0).then(|| self.at + self.every)
     }
 
     fn refill(&mut self, now: Instant) {
-        let passed = now.duration_since(self.at).as_millis() / EVERY.as_millis();
-        let more = u32::try_from(passed).unwrap_or(BURST).min(BURST);
+        let passed = now.duration_since(self.at).as_millis() / self.every.as_millis();
+        let more = u32::try_from(passed).unwrap_or(self.burst).min(self.burst);
         if more > 0 {
-            self.left = self.left.saturating_add(more).min(BURST);
+            self.left = self.left.saturating_add(more).min(self.burst);
             self.at = now;
         }
     }
@@ -51,18 +102,40 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use CallKind::{First, Repeated};
 
     #[tokio::test(start_paused = true)]
     async fn after_a_burst_calls_go_out_one_by_one() {
         let mut budget = Budget::new(Instant::now());
-        assert!((0..BURST).all(|_| budget.take(Instant::now())));
-        assert!(!budget.take(Instant::now()));
-        assert_eq!(budget.next(), Some(Instant::now() + EVERY));
+        assert!((0..BURST).all(|_| budget.take(First, Instant::now())));
+        assert!(!budget.take(First, Instant::now()));
+        assert_eq!(budget.next(First), Some(Instant::now() + EVERY));
         tokio::time::advance(EVERY * 3).await;
-        let taken = (0..10).filter(|_| budget.take(Instant::now()));
+        let taken = (0..10).filter(|_| budget.take(First, Instant::now()));
         assert_eq!(taken.count(), 3);
         tokio::time::advance(EVERY * 1_000).await;
-        let taken = (0..1_000).filter(|_| budget.take(Instant::now()));
+        let taken = (0..1_000).filter(|_| budget.take(First, Instant::now()));
         assert_eq!(taken.count(), BURST as usize);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repeated_calls_become_rare_and_first_ones_do_not() {
+        let mut budget = Budget::new(Instant::now());
+        let mut repeated = 0;
+        for _ in 0..2 * 600 {
+            repeated += u32::from(budget.take(Repeated, Instant::now()));
+            tokio::time::advance(EVERY).await;
+        }
+        let ten_minutes = 600 / REPEATED_EVERY.as_secs() as u32;
+        assert!(repeated <= REPEATED_BURST + ten_minutes, "{repeated}");
+        assert!(
+            budget.take(First, Instant::now()),
+            "a first one is not kept"
+        );
+        while budget.take(Repeated, Instant::now()) {}
+        let next = budget.next(Repeated);
+        assert!(next.is_some_and(|next| next <= Instant::now() + REPEATED_EVERY));
+        tokio::time::advance(REPEATED_EVERY).await;
+        assert!(budget.take(Repeated, Instant::now()));
     }
 }

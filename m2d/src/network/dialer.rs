@@ -1,6 +1,7 @@
 //! Who is dialled when: one task owns all attempts, their pauses and their number.
 
 use super::budget::Budget;
+use super::goal::Goal;
 use super::{Direct, DirectError, Route, SessionRunner, Target};
 use crate::backoff::Backoff;
 use crate::config::IpMode;
@@ -126,15 +127,6 @@ pub struct Dialer {
     rng: UnwrapErr<getrandom::SysRng>,
 }
 
-/// A peer that is to be reached.
-struct Goal {
-    route: Route,
-    failures: u32,
-    next: Option<Instant>,
-    /// When the last attempt ended.
-    ended: Option<Instant>,
-}
-
 /// How an attempt ended.
 struct Attempt {
     peer: PeerId,
@@ -221,6 +213,7 @@ impl Dialer {
             failures,
             next: (!under_way).then(|| Instant::now() + delay),
             ended: None,
+            is_hurried: false,
         };
         self.goals.insert(peer, goal);
     }
@@ -232,21 +225,22 @@ impl Dialer {
                 None => Instant::now(),
             };
             target.next = target.next.map(|next| next.min(soon));
+            target.is_hurried = true;
         }
     }
 
-    /// Starts what is due, as far as there is room and budget, those first that failed least.
+    /// Starts what is due, as far as there is room and budget: first calls before repeated ones, and of
+    /// these those that failed least.
     fn start_due(&mut self) {
         let now = Instant::now();
-        let mut due: Vec<(u32, PeerId)> = self
-            .goals
-            .iter()
-            .filter(|(_, target)| target.next.is_some_and(|next| next <= now))
-            .map(|(peer, target)| (target.failures, *peer))
+        let is_due = |goal: &Goal| goal.next.is_some_and(|next| next <= now);
+        let due = self.goals.iter().filter(|(_, goal)| is_due(goal));
+        let mut due: Vec<_> = due
+            .map(|(peer, goal)| (goal.kind(), goal.failures, *peer))
             .collect();
-        due.sort_unstable_by_key(|(failures, _)| *failures);
-        for (_, peer) in due {
-            if self.attempts.len() >= MAX_ATTEMPTS || !self.budget.take(now) {
+        due.sort_unstable_by_key(|(kind, failures, _)| (*kind, *failures));
+        for (kind, _, peer) in due {
+            if self.attempts.len() >= MAX_ATTEMPTS || !self.budget.take(kind, now) {
                 return;
             }
             self.start(peer);
@@ -258,6 +252,7 @@ impl Dialer {
             return;
         };
         target.next = None;
+        target.is_hurried = false;
         let call = Call {
             direct: self.direct.clone(),
             lines: self.lines.clone(),
@@ -277,9 +272,8 @@ impl Dialer {
         if self.attempts.len() >= MAX_ATTEMPTS {
             return None;
         }
-        let next = self.goals.values().filter_map(|target| target.next).min()?;
-        let budget = self.budget.next();
-        Some(budget.map_or(next, |budget| budget.max(next)))
+        let wake = |goal: &Goal| goal.next.max(goal.next.and(self.budget.next(goal.kind())));
+        self.goals.values().filter_map(wake).min()
     }
 
     async fn finish(&mut self, attempt: Attempt) {
