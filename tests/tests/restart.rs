@@ -90,9 +90,21 @@ async fn a_peer_that_stood_still_for_a_while_is_none_the_worse() {
     assert_eq!(bob.received("alice").await.unwrap(), ["while it sleeps"]);
 }
 
-/// Carol lost her sessions and calls nobody: who has something to say to her finds out.
+/// Carol lost her sessions and dials no peer: a daemon with a message for her finds out.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_came_back_and_calls_nobody_is_called() {
+async fn a_peer_that_lost_its_sessions_is_dialled() {
+    lost_after(Duration::ZERO).await;
+}
+
+/// The same in a session that has been still for a while, and in which carol never stated her places, so
+/// that no message leaves on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_never_stated_its_places_and_lost_its_sessions_is_dialled() {
+    lost_after(Duration::from_secs(5)).await;
+}
+
+/// Carol's sessions are lost after they were silent for a while.
+async fn lost_after(silence: Duration) {
     let alice = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let api = Api::of(&alice).await.unwrap();
     let address = alice.udp_address().await.unwrap();
@@ -101,6 +113,7 @@ async fn who_came_back_and_calls_nobody_is_called() {
         runtime.block_on(async {
             let carol = Caller::new(identity("carol").unwrap()).unwrap();
             let session = join(&api, &carol, address).await;
+            sleep(silence).await;
             (carol, session)
         })
     });
@@ -114,6 +127,8 @@ async fn who_came_back_and_calls_nobody_is_called() {
     let called = timeout(PATIENCE, carol.endpoint().accept()).await;
     println!("called after {:?}", start.elapsed());
     let mut session = called.unwrap().unwrap();
+    // Her silence was noticed; the idle timeout of QUIC counts nothing.
+    assert_eq!(count(&api, "SESSION_SILENT").await, 1);
     let frame = timeout(PATIENCE, session.recv_frame())
         .await
         .unwrap()

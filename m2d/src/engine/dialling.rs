@@ -87,14 +87,21 @@ impl Engine {
         Ok(())
     }
 
-    /// There is something to send: a contact that is away is tried soon, and looked for.
+    /// There is something to send: a contact that is away is tried soon, and looked for. Where it waits
+    /// for the contact's statement of places, nothing else leaves on the session: a frame that says
+    /// nothing shows whether the contact is still there.
     pub(super) fn hurry(&mut self, row: i64) {
-        let slot = self.slots.get(&row);
-        let Some(slot) = slot.filter(|slot| slot.links.is_empty()) else {
+        let Some(slot) = self.slots.get(&row) else {
             return;
         };
-        self.dialer.hurry(slot.contact.peer_id);
-        self.wake_lookup();
+        match slot.link() {
+            Some(link) if link.places().is_none() => link.nudge(),
+            Some(_) => {}
+            None => {
+                self.dialer.hurry(slot.contact.peer_id);
+                self.wake_lookup();
+            }
+        }
     }
 
     /// Wants sessions with all contacts, at the start.

@@ -67,7 +67,6 @@ impl Engine {
         self.require_disk()?;
         self.require_room(row)?;
         let (id, message) = self.submit(row, Body::Content(new.content.clone()), new.ttl_s)?;
-        self.hurry(row);
         if !new.key.is_empty() {
             let remembered = Remembered {
                 body: body_hash(row, new),
@@ -184,6 +183,7 @@ impl Engine {
             return Err(refusal_of(refused));
         }
         self.note_queued(row);
+        self.hurry(row);
         Ok((id, message))
     }
 
