@@ -14,6 +14,7 @@ mod mailbox;
 mod malformed;
 mod message;
 mod network;
+mod owner;
 mod pages;
 mod readers;
 mod relay;
@@ -21,6 +22,7 @@ mod session;
 
 pub use malformed::explain;
 pub use network::FailClosedTest;
+pub use owner::{may_call, only_owner};
 pub use pages::{Pages, hold_pages};
 pub use readers::Readers;
 pub use session::{ApiState, Ready, Unlocker};

@@ -24,7 +24,7 @@ mod remote_socket;
 mod setup;
 mod wire;
 
-pub use binaries::{Binaries, PREBUILT};
+pub use binaries::Binaries;
 pub use clock::Clock;
 pub use daemon::{Daemon, Output};
 pub use lab::Lab;

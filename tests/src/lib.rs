@@ -1,4 +1,4 @@
-//! What tests M2 as a whole: repository checks, real daemons under test, and `cargo verify`.
+//! What tests M2 as a whole: repository checks and real daemons under test.
 
 pub mod bench;
 pub mod checks;
@@ -9,5 +9,5 @@ pub mod quickstart;
 pub mod scenario;
 pub mod sim;
 pub mod skip;
-pub mod verify;
-pub mod workspace;
+
+pub use m2_verify::workspace;

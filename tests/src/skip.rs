@@ -1,9 +1,7 @@
 //! Tests that can't run on this machine: each prints one line, which `cargo verify` counts.
 
+use m2_verify::SKIPPED;
 use std::io::Write as _;
-
-/// The first word of the line that a skipped test prints.
-pub const MARK: &str = "SKIPPED";
 
 /// Reports the current test as skipped, past libtest's capture of the output.
 ///
@@ -13,5 +11,5 @@ pub fn skip(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("unnamed");
     // Without a standard error there is no place for the line.
-    let _ = writeln!(std::io::stderr(), "{MARK} {test}: {why}");
+    let _ = writeln!(std::io::stderr(), "{SKIPPED} {test}: {why}");
 }

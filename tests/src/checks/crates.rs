@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use toml::{Table, Value};
 
 /// A package of ours and those it may depend on (docs/architecture.md). `m2-tests` may use all.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("m2-backup", &["m2-crypto"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
@@ -21,8 +21,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
             "m2-proto",
             "m2d",
             "m2-cli",
+            "m2-verify",
         ],
     ),
+    ("m2-verify", &[]),
 ];
 
 const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];

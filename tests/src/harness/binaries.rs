@@ -2,12 +2,10 @@
 
 use crate::workspace;
 use anyhow::{Context as _, bail};
+use m2_verify::PREBUILT;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-
-/// Set by whoever has built the programs already, so that they are not built again.
-pub const PREBUILT: &str = "M2_TESTS_PREBUILT";
 
 /// The programs under test.
 #[derive(Debug, Clone)]

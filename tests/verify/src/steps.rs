@@ -3,8 +3,11 @@
 use super::command::{cargo, check, count_tests, installed};
 use super::fuzz;
 use super::step::{Context, Outcome, Step};
-use crate::harness::PREBUILT;
+use crate::PREBUILT;
 use std::process::Command;
+
+/// How many tests of one program run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 /// All steps.
 pub(super) fn all() -> Vec<Step> {
@@ -59,6 +62,11 @@ fn test(context: &Context) -> anyhow::Result<Outcome> {
     let mut command = cargo(&context.root);
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.env(PREBUILT, "1");
+    // Scenarios wait more than they compute.
+    if std::env::var_os(THREADS).is_none() {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        command.env(THREADS, (2 * processors).to_string());
+    }
     count_tests(command)
 }
 

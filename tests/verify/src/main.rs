@@ -1,7 +1,7 @@
 //! `cargo verify`: everything that must hold before a change goes in.
 
 use clap::Parser;
-use m2_tests::verify::{self, Options};
+use m2_verify::{self as verify, Options};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

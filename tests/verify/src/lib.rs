@@ -1,16 +1,22 @@
 //! The steps of `cargo verify`, and how they run: all of them, in order, even when one fails, so
-//! that one run shows everything.
+//! that one run shows everything. A crate of its own, so that the first step begins before anything of
+//! the workspace is built.
 
 mod command;
 mod fuzz;
 mod step;
 mod steps;
+pub mod workspace;
 
-use crate::workspace;
 use anyhow::bail;
 use clap::Parser;
 use std::time::{Duration, Instant};
 use step::{Outcome, Step};
+
+/// Set when the programs under test are built already, so that tests do not build them again.
+pub const PREBUILT: &str = "M2_TESTS_PREBUILT";
+/// The first word of the line that a skipped test prints.
+pub const SKIPPED: &str = "SKIPPED";
 
 /// Runs formatting, lints, every test, the documentation, the repository checks and the fuzz
 /// targets.

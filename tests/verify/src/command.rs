@@ -1,7 +1,7 @@
 //! Running other programs for a step.
 
 use super::step::Outcome;
-use crate::skip;
+use crate::SKIPPED;
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
@@ -102,7 +102,7 @@ fn skipped_tests(errors: impl Read) -> BTreeSet<String> {
 
 /// The name in `SKIPPED NAME: why`.
 fn skipped_test(line: &str) -> Option<String> {
-    let rest = line.strip_prefix(skip::MARK)?.strip_prefix(' ')?;
+    let rest = line.strip_prefix(SKIPPED)?.strip_prefix(' ')?;
     let (name, _) = rest.split_once(": ")?;
     Some(name.to_owned())
 }
