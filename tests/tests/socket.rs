@@ -173,6 +173,43 @@ async fn a_path_that_is_too_long_is_told_with_its_length() {
     assert!(!socket.parent().unwrap().exists());
 }
 
+/// An operator has opened the socket's directory to other users.
+#[tokio::test]
+async fn another_user_is_told_that_it_may_not_call() {
+    if !rustix::process::geteuid().is_root() {
+        skip("only root can run a program as another user");
+        return;
+    }
+    let daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
+    let socket = daemon.socket();
+    let shared = tempfile::tempdir().unwrap();
+    let m2 = shared.path().join("m2");
+    fs::copy(&Binaries::get().unwrap().m2, &m2).unwrap();
+    open_to_all(&m2, 0o755);
+    open_to_all(&socket, 0o666);
+    let mut command = Command::new(&m2);
+    command.arg("--socket").arg(&socket).arg("status");
+    let told = command.uid(65_534).gid(65_534).output().await.unwrap();
+    let words = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(!told.status.success(), "{words}");
+    assert!(
+        words.contains("Not allowed") && words.contains("with the id 0"),
+        "{words}"
+    );
+    Api::at(&socket).await.unwrap().status().await.unwrap();
+}
+
+/// Lets all users of the computer reach a file.
+fn open_to_all(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for above in path.ancestors().skip(1) {
+        if above == std::env::temp_dir() || above.parent().is_none() {
+            return;
+        }
+        fs::set_permissions(above, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn front_ends_look_where_the_daemon_listens() {
     let user = rustix::process::geteuid().as_raw();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tower::util::MapResponseLayer;
 
@@ -23,6 +24,7 @@ pub(super) async fn serve(
     tokio::spawn(report_stop(state.clone(), stop.clone()));
     let draining = stop.clone();
     let server = Server::builder()
+        .layer(InterceptorLayer::new(api::only_owner))
         .layer(MapResponseLayer::new(api::explain))
         .layer(MapResponseLayer::new(api::hold_pages))
         .add_routes(routes)

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 const MOST: u64 = 1_024;
 /// The fewest connections that are allowed, however low the limit on descriptors is.
 const FEWEST: u64 = 8;
+/// The most connections of other users at a time: they are told that they may not call.
+const MOST_OF_OTHERS: usize = 8;
 /// How long `m2 status` warns of trouble that is over.
 const WARNED: Duration = Duration::from_secs(600);
 
@@ -22,6 +24,8 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct State {
     open: usize,
+    /// Connections of other users, which are not counted in `open`.
+    of_others: usize,
     /// Connections that were closed at once because [`Connections::limit`] were open.
     refused: u64,
     /// Attempts to accept a connection that failed for want of a descriptor or of memory.
@@ -32,7 +36,10 @@ struct State {
 
 /// One open connection; it is counted until this is dropped.
 #[derive(Debug)]
-pub(super) struct Connection(Arc<Connections>);
+pub(super) struct Connection {
+    all: Arc<Connections>,
+    is_of_others: bool,
+}
 
 impl Connections {
     /// Allows half of the process's descriptors to front-ends, within bounds: sessions, the store
@@ -82,7 +89,7 @@ impl Connections {
         let mut state = self.state();
         if state.open < self.limit {
             state.open += 1;
-            return Some(Connection(self.clone()));
+            return Some(self.connection(false));
         }
         state.refused += 1;
         let is_new = state.last_refused.replace(now).is_none_or(|last| {
@@ -95,6 +102,21 @@ impl Connections {
             tracing::warn!(limit, "too many front-ends: new connections are closed");
         }
         None
+    }
+
+    /// Counts a connection of another user as open, unless there are too many of them.
+    pub(super) fn open_of_others(self: &Arc<Self>) -> Option<Connection> {
+        let mut state = self.state();
+        let has_room = state.of_others < MOST_OF_OTHERS;
+        state.of_others += usize::from(has_room);
+        has_room.then(|| self.connection(true))
+    }
+
+    fn connection(self: &Arc<Self>, is_of_others: bool) -> Connection {
+        Connection {
+            all: Arc::clone(self),
+            is_of_others,
+        }
     }
 
     /// Counts a connection that could not be accepted, and returns how many failed before it.
@@ -113,8 +135,12 @@ impl Connections {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.open = state.open.saturating_sub(1);
+        let mut state = self.all.state();
+        let open = match self.is_of_others {
+            true => &mut state.of_others,
+            false => &mut state.open,
+        };
+        *open = open.saturating_sub(1);
     }
 }
 
@@ -139,6 +165,20 @@ mod tests {
         open.pop();
         assert!(connections.open(now).is_some());
         assert_eq!(connections.counters().get("API_CONNECTION_LIMIT"), Some(&1));
+    }
+
+    #[test]
+    fn those_of_other_users_take_the_place_of_no_other() {
+        let connections = Connections::new(0);
+        let of_others = || connections.open_of_others();
+        let mut open: Vec<_> = (0..MOST_OF_OTHERS).map(|_| of_others().unwrap()).collect();
+        assert!(of_others().is_none());
+        let own: Vec<_> = (0..FEWEST)
+            .map(|_| connections.open(Instant::now()))
+            .collect();
+        assert!(own.iter().all(Option::is_some));
+        open.pop();
+        assert!(of_others().is_some());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::connections::Connections;
 use super::stream::ApiStream;
 use super::unix::BoundPath;
+use crate::api::may_call;
 use crate::backoff::Backoff;
 use std::future::Future;
 use std::io;
@@ -21,8 +22,9 @@ const BACKOFF: Backoff = Backoff {
     longest: Duration::from_secs(2),
 };
 
-/// Connections from the daemon's own user or root; others are closed at once. The stream never
-/// ends and yields no error: it goes on accepting once the system allows it.
+/// Connections of front-ends. Those of other users than the daemon's own and root are few, and each of
+/// their calls is refused. The stream never ends and yields no error: it goes on accepting once the
+/// system allows it.
 #[derive(Debug)]
 pub struct Incoming {
     /// Removed before the listener closes: while it is open its inode number is not used again.
@@ -57,11 +59,12 @@ impl Incoming {
             self.failures = 0;
         }
         let uid = stream.peer_cred().map(|cred| cred.uid());
-        if !uid.is_ok_and(|uid| uid == self.own_uid || uid == 0) {
-            tracing::warn!("a caller of another user was turned away");
-            return None;
-        }
-        let connection = self.connections.open(Instant::now())?;
+        let connection = if uid.is_ok_and(|uid| may_call(uid, self.own_uid)) {
+            self.connections.open(Instant::now())?
+        } else {
+            tracing::warn!("another user of this computer calls the daemon, and is refused");
+            self.connections.open_of_others()?
+        };
         Some(ApiStream::new(stream, connection))
     }
 
