@@ -165,6 +165,8 @@ pub struct EndpointStats {
     pub keys_wanted: usize,
     /// Session keys that were spent so far.
     pub keys_spent: u64,
+    /// Those of them that no session came of: each serves the next call to the same peer.
+    pub keys_kept: usize,
     /// Connections of all sockets, handshakes included.
     pub connections: usize,
 }
@@ -391,6 +393,7 @@ impl Endpoint {
             keys_ready: self.keys.ready(),
             keys_wanted: self.keys.wanted(),
             keys_spent: self.keys.spent(),
+            keys_kept: self.caller.kept.len(),
             connections: self.all_sockets().map(|s| s.open_connections()).sum(),
         }
     }

@@ -58,6 +58,11 @@ impl KeptKeys {
         }
     }
 
+    /// Returns how many keys are kept.
+    pub(super) fn len(&self) -> usize {
+        self.all().values().map(|kept| kept.keys.len()).sum()
+    }
+
     /// Forgets all.
     pub(super) fn clear(&self) {
         self.all().clear();

@@ -26,6 +26,9 @@ pub struct Options {
     /// Seconds that an idle daemon is watched.
     #[arg(long, default_value_t = 20)]
     pub idle_seconds: u64,
+    /// Contacts of the contacts measurement, all of them away.
+    #[arg(long, default_value_t = 200)]
+    pub contacts: u16,
     /// Megabytes of the bulk measurement.
     #[arg(long, default_value_t = 1_000)]
     pub bulk_mb: usize,
