@@ -163,9 +163,9 @@ pub struct Engine {
     counters: Arc<Counters>,
     /// Payloads that were read to be sealed again in the next batch.
     later: Vec<(i64, MessageId, Result<OutboxPayload, StoreError>)>,
-    /// Sessions in which this batch takes or makes a statement of places. Neither is repeated, so
-    /// these sessions are closed if the batch is taken back.
-    stating: Vec<Arc<Link>>,
+    /// Sessions in which this batch takes or sends frames that are not repeated in the session. They are
+    /// closed if the batch is taken back.
+    said_once: Vec<Arc<Link>>,
     /// All conversations are to take new incarnations, but the one of this row.
     renewal: Option<i64>,
     /// What is in memory is ahead of the store: read it again before anything else.
@@ -213,7 +213,7 @@ impl Engine {
             callers: parts.callers,
             counters: parts.counters,
             later: Vec::new(),
-            stating: Vec::new(),
+            said_once: Vec::new(),
             renewal: None,
             stale: false,
             agenda: Agenda::default(),
@@ -364,7 +364,7 @@ impl Engine {
         };
         match written {
             Ok(()) => {
-                self.stating.clear();
+                self.said_once.clear();
                 self.note_written();
                 self.perform_effects();
                 self.empty_log();
@@ -411,7 +411,7 @@ impl Engine {
             }
         }
         self.later.clear();
-        for link in self.stating.drain(..) {
+        for link in self.said_once.drain(..) {
             link.close(CloseCode::Replaced);
         }
         self.stale = true;

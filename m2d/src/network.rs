@@ -20,7 +20,7 @@ pub use link::Link;
 pub use meets::Meets;
 pub use probe::{Prober, Tried, WaySource};
 pub use route::Route;
-pub use session::SessionRunner;
+pub use session::{SessionRunner, is_said_once};
 
 use m2_net::endpoint::Endpoint;
 use std::sync::Arc;

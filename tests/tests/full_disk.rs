@@ -6,7 +6,7 @@
 use m2_proto::api::v1::MessageState;
 use m2_proto::reason::Reason;
 use m2_tests::harness::Daemon;
-use m2_tests::scenario::{Api, Pair};
+use m2_tests::scenario::{Api, Pair, counted, eventually};
 use std::fs;
 use std::process::Command;
 
@@ -126,6 +126,70 @@ async fn the_receiver_s_disk() {
     assert!(bob.received("alice").await.unwrap() == expected);
 }
 
+/// A session that comes up while nothing can be written is none, and is not taken for one later.
+#[tokio::test]
+async fn a_session_that_came_up_on_a_full_disk_leaves_nothing_behind() {
+    let mut pair = Pair::start().await.unwrap();
+    let bob = Api::of(&pair.bob).await.unwrap();
+    pair.alice.stop().await.unwrap();
+    goes_offline(&bob).await;
+    nothing_is_written(&pair.bob);
+    pair.alice.restart().await.unwrap();
+    eventually("a batch that fails", async || {
+        let status = bob.status().await?;
+        Ok((counted(&status, "STORE_BATCH_FAILED") > 0).then_some(()))
+    })
+    .await
+    .unwrap();
+    every_file_grows(&pair.bob);
+    talks_after_a_stop(&mut pair, &bob).await;
+}
+
+/// The end of a session is not forgotten when the batch that notes it can't be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_on_a_full_disk_is_over() {
+    let mut pair = Pair::start().await.unwrap();
+    let bob = Api::of(&pair.bob).await.unwrap();
+    bob.send("alice", "before").await.unwrap();
+    bob.await_empty_outbox().await.unwrap();
+    nothing_is_written(&pair.bob);
+    let busy = (0..4).map(|_| {
+        let bob = bob.clone();
+        tokio::spawn(async move {
+            loop {
+                let _ = bob.send("alice", "can't be stored").await;
+            }
+        })
+    });
+    let busy: Vec<_> = busy.collect();
+    pair.alice.stop().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+    every_file_grows(&pair.bob);
+    talks_after_a_stop(&mut pair, &bob).await;
+}
+
+/// Bob knows that alice is away, and what he sends her arrives when she is back.
+async fn talks_after_a_stop(pair: &mut Pair, bob: &Api) {
+    if pair.alice.pid().is_some() {
+        pair.alice.stop().await.unwrap();
+    }
+    goes_offline(bob).await;
+    let last = bob.send("alice", "after").await.unwrap();
+    pair.alice.restart().await.unwrap();
+    bob.await_message(&last, MessageState::Delivered)
+        .await
+        .unwrap();
+}
+
+async fn goes_offline(bob: &Api) {
+    eventually("alice is away", async || {
+        Ok((!bob.contact("alice").await?.online).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
 async fn m2(daemon: &Daemon, arguments: &[&str]) {
     daemon.m2(arguments).await.unwrap().success().unwrap();
 }
@@ -178,6 +242,11 @@ fn no_file_grows(daemon: &Daemon) {
 
 fn length(daemon: &Daemon, file: &str) -> u64 {
     fs::metadata(daemon.data().join(file)).map_or(0, |file| file.len())
+}
+
+/// Not even one page of the store can be written.
+fn nothing_is_written(daemon: &Daemon) {
+    limit(daemon, "1");
 }
 
 fn every_file_grows(daemon: &Daemon) {

@@ -38,7 +38,7 @@ impl Engine {
         if self.is_giving_up(row)? {
             return Ok(());
         }
-        self.stating.push(link.clone());
+        self.said_once.push(link.clone());
         if !self.serves(row, link) {
             let places = self.converse(row, |conversation, cx| conversation.state_beside(cx))?;
             link.note_begun();
@@ -116,7 +116,7 @@ impl Engine {
             link.violated("PLACES_REPEATED");
             return Ok(());
         }
-        self.stating.push(link.clone());
+        self.said_once.push(link.clone());
         link.keep_places(Some(Arc::new(stated.clone())));
         let Some(slot) = self.slots.get_mut(&row) else {
             return Ok(());

@@ -6,7 +6,7 @@ use super::paths::{crossed, path_rank};
 use super::problem::NOT_A_CONTACT;
 use super::slot::Slot;
 use crate::config::IpMode;
-use crate::network::Link;
+use crate::network::{Link, is_said_once};
 use crate::refusal::Refusal;
 use crate::store::{ContactState, KnownAddress};
 use m2_crypto::envelope::EpochHeader;
@@ -18,11 +18,16 @@ use m2_net::wire::line::Line;
 use m2_net::wire::mailbox::Mailbox;
 use m2_net::wire::{ContactRequest, Envelope, Message};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Sessions kept with one peer: the newest, and those it may still be sending on.
 const MAX_LINKS: usize = 3;
 /// Sessions with peers that are no contacts.
 const MAX_STRANGERS: usize = 64;
+/// A session that ends sooner counts as an attempt in vain, and the most of them that make the pause
+/// longer: four seconds, as two daemons of one identity also end each other's sessions.
+const SHORT_SESSION: Duration = Duration::from_secs(10);
+const MAX_SHORT: u32 = 5;
 
 /// What becomes of a session that came up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,14 +200,36 @@ impl Engine {
             }
         }
         if next.is_none() {
-            self.note_offline(row);
-            self.wake_lookup();
             match link.refused() {
-                Some(reason) => self.dial_after_refusal(row, link, reason)?,
-                None => self.dial(row)?,
+                Some(reason) => {
+                    self.note_offline(row);
+                    self.dial_after_refusal(row, link, reason)?;
+                }
+                None => self.dial_after_end(row, link.age())?,
             }
         }
         Ok(())
+    }
+
+    /// The last session with a peer ended, at this age. A peer whose sessions end soon is dialled after
+    /// growing pauses, whatever ends them: each costs both sides a key.
+    pub(super) fn dial_after_end(&mut self, row: i64, age: Duration) -> Result<(), Refusal> {
+        self.note_offline(row);
+        self.wake_lookup();
+        let Some(slot) = self.slots.get_mut(&row) else {
+            return Ok(());
+        };
+        slot.short_sessions = match age < SHORT_SESSION {
+            true => slot.short_sessions.saturating_add(1).min(MAX_SHORT),
+            false => 0,
+        };
+        let (peer, short) = (slot.contact.peer_id, slot.short_sessions);
+        if short > 0 && contact_like(slot.contact.state) && slot.links.is_empty() {
+            let route = self.route(row)?;
+            self.dialer.want_after(peer, route, short);
+            return Ok(());
+        }
+        self.dial(row)
     }
 
     /// A peer ended a session as one that it does not want. It is called again after a pause, and
@@ -258,6 +285,9 @@ impl Engine {
         message: Message,
         accepted: Option<AcceptedGrant>,
     ) {
+        if is_said_once(&message) {
+            self.said_once.push(link.clone());
+        }
         match self.take_frame(link, message, accepted) {
             Ok(Ok(())) => {}
             Ok(Err(misbehaved @ Misbehaved::TooMuchWork)) => link.violated(reason_of(&misbehaved)),

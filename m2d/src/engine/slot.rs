@@ -11,6 +11,7 @@ use m2_net::delivery::{Conversation, Limits, MessageId};
 use m2_net::session::CloseCode;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Sealed bytes kept in memory between sealing and sending; others are read from the store.
 const FRESH_BYTES: usize = 4 << 20;
@@ -45,6 +46,8 @@ pub(super) struct Slot {
     pub refused: &'static str,
     /// Sessions in a row that it refused.
     pub refusals: u32,
+    /// Sessions in a row that ended soon.
+    pub short_sessions: u32,
 }
 
 impl Slot {
@@ -64,17 +67,23 @@ impl Slot {
             last_failure: "",
             refused: "",
             refusals: 0,
+            short_sessions: 0,
         }
     }
 
-    /// Keeps what is of memory alone: it does not change with what could not be written.
-    fn inherit(&mut self, before: Self) {
+    /// Keeps what is of memory alone: it does not change with what could not be written. Of sessions that
+    /// are over, the end may be what could not be written. Returns whether the last session is lost so.
+    fn inherit(&mut self, before: Self) -> bool {
+        let had_links = !before.links.is_empty();
         self.links = before.links;
+        self.links.retain(|link| !link.is_over());
+        self.short_sessions = before.short_sessions;
         self.found = before.found;
         self.clock = before.clock;
         self.last_failure = before.last_failure;
         self.refused = before.refused;
         self.refusals = before.refusals;
+        had_links && self.links.is_empty()
     }
 
     /// The session to send on.
@@ -144,10 +153,12 @@ impl Engine {
             .collect();
         self.rows.clear();
         self.timers.clear();
+        let mut lost = Vec::new();
         for contact in contacts {
             let mut slot = Slot::new(contact);
-            if let Some(before) = before.remove(&slot.contact.peer_id) {
-                slot.inherit(before);
+            let before = before.remove(&slot.contact.peer_id);
+            if before.is_some_and(|before| slot.inherit(before)) {
+                lost.push(slot.contact.row);
             }
             self.rows.insert(slot.contact.peer_id, slot.contact.row);
             self.slots.insert(slot.contact.row, slot);
@@ -157,6 +168,13 @@ impl Engine {
         }
         for link in before.into_values().flat_map(|slot| slot.links) {
             link.close(CloseCode::Done);
+        }
+        self.strangers.retain(|_, link| !link.is_over());
+        for row in lost {
+            // What can't be read now is read at the next attempt.
+            if let Err(refusal) = self.dial_after_end(row, Duration::ZERO) {
+                tracing::warn!(reason = %refusal.reason, "a contact's addresses can't be read");
+            }
         }
         self.wake_conversations()
     }

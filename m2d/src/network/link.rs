@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Misdeeds that a session outlives.
 const MAX_MISDEEDS: u32 = 100;
@@ -54,6 +54,9 @@ pub struct Link {
     pub(super) renewing: AtomicBool,
     pub(super) meets: Meets,
     pub(super) session: SessionHandle,
+    pub(super) since: Instant,
+    /// The task that runs the session is done with it.
+    pub(super) ended: AtomicBool,
 }
 
 impl Link {
@@ -112,9 +115,19 @@ impl Link {
         &self.meets
     }
 
+    /// Notes that nothing is read from the session any more.
+    pub(super) fn note_ended(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the session has ended.
     pub fn is_over(&self) -> bool {
-        self.session.close_reason().is_some()
+        self.ended.load(Ordering::Relaxed) || self.session.close_reason().is_some()
+    }
+
+    /// Returns the session's age.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Waits for the session's end.

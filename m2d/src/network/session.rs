@@ -1,6 +1,6 @@
 //! A task for every session: brings its frames to the engine, in order.
 
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, OutgoingQueue};
 use super::silence::Silence;
 use super::{Link, Meets};
 use crate::clock::Clock;
@@ -13,7 +13,7 @@ use m2_crypto::envelope::{GRANT_BYTES, Grant, GrantRefused, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::{Certificate, Identity, PeerId, Secret};
 use m2_net::delivery::AcceptedGrant;
-use m2_net::frame::FrameReceiver;
+use m2_net::frame::{FrameReceiver, FrameSender};
 use m2_net::line::relay::Relay;
 use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHandle};
 use m2_net::wire::{Envelope, Message, Purpose};
@@ -147,28 +147,45 @@ impl SessionRunner {
         let (outgoing, queue) = Outgoing::new();
         let link = Arc::new(self.link(&handle, id, Arc::new(certificate), outgoing)?);
         let arriving = link.clone();
-        let arrived = self
-            .engine
-            .call(move |engine| engine.on_link_up(&arriving))
-            .await?;
-        if arrived == Arrived::Unwanted {
-            handle.close(CloseCode::Refused);
-            return Ok(());
-        }
+        let arrived = self.engine.call(move |engine| engine.on_link_up(&arriving));
+        let result = match arrived.await {
+            Ok(Arrived::Unwanted) => {
+                handle.close(CloseCode::Refused);
+                return Ok(());
+            }
+            Ok(arrived) => self.talk(&link, arrived, (queue, sender), receiver).await,
+            Err(refusal) => {
+                // What was written of the session was taken back.
+                handle.close(CloseCode::Unavailable);
+                Err(refusal.into())
+            }
+        };
+        // The engine drops an ended session also when this call is taken back.
+        link.note_ended();
+        let gone = link.clone();
+        let down = self.engine.call(move |engine| engine.on_link_down(&gone));
+        down.await?;
+        result
+    }
+
+    /// Carries frames in both directions until the session ends.
+    async fn talk(
+        &self,
+        link: &Arc<Link>,
+        arrived: Arrived,
+        (queue, sender): (OutgoingQueue, FrameSender),
+        receiver: FrameReceiver,
+    ) -> Result<(), SessionEnd> {
         let forwarding = tokio::spawn(queue.forward(link.clone(), sender));
         let result = tokio::select! {
-            result = self.receive(&link, receiver) => result,
-            () = link.silence.watch(&link, &self.engine) => Err(SessionEnd::Stopping),
-            () = self.await_request(&link), if arrived == Arrived::Stranger => {
+            result = self.receive(link, receiver) => result,
+            () = link.silence.watch(link, &self.engine) => Err(SessionEnd::Stopping),
+            () = self.await_request(link), if arrived == Arrived::Stranger => {
                 Err(SessionEnd::Stopping)
             }
         };
         // It holds the link, whose sending half would keep it waiting for ever.
         forwarding.abort();
-        let gone = link.clone();
-        self.engine
-            .call(move |engine| engine.on_link_down(&gone))
-            .await?;
         result
     }
 
@@ -222,6 +239,8 @@ impl SessionRunner {
             stated: AtomicU64::new(0),
             statements: AtomicU32::new(0),
             places: Mutex::new(None),
+            since: std::time::Instant::now(),
+            ended: AtomicBool::new(false),
         })
     }
 
@@ -254,8 +273,7 @@ impl SessionRunner {
             };
             let from = link.clone();
             let place = room.clone().acquire_many_owned(size(&message)).await;
-            // The peer does not repeat its statement: without it the session is of no use.
-            let unheard = matches!(message, Message::Places(_)).then(|| link.clone());
+            let unheard = is_said_once(&message).then(|| link.clone());
             self.engine
                 .cast_or(
                     move |engine| {
@@ -356,6 +374,18 @@ pub(super) fn size(message: &Message) -> u32 {
     u32::try_from(content + size_of::<Message>())
         .unwrap_or(WAITING_BYTES)
         .min(WAITING_BYTES)
+}
+
+/// Whether a session is of no use without this frame, as it comes once in a session.
+pub fn is_said_once(frame: &Message) -> bool {
+    matches!(
+        frame,
+        Message::Places(_)
+            | Message::ContactRequest(_)
+            | Message::ContactReply { .. }
+            | Message::Mailbox(_)
+            | Message::Line(_)
+    )
 }
 
 /// The last grant that was opened in a session, so that its copies cost nothing.

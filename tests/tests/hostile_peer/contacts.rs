@@ -3,10 +3,15 @@
 use crate::forge::{join, message_id, open, seal, text};
 use crate::scene::Scene;
 use m2_net::delivery::{Body, Content};
-use m2_net::session::Session;
+use m2_net::session::{CloseCode, Session};
 use m2_net::wire::{Ack, Message};
 use m2_proto::api::v1::MessageState;
 use m2_tests::hostile::{Caller, identity};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How long the calls to a contact that ends its sessions are counted.
+const WATCHED: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_harms_nobody_but_itself() {
@@ -91,4 +96,23 @@ async fn floods(scene: &Scene, session: &Session) {
         session.send_frame(sealed).await.unwrap();
     }
     scene.counted("ENVELOPE_UNOPENED", 1_000).await;
+}
+
+/// Each session costs both sides a key, and each call a place among those that are under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_that_ends_every_session_is_dialled_after_growing_pauses() {
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let session = join(&scene, &carol, "carol").await;
+    session.close(CloseCode::Done);
+    let (mut dialled, start) = (0, Instant::now());
+    while let Some(left) = WATCHED.checked_sub(start.elapsed()) {
+        if let Ok(session) = timeout(left, carol.endpoint().accept()).await {
+            session.unwrap().close(CloseCode::Done);
+            dialled += 1;
+        }
+    }
+    // After pauses of a quarter of a second, a half, 1, 2, 4 and 4 seconds, each up to a half shorter.
+    assert!((2..=11).contains(&dialled), "dialled {dialled} times");
+    scene.holds().await;
 }
