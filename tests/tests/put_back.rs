@@ -157,6 +157,25 @@ async fn a_contact_that_was_removed_and_added_again_gets_at_once_what_waits() {
     }
 }
 
+/// Two contacts that talk need not become contacts again, and no history is lost by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_between_two_who_talk_asks_nothing() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    for round in 0..3 {
+        say(&alice, "bob", &format!("to bob {round}")).await;
+        say(&bob, "alice", &format!("to alice {round}")).await;
+        let uri = alice.invite(false, "").await.unwrap();
+        let added = bob.add(&uri, "alice").await.unwrap();
+        assert_eq!(added.state(), ContactState::Contact);
+    }
+    say(&alice, "bob", "last").await;
+    for api in [&alice, &bob] {
+        let lost = |kind: &Kind| matches!(kind, Kind::HistoryLost(_));
+        assert!(!kinds(api).await.iter().any(lost));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_daemons_of_one_store_are_noticed_by_both_and_by_the_contact() {
     let mut pair = Pair::start().await.unwrap();

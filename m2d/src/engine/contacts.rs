@@ -84,6 +84,9 @@ impl Engine {
         }
         self.keep_invited_lines(row, &invitation)?;
         self.keep_rendezvous(row, &invitation)?;
+        if self.is_talking(row) {
+            return self.view(row);
+        }
         let contact = self.contact_mut(row)?;
         // A contact is asked too: it may have removed us, and invites us again.
         contact.invite_token = Some(invitation.token().clone());
@@ -94,6 +97,13 @@ impl Engine {
         self.ask_again(row)?;
         self.dial(row)?;
         self.view(row)
+    }
+
+    /// Whether a contact stated its places in the session that serves, so that it takes the two for
+    /// contacts as well.
+    fn is_talking(&self, row: i64) -> bool {
+        let serving = self.slots.get(&row).and_then(|slot| slot.link());
+        self.is_contact(row) && serving.is_some_and(|link| link.places().is_some())
     }
 
     /// Until both agreed, an inviter is found by its invitation's own secret.
