@@ -8,6 +8,7 @@ pub mod dht;
 pub mod gateway;
 pub mod interfaces;
 pub mod lan;
+pub mod networks;
 pub mod ports;
 
 use tokio::task::JoinHandle;

@@ -6,7 +6,6 @@
 //! its threads each time.
 
 use if_addrs::{IfAddr, Interface, get_if_addrs};
-use m2_crypto::address::Network;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::mpsc;
@@ -71,23 +70,6 @@ pub fn usable(loopback: bool) -> Vec<IpAddr> {
     ranked.dedup();
     ranked.truncate(MAX_ADDRESSES);
     ranked.into_iter().map(|(_, ip)| ip).collect()
-}
-
-/// The networks that this host has an interface in.
-pub fn networks() -> Vec<Network> {
-    let interfaces = get_if_addrs().unwrap_or_default();
-    interfaces.iter().map(|one| network(&one.addr)).collect()
-}
-
-fn network(interface: &IfAddr) -> Network {
-    let length = match interface {
-        IfAddr::V4(network) => network.netmask.to_bits().leading_ones(),
-        IfAddr::V6(network) => network.netmask.to_bits().leading_ones(),
-    };
-    Network {
-        ip: interface.ip(),
-        length,
-    }
 }
 
 /// Drops addresses that belong to no network that this host has an interface in.

@@ -8,6 +8,8 @@ pub(super) const MAX_FOUND: usize = 4;
 /// How long an address that was found in the local network is called, milliseconds: an
 /// announcement is made anew every hour.
 pub(super) const LAN_MS: u64 = 2 * 3_600_000;
+/// The least time between two dials that announcements bring about, milliseconds.
+const LAN_PAUSE_MS: u64 = 5_000;
 /// How old a record may be, and how far ahead its maker's clock, seconds.
 pub(super) const OLDEST_S: u64 = 2 * 86_400;
 pub(super) const AHEAD_S: u64 = 3_600;
@@ -18,6 +20,8 @@ pub(super) struct Found {
     lan: Vec<NamedAddress>,
     /// By the clock that only runs on.
     lan_until_ms: u64,
+    /// From when an announcement has the contact dialled again, by the same clock.
+    lan_dial_ms: u64,
     dht: Vec<NamedAddress>,
     lines: Vec<ContactLine>,
     /// When the record was made.
@@ -50,6 +54,16 @@ impl Found {
         addresses.extend_from_slice(self.lan(steady_ms));
         self.lan = first_distinct(addresses);
         self.lan_until_ms = steady_ms.saturating_add(LAN_MS);
+    }
+
+    /// Whether an announcement may have the contact dialled now, and notes it: who replays announcements
+    /// with other addresses must not keep the dialer busy.
+    pub(super) fn may_dial_lan(&mut self, steady_ms: u64) -> bool {
+        let may_dial = steady_ms >= self.lan_dial_ms;
+        if may_dial {
+            self.lan_dial_ms = steady_ms.saturating_add(LAN_PAUSE_MS);
+        }
+        may_dial
     }
 
     /// A record of `made_s` says this. Returns whether that is news; nothing is taken otherwise.

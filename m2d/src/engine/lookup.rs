@@ -152,7 +152,13 @@ impl Engine {
         }
         let found = &mut slot.found;
         match finding.by {
-            FoundBy::Lan if mode == IpMode::Direct => found.hear(addresses, steady_ms),
+            FoundBy::Lan if mode == IpMode::Direct => {
+                found.hear(addresses, steady_ms);
+                if !found.may_dial_lan(steady_ms) {
+                    self.hurry(row);
+                    return Ok(());
+                }
+            }
             FoundBy::Lan => return Ok(()),
             FoundBy::Dht(made_s) => {
                 if !found.read(made_s, now_ms / 1_000, addresses, lines) {

@@ -75,7 +75,11 @@ impl Engine {
         link.meets().allow();
         match (reach, link.path()) {
             (Reach::Observed(address), Path::Direct) => {
-                self.effects.push(Effect::Meet(Meeting::Seen(address)));
+                // Once in a session: each new address has all contacts told of it.
+                if link.meets().hear_observed() {
+                    let seen = Meeting::Seen(link.peer_id, address);
+                    self.effects.push(Effect::Meet(seen));
+                }
             }
             (Reach::Candidates(candidates), Path::Line) => {
                 let came = Meeting::Came(link.clone(), candidates);

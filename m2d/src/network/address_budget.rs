@@ -63,14 +63,19 @@ impl AddressBudgets {
         peer: PeerId,
         addresses: &[SocketAddr],
     ) -> Option<Charge> {
-        let (dials, left) = {
+        let dials = {
             let (now_ms, mut state) = (self.clock.steady_ms(), self.state());
             let is_unproved = |address: &&SocketAddr| !state.is_proved(&peer, **address);
             let dials = addresses.iter().filter(is_unproved).count();
             let dials = u64::try_from(dials).unwrap_or(u64::MAX);
-            (dials, state.take_dials(contact, dials, now_ms)?)
+            if !state.take_dials(contact, dials, now_ms) {
+                return None;
+            }
+            dials
         };
-        self.save(left);
+        if dials > 0 {
+            self.keep(contact);
+        }
         Some(Charge {
             budgets: Arc::clone(self),
             contact,
@@ -86,35 +91,39 @@ impl AddressBudgets {
         state.is_proved(&contact, address) || state.take(contact, 1, bytes, now_ms)
     }
 
-    /// Has the charges of a contact's datagrams stored.
-    pub fn keep(&self, contact: PeerId) {
-        let left = self.state().row(contact, self.clock.steady_ms());
-        self.save(left);
-    }
-
     /// Notes that `peer` was reached at an address.
     pub fn proved(&self, peer: PeerId, address: SocketAddr) {
         self.state().note_proved(peer, address);
     }
 
-    /// Has the engine store what is left, so that a restart brings nothing back.
-    fn save(&self, left: Option<BudgetRow>) {
+    /// Has the engine store what a contact has left, so that a restart brings nothing back.
+    pub fn keep(self: &Arc<Self>, contact: PeerId) {
         // Where the runtime ends, so does the store.
-        let (Some(left), Ok(runtime)) = (left, Handle::try_current()) else {
+        let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        // The clock that only runs on begins anew with the daemon.
-        let left = BudgetRow {
-            at_ms: self.clock.now_ms(),
-            ..left
-        };
-        let engine = self.engine.clone();
+        let budgets = Arc::clone(self);
         runtime.spawn(async move {
-            let saved = engine.cast(move |engine| engine.save_budget(&left));
+            let engine = budgets.engine.clone();
+            // What is left when the engine comes to it: two that overtake each other store the same.
+            let saved = engine.cast(move |engine| {
+                if let Some(left) = budgets.left(contact) {
+                    engine.save_budget(&left);
+                }
+            });
             if saved.await.is_err() {
                 tracing::debug!("the engine is gone");
             }
         });
+    }
+
+    fn left(&self, contact: PeerId) -> Option<BudgetRow> {
+        let left = self.state().row(contact, self.clock.steady_ms())?;
+        // The clock that only runs on starts with the daemon.
+        Some(BudgetRow {
+            at_ms: self.clock.now_ms(),
+            ..left
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, Budgets> {
@@ -137,11 +146,10 @@ impl Drop for Charge {
         }
         let sent = (self.sent.datagrams(), self.sent.bytes());
         let now_ms = self.budgets.clock.steady_ms();
-        let left = self
-            .budgets
-            .state()
-            .settle(self.contact, self.dials, sent, now_ms);
-        self.budgets.save(left);
+        let mut state = self.budgets.state();
+        state.settle(self.contact, self.dials, sent, now_ms);
+        drop(state);
+        self.budgets.keep(self.contact);
     }
 }
 
@@ -189,20 +197,11 @@ impl Budgets {
         }
     }
 
-    /// Takes the worst case of a number of dials. `None`: it is more than there is.
-    #[allow(clippy::option_option)]
-    fn take_dials(
-        &mut self,
-        contact: PeerId,
-        dials: u64,
-        now_ms: u64,
-    ) -> Option<Option<BudgetRow>> {
-        if dials == 0 {
-            return Some(None);
-        }
-        let (datagrams, bytes) = (dials * DIAL_DATAGRAMS, dials * DIAL_BYTES);
-        let taken = self.take(contact, datagrams, bytes, now_ms);
-        taken.then(|| self.row(contact, now_ms))
+    /// Takes the worst case of a number of dials. Returns false if it is more than there is.
+    fn take_dials(&mut self, contact: PeerId, dials: u64, now_ms: u64) -> bool {
+        let datagrams = dials.saturating_mul(DIAL_DATAGRAMS);
+        let bytes = dials.saturating_mul(DIAL_BYTES);
+        dials == 0 || self.take(contact, datagrams, bytes, now_ms)
     }
 
     fn take(&mut self, contact: PeerId, datagrams: u64, bytes: u64, now_ms: u64) -> bool {
@@ -217,20 +216,15 @@ impl Budgets {
     }
 
     /// Gives back what dials did not send, or takes what they sent above their worst case.
-    fn settle(
-        &mut self,
-        contact: PeerId,
-        dials: u64,
-        (datagrams, bytes): (u64, u64),
-        now_ms: u64,
-    ) -> Option<BudgetRow> {
-        let buckets = self.contacts.get_mut(&contact)?;
+    fn settle(&mut self, contact: PeerId, dials: u64, (datagrams, bytes): (u64, u64), now_ms: u64) {
+        let Some(buckets) = self.contacts.get_mut(&contact) else {
+            return;
+        };
         let last = dials.min(datagrams);
         let used = datagrams + last * LAST_DATAGRAMS;
         balance(&mut buckets.datagrams, dials * DIAL_DATAGRAMS, used, now_ms);
         let used = bytes + last * LAST_BYTES;
         balance(&mut buckets.bytes, dials * DIAL_BYTES, used, now_ms);
-        self.row(contact, now_ms)
     }
 
     fn row(&mut self, contact: PeerId, now_ms: u64) -> Option<BudgetRow> {
@@ -301,7 +295,7 @@ mod tests {
 
     fn dials(budgets: &mut Budgets, contact: u8, now_ms: u64) -> u64 {
         let mut dials = 0;
-        while budgets.take_dials(peer(contact), 1, now_ms).is_some() {
+        while budgets.take_dials(peer(contact), 1, now_ms) {
             dials += 1;
         }
         dials
@@ -326,19 +320,22 @@ mod tests {
     fn a_dial_gets_back_what_it_did_not_send() {
         let mut budgets = Budgets::default();
         let contact = peer(1);
-        budgets.take_dials(contact, 2, 0).unwrap();
-        let row = budgets.settle(contact, 2, (0, 0), 0).unwrap();
+        assert!(budgets.take_dials(contact, 2, 0));
+        budgets.settle(contact, 2, (0, 0), 0);
+        let row = budgets.row(contact, 0).unwrap();
         assert_eq!(
             (row.datagrams, row.bytes),
             (DATAGRAMS, BYTES),
             "nothing was sent"
         );
-        budgets.take_dials(contact, 1, 0).unwrap();
-        let row = budgets.settle(contact, 1, (3, 3_600), 0).unwrap();
+        assert!(budgets.take_dials(contact, 1, 0));
+        budgets.settle(contact, 1, (3, 3_600), 0);
+        let row = budgets.row(contact, 0).unwrap();
         let left = (DATAGRAMS - 3 - LAST_DATAGRAMS, BYTES - 3_600 - LAST_BYTES);
         assert_eq!((row.datagrams, row.bytes), left);
-        budgets.take_dials(contact, 1, 0).unwrap();
-        let row = budgets.settle(contact, 1, (100, 2_000), 0).unwrap();
+        assert!(budgets.take_dials(contact, 1, 0));
+        budgets.settle(contact, 1, (100, 2_000), 0);
+        let row = budgets.row(contact, 0).unwrap();
         assert_eq!(
             row.datagrams,
             left.0 - 101,
@@ -349,8 +346,9 @@ mod tests {
     #[test]
     fn a_restart_brings_nothing_back() {
         let mut budgets = Budgets::default();
-        while let Some(row) = budgets.take_dials(peer(1), 1, 1_000) {
-            budgets = Budgets::new(&[row.unwrap()], 1_000, 1_000);
+        while budgets.take_dials(peer(1), 1, 1_000) {
+            let row = budgets.row(peer(1), 1_000).unwrap();
+            budgets = Budgets::new(&[row], 1_000, 1_000);
         }
         assert_eq!(dials(&mut budgets, 1, 1_000), 0);
         let all = BYTES / DIAL_BYTES;

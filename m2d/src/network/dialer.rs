@@ -260,7 +260,7 @@ impl Dialer {
             peer,
             limit: limit(target.failures),
         };
-        let attempt = call.by_any(target.route.clone());
+        let attempt = call.by_any(target.route.clone().for_attempt(target.failures));
         let end = self.ends.entry(peer).or_default().clone();
         self.attempts.push(Box::pin(async move {
             let result = end.run_until_cancelled_owned(attempt).await;

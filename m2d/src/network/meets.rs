@@ -15,6 +15,8 @@ struct State {
     seeking: bool,
     /// We told our candidates and wait for an answer.
     asked: bool,
+    /// The contact told where it sees us.
+    told: bool,
 }
 
 impl Meets {
@@ -35,6 +37,11 @@ impl Meets {
     /// What ends the look for a path; none if there may be no such look.
     pub fn stop(&self) -> Option<CancellationToken> {
         self.state().stop.clone()
+    }
+
+    /// The contact tells where it sees us. Says whether it did not do so before in this session.
+    pub fn hear_observed(&self) -> bool {
+        !std::mem::replace(&mut self.state().told, true)
     }
 
     /// We look for a path from now on. Says whether we did not do so before.

@@ -18,3 +18,69 @@ pub struct Route {
     /// A session by one of the ways has just died: none goes far ahead of the others.
     pub one_died: bool,
 }
+
+/// Addresses without proof that each attempt after the first dials. All of them would use up what the
+/// contact may have sent to them, and those at the end, with its lines, would never have their turn.
+const NAMED_AT_ONCE: usize = 4;
+
+impl Route {
+    /// Returns the ways of the attempt after so many failures: at first all of them, then a few of the
+    /// addresses without proof in turn.
+    pub(super) fn for_attempt(mut self, failures: u32) -> Self {
+        let is_named = |target: &Target| matches!(target, Target::Named(..));
+        let named = self
+            .addresses
+            .iter()
+            .filter(|target| is_named(target))
+            .count();
+        if failures == 0 || named <= NAMED_AT_ONCE {
+            return self;
+        }
+        let attempts = usize::try_from(failures - 1).unwrap_or(0);
+        let first = attempts.wrapping_mul(NAMED_AT_ONCE) % named;
+        let mut place = 0;
+        self.addresses.retain(|target| {
+            if !is_named(target) {
+                return true;
+            }
+            let after_first = (place + named - first) % named;
+            place += 1;
+            after_first < NAMED_AT_ONCE
+        });
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_address_has_its_turn() {
+        let named = |number: u16| {
+            let address = format!("11.0.0.1:{}", 5_000 + number).parse().unwrap();
+            Target::named(address, IpMode::Direct)
+        };
+        let proved = Target::Proved(([11, 0, 0, 2], 5_000).into());
+        let mut addresses: Vec<Target> = (0..7).map(named).collect();
+        addresses.insert(3, proved);
+        let route = Route {
+            mode: IpMode::Direct,
+            addresses: addresses.clone(),
+            lines: Vec::new(),
+            one_died: false,
+        };
+        let dialled = |failures| route.clone().for_attempt(failures).addresses;
+        assert_eq!(dialled(0), addresses);
+        let some = |numbers: [u16; 4], place| {
+            let mut some = numbers.map(named).to_vec();
+            some.insert(place, proved);
+            some
+        };
+        assert_eq!(dialled(1), some([0, 1, 2, 3], 3));
+        assert_eq!(dialled(2), some([0, 4, 5, 6], 1));
+        assert_eq!(dialled(3), some([1, 2, 3, 4], 2));
+        assert_eq!(dialled(u32::MAX).len(), NAMED_AT_ONCE + 1);
+    }
+}

@@ -52,7 +52,7 @@ pub enum Meeting {
     /// The other side told where it may be reached.
     Came(Arc<Link>, Candidates),
     /// A contact in a direct session told where it sees us.
-    Seen(NamedAddress),
+    Seen(PeerId, NamedAddress),
 }
 
 /// Tells the task that looks for paths. Cheap to clone.
@@ -133,7 +133,9 @@ impl Shared {
     async fn take(&self, meeting: Meeting) {
         let link = match &meeting {
             Meeting::Seek(link) | Meeting::Came(link, _) => link.clone(),
-            Meeting::Seen(address) => return self.all.reach.seen_by_contact(*address),
+            Meeting::Seen(contact, address) => {
+                return self.all.reach.seen_by_contact(*contact, *address);
+            }
         };
         let Some(stop) = link.meets().stop() else {
             return;

@@ -1,10 +1,11 @@
 //! Where this host may be reached, as far as is known now.
 
 use super::candidates::{MAX_CANDIDATES, Source, is_private};
+use m2_crypto::PeerId;
 use m2_crypto::address::{NamedAddress, Scope, Surroundings, Use};
 use m2_net::endpoint::Endpoint;
 use m2_net::line::Carrier;
-use m2_net::lookup::interfaces;
+use m2_net::lookup::networks;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,7 +72,14 @@ struct State {
     /// What relays said last.
     by_relays: Vec<NamedAddress>,
     /// What contacts said, the oldest first.
-    by_contacts: Vec<(NamedAddress, Instant)>,
+    by_contacts: Vec<Report>,
+}
+
+/// What one contact said.
+struct Report {
+    contact: PeerId,
+    seen: NamedAddress,
+    at: Instant,
 }
 
 impl Reachability {
@@ -116,15 +124,17 @@ impl Reachability {
         self.change(|state| std::mem::replace(&mut state.mapped, address) != address);
     }
 
-    /// A contact sees us at this address.
-    pub fn seen_by_contact(&self, address: NamedAddress) {
+    /// A contact sees us at this address. What it said before does not count any more.
+    pub fn seen_by_contact(&self, contact: PeerId, seen: NamedAddress) {
         self.change(|state| {
-            let known = state.by_contacts.iter().any(|(seen, _)| *seen == address);
-            state.by_contacts.retain(|(seen, _)| *seen != address);
+            let known = state.by_contacts.iter().any(|report| report.seen == seen);
+            let is_other = |report: &Report| report.contact != contact && report.seen != seen;
+            state.by_contacts.retain(is_other);
             if state.by_contacts.len() >= MAX_SEEN {
                 state.by_contacts.remove(0);
             }
-            state.by_contacts.push((address, Instant::now()));
+            let at = Instant::now();
+            state.by_contacts.push(Report { contact, seen, at });
             !known
         });
     }
@@ -178,8 +188,8 @@ impl Reachability {
             .by_contacts
             .iter()
             .rev()
-            .filter(|(_, at)| at.elapsed() < BELIEVED)
-            .map(|(address, _)| *address);
+            .filter(|report| report.at.elapsed() < BELIEVED)
+            .map(|report| report.seen);
         let mapped = state.mapped.into_iter().map(from(Source::Mapped));
         let relays = state.by_relays.iter().copied().map(from(Source::Relay));
         let own = self.of_interfaces(&state.interfaces).into_iter();
@@ -218,7 +228,7 @@ impl Reachability {
         own.extend(state.mapped);
         Surroundings {
             loopback_only: self.loopback_only,
-            networks: interfaces::networks(),
+            networks: networks::of_this_host(),
             own,
         }
     }

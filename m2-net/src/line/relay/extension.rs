@@ -4,7 +4,7 @@
 use super::{Relay, lock};
 use crate::endpoint::Endpoint;
 use crate::line::path;
-use crate::lookup::interfaces;
+use crate::lookup::networks;
 use crate::session::Session;
 use crate::wire::Purpose;
 use crate::wire::line::{Extend, MAX_HOPS};
@@ -42,7 +42,9 @@ impl Relay {
         let endpoint = self.endpoint.upgrade()?;
         // This relay and the next one count as well.
         let is_near = extend.hops + 2 <= MAX_HOPS;
-        if !self.limits.extend || !is_near {
+        // A session in circles through this relay would pass the limit on hops, which the party counts.
+        let is_own = extend.relay == endpoint.own_id();
+        if !self.limits.extend || !is_near || is_own {
             return None;
         }
         let wanted = if self.limits.extend_to_private {
@@ -73,7 +75,7 @@ fn here(endpoint: &Endpoint) -> Surroundings {
     let own = endpoint.own_addresses().into_iter();
     Surroundings {
         loopback_only: false,
-        networks: interfaces::networks(),
+        networks: networks::of_this_host(),
         own: own.map(NamedAddress::new).collect(),
     }
 }

@@ -3,6 +3,11 @@
 
 ALTER TABLE addresses ADD COLUMN proved INTEGER NOT NULL DEFAULT 0;
 
+-- A session stores its address and its contact's last_seen_ms at the same moment; an invitation stores
+-- addresses alone.
+UPDATE addresses SET proved = 1 WHERE seen_ms =
+  (SELECT last_seen_ms FROM contacts WHERE contacts.row = addresses.contact);
+
 CREATE TABLE address_budgets(
   peer_id   BLOB PRIMARY KEY,
   datagrams INTEGER NOT NULL,

@@ -1,0 +1,137 @@
+//! The networks that this host is in.
+//!
+//! The mask of an interface's address tells its network, except where the mask covers the host alone:
+//! tunnels, and addresses from DHCPv6. Their networks are told by the routes without a gateway, and by the
+//! ranges that such addresses come from.
+
+use if_addrs::{IfAddr, get_if_addrs};
+use m2_crypto::address::Network;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The shortest prefix of a route that is taken for a network, bits: shorter ones lead to the internet.
+const SHORTEST_ROUTE: u32 = 8;
+/// Flags of a route: it is up; it has a gateway; it refuses what it matches.
+const UP: u32 = 0x1;
+const GATEWAY: u32 = 0x2;
+const REJECT: u32 = 0x200;
+
+/// Returns the networks of this host's interfaces and of its routes without a gateway. None when the
+/// system does not tell.
+pub fn of_this_host() -> Vec<Network> {
+    let interfaces = get_if_addrs().unwrap_or_default();
+    let of_interfaces = interfaces.iter().map(|one| of_interface(&one.addr));
+    of_interfaces.chain(of_routes()).collect()
+}
+
+fn of_interface(interface: &IfAddr) -> Network {
+    let length = match interface {
+        IfAddr::V4(v4) => match v4.netmask.to_bits().leading_ones() {
+            32 if is_shared(v4.ip) => 10,
+            length => length,
+        },
+        IfAddr::V6(v6) => match v6.netmask.to_bits().leading_ones() {
+            128 if is_local_site(v6.ip) => 48,
+            length => length,
+        },
+    };
+    Network {
+        ip: interface.ip(),
+        length,
+    }
+}
+
+/// Whether an address is of the range 100.64.0.0/10, which overlay networks number their hosts from.
+const fn is_shared(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    first == 100 && second & 0xc0 == 64
+}
+
+/// Whether an address is a unique local one: its first 48 bits are those of one site (RFC 4193).
+const fn is_local_site(ip: Ipv6Addr) -> bool {
+    ip.is_unique_local()
+}
+
+#[cfg(target_os = "linux")]
+fn of_routes() -> Vec<Network> {
+    let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    table.lines().skip(1).filter_map(of_route).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_routes() -> Vec<Network> {
+    Vec::new()
+}
+
+/// Reads a line of `/proc/net/route`: interface, destination, gateway, flags, three counters, mask.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+fn of_route(line: &str) -> Option<Network> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let mut number = |skipped| u32::from_str_radix(fields.nth(skipped)?, 16).ok();
+    let destination = number(0)?;
+    let flags = number(1)?;
+    let mask = number(3)?;
+    // The kernel prints addresses as numbers of its own byte order.
+    let length = u32::from_be_bytes(mask.to_ne_bytes()).leading_ones();
+    let is_direct = flags & UP != 0 && flags & (GATEWAY | REJECT) == 0;
+    (is_direct && length >= SHORTEST_ROUTE).then(|| Network {
+        ip: IpAddr::V4(Ipv4Addr::from(destination.to_ne_bytes())),
+        length,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use if_addrs::{Ifv4Addr, Ifv6Addr};
+
+    fn v4(ip: &str, netmask: &str) -> Network {
+        of_interface(&IfAddr::V4(Ifv4Addr {
+            ip: ip.parse().unwrap(),
+            netmask: netmask.parse().unwrap(),
+            prefixlen: 0,
+            broadcast: None,
+        }))
+    }
+
+    fn v6(ip: &str, netmask: &str) -> Network {
+        of_interface(&IfAddr::V6(Ifv6Addr {
+            ip: ip.parse().unwrap(),
+            netmask: netmask.parse().unwrap(),
+            prefixlen: 0,
+            broadcast: None,
+        }))
+    }
+
+    #[test]
+    fn the_mask_tells_the_network_unless_it_is_of_the_host_alone() {
+        assert_eq!(v4("192.168.1.4", "255.255.255.0").length, 24);
+        assert_eq!(v4("10.8.0.2", "255.255.255.255").length, 32);
+        assert_eq!(v4("100.101.1.2", "255.255.255.255").length, 10);
+        assert_eq!(v4("100.64.0.2", "255.255.255.0").length, 24);
+        let all = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        assert_eq!(v6("fd7a:115c:a1e0::1", all).length, 48);
+        assert_eq!(v6("2a01:db8::1", all).length, 128);
+        assert_eq!(v6("fd00:1::4", "ffff:ffff:ffff:ffff::").length, 64);
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn routes_without_a_gateway_are_networks() {
+        let network = |line| of_route(line).map(|network| (network.ip.to_string(), network.length));
+        let tunnel = "wg0 0000420A 00000000 0001 0 0 0 00FFFFFF 0 0 0";
+        assert_eq!(network(tunnel), Some(("10.66.0.0".to_owned(), 24)));
+        let host = "wg0 0200420A 00000000 0005 0 0 0 FFFFFFFF 0 0 0";
+        assert_eq!(network(host), Some(("10.66.0.2".to_owned(), 32)));
+        for refused in [
+            "eth0 00000000 0101A8C0 0003 0 0 100 00000000 0 0 0",
+            "eth0 0000420A 0101A8C0 0003 0 0 0 0000FFFF 0 0 0",
+            "wg0 00000000 00000000 0001 0 0 0 00000080 0 0 0",
+            "wg0 0000420A 00000000 0201 0 0 0 00FFFFFF 0 0 0",
+            "wg0 0000420A",
+            "",
+        ] {
+            assert_eq!(network(refused), None, "{refused}");
+        }
+    }
+}
