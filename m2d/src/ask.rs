@@ -19,7 +19,8 @@ const MAX_BYTES: u64 = 64 * 1024;
 pub enum AskError {
     /// Nothing says where the passphrase is, and there is no terminal.
     #[error(
-        "There is no terminal to ask for {0}. Give {1} FILE, or `-` in the place of FILE for stdin."
+        "{0} is needed, and there is no terminal to ask on. Give {1} FILE, or `-` in the place of FILE \
+         for stdin."
     )]
     NoTerminal(&'static str, &'static str),
     /// The terminal or stdin can't be read.

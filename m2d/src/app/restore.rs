@@ -157,12 +157,12 @@ fn taken(directory: &Path, resumes: bool) -> Result<Option<PathBuf>, PairError> 
 
 fn said(target: &Target, contents: &Contents, config: &Config) -> String {
     let mut text = format!(
-        "Restored {} contacts and {} messages into {}.\nWhat was sent or received after the \
+        "Restored into {}. Contacts: {}; messages: {}.\nWhat was sent or received after the \
          backup is not in it: contacts send again what they still hold for you. Never start the \
          daemon that the backup was made of again.",
+        target.directory.display(),
         contents.contacts,
-        contents.messages,
-        target.directory.display()
+        contents.messages
     );
     if contents.circle != config.circle.name {
         text.push_str(&format!(

@@ -35,7 +35,7 @@ async fn a_backup_under_traffic_has_everything_that_was_acknowledged_before() {
     pair.alice.stop().await.unwrap();
     let mut restored = Daemon::prepare(Setup::new()).unwrap();
     let said = shelf.restore(&restored, "file", "right").await;
-    assert!(said.success().unwrap().contains("1 contacts"));
+    assert!(said.success().unwrap().contains("Contacts: 1;"));
     assert_eq!(mode(&restored.data().join("identity.pem")), 0o600);
     assert_eq!(mode(&restored.data().join("store.db")), 0o600);
     assert_eq!(

@@ -88,11 +88,11 @@ impl<'a> Lines<'a> {
             Kind::ContactAdded(c) => format!("{} is a contact", sanitize::line(&c.name)),
             Kind::ContactDeclined(_) => format!("{name}  declined"),
             Kind::ContactRemoved(_) => format!("{name}  is no contact any more"),
-            Kind::Gap(gap) => format!("{name}  {} messages are missing", gap.missing),
+            Kind::Gap(gap) => format!("{name}  messages missing: {}", gap.missing),
             Kind::HistoryLost(lost) if lost.missing == 0 => {
                 format!("{name}  messages may be lost: one of the two stores was put back")
             }
-            Kind::HistoryLost(lost) => format!("{name}  {} messages are lost", lost.missing),
+            Kind::HistoryLost(lost) => format!("{name}  messages lost: {}", lost.missing),
             Kind::OwnConflict(_) => format!(
                 "{name}  knows this daemon's data to be older than it was, or in use twice: see \
                  `m2 status`"
