@@ -5,8 +5,8 @@ use m2_crypto::address::NamedAddress;
 
 /// The most addresses that one source of look-up may add to a contact's.
 pub(super) const MAX_FOUND: usize = 4;
-/// How long an address that was found in the local network is called, milliseconds: an
-/// announcement is made anew every hour.
+/// How long an address that was found in the local network is dialled, milliseconds: a contact
+/// announces itself every hour.
 pub(super) const LAN_MS: u64 = 2 * 3_600_000;
 /// The least time between two dials that announcements bring about, milliseconds.
 const LAN_PAUSE_MS: u64 = 5_000;
@@ -48,16 +48,15 @@ impl Found {
         &self.lines
     }
 
-    /// The contact announced itself at these addresses. Those of before stay as far as there is room:
-    /// an announcement that is played again with other addresses does not push them out.
+    /// The contact announced itself at these addresses. Earlier ones stay as far as there is room.
     pub(super) fn hear(&mut self, mut addresses: Vec<NamedAddress>, steady_ms: u64) {
         addresses.extend_from_slice(self.lan(steady_ms));
         self.lan = first_distinct(addresses);
         self.lan_until_ms = steady_ms.saturating_add(LAN_MS);
     }
 
-    /// Whether an announcement may have the contact dialled now, and notes it: who replays announcements
-    /// with other addresses must not keep the dialer busy.
+    /// Whether an announcement may have the contact dialled now, and notes it: a host that replays
+    /// announcements with other addresses must not keep the dialer busy.
     pub(super) fn may_dial_lan(&mut self, steady_ms: u64) -> bool {
         let may_dial = steady_ms >= self.lan_dial_ms;
         if may_dial {
@@ -95,4 +94,17 @@ fn first_distinct(addresses: Vec<NamedAddress>) -> Vec<NamedAddress> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn announcements_have_a_contact_dialled_after_pauses() {
+        let mut found = Found::default();
+        assert!(found.may_dial_lan(10));
+        assert!(!found.may_dial_lan(10 + LAN_PAUSE_MS - 1));
+        assert!(found.may_dial_lan(10 + LAN_PAUSE_MS));
+    }
 }

@@ -22,7 +22,7 @@ pub struct MailTasks {
     pub engine: EngineHandle,
     /// The daemon's sockets, for sessions with our providers.
     pub endpoint: Arc<Endpoint>,
-    /// Who dials what contacts named.
+    /// Dials what contacts named.
     pub direct: Direct,
     /// Who we are.
     pub identity: Arc<Identity>,

@@ -354,7 +354,7 @@ mod tests {
         let all = BYTES / DIAL_BYTES;
         assert_eq!(dials(&mut budgets, 1, 1_000 + MINUTE_MS), all);
 
-        // The clock that only runs on begins anew, and the other one may have been set back.
+        // The clock that only runs on starts again at zero, and the other one may have been set back.
         let row = budgets.row(peer(1), MINUTE_MS).unwrap();
         let mut back = Budgets::new(&[row], 0, 7);
         assert_eq!(dials(&mut back, 1, 7), 0);

@@ -80,6 +80,13 @@ mod tests {
     }
 
     #[test]
+    fn where_we_are_seen_is_heard_once() {
+        let meets = Meets::default();
+        assert!(meets.hear_observed());
+        assert!(!meets.hear_observed());
+    }
+
+    #[test]
     fn what_is_forbidden_ends_and_may_begin_anew() {
         let meets = Meets::default();
         assert!(meets.stop().is_none(), "nobody has allowed it");

@@ -57,7 +57,7 @@ pub struct Tried {
 pub struct Prober {
     /// Who knows contacts.
     pub engine: EngineHandle,
-    /// Who dials.
+    /// Dials what contacts named.
     pub direct: Direct,
     /// Who calls on lines.
     pub lines: Arc<LineCaller>,

@@ -85,7 +85,7 @@ impl MeetingHandle {
 pub struct Meetings {
     /// From where datagrams go out.
     pub endpoint: Arc<Endpoint>,
-    /// Who dials.
+    /// Dials what contacts named.
     pub direct: Direct,
     /// Who takes the sessions.
     pub runner: Arc<SessionRunner>,
