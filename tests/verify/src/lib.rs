@@ -30,7 +30,7 @@ pub struct Options {
     #[arg(long)]
     list: bool,
     /// Seconds of new fuzzing for each target, after its corpus was replayed.
-    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     fuzz_seconds: u32,
 }
 
