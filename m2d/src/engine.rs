@@ -406,8 +406,11 @@ impl Engine {
         let refusal = self.note_failure(refusal);
         self.dirty.clear();
         for effect in self.effects.drain(..) {
-            if let Effect::Reply(reply) = effect {
-                reply(Err(refusal.clone()));
+            match effect {
+                Effect::Reply(reply) => reply(Err(refusal.clone())),
+                // It is in no list any more.
+                Effect::Close(link, code) => link.close(code),
+                _ => {}
             }
         }
         self.later.clear();

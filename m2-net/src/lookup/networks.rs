@@ -8,8 +8,8 @@ use if_addrs::{IfAddr, get_if_addrs};
 use m2_crypto::address::Network;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The shortest prefix of a route that is taken for a network, bits: shorter ones lead to the internet.
-const SHORTEST_ROUTE: u32 = 8;
+/// The shortest prefix of a network, bits: shorter routes lead to the internet, and a shorter mask is none.
+const SHORTEST: u32 = 8;
 /// Flags of a route: it is up; it has a gateway; it refuses what it matches.
 const UP: u32 = 0x1;
 const GATEWAY: u32 = 0x2;
@@ -27,10 +27,12 @@ fn of_interface(interface: &IfAddr) -> Network {
     let length = match interface {
         IfAddr::V4(v4) => match v4.netmask.to_bits().leading_ones() {
             32 if is_shared(v4.ip) => 10,
+            length if length < SHORTEST => 32,
             length => length,
         },
         IfAddr::V6(v6) => match v6.netmask.to_bits().leading_ones() {
             128 if is_local_site(v6.ip) => 48,
+            length if length < SHORTEST => 128,
             length => length,
         },
     };
@@ -73,7 +75,7 @@ fn of_route(line: &str) -> Option<Network> {
     // The kernel prints addresses as numbers of its own byte order.
     let length = u32::from_be_bytes(mask.to_ne_bytes()).leading_ones();
     let is_direct = flags & UP != 0 && flags & (GATEWAY | REJECT) == 0;
-    (is_direct && length >= SHORTEST_ROUTE).then(|| Network {
+    (is_direct && length >= SHORTEST).then(|| Network {
         ip: IpAddr::V4(Ipv4Addr::from(destination.to_ne_bytes())),
         length,
     })
@@ -107,6 +109,7 @@ mod tests {
     fn the_mask_tells_the_network_unless_it_is_of_the_host_alone() {
         assert_eq!(v4("192.168.1.4", "255.255.255.0").length, 24);
         assert_eq!(v4("10.8.0.2", "255.255.255.255").length, 32);
+        assert_eq!(v4("10.8.0.2", "0.0.0.0").length, 32, "there is no mask");
         assert_eq!(v4("100.101.1.2", "255.255.255.255").length, 10);
         assert_eq!(v4("100.64.0.2", "255.255.255.0").length, 24);
         let all = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";

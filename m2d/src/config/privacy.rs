@@ -60,8 +60,12 @@ impl PrivacyConfig {
     /// Announced addresses pass the filter that peers apply to them; a daemon that listens on loopback
     /// alone may announce loopback.
     pub(super) fn check_announced(&self, loopback_only: bool) -> Result<(), ConfigError> {
-        let wanted = Use::Contact {
-            shares_public: false,
+        // Private addresses are told where the way is direct.
+        let wanted = match self.ip {
+            IpMode::PreferLine => Use::Service,
+            IpMode::Direct | IpMode::LineOnly => Use::Contact {
+                shares_public: false,
+            },
         };
         let is_refused =
             |own: &&SocketAddr| NamedAddress::told(**own, wanted, loopback_only).is_none();

@@ -4,7 +4,7 @@ use super::Engine;
 use super::contact_name::{is_fit, look_alike};
 use super::effect::Effect;
 use crate::config::IpMode;
-use crate::network::use_of;
+use crate::network::{Link, use_of};
 use crate::refusal::Refusal;
 use crate::store::{
     ContactRow, ContactState, EventKind, KnownAddress, LookupSecrets, MailboxPolicy,
@@ -16,6 +16,7 @@ use m2_crypto::verification::VerificationCode;
 use m2_net::delivery::Path;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Contacts, requests and blocked peers together; not those that were removed, as their rows go by
@@ -103,7 +104,8 @@ impl Engine {
     /// contacts as well.
     fn is_talking(&self, row: i64) -> bool {
         let serving = self.slots.get(&row).and_then(|slot| slot.link());
-        self.is_contact(row) && serving.is_some_and(|link| link.places().is_some())
+        let talks = |link: &Arc<Link>| link.places().is_some() && !link.wants_successor();
+        self.is_contact(row) && serving.is_some_and(talks)
     }
 
     /// Until both agreed, an inviter is found by its invitation's own secret.

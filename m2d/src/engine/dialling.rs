@@ -71,6 +71,10 @@ impl Engine {
 
     /// Remembers what a contact has left for dials to addresses that it named.
     pub fn save_budget(&mut self, left: &BudgetRow) {
+        // A full disk must not take back what else is in the batch. Memory has it.
+        if self.store.is_tight() {
+            return;
+        }
         let saved = self.store.put_budget(left);
         self.check(saved);
     }

@@ -48,15 +48,19 @@ impl Found {
         &self.lines
     }
 
-    /// The contact announced itself at these addresses. Earlier ones stay as far as there is room.
-    pub(super) fn hear(&mut self, mut addresses: Vec<NamedAddress>, steady_ms: u64) {
-        addresses.extend_from_slice(self.lan(steady_ms));
+    /// The contact announced itself at these addresses. Earlier ones stay as far as there is room. Returns
+    /// whether one of them is new.
+    pub(super) fn hear(&mut self, mut addresses: Vec<NamedAddress>, steady_ms: u64) -> bool {
+        let known = self.lan(steady_ms);
+        let is_new = addresses.iter().any(|address| !known.contains(address));
+        addresses.extend_from_slice(known);
         self.lan = first_distinct(addresses);
         self.lan_until_ms = steady_ms.saturating_add(LAN_MS);
+        is_new
     }
 
-    /// Whether an announcement may have the contact dialled now, and notes it: a host that replays
-    /// announcements with other addresses must not keep the dialer busy.
+    /// Whether an announcement that says nothing new may have the contact dialled now, and notes it: a
+    /// host that replays announcements must not keep the dialer busy.
     pub(super) fn may_dial_lan(&mut self, steady_ms: u64) -> bool {
         let may_dial = steady_ms >= self.lan_dial_ms;
         if may_dial {

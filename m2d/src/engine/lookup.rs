@@ -153,9 +153,8 @@ impl Engine {
         let found = &mut slot.found;
         match finding.by {
             FoundBy::Lan if mode == IpMode::Direct => {
-                found.hear(addresses, steady_ms);
-                if !found.may_dial_lan(steady_ms) {
-                    self.hurry(row);
+                let is_new = found.hear(addresses, steady_ms);
+                if !found.may_dial_lan(steady_ms) && !is_new {
                     return Ok(());
                 }
             }

@@ -163,18 +163,17 @@ impl Engine {
             self.rows.insert(slot.contact.peer_id, slot.contact.row);
             self.slots.insert(slot.contact.row, slot);
         }
-        for row in self.slots.keys() {
-            self.note_caller(*row)?;
-        }
         for link in before.into_values().flat_map(|slot| slot.links) {
             link.close(CloseCode::Done);
         }
         self.strangers.retain(|_, link| !link.is_over());
         for row in lost {
-            // What can't be read now is read at the next attempt.
             if let Err(refusal) = self.dial_after_end(row, Duration::ZERO) {
                 tracing::warn!(reason = %refusal.reason, "a contact's addresses can't be read");
             }
+        }
+        for row in self.slots.keys() {
+            self.note_caller(*row)?;
         }
         self.wake_conversations()
     }

@@ -309,7 +309,9 @@ impl Dialer {
             target.failures = target.failures.saturating_add(1);
             let now = Instant::now();
             target.ended = Some(now);
-            target.next = Some(now + BACKOFF.pause(target.failures, jitter));
+            let pause = BACKOFF.pause(target.failures, jitter);
+            let longest = if target.is_hurried { HURRIED } else { pause };
+            target.next = Some(now + pause.min(longest));
         }
     }
 }

@@ -160,7 +160,6 @@ async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
         let setup = setup.network("listen = [\"0.0.0.0:4433\"]");
         clock.for_daemon(setup.lookup("dht = false\nmap_port = false"))
     };
-    // Invitations name no private addresses: the two find each other by what they announce.
     let pair = Pair::start_as(party("alice"), party("bob")).await;
     let mut pair = pair.unwrap();
     let (api, of_bob) = pair.apis().await.unwrap();
