@@ -370,11 +370,6 @@ impl Endpoint {
             .collect()
     }
 
-    /// The peer id under which calls are answered.
-    pub fn own_id(&self) -> PeerId {
-        self.acceptor.own_id
-    }
-
     /// Where the sockets are reached on this host: a socket that is bound to all addresses by each
     /// one of an interface.
     pub fn own_addresses(&self) -> Vec<SocketAddr> {

@@ -42,9 +42,7 @@ impl Relay {
         let endpoint = self.endpoint.upgrade()?;
         // This relay and the next one count as well.
         let is_near = extend.hops + 2 <= MAX_HOPS;
-        // A session in circles through this relay would pass the limit on hops, which the party counts.
-        let is_own = extend.relay == endpoint.own_id();
-        if !self.limits.extend || !is_near || is_own {
+        if !self.limits.extend || !is_near {
             return None;
         }
         let wanted = if self.limits.extend_to_private {
