@@ -33,7 +33,7 @@ use m2_crypto::{Circle, Identity, PeerId, Provider};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -373,7 +373,11 @@ impl Endpoint {
     /// Where the sockets are reached on this host: a socket that is bound to all addresses by each
     /// one of an interface.
     pub fn own_addresses(&self) -> Vec<SocketAddr> {
-        let interfaces = interfaces::usable(true);
+        self.addresses_on(&interfaces::usable(true))
+    }
+
+    /// Returns where the sockets are reached if the interfaces have these addresses.
+    pub fn addresses_on(&self, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
         let of_socket = |local: SocketAddr| -> Vec<SocketAddr> {
             if !local.ip().is_unspecified() {
                 return vec![local];

@@ -201,7 +201,7 @@ impl Receiving {
     }
 
     /// Puts the message in its place: delivers it if it is next in order, and holds it otherwise
-    /// (spec §6). Returns the incarnation in which the place is filled, or 0.
+    /// (spec §6). Returns the incarnation in which the place is taken; 0 if it is not taken.
     fn place(
         &mut self,
         now: Time,

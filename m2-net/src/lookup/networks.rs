@@ -6,7 +6,7 @@
 
 use if_addrs::{IfAddr, get_if_addrs};
 use m2_crypto::address::Network;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The shortest prefix of a network, bits: shorter routes lead to the internet, and a shorter mask is none.
 const SHORTEST: u32 = 8;
@@ -31,7 +31,8 @@ fn of_interface(interface: &IfAddr) -> Network {
             length => length,
         },
         IfAddr::V6(v6) => match v6.netmask.to_bits().leading_ones() {
-            128 if is_local_site(v6.ip) => 48,
+            // The first 48 bits of a unique local address are those of one site (RFC 4193).
+            128 if v6.ip.is_unique_local() => 48,
             length if length < SHORTEST => 128,
             length => length,
         },
@@ -46,11 +47,6 @@ fn of_interface(interface: &IfAddr) -> Network {
 const fn is_shared(ip: Ipv4Addr) -> bool {
     let [first, second, ..] = ip.octets();
     first == 100 && second & 0xc0 == 64
-}
-
-/// Whether an address is a unique local one: its first 48 bits are those of one site (RFC 4193).
-const fn is_local_site(ip: Ipv6Addr) -> bool {
-    ip.is_unique_local()
 }
 
 #[cfg(target_os = "linux")]

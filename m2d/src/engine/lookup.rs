@@ -427,8 +427,8 @@ mod tests {
                 IpMode::Direct
             )]
         );
-        for nobody in ["127.0.0.1:5000", "224.0.0.1:5000", "11.0.2.4:53"] {
-            engine.take_finding(finding(FoundBy::Lan, nobody));
+        for refused in ["127.0.0.1:5000", "224.0.0.1:5000", "11.0.2.4:53"] {
+            engine.take_finding(finding(FoundBy::Lan, refused));
         }
         assert_eq!(addresses(&mut engine).len(), 1);
         let mut many = finding(FoundBy::Lan, "11.0.2.5:5000");

@@ -26,14 +26,14 @@ pub enum Target {
     Named(NamedAddress, Use),
 }
 
-/// Why a dial came to nothing.
+/// Why there is no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectError {
     /// The address may not be dialled.
     NotAdmitted,
-    /// The contact has used up its budget for a moment.
+    /// The contact's budget is used up; it is full again after a minute.
     BudgetSpent,
-    /// It was dialled in vain.
+    /// The dial failed.
     Dial(DialError),
 }
 
@@ -115,7 +115,9 @@ impl Direct {
         &self.budgets
     }
 
-    /// Dials a contact. `Purpose::Peer` is meant.
+    /// Dials a contact for a session of two peers, for at most `limit`.
+    ///
+    /// Errors: see [`DirectError`].
     pub async fn dial(
         &self,
         contact: PeerId,

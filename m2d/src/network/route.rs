@@ -24,8 +24,8 @@ pub struct Route {
 const NAMED_AT_ONCE: usize = 4;
 
 impl Route {
-    /// Returns the ways of the attempt after so many failures: at first all of them, then a few of the
-    /// addresses without proof in turn.
+    /// Returns the ways of the attempt that follows this number of failures: the first attempt has all of
+    /// them, each later one a few of the addresses without proof, in turn.
     pub(super) fn for_attempt(mut self, failures: u32) -> Self {
         let is_named = |target: &Target| matches!(target, Target::Named(..));
         let named = self

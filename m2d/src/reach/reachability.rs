@@ -192,7 +192,7 @@ impl Reachability {
             .map(|report| report.seen);
         let mapped = state.mapped.into_iter().map(from(Source::Mapped));
         let relays = state.by_relays.iter().copied().map(from(Source::Relay));
-        let own = self.of_interfaces(&state.interfaces).into_iter();
+        let own = self.endpoint.addresses_on(&state.interfaces).into_iter();
         let own = own.filter_map(|own| self.told(own));
         let announced = self.announced.iter().filter_map(|own| self.told(*own));
         announced
@@ -293,21 +293,6 @@ impl Reachability {
         } else {
             Standing::Unknown
         }
-    }
-
-    /// Every bound socket with the addresses that it can be reached at.
-    fn of_interfaces(&self, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
-        let locals = self.endpoint.local_addrs().into_iter();
-        let of_socket = |local: SocketAddr| -> Vec<SocketAddr> {
-            if !local.ip().is_unspecified() {
-                return vec![local];
-            }
-            let same = interfaces
-                .iter()
-                .filter(|ip| ip.is_ipv4() == local.is_ipv4());
-            same.map(|ip| SocketAddr::new(*ip, local.port())).collect()
-        };
-        locals.flat_map(of_socket).collect()
     }
 
     /// Asks all relays where they see us.
