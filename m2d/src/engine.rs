@@ -170,6 +170,8 @@ pub struct Engine {
     renewal: Option<i64>,
     /// What is in memory is ahead of the store: read it again before anything else.
     stale: bool,
+    /// The dialer was told of all that is in memory.
+    is_dialling: bool,
     agenda: Agenda,
     time: TimeKeeping,
     /// Where the look at what is kept too long is.
@@ -216,6 +218,7 @@ impl Engine {
             said_once: Vec::new(),
             renewal: None,
             stale: false,
+            is_dialling: false,
             agenda: Agenda::default(),
             time: TimeKeeping::default(),
             round: Round::default(),
@@ -255,7 +258,7 @@ impl Engine {
             .enable_time()
             .build()?;
         runtime.block_on(async {
-            self.dial_all();
+            self.is_dialling = self.dial_missing();
             loop {
                 match self.next(&mut jobs).await {
                     Next::Batch(first) => self.run_batch(first, &mut jobs),
@@ -353,7 +356,9 @@ impl Engine {
         if self.stale {
             self.reload()?;
             self.stale = false;
+            self.is_dialling = false;
         }
+        self.is_dialling = self.is_dialling || self.dial_missing();
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::Engine;
 use super::contact_name::{is_fit, look_alike};
 use super::effect::Effect;
 use crate::config::IpMode;
-use crate::network::{Link, use_of};
+use crate::network::{Link, Order, use_of};
 use crate::refusal::Refusal;
 use crate::store::{
     ContactRow, ContactState, EventKind, KnownAddress, LookupSecrets, MailboxPolicy,
@@ -286,8 +286,8 @@ impl Engine {
             contact.removed_ms = now;
         }
         self.save_contact(row)?;
-        let slot = self.slots.get(&row).ok_or_else(unknown)?;
-        self.dialer.rest(slot.contact.peer_id);
+        let peer = self.contact_mut(row)?.peer_id;
+        self.order(peer, Order::Rest);
         Ok(())
     }
 

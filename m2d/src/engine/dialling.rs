@@ -2,9 +2,10 @@
 //! something to send.
 
 use super::Engine;
+use super::effect::Effect;
 use super::sessions::contact_like;
 use super::slot::Slot;
-use crate::network::Link;
+use crate::network::{Link, Order};
 use crate::refusal::Refusal;
 use crate::store::BudgetRow;
 use m2_crypto::PeerId;
@@ -47,7 +48,7 @@ impl Engine {
         match self.route(slot.contact.row) {
             Ok(mut route) => {
                 route.one_died = one_died;
-                self.dialer.want(link.peer_id, route);
+                self.order(link.peer_id, Order::Want(route, 0));
             }
             Err(refusal) => self.fail_batch(refusal),
         }
@@ -61,7 +62,7 @@ impl Engine {
         };
         match slot.link() {
             // It was heard again meanwhile.
-            Some(link) if !link.wants_successor() => self.dialer.rest(*peer),
+            Some(link) if !link.wants_successor() => self.order(*peer, Order::Rest),
             _ => {
                 slot.last_failure = reason;
                 self.wake_lookup();
@@ -87,7 +88,8 @@ impl Engine {
         if !contact_like(slot.contact.state) || !slot.links.is_empty() {
             return Ok(());
         }
-        self.dialer.want(slot.contact.peer_id, self.route(row)?);
+        let (peer, route) = (slot.contact.peer_id, self.route(row)?);
+        self.order(peer, Order::Want(route, 0));
         Ok(())
     }
 
@@ -102,19 +104,108 @@ impl Engine {
             Some(link) if link.places().is_none() => link.nudge(),
             Some(_) => {}
             None => {
-                self.dialer.hurry(slot.contact.peer_id);
+                self.order(slot.contact.peer_id, Order::Hurry);
                 self.wake_lookup();
             }
         }
     }
 
-    /// Wants sessions with all contacts, at the start.
-    pub(super) fn dial_all(&mut self) {
+    /// Wants sessions with all contacts that have none, at once.
+    pub(super) fn dial_all(&mut self) -> Result<(), Refusal> {
         let rows: Vec<i64> = self.slots.keys().copied().collect();
-        for row in rows {
-            if let Err(refusal) = self.dial(row) {
-                tracing::warn!(reason = %refusal.reason, "a contact's addresses can't be read");
+        rows.into_iter().try_for_each(|row| self.dial(row))
+    }
+
+    /// Has the dialer follow what is in memory, without regard to what it was told before: at the start,
+    /// and when a batch was taken back, with the orders in it. Returns whether all could be read for it.
+    pub(super) fn dial_missing(&self) -> bool {
+        let mut is_complete = true;
+        for (row, slot) in &self.slots {
+            let serves = slot.link().is_some_and(|link| !link.wants_successor());
+            if serves || !contact_like(slot.contact.state) {
+                continue;
+            }
+            match self.route(*row) {
+                Ok(route) => {
+                    let order = Order::Ensure(route, slot.short_sessions);
+                    self.dialer.tell(slot.contact.peer_id, order);
+                }
+                Err(refusal) => {
+                    tracing::debug!(reason = %refusal.reason, "a contact's addresses can't be read");
+                    is_complete = false;
+                }
             }
         }
+        is_complete
+    }
+
+    /// Tells the dialer once the batch is on disk.
+    pub(super) fn order(&mut self, peer: PeerId, order: Order) {
+        self.effects.push(Effect::Dial(peer, order));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::effect::Job;
+    use crate::engine::upkeep::tests::engine;
+    use crate::engine::{EngineHandle, Jobs};
+    use crate::store::ContactState;
+    use m2_proto::reason::Reason;
+
+    const PEER: PeerId = PeerId::from_bytes([1; 32]);
+
+    /// An engine with one contact, whose dialer has taken what it was told.
+    fn with_contact() -> (tempfile::TempDir, Engine, (EngineHandle, Jobs)) {
+        let (dir, mut engine) = engine();
+        let mut queue = Engine::queue();
+        batch(&mut engine, &mut queue.1, |engine| {
+            engine.new_contact(PEER, ContactState::Contact, "").unwrap();
+        });
+        engine.dialer.take();
+        (dir, engine, queue)
+    }
+
+    fn batch(engine: &mut Engine, jobs: &mut Jobs, work: fn(&mut Engine)) {
+        let write = Box::new(move |engine: Option<&mut Engine>| {
+            work(engine.unwrap());
+            None
+        });
+        engine.run_batch(Some(Job::Write(write)), jobs);
+    }
+
+    fn row(engine: &Engine) -> i64 {
+        engine.row_of(&PEER).unwrap()
+    }
+
+    #[test]
+    fn a_contact_that_could_not_be_removed_is_dialled_further() {
+        let (_dir, mut engine, (_handle, mut jobs)) = with_contact();
+        batch(&mut engine, &mut jobs, |engine| {
+            let row = row(engine);
+            engine.end_contact(row, ContactState::Removed).unwrap();
+            engine.fail_batch(Refusal::new(Reason::DiskFull));
+        });
+        assert_eq!(engine.dialer.take(), []);
+        batch(&mut engine, &mut jobs, |_| {});
+        let orders = engine.dialer.take();
+        assert!(matches!(orders[..], [(PEER, Order::Ensure(_, 0))]));
+        // Once is enough.
+        batch(&mut engine, &mut jobs, |_| {});
+        assert_eq!(engine.dialer.take(), []);
+    }
+
+    #[test]
+    fn a_contact_is_dialled_once_its_row_is_written() {
+        let (_dir, mut engine, (_handle, mut jobs)) = with_contact();
+        batch(&mut engine, &mut jobs, |engine| {
+            let row = row(engine);
+            engine.dial(row).unwrap();
+            assert_eq!(engine.dialer.take(), []);
+        });
+        let orders = engine.dialer.take();
+        assert!(matches!(orders[..], [(PEER, Order::Want(_, 0))]));
     }
 }

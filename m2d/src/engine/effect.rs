@@ -3,9 +3,10 @@
 use super::Engine;
 use super::bus::{LiveEvent, StateChange};
 use super::sessions::is_talk;
-use crate::network::Link;
+use crate::network::{Link, Order};
 use crate::reach::Meeting;
 use crate::refusal::Refusal;
+use m2_crypto::PeerId;
 use m2_net::delivery::Action;
 use m2_net::session::CloseCode;
 use m2_net::wire::Message;
@@ -40,6 +41,8 @@ pub(super) enum Effect {
     Frame(Arc<Link>, Box<Message>),
     /// End a session.
     Close(Arc<Link>, CloseCode),
+    /// Tell the dialer what is wanted of a peer.
+    Dial(PeerId, Order),
     /// Tell watchers.
     State(StateChange),
     /// Tell the task that keeps sessions with our providers.
@@ -74,6 +77,7 @@ impl Engine {
                     }
                 }
                 Effect::Close(link, code) => link.close(code),
+                Effect::Dial(peer, order) => self.dialer.tell(peer, order),
                 Effect::State(change) => self.bus.state_changed(change),
                 Effect::WakeCollectors => {
                     self.mail.wake.boxes.send_replace(());

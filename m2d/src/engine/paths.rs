@@ -135,7 +135,9 @@ impl Engine {
                 }
             }
         }
-        self.dial_all();
+        if let Err(refusal) = self.dial_all() {
+            self.fail_batch(refusal);
+        }
         nudged
     }
 

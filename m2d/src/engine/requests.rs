@@ -3,7 +3,7 @@
 use super::Engine;
 use super::contact_name;
 use super::effect::Effect;
-use crate::network::Link;
+use crate::network::{Link, Order};
 use crate::refusal::Refusal;
 use crate::store::{ContactState, EventKind, InvitationRow, KnownAddress, LookupSecrets, Origin};
 use m2_crypto::Secret;
@@ -280,7 +280,7 @@ impl Engine {
                 contact.invite_token = None;
                 self.save_contact(row)?;
                 let peer = self.contact_mut(row)?.peer_id;
-                self.dialer.rest(peer);
+                self.order(peer, Order::Rest);
                 self.event(EventKind::ContactDeclined, row, None, 0)?;
                 Ok(())
             }

@@ -6,7 +6,7 @@ use super::paths::{crossed, path_rank};
 use super::problem::NOT_A_CONTACT;
 use super::slot::Slot;
 use crate::config::IpMode;
-use crate::network::{Link, is_said_once};
+use crate::network::{Link, Order, is_said_once};
 use crate::refusal::Refusal;
 use crate::store::{ContactState, KnownAddress};
 use m2_crypto::envelope::EpochHeader;
@@ -167,10 +167,10 @@ impl Engine {
         // Of two crossed sessions that of the smaller id stays, so its attempt must not end.
         let wins = link.dialled || !own_is_smaller;
         if wins && mode == IpMode::Direct && link.path() == Path::Direct {
-            self.dialer.settled(link.peer_id);
+            self.order(link.peer_id, Order::Settled);
         } else {
             // An attempt under way may lead to a better path.
-            self.dialer.rest(link.peer_id);
+            self.order(link.peer_id, Order::Rest);
         }
         self.wake_lookup();
     }
@@ -213,23 +213,30 @@ impl Engine {
 
     /// The last session with a peer ended, at this age. A peer whose sessions end soon is dialled after
     /// growing pauses, whatever ends them: each costs both sides a key.
-    pub(super) fn dial_after_end(&mut self, row: i64, age: Duration) -> Result<(), Refusal> {
-        self.note_offline(row);
-        self.wake_lookup();
-        let Some(slot) = self.slots.get_mut(&row) else {
+    fn dial_after_end(&mut self, row: i64, age: Duration) -> Result<(), Refusal> {
+        self.note_end(row, age);
+        let Some(slot) = self.slots.get(&row) else {
             return Ok(());
-        };
-        slot.short_sessions = match age < SHORT_SESSION {
-            true => slot.short_sessions.saturating_add(1).min(MAX_SHORT),
-            false => 0,
         };
         let (peer, short) = (slot.contact.peer_id, slot.short_sessions);
         if short > 0 && contact_like(slot.contact.state) && slot.links.is_empty() {
             let route = self.route(row)?;
-            self.dialer.want_after(peer, route, short);
+            self.order(peer, Order::Want(route, short));
             return Ok(());
         }
         self.dial(row)
+    }
+
+    /// Notes that there is no session with a contact any more. The last one ended at this age.
+    pub(super) fn note_end(&mut self, row: i64, age: Duration) {
+        self.note_offline(row);
+        self.wake_lookup();
+        if let Some(slot) = self.slots.get_mut(&row) {
+            slot.short_sessions = match age < SHORT_SESSION {
+                true => slot.short_sessions.saturating_add(1).min(MAX_SHORT),
+                false => 0,
+            };
+        }
     }
 
     /// A peer ended a session as one that it does not want. It is called again after a pause, and
@@ -251,8 +258,9 @@ impl Engine {
         slot.refused = reason;
         slot.refusals = slot.refusals.saturating_add(1);
         if contact_like(slot.contact.state) {
-            self.dialer
-                .want_after(slot.contact.peer_id, route, slot.refusals);
+            let order = Order::Want(route, slot.refusals);
+            let peer = slot.contact.peer_id;
+            self.order(peer, order);
         }
         Ok(())
     }

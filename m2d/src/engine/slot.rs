@@ -168,9 +168,7 @@ impl Engine {
         }
         self.strangers.retain(|_, link| !link.is_over());
         for row in lost {
-            if let Err(refusal) = self.dial_after_end(row, Duration::ZERO) {
-                tracing::warn!(reason = %refusal.reason, "a contact's addresses can't be read");
-            }
+            self.note_end(row, Duration::ZERO);
         }
         for row in self.slots.keys() {
             self.note_caller(*row)?;

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::erasing::ERASE_STEP;
+use crate::network::Order;
 use crate::refusal::Refusal;
 use crate::store::{EventKind, Gone, StoreError};
 use std::collections::HashMap;
@@ -258,7 +259,7 @@ impl Engine {
         if gone {
             self.slots.remove(&row);
             self.rows.remove(&peer_id);
-            self.dialer.rest(peer_id);
+            self.order(peer_id, Order::Rest);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::budget::Budget;
 use super::goal::Goal;
+use super::orders::{DialerHandle, Order};
 use super::{Direct, DirectError, Route, SessionRunner, Target};
 use crate::backoff::Backoff;
 use crate::config::IpMode;
@@ -17,9 +18,8 @@ use m2_net::dial_error::DialError;
 use m2_net::session::Session;
 use rand_core::{Rng, UnwrapErr};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -45,71 +45,6 @@ const LINE_AFTER: Duration = Duration::from_secs(1);
 /// How long lines go before the direct ways, where that is the order: a line takes longer, and
 /// who prefers it does not want to be seen for a second's sake.
 const DIRECT_AFTER: Duration = Duration::from_secs(8);
-
-/// What is wanted of a peer.
-#[derive(Debug)]
-enum Order {
-    /// After so many failures already.
-    Want(Route, u32),
-    /// There is something to send: a long pause is cut short.
-    Hurry,
-    Rest,
-    /// The same, and attempts under way are given up.
-    Settled,
-}
-
-/// Orders that were not looked at yet: the last for each peer, so no more than there are
-/// contacts.
-#[derive(Debug, Default)]
-struct Orders {
-    pending: Mutex<HashMap<PeerId, Order>>,
-    changed: Notify,
-}
-
-/// Tells the dialer what is wanted. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct DialerHandle(Arc<Orders>);
-
-impl DialerHandle {
-    /// A session with `peer` is wanted, by one of these ways. Tried at once, unless they are being
-    /// tried, then again with growing pauses.
-    pub fn want(&self, peer: PeerId, route: Route) {
-        self.tell(peer, Order::Want(route, 0));
-    }
-
-    /// The same, and not before the pause that follows so many failures.
-    pub fn want_after(&self, peer: PeerId, route: Route, failures: u32) {
-        self.tell(peer, Order::Want(route, failures));
-    }
-
-    /// There is something to send to a peer that is wanted already.
-    pub fn hurry(&self, peer: PeerId) {
-        // What else is asked for it and was not looked at yet says more.
-        self.pending().entry(peer).or_insert(Order::Hurry);
-        self.0.changed.notify_one();
-    }
-
-    /// A session stands that no attempt could better: no more attempts, and those under way end.
-    pub fn settled(&self, peer: PeerId) {
-        self.tell(peer, Order::Settled);
-    }
-
-    /// A session stands, or none is wanted any more: no more attempts.
-    pub fn rest(&self, peer: PeerId) {
-        self.tell(peer, Order::Rest);
-    }
-
-    fn tell(&self, peer: PeerId, order: Order) {
-        self.pending().insert(peer, order);
-        self.0.changed.notify_one();
-    }
-
-    fn pending(&self) -> MutexGuard<'_, HashMap<PeerId, Order>> {
-        // Nothing is ever half done under this lock.
-        let pending = self.0.pending.lock();
-        pending.unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The task that dials.
 pub struct Dialer {
@@ -167,13 +102,13 @@ impl Dialer {
 
     /// Runs until the daemon stops.
     pub async fn run(mut self, stop: CancellationToken) {
-        let changed = self.orders.clone();
+        let orders = self.orders.clone();
         loop {
             self.start_due();
             let wake = self.next_wake();
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = changed.0.changed.notified() => self.take_orders(),
+                () = orders.changed() => self.take_orders(),
                 Some(attempt) = self.attempts.next() => self.finish(attempt).await,
                 () = sleep_until(wake) => {}
             }
@@ -181,10 +116,10 @@ impl Dialer {
     }
 
     fn take_orders(&mut self) {
-        let orders = std::mem::take(&mut *self.orders.pending());
-        for (peer, order) in orders {
+        for (peer, order) in self.orders.take() {
             match order {
                 Order::Want(route, failures) => self.want(peer, route, failures),
+                Order::Ensure(route, failures) => self.ensure(peer, route, failures),
                 Order::Hurry => self.hurry(&peer),
                 Order::Rest => {
                     self.goals.remove(&peer);
@@ -214,8 +149,21 @@ impl Dialer {
             next: (!under_way).then(|| Instant::now() + delay),
             ended: None,
             is_hurried: false,
+            is_reached: false,
         };
         self.goals.insert(peer, goal);
+    }
+
+    fn ensure(&mut self, peer: PeerId, route: Route, failures: u32) {
+        match self.goals.get_mut(&peer) {
+            // The engine has no session with it: what came of the attempt is over.
+            Some(goal) if goal.is_reached => {
+                goal.route = route;
+                self.schedule_again(&peer);
+            }
+            Some(_) => {}
+            None => self.want(peer, route, failures),
+        }
     }
 
     fn hurry(&mut self, peer: &PeerId) {
@@ -253,6 +201,7 @@ impl Dialer {
         };
         target.next = None;
         target.is_hurried = false;
+        target.is_reached = false;
         let call = Call {
             direct: self.direct.clone(),
             lines: self.lines.clone(),
@@ -287,6 +236,7 @@ impl Dialer {
                 // Tried again, should the engine not take this session.
                 if let Some(target) = self.goals.get_mut(&attempt.peer) {
                     target.next = Some(Instant::now() + BACKOFF.longest);
+                    target.is_reached = true;
                 }
                 self.runner.clone().start(session);
             }
@@ -312,6 +262,7 @@ impl Dialer {
             let pause = BACKOFF.pause(target.failures, jitter);
             let longest = if target.is_hurried { HURRIED } else { pause };
             target.next = Some(now + pause.min(longest));
+            target.is_reached = false;
         }
     }
 }

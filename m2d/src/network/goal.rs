@@ -16,6 +16,8 @@ pub(super) struct Goal {
     pub(super) ended: Option<Instant>,
     /// Something waits for it since that attempt.
     pub(super) is_hurried: bool,
+    /// The last attempt led to a session, of which the engine has said nothing yet.
+    pub(super) is_reached: bool,
 }
 
 impl Goal {
