@@ -17,12 +17,15 @@ const NOT_SOURCES: [&str; 7] = [
 ];
 
 /// What may stand at the top beside directories whose names start with a dot.
-const TOP_LEVEL: [&str; 15] = [
+const TOP_LEVEL: [&str; 19] = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "SECURITY.md",
     "clients",
     "deny.toml",
     "docs",
@@ -30,6 +33,7 @@ const TOP_LEVEL: [&str; 15] = [
     "m2-net",
     "m2-proto",
     "m2d",
+    "rust-toolchain.toml",
     "rustfmt.toml",
     "target",
     "tests",
