@@ -1,7 +1,7 @@
-//! Writes the seed corpora anew: `cargo run --release --example seeds` in `tests/fuzz`.
+//! Regenerates the seed corpora: `cargo run --release --example seeds` in `tests/fuzz`.
 //!
-//! Real values of every kind, so that fuzzing starts behind the first length check. Seeds that
-//! hold signatures differ from run to run; commit them only when a format changed.
+//! The seeds are valid values of every kind, so that fuzzing starts beyond the first length check.
+//! Seeds with signatures differ from run to run; commit them only after a change of a format.
 
 use m2_crypto::backup::{Contents, Header};
 use m2_crypto::envelope::{Letter, SendEpoch};
@@ -119,7 +119,7 @@ fn invitations(alice: &Peer) -> Result<()> {
     seed("invitation", "lines", invitation.to_uri().as_bytes())
 }
 
-/// An HTTP/2 connection with a request, in pieces of seven bytes.
+/// An HTTP/2 connection with one request, split into pieces of seven bytes.
 fn authority() -> Result<()> {
     let frame = |kind: u8, flags: u8, payload: &[u8]| {
         let length = payload.len() as u8;
@@ -209,7 +209,7 @@ fn initials() -> Result<()> {
     seed("connection_id", "one", [3; 16])
 }
 
-/// The five messages of a handshake, and the proof of an anonymous caller.
+/// The five messages of a handshake, and the proof of an anonymous initiator.
 fn handshakes(alice: Peer, bob: Peer) -> Result<()> {
     let credential = Credential::Identity(Arc::new(alice.identity));
     let messages = handshake(credential, bob)?;
@@ -305,7 +305,7 @@ fn frames() -> Result<()> {
     mailbox_frames()
 }
 
-/// A session of an owner with its provider, and what depositors and contacts say.
+/// The frames between an owner and its provider, and those of depositors and contacts.
 fn mailbox_frames() -> Result<()> {
     let hello = frame::Body::Hello(Hello {
         unix_ms: 1_800_000_000_000,
