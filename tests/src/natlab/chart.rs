@@ -96,14 +96,14 @@ impl Row {
 /// The table, in Markdown.
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| network | connected | path | seconds to connected | to direct | of silence | messages \
+        "| network | connected | path | connected after (s) | direct after (s) | silence (s) | messages \
          | lost, repeated, out of order |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for row in rows {
         let connected = if row.connected.is_some() { "yes" } else { "no" };
         let path = match row.path == row.topology.path {
             true => word(row.path).to_owned(),
-            false => format!("{}, to be {}", word(row.path), word(row.topology.path)),
+            false => format!("{}, expected {}", word(row.path), word(row.topology.path)),
         };
         // Writing to a String does not fail.
         let _ = writeln!(
@@ -126,7 +126,7 @@ pub fn table(rows: &[Row]) -> String {
 pub fn page(rows: &[Row]) -> String {
     let mut text = String::from(INTRODUCTION);
     text.push_str(&table(rows));
-    text.push_str("\n## The networks\n\n| network | alice | bob | what happens |\n| --- | --- | --- | --- |\n");
+    text.push_str(NETWORKS);
     for row in rows {
         let topology = &row.topology;
         let (alice, bob) = match topology.place {
@@ -142,49 +142,55 @@ pub fn page(rows: &[Row]) -> String {
 const INTRODUCTION: &str = "# NAT lab
 
 ```sh
-cargo natlab                  # the table below; --only NAME, --json, --short, --write for this page
+cargo natlab                  # prints the table below; --only NAME, --json, --short; --write updates this page
 ```
 
-builds networks out of network namespaces and nftables, which takes root, `ip` and `nft`; the one
-with port mapping also takes `miniupnpd`, or its path in `M2_MINIUPNPD`. Before daemons come in,
-plain sockets prove that each network is what it says: whether a router gives a socket one port for
-all, whom it lets in, whether two that send at the same time come through, how many datagrams are
-lost, that a port which was asked for is open.
+`cargo natlab` builds test networks from network namespaces and nftables. It requires root, `ip` and
+`nft`; the network with port mapping also requires `miniupnpd`, in `PATH` or at the path in
+`M2_MINIUPNPD`. Before any daemon starts, plain sockets verify that each network behaves as described:
+NAT mapping, NAT filtering, whether hole punching works, the rate of lost datagrams, and that a port
+opened on request is reachable.
 
-Then alice, bob and a relay are real daemons. Alice has a line at the relay. Bob comes by her
-invitation, both send 20 messages a second to each other, and both daemons are restarted: times
-count from when both are up again. Silence is the longest time in which nothing came in one
-direction, from the change on, or from when they were connected on where nothing changes.
+Then real daemons run in the network: alice, bob and a relay. Alice has a line at the relay. Bob accepts
+her invitation, both send 20 messages a second to each other, and both daemons are restarted. Times
+count from when both daemons are up again. Silence is the longest interval in which no message arrived
+in one direction, counted from the change or, where nothing changes, from when the two are connected.
 `tests/tests/natlab.rs` runs the short form.
 
 ";
 
+const NETWORKS: &str = "
+## The networks
+
+Mapping and filtering are the terms of RFC 4787. A *restricted* NAT has endpoint-independent mapping, a
+*symmetric* NAT address- and port-dependent mapping. Both have address- and port-dependent filtering.
+
+| network | alice | bob | change or impairment |
+| --- | --- | --- | --- |
+";
+
 fn access(access: Access) -> &'static str {
     match access {
-        Access::Open => "an address of its own",
-        Access::Restricted => {
-            "a router that gives a socket one port and lets in who was written to"
-        }
-        Access::Symmetric => "a router that gives a socket another port for each peer",
-        Access::Twice => "two routers one behind the other, at home and at the provider",
-        Access::RelayOnly => "a router that lets UDP pass to the relay alone",
-        Access::Mapping => "a router that opens ports when asked (miniupnpd)",
-        Access::TwoFamilies => {
-            "by IPv4 a router that gives a socket another port for each peer; by IPv6 a router that lets in who was written to"
-        }
+        Access::Open => "public address",
+        Access::Restricted => "restricted NAT",
+        Access::Symmetric => "symmetric NAT",
+        Access::Twice => "two restricted NATs in a row: home router and ISP",
+        Access::RelayOnly => "restricted NAT that passes UDP to the relay only",
+        Access::Mapping => "restricted NAT that maps ports on request (miniupnpd)",
+        Access::TwoFamilies => "IPv4: symmetric NAT; IPv6: stateful firewall without NAT",
     }
 }
 
 fn what_happens(topology: &Topology) -> String {
     let change = match topology.change {
         Change::None => "",
-        Change::Move => "bob's host goes to another network",
-        Change::Rebind => "bob's router forgets all ports and gives others",
+        Change::Move => "bob's host moves to another network",
+        Change::Rebind => "bob's router drops all mappings and assigns new ports",
         Change::Sleep => {
-            "bob's daemon stands still for 15 s, in which his router forgets all ports; silence \
-             counts from its end"
+            "bob's daemon is stopped for 15 s, and his router drops all mappings meanwhile; silence \
+             counts from when the daemon resumes"
         }
-        Change::NewAddresses => "both get new addresses while the daemons are down",
+        Change::NewAddresses => "both hosts get new addresses while the daemons are down",
     };
     match topology.loss {
         0 => change.to_owned(),
