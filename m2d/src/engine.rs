@@ -1,9 +1,10 @@
-//! The engine: one thread owns the store and every conversation, and does one thing at a time.
+//! The engine: one thread that owns the store and every conversation, and runs one job at a time.
 //!
-//! Jobs come in through a bounded queue. The engine takes as many as wait, runs them in one
-//! transaction (group commit), and only then answers callers, sends frames and wakes readers.
-//! So whatever anybody was told is on disk. A batch that can't be committed is taken back whole:
-//! its callers get the error, and what was in memory is read again from the store.
+//! Jobs arrive through a bounded queue. The engine takes all queued jobs up to a limit, runs them
+//! in one transaction (group commit), and only then answers callers, sends frames and wakes event
+//! streams. Every result that was reported is therefore on disk. A batch that cannot be committed
+//! is rolled back whole: its callers get the error, and the state in memory is read from the store
+//! again.
 
 mod bus;
 mod callers;
@@ -89,51 +90,51 @@ use upkeep::Agenda;
 #[cfg(test)]
 pub(crate) use upkeep::tests::engine as test_engine;
 
-/// Jobs that may wait. Full: callers and sessions wait, so peers feel it as flow control.
+/// Capacity of the job queue. When it is full, callers and sessions wait (back-pressure).
 const QUEUE: usize = 4_096;
-/// The store, in the log.
+/// Name of the store file in log messages.
 const FILE: &str = "store.db";
-/// Jobs of one batch.
+/// The most jobs in one batch.
 const BATCH: usize = 512;
-/// How often the clock is looked at while nothing happens: it may have been set, or have run on
-/// while the machine slept.
+/// How often the clock is checked while the engine is idle, in milliseconds: the clock may have
+/// been set, or the machine may have slept.
 const LOOK_EVERY_MS: u64 = 30_000;
 
-/// Rings when what look-up publishes or looks for may have changed. The value means nothing.
+/// Wakes the look-up tasks to read again what to publish and which peers to look for.
 pub type LookupWake = watch::Sender<()>;
 
-/// The operating system's random source, as the type that cryptography wants.
+/// The operating system's random source, in the type that m2-crypto expects.
 pub type Rng = UnwrapErr<getrandom::SysRng>;
 
-/// What the engine is made of.
+/// The parts that an engine is built from.
 pub struct Parts {
     /// The open store.
     pub store: Store,
     /// The daemon's clock.
     pub clock: Arc<Clock>,
-    /// The open identity.
+    /// The unlocked identity of this daemon.
     pub identity: Arc<Identity>,
-    /// The circle.
+    /// The circle that this daemon belongs to.
     pub circle: Circle,
-    /// Limits from the configuration.
+    /// The limits of the store, from the configuration.
     pub limits: StoreConfig,
-    /// When letters are deposited.
+    /// When letters are deposited, from the configuration.
     pub mailbox: MailboxConfig,
-    /// Which ways sessions take.
+    /// Which paths sessions may take, from the configuration.
     pub lines: LineSettings,
-    /// Who hears of changes.
+    /// Announces committed changes to streams.
     pub bus: Arc<Bus>,
-    /// Who reaches peers.
+    /// The task that dials peers.
     pub dialer: DialerHandle,
-    /// Who looks for direct paths.
+    /// The task that looks for direct paths.
     pub meetings: MeetingHandle,
-    /// Whose calls go before those of strangers.
+    /// The endpoint's list of contacts, whose dials are accepted before those of strangers.
     pub callers: Arc<Callers>,
-    /// What was refused.
+    /// Counts refusals and other events by reason.
     pub counters: Arc<Counters>,
 }
 
-/// The owner of all durable state.
+/// The engine's state. It is the only writer of all durable state.
 pub struct Engine {
     store: Store,
     clock: Arc<Clock>,
@@ -148,12 +149,12 @@ pub struct Engine {
     lines: Lines,
     slots: HashMap<i64, Slot>,
     rows: HashMap<PeerId, i64>,
-    /// Sessions with peers that have no row, oldest first: they may only ask to become contacts.
+    /// Sessions with peers that have no row, oldest first. They may only send a contact request.
     strangers: BTreeMap<u64, Arc<Link>>,
     timers: BTreeSet<(u64, i64)>,
     dirty: Dirty,
     effects: Vec<Effect>,
-    /// Questions of callers, answered when the batch is over.
+    /// Queries, answered after the batch.
     reads: Vec<Read>,
     bus: Arc<Bus>,
     dialer: DialerHandle,
@@ -161,28 +162,28 @@ pub struct Engine {
     lookup_wake: Arc<LookupWake>,
     callers: Arc<Callers>,
     counters: Arc<Counters>,
-    /// Payloads that were read to be sealed again in the next batch.
+    /// Payloads that were read from the store to be sealed again in the next batch.
     later: Vec<(i64, MessageId, Result<OutboxPayload, StoreError>)>,
-    /// Sessions in which this batch takes or sends frames that are not repeated in the session. They are
-    /// closed if the batch is taken back.
+    /// Sessions with once-per-session frames in this batch. They are closed if it is rolled back.
     said_once: Vec<Arc<Link>>,
-    /// All conversations are to take new incarnations, but the one of this row.
+    /// Set when all conversations must take new incarnations, except that of this row (0: no
+    /// exception).
     renewal: Option<i64>,
-    /// What is in memory is ahead of the store: read it again before anything else.
+    /// Set when the state in memory is ahead of the store and must be read again first.
     stale: bool,
-    /// The dialer was told of all that is in memory.
+    /// Set once the dialer knows every contact in memory that needs a session.
     is_dialling: bool,
     agenda: Agenda,
     time: TimeKeeping,
-    /// Where the look at what is kept too long is.
+    /// Progress of the retention scan.
     round: Round,
-    /// Why the batch at hand must be taken back.
+    /// Set when the current batch must be rolled back, with the reason.
     store_failed: Option<Refusal>,
     pace: Pace,
 }
 
 impl Engine {
-    /// Builds the engine and reads the contacts. Nothing runs yet.
+    /// Builds the engine and reads the contacts. It processes no job before [`Self::run`].
     pub fn new(parts: Parts) -> Result<Self, StoreError> {
         let mut rng = UnwrapErr(getrandom::SysRng);
         parts.store.finish_restore()?;
@@ -228,7 +229,7 @@ impl Engine {
         engine.bus.set_newest_event(engine.store.newest_event()?);
         engine.mail.started = engine.clock.now_ms();
         engine.reload()?;
-        // On a full disk they wait a little longer.
+        // With a full disk these letters wait a little longer.
         let now = engine.mail.started;
         let resumed = engine.store.resume_letters(now);
         if let Err(error) = resumed.and_then(|()| engine.store.restart_letters(now)) {
@@ -238,12 +239,12 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Rings when what look-up publishes or looks for may have changed.
+    /// Returns the sender that wakes the look-up tasks.
     pub fn lookup_wake(&self) -> Arc<LookupWake> {
         self.lookup_wake.clone()
     }
 
-    /// The queue into an engine, and its other end for [`Self::run`].
+    /// Creates the job queue: a handle for senders, and the receiving end for [`Self::run`].
     pub fn queue() -> (EngineHandle, Jobs) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
@@ -251,8 +252,8 @@ impl Engine {
         (handle, Jobs::new(receiver, stop))
     }
 
-    /// Runs until [`EngineHandle::stop`] or until every handle is gone. Call it on a thread of
-    /// its own.
+    /// Runs until [`EngineHandle::stop`] is called or every handle is dropped. It blocks, so call
+    /// it on a dedicated thread.
     pub fn run(mut self, mut jobs: Jobs) -> std::io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -294,7 +295,7 @@ impl Engine {
             .await
     }
 
-    /// Does what waits, as long as the store can be written.
+    /// Runs the queued jobs unless the store fails to write.
     fn run_last(&mut self, jobs: &mut Jobs) {
         jobs.close();
         while let Some(job) = jobs.now() {
@@ -351,7 +352,7 @@ impl Engine {
         self.store.begin()
     }
 
-    /// Reads the store again after a batch that was taken back.
+    /// Reads the state from the store again if a batch was rolled back.
     fn refresh(&mut self) -> Result<(), StoreError> {
         if self.stale {
             self.reload()?;
@@ -397,7 +398,7 @@ impl Engine {
         }
     }
 
-    /// Refuses what takes room on a full disk, so that what frees room can still be stored.
+    /// Refuses an operation that takes room on a full disk, so that others can still free room.
     fn require_disk(&mut self) -> Result<(), Refusal> {
         match self.store.has_room()? {
             true => Ok(()),
@@ -405,7 +406,7 @@ impl Engine {
         }
     }
 
-    /// The batch is not on disk: nothing of it has happened.
+    /// Rolls back a batch that is not on disk, so that it has no effect.
     fn take_back(&mut self, refusal: Refusal) {
         self.store.roll_back();
         let refusal = self.note_failure(refusal);
@@ -413,7 +414,7 @@ impl Engine {
         for effect in self.effects.drain(..) {
             match effect {
                 Effect::Reply(reply) => reply(Err(refusal.clone())),
-                // It is in no list any more.
+                // The link is in no list any more, so nothing else would close it.
                 Effect::Close(link, code) => link.close(code),
                 _ => {}
             }
@@ -425,10 +426,10 @@ impl Engine {
         self.stale = true;
     }
 
-    /// Notes why a batch failed. Returns what its callers are told.
+    /// Records why a batch failed. Returns the refusal for its callers.
     fn note_failure(&mut self, refusal: Refusal) -> Refusal {
         let Some(mut fault) = refusal.fault else {
-            // A call went wrong, not the store.
+            // The refusal came from a call, not from the store.
             return refusal;
         };
         if fault == Fault::Io && self.store.is_out_of_room() {
@@ -460,12 +461,12 @@ impl Engine {
         }
     }
 
-    /// The batch will be taken back.
+    /// Marks the batch to be rolled back.
     fn fail_batch(&mut self, refusal: Refusal) {
         self.store_failed.get_or_insert(refusal);
     }
 
-    /// The value, or its default after noting that the batch must be taken back.
+    /// Returns the value. On an error, marks the batch to be rolled back and returns the default.
     fn check<T: Default>(&mut self, result: Result<T, StoreError>) -> T {
         result.unwrap_or_else(|error| {
             tracing::debug!(%error, "a statement failed");

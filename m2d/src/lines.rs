@@ -1,4 +1,5 @@
-//! Our side of lines (spec §7): listening at our relays, and calling contacts at theirs.
+//! The daemon's side of lines (`docs/spec/line.md`): listens at its relays, and dials contacts at
+//! theirs.
 
 mod call;
 mod hops;

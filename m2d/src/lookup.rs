@@ -1,7 +1,7 @@
-//! Look-up: tells contacts where this host is, and finds them (spec §8).
+//! Look-up: publishes this host's addresses for contacts, and finds theirs (`docs/spec/lookup.md`).
 //!
-//! Who is looked for and what is published for whom the engine says; the pieces with sockets are
-//! m2-net's. In line-only mode none of it is made.
+//! The engine determines what is published and which peers are looked up. The protocols are
+//! implemented in m2-net. In line-only mode no part of look-up is created.
 
 mod dht;
 mod due;
@@ -30,22 +30,22 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// What the tasks of look-up need.
+/// The inputs of the look-up tasks.
 pub struct LookupTasks {
-    /// Who knows contacts.
+    /// The engine, which knows the contacts.
     pub engine: EngineHandle,
-    /// Where this host may be reached.
+    /// Addresses at which this host may be reached.
     pub reach: Arc<Reachability>,
     /// The daemon's clock.
     pub clock: Arc<Clock>,
-    /// What is wished.
+    /// The configuration of look-up.
     pub config: LookupConfig,
     /// The profile's mode.
     pub mode: IpMode,
 }
 
 impl LookupTasks {
-    /// Starts what is wished and possible. Its tasks end with `stop`.
+    /// Starts the tasks that are configured and possible. They end with `stop`.
     pub fn start(
         self,
         wake: &Arc<LookupWake>,
@@ -82,7 +82,8 @@ impl LookupTasks {
         parts
     }
 
-    /// Follows the host's addresses and the gateway. Returns how the latter does.
+    /// Starts the task that follows the host's addresses and the gateway. Returns the gateway's
+    /// status.
     fn follow_host(
         &self,
         interfaces: Interfaces,
@@ -96,7 +97,7 @@ impl LookupTasks {
         status
     }
 
-    /// Asks the gateway for the port on which contacts call.
+    /// Asks the gateway to forward the port on which contacts dial, if configured.
     fn map_port(&self, interfaces: &Interfaces) -> Option<Ports> {
         let port = self.reach.port().and_then(NonZeroU16::new)?;
         let config = PortsConfig::new(port);

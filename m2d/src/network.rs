@@ -1,4 +1,4 @@
-//! The daemon's side of the network: who is dialled when, and a task for every session.
+//! The daemon's side of the network: the dialer, and a task for every session.
 
 mod address_budget;
 mod budget;

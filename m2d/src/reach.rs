@@ -1,5 +1,5 @@
-//! Ways from socket to socket: where this host may be reached, and how two contacts that met on a
-//! line find a direct path (spec §8).
+//! Direct paths: where this host may be reached, and how two contacts that are connected on a line
+//! find a direct path (`docs/spec/reach.md`).
 
 mod asked;
 mod candidates;

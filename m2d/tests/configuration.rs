@@ -1,4 +1,4 @@
-//! The operator's page names every key of the configuration, no other, and the true defaults.
+//! The operator's page documents every configuration key, no other key, and the actual defaults.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 const PAGE: &str = include_str!("../../docs/operator/configuration.md");
 
-/// No section or key has this name.
+/// A name that no section or key has.
 const NONE: &str = "no_such_thing";
 
 #[test]
@@ -22,7 +22,7 @@ fn the_page_shows_the_defaults() {
 
 #[test]
 fn the_page_names_every_key_and_no_other() {
-    // Keys without a default stand behind a comment sign.
+    // Keys without a default are commented out.
     let table: toml::Table = toml::from_str(&example().replace("\n#", "\n")).unwrap();
     let named = table.iter().flat_map(|(section, keys)| {
         let keys = keys.as_table().unwrap().keys();
@@ -39,13 +39,13 @@ fn the_page_names_every_key_and_no_other() {
     assert_eq!(named, keys);
 }
 
-/// The first block of TOML on the page: all of it.
+/// Returns the page's first TOML block, which is the complete example.
 fn example() -> &'static str {
     let block = PAGE.split("```toml\n").nth(1).unwrap();
     block.split("```").next().unwrap()
 }
 
-/// What the parser says that it would have taken in the place of an unknown key.
+/// Returns the names that the parser lists as expected in place of an unknown one.
 fn expected(toml: &str) -> Vec<String> {
     let error = Config::parse(toml).unwrap_err();
     let (_, listed) = error.split_once("expected ").expect(&error);

@@ -1,4 +1,4 @@
-//! A session that is old enough is replaced without a moment in which there is none (spec §3).
+//! A session is replaced when it reaches its maximum age, and the peers stay connected throughout.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// The age at which sessions are renewed here.
+/// The age at which sessions are renewed in this test.
 const AGE: Duration = Duration::from_millis(700);
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -136,7 +136,7 @@ impl Drop for Node {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_session_stands_before_the_old_one_goes() {
+async fn a_session_is_renewed_before_the_old_one_is_closed() {
     let alice = include_str!("../../tests/vectors/identities/alice.pem");
     let bob = include_str!("../../tests/vectors/identities/bob.pem");
     let alice = Node::start(alice, Duration::from_secs(3_600));
@@ -144,7 +144,7 @@ async fn the_next_session_stands_before_the_old_one_goes() {
     become_contacts(&alice, &bob).await;
     let start = Instant::now();
     let mut sent = 0;
-    // Bob dialled, so it is he who renews; again and again, and nobody is ever offline.
+    // Bob dialled, so he renews the session. Neither side is ever offline.
     while bob.sessions("SESSION_DIALLED") < 4 {
         assert!(start.elapsed() < PATIENCE);
         assert!(bob.is_online().await && alice.is_online().await);

@@ -1,33 +1,33 @@
-//! How streams hear that something changed.
+//! Notifies streams of committed changes.
 
 use crate::store::{EventRow, MessageState};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
 
-/// State changes that a slow watcher may lag behind before it reads the state anew.
+/// State changes that a slow watcher may lag behind before it must read the state again.
 const STATE_BACKLOG: usize = 4_096;
 
-/// A message has another state.
+/// A message's new delivery state.
 #[derive(Debug, Clone, Copy)]
 pub struct StateChange {
-    /// The message.
+    /// The message's id.
     pub id: [u8; 16],
-    /// Its new state.
+    /// The new state.
     pub state: MessageState,
-    /// Why it failed, or 0.
+    /// The number of the failure, or 0.
     pub failure: i64,
 }
 
-/// Events that streams find here; older ones they read from the store.
+/// Events kept in memory for streams. Older ones are read from the store.
 const LIVE_EVENTS: usize = 1_024;
 
 /// A committed entry of the event log, for streams that have read up to it.
 #[derive(Debug, Clone)]
 pub(super) enum LiveEvent {
-    /// All there is to know.
+    /// An event that is complete without the store.
     Whole(Box<EventRow>),
-    /// The entry of this number has to be read from the store.
+    /// The number of an event that must be read from the store.
     Stored(i64),
 }
 
@@ -40,7 +40,7 @@ impl LiveEvent {
     }
 }
 
-/// Announces what was committed. It holds no content: who is told reads the store.
+/// Announces committed changes. It holds no content: subscribers read that from the store.
 #[derive(Debug)]
 pub struct Bus {
     newest_event: watch::Sender<i64>,
@@ -59,12 +59,13 @@ impl Default for Bus {
 }
 
 impl Bus {
-    /// The number of the newest committed event, as it grows.
+    /// Subscribes to the number of the newest committed event.
     pub fn newest_event(&self) -> watch::Receiver<i64> {
         self.newest_event.subscribe()
     }
 
-    /// The entries that follow number `after` without a hole, as far as they are here whole.
+    /// Returns the events that directly follow number `after`, up to the first that is not in
+    /// memory.
     pub fn live_after(&self, after: i64) -> Vec<EventRow> {
         let live = self.live();
         let first = live.partition_point(|event| event.seq() <= after);
@@ -79,7 +80,7 @@ impl Bus {
         follow.collect()
     }
 
-    /// Committed state changes.
+    /// Subscribes to committed state changes.
     pub fn states(&self) -> broadcast::Receiver<StateChange> {
         self.states.subscribe()
     }
@@ -88,7 +89,7 @@ impl Bus {
         self.newest_event.send_replace(seq);
     }
 
-    /// Announces committed entries, in order.
+    /// Announces committed events, in order.
     pub(super) fn publish(&self, events: Vec<LiveEvent>) {
         let Some(newest) = events.last().map(LiveEvent::seq) else {
             return;
@@ -106,7 +107,7 @@ impl Bus {
     }
 
     pub(super) fn state_changed(&self, change: StateChange) {
-        // Nobody watching is fine.
+        // The channel has no receiver while no stream watches.
         let _ = self.states.send(change);
     }
 }

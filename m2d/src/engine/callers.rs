@@ -1,10 +1,10 @@
-//! Tells the endpoint which peers are contacts: their calls go before those of strangers.
+//! Keeps the endpoint's list of contacts, whose dials are accepted before those of strangers.
 
 use super::Engine;
 use crate::store::{ContactState, StoreError};
 
 impl Engine {
-    /// Gives or takes a peer's priority, as its row says.
+    /// Adds the peer to the list or removes it, depending on the state of its row.
     pub(super) fn note_caller(&self, row: i64) -> Result<(), StoreError> {
         let Some(slot) = self.slots.get(&row) else {
             return Ok(());

@@ -1,15 +1,15 @@
-//! Named front-ends and their cursors.
+//! Named clients of the event stream and their cursors.
 
 use super::Engine;
 use crate::refusal::Refusal;
 use crate::store::StoreError;
 use m2_proto::reason::Reason;
 
-/// Named front-ends that the daemon keeps cursors for.
+/// The most named clients with a stored cursor.
 const MAX_CLIENTS: u32 = 10_000;
-/// How long a named front-end is kept that nobody uses, in milliseconds.
+/// How long an unused named client is kept, in milliseconds.
 const KEEP_MS: u64 = 90 * 86_400_000;
-/// How long one is kept that never acknowledged an event, in milliseconds.
+/// How long a named client that never acknowledged an event is kept, in milliseconds.
 const KEEP_UNUSED_MS: u64 = 30 * 86_400_000;
 
 /// Where an event stream starts.
@@ -19,19 +19,20 @@ pub enum StreamStart {
     Now,
     /// With the oldest event kept.
     Start,
-    /// After this event, of the log with this incarnation.
+    /// After this event of the log with this incarnation.
     After {
         /// The log's incarnation, from the cursor.
         incarnation: u64,
         /// The event's number.
         seq: i64,
     },
-    /// Where the named client left off; after the newest event on its first time.
+    /// At the named client's cursor; after the newest event if the client is new.
     Kept,
 }
 
 impl Engine {
-    /// The number after which a stream starts. A named client is remembered.
+    /// Returns the event number after which a stream starts. Stores the cursor of a new named
+    /// client.
     pub fn open_stream(&mut self, client: &str, start: StreamStart) -> Result<i64, Refusal> {
         let newest = self.store.newest_event()?;
         let kept = if client.is_empty() {
@@ -55,7 +56,7 @@ impl Engine {
         Ok(after)
     }
 
-    /// Moves a named client's cursor on; an older one changes nothing.
+    /// Moves a named client's cursor forward. An older position changes nothing.
     pub fn acknowledge_events(
         &mut self,
         client: &str,
@@ -72,13 +73,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes that a named client is connected.
+    /// Records that a named client is connected.
     pub fn see_client(&mut self, client: &str) -> Result<(), Refusal> {
         let now = self.now_ms();
         Ok(self.store.see_client(client, now)?)
     }
 
-    /// Forgets a named client.
+    /// Deletes a named client and its cursor.
     pub fn remove_client(&mut self, client: &str) -> Result<(), Refusal> {
         match self.store.remove_client(client)? {
             true => Ok(()),
@@ -86,14 +87,14 @@ impl Engine {
         }
     }
 
-    /// Forgets named clients that were not connected for long.
+    /// Deletes named clients that have not connected for a long time.
     pub(super) fn prune_clients(&mut self, now: u64) -> Result<(), StoreError> {
         let before = |kept: u64| now.saturating_sub(kept);
         self.store
             .prune_clients(before(KEEP_MS), before(KEEP_UNUSED_MS))
     }
 
-    /// The log's incarnation, which every cursor carries.
+    /// Returns the log's incarnation, which every cursor carries.
     pub const fn log_incarnation(&self) -> u64 {
         self.log_incarnation
     }
@@ -165,13 +166,13 @@ mod tests {
         assert_eq!(engine.open_stream("", StreamStart::Kept).unwrap(), 2);
         assert_eq!(engine.open_stream("old", StreamStart::Start).unwrap(), 0);
         engine.acknowledge_events("bot", log, 2).unwrap();
-        // One that goes backwards succeeds and changes nothing.
+        // An acknowledgement that goes backwards succeeds and changes nothing.
         engine.acknowledge_events("bot", log, 1).unwrap();
         assert_eq!(engine.open_stream("bot", StreamStart::Kept).unwrap(), 2);
     }
 
     #[test]
-    fn names_that_are_not_used_are_forgotten() {
+    fn unused_clients_are_pruned() {
         let (_dir, mut engine) = engine();
         event(&mut engine);
         let log = engine.log_incarnation();
@@ -193,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_says_what_to_do() {
+    fn the_refusal_at_the_limit_names_the_remedy() {
         let (_dir, mut engine) = engine();
-        // One transaction: each of its own would wait for the disk.
+        // One transaction, as each commit would wait for the disk.
         engine.store.begin().unwrap();
         for number in 0..MAX_CLIENTS {
             let name = format!("job-{number}");

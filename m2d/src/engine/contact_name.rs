@@ -1,15 +1,15 @@
-//! Names of contacts: which texts may be one, and which two look alike to a person.
+//! Names of contacts: which texts are valid names, and which names look alike to a person.
 
 use unicode_security::skeleton;
 
-/// The longest name, bytes.
+/// The maximum length of a name, in bytes.
 pub(super) const MAX_NAME: usize = 64;
 
-/// What every peer id begins with.
+/// The prefix of every peer id.
 const PEER_ID_PREFIX: &str = "m21";
 
-/// Whether a text may be a name: it can't be mistaken for a peer id, every character of it is
-/// visible, and none moves the cursor or changes the direction of the text next to it.
+/// Returns whether a text may be a name: it cannot be mistaken for a peer id, all its characters
+/// are visible, and none moves the cursor or changes the direction of adjacent text.
 pub(super) fn is_fit(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && name.trim() == name
@@ -17,7 +17,7 @@ pub(super) fn is_fit(name: &str) -> bool {
         && !looks(name).starts_with(&looks(PEER_ID_PREFIX))
 }
 
-/// A name that a peer suggests, without its invisible characters: emoji are often joined by some.
+/// Removes the invisible characters that often join emoji from a suggested name. Keeps controls.
 pub(super) fn visible(suggested: &str) -> String {
     let visible: String = suggested
         .chars()
@@ -26,25 +26,25 @@ pub(super) fn visible(suggested: &str) -> String {
     visible.trim().to_owned()
 }
 
-/// Whether a person may take one name for the other: they differ in case alone, in characters
-/// with the same glyph (UTS 39 confusables), or not at all.
+/// Returns whether a person may confuse two names: they are equal, or differ only in case or in
+/// characters with the same glyph (UTS 39 confusables).
 pub(super) fn look_alike(one: &str, other: &str) -> bool {
     looks(one) == looks(other) || glyphs(one) == glyphs(other)
 }
 
-/// What a name looks like, whatever the case of its letters.
+/// Returns a key that is equal for names that look alike, ignoring case.
 fn looks(name: &str) -> String {
     glyphs(&glyphs(name).to_lowercase()).to_lowercase()
 }
 
-/// The UTS 39 skeleton: equal for texts that are drawn alike.
+/// Returns the UTS 39 skeleton, which is equal for texts that are drawn alike.
 fn glyphs(name: &str) -> String {
     skeleton(name).collect()
 }
 
-/// Characters that leave no mark: controls, separators of lines, marks for the direction of
-/// writing, and what Unicode calls default ignorable (DerivedCoreProperties of version 16), with
-/// the blank pattern of Braille.
+/// Returns whether a character is invisible: controls, line separators, bidirectional marks, the
+/// code points that Unicode calls default ignorable (DerivedCoreProperties, version 16), and the
+/// blank Braille pattern.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_a_character_that_is_not_seen_is_unfit() {
+    fn a_name_with_an_invisible_character_is_unfit() {
         for hidden in [
             '\u{200b}',
             '\u{200c}',
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_a_person_takes_for_each_other_look_alike() {
+    fn confusable_names_look_alike() {
         for (one, other) in [
             ("ann", "ANN"),
             ("ann", "аnn"),
@@ -119,9 +119,9 @@ mod tests {
     }
 
     #[test]
-    fn a_suggested_name_loses_what_is_not_seen() {
+    fn a_suggested_name_loses_its_invisible_characters() {
         assert_eq!(visible("a\u{200b}nn\u{fe0f} "), "ann");
-        // A control character is no accident: the name stays unfit.
+        // A control character is not there by accident: the name stays unfit.
         assert!(!is_fit(&visible("a\nnn")));
         assert_eq!(visible("\u{200b}"), "");
     }

@@ -19,48 +19,47 @@ use m2_proto::reason::Reason;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Contacts, requests and blocked peers together; not those that were removed, as their rows go by
-/// themselves.
+/// The most contacts, requests and blocked peers together. Removed contacts are not counted, as
+/// their rows are pruned.
 const MAX_CONTACTS: usize = 10_000;
-/// The longest name, bytes.
-/// The shortest beginning of a peer id that names a contact.
+/// The shortest prefix of a peer id that identifies a contact.
 const MIN_PREFIX: usize = 10;
-/// Characters of a peer id that stand for a name.
+/// Characters of the peer id that form the default name.
 const NAME_FROM_ID: usize = 12;
 
-/// A contact as shown.
+/// A contact as front-ends see it.
 #[derive(Debug, Clone)]
 pub struct ContactView {
-    /// What is stored.
+    /// The stored row.
     pub row: ContactRow,
-    /// A session is up, and its peer answers.
+    /// True if a session is up and its peer answers.
     pub online: bool,
-    /// Where it was reached, the latest first.
+    /// Known addresses, the latest first.
     pub addresses: Vec<KnownAddress>,
-    /// Why the last attempt to reach it failed; empty when it did not.
+    /// Why the last attempt to reach the contact failed, as a stable reason; empty if it did not.
     pub last_failure: &'static str,
-    /// What is known of that, in one sentence with the next thing to do.
+    /// The known problem in one sentence, with what to do about it; empty without one.
     pub problem: String,
-    /// The switches of its mailboxes and ours.
+    /// Whether letters are exchanged with the contact, in each direction.
     pub mailbox: MailboxPolicy,
-    /// It offers a box.
+    /// True if the contact offers a box.
     pub mailbox_offered: bool,
-    /// Why the last deposit for it did not succeed; empty when it did.
+    /// Why the last deposit for the contact failed, as a stable reason; empty if it succeeded.
     pub mailbox_failure: &'static str,
-    /// The way that its session takes, while one is up.
+    /// The path of the current session, if one is up.
     pub path: Option<Path>,
-    /// Which ways its sessions may take by its own policy; none: as the profile's (spec §7).
+    /// The mode of the contact's own policy; `None` if the profile's applies.
     pub ip: Option<IpMode>,
-    /// For how many seconds its messages are kept by its own policy; none: as the profile's.
+    /// Retention time of the contact's own policy, in seconds; `None` if the profile's applies.
     pub keep_s: Option<u64>,
-    /// It sent as much as is kept of one contact: nothing more is taken from it.
+    /// True if the contact reached its quota: no more messages are taken from it.
     pub is_over_quota: bool,
-    /// What was found wrong with its store lately, as a number; 0 for nothing.
+    /// The conflict found lately in the contact's store, as a number; 0 for none found.
     pub conflict: i64,
 }
 
 impl Engine {
-    /// Stores the wish to become a contact of an inviter, and begins to reach it.
+    /// Asks an inviter to become a contact: stores the request and dials the inviter.
     pub fn add_contact(&mut self, text: &str, name: &str) -> Result<ContactView, Refusal> {
         let invitation = parse_invitation(text)?;
         self.check_invitation(&invitation)?;
@@ -89,7 +88,7 @@ impl Engine {
             return self.view(row);
         }
         let contact = self.contact_mut(row)?;
-        // A contact is asked too: it may have removed us, and invites us again.
+        // A contact is asked again too: it may have removed this identity and now invites it again.
         contact.invite_token = Some(invitation.token().clone());
         if contact.state != ContactState::Contact {
             contact.state = ContactState::Asked;
@@ -100,15 +99,15 @@ impl Engine {
         self.view(row)
     }
 
-    /// Whether a contact stated its places in the session that serves, so that it takes the two for
-    /// contacts as well.
+    /// Returns whether a contact stated its places in the serving session, which shows that it also
+    /// takes the two for contacts.
     fn is_talking(&self, row: i64) -> bool {
         let serving = self.slots.get(&row).and_then(|slot| slot.link());
         let talks = |link: &Arc<Link>| link.places().is_some() && !link.wants_successor();
         self.is_contact(row) && serving.is_some_and(talks)
     }
 
-    /// Until both agreed, an inviter is found by its invitation's own secret.
+    /// Stores the invitation's secret, under which the inviter is looked up until both have agreed.
     fn keep_rendezvous(&mut self, row: i64, invitation: &Invitation) -> Result<(), Refusal> {
         if self.is_contact(row) {
             return Ok(());
@@ -133,7 +132,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether the inviter lives in our circle and is not this daemon.
+    /// Checks that the inviter belongs to this circle and is not this daemon.
     pub(super) fn check_inviter(&self, invitation: &Invitation) -> Result<(), Refusal> {
         let reason = if !invitation.is_for(self.circle.id()) {
             Reason::OtherCircle
@@ -145,8 +144,9 @@ impl Engine {
         Err(Refusal::new(reason))
     }
 
-    /// Up to `limit` contacts in one state, or in any, by name, that follow the name `after`, and
-    /// whether there are more. Removed ones are none.
+    /// Lists up to `limit` contacts sorted by name, starting after the name `after` and optionally
+    /// filtered by state. Removed contacts are omitted without a filter. Also returns whether there
+    /// are more.
     pub fn list_contacts(
         &self,
         state: Option<ContactState>,
@@ -171,13 +171,13 @@ impl Engine {
         Ok((views.collect::<Result<_, _>>()?, has_more))
     }
 
-    /// One contact.
+    /// Returns one contact.
     pub fn get_contact(&mut self, name: &str) -> Result<ContactView, Refusal> {
         let row = self.resolve(name)?;
         self.view(row)
     }
 
-    /// Gives a contact another name.
+    /// Renames a contact.
     pub fn rename_contact(&mut self, name: &str, new: &str) -> Result<ContactView, Refusal> {
         let row = self.resolve(name)?;
         self.check_name(new, Some(row))?;
@@ -203,7 +203,7 @@ impl Engine {
         self.view(row)
     }
 
-    /// Declines a request: the peer is told, and forgotten.
+    /// Declines a request: tells the peer, and marks its row as removed.
     pub fn decline_contact(&mut self, name: &str) -> Result<(), Refusal> {
         let row = self.resolve_request(name)?;
         self.refuse_request(row);
@@ -236,7 +236,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes a contact with its outbox, and its messages when `history`.
+    /// Removes a contact with its outbox, and erases its messages if `history` is set.
     pub fn remove_contact(&mut self, name: &str, history: bool) -> Result<(), Refusal> {
         let row = self.resolve(name)?;
         if history {
@@ -248,7 +248,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The code that both sides compare, and whether they did.
+    /// Returns the verification code, and whether the user confirmed it. `matched` sets the
+    /// confirmation.
     pub fn verify_contact(
         &mut self,
         name: &str,
@@ -270,7 +271,7 @@ impl Engine {
         Ok((code.to_string(), verified))
     }
 
-    /// Ends the outbox of a contact and moves it to a state.
+    /// Discards a contact's outbox and moves it to a state.
     pub(super) fn end_contact(&mut self, row: i64, state: ContactState) -> Result<(), Refusal> {
         self.begin_erasure(row, false)?;
         let now = self.now_ms();
@@ -298,7 +299,7 @@ impl Engine {
         }
     }
 
-    /// Makes a row for a peer that has none.
+    /// Creates a row for a peer that has none.
     pub(super) fn new_contact(
         &mut self,
         peer: PeerId,
@@ -323,7 +324,7 @@ impl Engine {
         Ok(row)
     }
 
-    /// A removed contact counts again once it is added.
+    /// Checks the limit for a removed contact that is added again, as it counts again.
     fn check_room(&self, row: i64) -> Result<(), Refusal> {
         let is_removed = |slot: &super::slot::Slot| slot.contact.state == ContactState::Removed;
         if self.slots.get(&row).is_some_and(is_removed) && self.living() >= MAX_CONTACTS {
@@ -337,13 +338,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Rows that count towards the limit.
+    /// Returns the number of rows that count towards the limit.
     fn living(&self) -> usize {
         self.slots.len() - self.count(ContactState::Removed)
     }
 
-    /// Names a contact: what the user wants, else what the peer suggests if that is free and
-    /// fit, else as it is.
+    /// Names a contact as the user wants, else as the peer suggests if that name is free and fit.
+    /// Otherwise keeps the name.
     pub(super) fn name_contact(
         &mut self,
         row: i64,
@@ -359,7 +360,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a name may be given to the contact with `row`.
+    /// Checks that a name is fit and free for the contact with `row`.
     pub(super) fn check_name(&self, name: &str, row: Option<i64>) -> Result<(), Refusal> {
         if !is_fit(name) {
             return Err(Refusal::argument(
@@ -380,7 +381,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The contact that a text names: its name, its peer id, or the beginning of that.
+    /// Returns the contact with this name, this peer id, or the only one whose id has this prefix.
     pub(super) fn resolve(&self, text: &str) -> Result<i64, Refusal> {
         let known = || {
             self.slots
@@ -447,7 +448,7 @@ impl Engine {
     }
 }
 
-/// Reads an invitation. White space in it is dropped: mail programs break long lines.
+/// Parses an invitation. White space is dropped, as mail programs break long lines.
 pub(super) fn parse_invitation(text: &str) -> Result<Invitation, Refusal> {
     let text: String = text.split_whitespace().collect();
     let text = Zeroizing::new(text);

@@ -1,4 +1,4 @@
-//! Drives the delivery machines: feeds them, stores their writes, performs their actions.
+//! Drives the delivery state machines: feeds them, stores their writes and performs their actions.
 
 use super::Engine;
 use super::effect::Effect;
@@ -14,7 +14,7 @@ use m2_net::delivery::{
 use m2_net::wire::{self, Envelope, Message};
 use std::cell::RefCell;
 
-/// The machine's view of what is committed. An error makes the batch fail.
+/// The delivery machine's view of committed messages. A store error makes the batch fail.
 struct StoredHistory<'a> {
     store: &'a Store,
     error: RefCell<Option<StoreError>>,
@@ -30,9 +30,9 @@ impl History for StoredHistory<'_> {
 }
 
 impl Engine {
-    /// Feeds the conversation with a contact and stores what it writes.
+    /// Feeds the conversation with a contact and stores its writes.
     ///
-    /// Errors: the store's, or those of making the conversation; then the batch must fail.
+    /// Errors: the store's, or those of loading the conversation. The batch must then fail.
     pub(super) fn converse<T>(
         &mut self,
         row: i64,
@@ -66,7 +66,7 @@ impl Engine {
         Ok(result)
     }
 
-    /// The same where nobody waits for the result: a failure fails the batch.
+    /// Feeds a conversation as [`Self::converse`] does, and fails the batch on an error.
     pub(super) fn converse_quietly<T>(
         &mut self,
         row: i64,
@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    /// Makes the machine from the store when it is not in memory yet.
+    /// Loads the conversation from the store unless it is in memory.
     fn load_conversation(&mut self, row: i64) -> Result<(), Refusal> {
         let limits = self.delivery_limits();
         let slot = self.slots.get_mut(&row).ok_or_else(no_slot)?;
@@ -90,14 +90,14 @@ impl Engine {
         }
         let saved = self.store.saved_conversation(row)?;
         slot.conversation = Some(Conversation::new(limits, saved));
-        // A session that just came up is begun by itself.
+        // A new session states its places in its own `begin_talk`.
         match slot.link().filter(|link| link.has_begun()).cloned() {
             Some(link) => self.talk_on(row, &link),
             None => Ok(()),
         }
     }
 
-    /// The machine of a contact, made from the store when it is not in memory yet.
+    /// Returns a contact's conversation, loaded from the store if necessary.
     pub(super) fn conversation(&mut self, row: i64) -> Result<&Conversation, Refusal> {
         self.load_conversation(row)?;
         let slot = self.slots.get(&row).ok_or_else(no_slot)?;
@@ -145,8 +145,8 @@ impl Engine {
         self.converse_quietly(row, |conversation, cx| conversation.on_timeout(cx));
     }
 
-    /// Lets every conversation look at its timers that may have something to do without being
-    /// asked: one with messages that wait, or with a session. The next batch loads it.
+    /// Makes the timer due now for each conversation that may have timed work: those with queued
+    /// messages and those with a session. The next batch loads them.
     pub(super) fn wake_conversations(&mut self) -> Result<(), StoreError> {
         let mut rows = self.store.rows_with_timers()?;
         let connected = self.slots.values().filter(|slot| !slot.links.is_empty());
@@ -241,7 +241,7 @@ impl Engine {
         payload: &Payload,
         sealed: Vec<u8>,
     ) -> Result<(), StoreError> {
-        // Content is in the message's own row already.
+        // The content is in the message's own row already.
         let kept = match payload.body {
             Body::Content(_) => None,
             _ => Some(payload.encode()),
@@ -260,7 +260,7 @@ impl Engine {
         }
     }
 
-    /// Performs an action whose writes are on disk. What fails here is made good by a retry.
+    /// Performs an action whose writes are on disk. A failure here is repaired by a retransmission.
     pub(super) fn act(&mut self, row: i64, action: Action) {
         match action {
             Action::State(places) => {
@@ -308,8 +308,8 @@ impl Engine {
         }
     }
 
-    /// Reads a payload that is to be sealed again. The answer writes, so it waits for the next
-    /// batch.
+    /// Reads a payload that must be sealed again. Sealing writes to the store, so the payload waits
+    /// for the next batch.
     fn load_payload(&mut self, row: i64, id: MessageId) {
         match self.store.outbox_payload(&id) {
             Ok(OutboxPayload::NoRow) => {}
@@ -317,7 +317,7 @@ impl Engine {
         }
     }
 
-    /// Gives loaded payloads to their conversations, within a batch.
+    /// Passes loaded payloads to their conversations, within a batch.
     pub(super) fn answer_payloads(&mut self) {
         for (row, id, answer) in std::mem::take(&mut self.later) {
             let payload = match answer {
@@ -333,7 +333,7 @@ impl Engine {
     }
 }
 
-/// Adds what the machine has refused or ignored meanwhile.
+/// Adds the growth of a conversation's counters since `before`.
 fn count(counters: &Counters, before: &delivery::Counters, now: &delivery::Counters) {
     counters.add("ACK_UNKNOWN", now.unknown_acks - before.unknown_acks);
     counters.add("ACK_EARLY", now.early_acks - before.early_acks);

@@ -1,5 +1,5 @@
-//! When contacts are dialled: at the start, after a session ended or fell silent, and when there is
-//! something to send.
+//! Decides when contacts are dialled: at the start, after a session ended or fell silent, and when
+//! messages are queued.
 
 use super::Engine;
 use super::effect::Effect;
@@ -12,8 +12,8 @@ use m2_crypto::PeerId;
 use std::sync::Arc;
 
 impl Engine {
-    /// Nothing came back for what was sent on a session: the peer may be gone, or have lost its
-    /// side of it. It is called beside, and the session that comes up takes the place of this one.
+    /// Handles a session without an answer: the peer may be gone, or have lost its side of the
+    /// session. The peer is dialled, and a new session replaces this one.
     pub fn on_link_silent(&mut self, link: &Arc<Link>) {
         tracing::debug!("a session is in doubt");
         self.counters.count("SESSION_SILENT");
@@ -23,17 +23,17 @@ impl Engine {
         self.call_instead(link);
     }
 
-    /// A session is to be renewed.
+    /// Handles a session that must be renewed because of its age.
     pub fn on_link_old(&mut self, link: &Arc<Link>) {
         self.call_beside(link);
     }
 
-    /// Calls a peer whose session serves still.
+    /// Dials a peer while its session still serves.
     pub(super) fn call_beside(&mut self, link: &Arc<Link>) {
         self.call_anew(link, false);
     }
 
-    /// Calls a peer whose session does not serve any more.
+    /// Dials a peer whose session does not serve any more.
     pub(super) fn call_instead(&mut self, link: &Arc<Link>) {
         self.call_anew(link, true);
     }
@@ -54,14 +54,14 @@ impl Engine {
         }
     }
 
-    /// A peer could not be reached, for a stable reason.
+    /// Handles a failed dial, with its stable reason.
     pub fn on_dial_failed(&mut self, peer: &PeerId, reason: &'static str) {
         let row = self.row_of(peer);
         let Some(slot) = row.and_then(|row| self.slots.get_mut(&row)) else {
             return;
         };
         match slot.link() {
-            // It was heard again meanwhile.
+            // The peer has been heard again in the meantime.
             Some(link) if !link.wants_successor() => self.order(*peer, Order::Rest),
             _ => {
                 slot.last_failure = reason;
@@ -70,9 +70,9 @@ impl Engine {
         }
     }
 
-    /// Remembers what a contact has left for dials to addresses that it named.
+    /// Stores what is left of a contact's budget for dialling addresses it named.
     pub fn save_budget(&mut self, left: &BudgetRow) {
-        // A full disk must not take back what else is in the batch. Memory has it.
+        // A full disk must not roll back the rest of the batch. The budget is kept in memory too.
         if self.store.is_tight() {
             return;
         }
@@ -80,7 +80,7 @@ impl Engine {
         self.check(saved);
     }
 
-    /// Wants a session with a contact, unless there is one.
+    /// Orders a session with a contact, unless there is one.
     pub(super) fn dial(&mut self, row: i64) -> Result<(), Refusal> {
         let Some(slot) = self.slots.get(&row) else {
             return Ok(());
@@ -93,9 +93,9 @@ impl Engine {
         Ok(())
     }
 
-    /// There is something to send: a contact that is away is tried soon, and looked for. Where it waits
-    /// for the contact's statement of places, nothing else leaves on the session: a frame that says
-    /// nothing shows whether the contact is still there.
+    /// Speeds up dialling and look-up for an offline contact that has a message queued. If its
+    /// session still waits for its statement of places, no message can leave, so a cover frame
+    /// probes whether the peer is alive.
     pub(super) fn hurry(&mut self, row: i64) {
         let Some(slot) = self.slots.get(&row) else {
             return;
@@ -110,14 +110,15 @@ impl Engine {
         }
     }
 
-    /// Wants sessions with all contacts that have none, at once.
+    /// Orders sessions with all contacts that have none, at once.
     pub(super) fn dial_all(&mut self) -> Result<(), Refusal> {
         let rows: Vec<i64> = self.slots.keys().copied().collect();
         rows.into_iter().try_for_each(|row| self.dial(row))
     }
 
-    /// Has the dialer follow what is in memory, without regard to what it was told before: at the start,
-    /// and when a batch was taken back, with the orders in it. Returns whether all could be read for it.
+    /// Brings the dialer in line with the contacts in memory, whatever orders it had before: at the
+    /// start, and after a batch was rolled back with its orders. Returns whether all routes could
+    /// be read.
     pub(super) fn dial_missing(&self) -> bool {
         let mut is_complete = true;
         for (row, slot) in &self.slots {
@@ -139,7 +140,7 @@ impl Engine {
         is_complete
     }
 
-    /// Tells the dialer once the batch is on disk.
+    /// Gives the dialer an order once the batch is on disk.
     pub(super) fn order(&mut self, peer: PeerId, order: Order) {
         self.effects.push(Effect::Dial(peer, order));
     }
@@ -157,7 +158,7 @@ mod tests {
 
     const PEER: PeerId = PeerId::from_bytes([1; 32]);
 
-    /// An engine with one contact, whose dialer has taken what it was told.
+    /// Returns an engine with one contact, whose dialer has taken all orders.
     fn with_contact() -> (tempfile::TempDir, Engine, (EngineHandle, Jobs)) {
         let (dir, mut engine) = engine();
         let mut queue = Engine::queue();
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_that_could_not_be_removed_is_dialled_further() {
+    fn a_contact_whose_removal_was_rolled_back_is_still_dialled() {
         let (_dir, mut engine, (_handle, mut jobs)) = with_contact();
         batch(&mut engine, &mut jobs, |engine| {
             let row = row(engine);
@@ -192,7 +193,7 @@ mod tests {
         batch(&mut engine, &mut jobs, |_| {});
         let orders = engine.dialer.take();
         assert!(matches!(orders[..], [(PEER, Order::Ensure(_, 0))]));
-        // Once is enough.
+        // It is ordered only once.
         batch(&mut engine, &mut jobs, |_| {});
         assert_eq!(engine.dialer.take(), []);
     }

@@ -1,7 +1,7 @@
-//! Rows that change with every message, written once a batch.
+//! Rows that change with every message and are written once per batch.
 //!
-//! A chain moves with each message, but only its last position matters once the batch is on
-//! disk. Everything here is flushed in the batch's own transaction.
+//! A chain advances with each message, but only its last position matters once the batch is on
+//! disk. All rows here are flushed in the batch's own transaction.
 
 use crate::store::{Store, StoreError};
 use m2_net::delivery::{SavedIncarnation, SavedPlace, SavedReceiveEpoch, SavedSendEpoch};
@@ -40,22 +40,22 @@ impl Dirty {
         self.incarnations.insert(key, incarnation);
     }
 
-    /// A send epoch is deleted: nothing of it may be written after.
+    /// Drops a deleted send epoch, so that it is not written again.
     pub(super) fn forget_send_epoch(&mut self, contact: i64, epoch: u64) {
         self.send_epochs.remove(&(contact, epoch));
     }
 
-    /// A receive epoch is deleted: nothing of it may be written after.
+    /// Drops a deleted receive epoch, so that it is not written again.
     pub(super) fn forget_receive_epoch(&mut self, contact: i64, incarnation: u64, epoch: u64) {
         self.receive_epochs.remove(&(contact, incarnation, epoch));
     }
 
-    /// An incarnation of the peer is deleted: nothing of it may be written after.
+    /// Drops a deleted incarnation of the peer, so that it is not written again.
     pub(super) fn forget_incarnation(&mut self, contact: i64, incarnation: u64) {
         self.incarnations.remove(&(contact, incarnation));
     }
 
-    /// Writes everything. What is left when it fails is taken back with the batch.
+    /// Writes all rows. If it fails, the rest is dropped when the batch is rolled back.
     pub(super) fn flush(&mut self, store: &Store) -> Result<(), StoreError> {
         for (contact, place) in self.places.drain() {
             store.put_place(contact, &place)?;
@@ -75,7 +75,7 @@ impl Dirty {
         Ok(())
     }
 
-    /// Forgets everything: the batch was taken back.
+    /// Drops all rows, as the batch was rolled back.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

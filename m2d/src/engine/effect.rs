@@ -1,4 +1,4 @@
-//! What happens after a batch is on disk.
+//! The effects of a batch, performed once it is on disk.
 
 use super::Engine;
 use super::bus::{LiveEvent, StateChange};
@@ -12,57 +12,59 @@ use m2_net::session::CloseCode;
 use m2_net::wire::Message;
 use std::sync::Arc;
 
-/// One thing to do on the engine's thread.
+/// A job for the engine's thread.
 pub(super) enum Job {
-    /// Something that is written in a batch.
+    /// A job that writes, run in a batch.
     Write(Write),
-    /// A question.
+    /// A query.
     Read(Read),
 }
 
-/// One thing to do in a batch. Without an engine the store can't be written: the job does nothing
-/// but name the caller that must be told.
+/// A job for a batch. It is called without an engine if the store cannot be written; it then does
+/// nothing except return its caller's reply.
 pub(super) type Write = Box<dyn FnOnce(Option<&mut Engine>) -> Option<Reply> + Send>;
 
-/// Tells a caller how it went: `Ok` once its batch is on disk.
+/// Reports the result to a caller: `Ok` once its batch is on disk.
 pub(super) type Reply = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
 
-/// Tells a caller what it asked for. It changes nothing, and runs when the batch is over, however
-/// that ended: who only asks does not suffer from what others could not write.
+/// Answers a query. It changes nothing, and runs after the batch whether or not that was committed,
+/// so a failed write of another caller does not affect it.
 pub(super) type Read = Box<dyn FnOnce(Result<&mut Engine, Refusal>) + Send>;
 
-/// What a batch leaves to do once it is on disk. On a failed batch only replies are run.
+/// An effect to perform once its batch is on disk. Of a failed batch only replies and closes are
+/// performed.
 pub(super) enum Effect {
     /// Answer a caller.
     Reply(Reply),
-    /// Do what a conversation wants, for the contact with this row.
+    /// Perform an action of the conversation with this contact row.
     Act(i64, Action),
     /// Send a frame on a session.
     Frame(Arc<Link>, Box<Message>),
-    /// End a session.
+    /// Close a session.
     Close(Arc<Link>, CloseCode),
-    /// Tell the dialer what is wanted of a peer.
+    /// Give the dialer an order for a peer.
     Dial(PeerId, Order),
-    /// Tell watchers.
+    /// Notify watchers of a message's state.
     State(StateChange),
-    /// Tell the task that keeps sessions with our providers.
+    /// Wake the task that keeps sessions with providers.
     WakeCollectors,
-    /// Tell the task that deposits letters.
+    /// Wake the task that deposits letters.
     WakeDepositor,
-    /// Tell the task that keeps sessions with our relays.
+    /// Wake the task that keeps sessions with relays, and the look-up tasks.
     WakeLines,
-    /// Tell the tasks of look-up.
+    /// Wake the look-up tasks.
     WakeLookup,
-    /// Have the task that looks for direct paths do something.
+    /// Pass a request to the task that looks for direct paths.
     Meet(Meeting),
-    /// Tell event streams of an entry of the log.
+    /// Notify event streams of an entry of the log.
     Event(LiveEvent),
 }
 
 impl Engine {
     pub(super) fn perform_effects(&mut self) {
         let mut events = Vec::new();
-        // Acting may leave new effects; they are of no batch and wait for the next one.
+        // Actions may add new effects. These belong to no batch and are performed after the next
+        // one.
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Reply(reply) => reply(Ok(())),
@@ -71,7 +73,7 @@ impl Engine {
                     if let Message::Places(places) = frame.as_ref() {
                         link.note_stated(places.incarnation);
                     }
-                    // Offers are made again once the places are stated.
+                    // Offers are sent again once the places are stated.
                     if link.stated() != 0 || !is_talk(&frame) {
                         link.send(*frame);
                     }
@@ -89,7 +91,7 @@ impl Engine {
                 }
                 Effect::WakeLines => {
                     self.lines.wake.send_replace(());
-                    // Who may call is who is published for.
+                    // The set of allowed callers determines which presence records are published.
                     self.lookup_wake.send_replace(());
                 }
                 Effect::Event(event) => events.push(event),

@@ -1,16 +1,16 @@
-//! Deletes what is left of removed contacts in steps, so that no other call waits long.
+//! Deletes the data of removed contacts in steps, so that other jobs are not delayed.
 
 use super::Engine;
 use crate::refusal::Refusal;
 use crate::store::Erasure;
 use m2_net::delivery::GiveUp;
 
-/// Messages that are given up, or that lose their content, in one step: some milliseconds.
+/// Messages given up or erased in one step: some milliseconds.
 pub(super) const ERASE_STEP: u32 = 32;
 
 impl Engine {
-    /// Begins to give up all that waits for a contact and, with `history`, to erase its messages.
-    /// The first step is done at once.
+    /// Begins to give up all messages queued for a contact and, with `history`, to erase its
+    /// messages. The first step runs at once.
     pub(super) fn begin_erasure(&mut self, row: i64, history: bool) -> Result<(), Refusal> {
         self.store.begin_erasure(row, history)?;
         if let Some(erasure) = self.store.erasure_of(row)? {
@@ -21,7 +21,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Does the next step of any erasure. Returns whether more may remain.
+    /// Runs the next step of any erasure. Returns whether more may remain.
     pub(super) fn erase_next(&mut self) -> Result<bool, Refusal> {
         let Some(erasure) = self.store.next_erasure()? else {
             return Ok(false);
@@ -30,7 +30,8 @@ impl Engine {
         Ok(true)
     }
 
-    /// What waits is given up first: it may be read from the messages that are erased then.
+    /// Runs one step. Queued messages are given up first, as their content may be read from the
+    /// messages that are erased afterwards.
     fn erase(&mut self, erasure: Erasure) -> Result<(), Refusal> {
         let row = erasure.contact;
         if erasure.is_giving_up() {
@@ -42,7 +43,8 @@ impl Engine {
             if self.is_giving_up(row)? {
                 return Ok(());
             }
-            // The talk with a contact that was removed and added again waits for this.
+            // A contact that was removed and added again could not begin its conversation before
+            // this.
             let link = self.slots.get(&row).and_then(|slot| slot.link()).cloned();
             if let Some(link) = link.filter(|_| self.is_contact(row)) {
                 self.begin_talk(row, &link)?;
@@ -56,7 +58,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether some of what waited for a contact before its removal is not given up yet.
+    /// Returns whether messages queued before a contact's removal are still being given up.
     pub(super) fn is_giving_up(&self, row: i64) -> Result<bool, Refusal> {
         let erasure = self.store.erasure_of(row)?;
         Ok(erasure.is_some_and(|erasure| erasure.is_giving_up()))

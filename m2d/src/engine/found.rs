@@ -1,35 +1,36 @@
-//! Ways to a contact that look-up found: in memory alone.
+//! Addresses and lines of a contact that look-up found. They are kept in memory only.
 
 use crate::store::ContactLine;
 use m2_crypto::address::NamedAddress;
 
-/// The most addresses that one source of look-up may add to a contact's.
+/// The most addresses that one source of look-up may contribute for a contact.
 pub(super) const MAX_FOUND: usize = 4;
-/// How long an address that was found in the local network is dialled, milliseconds: a contact
-/// announces itself every hour.
+/// How long an address found in the local network is dialled, in milliseconds: contacts announce
+/// themselves every hour.
 pub(super) const LAN_MS: u64 = 2 * 3_600_000;
-/// The least time between two dials that announcements bring about, milliseconds.
+/// The least time between two dials caused by announcements that repeat known addresses, in
+/// milliseconds.
 const LAN_PAUSE_MS: u64 = 5_000;
-/// How old a record may be, and how far ahead its maker's clock, seconds.
+/// The maximum age of a record, and how far its maker's clock may be ahead, in seconds.
 pub(super) const OLDEST_S: u64 = 2 * 86_400;
 pub(super) const AHEAD_S: u64 = 3_600;
 
-/// What was found.
+/// The results of look-up for one contact.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     lan: Vec<NamedAddress>,
-    /// By the clock that only runs on.
+    /// In milliseconds of the steady clock.
     lan_until_ms: u64,
-    /// From when an announcement has the contact dialled again, by the same clock.
+    /// When a repeated announcement may next cause a dial, in milliseconds of the steady clock.
     lan_dial_ms: u64,
     dht: Vec<NamedAddress>,
     lines: Vec<ContactLine>,
-    /// When the record was made.
+    /// When the newest record was made, in Unix seconds by its maker's clock.
     made_s: u64,
 }
 
 impl Found {
-    /// Addresses in the local network, unless they are old.
+    /// Returns the addresses in the local network, unless they have expired.
     pub(super) fn lan(&self, steady_ms: u64) -> &[NamedAddress] {
         if steady_ms < self.lan_until_ms {
             &self.lan
@@ -38,17 +39,17 @@ impl Found {
         }
     }
 
-    /// Addresses that the contact published.
+    /// Returns the addresses that the contact published.
     pub(super) fn dht(&self) -> &[NamedAddress] {
         &self.dht
     }
 
-    /// Lines that the contact published.
+    /// Returns the lines that the contact published.
     pub(super) fn lines(&self) -> &[ContactLine] {
         &self.lines
     }
 
-    /// The contact announced itself at these addresses. Earlier ones stay as far as there is room. Returns
+    /// Takes the addresses of an announcement. Earlier ones are kept while there is room. Returns
     /// whether one of them is new.
     pub(super) fn hear(&mut self, mut addresses: Vec<NamedAddress>, steady_ms: u64) -> bool {
         let known = self.lan(steady_ms);
@@ -59,8 +60,8 @@ impl Found {
         is_new
     }
 
-    /// Whether an announcement that says nothing new may have the contact dialled now, and notes it: a
-    /// host that replays announcements must not keep the dialer busy.
+    /// Returns whether an announcement without new addresses may cause a dial now, and starts the
+    /// pause if so: a host that replays announcements must not keep the dialer busy.
     pub(super) fn may_dial_lan(&mut self, steady_ms: u64) -> bool {
         let may_dial = steady_ms >= self.lan_dial_ms;
         if may_dial {
@@ -69,7 +70,8 @@ impl Found {
         may_dial
     }
 
-    /// A record of `made_s` says this. Returns whether that is news; nothing is taken otherwise.
+    /// Takes a record made at `made_s`. Returns whether it is newer and recent; otherwise it is
+    /// ignored.
     pub(super) fn read(
         &mut self,
         made_s: u64,
@@ -89,7 +91,7 @@ impl Found {
     }
 }
 
-/// As many as one source may add, the first ones.
+/// Returns the first distinct addresses, up to the number that one source may contribute.
 fn first_distinct(addresses: Vec<NamedAddress>) -> Vec<NamedAddress> {
     let mut all = Vec::new();
     for address in addresses {
@@ -105,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn announcements_have_a_contact_dialled_after_pauses() {
+    fn repeated_announcements_cause_dials_only_after_a_pause() {
         let mut found = Found::default();
         assert!(found.may_dial_lan(10));
         assert!(!found.may_dial_lan(10 + LAN_PAUSE_MS - 1));

@@ -1,4 +1,4 @@
-//! The way into the engine for everybody else.
+//! The interface through which other tasks use the engine.
 
 use super::Engine;
 use super::effect::{Job, Reply, Write};
@@ -14,7 +14,7 @@ pub struct EngineHandle {
     stop: CancellationToken,
 }
 
-/// The result of work that the engine was given.
+/// The pending result of a queued call.
 #[derive(Debug)]
 pub struct Answer<T>(oneshot::Receiver<Result<T, Refusal>>);
 
@@ -31,16 +31,16 @@ impl EngineHandle {
         Self { jobs, stop }
     }
 
-    /// Lets the engine end once it has done what waits for it now. It ends also when the store
-    /// can't be written: then what waits is refused.
+    /// Stops the engine after the jobs that are queued now. If the store cannot be written, it
+    /// stops at once and refuses them.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
     /// Runs `work` and returns its result once everything it wrote is on disk.
     ///
-    /// Errors: what `work` says; STOPPING when the engine is gone; the reason of a [`Fault`] when
-    /// the batch could not be committed, and then nothing of it happened.
+    /// Errors: those of `work`; STOPPING when the engine is gone; the reason of a [`Fault`] when
+    /// the batch could not be committed and was rolled back.
     ///
     /// [`Fault`]: crate::store::Fault
     pub async fn call<T: Send + 'static>(
@@ -50,8 +50,8 @@ impl EngineHandle {
         self.begin(work).await?.get().await
     }
 
-    /// Queues `work`, behind everything that was queued before, and returns its answer to
-    /// come. For callers who have more to queue in order.
+    /// Queues `work` behind all earlier jobs and returns its pending result, for callers that queue
+    /// several jobs in order.
     ///
     /// Errors: STOPPING when the engine is gone.
     pub async fn begin<T: Send + 'static>(
@@ -70,11 +70,11 @@ impl EngineHandle {
         Ok(Answer(receiver))
     }
 
-    /// Runs `work`, which changes nothing, on what is on disk, also while nothing can be
-    /// written.
+    /// Runs `work`, which must not change anything, on the committed state. It also works while the
+    /// store cannot be written.
     ///
-    /// Errors: what `work` says; STOPPING when the engine is gone; the reason of a fault when the
-    /// store can't be read.
+    /// Errors: those of `work`; STOPPING when the engine is gone; the reason of a fault when the
+    /// store cannot be read.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,
@@ -87,7 +87,7 @@ impl EngineHandle {
         Answer(receiver).get().await
     }
 
-    /// Runs `work` without an answer. Waits while the queue is full.
+    /// Queues `work` without waiting for a result. Waits while the queue is full.
     pub async fn cast(
         &self,
         work: impl FnOnce(&mut Engine) + Send + 'static,
@@ -95,7 +95,8 @@ impl EngineHandle {
         self.cast_or(work, || {}).await
     }
 
-    /// The same. If the store can't be written, it runs `otherwise` in the place of `work`.
+    /// Queues `work` as [`Self::cast`] does. If the store cannot be written, runs `otherwise`
+    /// instead.
     pub async fn cast_or(
         &self,
         work: impl FnOnce(&mut Engine) + Send + 'static,
@@ -119,8 +120,8 @@ impl EngineHandle {
     }
 }
 
-/// What a caller is told. A call that was refused is refused for its own reason, whatever became
-/// of the batch; one that did not run shares the fate of the batch.
+/// Combines the result of a call with that of its batch. A refused call keeps its own reason,
+/// whether or not the batch was committed. A call that did not run gets the batch's error.
 fn outcome<T>(
     result: Option<Result<T, Refusal>>,
     committed: Result<(), Refusal>,
@@ -141,11 +142,11 @@ impl Engine {
         let result = work(self);
         if let Err(refusal) = &result {
             if refusal.fault.is_some() {
-                // What the call wrote before it failed must not be committed.
+                // Partial writes of a failed call must not be committed.
                 self.fail_batch(refusal.clone());
             } else if self.store.changes() != before {
-                // A call checks everything before it writes. One that does not is rolled back with
-                // its batch, rather than half done.
+                // A call must check everything before it writes. One that does not is rolled back
+                // with its batch instead of being left half done.
                 self.counters.count("CALL_HALF_DONE");
                 self.fail_batch(Refusal::new(Reason::StoreFailed));
             }

@@ -1,4 +1,4 @@
-//! What messages do once they come: rows, events, and the states of our own messages.
+//! Applies received messages: stores rows, appends events, and updates the states of sent messages.
 
 use super::Engine;
 use super::bus::{LiveEvent, StateChange};
@@ -13,7 +13,7 @@ use m2_net::delivery::{
     Body, Content, ContentHash, GiveUp, MessageId, MessageState as Delivery, Payload,
 };
 
-/// What came from whom.
+/// Identifies a received message.
 #[derive(Clone, Copy)]
 pub(super) struct Arrival {
     /// The contact's row.
@@ -22,7 +22,7 @@ pub(super) struct Arrival {
     pub id: MessageId,
     /// The sender's incarnation.
     pub incarnation: u64,
-    /// The hash that acknowledges it.
+    /// The hash that acknowledges the message.
     pub hash: ContentHash,
 }
 
@@ -38,7 +38,7 @@ impl Arrival {
 }
 
 impl Engine {
-    /// A message's turn has come: stores it and does what it says.
+    /// Stores a message that is next in order, and applies its effect.
     pub(super) fn on_message(&mut self, from: Arrival, payload: Payload) -> Result<(), StoreError> {
         let Arrival {
             row,
@@ -88,8 +88,9 @@ impl Engine {
         self.follow(row, payload.body)
     }
 
-    /// When a contact's message ends by our clock. Its sender counts from a time of its own clock,
-    /// so the difference between the two is taken off; it never lives longer than it may from now.
+    /// Returns when a contact's message expires, in local Unix milliseconds. The sender's time is
+    /// corrected by the difference of the clocks, and the message never lives longer than its time
+    /// to live from now.
     fn end_of(&self, row: i64, payload: &Payload, now: u64) -> Option<u64> {
         let theirs = payload.expires()?.0;
         let skew = self.skew_of(row).unwrap_or(0);
@@ -98,7 +99,7 @@ impl Engine {
         Some(end.min(most))
     }
 
-    /// Does what an edit, a retraction or a read receipt asks for.
+    /// Applies an edit, a retraction or a read receipt.
     fn follow(&mut self, row: i64, body: Body) -> Result<(), StoreError> {
         match body {
             Body::Edit { target, content } => self.on_edit(row, &target, &content),
@@ -111,7 +112,7 @@ impl Engine {
     }
 
     fn on_edit(&mut self, row: i64, id: &MessageId, new: &Content) -> Result<(), StoreError> {
-        // Only the author may: the message must be of this contact, and received.
+        // Only the author may edit: the message must have been received from this contact.
         let Some(head) = self.store.message_head(&id.0)? else {
             return Ok(());
         };
@@ -137,7 +138,8 @@ impl Engine {
         self.event(EventKind::MessageRetracted, row, Some(head.row), 0)
     }
 
-    /// Whether a contact may edit or retract a message: one of its own with content left.
+    /// Returns whether a contact may edit or retract a message: it must be its own and have content
+    /// left.
     fn may_change(&self, row: i64, head: &MessageHead) -> bool {
         let theirs = head.contact == row && !head.own;
         if !theirs {
@@ -159,7 +161,7 @@ impl Engine {
         self.change_state(row, &head, *id, MessageState::Read, None)
     }
 
-    /// A held place's turn has come.
+    /// Releases a held place whose turn has come.
     pub(super) fn on_release(
         &mut self,
         row: i64,
@@ -187,7 +189,7 @@ impl Engine {
         self.on_message(from, payload)
     }
 
-    /// The sender gave this one up: only its id is kept.
+    /// Records a message that its sender gave up. Only its id is kept.
     pub(super) fn on_skip(&mut self, from: Arrival) -> Result<(), StoreError> {
         let Arrival {
             row,
@@ -215,20 +217,20 @@ impl Engine {
         self.note_silent(row)
     }
 
-    /// Messages are missing and were not waited for any longer.
+    /// Reports a gap: missing messages were not waited for any longer.
     pub(super) fn on_gap(&mut self, row: i64, missing: u64) -> Result<(), StoreError> {
         let missing = i64::try_from(missing).unwrap_or(i64::MAX);
         self.event(EventKind::Gap, row, None, missing)
     }
 
-    /// An own message has another state.
+    /// Updates the state of a sent message.
     pub(super) fn on_state(
         &mut self,
         row: i64,
         id: MessageId,
         state: Delivery,
     ) -> Result<(), StoreError> {
-        // A delivered message's row in the outbox is removed next.
+        // A delivered message's outbox row is removed by the next write.
         if state != Delivery::Delivered {
             self.store.set_outbox_state(&id, state)?;
         }
@@ -254,7 +256,7 @@ impl Engine {
         self.change_state(row, &head, id, state, failure)
     }
 
-    /// Stores a state and tells who watches. Edits, retractions and receipts change silently.
+    /// Stores a state and notifies watchers. Edits, retractions and receipts change without notice.
     fn change_state(
         &mut self,
         row: i64,
@@ -281,7 +283,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Appends to the event log.
+    /// Appends an event to the log.
     pub(super) fn event(
         &mut self,
         kind: EventKind,
@@ -300,7 +302,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The same for a message's state. It holds no content, so streams get it without reading.
+    /// Appends a message's state to the log. The event has no content, so streams get it from
+    /// memory.
     fn state_event(
         &mut self,
         contact: i64,
@@ -345,7 +348,7 @@ const fn kind_of(body: &Body) -> MessageKind {
     }
 }
 
-/// Media type and bytes as they are stored. Text must be UTF-8: what only says so is kept as
+/// Returns media type and bytes as stored. Content declared as text that is not UTF-8 is stored as
 /// bytes.
 fn stored_content(content: &Content) -> (String, Option<Vec<u8>>) {
     let data = content.data();

@@ -1,4 +1,4 @@
-//! Invitations: made, listed, revoked, and proven by those who come (spec §4).
+//! Creates, lists, revokes and verifies invitations (`docs/spec/identity.md#invitations`).
 
 use super::Engine;
 use crate::refusal::Refusal;
@@ -10,24 +10,24 @@ use m2_net::wire::InviteProof;
 use m2_proto::reason::Reason;
 use zeroize::Zeroizing;
 
-/// Invitations that may be open at once.
+/// The most open invitations.
 const MAX_OPEN: usize = 1_000;
 
-/// An invitation to make.
+/// The parameters of a new invitation.
 #[derive(Debug, Clone)]
 pub struct NewInvitation {
-    /// May be used more than once.
+    /// True if the invitation may be used more than once.
     pub reusable: bool,
-    /// How long it is valid, in milliseconds.
+    /// Validity period in milliseconds.
     pub valid_ms: u64,
-    /// What the contact that comes by it will be called; empty for its own word or id.
+    /// Name for the invited contact; empty for its suggested name or its id.
     pub contact_name: String,
-    /// Where the daemon can be reached.
+    /// Addresses at which this daemon can be reached.
     pub addresses: Vec<NamedAddress>,
 }
 
 impl Engine {
-    /// Makes an invitation and returns it with its text.
+    /// Creates an invitation. Returns its row and its URI.
     pub fn create_invitation(
         &mut self,
         new: NewInvitation,
@@ -80,7 +80,7 @@ impl Engine {
         Ok((row, invitation.to_uri()))
     }
 
-    /// Those that can still make a contact, oldest first.
+    /// Lists the invitations that are still open, the oldest first.
     pub fn list_invitations(&mut self) -> Result<Vec<InvitationRow>, Refusal> {
         let now = self.now_ms();
         let mut open = self.store.invitations()?;
@@ -88,8 +88,8 @@ impl Engine {
         Ok(open)
     }
 
-    /// Whether a peer holds the token of an open invitation, by its proof in a session with this
-    /// proof key. Uses nothing up.
+    /// Returns whether a proof, made in a session with this proof key, shows the token of an open
+    /// invitation. Does not count a use.
     pub fn is_invited(
         &mut self,
         proof_key: &Secret<32>,
@@ -98,7 +98,7 @@ impl Engine {
         Ok(self.invitation_shown(proof_key, shown)?.is_some())
     }
 
-    /// The same, and counts a use. `false`: it is used up, or was never open.
+    /// Counts a use of the invitation that a proof shows. Returns false if it is not open.
     pub fn use_invitation(
         &mut self,
         proof_key: &Secret<32>,
@@ -111,7 +111,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// Ends an invitation.
+    /// Revokes an invitation.
     pub fn revoke_invitation(&mut self, id: [u8; 16]) -> Result<(), Refusal> {
         if self.store.delete_invitation(&id)? {
             self.wake_lines();

@@ -1,4 +1,5 @@
-//! Letters: sealed for contacts that are away, and opened when a box gives them out (spec §9).
+//! Letters: sealed for offline contacts, and opened when collected from a box
+//! (`docs/spec/letter.md`).
 
 use super::Engine;
 use crate::mailbox::store::KEPT_MS;
@@ -13,47 +14,48 @@ use m2_net::wire::mailbox::{LetterId, Outcome};
 use rand_core::Rng;
 use std::sync::Arc;
 
-/// Letters sealed in one go: each costs a signature of some milliseconds.
+/// Letters sealed in one step: each costs an RSA signature of some milliseconds.
 const SEAL_STEP: u32 = 4;
-/// How long a deposit may be under way before it is tried again, in milliseconds.
+/// How long a deposit may be in progress before it is retried, in milliseconds.
 const LEASE_MS: u64 = 180_000;
-/// The first pause after a deposit that failed, and the longest, in milliseconds.
+/// The first and the longest pause after a failed deposit, in milliseconds.
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 2_000..=1_800_000;
-/// After so long a letter is gone from its box, and its message gets another; one that could not
-/// be deposited for so long is made anew, so that its grant outlives its stay in the box.
+/// After this time a deposited letter has expired in its box, and its message gets another letter.
+/// A letter that could not be deposited for this time is sealed again, so that its grant does not
+/// expire in the box. In milliseconds.
 const LETTER_LIFE_MS: u64 = KEPT_MS;
-/// For how long numbers of letters are kept that were taken, in milliseconds: a day longer than
-/// their grants may be used.
+/// How long the numbers of collected letters are remembered, in milliseconds: a day longer than
+/// their grants are valid.
 const TAKEN_KEPT_MS: u64 = (MAX_GRANT_AGE_S + 86_400) * 1_000;
 
-/// A letter on its way to a provider.
+/// A letter to deposit with a provider.
 #[derive(Debug)]
 pub struct DepositJob {
-    /// Its name.
+    /// The letter's id.
     pub id: LetterId,
-    /// Whose box.
+    /// The owner of the box.
     pub owner: PeerId,
-    /// Who keeps it.
+    /// The provider that keeps the box.
     pub provider: PeerId,
-    /// Where the provider is.
+    /// The provider's addresses.
     pub addresses: Vec<NamedAddress>,
-    /// Lets it in.
+    /// The deposit token that admits the letter.
     pub token: Secret<32>,
-    /// Its bytes.
+    /// The sealed letter.
     pub sealed: Vec<u8>,
 }
 
-/// How a deposit ended.
+/// The outcome of a deposit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DepositEnd {
-    /// The provider answered.
+    /// The provider's answer.
     Answered(Outcome),
-    /// It could not be reached.
+    /// The provider could not be reached, for this stable reason.
     Failed(&'static str),
 }
 
 impl Engine {
-    /// Seals letters for messages that waited long enough.
+    /// Seals letters for messages that have waited long enough, and prunes old letter numbers.
     pub(super) fn mail_upkeep(&mut self, now: u64) -> Result<(), Refusal> {
         self.mail.due = u64::MAX;
         let contacts: Vec<i64> = self.mail.offered.iter().copied().collect();
@@ -69,7 +71,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether letters may be deposited for a contact that is away.
+    /// Returns whether letters may be deposited for a contact, which must be offline.
     fn may_be_written_to(&self, contact: i64) -> bool {
         let away = |slot: &super::slot::Slot| slot.links.is_empty();
         self.may_deposit(contact)
@@ -125,7 +127,7 @@ impl Engine {
             sender: self.own_id,
             receiver: slot.contact.peer_id,
             incarnation,
-            // A counter would give a number twice after the store was put back.
+            // A counter would repeat a number after the store was restored.
             epoch: self.rng.next_u64() >> 1,
             created_s: now / 1_000,
         };
@@ -144,7 +146,8 @@ impl Engine {
         Ok(())
     }
 
-    /// A random time, so that a deposit does not tell when the message was written (spec §9).
+    /// Returns a random delay in milliseconds, so that the time of a deposit does not reveal when
+    /// the message was written.
     fn deposit_delay(&mut self) -> u64 {
         let most = self.mailbox.delay_ms();
         if most == 0 {
@@ -154,14 +157,14 @@ impl Engine {
         }
     }
 
-    /// Letters that are due, each with a place and a token. They come again if
-    /// [`Self::deposit_ended`] is not called in time. And when the next one is due.
+    /// Returns the letters that are due, each with a box and a token, and the time when the next is
+    /// due. A letter becomes due again unless [`Self::deposit_ended`] is called in time.
     pub fn next_deposits(&mut self, limit: u32) -> Result<(Vec<DepositJob>, Option<u64>), Refusal> {
         let now = self.now_ms();
         let mut jobs = Vec::new();
         for letter in self.store.due_letters(now, limit)? {
             if !self.may_be_written_to(letter.contact) {
-                // It is there, or no longer agrees: a session, or nothing, delivers it.
+                // The contact is online and gets the message in a session, or consent has ended.
                 self.store.delete_letter(letter.message)?;
                 let again = now.saturating_add(self.mailbox.after_ms());
                 self.mail.note(again);
@@ -177,7 +180,7 @@ impl Engine {
         Ok((jobs, self.store.next_letter_due()?))
     }
 
-    /// Gives a letter a box and a token, once for each box that is tried.
+    /// Assigns a box and a token to a letter, once for each box that is tried.
     fn place(&mut self, mut letter: LetterRow, now: u64) -> Result<Option<DepositJob>, Refusal> {
         let offers = self.store.offers(letter.contact)?;
         let known = |provider: &PeerId| {
@@ -214,7 +217,7 @@ impl Engine {
         }))
     }
 
-    /// A deposit ended.
+    /// Handles the outcome of a deposit.
     pub fn deposit_ended(&mut self, id: &LetterId, end: DepositEnd) -> Result<(), Refusal> {
         let Some(letter) = self.store.letter(id)? else {
             return Ok(());
@@ -243,8 +246,8 @@ impl Engine {
         })
     }
 
-    /// Another box is tried next, if there is one. A token that was refused is kept for its box:
-    /// the owner may not have registered it yet.
+    /// Schedules a retry, with another box if there is one. A token that was refused is kept for
+    /// its box, as the owner may not have registered it yet.
     fn try_later(&mut self, mut letter: LetterRow, end: DepositEnd) -> Result<(), Refusal> {
         let others = self.store.offers(letter.contact)?.len() > 1;
         if others && end != DepositEnd::Answered(Outcome::Refused) {
@@ -260,7 +263,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The certificate to open a letter with: None if it is of nobody we know, or was taken.
+    /// Returns the certificate that opens a letter; `None` if its sender is unknown, it was taken
+    /// before, or the contact is over its quota.
     pub fn letter_sender(
         &mut self,
         header: &EpochHeader,
@@ -278,14 +282,14 @@ impl Engine {
             return Ok(None);
         }
         if self.is_over_quota(contact)? {
-            // Its message waits at the sender, which deposits it again.
+            // The message stays with the sender, which deposits it again.
             return Ok(None);
         }
         let slot = self.slots.get_mut(&contact).ok_or_else(unknown)?;
         Ok(Some(slot.certificate()?))
     }
 
-    /// Takes the message of a letter in. Returns once it is on disk.
+    /// Takes the message of a letter. Its effects are durable once the batch is committed.
     pub fn take_letter(&mut self, letter: OpenedLetter) -> Result<(), Refusal> {
         let header = letter.header;
         let Some(contact) = self
@@ -315,7 +319,7 @@ impl Engine {
     }
 }
 
-/// The payload as a letter says it: with the oldest place that is still offered.
+/// Returns the payload with the oldest place that is still offered, as letters carry it.
 fn with_oldest(encoded: Vec<u8>, oldest: u64) -> Vec<u8> {
     match Payload::parse(Bytes::from(encoded.clone())) {
         Ok(payload) => Payload {
@@ -346,7 +350,7 @@ mod tests {
     const DAY_MS: u64 = 86_400_000;
     const STORED: DepositEnd = DepositEnd::Answered(Outcome::Stored);
 
-    /// Alice's engine with bob, who offered a box and is away.
+    /// Alice's engine with the contact Bob, who offered a box and is offline.
     fn scene() -> (tempfile::TempDir, Engine) {
         let (dir, mut engine) = engine();
         let pem = include_str!("../../../tests/vectors/identities/bob.pem");
@@ -389,10 +393,10 @@ mod tests {
         engine.send(&message).unwrap().id
     }
 
-    /// What is to be deposited after some time.
+    /// Returns the deposits that are due after some time.
     fn deposits_after(engine: &mut Engine, time: u64) -> Vec<DepositJob> {
         pass_ms(engine, time);
-        // The letter waits for its random time.
+        // The letter waits for its random delay.
         pass_ms(engine, 60_000);
         engine.next_deposits(10).unwrap().0
     }
@@ -402,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_that_expired_in_its_box_is_made_anew_as_long_as_its_message_lives() {
+    fn an_expired_letter_is_sealed_again_until_its_message_expires() {
         let (_dir, mut engine) = scene();
         let (lasting, passing) = (send(&mut engine, 0), send(&mut engine, 86_400 * 10));
         let first = deposits_after(&mut engine, 60_000);
@@ -413,7 +417,8 @@ mod tests {
         assert_eq!(state(&engine, &lasting), MessageState::Deposited);
         assert!(deposits_after(&mut engine, 6 * DAY_MS).is_empty());
 
-        // After 7 days both go again: other names, other bytes, tokens that were not used.
+        // After 7 days both messages get new letters: with other ids, other bytes and unused
+        // tokens.
         let again = deposits_after(&mut engine, DAY_MS);
         assert_eq!(again.len(), 2);
         for job in &again {
@@ -424,14 +429,15 @@ mod tests {
         }
         assert_eq!(state(&engine, &lasting), MessageState::Deposited);
 
-        // After 14 only the one whose time to live is not over; its SKIP goes by a session.
+        // After 14 days only the message that has not expired gets another. The other's SKIP goes
+        // by session.
         let third = deposits_after(&mut engine, 7 * DAY_MS);
         assert_eq!(third.len(), 1);
         assert_ne!(state(&engine, &passing), MessageState::Deposited);
     }
 
     #[test]
-    fn a_letter_that_could_not_be_deposited_is_sealed_anew_before_its_grant_is_too_old() {
+    fn an_undeposited_letter_is_sealed_again_before_its_grant_expires() {
         let (_dir, mut engine) = scene();
         send(&mut engine, 0);
         let first = deposits_after(&mut engine, 60_000);
@@ -447,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_under_way_when_the_daemon_died_is_due_at_its_start() {
+    fn interrupted_deposits_are_due_after_a_restart() {
         let (_dir, mut engine) = scene();
         send(&mut engine, 0);
         let first = deposits_after(&mut engine, 60_000);

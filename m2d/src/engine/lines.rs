@@ -1,5 +1,5 @@
-//! Our relays, the lines that are open at them, and those of contacts (spec §7,
-//! docs/spec/line.md).
+//! This daemon's relays, the lines that are open at them, and the lines of contacts
+//! (`docs/spec/line.md`).
 
 mod contacts;
 mod days;
@@ -26,77 +26,78 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Relays that stand in front of others.
+/// The most entry relays.
 const MAX_ENTRIES: usize = 4;
-/// The shortest beginning of a peer id that names a relay.
+/// The shortest prefix of a peer id that identifies a relay.
 const MIN_PREFIX: usize = 10;
-/// Set once a relay was ever added: from then on contacts are told of lines, also that there are
-/// none.
+/// Key of the flag that is set once a relay was ever added. From then on contacts are sent offers,
+/// even empty ones.
 const TOLD: &str = "lines told";
 
-/// What the configuration says about lines.
+/// The configuration of lines.
 #[derive(Debug, Clone, Copy)]
 pub struct LineSettings {
-    /// Which ways sessions take.
+    /// Which paths sessions may take.
     pub ip: IpMode,
-    /// Whether contacts may call at our relays.
+    /// Whether contacts may dial at this daemon's relays.
     pub open: bool,
-    /// The daemon is bound to loopback alone: addresses there mean something to those it talks to.
+    /// True if the daemon is bound to loopback only, so that its peers can use loopback addresses.
     pub loopback_only: bool,
 }
 
-/// A relay of ours as shown.
+/// A relay of this daemon as front-ends see it.
 #[derive(Debug, Clone)]
 pub struct LineView {
-    /// What is stored.
+    /// The stored row.
     pub row: LineRow,
-    /// How it is doing.
+    /// The current health.
     pub health: LineHealth,
 }
 
-/// How a relay of ours is doing, as the task that keeps sessions with relays tells.
+/// The health of a relay, as reported by the task that keeps sessions with relays.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LineHealth {
-    /// A session with it is up.
+    /// True if a session with the relay is up.
     pub online: bool,
-    /// Lines that are open there.
+    /// Number of lines open at the relay.
     pub open: u32,
-    /// Why there is no session, a stable reason, or empty.
+    /// Why there is no session, as a stable reason; empty if there is one.
     pub failure: &'static str,
 }
 
-/// The lines that are to be open now (spec §7).
+/// The lines that should be open now (`docs/spec/line.md#tokens`).
 #[derive(Debug, Clone, Default)]
 pub struct OpenLines {
-    /// Our relays but for entries, the oldest first.
+    /// This daemon's relays except entries, the oldest first.
     pub at: Vec<OpenAt>,
-    /// When the days change: ask again then, Unix milliseconds.
+    /// When the set of days changes and must be read again, in Unix milliseconds.
     pub until_ms: u64,
 }
 
-/// The lines that are to be open at one relay. What matters most comes first, should the relay
-/// not take them all.
+/// The lines that should be open at one relay, the most important first in case it does not take
+/// all.
 #[derive(Debug, Clone)]
 pub struct OpenAt {
-    /// The relay.
+    /// The relay's peer id.
     pub relay: PeerId,
-    /// Where it is.
+    /// The relay's addresses.
     pub addresses: Vec<SocketAddr>,
-    /// Who may call there, and the UTC day of the line, days since 1970.
+    /// The allowed callers, each with the UTC day of its line, counted from 1970-01-01.
     pub lines: Vec<(Caller, u32)>,
 }
 
-/// Rings when the own relays, or who may call, changed. The value means nothing.
+/// Wakes the task that keeps lines open when the relays or the allowed callers change. The value
+/// carries no information.
 pub type LineWake = watch::Sender<()>;
 
-/// The lines' side of the engine.
+/// The engine's state of lines.
 #[derive(Debug)]
 pub(super) struct Lines {
     settings: LineSettings,
     key: LineKey,
-    /// How our relays are doing, by row.
+    /// The health of relays, by row.
     health: HashMap<i64, LineHealth>,
-    /// Whom to tell of changes.
+    /// Wakes the task that keeps sessions with relays.
     pub wake: Arc<LineWake>,
 }
 
@@ -122,8 +123,8 @@ impl Lines {
 }
 
 impl Engine {
-    /// Takes the relay that made an invitation as an own one. Of the invitation only who and
-    /// where matters, so it may be used up or expired.
+    /// Adds the relay that made an invitation. Only its id and addresses are used, so the
+    /// invitation may be used up or expired.
     pub fn add_line(&mut self, text: &str, entry: bool) -> Result<LineView, Refusal> {
         let invitation = parse_invitation(text)?;
         self.check_inviter(&invitation)?;
@@ -149,13 +150,13 @@ impl Engine {
         Ok(self.line_view(row))
     }
 
-    /// Our relays, the oldest first.
+    /// Lists this daemon's relays, the oldest first.
     pub fn list_lines(&mut self) -> Result<Vec<LineView>, Refusal> {
         let rows = self.store.lines()?.into_iter();
         Ok(rows.map(|row| self.line_view(row)).collect())
     }
 
-    /// Ends the use of the relay that a text names: its peer id, or the beginning of it.
+    /// Removes the relay with this peer id or prefix of it.
     pub fn remove_line(&mut self, text: &str) -> Result<(), Refusal> {
         let folded = text.to_lowercase();
         let is_meant = |row: &LineRow| {
@@ -194,7 +195,7 @@ impl Engine {
         }
     }
 
-    /// Tells contacts that are in session, and the task that listens.
+    /// Sends new offers to connected contacts, and wakes the task that listens.
     fn lines_changed(&mut self) -> Result<(), Refusal> {
         let rows: Vec<i64> = self.slots.keys().copied().collect();
         for row in rows {
@@ -204,23 +205,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells the task that keeps sessions with our relays, once this batch is on disk.
+    /// Wakes the task that keeps sessions with relays, once this batch is on disk.
     pub(super) fn wake_lines(&mut self) {
         self.effects.push(Effect::WakeLines);
     }
 
-    /// Rings when the own relays, or who may call, changed.
+    /// Returns the sender that wakes the task when the relays or the allowed callers change.
     pub fn line_wake(&self) -> Arc<LineWake> {
         self.lines.wake.clone()
     }
 
-    /// How one of our relays is doing.
+    /// Records the health of a relay.
     pub fn set_line_health(&mut self, row: i64, health: LineHealth) {
         self.lines.health.insert(row, health);
     }
 
-    /// Which lines are to be open now: for every contact those of today, and of the day before or
-    /// after while that is near; for an invitation the one of the day on which it was made.
+    /// Returns the lines that should be open now: for each contact those of today, and of the day
+    /// before or after while that is near; for an invitation the line of the day on which it was
+    /// made.
     pub fn open_lines(&mut self) -> Result<OpenLines, Refusal> {
         let now = self.now_ms();
         let days = days_around(now);
@@ -253,7 +255,7 @@ impl Engine {
         Ok(open)
     }
 
-    /// Contacts, those first that were here last.
+    /// Returns the contacts as callers, the most recently connected first.
     fn callers(&self) -> Vec<Caller> {
         let slots = self.contacts_in(ContactState::Contact);
         let mut contacts: Vec<_> = slots
@@ -268,8 +270,8 @@ impl Engine {
     }
 }
 
-/// The addresses of a relay or provider whose invitation the user gave: private ones and those of
-/// this machine are what the user wants.
+/// Returns the addresses of a relay or provider from an invitation that the user entered. Private
+/// and loopback addresses are accepted, since the user chose them.
 pub(super) fn typed_addresses(invitation: &Invitation) -> Vec<SocketAddr> {
     let here = Surroundings::default();
     let named = invitation.addresses().iter();
@@ -297,12 +299,12 @@ mod tests {
         PeerId::from_bytes([number; 32])
     }
 
-    /// An address of nobody, which stands for somebody beyond a relay.
+    /// A made-up address of a peer behind a relay, which cannot be dialled.
     fn on_line() -> NamedAddress {
         "[fc4d:3200::1]:9".parse().unwrap()
     }
 
-    /// An invitation of another daemon in our circle, with an address and a line.
+    /// An invitation of another daemon in the same circle, with an address and a line.
     fn invitation(engine: &mut Engine, from: PeerId) -> String {
         let addresses = vec!["11.0.2.1:1111".parse().unwrap(), on_line()];
         let line = InvitedLine {
@@ -332,7 +334,7 @@ mod tests {
         engine.add_line(&text, entry)
     }
 
-    /// To a noon, so that the day has no other beside it.
+    /// Advances the clock to noon, when only one day's lines are open. Returns the day.
     fn noon(engine: &mut Engine) -> u32 {
         let now = engine.now_ms();
         pass_ms(engine, DAY_MS - now % DAY_MS + DAY_MS / 2);
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn contacts_and_invitations_may_call_and_nobody_else() {
+    fn only_contacts_and_invitees_may_dial() {
         let (_dir, mut engine) = engine();
         let today = noon(&mut engine);
         add(&mut engine, 50, false).unwrap();
@@ -364,7 +366,7 @@ mod tests {
         let expected = [callers[0], callers[1], (invited, today)];
         assert_eq!(open.at[0].lines, expected);
 
-        // What the invitation says opens what is open, also on another day.
+        // The token in the invitation matches the open line, also on another day.
         let line = uri.parse::<Invitation>().unwrap();
         let line = line.invited_lines().next().unwrap();
         let secret = engine.lines.key.secret(&line.relay, today, &invited);
@@ -379,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contacts_are_told_opens_what_is_open() {
+    fn offered_tokens_match_the_open_lines() {
         let (_dir, mut engine) = engine();
         let today = noon(&mut engine);
         add(&mut engine, 50, false).unwrap();
@@ -401,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_a_contact_last_as_long_as_it_is_one() {
+    fn the_lines_of_a_contact_are_deleted_with_it() {
         let (_dir, mut engine) = engine();
         let text = invitation(&mut engine, peer(1));
         engine.add_contact(&text, "").unwrap();
@@ -454,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn own_relays_are_bounded_and_must_be_somebody_elses() {
+    fn own_relays_are_bounded_and_never_this_daemon() {
         let (_dir, mut engine) = engine();
         let own = engine.own_id;
         let text = invitation(&mut engine, own);
@@ -467,7 +469,7 @@ mod tests {
         let refused = add(&mut engine, 80, false).unwrap_err();
         assert_eq!(refused.reason, Reason::LimitReached);
         add(&mut engine, 80, true).unwrap();
-        // One that is there already may change its place, if there is room.
+        // An entry may become a normal relay, and the reverse, if there is room.
         assert!(add(&mut engine, 80, false).is_err());
         add(&mut engine, 50, true).unwrap();
         add(&mut engine, 80, false).unwrap();

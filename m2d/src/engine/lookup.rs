@@ -1,4 +1,5 @@
-//! What look-up publishes and looks for, and what becomes of what it finds (spec §8).
+//! Determines which records are published and which peers are looked up, and uses the results
+//! (`docs/spec/lookup.md`).
 
 use super::Engine;
 use super::effect::Effect;
@@ -15,54 +16,54 @@ use m2_crypto::line::Caller;
 use m2_crypto::presence::{PresenceLine, PresenceSecret};
 use m2_net::delivery::Path;
 
-/// One record that is to be published: of one contact or invitation.
+/// A record to publish for one contact or invitation.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    /// Under which it is published.
+    /// The secret under which the record is published.
     pub secret: PresenceSecret,
-    /// Whether it may hold addresses.
+    /// Whether the record may contain addresses.
     pub direct: bool,
-    /// Lines on which its reader may call on the record's day.
+    /// Lines on which the reader may dial on the record's day.
     pub lines: Vec<PresenceLine>,
 }
 
-/// Somebody that is looked for.
+/// A peer to look up.
 #[derive(Debug, Clone)]
 pub struct Sought {
-    /// Who.
+    /// The peer's id.
     pub peer: PeerId,
-    /// Under which it publishes for us.
+    /// The secret under which the peer publishes for this daemon.
     pub secret: PresenceSecret,
-    /// There is something to send, and known ways did not lead to it.
+    /// True if messages wait for the peer and the known paths failed.
     pub in_need: bool,
 }
 
-/// Where something was found.
+/// Where a result was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FoundBy {
-    /// In the local network.
+    /// In an announcement in the local network.
     Lan,
-    /// In the DHT, in a record made at this moment, Unix time in seconds.
+    /// In a DHT record made at this time, in Unix seconds.
     Dht(u64),
 }
 
-/// What was found of a contact that is looked for.
+/// A result for a peer that is looked up.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// Who.
+    /// The peer's id.
     pub peer: PeerId,
-    /// How.
+    /// Where it was found.
     pub by: FoundBy,
-    /// Where it may be called.
+    /// Addresses at which the peer may be dialled.
     pub addresses: Vec<NamedAddress>,
-    /// Lines on which it may be called on the day of the record.
+    /// Lines on which the peer may be dialled on the day of the record.
     pub lines: Vec<PresenceLine>,
 }
 
 impl Engine {
-    /// All records that are to be published for a UTC day, those of contacts first. None for whom
-    /// only lines are allowed: contacts know under which keys they are published, and whoever
-    /// has a node near such a key sees from where.
+    /// Returns the records to publish for a UTC day, those of contacts first. Line-only contacts
+    /// get no record: they know the DHT keys of their records, and anyone with a node near such a
+    /// key sees the publisher's address.
     pub fn publications(&mut self, day: u32) -> Result<Vec<Publication>, Refusal> {
         let mut all = Vec::new();
         let contacts: Vec<i64> = self.contacts_in(ContactState::Contact).collect();
@@ -93,8 +94,8 @@ impl Engine {
         Ok(all)
     }
 
-    /// Contacts without a direct session, and peers that we asked; nobody for whom only lines are
-    /// allowed, as reading too shows from where.
+    /// Returns the contacts without a direct session, and the peers that this daemon asked.
+    /// Line-only contacts are left out, as a query also reveals this host's address.
     pub fn sought(&mut self) -> Result<Vec<Sought>, Refusal> {
         let asked = self.contacts_in(ContactState::Asked);
         let rows: Vec<i64> = asked
@@ -127,7 +128,7 @@ impl Engine {
         Ok(all)
     }
 
-    /// Something was found: it is tried at once.
+    /// Stores a result and dials the peer if it is useful.
     pub fn take_finding(&mut self, finding: Finding) {
         if let Err(refusal) = self.on_found(finding) {
             self.fail_batch(refusal);
@@ -172,22 +173,23 @@ impl Engine {
                 self.call_beside(&link);
                 Ok(())
             }
-            // It serves no more, and what is found is the way to the one that follows.
+            // The session does not serve any more, and the new address may lead to its successor.
             Some(link) if link.wants_successor() => {
                 self.call_instead(&link);
                 Ok(())
             }
-            // Kept for when it ends.
+            // Kept for the time after this session.
             Some(_) => Ok(()),
         }
     }
 
-    /// Tells the tasks of look-up once this batch is on disk.
+    /// Wakes the look-up tasks once this batch is on disk.
     pub(super) fn wake_lookup(&mut self) {
         self.effects.push(Effect::WakeLookup);
     }
 
-    /// Under which a contact publishes for us, or a peer that we asked for those it invited.
+    /// Returns the secret under which a contact publishes for this daemon, or an asked peer for its
+    /// invitees.
     pub(super) fn secret_of(&mut self, row: i64) -> Result<Option<PresenceSecret>, Refusal> {
         let state = self.contact_mut(row)?.state;
         let secrets = self.lookup_secrets(row)?;
@@ -197,7 +199,7 @@ impl Engine {
         }))
     }
 
-    /// The pairwise secrets of a contact; for a peer that we asked, those of its invitation.
+    /// Returns the pairwise secrets of a contact, or an asked peer's invitation secrets.
     fn lookup_secrets(&mut self, row: i64) -> Result<Option<LookupSecrets>, Refusal> {
         let known = self.slots.get(&row).and_then(|slot| slot.secrets.clone());
         if known.is_some() {
@@ -211,7 +213,7 @@ impl Engine {
     }
 }
 
-/// Who prefers lines and has some shows no address.
+/// Returns whether a record shows addresses. With lines preferred it does only if there is no line.
 fn shows_address(mode: IpMode, lines: &[PresenceLine]) -> bool {
     match mode {
         IpMode::Direct => true,
@@ -246,7 +248,7 @@ mod tests {
         PeerId::from_bytes([number; 32])
     }
 
-    /// A contact with secrets of its own.
+    /// Adds a contact with distinct secrets.
     fn contact(engine: &mut Engine, number: u8) -> i64 {
         let row = engine
             .new_contact(peer(number), ContactState::Contact, "")
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_published_for_who_was_removed_or_whose_invitation_ended() {
+    fn nothing_is_published_for_removed_contacts_or_ended_invitations() {
         let (_dir, mut engine) = engine();
         contact(&mut engine, 1);
         contact(&mut engine, 2);
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_published_or_sought_for_whom_only_lines_are_allowed() {
+    fn nothing_is_published_or_sought_for_line_only_contacts() {
         let (_dir, mut engine) = engine();
         contact(&mut engine, 1);
         contact(&mut engine, 2);
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_in_records_open_what_is_open_that_day() {
+    fn tokens_in_records_match_the_lines_open_that_day() {
         let (_dir, mut engine) = engine();
         contact(&mut engine, 1);
         add_relay(&mut engine);
@@ -379,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_found_is_called_there() {
+    fn a_found_contact_is_dialled_at_its_address() {
         let (_dir, mut engine) = engine();
         let row = contact(&mut engine, 1);
         let known = KnownAddress::Proved("11.0.2.1:1111".parse().unwrap());
@@ -409,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stale_replayed_or_nobodys_leads_nowhere() {
+    fn stale_replayed_and_unknown_findings_are_ignored() {
         let (_dir, mut engine) = engine();
         let row = contact(&mut engine, 1);
         let now_s = engine.now_ms() / 1_000;

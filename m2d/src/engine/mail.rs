@@ -1,4 +1,4 @@
-//! What the engine keeps in memory of mailboxes: switches, offers, and how providers are doing.
+//! The engine's in-memory state of mailboxes: policies, offers and the health of providers.
 
 use super::Engine;
 use super::effect::Effect;
@@ -8,44 +8,45 @@ use crate::store::{MailboxPolicy, Store, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// The mailboxes' side of the engine.
+/// The engine's mailbox state.
 #[derive(Debug, Default)]
 pub(super) struct Mail {
-    /// Contacts of whom not both switches are off.
+    /// Policies of contacts with at least one switch on.
     pub policies: HashMap<i64, MailboxPolicy>,
     /// Contacts that offered boxes.
     pub offered: HashSet<i64>,
-    /// Since when a contact has no session, Unix milliseconds; since the start where it is missing.
+    /// When each contact's last session ended, in Unix milliseconds. A missing entry means
+    /// `started`.
     pub offline_since: HashMap<i64, u64>,
-    /// When the daemon started.
+    /// When the daemon started, in Unix milliseconds.
     pub started: u64,
-    /// How our boxes are doing, by row.
+    /// The health of own boxes, by row.
     pub health: HashMap<i64, BoxHealth>,
-    /// Why the last deposit for a contact did not succeed.
+    /// Why the last deposit for a contact failed, as a stable reason.
     pub failures: HashMap<i64, &'static str>,
-    /// When a message may want a letter.
+    /// When a message may next need a letter, in Unix milliseconds.
     pub due: u64,
-    /// Whom to tell of work.
+    /// Wakes the mailbox tasks.
     pub wake: Arc<Wake>,
 }
 
-/// How a box of ours is doing.
+/// The health of one of this daemon's boxes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BoxHealth {
-    /// A session with its provider is up.
+    /// Whether a session with the provider is up.
     pub online: bool,
-    /// Letters taken since the start.
+    /// Letters collected since the start.
     pub taken: u64,
-    /// Sessions in which everything that waited was collected.
+    /// Sessions in which all waiting letters were collected.
     pub rounds: u64,
     /// Sessions that failed.
     pub failures: u64,
-    /// Why there is no session, or empty.
+    /// Why there is no session, as a stable reason; empty if there is one.
     pub failure: &'static str,
 }
 
 impl Mail {
-    /// Reads what is stored.
+    /// Loads policies and offers from the store.
     pub(super) fn load(&mut self, store: &Store) -> Result<(), StoreError> {
         self.policies = store.mailbox_policies()?.into_iter().collect();
         self.offered = store.contacts_with_offers()?.into_iter().collect();
@@ -53,7 +54,7 @@ impl Mail {
         Ok(())
     }
 
-    /// The clock was set: nothing that was noted waits for a moment that may be far off now.
+    /// Handles a set clock: no recorded time may stay in the future.
     pub(super) fn restart(&mut self, now: u64) {
         self.due = 0;
         self.started = self.started.min(now);
@@ -66,7 +67,7 @@ impl Mail {
         self.policies.get(&contact).copied().unwrap_or_default()
     }
 
-    /// Something may have to be sealed then.
+    /// Schedules mailbox upkeep at a time, if it is not due earlier.
     pub(super) fn note(&mut self, at: u64) {
         self.due = self.due.min(at);
     }
@@ -78,15 +79,16 @@ impl Mail {
 }
 
 impl Engine {
-    /// Whether letters for a contact may be deposited: both consent (spec §9), and no provider
-    /// that it names learns our address unless itself may (spec §7).
+    /// Returns whether letters for a contact may be deposited: both sides consent
+    /// (`docs/spec/delivery.md#by-letter`), and the mode allows the providers it named to learn
+    /// this daemon's address.
     pub(super) fn may_deposit(&self, contact: i64) -> bool {
         self.mail.policy(contact).uses
             && self.mail.offered.contains(&contact)
             && self.ip_mode(contact) != IpMode::LineOnly
     }
 
-    /// The last session with a contact ended: after a while its messages go by letter.
+    /// Records that a contact's last session ended. After a delay its messages go by letter.
     pub(super) fn note_offline(&mut self, contact: i64) {
         let now = self.now_ms();
         self.mail.offline_since.insert(contact, now);
@@ -95,7 +97,8 @@ impl Engine {
         }
     }
 
-    /// A message was queued: if its contact is away, it goes by letter after a while.
+    /// Records that a message was queued. If its contact stays away, it goes by letter after a
+    /// delay.
     pub(super) fn note_queued(&mut self, contact: i64) {
         if self.may_deposit(contact) {
             let at = self.now_ms().saturating_add(self.mailbox.after_ms());
@@ -103,17 +106,17 @@ impl Engine {
         }
     }
 
-    /// Tells the task that keeps sessions with providers, once this batch is on disk.
+    /// Wakes the task that keeps sessions with providers, once this batch is on disk.
     pub(super) fn wake_collectors(&mut self) {
         self.effects.push(Effect::WakeCollectors);
     }
 
-    /// Tells the task that deposits, once this batch is on disk.
+    /// Wakes the task that deposits letters, once this batch is on disk.
     pub(super) fn wake_depositor(&mut self) {
         self.effects.push(Effect::WakeDepositor);
     }
 
-    /// Whom the tasks of the mailboxes wait for.
+    /// Returns the signals that wake the mailbox tasks.
     pub fn mailbox_wake(&self) -> Arc<Wake> {
         self.mail.wake.clone()
     }

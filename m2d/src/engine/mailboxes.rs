@@ -1,4 +1,5 @@
-//! Our boxes at providers, and who may deposit into them (spec §9).
+//! This daemon's boxes at providers, and the grants that let contacts deposit into them
+//! (`docs/spec/mailbox.md#tokens`).
 
 use super::Engine;
 use super::contacts::parse_invitation;
@@ -14,17 +15,17 @@ use m2_net::wire::Message;
 use m2_net::wire::mailbox::{BoxState, MAX_ADDRESSES, MAX_BOXES, Mailbox, OfferedBox};
 use m2_proto::reason::Reason;
 
-/// A box of ours as shown.
+/// A box of this daemon as front-ends see it.
 #[derive(Debug, Clone)]
 pub struct MailboxView {
-    /// What is stored.
+    /// The stored row.
     pub row: MailboxRow,
-    /// How it is doing.
+    /// The current health.
     pub health: BoxHealth,
 }
 
 impl Engine {
-    /// Stores the wish for a box at the provider that made an invitation.
+    /// Stores a request for a box at the provider that made an invitation.
     pub fn register_mailbox(&mut self, text: &str) -> Result<MailboxView, Refusal> {
         let invitation = parse_invitation(text)?;
         self.check_invitation(&invitation)?;
@@ -61,16 +62,17 @@ impl Engine {
         Ok(self.mailbox_view(row))
     }
 
-    /// Our boxes.
+    /// Lists this daemon's boxes.
     pub fn list_mailboxes(&mut self) -> Result<Vec<MailboxView>, Refusal> {
         let rows = self.store.mailboxes()?.into_iter();
         Ok(rows.map(|row| self.mailbox_view(row)).collect())
     }
 
-    /// Has the provider delete a box. Who can't reach it keeps the wish.
+    /// Asks the provider to delete a box. The request is kept until the provider is reached.
     pub fn remove_mailbox(&mut self, provider: &str) -> Result<(), Refusal> {
         let mut row = self.resolve_mailbox(provider)?;
-        // A box that never was needs no provider to be gone.
+        // A box that the provider refused, or whose removal was already requested, is forgotten at
+        // once.
         if row.state == MailboxState::Leaving || row.state == MailboxState::Refused {
             return self.forget_mailbox(row.row);
         }
@@ -96,7 +98,7 @@ impl Engine {
         MailboxView { row, health }
     }
 
-    /// The box of the provider that a text names: its peer id, or the beginning of it.
+    /// Returns the box at the provider with this peer id or prefix of it.
     fn resolve_mailbox(&self, text: &str) -> Result<MailboxRow, Refusal> {
         let folded = text.to_lowercase();
         let mut found = self.store.mailboxes()?.into_iter();
@@ -107,7 +109,7 @@ impl Engine {
             .ok_or_else(|| Refusal::new(Reason::MailboxUnknown))
     }
 
-    /// Makes the grants of a contact fit its switch.
+    /// Creates or deletes a contact's grants to match its policy.
     pub(super) fn grant_or_withdraw(&mut self, contact: i64) -> Result<(), Refusal> {
         let wanted = self.mail.policy(contact).grants && self.is_contact(contact);
         let grants = self.store.grants_of_contact(contact)?;
@@ -134,7 +136,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A contact ended: it may deposit nothing more, and gets no letters.
+    /// Deletes the grants, offers and letters of a peer that is no contact any more.
     pub(super) fn end_mail(&mut self, contact: i64) -> Result<(), Refusal> {
         if self.mail.policies.remove(&contact).is_some() {
             self.store
@@ -152,7 +154,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The provider told the state of a box.
+    /// Handles a box state from its provider.
     pub fn on_box_state(&mut self, row: i64, state: &BoxState) -> Result<(), Refusal> {
         let boxes = self.store.mailboxes()?;
         let Some(mut mailbox) = boxes.into_iter().find(|mailbox| mailbox.row == row) else {
@@ -187,12 +189,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Who may deposit into a box.
+    /// Returns the grants of contacts that may deposit into a box.
     pub fn mailbox_grants(&mut self, row: i64) -> Result<Vec<GrantRow>, Refusal> {
         Ok(self.store.grants_of_mailbox(row)?)
     }
 
-    /// The provider has the tokens of these grants. Contacts that could not deposit yet are told.
+    /// Records that a provider registered the tokens of these grants. Contacts that could not
+    /// deposit before get an offer.
     pub fn tokens_registered(&mut self, grants: &[GrantRow]) -> Result<(), Refusal> {
         for grant in grants {
             let stored = self.store.grants_of_contact(grant.contact)?;
@@ -209,12 +212,12 @@ impl Engine {
         Ok(())
     }
 
-    /// How a box is doing.
+    /// Records the health of a box.
     pub fn set_box_health(&mut self, row: i64, health: BoxHealth) {
         self.mail.health.insert(row, health);
     }
 
-    /// Tells a contact on its session which boxes it may deposit into; none is an answer too.
+    /// Sends a contact the boxes into which it may deposit, on its session. The offer may be empty.
     pub(super) fn offer_mailboxes(&mut self, contact: i64) -> Result<(), Refusal> {
         let Some(link) = self
             .slots
@@ -245,7 +248,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A session with a contact stands: it is told of our boxes if it was, or may be, ever told.
+    /// Offers boxes in a new session to a contact that was, or may be, offered boxes before.
     pub(super) fn offer_on_meeting(&mut self, contact: i64) -> Result<(), Refusal> {
         if self.mail.policies.contains_key(&contact) {
             self.offer_mailboxes(contact)?;
@@ -253,7 +256,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A contact says where it may be written to.
+    /// Stores the boxes that a contact offers.
     pub(super) fn on_offer(
         &mut self,
         contact: i64,
@@ -274,7 +277,7 @@ impl Engine {
             return Ok(());
         }
         self.store.replace_offers(contact, &boxes)?;
-        // Tokens of before may be worth nothing now.
+        // The earlier tokens may be invalid now.
         self.store.unplace_letters(contact)?;
         if boxes.is_empty() {
             self.mail.offered.remove(&contact);
@@ -288,7 +291,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a peer is one of our providers.
+    /// Returns whether a peer is a provider of this daemon.
     pub fn is_provider(&mut self, peer: &PeerId) -> Result<bool, Refusal> {
         let boxes = self.store.mailboxes()?;
         Ok(boxes.iter().any(|row| row.provider == *peer))

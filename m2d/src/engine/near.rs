@@ -1,4 +1,5 @@
-//! Whose announcements in the local network are recognised (docs/spec/lookup.md).
+//! Peers whose announcements in the local network are recognised
+//! (`docs/spec/lookup.md#announcements`).
 
 use super::Engine;
 use crate::config::IpMode;
@@ -7,18 +8,18 @@ use crate::store::ContactState;
 use m2_crypto::PeerId;
 use m2_crypto::presence::PresenceSecret;
 
-/// A peer that may be called where it announces itself.
+/// A peer that may be dialled at the address it announces.
 #[derive(Debug, Clone)]
 pub struct Near {
-    /// Its id.
+    /// The peer's id.
     pub peer: PeerId,
-    /// The secret under which it announces itself to us.
+    /// The secret under which the peer announces itself to this daemon.
     pub secret: PresenceSecret,
 }
 
 impl Engine {
-    /// Contacts, and peers that we asked, that may be called directly. Also those with a session:
-    /// it may be dead already, and where they are now is announced once.
+    /// Returns the contacts and asked peers that may be dialled directly. Those with a session are
+    /// included: the session may be dead already, and a new address is announced only once.
     pub fn near(&mut self) -> Result<Vec<Near>, Refusal> {
         let asked = self.contacts_in(ContactState::Asked);
         let rows: Vec<i64> = asked

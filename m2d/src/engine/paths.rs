@@ -1,4 +1,5 @@
-//! Which of a contact's sessions serves, and how it comes to a better path (spec §8).
+//! Decides which of a contact's sessions serves, and moves it to a better path
+//! (`docs/spec/reach.md#which-session-serves`).
 
 use super::Engine;
 use super::effect::Effect;
@@ -12,7 +13,8 @@ use m2_net::wire::Message;
 use m2_net::wire::reach::Reach;
 use std::sync::Arc;
 
-/// How welcome a session's way is where the mode is this: of two healthy ones the higher stays.
+/// Ranks a session's path under a mode. Of two healthy sessions the one with the higher rank is
+/// kept.
 pub(super) fn path_rank(mode: IpMode, link: &Link) -> u8 {
     let wished = match mode {
         IpMode::Direct => Path::Direct,
@@ -21,9 +23,9 @@ pub(super) fn path_rank(mode: IpMode, link: &Link) -> u8 {
     u8::from(link.path() == wished)
 }
 
-/// Both dialled at once: takes out the session that we are to end, if any. Of two ways it is the
-/// one on the less welcome way, if we dialled it; of two on the same way the one that the larger id
-/// dialled, if that is us.
+/// Resolves two sessions that crossed: removes and returns the session that this side must close,
+/// if any. Of two paths it is the session on the lower-ranked one, if this side dialled it. On the
+/// same path it is the session that the larger id dialled, if that is this side.
 pub(super) fn crossed(
     links: &mut Vec<Arc<Link>>,
     mode: IpMode,
@@ -38,14 +40,14 @@ pub(super) fn crossed(
         return None;
     }
     let unwanted = links.remove(ours);
-    // What is still on its way on it is taken in until its end.
+    // Frames still in flight on the session are processed until it ends.
     links.insert(0, unwanted.clone());
     Some(unwanted)
 }
 
 impl Engine {
-    /// A session serves from now on. On a line, a direct path is looked for where that is allowed;
-    /// on a direct path, the peer is told where it is seen.
+    /// Starts the search for a direct path when a session begins to serve and the mode allows it.
+    /// On a direct path, tells the peer its observed address instead.
     pub(super) fn seek_direct(&mut self, row: i64, link: &Arc<Link>) {
         if self.ip_mode(row) != IpMode::Direct {
             return;
@@ -65,8 +67,8 @@ impl Engine {
         }
     }
 
-    /// A contact says something about the way. Where only lines are allowed nothing is answered
-    /// and nothing sent (spec §7).
+    /// Handles a frame about reachability. Where the mode does not allow direct paths, it is
+    /// neither answered nor acted on (`docs/spec/reach.md`).
     pub(super) fn on_reach(&mut self, row: i64, link: &Arc<Link>, reach: Reach) {
         if self.ip_mode(row) != IpMode::Direct {
             tracing::debug!("a contact asks for a path that its mode does not allow");
@@ -75,7 +77,7 @@ impl Engine {
         link.meets().allow();
         match (reach, link.path()) {
             (Reach::Observed(address), Path::Direct) => {
-                // Once in a session: each new address has all contacts told of it.
+                // Only once per session: each new address is sent to all contacts.
                 if link.meets().hear_observed() {
                     let seen = Meeting::Seen(link.peer_id, address);
                     self.effects.push(Effect::Meet(seen));
@@ -89,7 +91,7 @@ impl Engine {
         }
     }
 
-    /// The session to send on is in doubt: another one that stands beside it serves.
+    /// Moves a conversation from a session in doubt to another established one, if there is any.
     pub(super) fn use_another(&mut self, doubted: &Arc<Link>) -> Result<(), Refusal> {
         let Some(row) = self.row_of(&doubted.peer_id) else {
             return Ok(());
@@ -112,9 +114,10 @@ impl Engine {
         Ok(())
     }
 
-    /// This host's addresses changed. Sessions that we dialled may go on from the new ones: what is
-    /// sent on them shows it; those that do not are to be given to [`Self::on_still_silent`] soon.
-    /// The others can't go on, as their diallers know only the old addresses.
+    /// Handles a change of this host's addresses. Dialled sessions may migrate: a probe is sent on
+    /// each, and the caller must pass the returned list to [`Self::on_still_silent`] soon. Accepted
+    /// direct sessions cannot migrate, as their diallers know only the old addresses, so their
+    /// peers are dialled at once.
     pub fn on_network_changed(&mut self) -> Vec<(Arc<Link>, u64)> {
         let mut nudged = Vec::new();
         let links: Vec<Arc<Link>> = self
@@ -141,8 +144,7 @@ impl Engine {
         nudged
     }
 
-    /// Nothing came back on these sessions since so many datagrams had been heard: their peers are
-    /// called beside.
+    /// Dials the peers of those sessions that have not received a datagram since `heard` was read.
     pub fn on_still_silent(&mut self, nudged: Vec<(Arc<Link>, u64)>) {
         for (link, heard) in nudged {
             if link.heard() == heard && !link.is_over() {

@@ -1,4 +1,5 @@
-//! The start of a conversation in a session, and what a store that is older than the world means.
+//! The start of a conversation in a session, and conflicts between a store and what the other side
+//! has seen of it (`docs/spec/delivery.md#places`).
 
 use super::Engine;
 use super::effect::Effect;
@@ -13,16 +14,16 @@ use std::sync::Arc;
 const RENEW_ALL_MS: u64 = 3_600_000;
 /// The least time between two events about the same conflict, in milliseconds.
 const TELL_AGAIN_MS: u64 = 24 * 3_600_000;
-/// How long a conflict is warned of after it was last proven, in milliseconds.
+/// How long a conflict is reported after it was last proven, in milliseconds.
 const WARN_MS: u64 = 7 * 24 * 3_600_000;
 
-/// When a conflict of the own store was last proven, and which one.
+/// Keys of the last proven conflict of the local store: its time, and its number.
 const OWN_CONFLICT_MS: &str = "conflict ms";
 const OWN_CONFLICT: &str = "conflict";
-/// When all conversations last took new incarnations.
+/// Key of the time at which all conversations last took new incarnations.
 const RENEWED_ALL_MS: &str = "renewed ms";
 
-/// A conflict as the event log and the store number it.
+/// Returns the number of a conflict in the event log and the store.
 const fn conflict_number(conflict: Conflict) -> i64 {
     match conflict {
         Conflict::OwnOlder | Conflict::PeerOlder => 1,
@@ -31,9 +32,9 @@ const fn conflict_number(conflict: Conflict) -> i64 {
 }
 
 impl Engine {
-    /// A session with a contact is up, or the two became contacts in it: both state their places
-    /// first. For a contact that was removed and added again this waits until all that waited before
-    /// its removal is given up.
+    /// Begins the conversation in a session, once it is established or the two became contacts in
+    /// it: both sides state their places first. For a contact that was removed and added again,
+    /// this waits until all messages queued before the removal are given up.
     pub(super) fn begin_talk(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
         if self.is_giving_up(row)? {
             return Ok(());
@@ -50,7 +51,7 @@ impl Engine {
         let (path, stated) = (link.path(), link.places());
         self.converse(row, |conversation, cx| {
             conversation.connected(cx, path);
-            // It may have come while what waited before a removal was given up.
+            // The statement may have arrived while older messages were being given up.
             if let Some(stated) = &stated {
                 conversation.on_places_again(cx, stated);
             }
@@ -62,7 +63,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The two became contacts in a session, which need not be the one that serves.
+    /// Begins the conversation with a new contact in `link`, and in the serving session if that is
+    /// another.
     pub(super) fn begin_talk_again(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
         self.begin_talk(row, link)?;
         let serving = self.slots.get(&row).and_then(|slot| slot.link()).cloned();
@@ -72,7 +74,7 @@ impl Engine {
         }
     }
 
-    /// Another session of a contact serves, or the conversation was read again.
+    /// Continues the conversation in another session, or after the conversation was loaded again.
     pub(super) fn talk_on(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
         if self.is_giving_up(row)? {
             return Ok(());
@@ -91,8 +93,8 @@ impl Engine {
         })
     }
 
-    /// The two agreed to be contacts, perhaps not for the first time: what either remembers of an
-    /// earlier time does not matter.
+    /// Restarts the conversation after the two agreed to be contacts, perhaps again. State of an
+    /// earlier time does not count.
     pub(super) fn begin_again(&mut self, row: i64) -> Result<(), Refusal> {
         for link in self
             .slots
@@ -105,7 +107,7 @@ impl Engine {
         self.converse(row, |conversation, cx| conversation.begin_again(cx))
     }
 
-    /// A contact stated its places.
+    /// Handles a contact's statement of its places.
     pub(super) fn on_places(
         &mut self,
         row: i64,
@@ -121,7 +123,7 @@ impl Engine {
         let Some(slot) = self.slots.get_mut(&row) else {
             return Ok(());
         };
-        // What an earlier session brings late was true before what a later one brought.
+        // A statement that arrives late on an older session is older than one of a newer session.
         if link.id < slot.placed_by {
             return Ok(());
         }
@@ -129,7 +131,7 @@ impl Engine {
         self.converse(row, |conversation, cx| conversation.on_places(cx, stated))
     }
 
-    /// Messages of a contact are lost: either side has forgotten them.
+    /// Reports that messages of a contact are lost, because one side lost its state.
     pub(super) fn on_history_lost(
         &mut self,
         row: i64,
@@ -139,7 +141,7 @@ impl Engine {
         self.event(EventKind::HistoryLost, row, None, missing)
     }
 
-    /// A store is older than what the other side has seen of it.
+    /// Handles a store that is older than the state the other side has seen.
     pub(super) fn on_conflict(&mut self, row: i64, conflict: Conflict) -> Result<(), StoreError> {
         let number = conflict_number(conflict);
         let now = self.now_ms();
@@ -154,7 +156,7 @@ impl Engine {
         let renewed = self.stamp(RENEWED_ALL_MS)?;
         if !is_within(now, renewed, RENEW_ALL_MS) {
             self.store.set_number(RENEWED_ALL_MS, stamped(now))?;
-            // The machine has renewed this one itself if its own incarnation is shared.
+            // The machine has renewed this conversation already if its own incarnation is shared.
             let done = if conflict == Conflict::OwnOlder {
                 row
             } else {
@@ -172,7 +174,7 @@ impl Engine {
         self.event(EventKind::OwnConflict, row, None, number)
     }
 
-    /// Takes a new incarnation of every conversation, but of the one that has it already.
+    /// Takes a new incarnation of every conversation except `but`, which has one already.
     pub(super) fn renew_all(&mut self, but: i64) -> Result<(), Refusal> {
         self.dirty.flush(&self.store)?;
         self.store.end_incarnations(but)?;
@@ -187,7 +189,7 @@ impl Engine {
         Ok(())
     }
 
-    /// What the user must know of the own store.
+    /// Returns the warning about a conflict of the local store, if one is recent.
     pub(super) fn conflict_warning(&self) -> Result<Option<String>, StoreError> {
         let at = self.stamp(OWN_CONFLICT_MS)?;
         if !is_within(self.now_ms(), at, WARN_MS) {
@@ -204,7 +206,7 @@ impl Engine {
         Ok(Some(text.to_owned()))
     }
 
-    /// What was found wrong with a contact's store lately, as a number; 0 for nothing.
+    /// Returns the conflict of a contact's store found lately, as a number; 0 for no conflict.
     pub(super) fn recent_conflict(&self, row: i64) -> Result<i64, StoreError> {
         let (conflict, at) = self.store.contact_conflict(row)?;
         let is_recent = is_within(self.now_ms(), at, WARN_MS);
@@ -216,8 +218,8 @@ impl Engine {
     }
 }
 
-/// Whether less than `span` has passed since `at`, which is 0 for never. A stamp of the future was
-/// made by a clock that was wrong, and counts for nothing.
+/// Returns whether less than `span` has passed since `at` (0: never). A time in the future was
+/// recorded by a wrong clock and is ignored.
 const fn is_within(now: u64, at: u64, span: u64) -> bool {
     at != 0 && at <= now && now - at < span
 }

@@ -1,4 +1,4 @@
-//! What a contact may do and what is done for it, as the user sets it.
+//! The user's policy for a contact.
 
 use super::effect::Effect;
 use super::{ContactView, Engine};
@@ -9,16 +9,17 @@ use m2_net::delivery::Path;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 
-/// What is to change; what is none stays.
+/// Changes to a contact's policy. `None` leaves a setting as it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PolicyChange {
-    /// Whether it may deposit into our boxes (spec §9).
+    /// Whether the contact may deposit into this daemon's boxes (`docs/spec/mailbox.md`).
     pub mailbox_grant: Option<bool>,
-    /// Whether we deposit into its boxes (spec §9).
+    /// Whether letters are deposited into the contact's boxes (`docs/spec/mailbox.md`).
     pub mailbox_use: Option<bool>,
-    /// Which ways its sessions take; `Some(None)`: as the profile's (spec §7).
+    /// The contact's mode; `Some(None)` for the profile's
+    /// (`docs/spec/line.md#which-relays-a-session-passes`).
     pub ip: Option<Option<IpMode>>,
-    /// For how many seconds its messages are kept; 0: as the profile's.
+    /// Retention time of the contact's messages in seconds; 0 for the profile's.
     pub keep_s: Option<u64>,
 }
 
@@ -29,7 +30,7 @@ impl PolicyChange {
 }
 
 impl Engine {
-    /// Sets the policy of a contact, all of what is asked or nothing.
+    /// Sets the policy of a contact. All changes are applied, or none of them is.
     pub fn set_policy(
         &mut self,
         contact: &str,
@@ -81,7 +82,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Sessions that are not allowed any more end; another way is tried at once.
+    /// Closes sessions that are not allowed any more, and dials by the remaining paths at once.
     fn set_ip(&mut self, row: i64, mode: Option<IpMode>) -> Result<(), Refusal> {
         self.contact_mut(row)?.ip = mode;
         self.save_contact(row)?;
@@ -106,7 +107,7 @@ impl Engine {
         self.dial(row)
     }
 
-    /// Whether sessions with a contact may not take a way.
+    /// Returns whether sessions with a contact may not use a path.
     pub(super) fn forbids(&self, row: i64, path: Path) -> bool {
         path == Path::Direct && self.ip_mode(row) == IpMode::LineOnly
     }

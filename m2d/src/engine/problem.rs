@@ -1,5 +1,4 @@
-//! What is known of why a contact can't be reached or takes nothing, in one sentence with the
-//! next thing to do.
+//! Explains in one sentence why a contact cannot be reached or takes no messages, and what to do.
 
 use super::Engine;
 use super::time::duration;
@@ -8,11 +7,11 @@ use crate::store::ContactState;
 use m2_net::session::CloseCode;
 use std::sync::Arc;
 
-/// The peer told that this identity is no contact of its own.
+/// The reason recorded when a peer reports that this identity is not its contact.
 pub(super) const NOT_A_CONTACT: &str = "NOT_A_CONTACT";
 
 impl Engine {
-    /// What is wrong with a contact; empty when nothing is known to be.
+    /// Returns what is wrong with a contact, for the user; empty if no problem is known.
     pub(super) fn problem(&self, row: i64) -> String {
         let Some(slot) = self.slots.get(&row) else {
             return String::new();
@@ -35,7 +34,7 @@ impl Engine {
         of_failure(slot.last_failure).to_owned()
     }
 
-    /// Why a contact can't be reached, as a stable reason; empty when it can.
+    /// Returns why a contact cannot be reached, as a stable reason; empty if it can.
     pub(super) fn failure_of(&self, row: i64) -> &'static str {
         let Some(slot) = self.slots.get(&row) else {
             return "";
@@ -48,7 +47,7 @@ impl Engine {
         }
     }
 
-    /// Contacts that told that this identity is no contact of theirs.
+    /// Returns the warning about contacts that reported that this identity is no contact of theirs.
     pub(super) fn forgotten_warning(&self) -> Option<String> {
         let contacts = self.contacts_in(ContactState::Contact);
         let forgot = |row: &i64| {
@@ -64,8 +63,8 @@ impl Engine {
         })
     }
 
-    /// A peer that is no contact talks as one does. It may have been removed here, or our store
-    /// was lost: it is told, and learns no more than that it is no contact.
+    /// Refuses a peer that talks like a contact but is none. It may have been removed here, or this
+    /// store was lost. It learns only that it is no contact.
     pub(super) fn refuse_talk(&mut self, link: &Arc<Link>) {
         self.counters.count(NOT_A_CONTACT);
         self.effects.push(super::effect::Effect::Close(
@@ -74,7 +73,7 @@ impl Engine {
         ));
     }
 
-    /// A peer that is no contact had its time to ask to become one.
+    /// Handles a stranger that did not send a contact request in time.
     pub fn on_unasked(&mut self, link: &Arc<Link>) {
         let is_settled = self.row_of(&link.peer_id).is_some_and(|row| {
             let state = self.slots.get(&row).map(|slot| slot.contact.state);
@@ -142,7 +141,7 @@ mod tests {
     use m2_crypto::PeerId;
 
     #[test]
-    fn each_cause_is_told_apart_with_something_to_do() {
+    fn each_cause_has_its_own_explanation_and_remedy() {
         let (_dir, mut engine) = engine();
         let peer = PeerId::from_bytes([1; 32]);
         let row = engine.new_contact(peer, ContactState::Contact, "").unwrap();

@@ -1,4 +1,4 @@
-//! The engine's end of its queue, and how it is told to stop.
+//! The receiving end of the engine's job queue, and its stop signal.
 
 use super::BATCH;
 use super::effect::{Job, Read, Write};
@@ -7,24 +7,24 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Jobs that wait for the engine.
+/// Receives the engine's jobs.
 pub struct Jobs {
     queue: mpsc::Receiver<Job>,
-    /// Writes that came while no batch was tried. Bounded by [`BATCH`]: behind them the queue
-    /// waits, and its senders.
+    /// Writes that arrived while no batch was attempted. At most [`BATCH`]; then the queue fills
+    /// up, and its senders wait.
     held: VecDeque<Write>,
     stop: CancellationToken,
 }
 
-/// What the engine does next.
+/// The engine's next step.
 pub(super) enum Next {
-    /// Run a batch that begins with this job, or with what is due.
+    /// Run a batch that begins with this job, or with due timers.
     Batch(Option<Job>),
-    /// Answer a question; no batch is tried now.
+    /// Answer a query without a batch.
     Answer(Read),
-    /// Look again: time has passed.
+    /// Check again, as time has passed.
     Again,
-    /// End.
+    /// Stop.
     Stop,
 }
 
@@ -37,18 +37,18 @@ impl Jobs {
         }
     }
 
-    /// Whether the engine was told to stop.
+    /// Returns whether the engine was asked to stop.
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// A job that waits already.
+    /// Takes a job that is already queued.
     pub(super) fn now(&mut self) -> Option<Job> {
         let held = self.held.pop_front().map(Job::Write);
         held.or_else(|| self.queue.try_recv().ok())
     }
 
-    /// The next job, after at most `wait` a batch without one.
+    /// Waits for the next job. After `wait`, returns a batch without a job.
     pub(super) async fn next(&mut self, wait: Duration) -> Next {
         if let Some(held) = self.held.pop_front() {
             return Next::Batch(Some(Job::Write(held)));
@@ -61,7 +61,7 @@ impl Jobs {
         }
     }
 
-    /// Takes questions for at most `pause`, in which nothing is written.
+    /// Waits for at most `pause` and returns queries only; writes are held back.
     pub(super) async fn next_in_pause(&mut self, pause: Duration) -> Next {
         let has_place = self.held.len() < BATCH;
         tokio::select! {
@@ -79,7 +79,7 @@ impl Jobs {
         }
     }
 
-    /// Takes no more jobs.
+    /// Closes the queue for new jobs.
     pub(super) fn close(&mut self) {
         self.queue.close();
     }

@@ -1,4 +1,4 @@
-//! How strangers become contacts: requests and answers over a session (spec §4).
+//! Contact requests and their answers (`docs/spec/contact.md`).
 
 use super::Engine;
 use super::contact_name;
@@ -14,19 +14,19 @@ use m2_net::shares::{Claim, FairShares, WhenEven};
 use m2_net::wire::{ContactRequest, InviteProof, Message};
 use std::sync::Arc;
 
-/// Requests of strangers that may wait for the user, and as many of peers that prove an invitation
-/// which is closed by now.
+/// The most requests of strangers that wait for the user, and separately the most requests of peers
+/// that prove a closed invitation.
 const MAX_REQUESTS: usize = 100;
 /// How long a request waits for the user, in milliseconds.
 const REQUEST_MS: u64 = 30 * 86_400_000;
-/// Stands for the row of a peer that has none yet: rows count from 1.
+/// Placeholder for a peer without a row. Real rows count from 1.
 const NO_ROW: i64 = 0;
-/// How often old requests are looked for, in milliseconds.
+/// The interval of the search for expired requests, in milliseconds.
 const EXPIRE_EVERY_MS: u64 = 3_600_000;
 
 impl Engine {
-    /// Sends our request again on a session that is up, if we wait for an answer. Says whether it
-    /// did.
+    /// Sends this daemon's request again on an established session, if it still waits for an
+    /// answer. Returns whether a request was sent.
     pub(super) fn ask_again(&mut self, row: i64) -> Result<bool, Refusal> {
         let Some(slot) = self.slots.get(&row) else {
             return Ok(false);
@@ -53,7 +53,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// A peer asks to become a contact.
+    /// Handles a peer's request to become a contact.
     pub(super) fn on_contact_request(
         &mut self,
         row: i64,
@@ -70,7 +70,7 @@ impl Engine {
         }
         let invited_as = self.check_proof(link, request.invite)?;
         match state {
-            // Asked again: our answer was lost. Or both asked: then both agree.
+            // The peer lost the earlier answer, or both sides asked and therefore agree.
             ContactState::Contact | ContactState::Asked => {}
             _ if invited_as.is_some() => {}
             _ => return self.keep_request(row, link, request),
@@ -78,13 +78,13 @@ impl Engine {
         if let Some(name) = &invited_as
             && state != ContactState::Contact
         {
-            // A name that is taken by now is no reason to refuse the peer.
+            // A name that was taken in the meantime is no reason to refuse the peer.
             if self.name_contact(row, name, &request.name).is_err() {
                 self.name_contact(row, "", &request.name)?;
             }
         }
-        // A request that is repeated in the session in which both agreed is answered again, and
-        // changes nothing else.
+        // A repeated request in the session in which both agreed is answered again and has no other
+        // effect.
         let repeats = self.has_agreed(row, link);
         self.become_contact(row, link)?;
         if !repeats {
@@ -94,7 +94,8 @@ impl Engine {
         self.answer_request(row).map(|_| ())
     }
 
-    /// The name to give to who proves an open invitation; None without a valid proof.
+    /// Returns the name to give to a peer that proves an open invitation; `None` without a valid
+    /// proof.
     fn check_proof(
         &mut self,
         link: &Link,
@@ -104,7 +105,7 @@ impl Engine {
             .row_of(&link.peer_id)
             .is_some_and(|contact| self.is_contact(contact));
         let Some(invitation) = self.proven_invitation(link, shown)? else {
-            // Who asks again shows what it has used up when it became a contact.
+            // A contact that asks again shows the invitation that it used when it became a contact.
             if shown.is_some() && !known {
                 link.misbehaved("INVITATION_REFUSED");
             }
@@ -116,7 +117,8 @@ impl Engine {
         Ok(Some(invitation.contact_name))
     }
 
-    /// The open invitation whose token a peer proves to hold in this session. Uses nothing up.
+    /// Returns the open invitation whose token a peer proves to hold in this session. Does not
+    /// count a use.
     fn proven_invitation(
         &self,
         link: &Link,
@@ -128,7 +130,7 @@ impl Engine {
         }
     }
 
-    /// The same in a session that is no link: by what binds proofs to it.
+    /// Returns the open invitation that a proof shows, for a session known by its proof key alone.
     pub(super) fn invitation_shown(
         &self,
         proof_key: &Secret<32>,
@@ -138,7 +140,7 @@ impl Engine {
         Ok(known.filter(|row| row.is_open(self.now_ms())))
     }
 
-    /// The invitation whose token a peer proves to hold, open or not.
+    /// Returns the invitation whose token a peer proves to hold, open or not.
     fn known_invitation(
         &self,
         proof_key: &Secret<32>,
@@ -150,7 +152,7 @@ impl Engine {
         Ok(row.filter(is_proven))
     }
 
-    /// Shows a request to the user, once.
+    /// Stores a request and shows it to the user, once.
     fn keep_request(
         &mut self,
         row: i64,
@@ -174,7 +176,7 @@ impl Engine {
         }
         let contact = self.contact_mut(row)?;
         contact.state = ContactState::Request;
-        // What a stranger calls itself is shown to the user: nothing of it if it is not fit.
+        // A name that a stranger chose is shown to the user. An unfit one is dropped entirely.
         contact.suggested_name = contact_name::visible(&request.name);
         if !contact_name::is_fit(&contact.suggested_name) {
             contact.suggested_name.clear();
@@ -186,7 +188,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a stranger's request would be kept, or makes it a contact at once.
+    /// Returns whether a stranger's request would be kept, or makes it a contact at once.
     pub(super) fn may_ask(&self, link: &Link, request: &ContactRequest) -> Result<bool, Refusal> {
         if self.proven_invitation(link, request.invite)?.is_some() {
             return Ok(true);
@@ -206,9 +208,9 @@ impl Engine {
         })
     }
 
-    /// Whether there is a place for a request, or which one is to be forgotten for it: the oldest of
-    /// the source of most of them. No source makes room for itself, as it could then fill the event
-    /// log. Requests that prove an invitation have places of their own.
+    /// Finds a place for a request. When all are taken, it replaces the oldest request of the
+    /// source that has most. A source never replaces its own requests, as it could then fill the
+    /// event log. Requests that prove an invitation are counted separately.
     fn place_for_request(&self, row: i64, origin: Origin) -> Result<Claim<i64>, Refusal> {
         let mut shares = FairShares::new(MAX_REQUESTS, WhenEven::Refuse);
         let mut requests = self.store.requests()?;
@@ -230,7 +232,7 @@ impl Engine {
         })
     }
 
-    /// Forgets requests that nobody looked at for long.
+    /// Deletes requests that the user did not answer in time. Returns when to look again.
     pub(super) fn expire_requests(&mut self, now: u64) -> Result<u64, Refusal> {
         for request in self.store.requests()? {
             if !self.waits(request.contact) {
@@ -248,7 +250,7 @@ impl Engine {
         slot.is_some_and(|slot| slot.contact.state == ContactState::Request)
     }
 
-    /// The peer is not told: it may ask again.
+    /// Deletes a request without telling the peer, which may ask again.
     fn forget_request(&mut self, row: i64) -> Result<(), Refusal> {
         self.store.delete_request(row)?;
         self.end_contact(row, ContactState::Removed)?;
@@ -256,7 +258,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The peer answered our request.
+    /// Handles the peer's answer to this daemon's request.
     pub(super) fn on_contact_reply(
         &mut self,
         row: i64,
@@ -264,7 +266,7 @@ impl Engine {
         accepted: bool,
     ) -> Result<(), Refusal> {
         match (self.contact_mut(row)?.state, accepted) {
-            // It costs nothing to say it again, so it must cost us nothing to hear it.
+            // Repeating the reply costs the peer nothing, so it has no effect here.
             (ContactState::Contact, true) if self.has_agreed(row, link) => {
                 self.counters.count("REPLY_REPEATED");
                 Ok(())
@@ -284,7 +286,7 @@ impl Engine {
                 self.event(EventKind::ContactDeclined, row, None, 0)?;
                 Ok(())
             }
-            // We were removed there, asked again, and were declined.
+            // The peer had removed this identity, was asked again, and declined.
             (ContactState::Contact, false) if self.contact_mut(row)?.invite_token.is_some() => {
                 self.contact_mut(row)?.invite_token = None;
                 self.save_contact(row)
@@ -296,14 +298,15 @@ impl Engine {
         }
     }
 
-    /// Whether both agreed in this very session, and nothing was asked since.
+    /// Returns whether both agreed in this session, and nothing was asked since.
     fn has_agreed(&self, row: i64, link: &Link) -> bool {
         self.slots.get(&row).is_some_and(|slot| {
             slot.agreed_in == Some(link.id) && slot.contact.invite_token.is_none()
         })
     }
 
-    /// Both agreed. Takes the pairwise look-up secrets from the session in which they did.
+    /// Makes a peer a contact, with the pairwise look-up secrets of the session in which both
+    /// agreed.
     fn become_contact(&mut self, row: i64, link: &Link) -> Result<(), Refusal> {
         let (ours, theirs) = link.lookup_secrets.clone();
         let secrets = LookupSecrets { ours, theirs };
@@ -332,7 +335,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells a peer that we accepted, now or when a session comes up. Says whether it did.
+    /// Tells a peer that its request was accepted, now or in its next session. Returns whether it
+    /// was sent.
     pub(super) fn answer_request(&mut self, row: i64) -> Result<bool, Refusal> {
         let Some(slot) = self.slots.get_mut(&row) else {
             return Ok(false);
@@ -347,12 +351,12 @@ impl Engine {
         slot.contact.reply_due = false;
         self.become_contact(row, &link)?;
         self.push_frame(&link, Message::ContactReply { accepted: true });
-        // Not before: who does not know yet that it is a contact takes no offer.
+        // Not earlier: a peer that does not know yet that it is a contact takes no offer.
         self.begin_talk(row, &link)?;
         Ok(true)
     }
 
-    /// Tells a peer that we declined, if it is there to hear it.
+    /// Tells a peer that its request was declined, if a session is up.
     pub(super) fn refuse_request(&mut self, row: i64) {
         if let Some(link) = self.slots.get(&row).and_then(|slot| slot.link()).cloned() {
             self.push_frame(&link, Message::ContactReply { accepted: false });
@@ -378,7 +382,7 @@ mod tests {
         Origin::Prefix(Prefix::of(IpAddr::from([127, 0, number, 1])))
     }
 
-    /// A request of a peer of its own, if it is kept.
+    /// Stores a request of a new peer. Returns its row if the request is kept.
     fn ask(engine: &mut Engine, number: u16, origin: Origin) -> Option<i64> {
         let mut id = [0; 32];
         id[..2].copy_from_slice(&number.to_be_bytes());
@@ -395,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_identities_of_one_network_leave_room_and_make_room() {
+    fn requests_of_one_prefix_leave_room_for_others() {
         let (_dir, mut engine) = engine();
         let mut greedy = Vec::new();
         for number in 0..100 {
@@ -417,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_push_out_the_invited() {
+    fn strangers_do_not_displace_invited_peers() {
         let (_dir, mut engine) = engine();
         let invited = ask(&mut engine, 0, Origin::Invitation([1; 16])).unwrap();
         for number in 1..1_000 {
@@ -428,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_nobody_looks_at_ends() {
+    fn an_unanswered_request_expires() {
         let (_dir, mut engine) = engine();
         let row = ask(&mut engine, 1, from(1)).unwrap();
         let now = engine.now_ms();

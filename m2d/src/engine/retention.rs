@@ -1,18 +1,18 @@
-//! How long messages are kept, and how much one contact can make this daemon store.
+//! Retention of messages, and the quota of one contact.
 
 use super::Engine;
 use crate::refusal::Refusal;
 use crate::store::{Looked, StoreError};
 
-/// Messages looked at in one step: some milliseconds when all of them are erased.
+/// Messages examined in one step: some milliseconds if all of them are erased.
 const STEP: u32 = 32;
-/// Contacts without a limit that one step passes.
+/// Contacts without a limit that one step skips at most.
 const PASSED: usize = 1_000;
-/// Rows of each kind that are not shown and are forgotten in one step.
+/// Hidden rows of each kind that are deleted in one step.
 const FORGET_STEP: u32 = 2 * STEP;
 const DAY_MS: u64 = 86_400_000;
 
-/// Where a round through all contacts is.
+/// Progress of the scan through all contacts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Round {
     contact: i64,
@@ -20,8 +20,9 @@ pub(super) struct Round {
 }
 
 impl Engine {
-    /// Does one step of a round: erases messages that are too old, contact by contact, then the
-    /// oldest of all while there are too many bytes. Returns whether the round goes on.
+    /// Performs one step of the scan: erases messages that are too old, contact by contact, then
+    /// the oldest of all while the total size is above its limit. Returns whether the scan
+    /// continues.
     pub(super) fn retain(&mut self, now: u64) -> Result<bool, StoreError> {
         for _ in 0..PASSED {
             let Some(contact) = self.store.contact_from(self.round.contact)? else {
@@ -64,8 +65,8 @@ impl Engine {
         Ok(goes_on)
     }
 
-    /// How long a contact's messages are kept, in milliseconds: the shorter of the profile's time
-    /// and its own; `None` for ever.
+    /// Returns how long a contact's messages are kept, in milliseconds: the shorter of the
+    /// profile's time and its own. `None` means for ever.
     fn keep_ms(&self, contact: i64) -> Result<Option<u64>, StoreError> {
         let profile = self.limits.keep_days;
         let profile = (profile > 0).then(|| u64::from(profile).saturating_mul(DAY_MS));
@@ -74,7 +75,7 @@ impl Engine {
         Ok([profile, own].into_iter().flatten().min())
     }
 
-    /// Sets for how many seconds a contact's messages are kept; 0: as the profile's.
+    /// Sets a contact's own retention time in seconds; 0 removes it, so that the profile's applies.
     pub(super) fn set_keep(&mut self, row: i64, seconds: u64) -> Result<(), Refusal> {
         self.store.set_keep(row, (seconds > 0).then_some(seconds))?;
         let now = self.now_ms();
@@ -82,8 +83,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a contact sent as much as is kept of one. Then nothing more is taken from it: what it
-    /// sends is not acknowledged and waits at its side.
+    /// Returns whether a contact reached its quota, and counts it. Nothing more is taken from it
+    /// then: its messages are not acknowledged and stay in its outbox.
     pub(super) fn is_over_quota(&self, row: i64) -> Result<bool, StoreError> {
         let is_over = self.has_reached_quota(row)?;
         if is_over {
@@ -98,7 +99,7 @@ impl Engine {
             || usage.received_bytes >= self.limits.contact_bytes)
     }
 
-    /// What the user is told about contacts that sent too much.
+    /// Returns the warning about contacts that reached their quota.
     pub(super) fn quota_warning(&self) -> Result<Option<String>, StoreError> {
         let (rows, bytes) = (self.limits.contact_messages, self.limits.contact_bytes);
         let count = self.store.contacts_beyond(rows, bytes)?;

@@ -1,4 +1,4 @@
-//! What front-ends say: new messages, edits, retractions, read receipts.
+//! Requests of front-ends: new messages, edits, retractions and read receipts.
 
 use super::Engine;
 use crate::refusal::Refusal;
@@ -12,18 +12,18 @@ use m2_net::delivery::{
 use m2_proto::reason::Reason;
 use rand_core::Rng;
 
-/// Why a message failed. The numbers are the column's.
+/// Why a message failed. The values are those of the database column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub enum Failure {
-    /// Its author deleted it before it was delivered.
+    /// The user retracted it before it was delivered.
     Retracted = 1,
     /// The contact was removed.
     ContactRemoved = 2,
 }
 
 impl Failure {
-    /// The stable word for a column's number; empty for none.
+    /// Returns the stable word for a column's value; empty for an unknown one.
     pub const fn text(number: i64) -> &'static str {
         match number {
             1 => "RETRACTED",
@@ -36,29 +36,29 @@ impl Failure {
 /// A message to send.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// A name, a peer id or the beginning of one.
+    /// The contact's name, its peer id, or a prefix of that.
     pub contact: String,
-    /// What to say, within its limits.
+    /// The message's content.
     pub content: Content,
-    /// Time to live in seconds; 0 for none.
+    /// Time to live in seconds; 0 for no limit.
     pub ttl_s: u32,
-    /// Who calls, for idempotency keys.
+    /// The front-end that sends, as the scope of the idempotency key.
     pub caller: String,
-    /// Empty for none.
+    /// The idempotency key; empty for none given.
     pub key: String,
 }
 
-/// What was sent.
+/// The result of a send request.
 #[derive(Debug, Clone, Copy)]
 pub struct SentMessage {
-    /// Its id.
+    /// The message's id.
     pub id: [u8; 16],
-    /// How far it has come.
+    /// The message's current state.
     pub state: MessageState,
 }
 
 impl Engine {
-    /// Puts a message in the outbox.
+    /// Queues a message for a contact.
     pub fn send(&mut self, new: &NewMessage) -> Result<SentMessage, Refusal> {
         let row = self.resolve_contact(&new.contact)?;
         if let Some(sent) = self.sent_before(row, new)? {
@@ -82,7 +82,7 @@ impl Engine {
         })
     }
 
-    /// Replaces the content of an own message on both sides.
+    /// Replaces the content of a sent message on both sides.
     pub fn edit(&mut self, id: [u8; 16], content: &Content) -> Result<(), Refusal> {
         let head = self.own_message(id)?;
         if head.gone {
@@ -102,14 +102,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Deletes an own message on both sides. Deleting it twice is fine.
+    /// Deletes a sent message on both sides. Repeating it has no effect.
     pub fn retract(&mut self, id: [u8; 16]) -> Result<(), Refusal> {
         let head = self.own_message(id)?;
         if head.gone {
             return Ok(());
         }
         let target = MessageId(id);
-        // A message that never left needs no retraction, only its place filled.
+        // A message that was never sent needs no retraction. A SKIP fills its place.
         let never_left = head.state == MessageState::Queued;
         let is_told = !never_left && self.is_contact(head.contact);
         if is_told {
@@ -127,11 +127,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells the authors that their messages were read.
+    /// Marks messages as read, and sends read receipts to their authors.
     pub fn mark_read(&mut self, ids: &[[u8; 16]]) -> Result<(), Refusal> {
         let mut targets: std::collections::BTreeMap<i64, Vec<MessageId>> = Default::default();
-        // All of them are looked up before anything is written: one that is unknown leaves
-        // nothing half done.
+        // All ids are looked up before anything is written, so an unknown one leaves no partial
+        // change.
         let mut heads = Vec::with_capacity(ids.len());
         for id in ids {
             let head = self
@@ -161,7 +161,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether another message fits into the outbox of a contact; asked before anything is written.
+    /// Checks that a contact's outbox has room for another message, before anything is written.
     fn require_room(&mut self, row: i64) -> Result<(), Refusal> {
         if self.conversation(row)?.has_room() {
             Ok(())
@@ -170,7 +170,7 @@ impl Engine {
         }
     }
 
-    /// Gives a body a message id, stores the message and queues it for delivery.
+    /// Stores a body as a message with a new id, and queues it for delivery.
     fn submit(&mut self, row: i64, body: Body, ttl_s: u32) -> Result<(MessageId, i64), Refusal> {
         let mut id = MessageId([0; 16]);
         self.rng.fill_bytes(&mut id.0);
@@ -227,7 +227,7 @@ impl Engine {
         })?)
     }
 
-    /// What the same idempotency key already sent.
+    /// Returns the message that an earlier request with the same idempotency key sent.
     fn sent_before(&self, row: i64, new: &NewMessage) -> Result<Option<SentMessage>, Refusal> {
         if new.key.is_empty() {
             return Ok(None);
@@ -260,7 +260,7 @@ impl Engine {
         }
     }
 
-    /// The row of somebody whom messages can be sent to.
+    /// Returns the row of a contact that messages can be sent to.
     fn resolve_contact(&self, name: &str) -> Result<i64, Refusal> {
         let row = self.resolve(name)?;
         self.require_contact(row)?;
@@ -282,7 +282,7 @@ impl Engine {
     }
 }
 
-/// What two requests with one idempotency key must have in common.
+/// Hashes the fields in which two requests with one idempotency key must agree.
 fn body_hash(row: i64, new: &NewMessage) -> [u8; 32] {
     label::hash(
         "idempotent request",

@@ -1,4 +1,4 @@
-//! Sessions come, bring frames, and go.
+//! Handles sessions as they are established, receive frames and end.
 
 use super::Engine;
 use super::effect::Effect;
@@ -20,38 +20,38 @@ use m2_net::wire::{ContactRequest, Envelope, Message};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Sessions kept with one peer: the newest, and those it may still be sending on.
+/// The most sessions kept with one peer: the newest, and those that the peer may still send on.
 const MAX_LINKS: usize = 3;
-/// Sessions with peers that are no contacts.
+/// The most sessions with strangers.
 const MAX_STRANGERS: usize = 64;
-/// A session that ends sooner counts as an attempt in vain, and the most of them that make the pause
-/// longer: four seconds, as two daemons of one identity also end each other's sessions.
+/// A session that ends before this age counts as a failed attempt. At most `MAX_SHORT` of them
+/// lengthen the pause, to four seconds: two daemons of one identity also end each other's sessions.
 const SHORT_SESSION: Duration = Duration::from_secs(10);
 const MAX_SHORT: u32 = 5;
 
-/// What becomes of a session that came up.
+/// How the engine treats a session that was established.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrived {
-    /// Its frames are welcome.
+    /// The peer is a contact or a known peer: its frames are processed.
     Welcome,
-    /// The same, of a peer that is no contact: it may ask to become one.
+    /// The peer is no contact: it may send a contact request.
     Stranger,
-    /// It is to be closed.
+    /// The session must be closed.
     Unwanted,
 }
 
-/// Whether a grant deserves its RSA operations.
+/// Whether a grant is worth the RSA operations that open it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GrantCheck {
-    /// Open it and give it with the envelope.
+    /// Open the grant and pass it on with the envelope.
     Open,
-    /// Give the envelope without it.
+    /// Pass the envelope on without the grant.
     #[default]
     Ignore,
 }
 
 impl Engine {
-    /// A session stands.
+    /// Handles a session that was established.
     pub fn on_link_up(&mut self, link: &Arc<Link>) -> Result<Arrived, Refusal> {
         let Some(row) = self.row_of(&link.peer_id) else {
             self.admit_stranger(link);
@@ -68,7 +68,7 @@ impl Engine {
         self.meet(row, link)?;
         let asks = self.ask_again(row)?;
         let answers = self.answer_request(row)?;
-        // Else both state their places after the answer.
+        // Otherwise both sides state their places after the answer.
         if self.is_contact(row) && !asks && !answers {
             self.begin_talk(row, link)?;
         }
@@ -78,8 +78,8 @@ impl Engine {
         })
     }
 
-    /// Admits a stranger's session. A peer may have one. Their places are shared out among source
-    /// prefixes, so that nobody keeps out those who come with an invitation.
+    /// Admits a stranger's session, one for each peer. The sessions are shared among source
+    /// prefixes, so that no prefix can lock out peers that have an invitation.
     fn admit_stranger(&mut self, link: &Arc<Link>) {
         let same = |other: &&Arc<Link>| other.peer_id == link.peer_id;
         let (gone, reason) = match self.strangers.values().find(same) {
@@ -93,7 +93,7 @@ impl Engine {
         self.strangers.insert(link.id, link.clone());
     }
 
-    /// The session that has to end for another stranger's: none while there is room.
+    /// Returns the session that must end to admit another stranger; `None` while there is room.
     fn stranger_to_end(&self, link: &Link) -> Option<u64> {
         let mut shares = FairShares::new(MAX_STRANGERS, WhenEven::Replace);
         let prefix = |link: &Link| Prefix::of(link.remote.ip());
@@ -107,7 +107,7 @@ impl Engine {
         }
     }
 
-    /// Notes that a peer with a row is there.
+    /// Records that a peer with a row is connected.
     fn meet(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
         let now = self.now_ms();
         let contact = self.contact_mut(row)?;
@@ -123,8 +123,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The row of a session's peer. A stranger that asks gets one, unless its request would not be
-    /// kept: what strangers can make us store is bounded.
+    /// Returns the row of a session's peer. A stranger that sends a request gets one, unless the
+    /// request would be dropped: the state that strangers can create is bounded.
     fn row_for_request(
         &mut self,
         link: &Arc<Link>,
@@ -142,8 +142,8 @@ impl Engine {
         Ok(Some(row))
     }
 
-    /// The newest session serves; the same dialler's older one is dead, or soon to be. So is one in
-    /// doubt.
+    /// Makes the newest session the one to send on. It replaces an older one that the same side
+    /// dialled, as that one is dead or about to be, and one in doubt.
     fn add_link(&mut self, row: i64, link: &Arc<Link>) {
         let (mode, own_is_smaller) = (self.ip_mode(row), self.own_id < link.peer_id);
         let Some(slot) = self.slots.get_mut(&row) else {
@@ -164,24 +164,24 @@ impl Engine {
         let replaced = replaced.into_iter().chain(unwanted);
         let effects = replaced.map(|old| Effect::Close(old, CloseCode::Replaced));
         self.effects.extend(effects);
-        // Of two crossed sessions that of the smaller id stays, so its attempt must not end.
+        // Of two crossed sessions the smaller id's is kept, so its dial must not be cancelled.
         let wins = link.dialled || !own_is_smaller;
         if wins && mode == IpMode::Direct && link.path() == Path::Direct {
             self.order(link.peer_id, Order::Settled);
         } else {
-            // An attempt under way may lead to a better path.
+            // A dial in progress may lead to a better path.
             self.order(link.peer_id, Order::Rest);
         }
         self.wake_lookup();
     }
 
-    /// Whether a session is the one to send on.
+    /// Returns whether a session is the one to send on.
     pub(super) fn serves(&self, row: i64, link: &Link) -> bool {
         let serving = self.slots.get(&row).and_then(Slot::link);
         serving.is_some_and(|serving| serving.id == link.id)
     }
 
-    /// A session ended.
+    /// Handles the end of a session.
     pub fn on_link_down(&mut self, link: &Arc<Link>) -> Result<(), Refusal> {
         self.strangers.remove(&link.id);
         let Some(row) = self.row_of(&link.peer_id) else {
@@ -211,8 +211,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The last session with a peer ended, at this age. A peer whose sessions end soon is dialled after
-    /// growing pauses, whatever ends them: each costs both sides a key.
+    /// Dials a peer whose last session ended at this age. If its sessions end early, whatever the
+    /// cause, the pauses grow: each session costs both sides an RSA operation.
     fn dial_after_end(&mut self, row: i64, age: Duration) -> Result<(), Refusal> {
         self.note_end(row, age);
         let Some(slot) = self.slots.get(&row) else {
@@ -227,7 +227,7 @@ impl Engine {
         self.dial(row)
     }
 
-    /// Notes that there is no session with a contact any more. The last one ended at this age.
+    /// Records that a contact has no session any more. The last one ended at this age.
     pub(super) fn note_end(&mut self, row: i64, age: Duration) {
         self.note_offline(row);
         self.wake_lookup();
@@ -239,8 +239,8 @@ impl Engine {
         }
     }
 
-    /// A peer ended a session as one that it does not want. It is called again after a pause, and
-    /// not straight if it may be called on lines: that is what it refuses (spec §7).
+    /// Dials a peer that refused a session, after a pause. If it has lines, its direct addresses
+    /// are forgotten: it may refuse direct sessions alone (`docs/operator/lines.md`).
     fn dial_after_refusal(
         &mut self,
         row: i64,
@@ -265,7 +265,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a grant deserves its RSA operations.
+    /// Returns whether a grant is worth its RSA operations.
     pub fn check_grant(&mut self, link: &Link, grant: &EpochHeader) -> GrantCheck {
         let now = Time(self.clock.now_ms());
         let contact = self.row_of(&link.peer_id);
@@ -286,7 +286,7 @@ impl Engine {
         }
     }
 
-    /// A frame of a session, but for Hello.
+    /// Handles a frame of a session, except Hello.
     pub fn on_frame(
         &mut self,
         link: &Arc<Link>,
@@ -313,7 +313,7 @@ impl Engine {
     ) -> Result<Result<(), Misbehaved>, Refusal> {
         let takes_room = matches!(message, Message::ContactRequest(_) | Message::Envelope(_));
         if takes_room && !self.store.has_room()? {
-            // The peer keeps it and offers it again.
+            // The peer keeps the message and offers it again.
             self.counters.count("FRAME_NO_ROOM");
             return Ok(Ok(()));
         }
@@ -337,7 +337,7 @@ impl Engine {
             link.misbehaved(NOT_A_CONTACT);
             return Ok(Ok(()));
         };
-        // Who speaks to us does not refuse us.
+        // A peer that sends frames does not refuse this daemon.
         if let Some(slot) = self.slots.get_mut(&row) {
             slot.refusals = 0;
             slot.refused = "";
@@ -347,11 +347,12 @@ impl Engine {
             Message::Places(stated) if self.is_contact(row) => {
                 self.on_places(row, link, &stated)?;
             }
-            // The peer takes the two for contacts still. It states its places again with its
+            // The peer still takes the two for contacts. It states its places again with its
             // answer.
             Message::Places(_) if self.has_asked(row) => {}
-            // A peer that is no contact may do nothing else (docs/spec/contact.md). It may not
-            // have heard yet that it was declined.
+            // A peer that is no contact may do nothing else
+            // (`docs/spec/contact.md#before-both-are-contacts`). It may not know yet that it was
+            // declined.
             _ if !self.is_contact(row) => link.misbehaved(NOT_A_CONTACT),
             _ if !link.is_placed() => link.violated("PLACES_MISSING"),
             Message::Envelope(envelope) => return self.on_envelope(row, &envelope, accepted),
@@ -414,7 +415,7 @@ impl Engine {
         self.converse(row, |conversation, cx| conversation.on_acks(cx, &acks))
     }
 
-    /// Ends all sessions: the daemon stops.
+    /// Closes all sessions when the daemon stops.
     pub(super) fn close_all(&self) {
         let known = self.slots.values().flat_map(|slot| &slot.links);
         for link in known.chain(self.strangers.values()) {
@@ -439,7 +440,7 @@ pub(super) const fn contact_like(state: ContactState) -> bool {
     matches!(state, ContactState::Asked | ContactState::Contact)
 }
 
-/// What only contacts say to each other.
+/// Returns whether a frame is one that only contacts send.
 pub(super) const fn is_talk(message: &Message) -> bool {
     match message {
         Message::Places(_)

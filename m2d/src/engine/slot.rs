@@ -1,4 +1,4 @@
-//! What the engine keeps in memory of one contact.
+//! The engine's in-memory state of one contact.
 
 use super::Engine;
 use super::found::Found;
@@ -13,40 +13,41 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Sealed bytes kept in memory between sealing and sending; others are read from the store.
+/// The most sealed bytes of one contact that are cached between sealing and sending. Others are
+/// read from the store.
 const FRESH_BYTES: usize = 4 << 20;
 
-/// One contact with its sessions and, once it is needed, its conversation.
+/// One contact with its sessions and, once loaded, its conversation.
 pub(super) struct Slot {
     /// The row as stored.
     pub contact: ContactRow,
-    /// The parsed certificate, once it was needed.
+    /// The parsed certificate, cached at its first use.
     pub certificate: Option<Arc<Certificate>>,
-    /// The delivery machine, once it was needed.
+    /// The conversation, loaded at its first use.
     pub conversation: Option<Conversation>,
-    /// Sessions that are up, the one to send on last.
+    /// Established sessions, in order of preference: messages are sent on the last.
     pub links: Vec<Arc<Link>>,
-    /// Sealed messages that were not handed to a session yet.
+    /// Sealed messages that no session has taken yet.
     pub fresh: Fresh,
-    /// The newest session in which it stated its places.
+    /// The newest session in which the contact stated its places.
     pub placed_by: u64,
-    /// When the conversation's timer is set to.
+    /// Due time of the conversation's timer, in Unix milliseconds.
     pub timer: Option<u64>,
     /// The session whose look-up secrets were stored last.
     pub agreed_in: Option<u64>,
-    /// The pairwise secrets of look-up, once they were needed.
+    /// The pairwise look-up secrets, cached at their first use.
     pub secrets: Option<LookupSecrets>,
-    /// Ways to it that look-up found.
+    /// Addresses and lines found by look-up.
     pub found: Found,
-    /// What it told of its clock last.
+    /// The contact's clock, as its last session reported it.
     pub clock: Option<PeerClock>,
-    /// Why the last attempt to reach it failed.
+    /// Why the last attempt to reach the contact failed, as a stable reason; empty if it did not.
     pub last_failure: &'static str,
-    /// Why it ended our last session, as a stable reason, if it did not want it.
+    /// Why the contact refused the last session, as a stable reason; empty if it did not.
     pub refused: &'static str,
-    /// Sessions in a row that it refused.
+    /// Consecutive sessions that the contact refused.
     pub refusals: u32,
-    /// Sessions in a row that ended soon.
+    /// Consecutive sessions that ended early.
     pub short_sessions: u32,
 }
 
@@ -71,8 +72,9 @@ impl Slot {
         }
     }
 
-    /// Keeps what is of memory alone: it does not change with what could not be written. Of sessions that
-    /// are over, the end may be what could not be written. Returns whether the last session is lost so.
+    /// Takes over the state that exists in memory alone, as a rollback does not affect it. Sessions
+    /// that have ended are dropped, since the batch that recorded their end may have been rolled
+    /// back. Returns whether that leaves no session where there was one before.
     fn inherit(&mut self, before: Self) -> bool {
         let had_links = !before.links.is_empty();
         self.links = before.links;
@@ -86,12 +88,12 @@ impl Slot {
         had_links && self.links.is_empty()
     }
 
-    /// The session to send on.
+    /// Returns the session to send on.
     pub(super) fn link(&self) -> Option<&Arc<Link>> {
         self.links.last()
     }
 
-    /// The certificate, parsed at its first use.
+    /// Returns the certificate, parsed at its first use.
     pub(super) fn certificate(&mut self) -> Result<Arc<Certificate>, StoreError> {
         if let Some(certificate) = &self.certificate {
             return Ok(certificate.clone());
@@ -105,7 +107,7 @@ impl Slot {
     }
 }
 
-/// A bounded memory of sealed bytes, oldest out first.
+/// A bounded cache of sealed messages. It evicts the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
     sealed: HashMap<MessageId, (u64, Bytes)>,
@@ -114,7 +116,7 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    /// Keeps the sealed bytes of a message under an epoch.
+    /// Caches the sealed bytes of a message, with the epoch they are sealed under.
     pub(super) fn put(&mut self, id: MessageId, epoch: u64, sealed: Bytes) {
         self.size += sealed.len();
         self.order.push_back(id);
@@ -129,7 +131,7 @@ impl Fresh {
         }
     }
 
-    /// Takes the sealed bytes of a message, with their epoch.
+    /// Removes and returns the sealed bytes of a message, with their epoch.
     pub(super) fn take(&mut self, id: &MessageId) -> Option<(u64, Bytes)> {
         let found = self.sealed.remove(id)?;
         self.size = self.size.saturating_sub(found.1.len());
@@ -141,11 +143,11 @@ impl Fresh {
 }
 
 impl Engine {
-    /// Reads all contacts from the store. Sessions that are up stay.
+    /// Reads all contacts from the store. Established sessions are kept.
     pub(super) fn reload(&mut self) -> Result<(), StoreError> {
         let contacts = self.store.contacts()?;
         self.mail.load(&self.store)?;
-        // From here on nothing fails that would lose sight of a session.
+        // No step after this one may fail in a way that loses track of a session.
         let before = std::mem::take(&mut self.slots);
         let mut before: HashMap<PeerId, Slot> = before
             .into_values()
@@ -176,19 +178,19 @@ impl Engine {
         self.wake_conversations()
     }
 
-    /// The row of a peer that has a slot.
+    /// Returns the row of a peer that has a slot.
     pub(super) fn row_of(&self, peer: &PeerId) -> Option<i64> {
         self.rows.get(peer).copied()
     }
 
-    /// Makes a slot for a contact that was just stored.
+    /// Creates a slot for a contact that was just stored.
     pub(super) fn insert_slot(&mut self, contact: ContactRow) -> &mut Slot {
         let row = contact.row;
         self.rows.insert(contact.peer_id, row);
         self.slots.entry(row).or_insert_with(|| Slot::new(contact))
     }
 
-    /// The rows that are in a state.
+    /// Iterates over the rows of the contacts in a state.
     pub(super) fn contacts_in(&self, state: ContactState) -> impl Iterator<Item = i64> + '_ {
         let slots = self.slots.values();
         slots
@@ -196,12 +198,12 @@ impl Engine {
             .map(|slot| slot.contact.row)
     }
 
-    /// How many slots are in a state.
+    /// Returns how many contacts are in a state.
     pub(super) fn count(&self, state: ContactState) -> usize {
         self.contacts_in(state).count()
     }
 
-    /// The limits of a conversation.
+    /// Returns the limits of a conversation.
     pub(super) fn delivery_limits(&self) -> Limits {
         Limits {
             max_outbox: self.limits.max_outbox as usize,

@@ -1,22 +1,22 @@
-//! The engine in a few numbers, for status output.
+//! The engine's totals, for status output.
 
 use super::Engine;
 use crate::refusal::Refusal;
 use crate::store::ContactState;
 
-/// Totals; nobody is named.
+/// Totals that name no contact.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
-    /// Sessions that are up.
+    /// Established sessions.
     pub sessions: u32,
     /// Contacts, without requests and blocked peers.
     pub contacts: u32,
-    /// Things that the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
 impl Engine {
-    /// The totals of now.
+    /// Returns the current totals.
     pub fn summary(&self) -> Result<Summary, Refusal> {
         let known: usize = self.slots.values().map(|slot| slot.links.len()).sum();
         let sessions = known.saturating_add(self.strangers.len());

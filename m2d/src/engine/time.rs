@@ -1,5 +1,5 @@
-//! What the engine does when the system's clock was set, and what it says of clocks
-//! (docs/operator/clocks.md).
+//! Handles changes of the system clock, and judges which clocks are wrong
+//! (`docs/operator/clocks.md`).
 
 use super::Engine;
 use super::effect::Effect;
@@ -13,13 +13,15 @@ use m2_net::session::CloseCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A session is made again when the clock was set by more than this towards its peer's,
-/// milliseconds: timers of the other side may wait for an answer that can come only now.
+/// A session is replaced when the clock was set closer to its peer's by more than this, in
+/// milliseconds: the peer may have refused messages under the wrong time
+/// (`docs/spec/wire.md#order`).
 const NEARER_MS: u64 = 60_000;
-/// How long contacts have to answer before silence after a set clock is worth a word.
+/// How long contacts have to answer after the clock was set, before silence is reported, in
+/// milliseconds.
 const SILENCE_MS: u64 = 60_000;
 
-/// A peer's clock, as its last session told it.
+/// A peer's clock, as reported in its last session.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PeerClock {
     unix_ms: u64,
@@ -27,7 +29,7 @@ pub(super) struct PeerClock {
 }
 
 impl PeerClock {
-    /// The clock of a session's peer, if it told one.
+    /// Returns the clock of a session's peer, if it reported one.
     pub(super) fn of(link: &Link, now_ms: u64) -> Option<Self> {
         let skew = link.clock_skew_ms()?;
         Some(Self {
@@ -36,7 +38,7 @@ impl PeerClock {
         })
     }
 
-    /// How far it is ahead of a clock that shows `now_ms`, in milliseconds.
+    /// Returns how far this clock is ahead of one that shows `now_ms`, in milliseconds.
     fn ahead_of(&self, now_ms: u64) -> i64 {
         let passed = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let theirs = i128::from(self.unix_ms.saturating_add(passed));
@@ -44,22 +46,22 @@ impl PeerClock {
     }
 }
 
-/// What the engine knows of its own clock.
+/// The engine's state about the local clock.
 #[derive(Debug, Default)]
 pub(super) struct TimeKeeping {
-    /// How many settings of the clock were followed.
+    /// The number of clock changes already handled.
     followed: u64,
-    /// Stored times may be wrong, and are looked at once it is known that the clock is right.
+    /// True if stored times may be wrong. They are corrected once the clock is confirmed.
     redate: bool,
 }
 
 impl Engine {
-    /// Looks at the clock as a daemon that starts: stored times may be ahead.
+    /// Marks stored times as possibly wrong at the start, as they may be in the future.
     pub(super) fn start_clock(&mut self) {
         self.time.redate = true;
     }
 
-    /// Follows the system's clock if it was set since the last look, within a batch.
+    /// Handles a clock that was set since the last check, within a batch.
     pub(super) fn follow_clock(&mut self) -> Result<(), Refusal> {
         let sets = self.clock.sets();
         if sets != self.time.followed {
@@ -81,8 +83,8 @@ impl Engine {
         Ok(())
     }
 
-    /// A clock that was set is like a restart: whatever waits for a moment is looked at again, and
-    /// what waits longer than it ever should is due.
+    /// Restarts all timers after the clock was set, as at a restart: due times are computed again
+    /// from the store, and none may be further away than its interval allows.
     fn restart_timers(&mut self) -> Result<(), Refusal> {
         let now = self.now_ms();
         self.dirty.flush(&self.store)?;
@@ -102,8 +104,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Calls all contacts that are away, and makes sessions again that could not work as they
-    /// should while the clock was further from their peers'.
+    /// Dials all contacts that are offline, and replaces sessions whose peers may have refused
+    /// messages while the clocks were further apart.
     fn meet_again(&mut self, by_ms: i64) -> Result<(), Refusal> {
         let rows: Vec<i64> = self.slots.keys().copied().collect();
         for row in rows {
@@ -118,7 +120,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes what a session tells of its peer's clock.
+    /// Records the clock that a session's peer reported.
     pub(super) fn note_clock(&mut self, row: i64, link: &Arc<Link>) {
         let now_ms = self.now_ms();
         if let Some(slot) = self.slots.get_mut(&row) {
@@ -127,7 +129,8 @@ impl Engine {
         self.judge_clock();
     }
 
-    /// A contact made a key in our future: its clock was set since its session came up.
+    /// Records that a contact created a key in the future: its clock was set since its session
+    /// began.
     pub(super) fn note_key_time(&mut self, row: i64, created_s: u64) {
         let latest_s = self.now_ms() / 1_000 + MAX_GRANT_AHEAD_S;
         if created_s > latest_s
@@ -140,7 +143,7 @@ impl Engine {
         }
     }
 
-    /// Lets contacts' clocks confirm this computer's. Nothing that they say moves it.
+    /// Confirms the local clock if contacts' clocks agree. No contact's clock ever moves it.
     fn judge_clock(&mut self) {
         if matches!(self.clock_opinion(), Opinion::Right { .. }) {
             self.clock.confirm();
@@ -153,19 +156,19 @@ impl Engine {
         opinion(&skews)
     }
 
-    /// How far a contact's clock is ahead of ours, in milliseconds, as far as it told since the
-    /// start.
+    /// Returns how far a contact's clock is ahead of the local one, in milliseconds, if it was
+    /// reported since the start.
     pub(super) fn skew_of(&self, row: i64) -> Option<i64> {
         let clock = self.slots.get(&row)?.clock?;
         Some(clock.ahead_of(self.now_ms()))
     }
 
-    /// The same if the two clocks disagree.
+    /// Returns a contact's skew if the two clocks disagree.
     pub(super) fn disagreement(&self, row: i64) -> Option<i64> {
         self.skew_of(row).filter(|skew| !agrees(*skew))
     }
 
-    /// What the user should know of this computer's clock.
+    /// Returns warnings for the user about the local clock.
     pub(super) fn clock_warnings(&self) -> Vec<String> {
         match self.clock_opinion() {
             Opinion::Right { others: 0 } => Vec::new(),
@@ -187,7 +190,7 @@ impl Engine {
         }
     }
 
-    /// A clock that was set, with no contact to say whether it is right.
+    /// Returns the warning about a set clock that no contact has confirmed.
     fn silence_after_set(&self) -> Option<String> {
         let set = self.clock.unsettled()?;
         if set.ago_ms < SILENCE_MS || self.count(ContactState::Contact) == 0 {
@@ -208,7 +211,7 @@ impl Engine {
     }
 }
 
-/// Whether our clock is nearer to a peer's since it was set by `by_ms`.
+/// Returns whether the local clock moved closer to a peer's when it was set by `by_ms`.
 fn is_nearer(link: &Link, by_ms: i64) -> bool {
     let Some(after) = link.clock_skew_ms() else {
         return false;
@@ -217,13 +220,13 @@ fn is_nearer(link: &Link, by_ms: i64) -> bool {
     after.unsigned_abs().saturating_add(NEARER_MS) < before.unsigned_abs()
 }
 
-/// Where our clock is, seen from clocks that are ahead of it by `by_ms`.
+/// Describes the local clock relative to clocks that are ahead of it by `by_ms`.
 fn own_side(by_ms: i64) -> String {
     let side = if by_ms < 0 { "ahead of" } else { "behind" };
     format!("{} {side}", duration(by_ms.unsigned_abs()))
 }
 
-/// A length of time in its largest fitting unit.
+/// Formats a duration in its largest suitable unit.
 pub(super) fn duration(ms: u64) -> String {
     const MINUTE: u64 = 60_000;
     let (length, unit) = match ms / MINUTE {
@@ -249,7 +252,7 @@ mod tests {
     const DAY_MS: u64 = 86_400_000;
     const HOUR: i64 = 3_600_000;
 
-    /// Adds contacts whose clocks are ahead of ours by these differences.
+    /// Adds contacts whose clocks are ahead of the local one by these differences.
     fn contacts(engine: &mut Engine, skews: &[i64]) {
         for (number, skew) in (engine.slots.len()..).zip(skews) {
             let peer = PeerId::from_bytes([u8::try_from(number).unwrap(); 32]);
@@ -278,8 +281,9 @@ mod tests {
         assert!(said(&[-HOUR]).contains("60 minutes ahead of a contact's clock, and one of the"));
     }
 
-    /// Takes in a message of the only contact, sent `age_ms` ago by a clock that is ahead of ours
-    /// by `skew_ms`, with an hour to live. Gives for how long it is shown yet; None: it is not.
+    /// Receives a message of the only contact, sent `age_ms` ago by a clock that is ahead by
+    /// `skew_ms`, with an hour to live. Returns how long it remains visible; `None` if it is not
+    /// shown.
     fn shown_for(skew_ms: i64, age_ms: i64) -> Option<i64> {
         let (_dir, mut engine) = engine();
         contacts(&mut engine, &[skew_ms]);
@@ -306,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_live_is_counted_by_the_difference_of_the_clocks() {
+    fn a_time_to_live_is_corrected_by_the_clock_skew() {
         let near = |end: Option<i64>, expected: i64| (end.unwrap() - expected).abs() < 10_000;
         for skew in [0, 2 * HOUR, -2 * HOUR, 72 * HOUR] {
             assert!(near(shown_for(skew, 0), HOUR), "just sent");
@@ -316,11 +320,12 @@ mod tests {
             );
             assert_eq!(shown_for(skew, 2 * HOUR), None, "over");
         }
-        // Sent while its clock was ahead of what it shows now: not longer than it may.
+        // Sent while the sender's clock was further ahead than now: it lives no longer than its
+        // time to live.
         assert!(near(shown_for(0, -400 * 24 * HOUR), HOUR));
     }
 
-    /// A batch in which nothing else happens.
+    /// Runs a batch without other work.
     fn batch(engine: &mut Engine) {
         engine.store.begin().unwrap();
         engine.follow_clock().unwrap();
@@ -340,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_deleted_for_its_age_before_a_set_clock_is_known_to_be_right() {
+    fn nothing_is_pruned_by_age_before_a_set_clock_is_confirmed() {
         let (_dir, mut engine) = engine();
         batch(&mut engine);
         invite(&mut engine);
@@ -352,7 +357,7 @@ mod tests {
         engine.clock.set(-400 * 24 * HOUR);
         batch(&mut engine);
         assert_eq!(engine.list_invitations().unwrap().len(), 1);
-        // One that stays as it was set is believed after an hour.
+        // A clock that stays as it was set is trusted after an hour.
         engine.clock.set(400 * 24 * HOUR);
         batch(&mut engine);
         engine.clock.pass(2 * HOUR.unsigned_abs());
@@ -361,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invitation_made_in_the_future_is_valid_for_its_time() {
+    fn an_invitation_made_in_the_future_keeps_its_validity_period() {
         let (_dir, mut engine) = engine();
         batch(&mut engine);
         engine.clock.set(400 * 24 * HOUR);
@@ -376,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn no_timer_waits_for_a_time_that_the_clock_left() {
+    fn no_timer_waits_for_a_time_before_the_clock_was_set() {
         let (_dir, mut engine) = engine();
         batch(&mut engine);
         engine.clock.set(400 * 24 * HOUR);
@@ -394,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_the_future_tells_that_its_makers_clock_is_ahead() {
+    fn a_key_from_the_future_shows_that_its_makers_clock_is_ahead() {
         let (_dir, mut engine) = engine();
         contacts(&mut engine, &[0]);
         let row = engine.slots.keys().copied().next().unwrap();
@@ -410,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_clock_is_told_only_while_no_contact_answers() {
+    fn a_set_clock_is_reported_only_until_a_contact_answers() {
         let (_dir, mut engine) = engine();
         engine.clock.set(400 * 24 * HOUR);
         engine.now_ms();

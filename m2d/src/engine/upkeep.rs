@@ -1,4 +1,4 @@
-//! What must be done from time to time: time to live, retention, the search index.
+//! Periodic work: expiry, retention, pruning and the search index.
 
 use super::Engine;
 use super::erasing::ERASE_STEP;
@@ -7,102 +7,102 @@ use crate::refusal::Refusal;
 use crate::store::{EventKind, Gone, StoreError};
 use std::collections::HashMap;
 
-/// Messages indexed in one go, so that nobody waits long.
+/// Messages indexed in one step, so that other jobs are not delayed.
 const STEP: u32 = 200;
-/// How long after a message the index follows at the latest, in milliseconds. In the meantime others
-/// join it.
+/// The longest delay before a new message is indexed, in milliseconds. Others are indexed with it.
 const INDEX_DELAY_MS: u64 = 2_000;
-/// Old events and idempotency keys deleted in one go.
+/// Old events and idempotency keys deleted in one step.
 const PRUNE_STEP: u32 = 2_000;
-/// Removed contacts of which rows are deleted in one go.
+/// Removed contacts whose rows are deleted in one step.
 const CONTACTS_STEP: usize = 4;
-/// Pages given back to the file system in one go, and the pause until the next, in milliseconds.
+/// Pages returned to the file system in one step, and the pause until the next, in milliseconds.
 const GIVE_BACK_STEP: u32 = 64;
 const GIVE_BACK_PAUSE_MS: u64 = 20;
-/// How long after something was deleted space is given back, in milliseconds.
+/// The delay before space is returned after a deletion, in milliseconds.
 const GIVE_BACK_DELAY_MS: u64 = 1_000;
-/// How long after a step that failed it is tried again, in milliseconds. On a full disk it must not
-/// take every batch with it.
+/// The delay before a failed step is retried, in milliseconds. On a full disk it must not make
+/// every batch fail.
 const AFTER_FAILURE_MS: u64 = 10_000;
-/// How long after the log could not be emptied that is tried again, in milliseconds: a reader was
-/// at work.
+/// The delay before emptying the log is retried, in milliseconds. It fails while a reader is
+/// active.
 const EMPTY_LOG_AGAIN_MS: u64 = 10_000;
-/// How often old rows are looked for, in milliseconds.
+/// The interval of pruning, in milliseconds.
 const PRUNE_EVERY_MS: u64 = 3_600_000;
-/// How often it is looked whether a clock that was set is known to be right, in milliseconds.
+/// How long work by age is deferred while a set clock is not confirmed, in milliseconds.
 const SETTLING_MS: u64 = 60_000;
 const DAY_MS: u64 = 86_400_000;
-/// How long a contact's budget for dials is not full by itself.
+/// The time in which a contact's dial budget fills up by itself, in milliseconds.
 const BUDGET_MS: u64 = 60_000;
-/// How long the rows of a removed contact are kept at least, in days: grants that it may have
-/// used are too old after 16 (spec §5), idempotency keys of messages to it after 30. Its events
-/// must be gone too.
+/// The least time for which the rows of a removed contact are kept, in days: its grants are valid
+/// for at most 16 days (`docs/spec/delivery.md#epochs`), idempotency keys of messages to it for 30.
+/// Its events must be gone too.
 const KEEP_REMOVED_DAYS: u32 = 31;
-/// How many read receipts and retractions of one contact come between two looks at their number.
+/// Hidden messages of one contact after which their number is bounded again.
 const SILENT_STEP: u32 = 256;
 
-/// When what is due, Unix milliseconds; `u64::MAX` for never. At the start everything is looked at
-/// once.
+/// Due times of the periodic work, in Unix milliseconds; `u64::MAX` for never. At the start all
+/// work is due once.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    /// A message's time to live ends.
+    /// Expired messages are erased.
     expiry: u64,
-    /// The search index follows.
+    /// New messages are indexed.
     index: u64,
-    /// Old rows are looked for.
+    /// Old events, idempotency keys, budgets, invitations and clients are pruned.
     prune: u64,
-    /// Rows of removed contacts are looked for.
+    /// Rows of removed contacts are pruned.
     contacts: u64,
-    /// Old contact requests are looked for.
+    /// Old contact requests expire.
     requests: u64,
-    /// More is deleted of removed contacts.
+    /// The next erasure step for a removed contact runs.
     erasure: u64,
-    /// Messages that are kept too long are looked for.
+    /// The next step of the retention scan runs.
     retention: u64,
-    /// Free pages are given back to the file system.
+    /// Free pages are returned to the file system.
     space: u64,
-    /// Receipts and retractions since the last look at their number, by contact row.
+    /// Hidden messages since their number was last bounded, by contact row.
     silent: HashMap<i64, u32>,
-    /// The write-ahead log is emptied after this batch: it holds what was deleted.
+    /// True if the write-ahead log must be emptied after this batch, as it still holds deleted
+    /// data.
     log: bool,
 }
 
 impl Agenda {
-    /// When the first of it is due.
+    /// Returns the earliest due time.
     pub(super) fn due(&self) -> u64 {
         let prune = self.prune.min(self.contacts).min(self.requests);
         let freed = self.erasure.min(self.space).min(self.retention);
         self.expiry.min(self.index).min(prune).min(freed)
     }
 
-    /// A message ends then.
+    /// Schedules the expiry of a message.
     pub(super) fn note_expiry(&mut self, at: Option<u64>) {
         self.expiry = self.expiry.min(at.unwrap_or(u64::MAX));
     }
 
-    /// A text came: the index follows soon. Later texts do not put that off.
+    /// Schedules indexing of a new message. Later messages do not defer it.
     pub(super) fn note_text(&mut self, now: u64) {
         self.index = self.index.min(now.saturating_add(INDEX_DELAY_MS));
     }
 
-    /// Something is to be deleted of a removed contact.
+    /// Schedules the erasure of a removed contact's data.
     pub(super) fn note_erasure(&mut self, now: u64) {
         self.erasure = self.erasure.min(now);
     }
 
-    /// How long messages are kept has changed.
+    /// Schedules a retention scan after a retention time changed.
     pub(super) fn note_retention(&mut self, now: u64) {
         self.retention = self.retention.min(now);
     }
 
-    /// Something was deleted: its space is given back soon.
+    /// Schedules the return of freed space.
     pub(super) fn note_freed(&mut self, now: u64) {
         self.space = self.space.min(now.saturating_add(GIVE_BACK_DELAY_MS));
     }
 }
 
 impl Engine {
-    /// Does what is due, one step of each.
+    /// Runs one step of each kind of work that is due.
     pub(super) fn upkeep(&mut self, now: u64) {
         let result = self.try_upkeep(now);
         self.check(result);
@@ -139,7 +139,7 @@ impl Engine {
         }
         let aged = self.agenda.prune.min(self.agenda.contacts);
         if aged.min(self.agenda.retention) <= now && self.clock.unsettled().is_some() {
-            // A clock that is wrong for a moment must not take what is kept for a month.
+            // A wrong clock must not delete data that should be kept for a month.
             self.agenda.prune = now.saturating_add(SETTLING_MS);
             self.agenda.contacts = self.agenda.prune;
             self.agenda.retention = self.agenda.prune;
@@ -162,7 +162,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives some free pages back, and empties the log after the last of them.
+    /// Returns some free pages to the file system. After the last of them the log is emptied.
     fn give_back(&mut self, now: u64) -> Result<(), StoreError> {
         self.agenda.space = now.saturating_add(AFTER_FAILURE_MS);
         let more = self.store.give_back(GIVE_BACK_STEP)?;
@@ -175,7 +175,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Empties the write-ahead log when that is due, after a batch.
+    /// Empties the write-ahead log after a batch, if that is due.
     pub(super) fn empty_log(&mut self) {
         if !std::mem::take(&mut self.agenda.log) {
             return;
@@ -215,12 +215,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Deletes what is left of contacts that were removed long ago, one step of each. Those with
-    /// history stay, so that it has a name when it is found.
+    /// Deletes rows of contacts that were removed long ago, one step each. A contact with message
+    /// history keeps its row, so that search results have a name.
     fn prune_contacts(&mut self, now: u64) -> Result<(), StoreError> {
         let days = KEEP_REMOVED_DAYS.max(self.limits.event_days.saturating_add(1));
         let before = now.saturating_sub(u64::from(days) * DAY_MS);
-        // Nothing may be written to a row after it is gone.
+        // No write may reach a row after it is deleted.
         self.dirty.flush(&self.store)?;
         let mut has_more = false;
         let mut count = 0;
@@ -246,7 +246,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets a conversation whose rows are being deleted, and the slot once they are gone.
+    /// Drops a conversation whose rows are being deleted, and the slot once they are gone.
     fn reset_slot(&mut self, row: i64, gone: bool) {
         let Some(slot) = self.slots.get_mut(&row) else {
             return;
@@ -263,8 +263,8 @@ impl Engine {
         }
     }
 
-    /// Counts a message of a contact that shows nothing, and forgets the oldest from time to
-    /// time: their number is bounded.
+    /// Counts a hidden message of a contact, and from time to time deletes the oldest, as their
+    /// number is bounded.
     pub(super) fn note_silent(&mut self, row: i64) -> Result<(), StoreError> {
         let count = self.agenda.silent.entry(row).or_default();
         *count += 1;
@@ -275,7 +275,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Brings the search index a step further. Says whether more remains.
+    /// Runs a step of indexing. Returns whether more remains.
     pub fn index_step(&mut self) -> Result<bool, Refusal> {
         Ok(self.store.index_some(STEP)?)
     }
@@ -293,7 +293,7 @@ pub(crate) mod tests {
     use m2_crypto::{Circle, Identity, PeerId, provider};
     use std::sync::Arc;
 
-    /// Alice's, with nobody in it.
+    /// Alice's engine, without contacts.
     pub(crate) fn engine() -> (tempfile::TempDir, Engine) {
         let (dir, store) = scratch();
         let pem = include_str!("../../../tests/vectors/identities/alice.pem");
@@ -319,7 +319,7 @@ pub(crate) mod tests {
         pass_ms(engine, days * DAY_MS);
     }
 
-    /// Lets so many milliseconds pass, and does what is due then.
+    /// Advances the clock by `time` milliseconds and runs the due work.
     pub(in crate::engine) fn pass_ms(engine: &mut Engine, time: u64) {
         engine.clock.pass(time);
         engine.store.begin().unwrap();
@@ -329,7 +329,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn removed_contacts_go_after_a_month_and_blocked_ones_stay() {
+    fn removed_contacts_are_pruned_after_a_month_and_blocked_ones_kept() {
         let (_dir, mut engine) = engine();
         let [removed, blocked] = [[1; 32], [2; 32]].map(PeerId::from_bytes);
         for peer in [removed, blocked] {

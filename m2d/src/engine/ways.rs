@@ -1,4 +1,4 @@
-//! What is known of the ways to contacts, for users who want to see it.
+//! The known paths to contacts, for display.
 
 use super::Engine;
 use crate::config::IpMode;
@@ -11,31 +11,31 @@ use m2_net::delivery::Path;
 use m2_proto::reason::Reason;
 use std::time::Duration;
 
-/// All ways to one contact.
+/// All known paths to one contact.
 #[derive(Debug, Clone)]
 pub struct Ways {
-    /// Who it is.
+    /// The contact's peer id.
     pub peer: PeerId,
-    /// What it is called here.
+    /// The contact's local name.
     pub name: String,
-    /// Which of the ways may be taken.
+    /// Determines which of the paths may be tried.
     pub mode: IpMode,
-    /// Where it was reached, or was told to be.
+    /// Addresses at which the contact was reached or that it named.
     pub known: Vec<KnownAddress>,
-    /// Where it was found in the local network.
+    /// Addresses found in the local network.
     pub lan: Vec<NamedAddress>,
-    /// Where it was found in the DHT.
+    /// Addresses found in the DHT.
     pub dht: Vec<NamedAddress>,
-    /// Lines on which it may be called.
+    /// Lines on which the contact may be dialled.
     pub lines: Vec<ContactLine>,
-    /// Under which it publishes for us.
+    /// The secret under which the contact publishes for this daemon.
     pub secret: Option<PresenceSecret>,
-    /// The way of the session that is up, and its round trip time.
+    /// The path of the current session, and its round-trip time.
     pub session: Option<(Path, Duration)>,
 }
 
 impl Engine {
-    /// The ways to one contact, or to a peer that we asked.
+    /// Returns the paths to a contact, or to a peer that this daemon asked.
     pub fn ways_to(&mut self, contact: &str) -> Result<Ways, Refusal> {
         let row = self.resolve(contact)?;
         let state = self.contact_mut(row)?.state;
@@ -45,7 +45,7 @@ impl Engine {
         self.ways(row)
     }
 
-    /// The ways to all contacts, by name.
+    /// Returns the paths to all contacts, sorted by name.
     pub fn all_ways(&mut self) -> Result<Vec<Ways>, Refusal> {
         let rows: Vec<i64> = self.contacts_in(ContactState::Contact).collect();
         let ways = rows.into_iter().map(|row| self.ways(row));

@@ -1,4 +1,4 @@
-//! Calls a contact on one of its lines.
+//! Dials a contact on one of its lines.
 
 use super::used::Used;
 use super::{Outside, hops};
@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Calls contacts on lines.
+/// Dials contacts on lines.
 pub struct LineCaller {
     outside: Arc<Outside>,
     inside: Arc<Endpoint>,
@@ -26,7 +26,8 @@ pub struct LineCaller {
 }
 
 impl LineCaller {
-    /// Calls from `inside`, by way of sessions that leave from `outside`.
+    /// Creates a dialler whose sessions run on `inside`, over sessions with relays that leave from
+    /// `outside`.
     pub const fn new(
         outside: Arc<Outside>,
         inside: Arc<Endpoint>,
@@ -43,7 +44,7 @@ impl LineCaller {
         }
     }
 
-    /// Calls a peer on a line, by one way after the other. Fails with a stable reason.
+    /// Dials a peer on a line, by one route after the other. Errors are stable reasons.
     pub async fn call(
         &self,
         peer: PeerId,
@@ -83,7 +84,7 @@ impl LineCaller {
         let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
         let session = self.dial_relay(outside, way, peer).await?;
         let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
-        // Whoever gives up in the middle leaves no session with the relay behind.
+        // A dial that is dropped half-way must not leave a session with the relay behind.
         let used = Used::new(carrier.clone());
         let address = carrier.join(token).await.map_err(|e| e.reason())?;
         let credential = credential.clone();
@@ -99,7 +100,8 @@ impl LineCaller {
 }
 
 impl LineCaller {
-    /// A relay that the contact named is dialled within its budget; one of ours is not its matter.
+    /// Dials the first relay: within the contact's budget if the contact named it, without a charge
+    /// if it is one of this daemon's own.
     async fn dial_relay(
         &self,
         outside: &Endpoint,
@@ -127,7 +129,7 @@ impl LineCaller {
     }
 }
 
-/// Ends the session with the relay when the one that travels over it has ended.
+/// Closes the session with the relay when the session that it carries has ended.
 async fn close_after(carrier: Carrier) {
     tokio::select! {
         () = carrier.unused() => carrier.close(),

@@ -1,4 +1,4 @@
-//! Which relays a session for lines passes.
+//! The relays that a session for lines passes (`docs/spec/line.md#which-relays-a-session-passes`).
 
 use super::OwnRelays;
 use crate::config::IpMode;
@@ -6,7 +6,8 @@ use crate::store::LineRow;
 use m2_crypto::PeerId;
 use m2_net::line::Hop;
 
-/// The ways to listen at one of our relays, the best first: through an entry if there is one.
+/// Returns the routes for listening at a relay of this daemon, the best first. If there are
+/// entries, every route passes one.
 pub(super) fn to_own(own: &OwnRelays, relay: &LineRow) -> Vec<Vec<Hop>> {
     let target = hop(relay);
     let entries = own.rows().filter(|row| row.entry);
@@ -19,13 +20,15 @@ pub(super) fn to_own(own: &OwnRelays, relay: &LineRow) -> Vec<Vec<Hop>> {
     through
 }
 
-/// The ways to a relay at which a contact listens, the best first. None if there may be none.
+/// Returns the routes to a relay at which a contact listens, the best first; empty if no route is
+/// allowed.
 ///
-/// With [`IpMode::LineOnly`] the first relay is always one of ours: a contact could name its own
-/// host as a relay, and learn our address from us. An entry stands in front of all.
+/// With [`IpMode::LineOnly`] the first relay is always one of this daemon's own: a contact could
+/// name its own host as a relay to learn this daemon's address. An entry comes before all other
+/// relays.
 pub(super) fn to_contact(own: &OwnRelays, mode: IpMode, target: &Hop) -> Vec<Vec<Hop>> {
     let ours = |id: &PeerId| own.rows().find(|row| row.relay == *id);
-    // Who names a relay of ours names no other place for it.
+    // A contact cannot redirect a relay of this daemon to another address.
     let target = ours(&target.relay).map_or_else(|| target.clone(), hop);
     let mut ways: Vec<Vec<Hop>> = own
         .rows()
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_relay_is_ours_where_it_must_be() {
+    fn the_first_relay_is_an_own_one_where_required() {
         let theirs = named(9, "198.51.100.9:1");
         let none = OwnRelays::new(Vec::new());
         let own = OwnRelays::new(vec![row(1, false), row(2, false)]);
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_moves_a_relay_of_ours() {
+    fn a_contact_cannot_redirect_an_own_relay() {
         let own = OwnRelays::new(vec![row(1, false)]);
         let moved = named(1, "198.51.100.66:6");
         let ways = to_contact(&own, IpMode::LineOnly, &moved);
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_stands_in_front_and_never_before_itself() {
+    fn an_entry_comes_first_and_never_before_itself() {
         let own = OwnRelays::new(vec![row(1, false), row(3, true)]);
         assert_eq!(ids(&to_own(&own, &row(1, false))), [vec![3, 1]]);
         let at_entry = named(3, "198.51.100.66:6");

@@ -1,4 +1,4 @@
-//! Keeps lines open at our relays.
+//! Keeps lines open at this daemon's relays.
 
 use super::listening::{Listening, Wanted};
 use super::{Outside, OwnRelays};
@@ -16,26 +16,26 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long to wait when the engine could not say what to do.
+/// The delay before a failed query to the engine is retried.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The task that keeps lines open at our relays.
+/// The task that keeps lines open at this daemon's relays.
 pub struct LineKeeper {
     /// The engine.
     pub engine: EngineHandle,
-    /// Where sessions with relays leave from.
+    /// The sockets from which sessions with relays leave.
     pub outside: Arc<Outside>,
-    /// Who is called.
+    /// The endpoint on which callers are accepted.
     pub inside: Arc<Endpoint>,
-    /// Who learns from our relays where we are.
+    /// Learns from relays where this host may be reached.
     pub reach: Arc<Reachability>,
-    /// What our lines follow from.
+    /// The key from which the line secrets are derived.
     pub key: LineKey,
     /// The daemon's clock.
     pub clock: Arc<Clock>,
 }
 
-/// A relay at which we listen.
+/// A relay with a listener task.
 struct Kept {
     row: LineRow,
     wanted: watch::Sender<Wanted>,
@@ -63,14 +63,14 @@ impl LineKeeper {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                // The engine holds the other end as long as we do.
+                // The sender lives as long as this task.
                 _ = changed.changed() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    /// Reads what is to be, and has it be so. Returns when the days change.
+    /// Reconciles the listener tasks with the desired state. Returns when the days change next.
     async fn look(&self, kept: &mut HashMap<i64, Kept>) -> Result<u64, Refusal> {
         let (rows, open) = self
             .engine
@@ -82,7 +82,7 @@ impl LineKeeper {
             .await?;
         self.outside.set_own(OwnRelays::new(rows.clone()));
         let has_entry = rows.iter().any(|row| row.entry);
-        // Who moved, or is reached another way now, is called anew.
+        // A relay whose addresses or role changed is dialled again.
         kept.retain(|_, kept| rows.contains(&kept.row));
         for row in rows.into_iter().filter(|row| !row.entry) {
             let wanted = self.wanted(&row, &open, has_entry);

@@ -1,4 +1,4 @@
-//! Listens at one of our relays: reaches it, opens lines, and begins anew when it is gone.
+//! Listens at one relay: dials it, opens lines, and dials again when the session ends.
 
 use super::used::Used;
 use super::{Outside, hops};
@@ -17,26 +17,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// Pauses after a relay was lost or not reached.
+/// Backoff after a relay was lost or could not be reached.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(500),
     longest: Duration::from_secs(120),
 };
-/// A session that stood so long was none that failed.
+/// A relay session that lasted this long resets the backoff.
 const STOOD: Duration = Duration::from_secs(30);
-/// How long an old session is kept for those who still talk over it.
+/// How long a replaced session is kept for the channels that still use it.
 const LINGER: Duration = Duration::from_secs(3_600);
 
-/// What is to be open.
+/// The desired state of one relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
-    /// The lines, what matters most first.
+    /// The lines to open, the most important first.
     pub(super) secrets: Vec<LineSecret>,
-    /// A relay stands in front: a session that passes none is none any more.
+    /// True if there is an entry, so that a session without one must be replaced.
     pub(super) has_entry: bool,
 }
 
-/// The task for one relay.
+/// The task that listens at one relay.
 pub(super) struct Listening {
     pub(super) engine: EngineHandle,
     pub(super) outside: Arc<Outside>,
@@ -45,23 +45,23 @@ pub(super) struct Listening {
     pub(super) row: LineRow,
 }
 
-/// Why a session with a relay is no longer the one to listen on.
+/// Why a session with a relay must be replaced.
 enum Over {
     Ended(LineError),
-    /// It is a day old (spec §3).
+    /// The session must be renewed because of its age (a day).
     Old,
-    /// It passes other relays than it should.
+    /// The session must pass other relays.
     Elsewhere,
-    /// Nothing is wanted any more.
+    /// The task was dropped.
     Dropped,
 }
 
 impl Listening {
-    /// Runs until it is aborted, or nothing is wanted any more.
+    /// Runs until it is aborted or its [`Wanted`] channel is closed.
     pub(super) async fn run(self, mut wishes: watch::Receiver<Wanted>) {
         let mut failures = 0_u32;
         loop {
-            // With nobody who may call, a relay ends the session soon.
+            // A relay soon closes a session without lines.
             let somebody = wishes.wait_for(|wanted| !wanted.secrets.is_empty());
             if somebody.await.is_err() {
                 return;
@@ -102,7 +102,7 @@ impl Listening {
         }
     }
 
-    /// A session with the relay; with every failure by the next way.
+    /// Dials the relay, by the next route after each failure.
     async fn reach(&self, failures: u32) -> Result<Carrier, &'static str> {
         let ways = hops::to_own(&*self.outside.own().await, &self.row);
         let place = usize::try_from(failures).unwrap_or(0) % ways.len().max(1);
@@ -140,7 +140,7 @@ impl Listening {
         }
     }
 
-    /// Opens what is wanted and closes what is not. Returns how many lines are open.
+    /// Opens and closes lines to match the desired state. Returns how many lines are open.
     async fn bring(
         &self,
         carrier: &Carrier,
@@ -180,7 +180,7 @@ fn health(open: usize) -> LineHealth {
     }
 }
 
-/// Keeps a session for those who still talk over it.
+/// Keeps a replaced session open for the channels that still use it.
 async fn linger(carrier: Carrier) {
     let _ = timeout(LINGER, carrier.unused()).await;
     carrier.close();

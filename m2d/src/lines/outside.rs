@@ -1,6 +1,6 @@
-//! The sockets that sessions with relays leave from. Who hides its address from contacts has some
-//! of their own for that; who does not takes those on which it is called, so that a relay can tell
-//! it where others reach them (spec §8).
+//! The sockets from which sessions with relays leave. In modes that hide this host's address they
+//! are separate sockets. In direct mode they are those on which contacts dial, so that a relay can
+//! report the address at which others reach them (`docs/spec/reach.md#where-one-is`).
 
 use crate::clock::Clock;
 use crate::config::IpMode;
@@ -16,48 +16,48 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OnceCell, watch};
 
-/// Session keys kept ready: one is used for each session with a relay.
+/// Session keys kept ready. Each session with a relay uses one.
 const KEYS: usize = 8;
 
-/// How long a call that must not leave is tried.
+/// Timeout of the test dial that must be held back.
 const TRIED_FOR: Duration = Duration::from_millis(300);
 
-/// Our relays, as they were last read.
+/// This daemon's relays, as last read from the store.
 #[derive(Debug, Clone, Default)]
 pub struct OwnRelays(Vec<LineRow>);
 
 impl OwnRelays {
-    /// These.
+    /// Wraps the rows.
     pub const fn new(rows: Vec<LineRow>) -> Self {
         Self(rows)
     }
 
-    /// All of them, the oldest first.
+    /// Iterates over the relays, the oldest first.
     pub fn rows(&self) -> impl Iterator<Item = &LineRow> {
         self.0.iter()
     }
 }
 
-/// Where sessions with relays leave from. Own sockets are bound at first use: most daemons have no
-/// lines.
+/// The sockets from which sessions with relays leave. Separate sockets are bound at first use, as
+/// most daemons have no lines.
 pub struct Outside {
-    /// The sockets on which contacts call, if these serve here too.
+    /// The endpoint on which contacts dial, if it is used for relays too.
     shared: Option<Arc<Endpoint>>,
     circle: Circle,
     identity: Arc<Identity>,
     clock: Arc<Clock>,
     listen: Vec<SocketAddr>,
     pads: bool,
-    /// With [`IpMode::LineOnly`]: nothing leaves but for our relays.
+    /// With [`IpMode::LineOnly`]: the only addresses to which packets are sent.
     allowed: Option<Arc<AllowList>>,
-    /// None until they were read: who calls before that would pass none of them.
+    /// `None` until the relays are read: a dial before that would bypass them.
     own: watch::Sender<Option<Arc<OwnRelays>>>,
     endpoint: OnceCell<Endpoint>,
 }
 
 impl Outside {
-    /// Sockets on the addresses where the daemon listens, on other ports; or `inside` itself, where
-    /// the mode is to be reached directly.
+    /// Uses sockets on the daemon's listen addresses with other ports. In direct mode uses `inside`
+    /// itself.
     pub fn new(
         inside: &Arc<Endpoint>,
         circle: Circle,
@@ -82,13 +82,13 @@ impl Outside {
         }
     }
 
-    /// Calls a host that is no relay of ours and says whether its socket held that back; none if
-    /// it need not, as the mode is another one.
+    /// Dials a host that is no relay of this daemon. Returns whether the socket blocked the
+    /// packets; `None` in modes that allow them.
     pub async fn holds_back(&self) -> Option<bool> {
         let allowed = self.allowed.as_ref()?;
         let before = allowed.held_back();
         let Ok(endpoint) = self.endpoint().await else {
-            // Without a socket nothing leaves.
+            // Without a socket no packet can leave.
             return Some(true);
         };
         for local in endpoint.local_addrs() {
@@ -106,11 +106,11 @@ impl Outside {
         Some(allowed.held_back() > before)
     }
 
-    /// Our relays, once they were read.
+    /// Returns this daemon's relays, once they are read.
     pub async fn own(&self) -> Arc<OwnRelays> {
         let mut own = self.own.subscribe();
         let read = own.wait_for(Option::is_some).await;
-        // The sender lives as long as we do: there is no error.
+        // The sender lives as long as `self`, so there is no error.
         read.map_or_else(|_| Arc::default(), |own| own.clone().unwrap_or_default())
     }
 
@@ -122,14 +122,14 @@ impl Outside {
         self.own.send_replace(Some(Arc::new(own)));
     }
 
-    /// Whether what relays see is where contacts may call.
+    /// Returns whether the address that relays observe is one at which contacts may dial.
     pub const fn is_shared(&self) -> bool {
         self.shared.is_some()
     }
 
-    /// The sockets.
+    /// Returns the endpoint, bound at the first call.
     ///
-    /// Errors: they can't be bound.
+    /// Errors: the sockets cannot be bound.
     pub async fn endpoint(&self) -> io::Result<&Endpoint> {
         if let Some(shared) = &self.shared {
             return Ok(shared);
@@ -152,14 +152,14 @@ impl Outside {
     }
 }
 
-/// An address that a socket there can send to and nobody has (RFC 5737, RFC 3849).
+/// Returns an unassigned address that a socket on `local` can send to (RFC 5737, RFC 3849).
 fn of_nobody(local: IpAddr) -> SocketAddr {
     let address: IpAddr = match local {
         _ if local.is_loopback() => local,
         IpAddr::V4(_) => Ipv4Addr::new(198, 51, 100, 1).into(),
         IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2).into(),
     };
-    // The port of what is thrown away (RFC 863).
+    // The discard port (RFC 863).
     SocketAddr::new(address, 9)
 }
 
@@ -170,7 +170,7 @@ mod tests {
     use futures::FutureExt;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn nobody_passes_our_relays_by_before_they_are_known() {
+    async fn no_dial_bypasses_own_relays_before_they_are_known() {
         let pem = include_str!("../../../tests/vectors/identities/alice.pem");
         let identity = Identity::from_pem(pem, None, provider::default()).unwrap();
         let identity = Arc::new(identity);

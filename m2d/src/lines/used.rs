@@ -1,8 +1,8 @@
-//! A session with a relay that ends with who uses it.
+//! A session with a relay that is closed when its user is dropped.
 
 use m2_net::line::Carrier;
 
-/// Closes a carrier when it is dropped: also when a task is aborted in the middle.
+/// Closes a carrier when it is dropped, including when its task is aborted.
 pub(super) struct Used(Option<Carrier>);
 
 impl Used {
@@ -10,7 +10,7 @@ impl Used {
         Self(Some(carrier))
     }
 
-    /// Leaves the carrier to somebody else.
+    /// Keeps the carrier open, as another task closes it.
     pub(super) fn release(mut self) {
         self.0 = None;
     }

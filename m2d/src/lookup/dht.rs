@@ -1,5 +1,5 @@
-//! Looks in the DHT for contacts for whom something waits and to whom no known way leads
-//! (docs/spec/lookup.md).
+//! Looks up contacts in the DHT for which messages wait and no known path works
+//! (`docs/spec/lookup.md#in-the-dht`).
 
 use super::LookupTasks;
 use super::due::Due;
@@ -16,18 +16,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Contacts that are looked for at once.
+/// The most concurrent look-ups.
 const AT_ONCE: usize = 4;
-/// How long a look takes at most.
+/// Timeout of one look-up.
 const WITHIN: Duration = Duration::from_secs(20);
-/// Changes are gathered so long.
+/// Changes within this time share one round.
 const GATHER: Duration = Duration::from_millis(100);
-/// By how much the first look is delayed at most, milliseconds: what is asked together tells that
-/// it belongs together.
+/// The longest random delay of a look-up, in milliseconds: simultaneous queries would reveal that
+/// they belong together.
 const SPREAD_MS: u64 = 300;
-/// The longest time until it is thought of again.
+/// The longest time until the next check.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
-/// Near midnight UTC clocks may disagree on the day by so much, seconds.
+/// Time around midnight UTC in which clocks may disagree on the day, in seconds.
 const NEAR_S: u64 = 3_600;
 const DAY_S: u64 = 86_400;
 const BACKOFF: Backoff = Backoff {
@@ -35,7 +35,7 @@ const BACKOFF: Backoff = Backoff {
     longest: Duration::from_secs(3_600),
 };
 
-/// The task that looks.
+/// The task that looks contacts up.
 pub(super) struct Seeker {
     dht: Arc<Dht>,
     engine: EngineHandle,
@@ -68,14 +68,14 @@ impl Seeker {
             let wait = Duration::from_millis(next.unwrap_or(u64::MAX)).min(LONGEST_WAIT);
             tokio::select! {
                 () = stop.cancelled() => return,
-                // The other end lives as long as we do.
+                // The sender lives as long as the daemon.
                 _ = wake.changed() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    /// Looks for all that are due.
+    /// Looks up all peers that are due.
     async fn look(&mut self) {
         let Ok(sought) = self.engine.read(|engine| engine.sought()).await else {
             return;
@@ -84,7 +84,7 @@ impl Seeker {
         self.due
             .keep(|peer| in_need.iter().any(|one| one.peer == *peer));
         if self.sets.changed(&self.clock) {
-            // Nothing could be found, or read, under the wrong day.
+            // Under a wrong day no record could be found or opened.
             self.due = Due::new(BACKOFF);
         }
         let steady_ms = self.clock.steady_ms();
@@ -100,7 +100,8 @@ impl Seeker {
         });
         let mut looks = futures::stream::iter(looks).buffer_unordered(AT_ONCE);
         while let Some((peer, record)) = looks.next().await {
-            // What is found may be old: it is looked again unless a session stands by then.
+            // The record may be old, so the look-up is repeated unless a session is established by
+            // then.
             let jitter = UnwrapErr(getrandom::SysRng).next_u32();
             self.due.failed(peer, steady_ms, jitter);
             if let Ok(Some(record)) = record {
@@ -110,9 +111,9 @@ impl Seeker {
     }
 }
 
-/// The newest record of a peer: of today, and near midnight of the day beside it.
+/// Returns the newest record of a peer: of today, and near midnight also of the adjacent day.
 ///
-/// Errors: any of [`DhtError`] but for `NotStored`.
+/// Errors: any of [`DhtError`] except `NotStored`.
 pub(crate) async fn find(
     dht: &Dht,
     secret: &PresenceSecret,
@@ -136,7 +137,7 @@ pub(crate) async fn find(
     Ok(None)
 }
 
-/// Tells the engine what a record says.
+/// Passes a record to the engine.
 pub(crate) async fn tell(engine: &EngineHandle, peer: PeerId, record: Record) {
     let finding = Finding {
         peer,

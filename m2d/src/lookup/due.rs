@@ -1,11 +1,11 @@
-//! When something is to be done again.
+//! Due times of repeated work.
 
 use crate::backoff::Backoff;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// What was tried, how often it failed, and when it is due again. Times are those of the
-/// clock that only runs on, in milliseconds: no setting moves it.
+/// The failures and the next due time of each key. Times are of the steady clock, in milliseconds,
+/// which no clock setting moves.
 #[derive(Debug)]
 pub(super) struct Due<K> {
     backoff: Backoff,
@@ -19,7 +19,7 @@ struct Entry {
 }
 
 impl<K: Eq + Hash + Copy> Due<K> {
-    /// Nothing yet: everything is due.
+    /// Creates an empty table. A key without an entry is due.
     pub(super) fn new(backoff: Backoff) -> Self {
         Self {
             backoff,
@@ -27,19 +27,19 @@ impl<K: Eq + Hash + Copy> Due<K> {
         }
     }
 
-    /// Forgets all but these.
+    /// Drops the entries of all other keys.
     pub(super) fn keep(&mut self, wanted: impl Fn(&K) -> bool) {
         self.all.retain(|key, _| wanted(key));
     }
 
-    /// Whether it is due.
+    /// Returns whether a key is due.
     pub(super) fn is_due(&self, key: &K, now_ms: u64) -> bool {
         self.all
             .get(key)
             .is_none_or(|entry| entry.next_ms <= now_ms)
     }
 
-    /// It was tried in vain.
+    /// Records a failure and schedules a retry with backoff.
     pub(super) fn failed(&mut self, key: K, now_ms: u64, jitter: u32) {
         let failures = self.all.get(&key).map_or(0, |entry| entry.failures);
         let failures = failures.saturating_add(1);
@@ -49,13 +49,13 @@ impl<K: Eq + Hash + Copy> Due<K> {
         self.all.insert(key, Entry { failures, next_ms });
     }
 
-    /// It was done, and is to be again at `next_ms`.
+    /// Records a success and schedules the next run at `next_ms`.
     pub(super) fn done(&mut self, key: K, next_ms: u64) {
         let failures = 0;
         self.all.insert(key, Entry { failures, next_ms });
     }
 
-    /// When the next of those that were tried is due.
+    /// Returns the earliest due time of all entries.
     pub(super) fn next_ms(&self) -> Option<u64> {
         self.all.values().map(|entry| entry.next_ms).min()
     }
@@ -67,7 +67,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn what_fails_is_tried_after_growing_pauses() {
+    fn failures_are_retried_with_exponential_backoff() {
         let mut due = Due::new(Backoff {
             first: Duration::from_secs(2),
             longest: Duration::from_secs(60),

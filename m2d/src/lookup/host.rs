@@ -1,4 +1,4 @@
-//! Follows the host's own addresses and the port that its gateway forwards.
+//! Follows the host's addresses and the port that its gateway forwards.
 
 use super::LookupTasks;
 use crate::engine::EngineHandle;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long a session may take to go on from a new address: two round trips of a slow path.
+/// How long a session may take to migrate to a new address: two round trips of a slow path.
 const GRACE: Duration = Duration::from_millis(1_200);
 
-/// The task.
+/// The task that follows the host's addresses.
 pub(super) struct HostTask {
     engine: EngineHandle,
     reach: Arc<Reachability>,
@@ -30,7 +30,7 @@ impl HostTask {
         }
     }
 
-    /// Runs until the daemon stops, and gives the port up then.
+    /// Runs until the daemon stops. Then releases the forwarded port.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut addresses = self.interfaces.addresses();
         let mut status = self.ports.as_ref().map(Ports::status);
@@ -69,7 +69,7 @@ impl HostTask {
         }
     }
 
-    /// The host has other addresses, or slept: sessions are to be looked after.
+    /// Handles a change of the host's addresses, or a wake-up from sleep: sessions must be checked.
     async fn moved(&self, now: Vec<std::net::IpAddr>) {
         tracing::info!("the host's addresses changed, or it slept");
         self.reach.set_interfaces(now);

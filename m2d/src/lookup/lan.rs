@@ -1,5 +1,5 @@
-//! Announces this host to contacts in the local network, and recognises theirs
-//! (docs/spec/lookup.md).
+//! Announces this host to contacts in the local network, and recognises their announcements
+//! (`docs/spec/lookup.md#announcements`).
 
 use super::overheard::{Overheard, Recognised};
 use super::{LookupParts, LookupTasks};
@@ -19,22 +19,22 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Announcements that are read in a second: each costs a MAC for each contact.
+/// Announcements read per second: each costs a MAC for each contact.
 const READ_A_SECOND: u64 = 8;
-/// Changes are gathered so long.
+/// Changes within this time share one announcement.
 const GATHER: Duration = Duration::from_millis(500);
-/// How long those are announced for whom there is room, when there are more.
+/// How long one random choice of contacts is announced when not all fit.
 const TURN: Duration = Duration::from_secs(300);
 const HOUR_MS: u64 = 3_600_000;
 
-/// The task.
+/// The task for the local network.
 pub(super) struct LanTask {
     lan: Arc<Lan>,
     engine: EngineHandle,
     reach: Arc<Reachability>,
     clock: Arc<Clock>,
     parts: LookupParts,
-    /// What is announced now: the hour, the port and the secrets.
+    /// The current announcement: the hour, the port and the secrets.
     said: Option<(u32, u16, Vec<PresenceSecret>)>,
     recognised: HashSet<PeerId>,
     overheard: Overheard,
@@ -70,7 +70,7 @@ impl LanTask {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                // The other end lives as long as we do.
+                // The sender lives as long as the daemon.
                 _ = wake.changed() => next = next.min(Instant::now() + GATHER),
                 () = tokio::time::sleep_until(next) => {
                     self.announce().await;
@@ -86,11 +86,12 @@ impl LanTask {
                 },
             }
         }
-        // Nobody is left to hear it if it fails.
+        // A failure has no consequence at this point.
         let _ = self.lan.withdraw().await;
     }
 
-    /// When to announce anew: each hour; where not all fit in, in turn.
+    /// Returns the time until the next announcement: the full hour, or earlier if not all contacts
+    /// fit.
     fn until_next(&self) -> Duration {
         let now = self.clock.now_ms();
         let hour = Duration::from_millis(HOUR_MS - now % HOUR_MS + 1);
@@ -101,8 +102,8 @@ impl LanTask {
         if all > TAGS { hour.min(TURN) } else { hour }
     }
 
-    /// Announces for all that may know where this host is, if that changed: as many as there is
-    /// room for, other ones each hour.
+    /// Announces this host to all contacts that may know its address, if the announcement changed.
+    /// If not all fit, each announcement has another random choice.
     async fn announce(&mut self) {
         let now_s = self.clock.now_ms() / 1_000;
         let today = day(now_s);
@@ -126,7 +127,7 @@ impl LanTask {
         }
     }
 
-    /// Looks whose announcement it is.
+    /// Reads a new announcement.
     async fn recognise(&mut self, seen: Seen) {
         if let Some(near) = self.near().await {
             let hour = self.hour();
@@ -135,7 +136,7 @@ impl LanTask {
         }
     }
 
-    /// Looks whether an earlier announcement is of a peer that is known by now.
+    /// Reads earlier announcements again for peers that became known since.
     async fn recall(&mut self) {
         if self.sets.changed(&self.clock) {
             self.overheard.forget_tried();
@@ -155,7 +156,7 @@ impl LanTask {
         hour(self.clock.now_ms() / 1_000)
     }
 
-    /// Tells the engine of recognised peers.
+    /// Passes recognised peers to the engine.
     async fn tell(&mut self, found: impl IntoIterator<Item = Recognised>) {
         for (peer, addresses) in found {
             self.recognised.insert(peer);
@@ -175,7 +176,7 @@ impl LanTask {
     }
 }
 
-/// Leaves as many as there is room for, by chance.
+/// Keeps a random choice of the size that fits.
 fn choose<T>(all: &mut Vec<T>, rng: &mut impl Rng) {
     while all.len() > TAGS {
         let place = rng.next_u32() as usize % all.len();

@@ -1,5 +1,5 @@
-//! Announcements of the local network that were not recognised. They are kept, as their contact
-//! may be known, or the clock right, only a moment later. Sans-IO.
+//! Unrecognised announcements in the local network. They are kept, as the contact may become known,
+//! or the clock be corrected, only a moment later. Sans-IO.
 
 use crate::engine::Near;
 use m2_crypto::PeerId;
@@ -9,17 +9,17 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Announcements that are kept. One more, and the oldest is forgotten.
+/// The most kept announcements. The oldest is evicted first.
 const MAX_KEPT: usize = 64;
-/// Announcements that are read again once the clock was set: each costs some MACs for each contact.
+/// Announcements read again after the clock was set: each costs some MACs for each contact.
 const MAX_REREAD: usize = 8;
-/// How long one is kept: as long as it can be recognised.
+/// How long an announcement is kept: as long as it can be recognised.
 const KEPT: Duration = Duration::from_secs(2 * 3_600);
 
-/// A recognised peer, and its addresses.
+/// A recognised peer and its addresses.
 pub(super) type Recognised = (PeerId, Vec<NamedAddress>);
 
-/// The memory.
+/// The kept announcements.
 #[derive(Default)]
 pub(super) struct Overheard {
     kept: VecDeque<(Instant, Seen)>,
@@ -28,7 +28,7 @@ pub(super) struct Overheard {
 }
 
 impl Overheard {
-    /// Reads a new announcement, and keeps it if it is not of a peer in `near`.
+    /// Reads a new announcement, and keeps it if it is not from a peer in `near`.
     pub(super) fn hear(
         &mut self,
         now: Instant,
@@ -47,7 +47,7 @@ impl Overheard {
         None
     }
 
-    /// Reads the kept announcements for the peers of `near` that are new.
+    /// Reads the kept announcements for those peers of `near` that are new.
     pub(super) fn recall(&mut self, now: Instant, near: &[Near], hour: u32) -> Vec<Recognised> {
         self.kept
             .retain(|(heard, _)| now.duration_since(*heard) < KEPT);
@@ -70,7 +70,7 @@ impl Overheard {
         recognised
     }
 
-    /// The clock was set: the latest are read again for all.
+    /// Prepares for reading the newest announcements again for all peers, after the clock was set.
     pub(super) fn forget_tried(&mut self) {
         self.tried.clear();
         while self.kept.len() > MAX_REREAD {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_becomes_a_contact_later_is_recognised_then_and_once() {
+    fn a_peer_that_becomes_a_contact_later_is_recognised_once() {
         let (mut overheard, now) = (Overheard::default(), Instant::now());
         assert_eq!(
             overheard.hear(now, seen(1, HOUR), &[near(1)], HOUR),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_under_a_wrong_clock_is_read_again() {
+    fn announcements_heard_under_a_wrong_clock_are_read_again() {
         let (mut overheard, now) = (Overheard::default(), Instant::now());
         let wrong = HOUR + 72;
         assert_eq!(overheard.hear(now, seen(1, HOUR), &[near(1)], wrong), None);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded_in_number_and_time() {
+    fn kept_announcements_are_bounded_in_number_and_time() {
         let (mut overheard, now) = (Overheard::default(), Instant::now());
         for _ in 0..1_000 {
             overheard.hear(now, seen(2, HOUR), &[], HOUR);

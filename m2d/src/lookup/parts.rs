@@ -1,4 +1,4 @@
-//! The pieces of look-up that are in use, and how they do.
+//! The active parts of look-up, and their status.
 
 use crate::config::LookupConfig;
 use crate::reach::Reachability;
@@ -11,21 +11,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// The pieces of look-up that are in use. Cheap to clone; none in line-only mode.
+/// The active parts of look-up. Cheap to clone. In line-only mode there are no parts.
 #[derive(Debug, Clone, Default)]
 pub struct LookupParts {
-    /// The DHT.
+    /// The DHT node, if active.
     pub dht: Option<Arc<Dht>>,
-    /// The local network.
+    /// The local network, if active.
     pub lan: Option<Arc<Lan>>,
-    /// Contacts that were recognised in the local network.
+    /// Number of contacts recognised in the local network since the start.
     pub recognised: Arc<AtomicUsize>,
-    /// How the gateway does.
+    /// The gateway's status, if it is asked to forward a port.
     pub ports: Option<watch::Receiver<PortStatus>>,
     may_look: bool,
 }
 
-/// What a state is of.
+/// The part of look-up that a status describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateOf {
     /// Look-up in the local network.
@@ -36,21 +36,22 @@ pub enum StateOf {
     Gateway,
 }
 
-/// How one piece does.
+/// The status of one part.
 #[derive(Debug, Clone)]
 pub struct LookupState {
-    /// Which.
+    /// The part.
     pub source: StateOf,
-    /// It is in use.
+    /// True if the part is in use.
     pub enabled: bool,
-    /// It was seen to work.
+    /// True if the part is known to work.
     pub works: bool,
-    /// A sentence for people.
+    /// A sentence for the user.
     pub about: String,
 }
 
 impl LookupParts {
-    /// Starts what is wished and possible; what the local network says comes beside.
+    /// Starts the configured and possible parts. Also returns the announcements seen in the local
+    /// network.
     pub(super) fn start(
         config: &LookupConfig,
         reach: &Reachability,
@@ -76,12 +77,12 @@ impl LookupParts {
         (parts, seen)
     }
 
-    /// Whether the profile's mode allows no look-up.
+    /// Returns whether the profile's mode forbids look-up.
     pub const fn mode_hides(&self) -> bool {
         !self.may_look
     }
 
-    /// How each piece does, in the order in which they are used.
+    /// Returns the status of each part, in the order in which they are used.
     pub fn states(&self) -> Vec<LookupState> {
         vec![self.of_lan(), self.of_dht(), self.of_gateway()]
     }

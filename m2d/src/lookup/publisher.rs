@@ -1,5 +1,5 @@
-//! Publishes in the DHT where this host is: one record for each contact and open invitation
-//! (docs/spec/lookup.md).
+//! Publishes this host's addresses in the DHT: one record for each contact and open invitation
+//! (`docs/spec/lookup.md#in-the-dht`).
 
 use super::LookupTasks;
 use super::due::Due;
@@ -19,31 +19,31 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Records on their way at once.
+/// The most records published concurrently.
 const AT_ONCE: usize = 8;
-/// How long one may take.
+/// Timeout of one publication.
 const WITHIN: Duration = Duration::from_secs(30);
-/// How often a record is published, and by how much that varies, milliseconds.
+/// The interval at which a record is published, and its random part, in milliseconds.
 const EVERY_MS: u64 = 50 * 60_000;
 const SPREAD_MS: u64 = 20 * 60_000;
-/// From when on tomorrow's records are published, milliseconds before midnight UTC.
+/// How long before midnight UTC tomorrow's records are published, in milliseconds.
 const BEFORE_MIDNIGHT_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 86_400_000;
-/// How long changes are gathered.
+/// Changes within this time share one round.
 const GATHER: Duration = Duration::from_millis(400);
-/// The least time between two publications of changes.
+/// The least time between two rounds.
 const LEAST_PAUSE: Duration = Duration::from_secs(10);
-/// The longest time until it is looked again.
+/// The longest time until the next check.
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(10),
     longest: Duration::from_secs(900),
 };
 
-/// What a key's record says, beside when it was made.
+/// The content of a record, without the time at which it is made.
 type Content = (Vec<NamedAddress>, Vec<PresenceLine>);
 
-/// The task that publishes.
+/// The task that publishes records.
 pub(super) struct Publisher {
     dht: Arc<Dht>,
     engine: EngineHandle,
@@ -51,7 +51,7 @@ pub(super) struct Publisher {
     clock: Arc<Clock>,
     due: Due<[u8; 32]>,
     said: HashMap<[u8; 32], Content>,
-    /// The number of the newest record under each key.
+    /// The sequence number of the newest record under each key.
     numbers: HashMap<[u8; 32], u64>,
     sets: SetsSeen,
 }
@@ -89,7 +89,7 @@ impl Publisher {
             let wait = self.wait();
             tokio::select! {
                 () = stop.cancelled() => return,
-                // The other ends live as long as we do.
+                // The senders live as long as the daemon.
                 _ = wake.changed() => {}
                 _ = moved.changed() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -105,10 +105,10 @@ impl Publisher {
         next.min(LONGEST_WAIT)
     }
 
-    /// Publishes what changed and what is due.
+    /// Publishes the records that changed or are due.
     async fn publish(&mut self) -> Result<(), Refusal> {
         if self.sets.changed(&self.clock) {
-            // The time in the records is wrong, and so may be their day.
+            // The time in the records is wrong, and their day may be too.
             self.due = Due::new(BACKOFF);
             self.said.clear();
         }
@@ -137,8 +137,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Whether a record is due or says something new. Who never said anything does not begin with
-    /// nothing.
+    /// Returns whether a record is due or has new content. An empty record is published only to
+    /// replace an earlier one.
     fn is_to_be_said(&self, key: &DayKey, content: &Content, steady_ms: u64) -> bool {
         let seed = seed(key);
         match self.said.get(&seed) {
@@ -151,7 +151,7 @@ impl Publisher {
         let dht = self.dht.clone();
         let steady_ms = self.clock.steady_ms();
         let wanted = wanted.into_iter().map(|(key, content)| {
-            // The number rises also when the clock went back: nodes keep the highest.
+            // The number must also grow after the clock was set back, as nodes keep the highest.
             let number = self.numbers.entry(seed(&key)).or_default();
             *number = now_s.max(number.saturating_add(1));
             (key, content, *number)
@@ -178,7 +178,7 @@ impl Publisher {
     }
 }
 
-/// What a record says: addresses only to whom they may be shown.
+/// Returns the content of a record, with addresses only for a reader that may know them.
 fn content(direct: bool, addresses: &[NamedAddress], lines: Vec<PresenceLine>) -> Content {
     let shown = if direct { addresses } else { &[] };
     (shown.iter().copied().take(MAX_ADDRESSES).collect(), lines)

@@ -1,5 +1,5 @@
-//! How much a contact can have this daemon send to addresses that are not proved to be right
-//! (docs/spec/reach.md#addresses-that-others-name).
+//! Limits the traffic that a contact can make this daemon send to unproved addresses
+//! (`docs/spec/reach.md#addresses-that-others-name`).
 
 use crate::clock::Clock;
 use crate::engine::EngineHandle;
@@ -13,20 +13,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// Datagrams and bytes for each contact, and how long it takes until they are there again.
+/// Datagrams and bytes for each contact, and the time in which an empty budget fills up.
 const DATAGRAMS: u64 = 128;
 const BYTES: u64 = 128 << 10;
 const REFILL: Duration = Duration::from_secs(60);
-/// The worst case of a dial: a first packet, its repetitions after 1, 3 and 7 seconds, two each, and
-/// the last packet.
+/// The worst case of a dial: a first packet, its retransmissions after 1, 3 and 7 seconds, two
+/// each, and the last packet.
 const DIAL_DATAGRAMS: u64 = 8;
 const DIAL_BYTES: u64 = DIAL_DATAGRAMS * 1_350;
-/// The last packet of a dial leaves after its end.
+/// The last packet of a dial is sent after the dial has ended.
 const LAST_DATAGRAMS: u64 = 1;
 const LAST_BYTES: u64 = 1_350;
-/// Addresses that are remembered to have proved a peer id.
+/// The most remembered addresses that proved a peer id.
 const MAX_PROVED: usize = 4_096;
-/// Contacts above which those that have all of their budget are forgotten.
+/// Number of contacts above which those with full budgets are evicted.
 const MAX_IDLE: usize = 64;
 
 /// The budgets of all contacts.
@@ -36,7 +36,7 @@ pub struct AddressBudgets {
     state: Mutex<Budgets>,
 }
 
-/// What a dial may cost. What it did not send comes back when this is dropped.
+/// The charge for a dial. When it is dropped, the unused part is refunded.
 pub struct Charge {
     budgets: Arc<AddressBudgets>,
     contact: PeerId,
@@ -45,7 +45,7 @@ pub struct Charge {
 }
 
 impl AddressBudgets {
-    /// The budgets as they were when the daemon stopped.
+    /// Restores the budgets as they were stored.
     pub fn new(clock: Arc<Clock>, engine: EngineHandle, stored: &[BudgetRow]) -> Arc<Self> {
         let budgets = Budgets::new(stored, clock.now_ms(), clock.steady_ms());
         Arc::new(Self {
@@ -55,8 +55,8 @@ impl AddressBudgets {
         })
     }
 
-    /// Charges a contact for dialling `peer` at addresses that it named. Addresses that proved that
-    /// peer id are free. `None`: its budget is spent.
+    /// Charges a contact for dialling `peer` at addresses that the contact named. Addresses that
+    /// proved that peer id are free. Returns `None` if the budget is spent.
     pub fn charge(
         self: &Arc<Self>,
         contact: PeerId,
@@ -84,28 +84,30 @@ impl AddressBudgets {
         })
     }
 
-    /// Charges a contact for one datagram to an address that it named; one where it proved its peer
-    /// id is free. Returns whether the datagram may be sent. [`Self::keep`] has the charges stored.
+    /// Charges a contact for one datagram to an address that it named; an address that proved its
+    /// peer id is free. Returns whether the datagram may be sent. Call [`Self::keep`] to store the
+    /// charges.
     pub fn datagram(&self, contact: PeerId, address: SocketAddr, bytes: u64) -> bool {
         let (now_ms, mut state) = (self.clock.steady_ms(), self.state());
         state.is_proved(&contact, address) || state.take(contact, 1, bytes, now_ms)
     }
 
-    /// Notes that `peer` was reached at an address.
+    /// Records that `peer` proved its id at an address.
     pub fn proved(&self, peer: PeerId, address: SocketAddr) {
         self.state().note_proved(peer, address);
     }
 
-    /// Has the engine store what a contact has left, so that a restart brings nothing back.
+    /// Stores what is left of a contact's budget, so that a restart does not refill it.
     pub fn keep(self: &Arc<Self>, contact: PeerId) {
-        // Where the runtime ends, so does the store.
+        // Without a runtime the store has ended as well.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
         let budgets = Arc::clone(self);
         runtime.spawn(async move {
             let engine = budgets.engine.clone();
-            // What is left when the engine comes to it: two that overtake each other store the same.
+            // Reads the level when the job runs, so that the order of concurrent jobs does not
+            // matter.
             let saved = engine.cast(move |engine| {
                 if let Some(left) = budgets.left(contact) {
                     engine.save_budget(&left);
@@ -119,7 +121,7 @@ impl AddressBudgets {
 
     fn left(&self, contact: PeerId) -> Option<BudgetRow> {
         let left = self.state().row(contact, self.clock.steady_ms())?;
-        // The clock that only runs on starts with the daemon.
+        // The steady clock starts again with the daemon, so the row holds the wall clock's time.
         Some(BudgetRow {
             at_ms: self.clock.now_ms(),
             ..left
@@ -127,13 +129,13 @@ impl AddressBudgets {
     }
 
     fn state(&self) -> MutexGuard<'_, Budgets> {
-        // Nothing is ever half done under this lock.
+        // No update under this lock is ever left incomplete, so poisoning is ignored.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Charge {
-    /// Where to count what is sent; `None` if it costs nothing.
+    /// Returns the counter for sent datagrams; `None` if the dial is free.
     pub fn meter(&self) -> Option<Arc<Sent>> {
         (self.dials > 0).then(|| Arc::clone(&self.sent))
     }
@@ -153,12 +155,12 @@ impl Drop for Charge {
     }
 }
 
-/// The same without a clock and a store. Moments are of the clock that only runs on.
+/// The budgets without clock and store. Times are of the steady clock, in milliseconds.
 #[derive(Debug, Default)]
 struct Budgets {
     contacts: HashMap<PeerId, Buckets>,
     proved: HashSet<(PeerId, SocketAddr)>,
-    /// In the order in which they came.
+    /// The proved addresses, the oldest first.
     oldest: VecDeque<(PeerId, SocketAddr)>,
 }
 
@@ -169,7 +171,7 @@ struct Buckets {
 }
 
 impl Budgets {
-    /// `wall_ms` is the moment by the clock of the stored rows.
+    /// `wall_ms` is the current time of the clock that the stored rows use.
     fn new(stored: &[BudgetRow], wall_ms: u64, now_ms: u64) -> Self {
         let contacts = stored.iter().map(|row| {
             let passed_ms = wall_ms.saturating_sub(row.at_ms);
@@ -197,7 +199,7 @@ impl Budgets {
         }
     }
 
-    /// Takes the worst case of a number of dials. Returns false if it is more than there is.
+    /// Charges the worst case of a number of dials. Returns false if less than that is left.
     fn take_dials(&mut self, contact: PeerId, dials: u64, now_ms: u64) -> bool {
         let datagrams = dials.saturating_mul(DIAL_DATAGRAMS);
         let bytes = dials.saturating_mul(DIAL_BYTES);
@@ -215,7 +217,7 @@ impl Budgets {
         buckets.take(datagrams, bytes, now_ms)
     }
 
-    /// Gives back what dials did not send, or takes what they sent above their worst case.
+    /// Refunds the datagrams that dials did not send, or charges those above the worst case.
     fn settle(&mut self, contact: PeerId, dials: u64, (datagrams, bytes): (u64, u64), now_ms: u64) {
         let Some(buckets) = self.contacts.get_mut(&contact) else {
             return;
@@ -253,7 +255,7 @@ impl Buckets {
         }
     }
 
-    /// As it is `passed_ms` after what was stored.
+    /// Restores a row that was stored `passed_ms` ago.
     fn of(row: &BudgetRow, passed_ms: u64, now_ms: u64) -> Self {
         let bucket = |burst, level| {
             let rate = Rate::new(burst, REFILL);
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_has_so_many_dials_a_minute_and_no_more() {
+    fn dials_of_a_contact_are_limited_per_minute() {
         let mut budgets = Budgets::default();
         let all = BYTES / DIAL_BYTES;
         assert_eq!(
@@ -317,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dial_gets_back_what_it_did_not_send() {
+    fn a_dial_is_refunded_for_datagrams_it_did_not_send() {
         let mut budgets = Budgets::default();
         let contact = peer(1);
         assert!(budgets.take_dials(contact, 2, 0));
@@ -344,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_brings_nothing_back() {
+    fn a_restart_does_not_refill_a_budget() {
         let mut budgets = Budgets::default();
         while budgets.take_dials(peer(1), 1, 1_000) {
             let row = budgets.row(peer(1), 1_000).unwrap();
@@ -354,7 +356,7 @@ mod tests {
         let all = BYTES / DIAL_BYTES;
         assert_eq!(dials(&mut budgets, 1, 1_000 + MINUTE_MS), all);
 
-        // The clock that only runs on starts again at zero, and the other one may have been set back.
+        // The steady clock restarts at zero, and the wall clock may have been set back.
         let row = budgets.row(peer(1), MINUTE_MS).unwrap();
         let mut back = Budgets::new(&[row], 0, 7);
         assert_eq!(dials(&mut back, 1, 7), 0);
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_proved_is_remembered_up_to_a_bound() {
+    fn proved_addresses_are_remembered_up_to_a_bound() {
         let mut budgets = Budgets::default();
         let address = |number: usize| SocketAddr::from(([11, 0, 0, 1], number as u16));
         for number in 0..=MAX_PROVED {
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn contacts_with_all_of_their_budget_take_no_memory() {
+    fn contacts_with_full_budgets_are_evicted() {
         let mut budgets = Budgets::default();
         for number in 0..=255 {
             budgets.take(peer(number), 1, 1, 0);

@@ -1,29 +1,29 @@
-//! How many calls may go out: a thousand contacts that are offline must cost little.
+//! Rate limits for dials, so that a thousand offline contacts cost little.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Calls that are made at once after a quiet time.
+/// The burst of all dials.
 const BURST: u32 = 40;
-/// One more may be made after this time: 120 a minute.
+/// The refill interval of all dials: 120 a minute.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Repeated calls after a quiet time: ten for each of twelve contacts.
+/// The burst of repeated dials: ten for each of twelve contacts.
 const REPEATED_BURST: u32 = 120;
-/// One more may be made after this time. 500 absent contacts are each called every 33 minutes; whoever comes
-/// back dials this daemon itself.
+/// The refill interval of repeated dials. With 500 offline contacts each is dialled every 33
+/// minutes; a contact that comes back online dials this daemon itself.
 const REPEATED_EVERY: Duration = Duration::from_secs(4);
 
-/// What a call is, as far as its budget is concerned.
+/// The kind of a dial, which determines its rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CallKind {
-    /// The first one after a session, a new address, or a message of the user.
+    /// The first dial after a session, a new address, or a message from the user.
     First,
-    /// One more after a call in vain.
+    /// Another dial after a failed one.
     Repeated,
 }
 
-/// The calls of the daemon.
+/// The token buckets for dials.
 #[derive(Debug)]
 pub(super) struct Budget {
     all: Bucket,
@@ -31,7 +31,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Returns a full one.
+    /// Returns full buckets.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             all: Bucket::full(BURST, EVERY, now),
@@ -39,7 +39,7 @@ impl Budget {
         }
     }
 
-    /// Takes one call, if there is any.
+    /// Takes a token for one dial. Returns whether there was one.
     pub(super) fn take(&mut self, kind: CallKind, now: Instant) -> bool {
         self.all.refill(now);
         self.repeated.refill(now);
@@ -53,7 +53,8 @@ impl Budget {
         may_be_made
     }
 
-    /// Returns when there is one again; none if there was one at the last call of [`Self::take`].
+    /// Returns when the next token is available; `None` if there was one at the last
+    /// [`Self::take`].
     pub(super) fn next(&self, kind: CallKind) -> Option<Instant> {
         match kind {
             CallKind::First => self.all.next(),
@@ -67,7 +68,7 @@ struct Bucket {
     burst: u32,
     every: Duration,
     left: u32,
-    /// When it was last refilled.
+    /// Time of the last refill.
     at: Instant,
 }
 
@@ -105,7 +106,7 @@ mod tests {
     use CallKind::{First, Repeated};
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_burst_calls_go_out_one_by_one() {
+    async fn after_a_burst_dials_are_spaced_out() {
         let mut budget = Budget::new(Instant::now());
         assert!((0..BURST).all(|_| budget.take(First, Instant::now())));
         assert!(!budget.take(First, Instant::now()));
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn repeated_calls_become_rare_and_first_ones_do_not() {
+    async fn repeated_dials_are_limited_without_delaying_first_ones() {
         let mut budget = Budget::new(Instant::now());
         let mut repeated = 0;
         for _ in 0..2 * 600 {

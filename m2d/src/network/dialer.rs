@@ -1,4 +1,4 @@
-//! Who is dialled when: one task owns all attempts, their pauses and their number.
+//! The dialer: one task that owns all attempts, their backoff and their number.
 
 use super::budget::Budget;
 use super::goal::Goal;
@@ -23,30 +23,30 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Attempts under way at once.
+/// The most concurrent attempts.
 const MAX_ATTEMPTS: usize = 8;
-/// Pauses after failed attempts: ten in the first four minutes, then fewer and fewer. Who comes
-/// back calls by itself, and who has something for it hurries.
+/// Exponential backoff after failed attempts: about ten in the first four minutes. A peer that
+/// comes back online dials this daemon, and a queued message shortens the pause.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(250),
     longest: Duration::from_secs(3_600),
 };
-/// Who hurries does not wait longer than this after the last attempt.
+/// The longest pause after the last attempt while a message waits.
 const HURRIED: Duration = Duration::from_secs(20);
-/// How long the first attempt at an address may take. Those after failures have more time, up to
-/// what the endpoint gives: the path may be a slow one.
+/// Timeout of the first attempt at an address. After failures it grows up to the longest, as the
+/// path may be slow.
 const FIRST_LIMIT: Duration = Duration::from_secs(3);
-/// The longest that an attempt may take.
+/// The longest timeout of an attempt.
 const LONGEST_LIMIT: Duration = Duration::from_secs(10);
-/// How long one address of a peer goes before the next is tried beside it.
+/// The delay before the next address of a peer is tried in parallel (Happy Eyeballs).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// How long the direct ways go before lines, where that is the order.
+/// The delay of lines after direct paths, where these come first.
 const LINE_AFTER: Duration = Duration::from_secs(1);
-/// How long lines go before the direct ways, where that is the order: a line takes longer, and
-/// who prefers it does not want to be seen for a second's sake.
+/// The delay of direct paths after lines, where these come first. A line takes longer to set up,
+/// and a user who prefers lines does not want to reveal an address to save a second.
 const DIRECT_AFTER: Duration = Duration::from_secs(8);
 
-/// The task that dials.
+/// The task that dials peers.
 pub struct Dialer {
     direct: Direct,
     engine: EngineHandle,
@@ -56,27 +56,27 @@ pub struct Dialer {
     orders: DialerHandle,
     goals: HashMap<PeerId, Goal>,
     attempts: FuturesUnordered<BoxFuture<'static, Attempt>>,
-    /// Ends the attempts under way to a peer.
+    /// Cancels the running attempts at a peer.
     ends: HashMap<PeerId, CancellationToken>,
     budget: Budget,
     rng: UnwrapErr<getrandom::SysRng>,
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 struct Attempt {
     peer: PeerId,
-    /// `None` if it was given up.
+    /// `None` if the attempt was cancelled.
     result: Option<Result<Session, Failure>>,
 }
 
-/// Why an attempt failed: a stable reason, and how much it tells the user.
+/// Why an attempt failed: a stable reason, and how informative it is. A higher number wins.
 type Failure = (&'static str, u8);
 
-/// No way is known.
+/// No path is known.
 const NO_WAY: Failure = ("NO_ADDRESS", 0);
 
 impl Dialer {
-    /// A dialer that takes orders from `orders` and dials by `direct` and `lines`.
+    /// Creates a dialer that follows `orders`, and dials by `direct` and `lines`.
     pub fn new(
         orders: DialerHandle,
         direct: Direct,
@@ -156,7 +156,7 @@ impl Dialer {
 
     fn ensure(&mut self, peer: PeerId, route: Route, failures: u32) {
         match self.goals.get_mut(&peer) {
-            // The engine has no session with it: what came of the attempt is over.
+            // The engine has no session with it, so the session of that attempt has ended.
             Some(goal) if goal.is_reached => {
                 goal.route = route;
                 self.schedule_again(&peer);
@@ -177,8 +177,8 @@ impl Dialer {
         }
     }
 
-    /// Starts what is due, as far as there is room and budget: first calls before repeated ones, and of
-    /// these those that failed least.
+    /// Starts the due attempts within the limits: first dials before repeated ones, and of these
+    /// the ones with the fewest failures first.
     fn start_due(&mut self) {
         let now = Instant::now();
         let is_due = |goal: &Goal| goal.next.is_some_and(|next| next <= now);
@@ -229,11 +229,11 @@ impl Dialer {
         let Some(result) = attempt.result else {
             return;
         };
-        // A second attempt by other ways keeps its own.
+        // A second attempt, by another route, inserts its own token.
         self.ends.remove(&attempt.peer);
         match result {
             Ok(session) => {
-                // Tried again, should the engine not take this session.
+                // Retried only if the engine does not accept this session.
                 if let Some(target) = self.goals.get_mut(&attempt.peer) {
                     target.next = Some(Instant::now() + BACKOFF.longest);
                     target.is_reached = true;
@@ -267,7 +267,7 @@ impl Dialer {
     }
 }
 
-/// How long an attempt may take after so many failures.
+/// Returns the timeout of an attempt after this number of failures.
 fn limit(failures: u32) -> Duration {
     FIRST_LIMIT
         .saturating_mul(failures.saturating_add(1))
@@ -281,7 +281,7 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
-/// What an attempt needs.
+/// The parameters of an attempt.
 #[derive(Clone)]
 struct Call {
     direct: Direct,
@@ -291,14 +291,14 @@ struct Call {
     limit: Duration,
 }
 
-/// One way to a peer.
+/// One path to a peer.
 enum Way {
     Direct(Target),
     Line(ContactLine, IpMode),
 }
 
 impl Call {
-    /// Tries all ways, each with a head start over the next; the first session wins.
+    /// Tries all paths, each with a head start over the next. The first session wins.
     async fn by_any(self, route: Route) -> Result<Session, Failure> {
         let mut running: FuturesUnordered<_> = ways(route)
             .into_iter()
@@ -318,7 +318,7 @@ impl Call {
                     result = Some(session);
                     break;
                 }
-                // The one that tells most is kept, of equals the first.
+                // Keeps the most informative failure, and of equal ones the first.
                 Err(other) if other.1 > failure.1 => failure = other,
                 Err(_) => {}
             }
@@ -345,8 +345,7 @@ impl Call {
     }
 }
 
-/// The ways of a route, and when each of them is tried: direct ones and lines in the order that
-/// the mode asks for.
+/// Returns the paths of a route with their delays: direct paths and lines in the order of the mode.
 fn ways(route: Route) -> Vec<(Duration, Way)> {
     let Route {
         mode,
@@ -381,7 +380,7 @@ fn ways(route: Route) -> Vec<(Duration, Way)> {
         .collect()
 }
 
-/// How much a failure tells the user.
+/// Returns how informative a failure is for the user.
 const fn weight(failure: DirectError) -> u8 {
     match failure {
         DirectError::Dial(DialError::WrongPeer) => 5,
@@ -400,13 +399,13 @@ mod tests {
     use m2_crypto::line::JoinToken;
 
     #[test]
-    fn later_attempts_have_more_time_up_to_a_bound() {
+    fn the_timeout_grows_with_failures_up_to_a_bound() {
         assert_eq!(limit(0), FIRST_LIMIT);
         assert_eq!(limit(u32::MAX), LONGEST_LIMIT);
     }
 
     #[test]
-    fn the_mode_says_which_ways_go_first() {
+    fn the_mode_determines_the_order_of_paths() {
         let line = ContactLine {
             relay: PeerId::from_bytes([1; 32]),
             addresses: Vec::new(),

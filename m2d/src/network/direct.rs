@@ -1,5 +1,5 @@
-//! Dials addresses that others named: only what the filter admits, and within the budget of the
-//! contact that named them.
+//! Dials addresses that others named, if the address filter admits them and the contact's budget
+//! allows it (`docs/spec/reach.md#addresses-that-others-name`).
 
 use super::AddressBudgets;
 use super::address_budget::Charge;
@@ -17,28 +17,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a contact may be dialled, and from where that is known.
+/// An address of a contact, and how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// It was reached there.
+    /// The contact was reached at this address.
     Proved(SocketAddr),
-    /// It, or another party, named the address.
+    /// The contact or another party named this address.
     Named(NamedAddress, Use),
 }
 
-/// Why there is no session.
+/// Why a direct dial failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectError {
-    /// The address may not be dialled.
+    /// The address filter does not admit the address.
     NotAdmitted,
-    /// The contact's budget is used up; it is full again after a minute.
+    /// The contact's budget is spent. It fills up within a minute.
     BudgetSpent,
     /// The dial failed.
     Dial(DialError),
 }
 
 impl DirectError {
-    /// A stable reason for the API.
+    /// Returns a stable reason for the API.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::NotAdmitted => "ADDRESS_NOT_ALLOWED",
@@ -49,7 +49,7 @@ impl DirectError {
 }
 
 impl Target {
-    /// Returns a contact's address as it was stored.
+    /// Returns a contact's stored address.
     pub const fn known(address: KnownAddress, mode: IpMode) -> Self {
         match address {
             KnownAddress::Proved(address) => Self::Proved(address),
@@ -62,7 +62,7 @@ impl Target {
         Self::Named(named, use_of(mode))
     }
 
-    /// Whether both are the same address.
+    /// Returns whether both are the same address.
     pub fn is_at(&self, other: &Self) -> bool {
         self.to_string() == other.to_string()
     }
@@ -77,8 +77,8 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// Returns what the addresses of a contact itself are wanted for: private ones are dialled only where
-/// its way is direct.
+/// Returns the use under which a contact's own addresses are filtered: private ones are dialled
+/// only where the mode is direct.
 pub const fn use_of(mode: IpMode) -> Use {
     match mode {
         IpMode::Direct => Use::Contact {
@@ -97,7 +97,7 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// Dials from `endpoint`.
+    /// Creates a dialler that sends from `endpoint`.
     pub const fn new(
         endpoint: Arc<Endpoint>,
         reach: Arc<Reachability>,
@@ -110,12 +110,12 @@ impl Direct {
         }
     }
 
-    /// The budgets.
+    /// Returns the budgets.
     pub const fn budgets(&self) -> &Arc<AddressBudgets> {
         &self.budgets
     }
 
-    /// Dials a contact for a session of two peers, for at most `limit`.
+    /// Dials a contact for a session of purpose PEER, for at most `limit`.
     ///
     /// Errors: see [`DirectError`].
     pub async fn dial(
@@ -138,7 +138,7 @@ impl Direct {
             .await
     }
 
-    /// Dials a contact at an address that the filter admitted.
+    /// Dials a contact at an address that the filter has admitted.
     pub async fn dial_admitted(
         &self,
         contact: PeerId,
@@ -161,7 +161,8 @@ impl Direct {
         Ok(session)
     }
 
-    /// Charges a contact for dialling `peer`, a relay or a provider that it named, or itself.
+    /// Charges a contact for dialling `peer`: the contact itself, or a relay or provider that it
+    /// named.
     pub fn charge(
         &self,
         contact: PeerId,
@@ -172,7 +173,7 @@ impl Direct {
         charge.ok_or(DirectError::BudgetSpent)
     }
 
-    /// Those addresses of a relay or provider that may be dialled.
+    /// Returns those addresses of a relay or provider that may be dialled.
     pub fn admitted(&self, named: &[NamedAddress]) -> Vec<SocketAddr> {
         let here = self.reach.surroundings();
         let admitted = named
@@ -181,7 +182,7 @@ impl Direct {
         admitted.collect()
     }
 
-    /// Notes that `peer` was reached at an address.
+    /// Records that `peer` proved its id at an address.
     pub fn proved(&self, peer: PeerId, address: SocketAddr) {
         self.budgets.proved(peer, address);
     }

@@ -1,27 +1,27 @@
-//! A peer that the dialer has to reach.
+//! A peer that the dialer must reach.
 
 use super::Route;
 use super::budget::CallKind;
 use tokio::time::Instant;
 
-/// A peer that is to be reached.
+/// The state of dialling one peer.
 pub(super) struct Goal {
-    /// The ways to it.
+    /// The paths to try.
     pub(super) route: Route,
-    /// Attempts in vain since it was last reached.
+    /// Failed attempts since the peer was last reached.
     pub(super) failures: u32,
-    /// When the next attempt is due; none while one is under way.
+    /// When the next attempt is due; `None` while one is running.
     pub(super) next: Option<Instant>,
     /// When the last attempt ended.
     pub(super) ended: Option<Instant>,
-    /// Something waits for it since that attempt.
+    /// True if a message was queued for the peer since the last attempt began.
     pub(super) is_hurried: bool,
-    /// The last attempt led to a session, of which the engine has said nothing yet.
+    /// True if the last attempt led to a session that the engine has not confirmed yet.
     pub(super) is_reached: bool,
 }
 
 impl Goal {
-    /// Returns what the next attempt is for the budget.
+    /// Returns the kind of the next dial, for its rate limit.
     pub(super) const fn kind(&self) -> CallKind {
         match self.failures {
             0 => CallKind::First,

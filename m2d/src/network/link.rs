@@ -15,39 +15,39 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Misdeeds that a session outlives.
+/// The most minor offences in one session before it is closed.
 const MAX_MISDEEDS: u32 = 100;
 
-/// Statements of places that a session outlives: one at its start, one each time that the two
-/// become contacts in it, and one for each new incarnation.
+/// The most statements of places in one session: one at its start, one each time the two become
+/// contacts in it, and one for each new incarnation.
 const MAX_STATEMENTS: u32 = 8;
 
-/// A session's sending half and what the engine must know of it.
+/// The sending half of a session, and the engine's state of it.
 pub struct Link {
-    /// Tells this session from every other of this run.
+    /// Identifies this session within this run of the daemon.
     pub id: u64,
-    /// Who is at the other end, proven in the handshake.
+    /// The peer's id, proven in the handshake.
     pub peer_id: PeerId,
-    /// Its certificate, proven in the handshake.
+    /// The peer's certificate, proven in the handshake.
     pub certificate: Arc<Certificate>,
-    /// We dialled.
+    /// True if this daemon dialled.
     pub dialled: bool,
-    /// Where the peer was when the session came up.
+    /// The peer's address when the session was established.
     pub remote: SocketAddr,
-    /// Binds invitation proofs to this session.
+    /// Key that binds invitation proofs to this session.
     pub proof_key: Secret<32>,
-    /// Pairwise look-up secrets of this session: ours, theirs.
+    /// Pairwise look-up secrets of this session: this daemon's, then the peer's.
     pub lookup_secrets: (Secret<32>, Secret<32>),
     pub(super) counters: Arc<Counters>,
     pub(super) misdeeds: AtomicU32,
     pub(super) asked: AtomicBool,
-    /// The conversation was told of it.
+    /// True once the conversation was notified of the session.
     pub(super) begun: AtomicBool,
-    /// The incarnation that we stated last in it; 0 for none.
+    /// The incarnation that this daemon stated last in the session; 0 before the first statement.
     pub(super) stated: AtomicU64,
-    /// How often the peer has stated its own places.
+    /// How often the peer has stated its places.
     pub(super) statements: AtomicU32,
-    /// What the peer stated last.
+    /// The peer's latest statement.
     pub(super) places: Mutex<Option<Arc<Places>>>,
     pub(super) outgoing: Outgoing,
     pub(super) silence: Silence,
@@ -55,13 +55,13 @@ pub struct Link {
     pub(super) meets: Meets,
     pub(super) session: SessionHandle,
     pub(super) since: Instant,
-    /// The task that runs the session is done with it.
+    /// True once the task that runs the session is done with it.
     pub(super) ended: AtomicBool,
 }
 
 impl Link {
-    /// Queues a frame. A message for which there is no room is dropped: it will be repeated.
-    /// Who lets answers pile up and does not read them loses the session.
+    /// Queues a frame. An envelope for which there is no room is dropped, as it will be
+    /// retransmitted. A peer that does not read the answers to its own frames loses the session.
     pub fn send(&self, message: Message) {
         match self.outgoing.push(message) {
             Ok(()) | Err(NotQueued::Ended) => {}
@@ -75,7 +75,7 @@ impl Link {
         }
     }
 
-    /// Counts something that no peer may do, by its reason. Too much of it ends the session.
+    /// Counts a minor offence under its reason. More than `MAX_MISDEEDS` of them close the session.
     pub fn misbehaved(&self, reason: &'static str) {
         self.counters.count(reason);
         if self.misdeeds.fetch_add(1, Ordering::Relaxed) >= MAX_MISDEEDS {
@@ -83,44 +83,45 @@ impl Link {
         }
     }
 
-    /// Counts something that ends a session at once, by its reason.
+    /// Counts a violation under its reason and closes the session.
     pub fn violated(&self, reason: &'static str) {
         self.counters.count(reason);
         self.close(CloseCode::Misbehaved);
     }
 
-    /// Whether what was sent got no answer for seconds, and nothing was heard since.
+    /// Returns whether frames have been unanswered for seconds and no datagram was received since.
     pub fn in_doubt(&self) -> bool {
         self.silence.is_doubtful(self.heard())
     }
 
-    /// Whether another session should take the place of this one: it is old, or in doubt.
+    /// Returns whether another session should replace this one, because of its age or a doubt about
+    /// it.
     pub fn wants_successor(&self) -> bool {
         self.renewing.load(Ordering::Relaxed) || self.in_doubt()
     }
 
-    /// It is to be replaced as soon as another one stands: its path is known to be gone.
+    /// Marks the session to be replaced as soon as possible, as its path is known to be gone.
     pub fn give_up(&self) {
         self.renewing.store(true, Ordering::Relaxed);
     }
 
-    /// Sends something that says nothing, so that the peer learns of a new path, or silence tells
-    /// that there is none.
+    /// Sends an empty cover frame. It lets the peer learn of a new path, or shows by silence that
+    /// there is none.
     pub fn nudge(&self) {
         self.send(Message::Cover(0));
     }
 
-    /// What is remembered of looking for a direct path beside this session.
+    /// Returns the state of the search for a direct path next to this session.
     pub const fn meets(&self) -> &Meets {
         &self.meets
     }
 
-    /// Notes that nothing is read from the session any more.
+    /// Records that no more frames are read from the session.
     pub(super) fn note_ended(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the session has ended.
+    /// Returns whether the session has ended.
     pub fn is_over(&self) -> bool {
         self.ended.load(Ordering::Relaxed) || self.session.close_reason().is_some()
     }
@@ -130,12 +131,12 @@ impl Link {
         self.since.elapsed()
     }
 
-    /// Waits for the session's end.
+    /// Waits for the end of the session.
     pub async fn over(&self) {
         self.session.closed().await;
     }
 
-    /// The way that the session takes.
+    /// Returns the path of the session.
     pub fn path(&self) -> Path {
         if is_on_line(&self.remote) {
             Path::Line
@@ -144,7 +145,7 @@ impl Link {
         }
     }
 
-    /// Why the peer ended the session, as a stable reason, if it does not want it.
+    /// Returns why the peer refused the session, as a stable reason, if it did.
     pub fn refused(&self) -> Option<&'static str> {
         const REFUSED: u64 = CloseCode::Refused as u64;
         const NOT_A_CONTACT: u64 = CloseCode::NotAContact as u64;
@@ -157,17 +158,18 @@ impl Link {
         }
     }
 
-    /// Whether the peer asked to become a contact in this session.
+    /// Returns whether the peer sent a contact request in this session.
     pub fn has_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Datagrams that came from the peer so far.
+    /// Returns the number of datagrams received so far.
     pub fn heard(&self) -> u64 {
         self.session.heard()
     }
 
-    /// What was sent that demands an answer, and what was heard, so far.
+    /// Returns the counts of datagrams received and of sent frames and probes that demand an
+    /// answer.
     pub(super) fn signs(&self) -> Signs {
         Signs {
             heard: self.session.heard(),
@@ -175,64 +177,65 @@ impl Link {
         }
     }
 
-    /// Notes that the peer asks to become a contact. Says whether it did so before.
+    /// Records a contact request of the peer. Returns whether it sent one before.
     pub fn asks(&self) -> bool {
         self.asked.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes that the conversation was told of this session.
+    /// Records that the conversation was notified of this session.
     pub fn note_begun(&self) {
         self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the conversation was told of this session. A conversation that is loaded again must be
-    /// told again.
+    /// Returns whether the conversation was notified of this session. A conversation that is loaded
+    /// again must be notified again.
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Notes that our places are stated in this session, for this incarnation.
+    /// Records that this daemon stated its places in this session, for this incarnation.
     pub fn note_stated(&self, incarnation: u64) {
         self.stated.store(incarnation, Ordering::Relaxed);
     }
 
-    /// The incarnation that we stated last in this session; 0 for none.
+    /// Returns the incarnation that this daemon stated last in this session; 0 before the first
+    /// statement.
     pub fn stated(&self) -> u64 {
         self.stated.load(Ordering::Relaxed)
     }
 
-    /// Keeps what the peer stated, or forgets it.
+    /// Stores or clears the peer's latest statement.
     pub fn keep_places(&self, places: Option<Arc<Places>>) {
         *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
     }
 
-    /// What the peer stated last in this session.
+    /// Returns the peer's latest statement in this session.
     pub fn places(&self) -> Option<Arc<Places>> {
         let places = self.places.lock();
         places.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes that the peer states its places. Says whether it still may.
+    /// Counts a statement of the peer. Returns whether it is within the limit.
     pub fn takes_statement(&self) -> bool {
         self.statements.fetch_add(1, Ordering::Relaxed) < MAX_STATEMENTS
     }
 
-    /// Whether the peer has stated its places in this session.
+    /// Returns whether the peer has stated its places in this session.
     pub fn is_placed(&self) -> bool {
         self.statements.load(Ordering::Relaxed) > 0
     }
 
-    /// How far the peer's clock is ahead of ours, in milliseconds, if it told its time.
+    /// Returns how far the peer's clock is ahead, in milliseconds, if it reported its time.
     pub fn clock_skew_ms(&self) -> Option<i64> {
         self.session.clock_skew_ms()
     }
 
-    /// The present estimate of the round trip time.
+    /// Returns the current estimate of the round-trip time.
     pub fn round_trip(&self) -> Duration {
         self.session.rtt()
     }
 
-    /// Ends the session.
+    /// Closes the session.
     pub fn close(&self, code: CloseCode) {
         self.session.close(code);
     }

@@ -1,31 +1,32 @@
-//! What a session on a line remembers of looking for a direct path.
+//! The state of the search for a direct path next to a session on a line.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// Whether a direct path may be looked for, and which answers are awaited. At first none may be.
+/// Tracks whether a direct path may be looked for and whether an answer is awaited. Initially the
+/// search is forbidden.
 #[derive(Debug, Default)]
 pub struct Meets(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// There while a path may be looked for. It ends all that looks for one.
+    /// Present while the search is allowed. Cancelling it ends the search.
     stop: Option<CancellationToken>,
-    /// We look for one.
+    /// True while this side looks for a path.
     seeking: bool,
-    /// We told our candidates and wait for an answer.
+    /// True while this side's candidates are unanswered.
     asked: bool,
-    /// The contact told where it sees us.
+    /// True once the contact reported this daemon's observed address.
     told: bool,
 }
 
 impl Meets {
-    /// A direct path may be looked for.
+    /// Allows the search for a direct path.
     pub fn allow(&self) {
         self.state().stop.get_or_insert_with(CancellationToken::new);
     }
 
-    /// None may be looked for any more: what is about it ends.
+    /// Forbids the search and ends the running one.
     pub fn forbid(&self) {
         let mut state = self.state();
         if let Some(stop) = state.stop.take() {
@@ -34,33 +35,33 @@ impl Meets {
         (state.seeking, state.asked) = (false, false);
     }
 
-    /// What ends the look for a path; none if there may be no such look.
+    /// Returns the token that ends the search; `None` if it is not allowed.
     pub fn stop(&self) -> Option<CancellationToken> {
         self.state().stop.clone()
     }
 
-    /// The contact tells where it sees us. Says whether it did not do so before in this session.
+    /// Records a report of the observed address. Returns whether it is the first in this session.
     pub fn hear_observed(&self) -> bool {
         !std::mem::replace(&mut self.state().told, true)
     }
 
-    /// We look for a path from now on. Says whether we did not do so before.
+    /// Starts the search on this side. Returns whether it was not running.
     pub fn seek(&self) -> bool {
         !std::mem::replace(&mut self.state().seeking, true)
     }
 
-    /// We tell our candidates.
+    /// Records that this side's candidates were sent.
     pub fn ask(&self) {
         self.state().asked = true;
     }
 
-    /// An answer came. Says whether one was awaited: each question has one.
+    /// Takes an answer. Returns whether one was awaited: each request has one answer.
     pub fn take_answer(&self) -> bool {
         std::mem::take(&mut self.state().asked)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing is ever half done under this lock.
+        // No update under this lock is ever left incomplete, so poisoning is ignored.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -80,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn where_we_are_seen_is_heard_once() {
+    fn the_observed_address_is_accepted_once() {
         let meets = Meets::default();
         assert!(meets.hear_observed());
         assert!(!meets.hear_observed());
     }
 
     #[test]
-    fn what_is_forbidden_ends_and_may_begin_anew() {
+    fn a_forbidden_search_ends_and_may_start_again() {
         let meets = Meets::default();
         assert!(meets.stop().is_none(), "nobody has allowed it");
         meets.allow();

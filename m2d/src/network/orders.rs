@@ -1,4 +1,4 @@
-//! What the engine wants of the dialer, for one peer at a time.
+//! Orders of the engine for the dialer, one peer at a time.
 
 use super::Route;
 use m2_crypto::PeerId;
@@ -7,21 +7,20 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// What is wanted of a peer.
+/// An order for one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// A session is wanted, by one of these ways. It is tried after the pause that follows this number
-    /// of failures, without failures at once, then again with growing pauses. Attempts that are under
-    /// way by the same route go on.
+    /// Dial the peer by this route, after the backoff of this number of failures (immediately for
+    /// 0), then repeatedly with exponential backoff. Running attempts by the same route continue.
     Want(Route, u32),
-    /// A session is wanted, and the engine does not know whether it has asked for one: a peer that is
-    /// being dialled keeps its pauses. The number of failures is as above.
+    /// Dial the peer unless the dialer already does, in which case its backoff is kept. For an
+    /// engine that does not know its earlier orders. The number of failures is as above.
     Ensure(Route, u32),
-    /// There is something to send to a peer that is wanted already: a long pause is cut short.
+    /// Shorten a long pause for a peer that is already wanted, as a message waits.
     Hurry,
-    /// There is a session, or none is wanted any more: no further attempts.
+    /// Make no further attempts: there is a session, or no session is wanted.
     Rest,
-    /// There is a session that no attempt could better: attempts that are under way end, too.
+    /// Cancel running attempts too: there is a session that no attempt could improve.
     Settled,
 }
 
@@ -32,19 +31,19 @@ struct Orders {
     changed: Notify,
 }
 
-/// The newest order for a peer, and whether something waits for it.
+/// The newest order for a peer, and whether to hurry.
 #[derive(Debug)]
 struct Pending {
     order: Option<Order>,
     hurry: bool,
 }
 
-/// Tells the dialer what is wanted. Cheap to clone.
+/// Passes orders to the dialer. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct DialerHandle(Arc<Orders>);
 
 impl DialerHandle {
-    /// Gives an order. It replaces one for the same peer that was not taken yet.
+    /// Adds an order. It replaces a pending one for the same peer.
     pub fn tell(&self, peer: PeerId, order: Order) {
         match self.lock().entry(peer) {
             Entry::Occupied(mut entry) => entry.get_mut().add(order),
@@ -53,12 +52,12 @@ impl DialerHandle {
         self.0.changed.notify_one();
     }
 
-    /// Returns once there are orders.
+    /// Waits until there are orders.
     pub(super) async fn changed(&self) {
         self.0.changed.notified().await;
     }
 
-    /// Takes all orders, in the order in which those for a peer are to be followed.
+    /// Takes all orders. Those for one peer are in the order in which to follow them.
     pub(crate) fn take(&self) -> Vec<(PeerId, Order)> {
         let pending = std::mem::take(&mut *self.lock());
         let orders = pending.into_iter().flat_map(|(peer, pending)| {
@@ -70,7 +69,7 @@ impl DialerHandle {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Pending>> {
-        // Nothing is ever half done under this lock.
+        // No update under this lock is ever left incomplete, so poisoning is ignored.
         let pending = self.0.pending.lock();
         pending.unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,7 +84,7 @@ impl Pending {
     fn add(&mut self, order: Order) {
         match (&self.order, order) {
             (_, Order::Hurry) => self.hurry = true,
-            // What it asks for is under way.
+            // The pending order already demands it.
             (Some(Order::Want(..)), Order::Ensure(..)) => {}
             (_, order) => {
                 self.hurry &= matches!(order, Order::Want(..) | Order::Ensure(..));
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn haste_stays_with_what_is_wanted() {
+    fn hurry_is_kept_while_a_session_is_wanted() {
         let (want, ensure) = (Order::Want(route(), 3), Order::Ensure(route(), 0));
         assert_eq!(after([Order::Hurry]), [Order::Hurry]);
         for wanted in [want, ensure] {

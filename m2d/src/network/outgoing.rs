@@ -1,4 +1,4 @@
-//! Frames that wait for a session's stream, bounded by their bytes.
+//! The queue of frames for a session's stream, bounded in bytes.
 
 use super::Link;
 use super::session::size;
@@ -8,32 +8,32 @@ use m2_net::wire::Message;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// Bytes of envelopes that one session may have waiting: a window of the longest messages. One
-/// too many is dropped, as its repeat will come.
+/// The most bytes of envelopes queued in one session: a window of the longest messages. An excess
+/// envelope is dropped, as it will be retransmitted.
 const ENVELOPE_BYTES: usize = 64 << 20;
-/// Bytes of everything else, acknowledgements above all. Who reads what it is sent never has a
-/// tenth of it waiting, since it waits for the acknowledgements of one window.
+/// The most bytes of all other frames, mainly acknowledgements. A peer that reads never has a tenth
+/// of it queued, since it waits for the acknowledgements of one window.
 const ANSWER_BYTES: usize = 1 << 20;
 
-/// A frame was not queued.
+/// Why a frame was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotQueued {
-    /// Too many envelopes wait.
+    /// Too many envelopes are queued.
     Envelope,
-    /// Too many answers wait: the peer asks for them and does not read.
+    /// Too many answers are queued: the peer causes them and does not read.
     Answer,
-    /// The session ended.
+    /// The session has ended.
     Ended,
 }
 
-/// The way into the queue. The bytes of what is in it bound its length.
+/// The sending end of the queue. Its length is bounded by the bytes queued.
 pub(super) struct Outgoing {
     frames: mpsc::UnboundedSender<Waiting>,
     envelopes: Arc<Semaphore>,
     answers: Arc<Semaphore>,
 }
 
-/// The other end.
+/// The receiving end of the queue.
 pub(super) struct OutgoingQueue(mpsc::UnboundedReceiver<Waiting>);
 
 struct Waiting {
@@ -42,7 +42,7 @@ struct Waiting {
 }
 
 impl Outgoing {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub(super) fn new() -> (Self, OutgoingQueue) {
         let (frames, queue) = mpsc::unbounded_channel();
         let outgoing = Self {
@@ -69,7 +69,7 @@ impl Outgoing {
 }
 
 impl OutgoingQueue {
-    /// Moves frames to the stream until either end is gone.
+    /// Forwards frames to the stream until either end is closed.
     pub(super) async fn forward(mut self, link: Arc<Link>, sender: FrameSender) {
         let mut last = LastLook::default();
         while let Some(waiting) = self.0.recv().await {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_of_the_longest_messages_fits_and_no_end_of_answers() {
+    fn a_window_of_the_longest_messages_fits_and_answers_are_bounded() {
         let (outgoing, _queue) = Outgoing::new();
         for _ in 0..1_024 {
             assert_eq!(outgoing.push(envelope()), Ok(()));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_out_makes_room() {
+    fn frames_taken_from_the_queue_make_room() {
         let (outgoing, mut queue) = Outgoing::new();
         while outgoing.push(acks(1_024)).is_ok() {}
         assert!(queue.0.try_recv().is_ok());

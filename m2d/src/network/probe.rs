@@ -1,7 +1,6 @@
-//! Tries every way to a contact, for a user who wants to know which of them work.
+//! Tries every path to a contact, to show the user which of them work.
 //!
-//! The calls are anonymous ones: the contact proves who it is, and no session that stands is
-//! disturbed.
+//! The dials are anonymous: the contact proves its identity, and no existing session is disturbed.
 
 use super::{Direct, Target};
 use crate::clock::Clock;
@@ -24,44 +23,44 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How long one call may take.
+/// Timeout of one dial.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// From where a way is known.
+/// How a path is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaySource {
-    /// It worked before, or an invitation told it.
+    /// It was used before, or an invitation named it.
     Known,
-    /// The local network.
+    /// From an announcement in the local network.
     Lan,
     /// A line.
     Line,
-    /// The DHT.
+    /// From a record in the DHT.
     Dht,
 }
 
-/// One thing that was tried.
+/// The result of one attempt.
 #[derive(Debug, Clone)]
 pub struct Tried {
-    /// From where the way is known.
+    /// How the path is known.
     pub source: WaySource,
-    /// What was called; empty where the source itself gave nothing.
+    /// The address or relay that was dialled; empty if the source had no result.
     pub target: String,
-    /// Why it was not reached, a stable reason.
+    /// Success, or a stable reason for the failure.
     pub result: Result<(), &'static str>,
-    /// How long it took.
+    /// Duration of the attempt, including look-up.
     pub took: Duration,
 }
 
-/// Tries every way to a contact.
+/// Tries every path to a contact.
 pub struct Prober {
-    /// Who knows contacts.
+    /// The engine, which knows the paths.
     pub engine: EngineHandle,
-    /// Dials what contacts named.
+    /// Dials addresses that contacts named.
     pub direct: Direct,
-    /// Who calls on lines.
+    /// Dials on lines.
     pub lines: Arc<LineCaller>,
-    /// Look-up.
+    /// Looks contacts up in the DHT.
     pub lookup: LookupParts,
     /// The daemon's clock.
     pub clock: Arc<Clock>,
@@ -70,9 +69,9 @@ pub struct Prober {
 type Attempts = FuturesUnordered<BoxFuture<'static, Vec<Tried>>>;
 
 impl Prober {
-    /// Begins to try. What was tried comes as it ends, until all did.
+    /// Starts the attempts. Returns a receiver of their results, which closes after the last one.
     ///
-    /// Errors: there is no such contact.
+    /// Errors: the contact is unknown.
     pub async fn probe(
         self: &Arc<Self>,
         contact: String,
@@ -83,7 +82,7 @@ impl Prober {
         let prober = self.clone();
         tokio::spawn(async move {
             let all = prober.clone().all(ways, &sender);
-            // Who asked may have gone.
+            // The caller may have gone.
             tokio::select! {
                 () = all => {}
                 () = sender.closed() => {}
@@ -138,7 +137,7 @@ impl Prober {
         }
     }
 
-    /// Looks in the DHT, and tries what is found there.
+    /// Looks the contact up in the DHT and tries the paths found there.
     fn seek(self: Arc<Self>, ways: &Ways) -> Option<BoxFuture<'static, Vec<Tried>>> {
         if self.lookup.mode_hides() {
             return None;
@@ -252,7 +251,8 @@ impl Prober {
     }
 }
 
-/// A contact that keeps no mailbox refuses who calls as nobody, after it proved who it is.
+/// Maps a refusal to success: a contact without a mailbox role refuses anonymous callers, but only
+/// after it has proved its identity.
 fn told_apart(reason: &'static str) -> Result<(), &'static str> {
     if reason == DialError::Refused.reason() {
         return Ok(());

@@ -1,31 +1,31 @@
-//! How a peer may be reached.
+//! The known paths to a peer.
 
 use super::Target;
 use crate::config::IpMode;
 use crate::store::ContactLine;
 
-/// The ways to a peer (spec §7).
+/// The paths to a peer (`docs/spec/line.md#which-relays-a-session-passes`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Which of them may be tried, and in which order. With [`IpMode::LineOnly`] there are no
-    /// addresses, and the first hop must be a relay of one's own.
+    /// Determines which paths may be tried, and in which order. With [`IpMode::LineOnly`] there are
+    /// no addresses, and the first hop must be one of this daemon's own relays.
     pub mode: IpMode,
-    /// Where the peer itself was reached or is said to be, the latest first.
+    /// The peer's own addresses, proved or named by others, the most recent first.
     pub addresses: Vec<Target>,
-    /// Lines on which it may be called, in its order. Their tokens are of days: take that of the
-    /// day of the attempt.
+    /// Lines on which the peer may be dialled, in its order. Their tokens are valid for one day
+    /// each: use that of the day of the attempt.
     pub lines: Vec<ContactLine>,
-    /// A session by one of the ways has just died: none goes far ahead of the others.
+    /// True if a session by one of the paths has just died, so that no path gets a long head start.
     pub one_died: bool,
 }
 
-/// Addresses without proof that each attempt after the first dials. All of them would use up what the
-/// contact may have sent to them, and those at the end, with its lines, would never have their turn.
+/// The number of unproved addresses that each attempt after the first dials. All of them would
+/// spend the contact's budget, and the last ones, and the lines, would never be tried.
 const NAMED_AT_ONCE: usize = 4;
 
 impl Route {
-    /// Returns the ways of the attempt that follows this number of failures: the first attempt has all of
-    /// them, each later one a few of the addresses without proof, in turn.
+    /// Returns the paths of the attempt that follows this number of failures: the first attempt has
+    /// all of them, each later one takes some of the unproved addresses in turn.
     pub(super) fn for_attempt(mut self, failures: u32) -> Self {
         let is_named = |target: &Target| matches!(target, Target::Named(..));
         let named = self
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_address_has_its_turn() {
+    fn every_address_is_tried_in_turn() {
         let named = |number: u16| {
             let address = format!("11.0.0.1:{}", 5_000 + number).parse().unwrap();
             Target::named(address, IpMode::Direct)

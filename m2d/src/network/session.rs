@@ -1,4 +1,4 @@
-//! A task for every session: brings its frames to the engine, in order.
+//! The task of each session, which passes its frames to the engine in order.
 
 use super::outgoing::{Outgoing, OutgoingQueue};
 use super::silence::Silence;
@@ -24,29 +24,30 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// Bytes of received frames that one session may have waiting for the engine: a peer that sends
-/// faster than we store feels it as flow control, and not our memory.
+/// The most bytes of received frames that one session may have queued for the engine. A faster peer
+/// sees flow control instead of filling this daemon's memory.
 const WAITING_BYTES: u32 = 2 << 20;
 
-/// A frame about lines in memory at the most, bytes: six lines of forty tokens.
+/// The most memory of a frame about lines, in bytes: six lines of forty tokens.
 const LINE_FRAME_BYTES: usize = 6 << 10;
 
-/// A frame about ways in memory at the most, bytes.
+/// The most memory of a frame about reachability, in bytes.
 const REACH_FRAME_BYTES: usize = 512;
 
-/// How long a peer that is no contact may take to ask to become one.
+/// How long a stranger may take to send a contact request.
 const ASK_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long the dialler of a session that is to be renewed tries to reach its peer anew.
+/// How long the dialler of an old session tries to establish its successor before the session is
+/// closed.
 const RENEW_WITHIN: Duration = Duration::from_secs(3_600);
 
-/// Starts a task for every session that comes up.
+/// Starts a task for every established session.
 pub struct SessionRunner {
     engine: EngineHandle,
     clock: Arc<Clock>,
     identity: Arc<Identity>,
     own_id: PeerId,
-    /// Grants that may be opened at once: what peers can make us spend on RSA.
+    /// Limits the grants that are opened concurrently, and so the RSA work that peers can cause.
     grants: Semaphore,
     next_id: AtomicU64,
     counters: Arc<Counters>,
@@ -56,7 +57,7 @@ pub struct SessionRunner {
 }
 
 impl SessionRunner {
-    /// A runner that brings frames to `engine`.
+    /// Creates a runner that passes frames to `engine`.
     pub fn new(
         engine: EngineHandle,
         clock: Arc<Clock>,
@@ -78,21 +79,21 @@ impl SessionRunner {
         }
     }
 
-    /// Has a mailbox serve the sessions that are for it; without one they are refused.
+    /// Sets the mailbox role for sessions of that purpose. Without one they are refused.
     #[must_use]
     pub fn serving(mut self, mailbox: Option<Arc<MailboxServer>>) -> Self {
         self.mailbox = mailbox;
         self
     }
 
-    /// Has a relay serve the sessions that are for it; without one they are refused.
+    /// Sets the relay role for sessions of that purpose. Without one they are refused.
     #[must_use]
     pub fn relaying(mut self, relay: Option<Arc<Relay>>) -> Self {
         self.relay = relay;
         self
     }
 
-    /// Renews sessions at another age; for tests, which have no day.
+    /// Sets the age at which sessions are renewed, for tests.
     #[must_use]
     pub fn renewing_after(mut self, age: Duration) -> Self {
         self.renew_after = age;
@@ -130,13 +131,13 @@ impl SessionRunner {
         Ok(())
     }
 
-    /// Ends a session that is for a role that this daemon has not.
+    /// Closes a session whose role this daemon does not have.
     fn refuse(&self, session: &Session, reason: &'static str) {
         self.counters.count(reason);
         session.close(CloseCode::Refused);
     }
 
-    /// Runs a session for the talk of two peers.
+    /// Runs a session between two identified peers.
     async fn converse(
         &self,
         id: PeerId,
@@ -155,12 +156,12 @@ impl SessionRunner {
             }
             Ok(arrived) => self.talk(&link, arrived, (queue, sender), receiver).await,
             Err(refusal) => {
-                // What was written of the session was taken back.
+                // The effects of the session's start were rolled back.
                 handle.close(CloseCode::Unavailable);
                 Err(refusal.into())
             }
         };
-        // The engine drops an ended session also when this call is taken back.
+        // The engine also drops an ended session if this call is rolled back.
         link.note_ended();
         let gone = link.clone();
         let down = self.engine.call(move |engine| engine.on_link_down(&gone));
@@ -168,7 +169,7 @@ impl SessionRunner {
         result
     }
 
-    /// Carries frames in both directions until the session ends.
+    /// Forwards frames in both directions until the session ends.
     async fn talk(
         &self,
         link: &Arc<Link>,
@@ -184,13 +185,13 @@ impl SessionRunner {
                 Err(SessionEnd::Stopping)
             }
         };
-        // It holds the link, whose sending half would keep it waiting for ever.
+        // The forwarding task holds the link, whose sending half would keep it waiting for ever.
         forwarding.abort();
         result
     }
 
-    /// A peer that is no contact may ask to become one, and has a session for nothing else. Ends
-    /// when the engine is gone.
+    /// Reports a stranger that sent no contact request in time, since its session is for nothing
+    /// else. Returns only when the engine is gone.
     async fn await_request(&self, link: &Arc<Link>) {
         tokio::time::sleep(ASK_WITHIN).await;
         if !link.has_asked() {
@@ -252,8 +253,9 @@ impl SessionRunner {
         loop {
             let message = tokio::select! {
                 message = frames.recv() => message?,
-                // A session lives a day (spec §3); the dialler makes the next one, and only then
-                // this one goes. If there is none in an hour, it goes nevertheless.
+                // A session is renewed after a day. Its dialler establishes the next one and only
+                // then is this one closed. If there is no successor within an hour, it is closed
+                // anyway.
                 () = &mut renewal, if link.dialled => {
                     if link.renewing.swap(true, Ordering::Relaxed) {
                         link.close(CloseCode::Done);
@@ -290,8 +292,8 @@ impl SessionRunner {
         }
     }
 
-    /// Opens a grant off the reactor, if it can be a new one. Frames behind it wait, so that
-    /// they find their epoch open.
+    /// Opens a grant off the reactor, if it may be a new one. Later frames wait, so that they find
+    /// their epoch open.
     async fn open_grant(
         &self,
         link: &Arc<Link>,
@@ -321,7 +323,7 @@ impl SessionRunner {
         let accepted = self.accept_grant(link, envelope.grant.clone());
         match accepted.await? {
             Ok(epoch) => {
-                // The grant is kept for long, and must not keep its whole frame.
+                // The grant is kept for long, and must not keep its whole frame in memory.
                 let grant = Bytes::copy_from_slice(&envelope.grant);
                 grants.last = grant.clone();
                 Ok(Some(AcceptedGrant { epoch, grant }))
@@ -358,7 +360,7 @@ impl SessionRunner {
     }
 }
 
-/// Roughly what a message takes in memory, bytes.
+/// Returns the approximate memory size of a message in bytes.
 pub(super) fn size(message: &Message) -> u32 {
     let content = match message {
         Message::Envelope(envelope) => envelope.grant.len() + envelope.sealed.len(),
@@ -366,7 +368,7 @@ pub(super) fn size(message: &Message) -> u32 {
         Message::Places(places) => {
             size_of_val(places.as_ref()) + size_of_val(places.settled.as_slice()) + GRANT_BYTES
         }
-        // At most six, of forty days each.
+        // At most six lines, of forty days each.
         Message::Line(_) => LINE_FRAME_BYTES,
         Message::Reach(_) => REACH_FRAME_BYTES,
         _ => 0,
@@ -376,7 +378,7 @@ pub(super) fn size(message: &Message) -> u32 {
         .min(WAITING_BYTES)
 }
 
-/// Whether a session is of no use without this frame, as it comes once in a session.
+/// Returns whether a frame is sent once per session, so that the session is useless if it is lost.
 pub fn is_said_once(frame: &Message) -> bool {
     matches!(
         frame,
@@ -388,20 +390,20 @@ pub fn is_said_once(frame: &Message) -> bool {
     )
 }
 
-/// The last grant that was opened in a session, so that its copies cost nothing.
+/// The last grant that was opened in a session, so that copies cost nothing.
 #[derive(Default)]
 struct GrantOpener {
     last: Bytes,
 }
 
-/// Why a session's task ends.
+/// Why a session's task ended.
 #[derive(Debug, thiserror::Error)]
 enum SessionEnd {
     #[error(transparent)]
     Session(#[from] SessionError),
-    #[error("the engine said no")]
+    #[error("the engine refused the session")]
     Refused(Refusal),
-    #[error("the daemon stops")]
+    #[error("the daemon is stopping")]
     Stopping,
 }
 

@@ -1,12 +1,13 @@
-//! Notices early that a peer has gone without a word, as after a kill or when a cable is pulled.
+//! Detects early that a peer is gone without closing the session, as after a kill or a pulled
+//! cable.
 //!
-//! QUIC acknowledges frames within milliseconds, and probes with growing pauses while it gets no
-//! acknowledgement. When frames and probes leave and nothing comes back for a while, the session
-//! is in doubt: its peer is dialled again, and shown as offline. The session stays open, as the
-//! path may only be slow, and a peer that can't be dialled has no other.
+//! QUIC acknowledges frames within milliseconds, and sends probes with growing pauses while it gets
+//! no acknowledgement. When frames and probes leave and nothing is received for a while, the
+//! session is in doubt: the peer is dialled again and shown as offline. The session stays open, as
+//! the path may only be slow, and a peer that cannot be dialled has no other.
 //!
-//! A datagram that comes soon after a frame left need not answer it: the peer may have sent it
-//! just before it died. So the watch goes on until nothing was left unanswered for a while.
+//! A datagram received soon after a frame was sent need not answer it: the peer may have sent it
+//! before it died. So the watch continues until no frame has been unanswered for a while.
 
 use super::Link;
 use crate::engine::EngineHandle;
@@ -18,35 +19,35 @@ use tokio::time::Instant;
 
 /// How long an answer may take before a session is in doubt.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The interval of the looks while an answer is awaited.
+/// The check interval while an answer is awaited.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Frames that follow another this soon are as good as one: looking costs a lock.
+/// Frames within this time of another are treated as one, as each check costs a lock.
 const STEP: Duration = Duration::from_millis(10);
 
-/// What a session shows of its peer.
+/// The counters that show whether a peer is alive.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Signs {
-    /// Datagrams that came.
+    /// Datagrams received.
     pub(super) heard: u64,
-    /// Frames and probes that were sent and that demand an answer.
+    /// Frames and probes sent that demand an answer.
     pub(super) asked: u64,
 }
 
-/// Whether a session's peer answers.
+/// Tracks whether a session's peer answers.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
-    /// Datagrams that had come before the latest frame was sent.
+    /// Datagrams received before the latest frame was sent.
     heard_before: AtomicU64,
     sent: Notify,
     in_doubt: AtomicBool,
 }
 
-/// When a frame was last looked at.
+/// Time of the last frame that was taken into account.
 #[derive(Debug, Default)]
 pub(super) struct LastLook(Option<Instant>);
 
 impl Silence {
-    /// A frame is about to be sent after `heard` datagrams came.
+    /// Records that a frame is about to be sent after `heard` datagrams were received.
     pub(super) fn expect_answer(&self, last: &mut LastLook, heard: impl FnOnce() -> u64) {
         let now = Instant::now();
         if last.0.is_none_or(|last| now.duration_since(last) >= STEP) {
@@ -56,12 +57,12 @@ impl Silence {
         }
     }
 
-    /// Whether what was sent got no answer, and nothing was heard since.
+    /// Returns whether the last frames were unanswered and no datagram was received since.
     pub(super) fn is_doubtful(&self, heard: u64) -> bool {
         self.in_doubt.load(Ordering::Relaxed) && self.heard_before() == heard
     }
 
-    /// Tells the engine when the session comes into doubt. Ends when the engine is gone.
+    /// Notifies the engine when the session comes into doubt. Returns only when the engine is gone.
     pub(super) async fn watch(&self, link: &Arc<Link>, engine: &EngineHandle) {
         loop {
             self.sent.notified().await;
@@ -86,8 +87,8 @@ impl Silence {
     }
 }
 
-/// Waits until the frame that is being sent, and all that leaves meanwhile, is answered or
-/// overdue. Returns whether it is overdue.
+/// Waits until the current frame, and all that follow in the meantime, are answered or overdue.
+/// Returns whether an answer is overdue.
 async fn stays_silent(signs: impl Fn() -> Signs) -> bool {
     let mut last = signs();
     let mut since = Instant::now();
@@ -121,7 +122,7 @@ mod tests {
         assert!(!silence.is_doubtful(8));
     }
 
-    /// A session as its counters show it.
+    /// A simulated session's counters.
     #[derive(Default)]
     struct Counters {
         heard: AtomicU64,
@@ -144,7 +145,7 @@ mod tests {
             }
         }
 
-        /// Asks again and again with growing pauses, as QUIC probes.
+        /// Sends probes with growing pauses, as QUIC does.
         async fn probe(&self) {
             let mut pause = Duration::from_millis(50);
             loop {
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_frame_that_is_sent_at_the_end_of_a_quiet_time_has_its_own_patience() {
+    async fn a_frame_sent_late_in_a_quiet_period_gets_the_full_timeout() {
         let session = Counters::default();
         let later = async {
             tokio::time::sleep(STEP).await;
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn frames_that_follow_without_end_do_not_put_the_doubt_off() {
+    async fn a_steady_stream_of_frames_does_not_defer_the_doubt() {
         let session = Counters::default();
         session.hear();
         let begun = Instant::now();

@@ -1,19 +1,19 @@
-//! How often contacts may ask for a direct path.
+//! A rate limit for contacts' requests for a direct path.
 
 use m2_crypto::PeerId;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The least time between two questions of one contact, whatever sessions it has.
+/// The least time between two requests of one contact, whatever sessions it has.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// When each contact asked last. Those that did not ask for a while are forgotten.
+/// The time of each contact's last request. Entries older than the pause are dropped.
 #[derive(Debug, Default)]
 pub(super) struct Asked(HashMap<PeerId, Instant>);
 
 impl Asked {
-    /// Returns whether a contact may ask now; if so it is noted.
+    /// Returns whether a contact may ask now, and records the request if so.
     pub(super) fn may_ask(&mut self, contact: &PeerId, now: Instant) -> bool {
         self.0.retain(|_, last| now.duration_since(*last) < PAUSE);
         if self.0.contains_key(contact) {

@@ -1,27 +1,27 @@
-//! Which addresses are told and which are called.
+//! Candidate addresses: which are sent to contacts, and in which order theirs are dialled.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The most candidates that are told (spec §8).
+/// The most candidates in one frame (`docs/spec/reach.md#where-one-is`).
 pub(super) const MAX_CANDIDATES: usize = m2_net::wire::reach::MAX_CANDIDATES;
 
-/// Where it is known from that this host has an address, the best first.
+/// The source of an address of this host, the most reliable first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// The user says so.
+    /// The user configured it.
     Announced,
-    /// The gateway maps a port to ours.
+    /// The gateway forwards a port of it.
     Mapped,
-    /// One of our relays sees us there.
+    /// A relay of this daemon observed it.
     Relay,
-    /// A contact sees us there.
+    /// A contact observed it.
     Contact,
     /// An interface of this host has it.
     Interface,
 }
 
-/// The order in which a contact's candidates are called: what is likely to answer first. A private
-/// address answers where both are in one network, which a common prefix makes likely.
+/// Orders a contact's candidates for dialling, the most likely to answer first. A private address
+/// answers within the same network, which a common prefix makes likely.
 pub(super) fn in_order(mut theirs: Vec<SocketAddr>, own: &[IpAddr]) -> Vec<SocketAddr> {
     theirs.truncate(MAX_CANDIDATES);
     theirs.sort_by_key(|address| {
@@ -36,7 +36,7 @@ pub(super) fn in_order(mut theirs: Vec<SocketAddr>, own: &[IpAddr]) -> Vec<Socke
     theirs
 }
 
-/// Whether two addresses are likely to be in one network.
+/// Returns whether two addresses are likely to be in the same network.
 fn are_near(one: &IpAddr, other: &IpAddr) -> bool {
     match (one, other) {
         (IpAddr::V4(one), IpAddr::V4(other)) => prefix4(*one) == prefix4(*other),
@@ -53,12 +53,12 @@ const fn prefix6(ip: Ipv6Addr) -> u128 {
     ip.to_bits() >> 64
 }
 
-/// Whether an address means something else in each network.
+/// Returns whether an address is private, so that it differs in meaning between networks.
 pub(super) fn is_private(ip: &IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [first, second, ..] = ip.octets();
-            // 100.64.0.0/10 is shared behind a provider's NAT (RFC 6598).
+            // 100.64.0.0/10 is shared address space behind a provider's NAT (RFC 6598).
             ip.is_private() || (first == 100 && second & 0xc0 == 64)
         }
         IpAddr::V6(ip) => ip.is_unique_local(),

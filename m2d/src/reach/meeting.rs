@@ -1,10 +1,11 @@
-//! Two contacts that met on a line look for a path from socket to socket (spec §8).
+//! Hole punching: two contacts that are connected on a line look for a direct path
+//! (`docs/spec/reach.md#meeting`).
 //!
-//! Who dialled the line tells its candidates. The other sends datagrams to them, which open its
-//! NAT, and answers with its own. Only then the first one calls: its packets find the way open.
-//! When nothing came of it after a second, the other one calls too, as one side's NAT may let
-//! calls through that the other's would not. The session that comes up takes the place of the one
-//! on the line.
+//! The dialler of the line sends its candidates. The other side sends datagrams to them, which
+//! create mappings in its NAT, and answers with its own candidates. Only then does the dialler
+//! dial, so that its packets pass the NAT. If there is no session after a second, the other side
+//! dials too, as one NAT may admit dials that the other would filter. The new session replaces the
+//! one on the line.
 
 use super::Reachability;
 use super::asked::Asked;
@@ -26,40 +27,40 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// What waits to be done. More is forgotten: a session stays on its line for longer.
+/// The most queued requests. Further ones are dropped, so the session stays on its line for longer.
 const WAITING: usize = 256;
-/// Contacts with whom a path is looked for at once.
+/// The most contacts for which paths are looked for concurrently.
 const AT_ONCE: usize = 8;
-/// When datagrams go to each candidate, counted from the last.
+/// The pause before each round of datagrams to the candidates, in milliseconds.
 const PUNCHES_MS: [u64; 7] = [0, 50, 100, 200, 400, 700, 1_000];
-/// How long after the other's candidates came the one who was called calls itself.
+/// How long after the candidates arrived the side that accepted the line dials itself.
 const CALL_BACK_AFTER: Duration = Duration::from_millis(1_200);
-/// How long all candidates are called.
+/// Timeout for dialling all candidates.
 const CALL_LIMIT: Duration = Duration::from_secs(4);
-/// How long one candidate goes before the next.
+/// The head start of each candidate over the next.
 const HEAD_START: Duration = Duration::from_millis(60);
-/// Pauses between attempts on one line.
+/// The first and the longest pause between attempts on one line.
 const FIRST_PAUSE: Duration = Duration::from_secs(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1_800);
-/// The least time between two attempts of ours.
+/// The least time between two attempts of this side.
 const LEAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Something to do about the path of a session on a line.
+/// A request about the path of a session on a line.
 #[derive(Debug)]
 pub enum Meeting {
-    /// We dialled it, and a direct path is wanted.
+    /// Look for a direct path. This side dialled the line.
     Seek(Arc<Link>),
-    /// The other side told where it may be reached.
+    /// Handle the peer's candidates.
     Came(Arc<Link>, Candidates),
-    /// A contact in a direct session told where it sees us.
+    /// Use the address at which a contact in a direct session observed this host.
     Seen(PeerId, NamedAddress),
 }
 
-/// Tells the task that looks for paths. Cheap to clone.
+/// Passes requests to the task that looks for paths. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct MeetingHandle(mpsc::Sender<Meeting>);
 
-/// Tells nobody.
+/// A handle without a task, for tests.
 impl Default for MeetingHandle {
     fn default() -> Self {
         Self::new().0
@@ -67,13 +68,13 @@ impl Default for MeetingHandle {
 }
 
 impl MeetingHandle {
-    /// A handle, and what it tells.
+    /// Creates a handle and the receiver of its requests.
     pub fn new() -> (Self, mpsc::Receiver<Meeting>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Self(sender), receiver)
     }
 
-    /// Has something done, if there is room.
+    /// Passes a request on, unless the queue is full.
     pub fn tell(&self, meeting: Meeting) {
         if self.0.try_send(meeting).is_err() {
             tracing::debug!("too many sessions look for a path");
@@ -81,17 +82,17 @@ impl MeetingHandle {
     }
 }
 
-/// The task that looks for paths.
+/// The task that looks for direct paths.
 pub struct Meetings {
-    /// From where datagrams go out.
+    /// The endpoint that sends the punching datagrams.
     pub endpoint: Arc<Endpoint>,
-    /// Dials what contacts named.
+    /// Dials the candidates.
     pub direct: Direct,
-    /// Who takes the sessions.
+    /// Runs the new sessions.
     pub runner: Arc<SessionRunner>,
-    /// Who we are.
+    /// The identity that dials.
     pub identity: Arc<Identity>,
-    /// Where we may be reached.
+    /// The candidates of this host.
     pub reach: Arc<Reachability>,
 }
 
@@ -129,7 +130,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Does it, unless no direct path may be looked for, and only as long as one may.
+    /// Handles a request while the search for a direct path is allowed.
     async fn take(&self, meeting: Meeting) {
         let link = match &meeting {
             Meeting::Seek(link) | Meeting::Came(link, _) => link.clone(),
@@ -150,7 +151,7 @@ impl Shared {
         let meets = link.meets();
         match meeting {
             Meeting::Seek(_) if meets.seek() => self.seek(link).await,
-            // Who was not asked has nothing to answer.
+            // An answer without a request is ignored.
             Meeting::Came(_, theirs) if theirs.answer && link.dialled && meets.take_answer() => {
                 self.call(link, theirs.addresses).await;
             }
@@ -163,15 +164,15 @@ impl Shared {
         }
     }
 
-    /// Whether a contact may ask now. That is held per contact, as it could begin a new session for
-    /// each question.
+    /// Returns whether a contact may ask now. The limit is per contact, as it could begin a new
+    /// session for each request.
     fn may_ask(&self, contact: &PeerId) -> bool {
-        // Nothing is ever half done under this lock.
+        // No update under this lock is ever left incomplete, so poisoning is ignored.
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.may_ask(contact, Instant::now())
     }
 
-    /// Tells our candidates, again and again after growing pauses, as long as the line is used.
+    /// Sends this side's candidates repeatedly, with growing pauses, while the line is used.
     async fn seek(&self, link: &Arc<Link>) {
         let mut pause = FIRST_PAUSE;
         let mut changes = self.all.reach.changes();
@@ -194,7 +195,7 @@ impl Shared {
         }
     }
 
-    /// The other side tells its candidates: opens the way, answers, and calls if need be.
+    /// Handles the dialler's candidates: punches, answers, and later dials if necessary.
     async fn answer(&self, link: &Arc<Link>, theirs: Vec<NamedAddress>) {
         let Ok(_turn) = self.turns.acquire().await else {
             return;
@@ -211,7 +212,7 @@ impl Shared {
         tokio::join!(self.punch(link, &theirs), reply);
     }
 
-    /// The other side has opened its way: calls.
+    /// Handles the answer to this side's candidates: punches and dials.
     async fn call(&self, link: &Arc<Link>, theirs: Vec<NamedAddress>) {
         let Ok(_turn) = self.turns.acquire().await else {
             return;
@@ -220,7 +221,7 @@ impl Shared {
         tokio::join!(self.punch(link, &theirs), self.call_all(link, &theirs));
     }
 
-    /// Those that may be dialled, the most promising first.
+    /// Returns the candidates that may be dialled, the most promising first.
     fn in_order(&self, theirs: Vec<NamedAddress>) -> Vec<SocketAddr> {
         let reach = &self.all.reach;
         let wanted = Use::Contact {
@@ -231,7 +232,7 @@ impl Shared {
         in_order(admitted.collect(), &reach.interfaces())
     }
 
-    /// Opens the way for calls from these addresses.
+    /// Sends datagrams to the candidates, so that the local NAT admits their dials.
     async fn punch(&self, link: &Arc<Link>, theirs: &[SocketAddr]) {
         let budgets = self.all.direct.budgets();
         for pause in PUNCHES_MS {
@@ -248,7 +249,7 @@ impl Shared {
         budgets.keep(link.peer_id);
     }
 
-    /// Calls all, each with a head start over the next; the first session wins.
+    /// Dials all candidates, each with a head start over the next. The first session wins.
     async fn call_all(&self, link: &Arc<Link>, theirs: &[SocketAddr]) {
         let mut calls: FuturesUnordered<_> = (0_u32..)
             .zip(theirs)
@@ -269,7 +270,7 @@ impl Shared {
             session = won => if let Some(session) = session {
                 self.all.runner.clone().start(session);
             },
-            // A session that the other side made took the place of this one.
+            // A session that the other side dialled has replaced this one.
             () = link.over() => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Where this host may be reached, as far as is known now.
+//! The current knowledge of where this host may be reached.
 
 use super::candidates::{MAX_CANDIDATES, Source, is_private};
 use m2_crypto::PeerId;
@@ -13,47 +13,47 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-/// Sessions with relays that are asked where they see us.
+/// The most sessions with relays that are asked for the observed address.
 const MAX_CARRIERS: usize = 8;
-/// What contacts saw that is kept.
+/// The most addresses observed by contacts that are kept.
 const MAX_SEEN: usize = 8;
-/// What contacts saw that is told: they may lie.
+/// The most addresses observed by contacts that are sent to others, as contacts may lie.
 const MAX_SEEN_TOLD: usize = 2;
-/// How long what a contact saw is believed.
+/// How long an address observed by a contact is used.
 const BELIEVED: Duration = Duration::from_secs(3_600);
-/// Contacts are told private addresses too: they may be in the same network.
+/// The filter for addresses sent to contacts. Private ones are sent too, as both may be in one
+/// network.
 const TO_CONTACTS: Use = Use::Contact {
     shares_public: false,
 };
 /// How long a relay may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_millis(800);
 
-/// An address of this host, and how it is known.
+/// An address of this host, and its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
-    /// With the port on which contacts may call.
+    /// The address, with the port on which contacts may dial.
     pub address: NamedAddress,
-    /// Who says so.
+    /// The source.
     pub source: Source,
 }
 
-/// How others can reach this host from socket to socket.
+/// How the NATs in front of this host limit direct sessions (RFC 4787).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Nobody outside has told yet.
+    /// No external observer has reported an address yet.
     Unknown,
-    /// An address of its own is seen outside as it is.
+    /// An address of the host's own is observed unchanged.
     Open,
     /// The gateway forwards a port.
     Mapped,
-    /// A NAT stands between that shows one address to everybody.
+    /// A NAT with endpoint-independent mapping, as far as observed.
     Nat,
-    /// A NAT stands between that shows another port to everybody.
+    /// A NAT with another port for each destination (symmetric).
     SymmetricNat,
 }
 
-/// Knows where this host may be reached. Addresses of peers are not in it, and what it knows is
-/// in memory alone.
+/// Knows where this host may be reached. It holds no addresses of peers, and exists in memory only.
 pub struct Reachability {
     endpoint: Arc<Endpoint>,
     announced: Vec<SocketAddr>,
@@ -66,16 +66,16 @@ pub struct Reachability {
 struct State {
     /// Addresses of the interfaces.
     interfaces: Vec<IpAddr>,
-    /// What the gateway forwards to us.
+    /// The external address that the gateway forwards.
     mapped: Option<NamedAddress>,
     carriers: Vec<Carrier>,
-    /// What relays said last.
+    /// The addresses that relays observed last.
     by_relays: Vec<NamedAddress>,
-    /// What contacts said, the oldest first.
+    /// The addresses that contacts observed, the oldest first.
     by_contacts: Vec<Report>,
 }
 
-/// What one contact said.
+/// The address that one contact observed.
 struct Report {
     contact: PeerId,
     seen: NamedAddress,
@@ -83,8 +83,9 @@ struct Report {
 }
 
 impl Reachability {
-    /// Knows of the sockets of `endpoint` and of what the user announces. `loopback_only`: the daemon
-    /// is bound to loopback alone, or would be if it took direct calls.
+    /// Creates the state from the sockets of `endpoint` and the configured addresses.
+    /// `loopback_only` is true if the daemon is bound to loopback only, or would be if it accepted
+    /// direct sessions.
     pub fn new(endpoint: Arc<Endpoint>, announced: Vec<SocketAddr>, loopback_only: bool) -> Self {
         Self {
             endpoint,
@@ -95,22 +96,22 @@ impl Reachability {
         }
     }
 
-    /// The sockets on which contacts call.
+    /// Returns the endpoint on which contacts dial.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Rings when an address came or went. The value means nothing.
+    /// Subscribes to changes of addresses. The value carries no information.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// The interfaces have these addresses now.
+    /// Sets the addresses of the interfaces.
     pub fn set_interfaces(&self, addresses: Vec<IpAddr>) {
         self.change(|state| {
             let differs = state.interfaces != addresses;
             if differs {
-                // What others saw was seen from the old ones.
+                // The observed addresses belonged to the earlier ones.
                 state.by_contacts.clear();
                 state.by_relays.clear();
             }
@@ -119,12 +120,13 @@ impl Reachability {
         });
     }
 
-    /// The gateway forwards this address to us, or nothing any more.
+    /// Sets the external address that the gateway forwards, or clears it.
     pub fn set_mapped(&self, address: Option<NamedAddress>) {
         self.change(|state| std::mem::replace(&mut state.mapped, address) != address);
     }
 
-    /// A contact sees us at this address. What it said before does not count any more.
+    /// Records the address at which a contact observed this host. It replaces the contact's earlier
+    /// report.
     pub fn seen_by_contact(&self, contact: PeerId, seen: NamedAddress) {
         self.change(|state| {
             let known = state.by_contacts.iter().any(|report| report.seen == seen);
@@ -139,8 +141,8 @@ impl Reachability {
         });
     }
 
-    /// A session with a relay that leaves from the sockets on which contacts call: it is asked
-    /// where it sees us, now and whenever that matters, as long as it stands.
+    /// Adds a session with a relay that uses the sockets on which contacts dial. The relay is asked
+    /// for the observed address now and before candidates are sent, until the session ends.
     pub fn ask_at(self: &Arc<Self>, carrier: &Carrier) {
         {
             let mut state = self.state();
@@ -163,7 +165,7 @@ impl Reachability {
         });
     }
 
-    /// Where a contact may call, the best first; relays are asked anew.
+    /// Returns this host's candidates, the best first. Relays are asked again.
     pub async fn candidates(&self) -> Vec<NamedAddress> {
         self.ask().await;
         let mut candidates: Vec<NamedAddress> = Vec::new();
@@ -180,7 +182,7 @@ impl Reachability {
         candidates
     }
 
-    /// All addresses that are known and may be told to contacts, the best first.
+    /// Returns all known addresses that may be sent to contacts, the best first.
     pub fn known(&self) -> Vec<Known> {
         let state = self.state();
         let from = |source| move |address: NamedAddress| Known { address, source };
@@ -205,7 +207,7 @@ impl Reachability {
             .collect()
     }
 
-    /// What contacts are told passes the filter that they apply themselves.
+    /// Applies the filter that contacts apply themselves.
     fn told(&self, own: SocketAddr) -> Option<NamedAddress> {
         NamedAddress::told(own, TO_CONTACTS, self.loopback_only)
     }
@@ -218,13 +220,14 @@ impl Reachability {
         }
     }
 
-    /// This host, for the filter of addresses that others name.
+    /// Returns the state of this host that the address filter needs.
     pub fn surroundings(&self) -> Surroundings {
         let state = self.state();
         let sockets = self.endpoint.own_addresses().into_iter();
         let mut own: Vec<NamedAddress> = sockets.map(NamedAddress::new).collect();
         own.extend(self.announced.iter().copied().map(NamedAddress::new));
-        // Not what relays say: one that a contact named could have any address never dialled.
+        // Addresses observed by relays are left out: a relay that a contact named could block any
+        // address.
         own.extend(state.mapped);
         Surroundings {
             loopback_only: self.loopback_only,
@@ -233,8 +236,8 @@ impl Reachability {
         }
     }
 
-    /// Whether one of these addresses has a public IP address that relays or the gateway show this
-    /// host under.
+    /// Returns whether one of these addresses has the public IP address that relays or the gateway
+    /// report for this host.
     pub fn shares_public(&self, named: &[NamedAddress]) -> bool {
         let state = self.state();
         let seen = state.mapped.iter().chain(&state.by_relays);
@@ -243,7 +246,7 @@ impl Reachability {
         public.any(|own| named.iter().any(|other| other.ip() == own))
     }
 
-    /// Addresses of this host's own interfaces.
+    /// Returns the addresses of this host's interfaces.
     pub fn interfaces(&self) -> Vec<IpAddr> {
         let locals = self.endpoint.local_addrs().into_iter();
         let bound = locals.map(|local| local.ip());
@@ -252,20 +255,20 @@ impl Reachability {
         all
     }
 
-    /// The IPv4 port on which other hosts may call.
+    /// Returns the IPv4 port on which other hosts may dial.
     pub fn port(&self) -> Option<u16> {
         let locals = self.endpoint.local_addrs().into_iter();
         let mut open = locals.filter(|local| local.is_ipv4() && !local.ip().is_loopback());
         open.next().map(|local| local.port())
     }
 
-    /// Whether contacts can only be on this very machine.
+    /// Returns whether only peers on this machine can connect.
     pub fn is_bound_to_loopback(&self) -> bool {
         let locals = self.endpoint.local_addrs();
         !locals.is_empty() && locals.iter().all(|local| local.ip().is_loopback())
     }
 
-    /// How others can reach this host, by what they say.
+    /// Classifies the NATs in front of this host by the observed addresses.
     pub fn standing(&self) -> Standing {
         let known = self.known();
         let seen: Vec<NamedAddress> = known
@@ -295,7 +298,7 @@ impl Reachability {
         }
     }
 
-    /// Asks all relays where they see us.
+    /// Asks all relays for the observed address.
     async fn ask(&self) {
         let carriers = self.state().carriers.clone();
         let asked = carriers.iter().map(|carrier| async {
@@ -321,7 +324,7 @@ impl Reachability {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing is ever half done under this lock.
+        // No update under this lock is ever left incomplete, so poisoning is ignored.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 const NODES: usize = 3;
 
-/// A cluster that lives as long as this.
+/// A cluster that is killed when this is dropped.
 pub(crate) struct Cluster {
     dir: TempDir,
     server: PathBuf,
@@ -18,13 +18,14 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts one; `None`, and says so, if nats-server is not installed.
+    /// Starts a cluster. Returns `None`, and reports a skipped test, if nats-server is not
+    /// installed.
     pub(crate) fn start() -> Option<Self> {
         let Some(server) = find_server() else {
             skip("nats-server is not installed (Debian: apt-get install nats-server)");
             return None;
         };
-        // All sockets are held until all ports are known, so that none comes twice.
+        // All sockets are kept open until all ports are known, so that no port is assigned twice.
         let sockets: Vec<_> = (0..2 * NODES)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
             .collect();
@@ -43,7 +44,7 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// Starts a node, or starts it again.
+    /// Starts or restarts a node.
     pub(crate) fn run(&mut self, node: usize) {
         let config = self.dir.path().join(format!("node{node}.conf"));
         fs::write(&config, self.config(node)).unwrap();
@@ -57,7 +58,7 @@ impl Cluster {
         self.nodes[node] = Some(child);
     }
 
-    /// Kills a node as a power cut does.
+    /// Kills a node without warning, like a power failure.
     pub(crate) fn kill(&mut self, node: usize) {
         if let Some(mut child) = self.nodes[node].take() {
             child.kill().unwrap();
@@ -65,7 +66,7 @@ impl Cluster {
         }
     }
 
-    /// Where clients connect.
+    /// Returns the URLs to which clients connect.
     pub(crate) fn servers(&self) -> Vec<String> {
         let ports = self.ports.iter().take(NODES);
         ports
@@ -73,7 +74,7 @@ impl Cluster {
             .collect()
     }
 
-    /// Where each node keeps its streams. Its Raft logs are elsewhere.
+    /// Returns the directory of each node's streams. Its Raft logs are elsewhere.
     pub(crate) fn stream_dirs(&self) -> Vec<PathBuf> {
         let dir = |node| {
             self.dir

@@ -1,4 +1,4 @@
-//! The embedded store: the suite, and what is in its file.
+//! The embedded store: the suite, and the contents of its file.
 
 use crate::letters::{NOW, collect, deposit, deposit_of, id, letter, open_box, owner, token};
 use crate::suite::{self, Backend};
@@ -33,7 +33,7 @@ fn open(dir: &Path) -> EmbeddedStore {
     EmbeddedStore::open(dir, None, Limits::default()).unwrap()
 }
 
-/// Every byte of letters and ids from `range`, in pieces that occur nowhere else.
+/// Returns all bytes of letters and ids from `range`, in pieces that occur nowhere else.
 fn pieces(range: std::ops::Range<u64>, size: usize) -> Vec<Vec<u8>> {
     let of = |number| {
         let letter = letter(number, size);
@@ -70,9 +70,9 @@ async fn another_key_is_refused_and_the_file_is_encrypted() {
     }
 }
 
-/// What spec §9 lists is all there is: box, id, letter, hour.
+/// The store keeps box, id, letter and hour only (`docs/spec/mailbox-store.md#what-is-kept`).
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_is_four_things_on_disk() {
+async fn a_letter_on_disk_has_only_box_id_content_and_hour() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     open_box(&store, 1, 40).await;
@@ -132,7 +132,7 @@ fn strings(file: &Connection, query: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleted_is_gone_from_every_file() {
+async fn deleted_letters_are_erased_from_every_file() {
     const COUNT: u64 = 400;
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
@@ -147,10 +147,10 @@ async fn deleted_is_gone_from_every_file() {
     };
     let (gone_pieces, spent) = (needles(&gone), (0..COUNT).map(|n| token(n).to_vec()));
     let sample: Vec<_> = gone_pieces.iter().step_by(97).cloned().collect();
-    // A few lie across two pages.
+    // A few pieces are split across two pages.
     let there = traces::count(dir.path(), &sample);
     assert!(there * 10 > sample.len() * 9, "they were there");
-    // Deposits go on while letters are deleted, so that pages are split and joined.
+    // Deposits continue while letters are deleted, so that pages are split and merged.
     for part in gone.chunks(50) {
         store
             .remove(owner(1), part.iter().copied().map(id).collect())
@@ -203,7 +203,7 @@ async fn sweep(store: &EmbeddedStore) {
     panic!("the log could not be cut");
 }
 
-/// Every run of 16 bytes in the store's files, for looking up many needles at once.
+/// Returns every run of 16 bytes in the store's files, to look up many needles at once.
 fn blocks(dir: &Path) -> std::collections::HashSet<Vec<u8>> {
     let mut found = std::collections::HashSet::new();
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -214,7 +214,7 @@ fn blocks(dir: &Path) -> std::collections::HashSet<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removal_cut_short_is_finished_at_the_next_start() {
+async fn an_interrupted_removal_is_finished_at_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     open_box(&store, 1, 40).await;
@@ -256,7 +256,7 @@ async fn kill_9_loses_no_acknowledged_letter() {
     }
 }
 
-/// The numbers that the child named as stored before it was killed.
+/// Returns the numbers that the child reported as stored before it was killed.
 fn deposit_until_killed(dir: &Path, start: u64, lines: usize) -> Vec<u64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -301,7 +301,7 @@ async fn child_that_deposits() {
                     store.deposit(deposit(number), NOW).await.unwrap(),
                     Deposited::Stored
                 );
-                // One write a line: a line is whole or not there.
+                // One write per line, so that a line is either complete or missing.
                 std::io::stdout()
                     .write_all(format!("stored {number}\n").as_bytes())
                     .unwrap();

@@ -1,4 +1,4 @@
-//! The store in a NATS cluster: the suite, nodes that die, and what the engine keeps.
+//! The store in a NATS cluster: the suite, node failures, and the data that the server keeps.
 
 use crate::cluster::Cluster;
 use crate::letters::{NOW, collect, deposit, id, letter, open_box, owner, token};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Streams of their own in a cluster.
+/// The streams of one store in a cluster.
 struct Streams<'a> {
     cluster: &'a Cluster,
     prefix: String,
@@ -39,7 +39,7 @@ impl Streams<'_> {
             prefix: self.prefix.clone(),
             replicas: 3,
         };
-        // A cluster takes a while to elect its first leader.
+        // A new cluster takes a while to elect its first leader.
         let mut tries = 0;
         loop {
             match JetStreamStore::connect(options.clone(), limits.clone()).await {
@@ -71,7 +71,7 @@ async fn passes_the_suite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_dies_under_load_takes_no_acknowledged_letter() {
+async fn a_node_failure_under_load_loses_no_acknowledged_letter() {
     const COUNT: u64 = 900;
     let Some(mut cluster) = Cluster::start() else {
         return;
@@ -96,7 +96,7 @@ async fn a_node_that_dies_under_load_takes_no_acknowledged_letter() {
     wait_for(&done, 500).await;
     cluster.run(0);
     join_all(tasks).await.into_iter().for_each(Result::unwrap);
-    // Every front end sees all, and so does one that comes later.
+    // Every front end sees all letters, including one that connects later.
     let late = streams(&cluster, "load").connect(Limits::default()).await;
     for store in [&*one, &*two, &late] {
         let all: BTreeMap<_, _> = collect(store, 1, 1 << 20).await.into_iter().collect();
@@ -111,7 +111,7 @@ async fn a_node_that_dies_under_load_takes_no_acknowledged_letter() {
     }
 }
 
-/// As a sender does: the same letter again, until there is an answer.
+/// Retries a letter until it is acknowledged, as a sender does.
 async fn deposit_until_acknowledged(store: &dyn MailboxStore, number: u64) {
     for _ in 0..10 {
         match store.deposit(deposit(number), NOW).await {
@@ -134,9 +134,9 @@ async fn wait_for(done: &AtomicUsize, count: usize) {
     panic!("{} of {count}", done.load(Ordering::Relaxed));
 }
 
-/// A crash between any two steps: the same letter goes on, another does not get the token.
+/// A crash between any two steps: only the same letter can continue with the token.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deposit_cut_short_goes_on_with_its_letter_alone() {
+async fn an_interrupted_deposit_continues_only_with_its_letter() {
     const COUNT: u64 = 60;
     let Some(cluster) = Cluster::start() else {
         return;
@@ -144,7 +144,7 @@ async fn a_deposit_cut_short_goes_on_with_its_letter_alone() {
     let [one, two] = streams(&cluster, "crash").open(Limits::default()).await;
     open_box(&*one, 1, COUNT).await;
     for number in 0..COUNT {
-        // The future is dropped after a while that grows from nothing to a whole deposit.
+        // The future is dropped after a time that grows from zero to that of a whole deposit.
         let time = Duration::from_micros(number * 250);
         let cut = tokio::time::timeout(time, one.deposit(deposit(number), NOW)).await;
         let mut rival = deposit(1000 + number);
@@ -170,10 +170,10 @@ async fn a_deposit_cut_short_goes_on_with_its_letter_alone() {
     assert_eq!(all.len() as u64, COUNT);
 }
 
-/// What the operator's guide says: the stream's own files lose a letter when it is deleted; the
-/// Raft logs beside them keep it until the server next compacts them.
+/// As the operator's guide states: deleting a letter erases it from the stream's own files, while
+/// the Raft logs keep it until the server next compacts them.
 #[tokio::test(flavor = "multi_thread")]
-async fn deleted_is_gone_from_the_streams_files() {
+async fn deleted_letters_are_erased_from_the_streams_files() {
     const COUNT: u64 = 40;
     let Some(cluster) = Cluster::start() else {
         return;
@@ -203,7 +203,7 @@ async fn deleted_is_gone_from_the_streams_files() {
         .remove(owner(1), (0..COUNT).map(id).collect())
         .await
         .unwrap();
-    // A node that is behind erases when it hears of it.
+    // A node that lags behind erases the letter when it catches up.
     for _ in 0..600 {
         if found(&streams) == 0 {
             return;

@@ -1,10 +1,10 @@
-//! Letters, boxes and tokens to test with: all different, all made from small numbers.
+//! Letters, boxes and tokens for tests, all distinct and derived from small numbers.
 
 use bytes::Bytes;
 use m2_crypto::{PeerId, label};
 use m2d::mailbox::store::{Cursor, Deposit, LetterId, MailboxStore, TokenHash, TokensAdded};
 
-/// Some moment in 2026, not at a full hour.
+/// A time in 2026 in Unix milliseconds, not at a full hour.
 pub(crate) const NOW: u64 = 1_795_000_123_456;
 
 pub(crate) fn owner(number: u64) -> PeerId {
@@ -20,13 +20,13 @@ pub(crate) fn id(number: u64) -> LetterId {
     hash[..16].try_into().unwrap()
 }
 
-/// A letter without any repetition, of `size` bytes.
+/// Returns a letter of `size` bytes in which no block repeats.
 pub(crate) fn letter(number: u64, size: usize) -> Bytes {
     let block = |at: usize| label::hash("test letter", &[&number.to_be_bytes(), &at.to_be_bytes()]);
     (0..size / 32).flat_map(block).collect()
 }
 
-/// Letter `number` of 1 KiB, with the token of the same number, for box 1.
+/// Returns a deposit of letter `number`, of 1 KiB, with the token of the same number, for box 1.
 pub(crate) fn deposit(number: u64) -> Deposit {
     deposit_of(number, 1024)
 }
@@ -40,7 +40,7 @@ pub(crate) fn deposit_of(number: u64, size: usize) -> Deposit {
     }
 }
 
-/// Makes box `number` with tokens 0 to `tokens`.
+/// Creates box `number` with tokens 0 to `tokens`.
 pub(crate) async fn open_box(store: &dyn MailboxStore, number: u64, tokens: u64) {
     store.register_box(owner(number)).await.unwrap();
     let hashes = (0..tokens).map(token).collect();
@@ -48,7 +48,7 @@ pub(crate) async fn open_box(store: &dyn MailboxStore, number: u64, tokens: u64)
     assert_eq!(added, TokensAdded::Added);
 }
 
-/// Everything in a box, page by page, in the store's order.
+/// Returns all letters of a box, read page by page, in the store's order.
 pub(crate) async fn collect(
     store: &dyn MailboxStore,
     number: u64,

@@ -1,4 +1,4 @@
-//! The two stores of a mailbox server: one suite for both, then what each promises for itself.
+//! The two stores of a mailbox server: a suite for both, and tests of each.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

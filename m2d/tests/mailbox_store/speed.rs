@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const TASKS: u64 = 256;
 const LATER: u64 = NOW + 8 * 24 * 3_600_000;
 
-/// A deposit that costs the test next to nothing to make.
+/// A deposit that is cheap to create.
 fn quick(number: u64, boxes: u64, letter: &Bytes) -> Deposit {
     Deposit {
         owner: owner(number % boxes),
@@ -155,7 +155,7 @@ async fn collect(store: &EmbeddedStore, boxes: u64) -> (u64, Duration) {
     (count, start.elapsed())
 }
 
-/// Deposits 500 a second until the purge is over; the 99th percentile of their waits.
+/// Deposits 500 per second until the purge has ended. Returns the 99th percentile of the latencies.
 async fn deposit_gently(
     store: &EmbeddedStore,
     first: u64,

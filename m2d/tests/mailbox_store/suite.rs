@@ -1,4 +1,4 @@
-//! What every mailbox store promises.
+//! The guarantees of every mailbox store.
 
 mod keeping;
 
@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One store, made fresh: a directory, or streams of a cluster.
+/// A newly created store: a directory, or streams of a cluster.
 pub(crate) trait Backend: Send + Sync {
-    /// Two front ends of the store; where it allows one alone, twice the same.
+    /// Opens two front ends of the store, or the same one twice if it allows only one.
     fn open(&self, limits: Limits) -> BoxFuture<'_, [Arc<dyn MailboxStore>; 2]>;
 }
 
-/// One promise.
+/// A check of one guarantee.
 pub(crate) type Check = for<'a> fn(&'a dyn Backend) -> BoxFuture<'a, ()>;
 
 macro_rules! checks {
@@ -174,7 +174,7 @@ async fn a_replay_is_success_and_spends_nothing(backend: &dyn Backend) {
     assert_eq!(outcome, Deposited::AlreadyThere);
     wait_for_tokens(&*store, 2).await;
     assert_eq!(collect(&*store, 1, 1 << 20).await.len(), 1);
-    // An id is one letter's within a box; in another box it is another's.
+    // A letter id is unique within a box only.
     open_box(&*store, 2, 1).await;
     let mut elsewhere = deposit(0);
     elsewhere.owner = owner(2);
@@ -293,7 +293,7 @@ async fn a_full_server_is_a_state(backend: &dyn Backend) {
         }
     };
     assert_eq!(refused, Deposited::ServerFull);
-    // An engine's own overhead may count; room for all but the last is certain.
+    // An engine may count its own overhead, so only all but the last letter must fit.
     assert!((3..=4).contains(&stored), "{stored} letters of 64 KiB");
     let replay = store.deposit(deposit_of(0, 64 << 10), NOW).await.unwrap();
     assert_eq!(replay, Deposited::AlreadyThere);
@@ -353,7 +353,7 @@ async fn one_letter_at_two_front_ends_is_there_once(backend: &dyn Backend) {
     wait_for_tokens(&*stores[0], 0).await;
 }
 
-/// An engine may count up to half a KiB of its own with each letter.
+/// An engine may count up to half a KiB of overhead for each letter.
 async fn expect_totals(store: &dyn MailboxStore, boxes: u64, letters: u64, bytes: u64) {
     let totals = store.totals().await.unwrap();
     assert_eq!((totals.boxes, totals.letters), (boxes, letters));
@@ -363,7 +363,7 @@ async fn expect_totals(store: &dyn MailboxStore, boxes: u64, letters: u64, bytes
     );
 }
 
-/// A store may take spent tokens off the list after it has answered.
+/// A store may remove spent tokens after it has answered.
 async fn wait_for_tokens(store: &dyn MailboxStore, wanted: u64) {
     for _ in 0..600 {
         if store.token_count(owner(1)).await.unwrap() == wanted {

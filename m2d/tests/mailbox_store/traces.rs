@@ -1,8 +1,8 @@
-//! Looks for bytes in files.
+//! Searches files for bytes.
 
 use std::path::Path;
 
-/// How many of `needles` occur in any file under `dir`, as they are or in hexadecimal.
+/// Returns how many of `needles` occur in any file under `dir`, in binary or in hexadecimal.
 pub(crate) fn count(dir: &Path, needles: &[Vec<u8>]) -> usize {
     let mut files = Vec::new();
     read_all(dir, &mut files);

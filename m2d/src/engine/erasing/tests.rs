@@ -11,7 +11,7 @@ const ALL: PageSize = PageSize {
     bytes: u64::MAX,
 };
 
-/// Alice's engine with bob, who is away.
+/// Alice's engine with the contact Bob, who is offline.
 struct Scene {
     dir: tempfile::TempDir,
     engine: Engine,
@@ -28,7 +28,7 @@ fn scene() -> Scene {
     let contact = engine.contact_mut(row).unwrap();
     contact.certificate = Some(bob.certificate().spki_der().to_vec());
     engine.save_contact(row).unwrap();
-    // The agenda's first look at everything is over.
+    // The agenda's initial round is done.
     pass_ms(&mut engine, 1);
     Scene {
         dir,
@@ -66,14 +66,14 @@ impl Scene {
         file.open_reader().unwrap()
     }
 
-    /// Does one batch. Returns how many messages it gave up or erased.
+    /// Runs one batch. Returns how many messages it gave up or erased.
     fn batch(&mut self) -> u64 {
         let before = self.untouched();
         pass_ms(&mut self.engine, 0);
         before - self.untouched()
     }
 
-    /// Messages that wait, and contents that are stored.
+    /// Returns the number of queued messages plus the bytes of stored content.
     fn untouched(&self) -> u64 {
         let erasure = self.engine.store.erasure_of(self.row).unwrap();
         let left = erasure.map_or(0, |it| it.outbox - it.given_up.min(it.outbox));
@@ -87,7 +87,7 @@ fn a_contact_is_erased_in_steps_between_which_others_are_served() {
     let mut scene = scene();
     let ids: Vec<_> = (0..300).map(|_| scene.send("x")).collect();
     scene.remove(true);
-    // Nothing of it is shown, although most of it is still there.
+    // The contact is hidden at once, although most of its data is still stored.
     let step = u64::from(ERASE_STEP);
     assert!(scene.untouched() > 300);
     let reader = scene.reader();
@@ -110,7 +110,7 @@ fn a_contact_is_erased_in_steps_between_which_others_are_served() {
     while scene.engine.store.erasure_of(scene.row).unwrap().is_some() {
         batches += 1;
         assert!(scene.batch() <= 2 * step, "too much in one batch");
-        // Another call is served between any two.
+        // Another call is served between any two batches.
         let other = PeerId::from_bytes([batches; 32]);
         scene
             .engine
@@ -131,18 +131,18 @@ fn a_contact_is_erased_in_steps_between_which_others_are_served() {
 }
 
 #[test]
-fn erasing_goes_on_after_a_restart_and_spares_what_came_since() {
+fn erasure_resumes_after_a_restart_and_spares_newer_messages() {
     let mut scene = scene();
     let old: Vec<_> = (0..200).map(|_| scene.send("old")).collect();
     scene.remove(true);
     assert!(scene.engine.is_giving_up(scene.row).unwrap());
-    // The daemon is killed, starts again, and the user adds bob again before it is over.
+    // The daemon is killed and restarted, and the user adds Bob again before the erasure has ended.
     scene.engine.reload().unwrap();
     scene.engine.agenda = Default::default();
     scene.engine.contact_mut(scene.row).unwrap().state = ContactState::Contact;
     scene.engine.save_contact(scene.row).unwrap();
     let new = scene.send("new");
-    // Nothing is offered before all that waited is given up.
+    // Nothing is offered before all earlier messages are given up.
     assert!(scene.engine.is_giving_up(scene.row).unwrap());
     for _ in 0..40 {
         scene.batch();
@@ -177,9 +177,9 @@ fn messages_stay_when_only_the_contact_is_removed() {
 }
 
 #[test]
-fn the_index_follows_under_steady_traffic() {
+fn the_index_keeps_up_with_steady_traffic() {
     let mut scene = scene();
-    // A message every two seconds, and nothing else.
+    // One message every two seconds, and no other activity.
     for number in 0..30 {
         scene.send(&format!("message {number}"));
         pass_ms(&mut scene.engine, 2_000);
@@ -191,7 +191,7 @@ fn the_index_follows_under_steady_traffic() {
 }
 
 #[test]
-fn old_events_go_in_steps() {
+fn old_events_are_pruned_in_steps() {
     let mut scene = scene();
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
                INSERT INTO events(time_ms, kind, contact) SELECT 1, 8, 1 FROM n";

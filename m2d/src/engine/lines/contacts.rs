@@ -1,4 +1,5 @@
-//! The lines of contacts: offered to them, taken from them, and the ways to them (spec §7).
+//! Offers lines to contacts, stores the lines that contacts offer, and builds the routes to
+//! contacts (`docs/spec/line.md#offers`).
 
 use super::days::day_of;
 use super::{Engine, TOLD};
@@ -16,7 +17,7 @@ use m2_net::wire::Message;
 use m2_net::wire::line::{Line, MAX_DAYS, MAX_LINES, OfferedLine};
 use std::net::SocketAddr;
 
-/// Lines in an invitation, and addresses of each: it has to fit a QR code.
+/// Limits of the lines in an invitation, which must fit into a QR code.
 const MAX_INVITED: usize = 3;
 const MAX_INVITED_ADDRESSES: usize = 2;
 
@@ -24,8 +25,8 @@ const MAX_INVITED_ADDRESSES: usize = 2;
 const MAX_ROUTE: usize = 12;
 
 impl Engine {
-    /// Tells a contact on its session at which relays it may call, if it is one and may ever have
-    /// been told of any; none is an answer too.
+    /// Sends a contact the lines on which it may dial, on its session. The offer may be empty. It
+    /// is skipped for a peer that is no contact, and until this daemon first had a relay.
     pub(in crate::engine) fn offer_lines(&mut self, contact: i64) -> Result<(), Refusal> {
         if !self.is_contact(contact) || self.store.number(TOLD)?.is_none() {
             return Ok(());
@@ -45,7 +46,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let caller = Caller::Contact(*peer);
-        // Its clock may be behind ours.
+        // The contact's clock may be behind this daemon's.
         let first_day = day_of(self.now_ms()).saturating_sub(1);
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
         let offered = lines.filter_map(|line| {
@@ -67,7 +68,8 @@ impl Engine {
         Ok(offered.take(MAX_LINES).collect())
     }
 
-    /// The lines on which a caller may call on a UTC day, for a record of that day (spec §8).
+    /// Returns the lines on which a caller may dial on a UTC day, for a record of that day
+    /// (`docs/spec/lookup.md#records`).
     pub(in crate::engine) fn published_lines(
         &self,
         caller: Caller,
@@ -90,14 +92,14 @@ impl Engine {
         Ok(published.take(presence::MAX_LINES).collect())
     }
 
-    /// Which addresses of a relay or provider of ours others are told.
+    /// Returns the addresses of a relay or provider of this daemon that may be named to others.
     pub(in crate::engine) fn told_addresses(&self, own: &[SocketAddr]) -> Vec<NamedAddress> {
         let loopback_only = self.lines.settings.loopback_only;
         let told = |address: &SocketAddr| NamedAddress::told(*address, Use::Service, loopback_only);
         own.iter().filter_map(told).collect()
     }
 
-    /// The lines of an invitation that is made now.
+    /// Returns the encoded lines of an invitation that is made at `now_ms`.
     pub(in crate::engine) fn invited_lines(
         &self,
         invitation: &InviteId,
@@ -112,7 +114,7 @@ impl Engine {
             let mut addresses = self.told_addresses(&line.addresses);
             addresses.truncate(MAX_INVITED_ADDRESSES);
             let secret = self.lines.key.secret(&line.relay, day, &caller);
-            // None without an address.
+            // Empty without an address.
             let invited = InvitedLine {
                 relay: line.relay,
                 token: secret.join_token(),
@@ -123,7 +125,8 @@ impl Engine {
         Ok(invited.take(MAX_INVITED).collect())
     }
 
-    /// We ask an inviter: it may be called on the lines of its invitation, until it says others.
+    /// Stores the lines of an invitation, under which the inviter is dialled until it offers
+    /// others.
     pub(in crate::engine) fn keep_invited_lines(
         &mut self,
         contact: i64,
@@ -141,13 +144,14 @@ impl Engine {
         Ok(())
     }
 
-    /// A line with those addresses of its relay that may be dialled; none without any.
+    /// Returns a line with those addresses of its relay that may be dialled; `None` without any.
     pub(in crate::engine) fn usable_line(&self, mut line: ContactLine) -> Option<ContactLine> {
         line.addresses = self.usable(line.addresses, Use::Service);
         (!line.addresses.is_empty()).then_some(line)
     }
 
-    /// Those addresses that others named and that may be dialled somewhere. The others are counted.
+    /// Returns those addresses named by others that may be dialled in some network. Counts the
+    /// rest.
     pub(in crate::engine) fn usable(
         &self,
         mut named: Vec<NamedAddress>,
@@ -161,7 +165,7 @@ impl Engine {
         named
     }
 
-    /// A contact says at which relays it may be called: replaces all that it said before.
+    /// Stores the lines that a contact offers. They replace all that it offered before.
     pub(in crate::engine) fn on_line_offer(
         &mut self,
         contact: i64,
@@ -175,26 +179,25 @@ impl Engine {
         Ok(())
     }
 
-    /// A contact ended: it can't call any more, and its lines are forgotten.
+    /// Deletes the lines of a peer that is no contact any more. Its own tokens become invalid.
     pub(in crate::engine) fn end_lines(&mut self, contact: i64) -> Result<(), Refusal> {
         self.store.replace_contact_lines(contact, &[])?;
         self.wake_lines();
         Ok(())
     }
 
-    /// Which ways a session with a contact may take: its own policy if that is stricter than the
-    /// profile's.
+    /// Returns the mode for a contact's sessions: the stricter of its own policy and the profile's.
     pub(in crate::engine) fn ip_mode(&self, contact: i64) -> IpMode {
         let own = self.slots.get(&contact).and_then(|slot| slot.contact.ip);
         own.unwrap_or_default().max(self.lines.settings.ip)
     }
 
-    /// The profile's mode.
+    /// Returns the profile's mode.
     pub(in crate::engine) const fn profile_mode(&self) -> IpMode {
         self.lines.settings.ip
     }
 
-    /// How a contact may be reached. Addresses only where its mode allows them.
+    /// Returns the route to a contact. It has direct addresses only where the mode allows them.
     pub(in crate::engine) fn route(&self, contact: i64) -> Result<Route, Refusal> {
         let mode = self.ip_mode(contact);
         let known = match mode {

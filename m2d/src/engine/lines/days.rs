@@ -1,13 +1,14 @@
-//! Days of lines (spec §7).
+//! The UTC days of join tokens (`docs/spec/line.md#tokens`).
 
 const DAY_MS: u64 = 86_400_000;
-/// How long before and after its day a line is open, for callers whose clocks differ from ours.
+/// How long a line is open before and after its day, for callers whose clocks are wrong, in
+/// milliseconds.
 const LEEWAY_MS: u64 = 3_600_000;
 
-/// The UTC days whose lines are open at a moment.
+/// The UTC days whose lines are open at a given time.
 pub(super) struct Days {
     pub today: u32,
-    /// Yesterday until an hour after midnight, tomorrow from an hour before it.
+    /// Yesterday until 01:00, tomorrow from 23:00.
     pub beside: Option<u32>,
 }
 
@@ -24,7 +25,7 @@ pub(super) fn days_around(now_ms: u64) -> Days {
     Days { today, beside }
 }
 
-/// When [`days_around`] gives something else.
+/// Returns when the result of [`days_around`] next changes, in Unix milliseconds.
 pub(super) fn next_change(now_ms: u64) -> u64 {
     let midnight = now_ms - now_ms % DAY_MS;
     let changes = [LEEWAY_MS, DAY_MS - LEEWAY_MS, DAY_MS];
@@ -34,7 +35,7 @@ pub(super) fn next_change(now_ms: u64) -> u64 {
     changes.find(|change| *change > now_ms).unwrap_or(u64::MAX)
 }
 
-/// The UTC day of a moment, days since 1970.
+/// Returns the UTC day of a Unix time in milliseconds, counted from 1970-01-01.
 pub(in crate::engine) fn day_of(now_ms: u64) -> u32 {
     u32::try_from(now_ms / DAY_MS).unwrap_or(u32::MAX)
 }
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_days_change_when_it_is_said() {
+    fn the_days_change_at_the_predicted_time() {
         let mut now = 20_000 * DAY_MS + 5;
         for _ in 0..9 {
             let next = next_change(now);

@@ -1,29 +1,29 @@
-//! What others see of us, as far as it depends on what is stored.
+//! The stored facts that determine what an observer can see of this daemon.
 
 use super::Engine;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
 use crate::store::ContactState;
 
-/// What others see depends on these, besides the configuration.
+/// Counts that, with the configuration, determine what an observer can see.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PrivacyFacts {
-    /// Own relays in front of others.
+    /// Entry relays of this daemon.
     pub entries: usize,
-    /// Own relays where contacts may call.
+    /// Relays of this daemon at which contacts may dial it.
     pub relays: usize,
-    /// Own boxes at mailbox providers.
+    /// Boxes of this daemon at mailbox providers.
     pub boxes: usize,
-    /// Contacts whose boxes may be written to.
+    /// Contacts for which letters may be deposited.
     pub writes_letters: usize,
-    /// Contacts of whom lines are preferred, by their own policy alone.
+    /// Contacts whose own policy makes them stricter than the profile: lines preferred.
     pub prefer_line: usize,
-    /// Contacts to whom only lines lead, by their own policy alone.
+    /// Contacts whose own policy makes them stricter than the profile: lines only.
     pub line_only: usize,
 }
 
 impl Engine {
-    /// What others see depends on these.
+    /// Returns the counts that determine what an observer can see.
     pub fn privacy_facts(&mut self) -> Result<PrivacyFacts, Refusal> {
         let lines = self.store.lines()?;
         let entries = lines.iter().filter(|line| line.entry).count();
@@ -46,7 +46,7 @@ impl Engine {
         })
     }
 
-    /// Sentences for the user about lines that can't work.
+    /// Returns warnings for the user about settings under which lines or mailboxes cannot work.
     pub(in crate::engine) fn line_warnings(&self) -> Result<Vec<String>, Refusal> {
         let mut warnings = Vec::new();
         if self.profile_mode() != IpMode::LineOnly {

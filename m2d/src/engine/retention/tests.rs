@@ -35,7 +35,7 @@ impl Scene {
             .unwrap()
     }
 
-    /// A body of a contact comes.
+    /// Receives a body from a contact.
     fn arrives(&mut self, row: i64, body: Body) {
         self.arrived += 1;
         let id = MessageId(self.arrived.to_be_bytes());
@@ -71,7 +71,7 @@ impl Scene {
         reader.history(row, i64::MAX, ALL).unwrap().messages.len()
     }
 
-    /// Lets hours pass, with what is due in them.
+    /// Advances the clock by hours and runs the due work.
     fn pass_hours(&mut self, hours: u64) {
         pass_ms(&mut self.engine, hours * 3_600_000);
         for _ in 0..200 {
@@ -81,7 +81,7 @@ impl Scene {
 }
 
 #[test]
-fn nothing_goes_by_default() {
+fn messages_are_kept_by_default() {
     let mut scene = Scene::new();
     let row = scene.contact(1);
     scene.receive(row, 3);
@@ -90,7 +90,7 @@ fn nothing_goes_by_default() {
 }
 
 #[test]
-fn messages_go_at_the_profiles_age_or_at_the_contacts_if_that_is_shorter() {
+fn messages_expire_at_the_shorter_of_profile_and_contact_age() {
     let mut scene = Scene::new();
     scene.engine.limits.keep_days = 30;
     let (plain, strict, lax) = (scene.contact(1), scene.contact(2), scene.contact(3));
@@ -118,7 +118,7 @@ fn messages_go_at_the_profiles_age_or_at_the_contacts_if_that_is_shorter() {
 }
 
 #[test]
-fn the_oldest_messages_go_when_there_are_too_many_bytes() {
+fn the_oldest_messages_are_erased_above_the_size_limit() {
     let mut scene = Scene::new();
     let (first, second) = (scene.contact(1), scene.contact(2));
     scene.receive(first, 150);
@@ -132,7 +132,7 @@ fn the_oldest_messages_go_when_there_are_too_many_bytes() {
 }
 
 #[test]
-fn a_step_looks_at_a_bounded_number_of_messages() {
+fn a_step_examines_a_bounded_number_of_messages() {
     let mut scene = Scene::new();
     let row = scene.contact(1);
     scene.receive(row, 500);
@@ -152,7 +152,7 @@ fn a_step_looks_at_a_bounded_number_of_messages() {
 }
 
 #[test]
-fn a_contact_that_sent_too_much_is_told_of_and_held() {
+fn a_contact_over_quota_is_reported_and_refused() {
     let mut scene = Scene::new();
     let (loud, quiet) = (scene.contact(1), scene.contact(2));
     scene.engine.limits.contact_bytes = 20_000;
@@ -181,7 +181,7 @@ fn a_contact_that_sent_too_much_is_told_of_and_held() {
 }
 
 #[test]
-fn what_shows_nothing_is_bounded_whatever_it_is() {
+fn hidden_rows_are_bounded_by_kind() {
     let mut scene = Scene::new();
     let row = scene.contact(1);
     scene.engine.store.begin().unwrap();

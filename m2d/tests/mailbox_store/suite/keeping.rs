@@ -1,4 +1,4 @@
-//! Reading, acknowledging, expiring, and what survives.
+//! Reading, acknowledging, expiry and durability.
 
 use super::{Backend, expect_totals, open, wait_for_tokens};
 use crate::letters::{NOW, collect, deposit, deposit_of, id, letter, open_box, owner, token};
