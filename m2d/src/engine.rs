@@ -134,7 +134,7 @@ pub struct Parts {
     pub counters: Arc<Counters>,
 }
 
-/// The engine's state. It is the only writer of all durable state.
+/// The engine, which is the only writer of the daemon's store.
 pub struct Engine {
     store: Store,
     clock: Arc<Clock>,
@@ -394,7 +394,7 @@ impl Engine {
             return;
         }
         if let Err(error) = self.store.regain_room() {
-            tracing::debug!(%error, "the room in the store is not known");
+            tracing::debug!(%error, "the free space in the store is unknown");
         }
     }
 

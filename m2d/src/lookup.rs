@@ -76,7 +76,7 @@ impl LookupTasks {
         if !self.reach.is_bound_to_loopback() {
             match Interfaces::watch(false) {
                 Ok(interfaces) => parts.ports = self.follow_host(interfaces, tasks, stop),
-                Err(error) => tracing::warn!(%error, "changes of addresses are not seen"),
+                Err(error) => tracing::warn!(%error, "changes of addresses cannot be watched"),
             }
         }
         parts

@@ -17,7 +17,8 @@ pub(super) fn is_fit(name: &str) -> bool {
         && !looks(name).starts_with(&looks(PEER_ID_PREFIX))
 }
 
-/// Removes the invisible characters that often join emoji from a suggested name. Keeps controls.
+/// Removes invisible characters, which often join emoji, from a suggested name. Control characters
+/// are kept, so that the name stays unfit.
 pub(super) fn visible(suggested: &str) -> String {
     let visible: String = suggested
         .chars()

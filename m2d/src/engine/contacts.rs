@@ -40,7 +40,7 @@ pub struct ContactView {
     pub last_failure: &'static str,
     /// The known problem in one sentence, with what to do about it; empty without one.
     pub problem: String,
-    /// Whether letters are exchanged with the contact, in each direction.
+    /// The switches for letters, one for each direction.
     pub mailbox: MailboxPolicy,
     /// True if the contact offers a box.
     pub mailbox_offered: bool,
@@ -218,7 +218,7 @@ impl Engine {
                 return Err(Refusal::argument(
                     "contact",
                     "",
-                    "This is your own peer id. Name the peer that is to be blocked.",
+                    "This is your own peer id. Name the peer to block.",
                 ));
             }
             (Err(_), Ok(peer)) => match self.row_of(&peer) {
@@ -299,7 +299,7 @@ impl Engine {
         }
     }
 
-    /// Creates a row for a peer that has none.
+    /// Creates a row for a new peer.
     pub(super) fn new_contact(
         &mut self,
         peer: PeerId,

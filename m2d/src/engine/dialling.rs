@@ -70,7 +70,7 @@ impl Engine {
         }
     }
 
-    /// Stores what is left of a contact's budget for dialling addresses it named.
+    /// Stores the rest of a contact's budget for dialling addresses that it named.
     pub fn save_budget(&mut self, left: &BudgetRow) {
         // A full disk must not roll back the rest of the batch. The budget is kept in memory too.
         if self.store.is_tight() {
@@ -110,7 +110,7 @@ impl Engine {
         }
     }
 
-    /// Orders sessions with all contacts that have none, at once.
+    /// Orders sessions with all contacts that are offline, at once.
     pub(super) fn dial_all(&mut self) -> Result<(), Refusal> {
         let rows: Vec<i64> = self.slots.keys().copied().collect();
         rows.into_iter().try_for_each(|row| self.dial(row))
@@ -140,7 +140,7 @@ impl Engine {
         is_complete
     }
 
-    /// Gives the dialer an order once the batch is on disk.
+    /// Sends the dialer an order once the batch is on disk.
     pub(super) fn order(&mut self, peer: PeerId, order: Order) {
         self.effects.push(Effect::Dial(peer, order));
     }

@@ -50,7 +50,7 @@ impl Found {
     }
 
     /// Takes the addresses of an announcement. Earlier ones are kept while there is room. Returns
-    /// whether one of them is new.
+    /// whether one of the announced addresses is new.
     pub(super) fn hear(&mut self, mut addresses: Vec<NamedAddress>, steady_ms: u64) -> bool {
         let known = self.lan(steady_ms);
         let is_new = addresses.iter().any(|address| !known.contains(address));

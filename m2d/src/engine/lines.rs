@@ -39,7 +39,7 @@ const TOLD: &str = "lines told";
 pub struct LineSettings {
     /// Which paths sessions may take.
     pub ip: IpMode,
-    /// Whether contacts may dial at this daemon's relays.
+    /// True if contacts may dial at this daemon's relays.
     pub open: bool,
     /// True if the daemon is bound to loopback only, so that its peers can use loopback addresses.
     pub loopback_only: bool,
@@ -361,7 +361,7 @@ mod tests {
         let (row, uri) = engine.create_invitation(new).unwrap();
         let invited = Caller::Invited(InviteId::from_bytes(row.id));
         let open = engine.open_lines().unwrap();
-        assert_eq!(open.at.len(), 1, "entries are not waited at");
+        assert_eq!(open.at.len(), 1, "no line is open at an entry");
         let callers = [1, 2].map(|number| (Caller::Contact(peer(number)), today));
         let expected = [callers[0], callers[1], (invited, today)];
         assert_eq!(open.at[0].lines, expected);
@@ -388,7 +388,7 @@ mod tests {
         add(&mut engine, 51, true).unwrap();
         contact(&mut engine, 1);
         let offered = engine.offered_lines(&peer(1)).unwrap();
-        assert_eq!(offered.len(), 1, "entries are told to nobody");
+        assert_eq!(offered.len(), 1, "entries are not offered");
         assert_eq!(offered[0].relay, peer(50));
         let line = ContactLine::from(offered[0].clone());
         let key = &engine.lines.key;
@@ -411,7 +411,7 @@ mod tests {
         let route = engine.route(row).unwrap();
         let somewhere: NamedAddress = "11.0.2.1:1111".parse().unwrap();
         let named = Target::known(KnownAddress::Named(somewhere), IpMode::Direct);
-        assert_eq!(route.addresses, [named], "none that is on a line");
+        assert_eq!(route.addresses, [named], "the address on a line is dropped");
         assert_eq!(route.lines[0].addresses, [somewhere]);
         let token = LineTokens::Always(JoinToken([9; 16]));
         assert_eq!(route.lines[0].tokens, token);
@@ -464,7 +464,11 @@ mod tests {
         assert_eq!(refused.reason, Reason::InvitationOwn);
         for relay in 0..MAX_LINES as u8 {
             let view = add(&mut engine, 50 + relay, false).unwrap();
-            assert_eq!(view.row.addresses.len(), 1, "none that is on a line");
+            assert_eq!(
+                view.row.addresses.len(),
+                1,
+                "the address on a line is dropped"
+            );
         }
         let refused = add(&mut engine, 80, false).unwrap_err();
         assert_eq!(refused.reason, Reason::LimitReached);

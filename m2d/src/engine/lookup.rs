@@ -21,7 +21,7 @@ use m2_net::delivery::Path;
 pub struct Publication {
     /// The secret under which the record is published.
     pub secret: PresenceSecret,
-    /// Whether the record may contain addresses.
+    /// True if the record may contain addresses.
     pub direct: bool,
     /// Lines on which the reader may dial on the record's day.
     pub lines: Vec<PresenceLine>,
@@ -62,8 +62,8 @@ pub struct Finding {
 
 impl Engine {
     /// Returns the records to publish for a UTC day, those of contacts first. Line-only contacts
-    /// get no record: they know the DHT keys of their records, and anyone with a node near such a
-    /// key sees the publisher's address.
+    /// get no record: they know the DHT keys of their records, and an observer with a node near
+    /// such a key sees the publisher's address.
     pub fn publications(&mut self, day: u32) -> Result<Vec<Publication>, Refusal> {
         let mut all = Vec::new();
         let contacts: Vec<i64> = self.contacts_in(ContactState::Contact).collect();

@@ -33,7 +33,7 @@ pub(super) struct Mail {
 /// The health of one of this daemon's boxes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BoxHealth {
-    /// Whether a session with the provider is up.
+    /// True while a session with the provider is up.
     pub online: bool,
     /// Letters collected since the start.
     pub taken: u64,

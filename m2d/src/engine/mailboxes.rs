@@ -248,7 +248,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Offers boxes in a new session to a contact that was, or may be, offered boxes before.
+    /// Offers boxes in a new session to a contact with a mailbox policy.
     pub(super) fn offer_on_meeting(&mut self, contact: i64) -> Result<(), Refusal> {
         if self.mail.policies.contains_key(&contact) {
             self.offer_mailboxes(contact)?;

@@ -67,8 +67,8 @@ impl Engine {
         }
     }
 
-    /// Handles a frame about reachability. Where the mode does not allow direct paths, it is
-    /// neither answered nor acted on (`docs/spec/reach.md`).
+    /// Handles a frame about reachability. Where the mode does not allow direct paths, the frame is
+    /// ignored (`docs/spec/reach.md`).
     pub(super) fn on_reach(&mut self, row: i64, link: &Arc<Link>, reach: Reach) {
         if self.ip_mode(row) != IpMode::Direct {
             tracing::debug!("a contact asks for a path that its mode does not allow");

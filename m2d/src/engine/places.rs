@@ -196,12 +196,12 @@ impl Engine {
             return Ok(None);
         }
         let text = if self.stamp(OWN_CONFLICT)? == 1 {
-            "This daemon's data is older than what a contact has seen of it: it was put back from \
-             a copy, or a second daemon runs from a copy. Messages that came after the copy was \
-             made are not here. Make sure that only one daemon uses this identity."
+            "This daemon's data is older than what a contact has seen of it: it was restored from \
+             a copy, or a second daemon runs from a copy. Messages received after the copy was \
+             made are missing here. Make sure that only one daemon uses this identity."
         } else {
             "A second daemon runs with this identity, from a copy of this one's data: each of the \
-             two gets only a part of the messages. Stop one of them and do not start it again."
+             two receives only some of the messages. Stop one of them and do not start it again."
         };
         Ok(Some(text.to_owned()))
     }

@@ -12,9 +12,9 @@ use m2_proto::reason::Reason;
 /// Changes to a contact's policy. `None` leaves a setting as it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PolicyChange {
-    /// Whether the contact may deposit into this daemon's boxes (`docs/spec/mailbox.md`).
+    /// True if the contact may deposit into this daemon's boxes (`docs/spec/mailbox.md`).
     pub mailbox_grant: Option<bool>,
-    /// Whether letters are deposited into the contact's boxes (`docs/spec/mailbox.md`).
+    /// True if letters are deposited into the contact's boxes (`docs/spec/mailbox.md`).
     pub mailbox_use: Option<bool>,
     /// The contact's mode; `Some(None)` for the profile's
     /// (`docs/spec/line.md#which-relays-a-session-passes`).

@@ -57,14 +57,14 @@ impl Engine {
         let count = contacts.filter(forgot).count();
         (count > 0).then(|| {
             format!(
-                "{count} of the contacts do not have this identity as a contact any more: \
-                 `m2 contact list` says which, and what to do."
+                "{count} of the contacts no longer have this identity as a contact: \
+                 `m2 contact list` shows which, and what to do."
             )
         })
     }
 
-    /// Refuses a peer that talks like a contact but is none. It may have been removed here, or this
-    /// store was lost. It learns only that it is no contact.
+    /// Refuses a peer that is no contact but sends frames as if it were. It may have been removed
+    /// here, or this store was lost. It learns only that it is no contact.
     pub(super) fn refuse_talk(&mut self, link: &Arc<Link>) {
         self.counters.count(NOT_A_CONTACT);
         self.effects.push(super::effect::Effect::Close(
@@ -89,12 +89,13 @@ fn of_refusal(reason: &str, is_contact: bool) -> &'static str {
     match reason {
         NOT_A_CONTACT if is_contact => {
             "It does not have this identity as a contact any more: it removed it, or its store \
-             was lost. Messages to it wait here; become contacts again with a new invitation \
-             (`m2 invite create` on one side, `m2 contact add` on the other)."
+             was lost. Messages to it wait here. To become contacts again, run `m2 invite create` \
+             on one side and `m2 contact add` on the other."
         }
         _ => {
-            "It ends sessions with this daemon as soon as they come up. Messages to it wait here, \
-             and it is called again from time to time; ask it in another way what is wrong."
+            "It ends sessions with this daemon as soon as they are established. Messages to it \
+             wait here, and it is dialled again from time to time. Ask its owner by other means \
+             what is wrong."
         }
     }
 }
@@ -102,8 +103,8 @@ fn of_refusal(reason: &str, is_contact: bool) -> &'static str {
 fn of_clock(skew_ms: i64) -> String {
     let side = if skew_ms > 0 { "ahead of" } else { "behind" };
     format!(
-        "Its clock is {} {side} this computer's, so one of the two is wrong: `m2 status` says \
-         what other contacts' clocks show.",
+        "Its clock is {} {side} this computer's, so one of the two is wrong: `m2 status` \
+         compares the clocks of other contacts.",
         duration(skew_ms.unsigned_abs())
     )
 }
@@ -112,24 +113,24 @@ fn of_failure(reason: &str) -> &'static str {
     match reason {
         "" => "",
         "NO_ADDRESS" => {
-            "No way to it is known yet. It calls by itself once it runs; a new invitation of \
-             its own tells where it is now."
+            "No address of it is known yet. It dials this daemon when it runs; a new invitation \
+             from it contains its current addresses."
         }
         "NO_ANSWER" => {
-            "It does not answer: it is off, it moved, something in between drops packets, or its \
-             clock or this computer's is wrong by more than a day. Check this computer's date, \
-             and try all ways with `m2 network probe`."
+            "It does not answer: it is offline, its address changed, a firewall drops packets, or \
+             its clock or this computer's is wrong by more than a day. Check this computer's \
+             date, and try all paths with `m2 network probe`."
         }
         "ADDRESS_NOT_ALLOWED" => {
-            "The addresses that it named are none that this daemon calls, such as private ones of \
-             another network; `m2 network probe` shows them. Where both have a relay, it is \
-             reached on a line."
+            "This daemon does not dial any address that it named, for example because they are \
+             private ones of another network; `m2 network probe` shows them. If both have a \
+             relay, it is reached on a line."
         }
         "ADDRESS_BUDGET_SPENT" => {
-            "It named more addresses without an answer than are called in a minute. They are \
-             called again in a moment."
+            "It named more addresses without an answer than are dialled in a minute. They are \
+             dialled again shortly."
         }
-        _ => "It can't be reached; `m2 network probe` tries all ways and says why each one fails.",
+        _ => "It can't be reached; `m2 network probe` tries all paths and shows why each fails.",
     }
 }
 

@@ -335,8 +335,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells a peer that its request was accepted, now or in its next session. Returns whether it
-    /// was sent.
+    /// Notifies a peer that its request was accepted, now or in its next session. Returns whether
+    /// it was sent.
     pub(super) fn answer_request(&mut self, row: i64) -> Result<bool, Refusal> {
         let Some(slot) = self.slots.get_mut(&row) else {
             return Ok(false);
@@ -356,7 +356,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// Tells a peer that its request was declined, if a session is up.
+    /// Notifies a peer that its request was declined, if a session is up.
     pub(super) fn refuse_request(&mut self, row: i64) {
         if let Some(link) = self.slots.get(&row).and_then(|slot| slot.link()).cloned() {
             self.push_frame(&link, Message::ContactReply { accepted: false });

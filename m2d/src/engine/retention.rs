@@ -105,8 +105,8 @@ impl Engine {
         let count = self.store.contacts_beyond(rows, bytes)?;
         Ok((count > 0).then(|| {
             format!(
-                "{count} contacts have sent as much as is kept of one contact, and nothing more is \
-                 taken from them: raise [store] contact_messages or contact_bytes, or keep their \
+                "{count} contacts have reached their quota, and no more messages are taken from \
+                 them: raise [store] contact_messages or contact_bytes, or keep their \
                  messages for a shorter time (m2 contact policy CONTACT --keep)."
             )
         }))

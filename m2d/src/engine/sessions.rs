@@ -40,7 +40,7 @@ pub enum Arrived {
     Unwanted,
 }
 
-/// Whether a grant is worth the RSA operations that open it.
+/// The result of the check whether a grant is worth the RSA operations that open it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GrantCheck {
     /// Open the grant and pass it on with the envelope.
@@ -142,8 +142,9 @@ impl Engine {
         Ok(Some(row))
     }
 
-    /// Makes the newest session the one to send on. It replaces an older one that the same side
-    /// dialled, as that one is dead or about to be, and one in doubt.
+    /// Makes the newest session the one to send on. It replaces a session that the same side
+    /// dialled, as that one is dead or about to be, a session that wants a successor, and one on a
+    /// lower-ranked path.
     fn add_link(&mut self, row: i64, link: &Arc<Link>) {
         let (mode, own_is_smaller) = (self.ip_mode(row), self.own_id < link.peer_id);
         let Some(slot) = self.slots.get_mut(&row) else {
@@ -164,7 +165,7 @@ impl Engine {
         let replaced = replaced.into_iter().chain(unwanted);
         let effects = replaced.map(|old| Effect::Close(old, CloseCode::Replaced));
         self.effects.extend(effects);
-        // Of two crossed sessions the smaller id's is kept, so its dial must not be cancelled.
+        // Of two crossed sessions the one that the smaller id dialled is kept: do not cancel that dial.
         let wins = link.dialled || !own_is_smaller;
         if wins && mode == IpMode::Direct && link.path() == Path::Direct {
             self.order(link.peer_id, Order::Settled);
@@ -212,7 +213,7 @@ impl Engine {
     }
 
     /// Dials a peer whose last session ended at this age. If its sessions end early, whatever the
-    /// cause, the pauses grow: each session costs both sides an RSA operation.
+    /// cause, the pauses grow: each session uses up a pooled key on both sides.
     fn dial_after_end(&mut self, row: i64, age: Duration) -> Result<(), Refusal> {
         self.note_end(row, age);
         let Some(slot) = self.slots.get(&row) else {
@@ -240,7 +241,7 @@ impl Engine {
     }
 
     /// Dials a peer that refused a session, after a pause. If it has lines, its direct addresses
-    /// are forgotten: it may refuse direct sessions alone (`docs/operator/lines.md`).
+    /// are forgotten: it may refuse only direct sessions (`docs/operator/lines.md#line-only`).
     fn dial_after_refusal(
         &mut self,
         row: i64,

@@ -357,7 +357,7 @@ mod tests {
         engine.clock.set(-400 * 24 * HOUR);
         batch(&mut engine);
         assert_eq!(engine.list_invitations().unwrap().len(), 1);
-        // A clock that stays as it was set is trusted after an hour.
+        // A clock that is not set again is trusted after an hour.
         engine.clock.set(400 * 24 * HOUR);
         batch(&mut engine);
         engine.clock.pass(2 * HOUR.unsigned_abs());

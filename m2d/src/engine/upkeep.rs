@@ -33,9 +33,9 @@ const SETTLING_MS: u64 = 60_000;
 const DAY_MS: u64 = 86_400_000;
 /// The time in which a contact's dial budget fills up by itself, in milliseconds.
 const BUDGET_MS: u64 = 60_000;
-/// The least time for which the rows of a removed contact are kept, in days: its grants are valid
-/// for at most 16 days (`docs/spec/delivery.md#epochs`), idempotency keys of messages to it for 30.
-/// Its events must be gone too.
+/// The least time for which the rows of a removed contact are kept, in days: its grants are too old
+/// after 16 days (`docs/spec/delivery.md#epochs`), idempotency keys of messages to it for 30. Its
+/// events must be gone too.
 const KEEP_REMOVED_DAYS: u32 = 31;
 /// Hidden messages of one contact after which their number is bounded again.
 const SILENT_STEP: u32 = 256;

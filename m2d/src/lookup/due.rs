@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(due.next_ms(), Some(6_000));
         due.done(1, 100_000);
         due.failed(1, 100_000, u32::MAX);
-        assert_eq!(due.next_ms(), Some(102_000), "what was done begins anew");
+        assert_eq!(due.next_ms(), Some(102_000), "a success resets the backoff");
         due.keep(|key| *key != 1);
         assert!(due.is_due(&1, 0) && due.next_ms().is_none());
     }

@@ -71,7 +71,7 @@ impl LookupParts {
                     parts.lan = Some(Arc::new(lan));
                     seen = Some(receiver);
                 }
-                Err(error) => tracing::warn!(%error, "the local network can't be spoken to"),
+                Err(error) => tracing::warn!(%error, "look-up in the local network cannot start"),
             }
         }
         (parts, seen)

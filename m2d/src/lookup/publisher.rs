@@ -78,7 +78,7 @@ impl Publisher {
             moved.mark_unchanged();
             let round = async {
                 if let Err(refusal) = self.publish().await {
-                    tracing::debug!(reason = %refusal.reason, "what to publish is not known");
+                    tracing::debug!(reason = %refusal.reason, "the records to publish cannot be read");
                 }
                 tokio::time::sleep(LEAST_PAUSE).await;
             };

@@ -97,7 +97,7 @@ impl AddressBudgets {
         self.state().note_proved(peer, address);
     }
 
-    /// Stores what is left of a contact's budget, so that a restart does not refill it.
+    /// Stores the rest of a contact's budget, so that a restart does not refill it.
     pub fn keep(self: &Arc<Self>, contact: PeerId) {
         // Without a runtime the store has ended as well.
         let Ok(runtime) = Handle::try_current() else {
@@ -338,11 +338,7 @@ mod tests {
         assert!(budgets.take_dials(contact, 1, 0));
         budgets.settle(contact, 1, (100, 2_000), 0);
         let row = budgets.row(contact, 0).unwrap();
-        assert_eq!(
-            row.datagrams,
-            left.0 - 101,
-            "and pays for what it sent above"
-        );
+        assert_eq!(row.datagrams, left.0 - 101, "and is charged for the excess");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most minor offences in one session before it is closed.
+/// The most misdeeds that one session survives (`docs/spec/contact.md#misdeeds`).
 const MAX_MISDEEDS: u32 = 100;
 
 /// The most statements of places in one session: one at its start, one each time the two become
@@ -75,7 +75,7 @@ impl Link {
         }
     }
 
-    /// Counts a minor offence under its reason. More than `MAX_MISDEEDS` of them close the session.
+    /// Counts a misdeed under its reason. More than `MAX_MISDEEDS` of them close the session.
     pub fn misbehaved(&self, reason: &'static str) {
         self.counters.count(reason);
         if self.misdeeds.fetch_add(1, Ordering::Relaxed) >= MAX_MISDEEDS {
@@ -94,8 +94,8 @@ impl Link {
         self.silence.is_doubtful(self.heard())
     }
 
-    /// Returns whether another session should replace this one, because of its age or a doubt about
-    /// it.
+    /// Returns whether another session should replace this one, because it is old, in doubt or
+    /// given up.
     pub fn wants_successor(&self) -> bool {
         self.renewing.load(Ordering::Relaxed) || self.in_doubt()
     }
@@ -105,8 +105,8 @@ impl Link {
         self.renewing.store(true, Ordering::Relaxed);
     }
 
-    /// Sends an empty cover frame. It lets the peer learn of a new path, or shows by silence that
-    /// there is none.
+    /// Sends an empty cover frame. The peer learns of a new path from it, or its silence shows that
+    /// the path is gone.
     pub fn nudge(&self) {
         self.send(Message::Cover(0));
     }

@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_forbidden_search_ends_and_may_start_again() {
         let meets = Meets::default();
-        assert!(meets.stop().is_none(), "nobody has allowed it");
+        assert!(meets.stop().is_none(), "the search is not allowed yet");
         meets.allow();
         let stop = meets.stop().unwrap();
         assert!(meets.seek() && !meets.seek(), "once is enough");

@@ -1,5 +1,5 @@
-//! Detects early that a peer is gone without closing the session, as after a kill or a pulled
-//! cable.
+//! Detects early that a peer has disappeared without a close, as after a kill or when a cable is
+//! pulled.
 //!
 //! QUIC acknowledges frames within milliseconds, and sends probes with growing pauses while it gets
 //! no acknowledgement. When frames and probes leave and nothing is received for a while, the

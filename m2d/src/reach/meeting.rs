@@ -60,7 +60,7 @@ pub enum Meeting {
 #[derive(Debug, Clone)]
 pub struct MeetingHandle(mpsc::Sender<Meeting>);
 
-/// A handle without a task, for tests.
+/// A handle without a receiver, so that requests are dropped.
 impl Default for MeetingHandle {
     fn default() -> Self {
         Self::new().0

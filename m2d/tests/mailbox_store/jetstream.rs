@@ -163,7 +163,7 @@ async fn an_interrupted_deposit_continues_only_with_its_letter() {
         );
         assert!(
             cut.is_err() || stored(again),
-            "what was acknowledged stays so"
+            "an acknowledged letter stays stored"
         );
     }
     let all: BTreeSet<_> = collect(&*two, 1, 1 << 20).await.into_iter().collect();

@@ -1,5 +1,5 @@
-//! How fast the embedded store is, by itself: `cargo test --release -p m2d --test mailbox_store
-//! -- speed --ignored --nocapture`, with `LETTERS=1000000` for the size of the design's target.
+//! Measures the speed of the embedded store: `cargo test --release -p m2d --test mailbox_store
+//! -- speed --ignored --nocapture`, with `LETTERS=1000000` for the design target.
 
 use crate::letters::{NOW, letter, owner};
 use bytes::Bytes;

@@ -24,7 +24,7 @@ pub(crate) type Check = for<'a> fn(&'a dyn Backend) -> BoxFuture<'a, ()>;
 
 macro_rules! checks {
     ($($name:ident),* $(,)?) => {
-        /// All promises, by name.
+        /// All checks, by name.
         pub(crate) const ALL: &[(&str, Check)] =
             &[$((stringify!($name), |backend| Box::pin($name(backend)))),*];
     };

@@ -16,9 +16,9 @@ pub struct PrivacyFacts {
     pub boxes: usize,
     /// Contacts for which letters may be deposited.
     pub writes_letters: usize,
-    /// Contacts whose own policy makes them stricter than the profile: lines preferred.
+    /// Contacts whose own policy prefers lines and is stricter than the profile.
     pub prefer_line: usize,
-    /// Contacts whose own policy makes them stricter than the profile: lines only.
+    /// Contacts whose own policy allows lines only and is stricter than the profile.
     pub line_only: usize,
 }
 

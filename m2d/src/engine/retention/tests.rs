@@ -174,7 +174,7 @@ fn a_contact_over_quota_is_reported_and_refused() {
     assert!(
         warnings
             .iter()
-            .any(|it| it.starts_with("1 contacts have sent")),
+            .any(|it| it.starts_with("1 contacts have reached")),
         "{warnings:?}"
     );
     assert!(scene.engine.view(loud).unwrap().is_over_quota);
