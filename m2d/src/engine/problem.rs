@@ -113,13 +113,13 @@ fn of_failure(reason: &str) -> &'static str {
     match reason {
         "" => "",
         "NO_ADDRESS" => {
-            "No address of it is known yet. It dials this daemon when it runs; a new invitation \
-             from it contains its current addresses."
+            "No path to it is known yet. It dials this daemon when it runs; a new invitation from \
+             it contains its current addresses."
         }
         "NO_ANSWER" => {
-            "It does not answer: it is offline, its address changed, a firewall drops packets, or \
-             its clock or this computer's is wrong by more than a day. Check this computer's \
-             date, and try all paths with `m2 network probe`."
+            "It does not answer: it is offline, its address changed, packets are dropped on the \
+             path, or its clock or this computer's is wrong by more than a day. Check this \
+             computer's date, and try all paths with `m2 network probe`."
         }
         "ADDRESS_NOT_ALLOWED" => {
             "This daemon does not dial any address that it named, for example because they are \

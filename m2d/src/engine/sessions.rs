@@ -165,7 +165,8 @@ impl Engine {
         let replaced = replaced.into_iter().chain(unwanted);
         let effects = replaced.map(|old| Effect::Close(old, CloseCode::Replaced));
         self.effects.extend(effects);
-        // Of two crossed sessions the one that the smaller id dialled is kept: do not cancel that dial.
+        // Of two crossed sessions the one that the smaller id dialled is kept, so do not cancel
+        // that dial.
         let wins = link.dialled || !own_is_smaller;
         if wins && mode == IpMode::Direct && link.path() == Path::Direct {
             self.order(link.peer_id, Order::Settled);

@@ -401,7 +401,7 @@ struct GrantOpener {
 enum SessionEnd {
     #[error(transparent)]
     Session(#[from] SessionError),
-    #[error("the engine refused the session")]
+    #[error("the engine refused a call")]
     Refused(Refusal),
     #[error("the daemon is stopping")]
     Stopping,

@@ -179,7 +179,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Deletes the lines of a peer that is no contact any more. Its tokens for this daemon's lines become invalid.
+    /// Deletes the lines of a peer that is no contact any more. Its own join tokens become invalid.
     pub(in crate::engine) fn end_lines(&mut self, contact: i64) -> Result<(), Refusal> {
         self.store.replace_contact_lines(contact, &[])?;
         self.wake_lines();
