@@ -1,9 +1,10 @@
-//! Delivery: that what was queued arrives exactly once and in order, whatever is killed when
-//! (spec §6), under epochs that come and go (spec §5).
+//! Delivery: every queued message arrives exactly once and in order, even if either daemon is
+//! killed at any moment (docs/spec/delivery.md), while the epochs that seal it change
+//! (docs/spec/envelope.md).
 //!
-//! [`Conversation`] is the state machine. It does no IO, reads no clock and draws no randomness
-//! of its own: inputs go in, [`Write`]s and [`Action`]s come out, and the driver commits the
-//! writes before it performs the actions. docs/spec/delivery.md says what it does and why.
+//! [`Conversation`] is the state machine. It does no IO, reads no clock and draws no randomness of
+//! its own: inputs go in, [`Write`]s and [`Action`]s come out, and the driver commits the writes
+//! before it performs the actions. docs/spec/delivery.md describes the protocol and its rationale.
 
 mod context;
 mod conversation;

@@ -1,49 +1,48 @@
-//! What the driver gives with every input.
+//! The context that the driver passes with every input.
 
 use super::id::{ContentHash, MessageId, Time};
 use m2_crypto::{Certificate, Identity, PeerId};
 use rand_core::CryptoRng;
 
-/// Time, randomness, the two identities and what is already committed.
+/// The time, a source of randomness, both identities and a look-up of committed messages.
 pub struct Context<'a> {
-    /// Now. It should never go back; if it does, the machine only waits longer.
+    /// The current time. It should never go backwards; if it does, the machine only waits longer.
     pub now: Time,
     /// Randomness for keys and jitter.
     pub rng: &'a mut dyn CryptoRng,
-    /// The own identity.
+    /// The local identity.
     pub own: &'a Identity,
-    /// Its id in this circle.
+    /// The local peer id in this circle.
     pub own_id: PeerId,
     /// The peer's certificate.
     pub peer: &'a Certificate,
-    /// Its id in this circle.
+    /// The peer's id in this circle.
     pub peer_id: PeerId,
-    /// Look-up of what is committed.
+    /// The look-up of committed messages.
     pub history: &'a dyn History,
 }
 
-/// What is already committed under a message id.
+/// A look-up of the messages that are committed, by message id.
 pub trait History {
-    /// Looks in every conversation and both directions. Must find every id of a committed
-    /// [`Write::Deliver`], [`Write::Hold`] and [`Write::Skip`] and of every message ever sent
-    /// that is still known, tombstones too. It may lag behind writes that are not yet
-    /// committed: the machine remembers its own newest ones.
+    /// Looks the id up in every conversation and in both directions. Must find every id of a
+    /// committed [`Write::Deliver`], [`Write::Hold`] and [`Write::Skip`], and every message ever
+    /// sent whose id is still stored, tombstones included. It may lag behind writes that are not
+    /// yet committed: the machine remembers its own newest ones.
     ///
-    /// [`Write::Deliver`]: super::Write::Deliver
-    /// [`Write::Hold`]: super::Write::Hold
+    /// [`Write::Deliver`]: super::Write::Deliver [`Write::Hold`]: super::Write::Hold
     /// [`Write::Skip`]: super::Write::Skip
     fn committed(&self, id: &MessageId) -> Option<Committed>;
 }
 
-/// What is committed under an id.
+/// The entry committed under a message id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
-    /// The other side of the conversation.
+    /// The peer id of the other side of the conversation.
     pub peer: PeerId,
-    /// Whether the peer sent it.
+    /// True if the peer sent the message, false if this side did.
     pub received: bool,
-    /// The incarnation that came with the write, for a received message; else 0.
+    /// For a received message, the incarnation given in the committed write; 0 for a sent message.
     pub incarnation: u64,
-    /// The hash as it came with the write.
+    /// The content hash given in the committed write.
     pub hash: ContentHash,
 }

@@ -14,28 +14,29 @@ use crate::wire::Places;
 use bytes::Bytes;
 use m2_crypto::envelope::EpochHeader;
 
-/// The most acknowledgements of one frame.
+/// The largest number of acknowledgements in one frame.
 pub const MAX_ACKS: usize = 1_024;
 
 /// Both directions of the conversation with one peer: sequence numbers, epochs, retries,
-/// acknowledgements and order (spec §5, §6).
+/// acknowledgements and order (docs/spec/delivery.md).
 ///
-/// It is sans-IO. The driver
+/// It is sans-IO (docs/spec/delivery.md#the-driver). The driver
 ///
-/// 1. makes it with [`new`](Self::new) from the rows of its store;
+/// 1. creates it with [`new`](Self::new) from the rows of its store;
 /// 2. feeds inputs: [`send`](Self::send), [`give_up`](Self::give_up), the `on_*` functions,
 ///    [`connected`](Self::connected) and [`disconnected`](Self::disconnected);
 /// 3. polls [`poll_write`](Self::poll_write) until it is empty, then
 ///    [`poll_action`](Self::poll_action) until it is empty. Several inputs may come before that,
 ///    and the writes of several conversations may share a transaction;
-/// 4. commits all those writes in **one transaction**, and performs the actions polled with
-///    them only when that transaction **and every earlier one** is on disk. It may go on feeding
+/// 4. commits all those writes in **one transaction**, and performs the actions polled with them
+///    only when that transaction **and every earlier one** is on disk. It may continue to feed
 ///    inputs while a commit is under way, as long as commits happen in order;
-/// 5. calls [`on_timeout`](Self::on_timeout) when [`next_timeout`](Self::next_timeout) has come.
+/// 5. calls [`on_timeout`](Self::on_timeout) when the time of [`next_timeout`](Self::next_timeout)
+///    has come.
 ///
-/// `poll_action` gives nothing while writes are left to poll. If a commit fails, the
-/// conversation is ahead of the disk: drop it and its actions, and make it again from the rows.
-/// A crash at any point is the same as that.
+/// `poll_action` returns nothing while writes are left to poll. If a commit fails, the conversation
+/// is ahead of the disk: drop it and its actions, and create it again from the rows. A crash at any
+/// point has the same effect.
 pub struct Conversation {
     limits: Limits,
     counters: Counters,
@@ -44,7 +45,7 @@ pub struct Conversation {
     receiving: Receiving,
 }
 
-/// Splits a conversation into a half and the tools it works with.
+/// Splits a conversation into one half and the tools for it.
 macro_rules! half {
     ($self:ident, $half:ident) => {
         (
@@ -59,9 +60,9 @@ macro_rules! half {
 }
 
 impl Conversation {
-    /// A conversation from what its earlier [`Write`]s left: [`Saved::default`] for a new
-    /// contact. It begins disconnected. Rows whose secrets don't parse are treated as absent;
-    /// the protocol then makes new epochs.
+    /// Creates a conversation from the rows that its earlier [`Write`]s left: [`Saved::default`]
+    /// for a new contact. It starts disconnected. Rows whose secrets don't parse are treated as
+    /// absent; the protocol then opens new epochs.
     pub fn new(limits: Limits, mut saved: Saved) -> Self {
         Self {
             limits,
@@ -72,8 +73,9 @@ impl Conversation {
         }
     }
 
-    /// Puts a message in the outbox: sequence number, sealing, row. `id` must be new: fresh
-    /// random, or that of a message of an earlier incarnation that was not yet acknowledged.
+    /// Adds a message to the outbox: assigns its sequence number, seals it and writes its row. `id`
+    /// must be new: a fresh random one, or that of an unacknowledged message of an earlier
+    /// incarnation.
     ///
     /// Opens an epoch when one is due, which costs one RSA-4096 signature.
     pub fn send(
@@ -86,39 +88,39 @@ impl Conversation {
         sending.send(cx, tools, id, draft)
     }
 
-    /// Whether [`send`](Self::send) takes another message: the outbox is bounded.
+    /// Returns whether [`send`](Self::send) takes another message: the outbox is bounded.
     pub fn has_room(&self) -> bool {
         self.sending.has_room(&self.limits)
     }
 
-    /// Gives a message up: its place is taken by a durable SKIP (spec §6). Does nothing if the
-    /// message is no longer in the outbox or already given up. The recipient may have it
-    /// nevertheless; if its acknowledgement says so, the state becomes `Delivered`. Expiry is
-    /// noticed by the machine itself.
+    /// Gives a message up and fills its place with a durable SKIP (docs/spec/delivery.md#skip).
+    /// Does nothing if the message is no longer in the outbox or already given up. The recipient
+    /// may have it nevertheless; if its acknowledgement says so, the state becomes `Delivered`.
+    /// Expiry needs no call: the machine detects it.
     pub fn give_up(&mut self, cx: &mut Context<'_>, id: MessageId, reason: GiveUp) {
         let (sending, tools) = half!(self, sending);
         sending.give_up(cx, tools, &id, reason);
     }
 
-    /// A session with the peer is established, or another one took its place. Its first action is
-    /// [`Action::State`]; everything unacknowledged is offered again, in order, once
-    /// [`on_places`](Self::on_places) has brought the peer's own statement.
+    /// Reports that a session with the peer was established or has replaced the current one. The
+    /// first action is [`Action::State`]; everything unacknowledged is offered again, in order,
+    /// once [`on_places`](Self::on_places) has brought the peer's own statement.
     pub fn connected(&mut self, cx: &mut Context<'_>, path: Path) {
         self.receiving.connected();
         let (sending, tools) = half!(self, sending);
         sending.connected(cx, tools, path);
     }
 
-    /// An earlier session serves again, in which the present incarnation is stated already.
-    /// Everything unacknowledged is offered again, in order, once the peer's statement is known:
-    /// [`on_places_again`](Self::on_places_again).
+    /// Reports that an earlier session serves again, in which the current incarnation was already
+    /// stated. Everything unacknowledged is offered again, in order, once the peer's statement is
+    /// known: [`on_places_again`](Self::on_places_again).
     pub fn resumed(&mut self, cx: &mut Context<'_>, path: Path) {
         let (sending, tools) = half!(self, sending);
         sending.resumed(cx, tools, path);
     }
 
-    /// The peer stated its places, in the session that messages are offered on or in another one.
-    /// Statements of earlier sessions must not come after those of later ones.
+    /// Takes the peer's statement of its places, from the session on which messages are offered or
+    /// from another one. Statements of earlier sessions must not come after those of later ones.
     pub fn on_places(&mut self, cx: &mut Context<'_>, stated: &Places) {
         let (receiving, tools) = half!(self, receiving);
         let goes_back = receiving.on_places(tools, stated);
@@ -129,19 +131,19 @@ impl Conversation {
         }
     }
 
-    /// What the peer stated last in the session that serves now: it was taken before, and says again
-    /// what may be offered.
+    /// Takes the last statement of the peer in the session that serves again. The receiving half
+    /// has already processed it; it only lets the sending half offer messages again.
     pub fn on_places_again(&mut self, cx: &mut Context<'_>, stated: &Places) {
         let (sending, tools) = half!(self, sending);
         sending.on_places(cx, tools, stated);
     }
 
-    /// The own incarnation; 0 before the first.
+    /// Returns the local incarnation; 0 before the first.
     pub fn incarnation(&self) -> u64 {
         self.sending.incarnation()
     }
 
-    /// What this side states in a session: where both directions are. Before the first
+    /// Returns this side's statement: the places of both directions. Before the first
     /// [`connected`](Self::connected) there is no incarnation to state.
     pub fn statement(&self) -> Places {
         let mut places = Places {
@@ -160,22 +162,24 @@ impl Conversation {
         places
     }
 
-    /// The same for a session beside the one that messages are offered on.
+    /// Returns this side's statement for a session other than the one on which messages are
+    /// offered. Begins an incarnation if there is none.
     pub fn state_beside(&mut self, cx: &mut Context<'_>) -> Places {
         self.letter_place(cx);
         self.statement()
     }
 
     /// Takes a new incarnation of this conversation and seals everything unacknowledged again in
-    /// it, under the old ids: the store was restored, or is in use twice.
+    /// it, under the old ids: for a store that was restored, or of which two copies are in use.
     pub fn renew(&mut self, cx: &mut Context<'_>) {
         let (sending, tools) = half!(self, sending);
         sending.renew_now(cx, tools);
     }
 
-    /// The two become contacts, perhaps not for the first time: takes a new incarnation and follows
-    /// none of the peer's, so that nothing that either side remembers matters. Nothing is offered
-    /// before the next [`connected`](Self::connected).
+    /// Starts the conversation again because the two peers become contacts, perhaps not for the
+    /// first time: takes a new incarnation and follows none of the peer's, so that no state
+    /// remembered by either side matters. Nothing is offered before the next
+    /// [`connected`](Self::connected).
     pub fn begin_again(&mut self, cx: &mut Context<'_>) {
         let (receiving, tools) = half!(self, receiving);
         receiving.begin_again(tools);
@@ -183,29 +187,32 @@ impl Conversation {
         sending.begin_again(cx, tools);
     }
 
-    /// The incarnation that a letter is sealed in, and the oldest place that it names.
+    /// Returns the incarnation in which a letter is sealed, and the oldest place that it names.
     pub fn letter_place(&mut self, cx: &mut Context<'_>) -> (u64, u64) {
         let (sending, tools) = half!(self, sending);
         sending.letter_place(cx, tools)
     }
 
-    /// No session with the peer is left. Actions that were not polled are dropped.
+    /// Reports that no session with the peer is left. Drops actions that were not polled.
     pub fn disconnected(&mut self, _cx: &mut Context<'_>) {
         self.sending.disconnected();
         self.out.drop_actions();
     }
 
-    /// Whether a grant is worth its RSA operations: new, not too old, and within what one peer
-    /// may cost in a minute. If so, run [`ReceiveEpoch::accept`](m2_crypto::envelope::ReceiveEpoch::accept) off the reactor, and give its
-    /// result with the envelope; if that fails, drop the envelope and count it. If not, give the
-    /// envelope without a grant. Take the envelopes of one peer one after the other, or the same
-    /// grant is paid for twice.
+    /// Returns whether a grant is worth its RSA operations: new, of acceptable age, and within the
+    /// peer's rate limit. If so, run
+    /// [`ReceiveEpoch::accept`](m2_crypto::envelope::ReceiveEpoch::accept) off the reactor, and
+    /// pass its result with the envelope; if that fails, drop the envelope and count it. If not,
+    /// pass the envelope without a grant. Process the envelopes of one peer sequentially, or the
+    /// same grant is paid for twice.
     pub fn wants_grant(&mut self, now: Time, grant: &EpochHeader) -> bool {
         self.receiving.wants_grant(now, &self.limits, grant)
     }
 
-    /// An envelope came: its sealed message, and its grant if [`wants_grant`](Self::wants_grant)
-    /// said so and it was accepted.
+    /// Takes an envelope: its sealed message, and its grant if [`wants_grant`](Self::wants_grant)
+    /// returned true and the grant was accepted.
+    ///
+    /// Errors: [`Misbehaved`] if the peer broke a rule.
     pub fn on_envelope(
         &mut self,
         cx: &mut Context<'_>,
@@ -218,7 +225,9 @@ impl Conversation {
         self.count(result)
     }
 
-    /// Acknowledgements came, those of one frame. Unknown ones are ignored and counted.
+    /// Takes the acknowledgements of one frame. Unknown ones are ignored and counted.
+    ///
+    /// Errors: [`Misbehaved::TooManyAcks`] over [`MAX_ACKS`], [`Misbehaved::AckMismatch`].
     pub fn on_acks(&mut self, cx: &mut Context<'_>, acks: &[Ack]) -> Result<(), Misbehaved> {
         if acks.len() > MAX_ACKS {
             return self.count(Err(Misbehaved::TooManyAcks));
@@ -233,17 +242,18 @@ impl Conversation {
         result
     }
 
-    /// The peer can't open an epoch of ours: what is sealed under it is sealed again, under a new
-    /// epoch if it was the newest, but for that at most once in
-    /// [`Limits::refusal_interval`](super::Limits::refusal_interval).
+    /// Handles the peer's refusal of an epoch that this side opened: the messages sealed under it
+    /// are sealed again, under a new epoch if it was the newest. Refusals open at most one new
+    /// epoch per [`Limits::refusal_interval`](super::Limits::refusal_interval).
     pub fn on_epoch_refused(&mut self, cx: &mut Context<'_>, incarnation: u64, epoch: u64) {
         let (sending, tools) = half!(self, sending);
         sending.on_epoch_refused(cx, tools, incarnation, epoch);
     }
 
-    /// A message came in a letter, which was opened and checked to be new (spec §5, §9).
+    /// Takes a message from a letter that was opened and checked to be new
+    /// (docs/spec/letter.md#opening).
     ///
-    /// Errors: what the peer should not have sent. The letter is spent in any case.
+    /// Errors: [`Misbehaved`] if the peer broke a rule. The letter is spent in any case.
     pub fn on_letter(
         &mut self,
         cx: &mut Context<'_>,
@@ -255,28 +265,28 @@ impl Conversation {
         self.count(result)
     }
 
-    /// A mailbox of the peer has the message: it waits there, and is still offered in sessions
-    /// until the peer acknowledges it.
+    /// Records that a mailbox of the peer holds the message: it waits there, and is still offered
+    /// in sessions until the peer acknowledges it.
     pub fn on_deposited(&mut self, _cx: &mut Context<'_>, id: MessageId) {
         let (sending, tools) = half!(self, sending);
         sending.on_deposited(tools, &id);
     }
 
-    /// The answer to [`Action::LoadPayload`]: the payload of the outbox row. Without one (the
-    /// row is gone) don't answer.
+    /// Takes the answer to [`Action::LoadPayload`]: the payload of the outbox row. If the row is
+    /// gone, don't answer.
     pub fn on_payload(&mut self, cx: &mut Context<'_>, id: MessageId, payload: &[u8]) {
         let (sending, tools) = half!(self, sending);
         sending.on_payload(cx, tools, &id, payload);
     }
 
-    /// Time has come. Harmless at any time.
+    /// Handles everything that is due at the current time. Harmless at any time.
     pub fn on_timeout(&mut self, cx: &mut Context<'_>) {
         let (sending, tools) = half!(self, sending);
         sending.on_timeout(cx, tools);
         self.receiving.on_timeout(cx.now, tools);
     }
 
-    /// The next write of the transaction.
+    /// Returns the next write of the transaction.
     pub fn poll_write(&mut self) -> Option<Write> {
         self.out
             .poll_write()
@@ -284,7 +294,8 @@ impl Conversation {
             .or_else(|| self.receiving.take_dirty())
     }
 
-    /// The next action to perform after the transaction. Nothing while writes are left to poll.
+    /// Returns the next action to perform after the transaction, or nothing while writes are left
+    /// to poll.
     pub fn poll_action(&mut self) -> Option<Action> {
         if self.out.has_writes() || self.sending.is_dirty() || self.receiving.is_dirty() {
             return None;
@@ -295,7 +306,7 @@ impl Conversation {
         self.out.poll_action()
     }
 
-    /// When to call [`on_timeout`](Self::on_timeout).
+    /// Returns when to call [`on_timeout`](Self::on_timeout).
     pub fn next_timeout(&self) -> Option<Time> {
         let receiving = self.receiving.next_timeout(&self.limits);
         [self.sending.next_timeout(), receiving]
@@ -304,12 +315,12 @@ impl Conversation {
             .min()
     }
 
-    /// How many messages wait in the outbox for their acknowledgement.
+    /// Returns the number of messages in the outbox, which wait for their acknowledgement.
     pub fn pending(&self) -> usize {
         self.sending.pending()
     }
 
-    /// What was ignored, refused and repeated so far.
+    /// Returns the counters of ignored, refused and repeated inputs.
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }

@@ -1,42 +1,45 @@
-//! What a conversation counts (spec §10: numbers, nobody's name).
+//! The counters of a conversation: numbers only, without peers (docs/threat-model.md).
 
-/// Counts since the conversation was made.
+/// Counts since the conversation was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Messages that came again and were acknowledged again.
+    /// Repeated messages that were acknowledged again.
     pub duplicates: u64,
-    /// Messages that no open epoch opens.
+    /// Messages that no open epoch can open.
     pub unopened: u64,
     /// Messages of an open epoch that were altered or forged.
     pub forged: u64,
-    /// Key derivations that were wasted on them.
+    /// Key derivations wasted on altered or forged messages.
     pub wasted_derivations: u64,
     /// Inputs refused as [`Misbehaved`](super::Misbehaved).
     pub misbehaved: u64,
     /// Acknowledgements of messages that are not in the outbox.
     pub unknown_acks: u64,
-    /// Acknowledgements of messages that were not offered in this session yet.
+    /// Acknowledgements of messages that had not yet been offered in the current session.
     pub early_acks: u64,
-    /// Epoch refusals of an epoch or incarnation that is not in use, or repeated too soon.
+    /// Epoch refusals that name an epoch or incarnation that is not in use, or that repeat too
+    /// soon.
     pub ignored_refusals: u64,
-    /// Grants that were not worth looking at.
+    /// Accepted grants that were not installed, because a newer one of their incarnation was
+    /// already.
     pub unwanted_grants: u64,
-    /// Messages sent again because no acknowledgement came.
+    /// Messages sent again because no acknowledgement came in time.
     pub resent: u64,
     /// Messages sealed again under another epoch.
     pub resealed: u64,
     /// Held messages released early because too many were held.
     pub released_early: u64,
-    /// New incarnations taken because a place of the peer's did not fit or a proof came.
+    /// New incarnations taken, because a stated place did not fit, a conflict was proven, or the
+    /// driver asked for one.
     pub renewed: u64,
-    /// Sessions in which nothing was offered, as a place did not fit so soon after another.
+    /// Times that nothing was offered because a place did not fit so soon after an earlier one.
     pub withheld: u64,
-    /// Times that the cryptography library refused to seal.
+    /// Times that the cryptography library failed to seal.
     pub seal_failed: u64,
 }
 
 impl Counters {
-    /// The sum of two counts.
+    /// Returns the sum of two sets of counters.
     pub const fn plus(&self, other: &Self) -> Self {
         Self {
             duplicates: self.duplicates + other.duplicates,

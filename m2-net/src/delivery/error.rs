@@ -1,61 +1,62 @@
-//! What can be wrong with an input.
+//! The errors of a conversation's inputs.
 
 use super::payload::PayloadError;
 use m2_crypto::error::KeyError;
 use thiserror::Error;
 
-/// The peer did what no peer may. The input has had no effect but for what is said here. Count
-/// it, drop the frame, and keep the session: a message that can't be taken must not stop the
-/// ones behind it. Ending a session after many of these is the driver's choice.
+/// The peer broke a rule of the protocol. The input had no effect except where a variant says
+/// otherwise. Count it, drop the frame, and keep the session: a rejected message must not stop the
+/// ones behind it. The driver may end a session after many of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Misbehaved {
-    /// Not a sealed message at all.
+    /// The bytes are not a sealed message.
     #[error("an envelope is malformed")]
     Envelope,
-    /// A grant of another sender or for another receiver.
+    /// The grant names another sender or another receiver.
     #[error("a grant belongs to another conversation")]
     ForeignGrant,
-    /// Its envelopes that do not open cost more work than one peer may waste. This one was refused
-    /// without work. No honest peer comes here: end the session.
+    /// The peer's envelopes that do not open have cost more work than one peer may waste. This one
+    /// was refused without work. No honest peer reaches this limit: end the session.
     #[error("envelopes that do not open cost too much work")]
     TooMuchWork,
-    /// It opened, but there is no payload in it that this version understands. Never
-    /// acknowledged; its place is released as a gap after the holding time.
+    /// The message opened, but its payload is malformed or of a kind that this version does not
+    /// know. It is never acknowledged; its place is released as a gap after the holding time.
     #[error("a message is not understood")]
     Payload(#[source] PayloadError),
-    /// A message id of another conversation, of the other direction, or of other content. Never
-    /// acknowledged.
+    /// The message id is in use for another conversation, the other direction, or other content.
+    /// The message is never acknowledged.
     #[error("a message id is used a second time")]
     IdReused,
-    /// More acknowledgements than a frame may carry.
+    /// The frame carries more acknowledgements than [`MAX_ACKS`](super::MAX_ACKS).
     #[error("a frame holds too many acknowledgements")]
     TooManyAcks,
-    /// An acknowledgement names other content than was sent. The others of its frame count.
+    /// An acknowledgement names content that was not sent. The other acknowledgements of its frame
+    /// are taken.
     #[error("an acknowledgement names other content")]
     AckMismatch,
 }
 
-/// Why [`Conversation::send`](super::Conversation::send) took nothing.
+/// Why [`Conversation::send`](super::Conversation::send) refused a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SendRefused {
-    /// Too many messages wait for their acknowledgement.
+    /// The outbox is full.
     #[error("too many messages wait for this contact: try again when some were delivered")]
     OutboxFull,
-    /// The id is in the outbox already.
+    /// The outbox already holds a message with this id.
     #[error("a message with this id is in the outbox")]
     IdInUse,
-    /// The draft can't be sent.
+    /// The draft is invalid.
     #[error("the message can't be sent")]
     Draft(#[source] PayloadError),
     /// This conversation has used up its sequence numbers.
     #[error("this conversation has no sequence numbers left")]
     SequenceSpent,
-    /// The cryptography library refused to open an epoch or to seal.
+    /// The cryptography library failed to open an epoch or to seal.
     #[error("the message could not be sealed")]
     Seal(#[source] SealFailed),
 }
 
-/// The cryptography library refused: a broken key or a broken build.
+/// The cryptography library failed: a broken key or a broken build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SealFailed {
     /// No epoch could be opened.

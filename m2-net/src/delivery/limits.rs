@@ -1,52 +1,53 @@
-//! The bounds of a conversation. Tests shrink them; daemons use the default.
+//! The limits of a conversation. Tests lower them; daemons use the defaults.
 
-/// Milliseconds in an hour.
 const HOUR: u64 = 60 * 60 * 1_000;
 
-/// Every number that bounds a conversation (spec §5, §6). Times are milliseconds.
+/// The limits of a conversation (docs/spec/delivery.md#bounds). Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Messages that wait for their acknowledgement, in all.
+    /// The number of messages in the outbox, which all wait for their acknowledgement.
     pub max_outbox: usize,
-    /// How far, in sequence numbers, the newest message under way may be ahead of the oldest
-    /// unacknowledged one. Not above `max_held`, or the receiver can't keep the order.
+    /// The distance, in sequence numbers, between the newest message under way and the oldest
+    /// unacknowledged one. Must not exceed the receiver's `max_held`, or it can't keep the order.
     pub window: u64,
-    /// Messages that overtook others and wait for them.
+    /// The number of messages held until the ones before them arrive.
     pub max_held: usize,
-    /// How long they wait.
+    /// How long a held message waits.
     pub hold: u64,
-    /// Messages sealed under one epoch, at most 10,000.
+    /// The number of messages sealed under one epoch, at most 10,000.
     pub epoch_messages: u32,
     /// How long an epoch seals new messages.
     pub epoch_age: u64,
-    /// How long a grant that nothing acknowledged is offered: less than the 15 days for which
-    /// receivers accept it.
+    /// How long an unacknowledged grant is offered: less than the 15 days for which receivers
+    /// accept it.
     pub grant_offer: u64,
-    /// The least time between two epochs that the peer's refusals made necessary, and between
-    /// two refusals of one epoch.
+    /// The minimum time between two epochs opened because of the peer's refusals, and between two
+    /// refusals of one epoch.
     pub refusal_interval: u64,
-    /// The least time between two incarnations that a place which did not fit made necessary.
+    /// The minimum time between two incarnations taken because a stated place did not fit.
     pub renewal_interval: u64,
-    /// Grants looked at in a minute: what one peer can make us spend on RSA.
+    /// The number of grants processed per minute: limits the RSA operations that one peer can
+    /// cause.
     pub grants_per_minute: u32,
-    /// Key derivations that one peer can make us waste at once on envelopes that do not open, and
-    /// how many more each second. A peer that lost its state and seals again under keys that it
-    /// has used wastes 2,048 steps and a check for each message of its window.
+    /// The number of key derivations that one peer can make this side waste in a burst on envelopes
+    /// that do not open; [`Self::wasted_per_second`] is the refill rate. A peer that lost its state
+    /// and seals again under keys that it has used wastes 2,048 steps and a check for each message
+    /// of its window.
     pub wasted_burst: u32,
-    /// See [`Self::wasted_burst`].
+    /// The refill rate of [`Self::wasted_burst`], in derivations per second.
     pub wasted_per_second: u32,
-    /// Receive epochs open at once for one incarnation.
+    /// The number of receive epochs open at once for one incarnation.
     pub open_epochs: usize,
-    /// Incarnations of the peer with open epochs.
+    /// The number of the peer's incarnations with open epochs.
     pub open_incarnations: usize,
-    /// Incarnations of the peer of which something is kept. A further one takes the room of the
-    /// one that was not used for longest.
+    /// The number of the peer's incarnations that are stored. A further one evicts the least
+    /// recently used.
     pub max_incarnations: usize,
     /// The first wait for an acknowledgement on a live session. Doubles with every repeat.
     pub resend_first: u64,
-    /// The longest wait.
+    /// The longest wait for an acknowledgement.
     pub resend_most: u64,
-    /// Payloads asked for, to be sealed again, at once.
+    /// The number of payloads loaded at once to be sealed again.
     pub max_loading: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The index of the outbox: by place, by id, and by what is due.
+//! The index of the outbox: by place, by id, and by due time.
 
 use super::id::{MessageId, Time};
 use super::limits::Limits;
@@ -11,27 +11,28 @@ use std::ops::Range;
 pub(super) struct Entry {
     pub(super) saved: SavedOutbox,
     pub(super) progress: Progress,
-    /// Repeats in this session.
+    /// Number of retransmissions in this session.
     pub(super) attempts: u32,
-    /// The peer never answers to it; it doesn't hold the window any more.
+    /// Set once the peer has left many offers unanswered; the window no longer counts from the
+    /// message.
     pub(super) stuck: bool,
-    /// Sealed under more than one epoch since the start.
+    /// Set once the message was sealed under more than one epoch since the daemon started.
     pub(super) resealed: bool,
 }
 
-/// What the session at hand has seen of it.
+/// The progress of a message in the current session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Nothing.
+    /// Not offered yet.
     Waiting,
     /// Its payload is being read, to be sealed again.
     Loading,
-    /// It was sent and is sent again at that time.
+    /// Offered; due for retransmission at this time.
     Offered(Time),
 }
 
-/// Every operation costs at most the logarithm of the number of messages, but for
-/// [`Outbox::window_base`], [`Outbox::take_back`] and [`Outbox::take_back_all`].
+/// Every operation costs at most the logarithm of the number of messages, except
+/// [`Outbox::window_base`], [`Outbox::holes`], [`Outbox::take_back`] and [`Outbox::take_back_all`].
 pub(super) struct Outbox {
     entries: BTreeMap<u64, Entry>,
     by_id: HashMap<MessageId, u64>,
@@ -74,7 +75,7 @@ impl Outbox {
         self.entries.insert(saved.sequence, entry);
     }
 
-    /// Puts a SKIP in the place of the message it has the id of.
+    /// Replaces the message with the same id by a SKIP in its place.
     pub(super) fn replace(&mut self, saved: SavedOutbox) {
         self.remove(saved.sequence);
         self.insert(saved);
@@ -90,7 +91,7 @@ impl Outbox {
         }
     }
 
-    /// The oldest place of all.
+    /// Returns the lowest place in the outbox.
     pub(super) fn oldest(&self) -> Option<u64> {
         self.entries
             .first_key_value()
@@ -115,8 +116,8 @@ impl Outbox {
         }
     }
 
-    /// The oldest message that is not stuck; the window counts from it. Passes over stuck ones,
-    /// of which there is at most a window's worth for every holding time.
+    /// Returns the oldest message that is not stuck; the window counts from it. Iterates over the
+    /// stuck ones, at most one window of them per holding time.
     pub(super) fn window_base(&self) -> u64 {
         self.entries
             .iter()
@@ -124,7 +125,7 @@ impl Outbox {
             .map_or(u64::MAX, |(sequence, _)| *sequence)
     }
 
-    /// The first message from `start` on and before `end`.
+    /// Returns the first message in `start..end`.
     pub(super) fn next_from(&self, start: u64, end: u64) -> Option<u64> {
         if start >= end {
             return None;
@@ -135,8 +136,9 @@ impl Outbox {
             .map(|(sequence, _)| *sequence)
     }
 
-    /// It was sent just now: it is sent again when no answer has come after a time that doubles,
-    /// moved by `jitter`/1024 of it (0 to 512), from a quarter less to a quarter more.
+    /// Marks a message as sent now and schedules its retransmission. The wait doubles with each
+    /// attempt and is scaled by 768 + `jitter` (0 to 512) over 1024: from a quarter less to a
+    /// quarter more.
     pub(super) fn offered(&mut self, sequence: u64, now: Time, limits: &Limits, jitter: u64) {
         let Some(entry) = self.entries.get_mut(&sequence) else {
             return;
@@ -150,7 +152,7 @@ impl Outbox {
         self.resends.insert((at, sequence));
     }
 
-    /// Takes one message back that was sent and had its time to be answered.
+    /// Returns one message to [`Progress::Waiting`] whose wait for an acknowledgement has ended.
     pub(super) fn unanswered(&mut self, now: Time) -> Option<&mut Entry> {
         let (at, sequence) = *self.resends.first()?;
         if at > now {
@@ -175,7 +177,7 @@ impl Outbox {
         }
     }
 
-    /// The session is another one: everything is as if it had never been sent.
+    /// Resets all messages to not offered, because the session has changed or ended.
     pub(super) fn take_back_all(&mut self) {
         let touched: Vec<u64> = self.resends.iter().map(|(_, sequence)| *sequence).collect();
         let loads: Vec<u64> = self.loads.iter().copied().collect();
@@ -187,8 +189,8 @@ impl Outbox {
         }
     }
 
-    /// What was sent under this epoch is as if it had never been. Gives the first of it. Looks at
-    /// the messages under way only.
+    /// Resets the messages sent under this epoch to not offered, and returns the first of them.
+    /// Iterates only over the messages under way.
     pub(super) fn take_back(&mut self, epoch: u64) -> Option<u64> {
         let touched: Vec<u64> = self
             .resends
@@ -205,8 +207,8 @@ impl Outbox {
         touched.into_iter().min()
     }
 
-    /// Gives the ranges of places after the oldest one and before `end` that are empty, as what had
-    /// them was acknowledged: the first [`MAX_SETTLED`] of them.
+    /// Returns the ranges of acknowledged places after the oldest one and before `end`: the first
+    /// [`MAX_SETTLED`] of them.
     pub(super) fn holes(&self, end: u64) -> Vec<Range<u64>> {
         let places = self.entries.keys().copied();
         let after = self.entries.keys().copied().skip(1).chain([end]);
@@ -230,7 +232,7 @@ impl Outbox {
         }
     }
 
-    /// A payload was read: gives the row if somebody waits for it.
+    /// Returns the row of a message whose payload was read, if it is waiting to be sealed again.
     pub(super) fn loaded(&mut self, id: &MessageId) -> Option<SavedOutbox> {
         let sequence = self.sequence_of(id)?;
         if !self.loads.remove(&sequence) {
@@ -248,7 +250,7 @@ impl Outbox {
         }
     }
 
-    /// One message whose time to live is over.
+    /// Returns one message whose time to live has ended.
     pub(super) fn expired(&self, now: Time) -> Option<u64> {
         let (at, sequence) = *self.expiries.first()?;
         (at <= now).then_some(sequence)

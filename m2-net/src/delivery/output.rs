@@ -1,4 +1,4 @@
-//! What comes out of a conversation: writes to commit, then actions to perform.
+//! The output of a conversation: writes to commit, then actions to perform.
 
 use super::id::{Ack, ContentHash, MessageId, Path, Time};
 use super::payload::Payload;
@@ -7,37 +7,37 @@ use bytes::Bytes;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// One durable change. All writes polled in a row are one transaction.
+/// One durable change. All writes polled in a row belong to one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// Insert or replace the row of the own side of the conversation.
+    /// Insert or replace the row of this side of the conversation.
     Place(SavedPlace),
-    /// Insert or replace the send epoch's row.
+    /// Insert or replace the row of a send epoch.
     SendEpoch(SavedSendEpoch),
     /// Delete the row of a send epoch, if there is one: nothing in the outbox needs it any more.
     SendEpochRemove {
-        /// Its number.
+        /// The epoch's number.
         epoch: u64,
     },
-    /// The next message of this incarnation gets this sequence number.
+    /// Store the sequence number of the next message.
     NextSequence {
-        /// From 1.
+        /// The sequence number, from 1.
         next: u64,
     },
     /// Insert the outbox row under `entry.id`, or replace it (a SKIP takes the message's place).
     Outbox {
-        /// What [`Saved::outbox`](super::Saved::outbox) must hold after a restart.
+        /// The entry that [`Saved::outbox`](super::Saved::outbox) must hold after a restart.
         entry: SavedOutbox,
-        /// What was sealed. Its encoding must come back for [`Action::LoadPayload`].
+        /// The sealed payload. Its encoding must be available for [`Action::LoadPayload`].
         payload: Payload,
         /// The sealed bytes, for [`Action::Transmit`].
         sealed: Vec<u8>,
     },
-    /// Replace epoch and sealed bytes of an outbox row.
+    /// Replace the epoch and the sealed bytes of an outbox row.
     Reseal {
         /// The message.
         id: MessageId,
-        /// The epoch that it is sealed under now.
+        /// The epoch under which it is now sealed.
         epoch: u64,
         /// The sealed bytes.
         sealed: Vec<u8>,
@@ -47,12 +47,12 @@ pub enum Write {
         /// The message.
         id: MessageId,
     },
-    /// A sent message's new state, in its outbox row (if it is still there) and for its
-    /// watchers. Comes for edits, retractions and read receipts too.
+    /// Store a sent message's new state in its outbox row (if that still exists) and notify its
+    /// watchers. Also emitted for edits, retractions and read receipts.
     State {
         /// The message.
         id: MessageId,
-        /// Its state.
+        /// The new state.
         state: MessageState,
     },
     /// Insert or replace the row of a receive epoch.
@@ -66,147 +66,148 @@ pub enum Write {
     },
     /// Insert or replace the row of one incarnation of the peer.
     Incarnation(SavedIncarnation),
-    /// Delete what is kept of one incarnation of the peer: its row and its newest grant. Nothing
-    /// of it is held and none of its epochs is open.
+    /// Delete the stored state of one incarnation of the peer: its row and its newest grant. It has
+    /// no held messages and no open epochs.
     IncarnationRemove {
         /// The peer's incarnation.
         incarnation: u64,
     },
     /// Insert or replace the newest grant of one incarnation of the peer.
     PeerGrant(SavedPeerGrant),
-    /// The peer's incarnation that is followed from now on; 0 for none.
+    /// Store which incarnation of the peer is now followed; 0 for no incarnation.
     Following {
         /// The peer's incarnation.
         incarnation: u64,
     },
-    /// Append an event: messages of the peer are lost that either side has forgotten.
+    /// Append an event: messages of the peer were lost, because one of the two stores no longer has
+    /// them.
     HistoryLost {
-        /// How many, if that is known.
+        /// The number of lost messages, if it is known.
         missing: Option<u32>,
     },
-    /// One of the two stores is older than what the other side has seen.
+    /// Report that one of the two stores is older than the state that the other side has seen.
     Conflict(Conflict),
     /// Insert a received message and its event.
     Deliver {
         /// The message.
         id: MessageId,
-        /// The sender's incarnation in which its place is filled; 0 if it is filled in none.
+        /// The sender's incarnation in which the message fills its place; 0 if it fills no place.
         incarnation: u64,
-        /// What came. Never a [`Body::Skip`](super::Body::Skip).
+        /// The payload. Never a [`Body::Skip`](super::Body::Skip).
         payload: Payload,
-        /// For [`History`](super::History).
+        /// The content hash, for [`History`](super::History).
         hash: ContentHash,
-        /// False if its place was passed over before, or belongs to an incarnation that is not
-        /// followed.
+        /// False if the message's place was passed over before, or belongs to an incarnation that
+        /// is not followed.
         in_order: bool,
     },
-    /// Insert the row of a place that waits for those before it, and the received message that
-    /// fills it, without an event.
+    /// Insert the row of a place that waits for earlier ones, and the received message that fills
+    /// it, without an event.
     Hold {
         /// The row that [`Saved::held`](super::Saved::held) must hold after a restart.
         held: SavedHeld,
-        /// What came, to keep out of sight. It can be a [`Body::Skip`](super::Body::Skip).
-        /// `None` if the id is committed already: then only the place is held.
+        /// The payload, to be stored but not shown. It can be a [`Body::Skip`](super::Body::Skip).
+        /// `None` if the id is already committed: then only the place is held.
         payload: Option<Payload>,
-        /// For [`History`](super::History).
+        /// The content hash, for [`History`](super::History).
         hash: ContentHash,
     },
-    /// A held place's turn has come: delete its row, keyed by incarnation and sequence.
+    /// Release a held place: delete its row, keyed by incarnation and sequence.
     Release {
         /// The message.
         id: MessageId,
         /// The sender's incarnation.
         incarnation: u64,
-        /// Its sequence number.
+        /// The sequence number.
         sequence: u64,
-        /// Whether to show the message now and append its event. Not for skips and duplicates.
+        /// True to show the message now and append its event. False for skips and duplicates.
         show: bool,
     },
-    /// The sender gave this message up: keep its id for [`History`](super::History), show
+    /// Store the id of a message that its sender gave up, for [`History`](super::History). Show
     /// nothing.
     Skip {
         /// The message.
         id: MessageId,
-        /// The sender's incarnation in which its place is filled; 0 if it is filled in none.
+        /// The sender's incarnation in which the skip fills its place; 0 if it fills no place.
         incarnation: u64,
-        /// The place that it would fill.
+        /// The message's sequence number.
         sequence: u64,
-        /// For [`History`](super::History).
+        /// The content hash, for [`History`](super::History).
         hash: ContentHash,
     },
     /// Append an event: messages are missing before the next [`Write::Release`].
     Gap {
         /// The sender's incarnation.
         incarnation: u64,
-        /// The first sequence number that is missing.
+        /// The first missing sequence number.
         first: u64,
-        /// How many are.
+        /// The number of missing messages.
         missing: u64,
     },
 }
 
-/// A send epoch at rest. Its chain is in memory only, so an epoch that was read back seals nothing:
-/// whatever the age of the store, no position of a chain is used twice.
+/// The stored form of a send epoch. The chain exists in memory only, so an epoch read from the
+/// store seals nothing: whatever the age of the store, no position of a chain is used twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedSendEpoch {
-    /// Its number, rising within the conversation.
+    /// The epoch's number, increasing within the conversation.
     pub epoch: u64,
-    /// The signed grant, until a message of the epoch was acknowledged; then empty.
+    /// The signed grant; empty once a message of the epoch was acknowledged.
     pub grant: Bytes,
 }
 
-/// A receive epoch at rest.
+/// The stored form of a receive epoch.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SavedReceiveEpoch {
     /// The peer's incarnation.
     pub incarnation: u64,
-    /// Its number.
+    /// The epoch's number.
     pub epoch: u64,
     /// The chain and its skipped keys. Secret.
     pub bytes: Zeroizing<Vec<u8>>,
 }
 
-/// The index of one outbox row.
+/// The indexed part of one outbox row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavedOutbox {
     /// The message.
     pub id: MessageId,
-    /// Its place in the conversation and incarnation.
+    /// The message's place in the conversation.
     pub sequence: u64,
-    /// The epoch that its sealed bytes belong to. [`Write::Reseal`] changes it.
+    /// The epoch under which the stored bytes are sealed. [`Write::Reseal`] changes it.
     pub epoch: u64,
-    /// The hash that an acknowledgement must name.
+    /// The content hash that an acknowledgement must name.
     pub hash: ContentHash,
-    /// If it is a SKIP: the hash of the message whose place it took. Who acknowledges that has
-    /// committed the message itself.
+    /// For a SKIP, the hash of the message that it replaced. An acknowledgement with this hash
+    /// means that the recipient has committed the message itself.
     pub replaced: Option<ContentHash>,
-    /// When it was queued.
+    /// When the message was queued.
     pub queued: Time,
-    /// When it expires.
+    /// When the message expires, if it has a time to live.
     pub expires: Option<Time>,
-    /// Its state. [`Write::State`] changes it.
+    /// The state of the message. [`Write::State`] changes it.
     pub state: MessageState,
 }
 
-/// The own side of a conversation. The peer numbers places and epochs by its incarnation.
+/// This side of a conversation: its incarnation, in which the peer follows the places and epochs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SavedPlace {
     /// The random number of the incarnation; 0 before the first.
     pub incarnation: u64,
-    /// When it began.
+    /// When the incarnation began.
     pub begun: Time,
-    /// When a place that did not fit last made the machine take a new incarnation.
+    /// When the machine last took a new incarnation because a stated place did not fit.
     pub renewed: Time,
-    /// The highest epoch number ever used toward this peer.
+    /// The highest epoch number ever used for this peer.
     pub epoch: u64,
-    /// The newest date of a grant toward this peer, in Unix seconds.
+    /// The newest creation time of any grant for this peer, in Unix seconds.
     pub signed: u64,
-    /// The hash of the grant of that epoch; zeros when it belongs to another incarnation or is not
-    /// known.
+    /// The hash of the grant of `epoch`; zeros if that belongs to another incarnation or the hash
+    /// is not known.
     pub grant_hash: [u8; 32],
 }
 
-/// The newest grant that was accepted of one incarnation of the peer.
+/// The newest accepted grant of one incarnation of the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedPeerGrant {
     /// The peer's incarnation.
@@ -215,49 +216,50 @@ pub struct SavedPeerGrant {
     pub grant: Bytes,
 }
 
-/// One of the two stores is older than what the other side has seen of it.
+/// One of the two stores is older than the state that the other side has seen of it
+/// (docs/spec/delivery.md#places).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Conflict {
-    /// The peer shows a grant that this side signed within its incarnation and does not know: the
-    /// own store was rolled back, or a copy of it is in use.
+    /// The peer shows a grant that this side signed in its current incarnation and that the local
+    /// store does not know: the store was rolled back, or a copy of it is in use.
     OwnOlder,
-    /// The peer shows a grant that this side signed in another incarnation, later than its own
+    /// The peer shows a grant that this side signed in another incarnation after the current one
     /// began: a second daemon runs from a copy of the store.
     OwnTwice,
     /// The peer states an epoch below one that it signed: its store was rolled back.
     PeerOlder,
-    /// The peer states an earlier incarnation after it had signed grants in a later one: a second
-    /// daemon of it runs from a copy of its store.
+    /// The peer states an earlier incarnation after it signed grants in a later one: a second
+    /// daemon runs from a copy of the peer's store.
     PeerTwice,
 }
 
-/// What is kept of one incarnation of the peer.
+/// The stored state of one incarnation of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavedIncarnation {
-    /// Its random number.
+    /// The incarnation's random number.
     pub incarnation: u64,
-    /// The highest epoch that was accepted.
+    /// The highest epoch whose grant was accepted.
     pub highest_epoch: u64,
-    /// The sequence number that is next in order.
+    /// The sequence number of the next message in order.
     pub next_sequence: u64,
 }
 
-/// The index of one held message.
+/// The indexed part of one held message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavedHeld {
     /// The message.
     pub id: MessageId,
     /// The sender's incarnation.
     pub incarnation: u64,
-    /// Its place.
+    /// The sequence number.
     pub sequence: u64,
-    /// When it came.
+    /// When the message arrived.
     pub received: Time,
-    /// Whether its release shows a message.
+    /// True if the release shows a message, false for skips and duplicates.
     pub show: bool,
 }
 
-/// What a conversation is rebuilt from after a restart: the rows that its [`Write`]s left.
+/// The rows left by a conversation's [`Write`]s, from which it is rebuilt after a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Saved {
     /// The last [`Write::Place`].
@@ -280,26 +282,27 @@ pub struct Saved {
     pub held: Vec<SavedHeld>,
 }
 
-/// How far a sent message has come (spec §6).
+/// The delivery state of a sent message (docs/spec/delivery.md#sending).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageState {
     /// Durable in the outbox.
     Queued,
     /// Handed to a session.
     Sent(Path),
-    /// Sealed in a mailbox of the recipient (spec §9). It is still offered in sessions, until the
-    /// recipient acknowledges it.
+    /// Held by a mailbox of the recipient (docs/spec/delivery.md#by-letter). The message is still
+    /// offered in sessions until the recipient acknowledges it.
     Deposited,
-    /// The recipient's daemon has committed it. Final, but for the reading of it.
+    /// Committed by the recipient's daemon. Final, except that it may be marked as read.
     Delivered,
-    /// Given up; becomes `Delivered` if it turns out that the recipient has it.
+    /// Given up; becomes `Delivered` if an acknowledgement shows that the recipient has the
+    /// message.
     GivenUp(GiveUp),
 }
 
 /// Why the sender gave a message up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GiveUp {
-    /// Its author deleted it.
+    /// The author deleted it.
     Retracted,
     /// The contact was removed.
     ContactRemoved,
@@ -307,14 +310,14 @@ pub enum GiveUp {
     Expired,
 }
 
-/// What to do, once the writes polled before it are on disk. None of it is durable: an action
-/// that is lost is made good by a later retry.
+/// An action to perform once the writes polled before it are on disk. Actions are not durable: a
+/// later retry makes up for a lost one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Send this on the session that came up, before anything else.
+    /// Send this statement on the session that came up, before anything else.
     State(Places),
-    /// Send the stored sealed bytes of an outbox row. If the row is gone or has another epoch by
-    /// now, do nothing.
+    /// Send the stored sealed bytes of an outbox row. If the row is gone or now has another epoch,
+    /// do nothing.
     Transmit {
         /// The message.
         id: MessageId,
@@ -323,14 +326,14 @@ pub enum Action {
         /// The signed grant to send along, until one message of the epoch was acknowledged.
         grant: Option<Bytes>,
     },
-    /// Send these acknowledgements, at most [`MAX_ACKS`](super::MAX_ACKS), on any session with
-    /// the peer; without one drop them.
+    /// Send these acknowledgements, at most [`MAX_ACKS`](super::MAX_ACKS), on any session with the
+    /// peer; if there is no session, drop them.
     Acknowledge(Vec<Ack>),
     /// Tell the peer that this epoch can't be opened.
     RefuseEpoch {
         /// The peer's incarnation.
         incarnation: u64,
-        /// The epoch.
+        /// The epoch's number.
         epoch: u64,
     },
     /// Read the payload of an outbox row and answer with `on_payload`.

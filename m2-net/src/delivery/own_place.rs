@@ -1,23 +1,25 @@
-//! What the peer's statement says about the own side: whether it fits what the own store knows.
+//! Judges the local side's part of the peer's statement: whether it is consistent with the local
+//! store.
 
 use super::context::Context;
 use super::output::{Conflict, SavedPlace};
 use crate::wire::Places;
 use m2_crypto::envelope::{EpochHeader, Grant, GrantKind, grant_hash};
 
-/// What a statement of the peer means for the own side.
+/// The meaning of the peer's statement for the local side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It fits.
+    /// The statement is consistent with the local store.
     Fits,
-    /// The peer claims a place or an epoch that the own store has not come to. It proves nothing:
-    /// a peer can say so at any time.
+    /// The peer claims a place or an epoch beyond those in the local store. This proves nothing: a
+    /// peer can make that claim at any time.
     Ahead,
-    /// The peer shows what only the own identity can have signed and the own store does not know.
+    /// The peer shows a grant that only the local identity can have signed and that the local store
+    /// does not know.
     Proven(Conflict),
 }
 
-/// Judges a statement by the own store, in which the next message gets the place `next`.
+/// Judges a statement against the local store, in which the next message gets the place `next`.
 pub(super) fn judge(cx: &Context<'_>, own: &SavedPlace, next: u64, stated: &Places) -> Verdict {
     if let Some(conflict) = proof(cx, own, stated) {
         return Verdict::Proven(conflict);
@@ -30,11 +32,11 @@ pub(super) fn judge(cx: &Context<'_>, own: &SavedPlace, next: u64, stated: &Plac
     }
 }
 
-/// What the grant proves that the peer shows. A signature is checked only when the grant would be
-/// news.
+/// Returns the conflict that the grant shown by the peer proves, if any. The signature is verified
+/// only if the grant would prove one.
 fn proof(cx: &Context<'_>, own: &SavedPlace, stated: &Places) -> Option<Conflict> {
     let grant = Grant::parse(&stated.newest_grant).ok()?;
-    // A letter's grant numbers no epoch.
+    // The number in a letter's grant is not an epoch number.
     if grant.kind() != GrantKind::Session {
         return None;
     }

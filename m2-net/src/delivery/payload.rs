@@ -1,4 +1,4 @@
-//! A message's plaintext, parsed once and strictly (spec §6, docs/spec/delivery.md).
+//! A message's plaintext, parsed once and strictly (docs/spec/delivery.md#payload).
 
 use super::id::{ContentHash, MessageId, Time};
 use bytes::Bytes;
@@ -7,34 +7,34 @@ use m2_proto::wire::v1 as wire;
 use prost::Message;
 use thiserror::Error;
 
-/// The longest content of one message: 48 KiB (spec §6).
+/// The longest content of one message, in bytes: 48 KiB.
 pub const MAX_CONTENT: usize = 48 * 1024;
 /// The longest media type, in bytes.
 pub const MAX_MEDIA_TYPE: usize = 127;
-/// The most messages that one [`Body::Read`] names.
+/// The largest number of messages that one [`Body::Read`] names.
 pub const MAX_READ: usize = 256;
-/// The highest sequence number: one that fits a signed 64-bit column with its successor.
+/// The highest sequence number: its successor still fits a signed 64-bit column.
 pub const MAX_SEQUENCE: u64 = (1 << 63) - 2;
-/// No encoded payload is longer: content, media type and room for the fields around them.
+/// The longest encoded payload, in bytes: content, media type and room for the fields around them.
 pub const MAX_PAYLOAD: usize = MAX_CONTENT + 1024;
 
 /// A parsed `m2.wire.v1.Payload`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
-    /// The message's number in this conversation and incarnation: 1 to [`MAX_SEQUENCE`].
+    /// The message's number in its conversation: 1 to [`MAX_SEQUENCE`].
     pub sequence: u64,
-    /// When it was sent, by the sender's clock.
+    /// The time of sending, by the sender's clock.
     pub sent: Time,
-    /// Time to live in seconds from `sent`; 0 for none.
+    /// Time to live in seconds from `sent`; 0 if the message has none.
     pub ttl_s: u32,
-    /// What is said.
+    /// The body.
     pub body: Body,
-    /// In a letter: the oldest place that its sender still offered when it sealed the letter, at
-    /// most `sequence`; else 0.
+    /// In a letter, the oldest place that its sender still offered when it sealed the letter, at
+    /// most `sequence`; 0 in any other message.
     pub oldest: u64,
 }
 
-/// What a message says.
+/// The body of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// Text or bytes.
@@ -43,7 +43,7 @@ pub enum Body {
     Edit {
         /// The message to change.
         target: MessageId,
-        /// Its new content.
+        /// The new content.
         content: Content,
     },
     /// Deletes an earlier message of the same author for everyone.
@@ -51,12 +51,12 @@ pub enum Body {
         /// The message to delete.
         target: MessageId,
     },
-    /// The reader has seen these messages of the other side: 1 to [`MAX_READ`].
+    /// Marks messages of the other side as read: 1 to [`MAX_READ`].
     Read {
-        /// The messages.
+        /// The messages that were read.
         targets: Vec<MessageId>,
     },
-    /// Stands in the place of a message that its sender gave up. Only the machine makes it.
+    /// Fills the place of a message that its sender gave up. Created only by the state machine.
     Skip,
 }
 
@@ -68,6 +68,8 @@ pub struct Content {
 }
 
 impl Content {
+    /// Creates content from a media type and bytes.
+    ///
     /// Errors: [`PayloadError::MediaType`] over [`MAX_MEDIA_TYPE`] bytes,
     /// [`PayloadError::TooLarge`] over [`MAX_CONTENT`].
     pub fn new(
@@ -84,12 +86,12 @@ impl Content {
         Ok(Self { media_type, data })
     }
 
-    /// Empty means `text/plain;charset=utf-8`.
+    /// Returns the media type. Empty means `text/plain;charset=utf-8`.
     pub fn media_type(&self) -> &str {
         &self.media_type
     }
 
-    /// The bytes.
+    /// Returns the content's bytes.
     pub const fn data(&self) -> &Bytes {
         &self.data
     }
@@ -102,37 +104,38 @@ impl Content {
     }
 }
 
-/// What a front-end wants said. The machine adds sequence number and time.
+/// A message from a front-end. The machine adds sequence number and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Anything but [`Body::Skip`], which is refused.
+    /// Any body except [`Body::Skip`], which is refused.
     pub body: Body,
-    /// Time to live in seconds; 0 for none.
+    /// Time to live in seconds; 0 for no expiry.
     pub ttl_s: u32,
 }
 
-/// Why bytes are no payload, or why a body can't be sent.
+/// Why bytes are not a valid payload, or why a body can't be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PayloadError {
-    /// Longer than [`MAX_CONTENT`] or, encoded, than [`MAX_PAYLOAD`].
+    /// The content is longer than [`MAX_CONTENT`], or the encoded payload longer than
+    /// [`MAX_PAYLOAD`].
     #[error("the content is longer than 48 KiB")]
     TooLarge,
-    /// Not the protobuf message that was expected, or a body that this version doesn't know.
-    #[error("the payload has not the expected encoding")]
+    /// The bytes are not the expected protobuf message, or the body is unknown to this version.
+    #[error("the payload does not have the expected encoding")]
     Encoding,
-    /// A sequence number of 0 or over [`MAX_SEQUENCE`].
+    /// The sequence number is 0 or above [`MAX_SEQUENCE`].
     #[error("the sequence number is out of range")]
     Sequence,
-    /// A letter whose oldest place is above its own.
+    /// A letter's oldest place is above its own.
     #[error("the oldest place is above the message's own")]
     Oldest,
-    /// Over [`MAX_MEDIA_TYPE`] bytes.
+    /// The media type is longer than [`MAX_MEDIA_TYPE`] bytes.
     #[error("the media type is longer than 127 bytes")]
     MediaType,
-    /// A message id that has not 16 bytes.
-    #[error("a message id has not 16 bytes")]
+    /// A message id is not 16 bytes long.
+    #[error("a message id is not 16 bytes long")]
     MessageId,
-    /// None or more than [`MAX_READ`] messages marked as read at once.
+    /// A read receipt names no message, or more than [`MAX_READ`].
     #[error("a read receipt names 1 to 256 messages")]
     ReadCount,
     /// A skip in a draft, or a skip with a time to live.
@@ -141,7 +144,7 @@ pub enum PayloadError {
 }
 
 impl Payload {
-    /// Parses a plaintext. Borrows from it, so that content isn't copied.
+    /// Parses a plaintext. The content shares its buffer and is not copied.
     pub fn parse(plaintext: Bytes) -> Result<Self, PayloadError> {
         if plaintext.len() > MAX_PAYLOAD {
             return Err(PayloadError::TooLarge);
@@ -166,7 +169,7 @@ impl Payload {
         })
     }
 
-    /// The plaintext to seal.
+    /// Returns the encoded plaintext to seal.
     pub fn encode(&self) -> Vec<u8> {
         wire::Payload {
             sequence: self.sequence,
@@ -178,8 +181,8 @@ impl Payload {
         .encode_to_vec()
     }
 
-    /// What an acknowledgement of this message names: the content hash of its id and of the
-    /// canonical encoding with sequence and time left out.
+    /// Returns the hash that an acknowledgement of this message names: the content hash of its id
+    /// and of the canonical encoding without sequence, time and oldest place.
     pub fn hash(&self, id: &MessageId) -> ContentHash {
         let content = wire::Payload {
             ttl_s: self.ttl_s,
@@ -189,7 +192,7 @@ impl Payload {
         ContentHash(content_hash(&id.0, &content.encode_to_vec()))
     }
 
-    /// The hash of a SKIP in the place of the message `id`.
+    /// Returns the hash of a SKIP in the place of the message `id`.
     pub fn skip_hash(id: &MessageId) -> ContentHash {
         let skip = Self {
             sequence: 0,
@@ -201,7 +204,7 @@ impl Payload {
         skip.hash(id)
     }
 
-    /// When it ends, if it has a time to live: both sides delete it then.
+    /// Returns when the message expires, if it has a time to live: both sides delete it then.
     pub fn expires(&self) -> Option<Time> {
         (self.ttl_s != 0).then(|| self.sent.plus(u64::from(self.ttl_s) * 1_000))
     }
@@ -249,7 +252,7 @@ impl Body {
         }
     }
 
-    /// Whether a draft may say this.
+    /// Checks that a draft may have this body.
     pub(super) fn check_draft(&self) -> Result<(), PayloadError> {
         match self {
             Self::Skip => Err(PayloadError::Skip),

@@ -1,4 +1,4 @@
-//! One incarnation of the peer: its sequence space and its open epochs (spec §5, §6).
+//! One incarnation of the peer: its places and its open epochs (docs/spec/delivery.md#places).
 
 use super::id::{MessageId, Time};
 use super::output::{SavedHeld, SavedIncarnation};
@@ -7,7 +7,7 @@ use m2_crypto::envelope::ReceiveEpoch;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// A message that overtook others.
+/// A message that arrived before others in front of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held {
     pub(super) id: MessageId,
@@ -16,18 +16,18 @@ pub(super) struct Held {
     pub(super) show: bool,
 }
 
-/// Where a sequence number falls.
+/// The position of a sequence number relative to the next place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It is its turn.
+    /// It is the next place.
     Next,
-    /// Its turn has passed, or another message holds it already.
+    /// It is below the next place, or another message already holds it.
     Taken,
-    /// Others must come before it.
+    /// Earlier places must be filled first.
     Ahead,
 }
 
-/// Places that nobody filled in time.
+/// A run of places that were not filled in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MissingPlaces {
     pub(super) first: u64,
@@ -43,12 +43,13 @@ pub(super) struct PeerIncarnation {
     pub(super) saved: SavedIncarnation,
     pub(super) dirty: bool,
     pub(super) epochs: BTreeMap<u64, OpenEpoch>,
-    /// The newest grant that was accepted; empty if it is not kept.
+    /// The newest accepted grant; empty if it is not kept.
     pub(super) grant: Bytes,
     /// The tick at which an epoch was last opened or used.
     pub(super) used: u64,
     held: BTreeMap<u64, Held>,
-    /// Places that nothing will come for any more, in order: the peer stated so in this run.
+    /// Places that the sender will not fill any more, in order, as it stated since the daemon
+    /// started.
     settled: Vec<Range<u64>>,
 }
 
@@ -89,7 +90,7 @@ impl PeerIncarnation {
         self.held.insert(row.sequence, held);
     }
 
-    /// The first place of which nothing was taken yet, nor of any place after it.
+    /// Returns the first place from which on nothing has been received.
     pub(super) fn after_last(&self) -> u64 {
         let held = self.held.last_key_value();
         held.map_or(self.saved.next_sequence, |(place, _)| {
@@ -97,13 +98,13 @@ impl PeerIncarnation {
         })
     }
 
-    /// The place that was next is filled.
+    /// Marks the next place as filled.
     pub(super) const fn advance(&mut self) {
         self.saved.next_sequence += 1;
         self.dirty = true;
     }
 
-    /// Releases what no longer has to wait.
+    /// Releases the held messages whose turn has come.
     pub(super) fn release_run(&mut self, mut released: impl FnMut(Held)) {
         loop {
             if let Some(held) = self.held.remove(&self.saved.next_sequence) {
@@ -118,8 +119,8 @@ impl PeerIncarnation {
         }
     }
 
-    /// If nothing will come for the next place any more: the first place after it that may still
-    /// come, or is held.
+    /// If the sender will not fill the next place any more, returns the first place after it that
+    /// is held or may still be filled.
     fn end_of_settled(&self) -> Option<u64> {
         let next = self.saved.next_sequence;
         let settled = self.settled.iter().find(|range| range.contains(&next))?;
@@ -127,8 +128,8 @@ impl PeerIncarnation {
         Some(held.map_or(settled.end, |(place, _)| *place))
     }
 
-    /// Notes for which places nothing will come any more, releases what waited for them alone, and
-    /// gives how many of them were never taken.
+    /// Records the places that the sender will not fill any more, releases the messages that waited
+    /// only for those, and returns how many of the places were never filled.
     pub(super) fn settle(&mut self, settled: &[Range<u64>], released: impl FnMut(Held)) -> u64 {
         let next = self.saved.next_sequence;
         let missing = settled.iter().map(|range| {
@@ -142,8 +143,8 @@ impl PeerIncarnation {
         missing
     }
 
-    /// Goes on at `oldest`: nothing before it will come any more. Releases what was held before it
-    /// and what follows it, and gives how many places are missing.
+    /// Continues at `oldest`, because the sender fills no place before it any more. Releases the
+    /// messages held before it and those that follow it, and returns how many places are missing.
     pub(super) fn go_on_at(&mut self, oldest: u64, mut released: impl FnMut(Held)) -> u64 {
         let mut missing = oldest.saturating_sub(self.saved.next_sequence);
         if missing == 0 {
@@ -162,7 +163,7 @@ impl PeerIncarnation {
         missing
     }
 
-    /// Releases everything that is held, and forgets what is settled.
+    /// Releases all held messages and clears the settled places.
     pub(super) fn release_all(&mut self, mut released: impl FnMut(Held)) {
         self.settled = Vec::new();
         while let Some((sequence, held)) = self.held.pop_first() {
@@ -172,7 +173,7 @@ impl PeerIncarnation {
         }
     }
 
-    /// Moves on to the first held place, if one up to `last` is held.
+    /// Advances to the first held place, if one up to `last` is held.
     pub(super) fn skip_gap(&mut self, last: u64) -> Option<MissingPlaces> {
         let (sequence, _) = self.held.first_key_value()?;
         if *sequence > last {

@@ -5,7 +5,7 @@ use super::id::Ack;
 use super::output::{Action, Write};
 use std::collections::VecDeque;
 
-/// Writes and actions that were not polled yet.
+/// Writes and actions that have not been polled yet.
 #[derive(Default)]
 pub(super) struct Output {
     writes: VecDeque<Write>,
@@ -26,13 +26,13 @@ impl Output {
         self.acks.push_back(ack);
     }
 
-    /// Nobody is there to send to.
+    /// Drops all queued actions and acknowledgements, because no session is left to send them on.
     pub(super) fn drop_actions(&mut self) {
         self.actions.clear();
         self.acks.clear();
     }
 
-    /// Drops the offers that were not polled: what they name is to be sealed again.
+    /// Drops the offers that have not been polled: their messages must be sealed again.
     pub(super) fn drop_offers(&mut self) {
         self.actions
             .retain(|action| !matches!(action, Action::Transmit { .. }));

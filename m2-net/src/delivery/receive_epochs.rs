@@ -1,4 +1,5 @@
-//! The peer's incarnations and the epochs of theirs that we can open (spec §5).
+//! The peer's incarnations and those of its epochs that this side can open
+//! (docs/spec/delivery.md#epochs).
 
 use super::context::Context;
 use super::error::Misbehaved;
@@ -21,10 +22,10 @@ const MAX_EPOCH: u64 = i64::MAX as u64;
 
 pub(super) struct ReceiveEpochs {
     incarnations: BTreeMap<u64, PeerIncarnation>,
-    /// Those that may have unsaved changes.
+    /// The incarnations that may have unsaved changes.
     touched: BTreeSet<u64>,
     tick: u64,
-    /// When the minute began in which grants are counted, and how many there were.
+    /// The start of the current minute in which grants are counted, and their number so far.
     grants: (Time, u32),
     wasted: WastedWork,
 }
@@ -61,24 +62,25 @@ impl ReceiveEpochs {
         }
     }
 
-    /// An incarnation of the peer that is known, to be changed.
+    /// Returns a known incarnation of the peer for modification.
     pub(super) fn incarnation(&mut self, incarnation: u64) -> Option<&mut PeerIncarnation> {
         let peer = self.incarnations.get_mut(&incarnation)?;
         self.touched.insert(incarnation);
         Some(peer)
     }
 
-    /// What is known of an incarnation.
+    /// Returns the record of an incarnation, if it is known.
     pub(super) fn known(&self, incarnation: u64) -> Option<&PeerIncarnation> {
         self.incarnations.get(&incarnation)
     }
 
-    /// The numbers of all incarnations that are known.
+    /// Returns the numbers of all known incarnations.
     pub(super) fn numbers(&self) -> Vec<u64> {
         self.incarnations.keys().copied().collect()
     }
 
-    /// Sees to it that an incarnation is known; a new one goes on at `next`.
+    /// Adds an incarnation if it is not known yet, with `next` as its next place, and marks it as
+    /// used.
     pub(super) fn adopt(&mut self, incarnation: u64, next: u64) {
         self.tick += 1;
         let peer = self.incarnations.entry(incarnation).or_insert_with(|| {
@@ -94,8 +96,8 @@ impl ReceiveEpochs {
         self.touched.insert(incarnation);
     }
 
-    /// The incarnation that has to make room for further ones: the one that was not used for
-    /// longest, but for `followed` and `newest`.
+    /// If there are too many incarnations, returns the one to evict: the least recently used other
+    /// than `followed` and `newest`.
     pub(super) fn surplus(&self, limits: &Limits, followed: u64, newest: u64) -> Option<u64> {
         if self.incarnations.len() <= limits.max_incarnations {
             return None;
@@ -107,7 +109,7 @@ impl ReceiveEpochs {
             .map(|(number, _)| *number)
     }
 
-    /// Forgets an incarnation of which nothing is held.
+    /// Removes an incarnation that holds no messages.
     pub(super) fn forget(&mut self, tools: &mut Tools<'_>, incarnation: u64) {
         self.touched.remove(&incarnation);
         let Some(peer) = self.incarnations.remove(&incarnation) else {
@@ -121,7 +123,8 @@ impl ReceiveEpochs {
         tools.out.write(Write::IncarnationRemove { incarnation });
     }
 
-    /// Whether a grant could be new, not too old, and is within what a peer may cost.
+    /// Returns whether a grant may be new, has an acceptable age, and is within the peer's rate
+    /// limit.
     pub(super) fn wants(&mut self, now: Time, limits: &Limits, grant: &EpochHeader) -> bool {
         let age = now.seconds().saturating_sub(grant.created_s);
         let ahead = grant.created_s.saturating_sub(now.seconds());
@@ -134,7 +137,7 @@ impl ReceiveEpochs {
     fn is_new(&self, incarnation: u64, epoch: u64) -> bool {
         match self.incarnations.get(&incarnation) {
             _ if epoch > MAX_EPOCH => false,
-            // spec §5: nothing at or below the highest epoch.
+            // Nothing at or below the highest epoch is accepted (docs/spec/delivery.md#epochs).
             Some(peer) => epoch > peer.saved.highest_epoch,
             None => incarnation != 0,
         }
@@ -149,7 +152,9 @@ impl ReceiveEpochs {
         affordable
     }
 
-    /// Takes an epoch in whose grant was accepted.
+    /// Installs the epoch of an accepted grant.
+    ///
+    /// Errors: [`Misbehaved::ForeignGrant`] if the grant belongs to another conversation.
     pub(super) fn install(
         &mut self,
         cx: &Context<'_>,
@@ -217,9 +222,9 @@ impl ReceiveEpochs {
         }
     }
 
-    /// Opens a message of an open epoch. `None` if there is no such epoch or no such message in it.
+    /// Opens a message. Returns `None` if its epoch is not open or the message does not open in it.
     ///
-    /// Errors: [`Misbehaved::TooMuchWork`] if it might waste more work than the peer has left.
+    /// Errors: [`Misbehaved::TooMuchWork`] if it might waste more work than the peer's allowance.
     pub(super) fn open(
         &mut self,
         now: Time,
@@ -236,7 +241,7 @@ impl ReceiveEpochs {
         let Some(steps) = open.epoch.steps_to(header.index) else {
             return Ok(None);
         };
-        // The steps, and the keys of the message itself.
+        // The chain steps, and the keys of the message itself.
         let derivations = steps.saturating_add(1);
         if !self.wasted.affords(now, tools.limits, derivations) {
             return Err(Misbehaved::TooMuchWork);
@@ -255,7 +260,7 @@ impl ReceiveEpochs {
         Ok(Some(opened))
     }
 
-    /// Keeps derived seeds of one epoch only: their memory is bounded for each peer.
+    /// Drops the derived seeds of all epochs but one: this bounds their memory for each peer.
     fn forget_ahead_except(&mut self, header: &SealedHeader) {
         for (incarnation, peer) in &mut self.incarnations {
             for (number, open) in &mut peer.epochs {
@@ -266,7 +271,7 @@ impl ReceiveEpochs {
         }
     }
 
-    /// A changed row, once.
+    /// Returns a changed row and marks it as saved.
     pub(super) fn take_dirty(&mut self) -> Option<Write> {
         while let Some(incarnation) = self.touched.first().copied() {
             if let Some(write) = self.take_dirty_of(incarnation) {
@@ -291,7 +296,7 @@ impl ReceiveEpochs {
         }))
     }
 
-    /// Whether [`take_dirty`](Self::take_dirty) may have something.
+    /// Returns whether [`take_dirty`](Self::take_dirty) may return a row.
     pub(super) fn is_dirty(&self) -> bool {
         !self.touched.is_empty()
     }

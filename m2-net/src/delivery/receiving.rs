@@ -1,4 +1,5 @@
-//! The receiving half: from a sealed message to a committed one, in order and once (spec §6).
+//! The receiving half: from a sealed message to a committed one, in order and exactly once
+//! (docs/spec/delivery.md#holding-and-gaps).
 
 mod following;
 
@@ -18,28 +19,28 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
-/// Ids remembered of messages that were taken, in case their commit is still under way.
+/// The number of remembered ids of messages that were taken and whose commit may be under way.
 const RECENT: usize = 2_048;
-/// Ids remembered of messages that opened and were refused.
+/// The number of remembered ids of messages that opened and were refused.
 const REFUSED: usize = 256;
-/// Epoch refusals within one interval, for all epochs together.
+/// The number of epoch refusals within one interval, over all epochs.
 const REFUSALS: usize = 8;
 
-/// A grant that was accepted outside of the machine.
+/// A grant that was accepted outside the machine.
 #[derive(Debug)]
 pub struct AcceptedGrant {
-    /// The epoch that it opens.
+    /// The epoch that the grant opens.
     pub epoch: ReceiveEpoch,
-    /// The signed grant. It is kept to show the peer what it has signed.
+    /// The signed grant. It is kept so that it can be shown to the peer that signed it.
     pub grant: Bytes,
 }
 
-/// A message of the peer that was opened outside of the machine: one that came in a letter.
+/// A message of the peer that was opened outside the machine, because it came in a letter.
 #[derive(Debug)]
 pub struct OpenedMessage {
     /// The sender's incarnation.
     pub incarnation: u64,
-    /// The message.
+    /// The message id.
     pub id: MessageId,
     /// The encoded payload.
     pub plaintext: Zeroizing<Vec<u8>>,
@@ -48,11 +49,11 @@ pub struct OpenedMessage {
 /// The state of the receiving half.
 pub(super) struct Receiving {
     epochs: ReceiveEpochs,
-    /// The peer's incarnation whose order is kept; 0 for none.
+    /// The peer's incarnation whose order is kept; 0 if no incarnation is followed.
     following: u64,
-    /// Lost messages were reported in this session.
+    /// Set once lost messages were reported in this session.
     reported: bool,
-    /// Held places by the time they were taken, over all incarnations.
+    /// Held places by time of arrival, over all incarnations.
     waiting: BTreeSet<(Time, u64, u64)>,
     recent: Recent<MessageId, (u64, ContentHash)>,
     refused_ids: Recent<MessageId, Misbehaved>,
@@ -114,8 +115,9 @@ impl Receiving {
         result
     }
 
-    /// Nothing is acknowledged that can't be decrypted (spec §6), but for what was committed of
-    /// this very incarnation before: its key is gone by now.
+    /// Acknowledges the message if it was committed from this incarnation before (its key is gone
+    /// because it was used). Otherwise refuses the epoch: nothing that can't be decrypted is
+    /// acknowledged.
     fn on_unopened(
         &mut self,
         cx: &Context<'_>,
@@ -130,7 +132,7 @@ impl Receiving {
             tools.out.acknowledge(Ack { id, hash });
             return Ok(());
         }
-        // A new epoch would not help a message that had opened and was refused.
+        // Another epoch would not help a message that opened and was refused.
         if let Some(misbehaved) = self.refused_ids.get(&id) {
             return Err(*misbehaved);
         }
@@ -154,7 +156,7 @@ impl Receiving {
         });
     }
 
-    /// Takes in a message that was opened, by whatever way it came.
+    /// Takes an opened message, from an envelope or a letter.
     fn take(
         &mut self,
         cx: &Context<'_>,
@@ -182,7 +184,10 @@ impl Receiving {
         Ok(())
     }
 
-    /// What is committed, or about to be, under an id; an error if it isn't the peer's.
+    /// Returns the committed entry of an id, or the one about to be committed.
+    ///
+    /// Errors: [`Misbehaved::IdReused`] if the id does not belong to a message received from this
+    /// peer.
     fn known(
         &self,
         cx: &Context<'_>,
@@ -200,8 +205,8 @@ impl Receiving {
         }
     }
 
-    /// Puts the message in its place: delivers it if it is next in order, and holds it otherwise
-    /// (spec §6). Returns the incarnation in which the place is taken; 0 if it is not taken.
+    /// Puts the message in its place: delivers it if it is next in order, and holds it otherwise.
+    /// Returns the incarnation in which the message fills its place; 0 if it fills no place.
     fn place(
         &mut self,
         now: Time,
@@ -227,8 +232,8 @@ impl Receiving {
                 });
             }
             Place::Taken => known.deliver(tools, id, incarnation, hash, false),
-            // The peer has gone on in another incarnation, or will say that it goes on in this one:
-            // then it offers the message again, and its place is filled.
+            // The peer has moved on to another incarnation, or will state that it continues in this
+            // one. Then it offers the message again, and that offer fills the place.
             Place::Ahead if !followed => {
                 known.deliver(tools, id, 0, hash, false);
                 return 0;
@@ -265,7 +270,7 @@ impl Receiving {
         }
     }
 
-    /// Releases the places up to this one, gaps and all.
+    /// Releases the places up to this one and reports the gaps before them.
     fn release_until(&mut self, tools: &mut Tools<'_>, incarnation: u64, sequence: u64) {
         let Some(peer) = self.epochs.incarnation(incarnation) else {
             return;
@@ -286,7 +291,7 @@ impl Receiving {
         }
     }
 
-    /// Goes on at `oldest` in an incarnation, and gives how many places are missing before it.
+    /// Continues at `oldest` in an incarnation, and returns how many places before it are missing.
     fn go_on_at(&mut self, tools: &mut Tools<'_>, incarnation: u64, oldest: u64) -> u64 {
         let Some(peer) = self.epochs.incarnation(incarnation) else {
             return 0;
@@ -298,7 +303,8 @@ impl Receiving {
         })
     }
 
-    /// Notes places for which nothing will come any more, and gives how many of them are missing.
+    /// Records places that the sender will not fill any more, and returns how many of them are
+    /// missing.
     fn settle(&mut self, tools: &mut Tools<'_>, incarnation: u64, settled: &[Range<u64>]) -> u64 {
         let Some(peer) = self.epochs.incarnation(incarnation) else {
             return 0;
@@ -310,7 +316,7 @@ impl Receiving {
         })
     }
 
-    /// Releases everything that is held of an incarnation.
+    /// Releases all held messages of an incarnation.
     fn release_all(&mut self, tools: &mut Tools<'_>, incarnation: u64) {
         let Some(peer) = self.epochs.incarnation(incarnation) else {
             return;
@@ -352,7 +358,7 @@ fn parse(mut plaintext: Zeroizing<Vec<u8>>) -> Result<Payload, Misbehaved> {
     Payload::parse(plaintext).map_err(Misbehaved::Payload)
 }
 
-/// A message of which the id is new, or one that only has a place to fill.
+/// A message with a new id, or one that is already committed and only fills its place.
 enum Known {
     New(Payload),
     Before(u64),
@@ -405,8 +411,8 @@ impl Known {
     }
 }
 
-/// The same id may come again with the same content, or with one side of it a SKIP that took the
-/// message's place.
+/// Checks a repeated id: it must have the same content, or one of the two must be the SKIP that
+/// took the message's place.
 fn check_same(
     id: &MessageId,
     payload: &Payload,

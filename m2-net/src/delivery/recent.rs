@@ -1,9 +1,9 @@
-//! A bounded memory of the newest things.
+//! A bounded memory of the most recent entries.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Remembers the newest `capacity` keys and what goes with them.
+/// Remembers the newest `capacity` keys with their values.
 pub(super) struct Recent<K, V> {
     capacity: usize,
     values: HashMap<K, V>,
@@ -27,12 +27,13 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.order.len() >= self.capacity
     }
 
-    /// What was put in first of all that is still remembered.
+    /// Returns the value of the key that was inserted first among those still remembered.
     pub(super) fn oldest(&self) -> Option<&V> {
         self.values.get(self.order.front()?)
     }
 
-    /// Puts a value in. A key that is there keeps its age.
+    /// Inserts a value and evicts the oldest key if the memory is full. Replacing the value of a
+    /// known key keeps its age.
     pub(super) fn insert(&mut self, key: K, value: V) {
         if self.values.insert(key, value).is_some() {
             return;
@@ -45,8 +46,8 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.order.push_back(key);
     }
 
-    /// Forgets a key, so that it counts as new when it comes again. For small capacities: it
-    /// looks at every key.
+    /// Removes a key, so that a later insert counts as new. Linear in the capacity: meant for small
+    /// capacities.
     pub(super) fn remove(&mut self, key: &K) {
         if self.values.remove(key).is_some() {
             self.order.retain(|other| other != key);

@@ -1,4 +1,5 @@
-//! The epochs that seal: when a new one opens, which of the old are still needed (spec §5).
+//! The epochs that seal: when a new one opens, and which of the old ones are still needed
+//! (docs/spec/delivery.md#epochs).
 
 use super::context::Context;
 use super::error::SealFailed;
@@ -10,27 +11,27 @@ use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, Grant, MAX_MESSAGES, SendEpoch, grant_hash};
 use std::collections::BTreeMap;
 
-/// How far ahead of the present clock an epoch may have been made, in seconds.
+/// How far ahead of the local clock an epoch's creation time may be, in seconds.
 const AHEAD_S: u64 = 300;
 
-/// The newest epoch seals, if this machine opened it; older ones are kept for the grants of
-/// messages under way.
+/// The send epochs of a conversation. The newest one seals, if it was opened since the daemon
+/// started; older ones are kept for the grants of messages under way.
 pub(super) struct SendEpochs {
     place: SavedPlace,
     place_dirty: bool,
     epochs: BTreeMap<u64, Sealing>,
-    /// When a refusal last made us open an epoch.
+    /// When a refusal last made this side open an epoch.
     forced: Option<Time>,
 }
 
 struct Sealing {
-    /// The chain. Absent if the epoch was read from the store: then it seals nothing more, as
-    /// another life of the daemon may have used its next position.
+    /// The chain. Absent if the epoch was read from the store: it then seals nothing more, because
+    /// an earlier run of the daemon may have used the next position.
     chain: Option<SendEpoch>,
     created_s: u64,
-    /// The grant as it rides along; empty once confirmed.
+    /// The grant to send with each message; empty once an acknowledgement has confirmed it.
     grant: Bytes,
-    /// Messages in the outbox that are sealed under it.
+    /// The number of messages in the outbox that are sealed under it.
     pending: usize,
     refused: bool,
     dirty: bool,
@@ -48,7 +49,7 @@ impl Sealing {
         }
     }
 
-    /// An epoch as it was stored; None if its grant is no grant.
+    /// Restores an epoch from its row. Returns `None` if the grant does not parse.
     fn read(row: SavedSendEpoch) -> Option<Self> {
         let created_s = match row.grant.is_empty() {
             true => 0,
@@ -64,8 +65,8 @@ impl Sealing {
         })
     }
 
-    /// The receiver accepts it, as far as we know: it has not said otherwise, and it has the
-    /// grant or would still take it.
+    /// Returns whether the receiver is expected to accept the epoch: it has not refused it, and it
+    /// has the grant or would still accept it.
     fn usable(&self, now: Time, limits: &Limits) -> bool {
         let is_young = self
             .age_s(now)
@@ -73,8 +74,8 @@ impl Sealing {
         !self.refused && (self.grant.is_empty() || is_young)
     }
 
-    /// It seals no further message (spec §5): it is 24 hours old, has sealed 10,000 messages, or
-    /// was opened before the daemon started.
+    /// Returns whether the epoch seals no further message: it is 24 hours old, has sealed 10,000
+    /// messages, or was opened before the daemon started.
     fn spent(&self, now: Time, limits: &Limits) -> bool {
         let next = self.chain.as_ref().map(SendEpoch::next_index);
         self.age_s(now)
@@ -83,8 +84,8 @@ impl Sealing {
             || !self.has_room()
     }
 
-    /// Its age in seconds. None if it was made by a clock that was ahead: receivers may refuse its
-    /// grant, and its age would not end.
+    /// Returns the epoch's age in seconds, or `None` if it was created by a clock that was ahead:
+    /// receivers may refuse its grant, and its age would stay too low.
     fn age_s(&self, now: Time) -> Option<u64> {
         let created = self.created_s;
         (created <= now.seconds().saturating_add(AHEAD_S))
@@ -99,7 +100,8 @@ impl Sealing {
 }
 
 impl SendEpochs {
-    /// `in_use` are the epochs of the outbox's messages, one entry a message.
+    /// Restores the epochs from their rows. `in_use` yields the epoch of every message in the
+    /// outbox, one item per message.
     pub(super) fn new(
         mut place: SavedPlace,
         saved: Vec<SavedSendEpoch>,
@@ -114,7 +116,8 @@ impl SendEpochs {
         let known = epochs.last_key_value().map_or(0, |(number, _)| *number);
         place.epoch = place.epoch.max(known);
         for number in in_use {
-            // No number is used twice, or bytes of the earlier epoch would pass for the later's.
+            // An epoch number must never be reused, or stored bytes of the earlier epoch would be
+            // taken for the later one's.
             place.epoch = place.epoch.max(number);
             if let Some(sealing) = epochs.get_mut(&number) {
                 sealing.pending += 1;
@@ -128,24 +131,24 @@ impl SendEpochs {
         }
     }
 
-    /// The own side of the conversation.
+    /// Returns the local side of the conversation.
     pub(super) const fn place(&self) -> &SavedPlace {
         &self.place
     }
 
-    /// Sees to it that there is an incarnation.
+    /// Begins the first incarnation if there is none.
     pub(super) fn begin(&mut self, cx: &mut Context<'_>, out: &mut Output) {
         if self.place.incarnation == 0 {
             self.renew(cx, out);
         }
     }
 
-    /// Takes a new incarnation. Nothing that was sealed before is good any more.
+    /// Takes a new incarnation. Everything sealed before must be sealed again.
     pub(super) fn renew(&mut self, cx: &mut Context<'_>, out: &mut Output) {
         let signed = Time(self.place.signed.saturating_mul(1_000));
         self.place = SavedPlace {
             incarnation: cx.rng.next_u64().max(1),
-            // Every grant that is known belongs to the time before.
+            // Every known grant was signed before the new incarnation began.
             begun: cx.now.max(signed).max(self.place.begun),
             grant_hash: [0; 32],
             ..self.place
@@ -156,14 +159,14 @@ impl SendEpochs {
         }
     }
 
-    /// Notes that a place of the peer's did not fit.
+    /// Records the time of a renewal caused by a place that did not fit.
     pub(super) const fn note_renewed(&mut self, now: Time) {
         self.place.renewed = now;
         self.place_dirty = true;
     }
 
-    /// The epoch to seal under now, opening one if it is due. `None` if that must wait, because
-    /// the peer refused the last one too soon after the one before: see
+    /// Returns the epoch to seal under now, opening one if it is due. Returns `None` if that must
+    /// wait because refused epochs follow each other too soon: see
     /// [`next_opening`](Self::next_opening).
     pub(super) fn acquire(
         &mut self,
@@ -186,8 +189,8 @@ impl SendEpochs {
         self.open(cx, out).map(Some)
     }
 
-    /// As [`acquire`](Self::acquire), for a caller that can't wait: it gets the refused epoch,
-    /// and its message is sealed again later.
+    /// Like [`acquire`](Self::acquire), for a caller that can't wait: instead of `None` it gets the
+    /// refused epoch, and its message is sealed again later.
     pub(super) fn acquire_now(
         &mut self,
         cx: &mut Context<'_>,
@@ -231,12 +234,12 @@ impl SendEpochs {
         Ok(number)
     }
 
-    /// When a refusal may open an epoch again.
+    /// Returns when a refusal may open an epoch again.
     pub(super) fn next_opening(&self, limits: &Limits) -> Option<Time> {
         self.forced.map(|at| at.plus(limits.refusal_interval))
     }
 
-    /// Seals under `number`, which [`acquire`](Self::acquire) gave.
+    /// Seals under `number`, which [`acquire`](Self::acquire) returned.
     pub(super) fn seal(
         &mut self,
         number: u64,
@@ -251,7 +254,7 @@ impl SendEpochs {
         Ok(sealed)
     }
 
-    /// A message that was sealed under `number` is gone or sealed under another.
+    /// Records that a message sealed under `number` was removed or sealed under another epoch.
     pub(super) fn release(&mut self, number: u64, out: &mut Output) {
         if let Some(sealing) = self.epochs.get_mut(&number) {
             sealing.pending = sealing.pending.saturating_sub(1);
@@ -267,7 +270,7 @@ impl SendEpochs {
         }
     }
 
-    /// A message of the epoch was acknowledged: its grant need not ride along any more.
+    /// Records that a message of the epoch was acknowledged: its grant is no longer sent along.
     pub(super) fn confirm(&mut self, number: u64) {
         let Some(sealing) = self.epochs.get_mut(&number) else {
             return;
@@ -281,7 +284,8 @@ impl SendEpochs {
         }
     }
 
-    /// The peer can't open the epoch. False if that is no news.
+    /// Marks the epoch as refused by the peer. Returns false if it is unknown or was refused
+    /// before.
     pub(super) fn refuse(&mut self, number: u64) -> bool {
         match self.epochs.get_mut(&number) {
             Some(sealing) if !sealing.refused => {
@@ -292,30 +296,31 @@ impl SendEpochs {
         }
     }
 
-    /// Whether the epoch belongs to the present incarnation.
+    /// Returns whether the epoch belongs to the current incarnation.
     pub(super) fn knows(&self, number: u64) -> bool {
         self.epochs.contains_key(&number)
     }
 
-    /// Whether messages sealed under the epoch can be sent as they are.
+    /// Returns whether messages sealed under the epoch can be sent as they are.
     pub(super) fn usable(&self, number: u64, now: Time, limits: &Limits) -> bool {
         self.epochs
             .get(&number)
             .is_some_and(|sealing| sealing.usable(now, limits))
     }
 
-    /// The grant to send along, until the epoch is confirmed.
+    /// Returns the grant to send along, until the epoch is confirmed.
     pub(super) fn grant(&self, number: u64) -> Option<Bytes> {
         let grant = &self.epochs.get(&number)?.grant;
         (!grant.is_empty()).then(|| grant.clone())
     }
 
-    /// A changed epoch's row, once.
+    /// Returns a changed row and marks it as saved.
     pub(super) fn take_dirty(&mut self) -> Option<Write> {
         if std::mem::take(&mut self.place_dirty) {
             return Some(Write::Place(self.place));
         }
-        // Only the newest and lately confirmed ones change: look from the newest back.
+        // Only the newest and recently confirmed epochs change, so the search starts with the
+        // newest.
         let (number, sealing) = self.epochs.iter_mut().rev().find(|(_, s)| s.dirty)?;
         sealing.dirty = false;
         Some(Write::SendEpoch(SavedSendEpoch {
@@ -324,7 +329,7 @@ impl SendEpochs {
         }))
     }
 
-    /// Whether [`take_dirty`](Self::take_dirty) has something.
+    /// Returns whether [`take_dirty`](Self::take_dirty) has a row to return.
     pub(super) fn is_dirty(&self) -> bool {
         self.place_dirty || self.epochs.values().any(|sealing| sealing.dirty)
     }

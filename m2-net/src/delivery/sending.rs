@@ -1,4 +1,4 @@
-//! The sending half: from the outbox to the peer's acknowledgement (spec §6).
+//! The sending half: from the outbox to the peer's acknowledgement (docs/spec/delivery.md#sending).
 
 mod exchange;
 
@@ -14,14 +14,14 @@ use super::payload::{Body, Draft, MAX_PAYLOAD, MAX_SEQUENCE, Payload, PayloadErr
 use super::queue::Output;
 use super::send_epochs::SendEpochs;
 
-/// Repeats without an answer after which a message that waits for longer than the holding time
-/// no longer keeps the window from moving on.
+/// Retransmissions without an answer after which a message that has waited for longer than the
+/// holding time no longer keeps the window from moving on.
 const STUCK_ATTEMPTS: u32 = 5;
 
-/// How long to wait after the cryptography library refused.
+/// How long to wait after the cryptography library failed to seal, in milliseconds.
 const SEAL_RETRY: u64 = 60_000;
 
-/// What the functions of both halves work with, beside their own state.
+/// Limits, output and counters: shared by the functions of both halves.
 pub(super) struct Tools<'a> {
     pub(super) limits: &'a Limits,
     pub(super) out: &'a mut Output,
@@ -35,15 +35,15 @@ pub(super) struct Sending {
     next_sequence: u64,
     next_sequence_dirty: bool,
     path: Option<Path>,
-    /// How far the statements at the start of the session have come.
+    /// The progress of the exchange of statements at the start of the session.
     exchange: Exchange,
-    /// The own statement is to be said.
+    /// Set when this side must send its statement.
     statement_due: bool,
-    /// Everything before it in the window has been offered in this session.
+    /// All messages of the window before this place were offered in this session.
     cursor: u64,
-    /// When to look again although nothing else happens: an epoch may open then.
+    /// When to run the pump again if nothing else happens: an epoch may open then.
     retry: Option<Time>,
-    /// Added to every wait for an acknowledgement, in 1/1024 of it.
+    /// Scales every wait for an acknowledgement: 768 + `jitter` over 1024 of it.
     jitter: u64,
 }
 
@@ -78,7 +78,7 @@ impl Sending {
         self.outbox.len()
     }
 
-    /// Whether the outbox has room for another message.
+    /// Returns whether the outbox has room for another message.
     pub(super) fn has_room(&self, limits: &Limits) -> bool {
         self.outbox.len() < limits.max_outbox
     }
@@ -170,12 +170,13 @@ impl Sending {
         reason: GiveUp,
     ) {
         if let Some(sequence) = self.outbox.sequence_of(id) {
-            // A failure is counted. An expiry is tried again; who retracts also sends a Retract.
+            // A failure is counted. An expiry is retried, and a retraction is also sent as a
+            // Retract message.
             let _ = self.skip(cx, tools, sequence, reason);
         }
     }
 
-    /// Puts a SKIP in the message's place (spec §6).
+    /// Puts a SKIP in the message's place (docs/spec/delivery.md#skip).
     fn skip(
         &mut self,
         cx: &mut Context<'_>,
@@ -232,7 +233,7 @@ impl Sending {
         self.jitter = u64::from(cx.rng.next_u32() % 512);
     }
 
-    /// Offers what the window allows, in order.
+    /// Offers, in order, the messages that the window allows.
     fn pump(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
         let Some(path) = self.open_path() else {
             return;
@@ -260,7 +261,7 @@ impl Sending {
         }
     }
 
-    /// Sends one message, or sets about sealing it again. False if neither can be done now.
+    /// Sends one message or starts to seal it again. Returns false if neither is possible now.
     fn offer(
         &mut self,
         cx: &mut Context<'_>,
@@ -306,7 +307,7 @@ impl Sending {
         });
     }
 
-    /// Asks for the payload of a message whose epoch is no good any more (spec §5).
+    /// Requests the payload of a message whose epoch is no longer usable, to seal it again.
     fn load(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>, saved: SavedOutbox) -> bool {
         if self.outbox.loading() >= tools.limits.max_loading {
             return false;
@@ -319,7 +320,7 @@ impl Sending {
         true
     }
 
-    /// Sees to it that there is an epoch to seal under, or that the timer looks again.
+    /// Makes sure that there is an epoch to seal under, or sets the time of the next attempt.
     fn acquire(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) -> bool {
         match self.epochs.acquire(cx, tools.limits, tools.out) {
             Ok(Some(_)) => return true,
@@ -332,7 +333,7 @@ impl Sending {
         false
     }
 
-    /// The message lies in a mailbox of the peer (spec §9).
+    /// Records that a mailbox of the peer holds the message (docs/spec/delivery.md#by-letter).
     pub(super) fn on_deposited(&mut self, tools: &mut Tools<'_>, id: &MessageId) {
         let Some(saved) = self.outbox.by_id(id).map(|entry| entry.saved) else {
             return;
@@ -354,7 +355,7 @@ impl Sending {
         let Some(saved) = self.outbox.loaded(id) else {
             return;
         };
-        // The answer to a question from before a SKIP took the place must not be sealed.
+        // A payload that was requested before a SKIP took the message's place must not be sealed.
         let current = Payload::parse(bytes::Bytes::copy_from_slice(payload))
             .is_ok_and(|p| p.sequence == saved.sequence && p.hash(id) == saved.hash);
         if current {
@@ -371,7 +372,7 @@ impl Sending {
         saved: &SavedOutbox,
         payload: &[u8],
     ) {
-        // The new epoch may have been refused meanwhile; then the pump looks again.
+        // The new epoch may have been refused in the meantime; the pump then tries again.
         if self.epochs.usable(saved.epoch, cx.now, tools.limits) || !self.acquire(cx, tools) {
             return;
         }
@@ -404,7 +405,7 @@ impl Sending {
         result
     }
 
-    /// False if the acknowledgement names content that was never sent under this id.
+    /// Returns false if the acknowledgement names content that was never sent under this id.
     fn on_ack(&mut self, tools: &mut Tools<'_>, ack: &Ack) -> bool {
         let Some(entry) = self.outbox.by_id(&ack.id) else {
             tools.counters.unknown_acks += 1;
@@ -414,7 +415,7 @@ impl Sending {
         let as_sent = ack.hash == saved.hash;
         let as_replaced = saved.replaced == Some(ack.hash);
         let given_up = matches!(saved.state, MessageState::GivenUp(_));
-        // An earlier life gave it up, of which a store that was put back knows nothing.
+        // An earlier run of a store that was later restored gave the message up.
         let as_skipped = !given_up && ack.hash == Payload::skip_hash(&ack.id);
         if !as_sent && !as_replaced && !as_skipped {
             return false;
@@ -423,7 +424,7 @@ impl Sending {
             tools.counters.early_acks += 1;
             return true;
         }
-        // Of a message sealed twice nobody knows which copy it was that arrived.
+        // If a message was sealed under two epochs, it is unknown which copy arrived.
         if as_sent && !resealed {
             self.epochs.confirm(saved.epoch);
         }
@@ -484,7 +485,7 @@ impl Sending {
         [resend, expiry, self.retry].into_iter().flatten().min()
     }
 
-    /// Writes of which only the last state counts, once a transaction.
+    /// Returns a write of which only the last state per transaction counts.
     pub(super) fn take_dirty(&mut self) -> Option<Write> {
         if std::mem::take(&mut self.next_sequence_dirty) {
             return Some(Write::NextSequence {

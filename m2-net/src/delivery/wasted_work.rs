@@ -1,19 +1,19 @@
-//! The work that a peer may make us waste on envelopes that do not open.
+//! Limits the work that a peer can make this side waste on envelopes that do not open.
 
 use super::id::Time;
 use super::limits::Limits;
 
-/// A token bucket of key derivations. It belongs to the conversation and not to a session, so a
-/// peer does not refill it by a new session.
+/// A token bucket of key derivations. It belongs to the conversation, not to a session, so a peer
+/// cannot refill it by opening a new session.
 #[derive(Debug)]
 pub(super) struct WastedWork {
-    /// How much of the allowance is used up, in thousandths of a derivation.
+    /// The used part of the allowance, in thousandths of a derivation.
     used: u64,
     at: Time,
 }
 
 impl WastedWork {
-    /// An untouched allowance.
+    /// Returns a full allowance.
     pub(super) const fn new() -> Self {
         Self {
             used: 0,
@@ -32,7 +32,7 @@ impl WastedWork {
         wanted <= u64::from(limits.wasted_burst) * 1_000
     }
 
-    /// Takes derivations that were wasted from the allowance.
+    /// Charges wasted derivations to the allowance.
     pub(super) const fn charge(&mut self, derivations: u32) {
         self.used = self.used.saturating_add(derivations as u64 * 1_000);
     }
@@ -58,7 +58,7 @@ mod tests {
         assert!(!work.affords(start.plus(99), &limits, 1));
         assert!(work.affords(start.plus(100), &limits, 1));
         assert!(!work.affords(start.plus(100), &limits, 2));
-        // A clock that goes back gives nothing.
+        // A clock that goes backwards refills nothing.
         assert!(!work.affords(start, &limits, 2));
         assert!(work.affords(start.plus(60_000), &limits, 100));
         assert!(!work.affords(start.plus(60_000), &limits, 101));

@@ -1,4 +1,5 @@
-//! Which incarnation of the peer is followed, and where its messages go on.
+//! Decides which incarnation of the peer is followed, and at which place it continues
+//! (docs/spec/delivery.md#places).
 
 use super::super::context::Context;
 use super::super::error::Misbehaved;
@@ -9,13 +10,13 @@ use crate::wire::Places;
 use std::ops::Range;
 
 impl Receiving {
-    /// Another session is established.
+    /// Reports that another session was established.
     pub(in super::super) const fn connected(&mut self) {
         self.reported = false;
     }
 
-    /// The peer stated its places. Returns whether it goes back to an incarnation that was left:
-    /// then it must hear what it has signed in that one.
+    /// Takes the peer's statement. Returns whether the peer goes back to an incarnation that was
+    /// left: this side must then show the peer the newest grant that the peer signed in that one.
     pub(in super::super) fn on_places(&mut self, tools: &mut Tools<'_>, stated: &Places) -> bool {
         if let Some(conflict) = self.conflict(stated) {
             tools.out.write(Write::Conflict(conflict));
@@ -31,7 +32,8 @@ impl Receiving {
         goes_back
     }
 
-    /// What the statement shows of the peer's store, by grants that the peer itself has signed.
+    /// Returns the conflict that the statement reveals about the peer's store, judged by grants
+    /// that the peer itself has signed.
     fn conflict(&self, stated: &Places) -> Option<Conflict> {
         let followed = self.epochs.known(self.following)?;
         let highest = followed.saved.highest_epoch;
@@ -42,8 +44,8 @@ impl Receiving {
         goes_back.then_some(Conflict::PeerTwice)
     }
 
-    /// Follows an incarnation and goes on at its oldest place that is still offered: what was
-    /// before it, and what is settled, will not come any more, and nothing waits for it.
+    /// Follows an incarnation and continues at its oldest place that is still offered. Places
+    /// before it and settled places will not be filled any more, so nothing waits for them.
     fn follow(
         &mut self,
         tools: &mut Tools<'_>,
@@ -61,7 +63,8 @@ impl Receiving {
         self.bound_incarnations(tools, incarnation);
         let before_oldest = self.go_on_at(tools, incarnation, oldest);
         let among = settled.map_or(0, |settled| self.settle(tools, incarnation, settled));
-        // Places of an incarnation that was not known were taken in another one, or are lost in it.
+        // Settled places of an incarnation that was not known were taken in another one, or lost
+        // with it.
         let lost = match is_known {
             true => before_oldest.saturating_add(among),
             false => before_oldest,
@@ -73,7 +76,7 @@ impl Receiving {
         }
     }
 
-    /// One event a session.
+    /// Writes at most one event per session.
     fn report(&mut self, tools: &mut Tools<'_>, missing: Option<u32>) {
         if !std::mem::replace(&mut self.reported, true) {
             tools.out.write(Write::HistoryLost { missing });
@@ -88,7 +91,7 @@ impl Receiving {
         }
     }
 
-    /// Forgets what was not used for longest when the peer has had too many incarnations.
+    /// Evicts the least recently used incarnations if the peer has had too many.
     pub(super) fn bound_incarnations(&mut self, tools: &mut Tools<'_>, newest: u64) {
         while let Some(other) = self.epochs.surplus(tools.limits, self.following, newest) {
             self.release_all(tools, other);
@@ -96,7 +99,8 @@ impl Receiving {
         }
     }
 
-    /// Nothing that is remembered of the peer's incarnations matters any more.
+    /// Follows no incarnation and releases everything that is held: the two peers become contacts
+    /// again.
     pub(in super::super) fn begin_again(&mut self, tools: &mut Tools<'_>) {
         self.release_others(tools, 0);
         self.reported = false;
@@ -105,7 +109,7 @@ impl Receiving {
         }
     }
 
-    /// A message came by a mailbox and was opened (spec §9).
+    /// Takes a message that came in a letter (docs/spec/delivery.md#by-letter).
     pub(in super::super) fn on_letter(
         &mut self,
         cx: &Context<'_>,
@@ -133,7 +137,7 @@ impl Receiving {
         self.take(cx, tools, incarnation, id, payload, own_outbox)
     }
 
-    /// The peer's half of a statement.
+    /// Fills in the receiving half of a statement.
     pub(in super::super) fn state(&self, places: &mut Places) {
         let Some(followed) = self.epochs.known(self.following) else {
             return;

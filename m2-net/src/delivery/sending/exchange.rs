@@ -1,5 +1,5 @@
 //! The start of a session: both sides state their places, and nothing is offered before the peer's
-//! statement came and fits.
+//! statement has come and fits (docs/spec/delivery.md#places).
 
 use super::super::context::Context;
 use super::super::id::{Path, Time};
@@ -9,19 +9,19 @@ use super::super::own_place::{Verdict, judge};
 use super::{Sending, Tools};
 use crate::wire::Places;
 
-/// How far the statements of the session at hand have come.
+/// The progress of the exchange of statements in the current session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exchange {
-    /// The peer's statement did not come yet.
+    /// The peer's statement has not come yet.
     Awaited,
-    /// It came: messages are offered.
+    /// The peer's statement has come: messages are offered.
     Done,
-    /// It came and does not fit, too soon after another that did not.
+    /// The peer's statement does not fit, too soon after another that did not.
     Withheld,
 }
 
 impl Sending {
-    /// The way of the session, once messages may be offered on it.
+    /// Returns the path of the session once messages may be offered on it.
     pub(super) fn open_path(&self) -> Option<Path> {
         self.path.filter(|_| self.exchange == Exchange::Done)
     }
@@ -41,7 +41,7 @@ impl Sending {
         self.take_all_back();
     }
 
-    /// An earlier session serves again, in which the present incarnation is stated.
+    /// Continues on an earlier session in which the current incarnation was already stated.
     pub(in super::super) fn resumed(
         &mut self,
         cx: &mut Context<'_>,
@@ -69,7 +69,7 @@ impl Sending {
         self.cursor = 0;
     }
 
-    /// The peer stated its places.
+    /// Takes the peer's statement of its places.
     pub(in super::super) fn on_places(
         &mut self,
         cx: &mut Context<'_>,
@@ -84,7 +84,7 @@ impl Sending {
             Verdict::Fits => {}
             Verdict::Proven(conflict) => {
                 tools.out.write(Write::Conflict(conflict));
-                // Another life of this store has gone on in this incarnation.
+                // Another run from a copy of this store has continued in this incarnation.
                 if conflict == Conflict::OwnOlder {
                     self.renew(cx, tools);
                 }
@@ -95,10 +95,11 @@ impl Sending {
         self.pump(cx, tools);
     }
 
-    /// A peer that lies costs itself alone, and not more than this.
+    /// Takes a new incarnation at most once per renewal interval, so that a lying peer harms only
+    /// its own conversation and causes little work.
     fn renew_unless_lately(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
         let again = self.renewal_due(tools);
-        // A stamp of the future was made by a clock that was wrong.
+        // A time in the future was recorded by a clock that was wrong.
         let is_bogus = self.epochs.place().renewed > cx.now;
         if cx.now < again && !is_bogus {
             self.exchange = Exchange::Withheld;
@@ -126,8 +127,9 @@ impl Sending {
         }
     }
 
-    /// Takes a new incarnation of this conversation, and states it if a session stands. Places go
-    /// on where they were; everything unacknowledged is sealed again when it is offered.
+    /// Takes a new incarnation of this conversation, and states it if a session is established.
+    /// Places continue from their current values; everything unacknowledged is sealed again when it
+    /// is offered.
     pub(in super::super) fn renew(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
         self.epochs.renew(cx, tools.out);
         self.take_all_back();
@@ -139,20 +141,21 @@ impl Sending {
         }
     }
 
-    /// The two become contacts: they state their places after that.
+    /// Starts again because the two peers become contacts. They state their places after that.
     pub(in super::super) fn begin_again(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
         self.renew(cx, tools);
         self.exchange = Exchange::Awaited;
         self.statement_due = false;
     }
 
-    /// Takes a new incarnation for a reason from outside, with the offers that it allows.
+    /// Takes a new incarnation at the driver's request and makes the offers that it allows.
     pub(in super::super) fn renew_now(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
         self.renew(cx, tools);
         self.pump(cx, tools);
     }
 
-    /// The own incarnation, made when there is none, and the oldest place that is still offered.
+    /// Returns the local incarnation, beginning one if there is none, and the oldest place that is
+    /// still offered.
     pub(in super::super) fn letter_place(
         &mut self,
         cx: &mut Context<'_>,
@@ -166,19 +169,20 @@ impl Sending {
         self.outbox.oldest().unwrap_or(self.next_sequence)
     }
 
-    /// States the places again in the session that is up.
+    /// Makes this side send its statement again in the current session.
     pub(in super::super) const fn state_again(&mut self) {
         self.statement_due = self.path.is_some();
     }
 
-    /// Whether the own statement is to be said, once.
+    /// Returns whether this side must send its statement, and clears the flag.
     pub(in super::super) fn take_statement_due(&mut self) -> bool {
         std::mem::take(&mut self.statement_due)
     }
 
-    /// Whether the acknowledgement of a message means that its place is filled as well. The peer may
-    /// have taken the message in an earlier incarnation, and may still wait for its place in the
-    /// present one. So, while a session is up, the message must have been offered in that session.
+    /// Returns whether the acknowledgement of a message means that its place is filled as well. The
+    /// peer may have taken the message in an earlier incarnation, and may still wait for its place
+    /// in the current one. So, while a session is up, the message must have been offered in that
+    /// session.
     pub(super) fn fills_its_place(&self, saved: &SavedOutbox, progress: Progress) -> bool {
         match self.path {
             Some(_) => matches!(progress, Progress::Offered(_)),
@@ -190,7 +194,7 @@ impl Sending {
         self.epochs.place().incarnation
     }
 
-    /// The own half of a statement.
+    /// Fills in the sending half of a statement.
     pub(in super::super) fn state(&self, places: &mut Places) {
         let place = self.epochs.place();
         places.incarnation = place.incarnation;
