@@ -1,8 +1,8 @@
-//! Lines: sessions that pass relays (spec §7, `docs/spec/line.md`).
+//! Lines: sessions over relays (`docs/spec/line.md`).
 //!
-//! A party has a session with a relay, and the packets of its sessions with other parties travel
-//! in that session's DATAGRAM frames. For QUIC each such session with a relay is a socket whose
-//! peers have made-up addresses.
+//! A party has a session with a relay, and the packets of its sessions with other parties travel in
+//! that session's DATAGRAM frames. To QUIC, each session with a relay is a socket whose peers have
+//! synthetic addresses.
 
 pub mod address;
 mod carrier;
@@ -22,21 +22,21 @@ pub(crate) use socket::Sieve;
 use crate::wire::line::Channel;
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Bytes before each packet: its channel.
+/// Bytes before each packet: the number of its channel.
 pub const HEADER_BYTES: usize = 4;
 
-/// The smallest datagram that a session for lines must be able to carry: QUIC's packets are of
+/// The smallest datagram that a session with a relay must be able to carry: QUIC needs packets of
 /// at least 1,200 bytes.
 pub const MIN_DATAGRAM: usize = HEADER_BYTES + 1_200;
 
-/// A buffer that begins with the header, with room for `length` more bytes.
+/// Returns a buffer that begins with the header, with room for `length` more bytes.
 fn framed(channel: Channel, length: usize) -> BytesMut {
     let mut buffer = BytesMut::with_capacity(HEADER_BYTES + length);
     buffer.put_u32(channel.0);
     buffer
 }
 
-/// The channel of a datagram, and the packet in it.
+/// Splits a datagram into its channel and the packet.
 fn parse(datagram: &Bytes) -> Option<(Channel, &[u8])> {
     let (header, packet) = datagram.split_first_chunk::<HEADER_BYTES>()?;
     Some((Channel(u32::from_be_bytes(*header)), packet))

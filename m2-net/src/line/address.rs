@@ -1,7 +1,7 @@
-//! Addresses for QUIC's eyes only: every peer beyond a relay has one.
+//! Synthetic addresses, used inside QUIC only: each peer beyond a relay has one.
 //!
-//! They lie in `fc4d:3200::/24`, of which nothing is ever routed. They are made here, mean
-//! something to this process alone, and are never stored, shown or sent.
+//! They lie in `fc4d:3200::/24`, which is never routed. They are created here, are valid only in
+//! this process, and are never stored, shown or sent (`docs/spec/line.md#packets`).
 
 use crate::wire::line::Channel;
 use m2_crypto::line::JoinToken;
@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 const PREFIX: [u8; 3] = [0xfc, 0x4d, 0x32];
 const PORT: u16 = 9;
 
-/// Whether an address stands for a peer beyond a relay.
+/// Returns whether an address is the synthetic address of a peer beyond a relay.
 pub const fn is_on_line(address: &SocketAddr) -> bool {
     match address.ip() {
         IpAddr::V4(_) => false,
@@ -21,8 +21,8 @@ pub const fn is_on_line(address: &SocketAddr) -> bool {
     }
 }
 
-/// The address of the peer on `channel` of the carrier with this number. The first 48 bits are
-/// the line's, so that what is limited per network is limited per line.
+/// Returns the address of the peer on `channel` of the carrier with this number. The first 48 bits
+/// identify the line, so that limits per network apply per line.
 pub(super) fn of(carrier: u32, channel: Channel, line: &JoinToken) -> SocketAddr {
     let [d, e, f, ..] = line.0;
     let [g, h, i, j] = carrier.to_be_bytes();
@@ -32,7 +32,7 @@ pub(super) fn of(carrier: u32, channel: Channel, line: &JoinToken) -> SocketAddr
     SocketAddrV6::new(Ipv6Addr::from(octets), PORT, 0, 0).into()
 }
 
-/// The carrier and the channel of an address of [`of`].
+/// Returns the carrier and the channel of an address made by [`of`].
 pub(super) fn parse(address: &SocketAddr) -> Option<(u32, Channel)> {
     let SocketAddr::V6(v6) = address else {
         return None;

@@ -1,4 +1,4 @@
-//! A party's session with a relay, as that over which other sessions travel.
+//! A party's session with a relay, which carries its sessions with other parties.
 
 use super::socket::{LineSocket, Sieve};
 use super::{LineError, address, path};
@@ -22,21 +22,21 @@ use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 use tokio::time::timeout;
 
-/// Channels that a relay may have brought us at once.
+/// The number of channels that a relay may open towards this side at once.
 const MAX_CHANNELS: usize = 1_024;
-/// How long a relay may take to answer.
+/// The timeout of a relay's answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// A relay on the way.
+/// A relay of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hop {
-    /// Who it is.
+    /// The relay's peer id.
     pub relay: PeerId,
-    /// Where it is, the best first.
+    /// The relay's addresses, the best first.
     pub addresses: Vec<SocketAddr>,
 }
 
-/// A session with a relay, over which sessions with others travel. Cheap to clone; it stands
+/// A session with a relay, over which sessions with other parties travel. Cheap to clone; it lasts
 /// until it is closed or the relay ends it.
 #[derive(Clone)]
 pub struct Carrier(Arc<Inner>);
@@ -46,15 +46,15 @@ struct Inner {
     session: SessionHandle,
     sender: FrameSender,
     channels: Arc<Channels>,
-    /// Who waits for answers, in the order of the requests.
+    /// Pending requests, in the order in which they were sent.
     asked: Mutex<VecDeque<oneshot::Sender<Told>>>,
-    /// Held while a request is queued, so that both orders are one.
+    /// Held while a request is queued, so that `asked` has the order of the frames.
     asking: AsyncMutex<()>,
     next_channel: AtomicU32,
     ended: watch::Sender<Option<LineError>>,
 }
 
-/// The channels of a carrier: who is at the other end has an address for each.
+/// The channels of a carrier, each with the synthetic address of the peer at its other end.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     all: RwLock<HashMap<Channel, Entry>>,
@@ -64,12 +64,12 @@ pub(super) struct Channels {
 #[derive(Debug)]
 struct Entry {
     source: SocketAddr,
-    /// Dropped with the entry.
+    /// Dropped with the entry, which notifies its subscribers.
     gone: watch::Sender<()>,
 }
 
 impl Channels {
-    /// The address of the peer on a channel.
+    /// Returns the address of the peer on a channel.
     pub(super) fn source(&self, channel: Channel) -> Option<SocketAddr> {
         self.read().get(&channel).map(|entry| entry.source)
     }
@@ -98,7 +98,7 @@ impl Channels {
         self.count.send_replace(0);
     }
 
-    /// Ends when the channel does.
+    /// Waits until the channel has ended.
     async fn gone(&self, channel: Channel) {
         let gone = self
             .read()
@@ -119,9 +119,9 @@ impl Channels {
 }
 
 impl Carrier {
-    /// Makes a session for lines a carrier.
+    /// Creates a carrier from a session with a relay.
     ///
-    /// Errors: [`LineError::Ended`] for a session that is none for lines.
+    /// Errors: [`LineError::Ended`] if the peer accepts no datagrams.
     pub(crate) fn start(number: u32, session: Session) -> Result<Self, LineError> {
         let (session, sender, receiver) = session.split();
         if !path::takes_datagrams(session.connection()) {
@@ -141,8 +141,8 @@ impl Carrier {
         Ok(carrier)
     }
 
-    /// Listens on lines. Returns how many of them the relay opened, from the first on, as soon as
-    /// whole packets are known to fit through the path.
+    /// Listens on lines. Returns how many of them the relay opened, counted from the first, as soon
+    /// as whole packets are known to fit through the path.
     ///
     /// Errors: [`LineError::PathTooSmall`], [`LineError::NoAnswer`], [`LineError::Ended`].
     pub async fn open(&self, secrets: &[LineSecret]) -> Result<usize, LineError> {
@@ -160,7 +160,9 @@ impl Carrier {
         Ok(opened)
     }
 
-    /// Listens on lines no longer. Sessions that came over them go on.
+    /// Stops listening on lines. Sessions that came over them continue.
+    ///
+    /// Errors: [`LineError::Ended`].
     pub async fn close_lines(&self, tokens: &[JoinToken]) -> Result<(), LineError> {
         for part in tokens.chunks(MAX_OPENED) {
             self.send(Line::Request(Request::Close(part.to_vec())))
@@ -169,8 +171,8 @@ impl Carrier {
         Ok(())
     }
 
-    /// Joins a line. Returns the address at which the listener can be dialled, from the endpoint
-    /// that the carrier is attached to, once.
+    /// Joins a line. Returns the address at which the listener can be dialled once, from the
+    /// endpoint to which the carrier is attached.
     ///
     /// Errors: [`LineError::NoLine`], [`LineError::Full`], and those of [`Self::open`].
     pub async fn join(&self, token: JoinToken) -> Result<SocketAddr, LineError> {
@@ -203,7 +205,10 @@ impl Carrier {
         }
     }
 
-    /// Where the relay sees whoever reaches it: this side, if no other relay stands between.
+    /// Returns the address from which the last relay sees this session: this side's public address
+    /// if there is only one relay.
+    ///
+    /// Errors: [`LineError::NoAnswer`], [`LineError::Ended`].
     pub async fn observed(&self) -> Result<NamedAddress, LineError> {
         match self.ask(Request::Observe).await? {
             Told::Observed(address) => Ok(address),
@@ -211,7 +216,7 @@ impl Carrier {
         }
     }
 
-    /// Waits until the session with the relay is over. Says why.
+    /// Waits until the session with the relay has ended, and returns the reason.
     pub async fn ended(&self) -> LineError {
         let mut ended = self.0.ended.subscribe();
         let reason = ended.wait_for(Option::is_some).await;
@@ -220,34 +225,34 @@ impl Carrier {
         })
     }
 
-    /// Ends the session with the relay, and all that travel over it.
+    /// Closes the session with the relay, and thereby all sessions that travel over it.
     pub fn close(&self) {
         self.0.session.close(CloseCode::Done);
     }
 
-    /// Waits until no channel stands.
+    /// Waits until no channel is left.
     pub async fn unused(&self) {
         let mut count = self.0.channels.count.subscribe();
-        // The sender lives as long as we do: there is no error.
+        // The sender lives as long as the carrier, so there is no error.
         let _ = count.wait_for(|count| *count == 0).await;
     }
 
-    /// Channels that stand.
+    /// Returns the number of open channels.
     pub fn channels(&self) -> usize {
         self.0.channels.read().len()
     }
 
-    /// The session with the first relay.
+    /// Returns the session with the first relay.
     pub fn session(&self) -> &SessionHandle {
         &self.0.session
     }
 
-    /// Tells it from every other of this endpoint.
+    /// Returns the carrier's number, unique within its endpoint.
     pub fn number(&self) -> u32 {
         self.0.number
     }
 
-    /// The socket of the sessions that travel over it.
+    /// Returns the socket of the sessions that travel over the carrier.
     pub(crate) fn socket(
         &self,
         connection: Connection,
@@ -259,7 +264,7 @@ impl Carrier {
         Arc::new(LineSocket::new(number, connection, channels, sieve, own_id))
     }
 
-    /// Gives the channel up when what is returned is dropped.
+    /// Returns a guard that leaves the channel when it is dropped.
     pub(super) fn occupy(&self, channel: Channel) -> Occupied {
         Occupied {
             carrier: self.clone(),
@@ -267,7 +272,7 @@ impl Carrier {
         }
     }
 
-    /// Ends a session as soon as its channel is gone.
+    /// Closes a session as soon as its channel has ended.
     pub(super) async fn end_with(self, channel: Channel, session: WeakSession) {
         self.0.channels.gone(channel).await;
         if let Some(session) = session.upgrade() {
@@ -275,10 +280,10 @@ impl Carrier {
         }
     }
 
-    /// Gives up a channel.
+    /// Leaves a channel.
     pub(super) fn leave(&self, channel: Channel) {
         if self.0.channels.remove(channel) {
-            // If the queue is full, the relay forgets the channel when nothing comes any more.
+            // If the queue is full, the relay drops the channel after its idle timeout.
             let leave = Message::Line(Box::new(Line::Leave(channel)));
             let _ = self.0.sender.try_send(leave);
         }
@@ -305,11 +310,11 @@ impl Carrier {
         self.0.session.close(CloseCode::Done);
         self.0.channels.clear();
         lock(&self.0.asked).clear();
-        // Who is told finds all of it gone.
+        // Notified last, so that an observer finds the channels and requests already cleared.
         self.0.ended.send_replace(Some(reason));
     }
 
-    /// Whether the relay may say this.
+    /// Handles a frame of the relay. Returns false if it breaks the protocol.
     fn take(&self, line: Line) -> bool {
         match line {
             Line::Told(Told::Called(channel, token)) => {
@@ -325,7 +330,7 @@ impl Carrier {
             }
             Line::Told(answer) => match lock(&self.0.asked).pop_front() {
                 Some(asked) => {
-                    // Who asked may have gone.
+                    // The requester may have gone.
                     let _ = asked.send(answer);
                     true
                 }
@@ -348,14 +353,14 @@ impl Carrier {
         }
         let answered = tokio::select! {
             answered = timeout(ANSWER_LIMIT, answer) => answered,
-            // Nobody clears away what is asked after the end.
+            // A request that is queued after the end is never answered nor cleared.
             reason = self.ended() => return Err(reason),
         };
         match answered {
             Ok(Ok(told)) => Ok(told),
             Ok(Err(_)) => Err(self.ended().await),
             Err(_) => {
-                // Its order of answers can't be trusted any more.
+                // Its answers can no longer be matched to requests.
                 self.close();
                 Err(LineError::NoAnswer)
             }
@@ -373,7 +378,7 @@ impl Carrier {
     }
 }
 
-/// A channel that a session has.
+/// A channel in use by a session. Leaves the channel when dropped.
 #[derive(Debug)]
 pub(crate) struct Occupied {
     carrier: Carrier,
@@ -392,7 +397,7 @@ impl fmt::Debug for Carrier {
     }
 }
 
-/// Has a session with one relay become one with the last of `hops`.
+/// Extends a session with one relay over `hops`, so that it ends at the last of them.
 pub(crate) async fn extend(session: &mut Session, hops: &[Hop]) -> Result<(), LineError> {
     for hop in hops {
         let mut reached = false;
@@ -428,7 +433,7 @@ async fn was_extended(session: &mut Session) -> Result<bool, LineError> {
     }
 }
 
-/// Nothing is ever half done under this lock.
+/// No update under this lock can be interrupted halfway, so a poisoned lock is still consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

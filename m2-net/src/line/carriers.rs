@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{PoisonError, RwLock};
 
-/// The sessions with relays over which an endpoint is called and calls.
+/// The sessions with relays over which an endpoint dials and accepts sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Carriers(RwLock<HashMap<u32, (Carrier, quinn::Endpoint)>>);
 
@@ -22,20 +22,20 @@ impl Carriers {
         all.remove(&number);
     }
 
-    /// The QUIC endpoint that reaches an address on a line.
+    /// Returns the QUIC endpoint that reaches an address on a line.
     pub(crate) fn endpoint_for(&self, address: &SocketAddr) -> Option<quinn::Endpoint> {
         let (number, _) = address::parse(address)?;
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         all.get(&number).map(|(_, endpoint)| endpoint.clone())
     }
 
-    /// All QUIC endpoints.
+    /// Returns the QUIC endpoints of all carriers.
     pub(crate) fn endpoints(&self) -> Vec<quinn::Endpoint> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         all.values().map(|(_, endpoint)| endpoint.clone()).collect()
     }
 
-    /// Ends a session with its channel, and the channel with its session.
+    /// Ties a session to its channel: each ends when the other does.
     pub(crate) fn bind(&self, session: &SessionHandle) {
         let Some((number, channel)) = address::parse(&session.remote_address()) else {
             return;
@@ -47,7 +47,7 @@ impl Carriers {
         }
     }
 
-    /// Gives up the channel of a call that came to nothing.
+    /// Leaves the channel of a failed dial.
     pub(crate) fn leave(&self, address: &SocketAddr) {
         let Some((number, channel)) = address::parse(address) else {
             return;

@@ -1,24 +1,24 @@
-//! Why something about a line could not be done.
+//! The errors of lines.
 
 use crate::dial_error::DialError;
 use thiserror::Error;
 
-/// Why something about a line could not be done.
+/// Why an operation on a line failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LineError {
-    /// No session with the first relay.
+    /// No session with the first relay could be established.
     #[error("the relay could not be reached: {0}")]
     Unreached(#[from] DialError),
     /// A relay did not reach the next one, or does not extend sessions.
     #[error("a relay did not reach the next relay")]
     NotExtended,
-    /// Nobody listens on the line.
-    #[error("nobody listens on the line")]
+    /// No party listens on the line.
+    #[error("no listener on the line")]
     NoLine,
-    /// The line or the relay has as many channels as it may.
+    /// The line or the relay has reached its limit of channels.
     #[error("the relay has no room")]
     Full,
-    /// Packets of 1,200 bytes don't fit through the path to the relay.
+    /// The path to the relay does not carry packets of 1,200 bytes.
     #[error("the path to the relay is too narrow for a line")]
     PathTooSmall,
     /// The relay did not answer in time.
@@ -30,7 +30,7 @@ pub enum LineError {
 }
 
 impl LineError {
-    /// A stable reason for the API.
+    /// Returns the stable reason code for the API.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Unreached(error) => error.reason(),

@@ -1,7 +1,7 @@
-//! Whether the packets of other sessions fit through the path of a session with a relay.
+//! Checks whether the path of a session with a relay can carry the packets of other sessions.
 //!
-//! QUIC finds out how much a path carries by probes (RFC 8899): after the handshake within a round
-//! trip, and again after losses that look as if the path had become smaller.
+//! QUIC probes for the size that a path carries (RFC 8899): within a round trip after the
+//! handshake, and again after losses that suggest a smaller path.
 
 use super::MIN_DATAGRAM;
 use crate::transport;
@@ -10,22 +10,23 @@ use quinn::{Connection, SendDatagramError};
 use std::time::Duration;
 use tokio::time::{interval, sleep};
 
-/// How often it is looked whether whole packets fit.
+/// The interval of the checks that whole packets fit.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
-/// Looks in a row at which they did not: then the path is too small for a party. The probes of a
-/// path that hardly carries them have taken less.
+/// The number of consecutive failed checks after which a party gives the path up as too small. On a
+/// path that barely carries whole packets, probing has finished before that.
 pub(super) const PARTY_LOOKS: u32 = 4;
-/// The same for a relay: a party that finds it out by itself can say why.
+/// The same limit for a relay. It is higher, so that the party detects the problem first and can
+/// report it.
 pub(super) const RELAY_LOOKS: u32 = 6;
-/// The longest pause of who waits for a path to be known.
+/// The longest pause between two checks while waiting for the path's size.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// Whether the other side takes datagrams at all.
+/// Returns whether the peer accepts datagrams at all.
 pub(super) fn takes_datagrams(connection: &Connection) -> bool {
     connection.max_datagram_size().is_some()
 }
 
-/// Waits until whole packets fit. It may never be.
+/// Waits until whole packets fit. This may never happen.
 pub(super) async fn known_to_fit(connection: &Connection) {
     let mut pause = Duration::from_millis(1);
     while !fits(connection) {
@@ -34,7 +35,7 @@ pub(super) async fn known_to_fit(connection: &Connection) {
     }
 }
 
-/// Waits until whole packets did not fit at so many looks in a row.
+/// Waits until whole packets did not fit in `looks` consecutive checks.
 pub(super) async fn too_small(connection: &Connection, looks: u32) {
     let mut interval = interval(LOOK);
     let mut failed = 0;
@@ -44,7 +45,7 @@ pub(super) async fn too_small(connection: &Connection, looks: u32) {
     }
 }
 
-/// After so many looks at which whole packets did not fit: at how many now.
+/// Checks the path after `failed` consecutive failed checks. Returns the new number of them.
 pub(super) fn look(connection: &Connection, failed: u32) -> u32 {
     if fits(connection) {
         return 0;
@@ -53,10 +54,10 @@ pub(super) fn look(connection: &Connection, failed: u32) -> u32 {
     failed.saturating_add(1)
 }
 
-/// Sends a packet, with its header, as a datagram. What does not fit is lost, and the path is
-/// probed: QUIC may have taken losses for a smaller path.
+/// Sends a packet, with its header, as a datagram. A packet that does not fit is lost, and the path
+/// is probed: QUIC may have mistaken losses for a smaller path.
 ///
-/// Errors: as those of [`Connection::send_datagram`].
+/// Errors: those of [`Connection::send_datagram`].
 pub(super) fn send(connection: &Connection, packet: Bytes) -> Result<(), SendDatagramError> {
     let sent = connection.send_datagram(packet);
     if matches!(sent, Err(SendDatagramError::TooLarge)) {
@@ -65,7 +66,7 @@ pub(super) fn send(connection: &Connection, packet: Bytes) -> Result<(), SendDat
     sent
 }
 
-/// As [`send`], as soon as there is room.
+/// Like [`send`], but waits until the send buffer has room.
 pub(super) async fn send_wait(
     connection: &Connection,
     packet: Bytes,

@@ -1,7 +1,8 @@
-//! The relay's side of lines (spec §7): sessions of parties, and what is spliced between them.
+//! The relay's side of lines (`docs/spec/line.md`): sessions of parties, and the channels between
+//! them.
 //!
-//! Everything is in memory and forgotten with its session. A relay knows addresses and tokens;
-//! it writes neither to any log.
+//! Everything is in memory and forgotten with its session. A relay knows addresses and tokens; it
+//! writes neither to any log.
 
 mod extension;
 mod limits;
@@ -35,35 +36,36 @@ use std::time::{Duration, Instant};
 use table::{Broken, Ended, Lost, PartyId, Table};
 use totals::{Counts, Refused};
 
-/// How often it is looked for what nobody uses, or nobody can.
+/// The interval of the sweep for idle sessions and channels, and for sessions with a path that is
+/// too small.
 const SWEEP: Duration = path::LOOK;
-/// Calls to lines that are not there, after which a party is sent away: it guesses.
+/// Joins of lines that do not exist after which a party's session is closed: it is guessing tokens.
 const MISSES: u32 = 64;
 
 /// A relay.
 pub struct Relay {
     limits: RelayLimits,
-    /// From where other relays are called.
+    /// The endpoint that dials other relays.
     endpoint: Weak<Endpoint>,
     table: Mutex<Table>,
     parties: Mutex<HashMap<PartyId, Arc<Party>>>,
-    /// What all lines together may pass on.
+    /// The rate limit of all lines together.
     meter: CommonMeter,
     targets: Mutex<PrefixLimiter>,
     counts: Counts,
     since: Instant,
 }
 
-/// How the talk with a party went on.
+/// The outcome of a party's frame loop.
 enum Talk {
-    /// It is over.
+    /// The session has ended.
     Over,
-    /// It is to be passed on to another relay.
+    /// The session must be forwarded to another relay.
     Extended(Box<Session>),
 }
 
 impl Relay {
-    /// A relay that calls other relays from `endpoint`.
+    /// Creates a relay that dials other relays from `endpoint`.
     pub fn new(limits: RelayLimits, endpoint: &Arc<Endpoint>) -> Arc<Self> {
         let since = Instant::now();
         Arc::new(Self {
@@ -113,7 +115,8 @@ impl Relay {
         self.tell_ended(&ended);
     }
 
-    /// Ends what nobody uses, or nobody can, until the relay is dropped.
+    /// Ends idle sessions and channels, and sessions whose path is too small. Runs until the relay
+    /// is dropped.
     pub async fn keep_house(self: Arc<Self>) {
         let relay = Arc::downgrade(&self);
         drop(self);
@@ -127,12 +130,12 @@ impl Relay {
         }
     }
 
-    /// What it does, in totals: nobody is named.
+    /// Returns the relay's activity, in totals without names or addresses.
     pub fn totals(&self) -> RelayTotals {
         self.counts.totals(&lock(&self.table))
     }
 
-    /// Takes a party's frames until it is gone or is to be passed on.
+    /// Handles a party's frames until its session ends or must be forwarded.
     async fn talk(self: &Arc<Self>, party: &Arc<Party>, frames: &mut FrameReceiver) -> Talk {
         let mut misses = 0;
         loop {
@@ -171,13 +174,13 @@ impl Relay {
             match taken {
                 Ok(true) if misses <= MISSES => {}
                 Ok(true) | Err(Broken) => return self.send_away(party),
-                // It does not read what it is told.
+                // The party does not read its frames.
                 Ok(false) => return Talk::Over,
             }
         }
     }
 
-    /// Whether the answer could be queued.
+    /// Handles a request. Returns whether the answer could be queued.
     fn take(
         self: &Arc<Self>,
         party: &Arc<Party>,
@@ -258,12 +261,12 @@ impl Relay {
         let connection = party.session.connection().clone();
         while let Ok(datagram) = connection.read_datagram().await {
             self.pass(party, &datagram);
-            // A party that never stops sending must not keep the others waiting.
+            // A party that sends without pause must not starve the others.
             tokio::task::consume_budget().await;
         }
     }
 
-    /// Passes one packet on. What can't be passed is lost, as on any path.
+    /// Forwards one packet. A packet that can't be forwarded is lost, as on any path.
     fn pass(&self, party: &Party, datagram: &Bytes) {
         let now_ms = self.now_ms();
         let length = datagram.len() as u64;
@@ -282,7 +285,7 @@ impl Relay {
         Talk::Over
     }
 
-    /// Ends the sessions and channels that made room for others.
+    /// Ends the sessions and channels that were evicted.
     fn tell_lost(&self, lost: &Lost) {
         for id in &lost.parties {
             self.counts.refused(Refused::SessionTaken);
@@ -329,7 +332,7 @@ impl Relay {
         }
     }
 
-    /// Milliseconds since the relay began.
+    /// Milliseconds since the relay started.
     fn now_ms(&self) -> u64 {
         now_ms(self.since)
     }
@@ -349,7 +352,7 @@ fn now_ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Nothing is ever half done under these locks.
+/// No update under these locks can be interrupted halfway, so a poisoned lock is still consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
 //! The socket of a carrier: QUIC's packets as DATAGRAM frames of the session with the relay,
-//! hidden and sifted like any other datagram (spec §2).
+//! obfuscated and filtered like any other datagram (`docs/spec/obfuscation.md#the-gate`).
 
 use super::carrier::Channels;
 use super::{address, framed, parse, path};
@@ -21,12 +21,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 
-/// Packets that QUIC may hand over at once.
+/// The number of packets that QUIC may hand over at once.
 const SEGMENTS: usize = 10;
 
 type Arriving = Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>;
 
-/// What the sockets of one endpoint share.
+/// The obfuscator, gate and counters that the sockets of one endpoint share.
 #[derive(Clone)]
 pub(crate) struct Sieve {
     pub(crate) obfuscator: Arc<Obfuscator>,
@@ -45,7 +45,8 @@ pub(super) struct LineSocket {
     outgoing: Arc<Outgoing>,
 }
 
-/// What did not fit into the session's buffer, and who waits for room.
+/// Packets that did not fit into the session's send buffer, and the wakers of tasks that wait for
+/// room.
 #[derive(Default)]
 struct Outgoing {
     overflow: Mutex<Overflow>,
@@ -55,14 +56,14 @@ struct Outgoing {
 #[derive(Default)]
 struct Overflow {
     packets: VecDeque<Bytes>,
-    /// The pump has packets in its hands.
+    /// True while the pump is sending packets that it has taken out of the queue.
     busy: bool,
     waiting: Vec<Waker>,
 }
 
 impl LineSocket {
-    /// The socket of the carrier with this number. `own_id` is a connection id of ours that no
-    /// connection has.
+    /// Creates the socket of the carrier with this number. `own_id` is a local connection id that
+    /// is not used by any connection.
     pub(super) fn new(
         carrier: u32,
         connection: Connection,
@@ -93,13 +94,13 @@ impl LineSocket {
             Poll::Pending => Poll::Pending,
             Poll::Ready(datagram) => {
                 *arriving = None;
-                // The carrier closes the endpoint of this socket; until then nothing comes.
+                // The carrier closes the endpoint of this socket; until then nothing arrives.
                 datagram.map_or(Poll::Pending, |datagram| Poll::Ready(Ok(datagram)))
             }
         }
     }
 
-    /// Reveals a packet into `buffer`. Says what it is, if it may go on to QUIC.
+    /// Deobfuscates a packet into `buffer`. Returns its metadata if the gate passes it on to QUIC.
     fn take(&self, datagram: &Bytes, buffer: &mut [u8]) -> Option<RecvMeta> {
         let (channel, packet) = parse(datagram)?;
         let source = self.channels.source(channel)?;
@@ -129,7 +130,7 @@ impl LineSocket {
         datagram.freeze()
     }
 
-    /// Sends, or keeps what there is no room for and says so.
+    /// Sends a datagram, or queues it if there is no room and wakes the pump.
     fn send(&self, datagram: Bytes, overflow: &mut Overflow) -> io::Result<()> {
         let blocked = overflow.busy || !overflow.packets.is_empty();
         if blocked || self.connection.datagram_send_buffer_space() < datagram.len() {
@@ -138,7 +139,7 @@ impl LineSocket {
             return Ok(());
         }
         match path::send(&self.connection, datagram) {
-            // Lost, as on any path.
+            // A packet that is too large is lost, as on any path.
             Ok(()) | Err(SendDatagramError::TooLarge) => Ok(()),
             Err(_) => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -224,7 +225,7 @@ impl fmt::Debug for LineSocket {
     }
 }
 
-/// Waits for room.
+/// Waits until the overflow queue is empty.
 struct LinePoller(Arc<Outgoing>);
 
 impl UdpPoller for LinePoller {
@@ -250,7 +251,7 @@ impl fmt::Debug for LinePoller {
     }
 }
 
-/// Sends what did not fit as soon as there is room, then lets QUIC go on.
+/// Sends queued packets as soon as there is room, then wakes QUIC.
 async fn pump(connection: Connection, outgoing: Arc<Outgoing>) {
     while Arc::strong_count(&outgoing) > 1 {
         tokio::select! {
@@ -268,19 +269,20 @@ async fn pump(connection: Connection, outgoing: Arc<Outgoing>) {
                 std::mem::take(&mut overflow.packets)
             };
             for packet in packets {
-                // Too large, or the session is gone: lost either way.
+                // An error means that the packet is too large or the session has ended: it is lost
+                // either way.
                 let _ = path::send_wait(&connection, packet).await;
             }
         }
     }
 }
 
-/// The address of the socket itself, which no peer has: channels begin with 1.
+/// Returns the address of the socket itself. No peer has it, because channels begin with 1.
 fn local(carrier: u32) -> SocketAddr {
     address::of(carrier, Channel(0), &JoinToken([0; JOIN_TOKEN_BYTES]))
 }
 
-/// Nothing is ever half done under these locks.
+/// No update under these locks can be interrupted halfway, so a poisoned lock is still consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

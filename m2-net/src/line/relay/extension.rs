@@ -1,5 +1,6 @@
-//! Calling another relay for a party. Who asks can't make us a scanner or a proxy: the answer to
-//! whatever fails is the same and comes after the same time.
+//! Dials another relay for a party (`docs/spec/line.md#passing-on-to-another-relay`). Every failure
+//! gives the same answer after the same time, so that a party can't use this relay as a scanner or
+//! a proxy.
 
 use super::{Relay, lock};
 use crate::endpoint::Endpoint;
@@ -13,22 +14,22 @@ use m2_crypto::handshake::Credential;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long the one call may take. To who does not answer, its first packet is sent once in this
-/// time, and one more that ends it.
+/// The timeout of the single attempt. An address that does not answer receives at most two packets
+/// in this time: the first packet, sent once, and the one that ends the attempt.
 const CALL_LIMIT: Duration = Duration::from_millis(2_800);
-/// After what time a party hears that it came to nothing.
+/// The time after the request at which a party learns of a failure.
 const FAILED_AFTER: Duration = Duration::from_secs(3);
 
-/// What became of it.
+/// The outcome of an extension.
 pub(super) enum Extension {
     /// A session with the other relay.
     Reached(Box<Session>),
-    /// Nothing more is said.
+    /// The attempt failed. The reason is not revealed.
     Failed,
 }
 
 impl Relay {
-    /// Calls another relay.
+    /// Dials another relay. Failures are reported only after a fixed time.
     pub(super) async fn extend(&self, extend: &Extend) -> Extension {
         let begun = Instant::now();
         if let Some(session) = self.call(extend).await {
@@ -40,7 +41,7 @@ impl Relay {
 
     async fn call(&self, extend: &Extend) -> Option<Session> {
         let endpoint = self.endpoint.upgrade()?;
-        // This relay and the next one count as well.
+        // This relay and the next one count as hops too.
         let is_near = extend.hops + 2 <= MAX_HOPS;
         if !self.limits.extend || !is_near {
             return None;
@@ -61,14 +62,15 @@ impl Relay {
             Purpose::Line,
             CALL_LIMIT,
         );
-        // The wait for a session key counts too: who asks must not see it.
+        // The timeout includes the wait for a session key: the party must not observe it.
         let session = timeout(CALL_LIMIT, dialled).await.ok()?.ok()?;
-        // What takes no datagrams is no relay, though it has the right peer id.
+        // A peer that accepts no datagrams is not a relay, even with the right peer id.
         path::takes_datagrams(session.connection()).then_some(session)
     }
 }
 
-/// A relay dials neither itself nor the broadcast addresses of its networks.
+/// Returns the addresses and networks of this host: a relay dials neither itself nor the broadcast
+/// addresses of its networks.
 fn here(endpoint: &Endpoint) -> Surroundings {
     let own = endpoint.own_addresses().into_iter();
     Surroundings {

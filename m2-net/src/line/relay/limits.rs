@@ -1,29 +1,29 @@
-//! What users of a relay may take.
+//! The limits for users of a relay.
 
 use std::time::Duration;
 
-/// What users of a relay may take.
+/// The limits for users of a relay (`docs/spec/line.md#shares`).
 #[derive(Debug, Clone)]
 pub struct RelayLimits {
-    /// Sessions of parties at once.
+    /// Concurrent sessions of parties.
     pub sessions: usize,
-    /// Lines open at once, of all parties.
+    /// Open lines, over all parties.
     pub lines: usize,
-    /// Lines that one session may have open.
+    /// Open lines of one session.
     pub lines_per_session: usize,
-    /// Callers on one line at once.
+    /// Concurrent callers on one line.
     pub joins_per_line: usize,
-    /// Callers on all lines at once.
+    /// Concurrent callers on all lines.
     pub splices: usize,
-    /// Bytes a second between one caller and its listener, both ways together.
+    /// Bytes per second between one caller and its listener, both directions together.
     pub splice_bytes_per_second: u64,
-    /// Bytes a second in all.
+    /// Bytes per second over all lines.
     pub bytes_per_second: u64,
-    /// What nobody used for so long ends.
+    /// The idle timeout of sessions and channels.
     pub idle: Duration,
-    /// Whether sessions may be extended to other relays.
+    /// True if sessions may be extended to other relays.
     pub extend: bool,
-    /// Whether also to addresses that are not public ones.
+    /// True if sessions may also be extended to addresses that are not public.
     pub extend_to_private: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Bounds on bytes a second. Times are milliseconds since the relay began.
+//! Rate limits in bytes per second. Times are milliseconds since the relay started.
 
 use crate::prefix::Prefix;
 use crate::token_bucket::{Rate, TokenBucket};
@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What may pass at once after a pause: a fifth of a second's bytes, and some whole packets.
+/// The burst after a pause: a fifth of a second's bytes, but enough for several whole packets.
 const BURST_PART: u64 = 5;
 const LEAST_BURST: u64 = 64 << 10;
-/// How long what a prefix sent counts: much less than it takes to use up half of the burst.
+/// The window in which a prefix's bytes are counted: much shorter than it takes to use up half of
+/// the burst.
 const WINDOW_MS: u64 = 20;
-/// How long a prefix that sent something has a part.
+/// How long a prefix counts as active after it sent something.
 const ACTIVE_MS: u64 = 1_000;
 
 /// Limits the bytes between two parties.
@@ -22,7 +23,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Lets `per_second` bytes pass in a second.
+    /// Creates a meter that lets `per_second` bytes pass per second.
     pub(super) fn new(per_second: u64, now_ms: u64) -> Self {
         Self {
             bucket: Mutex::new(bucket(per_second, now_ms)),
@@ -30,24 +31,25 @@ impl Meter {
         }
     }
 
-    /// Returns whether `bytes` may pass; if so they are counted.
+    /// Returns whether `bytes` may pass, and counts them if so.
     pub(super) fn allow(&self, bytes: u64, now_ms: u64) -> bool {
         lock(&self.bucket).take(bytes, now_ms)
     }
 
-    /// Notes that it was used, at this second.
+    /// Records that the meter was used at this second.
     pub(super) fn used(&self, now_s: u64) {
         self.last_used_s.store(now_s, Ordering::Relaxed);
     }
 
-    /// Seconds since it was used.
+    /// Returns the seconds since the last use.
     pub(super) fn idle_s(&self, now_s: u64) -> u64 {
         now_s.saturating_sub(self.last_used_s.load(Ordering::Relaxed))
     }
 }
 
-/// Limits the bytes of all parties together, so that no source prefix uses up what others need: while
-/// half of the burst is gone, only prefixes that have not yet had their part send on.
+/// Limits the bytes of all parties together, so that no source prefix starves the others: while
+/// half of the burst is used up, only prefixes that have not used their part of the current window
+/// may send.
 #[derive(Debug)]
 pub(super) struct CommonMeter(Mutex<Common>);
 
@@ -55,16 +57,16 @@ pub(super) struct CommonMeter(Mutex<Common>);
 struct Common {
     per_window: u64,
     bucket: TokenBucket,
-    /// Below this level of the bucket the parts count.
+    /// The level of the bucket below which the parts are enforced.
     scarce: u64,
-    /// The prefixes that sent something in this second: no more than there are sessions.
+    /// The prefixes that sent something in this second: at most one per session.
     active: HashMap<Prefix, Sent>,
     second: u64,
-    /// How many prefixes sent something in the second before.
+    /// The number of prefixes that sent something in the previous second.
     active_before: usize,
 }
 
-/// What a prefix sent in a window.
+/// The bytes that a prefix sent in a window.
 #[derive(Debug, Default, Clone, Copy)]
 struct Sent {
     window: u64,
@@ -72,7 +74,7 @@ struct Sent {
 }
 
 impl CommonMeter {
-    /// Lets `per_second` bytes pass in a second.
+    /// Creates a meter that lets `per_second` bytes pass per second.
     pub(super) fn new(per_second: u64, now_ms: u64) -> Self {
         Self(Mutex::new(Common {
             per_window: per_second / (1_000 / WINDOW_MS),
@@ -84,7 +86,7 @@ impl CommonMeter {
         }))
     }
 
-    /// Returns whether `bytes` from `prefix` may pass; if so they are counted.
+    /// Returns whether `bytes` from `prefix` may pass, and counts them if so.
     pub(super) fn allow(&self, prefix: Prefix, bytes: u64, now_ms: u64) -> bool {
         lock(&self.0).allow(prefix, bytes, now_ms)
     }
@@ -101,7 +103,7 @@ impl Common {
         let active = self.active.len().max(self.active_before).max(1);
         let part = self.per_window / u64::try_from(active).unwrap_or(u64::MAX);
         let is_scarce = self.bucket.level(now_ms) < self.scarce;
-        // One packet in each window passes, however small the part is.
+        // One packet per window passes, however small the part is.
         let had_its_part = sent.bytes > 0 && sent.bytes.saturating_add(bytes) > part;
         if (is_scarce && had_its_part) || !self.bucket.take(bytes, now_ms) {
             return false;
@@ -130,7 +132,8 @@ fn burst(per_second: u64) -> u64 {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is ever half done under these locks.
+    // No update under these locks can be interrupted halfway, so a poisoned lock is still
+    // consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -140,7 +143,7 @@ mod tests {
     use std::net::IpAddr;
 
     #[test]
-    fn no_more_passes_than_may() {
+    fn the_rate_limit_is_enforced() {
         let meter = Meter::new(1_000_000, 0);
         let mut passed = 0;
         for now_ms in 0..10_000 {
@@ -163,14 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn one_that_floods_does_not_use_up_what_others_need() {
+    fn a_flooding_prefix_does_not_starve_the_others() {
         let meter = CommonMeter::new(1_000_000, 0);
         let (mut flood, mut honest) = (0, 0);
         for now_ms in 0..10_000 {
             for _ in 0..10 {
                 flood += u64::from(meter.allow(prefix(1), 1_000, now_ms));
             }
-            // A third of what passes in all.
+            // A third of the total rate.
             if now_ms % 3 == 0 {
                 honest += u64::from(meter.allow(prefix(2), 1_000, now_ms));
             }
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn one_alone_may_have_all() {
+    fn a_single_prefix_may_use_the_whole_rate() {
         let meter = CommonMeter::new(1_000_000, 0);
         let passed = (0..10_000).flat_map(|now_ms| [now_ms; 10]);
         let passed = passed.filter(|now_ms| meter.allow(prefix(1), 1_000, *now_ms));

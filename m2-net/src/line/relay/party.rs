@@ -1,4 +1,4 @@
-//! One party of a relay: its session, and where its channels lead.
+//! One party of a relay: its session, and the routes of its channels.
 
 use super::meter::Meter;
 use super::table::PartyId;
@@ -15,27 +15,27 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-/// Calls on lines that a session may make in a second.
+/// The number of joins per second that a session may request.
 const CALLS_A_SECOND: u64 = 32;
 
-/// A party.
+/// A party and its session with this relay.
 pub(super) struct Party {
     pub(super) id: PartyId,
-    /// From where it comes: its packets count for this prefix.
+    /// The prefix of its source address: its packets count towards this prefix.
     pub(super) prefix: Prefix,
     pub(super) session: SessionHandle,
     sender: FrameSender,
     routes: RwLock<HashMap<Channel, Route>>,
     asked: AtomicBool,
     passed_on: AtomicBool,
-    /// The second at which it was last seen to listen or to talk.
+    /// The second at which it was last known to listen or to have a channel.
     used_s: AtomicU64,
     calls: Mutex<TokenBucket>,
-    /// Looks in a row at which whole packets did not fit through its path.
+    /// The number of consecutive checks in which whole packets did not fit through its path.
     too_small: AtomicU32,
 }
 
-/// Where a channel leads.
+/// The other end of a channel.
 #[derive(Clone)]
 pub(super) struct Route {
     pub(super) to: Connection,
@@ -75,7 +75,8 @@ impl Party {
         }
     }
 
-    /// Whether it asked for something already: then its session can't be extended any more.
+    /// Returns whether the party has sent a request: its session can't be extended any more after
+    /// that.
     pub(super) fn has_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
@@ -84,19 +85,20 @@ impl Party {
         self.asked.store(true, Ordering::Relaxed);
     }
 
-    /// Its session is one with another relay now, which knows what it is used for.
+    /// Marks the session as forwarded to another relay, which now decides whether it is in use.
     pub(super) fn is_passed_on(&self) {
         self.passed_on.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it may call on a line now. A party that joins and leaves without end would drown the
-    /// listener in news.
+    /// Returns whether the party may join a line now. A party that joined and left in a loop would
+    /// flood the listener with notifications.
     pub(super) fn may_call(&self, now_ms: u64) -> bool {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.take(1, now_ms)
     }
 
-    /// Tells the party something. Fails if it does not read what it is told.
+    /// Queues a frame for the party. Returns false if the queue is full because the party does not
+    /// read, or if the session has ended.
     pub(super) fn tell(&self, line: Line) -> bool {
         self.sender.try_send(Message::Line(Box::new(line))).is_ok()
     }
@@ -111,7 +113,7 @@ impl Party {
         routes.remove(&channel);
     }
 
-    /// Where a datagram goes, and as what.
+    /// Returns the route of a datagram, and the datagram with the channel of the other end.
     pub(super) fn route(&self, datagram: &Bytes) -> Option<(Route, Bytes)> {
         let (channel, packet) = crate::line::parse(datagram)?;
         let route = self.read().get(&channel)?.clone();
@@ -119,7 +121,7 @@ impl Party {
         Some((route, onward))
     }
 
-    /// Channels that nobody used for `idle_s` seconds.
+    /// Returns the channels that were idle for more than `idle_s` seconds.
     pub(super) fn idle_channels(&self, now_s: u64, idle_s: u64) -> Vec<Channel> {
         let routes = self.read();
         let idle = routes
@@ -128,7 +130,8 @@ impl Party {
         idle.map(|(channel, _)| *channel).collect()
     }
 
-    /// Whether it did nothing for `idle_s` seconds and holds nothing.
+    /// Returns whether the session was unused for more than `idle_s` seconds. `in_use` is true
+    /// while it has lines or channels.
     pub(super) fn is_forgotten(&self, in_use: bool, now_s: u64, idle_s: u64) -> bool {
         if in_use || self.passed_on.load(Ordering::Relaxed) {
             self.used_s.store(now_s, Ordering::Relaxed);
@@ -136,7 +139,8 @@ impl Party {
         now_s.saturating_sub(self.used_s.load(Ordering::Relaxed)) > idle_s
     }
 
-    /// Looks at its path. At how many looks in a row whole packets did not fit.
+    /// Checks the party's path. Returns the number of consecutive checks in which whole packets did
+    /// not fit.
     pub(super) fn looks_too_small(&self) -> u32 {
         let before = self.too_small.load(Ordering::Relaxed);
         let looks = path::look(self.session.connection(), before);
@@ -149,7 +153,7 @@ impl Party {
     }
 }
 
-/// The packet for the other end: the one copy that a relay makes.
+/// Returns the packet with the channel of the other end: the only copy that a relay makes.
 fn relabelled(channel: Channel, packet: &[u8]) -> Bytes {
     let mut onward = BytesMut::with_capacity(HEADER_BYTES + packet.len());
     onward.extend_from_slice(&channel.0.to_be_bytes());

@@ -1,4 +1,4 @@
-//! A session that is passed on to another relay: frames and datagrams go through as they are.
+//! Forwards a session to another relay: frames and datagrams pass through unchanged.
 
 use super::meter::{CommonMeter, Meter};
 use super::now_ms;
@@ -12,19 +12,19 @@ use crate::wire::line::{Line, MAX_HOPS, Request};
 use quinn::Connection;
 use std::time::Instant;
 
-/// What the passing on of a session is bound by and counted in.
+/// The limits and counters of a forwarded session.
 pub(super) struct Passing<'a> {
     pub(super) all: &'a CommonMeter,
     pub(super) counts: &'a Counts,
-    /// Bytes a second of this session.
+    /// Bytes per second of this session.
     pub(super) per_second: u64,
-    /// When the relay began.
+    /// When the relay started.
     pub(super) since: Instant,
 }
 
 impl Passing<'_> {
-    /// Passes everything on until one end is gone, or packets do not fit through the path between
-    /// the relays.
+    /// Forwards everything until one end is gone, or until packets do not fit through the path
+    /// between the relays.
     pub(super) async fn run(self, party: &Party, mut from_party: FrameReceiver, next: Session) {
         let (onward, to_next, mut from_next) = next.split();
         let meter = Meter::new(self.per_second, now_ms(self.since));
@@ -39,7 +39,7 @@ impl Passing<'_> {
         onward.close(CloseCode::Done);
     }
 
-    /// Both directions count for the party.
+    /// Forwards datagrams in one direction. Both directions count towards the party's limits.
     async fn pass_datagrams(
         &self,
         from: &Connection,
@@ -49,7 +49,7 @@ impl Passing<'_> {
     ) {
         while let Ok(datagram) = from.read_datagram().await {
             let (now_ms, length) = (now_ms(self.since), datagram.len() as u64);
-            // What can't be passed is lost, as on any path.
+            // A packet that can't be forwarded is lost, as on any path.
             let passed = meter.allow(length, now_ms)
                 && self.all.allow(party.prefix, length, now_ms)
                 && path::send(to, datagram).is_ok();

@@ -1,4 +1,5 @@
-//! Who listens where, and who is spliced with whom. No IO; nothing is kept of what has ended.
+//! Listeners and the callers connected to them. No IO; nothing is kept of sessions and channels
+//! that have ended.
 
 use super::RelayLimits;
 use crate::prefix::Prefix;
@@ -7,32 +8,32 @@ use crate::wire::line::{Channel, JoinOutcome};
 use m2_crypto::line::JoinToken;
 use std::collections::{HashMap, HashSet};
 
-/// A party's session, by a number of this run.
+/// The number of a party's session, unique since the relay started.
 pub(super) type PartyId = u64;
 
 /// The party broke the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
-/// A channel that is no more: its party must be told.
+/// A channel that has ended: its party must be notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) party: PartyId,
     pub(super) channel: Channel,
 }
 
-/// What others lose when a party takes its share of a full table.
+/// The sessions and channels that others lose when a party takes its share of a full table.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Lost {
     /// Parties whose sessions end.
     pub(super) parties: Vec<PartyId>,
-    /// Channels that are no more: both ends of those that were taken, the other end of those of
-    /// parties that are gone.
+    /// Channels that have ended: both ends of evicted channels, and the other ends of the channels
+    /// of evicted parties.
     pub(super) channels: Vec<Ended>,
 }
 
 /// The lines and channels of all parties. Sessions, lines and callers are shared out among source
-/// prefixes.
+/// prefixes (`docs/spec/line.md#shares`).
 #[derive(Debug)]
 pub(super) struct Table {
     max_lines_per_session: usize,
@@ -40,9 +41,9 @@ pub(super) struct Table {
     parties: HashMap<PartyId, PartyState>,
     lines: HashMap<JoinToken, OpenLine>,
     sessions: FairShares<PartyId>,
-    /// By who listens.
+    /// Open lines, by listener.
     open: FairShares<PartyId>,
-    /// By who called.
+    /// Callers, by party.
     splices: FairShares<PartyId>,
     next_id: PartyId,
 }
@@ -52,14 +53,14 @@ struct PartyState {
     prefix: Prefix,
     lines: HashSet<JoinToken>,
     channels: HashMap<Channel, Splice>,
-    /// Even numbers are given by the relay; 0 is none.
+    /// The last number assigned by the relay. These are even; 0 is never assigned.
     last_channel: u32,
 }
 
 #[derive(Debug)]
 struct OpenLine {
     listener: PartyId,
-    /// By caller and its channel.
+    /// Callers on the line, by party and channel.
     joins: FairShares<(PartyId, Channel)>,
 }
 
@@ -68,12 +69,12 @@ struct OpenLine {
 struct Splice {
     party: PartyId,
     channel: Channel,
-    /// The line that the caller joined, and who listened on it.
+    /// The line that the caller joined, and its listener at that time.
     line: JoinToken,
     listener: PartyId,
 }
 
-/// A caller on a line that has joined it: the listener and its channel, and what others lost.
+/// The result of a join: the listener, its channel, and what others lost for it.
 pub(super) type Joined = (PartyId, Channel, Lost);
 
 impl Table {
@@ -90,7 +91,8 @@ impl Table {
         }
     }
 
-    /// Returns a number for a new party, unless its prefix holds its share of all sessions.
+    /// Admits a new party and returns its number, unless its prefix holds its share of all
+    /// sessions.
     pub(super) fn admit(&mut self, prefix: Prefix) -> Option<(PartyId, Lost)> {
         let (id, mut lost) = (self.next_id, Lost::default());
         loop {
@@ -111,9 +113,9 @@ impl Table {
         Some((id, lost))
     }
 
-    /// Opens lines while there is room; returns how many of them are open, and what others lost for
-    /// them. A party that knows a line's secret takes the line over from any other session: that
-    /// may be a dead one.
+    /// Opens lines while there is room. Returns how many of them are open, and what others lost for
+    /// them. A party that knows a line's secret takes the line over from any other session, which
+    /// may be dead.
     pub(super) fn open(
         &mut self,
         id: PartyId,
@@ -162,14 +164,14 @@ impl Table {
         true
     }
 
-    /// Ends a party: others take its share.
+    /// Evicts a party, because others are due its share.
     fn end(&mut self, id: PartyId, lost: &mut Lost) {
         let channels = self.remove(id);
         lost.channels.extend(channels);
         lost.parties.push(id);
     }
 
-    /// Closes lines of the party. What was spliced over them goes on.
+    /// Closes lines of the party. Channels that were joined over them continue.
     pub(super) fn close(&mut self, id: PartyId, tokens: &[JoinToken]) {
         let Some(party) = self.parties.get_mut(&id) else {
             return;
@@ -197,7 +199,7 @@ impl Table {
         let Some(listener) = self.lines.get(token).map(|line| line.listener) else {
             return Ok(Err(JoinOutcome::NoLine));
         };
-        // A caller of itself would have two ends in one place.
+        // A party that joined its own line would hold both ends of the channel.
         if channels >= self.max_lines_per_session || listener == id {
             return Ok(Err(JoinOutcome::Full));
         }
@@ -211,14 +213,14 @@ impl Table {
         };
         self.connect((id, channel), (listener, theirs), *token, listener);
         self.connect((listener, theirs), (id, channel), *token, listener);
-        // Sessions on which nobody calls go before those that are in use.
+        // Marks both sessions as used: idle sessions are evicted first.
         self.sessions.touch(id);
         self.sessions.touch(listener);
         self.open.touch(listener);
         Ok(Ok((listener, theirs, lost)))
     }
 
-    /// Takes a place on the line and one of all callers'.
+    /// Claims room for a caller on the line and among all callers.
     fn claim_join(
         &mut self,
         caller: (PartyId, Channel),
@@ -259,7 +261,7 @@ impl Table {
         }
     }
 
-    /// One of the calls that a party made: the oldest, as parties count upwards.
+    /// Returns the caller's oldest channel: parties number their channels in ascending order.
     fn call_of(&self, id: PartyId) -> Option<Channel> {
         let channels = self.parties.get(&id)?.channels.keys();
         channels
@@ -268,7 +270,7 @@ impl Table {
             .copied()
     }
 
-    /// Ends a channel for the sake of others: both ends are told.
+    /// Evicts a channel to make room for others. Both ends must be notified.
     fn cut(&mut self, party: PartyId, channel: Channel, lost: &mut Lost) {
         let other = self.leave(party, channel);
         lost.channels.push(Ended { party, channel });
@@ -315,7 +317,7 @@ impl Table {
         })
     }
 
-    /// Forgets a party. Returns the other ends of its channels.
+    /// Removes a party. Returns the other ends of its channels.
     pub(super) fn remove(&mut self, id: PartyId) -> Vec<Ended> {
         let Some(party) = self.parties.get(&id) else {
             return Vec::new();
@@ -335,7 +337,7 @@ impl Table {
         ended
     }
 
-    /// Whether the party listens or talks.
+    /// Returns whether the party has lines or channels.
     pub(super) fn is_in_use(&self, id: PartyId) -> bool {
         let party = self.parties.get(&id);
         party.is_some_and(|party| !party.lines.is_empty() || !party.channels.is_empty())
@@ -354,7 +356,7 @@ impl Table {
     }
 }
 
-/// The next free even number.
+/// Returns the next free even number.
 fn next_channel(party: &mut PartyState) -> Option<Channel> {
     for _ in 0..=party.channels.len() {
         party.last_channel = party.last_channel.wrapping_add(2);

@@ -1,38 +1,38 @@
-//! What a relay does, in totals (spec §10: nobody is named).
+//! The activity of a relay, in totals without names or addresses (`docs/threat-model.md`).
 
 use super::table::Table;
 use crate::wire::line::JoinOutcome;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a relay does.
+/// The activity of a relay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelayTotals {
-    /// Sessions of parties now.
+    /// Current sessions of parties.
     pub sessions: usize,
-    /// Open lines now.
+    /// Current open lines.
     pub lines: usize,
-    /// Callers on lines now.
+    /// Current callers on lines.
     pub splices: usize,
-    /// Sessions that are passed on to another relay now.
+    /// Current sessions that are forwarded to another relay.
     pub extended: u64,
-    /// Callers that were joined to a line, since the start.
+    /// Callers that joined a line, since the start.
     pub joined: u64,
-    /// Bytes of packets that were passed on.
+    /// Bytes of forwarded packets, since the start.
     pub bytes: u64,
-    /// Packets that were not.
+    /// Packets that were dropped, since the start.
     pub dropped: u64,
-    /// What was refused or ended, by reason.
+    /// Refused and ended sessions, lines and channels, by reason, since the start.
     pub refused: [(&'static str, u64); 8],
 }
 
-/// Why something was refused.
+/// Why something was refused or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// A session, as its prefix holds its share.
+    /// A session was refused, because its prefix holds its share.
     Sessions,
-    /// A line, as its prefix or its session holds its share.
+    /// A line was refused, because its prefix or its session holds its share.
     Lines,
-    /// A session ended, as another prefix needed a session or a line.
+    /// A session ended, because another prefix needed a session or a line.
     SessionTaken,
     /// A caller lost its channel to a caller of another prefix.
     ChannelTaken,
@@ -68,7 +68,7 @@ impl Refused {
     }
 }
 
-/// What is counted as it happens.
+/// The counters behind [`RelayTotals`].
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     joined: AtomicU64,

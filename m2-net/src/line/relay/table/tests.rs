@@ -6,7 +6,7 @@ fn prefix(number: u8) -> Prefix {
     Prefix::of(IpAddr::from([127, 0, number, 1]))
 }
 
-/// A party of a prefix.
+/// Admits a party of the prefix with this number.
 fn admit(table: &mut Table, number: u8) -> PartyId {
     table.admit(prefix(number)).unwrap().0
 }
@@ -37,7 +37,7 @@ fn is_empty(table: &Table) -> bool {
 }
 
 #[test]
-fn a_caller_and_a_listener_are_spliced_and_parted() {
+fn a_caller_and_a_listener_are_connected_and_disconnected() {
     let mut table = small();
     let [alice, bob] = [1, 2].map(|number| admit(&mut table, number));
     assert_eq!(open(&mut table, alice, [1]), 1);
@@ -57,7 +57,7 @@ fn a_caller_and_a_listener_are_spliced_and_parted() {
 }
 
 #[test]
-fn the_newest_listener_has_the_line_and_the_old_one_takes_it_not_away() {
+fn the_newest_listener_keeps_the_line_when_the_old_one_leaves() {
     let mut table = small();
     let [old, new, caller] = [1, 2, 3].map(|number| admit(&mut table, number));
     open(&mut table, old, [1]);
@@ -122,14 +122,14 @@ fn one_prefix_does_not_take_all_lines() {
     assert_eq!(table.lines(), 64);
     let last = admit(&mut table, 5);
     let (count, lost) = table.open(last, tokens([130]).into_iter());
-    // The first two went when the last two came.
+    // Admitting the last two parties evicted the first two of the greedy prefix.
     assert_eq!((count, lost.parties), (1, vec![greedy[2]]));
     assert_eq!(table.lines(), 57);
     assert_eq!(open(&mut table, honest, [103]), 1, "it kept its own");
 }
 
 #[test]
-fn sessions_that_nobody_uses_end_first() {
+fn idle_sessions_are_evicted_first() {
     let mut table = small();
     let [idle, listener, caller] = [1, 1, 1].map(|number| admit(&mut table, number));
     open(&mut table, idle, [1]);
@@ -153,7 +153,7 @@ fn sessions_that_nobody_uses_end_first() {
 }
 
 #[test]
-fn a_line_and_all_calls_are_shared_out_too() {
+fn callers_on_one_line_and_on_all_lines_are_shared_out() {
     let mut table = Table::new(&RelayLimits {
         joins_per_line: 4,
         splices: 4,
@@ -187,7 +187,7 @@ fn a_line_and_all_calls_are_shared_out_too() {
 }
 
 #[test]
-fn what_is_out_of_place_is_told_from_what_is_not_there() {
+fn protocol_errors_are_distinguished_from_missing_lines() {
     let mut table = small();
     let [a, b] = [1, 2].map(|number| admit(&mut table, number));
     open(&mut table, a, [1]);
@@ -204,7 +204,7 @@ fn what_is_out_of_place_is_told_from_what_is_not_there() {
         Ok(Err(JoinOutcome::Full)),
         "itself"
     );
-    // Only who listens can close.
+    // Only the listener can close a line.
     table.close(b, &[token]);
     assert!(table.join(b, Channel(3), &token).unwrap().is_ok());
     table.close(a, &[token]);
