@@ -1,8 +1,8 @@
-//! The pieces of look-up that have sockets (spec §8, `docs/spec/lookup.md`).
+//! The parts of look-up that use the network (`docs/spec/lookup.md`).
 //!
-//! Each stands alone, starts when it is made and ends when its handle is dropped; none decides
-//! who is looked for, or what is published to whom. In line-only mode none of them may be made:
-//! each sends to others than relays.
+//! The parts are independent. Each starts when it is created and ends when its handle is dropped;
+//! none decides which contacts are looked up or which records are published. In line-only mode none
+//! of them may be created: each sends to hosts other than relays.
 
 pub mod dht;
 pub mod gateway;
@@ -13,7 +13,7 @@ pub mod ports;
 
 use tokio::task::JoinHandle;
 
-/// A task that ends with its handle.
+/// A task that is aborted when its handle is dropped.
 #[derive(Debug)]
 struct Task(JoinHandle<()>);
 

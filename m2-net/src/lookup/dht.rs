@@ -1,13 +1,13 @@
-//! The Mainline DHT: presence records as mutable items of BEP 44 (docs/spec/lookup.md, spec §8).
+//! The Mainline DHT: presence records as mutable items of BEP 44 (docs/spec/lookup.md#in-the-dht).
 //!
-//! Client only: nothing of others is stored and nobody's questions are answered. Serving would
-//! tell everybody near our node id that we are here, all the time; a client shows itself to those
-//! that it asks, when it asks.
+//! Client only: it stores nothing for other nodes and answers no queries. A server would be visible
+//! at all times to every node near its id; a client is visible only to the nodes that it queries,
+//! when it queries them.
 //!
-//! A node of `mainline` wakes up 20 times a second, whether it has something to do or not, and
-//! makes itself a server after 15 minutes. So there is one only while it is used, and some time
-//! longer ([`DhtConfig::linger`]); the next one starts from nodes that the last one knew. What is
-//! published or looked for in one go shares one start: do things together.
+//! A node of `mainline` wakes up 20 times a second, even when idle, and becomes a server after 15
+//! minutes. So a node runs only while it is used and for some time after ([`DhtConfig::linger`]);
+//! the next one bootstraps from nodes that the last one knew. Publishing and looking up in one
+//! batch needs only one start.
 
 mod newest;
 mod node;
@@ -27,25 +27,25 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// Jobs that may wait for their turn. Who comes later waits too, up to its deadline.
+/// The capacity of the job queue. A sender waits while it is full, up to its deadline.
 const QUEUE: usize = 64;
 
-/// How the DHT is used.
+/// The configuration of the DHT.
 #[derive(Debug, Clone)]
 pub struct DhtConfig {
-    /// The address of the socket. IPv4 alone: the DHT's IPv6 half is not spoken.
+    /// The address of the socket. IPv4 only: the IPv6 DHT is not used.
     pub bind: Ipv4Addr,
-    /// The port of the socket; 0 for another one at each start.
+    /// The port of the socket; 0 for a different one at each start.
     pub port: u16,
-    /// Where to begin, `host:port` each; none for the well-known nodes.
+    /// The bootstrap nodes, `host:port` each; `None` for the well-known ones.
     pub bootstrap: Option<Vec<String>>,
-    /// Nodes from an earlier [`DhtInfo::known`]. With them it works without bootstrap nodes.
+    /// Nodes from an earlier [`DhtInfo::known`]. With them no bootstrap nodes are needed.
     pub known: Vec<SocketAddrV4>,
-    /// How long one node may take for one answer.
+    /// The timeout of a request to one node.
     pub request_timeout: Duration,
-    /// How much longer a newer record is waited for, once there is one.
+    /// How long to wait for a newer record once there is a valid one.
     pub grace: Duration,
-    /// How long the node is kept after it was last used.
+    /// How long the node is kept after its last use.
     pub linger: Duration,
 }
 
@@ -63,15 +63,15 @@ impl Default for DhtConfig {
     }
 }
 
-/// What is known of the DHT.
+/// The state of the DHT.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct DhtInfo {
-    /// Whether there is a node right now.
+    /// True while a node is running.
     pub awake: bool,
-    /// Nodes in the routing table when something last ended. None, after something was tried:
-    /// the DHT is out of reach.
+    /// The number of nodes in the routing table when the last job ended. 0 after a job means that
+    /// the DHT is unreachable.
     pub nodes: usize,
-    /// Some of them to begin with the next time, also after a restart.
+    /// Some of these nodes, to bootstrap from the next time, also after a restart.
     pub known: Vec<SocketAddrV4>,
 }
 
@@ -92,16 +92,16 @@ pub enum DhtError {
         "no bootstrap node of the DHT could be found: check the network and lookup.dht_bootstrap"
     )]
     NoBootstrap,
-    /// There is no socket.
+    /// The UDP socket could not be opened.
     #[error("could not open a UDP socket for the DHT")]
     Socket(#[source] io::Error),
-    /// No node took the record.
+    /// No node stored the record.
     #[error("no node of the DHT stored the record")]
     NotStored,
-    /// It took too long.
+    /// The operation took too long.
     #[error("the DHT did not answer in time")]
     TimedOut,
-    /// The node broke, or look-up ends.
+    /// The node has failed, or look-up is shutting down.
     #[error("the DHT node ended")]
     Ended,
 }
@@ -116,7 +116,7 @@ pub struct Dht {
 }
 
 impl Dht {
-    /// Prepares the DHT. Call it within a tokio runtime.
+    /// Prepares the DHT. Must be called within a tokio runtime.
     pub fn start(config: DhtConfig) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let info = Arc::new(Mutex::new(DhtInfo {
@@ -131,8 +131,8 @@ impl Dht {
         }
     }
 
-    /// Publishes a record under the key of `seed` (see `DayKey::dht_seed`) with `seq_s`, Unix time
-    /// in seconds: nodes keep the one with the highest. Returns how many nodes stored it.
+    /// Publishes a record under the key of `seed` (see `DayKey::dht_seed`). `seq_s` is the Unix
+    /// time in seconds: nodes keep the record with the highest. Returns how many nodes stored it.
     ///
     /// Errors: any of [`DhtError`].
     pub async fn publish(
@@ -155,12 +155,12 @@ impl Dht {
         self.work(within, put).await?
     }
 
-    /// The newest record under the key of `seed` that `read` makes something of, with its
-    /// sequence number. `read` sees the sequence numbers and the values of right size and
-    /// signature, each newer than the last one that it took; what it gives nothing for counts as
-    /// not there. None if there is no such record.
+    /// Returns the newest record under the key of `seed` that `read` accepts, with its sequence
+    /// number, or `None` if there is no such record. `read` gets the sequence numbers and values of
+    /// correct size and signature, each newer than the last one that it accepted; if it returns
+    /// `None`, the value is ignored.
     ///
-    /// Errors: [`DhtError`], but for `NotStored`.
+    /// Errors: any of [`DhtError`] except `NotStored`.
     pub async fn latest<T, F>(
         &self,
         seed: &Secret<32>,
@@ -175,7 +175,8 @@ impl Dht {
         let key = key.verifying_key().to_bytes();
         let limits = newest::Limits {
             grace: self.grace,
-            // What was found until then counts.
+            // The query ends before the caller's deadline, so that its result can still be
+            // returned.
             until: Instant::now() + within.saturating_sub(within / 16),
         };
         let get = move |dht: AsyncDht| async move {
@@ -185,7 +186,7 @@ impl Dht {
         self.work(within, get).await
     }
 
-    /// How it stands.
+    /// Returns the current state.
     pub fn info(&self) -> DhtInfo {
         let info = self.info.lock().unwrap_or_else(PoisonError::into_inner);
         info.clone()
@@ -207,7 +208,7 @@ impl Dht {
                         .map_err(|_| DhtError::TimedOut),
                     Err(error) => Err(error),
                 };
-                // Nobody may be left to hear it.
+                // The requester may have gone.
                 let _ = reply.send(done);
             })
         });

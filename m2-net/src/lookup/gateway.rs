@@ -1,8 +1,9 @@
-//! The host's way out: its default gateway.
+//! The host's default gateway.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-/// The IPv4 gateway of the default route with the lowest metric. Known on Linux alone.
+/// Returns the IPv4 gateway of the default route with the lowest metric. Linux only; `None`
+/// elsewhere.
 pub fn default_gateway() -> Option<Ipv4Addr> {
     #[cfg(target_os = "linux")]
     let table = std::fs::read_to_string("/proc/net/route").ok()?;
@@ -15,7 +16,7 @@ pub fn default_gateway() -> Option<Ipv4Addr> {
         .map(|(_, gateway)| gateway)
 }
 
-/// Our own address on the way to `other`. Nothing is sent.
+/// Returns the local address of the route to `other`. Nothing is sent.
 pub fn source_for(other: Ipv4Addr) -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect(SocketAddr::from((other, 9))).ok()?;
@@ -25,7 +26,7 @@ pub fn source_for(other: Ipv4Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// A line of `/proc/net/route`: interface, destination, gateway, flags, two counts, metric,
+/// Parses a line of `/proc/net/route`: interface, destination, gateway, flags, two counts, metric,
 /// mask, and more. Addresses are in the host's byte order.
 fn read_route(line: &str) -> Option<(u32, Ipv4Addr)> {
     const GATEWAY: u16 = 2;

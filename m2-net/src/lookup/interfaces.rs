@@ -1,8 +1,8 @@
-//! The host's own addresses, and when they change (spec §8).
+//! The host's own addresses and their changes (docs/spec/lookup.md).
 //!
-//! The system is asked every two seconds: one call that costs some ten microseconds, and half a
-//! wake-up a second. Being told instead takes netlink, routing sockets or COM, depending on the
-//! system (docs/adr/0009). A thread does it, since a timer of the runtime wakes two or three of
+//! The system is polled every two seconds: one call of some ten microseconds, and half a wake-up
+//! per second. Notifications would need netlink, routing sockets or COM, depending on the system
+//! (docs/adr/0009). A dedicated thread polls, because a timer of the runtime wakes two or three of
 //! its threads each time.
 
 use if_addrs::{IfAddr, Interface, get_if_addrs};
@@ -14,24 +14,25 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, io};
 use tokio::sync::watch;
 
-/// Addresses that are told, at most.
+/// The largest number of addresses returned.
 pub const MAX_ADDRESSES: usize = 32;
-/// How often it is looked.
+/// The polling interval.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Who looks so much later than it meant to has slept: with the whole host, as laptops do.
+/// A poll that is late by more than this means that the thread, and so the host, was suspended, as
+/// laptops are.
 const SLEPT: Duration = Duration::from_secs(10);
 
 /// Watches the host's addresses until it is dropped.
 pub struct Interfaces {
     addresses: watch::Receiver<Vec<IpAddr>>,
-    /// The thread ends when this is gone.
+    /// The thread ends when this sender is dropped.
     _stop: mpsc::Sender<()>,
 }
 
 impl Interfaces {
-    /// Begins to watch. With `loopback`, addresses that lead nowhere count too.
+    /// Starts to watch. With `loopback`, loopback addresses are included.
     ///
-    /// Errors: there is no room for another thread.
+    /// Errors: the thread could not be started.
     pub fn watch(loopback: bool) -> io::Result<Self> {
         let (sender, addresses) = watch::channel(usable(loopback));
         let (_stop, stopped) = mpsc::channel();
@@ -41,8 +42,9 @@ impl Interfaces {
         Ok(Self { addresses, _stop })
     }
 
-    /// The addresses, see [`usable`], now, whenever they change and whenever the host has slept:
-    /// the network may then be another one behind the same addresses.
+    /// Returns the current addresses (see [`usable`]). The receiver is notified whenever they
+    /// change and whenever the host was suspended: it may then be in another network with the same
+    /// addresses.
     pub fn addresses(&self) -> watch::Receiver<Vec<IpAddr>> {
         self.addresses.clone()
     }
@@ -54,9 +56,9 @@ impl fmt::Debug for Interfaces {
     }
 }
 
-/// The addresses at which others may reach this host: IPv4 first, then IPv6 ones made for
-/// privacy, then other IPv6 ones. No IPv6 address that is of one link alone, deprecated or not
-/// yet checked. None when the system does not tell.
+/// Returns the addresses at which other hosts may reach this one: IPv4 first, then temporary IPv6
+/// addresses (RFC 8981), then other IPv6 ones, then IPv4 link-local ones. Omits IPv6 addresses that
+/// are link-local, deprecated or tentative. Empty if the system does not provide them.
 pub fn usable(loopback: bool) -> Vec<IpAddr> {
     let flags = v6_flags();
     let interfaces = get_if_addrs().unwrap_or_default();
@@ -72,7 +74,7 @@ pub fn usable(loopback: bool) -> Vec<IpAddr> {
     ranked.into_iter().map(|(_, ip)| ip).collect()
 }
 
-/// Drops addresses that belong to no network that this host has an interface in.
+/// Removes addresses that are in no network of this host's interfaces.
 pub fn retain_on_link(addresses: &mut Vec<IpAddr>) {
     let interfaces = get_if_addrs().unwrap_or_default();
     addresses.retain(|ip| {
@@ -95,8 +97,8 @@ fn follow(loopback: bool, sender: &watch::Sender<Vec<IpAddr>>, stopped: &mpsc::R
     }
 }
 
-/// Whether a period took too long, by the clock that may stand still while the host sleeps or by
-/// that of the day.
+/// Returns whether the host was suspended during a period, judged by the monotonic clock, which may
+/// stop while the host sleeps, and by the wall clock.
 fn has_slept(running: Duration, of_day: Duration) -> bool {
     running.max(of_day) > PERIOD + SLEPT
 }
@@ -117,11 +119,11 @@ fn same_v6(one: Ipv6Addr, other: Ipv6Addr, mask: Ipv6Addr) -> bool {
     one & mask == other & mask
 }
 
-/// What the kernel says of an IPv6 address (`IFA_F_…`).
+/// The kernel's flag of a temporary IPv6 address (`IFA_F_TEMPORARY`).
 const TEMPORARY: u8 = 0x01;
-const USELESS: u8 = 0x08 | 0x20 | 0x40; // A duplicate, deprecated, tentative.
+const USELESS: u8 = 0x08 | 0x20 | 0x40; // Duplicate, deprecated, tentative.
 
-/// The lower the better; none if it is of no use.
+/// Returns the rank of an address, lower is better; `None` if it is not usable.
 fn rank(ip: IpAddr, flags: &HashMap<Ipv6Addr, u8>) -> Option<u8> {
     let ip = match ip {
         IpAddr::V4(ip) => return Some(u8::from(ip.is_link_local()) * 3),
@@ -134,7 +136,8 @@ fn rank(ip: IpAddr, flags: &HashMap<Ipv6Addr, u8>) -> Option<u8> {
     Some(if flags & TEMPORARY != 0 { 1 } else { 2 })
 }
 
-/// Flags of IPv6 addresses; where the system does not tell, all are as good.
+/// Returns the flags of IPv6 addresses. Empty if the system does not provide them: all rank equal
+/// then.
 fn v6_flags() -> HashMap<Ipv6Addr, u8> {
     #[cfg(target_os = "linux")]
     let text = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
@@ -143,7 +146,7 @@ fn v6_flags() -> HashMap<Ipv6Addr, u8> {
     text.lines().filter_map(read_v6).collect()
 }
 
-/// A line of `/proc/net/if_inet6`: address, index, prefix length, scope, flags, name.
+/// Parses a line of `/proc/net/if_inet6`: address, index, prefix length, scope, flags, name.
 fn read_v6(line: &str) -> Option<(Ipv6Addr, u8)> {
     let mut fields = line.split_ascii_whitespace();
     let address = u128::from_str_radix(fields.next()?, 16).ok()?;

@@ -1,9 +1,9 @@
-//! The local network: announcements by mDNS and DNS-SD (docs/spec/lookup.md, spec §8).
+//! The local network: announcements by mDNS and DNS-SD (docs/spec/lookup.md#announcements).
 //!
-//! One thread of `mdns-sd` does the talking. It wakes up every five seconds to look at the
-//! interfaces, and for what comes in. It keeps whatever it hears that could be for us, without a
-//! limit of its own; so it is looked after, and when somebody fills it, it is thrown away with
-//! all that it holds and there is silence for a minute.
+//! One thread of `mdns-sd` does the network IO. It wakes up every five seconds to check the
+//! interfaces, and for incoming packets. It stores every record that it receives and that may be
+//! relevant, without a limit of its own. So a watcher monitors it: when another host floods it, the
+//! watcher drops it with everything it holds, and stays silent for a minute.
 
 mod memory;
 mod responder;
@@ -17,17 +17,17 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use watcher::{Command, Watcher};
 
-/// Addresses of one host, at most.
+/// The largest number of addresses of one host.
 pub const MAX_ADDRESSES: usize = 4;
-/// What was seen and waits to be read. When there is more, the oldest is forgotten.
+/// Announcements that wait to be read. When there are more, the oldest is dropped.
 const QUEUE: usize = 64;
-/// Commands that may wait. Who has one more waits too.
+/// The capacity of the command queue. A sender waits while it is full.
 const COMMANDS: usize = 4;
 
-/// How the local network is spoken to.
+/// The configuration of look-up in the local network.
 #[derive(Debug, Clone, Copy)]
 pub struct LanConfig {
-    /// Speak on the loopback interface and on nothing else: for tests, and for hosts alone.
+    /// Uses only the loopback interface: for tests, and for hosts without a network.
     pub loopback: bool,
     /// The UDP port of mDNS.
     pub port: u16,
@@ -42,13 +42,13 @@ impl Default for LanConfig {
     }
 }
 
-/// What some host in the local network said.
+/// An announcement received from a host in the local network.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Where it takes calls: 1 to [`MAX_ADDRESSES`], all in networks that this host is in, and
-    /// no IPv6 address that is of one link alone.
+    /// The addresses on which the host accepts sessions: 1 to [`MAX_ADDRESSES`], all in networks
+    /// that this host is in, without IPv6 link-local addresses.
     pub addresses: Vec<NamedAddress>,
-    /// What says to whom, for those who share a secret with it.
+    /// The announcement, readable by peers that share a secret with its sender.
     pub announcement: Announcement,
 }
 
@@ -58,18 +58,19 @@ impl fmt::Debug for Seen {
     }
 }
 
-/// Why the local network can't be spoken to.
+/// Why look-up in the local network failed.
 #[derive(Debug, Error)]
 pub enum LanError {
-    /// mDNS does not work here.
+    /// mDNS does not work on this host.
     #[error("could not speak mDNS in the local network")]
     Mdns(#[from] mdns_sd::Error),
-    /// It ended.
+    /// The look-up task has ended.
     #[error("look-up in the local network ended")]
     Ended,
 }
 
-/// Speaks and listens in the local network until it is dropped; then it takes back what it said.
+/// Announces and listens in the local network until it is dropped; then it withdraws its
+/// announcement.
 #[derive(Debug)]
 pub struct Lan {
     commands: mpsc::Sender<Command>,
@@ -77,9 +78,9 @@ pub struct Lan {
 }
 
 impl Lan {
-    /// Begins to listen. Others' announcements arrive in the channel, each again when it changed;
-    /// our own do not. Nothing is announced yet, but asking tells that an M2 is here. Call it
-    /// within a tokio runtime.
+    /// Starts to listen. Announcements of other hosts arrive in the channel, again whenever they
+    /// change; the daemon's own do not. Nothing is announced yet, but the queries reveal that an M2
+    /// runs here. Must be called within a tokio runtime.
     ///
     /// Errors: [`LanError::Mdns`].
     pub fn start(config: LanConfig) -> Result<(Self, mpsc::Receiver<Seen>), LanError> {
@@ -90,8 +91,8 @@ impl Lan {
         Ok((Self { commands, _task }, seen))
     }
 
-    /// Announces that calls are taken at `port` of this host, under names that were never used
-    /// before, and takes back what was announced before.
+    /// Announces that sessions are accepted at `port` of this host, under new random names, and
+    /// withdraws the previous announcement.
     ///
     /// Errors: any of [`LanError`].
     pub async fn announce(&self, port: u16, announcement: &Announcement) -> Result<(), LanError> {
@@ -100,7 +101,7 @@ impl Lan {
             .await
     }
 
-    /// Takes back what was announced, and goes on listening.
+    /// Withdraws the announcement and continues to listen.
     ///
     /// Errors: any of [`LanError`].
     pub async fn withdraw(&self) -> Result<(), LanError> {

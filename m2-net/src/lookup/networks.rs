@@ -1,22 +1,23 @@
 //! The networks that this host is in.
 //!
-//! The mask of an interface's address tells its network, except where the mask covers the host alone:
-//! tunnels, and addresses from DHCPv6. Their networks are told by the routes without a gateway, and by the
-//! ranges that such addresses come from.
+//! The mask of an interface's address determines its network, except if it covers the host alone,
+//! as for tunnels and for addresses from DHCPv6. The networks of those are determined by the routes
+//! without a gateway, and by the ranges from which such addresses are assigned.
 
 use if_addrs::{IfAddr, get_if_addrs};
 use m2_crypto::address::Network;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The shortest prefix of a network, bits: shorter routes lead to the internet, and a shorter mask is none.
+/// The shortest accepted prefix of a network, in bits: shorter routes lead to the internet, and a
+/// shorter mask counts as missing.
 const SHORTEST: u32 = 8;
-/// Flags of a route: it is up; it has a gateway; it refuses what it matches.
+/// Flags of a route: up; uses a gateway; rejects matching packets.
 const UP: u32 = 0x1;
 const GATEWAY: u32 = 0x2;
 const REJECT: u32 = 0x200;
 
-/// Returns the networks of this host's interfaces and of its routes without a gateway. None when the
-/// system does not tell.
+/// Returns the networks of this host's interfaces and of its routes without a gateway. Empty if the
+/// system does not provide them.
 pub fn of_this_host() -> Vec<Network> {
     let interfaces = get_if_addrs().unwrap_or_default();
     let of_interfaces = interfaces.iter().map(|one| of_interface(&one.addr));
@@ -31,7 +32,7 @@ fn of_interface(interface: &IfAddr) -> Network {
             length => length,
         },
         IfAddr::V6(v6) => match v6.netmask.to_bits().leading_ones() {
-            // The first 48 bits of a unique local address are those of one site (RFC 4193).
+            // The first 48 bits of a unique local address identify one site (RFC 4193).
             128 if v6.ip.is_unique_local() => 48,
             length if length < SHORTEST => 128,
             length => length,
@@ -43,7 +44,7 @@ fn of_interface(interface: &IfAddr) -> Network {
     }
 }
 
-/// Whether an address is of the range 100.64.0.0/10, which overlay networks number their hosts from.
+/// Returns whether an address is in 100.64.0.0/10, from which overlay networks number their hosts.
 const fn is_shared(ip: Ipv4Addr) -> bool {
     let [first, second, ..] = ip.octets();
     first == 100 && second & 0xc0 == 64
@@ -60,7 +61,8 @@ fn of_routes() -> Vec<Network> {
     Vec::new()
 }
 
-/// Reads a line of `/proc/net/route`: interface, destination, gateway, flags, three counters, mask.
+/// Parses a line of `/proc/net/route`: interface, destination, gateway, flags, three counters,
+/// mask.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 fn of_route(line: &str) -> Option<Network> {
     let mut fields = line.split_ascii_whitespace().skip(1);
@@ -68,7 +70,7 @@ fn of_route(line: &str) -> Option<Network> {
     let destination = number(0)?;
     let flags = number(1)?;
     let mask = number(3)?;
-    // The kernel prints addresses as numbers of its own byte order.
+    // The kernel prints addresses as numbers in its own byte order.
     let length = u32::from_be_bytes(mask.to_ne_bytes()).leading_ones();
     let is_direct = flags & UP != 0 && flags & (GATEWAY | REJECT) == 0;
     (is_direct && length >= SHORTEST).then(|| Network {
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mask_tells_the_network_unless_it_is_of_the_host_alone() {
+    fn the_mask_determines_the_network_unless_it_covers_the_host_alone() {
         assert_eq!(v4("192.168.1.4", "255.255.255.0").length, 24);
         assert_eq!(v4("10.8.0.2", "255.255.255.255").length, 32);
         assert_eq!(v4("10.8.0.2", "0.0.0.0").length, 32, "there is no mask");

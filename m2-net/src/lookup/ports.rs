@@ -1,8 +1,8 @@
-//! Ports of the gateway that lead to this host: PCP, NAT-PMP and UPnP-IGD (spec §8).
+//! Port mappings on the gateway: PCP, NAT-PMP and UPnP-IGD (docs/spec/reach.md#where-one-is).
 //!
-//! What is asked goes to the default gateway, and for UPnP to the multicast group of SSDP and to
-//! the device that answers from a network that this host is in. Nothing else is sent. IPv4 only:
-//! IPv6 hosts need no mapping, and no pinhole is asked for.
+//! Requests go to the default gateway and, for UPnP, to the SSDP multicast group and to the device
+//! that answers from a network that this host is in. Nothing else is sent. IPv4 only: IPv6 hosts
+//! need no mapping, and no pinhole is requested.
 
 mod mapping;
 
@@ -15,25 +15,25 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-/// Pauses after which it is tried again: the first, and the longest.
+/// The first and the longest pause before a retry. The pause doubles each time.
 const FIRST_RETRY: Duration = Duration::from_secs(60);
 const LAST_RETRY: Duration = Duration::from_secs(16 * 60);
-/// How long giving a mapping up may take.
+/// The timeout for removing a mapping.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// What to ask for.
+/// The requested mapping.
 #[derive(Debug, Clone, Copy)]
 pub struct PortsConfig {
     /// The UDP port of this host.
     pub port: NonZeroU16,
-    /// The gateway to ask by PCP and NAT-PMP; none for the one of the default route.
+    /// The gateway for PCP and NAT-PMP; `None` for that of the default route.
     pub gateway: Option<Ipv4Addr>,
-    /// Where UPnP devices are looked for.
+    /// The address to which UPnP searches are sent.
     pub ssdp: SocketAddrV4,
 }
 
 impl PortsConfig {
-    /// The usual for a port.
+    /// Returns the default configuration for a port.
     pub const fn new(port: NonZeroU16) -> Self {
         Self {
             port,
@@ -43,7 +43,7 @@ impl PortsConfig {
     }
 }
 
-/// How a mapping was got.
+/// The protocol by which a mapping was obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// Port Control Protocol, RFC 6887.
@@ -57,33 +57,34 @@ pub enum Protocol {
 /// Why there is no mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoMapping {
-    /// This host has no way out, or needs none.
+    /// This host has no IPv4 gateway.
     NoGateway,
     /// No gateway speaks any of the protocols.
     NoAnswer,
-    /// A gateway does, and did not do it.
+    /// A gateway answered and refused.
     Refused,
 }
 
-/// How it stands.
+/// The state of the port mapping.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PortStatus {
     /// The gateway is being asked.
     Asking,
     /// The port is mapped.
     Mapped {
-        /// The gateway's address and port. It may be private or of a provider's network: there
-        /// is another NAT behind it then.
+        /// The gateway's external address and port. If the address is private or shared, there is
+        /// another NAT behind the gateway.
         external: NamedAddress,
-        /// By what.
+        /// The protocol of the mapping.
         by: Protocol,
     },
-    /// It is not. It is tried again when this host's addresses change, and after a while.
+    /// The port is not mapped. The next attempt follows a change of this host's addresses, or a
+    /// pause.
     Unmapped(NoMapping),
 }
 
 impl PortStatus {
-    /// A word for status output.
+    /// Returns a word for status output.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Asking => "asking",
@@ -105,8 +106,8 @@ impl fmt::Debug for PortStatus {
     }
 }
 
-/// Keeps a port of the gateway. When it is dropped, the mapping is given up by a task that lives
-/// some seconds longer, if the runtime does.
+/// Keeps a port of the gateway mapped. When it is dropped, a task that lives some seconds longer
+/// removes the mapping, if the runtime is still there.
 #[derive(Debug)]
 pub struct Ports {
     status: watch::Receiver<PortStatus>,
@@ -115,8 +116,9 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Begins to ask, and asks anew whenever `addresses` (see
-    /// [`Interfaces`](super::interfaces::Interfaces)) change. Call it within a tokio runtime.
+    /// Requests a mapping, and again whenever `addresses` (see
+    /// [`Interfaces`](super::interfaces::Interfaces)) change. Must be called within a tokio
+    /// runtime.
     pub fn start(config: PortsConfig, addresses: watch::Receiver<Vec<IpAddr>>) -> Self {
         let (sender, status) = watch::channel(PortStatus::Asking);
         let (stop, stopped) = oneshot::channel();
@@ -137,12 +139,12 @@ impl Ports {
         }
     }
 
-    /// How it stands, now and whenever it changes.
+    /// Returns the current state. The receiver is notified of changes.
     pub fn status(&self) -> watch::Receiver<PortStatus> {
         self.status.clone()
     }
 
-    /// Gives the mapping up and waits until that is done, 3 seconds at most.
+    /// Removes the mapping and waits until that is done, 3 seconds at most.
     pub async fn stop(self) {
         drop(self.stop);
         let _ = self.ended.await;
@@ -163,12 +165,12 @@ impl Keeper {
             _ = &mut stopped => {}
         }
         if let Some(mapping) = held {
-            // What can't be given up runs out.
+            // A mapping that can't be removed expires.
             let _ = timeout(FAREWELL, mapping.give_up()).await;
         }
     }
 
-    /// `held` is what there is to give up. Does not end.
+    /// Obtains and renews mappings. `held` is the mapping to remove at the end. Never returns.
     async fn keep(&mut self, held: &mut Option<Mapping>) {
         let mut retry = FIRST_RETRY;
         loop {
@@ -230,7 +232,7 @@ fn tell(sender: &watch::Sender<PortStatus>, status: PortStatus) {
     });
 }
 
-/// Where nobody watches any more, nothing changes.
+/// Waits for a change of the addresses. Never returns if their watcher is gone.
 async fn changed(addresses: &mut watch::Receiver<Vec<IpAddr>>) {
     if addresses.changed().await.is_err() {
         std::future::pending().await

@@ -1,4 +1,4 @@
-//! Which of many answers counts.
+//! Selects the newest valid answer of a DHT query.
 
 use futures_util::{Stream, StreamExt as _};
 use m2_crypto::presence::RECORD_BYTES;
@@ -7,20 +7,20 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Answers that are looked at. A query asks some 20 to 40 nodes; hostile ones can make it ask
-/// more.
+/// The largest number of answers examined. A query asks some 20 to 40 nodes; hostile ones can make
+/// it ask more.
 const MAX_ANSWERS: usize = 64;
 
-/// How long answers are waited for.
+/// The time limits for answers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// After the first one that counts.
+    /// After the first valid answer.
     pub(super) grace: Duration,
-    /// In all.
+    /// For the whole query.
     pub(super) until: Instant,
 }
 
-/// An answer of a node, its signature checked.
+/// An answer of a node whose signature was verified.
 pub(super) trait Answer {
     fn sequence(&self) -> i64;
     fn value(&self) -> &[u8];
@@ -36,7 +36,7 @@ impl Answer for MutableItem {
     }
 }
 
-/// The answer with the highest sequence number that `read` takes.
+/// Returns the answer with the highest sequence number that `read` accepts.
 pub(super) async fn newest<A: Answer, T>(
     answers: impl Stream<Item = A>,
     limits: Limits,
@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    /// Takes what begins with a byte that is not 0.
+    /// Accepts values whose first byte is not 0.
     fn read(_: u64, value: &[u8; RECORD_BYTES]) -> Option<u8> {
         value.first().copied().filter(|byte| *byte != 0)
     }
@@ -120,13 +120,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_found_among_garbage() {
+    async fn garbage_alone_yields_no_answer() {
         let answers = (0..1_000).map(|number| answer(number, 0));
         assert_eq!(newest(iter(answers), limits(), read).await, None);
     }
 
     #[tokio::test]
-    async fn not_all_answers_are_looked_at() {
+    async fn the_number_of_examined_answers_is_bounded() {
         let answers = (0..1_000).map(|number| answer(number, 1));
         let mut reads = 0;
         let found = newest(iter(answers), limits(), |_, _| {

@@ -1,4 +1,4 @@
-//! The node of the DHT: started for the first job, stopped when there was none for a while.
+//! The DHT node: started for the first job, stopped after it was idle for a while.
 
 use super::{DhtConfig, DhtError, DhtInfo};
 use futures_util::future::BoxFuture;
@@ -14,22 +14,22 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// What a node is used for. It is told when there is none.
+/// A job for the node. It is called with an error if no node could be started.
 pub(super) type Job = Box<dyn FnOnce(Result<AsyncDht, DhtError>) -> BoxFuture<'static, ()> + Send>;
 
-/// Jobs at one time.
+/// The number of concurrent jobs.
 const MAX_JOBS: usize = 8;
-/// No node gets older, unless a job takes long: after 15 minutes it would make itself a server.
+/// The maximum age of a node, exceeded only while jobs finish: after 15 minutes it would become a
+/// server.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
-/// Nodes that are remembered to begin with. `mainline` asks all of them at each query until it
-/// knows more nodes than there are, so they are few.
+/// The number of nodes remembered for bootstrapping. `mainline` queries all of them each time until
+/// it knows more nodes than these, so they are few.
 const MAX_KNOWN: usize = 12;
-/// Addresses of bootstrap nodes that are used.
+/// The number of bootstrap addresses used.
 const MAX_BOOTSTRAP: usize = 8;
-/// How long the names of bootstrap nodes are looked up.
+/// The timeout for resolving the names of bootstrap nodes.
 const RESOLVE: Duration = Duration::from_secs(5);
-/// How often a port is asked for that the node before may still have, and how long it is waited
-/// in between.
+/// How often to retry a port that the previous node may still hold, and the pause between attempts.
 const BINDS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 
@@ -38,7 +38,7 @@ pub(super) struct Keeper {
     config: DhtConfig,
     info: Arc<Mutex<DhtInfo>>,
     node: Option<Node>,
-    /// What runs. A job ends with the nodes that were known then.
+    /// The running jobs. Each returns the nodes that were known when it ended.
     running: JoinSet<Vec<SocketAddrV4>>,
 }
 
@@ -58,7 +58,7 @@ impl Keeper {
         }
     }
 
-    /// Until nobody can ask any more.
+    /// Runs until all senders are gone.
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         loop {
             let stops_at = self.stops_at();
@@ -73,7 +73,8 @@ impl Keeper {
         }
     }
 
-    /// A node that is too old gets no more work, and so comes to its end.
+    /// Returns whether another job may start. A node past its maximum age gets no more jobs, so
+    /// that it can stop.
     fn takes_jobs(&self) -> bool {
         let is_old = |node: &Node| node.since.elapsed() >= MAX_AGE;
         self.running.len() < MAX_JOBS && !self.node.as_ref().is_some_and(is_old)
@@ -113,7 +114,7 @@ impl Keeper {
         Ok(dht)
     }
 
-    /// Where the next node begins.
+    /// Returns the bootstrap addresses of the next node.
     async fn bootstrap(&self) -> Result<Vec<SocketAddrV4>, DhtError> {
         let mut nodes = resolve(self.config.bootstrap.as_deref()).await;
         self.tell(|info| nodes.extend(info.known.iter().take(MAX_KNOWN)));
@@ -125,7 +126,7 @@ impl Keeper {
 
     fn ended(&mut self, ended: Result<Vec<SocketAddrV4>, JoinError>) {
         let Ok(known) = ended else {
-            // The thread behind it is gone: `mainline` panics then.
+            // The node's thread has ended: `mainline` panics in that case.
             tracing::debug!("the DHT node broke");
             self.stop();
             return;
@@ -136,14 +137,14 @@ impl Keeper {
         self.tell(|info| {
             info.nodes = known.len();
             if !known.is_empty() {
-                // From all over the table, which is in order of distance.
+                // The table is ordered by distance: take samples from all of it.
                 let step = known.len().div_ceil(MAX_KNOWN);
                 info.known = known.into_iter().step_by(step).collect();
             }
         });
     }
 
-    /// Its thread ends when nothing refers to it any more.
+    /// Drops the node. Its thread ends with the last reference.
     fn stop(&mut self) {
         self.node = None;
         self.tell(|info| info.awake = false);
@@ -162,7 +163,7 @@ async fn idle_until(moment: Option<Instant>) {
     }
 }
 
-/// The IPv4 addresses of bootstrap nodes, as far as they have any.
+/// Resolves the bootstrap nodes to IPv4 addresses. Names without one are skipped.
 async fn resolve(names: Option<&[String]>) -> Vec<SocketAddrV4> {
     let well_known = || DEFAULT_BOOTSTRAP_NODES.map(str::to_owned).to_vec();
     let names = names.map_or_else(well_known, <[String]>::to_vec);
@@ -176,7 +177,7 @@ async fn resolve(names: Option<&[String]>) -> Vec<SocketAddrV4> {
             found.extend(address.ok().flatten().flatten());
         }
     };
-    // What was found in time is enough.
+    // The names resolved before the timeout are enough.
     let _ = timeout(RESOLVE, all).await;
     found
 }
@@ -207,10 +208,10 @@ async fn start(config: &DhtConfig, bootstrap: Vec<SocketAddrV4>) -> Result<Async
     bind(config).await
 }
 
-/// Waits for the node's thread.
+/// Starts the node and waits for its thread.
 async fn bind(config: Config) -> Result<AsyncDht, DhtError> {
     let started = spawn_blocking(move || {
-        // Whether the port can be had is asked here: `mainline` may panic where it can't.
+        // Check the port first: `mainline` may panic if it can't bind it.
         let ip = config.bind_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
         UdpSocket::bind((ip, config.port.unwrap_or(0)))?;
         mainline::Dht::new(config)

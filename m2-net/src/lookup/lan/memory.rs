@@ -1,20 +1,20 @@
-//! What was seen, bounded: a host can make up as many others as it likes.
+//! A bounded memory of received announcements: a host can invent any number of other hosts.
 
 use super::Seen;
 use std::collections::VecDeque;
 use tokio::time::Instant;
 
-/// Instances that are remembered. One more, and the oldest is forgotten.
+/// The number of remembered instances. A further one evicts the oldest.
 const MAX_INSTANCES: usize = 64;
-/// What may be new at once, and each second. Reading an announcement costs some MACs for each
-/// contact.
+/// The burst of new announcements, and the rate per second. Reading an announcement costs several
+/// MACs for each contact.
 const BURST: f64 = 64.0;
 const PER_SECOND: f64 = 8.0;
 
-/// Tells what is new.
+/// Detects which announcements are new.
 pub(super) struct Memory {
     instances: VecDeque<(String, Seen)>,
-    /// Waits for the reader.
+    /// Announcements that wait for the reader.
     pending: VecDeque<Seen>,
     tokens: f64,
     refilled: Instant,
@@ -30,8 +30,8 @@ impl Memory {
         }
     }
 
-    /// Takes in what `name` says. Nothing happens when it said so before, or when too much is
-    /// new.
+    /// Records the announcement of the instance `name`. Does nothing if it is unchanged or over the
+    /// rate limit.
     pub(super) fn insert(&mut self, now: Instant, name: &str, seen: Seen) {
         let said = self.instances.iter().find(|(known, _)| known == name);
         if said.is_some_and(|(_, said)| *said == seen) || !self.may(now) {
@@ -42,7 +42,7 @@ impl Memory {
         push_bounded(&mut self.pending, seen);
     }
 
-    /// It is gone: when it comes back, that is new.
+    /// Removes an instance: if it returns, it counts as new.
     pub(super) fn forget(&mut self, name: &str) {
         self.instances.retain(|(known, _)| known != name);
     }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_is_told() {
+    fn only_new_announcements_are_reported() {
         let now = Instant::now();
         let mut memory = Memory::new(now);
         memory.insert(now, "one", seen(1));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_fills_nothing_and_ends() {
+    fn a_flood_is_bounded_and_recovers() {
         let now = Instant::now();
         let mut memory = Memory::new(now);
         for number in 1..10_000 {
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(memory.instances.len(), MAX_INSTANCES);
         assert_eq!(memory.pending.len(), MAX_INSTANCES);
         memory.pending.clear();
-        // A second later the next few get in.
+        // A second later the next few are accepted.
         let later = now + Duration::from_secs(1);
         for number in 1..10_000 {
             memory.insert(later, "friend", seen(number));

@@ -1,4 +1,4 @@
-//! The thread of `mdns-sd`, what is registered with it, and what its words mean.
+//! The thread of `mdns-sd`, the services registered with it, and the parsing of those it finds.
 
 use super::{LanConfig, LanError, MAX_ADDRESSES, Seen};
 use crate::lookup::interfaces;
@@ -10,22 +10,23 @@ use mdns_sd::{
 use rand_core::{Rng as _, UnwrapErr};
 use std::net::{IpAddr, SocketAddr};
 
-/// The service type.
+/// The DNS-SD service type.
 pub(super) const SERVICE: &str = "_m2._udp.local.";
-/// Bytes of the announcement in each string of a TXT record, which holds 255 with its key.
+/// Bytes of the announcement in each string of a TXT record. A string holds 255 bytes with its key.
 const PIECE: usize = 200;
-/// Keys of the strings of a TXT record.
+/// The keys of the strings of a TXT record.
 const KEYS: [&str; 4] = ["0", "1", "2", "3"];
-/// Of a thread that leads a usual life. Each record that it keeps has two timers at least.
+/// The number of timers above which the thread counts as flooded. Each record that it stores has at
+/// least two timers.
 const MAX_TIMERS: i64 = 16_384;
 
-/// The thread. It ends with this, and says goodbye for what is registered.
+/// The `mdns-sd` thread. It ends when this is dropped, and withdraws its registrations.
 pub(super) struct Responder {
     daemon: ServiceDaemon,
     loopback: bool,
 }
 
-/// One registration.
+/// One registered service.
 pub(super) struct Registration {
     info: ServiceInfo,
 }
@@ -47,7 +48,7 @@ impl Responder {
         Ok((responder, events))
     }
 
-    /// A registration under new random names.
+    /// Prepares a registration under new random names.
     pub(super) fn prepare(
         &self,
         port: u16,
@@ -57,7 +58,7 @@ impl Responder {
         let texts = texts(announcement);
         let mut info = ServiceInfo::new(SERVICE, &random_name(), &host, (), port, texts)?;
         info = info.enable_addr_auto();
-        // Nobody else has 64 random bits: no need to ask, which takes 750 ms.
+        // A name of 64 random bits is unique: no need to probe, which takes 750 ms.
         info.set_requires_probe(false);
         if self.loopback {
             info.set_interfaces(vec![IfKind::LoopbackV4]);
@@ -74,7 +75,8 @@ impl Responder {
         Ok(())
     }
 
-    /// Whether somebody fills it. Records are not counted, but their timers are.
+    /// Returns whether the thread is flooded. It does not report its number of records, but that of
+    /// their timers.
     pub(super) async fn is_full(&self) -> bool {
         let Ok(answer) = self.daemon.get_metrics() else {
             return true;
@@ -83,7 +85,8 @@ impl Responder {
         metrics.get("timer").copied().unwrap_or_default() > MAX_TIMERS
     }
 
-    /// What a service says, if it is one of ours and can be reached.
+    /// Parses a discovered service. Returns `None` if it is not an M2 announcement or not
+    /// reachable.
     pub(super) fn read(&self, service: &ResolvedService) -> Option<Seen> {
         let announcement = read_texts(service)?;
         let mut ips: Vec<IpAddr> = service
@@ -109,7 +112,7 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        // If it does not listen any more, there is nothing to end.
+        // If the thread no longer listens, it has already ended.
         let _ = self.daemon.shutdown();
     }
 }
@@ -140,7 +143,7 @@ fn read_texts(service: &ResolvedService) -> Option<Announcement> {
     Announcement::parse(&bytes).ok()
 }
 
-/// An IPv6 address of one link would need the name of the link.
+/// An IPv6 link-local address would need the name of its link.
 const fn is_useful(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),

@@ -1,4 +1,4 @@
-//! The task that owns the responder, and looks after it.
+//! The task that owns the responder and monitors it.
 
 use super::memory::Memory;
 use super::responder::{Registration, Responder};
@@ -9,20 +9,20 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-/// How often it is looked whether somebody fills the responder.
+/// The interval of the checks whether the responder is flooded.
 const CHECK: Duration = Duration::from_secs(10);
-/// Instances that one responder may find before it is thrown away: it remembers them all.
+/// The number of instances that one responder may find before it is dropped: it remembers them all.
 const MAX_FOUND: usize = 1_024;
-/// Silence after it was thrown away.
+/// How long look-up is silent after the responder was dropped.
 const SILENCE: Duration = Duration::from_secs(60);
 
 type Done = oneshot::Sender<Result<(), LanError>>;
 
-/// What the owner asks for.
+/// A command of the owner.
 pub(super) enum Command {
-    /// To announce this, with this port, instead of what was announced.
+    /// Announces this with this port, in place of the previous announcement.
     Announce(u16, Box<Announcement>, Done),
-    /// To announce nothing.
+    /// Withdraws the announcement.
     Withdraw(Done),
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Watcher {
     found: mpsc::Sender<Seen>,
     memory: Memory,
     voice: Voice,
-    /// What is announced, also over a silence.
+    /// The current announcement, kept during a silence as well.
     announced: Option<(u16, Box<Announcement>)>,
 }
 
@@ -58,7 +58,7 @@ impl Watcher {
         })
     }
 
-    /// Until the owner is gone.
+    /// Runs until the owner is gone.
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Command>) {
         let mut checks = interval(CHECK);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,11 +86,11 @@ impl Watcher {
             Command::Withdraw(done) => (None, done),
         };
         self.announced = announced;
-        // Nobody may be left to hear it.
+        // The requester may have gone.
         let _ = done.send(self.announce());
     }
 
-    /// While there is silence, it waits.
+    /// Announces at once or, during a silence, when it ends.
     fn announce(&mut self) -> Result<(), LanError> {
         match &mut self.voice {
             Voice::Speaks(speaking) => speaking.announce(self.announced.as_ref()),
@@ -98,7 +98,8 @@ impl Watcher {
         }
     }
 
-    /// `None` means that the thread is gone, or fell out with us, or that the silence is over.
+    /// Handles an event. `None` means that the thread has ended or disconnected, or that the
+    /// silence is over.
     fn hear(&mut self, event: Option<ServiceEvent>) {
         let Some(event) = event else {
             self.change_voice();
@@ -140,12 +141,12 @@ impl Watcher {
             Err(_) => return self.fall_silent(),
         }
         if let Err(error) = self.announce() {
-            tracing::debug!(%error, "nothing is announced");
+            tracing::debug!(%error, "could not announce in the local network");
         }
     }
 
     fn fall_silent(&mut self) {
-        tracing::warn!("look-up in the local network pauses: too much mDNS, or none");
+        tracing::warn!("look-up in the local network pauses: mDNS is flooded or failed");
         self.voice = Voice::SilentUntil(Instant::now() + SILENCE);
     }
 }

@@ -1,4 +1,4 @@
-//! One mapping, whatever protocol it was got by.
+//! One port mapping, obtained by any of the protocols.
 
 use super::{NoMapping, PortsConfig, Protocol};
 use crate::lookup::{gateway, interfaces};
@@ -14,27 +14,27 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-/// What is asked for, seconds.
+/// The requested lifetime, in seconds.
 const LIFETIME_S: u32 = 7_200;
-/// How long UPnP devices have to answer.
+/// The timeout of the search for UPnP devices.
 const SEARCH: Duration = Duration::from_secs(3);
-/// Bounds of the time between two renewals, whatever a gateway says.
+/// Bounds of the time between two renewals, whatever lifetime the gateway reports.
 const SOONEST: Duration = Duration::from_secs(60);
 const LATEST: Duration = Duration::from_secs(3_600);
-/// What the gateway's own list of mappings says. Nothing of who or what.
+/// The description in the gateway's list of mappings. It reveals neither the program nor the user.
 const DESCRIPTION: &str = "UDP";
-/// Four datagrams, in less than three seconds.
+/// Four datagrams in less than three seconds.
 const PATIENCE: TimeoutConfig = TimeoutConfig {
     initial_timeout: Duration::from_millis(250),
     max_retries: 3,
     max_retry_timeout: Some(Duration::from_secs(1)),
 };
 
-/// A port of a gateway.
+/// A mapped port of a gateway.
 pub(super) enum Mapping {
-    /// By PCP or NAT-PMP.
+    /// Obtained by PCP or NAT-PMP.
     Small(PortMapping, NamedAddress),
-    /// By UPnP.
+    /// Obtained by UPnP.
     Upnp(Box<Upnp>),
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Upnp {
 }
 
 impl Mapping {
-    /// Asks by one protocol after the other.
+    /// Requests a mapping by one protocol after the other.
     pub(super) async fn ask(config: &PortsConfig) -> Result<Self, NoMapping> {
         let gateway = config.gateway.or_else(gateway::default_gateway);
         let by_pcp = match gateway {
@@ -54,7 +54,7 @@ impl Mapping {
             None => Err(NoMapping::NoGateway),
         };
         let Err(why) = by_pcp else { return by_pcp };
-        // What was refused may be given by the other protocol.
+        // A mapping refused by one protocol may be granted by the other.
         let by_upnp = Upnp::ask(config, gateway).await;
         by_upnp.map_err(|other| match (why, other) {
             (NoMapping::NoGateway, NoMapping::NoAnswer) => NoMapping::NoGateway,
@@ -99,7 +99,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// Failing, it runs out by itself, unless the gateway knows permanent ones alone.
+    /// Removes the mapping. If that fails, it expires, unless the gateway supports only permanent
+    /// leases.
     pub(super) async fn give_up(self) {
         match self {
             Self::Small(mapping, _) => {
@@ -116,7 +117,7 @@ impl Mapping {
     }
 }
 
-/// PCP, and NAT-PMP where the gateway says so.
+/// Requests a mapping by PCP, or by NAT-PMP if the gateway does not support PCP.
 async fn ask_small(gateway: Ipv4Addr, port: NonZeroU16) -> Result<Mapping, NoMapping> {
     let local = gateway::source_for(gateway).ok_or(NoMapping::NoGateway)?;
     let options = PortMappingOptions {
@@ -165,7 +166,7 @@ impl Upnp {
         Ok(Mapping::Upnp(Box::new(upnp)))
     }
 
-    /// Maps a port, or does so again.
+    /// Requests or renews the mapping of a port.
     async fn map(&mut self, port: u16) -> Result<(), NoMapping> {
         match self.add(port).await {
             Err(AddPortError::OnlyPermanentLeasesSupported) => {
@@ -183,7 +184,7 @@ impl Upnp {
             .await
     }
 
-    /// Maps a port of the gateway's choice: ours belongs to another host.
+    /// Maps a port of the gateway's choice, because the preferred one belongs to another host.
     async fn map_any(&mut self) -> Result<(), NoMapping> {
         let udp = PortMappingProtocol::UDP;
         let added = self
@@ -196,8 +197,8 @@ impl Upnp {
     }
 }
 
-/// A device that says of itself to be a gateway. What it names beside itself is not followed, and
-/// it must be the gateway or in a network that this host is in.
+/// Searches for a UPnP device that declares itself a gateway. Its answer must come from the gateway
+/// or from a network that this host is in, and references to other hosts are not followed.
 async fn search(
     config: &PortsConfig,
     gateway: Option<Ipv4Addr>,
@@ -209,7 +210,7 @@ async fn search(
     options.timeout = Some(SEARCH);
     options.single_search_timeout = Some(SEARCH);
     options.gateway_ip_version = GatewayIpVersion::V4;
-    // One that was named may be on loopback, where no device is believed else.
+    // A configured gateway may be on loopback; otherwise devices there are ignored.
     options.allowed_gateway_ips = config.gateway.into_iter().map(IpAddr::V4).collect();
     let found = search_gateway(options).await;
     let found = found.map_err(|_| NoMapping::NoAnswer)?;
@@ -222,7 +223,7 @@ async fn search(
     Ok(found)
 }
 
-/// No peer can be reached at some addresses, whatever a gateway says.
+/// Rejects external addresses at which no peer can reach this host.
 fn check(external: SocketAddr) -> Result<NamedAddress, NoMapping> {
     let named = NamedAddress::new(external);
     let is_possible = named.scope().is_some();
