@@ -1,5 +1,6 @@
-//! Who calls: decides which calls are answered, and carries those through the handshake
-//! (spec §2, §3). Unwanted calls are ignored, never refused: a refusal is an answer.
+//! Accepts incoming connection attempts: decides which are answered, and completes their handshakes
+//! (docs/spec/obfuscation.md#calls-under-load). Unwanted attempts are ignored, never refused: a
+//! refusal is an answer.
 
 use crate::callers::Callers;
 use crate::counters::{Counter, Counters};
@@ -23,20 +24,21 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
-/// A call that waited longer for its turn is ignored; the caller will have tried again.
+/// How long an attempt waits for its turn. After that it is ignored; the caller will have
+/// retransmitted.
 const TURN_LIMIT: Duration = Duration::from_secs(3);
 
-/// A handshake keeps its turn for at most this time: a caller far away, or one that is silent
-/// on purpose, must not keep the turns from the others.
+/// How long a handshake keeps its turn: a distant caller, or one that stays silent on purpose, must
+/// not block the turns of others.
 const TURN_HELD: Duration = Duration::from_millis(100);
 
-/// Calls of contacts and of others that may wait for a key, and how long: while the pool is empty
-/// for a moment, as after a start. All others are ignored at once. A call that waited in vain keeps
-/// its Retry token, and its next packet waits once more.
+/// The number of attempts, of contacts and of others each, that may wait for a key while the pool
+/// is empty, as after a start, and how long they wait. All others are ignored at once. An attempt
+/// that gets no key keeps its Retry token, and its next packet waits again.
 const MAX_HELD: usize = 32;
 const HELD: Duration = Duration::from_secs(2);
 
-/// Answers the calls of all sockets of an endpoint.
+/// Accepts the connection attempts on all sockets of an endpoint.
 pub(crate) struct Acceptor {
     pub(crate) gate: Arc<Gate>,
     pub(crate) crypto: Arc<AnswerCrypto>,
@@ -56,17 +58,17 @@ pub(crate) struct Acceptor {
     pub(crate) carriers: Arc<Carriers>,
 }
 
-/// What calls wait in. Calls of others than contacts can't fill it.
+/// The queues of connection attempts. Strangers can't fill them.
 pub(crate) struct Queues {
     turns: Arc<Semaphore>,
-    /// The turns that calls of others may have, one less than all.
+    /// The turns available to strangers, one less than the total.
     turns_of_strangers: Arc<Semaphore>,
     held_contacts: Semaphore,
     held_strangers: Semaphore,
 }
 
 impl Queues {
-    /// Queues for so many handshakes at once, at least two.
+    /// Creates queues for `turns` concurrent handshakes, at least two.
     pub(crate) fn new(turns: usize) -> Self {
         let turns = turns.max(2);
         Self {
@@ -109,7 +111,7 @@ struct Turn {
     _limited: Option<OwnedSemaphorePermit>,
 }
 
-/// What to do with a call before any RSA work.
+/// The decision about a connection attempt, before any RSA work.
 enum Decision {
     /// `None` for a stranger.
     Answer(Option<Answering>),
@@ -118,7 +120,7 @@ enum Decision {
 }
 
 impl Acceptor {
-    /// Serves one socket of the network until it is closed.
+    /// Serves one network socket until it is closed.
     pub(crate) async fn run(self: Arc<Self>, socket: quinn::Endpoint) {
         self.serve(&socket).await;
         if !self.queues.turns.is_closed() {
@@ -138,7 +140,7 @@ impl Acceptor {
         }
     }
 
-    /// No further call is answered.
+    /// Stops answering connection attempts.
     pub(crate) fn stop(&self) {
         self.gate.close_to_callers();
         self.queues.turns.close();
@@ -146,8 +148,8 @@ impl Acceptor {
 
     fn decide(&self, call: &Incoming, open_sessions: usize) -> Decision {
         let original_id = call.orig_dst_cid();
-        // A first packet goes to an id of 20 bytes, and a Retry token names one. An id of ours
-        // here is a packet that was played again or made up after its session.
+        // The first packet of an attempt goes to an id of 20 bytes, and a Retry token names one. A
+        // local id here means that the packet was replayed or forged after its session.
         if original_id.len() != MAX_CID_LEN {
             return Decision::Ignore(Counter::CallStray);
         }
@@ -163,7 +165,7 @@ impl Acceptor {
             return Decision::Ignore(Counter::CallOverload);
         }
         if let Some(caller) = caller {
-            // The calls of contacts are limited contact by contact.
+            // Contacts are rate-limited individually.
             let now = Instant::now();
             return match self.crossing.try_answer(&self.own_id, caller, now) {
                 Some(answering) => Decision::Answer(Some(answering)),
@@ -235,7 +237,7 @@ impl Acceptor {
         connection
     }
 
-    /// A key for such a caller, if there is one or will be in a moment.
+    /// Returns a key for a caller of this priority, if there is one or will be shortly.
     async fn key(&self, priority: Priority) -> Option<SessionKeyPair> {
         if let Some(key) = self.keys.take(priority) {
             return Some(key);
@@ -244,7 +246,7 @@ impl Acceptor {
         self.keys.wait_as(priority, HELD).await
     }
 
-    /// Writes the call down, which spends its Retry token, and only then answers.
+    /// Records the attempt in the replay log, which spends its Retry token, and only then answers.
     fn begin(&self, call: Incoming, key: SessionKeyPair) -> Option<Connecting> {
         let original_id = call.orig_dst_cid();
         let now_s = self.greeting.clock.unix_s();
@@ -275,7 +277,7 @@ impl Acceptor {
             Ok(Ok(session)) => {
                 self.counters.count(Counter::SessionAccepted);
                 self.carriers.bind(&session);
-                // Fails when the endpoint is gone; the session goes with it.
+                // Fails if the endpoint is gone; the session ends with it.
                 let _ = self.ready.send(session).await;
             }
             _ => {
@@ -286,8 +288,8 @@ impl Acceptor {
     }
 }
 
-/// A contact that proved in its first packet who it is has the kept half of the pool; a Retry does
-/// not change who calls.
+/// Returns the priority of a caller. A contact that proved its identity in its first packet may use
+/// the reserved half of the pool, also after a Retry.
 const fn priority<T>(caller: &Option<T>) -> Priority {
     match caller {
         Some(_) => Priority::Known,
@@ -295,7 +297,7 @@ const fn priority<T>(caller: &Option<T>) -> Priority {
     }
 }
 
-/// What a caller may use of a limit: a quarter of each is kept for contacts.
+/// Returns the part of a limit that a caller may use: a quarter of each is reserved for contacts.
 const fn share(limit: usize, priority: Priority) -> usize {
     match priority {
         Priority::Stranger => limit - limit / 4,

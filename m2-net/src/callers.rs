@@ -1,9 +1,9 @@
-//! Who calls with priority: contacts, known by a secret that only the two share
-//! (docs/spec/obfuscation.md#call-tokens).
+//! Recognises contacts that dial, by a secret that only the two share
+//! (docs/spec/obfuscation.md#call-tokens), and gives them priority.
 //!
-//! A caller proves who it is by the token of its first packet, before any RSA work. The secret is
-//! the pair's own, so a stranger can't earn a token, whatever sessions it completes; a peer that is
-//! no contact any more has none from that moment on.
+//! A caller proves its identity by the token in its first packet, before any RSA work. The secret
+//! belongs to the pair, so a stranger can't earn a token by completing sessions; a peer that stops
+//! being a contact loses its token at that moment.
 
 use m2_crypto::initial::MAX_CID_LEN;
 use m2_crypto::{PeerId, Secret, label};
@@ -12,17 +12,18 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use subtle::ConstantTimeEq;
 
-/// Bytes of a token: a hint that tells the contact, and a proof for this call.
+/// The size of a token in bytes: a hint that identifies the contact, and a proof for this attempt.
 pub const TOKEN_BYTES: usize = 2 * PART;
 const PART: usize = 16;
 
 const HOUR_S: u64 = 3_600;
-/// Calls with priority that one contact may make at once, and how long one more takes, seconds.
+/// The burst of prioritised connection attempts of one contact, and the seconds until one more is
+/// allowed.
 const BURST: u64 = 4;
 const EVERY_S: u64 = 5;
-/// How long a call with priority is remembered, seconds: it may be asked to prove its address.
+/// How long a prioritised attempt is remembered, in seconds: it may be asked to prove its address.
 const CALL_S: u64 = 30;
-/// Calls with priority that are remembered; the oldest are forgotten first.
+/// The number of remembered prioritised attempts; the oldest are evicted first.
 const CALLS: usize = 1_024;
 
 type Hint = [u8; PART];
@@ -36,44 +37,44 @@ pub struct Callers(Mutex<State>);
 struct State {
     contacts: HashMap<PeerId, Contact>,
     hints: HashMap<Hint, PeerId>,
-    /// The hour for which the hints were made.
+    /// The hour for which the hints were computed.
     hour: u64,
     calls: HashMap<CallId, Call>,
     order: VecDeque<(CallId, u64)>,
 }
 
-/// The first packet of a call, which was authenticated.
+/// The first packet of a connection attempt, after it was authenticated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FirstPacket<'a> {
-    /// The id to which it goes.
+    /// The destination id of the packet.
     pub(crate) to: &'a [u8],
-    /// What its token field holds.
+    /// The contents of its token field.
     pub(crate) token: &'a [u8],
-    /// The caller has sent others before: its call is at least a second old.
+    /// True if the caller has sent earlier packets: its attempt is then at least a second old.
     pub(crate) is_repeated: bool,
 }
 
-/// A call of a contact.
+/// A connection attempt of a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Call {
     /// The contact.
     pub(crate) peer: PeerId,
-    /// Its call was not answered at once.
+    /// True if the caller has retransmitted its first packet.
     pub(crate) is_repeated: bool,
 }
 
 struct Contact {
-    /// For calls to it.
+    /// The secret for dialling it.
     ours: Secret<32>,
-    /// For calls from it.
+    /// The secret for being dialled by it.
     theirs: Secret<32>,
-    /// When its allowance was or will be whole, Unix time in seconds.
+    /// When its allowance was or will be full again, Unix time in seconds.
     whole_at: u64,
 }
 
 impl Callers {
-    /// Gives priority to a contact that shares these two secrets with us: one for calls to it, one
-    /// for calls from it. `own_id` is ours.
+    /// Gives priority to a contact, with which this daemon shares two secrets: `ours` for dialling
+    /// it and `theirs` for being dialled by it. `own_id` is the local peer id.
     pub fn know(&self, own_id: &PeerId, peer: PeerId, ours: Secret<32>, theirs: Secret<32>) {
         let mut state = self.lock();
         let old = state.contacts.get(&peer);
@@ -96,13 +97,13 @@ impl Callers {
         state.contacts.insert(peer, contact);
     }
 
-    /// Ends a peer's priority: it is no contact any more.
+    /// Removes a peer's priority, because it is no longer a contact.
     pub fn forget(&self, peer: &PeerId) {
         self.lock().forget(peer);
     }
 
-    /// Returns the token for a call to `peer` whose first packet goes to `call`; `None` if it is no
-    /// contact.
+    /// Returns the token for a dial of `peer` whose first packet goes to the id `call`; `None` if
+    /// the peer is not a contact.
     pub(crate) fn token_for(&self, peer: &PeerId, call: &[u8], now_s: u64) -> Option<Vec<u8>> {
         let state = self.lock();
         let secret = &state.contacts.get(peer)?.ours;
@@ -111,7 +112,7 @@ impl Callers {
         Some(token)
     }
 
-    /// Notes a first packet if its token is that of a contact.
+    /// Records a first packet if its token is that of a contact.
     pub(crate) fn note(&self, own_id: &PeerId, packet: &FirstPacket<'_>, now_s: u64) {
         let (Ok(to), Some(token)) = (CallId::try_from(packet.to), split(packet.token)) else {
             return;
@@ -120,14 +121,15 @@ impl Callers {
             .note(own_id, to, token, packet.is_repeated, now_s);
     }
 
-    /// Returns the call of a contact, by the id to which its first packet went.
+    /// Returns a contact's connection attempt by the destination id of its first packet.
     pub(crate) fn call(&self, call: &[u8]) -> Option<Call> {
         let call = CallId::try_from(call).ok()?;
         self.lock().calls.get(&call).copied()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is ever half done under this lock.
+        // No update under this lock can be interrupted halfway, so a poisoned lock is still
+        // consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -194,9 +196,9 @@ impl State {
 }
 
 impl Contact {
-    /// Takes one call from the contact's allowance, if there is any.
+    /// Takes one attempt from the contact's allowance, if there is any.
     fn may_call(&mut self, now_s: u64) -> bool {
-        // A clock that was ahead for a moment must not bar the contact until then.
+        // A clock that was briefly ahead must not lock the contact out until that time.
         let latest = now_s.saturating_add(BURST * EVERY_S);
         self.whole_at = self.whole_at.clamp(now_s, latest);
         let after = self.whole_at.saturating_add(EVERY_S);
@@ -208,7 +210,8 @@ impl Contact {
     }
 }
 
-/// The hints that count in an hour: those of the hours next to it as well, as clocks differ.
+/// Returns the hints accepted in an hour, including those of the adjacent hours, because clocks
+/// differ.
 fn hints(secret: &Secret<32>, callee: &PeerId, hour: u64) -> [Hint; 3] {
     [hour.saturating_sub(1), hour, hour.saturating_add(1)].map(|hour| hint(secret, callee, hour))
 }
@@ -260,7 +263,7 @@ mod tests {
         Secret::new([byte; 32])
     }
 
-    /// Alice and bob as contacts of each other.
+    /// Returns the states of alice and bob, who are contacts of each other.
     fn pair() -> (Callers, Callers) {
         let (alice, bob) = (Callers::default(), Callers::default());
         alice.know(&ALICE, BOB, secret(7), secret(8));
@@ -283,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_is_known_by_its_token_for_this_call_alone() {
+    fn a_contact_is_recognised_by_a_token_bound_to_one_attempt() {
         let (alice, bob) = pair();
         let token = alice.token_for(&BOB, &call(1), NOW).unwrap();
         assert_eq!(token.len(), TOKEN_BYTES);
@@ -295,7 +298,7 @@ mod tests {
             note(&bob, &BOB, &call(1), &altered, NOW);
             note(&bob, &BOB, &call(1), &token[..at], NOW);
         }
-        // Alice's own token of the other direction is none.
+        // A token of the other direction is not valid for alice.
         note(&alice, &ALICE, &call(1), &token, NOW);
         assert!(bob.call(&call(1)).is_none() && alice.call(&call(1)).is_none());
         note(&bob, &BOB, &call(1), &token, NOW);
@@ -304,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_repeated_once_a_later_packet_of_it_came() {
+    fn an_attempt_counts_as_repeated_after_a_later_packet() {
         let (alice, bob) = pair();
         let (to, token) = (call(1), alice.token_for(&BOB, &call(1), NOW).unwrap());
         for is_repeated in [false, true, false] {
@@ -329,14 +332,14 @@ mod tests {
             let known = bob.call(&call(number)).is_some();
             assert_eq!(known, ahead <= HOUR_S, "{ahead}");
         }
-        // Hours later it is the same.
+        // Several hours later the token for that hour is accepted.
         let token = alice.token_for(&BOB, &call(9), NOW + 5 * HOUR_S).unwrap();
         note(&bob, &BOB, &call(9), &token, NOW + 5 * HOUR_S);
         assert!(bob.call(&call(9)).is_some());
     }
 
     #[test]
-    fn a_contact_has_a_few_calls_and_no_contact_has_none() {
+    fn a_contact_has_a_limited_burst_and_a_removed_one_has_no_priority() {
         let (alice, bob) = pair();
         let known = |number: u8, now| {
             let token = alice.token_for(&BOB, &call(number), now).unwrap();
@@ -348,7 +351,7 @@ mod tests {
         assert!(!known(10, NOW + EVERY_S - 1));
         assert!(known(11, NOW + EVERY_S));
         assert!(!known(12, NOW + EVERY_S));
-        // After a clock was ahead.
+        // The clock was ahead for a while.
         assert!(known(13, NOW + 1_000_000));
         assert!(!known(14, NOW + 60));
         assert!(known(14, NOW + 60 + EVERY_S));

@@ -1,4 +1,4 @@
-//! The endpoint: all sockets of a daemon, calls out and calls in.
+//! The endpoint: all sockets of a daemon, for outgoing and incoming sessions.
 
 mod builder;
 mod caller;
@@ -44,54 +44,58 @@ use tokio::time::{sleep, timeout};
 
 /// How long a dial waits for a session key.
 const KEY_WAIT: Duration = Duration::from_secs(5);
-/// How long a dial waits for the end of a handshake that the peer began.
+/// How long a dial waits for the end of a handshake that the peer initiated.
 const CROSSED_WAIT: Duration = Duration::from_secs(3);
-/// How long it waits after that.
+/// The additional pause of a dial after that.
 const CROSSED_REST: Duration = Duration::from_secs(1);
 
-/// What an endpoint is made from.
+/// The configuration of an endpoint.
 pub struct EndpointConfig {
-    /// Where to listen: one socket each. Port 0 takes any.
+    /// The addresses to listen on, one socket each. Port 0 takes any free port.
     pub listen: Vec<SocketAddr>,
-    /// The circle that the daemon lives in.
+    /// The daemon's circle.
     pub circle: Circle,
-    /// Who answers.
+    /// The identity with which incoming handshakes are answered.
     pub identity: Arc<Identity>,
-    /// Who does the cryptography.
+    /// The cryptography provider.
     pub provider: &'static dyn Provider,
-    /// Session keys held ready: [`PERSONAL_SIZE`] or
+    /// The number of session keys held ready: [`PERSONAL_SIZE`] or
     /// [`ROLE_SIZE`](crate::key_pool::ROLE_SIZE).
     pub key_pool_size: usize,
-    /// Where the time comes from.
+    /// The clock.
     pub clock: Clock,
-    /// Where accepted calls are written down; without it a restart forgets them.
+    /// The log of accepted connection attempts; without it a restart forgets them.
     pub replay_log: Option<Box<dyn ReplayLog>>,
-    /// Accepted calls that are remembered at most.
+    /// The largest number of accepted connection attempts that are remembered.
     pub replay_capacity: usize,
-    /// The software version that peers are told, at most 32 bytes of ASCII.
+    /// The software version reported to peers, at most 32 bytes of ASCII.
     pub version: String,
     /// Pads every data packet to the path's MTU (`privacy.padding = "full"`).
     pub pad_to_mtu: bool,
-    /// Pieces of frames that leave every session with a peer each second, whether or not there is
-    /// something to say (`privacy.cover`).
+    /// The number of fixed-size pieces that every session with a peer sends per second, whether or
+    /// not there is data (`privacy.cover`).
     pub cover: Option<NonZeroU32>,
-    /// Answers nobody: these sockets call only, and who finds one can't tell whose it is.
+    /// Ignores all incoming connection attempts: the sockets only dial, and probing them does not
+    /// reveal their owner.
     pub dials_only: bool,
-    /// Takes in datagrams: needed to serve as a relay (spec §7).
+    /// Accepts QUIC datagrams: needed to serve as a relay
+    /// (docs/spec/line.md#sessions-with-a-relay).
     pub relay: bool,
-    /// Sends to nobody else, whatever it is asked to (spec §7).
+    /// If set, datagrams are sent only to the addresses on this list, whatever is dialled
+    /// (docs/spec/line.md#which-relays-a-session-passes).
     pub only_to: Option<Arc<AllowList>>,
-    /// Contacts, whose calls go before those of others.
+    /// The contacts, whose connection attempts take precedence.
     pub callers: Arc<Callers>,
-    /// What callers may make grow.
+    /// The limits on resources that callers use.
     pub limits: Limits,
-    /// For tests: an impostor that answers calls to this id with its own identity.
+    /// For tests: an impostor that answers connection attempts to this id with its own identity.
     #[doc(hidden)]
     pub posing_as: Option<PeerId>,
 }
 
 impl EndpointConfig {
-    /// A personal daemon that listens nowhere yet and keeps no replay log.
+    /// Returns the configuration of a personal daemon that listens on no address yet and keeps no
+    /// replay log.
     pub fn new(circle: Circle, identity: Arc<Identity>) -> Self {
         Self {
             listen: Vec::new(),
@@ -121,22 +125,22 @@ impl fmt::Debug for EndpointConfig {
     }
 }
 
-/// Bounds on what callers can make grow.
+/// The limits on resources that callers use (docs/spec/obfuscation.md#calls-under-load).
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Handshakes that do RSA work at once.
+    /// Concurrent handshakes that do RSA work.
     pub turns: usize,
-    /// Calls in flight above which callers must prove their address first.
+    /// The number of pending handshakes from which on callers must prove their address first.
     pub retry_above: usize,
-    /// Calls in flight above which further ones are ignored.
+    /// The number of pending handshakes from which on further attempts are ignored.
     pub waiting: usize,
-    /// Sessions a socket may have open.
+    /// Open connections of one socket.
     pub sessions: usize,
-    /// Calls that a source prefix (/24, /48) may make at once.
+    /// The burst of connection attempts of a source prefix (/24, /48).
     pub prefix_burst: u32,
-    /// Calls a second that a source prefix may make in the long run.
+    /// The sustained rate of connection attempts of a source prefix, per second.
     pub prefix_per_second: u32,
-    /// The handshake and the Hello must each be done in this time, in both directions.
+    /// The timeout of the handshake and, separately, of the Hello, in both directions.
     pub handshake: Duration,
 }
 
@@ -154,10 +158,10 @@ impl Default for Limits {
     }
 }
 
-/// What an endpoint has counted, for status and metrics. Nobody is named (spec §10).
+/// The counters of an endpoint, for status and metrics. They contain no names or addresses.
 #[derive(Debug, Clone)]
 pub struct EndpointStats {
-    /// By reason; see [`Counter`].
+    /// Events by reason; see [`Counter`].
     pub counters: BTreeMap<&'static str, u64>,
     /// Session keys that are ready.
     pub keys_ready: usize,
@@ -165,16 +169,17 @@ pub struct EndpointStats {
     pub keys_wanted: usize,
     /// Session keys that were spent so far.
     pub keys_spent: u64,
-    /// Those of them that no session came of: each serves the next call to the same peer.
+    /// Spent keys that led to no session: each is kept for the next dial of the same peer.
     pub keys_kept: usize,
     /// Connections of all sockets, handshakes included.
     pub connections: usize,
 }
 
-/// All sockets of a daemon. Dropping it ends it without saying goodbye; see [`Self::close`].
+/// All sockets of a daemon. Dropping it closes them without notifying the peers; see
+/// [`Self::close`].
 pub struct Endpoint {
     sockets: Vec<quinn::Endpoint>,
-    /// What the sockets are made of, in the same order.
+    /// The underlying sockets, in the same order.
     raw: Vec<Arc<ObfuscatedSocket>>,
     caller: Caller,
     acceptor: Arc<Acceptor>,
@@ -186,20 +191,23 @@ pub struct Endpoint {
     sieve: Sieve,
     ids: ConnectionIds,
     next_carrier: AtomicU32,
-    /// The accept loops; aborted when this is dropped.
+    /// The accept loops; aborted on drop.
     loops: Mutex<JoinSet<()>>,
     canary: Canary,
 }
 
 impl Endpoint {
-    /// Binds all sockets and starts to answer. Must be called in a multi-thread tokio runtime.
+    /// Binds all sockets and starts to accept. Must be called in a multi-thread tokio runtime.
     ///
-    /// Errors: an address can't be bound, which the error names, or the replay log can't be read.
+    /// Errors: an address can't be bound (the error names it), or the replay log can't be read.
     pub fn bind(config: EndpointConfig) -> io::Result<Self> {
         Builder::new(config)?.bind()
     }
 
-    /// Calls the peer `peer` at `address`, as `credential`.
+    /// Dials the peer `peer` at `address`, as `credential`, with the timeout of
+    /// [`Limits::handshake`].
+    ///
+    /// Errors: [`DialError`].
     pub async fn dial(
         &self,
         address: SocketAddr,
@@ -210,8 +218,8 @@ impl Endpoint {
         self.dial_within(address, peer, credential, limit).await
     }
 
-    /// The same with another patience: the handshake and the Hello must be done within `limit`.
-    /// That is three round trips, and more for every packet that is lost.
+    /// Like [`Self::dial`], with another timeout: the handshake and the Hello must be done within
+    /// `limit`. They take three round trips, and more for every lost packet.
     pub async fn dial_within(
         &self,
         address: SocketAddr,
@@ -224,7 +232,7 @@ impl Endpoint {
             .await
     }
 
-    /// The same for a session that is not, or not only, for the talk of two peers.
+    /// Like [`Self::dial_within`], for a session with any purpose.
     pub async fn dial_for(
         &self,
         address: SocketAddr,
@@ -237,7 +245,7 @@ impl Endpoint {
             .await
     }
 
-    /// The same, and counts what is sent until the peer has proved its id.
+    /// Like [`Self::dial_for`], and counts in `sent` what is sent until the peer has proved its id.
     pub async fn dial_counted(
         &self,
         address: SocketAddr,
@@ -267,7 +275,7 @@ impl Endpoint {
     ) -> Result<Session, DialError> {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
         let as_nobody = matches!(credential, Credential::Anonymous);
-        // Only the sessions of two peers can take each other's place.
+        // Only sessions between two identified peers can replace each other.
         let (key, dialling) = match purpose {
             Purpose::Peer if !as_nobody => {
                 let (key, dialling) = self.begin_dial(peer).await?;
@@ -292,8 +300,8 @@ impl Endpoint {
         }
     }
 
-    /// A key to dial a peer with, once none of its own calls is being answered. It waits for that
-    /// twice: a peer that is slow does not keep us from it for ever.
+    /// Returns a key to dial a peer with, once no connection attempt of that peer is being
+    /// answered. It waits for that at most twice, so that a slow peer can't block the dial.
     async fn begin_dial(&self, peer: PeerId) -> Result<(SessionKeyPair, Dialling), DialError> {
         let crossing = &self.caller.crossing;
         for _ in 0..2 {
@@ -302,7 +310,7 @@ impl Endpoint {
             if let Some(dialling) = crossing.try_dial(peer, Instant::now()) {
                 return Ok((key, dialling));
             }
-            // It called while we waited for the key.
+            // The peer dialled this daemon during the wait for the key.
             if is_kept {
                 self.caller.kept.put(peer, key);
             } else {
@@ -313,7 +321,8 @@ impl Endpoint {
         Ok((key, crossing.dial(peer, Instant::now())))
     }
 
-    /// A key to dial a peer with, and whether it was kept from an earlier call to the same peer.
+    /// Returns a key to dial a peer with, and whether it was kept from an earlier dial of the same
+    /// peer.
     async fn key_for(
         &self,
         peer: &PeerId,
@@ -327,8 +336,8 @@ impl Endpoint {
         key.map(|key| (key, false)).ok_or(DialError::NoKeyReady)
     }
 
-    /// Waits for the end of a call of a peer that is being answered, and a moment longer: whoever
-    /// dials here gives up once the session is there.
+    /// Waits until a connection attempt of the peer was answered, plus a short pause in which the
+    /// caller of this function is cancelled if that led to a session.
     async fn let_its_call_end(&self, peer: &PeerId) {
         let crossing = &self.caller.crossing;
         if crossing.is_answering(peer) {
@@ -337,13 +346,13 @@ impl Endpoint {
         }
     }
 
-    /// Forgets the keys of calls that got no answer: this host is somewhere else now, and they
-    /// would tell who knows the callee's id that it is the same one.
+    /// Drops the keys kept from unanswered dials, because this host may have moved: a reused key
+    /// would let an observer that knows the dialled peer's id link the two locations.
     pub fn forget_kept_keys(&self) {
         self.caller.kept.clear();
     }
 
-    /// The next session that a peer dialled; `None` when the endpoint is closed.
+    /// Returns the next session that a peer dialled; `None` once the endpoint is closed.
     pub async fn accept(&self) -> Option<Session> {
         let mut closed = self.closed.subscribe();
         let mut accepted = self.accepted.lock().await;
@@ -353,8 +362,8 @@ impl Endpoint {
         }
     }
 
-    /// Waits until this endpoint can't work any more: it was closed, or a task of a socket or the
-    /// thread that makes session keys has ended.
+    /// Waits until this endpoint can't work any more: it was closed, or a socket's task or the
+    /// thread that generates session keys has ended.
     pub async fn ended(&self) {
         tokio::select! {
             () = self.canary.silent() => {}
@@ -362,7 +371,7 @@ impl Endpoint {
         }
     }
 
-    /// Where the sockets are really bound.
+    /// Returns the addresses to which the sockets are bound.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.sockets
             .iter()
@@ -370,13 +379,13 @@ impl Endpoint {
             .collect()
     }
 
-    /// Where the sockets are reached on this host: a socket that is bound to all addresses by each
-    /// one of an interface.
+    /// Returns the addresses at which the sockets can be reached on this host: for a socket bound
+    /// to the unspecified address, one for each interface address.
     pub fn own_addresses(&self) -> Vec<SocketAddr> {
         self.addresses_on(&interfaces::usable(true))
     }
 
-    /// Returns where the sockets are reached if the interfaces have these addresses.
+    /// Returns the addresses at which the sockets can be reached, given these interface addresses.
     pub fn addresses_on(&self, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
         let of_socket = |local: SocketAddr| -> Vec<SocketAddr> {
             if !local.ip().is_unspecified() {
@@ -390,7 +399,7 @@ impl Endpoint {
         self.local_addrs().into_iter().flat_map(of_socket).collect()
     }
 
-    /// What was counted so far.
+    /// Returns the current counters.
     pub fn stats(&self) -> EndpointStats {
         EndpointStats {
             counters: self.counters.snapshot(),
@@ -402,9 +411,9 @@ impl Endpoint {
         }
     }
 
-    /// Takes no more calls, ends all sessions and waits, at most `deadline`, until their peers
-    /// know it. Frames that must still arrive are to be
-    /// [finished](crate::frame::FrameSender::finish) before.
+    /// Stops accepting, closes all sessions and waits, at most `deadline`, until their peers know
+    /// it. Frames that must still arrive must be [finished](crate::frame::FrameSender::finish)
+    /// before.
     pub async fn close(&self, deadline: Duration) {
         self.acceptor.stop();
         self.closed.send_replace(true);
@@ -417,7 +426,7 @@ impl Endpoint {
                 socket.wait_idle().await;
             }
         };
-        // Peers that don't hear it will notice by their idle time.
+        // Peers that miss the close will notice by their idle timeout.
         let _ = timeout(deadline, idle).await;
         self.acceptor.replay.sync();
     }
@@ -427,8 +436,8 @@ impl Endpoint {
         self.sockets.iter().cloned().chain(of_lines)
     }
 
-    /// The socket that can reach `address`: of its family, and bound to loopback only if the
-    /// address is.
+    /// Returns the socket that can reach `address`: one of its family, bound to loopback only if
+    /// the address is loopback.
     fn socket_for(&self, address: SocketAddr) -> Option<quinn::Endpoint> {
         if line::is_on_line(&address) {
             return self.carriers.endpoint_for(&address);
@@ -437,7 +446,7 @@ impl Endpoint {
         self.sockets.get(place).cloned()
     }
 
-    /// Which of the sockets can reach an address.
+    /// Returns the index of the socket that can reach an address.
     fn place_for(&self, address: SocketAddr) -> Option<usize> {
         let reaches = |local: SocketAddr| {
             local.is_ipv4() == address.is_ipv4()

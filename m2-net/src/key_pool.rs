@@ -1,9 +1,10 @@
-//! Fresh RSA-2048 key pairs, made ahead of time (spec §3).
+//! A pool of fresh RSA-2048 key pairs, generated ahead of time
+//! (docs/spec/handshake.md#what-it-costs).
 //!
-//! In memory only. A thread of low priority refills the pool, so that a key is never generated
-//! while somebody waits; a second thread helps only while we or contacts wait for one. Half of the
-//! pool is kept for contacts: half of the most that was ever ready, so that a large pool serves
-//! strangers while it fills.
+//! In memory only. A low-priority thread refills the pool, so that no key is generated while a
+//! handshake waits; a second thread helps only while own dials or contacts wait for a key. Half of
+//! the pool is reserved for contacts: half of the largest number that was ever ready, so that a
+//! large pool serves strangers while it fills.
 
 use crate::canary::Canary;
 use m2_crypto::Provider;
@@ -17,29 +18,30 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// The pool of a personal daemon.
+/// The pool size of a personal daemon.
 pub const PERSONAL_SIZE: usize = 16;
-/// The pool of a relay or mailbox.
+/// The pool size of a relay or mailbox.
 pub const ROLE_SIZE: usize = 1_000;
 
-/// The first keys are made at normal priority: a daemon without any can't be called.
+/// The first keys are generated at normal priority: a daemon without keys can't accept sessions.
 const FIRST_KEYS: usize = 4;
 
-/// How long the thread rests after the library failed to make a key.
+/// How long the thread pauses after a key could not be generated.
 const FAILURE_REST: Duration = Duration::from_secs(1);
 
-/// Who asks for a key.
+/// The priority of a request for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// A caller that did not prove to be a contact: served from the upper half of the pool only.
+    /// A caller that did not prove to be a contact: served from the unreserved half of the pool
+    /// only.
     Stranger,
-    /// A contact, as the token of its first packet proves.
+    /// A caller proved to be a contact by the token of its first packet.
     Known,
-    /// Ourselves, to dial.
+    /// A dial of this daemon.
     Own,
 }
 
-/// The pool. Dropping it stops its thread.
+/// The pool. Dropping it stops its threads.
 pub struct KeyPool {
     shared: Arc<Shared>,
     canary: Canary,
@@ -48,21 +50,21 @@ pub struct KeyPool {
 struct Shared {
     state: Mutex<State>,
     wanted: usize,
-    /// Wakes the thread: a key was taken, or the pool stops.
+    /// Wakes the refill thread: a key was taken, or the pool stops.
     taken: Condvar,
-    /// Wakes the thread that helps: somebody with priority waits, or the pool stops.
+    /// Wakes the helper thread: a request with priority waits, or the pool stops.
     urgent: Condvar,
-    /// Wakes who waits for a key.
+    /// Wakes the tasks that wait for a key.
     made: Notify,
 }
 
 #[derive(Default)]
 struct State {
     keys: VecDeque<SessionKeyPair>,
-    /// The most keys that were ever ready: while the pool fills the first time, strangers need
-    /// not wait until it is half full.
+    /// The largest number of keys that was ever ready. While the pool fills for the first time,
+    /// strangers need not wait until it is half full.
     most: usize,
-    /// Dials of ours and calls of contacts that wait for a key.
+    /// The number of own dials and of contacts that wait for a key.
     waiting: usize,
     /// Keys that were taken and not given back.
     spent: u64,
@@ -71,6 +73,8 @@ struct State {
 
 impl KeyPool {
     /// Starts to fill a pool of `wanted` keys, at least 2.
+    ///
+    /// Errors: a thread could not be started.
     pub fn start(wanted: usize, provider: &'static dyn Provider) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -95,12 +99,13 @@ impl KeyPool {
         Ok(Self { shared, canary })
     }
 
-    /// Waits until the thread that makes keys has ended.
+    /// Waits until the refill thread has ended.
     pub(crate) async fn ended(&self) {
         self.canary.silent().await;
     }
 
-    /// A key if one is ready for this caller. `None` means: ignore the caller.
+    /// Returns a key if one is ready for this priority. `None` means that the caller must be
+    /// ignored.
     pub fn take(&self, priority: Priority) -> Option<SessionKeyPair> {
         let mut state = self.shared.lock();
         if !state.serves(priority) {
@@ -112,7 +117,7 @@ impl KeyPool {
         key
     }
 
-    /// Takes a key back that was not shown to anybody.
+    /// Returns a key to the pool that was not sent to any peer.
     pub fn give_back(&self, key: SessionKeyPair) {
         let mut state = self.shared.lock();
         state.spent = state.spent.saturating_sub(1);
@@ -120,18 +125,18 @@ impl KeyPool {
         self.shared.add(key);
     }
 
-    /// How many keys were spent so far.
+    /// Returns how many keys were spent so far.
     pub fn spent(&self) -> u64 {
         self.shared.lock().spent
     }
 
-    /// A key for this caller: waits at most `limit` for one.
+    /// Returns a key for this priority, waiting at most `limit` for one.
     pub async fn wait_as(&self, priority: Priority, limit: Duration) -> Option<SessionKeyPair> {
         let _urgent = (priority != Priority::Stranger).then(|| Waiting::new(&self.shared));
         tokio::time::timeout(limit, self.next(priority)).await.ok()
     }
 
-    /// A key to dial with: waits at most `limit` for one.
+    /// Returns a key to dial with, waiting at most `limit` for one.
     pub async fn wait(&self, limit: Duration) -> Option<SessionKeyPair> {
         self.wait_as(Priority::Own, limit).await
     }
@@ -145,10 +150,10 @@ impl KeyPool {
         }
     }
 
-    /// Waits until there is a key for this caller. Another one may take it first.
+    /// Waits until there is a key for this priority. Another request may take it first.
     async fn serves(&self, priority: Priority) {
         loop {
-            // Registered before the look, so that a key made in between is not missed.
+            // Registered before the check, so that a key added in between is not missed.
             let made = self.shared.made.notified();
             if self.shared.lock().serves(priority) {
                 return;
@@ -157,18 +162,18 @@ impl KeyPool {
         }
     }
 
-    /// How many keys are ready.
+    /// Returns how many keys are ready.
     pub fn ready(&self) -> usize {
         self.shared.lock().keys.len()
     }
 
-    /// How many keys the pool holds when it is full.
+    /// Returns how many keys the pool holds when it is full.
     pub fn wanted(&self) -> usize {
         self.shared.wanted
     }
 }
 
-/// One that waits for a key with priority, until this is dropped.
+/// Counts a waiting request with priority, until it is dropped.
 struct Waiting<'a>(&'a Shared);
 
 impl<'a> Waiting<'a> {
@@ -225,7 +230,8 @@ impl Shared {
         }
     }
 
-    /// Makes keys at normal priority, but only while more wait with priority than there are keys.
+    /// Generates keys at normal priority, but only while more requests with priority wait than
+    /// there are keys.
     fn help(&self, provider: &'static dyn Provider) {
         while self.wait_until_urgent() {
             self.make(provider);
@@ -242,7 +248,7 @@ impl Shared {
         }
     }
 
-    /// False when the pool stops.
+    /// Waits until the helper is needed. Returns false when the pool stops.
     fn wait_until_urgent(&self) -> bool {
         let idle = |state: &mut State| state.waiting <= state.keys.len() && !state.stopped;
         let state = self
@@ -252,7 +258,7 @@ impl Shared {
         !state.stopped
     }
 
-    /// False when the pool stops.
+    /// Waits until the pool is not full. Returns false when the pool stops.
     fn wait_until_needed(&self) -> bool {
         let full = |state: &mut State| state.keys.len() >= self.wanted && !state.stopped;
         let state = self
@@ -271,7 +277,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing can panic while the lock is held.
+        // No code that can panic runs while the lock is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -280,7 +286,8 @@ impl Shared {
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
-/// On Linux a priority belongs to the thread. Elsewhere it would be the whole daemon's.
+/// Lowers the priority of the current thread. Only on Linux: elsewhere the priority belongs to the
+/// whole process.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -311,9 +318,9 @@ mod tests {
     }
 
     #[test]
-    fn strangers_leave_half_for_those_we_know() {
+    fn half_of_the_keys_is_reserved_for_contacts() {
         let pool = full_pool(4);
-        // The thread may add a key in between, so more than two may succeed, but never all.
+        // The thread may add one more key, so more than two takes may succeed, but never all.
         pool.shared.lock().stopped = true;
         assert!(pool.take(Priority::Stranger).is_some());
         assert!(pool.take(Priority::Stranger).is_some());
@@ -324,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_fills_keeps_half_of_what_it_has() {
+    fn a_filling_pool_reserves_half_of_its_keys() {
         let pool = KeyPool::start(1_000, provider::default()).unwrap();
         let start = Instant::now();
         while pool.ready() < 4 && start.elapsed() < Duration::from_secs(60) {
@@ -338,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_dials_waits_for_a_key_but_not_for_ever() {
+    async fn a_dial_waits_for_a_key_until_its_timeout() {
         let pool = KeyPool::start(2, provider::default()).unwrap();
         for _ in 0..3 {
             assert!(pool.wait(Duration::from_secs(60)).await.is_some());

@@ -1,4 +1,5 @@
-//! A session: an authenticated connection between two daemons after both said Hello (spec §3).
+//! A session: an authenticated connection between two daemons after both said Hello
+//! (docs/spec/wire.md).
 
 use crate::clock::Clock;
 use crate::counters::Counters;
@@ -17,31 +18,32 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// A session older than this is to be renewed from scratch (spec §3).
+/// The age from which on a session must be replaced by a new one (docs/spec/wire.md#the-end).
 pub const RENEW_AFTER: Duration = Duration::from_secs(86_400);
 
-/// The frame stream goes before bulk streams.
+/// The priority of the frame stream, above that of bulk streams.
 const FRAME_PRIORITY: i32 = 16;
 
-/// Why a side ends a session, as the other side is told.
+/// The reason for which a side closes a session, as sent to the other side
+/// (docs/spec/wire.md#the-end).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum CloseCode {
-    /// It is no longer needed.
+    /// The session is no longer needed.
     Done = 0,
     /// The daemon stops.
     ShuttingDown = 1,
-    /// Another session between the same peers takes its place.
+    /// Another session between the same peers replaces it.
     Replaced = 2,
     /// The other side broke the protocol.
     Misbehaved = 3,
-    /// The other side may not talk to this one.
+    /// The other side is not allowed to talk to this one.
     Refused = 4,
     /// No Hello came in time.
     NoHello = 5,
-    /// What the session is for can't be done at present: worth another try later.
+    /// The session's purpose can't be served at present: worth another try later.
     Unavailable = 6,
-    /// The other side talks as a contact does, and is not a contact of this side.
+    /// The other side behaves as a contact, but is not a contact of this side.
     NotAContact = 7,
 }
 
@@ -56,27 +58,27 @@ impl From<CloseCode> for VarInt {
 pub enum Ended {
     /// This side closed it.
     Here,
-    /// The peer closed it, with this code ([`CloseCode`], if known to this version).
+    /// The peer closed it with this code, a [`CloseCode`] if known to this version.
     ByPeer(u64),
-    /// The path is gone: nothing was heard for the idle time.
+    /// The idle timeout has passed without a packet from the peer.
     Silence,
-    /// The transport gave it up.
+    /// The transport failed.
     Transport,
 }
 
-/// Sending or receiving failed: the session is over.
+/// Sending or receiving failed, and usually the session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SessionError {
-    /// The session ended.
+    /// The session has ended.
     #[error("the session ended")]
     Closed,
-    /// The peer broke the frame format, and the session was closed for it; or a message to be
-    /// sent is too long.
+    /// The peer broke the frame format, and the session was closed for it; or a message to be sent
+    /// is too long, in which case the session continues.
     #[error("a frame is not one that may be sent")]
     Malformed(#[from] Malformed),
 }
 
-/// What belongs to a session as long as it stands. Cheap to clone.
+/// The shared state of a session. Cheap to clone.
 #[derive(Clone)]
 pub struct SessionHandle(Arc<Inner>);
 
@@ -88,98 +90,103 @@ struct Inner {
     dialled: bool,
     purpose: Purpose,
     since: Instant,
-    /// The channel of a line, given up with the session.
+    /// The channel of a line that the session uses, left when the session ends.
     occupied: OnceLock<Occupied>,
 }
 
-/// A session that is not kept alive.
+/// A reference to a session that does not keep it alive.
 pub(crate) struct WeakSession(Weak<Inner>);
 
 impl WeakSession {
-    /// The session, if it is still there.
+    /// Returns the session if it still exists.
     pub(crate) fn upgrade(&self) -> Option<SessionHandle> {
         self.0.upgrade().map(SessionHandle)
     }
 }
 
 impl SessionHandle {
-    /// Who is at the other end.
+    /// Returns the identity of the peer, or that it is anonymous.
     pub fn peer(&self) -> &Peer {
         &self.0.peer
     }
 
-    /// The software version that the peer told, at most 32 bytes of unchecked text.
+    /// Returns the software version that the peer reported, at most 32 bytes of unchecked text.
     pub fn peer_version(&self) -> &str {
         &self.0.peer_version
     }
 
-    /// Where the peer is now. It may move.
+    /// Returns the peer's current address. It can change during the session.
     pub fn remote_address(&self) -> SocketAddr {
         self.0.connection.remote_address()
     }
 
-    /// How far the peer's clock is ahead of ours, in milliseconds, give or take half a round trip,
-    /// as our clock is now: it may have been set since the session came up. None for a peer that
-    /// told no time.
+    /// Returns how far the peer's clock is ahead of the local one, in milliseconds, with an error
+    /// of up to half a round trip. Takes into account that the local clock may have been set since
+    /// the session came up. `None` if the peer reported no time.
     pub fn clock_skew_ms(&self) -> Option<i64> {
         Some(self.0.clock.as_ref()?.skew_ms())
     }
 
-    /// Whether this side dialled.
+    /// Returns whether this side dialled.
     pub fn dialled(&self) -> bool {
         self.0.dialled
     }
 
-    /// What the side that dialled wants the session for.
+    /// Returns the purpose of the session, chosen by the side that dialled.
     pub fn purpose(&self) -> Purpose {
         self.0.purpose
     }
 
-    /// How long the session stands. After [`RENEW_AFTER`] it is to be dialled anew.
+    /// Returns the age of the session. After [`RENEW_AFTER`] it must be dialled again.
     pub fn age(&self) -> Duration {
         self.0.since.elapsed()
     }
 
-    /// The present estimate of the round trip time.
+    /// Returns the current estimate of the round-trip time.
     pub fn rtt(&self) -> Duration {
         self.0.connection.rtt()
     }
 
-    /// Datagrams that came from the peer so far. As long as it does not grow, nothing was heard.
+    /// Returns the number of datagrams received so far. It does not change while the peer is
+    /// silent.
     pub fn heard(&self) -> u64 {
         self.0.connection.stats().udp_rx.datagrams
     }
 
-    /// Frames that were sent so far and that QUIC acknowledges, repetitions and probes included.
-    /// When it grows and [`Self::heard`] does not, the peer leaves something unanswered.
+    /// Returns the number of ack-eliciting frames sent so far, including retransmissions and
+    /// probes. If it grows and [`Self::heard`] does not, the peer is leaving something unanswered.
     pub fn asked(&self) -> u64 {
         let sent = self.0.connection.stats().frame_tx;
         sent.stream + sent.datagram + sent.ping + sent.max_data + sent.max_stream_data
     }
 
-    /// Whether it passes a relay: then [`Self::remote_address`] means nothing to anybody else.
+    /// Returns whether the session passes a relay. If so, [`Self::remote_address`] is valid only in
+    /// this process.
     pub fn is_on_line(&self) -> bool {
         line::is_on_line(&self.remote_address())
     }
 
-    /// Has the session give a channel up when it ends.
+    /// Makes the session leave a channel when it ends.
     pub(crate) fn is_on(&self, channel: Occupied) {
         // A session has one address, and so one channel.
         let _ = self.0.occupied.set(channel);
     }
 
-    /// A handle that does not keep it alive.
+    /// Returns a handle that does not keep the session alive.
     pub(crate) fn downgrade(&self) -> WeakSession {
         WeakSession(Arc::downgrade(&self.0))
     }
 
-    /// For what is sent beside the streams, and for tests that send what nobody should.
+    /// Returns the QUIC connection: for datagrams, and for tests that break the protocol.
     #[doc(hidden)]
     pub fn connection(&self) -> &Connection {
         &self.0.connection
     }
 
-    /// A secret that both ends of this session can derive, and nobody else.
+    /// Derives a secret that only the two ends of this session can derive
+    /// (docs/spec/wire.md#secrets-of-a-session).
+    ///
+    /// Errors: [`SessionError::Closed`].
     pub fn exporter(&self, label: &[u8], context: &[u8]) -> Result<Secret<32>, SessionError> {
         let mut output = [0; 32];
         self.0
@@ -189,31 +196,35 @@ impl SessionHandle {
         Ok(Secret::new(output))
     }
 
-    /// Ends the session at once. What is not yet received is lost; to keep it, call
+    /// Closes the session at once. Data that has not arrived yet is lost; to avoid that, call
     /// [`FrameSender::finish`] before.
     pub fn close(&self, code: CloseCode) {
         self.0.connection.close(code.into(), &[]);
     }
 
-    /// Waits for the session's end.
+    /// Waits until the session has ended.
     pub async fn closed(&self) -> Ended {
         ended(&self.0.connection.closed().await)
     }
 
-    /// How it ended, if it did.
+    /// Returns how the session ended, or `None` if it is still open.
     pub fn close_reason(&self) -> Option<Ended> {
         self.0.connection.close_reason().as_ref().map(ended)
     }
 
-    /// A stream of raw bytes to the peer, beside the frames. Waits until the peer takes in
-    /// bulk streams, see [`Self::accept_bulk`].
+    /// Opens a stream of raw bytes to the peer, in addition to the frames. Waits until the peer
+    /// accepts bulk streams, see [`Self::accept_bulk`].
+    ///
+    /// Errors: [`SessionError::Closed`].
     pub async fn open_bulk(&self) -> Result<SendStream, SessionError> {
         let opened = self.0.connection.open_uni().await;
         opened.map_err(|_| SessionError::Closed)
     }
 
-    /// The peer's next stream of raw bytes. Until this is called the first time, a peer can
-    /// open no such stream and has only the small window of the frame stream.
+    /// Returns the peer's next stream of raw bytes. Until the first call of this function the peer
+    /// can open no such stream and has only the small window of the frame stream.
+    ///
+    /// Errors: [`SessionError::Closed`].
     pub async fn accept_bulk(&self) -> Result<RecvStream, SessionError> {
         transport::allow_bulk(&self.0.connection);
         let accepted = self.0.connection.accept_uni().await;
@@ -227,8 +238,7 @@ impl fmt::Debug for SessionHandle {
     }
 }
 
-/// A session with its two frame streams. When it and all handles and senders are dropped, the
-/// session ends.
+/// A session with its two frame streams. It ends when this and all handles and senders are dropped.
 #[derive(Debug)]
 pub struct Session {
     handle: SessionHandle,
@@ -237,24 +247,28 @@ pub struct Session {
 }
 
 impl Session {
-    /// Sends a message; waits while too much is queued.
+    /// Sends a message; waits while the queue is full.
+    ///
+    /// Errors: see [`FrameSender::send`].
     pub async fn send_frame(&self, message: Message) -> Result<(), SessionError> {
         self.sender.send(message).await
     }
 
     /// Receives the next message.
+    ///
+    /// Errors: see [`FrameReceiver::recv`].
     pub async fn recv_frame(&mut self) -> Result<Message, SessionError> {
         self.receiver.recv().await
     }
 
-    /// The session's parts, for a task each.
+    /// Splits the session into its parts, for one task each.
     pub fn split(self) -> (SessionHandle, FrameSender, FrameReceiver) {
         (self.handle, self.sender, self.receiver)
     }
 
-    /// Says `first` and waits for the peer's word. Only then both know that the
-    /// session stands: an initiator is connected before the responder has verified its proof
-    /// (spec §3).
+    /// Sends `first` and waits for the peer's Hello. Only then is the session established: an
+    /// initiator is connected before the responder has verified its proof
+    /// (docs/spec/handshake.md#4-and-5-proof).
     pub(crate) async fn open(
         connection: Connection,
         first: Hello,
@@ -270,7 +284,7 @@ impl Session {
         Self::new(connection, true, greeting, hello, (stream, receiver))
     }
 
-    /// Waits for the caller's word, and repeats what the session is for.
+    /// Waits for the initiator's Hello, and answers with one that repeats the session's purpose.
     pub(crate) async fn answer(
         connection: Connection,
         greeting: &Greeting,
@@ -315,7 +329,7 @@ impl Deref for Session {
     }
 }
 
-/// What this daemon says first.
+/// The contents of this daemon's Hello.
 #[derive(Debug, Clone)]
 pub(crate) struct Greeting {
     pub(crate) clock: Clock,
@@ -324,7 +338,7 @@ pub(crate) struct Greeting {
 }
 
 impl Greeting {
-    /// What is said now.
+    /// Returns a Hello with the current time.
     pub(crate) fn hello(&self, purpose: Purpose) -> Hello {
         let version = self.version.chars().take(MAX_VERSION);
         Hello {
@@ -334,7 +348,8 @@ impl Greeting {
         }
     }
 
-    /// What nobody says: a clock and a version would tell which sessions are of one caller.
+    /// Returns the Hello of an anonymous session. A clock and a version would link the sessions of
+    /// one caller.
     pub(crate) const fn hello_of_nobody(purpose: Purpose) -> Hello {
         Hello {
             unix_ms: 0,
@@ -343,14 +358,14 @@ impl Greeting {
         }
     }
 
-    /// Who talks to peers covers when it does. Requests to relays and mailboxes are none of a
-    /// user's, and their sessions are not covered.
+    /// Returns the cover rate of a session. Only sessions with peers are covered: requests to
+    /// relays and mailboxes are not messages of the user.
     fn cover_of(&self, purpose: Purpose) -> Option<NonZeroU32> {
         self.cover.filter(|_| purpose == Purpose::Peer)
     }
 }
 
-/// What the peer's Hello said of its clock.
+/// The peer's clock according to its Hello.
 #[derive(Debug)]
 struct PeerClock {
     unix_ms: u64,
@@ -378,7 +393,7 @@ impl PeerClock {
 /// Opens the frame stream with a Hello.
 async fn say(connection: &Connection, hello: Hello) -> Result<SendStream, SessionError> {
     let mut stream = connection.open_uni().await.map_err(lost)?;
-    // Fails only for a stream that is finished already.
+    // Fails only for a stream that is already finished.
     let _ = stream.set_priority(FRAME_PRIORITY);
     let hello = frame::encode(Message::Hello(hello))?;
     let said = stream.write_all(&hello).await;
@@ -386,7 +401,7 @@ async fn say(connection: &Connection, hello: Hello) -> Result<SendStream, Sessio
     Ok(stream)
 }
 
-/// Takes the peer's frame stream and its Hello.
+/// Accepts the peer's frame stream and reads its Hello.
 async fn listen(
     connection: &Connection,
     counters: Arc<Counters>,
@@ -395,12 +410,12 @@ async fn listen(
     let mut receiver = FrameReceiver::new(connection.clone(), incoming, counters);
     match receiver.recv().await? {
         Message::Hello(hello) => Ok((receiver, hello)),
-        // The decoder lets nothing but a Hello be first.
+        // The decoder accepts only a Hello as the first message.
         _ => Err(Malformed::OutOfPlace.into()),
     }
 }
 
-/// Who the handshake found at the other end.
+/// Returns the peer that the handshake authenticated.
 fn peer(connection: &Connection) -> Result<Peer, SessionError> {
     connection
         .peer_identity()

@@ -1,5 +1,6 @@
-//! The obfuscating socket: between QUIC and the network every datagram is hidden or revealed,
-//! and what arrives passes the gate first (spec §2). Segment offload stays intact.
+//! The obfuscating socket: every datagram is obfuscated on its way out. Incoming datagrams are
+//! deobfuscated and must pass the gate before QUIC sees them (docs/spec/obfuscation.md).
+//! Segmentation offload still works.
 
 use crate::allow_list::AllowList;
 use crate::counters::Counters;
@@ -17,20 +18,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-/// Socket buffers. The usual 208 KiB overflow when 50 peers call at once, and each loss costs a
-/// second.
+/// The size of the socket buffers. The default of 208 KiB overflows when 50 peers dial at once, and
+/// each lost packet costs a second.
 const BUFFER_BYTES: usize = 2 << 20;
 
-/// Bytes of the datagram that uses up QUIC's first stateless reset.
+/// The size of the datagram that uses up QUIC's first stateless reset.
 const PRIMER_BYTES: usize = 64;
 
 thread_local! {
-    /// Where a batch is enciphered on its way out: QUIC lends its bytes read-only.
+    /// The buffer in which an outgoing batch is obfuscated, because QUIC lends its bytes read-only.
     static OUTGOING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Binds a UDP socket with large buffers. An IPv6 socket carries IPv6 alone, so that both
-/// families can be bound to one port.
+/// Binds a UDP socket with large buffers. An IPv6 socket carries IPv6 only, so that both families
+/// can be bound to one port.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -48,7 +49,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
     TokioRuntime.wrap_udp_socket(socket.into())
 }
 
-/// A socket that hides what it sends, and reveals and sifts what it receives.
+/// A socket that obfuscates outgoing datagrams, and deobfuscates and filters incoming ones.
 pub(crate) struct ObfuscatedSocket {
     inner: Arc<dyn AsyncUdpSocket>,
     obfuscator: Arc<Obfuscator>,
@@ -59,7 +60,7 @@ pub(crate) struct ObfuscatedSocket {
 }
 
 impl ObfuscatedSocket {
-    /// Wraps `inner`. `own_id` is a connection id of ours that no connection has.
+    /// Wraps `inner`. `own_id` is a local connection id that is not used by any connection.
     pub(crate) fn new(
         inner: Arc<dyn AsyncUdpSocket>,
         obfuscator: Arc<Obfuscator>,
@@ -78,16 +79,16 @@ impl ObfuscatedSocket {
         })
     }
 
-    /// Lets datagrams leave for nobody but who is on the list, if there is one.
+    /// Restricts outgoing datagrams to the addresses on the list, if there is one.
     pub(crate) fn only_to(mut self, list: Option<Arc<AllowList>>) -> Self {
         self.only_to = list;
         self
     }
 
-    /// Reveals the datagrams of one receive buffer and moves those that pass the gate to its
+    /// Deobfuscates the datagrams of one receive buffer and moves those that pass the gate to its
     /// front. Returns how many bytes remain.
     ///
-    /// All datagrams but the last have `stride` bytes, and so have those that remain.
+    /// All datagrams except the last are `stride` bytes long, and so are those that remain.
     fn sift(&self, buffer: &mut [u8], stride: usize, source: SocketAddr) -> usize {
         let stride = stride.max(1);
         let (mut from, mut kept) = (0, 0);
@@ -112,7 +113,7 @@ impl ObfuscatedSocket {
     }
 }
 
-/// Reveals a datagram. Whether it may go on to QUIC; if not, it is counted.
+/// Deobfuscates a datagram. Returns whether it may go on to QUIC, and counts it if not.
 pub(crate) fn admit(
     datagram: &mut [u8],
     source: SocketAddr,
@@ -204,11 +205,12 @@ impl fmt::Debug for ObfuscatedSocket {
     }
 }
 
-/// Uses up the one stateless reset that QUIC sends however long the interval between resets is
-/// set. Without it, a recorded packet of a session that has ended would get one answer.
+/// Uses up the single stateless reset that QUIC sends regardless of the configured interval.
+/// Otherwise a replayed packet of a session that has ended would get one answer.
 ///
-/// The first datagram that QUIC receives is made up here: to an id of ours that no connection
-/// has, from an address of the documentation range; the reset to that address is swallowed.
+/// The first datagram that QUIC receives is synthetic: addressed to a local id that is not used by
+/// any connection, from an address of the documentation range. The reset to that address is
+/// dropped.
 pub(crate) struct Primer {
     datagram: [u8; PRIMER_BYTES],
     source: SocketAddr,
@@ -232,7 +234,7 @@ impl Primer {
         }
     }
 
-    /// Whether a reset to this address is the one to swallow.
+    /// Returns whether `destination` is the synthetic source, so that the reset must be dropped.
     pub(crate) fn is_from(&self, destination: SocketAddr) -> bool {
         destination == self.source
     }
@@ -278,7 +280,7 @@ mod tests {
 
     const STRIDE: usize = 100;
 
-    /// Keeps what is sent, and hands out one prepared buffer.
+    /// Records outgoing datagrams, and returns one prepared buffer.
     #[derive(Debug, Default)]
     struct Fake {
         sent: Mutex<Vec<(Vec<u8>, Option<usize>)>>,
@@ -358,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn every_segment_is_hidden_by_itself() {
+    fn every_segment_is_obfuscated_separately() {
         let fake = Arc::new(Fake::default());
         let (socket, _) = wrapped(&fake);
         let batch: Vec<u8> = (0..250_u8).collect();
@@ -380,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_leaves_no_hole_in_a_batch() {
+    fn dropped_datagrams_leave_no_gap_in_a_batch() {
         let fake = Arc::new(Fake::default());
         let (socket, ids) = wrapped(&fake);
         receive(&socket);
@@ -397,13 +399,13 @@ mod tests {
         assert_eq!(meta.stride, STRIDE);
         assert_eq!(received, [good.concat(), last].concat());
         assert_eq!(socket.counters.get(Counter::DatagramForeignId), 4);
-        // A batch of nothing but noise is an empty buffer.
+        // A batch of noise alone becomes an empty buffer.
         *fake.arriving.lock().unwrap() = vec![7; 350];
         assert!(receive(&socket).0.is_empty());
     }
 
     #[test]
-    fn the_first_reset_is_provoked_and_swallowed() {
+    fn the_first_reset_is_provoked_and_dropped() {
         let fake = Arc::new(Fake::default());
         let (socket, ids) = wrapped(&fake);
         let (primer, meta) = receive(&socket);

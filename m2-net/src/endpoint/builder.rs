@@ -1,4 +1,4 @@
-//! How an endpoint is put together.
+//! Builds an endpoint from its configuration.
 
 use super::caller::Caller;
 use super::{Endpoint, EndpointConfig};
@@ -31,10 +31,10 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Accepted sessions that nobody has taken yet.
+/// Accepted sessions that wait for [`Endpoint::accept`].
 const READY: usize = 64;
 
-/// Everything that is built before anything is bound.
+/// Everything that is built before the sockets are bound.
 pub(super) struct Builder {
     listen: Vec<SocketAddr>,
     only_to: Option<Arc<AllowList>>,
@@ -49,7 +49,7 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Makes everything but the sockets.
+    /// Builds everything except the sockets.
     pub(super) fn new(config: EndpointConfig) -> io::Result<Self> {
         let EndpointConfig {
             circle,
@@ -130,7 +130,7 @@ impl Builder {
         })
     }
 
-    /// Binds the sockets and starts to answer.
+    /// Binds the sockets and starts to accept.
     pub(super) fn bind(self) -> io::Result<Endpoint> {
         let (sockets, raw): (Vec<_>, Vec<_>) = self
             .listen
@@ -195,7 +195,7 @@ impl Builder {
     }
 }
 
-/// What handshakes on both sides need, with its failures counted.
+/// Returns the context of handshakes in both directions, with their failures counted.
 fn crypto_context(
     circle: &Circle,
     provider: &'static dyn Provider,

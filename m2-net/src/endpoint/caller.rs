@@ -1,4 +1,4 @@
-//! What is needed to call.
+//! The dialling half of an endpoint.
 
 use super::kept_keys::KeptKeys;
 use crate::callers::Callers;
@@ -21,7 +21,7 @@ use quinn::{ClientConfig, TokenStore};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What is needed to call.
+/// The state shared by all dials of an endpoint.
 pub(super) struct Caller {
     pub(super) crypto: Arc<CryptoContext>,
     pub(super) clock: Clock,
@@ -35,7 +35,8 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// The settings of one call to a peer, which `dialling` notes if it may cross one of the peer.
+    /// Returns the QUIC configuration of one dial to a peer. `dialling` is set if the dial may
+    /// cross one of the peer's.
     pub(super) fn config(
         &self,
         peer: PeerId,
@@ -63,7 +64,7 @@ impl Caller {
                 let token = self.callers.token_for(&peer, &id, self.clock.unix_s());
                 (token, crypto)
             }
-            // A token says who calls.
+            // A token would identify the caller.
             Credential::Anonymous => {
                 let crypto = DialCrypto::telling(context, credential, key, None, sent);
                 (None, crypto)
@@ -78,7 +79,7 @@ impl Caller {
         config
     }
 
-    /// Brings a call to an end: the session, once both said Hello.
+    /// Completes a dial: waits for the handshake and exchanges the Hellos.
     pub(super) async fn complete(
         &self,
         connecting: quinn::Connecting,
@@ -100,7 +101,7 @@ impl Caller {
     }
 }
 
-/// Gives the token of one call to QUIC. What responders hand out is not kept.
+/// Passes the token of one dial to QUIC. Tokens issued by responders are not stored.
 struct OneToken(Mutex<Option<Bytes>>);
 
 impl OneToken {

@@ -1,8 +1,9 @@
-//! Session keys of calls that got no answer.
+//! Session keys of unanswered dials.
 //!
-//! A key takes some 45 ms of processor time, and who is offline is called again and again. No
-//! session came of such a call, so its key is still fresh; it serves the next call to the same
-//! peer, and nobody else. It was seen by nobody but who knows that peer's id.
+//! Generating a key takes some 45 ms of processor time, and a peer that is offline is dialled again
+//! and again. An unanswered dial leads to no session, so its key is still fresh; it is kept for the
+//! next dial of the same peer, and used for no other. Only parties that know that peer's id can
+//! have seen it.
 
 use m2_crypto::PeerId;
 use m2_crypto::session_key::SessionKeyPair;
@@ -11,14 +12,14 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Peers of whom keys are kept.
+/// The number of peers for which keys are kept.
 const MAX_PEERS: usize = 1_024;
-/// Keys of one peer: it may be called at several addresses at once.
+/// The number of keys kept for one peer: it may be dialled at several addresses at once.
 const MAX_KEYS: usize = 4;
-/// How long a key is kept after it was made known.
+/// How long keys are kept after the first one was sent.
 const KEPT: Duration = Duration::from_secs(86_400);
 
-/// Keys that were kept.
+/// The kept keys of all peers.
 #[derive(Default)]
 pub(super) struct KeptKeys(Mutex<HashMap<PeerId, Kept>>);
 
@@ -28,7 +29,7 @@ struct Kept {
 }
 
 impl KeptKeys {
-    /// A key that was used to call this peer in vain.
+    /// Removes and returns a key from an unanswered dial of this peer.
     pub(super) fn take(&self, peer: &PeerId) -> Option<SessionKeyPair> {
         let mut all = self.all();
         let kept = all.get_mut(peer)?;
@@ -43,7 +44,7 @@ impl KeptKeys {
         key
     }
 
-    /// Keeps a key, if there is room.
+    /// Keeps a key if there is room.
     pub(super) fn put(&self, peer: PeerId, key: SessionKeyPair) {
         let mut all = self.all();
         if all.len() >= MAX_PEERS && !all.contains_key(&peer) {
@@ -58,18 +59,19 @@ impl KeptKeys {
         }
     }
 
-    /// Returns how many keys are kept.
+    /// Returns the number of kept keys.
     pub(super) fn len(&self) -> usize {
         self.all().values().map(|kept| kept.keys.len()).sum()
     }
 
-    /// Forgets all.
+    /// Drops all keys.
     pub(super) fn clear(&self) {
         self.all().clear();
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<PeerId, Kept>> {
-        // Nothing is ever half done under this lock.
+        // No update under this lock can be interrupted halfway, so a poisoned lock is still
+        // consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

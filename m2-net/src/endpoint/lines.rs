@@ -1,4 +1,4 @@
-//! Sessions with relays, and what travels over them (spec §7).
+//! Sessions with relays, and the sessions that travel over them (docs/spec/line.md).
 
 use super::Endpoint;
 use crate::dial_error::DialError;
@@ -13,18 +13,19 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// How long one address of a relay is tried.
+/// The timeout of a dial to one address of a relay.
 const RELAY_LIMIT: Duration = Duration::from_secs(5);
 
 impl Endpoint {
-    /// Opens a session for lines with the last of `hops`, by way of those before it, as nobody.
+    /// Opens an anonymous session with the last relay of `hops`, extended over the ones before it.
     ///
-    /// Errors: see [`LineError`]; without a hop nothing was reached.
+    /// Errors: [`LineError`]; [`DialError::Local`] within it if `hops` is empty.
     pub async fn dial_relay(&self, hops: &[Hop]) -> Result<Session, LineError> {
         self.dial_relay_counted(hops, None).await
     }
 
-    /// The same, and counts what is sent to the first relay until it has proved its id.
+    /// Like [`Self::dial_relay`], and counts in `sent` what is sent to the first relay until it has
+    /// proved its id.
     pub async fn dial_relay_counted(
         &self,
         hops: &[Hop],
@@ -52,10 +53,10 @@ impl Endpoint {
         Err(failure.into())
     }
 
-    /// Lets calls come and go over a session that [`Self::dial_relay`] gave, of this endpoint or
-    /// another one.
+    /// Dials and accepts sessions over a session that [`Self::dial_relay`] returned, on this
+    /// endpoint or another one.
     ///
-    /// Errors: [`LineError::Ended`] for a session that is none for lines.
+    /// Errors: [`LineError::Ended`] if the peer accepts no datagrams.
     pub fn attach(&self, session: Session) -> Result<Carrier, LineError> {
         let number = self.next_carrier.fetch_add(1, Ordering::Relaxed);
         let connection = session.connection().clone();

@@ -1,4 +1,5 @@
-//! Datagrams that say nothing: they open the way back through a NAT (spec §8).
+//! Hole punching: random datagrams that open a NAT for the peer's packets
+//! (docs/spec/reach.md#meeting).
 
 use super::Endpoint;
 use crate::line;
@@ -7,17 +8,17 @@ use quinn::udp::Transmit;
 use rand_core::{Rng, UnwrapErr};
 use std::net::SocketAddr;
 
-/// How long such a datagram is at least, and how much longer at most, bytes.
+/// The smallest size of such a datagram, and the size of the random range above it, in bytes.
 const SHORTEST: usize = 48;
 const SPREAD: usize = 128;
 
-/// The longest such datagram, bytes.
+/// An upper bound of the size of such a datagram, in bytes.
 pub const LONGEST_PUNCH: usize = SHORTEST + SPREAD;
 
 impl Endpoint {
-    /// Sends one datagram of random bytes and length from the socket on which calls from `to`
-    /// would arrive, so that a NAT on the way lets them in. The receiver drops it in silence.
-    /// Says whether it was sent.
+    /// Sends one datagram of random bytes and length from the socket on which connection attempts
+    /// from `to` would arrive, so that a NAT on the path lets them in. The receiver drops it
+    /// silently. Returns whether it was sent.
     pub fn punch(&self, to: SocketAddr) -> bool {
         if line::is_on_line(&to) || *self.closed.borrow() {
             return false;
