@@ -1,12 +1,13 @@
-//! Where a socket may send at all (spec §7: line-only fails closed).
+//! The allow list of outgoing datagrams: line-only mode fails closed
+//! (docs/spec/line.md#which-relays-a-session-passes).
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-/// The only addresses that datagrams may leave for. It is asked for every datagram, in the socket
-/// itself: whatever else goes wrong, nothing leaves for another one.
+/// The only addresses to which datagrams may be sent. The socket checks every datagram against it:
+/// whatever else goes wrong, nothing is sent to other addresses.
 #[derive(Debug, Default)]
 pub struct AllowList {
     allowed: RwLock<HashSet<SocketAddr>>,
@@ -14,13 +15,13 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// From now on these, and no others.
+    /// Replaces the allowed addresses.
     pub fn set(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut allowed = self.allowed.write().unwrap_or_else(PoisonError::into_inner);
         *allowed = addresses.into_iter().map(canonical).collect();
     }
 
-    /// Whether a datagram may leave for `address`; if not, it is counted.
+    /// Returns whether a datagram may be sent to `address`, and counts it if not.
     pub fn allows(&self, address: SocketAddr) -> bool {
         let allowed = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
         let allows = allowed.contains(&canonical(address));
@@ -30,13 +31,13 @@ impl AllowList {
         allows
     }
 
-    /// Datagrams that were held back.
+    /// Returns the number of datagrams that were held back.
     pub fn held_back(&self) -> u64 {
         self.held_back.load(Ordering::Relaxed)
     }
 }
 
-/// The same for an IPv4 address and its IPv6 form, whatever scope and flow are noted beside.
+/// Maps an IPv4-mapped IPv6 address to its IPv4 address, and drops scope and flow label.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_allowed_but_what_is_listed() {
+    fn only_listed_addresses_are_allowed() {
         let list = AllowList::default();
         let [relay, other] = ["192.0.2.1:4", "192.0.2.1:5"].map(|text| text.parse().unwrap());
         assert!(!list.allows(relay));

@@ -1,24 +1,24 @@
-//! Tells when a task or thread ended that should run as long as its owner.
+//! Detects the end of a task or thread that should run as long as its owner.
 
 use tokio::sync::watch;
 
-/// Falls silent when one of its guards is dropped, by a panic too.
+/// Notifies its owner when one of its guards is dropped, including by a panic.
 #[derive(Debug, Default)]
 pub(crate) struct Canary(watch::Sender<bool>);
 
-/// Held by what must not end.
+/// Held by a task or thread that must not end.
 #[derive(Debug)]
 pub(crate) struct Guard(watch::Sender<bool>);
 
 impl Canary {
-    /// A guard for one task or thread.
+    /// Returns a guard for one task or thread.
     pub(crate) fn guard(&self) -> Guard {
         Guard(self.0.clone())
     }
 
     /// Waits until a guard is dropped.
     pub(crate) async fn silent(&self) {
-        // The sender lives in `self`.
+        // The sender lives in `self`, so waiting can't fail.
         let _ = self.0.subscribe().wait_for(|silent| *silent).await;
     }
 }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_of_the_second_guard_s_owner_is_heard() {
+    async fn a_panic_in_the_owner_of_a_guard_is_detected() {
         let canary = Canary::default();
         let _first = canary.guard();
         let second = canary.guard();

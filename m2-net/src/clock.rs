@@ -1,24 +1,24 @@
-//! The clock as a parameter: protocol code takes times, only the endpoint asks for them.
+//! The clock as a parameter: protocol code takes times as arguments, only the endpoint reads a
+//! clock.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds in a UTC day.
 const DAY_MS: u64 = 86_400_000;
 
-/// Where an endpoint takes the time from: days, ages and limits go by it. The daemon gives the
-/// system's clock, which nothing that is stored moves (docs/operator/clocks.md).
+/// The clock of an endpoint, used for days, ages and limits. The daemon passes the system's clock,
+/// without corrections from stored state (docs/operator/clocks.md).
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
 
 impl Clock {
-    /// A clock that asks `unix_ms` for Unix time in milliseconds.
+    /// Creates a clock from a function that returns Unix time in milliseconds.
     pub fn new(unix_ms: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(unix_ms))
     }
 
-    /// The system's clock.
+    /// Returns the system's clock.
     pub fn system() -> Self {
         Self::new(|| {
             SystemTime::now()
@@ -27,17 +27,17 @@ impl Clock {
         })
     }
 
-    /// Unix time in milliseconds.
+    /// Returns the Unix time in milliseconds.
     pub fn unix_ms(&self) -> u64 {
         (self.0)()
     }
 
-    /// Unix time in seconds.
+    /// Returns the Unix time in seconds.
     pub fn unix_s(&self) -> u64 {
         self.unix_ms() / 1000
     }
 
-    /// UTC days since 1970.
+    /// Returns the UTC day, in days since 1970-01-01.
     pub fn day(&self) -> u32 {
         u32::try_from(self.unix_ms() / DAY_MS).unwrap_or(u32::MAX)
     }

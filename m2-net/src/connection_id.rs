@@ -1,4 +1,5 @@
-//! Our connection ids, as quinn wants them made (spec §2).
+//! The local connection ids, in the form that quinn expects
+//! (docs/spec/obfuscation.md#connection-ids).
 
 use crate::clock::Clock;
 use m2_crypto::Secret;
@@ -10,7 +11,7 @@ use rand_core::{CryptoRng, Rng, UnwrapErr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes and recognises the connection ids of one run.
+/// Issues and recognises the connection ids of one run.
 #[derive(Debug, Clone)]
 pub struct ConnectionIds {
     key: Arc<ConnectionIdKey>,
@@ -18,7 +19,7 @@ pub struct ConnectionIds {
 }
 
 impl ConnectionIds {
-    /// Draws the key of this run.
+    /// Generates the key of this run.
     pub fn random<R: CryptoRng + ?Sized>(rng: &mut R, clock: Clock) -> Self {
         Self {
             key: Arc::new(ConnectionIdKey::new(&Secret::random(rng))),
@@ -26,12 +27,12 @@ impl ConnectionIds {
         }
     }
 
-    /// Whether this run made `id`.
+    /// Returns whether this run issued `id`.
     pub fn is_ours(&self, id: &[u8]) -> bool {
         self.key.is_ours(id)
     }
 
-    /// A new id.
+    /// Issues a new id.
     pub fn issue(&self) -> [u8; LENGTH] {
         self.key
             .issue(&mut UnwrapErr(getrandom::SysRng), self.clock.day())
@@ -60,7 +61,7 @@ impl ConnectionIdGenerator for ConnectionIds {
     }
 }
 
-/// The first destination id of a call: random, with the day in its last 2 bits.
+/// Returns the first destination id of a dial: random, with the day in its last 2 bits.
 pub(crate) fn first_destination(day: u32) -> ConnectionId {
     let mut id = [0; MAX_CID_LEN];
     UnwrapErr(getrandom::SysRng).fill_bytes(&mut id);

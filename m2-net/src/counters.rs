@@ -1,27 +1,27 @@
-//! What an endpoint did, dropped, refused or limited, counted by kind. Counters say what and how
-//! often, never with whom (spec §10).
+//! The counters of an endpoint, by kind of event. They count events, never peers or addresses
+//! (docs/threat-model.md).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// One thing that is counted.
+        /// A kind of event that is counted.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Counter {
             $($(#[$doc])* $variant,)*
         }
 
         impl Counter {
-            /// Every counter, in the order of declaration.
+            /// All counters, in the order of declaration.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The name under which it is reported.
+            /// Returns the name under which the counter is reported.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// The counter that is reported under `name`.
+            /// Returns the counter that is reported under `name`.
             pub fn by_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|counter| counter.name() == name)
             }
@@ -30,41 +30,43 @@ macro_rules! counters {
 }
 
 counters! {
-    /// A datagram too short for any packet.
+    /// Datagrams too short for any packet.
     DatagramTooShort = "DATAGRAM_TOO_SHORT",
-    /// A header that is none: fixed bit unset, or cut off.
+    /// Datagrams with an invalid header: fixed bit unset, or truncated.
     DatagramMalformed = "DATAGRAM_MALFORMED",
-    /// A long header of another QUIC version.
+    /// Long headers of another QUIC version.
     DatagramVersion = "DATAGRAM_VERSION",
-    /// A destination id that is not ours where only ours will do.
+    /// Packets whose destination id is not a local one where it must be.
     DatagramForeignId = "DATAGRAM_FOREIGN_ID",
-    /// A first packet that does not open under our Initial keys.
+    /// First packets that do not open under the local Initial keys.
     DatagramNotForUs = "DATAGRAM_NOT_FOR_US",
-    /// A first packet with a Retry token from elsewhere, or where none belongs.
+    /// First packets with a Retry token from another address, or where no token is allowed.
     DatagramRetryToken = "DATAGRAM_RETRY_TOKEN",
-    /// An Initial packet that came while the endpoint was closing.
+    /// Initial packets that arrived while the endpoint was closing, or at an endpoint that only
+    /// dials.
     DatagramClosing = "DATAGRAM_CLOSING",
-    /// A first packet whose original id was not made by a caller, or a repeated retry token.
+    /// First packets whose original destination id does not have the length that dialling peers
+    /// use.
     CallStray = "CALL_STRAY",
-    /// A first packet that was played again.
+    /// Replayed first packets.
     CallReplayed = "CALL_REPLAYED",
     /// Callers asked to prove their address before any RSA work.
     CallRetried = "CALL_RETRIED",
-    /// Calls with the priority of a contact.
+    /// Connection attempts answered with the priority of a contact.
     CallKnown = "CALL_KNOWN",
-    /// Calls of contacts ignored because our own call to the same contact goes first.
+    /// Attempts of contacts ignored because this side's own dial of the same contact goes first.
     CallCrossed = "CALL_CROSSED",
-    /// Callers ignored because their source prefix calls too often.
+    /// Attempts ignored because their source prefix exceeds its rate limit.
     CallPrefixLimited = "CALL_PREFIX_LIMITED",
-    /// Callers ignored because too many were waiting.
+    /// Attempts ignored because too many were pending.
     CallOverload = "CALL_OVERLOAD",
-    /// Callers ignored because no session key was ready.
+    /// Attempts ignored because no session key was ready.
     CallNoKey = "CALL_NO_KEY",
-    /// Callers whose handshake failed or took too long.
+    /// Attempts whose handshake failed or took too long.
     CallFailed = "CALL_FAILED",
     /// Handshakes in which the other side broke the protocol.
     HandshakeMisbehaved = "HANDSHAKE_MISBEHAVED",
-    /// Accepted sessions whose first frame was no Hello, or came too late.
+    /// Accepted connections whose first frame was not a Hello, or came too late.
     HelloFailed = "HELLO_FAILED",
     /// Accepted sessions that were handed out.
     SessionAccepted = "SESSION_ACCEPTED",
@@ -72,14 +74,15 @@ counters! {
     SessionDialled = "SESSION_DIALLED",
     /// Sessions closed because the peer broke the frame format.
     FrameMalformed = "FRAME_MALFORMED",
-    /// Sessions ended because the peer broke QUIC's rules: a stream too many, a datagram.
+    /// Sessions that ended because the peer broke QUIC's rules: one stream too many, a datagram.
     TransportViolated = "TRANSPORT_VIOLATED",
-    /// Callers ignored because they could not be written to the replay log.
+    /// Attempts ignored because they could not be written to the replay log.
     ReplayLogFailed = "REPLAY_LOG_FAILED",
 }
 
 impl Counter {
-    /// Whether it counts ordinary work; every other counts what was refused, dropped or failed.
+    /// Returns whether the counter counts ordinary work; all others count refused, dropped or
+    /// failed events.
     pub const fn is_work(self) -> bool {
         matches!(
             self,
@@ -88,35 +91,35 @@ impl Counter {
     }
 }
 
-/// A set of counters, shared by everything that belongs to one endpoint.
+/// A set of counters, shared by all parts of one endpoint.
 #[derive(Debug)]
 pub struct Counters {
     values: [AtomicU64; Counter::ALL.len()],
 }
 
 impl Counters {
-    /// All zero.
+    /// Creates counters that are all zero.
     pub fn new() -> Self {
         Self {
             values: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
-    /// Adds one.
+    /// Adds one to a counter.
     pub fn count(&self, counter: Counter) {
         if let Some(value) = self.values.get(counter as usize) {
             value.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The present value.
+    /// Returns the current value of a counter.
     pub fn get(&self, counter: Counter) -> u64 {
         self.values
             .get(counter as usize)
             .map_or(0, |value| value.load(Ordering::Relaxed))
     }
 
-    /// All values by name.
+    /// Returns all values by name.
     pub fn snapshot(&self) -> BTreeMap<&'static str, u64> {
         Counter::ALL
             .iter()
@@ -136,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_counts_land_where_they_belong() {
+    fn names_are_unique_and_events_are_counted_under_their_name() {
         let counters = Counters::new();
         counters.count(Counter::CallReplayed);
         counters.count(Counter::CallReplayed);
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_of_one_style_and_work_is_told_apart() {
+    fn names_are_of_one_style_and_work_is_distinguished() {
         for counter in Counter::ALL {
             let name = counter.name();
             assert!(name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));

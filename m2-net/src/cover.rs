@@ -1,5 +1,5 @@
-//! Cover traffic (spec §7): frames leave at a fixed rate, in pieces of one size, and what there is
-//! to say takes the place of pieces that say nothing.
+//! Cover traffic (docs/spec/wire.md#cover): data leaves at a fixed rate, in pieces of one size.
+//! Frames take the place of cover.
 
 use crate::frame;
 use crate::wire::Message;
@@ -7,34 +7,35 @@ use bytes::{Bytes, BytesMut};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Bytes of a piece: what fits into the smallest packet that every path carries.
+/// The size of a piece in bytes: it fits into the smallest packet that every path carries.
 pub(crate) const PIECE_BYTES: usize = 1_024;
 
-/// The shortest frame that says nothing: its length, and its body.
+/// The shortest cover frame in bytes: its length and its body.
 const SHORTEST: usize = 4;
 
-/// How long it is from one piece to the next.
+/// Returns the time from one piece to the next.
 pub(crate) fn pause(per_second: NonZeroU32) -> Duration {
     Duration::from_secs(1) / per_second.get()
 }
 
-/// Takes a piece from what waits, and fills it up with what says nothing.
+/// Takes a piece from the waiting frames, and fills it up with cover.
 pub(crate) fn next_piece(waiting: &mut BytesMut) -> Bytes {
     let missing = PIECE_BYTES.saturating_sub(waiting.len());
     if missing == 0 {
         return waiting.split_to(PIECE_BYTES).freeze();
     }
-    // A gap that is too short for a frame is filled by one that goes on into the next piece.
+    // A gap that is too short for a frame is filled by one that continues in the next piece.
     waiting.extend_from_slice(&nothing(missing.max(SHORTEST)));
     waiting.split_to(PIECE_BYTES).freeze()
 }
 
-/// A frame that says nothing, of so many bytes with its length, or a few more.
+/// Returns a cover frame of `bytes` bytes including its length, or up to two more.
 fn nothing(bytes: usize) -> Bytes {
-    // Its length, the body's tag and length, and two bytes a varint at most below 16 KiB.
+    // The frame's length, and the body's tag and length; each varint below 16 KiB has at most two
+    // bytes.
     let overhead = if bytes > 131 { 5 } else { 3 };
     for length in bytes.saturating_sub(overhead)..=bytes {
-        // It is far shorter than what a frame may hold.
+        // Encoding can't fail: the frame is far shorter than the limit.
         let frame = frame::encode(Message::Cover(length)).unwrap_or_default();
         if frame.len() >= bytes {
             return frame;
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_have_one_size_and_hold_what_was_said() {
+    fn pieces_have_one_size_and_carry_all_frames() {
         let said: Vec<Message> = [1, 5, 100, 1_000, 1_010, 1_016, 1_020, 1_024, 5_000]
             .map(envelope)
             .into();

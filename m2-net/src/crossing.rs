@@ -1,8 +1,10 @@
-//! Two peers that dial each other at the same moment: one of the two calls goes on, so that the
-//! pair spends one session key on each side and not two (docs/spec/obfuscation.md#crossed-calls).
+//! Resolves crossed dials: when two peers dial each other at the same moment, one attempt
+//! continues, so that the pair spends one session key on each side and not two
+//! (docs/spec/obfuscation.md#crossed-calls).
 //!
-//! Both sides decide by the same rule and without a word: a fresh call goes before one that had to
-//! be repeated, and of two fresh ones that of the smaller peer id. Only contacts are known early enough, by the token of their first packet.
+//! Both sides apply the same rule without communicating: a fresh dial goes before one whose first
+//! packet was retransmitted, and of two fresh dials the one of the smaller peer id goes first. Only
+//! contacts are recognised early enough, by the token of their first packet.
 
 use crate::callers::Call;
 use m2_crypto::PeerId;
@@ -12,24 +14,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// How long our call goes before one of the peer while nothing answers it: ours may be one that
-/// can't arrive. Shorter than the second after which QUIC repeats a call.
+/// How long the local dial goes before one of the peer while it is unanswered: its packets may not
+/// be able to arrive. Shorter than the second after which QUIC retransmits a first packet.
 const UNANSWERED: Duration = Duration::from_millis(900);
-/// The same once the peer answers it.
+/// How long the local dial goes before one of the peer once the peer has answered it.
 const ANSWERED: Duration = Duration::from_secs(5);
 
-/// The calls under way between us and each contact, in both directions.
+/// The pending connection attempts between this daemon and each contact, in both directions.
 #[derive(Debug, Default)]
 pub(crate) struct Crossing {
     pairs: Mutex<HashMap<PeerId, Pair>>,
-    /// An answer came to its end.
+    /// Notified when an attempt of a peer was answered.
     ended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Pair {
     dials: Vec<Arc<Dial>>,
-    /// How many of its calls we are answering.
+    /// The number of the peer's attempts that are being answered.
     answers: usize,
 }
 
@@ -39,28 +41,28 @@ struct Dial {
     answered: AtomicBool,
 }
 
-/// A call of ours, until this is dropped.
+/// A pending dial, until this is dropped.
 pub(crate) struct Dialling {
     crossing: Arc<Crossing>,
     peer: PeerId,
     dial: Arc<Dial>,
 }
 
-/// A call of a peer that we answer, until this is dropped.
+/// An attempt of a peer that is being answered, until this is dropped.
 pub(crate) struct Answering {
     crossing: Arc<Crossing>,
     peer: PeerId,
 }
 
 impl Crossing {
-    /// Notes that we dial a peer, unless one of its calls is being answered.
+    /// Records a dial of a peer, unless one of its attempts is being answered.
     pub(crate) fn try_dial(self: &Arc<Self>, peer: PeerId, now: Instant) -> Option<Dialling> {
         let mut pairs = self.lock();
         let pair = pairs.entry(peer).or_default();
         (pair.answers == 0).then(|| self.begin(pair, peer, now))
     }
 
-    /// Notes that we dial a peer, whatever it does.
+    /// Records a dial of a peer unconditionally.
     pub(crate) fn dial(self: &Arc<Self>, peer: PeerId, now: Instant) -> Dialling {
         self.begin(self.lock().entry(peer).or_default(), peer, now)
     }
@@ -78,7 +80,7 @@ impl Crossing {
         }
     }
 
-    /// Notes that we answer a peer's call that arrives now, unless our own call goes first.
+    /// Records that an attempt of a peer is answered, unless the local dial goes first.
     pub(crate) fn try_answer(
         self: &Arc<Self>,
         own_id: &PeerId,
@@ -88,7 +90,8 @@ impl Crossing {
         let peer = call.peer;
         let mut pairs = self.lock();
         let pair = pairs.entry(peer).or_default();
-        // A peer whose call is repeated answers ours: its own is no fresh one any more.
+        // A peer that had to retransmit its first packet answers ours, because its own dial is no
+        // longer fresh.
         let may_go_first = *own_id < peer || call.is_repeated;
         let goes_first = |dial: &Arc<Dial>| dial.goes_first(may_go_first, now);
         if pair.dials.iter().any(goes_first) {
@@ -101,15 +104,15 @@ impl Crossing {
         })
     }
 
-    /// Returns whether a peer's call is being answered.
+    /// Returns whether an attempt of a peer is being answered.
     pub(crate) fn is_answering(&self, peer: &PeerId) -> bool {
         self.lock().get(peer).is_some_and(|pair| pair.answers > 0)
     }
 
-    /// Waits until no call of a peer is being answered.
+    /// Waits until no attempt of a peer is being answered.
     pub(crate) async fn answers_ended(&self, peer: &PeerId) {
         loop {
-            // Registered before the look, so that an end in between is not missed.
+            // Registered before the check, so that an end in between is not missed.
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
@@ -121,7 +124,8 @@ impl Crossing {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Pair>> {
-        // Nothing is ever half done under this lock.
+        // No update under this lock can be interrupted halfway, so a poisoned lock is still
+        // consistent.
         self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,7 +152,7 @@ impl Dial {
 }
 
 impl Dialling {
-    /// Returns what is to be done when the peer answers.
+    /// Returns the callback to run when the peer answers.
     pub(crate) fn on_answer(&self) -> Arc<dyn Fn() + Send + Sync> {
         let dial = Arc::clone(&self.dial);
         Arc::new(move || dial.answered.store(true, Ordering::Relaxed))
@@ -190,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn of_two_fresh_calls_that_of_the_smaller_id_goes_first() {
+    fn of_two_fresh_dials_the_one_of_the_smaller_id_goes_first() {
         let (of_small, of_large) = (Arc::<Crossing>::default(), Arc::<Crossing>::default());
         let now = Instant::now();
         let first = of_small.try_dial(LARGE, now).unwrap();
         let _second = of_large.try_dial(SMALL, now).unwrap();
         assert!(!answers(&of_small, SMALL, LARGE, now));
         assert!(answers(&of_large, LARGE, SMALL, now));
-        // A call that can't arrive does not keep the peer out for long.
+        // A dial that can't arrive blocks the peer only briefly.
         assert!(answers(&of_small, SMALL, LARGE, now + UNANSWERED));
         drop(first);
         assert!(answers(&of_small, SMALL, LARGE, now));
@@ -205,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_call_goes_before_a_repeated_one() {
-        // Both peers were calling in vain when the other one came back.
+    fn a_fresh_dial_goes_before_a_retransmitted_one() {
+        // Both peers were dialling unsuccessfully when the other one came back.
         for (own, peer) in [(SMALL, LARGE), (LARGE, SMALL)] {
             let (of_own, of_peer) = (Arc::<Crossing>::default(), Arc::<Crossing>::default());
             let then = Instant::now();
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_answered_goes_first_on_both_sides() {
+    fn an_answered_dial_goes_first_on_both_sides() {
         let of_large = Arc::<Crossing>::default();
         let now = Instant::now();
         let dialling = of_large.try_dial(SMALL, now).unwrap();

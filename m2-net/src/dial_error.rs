@@ -1,19 +1,19 @@
-//! Why a dial gave no session.
+//! The errors of dials.
 
 use crate::quic_crypto::HandshakeFailure;
 use crate::session::{CloseCode, SessionError};
 use quinn::{ConnectError, ConnectionError};
 use thiserror::Error;
 
-/// Why a dial gave no session.
+/// Why a dial failed (docs/spec/wire.md#what-a-dialer-is-told).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DialError {
-    /// Nothing answered in time. So it is too when the other side lives in another circle or
-    /// has another peer id than the called one.
-    #[error("nothing answered")]
+    /// The timeout has passed without an answer. This includes a peer of another circle, and an
+    /// address at which another peer id than the dialled one listens.
+    #[error("no answer")]
     NoAnswer,
-    /// Somebody answered who does not hold the key of the called peer id.
-    #[error("another identity answered than the one that was called")]
+    /// The peer that answered does not hold the key of the dialled peer id.
+    #[error("the peer that answered is not the one that was dialled")]
     WrongPeer,
     /// The two versions of M2 have no suite in common.
     #[error("no cipher suite in common: one of the two sides needs a newer version")]
@@ -21,7 +21,7 @@ pub enum DialError {
     /// No session key was ready in time: too many dials at once.
     #[error("no session key was ready: try again in a moment")]
     NoKeyReady,
-    /// The peer is there and takes no session from us.
+    /// The peer is reachable and accepts no session from this daemon.
     #[error("the peer refused the session")]
     Refused,
     /// The handshake was altered on the way, or one side broke the protocol.
@@ -30,13 +30,13 @@ pub enum DialError {
     /// The address can't be reached from any address that this daemon listens on.
     #[error("no socket of this daemon can reach that address")]
     NoSocket,
-    /// This side is closing, or the address is not one to call.
-    #[error("the call could not be made")]
+    /// This side is closing, or the address can't be dialled.
+    #[error("the address could not be dialled")]
     Local,
 }
 
 impl DialError {
-    /// A stable reason for the API.
+    /// Returns the stable reason code for the API.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::NoAnswer => "NO_ANSWER",
@@ -61,8 +61,8 @@ impl DialError {
         }
     }
 
-    /// The handshake was done here, but the Hello did not come. Only now is it known whether
-    /// the responder took our proof.
+    /// Maps a failure after the local handshake was done but before the peer's Hello came. Only the
+    /// Hello shows that the responder accepted the proof.
     pub(crate) fn from_greeting(error: SessionError, closed: Option<&ConnectionError>) -> Self {
         match (error, closed) {
             (SessionError::Closed, Some(reason)) => Self::from_connection(reason),

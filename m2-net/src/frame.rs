@@ -1,6 +1,6 @@
 //! The frame stream of a session: a varint length, then a `Frame` message
-//! (`docs/spec/wire.md`). The codec is sans-IO; [`FrameSender`] and [`FrameReceiver`] drive it
-//! over a QUIC stream.
+//! (`docs/spec/wire.md#frames`). The codec is sans-IO; [`FrameSender`] and [`FrameReceiver`] drive
+//! it over a QUIC stream.
 
 use crate::counters::{Counter, Counters};
 use crate::cover;
@@ -16,19 +16,19 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// The longest frame, without its length, bytes.
+/// The longest frame, without its length, in bytes.
 pub const MAX_FRAME: usize = 128 * 1024;
 
-/// The longest varint of a length up to [`MAX_FRAME`], bytes.
+/// The longest varint of a length up to [`MAX_FRAME`], in bytes.
 const MAX_LENGTH_BYTES: usize = 3;
-/// Bytes asked of a stream at once.
+/// The number of bytes read from a stream at once.
 const READ_BYTES: usize = 64 * 1024;
-/// Encoded frames are written once they exceed this, bytes.
+/// Encoded frames are written once they exceed this many bytes.
 const WRITE_BYTES: usize = 32 * 1024;
-/// Messages that wait for the stream. When it is full, who sends waits.
+/// The number of messages that wait for the stream. A sender waits while the queue is full.
 const QUEUE: usize = 64;
 
-/// A message as a frame, with its length.
+/// Encodes a message as a frame, with its length.
 ///
 /// Errors: [`Malformed::Length`] if it is longer than [`MAX_FRAME`].
 pub fn encode(message: Message) -> Result<Bytes, Malformed> {
@@ -39,7 +39,7 @@ pub fn encode(message: Message) -> Result<Bytes, Malformed> {
     Ok(frame.encode_length_delimited_to_vec().into())
 }
 
-/// Cuts a stream of bytes into messages and holds the order: Hello first, and only first.
+/// Splits a byte stream into messages and enforces the order: Hello first, and only first.
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     buffer: BytesMut,
@@ -47,13 +47,15 @@ pub struct FrameDecoder {
 }
 
 impl FrameDecoder {
-    /// Takes in received bytes. The caller takes out all messages before it adds more, so the
-    /// buffer never holds more than one frame and one read.
+    /// Adds received bytes. The caller takes out all messages before it adds more, so the buffer
+    /// never holds more than one frame and one read.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole message, if there is one.
+    /// Returns the next complete message, if there is one.
+    ///
+    /// Errors: [`Malformed`] if the peer broke the frame format.
     pub fn next_message(&mut self) -> Result<Option<Message>, Malformed> {
         let Some(length) = self.frame_length()? else {
             return Ok(None);
@@ -64,7 +66,7 @@ impl FrameDecoder {
         Ok(Some(message))
     }
 
-    /// Bytes of the first frame with its length, once all are there.
+    /// Returns the size of the first frame with its length, once it is complete.
     fn frame_length(&self) -> Result<Option<usize>, Malformed> {
         let mut length = 0;
         for (place, byte) in self.buffer.iter().take(MAX_LENGTH_BYTES).enumerate() {
@@ -93,7 +95,7 @@ impl FrameDecoder {
     }
 }
 
-/// Drops the length, which [`FrameDecoder::frame_length`] has read.
+/// Removes the length, which [`FrameDecoder::frame_length`] has read.
 fn strip_length(mut frame: Bytes) -> Bytes {
     let bytes = frame.iter().take_while(|byte| **byte & 0x80 != 0).count();
     frame.advance((bytes + 1).min(frame.len()));
@@ -118,17 +120,17 @@ enum Item {
 /// Why a message was not queued at once.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TrySendError {
-    /// The queue is full; here is the message back.
+    /// The queue is full. Returns the message.
     #[error("the session's queue is full")]
     Full(Box<Message>),
-    /// It never will be.
+    /// The message can never be queued: it is malformed, or the session has ended.
     #[error(transparent)]
     Failed(#[from] SessionError),
 }
 
 impl FrameSender {
-    /// Starts to write to `stream`: as soon as there is something, or so many pieces a second,
-    /// whether or not there is.
+    /// Starts to write to `stream`: as soon as there is something or, with `cover`, in that number
+    /// of pieces per second, whether or not there is data.
     pub(crate) fn start(stream: SendStream, cover: Option<NonZeroU32>) -> Self {
         let (queue, items) = mpsc::channel(QUEUE);
         match cover {
@@ -138,11 +140,11 @@ impl FrameSender {
         Self { queue }
     }
 
-    /// Queues a message; waits while the queue is full. That it was queued says nothing about
-    /// its arrival.
+    /// Queues a message; waits while the queue is full. A queued message may still be lost with the
+    /// session.
     ///
-    /// Errors: [`SessionError::Malformed`] if it is too long for a frame, which harms nothing;
-    /// [`SessionError::Closed`].
+    /// Errors: [`SessionError::Malformed`] if it is too long for a frame, after which the session
+    /// continues; [`SessionError::Closed`].
     pub async fn send(&self, message: Message) -> Result<(), SessionError> {
         let frame = encode(message)?;
         self.queue
@@ -152,6 +154,8 @@ impl FrameSender {
     }
 
     /// Queues a message if there is room.
+    ///
+    /// Errors: [`TrySendError`].
     pub fn try_send(&self, message: Message) -> Result<(), TrySendError> {
         match self.queue.try_reserve() {
             Ok(place) => {
@@ -163,8 +167,8 @@ impl FrameSender {
         }
     }
 
-    /// Ends the stream after what is queued, and waits until the peer has received all of it
-    /// or the session is gone.
+    /// Ends the stream after the queued messages, and waits until the peer has received all of them
+    /// or the session has ended.
     pub async fn finish(&self) {
         let (done, received) = oneshot::channel();
         if self.queue.send(Item::Finish(done)).await.is_ok() {
@@ -174,7 +178,7 @@ impl FrameSender {
     }
 }
 
-/// The one task that owns the stream. Ends with the session, or with its last sender.
+/// The task that owns the stream. Ends with the session, or with its last sender.
 async fn write(mut stream: SendStream, mut items: mpsc::Receiver<Item>) {
     let mut batch = BytesMut::with_capacity(2 * WRITE_BYTES);
     while let Some(first) = items.recv().await {
@@ -198,7 +202,8 @@ async fn write(mut stream: SendStream, mut items: mpsc::Receiver<Item>) {
     }
 }
 
-/// The same at a fixed rate: see [`cover`].
+/// The task that owns the stream of a session with cover traffic, and writes at a fixed rate: see
+/// [`cover`].
 async fn write_covered(
     mut stream: SendStream,
     mut items: mpsc::Receiver<Item>,
@@ -212,11 +217,11 @@ async fn write_covered(
         while waiting.len() < cover::PIECE_BYTES {
             match items.try_recv() {
                 Ok(Item::Frame(frame)) => waiting.extend_from_slice(&frame),
-                // Who goes does not wait for its turns.
+                // The end of the stream does not wait for the fixed rate.
                 Ok(Item::Finish(done)) => return finish(stream, waiting, done).await,
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
-                    // The session is over if this fails.
+                    // If this fails, the session has ended.
                     let _ = stream.write_all(&waiting).await;
                     return;
                 }
@@ -231,13 +236,13 @@ async fn write_covered(
 
 async fn finish(mut stream: SendStream, batch: BytesMut, done: oneshot::Sender<()>) {
     if stream.write_all(&batch).await.is_ok() && stream.finish().is_ok() {
-        // Answers when everything was acknowledged, or the peer stopped or left.
+        // Returns when everything was acknowledged, or the peer stopped the stream or left.
         let _ = stream.stopped().await;
     }
     let _ = done.send(());
 }
 
-/// Receives messages. A peer that breaks the format ends its session.
+/// Receives messages. Closes the session of a peer that breaks the format.
 #[derive(Debug)]
 pub struct FrameReceiver {
     connection: Connection,
@@ -256,10 +261,10 @@ impl FrameReceiver {
         }
     }
 
-    /// The next message. Safe to cancel: nothing that was received is lost.
+    /// Returns the next message. Cancel-safe: nothing that was received is lost.
     ///
     /// Errors: [`SessionError::Malformed`] after which the session is closed,
-    /// [`SessionError::Closed`] when it ended.
+    /// [`SessionError::Closed`] when it has ended.
     pub async fn recv(&mut self) -> Result<Message, SessionError> {
         loop {
             match self.decoder.next_message() {
@@ -278,7 +283,9 @@ impl FrameReceiver {
         }
     }
 
-    /// A message that is there already.
+    /// Returns a message that has already been received, if there is one.
+    ///
+    /// Errors: [`SessionError::Malformed`] after which the session is closed.
     pub fn try_recv(&mut self) -> Result<Option<Message>, SessionError> {
         loop {
             match self.decoder.next_message() {
@@ -295,7 +302,7 @@ impl FrameReceiver {
         SessionError::Closed
     }
 
-    /// Counts what the peer did and ends its session.
+    /// Counts the violation and closes the session.
     pub(crate) fn misbehaved(&self, malformed: Malformed) -> SessionError {
         self.counters.count(Counter::FrameMalformed);
         // No reason text: docs/spec/wire.md#the-end.

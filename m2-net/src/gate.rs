@@ -1,8 +1,8 @@
-//! The gate: what may reach QUIC at all (spec §2).
+//! The gate: decides which datagrams reach QUIC (docs/spec/obfuscation.md#the-gate).
 //!
-//! QUIC engines answer some packets before they have authenticated them. So nothing goes on that
-//! a stranger could have made: neither noise, nor a probe from outside the circle, nor a call by
-//! somebody who doesn't know our peer id. What is dropped here gets not one byte back.
+//! QUIC engines answer some packets before they have authenticated them. So the gate passes nothing
+//! that a stranger could have made: no noise, no probe from outside the circle, no connection
+//! attempt by a party that does not know the local peer id. A dropped datagram gets no answer.
 
 use crate::callers::{Callers, FirstPacket};
 use crate::clock::Clock;
@@ -20,20 +20,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The shortest datagram that may carry a first packet (RFC 9000 §14.1).
+/// The minimum size of a datagram with a first packet (RFC 9000, section 14.1).
 const MIN_FIRST_DATAGRAM: usize = 1200;
-/// The shortest packet from which a header protection sample can be taken: first byte,
-/// connection id, 4 bytes of number, 16 of sample.
+/// The shortest packet from which a header protection sample can be taken: first byte, connection
+/// id, 4 bytes of number, 16 of sample.
 const MIN_SHORT_PACKET: usize = 1 + connection_id::LENGTH + 4 + 16;
 
 const LONG_HEADER: u8 = 0x80;
 const FIXED_BIT: u8 = 0x40;
 
-/// Decides about datagrams that were already revealed.
+/// Checks deobfuscated datagrams.
 ///
 /// QUIC answers some first packets before it authenticates them: those with a Retry token that came
-/// from another address, for instance. So no Initial packet passes that was not opened here, but for
-/// those to a handshake of ours that is under way, which QUIC authenticates.
+/// from another address, for instance. So an Initial packet passes only if it was opened here, or
+/// if it belongs to a pending handshake of this endpoint, whose packets QUIC authenticates.
 pub struct Gate {
     circle: CircleId,
     own_id: PeerId,
@@ -48,7 +48,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The gate of the daemon `own_id`, for datagrams to connection ids made by `ids`.
+    /// Creates the gate of the daemon `own_id`, for datagrams to connection ids issued by `ids`.
     pub fn new(
         circle: CircleId,
         own_id: PeerId,
@@ -70,28 +70,29 @@ impl Gate {
         }
     }
 
-    /// Lets answers to Retries in that carry one of these tokens. Without them none passes.
+    /// Accepts answers to Retries that carry one of these tokens. Without them no such answer
+    /// passes.
     #[must_use]
     pub(crate) fn retries(mut self, tokens: Arc<RetryTokens>) -> Self {
         self.retries = Some(tokens);
         self
     }
 
-    /// Notes the calls of these contacts.
+    /// Records the connection attempts of these contacts.
     #[must_use]
     pub(crate) fn callers(mut self, callers: Arc<Callers>) -> Self {
         self.callers = callers;
         self
     }
 
-    /// Lets no call in: only answers to our own.
+    /// Rejects all connection attempts: only answers to this side's dials pass.
     #[must_use]
     pub const fn dials_only(mut self, dials_only: bool) -> Self {
         self.dials_only = dials_only;
         self
     }
 
-    /// Notes a datagram of ours that is about to leave, before it is hidden.
+    /// Records an outgoing datagram, before it is obfuscated.
     pub fn note_sent(&self, datagram: &[u8]) {
         if datagram
             .first()
@@ -101,9 +102,9 @@ impl Gate {
         }
     }
 
-    /// Whether a datagram from `source` may go on to QUIC.
+    /// Checks whether a datagram from `source` may go on to QUIC.
     ///
-    /// Errors: under which reason the dropped datagram is to be counted.
+    /// Errors: the counter for the dropped datagram.
     pub fn check(&self, datagram: &[u8], source: SocketAddr) -> Result<(), Counter> {
         match datagram.first() {
             None => Err(Counter::DatagramTooShort),
@@ -113,7 +114,7 @@ impl Gate {
         }
     }
 
-    /// From now on no Initial packet passes. Sessions that stand go on.
+    /// Rejects all further Initial packets. Established sessions continue.
     pub fn close_to_callers(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
@@ -131,10 +132,10 @@ impl Gate {
     fn check_long(&self, datagram: &[u8], source: SocketAddr) -> Result<(), Counter> {
         let header = LongHeader::parse(datagram).ok_or(Counter::DatagramMalformed)?;
         if header.version != QUIC_VERSION {
-            // Version Negotiation, which is version 0, ends here too: there is one version.
+            // There is only one version, so Version Negotiation (version 0) is dropped here too.
             return Err(Counter::DatagramVersion);
         }
-        // QUIC refuses calls while it closes, and a refusal is an answer.
+        // QUIC refuses connection attempts while it closes, and a refusal is an answer.
         if header.is_initial() && self.closing.load(Ordering::Relaxed) {
             return Err(Counter::DatagramClosing);
         }
@@ -150,7 +151,7 @@ impl Gate {
         self.check_first(&header, datagram)
     }
 
-    /// A packet to an id of ours: of a handshake that is under way, or the answer to a Retry.
+    /// Checks a packet to a local id: it must belong to a pending handshake or answer a Retry.
     fn check_own_id(
         &self,
         header: &LongHeader<'_>,
@@ -158,7 +159,7 @@ impl Gate {
         source: SocketAddr,
     ) -> Result<(), Counter> {
         if !header.is_initial() {
-            // QUIC drops what belongs to no connection.
+            // QUIC silently drops such a packet if it belongs to no connection.
             return Ok(());
         }
         let token = self.retry_token(header);
@@ -166,8 +167,8 @@ impl Gate {
             .handshakes
             .is_under_way(header.dcid, self.clock.unix_s());
         match token {
-            // The connection may be gone: then QUIC takes this for a call, and the token for that
-            // of another call, which it must not see here.
+            // If the connection is gone, QUIC takes this packet for a connection attempt, and its
+            // token for that of another attempt. QUIC must not see such a packet.
             Some((_, false)) if under_way => Err(Counter::DatagramRetryToken),
             _ if under_way => Ok(()),
             _ if self.dials_only => Err(Counter::DatagramClosing),
@@ -177,14 +178,16 @@ impl Gate {
         }
     }
 
-    /// The address that a packet's Retry token proves, and whether its call was accepted.
+    /// Returns the address that a packet's Retry token proves, and whether its attempt was
+    /// accepted.
     fn retry_token(&self, header: &LongHeader<'_>) -> Option<(SocketAddr, bool)> {
         let tokens = self.retries.as_ref()?;
         let token = tokens.open(header.token()?)?;
         Some((token.address, tokens.is_spent(&token)))
     }
 
-    /// A first packet: only who knows our circle and our peer id can have made it.
+    /// Checks a first packet: only a party that knows the circle and the local peer id can have
+    /// made it.
     fn check_first(&self, header: &LongHeader<'_>, datagram: &[u8]) -> Result<(), Counter> {
         // A Retry is answered at the id that it names.
         if self.retry_token(header).is_some() {
@@ -203,7 +206,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Opens a first packet and gives its number.
+    /// Opens a first packet and returns its packet number.
     fn open(&self, header: &LongHeader<'_>, datagram: &[u8]) -> Result<u64, Counter> {
         if datagram.len() < MIN_FIRST_DATAGRAM {
             return Err(Counter::DatagramTooShort);

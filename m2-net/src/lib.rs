@@ -1,6 +1,5 @@
-//! M2's sessions between daemons: the only place with sockets.
-//!
-//! Sections (`§`) in comments are those of `docs/spec/`.
+//! M2's sessions between daemons: the only crate with sockets. Comments refer to the specification
+//! in `docs/spec/`.
 
 mod acceptor;
 pub mod allow_list;

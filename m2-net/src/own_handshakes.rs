@@ -1,24 +1,24 @@
-//! The handshakes of ours that are under way, by our connection ids.
+//! The pending handshakes of this endpoint, by local connection id.
 //!
-//! QUIC authenticates an Initial packet for a connection that it has with that connection's keys.
-//! One for any other id it takes for a call, and it may answer a call before it has authenticated
-//! it. So the gate must know which ids belong to a handshake: those that our own packets name as
-//! their source.
+//! QUIC authenticates an Initial packet for an existing connection with that connection's keys. It
+//! takes one for any other id as a connection attempt, which it may answer before it has
+//! authenticated it. So the gate must know which ids belong to a handshake: the ids that outgoing
+//! packets name as their source.
 
 use m2_crypto::connection_id::LENGTH;
 use m2_crypto::initial::LongHeader;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How long an id counts after the last packet that named it, seconds: longer than a handshake
+/// How long an id is kept after the last packet that named it, in seconds: longer than a handshake
 /// may take.
 const KEPT_S: u64 = 60;
-/// Ids that are remembered; the oldest are forgotten first.
+/// The number of remembered ids; the oldest are evicted first.
 const CAPACITY: usize = 8_192;
 
 type Id = [u8; LENGTH];
 
-/// Remembers the ids of handshakes that are under way. Bounded.
+/// The ids of pending handshakes. Bounded.
 #[derive(Debug, Default)]
 pub(crate) struct OwnHandshakes(Mutex<Ids>);
 
@@ -29,7 +29,7 @@ struct Ids {
 }
 
 impl OwnHandshakes {
-    /// Notes a packet of ours that is about to leave, before it is hidden.
+    /// Records an outgoing packet, before it is obfuscated.
     pub(crate) fn note(&self, packet: &[u8], now_s: u64) {
         let Some(header) = LongHeader::parse(packet).filter(LongHeader::is_of_handshake) else {
             return;
@@ -39,7 +39,7 @@ impl OwnHandshakes {
         }
     }
 
-    /// Returns whether an id is that of a handshake under way.
+    /// Returns whether an id belongs to a pending handshake.
     pub(crate) fn is_under_way(&self, id: &[u8], now_s: u64) -> bool {
         let Ok(id) = Id::try_from(id) else {
             return false;
@@ -49,14 +49,15 @@ impl OwnHandshakes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ids> {
-        // Nothing is ever half done under this lock.
+        // No update under this lock can be interrupted halfway, so a poisoned lock is still
+        // consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ids {
     fn note(&mut self, id: Id, now_s: u64) {
-        // A flight of packets is one entry.
+        // The packets of one flight share an entry.
         if self.noted.insert(id, now_s) != Some(now_s) {
             self.order.push_back((id, now_s));
         }

@@ -1,12 +1,12 @@
-//! The network that a source address belongs to, as far as limits are concerned.
+//! The source prefix of an address, to which rate limits apply.
 
 use std::net::IpAddr;
 
-/// The first 24 bits of an IPv4 address, or the first 48 of an IPv6 address: about what one
-/// customer of a provider holds. Everything in one prefix counts as one source.
+/// The first 24 bits of an IPv4 address, or the first 48 of an IPv6 address: about as much as a
+/// provider assigns to one customer. Everything in one prefix counts as one source.
 ///
-/// The made-up address of a peer on a line has the line in its first 48 bits
-/// (`docs/spec/line.md`), so that each line is a source of its own.
+/// The synthetic address of a peer on a line has the line in its first 48 bits
+/// (`docs/spec/line.md#packets`), so that each line is a separate source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix([u8; Prefix::BYTES]);
 
@@ -28,12 +28,12 @@ impl Prefix {
         }
     }
 
-    /// Returns the prefix as bytes, to be stored.
+    /// Returns the prefix as bytes, for storage.
     pub const fn to_bytes(self) -> [u8; Self::BYTES] {
         self.0
     }
 
-    /// Returns the prefix that [`Self::to_bytes`] gave.
+    /// Returns the prefix from the bytes of [`Self::to_bytes`].
     pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)
     }

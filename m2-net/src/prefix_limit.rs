@@ -1,12 +1,12 @@
-//! A rate limit for each source prefix, so that no network's calls crowd out those of others.
+//! A rate limit for each source prefix, so that no network's connection attempts crowd out others.
 
 use crate::prefix::Prefix;
 use crate::token_bucket::{Rate, TokenBucket};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
-/// Buckets in all. Prefixes that share one share its allowance: memory is fixed, and which
-/// prefixes fall together is different at every start.
+/// The number of buckets. Prefixes that fall into the same bucket share its allowance: memory is
+/// fixed, and the mapping is different at every start.
 const BUCKETS: usize = 4096;
 
 /// A token bucket for every source prefix.
@@ -17,7 +17,7 @@ pub(crate) struct PrefixLimiter {
 }
 
 impl PrefixLimiter {
-    /// Allows each prefix `burst` calls at once and `per_second` in the long run.
+    /// Allows each prefix a burst of `burst` attempts and a sustained rate of `per_second`.
     pub(crate) fn new(burst: u32, per_second: u32, now_ms: u64) -> Self {
         let rate = Rate::per_second(per_second.into());
         Self {
@@ -26,8 +26,8 @@ impl PrefixLimiter {
         }
     }
 
-    /// Returns whether a call from `source` may be answered now; if so it is counted. Calls from
-    /// this machine are not limited.
+    /// Returns whether an attempt from `source` may be answered now, and counts it if so. Attempts
+    /// from loopback addresses are not limited.
     pub(crate) fn allow(&mut self, source: IpAddr, now_ms: u64) -> bool {
         if source.is_loopback() {
             return true;
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_machine_is_free() {
+    fn loopback_is_not_limited() {
         let mut limiter = PrefixLimiter::new(0, 0, 0);
         assert!(limiter.allow(ip("127.0.0.1"), 0));
         assert!(!limiter.allow(ip("203.0.113.1"), 0));

@@ -1,17 +1,16 @@
-//! M2's handshake as the crypto layer of quinn (spec §3).
+//! M2's handshake as the crypto layer of quinn (docs/spec/handshake.md).
 //!
-//! One [`CryptoContext`] a daemon. To dial, make a [`DialCrypto`] with one session key pair and
-//! put it into a `quinn::ClientConfig`; the server name is the text of the called peer id. To
-//! answer, one keyless [`AnswerCrypto`] stands in the endpoint's `quinn::ServerConfig` and does
-//! what comes before a session (Initial keys, Retry tags); for every `quinn::Incoming` that is to
-//! be accepted, [`AnswerCrypto::reserve`] takes a session key and [`AnswerCrypto::accept_config`]
-//! makes the configuration for `Incoming::accept_with`. When there is no key, the incoming call
-//! is ignored: `start_session` could not say no.
+//! A daemon has one [`CryptoContext`]. To dial, create a [`DialCrypto`] with one session key pair
+//! and put it into a `quinn::ClientConfig`; the server name is the text of the dialled peer id. To
+//! accept, put one keyless [`AnswerCrypto`] into the endpoint's `quinn::ServerConfig`, which does
+//! everything before a session (Initial keys, Retry tags). For every `quinn::Incoming` to be
+//! accepted, [`AnswerCrypto::reserve`] takes a session key and [`AnswerCrypto::accept_config`]
+//! returns the configuration for `Incoming::accept_with`. If there is no key, the attempt must be
+//! ignored: `start_session` could not reject it.
 //!
-//! What happens where: reading Hello runs under the endpoint's lock and does public-key
-//! operations only; RSA private operations run in the connection's driver, by way of
-//! [`OffLoad`]. After a session came up, `Connection::peer_identity` gives a
-//! [`m2_crypto::handshake::Peer`].
+//! Reading a Hello runs under the endpoint's lock and does public-key operations only. RSA private
+//! operations run in the connection's driver, by means of [`OffLoad`]. Once a session is up,
+//! `Connection::peer_identity` returns a [`m2_crypto::handshake::Peer`].
 
 mod answer;
 mod dial;
@@ -32,10 +31,10 @@ use quinn_proto::{ConnectionId, Side};
 use std::fmt;
 use std::sync::Arc;
 
-/// Today's UTC day, in days since 1970-01-01.
+/// Returns today's UTC day, in days since 1970-01-01.
 pub type Today = Arc<dyn Fn() -> u32 + Send + Sync>;
 
-/// Told of every handshake that failed on this side, for counters.
+/// A callback for every handshake that failed on this side, for counters.
 pub type FailureObserver = Arc<dyn Fn(&HandshakeError) + Send + Sync>;
 
 /// How RSA private operations are kept from stalling other sessions.
@@ -43,7 +42,7 @@ pub type FailureObserver = Arc<dyn Fn(&HandshakeError) + Send + Sync>;
 pub enum OffLoad {
     /// By `block_in_place` in a multi-thread runtime, inline elsewhere.
     InPlace,
-    /// Not at all: for tests of quinn-proto without a runtime.
+    /// Always inline: for tests of quinn-proto without a runtime.
     Inline,
 }
 
@@ -61,7 +60,7 @@ fn in_multi_thread_runtime() -> bool {
     Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
-/// What all sessions of a daemon share.
+/// The state shared by all sessions of a daemon.
 #[derive(Clone)]
 pub struct CryptoContext {
     circle: CircleId,
@@ -72,7 +71,7 @@ pub struct CryptoContext {
 }
 
 impl CryptoContext {
-    /// A context for one circle. `today` is asked once or twice a connection.
+    /// Creates a context for one circle. `today` is called once or twice per connection.
     pub fn new(circle: CircleId, provider: &'static dyn Provider, today: Today) -> Self {
         Self {
             circle,
@@ -83,7 +82,7 @@ impl CryptoContext {
         }
     }
 
-    /// Another way to run RSA private operations; [`OffLoad::InPlace`] is the default.
+    /// Sets how RSA private operations run; the default is [`OffLoad::InPlace`].
     #[must_use]
     pub const fn off_load(mut self, off_load: OffLoad) -> Self {
         self.off_load = off_load;
@@ -97,7 +96,7 @@ impl CryptoContext {
         self
     }
 
-    /// The day stamped into a connection id, if it is today or next to it.
+    /// Returns the day stamped into a connection id, if it is today or an adjacent day.
     fn day_of(&self, dcid: &ConnectionId) -> Option<u32> {
         day_from_dcid(dcid, (self.today)())
     }

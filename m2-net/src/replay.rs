@@ -1,46 +1,47 @@
-//! A recorded first packet that is played again gets nothing (spec §2): the original destination
-//! ids of accepted calls are remembered for 3 days.
+//! Protects against replayed first packets: the original destination ids of accepted connection
+//! attempts are remembered for 3 days
+//! (docs/spec/obfuscation.md#calls-that-were-accepted-are-remembered).
 //!
-//! [`ReplayGuard`] is sans-IO. Where its memory outlives the process is a [`ReplayLog`]'s matter;
+//! [`ReplayGuard`] is sans-IO. A [`ReplayLog`] makes its memory outlive the process;
 //! [`ReplayFile`](crate::replay_file::ReplayFile) is one.
 
 use m2_crypto::{Secret, label};
 use std::collections::{HashSet, VecDeque};
 use std::io;
 
-/// Seconds for which an accepted call is remembered. A first packet opens on the day of its
-/// making, the day before and the day after, so nothing older can come back.
+/// How long an accepted attempt is remembered, in seconds. A first packet opens on the day on which
+/// it was made, the day before and the day after, so nothing older can be replayed.
 pub const REMEMBERED_S: u64 = 3 * 86_400;
 
-/// The usual bound of remembered calls; the oldest are forgotten first.
+/// The default number of remembered attempts; the oldest are evicted first.
 pub const DEFAULT_CAPACITY: usize = 1 << 17;
 
-/// One remembered call: a keyed hash of its id, and when it was accepted.
+/// A remembered attempt: a keyed hash of its id, and when it was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplayRecord {
-    /// Truncated HMAC of the id, so that the log tells nobody which ids were used.
+    /// The truncated HMAC of the id, so that the log does not reveal which ids were used.
     pub tag: [u8; 16],
-    /// Unix time in seconds.
+    /// When the attempt was accepted, Unix time in seconds.
     pub seen_s: u64,
 }
 
-/// Where accepted calls are written down before they are answered.
+/// A log to which accepted attempts are written before they are answered.
 pub trait ReplayLog: Send {
-    /// The key of the tags, and what is on record.
+    /// Returns the key of the tags, and the stored records.
     fn load(&mut self) -> io::Result<(Secret<32>, Vec<ReplayRecord>)>;
 
-    /// Adds a record. When this returns, a kill of the process must not lose it; when it fails,
-    /// the records before are still there.
+    /// Adds a record. After it returns, the record must survive a kill of the process; if it fails,
+    /// the earlier records must still be there.
     fn append(&mut self, record: &ReplayRecord) -> io::Result<()>;
 
-    /// Makes what was appended survive a loss of power. Called from time to time and at the end.
+    /// Makes the appended records survive a power loss. Called periodically and at the end.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Replaces everything by `live`, if the log has grown enough to be worth it.
+    /// Replaces all records by `live`, if the log has grown enough to be worth it.
     fn compact(&mut self, live: &mut dyn ExactSizeIterator<Item = ReplayRecord>) -> io::Result<()>;
 }
 
-/// The memory of accepted calls.
+/// The memory of accepted attempts.
 #[derive(Debug)]
 pub struct ReplayGuard {
     key: Secret<32>,
@@ -51,7 +52,7 @@ pub struct ReplayGuard {
 }
 
 impl ReplayGuard {
-    /// A guard that remembers `records` and at most `capacity` calls.
+    /// Creates a guard that remembers `records` and at most `capacity` attempts.
     pub fn new(
         key: Secret<32>,
         records: impl IntoIterator<Item = ReplayRecord>,
@@ -71,13 +72,13 @@ impl ReplayGuard {
         guard
     }
 
-    /// Whether a call with this original destination id was accepted before.
+    /// Returns whether an attempt with this original destination id was accepted before.
     pub fn is_repeat(&self, original_id: &[u8]) -> bool {
         self.tags.contains(&self.tag(original_id))
     }
 
-    /// Remembers a call that is about to be accepted. Returns what to write down, or `None` if
-    /// it is a repeat and must be ignored.
+    /// Records an attempt that is about to be accepted. Returns the record to write to the log, or
+    /// `None` if the attempt is a replay and must be ignored.
     pub fn check_and_insert(&mut self, original_id: &[u8], now_s: u64) -> Option<ReplayRecord> {
         self.forget_old(now_s);
         let record = ReplayRecord {
@@ -87,7 +88,7 @@ impl ReplayGuard {
         self.insert(record).then_some(record)
     }
 
-    /// Forgets a call that was just remembered and is not answered after all.
+    /// Removes an attempt that was just recorded and is not answered after all.
     pub fn take_back(&mut self, record: &ReplayRecord) {
         if self.order.back() == Some(record) {
             self.order.pop_back();
@@ -95,7 +96,7 @@ impl ReplayGuard {
         }
     }
 
-    /// What is remembered, oldest first.
+    /// Returns the remembered records, oldest first.
     pub fn records(&self) -> impl ExactSizeIterator<Item = ReplayRecord> + '_ {
         self.order.iter().copied()
     }
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_time_is_a_repeat() {
+    fn a_second_attempt_with_the_same_id_is_a_replay() {
         let mut guard = guard(100);
         assert!(!guard.is_repeat(b"a"));
         assert!(guard.check_and_insert(b"a", 10).is_some());
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_back_is_no_repeat() {
+    fn an_attempt_that_was_rolled_back_is_not_a_replay() {
         let mut guard = guard(100);
         guard.check_and_insert(b"a", 10);
         let record = guard.check_and_insert(b"b", 10).unwrap();
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_the_oldest_goes() {
+    fn memory_is_bounded_and_the_oldest_record_is_evicted() {
         let mut guard = guard(3);
         for id in [b"a", b"b", b"c", b"d"] {
             guard.check_and_insert(id, 1);

@@ -1,8 +1,8 @@
 //! The replay log as an append-only file.
 //!
-//! Layout: an 8-byte magic, the 32-byte key of the tags, then records of 24 bytes: tag (16),
-//! Unix seconds (4, big-endian), check (4: the first bytes of a hash over the other 20 and the
-//! key). A record whose check is wrong, as after a crash, is skipped.
+//! Layout: an 8-byte magic, the 32-byte key of the tags, then records of 24 bytes: tag (16), Unix
+//! seconds (4, big-endian), check (4: the first bytes of a hash over the other 20 and the key). A
+//! record whose check is wrong, as after a crash, is skipped.
 
 use crate::replay::{ReplayLog, ReplayRecord};
 use m2_crypto::{Secret, label};
@@ -14,27 +14,30 @@ use std::path::{Path, PathBuf};
 const MAGIC: &[u8; 8] = b"m2rply01";
 const HEADER_BYTES: usize = MAGIC.len() + 32;
 const RECORD_BYTES: usize = 24;
-/// No file that this module wrote is longer; a longer one is not read.
+/// The maximum file size in bytes: anything beyond it was not written by this module and is not
+/// read.
 const MAX_FILE_BYTES: u64 = 64 << 20;
-/// Records beyond twice the live ones that make a rewrite worth it.
+/// The number of records beyond twice the live ones that triggers a rewrite.
 const SLACK_RECORDS: usize = 4096;
-/// Appended records after which the file is synced.
+/// The number of appended records after which the file is synced.
 const SYNC_EVERY: usize = 64;
 
-/// A file that remembers accepted calls over restarts. One small write for each.
+/// A file that remembers accepted attempts over restarts, with one small write for each.
 #[derive(Debug)]
 pub struct ReplayFile {
     path: PathBuf,
     file: File,
     key: Secret<32>,
-    /// Records in the file, live or not.
+    /// Records in the file, live or expired.
     written: usize,
     unsynced: usize,
 }
 
 impl ReplayFile {
-    /// Opens or creates the file, readable by its owner alone. A file that is none of ours is
-    /// replaced: it can't be worse than having none.
+    /// Opens or creates the file, readable by its owner only. A file with another header is
+    /// replaced, which is no worse than having no file.
+    ///
+    /// Errors: those of the file system.
     pub fn open(path: &Path) -> io::Result<Self> {
         let existing = open_private(path)?;
         let (file, key) = match read_key(&existing)? {
@@ -68,7 +71,7 @@ impl ReplayLog for ReplayFile {
             .filter_map(|record| decode(&self.key, record))
             .collect();
         self.written = records_in(bytes.len() as u64);
-        // A tail that a crash cut off would shift every later record.
+        // A tail cut off by a crash would shift every later record.
         let whole = length(self.written);
         if whole < bytes.len() as u64 {
             self.file.set_len(whole)?;
@@ -78,7 +81,7 @@ impl ReplayLog for ReplayFile {
 
     fn append(&mut self, record: &ReplayRecord) -> io::Result<()> {
         if let Err(error) = self.file.write_all(&encode(&self.key, record)) {
-            // A part of a record would shift every later one.
+            // A partial record would shift every later one.
             self.file.set_len(length(self.written))?;
             return Err(error);
         }
@@ -112,18 +115,18 @@ impl ReplayLog for ReplayFile {
 
 impl Drop for ReplayFile {
     fn drop(&mut self) {
-        // Nobody is left to tell; a kill loses nothing either way.
+        // The error can't be reported here; a kill loses nothing either way.
         let _ = self.sync();
     }
 }
 
-/// Whole records in a file of so many bytes.
+/// Returns the number of whole records in a file of `bytes` bytes.
 fn records_in(bytes: u64) -> usize {
     let records = bytes.saturating_sub(HEADER_BYTES as u64) / RECORD_BYTES as u64;
     usize::try_from(records).unwrap_or(usize::MAX)
 }
 
-/// The length of a file with so many records, bytes.
+/// Returns the length in bytes of a file with `records` records.
 const fn length(records: usize) -> u64 {
     (HEADER_BYTES as u64).saturating_add((records as u64).saturating_mul(RECORD_BYTES as u64))
 }
@@ -148,7 +151,7 @@ fn read_key(mut file: &File) -> io::Result<Option<Secret<32>>> {
     }
 }
 
-/// Writes a new file beside the old one and puts it in its place.
+/// Writes a new file next to the old one and renames it over that one.
 fn replace(
     path: &Path,
     key: &Secret<32>,
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_appended_is_there_after_a_restart() {
+    fn appended_records_survive_a_restart() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("replay");
         let mut file = ReplayFile::open(&path).unwrap();
@@ -228,7 +231,7 @@ mod tests {
         assert!(records.is_empty());
         file.append(&record(1)).unwrap();
         file.append(&record(2)).unwrap();
-        // Not dropped: as after a kill.
+        // Not dropped, as after a kill.
         assert_eq!(reload(&path), (key, vec![record(1), record(2)]));
     }
 
@@ -262,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewrite_keeps_what_lives() {
+    fn a_rewrite_keeps_the_live_records() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("replay");
         let mut file = ReplayFile::open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The replay guard together with its log, as the endpoint uses them.
+//! Combines the replay guard with its log, for the endpoint.
 
 use crate::replay::{ReplayGuard, ReplayLog, ReplayRecord};
 use m2_crypto::Secret;
@@ -7,30 +7,32 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What came of an attempt to remember a call.
+/// The outcome of recording a connection attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remembered {
-    /// It is new, and written down.
+    /// The attempt is new, and written to the log.
     Fresh,
-    /// It is new, but could not be written down. After a restart it could be played again, so it
+    /// The attempt is new, but could not be written. After a restart it could be replayed, so it
     /// must not be answered.
     Unwritten,
-    /// It was accepted before.
+    /// The attempt was accepted before.
     Repeat,
 }
 
-/// Remembers accepted calls, and writes them down if there is a log.
+/// Remembers accepted connection attempts, and writes them to the log if there is one.
 pub(crate) struct ReplayMemory(Mutex<Parts>);
 
 struct Parts {
     guard: ReplayGuard,
     log: Option<Box<dyn ReplayLog>>,
-    /// The last write failed, and it was said.
+    /// True if the last write failed, which was logged.
     failing: bool,
 }
 
 impl ReplayMemory {
-    /// Loads what is on record. Without a log the memory ends with the process.
+    /// Loads the recorded attempts. Without a log the memory ends with the process.
+    ///
+    /// Errors: the log can't be read or compacted.
     pub(crate) fn load(
         log: Option<Box<dyn ReplayLog>>,
         capacity: usize,
@@ -55,12 +57,12 @@ impl ReplayMemory {
         })))
     }
 
-    /// Whether a call was accepted before.
+    /// Returns whether an attempt was accepted before.
     pub(crate) fn is_repeat(&self, original_id: &[u8]) -> bool {
         self.lock().guard.is_repeat(original_id)
     }
 
-    /// Remembers a call; to be called before anything is answered.
+    /// Records an attempt. Must be called before anything is answered.
     pub(crate) fn remember(&self, original_id: &[u8], now_s: u64) -> Remembered {
         let mut parts = self.lock();
         let Some(record) = parts.guard.check_and_insert(original_id, now_s) else {
@@ -68,7 +70,7 @@ impl ReplayMemory {
         };
         let written = parts.write(&record);
         if written.is_err() {
-            // The caller's next attempt finds the disk as it is then.
+            // The caller's next packet tries to write again.
             parts.guard.take_back(&record);
         }
         parts.tell(written.as_ref().err());
@@ -78,7 +80,7 @@ impl ReplayMemory {
         }
     }
 
-    /// Makes all records survive a loss of power.
+    /// Makes all records survive a power loss.
     pub(crate) fn sync(&self) {
         if let Some(log) = &mut self.lock().log
             && let Err(error) = log.sync()
@@ -104,12 +106,12 @@ impl Parts {
         Ok(())
     }
 
-    /// Warns of the first failure after a success: callers must not be able to fill the log.
+    /// Logs only the first failure after a success: callers must not be able to flood the log.
     fn tell(&mut self, error: Option<&io::Error>) {
         match error {
             Some(error) if !self.failing => tracing::warn!(
                 %error,
-                "can't write the replay log: nobody who calls is answered; is the disk full?"
+                "can't write the replay log: incoming connections are ignored; is the disk full?"
             ),
             None if self.failing => tracing::info!("the replay log can be written again"),
             _ => {}

@@ -5,7 +5,7 @@ use quinn::crypto::{CryptoError, HmacKey};
 use rand_core::UnwrapErr;
 use subtle::ConstantTimeEq;
 
-/// The key from which QUIC derives stateless reset tokens. None is ever sent.
+/// The key from which QUIC derives stateless reset tokens. No such token is ever sent.
 pub(crate) struct ResetKey(Secret<32>);
 
 impl ResetKey {

@@ -1,6 +1,6 @@
-//! Retry tokens: how a caller proves under load that it receives at its address
-//! (docs/spec/obfuscation.md#calls-under-load). QUIC defines what they hold; here are their key and
-//! the rule that each is good for one accepted call.
+//! Retry tokens: under load, a caller proves with one that it receives at its address
+//! (docs/spec/obfuscation.md#calls-under-load). QUIC defines their contents; this module provides
+//! their key and the rule that each is good for one accepted attempt.
 
 use crate::clock::Clock;
 use crate::replay_memory::ReplayMemory;
@@ -15,12 +15,12 @@ use std::time::Duration;
 
 /// How long a Retry may be answered.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(15);
-/// The same as QUIC is told. Longer, so that QUIC never finds a token too old that passed here:
-/// it would answer with a close.
+/// The lifetime configured in QUIC. It is longer, so that QUIC never finds a token expired that
+/// passed the check here: it would answer with a close.
 pub(crate) const LIFETIME_IN_QUIC: Duration = Duration::from_secs(120);
 
 const NONCE_BYTES: usize = 16;
-/// The first byte of a Retry token's plaintext, and of the addresses in it.
+/// The first byte of a Retry token's plaintext, and the type bytes of the addresses in it.
 const RETRY_TYPE: u8 = 0;
 const IPV4_TYPE: u8 = 0;
 const IPV6_TYPE: u8 = 1;
@@ -33,18 +33,18 @@ pub(crate) struct RetryTokens {
     replay: Arc<ReplayMemory>,
 }
 
-/// What a token of ours says.
+/// The contents of a Retry token of this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RetryToken {
-    /// Where the Retry went.
+    /// The address to which the Retry was sent.
     pub(crate) address: SocketAddr,
-    /// The destination id of the call's first packet.
+    /// The destination id of the attempt's first packet.
     pub(crate) original_id: [u8; MAX_CID_LEN],
     issued_s: u64,
 }
 
 impl RetryTokens {
-    /// Draws the key. A call that `replay` remembers was accepted, and its token is spent.
+    /// Generates the key. A token is spent once `replay` has recorded its attempt as accepted.
     pub(crate) fn random(
         provider: &'static dyn Provider,
         clock: Clock,
@@ -58,7 +58,7 @@ impl RetryTokens {
         })
     }
 
-    /// Opens a token that may be ours. One that is too old is none.
+    /// Opens a token. Returns `None` if it was not issued by this run or is too old.
     pub(crate) fn open(&self, token: &[u8]) -> Option<RetryToken> {
         let (sealed, nonce) = token.split_last_chunk::<NONCE_BYTES>()?;
         let mut sealed = sealed.to_vec();
@@ -66,7 +66,7 @@ impl RetryTokens {
         RetryToken::parse(plain).filter(|token| self.is_in_time(token))
     }
 
-    /// Returns whether the call of this token was accepted.
+    /// Returns whether the attempt of this token was accepted.
     pub(crate) fn is_spent(&self, token: &RetryToken) -> bool {
         self.replay.is_repeat(&token.original_id)
     }
@@ -108,7 +108,7 @@ impl RetryToken {
     }
 }
 
-/// The tokens as QUIC sees them: only what may still be used opens.
+/// The token key for QUIC: it opens only tokens that may still be used.
 pub(crate) struct TokenKey(pub(crate) Arc<RetryTokens>);
 
 impl HandshakeTokenKey for TokenKey {
@@ -198,13 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn a_token_opens_until_its_call_is_accepted_or_it_is_late() {
+    fn a_token_opens_until_its_attempt_is_accepted_or_it_expires() {
         let tokens = tokens_at(ISSUED + 15);
         let token = sealed(&tokens, &plain(RETRY_TYPE));
         let opened = tokens.open(&token).unwrap();
         assert_eq!(opened.address, "127.0.0.1:258".parse().unwrap());
         assert_eq!(opened.original_id, [8; 20]);
-        // Looking at it does not spend it.
+        // Opening a token does not spend it.
         assert!(opens_in_quic(&tokens, &token) && opens_in_quic(&tokens, &token));
         assert!(!tokens.is_spent(&opened));
         let remembered = tokens.replay.remember(&[8; 20], ISSUED);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_altered_or_of_another_kind_does_not_open() {
+    fn altered_tokens_and_other_kinds_do_not_open() {
         let tokens = tokens_at(ISSUED);
         let token = sealed(&tokens, &plain(RETRY_TYPE));
         for at in 0..token.len() {

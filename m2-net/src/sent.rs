@@ -1,9 +1,9 @@
-//! What a dial has sent before the dialled peer proved its peer id.
+//! Counts what a dial sends before the dialled peer has proved its peer id.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts the datagrams of one or several dials up to the proof. Packets that share a datagram count
-/// as one each: the count is never too low.
+/// Counts the datagrams of one or several dials up to the proof. Packets that share a datagram are
+/// counted separately, so the count is never too low.
 #[derive(Debug, Default)]
 pub struct Sent {
     datagrams: AtomicU64,

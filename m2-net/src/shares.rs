@@ -1,55 +1,57 @@
-//! Fair shares of a bounded table: the one mechanism by which tables that strangers can fill are
-//! shared out among their sources. It holds numbers only and does no IO.
+//! Fair shares of a bounded table: the single mechanism by which tables that strangers can fill are
+//! shared out among their sources. It holds only numbers and does no IO.
 //!
 //! Each entry of such a table is charged to an *owner* (a session, for example), and each owner
-//! belongs to a *source*, usually a [`Prefix`]. While there is room, [`FairShares::claim`] grants. When the table is full,
-//! or a source holds as much as it may, a claim names the owner from which to take: one of the
-//! source that holds most, and in it the owner that holds most and was used least lately. So a
-//! newcomer is refused only when its own share is already as large as the largest.
+//! belongs to a *source*, usually a [`Prefix`]. While there is room, [`FairShares::claim`] grants
+//! the entry. When the table is full, or a source has reached its quota, a claim names the owner
+//! from which to take an entry: in the source that holds most, the owner that holds most and, among
+//! equals, was used least recently. So a newcomer is refused only if its own share is already as
+//! large as the largest.
 
 use crate::prefix::Prefix;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// Of each table a source may hold three quarters: the last quarter is always there for others
-/// without anything being taken from anybody.
+/// A source may hold three quarters of each table: the last quarter is always available to others
+/// without evicting any entry.
 const QUOTA_PARTS: (usize, usize) = (3, 4);
 
-/// What becomes of a claim on a full table.
+/// The outcome of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim<O> {
     /// The entry is counted.
     Granted,
-    /// Nothing is counted yet: this owner has to give up something first, by
-    /// [`FairShares::release`] or [`FairShares::remove`], and then the claim is to be made again.
+    /// Nothing is counted yet: this owner must give up something first, by [`FairShares::release`]
+    /// or [`FairShares::remove`], and then the claim must be repeated.
     TakeFrom(O),
     /// The claimer already holds as much as the largest holder.
     Refused,
 }
 
-/// What happens to a newcomer when every holder holds the same, least amount.
+/// The treatment of a newcomer when all holders hold the same minimal amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenEven {
-    /// It takes the place of the holder that was used least lately: for places that should go to
-    /// those that use them.
+    /// The newcomer replaces the least recently used holder: for entries that should go to active
+    /// users.
     Replace,
-    /// It is refused: for places whose loss would end something that goes on.
+    /// The newcomer is refused: for entries whose loss would end something that is in progress.
     Refuse,
 }
 
-/// Who holds how many entries of a bounded table.
+/// The number of entries of a bounded table that each owner holds.
 #[derive(Debug)]
 pub struct FairShares<O, S = Prefix> {
     capacity: usize,
     quota: usize,
     when_even: WhenEven,
     total: usize,
-    /// Counts uses, to order them.
+    /// A counter of uses, by which they are ordered.
     uses: u64,
     owners: HashMap<O, Owner<S>>,
     sources: HashMap<S, Group<O>>,
-    /// The sources by what they hold, and of equals the one that was used least lately last.
+    /// The sources ordered by the number of entries that they hold; among equals, the least
+    /// recently used is last.
     sizes: BTreeSet<(usize, Reverse<u64>, S)>,
 }
 
@@ -64,12 +66,12 @@ struct Owner<S> {
 struct Group<O> {
     total: usize,
     used: u64,
-    /// In the same order as the sources.
+    /// The owners, ordered in the same way as the sources.
     owners: BTreeSet<(usize, Reverse<u64>, O)>,
 }
 
 impl<O: Copy + Ord + Hash, S: Copy + Ord + Hash> FairShares<O, S> {
-    /// Returns the shares of an empty table of `capacity` entries.
+    /// Creates the shares of an empty table of `capacity` entries.
     pub fn new(capacity: usize, when_even: WhenEven) -> Self {
         let (part, whole) = QUOTA_PARTS;
         Self {
@@ -84,8 +86,8 @@ impl<O: Copy + Ord + Hash, S: Copy + Ord + Hash> FairShares<O, S> {
         }
     }
 
-    /// Claims one more entry for `owner`, which belongs to `source` for as long as it holds
-    /// anything.
+    /// Claims one more entry for `owner`, which belongs to `source` for as long as it holds any
+    /// entry.
     pub fn claim(&mut self, owner: O, source: S) -> Claim<O> {
         let own = self.owners.get(&owner);
         let (source, count) = own.map_or((source, 0), |own| (own.source, own.count));
@@ -108,38 +110,39 @@ impl<O: Copy + Ord + Hash, S: Copy + Ord + Hash> FairShares<O, S> {
         self.take_within(source, owner, count)
     }
 
-    /// Notes that an owner is in use, so that others go first.
+    /// Records that an owner is in use, so that others are evicted first.
     pub fn touch(&mut self, owner: O) {
         if let Some(own) = self.owners.get(&owner).copied() {
             self.set(owner, own.source, own.count);
         }
     }
 
-    /// Gives up one entry of an owner.
+    /// Releases one entry of an owner.
     pub fn release(&mut self, owner: O) {
         if let Some(own) = self.owners.get(&owner).copied() {
             self.set(owner, own.source, own.count.saturating_sub(1));
         }
     }
 
-    /// Gives up all entries of an owner.
+    /// Releases all entries of an owner.
     pub fn remove(&mut self, owner: O) {
         if let Some(own) = self.owners.get(&owner).copied() {
             self.set(owner, own.source, 0);
         }
     }
 
-    /// Returns how many entries there are.
+    /// Returns the number of entries.
     pub const fn total(&self) -> usize {
         self.total
     }
 
-    /// Returns how many entries the source that holds most of them holds.
+    /// Returns the number of entries that the largest source holds.
     pub fn largest(&self) -> usize {
         self.sizes.last().map_or(0, |(size, _, _)| *size)
     }
 
-    /// From the largest owner of the claimer's own source, unless the claimer would then hold more.
+    /// Takes from the largest owner of the claimer's own source, unless the claimer would then hold
+    /// more.
     fn take_within(&self, source: S, owner: O, count: usize) -> Claim<O> {
         let group = self.sources.get(&source);
         match group.and_then(|group| group.owners.last()) {
@@ -150,8 +153,8 @@ impl<O: Copy + Ord + Hash, S: Copy + Ord + Hash> FairShares<O, S> {
         }
     }
 
-    /// Whether a holder of `share` may take from one of `largest`. Not if that only swaps their
-    /// places, since they would take from each other in turn.
+    /// Returns whether a holder of `share` may take from one of `largest`. It may not if that would
+    /// only swap their places, because they would then take from each other in turn.
     fn is_fair(&self, share: usize, largest: usize) -> bool {
         let newcomer = share == 0 && self.when_even == WhenEven::Replace;
         newcomer || share + 1 < largest
@@ -162,7 +165,7 @@ impl<O: Copy + Ord + Hash, S: Copy + Ord + Hash> FairShares<O, S> {
         owners.last().map(|(_, _, owner)| *owner)
     }
 
-    /// Sets what an owner holds, and notes the use.
+    /// Sets the number of entries of an owner, and records the use.
     fn set(&mut self, owner: O, source: S, count: usize) {
         self.uses += 1;
         let used = self.uses;
@@ -209,7 +212,7 @@ mod tests {
         Prefix::of(IpAddr::from([127, 0, number, 1]))
     }
 
-    /// Claims as the owner of a table does: what must be given up is given up, all of it.
+    /// Claims as a table does: the owner named by a claim loses all its entries.
     fn claim(shares: &mut FairShares<u64>, owner: u64, number: u8) -> (bool, Vec<u64>) {
         let mut taken = Vec::new();
         loop {
@@ -242,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_owner_of_a_prefix_gives_first() {
+    fn the_largest_owner_of_a_prefix_loses_its_entries_first() {
         let mut shares = FairShares::new(8, WhenEven::Replace);
         for owner in [1, 2, 2, 2, 3] {
             assert!(claim(&mut shares, owner, 1).0);
@@ -264,11 +267,11 @@ mod tests {
         assert_eq!(granted.count(), 6);
         assert_eq!(claim(&mut shares, 200, 2), (true, vec![]));
         assert_eq!(claim(&mut shares, 200, 2), (true, vec![]));
-        assert!(!claim(&mut shares, 1, 1).0, "of its own it has most");
+        assert!(!claim(&mut shares, 1, 1).0, "it is the largest owner of its prefix");
     }
 
     #[test]
-    fn where_a_loss_ends_something_equals_are_left_alone() {
+    fn equal_holders_are_left_alone_with_refuse() {
         let mut shares = FairShares::new(2, WhenEven::Refuse);
         assert!(claim(&mut shares, 1, 1).0);
         assert!(claim(&mut shares, 2, 2).0);
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn without_room_nothing_is_granted() {
+    fn a_table_without_capacity_grants_nothing() {
         let mut shares = FairShares::new(0, WhenEven::Replace);
         assert_eq!(claim(&mut shares, 1, 1), (false, vec![]));
     }
@@ -305,8 +308,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain count: nothing is lost or counted twice, the bound holds, and no claim is
-        /// refused to a prefix that holds clearly less than its part of a full table.
+        /// Compares with a plain count: nothing is lost or counted twice, the bound holds, and no
+        /// claim is refused to a prefix that holds clearly less than its part of a full table.
         #[test]
         fn the_counts_are_right(steps in steps()) {
             const CAPACITY: usize = 9;

@@ -1,8 +1,8 @@
-//! The one rate limit of M2: a token bucket. It reads no clock.
+//! The rate limiter used throughout M2: a token bucket. It reads no clock.
 
 use std::time::Duration;
 
-/// How fast a [`TokenBucket`] refills: tokens for each period.
+/// The refill rate of a [`TokenBucket`]: tokens per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     tokens: u64,
@@ -11,7 +11,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Returns the rate of `tokens` in each `period`, which counts as 1 ms if it is shorter.
+    /// Returns the rate of `tokens` per `period`. A period below 1 ms counts as 1 ms.
     pub fn new(tokens: u64, period: Duration) -> Self {
         let period_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -20,7 +20,7 @@ impl Rate {
         }
     }
 
-    /// Returns the rate of `tokens` a second.
+    /// Returns the rate of `tokens` per second.
     pub const fn per_second(tokens: u64) -> Self {
         Self {
             tokens,
@@ -29,12 +29,12 @@ impl Rate {
     }
 }
 
-/// A token bucket. Times are milliseconds of any clock; one that goes back refills nothing.
+/// A token bucket. Times are milliseconds of any clock; one that goes backwards refills nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenBucket {
     rate: Rate,
-    /// The most tokens that the bucket holds, in parts: one token is `rate.period_ms` parts, so that
-    /// no fraction of a token is lost however often the bucket is refilled.
+    /// The capacity of the bucket in parts: one token is `rate.period_ms` parts, so that no
+    /// fraction of a token is lost however often the bucket is refilled.
     capacity: u64,
     level: u64,
     refilled_ms: u64,
@@ -59,7 +59,7 @@ impl TokenBucket {
         bucket
     }
 
-    /// Takes `tokens`, all or none. Returns whether the bucket held them.
+    /// Takes `tokens`, all or nothing. Returns whether the bucket held them.
     pub fn take(&mut self, tokens: u64, now_ms: u64) -> bool {
         self.refill(now_ms);
         let Some(rest) = self.level.checked_sub(self.parts(tokens)) else {
@@ -69,13 +69,13 @@ impl TokenBucket {
         true
     }
 
-    /// Takes `tokens`, or all that there are if there are fewer.
+    /// Takes `tokens`, or everything if the bucket holds fewer.
     pub fn take_up_to(&mut self, tokens: u64, now_ms: u64) {
         self.refill(now_ms);
         self.level = self.level.saturating_sub(self.parts(tokens));
     }
 
-    /// Gives back tokens that were taken and not used.
+    /// Returns tokens to the bucket that were taken and not used.
     pub fn give_back(&mut self, tokens: u64) {
         let level = self.level.saturating_add(self.parts(tokens));
         self.level = level.min(self.capacity);
@@ -87,14 +87,15 @@ impl TokenBucket {
         self.level / self.rate.period_ms
     }
 
-    /// Returns whether the bucket holds all that it can.
+    /// Returns whether the bucket is full.
     pub fn is_full(&mut self, now_ms: u64) -> bool {
         self.refill(now_ms);
         self.level == self.capacity
     }
 
-    /// Returns how long it takes until the bucket holds `tokens`, or until it is full if it can't
-    /// hold as many; zero if it holds them. A bucket that never refills takes for ever.
+    /// Returns how long it takes until the bucket holds `tokens`, or until it is full if its
+    /// capacity is lower; zero if it already holds them. Returns `u64::MAX` milliseconds if the
+    /// bucket never refills.
     pub fn wait(&mut self, tokens: u64, now_ms: u64) -> Duration {
         self.refill(now_ms);
         let missing = self
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_comes_back_and_nothing_more() {
+    fn unused_tokens_can_be_returned_up_to_the_capacity() {
         let mut bucket = TokenBucket::full(10, Rate::per_second(1), 0);
         assert!(bucket.take(8, 0));
         bucket.give_back(3);
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_taken_or_none() {
+    fn tokens_are_taken_all_or_nothing() {
         let mut bucket = TokenBucket::full(10, Rate::per_second(1), 0);
         assert!(!bucket.take(11, 1_000_000));
         assert_eq!(bucket.level(1_000_000), 10);
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_refills_nothing() {
+    fn a_clock_that_goes_backwards_refills_nothing() {
         let mut bucket = TokenBucket::with_level(10, Rate::per_second(1), 0, 5_000);
         assert_eq!(bucket.level(1_000), 0);
         assert_eq!(bucket.level(2_000), 1);

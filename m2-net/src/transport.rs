@@ -1,4 +1,4 @@
-//! How QUIC is set up: without TLS, without a byte for strangers, for good bulk throughput.
+//! The QUIC configuration: no TLS, no byte sent to strangers, and good bulk throughput.
 
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
@@ -13,40 +13,42 @@ use quinn::{
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A peer that was not heard for so long is gone.
+/// The idle timeout: a session ends after this time without a packet from the peer.
 const IDLE: Duration = Duration::from_secs(25);
-/// How often an idle session shows that it lives: one such packet may be lost.
+/// The keep-alive interval of an idle session. The idle timeout leaves room for one lost
+/// keep-alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Streams that a peer may have open at first: the frame stream.
+/// The number of streams that a peer may have open initially: the frame stream.
 const STREAMS: u32 = 1;
-/// What a peer may send that we have not taken in yet, at first: whoever calls has it.
+/// The initial receive window of a session, which any caller gets.
 const WINDOW: u32 = 256 << 10;
 
-/// How exactly the MTU of a path is found where packets of 1,200 bytes travel in datagrams: a path
-/// that carries 1,280 bytes of IPv4, as tunnels do, has 2 to spare.
+/// The precision of MTU discovery where packets of 1,200 bytes travel in datagrams: an IPv4 path
+/// that carries 1,280 bytes, as tunnels do, has 2 to spare.
 const LINE_MTU_STEP: u16 = 1;
-/// Datagrams that wait, in either direction. More would only be old.
+/// The size of the datagram buffers in each direction. Datagrams in a larger queue would be stale.
 const DATAGRAM_BYTES: usize = 256 << 10;
 
-/// The first guess at a relay's round trip time for another relay. Three times as long nothing is
-/// sent again: longer than such a call may take.
+/// The initial round-trip time estimate of one relay for another. Nothing is retransmitted for
+/// three times this value, which is longer than the timeout of such a dial.
 const UNANSWERED_RTT: Duration = Duration::from_secs(1);
 
-/// The same once we said that we take in bulk streams.
+/// The limits that apply once this side accepts bulk streams.
 const BULK_STREAMS: u32 = 8;
 const BULK_STREAM_WINDOW: u32 = 8 << 20;
 const BULK_WINDOW: u32 = 16 << 20;
 
-/// Calls that wait for a decision, and what each and all of them may have buffered.
+/// The number of connection attempts that wait for a decision, and the bytes buffered for each and
+/// for all of them.
 const MAX_INCOMING: usize = 512;
 const INCOMING_BYTES: u64 = 64 << 10;
 const ALL_INCOMING_BYTES: u64 = 8 << 20;
 
-/// The largest hold-down that can't overflow an addition to the clock.
+/// The longest reset interval that can't overflow an addition to the clock.
 const NO_RESETS: Duration = Duration::from_secs(365 * 86_400);
 
-/// The settings of every session.
+/// Returns the transport settings of a session.
 pub(crate) fn session(pad_to_mtu: bool) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
@@ -63,11 +65,11 @@ pub(crate) fn session(pad_to_mtu: bool) -> TransportConfig {
     config
 }
 
-/// The settings of sessions with relays, on both sides: as [`session`], and packets of other
-/// sessions fit into their datagrams once the path is known to carry them.
+/// Returns the settings of sessions with relays, on both sides: those of [`session`], with
+/// datagrams large enough for the packets of other sessions once the path is known to carry them.
 pub(crate) fn line(pad_to_mtu: bool) -> TransportConfig {
     let mut discovery = MtuDiscoveryConfig::default();
-    // What QUIC takes for a smaller path may have been congestion: it looks again at once.
+    // Losses that QUIC takes for a smaller path may be congestion: it probes again at once.
     discovery
         .minimum_change(LINE_MTU_STEP)
         .black_hole_cooldown(Duration::ZERO);
@@ -79,9 +81,9 @@ pub(crate) fn line(pad_to_mtu: bool) -> TransportConfig {
     config
 }
 
-/// The settings of calls from one relay to another, for somebody else: as [`line`], but nothing is
-/// sent twice before the other one has answered. A second packet would be two, and a last one
-/// says that the call was given up.
+/// Returns the settings of a relay's dials to another relay on behalf of a party: those of
+/// [`line()`], but nothing is retransmitted before the other relay has answered. The first packet
+/// and the one that gives the attempt up are then the only two.
 pub(crate) fn extension(pad_to_mtu: bool) -> TransportConfig {
     let mut config = line(pad_to_mtu);
     config.initial_rtt(UNANSWERED_RTT);
@@ -96,13 +98,13 @@ pub(crate) struct Transports {
 }
 
 impl Transports {
-    /// Those of a relay, or of somebody else.
+    /// Returns the settings for a relay, or for any other endpoint.
     pub(crate) fn new(relay: bool, pad_to_mtu: bool) -> Self {
         let peers = Arc::new(session(pad_to_mtu));
         if relay {
             return Self {
                 peers,
-                // Relays call other relays, and that for others alone.
+                // A relay dials other relays, and only on behalf of parties.
                 lines: Arc::new(extension(pad_to_mtu)),
                 answering: Arc::new(line(pad_to_mtu)),
             };
@@ -114,7 +116,7 @@ impl Transports {
         }
     }
 
-    /// For a call.
+    /// Returns the settings of a dial.
     pub(crate) fn calling(&self, purpose: Purpose) -> Arc<TransportConfig> {
         Arc::clone(match purpose {
             Purpose::Line => &self.lines,
@@ -122,25 +124,26 @@ impl Transports {
         })
     }
 
-    /// For whoever calls: what it wants is not known yet.
+    /// Returns the settings of an incoming session, whose purpose is not known yet.
     pub(crate) fn answering(&self) -> Arc<TransportConfig> {
         Arc::clone(&self.answering)
     }
 }
 
-/// Lets a session's peer open bulk streams and fill them at full speed.
+/// Lets a session's peer open bulk streams and use them at full speed.
 pub(crate) fn allow_bulk(connection: &quinn::Connection) {
     connection.set_max_concurrent_uni_streams(BULK_STREAMS.into());
     connection.set_receive_window(BULK_WINDOW.into());
 }
 
-/// Lets QUIC do what is due, such as to probe the path. Nothing else does when nothing is sent.
+/// Makes QUIC do what is due, such as probing the path. Otherwise that happens only when something
+/// is sent.
 pub(crate) fn wake(connection: &quinn::Connection) {
-    // As it was set: what counts is that quinn looks.
+    // The value is unchanged; the call makes quinn drive the connection.
     connection.set_send_window(BULK_WINDOW.into());
 }
 
-/// The settings of a socket's QUIC engine.
+/// Returns the settings of a socket's QUIC engine.
 pub(crate) fn engine(ids: &ConnectionIds) -> quinn::EndpointConfig {
     let mut config = quinn::EndpointConfig::new(Arc::new(ResetKey::random()));
     let ids = ids.clone();
@@ -152,14 +155,15 @@ pub(crate) fn engine(ids: &ConnectionIds) -> quinn::EndpointConfig {
     config
 }
 
-/// The settings of the answering side.
+/// Returns the server configuration.
 pub(crate) fn answering(
     crypto: Arc<dyn crypto::ServerConfig>,
     token_key: TokenKey,
     transport: Arc<TransportConfig>,
     clock: Clock,
 ) -> ServerConfig {
-    // QUIC would give tokens to every peer; a token that says who calls is made elsewhere.
+    // QUIC would issue tokens to every peer. The tokens that identify contacts are created
+    // elsewhere.
     let mut tokens = ValidationTokenConfig::default();
     tokens.sent(0);
     let mut config = ServerConfig::new(crypto, Arc::new(token_key));
@@ -174,7 +178,7 @@ pub(crate) fn answering(
     config
 }
 
-/// Tokens are dated by the same clock that judges them.
+/// Dates tokens by the same clock that checks their age.
 impl TimeSource for Clock {
     fn now(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.unix_ms())

@@ -1,5 +1,5 @@
-//! What two daemons say in a session, parsed once at the edge into types that hold what the
-//! contract promises (`docs/spec/wire.md`).
+//! The messages between two daemons in a session, parsed once at the edge into types that guarantee
+//! the rules of the specification (`docs/spec/wire.md`).
 
 pub mod line;
 pub mod mailbox;
@@ -15,132 +15,132 @@ use prost::Message as _;
 use proto::frame::Body;
 use thiserror::Error;
 
-/// The most acknowledgements in one frame.
+/// The maximum number of acknowledgements in one frame.
 pub const MAX_ACKS: usize = 1024;
-/// The longest software version in a Hello, bytes.
+/// The maximum length of the software version in a Hello, in bytes.
 pub const MAX_VERSION: usize = 32;
-/// The longest name in a contact request, bytes.
+/// The maximum length of the name in a contact request, in bytes.
 pub const MAX_NAME: usize = 64;
-/// The longest frame that says nothing, bytes.
+/// The maximum length of a cover frame's contents, in bytes.
 pub const MAX_COVER: usize = 2048;
-/// The longest address, as text, bytes.
+/// The maximum length of an address as text, in bytes.
 pub const MAX_ADDRESS: usize = 64;
-/// The longest grant, bytes.
+/// The maximum length of a grant, in bytes.
 pub const MAX_GRANT: usize = 4096;
 
-/// One frame's content.
+/// The contents of one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// The first frame in each direction, and only the first.
+    /// The first frame in each direction, and never a later one.
     Hello(Hello),
-    /// A message under level 1.
+    /// A message sealed under level 1.
     Envelope(Envelope),
     /// 1 to [`MAX_ACKS`] acknowledgements.
     Acks(Vec<Ack>),
-    /// Asks to become a contact.
+    /// A request to become a contact.
     ContactRequest(ContactRequest),
     /// The answer to a contact request.
     ContactReply {
-        /// Whether the peers are contacts now.
+        /// True if the peers are now contacts.
         accepted: bool,
     },
-    /// The receiver can't open an epoch's messages.
+    /// A notice that the sender of this frame can't open the messages of an epoch.
     EpochRefused {
-        /// The incarnation of the epoch's sender.
+        /// The incarnation to which the epoch belongs.
         incarnation: u64,
         /// The epoch.
         epoch: u64,
     },
-    /// Something about mailboxes.
+    /// A frame about mailboxes.
     Mailbox(Box<mailbox::Mailbox>),
-    /// Something about lines.
+    /// A frame about lines.
     Line(Box<line::Line>),
-    /// Nothing, in so many bytes, at most [`MAX_COVER`].
+    /// Cover of this many bytes, at most [`MAX_COVER`].
     Cover(usize),
-    /// Something about the way between two contacts.
+    /// A frame about the direct path between two contacts.
     Reach(Box<reach::Reach>),
-    /// Where the peer stands in both directions of the conversation.
+    /// The peer's places in both directions of the conversation.
     Places(Box<Places>),
 }
 
-/// Says that the session stands, and what time it is.
+/// Confirms that the session is established, and reports the sender's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// The sender's clock, Unix time in milliseconds.
+    /// The sender's clock, Unix time in milliseconds; 0 from an anonymous sender.
     pub unix_ms: u64,
     /// The sender's software version, at most [`MAX_VERSION`] bytes.
     pub version: String,
-    /// What the initiator wants the session for. The responder repeats it.
+    /// The purpose of the session, chosen by the initiator. The responder repeats it.
     pub purpose: Purpose,
 }
 
-/// What a session is for.
+/// The purpose of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Purpose {
-    /// The two identities talk to each other, as contacts or to become such; or the initiator is
-    /// anonymous.
+    /// The two identities talk to each other, as contacts or to become contacts; or the initiator
+    /// is anonymous.
     #[default]
     Peer,
-    /// The responder holds the initiator's mailbox (spec §9).
+    /// The responder holds the initiator's mailbox (`docs/spec/mailbox.md`).
     Mailbox,
-    /// The responder is a relay of the initiator, which is anonymous (spec §7).
+    /// The responder is a relay of the initiator, which is anonymous (`docs/spec/line.md`).
     Line,
 }
 
 /// One message under level 1 (`docs/spec/envelope.md`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// The signed grant that opens the envelope's epoch, at most [`MAX_GRANT`] bytes; empty
-    /// once a message of the epoch was acknowledged.
+    /// The signed grant that opens the envelope's epoch, at most [`MAX_GRANT`] bytes; empty once a
+    /// message of the epoch was acknowledged.
     pub grant: Bytes,
     /// The sealed message, never empty.
     pub sealed: Bytes,
 }
 
-/// Says that a message is committed.
+/// Confirms that a message is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
-    /// The message.
+    /// The message id.
     pub message_id: [u8; 16],
-    /// The hash of what was committed under that id.
+    /// The content hash that was committed under that id.
     pub content_hash: [u8; 32],
 }
 
-/// Asks to become a contact. Allowed before the peers are contacts.
+/// A request to become a contact. Allowed before the peers are contacts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactRequest {
-    /// The invitation that the sender holds, if any.
+    /// The proof that the sender holds an invitation, if it does.
     pub invite: Option<InviteProof>,
-    /// What the sender calls itself, at most [`MAX_NAME`] bytes. Only a suggestion.
+    /// The name that the sender suggests for itself, at most [`MAX_NAME`] bytes.
     pub name: String,
 }
 
-/// Proves that the sender holds an invitation's token.
+/// A proof that the sender holds an invitation's token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InviteProof {
-    /// Names the invitation.
+    /// The id of the invitation.
     pub invite_id: [u8; 16],
-    /// Bound to this session by its exporter.
+    /// The proof, bound to this session by its exporter.
     pub proof: [u8; 32],
 }
 
-/// The peer broke the contract: the session ends, and it is counted.
+/// The peer broke the frame format: the session ends, and the violation is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// A frame is longer than the limit, or empty, or its length is no varint.
+    /// A frame is longer than the limit, or empty, or its length is not a valid varint.
     #[error("a frame's length is out of bounds")]
     Length,
-    /// A frame is no protobuf message.
+    /// A frame is not a protobuf message.
     #[error("a frame can't be decoded")]
     Encoding,
-    /// A frame holds nothing, or something that this version doesn't know.
+    /// A frame has no body, or one that is unknown to this version.
     #[error("a frame's body is unknown")]
     UnknownBody,
-    /// An id, hash or proof has not its fixed length.
+    /// An id, hash or proof does not have its fixed length.
     #[error("an id or hash has the wrong length")]
     FixedLength,
     /// A session's purpose is unknown, or not repeated.
-    #[error("a session's purpose is not one that was asked for")]
+    #[error("a session's purpose is unknown or was not repeated")]
     Purpose,
     /// A list or text is empty or longer than allowed.
     #[error("a list or text is out of bounds")]
@@ -152,6 +152,8 @@ pub enum Malformed {
 
 impl Message {
     /// Parses one frame, without its length.
+    ///
+    /// Errors: [`Malformed`].
     pub fn decode(frame: Bytes) -> Result<Self, Malformed> {
         let frame = proto::Frame::decode(frame).map_err(|_| Malformed::Encoding)?;
         match frame.body.ok_or(Malformed::UnknownBody)? {
@@ -183,7 +185,7 @@ impl Message {
         }
     }
 
-    /// The frame that [`Self::decode`] parses.
+    /// Returns the frame that [`Self::decode`] parses.
     pub fn into_proto(self) -> proto::Frame {
         let body = match self {
             Self::Hello(hello) => Body::Hello(proto::Hello {
@@ -399,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_kept() {
+    fn bounds_are_enforced() {
         assert_eq!(
             refused(Body::Acks(proto::Acks { acks: vec![] })),
             Malformed::Bounds
@@ -448,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_refused() {
+    fn unknown_bodies_and_noise_are_refused() {
         assert_eq!(Message::decode(Bytes::new()), Err(Malformed::UnknownBody));
         let field_twelve = Bytes::from_static(&[0x62, 0x00]);
         assert_eq!(Message::decode(field_twelve), Err(Malformed::UnknownBody));

@@ -1,4 +1,4 @@
-//! The called side's configuration.
+//! The configuration of the accepting side.
 
 use super::CryptoContext;
 use super::session::HandshakeSession;
@@ -11,14 +11,14 @@ use quinn_proto::{ConnectionId, Side};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where session key pairs come from. Never generates one while somebody waits (spec §3).
+/// A source of session key pairs. It never generates one while a handshake waits.
 pub trait SessionKeys: Send + Sync {
-    /// A key pair that was made ahead of time, if one is left for this caller.
+    /// Returns a key pair that was generated ahead of time, if one is left for this caller.
     fn take(&self) -> Option<SessionKeyPair>;
 }
 
-/// The crypto configuration of the called side. Without a session key it can do everything up
-/// to accepting; with one it is good for one accepted call.
+/// The crypto configuration of the accepting side. Without a session key it can do everything
+/// before accepting; with one it is good for one accepted connection.
 pub struct AnswerCrypto {
     context: Arc<CryptoContext>,
     identity: Arc<Identity>,
@@ -27,13 +27,14 @@ pub struct AnswerCrypto {
 }
 
 impl AnswerCrypto {
-    /// For the endpoint: answers as `identity`, holds no session key.
+    /// Returns the configuration of an endpoint that answers as `identity`, without a session key.
     pub fn new(context: Arc<CryptoContext>, identity: Arc<Identity>) -> Arc<Self> {
         let id = identity.peer_id(&context.circle);
         Self::posing_as(id, context, identity)
     }
 
-    /// For tests: an impostor that answers calls to `id` with another identity.
+    /// Returns the configuration of an impostor for tests, which answers attempts to `id` with
+    /// another identity.
     #[doc(hidden)]
     pub fn posing_as(
         id: PeerId,
@@ -48,13 +49,13 @@ impl AnswerCrypto {
         })
     }
 
-    /// For one accepted call: the same, with a session key from `keys`. `None` if there is
-    /// none: then ignore the call.
+    /// Returns a copy for one accepted connection, with a session key from `keys`. `None` if there
+    /// is no key: the attempt must then be ignored.
     pub fn reserve(&self, keys: &dyn SessionKeys) -> Option<Arc<Self>> {
         keys.take().map(|key| self.with_key(key))
     }
 
-    /// For one accepted call: the same, with this session key.
+    /// Returns a copy for one accepted connection, with this session key.
     pub fn with_key(&self, key: SessionKeyPair) -> Arc<Self> {
         Arc::new(Self {
             context: self.context.clone(),
@@ -64,7 +65,7 @@ impl AnswerCrypto {
         })
     }
 
-    /// The endpoint's configuration with this crypto, for `Incoming::accept_with`. Cheap.
+    /// Returns the endpoint's configuration with this crypto, for `Incoming::accept_with`. Cheap.
     pub fn accept_config(
         self: Arc<Self>,
         endpoint: &quinn::ServerConfig,
@@ -83,8 +84,8 @@ impl AnswerCrypto {
 }
 
 impl ServerConfig for AnswerCrypto {
-    /// Refuses, besides foreign versions, connection ids that are stamped with no day near
-    /// today: quinn then ignores the packet.
+    /// Refuses other versions, and connection ids whose day is not today or adjacent: quinn then
+    /// ignores the packet.
     fn initial_keys(&self, version: u32, dcid: &ConnectionId) -> Result<Keys, UnsupportedVersion> {
         if version != QUIC_VERSION {
             return Err(UnsupportedVersion);

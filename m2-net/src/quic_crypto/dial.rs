@@ -1,4 +1,4 @@
-//! The calling side's configuration.
+//! The configuration of the dialling side.
 
 use super::CryptoContext;
 use super::session::{HandshakeSession, Outcome};
@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The crypto configuration of one dial: it holds the session key pair and is good for one
-/// `connect_with`, with the called peer id's text as server name.
+/// `connect_with`, with the text of the dialled peer id as server name.
 pub struct DialCrypto {
     context: Arc<CryptoContext>,
     credential: Credential,
@@ -24,7 +24,7 @@ pub struct DialCrypto {
 }
 
 impl DialCrypto {
-    /// Dials as `credential` with a fresh `key`.
+    /// Creates the configuration of a dial as `credential` with a fresh `key`.
     pub fn new(
         context: Arc<CryptoContext>,
         credential: Credential,
@@ -43,8 +43,8 @@ impl DialCrypto {
         }
     }
 
-    /// Dials once as [`Self::new`] says. Tells `outcome` what becomes of it, and counts in `sent` what
-    /// is sent until the peer has proved its id.
+    /// Creates a configuration like [`Self::new`] that reports the outcome of the dial to
+    /// `outcome`, and counts in `sent` what is sent until the peer has proved its id.
     pub fn telling(
         context: Arc<CryptoContext>,
         credential: Credential,
@@ -68,7 +68,7 @@ impl DialCrypto {
 }
 
 impl ClientConfig for DialCrypto {
-    /// Errors: `InvalidServerName` if it is no peer id, `UnsupportedVersion`, and
+    /// Errors: `InvalidServerName` if the name is not a peer id, `UnsupportedVersion`, and
     /// `EndpointStopping` if this configuration was used before.
     fn start_session(
         self: Arc<Self>,
@@ -79,7 +79,7 @@ impl ClientConfig for DialCrypto {
         if version != QUIC_VERSION {
             return Err(ConnectError::UnsupportedVersion);
         }
-        // The name stays out of the error: it may be logged (spec §10).
+        // The name is left out of the error, which may be logged.
         let responder: PeerId = server_name
             .parse()
             .map_err(|_| ConnectError::InvalidServerName("not a peer id".into()))?;

@@ -1,17 +1,17 @@
-//! Failed handshakes: what goes on the wire, and what a dialer is told.
+//! Failed handshakes: the codes on the wire, and the errors reported to a dial.
 
 use m2_crypto::handshake::HandshakeError;
 use quinn_proto::{ConnectionError, TransportError, TransportErrorCode};
 use thiserror::Error;
 
-/// The codes of handshake errors on the wire, as QUIC crypto errors (0x100 + code). One for each
-/// public reason; all else is one and the same.
+/// The codes of handshake errors on the wire, as QUIC crypto errors (0x100 + code). There is one
+/// for each public reason; all others share one code (docs/spec/handshake.md#errors).
 pub mod code {
-    /// The responder is not who was called.
+    /// The responder is not the peer that was dialled.
     pub const WRONG_PEER: u8 = 0x01;
-    /// No suite in common.
+    /// The two sides have no suite in common.
     pub const NO_COMMON_SUITE: u8 = 0x02;
-    /// Everything else.
+    /// Any other failure.
     pub const FAILED: u8 = 0x28;
 }
 
@@ -21,15 +21,15 @@ pub(super) fn transport_error(error: &HandshakeError) -> TransportError {
         HandshakeError::NoCommonSuite => code::NO_COMMON_SUITE,
         HandshakeError::Peer(_) | HandshakeError::Local(_) => code::FAILED,
     };
-    // The reason would travel: it stays empty.
+    // A reason would be sent to the peer, so it stays empty.
     TransportErrorCode::crypto(code).into()
 }
 
-/// Why a dialed session did not come up.
+/// Why a dialled session did not come up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum HandshakeFailure {
-    /// Somebody answered who does not hold the key of the called peer id.
-    #[error("another identity answered than the one that was called")]
+    /// The peer that answered does not hold the key of the dialled peer id.
+    #[error("the peer that answered is not the one that was dialled")]
     WrongPeer,
     /// The two versions of M2 have no suite in common.
     #[error("no cipher suite in common: one of the two sides needs a newer version")]
@@ -37,15 +37,15 @@ pub enum HandshakeFailure {
     /// The handshake was altered, or one side broke the protocol.
     #[error("the handshake failed")]
     Failed,
-    /// The responder is there and takes no call.
-    #[error("the call was refused")]
+    /// The responder is reachable and refused the connection.
+    #[error("the connection was refused")]
     Refused,
-    /// Nothing answered. So it is too when the other side lives in another circle, or has
-    /// another peer id than the called one.
-    #[error("nothing answered")]
+    /// The timeout has passed without an answer. This includes a peer of another circle, and an
+    /// address at which another peer id than the dialled one listens.
+    #[error("no answer")]
     NoAnswer,
-    /// This side gave up or can take no more connections.
-    #[error("the call was given up on this side")]
+    /// This side gave up or can open no more connections.
+    #[error("this side gave up the connection attempt")]
     GivenUp,
     /// QUIC failed before the handshake ended.
     #[error("the connection broke before the handshake ended")]
@@ -56,7 +56,7 @@ impl From<&ConnectionError> for HandshakeFailure {
     fn from(error: &ConnectionError) -> Self {
         match error {
             ConnectionError::TransportError(error) => match crypto_code(error.code) {
-                // Only this side can know it; a peer's word for it counts for nothing.
+                // Only this side can detect it; the same code from a peer is not trusted.
                 Some(code::WRONG_PEER) => Self::WrongPeer,
                 other => Self::of_code(other),
             },
@@ -83,7 +83,7 @@ impl HandshakeFailure {
     }
 }
 
-/// The code of a QUIC crypto error.
+/// Returns the code of a QUIC crypto error.
 fn crypto_code(code: TransportErrorCode) -> Option<u8> {
     u64::from(code)
         .checked_sub(0x100)
@@ -126,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn who_answers_cannot_claim_to_be_the_wrong_peer() {
+    fn a_responder_cannot_report_itself_as_the_wrong_peer() {
         let claim = there(TransportErrorCode::crypto(code::WRONG_PEER));
         assert_eq!(claim, HandshakeFailure::Failed);
     }
 
     #[test]
-    fn one_code_for_all_that_a_peer_need_not_know() {
+    fn reasons_hidden_from_the_peer_share_one_code() {
         for reason in [
             PeerMisbehaved::Malformed,
             PeerMisbehaved::Decrypt,

@@ -1,4 +1,4 @@
-//! Packet and header keys in quinn's shapes.
+//! Adapts packet and header keys to quinn's traits.
 
 use crate::sent::Sent;
 use bytes::BytesMut;
@@ -9,7 +9,7 @@ use m2_crypto::packet::{
 use quinn_proto::crypto::{self, CryptoError, KeyPair, Keys};
 use std::sync::Arc;
 
-/// The keys of one space, from what this side sends with and what it receives with.
+/// Returns the keys of one packet number space, from the sending and the receiving direction.
 pub(super) fn space(local: DirectionKeys, remote: DirectionKeys) -> Keys {
     Keys {
         header: KeyPair {
@@ -20,7 +20,7 @@ pub(super) fn space(local: DirectionKeys, remote: DirectionKeys) -> Keys {
     }
 }
 
-/// The payload keys alone, for a key update.
+/// Returns the payload keys only, for a key update.
 pub(super) fn packets(local: PacketKey, remote: PacketKey) -> KeyPair<Box<dyn crypto::PacketKey>> {
     KeyPair {
         local: Box::new(QuicPacketKey(local)),
@@ -28,7 +28,7 @@ pub(super) fn packets(local: PacketKey, remote: PacketKey) -> KeyPair<Box<dyn cr
     }
 }
 
-/// The same keys; what is sealed with them is counted.
+/// Returns the same keys, which count the packets sealed with them in `sent`.
 pub(super) fn counted(keys: Keys, sent: &Arc<Sent>) -> Keys {
     Keys {
         header: keys.header,

@@ -1,7 +1,7 @@
-//! The handshake machine behind quinn's `crypto::Session`.
+//! Implements quinn's `crypto::Session` on top of the handshake state machine.
 //!
-//! quinn sends what `write_handshake` returns in the space *before* the keys that come with it,
-//! and asks again after new keys. Hence the queue of flights.
+//! quinn sends the bytes that `write_handshake` returns in the space *before* the keys returned
+//! with them, and asks again after new keys. The queue of flights serves this order.
 
 use super::failure::transport_error;
 use super::{CryptoContext, packet_keys};
@@ -41,21 +41,21 @@ pub(super) struct HandshakeSession {
     sent: Option<Arc<Sent>>,
 }
 
-/// Takes the key pair of a call that got no answer.
+/// A callback that takes the key pair of an unanswered dial.
 pub type Unanswered = Arc<dyn Fn(SessionKeyPair) + Send + Sync>;
-/// Hears that a call is answered.
+/// A callback that is notified when a dial is answered.
 pub type Answered = Arc<dyn Fn() + Send + Sync>;
 
-/// Who hears what becomes of a call.
+/// The callbacks for the outcome of a dial.
 #[derive(Clone)]
 pub struct Outcome {
-    /// Hears of an answer, before the work that it makes.
+    /// Called on an answer, before it is processed.
     pub answered: Answered,
-    /// Takes the key if no answer comes.
+    /// Called with the key if no answer comes.
     pub unanswered: Unanswered,
 }
 
-/// What the machine waits for.
+/// The message that the state machine waits for.
 enum State {
     Reply(Initiator<AwaitReply>),
     ResponderProof(Initiator<AwaitResponderProof>),
@@ -66,14 +66,14 @@ enum State {
     Unready(LocalError),
 }
 
-/// Bytes for the present space, then the keys of the next.
+/// Bytes for the current space, then the keys of the next.
 #[derive(Default)]
 struct Flight {
     bytes: Vec<u8>,
     keys: Option<Keys>,
 }
 
-/// What is there once the handshake is over.
+/// The state of a completed handshake.
 struct Data {
     peer: Peer,
     exporter: Exporter,
@@ -97,8 +97,8 @@ impl HandshakeSession {
         Ok(session)
     }
 
-    /// A session that can't be, for want of a key, says so when it gets its first message:
-    /// quinn has no earlier way.
+    /// Creates the accepting side. Without a key the error is reported on the first message: quinn
+    /// has no earlier point for it.
     pub(super) fn answer(
         context: Arc<CryptoContext>,
         responder: PeerId,
@@ -129,7 +129,7 @@ impl HandshakeSession {
         }
     }
 
-    /// Has what is sent before the peer's proof counted.
+    /// Counts in `sent` what is sent before the peer's proof.
     pub(super) fn count_in(&mut self, sent: Option<Arc<Sent>>) {
         self.sent = sent;
     }
@@ -146,14 +146,14 @@ impl HandshakeSession {
             return Ok(false);
         };
         if !self.flights.is_empty() {
-            // The peer can't have seen what it answers.
+            // The peer can't have seen the message that it answers.
             return Err(PeerMisbehaved::UnexpectedMessage.into());
         }
         self.step(&message)?;
         Ok(self.data.is_some())
     }
 
-    /// One line a message, in the order of spec §3's table. A failed step leaves `Nothing`.
+    /// Handles one message, in the order of docs/spec/handshake.md. A failed step leaves `Nothing`.
     fn step(&mut self, message: &Message) -> Result<(), HandshakeError> {
         match std::mem::replace(&mut self.state, State::Nothing) {
             State::Hello(machine) => self.on_hello(machine, message),
@@ -275,8 +275,8 @@ impl Drop for HandshakeSession {
 }
 
 impl Session for HandshakeSession {
-    /// An id without a day near today can't reach this point on the called side, and the
-    /// calling side made its id itself or took it from a verified Retry.
+    /// An id with any other day can't reach this point on the accepting side, and the dialling side
+    /// generated its id itself or took it from a verified Retry.
     fn initial_keys(&self, dcid: &ConnectionId, side: Side) -> Keys {
         let day = self.context.day_of(dcid);
         let day = day.unwrap_or_else(|| (self.context.today)());
@@ -365,7 +365,8 @@ fn encode(params: &TransportParameters) -> Vec<u8> {
     bytes
 }
 
-/// The system's randomness. Without it nothing can be done safely: then this panics.
+/// Returns the system's random number generator. Panics if it fails, because nothing is secure
+/// without it.
 const fn rng() -> UnwrapErr<getrandom::SysRng> {
     UnwrapErr(getrandom::SysRng)
 }
@@ -411,7 +412,7 @@ mod tests {
         (bytes, keys)
     }
 
-    /// Whether what `from` seals opens at `to`.
+    /// Returns whether a packet sealed by `from` opens at `to`.
     fn fit(from: &KeyPair<Box<dyn PacketKey>>, to: &KeyPair<Box<dyn PacketKey>>) -> bool {
         let mut packet = b"head payload and room for tag...".to_vec();
         from.local.encrypt(7, &mut packet, 4);
@@ -458,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_say_nothing_but_the_code() {
+    fn refusals_reveal_only_the_code() {
         let (mut i, mut r) = pair();
         let (hello, _) = write(&mut i);
         let failed = TransportErrorCode::crypto(code::FAILED);
@@ -473,15 +474,15 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_what_was_not_sent_yet_is_refused() {
+    fn an_answer_to_an_unsent_message_is_refused() {
         let (mut i, mut r) = pair();
         let (hello, _) = write(&mut i);
         r.read_handshake(&hello).unwrap();
         assert!(r.read_handshake(&[3, 0, 0]).is_err());
     }
 
-    /// Initial keys are known to all who know the peer id: a proof that comes with them, in the
-    /// same packet as message 3, must not count.
+    /// Initial keys are known to all parties that know the peer id: a proof that comes under them,
+    /// in the same packet as message 3, must not count.
     #[test]
     fn a_proof_under_the_initial_keys_is_refused() {
         let (mut i, mut r) = pair();

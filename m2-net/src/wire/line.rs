@@ -1,4 +1,4 @@
-//! What parties and relays say about lines (`docs/spec/line.md`, spec §7).
+//! The frames of parties and relays about lines (`docs/spec/line.md`).
 
 mod codec;
 
@@ -6,104 +6,106 @@ use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JoinToken, LineSecret};
 
-/// The most lines that one frame opens or closes.
+/// The maximum number of lines that one frame opens or closes.
 pub const MAX_OPENED: usize = 1_024;
-/// The most lines of one offer.
+/// The maximum number of lines in one offer.
 pub const MAX_LINES: usize = 6;
-/// The most addresses of a relay in an offer.
+/// The maximum number of addresses of a relay in an offer.
 pub const MAX_ADDRESSES: usize = 4;
-/// The most days of one offered line.
+/// The maximum number of days of one offered line.
 pub const MAX_DAYS: usize = 40;
-/// The most relays that a session passes.
+/// The maximum number of relays that a session passes.
 pub const MAX_HOPS: u32 = 3;
-/// Bytes of a frame that asks a relay to call another one: no fewer than what it sends for it.
+/// The size in bytes of a frame that asks a relay to dial another one. Anti-amplification: at least
+/// what the relay sends for it.
 pub const EXTEND_BYTES: usize = 2_560;
 
 /// One frame about lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// What a party asks its relay.
+    /// A request of a party to its relay.
     Request(Request),
-    /// What a relay tells a party.
+    /// A message of a relay to a party: an answer or a notification.
     Told(Told),
-    /// Either to the other: a channel is no more.
+    /// Ends a channel, in either direction.
     Leave(Channel),
-    /// Lines on which the sender may be called: replaces all that it said before.
+    /// The lines on which the sender can be reached. Replaces its earlier offer.
     Offer(Vec<OfferedLine>),
 }
 
-/// What a party asks its relay.
+/// A request of a party to its relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Listens on lines: 1 to [`MAX_OPENED`].
     Open(Vec<LineSecret>),
-    /// Listens on these no longer: 1 to [`MAX_OPENED`].
+    /// Stops listening on these lines: 1 to [`MAX_OPENED`].
     Close(Vec<JoinToken>),
     /// Joins a line.
     Join(Channel, JoinToken),
-    /// Has everything that follows passed on to another relay.
+    /// Extends the session to another relay: everything that follows is forwarded to it.
     Extend(Extend),
-    /// Asks from where the party's packets come.
+    /// Asks for the source address of the party's packets.
     Observe,
 }
 
-/// The relay that a session is to be extended to.
+/// The relay to which a session is extended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extend {
-    /// Who it is.
+    /// The relay's peer id.
     pub relay: PeerId,
-    /// Where it is.
+    /// The relay's address.
     pub address: NamedAddress,
-    /// How many relays the session has passed before the one that is asked.
+    /// The number of relays that the session passes before the one that gets this request.
     pub hops: u32,
 }
 
-/// What a relay tells a party.
+/// A message of a relay to a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// The answer to [`Request::Open`]: how many of the lines are open, from the first on.
+    /// The answer to [`Request::Open`]: how many of the lines are open, counted from the first.
     Opened(u32),
     /// The answer to [`Request::Join`].
     Joined(Channel, JoinOutcome),
-    /// Somebody joined a line of the receiver.
+    /// A caller joined a line of the receiver.
     Called(Channel, JoinToken),
-    /// The answer to [`Request::Extend`]: whether the session is one with the other relay now.
+    /// The answer to [`Request::Extend`]: true if the session is now extended to the other relay.
     Extended(bool),
     /// The answer to [`Request::Observe`].
     Observed(NamedAddress),
 }
 
-/// A channel of a session for lines: odd numbers are given by the party, even ones by the relay.
+/// A channel of a session with a relay: odd numbers are assigned by the party, even ones by the
+/// relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Channel(pub u32);
 
 impl Channel {
-    /// Whether the party gave the number.
+    /// Returns whether the party assigned the number.
     pub const fn is_of_party(self) -> bool {
         self.0 % 2 == 1
     }
 }
 
-/// What became of a call on a line.
+/// The outcome of joining a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoinOutcome {
-    /// The channel stands.
+    /// The channel is open.
     Joined,
-    /// Nobody listens on such a line.
+    /// No party listens on such a line.
     NoLine,
-    /// The line or the relay has as many channels as it may.
+    /// The line or the relay has reached its limit of channels.
     Full,
 }
 
-/// A relay at which somebody listens for the receiver of the offer.
+/// A relay at which the sender of the offer listens for its receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedLine {
-    /// The relay.
+    /// The relay's peer id.
     pub relay: PeerId,
-    /// Where it is: 1 to [`MAX_ADDRESSES`].
+    /// The relay's addresses: 1 to [`MAX_ADDRESSES`].
     pub addresses: Vec<NamedAddress>,
-    /// The UTC day of the first token, days since 1970.
+    /// The UTC day of the first token, in days since 1970-01-01.
     pub first_day: u32,
-    /// One a day: 1 to [`MAX_DAYS`].
+    /// One token per day: 1 to [`MAX_DAYS`].
     pub tokens: Vec<JoinToken>,
 }

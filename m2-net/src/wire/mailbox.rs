@@ -1,4 +1,4 @@
-//! What owners, providers and senders of mailboxes say (`docs/spec/mailbox.md`).
+//! The frames of owners, providers and senders about mailboxes (`docs/spec/mailbox.md`).
 
 mod codec;
 
@@ -7,80 +7,80 @@ use m2_crypto::address::NamedAddress;
 use m2_crypto::mailbox::{TokenHash, TokenSeed};
 use m2_crypto::{PeerId, Secret};
 
-/// The most token hashes in one frame.
+/// The maximum number of token hashes in one frame.
 pub const MAX_TOKENS: usize = 2_048;
-/// The most letters that one frame says were taken.
+/// The maximum number of letters that one frame reports as taken.
 pub const MAX_TAKEN: usize = 1_024;
-/// The most boxes of one offer.
+/// The maximum number of boxes in one offer.
 pub const MAX_BOXES: usize = 8;
-/// The most addresses of a provider in an offer.
+/// The maximum number of addresses of a provider in an offer.
 pub const MAX_ADDRESSES: usize = 8;
-/// The longest address, as text, bytes.
+/// The maximum length of an address as text, in bytes.
 pub const MAX_ADDRESS: usize = 64;
 
 /// One frame about mailboxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mailbox {
-    /// What an owner asks its provider.
+    /// A request of an owner to its provider.
     Request(Request),
-    /// What a provider answers its owner, each in the order of the requests.
+    /// An answer of a provider to its owner, in the order of the requests.
     Answer(Answer),
-    /// A letter of the owner's box.
+    /// A letter from the owner's box.
     Letter(Letter),
-    /// Puts a letter into a box.
+    /// A deposit of a letter into a box.
     Deposit(Deposit),
-    /// What became of a deposit.
+    /// The outcome of a deposit.
     Deposited {
         /// The letter.
         id: LetterId,
-        /// Where it is.
+        /// The outcome.
         outcome: Outcome,
     },
-    /// Where the sender may be written to while it is away: replaces all that it said before.
+    /// The boxes in which letters for the sender can be deposited. Replaces its earlier offer.
     Offer(Vec<OfferedBox>),
 }
 
-/// What an owner asks its provider.
+/// A request of an owner to its provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// A box for the sender's peer id.
+    /// Opens a box for the sender's peer id.
     Register {
-        /// Names the provider's invitation.
+        /// The id of the provider's invitation.
         invite_id: [u8; 16],
-        /// Bound to this session.
+        /// The proof, bound to this session.
         proof: [u8; 32],
     },
-    /// The letters of the box, now and as they come.
+    /// Asks for the letters of the box, now and as they arrive.
     Open,
     /// Deletes the box.
     Remove,
-    /// Lets deposits with these tokens in: 1 to [`MAX_TOKENS`].
+    /// Allows deposits with these tokens: 1 to [`MAX_TOKENS`].
     AddTokens(Vec<TokenHash>),
-    /// Lets deposits with these tokens in no longer: 1 to [`MAX_TOKENS`].
+    /// Revokes these tokens: 1 to [`MAX_TOKENS`].
     RemoveTokens(Vec<TokenHash>),
     /// Asks for all unused tokens.
     ListTokens,
-    /// The owner has these on its disk: 1 to [`MAX_TAKEN`]. Not answered.
+    /// Confirms that the owner has stored these letters: 1 to [`MAX_TAKEN`]. Not answered.
     Taken(Vec<LetterId>),
 }
 
-/// What a provider answers.
+/// An answer of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Request::Register`], [`Request::Open`] and [`Request::Remove`].
+    /// The answer to [`Request::Register`], [`Request::Open`] and [`Request::Remove`].
     State(BoxState),
-    /// To [`Request::AddTokens`] and [`Request::RemoveTokens`].
+    /// The answer to [`Request::AddTokens`] and [`Request::RemoveTokens`].
     TokensChanged {
-        /// Whether all were taken; none were if not.
+        /// True if all tokens were taken; otherwise no token was.
         done: bool,
-        /// Unused tokens of the box now.
+        /// The current number of unused tokens of the box.
         count: u32,
     },
-    /// To [`Request::ListTokens`]: up to [`MAX_TOKENS`].
+    /// The answer to [`Request::ListTokens`]: up to [`MAX_TOKENS`].
     Tokens {
-        /// Some of the hashes.
+        /// A part of the hashes.
         hashes: Vec<TokenHash>,
-        /// No more follow.
+        /// True in the last part.
         last: bool,
     },
 }
@@ -88,28 +88,28 @@ pub enum Answer {
 /// The state of a box.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BoxState {
-    /// Whether there is a box.
+    /// True if the box exists.
     pub open: bool,
-    /// Letters that it may hold.
+    /// The maximum number of letters in the box.
     pub max_letters: u32,
-    /// Bytes of letters that it may hold.
+    /// The maximum number of bytes of letters in the box.
     pub max_bytes: u64,
-    /// Unused tokens that it may have.
+    /// The maximum number of unused tokens of the box.
     pub max_tokens: u32,
-    /// Why there is none, as a stable word, or empty.
+    /// If there is no box, the reason as a stable word; otherwise empty.
     pub reason: String,
 }
 
-/// A letter's random name.
+/// A letter's random id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LetterId(pub [u8; 16]);
 
 /// A sealed letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
-    /// Its name.
+    /// The letter's id.
     pub id: LetterId,
-    /// One of [`LETTER_SIZES`](m2_crypto::envelope::LETTER_SIZES) long.
+    /// The sealed bytes, of one of the [`LETTER_SIZES`](m2_crypto::envelope::LETTER_SIZES).
     pub sealed: Bytes,
 }
 
@@ -118,33 +118,33 @@ pub struct Letter {
 pub struct Deposit {
     /// The owner of the box.
     pub owner: PeerId,
-    /// Used once.
+    /// The deposit token, used once.
     pub token: Secret<32>,
-    /// What to keep.
+    /// The letter to store.
     pub letter: Letter,
 }
 
-/// What became of a deposit.
+/// The outcome of a deposit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is on the provider's disk.
+    /// The letter is on the provider's disk.
     Stored,
-    /// No such box, or not its token.
+    /// There is no such box, or the token is not valid for it.
     Refused,
-    /// The box holds as much as it may.
+    /// The box has reached its limits.
     BoxFull,
-    /// The provider holds as much as it may, or can't write.
+    /// The provider has reached its limits, or can't write.
     ServerFull,
 }
 
-/// A box that may be deposited into.
+/// A box into which letters may be deposited.
 #[derive(Debug, Clone)]
 pub struct OfferedBox {
-    /// The provider.
+    /// The provider's peer id.
     pub provider: PeerId,
-    /// Where it is: 1 to [`MAX_ADDRESSES`].
+    /// The provider's addresses: 1 to [`MAX_ADDRESSES`].
     pub addresses: Vec<NamedAddress>,
-    /// What the tokens follow from.
+    /// The seed from which the tokens are derived.
     pub seed: TokenSeed,
 }
 

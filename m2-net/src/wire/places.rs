@@ -1,5 +1,5 @@
-//! `Places`: where both directions of a conversation stand, said at the start of a session
-//! (`docs/spec/wire.md`).
+//! `Places`: the state of both directions of a conversation, stated at the start of a session
+//! (`docs/spec/wire.md#places`).
 
 use super::Malformed;
 use bytes::Bytes;
@@ -10,31 +10,33 @@ use std::ops::Range;
 /// The highest place and epoch number: they fit a signed 64-bit column.
 const MAX_NUMBER: u64 = i64::MAX as u64;
 
-/// The most ranges of settled places that a statement names.
+/// The maximum number of ranges of settled places in a statement.
 pub const MAX_SETTLED: usize = 1_024;
 
-/// Where the sender of this frame stands in both directions of a conversation.
+/// The sender's state of both directions of a conversation. "Local" below means the receiver of the
+/// frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
-    /// The incarnation of ours that the peer follows; 0 for none.
+    /// The local incarnation that the peer follows; 0 if it follows none.
     pub following: u64,
-    /// The highest epoch of it whose grant the peer accepted; 0 for none.
+    /// The highest epoch of `following` whose grant the peer accepted; 0 if there is none.
     pub following_epoch: u64,
-    /// The first place of it of which the peer took nothing yet, nor of any place after it; 0 when it
-    /// follows none.
+    /// The first place of `following` from which on the peer has received nothing; 0 if it follows
+    /// no incarnation.
     pub expected: u64,
-    /// The signed grant of that epoch, [`GRANT_BYTES`] long, or empty when the peer has none.
+    /// The signed grant of `following_epoch`, [`GRANT_BYTES`] long, or empty if the peer does not
+    /// have it.
     pub newest_grant: Bytes,
     /// The peer's own incarnation; never 0.
     pub incarnation: u64,
-    /// The highest epoch of it; 0 for none.
+    /// The highest epoch of `incarnation`; 0 if there is none.
     pub epoch: u64,
-    /// The oldest place that the peer still offers; [`next`](Self::next) when there is none.
+    /// The oldest place that the peer still offers; [`next`](Self::next) if there is none.
     pub oldest: u64,
     /// The place of the peer's next message.
     pub next: u64,
-    /// The places above [`oldest`](Self::oldest) that are not offered any more, as they were
-    /// acknowledged: at most [`MAX_SETTLED`] ranges in order, none of them empty.
+    /// The places above [`oldest`](Self::oldest) that are not offered any more because they were
+    /// acknowledged: at most [`MAX_SETTLED`] non-empty ranges in order.
     pub settled: Vec<Range<u64>>,
 }
 
@@ -47,7 +49,7 @@ impl Places {
             following: places.following,
             following_epoch: places.following_epoch,
             expected: places.expected,
-            // A slice would keep the whole frame.
+            // A slice would keep the whole frame alive.
             newest_grant: Bytes::copy_from_slice(&places.newest_grant),
             incarnation: places.incarnation,
             epoch: places.epoch,
@@ -71,7 +73,8 @@ impl Places {
             && self.settled_is_sound()
     }
 
-    /// Every range comes after the oldest place and the range before it, and ends before `next`.
+    /// Checks that every range comes after the oldest place and after the range before it, with a
+    /// gap between them, and that it ends by `next`.
     fn settled_is_sound(&self) -> bool {
         let mut before = self.oldest;
         self.settled.iter().all(|range| {

@@ -1,28 +1,28 @@
-//! How two contacts find a way from socket to socket (`docs/spec/reach.md`, spec §8).
+//! The frames with which two contacts find a direct path (`docs/spec/reach.md`).
 
 use super::{Malformed, parse_address};
 use m2_crypto::address::NamedAddress;
 use m2_proto::wire::v1 as proto;
 use proto::reach::Body;
 
-/// The most candidates of one side.
+/// The maximum number of candidates of one side.
 pub const MAX_CANDIDATES: usize = 8;
 
-/// One frame about the way between two contacts.
+/// One frame about the direct path between two contacts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// Where the sender sees the receiver.
+    /// The address at which the sender sees the receiver.
     Observed(NamedAddress),
-    /// Where the sender may be reached.
+    /// The addresses at which the sender may be reachable.
     Candidates(Candidates),
 }
 
-/// Where somebody may be reached from socket to socket.
+/// The addresses at which a peer may be reachable directly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidates {
-    /// The best first, at most [`MAX_CANDIDATES`].
+    /// The addresses, the best first, at most [`MAX_CANDIDATES`].
     pub addresses: Vec<NamedAddress>,
-    /// They answer those of the receiver, which calls now.
+    /// True if this answers the receiver's candidates, so that the receiver dials now.
     pub answer: bool,
 }
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_kept() {
+    fn bounds_are_enforced() {
         let refused = |body| Reach::parse(proto::Reach { body }).unwrap_err();
         assert_eq!(refused(None), Malformed::UnknownBody);
         let many = Reach::Candidates(candidates(MAX_CANDIDATES + 1));

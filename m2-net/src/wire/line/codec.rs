@@ -1,4 +1,4 @@
-//! Line frames as bytes, and back.
+//! Encodes and decodes line frames.
 
 use super::{
     Channel, EXTEND_BYTES, Extend, JoinOutcome, Line, MAX_ADDRESSES, MAX_DAYS, MAX_HOPS, MAX_LINES,

@@ -1,4 +1,4 @@
-//! Mailbox frames as bytes, and back.
+//! Encodes and decodes mailbox frames.
 
 use super::{
     Answer, BoxState, Deposit, Letter, LetterId, MAX_ADDRESS, MAX_ADDRESSES, MAX_BOXES, MAX_TAKEN,
@@ -12,7 +12,7 @@ use m2_crypto::{PeerId, Secret};
 use m2_proto::wire::v1 as proto;
 use proto::mailbox::Body;
 
-/// The longest reason in a box's state, bytes.
+/// The maximum length of the reason in a box's state, in bytes.
 const MAX_REASON: usize = 64;
 
 impl Mailbox {
