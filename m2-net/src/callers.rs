@@ -73,7 +73,7 @@ struct Contact {
 }
 
 impl Callers {
-    /// Gives priority to a contact, with which this daemon shares two secrets: `ours` for dialling
+    /// Registers a contact for priority, with which this daemon shares two secrets: `ours` for dialling
     /// it and `theirs` for being dialled by it. `own_id` is the local peer id.
     pub fn know(&self, own_id: &PeerId, peer: PeerId, ours: Secret<32>, theirs: Secret<32>) {
         let mut state = self.lock();

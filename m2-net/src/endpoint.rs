@@ -245,7 +245,7 @@ impl Endpoint {
             .await
     }
 
-    /// Like [`Self::dial_for`], and counts in `sent` what is sent until the peer has proved its id.
+    /// Like [`Self::dial_for`], and counts in `sent` the datagrams sent until the peer has proved its id.
     pub async fn dial_counted(
         &self,
         address: SocketAddr,
@@ -336,8 +336,8 @@ impl Endpoint {
         key.map(|key| (key, false)).ok_or(DialError::NoKeyReady)
     }
 
-    /// Waits until a connection attempt of the peer was answered, plus a short pause in which the
-    /// caller of this function is cancelled if that led to a session.
+    /// Waits until a pending connection attempt of the peer was answered, plus a short pause: if it led to
+    /// a session, the dial is cancelled by its caller in that time.
     async fn let_its_call_end(&self, peer: &PeerId) {
         let crossing = &self.caller.crossing;
         if crossing.is_answering(peer) {

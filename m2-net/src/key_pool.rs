@@ -1,8 +1,9 @@
 //! A pool of fresh RSA-2048 key pairs, generated ahead of time
-//! (docs/spec/handshake.md#what-it-costs).
+//! (docs/spec/obfuscation.md#calls-under-load).
 //!
 //! In memory only. A low-priority thread refills the pool, so that no key is generated while a
-//! handshake waits; a second thread helps only while own dials or contacts wait for a key. Half of
+//! handshake waits; a second thread helps only while a dial
+//! of this daemon or a contact waits for a key. Half of
 //! the pool is reserved for contacts: half of the largest number that was ever ready, so that a
 //! large pool serves strangers while it fills.
 
@@ -64,7 +65,7 @@ struct State {
     /// The largest number of keys that was ever ready. While the pool fills for the first time,
     /// strangers need not wait until it is half full.
     most: usize,
-    /// The number of own dials and of contacts that wait for a key.
+    /// The number of dials of this daemon and of contacts that wait for a key.
     waiting: usize,
     /// Keys that were taken and not given back.
     spent: u64,

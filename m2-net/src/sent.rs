@@ -1,4 +1,4 @@
-//! Counts what a dial sends before the dialled peer has proved its peer id.
+//! Counts the datagrams that a dial sends before the dialled peer has proved its peer id.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

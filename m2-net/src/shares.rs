@@ -267,7 +267,10 @@ mod tests {
         assert_eq!(granted.count(), 6);
         assert_eq!(claim(&mut shares, 200, 2), (true, vec![]));
         assert_eq!(claim(&mut shares, 200, 2), (true, vec![]));
-        assert!(!claim(&mut shares, 1, 1).0, "it is the largest owner of its prefix");
+        assert!(
+            !claim(&mut shares, 1, 1).0,
+            "it is the largest owner of its prefix"
+        );
     }
 
     #[test]

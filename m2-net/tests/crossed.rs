@@ -17,9 +17,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// No more than the calls with a token that one contact may make at once.
+/// At most the burst of prioritised attempts that one contact has.
 const ROUNDS: usize = 3;
-/// A guard against a hang: QUIC keeps a call that was given up for some seconds.
+/// Guards against a hang: QUIC keeps an abandoned connection attempt for several seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn contact_of(own: Arc<Identity>, other: Arc<Identity>, secrets: [u8; 2]) -> Endpoint {
@@ -31,7 +31,7 @@ fn contact_of(own: Arc<Identity>, other: Arc<Identity>, secrets: [u8; 2]) -> End
     Endpoint::bind(config).unwrap()
 }
 
-/// Dials and listens, and gives the other one up when either brings a session.
+/// Dials and accepts concurrently, and drops the other when either returns a session.
 async fn meet(own: &Endpoint, as_: Arc<Identity>, other: Arc<Identity>, at: SocketAddr) -> Session {
     let dial = own.dial(at, id(&other), Credential::Identity(as_));
     tokio::select! {
@@ -41,7 +41,7 @@ async fn meet(own: &Endpoint, as_: Arc<Identity>, other: Arc<Identity>, at: Sock
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_that_dial_each_other_complete_one_handshake() {
+async fn crossed_dials_complete_one_handshake() {
     let a = contact_of(alice(), bob(), [1, 2]);
     let b = contact_of(bob(), alice(), [2, 1]);
     for round in 1..=ROUNDS as u64 {
@@ -63,7 +63,7 @@ async fn two_that_dial_each_other_complete_one_handshake() {
         }
     }
     let crossed = [&a, &b].map(|endpoint| endpoint.stats().counters["CALL_CROSSED"]);
-    // The one with the smaller id ignored the other's calls.
+    // The endpoint with the smaller id ignored the attempts of the other one.
     assert!(
         crossed.contains(&0) && crossed.iter().sum::<u64>() > 0,
         "{crossed:?}"
@@ -71,11 +71,12 @@ async fn two_that_dial_each_other_complete_one_handshake() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_can_not_arrive_keeps_the_other_out_for_a_moment_only() {
+async fn a_dial_that_can_not_arrive_blocks_the_peer_only_briefly() {
     let a = contact_of(alice(), bob(), [1, 2]);
     let b = contact_of(bob(), alice(), [2, 1]);
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-    // The side with the smaller id dials in vain, and hears the other one nevertheless.
+    // The side with the smaller id dials an address that does not answer, and accepts the other's
+    // attempt.
     let (small, large) = match id(&alice()) < id(&bob()) {
         true => ((&a, alice()), (&b, bob())),
         false => ((&b, bob()), (&a, alice())),
@@ -87,7 +88,7 @@ async fn a_call_that_can_not_arrive_keeps_the_other_out_for_a_moment_only() {
         meet(large.0, large.1.clone(), small.1.clone(), address(small.0)),
     );
     assert!(at_large.dialled() && !at_small.dialled());
-    // The key of the call that gave way serves the next one to the same peer.
+    // The key of the dial that gave way is kept for the next dial of the same peer.
     let kept = tokio::time::timeout(PATIENCE, async {
         while small.0.stats().keys_kept == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;

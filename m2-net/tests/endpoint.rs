@@ -1,4 +1,4 @@
-//! Endpoints against each other on loopback (spec §2, §3).
+//! Endpoints against each other on loopback (docs/spec/handshake.md, docs/spec/obfuscation.md).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -82,14 +82,14 @@ async fn many_frames_keep_their_order_and_finish_delivers_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_calls_as_nobody_is_nobody() {
+async fn an_anonymous_caller_is_not_identified() {
     let (caller, called) = (endpoint(alice()), endpoint(bob()));
     keys_ready(&called).await;
     let dial = caller.dial(address(&called), id(&bob()), Credential::Anonymous);
     let (dialled, accepted) = tokio::join!(dial, called.accept());
     let accepted = accepted.unwrap();
     assert_eq!(*accepted.peer(), Peer::Anonymous);
-    // Nothing tells its sessions from those of others.
+    // No field of an anonymous session distinguishes it from others.
     assert_eq!(
         (accepted.peer_version(), accepted.clock_skew_ms()),
         ("", None)
@@ -112,7 +112,7 @@ async fn both_sides_know_what_a_session_is_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_impostor_is_named() {
+async fn an_impostor_is_detected() {
     let mut impostor = config(carol());
     impostor.posing_as = Some(id(&bob()));
     let (caller, called) = (endpoint(alice()), Endpoint::bind(impostor).unwrap());
@@ -139,7 +139,7 @@ async fn bytes_to_failed_dial(called: &Endpoint, circle: Circle, peer: m2_crypto
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_knows_not_the_circle_or_the_id_gets_silence() {
+async fn a_caller_that_does_not_know_the_circle_or_id_gets_no_answer() {
     let mut private = config(bob());
     private.circle = Circle::private("home", &Secret::new([7; 32]));
     let bobs_id = bob().peer_id(private.circle.id());
@@ -155,7 +155,7 @@ async fn who_knows_not_the_circle_or_the_id_gets_silence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_cut_and_altered_datagrams_get_no_byte() {
+async fn random_truncated_and_altered_datagrams_get_no_answer() {
     let (caller, called) = (endpoint(alice()), endpoint(bob()));
     let tap = Tap::new(address(&called)).await;
     let (dialled, accepted) = connect(&caller, &called, tap.address).await;
@@ -183,7 +183,7 @@ async fn random_cut_and_altered_datagrams_get_no_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_of_ours_without_a_session_provokes_no_reset() {
+async fn a_local_id_without_a_session_provokes_no_reset() {
     let (caller, called) = (endpoint(alice()), endpoint(bob()));
     let tap = Tap::new(address(&called)).await;
     let (dialled, _accepted) = connect(&caller, &called, tap.address).await;
@@ -193,7 +193,7 @@ async fn an_id_of_ours_without_a_session_provokes_no_reset() {
     let mut orphans = Vec::new();
     for mut datagram in tap.calls() {
         obfuscator.apply(&mut datagram);
-        // The day bits are not authenticated: the id stays ours and is nobody's.
+        // The day bits are not authenticated: the id is still recognised, but no connection has it.
         if datagram[0] & 0x80 == 0 {
             datagram[16] ^= 1;
             obfuscator.apply(&mut datagram);
@@ -205,7 +205,7 @@ async fn an_id_of_ours_without_a_session_provokes_no_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_packet_played_again_gets_silence_after_a_restart_too() {
+async fn a_replayed_first_packet_gets_no_answer_even_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("replay");
     let caller = endpoint(alice());
@@ -225,7 +225,7 @@ async fn a_first_packet_played_again_gets_silence_after_a_restart_too() {
     let again = || [first.clone()];
     assert_eq!(bytes_back(address(&called), again()).await, 0);
     drop(sessions);
-    // No goodbye and no sync, as after a kill.
+    // Without close and sync, as after a kill.
     drop(called);
 
     let restarted = bind(true);
@@ -248,17 +248,17 @@ async fn under_load_callers_prove_their_address_first() {
     let tap = Tap::new(address(&called)).await;
     let sessions = connect(&caller, &called, tap.address).await;
     assert_eq!(called.stats().counters["CALL_RETRIED"], 1);
-    // The second first packet, with its token, from elsewhere.
+    // The retransmitted first packet, with its token, from another address.
     let with_token = tap.calls()[1].clone();
     assert_eq!(bytes_back(address(&called), [with_token]).await, 0);
     drop(sessions);
-    // A session that was completed earns nothing.
+    // A completed session earns no token.
     let (_dialled, _accepted) = connect(&caller, &called, tap.address).await;
     assert_eq!(called.stats().counters["CALL_RETRIED"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_call_at_once() {
+async fn fifty_concurrent_dials_succeed() {
     let mut config_a = config(alice());
     config_a.key_pool_size = 50;
     let mut config_b = config(bob());
@@ -291,7 +291,7 @@ async fn fifty_call_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_callers_do_not_keep_others_out() {
+async fn silent_callers_do_not_block_others() {
     let mut config_a = config(alice());
     config_a.key_pool_size = 16;
     let mut config_b = config(bob());
@@ -320,7 +320,7 @@ async fn silent_callers_do_not_keep_others_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bulk_goes_through_beside_frames() {
+async fn bulk_streams_and_frames_share_a_session() {
     const TOTAL: usize = 20 << 20;
     let (caller, called) = (endpoint(alice()), endpoint(bob()));
     let (dialled, mut accepted) = connect(&caller, &called, address(&called)).await;
@@ -348,7 +348,7 @@ async fn bulk_goes_through_beside_frames() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_breaks_the_format_is_cut_off_and_counted() {
+async fn a_peer_that_breaks_the_format_is_disconnected_and_counted() {
     let (caller, called) = (endpoint(alice()), endpoint(bob()));
     let (mut dialled, mut accepted) = connect(&caller, &called, address(&called)).await;
     dialled.send_frame(Message::Acks(vec![])).await.unwrap();
@@ -370,7 +370,7 @@ async fn who_breaks_the_format_is_cut_off_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closed_endpoint_says_goodbye_and_answers_no_more() {
+async fn a_closed_endpoint_notifies_its_peers_and_stops_accepting() {
     let (caller, called) = (endpoint(alice()), endpoint(bob()));
     let (dialled, _accepted) = connect(&caller, &called, address(&called)).await;
     let ack = Ack {
@@ -414,7 +414,7 @@ async fn no_byte_position_on_the_wire_is_skewed() {
                 })
                 .collect();
             let skew = chi_square(&values);
-            // 255 degrees of freedom: mean 255, deviation 22.6.
+            // 255 degrees of freedom: mean 255, standard deviation 22.6.
             assert!(
                 skew < 400.0,
                 "place {place} from the end {from_end}: {skew}"
@@ -436,7 +436,7 @@ fn chi_square(values: &[u8]) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_fills_our_memory_with_streams_we_did_not_ask_for() {
+async fn unrequested_streams_and_unread_frames_are_bounded() {
     let (caller, called) = (endpoint(alice()), endpoint(bob()));
     let (dialled, _accepted) = connect(&caller, &called, address(&called)).await;
     let opened = tokio::time::timeout(Duration::from_millis(300), dialled.open_bulk()).await;
@@ -448,10 +448,13 @@ async fn nobody_fills_our_memory_with_streams_we_did_not_ask_for() {
         }
     };
     let flooded = tokio::time::timeout(Duration::from_millis(500), flood).await;
-    assert!(flooded.is_err(), "who does not read is not sent to");
+    assert!(
+        flooded.is_err(),
+        "a peer that does not read stops the sender"
+    );
 }
 
-/// A small generator: the datagrams need variety, not secrecy.
+/// A small random number generator: the datagrams need variety, not secrecy.
 struct Noise(u64);
 
 impl Noise {

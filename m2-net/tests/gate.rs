@@ -1,4 +1,4 @@
-//! The gate, datagram by datagram (spec §2).
+//! The gate, datagram by datagram (docs/spec/obfuscation.md#the-gate).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -70,7 +70,7 @@ fn dcid(day: u32) -> [u8; 20] {
 }
 
 #[test]
-fn a_call_to_us_passes_on_three_days() {
+fn a_first_packet_passes_on_three_days() {
     let door = door();
     for day in [TODAY - 1, TODAY, TODAY + 1] {
         let call = first_packet(&Circle::public(), &OWN, day, &dcid(day));
@@ -89,7 +89,7 @@ fn a_call_to_us_passes_on_three_days() {
 }
 
 #[test]
-fn a_call_to_another_peer_or_circle_does_not() {
+fn a_first_packet_to_another_peer_or_circle_does_not_pass() {
     let door = door();
     let other = PeerId::from_bytes([0x23; 32]);
     let call = first_packet(&Circle::public(), &other, TODAY, &dcid(TODAY));
@@ -106,7 +106,7 @@ fn a_call_to_another_peer_or_circle_does_not() {
 }
 
 #[test]
-fn a_call_with_any_other_destination_length_does_not() {
+fn a_first_packet_with_another_destination_length_does_not_pass() {
     let door = door();
     for length in 1..20 {
         let mut id = vec![0x77; length];
@@ -120,7 +120,7 @@ fn a_call_with_any_other_destination_length_does_not() {
 }
 
 #[test]
-fn cut_or_flipped_calls_do_not() {
+fn truncated_or_altered_first_packets_do_not_pass() {
     let door = door();
     let call = first_packet(&Circle::public(), &OWN, TODAY, &dcid(TODAY));
     for length in 0..call.len() {
@@ -137,7 +137,7 @@ fn cut_or_flipped_calls_do_not() {
 }
 
 #[test]
-fn other_versions_do_not_even_to_our_own_ids() {
+fn other_versions_do_not_pass_even_to_local_ids() {
     let door = door();
     let own = door.ids.issue();
     for version in [0, 1, QUIC_VERSION ^ 1, 0x0a1a_2a3a] {
@@ -151,7 +151,7 @@ fn other_versions_do_not_even_to_our_own_ids() {
 }
 
 #[test]
-fn long_headers_pass_to_our_ids_alone() {
+fn long_headers_pass_to_local_ids_only() {
     let door = door();
     // 0-RTT, Handshake, Retry.
     for first in [0xd0, 0xe0, 0xf0] {
@@ -166,7 +166,7 @@ fn long_headers_pass_to_our_ids_alone() {
 }
 
 #[test]
-fn initials_to_our_ids_pass_while_a_handshake_of_ours_is_under_way() {
+fn initials_to_local_ids_pass_during_their_handshake() {
     let door = door();
     let own = door.ids.issue();
     let mut unopened = long(0xc0, QUIC_VERSION, &own);
@@ -191,7 +191,7 @@ fn initials_to_our_ids_pass_while_a_handshake_of_ours_is_under_way() {
 }
 
 #[test]
-fn short_headers_pass_to_our_ids_alone() {
+fn short_headers_pass_to_local_ids_only() {
     let door = door();
     let mut packet = vec![0x41];
     packet.extend_from_slice(&door.ids.issue());
@@ -216,7 +216,7 @@ fn short_headers_pass_to_our_ids_alone() {
 }
 
 #[test]
-fn a_closing_gate_lets_no_call_in_but_keeps_sessions() {
+fn a_closing_gate_rejects_first_packets_but_keeps_sessions() {
     let door = door();
     door.gate.close_to_callers();
     let call = first_packet(&Circle::public(), &OWN, TODAY, &dcid(TODAY));

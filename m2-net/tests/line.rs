@@ -20,7 +20,7 @@ use m2_net::session::Session;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// Sends so many bytes, in one stream, and says how many a second arrived.
+/// Sends `bytes` bytes in one stream. Returns the bytes per second that arrived.
 async fn bulk(from: &Session, to: &Session, bytes: usize) -> f64 {
     let receiving = async {
         let mut stream = to.accept_bulk().await.unwrap();
@@ -62,7 +62,7 @@ async fn two_parties_talk_over_a_relay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_party_may_have_a_relay_in_front() {
+async fn each_party_may_use_an_entry_relay() {
     let [near, meeting, far] = [
         TestRelay::start(private()).await,
         TestRelay::start(private()).await,
@@ -122,7 +122,7 @@ async fn a_session_ends_with_its_channel_and_a_channel_with_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_stand_is_told() {
+async fn failures_to_open_join_and_dial_are_reported() {
     let relay = TestRelay::start(RelayLimits {
         lines_per_session: 2,
         joins_per_line: 1,
@@ -135,7 +135,8 @@ async fn what_does_not_stand_is_told() {
     let join = |token: JoinToken| calling.join(token);
     assert_eq!(join(secret(2).join_token()).await, Err(LineError::Full));
     assert_eq!(join(JoinToken([9; 16])).await, Err(LineError::NoLine));
-    // What is no secret opens another line than the one it was taken from.
+    // A value that is not the line's secret opens another line than the one whose token it was made
+    // from.
     let token = secret(1).join_token();
     let mut forged = [0; 32];
     forged[..16].copy_from_slice(&token.0);
@@ -143,9 +144,9 @@ async fn what_does_not_stand_is_told() {
     let thief = caller.carrier(&hops).await;
     assert_eq!(thief.open(std::slice::from_ref(&forged)).await, Ok(1));
     assert_ne!(forged.join_token(), token);
-    // The line is where it was.
+    // The original line is unaffected.
     assert!(join(token).await.is_ok());
-    // Nobody is there who could be dialled by a made-up address.
+    // A synthetic address of no channel can't be dialled.
     let elsewhere = "[fc4d:32aa::1]:9".parse().unwrap();
     let credential = Credential::Identity(alice());
     let dialled = caller.inside.dial(elsewhere, id(&bob()), credential).await;

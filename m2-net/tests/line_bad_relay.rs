@@ -1,5 +1,5 @@
-//! What a relay may try against its parties: they get all that was sent, once and in order, or
-//! learn that the session with the relay is over.
+//! Attacks of a relay on its parties: they get everything that was sent, once and in order, or
+//! learn that the session with the relay has ended.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,14 +26,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// Messages each way.
+/// Messages in each direction.
 const MESSAGES: u8 = 100;
 /// The channel of the listener.
 const CALLED: Channel = Channel(2);
-/// Channels that a party takes from a relay.
+/// The number of channels that a party accepts from a relay.
 const MAX_CHANNELS: usize = 1_024;
 
-/// A relay whose sessions the test serves.
+/// Binds a relay whose sessions the test serves.
 async fn bind() -> (Arc<Endpoint>, Hop) {
     let mut config = config(carol());
     config.relay = true;
@@ -52,7 +52,7 @@ fn tell(told: Told) -> Message {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_it_does_to_packets_harms_nothing() {
+async fn damaged_packets_do_no_harm() {
     let (endpoint, hop) = bind().await;
     let bad = Arc::new(AtomicBool::new(false));
     let serving = tokio::spawn(splice(Arc::clone(&endpoint), Arc::clone(&bad)));
@@ -86,7 +86,7 @@ async fn all_come(from: &mut FrameReceiver) {
     }
 }
 
-/// Serves one listener and one caller.
+/// Connects one listener and one caller.
 async fn splice(endpoint: Arc<Endpoint>, bad: Arc<AtomicBool>) {
     let mut listener = endpoint.accept().await.unwrap();
     let Request::Open(secrets) = asked(&mut listener).await else {
@@ -119,7 +119,7 @@ async fn asked(session: &mut Session) -> Request {
     }
 }
 
-/// Passes packets on, and does to some of them what a relay must not.
+/// Forwards packets, and drops, delays, repeats, alters, misdirects or truncates some of them.
 async fn pass(
     from: &Connection,
     to: &Connection,
@@ -162,7 +162,7 @@ async fn send_late(to: Connection, datagram: Vec<u8>, late: Duration) {
     let _ = to.send_datagram(datagram.into());
 }
 
-/// A small generator (xorshift*).
+/// A small random number generator (xorshift*).
 struct Noise(u64);
 
 impl Noise {
@@ -175,7 +175,7 @@ impl Noise {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_it_says_out_of_place_ends_the_session() {
+async fn frames_out_of_place_end_the_session() {
     let (endpoint, hop) = bind().await;
     let party = Party::new(alice());
     let called = |channel| tell(Told::Called(Channel(channel), JoinToken([1; 16])));
@@ -205,7 +205,7 @@ async fn what_it_says_out_of_place_ends_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_that_it_makes_up_are_bounded() {
+async fn invented_callers_are_bounded() {
     let (endpoint, hop) = bind().await;
     let party = Party::new(alice());
     let hops = [hop];
@@ -220,7 +220,7 @@ async fn callers_that_it_makes_up_are_bounded() {
         let _ = session.connection().send_datagram(Bytes::from(noise));
     }
     until("all channels", || carrier.channels() == MAX_CHANNELS).await;
-    // The last of them is heard of when this one is.
+    // Once this frame was processed, so were all earlier ones.
     let leave = Message::Line(Box::new(Line::Leave(Channel(2))));
     session.send_frame(leave).await.unwrap();
     until("one channel less", || {
@@ -228,7 +228,7 @@ async fn callers_that_it_makes_up_are_bounded() {
     })
     .await;
     assert_eq!(session.close_reason(), None);
-    // It answers nothing: that is told, and the session is over.
+    // The relay sends no answer: the error is reported, and the session is closed.
     let asked = timeout(PATIENCE, carrier.open(&[secret(1)])).await;
     assert_eq!(asked.unwrap(), Err(LineError::NoAnswer));
     assert_eq!(end(&session).await, CloseCode::Done as u64);

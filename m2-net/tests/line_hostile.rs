@@ -1,5 +1,5 @@
-//! What parties may try against a relay: nothing grows without bound, nobody else is disturbed,
-//! and no datagram goes where it should not.
+//! Attacks of parties on a relay: nothing grows without bound, no other party is disturbed, and no
+//! datagram goes where it should not.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,12 +27,12 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Misses that a relay forgives.
+/// The number of failed joins that a relay tolerates.
 const MISSES: u32 = 64;
-/// What a relay sends at most, in datagrams and in bytes, to where nobody answers.
+/// The most datagrams and bytes that a relay sends to an address that does not answer.
 const FIRST_DATAGRAMS: usize = 2;
 const FIRST_BYTES: usize = FIRST_DATAGRAMS * 1_200;
-/// When a party hears that a relay did not reach another.
+/// The time after which a relay reports that it did not reach another.
 const FAILED_AFTER: Duration = Duration::from_secs(3);
 
 fn refused(relay: &TestRelay, reason: &str) -> u64 {
@@ -44,7 +44,7 @@ fn refused(relay: &TestRelay, reason: &str) -> u64 {
         .unwrap()
 }
 
-/// Secrets that nobody else has, by a number.
+/// Returns secrets that are unique to this test, by number.
 fn secrets(first: usize, count: usize) -> Vec<LineSecret> {
     let numbered = |number: usize| {
         let mut bytes = [0xee; 32];
@@ -55,7 +55,7 @@ fn secrets(first: usize, count: usize) -> Vec<LineSecret> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_guesses_tokens_is_sent_away() {
+async fn a_party_that_guesses_tokens_is_disconnected() {
     let relay = TestRelay::start(private()).await;
     let mut session = Hostile::new().dial(&relay).await;
     let (mut misses, mut number) = (0, 0);
@@ -66,7 +66,7 @@ async fn who_guesses_tokens_is_sent_away() {
         ask(&session, Request::Join(channel, token)).await;
         match told(&mut session).await {
             Told::Joined(of, JoinOutcome::NoLine) if of == channel => misses += 1,
-            // So many calls in a second are not even looked at.
+            // Joins above the rate limit are not looked up.
             Told::Joined(of, JoinOutcome::Full) if of == channel => {
                 sleep(Duration::from_millis(100)).await;
             }
@@ -87,7 +87,7 @@ async fn who_guesses_tokens_is_sent_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_says_what_is_out_of_place_is_sent_away_and_disturbs_nobody() {
+async fn frames_out_of_place_end_the_session_and_disturb_no_other() {
     let relay = TestRelay::start(private()).await;
     let hops = [relay.hop()];
     let (_caller, _listener, _carriers, mut one, mut other) = meet(&hops, &hops).await;
@@ -122,10 +122,13 @@ async fn who_says_what_is_out_of_place_is_sent_away_and_disturbs_nobody() {
         assert_eq!(end(&session).await, CloseCode::Misbehaved as u64);
         assert_eq!(refused(&relay, "MISBEHAVED"), number);
     }
-    until("what they had to be forgotten", || {
-        let totals = relay.relay.totals();
-        (totals.sessions, totals.lines, totals.splices) == (2, 2, 1)
-    })
+    until(
+        "the lines and channels of the attackers to be forgotten",
+        || {
+            let totals = relay.relay.totals();
+            (totals.sessions, totals.lines, totals.splices) == (2, 2, 1)
+        },
+    )
     .await;
     assert_eq!(relay.relay.totals().extended, 0);
     talk(&mut one, &mut other).await;
@@ -147,13 +150,13 @@ async fn floods_of_lines_end_at_the_limits() {
         ask(&first, Request::Open(flood)).await;
         assert_eq!(told(&mut first).await, Told::Opened(opened));
     }
-    // What is open counts once, however often it is asked for.
+    // An open line counts once, however often it is opened.
     ask(&first, Request::Open(secrets(0, 100))).await;
     assert_eq!(told(&mut first).await, Told::Opened(100));
     ask(&second, Request::Open(secrets(1 << 20, MAX_OPENED))).await;
     assert_eq!(told(&mut second).await, Told::Opened(100));
     assert_eq!(relay.relay.totals().lines, 200);
-    // Closing what others have open closes nothing.
+    // Closing another party's lines has no effect.
     let tokens = secrets(0, 100).iter().map(LineSecret::join_token).collect();
     ask(&second, Request::Close(tokens)).await;
     ask(&second, Request::Open(secrets(2 << 20, 1))).await;
@@ -174,7 +177,7 @@ async fn floods_of_lines_end_at_the_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_uses_ends() {
+async fn idle_channels_and_sessions_end() {
     let relay = TestRelay::start(RelayLimits {
         idle: Duration::from_secs(1),
         ..private()
@@ -191,7 +194,7 @@ async fn what_nobody_uses_ends() {
     let joined = Told::Joined(channel, JoinOutcome::Joined);
     assert_eq!(told(&mut caller).await, joined);
     assert_eq!(told(&mut listener).await, Told::Called(Channel(2), token));
-    // Nobody sends.
+    // No party sends.
     assert_eq!(hear(&mut listener).await, Line::Leave(Channel(2)));
     assert_eq!(end(&caller).await, CloseCode::Done as u64);
     assert_eq!(end(&silent).await, CloseCode::Done as u64);
@@ -199,20 +202,20 @@ async fn what_nobody_uses_ends() {
         relay.relay.totals().sessions == 1
     })
     .await;
-    // Who listens waits as long as it likes.
+    // A listener has no idle timeout.
     let totals = relay.relay.totals();
     assert_eq!((totals.lines, totals.splices), (1, 0));
     assert_eq!(listener.close_reason(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_read_is_sent_away() {
+async fn a_party_that_does_not_read_is_disconnected() {
     let relay = TestRelay::start(private()).await;
     let hops = [relay.hop()];
     let (_caller, _listener, _carriers, mut one, mut other) = meet(&hops, &hops).await;
     let deaf = Hostile::new().dial(&relay).await;
     let open = || Message::Line(Box::new(Line::Request(Request::Open(vec![secret(9)]))));
-    // The answers fill the window of the session, then the queue for it, and no more.
+    // The answers fill the session's window, then its queue, and nothing more.
     let flood = async {
         let mut asked = 0;
         while deaf.send_frame(open()).await.is_ok() {
@@ -232,7 +235,7 @@ async fn who_does_not_read_is_sent_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_sessions_than_may_be() {
+async fn the_number_of_sessions_is_bounded() {
     let relay = TestRelay::start(RelayLimits {
         sessions: 2,
         ..private()
@@ -242,7 +245,7 @@ async fn no_more_sessions_than_may_be() {
     let first = hostile.dial(&relay).await;
     let mut second = hostile.dial(&relay).await;
     until("two sessions", || relay.relay.totals().sessions == 2).await;
-    // Of one network's sessions that do nothing the oldest makes room.
+    // Of the idle sessions of one prefix the oldest is evicted.
     let mut third = hostile.dial(&relay).await;
     assert_eq!(end(&first).await, CloseCode::Unavailable as u64);
     assert_eq!(refused(&relay, "SESSION_TAKEN_FOR_OTHERS"), 1);
@@ -254,7 +257,7 @@ async fn no_more_sessions_than_may_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn datagrams_for_nobody_are_dropped_and_counted() {
+async fn datagrams_without_a_channel_are_dropped_and_counted() {
     let relay = TestRelay::start(private()).await;
     let hops = [relay.hop()];
     let (_caller, _listener, _carriers, mut one, mut other) = meet(&hops, &hops).await;
@@ -273,7 +276,7 @@ async fn datagrams_for_nobody_are_dropped_and_counted() {
     for datagram in [
         Bytes::new(),
         Bytes::from_static(&[0, 0, 1]),
-        // Channels of the others, and of nobody.
+        // Channels of other parties, and channels that do not exist.
         to_channel(1),
         to_channel(2),
         to_channel(u32::MAX),
@@ -302,7 +305,7 @@ async fn datagrams_for_nobody_are_dropped_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fits_on_one_leg_alone_is_dropped_and_counted() {
+async fn datagrams_too_large_for_the_second_leg_are_dropped_and_counted() {
     let relay = TestRelay::start(private()).await;
     let hostile = Hostile::new();
     let (_tap, hop) = relay.by_path(1_300).await;
@@ -341,7 +344,7 @@ async fn what_fits_on_one_leg_alone_is_dropped_and_counted() {
     assert_eq!(passed[4..], small[4..]);
 }
 
-/// Has a relay call `address`. Says after what time it answered that it came to nothing.
+/// Makes a relay dial `address`. Returns the time after which it reported the failure.
 async fn fails(session: &mut Session, address: SocketAddr) -> Duration {
     let extend = Extend {
         relay: id(&bob()),
@@ -354,7 +357,7 @@ async fn fails(session: &mut Session, address: SocketAddr) -> Duration {
     begun.elapsed()
 }
 
-/// Sizes of what came to a socket.
+/// Returns the sizes of the datagrams received by a socket.
 fn received(socket: &UdpSocket) -> Vec<usize> {
     let mut buffer = vec![0; 65_536];
     let mut sizes = Vec::new();
@@ -365,7 +368,7 @@ fn received(socket: &UdpSocket) -> Vec<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_answer_gets_little_and_the_asker_learns_nothing() {
+async fn extending_sends_little_to_a_silent_address_and_reveals_nothing() {
     let open = async || TestRelay::start(private()).await;
     let closed = RelayLimits {
         extend_to_private: false,
@@ -390,10 +393,10 @@ async fn who_does_not_answer_gets_little_and_the_asker_learns_nothing() {
         assert!(time >= FAILED_AFTER, "{time:?}");
         assert!(time < 10 * FAILED_AFTER, "{time:?}");
     }
-    // Something could still be on its way, or be sent late.
+    // A datagram may still be in flight, or be sent late.
     sleep(FAILED_AFTER).await;
     let sizes = received(&silence);
-    eprintln!("to who does not answer: {sizes:?}");
+    eprintln!("to an address that does not answer: {sizes:?}");
     assert!((1..=FIRST_DATAGRAMS).contains(&sizes.len()), "{sizes:?}");
     let bytes: usize = sizes.iter().sum();
     assert!(bytes <= FIRST_BYTES, "{bytes}");
@@ -402,7 +405,7 @@ async fn who_does_not_answer_gets_little_and_the_asker_learns_nothing() {
     assert_eq!(refused(&to_silence, "NOT_EXTENDED"), 1);
     assert_eq!(refused(&to_peer, "NOT_EXTENDED"), 1);
     assert_eq!(refused(&not_allowed, "NOT_EXTENDED"), 1);
-    // The session is one with the asked relay still.
+    // The session is still one with the relay that was asked.
     ask(&first, Request::Open(vec![secret(1)])).await;
     assert_eq!(told(&mut first).await, Told::Opened(1));
 }

@@ -1,4 +1,5 @@
-//! Paths to a relay through which the packets of other sessions fit, hardly, or not (spec §7).
+//! Paths to a relay that carry the packets of other sessions, barely carry them, or do not
+//! (docs/spec/line.md#sessions-with-a-relay).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
@@ -13,13 +14,13 @@ use m2_net::session::CloseCode;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// Bytes of UDP's payload on an IPv4 path that carries 1,280 bytes.
+/// UDP payload in bytes on an IPv4 path that carries 1,280 bytes.
 const SMALLEST: usize = 1_252;
-/// Bytes of UDP's payload through which a packet of 1,200 bytes does not fit.
+/// UDP payload in bytes that does not hold a packet of 1,200 bytes.
 const TOO_SMALL: usize = 1_236;
-/// Less than the packets that are sent on a path without a bound.
+/// Smaller than the packets that are sent on an unlimited path.
 const SMALLER: usize = 1_400;
-/// After what time a party says that its path is too small.
+/// The time after which a party reports that its path is too small.
 const PARTY_KNOWS: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,25 +32,21 @@ async fn the_smallest_path_of_ipv4_is_large_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_is_too_small_is_told() {
+async fn a_path_that_is_too_small_is_reported() {
     let relay = TestRelay::start(private()).await;
     let (_tap, hop) = relay.by_path(TOO_SMALL).await;
     let party = Party::new(alice());
     keys_ready(&party.outside).await;
     let carrier = party.carrier(&[hop]).await;
     let joined = timeout(PATIENCE, carrier.join(JoinToken([1; 16]))).await;
-    assert_eq!(
-        joined.unwrap(),
-        Err(LineError::NoLine),
-        "it can be talked to"
-    );
+    assert_eq!(joined.unwrap(), Err(LineError::NoLine), "the relay answers");
     let ended = timeout(PATIENCE, carrier.ended()).await;
     assert_eq!(ended.unwrap(), LineError::PathTooSmall);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_ends_a_session_on_which_no_line_can_be() {
-    // Nothing else ends it so soon.
+async fn a_relay_ends_a_session_whose_path_is_too_small_for_lines() {
+    // No other timeout ends the session earlier.
     let relay = TestRelay::start(RelayLimits {
         idle: PATIENCE * 2,
         ..private()
@@ -59,11 +56,14 @@ async fn a_relay_ends_a_session_on_which_no_line_can_be() {
     let (party, start) = (Hostile::new(), Instant::now());
     let session = party.dial_hop(hop).await;
     assert_eq!(end(&session).await, CloseCode::Done as u64);
-    assert!(start.elapsed() > PARTY_KNOWS, "a party may say it itself");
+    assert!(
+        start.elapsed() > PARTY_KNOWS,
+        "the party has time to report it first"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_between_relays_that_is_too_small_ends_what_is_passed_on() {
+async fn a_forwarded_session_ends_if_the_path_between_relays_is_too_small() {
     let (front, relay) = tokio::join!(TestRelay::start(private()), TestRelay::start(private()));
     let (_tap, hop) = relay.by_path(TOO_SMALL).await;
     let party = Party::new(alice());
@@ -74,7 +74,7 @@ async fn a_path_between_relays_that_is_too_small_ends_what_is_passed_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_becomes_too_small_is_told() {
+async fn a_path_that_becomes_too_small_is_reported() {
     let relay = TestRelay::start(private()).await;
     let (tap, hop) = relay.by_path(usize::MAX).await;
     let (_caller, _listener, [calling, listening], mut one, mut other) =
@@ -85,18 +85,18 @@ async fn a_path_that_becomes_too_small_is_told() {
     let ended = timeout(PATIENCE, calling.ended()).await;
     assert_eq!(ended.unwrap(), LineError::PathTooSmall);
     let ended = timeout(Duration::from_secs(1), listening.ended()).await;
-    assert!(ended.is_err(), "the other one's path is as it was");
+    assert!(ended.is_err(), "the other path is unchanged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_becomes_smaller_carries_on() {
+async fn a_session_continues_on_a_path_that_becomes_smaller() {
     let relay = TestRelay::start(private()).await;
     let (tap, hop) = relay.by_path(usize::MAX).await;
     let (_caller, _listener, carriers, mut one, mut other) = meet(&[hop], &[relay.hop()]).await;
     talk(&mut one, &mut other).await;
     tap.passes(|length| length <= SMALLER);
     one.send_frame(envelope(3, 50_000)).await.unwrap();
-    // Not after the minute for which QUIC trusts no packet above 1,200 bytes any more.
+    // Within less than the minute for which QUIC by default limits packets to 1,200 bytes.
     let got = timeout(Duration::from_secs(20), other.recv_frame()).await;
     assert_eq!(got.unwrap().unwrap(), envelope(3, 50_000));
     let [calling, _] = &carriers;

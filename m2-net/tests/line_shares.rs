@@ -1,4 +1,4 @@
-//! A relay's tables are shared out: one network of parties does not take what others need.
+//! A relay's tables are shared out, so that parties of one network do not starve others.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use m2_net::line::relay::RelayLimits;
 use m2_net::session::{CloseCode, Session};
 use m2_net::wire::line::{MAX_OPENED, Request, Told};
 
-/// Secrets that only this test has, by a number.
+/// Returns secrets that are unique to this test, by number.
 fn secrets(first: usize, count: usize) -> Vec<LineSecret> {
     let numbered = |number: usize| {
         let mut bytes = [0xdd; 32];
@@ -26,7 +26,7 @@ fn secrets(first: usize, count: usize) -> Vec<LineSecret> {
     (first..first + count).map(numbered).collect()
 }
 
-/// Opens lines in frames as long as they may be. Returns how many are open.
+/// Opens lines in frames of the maximum length. Returns how many are open.
 async fn open(session: &mut Session, first: usize, count: usize) -> usize {
     let mut open = 0;
     while open < count {
@@ -67,12 +67,12 @@ async fn eight_anonymous_sessions_do_not_take_all_lines() {
     assert!(lines <= 3 * 16_384 / 4 + 10, "a quarter is left: {lines}");
     assert!(
         counted(&relay, "SESSION_TAKEN_FOR_OTHERS") > 0,
-        "and it is seen"
+        "and it is counted"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_all_lines_are_open_the_largest_holder_gives() {
+async fn when_all_lines_are_open_the_largest_holder_loses_its_lines() {
     let relay = TestRelay::start(RelayLimits {
         lines: 64,
         lines_per_session: 24,
@@ -98,7 +98,7 @@ async fn when_all_lines_are_open_the_largest_holder_gives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_there_are_as_many_sessions_as_may_be_the_largest_holder_gives() {
+async fn when_all_sessions_are_in_use_the_largest_holder_loses_sessions() {
     let relay = TestRelay::start(RelayLimits {
         sessions: 4,
         ..private()
@@ -111,7 +111,7 @@ async fn when_there_are_as_many_sessions_as_may_be_the_largest_holder_gives() {
         assert_eq!(open(&mut session, number * 10, 1).await, 1);
         sessions.push(session);
     }
-    // Three quarters are what a prefix may have.
+    // A prefix may hold three quarters.
     assert_eq!(end(&sessions[0]).await, CloseCode::Unavailable as u64);
     for (number, host) in (7..).zip(["127.0.7.1", "127.0.8.1", "127.0.9.1"]) {
         let mut session = Hostile::at(host).dial(&relay).await;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// One network for all tests; each has seeds of its own.
+/// The network shared by all tests. Each test uses different seeds.
 static NETWORK: LazyLock<Testnet> = LazyLock::new(|| Testnet::builder(10).build().unwrap());
 
 fn config() -> DhtConfig {
@@ -36,13 +36,13 @@ fn value(byte: u8) -> [u8; RECORD_BYTES] {
     [byte; RECORD_BYTES]
 }
 
-/// The newest value under a seed, by its first byte, if that is not 0.
+/// Returns the newest value under a seed, by its first byte, unless that is 0.
 async fn latest(dht: &Dht, seed: &Secret<32>) -> Option<(u64, u8)> {
     let read = |_: u64, value: &[u8; RECORD_BYTES]| Some(value[0]).filter(|byte| *byte != 0);
     dht.latest(seed, WITHIN, read).await.unwrap()
 }
 
-/// Until it is found: nodes of a busy machine miss their time.
+/// Repeats the query until it succeeds: on a busy machine nodes miss their timeouts.
 async fn finds(dht: &Dht, seed: &Secret<32>, expected: (u64, u8)) {
     let start = Instant::now();
     loop {
@@ -64,14 +64,14 @@ async fn publish(dht: &Dht, seed: &Secret<32>, seq_s: u64, byte: u8) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_publishes_another_finds() {
+async fn a_published_record_is_found_by_another_node() {
     let one = Dht::start(config());
     let other = Dht::start(config());
     assert_eq!(latest(&other, &seed(1)).await, None);
     publish(&one, &seed(1), 1_800_000_000, 7).await;
     finds(&other, &seed(1), (1_800_000_000, 7)).await;
     assert_eq!(latest(&other, &seed(2)).await, None);
-    // Again, and newer.
+    // Published again, with a newer sequence number.
     publish(&one, &seed(1), 1_800_003_600, 8).await;
     finds(&other, &seed(1), (1_800_003_600, 8)).await;
     let info = other.info();
@@ -80,7 +80,7 @@ async fn what_one_publishes_another_finds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_things_at_once_get_their_turn() {
+async fn concurrent_jobs_are_queued() {
     let dht = Dht::start(config());
     let all = (101..=130).map(|byte| {
         let dht = &dht;
@@ -92,9 +92,10 @@ async fn many_things_at_once_get_their_turn() {
     futures_util::future::join_all(all).await;
 }
 
-/// Who has the seed can publish anything: the contact itself, or what it became.
+/// Any party that has the seed can publish anything: the contact itself, or an attacker that has
+/// taken it over.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_record_counts_as_nothing() {
+async fn invalid_records_are_ignored() {
     let dht = Dht::start(config());
     let hostile = mainline::Dht::builder()
         .bootstrap(&NETWORK.bootstrap)
@@ -111,14 +112,14 @@ async fn what_is_no_record_counts_as_nothing() {
     ] {
         let key = SigningKey::from_bytes(seed(byte).expose());
         let item = MutableItem::new(key, &vec![9; size], 5, None);
-        // Too long for nodes is one of them.
+        // One of the sizes is longer than nodes accept.
         let _ = hostile.put_mutable(item, None).await;
         assert_eq!(latest(&dht, &seed(byte)).await, None, "{size}");
     }
-    // The right size, and garbage.
+    // The correct size, but garbage.
     publish(&dht, &seed(45), 5, 0).await;
     assert_eq!(latest(&dht, &seed(45)).await, None);
-    // Nodes refuse to go back.
+    // Nodes refuse a lower sequence number.
     publish(&dht, &seed(46), 5, 5).await;
     let older = dht.publish(&seed(46), 4, &value(4), WITHIN).await;
     assert!(matches!(older, Err(DhtError::NotStored)), "{older:?}");
@@ -126,7 +127,7 @@ async fn what_is_no_record_counts_as_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_stops_when_it_is_not_used_and_starts_where_it_was() {
+async fn an_idle_node_stops_and_restarts_from_known_nodes() {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = socket.local_addr().unwrap().port();
     drop(socket);
@@ -140,13 +141,13 @@ async fn a_node_stops_when_it_is_not_used_and_starts_where_it_was() {
     publish(&dht, &seed(51), 5, 5).await;
     finds(&dht, &seed(51), (5, 5)).await;
     wait(|| !dht.info().awake && is_free(port)).await;
-    // The port is the same, and so it may take a moment.
+    // The port is the same, so it may take a moment until it is free.
     finds(&dht, &seed(51), (5, 5)).await;
     let known = dht.info().known;
     drop(dht);
     wait(|| is_free(port)).await;
 
-    // What was known is enough.
+    // The known nodes are enough to bootstrap.
     let restarted = Dht::start(DhtConfig {
         known,
         bootstrap: Some(Vec::new()),
@@ -156,7 +157,7 @@ async fn a_node_stops_when_it_is_not_used_and_starts_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_network_it_says_so() {
+async fn an_unreachable_dht_is_reported() {
     let nowhere = DhtConfig {
         bind: Ipv4Addr::LOCALHOST,
         bootstrap: Some(Vec::new()),
@@ -184,7 +185,7 @@ async fn without_a_network_it_says_so() {
     assert_eq!(latest(&dht, &seed(1)).await, None);
     assert_eq!(dht.info().nodes, 0);
 
-    // A port that somebody has.
+    // A port that is in use.
     let dht = Dht::start(DhtConfig {
         port: silent.local_addr().unwrap().port(),
         bootstrap: Some(vec!["127.0.0.1:9".to_owned()]),

@@ -1,8 +1,8 @@
-//! What look-up costs while nothing happens, and that its threads end with their handles. A file
-//! of its own, since threads of other tests would be counted too.
+//! Measures the cost of idle look-up, and checks that its threads end with their handles. In a
+//! separate file, because threads of other tests would be counted too.
 //!
-//! For half a minute instead of two seconds, in which the start still counts:
-//! `cargo test -p m2-net --test lookup_idle -- --ignored --nocapture`
+//! To measure half a minute instead of two seconds, in which the start still counts: `cargo test -p
+//! m2-net --test lookup_idle -- --ignored --nocapture`
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -20,10 +20,10 @@ use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// The threads that look-up starts beside those of the runtime.
+/// The threads that look-up starts in addition to those of the runtime.
 const THREADS: [&str; 3] = ["m2-interfaces", "mDNS_daemon", "Mainline Dht ac"];
 
-/// Everything that waits for something: the local network, the interfaces, a DHT that was used.
+/// All idle parts of look-up: the local network, the interfaces, and a DHT that was used.
 struct LookUp {
     _lan: Lan,
     _interfaces: Interfaces,
@@ -62,7 +62,7 @@ async fn start() -> LookUp {
 fn threads_end_with_their_handles() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let look_up = runtime.block_on(start());
-    // The DHT sleeps by itself.
+    // The DHT node stops after its linger time.
     wait(|| threads() == THREADS[..2]);
     assert!(!look_up.dht.info().awake);
     drop(look_up);
@@ -71,7 +71,7 @@ fn threads_end_with_their_handles() {
 
 #[test]
 #[ignore = "takes 40 s"]
-fn hardly_any_wake_up() {
+fn idle_threads_rarely_wake_up() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let look_up = runtime.block_on(start());
     std::thread::sleep(Duration::from_secs(10));
@@ -87,7 +87,7 @@ fn hardly_any_wake_up() {
     drop(look_up);
 }
 
-/// The threads of look-up that run now.
+/// Returns the look-up threads that are running.
 fn threads() -> Vec<&'static str> {
     let names = tasks("comm");
     THREADS
@@ -96,7 +96,8 @@ fn threads() -> Vec<&'static str> {
         .collect()
 }
 
-/// How often each thread of this process, by number and name, began to run after it had waited.
+/// Returns how often each thread of this process, by number and name, was scheduled after it had
+/// waited.
 fn wake_ups() -> BTreeMap<String, u64> {
     let mut by_thread = BTreeMap::new();
     for status in tasks("status") {

@@ -1,4 +1,4 @@
-//! The local network, on the loopback interface alone.
+//! Look-up in the local network, on the loopback interface only.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,7 +20,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 const SERVICE: &str = "_m2._udp.local.";
 const HOUR: u32 = 500_000;
 
-/// On a port of its own, so that tests and real daemons don't hear each other.
+/// Uses a separate port, so that tests and real daemons don't receive each other's announcements.
 fn config() -> LanConfig {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     LanConfig {
@@ -41,7 +41,7 @@ async fn next(seen: &mut mpsc::Receiver<Seen>) -> Seen {
     timeout(WITHIN, seen.recv()).await.unwrap().unwrap()
 }
 
-/// A plain browser, as anybody has one.
+/// Returns a plain mDNS browser.
 fn stranger(config: LanConfig) -> ServiceDaemon {
     let daemon = ServiceDaemon::new_with_port(config.port).unwrap();
     daemon.disable_interface(IfKind::All).unwrap();
@@ -60,11 +60,11 @@ async fn two_hosts_see_each_other_and_not_themselves() {
     assert!(seen.announcement.find([((), &secret(1))], HOUR).is_some());
 
     other.announce(1002, &announcement(2)).await.unwrap();
-    // The first thing that one sees is the other.
+    // The first announcement that each host sees is the other's.
     let seen = next(&mut seen_by_one).await;
     assert!(seen.announcement.find([((), &secret(2))], HOUR).is_some());
 
-    // A new announcement is seen as another one.
+    // A new announcement is reported as a different one.
     one.announce(1003, &announcement(3)).await.unwrap();
     let seen = next(&mut seen_by_other).await;
     assert_eq!(seen.addresses, ["127.0.0.1:1003".parse().unwrap()]);
@@ -72,7 +72,7 @@ async fn two_hosts_see_each_other_and_not_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_new_each_time_and_taken_back() {
+async fn names_are_new_each_time_and_withdrawn() {
     let config = config();
     let browser = stranger(config);
     let events = browser.browse(SERVICE).unwrap();
@@ -101,7 +101,8 @@ async fn names_are_new_each_time_and_taken_back() {
     names.dedup();
     assert_eq!(names.len(), 6);
     drop(lan);
-    // Each is taken back: the last one when it ended, the others when the next one came.
+    // Each was withdrawn: the last one when its handle was dropped, the others when the next one
+    // came.
     while !gone.iter().all(|gone| *gone) {
         let event = timeout(WITHIN, events.recv_async()).await.unwrap();
         if let ServiceEvent::ServiceRemoved(_, name) = event.unwrap() {
@@ -113,12 +114,12 @@ async fn names_are_new_each_time_and_taken_back() {
 
 fn mark(gone: &mut [bool], instances: &[String], name: &str) {
     let at = instances.iter().position(|instance| instance == name);
-    gone[at.expect("only what was announced can go")] = true;
+    gone[at.expect("only an announced name can be withdrawn")] = true;
 }
 
-/// Whatever a hostile host says, only what is right comes through.
+/// Only valid announcements of a hostile host are reported.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_right_is_ignored() {
+async fn invalid_announcements_are_ignored() {
     let config = config();
     let (_lan, mut seen) = Lan::start(config).unwrap();
     let hostile = stranger(config);
@@ -148,7 +149,7 @@ async fn what_is_not_right_is_ignored() {
     hostile.shutdown().unwrap();
 }
 
-/// One that makes up others fills no memory, and does not stop those who come first.
+/// A host that invents others fills no memory, and does not block the first ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_bounded() {
     let config = config();
@@ -173,7 +174,7 @@ async fn a_flood_is_bounded() {
     while seen.try_recv().is_ok() {
         count += 1;
     }
-    // 64 at once, and 8 more a second.
+    // 64 at once, and 8 more per second.
     assert!(count < 150, "{count}");
     hostile.shutdown().unwrap();
 }

@@ -1,4 +1,4 @@
-//! Port mappings against gateways made for the purpose, each on an address of loopback.
+//! Port mappings against fake gateways, each on a loopback address.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,10 +18,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 const WITHIN: Duration = Duration::from_secs(60);
-/// What all gateways here are called from outside.
+/// The external address of all gateways in this file.
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(11, 0, 113, 7);
 
-/// Nobody has a UPnP device at this address.
+/// There is no UPnP device at this address.
 fn config(gateway: Ipv4Addr) -> PortsConfig {
     PortsConfig {
         gateway: Some(gateway),
@@ -47,7 +47,7 @@ fn addresses() -> (watch::Sender<Vec<IpAddr>>, watch::Receiver<Vec<IpAddr>>) {
     watch::channel(Vec::new())
 }
 
-/// Answers datagrams by a function, and tells the lifetimes that were asked for.
+/// Answers datagrams by a function, and reports the requested lifetimes.
 async fn gateway(
     ip: Ipv4Addr,
     answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static,
@@ -72,7 +72,7 @@ async fn gateway(
     asked
 }
 
-/// PCP's MAP: the request comes back with result 0 and the outside address and port.
+/// Answers a PCP MAP request with result 0 and the external address and port.
 fn pcp(request: &[u8]) -> Option<Vec<u8>> {
     let mut answer = request.to_vec();
     answer[1] |= 0x80;
@@ -84,7 +84,7 @@ fn pcp(request: &[u8]) -> Option<Vec<u8>> {
     Some(answer)
 }
 
-/// NAT-PMP: version 0, and nothing else is understood.
+/// Answers NAT-PMP requests: version 0, and no other.
 fn nat_pmp(request: &[u8]) -> Option<Vec<u8>> {
     let epoch = 77_u32.to_be_bytes();
     Some(match request {
@@ -101,7 +101,7 @@ fn nat_pmp(request: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn pcp_maps_and_gives_up() {
+async fn pcp_maps_and_unmaps() {
     let ip = Ipv4Addr::new(127, 53, 51, 1);
     let mut asked = gateway(ip, pcp).await;
     let (_sender, addresses) = addresses();
@@ -113,7 +113,7 @@ async fn pcp_maps_and_gives_up() {
 }
 
 #[tokio::test]
-async fn nat_pmp_maps_and_gives_up_when_dropped() {
+async fn nat_pmp_maps_and_unmaps_when_dropped() {
     let ip = Ipv4Addr::new(127, 53, 51, 2);
     let mut asked = gateway(ip, nat_pmp).await;
     let (_sender, addresses) = addresses();
@@ -125,7 +125,7 @@ async fn nat_pmp_maps_and_gives_up_when_dropped() {
 }
 
 #[tokio::test]
-async fn a_change_of_addresses_asks_anew() {
+async fn a_change_of_addresses_repeats_the_request() {
     let ip = Ipv4Addr::new(127, 53, 51, 3);
     let mut asked = gateway(ip, pcp).await;
     let (sender, addresses) = addresses();
@@ -138,7 +138,7 @@ async fn a_change_of_addresses_asks_anew() {
 }
 
 #[tokio::test]
-async fn why_there_is_none_is_told() {
+async fn the_reason_for_a_missing_mapping_is_reported() {
     let (_sender, addresses) = addresses();
     let silent = Ipv4Addr::new(127, 53, 51, 4);
     let ports = Ports::start(config(silent), addresses.clone());
@@ -164,7 +164,7 @@ async fn why_there_is_none_is_told() {
     assert_eq!(settled(&ports).await, refused);
 }
 
-/// A device that knows what it takes: a description, the actions, and three of them.
+/// A UPnP device with a description, its actions, and three of them implemented.
 async fn upnp_device(ip: Ipv4Addr) -> (SocketAddrV4, Arc<Mutex<Vec<String>>>) {
     let web = TcpListener::bind((ip, 0)).await.unwrap();
     let web_port = web.local_addr().unwrap().port();
@@ -294,7 +294,7 @@ fn upnp_answer(request: &str) -> (&'static str, String) {
 }
 
 #[tokio::test]
-async fn upnp_maps_and_gives_up() {
+async fn upnp_maps_and_unmaps() {
     let ip = Ipv4Addr::new(127, 53, 51, 7);
     let (ssdp, calls) = upnp_device(ip).await;
     let (_sender, addresses) = addresses();

@@ -1,4 +1,4 @@
-//! Whose calls go before those of others: those of contacts, and of nobody else
+//! Prioritised connection attempts: those of contacts, and of no other peer
 //! (docs/spec/obfuscation.md#call-tokens).
 #![allow(
     clippy::unwrap_used,
@@ -19,10 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Keys of the called endpoint, and the half that is kept.
+/// The session keys of the accepting endpoint, and the reserved half.
 const KEYS: usize = 16;
 const KEPT: usize = KEYS / 2;
-/// Endpoints of the stranger.
+/// The endpoints of the stranger.
 const STRANGERS: usize = 24;
 
 fn called() -> Arc<Endpoint> {
@@ -36,7 +36,8 @@ async fn dial(from: &Endpoint, identity: Arc<Identity>, to: SocketAddr) -> Optio
     from.dial(to, id(&bob()), credential).await.ok()
 }
 
-/// All strangers call at once. Says how many got a session, and how few keys were left meanwhile.
+/// Dials from all strangers at once. Returns how many got a session, and the smallest number of
+/// keys that were left in the meantime.
 async fn storm(called: &Arc<Endpoint>, strangers: &[Arc<Endpoint>]) -> (usize, usize) {
     let over = Arc::new(AtomicBool::new(false));
     let fewest = Arc::new(AtomicUsize::new(KEYS));
@@ -67,7 +68,7 @@ async fn storm(called: &Arc<Endpoint>, strangers: &[Arc<Endpoint>]) -> (usize, u
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_never_earn_the_kept_half_of_the_keys() {
+async fn strangers_never_earn_the_reserved_half_of_the_keys() {
     let called = called();
     let mut strangers = Vec::new();
     for _ in 0..STRANGERS {
@@ -76,7 +77,7 @@ async fn strangers_never_earn_the_kept_half_of_the_keys() {
         config.limits.handshake = Duration::from_secs(60);
         strangers.push(Arc::new(Endpoint::bind(config).unwrap()));
     }
-    // Each completes a handshake, and whatever it earns by that it has.
+    // Each stranger completes a handshake first, in case that earned it priority.
     for stranger in &strangers {
         keys_ready(stranger).await;
         keys_ready(&called).await;
@@ -91,7 +92,7 @@ async fn strangers_never_earn_the_kept_half_of_the_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contact_calls_with_priority_until_it_is_none() {
+async fn a_contact_has_priority_until_it_is_removed() {
     let (ours, theirs) = (Secret::new([7; 32]), Secret::new([8; 32]));
     let mut config_a = config(alice());
     config_a
@@ -113,7 +114,7 @@ async fn a_contact_calls_with_priority_until_it_is_none() {
     assert!(dial(&caller, alice(), address(&called)).await.is_some());
     let counters = called.stats().counters;
     assert_eq!((counters["CALL_KNOWN"], counters["CALL_RETRIED"]), (1, 0));
-    // Who calls as nobody shows no token.
+    // An anonymous caller shows no token.
     let anonymous = caller.dial(address(&called), id(&bob()), Credential::Anonymous);
     anonymous.await.unwrap();
     assert_eq!(called.stats().counters["CALL_KNOWN"], 1);

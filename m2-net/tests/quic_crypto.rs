@@ -1,4 +1,4 @@
-//! M2's handshake under real quinn endpoints on loopback, without obfuscation.
+//! M2's handshake between real quinn endpoints on loopback, without obfuscation.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -46,7 +46,7 @@ fn session_key() -> SessionKeyPair {
     SessionKeyPair::generate(&mut rng(), provider::default()).unwrap()
 }
 
-/// Keys that were made ahead.
+/// Keys that were generated ahead of time.
 struct Stock(Mutex<Vec<SessionKeyPair>>);
 
 impl SessionKeys for Stock {
@@ -130,7 +130,7 @@ fn transport() -> Arc<TransportConfig> {
     Arc::new(transport)
 }
 
-/// A responder that accepts with keys from a stock, after a Retry if it should.
+/// A responder that accepts with keys from a stock, after a Retry if configured.
 struct Answering {
     crypto: Arc<AnswerCrypto>,
     keys: usize,
@@ -149,7 +149,7 @@ impl Answering {
         }
     }
 
-    /// Its address, and the first connection that comes up or its error.
+    /// Returns the responder's address, and the first connection that comes up or its error.
     fn run(self) -> (SocketAddr, JoinHandle<Result<Connection, ConnectionError>>) {
         let stock = Stock(Mutex::new((0..self.keys).map(|_| session_key()).collect()));
         let mut config = quinn::ServerConfig::new(self.crypto.clone(), Arc::new(Plain));
@@ -258,12 +258,12 @@ async fn identities_exporter_and_streams() {
 }
 
 #[tokio::test]
-async fn the_same_in_a_current_thread_runtime() {
+async fn identities_exporter_and_streams_in_a_current_thread_runtime() {
     both_know_each_other().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_anonymous_caller() {
+async fn an_anonymous_caller_is_accepted() {
     let (address, accepted) = Answering::bob().run();
     let mut dialing = Dialing::alice();
     dialing.credential = Credential::Anonymous;
@@ -275,7 +275,7 @@ async fn an_anonymous_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_impostor_is_named_and_learns_nothing() {
+async fn an_impostor_is_detected_and_learns_nothing() {
     let mut answering = Answering::bob();
     let context_of_carol = Arc::new(context(&Circle::public(), DAY));
     answering.crypto = AnswerCrypto::posing_as(id("bob"), context_of_carol, identity("carol"));
@@ -292,7 +292,7 @@ async fn an_impostor_is_named_and_learns_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_answers_a_call_to_another_id_circle_or_day() {
+async fn a_dial_to_another_id_circle_or_day_gets_no_answer() {
     let home = Circle::private("home", &Secret::new([1; 32]));
     let calls = [
         (Circle::public(), id("carol"), DAY),
@@ -327,10 +327,10 @@ async fn clocks_may_differ_by_a_day() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_day_may_change_while_a_call_goes_on() {
+async fn the_day_may_change_during_a_dial() {
     let today = Arc::new(AtomicU32::new(DAY));
     let asked = today.clone();
-    // Every question finds the clock one step further around midnight.
+    // Every call returns the other side of midnight.
     let clock = Arc::new(move || DAY + (asked.fetch_add(1, Ordering::Relaxed) % 2));
     let mut answering = Answering::bob();
     let moving = CryptoContext::new(*Circle::public().id(), provider::default(), clock);
@@ -353,7 +353,7 @@ async fn a_retry_comes_first_when_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_session_key_nothing_answers() {
+async fn without_a_session_key_there_is_no_answer() {
     let mut answering = Answering::bob();
     answering.keys = 0;
     let (address, accepted) = answering.run();
@@ -382,7 +382,7 @@ async fn accepting_without_a_reserved_key_fails_cleanly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_turn_over_again_and_again() {
+async fn keys_can_be_updated_repeatedly() {
     let (address, accepted) = Answering::bob().run();
     let at_i = Dialing::alice().call(address, id("bob")).await.unwrap();
     let at_r = accepted.await.unwrap().unwrap();
@@ -391,7 +391,7 @@ async fn keys_turn_over_again_and_again() {
         side.force_key_update();
         send_and_return(&at_i, &at_r, 50_000).await;
         send_and_return(&at_r, &at_i, 50_000).await;
-        // The keys before must be let go of before the next update counts.
+        // The previous keys must be discarded before the next update.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

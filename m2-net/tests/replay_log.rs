@@ -1,4 +1,5 @@
-//! A call that can't be written down is not answered (spec §2).
+//! A connection attempt that can't be written to the replay log is not answered
+//! (docs/spec/obfuscation.md#calls-that-were-accepted-are-remembered).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// A log on a disk that is full at times.
+/// A log whose disk can be full.
 struct Log(Arc<AtomicBool>);
 
 impl ReplayLog for Log {
@@ -46,7 +47,7 @@ impl ReplayLog for Log {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_log_can_t_be_written_nobody_is_answered() {
+async fn no_attempt_is_answered_while_the_log_can_not_be_written() {
     let full = Arc::new(AtomicBool::new(true));
     let mut called = config(bob());
     called.replay_log = Some(Box::new(Log(Arc::clone(&full))));
@@ -55,12 +56,15 @@ async fn while_the_log_can_t_be_written_nobody_is_answered() {
     keys_ready(&caller).await;
     keys_ready(&called).await;
 
-    // One packet, so that none is still under way when there is room.
+    // A single packet, so that no other is in flight when the log can be written again.
     let call = first_packet(&caller).await;
     assert_eq!(bytes_back(address(&called), [call.clone()]).await, 0);
     let start = Instant::now();
     while called.stats().counters["REPLAY_LOG_FAILED"] < 1 {
-        assert!(start.elapsed() < Duration::from_secs(30), "no call came");
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "no attempt arrived"
+        );
         sleep(Duration::from_millis(20)).await;
     }
 
@@ -69,7 +73,7 @@ async fn while_the_log_can_t_be_written_nobody_is_answered() {
     connect(&caller, &called, address(&called)).await;
 }
 
-/// The first packet of a call to Bob that never reached him.
+/// Returns the first packet of a dial of Bob that never reached him.
 async fn first_packet(caller: &Endpoint) -> Vec<u8> {
     let nobody = Tap::new(SocketAddr::from(([127, 0, 0, 1], 9))).await;
     let dial = caller.dial_within(

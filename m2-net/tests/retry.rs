@@ -1,5 +1,4 @@
-//! Callers under load: what a Retry token is good for, and for whom
-//! (docs/spec/obfuscation.md#calls-under-load).
+//! Callers under load: the validity of Retry tokens (docs/spec/obfuscation.md#calls-under-load).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,15 +23,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// However busy the machine is.
+/// A timeout for busy machines.
 const PATIENT: Duration = Duration::from_secs(120);
-/// Calls at once, from one address.
+/// Concurrent dials from one address.
 const CALLS: usize = 24;
 
-/// An endpoint that asks every caller for a Retry.
+/// Returns an endpoint that answers every caller with a Retry.
 fn under_load(keys: usize) -> Endpoint {
     let mut config = config(bob());
-    // Time stands still, so that no token gets too old on a busy machine.
+    // The clock is stopped, so that no token expires on a busy machine.
     let now_ms = Clock::system().unix_ms();
     config.clock = Clock::new(move || now_ms);
     config.limits.retry_above = 0;
@@ -63,8 +62,8 @@ fn revealed(datagram: &[u8]) -> Vec<u8> {
     revealed
 }
 
-/// What an observer with the packet key reads in a Retry: the id to which it is answered, and the
-/// token.
+/// Returns the fields that an observer with the packet key reads in a Retry: the id at which it
+/// must be answered, and the token.
 fn read_retry(tap: &Tap) -> Option<(Vec<u8>, Vec<u8>)> {
     tap.answers().iter().find_map(|answer| {
         let packet = revealed(answer);
@@ -90,7 +89,7 @@ fn header(destination: &[u8], token: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// First packets of noise to such an id, with a copied token.
+/// Returns first packets of noise to an id, with a copied token.
 fn noise(destination: &[u8], token: &[u8]) -> Vec<Vec<u8>> {
     let packets = (0..=u8::MAX).map(|fill| {
         let mut packet = header(destination, token);
@@ -100,7 +99,7 @@ fn noise(destination: &[u8], token: &[u8]) -> Vec<Vec<u8>> {
     packets.collect()
 }
 
-/// A first packet as only one who knows bob's peer id can make it.
+/// Returns a first packet that only a party that knows bob's peer id can make.
 fn made_by_an_insider(destination: &[u8], token: &[u8]) -> Vec<u8> {
     let day = Clock::system().day();
     let (circle, bob) = (Circle::public(), id(&bob()));
@@ -116,7 +115,7 @@ fn made_by_an_insider(destination: &[u8], token: &[u8]) -> Vec<u8> {
     revealed(&packet)
 }
 
-/// A call that got a Retry which it can't answer yet, and the switch that lets it.
+/// Starts a dial whose answer to a Retry is held back, and returns the switch that releases it.
 async fn held_back(
     called: &Endpoint,
     caller: &Arc<Endpoint>,
@@ -124,7 +123,7 @@ async fn held_back(
     let tap = Tap::new(address(called)).await;
     let open = Arc::new(AtomicBool::new(false));
     let passes = Arc::clone(&open);
-    // The first datagram is the call, the second the Retry; the caller's answer waits.
+    // The first datagram is the first packet, the second the Retry; the answer to it is held back.
     let mut seen = 0;
     tap.passes(move |_| {
         seen += 1;
@@ -136,7 +135,7 @@ async fn held_back(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_observer_of_a_retry_hears_nothing_and_spends_nothing() {
+async fn an_observer_of_a_retry_gets_no_answer_and_spends_no_token() {
     let (called, caller) = (under_load(4), caller(4));
     keys_ready(&called).await;
     let (tap, open, dialling) = held_back(&called, &caller).await;
@@ -147,12 +146,12 @@ async fn an_observer_of_a_retry_hears_nothing_and_spends_nothing() {
     );
     let counters = called.stats().counters;
     assert!(counters["DATAGRAM_RETRY_TOKEN"] >= 200, "{counters:?}");
-    // The caller's own token is as good as before.
+    // The caller's own token is still valid.
     open.store(true, Ordering::Relaxed);
     let session = dialling.await.unwrap();
     assert_eq!(session.peer().id(), Some(&id(&bob())));
     assert_eq!(called.stats().counters["CALL_STRAY"], 0);
-    // Nor does it help to name the id of a handshake that is over.
+    // Naming the id of a handshake that has ended does not help either.
     let own = tap.answers().into_iter().find_map(|answer| {
         let packet = revealed(&answer);
         let header = LongHeader::parse(&packet)?;
@@ -166,7 +165,7 @@ async fn an_observer_of_a_retry_hears_nothing_and_spends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_knows_the_peer_id_hears_nothing_for_the_token_of_another() {
+async fn the_token_of_another_caller_gets_no_answer() {
     let (called, caller) = (under_load(4), caller(4));
     keys_ready(&called).await;
     let (tap, open, dialling) = held_back(&called, &caller).await;
@@ -181,8 +180,8 @@ async fn who_knows_the_peer_id_hears_nothing_for_the_token_of_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_met_an_empty_pool_keeps_its_token() {
-    // Two keys, of which strangers have one: most calls find none.
+async fn an_attempt_that_finds_no_key_keeps_its_token() {
+    // Two keys, one of them for strangers: most attempts find no key.
     let (called, caller) = (under_load(2), caller(CALLS));
     keys_ready(&called).await;
     keys_ready(&caller).await;
@@ -195,6 +194,6 @@ async fn a_call_that_met_an_empty_pool_keeps_its_token() {
     let counters = called.stats().counters;
     assert_eq!(counters["SESSION_ACCEPTED"], CALLS as u64, "{counters:?}");
     assert_eq!(counters["CALL_STRAY"], 0, "{counters:?}");
-    // Packets that came again had the same token: no call was asked for another Retry.
+    // Retransmitted packets carried the same token: no attempt was answered with another Retry.
     assert_eq!(counters["CALL_RETRIED"], CALLS as u64, "{counters:?}");
 }

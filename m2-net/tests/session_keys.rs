@@ -1,4 +1,4 @@
-//! What becomes of calls while session keys are few (spec §3).
+//! Connection attempts while session keys are scarce (docs/spec/obfuscation.md#calls-under-load).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
@@ -10,7 +10,7 @@ use m2_net::endpoint::Endpoint;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_answer_is_called_again_with_the_same_key() {
+async fn a_peer_that_does_not_answer_is_dialled_again_with_the_same_key() {
     let mut config = config(alice());
     config.key_pool_size = 2;
     let caller = Endpoint::bind(config).unwrap();
@@ -36,15 +36,15 @@ async fn who_does_not_answer_is_called_again_with_the_same_key() {
         let (dialled, least) = tokio::join!(dialled, looking);
         assert_eq!(dialled.unwrap_err(), DialError::NoAnswer);
         calls.push((tap.calls().is_empty(), least));
-        // QUIC forgets a call that was given up after some round trips.
+        // QUIC drops an abandoned connection attempt after several round trips.
         tokio::time::sleep(Duration::from_secs(4)).await;
         keys_ready(&caller).await;
     }
-    assert_eq!(calls, [(false, 1), (false, 2)], "the second takes none");
+    assert_eq!(calls, [(false, 1), (false, 2)], "the second dial takes no new key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_calls_before_the_first_key_is_made_need_not_call_again() {
+async fn an_attempt_before_the_first_key_is_ready_succeeds() {
     let caller = endpoint(alice());
     keys_ready(&caller).await;
     let called = endpoint(bob());

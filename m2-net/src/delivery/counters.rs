@@ -20,8 +20,7 @@ pub struct Counters {
     /// Epoch refusals that name an epoch or incarnation that is not in use, or that repeat too
     /// soon.
     pub ignored_refusals: u64,
-    /// Accepted grants that were not installed, because a newer one of their incarnation was
-    /// already.
+    /// Accepted grants that were not installed because they were not new after all.
     pub unwanted_grants: u64,
     /// Messages sent again because no acknowledgement came in time.
     pub resent: u64,

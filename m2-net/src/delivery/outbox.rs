@@ -152,7 +152,7 @@ impl Outbox {
         self.resends.insert((at, sequence));
     }
 
-    /// Returns one message to [`Progress::Waiting`] whose wait for an acknowledgement has ended.
+    /// Resets one message whose wait for an acknowledgement has ended, and returns it.
     pub(super) fn unanswered(&mut self, now: Time) -> Option<&mut Entry> {
         let (at, sequence) = *self.resends.first()?;
         if at > now {

@@ -189,7 +189,7 @@ pub struct SavedOutbox {
     pub state: MessageState,
 }
 
-/// This side of a conversation: its incarnation, in which the peer follows the places and epochs.
+/// The stored state of this side of a conversation. The peer tracks its places and epochs by incarnation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SavedPlace {
     /// The random number of the incarnation; 0 before the first.

@@ -14,8 +14,7 @@ use super::payload::{Body, Draft, MAX_PAYLOAD, MAX_SEQUENCE, Payload, PayloadErr
 use super::queue::Output;
 use super::send_epochs::SendEpochs;
 
-/// Retransmissions without an answer after which a message that has waited for longer than the
-/// holding time no longer keeps the window from moving on.
+/// Unanswered retransmissions after which an old message no longer keeps the window from moving on.
 const STUCK_ATTEMPTS: u32 = 5;
 
 /// How long to wait after the cryptography library failed to seal, in milliseconds.
@@ -43,7 +42,7 @@ pub(super) struct Sending {
     cursor: u64,
     /// When to run the pump again if nothing else happens: an epoch may open then.
     retry: Option<Time>,
-    /// Scales every wait for an acknowledgement: 768 + `jitter` over 1024 of it.
+    /// Scales each wait for an acknowledgement by (768 + `jitter`) / 1024.
     jitter: u64,
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const MAX_PEERS: usize = 1_024;
 /// The number of keys kept for one peer: it may be dialled at several addresses at once.
 const MAX_KEYS: usize = 4;
-/// How long keys are kept after the first one was sent.
+/// How long the keys of a peer are kept, counted from the first of them.
 const KEPT: Duration = Duration::from_secs(86_400);
 
 /// The kept keys of all peers.

@@ -24,8 +24,8 @@ impl Endpoint {
         self.dial_relay_counted(hops, None).await
     }
 
-    /// Like [`Self::dial_relay`], and counts in `sent` what is sent to the first relay until it has
-    /// proved its id.
+    /// Like [`Self::dial_relay`], and counts in `sent` the datagrams sent to the first relay until
+    /// it has proved its id.
     pub async fn dial_relay_counted(
         &self,
         hops: &[Hop],
@@ -56,7 +56,8 @@ impl Endpoint {
     /// Dials and accepts sessions over a session that [`Self::dial_relay`] returned, on this
     /// endpoint or another one.
     ///
-    /// Errors: [`LineError::Ended`] if the peer accepts no datagrams.
+    /// Errors: [`LineError::Ended`] if the peer accepts no datagrams, or the carrier can't be
+    /// started.
     pub fn attach(&self, session: Session) -> Result<Carrier, LineError> {
         let number = self.next_carrier.fetch_add(1, Ordering::Relaxed);
         let connection = session.connection().clone();

@@ -225,7 +225,7 @@ impl Carrier {
         })
     }
 
-    /// Closes the session with the relay, and thereby all sessions that travel over it.
+    /// Closes the session with the relay, and with it all sessions that travel over it.
     pub fn close(&self) {
         self.0.session.close(CloseCode::Done);
     }
@@ -353,7 +353,7 @@ impl Carrier {
         }
         let answered = tokio::select! {
             answered = timeout(ANSWER_LIMIT, answer) => answered,
-            // A request that is queued after the end is never answered nor cleared.
+            // A request that is queued after the end is not answered, and its entry is not cleared.
             reason = self.ended() => return Err(reason),
         };
         match answered {

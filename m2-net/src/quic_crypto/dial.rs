@@ -44,7 +44,7 @@ impl DialCrypto {
     }
 
     /// Creates a configuration like [`Self::new`] that reports the outcome of the dial to
-    /// `outcome`, and counts in `sent` what is sent until the peer has proved its id.
+    /// `outcome`, and counts in `sent` the datagrams sent until the peer has proved its id.
     pub fn telling(
         context: Arc<CryptoContext>,
         credential: Credential,

@@ -37,7 +37,7 @@ pub(super) struct HandshakeSession {
     peer_transport: Option<Vec<u8>>,
     data: Option<Data>,
     outcome: Option<Outcome>,
-    /// Counts what is sent until the peer has proved its id.
+    /// Counts the datagrams sent until the peer has proved its id.
     sent: Option<Arc<Sent>>,
 }
 
@@ -129,7 +129,7 @@ impl HandshakeSession {
         }
     }
 
-    /// Counts in `sent` what is sent before the peer's proof.
+    /// Counts in `sent` the datagrams sent before the peer's proof.
     pub(super) fn count_in(&mut self, sent: Option<Arc<Sent>>) {
         self.sent = sent;
     }

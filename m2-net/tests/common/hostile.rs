@@ -1,4 +1,4 @@
-//! A party that keeps no rule, and a talk with it frame by frame.
+//! A party that breaks the protocol, and helpers to exchange single frames.
 
 use super::relay::{PATIENCE, TestRelay};
 use super::{alice, config};
@@ -10,7 +10,7 @@ use m2_net::wire::line::{Line, Request, Told};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// A party that keeps no rule.
+/// A party that breaks the protocol.
 pub struct Hostile(Endpoint);
 
 impl Hostile {
@@ -18,8 +18,8 @@ impl Hostile {
         Self::at("127.0.0.1")
     }
 
-    /// One with another address of this machine, and so in another source prefix if it is in another
-    /// /24.
+    /// Creates a party with another address of this machine, which is in another source prefix if
+    /// it is in another /24.
     pub fn at(ip: &str) -> Self {
         let mut config = config(alice());
         config.listen = vec![format!("{ip}:0").parse().unwrap()];
@@ -28,7 +28,7 @@ impl Hostile {
         Self(Endpoint::bind(config).unwrap())
     }
 
-    /// A session with a relay. However busy the machine is.
+    /// Opens a session with a relay. Retries, because the machine may be busy.
     pub async fn dial(&self, relay: &TestRelay) -> Session {
         self.dial_hop(relay.hop()).await
     }
@@ -70,7 +70,7 @@ pub async fn told(session: &mut Session) -> Told {
     }
 }
 
-/// Waits until the relay has ended a session. Says with which code.
+/// Waits until the relay has closed a session. Returns the close code.
 pub async fn end(session: &Session) -> u64 {
     match timeout(PATIENCE, session.closed()).await.unwrap() {
         Ended::ByPeer(code) => code,
@@ -81,7 +81,7 @@ pub async fn end(session: &Session) -> u64 {
 pub async fn until(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(begun.elapsed() < PATIENCE, "timed out waiting for: {what}");
         sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of endpoints share: identities, endpoints on loopback, a tap on the wire.
+//! Helpers for the tests of endpoints: identities, endpoints on loopback, a tap on the wire.
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -64,7 +64,7 @@ pub async fn keys_ready(endpoint: &Endpoint) {
     }
 }
 
-/// Alice calls Bob at `to`, and both have the session.
+/// Dials Bob at `to` as Alice, and returns both sides' session.
 pub async fn connect(caller: &Endpoint, called: &Endpoint, to: SocketAddr) -> (Session, Session) {
     keys_ready(called).await;
     let dial = caller.dial(to, id(&bob()), Credential::Identity(alice()));
@@ -72,7 +72,7 @@ pub async fn connect(caller: &Endpoint, called: &Endpoint, to: SocketAddr) -> (S
     (dialled.unwrap(), accepted.unwrap())
 }
 
-/// A wire between one caller and one called endpoint that remembers what passed.
+/// A proxy between a dialling and an accepting endpoint that records all datagrams.
 type Passes = Arc<Mutex<Box<dyn FnMut(usize) -> bool + Send>>>;
 
 pub struct Tap {
@@ -88,7 +88,7 @@ impl Tap {
         Self::answering(called, true).await
     }
 
-    /// With `answers` false, what the called endpoint says never arrives.
+    /// With `answers` false, datagrams of the accepting endpoint are not delivered.
     pub async fn answering(called: SocketAddr, answers: bool) -> Self {
         let front = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let back = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -113,7 +113,7 @@ impl Tap {
         }
     }
 
-    /// From now on only those datagrams pass, in either direction, of which this is true.
+    /// Delivers only the datagrams for whose length `passes` returns true, in both directions.
     pub fn passes(&self, passes: impl FnMut(usize) -> bool + Send + 'static) {
         *self.passes.lock().unwrap() = Box::new(passes);
     }
@@ -168,7 +168,7 @@ async fn pump(
     }
 }
 
-/// Sends a datagram from a fresh address and waits for an answer, however busy the machine is.
+/// Sends a datagram from a fresh address and waits for an answer, with a timeout for busy machines.
 pub async fn is_answered(to: SocketAddr, datagram: &[u8]) -> bool {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.connect(to).await.unwrap();

@@ -54,7 +54,7 @@ impl TestRelay {
         }
     }
 
-    /// A path to it on which longer datagrams than `largest` are lost, and the way through it.
+    /// Returns a path to the relay on which datagrams longer than `largest` are lost, and its hop.
     pub async fn by_path(&self, largest: usize) -> (Tap, Hop) {
         let tap = Tap::new(address(&self.endpoint)).await;
         tap.passes(move |length| length <= largest);
@@ -80,7 +80,7 @@ pub fn private() -> RelayLimits {
     }
 }
 
-/// A party: a socket for relays, and an endpoint that has no socket of its own.
+/// A party: an endpoint that dials relays, and one that has no sockets except those of lines.
 pub struct Party {
     pub outside: Endpoint,
     pub inside: Endpoint,
@@ -110,7 +110,7 @@ pub fn secret(byte: u8) -> LineSecret {
     LineSecret::new(Secret::new([byte; 32]))
 }
 
-/// Alice calls Bob, who listens; each by way of these relays.
+/// Dials Bob, who listens, as Alice; each over the given relays.
 pub async fn meet(alices: &[Hop], bobs: &[Hop]) -> (Party, Party, [Carrier; 2], Session, Session) {
     let (caller, listener) = (Party::new(alice()), Party::new(bob()));
     keys_ready(&listener.inside).await;

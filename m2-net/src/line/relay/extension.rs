@@ -69,7 +69,7 @@ impl Relay {
     }
 }
 
-/// Returns the addresses and networks of this host: a relay dials neither itself nor the broadcast
+/// Returns the addresses and networks of this host: a relay does not dial itself or the broadcast
 /// addresses of its networks.
 fn here(endpoint: &Endpoint) -> Surroundings {
     let own = endpoint.own_addresses().into_iter();

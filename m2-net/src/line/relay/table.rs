@@ -74,7 +74,7 @@ struct Splice {
     listener: PartyId,
 }
 
-/// The result of a join: the listener, its channel, and what others lost for it.
+/// The result of a join: the listener, its channel, and the losses of others.
 pub(super) type Joined = (PartyId, Channel, Lost);
 
 impl Table {
@@ -113,8 +113,8 @@ impl Table {
         Some((id, lost))
     }
 
-    /// Opens lines while there is room. Returns how many of them are open, and what others lost for
-    /// them. A party that knows a line's secret takes the line over from any other session, which
+    /// Opens lines while there is room. Returns how many of them are open, and the losses
+    /// of others. A party that knows a line's secret takes the line over from any other session, which
     /// may be dead.
     pub(super) fn open(
         &mut self,

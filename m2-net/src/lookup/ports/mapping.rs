@@ -21,7 +21,7 @@ const SEARCH: Duration = Duration::from_secs(3);
 /// Bounds of the time between two renewals, whatever lifetime the gateway reports.
 const SOONEST: Duration = Duration::from_secs(60);
 const LATEST: Duration = Duration::from_secs(3_600);
-/// The description in the gateway's list of mappings. It reveals neither the program nor the user.
+/// The description in the gateway's list of mappings. It does not reveal the program or the user.
 const DESCRIPTION: &str = "UDP";
 /// Four datagrams in less than three seconds.
 const PATIENCE: TimeoutConfig = TimeoutConfig {

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_kept() {
+    fn bounds_are_enforced() {
         let none = proto::OpenLines::default();
         assert_eq!(refused(Body::OpenLines(none)), Malformed::Bounds);
         let secrets = vec![copy(&[0; 32]); MAX_OPENED + 1];

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_kept() {
+    fn bounds_are_enforced() {
         let none = proto::AddTokens { hashes: Vec::new() };
         assert_eq!(refused(Body::AddTokens(none)), Malformed::Bounds);
         let hashes = vec![copy(&[0; 32]); MAX_TOKENS + 1];

@@ -182,7 +182,7 @@ fn callers_on_one_line_and_on_all_lines_are_shared_out() {
     assert_eq!(table.splices(), 4);
     assert!(
         call(&mut table, honest, 3, 1).unwrap().is_err(),
-        "all hold about as much"
+        "all hold about the same number"
     );
 }
 
