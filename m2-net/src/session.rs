@@ -74,7 +74,7 @@ pub enum SessionError {
     Closed,
     /// The peer broke the frame format, and the session was closed for it; or a message to be sent
     /// is too long, in which case the session continues.
-    #[error("a frame is not one that may be sent")]
+    #[error("a frame is malformed or too long")]
     Malformed(#[from] Malformed),
 }
 

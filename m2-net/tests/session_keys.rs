@@ -40,7 +40,11 @@ async fn a_peer_that_does_not_answer_is_dialled_again_with_the_same_key() {
         tokio::time::sleep(Duration::from_secs(4)).await;
         keys_ready(&caller).await;
     }
-    assert_eq!(calls, [(false, 1), (false, 2)], "the second dial takes no new key");
+    assert_eq!(
+        calls,
+        [(false, 1), (false, 2)],
+        "the second dial takes no new key"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
