@@ -1,4 +1,4 @@
-//! The daemon from start to end: build everything, then bind, run, and drain with a deadline.
+//! The daemon from start to stop: opens everything, serves, and drains with a deadline.
 
 mod check;
 mod failure;
@@ -36,10 +36,10 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-/// How long tasks may still run when all else has ended.
+/// How long remaining tasks may run after everything else has ended.
 const LAST_WAIT: Duration = Duration::from_millis(250);
 
-/// Everything that is decided before anything is opened.
+/// The settings that are determined before anything is opened.
 struct Plan {
     config: Config,
     circle: Circle,
@@ -48,7 +48,7 @@ struct Plan {
     listen_is_default: bool,
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is stopped.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let plan = plan(args)?;
     log::init(&plan.config.log)
@@ -69,7 +69,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     result
 }
 
-/// Makes the identity, or says whose it is when there is one.
+/// Creates the identity if there is none. Returns its peer id.
 pub fn init(args: &InitArgs) -> Result<String, Failure> {
     let plan = plan(&RunArgs {
         paths: args.paths.clone(),
@@ -143,7 +143,7 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
         stop.cancel();
         served
     };
-    // Calls and sessions end at the same time, each within its deadline.
+    // The API and the sessions end concurrently, each within its own deadline.
     let (served, ()) = tokio::join!(serving, end_sessions(&stop, &opened));
     if let Some(opened) = opened.lock().await.take() {
         opened.close().await;
@@ -155,7 +155,7 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
     }
 }
 
-/// Ends all sessions once the daemon is to stop.
+/// Ends all sessions once the daemon stops.
 async fn end_sessions(stop: &CancellationToken, opened: &OpenedSlot) {
     stop.cancelled().await;
     let ending = opened.lock().await.as_ref().map(Opened::end_sessions);
@@ -164,10 +164,10 @@ async fn end_sessions(stop: &CancellationToken, opened: &OpenedSlot) {
     }
 }
 
-/// What runs once the identity is open.
+/// The parts that run once the identity is open.
 type OpenedSlot = Arc<Mutex<Option<Opened>>>;
 
-/// Opens the daemon when the user gives the passphrase.
+/// Returns the function that opens the daemon with the user's passphrase.
 fn unlocker(opener: Opener, file: Arc<KeyFile>, opened: OpenedSlot) -> Unlocker {
     let opener = Arc::new(opener);
     Box::new(move |passphrase| {
@@ -208,11 +208,12 @@ fn reason_of(failure: &Failure) -> Reason {
 }
 
 fn tell(states: &[NotifyState<'_>]) {
-    // Without systemd there is no one to tell.
+    // Without systemd the notification has no receiver.
     let _ = sd_notify::notify(states);
 }
 
-/// Two are enough to keep sessions going while RSA blocks one; more only where there are cores.
+/// Returns the number of worker threads. Two are enough to keep sessions running while RSA blocks
+/// one; more are used only if there are cores for them.
 fn worker_threads() -> usize {
     std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8))
 }

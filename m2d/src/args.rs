@@ -3,7 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// What each exit code means. The systemd unit does not restart those that a restart can't mend.
+/// The meaning of each exit code. The systemd unit does not restart on codes that a restart can't
+/// fix.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  The daemon was told to stop, or the command succeeded.
@@ -24,23 +25,23 @@ Exit codes:
     after_help = EXIT_CODES,
 )]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// A subcommand of `m2d`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon. Makes the identity when there is none.
+    /// Run the daemon. Creates the identity if none exists.
     Run(RunArgs),
-    /// Make the identity and stop.
+    /// Create the identity and stop.
     Init(InitArgs),
-    /// Read the configuration and the files that it names, say what is wrong, and stop.
+    /// Check the configuration and the files that it names, report errors, and stop.
     CheckConfig(ConfigArgs),
-    /// Look whether the identity and the store are whole, and change nothing.
+    /// Check the integrity of the identity and the store without changing anything.
     Check(CheckArgs),
-    /// Put a backup of `m2 backup create` into a data directory that has no identity.
+    /// Restore a backup made by `m2 backup create` into a data directory that has no identity.
     Restore(RestoreArgs),
     /// Set, change or remove the passphrase of the identity, while the daemon is stopped.
     #[command(subcommand)]
@@ -50,19 +51,19 @@ pub enum Command {
 /// Options of `run`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs {
-    /// Where configuration and data are.
+    /// The locations of configuration and data.
     #[command(flatten)]
     pub paths: PathArgs,
-    /// The Unix socket on which front-ends call [default: $M2_SOCKET, else the first that this user
-    /// may make of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and
+    /// The Unix socket on which front-ends connect [default: $M2_SOCKET, else the first of these
+    /// that this user may create: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and
     /// ~/.local/share/m2d/run/m2d.sock].
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// A UDP address to bind in the place of the configured ones. May be given several times.
+    /// A UDP address to bind instead of the configured ones. May be given several times.
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Vec<std::net::SocketAddr>,
-    /// End with exit code 0 after a failure that a restart can't mend: launchd starts a program
-    /// again after every other code.
+    /// Exit with code 0 after a failure that a restart can't fix: launchd restarts a program after
+    /// every other code.
     #[arg(long)]
     pub launchd: bool,
 }
@@ -70,7 +71,7 @@ pub struct RunArgs {
 /// Options of `init`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct InitArgs {
-    /// Where configuration and data are.
+    /// The locations of configuration and data.
     #[command(flatten)]
     pub paths: PathArgs,
 }
@@ -78,10 +79,10 @@ pub struct InitArgs {
 /// Options of `check`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct CheckArgs {
-    /// Where configuration and data are.
+    /// The locations of configuration and data.
     #[command(flatten)]
     pub paths: PathArgs,
-    /// Where the passphrase is, if the configuration does not say.
+    /// The source of the passphrase if the configuration names none.
     #[command(flatten)]
     pub passphrase: OldPassphrase,
 }
@@ -97,76 +98,77 @@ pub struct ConfigArgs {
 /// Options of `restore`.
 #[derive(Debug, Clone, Args)]
 pub struct RestoreArgs {
-    /// The backup.
+    /// The backup file to restore.
     pub file: PathBuf,
-    /// Where configuration and data are.
+    /// The locations of configuration and data.
     #[command(flatten)]
     pub paths: PathArgs,
-    /// Read the passphrase from this file, or from stdin for `-`; else it is asked on the terminal.
+    /// Read the passphrase from this file, or from stdin for `-`; otherwise it is asked on the
+    /// terminal.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// What happens to the passphrase. The store stays readable: its key does not depend on it.
+/// Changes to the passphrase. The store stays readable: its key does not depend on the passphrase.
 #[derive(Debug, Subcommand)]
 pub enum PassphraseCommand {
     /// Protect a key that has no passphrase.
     Set {
-        /// Where configuration and data are.
+        /// The locations of configuration and data.
         #[command(flatten)]
         paths: PathArgs,
-        /// Where the new passphrase comes from.
+        /// The source of the new passphrase.
         #[command(flatten)]
         new: NewPassphrase,
     },
-    /// Replace the passphrase by another one.
+    /// Replace the passphrase with another one.
     Change {
-        /// Where configuration and data are.
+        /// The locations of configuration and data.
         #[command(flatten)]
         paths: PathArgs,
-        /// Where the present passphrase comes from.
+        /// The source of the current passphrase.
         #[command(flatten)]
         old: OldPassphrase,
-        /// Where the new passphrase comes from.
+        /// The source of the new passphrase.
         #[command(flatten)]
         new: NewPassphrase,
     },
-    /// Store the key without a passphrase: the permissions of its file are all that protects it.
+    /// Store the key without a passphrase: only the permissions of its file protect it.
     Remove {
-        /// Where configuration and data are.
+        /// The locations of configuration and data.
         #[command(flatten)]
         paths: PathArgs,
-        /// Where the present passphrase comes from.
+        /// The source of the current passphrase.
         #[command(flatten)]
         old: OldPassphrase,
     },
 }
 
-/// Where the present passphrase comes from.
+/// The source of the current passphrase.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OldPassphrase {
-    /// Read the present passphrase from this file, or from stdin for `-`; else it is asked on the
-    /// terminal. If both passphrases come from stdin, the first line is the present one.
+    /// Read the current passphrase from this file, or from stdin for `-`; otherwise it is asked on
+    /// the terminal. If both passphrases come from stdin, the first line is the current one.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// Where the new passphrase comes from.
+/// The source of the new passphrase.
 #[derive(Debug, Clone, Default, Args)]
 pub struct NewPassphrase {
-    /// Read the new passphrase from this file, or from stdin for `-`; else it is asked on the
+    /// Read the new passphrase from this file, or from stdin for `-`; otherwise it is asked on the
     /// terminal, twice.
     #[arg(long, value_name = "FILE")]
     pub new_passphrase_file: Option<PathBuf>,
 }
 
-/// Where configuration and data are.
+/// The locations of configuration and data.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PathArgs {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The directory of identity and store.
+    /// The directory of the identity and the store.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Passphrases that the user gives to a command: on the terminal, in a file, or by stdin.
+//! Passphrases that the user supplies to a command: on the terminal, in a file, or on stdin.
 
 use crate::config::private_file::{self, PrivateFileError};
 use crate::unlock::{self, Passphrase};
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Stands for stdin.
+/// The file name that selects stdin.
 const STDIN: &str = "-";
 
-/// A bound on what is read from stdin, in bytes.
+/// The most that is read from stdin, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// The user gave no passphrase that can be used.
+/// The user supplied no usable passphrase.
 #[derive(Debug, Error)]
 pub enum AskError {
-    /// Nothing says where the passphrase is, and there is no terminal.
+    /// No option names the source of the passphrase, and there is no terminal.
     #[error(
-        "{0} is needed, and there is no terminal to ask on. Give {1} FILE, or `-` in the place of FILE \
+        "{0} is needed, and there is no terminal to ask on. Give {1} FILE, or `-` instead of FILE \
          for stdin."
     )]
     NoTerminal(&'static str, &'static str),
@@ -29,13 +29,13 @@ pub enum AskError {
     /// The file can't be used.
     #[error(transparent)]
     File(#[from] PrivateFileError),
-    /// The passphrase is not text.
+    /// The passphrase is not UTF-8 text.
     #[error("{0} is not UTF-8 text.")]
     NotText(&'static str),
     /// The passphrase is empty.
     #[error("{0} is empty, which would protect nothing. Choose another one.")]
     Empty(&'static str),
-    /// The two entries are not alike.
+    /// The two entries of a new passphrase differ.
     #[error("The two entries differ. Nothing was changed; run the command again.")]
     Differ,
 }
@@ -43,18 +43,18 @@ pub enum AskError {
 /// A question for one passphrase.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// What is asked for, at the beginning of a sentence.
+    /// The name of the passphrase, as the beginning of a sentence.
     pub what: &'static str,
-    /// The option that names a file.
+    /// The command line option that names a file.
     pub option: &'static str,
-    /// The value of that option.
+    /// The value of that option, if it was given.
     pub file: Option<&'a PathBuf>,
-    /// Whether a new passphrase is chosen, which is asked twice.
+    /// True if the passphrase is a new one, which is asked for twice.
     pub is_new: bool,
 }
 
-/// Asks all questions, in order. Those that stdin answers share its lines, the last one gets what
-/// is left.
+/// Asks all questions in order. Questions answered from stdin take one line each; the last one
+/// takes everything that remains.
 pub fn all<const N: usize>(questions: [Question<'_>; N]) -> Result<[Passphrase; N], AskError> {
     let by_stdin = questions.iter().filter(|question| question.is_stdin());
     let mut stdin = Stdin::read(by_stdin.count())?;
@@ -87,7 +87,7 @@ impl Question<'_> {
             return Err(AskError::NoTerminal(self.what, self.option));
         }
         let answer = self.prompt(self.what)?;
-        if self.is_new && *self.prompt("The same again")? != *answer {
+        if self.is_new && *self.prompt("Repeat it")? != *answer {
             return Err(AskError::Differ);
         }
         Ok(answer)
@@ -107,7 +107,7 @@ impl Question<'_> {
     }
 }
 
-/// What stdin holds, read once.
+/// The content of stdin, read once.
 struct Stdin {
     rest: Zeroizing<Vec<u8>>,
     readers: usize,
@@ -124,7 +124,8 @@ impl Stdin {
         Ok(Self { rest, readers })
     }
 
-    /// Returns the next line with its end, or all that is left to the last reader.
+    /// Returns the next line including its line break; the last reader gets everything that
+    /// remains.
     fn next(&mut self) -> Zeroizing<Vec<u8>> {
         let line = self.rest.iter().position(|byte| *byte == b'\n');
         let end = match line {

@@ -1,18 +1,19 @@
-//! Pauses between attempts that fail.
+//! Exponential backoff.
 
 use std::time::Duration;
 
-/// Pauses that double with every failure, up to a longest one.
+/// Pauses that double with every failure, up to a maximum.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
     /// The pause after the first failure.
     pub(crate) first: Duration,
-    /// The longest pause.
+    /// The maximum pause.
     pub(crate) longest: Duration,
 }
 
 impl Backoff {
-    /// The pause after so many failures; half of it by chance, as `jitter` says.
+    /// Returns the pause after `failures` consecutive failures. Half of it is scaled by `jitter`, a
+    /// random number in the range of `u32`.
     pub(crate) fn pause(&self, failures: u32, jitter: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(16);
         let full = self.first.saturating_mul(1 << doublings).min(self.longest);
@@ -26,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_and_are_bounded() {
+    fn pauses_grow_up_to_the_maximum() {
         let backoff = Backoff {
             first: Duration::from_millis(250),
             longest: Duration::from_secs(120),

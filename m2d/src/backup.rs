@@ -1,8 +1,9 @@
-//! Makes backups of the running daemon: a copy of the store as it is at one moment, checked, and
-//! sealed with the key into the bytes of one file (docs/spec/backup.md).
+//! Backups of the running daemon: a consistent copy of the store, checked, and sealed together with
+//! the key into one file (docs/spec/backup.md).
 //!
-//! The copy lies in the data directory meanwhile, under the store's own key. The file's bytes go
-//! to the caller in bounded pieces: no path of a caller is ever opened here.
+//! During a backup the copy is in the data directory, encrypted under the store's own key. The
+//! bytes of the file go to the caller in bounded pieces: the daemon never opens a path that a
+//! caller names.
 
 mod stream;
 
@@ -23,24 +24,24 @@ use stream::Output;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-/// The copy's name in the data directory.
+/// The name of the copy in the data directory.
 const COPY_NAME: &str = "backup.part";
 
-/// What opens a backup.
+/// The secret that opens a backup.
 pub enum Protection {
     /// A passphrase, which is not empty.
     Passphrase(Zeroizing<String>),
-    /// The identity's own.
+    /// The passphrase of the identity.
     Identity,
 }
 
-/// Whose backup it is.
+/// The identity that is backed up.
 pub struct Subject {
     /// The identity.
     pub identity: Arc<Identity>,
-    /// The text of its key file.
+    /// The text of the identity's key file.
     pub key_file: Zeroizing<String>,
-    /// Whether the key file has a passphrase.
+    /// True if the key file has a passphrase.
     pub is_encrypted: bool,
     /// The identity's peer id.
     pub peer_id: PeerId,
@@ -48,7 +49,7 @@ pub struct Subject {
     pub circle: String,
 }
 
-/// Makes backups, one at a time.
+/// Creates backups, one at a time.
 pub struct Backups {
     copy: PathBuf,
     store: StoreFile,
@@ -58,7 +59,7 @@ pub struct Backups {
 }
 
 impl Backups {
-    /// Backups of the store in `data_dir`. What an earlier run left half done is removed.
+    /// Returns the backups of the store in `data_dir`. Removes the leftovers of an earlier run.
     pub fn new(
         data_dir: &Path,
         store: StoreFile,
@@ -76,9 +77,10 @@ impl Backups {
         }
     }
 
-    /// Starts a backup. Its parts come as they are made, and wait for the caller.
+    /// Starts a backup on a blocking thread. Its parts arrive on the returned channel, with
+    /// back-pressure.
     ///
-    /// Error: NO_PASSPHRASE. BACKUP_RUNNING and what fails later come with the parts.
+    /// Errors: NO_PASSPHRASE. BACKUP_RUNNING and later failures arrive as the last part.
     pub fn start(self: &Arc<Self>, protection: Protection) -> Result<Parts, Refusal> {
         if matches!(protection, Protection::Identity) && !self.subject.is_encrypted {
             return Err(Refusal::new(Reason::NoPassphrase));
@@ -116,7 +118,7 @@ impl Backups {
         Ok(output.finished(&contents))
     }
 
-    /// Checks the copy and describes it.
+    /// Checks the copy and returns its description.
     fn contents(&self) -> Result<Contents, FileError> {
         let facts = check_store(&self.copy, self.store.key())?;
         let size = fs::metadata(&self.copy).map_err(FileError::io("examine the copy"))?;
@@ -161,7 +163,7 @@ impl Backups {
     }
 }
 
-/// The copy and what SQLite puts next to it, removed when this is dropped.
+/// The copy and SQLite's files next to it, removed when this is dropped.
 struct Leftover<'a>(&'a Path);
 
 impl Drop for Leftover<'_> {
@@ -183,7 +185,7 @@ fn copy_refusal(error: CopyError) -> Refusal {
         CopyError::Cancelled => Refusal::new(Reason::Stopping),
         CopyError::Store(error) => {
             tracing::error!(%error, "the store could not be copied for a backup");
-            // Only the copy failed: nothing of the store's batches is in doubt.
+            // Only the copy failed: the store's own batches are not affected.
             Refusal {
                 fault: None,
                 ..Refusal::from(error)

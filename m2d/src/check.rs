@@ -1,5 +1,5 @@
-//! `m2d check`: looks whether the identity and the store are whole. It starts nothing and changes
-//! nothing, and may run beside the daemon.
+//! `m2d check`: checks the integrity of the identity and the store. It starts nothing and changes
+//! nothing, and may run while the daemon runs.
 
 use crate::app::Failure;
 use crate::args::CheckArgs;
@@ -12,13 +12,13 @@ use m2_crypto::{Identity, provider};
 use std::io::Write;
 use std::path::Path;
 
-/// What one look found: a sentence, or what is wrong.
+/// The result of one check: a summary, or the list of faults.
 type Found = Result<String, Vec<String>>;
 
-/// Looks at everything, prints a line for each part, and says whether all is whole.
+/// Runs every check and prints one line for each part.
 ///
-/// Errors: there is nothing to look at, the passphrase is missing or wrong, or the store is
-/// damaged.
+/// Errors: a file is missing, the passphrase is missing or wrong, the output can't be written, or
+/// the store is damaged.
 pub fn run(args: &CheckArgs, output: &mut dyn Write) -> Result<(), Failure> {
     let (path, optional) = paths::config_file(args.paths.config.as_ref())?;
     let config = Config::load(&path, optional)?;
@@ -73,7 +73,7 @@ fn question(args: &CheckArgs) -> Question<'_> {
     }
 }
 
-/// Lines for a person.
+/// Prints the results as lines of text.
 struct Report<'a> {
     output: &'a mut dyn Write,
     is_sound: bool,

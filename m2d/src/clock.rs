@@ -1,5 +1,5 @@
-//! The daemon's clock. [`Times`] decides what the time is; this module only reads the machine's
-//! clocks (docs/operator/clocks.md).
+//! The daemon's clock. [`Times`] determines the time; this module only reads the machine's clocks
+//! (docs/operator/clocks.md).
 
 mod opinion;
 mod times;
@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The times of this daemon. Shared by all tasks.
+/// The clock of this daemon, shared by all tasks.
 pub struct Clock {
     source: Box<dyn Fn() -> Reading + Send + Sync>,
     times: Mutex<Times>,
@@ -20,7 +20,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock of this machine. `stored_ms` is the latest time in the store; 0 when it is new.
+    /// Returns a clock that reads this machine's clocks. `stored_ms` is the latest time in the
+    /// store, 0 for a new store.
     pub fn new(stored_ms: u64) -> Self {
         let start = Instant::now();
         Self::reading(stored_ms, move || Reading {
@@ -38,29 +39,30 @@ impl Clock {
         }
     }
 
-    /// Unix time in milliseconds, for everything that is said to others and for what ends at a
-    /// stated time: days, grants, invitations, times to live. The system's clock.
+    /// Returns Unix time in milliseconds by the system's clock. It is used for every time that
+    /// peers see and for every deadline in absolute time: days, grants, invitations, times to live.
     pub fn now_ms(&self) -> u64 {
         self.look(Times::now_ms)
     }
 
-    /// Unix time in milliseconds, for entries that are listed in the order of their times: small
-    /// corrections of the system's clock don't make it step back.
+    /// Returns Unix time in milliseconds for entries that are listed in the order of their times:
+    /// small corrections of the system's clock do not make it step back.
     pub fn order_ms(&self) -> u64 {
         self.look(Times::order_ms)
     }
 
-    /// Milliseconds that only run on, whatever is done to the system's clock: for pauses.
+    /// Returns monotonic time in milliseconds, independent of the system's clock. It is used for
+    /// pauses.
     pub fn steady_ms(&self) -> u64 {
         (self.source)().steady_ms
     }
 
-    /// Days since 1970, UTC.
+    /// Returns the number of days since 1970, UTC.
     pub fn today(&self) -> u32 {
         u32::try_from(self.now_ms() / 86_400_000).unwrap_or(u32::MAX)
     }
 
-    /// How often the system's clock was seen to be set since the start.
+    /// Returns the number of steps of the system's clock that were detected since the start.
     pub fn sets(&self) -> u64 {
         self.look(|times, reading| {
             times.now_ms(reading);
@@ -68,30 +70,30 @@ impl Clock {
         })
     }
 
-    /// How the system's clock was set last, unless it is known by now to be right.
+    /// Returns the last step of the system's clock, unless the clock has been confirmed since.
     pub fn unsettled(&self) -> Option<Set> {
         self.look(Times::unsettled)
     }
 
-    /// Contacts' clocks agree with the system's clock.
+    /// Records that contacts' clocks agree with the system's clock.
     pub fn confirm(&self) {
         self.look(|times, _| times.confirm());
     }
 
-    /// Reads the machine's clocks under the lock, so that no earlier reading is looked at later.
+    /// Reads the machine's clocks under the lock, so that readings are processed in order.
     fn look<T>(&self, at: impl FnOnce(&mut Times, Reading) -> T) -> T {
-        // Nothing is ever half done under this lock.
+        // A panic under this lock leaves no partial update.
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         at(&mut times, (self.source)())
     }
 }
 
-/// What a task knows of how often the clock was set.
+/// The number of clock steps that a task has seen.
 #[derive(Debug, Default)]
 pub struct SetsSeen(u64);
 
 impl SetsSeen {
-    /// Whether the clock was set since the last call.
+    /// Returns whether the clock was stepped since the last call.
     pub fn changed(&mut self, clock: &Clock) -> bool {
         let sets = clock.sets();
         std::mem::replace(&mut self.0, sets) != sets
@@ -100,7 +102,7 @@ impl SetsSeen {
 
 #[cfg(test)]
 impl Clock {
-    /// A clock that tests move, from the machine's present time on.
+    /// Returns a clock that tests control, starting at the machine's current time.
     pub fn manual() -> Self {
         let machine = std::sync::Arc::new(Mutex::new(Reading {
             system_ms: system_ms(),
@@ -113,19 +115,19 @@ impl Clock {
         Self { machine, ..clock }
     }
 
-    /// Lets time pass.
+    /// Advances both clocks.
     pub fn pass(&self, time_ms: u64) {
         let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
         machine.system_ms += time_ms;
         machine.steady_ms += time_ms;
     }
 
-    /// Lets time pass until this moment.
+    /// Advances both clocks until the system's clock shows `until_ms`.
     pub fn raise(&self, until_ms: u64) {
         self.pass(until_ms.saturating_sub(self.now_ms()));
     }
 
-    /// Sets the system's clock ahead, or back.
+    /// Steps the system's clock forwards or backwards.
     pub fn set(&self, by_ms: i64) {
         let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
         machine.system_ms = machine.system_ms.saturating_add_signed(by_ms);

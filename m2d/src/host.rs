@@ -3,8 +3,8 @@
 use m2_net::lookup::interfaces;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The address of one family from which this host would reach the Internet; where no route leads
-/// there, those of all its interfaces but loopback.
+/// Returns the source address that this host uses to reach the Internet in one address family.
+/// Without a route to the Internet, returns the addresses of all interfaces except loopback.
 pub fn addresses(ipv4: bool) -> Vec<IpAddr> {
     if let Some(outward) = outward(ipv4) {
         return vec![outward];
@@ -14,12 +14,12 @@ pub fn addresses(ipv4: bool) -> Vec<IpAddr> {
     own
 }
 
-/// Nothing is sent: connecting a UDP socket only asks the routing table.
+/// Sends nothing: connecting a UDP socket only consults the routing table.
 fn outward(ipv4: bool) -> Option<IpAddr> {
     let (any, somewhere): (SocketAddr, SocketAddr) = if ipv4 {
         (
             (Ipv4Addr::UNSPECIFIED, 0).into(),
-            // TEST-NET-1: routed like any other address, used by nobody.
+            // TEST-NET-1: routed like any other address, but assigned to no host.
             (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
         )
     } else {

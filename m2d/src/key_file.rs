@@ -1,8 +1,8 @@
 //! The identity's key file: encrypted or plain PKCS#8 PEM, mode 0600
 //! (docs/spec/identity.md#the-key-file).
 //!
-//! A line of text before the PEM block says that a store was begun for the key, so that a lost
-//! store is told from one that never was.
+//! A line of text before the PEM block records that a store was created for the key, so that a lost
+//! store can be distinguished from one that never existed.
 
 use m2_crypto::{Identity, KeyError, Provider};
 use rand_core::CryptoRng;
@@ -16,19 +16,19 @@ use zeroize::Zeroizing;
 /// The key file's name in the data directory.
 pub const FILE_NAME: &str = "identity.pem";
 
-/// The line of a key whose store was begun. Readers of PEM pass over it (RFC 7468).
+/// The line in the file of a key whose store was created. PEM parsers skip it (RFC 7468).
 const STORE_MARK: &str = "M2-Store: begun";
 
 const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const BEGIN: &str = "-----BEGIN ";
 
-/// Of a key file that is not whole yet.
+/// The extension of a key file that is not completely written yet.
 const NEW_EXTENSION: &str = "new";
 
-/// Key files are smaller than 4 KiB.
+/// The most that is read, in bytes. Key files are smaller than 4 KiB.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// A key file, read but maybe not opened yet.
+/// A key file that was read; the identity in it may still be encrypted.
 #[derive(Clone)]
 pub struct KeyFile {
     path: PathBuf,
@@ -48,18 +48,18 @@ pub enum KeyFileError {
         /// The system's error.
         source: io::Error,
     },
-    /// The key itself is not usable, or the passphrase is wrong.
+    /// The key is not usable, or the passphrase is wrong.
     #[error("The key file {path}: {error}.")]
     Key {
         /// The file.
         path: PathBuf,
-        /// What is wrong with the key.
+        /// The key's error.
         error: KeyError,
     },
 }
 
 impl KeyFile {
-    /// Reads the key file of `data_dir`, if there is one.
+    /// Reads the key file of `data_dir`, if it exists.
     pub fn read(data_dir: &Path) -> Result<Option<Self>, KeyFileError> {
         let path = data_dir.join(FILE_NAME);
         match read_text(&path) {
@@ -69,7 +69,7 @@ impl KeyFile {
         }
     }
 
-    /// Makes a new identity and stores it, durable before this returns.
+    /// Creates an identity and its key file, which is durable when this returns.
     pub fn create<R: CryptoRng + ?Sized>(
         data_dir: &Path,
         rng: &mut R,
@@ -91,8 +91,8 @@ impl KeyFile {
         Ok((Self { path, text, mode }, identity))
     }
 
-    /// Removes what an interrupted write left next to the key file, which may be the key without
-    /// its passphrase.
+    /// Removes the file that an interrupted write left next to the key file. It may hold the key
+    /// without its passphrase.
     pub fn remove_leftover(data_dir: &Path) -> Result<(), KeyFileError> {
         let path = temporary_of(&target_of(&data_dir.join(FILE_NAME)));
         match fs::remove_file(&path) {
@@ -108,7 +108,7 @@ impl KeyFile {
         self.text.contains(ENCRYPTED)
     }
 
-    /// Returns the whole text of the file.
+    /// Returns the complete text of the file.
     pub fn text(&self) -> Zeroizing<String> {
         self.text.clone()
     }
@@ -122,13 +122,14 @@ impl KeyFile {
         Identity::from_pem(&self.text, passphrase, provider).map_err(|error| self.failed(error))
     }
 
-    /// Returns whether a store was begun for this key.
+    /// Returns whether a store was created for this key.
     pub fn had_store(&self) -> bool {
         let before = self.text.split(BEGIN).next().unwrap_or_default();
         before.lines().any(|line| line.trim() == STORE_MARK)
     }
 
-    /// Notes in the file that a store was begun for this key, durable before this returns.
+    /// Records in the file that a store was created for this key. The record is durable when this
+    /// returns.
     pub fn mark_store(&mut self) -> Result<(), KeyFileError> {
         if self.had_store() {
             return Ok(());
@@ -137,8 +138,9 @@ impl KeyFile {
         self.replace(text)
     }
 
-    /// Puts `identity`, which must be that of this file, under another passphrase or under none.
-    /// The old file counts until the new one is whole on disk and was opened.
+    /// Encrypts `identity`, which must be the one in this file, under another passphrase, or stores
+    /// it without one. The old file stays valid until the new one is complete on disk and was
+    /// opened.
     pub fn set_passphrase<R: CryptoRng + ?Sized>(
         &mut self,
         identity: &Identity,
@@ -158,8 +160,8 @@ impl KeyFile {
         self.replace(text)
     }
 
-    /// Returns a sentence for the user about every other user's access to the key, if there is
-    /// any. The file is used all the same: to refuse it would lock its owner out.
+    /// Returns a warning for the user if other users have access to the key. The file is used
+    /// nevertheless: refusing it would lock its owner out.
     #[cfg(unix)]
     pub fn open_to_others(&self) -> Option<String> {
         let path = self.path.display();
@@ -172,7 +174,7 @@ impl KeyFile {
         })
     }
 
-    /// This system has no permission bits.
+    /// Returns nothing: this system has no permission bits.
     #[cfg(not(unix))]
     pub fn open_to_others(&self) -> Option<String> {
         None
@@ -222,7 +224,7 @@ fn mode_of(_: &fs::Metadata) -> u32 {
     0o600
 }
 
-/// Writes a new file that only the user can read. Never overwrites.
+/// Writes a new file that only its owner can read. Fails if the file exists.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.try_exists()? {
         return Err(io::ErrorKind::AlreadyExists.into());
@@ -230,12 +232,13 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_durably(path, bytes)
 }
 
-/// Writes a file that only the user can read under another name, flushes it, renames it over
-/// `path` and flushes the directory: at any time one whole file has the name. A link stays one.
+/// Writes a file that only its owner can read under a temporary name, flushes it, renames it over
+/// `path` and flushes the directory, so that `path` always names a complete file. A symbolic link
+/// is kept and its target is replaced.
 fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = target_of(path);
     let temporary = temporary_of(&target);
-    // What an interrupted attempt left may have another mode.
+    // A file left by an interrupted attempt may have another mode.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -253,17 +256,17 @@ fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(&target)
 }
 
-/// Returns where a link leads, or the path itself.
+/// Returns the target of a symbolic link, or the path itself.
 fn target_of(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Returns the name of a file that is not whole yet.
+/// Returns the temporary name of a file that is not complete yet.
 fn temporary_of(target: &Path) -> PathBuf {
     target.with_extension(NEW_EXTENSION)
 }
 
-/// Flushes the directory of a file.
+/// Flushes the directory that contains `path`.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(directory) => File::open(directory)?.sync_all(),
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_of_a_store_stays_and_the_key_opens() {
+    fn the_store_mark_is_kept_and_the_key_opens() {
         let (dir, mut file) = alice();
         assert!(!file.had_store());
         let before = file.open(None, provider::default()).unwrap();
@@ -326,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn words_before_the_key_do_not_make_it_encrypted() {
+    fn text_before_the_key_does_not_make_it_encrypted() {
         let (dir, _) = alice();
         let text = format!("ENCRYPTED PRIVATE KEY\n{ALICE}");
         fs::write(dir.path().join(FILE_NAME), text).unwrap();
@@ -336,7 +339,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_key_that_others_read_is_told_with_its_mode() {
+    fn a_key_that_others_can_read_is_reported_with_its_mode() {
         use std::os::unix::fs::PermissionsExt;
         let (dir, _) = alice();
         let path = dir.path().join(FILE_NAME);

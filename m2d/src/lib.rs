@@ -1,5 +1,5 @@
-//! The M2 messenger's daemon: it owns keys, sockets and sessions, and serves front-ends on a
-//! local gRPC socket. `docs/architecture.md` shows how the parts fit.
+//! The daemon of the M2 messenger. It owns keys, sockets and sessions, and serves front-ends on a
+//! local gRPC socket. `docs/architecture.md` describes how the parts fit together.
 
 pub mod api;
 pub mod app;

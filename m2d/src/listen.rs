@@ -1,4 +1,4 @@
-//! The local socket on which front-ends call.
+//! The local socket on which front-ends connect.
 
 mod authority;
 mod connections;
@@ -25,21 +25,21 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// The socket can't be made.
+/// The socket can't be created.
 #[derive(Debug, Error)]
 pub enum ListenError {
-    /// Another program answers there. Exit code 4.
+    /// Another program answers at this path. Exit code 4.
     #[error("Another program listens on {0}: end it, or choose another path with --socket")]
     AlreadyRunning(PathBuf),
-    /// A file that is no socket has this path.
-    #[error("{0} exists and is no socket; nothing was changed. Choose another path with --socket")]
+    /// A file at this path is not a socket.
+    #[error("{0} exists and is not a socket; nothing was changed. Choose another path with --socket")]
     NotASocket(PathBuf),
-    /// A socket of another user has this path.
+    /// A socket of another user is at this path.
     #[error(
         "{0} is a socket of another user; nothing was changed. Choose another path with --socket"
     )]
     NotOurs(PathBuf),
-    /// No Unix socket can have such a path.
+    /// The path is too long for a Unix socket.
     #[error(
         "The socket path {} is {} bytes long; at most {MAX_PATH_BYTES} are possible. \
          Choose a shorter one with --socket",
@@ -47,12 +47,12 @@ pub enum ListenError {
         .0.as_os_str().len()
     )]
     PathTooLong(PathBuf),
-    /// The socket or its directory can't be made.
+    /// The socket or its directory can't be created.
     #[error("Can't listen on {path}: {source}")]
     Io {
         /// The socket's path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }

@@ -1,14 +1,15 @@
-//! One daemon for one data directory.
+//! The lock that allows one daemon per data directory.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Held while the daemon runs; the system frees it when the process ends, however it ends.
+/// A lock held while the daemon runs. The system releases it when the process exits, however it
+/// exits.
 #[derive(Debug)]
 pub struct InstanceLock(#[allow(dead_code, reason = "held for its lock")] File);
 
-/// The lock can't be had.
+/// The lock can't be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another daemon runs on this data directory.
@@ -17,18 +18,18 @@ pub enum LockError {
          --data-dir."
     )]
     AlreadyRunning(PathBuf),
-    /// The lock file can't be made: the directory is not writable, say.
+    /// The lock file can't be created, for example because the directory is not writable.
     #[error("The lock {path} can't be taken: {source}. The daemon must be able to write it.")]
     Io {
-        /// The lock's file.
+        /// The lock file.
         path: PathBuf,
-        /// The reason.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl InstanceLock {
-    /// Takes the lock of `data_dir`, which must exist.
+    /// Takes the lock of `data_dir`, which must exist, without waiting.
     pub fn take(data_dir: &Path) -> Result<Self, LockError> {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_is_refused_until_the_first_ends() {
+    fn a_second_lock_is_refused_until_the_first_is_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let first = InstanceLock::take(dir.path()).unwrap();
         let second = InstanceLock::take(dir.path());

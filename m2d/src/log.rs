@@ -1,5 +1,6 @@
-//! Logging: to standard error, without naming who talks to whom (spec §10). It never fails the
-//! program and never holds it up, whatever standard error is.
+//! Logging to standard error. Log lines do not reveal who talks to whom
+//! (docs/threat-model.md#what-holds). Logging never fails or blocks the program, whatever standard
+//! error is.
 
 mod journal;
 mod sink;
@@ -17,17 +18,17 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-/// The crates whose events are logged. Libraries name addresses, keys in the DHT and hosts of the
-/// local network, some at a level that is on by default; the filter can't turn them on.
+/// The crates whose events are logged. Libraries log addresses, keys in the DHT and hosts of the
+/// local network, some at a level that is on by default; the configured filter can't enable them.
 const OWN: [&str; 4] = ["m2d", "m2_net", "m2_crypto", "m2_proto"];
 
-/// How long the end of the process waits for the log to be written.
+/// The maximum time for which the exit of the process waits for the log to be written.
 const FLUSH: Duration = Duration::from_millis(250);
 
-/// Panics of this process so far.
+/// The number of panics of this process.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Sets up logging for the process. Error: the filter can't be understood.
+/// Sets up logging for the process. Errors: the filter can't be parsed.
 pub fn init(config: &LogConfig) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(&config.filter)?;
     let layer = fmt::layer()
@@ -43,24 +44,24 @@ pub fn init(config: &LogConfig) -> Result<(), ParseError> {
         .with(layer)
         .with(filter)
         .with(filter_fn(is_own));
-    // A subscriber that is set already belongs to a test.
+    // A subscriber that is already set belongs to a test.
     let _ = subscriber.try_init();
     panic::set_hook(Box::new(note_panic));
     Ok(())
 }
 
-/// Writes the last line of a process that fails, with what was logged before it.
+/// Writes the last line of a process that fails, after the lines that are still queued.
 pub fn fatal(line: &str) {
     sink().write(&Level::ERROR, format!("{line}\n").as_bytes());
     flush();
 }
 
-/// Waits until the log is written, but not for long: its reader may be gone or hang.
+/// Waits until the log is written, up to a short limit: its reader may be gone or hang.
 pub fn flush() {
     sink().flush(FLUSH);
 }
 
-/// How many tasks and threads of this process have panicked.
+/// Returns the number of tasks and threads of this process that have panicked.
 pub fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
 }
@@ -75,7 +76,8 @@ fn is_own(metadata: &Metadata<'_>) -> bool {
     OWN.contains(&name)
 }
 
-/// Logs where a panic happened. Its message may hold what it was about, which is private.
+/// Logs the location of a panic. Its message is logged at debug level only, because it may contain
+/// private data.
 fn note_panic(info: &PanicHookInfo<'_>) {
     PANICS.fetch_add(1, Ordering::Relaxed);
     let thread = std::thread::current();
@@ -91,9 +93,9 @@ mod tests {
     use tracing::subscriber::with_default;
     use tracing_subscriber::fmt::TestWriter;
 
-    /// Counts what passes the filters.
+    /// Checks which events pass the filters.
     #[test]
-    fn no_filter_turns_libraries_on() {
+    fn no_filter_enables_libraries() {
         #[allow(clippy::unwrap_used)]
         let filter = EnvFilter::builder()
             .parse("trace,quinn_proto::connection=trace,mainline=trace")

@@ -1,4 +1,4 @@
-//! `m2d`: the M2 messenger's daemon.
+//! `m2d`: the daemon of the M2 messenger.
 
 use clap::Parser;
 use m2d::app::{self, Failure};

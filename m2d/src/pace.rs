@@ -1,5 +1,5 @@
-//! How a store's batches go on after one could not be written: pauses between attempts, and log lines that
-//! don't repeat themselves.
+//! Retries after a batch of the store could not be written: exponential backoff between attempts,
+//! and log lines that do not repeat.
 
 use crate::backoff::Backoff;
 use crate::store::Fault;
@@ -10,10 +10,10 @@ const BACKOFF: Backoff = Backoff {
     longest: Duration::from_secs(2),
 };
 
-/// How often the log repeats that the store still fails.
+/// The minimum time between two log lines about the same failure.
 const REPEAT: Duration = Duration::from_secs(60);
 
-/// The attempts to write since the last one that succeeded.
+/// The failed attempts to write since the last successful one.
 #[derive(Debug, Default)]
 pub(crate) struct Pace(Option<Failing>);
 
@@ -26,19 +26,19 @@ struct Failing {
     next: Instant,
 }
 
-/// What the log says of it.
+/// A change of state that is worth a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// The first batch failed, or one failed in another way than those before it.
+    /// The first batch failed, or a batch failed for another reason than the ones before.
     Begins(Fault),
-    /// Batches still fail.
+    /// Batches still fail: the fault and the number of failures so far.
     GoesOn(Fault, u32),
-    /// A batch was written after this number of failures and this time.
+    /// A batch was written after this number of failures over this duration.
     Ends(u32, Duration),
 }
 
 impl Pace {
-    /// Notes a failure. `jitter` is a random number.
+    /// Records a failure. `jitter` is a random number.
     pub(crate) fn failed(&mut self, fault: Fault, now: Instant, jitter: u32) -> Option<Report> {
         let failing = self.0.get_or_insert(Failing {
             fault,
@@ -61,7 +61,7 @@ impl Pace {
         Some(Report::GoesOn(fault, failing.failures))
     }
 
-    /// Notes that a batch was written.
+    /// Records that a batch was written.
     pub(crate) fn worked(&mut self, now: Instant) -> Option<Report> {
         let failing = self.0.take()?;
         Some(Report::Ends(
@@ -70,20 +70,20 @@ impl Pace {
         ))
     }
 
-    /// How long to wait until the next attempt; none while batches can be written.
+    /// Returns the time until the next attempt, or `None` if it may be made immediately.
     pub(crate) fn pause(&self, now: Instant) -> Option<Duration> {
         let pause = self.0?.next.saturating_duration_since(now);
         (!pause.is_zero()).then_some(pause)
     }
 
-    /// Whether the last batch failed.
+    /// Returns whether the last batch failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.0.is_some()
     }
 }
 
 impl Report {
-    /// Writes it to the log, with the name of the store's file.
+    /// Logs the report with the name of the store's file.
     pub(crate) fn log(self, file: &'static str) {
         match self {
             Self::Begins(Fault::Full) => tracing::warn!(file, "{}", Fault::Full.warning()),
@@ -106,9 +106,9 @@ impl Report {
 mod tests {
     use super::*;
 
-    /// An hour in which every attempt is made as soon as it may be.
+    /// Simulates an hour in which every attempt is made as soon as it is allowed.
     #[test]
-    fn an_hour_of_failures_is_some_thousand_attempts_and_a_line_a_minute() {
+    fn an_hour_of_failures_makes_at_most_one_log_line_a_minute() {
         let mut pace = Pace::default();
         let start = Instant::now();
         let (mut now, mut attempts, mut lines) = (start, 0, 0);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_told_once_and_another_fault_is_a_beginning() {
+    fn recovery_is_reported_once_and_a_new_fault_is_reported_again() {
         let (mut pace, now) = (Pace::default(), Instant::now());
         assert_eq!(pace.worked(now), None);
         assert_eq!(

@@ -1,4 +1,5 @@
-//! The key and the store of a data directory are a pair: a store opens with its own key alone.
+//! Checks that a data directory holds both a key and its store. A store can only be opened with its
+//! own key.
 
 use crate::{key_file, mailbox, store};
 use std::fs;
@@ -6,22 +7,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// A data directory holds half of a pair. Trying again does not mend that.
+/// A data directory holds only one of key and store. Trying again does not help.
 #[derive(Debug, Error)]
 pub enum PairError {
-    /// There is a store, and no key.
+    /// There is a store, but no key.
     #[error(
-        "{store} is there, but its key {key} is missing, and without that key nobody can read it. \
+        "{store} is there, but its key {key} is missing, without which it cannot be read. \
          Put the key file back; or move {store} away and run `m2d restore` with a backup, or \
          `m2d run` to begin with a new identity."
     )]
     KeyMissing {
         /// The store's file.
         store: PathBuf,
-        /// Where the key should be.
+        /// The expected path of the key.
         key: PathBuf,
     },
-    /// A restore ended before its last step.
+    /// A restore was interrupted before its last step.
     #[error(
         "A restore into {directory} was interrupted. Run `m2d restore` again with the same backup."
     )]
@@ -29,7 +30,7 @@ pub enum PairError {
         /// The data directory.
         directory: PathBuf,
     },
-    /// The store is missing or empty, but not its log.
+    /// The store is missing or empty, but its write-ahead log exists.
     #[error(
         "{store} is missing or empty, but its log {log} is there: a part of the store was removed \
          or not copied. Put {store} back; or move both away and run `m2d restore` with a backup."
@@ -37,10 +38,10 @@ pub enum PairError {
     StoreCut {
         /// The store's file.
         store: PathBuf,
-        /// Its write-ahead log.
+        /// The store's write-ahead log.
         log: PathBuf,
     },
-    /// The directory can't be examined.
+    /// A file in the data directory can't be examined.
     #[error("Can't examine {path}: {source}.")]
     Io {
         /// The file.
@@ -50,7 +51,8 @@ pub enum PairError {
     },
 }
 
-/// Checks, before anything is written, that `data_dir` does not hold half of a pair.
+/// Checks that `data_dir` does not hold a key without its store or a store without its key. Runs
+/// before anything is written.
 pub fn check(data_dir: &Path, has_key: bool) -> Result<(), PairError> {
     if has_key {
         return check_store(data_dir);
@@ -69,21 +71,22 @@ pub fn check(data_dir: &Path, has_key: bool) -> Result<(), PairError> {
     Ok(())
 }
 
-/// The directory in which a restore is prepared. It goes with the restore's last step.
+/// The directory in which a restore is prepared. The last step of the restore removes it.
 pub const RESTORE_DIRECTORY: &str = "restore.part";
 
-/// Files that open with the identity's key alone.
+/// Files that open only with the identity's key.
 pub const STORES: [&str; 3] = [store::FILE_NAME, store::LOG_NAME, mailbox::store::FILE_NAME];
 
-/// Returns whether a directory without a key is in the middle of a restore: its key is prepared
-/// and waits for its name, or its store does. A directory that a complete restore left is no sign.
+/// Returns whether a directory without a key is in the middle of a restore: the prepared key or the
+/// prepared store has not been renamed into place yet. A directory left over by a complete restore
+/// does not count.
 pub fn is_interrupted_restore(data_dir: &Path) -> Result<bool, PairError> {
     let part = data_dir.join(RESTORE_DIRECTORY);
     Ok(is_there(&part.join(key_file::FILE_NAME))?
         || is_there(&part)? && !is_there(&data_dir.join(store::FILE_NAME))?)
 }
 
-/// SQLite would delete the log of a store that it begins.
+/// Refuses a log without a store, because SQLite would delete that log when it creates the store.
 fn check_store(data_dir: &Path) -> Result<(), PairError> {
     let (store, log) = (
         data_dir.join(store::FILE_NAME),
@@ -95,7 +98,7 @@ fn check_store(data_dir: &Path) -> Result<(), PairError> {
     Err(PairError::StoreCut { store, log })
 }
 
-/// Returns whether a file is there and not empty.
+/// Returns whether a path exists and is a directory or a file that is not empty.
 pub fn is_there(path: &Path) -> Result<bool, PairError> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(metadata.is_dir() || metadata.len() > 0),
@@ -107,7 +110,7 @@ pub fn is_there(path: &Path) -> Result<bool, PairError> {
     }
 }
 
-/// Returns a sentence for the user if other users may replace files of the data directory.
+/// Returns a warning for the user if other users may replace files in the data directory.
 #[cfg(unix)]
 pub fn open_to_others(data_dir: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
@@ -121,7 +124,7 @@ pub fn open_to_others(data_dir: &Path) -> Option<String> {
     })
 }
 
-/// This system has no permission bits.
+/// Returns nothing: this system has no permission bits.
 #[cfg(not(unix))]
 pub fn open_to_others(_data_dir: &Path) -> Option<String> {
     None
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_of_a_lost_store_is_not_thrown_away() {
+    fn the_log_of_a_lost_store_is_not_deleted() {
         for files in [
             &[("store.db-wal", "x")][..],
             &[("store.db", ""), ("store.db-wal", "x")],
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_restore_is_named() {
+    fn an_interrupted_restore_is_detected() {
         let interrupted = |dir: &tempfile::TempDir| {
             let checked = check(dir.path(), false);
             matches!(checked, Err(PairError::RestoreInterrupted { .. }))

@@ -1,16 +1,16 @@
-//! Where things are when nobody says otherwise.
+//! Default locations of the configuration, the data and the socket.
 
 use crate::args::PathArgs;
 use directories::ProjectDirs;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// There is no place for the daemon's files.
+/// No home directory is known, so there is no default location.
 #[derive(Debug, Error)]
 #[error("no home directory is known: give --config, --data-dir and --socket")]
 pub struct NoHome;
 
-/// The configuration file and whether it may be absent.
+/// Returns the path of the configuration file and whether the file may be absent.
 pub fn config_file(given: Option<&PathBuf>) -> Result<(PathBuf, bool), NoHome> {
     match given {
         Some(path) => Ok((path.clone(), false)),
@@ -18,7 +18,7 @@ pub fn config_file(given: Option<&PathBuf>) -> Result<(PathBuf, bool), NoHome> {
     }
 }
 
-/// The directory of identity and store.
+/// Returns the directory of the identity and the store.
 pub fn data_dir(args: &PathArgs) -> Result<PathBuf, NoHome> {
     match &args.data_dir {
         Some(path) => Ok(path.clone()),
@@ -26,7 +26,7 @@ pub fn data_dir(args: &PathArgs) -> Result<PathBuf, NoHome> {
     }
 }
 
-/// The socket for front-ends.
+/// Returns the path of the socket for front-ends.
 pub fn socket(given: Option<&PathBuf>) -> Result<PathBuf, NoHome> {
     match given {
         Some(path) => Ok(path.clone()),

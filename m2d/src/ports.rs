@@ -1,11 +1,12 @@
-//! Which UDP addresses to bind: the configured ones, with the port of the last run where any
-//! port will do, so that peers find this daemon where they left it.
+//! The UDP addresses to bind: the configured ones, with the port of the previous run where the
+//! configuration leaves the port open, so that peers still find this daemon at the address they
+//! know.
 
 use crate::store::{Store, StoreError};
 use std::net::{SocketAddr, UdpSocket};
 
-/// Fills in remembered ports. Addresses that this host does not have are left out when they
-/// are only the default.
+/// Replaces port 0 by the remembered port if it is free. If `are_default` is set, addresses that
+/// can't be bound on this host are omitted.
 pub fn choose(
     store: &Store,
     wanted: &[SocketAddr],
@@ -28,7 +29,7 @@ pub fn choose(
     Ok(chosen)
 }
 
-/// Remembers which ports were bound.
+/// Stores the ports of the bound addresses for the next run.
 pub fn remember(store: &Store, bound: &[SocketAddr]) -> Result<(), StoreError> {
     for (place, address) in bound.iter().enumerate() {
         let (key, port) = (setting(place), i64::from(address.port()));
@@ -43,7 +44,8 @@ fn setting(place: usize) -> String {
     format!("port {place}")
 }
 
-/// Whether the address is free. Another program may take it before we do; then binding says so.
+/// Returns whether the address is free. Another program may take it before the daemon binds it; the
+/// bind then fails.
 fn can_bind(address: SocketAddr) -> bool {
     UdpSocket::bind(address).is_ok()
 }

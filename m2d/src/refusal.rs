@@ -1,31 +1,32 @@
-//! Why the daemon says no to a caller.
+//! The daemon's refusal of a front-end's request.
 
 use crate::store::{Fault, StoreError};
 use m2_proto::reason::Reason;
 use std::collections::HashMap;
 
-/// A refusal: a stable reason and a sentence that tells what to do next.
+/// A refusal: a stable reason and a sentence that says what to do next.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// The stable reason that scripts rely on.
+    /// The stable reason, on which scripts rely.
     pub reason: Reason,
-    /// For a person. Names nothing that the caller did not say itself.
+    /// The sentence for the user. It contains nothing that was not in the request.
     pub message: String,
-    /// The field of the request that the refusal is about, for programs; empty for none.
+    /// The field of the request that caused the refusal, for programs. Empty if there is none.
     pub field: &'static str,
-    /// What the field may be, for programs; empty for no limit.
+    /// The permitted values of the field, for programs. Empty if there is no limit.
     pub limit: String,
-    /// The fault of the store: nothing of the current batch may be taken as done.
+    /// The fault of the store, if there is one: the whole current batch must be treated as not
+    /// done.
     pub fault: Option<Fault>,
 }
 
 impl Refusal {
-    /// A refusal with the reason's own sentence.
+    /// Returns a refusal with the default sentence of the reason.
     pub fn new(reason: Reason) -> Self {
         Self::because(reason, reason.sentence())
     }
 
-    /// A refusal with a sentence for this case.
+    /// Returns a refusal with a specific sentence.
     pub fn because(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -36,8 +37,8 @@ impl Refusal {
         }
     }
 
-    /// A field of the request that is not acceptable: its name in the API, what it may be, as a
-    /// program reads it, and a sentence for a person.
+    /// Returns a refusal of a request field: the field's name in the API, its permitted values for
+    /// programs, and a sentence for the user.
     pub fn argument(
         field: &'static str,
         limit: impl Into<String>,
@@ -50,8 +51,8 @@ impl Refusal {
         }
     }
 
-    /// A bound on the number of stored items: what is bounded, as a program and as a person read
-    /// it, and how a person makes room.
+    /// Returns a refusal for a bound on the number of stored items: the field, the bound, the name
+    /// of the items, and how the user can make room.
     pub fn limit(field: &'static str, limit: usize, items: &str, remedy: &str) -> Self {
         Self {
             field,
@@ -63,7 +64,7 @@ impl Refusal {
         }
     }
 
-    /// What programs get beside the reason.
+    /// Returns the metadata that programs get in addition to the reason.
     fn metadata(&self) -> HashMap<String, String> {
         let pairs = [("field", self.field), ("limit", self.limit.as_str())];
         let given = pairs.into_iter().filter(|(_, value)| !value.is_empty());
@@ -86,7 +87,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let fault = error.fault();
         if fault == Fault::Other {
-            // What is told of this fault refers to the log.
+            // The sentence for this fault refers to the log.
             tracing::warn!(%error, "the store failed");
         }
         fault.into()

@@ -1,4 +1,4 @@
-//! SQLite files under SQLCipher: who may open them (docs/spec/storage.md).
+//! SQLCipher files: keys and permissions (docs/spec/storage.md#the-key-of-the-store).
 
 use m2_crypto::Secret;
 use rusqlite::Connection;
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use m2_backup::sqlcipher::unlock;
 
-/// Attaches another file under the same kind of key.
+/// Attaches another file that is encrypted under a raw key with the same cipher settings.
 pub(crate) fn attach(
     connection: &Connection,
     path: &Path,
@@ -26,13 +26,14 @@ pub(crate) fn attach(
     ))
 }
 
-/// Lets nobody else read or write a file. The directory is 0700 already; this is the second lock.
+/// Restricts a file to its owner (mode 0600), as a second barrier: the directory already has mode
+/// 0700.
 #[cfg(unix)]
 pub(crate) fn restrict_to_user(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
 }
 
-/// The directory's rights have to do.
+/// Does nothing: only the permissions of the directory protect the file on this system.
 #[cfg(not(unix))]
 pub(crate) fn restrict_to_user(_path: &Path) {}

@@ -1,23 +1,23 @@
-//! Tasks and threads that must not end before the daemon does.
+//! Supervision of the tasks and threads that must run until the daemon stops.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// Watches tasks and threads. Cheap to clone.
+/// Supervises tasks and threads. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tasks(Arc<State>);
 
 #[derive(Debug)]
 struct State {
     stop: CancellationToken,
-    /// The first essential one that ended.
+    /// The first essential task that ended.
     broken: OnceLock<&'static str>,
-    /// How often each of the others ended.
+    /// The number of times that each other task ended.
     ended: Mutex<BTreeMap<&'static str, u64>>,
 }
 
-/// Reports the end of what it was made for when it is dropped, by a panic too.
+/// A guard that reports the end of its task or thread when it is dropped, also by a panic.
 #[derive(Debug)]
 #[must_use = "dropping it reports an end"]
 pub struct Watch {
@@ -27,7 +27,7 @@ pub struct Watch {
 }
 
 impl Tasks {
-    /// Watches until `stop` is cancelled, which an essential task does by ending.
+    /// Supervises until `stop` is cancelled. The end of an essential task cancels it.
     pub fn new(stop: CancellationToken) -> Self {
         Self(Arc::new(State {
             stop,
@@ -36,12 +36,12 @@ impl Tasks {
         }))
     }
 
-    /// Runs a task that the daemon can't do without: its end ends the process.
+    /// Spawns a task that the daemon can't run without: its end stops the process.
     pub fn essential(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.run(self.watch(name), task);
     }
 
-    /// Runs a task without which the daemon still works: its end is logged and shown as a warning.
+    /// Spawns a task that the daemon can run without: its end is logged and shown as a warning.
     pub fn helper(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let watch = Watch {
             tasks: self.clone(),
@@ -51,7 +51,8 @@ impl Tasks {
         self.run(watch, task);
     }
 
-    /// Watches a thread that the daemon can't do without.
+    /// Supervises a thread that the daemon can't run without, for as long as the returned guard
+    /// lives.
     pub fn watch(&self, name: &'static str) -> Watch {
         Watch {
             tasks: self.clone(),
@@ -60,12 +61,12 @@ impl Tasks {
         }
     }
 
-    /// The essential task that ended, if one did.
+    /// Returns the name of the essential task that ended, if one did.
     pub fn broken(&self) -> Option<&'static str> {
         self.0.broken.get().copied()
     }
 
-    /// What the user should know of tasks that ended.
+    /// Returns the warnings about tasks that ended, for the user.
     pub fn warnings(&self) -> Vec<String> {
         let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let tell = |name| {
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_one_is_told_and_the_daemon_goes_on() {
+    async fn a_helper_that_ends_is_reported_and_the_daemon_continues() {
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
         let (ended, end) = tokio::sync::oneshot::channel::<()>();
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_after_the_stop_is_no_report() {
+    fn an_end_after_the_stop_is_not_reported() {
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
         let watch = tasks.watch("engine");

@@ -1,5 +1,5 @@
-//! Where the passphrase of the identity comes from, in order: a systemd credential, the file that
-//! the configuration names, the user through the API (docs/operator/running.md#the-passphrase).
+//! The source of the identity's passphrase, in this order: a systemd credential, the file that the
+//! configuration names, the user through the API (docs/operator/running.md#the-passphrase).
 
 use crate::config::IdentityConfig;
 use crate::config::private_file::{self, PrivateFileError};
@@ -15,41 +15,41 @@ const CREDENTIAL: &str = "m2d-passphrase";
 /// A passphrase. It is never empty.
 pub type Passphrase = Zeroizing<String>;
 
-/// The passphrase that the first of the configured sources gives.
+/// The result of reading the first configured passphrase source.
 #[derive(Debug)]
 pub enum Given {
-    /// No source is configured: only the user can give it.
+    /// No source is configured: the passphrase can only come from the user.
     Nothing,
-    /// The source is there and empty, which counts as no passphrase.
+    /// The source exists but is empty, which counts as no passphrase.
     Empty(PathBuf),
-    /// The passphrase.
+    /// The source holds this passphrase.
     Passphrase(Passphrase),
 }
 
-/// A passphrase source is configured but can't be used. Exit code 3.
+/// A passphrase source is configured but can't be used. The daemon exits with code 3.
 #[derive(Debug, Error)]
 pub enum PassphraseError {
-    /// The file can't be read, or others can read it.
+    /// The file can't be read, or other users can read it.
     #[error("The passphrase file can't be used. {0}")]
     File(PrivateFileError),
-    /// The system does not say whether there is a credential.
+    /// The system can't determine whether the credential exists.
     #[error("The credential {path} can't be examined: {source}.")]
     Credential {
-        /// The credential.
+        /// The path of the credential.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
-    /// The passphrase is not text.
+    /// The passphrase is not UTF-8 text.
     #[error("The passphrase in {0} is not UTF-8 text.")]
     NotText(PathBuf),
-    /// The passphrase is empty where one is needed.
+    /// The source is empty although a passphrase is needed.
     #[error("The passphrase file {0} is empty. Write the passphrase into it, or stop naming it.")]
     Empty(PathBuf),
 }
 
 impl Given {
-    /// Returns the passphrase that an identity can be opened with, if there is one.
+    /// Returns the passphrase if the source holds one.
     pub fn usable(&self) -> Option<&Passphrase> {
         match self {
             Self::Passphrase(passphrase) => Some(passphrase),
@@ -57,7 +57,7 @@ impl Given {
         }
     }
 
-    /// Refuses an empty source.
+    /// Returns the passphrase, if any. Refuses an empty source.
     pub fn into_passphrase(self) -> Result<Option<Passphrase>, PassphraseError> {
         match self {
             Self::Passphrase(passphrase) => Ok(Some(passphrase)),
@@ -67,10 +67,11 @@ impl Given {
     }
 }
 
-/// Reads the passphrase from the first source that is configured.
+/// Reads the passphrase from the first configured source.
 pub fn passphrase(config: &IdentityConfig) -> Result<Given, PassphraseError> {
     if let Some(path) = credential()? {
-        // The service manager protects it, with access control lists that look like open modes.
+        // The service manager protects the credential with access control lists, which show up as
+        // an open mode.
         let bytes = private_file::read_unchecked(&path).map_err(PassphraseError::File)?;
         return parse(&path, &bytes);
     }
@@ -83,13 +84,13 @@ pub fn passphrase(config: &IdentityConfig) -> Result<Given, PassphraseError> {
     }
 }
 
-/// Returns the bytes of a passphrase without the line break with which editors end a file.
+/// Returns the bytes of a passphrase without the line break that editors append to a file.
 pub fn without_line_break(bytes: &[u8]) -> &[u8] {
     let line = bytes.strip_suffix(b"\n");
     line.map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Returns the path of the service manager's credential if there is one. One that can't be
+/// Returns the path of the service manager's credential if it exists. A credential that can't be
 /// examined is an error, not an absence.
 fn credential() -> Result<Option<PathBuf>, PassphraseError> {
     let Some(directory) = env::var_os("CREDENTIALS_DIRECTORY") else {
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_break_of_any_system_does_not_count() {
+    fn the_last_line_break_of_any_system_is_stripped() {
         for (content, expected) in [
             ("two words \n", "two words "),
             ("two words \r\n", "two words "),
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_gives_no_passphrase() {
+    fn an_empty_file_holds_no_passphrase() {
         for content in ["", "\n", "\r\n"] {
             let given = read(content.as_bytes()).unwrap();
             assert!(given.usable().is_none());
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_m2_unlock_could_not_send_is_refused() {
+    fn a_passphrase_that_is_not_utf8_is_refused() {
         assert!(matches!(
             read(&[0xff, 0xfe]),
             Err(PassphraseError::NotText(_))

@@ -1,11 +1,11 @@
-//! `m2d check-config`: the configuration and the files that it names.
+//! `m2d check-config`: checks the configuration and the files that it names.
 
 use super::Failure;
 use crate::args::ConfigArgs;
 use crate::config::Config;
 use crate::{paths, unlock};
 
-/// Reads the configuration and the files that it names. Returns a sentence about what was read.
+/// Reads the configuration and the files that it names. Returns a summary for the user.
 pub fn check_config(args: &ConfigArgs) -> Result<String, Failure> {
     let (path, optional) = paths::config_file(args.config.as_ref())?;
     let config = Config::load(&path, optional)?;

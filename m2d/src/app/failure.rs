@@ -1,4 +1,4 @@
-//! Why the daemon did not run, and the exit code that says so.
+//! The reasons for which the daemon fails, and their exit codes.
 
 use crate::ask::AskError;
 use crate::config::ConfigError;
@@ -17,33 +17,33 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why the daemon did not run.
+/// The reason for which the daemon or a command failed.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// An option or a configured value is wrong.
+    /// An option or a configured value is invalid.
     #[error("{0}")]
     Usage(String),
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Nobody says where files are.
+    /// No home directory is known and no path was given.
     #[error(transparent)]
     NoHome(#[from] NoHome),
-    /// The data directory can't be made or used.
+    /// The data directory can't be created or used.
     #[error(
         "{path} can't be used: {source}. The daemon must be able to read and write its data \
          directory and every file in it."
     )]
     DataDir {
-        /// The directory or the file in it.
+        /// The directory, or the file in it.
         path: PathBuf,
-        /// The reason.
+        /// The system's error.
         source: io::Error,
     },
-    /// Another daemon runs here, or the lock can't be had.
+    /// Another daemon runs on this data directory, or the lock can't be taken.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The socket for front-ends can't be made.
+    /// The socket for front-ends can't be created.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// A passphrase file can't be read.
@@ -60,16 +60,16 @@ pub enum Failure {
     Taken {
         /// The data directory.
         directory: PathBuf,
-        /// What is there.
+        /// The file that exists already.
         found: PathBuf,
     },
-    /// The user gave no passphrase that can be used.
+    /// The user supplied no usable passphrase.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// The identity can't be opened or made.
+    /// The identity can't be opened or created.
     #[error(transparent)]
     Key(#[from] KeyFileError),
-    /// The data directory holds half of a pair of key and store.
+    /// The data directory holds a key without its store, or a store without its key.
     #[error(transparent)]
     Pair(#[from] PairError),
     /// The store can't be opened.
@@ -93,7 +93,7 @@ pub enum Failure {
          backup with `m2d restore`."
     )]
     Unsound,
-    /// `m2d check` has no identity or no store to look at.
+    /// `m2d check` finds no identity or no store.
     #[error("There is no {0}: nothing can be checked. Give the data directory with --data-dir.")]
     Missing(PathBuf),
     /// Threads can't be started.
@@ -102,13 +102,13 @@ pub enum Failure {
     /// Standard output can't be written.
     #[error("The result can't be printed: {0}.")]
     Output(io::Error),
-    /// A part that the daemon can't do without has ended.
+    /// An essential part of the daemon has ended.
     #[error("A part of the daemon failed: {0}. Start it again, and report what the log says.")]
     Ended(&'static str),
 }
 
 impl Failure {
-    /// The process's exit code, as `m2d --help` lists them.
+    /// Returns the process's exit code, as listed by `m2d --help`.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::NoHome(_) | Self::Missing(_) => 2,
@@ -135,7 +135,7 @@ impl Failure {
             Self::Bind(error) => match error.kind() {
                 ErrorKind::AddrInUse => 6,
                 ErrorKind::PermissionDenied => 2,
-                // An interface may come up later.
+                // The network interface may come up later.
                 _ => 1,
             },
             Self::Ended(_) => 7,
@@ -143,7 +143,7 @@ impl Failure {
         }
     }
 
-    /// Whether trying again can't help: a person must act first.
+    /// Returns whether a retry can't help, because the user must act first.
     pub fn is_permanent(&self) -> bool {
         (2..=6).contains(&self.exit_code())
     }

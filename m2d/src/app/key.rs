@@ -1,4 +1,4 @@
-//! The identity that a start finds or makes, and what the user should know about its file.
+//! The identity that a start opens or creates, and warnings about its key file.
 
 use super::Failure;
 use crate::key_file::{self, KeyFile};
@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
-/// How long `m2 status` tells that a store was lost, in milliseconds: 30 days.
+/// How long `m2 status` reports a lost store, in milliseconds: 30 days.
 const TELL_LOSS_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// The setting of a store that was begun in the place of a lost one: when, Unix milliseconds.
+/// The setting that records when a lost store was replaced by a new one, in Unix milliseconds.
 const LOST_SETTING: &str = "store lost";
 
-/// The identity, or the file that needs a passphrase which only the user has.
+/// The opened identity, or the key file if only the user knows its passphrase.
 pub(super) enum Key {
     Open(Box<OpenKey>),
     Locked(KeyFile),
@@ -32,14 +32,15 @@ pub(super) struct OpenKey {
     warnings: Vec<String>,
 }
 
-/// Checks that the directory does not hold half of a pair, and clears what an interrupted write of
-/// the key left.
+/// Checks that the directory does not hold a key without its store or the reverse, and removes the
+/// leftover of an interrupted write of the key.
 pub(super) fn check_pair(data_dir: &Path) -> Result<(), Failure> {
     pair::check(data_dir, KeyFile::read(data_dir)?.is_some())?;
     Ok(KeyFile::remove_leftover(data_dir)?)
 }
 
-/// Finds the identity of `data_dir`, or makes one.
+/// Opens or creates the identity of `data_dir`, or returns its key file if the passphrase is
+/// missing.
 pub(super) fn find(data_dir: &Path, given: &Given) -> Result<Key, Failure> {
     let usable = given.usable();
     let mut key = match KeyFile::read(data_dir)? {
@@ -59,7 +60,7 @@ pub(super) fn find(data_dir: &Path, given: &Given) -> Result<Key, Failure> {
     Ok(Key::Open(Box::new(key)))
 }
 
-/// Opens the identity of `data_dir`, or makes one.
+/// Opens or creates the identity of `data_dir`.
 pub(super) fn open_or_create(
     data_dir: &Path,
     passphrase: Option<&Passphrase>,
@@ -84,7 +85,7 @@ fn bytes(passphrase: Option<&Passphrase>) -> Option<&[u8]> {
 }
 
 impl OpenKey {
-    /// An identity that was opened from `file`.
+    /// Returns an identity that was opened from `file`, with the warnings about that file.
     pub(super) fn of(file: KeyFile, identity: Identity) -> Self {
         let mut key = Self {
             identity: Arc::new(identity),
@@ -103,8 +104,8 @@ impl OpenKey {
         key
     }
 
-    /// Notes that the identity has a store, and finds out whether it is the one that it had.
-    /// Returns everything about key and store that the user should know.
+    /// Records in the key file that the identity has a store, and detects whether an earlier store
+    /// was lost. Returns all warnings about key and store.
     pub(super) fn join_store(
         &mut self,
         data_dir: &Path,
@@ -126,7 +127,8 @@ impl OpenKey {
         Ok(self.warnings.clone())
     }
 
-    /// The store is on disk before its mark: a crash in between loses a mark, never a start.
+    /// Writes the mark only after the store is on disk: a crash in between loses the mark, but
+    /// never prevents a start.
     fn mark(&mut self, data_dir: &Path) {
         let made = key_file::sync_directory(&data_dir.join(store::FILE_NAME)).is_ok();
         if !made {

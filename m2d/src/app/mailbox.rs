@@ -10,14 +10,15 @@ use std::sync::Arc;
 #[cfg(feature = "jetstream")]
 use std::time::Duration;
 
-/// What the names in a NATS cluster begin with. Front ends of one cluster serve the same boxes.
+/// The prefix of all names in the NATS cluster. All front ends of one cluster serve the same
+/// mailboxes.
 #[cfg(feature = "jetstream")]
 const NATS_PREFIX: &str = "m2-mailbox";
 /// How long the start waits for the cluster.
 #[cfg(feature = "jetstream")]
 const JOIN_WITHIN: Duration = Duration::from_secs(5);
 
-/// The store that the configuration names.
+/// Opens the mailbox store that the configuration selects.
 pub(super) async fn open_store(
     config: &MailboxConfig,
     data_dir: &Path,
@@ -28,15 +29,15 @@ pub(super) async fn open_store(
         return join_cluster(config, limits).await;
     }
     let (directory, key) = (data_dir.to_owned(), identity.mailbox_key());
-    // It counts all letters, which takes a while when there are many.
+    // Opening counts all letters, which takes a while if there are many.
     let open = move || EmbeddedStore::open(&directory, Some(key), limits);
     let ended = |_| MailboxError::Unavailable("it could not be opened".to_owned());
     let opened = tokio::task::spawn_blocking(open).await.map_err(ended)?;
     Ok(Arc::new(opened?))
 }
 
-/// A cluster that does not answer is no reason not to start: peers are served meanwhile, and
-/// mailboxes once it does.
+/// Connects to the cluster. An unreachable cluster does not prevent the start: peers are served
+/// meanwhile, and mailboxes once the cluster answers.
 #[cfg(feature = "jetstream")]
 async fn join_cluster(
     config: &MailboxConfig,

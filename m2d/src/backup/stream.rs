@@ -1,5 +1,5 @@
-//! The bytes of a backup on their way to the caller: in order, bounded, and only as fast as the
-//! caller takes them.
+//! The stream of a backup's bytes to the caller: ordered, bounded, and no faster than the caller
+//! reads.
 
 use crate::refusal::Refusal;
 use crate::store::CopyProgress;
@@ -9,15 +9,15 @@ use std::io::{self, ErrorKind, Write};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of one part. A gRPC message of this size is read without a higher limit.
+/// The maximum bytes of one part. A gRPC message of this size is accepted under the default limit.
 const PART_BYTES: usize = 256 * 1024;
-/// Parts that wait for a slow caller. The backup waits when there are more.
+/// The number of queued parts. The backup blocks when the queue is full.
 const QUEUE: usize = 4;
 
-/// A part of what a caller gets.
+/// A part of a backup.
 #[derive(Debug)]
 pub enum Part {
-    /// How far the copy has come.
+    /// The progress of the copy.
     Progress(CopyProgress),
     /// The next bytes of the file.
     Bytes(Vec<u8>),
@@ -28,18 +28,18 @@ pub enum Part {
 /// A complete backup.
 #[derive(Debug)]
 pub struct Finished {
-    /// What is inside.
+    /// The description of the content.
     pub contents: Contents,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// SHA-256 of the file.
+    /// The SHA-256 of the file.
     pub sha256: [u8; 32],
 }
 
-/// The parts of a backup as they are made. The last is [`Part::Finished`], or an error.
+/// The receiver of a backup's parts. The last part is [`Part::Finished`] or an error.
 pub type Parts = mpsc::Receiver<Result<Part, Refusal>>;
 
-/// Where the thread that makes a backup puts it.
+/// The sending side, used by the thread that makes the backup.
 pub(super) struct Output {
     parts: mpsc::Sender<Result<Part, Refusal>>,
     stop: CancellationToken,
@@ -61,19 +61,19 @@ pub(super) fn channel(stop: CancellationToken) -> (Output, Parts) {
 }
 
 impl Output {
-    /// Reports progress if the caller keeps up. Returns whether there is still a caller.
+    /// Reports progress unless the queue is full. Returns whether the caller is still there.
     pub(super) fn progress(&self, progress: CopyProgress) -> bool {
         // A report that finds no room is superseded by the next one.
         let _ = self.parts.try_send(Ok(Part::Progress(progress)));
         !self.is_gone()
     }
 
-    /// Whether nobody takes the backup any more: the caller left, or the daemon stops.
+    /// Returns whether the caller has left or the daemon is stopping.
     pub(super) fn is_gone(&self) -> bool {
         self.parts.is_closed() || self.stop.is_cancelled()
     }
 
-    /// Sends what is left.
+    /// Sends the buffered bytes as a part.
     pub(super) fn flush_chunk(&mut self) -> io::Result<()> {
         if self.chunk.is_empty() {
             return Ok(());
@@ -95,9 +95,9 @@ impl Output {
         }
     }
 
-    /// Sends the end, good or bad.
+    /// Sends the last part: the result of the backup.
     pub(super) fn end(self, result: Result<Finished, Refusal>) {
-        // A caller that left wants no end.
+        // If the caller has left, there is no receiver for it.
         let _ = self.parts.blocking_send(result.map(Part::Finished));
     }
 }

@@ -1,34 +1,35 @@
-//! Which side's clock is wrong, judged by what contacts' clocks show. Sans-IO.
+//! Determines from contacts' clocks whether this computer's clock is wrong. Sans-IO.
 
-/// A difference up to this is none, milliseconds (spec §1).
+/// The largest difference that counts as agreement, in milliseconds (docs/operator/clocks.md).
 const AGREE_MS: u64 = 5 * 60_000;
 
-/// What contacts' clocks say of this computer's.
+/// The verdict of contacts' clocks on this computer's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opinion {
-    /// No contact told its time.
+    /// No contact has stated its time.
     Unknown,
-    /// Most contacts' clocks agree with this computer's. Of how many others they don't.
+    /// At least as many contacts' clocks agree with this computer's as with any other time.
     Right {
-        /// Contacts whose clocks differ.
+        /// The number of contacts whose clocks differ.
         others: usize,
     },
-    /// Contacts' clocks agree with each other and not with this computer's.
+    /// At least two contacts' clocks agree with each other, and more than agree with this
+    /// computer's.
     Wrong {
-        /// How far contacts' clocks are ahead of this computer's, milliseconds.
+        /// How far contacts' clocks are ahead of this computer's, in milliseconds.
         by_ms: i64,
-        /// How many agree on that.
+        /// The number of contacts that agree on this difference.
         contacts: usize,
     },
-    /// One of the two sides is wrong, and it can't be told which.
+    /// One of the two sides is wrong, and it is not known which.
     Unclear {
-        /// How far a contact's clock is ahead of this computer's, milliseconds.
+        /// How far a contact's clock is ahead of this computer's, in milliseconds.
         by_ms: i64,
     },
 }
 
-/// Judges by how far each contact's clock is ahead of this computer's. One contact is never
-/// enough to call this computer's clock wrong: it could be its own.
+/// Compares how far each contact's clock is ahead of this computer's. A single contact is never
+/// enough to declare this computer's clock wrong: that contact's clock may be the wrong one.
 pub fn opinion(skews_ms: &[i64]) -> Opinion {
     let right = count_near(skews_ms, 0);
     let groups = skews_ms
@@ -54,7 +55,7 @@ pub fn opinion(skews_ms: &[i64]) -> Opinion {
     }
 }
 
-/// Whether a difference is none.
+/// Returns whether a difference is small enough to count as agreement.
 pub const fn agrees(skew_ms: i64) -> bool {
     skew_ms.unsigned_abs() <= AGREE_MS
 }
@@ -71,7 +72,7 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     #[test]
-    fn contacts_that_agree_tell_whose_clock_is_wrong() {
+    fn agreement_among_contacts_determines_the_wrong_clock() {
         assert_eq!(opinion(&[]), Opinion::Unknown);
         assert_eq!(opinion(&[0, 1_000]), Opinion::Right { others: 0 });
         assert_eq!(opinion(&[0, 72 * HOUR]), Opinion::Right { others: 1 });
@@ -86,13 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn one_contact_alone_does_not_convict_this_computer() {
+    fn one_contact_alone_does_not_make_this_clock_wrong() {
         let by_ms = -72 * HOUR;
         assert_eq!(opinion(&[by_ms]), Opinion::Unclear { by_ms });
-        // Two that say different things agree on nothing.
+        // Two contacts that state different times do not agree.
         let said = opinion(&[-72 * HOUR, 5 * HOUR]);
         assert!(matches!(said, Opinion::Unclear { .. }));
-        // As many for us as against us.
+        // Equal numbers of contacts agree and disagree.
         assert_eq!(
             opinion(&[0, 0, 9 * HOUR, 9 * HOUR]),
             Opinion::Right { others: 2 }

@@ -1,60 +1,62 @@
-//! What the time is, given the machine's two clocks and the latest stored time. Sans-IO.
+//! Determines the time from the machine's two clocks and the latest stored time. Sans-IO.
 
-/// No M2 daemon ran before this moment (2026-11-01), so no clock that shows less is right.
+/// No M2 daemon ran before this moment (2026-11-01), so a clock that shows an earlier time is
+/// wrong.
 const EARLIEST_MS: u64 = 1_793_491_200_000;
-/// A difference of more than this between the two clocks is a setting of the clock, not drift.
+/// A larger difference between the two clocks counts as a step of the system's clock, not as drift.
 const STEP_MS: u64 = 10_000;
-/// A daemon that did not run for longer than this can't tell that time from a clock that was set
-/// ahead.
+/// After a longer downtime, elapsed time can't be distinguished from a clock that was set forwards.
 const AWAY_MS: u64 = 86_400_000;
-/// A clock that was not set again within this time is taken for right.
+/// A clock that was not stepped again within this time is considered right.
 const SETTLED_MS: u64 = 3_600_000;
-/// The most by which the order of entries may run ahead of the time.
+/// The maximum by which the order time may run ahead of the current time.
 const SLEW_MS: u64 = 300_000;
 
-/// One look at the machine's clocks, in milliseconds.
+/// One reading of the machine's clocks, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
-    /// Unix time by the system's clock, which may be set.
+    /// Unix time by the system's clock, which may be stepped.
     pub system_ms: u64,
-    /// Time since some moment by a clock that only runs on.
+    /// Monotonic time since an arbitrary moment.
     pub steady_ms: u64,
 }
 
-/// That the system's clock was set.
+/// A step of the system's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Set {
-    /// By how much, milliseconds; negative: back.
+    /// The size of the step in milliseconds; negative if the clock was set back.
     pub by_ms: i64,
-    /// For how long this daemon has run since, milliseconds.
+    /// The running time of this daemon since the step, in milliseconds.
     pub ago_ms: u64,
-    /// It happened while the daemon did not run; set ahead, it may just not have run for that time.
+    /// True if it happened while the daemon was not running. A positive step may then only be
+    /// downtime.
     pub at_start: bool,
 }
 
 /// The model of the daemon's clock.
 ///
-/// - *now* is the system's clock, whatever is stored: a stored time that is wrong must not outlive
-///   the mistake. Only before 2026-11-01 it runs on from there.
-/// - *order* is never earlier than the latest entry by a small correction: it runs at half the
-///   speed until the time has caught up. A latest entry that is further ahead is not believed.
-/// - A clock that was set is *unsettled* for an hour, or until contacts' clocks agree with it.
-///   Nothing is deleted for its age meanwhile, and no stored time is taken for wrong.
+/// - *now* is the system's clock, whatever is stored: a wrong stored time must not outlive the
+///   mistake. While the system's clock shows a time before 2026-11-01, *now* runs on from that
+///   date.
+/// - *order* never steps behind the latest entry for a small correction: it runs at half speed
+///   until the current time has caught up. A latest entry that is further ahead is ignored.
+/// - A clock that was stepped is *unsettled* for an hour, or until contacts' clocks agree with it.
+///   Until then nothing is deleted for its age, and no stored time is considered wrong.
 #[derive(Debug)]
 pub struct Times {
     start_steady_ms: u64,
-    /// What *now* was at the last look, and the steady clock at it.
+    /// The value of *now* at the last reading, and the monotonic clock then.
     last: (u64, u64),
-    /// The same of *order*.
+    /// The last value of *order*, and the monotonic clock then.
     order: (u64, u64),
     sets: u64,
     set: Option<Set>,
-    /// The steady clock when it was set.
+    /// The monotonic clock at the last step.
     set_at: u64,
 }
 
 impl Times {
-    /// The times of a daemon that starts now. `stored_ms` is the latest time in its store.
+    /// Returns the state of a daemon that starts now. `stored_ms` is the latest time in its store.
     pub fn new(stored_ms: u64, reading: Reading) -> Self {
         let now = shown(reading, reading.steady_ms);
         let mut times = Self {
@@ -77,7 +79,7 @@ impl Times {
         times
     }
 
-    /// Unix time for everything but order.
+    /// Returns Unix time for everything except order.
     pub fn now_ms(&mut self, reading: Reading) -> u64 {
         let now = shown(reading, self.start_steady_ms);
         let (before, steady) = self.last;
@@ -96,7 +98,7 @@ impl Times {
         now
     }
 
-    /// Unix time for entries in the order of their times.
+    /// Returns Unix time for entries that are listed in the order of their times.
     pub fn order_ms(&mut self, reading: Reading) -> u64 {
         let now = self.now_ms(reading);
         let (before, steady) = self.order;
@@ -108,12 +110,12 @@ impl Times {
         order
     }
 
-    /// How often the clock was set since the start.
+    /// Returns the number of steps since the start.
     pub const fn sets(&self) -> u64 {
         self.sets
     }
 
-    /// How the clock was set last, unless that is settled.
+    /// Returns the last step of the clock, unless it is settled.
     pub fn unsettled(&mut self, reading: Reading) -> Option<Set> {
         self.now_ms(reading);
         let ago_ms = reading.steady_ms.saturating_sub(self.set_at);
@@ -122,13 +124,14 @@ impl Times {
         set.map(|set| Set { ago_ms, ..set })
     }
 
-    /// Other clocks agree with the system's clock as it is now.
+    /// Records that other clocks agree with the system's current clock.
     pub const fn confirm(&mut self) {
         self.set = None;
     }
 }
 
-/// The system's clock, or the time since the earliest possible moment if it shows less.
+/// Returns the system's clock, or time running on from the earliest possible moment if the clock
+/// shows less.
 fn shown(reading: Reading, start_steady_ms: u64) -> u64 {
     if reading.system_ms >= EARLIEST_MS {
         return reading.system_ms;
@@ -150,7 +153,7 @@ mod tests {
     const NOW: u64 = EARLIEST_MS + 100 * DAY;
     const HOUR: u64 = 3_600_000;
     const DAY: u64 = 24 * HOUR;
-    /// The jumps that are tried, milliseconds.
+    /// The sizes of the steps under test, in milliseconds.
     const JUMPS: [u64; 5] = [60_000, HOUR, 20 * HOUR, 3 * DAY, 400 * DAY];
 
     fn at(system_ms: u64, steady_ms: u64) -> Reading {
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_jump_ahead_and_back_the_time_is_the_systems_and_runs_on() {
+    fn after_a_step_ahead_and_back_time_follows_the_system_clock() {
         for jump in JUMPS {
             let mut times = Times::new(NOW, at(NOW, 0));
             assert_eq!(times.now_ms(at(NOW + jump, 1)), NOW + jump);
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_time_ahead_moves_neither_now_nor_the_order_for_long() {
+    fn a_stored_time_ahead_does_not_affect_now_and_soon_not_order() {
         for jump in JUMPS {
             let mut times = Times::new(NOW + jump, at(NOW, 0));
             assert_eq!(times.now_ms(at(NOW, 0)), NOW);
@@ -187,14 +190,14 @@ mod tests {
             assert!(set.at_start && set.by_ms < 0 && set.by_ms.unsigned_abs() == jump);
             let order = times.order_ms(at(NOW, 0));
             assert_eq!(order, if jump <= SLEW_MS { NOW + jump } else { NOW });
-            // After twice the difference it is the time again.
+            // After twice the difference, order equals the current time again.
             let later = 2 * SLEW_MS + 1;
             assert_eq!(times.order_ms(at(NOW + later, later)), NOW + later);
         }
     }
 
     #[test]
-    fn a_small_correction_does_not_turn_the_order_and_is_no_set() {
+    fn a_small_correction_keeps_the_order_and_is_not_a_step() {
         let mut times = Times::new(0, at(NOW, 0));
         let first = times.order_ms(at(NOW + 5_000, 5_000));
         let second = times.order_ms(at(NOW + 5_100, 6_000));
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_before_the_build_runs_on_from_there() {
+    fn a_clock_before_the_build_runs_on_from_the_earliest_time() {
         let mut times = Times::new(0, at(0, 500));
         assert_eq!(times.now_ms(at(0, 500)), EARLIEST_MS);
         assert_eq!(times.now_ms(at(2_000, 2_500)), EARLIEST_MS + 2_000);
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_clock_is_settled_after_an_hour_or_by_others() {
+    fn a_stepped_clock_settles_after_an_hour_or_by_confirmation() {
         let mut times = Times::new(0, at(NOW, 0));
         assert_eq!(times.unsettled(at(NOW, 0)), None);
         for (sets, by_ms) in [(1, 3 * DAY as i64), (2, -(3 * DAY as i64))] {
@@ -233,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_was_off_for_days_is_unsettled_and_one_of_a_night_is_not() {
+    fn a_downtime_of_days_is_unsettled_and_one_of_a_night_is_not() {
         let mut long = Times::new(NOW - 3 * DAY, at(NOW, 0));
         let set = long.unsettled(at(NOW, 0)).unwrap();
         assert!(set.at_start && set.by_ms == 3 * DAY as i64);

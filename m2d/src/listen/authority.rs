@@ -1,25 +1,25 @@
 //! Replaces the `:authority` of every request on an HTTP/2 connection by a host name.
 //!
 //! gRPC libraries disagree on the `:authority` of a request over a Unix socket: some send
-//! `localhost`, some the socket's path, as it is or percent-encoded. A path is no authority, so
-//! h2 resets the stream. The name means nothing on a local socket; the filter replaces it before
-//! h2 sees it (docs/adr/0012-any-authority.md).
+//! `localhost`, some the socket's path, either verbatim or percent-encoded. A path is not a valid
+//! authority, so h2 resets the stream. The name has no meaning on a local socket; the filter
+//! replaces it before h2 sees it (docs/adr/0012-any-authority.md).
 //!
-//! The filter takes the bytes that a client sends ([`AuthorityFilter::push`]) and emits those
-//! that the server reads. It changes header blocks alone. What it can't parse it passes on as it
-//! is: h2 alone decides what is valid.
+//! The filter takes the bytes that a client sends ([`AuthorityFilter::push`]) and emits the bytes
+//! that the server reads. It changes only header blocks. Input that it can't parse passes
+//! unchanged: h2 alone decides what is valid.
 
-// By path, since a fuzz target takes this file by its path.
+// The module is named by path because a fuzz target includes this file by its path.
 #[path = "authority/block.rs"]
 mod block;
 
-/// `PRI * HTTP/2.0` and what follows it, with which a client begins.
+/// The length of the client's connection preface, `PRI * HTTP/2.0` up to the empty line after `SM`.
 const PREFACE_LENGTH: usize = 24;
 const HEAD_LENGTH: usize = 9;
 /// The largest payload that the server allows in a frame.
 const MAX_PAYLOAD: usize = 16_384;
-/// The most bytes that are held back until a header block is complete. The server accepts header
-/// lists of 16 KiB.
+/// The maximum number of bytes held back until a header block is complete. The server accepts
+/// header lists of 16 KiB.
 const MAX_HELD: usize = 4 * MAX_PAYLOAD;
 
 const HEADERS: u8 = 1;
@@ -31,15 +31,15 @@ const PRIORITY: u8 = 0x20;
 /// The filter of one connection.
 #[derive(Debug)]
 pub struct AuthorityFilter {
-    /// Bytes that pass as they are before the next frame begins.
+    /// The number of bytes that pass unchanged before the next frame begins.
     passing: usize,
-    /// Frames of a header block that is not complete, or the beginning of a frame.
+    /// The frames of an incomplete header block, or the beginning of a frame.
     held: Vec<u8>,
-    /// Where the last frame in `held` begins.
+    /// The offset of the last frame in `held`.
     frame: usize,
 }
 
-/// A frame's head.
+/// A frame header.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     length: usize,
@@ -50,7 +50,7 @@ struct Head {
 
 /// The parts of a HEADERS frame's payload.
 struct Payload<'a> {
-    /// Padding length and priority.
+    /// The padding length and the priority fields.
     before: &'a [u8],
     fragment: &'a [u8],
     padding: &'a [u8],
@@ -67,7 +67,7 @@ impl Default for AuthorityFilter {
 }
 
 impl AuthorityFilter {
-    /// Takes bytes of the client and appends those that the server shall read to `out`.
+    /// Takes bytes from the client and appends the bytes for the server to `out`.
     pub fn push(&mut self, mut input: &[u8], out: &mut Vec<u8>) {
         while !input.is_empty() {
             if self.passing > 0 {
@@ -81,7 +81,7 @@ impl AuthorityFilter {
         }
     }
 
-    /// The client sends no more: what was held back follows as it is.
+    /// Ends the client's input: appends all bytes that were held back to `out` unchanged.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         self.release(out);
     }
@@ -107,7 +107,8 @@ impl AuthorityFilter {
         rest
     }
 
-    /// A frame's head has come. One that belongs to no header block passes as it is.
+    /// Handles a complete frame header. A frame that does not belong to a header block passes
+    /// unchanged.
     fn begin(&mut self, head: Head, out: &mut Vec<u8>) {
         let continues = self.frame > 0;
         let expected = if continues { CONTINUATION } else { HEADERS };
@@ -125,7 +126,7 @@ impl AuthorityFilter {
         }
     }
 
-    /// A frame of a header block is complete.
+    /// Handles a complete frame of a header block.
     fn complete(&mut self, head: Head, out: &mut Vec<u8>) {
         if head.flags & END_HEADERS == 0 {
             self.frame = self.held.len();
@@ -149,7 +150,7 @@ impl AuthorityFilter {
         Head::parse(&self.held)
     }
 
-    /// The head of the current frame, once it has come.
+    /// Returns the header of the current frame once it is complete.
     fn current(&self) -> Option<Head> {
         Head::parse(self.held.get(self.frame..)?)
     }
@@ -166,7 +167,7 @@ impl Head {
         })
     }
 
-    /// Writes a frame with this head's stream.
+    /// Writes a frame with this header's stream id.
     fn write(self, kind: u8, flags: u8, payload: &[&[u8]], out: &mut Vec<u8>) -> Option<()> {
         let length: usize = payload.iter().map(|part| part.len()).sum();
         if length > MAX_PAYLOAD {
@@ -201,8 +202,8 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// The frames of a complete header block with another authority; `None` when they stay as they
-/// are.
+/// Returns the frames of a complete header block with another authority, or `None` if they must
+/// stay unchanged.
 fn rewritten(frames: &[u8]) -> Option<Vec<u8>> {
     let first = Head::parse(frames)?;
     let (payload, mut rest) = frames.get(HEAD_LENGTH..)?.split_at_checked(first.length)?;
@@ -215,7 +216,8 @@ fn rewritten(frames: &[u8]) -> Option<Vec<u8>> {
         rest = after;
     }
     let whole = block::rewrite(&whole)?;
-    // A block of one frame stays in one; that of several is divided as before.
+    // A block in one frame stays in one frame; a block in several frames is split at the same place
+    // as before.
     let at = match first.flags & END_HEADERS {
         0 => payload.fragment.len().min(whole.len()),
         _ => whole.len(),

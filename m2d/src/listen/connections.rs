@@ -1,17 +1,17 @@
-//! The connections of front-ends: how many are open, how many may be, and what went wrong when
-//! they were accepted.
+//! Limits and counters for the connections of front-ends, and warnings about failures to accept
+//! them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most connections of front-ends at a time.
+/// The maximum number of open connections of front-ends.
 const MOST: u64 = 1_024;
-/// The fewest connections that are allowed, however low the limit on descriptors is.
+/// The minimum number of allowed connections, however low the limit on descriptors is.
 const FEWEST: u64 = 8;
-/// The most connections of other users at a time: they are told that they may not call.
+/// The maximum number of open connections of other users, which only get a refusal.
 const MOST_OF_OTHERS: usize = 8;
-/// How long `m2 status` warns of trouble that is over.
+/// How long `m2 status` keeps warning after the last failure.
 const WARNED: Duration = Duration::from_secs(600);
 
 /// Counts and limits the connections of front-ends.
@@ -24,17 +24,17 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct State {
     open: usize,
-    /// Connections of other users, which are not counted in `open`.
+    /// The open connections of other users, which are not counted in `open`.
     of_others: usize,
-    /// Connections that were closed at once because [`Connections::limit`] were open.
+    /// Connections that were closed immediately because the limit was reached.
     refused: u64,
-    /// Attempts to accept a connection that failed for want of a descriptor or of memory.
+    /// Failed attempts to accept a connection, for lack of descriptors or memory.
     failed: u64,
     last_refused: Option<Instant>,
     last_failed: Option<Instant>,
 }
 
-/// One open connection; it is counted until this is dropped.
+/// An open connection, counted until this is dropped.
 #[derive(Debug)]
 pub(super) struct Connection {
     all: Arc<Connections>,
@@ -42,8 +42,8 @@ pub(super) struct Connection {
 }
 
 impl Connections {
-    /// Allows half of the process's descriptors to front-ends, within bounds: sessions, the store
-    /// and look-up need the rest.
+    /// Returns limits for a process with this number of file descriptors. Front-ends get half of
+    /// them, within bounds: sessions, the store and look-up need the rest.
     pub fn new(descriptors: u64) -> Arc<Self> {
         let limit = (descriptors / 2).clamp(FEWEST, MOST);
         Arc::new(Self {
@@ -52,7 +52,7 @@ impl Connections {
         })
     }
 
-    /// What the user should know at `now`.
+    /// Returns the warnings for the user at `now`.
     pub fn warnings(&self, now: Instant) -> Vec<String> {
         let state = self.state();
         let recent = |at: Option<Instant>| at.is_some_and(|at| now.duration_since(at) < WARNED);
@@ -75,7 +75,7 @@ impl Connections {
         warnings
     }
 
-    /// What was refused since the start, by reason.
+    /// Returns the number of refused and failed connections since the start, by reason.
     pub fn counters(&self) -> BTreeMap<&'static str, u64> {
         let state = self.state();
         BTreeMap::from([
@@ -93,7 +93,7 @@ impl Connections {
         }
         state.refused += 1;
         let is_new = state.last_refused.replace(now).is_none_or(|last| {
-            // One line for a series of refusals.
+            // One log line for a series of refusals.
             now.duration_since(last) >= WARNED
         });
         drop(state);
@@ -119,7 +119,7 @@ impl Connections {
         }
     }
 
-    /// Counts a connection that could not be accepted, and returns how many failed before it.
+    /// Counts a failed attempt to accept a connection. Returns the number of earlier failures.
     pub(super) fn failed(&self, now: Instant) -> u64 {
         let mut state = self.state();
         state.last_failed = Some(now);
@@ -128,7 +128,7 @@ impl Connections {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while counting leaves nothing half done.
+        // A panic while the lock is held leaves no partial update.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_free_again_when_it_ends() {
+    fn a_closed_connection_makes_room_for_another() {
         let now = Instant::now();
         let connections = Connections::new(0);
         let mut open: Vec<_> = (0..8).map(|_| connections.open(now).unwrap()).collect();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_other_users_take_the_place_of_no_other() {
+    fn connections_of_other_users_do_not_count_against_the_limit() {
         let connections = Connections::new(0);
         let of_others = || connections.open_of_others();
         let mut open: Vec<_> = (0..MOST_OF_OTHERS).map(|_| of_others().unwrap()).collect();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_ends_some_time_after_the_trouble() {
+    fn a_warning_ends_some_time_after_the_failure() {
         let now = Instant::now();
         let connections = Connections::new(0);
         assert!(connections.warnings(now).is_empty());

@@ -1,12 +1,12 @@
-//! How many files and sockets the process may hold open.
+//! The limit on open file descriptors of the process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The limit that the daemon asks for: far above what it needs, and a bound all the same.
+/// The requested limit: far above the daemon's needs, but bounded.
 const WANTED: u64 = 65_536;
 
-/// Raises the soft limit on open file descriptors towards the hard one, and returns the limit
-/// that holds from now on.
+/// Raises the soft limit on open file descriptors towards the hard limit. Returns the resulting
+/// soft limit.
 pub fn raise_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let wanted = raised(limit.current, limit.maximum);
@@ -23,7 +23,7 @@ pub fn raise_limit() -> u64 {
     wanted
 }
 
-/// The soft limit to ask for; `None` stands for no limit.
+/// Returns the soft limit to request. `None` means unlimited.
 fn raised(soft: Option<u64>, hard: Option<u64>) -> u64 {
     let soft = soft.unwrap_or(u64::MAX);
     soft.max(hard.unwrap_or(u64::MAX).min(WANTED))

@@ -15,19 +15,20 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Sleep;
 use tokio_stream::Stream;
 
-/// Pauses after a connection that could not be accepted. Accepting again at once would keep a
-/// processor busy until a descriptor is free.
+/// The backoff after a failure to accept a connection. Retrying at once would keep a processor busy
+/// until a descriptor is free.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(200),
     longest: Duration::from_secs(2),
 };
 
-/// Connections of front-ends. Those of other users than the daemon's own and root are few, and each of
-/// their calls is refused. The stream never ends and yields no error: it goes on accepting once the
-/// system allows it.
+/// The stream of front-ends' connections. Other users than root and the daemon's own get only a
+/// few, and each of their requests is refused. The stream never ends and yields no error: it
+/// continues to accept once the system allows it.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Removed before the listener closes: while it is open its inode number is not used again.
+    /// Dropped before the listener closes: while the listener is open, its inode number is not
+    /// reused.
     _path: BoundPath,
     listener: UnixListener,
     own_uid: u32,
@@ -52,7 +53,7 @@ impl Incoming {
         }
     }
 
-    /// What comes of an accepted connection; `None` when it is closed at once.
+    /// Admits an accepted connection. Returns `None` if it must be closed immediately.
     fn admit(&mut self, stream: UnixStream) -> Option<ApiStream> {
         if self.failures > 0 {
             tracing::info!("front-ends are accepted again");
@@ -62,7 +63,7 @@ impl Incoming {
         let connection = if uid.is_ok_and(|uid| may_call(uid, self.own_uid)) {
             self.connections.open(Instant::now())?
         } else {
-            tracing::warn!("another user of this computer calls the daemon, and is refused");
+            tracing::warn!("a connection of another user of this computer is refused");
             self.connections.open_of_others()?
         };
         Some(ApiStream::new(stream, connection))
@@ -95,7 +96,7 @@ impl Stream for Incoming {
                         return Poll::Ready(Some(Ok(stream)));
                     }
                 }
-                // The front-end went away while it waited.
+                // The front-end closed the connection while it was waiting.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => this.wait(&error),
             }

@@ -1,4 +1,4 @@
-//! One connection of a front-end.
+//! The connection of a front-end.
 
 use super::authority::AuthorityFilter;
 use super::connections::Connection;
@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tonic::transport::server::{Connected, UdsConnectInfo};
 
-/// Bytes that are read from the socket at once.
+/// The number of bytes read from the socket at once.
 const CHUNK: usize = 8 * 1024;
 
-/// A connection whose requests name an authority that the HTTP/2 library accepts, whatever the
-/// front-end says (docs/adr/0012-any-authority.md).
+/// A connection that replaces the authority of every request by a name that the HTTP/2 library
+/// accepts (docs/adr/0012-any-authority.md).
 #[derive(Debug)]
 pub struct ApiStream {
     inner: UnixStream,
@@ -34,7 +34,7 @@ impl ApiStream {
         }
     }
 
-    /// Hands out filtered bytes. Returns false when there are none.
+    /// Copies filtered bytes into `buffer`. Returns false if there are none.
     fn hand_out(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
         let rest = self.filtered.get(self.taken..).unwrap_or_default();
         let count = rest.len().min(buffer.remaining());

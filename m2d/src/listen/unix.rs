@@ -1,4 +1,5 @@
-//! A Unix socket of mode 0600 in a directory of mode 0700. The caller's user is checked as well.
+//! A Unix socket of mode 0600 in a directory of mode 0700. The user id of each client is checked as
+//! well.
 
 use super::connections::Connections;
 use super::{Incoming, ListenError};
@@ -11,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 
-/// How long a start waits for another one that makes a socket in the same directory.
+/// The pause between attempts to lock the directory while another daemon creates its socket there.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 const LOCK_TRIES: u32 = 250;
 
-/// The bound socket. Its file is removed when this is dropped.
+/// A bound socket. Its file is removed when this is dropped.
 #[derive(Debug)]
 pub struct ApiSocket {
     path: BoundPath,
@@ -23,8 +24,8 @@ pub struct ApiSocket {
 }
 
 impl ApiSocket {
-    /// Binds `path`. A socket that a dead daemon of this user left is replaced; a living one, a
-    /// file of another kind and a file of another user are left as they are.
+    /// Binds `path`. A stale socket of this user is replaced. A socket in use, a file of another
+    /// type and a file of another user are left unchanged.
     pub async fn bind(path: &Path) -> Result<Self, ListenError> {
         if socket::is_too_long(path) {
             return Err(ListenError::PathTooLong(path.to_owned()));
@@ -35,7 +36,8 @@ impl ApiSocket {
         };
         let directory = directory_of(path);
         make_private_dir(directory).map_err(failed)?;
-        // Between the look at an old socket and its removal no other daemon may bind there.
+        // The lock keeps other daemons from binding the path between the check of an old socket and
+        // its removal.
         let _lock = lock(directory).await.map_err(failed)?;
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -50,14 +52,14 @@ impl ApiSocket {
         Ok(Self { path, listener })
     }
 
-    /// The connections of callers that are allowed, counted in `connections`.
+    /// Returns the stream of connections, which are counted in `connections`.
     pub fn incoming(self, connections: Arc<Connections>) -> Incoming {
         Incoming::new(self.path, self.listener, connections)
     }
 }
 
-/// The file of a socket of ours, which goes when this is dropped, unless another file has its
-/// place by then.
+/// The file of a socket that this process bound. Dropping this removes it, unless another file has
+/// replaced it.
 #[derive(Debug)]
 pub(super) struct BoundPath {
     path: PathBuf,
@@ -82,7 +84,7 @@ impl BoundPath {
 
 impl Drop for BoundPath {
     fn drop(&mut self) {
-        // A daemon that binds there at this moment holds the lock: it takes care of the file.
+        // A daemon that is binding this path holds the lock and replaces the file itself.
         let directory = File::open(directory_of(&self.path));
         let Ok(directory) = directory else { return };
         if directory.try_lock().is_err() {
@@ -95,13 +97,13 @@ impl Drop for BoundPath {
     }
 }
 
-/// Succeeds when `path` is a socket of this user on which nothing listens any more.
+/// Succeeds if `path` is a socket of this user on which no program listens.
 async fn check_stale(path: &Path) -> Result<(), ListenError> {
     let failed = |source| ListenError::Io {
         path: path.to_owned(),
         source,
     };
-    // Of a link itself, not of what it leads to.
+    // The metadata of a link itself, not of its target.
     let metadata = fs::symlink_metadata(path).map_err(failed)?;
     if !metadata.file_type().is_socket() {
         return Err(ListenError::NotASocket(path.to_owned()));
@@ -111,7 +113,7 @@ async fn check_stale(path: &Path) -> Result<(), ListenError> {
     }
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        // A full queue is one that a living program has.
+        // A full queue belongs to a running program.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             Err(ListenError::AlreadyRunning(path.to_owned()))
         }
@@ -143,7 +145,7 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes a directory that only its user may enter. One that is there already is left as it is.
+/// Creates a directory with mode 0700. An existing directory is left unchanged.
 pub fn make_private_dir(directory: &Path) -> io::Result<()> {
     if directory.as_os_str().is_empty() || directory.is_dir() {
         return Ok(());
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_socket_is_left_alone() {
+    async fn a_file_that_is_not_a_socket_is_left_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("letter.txt");
         fs::write(&file, "my only copy").unwrap();
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_is_replaced_only_when_nothing_listens() {
+    async fn a_socket_is_replaced_only_if_no_program_listens() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let living = StdListener::bind(&path).unwrap();
@@ -192,7 +194,7 @@ mod tests {
         drop(living);
         drop(ApiSocket::bind(&path).await.unwrap());
         assert!(!path.exists());
-        // A socket of another type is none of ours.
+        // A socket of another type was not created by a daemon.
         let datagrams = UnixDatagram::bind(&path).unwrap();
         let refused = refusal(&path).await;
         assert!(matches!(refused, ListenError::Io { .. }), "{refused}");
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_is_one_of_a_living_program() {
+    async fn a_full_queue_belongs_to_a_running_program() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let _living = StdListener::bind(&path).unwrap();
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_socket_of_another_is_not_removed_at_the_end() {
+    async fn the_socket_of_another_daemon_is_not_removed_at_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let first = ApiSocket::bind(&path).await.unwrap();
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn starts_at_the_same_time_give_one_socket() {
+    async fn concurrent_starts_bind_one_socket() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         drop(StdListener::bind(&path).unwrap());
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_that_is_too_long_is_told_before_anything_is_made() {
+    async fn a_path_that_is_too_long_is_refused_before_anything_is_created() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("d".repeat(120));
         let refused = refusal(&deep.join("s")).await;

@@ -1,9 +1,9 @@
-//! The priorities of systemd's journal (sd-daemon(3)).
+//! The priority prefixes of systemd's journal (sd-daemon(3)).
 
 use tracing::Level;
 
-/// Whether standard error is the stream to the journal that systemd made: its environment names
-/// the stream's device and inode.
+/// Returns whether standard error is systemd's stream to the journal, whose device and inode the
+/// environment variable names.
 #[cfg(unix)]
 pub(super) fn is_stderr() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
@@ -13,13 +13,13 @@ pub(super) fn is_stderr() -> bool {
         .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// Only systemd has a journal.
+/// Returns false: only systemd has a journal.
 #[cfg(not(unix))]
 pub(super) fn is_stderr() -> bool {
     false
 }
 
-/// The beginning of a line of this level.
+/// Returns the prefix for lines of this level.
 pub(super) fn prefix(level: &Level) -> &'static [u8] {
     match *level {
         Level::ERROR => b"<3>",

@@ -1,4 +1,5 @@
-//! A thread that writes the log. Whoever logs neither waits for it nor hears of its errors.
+//! A thread that writes the log. A caller that logs never waits for the output and gets no errors
+//! from it.
 
 use super::journal;
 use std::io::{self, Write};
@@ -9,13 +10,13 @@ use std::time::{Duration, Instant};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that may wait. Further ones are dropped and counted.
+/// The maximum number of queued lines. Further lines are dropped and counted.
 const QUEUE: usize = 4_096;
 
-/// How often a flush looks whether a full queue has a place.
+/// The interval at which a flush retries while the queue is full.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// The way to the thread.
+/// A handle to the log thread.
 #[derive(Debug, Clone)]
 pub(super) struct Sink {
     orders: SyncSender<Order>,
@@ -25,11 +26,11 @@ pub(super) struct Sink {
 
 enum Order {
     Write(Vec<u8>),
-    /// Answer when everything before is written.
+    /// Answers on the channel once everything queued before is written.
     Flush(SyncSender<()>),
 }
 
-/// Writes one event.
+/// A writer for one event.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     sink: &'a Sink,
@@ -37,7 +38,7 @@ pub(super) struct Line<'a> {
 }
 
 impl Sink {
-    /// Starts the thread. If it can't be started nothing is logged. In the journal each line
+    /// Starts the thread. If it can't be started, nothing is logged. With `is_journal`, each line
     /// begins with its priority.
     pub(super) fn start(output: impl Write + Send + 'static, is_journal: bool) -> Self {
         let (orders, queue) = mpsc::sync_channel(QUEUE);
@@ -53,7 +54,7 @@ impl Sink {
         }
     }
 
-    /// Writes lines of a level.
+    /// Queues lines of one level. If the queue is full, they are dropped and counted.
     pub(super) fn write(&self, level: &Level, lines: &[u8]) {
         let lines = if self.is_journal {
             with_priority(level, lines)
@@ -65,7 +66,7 @@ impl Sink {
         }
     }
 
-    /// Waits at most `limit` until everything is written.
+    /// Waits until everything queued is written, but at most for `limit`.
     pub(super) fn flush(&self, limit: Duration) {
         let until = Instant::now() + limit;
         let (done, written) = mpsc::sync_channel(1);
@@ -109,7 +110,7 @@ impl Write for Line<'_> {
     }
 }
 
-/// An error of the output loses the line: there is no other place to report it.
+/// Writes queued lines. A line that can't be written is lost: there is no other place to report it.
 fn write_all(mut output: impl Write, queue: &Receiver<Order>, dropped: &AtomicU64) {
     while let Ok(order) = queue.recv() {
         match order {
@@ -128,7 +129,7 @@ fn write_all(mut output: impl Write, queue: &Receiver<Order>, dropped: &AtomicU6
     }
 }
 
-/// The journal reads a priority at the beginning of each line.
+/// Adds the prefix from which the journal reads the priority of a line.
 fn with_priority(level: &Level, lines: &[u8]) -> Vec<u8> {
     let prefix = journal::prefix(level);
     let parts = lines.split_inclusive(|byte| *byte == b'\n');
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
     use std::sync::{Condvar, Mutex};
 
-    /// An output that blocks until it is opened, and then fails or writes.
+    /// An output that blocks until it is opened, and then writes.
     #[derive(Clone, Default)]
     struct Gate(Arc<(Mutex<Written>, Condvar)>);
 
@@ -175,9 +176,9 @@ mod tests {
         }
     }
 
-    /// A reader that hangs: every line beyond the queue is dropped at once, and said later.
+    /// A reader that hangs: every line beyond the queue is dropped at once and reported later.
     #[test]
-    fn an_output_that_hangs_holds_nobody_up() {
+    fn an_output_that_hangs_does_not_block_callers() {
         let gate = Gate::default();
         let sink = Sink::start(gate.clone(), false);
         for number in 0..QUEUE + 100 {
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_fails_is_passed_over() {
+    fn an_output_that_fails_is_ignored() {
         struct Broken;
         impl Write for Broken {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {

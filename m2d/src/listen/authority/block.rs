@@ -1,18 +1,18 @@
-//! A header block in HPACK (RFC 7541), as far as `:authority` needs it.
+//! A minimal HPACK reader (RFC 7541) that replaces `:authority` in a header block.
 //!
-//! The block is not decoded. Its fields are stepped over one by one, and the value of every
-//! `:authority` is replaced by a name of one letter. Fields that enter the dynamic table still
-//! do, in the same order and none of them larger than before (but for an empty authority, by one
-//! byte). So the server's table holds at least the entries that the client's holds, and every
-//! index means the same on both sides.
+//! The block is not decoded. The reader steps over its fields one by one and replaces the value of
+//! every `:authority` by a name of one letter. Fields that enter the dynamic table still do, in the
+//! same order, and no entry grows (except an empty authority, by one byte). So the server's table
+//! holds at least the entries of the client's table, and every index has the same meaning on both
+//! sides.
 
-/// The name: short, so that no entry of the dynamic table grows.
+/// The replacement name, short so that no entry of the dynamic table grows.
 const HOST: u8 = b'm';
 
-/// The place of `:authority` in the static table, where its value is empty.
+/// The index of `:authority` with an empty value in the static table.
 const STATIC_INDEX: usize = 1;
 const NAME: &[u8] = b":authority";
-/// The same in the Huffman code of RFC 7541.
+/// `:authority` in the Huffman code of RFC 7541.
 const HUFFMAN_NAME: &[u8] = &[0xb8, 0x3b, 0x53, 0x39, 0xec, 0x32, 0x7d, 0x7f];
 
 const INDEXED: u8 = 0x80;
@@ -20,7 +20,7 @@ const WITH_INDEXING: u8 = 0x40;
 const SIZE_UPDATE: u8 = 0x20;
 const HUFFMAN: u8 = 0x80;
 
-/// The block with another authority; `None` when it has none, or when it is not valid.
+/// Returns the block with another authority, or `None` if it contains no authority or is malformed.
 pub(super) fn rewrite(block: &[u8]) -> Option<Vec<u8>> {
     let mut reader = Reader { block, at: 0 };
     let mut out = Vec::with_capacity(block.len() + 1);
@@ -30,7 +30,8 @@ pub(super) fn rewrite(block: &[u8]) -> Option<Vec<u8>> {
         let value = reader.field(first)?;
         match value {
             Value::Other => out.extend_from_slice(block.get(start..reader.at)?),
-            // A literal that enters no table, as the indexed field would not have.
+            // A literal without indexing: the indexed field would not have entered the table
+            // either.
             Value::EmptyAuthority => out.extend_from_slice(&[STATIC_INDEX as u8, 1, HOST]),
             Value::AuthorityFrom(at) => {
                 out.extend_from_slice(block.get(start..at)?);
@@ -42,12 +43,12 @@ pub(super) fn rewrite(block: &[u8]) -> Option<Vec<u8>> {
     found.then_some(out)
 }
 
-/// What a field is.
+/// The kinds of fields.
 enum Value {
     Other,
     /// The authority, with the empty value of the static table.
     EmptyAuthority,
-    /// The authority, with a value that begins there.
+    /// The authority, with a value that begins at this offset.
     AuthorityFrom(usize),
 }
 
@@ -93,7 +94,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A string, and whether it is in the Huffman code.
+    /// Reads a string. Returns whether it is Huffman-encoded and its raw bytes.
     fn string(&mut self) -> Option<(bool, &'a [u8])> {
         let is_huffman = self.peek()? & HUFFMAN != 0;
         let length = self.integer(7)?;
@@ -103,7 +104,7 @@ impl<'a> Reader<'a> {
         Some((is_huffman, bytes))
     }
 
-    /// An integer that begins in the last `prefix` bits of the next byte.
+    /// Reads an integer with a prefix of `prefix` bits.
     fn integer(&mut self, prefix: u32) -> Option<usize> {
         let most = (1_usize << prefix) - 1;
         let mut value = usize::from(self.peek()?) & most;
@@ -111,7 +112,7 @@ impl<'a> Reader<'a> {
         if value < most {
             return Some(value);
         }
-        // Four bytes hold more than any block here.
+        // Four bytes exceed the size of any block here.
         for shift in [0, 7, 14, 21] {
             let byte = self.peek()?;
             self.at += 1;
@@ -128,7 +129,7 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::rewrite;
 
-    /// A literal with a name of the static table: this byte, then the value.
+    /// Returns a literal field with a name from the static table: the byte `first`, then the value.
     fn literal(first: u8, value: &[u8]) -> Vec<u8> {
         [&[first, value.len() as u8], value].concat()
     }
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn every_form_of_the_authority_is_replaced() {
         let path = b"%2Frun%2Fm2d.sock";
-        // With indexing, without, and never indexed.
+        // With incremental indexing, without indexing, and never indexed.
         for first in [0x41, 0x01, 0x11] {
             let replaced = rewrite(&literal(first, path));
             assert_eq!(replaced, Some(literal(first, b"m")));
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn all_other_fields_stay() {
+    fn all_other_fields_are_unchanged() {
         // :method POST, :scheme http, a size update, :path /x, te: trailers by two literals.
         let before = [0x83, 0x86, 0x3f, 0xe1, 0x1f, 0x44, 2, b'/', b'x'];
         let after = b"\x40\x02te\x08trailers\x10\x01a\x01b";
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_without_an_authority_or_one_that_is_broken_stays() {
+    fn a_block_without_an_authority_or_a_malformed_one_is_unchanged() {
         let broken: [&[u8]; 8] = [
             b"",
             b"\x82\x86",

@@ -19,7 +19,7 @@ fn block(value: &[u8]) -> Vec<u8> {
     [PATH, &authority(value)].concat()
 }
 
-/// What comes of `frames` behind a preface, in pieces of `step` bytes.
+/// Returns the output for `frames` after a preface, pushed in pieces of `step` bytes.
 fn filtered(frames: &[u8], step: usize) -> Vec<u8> {
     let mut filter = AuthorityFilter::default();
     let mut out = Vec::new();
@@ -42,7 +42,7 @@ fn the_authority_of_each_request_is_replaced() {
     let data = frame(0, 1, 1, b"\x41\x01/ is no header here");
     let requests = |host: &[u8]| {
         let first = frame(HEADERS, END_HEADERS, 1, &block(host));
-        // The second request names the first one's entry in the dynamic table.
+        // The second request refers to the first one's entry in the dynamic table.
         let second = frame(HEADERS, END_HEADERS, 3, b"\x83\x86\xbe");
         [&settings[..], &first, &data, &second].concat()
     };
@@ -60,7 +60,7 @@ fn padding_and_priority_are_kept() {
 #[test]
 fn a_block_in_several_frames_is_one_block() {
     let whole = block(b"/run/m2d.sock");
-    // The value itself is cut in two.
+    // The split is inside the value.
     let (one, two) = whole.split_at(whole.len() - 5);
     let frames = [
         frame(HEADERS, 0, 1, one),
@@ -75,7 +75,8 @@ fn a_block_in_several_frames_is_one_block() {
     ]
     .concat();
     becomes(&frames, &wanted);
-    // With more before the authority than the first frame takes, the rest is continued.
+    // If the part before the authority exceeds the first frame, the rest goes into CONTINUATION
+    // frames.
     let long = [&[0x40, 1, b'a', 0x7f, 0x01], &[b'x'; 128][..]].concat();
     let cut = |host: &[u8]| {
         let whole = [&long[..], &authority(host)].concat();
@@ -90,10 +91,10 @@ fn a_block_in_several_frames_is_one_block() {
 }
 
 #[test]
-fn what_breaks_the_protocol_passes_as_it_is() {
+fn input_that_violates_the_protocol_passes_unchanged() {
     let begun = frame(HEADERS, 0, 1, &block(b"/x"));
     let broken = [
-        // Another frame, another stream, or the end, within a block.
+        // A frame of another type, of another stream, or the end of input inside a block.
         [&begun[..], &frame(0, 0, 1, b"data")].concat(),
         [&begun[..], &frame(CONTINUATION, END_HEADERS, 3, b"")].concat(),
         begun.clone(),
@@ -101,7 +102,7 @@ fn what_breaks_the_protocol_passes_as_it_is() {
         frame(HEADERS, END_HEADERS | PADDED, 1, &[200, 0x41, 1, b'/']),
         // Larger than the server allows.
         frame(HEADERS, END_HEADERS, 1, &vec![0; MAX_PAYLOAD + 1]),
-        // A continuation of nothing, and half a head.
+        // A CONTINUATION frame without a block, and half a frame header.
         frame(CONTINUATION, END_HEADERS, 1, &block(b"/x")),
         vec![0, 0, 9, 1],
     ];
@@ -111,7 +112,7 @@ fn what_breaks_the_protocol_passes_as_it_is() {
 }
 
 #[test]
-fn what_is_held_back_is_bounded() {
+fn the_bytes_held_back_are_bounded() {
     let mut filter = AuthorityFilter::default();
     let mut out = Vec::new();
     filter.push(PREFACE, &mut out);
