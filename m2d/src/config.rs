@@ -1,7 +1,7 @@
-//! The daemon's configuration: one TOML file, every key with a default, unknown keys an error
+//! The daemon's configuration: one TOML file. Every key has a default. An unknown key is an error
 //! that names the key and its line.
 
-// By path, since a fuzz target takes this file by its path.
+// The modules are named by path because a fuzz target includes this file by its path.
 #[path = "config/files.rs"]
 mod files;
 #[path = "config/line.rs"]
@@ -33,7 +33,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// The whole configuration.
+/// The complete configuration.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -59,14 +59,14 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// Which circle the daemon lives in.
+/// The daemon's circle.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CircleConfig {
     /// The circle's name.
     pub name: String,
     /// A file with the private circle's secret: 64 hexadecimal digits. Absent for the public
-    /// circle. A relative path starts at the configuration file's directory.
+    /// circle. A relative path is relative to the directory of the configuration file.
     pub secret_file: Option<PathBuf>,
 }
 
@@ -79,27 +79,27 @@ impl Default for CircleConfig {
     }
 }
 
-/// How the daemon's identity is opened (spec §4).
+/// The source of the identity's passphrase (docs/spec/identity.md#the-key-file).
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityConfig {
-    /// A file with the passphrase of the key file; its last line break does not count. A relative
-    /// path starts at the configuration file's directory.
+    /// A file with the passphrase of the key file; its last line break is ignored. A relative path
+    /// is relative to the directory of the configuration file.
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// Sockets and limits.
+/// Sockets and limits of the network.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkConfig {
-    /// UDP addresses to bind, one socket each. Port 0: the port of the last run if it is
-    /// free, else any.
+    /// The UDP addresses to bind, one socket each. Port 0 means the port of the previous run if it
+    /// is free, otherwise any port.
     pub listen: Vec<SocketAddr>,
-    /// Session keys kept ready: 2 to 10,000. See [`Config::session_keys`].
+    /// The number of session keys kept ready, 2 to 10,000. See [`Config::session_keys`].
     pub session_keys: Option<u32>,
-    /// Handshakes that may do RSA work at once: 1 to 64.
+    /// The number of handshakes that may do RSA work concurrently, 1 to 64.
     pub handshakes: u32,
-    /// Sessions that may be up at once.
+    /// The maximum number of concurrent sessions.
     pub max_sessions: u32,
 }
 
@@ -117,23 +117,23 @@ impl Default for NetworkConfig {
     }
 }
 
-/// The daemon's store.
+/// Limits and retention of the daemon's store.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
-    /// Days that events are kept, 1 to 3650.
+    /// How many days events are kept, 1 to 3650.
     pub event_days: u32,
-    /// Events that are kept at most, 1,000 or more.
+    /// The maximum number of events, 1,000 or more.
     pub max_events: u64,
-    /// Messages that may wait for one contact, 1 to 1,000,000.
+    /// The maximum number of messages in the outbox for one contact, 1 to 1,000,000.
     pub max_outbox: u32,
-    /// Days that messages are kept, 1 to 36,500; 0 for ever.
+    /// How many days messages are kept, 1 to 36,500; 0 for unlimited.
     pub keep_days: u32,
-    /// Bytes of content that are kept, 1,048,576 or more; 0 without a limit.
+    /// The maximum bytes of content, 1,048,576 or more; 0 for unlimited.
     pub keep_bytes: u64,
-    /// Messages of one contact that are stored, 1,000 or more.
+    /// The maximum number of stored messages of one contact, 1,000 or more.
     pub contact_messages: u64,
-    /// Bytes of content of one contact that are stored, 1,048,576 or more.
+    /// The maximum stored bytes of content of one contact, 1,048,576 or more.
     pub contact_bytes: u64,
 }
 
@@ -155,9 +155,9 @@ impl Default for StoreConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// error, warn, info, debug or trace; or a filter such as `info,m2_net=debug`.
+    /// The level (error, warn, info, debug or trace), or a filter such as `info,m2_net=debug`.
     pub filter: String,
-    /// One JSON object a line instead of text.
+    /// Logs one JSON object per line instead of text.
     pub json: bool,
 }
 
@@ -170,57 +170,57 @@ impl Default for LogConfig {
     }
 }
 
-/// Why the configuration can't be used. Exit code 2.
+/// The reason for which the configuration can't be used. Exit code 2.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file can't be read.
     #[error("can't read {path}: {source}")]
     Read {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file is not TOML, or has a key that does not exist or a value that does not fit.
+    /// The file is not TOML, has an unknown key, or has a value of the wrong type.
     #[error("{path}: {message}")]
     Parse {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
         /// The parser's message with line and key.
         message: String,
     },
-    /// A value is out of its range.
+    /// A value is out of range.
     #[error("[{section}] {key} must be {expected}")]
     Range {
         /// The section's name.
         section: &'static str,
         /// The key's name.
         key: &'static str,
-        /// What it must be.
+        /// A description of the accepted values.
         expected: &'static str,
     },
-    /// The private circle's secret file does not hold 64 hexadecimal digits.
+    /// The secret file of a private circle does not hold 64 hexadecimal digits.
     #[error("{path}: a circle's secret is 64 hexadecimal digits")]
     CircleSecret {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A file with a secret can't be read, or others can read it.
+    /// A file with a secret can't be read, or other users can read it.
     #[error(transparent)]
     SecretFile(#[from] PrivateFileError),
     /// A circle other than the public one has no secret.
     #[error("[circle] secret_file is missing: every circle but \"public\" needs one")]
     CircleWithoutSecret,
-    /// An announced address is none that peers dial.
+    /// Peers would not dial an announced address.
     #[error(
         "[privacy] announce: no peer dials {address}. Peers dial public and private addresses, at port \
          443 or 1024 and above (docs/spec/reach.md#addresses-that-others-name)"
     )]
     Announced {
-        /// What the file says.
+        /// The configured address.
         address: SocketAddr,
     },
-    /// A setting does nothing without another one.
+    /// A setting has no effect without another one.
     #[error("[{section}] {key} needs [{section}] {needs}")]
     Needs {
         /// The section's name.
@@ -230,7 +230,7 @@ pub enum ConfigError {
         /// The other key with its value.
         needs: &'static str,
     },
-    /// Two settings exclude each other.
+    /// A role can't be served in line-only mode.
     #[error(
         "[{section}] serve needs sockets that others reach, and [privacy] ip = \"line-only\" opens none: serve from a daemon of its own"
     )]
@@ -241,15 +241,15 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Whether the daemon listens on loopback alone: then addresses there mean something to those
-    /// it talks to.
+    /// Returns whether the daemon listens only on loopback. Its peers are then on the same host, so
+    /// that loopback addresses are meaningful to them.
     pub fn is_loopback_only(&self) -> bool {
         let listen = &self.network.listen;
         !listen.is_empty() && listen.iter().all(|address| address.ip().is_loopback())
     }
 
-    /// Reads and checks a file. A file that is absent is the default configuration when
-    /// `optional`.
+    /// Reads and checks a file. If `optional` is set, a missing file means the default
+    /// configuration.
     pub fn load(path: &Path, optional: bool) -> Result<Self, ConfigError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -273,12 +273,12 @@ impl Config {
         Ok(config)
     }
 
-    /// Parses TOML text; the error holds line and key.
+    /// Parses TOML text. The error message contains the line and the key.
     pub fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// The circle, its secret read from its file.
+    /// Returns the circle; reads its secret from the file.
     pub fn circle(&self) -> Result<Circle, ConfigError> {
         let Some(path) = &self.circle.secret_file else {
             return if self.circle.name == m2_crypto::circle::PUBLIC_NAME {
@@ -293,7 +293,8 @@ impl Config {
         Ok(Circle::private(&self.circle.name, &secret))
     }
 
-    /// Session keys kept ready, as configured or as the daemon's roles need.
+    /// Returns the number of session keys kept ready: the configured number, or the default for the
+    /// daemon's roles.
     pub fn session_keys(&self) -> usize {
         match self.network.session_keys {
             Some(keys) => keys as usize,
@@ -302,7 +303,7 @@ impl Config {
         }
     }
 
-    /// Sessions at once that the network may bring, those of parties of a relay included.
+    /// Returns the maximum number of concurrent sessions, including those of a relay's users.
     pub fn max_sessions(&self) -> usize {
         let of_relay = if self.relay.serve {
             self.relay.max_sessions
@@ -353,7 +354,8 @@ impl Config {
         self.check_roles()
     }
 
-    /// Who serves is reached at its address; who is line-only has none (spec §7).
+    /// Refuses roles in line-only mode: a role needs an address at which it is reached, and a
+    /// line-only daemon has none.
     fn check_roles(&self) -> Result<(), ConfigError> {
         if self.privacy.ip != IpMode::LineOnly {
             return Ok(());
@@ -461,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_line_only_serves_nobody() {
+    fn a_line_only_daemon_can_not_serve_a_role() {
         for role in ["relay", "mailbox"] {
             let text = format!("[privacy]\nip = \"line-only\"\n[{role}]\nserve = true\n");
             let error = Config::parse(&text).unwrap().check_ranges().unwrap_err();

@@ -1,55 +1,57 @@
-//! Tells in words what an observer at each place learns with the settings of now (spec §7). It
-//! looks at nothing and sends nothing: settings in, sentences out.
+//! The doctor: describes what an observer at each place learns with the current settings
+//! (docs/operator/lines.md). It inspects and sends nothing: its input is settings, its output
+//! sentences.
 
 mod lookup;
 mod sections;
 
 use crate::config::IpMode;
 
-/// What the sentences depend on.
+/// The settings that the report depends on.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// The profile's mode.
+    /// The profile's mode of sessions.
     pub ip: IpMode,
-    /// Own relays in front of others.
+    /// The number of the daemon's own entry relays.
     pub entries: usize,
-    /// Own relays where contacts may call.
+    /// The number of the daemon's own relays at which contacts can join.
     pub relays: usize,
-    /// Whether contacts may call there at all (`[line] open`).
+    /// True if the daemon listens at its own relays (`[line] open`).
     pub open: bool,
-    /// Whether all data packets are of one size (`[privacy] padding`).
+    /// True if all data packets have the same size (`[privacy] padding`).
     pub padding: bool,
-    /// Data packets that leave every session with a peer each second, said or not; 0: as there is
-    /// something to say (`[privacy] cover`).
+    /// The number of data packets that every session with a peer sends each second as cover
+    /// traffic; 0 for none (`[privacy] cover`).
     pub cover: u32,
-    /// Own boxes at mailbox providers (spec §9).
+    /// The number of the daemon's own boxes at mailbox providers.
     pub boxes: usize,
-    /// Contacts whose boxes may be written to.
+    /// The number of contacts for which letters may be deposited.
     pub writes_letters: usize,
-    /// Contacts whose way is stricter than the profile's: lines preferred.
+    /// The number of contacts with the stricter mode prefer-line.
     pub prefer_line: usize,
-    /// Contacts whose way is stricter than the profile's: lines alone.
+    /// The number of contacts with the stricter mode line-only.
     pub line_only: usize,
-    /// Which parts of look-up are in use; none in line-only mode.
+    /// The parts of look-up that are in use; none in line-only mode.
     pub lookup: Lookup,
-    /// Whether an address is known that leads here from outside, or nobody outside is to come.
+    /// True if an externally reachable address is known, or if the daemon is not meant to be
+    /// reached from outside.
     pub reachable: bool,
-    /// What was found about line-only mode.
+    /// The result of the test of line-only mode.
     pub fail_closed: FailClosed,
 }
 
-/// Parts of look-up that are in use (spec §8).
+/// The parts of look-up that are in use (docs/spec/lookup.md#what-is-seen).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Lookup {
-    /// This daemon is announced in the local network, and looks there for contacts.
+    /// This daemon announces itself in the local network and looks for contacts there.
     pub lan: bool,
-    /// It publishes in the DHT, and looks there for contacts.
+    /// This daemon publishes in the DHT and looks for contacts there.
     pub dht: bool,
-    /// It asks the gateway to forward a port.
+    /// This daemon asks the gateway to forward a port.
     pub gateway: bool,
 }
 
-/// Whether line-only mode holds: that no datagram leaves but to an own relay (spec §7).
+/// The result of testing line-only mode: no datagram may leave except to the daemon's own relays.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FailClosed {
     /// The profile is not line-only.
@@ -57,29 +59,29 @@ pub enum FailClosed {
     NotInForce,
     /// A datagram to another host was tried and did not leave.
     Holds,
-    /// Such a datagram could leave.
+    /// A datagram to another host could leave.
     Broken,
 }
 
-/// What the doctor says.
+/// The doctor's report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// One for each place, always in the same order.
+    /// One section for each place, always in the same order.
     pub sections: Vec<Section>,
-    /// What to change, each a sentence; empty when all is well.
+    /// The recommended changes, one sentence each. Empty if there is nothing to change.
     pub advice: Vec<String>,
 }
 
-/// What is learned at one place.
+/// The information that is visible at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
     /// The place.
     pub title: &'static str,
-    /// What is seen there, each a sentence.
+    /// The visible information, one sentence each.
     pub sentences: Vec<String>,
 }
 
-/// The report for these settings.
+/// Returns the report for these settings.
 pub fn examine(settings: &Settings) -> Report {
     let section = |title, sentences| Section { title, sentences };
     Report {
@@ -102,23 +104,23 @@ pub fn examine(settings: &Settings) -> Report {
 }
 
 impl Settings {
-    /// Whether the profile is line-only.
+    /// Returns whether the profile is line-only.
     fn is_line_only(&self) -> bool {
         self.ip == IpMode::LineOnly
     }
 
-    /// Own relays of both sorts.
+    /// Returns the number of own relays, entries included.
     const fn own(&self) -> usize {
         self.entries + self.relays
     }
 
-    /// Whether contacts may call at own relays.
+    /// Returns whether contacts can join at the daemon's own relays.
     const fn listens(&self) -> bool {
         self.open && self.relays > 0
     }
 }
 
-/// What to change, the most urgent first.
+/// Returns the recommended changes, most urgent first.
 fn advice(settings: &Settings) -> Vec<String> {
     let mut advice = Vec::new();
     let mut say = |when: bool, sentence: &str| {
@@ -140,16 +142,16 @@ fn advice(settings: &Settings) -> Vec<String> {
     );
     say(
         settings.ip == IpMode::PreferLine && settings.relays == 0,
-        "You prefer lines, but contacts have none to call you on: `m2 line add INVITE`.",
+        "You prefer lines, but have none on which contacts can reach you: `m2 line add INVITE`.",
     );
     say(
         only && own > 0 && !settings.listens(),
-        "Nobody can call you: you wait at no relay. Add one without --entry, and leave [line] \
-         open as it is.",
+        "No contact can reach you: you listen at no relay. Add one without --entry, and leave \
+         [line] open as it is.",
     );
     say(
         only && settings.relays > 0 && settings.entries == 0,
-        "The relay at which you wait knows your IP address. With an entry in front of it (`m2 \
+        "The relay at which you listen knows your IP address. With an entry in front of it (`m2 \
          line add INVITE --entry`) no single relay knows both it and your lines.",
     );
     say(
@@ -188,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Every setting that changes what is said, on its own and with others.
+    /// Returns every setting that changes the report, alone and in combination.
     fn all() -> Vec<Settings> {
         let mut all = vec![open()];
         let fork = |all: &mut Vec<Settings>, change: fn(&mut Settings)| {
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_has_something_to_say_in_every_setting() {
+    fn each_section_has_sentences_in_every_setting() {
         let titles = examine(&open()).sections.into_iter();
         let titles: Vec<&str> = titles.map(|section| section.title).collect();
         for settings in all() {
@@ -293,12 +295,12 @@ mod tests {
         };
         let report = examine(&settings);
         let contacts = text(&report, "Your contacts see");
-        assert!(contacts.contains("when no line can be had"), "{contacts}");
+        assert!(contacts.contains("when no line is available"), "{contacts}");
         assert!(report.advice.iter().any(|line| line.contains("padding")));
     }
 
     #[test]
-    fn what_can_not_work_is_said() {
+    fn settings_that_can_not_work_are_reported() {
         let advice = |settings| examine(&settings).advice.join(" ");
         let alone = Settings {
             ip: IpMode::LineOnly,
@@ -309,7 +311,7 @@ mod tests {
             entries: 1,
             ..alone.clone()
         };
-        assert!(advice(only_entry).contains("Nobody can call you"));
+        assert!(advice(only_entry).contains("No contact can reach you"));
         let boxes = Settings {
             boxes: 1,
             relays: 1,
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_test_says_what_was_found() {
+    fn the_fail_closed_test_is_reported() {
         let said = |fail_closed| {
             let settings = Settings {
                 fail_closed,

@@ -1,7 +1,7 @@
 //! The daemon's store: SQLite under SQLCipher, keyed from the identity (docs/spec/storage.md).
 //!
 //! One [`Store`] writes, in transactions that the engine begins and commits; any number of
-//! [`Reader`]s read beside it. What is in the file is encrypted whole: who can't unlock the
+//! [`Reader`]s read concurrently. The whole file is encrypted: an attacker who can't unlock the
 //! identity learns neither content nor who talks to whom.
 
 mod budgets;
@@ -71,16 +71,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The store's file name in the data directory.
+/// The file name of the store in the data directory.
 pub const FILE_NAME: &str = "store.db";
-/// The file name of its write-ahead log.
+/// The file name of the store's write-ahead log.
 pub const LOG_NAME: &str = "store.db-wal";
-/// How long a connection waits for another one.
+/// How long a connection waits for a lock that another one holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The write-ahead log is moved into the file at 1,000 pages, 4 MiB, and cut back to that size
-/// where a reader let it grow beyond. A smaller log costs a flush more often; a larger one keeps
-/// room from what the user stores (docs/adr/0014).
+/// The write-ahead log is checkpointed at 1,000 pages (4 MiB), and truncated to that size if a
+/// reader made it grow beyond. A smaller log costs more flushes; a larger one takes disk space from
+/// the user's data (docs/adr/0014).
 const SETTINGS: &str = "PRAGMA auto_vacuum = INCREMENTAL;
      PRAGMA journal_mode = WAL;
      PRAGMA synchronous = FULL;
@@ -90,7 +90,7 @@ const SETTINGS: &str = "PRAGMA auto_vacuum = INCREMENTAL;
      PRAGMA journal_size_limit = 4194304;
      PRAGMA cache_size = -16384;";
 
-/// The one writer.
+/// The single writer of the store.
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
@@ -99,7 +99,7 @@ pub struct Store {
     room: Room,
 }
 
-/// Where a store is and how it opens; for making readers.
+/// The path and the key of a store, from which writer and readers are opened.
 #[derive(Debug, Clone)]
 pub struct StoreFile {
     path: PathBuf,
@@ -108,7 +108,7 @@ pub struct StoreFile {
 }
 
 impl StoreFile {
-    /// The store of `data_dir` under `key`.
+    /// Returns the store of `data_dir`, encrypted under `key`.
     pub fn new(data_dir: &Path, key: Secret<32>) -> Self {
         Self {
             path: data_dir.join(FILE_NAME),
@@ -117,17 +117,17 @@ impl StoreFile {
         }
     }
 
-    /// What is known to be wrong with the file.
+    /// Returns the known faults of the file.
     pub fn health(&self) -> &Arc<StoreHealth> {
         &self.health
     }
 
-    /// The file's path.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens the store for writing, makes it if it does not exist, and migrates it.
+    /// Opens the store for writing. Creates it if it does not exist, and migrates it.
     pub fn open(&self) -> Result<Store, StoreError> {
         self.open_writer().map_err(|error| self.explain(error))
     }
@@ -137,7 +137,7 @@ impl StoreFile {
         let begun = migrations::run(&mut connection)?;
         let mut store = Store::new(self.let_shrink(connection)?, self);
         store.begun = begun;
-        // What the last run left in the log. On a full disk it stays there.
+        // Checkpoints what the last run left in the log. If the disk is full, it stays there.
         let _ = store.empty_log();
         store.room.keep();
         Ok(store)
@@ -153,7 +153,7 @@ impl StoreFile {
         Ok(connection)
     }
 
-    /// Opens a reader beside the writer.
+    /// Opens a reader, which can be used concurrently with the writer.
     pub fn open_reader(&self) -> Result<Reader, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Ok(Reader::new(self.connect(flags)?))
@@ -167,7 +167,7 @@ impl StoreFile {
         }
     }
 
-    /// A keyed connection of which it is not known yet whether the key fits.
+    /// Opens a connection with the key set, but without checking that the key fits.
     fn connect_unread(&self, flags: OpenFlags) -> Result<Connection, StoreError> {
         let open = || {
             let connection = Connection::open_with_flags(&self.path, flags)?;
@@ -187,7 +187,7 @@ impl StoreFile {
         self.explain(StoreError::Sqlite(error))
     }
 
-    /// Names the file in an error of SQLite.
+    /// Adds the path of the file to an error of SQLite.
     fn explain(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::Sqlite(source) => StoreError::Open {
@@ -199,14 +199,15 @@ impl StoreFile {
     }
 }
 
-/// The first read tells whether the key fits; a pragma may have been that already.
+/// Reads the schema, which fails if the key does not fit. A pragma may already have caused the
+/// first read.
 fn read_first(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;")?;
     connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
 }
 
 impl Store {
-    /// Returns whether this opening made the store: there was none, or an empty file.
+    /// Returns whether opening created the store, because the file was missing or empty.
     pub fn was_begun(&self) -> bool {
         self.begun
     }
@@ -220,18 +221,19 @@ impl Store {
         }
     }
 
-    /// What is known to be wrong with the file.
+    /// Returns the known faults of the file.
     pub fn health(&self) -> &StoreHealth {
         &self.health
     }
 
-    /// Whether the disk was full and the reserve is in use.
+    /// Returns whether the disk was full, so that the reserve was given up.
     pub fn is_tight(&self) -> bool {
         self.room.is_tight()
     }
 
-    /// Whether something new may be stored. On a full disk only what frees room is, until the
-    /// reserve can be had again or the file has as much room within.
+    /// Returns whether new data may be stored. After the disk was full, only operations that free
+    /// space are allowed until the reserve can be restored or the file has at least as much unused
+    /// space.
     pub fn has_room(&mut self) -> Result<bool, StoreError> {
         if !self.room.is_tight() {
             return Ok(true);
@@ -249,8 +251,8 @@ impl Store {
         Ok(room::is_enough(unbits(free)))
     }
 
-    /// After the disk was full: gives up the reserve for what the log holds, and takes it again
-    /// if there is room.
+    /// Handles a full disk: gives up the reserve to make room for a checkpoint of the log, and
+    /// restores it if possible.
     pub fn make_room(&mut self) {
         self.room.release();
         if let Err(error) = self.empty_log() {
@@ -259,8 +261,8 @@ impl Store {
         self.room.keep();
     }
 
-    /// After a batch on a full disk: empties the log, so that the next one has its room, and takes
-    /// the reserve again if that is possible.
+    /// Runs after a batch on a full disk: checkpoints the log, so that the next batch can reuse its
+    /// space, and restores the reserve if possible.
     pub fn regain_room(&mut self) -> Result<(), StoreError> {
         if self.room.is_tight() {
             self.empty_log()?;
@@ -271,14 +273,15 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the file can't grow for want of room, whatever SQLite says of the reason.
+    /// Returns whether the file can't grow for lack of space, independent of the error that SQLite
+    /// reported.
     pub fn is_out_of_room(&self) -> bool {
         self.room.is_exhausted()
     }
 
-    /// Closes the file. When no reader is open it is complete without a write-ahead log.
+    /// Closes the file. If no reader is open, the file is complete without its write-ahead log.
     ///
-    /// Errors: the log could not be emptied. It holds what is missing in the file.
+    /// Errors: the log could not be checkpointed. It then holds data that is missing in the file.
     pub fn close(self) -> Result<(), StoreError> {
         self.connection.flush_prepared_statement_cache();
         let emptied = self.empty_log();
@@ -287,7 +290,7 @@ impl Store {
         closed.map_err(|(_, error)| StoreError::Sqlite(error))
     }
 
-    /// Gives the memory of cached pages back: after a burst, once it is quiet.
+    /// Frees the memory of cached pages. Used when the store is idle after a burst.
     pub fn shrink(&self) -> Result<(), StoreError> {
         self.run("PRAGMA shrink_memory")
     }
@@ -297,20 +300,20 @@ impl Store {
         self.run("BEGIN IMMEDIATE")
     }
 
-    /// Makes everything since [`Self::begin`] durable.
+    /// Commits everything since [`Self::begin`] durably.
     pub fn commit(&self) -> Result<(), StoreError> {
         self.run("COMMIT")
     }
 
-    /// Takes everything since [`Self::begin`] back. SQLite may have done so already.
+    /// Rolls back everything since [`Self::begin`]. SQLite may already have done so.
     pub fn roll_back(&self) {
         if !self.connection.is_autocommit() {
             let _ = self.run("ROLLBACK");
         }
     }
 
-    /// Rows that were written since the store was opened, also by transactions that were rolled
-    /// back.
+    /// Returns the number of rows written since the store was opened, including rows of
+    /// transactions that were rolled back.
     pub fn changes(&self) -> u64 {
         self.connection.total_changes()
     }
@@ -320,25 +323,26 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the operating system lets this process write the file. SQLite's own word does not
-    /// tell: a damaged first page makes it call the file read-only.
+    /// Returns whether the operating system lets this process write the file. SQLite's error is not
+    /// reliable here: for a damaged first page it reports a read-only file.
     pub fn is_writable(&self) -> bool {
         let path = self.connection.path();
         path.is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok())
     }
 }
 
-/// A time or count for a column. SQLite's integers are signed; none of ours reaches 2^63.
+/// Encodes a time or a count for a column. SQLite's integers are signed; no stored value reaches
+/// 2^63.
 fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A number of 64 random bits for a column: all of them, two's complement.
+/// Encodes 64 random bits for a column, in two's complement.
 fn bits(value: u64) -> i64 {
     i64::from_ne_bytes(value.to_ne_bytes())
 }
 
-/// The number that [`bits`] or [`int`] stored.
+/// Decodes a number that [`bits`] or [`int`] encoded.
 fn unbits(value: i64) -> u64 {
     u64::from_ne_bytes(value.to_ne_bytes())
 }
@@ -347,13 +351,13 @@ fn array<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], St
     bytes.try_into().map_err(|_| StoreError::Corrupt(what))
 }
 
-/// Addresses as one text.
+/// Joins addresses into one text.
 fn join<A: ToString>(addresses: &[A]) -> String {
     let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     texts.join(" ")
 }
 
-/// The addresses that [`join`] wrote.
+/// Parses the addresses that [`join`] wrote.
 fn split<A: FromStr>(text: &str) -> Result<Vec<A>, StoreError> {
     let parse = |part: &str| part.parse().map_err(|_| StoreError::Corrupt("address"));
     text.split_whitespace().map(parse).collect()
@@ -370,7 +374,7 @@ pub(crate) mod tests {
             self.connection.execute_batch(sql).unwrap();
         }
 
-        /// Returns the number that a query gives.
+        /// Returns the number that a query yields.
         pub(crate) fn number_of(&self, sql: &str) -> i64 {
             self.connection
                 .query_row(sql, [], |row| row.get(0))
@@ -378,7 +382,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A store in a directory that lives as long as the test.
+    /// Returns a store in a temporary directory that lives as long as the test.
     pub(crate) fn scratch() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let file = StoreFile::new(dir.path(), Secret::new([7; 32]));
@@ -406,7 +410,7 @@ pub(crate) mod tests {
         assert!(matches!(again, Err(StoreError::TooNew)));
     }
 
-    /// A reader that idles keeps nothing from being given back.
+    /// An idle reader must not prevent the log from being truncated.
     #[test]
     fn the_log_is_bounded_and_a_close_leaves_one_file() {
         let (dir, store) = scratch();
@@ -436,12 +440,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_the_last_run_left_in_the_log_is_in_the_file_after_a_start() {
+    fn a_start_checkpoints_the_log_of_the_last_run() {
         let (dir, store) = scratch();
         store.set_number("number", 1).unwrap();
         let log = dir.path().join("store.db-wal");
         assert!(std::fs::metadata(&log).unwrap().len() > 0);
-        // As a killed process leaves it.
+        // The state that a killed process leaves behind.
         let killed = tempfile::tempdir().unwrap();
         for name in ["store.db", "store.db-wal"] {
             std::fs::copy(dir.path().join(name), killed.path().join(name)).unwrap();

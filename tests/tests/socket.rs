@@ -32,7 +32,7 @@ async fn a_file_in_the_place_of_the_socket_is_left_alone() {
     daemon.spawn().unwrap();
     let status = daemon.ended().await.unwrap();
     assert!(!status.success(), "{status}");
-    assert!(daemon.log().contains("is no socket"), "{}", daemon.log());
+    assert!(daemon.log().contains("is not a socket"), "{}", daemon.log());
     assert_eq!(fs::read_to_string(&socket).unwrap(), "my only copy");
 }
 

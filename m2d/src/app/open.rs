@@ -1,4 +1,4 @@
-//! What starts once the identity is open: store, engine, sockets, dialer.
+//! Opens the daemon once the identity is open: store, engine, sockets, dialer.
 
 use super::{Failure, OpenKey, Plan, mailbox};
 use crate::api::{FailClosedTest, Readers, Ready};
@@ -31,14 +31,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How long peers may take to hear that we go.
+/// How long the end of all sessions may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
-/// How long reads that run may take to end.
+/// How long running reads may take to finish.
 const READ_DEADLINE: Duration = Duration::from_millis(500);
-/// How long the engine may take to store what it has and to close the store.
+/// How long the engine may take to store its pending work and to close the store.
 const ENGINE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Opens a daemon as planned.
+/// Opens a daemon according to its plan.
 pub(super) struct Opener {
     config: Arc<Config>,
     circle: Circle,
@@ -48,7 +48,7 @@ pub(super) struct Opener {
     stop: CancellationToken,
 }
 
-/// What must be closed in order at the end.
+/// The parts that must be closed in order when the daemon stops.
 pub(super) struct Opened {
     engine: EngineHandle,
     thread: JoinHandle<()>,
@@ -56,7 +56,7 @@ pub(super) struct Opened {
     readers: Readers,
 }
 
-/// What all tasks share.
+/// The parts that all tasks share.
 struct Core {
     engine: EngineHandle,
     endpoint: Arc<Endpoint>,
@@ -69,7 +69,7 @@ struct Core {
 }
 
 impl Opener {
-    /// Opens `plan` when it is time; its tasks end with `stop`.
+    /// Returns an opener for `plan`. Its tasks end when `stop` is cancelled.
     pub(super) fn new(plan: &Plan, tasks: Tasks, stop: CancellationToken) -> Self {
         Self {
             config: Arc::new(plan.config.clone()),
@@ -81,7 +81,7 @@ impl Opener {
         }
     }
 
-    /// Opens everything and starts it.
+    /// Opens everything and starts all tasks.
     pub(super) async fn open(&self, mut key: OpenKey) -> Result<(Ready, Opened), Failure> {
         let identity = key.identity.clone();
         let file = StoreFile::new(&self.data_dir, identity.store_key());
@@ -203,7 +203,7 @@ impl Opener {
         Arc::new(runner.serving(mailbox.clone()).relaying(relay.clone()))
     }
 
-    /// Accepts sessions, dials contacts, and waits at our relays.
+    /// Accepts sessions, dials contacts, and listens at the daemon's own relays.
     fn start_sessions(
         &self,
         core: &Core,
@@ -263,7 +263,7 @@ impl Opener {
         tasks.start(wake, &self.tasks, &self.stop)
     }
 
-    /// Looks for direct paths, unless there is to be none.
+    /// Starts the search for direct paths, if the profile allows them.
     fn start_meetings(
         &self,
         core: &Core,
@@ -284,7 +284,8 @@ impl Opener {
             .helper("direct paths", meetings.run(waiting, self.stop.clone()));
     }
 
-    /// Collects and deposits letters, unless providers may not learn our address (spec §7).
+    /// Starts to collect and deposit letters, unless the mode is line-only: providers would learn
+    /// this daemon's address (docs/spec/mailbox.md#what-the-provider-can-see).
     fn start_mail(&self, core: &Core, wake: Arc<Wake>) {
         if self.config.privacy.ip == IpMode::LineOnly {
             return;
@@ -304,7 +305,7 @@ impl Opener {
         mail.start(wake, &self.tasks, &self.stop);
     }
 
-    /// The relay role, if the configuration asks for it.
+    /// Starts the relay role if the configuration enables it.
     fn serve_lines(&self, endpoint: &Arc<Endpoint>) -> Option<Arc<Relay>> {
         let config = &self.config.relay;
         config.serve.then(|| {
@@ -326,7 +327,7 @@ impl Opener {
         )
     }
 
-    /// The mailbox role, if the configuration asks for it.
+    /// Starts the mailbox role if the configuration enables it.
     async fn serve_mailboxes(&self, core: &Core) -> Result<Option<Arc<MailboxServer>>, Failure> {
         let config = &self.config.mailbox;
         if !config.serve {
@@ -358,7 +359,7 @@ impl Opener {
         let network = &self.config.network;
         let line_only = self.config.privacy.ip == IpMode::LineOnly;
         let listen = if line_only {
-            // An answer to a direct call would tell where we are (spec §7).
+            // The response to a direct dial would reveal this daemon's address.
             Vec::new()
         } else {
             ports::choose(store, &network.listen, self.listen_is_default)?
@@ -385,8 +386,8 @@ impl Opener {
         Ok(endpoint)
     }
 
-    /// Where accepted calls are written down. A relay writes nothing down of who uses it (spec §7):
-    /// it remembers them as long as it runs.
+    /// Opens the persistent log of accepted dials. A relay keeps them in memory only: it records
+    /// nothing about its users on disk.
     fn replay_log(&self) -> Result<Option<Box<dyn ReplayLog>>, Failure> {
         if self.config.relay.serve {
             return Ok(None);
@@ -400,26 +401,29 @@ impl Opener {
 }
 
 impl Opened {
-    /// Tells peers that the daemon stops, and waits until they know it or the deadline.
+    /// Notifies peers that the daemon stops. Waits until all sessions have ended, or for the
+    /// deadline.
     pub(super) fn end_sessions(&self) -> impl Future<Output = ()> + use<> {
         let endpoint = self.endpoint.clone();
-        // A task of its own: a disk that hangs holds up nothing but it.
+        // A separate task, so that a disk that hangs delays nothing else.
         let closing = tokio::spawn(async move { endpoint.close(CLOSE_DEADLINE).await });
         async move {
             let _ = tokio::time::timeout(CLOSE_DEADLINE, closing).await;
         }
     }
 
-    /// Lets the engine finish what it has, and waits for it. Every wait has a deadline.
+    /// Closes the readers, then lets the engine finish and close the store. Every wait has a
+    /// deadline.
     pub(super) async fn close(self) {
-        // The last connection to close leaves one complete file: that is the engine's.
+        // The last connection to close checkpoints the store into one file, so the engine's must be
+        // the last.
         self.readers.close(READ_DEADLINE).await;
         self.engine.stop();
         let joined = tokio::task::spawn_blocking(move || self.thread.join());
         match tokio::time::timeout(ENGINE_DEADLINE, joined).await {
             Ok(Ok(Ok(()))) => {}
             Ok(_) => tracing::error!("the engine's thread has panicked"),
-            Err(_) => tracing::error!("the store does not answer: the daemon ends without it"),
+            Err(_) => tracing::error!("the store does not answer: the daemon stops without waiting for it"),
         }
     }
 }
@@ -438,7 +442,7 @@ fn start_thread(engine: Engine, tasks: &Tasks) -> io::Result<(EngineHandle, Join
     Ok((handle, thread))
 }
 
-/// Who tries all ways to a contact when the user asks.
+/// Returns the prober, which tries all ways to a contact at the user's request.
 fn prober(core: &Core, lines: Arc<LineCaller>, lookup: LookupParts) -> Arc<Prober> {
     Arc::new(Prober {
         engine: core.engine.clone(),
@@ -449,7 +453,7 @@ fn prober(core: &Core, lines: Arc<LineCaller>, lookup: LookupParts) -> Arc<Probe
     })
 }
 
-/// Tells whether line-only mode holds.
+/// Returns the test of whether line-only mode holds.
 fn fail_closed(outside: &Arc<Outside>, endpoint: &Arc<Endpoint>) -> FailClosedTest {
     let (outside, endpoint) = (outside.clone(), endpoint.clone());
     Arc::new(move || {
@@ -470,7 +474,7 @@ mod tests {
     use super::*;
     use crate::engine::test_engine;
 
-    /// A real engine on its real thread: the end of the thread ends the daemon.
+    /// Uses a real engine on its real thread: the end of the thread must stop the daemon.
     #[tokio::test]
     async fn an_engine_that_panics_stops_the_daemon() {
         let stop = CancellationToken::new();
@@ -486,7 +490,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_that_is_told_to_stop_is_no_failure() {
+    async fn an_engine_that_stops_on_request_is_not_a_failure() {
         let stop = CancellationToken::new();
         let tasks = Tasks::new(stop.clone());
         let (_dir, engine) = test_engine();

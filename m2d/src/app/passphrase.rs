@@ -12,7 +12,7 @@ use m2_crypto::provider;
 use rand_core::UnwrapErr;
 use std::path::Path;
 
-/// Runs the command. Returns a sentence about what was done and what is left to do.
+/// Runs the command. Returns a summary and the remaining steps for the user.
 pub fn passphrase(command: &PassphraseCommand) -> Result<String, Failure> {
     match command {
         PassphraseCommand::Set { paths, new } => {
@@ -41,7 +41,7 @@ pub fn passphrase(command: &PassphraseCommand) -> Result<String, Failure> {
 
 fn old_question(old: &OldPassphrase) -> Question<'_> {
     Question {
-        what: "The present passphrase",
+        what: "The current passphrase",
         option: "--passphrase-file",
         file: old.passphrase_file.as_ref(),
         is_new: false,
@@ -57,7 +57,7 @@ fn new_question(new: &NewPassphrase) -> Question<'_> {
     }
 }
 
-/// The key file at which a command works. No daemon runs on it meanwhile.
+/// The key file that a command works on. The lock keeps daemons from running on it.
 struct Target {
     file: KeyFile,
     config: Config,
@@ -65,7 +65,8 @@ struct Target {
 }
 
 impl Target {
-    /// Error: there is no key, a daemon runs, or the key has a passphrase unlike `is_encrypted`.
+    /// Opens the key file. Errors: there is no key, a daemon runs, or the key's encryption differs
+    /// from `is_encrypted`.
     fn open(paths: &PathArgs, is_encrypted: bool) -> Result<Self, Failure> {
         let (path, optional) = paths::config_file(paths.config.as_ref())?;
         let config = Config::load(&path, optional)?;
@@ -104,7 +105,8 @@ impl Target {
         Ok(())
     }
 
-    /// `done`, and what the user has to do with the place from which the daemon reads it.
+    /// Returns `done`, with a reminder to update the file from which the daemon reads the
+    /// passphrase.
     fn said(&self, done: &str) -> String {
         match &self.config.identity.passphrase_file {
             Some(path) => format!(

@@ -1,7 +1,8 @@
 //! `m2d restore`: puts a backup into a data directory that has no identity yet.
 //!
-//! Key and store are prepared in a directory of their own, checked and flushed; then the store
-//! gets its name, and the key last. A start in between is refused, and another restore goes on.
+//! Key and store are prepared in a separate directory, checked and flushed. Then the store is
+//! renamed into place, and the key last. Until then the daemon refuses to start, and another
+//! restore resumes.
 
 use super::Failure;
 use crate::args::RestoreArgs;
@@ -19,7 +20,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Restores a backup. Returns sentences about what was restored and what comes next.
+/// Restores a backup. Returns a summary and the next steps for the user.
 pub fn restore(args: &RestoreArgs) -> Result<String, Failure> {
     let backup = LockedBackup::open(&args.file)?;
     let (path, optional) = paths::config_file(args.paths.config.as_ref())?;
@@ -44,16 +45,16 @@ pub fn restore(args: &RestoreArgs) -> Result<String, Failure> {
     Ok(said(&target, contents, &config))
 }
 
-/// A data directory that a backup may go into. No daemon runs there meanwhile.
+/// A data directory into which a backup can be restored. The lock keeps daemons from running on it.
 struct Target {
     directory: PathBuf,
-    /// A restore was interrupted after the store got its name.
+    /// True if an earlier restore was interrupted after its store was renamed into place.
     resumes: bool,
     _lock: InstanceLock,
 }
 
 impl Target {
-    /// Error: the directory has a key or a store, or a daemon runs there.
+    /// Locks the directory. Errors: it holds a key or a store, or a daemon runs on it.
     fn claim(directory: PathBuf) -> Result<Self, Failure> {
         make_private_dir(&directory).map_err(|source| Failure::DataDir {
             path: directory.clone(),
@@ -73,7 +74,7 @@ impl Target {
         }
     }
 
-    /// The path of a file while it is prepared.
+    /// Returns the path of a file during preparation.
     fn part(&self, name: &str) -> PathBuf {
         self.directory.join(RESTORE_DIRECTORY).join(name)
     }
@@ -84,7 +85,7 @@ impl Target {
         make_private_dir(&part).map_err(self.failed())
     }
 
-    /// Tells the store that it was restored, and leaves it as one file.
+    /// Marks the store as restored, and checkpoints it into one file.
     fn finish_store(&self, contents: &Contents) -> Result<(), Failure> {
         let part = self.directory.join(RESTORE_DIRECTORY);
         let store = StoreFile::new(&part, contents.store_key.clone()).open()?;
@@ -106,7 +107,7 @@ impl Target {
             .map_err(self.failed())
     }
 
-    /// Gives store and key their names: the key last, which makes the directory valid.
+    /// Renames store and key into place. The key comes last and makes the directory valid.
     fn place(&self) -> Result<(), Failure> {
         private::sync_directory(&self.part(KEY_NAME)).map_err(self.failed())?;
         if self.resumes {
@@ -121,7 +122,7 @@ impl Target {
                 .and_then(|()| private::sync_directory(&place))
                 .map_err(self.failed())?;
         }
-        // Everything has its place; an empty directory that stays does no harm.
+        // Everything is in place; an empty directory that remains is harmless.
         let _ = fs::remove_dir_all(self.directory.join(RESTORE_DIRECTORY));
         Ok(())
     }
@@ -141,7 +142,7 @@ impl Target {
     }
 }
 
-/// Returns a file that a restore would have to overwrite.
+/// Returns a file that a restore would overwrite, if there is one.
 fn taken(directory: &Path, resumes: bool) -> Result<Option<PathBuf>, PairError> {
     if resumes {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Serves the API until the daemon is told to stop.
+//! Serves the API until the daemon stops.
 
 use super::Failure;
 use crate::api::{self, ApiState};
@@ -11,10 +11,10 @@ use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tower::util::MapResponseLayer;
 
-/// How long calls that are under way may take to end.
+/// How long running requests may take to finish.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Serves until SIGTERM or SIGINT, then lets calls end within a deadline.
+/// Serves until `stop` is cancelled, then drains running requests within a deadline.
 pub(super) async fn serve(
     state: &Arc<ApiState>,
     incoming: Incoming,
@@ -35,30 +35,30 @@ pub(super) async fn serve(
     }
 }
 
-/// SIGXFSZ, by which the system says that a file may not grow any more.
+/// SIGXFSZ: a write exceeded the limit on file sizes.
 const FILE_LIMIT: i32 = 25;
 
-/// Lets a write beyond a file size limit fail like one on a full disk. Without a handler the
-/// system would end the process.
+/// Makes a write beyond the file size limit fail like a write to a full disk. Without a handler the
+/// signal terminates the process.
 pub(super) fn survive_file_limit() -> std::io::Result<()> {
-    // Once there was a handler it stays, whoever listens.
+    // Tokio never removes a handler, so the receiver can be dropped.
     signal(SignalKind::from_raw(FILE_LIMIT)).map(drop)
 }
 
-/// Some time after the stop, whatever still runs.
+/// Completes `DRAIN` after the stop, whether or not requests are still running.
 async fn drained(stop: CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(DRAIN).await;
 }
 
-/// Tells health checks that the daemon stops, and ends their streams.
+/// Reports to health checks that the daemon is stopping, and ends their streams.
 async fn report_stop(state: Arc<ApiState>, stop: CancellationToken) {
     stop.cancelled().await;
     state.health().stop().await;
 }
 
-/// Stops the daemon on SIGTERM and SIGINT. SIGHUP, which a terminal sends when it closes, stops
-/// nothing: there is nothing to load again.
+/// Cancels `stop` on SIGTERM and SIGINT. SIGHUP, which a closing terminal sends, is ignored: there
+/// is no configuration reload.
 pub(super) fn spawn_signals(stop: CancellationToken) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -68,7 +68,7 @@ pub(super) fn spawn_signals(stop: CancellationToken) -> std::io::Result<()> {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => tracing::info!("SIGHUP is ignored: nothing is loaded again"),
+                _ = hangup.recv() => tracing::info!("SIGHUP is ignored: the configuration is not reloaded"),
             }
         }
         stop.cancel();

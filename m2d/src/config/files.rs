@@ -1,11 +1,11 @@
-//! The files that the configuration names. A relative path starts at the configuration file's
-//! directory, wherever the daemon was started.
+//! The files that the configuration names. A relative path is relative to the directory of the
+//! configuration file, not to the working directory.
 
 use super::{Config, ConfigError};
 use std::path::{Path, PathBuf};
 
 impl Config {
-    /// Makes every path independent of the working directory. `file` is the configuration file.
+    /// Makes every path absolute. `file` is the configuration file.
     pub(super) fn resolve_paths(&mut self, file: &Path) -> Result<(), ConfigError> {
         let whole = std::path::absolute(file).map_err(|source| ConfigError::Read {
             path: file.to_owned(),
@@ -33,7 +33,7 @@ impl Config {
     }
 }
 
-/// Error: what the value must be.
+/// Resolves one path. The error describes the accepted values.
 fn resolve(path: &mut PathBuf, directory: &Path) -> Result<(), &'static str> {
     if path.as_os_str().is_empty() {
         return Err("the path of a file");
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_paths_start_at_the_configuration() {
+    fn relative_paths_start_at_the_configuration_file() {
         assert_eq!(
             resolved("circle.key").unwrap(),
             Path::new("/etc/m2/circle.key")
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tilde_is_refused_instead_of_taken_for_a_name() {
+    fn a_tilde_is_refused_instead_of_taken_literally() {
         let error = resolved("~/circle.key").unwrap_err();
         assert!(error.contains("[circle] secret_file"), "{error}");
         assert!(error.contains('~'), "{error}");

@@ -1,12 +1,12 @@
-//! `[line]`: being reached over lines (spec §7).
+//! `[line]`: reachability over lines (docs/spec/line.md).
 
 use serde::Deserialize;
 
-/// Lines of one's own.
+/// The daemon's own lines.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LineConfig {
-    /// Wait for contacts at the relays that `m2 line add` named.
+    /// Listens for contacts at the relays that were added with `m2 line add`.
     pub open: bool,
 }
 

@@ -1,27 +1,28 @@
-//! `[lookup]`: how contacts are found (spec §8).
+//! `[lookup]`: how contacts are found (docs/spec/lookup.md).
 
 use super::ConfigError;
 use serde::Deserialize;
 
-/// The most bootstrap nodes.
+/// The maximum number of bootstrap nodes.
 const MAX_BOOTSTRAP: usize = 32;
 
-/// How contacts are found. In line-only mode nothing of it is done; who listens on loopback alone
-/// is in no local network and behind no gateway, and uses the DHT only with nodes of its own.
+/// How contacts are found. Line-only mode disables all of it. A daemon that listens only on
+/// loopback uses neither the local network nor a gateway, and uses the DHT only with configured
+/// bootstrap nodes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LookupConfig {
-    /// Be found and find in the local network.
+    /// Announces this daemon in the local network and looks for contacts there.
     pub lan: bool,
-    /// Be found and find in the DHT.
+    /// Publishes this daemon in the DHT and looks for contacts there.
     pub dht: bool,
-    /// The DHT's UDP port; 0 for any.
+    /// The UDP port of the DHT node; 0 for any.
     pub dht_port: u16,
-    /// Nodes to begin with in the DHT, `host:port` each; the well-known ones when empty.
+    /// The bootstrap nodes of the DHT, `host:port` each; the well-known ones if empty.
     pub dht_bootstrap: Vec<String>,
-    /// How long one node of the DHT may take to answer, milliseconds.
+    /// The timeout for one node of the DHT, in milliseconds.
     pub dht_timeout_ms: u64,
-    /// Ask the gateway to forward the daemon's port.
+    /// Asks the gateway to forward the daemon's port.
     pub map_port: bool,
 }
 

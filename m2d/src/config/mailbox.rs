@@ -1,37 +1,38 @@
-//! `[mailbox]`: being one for others, and depositing into those of contacts (spec §9).
+//! `[mailbox]`: keeping mailboxes for others, and depositing letters into those of contacts
+//! (docs/spec/mailbox.md).
 
 use super::ConfigError;
 use serde::Deserialize;
 
-/// Mailboxes, on both sides of them.
+/// Both sides of mailboxes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MailboxConfig {
-    /// Seconds without a session with a contact after which its messages go to its mailbox, where
-    /// both agree to that: 1 to 86,400.
+    /// How many seconds without a session with a contact pass before its messages are deposited in
+    /// its mailbox, if both have consented: 1 to 86,400.
     pub after_s: u32,
-    /// The longest of the random times that a letter waits before it is deposited, in seconds:
-    /// 0 to 60.
+    /// The maximum of the random delay before a letter is deposited, in seconds: 0 to 60.
     pub delay_s: u32,
-    /// Be a mailbox for those who come with an invitation.
+    /// Keeps mailboxes for owners that come with an invitation.
     pub serve: bool,
-    /// Boxes on the server, 1 to 1,000,000.
+    /// The maximum number of boxes on the server, 1 to 1,000,000.
     pub max_boxes: u64,
-    /// Bytes of all letters, 1 MiB or more.
+    /// The maximum bytes of all letters, 1 MiB or more.
     pub max_bytes: u64,
-    /// Letters in a box, 1 to 1,000,000.
+    /// The maximum number of letters in a box, 1 to 1,000,000.
     pub box_letters: u64,
-    /// Bytes of the letters in a box, 64 KiB or more.
+    /// The maximum bytes of the letters in a box, 64 KiB or more.
     pub box_bytes: u64,
-    /// Unused tokens of a box, 64 to 1,000,000.
+    /// The maximum number of unused tokens of a box, 64 to 1,000,000.
     pub box_tokens: u64,
-    /// Owners that may be connected at once, 1 to 100,000.
+    /// The maximum number of concurrently connected owners, 1 to 100,000.
     pub max_owners: u32,
-    /// Sessions that may deposit at once, 1 to 100,000.
+    /// The maximum number of concurrent depositing sessions, 1 to 100,000.
     pub max_depositors: u32,
-    /// Servers of a NATS cluster that keeps the letters; empty: a file of this daemon.
+    /// The servers of a NATS cluster that keeps the letters. If empty, a file of this daemon keeps
+    /// them.
     pub nats: Vec<String>,
-    /// On how many nodes of the cluster everything is kept, 1 to 5.
+    /// The number of replicas in the cluster, 1 to 5.
     pub replicas: u32,
 }
 
@@ -55,17 +56,17 @@ impl Default for MailboxConfig {
 }
 
 impl MailboxConfig {
-    /// Returns whether an address holds the password of a cluster.
+    /// Returns whether a server's address contains the password of the cluster.
     pub(super) fn holds_password(&self) -> bool {
         self.nats.iter().any(|server| server.contains('@'))
     }
 
-    /// The time without a session, in milliseconds.
+    /// Returns the time without a session before messages are deposited, in milliseconds.
     pub fn after_ms(&self) -> u64 {
         u64::from(self.after_s) * 1_000
     }
 
-    /// The longest random delay, in milliseconds.
+    /// Returns the maximum random delay, in milliseconds.
     pub fn delay_ms(&self) -> u64 {
         u64::from(self.delay_s) * 1_000
     }

@@ -1,4 +1,4 @@
-//! `[privacy]`: what others may learn (spec §7).
+//! `[privacy]`: what peers and observers may learn.
 
 use super::ConfigError;
 use m2_crypto::address::{NamedAddress, Use};
@@ -6,61 +6,61 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
-/// What others may learn.
+/// What peers and observers may learn.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrivacyConfig {
-    /// Addresses that invitations name; those that are bound when empty.
+    /// The addresses that invitations name; the bound addresses if empty.
     pub announce: Vec<SocketAddr>,
-    /// Which ways sessions with peers take.
+    /// The paths that sessions with peers may take.
     pub ip: IpMode,
-    /// What data packets are filled up to.
+    /// The size to which data packets are padded.
     pub padding: Padding,
-    /// Packets a second, 0 to 1,000, that leave every session with a peer whether or not there is
-    /// something to say; messages take their place. 0: none. Needs padding.
+    /// The number of packets, 0 to 1,000, that every session with a peer sends each second as cover
+    /// traffic. Messages take the place of cover packets. 0 disables it. Needs padding.
     pub cover: u32,
 }
 
-/// Which ways sessions with peers take, from the one that tells most to the one that tells least:
-/// a later one is stricter (spec §7).
+/// The paths that sessions with peers may take. The order is from the mode that reveals most to the
+/// one that reveals least: a later mode is stricter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IpMode {
-    /// From socket to socket, and over lines where that fails.
+    /// Directly, and over lines if that fails.
     #[default]
     Direct,
-    /// Over lines, and from socket to socket where that fails.
+    /// Over lines, and directly if that fails.
     PreferLine,
-    /// Over lines alone, and to nothing but the own relays.
+    /// Only over lines; nothing is sent to other hosts than the daemon's own relays.
     LineOnly,
 }
 
-/// What data packets are filled up to, so that their sizes tell nothing.
+/// The size to which data packets are padded, so that sizes reveal nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Padding {
-    /// Nothing: they are as long as what they carry.
+    /// No padding: packets are as long as their payload.
     #[default]
     None,
-    /// The largest size that the path takes.
+    /// The largest size that the path allows.
     Full,
 }
 
 impl PrivacyConfig {
-    /// Whether data packets are filled up.
+    /// Returns whether data packets are padded.
     pub fn pads(&self) -> bool {
         self.padding == Padding::Full
     }
 
-    /// Pieces that leave every session each second, if it is to be covered.
+    /// Returns the number of cover packets per second and session, if cover traffic is enabled.
     pub const fn covers(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.cover)
     }
 
-    /// Announced addresses pass the filter that peers apply to them; a daemon that listens on loopback
-    /// alone may announce loopback.
+    /// Checks that announced addresses pass the filter that peers apply to them. A daemon that
+    /// listens only on loopback may announce loopback addresses.
     pub(super) fn check_announced(&self, loopback_only: bool) -> Result<(), ConfigError> {
-        // Private addresses are told where the way is direct.
+        // Private addresses are announced where sessions are direct.
         let wanted = match self.ip {
             IpMode::PreferLine => Use::Service,
             IpMode::Direct | IpMode::LineOnly => Use::Contact {
@@ -84,7 +84,7 @@ impl PrivacyConfig {
         if self.cover > 1_000 {
             return Err(range);
         }
-        // Packets of different sizes would tell those that say something from the others.
+        // If packets differed in size, those with messages could be distinguished from cover.
         let unpadded = ConfigError::Needs {
             section: "privacy",
             key: "cover",

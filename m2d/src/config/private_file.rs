@@ -1,4 +1,5 @@
-//! Files that hold a secret: read whole, bounded, and only while no other user can reach them.
+//! Files that hold a secret. They are read completely, up to a bound, and only if no other user can
+//! access them.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// The largest secret that is read, in bytes. Far above any passphrase or key.
+/// The maximum size of a secret in bytes, far above any passphrase or key.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// A file with a secret can't be used.
@@ -59,7 +60,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
     })
 }
 
-/// Refuses a file that other users can read or change, without reading it.
+/// Refuses a file that other users can read or change. Does not read its content.
 pub fn check(path: &Path) -> Result<(), PrivateFileError> {
     let metadata = path.metadata().map_err(|source| PrivateFileError::Read {
         path: path.to_owned(),
@@ -74,8 +75,8 @@ pub fn check(path: &Path) -> Result<(), PrivateFileError> {
     }
 }
 
-/// Reads a secret that another program protects, such as a credential of the service manager,
-/// whose permissions may be access control lists.
+/// Reads a secret that another program protects, such as a credential of the service manager, whose
+/// permissions may be access control lists.
 ///
 /// Errors: the file can't be read, or is too large.
 pub fn read_unchecked(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
@@ -89,15 +90,15 @@ pub fn read_unchecked(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileErro
     })
 }
 
-/// Returns the bytes, or None if there are too many.
+/// Returns the bytes, or `None` if there are more than `MAX_BYTES`.
 fn read_bounded(file: File) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= MAX_BYTES).then_some(bytes))
 }
 
-/// Returns the mode of a file that other users can reach and read or change. Pipes and devices
-/// have no content that stays.
+/// Returns the mode of a file if other users can reach it and read or change it. Pipes and devices
+/// are accepted, because they have no persistent content.
 #[cfg(unix)]
 fn open_to_others(path: &Path, metadata: &Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
@@ -108,8 +109,8 @@ fn open_to_others(path: &Path, metadata: &Metadata) -> Option<u32> {
     is_open.then_some(mode)
 }
 
-/// Returns whether each directory above a file has one of these search permissions. One that
-/// can't be examined counts as open.
+/// Returns whether each directory above a file has one of these search permissions. A directory
+/// that can't be examined counts as open.
 #[cfg(unix)]
 fn can_enter(path: &Path, bits: u32) -> bool {
     use std::os::unix::fs::PermissionsExt;
@@ -123,7 +124,7 @@ fn can_enter(path: &Path, bits: u32) -> bool {
     })
 }
 
-/// This system has no permission bits.
+/// Returns nothing: this system has no permission bits.
 #[cfg(not(unix))]
 fn open_to_others(_path: &Path, _metadata: &Metadata) -> Option<u32> {
     None
@@ -140,7 +141,8 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A file in a directory that `mode` opens or closes. The directory above is open.
+    /// Creates a secret file with `mode` in a directory with `directory_mode`. The directory above
+    /// is open.
     fn secret(mode: u32, directory_mode: u32) -> (tempfile::TempDir, PathBuf) {
         let outer = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o755))
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_others_reach_is_refused() {
+    fn a_secret_that_others_can_access_is_refused() {
         for mode in [0o644, 0o640, 0o602, 0o620, 0o604] {
             let (_dir, path) = secret(mode, 0o755);
             let error = read(&path).unwrap_err();
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_does_not_hide_where_the_file_is() {
+    fn a_link_is_checked_at_its_target() {
         let (_dir, path) = secret(0o644, 0o755);
         let closed = tempfile::tempdir().unwrap();
         set_mode(closed.path(), 0o700);
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_not_read_whole() {
+    fn a_large_file_or_a_directory_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("large");
         fs::write(&path, vec![b'x'; 65 * 1024]).unwrap();

@@ -1,35 +1,36 @@
-//! `[relay]`: being a middle-man for others (spec §7). All of it is kept in memory only.
+//! `[relay]`: forwarding packets for other daemons (docs/spec/line.md#sessions-with-a-relay). A
+//! relay keeps its state in memory only.
 
 use super::ConfigError;
 use m2_net::line::relay::RelayLimits;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// The relay role and what its users may make it spend.
+/// The relay role and the limits for its users.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RelayConfig {
-    /// Be a relay for those who know this daemon's peer id.
+    /// Acts as a relay for daemons that know this daemon's peer id.
     pub serve: bool,
-    /// Anonymous sessions at once, 1 to 1,000,000.
+    /// The maximum number of concurrent anonymous sessions, 1 to 1,000,000.
     pub max_sessions: u32,
-    /// Open lines in all, 1 to 1,000,000.
+    /// The maximum number of open lines in total, 1 to 1,000,000.
     pub max_lines: u32,
-    /// Open lines of one session, 1 to 65,536.
+    /// The maximum number of open lines of one session, 1 to 65,536.
     pub max_lines_per_session: u32,
-    /// Callers on one line at once, 1 to 1,024.
+    /// The maximum number of concurrent callers on one line, 1 to 1,024.
     pub max_joins_per_line: u32,
-    /// Pairs of parties that talk at once, 1 to 1,000,000.
+    /// The maximum number of concurrently connected pairs, 1 to 1,000,000.
     pub max_splices: u32,
-    /// Bytes a second that one pair may send in each direction, 16 KiB or more.
+    /// The maximum bytes per second of one pair in each direction, 16 KiB or more.
     pub splice_bytes_per_second: u64,
-    /// Bytes a second that all pairs may send together, 64 KiB or more.
+    /// The maximum bytes per second of all pairs together, 64 KiB or more.
     pub bytes_per_second: u64,
-    /// Seconds without a word after which a pair is parted, 10 to 3,600.
+    /// The idle timeout of a pair in seconds, 10 to 3,600.
     pub idle_seconds: u32,
-    /// Pass sessions on to further relays.
+    /// Extends sessions to further relays.
     pub extend: bool,
-    /// Do so also to private, loopback and link-local addresses.
+    /// Extends sessions also to private, loopback and link-local addresses.
     pub extend_to_private: bool,
 }
 
@@ -52,7 +53,7 @@ impl Default for RelayConfig {
 }
 
 impl RelayConfig {
-    /// What users of the relay may take.
+    /// Returns the limits for users of the relay.
     pub fn limits(&self) -> RelayLimits {
         RelayLimits {
             sessions: self.max_sessions as usize,

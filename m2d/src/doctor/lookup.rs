@@ -1,70 +1,72 @@
-//! What is seen of look-up, and of the search for a direct path (spec §8).
+//! The visibility of look-up and of the search for a direct path
+//! (docs/spec/lookup.md#what-is-seen).
 
 use super::Settings;
 use crate::config::IpMode;
 
-/// What other hosts in the local network see.
+/// Returns what other hosts in the local network see.
 pub(super) fn lan(settings: &Settings) -> Vec<String> {
     if !settings.lookup.lan {
         return vec!["Nothing: M2 neither announces itself there nor asks for others.".to_owned()];
     }
     let not_all = settings.line_only > 0 || (settings.listens() && settings.prefer_line > 0);
     let recognised = if settings.ip == IpMode::PreferLine && settings.listens() {
-        "Not that it is you, even if they are contacts of yours: those are told lines alone."
+        "Not that it is you, even if they are your contacts: those only learn your lines."
     } else if not_all {
-        "That it is you, if they are contacts of yours, but for those whom you call over lines; \
+        "That it is you, if they are your contacts, except contacts that you reach over lines; \
          others can't tell."
     } else {
-        "That it is you, if they are contacts of yours; others can't tell."
+        "That it is you, if they are your contacts; others can't tell."
     };
     vec![
-        "That this computer runs an M2, at which IP address and port; not whose it is, nor how \
-         many contacts it has."
+        "That this computer runs an M2, at which IP address and port; not its owner, and not the \
+         number of its contacts."
             .to_owned(),
         recognised.to_owned(),
     ]
 }
 
-/// What the gateway is asked.
+/// Returns what the gateway is asked.
 pub(super) fn gateway(settings: &Settings) -> Vec<String> {
     if !settings.lookup.gateway {
-        return vec!["Nothing: no port is to be forwarded.".to_owned()];
+        return vec!["Nothing: no port needs to be forwarded.".to_owned()];
     }
     vec![
-        "To lead one of its UDP ports to this computer, for two hours at a time; not what for, \
-         nor for whom."
+        "To forward one of its UDP ports to this computer, for two hours at a time; it does not \
+         learn the purpose or the user."
             .to_owned(),
-        "Where it answers neither PCP nor NAT-PMP, the whole local network sees that UPnP is \
+        "If it answers neither PCP nor NAT-PMP, the whole local network sees that UPnP is \
          tried."
             .to_owned(),
     ]
 }
 
-/// What nodes of the DHT see.
+/// Returns what nodes of the DHT see.
 pub(super) fn dht(settings: &Settings) -> Vec<String> {
     if !settings.lookup.dht {
         return vec!["Nothing: it is not used.".to_owned()];
     }
     vec![
         "Your IP address, when you write 960 bytes under a key that looks random, and when you \
-         look under another one; keys change every day, and only the contact or the holder of the \
-         invitation for whom the bytes are can read them."
+         read another one; keys change every day, and only the contact or the holder of the \
+         invitation can read the bytes meant for it."
             .to_owned(),
-        "From which IP address somebody else reads what you write, and writes what you read: who \
-         watches many nodes can guess that you two know each other, and how many you publish for."
+        "The IP addresses that read your records and write the records that you read: an observer \
+         of many nodes can guess that you two know each other, and for how many you publish."
             .to_owned(),
-        "Not your peer id, nor that of anybody else.".to_owned(),
+        "No peer id, neither yours nor that of a contact.".to_owned(),
     ]
 }
 
-/// What look-up adds for who watches all that leaves and enters the daemon's own network.
+/// Returns what look-up adds for an observer of all traffic of the daemon's own network.
 pub(super) fn at_home(settings: &Settings) -> Option<String> {
-    let said = "That you speak to nodes of the DHT, which is not enciphered: the keys that look \
-                random, when, and 960 bytes that can't be read.";
+    let said = "Your traffic with nodes of the DHT, which is not enciphered: keys that look random, \
+                their times, and 960 bytes that can't be read.";
     settings.lookup.dht.then(|| said.to_owned())
 }
 
-/// What contacts are told or can find out of where this computer is, beside the sessions.
+/// Returns what contacts are told or can find out about the location of this computer, apart from
+/// sessions.
 pub(super) fn contacts(settings: &Settings) -> Vec<String> {
     let mut said = Vec::new();
     let (lookup, publishes) = (settings.lookup, settings.lookup.dht);
@@ -77,15 +79,15 @@ pub(super) fn contacts(settings: &Settings) -> Vec<String> {
                     .to_owned(),
             );
             if publishes {
-                said.push("Up to 4 of them are in what you publish in the DHT.".to_owned());
+                said.push("Up to 4 of them are in your records in the DHT.".to_owned());
             }
         }
         IpMode::PreferLine if settings.listens() && publishes => {
-            said.push("What you publish in the DHT holds your relays alone.".to_owned());
+            said.push("Your records in the DHT hold only your relays.".to_owned());
         }
         IpMode::PreferLine if !settings.listens() && (publishes || lookup.lan) => said.push(
-            "You are found by your IP addresses, also private ones, as there is no line to call \
-             you on."
+            "You are found by your IP addresses, also private ones, as there is no line on which \
+             contacts can reach you."
                 .to_owned(),
         ),
         IpMode::PreferLine | IpMode::LineOnly => {}
@@ -93,21 +95,21 @@ pub(super) fn contacts(settings: &Settings) -> Vec<String> {
     let hides = settings.ip == IpMode::PreferLine || settings.prefer_line > 0;
     if publishes && hides {
         said.push(
-            "Those whose way is prefer-line know the keys that you use for them in the DHT: with \
-             nodes near these they see your IP address. For line-only ones none is used."
+            "Contacts with the way prefer-line know the keys that you use for them in the DHT: with \
+             nodes near these keys they see your IP address. For line-only contacts no key is used."
                 .to_owned(),
         );
     }
     said
 }
 
-/// What to change about look-up.
+/// Returns the recommended changes for look-up.
 pub(super) fn advice(settings: &Settings) -> Vec<String> {
     let mut advice = Vec::new();
     if settings.ip == IpMode::Direct && settings.relays == 0 && !settings.reachable {
         advice.push(
-            "No address is known that leads here from outside: behind a NAT contacts may not \
-             reach you. Add a line to meet on (`m2 line add INVITE`), or forward a port and name \
+            "No address is known that reaches this daemon from outside: behind a NAT contacts may \
+             not reach you. Add a line to meet on (`m2 line add INVITE`), or forward a port and name \
              it in [privacy] announce."
                 .to_owned(),
         );
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_off_is_not_said() {
+    fn disabled_parts_are_not_mentioned() {
         let words = ["runs an M2", "UDP ports", "960", "UPnP", "DHT, "];
         let on = said(&found(IpMode::Direct));
         assert!(words.iter().all(|word| on.contains(word)), "{on}");
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_is_said_alone() {
+    fn each_part_is_described_separately() {
         let only = |lookup| {
             said(&Settings {
                 lookup,
@@ -180,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn who_prefers_lines_and_has_some_is_found_by_them_alone() {
+    fn a_daemon_that_prefers_lines_and_has_some_is_found_only_by_them() {
         let lines = said(&on_lines(IpMode::PreferLine));
-        assert!(lines.contains("holds your relays alone"), "{lines}");
+        assert!(lines.contains("hold only your relays"), "{lines}");
         assert!(lines.contains("Not that it is you"), "{lines}");
         assert!(!lines.contains("private ones"), "{lines}");
         let none = said(&found(IpMode::PreferLine));
-        assert!(none.contains("no line to call you on"), "{none}");
+        assert!(none.contains("no line on which"), "{none}");
         assert!(none.contains("That it is you"), "{none}");
     }
 
@@ -197,31 +199,31 @@ mod tests {
             ..on_lines(IpMode::Direct)
         });
         assert!(direct.contains("also private ones"), "{direct}");
-        assert!(direct.contains("whom you call over lines"), "{direct}");
+        assert!(direct.contains("that you reach over lines"), "{direct}");
         assert!(direct.contains("asked at which address"), "{direct}");
     }
 
     #[test]
-    fn who_prefers_lines_could_be_seen_in_the_dht_and_who_takes_nothing_else_not() {
+    fn only_prefer_line_contacts_can_observe_this_daemon_in_the_dht() {
         let prefers = Settings {
             prefer_line: 1,
             ..on_lines(IpMode::Direct)
         };
-        assert!(said(&prefers).contains("nodes near these"));
+        assert!(said(&prefers).contains("nodes near these keys"));
         let off = Settings {
             lookup: Lookup { dht: false, ..ALL },
             ..prefers
         };
-        assert!(!said(&off).contains("nodes near these"));
+        assert!(!said(&off).contains("nodes near these keys"));
         let strict = Settings {
             line_only: 1,
             ..on_lines(IpMode::Direct)
         };
-        assert!(!said(&strict).contains("nodes near these"));
+        assert!(!said(&strict).contains("nodes near these keys"));
     }
 
     #[test]
-    fn who_may_not_be_reached_is_told_of_lines() {
+    fn an_unreachable_daemon_is_advised_to_add_a_line() {
         let hidden = |settings| Settings {
             reachable: false,
             ..settings

@@ -1,9 +1,9 @@
-//! What is seen at each place.
+//! The sections of the report, one for each place.
 
 use super::{FailClosed, Settings, lookup};
 use crate::config::IpMode;
 
-/// What the own relays see.
+/// Returns what the daemon's own relays see.
 pub(super) fn relays(settings: &Settings) -> Vec<String> {
     let mut said = Vec::new();
     if settings.own() == 0 {
@@ -12,8 +12,8 @@ pub(super) fn relays(settings: &Settings) -> Vec<String> {
     }
     if settings.entries > 0 {
         said.push(format!(
-            "{}: your IP address, when and how much you send, and which relays come next; not on \
-             which lines, nor with whom.",
+            "{}: your IP address, when and how much you send, and which relays come next; not your \
+             lines, and not your contacts.",
             count(settings.entries, "entry", "entries")
         ));
     }
@@ -29,7 +29,7 @@ pub(super) fn relays(settings: &Settings) -> Vec<String> {
             ""
         };
         said.push(format!(
-            "{}: {whose}, {lines}and when and how much is said on a line.",
+            "{}: {whose}, {lines}and when and how much is sent on a line.",
             count(settings.relays, "meeting relay", "meeting relays")
         ));
     }
@@ -37,13 +37,12 @@ pub(super) fn relays(settings: &Settings) -> Vec<String> {
         said.push("They are asked at which address they see you.".to_owned());
     }
     said.push(
-        "None of them learns your peer id, those of your contacts, or anything that is said."
-            .to_owned(),
+        "None of them learns your peer id, those of your contacts, or any content.".to_owned(),
     );
     said
 }
 
-/// What providers of mailboxes see.
+/// Returns what mailbox providers see.
 pub(super) fn providers(settings: &Settings) -> Vec<String> {
     let mut said = Vec::new();
     if settings.is_line_only() {
@@ -52,46 +51,46 @@ pub(super) fn providers(settings: &Settings) -> Vec<String> {
     }
     if settings.boxes > 0 {
         said.push(
-            "Your own: your peer id, your IP address, when you collect, and how many letters of \
-             which size come when; not from whom, nor what is in them."
+            "Your own: your peer id, your IP address, when you collect, and the number, sizes and \
+             times of your letters; neither their senders nor their content."
                 .to_owned(),
         );
     }
     if settings.writes_letters > 0 {
         said.push(format!(
-            "Those of {}: that a letter of some size comes from your IP address, whom it is for, \
-             and when; not from whom, nor what is in it.",
+            "Those of {}: the size and the time of each letter from your IP address, and its \
+             recipient; neither its sender nor its content.",
             count(settings.writes_letters, "contact", "contacts")
         ));
     }
     if said.is_empty() {
-        said.push("Nothing: you have no box, and write to none.".to_owned());
+        said.push("Nothing: you have no box, and deposit no letters.".to_owned());
     }
     said
 }
 
-/// What somebody sees who watches all that leaves and enters the daemon's own network.
+/// Returns what an observer of all traffic of the daemon's own network sees.
 pub(super) fn home(settings: &Settings) -> Vec<String> {
     let mut said = Vec::new();
     match (settings.ip, settings.own()) {
         (IpMode::LineOnly, 0) => said.push("Nothing: nothing is sent.".to_owned()),
         (IpMode::LineOnly, _) => said.push(
-            "That you send to your own relays and to nobody else, when, and how much.".to_owned(),
+            "That you send only to your own relays, when, and how much.".to_owned(),
         ),
         (IpMode::PreferLine, _) => said.push(
-            "The IP addresses of relays, and those of the contacts with whom no line could be \
-             had; when and how much you send to each."
+            "The IP addresses of relays, and those of the contacts for which no line was available; \
+             when and how much you send to each."
                 .to_owned(),
         ),
         (IpMode::Direct, _) => said.push(
-            "The IP addresses of the contacts with whom you talk, and when and how much you send \
+            "The IP addresses of the contacts that you talk to, and when and how much you send \
              to each."
                 .to_owned(),
         ),
     }
     if !settings.is_line_only() && settings.line_only > 0 {
         said.push(format!(
-            "Of {} whose way is line-only: the addresses of relays alone.",
+            "For {} whose way is line-only: only the addresses of relays.",
             count(settings.line_only, "contact", "contacts")
         ));
     }
@@ -105,11 +104,11 @@ pub(super) fn home(settings: &Settings) -> Vec<String> {
     said
 }
 
-/// What somebody sees who watches all that enters and leaves a relay.
+/// Returns what an observer of all traffic of a relay sees.
 pub(super) fn at_relay(settings: &Settings) -> Vec<String> {
     let mut said = Vec::new();
     if settings.own() == 0 && settings.is_line_only() {
-        said.push("Nothing of you: you use none.".to_owned());
+        said.push("Nothing about you: you use none.".to_owned());
         return said;
     }
     if settings.entries > 0 {
@@ -120,18 +119,18 @@ pub(super) fn at_relay(settings: &Settings) -> Vec<String> {
         );
     } else {
         said.push(
-            "Your IP address while you use the relay, and those of all others who do.".to_owned(),
+            "Your IP address while you use the relay, and those of its other users.".to_owned(),
         );
     }
     said.push(
-        "The bytes that enter share nothing with those that leave, but their time and amount do: \
-         who watches a relay for long can guess which two parties talk."
+        "The bytes that enter have nothing in common with those that leave, except time and \
+         amount: an observer who watches a relay for long can guess which two parties talk."
             .to_owned(),
     );
     said
 }
 
-/// What the own contacts see.
+/// Returns what contacts see.
 pub(super) fn contacts(settings: &Settings) -> Vec<String> {
     let mut said = Vec::new();
     match settings.ip {
@@ -139,22 +138,22 @@ pub(super) fn contacts(settings: &Settings) -> Vec<String> {
             "Your IP address, in every session that is direct and in your invitations.".to_owned(),
         ),
         IpMode::PreferLine => said.push(
-            "Your relays; and your IP address in your invitations, and when no line can be had."
+            "Your relays; and your IP address in your invitations, and when no line is available."
                 .to_owned(),
         ),
         IpMode::LineOnly => said.push(
-            "The addresses of your relays, but for entries, and never your IP address.".to_owned(),
+            "The addresses of your relays, except entries, and never your IP address.".to_owned(),
         ),
     }
     if !settings.is_line_only() && settings.prefer_line > 0 {
         said.push(format!(
-            "{} are called over lines first.",
+            "{} are dialled over lines first.",
             count(settings.prefer_line, "contact", "contacts")
         ));
     }
     if !settings.is_line_only() && settings.line_only > 0 {
         said.push(format!(
-            "{}: no session is direct. What was learned before stays learned.",
+            "{}: no session is direct. They keep what they learned before.",
             count(
                 settings.line_only,
                 "line-only contact",
@@ -163,20 +162,20 @@ pub(super) fn contacts(settings: &Settings) -> Vec<String> {
         ));
     }
     said.extend(lookup::contacts(settings));
-    said.push("When you are there, and your peer id.".to_owned());
+    said.push("When you are online, and your peer id.".to_owned());
     said
 }
 
-/// What was found about line-only mode.
+/// Returns the result of the test of line-only mode.
 pub(super) fn fail_closed(settings: &Settings) -> Vec<String> {
     let found = match settings.fail_closed {
         FailClosed::NotInForce => "Line-only mode is not in force: there is nothing to test.",
         FailClosed::Holds => {
-            "Holds: a datagram to an address that is no relay of yours was tried and did not \
+            "Holds: a datagram to an address that is not one of your relays was tried and did not \
              leave."
         }
         FailClosed::Broken => {
-            "BROKEN: a datagram to an address that is no relay of yours could leave."
+            "BROKEN: a datagram to an address that is not one of your relays could leave."
         }
     };
     vec![found.to_owned()]
@@ -193,7 +192,7 @@ fn sizes(settings: &Settings) -> String {
         }
         (true, cover) => format!(
             "All data packets have one size, and every session with a contact sends {cover} data \
-             packets a second, said or not: what shows is that it is up."
+             packets a second, with or without messages: only its existence shows."
         ),
     }
 }

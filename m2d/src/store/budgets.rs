@@ -1,23 +1,25 @@
-//! What contacts have left for dials to addresses that they named.
+//! The remaining budgets for dials to addresses that contacts named
+//! (docs/spec/reach.md#addresses-that-others-name).
 
 use super::{Store, StoreError, int, unbits};
 use m2_crypto::PeerId;
 
-/// What a contact had left at a moment.
+/// The remaining budget of a contact at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetRow {
     /// The contact.
     pub contact: PeerId,
-    /// Datagrams.
+    /// The number of datagrams that remain.
     pub datagrams: u64,
-    /// Bytes.
+    /// The number of bytes that remain.
     pub bytes: u64,
-    /// The moment, Unix milliseconds.
+    /// The moment in Unix milliseconds.
     pub at_ms: u64,
 }
 
 impl Store {
-    /// Returns what was left of each budget that was not full by itself since `since_ms`.
+    /// Returns the budgets that were stored at or after `since_ms`. Earlier ones have refilled
+    /// completely since.
     pub fn budgets(&self, since_ms: u64) -> Result<Vec<BudgetRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT peer_id, datagrams, bytes, at_ms FROM address_budgets WHERE at_ms >= ?1",
@@ -33,7 +35,7 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Remembers what a contact has left.
+    /// Stores the remaining budget of a contact.
     pub fn put_budget(&self, left: &BudgetRow) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO address_budgets VALUES (?1, ?2, ?3, ?4)")?
@@ -46,7 +48,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets those of before `since_ms`, which are full by themselves.
+    /// Deletes budgets that were stored before `since_ms`: they have refilled completely since.
     pub fn prune_budgets(&self, since_ms: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM address_budgets WHERE at_ms < ?1")?
@@ -62,7 +64,7 @@ mod tests {
     use crate::store::tests::scratch;
 
     #[test]
-    fn what_is_left_is_remembered_until_it_is_full_again() {
+    fn a_budget_is_kept_until_it_has_refilled() {
         let (_dir, store) = scratch();
         let row = |contact: u8, at_ms| BudgetRow {
             contact: PeerId::from_bytes([contact; 32]),

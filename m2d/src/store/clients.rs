@@ -6,20 +6,20 @@ use rusqlite::OptionalExtension;
 /// A named front-end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientRow {
-    /// Its name.
+    /// The name of the front-end.
     pub name: String,
-    /// The number of the event after which its stream starts.
+    /// The number of the last acknowledged event. The stream of events starts after it.
     pub cursor: i64,
-    /// Kept events after its cursor.
+    /// The number of stored events after the cursor.
     pub lag: u64,
-    /// When it was last seen, Unix milliseconds.
+    /// The time of its last activity in Unix milliseconds.
     pub seen_ms: u64,
-    /// It acknowledged an event.
+    /// True if it has acknowledged an event.
     pub acknowledged: bool,
 }
 
 impl Store {
-    /// A named front-end's cursor.
+    /// Returns the cursor of a named front-end.
     pub fn client_cursor(&self, name: &str) -> Result<Option<i64>, StoreError> {
         Ok(self
             .connection
@@ -28,7 +28,7 @@ impl Store {
             .optional()?)
     }
 
-    /// How many named front-ends there are.
+    /// Returns the number of named front-ends.
     pub fn client_count(&self) -> Result<u32, StoreError> {
         Ok(self
             .connection
@@ -45,7 +45,7 @@ impl Store {
         Ok(())
     }
 
-    /// Moves a named front-end's cursor on; it never moves back.
+    /// Advances the cursor of a named front-end. The cursor never moves back.
     pub fn acknowledge_client(
         &self,
         name: &str,
@@ -61,7 +61,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that a named front-end is there.
+    /// Updates the time at which a named front-end was last active.
     pub fn see_client(&self, name: &str, now_ms: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE clients SET seen_ms = ?2 WHERE name = ?1")?
@@ -69,7 +69,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a named front-end. Returns whether there was one.
+    /// Deletes a named front-end. Returns whether it existed.
     pub fn remove_client(&self, name: &str) -> Result<bool, StoreError> {
         let mut delete = self
             .connection
@@ -77,8 +77,8 @@ impl Store {
         Ok(delete.execute([name])? > 0)
     }
 
-    /// Forgets front-ends that were last seen before `used_ms`, and those that never acknowledged
-    /// an event and were last seen before `unused_ms`.
+    /// Deletes front-ends that were last seen before `used_ms`, and front-ends that never
+    /// acknowledged an event and were last seen before `unused_ms`.
     pub fn prune_clients(&self, used_ms: u64, unused_ms: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -91,9 +91,9 @@ impl Store {
 }
 
 impl Reader {
-    /// All named front-ends, by name.
+    /// Lists all named front-ends by name.
     pub fn clients(&self) -> Result<Vec<ClientRow>, StoreError> {
-        // Numbers of events have no holes from the oldest kept one on.
+        // Event numbers are contiguous from the oldest stored event on.
         let mut select = self.connection.prepare_cached(
             "SELECT name, cursor, seen_ms, acknowledged,
                max(0, (SELECT coalesce(max(seq), 0) FROM events)

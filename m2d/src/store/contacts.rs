@@ -1,4 +1,4 @@
-//! Contacts and where they were reached.
+//! Contacts and their known addresses.
 
 mod pruning;
 
@@ -10,34 +10,34 @@ use rusqlite::{OptionalExtension, Row};
 use std::fmt;
 use std::net::SocketAddr;
 
-/// Addresses kept for one contact.
+/// The maximum number of addresses kept for one contact.
 const MAX_ADDRESSES: u32 = 8;
 
-/// How far two peers have come. The numbers are the column's.
+/// The state of the relation to a peer. The numbers are values of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub enum ContactState {
-    /// We asked and wait for the answer.
+    /// The local owner asked, and the answer is pending.
     Asked = 1,
-    /// The peer asked and waits.
+    /// The peer asked, and the local owner's answer is pending.
     Request = 2,
-    /// Both agreed.
+    /// Both owners agreed.
     Contact = 3,
-    /// We want to hear nothing of it.
+    /// The local owner ignores the peer.
     Blocked = 4,
-    /// It declined.
+    /// The peer declined.
     Declined = 5,
-    /// Was a contact, or asked and was declined. Its row keeps the conversation's numbers for a
-    /// while, and as long as there is history.
+    /// The peer was a contact, or asked and was declined. The row keeps the conversation's sequence
+    /// numbers for a while, and as long as there is history.
     Removed = 6,
 }
 
-/// An address of a contact.
+/// A known address of a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KnownAddress {
-    /// It was reached there, and proved its peer id.
+    /// A session was established there, in which the contact proved its peer id.
     Proved(SocketAddr),
-    /// Its invitation named it.
+    /// The contact's invitation named the address.
     Named(NamedAddress),
 }
 
@@ -64,49 +64,49 @@ impl ContactState {
     }
 }
 
-/// The pairwise secrets from which look-up keys are derived (spec §4), one a direction.
+/// The pairwise secrets from which look-up keys are derived, one for each direction
+/// (docs/spec/lookup.md#keys-of-a-day).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupSecrets {
-    /// For what we publish to the contact.
+    /// The secret for records that this daemon publishes to the contact.
     pub ours: Secret<32>,
-    /// For what the contact publishes to us.
+    /// The secret for records that the contact publishes to this daemon.
     pub theirs: Secret<32>,
 }
 
-/// One contact as stored.
+/// A row of the contacts table.
 #[derive(Debug, Clone)]
 pub struct ContactRow {
-    /// The row's number.
+    /// The number of the row, 0 before it is stored.
     pub row: i64,
-    /// Who it is.
+    /// The peer id.
     pub peer_id: PeerId,
-    /// What it is called here.
+    /// The local name of the contact.
     pub name: String,
-    /// How far we have come.
+    /// The state of the relation.
     pub state: ContactState,
-    /// Its verification code was compared.
+    /// True if its verification code was compared.
     pub verified: bool,
-    /// Its certificate's SPKI DER, once it was seen.
+    /// The SPKI DER of its certificate, once it was seen.
     pub certificate: Option<Vec<u8>>,
-    /// When the row was made.
+    /// The time at which the row was created, in Unix milliseconds.
     pub created_ms: u64,
-    /// When a session with it last came up.
+    /// The time at which a session was last established, in Unix milliseconds; 0 for never.
     pub last_seen_ms: u64,
-    /// What it calls itself.
+    /// The name that the peer suggested for itself.
     pub suggested_name: String,
-    /// The token of the invitation by which we ask it.
+    /// The token of the invitation with which this daemon asks the peer.
     pub invite_token: Option<Secret<16>>,
-    /// Our answer to its request could not be sent yet.
+    /// True if the answer to its request is not sent yet.
     pub reply_due: bool,
-    /// When it was removed; means nothing in another state.
+    /// The time of removal in Unix milliseconds. Meaningful only in the state `Removed`.
     pub removed_ms: u64,
-    /// Which ways its sessions take; none: as the profile's (spec §7).
+    /// The paths that its sessions may take; `None` for the profile's mode.
     pub ip: Option<IpMode>,
 }
 
 impl ContactRow {
-    /// A peer without a name, of which nothing is known yet. Its row number is 0 until it is
-    /// stored.
+    /// Returns a row without a name or any further data. Its row number is 0 until it is stored.
     pub const fn new(peer_id: PeerId, state: ContactState, now_ms: u64) -> Self {
         Self {
             row: 0,
@@ -131,7 +131,7 @@ const COLUMNS: &str = "row, peer_id, name, state, verified, certificate, created
                        ip_policy";
 
 impl Store {
-    /// All rows, blocked and removed ones too.
+    /// Returns all rows, including blocked and removed peers.
     pub fn contacts(&self) -> Result<Vec<ContactRow>, StoreError> {
         let mut statement = self
             .connection
@@ -144,7 +144,7 @@ impl Store {
         Ok(contacts)
     }
 
-    /// Stores a new contact and returns its row number.
+    /// Stores a new contact. Returns its row number.
     pub fn insert_contact(&self, contact: &ContactRow) -> Result<i64, StoreError> {
         self.connection
             .prepare_cached(
@@ -169,7 +169,7 @@ impl Store {
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// Stores a contact's changed columns.
+    /// Stores the changeable columns of a contact.
     pub fn update_contact(&self, contact: &ContactRow) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -194,7 +194,7 @@ impl Store {
         Ok(())
     }
 
-    /// Stores the pairwise secrets that both took from one session.
+    /// Stores the pairwise secrets, which both sides derived from one session.
     pub fn set_lookup_secrets(
         &self,
         contact: i64,
@@ -210,7 +210,7 @@ impl Store {
         Ok(())
     }
 
-    /// The addresses at which a contact was reached or said to be, the latest first.
+    /// Returns the known addresses of a contact, latest first.
     pub fn addresses(&self, contact: i64) -> Result<Vec<KnownAddress>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT address, proved FROM addresses WHERE contact = ?1
@@ -229,7 +229,7 @@ impl Store {
         Ok(addresses)
     }
 
-    /// Forgets where a contact was reached.
+    /// Deletes the known addresses of a contact.
     pub fn forget_addresses(&self, contact: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM addresses WHERE contact = ?1")?
@@ -237,8 +237,8 @@ impl Store {
         Ok(())
     }
 
-    /// Remembers an address; the oldest beyond eight are forgotten. One where the contact was reached
-    /// stays one when it is only named again.
+    /// Stores an address and deletes the oldest beyond eight. A proved address stays proved if it
+    /// is only named again.
     pub fn put_address(
         &self,
         contact: i64,
@@ -301,7 +301,7 @@ const fn parse_ip(column: i64) -> Result<IpMode, StoreError> {
 }
 
 impl Store {
-    /// The pairwise secrets with a contact, if both took them.
+    /// Returns the pairwise secrets with a contact, if they were derived.
     pub fn lookup_secrets(&self, contact: i64) -> Result<Option<LookupSecrets>, StoreError> {
         let bytes: Option<Option<Vec<u8>>> = self
             .connection

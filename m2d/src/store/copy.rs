@@ -1,4 +1,4 @@
-//! A consistent copy of the store while the engine goes on writing.
+//! Consistent copies of the store while the engine continues to write.
 
 use super::{StoreError, StoreFile};
 use crate::sqlcipher;
@@ -9,27 +9,27 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
-/// Pages that are copied between two reports: 1 MiB.
+/// The number of pages copied between two reports: 1 MiB.
 const STEP_PAGES: i32 = 256;
 const PAGE_BYTES: u64 = 4096;
 
-/// How long a step waits for a lock, and how often.
+/// The pause before a step is retried because of a lock, and the maximum number of retries.
 const BUSY_WAIT: Duration = Duration::from_millis(10);
 const BUSY_TIMES: u32 = 500;
 
-/// How far a copy has come.
+/// The progress of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CopyProgress {
-    /// Bytes that are copied.
+    /// The bytes copied so far.
     pub copied: u64,
-    /// Bytes of the store.
+    /// The size of the store in bytes.
     pub total: u64,
 }
 
-/// What ended a copy early.
+/// The reason for which a copy ended early.
 #[derive(Debug)]
 pub enum CopyError {
-    /// The caller asked for it.
+    /// The caller cancelled it.
     Cancelled,
     /// The store or its copy failed.
     Store(StoreError),
@@ -48,9 +48,9 @@ impl From<rusqlite::Error> for CopyError {
 }
 
 impl StoreFile {
-    /// Copies the store as it is at one moment to `target`, one file under the same key. The
-    /// writer is never waited for and never waits: the copy reads a snapshot. `report` is asked
-    /// after every step whether to go on.
+    /// Copies a snapshot of the store to `target`, as one file under the same key. The copy and the
+    /// writer do not block each other. `report` is called after every step and returns whether to
+    /// continue.
     pub fn copy_to(
         &self,
         target: &Path,
@@ -58,24 +58,25 @@ impl StoreFile {
     ) -> Result<(), CopyError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = self.connect(flags)?;
-        // Without an open transaction each write of the engine would begin the copy again.
+        // Without an open transaction each write of the engine would restart the copy.
         source.execute_batch("BEGIN")?;
         source.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
         drop(private::create(target).map_err(io)?);
         let mut copy = open(target, &self.key)?;
-        // A copy that is cut off is thrown away.
+        // An interrupted copy is deleted, so it needs no journal.
         copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")?;
         steps(&Backup::new(&source, &mut copy)?, &mut report)?;
         close(copy)?;
         source.execute_batch("COMMIT")?;
-        // Its header says that there is a log; it shall be one file.
+        // The header of the copy says that there is a log. Changing the journal mode makes it a
+        // single file.
         let copy = open(target, &self.key)?;
         copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
         close(copy)?;
         Ok(())
     }
 
-    /// The key of the store.
+    /// Returns the key of the store.
     pub fn key(&self) -> &Secret<32> {
         &self.key
     }
@@ -150,7 +151,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_copy_is_of_one_moment_whatever_is_written_meanwhile() {
+    fn a_copy_is_a_snapshot_despite_concurrent_writes() {
         let (dir, store) = scratch();
         for number in 0..2_000 {
             store.set_number(&format!("{number:0900}"), 0).unwrap();
@@ -161,7 +162,7 @@ mod tests {
         file.copy_to(&target, |progress| {
             steps += 1;
             assert!(progress.copied <= progress.total);
-            // The engine writes between the steps, also to pages that are copied already.
+            // The engine writes between the steps, also to pages that were already copied.
             store.begin().unwrap();
             store.set_number(&format!("{:0900}", 0), steps).unwrap();
             store.set_number(&format!("{:0900}", 1_999), steps).unwrap();

@@ -1,4 +1,4 @@
-//! The rows behind a conversation's delivery: outbox, epochs, sequence numbers, held messages.
+//! The rows of a conversation's delivery state: outbox, epochs, sequence numbers, held messages.
 
 use super::{Store, StoreError, bits, int, unbits};
 use m2_crypto::PeerId;
@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension, Row};
 use zeroize::Zeroizing;
 
 impl Store {
-    /// Everything that a conversation is rebuilt from.
+    /// Returns the saved state of a conversation.
     pub fn saved_conversation(&self, contact: i64) -> Result<Saved, StoreError> {
         let (place, following) = self.saved_place(contact)?;
         Ok(Saved {
@@ -50,7 +50,7 @@ impl Store {
         Ok(parsed)
     }
 
-    /// What is committed under an id, in any conversation and either direction.
+    /// Returns the commit under a message id, in any conversation and either direction.
     pub fn committed(&self, id: &MessageId) -> Result<Option<Committed>, StoreError> {
         const MESSAGE: &str = "SELECT c.peer_id, m.own, m.incarnation, m.hash FROM messages m
                                JOIN contacts c ON c.row = m.contact WHERE m.id = ?1";
@@ -76,7 +76,7 @@ impl Store {
         Ok(None)
     }
 
-    /// Sets the sequence number of the next own message.
+    /// Sets the sequence number of the next message to a contact.
     pub fn put_next_sequence(&self, contact: i64, next: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO sequences VALUES (?1, ?2)")?
@@ -133,7 +133,7 @@ impl Store {
         Ok(())
     }
 
-    /// Inserts or replaces what is kept of one incarnation of the peer.
+    /// Inserts or replaces the state of one incarnation of the peer.
     pub fn put_incarnation(
         &self,
         contact: i64,
@@ -150,8 +150,8 @@ impl Store {
         Ok(())
     }
 
-    /// The contacts whose conversations have something to wait for: messages to deliver, or
-    /// held ones to release.
+    /// Returns the contacts whose conversations need timers: those with messages to deliver or held
+    /// messages to release.
     pub fn rows_with_timers(&self) -> Result<Vec<i64>, StoreError> {
         let mut statement = self
             .connection
@@ -160,7 +160,7 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Inserts a place that waits for those before it.
+    /// Inserts a place that waits for earlier places.
     pub fn put_held(
         &self,
         contact: i64,
@@ -183,8 +183,8 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a held place out: the hash and payload of the message that fills it, if it is not
-    /// committed otherwise.
+    /// Removes a held place. Returns the hash and the payload of its message, unless that message
+    /// is already committed.
     pub fn take_held(
         &self,
         contact: i64,

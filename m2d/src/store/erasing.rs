@@ -1,25 +1,26 @@
-//! What is deleted of a removed contact, in steps: what waits for it and, if the user wants so,
-//! its history. Until all of it is gone a row says how far it has come, also over a restart.
+//! Stepwise erasure of a removed contact: its outbox and, if the user wants, its history. A row
+//! records the progress across restarts until the erasure is complete.
 
 use super::{Gone, Store, StoreError};
 use m2_net::delivery::MessageId;
 use rusqlite::OptionalExtension;
 
-/// What is still to be deleted of a contact.
+/// The pending erasure of a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erasure {
     /// The contact's row.
     pub contact: i64,
-    /// Its messages up to this row lose their content; 0 for none. They are not shown any more.
+    /// The last message row whose content is erased; 0 for none. Messages up to it are no longer
+    /// shown.
     pub history: i64,
-    /// What waits for it up to this message is given up; 0 for none.
+    /// The last message row whose delivery is given up; 0 for none.
     pub outbox: i64,
-    /// What waits for it up to this message was given up already.
+    /// The last message row whose delivery was already given up.
     pub given_up: i64,
 }
 
 impl Erasure {
-    /// Whether some of what waits is not given up yet.
+    /// Returns whether deliveries remain to be given up.
     pub const fn is_giving_up(&self) -> bool {
         self.given_up < self.outbox
     }
@@ -28,8 +29,8 @@ impl Erasure {
 const COLUMNS: &str = "contact, history, outbox, given_up";
 
 impl Store {
-    /// Notes that all that waits for a contact is to be given up and, with `history`, that all of
-    /// its messages are to lose their content. Nothing that comes later is touched.
+    /// Records that the contact's outbox is given up and, with `history`, that the content of all
+    /// its messages is erased. Later messages are not affected.
     pub fn begin_erasure(&self, contact: i64, history: bool) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -43,7 +44,7 @@ impl Store {
         Ok(())
     }
 
-    /// What is to be deleted of a contact.
+    /// Returns the pending erasure of a contact.
     pub fn erasure_of(&self, contact: i64) -> Result<Option<Erasure>, StoreError> {
         self.erasure(
             &format!("SELECT {COLUMNS} FROM erasures WHERE contact = ?1"),
@@ -51,7 +52,7 @@ impl Store {
         )
     }
 
-    /// What is to be deleted next, of any contact.
+    /// Returns any pending erasure.
     pub fn next_erasure(&self) -> Result<Option<Erasure>, StoreError> {
         self.erasure(&format!("SELECT {COLUMNS} FROM erasures LIMIT 1"), [])
     }
@@ -73,8 +74,8 @@ impl Store {
         Ok(found.optional()?)
     }
 
-    /// Up to `limit` messages that wait for a removed contact and are to be given up next. The
-    /// following call returns those after them.
+    /// Returns up to `limit` messages of the outbox whose delivery must be given up next, and
+    /// advances past them.
     pub fn next_to_give_up(
         &self,
         erasure: &Erasure,
@@ -92,7 +93,7 @@ impl Store {
         while let Some(row) = rows.next()? {
             count += 1;
             last = row.get(0)?;
-            // Those that were given up before wait for their acknowledgement alone.
+            // Messages that were given up before only wait for their acknowledgement.
             if matches!(row.get::<_, i64>(2)?, 1..=3 | 8) {
                 ids.push(MessageId(row.get(1)?));
             }
@@ -106,7 +107,8 @@ impl Store {
         Ok(ids)
     }
 
-    /// Erases up to `limit` of a removed contact's messages. Returns how many it erased.
+    /// Erases the content of up to `limit` messages of a removed contact. Returns the number
+    /// erased.
     pub fn erase_history(&self, erasure: &Erasure, limit: u32) -> Result<u32, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT row FROM messages WHERE contact = ?1 AND kind = 0 AND gone < 2 AND row <= ?2
@@ -121,7 +123,7 @@ impl Store {
         Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX))
     }
 
-    /// Nothing of it is left to be deleted.
+    /// Records that an erasure is complete.
     pub fn end_erasure(&self, contact: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM erasures WHERE contact = ?1")?

@@ -1,13 +1,13 @@
-//! What a store says when it can't do what was asked.
+//! Errors of the store.
 
 use super::Fault;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// The store can't do what was asked.
+/// The error of a store operation.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// SQLite's error. Its text names no content.
+    /// An error of SQLite. Its text contains no user data.
     #[error("store.db failed: {0}. {advice}", advice = Fault::of_sqlite(.0).warning())]
     Sqlite(#[from] rusqlite::Error),
     /// The file can't be opened.
@@ -15,10 +15,10 @@ pub enum StoreError {
     Open {
         /// The file.
         path: PathBuf,
-        /// The reason.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The identity does not open this store.
+    /// The identity's key does not open this store.
     #[error(
         "The store {0} does not open with this identity: it belongs to another identity.pem. Put \
          back the identity.pem that belongs to it, or restore a backup with `m2d restore`."
@@ -29,13 +29,13 @@ pub enum StoreError {
         "The store was written by a newer version of m2d. Install that version or a newer one."
     )]
     TooNew,
-    /// A row holds what no version of M2 writes.
+    /// A row holds data that no version of M2 writes.
     #[error("The store holds a damaged {0}. {advice}", advice = Fault::Damaged.warning())]
     Corrupt(&'static str),
 }
 
 impl StoreError {
-    /// What is wrong with the file.
+    /// Returns the fault of the file that the error indicates.
     pub fn fault(&self) -> Fault {
         match self {
             Self::Sqlite(error) | Self::Open { source: error, .. } => Fault::of_sqlite(error),
@@ -45,7 +45,7 @@ impl StoreError {
         }
     }
 
-    /// Whether it stays until a person acts.
+    /// Returns whether the error persists until the user acts.
     pub fn is_permanent(&self) -> bool {
         matches!(
             self.fault(),

@@ -1,54 +1,54 @@
-//! The durable event log (spec §6).
+//! The durable event log (docs/spec/storage.md#the-event-log).
 
 use super::{Store, StoreError, int};
 
-/// What happened. The numbers are the column's.
+/// The kinds of events. The numbers are values of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub enum EventKind {
-    /// A message came; `message` is its row.
+    /// A message was received; `message` is its row.
     MessageReceived = 1,
-    /// An own message's state changed; `detail` is state + 16 × failure.
+    /// The state of a sent message changed; `detail` is state + 16 × failure.
     MessageState = 2,
     /// A received message's content was replaced.
     MessageEdited = 3,
     /// A received message was deleted by its author.
     MessageRetracted = 4,
-    /// A stranger asks to become a contact.
+    /// A stranger asked to become a contact.
     ContactRequest = 5,
-    /// Both agreed.
+    /// Both owners agreed to be contacts.
     ContactAdded = 6,
     /// The peer declined.
     ContactDeclined = 7,
-    /// The contact was removed here.
+    /// The local owner removed the contact.
     ContactRemoved = 8,
-    /// Messages are missing; `detail` says how many.
+    /// Messages are missing; `detail` is their number.
     Gap = 9,
     /// A message's time to live ended.
     MessageExpired = 10,
-    /// Messages of the contact are lost; `detail` says how many, 0 when that is not known.
+    /// Messages of the contact are lost; `detail` is their number, 0 if unknown.
     HistoryLost = 11,
-    /// The own store is older than what the contact has seen (`detail` 1) or in use twice (2).
+    /// The local store is older than the contact's view of it (`detail` 1) or in use twice (2).
     OwnConflict = 12,
-    /// The contact's store is older than what was seen of it (`detail` 1) or in use twice (2).
+    /// The contact's store is older than the local view of it (`detail` 1) or in use twice (2).
     ContactConflict = 13,
 }
 
 /// An entry to append.
 #[derive(Debug, Clone, Copy)]
 pub struct NewEvent {
-    /// What happened.
+    /// The kind of event.
     pub kind: EventKind,
-    /// With whom: a contact row.
+    /// The row of the contact concerned.
     pub contact: i64,
-    /// To which message row.
+    /// The row of the message concerned.
     pub message: Option<i64>,
-    /// A number, as the kind says.
+    /// A number whose meaning depends on the kind.
     pub detail: i64,
 }
 
 impl EventKind {
-    /// Whether such an event shows its message's content.
+    /// Returns whether an event of this kind includes the content of its message.
     pub(super) const fn shows_message(self) -> bool {
         matches!(self, Self::MessageReceived | Self::MessageEdited)
     }
@@ -74,7 +74,7 @@ impl EventKind {
 }
 
 impl Store {
-    /// Appends an entry and returns its number.
+    /// Appends an entry. Returns its number.
     pub fn append_event(&self, event: &NewEvent, now_ms: u64) -> Result<i64, StoreError> {
         self.connection
             .prepare_cached(
@@ -91,7 +91,7 @@ impl Store {
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// The number of the newest entry ever made; 0 before the first.
+    /// Returns the number of the newest entry ever appended, 0 before the first.
     pub fn newest_event(&self) -> Result<i64, StoreError> {
         let newest: Option<i64> =
             self.connection
@@ -100,11 +100,11 @@ impl Store {
     }
 
     /// Deletes up to `limit` of the entries that are older than `before_ms` or beyond the newest
-    /// `keep` (1 or more). Returns whether more of them are left. The newest stays whatever its age:
-    /// the next number follows from it.
+    /// `keep` (1 or more). Returns whether more of them remain. The newest entry is always kept,
+    /// because the next number follows from it.
     pub fn prune_events(&self, before_ms: u64, keep: u64, limit: u32) -> Result<bool, StoreError> {
         let newest = self.newest_event()?;
-        // Times rise with the numbers: what is deleted is the oldest part of the log.
+        // Times increase with the numbers, so the deleted entries are the oldest part of the log.
         let deleted = self
             .connection
             .prepare_cached(

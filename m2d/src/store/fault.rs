@@ -1,18 +1,18 @@
-//! What can be wrong with the file of a store, told apart.
+//! The classification of faults of a store's file.
 
 use m2_proto::reason::Reason;
 use rusqlite::{Error, ErrorCode, ffi};
 
-/// What is wrong with a store's file or with the disk that holds it.
+/// The fault of a store's file or of the disk that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// There is no room: the disk is full, or a quota or a file size limit is reached.
+    /// There is no space: the disk is full, or a quota or a file size limit is reached.
     Full,
     /// The file or its file system can't be written.
     ReadOnly,
-    /// A page fails its authentication, or a row holds what no version of M2 writes.
+    /// A page fails its authentication, or a row holds data that no version of M2 writes.
     Damaged,
-    /// The operating system reports an error of the disk.
+    /// The operating system reports an I/O error.
     Io,
     /// The key does not open the file.
     WrongKey,
@@ -21,13 +21,13 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The fault that an error of SQLite reports.
+    /// Returns the fault that an error of SQLite indicates.
     pub fn of_sqlite(error: &Error) -> Self {
         match error {
             Error::SqliteFailure(_, Some(text)) if is_unreadable_index(text) => Self::Damaged,
             Error::SqlInputError { msg, .. } if is_unreadable_index(msg) => Self::Damaged,
             Error::SqliteFailure(code, _) => Self::of_code(*code),
-            // Rows that don't have the types of the schema.
+            // The types of the row do not match the schema.
             Error::FromSqlConversionFailure(..)
             | Error::IntegralValueOutOfRange(..)
             | Error::InvalidColumnType(..)
@@ -37,7 +37,7 @@ impl Fault {
     }
 
     fn of_code(error: ffi::Error) -> Self {
-        /// The file is shorter than its pages, or fails a checksum.
+        /// Errors for a file that is shorter than its pages or fails a checksum.
         const DAMAGED_READS: [i32; 3] = [
             ffi::SQLITE_IOERR_SHORT_READ,
             ffi::SQLITE_IOERR_DATA,
@@ -48,7 +48,7 @@ impl Fault {
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Self::ReadOnly,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged,
             // SQLite's pager also returns this code for a page that fails its authentication. On a
-            // system that is out of memory the process is killed instead.
+            // system without free memory the process is killed instead.
             ErrorCode::OutOfMemory => Self::Damaged,
             ErrorCode::SystemIoFailure if DAMAGED_READS.contains(&error.extended_code) => {
                 Self::Damaged
@@ -58,7 +58,7 @@ impl Fault {
         }
     }
 
-    /// The reason that front-ends get.
+    /// Returns the reason that front-ends get.
     pub const fn reason(self) -> Reason {
         match self {
             Self::Full => Reason::DiskFull,
@@ -70,16 +70,16 @@ impl Fault {
         }
     }
 
-    /// What is wrong and what to do, for `m2 status`.
+    /// Returns the sentence for `m2 status`: the fault and the remedy.
     pub const fn warning(self) -> &'static str {
         match self {
             Self::Full => {
                 "The disk that holds the data directory is full: nothing is stored, and messages \
-                 from contacts wait with them. Make room; the daemon goes on by itself."
+                 from contacts wait with them. Make room; the daemon continues by itself."
             }
             Self::ReadOnly => {
                 "The store can't be written: the file or its file system is read-only. Nothing is \
-                 stored. Make it writable; the daemon goes on by itself."
+                 stored. Make it writable; the daemon continues by itself."
             }
             Self::Damaged => {
                 "The store is damaged. Stop the daemon, find out what is affected with `m2d \
@@ -99,8 +99,8 @@ impl Fault {
         }
     }
 }
-/// Whether the search index can't be opened. SQLite gives no other code for it than that of a wrong
-/// statement; the statements and the schema are right.
+/// Returns whether the search index can't be opened. SQLite reports this with the code of a
+/// malformed statement, but the statements and the schema are known to be correct.
 fn is_unreadable_index(text: &str) -> bool {
     text.starts_with("vtable constructor failed")
 }

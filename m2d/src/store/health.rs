@@ -1,40 +1,41 @@
-//! What is known to be wrong with the store, for whoever must be told.
+//! The known faults of the store, shared by everything that reports them.
 
 use super::Fault;
 use std::sync::{Mutex, PoisonError};
 
-/// The store's faults, noted by its writer and its readers. One for each file.
+/// The faults of a store, recorded by its writer and its readers. There is one instance for each
+/// file.
 #[derive(Debug, Default)]
 pub struct StoreHealth(Mutex<State>);
 
 #[derive(Debug, Default, Clone, Copy)]
 struct State {
-    /// Why the last batch was not written, until one is.
+    /// The fault of the last batch, until a batch is written.
     failing: Option<Fault>,
-    /// A page could not be read. A batch that avoids the page mends nothing.
+    /// Set once a page could not be read. A later batch that avoids the page does not clear it.
     damaged: bool,
 }
 
 impl StoreHealth {
-    /// Notes that the store could not be written.
+    /// Records that the store could not be written.
     pub fn write_failed(&self, fault: Fault) {
         self.change(|state| state.failing = Some(fault));
         self.read_failed(fault);
     }
 
-    /// Notes that the store could not be read.
+    /// Records that the store could not be read.
     pub fn read_failed(&self, fault: Fault) {
         if fault == Fault::Damaged {
             self.change(|state| state.damaged = true);
         }
     }
 
-    /// Notes that a batch was written.
+    /// Records that a batch was written.
     pub fn written(&self) {
         self.change(|state| state.failing = None);
     }
 
-    /// What is wrong now. Damage stays until the daemon is started again.
+    /// Returns the current fault. Damage stays until the daemon is restarted.
     pub fn fault(&self) -> Option<Fault> {
         let state = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.damaged.then_some(Fault::Damaged).or(state.failing)
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damage_stays_and_a_full_disk_does_not() {
+    fn damage_persists_and_a_full_disk_does_not() {
         let health = StoreHealth::default();
         assert_eq!(health.fault(), None);
         health.write_failed(Fault::Full);

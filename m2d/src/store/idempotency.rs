@@ -1,4 +1,5 @@
-//! Idempotency keys: per caller, stored in the outbox transaction, kept 30 days (spec §6).
+//! Idempotency keys: scoped to a caller, stored in the transaction that fills the outbox, kept for
+//! 30 days.
 
 use super::{Store, StoreError, int};
 use rusqlite::OptionalExtension;
@@ -6,17 +7,17 @@ use rusqlite::OptionalExtension;
 /// How long a key is kept, in milliseconds.
 const KEPT_MS: u64 = 30 * 86_400_000;
 
-/// What an idempotency key stands for.
+/// The request that an idempotency key stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
     /// The hash of the request's body.
     pub body: [u8; 32],
-    /// The message's row.
+    /// The row of the message that the request created.
     pub message: i64,
 }
 
 impl Store {
-    /// What `caller` used `key` for within the last 30 days.
+    /// Returns the request for which `caller` used `key` within the last 30 days.
     pub fn remembered(
         &self,
         caller: &str,
@@ -38,7 +39,7 @@ impl Store {
             .optional()?)
     }
 
-    /// Remembers what `key` was used for.
+    /// Stores the request for which `caller` used `key`.
     pub fn remember(
         &self,
         caller: &str,
@@ -52,7 +53,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets up to `limit` keys older than 30 days. Returns whether more of them are left.
+    /// Deletes up to `limit` keys older than 30 days. Returns whether more of them remain.
     pub fn prune_idempotency(&self, now_ms: u64, limit: u32) -> Result<bool, StoreError> {
         let deleted = self
             .connection

@@ -1,4 +1,4 @@
-//! Looks whether a store is whole, and changes nothing.
+//! Integrity checks of a store that change nothing.
 
 use super::{Fault, Store, StoreError, StoreFile, migrations, read_first, unbits};
 use m2_crypto::envelope::{Grant, ReceiveEpoch};
@@ -7,43 +7,43 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
 
-/// Bytes of a page.
+/// The size of a page in bytes.
 const PAGE: u64 = 4096;
 
-/// Findings of one check that are told; further ones are alike.
+/// The maximum number of findings that one check reports.
 const MOST: usize = 20;
 
-/// A store that is only looked at.
+/// A store that is opened only for inspection.
 #[derive(Debug)]
 pub struct Inspection<'a> {
     file: &'a StoreFile,
     store: Store,
 }
 
-/// The versions of the schema: of the file and of this program.
+/// The schema versions of the file and of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schema {
-    /// The file's.
+    /// The version of the file.
     pub found: u64,
-    /// The newest that this program knows.
+    /// The newest version that this program knows.
     pub known: u64,
 }
 
-/// What a store holds.
+/// The numbers of items in a store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// Rows of contacts, also of removed ones.
+    /// The rows of contacts, including removed ones.
     pub contacts: usize,
-    /// Message keys that are in use.
+    /// The message keys in use.
     pub epochs: usize,
-    /// Messages that wait for their recipients.
+    /// The messages in the outbox.
     pub outbox: usize,
 }
 
 impl StoreFile {
-    /// Opens the store to look at it.
+    /// Opens the store for inspection.
     ///
-    /// Errors: it can't be opened, or the key does not fit. Damage is no error.
+    /// Errors: it can't be opened, or the key does not fit. Damage is not an error.
     pub fn inspect(&self) -> Result<Inspection<'_>, StoreError> {
         let connection = self.connect_to_inspect()?;
         if let Err(error) = read_first(&connection) {
@@ -58,7 +58,8 @@ impl StoreFile {
         })
     }
 
-    /// Whether the key fits another page than the first, which is damaged then.
+    /// Returns whether the key fits any page other than the first. If so, the first page is
+    /// damaged.
     pub(super) fn fits_other_pages(&self) -> bool {
         let Ok(connection) = self.connect_to_inspect() else {
             return false;
@@ -76,7 +77,7 @@ impl StoreFile {
         count().is_ok_and(|damaged| (damaged as u64) < pages)
     }
 
-    /// Bytes in the write-ahead log that are not in the file yet.
+    /// Returns the size of the write-ahead log in bytes.
     pub fn log_bytes(&self) -> u64 {
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
@@ -92,7 +93,7 @@ impl StoreFile {
 }
 
 fn parse_epochs(saved: &Saved) -> Result<(), StoreError> {
-    // Chains that seal live in memory alone; a grant is empty once it was acknowledged.
+    // Sealing chains exist only in memory; a stored grant is empty once it was acknowledged.
     let grants = saved.send_epochs.iter().map(|epoch| &epoch.grant);
     for grant in grants.filter(|grant| !grant.is_empty()) {
         Grant::parse(grant).map_err(|_| StoreError::Corrupt("grant for a contact"))?;
@@ -105,7 +106,7 @@ fn parse_epochs(saved: &Saved) -> Result<(), StoreError> {
 }
 
 impl Inspection<'_> {
-    /// Which version wrote the file.
+    /// Returns the schema versions.
     pub fn schema(&self) -> Result<Schema, StoreError> {
         let query = "PRAGMA user_version";
         let found = self.store.connection.query_row(query, [], |row| row.get(0));
@@ -115,7 +116,7 @@ impl Inspection<'_> {
         })
     }
 
-    /// The number of pages; those of the file alone when the schema can't be read.
+    /// Returns the number of pages, computed from the file size if the database can't be read.
     pub fn pages(&self) -> u64 {
         let query = "PRAGMA page_count";
         let pages = self.store.connection.query_row(query, [], |row| row.get(0));
@@ -123,23 +124,24 @@ impl Inspection<'_> {
         pages.map_or_else(|_| of_file(), unbits)
     }
 
-    /// Pages that are not as SQLCipher wrote them, each a sentence.
+    /// Lists pages that fail SQLCipher's authentication, one sentence each.
     pub fn damaged_pages(&self) -> Result<Vec<String>, StoreError> {
-        // A connection that met a damaged page, such as one of the schema, reads nothing any more.
+        // A connection that has read a damaged page, such as one of the schema, returns errors from
+        // then on.
         list(
             &self.file.connect_to_inspect()?,
             "PRAGMA cipher_integrity_check",
         )
     }
 
-    /// Faults of the trees and indexes, each a sentence.
+    /// Lists faults of the trees and indexes, one sentence each.
     pub fn structure(&self) -> Result<Vec<String>, StoreError> {
         let mut faults = self.list("PRAGMA integrity_check(20)")?;
         faults.retain(|fault| fault != "ok");
         Ok(faults)
     }
 
-    /// Tables that can't be read to their end.
+    /// Lists tables that can't be read completely.
     pub fn unreadable_tables(&self) -> Result<Vec<String>, StoreError> {
         let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0";
         let connection = self.file.connect_to_inspect()?;
@@ -152,7 +154,8 @@ impl Inspection<'_> {
             .collect())
     }
 
-    /// A connection that met a damaged page reads nothing any more: each table has its own.
+    /// Opens a connection for each table, because a connection that has read a damaged page returns
+    /// errors from then on.
     fn is_readable(&self, table: &str) -> Result<bool, StoreError> {
         let connection = self.file.connect_to_inspect()?;
         let table = table.replace('"', "\"\"");
@@ -161,13 +164,12 @@ impl Inspection<'_> {
         Ok(first == "ok")
     }
 
-    /// Rows that refer to what is not there, by table.
+    /// Lists rows that refer to missing rows, by table.
     pub fn broken_references(&self) -> Result<Vec<String>, StoreError> {
         self.list("SELECT \"table\" || ' refers to ' || parent FROM pragma_foreign_key_check")
     }
 
-    /// Messages of the outbox without a message of their own, and messages that wait without a
-    /// place in the outbox.
+    /// Lists outbox entries whose message or contact does not exist.
     pub fn outbox(&self) -> Result<Vec<String>, StoreError> {
         self.list(
             "SELECT 'a message of the outbox that is not in the history' FROM outbox o
@@ -178,7 +180,8 @@ impl Inspection<'_> {
         )
     }
 
-    /// Reads everything that the daemon reads when it starts and talks, and parses it.
+    /// Reads and parses everything that the daemon reads at its start and in sessions. Returns the
+    /// counts.
     pub fn contents(&self) -> Result<Contents, StoreError> {
         let store = &self.store;
         store.invitations()?;
@@ -219,7 +222,7 @@ mod tests {
 
     const PAGE: usize = super::PAGE as usize;
 
-    /// A store of some pages, closed.
+    /// Returns a closed store with several pages.
     fn filled(dir: &Path) -> StoreFile {
         let file = StoreFile::new(dir, Secret::new([7; 32]));
         let store = file.open().unwrap();
@@ -234,7 +237,7 @@ mod tests {
         file
     }
 
-    /// Reads and writes as the daemon does. Returns the first error.
+    /// Reads and writes like the daemon. Returns the first error.
     fn use_it(file: &StoreFile) -> Result<(), StoreError> {
         let store = file.open()?;
         store.latest_time()?;
@@ -250,9 +253,9 @@ mod tests {
         Ok(())
     }
 
-    /// One bit of every page, one after the other.
+    /// Damages one bit of each page in turn.
     #[test]
-    fn a_damaged_page_is_told_as_damaged_and_as_nothing_else() {
+    fn a_damaged_page_is_always_reported_as_damage() {
         let dir = tempfile::tempdir().unwrap();
         let file = filled(dir.path());
         let whole = fs::read(file.path()).unwrap();
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_check_finds_each_damaged_page_and_changes_nothing() {
+    fn the_check_finds_each_damaged_page_without_changes() {
         let dir = tempfile::tempdir().unwrap();
         let file = filled(dir.path());
         let whole = fs::read(file.path()).unwrap();

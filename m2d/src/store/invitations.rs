@@ -1,32 +1,32 @@
-//! Invitations that were given out.
+//! Invitations that this daemon issued (docs/spec/identity.md#invitations).
 
 use super::{Store, StoreError, int, unbits};
 use m2_crypto::Secret;
 use rusqlite::{OptionalExtension, Row};
 
-/// One invitation as stored.
+/// A row of the invitations table.
 #[derive(Debug, Clone)]
 pub struct InvitationRow {
-    /// Names it: the hash of its token.
+    /// The id of the invitation: the hash of its token.
     pub id: [u8; 16],
-    /// What its holder proves to know.
+    /// The secret that the holder of the invitation must prove to know.
     pub token: Secret<16>,
-    /// Its own look-up secret.
+    /// The invitation's own look-up secret.
     pub rendezvous: Secret<32>,
-    /// May be used more than once.
+    /// True if it may be used more than once.
     pub reusable: bool,
-    /// When it was made.
+    /// The time of creation in Unix milliseconds.
     pub created_ms: u64,
-    /// When it ends.
+    /// The time at which it expires, in Unix milliseconds.
     pub expires_ms: u64,
-    /// Contacts that came by it.
+    /// The number of contacts that used it.
     pub uses: u32,
-    /// What they will be called here.
+    /// The local name for contacts that use it.
     pub contact_name: String,
 }
 
 impl InvitationRow {
-    /// Whether it can still make a contact.
+    /// Returns whether it can still be used.
     pub fn is_open(&self, now_ms: u64) -> bool {
         now_ms < self.expires_ms && (self.reusable || self.uses == 0)
     }
@@ -52,7 +52,7 @@ impl Store {
         Ok(())
     }
 
-    /// One invitation, open or not.
+    /// Returns an invitation, whether or not it can still be used.
     pub fn invitation(&self, id: &[u8; 16]) -> Result<Option<InvitationRow>, StoreError> {
         Ok(self
             .connection
@@ -61,7 +61,7 @@ impl Store {
             .optional()?)
     }
 
-    /// All that are stored, oldest first.
+    /// Returns all stored invitations, oldest first.
     pub fn invitations(&self) -> Result<Vec<InvitationRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM invitations ORDER BY created_ms, id"
@@ -70,7 +70,7 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Counts one use.
+    /// Increments the number of uses.
     pub fn use_invitation(&self, id: &[u8; 16]) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE invitations SET uses = uses + 1 WHERE id = ?1")?
@@ -78,7 +78,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets one. Says whether it was there.
+    /// Deletes an invitation. Returns whether it existed.
     pub fn delete_invitation(&self, id: &[u8; 16]) -> Result<bool, StoreError> {
         let changed = self
             .connection
@@ -87,7 +87,7 @@ impl Store {
         Ok(changed > 0)
     }
 
-    /// Forgets those that can make no contact any more.
+    /// Deletes invitations that can no longer be used.
     pub fn prune_invitations(&self, now_ms: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(

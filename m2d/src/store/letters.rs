@@ -1,4 +1,5 @@
-//! Letters to be deposited, and those that were taken (spec §5, §9).
+//! Outgoing letters that wait for deposit, and the record of incoming letters (docs/spec/letter.md,
+//! docs/spec/delivery.md#by-letter).
 
 use super::{Store, StoreError, bits, int, unbits};
 use m2_crypto::PeerId;
@@ -7,70 +8,70 @@ use m2_net::delivery::{ContentHash, MessageId};
 use m2_net::wire::mailbox::LetterId;
 use rusqlite::{OptionalExtension, Row};
 
-/// Since when messages wait that are to get a letter, Unix milliseconds.
+/// The times that decide which messages get a letter, in Unix milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct WaitingSince {
-    /// Times after this one were written by a clock that was wrong, and are taken for long ago.
+    /// The latest plausible time. Later ones were written by a wrong clock and count as long ago.
     pub latest_ms: u64,
-    /// Those that have none: when they were queued, or earlier.
+    /// A message without a letter gets one if it was queued at this time or earlier.
     pub queued_ms: u64,
-    /// Those whose letter a provider took: when it did, or earlier.
+    /// A message with a deposited letter gets another one if the deposit was at this time or
+    /// earlier.
     pub deposited_ms: u64,
 }
 
-/// How long messages wait before they get a letter, in milliseconds.
+/// How long a message waits before it gets a letter, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Those that have none.
+    /// The delay for messages without a letter.
     pub queued_ms: u64,
-    /// Those whose letter a provider took.
+    /// The delay for messages whose letter was deposited.
     pub deposited_ms: u64,
 }
 
-/// A message that waits without a letter.
+/// A message that waits for delivery and has no letter in progress.
 #[derive(Debug, Clone)]
 pub struct Undeposited {
-    /// The message's row.
+    /// The row of the message.
     pub message: i64,
-    /// Its id.
+    /// The id of the message.
     pub id: MessageId,
-    /// The hash of what is queued under it.
+    /// The hash of the queued content.
     pub hash: ContentHash,
 }
 
-/// A letter to be deposited.
+/// A letter that waits for deposit.
 #[derive(Debug, Clone)]
 pub struct LetterRow {
-    /// The row of the message inside.
+    /// The row of the message in it.
     pub message: i64,
-    /// For whom.
+    /// The row of the recipient.
     pub contact: i64,
-    /// Its name at the provider.
+    /// The letter's id at the provider.
     pub id: LetterId,
-    /// Its bytes.
+    /// The sealed letter.
     pub sealed: Vec<u8>,
-    /// Where it is being deposited, with which token.
+    /// The provider and the number of the deposit token that the current attempt uses.
     pub place: Option<(PeerId, u64)>,
-    /// Attempts that failed.
+    /// The number of failed attempts.
     pub attempts: u32,
-    /// When it was sealed.
+    /// The time at which it was sealed, in Unix milliseconds.
     pub sealed_ms: u64,
 }
 
 const LETTER: &str = "message, contact, id, sealed, provider, token, attempts, sealed_ms";
 
-/// How far ahead of its receiver's clock a letter's grant may be, in milliseconds.
+/// How far the grant of a letter may be ahead of its receiver's clock, in milliseconds.
 const GRANT_AHEAD_MS: u64 = MAX_GRANT_AHEAD_S * 1_000;
 
-/// Messages for a contact (`?1`) of which no letter is under way.
+/// Selects the messages for a contact (`?1`) that have no letter in progress.
 const WITHOUT_LETTER: &str = "FROM outbox o
        LEFT JOIN letters_out l ON l.message = o.message
        LEFT JOIN deposits d ON d.message = o.message
      WHERE o.contact = ?1 AND l.message IS NULL AND o.state IN (1, 2, 3, 8)";
 
 impl Store {
-    /// Messages for a contact that have waited for so long that they get a letter, the oldest
-    /// first.
+    /// Returns messages for a contact that have waited long enough to get a letter, oldest first.
     pub fn undeposited(
         &self,
         contact: i64,
@@ -96,8 +97,8 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When the next message for a contact has waited long enough; times after `latest_ms` are
-    /// taken for long ago.
+    /// Returns when the next message for a contact has waited long enough to get a letter. Times
+    /// after `latest_ms` count as long ago.
     pub fn next_undeposited(
         &self,
         contact: i64,
@@ -120,7 +121,7 @@ impl Store {
         Ok(next.map(unbits))
     }
 
-    /// Notes that a provider took a letter with this message.
+    /// Records that a provider accepted a letter with this message.
     pub fn note_deposit(&self, letter: &LetterRow, now_ms: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO deposits VALUES (?1, ?2, ?3)")?
@@ -128,7 +129,7 @@ impl Store {
         Ok(())
     }
 
-    /// Nothing is under way after a start: what was tried before is due now.
+    /// Makes interrupted attempts due now. Called at the start, when no attempt is in progress.
     pub fn resume_letters(&self, now_ms: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -138,7 +139,7 @@ impl Store {
         Ok(())
     }
 
-    /// Stores a letter before its first attempt, with when it was sealed and when it is due.
+    /// Stores a letter before its first attempt, with the times at which it was sealed and is due.
     pub fn insert_letter(
         &self,
         of: &Undeposited,
@@ -157,7 +158,7 @@ impl Store {
         Ok(())
     }
 
-    /// Letters that are due, the longest waiting first.
+    /// Returns letters that are due, the earliest first.
     pub fn due_letters(&self, now_ms: u64, limit: u32) -> Result<Vec<LetterRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {LETTER} FROM letters_out WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2"
@@ -166,7 +167,7 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When the next letter is due.
+    /// Returns when the next letter is due.
     pub fn next_letter_due(&self) -> Result<Option<u64>, StoreError> {
         let due: Option<i64> = self
             .connection
@@ -175,7 +176,7 @@ impl Store {
         Ok(due.map(unbits))
     }
 
-    /// A letter by its name.
+    /// Returns a letter by its id.
     pub fn letter(&self, id: &LetterId) -> Result<Option<LetterRow>, StoreError> {
         Ok(self
             .connection
@@ -184,7 +185,7 @@ impl Store {
             .optional()?)
     }
 
-    /// Sets where a letter goes, how often that failed, and when it is due again.
+    /// Updates the provider, the token, the number of attempts and the due time of a letter.
     pub fn update_letter(&self, letter: &LetterRow, due_ms: u64) -> Result<(), StoreError> {
         let place = letter.place.as_ref();
         self.connection
@@ -202,7 +203,8 @@ impl Store {
         Ok(())
     }
 
-    /// The places where letters to a contact were going are no good any more; they stay due.
+    /// Resets the provider of all letters to a contact, because its boxes have changed. The letters
+    /// become due now.
     pub fn unplace_letters(&self, contact: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -213,7 +215,7 @@ impl Store {
         Ok(())
     }
 
-    /// A letter was deposited, or is of no use any more.
+    /// Deletes a letter that was deposited or is no longer needed.
     pub fn delete_letter(&self, message: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM letters_out WHERE message = ?1")?
@@ -221,7 +223,7 @@ impl Store {
         Ok(())
     }
 
-    /// Letters to a contact that were not deposited are of no use any more.
+    /// Deletes all letters to a contact, which are no longer needed.
     pub fn delete_letters_to(&self, contact: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM letters_out WHERE contact = ?1")?
@@ -229,7 +231,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that a letter was taken. False if it was taken before.
+    /// Records that a letter was received. Returns false if it was received before.
     pub fn take_letter(
         &self,
         contact: i64,
@@ -244,7 +246,7 @@ impl Store {
         Ok(inserted > 0)
     }
 
-    /// Whether a letter was taken before.
+    /// Returns whether a letter was received before.
     pub fn letter_was_taken(
         &self,
         contact: i64,
@@ -259,7 +261,8 @@ impl Store {
             .exists((contact, bits(incarnation), bits(number)))?)
     }
 
-    /// Forgets letters that were taken before `before_ms`: their grants are too old by now.
+    /// Deletes the record of letters received before `before_ms`: their grants are too old to be
+    /// accepted again.
     pub fn prune_letters(&self, before_ms: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM letters_in WHERE taken_ms < ?1")?

@@ -1,4 +1,4 @@
-//! Our relays and the lines of contacts (spec §7, docs/spec/line.md).
+//! The daemon's own relays and the lines of contacts (docs/spec/line.md).
 
 use super::{Store, StoreError, array, int, join, split, unbits};
 use m2_crypto::PeerId;
@@ -8,48 +8,49 @@ use m2_net::wire::line::OfferedLine;
 use rusqlite::Row;
 use std::net::SocketAddr;
 
-/// A relay of ours.
+/// A relay that this daemon uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineRow {
-    /// The row's number.
+    /// The number of the row.
     pub row: i64,
-    /// Which relay.
+    /// The peer id of the relay.
     pub relay: PeerId,
-    /// Where it is.
+    /// The addresses of the relay.
     pub addresses: Vec<SocketAddr>,
-    /// It stands in front of the relays where one meets, and nobody is told of it.
+    /// True for an entry relay: it is used in front of other relays, and contacts are not told
+    /// about it.
     pub entry: bool,
-    /// When it was added, Unix milliseconds.
+    /// The time at which it was added, in Unix milliseconds.
     pub created_ms: u64,
 }
 
-/// A line on which a contact may be called.
+/// A line on which a contact can be dialled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactLine {
-    /// The relay at which it waits.
+    /// The relay at which the contact listens.
     pub relay: PeerId,
-    /// Where the relay is, as the contact says.
+    /// The addresses of the relay, as named by the contact.
     pub addresses: Vec<NamedAddress>,
-    /// What to join with.
+    /// The join tokens.
     pub tokens: LineTokens,
 }
 
-/// The join tokens of a contact's line.
+/// The join tokens of a contact's line (docs/spec/line.md#tokens).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineTokens {
-    /// One for every day: out of an invitation, for as long as that is valid.
+    /// One token for every day, from an invitation. It is valid as long as the invitation.
     Always(JoinToken),
-    /// One a day.
+    /// One token for each day.
     Daily {
-        /// The UTC day of the first, days since 1970.
+        /// The UTC day of the first token, as days since 1970.
         first_day: u32,
-        /// One for each day from then on.
+        /// The tokens of consecutive days.
         tokens: Vec<JoinToken>,
     },
 }
 
 impl LineTokens {
-    /// The token of a UTC day, days since 1970.
+    /// Returns the token of a UTC day, given as days since 1970.
     pub fn of_day(&self, day: u32) -> Option<JoinToken> {
         match self {
             Self::Always(token) => Some(*token),
@@ -75,7 +76,7 @@ impl From<OfferedLine> for ContactLine {
 }
 
 impl Store {
-    /// Our relays, the oldest first.
+    /// Returns the daemon's own relays, oldest first.
     pub fn lines(&self) -> Result<Vec<LineRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT row, relay, addresses, entry, created_ms FROM lines ORDER BY row",
@@ -88,7 +89,7 @@ impl Store {
         Ok(lines)
     }
 
-    /// Inserts a relay, or changes the one of the same id. Gives it as it is stored.
+    /// Inserts a relay, or updates the one with the same peer id. Returns the stored row.
     pub fn put_line(&self, line: &LineRow) -> Result<LineRow, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO lines(relay, addresses, entry, created_ms) VALUES (?1, ?2, ?3, ?4)
@@ -102,12 +103,12 @@ impl Store {
             int(line.created_ms),
         ))?;
         let stored = parse_line(rows.next()?.ok_or(StoreError::Corrupt("line"))?)?;
-        // The statement is done only when it was stepped to its end.
+        // The statement takes effect only once it has been stepped to its end.
         while rows.next()?.is_some() {}
         Ok(stored)
     }
 
-    /// Forgets a relay.
+    /// Deletes a relay.
     pub fn delete_line(&self, row: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM lines WHERE row = ?1")?
@@ -115,7 +116,7 @@ impl Store {
         Ok(())
     }
 
-    /// The lines on which a contact may be called, in its order.
+    /// Returns the lines on which a contact can be dialled, in the contact's order.
     pub fn contact_lines(&self, contact: i64) -> Result<Vec<ContactLine>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT relay, addresses, first_day, tokens FROM contact_lines
@@ -133,7 +134,7 @@ impl Store {
         Ok(lines)
     }
 
-    /// Replaces the lines on which a contact may be called.
+    /// Replaces the lines on which a contact can be dialled.
     pub fn replace_contact_lines(
         &self,
         contact: i64,
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_is_there_once_and_keeps_its_age() {
+    fn a_relay_is_stored_once_and_keeps_its_creation_time() {
         let (_dir, store) = scratch();
         let line = LineRow {
             row: 0,
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_a_contact_keep_their_order_and_go_with_it() {
+    fn the_lines_of_a_contact_keep_their_order_and_are_deleted_with_it() {
         let (_dir, store) = scratch();
         let row = contact(&store);
         let line = |relay: u8, tokens| ContactLine {
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_of_its_day() {
+    fn a_token_belongs_to_one_day() {
         let daily = LineTokens::Daily {
             first_day: 100,
             tokens: vec![token(1), token(2)],

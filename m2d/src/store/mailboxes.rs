@@ -1,4 +1,5 @@
-//! Our boxes at providers, who may deposit into them, and the boxes of contacts (spec §9).
+//! The daemon's own boxes at providers, the contacts that may deposit into them, and the boxes of
+//! contacts (docs/spec/mailbox.md).
 
 use super::{Store, StoreError, array, int, join, split, unbits};
 use m2_crypto::mailbox::TokenSeed;
@@ -7,76 +8,76 @@ use m2_net::wire::mailbox::OfferedBox;
 use rusqlite::{OptionalExtension, Row};
 use std::net::SocketAddr;
 
-/// The two switches of a contact.
+/// The consent of one contact's owners to letters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MailboxPolicy {
-    /// It may deposit into our boxes.
+    /// True if the contact may deposit into this daemon's boxes.
     pub grants: bool,
-    /// We deposit into its boxes.
+    /// True if this daemon deposits into the contact's boxes.
     pub uses: bool,
 }
 
-/// How far a box of ours has come. The numbers are the column's.
+/// The state of an own box. The numbers are values of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub enum MailboxState {
-    /// We asked the provider for it.
+    /// The provider was asked for the box.
     Asked = 1,
-    /// It takes letters.
+    /// The box is open for letters.
     Open = 2,
-    /// The provider said no.
+    /// The provider refused the box.
     Refused = 3,
-    /// The provider is to remove it.
+    /// The provider must still be asked to remove the box.
     Leaving = 4,
 }
 
-/// One of our boxes.
+/// An own box at a provider.
 #[derive(Debug, Clone)]
 pub struct MailboxRow {
-    /// The row's number.
+    /// The number of the row.
     pub row: i64,
-    /// Who keeps it.
+    /// The peer id of the provider.
     pub provider: PeerId,
-    /// Where the provider is.
+    /// The addresses of the provider.
     pub addresses: Vec<SocketAddr>,
-    /// The token of the invitation by which we ask for it.
+    /// The token of the invitation with which this daemon asks for the box.
     pub invite_token: Option<Secret<16>>,
-    /// How far it has come.
+    /// The state of the box.
     pub state: MailboxState,
-    /// Unused tokens that it may have.
+    /// The maximum number of unused deposit tokens of the box.
     pub max_tokens: u32,
-    /// When it was asked for.
+    /// The time of the request for the box, in Unix milliseconds.
     pub created_ms: u64,
 }
 
-/// What a contact may deposit into one of our boxes with.
+/// The deposit tokens of one contact for one own box.
 #[derive(Debug, Clone)]
 pub struct GrantRow {
-    /// The contact's row.
+    /// The row of the contact.
     pub contact: i64,
-    /// The box's row.
+    /// The row of the box.
     pub mailbox: i64,
-    /// What its tokens follow from.
+    /// The seed from which the tokens are derived.
     pub seed: TokenSeed,
-    /// The first token that may be unused.
+    /// The number of the first token that may be unused.
     pub first: u64,
-    /// The first that the provider was not given.
+    /// The number of the first token that the provider does not have yet.
     pub next: u64,
 }
 
 /// A box of a contact.
 #[derive(Debug, Clone)]
 pub struct OfferRow {
-    /// What was offered.
+    /// The box as the contact offered it.
     pub offered: OfferedBox,
-    /// The token of the next deposit.
+    /// The number of the token for the next deposit.
     pub next: u64,
 }
 
 const MAILBOX: &str = "row, provider, addresses, invite_token, state, max_tokens, created_ms";
 
 impl Store {
-    /// The contacts' switches that are not both off.
+    /// Returns the policies of all contacts for which at least one direction is on.
     pub fn mailbox_policies(&self) -> Result<Vec<(i64, MailboxPolicy)>, StoreError> {
         let mut statement = self
             .connection
@@ -88,7 +89,7 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Sets a contact's switches.
+    /// Sets the policy of a contact.
     pub fn put_mailbox_policy(
         &self,
         contact: i64,
@@ -100,7 +101,7 @@ impl Store {
         Ok(())
     }
 
-    /// Our boxes.
+    /// Returns the daemon's own boxes.
     pub fn mailboxes(&self) -> Result<Vec<MailboxRow>, StoreError> {
         let mut statement = self
             .connection
@@ -113,7 +114,7 @@ impl Store {
         Ok(boxes)
     }
 
-    /// Inserts a box, or changes that of the same provider. Gives its row.
+    /// Inserts a box, or updates the one at the same provider. Returns its row number.
     pub fn put_mailbox(&self, mailbox: &MailboxRow) -> Result<i64, StoreError> {
         let row = self
             .connection
@@ -138,7 +139,7 @@ impl Store {
         Ok(row)
     }
 
-    /// Forgets a box with its grants.
+    /// Deletes a box with its grants.
     pub fn delete_mailbox(&self, row: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM mailboxes WHERE row = ?1")?
@@ -146,12 +147,12 @@ impl Store {
         Ok(())
     }
 
-    /// Who may deposit into a box.
+    /// Returns the grants for a box, one for each contact that may deposit into it.
     pub fn grants_of_mailbox(&self, mailbox: i64) -> Result<Vec<GrantRow>, StoreError> {
         self.grants("mailbox = ?1 ORDER BY contact", mailbox)
     }
 
-    /// The boxes that a contact may deposit into.
+    /// Returns the grants of a contact, one for each box that it may deposit into.
     pub fn grants_of_contact(&self, contact: i64) -> Result<Vec<GrantRow>, StoreError> {
         self.grants("contact = ?1 ORDER BY mailbox", contact)
     }
@@ -186,7 +187,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a grant.
+    /// Deletes a grant.
     pub fn delete_grant(&self, grant: &GrantRow) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM mailbox_grants WHERE contact = ?1 AND mailbox = ?2")?
@@ -194,7 +195,7 @@ impl Store {
         Ok(())
     }
 
-    /// The boxes that a contact offered.
+    /// Returns the boxes that a contact offered.
     pub fn offers(&self, contact: i64) -> Result<Vec<OfferRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT provider, addresses, seed, next FROM mailbox_offers WHERE contact = ?1",
@@ -214,7 +215,7 @@ impl Store {
         Ok(offers)
     }
 
-    /// The contacts that offered boxes.
+    /// Returns the contacts that offered boxes.
     pub fn contacts_with_offers(&self) -> Result<Vec<i64>, StoreError> {
         let mut statement = self
             .connection
@@ -223,7 +224,8 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Replaces what a contact offered. Tokens of a seed that stays are counted on.
+    /// Replaces the boxes that a contact offered. If a box keeps its seed, its token numbers
+    /// continue.
     pub fn replace_offers(&self, contact: i64, boxes: &[OfferedBox]) -> Result<(), StoreError> {
         let before = self.offers(contact)?;
         self.connection
@@ -252,7 +254,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the next token number of an offer.
+    /// Reserves the next token number of an offer and returns it.
     pub fn next_token(&self, contact: i64, provider: &PeerId) -> Result<Option<u64>, StoreError> {
         let next: Option<i64> = self
             .connection

@@ -1,45 +1,45 @@
-//! Messages: everything that was committed under a message id.
+//! Messages: everything committed under a message id.
 
 use super::{Store, StoreError, int, unbits};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row};
 
-/// Bytes of a content whose row is written again when it is erased.
+/// The size of a content in bytes from which its row is rewritten after erasure.
 const LARGE: i64 = 256;
 
-/// What a message is. The numbers are the column's.
+/// The kinds of messages. The numbers are values of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub enum MessageKind {
-    /// Something to show.
+    /// Content that is shown.
     Content = 0,
-    /// Replaces the content of another.
+    /// A replacement of another message's content.
     Edit = 1,
-    /// Deletes another.
+    /// A deletion of another message.
     Retract = 2,
-    /// Says that others were read.
+    /// A receipt for other messages.
     Read = 3,
-    /// Holds the place of one that its sender gave up.
+    /// A placeholder for a message that its sender gave up.
     Skip = 4,
 }
 
-/// How far a message has come. The numbers are the column's and the API's.
+/// The delivery states of a message. The numbers are values of the column and of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i64)]
 pub enum MessageState {
-    /// Durable in the outbox.
+    /// Stored durably in the outbox.
     Queued = 1,
-    /// Handed to a session.
+    /// Passed to a session.
     Sent = 2,
-    /// In a mailbox of the recipient.
+    /// Deposited in a mailbox of the recipient.
     Deposited = 3,
-    /// Stored by the recipient, or received by us.
+    /// Stored by the recipient, or received here.
     Delivered = 4,
-    /// Read by the recipient, or by us.
+    /// Read by the recipient, or read here.
     Read = 5,
-    /// Given up.
+    /// Given up by the sender.
     Failed = 6,
-    /// Its time to live ended first.
+    /// Expired before it was delivered.
     Expired = 7,
 }
 
@@ -57,7 +57,7 @@ impl MessageState {
         })
     }
 
-    /// Whether the state can't change any more (but for Delivered becoming Read).
+    /// Returns whether the state is final. The only later change is from Delivered to Read.
     pub const fn is_final(self) -> bool {
         matches!(
             self,
@@ -66,75 +66,75 @@ impl MessageState {
     }
 }
 
-/// Why a message's content is gone. The numbers are the column's.
+/// The reason for which a message's content is gone. The numbers are values of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub enum Gone {
-    /// It is there.
+    /// The content exists.
     No = 0,
-    /// Its author deleted it for everyone.
+    /// The author deleted it for everyone.
     Retracted = 1,
     /// Its time to live ended.
     Expired = 2,
-    /// It was erased here: with its contact's history, or because it is no longer kept. It is not
-    /// shown.
+    /// It was erased here, with its contact's history or because it is no longer kept. The message
+    /// is not shown.
     Erased = 3,
 }
 
-/// One message as stored.
+/// A row of the messages table.
 #[derive(Debug, Clone)]
 pub struct MessageRow {
-    /// The row's number: the order of arrival.
+    /// The number of the row, which is the order of arrival.
     pub row: i64,
     /// The 128-bit random id.
     pub id: [u8; 16],
-    /// The other side's contact row.
+    /// The contact row of the other party.
     pub contact: i64,
-    /// What it is.
+    /// The kind of message.
     pub kind: MessageKind,
-    /// We wrote it.
+    /// True if it was written here.
     pub own: bool,
-    /// The sender's incarnation, for a received message; else 0.
+    /// The sender's incarnation for a received message, otherwise 0.
     pub incarnation: u64,
-    /// How far it has come.
+    /// The delivery state.
     pub state: MessageState,
-    /// The author's clock.
+    /// The time by the author's clock, in Unix milliseconds.
     pub author_ms: u64,
-    /// When it was stored here.
+    /// The time at which it was stored here, in Unix milliseconds.
     pub stored_ms: u64,
-    /// The hash of what was committed.
+    /// The hash of the committed payload.
     pub hash: [u8; 32],
-    /// Empty for UTF-8 text.
+    /// The media type; empty for UTF-8 text.
     pub media_type: String,
-    /// The content, while it is there.
+    /// The content, unless it is gone.
     pub content: Option<Vec<u8>>,
-    /// Whether and why the content is gone.
+    /// The reason for which the content is gone.
     pub gone: Gone,
-    /// When its time to live ends.
+    /// The time at which its time to live ends, in Unix milliseconds.
     pub expires_ms: Option<u64>,
 }
 
-/// The columns that say whose a message is and how far it has come.
+/// The columns that identify a message and its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageHead {
-    /// The row's number.
+    /// The number of the row.
     pub row: i64,
-    /// The other side's contact row.
+    /// The contact row of the other party.
     pub contact: i64,
-    /// What it is.
+    /// The kind of message, as stored in the column.
     pub kind: i64,
-    /// We wrote it.
+    /// True if it was written here.
     pub own: bool,
-    /// How far it has come.
+    /// The delivery state.
     pub state: MessageState,
-    /// The hash of what was committed.
+    /// The hash of the committed payload.
     pub hash: [u8; 32],
-    /// Its content is gone.
+    /// True if the content is gone.
     pub gone: bool,
 }
 
 impl Store {
-    /// Stores a new message and returns its row number. The row number of `message` is ignored.
+    /// Stores a new message and returns its row number. Ignores the row number of `message`.
     pub fn insert_message(&self, message: &MessageRow) -> Result<i64, StoreError> {
         self.connection
             .prepare_cached(
@@ -160,7 +160,7 @@ impl Store {
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// Takes a message back that was stored in this transaction and goes nowhere.
+    /// Deletes a message that was stored in the same transaction and is not going to be sent.
     pub fn delete_message(&self, row: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM messages WHERE row = ?1")?
@@ -168,7 +168,7 @@ impl Store {
         Ok(())
     }
 
-    /// What is committed under an id.
+    /// Returns the head of the message under an id.
     pub fn message_head(&self, id: &[u8; 16]) -> Result<Option<MessageHead>, StoreError> {
         self.connection
             .prepare_cached(
@@ -182,7 +182,7 @@ impl Store {
             .transpose()
     }
 
-    /// The id of a message's row.
+    /// Returns the id of a message by its row.
     pub fn message_id(&self, row: i64) -> Result<[u8; 16], StoreError> {
         Ok(self
             .connection
@@ -190,7 +190,7 @@ impl Store {
             .query_row([row], |row| row.get(0))?)
     }
 
-    /// Moves a message to another state.
+    /// Sets the state of a message.
     pub fn set_message_state(&self, row: i64, state: MessageState) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE messages SET state = ?2 WHERE row = ?1")?
@@ -198,7 +198,7 @@ impl Store {
         Ok(())
     }
 
-    /// Marks a message as failed, with the reason's number.
+    /// Marks a message as failed, with the number of the reason.
     pub fn set_message_failed(&self, row: i64, failure: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE messages SET state = ?2, failure = ?3 WHERE row = ?1")?
@@ -206,7 +206,7 @@ impl Store {
         Ok(())
     }
 
-    /// Replaces a message's content.
+    /// Replaces the content of a message.
     pub fn edit_message(
         &self,
         row: i64,
@@ -225,7 +225,8 @@ impl Store {
         }
     }
 
-    /// Deletes a message's content for good. Id and hash stay, so that a late copy is known.
+    /// Erases the content of a message permanently. Id and hash are kept, so that a late copy is
+    /// recognised.
     pub fn erase_message(&self, row: i64, why: Gone) -> Result<(), StoreError> {
         self.unindex(row)?;
         let length: Option<i64> = self
@@ -246,11 +247,11 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes a row that became small and inserts it as it is. A deletion joins pages that are
-    /// nearly empty, which a change in place does not: without this no page becomes free.
+    /// Deletes a row that has become small and inserts it again. Deleting merges pages that are
+    /// nearly empty, but an update in place does not: without this no page would become free.
     fn write_again(&self, row: i64) -> Result<(), StoreError> {
         if self.connection.is_autocommit() {
-            // What refers to the row allows this only within a transaction.
+            // Foreign keys that refer to the row allow this only in a transaction.
             return Ok(());
         }
         let mut statement = self
@@ -271,7 +272,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a tombstone away. Says whether there was one of this contact.
+    /// Removes a tombstone. Returns whether the contact had one for this id.
     pub fn take_tombstone(&self, id: &[u8; 16], contact: i64) -> Result<bool, StoreError> {
         let changed = self
             .connection
@@ -280,7 +281,7 @@ impl Store {
         Ok(changed > 0)
     }
 
-    /// When the next message's time to live ends.
+    /// Returns when the next time to live ends.
     pub fn next_expiry(&self) -> Result<Option<u64>, StoreError> {
         let next: Option<i64> = self
             .connection
@@ -289,7 +290,7 @@ impl Store {
         Ok(next.map(unbits))
     }
 
-    /// Up to `limit` messages (row, contact) whose time to live has ended.
+    /// Returns up to `limit` messages (row, contact) whose time to live has ended.
     pub fn expired(&self, now_ms: u64, limit: u32) -> Result<Vec<(i64, i64)>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT row, contact FROM messages WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2",

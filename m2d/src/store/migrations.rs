@@ -1,9 +1,9 @@
-//! Numbered migrations: each runs once, in order, in a transaction of its own.
+//! Numbered migrations. Each runs once, in order, in a separate transaction.
 
 use super::StoreError;
 use rusqlite::Connection;
 
-/// Migration N is at position N - 1. Never change one that was released: add the next.
+/// Migration N is at index N - 1. A released migration must never be changed; add another one.
 const MIGRATIONS: [&str; 10] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -17,12 +17,12 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("migrations/0010.sql"),
 ];
 
-/// The number of the newest schema.
+/// Returns the number of the newest schema.
 pub(super) const fn newest() -> u64 {
     MIGRATIONS.len() as u64
 }
 
-/// Brings the store to the newest schema. Returns whether it had none before.
+/// Migrates the store to the newest schema. Returns whether it had no schema before.
 pub(super) fn run(connection: &mut Connection) -> Result<bool, StoreError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let done = usize::try_from(version).map_err(|_| StoreError::Corrupt("version"))?;
@@ -32,7 +32,7 @@ pub(super) fn run(connection: &mut Connection) -> Result<bool, StoreError> {
     run_from(connection, done, MIGRATIONS.len())
 }
 
-/// Makes a store as an earlier version did.
+/// Creates a store with the schema of an earlier version.
 #[cfg(test)]
 pub(super) fn run_up_to(connection: &mut Connection, last: usize) -> Result<bool, StoreError> {
     run_from(connection, 0, last)

@@ -1,4 +1,5 @@
-//! The outbox: what waits for the recipient's acknowledgement (docs/spec/storage.md).
+//! The outbox: messages that wait for the recipient's acknowledgement
+//! (docs/spec/storage.md#tables).
 
 use super::{Store, StoreError, array, bits, int, unbits};
 use m2_net::delivery::{
@@ -6,26 +7,26 @@ use m2_net::delivery::{
 };
 use rusqlite::{OptionalExtension, Row};
 
-/// What is known of a queued message's payload.
+/// The payload of a queued message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum OutboxPayload {
     /// The encoded payload.
     There(Vec<u8>),
-    /// The message's content was deleted meanwhile.
+    /// The content of the message has been deleted.
     Erased,
-    /// Nothing waits under that id.
+    /// There is no outbox entry with this id.
     NoRow,
 }
 
 impl Store {
-    /// What waits for a contact's acknowledgement.
+    /// Returns the messages that wait for a contact's acknowledgement.
     pub(super) fn saved_outbox(&self, contact: i64) -> Result<Vec<SavedOutbox>, StoreError> {
         self.all(OUTBOX, contact, parse_outbox)
     }
 
-    /// Inserts or replaces an outbox row; its message must be stored. Without a payload the
-    /// message's own row must hold what was sealed, or get it by [`Self::keep_payload`] before it
-    /// changes.
+    /// Inserts or replaces an outbox entry, whose message must be stored. Without a payload, the
+    /// message's own row must hold the sealed content; before that row changes,
+    /// [`Self::keep_payload`] must be called.
     pub fn put_outbox(
         &self,
         contact: i64,
@@ -56,7 +57,7 @@ impl Store {
         Ok(())
     }
 
-    /// Replaces epoch and sealed bytes of an outbox row.
+    /// Replaces the epoch and the sealed bytes of an outbox entry.
     pub fn reseal_outbox(
         &self,
         id: &MessageId,
@@ -71,7 +72,7 @@ impl Store {
         Ok(())
     }
 
-    /// Sets the state of an outbox row, if it is still there.
+    /// Sets the state of an outbox entry, if it exists.
     pub fn set_outbox_state(&self, id: &MessageId, state: MessageState) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(&format!("UPDATE outbox SET state = ?2 WHERE {OUTBOX_ROW}"))?
@@ -79,7 +80,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes an outbox row.
+    /// Deletes an outbox entry.
     pub fn delete_outbox(&self, id: &MessageId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(&format!("DELETE FROM outbox WHERE {OUTBOX_ROW}"))?
@@ -87,7 +88,7 @@ impl Store {
         Ok(())
     }
 
-    /// Sealed bytes and epoch of an outbox row.
+    /// Returns the epoch and the sealed bytes of an outbox entry.
     pub fn outbox_sealed(&self, id: &MessageId) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         Ok(self
             .connection
@@ -98,7 +99,8 @@ impl Store {
             .optional()?)
     }
 
-    /// What an outbox row's sealed bytes say: as it was kept, or as the message's row says it.
+    /// Returns the payload of an outbox entry: the stored payload, or one composed from the
+    /// message's row.
     pub fn outbox_payload(&self, id: &MessageId) -> Result<OutboxPayload, StoreError> {
         Ok(self
             .connection
@@ -112,7 +114,8 @@ impl Store {
             .unwrap_or(OutboxPayload::NoRow))
     }
 
-    /// Writes an outbox row's payload out, because the message's own row will change.
+    /// Stores the payload of an outbox entry separately, because the message's own row is about to
+    /// change.
     pub fn keep_payload(&self, id: &MessageId) -> Result<(), StoreError> {
         let OutboxPayload::There(payload) = self.outbox_payload(id)? else {
             return Ok(());
@@ -125,7 +128,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether anything waits for a contact's acknowledgement.
+    /// Returns whether messages wait for a contact's acknowledgement.
     pub fn has_outbox(&self, contact: i64) -> Result<bool, StoreError> {
         Ok(self
             .connection
@@ -137,7 +140,7 @@ impl Store {
     }
 }
 
-/// Finds an outbox row by message id `?1`, through the index that `messages` has anyway.
+/// Finds an outbox entry by message id `?1`, through the existing index of `messages`.
 const OUTBOX_ROW: &str = "message = (SELECT row FROM messages WHERE id = ?1)";
 const OUTBOX: &str = "SELECT id, sequence, epoch, state, queued_ms, expires_ms, hash, replaced \
                       FROM outbox WHERE contact = ?1";
@@ -216,7 +219,8 @@ mod tests {
 
     const ID: MessageId = MessageId([9; 16]);
 
-    /// A store with one message with a time to live in the outbox, its payload, and its row.
+    /// Returns a store with one message in the outbox that has a time to live, its payload, and its
+    /// row.
     fn queued() -> (tempfile::TempDir, Store, Vec<u8>, i64) {
         let (dir, store) = scratch();
         store
@@ -277,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_does_not_change_what_was_queued() {
+    fn an_edit_does_not_change_the_queued_payload() {
         let (_dir, store, payload, row) = queued();
         store.keep_payload(&ID).unwrap();
         store.edit_message(row, "", b"second").unwrap();

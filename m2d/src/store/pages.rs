@@ -1,4 +1,4 @@
-//! For tests: the decrypted pages of a store's file and of its log, free ones too.
+//! For tests: the decrypted pages of a store's file and of its log, including free pages.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use aes::Aes256;
@@ -7,13 +7,13 @@ use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 use std::path::Path;
 
 const PAGE: usize = 4_096;
-/// An initialization vector and an HMAC-SHA-256 at the end of each page.
+/// The size of the initialization vector and HMAC-SHA-256 at the end of each page.
 const RESERVED: usize = 48;
 const SALT: usize = 16;
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// Whether `text` is in any page of the store in `dir` or of its log.
+/// Returns whether `text` is in any page of the store in `dir` or of its log.
 pub(crate) fn hold(dir: &Path, key: &[u8; 32], text: &str) -> bool {
     let file = std::fs::read(dir.join("store.db")).unwrap();
     let log = std::fs::read(dir.join("store.db-wal")).unwrap_or_default();

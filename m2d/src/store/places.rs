@@ -1,22 +1,24 @@
-//! The own sides of conversations, what is followed of the peers', and what a restore undoes.
+//! The local side of conversations, the incarnations of peers, and the reset after a restore
+//! (docs/spec/storage.md#put-back-lost-and-copied).
 
 use super::{Store, StoreError, array, bits, int, unbits};
 use m2_net::delivery::{SavedPeerGrant, SavedPlace, Time};
 use rusqlite::{OptionalExtension, Row};
 
-/// Set when the store was put back; the next start takes new incarnations.
+/// Set when the store was restored from a copy. The next start takes new incarnations.
 const RESTORED: &str = "restored_ms";
-/// The number of the event log, which every cursor carries.
+/// The id of the event log, which every cursor contains.
 const EVENT_LOG: &str = "event log";
 
 impl Store {
-    /// Notes that the store was put back from a copy: the next start takes a new incarnation of
-    /// every conversation, begins another event log, and sends again what is unacknowledged.
+    /// Records that the store was restored from a copy. The next start takes a new incarnation for
+    /// every conversation, begins another event log, and resends unacknowledged messages.
     pub fn mark_restored(&self, now_ms: u64) -> Result<(), StoreError> {
         self.set_number(RESTORED, int(now_ms))
     }
 
-    /// Does what [`Self::mark_restored`] asks for, in one transaction. Says whether it did.
+    /// Completes a restore recorded by [`Self::mark_restored`], in one transaction. Returns whether
+    /// there was one.
     pub fn finish_restore(&self) -> Result<bool, StoreError> {
         if self.number(RESTORED)?.is_none() {
             return Ok(false);
@@ -40,7 +42,8 @@ impl Store {
         Ok(())
     }
 
-    /// Ends the incarnations of all conversations but one: each takes a new one when it is needed.
+    /// Ends the incarnations of all conversations except one. Each conversation takes a new one
+    /// when it needs it.
     pub fn end_incarnations(&self, but: i64) -> Result<(), StoreError> {
         for sql in [
             "UPDATE places SET incarnation = 0, grant_hash = zeroblob(32) WHERE contact <> ?1",
@@ -51,7 +54,7 @@ impl Store {
         Ok(())
     }
 
-    /// The number of the event log, made by `make` when there is none.
+    /// Returns the id of the event log, created by `make` if there is none.
     pub fn event_log(&self, make: impl FnOnce() -> u64) -> Result<u64, StoreError> {
         if let Some(value) = self.number(EVENT_LOG)? {
             return Ok(unbits(value));
@@ -61,7 +64,7 @@ impl Store {
         Ok(fresh)
     }
 
-    /// The own side of a conversation and the incarnation that is followed.
+    /// Returns the local side of a conversation and the peer's current incarnation.
     pub(super) fn saved_place(&self, contact: i64) -> Result<(SavedPlace, u64), StoreError> {
         let found = self
             .connection
@@ -74,7 +77,7 @@ impl Store {
         found.unwrap_or_else(|| Ok(Default::default()))
     }
 
-    /// Sets the own side of a conversation.
+    /// Sets the local side of a conversation.
     pub fn put_place(&self, contact: i64, place: &SavedPlace) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -96,7 +99,7 @@ impl Store {
         Ok(())
     }
 
-    /// Sets the incarnation of the peer that is followed.
+    /// Sets the current incarnation of the peer.
     pub fn put_following(&self, contact: i64, incarnation: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -107,7 +110,8 @@ impl Store {
         Ok(())
     }
 
-    /// What is wrong with a contact's store, as a number, and since when; zeros for nothing.
+    /// Returns the conflict of a contact's store, as a number, and the time of its detection in
+    /// Unix milliseconds. Zeros if there is none.
     pub fn contact_conflict(&self, contact: i64) -> Result<(i64, u64), StoreError> {
         let found = self
             .connection
@@ -117,7 +121,7 @@ impl Store {
         Ok(found.unwrap_or_default())
     }
 
-    /// Notes what is wrong with a contact's store.
+    /// Records a conflict of a contact's store.
     pub fn put_contact_conflict(
         &self,
         contact: i64,
@@ -141,7 +145,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes what is kept of one incarnation of the peer.
+    /// Deletes the state of one incarnation of the peer.
     pub fn delete_incarnation(&self, contact: i64, incarnation: u64) -> Result<(), StoreError> {
         for sql in [
             "DELETE FROM incarnations WHERE contact = ?1 AND incarnation = ?2",

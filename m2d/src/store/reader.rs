@@ -1,4 +1,4 @@
-//! Reading beside the writer: history, search and the event log, as front-ends see them.
+//! Concurrent reads for front-ends: history, search and the event log.
 
 use super::search::match_expression;
 use super::usage::{USAGE, Usage, parse_usage};
@@ -6,63 +6,64 @@ use super::{EventKind, Gone, MessageState, StoreError, unbits};
 use m2_crypto::PeerId;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
-/// A connection that only reads.
+/// A read-only connection.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) connection: Connection,
 }
 
-/// One message with its peer, as shown.
+/// A message with its peer, as front-ends see it.
 #[derive(Debug, Clone)]
 pub struct ShownMessage {
-    /// The row's number, its place in the conversation.
+    /// The number of the row, which is its position in the conversation.
     pub row: i64,
     /// The message id.
     pub id: [u8; 16],
-    /// The other side.
+    /// The peer id of the other party.
     pub peer_id: PeerId,
-    /// We wrote it.
+    /// True if it was written here.
     pub own: bool,
-    /// How far it has come.
+    /// The delivery state.
     pub state: MessageState,
-    /// Why it failed: a number of [`crate::engine::Failure`], or 0.
+    /// The reason for a failure, as a number of [`crate::engine::Failure`], or 0.
     pub failure: i64,
-    /// The author's clock.
+    /// The time by the author's clock, in Unix milliseconds.
     pub author_ms: u64,
-    /// When it was stored here.
+    /// The time at which it was stored here, in Unix milliseconds.
     pub stored_ms: u64,
-    /// Empty for UTF-8 text.
+    /// The media type; empty for UTF-8 text.
     pub media_type: String,
-    /// The content, while it is there.
+    /// The content, unless it is gone.
     pub content: Option<Vec<u8>>,
-    /// Its author replaced the content.
+    /// True if its author replaced the content.
     pub edited: bool,
-    /// Whether and why the content is gone.
+    /// The reason for which the content is gone.
     pub gone: Gone,
-    /// When its time to live ends.
+    /// The time at which its time to live ends, in Unix milliseconds.
     pub expires_ms: Option<u64>,
 }
 
 /// Messages, newest first.
 #[derive(Debug, Default)]
 pub struct HistoryPage {
-    /// As many as were asked for, or as fit into the bytes; one at least, if there is any.
+    /// The requested number of messages, or fewer if the limit on bytes is reached; at least one,
+    /// if there is any.
     pub messages: Vec<ShownMessage>,
-    /// There are more.
+    /// True if there are more messages.
     pub has_more: bool,
 }
 
-/// How much a page may hold.
+/// The limits of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct PageSize {
-    /// Messages or events.
+    /// The maximum number of messages or events.
     pub rows: u32,
-    /// Bytes of content.
+    /// The maximum bytes of content.
     pub bytes: u64,
 }
 
 impl PageSize {
-    /// One row more than the page holds tells whether there are more.
+    /// Returns the number of rows to fetch. One row beyond the page shows whether there are more.
     const fn fetched(self) -> u32 {
         self.rows.saturating_add(1)
     }
@@ -71,30 +72,30 @@ impl PageSize {
 /// One entry of the event log.
 #[derive(Debug, Clone)]
 pub struct EventRow {
-    /// Its number.
+    /// The number of the entry.
     pub seq: i64,
-    /// When.
+    /// The time in Unix milliseconds.
     pub time_ms: u64,
-    /// What.
+    /// The kind of event.
     pub kind: EventKind,
-    /// With whom.
+    /// The peer id of the contact concerned.
     pub peer_id: PeerId,
-    /// What the contact is called.
+    /// The local name of the contact.
     pub name: String,
-    /// What it calls itself.
+    /// The name that the contact suggested for itself.
     pub suggested_name: String,
-    /// A number, as the kind says.
+    /// A number whose meaning depends on the kind.
     pub detail: i64,
-    /// The message's id, when the event is about one.
+    /// The id of the message, if the event is about one.
     pub message_id: Option<[u8; 16]>,
-    /// The message, when the event shows it.
+    /// The message, if the event includes it.
     pub message: Option<ShownMessage>,
 }
 
 const MESSAGE: &str = "m.row, m.id, c.peer_id, m.own, m.state, m.failure, m.author_ms, \
                        m.stored_ms, m.media_type, m.content, m.edited, m.gone, m.expires_ms";
 
-/// A removed contact's history is not shown while it is being erased.
+/// The condition that hides a removed contact's history while it is being erased.
 const NOT_ERASED: &str =
     "m.row > coalesce((SELECT history FROM erasures WHERE contact = m.contact), 0)";
 
@@ -103,7 +104,7 @@ impl Reader {
         Self { connection }
     }
 
-    /// One message that is content.
+    /// Returns a message of kind content.
     pub fn message(&self, id: &[u8; 16]) -> Result<Option<ShownMessage>, StoreError> {
         self.prepare(&format!(
             "SELECT {MESSAGE} FROM messages m JOIN contacts c ON c.row = m.contact
@@ -114,7 +115,7 @@ impl Reader {
         .transpose()
     }
 
-    /// A conversation's messages before a row, newest first. Expired ones are left out.
+    /// Returns a conversation's messages before a row, newest first. Expired messages are omitted.
     pub fn history(
         &self,
         contact: i64,
@@ -130,7 +131,7 @@ impl Reader {
         collect(&mut rows, size)
     }
 
-    /// Messages before a row whose text holds all the words, newest first.
+    /// Returns the messages before a row whose text contains all the words, newest first.
     pub fn search(
         &self,
         words: &str,
@@ -150,7 +151,8 @@ impl Reader {
         collect(&mut rows, size)
     }
 
-    /// Some of the entries after number `after`: one at least, if there is any.
+    /// Returns the entries after number `after`, up to the page size; at least one, if there is
+    /// any.
     pub fn events(&self, after: i64, size: PageSize) -> Result<Vec<EventRow>, StoreError> {
         let mut statement = self.prepare(&format!(
             "SELECT e.seq, e.time_ms, e.kind, c.peer_id, c.name, c.suggested_name, e.detail,
@@ -172,21 +174,21 @@ impl Reader {
         Ok(events)
     }
 
-    /// The number of the oldest entry kept, if any.
+    /// Returns the number of the oldest stored entry, if any.
     pub fn oldest_event(&self) -> Result<Option<i64>, StoreError> {
         Ok(self
             .prepare("SELECT min(seq) FROM events")?
             .query_row([], |row| row.get(0))?)
     }
 
-    /// What is stored of each contact, by contact row.
+    /// Returns the usage of each contact, by contact row.
     pub fn usage(&self) -> Result<Vec<(i64, Usage)>, StoreError> {
         let mut statement = self.prepare(&format!("SELECT contact, {USAGE} FROM usage"))?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, parse_usage(row, 1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// What is stored of one contact.
+    /// Returns the usage of one contact.
     pub fn usage_of(&self, contact: i64) -> Result<Usage, StoreError> {
         let found = self
             .prepare(&format!("SELECT {USAGE} FROM usage WHERE contact = ?1"))?
@@ -195,7 +197,7 @@ impl Reader {
         Ok(found.unwrap_or_default())
     }
 
-    /// How many own messages wait in the outbox, of all contacts.
+    /// Returns the number of messages in the outbox, for all contacts.
     pub fn queued(&self) -> Result<u64, StoreError> {
         let sum = self
             .prepare("SELECT coalesce(sum(queued), 0) FROM usage")?
@@ -210,10 +212,10 @@ impl Reader {
     }
 }
 
-/// What a row takes beyond its content.
+/// The size of a row in bytes, not counting its content.
 const ROW_BYTES: u64 = 256;
 
-/// What a message takes of a page.
+/// Returns the bytes that a message counts for in a page.
 fn weight(message: &ShownMessage) -> u64 {
     let content = message.content.as_ref().map_or(0, Vec::len);
     ROW_BYTES.saturating_add(content as u64)

@@ -1,27 +1,28 @@
-//! Stored times that are ahead of the clock: they were written while it was wrong
-//! (docs/operator/clocks.md).
+//! Corrections of stored times that are ahead of the clock, because they were written while it was
+//! wrong (docs/operator/clocks.md).
 
 use super::{Store, StoreError, int};
 
-/// Stored times up to so far ahead of the clock are in order, milliseconds.
+/// The maximum by which stored times may be ahead of the clock, in milliseconds.
 pub const AHEAD_MS: u64 = 300_000;
-/// No deposit waits for longer than this, milliseconds.
+/// The maximum time that a deposit may wait, in milliseconds.
 const LONGEST_WAIT_MS: u64 = 3_600_000;
 
-/// Statements that give rows from the future the present time: `?1` is now, `?2` the latest
-/// moment that is in order. What shows when messages were written and events happened stays: it
-/// is what was shown. A time to live begins again, once, and at the most so does the time for
-/// which an invitation is valid.
+/// Statements that set times in the future to the current time: `?1` is now, `?2` the latest
+/// plausible time. Times that were shown to the user (when messages were written and events
+/// happened) are kept. A time to live starts again, once; the validity of an invitation is at most
+/// restarted.
 const REDATE: [&str; 14] = [
     "UPDATE outbox SET expires_ms = ?1 + (expires_ms - queued_ms), queued_ms = ?1
      WHERE queued_ms > ?2",
     "UPDATE messages SET expires_ms = ?1 + (expires_ms - stored_ms), stored_ms = ?1
      WHERE expires_ms IS NOT NULL AND stored_ms > ?2",
     "UPDATE held SET received_ms = ?1 WHERE received_ms > ?2",
-    // One that is more than a day ahead holds a grant that is refused: it is made again.
+    // A deposit time more than a day ahead means a grant that is refused, so another letter is
+    // needed.
     "UPDATE deposits SET deposited_ms = iif(deposited_ms > ?1 + 86400000, 0, ?1)
      WHERE deposited_ms > ?2",
-    // The day on which it was made is part of how it is found, and stays.
+    // The day of creation is part of the keys under which it is found, so it is kept.
     "UPDATE invitations SET expires_ms = ?1 + (expires_ms - created_ms)
      WHERE created_ms > ?2 AND expires_ms >= created_ms",
     "UPDATE addresses SET seen_ms = ?1 WHERE seen_ms > ?2",
@@ -36,8 +37,8 @@ const REDATE: [&str; 14] = [
 ];
 
 impl Store {
-    /// Lets letters wait no longer than they may after `now_ms`, and forgets those that were
-    /// sealed in the future: their grants would be refused. Their messages get others.
+    /// Shortens waiting times of letters to the maximum after `now_ms`, and deletes letters that
+    /// were sealed in the future: their grants would be refused. Their messages get new letters.
     pub fn restart_letters(&self, now_ms: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM letters_out WHERE sealed_ms > ?1")?
@@ -48,8 +49,8 @@ impl Store {
         Ok(())
     }
 
-    /// Corrects stored times that are ahead of a clock that is known to be right. Says whether
-    /// there were some.
+    /// Corrects stored times that are ahead of a clock that is known to be right. Returns whether
+    /// there were any.
     pub fn redate(&self, now_ms: u64) -> Result<bool, StoreError> {
         let (now, latest) = (int(now_ms), int(now_ms.saturating_add(AHEAD_MS)));
         let mut changed = 0;
@@ -77,7 +78,7 @@ mod tests {
             .unwrap()
     }
 
-    /// One row of each kind, written at `at`, with an hour to live.
+    /// Returns a store with one row of each kind, written at `at` with a lifetime of an hour.
     fn written_at(at: u64) -> (tempfile::TempDir, Store) {
         let (dir, store) = scratch();
         let rows = format!(
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_in_the_future_begins_now_and_only_once() {
+    fn rows_written_in_the_future_are_redated_to_now_once() {
         let (_dir, store) = written_at(NOW + 400 * DAY);
         assert!(store.redate(NOW).unwrap());
         let end = i64::try_from(NOW + 3_600_000).unwrap();
@@ -116,7 +117,7 @@ mod tests {
         ] {
             assert_eq!(number(&store, time), now, "{time}");
         }
-        // The author's time is history.
+        // The author's time is part of the history.
         assert!(number(&store, "author_ms FROM messages") > end);
         store.redate(NOW + DAY).unwrap();
         for table in ["messages", "outbox", "invitations"] {
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_now_stays() {
+    fn rows_written_before_now_are_unchanged() {
         for at in [NOW - 400 * DAY, NOW, NOW + AHEAD_MS] {
             let (_dir, store) = written_at(at);
             assert!(!store.redate(NOW).unwrap());
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_of_the_future_goes_and_no_other_waits_for_it() {
+    fn a_letter_sealed_in_the_future_is_deleted_and_others_become_due() {
         let (_dir, store) = written_at(NOW);
         let letter = |message: i64, sealed: u64, due: u64| {
             let insert = "INSERT INTO letters_out(message, contact, id, hash, sealed, sealed_ms,

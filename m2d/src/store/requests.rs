@@ -1,30 +1,30 @@
-//! Contact requests that wait for the user: from where they came, and when.
+//! Pending contact requests, with their origin and time.
 
 use super::{Store, StoreError, int, unbits};
 use m2_net::prefix::Prefix;
 
-/// From where a contact request came, as far as quotas are concerned.
+/// The origin of a contact request, as far as quotas are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
-    /// A stranger in a network.
+    /// A stranger in this source prefix.
     Prefix(Prefix),
-    /// A peer that proved to hold an invitation of ours, by its id.
+    /// A peer that proved to hold an invitation of this daemon, by the invitation's id.
     Invitation([u8; 16]),
 }
 
-/// A request that waits.
+/// A pending contact request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestRow {
-    /// The contact row of the peer that asks.
+    /// The contact row of the requesting peer.
     pub contact: i64,
-    /// From where it came.
+    /// The origin of the request.
     pub origin: Origin,
-    /// When it came, Unix milliseconds.
+    /// The time of the request in Unix milliseconds.
     pub asked_ms: u64,
 }
 
 impl Origin {
-    /// Whether the peer proved an invitation.
+    /// Returns whether the peer proved to hold an invitation.
     pub const fn is_invitation(&self) -> bool {
         matches!(self, Self::Invitation(_))
     }
@@ -47,7 +47,7 @@ impl Origin {
 }
 
 impl Store {
-    /// Notes from where a request came, and when.
+    /// Stores the origin and the time of a request.
     pub fn put_request(
         &self,
         contact: i64,
@@ -60,7 +60,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a request that does not wait any more.
+    /// Deletes a request that is no longer pending.
     pub fn delete_request(&self, contact: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM contact_requests WHERE contact = ?1")?
@@ -68,8 +68,8 @@ impl Store {
         Ok(())
     }
 
-    /// Returns all that were noted, the oldest first. Peers that were answered since are among them
-    /// until they are deleted.
+    /// Returns all stored requests, oldest first. They include answered requests that are not
+    /// deleted yet.
     pub fn requests(&self) -> Result<Vec<RequestRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT contact, origin, asked_ms FROM contact_requests ORDER BY asked_ms, contact",
@@ -98,7 +98,7 @@ mod tests {
     use std::net::IpAddr;
 
     #[test]
-    fn requests_come_back_in_their_order() {
+    fn requests_are_returned_in_order() {
         let (_dir, store) = scratch();
         let contact = |number: u8, state| {
             let peer = PeerId::from_bytes([number; 32]);

@@ -1,22 +1,23 @@
-//! Which messages are no longer kept: those that are too old, or too many bytes together.
+//! Retention: messages that are erased because they are too old or their content exceeds the limit
+//! on bytes.
 
 use super::{Gone, Store, StoreError, int, unbits};
 use rusqlite::OptionalExtension;
 
-/// The setting that says up to which row messages were erased because of their bytes.
+/// The setting that holds the last row examined for the limit on bytes.
 const KEPT_FROM: &str = "kept from";
 
-/// How far a look at messages came, oldest first.
+/// How far messages were examined, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looked {
-    /// Up to a row; the rest is still to be looked at.
+    /// Up to this row; the rest must still be examined.
     UpTo(i64),
-    /// To the first that stays.
+    /// Up to the first message that is kept.
     ToTheEnd,
 }
 
 impl Store {
-    /// Sets for how many seconds a contact's messages are kept; `None`: as the profile says.
+    /// Sets for how many seconds a contact's messages are kept; `None` for the profile's setting.
     pub fn set_keep(&self, contact: i64, seconds: Option<u64>) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO retention(contact, keep_s) VALUES (?1, ?2)")?
@@ -24,7 +25,7 @@ impl Store {
         Ok(())
     }
 
-    /// For how many seconds a contact's messages are kept by its own policy.
+    /// Returns for how many seconds a contact's messages are kept by its own policy, if it has one.
     pub fn keep_of(&self, contact: i64) -> Result<Option<u64>, StoreError> {
         let found: Option<Option<i64>> = self
             .connection
@@ -34,7 +35,7 @@ impl Store {
         Ok(found.flatten().map(unbits))
     }
 
-    /// The first contact's row from `row` on.
+    /// Returns the row of the first contact at or after `row`.
     pub fn contact_from(&self, row: i64) -> Result<Option<i64>, StoreError> {
         Ok(self
             .connection
@@ -43,8 +44,8 @@ impl Store {
             .optional()?)
     }
 
-    /// Erases messages of a contact after the row `after` that were stored before a time, looking
-    /// at `limit` of them at most. Those that still wait for their recipient stay.
+    /// Erases a contact's messages after the row `after` that were stored before a time. Examines
+    /// at most `limit` messages. Messages that wait for their recipient are kept.
     pub fn erase_old(
         &self,
         contact: i64,
@@ -75,8 +76,8 @@ impl Store {
         Ok(looked(rows.len(), limit, last))
     }
 
-    /// Erases the oldest messages of all while more than `keep` bytes of content are stored, looking
-    /// at `limit` rows at most. Those that still wait for their recipient stay.
+    /// Erases the oldest messages in the store while more than `keep` bytes of content are stored.
+    /// Examines at most `limit` rows. Messages that wait for their recipient are kept.
     pub fn erase_beyond(&self, keep: u64, limit: u32) -> Result<Looked, StoreError> {
         let mut excess = self.content_bytes()?.saturating_sub(keep);
         if excess == 0 {
@@ -108,13 +109,14 @@ impl Store {
         } else {
             looked(rows.len(), limit, last)
         };
-        // What had to stay is looked at again from the beginning.
+        // At the end, the next pass starts from the first row again, because skipped messages may
+        // no longer wait.
         let at_end = excess > 0 && looked == Looked::ToTheEnd;
         self.set_number(KEPT_FROM, if at_end { 0 } else { last })?;
         Ok(looked)
     }
 
-    /// How many contacts sent as much as is kept of one.
+    /// Returns the number of contacts that have reached the limit on rows or on bytes.
     pub fn contacts_beyond(&self, rows: u64, bytes: u64) -> Result<u64, StoreError> {
         let count: i64 = self
             .connection

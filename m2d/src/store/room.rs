@@ -1,18 +1,18 @@
-//! Room on the disk: how much is left, and a reserve for what must still be written when there is
-//! none (docs/adr/0014).
+//! Disk space: the free space, and a reserve that is given up for necessary writes when the disk is
+//! full (docs/adr/0014).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// The bytes that the reserve holds: the largest write-ahead log, moved into the file, and as
-/// much again for deletions.
+/// The size of the reserve in bytes: the largest write-ahead log after its checkpoint, and the same
+/// size for deletions.
 const RESERVED: u64 = 8 << 20;
 
-/// A page of the store.
+/// The size of a page in bytes.
 const PAGE: usize = 4096;
 
-/// The room that a store has on its disk.
+/// The disk space of a store.
 #[derive(Debug)]
 pub struct Room {
     store: PathBuf,
@@ -21,7 +21,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// The room of the store at `path`. Nothing is reserved yet.
+    /// Returns the space of the store at `path`. Nothing is reserved yet.
     pub fn of(path: &Path) -> Self {
         Self {
             store: path.to_owned(),
@@ -30,13 +30,13 @@ impl Room {
         }
     }
 
-    /// Whether the reserve was given up and could not be had again: only what frees room may be
-    /// stored.
+    /// Returns whether the reserve was given up and could not be restored. Then only operations
+    /// that free space may be stored.
     pub fn is_tight(&self) -> bool {
         self.is_tight
     }
 
-    /// Takes the reserve, if it is not held. Returns whether it is.
+    /// Creates the reserve if it does not exist. Returns whether it exists.
     pub fn keep(&mut self) -> bool {
         let held = reserve(&self.reserve);
         if let Err(error) = &held {
@@ -47,15 +47,15 @@ impl Room {
         !self.is_tight
     }
 
-    /// Gives the reserve up, so that the store can write what frees room.
+    /// Deletes the reserve, so that the store can write operations that free space.
     pub fn release(&mut self) {
-        // Without the file there is nothing to give up.
+        // Without the file there is nothing to release.
         let _ = fs::remove_file(&self.reserve);
         self.is_tight = true;
     }
 
-    /// Whether a page can't be written behind the largest file of the store for want of room.
-    /// SQLite reports a quota and a file size limit as errors of the disk.
+    /// Returns whether a page can't be written beyond the end of the store's largest file for lack
+    /// of space. SQLite reports a quota and a file size limit as disk errors.
     pub fn is_exhausted(&self) -> bool {
         let probe = self.store.with_extension("probe");
         let result = self.write_probe(&probe);
@@ -75,12 +75,13 @@ impl Room {
     }
 }
 
-/// Whether this number of unused pages in the file has as much room as the reserve.
+/// Returns whether this number of unused pages in the file has at least the size of the reserve.
 pub(super) fn is_enough(pages: u64) -> bool {
     pages.saturating_mul(PAGE as u64) >= RESERVED
 }
 
-/// Bytes that the user may still store on the disk of `directory`; none when it does not say.
+/// Returns the bytes that the user may still store on the disk of `directory`, or `None` if the
+/// system does not report them.
 pub fn free_bytes(directory: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(directory).ok()?;
     disk.f_bavail.checked_mul(disk.f_frsize)
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reserve_takes_its_room_and_gives_it_back() {
+    fn the_reserve_is_allocated_and_released() {
         let directory = tempfile::tempdir().unwrap();
         let mut room = Room::of(&directory.path().join("store.db"));
         assert!(room.keep() && !room.is_tight());

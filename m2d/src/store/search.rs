@@ -1,9 +1,10 @@
-//! The full-text index. It follows the messages in steps, so that no message waits for it.
+//! The full-text index. It is updated in steps after the messages are stored, so that no message
+//! waits for it.
 //!
-//! The index holds no text, only words and their places. A text leaves it by the words that it
-//! brought in, which are found again in the message's row: so a row is taken out of the index
-//! before its content changes. With FTS5's `secure-delete` the words are gone from the index's
-//! pages at once, not when segments are merged.
+//! The index holds no text, only words and their positions. A text is removed from the index by its
+//! words, which are computed again from the message's row, so this must happen before the row's
+//! content changes. With FTS5's `secure-delete` the words are overwritten in the index's pages
+//! immediately, not when segments are merged.
 
 mod words;
 
@@ -12,11 +13,11 @@ pub(super) use words::match_expression;
 use super::{Store, StoreError};
 use rusqlite::OptionalExtension;
 
-/// The setting that says up to which row the index has come.
+/// The setting that holds the last indexed row.
 const SEARCHED: &str = "searched";
 
 impl Store {
-    /// Indexes up to `limit` messages that are not yet. Says whether more remain.
+    /// Indexes up to `limit` messages. Returns whether more remain.
     pub fn index_some(&self, limit: u32) -> Result<bool, StoreError> {
         let from = self.number(SEARCHED)?.unwrap_or(0);
         let mut statement = self.connection.prepare_cached(
@@ -37,20 +38,20 @@ impl Store {
         }
         let more = count == limit;
         if !more {
-            // What follows the last text holds no text: step over it.
+            // Rows after the last text hold no text: skip them.
             last = self.newest_row()?;
         }
         if last > from {
             self.set_number(SEARCHED, last)?;
         }
         if !more {
-            // The last burst is over.
+            // The burst has ended.
             self.shrink()?;
         }
         Ok(more)
     }
 
-    /// Whether messages wait to be indexed.
+    /// Returns whether messages wait to be indexed.
     pub fn index_is_behind(&self) -> Result<bool, StoreError> {
         let from = self.number(SEARCHED)?.unwrap_or(0);
         Ok(self.newest_row()? > from)
@@ -63,8 +64,8 @@ impl Store {
             .query_row([], |row| row.get(0))?)
     }
 
-    /// Takes a message's text out of the index, if it is there. Call it before the row's content
-    /// or media type changes, or the row goes.
+    /// Removes a message's text from the index, if it is indexed. Must be called before the row is
+    /// deleted or its content or media type changes.
     pub(super) fn unindex(&self, row: i64) -> Result<(), StoreError> {
         if !self.is_indexed(row)? {
             return Ok(());
@@ -92,7 +93,7 @@ impl Store {
         Ok(())
     }
 
-    /// Indexes the new text of a message that [`Self::unindex`] took out.
+    /// Indexes the new text of a message that [`Self::unindex`] removed.
     pub(super) fn reindex(&self, row: i64, text: &str) -> Result<(), StoreError> {
         if self.is_indexed(row)? {
             self.index_text(row, text)?;
@@ -100,7 +101,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the index has come to a row.
+    /// Returns whether the index includes a row.
     fn is_indexed(&self, row: i64) -> Result<bool, StoreError> {
         Ok(row <= self.number(SEARCHED)?.unwrap_or(0))
     }

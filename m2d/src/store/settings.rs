@@ -1,10 +1,10 @@
-//! Single values: the number of the event log, bound ports, how far the search index has come.
+//! Single values: the id of the event log, bound ports, the progress of the search index.
 
 use super::{Store, StoreError};
 use rusqlite::OptionalExtension;
 
 impl Store {
-    /// A setting that is a number.
+    /// Returns the value of a numeric setting.
     pub fn number(&self, key: &str) -> Result<Option<i64>, StoreError> {
         Ok(self
             .connection
@@ -13,7 +13,7 @@ impl Store {
             .optional()?)
     }
 
-    /// Sets a setting that is a number.
+    /// Sets a numeric setting.
     pub fn set_number(&self, key: &str, value: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO settings VALUES (?1, ?2)")?
@@ -21,7 +21,7 @@ impl Store {
         Ok(())
     }
 
-    /// The latest time that the store has seen, Unix milliseconds; 0 when it is new.
+    /// Returns the latest time in the store in Unix milliseconds, 0 for a new store.
     pub fn latest_time(&self) -> Result<u64, StoreError> {
         let latest: i64 = self.connection.query_row(
             "SELECT max(

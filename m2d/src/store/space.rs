@@ -1,8 +1,8 @@
-//! Space that deleted rows leave is given back to the file system, in steps.
+//! Returns the space of deleted rows to the file system, in steps.
 //!
-//! SQLite keeps the pages of deleted rows for later rows. With `auto_vacuum = INCREMENTAL` the
-//! last pages of the file can be moved into them and the file be cut. A store that was made
-//! without is copied once.
+//! SQLite keeps the pages of deleted rows for later rows. With `auto_vacuum = INCREMENTAL` the last
+//! pages of the file can be moved into them and the file be truncated. A store that was created
+//! without this setting is copied once.
 
 use super::{Store, StoreError, StoreFile};
 use crate::sqlcipher;
@@ -12,14 +12,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Free pages that stay in the file for the next rows: 1 MiB. Rows of the outbox come and go.
+/// The number of free pages that stay in the file for later rows: 1 MiB. Rows of the outbox are
+/// frequently added and deleted.
 const SPARE_PAGES: u32 = 256;
-/// `PRAGMA auto_vacuum` of a store that can give space back step by step.
+/// The value of `PRAGMA auto_vacuum` for a store that can return space in steps.
 const INCREMENTAL: i64 = 2;
 
 impl Store {
-    /// Gives up to `pages` free pages back beyond those that stay for the next rows. Returns
-    /// whether there are more.
+    /// Returns up to `pages` free pages to the file system, except those kept for later rows.
+    /// Returns whether there are more.
     pub fn give_back(&self, pages: u32) -> Result<bool, StoreError> {
         let free: u32 = self.pragma("freelist_count")?;
         let beyond = free.saturating_sub(SPARE_PAGES);
@@ -29,13 +30,14 @@ impl Store {
         let sql = format!("PRAGMA incremental_vacuum({})", beyond.min(pages));
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
-        // Every row is a page.
+        // Each row stands for one page.
         while rows.next()?.is_some() {}
         Ok(beyond > pages)
     }
 
-    /// Writes the log back to the store's file and empties it, if no reader is at work. Then nothing
-    /// of what was deleted is left in it. Returns whether it did. Not within a transaction.
+    /// Checkpoints the log into the store's file and truncates it, unless a reader is active.
+    /// Afterwards the log holds no deleted data. Returns whether it was truncated. Must not be
+    /// called in a transaction.
     pub fn empty_log(&self) -> Result<bool, StoreError> {
         self.connection.busy_timeout(Duration::ZERO)?;
         let busy = self
@@ -55,9 +57,9 @@ impl Store {
 }
 
 impl StoreFile {
-    /// Returns the store's connection in a file that can shrink: the same one, or one to a copy
-    /// that takes the place of a store that was made without. On a disk without room for the copy
-    /// the store stays as it is, and the next start tries again.
+    /// Returns a connection to a store that can shrink: the given one, or one to a copy that
+    /// replaces a store created without the setting. If the disk has no space for a copy, the store
+    /// stays unchanged and the next start tries again.
     pub(super) fn let_shrink(&self, connection: Connection) -> Result<Connection, StoreError> {
         let mode: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
         if mode == INCREMENTAL {
@@ -87,7 +89,7 @@ impl StoreFile {
         self.path.with_extension("db.new")
     }
 
-    /// Writes all of the store to a new file under the same key.
+    /// Writes the complete store to a new file under the same key.
     fn write_copy(&self, connection: &Connection, copy: &Path) -> Result<(), StoreError> {
         remove_files(copy);
         create_private(copy).map_err(unwritable)?;
@@ -101,10 +103,10 @@ impl StoreFile {
             .map_err(unwritable)
     }
 
-    /// Lets a complete copy take the store's place. Whatever is killed when, one of the two is at
-    /// its path.
+    /// Replaces the store by a complete copy. If the process is killed at any point, one of the two
+    /// is at the store's path.
     fn replace_by(&self, connection: Connection, copy: &Path) -> Result<Connection, StoreError> {
-        // The last connection to close writes the log back and removes it.
+        // The last connection to close checkpoints the log and removes it.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         connection.close().map_err(|(_, error)| error)?;
         fs::rename(copy, &self.path).map_err(unwritable)?;
@@ -142,7 +144,7 @@ fn create_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what an earlier attempt left.
+/// Removes the leftovers of an earlier attempt.
 fn remove_files(copy: &Path) {
     for suffix in ["", "-journal", "-wal", "-shm"] {
         let mut name = copy.as_os_str().to_owned();

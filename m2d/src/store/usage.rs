@@ -1,27 +1,27 @@
-//! What is stored of each contact: counters that triggers keep up to date, so that nothing is
-//! counted when somebody asks.
+//! The amount of stored data of each contact. Triggers keep the counters up to date, so that
+//! queries need not count.
 
 use super::unbits;
 use super::{Store, StoreError};
 use rusqlite::{OptionalExtension, Row};
 
-/// How much is stored of one contact.
+/// The amount of stored data of one contact.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Own messages that wait for its acknowledgement.
+    /// The number of messages that wait for the contact's acknowledgement.
     pub queued: u64,
-    /// Rows of what it sent: messages, and what shows nothing.
+    /// The number of received rows, including those that are not shown.
     pub received: u64,
-    /// Bytes of content that it sent and that are still here.
+    /// The bytes of received content that is still stored.
     pub received_bytes: u64,
-    /// Bytes of content of both sides.
+    /// The bytes of content in both directions.
     pub content_bytes: u64,
 }
 
 /// The columns of a [`Usage`].
 pub(super) const USAGE: &str = "queued, received, received_bytes, content_bytes";
 
-/// Reads the columns of [`USAGE`] from column `at` on.
+/// Parses the columns of [`USAGE`], starting at column `at`.
 pub(super) fn parse_usage(row: &Row<'_>, at: usize) -> Result<Usage, rusqlite::Error> {
     Ok(Usage {
         queued: unbits(row.get(at)?),
@@ -32,7 +32,7 @@ pub(super) fn parse_usage(row: &Row<'_>, at: usize) -> Result<Usage, rusqlite::E
 }
 
 impl Store {
-    /// What is stored of one contact.
+    /// Returns the usage of one contact.
     pub fn usage_of(&self, contact: i64) -> Result<Usage, StoreError> {
         let found = self
             .connection
@@ -42,7 +42,7 @@ impl Store {
         Ok(found.unwrap_or_default())
     }
 
-    /// Bytes of content of all contacts.
+    /// Returns the bytes of content of all contacts.
     pub fn content_bytes(&self) -> Result<u64, StoreError> {
         let sum: i64 = self
             .connection

@@ -1,10 +1,11 @@
-//! What goes after a while, so that no peer can make the store grow without end.
+//! Pruning of contacts' rows, so that no peer can make the store grow without bound.
 
 use super::super::{MessageKind, Store, StoreError, int};
 
-/// Retractions that wait for their message, kept for one contact.
+/// The maximum number of tombstones of one contact: retractions that wait for their message.
 const MAX_TOMBSTONES: u32 = 1_024;
-/// Rows of each kind that are kept of what one contact sent and is not shown.
+/// The maximum number of rows of each kind that are kept of one contact's messages that are not
+/// shown.
 const MAX_SILENT: u32 = 10_000;
 const SILENT_KINDS: [MessageKind; 5] = [
     MessageKind::Content,
@@ -14,32 +15,32 @@ const SILENT_KINDS: [MessageKind; 5] = [
     MessageKind::Skip,
 ];
 
-/// How far a removed contact's rows are gone.
+/// The progress of deleting a removed contact's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pruned {
-    /// All of them.
+    /// All rows are deleted.
     Gone,
-    /// Call again for the rest.
+    /// More rows remain: call again.
     More,
-    /// It must stay for now: the newest message of all is its own, and no row number may be
-    /// used twice.
+    /// The contact's row must stay for now: the newest message in the store belongs to it, and no
+    /// row number may be reused.
     NotYet,
 }
 
 impl Pruned {
-    /// Whether nothing of the contact is left.
+    /// Returns whether all rows are deleted.
     pub const fn is_gone(self) -> bool {
         matches!(self, Self::Gone)
     }
 
-    /// Whether the rest wants another call.
+    /// Returns whether another call is needed.
     pub const fn has_more(self) -> bool {
         matches!(self, Self::More)
     }
 }
 
 impl Store {
-    /// Contacts that were removed before a time and of which nothing can be shown any more.
+    /// Returns contacts that were removed before a time and have no messages left to show.
     pub fn removed_before(&self, before_ms: u64) -> Result<Vec<i64>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT row FROM contacts WHERE state = 6 AND removed_ms < ?1 AND NOT EXISTS
@@ -50,8 +51,8 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Deletes a removed contact with everything that refers to it, at most `limit` messages of
-    /// each sort at once. Its events and idempotency keys must be gone.
+    /// Deletes a removed contact and the rows that refer to it, at most `limit` messages of each
+    /// kind per call. Its events and idempotency keys must already be deleted.
     pub fn prune_contact(&self, contact: i64, limit: u32) -> Result<Pruned, StoreError> {
         for sql in OF_CONTACT {
             self.connection.prepare_cached(sql)?.execute([contact])?;
@@ -64,7 +65,7 @@ impl Store {
         if deleted > 0 {
             return Ok(Pruned::More);
         }
-        // The newest message of all is the only one that can be left.
+        // Only the newest message in the store can be left.
         let gone = self
             .connection
             .prepare_cached(
@@ -79,7 +80,7 @@ impl Store {
         })
     }
 
-    /// Remembers a retraction whose message has not come yet.
+    /// Stores a retraction whose message has not arrived yet.
     pub fn put_tombstone(&self, id: &[u8; 16], contact: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR IGNORE INTO tombstones(contact, id) VALUES (?1, ?2)")?
@@ -87,9 +88,9 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what a contact sent that is not shown, beyond the newest: edits, read receipts,
-    /// retractions, places that were given up, messages that expired or are no longer kept, and
-    /// retractions that wait for their message. At most `limit` rows of each kind at once.
+    /// Deletes a contact's rows that are not shown, except the newest of each kind: edits, read
+    /// receipts, retractions, skipped places, messages that expired or were pruned, and retractions
+    /// that wait for their message. Deletes at most `limit` rows of each kind per call.
     pub fn bound_silent(&self, contact: i64, limit: u32) -> Result<(), StoreError> {
         for kind in SILENT_KINDS {
             self.connection
@@ -112,7 +113,7 @@ impl Store {
     }
 }
 
-/// Addresses go with the contact.
+/// The tables are listed without `addresses`, whose rows are deleted with the contact.
 const OF_CONTACT: [&str; 16] = [
     "DELETE FROM erasures WHERE contact = ?1",
     "DELETE FROM contact_lines WHERE contact = ?1",
@@ -132,7 +133,8 @@ const OF_CONTACT: [&str; 16] = [
     "DELETE FROM tombstones WHERE contact = ?1",
 ];
 
-/// What is shown and what is not, each through its index.
+/// One statement for messages that are shown and one for the others, so that each can use its
+/// index.
 const MESSAGES_OF_CONTACT: [&str; 2] = [
     "DELETE FROM messages WHERE row IN
        (SELECT row FROM messages WHERE contact = ?1 AND kind = 0 AND gone < 2
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_removed_contacts_without_history_go() {
+    fn only_removed_contacts_without_history_are_pruned() {
         let (_dir, store) = scratch();
         let empty = contact(&store, 1, ContactState::Removed);
         let shown = contact(&store, 2, ContactState::Removed);
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_goes_in_steps_but_for_the_newest_message() {
+    fn a_contact_is_pruned_in_steps_except_for_the_newest_message() {
         let (_dir, store) = scratch();
         let gone = contact(&store, 1, ContactState::Removed);
         for number in 0..30 {
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_what_is_not_shown_stay() {
+    fn the_newest_rows_that_are_not_shown_are_kept() {
         let (_dir, store) = scratch();
         let row = contact(&store, 1, ContactState::Contact);
         let other = contact(&store, 2, ContactState::Contact);
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_index_serves() {
+    fn bounding_silent_rows_uses_the_index() {
         let (_dir, store) = scratch();
         let plan: String = store
             .connection

@@ -38,8 +38,8 @@ CREATE TABLE invitations(
   contact_name TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
--- Everything that was committed under a message id, in order of arrival. `kind`: 0 content,
--- 1 edit, 2 retraction, 3 read, 4 skip. Only content is shown.
+-- All messages committed under an id, in order of arrival. `kind`: 0 content, 1 edit,
+-- 2 retraction, 3 read, 4 skip. Only content is shown.
 CREATE TABLE messages(
   row        INTEGER PRIMARY KEY,
   id         BLOB NOT NULL UNIQUE,
@@ -61,15 +61,15 @@ CREATE TABLE messages(
 CREATE INDEX messages_contact ON messages(contact, row) WHERE kind = 0;
 CREATE INDEX messages_expiry ON messages(expires_ms) WHERE expires_ms IS NOT NULL;
 
--- Retractions that overtook their message.
+-- Retractions that arrived before their message.
 CREATE TABLE tombstones(
   id      BLOB PRIMARY KEY,
   contact INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- What waits for the recipient's acknowledgement. `state`: 1 queued, 2 sent directly, 3 sent by
--- a line, 4 delivered, 5 retracted, 6 contact removed, 7 expired. Without a payload the message's
--- own row says it still, unchanged.
+-- Messages that wait for the recipient's acknowledgement. `state`: 1 queued, 2 sent directly,
+-- 3 sent over a line, 4 delivered, 5 retracted, 6 contact removed, 7 expired. Without a payload the
+-- message's own row still holds the sealed content unchanged.
 CREATE TABLE outbox(
   message    INTEGER PRIMARY KEY REFERENCES messages(row),
   contact    INTEGER NOT NULL,
@@ -114,8 +114,8 @@ CREATE TABLE incarnations(
   PRIMARY KEY(contact, incarnation)
 ) WITHOUT ROWID;
 
--- Places that wait for those before them, with the message that fills each. Without a payload
--- the message is committed already and only its place waits.
+-- Places that wait for earlier places, with the message that fills each. Without a payload the
+-- message is already committed and only its place waits.
 CREATE TABLE held(
   contact     INTEGER NOT NULL,
   incarnation INTEGER NOT NULL,
@@ -129,7 +129,7 @@ CREATE TABLE held(
 ) WITHOUT ROWID;
 CREATE INDEX held_id ON held(id);
 
--- The durable event log. The newest entry is never deleted, so that no number is used twice.
+-- The durable event log. The newest entry is never deleted, so that no number is reused.
 CREATE TABLE events(
   seq     INTEGER PRIMARY KEY,
   time_ms INTEGER NOT NULL,
@@ -154,6 +154,6 @@ CREATE TABLE idempotency(
   PRIMARY KEY(caller, key)
 ) WITHOUT ROWID;
 
--- Full-text search over content that is text; rows are those of `messages`. Filled behind the
--- writes, up to the setting `searched`.
+-- Full-text search over text content; row numbers are those of `messages`. Filled asynchronously,
+-- up to the row in the setting `searched`.
 CREATE VIRTUAL TABLE search USING fts5(text, content='', contentless_delete=1);

@@ -1,5 +1,6 @@
--- What one peer can make us keep is bounded: when a contact was removed, so that its rows can go;
--- the order of retractions that wait for their message; and an index of all that is not shown.
+-- Bounds for the rows of one peer: the time at which a contact was removed, so that its rows can be
+-- pruned; the order of retractions that wait for their message; and an index of messages that are
+-- not shown.
 
 ALTER TABLE contacts ADD COLUMN removed_ms INTEGER NOT NULL DEFAULT 0;
 UPDATE contacts SET removed_ms = 1000 * CAST(strftime('%s', 'now') AS INTEGER) WHERE state = 6;

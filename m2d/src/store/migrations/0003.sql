@@ -1,7 +1,8 @@
--- Mailboxes (docs/spec/mailbox.md): ours at providers, what contacts may deposit into them with,
--- those of contacts, and letters.
+-- Mailboxes (docs/spec/mailbox.md): the daemon's own boxes at providers, the deposit tokens of
+-- contacts, the boxes of contacts, and letters.
 
--- Whether a contact may deposit into our boxes, and whether we deposit into its boxes.
+-- `grants`: the contact may deposit into the daemon's boxes. `uses`: the daemon deposits into the
+-- contact's boxes.
 CREATE TABLE mailbox_policies(
   contact INTEGER PRIMARY KEY REFERENCES contacts(row) ON DELETE CASCADE,
   grants  INTEGER NOT NULL,
@@ -19,8 +20,8 @@ CREATE TABLE mailboxes(
   created_ms   INTEGER NOT NULL
 );
 
--- The seed of a contact's tokens for one of our boxes. Those from `first` on and before `next`
--- are with the provider.
+-- The seed of a contact's tokens for one of the daemon's boxes. The provider has the tokens from
+-- `first` on and before `next`.
 CREATE TABLE mailbox_grants(
   contact INTEGER NOT NULL REFERENCES contacts(row) ON DELETE CASCADE,
   mailbox INTEGER NOT NULL REFERENCES mailboxes(row) ON DELETE CASCADE,
@@ -30,7 +31,7 @@ CREATE TABLE mailbox_grants(
   PRIMARY KEY(contact, mailbox)
 ) WITHOUT ROWID;
 
--- Boxes of a contact that we may deposit into; the next deposit carries token number `next`.
+-- Boxes of a contact into which the daemon may deposit; the next deposit uses token number `next`.
 CREATE TABLE mailbox_offers(
   contact   INTEGER NOT NULL REFERENCES contacts(row) ON DELETE CASCADE,
   provider  BLOB NOT NULL,
@@ -40,8 +41,8 @@ CREATE TABLE mailbox_offers(
   PRIMARY KEY(contact, provider)
 ) WITHOUT ROWID;
 
--- Letters for contacts. Id and bytes never change; provider and token are those of the attempt
--- that is under way. `hash` is that of the message that was sealed.
+-- Letters for contacts. Id and bytes never change; provider and token belong to the current
+-- attempt. `hash` is the hash of the sealed message.
 CREATE TABLE letters_out(
   message  INTEGER PRIMARY KEY REFERENCES outbox(message) ON DELETE CASCADE,
   contact  INTEGER NOT NULL,
@@ -60,7 +61,8 @@ CREATE TABLE letter_numbers(
   next    INTEGER NOT NULL
 );
 
--- Letters that were taken: for as long as their grants may be used (spec §5).
+-- Letters that were received, kept as long as their grants could be used again
+-- (docs/spec/letter.md#opening).
 CREATE TABLE letters_in(
   contact     INTEGER NOT NULL REFERENCES contacts(row) ON DELETE CASCADE,
   incarnation INTEGER NOT NULL,

@@ -1,7 +1,7 @@
--- Lines (docs/spec/line.md): our relays, those of contacts, and which ways a contact's sessions
--- may take.
+-- Lines (docs/spec/line.md): the daemon's own relays, those of contacts, and the paths that a
+-- contact's sessions may take.
 
--- Our relays. `entry`: it stands in front of those where one meets, and nobody is told of it.
+-- The daemon's own relays. `entry`: used in front of other relays; contacts are not told about it.
 CREATE TABLE lines(
   row        INTEGER PRIMARY KEY,
   relay      BLOB NOT NULL UNIQUE,
@@ -10,8 +10,8 @@ CREATE TABLE lines(
   created_ms INTEGER NOT NULL
 );
 
--- Lines on which a contact may be called, in its order. `tokens`: 16 bytes for each day from
--- `first_day` on, days since 1970; without a first day it is one token for every day.
+-- Lines on which a contact can be dialled, in its order. `tokens`: 16 bytes for each day from
+-- `first_day` on, days since 1970; without a first day, one token for every day.
 CREATE TABLE contact_lines(
   contact   INTEGER NOT NULL REFERENCES contacts(row) ON DELETE CASCADE,
   place     INTEGER NOT NULL,
@@ -22,5 +22,5 @@ CREATE TABLE contact_lines(
   PRIMARY KEY(contact, place)
 ) WITHOUT ROWID;
 
--- 1 direct, 2 lines preferred, 3 lines alone; none: as the profile's.
+-- 1 direct, 2 lines preferred, 3 lines only; NULL for the profile's mode.
 ALTER TABLE contacts ADD COLUMN ip_policy INTEGER;

@@ -1,5 +1,6 @@
--- A letter is in its box for 7 days. When a provider took one, for the message to get another
--- after that time; and when a waiting letter was sealed, since its grant grows too old.
+-- A letter stays in its box for 7 days. `deposits` records when a provider accepted a letter, so
+-- that the message gets another one after that time; `sealed_ms` records when a waiting letter was
+-- sealed, because its grant becomes too old.
 
 CREATE TABLE deposits(
   message      INTEGER PRIMARY KEY REFERENCES outbox(message) ON DELETE CASCADE,

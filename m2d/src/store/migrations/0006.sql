@@ -1,5 +1,5 @@
--- From where a contact request came, and when: requests are shared out among their sources, and
--- end after a while. Those of before count as of one source.
+-- The origin and the time of each contact request: the table is shared among origins, and requests
+-- expire. Earlier requests count as one origin.
 
 CREATE TABLE contact_requests(
   contact  INTEGER PRIMARY KEY REFERENCES contacts(row) ON DELETE CASCADE,

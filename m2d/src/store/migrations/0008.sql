@@ -1,13 +1,13 @@
--- The full-text index is filled by words that m2d cuts itself, and gives up a text's words at once
--- (docs/adr/0013-search-words.md). It is built in steps after the start.
+-- The full-text index is filled with words that m2d splits itself, and deletes a text's words
+-- immediately (docs/adr/0013-search-words.md). It is built in steps after the start.
 
 DROP TABLE search;
 CREATE VIRTUAL TABLE search USING fts5(text, content='', columnsize=0, tokenize='ascii');
 INSERT INTO search(search, rank) VALUES ('secure-delete', 1);
 DELETE FROM settings WHERE key = 'searched';
 
--- What is stored of each contact, kept up to date by the triggers below, so that nothing has to
--- be counted: own messages in the outbox, rows and content received, and all content.
+-- The amount of stored data of each contact, kept up to date by the triggers below, so that queries
+-- need not count: messages in the outbox, rows and content received, and all content.
 CREATE TABLE usage(
   contact        INTEGER PRIMARY KEY REFERENCES contacts(row) ON DELETE CASCADE,
   queued         INTEGER NOT NULL DEFAULT 0,
@@ -52,7 +52,7 @@ CREATE TRIGGER usage_message_change AFTER UPDATE OF content ON messages BEGIN
   WHERE contact = new.contact;
 END;
 
--- A row of the outbox may be replaced, which fires no trigger for the old one.
+-- A row of the outbox may be replaced, which fires no trigger for the old row.
 CREATE TRIGGER usage_outbox_replaced BEFORE INSERT ON outbox
 WHEN EXISTS (SELECT 1 FROM outbox WHERE message = new.message) BEGIN
   UPDATE usage SET queued = queued - 1 WHERE contact = new.contact
@@ -67,9 +67,9 @@ CREATE TRIGGER usage_outbox_out AFTER DELETE ON outbox BEGIN
     AND (SELECT kind FROM messages WHERE row = old.message) = 0;
 END;
 
--- What is deleted of a removed contact, in steps: the content of its messages up to the row
--- `history`, which are not shown any more, and what waits for it up to the message `outbox`, of
--- which all up to `given_up` is done.
+-- Stepwise erasure of a removed contact: the content of its messages up to the row `history`, which
+-- are no longer shown, and its outbox up to the message `outbox`, of which all messages up to
+-- `given_up` are done.
 CREATE TABLE erasures(
   contact  INTEGER PRIMARY KEY REFERENCES contacts(row) ON DELETE CASCADE,
   history  INTEGER NOT NULL,
@@ -77,18 +77,18 @@ CREATE TABLE erasures(
   given_up INTEGER NOT NULL
 );
 
--- For how many seconds messages of a contact are kept; none: as the profile says.
+-- How many seconds messages of a contact are kept; NULL for the profile's setting.
 CREATE TABLE retention(
   contact INTEGER PRIMARY KEY REFERENCES contacts(row) ON DELETE CASCADE,
   keep_s  INTEGER
 );
 
--- The history that was erased of removed contacts is not shown any more, as if it were retracted.
+-- The erased history of removed contacts is no longer shown as retracted.
 UPDATE messages SET gone = 3 WHERE gone = 1 AND contact IN
   (SELECT row FROM contacts WHERE state = 6 AND NOT EXISTS
     (SELECT 1 FROM messages m WHERE m.contact = contacts.row AND m.kind = 0 AND m.gone = 0));
 
--- One index of what is shown, one of what is not.
+-- One index of messages that are shown, one of the others.
 DROP INDEX messages_contact;
 CREATE INDEX messages_contact ON messages(contact, row) WHERE kind = 0 AND gone < 2;
 DROP INDEX messages_silent;

@@ -1,9 +1,8 @@
--- Each conversation has an incarnation of its own (docs/spec/delivery.md). Until now one number
--- served all of them and the event log.
+-- Each conversation has its own incarnation (docs/spec/delivery.md). Before this migration one
+-- number was used for all of them and for the event log.
 
--- The own side of a conversation, the incarnation of the peer that is followed, and when a
--- statement last showed that the peer's store is older than it was (`conflict`: 1) or in use twice
--- (2).
+-- The local side of a conversation, the current incarnation of the peer, and when a statement last
+-- showed that the peer's store is older than before (`conflict`: 1) or in use twice (2).
 CREATE TABLE places(
   contact     INTEGER PRIMARY KEY REFERENCES contacts(row) ON DELETE CASCADE,
   incarnation INTEGER NOT NULL DEFAULT 0,
@@ -32,9 +31,9 @@ CREATE TABLE peer_grants(
   PRIMARY KEY(contact, incarnation)
 ) WITHOUT ROWID;
 
--- Sending chains are in memory only: of an epoch its grant is kept, until it is confirmed.
+-- Sending chains exist only in memory. An epoch's grant is kept until it is confirmed.
 UPDATE send_epochs SET bytes = substr(bytes, 128);
 ALTER TABLE send_epochs RENAME COLUMN bytes TO signed_grant;
 
--- Numbers of letters are random, as a store that is put back would count the same ones again.
+-- Numbers of letters are random, because a restored store would count the same numbers again.
 DROP TABLE letter_numbers;

@@ -1,10 +1,10 @@
--- Whether a contact was reached at an address, or only said to be there; and how much of its budget a
--- contact has left for dials to addresses that it named.
+-- `proved`: the contact was reached at the address, which was not only named. `address_budgets`: the
+-- remaining budget of a contact for dials to addresses that it named.
 
 ALTER TABLE addresses ADD COLUMN proved INTEGER NOT NULL DEFAULT 0;
 
 -- A session stores its address and its contact's last_seen_ms at the same moment; an invitation stores
--- addresses alone.
+-- only addresses.
 UPDATE addresses SET proved = 1 WHERE seen_ms =
   (SELECT last_seen_ms FROM contacts WHERE contacts.row = addresses.contact);
 

@@ -12,7 +12,7 @@ const ALL: PageSize = PageSize {
     rows: 1_000,
     bytes: u64::MAX,
 };
-/// As [`scratch`] has it.
+/// The key that [`scratch`] uses.
 const KEY: [u8; 32] = [7; 32];
 
 struct Bench {
@@ -66,7 +66,7 @@ impl Bench {
         page.messages.iter().map(|shown| shown.row).collect()
     }
 
-    /// Whether a text is in any page of the store, once the log was written back.
+    /// Returns whether a text is in any page of the store after a checkpoint of the log.
     fn is_on_disk(&self, text: &str) -> bool {
         assert!(self.store.empty_log().unwrap());
         pages::hold(self.dir.path(), &KEY, text)
@@ -111,7 +111,7 @@ fn words_are_found_inside_texts_of_all_languages() {
 #[test]
 fn every_part_of_a_run_without_spaces_is_found_and_nothing_else() {
     let bench = Bench::new();
-    // All runs of four over two characters.
+    // All runs of length four over two characters.
     let text = |bits: u32| -> String {
         (0..4)
             .map(|at| if bits >> at & 1 == 1 { '日' } else { '本' })
@@ -132,7 +132,7 @@ fn every_part_of_a_run_without_spaces_is_found_and_nothing_else() {
 }
 
 #[test]
-fn an_edit_replaces_what_is_found() {
+fn an_edit_replaces_the_indexed_text() {
     let bench = Bench::new();
     let row = bench.put("first words");
     bench.index();
@@ -152,7 +152,7 @@ fn an_edit_replaces_what_is_found() {
 }
 
 #[test]
-fn the_words_of_deleted_texts_leave_the_file_at_once() {
+fn the_words_of_deleted_texts_are_overwritten_immediately() {
     let bench = Bench::new();
     let filler = |number: i32| format!("ordinary words of message {number}");
     let long = "and a long tail ".repeat(1_000);
@@ -166,7 +166,7 @@ fn the_words_of_deleted_texts_leave_the_file_at_once() {
         bench.put(&filler(number));
     }
     bench.index();
-    // The index leaves out what a word has in common with the one before it.
+    // The index omits the prefix that a word shares with the preceding one.
     let words = ["kkaretracted", "mbatedited", "braexpired"];
     for word in words {
         assert!(bench.is_on_disk(word), "the test finds nothing: {word}");
@@ -187,7 +187,7 @@ fn the_words_of_deleted_texts_leave_the_file_at_once() {
     bench.store.connection.execute_batch(check).unwrap();
 }
 
-/// What the index costs. Not part of the suite: it measures.
+/// Measures the cost of the index. Not part of the suite.
 #[test]
 #[ignore = "measures: cargo test -p m2d --lib cost_of_the_index -- --ignored --nocapture"]
 fn cost_of_the_index() {

@@ -1,30 +1,31 @@
-//! How a text is cut into words for the full-text index (docs/adr/0013-search-words.md).
+//! Splits texts into words for the full-text index (docs/adr/0013-search-words.md).
 //!
-//! SQLite's own tokenizers take a sentence of a language without spaces for one word, and skip
-//! emoji. So texts and queries are cut here and reach the index as words between spaces:
+//! SQLite's tokenizers treat a sentence in a language without spaces as one word, and skip emoji.
+//! So texts and queries are split here and passed to the index as words separated by spaces:
 //!
-//! - Letters and digits between anything else are one word: lower case, Latin letters without
-//!   diacritics, compatibility forms (full-width Latin, half-width katakana) as their ordinary form.
-//! - Scripts that put no spaces between words, and Hangul, whose particles are attached to words,
-//!   are indexed as overlapping pairs of characters. The last character of a run is a word of its
-//!   own, so that every character begins exactly one word and one character is found by prefix.
+//! - A sequence of letters and digits is one word, in lower case, with Latin letters without
+//!   diacritics and compatibility forms (full-width Latin, half-width katakana) in their ordinary
+//!   form.
+//! - Scripts without spaces between words, and Hangul, whose particles are attached to words, are
+//!   indexed as overlapping pairs of characters. The last character of a run is also a word, so
+//!   that every character begins exactly one word and a single character is found by prefix.
 //! - Every emoji and pictograph is a word.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_normalizer::properties::{CanonicalDecompositionBorrowed, Decomposed};
 
-/// What a character is to the index.
+/// The classes of characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// Part of a word between spaces.
+    /// A part of a word that is delimited by spaces.
     Letter,
-    /// A character of a script in which any position may begin a word.
+    /// A character of a script in which a word may begin at any position.
     Dense,
-    /// A word by itself.
+    /// A character that is a word.
     Symbol,
-    /// Vanishes: a combining accent, or a selector of an emoji's form.
+    /// Ignored: a combining accent, or a selector of an emoji's form.
     Mark,
-    /// Ends a word.
+    /// A separator of words.
     Gap,
 }
 
@@ -36,8 +37,8 @@ pub(super) fn of_text(text: &str) -> String {
     cutter.words
 }
 
-/// Returns the FTS5 expression that asks for all parts of `query`, which blanks separate; `None`
-/// when no part holds a word. Within a part words are adjacent, as they are in the text.
+/// Returns the FTS5 expression for all parts of `query`, which are separated by blanks; `None` if
+/// no part contains a word. Within a part, words must be adjacent.
 pub(in crate::store) fn match_expression(query: &str) -> Option<String> {
     let parts: Vec<String> = query
         .split(|c: char| c.is_whitespace() || c.is_control())
@@ -46,8 +47,8 @@ pub(in crate::store) fn match_expression(query: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 
-/// The phrase that finds `part` wherever a text holds it. Words hold no character that is syntax,
-/// and are quoted nevertheless.
+/// Returns the phrase that finds `part` in any text that contains it. Words contain no characters
+/// with a syntactic meaning, but are quoted nevertheless.
 fn phrase(part: &str) -> Option<String> {
     let mut cutter = Cutter::default();
     cutter.feed(part);
@@ -57,15 +58,15 @@ fn phrase(part: &str) -> Option<String> {
     (!words.is_empty()).then(|| format!("\"{words}\"{star}"))
 }
 
-/// Takes a text character by character and appends its words.
+/// Splits a text character by character and collects its words.
 #[derive(Default)]
 struct Cutter {
     words: String,
     /// The last character of the current run of a dense script.
     dense: Option<char>,
-    /// The current run has more than one character.
+    /// True if the current run has more than one character.
     has_pair: bool,
-    /// The current word between spaces goes on.
+    /// True inside a word that is delimited by spaces.
     in_word: bool,
 }
 
@@ -111,7 +112,7 @@ impl Cutter {
         }
     }
 
-    /// The run of a dense script is over: its last character is a word.
+    /// Ends the run of a dense script: its last character becomes a word.
     fn end_run(&mut self) {
         if let Some(last) = self.dense.take() {
             self.begin_word();
@@ -120,9 +121,9 @@ impl Cutter {
         self.has_pair = false;
     }
 
-    /// The query is over. A run at its end may go on in the text: the last character of a longer
-    /// run is within the last pair; a single character begins a word. Returns whether the last
-    /// word is a prefix.
+    /// Ends the query. The text may continue a run at the end of the query: the last character of a
+    /// longer run is covered by the last pair; a single character begins a word. Returns whether
+    /// the last word is a prefix.
     fn end_query(&mut self) -> bool {
         let is_prefix = self.dense.is_some() && !self.has_pair;
         if self.has_pair {
@@ -150,7 +151,7 @@ fn class_of(c: char) -> Class {
     match c {
         // Combining accents, joiners between emoji, and selectors of an emoji's form.
         '\u{300}'..='\u{36f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' => Class::Mark,
-        // Tags within flags of regions, and skin tones: a hand of any colour is found.
+        // Tags within flags of regions, and skin tones, so that an emoji of any skin tone is found.
         '\u{e0020}'..='\u{e007f}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{20e3}' => Class::Mark,
         _ if is_dense(c) => Class::Dense,
         _ if is_pictograph(c) => Class::Symbol,
@@ -159,8 +160,8 @@ fn class_of(c: char) -> Class {
     }
 }
 
-/// Whether any position in a run of such characters may begin a word: Thai, Lao, Burmese, Khmer,
-/// Tibetan, Hangul, kana, bopomofo, Yi and Han. Vowel signs belong to them too.
+/// Returns whether a word may begin at any position in a run of these characters: Thai, Lao,
+/// Burmese, Khmer, Tibetan, Hangul, kana, bopomofo, Yi and Han, including their vowel signs.
 fn is_dense(c: char) -> bool {
     matches!(c,
         '\u{e01}'..='\u{e3a}' | '\u{e40}'..='\u{e4e}' | '\u{e81}'..='\u{ece}'
@@ -175,8 +176,8 @@ fn is_dense(c: char) -> bool {
             | '\u{1aff0}'..='\u{1b2fb}' | '\u{20000}'..='\u{3fffd}')
 }
 
-/// Whether a character is an emoji or a pictograph: arrows, technical and geometric signs,
-/// dingbats and all of the pictographic blocks, those that no version has filled yet too.
+/// Returns whether a character is an emoji or a pictograph: arrows, technical and geometric signs,
+/// dingbats and all pictographic blocks, including code points that are not assigned yet.
 fn is_pictograph(c: char) -> bool {
     matches!(c,
         '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}'
@@ -185,7 +186,7 @@ fn is_pictograph(c: char) -> bool {
             | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}' | '\u{1f000}'..='\u{1faff}')
 }
 
-/// A Latin letter without its diacritics; any other character as it is.
+/// Returns a Latin letter without its diacritics, and any other character unchanged.
 fn base_letter(c: char) -> char {
     if c.is_ascii() {
         return c;

@@ -41,7 +41,7 @@ fn the_file_shrinks_in_steps() {
     let mut steps = 1;
     while store.give_back(64).unwrap() {
         steps += 1;
-        // Nobody waits for the end of it.
+        // Not read to its end.
         assert_eq!(reader.history(1, i64::MAX, ONE).unwrap().messages.len(), 1);
     }
     assert!(steps > 10, "{steps} steps");
@@ -51,7 +51,7 @@ fn the_file_shrinks_in_steps() {
     assert!(!store.give_back(64).unwrap());
 }
 
-/// A store as versions before the auto_vacuum was set made it.
+/// Creates a store as versions did before auto_vacuum was set.
 fn old_store(dir: &Path) -> StoreFile {
     let file = StoreFile::new(dir, Secret::new(KEY));
     let flags =
@@ -70,10 +70,10 @@ fn old_store(dir: &Path) -> StoreFile {
 }
 
 #[test]
-fn an_old_store_is_copied_once_with_all_that_it_holds() {
+fn an_old_store_is_copied_once_with_its_complete_content() {
     let dir = tempfile::tempdir().unwrap();
     let file = old_store(dir.path());
-    // What an earlier attempt left when it was killed.
+    // The leftover of an earlier attempt that was killed.
     fs::write(file.copy_path(), b"half a copy").unwrap();
     let store = file.open().unwrap();
     assert_eq!(store.pragma::<i64>("auto_vacuum").unwrap(), INCREMENTAL);
@@ -82,7 +82,7 @@ fn an_old_store_is_copied_once_with_all_that_it_holds() {
     let usage = store.usage_of(1).unwrap();
     let counted = (usage.queued, usage.received, usage.received_bytes);
     assert_eq!(counted, (7, 2_000, 6_000_000));
-    // Triggers came along.
+    // The triggers were copied.
     store
         .connection
         .execute_batch("DELETE FROM outbox WHERE message = 3")
@@ -96,10 +96,10 @@ fn an_old_store_is_copied_once_with_all_that_it_holds() {
 }
 
 #[test]
-fn an_old_store_that_cannot_be_copied_opens_as_it_is() {
+fn an_old_store_that_cannot_be_copied_opens_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let file = old_store(dir.path());
-    // A directory in the place of the copy.
+    // A directory in place of the copy.
     fs::create_dir(file.copy_path()).unwrap();
     fs::write(file.copy_path().join("x"), b"").unwrap();
     let store = file.open().unwrap();
