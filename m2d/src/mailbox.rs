@@ -1,5 +1,5 @@
-//! Mailboxes (spec §9): keeping sealed letters for peers that are not online, having boxes of
-//! one's own, and depositing into those of contacts.
+//! Mailboxes (docs/spec/mailbox.md): keeping sealed letters for owners that are offline, collecting
+//! from the daemon's own boxes, and depositing into those of contacts.
 
 mod collector;
 mod depositor;

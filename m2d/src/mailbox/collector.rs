@@ -1,4 +1,4 @@
-//! The owner's side: a standing session with each provider, by which letters come at once.
+//! The owner's side: a permanent session with each provider, over which letters are pushed.
 
 use super::depositor::lost;
 use super::opener::LetterOpener;
@@ -25,35 +25,36 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Pauses after sessions that failed.
+/// The pauses after failed sessions.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(300),
 };
-/// How long a dial may take.
+/// The timeout of a dial.
 const DIAL_WITHIN: Duration = Duration::from_secs(10);
-/// After so much quiet the letters that waited are all collected, and tokens are made up for.
+/// After this time without a letter, all waiting letters are assumed to be collected, and tokens
+/// are refilled.
 const QUIET: Duration = Duration::from_millis(500);
-/// Letters that are taken before the provider is told.
+/// The number of letters that are stored before the provider is told to delete them.
 const TAKEN_AT_ONCE: usize = 64;
 
-/// What keeps our boxes needs.
+/// The collector of letters from the daemon's own boxes.
 pub struct Collector {
-    /// Who stores what comes.
+    /// The engine, which stores the messages.
     pub engine: EngineHandle,
-    /// Dials providers.
+    /// The endpoint from which providers are dialled.
     pub endpoint: Arc<Endpoint>,
-    /// Who we are.
+    /// The identity of this daemon.
     pub identity: Arc<Identity>,
-    /// Our peer id: the name of our boxes.
+    /// The peer id of this daemon, under which its boxes are registered.
     pub own_id: PeerId,
-    /// Opens letters.
+    /// The opener of letters.
     pub opener: Arc<LetterOpener>,
-    /// Says when boxes change.
+    /// The notification about changes of boxes.
     pub wake: Arc<Wake>,
 }
 
-/// Why a round with a provider ended.
+/// The reason for which a round with a provider ended.
 #[derive(Debug, Error)]
 enum RoundError {
     #[error(transparent)]
@@ -64,7 +65,7 @@ enum RoundError {
     Dial(&'static str),
     #[error("the provider ended the session")]
     Ended(&'static str),
-    /// There is nothing more to do with this box.
+    /// The box needs no further rounds.
     #[error("the box is gone")]
     Gone,
 }
@@ -82,7 +83,7 @@ impl From<SessionError> for RoundError {
 }
 
 impl Collector {
-    /// Keeps a task for every box of ours until the daemon stops.
+    /// Runs a task for every own box until the daemon stops.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut tasks: HashMap<i64, JoinHandle<()>> = HashMap::new();
         let mut changed = self.wake.boxes.subscribe();
@@ -92,7 +93,7 @@ impl Collector {
                 .read(crate::engine::Engine::list_mailboxes)
                 .await;
             let Ok(boxes) = boxes else {
-                // A store that can't be written now can later.
+                // A store that can't be read now may be readable later.
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = sleep(BACKOFF.longest / 60) => continue,
@@ -121,7 +122,7 @@ impl Collector {
         }
     }
 
-    /// Keeps a session for one box, with growing pauses while that fails.
+    /// Keeps a session for one box, with exponential backoff after failures.
     async fn keep(self: Arc<Self>, row: i64) {
         let mut failures = 0_u32;
         let mut health = BoxHealth::default();
@@ -129,7 +130,7 @@ impl Collector {
         let mut changed = self.wake.boxes.subscribe();
         loop {
             let end = match self.mailbox(row).await {
-                // Until the user asks once more.
+                // Waits until the user asks again.
                 Ok(Some(mailbox)) if mailbox.state == MailboxState::Refused => {
                     let _ = changed.changed().await;
                     continue;
@@ -160,7 +161,7 @@ impl Collector {
         }
     }
 
-    /// A round that makes way for deposits at the same provider.
+    /// Runs a round that gives way to deposits at the same provider.
     async fn quiet_round(
         &self,
         mailbox: &MailboxRow,
@@ -194,7 +195,7 @@ impl Collector {
         }
     }
 
-    /// One session: registers or removes the box, then collects until the session ends.
+    /// Runs one session: registers or removes the box, then collects until the session ends.
     async fn round(&self, mailbox: &MailboxRow, health: &mut BoxHealth) -> Result<(), RoundError> {
         let mut session = self.dial(mailbox).await?;
         let state = self.enter(&mut session, mailbox).await;
@@ -241,7 +242,7 @@ impl Collector {
         Err(RoundError::Dial(failure))
     }
 
-    /// Registers, removes or opens the box: what its state asks for.
+    /// Registers, removes or opens the box, depending on its state.
     async fn enter(
         &self,
         session: &mut OwnerSession,
@@ -269,7 +270,7 @@ impl Collector {
         }
     }
 
-    /// Takes letters as they come. Each time it is quiet for a while tokens are made up for.
+    /// Stores letters as they arrive. Refills tokens each time no letter has arrived for a while.
     async fn collect(
         &self,
         session: &mut OwnerSession,
@@ -298,7 +299,7 @@ impl Collector {
                 },
                 _ = changed.changed() => match self.mailbox(row).await? {
                     Some(mailbox) if mailbox.state == MailboxState::Open => fresh = true,
-                    // The next round does what is wanted now.
+                    // The next round handles the new state.
                     _ => {
                         session.close();
                         return Ok(());
@@ -309,7 +310,8 @@ impl Collector {
         }
     }
 
-    /// Stores a letter and those that came with it, and then tells the provider.
+    /// Stores a letter and the letters that arrived with it, then tells the provider to delete
+    /// them.
     async fn take_some(
         &self,
         session: &mut OwnerSession,
@@ -332,7 +334,7 @@ impl Collector {
         Ok(count)
     }
 
-    /// Brings the provider's tokens up to date.
+    /// Updates the deposit tokens that the provider holds.
     async fn refill(
         &self,
         session: &mut OwnerSession,
@@ -345,7 +347,7 @@ impl Collector {
             .read(move |engine| engine.mailbox_grants(row))
             .await?;
         let mut plan = refill(&self.own_id, grants, &unused, max_tokens as usize);
-        // The order would say which tokens belong together.
+        // The order of the tokens would reveal which of them belong to one contact.
         shuffle(&mut plan.add);
         let mut done = true;
         for hashes in plan.remove.chunks(MAX_TOKENS) {
@@ -392,7 +394,7 @@ async fn list_tokens(
     }
 }
 
-/// Fisher and Yates.
+/// Shuffles `items` (Fisher-Yates).
 fn shuffle<T>(items: &mut [T]) {
     let mut rng = UnwrapErr(getrandom::SysRng);
     for last in (1..items.len()).rev() {

@@ -1,5 +1,5 @@
-//! The sender's side: brings letters to providers, each in an anonymous session of its own, so
-//! that a provider can't tell which letters have one sender (spec §9).
+//! The sender's side: deposits letters at providers, each in a separate anonymous session, so that
+//! a provider can't link letters of one sender (docs/spec/mailbox.md#the-depositors-session).
 
 use super::wake::Wake;
 use crate::clock::Clock;
@@ -21,33 +21,34 @@ use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Deposits under way at once.
+/// The maximum number of concurrent deposits.
 const AT_ONCE: usize = 4;
-/// How long a dial may take, and an answer.
+/// The timeout of a dial, and of the provider's answer.
 const WITHIN: Duration = Duration::from_secs(10);
-/// How long our own provider hears nothing of us before a deposit, and up to twice that.
+/// The minimum time without a session to a provider that keeps an own box before a deposit there. A
+/// random time of up to the same length is added.
 const LEAVE_FOR: Duration = Duration::from_secs(2);
-/// How long to wait when the engine could not say what to do, in milliseconds.
+/// The delay before the next attempt if the engine returned an error, in milliseconds.
 const RETRY_MS: u64 = 5_000;
-/// How long to wait when the engine names no time.
+/// The pause if the engine returns no time.
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// Binds sockets that are used for nothing else.
+/// Binds sockets that are used for deposits only.
 type Bind = Box<dyn Fn() -> io::Result<Endpoint> + Send + Sync>;
 
-/// Brings letters to providers.
+/// The deposit task.
 pub struct Depositor {
     engine: EngineHandle,
     wake: Arc<Wake>,
     clock: Arc<Clock>,
     direct: Direct,
     bind: Bind,
-    /// Bound by the first deposit: most daemons never have one.
+    /// Bound by the first deposit, because most daemons never make one.
     endpoint: OnceCell<Endpoint>,
 }
 
 impl Depositor {
-    /// A depositor of the letters that `engine` has. `bind` makes its sockets.
+    /// Returns a depositor of the engine's letters. `bind` binds its sockets.
     pub fn new(
         engine: EngineHandle,
         wake: Arc<Wake>,
@@ -65,7 +66,7 @@ impl Depositor {
         }
     }
 
-    /// Deposits until the daemon stops.
+    /// Deposits letters until the daemon stops.
     pub async fn run(self, stop: CancellationToken) {
         let mut running = FuturesUnordered::new();
         loop {
@@ -75,7 +76,7 @@ impl Depositor {
             if room > 0 {
                 let limit = u32::try_from(room).unwrap_or(1);
                 let next = self.engine.call(move |engine| engine.next_deposits(limit));
-                // A store that can't be written now can later.
+                // A store that can't be written now may be writable later.
                 let (jobs, due) = match next.await {
                     Ok(next) => next,
                     Err(_) => (Vec::new(), Some(self.clock.now_ms() + RETRY_MS)),
@@ -111,8 +112,8 @@ impl Depositor {
         }
     }
 
-    /// Lets some time pass between the end of a session of our own and a deposit at the same
-    /// provider.
+    /// If the provider also keeps a box for this daemon, waits between the end of the session with
+    /// it and the deposit, so that the provider can't link the two.
     async fn leave_own_provider(&self, job: &DepositJob) {
         let provider = job.provider;
         let ours = self
@@ -140,7 +141,7 @@ impl Depositor {
         Err(failure)
     }
 
-    /// Within the budget of the contact that named the provider.
+    /// Dials one address, within the budget of the contact that named it.
     async fn dial_at(
         &self,
         endpoint: &Endpoint,
@@ -163,7 +164,7 @@ impl Depositor {
     }
 }
 
-/// Gives the letter to the provider and waits for its word.
+/// Sends the letter to the provider and waits for its answer.
 async fn hand_over(mut session: Session, job: DepositJob) -> DepositEnd {
     let deposit = Mailbox::Deposit(Deposit {
         owner: job.owner,
@@ -189,7 +190,7 @@ async fn hand_over(mut session: Session, job: DepositJob) -> DepositEnd {
     end
 }
 
-/// Why a session with a provider broke.
+/// Returns the reason for which a session with a provider was lost.
 pub(super) fn lost(ended: Option<Ended>) -> &'static str {
     match ended {
         Some(Ended::ByPeer(code)) if code == CloseCode::Unavailable as u64 => {

@@ -1,4 +1,4 @@
-//! Opens letters off the reactor: two private RSA operations each.
+//! Opens letters on blocking threads: each needs two private RSA operations.
 
 use crate::clock::Clock;
 use crate::counters::Counters;
@@ -11,10 +11,10 @@ use rand_core::UnwrapErr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Letters opened at once, over all providers.
+/// The maximum number of letters opened concurrently, for all providers.
 const AT_ONCE: usize = 2;
 
-/// What opens letters needs.
+/// The opener of letters.
 pub struct LetterOpener {
     engine: EngineHandle,
     identity: Arc<Identity>,
@@ -25,7 +25,7 @@ pub struct LetterOpener {
 }
 
 impl LetterOpener {
-    /// An opener that brings what it opens to `engine`.
+    /// Returns an opener that passes opened letters to `engine`.
     pub fn new(
         engine: EngineHandle,
         identity: Arc<Identity>,
@@ -43,10 +43,10 @@ impl LetterOpener {
         }
     }
 
-    /// Opens a letter and has its message stored. What is no letter for us, or was taken, is
-    /// passed over: the provider may delete it too.
+    /// Opens a letter and stores its message. A letter that is malformed, addressed to another
+    /// identity or already received is ignored: the provider may delete it too.
     ///
-    /// Errors: the engine's. Then the letter must be collected again.
+    /// Errors: those of the engine. The letter must then be collected again.
     pub async fn take(self: &Arc<Self>, sealed: Bytes) -> Result<(), Refusal> {
         let Ok(_turn) = self.turns.acquire().await else {
             return Ok(());
@@ -77,7 +77,7 @@ impl LetterOpener {
             let mut rng = UnwrapErr(getrandom::SysRng);
             let letter = Letter::unwrap(&mut rng, &this.identity, &this.own_id, &sealed)?;
             let header = letter.header()?;
-            // Who sealed the outside may not claim to be another inside.
+            // The sender that sealed the outside must be the one inside.
             (header.sender == *letter.sender())
                 .then_some((letter, header))
                 .ok_or(OpenFailed)

@@ -1,4 +1,4 @@
-//! A session of an owner with its provider: questions, answers, and letters in between.
+//! An owner's session with its provider: requests, answers, and letters in between.
 
 use m2_net::frame::{FrameReceiver, FrameSender};
 use m2_net::session::{CloseCode, Session, SessionError, SessionHandle};
@@ -9,26 +9,26 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::time::timeout;
 
-/// How long a provider may take to answer.
+/// The timeout of the provider's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// Letters that may come while an answer is waited for. A provider that sends more is none.
+/// The maximum number of letters that may arrive before an answer. More are a violation.
 const MAX_WAITING: usize = 4_096;
 
-/// Why a session with a provider ended.
+/// The reason for which a session with a provider ended.
 #[derive(Debug, Error)]
 pub(super) enum ProviderError {
-    /// The session broke.
+    /// The session failed.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// No answer came in time.
+    /// The answer timed out.
     #[error("the provider does not answer")]
     NoAnswer,
-    /// The provider says what no provider says.
+    /// The provider sent a frame that no correct provider sends.
     #[error("the provider broke the protocol")]
     Misbehaved,
 }
 
-/// The session, and the letters that nobody has taken out yet.
+/// The session, and the letters that are not processed yet.
 pub(super) struct OwnerSession {
     handle: SessionHandle,
     sender: FrameSender,
@@ -51,19 +51,19 @@ impl OwnerSession {
         &self.handle
     }
 
-    /// Says something that has no answer.
+    /// Sends a request that has no answer.
     pub(super) async fn tell(&self, request: Request) -> Result<(), ProviderError> {
         let frame = Message::Mailbox(Box::new(Mailbox::Request(request)));
         Ok(self.sender.send(frame).await?)
     }
 
-    /// Asks and waits for the answer. Letters that come meanwhile are kept.
+    /// Sends a request and waits for the answer. Letters that arrive in between are queued.
     pub(super) async fn ask(&mut self, request: Request) -> Result<Answer, ProviderError> {
         self.tell(request).await?;
         self.answer().await
     }
 
-    /// The next answer; for a question that has several.
+    /// Receives the next answer, for requests with several answers.
     pub(super) async fn answer(&mut self) -> Result<Answer, ProviderError> {
         let next = async {
             loop {
@@ -81,7 +81,7 @@ impl OwnerSession {
             .map_err(|_| ProviderError::NoAnswer)?
     }
 
-    /// The next letter. It may be dropped and called again.
+    /// Returns the next letter. Cancel-safe.
     pub(super) async fn letter(&mut self) -> Result<Letter, ProviderError> {
         if let Some(letter) = self.letters.pop_front() {
             return Ok(letter);
@@ -104,7 +104,7 @@ impl OwnerSession {
     }
 }
 
-/// Whoever drops it in the middle of something is done with it.
+/// Dropping the session at any point closes it.
 impl Drop for OwnerSession {
     fn drop(&mut self) {
         self.close();

@@ -1,8 +1,7 @@
-//! Being somebody's mailbox: sessions with the owners of boxes and with those who deposit
-//! (spec §9, `docs/spec/mailbox.md`).
+//! The mailbox role: sessions with owners of boxes and with depositors (docs/spec/mailbox.md).
 //!
-//! Nothing here knows who a letter is for but by its box, and nothing who it is from. What is
-//! counted names nobody.
+//! The server knows the recipient of a letter only by its box, and does not know the sender.
+//! Counters contain no peer ids.
 
 mod deposits;
 mod housekeeping;
@@ -31,14 +30,14 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Letters of all depositors that may wait for the store, in KiB.
+/// The maximum size of letters of all depositors that wait for the store, in KiB.
 const WAITING_KIB: usize = 64 << 10;
-/// Sessions of peers without a box, which may do nothing but register one.
+/// The maximum number of sessions of peers without a box, which may only register one.
 const MAX_GUESTS: usize = 64;
-/// How long the store may take to say what it holds.
+/// The timeout for the store's totals.
 const COUNT_WITHIN: Duration = Duration::from_secs(2);
 
-/// The mailbox role. But for the sessions, its state is in the store.
+/// The mailbox role. Apart from sessions, its state is in the store.
 pub struct MailboxServer {
     store: Arc<dyn MailboxStore>,
     engine: EngineHandle,
@@ -48,26 +47,26 @@ pub struct MailboxServer {
     owners: Seats<SessionHandle>,
     guests: Seats<SessionHandle>,
     depositors: Seats<SessionHandle>,
-    /// A permit is a KiB of a letter that waits for the store.
+    /// A permit stands for one KiB of a letter that waits for the store.
     waiting: Arc<Semaphore>,
-    /// One registration at a time, so that an invitation for one makes one box.
+    /// Serialises registrations, so that a single-use invitation creates one box.
     registering: Mutex<()>,
-    /// Letters stored since the start.
+    /// The number of letters stored since the start.
     deposited: AtomicU64,
 }
 
-/// How the role does.
+/// The state of the mailbox role.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerHealth {
-    /// What the store holds; none when it does not answer.
+    /// The totals of the store; `None` if it does not answer.
     pub totals: Option<Totals>,
-    /// Letters that were stored since the start.
+    /// The number of letters stored since the start.
     pub deposited: u64,
-    /// What is wrong with the store's file.
+    /// The fault of the store's file.
     pub fault: Option<Fault>,
 }
 
-/// Why a session with an owner or a depositor ends.
+/// The reason for which a session with an owner or a depositor ended.
 #[derive(Debug, thiserror::Error)]
 enum SessionEnd {
     #[error(transparent)]
@@ -83,7 +82,7 @@ enum SessionEnd {
 }
 
 impl MailboxServer {
-    /// A server over `store`, whose boxes hold what `limits` say.
+    /// Returns a server that keeps boxes in `store`, within `limits`.
     pub fn new(
         store: Arc<dyn MailboxStore>,
         engine: EngineHandle,
@@ -106,7 +105,7 @@ impl MailboxServer {
         }
     }
 
-    /// How it does now.
+    /// Returns the current state of the role.
     pub async fn health(&self) -> ServerHealth {
         let totals = timeout(COUNT_WITHIN, self.store.totals()).await;
         ServerHealth {
@@ -116,7 +115,7 @@ impl MailboxServer {
         }
     }
 
-    /// Serves a session whose peer wants its box, until it ends.
+    /// Serves a session of an owner until it ends.
     pub async fn serve_owner(&self, peer: PeerId, session: Session) {
         let handle = SessionHandle::clone(&session);
         let end = match self.check_store() {
@@ -126,7 +125,7 @@ impl MailboxServer {
         self.close(&handle, end);
     }
 
-    /// Serves a session that may only deposit, until it ends.
+    /// Serves an anonymous session, which may only deposit, until it ends.
     pub async fn serve_anonymous(&self, session: Session) {
         let handle = SessionHandle::clone(&session);
         let place = self.check_store().and_then(|()| {
@@ -140,7 +139,7 @@ impl MailboxServer {
         self.close(&handle, end);
     }
 
-    /// Erases what was deleted and deletes what is due, until the daemon stops.
+    /// Purges expired letters and erases deleted data, until the daemon stops.
     pub async fn keep_house(self: Arc<Self>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -148,7 +147,8 @@ impl MailboxServer {
         }
     }
 
-    /// Nobody has to wait for a store that was never there.
+    /// Fails immediately if the store has never been reached, so that peers need not wait for a
+    /// timeout.
     fn check_store(&self) -> Result<(), SessionEnd> {
         if self.store.is_reached() {
             return Ok(());
@@ -157,8 +157,8 @@ impl MailboxServer {
         Err(SessionEnd::Unavailable)
     }
 
-    /// Returns a place among the sessions of `seats`; a peer's older one goes. Without one the
-    /// session is counted as `refused`.
+    /// Assigns a place among the sessions of `seats`, and closes an older session of the same peer.
+    /// Without a free place, counts the session as `refused`.
     fn seat(
         &self,
         seats: &Seats<SessionHandle>,

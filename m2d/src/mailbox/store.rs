@@ -1,9 +1,10 @@
-//! What a mailbox server keeps, behind one trait: boxes, deposit tokens and letters (spec §9,
-//! `docs/spec/mailbox-store.md`).
+//! The store of a mailbox server, behind one trait: boxes, deposit tokens and letters
+//! (docs/spec/mailbox-store.md).
 //!
 //! Two stores implement it: [`EmbeddedStore`], one SQLite file, and [`JetStreamStore`], which
-//! many front ends share over one NATS cluster. Of a letter both keep the box, the letter's id,
-//! its bytes and the hour in which it expires: no arrival order, no exact time, no token.
+//! several front ends share over one NATS cluster. For a letter both keep only the box, the
+//! letter's id, its bytes and the hour in which it expires: no arrival order, no exact time, no
+//! token.
 
 mod bell;
 mod embedded;
@@ -28,57 +29,58 @@ pub use m2_crypto::envelope::LETTER_SIZES;
 use std::fmt;
 use thiserror::Error;
 
-/// How long a letter is kept at most, in milliseconds: 7 days, and less by what the last hour has
-/// left (spec §9).
+/// How long a letter is kept at most, in milliseconds: 7 days. The expiry is rounded down to a full
+/// hour (docs/spec/mailbox-store.md#what-is-kept).
 pub const KEPT_MS: u64 = 7 * 24 * HOUR_MS;
 
-/// The hash under which the owner registered a deposit token. The store never sees the token.
+/// The hash under which the owner registered a deposit token. The store never receives the token
+/// itself.
 pub type TokenHash = [u8; 32];
 
-/// A letter's id: 16 random bytes that the sender chose before its first attempt.
+/// The id of a letter: 16 random bytes that the sender chose before its first attempt.
 pub type LetterId = [u8; 16];
 
-/// What a store gives back, later.
+/// The future result of a store operation.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, MailboxError>>;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
-/// A mailbox server's store. Every method answers when what it did is durable.
+/// The store of a mailbox server. Every method completes only once its changes are durable.
 ///
-/// A box is known by its owner's peer id. The caller has made sure that it speaks with the owner
-/// before it calls anything but [`Self::deposit`]. `now_ms` is Unix time in milliseconds.
+/// A box is identified by its owner's peer id. The caller must have authenticated the owner before
+/// it calls any method except [`Self::deposit`]. `now_ms` is Unix time in milliseconds.
 pub trait MailboxStore: Send + Sync + 'static {
-    /// Whether it was reached since the start. Until then every call is
+    /// Returns whether the store was reached since the start. Until then every call fails with
     /// [`MailboxError::Unavailable`].
     fn is_reached(&self) -> bool {
         true
     }
 
-    /// What is wrong with its file, if it has one.
+    /// Returns the fault of the store's file, if it has a file.
     fn fault(&self) -> Option<Fault> {
         None
     }
 
-    /// Makes a box, empty and without tokens; an existing one stays as it is.
+    /// Creates an empty box without tokens. An existing box is left unchanged.
     fn register_box(&self, owner: PeerId) -> Answer<'_, Registered>;
 
-    /// Removes a box with its letters and tokens. `false`: there was none.
+    /// Removes a box with its letters and tokens. Returns whether it existed.
     fn remove_box(&self, owner: PeerId) -> Answer<'_, bool>;
 
-    /// Whether there is such a box.
+    /// Returns whether a box exists.
     fn has_box(&self, owner: PeerId) -> Answer<'_, bool>;
 
-    /// Registers tokens, all or, past [`Limits::box_tokens`], none. Known ones are kept once.
+    /// Registers tokens: all of them or, if [`Limits::box_tokens`] would be exceeded, none. Known
+    /// tokens are ignored.
     fn add_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, TokensAdded>;
 
-    /// Withdraws tokens; unknown ones are passed over.
+    /// Withdraws tokens. Unknown tokens are ignored.
     fn remove_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, ()>;
 
-    /// How many unspent tokens a box has; 0 for an unknown box.
+    /// Returns the number of unspent tokens of a box; 0 for an unknown box.
     fn token_count(&self, owner: PeerId) -> Answer<'_, u64>;
 
-    /// The unspent tokens of a box in the order of their hashes, from `after` on, `limit` of them
-    /// if there are so many.
+    /// Returns up to `limit` unspent tokens of a box, ordered by hash, starting after `after`.
     fn tokens(
         &self,
         owner: PeerId,
@@ -86,115 +88,116 @@ pub trait MailboxStore: Send + Sync + 'static {
         limit: usize,
     ) -> Answer<'_, Vec<TokenHash>>;
 
-    /// Stores a letter and spends its token, both or neither.
+    /// Stores a letter and spends its token, atomically.
     fn deposit(&self, deposit: Deposit, now_ms: u64) -> Answer<'_, Deposited>;
 
-    /// The letters of a box from `after` on, in an order that says nothing of their arrival:
-    /// as many as fit in `limit_bytes`, at least one if there is any. A letter that arrives
-    /// meanwhile may stand before the cursor: who wants all begins anew after the last page,
-    /// until the first page is empty.
+    /// Returns the letters of a box from `after` on, in an order that is independent of their
+    /// arrival: the letters that fit in `limit_bytes`, at least one if there is any. A letter that
+    /// arrives in the meantime may be positioned before the cursor: a caller that wants all letters
+    /// must start again after the last page, until the first page is empty.
     fn letters(&self, owner: PeerId, after: Option<Cursor>, limit_bytes: usize)
     -> Answer<'_, Page>;
 
-    /// Deletes letters that their owner has; unknown ids are passed over.
+    /// Deletes letters that their owner has stored. Unknown ids are ignored.
     fn remove(&self, owner: PeerId, ids: Vec<LetterId>) -> Answer<'_, ()>;
 
-    /// Deletes up to `budget` letters whose hour has come, in steps that let deposits through.
-    /// The count of deleted ones: less than `budget` means that none is left.
+    /// Deletes up to `budget` letters that have expired, in steps that let deposits proceed.
+    /// Returns the number of deleted letters: less than `budget` means that none are left.
     fn purge(&self, now_ms: u64, budget: usize) -> Answer<'_, usize>;
 
-    /// Erases what the engine still holds of deleted letters, as far as it can (see
-    /// `docs/spec/mailbox-store.md`). To be called every second or two. `false`: it has to be
-    /// called again, a reader was in the way.
+    /// Erases the engine's traces of deleted letters, as far as possible
+    /// (docs/spec/mailbox-store.md#what-the-file-keeps-of-the-deleted). Must be called every few
+    /// seconds. Returns false if a reader blocked it and it must be called again.
     fn sweep(&self) -> Answer<'_, bool>;
 
-    /// What the store holds.
+    /// Returns the totals of the store.
     fn totals(&self) -> Answer<'_, Totals>;
 
-    /// Tells when a letter comes into a box. Arrivals may be told together, and told once too
-    /// often; a letter that was stored before the call is not told.
+    /// Subscribes to the arrival of letters in a box. Arrivals may be merged, and there may be
+    /// spurious notifications; a letter that was stored before the call causes none.
     fn subscribe(&self, owner: PeerId) -> Arrivals;
 }
 
-/// What somebody wants to leave in a box.
+/// A letter to be deposited in a box.
 #[derive(Clone)]
 pub struct Deposit {
-    /// The box, by its owner.
+    /// The owner of the box.
     pub owner: PeerId,
-    /// The hash of the token that came with it.
+    /// The hash of the deposit token.
     pub token: TokenHash,
-    /// The letter's id.
+    /// The id of the letter.
     pub id: LetterId,
-    /// The letter: of one of [`LETTER_SIZES`].
+    /// The letter, whose length is one of [`LETTER_SIZES`].
     pub letter: Bytes,
 }
 
-/// Where a [`MailboxStore::register_box`] ended.
+/// The result of [`MailboxStore::register_box`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registered {
-    /// The box was made.
+    /// The box was created.
     New,
-    /// There was such a box.
+    /// The box already existed.
     AlreadyThere,
     /// [`Limits::boxes`] is reached.
     ServerFull,
 }
 
-/// Where a [`MailboxStore::add_tokens`] ended.
+/// The result of [`MailboxStore::add_tokens`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokensAdded {
-    /// All are registered.
+    /// All tokens are registered.
     Added,
-    /// None was added: the box would have more than [`Limits::box_tokens`].
+    /// No token was added, because the box would exceed [`Limits::box_tokens`].
     TooMany,
-    /// There is no such box.
+    /// The box does not exist.
     NoBox,
 }
 
-/// Where a deposit ended.
+/// The result of a deposit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deposited {
     /// The letter is stored and its token spent.
     Stored,
-    /// A letter of this id is in the box already: a replay, whatever its token.
+    /// A letter with this id is already in the box: a replay, whatever its token.
     AlreadyThere,
-    /// The token is not registered, was withdrawn or spent, or there is no such box: one answer,
-    /// so that nobody learns which boxes exist.
+    /// The token is not registered, withdrawn or spent, or the box does not exist. The answer is
+    /// the same for all of these, so that depositors can't find out which boxes exist.
     TokenUnknown,
-    /// The box is full. The token is not spent on another letter.
+    /// The box is full. The token can still be used for this letter.
     BoxFull,
-    /// The server is full. The token is not spent on another letter.
+    /// The server is full. The token can still be used for this letter.
     ServerFull,
 }
 
-/// Some letters of a box.
+/// A page of a box's letters.
 #[derive(Clone, Default)]
 pub struct Page {
     /// The letters.
     pub letters: Vec<(LetterId, Bytes)>,
-    /// Where the next page begins; `None` when this one is the last.
+    /// The start of the next page; `None` for the last page.
     pub next: Option<Cursor>,
 }
 
-/// A place in a box, of the store that gave it out. It outlives the letter it stands at.
+/// A position in a box, specific to the store that returned it. It stays valid after the letter at
+/// that position is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(u128);
 
-/// What a store holds.
+/// The totals of a store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Registered boxes.
+    /// The number of registered boxes.
     pub boxes: u64,
-    /// Letters in all boxes.
+    /// The number of letters in all boxes.
     pub letters: u64,
-    /// Bytes of all letters, with what the engine itself puts to them.
+    /// The bytes of all letters, including the engine's overhead.
     pub bytes: u64,
 }
 
-/// A store can't do what was asked. Nothing was acknowledged that is not kept.
+/// The error of a store operation. Nothing is acknowledged that is not stored.
 #[derive(Debug, Error)]
 pub enum MailboxError {
-    /// SQLite's error. Its text names no content.
+    /// An error of SQLite. Its text contains no user data.
     #[error("mailbox.db failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// The key does not open the file.
@@ -207,28 +210,29 @@ pub enum MailboxError {
     /// The file was written by a newer version.
     #[error("the mailbox store was written by a newer version of m2d: install that or newer")]
     TooNew,
-    /// The store holds what no version of M2 writes.
+    /// The store holds data that no version of M2 writes.
     #[error("the mailbox store holds a damaged {0}")]
     Corrupt(&'static str),
-    /// The configuration names no servers of a cluster.
+    /// The configuration names no valid servers of a cluster.
     #[error("[mailbox] nats: a server is nats://host:port or nats://user:password@host:port")]
     Servers,
-    /// The letter has none of the sizes a letter may have.
+    /// The length of the letter is not one of the permitted sizes.
     #[error("a letter is exactly 1, 2, 4, 8, 16, 32 or 64 KiB long")]
     LetterSize,
-    /// The disk is full. A deposit says [`Deposited::ServerFull`] instead.
+    /// The disk is full. A deposit returns [`Deposited::ServerFull`] instead.
     #[error("the disk of the mailbox store is full")]
     DiskFull,
-    /// The file can't be written, and not for want of room.
+    /// The file can't be written for another reason than a full disk.
     #[error("mailbox.db can't be used: {}", .0.warning())]
     Failed(Fault),
-    /// The batch could not be written, or the NATS cluster does not answer: try again.
+    /// The batch could not be written, or the NATS cluster does not answer. A later attempt may
+    /// succeed.
     #[error("the mailbox store is not available: {0}")]
     Unavailable(String),
 }
 
 impl MailboxError {
-    /// What is wrong with the file of an embedded store.
+    /// Returns the fault of an embedded store's file.
     pub fn fault(&self) -> Option<Fault> {
         match self {
             Self::Sqlite(error) => Some(Fault::of_sqlite(error)),
@@ -240,7 +244,7 @@ impl MailboxError {
         }
     }
 
-    /// Whether it stays until a person acts.
+    /// Returns whether the error persists until the user acts.
     pub fn is_permanent(&self) -> bool {
         let fault = self.fault();
         matches!(
@@ -251,14 +255,14 @@ impl MailboxError {
 }
 
 impl Deposit {
-    /// Errors: [`MailboxError::LetterSize`].
+    /// Checks the size of the letter. Errors: [`MailboxError::LetterSize`].
     fn check(&self) -> Result<(), MailboxError> {
         let fits = LETTER_SIZES.contains(&self.letter.len());
         fits.then_some(()).ok_or(MailboxError::LetterSize)
     }
 }
 
-/// Prints the size alone: whose letter it is, is nobody's business (spec §10).
+/// Prints only the size, so that logs do not reveal the owner (docs/threat-model.md#what-holds).
 impl fmt::Debug for Deposit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.letter.len();
@@ -266,7 +270,7 @@ impl fmt::Debug for Deposit {
     }
 }
 
-/// Prints counts alone.
+/// Prints only counts.
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (letters, last) = (self.letters.len(), self.next.is_none());
@@ -277,13 +281,13 @@ impl fmt::Debug for Page {
     }
 }
 
-/// The hour, counted since 1970, at whose beginning a letter of `now_ms` is due: 7 days after the
-/// deposit none is left.
+/// Returns the hour since 1970 at whose beginning a letter deposited at `now_ms` expires, at most 7
+/// days later.
 fn expiry_hour(now_ms: u64) -> u32 {
     hours(now_ms.saturating_add(KEPT_MS) / HOUR_MS)
 }
 
-/// The last hour that is over at `now_ms`: letters that expire in it or before are due.
+/// Returns the hour of `now_ms`: letters whose expiry hour is at most this one have expired.
 fn due_hour(now_ms: u64) -> u32 {
     hours(now_ms / HOUR_MS)
 }
@@ -304,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_is_kept_for_seven_days_less_the_minutes_past_the_hour() {
+    fn a_letter_is_kept_for_seven_days_rounded_down_to_the_hour() {
         for now in [0, 1, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1, 1_795_000_000_123] {
             let due = u64::from(expiry_hour(now)) * HOUR_MS;
             assert!(due <= now + KEPT_MS && due + HOUR_MS > now + KEPT_MS);

@@ -1,4 +1,4 @@
-//! A session with somebody who is nobody and leaves letters in boxes.
+//! Anonymous sessions that deposit letters.
 
 use super::{MailboxServer, SessionEnd};
 use crate::mailbox::store::{self, Deposited, MailboxStore};
@@ -15,19 +15,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Deposits that one session may have under way.
+/// The maximum number of concurrent deposits in one session.
 const PIPELINE: usize = 64;
-/// A session from which nothing came for so long, or which reads no answers, is closed.
+/// The idle timeout of a session, also for a peer that does not read answers.
 const IDLE: Duration = Duration::from_secs(30);
-/// Deposits of one session that may be refused: more is guessing.
+/// The maximum number of refused deposits in one session. More indicate guessing.
 const MAX_REFUSED: u32 = 256;
 
-/// A deposit that the store works on.
+/// A deposit that the store is processing.
 type UnderWay = (LetterId, JoinHandle<Result<Deposited, store::MailboxError>>);
 
-/// Takes deposits until the session ends.
+/// Serves deposits until the session ends.
 pub(super) async fn serve(server: &MailboxServer, session: Session) -> SessionEnd {
-    // The handle keeps the session from ending with its last frame.
+    // The handle keeps the session open after its last frame.
     let (_handle, sender, frames) = session.split();
     let (queue, under_way) = mpsc::channel(PIPELINE);
     let mut answering = pin!(answer(server, sender, under_way));
@@ -36,13 +36,13 @@ pub(super) async fn serve(server: &MailboxServer, session: Session) -> SessionEn
         end = &mut answering => return end,
     };
     if let SessionEnd::Session(_) = end {
-        // Who has said everything still gets its answers.
+        // A depositor that has sent everything still gets its answers.
         let _ = timeout(IDLE, answering).await;
     }
     end
 }
 
-/// Brings deposits to the store, several at a time.
+/// Passes deposits to the store, several concurrently.
 async fn take(
     server: &MailboxServer,
     mut frames: FrameReceiver,
@@ -78,7 +78,8 @@ fn deposit_of(message: Message) -> Option<Deposit> {
     }
 }
 
-/// Waits while the letters of all sessions that the store has not taken are too many.
+/// Starts a deposit. Waits while the letters of all sessions that the store has not processed
+/// exceed the limit.
 async fn begin(
     server: &MailboxServer,
     deposit: Deposit,
@@ -94,7 +95,8 @@ async fn begin(
     }))
 }
 
-/// Wrong tokens and boxes that don't exist take the same way.
+/// Wrong tokens and boxes that don't exist are handled in the same way, so that they can't be
+/// distinguished.
 async fn bring(
     store: &dyn MailboxStore,
     deposit: Deposit,

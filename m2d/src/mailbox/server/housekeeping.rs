@@ -1,4 +1,4 @@
-//! What a mailbox does by itself: letters whose time is over go, and what went is erased.
+//! Housekeeping of a mailbox: expired letters are deleted, and deleted data is erased.
 
 use crate::clock::Clock;
 use crate::counters::Counters;
@@ -6,19 +6,19 @@ use crate::mailbox::store::MailboxStore;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-/// How soon the engine's own traces of what was deleted are erased.
+/// The interval at which the engine's traces of deleted data are erased.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-/// A reader may be in the way of that: it is gone in a moment.
+/// The pause before a retry when a reader blocks the erasure.
 const SWEEP_AGAIN: Duration = Duration::from_millis(100);
 const SWEEP_TRIES: u32 = 5;
-/// How often letters are looked for that are due, beside the beginning of every hour.
+/// The interval at which due letters are searched for, in addition to the beginning of every hour.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 const HOUR_MS: u64 = 3_600_000;
-/// So many at a time, with a pause, so that deposits go on meanwhile.
+/// The number of letters deleted per step. The pause between steps lets deposits proceed.
 const PURGE_BUDGET: usize = 512;
 const PURGE_PAUSE: Duration = Duration::from_millis(5);
 
-/// Never ends.
+/// Runs housekeeping. Never returns.
 pub(super) async fn run(store: &dyn MailboxStore, clock: &Clock, counters: &Counters) {
     let mut ticks = interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -28,7 +28,7 @@ pub(super) async fn run(store: &dyn MailboxStore, clock: &Clock, counters: &Coun
         if !store.is_reached() {
             continue;
         }
-        // The clock may also have been set.
+        // The hour also changes when the clock is set.
         let hour = clock.now_ms() / HOUR_MS;
         let is_due = Instant::now() >= purge_at || hour != purged_in;
         if is_due && purge(store, clock, counters).await {
@@ -38,7 +38,7 @@ pub(super) async fn run(store: &dyn MailboxStore, clock: &Clock, counters: &Coun
     }
 }
 
-/// Purges for the time between two sweeps. Says whether nothing is left.
+/// Purges until the next sweep is due. Returns whether nothing is left.
 async fn purge(store: &dyn MailboxStore, clock: &Clock, counters: &Counters) -> bool {
     let start = Instant::now();
     while start.elapsed() < SWEEP_EVERY {

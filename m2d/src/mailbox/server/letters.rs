@@ -1,4 +1,4 @@
-//! Pushes the letters of a box to its owner, now and as they come.
+//! Pushes the letters of a box to its owner: those in the box, then each as it is stored.
 
 use super::window::{Next, Window};
 use super::{MailboxServer, SessionEnd};
@@ -14,19 +14,22 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// Bytes of letters that are read from the store at once.
+/// The bytes of letters that are read from the store at once.
 const PAGE: usize = 256 << 10;
-/// The store tells of every letter; should it miss one, the owner has it this much later.
+/// The interval at which the box is checked again. The store notifies of every letter; this bounds
+/// the delay of a missed one.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 
-/// The letters of one owner's session. One task pushes, another says what was taken.
+/// The letters of one owner's session. One task pushes them, another processes the owner's
+/// requests.
 pub(super) struct Letters<'a> {
     server: &'a MailboxServer,
     owner: PeerId,
     sender: FrameSender,
     window: Mutex<Window>,
     open: AtomicBool,
-    /// The box was opened, or the window has room again. Only the pushing side waits for it.
+    /// Notified when the box is opened or the window has room again. Only the pushing task waits
+    /// for it.
     changed: Notify,
 }
 
@@ -42,28 +45,28 @@ impl<'a> Letters<'a> {
         }
     }
 
-    /// From now on letters are pushed, or none any more.
+    /// Starts or stops pushing letters.
     pub(super) fn set_open(&self, open: bool) {
         self.open.store(open, Ordering::Relaxed);
         self.changed.notify_one();
     }
 
-    /// These are deleted: others may follow.
+    /// Records that letters were deleted, which makes room for others.
     pub(super) fn taken(&self, ids: &[LetterId]) {
         self.window().taken(ids);
         self.changed.notify_one();
     }
 
-    /// Pushes as long as the session stands.
+    /// Pushes letters until the session ends.
     pub(super) async fn push(&self) -> Result<Infallible, SessionEnd> {
         while !self.is_open() {
             self.changed.notified().await;
         }
-        // Before the first look, so that nothing comes in between.
+        // Subscribes before the first page is read, so that no letter is missed.
         let mut arrivals = self.server.store.subscribe(self.owner);
         loop {
             self.push_all().await?;
-            // Neither a letter nor the time matters: both mean to look.
+            // A notification and the timeout both mean to read the box again.
             let _ = timeout(LOOK_AGAIN, arrivals.changed()).await;
             while !self.is_open() {
                 self.changed.notified().await;
@@ -71,7 +74,7 @@ impl<'a> Letters<'a> {
         }
     }
 
-    /// Everything that is in the box and was not sent yet.
+    /// Pushes every letter in the box that was not sent yet in this session.
     async fn push_all(&self) -> Result<(), SessionEnd> {
         let mut after = None;
         loop {
@@ -109,7 +112,7 @@ impl<'a> Letters<'a> {
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
-        // Nothing is ever half done under this lock.
+        // A panic under this lock leaves no partial update.
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,22 +1,22 @@
-//! How much a mailbox server takes on.
+//! The bounds of a mailbox server.
 
 use crate::config::MailboxConfig;
 use crate::mailbox::store::Limits;
 use m2_net::wire::mailbox::BoxState;
 
-/// Bounds of a server.
+/// The bounds of a mailbox server.
 #[derive(Debug, Clone)]
 pub struct ServerLimits {
-    /// What the store keeps.
+    /// The bounds of the store.
     pub store: Limits,
-    /// Owners that may be connected at once.
+    /// The maximum number of concurrently connected owners.
     pub owners: usize,
-    /// Anonymous sessions at once.
+    /// The maximum number of concurrent anonymous sessions.
     pub depositors: usize,
 }
 
 impl ServerLimits {
-    /// As configured.
+    /// Returns the configured limits.
     pub fn of(config: &MailboxConfig) -> Self {
         Self {
             store: Limits {
@@ -31,7 +31,7 @@ impl ServerLimits {
         }
     }
 
-    /// What an owner is told of a box that it has.
+    /// Returns the state that is sent to an owner with a box.
     pub(super) fn open_box(&self) -> BoxState {
         BoxState {
             open: true,
@@ -40,7 +40,7 @@ impl ServerLimits {
         }
     }
 
-    /// What an owner is told when it has none.
+    /// Returns the state that is sent to an owner without a box.
     pub(super) fn no_box(&self, reason: &str) -> BoxState {
         BoxState {
             open: false,

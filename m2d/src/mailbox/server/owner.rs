@@ -1,4 +1,4 @@
-//! A session with the owner of a box: its requests, answered in their order.
+//! The session of a box's owner: requests are answered in order.
 
 use super::letters::Letters;
 use super::seats::Seat;
@@ -15,14 +15,14 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// Counts owners without a place.
+/// The counter of owners that were refused for lack of a place.
 const TOO_MANY_OWNERS: &str = "MAILBOX_OWNERS_TOO_MANY";
 /// How long a peer without a box may stay.
 const GUEST_TIME: Duration = Duration::from_secs(30);
-/// Invitations that are no good which one session may show.
+/// The maximum number of invalid invitations in one session.
 const MAX_TRIES: u32 = 8;
 
-/// Runs the session of `peer` until it ends.
+/// Serves the session of `peer` until it ends.
 pub(super) async fn serve(server: &MailboxServer, peer: PeerId, session: Session) -> SessionEnd {
     let ended: Result<Infallible, SessionEnd> = async {
         let (mut owner, frames) = Owner::new(server, peer, session).await?;
@@ -44,11 +44,11 @@ struct Owner<'a> {
     peer: PeerId,
     handle: SessionHandle,
     sender: FrameSender,
-    /// Binds invitation proofs to this session.
+    /// The key that binds invitation proofs to this session.
     proof_key: Secret<32>,
-    /// The session's place, among owners or among guests.
+    /// The place of the session, among owners or among guests.
     _seat: Seat<SessionHandle>,
-    /// Without a box until then.
+    /// The deadline by which a guest must have registered a box.
     guest_until: Option<Instant>,
     tries: u32,
 }
@@ -80,7 +80,7 @@ impl<'a> Owner<'a> {
         Ok((owner, frames))
     }
 
-    /// Takes requests one by one: who sends more meanwhile feels it as flow control.
+    /// Processes requests one at a time. An owner that sends faster experiences flow control.
     async fn requests(
         &mut self,
         mut frames: FrameReceiver,
@@ -145,7 +145,8 @@ impl<'a> Owner<'a> {
         })
     }
 
-    /// A box that is there is confirmed, whatever was shown: the answer may have been lost.
+    /// Registers a box. An existing box is confirmed whatever was proved, because the answer to an
+    /// earlier request may have been lost.
     async fn register(&mut self, shown: InviteProof) -> Result<BoxState, SessionEnd> {
         let server = self.server;
         let _one = server.registering.lock().await;
@@ -188,7 +189,8 @@ impl<'a> Owner<'a> {
         invited.await.map_err(|_| SessionEnd::Unavailable)
     }
 
-    /// Counts the use that made the box. It goes again if the invitation went meanwhile.
+    /// Counts the use of the invitation that created the box. If the invitation became invalid in
+    /// between, removes the box again.
     async fn use_invitation(&self, shown: InviteProof) -> Result<bool, SessionEnd> {
         let key = self.proof_key.clone();
         let used = self

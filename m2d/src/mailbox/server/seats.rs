@@ -1,4 +1,4 @@
-//! Places for sessions: one a peer, and bounded in all.
+//! Places for sessions: at most one for each peer, and a bounded total.
 
 use m2_crypto::PeerId;
 use m2_net::prefix::Prefix;
@@ -6,22 +6,22 @@ use m2_net::shares::{Claim, FairShares, WhenEven};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What becomes of one session more than there are places.
+/// The policy for a session that exceeds the number of places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WhenFull {
-    /// It gets none: those that have one are known.
+    /// The session is refused: peers with a place are known.
     Refuse,
-    /// The places are shared out among source prefixes.
+    /// The places are shared among source prefixes.
     Share(WhenEven),
 }
 
-/// The places. What has one is given back when it loses it to another.
+/// The table of places. A session that loses its place to another one is returned to the caller.
 #[derive(Debug)]
 pub(super) struct Seats<T> {
     table: Arc<Mutex<Table<T>>>,
 }
 
-/// A taken place, free again when this is dropped.
+/// An occupied place, which is freed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Seat<T> {
     number: u64,
@@ -37,16 +37,16 @@ struct Table<T> {
     peers: HashMap<PeerId, u64>,
 }
 
-/// Why a session lost its place to another one.
+/// The reason for which a session lost its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// The other one is of the same peer.
+    /// To a newer session of the same peer.
     Replaced,
-    /// The other one is of a prefix that holds less.
+    /// To a session from a prefix that holds fewer places.
     Shared,
 }
 
-/// A place, and the session that lost its place for it.
+/// A place, and the session that lost its place for it, if any.
 type Taken<T> = (Seat<T>, Option<(T, Lost)>);
 
 impl<T> Seats<T> {
@@ -67,8 +67,8 @@ impl<T> Seats<T> {
         }
     }
 
-    /// Returns a place for a session of `peer`, or of an anonymous one, and what lost its place for
-    /// it; `None` if there is none for it.
+    /// Assigns a place to a session of `peer`, or to an anonymous session. Returns the place and
+    /// the session that lost it, or `None` if the session is refused.
     pub(super) fn take(
         &self,
         peer: Option<PeerId>,
@@ -127,7 +127,7 @@ impl<T> Table<T> {
         self.remove(number)
     }
 
-    /// Nothing when the place was lost already.
+    /// Frees a place. Does nothing if the place was already lost.
     fn remove(&mut self, number: u64) -> Option<T> {
         let (peer, session) = self.taken.remove(&number)?;
         if let Some(peer) = peer {
@@ -141,7 +141,7 @@ impl<T> Table<T> {
 }
 
 fn lock<T>(table: &Mutex<Table<T>>) -> MutexGuard<'_, Table<T>> {
-    // Nothing is ever half done under this lock.
+    // A panic under this lock leaves no partial update.
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -160,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_one_and_the_newest_gets_it() {
+    fn a_peer_has_one_place_and_its_newest_session_gets_it() {
         let seats = Seats::new(2, WhenFull::Refuse);
         let (first, gone) = seats.take(peer(1), prefix(1), "first").unwrap();
         assert_eq!(gone, None);
         let (second, gone) = seats.take(peer(1), prefix(1), "second").unwrap();
         assert_eq!(gone, Some(("first", Lost::Replaced)));
-        // A session that lost its place takes nothing away when it ends.
+        // A session that lost its place must not free the place when it ends.
         drop(first);
         let (_other, gone) = seats.take(peer(2), prefix(1), "other").unwrap();
         assert_eq!(gone, None);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_prefix_makes_room() {
+    fn the_largest_prefix_makes_room_for_others() {
         let seats = Seats::new(4, WhenFull::Share(WhenEven::Refuse));
         let mut held = Vec::new();
         for name in ["one", "two", "three"] {

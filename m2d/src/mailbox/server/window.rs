@@ -1,16 +1,16 @@
-//! Which letters a session has out: bounded by their bytes, each sent once.
+//! The letters that are in flight in a session: bounded by bytes, each sent once.
 
 use m2_net::wire::mailbox::LetterId;
 use std::collections::{HashMap, HashSet};
 use std::mem;
 
-/// Bytes of letters that were sent and not yet taken.
+/// The maximum bytes of letters that were sent and not yet confirmed as taken.
 const MAX_BYTES: usize = 1 << 20;
-/// Letters that were taken lately: a page that was read before they were deleted may still hold
-/// them.
+/// The number of recently taken letters that are remembered, because a page read before they were
+/// deleted may still contain them.
 const REMEMBERED: usize = 4_096;
 
-/// A session's letters under way.
+/// The letters in flight of one session.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     under_way: HashMap<LetterId, usize>,
@@ -19,32 +19,33 @@ pub(super) struct Window {
     taken_before: HashSet<LetterId>,
 }
 
-/// What to do with a letter of a page.
+/// The decision about a letter of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Send it: it counts as under way now.
+    /// Send it: it now counts as in flight.
     Send,
-    /// It was sent in this session.
+    /// Skip it: it was already sent in this session.
     Skip,
-    /// There is no room for it yet.
+    /// Wait until the window has room for it.
     Wait,
 }
 
 impl Window {
-    /// Another page is about to be read. It can't hold what was deleted before.
+    /// Must be called before a page is read. That page can't contain letters that were deleted
+    /// before.
     pub(super) fn begin_page(&mut self) {
         if self.taken.len() >= REMEMBERED {
             self.taken_before = mem::take(&mut self.taken);
         }
     }
 
-    /// What to do with a letter of that page.
+    /// Returns the decision about a letter of the current page.
     pub(super) fn offer(&mut self, id: LetterId, size: usize) -> Next {
         let seen = self.taken.contains(&id) || self.taken_before.contains(&id);
         if seen || self.under_way.contains_key(&id) {
             return Next::Skip;
         }
-        // The first always fits.
+        // A single letter always fits.
         if !self.under_way.is_empty() && self.bytes + size > MAX_BYTES {
             return Next::Wait;
         }
@@ -53,7 +54,7 @@ impl Window {
         Next::Send
     }
 
-    /// The owner has these, and they are deleted.
+    /// Records that the owner has taken letters, and that they are deleted.
     pub(super) fn taken(&mut self, ids: &[LetterId]) {
         for id in ids {
             if let Some(size) = self.under_way.remove(id) {
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_sent_once_and_room_comes_back() {
+    fn a_letter_is_sent_once_and_taken_letters_free_the_window() {
         let mut window = Window::default();
         window.begin_page();
         for number in 0..16 {
@@ -83,7 +84,7 @@ mod tests {
         }
         assert_eq!(window.offer(id(3), 64 << 10), Next::Skip);
         assert_eq!(window.offer(id(16), 1 << 10), Next::Wait);
-        // An id that is not under way makes no room.
+        // An id that is not in flight frees no room.
         window.taken(&[id(99)]);
         assert_eq!(window.offer(id(16), 1 << 10), Next::Wait);
         window.taken(&[id(3), id(3)]);
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_outlives_the_page() {
+    fn remembered_letters_are_bounded_and_outlive_the_page() {
         let mut window = Window::default();
         for number in 0..10 * REMEMBERED {
             if number % 100 == 0 {

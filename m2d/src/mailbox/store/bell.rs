@@ -1,28 +1,28 @@
-//! Tells waiting owners that a letter came. In memory only.
+//! Notifies waiting owners of arriving letters. In memory only.
 
 use m2_crypto::PeerId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// A box's arrivals, from the moment of the subscription on.
+/// The arrivals in a box since the subscription.
 #[derive(Debug)]
 pub struct Arrivals {
     receiver: watch::Receiver<()>,
-    /// Keeps the sender alive: an owner may wait before the store is asked for anything.
+    /// Keeps the sender alive even if the store drops it.
     _sender: Arc<watch::Sender<()>>,
 }
 
-/// Who waits for letters of which box.
+/// The owners that wait for letters, by box.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     boxes: Mutex<HashMap<PeerId, Arc<watch::Sender<()>>>>,
 }
 
 impl Arrivals {
-    /// Returns once a letter has come since the last time this returned.
+    /// Waits until a letter has arrived since the last time this returned.
     pub async fn changed(&mut self) {
-        // The sender lives as long as we do: there is no error.
+        // The sender lives as long as this value, so there is no error.
         let _ = self.receiver.changed().await;
     }
 }
@@ -30,7 +30,8 @@ impl Arrivals {
 impl Bell {
     pub(super) fn subscribe(&self, owner: PeerId) -> Arrivals {
         let mut boxes = self.boxes.lock().unwrap_or_else(PoisonError::into_inner);
-        // So many are registered as owners are connected: those who left go here.
+        // The number of entries is about that of connected owners: entries of disconnected owners
+        // are removed here.
         if boxes.len() >= 2 * live(&boxes) + 16 {
             boxes.retain(|_, sender| sender.receiver_count() > 0);
         }
@@ -48,7 +49,8 @@ impl Bell {
         }
     }
 
-    /// After a gap in what was heard from other front ends: whoever waits looks again.
+    /// Wakes all owners after a gap in the notifications of other front ends, so that they check
+    /// their boxes again.
     #[cfg(feature = "jetstream")]
     pub(super) fn ring_all(&self) {
         let boxes = self.boxes.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file under SQLCipher, `mailbox.db` in the data directory.
 //!
-//! One thread writes and takes waiting jobs into one transaction (group commit); another reads,
-//! a third moves the log into the file.
+//! One thread writes, and combines waiting jobs into one transaction (group commit); another reads,
+//! and a third checkpoints the log.
 
 mod census;
 mod file;
@@ -24,18 +24,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use threads::{Reader, Writer};
 
-/// How many letters one job of the writer deletes: some milliseconds' work, for deposits wait.
+/// The number of letters that one writer job deletes: a few milliseconds of work, because deposits
+/// wait.
 const STEP: usize = 256;
 
-/// How many letters a purge deletes before it rests, and how long it rests: some 5,000 a second.
+/// The number of letters that a purge deletes before it pauses, and the length of the pause. At
+/// most about 5,000 letters are deleted per second.
 const PURGE_STEP: usize = 64;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// After how many purged letters the log is moved: the more is flushed at once, the longer the
-/// flushes of deposits wait for the disk.
+/// The number of purged letters after which the log is checkpointed. The more is flushed at once,
+/// the longer the flushes of deposits wait for the disk.
 const MOVE_EVERY: usize = 8 * PURGE_STEP;
 
-/// A mailbox in a file of its own.
+/// A mailbox store in a separate file.
 #[derive(Clone)]
 pub struct EmbeddedStore {
     writer: Writer,
@@ -45,17 +47,18 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the store of `data_dir`, or makes it, and starts its threads. `key` encrypts the
-    /// file; without one anybody who reads the disk reads it. Blocks: it counts all letters.
+    /// Opens or creates the store of `data_dir` and starts its threads. `key` encrypts the file;
+    /// without it, anyone who can read the disk can read the letters. Blocks, because it counts all
+    /// letters.
     ///
-    /// The file closes some time after the last handle was dropped.
+    /// The file closes some time after the last handle is dropped.
     pub fn open(
         data_dir: &Path,
         key: Option<Secret<32>>,
         limits: Limits,
     ) -> Result<Self, MailboxError> {
         let file = StoreFile::new(data_dir, key);
-        // The writer first: it makes the file.
+        // The writer opens first, because it creates the file.
         Ok(Self {
             writer: Writer::start(&file, limits)?,
             reader: Reader::start("mailbox-reader", file.open_reader()?)?,
@@ -101,19 +104,20 @@ impl EmbeddedStore {
             if deleted % MOVE_EVERY == 0 {
                 self.move_log().await?;
             }
-            // Deposits get the disk and the thread for a while.
+            // The pause leaves the disk and the thread to deposits.
             tokio::time::sleep(PAUSE).await;
         }
         Ok(deleted)
     }
 
-    /// Most of the log is moved beside the writer, so that deposits wait for the rest alone.
+    /// Checkpoints most of the log concurrently with the writer, so that deposits wait only for the
+    /// rest, then truncates it.
     async fn move_and_cut_log(&self) -> Result<bool, MailboxError> {
         self.move_log().await?;
         self.writer.sweep().await
     }
 
-    /// Moves what the log holds into the file, beside the writer.
+    /// Checkpoints the log concurrently with the writer.
     async fn move_log(&self) -> Result<(), MailboxError> {
         let moved = self.mover.call(|connection| {
             let query = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -142,7 +146,7 @@ impl MailboxStore for EmbeddedStore {
     }
 
     fn remove_box(&self, owner: PeerId) -> Answer<'_, bool> {
-        // In a task: a caller that goes away must not leave half a box.
+        // Runs in a task: a cancelled call must not leave a partly removed box.
         let task = tokio::spawn(self.clone().remove_in_steps(owner));
         Box::pin(async move {
             let ended = |_| MailboxError::Unavailable("it is shutting down".to_owned());
@@ -224,7 +228,7 @@ fn read_tokens(
          WHERE box = (SELECT number FROM boxes WHERE owner = ?1) AND hash > ?2
          ORDER BY hash LIMIT ?3",
     )?;
-    // Nothing is before every hash.
+    // The empty blob sorts before every hash.
     let after = after.as_ref().map_or(&[][..], |hash| hash);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = statement.query_map(params![owner.as_bytes(), after, limit], |row| row.get(0))?;

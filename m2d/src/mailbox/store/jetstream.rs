@@ -1,8 +1,9 @@
-//! The store that many front ends share: two streams of a NATS JetStream cluster.
+//! A store shared by several front ends: two streams of a NATS JetStream cluster.
 //!
-//! The letters' stream has one message a letter, under a subject of its own. The other has
-//! boxes and tokens. No operation needs two messages to change at once; see `deposit` for how a
-//! token is spent once. The connection is not encrypted: it belongs on a network of its own.
+//! The letters stream has one message for each letter, under a separate subject. The other stream
+//! holds boxes and tokens. No operation needs an atomic change of two messages; see `deposit` for
+//! how a token is spent only once. The connection is not encrypted: it must run on a separate
+//! network.
 
 mod cluster;
 mod deposit;
@@ -25,22 +26,22 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use subjects::{LetterSubject, Subjects};
 
-/// How many requests one call keeps under way.
+/// The maximum number of concurrent requests of one call.
 const PARALLEL: usize = 64;
 
-/// How to reach the cluster, and what is ours in it.
+/// The servers of the cluster, and the names that this store uses in it.
 #[derive(Clone)]
 pub struct JetStreamOptions {
-    /// Addresses, `nats://[user:password@]host:port`; any one is enough to begin with.
+    /// The server addresses, `nats://[user:password@]host:port`; one reachable server is enough.
     pub servers: Vec<String>,
-    /// What the names of our streams and subjects begin with: letters, digits and `-`.
+    /// The prefix of all streams and subjects: letters, digits and `-`.
     pub prefix: String,
-    /// On how many nodes everything is kept: 3, or 1 without a cluster.
+    /// The number of replicas: 3, or 1 without a cluster.
     pub replicas: usize,
 }
 
 impl JetStreamOptions {
-    /// Errors: [`MailboxError::Servers`].
+    /// Checks the addresses. Errors: [`MailboxError::Servers`].
     pub fn check_servers(&self) -> Result<(), MailboxError> {
         let parsed = |server: &String| server.parse::<async_nats::ServerAddr>().is_ok();
         let all = self.servers.iter().all(parsed);
@@ -48,13 +49,13 @@ impl JetStreamOptions {
     }
 }
 
-/// One front end's way to the shared store.
+/// The connection of one front end to the shared store.
 #[derive(Clone)]
 pub struct JetStreamStore {
     shared: Arc<Shared>,
 }
 
-/// What calls work with.
+/// The state that all calls share.
 struct Shared {
     cluster: Cluster,
     subjects: Subjects,
@@ -65,7 +66,7 @@ struct Shared {
 }
 
 impl JetStreamStore {
-    /// Connects, and makes the streams or brings their bounds up to `limits`.
+    /// Connects to the cluster. Creates the streams, or updates their limits to `limits`.
     pub async fn connect(options: JetStreamOptions, limits: Limits) -> Result<Self, MailboxError> {
         let subjects = Subjects::new(&options.prefix);
         let cluster = Cluster::connect(&options, &subjects, &limits).await?;
@@ -137,7 +138,7 @@ impl Shared {
         let publish = |subject: String| async move {
             match self.cluster.publish(&subject, Bytes::new(), 0).await? {
                 Published::NoRoom => Err(MailboxError::DiskFull),
-                // Outrun: another front end registered it, or it is about to be spent.
+                // Outrun: another front end registered the token, or it is about to be spent.
                 Published::At(_) | Published::Outrun => Ok(()),
             }
         };
@@ -215,12 +216,12 @@ impl Shared {
         };
         let reads: Vec<_> = chosen.into_iter().map(read).collect();
         let read: Vec<_> = stream::iter(reads).buffered(PARALLEL).try_collect().await?;
-        // What is not there any more was acknowledged or expired since the list was made.
+        // Letters that no longer exist were taken or expired after the list was made.
         let letters = read.into_iter().flatten().collect();
         Ok(Page { letters, next })
     }
 
-    /// What is in a box, in the order of ids, which are random.
+    /// Returns the letters of a box in the order of their ids, which are random.
     async fn list_letters(&self, owner: &PeerId) -> Result<Vec<LetterSubject>, MailboxError> {
         let subjects = self.cluster.letters.list(self.subjects.letters_of(owner));
         let subjects = subjects.await?;
@@ -255,15 +256,16 @@ impl Shared {
             let done = stream::iter(subjects).map(erase).buffer_unordered(PARALLEL);
             done.try_collect::<()>().await?;
         }
-        // Counted anew at the next deposit, here and at the other front ends.
+        // They are counted again at the next deposit, here and at the other front ends.
         self.fills.forget(&owner);
         self.notices.emptied(&owner).await;
         Ok(())
     }
 
-    /// The oldest letters come first in the stream, and clocks of front ends differ by less than
-    /// the hours that are counted in: the first that is not due ends the purge. The engine's own
-    /// `max_age`, an hour later, takes what this leaves; but it does not overwrite.
+    /// Purges expired letters. The oldest letters are first in the stream, and clocks of front ends
+    /// differ by less than the counted hours, so the first letter that is not due ends the purge.
+    /// The engine's own `max_age`, two hours later, removes any remainder, but does not overwrite
+    /// it.
     async fn purge(&self, now_ms: u64, budget: usize) -> Result<usize, MailboxError> {
         let (due, all) = (due_hour(now_ms), self.subjects.all_letters());
         let mut deleted = 0;
@@ -349,7 +351,8 @@ impl MailboxStore for JetStreamStore {
         Box::pin(self.shared.purge(now_ms, budget))
     }
 
-    /// Each letter was overwritten when it was deleted; the rest is the engine's own business.
+    /// Does nothing: letters are overwritten when they are deleted, and the engine handles the
+    /// rest.
     fn sweep(&self) -> Answer<'_, bool> {
         Box::pin(futures::future::ready(Ok(true)))
     }
@@ -363,7 +366,7 @@ impl MailboxStore for JetStreamStore {
     }
 }
 
-/// What a message of the letters' stream holds: the hour of expiry, and the letter.
+/// Encodes a message of the letters stream: the hour of expiry, and the letter.
 fn pack(expiry: u32, letter: &[u8]) -> Bytes {
     [&expiry.to_be_bytes(), letter].concat().into()
 }

@@ -1,4 +1,5 @@
-//! A store that may not be there yet: the cluster behind it is reached while the daemon runs.
+//! A store that may not be reachable yet: the cluster behind it may be reached later while the
+//! daemon runs.
 
 use super::bell::Bell;
 use super::{
@@ -12,23 +13,23 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Between two attempts to reach it.
+/// The pause between two attempts to reach the store.
 const PAUSE: Duration = Duration::from_secs(1);
 
 type Slot = Arc<OnceLock<Arc<dyn MailboxStore>>>;
 
-/// A store that is not available until it is reached, and from then on is the one that was.
+/// A store that is unavailable until it is reached, and then forwards to the reached one.
 pub struct LateStore {
     store: Slot,
-    /// Attempts that ended.
+    /// The number of completed attempts.
     attempts: watch::Receiver<u64>,
     task: JoinHandle<()>,
-    /// For owners who came too early; it never rings.
+    /// Serves owners that subscribe before the store is reached. It never rings.
     bell: Bell,
 }
 
 impl LateStore {
-    /// Tries `reach` until it succeeds, or until this is dropped.
+    /// Calls `reach` until it succeeds, or until this is dropped.
     pub fn start<F, R>(reach: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -44,11 +45,12 @@ impl LateStore {
         }
     }
 
-    /// Waits for the first attempt to end, for so long at most. Says whether the store is there.
+    /// Waits until the first attempt has ended, but at most for `most`. Returns whether the store
+    /// was reached.
     pub async fn first_attempt(&self, most: Duration) -> bool {
         let mut attempts = self.attempts.clone();
         let ended = attempts.wait_for(|count| *count > 0);
-        // Either way it is the store that counts.
+        // Only the state of the store matters here.
         let _ = timeout(most, ended).await;
         self.is_reached()
     }
@@ -77,7 +79,7 @@ where
         let reached = reach().await;
         match reached {
             Ok(store) => {
-                // Nobody else sets it.
+                // No other task sets it.
                 let _ = slot.set(store);
                 attempts.send_modify(|count| *count += 1);
                 tracing::info!("the mailboxes' store is there");
@@ -181,7 +183,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[tokio::test]
-    async fn it_says_so_until_it_is_reached() {
+    async fn calls_fail_as_unavailable_until_the_store_is_reached() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_owned();
         let tries = AtomicU32::new(0);

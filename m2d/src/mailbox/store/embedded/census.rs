@@ -1,11 +1,11 @@
-//! How much is in which box: counted once when the store opens, kept in memory from then on.
+//! The contents of boxes in numbers: counted once when the store opens, then updated in memory.
 
 use crate::mailbox::store::{MailboxError, Totals};
 use m2_crypto::PeerId;
 use rusqlite::Connection;
 use std::collections::HashMap;
 
-/// Boxes by owner, and what is in them by their number.
+/// The boxes by owner, and their counts by box number.
 #[derive(Debug, Default)]
 pub(super) struct Census {
     numbers: HashMap<PeerId, u32>,
@@ -14,17 +14,18 @@ pub(super) struct Census {
     bytes: u64,
 }
 
-/// What is in one box.
+/// The counts of one box.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct BoxCount {
     pub(super) letters: u64,
     pub(super) bytes: u64,
-    /// Counted when somebody first asks.
+    /// Counted on first use.
     pub(super) tokens: Option<u64>,
 }
 
 impl Census {
-    /// Counts everything. Letters themselves are not read: the index on expiry has all it takes.
+    /// Counts everything. Does not read the letters: the index on expiry contains the needed
+    /// columns.
     pub(super) fn count(connection: &Connection) -> Result<Self, MailboxError> {
         let mut census = Self::default();
         let mut boxes = connection.prepare("SELECT number, owner FROM boxes")?;
@@ -54,7 +55,7 @@ impl Census {
         self.numbers.get(owner).copied()
     }
 
-    /// Whether a box, or what is left of a removed one, has this number.
+    /// Returns whether a box, or the remainder of a removed box, has this number.
     pub(super) fn is_taken(&self, number: u32) -> bool {
         self.boxes.contains_key(&number)
     }
@@ -72,19 +73,20 @@ impl Census {
         self.boxes.entry(number).or_default();
     }
 
-    /// Forgets the owner. The number stays taken while letters are left under it.
+    /// Removes the owner. The number stays in use while letters remain under it.
     pub(super) fn close(&mut self, owner: &PeerId) {
         if let Some(number) = self.numbers.remove(owner) {
             self.get_mut(number).tokens = Some(0);
         }
     }
 
-    /// Gives the number of a removed box back, once it is empty.
+    /// Frees the number of a removed box once it is empty.
     pub(super) fn release(&mut self, number: u32) {
         self.boxes.remove(&number);
     }
 
-    /// Numbers of removed boxes that still have letters: a removal was cut short.
+    /// Returns the numbers of removed boxes that still have letters, because their removal was
+    /// interrupted.
     pub(super) fn orphans(&self) -> Vec<u32> {
         let owned: std::collections::HashSet<u32> = self.numbers.values().copied().collect();
         let numbers = self.boxes.keys().copied();

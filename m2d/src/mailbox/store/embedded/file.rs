@@ -1,4 +1,4 @@
-//! The file of the embedded store: how it opens, and its schema.
+//! The file of the embedded store: opening and schema.
 
 use crate::mailbox::store::MailboxError;
 use crate::sqlcipher;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 pub(crate) const FILE_NAME: &str = "mailbox.db";
 
-/// The one version of the schema there is.
+/// The only version of the schema.
 const VERSION: i64 = 1;
 
-/// Where the store is, and what opens it.
+/// The path and the key of the store.
 #[derive(Debug, Clone)]
 pub(super) struct StoreFile {
     path: PathBuf,
@@ -27,16 +27,17 @@ impl StoreFile {
         }
     }
 
-    /// Opens the file for writing, and makes it if it does not exist.
+    /// Opens the file for writing. Creates it if it does not exist.
     pub(super) fn open(&self) -> Result<Connection, MailboxError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = self.connect(flags)?;
         sqlcipher::restrict_to_user(&self.path);
-        // secure_delete: deleted means gone (spec §9). The timeout is short: it is what a
-        // checkpoint waits for a reader while deposits wait for it. Sweeps move the log into the
-        // file, beside the writer; it does so itself only if nobody sweeps.
+        // secure_delete overwrites deleted data
+        // (docs/spec/mailbox-store.md#what-the-file-keeps-of-the-deleted). The timeout is short
+        // because deposits wait while a checkpoint waits for a reader. Sweeps checkpoint the log
+        // concurrently with the writer; the writer does it itself only if no sweep runs.
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
@@ -49,7 +50,7 @@ impl StoreFile {
         Ok(connection)
     }
 
-    /// Opens a reader beside the writer.
+    /// Opens a reader that can be used concurrently with the writer.
     pub(super) fn open_reader(&self) -> Result<Connection, MailboxError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = self.connect(flags)?;
@@ -57,7 +58,7 @@ impl StoreFile {
         Ok(connection)
     }
 
-    /// Opens a connection that moves the log into the file beside the writer.
+    /// Opens a connection that checkpoints the log concurrently with the writer.
     pub(super) fn open_mover(&self) -> Result<Connection, MailboxError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = self.connect(flags)?;
@@ -81,7 +82,7 @@ impl StoreFile {
         }
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.execute_batch("PRAGMA temp_store = MEMORY;")?;
-        // The first read tells whether the key fits.
+        // The first read fails if the key does not fit.
         connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
     }
 }

@@ -15,8 +15,8 @@ CREATE TABLE tokens (
     PRIMARY KEY (box, hash)
 ) WITHOUT ROWID;
 
--- key = box number * 2^40 + 40 bits of a keyed hash of the id: the letters of a box lie
--- together, are found by id without a second index, and lie in no order of arrival.
+-- key = box number * 2^40 + 40 bits of a keyed hash of the id: the letters of a box are adjacent,
+-- are found by id without a second index, and are not in order of arrival.
 CREATE TABLE letters (
     key    INTEGER PRIMARY KEY,
     id     BLOB NOT NULL,
@@ -24,5 +24,5 @@ CREATE TABLE letters (
     letter BLOB NOT NULL
 );
 
--- For the purge; with the length, counting at start needs to read no letter.
+-- For the purge. It includes the length so that counting at the start reads no letter.
 CREATE INDEX letters_by_expiry ON letters (expiry, length(letter));

@@ -1,4 +1,4 @@
-//! What the writer does with the tables, each call inside the transaction of a batch.
+//! The writer's operations on the tables. Each call runs inside the transaction of a batch.
 
 use super::census::Census;
 use crate::mailbox::store::{
@@ -8,12 +8,12 @@ use crate::mailbox::store::{
 use m2_crypto::{PeerId, Secret, label};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// A box number has 23 bits, so that it and 40 bits make a positive key.
+/// The size of a box number in bits. Together with 40 bits it forms a positive 64-bit key.
 const NUMBER_BITS: u32 = 23;
 const KEY_BITS: u32 = 40;
 
-/// How many neighbouring keys a letter may lie at. Ids are hashed with a secret, so nobody can
-/// aim for a collision, and eight in one place do not happen by chance.
+/// The number of adjacent keys at which a letter may be stored. Ids are hashed with a secret, so an
+/// attacker can't cause collisions, and eight collisions at one key do not happen by chance.
 const PROBES: i64 = 8;
 
 /// The writer's half of the store.
@@ -42,7 +42,7 @@ impl Tables {
         &self.connection
     }
 
-    /// Counts anew, after what was counted ahead was rolled back.
+    /// Counts again after a rollback, because the counts were updated before the commit.
     pub(super) fn recount(&mut self) -> Result<(), MailboxError> {
         self.census = Census::count(&self.connection)?;
         Ok(())
@@ -63,7 +63,7 @@ impl Tables {
         Ok(Registered::New)
     }
 
-    /// Takes the box from its owner; its number, under which letters may be left.
+    /// Removes the box from its owner. Returns the box number, under which letters may remain.
     pub(super) fn close_box(&mut self, owner: PeerId) -> Result<Option<u32>, MailboxError> {
         let Some(number) = self.census.number(&owner) else {
             return Ok(None);
@@ -78,7 +78,7 @@ impl Tables {
         Ok(Some(number))
     }
 
-    /// Deletes up to `budget` letters of a closed box; whether it is empty now.
+    /// Deletes up to `budget` letters of a closed box. Returns whether it is empty.
     pub(super) fn empty_box(&mut self, number: u32, budget: usize) -> Result<bool, MailboxError> {
         let deleted = self.delete_some(
             "SELECT key, length(letter) FROM letters
@@ -152,7 +152,8 @@ impl Tables {
         deposit: &Deposit,
         now_ms: u64,
     ) -> Result<Deposited, MailboxError> {
-        // No box has number 0. Looking there all the same, an unknown box takes as long.
+        // No box has number 0. It is searched nevertheless, so that an unknown box takes the same
+        // time.
         let number = self.census.number(&deposit.owner).unwrap_or(0);
         let slot = match self.find(number, &deposit.owner, &deposit.id)? {
             Slot::Taken(_) => return Ok(Deposited::AlreadyThere),
@@ -222,7 +223,7 @@ impl Tables {
 
     fn free_number(&self) -> Result<u32, MailboxError> {
         loop {
-            // At random: a counter would tell which box is older.
+            // A random number, because a counter would reveal which box is older.
             let number = u32::from_be_bytes(crate::mailbox::store::random()?) >> (32 - NUMBER_BITS);
             if number != 0 && !self.census.is_taken(number) {
                 return Ok(number);
@@ -289,7 +290,7 @@ impl Tables {
             .iter()
             .take(5)
             .fold(0, |sum, byte| (sum << 8) | i64::from(*byte));
-        // Room for the probes at the end of the box's range.
+        // Leaves room for the probes at the end of the box's range.
         (i64::from(number) << KEY_BITS) + tail.min((1 << KEY_BITS) - PROBES)
     }
 
@@ -314,7 +315,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Deletes what `query` finds, with `which` and `budget` as its parameters; how many.
+    /// Deletes the letters that `query` returns for the parameters `which` and `budget`. Returns
+    /// their number.
     fn delete_some(
         &mut self,
         query: &str,
@@ -341,19 +343,19 @@ impl Tables {
     }
 }
 
-/// Where a letter is or could be.
+/// The location of a letter, or a free location for it.
 enum Slot {
     Taken(i64),
     Free(i64),
     Crowded,
 }
 
-/// The number of the box that a key of `letters` belongs to.
+/// Returns the number of the box to which a key of `letters` belongs.
 pub(super) fn number_of(key: i64) -> u32 {
     u32::try_from(key >> KEY_BITS).unwrap_or(0)
 }
 
-/// The keys of a box.
+/// Returns the range of keys of a box.
 pub(super) fn key_range(number: u32) -> std::ops::Range<i64> {
     let number = i64::from(number);
     number << KEY_BITS..(number + 1) << KEY_BITS

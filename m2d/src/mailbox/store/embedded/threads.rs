@@ -1,4 +1,4 @@
-//! The threads of the embedded store: one writes, in batches; one reads; one moves the log.
+//! The threads of the embedded store: one writes in batches, one reads, one checkpoints the log.
 
 use super::file::StoreFile;
 use super::tables::Tables;
@@ -10,26 +10,27 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
-/// How many jobs wait for a thread before callers wait for a place.
+/// The number of jobs that a thread queues before callers wait.
 const QUEUE: usize = 1024;
 
-/// The store, in the log.
+/// The store's name in log lines.
 const FILE: &str = "mailbox.db";
 
-/// How many jobs one transaction takes.
+/// The maximum number of jobs in one transaction.
 const BATCH: usize = 512;
 
-/// A job for the writer: does its work, and gives back what tells the caller after the commit.
+/// A job of the writer. It does its work and returns a function that reports the result to the
+/// caller after the commit.
 type Job = Box<dyn FnOnce(&mut Tables) -> Told + Send>;
 
-/// Tells the caller; if the batch could not be committed, why.
+/// The function that reports the result; on failure also the error, which rolls the batch back.
 type Told = Result<Finish, (Finish, MailboxError)>;
 type Finish = Box<dyn FnOnce(Result<(), Lost>) + Send>;
 
-/// A job for the reader.
+/// A job of the reader.
 type Query = Box<dyn FnOnce(&Connection) + Send>;
 
-/// Why a batch was rolled back; none when it is not the file's fault.
+/// The fault that rolled a batch back; `None` if the file is not the cause.
 type Lost = Option<Fault>;
 
 enum Order {
@@ -37,14 +38,14 @@ enum Order {
     Sweep(oneshot::Sender<Result<bool, MailboxError>>),
 }
 
-/// The writer thread. It ends when the last handle is dropped.
+/// A handle to the writer thread, which ends when the last handle is dropped.
 #[derive(Clone)]
 pub(super) struct Writer {
     orders: mpsc::Sender<Order>,
     health: Arc<StoreHealth>,
 }
 
-/// A thread that reads, or moves the log into the file. It ends when the last handle is dropped.
+/// A handle to a thread that reads or checkpoints. It ends when the last handle is dropped.
 #[derive(Clone)]
 pub(super) struct Reader {
     queries: mpsc::Sender<Query>,
@@ -61,12 +62,12 @@ impl Writer {
         Ok(Self { orders, health })
     }
 
-    /// What is wrong with the file.
+    /// Returns the fault of the file.
     pub(super) fn fault(&self) -> Option<Fault> {
         self.health.fault()
     }
 
-    /// Runs `work` in the next transaction; answers after its commit.
+    /// Runs `work` in the next transaction. Completes after its commit.
     pub(super) async fn call<T, F>(&self, work: F) -> Result<T, MailboxError>
     where
         T: Send + 'static,
@@ -90,7 +91,7 @@ impl Writer {
         answered.await.map_err(|_| stopped())?
     }
 
-    /// Moves what is left in the log into the file and cuts the log to nothing.
+    /// Checkpoints the rest of the log and truncates it.
     pub(super) async fn sweep(&self) -> Result<bool, MailboxError> {
         let (answer, answered) = oneshot::channel();
         let sent = self.orders.send(Order::Sweep(answer)).await;
@@ -100,7 +101,7 @@ impl Writer {
 }
 
 impl Reader {
-    /// Starts a thread around a connection that does not write rows.
+    /// Starts a thread for a connection that does not write rows.
     pub(super) fn start(name: &str, connection: Connection) -> Result<Self, MailboxError> {
         let (queries, mut queue) = mpsc::channel::<Query>(QUEUE);
         spawn(name, move || {
@@ -178,7 +179,7 @@ fn sort(
     }
 }
 
-/// Notes how a batch went. After a failure it waits: callers wait too, and ask less often.
+/// Records the result of a batch. After a failure it pauses, so that callers are slowed down too.
 fn note(written: Result<(), Lost>, pace: &mut Pace, health: &StoreHealth) {
     let now = Instant::now();
     let report = match written {
@@ -201,8 +202,8 @@ fn note(written: Result<(), Lost>, pace: &mut Pace, health: &StoreHealth) {
     }
 }
 
-/// Runs a batch and tells its callers. An error: nothing of it was stored. `is_stale`: what was
-/// counted is ahead of the file, and nothing is done before it is counted again.
+/// Runs a batch and reports to its callers. On an error nothing of the batch is stored. If
+/// `is_stale` is set, the counts do not match the file and are taken again first.
 fn run_batch(tables: &mut Tables, jobs: Vec<Job>, is_stale: &mut bool) -> Result<(), Lost> {
     let mut finishes = Vec::with_capacity(jobs.len());
     let counted = if *is_stale { tables.recount() } else { Ok(()) };
@@ -215,7 +216,8 @@ fn run_batch(tables: &mut Tables, jobs: Vec<Job>, is_stale: &mut bool) -> Result
     if let Err(lost) = written {
         *is_stale = roll_back(tables).is_err();
         if lost == Some(Fault::Full) {
-            // The log gives its room back. Where there is none to move it, it stays.
+            // The checkpoint frees the space of the log. If the disk has no space for it, the log
+            // stays.
             let mut swept = u64::MAX;
             let _ = checkpoint(tables.connection(), &mut swept);
         }
@@ -226,8 +228,8 @@ fn run_batch(tables: &mut Tables, jobs: Vec<Job>, is_stale: &mut bool) -> Result
     written
 }
 
-/// One transaction. After the first failure nothing more is tried: jobs that were not reached
-/// are dropped, which their callers see as the store being unavailable.
+/// Runs one transaction. After the first failure the remaining jobs are dropped, which their
+/// callers see as an unavailable store.
 fn try_batch(
     tables: &mut Tables,
     jobs: Vec<Job>,
@@ -248,15 +250,15 @@ fn try_batch(
 }
 
 fn roll_back(tables: &mut Tables) -> Result<(), MailboxError> {
-    // SQLite may have done so already.
+    // SQLite may already have rolled back.
     if !tables.connection().is_autocommit() {
         tables.connection().execute_batch("ROLLBACK")?;
     }
     tables.recount()
 }
 
-/// Whether the log is empty now; a reader may be in the way. `swept` is the count of changes at
-/// the last success, so that nothing is done when nothing happened.
+/// Truncates the log. Returns false if a reader blocked it. `swept` is the count of changes at the
+/// last success, so that nothing is done if nothing changed.
 fn checkpoint(connection: &Connection, swept: &mut u64) -> Result<bool, MailboxError> {
     let changes = connection.total_changes();
     if changes == *swept {

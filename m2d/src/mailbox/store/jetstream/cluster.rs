@@ -1,5 +1,5 @@
-//! Requests to the cluster. Each is repeated while the cluster does not answer, as it does not
-//! while a leader is elected: so each has to be one that may happen twice.
+//! Requests to the cluster. Each is repeated while the cluster does not answer, for example during
+//! the election of a leader, so each must be idempotent.
 
 use super::subjects::Subjects;
 use super::{JetStreamOptions, PARALLEL};
@@ -20,13 +20,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long one request waits for its answer.
+/// The timeout of one request.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// How long a request is repeated before the caller hears that the cluster is not available.
+/// How long a request is repeated before it fails as unavailable.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long letters outlive their hour, for the purge to overwrite them before the engine drops
+/// How long letters outlive their hour, so that the purge overwrites them before the engine drops
 /// them.
 const GRACE: Duration = Duration::from_secs(2 * 60 * 60);
 
@@ -39,17 +39,17 @@ pub(super) struct Cluster {
     reconnected: watch::Receiver<()>,
 }
 
-/// One stream.
+/// A stream.
 pub(super) struct Kept {
     stream: Stream<()>,
 }
 
-/// Where a publication ended.
+/// The result of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Published {
-    /// It is kept, under this number.
+    /// The message is stored under this sequence number.
     At(u64),
-    /// The subject's last message is another than expected.
+    /// The last message of the subject is not the expected one.
     Outrun,
     /// The stream or the disk is full.
     NoRoom,
@@ -81,12 +81,14 @@ impl Cluster {
         &self.client
     }
 
-    /// Changes whenever the connection stands again: notices may have been missed.
+    /// Returns a receiver that changes on every reconnection, after which notices may have been
+    /// missed.
     pub(super) fn reconnected(&self) -> watch::Receiver<()> {
         self.reconnected.clone()
     }
 
-    /// Publishes if the subject's last message is number `expected`; 0: if it has none.
+    /// Publishes if the last message of the subject has the number `expected`; 0 means that the
+    /// subject has no message.
     pub(super) async fn publish(
         &self,
         subject: &str,
@@ -130,7 +132,7 @@ impl Kept {
         .map(|stream| Self { stream })
     }
 
-    /// The last message of a subject, as the leader has it.
+    /// Returns the last message of a subject, as the leader has it.
     pub(super) async fn last(&self, subject: &str) -> Result<Option<StreamMessage>, MailboxError> {
         patiently(|| async {
             let request = self.stream.raw_message_builder().last_by_subject(subject);
@@ -139,7 +141,7 @@ impl Kept {
         .await
     }
 
-    /// The first message of a subject from number `from` on, as the leader has it.
+    /// Returns the first message of a subject from number `from` on, as the leader has it.
     pub(super) async fn next(
         &self,
         subject: &str,
@@ -152,7 +154,8 @@ impl Kept {
         .await
     }
 
-    /// The last message of a subject as any node has it; if it has none, as the leader has it.
+    /// Returns the last message of a subject as any node has it; if that node has none, as the
+    /// leader has it.
     pub(super) async fn read(&self, subject: &str) -> Result<Option<StreamMessage>, MailboxError> {
         let found = patiently(|| async {
             match self.stream.direct_get_last_for_subject(subject).await {
@@ -167,7 +170,7 @@ impl Kept {
         }
     }
 
-    /// All subjects that `filter` matches.
+    /// Returns all subjects that match `filter`.
     pub(super) async fn list(&self, filter: String) -> Result<Vec<String>, MailboxError> {
         patiently(|| async {
             let info = self.stream.info_with_subjects(&filter).await;
@@ -178,7 +181,7 @@ impl Kept {
         .await
     }
 
-    /// Overwrites and deletes one message; a message that is gone is passed over.
+    /// Overwrites and deletes one message. A missing message is ignored.
     pub(super) async fn erase(&self, sequence: u64) -> Result<(), MailboxError> {
         patiently(|| async {
             match self.stream.delete_message(sequence).await {
@@ -192,7 +195,7 @@ impl Kept {
         .await
     }
 
-    /// Erases all messages of a subject, the oldest first.
+    /// Erases all messages of a subject, oldest first.
     pub(super) async fn erase_subject(&self, subject: &str) -> Result<(), MailboxError> {
         while let Some(message) = self.next(subject, 1).await? {
             self.erase(message.sequence).await?;
@@ -200,7 +203,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Erases everything that `filter` matches.
+    /// Erases all messages whose subjects match `filter`.
     pub(super) async fn erase_all(&self, filter: String) -> Result<(), MailboxError> {
         let subjects = self.list(filter).await?;
         let erase = |subject: String| async move { self.erase_subject(&subject).await };
@@ -208,7 +211,7 @@ impl Kept {
         erased.try_collect().await
     }
 
-    /// How many messages there are, and their bytes with the engine's own.
+    /// Returns the number of messages, and their bytes including the engine's overhead.
     pub(super) async fn size(&self) -> Result<(u64, u64), MailboxError> {
         patiently(|| async {
             let info = self.stream.get_info().await;
@@ -230,7 +233,7 @@ fn letters_config(options: &JetStreamOptions, subjects: &Subjects, limits: &Limi
     }
 }
 
-/// More than one message a subject: a token and the claims on it; see `deposit`.
+/// Allows more than one message for each subject: a token and the claims on it; see `deposit`.
 fn tokens_config(options: &JetStreamOptions, subjects: &Subjects) -> Config {
     Config {
         name: subjects.tokens_stream(),
@@ -249,8 +252,8 @@ fn common(options: &JetStreamOptions) -> Config {
     }
 }
 
-/// Connects, in a task of its own: against a server that insists on TLS the library panics,
-/// since it is built without any.
+/// Connects in a separate task, because the library is built without TLS and panics if a server
+/// requires it.
 async fn connect(servers: Vec<String>) -> Result<(Client, watch::Receiver<()>), MailboxError> {
     let (sender, reconnected) = watch::channel(());
     let options = ConnectOptions::new()
@@ -269,7 +272,7 @@ async fn connect(servers: Vec<String>) -> Result<(Client, watch::Receiver<()>), 
     Ok((client, reconnected))
 }
 
-/// Repeats a request until there is an answer, or patience ends.
+/// Repeats a request until it is answered or `PATIENCE` has passed.
 async fn patiently<T, F, R>(request: F) -> Result<T, MailboxError>
 where
     F: Fn() -> R,
@@ -314,6 +317,6 @@ fn is_full(error: &PublishError) -> bool {
 
 fn is_gone(error: &jetstream::Error) -> bool {
     [ErrorCode::SEQUENCE_NOT_FOUND, ErrorCode::NO_MESSAGE_FOUND].contains(&error.error_code())
-        // 2.9 wraps what the file store says.
+        // Version 2.9 wraps the error of the file store.
         || error.error_code() == ErrorCode::STREAM_MESSAGE_DELETE_FAILED
 }

@@ -1,20 +1,21 @@
-//! How a token is spent on one letter alone, without transactions.
+//! How a token is spent on only one letter, without transactions.
 //!
 //! The first message of a token's subject is empty: the token is free. A deposit
 //!
-//! 1. appends a claim to it, which names its letter. The server takes one only right behind the
-//!    free message; but 2.9 lets two through when they come at the same moment.
-//! 2. erases the free message. Whatever was let through is before that in the stream, which is
-//!    one for all front ends, so no claim comes any more. The last one counts.
+//! 1. appends a claim to the subject, which identifies its letter. The server accepts it only
+//! directly after the free message, but version 2.9 accepts two claims that arrive at the same
+//! moment.
+//! 2. erases the free message. Claims that were accepted precede the erasure in the stream, which
+//! is the same for all front ends, so no further claim can follow. The last claim counts.
 //! 3. publishes the letter, if its subject is empty.
-//! 4. erases claims that came too early, and then its own, which kept them from counting.
+//! 4. erases claims that came earlier, and then its own, which kept them from counting.
 //!
-//! After a crash in between, the token carries the claimed letter and no other, and the sender's
-//! next attempt goes on where the last one ended. A claim is a keyed hash that only who knows
-//! the letter's id can check.
+//! After a crash in between, the token is bound to the claimed letter, and the sender's next
+//! attempt continues where the last one ended. A claim is a keyed hash, which can only be checked
+//! with the letter's id.
 //!
-//! Every request here is for the first or the last message of a subject, or for a number: any
-//! other nats-server 2.9 looks for message by message, through the tokens of all boxes.
+//! Every request here is for the first or the last message of a subject, or for a sequence number:
+//! nats-server 2.9 serves other requests by scanning messages, across the tokens of all boxes.
 
 use super::subjects::LetterSubject;
 use super::{Published, Shared, pack};
@@ -24,7 +25,7 @@ use m2_crypto::label;
 use std::sync::Arc;
 use tracing::debug;
 
-/// A deposit on its way.
+/// A deposit in progress.
 struct Attempt {
     shared: Arc<Shared>,
     deposit: Deposit,
@@ -33,13 +34,13 @@ struct Attempt {
     letter: String,
 }
 
-/// What is known of the token.
+/// The state of the token.
 enum Token {
-    /// It is free; the number of its message.
+    /// It is free; the number of the free message.
     Free(u64),
-    /// It is claimed for this letter, and for good; the claim's number.
+    /// It is finally claimed for this letter; the number of the claim.
     Ours(u64),
-    /// It is not there, or claimed for another letter.
+    /// It does not exist, or is claimed for another letter.
     Gone,
 }
 
@@ -73,7 +74,8 @@ impl Attempt {
         }
     }
 
-    /// Claims the token; or what else is to be answered.
+    /// Claims the token. Returns the number of the claim, or the result of the deposit if it can't
+    /// proceed.
     async fn take_token(&self) -> Result<Result<u64, Deposited>, MailboxError> {
         loop {
             let (token, there) = tokio::join!(self.token(), self.is_there());
@@ -91,14 +93,14 @@ impl Attempt {
             let ours = match claimed.await? {
                 Published::NoRoom => return Ok(Err(Deposited::ServerFull)),
                 Published::At(number) => Some(number),
-                // Only a claim may take the free message's place.
+                // Only a claim can have followed the free message.
                 Published::Outrun => match self.last_claim().await? {
                     Token::Free(_) => continue,
                     Token::Ours(_) | Token::Gone => None,
                 },
             };
             self.shared.cluster.tokens.erase(free).await?;
-            // Looked up either way: whose is the last?
+            // Either way the last claim decides.
             match self.last_claim().await? {
                 Token::Ours(claim) => return Ok(Ok(claim)),
                 Token::Gone => {
@@ -107,14 +109,14 @@ impl Attempt {
                     }
                     return self.without_token().await.map(Err);
                 }
-                // It was withdrawn and registered again meanwhile.
+                // The token was withdrawn and registered again in the meantime.
                 Token::Free(_) => {}
             }
         }
     }
 
-    /// The letter is there already. The front end that stored it may have died before it took the
-    /// token off the list.
+    /// Handles a letter that is already stored. The front end that stored it may have crashed
+    /// before it removed the token.
     async fn replayed(&self, token: Token) -> Deposited {
         if let Token::Ours(claim) = token {
             self.spend(claim).await;
@@ -122,8 +124,8 @@ impl Attempt {
         Deposited::AlreadyThere
     }
 
-    /// The token is spent or never was. Spent on this very letter, by an attempt that ran beside
-    /// us: then the letter was stored before the token went.
+    /// Handles a missing token. If a concurrent attempt spent it on this letter, the letter was
+    /// stored before the token was removed.
     async fn without_token(&self) -> Result<Deposited, MailboxError> {
         Ok(match self.is_there().await? {
             true => Deposited::AlreadyThere,
@@ -145,8 +147,8 @@ impl Attempt {
         self.last_claim().await
     }
 
-    /// What the subject's last message says. A claim counts for good once the free message is
-    /// erased.
+    /// Returns the state that the subject's last message indicates. A claim is final once the free
+    /// message is erased.
     async fn last_claim(&self) -> Result<Token, MailboxError> {
         let last = self.shared.cluster.tokens.last(&self.token).await?;
         Ok(match last {
@@ -156,8 +158,8 @@ impl Attempt {
         })
     }
 
-    /// Asks the leader alone: nearly always there is no such letter, which any other node might
-    /// say too early.
+    /// Returns whether the letter is stored. Asks only the leader: in nearly all cases the letter
+    /// does not exist, and another node could report that too early.
     async fn is_there(&self) -> Result<bool, MailboxError> {
         let found = self.shared.cluster.letters.last(&self.letter).await?;
         Ok(found.is_some())
@@ -200,15 +202,16 @@ impl Attempt {
         Ok(outcome)
     }
 
-    /// The letter is stored, and whoever asks hears so, whatever becomes of this. A token that
-    /// stays on the list is good for this letter alone.
+    /// Removes the spent token. The letter is stored and reported as stored even if this fails. A
+    /// token that remains can only be used for this letter.
     async fn spend(&self, claim: u64) {
         if let Err(error) = self.clean_up(claim).await {
             debug!(%error, "a spent token stays on the list");
         }
     }
 
-    /// Takes the spent token off the list: earlier claims first, of which one would count else.
+    /// Removes the spent token from the stream. Earlier claims must go first, because otherwise one
+    /// of them would count.
     async fn clean_up(&self, claim: u64) -> Result<(), MailboxError> {
         let tokens = &self.shared.cluster.tokens;
         while let Some(first) = tokens.next(&self.token, 1).await?

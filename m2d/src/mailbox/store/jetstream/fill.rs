@@ -1,5 +1,5 @@
-//! What a front end remembers of boxes, so that not every call asks the cluster. Nothing here is
-//! needed: it can be dropped at any time.
+//! A front end's cache of boxes, so that not every call asks the cluster. It can be dropped at any
+//! time.
 
 use super::subjects::LetterSubject;
 use crate::mailbox::store::LetterId;
@@ -8,21 +8,21 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a count is believed without looking again: other front ends' notices may be lost.
+/// How long a count is trusted without checking: notices of other front ends may be lost.
 const BELIEVED: Duration = Duration::from_secs(60);
 
-/// How many boxes and how many letters are remembered; then all are forgotten.
+/// The maximum numbers of cached boxes and letters. When one is reached, that cache is cleared.
 const MOST_BOXES: usize = 50_000;
 const MOST_LETTERS: usize = 200_000;
 
-/// How full boxes are, and where letters that were read lie in the stream.
+/// The fill levels of boxes, and the positions in the stream of letters that were read.
 #[derive(Default)]
 pub(super) struct Fills {
     boxes: Mutex<HashMap<PeerId, Fill>>,
     sequences: Mutex<HashMap<(PeerId, LetterId), u64>>,
 }
 
-/// How full a box is.
+/// The fill level of a box.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fill {
     pub(super) letters: u64,
@@ -36,7 +36,7 @@ impl Fills {
         fill.filter(|fill| fill.counted.elapsed() < BELIEVED)
     }
 
-    /// Takes the count from a list of all letters.
+    /// Sets the counts from a list of all letters.
     pub(super) fn count(&self, owner: PeerId, letters: &[LetterSubject]) {
         let fill = Fill {
             letters: letters.len() as u64,
@@ -46,7 +46,7 @@ impl Fills {
         put(&mut lock(&self.boxes), owner, fill, MOST_BOXES);
     }
 
-    /// One letter more, by this front end or another.
+    /// Counts a letter that this or another front end stored.
     pub(super) fn add(&self, owner: &PeerId, bytes: u64) {
         if let Some(fill) = lock(&self.boxes).get_mut(owner) {
             fill.letters += 1;
@@ -71,7 +71,7 @@ impl Fills {
         );
     }
 
-    /// Where a letter lies that is to be deleted; it is forgotten with this.
+    /// Returns the position of a letter that is about to be deleted, and removes it from the cache.
     pub(super) fn recall(&self, owner: &PeerId, id: &LetterId) -> Option<u64> {
         lock(&self.sequences).remove(&(*owner, *id))
     }

@@ -1,4 +1,4 @@
-//! What front ends tell each other: plain NATS messages, kept nowhere, which may be lost.
+//! Notices between front ends: plain NATS messages, which are not stored and may be lost.
 
 use super::cluster::Cluster;
 use super::fill::Fills;
@@ -12,16 +12,17 @@ use m2_crypto::PeerId;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
-/// Sends notices, and hears them as long as it lives.
+/// Sends notices, and receives them until it is dropped.
 pub(super) struct Notices {
     client: Client,
     subjects: Subjects,
     listener: JoinHandle<()>,
-    /// Tells our own notices from others': what we did is counted already.
+    /// Distinguishes this front end's notices from others, because its own changes are already
+    /// counted.
     tag: [u8; TAG],
 }
 
-/// Length of a front end's tag, which begins each notice.
+/// The length of a front end's tag, with which each notice begins.
 const TAG: usize = 8;
 
 impl Notices {
@@ -59,20 +60,20 @@ impl Notices {
         })
     }
 
-    /// A letter of `size` bytes came.
+    /// Announces that a letter of `size` bytes was stored.
     pub(super) async fn arrived(&self, owner: &PeerId, size: usize) {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         self.send(owner, &size.to_be_bytes()).await;
     }
 
-    /// Letters were deleted.
+    /// Announces that letters were deleted.
     pub(super) async fn emptied(&self, owner: &PeerId) {
         self.send(owner, &[]).await;
     }
 
     async fn send(&self, owner: &PeerId, content: &[u8]) {
         let payload = Bytes::from([&self.tag, content].concat());
-        // A lost notice costs a late arrival or a count that is off for a minute.
+        // A lost notice delays a letter, or makes a count wrong for a minute.
         let _ = self
             .client
             .publish(self.subjects.notice(owner), payload)

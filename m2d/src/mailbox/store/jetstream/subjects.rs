@@ -4,14 +4,14 @@ use crate::mailbox::store::{LETTER_SIZES, LetterId, TokenHash};
 use data_encoding::HEXLOWER;
 use m2_crypto::PeerId;
 
-/// All names, under one prefix.
+/// The names under one prefix.
 #[derive(Debug, Clone)]
 pub(super) struct Subjects {
     prefix: String,
 }
 
-/// A letter as its subject tells it: the id, and the size, so that a list of subjects is enough
-/// to count a box.
+/// The id and the size of a letter, which its subject contains, so that a list of subjects is
+/// enough to count a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LetterSubject {
     pub(super) id: LetterId,
@@ -85,19 +85,19 @@ impl LetterSubject {
         LETTER_SIZES.contains(&size).then_some(Self { id, size })
     }
 
-    /// Where it stands among the letters of its box.
+    /// Returns the position among the letters of its box.
     pub(super) fn place(&self) -> u128 {
         u128::from_be_bytes(self.id)
     }
 }
 
-/// The hash in the subject of a token.
+/// Returns the hash in the subject of a token.
 pub(super) fn hash_of(subject: &str) -> Option<TokenHash> {
     let hex = subject.rsplit('.').next()?;
     HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
 }
 
-/// The box in a subject of a letter or a notice.
+/// Returns the owner of the box in the subject of a letter or a notice.
 pub(super) fn owner_of(subject: &str) -> Option<PeerId> {
     let hex = subject.split('.').nth(2)?;
     let bytes = HEXLOWER.decode(hex.as_bytes()).ok()?;
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subject_tells_the_letter() {
+    fn a_subject_contains_the_letter_id_and_size() {
         let owner = PeerId::from_bytes([3; 32]);
         for size in LETTER_SIZES {
             let letter = LetterSubject { id: [9; 16], size };
