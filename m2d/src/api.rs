@@ -1,5 +1,5 @@
-//! The gRPC services, one file each. They turn requests into calls of the engine and its
-//! answers into responses; they decide nothing.
+//! The gRPC services, one file each. They convert requests into calls of the engine and its results
+//! into responses; they make no decisions.
 
 mod backup;
 mod contact;
@@ -32,7 +32,8 @@ use m2_proto::limits::MAX_REQUEST_BYTES;
 use std::sync::Arc;
 use tonic::service::Routes;
 
-/// All services of `m2.api.v1`, health, and reflection in both its versions.
+/// Returns the routes of all services of `m2.api.v1`, of health checks, and of both versions of
+/// reflection.
 pub fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()

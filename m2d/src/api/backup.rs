@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-/// Backups.
+/// The implementation of the service.
 pub(super) struct BackupApi(pub Arc<ApiState>);
 
 type Stream = futures::stream::BoxStream<'static, Result<pb::CreateBackupResponse, Status>>;

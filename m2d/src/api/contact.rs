@@ -11,13 +11,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// Contacts in one page: well below a megabyte.
+/// The maximum number of contacts in one page, which keeps it well below 1 MiB.
 const PAGE: usize = 500;
 const HOUR_MS: u64 = 3_600_000;
-/// 100 years.
+/// The maximum retention: 100 years.
 const MAX_KEEP_MS: u64 = 36_500 * 24 * HOUR_MS;
 
-/// Contacts.
+/// The implementation of the service.
 pub(super) struct ContactApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]
@@ -177,7 +177,7 @@ impl ContactService for ContactApi {
     }
 }
 
-/// For how long messages are kept: whole seconds, 0 for the profile's time.
+/// Parses a retention period. Returns whole seconds, 0 for the profile's setting.
 fn keep_seconds(keep: &pbjson_types::Duration) -> Result<u64, Refusal> {
     if keep.seconds == 0 && keep.nanos == 0 {
         return Ok(0);

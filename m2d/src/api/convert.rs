@@ -1,4 +1,4 @@
-//! Between the engine's types and the API's.
+//! Conversions between the engine's types and the API's.
 
 use crate::config::IpMode;
 use crate::engine::{ContactView, Failure, MailboxView};
@@ -12,12 +12,12 @@ use m2_proto::api::v1 as pb;
 use m2_proto::reason::Reason;
 use m2_proto::wkt::Timestamp;
 
-/// Unix milliseconds as a timestamp.
+/// Converts Unix milliseconds to a timestamp.
 pub(super) fn timestamp(ms: u64) -> Timestamp {
     Timestamp::from_unix_millis(ms)
 }
 
-/// A duration in whole milliseconds within a range, or why not.
+/// Converts a duration to whole milliseconds and checks its range.
 pub(super) fn duration_ms(
     duration: &pbjson_types::Duration,
     from_ms: u64,
@@ -42,7 +42,7 @@ pub(super) fn duration_ms(
         })
 }
 
-/// A message id: 32 hexadecimal digits.
+/// Parses a message id of 32 hexadecimal digits.
 pub(super) fn message_id(text: &str) -> Result<[u8; 16], Refusal> {
     data_encoding::HEXLOWER_PERMISSIVE
         .decode(text.as_bytes())
@@ -51,12 +51,12 @@ pub(super) fn message_id(text: &str) -> Result<[u8; 16], Refusal> {
         .ok_or_else(|| Refusal::new(Reason::MessageUnknown))
 }
 
-/// 16 bytes as 32 hexadecimal digits.
+/// Encodes 16 bytes as 32 hexadecimal digits.
 pub(super) fn hex(bytes: &[u8; 16]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 
-/// Content within its limits, or why not.
+/// Checks content against its limits.
 pub(super) fn content(media_type: &str, data: Vec<u8>) -> Result<Content, Refusal> {
     Content::new(media_type, data).map_err(|error| match error {
         PayloadError::TooLarge => Refusal::new(Reason::MessageTooLarge),
@@ -65,7 +65,7 @@ pub(super) fn content(media_type: &str, data: Vec<u8>) -> Result<Content, Refusa
     })
 }
 
-/// Data with its media type (RFC 6838, with parameters or without), or why not.
+/// Checks data and its media type (RFC 6838, with or without parameters).
 pub(super) fn data(media_type: &str, data: Vec<u8>) -> Result<Content, Refusal> {
     let (kind, parameters) = media_type.split_once(';').unwrap_or((media_type, ""));
     let is_token = |text: &str| {
@@ -93,8 +93,8 @@ fn media_type_refused() -> Refusal {
     )
 }
 
-/// The value of an enum field that this version knows. A later version may have more values, and
-/// taking one for the default could be laxer than the caller asked for.
+/// Parses an enum field. Unknown values, which a later version may define, are refused, because the
+/// default could be laxer than the value that the caller meant.
 pub(super) fn known<E: TryFrom<i32>>(field: &'static str, value: i32) -> Result<E, Refusal> {
     E::try_from(value).map_err(|_| {
         Refusal::argument(
@@ -105,7 +105,7 @@ pub(super) fn known<E: TryFrom<i32>>(field: &'static str, value: i32) -> Result<
     })
 }
 
-/// A contact as shown.
+/// Converts a contact.
 pub(super) fn contact(view: ContactView, usage: Usage) -> pb::Contact {
     pb::Contact {
         peer_id: view.row.peer_id.to_string(),
@@ -140,7 +140,7 @@ pub(super) fn contact(view: ContactView, usage: Usage) -> pb::Contact {
     }
 }
 
-/// Whole seconds as a duration.
+/// Converts whole seconds to a duration.
 fn seconds(seconds: u64) -> pbjson_types::Duration {
     pbjson_types::Duration {
         seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
@@ -148,7 +148,7 @@ fn seconds(seconds: u64) -> pbjson_types::Duration {
     }
 }
 
-/// A mode as the API names it; unspecified when there is none.
+/// Converts a mode; `None` becomes unspecified.
 pub(super) const fn ip_mode(mode: Option<IpMode>) -> pb::IpMode {
     match mode {
         None => pb::IpMode::Unspecified,
@@ -158,7 +158,7 @@ pub(super) const fn ip_mode(mode: Option<IpMode>) -> pb::IpMode {
     }
 }
 
-/// The mode that the API names, if it names one.
+/// Parses a mode; unspecified becomes `None`.
 pub(super) const fn parse_ip_mode(mode: pb::IpMode) -> Option<IpMode> {
     match mode {
         pb::IpMode::Unspecified => None,
@@ -179,7 +179,7 @@ const fn contact_state(state: ContactState) -> pb::ContactState {
     }
 }
 
-/// A box of ours as shown.
+/// Converts an own box.
 pub(super) fn mailbox(view: MailboxView) -> pb::Mailbox {
     let state = match view.row.state {
         MailboxState::Asked => pb::MailboxState::Asked,
@@ -198,7 +198,7 @@ pub(super) fn mailbox(view: MailboxView) -> pb::Mailbox {
     }
 }
 
-/// An invitation as shown.
+/// Converts an invitation.
 pub(super) fn invitation(row: InvitationRow) -> pb::Invitation {
     pb::Invitation {
         invitation_id: hex(&row.id),
@@ -210,7 +210,7 @@ pub(super) fn invitation(row: InvitationRow) -> pb::Invitation {
     }
 }
 
-/// A state as the API names it.
+/// Converts the state of a message.
 pub(super) const fn message_state(state: MessageState) -> pb::MessageState {
     match state {
         MessageState::Queued => pb::MessageState::Queued,
@@ -223,7 +223,7 @@ pub(super) const fn message_state(state: MessageState) -> pb::MessageState {
     }
 }
 
-/// Text and data of a content: one of them is empty.
+/// Splits content into text and data, one of which is empty.
 fn split_content(media_type: &str, content: Option<Vec<u8>>) -> (String, Vec<u8>) {
     let bytes = content.unwrap_or_default();
     if !media_type.is_empty() {
@@ -235,7 +235,7 @@ fn split_content(media_type: &str, content: Option<Vec<u8>>) -> (String, Vec<u8>
     }
 }
 
-/// A message as shown.
+/// Converts a message.
 pub(super) fn message(shown: ShownMessage) -> pb::Message {
     let direction = if shown.own {
         pb::Direction::Sent
@@ -261,7 +261,8 @@ pub(super) fn message(shown: ShownMessage) -> pb::Message {
     }
 }
 
-/// A page as shown, and the cursor before which the next one begins; empty after the last.
+/// Converts a page. Returns its messages, and the cursor before which the next page begins; empty
+/// after the last page.
 pub(super) fn page(page: HistoryPage) -> (Vec<pb::Message>, String) {
     let messages: Vec<pb::Message> = page.messages.into_iter().map(message).collect();
     let last = messages.last().filter(|_| page.has_more);
@@ -269,12 +270,12 @@ pub(super) fn page(page: HistoryPage) -> (Vec<pb::Message>, String) {
     (messages, next)
 }
 
-/// An event's cursor: the log's incarnation and the entry's number.
+/// Encodes the cursor of an event: the incarnation of the log and the number of the entry.
 pub(super) fn cursor(incarnation: u64, seq: i64) -> String {
     format!("{incarnation:016x}-{seq}")
 }
 
-/// The incarnation and number of a cursor.
+/// Parses a cursor into the incarnation of the log and the number of the entry.
 pub(super) fn parse_cursor(text: &str) -> Result<(u64, i64), Refusal> {
     text.split_once('-')
         .and_then(|(incarnation, seq)| {
@@ -284,7 +285,7 @@ pub(super) fn parse_cursor(text: &str) -> Result<(u64, i64), Refusal> {
         .ok_or_else(|| Refusal::new(Reason::CursorInvalid))
 }
 
-/// An entry of the event log as shown.
+/// Converts an entry of the event log.
 pub(super) fn event(row: EventRow, incarnation: u64) -> pb::Event {
     pb::Event {
         cursor: cursor(incarnation, row.seq),
@@ -376,7 +377,7 @@ fn edited(peer_id: String, message_id: String, message: Option<ShownMessage>) ->
     })
 }
 
-/// Media type, text and data; all empty when the content is gone by now.
+/// Returns media type, text and data of a message; all are empty if the content is gone.
 fn parts(message: Option<ShownMessage>) -> (String, String, Vec<u8>) {
     let Some(shown) = message else {
         return Default::default();

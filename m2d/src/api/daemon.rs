@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::time::Instant;
 use tonic::{Request, Response, Status};
 
-/// Less room than this on the disk is worth a warning.
+/// The free space in bytes below which the user is warned.
 const LOW_BYTES: u64 = 64 << 20;
 
-/// The daemon itself.
+/// The implementation of the service.
 pub(super) struct DaemonApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]
@@ -93,7 +93,7 @@ async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Sta
     Ok(())
 }
 
-/// Adds counters, each to the map of its kind.
+/// Adds each counter to the map of its kind.
 fn count(response: &mut GetStatusResponse, counters: BTreeMap<&'static str, u64>) {
     for (name, count) in counters {
         let map = match Counter::by_name(name) {
@@ -104,7 +104,7 @@ fn count(response: &mut GetStatusResponse, counters: BTreeMap<&'static str, u64>
     }
 }
 
-/// What the store holds, or nothing when it can't be read: the warnings then say why.
+/// Returns a default value if the store can't be read: the warnings then explain the fault.
 fn known<T: Default>(read: Result<T, Refusal>) -> Result<T, Refusal> {
     match read {
         Err(refusal) if refusal.fault.is_some() => Ok(T::default()),
@@ -148,7 +148,7 @@ fn task_warnings(ready: &Ready) -> Vec<String> {
     let panics = log::panics();
     if panics > 0 {
         warnings.push(format!(
-            "The daemon met {panics} of its own faults, and went on. Its log says where: report it."
+            "The daemon recovered from {panics} internal errors. Its log says where: report it."
         ));
     }
     warnings

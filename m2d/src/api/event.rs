@@ -18,18 +18,19 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::{Request, Response, Status};
 
-/// Events read from the store at once.
+/// The maximum size of a page of events that is read from the store at once.
 const PAGE: PageSize = PageSize {
     rows: 256,
     bytes: PAGE_BYTES,
 };
-/// Events that wait for a slow front-end; more wait in the store.
+/// The number of events queued for a slow front-end. Further events stay in the store.
 const QUEUE: usize = 64;
 const MAX_CLIENT: usize = 64;
-/// How often a client that stays connected is noted as seen; names are forgotten after weeks.
+/// The interval at which a connected client is recorded as seen. Unused names are deleted after
+/// weeks.
 const SEEN_EVERY: Duration = Duration::from_secs(86_400);
 
-/// The event log.
+/// The implementation of the service.
 pub(super) struct EventApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]
@@ -106,7 +107,7 @@ impl EventService for EventApi {
         let ready = self.0.ready()?;
         let client = request.into_inner().client;
         check_client(&client)?;
-        // While it is removed no stream may begin under its name.
+        // The lease keeps streams from starting under this name during the removal.
         let _lease = self.0.lease(&client)?;
         ready
             .engine
@@ -155,7 +156,8 @@ fn start_of(request: &pb::SubscribeRequest) -> Result<StreamStart, Refusal> {
 
 type Events = mpsc::Sender<Result<pb::SubscribeResponse, Status>>;
 
-/// Sends events until the front-end goes or the daemon stops, and tells it then.
+/// Sends events until the front-end disconnects or the daemon stops, which it reports to the
+/// front-end.
 async fn follow(
     state: Arc<ApiState>,
     after: i64,
@@ -169,17 +171,17 @@ async fn follow(
         () = send_events(&state, ready, after, kept, &events) => {}
         () = keep_seen(ready, client.as_deref()) => {}
         () = state.stop.cancelled() => {
-            // A front-end that reads too slowly sees the connection end.
+            // A front-end that reads too slowly sees the connection close.
             let _ = events.send(Err(Reason::Stopping.status())).await;
         }
     }
     if let Some(client) = client {
-        // Only how long the name is kept depends on it.
+        // This only affects how long the name is kept, so an error is ignored.
         let _ = see(ready, &client).await;
     }
 }
 
-/// Notes a connected client as seen, from time to time.
+/// Records a connected client as seen at regular intervals.
 async fn keep_seen(ready: &Ready, client: Option<&str>) {
     let Some(client) = client else {
         return std::future::pending().await;
@@ -199,8 +201,8 @@ async fn see(ready: &Ready, client: &str) -> Result<(), Refusal> {
     ready.engine.call(see).await
 }
 
-/// Sends events from the store as they come, until the front-end ends. Each stream reads for
-/// itself: a slow one waits alone.
+/// Sends events from the store as they are appended, until the front-end disconnects. Each stream
+/// reads independently, so a slow one delays no other.
 async fn send_events(state: &ApiState, ready: &Ready, mut after: i64, kept: bool, events: &Events) {
     let mut newest = ready.bus.newest_event();
     if kept && let Some(dropped) = dropped_events(state, after).await {
@@ -243,7 +245,7 @@ async fn send_events(state: &ApiState, ready: &Ready, mut after: i64, kept: bool
     }
 }
 
-/// Some of the events after number `after`: none only if there are none yet.
+/// Returns the next events after number `after`; empty only if there are none yet.
 async fn next_events(ready: &Ready, after: i64) -> Result<Vec<EventRow>, Refusal> {
     if *ready.bus.newest_event().borrow() <= after {
         return Ok(Vec::new());
@@ -256,7 +258,8 @@ async fn next_events(ready: &Ready, after: i64) -> Result<Vec<EventRow>, Refusal
     ready.readers.read(read).await
 }
 
-/// How many events between a kept cursor and the oldest kept event are gone.
+/// Returns the number of events that were deleted between a kept cursor and the oldest stored
+/// event.
 async fn dropped_events(state: &ApiState, after: i64) -> Option<u64> {
     let ready = state.ready().ok()?;
     let oldest = ready

@@ -7,11 +7,11 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-/// The package whose services have a health of their own.
+/// The package whose services each have a separate health status.
 const PACKAGE: &str = "m2.api.v1";
 
-/// The health of the daemon as a whole and of each service. While the daemon is locked all are
-/// NOT_SERVING, though GetStatus and Unlock answer.
+/// The health of the daemon as a whole and of each service. While the daemon is locked, all are
+/// NOT_SERVING, although GetStatus and Unlock are available.
 #[derive(Debug)]
 pub struct Health {
     reporter: HealthReporter,
@@ -19,7 +19,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// That of a daemon which can't work yet.
+    /// Returns the health of a daemon that is not ready yet.
     pub(super) async fn new() -> Self {
         let services = services().into_iter();
         let health = Self {
@@ -31,7 +31,7 @@ impl Health {
         health
     }
 
-    /// The service that answers health checks.
+    /// Returns the service that answers health checks.
     pub(super) fn server(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
@@ -43,7 +43,7 @@ impl Health {
         }
     }
 
-    /// Reports that nothing is served any more, and ends the streams of those who watch.
+    /// Reports that nothing is served any more, and ends the streams of watchers.
     pub async fn stop(&self) {
         self.report(ServingStatus::NotServing).await;
         let mut reporter = self.reporter.clone();
@@ -53,7 +53,7 @@ impl Health {
     }
 }
 
-/// The full names of the API's services.
+/// Returns the full names of the API's services.
 fn services() -> Vec<String> {
     let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap_or_default();
     let files = set.file.iter().filter(|file| file.package() == PACKAGE);
@@ -68,7 +68,7 @@ mod tests {
     use super::services;
 
     #[test]
-    fn every_service_has_a_health() {
+    fn every_service_has_a_health_status() {
         let services = services();
         assert!(services.len() >= 10, "{services:?}");
         assert!(services.contains(&"m2.api.v1.MessageService".to_owned()));

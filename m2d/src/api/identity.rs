@@ -6,7 +6,7 @@ use m2_proto::api::v1::{GetIdentityRequest, GetIdentityResponse};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// The daemon's identity.
+/// The implementation of the service.
 pub(super) struct IdentityApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]

@@ -19,10 +19,10 @@ use tonic::{Request, Response, Status};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 86_400_000;
-/// Addresses that one invitation names.
+/// The maximum number of addresses in one invitation.
 const MAX_ADDRESSES: usize = 8;
 
-/// Invitations.
+/// The implementation of the service.
 pub(super) struct InvitationApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]
@@ -88,12 +88,13 @@ impl InvitationService for InvitationApi {
     }
 }
 
-/// Returns where an invitee can reach this daemon: what the user announces, else what is bound. A
-/// wildcard address means those of the host. Private addresses are for invitees in the same network,
-/// and named where the way is direct (docs/adr/0016).
+/// Returns the addresses at which an invitee can reach this daemon: the announced addresses,
+/// otherwise the bound ones. A wildcard address stands for the addresses of the host. Private
+/// addresses are for invitees in the same network, and are included only in direct mode
+/// (docs/adr/0016).
 fn reachable(ready: &Ready) -> Vec<NamedAddress> {
     let privacy = &ready.config.privacy;
-    // Line-only: no address in any message (spec §7).
+    // In line-only mode no message contains an address.
     if privacy.ip == IpMode::LineOnly {
         return Vec::new();
     }
@@ -102,7 +103,7 @@ fn reachable(ready: &Ready) -> Vec<NamedAddress> {
     if !privacy.announce.is_empty() {
         return privacy.announce.iter().copied().filter_map(told).collect();
     }
-    // What leads here from outside goes first.
+    // Addresses that are reachable from outside go first.
     let outside = ready.reach.known().into_iter();
     let outside = outside.filter(|known| matches!(known.source, Source::Mapped | Source::Relay));
     let outside = outside.map(|known| known.address);
@@ -122,7 +123,7 @@ fn reachable(ready: &Ready) -> Vec<NamedAddress> {
     distinct
 }
 
-/// The addresses of this host that calls on a bound one come in by.
+/// Returns the addresses of this host at which a bound address is reachable.
 fn stands_for(bound: SocketAddr) -> Vec<SocketAddr> {
     if !bound.ip().is_unspecified() {
         return vec![bound];

@@ -8,7 +8,7 @@ use m2_proto::api::v1::line_service_server::LineService;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// Own relays.
+/// The implementation of the service.
 pub(super) struct LineApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]

@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tonic::{Request, Response, Status};
 
-/// How long providers may take to be reached and emptied.
+/// How long the collection from all providers may take.
 const COLLECT_WITHIN: Duration = Duration::from_secs(30);
-/// How often is looked whether they are.
+/// The interval at which the progress is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Own boxes.
+/// The implementation of the service.
 pub(super) struct MailboxApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]
@@ -82,7 +82,7 @@ async fn boxes(ready: &Ready) -> Result<Vec<MailboxView>, Refusal> {
     ready.engine.read(Engine::list_mailboxes).await
 }
 
-/// Whether every open box was emptied since, or its provider did not answer.
+/// Returns whether every open box was emptied since `before`, or its provider did not answer.
 fn all_emptied(before: &[MailboxView], now: &[MailboxView]) -> bool {
     let open = now
         .iter()

@@ -1,16 +1,16 @@
-//! Requests that fail before a service sees them: they get a reason as every other refusal.
+//! Requests that fail before they reach a service: they get a reason like every other refusal.
 
 use m2_proto::reason::Reason;
 use tonic::body::Body;
 use tonic::codegen::http::Response;
 use tonic::{Code, Status};
 
-/// Where gRPC says what a call came to, when it failed at once.
+/// The header with the status code of a call that failed before its response had a body.
 const CODE: &str = "grpc-status";
-/// There when one of our refusals was said.
+/// The header that is present if the daemon set the status itself.
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// Gives INVALID_ARGUMENT to a call whose request is too large or can't be decoded.
+/// Sets the reason INVALID_ARGUMENT for a request that is too large or can't be decoded.
 pub fn explain(response: Response<Body>) -> Response<Body> {
     let headers = response.headers();
     let Some(code) = headers.get(CODE).filter(|_| !headers.contains_key(DETAILS)) else {
@@ -19,7 +19,7 @@ pub fn explain(response: Response<Body>) -> Response<Body> {
     refusal(Code::from_bytes(code.as_bytes())).map_or(response, |status| status.into_http())
 }
 
-/// What is said in the place of the transport's own words; None for what it may say.
+/// Returns the replacement for the transport's status; `None` if its status is kept.
 pub(super) fn refusal(code: Code) -> Option<Status> {
     let sentence = match code {
         Code::OutOfRange => "The request is larger than 1 MiB. Split it.",

@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Requests of one stream that are under way at once.
+/// The maximum number of requests of one stream in progress.
 const PIPELINE: usize = 1_024;
 const YEAR_MS: u64 = 365 * 86_400_000;
 const MAX_KEY: usize = 128;
@@ -27,7 +27,7 @@ const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 1_000;
 const MAX_READ: usize = 256;
 
-/// Messages.
+/// The implementation of the service.
 pub(super) struct MessageApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]
@@ -189,7 +189,8 @@ impl MessageService for MessageApi {
     }
 }
 
-/// Who calls, for idempotency keys: the user on the other end of the socket.
+/// Returns the caller for idempotency keys: the user id of the process at the other end of the
+/// socket.
 fn caller<T>(request: &Request<T>) -> String {
     let info = request.extensions().get::<UdsConnectInfo>();
     info.and_then(|info| info.peer_cred.as_ref())
@@ -204,7 +205,7 @@ async fn send(
     begin(ready, request, caller).await?.await
 }
 
-/// Hands a message to the engine and returns what waits for its answer.
+/// Passes a message to the engine. Returns a future of the response.
 async fn begin(
     ready: &Ready,
     request: pb::SendMessageRequest,
@@ -267,8 +268,8 @@ fn new_message(request: pb::SendMessageRequest, caller: String) -> Result<NewMes
     })
 }
 
-/// Sends what a stream brings, many at once, and answers in order. Each is handed to the engine
-/// before the next is looked at, so that they get their places in the order of the stream.
+/// Sends the messages of a stream, many concurrently, and answers in order. Each message is passed
+/// to the engine before the next is read, so that they are sent in the order of the stream.
 async fn send_all(
     state: Arc<ApiState>,
     requests: Streaming<pb::SendMessagesRequest>,
@@ -288,7 +289,7 @@ async fn send_all(
     }
 }
 
-/// Hands one message of a stream to the engine. Errors: those that end the stream.
+/// Passes one message of a stream to the engine. Errors: those that end the stream.
 async fn begin_one(
     state: Arc<ApiState>,
     request: Result<pb::SendMessagesRequest, Status>,
@@ -324,8 +325,8 @@ fn send_result(result: Result<pb::SendMessageResponse, Refusal>) -> pb::SendMess
     }
 }
 
-/// The index follows behind. While the store can't be written it does not, and the search finds
-/// what is indexed already.
+/// Indexes all messages, because the index is updated asynchronously. If the store can't be
+/// written, the search covers the messages that are already indexed.
 async fn bring_index_up_to_date(ready: &Ready) -> Result<(), Refusal> {
     loop {
         match ready.engine.call(crate::engine::Engine::index_step).await {
@@ -346,7 +347,7 @@ async fn find(ready: &Ready, text: &str) -> Result<ShownMessage, Refusal> {
     found.ok_or_else(|| Refusal::new(Reason::MessageUnknown))
 }
 
-/// Tells a watcher every state from now on, until one that is final.
+/// Sends the current state and every later one to a watcher, until a final one.
 async fn watch(
     state: Arc<ApiState>,
     text: String,
@@ -421,7 +422,7 @@ fn page_size(limit: u32) -> Result<PageSize, Refusal> {
     })
 }
 
-/// The row before which a page begins.
+/// Parses the row before which a page begins.
 fn parse_before(cursor: &str) -> Result<i64, Refusal> {
     if cursor.is_empty() {
         return Ok(i64::MAX);

@@ -17,10 +17,10 @@ use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-/// Tries whether a datagram to a host that is no own relay can leave (spec §7).
+/// Tests whether a datagram to a host that is not one of the daemon's relays can leave.
 pub type FailClosedTest = Arc<dyn Fn() -> BoxFuture<'static, FailClosed> + Send + Sync>;
 
-/// What others see.
+/// The implementation of the service.
 pub(super) struct NetworkApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]
@@ -107,8 +107,8 @@ async fn settings(ready: &Ready) -> Result<Settings, Status> {
     })
 }
 
-/// Whether an address is known that leads here from outside. Who is bound to loopback waits for
-/// nobody outside.
+/// Returns whether the daemon is known to be reachable from outside. A daemon that is bound to
+/// loopback does not need to be.
 fn leads_here(reach: &Reachability) -> bool {
     reach.is_bound_to_loopback() || matches!(reach.standing(), Standing::Open | Standing::Mapped)
 }

@@ -1,12 +1,12 @@
-//! Whose calls are answered: those of the user that the daemon runs as, and of root.
+//! Access control: only the user that the daemon runs as, and root, may use the API.
 
 use m2_proto::reason::Reason;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Status};
 
-/// Refuses the calls of other users.
+/// Refuses requests of other users.
 ///
-/// Errors: NOT_ALLOWED, with the id of the user that may call.
+/// Errors: NOT_ALLOWED, with the user id that is allowed.
 #[allow(clippy::result_large_err)]
 pub fn only_owner(request: Request<()>) -> Result<Request<()>, Status> {
     let info = request.extensions().get::<UdsConnectInfo>();
@@ -17,11 +17,11 @@ pub fn only_owner(request: Request<()>) -> Result<Request<()>, Status> {
     }
     Err(Reason::NotAllowed.status_with(format!(
         "Not allowed: this daemon belongs to the user with the id {own_uid}, and only that user and \
-         root may call it. Run the command as that user."
+         root may use it. Run the command as that user."
     )))
 }
 
-/// Whether a user may call the daemon of another.
+/// Returns whether the user `uid` may use a daemon that runs as `own_uid`.
 pub const fn may_call(uid: u32, own_uid: u32) -> bool {
     uid == own_uid || uid == 0
 }

@@ -1,5 +1,5 @@
-//! Lists are answered in pages of a bounded size, and all pages together are bounded too: one
-//! that was asked for counts until the front-end has read it or is gone.
+//! Pages of lists. Each page is bounded, and so is the number of pages in memory: a page counts
+//! until the front-end has read it or has disconnected.
 
 use crate::refusal::Refusal;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -13,18 +13,18 @@ use tonic::body::Body;
 use tonic::codegen::http::Response as HttpResponse;
 use tonic::{Response, Status};
 
-/// Bytes of content in one page. A page holds one message at least, which has less.
+/// The bytes of content in one page. A page holds at least one message, which is smaller.
 pub(super) const PAGE_BYTES: u64 = 1 << 20;
-/// Pages that are read or wait to be read by front-ends.
+/// The maximum number of pages that are being read from the store or wait for front-ends.
 const PAGES: usize = 16;
-/// How long a call waits for others to be read.
+/// How long a request waits for a free page.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Counts pages.
+/// A counter of pages.
 #[derive(Debug, Clone)]
 pub struct Pages(Arc<Semaphore>);
 
-/// The right to hold one page.
+/// The permit to hold one page.
 #[derive(Debug, Clone)]
 pub(super) struct Page(
     #[expect(dead_code, reason = "held until dropped")] Arc<OwnedSemaphorePermit>,
@@ -37,9 +37,9 @@ impl Default for Pages {
 }
 
 impl Pages {
-    /// Waits until one page more may be held.
+    /// Waits until another page may be held.
     ///
-    /// Errors: LIMIT_REACHED when the pages of other calls are not read by their front-ends.
+    /// Errors: LIMIT_REACHED if front-ends do not read the pages of other requests.
     pub(super) async fn begin(&self) -> Result<Page, Refusal> {
         let permit = tokio::time::timeout(PATIENCE, self.0.clone().acquire_owned()).await;
         match permit {
@@ -47,14 +47,14 @@ impl Pages {
             Ok(Err(_)) => Err(Refusal::new(Reason::Stopping)),
             Err(_) => Err(Refusal::because(
                 Reason::LimitReached,
-                "16 lists were asked for and are not read: read or end those calls, and ask again.",
+                "16 lists are waiting to be read: read or cancel those calls, and try again.",
             )),
         }
     }
 }
 
 impl Page {
-    /// A response that holds the page until it was read.
+    /// Returns a response that holds the page until it is read.
     pub(super) fn answer<T>(self, message: T) -> Response<T> {
         let mut response = Response::new(message);
         response.extensions_mut().insert(self);
@@ -62,7 +62,7 @@ impl Page {
     }
 }
 
-/// Moves a page from a response's head, which is gone once it is sent, to its body.
+/// Moves a page from the head of a response, which is dropped once it is sent, to the body.
 pub fn hold_pages(mut response: HttpResponse<Body>) -> HttpResponse<Body> {
     match response.extensions_mut().remove::<Page>() {
         Some(page) => response.map(|body| Body::new(Held { body, _page: page })),
@@ -70,8 +70,8 @@ pub fn hold_pages(mut response: HttpResponse<Body>) -> HttpResponse<Body> {
     }
 }
 
-/// A body with the page that it holds. It is dropped when the transport has taken all of it, which
-/// it does as the front-end reads, or when the call has ended.
+/// A body with its page. It is dropped when the transport has taken all of it, which happens as the
+/// front-end reads, or when the call ends.
 struct Held {
     body: Body,
     _page: Page,
@@ -102,7 +102,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// A body that its front-end does not read.
+    /// A body that the front-end does not read.
     struct Unread;
 
     impl HttpBody for Unread {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pages_are_counted_until_their_bodies_are_gone() {
+    async fn pages_are_counted_until_their_bodies_are_dropped() {
         let pages = Pages::default();
         let mut bodies = Vec::new();
         for _ in 0..PAGES {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_abandoned_call_gives_its_page_back() {
+    async fn an_abandoned_call_releases_its_page() {
         let pages = Pages::default();
         let held: Vec<Page> = futures::future::join_all((0..PAGES).map(|_| pages.begin()))
             .await

@@ -1,4 +1,4 @@
-//! A few store connections that only read, used off the reactor.
+//! A pool of read-only store connections, used on blocking threads.
 
 use super::pages::Pages;
 use crate::refusal::Refusal;
@@ -8,21 +8,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Connections, and so reads at once.
+/// The number of connections, which is the maximum of concurrent reads.
 const READERS: u32 = 2;
 
-/// Hands out readers, opened at their first use.
+/// The pool of readers. Each is opened on first use.
 #[derive(Clone)]
 pub struct Readers {
     file: StoreFile,
     idle: Arc<Mutex<Vec<Reader>>>,
     permits: Arc<Semaphore>,
-    /// What lists hold until front-ends have read it.
+    /// The permits for lists, held until front-ends have read them.
     pub(super) pages: Pages,
 }
 
 impl Readers {
-    /// Readers of one store.
+    /// Returns readers of one store.
     pub fn new(file: StoreFile) -> Self {
         Self {
             file,
@@ -32,12 +32,12 @@ impl Readers {
         }
     }
 
-    /// The store that they read.
+    /// Returns the store that they read.
     pub fn store(&self) -> &StoreFile {
         &self.file
     }
 
-    /// Runs `read` on a thread that may block.
+    /// Runs `read` on a blocking thread.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -49,7 +49,8 @@ impl Readers {
         let result = tokio::task::spawn_blocking(move || {
             let reader = readers.take()?;
             let result = read(&reader);
-            // A connection that met a damaged page reads nothing any more.
+            // A connection that has read a damaged page returns errors from then on, so it is
+            // dropped.
             if result.is_ok() {
                 readers.idle().push(reader);
             }
@@ -63,7 +64,7 @@ impl Readers {
         })
     }
 
-    /// Closes all connections and opens no more. Waits at most `limit` for reads that run.
+    /// Closes all connections and opens no more. Waits at most `limit` for running reads.
     pub async fn close(&self, limit: Duration) {
         let all = self.permits.acquire_many(READERS);
         if let Ok(Ok(all)) = tokio::time::timeout(limit, all).await {

@@ -6,7 +6,7 @@ use m2_proto::api::v1::relay_service_server::RelayService;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// The relay that this daemon is.
+/// The implementation of the service.
 pub(super) struct RelayApi(pub Arc<ApiState>);
 
 #[tonic::async_trait]

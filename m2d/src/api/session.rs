@@ -1,4 +1,4 @@
-//! What all services share: the daemon as it is now, locked or ready.
+//! The state that all services share: the daemon, locked or ready.
 
 use super::health::Health;
 use super::{FailClosedTest, Readers};
@@ -24,59 +24,59 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic_health::ServingStatus;
 
-/// An opened daemon, as the services need it.
+/// The parts of an opened daemon that the services need.
 pub struct Ready {
-    /// The way into the engine.
+    /// The handle to the engine.
     pub engine: EngineHandle,
-    /// Announcements of what was committed.
+    /// The notifications about committed changes.
     pub bus: Arc<Bus>,
-    /// Connections that only read.
+    /// The read-only store connections.
     pub readers: Readers,
-    /// The sockets.
+    /// The UDP endpoint.
     pub endpoint: Arc<Endpoint>,
-    /// The own certificate.
+    /// The daemon's certificate.
     pub certificate: Certificate,
-    /// The own peer id.
+    /// The daemon's peer id.
     pub peer_id: PeerId,
-    /// The event log's incarnation.
+    /// The incarnation of the event log.
     pub incarnation: u64,
-    /// What was refused, by reason.
+    /// The counters of refusals by reason.
     pub counters: Arc<Counters>,
-    /// The mailbox that this daemon is for others.
+    /// The mailbox role, if this daemon serves it.
     pub mailbox: Option<Arc<MailboxServer>>,
-    /// The relay that this daemon is for others.
+    /// The relay role, if this daemon serves it.
     pub relay: Option<Arc<Relay>>,
-    /// Whether line-only mode holds.
+    /// The test of whether line-only mode holds.
     pub fail_closed: FailClosedTest,
-    /// Where this host may be reached.
+    /// The addresses at which this daemon may be reachable.
     pub reach: Arc<Reachability>,
-    /// Look-up.
+    /// The parts of look-up.
     pub lookup: LookupParts,
-    /// Makes backups.
+    /// The creation of backups.
     pub backups: Arc<Backups>,
-    /// Tries ways to contacts.
+    /// The prober of paths to contacts.
     pub prober: Arc<Prober>,
     /// The configuration.
     pub config: Arc<Config>,
-    /// Things that the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// The tasks behind it.
+    /// The supervised tasks.
     pub tasks: Tasks,
 }
 
 /// Opens a locked daemon with a passphrase.
 pub type Unlocker = Box<dyn FnMut(String) -> futures::future::BoxFuture<'static, Unlocked> + Send>;
 
-/// What came of it.
+/// The result of an attempt to unlock.
 pub(super) type Unlocked = Result<Ready, Reason>;
 
-/// The daemon as the services see it.
+/// The state of the daemon for the services.
 pub struct ApiState {
     ready: OnceLock<Ready>,
     unlocker: AsyncMutex<Option<Unlocker>>,
-    /// The circle's name.
+    /// The name of the circle.
     pub circle: String,
-    /// When the daemon started, Unix milliseconds.
+    /// The time at which the daemon started, in Unix milliseconds.
     pub started_ms: u64,
     /// Cancelled when the daemon begins to stop.
     pub stop: CancellationToken,
@@ -87,7 +87,8 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// A daemon that is locked until [`Self::set_ready`] or a successful [`Self::unlock`].
+    /// Returns the state of a daemon that is locked until [`Self::set_ready`] or a successful
+    /// [`Self::unlock`].
     pub async fn new(
         circle: String,
         connections: Arc<Connections>,
@@ -105,34 +106,34 @@ impl ApiState {
         }
     }
 
-    /// The opened daemon. Error: LOCKED.
+    /// Returns the opened daemon. Error: LOCKED.
     pub fn ready(&self) -> Result<&Ready, Status> {
         self.ready.get().ok_or_else(|| Reason::Locked.status())
     }
 
-    /// Whether the daemon is open.
+    /// Returns whether the daemon is open.
     pub fn is_ready(&self) -> bool {
         self.ready.get().is_some()
     }
 
-    /// The daemon is open.
+    /// Marks the daemon as open.
     pub async fn set_ready(&self, ready: Ready) {
         let _ = self.ready.set(ready);
         self.health.report(ServingStatus::Serving).await;
     }
 
-    /// What health checks are told.
+    /// Returns the health reporter.
     pub fn health(&self) -> &Health {
         &self.health
     }
 
-    /// How a locked daemon is opened.
+    /// Sets the function that opens a locked daemon.
     pub async fn set_unlocker(&self, unlocker: Unlocker) {
         *self.unlocker.lock().await = Some(unlocker);
     }
 
-    /// Opens a locked daemon. One attempt at a time. Errors: NOT_LOCKED, WRONG_PASSPHRASE, and
-    /// what keeps the daemon from starting.
+    /// Opens a locked daemon, one attempt at a time. Errors: NOT_LOCKED, WRONG_PASSPHRASE, and
+    /// those of the start.
     pub async fn unlock(&self, passphrase: String) -> Result<(), Status> {
         let mut unlocker = self.unlocker.lock().await;
         if self.is_ready() {
@@ -144,13 +145,13 @@ impl ApiState {
         Ok(())
     }
 
-    /// Whether a client's name is leased to a stream.
+    /// Returns whether a client name is leased to a stream.
     pub fn is_leased(&self, client: &str) -> bool {
         let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.contains(client)
     }
 
-    /// Leases a client's name to one stream. Error: CLIENT_IN_USE.
+    /// Leases a client name to one stream. Error: CLIENT_IN_USE.
     pub fn lease(self: &Arc<Self>, client: &str) -> Result<Lease, Status> {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         if !leases.insert(client.to_owned()) {
@@ -170,14 +171,14 @@ fn system_ms() -> u64 {
     })
 }
 
-/// A client's name, taken until this is dropped.
+/// The lease of a client name, held until this is dropped.
 pub struct Lease {
     state: Arc<ApiState>,
     client: String,
 }
 
 impl Lease {
-    /// The client's name.
+    /// Returns the client name.
     pub(super) fn client(&self) -> &str {
         &self.client
     }

@@ -1,4 +1,4 @@
-//! The tasks of a daemon that has boxes or writes to those of others.
+//! The tasks that collect letters from own boxes and deposit letters into those of contacts.
 
 use super::{Collector, Depositor, LetterOpener, Wake};
 use crate::clock::Clock;
@@ -13,35 +13,36 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Session keys kept ready for deposits: one is used for each.
+/// The number of session keys kept ready for deposits. Each deposit uses one.
 const DEPOSIT_KEYS: usize = 4;
 
-/// What the tasks are made of.
+/// The parts that the tasks need.
 pub struct MailTasks {
     /// The engine.
     pub engine: EngineHandle,
-    /// The daemon's sockets, for sessions with our providers.
+    /// The daemon's sockets, for sessions with the providers of own boxes.
     pub endpoint: Arc<Endpoint>,
-    /// Dials what contacts named.
+    /// Dials addresses that contacts named.
     pub direct: Direct,
-    /// Who we are.
+    /// The daemon's identity.
     pub identity: Arc<Identity>,
-    /// The circle.
+    /// The daemon's circle.
     pub circle: Circle,
-    /// Our peer id.
+    /// The daemon's peer id.
     pub own_id: PeerId,
     /// The daemon's clock.
     pub clock: Arc<Clock>,
-    /// What was refused.
+    /// The counters of refusals.
     pub counters: Arc<Counters>,
-    /// Where the daemon listens: deposits leave from the same addresses and other ports.
+    /// The daemon's listening addresses. Deposits are sent from the same IP addresses and other
+    /// ports.
     pub listen: Vec<SocketAddr>,
-    /// Fills data packets of deposits up to the path's MTU (`privacy.padding`).
+    /// True if data packets of deposits are padded to the path's MTU (`privacy.padding`).
     pub pads: bool,
 }
 
 impl MailTasks {
-    /// Starts them; they end with `stop`.
+    /// Starts the tasks. They end when `stop` is cancelled.
     pub fn start(self, wake: Arc<Wake>, tasks: &Tasks, stop: &CancellationToken) {
         let opener = Arc::new(LetterOpener::new(
             self.engine.clone(),
@@ -66,7 +67,8 @@ impl MailTasks {
         tasks.helper("depositing letters", depositor.run(stop.clone()));
     }
 
-    /// Sockets of which nobody knows whose they are: nothing but anonymous deposits leaves them.
+    /// Binds the outbound-only endpoint for deposits. Only anonymous deposits use it, so that
+    /// providers can't link them to this daemon.
     fn bind(&self) -> io::Result<Endpoint> {
         let mut config = EndpointConfig::new(self.circle.clone(), self.identity.clone());
         config.listen = self

@@ -1,24 +1,26 @@
-//! Which tokens a provider should have, compared with those that it has (spec §9).
+//! Compares the tokens that a provider should hold with those that it holds
+//! (docs/spec/mailbox.md#tokens).
 
 use crate::store::GrantRow;
 use m2_crypto::PeerId;
 use m2_crypto::mailbox::{TOKENS_AHEAD, TokenHash};
 use std::collections::HashSet;
 
-/// What is to be done at the provider, and what then holds.
+/// The changes to make at the provider, and the resulting grants.
 #[derive(Debug)]
 pub(super) struct Refill {
-    /// To be removed: they belong to nobody who may deposit.
+    /// Tokens to remove: they belong to no contact that may deposit.
     pub(super) remove: Vec<TokenHash>,
-    /// To be registered, contact by contact: shuffle them.
+    /// Tokens to register, grouped by contact: shuffle them first.
     pub(super) add: Vec<TokenHash>,
-    /// The grants as they are once that is done.
+    /// The grants after these changes.
     pub(super) grants: Vec<GrantRow>,
 }
 
-/// Compares the tokens that a provider has left with those of all who may deposit. Each contact
-/// gets [`TOKENS_AHEAD`] beyond the last that was used. A contact for whom there is no room (the
-/// most tokens that the box may have) gets none: its next ones may not have holes.
+/// Compares the unused tokens at a provider with the contacts that may deposit. Each contact gets
+/// [`TOKENS_AHEAD`] tokens beyond its last used one. If a contact's new tokens exceed the room (the
+/// maximum number of tokens in the box), it gets none of them, because its token numbers must not
+/// have gaps.
 pub(super) fn refill(
     owner: &PeerId,
     grants: Vec<GrantRow>,
@@ -53,16 +55,16 @@ pub(super) fn refill(
     }
 }
 
-/// What one contact needs.
+/// The tokens that one contact needs.
 struct Need {
     grant: GrantRow,
-    /// Tokens to be registered.
+    /// The tokens to register.
     fresh: Vec<TokenHash>,
-    /// The first that is not registered then.
+    /// The number of the first token that is not registered afterwards.
     next: u64,
 }
 
-/// Finds a contact's tokens among those that the provider has, and takes them out.
+/// Finds a contact's tokens among `strange`, the tokens at the provider, and removes them from it.
 fn look(owner: &PeerId, mut grant: GrantRow, strange: &mut HashSet<TokenHash>) -> Need {
     let seed = grant.seed.clone();
     let hash = |index| TokenHash::of(&seed.token(owner, index));
@@ -77,7 +79,7 @@ fn look(owner: &PeerId, mut grant: GrantRow, strange: &mut HashSet<TokenHash>) -
     }
     let next = used_up_to.saturating_add(TOKENS_AHEAD).max(grant.next);
     let wanted = (grant.next..next).map(hash);
-    // The provider may have some although the news of that was lost.
+    // The provider may already have some of them, if its answer to their registration was lost.
     let fresh = wanted.filter(|hash| !strange.remove(hash)).collect();
     grant.first = first_unused.unwrap_or(grant.next);
     Need { grant, fresh, next }
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn used_tokens_are_made_up_for() {
+    fn used_tokens_are_replaced() {
         let (grants, mut unused) = begin();
         for index in [0, 1, 5] {
             assert!(unused.remove(&token(1, index)));
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_who_may_no_longer_are_removed_and_nobody_else_s() {
+    fn only_tokens_of_contacts_that_may_no_longer_deposit_are_removed() {
         let (mut grants, unused) = begin();
         grants.remove(0);
         let next = refill(&owner(), grants, &unused, ROOM);
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_news_of_a_registration_do_no_harm() {
+    fn a_lost_answer_to_a_registration_is_harmless() {
         let (_, unused) = begin();
         let again = refill(&owner(), vec![grant(1), grant(2)], &unused, ROOM);
         assert!(again.add.is_empty() && again.remove.is_empty());
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_takes_no_more_tokens_than_it_may() {
+    fn the_limit_on_tokens_of_a_box_is_kept() {
         let some = refill(&owner(), vec![grant(1), grant(2)], &HashSet::new(), 100);
         assert_eq!(some.add.len(), AHEAD);
         assert_eq!((some.grants[0].next, some.grants[1].next), (64, 0));

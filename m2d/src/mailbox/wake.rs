@@ -1,22 +1,23 @@
-//! How the engine and the mailboxes' tasks tell each other what is to be done.
+//! Notifications between the engine and the mailbox tasks.
 
 use m2_crypto::PeerId;
 use tokio::sync::{Notify, watch};
 
-/// One bell for each kind of work. What rings while nobody listens is not lost.
+/// One notification for each kind of work. A notification that no task is waiting for is not lost.
 #[derive(Debug)]
 pub struct Wake {
-    /// Our boxes, or who may deposit into them, changed. The value means nothing.
+    /// The own boxes, or the contacts that may deposit into them, have changed. The value has no
+    /// meaning.
     pub boxes: watch::Sender<()>,
-    /// The user wants everything collected now. The value means nothing.
+    /// The user asked to collect from all boxes now. The value has no meaning.
     pub collect: watch::Sender<()>,
-    /// Letters are to be deposited.
+    /// Letters are waiting to be deposited.
     pub letters: Notify,
     depositing: watch::Sender<Vec<PeerId>>,
 }
 
-/// While it lives nothing is collected from a provider: a deposit in the middle of a session of
-/// ours would say whose it is (spec §9).
+/// A guard that suspends collecting from a provider: a deposit during an owner's session would let
+/// the provider link the two.
 #[derive(Debug)]
 pub(super) struct Quiet<'a> {
     wake: &'a Wake,
@@ -35,7 +36,7 @@ impl Default for Wake {
 }
 
 impl Wake {
-    /// Asks for quiet at a provider.
+    /// Suspends collecting from a provider until the returned guard is dropped.
     pub(super) fn quiet(&self, provider: PeerId) -> Quiet<'_> {
         self.depositing.send_modify(|all| all.push(provider));
         Quiet {
@@ -44,14 +45,14 @@ impl Wake {
         }
     }
 
-    /// Returns once somebody asks for quiet at a provider; at once if it is asked for now.
+    /// Waits until collecting from a provider is suspended. Returns immediately if it already is.
     pub(super) async fn quiet_wanted(&self, provider: &PeerId) {
         let mut depositing = self.depositing.subscribe();
-        // The sender lives as long as we do: there is no error.
+        // The sender lives as long as `self`, so there is no error.
         let _ = depositing.wait_for(|all| all.contains(provider)).await;
     }
 
-    /// Returns once nobody asks for quiet at a provider. Says whether somebody did.
+    /// Waits until collecting from a provider is not suspended. Returns whether it was suspended.
     pub(super) async fn quiet_over(&self, provider: &PeerId) -> bool {
         let mut depositing = self.depositing.subscribe();
         let waited = depositing.borrow().contains(provider);
@@ -77,7 +78,7 @@ mod tests {
     use tokio::time::timeout;
 
     #[tokio::test]
-    async fn quiet_lasts_as_long_as_the_last_who_asked() {
+    async fn collecting_stays_suspended_until_the_last_guard_is_dropped() {
         let wake = Wake::default();
         let (one, other) = (PeerId::from_bytes([1; 32]), PeerId::from_bytes([2; 32]));
         assert!(!wake.quiet_over(&one).await);

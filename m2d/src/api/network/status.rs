@@ -1,4 +1,4 @@
-//! What is known of the ways to this daemon and to its contacts, as front-ends see it.
+//! The network status for front-ends: the daemon's addresses, and the paths to contacts.
 
 use crate::api::convert;
 use crate::api::session::Ready;
@@ -10,7 +10,7 @@ use m2_proto::api::v1 as pb;
 use pbjson_types::Duration;
 use tonic::Status;
 
-/// All of it.
+/// Returns the complete network status.
 pub(super) async fn status(ready: &Ready) -> Result<pb::GetNetworkStatusResponse, Status> {
     let ways = ready.engine.read(|engine| engine.all_ways()).await?;
     let mode = ready.config.privacy.ip;
@@ -37,7 +37,7 @@ pub(super) async fn status(ready: &Ready) -> Result<pb::GetNetworkStatusResponse
     })
 }
 
-/// A source of ways, or the gateway.
+/// Converts a source of addresses, or the gateway.
 pub(super) const fn way_source(source: crate::lookup::StateOf) -> pb::WaySource {
     use crate::lookup::StateOf;
     match source {

@@ -1,17 +1,17 @@
-//! How much a mailbox server keeps.
+//! The bounds of a mailbox store.
 
-/// Bounds of a store. What is over them is refused, never something older dropped for it.
+/// The bounds of a store. Anything beyond them is refused; nothing older is dropped to make room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Boxes on the server.
+    /// The maximum number of boxes.
     pub boxes: u64,
-    /// Bytes of all letters on the server.
+    /// The maximum bytes of all letters.
     pub bytes: u64,
-    /// Letters in a box.
+    /// The maximum number of letters in a box.
     pub box_letters: u64,
-    /// Bytes of the letters in a box.
+    /// The maximum bytes of the letters in a box.
     pub box_bytes: u64,
-    /// Unspent tokens of a box.
+    /// The maximum number of unspent tokens of a box.
     pub box_tokens: u64,
 }
 
