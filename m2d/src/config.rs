@@ -232,7 +232,7 @@ pub enum ConfigError {
     },
     /// A role can't be served in line-only mode.
     #[error(
-        "[{section}] serve needs sockets that others reach, and [privacy] ip = \"line-only\" opens none: serve from a daemon of its own"
+        "[{section}] serve needs sockets that are reachable, and [privacy] ip = \"line-only\" opens none: serve from a separate daemon"
     )]
     ServesUnseen {
         /// The section of the role.

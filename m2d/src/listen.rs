@@ -32,7 +32,9 @@ pub enum ListenError {
     #[error("Another program listens on {0}: end it, or choose another path with --socket")]
     AlreadyRunning(PathBuf),
     /// A file at this path is not a socket.
-    #[error("{0} exists and is not a socket; nothing was changed. Choose another path with --socket")]
+    #[error(
+        "{0} exists and is not a socket; nothing was changed. Choose another path with --socket"
+    )]
     NotASocket(PathBuf),
     /// A socket of another user is at this path.
     #[error(

@@ -1,4 +1,4 @@
-//! All commands and the flags that they share.
+//! All commands and their shared flags.
 
 use std::path::PathBuf;
 
@@ -14,27 +14,27 @@ use crate::ColorChoice;
     disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 fine, 1 the daemon said no, 2 usage, 3 no daemon, 4 timed out."
+    after_help = "Exit codes: 0 success, 1 refused, 2 usage, 3 no daemon, 4 timed out."
 )]
 pub struct Cli {
-    /// Flags of every command.
+    /// The flags of every command.
     #[command(flatten)]
     pub global: Global,
-    /// The command.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// Flags of every command.
+/// The flags of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The daemon's socket [default: $M2_SOCKET, else the first where a daemon answers of
+    /// The daemon's socket [default: $M2_SOCKET, else the first of these on which a daemon answers:
     /// $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and
     /// ~/.local/share/m2d/run/m2d.sock]
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// One JSON object a line; errors too, on stderr
+    /// Print one JSON object per line; errors too, on stderr
     #[arg(long, global = true)]
     pub json: bool,
     /// Colours: auto (on a terminal, unless NO_COLOR is set), always, never
@@ -50,24 +50,24 @@ pub struct Global {
     pub color: ColorChoice,
 }
 
-/// What `m2` can do.
+/// The commands of `m2`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show the daemon's state and health
     Status(crate::status::StatusArgs),
     /// Open the identity of a locked daemon
     Unlock(crate::unlock::UnlockArgs),
-    /// Show the own peer id
+    /// Show your peer id
     Id(crate::id::IdArgs),
     /// Create, list and revoke invitations
     Invite(crate::invite::InviteArgs),
-    /// Boxes where messages wait while you are away
+    /// Manage mailboxes, where messages wait while you are offline
     Mailbox(crate::mailbox::MailboxArgs),
-    /// Relays that keep your address from others
+    /// Manage relays, which hide your address from others
     Line(crate::line::LineArgs),
     /// Show statistics of the relay service that this daemon provides
     Relay(crate::relay::RelayArgs),
-    /// What the network lets others see
+    /// Show what others can see on the network, and how contacts are reached
     Network(crate::network::NetworkArgs),
     /// Contacts: add, list, accept, verify, …
     Contact(crate::contact::ContactArgs),
@@ -75,15 +75,15 @@ pub enum Command {
     Send(crate::send::SendArgs),
     /// Follow a message until its state is final
     Watch(crate::watch::WatchArgs),
-    /// Print events as they come, or run a command for each
+    /// Print events as they occur, or run a command for each
     Listen(crate::listen::ListenArgs),
-    /// Front-ends whose place in the events the daemon keeps
+    /// Manage named front-ends, whose position in the event log the daemon keeps
     Client(crate::client::ClientArgs),
-    /// Mark received messages as read, and tell their author
+    /// Mark received messages as read, and notify their author
     Read(crate::read::ReadArgs),
-    /// Replace the text of an own message on both sides
+    /// Replace the text of a message that you sent, on both sides
     Edit(crate::edit::EditArgs),
-    /// Delete an own message on both sides
+    /// Delete a message that you sent, on both sides
     Retract(crate::retract::RetractArgs),
     /// Show a conversation
     History(crate::history::HistoryArgs),
@@ -91,13 +91,13 @@ pub enum Command {
     Search(crate::search::SearchArgs),
     /// Back up the identity and everything stored, and check backups
     Backup(crate::backup::BackupArgs),
-    /// Print a shell's completions
+    /// Print completions for a shell
     Completions(crate::completions::CompletionsArgs),
     /// Print the man page, or write all of them
     Man(crate::man::ManArgs),
 }
 
-/// The whole command, for parsing and for what is generated from it.
+/// Returns the complete command, for parsing and for generated documentation.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
@@ -106,7 +106,7 @@ pub fn command() -> clap::Command {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_definition_is_sound() {
+    fn the_definition_is_valid() {
         super::command().debug_assert();
     }
 }

@@ -21,7 +21,7 @@ use crate::passphrase::{self, Passphrase};
 use crate::{sanitize, table, time};
 use file::NewFile;
 
-/// Flags of `m2 backup`.
+/// The flags of `m2 backup`.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct BackupArgs {
@@ -33,7 +33,7 @@ pub struct BackupArgs {
 enum BackupCommand {
     /// Write the identity and everything stored into one encrypted file, while the daemon runs
     Create(CreateArgs),
-    /// Check every byte of a backup and show what it holds; needs no daemon
+    /// Check every byte of a backup and show its contents; needs no daemon
     Verify(VerifyArgs),
 }
 
@@ -41,11 +41,11 @@ enum BackupCommand {
 struct CreateArgs {
     /// The file to write; `m2d restore` reads it
     file: PathBuf,
-    /// Read the passphrase of the backup from this file, or from stdin for `-`; else it is asked
-    /// on the terminal, twice
+    /// Read the passphrase of the backup from this file, or from stdin for `-`; otherwise it is
+    /// asked on the terminal, twice
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Protect the backup by the passphrase that the identity has now, without asking for it
+    /// Protect the backup with the current passphrase of the identity, without asking for it
     #[arg(long, conflicts_with = "passphrase_file")]
     identity_passphrase: bool,
     /// Replace FILE if it exists
@@ -55,9 +55,9 @@ struct CreateArgs {
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// The backup
+    /// The backup file
     file: PathBuf,
-    /// Read the passphrase from this file, or from stdin for `-`; else it is asked on the
+    /// Read the passphrase from this file, or from stdin for `-`; otherwise it is asked on the
     /// terminal
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -108,7 +108,7 @@ fn request(passphrase: Option<&Passphrase>) -> CreateBackupRequest {
     }
 }
 
-/// Writes what the daemon sends. A stream without an end is no backup.
+/// Writes the parts that the daemon sends. A stream that ends without a description is incomplete.
 async fn receive(
     mut parts: Streaming<CreateBackupResponse>,
     file: &mut NewFile,
@@ -128,7 +128,7 @@ async fn receive(
     ))
 }
 
-/// Tells every tenth of the way.
+/// Reports every tenth of the progress.
 fn tell(progress: &BackupProgress, told: &mut u64, context: &Context) -> Result<(), Failure> {
     let tenths = progress.copied_bytes * 10 / progress.total_bytes.max(1);
     if tenths <= *told {
@@ -145,9 +145,9 @@ fn tell(progress: &BackupProgress, told: &mut u64, context: &Context) -> Result<
     Ok(())
 }
 
-/// Reads the file back from the disk: opens it with the passphrase and checks the store inside, or,
-/// where only the identity's passphrase opens it, compares it with what the daemon sealed after
-/// it had checked the store.
+/// Reads the file back from the disk. If the passphrase is known, opens the file and checks the
+/// store inside. If only the identity's passphrase opens it, compares the hash with that of the
+/// daemon, which has checked the store.
 fn check(file: &NewFile, backup: &Backup, passphrase: Option<&Passphrase>) -> Result<(), Failure> {
     let different = || {
         Failure::Local(

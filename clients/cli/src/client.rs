@@ -8,11 +8,11 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::{sanitize, table, time};
 
-/// Flags of `m2 client`.
+/// The flags of `m2 client`.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "A name is made by `m2 listen --client NAME`. The daemon forgets a name that was not \
+    after_help = "`m2 listen --client NAME` creates a name. The daemon deletes a name that was not \
                   connected for 90 days, and one that never acknowledged an event after 30 days."
 )]
 pub struct ClientArgs {
@@ -24,7 +24,7 @@ pub struct ClientArgs {
 enum ClientCommand {
     /// List the names, with the number of events that each has not acknowledged
     List,
-    /// Forget a name and its place; nothing may listen under it now
+    /// Delete a name and its position; no front-end may be listening under it
     Remove {
         /// The name, from `m2 client list`
         name: String,
@@ -48,7 +48,7 @@ async fn list(context: &Context) -> Result<(), Failure> {
     if answer.clients.is_empty() {
         context
             .out
-            .note("No names. `m2 listen --client NAME` makes one.");
+            .note("No names. `m2 listen --client NAME` creates one.");
         return Ok(());
     }
     context.out.text(&human(&context.out, &answer.clients))

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::reference;
 
-/// Flags of `m2 completions`.
+/// The flags of `m2 completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell

@@ -16,7 +16,7 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::{input, sanitize};
 
-/// Flags of `m2 contact`.
+/// The flags of `m2 contact`.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -31,19 +31,19 @@ pub struct ContactArgs {
 enum ContactCommand {
     /// Add the peer that made an invitation as a contact
     Add {
-        /// The invitation, m2://…; stdin when it is `-` or left out
+        /// The invitation, m2://…; read from stdin if it is `-` or omitted
         invite: Option<String>,
-        /// What to call the contact
+        /// The local name of the contact
         #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
     },
-    /// List contacts, and peers that may become one
+    /// List contacts, and peers that may become contacts
     List {
-        /// Only those in this state
+        /// List only those in this state
         #[arg(long, value_enum)]
         state: Option<StateArg>,
     },
-    /// Show everything that is known of a contact
+    /// Show all details of a contact
     Show(One),
     /// List the peers that ask to become contacts
     Requests,
@@ -51,7 +51,7 @@ enum ContactCommand {
     Accept {
         #[command(flatten)]
         one: One,
-        /// What to call the contact
+        /// The local name of the contact
         #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
     },
@@ -59,7 +59,7 @@ enum ContactCommand {
     Decline(One),
     /// Block a peer: it gets no answer and can't ask again. `m2 contact remove` unblocks it
     Block(One),
-    /// Remove a contact and what waits for it
+    /// Remove a contact and the messages that wait for it
     Remove {
         #[command(flatten)]
         one: One,
@@ -67,11 +67,11 @@ enum ContactCommand {
         #[arg(long)]
         history: bool,
     },
-    /// Show or set what a contact may do and what is done for it
+    /// Show or set the policy for a contact: mailboxes, ways of sessions, retention
     Policy(policy::PolicyArgs),
     /// Compare the verification code by voice
     Verify(verify::VerifyArgs),
-    /// Give a contact another name here
+    /// Change the local name of a contact
     Rename {
         #[command(flatten)]
         one: One,
@@ -126,7 +126,7 @@ async fn add(
         let name = sanitize::line(&contact.name);
         match contact.state() {
             ContactState::Contact => format!("{name} is a contact."),
-            _ => format!("Asked {name}. `m2 contact show {name}` tells when it answered."),
+            _ => format!("Asked {name}. `m2 contact show {name}` shows whether it has answered."),
         }
     })
 }
@@ -227,7 +227,7 @@ async fn rename(one: One, name: String, client: &Client, context: &Context) -> R
     })
 }
 
-/// All contacts in a state, page by page.
+/// Fetches all contacts in a state, page by page.
 pub(crate) async fn fetch(state: ContactState, client: &Client) -> Result<Vec<Contact>, Failure> {
     let mut contacts = Vec::new();
     let mut after = String::new();
@@ -267,7 +267,7 @@ mod tests {
     use crate::names::contact_state;
 
     #[test]
-    fn states_have_the_names_that_people_type() {
+    fn states_are_shown_under_the_names_that_users_type() {
         for state in StateArg::value_variants() {
             let typed = state.to_possible_value().map(|v| v.get_name().to_owned());
             let shown = contact_state(ContactState::from(*state).into());

@@ -1,4 +1,4 @@
-//! What every command has: the output and the way to the daemon.
+//! The output and the connection to the daemon, for every command.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -12,22 +12,22 @@ use tonic::{Response, Status};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// How long the daemon may take for one answer.
+/// The timeout of one answer of the daemon.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The output and the way to the daemon.
+/// The output and the connection to the daemon.
 #[derive(Debug)]
 pub(crate) struct Context {
-    /// Where results go.
+    /// The output for results.
     pub(crate) out: Output,
-    /// The socket that the flag names.
+    /// The socket that the flag or the environment names.
     given: Option<PathBuf>,
-    /// The socket at which a daemon answered.
+    /// The socket on which a daemon answered.
     found: OnceLock<PathBuf>,
 }
 
 impl Context {
-    /// `given` is the socket that the flag names.
+    /// Returns a context. `given` is the socket that the flag names.
     pub(crate) fn new(out: Output, given: Option<PathBuf>) -> Self {
         Self {
             out,
@@ -36,32 +36,32 @@ impl Context {
         }
     }
 
-    /// The daemon's socket, once [`client`](Self::client) has found it.
+    /// Returns the daemon's socket, once [`client`](Self::client) has found it.
     pub(crate) fn socket(&self) -> Option<&Path> {
         let given = self.given.as_deref();
         given.or_else(|| self.found.get().map(PathBuf::as_path))
     }
 
-    /// A connection to the daemon.
+    /// Connects to the daemon.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
         if let Some(socket) = self.socket() {
             return Ok(Client::connect(socket).await?);
         }
         let (client, socket) = Client::connect_any(&socket::places()).await?;
-        // Of two that connect at the same time either has found it.
+        // If two calls connect concurrently, either result is valid.
         let _ = self.found.set(socket);
         Ok(client)
     }
 }
 
-/// One call, with a bound on how long the answer may take.
+/// Awaits a call of the API, with a timeout.
 pub(crate) async fn call<T>(
     call: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, Failure> {
     match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
         Ok(answer) => Ok(answer?.into_inner()),
         Err(_) => Err(Failure::TimedOut(format!(
-            "The daemon did not answer within {} s. `m2 status` shows how it does.",
+            "The daemon did not answer within {} s. `m2 status` shows its state.",
             ANSWER_TIMEOUT.as_secs()
         ))),
     }

@@ -7,12 +7,12 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::input;
 
-/// Flags of `m2 edit`.
+/// The flags of `m2 edit`.
 #[derive(Debug, Args)]
 pub struct EditArgs {
     /// The message's id
     id: String,
-    /// The new text; stdin when it is `-` or left out
+    /// The new text; read from stdin if it is `-` or omitted
     #[arg(allow_negative_numbers = true)]
     text: Option<String>,
 }

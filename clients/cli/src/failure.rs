@@ -1,4 +1,4 @@
-//! How a command fails: an exit code, a stable reason, and a sentence that says what to do.
+//! Failures of commands: an exit code, a stable reason, and a sentence that says what to do.
 
 use std::path::PathBuf;
 
@@ -7,47 +7,47 @@ use m2_proto::{reason, socket};
 use thiserror::Error;
 use tonic::{Code, Status};
 
-/// Exit code: the daemon said no, or this side could not do its part.
+/// Exit code: the daemon refused the request, or a local operation failed.
 pub const REFUSED: u8 = 1;
-/// Exit code: the command line is not right.
+/// Exit code: the command line is invalid.
 pub const USAGE: u8 = 2;
-/// Exit code: no daemon, or it went away.
+/// Exit code: no daemon is running, or it stopped.
 pub const NO_DAEMON: u8 = 3;
-/// Exit code: it took longer than it may.
+/// Exit code: a timeout.
 pub const TIMED_OUT: u8 = 4;
 
-/// Why a command ended without doing all it should.
+/// The reason for which a command failed.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// The daemon said no.
+    /// The daemon refused the request.
     #[error("{message}")]
     Refused {
-        /// The reason as in `google.rpc.ErrorInfo`.
+        /// The reason, as in `google.rpc.ErrorInfo`.
         reason: String,
-        /// What is wrong, and what to do next.
+        /// The problem, and what to do next.
         message: String,
-        /// What the daemon tells programs: the field of the request and its limit.
+        /// The daemon's metadata for programs: the field of the request and its limit.
         metadata: Vec<(String, String)>,
     },
-    /// A file, the terminal or a child process of this side failed.
+    /// A local file, the terminal or a child process failed.
     #[error("{0}")]
     Local(String),
-    /// The command line is not right.
+    /// The command line is invalid.
     #[error("{0}")]
     Usage(String),
-    /// No daemon, or it went away.
+    /// No daemon is running, or it stopped.
     #[error("{0}")]
     NoDaemon(String),
-    /// It took longer than it may.
+    /// A timeout.
     #[error("{0}")]
     TimedOut(String),
-    /// Nobody reads the output any more: no reason to say more.
+    /// The output was closed by its reader, so that nothing more is printed.
     #[error("the output was closed")]
     OutputClosed,
 }
 
 impl Failure {
-    /// A refusal of this side that the daemon would have said in the same words.
+    /// Returns a refusal by the command itself, with the daemon's sentence for the reason.
     #[must_use]
     pub fn refused(reason: reason::Reason) -> Self {
         Self::Refused {
@@ -57,7 +57,7 @@ impl Failure {
         }
     }
 
-    /// A refusal with a reason that only commands have.
+    /// Returns a refusal with a reason that only commands have.
     pub(crate) fn because(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Refused {
             reason: reason.into(),
@@ -66,7 +66,7 @@ impl Failure {
         }
     }
 
-    /// What the daemon tells programs in addition to the reason.
+    /// Returns the daemon's metadata for programs.
     #[must_use]
     pub fn metadata(&self) -> &[(String, String)] {
         match self {
@@ -75,7 +75,7 @@ impl Failure {
         }
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -87,7 +87,7 @@ impl Failure {
         }
     }
 
-    /// The stable reason for scripts.
+    /// Returns the stable reason for scripts.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
@@ -112,7 +112,7 @@ impl From<Status> for Failure {
             };
         }
         match status.code() {
-            // Without a reason of the daemon these come from the connection itself.
+            // Without a reason from the daemon these codes come from the connection.
             Code::Unavailable | Code::Unknown | Code::Cancelled => Self::NoDaemon(
                 "The daemon went away. Start it with `m2d run` and try again.".to_owned(),
             ),
@@ -131,7 +131,7 @@ impl From<Status> for Failure {
     }
 }
 
-/// Names the places at which no daemon answers, and what else might be set.
+/// Lists the paths on which no daemon answered, and the variables that are not set.
 fn nowhere(places: &[PathBuf]) -> String {
     let looked: Vec<String> = places
         .iter()
@@ -152,7 +152,7 @@ fn nowhere(places: &[PathBuf]) -> String {
     )
 }
 
-/// `OUT_OF_RANGE` for `OutOfRange`, as gRPC writes it.
+/// Converts a code to gRPC's notation: `OUT_OF_RANGE` for `OutOfRange`.
 fn code_name(code: Code) -> String {
     let mut name = String::new();
     for c in format!("{code:?}").chars() {

@@ -1,9 +1,9 @@
-//! The command to run next, for reasons that a command can mend. The API names no command: it has
-//! other front-ends too.
+//! The next command to run after a refusal that a command can fix. The API does not name commands,
+//! because it also has other front-ends.
 
 use m2_proto::reason::Reason;
 
-/// What the user may run after a refusal; nothing where no command helps.
+/// Returns the command to run after a refusal, if there is one.
 pub(crate) fn next_command(reason: &str) -> Option<&'static str> {
     Some(match reason.parse::<Reason>().ok()? {
         Reason::Locked => "m2 unlock",

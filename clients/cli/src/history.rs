@@ -1,4 +1,4 @@
-//! `m2 history`, and how a message looks to people.
+//! `m2 history`, and the formatting of messages for people.
 
 use clap::Args;
 use m2_proto::api::v1::{Direction, ListMessagesRequest, Message, MessageState};
@@ -11,15 +11,15 @@ use crate::names::{Names, message_state};
 use crate::output::{Output, Style};
 use crate::{sanitize, time};
 
-/// Flags of `m2 history`.
+/// The flags of `m2 history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
     /// Name, peer id, or at least the first 10 characters of the peer id
     contact: String,
-    /// How many of the newest messages
+    /// The number of messages to show, counted from the newest
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIST)))]
     limit: u32,
-    /// Only messages before this one's cursor
+    /// Show only messages before this cursor
     #[arg(
         long,
         value_name = "CURSOR",
@@ -27,12 +27,12 @@ pub struct HistoryArgs {
         hide_default_value = true
     )]
     before: String,
-    /// Show message ids (always there with --json)
+    /// Show message ids (always included with --json)
     #[arg(long)]
     ids: bool,
 }
 
-/// Oldest first, as one reads; `--before` with the first one's cursor goes further back.
+/// Shows messages oldest first. `--before` with the first one's cursor shows earlier ones.
 pub(crate) async fn run(args: HistoryArgs, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
     let mut messages = fetch(&args, &client).await?;
@@ -53,12 +53,12 @@ pub(crate) async fn run(args: HistoryArgs, context: &Context) -> Result<(), Fail
         let cursor = sanitize::line(&first.cursor);
         context
             .out
-            .note(&format!("Earlier ones: --before {cursor}"));
+            .note(&format!("Earlier messages: --before {cursor}"));
     }
     Ok(())
 }
 
-/// The newest messages first, page by page.
+/// Fetches messages newest first, page by page.
 async fn fetch(args: &HistoryArgs, client: &Client) -> Result<Vec<Message>, Failure> {
     let mut messages: Vec<Message> = Vec::new();
     let mut before = args.before.clone();
@@ -78,7 +78,7 @@ async fn fetch(args: &HistoryArgs, client: &Client) -> Result<Vec<Message>, Fail
     }
 }
 
-/// `2026-01-31 12:00  name  text (state)`
+/// Formats a message: `2026-01-31 12:00  name  text (state)`.
 pub(crate) fn human(out: &Output, message: &Message, names: &Names, with_id: bool) -> String {
     let is_own = message.direction() == Direction::Sent;
     let who = if is_own {
@@ -114,9 +114,9 @@ fn content(out: &Output, message: &Message, indent: usize) -> String {
     )
 }
 
-/// A message's text, or what stands for its bytes.
+/// Formats a message's text, or a placeholder for its bytes.
 ///
-/// `indent` is the column at which it begins on the first line, `width` that of the terminal.
+/// `indent` is the column at which the first line begins, `width` the width of the terminal.
 pub(crate) fn body(
     text: &str,
     data: usize,

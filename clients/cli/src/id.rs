@@ -7,10 +7,10 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::{qr, sanitize};
 
-/// Flags of `m2 id`.
+/// The flags of `m2 id`.
 #[derive(Debug, Args)]
 pub struct IdArgs {
-    /// Show it as a QR code too (not with --json)
+    /// Show it also as a QR code (not with --json)
     #[arg(long)]
     qr: bool,
 }

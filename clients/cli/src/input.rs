@@ -7,27 +7,27 @@ use m2_proto::reason::Reason;
 
 use crate::failure::Failure;
 
-/// Stands for stdin.
+/// The argument that selects stdin.
 const STDIN: &str = "-";
 
-/// The longest line break, bytes.
+/// The length of the longest line break in bytes.
 const LINE_BREAK: usize = 2;
 
-/// The bytes that a TEXT argument stands for: itself, or stdin for `-` or nothing.
+/// Returns the bytes of a TEXT argument: the argument itself, or stdin if it is `-` or missing.
 ///
 /// # Errors
-/// Usage when there is nothing to read from, or stdin is empty; `MESSAGE_TOO_LARGE` above 48 KiB.
+/// Usage if there is nothing to read, or stdin is empty; `MESSAGE_TOO_LARGE` above 48 KiB.
 pub(crate) fn content(argument: Option<String>) -> Result<Vec<u8>, Failure> {
     let content = read(argument)?;
     check(content.len())?;
     Ok(content)
 }
 
-/// An INVITE argument: the text itself, or stdin for `-` or nothing. An argument can be read by
-/// other users of the computer while the command runs, stdin can't.
+/// Returns an INVITE argument: the text itself, or stdin if it is `-` or missing. Other users of
+/// the computer can read the arguments of a running command, but not its stdin.
 ///
 /// # Errors
-/// Usage when there is nothing to read from, or what is read is not text.
+/// Usage if there is nothing to read, or the input is not text.
 pub(crate) fn invitation(argument: Option<String>) -> Result<String, Failure> {
     let invitation = match argument {
         Some(text) if text != STDIN => return Ok(text),
@@ -43,8 +43,8 @@ pub(crate) fn invitation(argument: Option<String>) -> Result<String, Failure> {
     })
 }
 
-/// The same as text. One line break at its end is dropped, as a shell does with `$(…)`, and counts
-/// for nothing.
+/// Returns a TEXT argument as text. One line break at its end is dropped, as a shell does with
+/// `$(…)`, and does not count for the limit.
 pub(crate) fn text(argument: Option<String>) -> Result<String, Failure> {
     let content = read(argument)?;
     check(without_line_break(&content).len())?;
@@ -77,7 +77,8 @@ fn read(argument: Option<String>) -> Result<Vec<u8>, Failure> {
         None if io::stdin().is_terminal() => Err(Failure::Usage(
             "No text. Give it as an argument, or on stdin.".to_owned(),
         )),
-        // The command before the pipe may have failed: an empty message is sent on purpose alone.
+        // The command before the pipe may have failed, so an empty message is only sent if it is
+        // given explicitly.
         Some(_) | None => match stdin()? {
             content if content.is_empty() => Err(Failure::Usage(
                 "Nothing came on stdin, so nothing was sent. To send an empty message, give \"\" \
@@ -91,7 +92,7 @@ fn read(argument: Option<String>) -> Result<Vec<u8>, Failure> {
 
 fn stdin() -> Result<Vec<u8>, Failure> {
     let mut content = Vec::new();
-    // One byte more than is allowed tells that there is too much.
+    // Reading one byte more than allowed shows that there is too much.
     let bound = (MAX_CONTENT_BYTES + LINE_BREAK) as u64 + 1;
     io::stdin()
         .lock()
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_break_goes_and_no_more() {
+    fn exactly_one_line_break_is_dropped() {
         for (given, left) in [
             ("a", "a"),
             ("a\n", "a"),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_counts_for_nothing() {
+    fn a_line_break_does_not_count_for_the_limit() {
         let longest = "x".repeat(MAX_CONTENT_BYTES);
         for end in ["", "\n", "\r\n"] {
             assert_eq!(text(Some(format!("{longest}{end}"))).unwrap(), longest);

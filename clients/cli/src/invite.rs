@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::{qr, sanitize, table, time};
 
-/// Flags of `m2 invite`.
+/// The flags of `m2 invite`.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct InviteArgs {
@@ -24,7 +24,7 @@ pub struct InviteArgs {
 enum InviteCommand {
     /// Create an invitation and print it
     Create(CreateArgs),
-    /// List the invitations that are open
+    /// List the open invitations
     List,
     /// Revoke an invitation; contacts made with it remain
     Revoke {
@@ -35,13 +35,13 @@ enum InviteCommand {
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// Any number of peers may use it until it expires; else one
+    /// Allow any number of peers to use it until it expires, instead of one
     #[arg(long)]
     reusable: bool,
     /// How long it is valid: 1 minute to 365 days
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = time::parse_validity)]
     expires: Duration,
-    /// What to call the contact that comes by it
+    /// The local name of the contact that uses it
     #[arg(
         long,
         value_name = "NAME",
@@ -49,7 +49,7 @@ struct CreateArgs {
         hide_default_value = true
     )]
     name: String,
-    /// Show it as a QR code too (not with --json)
+    /// Show it also as a QR code (not with --json)
     #[arg(long)]
     qr: bool,
 }
@@ -76,7 +76,7 @@ async fn create(args: CreateArgs, context: &Context) -> Result<(), Failure> {
     context.out.show(&answer, |_| sanitize::line(&answer.uri))?;
     let until = time::local(answer.invitation.as_ref().and_then(|i| i.expires.as_ref()));
     context.out.note(&format!(
-        "Valid until {until}. Give it to the other side by a way that you trust; there: m2 contact add INVITE"
+        "Valid until {until}. Give it to the other side over a channel that you trust. The other side runs: m2 contact add INVITE"
     ));
     Ok(())
 }
@@ -94,7 +94,7 @@ async fn list(context: &Context) -> Result<(), Failure> {
     if answer.invitations.is_empty() {
         context
             .out
-            .note("No open invitations. Make one with `m2 invite create`.");
+            .note("No open invitations. Create one with `m2 invite create`.");
         return Ok(());
     }
     context.out.text(&human(&context.out, &answer.invitations))

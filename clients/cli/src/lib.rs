@@ -1,8 +1,8 @@
-//! The command line for the M2 messenger. The binary `m2` is [`run`]; the rest is public for
-//! what is generated from it: completions, man pages and the reference.
+//! The command line of the M2 messenger. The binary `m2` is [`run`]; the rest is public for
+//! generated files: completions, man pages and the reference.
 //!
-//! One file a noun: its raw flags and what they do. Around them:
-//! [`args`] (all commands), [`output`] (human and JSON), [`failure`] (exit codes).
+//! There is one file for each noun, with its flags and actions. Around them: [`args`] (all
+//! commands), [`output`] (human and JSON), [`failure`] (exit codes).
 
 pub mod args;
 pub mod failure;
@@ -51,8 +51,8 @@ use context::Context;
 use failure::Failure;
 use output::{ColorChoice, Output};
 
-/// Runs one command and says how it ended: 0 fine, 1 the daemon said no, 2 usage, 3 no daemon,
-/// 4 timed out.
+/// Runs one command. Returns its exit code: 0 success, 1 refused, 2 usage, 3 no daemon, 4 timed
+/// out.
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let early = Output::from_raw(&arguments);
@@ -78,7 +78,7 @@ fn start(cli: Cli, out: Output) -> Result<(), Failure> {
         .map_err(|error| Failure::Local(format!("can't start: {error}")))?;
     let context = Context::new(out, cli.global.socket);
     let result = runtime.block_on(dispatch(cli.command, &context));
-    // A thread that still reads a terminal must not hold up the end.
+    // A thread that still reads from a terminal must not delay the exit.
     runtime.shutdown_background();
     result
 }
@@ -109,7 +109,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Help and version are no failures; everything else is usage.
+/// Handles errors of the parser. Help and version are successes; everything else is a usage error.
 fn refuse_arguments(error: &clap::Error, out: &Output) -> ExitCode {
     let asked = matches!(
         error.kind(),
@@ -120,7 +120,7 @@ fn refuse_arguments(error: &clap::Error, out: &Output) -> ExitCode {
         let text = text.trim().trim_start_matches("error: ");
         return out.failure(&Failure::Usage(text.to_owned()));
     }
-    // Nothing can be told to anyone when even this can't be written.
+    // An error of this output can't be reported anywhere.
     let _ = error.print();
     if asked {
         ExitCode::SUCCESS

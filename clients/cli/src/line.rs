@@ -9,11 +9,11 @@ use crate::names::short_id;
 use crate::output::Output;
 use crate::{input, sanitize, table};
 
-/// Flags of `m2 line`.
+/// The flags of `m2 line`.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "What others see with your relays: m2 network doctor"
+    after_help = "To see what others learn with your relays: m2 network doctor"
 )]
 pub struct LineArgs {
     #[command(subcommand)]
@@ -22,11 +22,11 @@ pub struct LineArgs {
 
 #[derive(Debug, Subcommand)]
 enum LineCommand {
-    /// Use the relay that made an invitation
+    /// Use the relay that issued an invitation
     Add {
-        /// The relay's invitation, m2://…; stdin when it is `-` or left out
+        /// The relay's invitation, m2://…; read from stdin if it is `-` or omitted
         invite: Option<String>,
-        /// Put it in front of other relays; contacts are not told of it
+        /// Use it in front of other relays; contacts are not told about it
         #[arg(long)]
         entry: bool,
     },
@@ -58,11 +58,11 @@ async fn add(invitation: Option<String>, entry: bool, context: &Context) -> Resu
     context.out.show(&line, |_| {
         let relay = short_id(&line.relay_id);
         let what = if line.entry {
-            "stands in front of your other relays"
+            "is used in front of your other relays"
         } else {
-            "is where contacts may call you"
+            "is where contacts can reach you"
         };
-        format!("{relay} {what}. `m2 line list` tells how it does.")
+        format!("{relay} {what}. `m2 line list` shows its state.")
     })
 }
 
@@ -89,7 +89,7 @@ async fn remove(relay: String, context: &Context) -> Result<(), Failure> {
     let request = RemoveLineRequest { relay };
     let answer = call(client.lines().remove_line(request)).await?;
     context.out.show(&answer, |_| {
-        "Removed. Contacts are told when they are in session.".to_owned()
+        "Removed. Contacts are told in their next session.".to_owned()
     })
 }
 

@@ -21,12 +21,12 @@ use crate::time;
 use listener::Listener;
 use pauses::Pauses;
 
-/// Flags of `m2 listen`.
+/// The flags of `m2 listen`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct ListenArgs {
-    /// Let the daemon remember how far this front-end has got: events that were printed, or for
-    /// which CMD succeeded, are not repeated. `m2 client list` shows the names
+    /// Keep the position of this front-end in the daemon under NAME: events that were printed, or
+    /// for which CMD succeeded, are not repeated. `m2 client list` shows the names
     #[arg(
         long,
         value_name = "NAME",
@@ -34,35 +34,35 @@ pub struct ListenArgs {
         hide_default_value = true
     )]
     client: String,
-    /// Where to begin: `now`, `start`, or after an event's cursor [default: where the client left
-    /// off; a new client, and one without a name, begins now]
+    /// Where to begin: `now`, `start`, or after an event's cursor [default: the position of the
+    /// client; a new client, or one without a name, begins now]
     #[arg(long, value_name = "now|start|CURSOR")]
     from: Option<String>,
-    /// Run this command (by the shell) for every event, instead of printing it
+    /// Run this shell command for every event, instead of printing it
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
-    /// The first pause before CMD is tried again; it doubles each time
+    /// The pause before CMD is tried again; it doubles with each attempt
     #[arg(long, hide = true, default_value = "1s", value_parser = time::parse_duration)]
     retry_delay: Duration,
-    /// End after this many events
+    /// Stop after this many events
     #[arg(long, value_name = "N", value_parser = whole_number)]
     count: Option<u64>,
-    /// Wait for the daemon when it is not there, stops or is locked, and go on after the last event
+    /// Wait while the daemon is not running, stopping or locked, and continue after the last event
     #[arg(long)]
     reconnect: bool,
 }
 
 const AFTER_HELP: &str = "\
 CMD gets the event as JSON on stdin, and in its environment M2_EVENT (the kind, such as
-messageReceived), M2_CURSOR, M2_PEER_ID, M2_MESSAGE_ID and M2_SOCKET. When it ends with another
-code than 0 it is tried 5 times in all; then the event is printed as a `deadLetter` JSON object
-and the next one comes.
+messageReceived), M2_CURSOR, M2_PEER_ID, M2_MESSAGE_ID and M2_SOCKET. If it exits with another
+code than 0, it is run up to 5 times; then the event is printed as a `deadLetter` JSON object
+and the next event follows.
 
-An event that is printed into a pipe counts as printed one second after the reader has taken it,
-if the reader is still there. So what `m2 listen --client NAME | head` leaves unread is repeated.";
+An event that is printed into a pipe counts as printed one second after its reader has taken it,
+if the reader is still there. So events that `m2 listen --client NAME | head` leaves unread are repeated.";
 
-/// Prints events, or runs a command for each, until a signal, the end of the output or of the
-/// daemon.
+/// Prints events, or runs a command for each, until a signal arrives, the output is closed or the
+/// daemon stops.
 pub(crate) async fn run(args: ListenArgs, context: &Context) -> Result<(), Failure> {
     let mut stop = pin!(stop_signal());
     let mut pauses = Pauses::default();
@@ -88,7 +88,7 @@ fn whole_number(text: &str) -> Result<u64, String> {
         .map_err(|_| "--count takes a whole number, such as 10".to_owned())
 }
 
-/// A connection to the daemon; `None` when a signal came first.
+/// Connects to the daemon. Returns `None` if a signal arrived first.
 async fn connect(
     args: &ListenArgs,
     context: &Context,
@@ -108,7 +108,7 @@ async fn connect(
     }
 }
 
-/// Whether waiting helps: the daemon is not there, stops, or is locked.
+/// Returns whether waiting can help, because the daemon is not running, stopping or locked.
 fn passes(failure: &Failure) -> bool {
     match failure {
         Failure::NoDaemon(_) | Failure::TimedOut(_) => true,
@@ -119,7 +119,7 @@ fn passes(failure: &Failure) -> bool {
     }
 }
 
-/// Waits before the next attempt. Returns false when a signal came first.
+/// Waits before the next attempt. Returns false if a signal arrived first.
 async fn wait(
     context: &Context,
     stop: Pin<&mut impl Future<Output = ()>>,

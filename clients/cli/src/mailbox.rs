@@ -12,11 +12,11 @@ use crate::names::{mailbox_state, short_id};
 use crate::output::Output;
 use crate::{input, sanitize, table};
 
-/// Flags of `m2 mailbox`.
+/// The flags of `m2 mailbox`.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "Who may leave messages in your boxes: m2 contact policy CONTACT --mailbox on"
+    after_help = "To let a contact leave messages in your boxes: m2 contact policy CONTACT --mailbox on"
 )]
 pub struct MailboxArgs {
     #[command(subcommand)]
@@ -27,17 +27,18 @@ pub struct MailboxArgs {
 enum MailboxCommand {
     /// Register a mailbox with the provider that issued an invitation
     Register {
-        /// The provider's invitation, m2://…; stdin when it is `-` or left out
+        /// The provider's invitation, m2://…; read from stdin if it is `-` or omitted
         invite: Option<String>,
     },
     /// List your boxes
     List,
-    /// Have the provider delete a box; again: forget it although the provider is not reached
+    /// Ask the provider to delete a box. Repeat it to remove the box although the provider is
+    /// unreachable
     Remove {
         /// The provider's peer id, or at least its first 10 characters
         provider: String,
     },
-    /// Collect what waits at all providers now
+    /// Collect the waiting messages from all providers now
     Collect,
 }
 
@@ -60,11 +61,11 @@ async fn register(invitation: Option<String>, context: &Context) -> Result<(), F
         .ok_or_else(|| Failure::Local("The daemon's answer holds no mailbox.".to_owned()))?;
     context.out.show(&mailbox, |_| {
         let provider = short_id(&mailbox.provider_id);
-        format!("Asked {provider} for a box. `m2 mailbox list` tells when it is open.")
+        format!("Asked {provider} for a box. `m2 mailbox list` shows when it is open.")
     })?;
     context
         .out
-        .note("Then say who may use it: m2 contact policy CONTACT --mailbox on");
+        .note("Then allow contacts to use it: m2 contact policy CONTACT --mailbox on");
     Ok(())
 }
 

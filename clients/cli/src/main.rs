@@ -1,4 +1,4 @@
-//! `m2`: the command line for the M2 messenger.
+//! `m2`: the command line of the M2 messenger.
 
 use std::process::ExitCode;
 

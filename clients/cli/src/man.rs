@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::reference;
 
-/// Flags of `m2 man`.
+/// The flags of `m2 man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// Write the pages of all commands into this directory, which must exist
@@ -18,7 +18,7 @@ pub struct ManArgs {
 
 pub(crate) fn run(args: &ManArgs, context: &Context) -> Result<(), Failure> {
     let pages = reference::man_pages()
-        .map_err(|error| Failure::Local(format!("Can't make the pages: {error}.")))?;
+        .map_err(|error| Failure::Local(format!("Can't generate the pages: {error}.")))?;
     match &args.dir {
         Some(dir) => pages.iter().try_for_each(|(name, page)| {
             let path = dir.join(name);

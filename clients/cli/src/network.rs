@@ -12,7 +12,7 @@ use crate::names::ip_mode;
 use crate::output::{Output, Style};
 use crate::sanitize;
 
-/// Flags of `m2 network`.
+/// The flags of `m2 network`.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct NetworkArgs {
@@ -22,11 +22,11 @@ pub struct NetworkArgs {
 
 #[derive(Debug, Subcommand)]
 enum NetworkCommand {
-    /// Tell what others can learn under the current settings, and whether line-only mode holds
+    /// Show what others can learn with the current settings, and whether line-only mode holds
     Doctor,
-    /// Show where this daemon may be reached, how it looks for contacts, and each contact's path
+    /// Show where this daemon is reachable, how it looks for contacts, and each contact's path
     Status,
-    /// Try every way to a contact and tell how each went
+    /// Try every way to a contact and show the result of each
     Probe {
         /// Name, peer id, or at least the first 10 characters of the peer id
         contact: String,
@@ -51,7 +51,8 @@ fn human(out: &Output, report: &DoctorResponse) -> String {
     let mut blocks = vec![format!("Mode: {}", ip_mode(report.ip))];
     let broken = report.fail_closed() == FailClosed::Broken;
     for (place, section) in (1..).zip(&report.sections) {
-        // What breaks the promise is what stands out; the test stands last.
+        // If line-only mode does not hold, the section of the test, which is the last one, is
+        // highlighted.
         let is_test = place == report.sections.len();
         let style = if broken && is_test {
             Style::Bad
@@ -85,7 +86,7 @@ const fn way_source(source: WaySource) -> &'static str {
     }
 }
 
-/// A duration in milliseconds, for people.
+/// Formats a duration in milliseconds.
 fn milliseconds(duration: &pbjson_types::Duration) -> String {
     let ms = i128::from(duration.seconds) * 1_000 + i128::from(duration.nanos / 1_000_000);
     format!("{ms} ms")

@@ -1,5 +1,4 @@
-//! What goes to the terminal or to a script: calm lines for people, one JSON object a line for
-//! programs.
+//! The output of commands: plain lines for people, one JSON object per line for programs.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -13,15 +12,15 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::{hints, sanitize};
 
-/// Bytes that were written to standard output.
+/// The bytes written to standard output so far.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// How many bytes were written to standard output so far.
+/// Returns the number of bytes written to standard output so far.
 pub(crate) fn written() -> u64 {
     WRITTEN.load(Ordering::Relaxed)
 }
 
-/// When to use colours.
+/// The choice of when to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
     /// On a terminal, unless NO_COLOR is set
@@ -33,22 +32,22 @@ pub enum ColorChoice {
     Never,
 }
 
-/// How a piece of text stands out.
+/// The styles of text.
 #[derive(Debug, Clone, Copy)]
 pub enum Style {
-    /// What matters most on the line.
+    /// The most important part of the line.
     Strong,
-    /// What matters least.
+    /// The least important part of the line.
     Faint,
-    /// Good news.
+    /// A success.
     Good,
-    /// Something to look at.
+    /// A warning.
     Warning,
-    /// Something that failed.
+    /// A failure.
     Bad,
 }
 
-/// Where results, notes and errors go, and how.
+/// The destination and format of results, notes and errors.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
@@ -56,13 +55,14 @@ pub struct Output {
 }
 
 impl Output {
-    /// Human or JSON, with or without colours.
+    /// Returns an output in human or JSON format, with the choice of colours.
     #[must_use]
     pub fn new(json: bool, choice: ColorChoice) -> Self {
         Self { json, choice }
     }
 
-    /// From arguments that are not parsed yet, so that errors about them look right too.
+    /// Returns the output for arguments that are not parsed yet, so that errors about them have the
+    /// right format.
     #[must_use]
     pub fn from_raw(arguments: &[OsString]) -> Self {
         let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
@@ -76,13 +76,13 @@ impl Output {
         Self::new(has("--json"), choice)
     }
 
-    /// Whether a program reads the output.
+    /// Returns whether the output is JSON.
     #[must_use]
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// The choice in clap's words.
+    /// Returns the choice of colours for clap.
     #[must_use]
     pub fn clap_color(&self) -> clap::ColorChoice {
         match self.choice {
@@ -92,19 +92,20 @@ impl Output {
         }
     }
 
-    /// Whether results carry colours.
+    /// Returns whether results have colours.
     #[must_use]
     pub fn has_color(&self) -> bool {
         self.colors(io::stdout().is_terminal())
     }
 
-    /// The columns of the terminal that results go to; none when they go elsewhere.
+    /// Returns the width of the terminal in columns, or `None` if standard output is not a
+    /// terminal.
     pub(crate) fn width(&self) -> Option<usize> {
         let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
         Some(width.0.into())
     }
 
-    /// One result: the value as JSON, or what `human` says about it. Flushed.
+    /// Prints a result: the value as JSON, or the text that `human` returns. Flushes.
     pub fn show<T: Serialize>(
         &self,
         value: &T,
@@ -117,12 +118,12 @@ impl Output {
         }
     }
 
-    /// One JSON object on a line of its own. Flushed.
+    /// Prints one JSON object on a separate line. Flushes.
     pub fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
         self.text(&json_line(value)?)
     }
 
-    /// Lines for people; nothing at all when the text is empty. Flushed.
+    /// Prints lines for people; nothing if the text is empty. Flushes.
     pub fn text(&self, text: &str) -> Result<(), Failure> {
         if text.is_empty() {
             return Ok(());
@@ -137,7 +138,7 @@ impl Output {
         Ok(())
     }
 
-    /// Bytes as they are, for what is generated.
+    /// Prints bytes unchanged. Used for generated files.
     pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         stdout
@@ -146,26 +147,26 @@ impl Output {
             .map_err(write_failure)
     }
 
-    /// A hint for people, on stderr, so that it is in nobody's way.
+    /// Prints a hint for people on stderr, so that it does not mix with results.
     pub fn note(&self, text: &str) {
         if !self.json {
             let styled = paint(text, Style::Faint, self.colors(io::stderr().is_terminal()));
-            // A hint that can't be written is no loss.
+            // A hint that can't be written is ignored.
             let _ = writeln!(io::stderr(), "{styled}");
         }
     }
 
-    /// Text that stands out, when colours are on.
+    /// Returns the text in a style, if colours are on.
     #[must_use]
     pub fn paint(&self, text: &str, style: Style) -> String {
         paint(text, style, self.has_color())
     }
 
-    /// Tells why the command failed, and gives its exit code.
+    /// Prints the reason for which the command failed. Returns its exit code.
     #[must_use]
     pub fn failure(&self, failure: &Failure) -> ExitCode {
         if !matches!(failure, Failure::OutputClosed) {
-            // There is nobody left to tell when stderr is closed as well.
+            // If stderr is closed too, the error can't be reported.
             let _ = writeln!(io::stderr(), "{}", self.failure_text(failure));
         }
         ExitCode::from(failure.exit_code())
@@ -201,7 +202,7 @@ impl Output {
     }
 }
 
-/// A value as one line of JSON that is safe to print on a terminal.
+/// Returns a value as one line of JSON that is safe to print on a terminal.
 pub fn json_line<T: Serialize>(value: &T) -> Result<String, Failure> {
     let text = serde_json::to_string(value)
         .map_err(|error| Failure::Local(format!("The daemon's answer is not valid: {error}.")))?;

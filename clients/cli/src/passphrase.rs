@@ -1,4 +1,4 @@
-//! Passphrases that the user gives: on the terminal, in a file, or by stdin.
+//! Passphrases that the user supplies: on the terminal, in a file, or on stdin.
 
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::failure::Failure;
 /// A passphrase.
 pub(crate) type Passphrase = Zeroizing<String>;
 
-/// Longer than any passphrase, and a bound on what is read.
+/// The most that is read in bytes, longer than any passphrase.
 const MAX_PASSPHRASE_BYTES: u64 = 64 * 1024;
 
-/// Reads a passphrase that exists from `file`, from stdin for `-`, or asks for it on the terminal.
+/// Reads an existing passphrase from `file`, from stdin for `-`, or asks for it on the terminal.
 pub(crate) fn read(
     file: Option<&Path>,
     prompt: &str,
@@ -27,7 +27,8 @@ pub(crate) fn read(
     }
 }
 
-/// The same for one that is chosen now: it is asked twice, and never empty.
+/// Reads a new passphrase like [`read`]. On the terminal it is asked for twice. It must not be
+/// empty.
 pub(crate) fn choose(
     file: Option<&Path>,
     prompt: &str,
@@ -39,7 +40,7 @@ pub(crate) fn choose(
             "The passphrase is empty, which would protect nothing. Choose another one.".to_owned(),
         ));
     }
-    if file.is_none() && *from_terminal("The same again: ")? != *passphrase {
+    if file.is_none() && *from_terminal("Repeat it: ")? != *passphrase {
         return Err(Failure::Usage(
             "The two entries differ. Run the command again.".to_owned(),
         ));
@@ -81,7 +82,7 @@ fn from_file(path: &Path, context: &Context) -> Result<Passphrase, Failure> {
     Ok(text)
 }
 
-/// Editors end a file with a line break, which is no part of the passphrase. `m2d` does the same.
+/// Strips the line break that editors append to a file, as `m2d` does.
 fn without_line_break(text: &str) -> &str {
     let line = text.strip_suffix('\n');
     line.map_or(text, |line| line.strip_suffix('\r').unwrap_or(line))
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_break_of_any_system_goes() {
+    fn exactly_one_line_break_of_any_system_is_stripped() {
         for (given, left) in [
             ("a\n", "a"),
             ("a\r\n", "a"),

@@ -1,4 +1,4 @@
-//! QR codes made of characters.
+//! QR codes drawn with characters.
 
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -6,15 +6,15 @@ use qrcode::render::unicode::Dense1x2;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Black on white, however the terminal is coloured.
+/// Black on white, independent of the terminal's colours.
 const BLACK_ON_WHITE: &str = "\x1b[38;5;16;48;5;231m";
 
-/// The text as a QR code for the terminal. Without colours it is drawn for light characters on a
-/// dark ground, as most terminals are.
+/// Returns the text as a QR code for the terminal. Without colours it is drawn for light characters
+/// on a dark background, as most terminals have.
 pub(crate) fn render(out: &Output, text: &str) -> Result<String, Failure> {
     let code = QrCode::new(text)
         .map_err(|_| Failure::Local("This is too long for a QR code.".to_owned()))?;
-    // The renderer's `Dark` is what gets drawn as a character.
+    // The renderer draws the modules called `Dark` as characters.
     if !out.has_color() {
         return Ok(code
             .render::<Dense1x2>()

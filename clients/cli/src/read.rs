@@ -6,10 +6,10 @@ use m2_proto::api::v1::{MarkReadRequest, MarkReadResponse};
 use crate::context::{Context, call};
 use crate::failure::Failure;
 
-/// The most ids that one call takes.
+/// The maximum number of ids in one call.
 const BATCH: usize = 256;
 
-/// Flags of `m2 read`.
+/// The flags of `m2 read`.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
     /// The messages' ids

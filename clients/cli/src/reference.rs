@@ -1,4 +1,4 @@
-//! What is generated from the definition of the commands: help, completions, man pages and the
+//! Texts generated from the definition of the commands: help, completions, man pages and the
 //! reference in the documentation.
 
 use std::io;
@@ -8,10 +8,10 @@ use clap_complete::Shell;
 
 use crate::args;
 
-/// The width that everything generated is wrapped to, in characters.
+/// The width in characters to which generated texts are wrapped.
 const WIDTH: usize = 100;
 
-/// One shell's completions.
+/// Returns the completions for one shell.
 #[must_use]
 pub fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
@@ -19,10 +19,10 @@ pub fn completions(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// The man pages of all commands: file name and content.
+/// Returns the man pages of all commands, as file names and contents.
 ///
 /// # Errors
-/// When a page can't be rendered.
+/// Fails if a page can't be rendered.
 pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut pages = Vec::new();
     for command in all() {
@@ -36,7 +36,7 @@ pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(pages)
 }
 
-/// The help text of every command, one after the other.
+/// Returns the help texts of all commands, one after another.
 #[must_use]
 pub fn help() -> String {
     let sections = all().into_iter().map(|mut command| {
@@ -48,7 +48,7 @@ pub fn help() -> String {
     sections.collect::<Vec<_>>().join("\n")
 }
 
-/// The reference of all commands, as Markdown.
+/// Returns the reference of all commands as Markdown.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from(INTRODUCTION);
@@ -63,21 +63,21 @@ const INTRODUCTION: &str = "\
 
 # `m2`: the command line
 
-`m2` finds the daemon's socket by `--socket`, then `M2_SOCKET` (unless it is empty), then at the first
-of these places where a daemon answers: `$XDG_RUNTIME_DIR/m2d/m2d.sock`, `/run/user/UID/m2d/m2d.sock`,
+`m2` finds the daemon's socket by `--socket`, then `M2_SOCKET` (unless it is empty), then on the first
+of these paths on which a daemon answers: `$XDG_RUNTIME_DIR/m2d/m2d.sock`, `/run/user/UID/m2d/m2d.sock`,
 `~/.local/share/m2d/run/m2d.sock`. With `--json` it
-prints one JSON object a line, in the proto3 JSON mapping: names in lowerCamelCase, 64-bit numbers
+prints one JSON object per line, in the proto3 JSON mapping: names in lowerCamelCase, 64-bit numbers
 as strings, enums by their full name (`MESSAGE_STATE_DELIVERED`), bytes in base64, times in RFC
-3339 with `Z`. Every field is there, also one that is false, zero or empty. Errors are an object
+3339 with `Z`. Every field is present, even if it is false, zero or empty. Errors are an object
 `{\"error\":{\"reason\",\"message\"}}` on stderr; the reasons are in the [API reference](api.md).
 
 | exit code | meaning |
 | --- | --- |
-| 0 | fine |
-| 1 | the daemon said no, or this side could not do its part |
-| 2 | the command line is not right |
-| 3 | no daemon, or it went away |
-| 4 | it took longer than it may |
+| 0 | success |
+| 1 | the daemon refused the request, or a local operation failed |
+| 2 | the command line is invalid |
+| 3 | no daemon is running, or it stopped |
+| 4 | a timeout |
 ";
 
 fn section(text: &mut String, mut command: Command) {
@@ -137,7 +137,7 @@ fn lower(text: &str) -> String {
     format!("{}{}", first.unwrap_or_default(), chars.as_str())
 }
 
-/// The command and all below it, depth first.
+/// Returns the command and all its subcommands, depth first.
 fn all() -> Vec<Command> {
     let mut found = Vec::new();
     collect(&built(), &mut found);
@@ -159,7 +159,7 @@ fn built() -> Command {
     command
 }
 
-/// `m2 contact add`
+/// Returns the words that invoke a command, such as `m2 contact add`.
 fn command_line(command: &Command) -> String {
     command
         .get_bin_name()

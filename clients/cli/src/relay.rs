@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::{sanitize, table};
 
-/// Flags of `m2 relay`.
+/// The flags of `m2 relay`.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct RelayArgs {
@@ -37,7 +37,7 @@ async fn status(context: &Context) -> Result<(), Failure> {
 
 fn human(out: &Output, relay: &GetRelayStatusResponse) -> String {
     if !relay.serving {
-        return "This daemon is no relay: [relay] serve is off.".to_owned();
+        return "This daemon is not a relay: [relay] serve is off.".to_owned();
     }
     let of = |now: u32, most: u32| format!("{now}/{most}");
     let refused = relay.refused.iter();
@@ -49,8 +49,8 @@ fn human(out: &Output, relay: &GetRelayStatusResponse) -> String {
         &[
             ("sessions", of(relay.sessions, relay.max_sessions)),
             ("lines", of(relay.lines, relay.max_lines)),
-            ("pairs that talk", of(relay.splices, relay.max_splices)),
-            ("passed on", relay.extended.to_string()),
+            ("connected pairs", of(relay.splices, relay.max_splices)),
+            ("extended", relay.extended.to_string()),
             ("bytes", relay.bytes.to_string()),
             ("dropped", relay.dropped.to_string()),
             ("refused", refused.join(", ")),

@@ -6,7 +6,7 @@ use m2_proto::api::v1::RetractMessageRequest;
 use crate::context::{Context, call};
 use crate::failure::Failure;
 
-/// Flags of `m2 retract`.
+/// The flags of `m2 retract`.
 #[derive(Debug, Args)]
 pub struct RetractArgs {
     /// The message's id

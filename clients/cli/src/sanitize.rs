@@ -1,14 +1,15 @@
-//! Text of others on our terminal: nothing in it may move the cursor, change colours, hide or
-//! reorder what else is there.
+//! Sanitising of text from peers before it is printed: it must not move the cursor, change colours,
+//! or hide or reorder other text.
 
 use unicode_width::UnicodeWidthChar;
 
-/// One line: every control character, line breaks included, becomes a space or nothing.
+/// Returns text as one line: control characters, including line breaks, are replaced by a space or
+/// dropped.
 pub(crate) fn line(text: &str) -> String {
     text.chars().filter_map(visible).collect()
 }
 
-/// Several lines: line breaks stay, everything else as in [`line`].
+/// Returns text as several lines: line breaks are kept, everything else is as in [`line`].
 pub(crate) fn block(text: &str) -> String {
     text.replace("\r\n", "\n")
         .chars()
@@ -16,20 +17,20 @@ pub(crate) fn block(text: &str) -> String {
         .collect()
 }
 
-/// As [`block`], with every line but the first moved in by `indent`, so that a message can't
-/// look like two. On a terminal of `width` columns long lines are broken here, and not by the
-/// terminal, which would go on in its first column.
+/// Returns text like [`block`], with every line except the first indented by `indent`, so that a
+/// message can't look like two. Lines that exceed a terminal of `width` columns are broken here,
+/// because the terminal would continue them in its first column.
 pub(crate) fn indented(text: &str, indent: usize, width: Option<usize>) -> String {
     let text = block(text.trim_end());
     let margin = width.map_or(indent, |width| indent.min(width / 2));
-    // Terminals disagree about the width of some characters: one column stays free.
+    // Terminals disagree about the width of some characters, so one column stays free.
     let room = width.map(|width| width.saturating_sub(margin + 1).max(1));
     let lines = text.split('\n').flat_map(|line| broken(line, room));
     let lines: Vec<String> = lines.collect();
     lines.join(&format!("\n{}", " ".repeat(margin)))
 }
 
-/// A line in pieces that fit into `room` columns.
+/// Splits a line into pieces that fit into `room` columns.
 fn broken(line: &str, room: Option<usize>) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let mut used = 0;
@@ -47,8 +48,8 @@ fn broken(line: &str, room: Option<usize>) -> Vec<String> {
     pieces
 }
 
-/// JSON that is safe on a terminal: what [`line`] drops is escaped, so that nothing is lost.
-/// Such characters can stand only inside strings, where an escape means the same.
+/// Returns JSON that is safe on a terminal: characters that [`line`] drops are escaped, so that
+/// nothing is lost. They can occur only inside strings, where an escape has the same meaning.
 pub(crate) fn json(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -72,8 +73,8 @@ fn visible(c: char) -> Option<char> {
     }
 }
 
-/// Control characters (C0, DEL, C1), separators of lines, marks that change the direction of
-/// writing, and invisible tags.
+/// Returns whether a character is unsafe: control characters (C0, DEL, C1), line separators, marks
+/// that change the writing direction, and invisible tags.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -104,8 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_fills_the_line_goes_on_where_it_began() {
-        // Blanks up to the end of the line would put the rest at the beginning of the next one.
+    fn a_message_that_fills_the_line_continues_at_its_indent() {
+        // Without the indent, blanks up to the end of the line would put the rest at the start of
+        // the next line.
         let text = format!("hi{}12:00 bob: no", " ".repeat(36));
         let shown = indented(&text, 10, Some(40));
         assert!(
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_everything_and_shows_nothing() {
+    fn json_escapes_unsafe_characters_without_loss() {
         let text = serde_json::to_string(EVIL).unwrap();
         let safe = json(&text);
         assert!(!safe.chars().any(is_unsafe));
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn other_scripts_and_emoji_stay() {
+    fn other_scripts_and_emoji_are_kept() {
         let text = "Grüße, 世界 👩‍👩‍👧 שלום";
         assert_eq!(line(text), text);
     }

@@ -10,21 +10,21 @@ use crate::failure::Failure;
 use crate::history;
 use crate::names::Names;
 
-/// Flags of `m2 search`.
+/// The flags of `m2 search`.
 #[derive(Debug, Args)]
 pub struct SearchArgs {
-    /// Words that all occur in the message
+    /// Words that must all occur in the message
     #[arg(required = true, num_args = 1.., value_name = "TEXT")]
     words: Vec<String>,
-    /// How many of the newest messages
+    /// The number of messages to show, counted from the newest
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIST)))]
     limit: u32,
-    /// Show message ids (always there with --json)
+    /// Show message ids (always included with --json)
     #[arg(long)]
     ids: bool,
 }
 
-/// Newest first.
+/// Shows the messages found, newest first.
 pub(crate) async fn run(args: SearchArgs, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
     let messages = fetch(&args, &client).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: SearchArgs, context: &Context) -> Result<(), Failu
     })
 }
 
-/// The newest messages first, page by page.
+/// Fetches messages newest first, page by page.
 async fn fetch(args: &SearchArgs, client: &Client) -> Result<Vec<Message>, Failure> {
     let mut messages: Vec<Message> = Vec::new();
     let mut before = String::new();

@@ -15,21 +15,23 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::{input, sanitize, time, watch};
 
-/// Flags of `m2 send`.
+/// The flags of `m2 send`.
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// Name, peer id, or at least the first 10 characters of the peer id
     contact: String,
-    /// The text; stdin when it is `-` or left out (then one line break at the end is dropped)
+    /// The text; read from stdin if it is `-` or omitted (then one line break at the end is
+    /// dropped)
     #[arg(allow_negative_numbers = true)]
     text: Option<String>,
-    /// Send the bytes as they are, with this media type
+    /// Send the bytes unchanged, with this media type
     #[arg(long = "type", value_name = "MEDIA")]
     media_type: Option<String>,
     /// Delete it on both sides after this time: 1s to 365d
     #[arg(long, value_name = "DURATION", value_parser = time::parse_ttl)]
     ttl: Option<Duration>,
-    /// A key that makes a repeated call safe: the same key and content send one message, for 30 days
+    /// A key that makes it safe to repeat a call: within 30 days, the same key and content send one
+    /// message
     #[arg(
         long,
         value_name = "IDEMPOTENCY",
@@ -37,20 +39,20 @@ pub struct SendArgs {
         hide_default_value = true
     )]
     key: String,
-    /// Which delivery state to wait for
+    /// The delivery state to wait for
     #[arg(long, value_enum, default_value_t)]
     wait: Wait,
-    /// How long to wait for that state; then the exit code is 4, and the message stays queued
+    /// How long to wait for that state; after that the exit code is 4, and the message stays queued
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = time::parse_duration)]
     timeout: Duration,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Wait {
-    /// Durable in the outbox
+    /// Stored durably in the outbox
     #[default]
     Queued,
-    /// Handed to a session, or to a mailbox
+    /// Passed to a session, or deposited in a mailbox
     Sent,
     /// Stored by the recipient's daemon
     Delivered,
@@ -88,7 +90,7 @@ fn content(text: Option<String>, is_data: bool) -> Result<Content, Failure> {
     Ok(Content::Text(input::text(text)?))
 }
 
-/// The last state that was seen, and why no better one.
+/// The last state that was seen, and the failure to reach a better one, if any.
 struct Waited {
     last: WatchMessageResponse,
     result: Result<(), Failure>,
@@ -109,7 +111,7 @@ async fn wait(
     let result = match tokio::time::timeout(timeout, follow).await {
         Ok(result) => result,
         Err(_) => Err(Failure::TimedOut(
-            "The message did not come that far in time. It is safe in the outbox and goes on; \
+            "The message did not reach that state in time. It is safe in the outbox, and delivery continues; \
              follow it with `m2 watch`."
                 .to_owned(),
         )),
@@ -117,7 +119,7 @@ async fn wait(
     Waited { last, result }
 }
 
-/// What is known of why a contact takes nothing, to be added to a sentence.
+/// Returns the known reason for which a contact does not accept messages, to append to a sentence.
 async fn problem(client: &Client, contact: String) -> String {
     let request = GetContactRequest { contact };
     let asked = client.contacts().get_contact(request).await;
@@ -147,7 +149,7 @@ async fn follow(
         }
     }
     Err(Failure::NoDaemon(
-        "The daemon stopped. The message is queued and goes on when it runs again.".to_owned(),
+        "The daemon stopped. The message is queued, and delivery continues when the daemon runs again.".to_owned(),
     ))
 }
 

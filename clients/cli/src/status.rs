@@ -11,7 +11,7 @@ use crate::names::daemon_state;
 use crate::output::{Output, Style};
 use crate::{sanitize, table, time};
 
-/// Flags of `m2 status`.
+/// The flags of `m2 status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {}
 
@@ -76,7 +76,7 @@ fn state(out: &Output, status: &GetStatusResponse) -> String {
     out.paint(&daemon_state(status.state), style)
 }
 
-/// A number; empty when it is not known, as while the daemon is locked.
+/// Formats a number; empty if it is unknown, for example while the daemon is locked.
 fn number(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }

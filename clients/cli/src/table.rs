@@ -5,7 +5,7 @@ use crate::output::{Output, Style};
 /// The space between columns.
 const GAP: &str = "  ";
 
-/// Rows under a header, each column as wide as its widest cell.
+/// Formats rows under a header, each column as wide as its widest cell.
 pub(crate) fn columns(out: &Output, header: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = header
         .iter()
@@ -21,7 +21,7 @@ pub(crate) fn columns(out: &Output, header: &[&str], rows: &[Vec<String>]) -> St
     lines.join("\n")
 }
 
-/// One field a line, the values aligned. Fields without a value are left out.
+/// Formats one field per line, with aligned values. Fields without a value are omitted.
 pub(crate) fn fields(out: &Output, fields: &[(&str, String)]) -> String {
     let shown: Vec<_> = fields
         .iter()

@@ -1,11 +1,11 @@
-//! Times and durations, as people write and read them.
+//! Times and durations in the notation for people.
 
 use std::time::Duration;
 
 use chrono::Local;
 use m2_proto::wkt::Timestamp;
 
-/// A time stamp in the local zone, to the minute; empty when there is none.
+/// Formats a time stamp in the local zone, to the minute; empty if there is none.
 pub(crate) fn local(time: Option<&Timestamp>) -> String {
     time.map(|time| {
         let utc = time.to_utc();
@@ -16,10 +16,10 @@ pub(crate) fn local(time: Option<&Timestamp>) -> String {
     .unwrap_or_default()
 }
 
-/// A duration such as `30s`, `5m`, `1h30m`, `7d` or `2w`.
+/// Parses a duration such as `30s`, `5m`, `1h30m`, `7d` or `2w`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     const HELP: &str = "write a number and a unit, such as 30s, 5m, 24h, 7d or 1h30m";
-    // Milliseconds stand alone: nobody adds them to hours.
+    // Milliseconds can't be combined with other units.
     if let Some(millis) = text.strip_suffix("ms").and_then(|n| n.parse::<u32>().ok()) {
         return Ok(Duration::from_millis(millis.into()));
     }
@@ -43,7 +43,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The time to live of a message: a duration from 1s to 365d.
+/// Parses the time to live of a message: a duration from 1s to 365d.
 pub(crate) fn parse_ttl(text: &str) -> Result<Duration, String> {
     within(
         text,
@@ -53,7 +53,7 @@ pub(crate) fn parse_ttl(text: &str) -> Result<Duration, String> {
     .ok_or_else(|| "--ttl must be between 1s and 365d, such as 30s, 24h or 7d".to_owned())
 }
 
-/// The validity of an invitation: a duration from 1m to 365d.
+/// Parses the validity of an invitation: a duration from 1m to 365d.
 pub(crate) fn parse_validity(text: &str) -> Result<Duration, String> {
     within(
         text,
@@ -68,7 +68,7 @@ fn within(text: &str, least: Duration, most: Duration) -> Option<Duration> {
     (least..=most).contains(&duration).then_some(duration)
 }
 
-/// As the API takes it.
+/// Converts a duration to the API's type.
 pub(crate) fn to_proto(duration: Duration) -> pbjson_types::Duration {
     pbjson_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),

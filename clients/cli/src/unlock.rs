@@ -9,10 +9,10 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::passphrase;
 
-/// Flags of `m2 unlock`.
+/// The flags of `m2 unlock`.
 #[derive(Debug, Args)]
 pub struct UnlockArgs {
-    /// Read the passphrase from this file, or from stdin for `-`; else it is asked on the
+    /// Read the passphrase from this file, or from stdin for `-`; otherwise it is asked on the
     /// terminal
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,

@@ -9,14 +9,14 @@ use crate::names::message_state;
 use crate::output::{Output, Style};
 use crate::sanitize;
 
-/// Flags of `m2 watch`.
+/// The flags of `m2 watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
     /// The message's id
     id: String,
 }
 
-/// Prints the state now and each one after, until a final one.
+/// Prints the current state and every later one, until a final one.
 pub(crate) async fn run(args: WatchArgs, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
     let request = WatchMessageRequest {
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: WatchArgs, context: &Context) -> Result<(), Failur
     Ok(())
 }
 
-/// A message that was given up is a failure of the command.
+/// Fails if the message was given up or has expired.
 pub(crate) fn check(state: &WatchMessageResponse) -> Result<(), Failure> {
     match state.state() {
         MessageState::Failed => Err(given_up(&state.failure)),
@@ -56,11 +56,11 @@ fn given_up(why: &str) -> Failure {
     let reason = if why.is_empty() { "FAILED" } else { why };
     Failure::because(
         reason,
-        format!("The message was given up and is not sent any more: {reason}."),
+        format!("The message was given up and is no longer sent: {reason}."),
     )
 }
 
-/// `ID  state`
+/// Formats a state: `ID  state`.
 pub(crate) fn human(out: &Output, message_id: &str, state: i32) -> String {
     let style = match MessageState::try_from(state) {
         Ok(MessageState::Delivered | MessageState::Read) => Style::Good,

@@ -43,7 +43,7 @@ async fn without_a_daemon_the_code_is_3() {
 }
 
 #[tokio::test]
-async fn what_is_no_daemon_or_goes_away_is_3() {
+async fn a_program_that_is_no_daemon_or_a_daemon_that_stops_is_3() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("m2d.sock");
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();
@@ -76,7 +76,7 @@ async fn wrong_usage_is_2_and_json_when_asked() {
 }
 
 #[tokio::test]
-async fn help_and_version_are_fine() {
+async fn help_and_version_succeed() {
     for flag in ["--help", "--version"] {
         let run = Run::of(m2(&[flag]).output().await.unwrap());
         assert_eq!(run.code, 0);
@@ -85,7 +85,7 @@ async fn help_and_version_are_fine() {
 }
 
 #[tokio::test]
-async fn what_the_daemon_refuses_is_1_with_its_reason() {
+async fn a_refusal_of_the_daemon_is_1_with_its_reason() {
     let fake = Fake::start().await;
     for (arguments, reason) in [
         (vec!["send", "nobody", "x"], "CONTACT_UNKNOWN"),
@@ -135,7 +135,7 @@ async fn status_and_id_have_their_fields() {
 }
 
 #[tokio::test]
-async fn an_invitation_prints_its_uri_alone() {
+async fn creating_an_invitation_prints_only_its_uri() {
     let fake = Fake::start().await;
     let run = fake
         .run(&["invite", "create", "--reusable", "--expires", "2h"])
@@ -182,7 +182,7 @@ async fn contacts_have_their_fields_and_no_escapes() {
 }
 
 #[tokio::test]
-async fn relays_of_ones_own_have_their_fields() {
+async fn own_relays_have_their_fields() {
     let fake = Fake::start().await;
     let run = fake
         .run(&["--json", "line", "add", "m2://x", "--entry"])
@@ -190,7 +190,7 @@ async fn relays_of_ones_own_have_their_fields() {
     assert_eq!(run.json()[0]["relayId"], RELAY_ID);
     assert_eq!(run.json()[0]["entry"], true);
     let run = fake.run(&["line", "add", "m2://x"]).await;
-    assert!(run.stdout.contains("contacts may call you"), "{run:?}");
+    assert!(run.stdout.contains("contacts can reach you"), "{run:?}");
     let list = fake.run(&["--json", "line", "list"]).await.json();
     assert_eq!((list.len(), &list[0]["open"]), (2, &7.into()));
     let human = fake.run(&["line", "list"]).await.stdout;
@@ -214,10 +214,10 @@ async fn named_clients_have_their_fields() {
 }
 
 #[tokio::test]
-async fn a_relay_tells_totals() {
+async fn a_relay_shows_totals() {
     let fake = Fake::start().await;
     let run = fake.run(&["relay", "status"]).await;
-    assert!(run.stdout.contains("no relay"), "{run:?}");
+    assert!(run.stdout.contains("not a relay"), "{run:?}");
     fake.state().serving = true;
     let json = fake.run(&["--json", "relay", "status"]).await.json();
     assert!(json[0]["serving"] == true && json[0]["bytes"] == "70000");
@@ -229,7 +229,7 @@ async fn a_relay_tells_totals() {
 }
 
 #[tokio::test]
-async fn the_doctor_speaks_in_sections() {
+async fn the_doctor_prints_sections() {
     let fake = Fake::start().await;
     let json = fake.run(&["--json", "network", "doctor"]).await.json();
     assert_eq!(json[0]["ip"], "IP_MODE_LINE_ONLY");
@@ -244,14 +244,14 @@ async fn the_doctor_speaks_in_sections() {
 }
 
 #[tokio::test]
-async fn the_network_is_told_in_tables() {
+async fn the_network_status_is_shown_in_tables() {
     let fake = Fake::start().await;
     let json = fake.run(&["--json", "network", "status"]).await.json();
     assert_eq!(json[0]["reachability"], "REACHABILITY_NAT");
     assert_eq!(json[0]["contacts"][0]["path"], "PATH_LINE");
     assert_eq!(json[0]["contacts"][0]["roundTrip"], "0.012s");
     let human = fake.run(&["network", "status"]).await.stdout;
-    assert!(human.starts_with("Mode: direct. A NAT stands"), "{human}");
+    assert!(human.starts_with("Mode: direct. A NAT is"), "{human}");
     for said in [
         "192.0.2.1:9999  relay",
         "dht",
@@ -264,7 +264,7 @@ async fn the_network_is_told_in_tables() {
 }
 
 #[tokio::test]
-async fn a_probe_tells_of_each_way_and_fails_when_none_led_there() {
+async fn a_probe_shows_each_attempt_and_fails_if_none_reached_the_contact() {
     let fake = Fake::start().await;
     let run = fake.run(&["network", "probe", "bob"]).await;
     assert_eq!(run.code, 0);
@@ -278,7 +278,7 @@ async fn a_probe_tells_of_each_way_and_fails_when_none_led_there() {
 }
 
 #[tokio::test]
-async fn verifying_asks_nobody_in_a_script() {
+async fn verifying_does_not_prompt_in_a_script() {
     let fake = Fake::start().await;
     let run = fake.run(&["contact", "verify", "bob"]).await;
     assert_eq!(run.code, 0);
@@ -294,7 +294,7 @@ async fn verifying_asks_nobody_in_a_script() {
 }
 
 #[tokio::test]
-async fn a_policy_changes_what_is_named_alone() {
+async fn a_policy_changes_only_the_named_settings() {
     let fake = Fake::start().await;
     let policy = ["--json", "contact", "policy", "bob"];
     let both = fake
@@ -332,7 +332,7 @@ async fn a_policy_changes_what_is_named_alone() {
 }
 
 #[tokio::test]
-async fn sending_says_id_and_state() {
+async fn sending_prints_id_and_state() {
     let fake = Fake::start().await;
     let run = fake
         .run(&[
@@ -373,7 +373,7 @@ async fn sending_from_stdin() {
         .await;
     assert_eq!((run.code, run.reason().as_str()), (1, "MESSAGE_TOO_LARGE"));
     assert!(fake.state().sent.is_none());
-    // The line break that is dropped counts for nothing.
+    // The line break that is dropped does not count for the limit.
     let longest = "x".repeat(48 * 1_024);
     for end in ["", "\n", "\r\n"] {
         let input = format!("{longest}{end}");
@@ -428,7 +428,7 @@ async fn watching_prints_each_state() {
 }
 
 #[tokio::test]
-async fn history_reads_from_old_to_new_and_can_not_be_faked() {
+async fn history_is_shown_oldest_first_and_can_not_be_faked() {
     let fake = Fake::start().await;
     let run = fake
         .run(&["--json", "history", "bob", "--limit", "2", "--before", "c3"])
@@ -467,7 +467,7 @@ async fn unlocking_takes_a_file_or_stdin() {
 }
 
 #[tokio::test]
-async fn colours_only_when_asked() {
+async fn colours_only_on_request() {
     let fake = Fake::start().await;
     assert!(!fake.run(&["status"]).await.stdout.contains('\u{1b}'));
     let run = fake.run(&["status", "--color", "always"]).await;
@@ -475,7 +475,7 @@ async fn colours_only_when_asked() {
 }
 
 #[tokio::test]
-async fn small_answers() {
+async fn commands_with_short_answers() {
     let fake = Fake::start().await;
     for arguments in [
         vec!["retract", "mine"],

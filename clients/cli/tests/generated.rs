@@ -1,5 +1,5 @@
-//! What is generated from the definition of the commands is fresh. After a change:
-//! `M2_WRITE_SNAPSHOTS=1 cargo test -p m2-cli --test generated`
+//! Checks that the files generated from the definition of the commands are up to date. After a
+//! change, run `M2_WRITE_SNAPSHOTS=1 cargo test -p m2-cli --test generated`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;

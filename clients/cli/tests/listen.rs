@@ -1,4 +1,4 @@
-//! `m2 listen`: at least once, with hooks and dead letters, against a fake daemon.
+//! `m2 listen`: delivery at least once, commands and dead letters, against a fake daemon.
 #![cfg(unix)]
 #![allow(
     dead_code,
@@ -49,7 +49,7 @@ async fn without_a_name_nothing_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_cursor_says_where_to_begin() {
+async fn a_cursor_selects_the_start() {
     let fake = Fake::start().await;
     fake.state().events = vec![received("1", "one")];
     fake.run(&["--json", "listen", "--from", "17", "--count", "1"])
@@ -60,7 +60,7 @@ async fn a_cursor_says_where_to_begin() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_it_well_and_nothing_printed_comes_again() {
+async fn a_signal_ends_it_normally_and_printed_events_are_not_repeated() {
     let fake = Fake::start().await;
     fake.state().events = vec![received("1", "one")];
     let mut child = fake
@@ -71,9 +71,9 @@ async fn a_signal_ends_it_well_and_nothing_printed_comes_again() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.next_line().await.unwrap().unwrap().contains("one"));
     let pid = child.id().unwrap().to_string();
-    // The acknowledgement follows as soon as nothing more comes.
+    // The acknowledgement follows as soon as no further event is available.
     wait_for(|| fake.state().acknowledged == ["1"]).await;
-    // The shell's own `kill`: a minimal system has no program of that name.
+    // Uses the shell's built-in `kill`, because a minimal system has no program of that name.
     let kill = tokio::process::Command::new("sh")
         .args(["-c", &format!("kill {pid}")])
         .status();
@@ -82,7 +82,7 @@ async fn a_signal_ends_it_well_and_nothing_printed_comes_again() {
 }
 
 #[tokio::test]
-async fn when_nobody_reads_nothing_is_acknowledged() {
+async fn without_a_reader_nothing_is_acknowledged() {
     let fake = Fake::start().await;
     fake.state().events = vec![received("1", "one"), received("2", "two")];
     let mut child = fake
@@ -99,7 +99,7 @@ async fn when_nobody_reads_nothing_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn what_a_reader_took_and_did_not_outlive_is_not_acknowledged() {
+async fn events_taken_by_a_reader_that_exits_are_not_acknowledged() {
     let fake = Fake::start().await;
     let texts = (1..=12).map(|number| received(&number.to_string(), "text"));
     fake.state().events = texts.collect();
@@ -108,7 +108,7 @@ async fn what_a_reader_took_and_did_not_outlive_is_not_acknowledged() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // As `head` does: takes all that is there, and ends.
+    // The reader behaves like `head`: it takes everything that is available, and exits.
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for _ in 0..12 {
         lines.next_line().await.unwrap().unwrap();
@@ -120,7 +120,7 @@ async fn what_a_reader_took_and_did_not_outlive_is_not_acknowledged() {
 }
 
 #[tokio::test]
-async fn what_waits_in_the_pipe_is_not_acknowledged() {
+async fn events_in_the_pipe_are_not_acknowledged() {
     let fake = Fake::start().await;
     fake.state().events = vec![received("1", "one"), received("2", "two")];
     let mut child = fake
@@ -161,7 +161,7 @@ async fn a_command_gets_the_event() {
 }
 
 #[tokio::test]
-async fn a_command_that_fails_at_first_is_tried_again() {
+async fn a_command_that_fails_at_first_is_retried() {
     let fake = Fake::start().await;
     fake.state().events = vec![received("1", "one")];
     let tries = fake.dir().join("tries");

@@ -1,4 +1,5 @@
-//! What differs on a terminal: colours, QR codes, prompts. `script` of util-linux makes one.
+//! Behaviour that differs on a terminal: colours, QR codes, prompts. `script` of util-linux
+//! provides the terminal.
 #![cfg(target_os = "linux")]
 #![allow(
     dead_code,
@@ -19,14 +20,14 @@ use support::Fake;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-/// How long a command may take.
+/// The timeout of a command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a QR code's lines begin with: black on white.
+/// The beginning of each line of a QR code: black on white.
 const BLACK_ON_WHITE: &str = "\x1b[38;5;16;48;5;231m";
 
 #[tokio::test]
-async fn colours_on_a_terminal_unless_unwanted() {
+async fn colours_on_a_terminal_unless_disabled() {
     let fake = Fake::start().await;
     let status = shown(&mut on_terminal(&fake, "status", &[]), "").await;
     assert!(status.contains("\x1b[32mready"), "{status}");
@@ -45,7 +46,7 @@ async fn a_qr_code_is_black_on_white_with_colours_and_light_on_dark_without() {
         .collect();
     assert!(code.len() > 10, "{coloured}");
     assert!(code.iter().all(|line| line.trim_end().ends_with("\x1b[0m")));
-    // The quiet zone is white: nothing is drawn there. Without colours it is what is drawn.
+    // The quiet zone is white: without colours it is drawn as characters, with colours it is blank.
     let first = code[0].trim_start_matches(BLACK_ON_WHITE);
     assert!(
         first
@@ -64,7 +65,7 @@ async fn a_qr_code_is_black_on_white_with_colours_and_light_on_dark_without() {
 }
 
 #[tokio::test]
-async fn a_passphrase_is_asked_for_and_not_shown() {
+async fn a_passphrase_is_prompted_for_and_not_echoed() {
     let fake = Fake::start().await;
     let mut child = on_terminal(&fake, "unlock", &[]);
     let shown = shown(&mut child, "correct horse\n").await;
@@ -73,7 +74,7 @@ async fn a_passphrase_is_asked_for_and_not_shown() {
     assert_eq!(fake.state().passphrase.as_deref(), Some("correct horse"));
 }
 
-/// `m2 …` on a terminal of its own.
+/// Runs `m2 …` on a terminal.
 fn on_terminal(fake: &Fake, arguments: &str, environment: &[(&str, &str)]) -> Child {
     let socket = fake.socket();
     let m2 = env!("CARGO_BIN_EXE_m2");
@@ -90,7 +91,7 @@ fn on_terminal(fake: &Fake, arguments: &str, environment: &[(&str, &str)]) -> Ch
         .unwrap()
 }
 
-/// Everything that comes to the screen; `typed` is typed at the first prompt.
+/// Returns everything that is printed to the screen; `typed` is entered at the first prompt.
 async fn shown(child: &mut Child, typed: &str) -> String {
     let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut shown = Vec::new();

@@ -179,7 +179,7 @@ const fn contact_state(state: ContactState) -> pb::ContactState {
     }
 }
 
-/// Converts an own box.
+/// Converts one of the daemon's own boxes.
 pub(super) fn mailbox(view: MailboxView) -> pb::Mailbox {
     let state = match view.row.state {
         MailboxState::Asked => pb::MailboxState::Asked,

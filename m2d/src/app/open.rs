@@ -284,8 +284,7 @@ impl Opener {
             .helper("direct paths", meetings.run(waiting, self.stop.clone()));
     }
 
-    /// Starts to collect and deposit letters, unless the mode is line-only: providers would learn
-    /// this daemon's address (docs/spec/mailbox.md#what-the-provider-can-see).
+    /// Collects and deposits letters, except in line-only mode: providers see a daemon's address.
     fn start_mail(&self, core: &Core, wake: Arc<Wake>) {
         if self.config.privacy.ip == IpMode::LineOnly {
             return;
@@ -401,8 +400,7 @@ impl Opener {
 }
 
 impl Opened {
-    /// Notifies peers that the daemon stops. Waits until all sessions have ended, or for the
-    /// deadline.
+    /// Ends all sessions and waits for that, at most until the deadline.
     pub(super) fn end_sessions(&self) -> impl Future<Output = ()> + use<> {
         let endpoint = self.endpoint.clone();
         // A separate task, so that a disk that hangs delays nothing else.
@@ -412,8 +410,7 @@ impl Opened {
         }
     }
 
-    /// Closes the readers, then lets the engine finish and close the store. Every wait has a
-    /// deadline.
+    /// Closes the readers, then lets the engine finish. Every wait has a deadline.
     pub(super) async fn close(self) {
         // The last connection to close checkpoints the store into one file, so the engine's must be
         // the last.
@@ -423,7 +420,7 @@ impl Opened {
         match tokio::time::timeout(ENGINE_DEADLINE, joined).await {
             Ok(Ok(Ok(()))) => {}
             Ok(_) => tracing::error!("the engine's thread has panicked"),
-            Err(_) => tracing::error!("the store does not answer: the daemon stops without waiting for it"),
+            Err(_) => tracing::error!("the store does not answer: stopping without it"),
         }
     }
 }

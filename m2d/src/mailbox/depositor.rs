@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: usize = 4;
 /// The timeout of a dial, and of the provider's answer.
 const WITHIN: Duration = Duration::from_secs(10);
-/// The minimum time without a session to a provider that keeps an own box before a deposit there. A
-/// random time of up to the same length is added.
+/// If a provider also keeps a box for this daemon: the minimum time between the last session as its
+/// owner and a deposit there. A random time of up to the same length is added.
 const LEAVE_FOR: Duration = Duration::from_secs(2);
 /// The delay before the next attempt if the engine returned an error, in milliseconds.
 const RETRY_MS: u64 = 5_000;

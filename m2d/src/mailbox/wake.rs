@@ -6,8 +6,8 @@ use tokio::sync::{Notify, watch};
 /// One notification for each kind of work. A notification that no task is waiting for is not lost.
 #[derive(Debug)]
 pub struct Wake {
-    /// The own boxes, or the contacts that may deposit into them, have changed. The value has no
-    /// meaning.
+    /// This daemon's boxes, or the contacts that may deposit into them, have changed. The value has
+    /// no meaning.
     pub boxes: watch::Sender<()>,
     /// The user asked to collect from all boxes now. The value has no meaning.
     pub collect: watch::Sender<()>,

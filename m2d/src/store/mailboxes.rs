@@ -17,7 +17,7 @@ pub struct MailboxPolicy {
     pub uses: bool,
 }
 
-/// The state of an own box. The numbers are values of the column.
+/// The state of a box of this daemon. The numbers are values of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub enum MailboxState {
@@ -31,7 +31,7 @@ pub enum MailboxState {
     Leaving = 4,
 }
 
-/// An own box at a provider.
+/// A box of this daemon at a provider.
 #[derive(Debug, Clone)]
 pub struct MailboxRow {
     /// The number of the row.

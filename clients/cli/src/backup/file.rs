@@ -1,4 +1,4 @@
-//! The file that a backup is written to: under another name until it is complete and verified.
+//! The file to which a backup is written, under a temporary name until it is complete and verified.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,7 +8,7 @@ use m2_backup::private;
 
 use crate::failure::Failure;
 
-/// A file that does not have its name yet. Dropped before that, nothing of it stays.
+/// A file that does not have its final name yet. Dropping it before [`Self::finish`] deletes it.
 #[derive(Debug)]
 pub(super) struct NewFile {
     target: PathBuf,
@@ -18,7 +18,7 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    /// Begins the file that becomes `target`.
+    /// Creates the temporary file for `target`.
     pub(super) fn begin(target: &Path, replaces: bool) -> Result<Self, Failure> {
         if target.file_name().is_none() || target.is_dir() {
             let text = format!("{} is a directory. Name a file.", target.display());
@@ -38,12 +38,12 @@ impl NewFile {
         })
     }
 
-    /// Where the bytes are now.
+    /// Returns the path of the temporary file.
     pub(super) fn path(&self) -> &Path {
         &self.part
     }
 
-    /// A name for the store while it is checked.
+    /// Returns a path for the store while it is checked.
     pub(super) fn scratch(&self) -> PathBuf {
         with_suffix(&self.target, ".check")
     }
@@ -54,14 +54,14 @@ impl NewFile {
         })
     }
 
-    /// Makes the bytes durable.
+    /// Flushes the file.
     pub(super) fn sync(&self) -> Result<(), Failure> {
         self.file.sync_all().map_err(|error| {
             Failure::Local(format!("Can't write {}: {error}.", self.part.display()))
         })
     }
 
-    /// Gives the file its name, durable.
+    /// Renames the file to its final name, durably.
     pub(super) fn finish(self) -> Result<(), Failure> {
         let failed =
             |error| Failure::Local(format!("Can't name {}: {error}.", self.target.display()));
@@ -73,7 +73,8 @@ impl NewFile {
         private::sync_directory(&self.target).map_err(failed)
     }
 
-    /// A link never replaces a file that appeared meanwhile. Some file systems have none.
+    /// Links the file to its final name: a link never replaces a file that appeared in the
+    /// meantime. Falls back to a rename where the file system has no links.
     fn link(&self) -> std::io::Result<()> {
         match fs::hard_link(&self.part, &self.target) {
             Ok(()) => fs::remove_file(&self.part),
@@ -88,12 +89,12 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        // Once it has its name there is none.
+        // After the rename the temporary file no longer exists.
         let _ = fs::remove_file(&self.part);
     }
 }
 
-/// A name in the directory for temporary files.
+/// Returns a path in the directory for temporary files.
 pub(super) fn scratch_elsewhere() -> PathBuf {
     std::env::temp_dir().join(format!("m2-backup-{}.check", std::process::id()))
 }
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_finished_leaves_nothing_and_replaces_nothing() {
+    fn an_unfinished_file_leaves_nothing_and_replaces_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("backup");
         let mut file = NewFile::begin(&target, false).unwrap();

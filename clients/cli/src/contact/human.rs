@@ -1,4 +1,4 @@
-//! Contacts for people.
+//! Formats contacts for people.
 
 use m2_proto::api::v1::{Contact, ContactState, IpMode, Path};
 
@@ -7,7 +7,7 @@ use crate::names::{conflict_text, contact_state, ip_mode};
 use crate::output::{Output, Style};
 use crate::{sanitize, table, time};
 
-/// A table of contacts.
+/// Formats contacts as a table.
 pub(super) fn list(out: &Output, contacts: &[Contact]) -> String {
     let header = ["NAME", "STATE", "VERIFIED", "ONLINE", "QUEUED", "PEER ID"];
     let rows: Vec<Vec<String>> = contacts
@@ -36,13 +36,13 @@ pub(super) fn list(out: &Output, contacts: &[Contact]) -> String {
     text
 }
 
-/// Whether a contact's problem is worth a line below the table: not that it is just away.
+/// Returns whether a contact's problem is shown below the table. Being offline is not.
 fn is_told(contact: &Contact) -> bool {
     let is_away = matches!(contact.last_failure.as_str(), "NO_ANSWER" | "NO_ADDRESS");
     !contact.problem.is_empty() && !is_away
 }
 
-/// A table of those that ask.
+/// Formats contact requests as a table.
 pub(super) fn requests(out: &Output, contacts: &[Contact]) -> String {
     let rows: Vec<Vec<String>> = contacts
         .iter()
@@ -57,7 +57,7 @@ pub(super) fn requests(out: &Output, contacts: &[Contact]) -> String {
     table::columns(out, &["SUGGESTED NAME", "SINCE", "PEER ID"], &rows)
 }
 
-/// All about one contact.
+/// Formats all details of a contact.
 pub(super) fn show(out: &Output, contact: &Contact) -> String {
     let name = sanitize::line(&contact.name);
     let state = contact_state(contact.state);
@@ -88,18 +88,18 @@ pub(super) fn show(out: &Output, contact: &Contact) -> String {
     )
 }
 
-/// How much it made the daemon store.
+/// Formats the amount of data that the contact made the daemon store.
 fn received(out: &Output, contact: &Contact) -> String {
     let (rows, bytes) = (contact.received_messages, contact.received_bytes);
     let text = format!("{rows} messages, {bytes} bytes");
     if contact.quota_reached {
-        let full = "the quota is reached: nothing more is taken from it";
+        let full = "the quota is reached: further messages are not accepted";
         return format!("{text}; {}", out.paint(full, Style::Warning));
     }
     text
 }
 
-/// How long its messages are kept.
+/// Formats how long its messages are kept.
 fn kept(contact: &Contact) -> String {
     let keep = contact
         .policy
@@ -112,7 +112,7 @@ fn kept(contact: &Contact) -> String {
     }
 }
 
-/// What a contact may do and what is done for it.
+/// Formats the policy of a contact.
 pub(super) fn policy(out: &Output, contact: &Contact) -> String {
     table::fields(
         out,
@@ -124,7 +124,7 @@ pub(super) fn policy(out: &Output, contact: &Contact) -> String {
     )
 }
 
-/// Which ways its sessions take.
+/// Formats the paths that its sessions may take.
 fn ip(contact: &Contact) -> String {
     match contact.policy.as_ref().map(|policy| policy.ip()) {
         None | Some(IpMode::Unspecified) => "default".to_owned(),
@@ -139,7 +139,7 @@ fn online(contact: &Contact) -> String {
     }
 }
 
-/// What mailboxes may do for a contact, and what they do.
+/// Formats the use of mailboxes for a contact.
 fn mailbox(contact: &Contact) -> String {
     let words = contact.policy.as_ref().map_or("off", words);
     let offered = if contact.mailbox_offered {

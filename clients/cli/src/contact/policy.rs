@@ -10,7 +10,7 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::time;
 
-/// Flags of `m2 contact policy`.
+/// The flags of `m2 contact policy`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "A message waits in a mailbox only if its sender has --mailbox-use on and its \
@@ -19,25 +19,25 @@ use crate::time;
 pub(super) struct PolicyArgs {
     #[command(flatten)]
     one: One,
-    /// Both of the following
+    /// Set both of the following
     #[arg(long, value_enum, conflicts_with_all = ["mailbox_grant", "mailbox_use"])]
     mailbox: Option<Switch>,
-    /// Whether the contact may leave messages in your mailboxes
+    /// Allow the contact to leave messages in your mailboxes
     #[arg(long, value_enum)]
     mailbox_grant: Option<Switch>,
-    /// Whether what you send to the contact may wait in its mailboxes
+    /// Allow your messages to the contact to wait in its mailboxes
     #[arg(long, value_enum)]
     mailbox_use: Option<Switch>,
-    /// Which ways sessions with the contact take: only stricter than [privacy] ip
+    /// The ways that sessions with the contact may take; can only be stricter than [privacy] ip
     #[arg(long, value_enum, value_name = "WAY")]
     ip: Option<IpArg>,
-    /// How long messages are kept, such as 30d or 12h; default: as [store] keep_days says, which it
-    /// only makes shorter
+    /// How long messages are kept, such as 30d or 12h, or `default` for [store] keep_days; can only
+    /// shorten it
     #[arg(long, value_name = "TIME", value_parser = parse_keep)]
     keep: Option<Duration>,
 }
 
-/// A time that messages are kept; zero for the profile's.
+/// Parses how long messages are kept; zero stands for the profile's setting.
 fn parse_keep(text: &str) -> Result<Duration, String> {
     match text {
         "default" => Ok(Duration::ZERO),
@@ -53,13 +53,13 @@ enum Switch {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum IpArg {
-    /// From socket to socket, and over lines where that fails
+    /// Directly, and over lines if that fails
     Direct,
-    /// Over lines, and from socket to socket where that fails
+    /// Over lines, and directly if that fails
     PreferLine,
-    /// Over lines alone
+    /// Only over lines
     LineOnly,
-    /// As [privacy] ip says
+    /// As set by [privacy] ip
     Default,
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn run(
         .show(&contact, |out| human::policy(out, &contact))
 }
 
-/// `on`, `off`, or which of both.
+/// Returns `on`, `off`, or the direction that is on.
 pub(super) fn words(policy: &ContactPolicy) -> &'static str {
     match (policy.mailbox_grant, policy.mailbox_use) {
         (true, true) => "on",

@@ -11,23 +11,23 @@ use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::sanitize;
 
-/// Groups of digits on one line.
+/// The number of groups of digits per line.
 const GROUPS_A_LINE: usize = 4;
 
-/// Flags of `m2 contact verify`.
+/// The flags of `m2 contact verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     /// Name, peer id, or the beginning of a peer id
     contact: String,
-    /// Both sides read the same digits: remember it
+    /// Record that both sides read the same digits
     #[arg(long)]
     matched: bool,
-    /// The digits differ, or forget an earlier match
+    /// Record that the digits differ, or revoke an earlier match
     #[arg(long, conflicts_with = "matched")]
     mismatched: bool,
 }
 
-/// Shows the code; on a terminal asks whether it matched, else takes the flags' word.
+/// Shows the code. Asks on a terminal whether it matched, otherwise uses the flags.
 pub(super) async fn run(
     args: VerifyArgs,
     client: &Client,
@@ -41,7 +41,7 @@ pub(super) async fn run(
     if context.out.is_json() || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         context
             .out
-            .note("Same digits there? Then run it again with --matched.");
+            .note("If the other side reads the same digits, run it again with --matched.");
         return Ok(());
     }
     match ask()? {
@@ -61,8 +61,8 @@ async fn decide(
         if answer.verified {
             out.paint("Verified.", Style::Good)
         } else {
-            let text = "Not verified. If the digits differ, somebody may sit between you: \
-                        trust nothing that comes this way.";
+            let text = "Not verified. If the digits differ, an attacker may sit between you: \
+                        trust no message of this contact.";
             out.paint(text, Style::Warning)
         }
     })
@@ -90,7 +90,7 @@ fn human(out: &Output, code: &VerifyContactResponse) -> String {
     lines.join("\n")
 }
 
-/// Yes, no, or no answer.
+/// Asks the user. Returns `None` if the user decides later.
 fn ask() -> Result<Option<bool>, Failure> {
     let trouble = |error| Failure::Local(format!("Can't ask on the terminal: {error}."));
     let mut stderr = io::stderr();

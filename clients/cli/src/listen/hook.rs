@@ -14,10 +14,10 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, json_line};
 
-/// How often a command is tried in all.
+/// The maximum number of runs for one event.
 const TRIES: u32 = 5;
 
-/// A command, and where its daemon is.
+/// A command, and the socket of its daemon.
 pub(super) struct Hook {
     command: String,
     first_delay: Duration,
@@ -25,7 +25,7 @@ pub(super) struct Hook {
 }
 
 impl Hook {
-    /// A command that finds the daemon to which `context` is connected.
+    /// Returns a hook whose command gets the socket to which `context` is connected.
     pub(super) fn new(command: &str, first_delay: Duration, context: &Context) -> Self {
         let socket = context.socket().map(|path| path.as_os_str().to_owned());
         Self {
@@ -35,7 +35,7 @@ impl Hook {
         }
     }
 
-    /// Runs the command until it ends with 0, at most five times; then prints a dead letter.
+    /// Runs the command until it exits with code 0, at most five times; then prints a dead letter.
     pub(super) async fn handle(&self, event: &Event, out: &Output) -> Result<(), Failure> {
         let line = json_line(event)?;
         let value: Value = serde_json::from_str(&line)
@@ -71,7 +71,7 @@ impl Hook {
         let stdin = child.stdin.take();
         let feed = async {
             if let Some(mut stdin) = stdin {
-                // A command that does not read its input is fine: its exit code counts.
+                // A command may ignore its input: only its exit code counts.
                 let _ = stdin.write_all(line.as_bytes()).await;
                 let _ = stdin.write_all(b"\n").await;
             }
@@ -81,7 +81,7 @@ impl Hook {
     }
 }
 
-/// What is left of an event whose command never ended well.
+/// Returns the dead letter of an event whose command never succeeded.
 fn dead_letter(event: &Value, trouble: &str) -> Value {
     json!({
         "cursor": event.get("cursor"),
@@ -90,7 +90,7 @@ fn dead_letter(event: &Value, trouble: &str) -> Value {
     })
 }
 
-/// The kind of an event and its body: the one field that is an object.
+/// Returns the kind of an event and its body, which is the only field with an object.
 fn kind_of(event: &Value) -> (&str, &Value) {
     let fields = event.as_object().into_iter().flatten();
     fields

@@ -1,4 +1,4 @@
-//! Events for people: one line each.
+//! Formats events for people, one line each.
 
 use m2_proto::api::v1::Event;
 use m2_proto::api::v1::event::Kind;
@@ -12,7 +12,7 @@ use crate::output::Style;
 use crate::{sanitize, time};
 use unicode_width::UnicodeWidthStr;
 
-/// Prints events, as JSON or as lines with names in them.
+/// Prints events, as JSON or as lines that contain names.
 pub(super) struct Lines<'a> {
     client: &'a Client,
     context: &'a Context,
@@ -87,14 +87,14 @@ impl<'a> Lines<'a> {
             ),
             Kind::ContactAdded(c) => format!("{} is a contact", sanitize::line(&c.name)),
             Kind::ContactDeclined(_) => format!("{name}  declined"),
-            Kind::ContactRemoved(_) => format!("{name}  is no contact any more"),
+            Kind::ContactRemoved(_) => format!("{name}  is no longer a contact"),
             Kind::Gap(gap) => format!("{name}  messages missing: {}", gap.missing),
             Kind::HistoryLost(lost) if lost.missing == 0 => {
-                format!("{name}  messages may be lost: one of the two stores was put back")
+                format!("{name}  messages may be lost: one of the two stores was restored")
             }
             Kind::HistoryLost(lost) => format!("{name}  messages lost: {}", lost.missing),
             Kind::OwnConflict(_) => format!(
-                "{name}  knows this daemon's data to be older than it was, or in use twice: see \
+                "{name}  has seen newer data of this daemon, or its data in use twice: see \
                  `m2 status`"
             ),
             Kind::ContactConflict(conflict) => {
@@ -103,13 +103,13 @@ impl<'a> Lines<'a> {
             Kind::EventsDropped(dropped) => {
                 format!("{} events are no longer kept", dropped.count)
             }
-            // The kinds about messages have their lines already.
+            // The kinds about messages are handled by `line`.
             _ => String::new(),
         }
     }
 }
 
-/// The peer that an event is about; empty for none.
+/// Returns the peer that an event is about; empty if there is none.
 fn peer_of(kind: &Kind) -> &str {
     match kind {
         Kind::MessageReceived(e) => &e.peer_id,

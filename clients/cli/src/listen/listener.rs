@@ -1,4 +1,4 @@
-//! A stream of events, and what is done with each.
+//! The stream of events, and the handling of each event.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,12 +23,14 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::output;
 
-/// How many printed events may come at once before the daemon is told what was read.
+/// The number of printed events after which the daemon gets an acknowledgement without a pause in
+/// the stream.
 const ACKNOWLEDGE_EVERY: usize = 64;
-/// How often it is looked what the reader has taken, while events wait for that.
+/// The interval at which the reader's progress is checked while printed events wait for
+/// acknowledgement.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// A front-end that goes on where it was when its stream broke.
+/// A front-end that resumes after the last handled event when its stream breaks.
 pub(super) struct Listener<'a> {
     args: &'a ListenArgs,
     client: &'a Client,
@@ -37,14 +39,14 @@ pub(super) struct Listener<'a> {
     lines: Option<Lines<'a>>,
     reader: Reader,
     place: Place,
-    /// An event up to which all is done, and which the daemon was not told yet.
+    /// The cursor of the last completed event, if it is not acknowledged yet.
     done: Option<String>,
-    /// Where the next stream begins: after the last event that was handled.
+    /// The cursor of the last handled event, after which the next stream begins.
     after: Option<String>,
     left: u64,
 }
 
-/// What comes next.
+/// The next thing to do.
 enum Next {
     Answer(Result<Option<SubscribeResponse>, Status>),
     Look,
@@ -68,7 +70,8 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// Handles events until enough came or a signal. Error: the stream broke, or the output.
+    /// Handles events until the requested number is reached or a signal arrives. Errors: the stream
+    /// or the output failed.
     pub(super) async fn follow(
         &mut self,
         mut stop: Pin<&mut impl Future<Output = ()>>,
@@ -95,7 +98,7 @@ impl<'a> Listener<'a> {
         self.end().await
     }
 
-    /// Begins a stream after the last event that was handled, or where the flags say.
+    /// Starts a stream after the last handled event, or at the position that the flags select.
     async fn subscribe(&mut self) -> Result<Streaming<SubscribeResponse>, Failure> {
         if self.lines.is_none() && self.hook.is_none() {
             self.lines = Some(Lines::new(self.client, self.context).await?);
@@ -114,7 +117,8 @@ impl<'a> Listener<'a> {
         Ok(events)
     }
 
-    /// The next answer. Before it waits for one it tells the daemon what was read.
+    /// Returns the next answer. If none is available yet, first acknowledges the events that were
+    /// read.
     async fn next(
         &mut self,
         events: &mut Streaming<SubscribeResponse>,
@@ -132,7 +136,7 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// Prints an event or runs the command. Returns false when a signal came first.
+    /// Prints an event or runs the command for it. Returns false if a signal arrived first.
     async fn handle(
         &mut self,
         event: &Event,
@@ -150,7 +154,8 @@ impl<'a> Listener<'a> {
         Ok(true)
     }
 
-    /// An event was printed, or its command succeeded. What a command did is told at once.
+    /// Records that an event was printed, or that its command succeeded. The latter is acknowledged
+    /// immediately.
     async fn finished(&mut self, cursor: String) -> Result<(), Failure> {
         if self.args.client.is_empty() {
             return Ok(());
@@ -166,7 +171,7 @@ impl<'a> Listener<'a> {
         Ok(())
     }
 
-    /// Looks what the reader has taken, and tells the daemon.
+    /// Checks how much the reader has taken, and acknowledges it.
     async fn look(&mut self) -> Result<(), Failure> {
         if self.place.len() == 0 && self.done.is_none() {
             return Ok(());
@@ -181,7 +186,8 @@ impl<'a> Listener<'a> {
         self.acknowledge().await
     }
 
-    /// All that was asked for was printed: it counts as read if anything reads.
+    /// Finishes after the requested number of events: printed events count as read if the reader is
+    /// still there.
     async fn end(&mut self) -> Result<(), Failure> {
         if self.reader.is_gone() {
             return Err(Failure::OutputClosed);
@@ -218,8 +224,8 @@ fn request(args: &ListenArgs, after: Option<&str>) -> SubscribeRequest {
     request
 }
 
-/// The event, nothing for an answer without one, a failure when the stream ended. An error without
-/// a reason of the daemon is the connection's.
+/// Returns the event, nothing for an answer without one, or a failure if the stream ended. An error
+/// without a reason from the daemon comes from the connection.
 fn event_of(answer: Result<Option<SubscribeResponse>, Status>) -> Result<Option<Event>, Failure> {
     match answer {
         Ok(Some(answer)) => Ok(answer.event),

@@ -1,28 +1,28 @@
-//! How long a front-end waits before it tries to connect again.
+//! The pauses between attempts to connect.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Pauses that double from failure to failure, until an attempt succeeds.
+/// Pauses that double with each failure, until an attempt succeeds.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
     failures: u32,
 }
 
 impl Pauses {
-    /// Whether the last attempt succeeded, or none was made.
+    /// Returns whether the last attempt succeeded, or there was none.
     pub(super) const fn are_over(&self) -> bool {
         self.failures == 0
     }
 
-    /// An attempt succeeded.
+    /// Records that an attempt succeeded.
     pub(super) const fn end(&mut self) {
         self.failures = 0;
     }
 
-    /// The pause after another failure.
+    /// Records a failure. Returns the pause after it.
     pub(super) fn next(&mut self) -> Duration {
         let doublings = self.failures.min(16);
         self.failures = self.failures.saturating_add(1);
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_begin_again() {
+    fn pauses_double_up_to_the_maximum_and_restart() {
         let mut pauses = Pauses::default();
         assert_eq!(pauses.next(), FIRST);
         assert_eq!(pauses.next(), FIRST * 2);

@@ -1,13 +1,13 @@
-//! How far a named front-end has got.
+//! The position of a named front-end in the event log.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long after the reader has taken an event it must still be there: one that takes more than
-/// it wants, as `head` does, ends within that time.
+/// How long the reader must still be running after it has taken an event: a reader that takes more
+/// than it uses, such as `head`, exits within this time.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Events that were printed and are not acknowledged yet, in order.
+/// The printed events that are not acknowledged yet, in order.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     printed: VecDeque<Printed>,
@@ -16,26 +16,27 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Printed {
     cursor: String,
-    /// Bytes of the output up to the event's end.
+    /// The length of the output in bytes up to the end of the event.
     end: u64,
-    /// When the reader was first seen to have taken it.
+    /// The time at which the reader was first seen to have taken the event.
     taken: Option<Instant>,
 }
 
 impl Place {
-    /// An event was printed, with which the output is `end` bytes long.
+    /// Records a printed event, after which the output is `end` bytes long.
     pub(super) fn printed(&mut self, cursor: String, end: u64) {
         let taken = None;
         self.printed.push_back(Printed { cursor, end, taken });
     }
 
-    /// How many events wait.
+    /// Returns the number of events that wait for acknowledgement.
     pub(super) fn len(&self) -> usize {
         self.printed.len()
     }
 
-    /// The last event that counts as read at `now`, when the reader has taken `taken` bytes and
-    /// keeps what it has, or is still there. It and those before it wait no more.
+    /// Returns the last event that counts as read at `now`, and removes it and the events before
+    /// it. `taken` is the number of bytes that the reader has taken. If `lasting` is false, the
+    /// reader must also have kept running for the grace period.
     pub(super) fn read(&mut self, taken: u64, lasting: bool, now: Instant) -> Option<String> {
         for event in &mut self.printed {
             if event.end <= taken && event.taken.is_none() {
@@ -58,7 +59,7 @@ impl Place {
             .map(|event| event.cursor)
     }
 
-    /// The last event of all: the front-end ends in order.
+    /// Returns the last event and removes all, because the front-end ends normally.
     pub(super) fn all(&mut self) -> Option<String> {
         self.printed.drain(..).next_back().map(|event| event.cursor)
     }
@@ -77,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_file_is_read() {
+    fn events_in_a_file_count_as_read() {
         let mut place = place();
         let read = place.read(30, true, Instant::now());
         assert_eq!((read.as_deref(), place.len()), (Some("c"), 0));
     }
 
     #[test]
-    fn a_program_has_read_what_it_took_and_outlived() {
+    fn a_program_has_read_events_if_it_keeps_running_after_taking_them() {
         let (mut place, start) = (place(), Instant::now());
         assert_eq!(place.read(25, false, start), None);
         assert_eq!(place.read(30, false, start + GRACE / 2), None);
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_in_the_pipe_is_not_read() {
+    fn events_in_the_pipe_do_not_count_as_read() {
         let (mut place, start) = (place(), Instant::now());
         for second in 0..100 {
             assert_eq!(place.read(9, false, start + GRACE * second), None);

@@ -1,11 +1,11 @@
-//! The reader of standard output, as far as a pipe tells of it.
+//! The reader of standard output, as far as a pipe reveals it.
 
-/// Who reads what is printed.
+/// The kind of reader of standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// A file or a terminal: what was printed is there.
+    /// A file or a terminal: printed bytes have arrived.
     Lasting,
-    /// Another program, which may end with bytes unread.
+    /// Another program, which may exit with unread bytes.
     Program,
 }
 
@@ -19,7 +19,7 @@ mod system {
     use std::os::unix::fs::FileTypeExt;
 
     impl Reader {
-        /// That of standard output.
+        /// Returns the kind of reader of standard output.
         pub(in super::super) fn of_stdout() -> Self {
             let kind = io::stdout()
                 .as_fd()
@@ -32,16 +32,16 @@ mod system {
             }
         }
 
-        /// How many bytes wait in the pipe.
+        /// Returns the number of unread bytes in the pipe.
         pub(in super::super) fn unread(self) -> u64 {
             match self {
                 Self::Lasting => 0,
-                // Of a socket the system does not say it: then none.
+                // The system may not report this for a socket; then 0 is assumed.
                 Self::Program => rustix::io::ioctl_fionread(io::stdout()).unwrap_or(0),
             }
         }
 
-        /// Whether nothing reads any more.
+        /// Returns whether the reader has closed the pipe.
         pub(in super::super) fn is_gone(self) -> bool {
             if self == Self::Lasting {
                 return false;

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::sanitize;
 
-/// Prints each way as it was tried. Fails when none led to the contact.
+/// Prints the result of each attempt. Fails if none reached the contact.
 pub(super) async fn run(contact: String, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
     let request = ProbeContactRequest { contact };

@@ -27,7 +27,7 @@ fn human(out: &Output, status: &GetNetworkStatusResponse) -> String {
     )];
     if !status.addresses.is_empty() {
         let rows: Vec<Vec<String>> = status.addresses.iter().map(address).collect();
-        let title = out.paint("Where contacts may call", Style::Strong);
+        let title = out.paint("Where contacts can reach this daemon", Style::Strong);
         let rows = table::columns(out, &["ADDRESS", "KNOWN BY"], &rows);
         blocks.push(format!("{title}\n{rows}"));
     }
@@ -58,20 +58,20 @@ fn human(out: &Output, status: &GetNetworkStatusResponse) -> String {
 const fn sentence(reachability: Reachability) -> &'static str {
     match reachability {
         Reachability::Unspecified | Reachability::Unknown => {
-            "Nobody outside has told yet where this daemon is seen."
+            "It is not known yet at which address this daemon is seen from outside."
         }
-        Reachability::Hidden => "This daemon is reached over lines alone.",
+        Reachability::Hidden => "This daemon is reached only over lines.",
         Reachability::Open => "Others can reach this daemon directly.",
         Reachability::Mapped => {
             "The gateway forwards a port: others can reach this daemon directly."
         }
         Reachability::Nat => {
-            "A NAT stands in front of this daemon: contacts reach it directly after meeting on a \
+            "A NAT is in front of this daemon: contacts reach it directly after meeting on a \
              line."
         }
         Reachability::NatSymmetric => {
-            "A NAT stands in front of this daemon that shows everybody another port: many contacts \
-             reach it over lines alone."
+            "A symmetric NAT is in front of this daemon, which shows each peer another port: many \
+             contacts reach it only over lines."
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Contacts: bob is one, carol asks, everybody else is unknown.
+//! Contacts: bob is a contact, carol has a pending request, every other peer is unknown.
 
 use m2_proto::api::v1 as api;
 use m2_proto::api::v1::contact_service_server::ContactService;
@@ -128,7 +128,7 @@ impl ContactService for Services {
     }
 }
 
-/// Only bob is known.
+/// Returns an error for the name `nobody`.
 pub(super) fn known(name: &str) -> Result<(), Status> {
     if name == "nobody" {
         return Err(Reason::ContactUnknown.into());

@@ -1,4 +1,4 @@
-//! The event log: what the test put there, without what was acknowledged, and then silence.
+//! The event log: the events of the test that are not acknowledged yet, followed by silence.
 
 use std::pin::Pin;
 

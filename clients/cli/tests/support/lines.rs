@@ -1,4 +1,4 @@
-//! Relays, of one's own and for others, and what others see.
+//! Own relays, the relay service, and the network status.
 
 use futures::stream::{self, BoxStream, StreamExt};
 use m2_proto::api::v1 as api;

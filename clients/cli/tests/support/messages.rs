@@ -1,4 +1,5 @@
-//! Messages: those to bob arrive, those to `stuck` never leave, those to `gone` are given up.
+//! Messages: those to bob are delivered, those to `stuck` stay queued, those to `gone` are given
+//! up.
 
 use std::pin::Pin;
 

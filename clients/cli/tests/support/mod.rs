@@ -1,5 +1,5 @@
-//! A daemon that is none: answers the API from memory, so that the command line can be tried
-//! alone. What it answers depends on whom a call names.
+//! A fake daemon that answers the API from memory, so that the command line can be tested alone.
+//! Its answers depend on the names in a call.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-/// The fake's own peer id.
+/// The fake's peer id.
 pub const OWN_ID: &str = "m2own000000000000000";
 /// Bob's peer id.
 pub const BOB_ID: &str = "m2bob000000000000000";
@@ -45,7 +45,7 @@ pub const BOB_ID: &str = "m2bob000000000000000";
 /// A relay's peer id.
 pub const RELAY_ID: &str = "m2relay00000000000000";
 
-/// What the fake saw and what it will say.
+/// The requests that the fake received and the data that it returns.
 #[derive(Default)]
 pub struct State {
     /// The last request of SendMessage.
@@ -60,26 +60,26 @@ pub struct State {
     pub passphrase: Option<String>,
     /// The last request of Subscribe.
     pub subscribed: Option<api::SubscribeRequest>,
-    /// Cursors that were acknowledged.
+    /// The acknowledged cursors.
     pub acknowledged: Vec<String>,
-    /// The event log.
+    /// The events in the log.
     pub events: Vec<api::Event>,
-    /// It is a relay.
+    /// True if the fake serves as a relay.
     pub serving: bool,
 }
 
-/// A running fake.
+/// A running fake daemon.
 pub struct Fake {
     dir: TempDir,
     state: Arc<Mutex<State>>,
 }
 
-/// The services, all on one state.
+/// The services, which share one state.
 #[derive(Clone)]
 pub struct Services(pub Arc<Mutex<State>>);
 
 impl Fake {
-    /// Binds its socket in a directory of its own.
+    /// Binds the socket in a temporary directory.
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let state = Arc::new(Mutex::new(State::default()));
@@ -99,34 +99,34 @@ impl Fake {
         Self { dir, state }
     }
 
-    /// What it saw.
+    /// Returns the state.
     pub fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    /// Its socket.
+    /// Returns the path of the socket.
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("m2d.sock")
     }
 
-    /// A directory for the test's own files.
+    /// Returns a directory for the test's files.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// `m2` with these arguments, on this fake.
+    /// Returns the command `m2` with these arguments, connected to this fake.
     pub fn m2(&self, arguments: &[&str]) -> Command {
         let mut command = m2(arguments);
         command.env("M2_SOCKET", self.socket());
         command
     }
 
-    /// Runs `m2` to its end.
+    /// Runs `m2` and waits for its exit.
     pub async fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.m2(arguments).output().await.unwrap())
     }
 
-    /// Runs `m2` to its end with this on stdin.
+    /// Runs `m2` with this input on stdin, and waits for its exit.
     pub async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Run {
         let mut child = self
             .m2(arguments)
@@ -136,14 +136,14 @@ impl Fake {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        // It may end without reading all of it.
+        // The command may exit without reading all of its input.
         let _ = stdin.write_all(input).await;
         drop(stdin);
         Run::of(child.wait_with_output().await.unwrap())
     }
 }
 
-/// `m2` with these arguments, an empty stdin and no settings from outside.
+/// Returns the command `m2` with these arguments, an empty stdin and no inherited settings.
 pub fn m2(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_m2"));
     command
@@ -155,19 +155,19 @@ pub fn m2(arguments: &[&str]) -> Command {
     command
 }
 
-/// How a command ended and what it said.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Run {
     /// The exit code.
     pub code: i32,
-    /// What it printed.
+    /// The content of stdout.
     pub stdout: String,
-    /// What it complained about.
+    /// The content of stderr.
     pub stderr: String,
 }
 
 impl Run {
-    /// From what the system gives.
+    /// Converts the output of a process.
     pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -176,13 +176,13 @@ impl Run {
         }
     }
 
-    /// Each line of the output as JSON.
+    /// Parses each line of stdout as JSON.
     pub fn json(&self) -> Vec<Value> {
         let lines = self.stdout.lines();
         lines.map(|l| serde_json::from_str(l).expect(l)).collect()
     }
 
-    /// The reason of the error on stderr.
+    /// Returns the reason of the error on stderr.
     pub fn reason(&self) -> String {
         let line = self.stderr.lines().last().expect("an error");
         let error: Value = serde_json::from_str(line).expect(line);
@@ -191,7 +191,7 @@ impl Run {
     }
 }
 
-/// An entry of the log with a received text.
+/// Returns an event for a received text.
 pub fn received(cursor: &str, text: &str) -> api::Event {
     api::Event {
         cursor: cursor.to_owned(),

@@ -61,7 +61,7 @@ async fn sweep(store: &dyn MailboxStore, counters: &Counters) {
             Ok(true) => return,
             Ok(false) => sleep(SWEEP_AGAIN).await,
             Err(error) => {
-                tracing::debug!(%error, "what was deleted can't be erased");
+                tracing::debug!(%error, "deleted data can't be erased");
                 counters.count("MAILBOX_STORE_FAILED");
                 return;
             }
