@@ -3,10 +3,10 @@
 //! The first message of a token's subject is empty: the token is free. A deposit
 //!
 //! 1. appends a claim to the subject, which identifies its letter. The server accepts it only
-//! directly after the free message, but version 2.9 accepts two claims that arrive at the same
-//! moment.
+//!    directly after the free message, but version 2.9 accepts two claims that arrive at the same
+//!    moment.
 //! 2. erases the free message. Claims that were accepted precede the erasure in the stream, which
-//! is the same for all front ends, so no further claim can follow. The last claim counts.
+//!    is the same for all front ends, so no further claim can follow. The last claim counts.
 //! 3. publishes the letter, if its subject is empty.
 //! 4. erases claims that came earlier, and then its own, which kept them from counting.
 //!
