@@ -5,8 +5,10 @@
 
 pub mod crates;
 pub mod files;
+pub mod language;
 pub mod licences;
 pub mod links;
+mod prose;
 pub mod protos;
 pub mod rust_code;
 pub mod words;

@@ -3,7 +3,7 @@
 
 use m2_tests::checks::files::{self, SourceFile};
 use m2_tests::checks::rust_code::CodeReport;
-use m2_tests::checks::{crates, licences, links, protos, words};
+use m2_tests::checks::{crates, language, licences, links, protos, words};
 
 #[test]
 fn arrows_between_crates() {
@@ -25,6 +25,11 @@ fn top_level() {
 #[test]
 fn no_forbidden_words() {
     none(words::forbidden(&sources()));
+}
+
+#[test]
+fn prose_is_plain_english() {
+    none(language::dialect(&sources()).unwrap());
 }
 
 #[test]
