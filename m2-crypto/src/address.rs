@@ -1,8 +1,8 @@
-//! Addresses: how they are encoded wherever there is one (docs/spec/identity.md), and the one type
-//! for an address that another party named (docs/spec/reach.md#addresses-that-others-name).
+//! The wire encoding of addresses (docs/spec/identity.md#invitations), and the type for an address
+//! named by another party (docs/spec/reach.md#addresses-that-others-name).
 //!
-//! [`NamedAddress`] gives its socket address only through [`NamedAddress::admit`], so a field that
-//! holds what another party named can't be dialled past the filter.
+//! [`NamedAddress`] returns its socket address only through [`NamedAddress::admit`], so an address
+//! received from another party can't be dialled without passing the filter.
 
 mod range;
 mod surroundings;
@@ -15,31 +15,35 @@ use std::fmt;
 use std::net::{AddrParseError, IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// Bytes of the longest encoding.
+/// Longest encoding of one address, in bytes.
 pub(crate) const MAX_BYTES: usize = 1 + 16 + 2;
 
 const KIND_V4: u8 = 4;
 const KIND_V6: u8 = 6;
 
-/// The first port that may be named, apart from [`HTTPS`]: below it are services of others.
+/// The lowest admitted port apart from [`HTTPS`]. Lower ports belong to well-known services.
 const FIRST_PORT: u16 = 1_024;
-/// The port that networks let through which block all others.
+/// Admitted although it is below [`FIRST_PORT`]: restrictive networks often let no other port
+/// through.
 const HTTPS: u16 = 443;
 
-/// An address that another party named: a peer, a record, an announcement, an invitation, an offer,
-/// a relay or a gateway. It may be anything at all; [`Self::admit`] says whether it may be dialled.
+/// An address received from another party: in a session, a presence record, an announcement, an
+/// invitation, an offer, or from a relay or a gateway. It is untrusted; [`Self::admit`] decides
+/// whether it may be dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamedAddress(SocketAddr);
 
 impl NamedAddress {
-    /// Returns the address as another party named it. An IPv4-mapped IPv6 address is the IPv4 address;
-    /// scope and flow of an IPv6 address are left out, as they mean nothing elsewhere.
+    /// Wraps an address received from another party. An IPv4-mapped IPv6 address becomes the IPv4
+    /// address. The scope id and flow label of an IPv6 address are dropped, as they have only local
+    /// meaning.
     pub const fn new(named: SocketAddr) -> Self {
         Self(SocketAddr::new(named.ip().to_canonical(), named.port()))
     }
 
-    /// Returns an address of this host, or of a relay or provider of its user, as it may be told to
-    /// others: by the same filter that they apply. Private addresses are for `Use::Contact` only.
+    /// Returns an address of this host, or of a relay or provider of its user, in the form in which
+    /// it is sent to another party. Returns `None` for an address that the other party's filter
+    /// would reject. Private addresses are returned for `Use::Contact` only.
     pub fn told(own: SocketAddr, telling: Use, loopback_only: bool) -> Option<Self> {
         let named = Self::new(own);
         let may_be_told = match named.scope()? {
@@ -50,8 +54,8 @@ impl NamedAddress {
         may_be_told.then_some(named)
     }
 
-    /// Returns the socket address, if it may be dialled from here for this use. This is the filter of
-    /// docs/spec/reach.md#addresses-that-others-name.
+    /// Returns the socket address if it may be dialled from this host for this use. This is the
+    /// filter of docs/spec/reach.md#addresses-that-others-name.
     pub fn admit(&self, here: &Surroundings, wanted: Use) -> Option<SocketAddr> {
         let (scope, address) = (self.scope()?, self.0);
         let is_near = match (scope, wanted) {
@@ -65,8 +69,9 @@ impl NamedAddress {
         is_admitted.then_some(address)
     }
 
-    /// Whether [`Self::admit`] may ever give this address for this use, in whatever network this host
-    /// is: a first look at what is to be kept. `loopback_only`: the daemon is bound to loopback alone.
+    /// Returns whether [`Self::admit`] could return this address for this use in any network. Used
+    /// before an address is stored. `loopback_only` is true if the daemon is bound to loopback
+    /// only.
     pub fn may_suit(&self, wanted: Use, loopback_only: bool) -> bool {
         match (self.scope(), wanted) {
             (None, _) => false,
@@ -78,14 +83,14 @@ impl NamedAddress {
         }
     }
 
-    /// Returns what kind of address it is; none if it may never be dialled, wherever one is.
+    /// Returns the scope of the address, or `None` if it must never be dialled.
     pub fn scope(&self) -> Option<Scope> {
         let port = self.0.port();
         let has_good_port = port >= FIRST_PORT || port == HTTPS;
         has_good_port.then(|| Scope::of(self.ip())).flatten()
     }
 
-    /// Returns the IP address alone, to compare it.
+    /// Returns the IP address without the port, for comparisons. It must not be used for dialling.
     pub const fn ip(&self) -> IpAddr {
         self.0.ip()
     }
@@ -109,7 +114,7 @@ impl fmt::Display for NamedAddress {
     }
 }
 
-/// Reads one address. Its port may be 0: that is for the caller to judge.
+/// Reads one address. Port 0 is accepted here; callers reject it where a port is required.
 pub(crate) fn read(reader: &mut Reader<'_>) -> Option<NamedAddress> {
     let ip: IpAddr = match reader.u8()? {
         KIND_V4 => reader.array::<4>()?.into(),
@@ -119,7 +124,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<NamedAddress> {
     Some(NamedAddress::new(SocketAddr::new(ip, reader.u16()?)))
 }
 
-/// Writes one address. Scope and flow of an IPv6 address are left out.
+/// Writes one address. The encoding has no scope id and no flow label.
 pub(crate) fn write(out: &mut Vec<u8>, address: &NamedAddress) {
     match address.0.ip() {
         IpAddr::V4(ip) => {

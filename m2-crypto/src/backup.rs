@@ -1,8 +1,8 @@
-//! Backup files: their header, their sealed chunks, and what is inside (docs/spec/backup.md).
+//! The format of backup files: header, sealed chunks and contents (docs/spec/backup.md).
 //!
-//! A file is a [`Header`], then chunks of [`CHUNK_BYTES`] that a [`Sealer`] sealed and an
-//! [`Opener`] opens in order. The first bytes inside are the [`Contents`], the rest is the store.
-//! Neither type reads or writes files.
+//! A file is a [`Header`] followed by chunks of [`CHUNK_BYTES`], sealed by a [`Sealer`] and opened
+//! in order by an [`Opener`]. The plaintext begins with the [`Contents`]; the rest is the store.
+//! This module does no file IO.
 
 mod contents;
 mod header;
@@ -15,28 +15,28 @@ use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit};
 use thiserror::Error;
 
-/// Bytes of plaintext in every chunk but the last, which has 1 to this many.
+/// Plaintext bytes of every chunk except the last, which has 1 to [`CHUNK_BYTES`].
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Bytes that sealing adds to a chunk.
 pub const TAG_BYTES: usize = 16;
 
-/// Why a backup file can't be opened.
+/// The reason why a backup can't be made or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BackupError {
-    /// The file does not begin like a backup.
+    /// The file does not start with a backup's magic bytes.
     #[error("This is not an M2 backup.")]
     NotABackup,
-    /// The file has a later format.
+    /// The file has a later format version.
     #[error("This backup was made by a newer version of M2. Update M2 and try again.")]
     NewerVersion,
-    /// The passphrase is not the one that the file was made with.
+    /// The passphrase is not the one under which the file was made.
     #[error("This passphrase does not open the backup.")]
     Passphrase,
-    /// The file was changed, cut off, or extended.
-    #[error("The backup is damaged or incomplete: what it holds can't be trusted.")]
+    /// The file was altered, truncated or extended.
+    #[error("The backup is damaged or incomplete: its contents can't be trusted.")]
     Damaged,
-    /// The key of the identity has no passphrase under which a backup could be made.
+    /// The identity key is not encrypted, so there is no passphrase under which to make a backup.
     #[error("The identity has no passphrase.")]
     NoPassphrase,
 }
@@ -105,8 +105,8 @@ impl Chunks {
         }
     }
 
-    /// Three zero bytes, the chunk's number, and whether it is the last. Keys are made for one
-    /// file, so no nonce comes twice under one key.
+    /// Returns the nonce: three zero bytes, the chunk's number (u64) and the last-chunk flag. Each
+    /// key serves one file, so no nonce repeats under a key.
     fn nonce(&mut self, is_last: bool) -> [u8; 12] {
         let mut nonce = [0; 12];
         let (_, number) = nonce.split_at_mut(3);
@@ -114,7 +114,7 @@ impl Chunks {
             *byte = value;
         }
         nonce[11] = u8::from(is_last);
-        // A file of 2^64 chunks does not exist.
+        // Never wraps in practice: that would take a file of 2^64 chunks.
         self.next = self.next.wrapping_add(1);
         nonce
     }
@@ -140,7 +140,7 @@ mod tests {
         UnwrapErr(getrandom::SysRng)
     }
 
-    /// Reads a header back from its bytes.
+    /// Parses a header from its bytes, as a reader of a file does.
     fn parse(bytes: &[u8]) -> Result<Header, BackupError> {
         let (start, rest) = bytes.split_at(HeaderStart::BYTES.min(bytes.len()));
         let start = HeaderStart::parse(start)?;
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passphrase_opens_what_it_sealed_and_no_other_does() {
+    fn only_the_right_passphrase_opens_a_backup() {
         let (header, mut sealer) = Header::with_passphrase(&mut rng(), b"one").unwrap();
         let (mut first, mut last) = (vec![1; CHUNK_BYTES], vec![2; 5]);
         sealer.seal(&mut first, false).unwrap();
@@ -169,7 +169,7 @@ mod tests {
         opener.open(&mut opened, true).unwrap();
         assert_eq!(opened, [2; 5]);
 
-        // In another order, cut off after a chunk, or with a chunk more.
+        // Reordered, truncated at a chunk boundary, and extended by a chunk.
         let mut opener = opens(&header, b"one").unwrap();
         assert!(opener.open(&mut last.clone(), true).is_err());
         let mut opener = opens(&header, b"one").unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_passphrase_of_the_identity_opens_too() {
+    fn the_identity_passphrase_opens_a_backup_locked_by_the_identity() {
         let alice = Identity::from_pem(ALICE, None, provider::default()).unwrap();
         let pem = alice.to_pem(&mut rng(), Some(b"hers")).unwrap();
         let (header, mut sealer) = Header::with_identity(&mut rng(), &alice, &pem).unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_of_a_header_counts() {
+    fn a_change_to_any_header_byte_is_detected() {
         let (header, _) = Header::with_passphrase(&mut rng(), b"one").unwrap();
         let bytes = header.to_bytes();
         for at in [0, 7, 8, 9, 10, 41, 42, 43, 44, bytes.len() - 1] {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_come_back_as_they_were() {
+    fn contents_round_trip() {
         let alice = Identity::from_pem(ALICE, None, provider::default()).unwrap();
         let contents = Contents {
             created_ms: 1_800_000_000_000,

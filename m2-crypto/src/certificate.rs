@@ -1,4 +1,5 @@
-//! User certificates: the public half of a long-term RSA-4096 key (spec §1).
+//! User certificates: the public half of a long-term RSA-4096 key
+//! (docs/spec/identity.md#certificate-and-peer-id).
 
 use crate::circle::CircleId;
 use crate::error::KeyError;
@@ -12,10 +13,10 @@ use rsa::{BoxedUint, Oaep, RsaPublicKey};
 use sha2::Sha256;
 use std::fmt;
 
-/// Bytes of a 4096-bit modulus, and so of every signature and wrapped key under a certificate.
+/// Bytes of a 4096-bit modulus, of a signature and of a key wrapped under a certificate.
 pub const MODULUS_BYTES: usize = 512;
 
-/// A peer's RSA-4096 public key, checked: exactly 4096 bits, odd, e = 65537, canonical DER.
+/// A validated RSA-4096 public key: exactly 4096 bits, odd, e = 65537, canonical DER.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     key: RsaPublicKey,
@@ -23,10 +24,10 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Parses SubjectPublicKeyInfo DER. Only the canonical encoding is accepted, so that one
-    /// key has one peer id.
+    /// Parses SubjectPublicKeyInfo DER. Only the canonical encoding is accepted, so that one key
+    /// has one peer id.
     pub fn from_spki_der(spki: &[u8]) -> Result<Self, KeyError> {
-        // A 4096-bit SPKI is 550 bytes; refuse anything long before parsing it.
+        // A 4096-bit SPKI is 550 bytes; reject longer input before parsing it.
         if spki.len() > 1024 {
             return Err(KeyError::Encoding);
         }
@@ -47,18 +48,18 @@ impl Certificate {
         Ok(Self { key, spki })
     }
 
-    /// The SPKI DER that peers exchange.
+    /// Returns the SPKI DER that peers exchange.
     pub fn spki_der(&self) -> &[u8] {
         &self.spki
     }
 
-    /// The identity that this certificate has within `circle`.
+    /// Returns the peer id of this certificate in `circle`.
     pub fn peer_id(&self, circle: &CircleId) -> PeerId {
         PeerId::of(circle, &self.spki)
     }
 
-    /// Wraps a short secret (OAEP-SHA256 with `label`) so that only the holder of the private
-    /// key can read it. `secret` is at most 446 bytes; the result is [`MODULUS_BYTES`].
+    /// Wraps a short secret (OAEP-SHA256 with `label`) so that only the holder of the private key
+    /// can read it. `secret` is at most 446 bytes; the result has [`MODULUS_BYTES`] bytes.
     pub fn wrap<R: CryptoRng + ?Sized>(
         &self,
         rng: &mut R,
@@ -86,7 +87,8 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// Peer moduli must be odd and of exactly the required size, with e = 65537 (spec §1).
+/// Requires an odd modulus of exactly `modulus_bytes` with its top bit set, and e = 65537
+/// (docs/spec/conventions.md#primitives).
 pub(crate) fn check_public_key(key: &RsaPublicKey, modulus_bytes: usize) -> Result<(), KeyError> {
     let modulus = key.n_bytes();
     let top_bit_set = modulus.first().is_some_and(|byte| byte & 0x80 != 0);

@@ -1,4 +1,4 @@
-//! Circles: isolated user domains (spec §1).
+//! Circles: isolated domains of users (docs/spec/conventions.md#circles).
 
 use crate::label;
 use crate::secret::Secret;
@@ -7,17 +7,17 @@ use std::fmt;
 /// The public circle's name.
 pub const PUBLIC_NAME: &str = "public";
 
-/// The well-known value in the place of a secret in the public circle. Not secret: in the
-/// public circle level 3 stops classifiers, not an observer who runs M2 (spec §2).
+/// The well-known value that the public circle has instead of a secret. In the public circle level
+/// 3 stops traffic classifiers but not an observer who knows M2 (docs/spec/obfuscation.md).
 const PUBLIC_VALUE: [u8; 32] = *b"m2 v1 the public circle is open\0";
 
-/// A circle's 32-byte identifier. It is mixed into peer ids and every handshake, so that
-/// nothing of one circle works in another.
+/// A circle's 32-byte identifier. It is hashed into peer ids and every handshake, so that nothing
+/// from one circle is valid in another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CircleId([u8; 32]);
 
 impl CircleId {
-    /// The identifier's bytes.
+    /// Returns the identifier's bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -29,7 +29,7 @@ impl fmt::Debug for CircleId {
     }
 }
 
-/// A circle: a name and, for a private one, a 32-byte secret.
+/// A circle: a name and, if it is private, a 32-byte secret.
 #[derive(Clone, Debug)]
 pub struct Circle {
     id: CircleId,
@@ -38,12 +38,13 @@ pub struct Circle {
 }
 
 impl Circle {
-    /// The public circle, which every daemon lives in unless told otherwise.
+    /// Returns the public circle, the default of every daemon.
     pub fn public() -> Self {
         Self::derive(PUBLIC_NAME, &PUBLIC_VALUE, true)
     }
 
-    /// A private circle. Who has not the same name and the same secret finds nobody in it.
+    /// Derives a private circle. A daemon configured with another name or another secret reaches no
+    /// peer in it.
     pub fn private(name: &str, secret: &Secret<32>) -> Self {
         Self::derive(name, secret.expose(), false)
     }
@@ -59,17 +60,18 @@ impl Circle {
         }
     }
 
-    /// The circle's identifier.
+    /// Returns the circle's identifier.
     pub const fn id(&self) -> &CircleId {
         &self.id
     }
 
-    /// The AES-128 key that obfuscates every datagram of this circle (spec §2).
+    /// Returns the AES-128 key that obfuscates every datagram of this circle
+    /// (docs/spec/obfuscation.md#hiding-a-datagram).
     pub const fn packet_key(&self) -> &Secret<16> {
         &self.packet_key
     }
 
-    /// Whether this is the public circle.
+    /// Returns whether this is the public circle.
     pub const fn is_public(&self) -> bool {
         self.public
     }

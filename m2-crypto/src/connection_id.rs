@@ -1,8 +1,9 @@
-//! Connection ids that their owner recognises without keeping a list (spec §2).
+//! Connection ids that the issuing daemon recognises without a table
+//! (docs/spec/obfuscation.md#connection-ids).
 //!
-//! `8 random bytes ‖ 8 bytes of MAC`. The low 2 bits of the last byte are not the MAC's: they
-//! carry the UTC day number modulo 4, as the first destination id of every caller does, so that
-//! both ends derive the same Initial keys.
+//! An id is 8 random bytes ‖ 8 bytes of MAC. The low 2 bits of the last byte are not part of the
+//! MAC: they carry the UTC day number modulo 4, as in the first destination id that an initiator
+//! makes up, so that both ends derive the same Initial keys.
 
 use crate::secret::Secret;
 use aes::Aes128Enc;
@@ -11,29 +12,29 @@ use rand_core::CryptoRng;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// Bytes of a connection id of ours.
+/// Bytes of an issued connection id.
 pub const LENGTH: usize = 16;
 
 const HALF: usize = LENGTH / 2;
 const DAY_BITS: u8 = 0b11;
 
-/// The key under which one run of a daemon makes and recognises its connection ids.
+/// The key under which one run of a daemon issues and recognises its connection ids.
 ///
-/// The MAC is one AES block over the random half: a pseudo-random function of a fixed-length
-/// input, which needs no more, and cheap enough for every received packet.
+/// The MAC is one AES block over the random half. For input of fixed length that is a pseudo-random
+/// function, and it is cheap enough to check on every received packet.
 pub struct ConnectionIdKey {
     cipher: Aes128Enc,
 }
 
 impl ConnectionIdKey {
-    /// Takes a secret that is drawn anew at every start.
+    /// Creates the key from a secret that must be drawn afresh at every start.
     pub fn new(key: &Secret<16>) -> Self {
         Self {
             cipher: Aes128Enc::new(&(*key.expose()).into()),
         }
     }
 
-    /// Makes a new id for use on `day` (UTC days since 1970).
+    /// Issues an id for use on `day` (UTC days since 1970).
     pub fn issue<R: CryptoRng + ?Sized>(&self, rng: &mut R, day: u32) -> [u8; LENGTH] {
         let mut random = [0; HALF];
         rng.fill_bytes(&mut random);
@@ -47,7 +48,7 @@ impl ConnectionIdKey {
         id
     }
 
-    /// Whether `id` was issued under this key, on whatever day.
+    /// Returns whether `id` was issued under this key, on any day.
     pub fn is_ours(&self, id: &[u8]) -> bool {
         let Some((random, mac)) = id.split_first_chunk::<HALF>() else {
             return false;
@@ -60,7 +61,7 @@ impl ConnectionIdKey {
         mac.ct_eq(&self.mac(random)).into()
     }
 
-    /// The MAC with the day bits cleared.
+    /// Returns the MAC with the day bits cleared.
     fn mac(&self, random: &[u8; HALF]) -> [u8; HALF] {
         let mut block = [0; LENGTH];
         let (front, _) = block.split_at_mut(HALF);
@@ -93,7 +94,7 @@ mod tests {
     use rand_core::UnwrapErr;
 
     #[test]
-    fn only_ids_of_this_key_are_ours() {
+    fn only_ids_issued_under_this_key_are_recognised() {
         let key = ConnectionIdKey::new(&Secret::new([1; 16]));
         let other = ConnectionIdKey::new(&Secret::new([2; 16]));
         for day in 0..8 {
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_but_the_day_is_noticed() {
+    fn every_flipped_bit_except_the_day_bits_is_detected() {
         let key = ConnectionIdKey::new(&Secret::new([1; 16]));
         let id = key.issue(&mut UnwrapErr(getrandom::SysRng), 20_000);
         for bit in 0..128 {

@@ -1,14 +1,21 @@
-//! Level 1: messages sealed from sender to receiver, whatever carries them (spec §5).
+//! Level 1: messages sealed end to end, independent of the transport (docs/spec/envelope.md).
 //!
-//! A sender opens an *epoch*: it makes an AES-128 content key, wraps it under the receiver's
-//! certificate and signs the [`Grant`] that says so. [`SendEpoch`] and [`ReceiveEpoch`] are the
-//! two ends of the hash chain that grows from it, one step a message. A [`Letter`] is a
-//! one-message epoch, sealed once more so that a mailbox sees nothing of the sender.
+//! A sender opens an *epoch*: it draws an AES-128 content key, wraps it under the receiver's
+//! certificate and signs a [`Grant`] that contains the wrapped key. [`SendEpoch`] and
+//! [`ReceiveEpoch`] are the two ends of the hash chain that the content key starts, with one step
+//! for each message. A [`Letter`] is an epoch of one message, sealed a second time so that a
+//! mailbox learns nothing about the sender.
 //!
-//! What the caller must keep: the state of both ends (`to_bytes`), stored before what was sealed
-//! leaves or what was opened is acknowledged; the highest epoch of every (sender, incarnation);
-//! the numbers of letters for [`MAX_GRANT_AGE_S`]. The types here refuse replays within one
-//! epoch; replays of grants and letters are the caller's to refuse.
+//! The types here reject replays within one epoch. Rejecting replayed grants and letters is the
+//! caller's task. The caller must keep:
+//!
+//! - the state of a receiving epoch ([`ReceiveEpoch::to_bytes`]), stored before a message is
+//!   acknowledged;
+//! - the highest epoch of every (sender, incarnation);
+//! - the epoch numbers of received letters, for [`MAX_GRANT_AGE_S`].
+//!
+//! A sending epoch must never seal from an old state. Either store its state before a sealed
+//! message leaves, or never restore it: the daemon opens a new epoch at every start.
 
 mod chain;
 mod grant;
@@ -31,24 +38,26 @@ use crate::label;
 /// Bytes of a message id: 128 random bits.
 pub const MESSAGE_ID_BYTES: usize = 16;
 
-/// Messages of one epoch, at most. Indices run from 0 to one less (spec §5).
+/// Maximum number of messages in one epoch. Indices are 0 to 9,999
+/// (docs/spec/envelope.md#sealed-message).
 pub const MAX_MESSAGES: u32 = 10_000;
 
-/// How long a sender uses one epoch, in seconds: 24 hours (spec §5).
+/// How long a sender uses one epoch, in seconds: 24 hours.
 pub const MAX_EPOCH_AGE_S: u64 = 24 * 3600;
 
-/// Grants older than this are refused, in seconds: 15 days (spec §5).
+/// Maximum age of a grant, in seconds: 15 days. Older grants are rejected
+/// (docs/spec/envelope.md#grant).
 pub const MAX_GRANT_AGE_S: u64 = 15 * 24 * 3600;
 
-/// Grants from further in the future than this are refused, in seconds: 1 day.
+/// How far a grant's date may be in the future, in seconds: 1 day.
 pub const MAX_GRANT_AHEAD_S: u64 = 24 * 3600;
 
-/// Keys of messages that were overtaken, at most, in one epoch; and how far ahead of the chain
-/// one message may be.
+/// Maximum number of keys kept in one epoch for messages that have not arrived, and the farthest
+/// that a message may be ahead of the chain.
 pub const MAX_SKIPPED: u32 = 2048;
 
-/// What an acknowledgement names beside the message id: a hash of the content that the receiver
-/// committed (spec §6).
+/// Returns the hash of a message's content that an acknowledgement carries together with the
+/// message id (docs/spec/delivery.md#ids-and-hashes).
 pub fn content_hash(message_id: &[u8; MESSAGE_ID_BYTES], plaintext: &[u8]) -> [u8; 32] {
     label::hash("content", &[message_id, plaintext])
 }

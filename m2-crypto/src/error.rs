@@ -2,31 +2,31 @@
 
 use thiserror::Error;
 
-/// Something sealed did not open. One error for every reason (wrong key, wrong label, truncated,
-/// altered), so that nobody learns which it was (spec §1).
+/// Decryption failed. All causes (wrong key, wrong label, truncated, altered) are one error, so
+/// that an attacker can't distinguish them (docs/spec/conventions.md#primitives).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("decryption failed")]
 pub struct OpenFailed;
 
-/// A key is not one that M2 accepts.
+/// The reason why a key or a signature was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyError {
-    /// The bytes are not the DER or PEM that was expected, or not its canonical form.
+    /// The bytes are not the expected DER or PEM, or not its canonical form.
     #[error("the key is not in the expected encoding")]
     Encoding,
-    /// The modulus is not odd, not of exactly the required size, or the exponent is not 65537.
-    #[error("the RSA key has not the size or exponent that M2 uses")]
+    /// The modulus is even or not exactly of the required size, or the exponent is not 65537.
+    #[error("the RSA key does not have the size or exponent that M2 requires")]
     Parameters,
-    /// The file is encrypted and the passphrase does not open it.
+    /// The key file is encrypted and the passphrase does not open it.
     #[error("the passphrase does not open the key")]
     Passphrase,
-    /// The file is encrypted and no passphrase was given.
+    /// The key file is encrypted and no passphrase was passed.
     #[error("the key is encrypted: a passphrase is needed")]
     PassphraseNeeded,
     /// The signature does not verify under this key.
     #[error("the signature is not valid")]
     Signature,
-    /// The cryptography library refused an operation on a key that had been accepted.
+    /// The cryptography library failed to use a key that had been accepted.
     #[error("the cryptography library refused the key")]
     Library,
 }

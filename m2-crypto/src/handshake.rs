@@ -1,18 +1,19 @@
-//! The session handshake: the seed's key exchange in both directions, authenticated with the
-//! user certificates (spec §3). Bytes: `docs/spec/handshake.md`.
+//! The session handshake: a key exchange in both directions, authenticated with the user
+//! certificates (docs/spec/handshake.md).
 //!
 //! | # | space | message | initiator I | responder R |
 //! | --- | --- | --- | --- | --- |
 //! | 1 | Initial | [`hello`] | [`Initiator::start`] | [`Responder::hello`] |
-//! | 2 | Initial | [`hello_reply`] | [`Initiator::hello_reply`] | made by the call above |
-//! | 3 | Initial | [`key_return`] | made by the call above | [`Responder::key_return`] |
-//! | 4 | Handshake | [`proof`] of R | [`Initiator::proof`] | made by the call above |
-//! | 5 | Handshake | [`proof`] of I | made by the call above | [`Responder::proof`] |
+//! | 2 | Initial | [`hello_reply`] | [`Initiator::hello_reply`] | returned by the function above |
+//! | 3 | Initial | [`key_return`] | returned by the function above | [`Responder::key_return`] |
+//! | 4 | Handshake | [`proof`] of R | [`Initiator::proof`] | returned by the function above |
+//! | 5 | Handshake | [`proof`] of I | returned by the function above | [`Responder::proof`] |
 //!
-//! Each call consumes the state before it, so an illegal order does not compile, and a session
-//! key pair is gone after its one use. Handshake keys exist after message 3, data keys after
-//! message 5, on both sides. Nothing here does IO: bytes come in through [`MessageReader`], and
-//! the caller carries the returned messages in the space that the table names.
+//! Each function consumes the previous state, so calling them out of order does not compile, and a
+//! session key pair is dropped after its single use. Both sides have the Handshake keys after
+//! message 3 and the 1-RTT keys after message 5. Nothing here does IO: bytes enter through
+//! [`MessageReader`], and the caller sends the returned messages in the packet number space that
+//! the table names.
 //!
 //! ```compile_fail,E0599
 //! use m2_crypto::handshake::{AwaitReply, Initiator, Message};
@@ -21,9 +22,10 @@
 //! }
 //! ```
 //!
-//! The machine authenticates what the certificates sign. That an anonymous initiator's last
-//! message is its own, and that both ends hold the same keys, is proven by the packet
-//! protection that carries the messages: use it with nothing weaker.
+//! These types authenticate what the certificates sign. Two properties rest on the packet
+//! protection that carries the messages, which must not be replaced by a weaker one: that an
+//! anonymous initiator's last message comes from that initiator, and that both ends hold the same
+//! keys.
 
 mod error;
 pub mod hello;
@@ -47,23 +49,23 @@ pub use suite::Suite;
 use crate::certificate::Certificate;
 use crate::peer_id::PeerId;
 
-/// Who is at the other end.
+/// The identity of the other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
-    /// An initiator that showed no certificate. It may only deposit into mailboxes and use
-    /// lines (spec §3).
+    /// An initiator that presented no certificate. It may only deposit into mailboxes and use lines
+    /// (docs/spec/handshake.md#4-and-5-proof).
     Anonymous,
     /// A peer that proved its identity.
     Identified {
-        /// Its id in this circle.
+        /// Its peer id in this circle.
         id: PeerId,
-        /// The certificate behind the id.
+        /// The certificate from which the peer id derives.
         certificate: Certificate,
     },
 }
 
 impl Peer {
-    /// The peer's id, if it has shown one.
+    /// Returns the peer's id, or `None` for an anonymous initiator.
     pub const fn id(&self) -> Option<&PeerId> {
         match self {
             Self::Anonymous => None,
@@ -72,15 +74,15 @@ impl Peer {
     }
 }
 
-/// What a finished handshake leaves.
+/// The result of a completed handshake.
 #[derive(Debug)]
 pub struct Established {
-    /// Who is at the other end.
+    /// The identity of the other end.
     pub peer: Peer,
-    /// The peer's transport parameters, as it sent them, authenticated by the transcript.
+    /// The peer's transport parameters as it sent them, authenticated by the transcript.
     pub peer_transport: Vec<u8>,
     /// The secrets of the data (1-RTT) space, by sender.
     pub secrets: SpaceSecrets,
-    /// Derives further secrets that belong to this session.
+    /// Derives further secrets bound to this session.
     pub exporter: Exporter,
 }

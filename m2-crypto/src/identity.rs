@@ -1,5 +1,5 @@
-//! A daemon's own identity: the private half of its user certificate, and how it rests on disk
-//! (spec §4).
+//! A daemon's identity: the private half of its user certificate, and its key file
+//! (docs/spec/identity.md#the-key-file).
 
 use crate::certificate::Certificate;
 use crate::circle::CircleId;
@@ -23,13 +23,13 @@ use zeroize::Zeroizing;
 const PLAIN_LABEL: &str = "PRIVATE KEY";
 const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 
-/// scrypt's cost: N = 2^14, r = 8, p = 5. The largest N that `openssl pkey` opens with its
-/// default memory limit, made up for by p.
+/// scrypt's cost: N = 2^14, r = 8, p = 5. N is the largest that `openssl pkey` opens with its
+/// default memory limit; p makes up for it.
 const SCRYPT_LOG_N: u8 = 14;
 const SCRYPT_R: u32 = 8;
 const SCRYPT_P: u32 = 5;
 
-/// The private key behind a [`Certificate`].
+/// The private key of a [`Certificate`].
 pub struct Identity {
     certificate: Certificate,
     key: RsaPrivateKey,
@@ -37,7 +37,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Generates a new RSA-4096 identity. Takes about a second.
+    /// Generates an RSA-4096 identity. Takes about a second.
     pub fn generate<R: CryptoRng + ?Sized>(
         rng: &mut R,
         provider: &dyn Provider,
@@ -54,10 +54,11 @@ impl Identity {
         })
     }
 
-    /// Reads a PKCS#8 PEM file, encrypted (PBES2) or not.
+    /// Reads a PKCS#8 PEM file, either unencrypted or encrypted with PBES2.
     ///
-    /// Errors: [`KeyError::PassphraseNeeded`] if it is encrypted and `passphrase` is `None`,
-    /// [`KeyError::Passphrase`] if it does not open, else what is wrong with the key.
+    /// Errors: [`KeyError::PassphraseNeeded`] if the file is encrypted and `passphrase` is `None`,
+    /// [`KeyError::Passphrase`] if the passphrase does not open it, otherwise the reason why the
+    /// key is not acceptable.
     pub fn from_pem(
         pem: &str,
         passphrase: Option<&[u8]>,
@@ -76,8 +77,8 @@ impl Identity {
         Self::from_key(key, provider)
     }
 
-    /// The key as PKCS#8 PEM: encrypted with scrypt and AES-256-CBC when a passphrase is given,
-    /// readable by `openssl pkey`.
+    /// Encodes the key as PKCS#8 PEM. With a passphrase it is encrypted with scrypt and
+    /// AES-256-CBC, which `openssl pkey` can read.
     pub fn to_pem<R: CryptoRng + ?Sized>(
         &self,
         rng: &mut R,
@@ -94,22 +95,22 @@ impl Identity {
             .map_err(|_| KeyError::Encoding)
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub const fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// This identity's id within `circle`.
+    /// Returns this identity's peer id in `circle`.
     pub fn peer_id(&self, circle: &CircleId) -> PeerId {
         self.certificate.peer_id(circle)
     }
 
-    /// PSS-SHA256 over `message`.
+    /// Signs `message` with PSS-SHA256.
     pub fn sign(&self, rng: &mut dyn CryptoRng, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         self.private.sign(rng, message)
     }
 
-    /// Opens what was wrapped under the certificate with the same `label`.
+    /// Unwraps a secret that was wrapped under the certificate with the same `label`.
     pub fn unwrap(
         &self,
         rng: &mut dyn CryptoRng,
@@ -119,29 +120,31 @@ impl Identity {
         self.private.unwrap(rng, label, wrapped)
     }
 
-    /// A key for the daemon's own store, derived from the private key: who can't unlock the
-    /// identity can't read the store. It depends on the key itself, not on its encoding.
+    /// Derives the key of the daemon's store, so that the store can be read only by a party that
+    /// can unlock the identity. The key depends on the private key, not on its encoding.
     pub fn store_key(&self) -> Secret<32> {
         self.derive_key("store key")
     }
 
-    /// The same for the letters that the daemon keeps for others (spec §9).
+    /// Derives the key of the store in which a provider keeps letters (docs/spec/mailbox-store.md).
     pub fn mailbox_key(&self) -> Secret<32> {
         self.derive_key("mailbox store key")
     }
 
-    /// What the daemon's lines follow from (spec §7).
+    /// Derives the key from which the secrets of the daemon's lines follow
+    /// (docs/spec/line.md#tokens).
     pub fn line_key(&self) -> LineKey {
         LineKey::new(self.derive_key("line key"))
     }
 
-    /// A key for backups that the passphrase of the identity opens (docs/spec/backup.md).
+    /// Derives the key for backups that the identity's passphrase unlocks
+    /// (docs/spec/backup.md#layout).
     pub fn backup_key(&self) -> Secret<32> {
         self.derive_key("backup key")
     }
 
     fn derive_key(&self, purpose: &str) -> Secret<32> {
-        // Files may name the primes in either order, and libraries may pad them.
+        // Key files may list the primes in either order, and libraries may pad them.
         let mut primes: Vec<_> = self.key.primes().iter().collect();
         primes.sort_unstable();
         let mut material = Zeroizing::new(Vec::with_capacity(1024));
@@ -171,7 +174,7 @@ fn decrypt(document: &SecretDocument, passphrase: &[u8]) -> Result<SecretDocumen
             ) => KeyError::Encoding,
             _ => KeyError::Passphrase,
         })?;
-    // One wrong passphrase in 256 leaves a padding that looks right.
+    // One wrong passphrase in 256 decrypts to valid padding.
     PrivateKeyInfoRef::try_from(opened.as_bytes()).map_err(|_| KeyError::Passphrase)?;
     Ok(opened)
 }

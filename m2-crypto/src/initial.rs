@@ -1,6 +1,7 @@
-//! Initial packets: their keys, the day in their connection id, and the retry tag (spec §2).
+//! Initial packets: their keys, the day in the connection id, and the Retry tag
+//! (docs/spec/packet.md#initial-packets).
 //!
-//! Who does not know the circle and the responder's peer id can neither make nor read an
+//! A party that does not know the circle and the responder's peer id can neither create nor read an
 //! Initial packet. The gate in front of QUIC relies on [`opens_initial`].
 
 use crate::circle::CircleId;
@@ -11,25 +12,26 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use subtle::ConstantTimeEq;
 
-/// M2's version number on the wire, in every long header.
+/// M2's version number, sent in every long header.
 pub const QUIC_VERSION: u32 = 0x6d32_0001;
 
-/// The longest connection id, and the length of the one that an initiator makes up for its
+/// Maximum length of a connection id, and the length of the one that an initiator makes up for its
 /// first packet.
 pub const MAX_CID_LEN: usize = 20;
 
-/// The keys of the Initial packets of one connection attempt, as both ends derive them.
+/// The keys of one connection attempt's Initial packets. Both ends derive them.
 #[derive(Debug)]
 pub struct InitialKeys {
-    /// Protects what the initiator sends.
+    /// Protects the initiator's packets.
     pub client: DirectionKeys,
-    /// Protects what the responder sends.
+    /// Protects the responder's packets.
     pub server: DirectionKeys,
 }
 
 impl InitialKeys {
     /// Derives the keys from the circle, the destination connection id of the initiator's first
-    /// packet (or of a Retry), the responder's peer id and `day`, in days since 1970-01-01 UTC.
+    /// packet (or of the packet that answers a Retry), the responder's peer id, and `day` in days
+    /// since 1970-01-01 UTC.
     pub fn derive(
         circle: &CircleId,
         dcid: &[u8],
@@ -45,17 +47,17 @@ impl InitialKeys {
     }
 }
 
-/// The secrets behind [`InitialKeys`].
+/// The secrets from which [`InitialKeys`] derive.
 #[derive(Debug)]
 pub struct InitialSecrets {
-    /// Behind [`InitialKeys::client`].
+    /// The secret of [`InitialKeys::client`].
     pub client: Secret<32>,
-    /// Behind [`InitialKeys::server`].
+    /// The secret of [`InitialKeys::server`].
     pub server: Secret<32>,
 }
 
 impl InitialSecrets {
-    /// See [`InitialKeys::derive`].
+    /// Derives the secrets; see [`InitialKeys::derive`].
     pub fn derive(circle: &CircleId, dcid: &[u8], responder: &PeerId, day: u32) -> Self {
         let root: Secret<32> = label::derive(
             responder.as_bytes(),
@@ -70,14 +72,15 @@ impl InitialSecrets {
     }
 }
 
-/// Writes the day into the low 2 bits of the id's last byte (spec §2). An empty id stays empty.
+/// Writes the day into the low 2 bits of the id's last byte
+/// (docs/spec/packet.md#the-day-in-the-connection-id). An empty id stays empty.
 pub fn stamp_day(dcid: &mut [u8], day: u32) {
     if let Some(last) = dcid.last_mut() {
         *last = (*last & !0x03) | day_bits(day);
     }
 }
 
-/// The day that a connection id was stamped with, if it is yesterday, today or tomorrow.
+/// Returns the day with which a connection id was stamped, if it is yesterday, today or tomorrow.
 pub fn day_from_dcid(dcid: &[u8], today: u32) -> Option<u32> {
     let stamp = dcid.last()? & 0x03;
     [Some(today), today.checked_sub(1), today.checked_add(1)]
@@ -87,12 +90,12 @@ pub fn day_from_dcid(dcid: &[u8], today: u32) -> Option<u32> {
 }
 
 fn day_bits(day: u32) -> u8 {
-    // Two bits remain, so nothing is cut off.
+    // Two bits remain, so the cast loses nothing.
     (day & 0x03) as u8
 }
 
-/// The 16 bytes at the end of a Retry packet: `packet` is all before them, `original_dcid` the
-/// id that the initiator had chosen.
+/// Computes the tag in the last 16 bytes of a Retry packet. `packet` is everything before the tag,
+/// `original_dcid` the id that the initiator had chosen.
 pub fn retry_tag(
     circle: &CircleId,
     responder: &PeerId,
@@ -105,7 +108,7 @@ pub fn retry_tag(
     tag
 }
 
-/// Whether `tag` is the [`retry_tag`] of a Retry packet, in constant time.
+/// Compares `tag` with the [`retry_tag`] of a Retry packet in constant time.
 pub fn verify_retry_tag(
     circle: &CircleId,
     responder: &PeerId,
@@ -118,24 +121,24 @@ pub fn verify_retry_tag(
         .into()
 }
 
-/// The part of a QUIC long header that is never enciphered by header protection and has the
-/// same place in every version.
+/// The version-independent part of a QUIC long header, which header protection does not cover
+/// except for the low 4 bits of the first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LongHeader<'a> {
-    /// The first byte; its low 4 bits are masked.
+    /// The first byte. Its low 4 bits are masked by header protection.
     pub first: u8,
-    /// The version: [`QUIC_VERSION`] for what is ours.
+    /// The version; [`QUIC_VERSION`] in M2's packets.
     pub version: u32,
     /// Destination connection id, at most [`MAX_CID_LEN`] bytes.
     pub dcid: &'a [u8],
     /// Source connection id, at most [`MAX_CID_LEN`] bytes.
     pub scid: &'a [u8],
-    /// What follows.
+    /// The rest of the datagram.
     pub rest: &'a [u8],
 }
 
 impl<'a> LongHeader<'a> {
-    /// Parses the start of a datagram. `None` if it has no long header or is cut off.
+    /// Parses the start of a datagram. Returns `None` if it has no long header or is truncated.
     pub fn parse(datagram: &'a [u8]) -> Option<Self> {
         let (first, rest) = datagram.split_first()?;
         if first & 0x80 == 0 {
@@ -153,13 +156,13 @@ impl<'a> LongHeader<'a> {
         })
     }
 
-    /// Whether this is an Initial packet of our version, with QUIC's fixed bit set.
+    /// Returns whether this is an Initial packet of M2's version with QUIC's fixed bit set.
     pub const fn is_initial(&self) -> bool {
         self.version == QUIC_VERSION && self.first & 0x70 == 0x40
     }
 
-    /// Returns the token of an Initial packet, which is often empty. `None` if this is no Initial
-    /// packet, or one that is cut off.
+    /// Returns the token of an Initial packet, which is often empty. Returns `None` for another
+    /// packet, or a truncated one.
     pub fn token(&self) -> Option<&'a [u8]> {
         if !self.is_initial() {
             return None;
@@ -168,21 +171,21 @@ impl<'a> LongHeader<'a> {
         rest.get(..usize::try_from(length).ok()?)
     }
 
-    /// Whether this is a packet that only the two ends of a handshake send: an Initial or a
-    /// Handshake packet of our version, but no Retry.
+    /// Returns whether this is an Initial or Handshake packet of M2's version. Only the two ends of
+    /// a handshake send these; a Retry is not one of them.
     pub const fn is_of_handshake(&self) -> bool {
         self.version == QUIC_VERSION && matches!(self.first & 0x70, 0x40 | 0x60)
     }
 }
 
-/// Whether the first packet of `datagram` is an Initial packet that opens under
-/// `keys.client`. Nothing is changed, so the datagram can go on as it is.
+/// Returns whether the first packet of `datagram` is an Initial packet that opens under
+/// `keys.client`. The datagram is not modified and can be passed on.
 pub fn opens_initial(keys: &InitialKeys, datagram: &[u8]) -> bool {
     open_initial(keys, datagram).is_some()
 }
 
-/// Returns the number of the first packet of `datagram` if that is an Initial packet that opens
-/// under `keys.client`. A call that is repeated has a number above 0.
+/// Returns the packet number of the first packet of `datagram` if it is an Initial packet that
+/// opens under `keys.client`. A retransmitted first packet has a number above 0.
 pub fn open_initial(keys: &InitialKeys, datagram: &[u8]) -> Option<u64> {
     try_open(&keys.client, datagram)
 }
@@ -194,7 +197,7 @@ fn try_open(keys: &DirectionKeys, datagram: &[u8]) -> Option<u64> {
     keys.header.unprotect(number_at.start, &mut packet);
     let first = *packet.first()?;
     if first & 0x0c != 0 {
-        return None; // Reserved bits.
+        return None; // Reserved bits must be zero.
     }
     let header_len = number_at.start.checked_add(number_len(first))?;
     let (header, payload) = packet.split_at_mut_checked(header_len)?;
@@ -203,8 +206,8 @@ fn try_open(keys: &DirectionKeys, datagram: &[u8]) -> Option<u64> {
     Some(number)
 }
 
-/// Where the packet number starts and where the packet ends, if this is an Initial packet that
-/// is long enough to take a sample from.
+/// Returns where the packet number starts and where the packet ends, if this is an Initial packet
+/// long enough for a header protection sample.
 fn initial_number_at(datagram: &[u8]) -> Option<std::ops::Range<usize>> {
     let header = LongHeader::parse(datagram)?;
     if !header.is_initial() {
@@ -221,7 +224,7 @@ fn initial_number_at(datagram: &[u8]) -> Option<std::ops::Range<usize>> {
     Some(start..start.checked_add(length)?)
 }
 
-/// A first packet's number needs no expansion: none before it was received.
+/// A first packet's number needs no expansion: no earlier packet was received.
 fn truncated_number(bytes: &[u8]) -> u64 {
     bytes
         .iter()
@@ -237,7 +240,7 @@ fn take_cid(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// QUIC's variable-length integer (RFC 9000 §16).
+/// Parses QUIC's variable-length integer (RFC 9000, section 16).
 fn take_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let length = 1_usize << (bytes.first()? >> 6);
     let (number, rest) = bytes.split_at_checked(length)?;
@@ -272,7 +275,7 @@ mod tests {
         )
     }
 
-    /// An Initial as QUIC builds it: two-byte length, two-byte packet number.
+    /// Builds an Initial packet as QUIC does: two-byte length, two-byte packet number.
     fn initial(keys: &InitialKeys, dcid: &[u8], token: &[u8]) -> Vec<u8> {
         let mut packet = vec![0xc1];
         packet.extend_from_slice(&QUIC_VERSION.to_be_bytes());
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_and_every_length_counts() {
+    fn every_flipped_bit_and_every_truncation_is_rejected() {
         let ours = keys(&DCID, &RESPONDER, 20_000);
         let datagram = initial(&ours, &DCID, b"t");
         for at in (0..60).chain(1150..1200) {
@@ -345,12 +348,12 @@ mod tests {
     }
 
     #[test]
-    fn version_is_no_reserved_one() {
+    fn the_version_is_not_a_reserved_one() {
         assert_ne!(QUIC_VERSION & 0x0f0f_0f0f, 0x0a0a_0a0a);
     }
 
     #[test]
-    fn retry_tag_binds_everything() {
+    fn the_retry_tag_authenticates_all_inputs() {
         let circle = Circle::public();
         let other = Circle::private("x", &Secret::new([1; 32]));
         let tag = retry_tag(circle.id(), &RESPONDER, &DCID, b"packet");

@@ -1,7 +1,7 @@
-//! Invitations: how a stranger becomes a contact (spec §4).
+//! Invitations: how a stranger becomes a contact (docs/spec/identity.md#invitations).
 //!
-//! An invitation is text, `m2://` and base32, short enough for a QR code. It holds no name and
-//! no key: the certificate arrives in the handshake and must hash to the peer id.
+//! An invitation is text, `m2://` followed by base32, short enough for a QR code. It contains no
+//! name and no key: the certificate arrives in the handshake and must hash to the peer id.
 
 mod line;
 mod wire;
@@ -21,55 +21,56 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Addresses in one invitation, at most.
+/// Maximum number of addresses in one invitation.
 pub const MAX_ADDRESSES: usize = 8;
-/// Lines in one invitation, at most.
+/// Maximum number of lines in one invitation.
 pub const MAX_LINES: usize = 6;
-/// Bytes of one line, at most.
+/// Maximum length of one encoded line, in bytes.
 pub const MAX_LINE_BYTES: usize = 128;
-/// Bytes of an invitation's text, at most; longer ones are refused unread.
+/// Maximum length of an invitation's text, in bytes. Longer text is rejected without parsing.
 pub const MAX_URI_BYTES: usize = 2048;
 
-/// The label under which a session exports the 32 bytes that a [`proof`] is bound to; the context
+/// The label under which a session exports the 32 bytes to which a [`proof`] is bound. The context
 /// is empty.
 pub const PROOF_EXPORT_LABEL: &[u8] = b"invitation proof";
 
 const SCHEME: &str = "m2://";
 
-/// Why a text is no invitation, or why none could be made.
+/// The reason why an invitation could not be parsed or created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvitationError {
-    /// The text is no invitation, or a part or a letter of it got lost.
+    /// The text is not an invitation, or part of it is missing or altered.
     #[error(
         "this is not a complete invitation: copy all of it, from m2:// to its end, or ask for a new one"
     )]
     Malformed,
-    /// It was made by a version of M2 that this one does not know.
+    /// It has a format version that this version does not know.
     #[error("the invitation comes from a newer M2: update this one, then add it again")]
     UnknownVersion,
-    /// More addresses or lines than an invitation holds, or a line that is empty or too long.
+    /// It has too many addresses or lines, an address without a port, or a line that is empty or
+    /// too long.
     #[error(
         "an invitation holds at most 8 addresses with a port and 6 lines of 1 to 128 bytes: name fewer"
     )]
     Limits,
 }
 
-/// What an inviter decides about an invitation.
+/// The parts of an invitation that the inviter chooses.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// May be used by any number of peers until it expires; else by one.
+    /// True if any number of peers may use it until it expires; otherwise one peer may.
     pub reusable: bool,
     /// When it expires, Unix time in seconds by the inviter's clock.
     pub expires_s: u64,
-    /// Where the inviter can be reached: at most [`MAX_ADDRESSES`], ports not 0.
+    /// Addresses at which the inviter is reachable: at most [`MAX_ADDRESSES`], ports not 0.
     pub addresses: Vec<NamedAddress>,
-    /// Lines to the inviter, each made by [`InvitedLine::to_bytes`], or of a kind that only later
-    /// versions know: at most [`MAX_LINES`] of 1 to [`MAX_LINE_BYTES`].
+    /// Lines to the inviter, each encoded by [`InvitedLine::to_bytes`] or of a kind that only later
+    /// versions know: at most [`MAX_LINES`] of 1 to [`MAX_LINE_BYTES`] bytes.
     pub lines: Vec<Vec<u8>>,
 }
 
-/// An invitation. It holds secrets: give [`Invitation::to_uri`] to the other side by a trusted
-/// way, and nothing of it to a log.
+/// An invitation. It contains secrets: pass [`Invitation::to_uri`] to the other party over a
+/// trusted channel, and log no part of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invitation {
     peer: PeerId,
@@ -80,8 +81,10 @@ pub struct Invitation {
 }
 
 impl Invitation {
-    /// Makes an invitation to the peer `peer` of `circle` with a fresh token and a fresh
-    /// rendezvous secret.
+    /// Creates an invitation to `peer` in `circle` with a random token and a random rendezvous
+    /// secret.
+    ///
+    /// Errors: [`InvitationError::Limits`].
     pub fn create<R: CryptoRng + ?Sized>(
         rng: &mut R,
         peer: PeerId,
@@ -92,8 +95,10 @@ impl Invitation {
         Self::with_token(rng, token, peer, circle, offer)
     }
 
-    /// The same with a token that was made before: lines of an invitation follow from its id, and
-    /// so from its token.
+    /// Creates an invitation with an existing token. The lines of an invitation derive from its id,
+    /// which derives from the token, so the token must exist before the lines.
+    ///
+    /// Errors: [`InvitationError::Limits`].
     pub fn with_token<R: CryptoRng + ?Sized>(
         rng: &mut R,
         token: Secret<16>,
@@ -113,7 +118,8 @@ impl Invitation {
         })
     }
 
-    /// The invitation's text, `m2://…`. (There is no `Display`: it would end up in a log.)
+    /// Returns the invitation's text, `m2://…`. There is no `Display`, so that it is not logged by
+    /// accident.
     pub fn to_uri(&self) -> Zeroizing<String> {
         let bytes = self.to_bytes();
         let size = SCHEME.len() + BASE32_NOPAD.encode_len(bytes.len());
@@ -124,53 +130,54 @@ impl Invitation {
         uri
     }
 
-    /// Whether it invites into `circle`. If not, the user is told so, instead of waiting for an
-    /// answer that can't come.
+    /// Returns whether it invites into `circle`. If not, the user gets an error at once instead of
+    /// waiting for a dial that can't succeed.
     pub fn is_for(&self, circle: &CircleId) -> bool {
         self.circle_hint == circle_hint(circle)
     }
 
-    /// Who invites.
+    /// Returns the inviter's peer id.
     pub const fn peer(&self) -> &PeerId {
         &self.peer
     }
 
-    /// What names the invitation to the inviter, without giving the token away.
+    /// Returns the id by which the inviter finds the invitation. It does not reveal the token.
     pub fn id(&self) -> InviteId {
         InviteId::of(&self.token)
     }
 
-    /// The token that the invited proves to hold.
+    /// Returns the token that the invitee proves to hold.
     pub const fn token(&self) -> &Secret<16> {
         &self.token
     }
 
-    /// The secret that the inviter's whereabouts are published under until the invitation ends.
+    /// Returns the secret from which the keys for publishing the inviter's presence derive until
+    /// the invitation ends.
     pub const fn rendezvous(&self) -> &Secret<32> {
         &self.rendezvous
     }
 
-    /// Whether more than one peer may use it.
+    /// Returns whether more than one peer may use it.
     pub const fn reusable(&self) -> bool {
         self.offer.reusable
     }
 
-    /// When it expires, Unix time in seconds.
+    /// Returns when it expires, Unix time in seconds.
     pub const fn expires_s(&self) -> u64 {
         self.offer.expires_s
     }
 
-    /// Whether it has expired.
+    /// Returns whether it has expired at `now_s`, Unix time in seconds.
     pub const fn has_expired(&self, now_s: u64) -> bool {
         now_s >= self.offer.expires_s
     }
 
-    /// Where the inviter can be reached.
+    /// Returns the addresses at which the inviter is reachable.
     pub fn addresses(&self) -> &[NamedAddress] {
         &self.offer.addresses
     }
 
-    /// Lines to the inviter as they stand there; see [`Self::invited_lines`].
+    /// Returns the encoded lines to the inviter; see [`Self::invited_lines`].
     pub fn lines(&self) -> &[Vec<u8>] {
         &self.offer.lines
     }
@@ -179,8 +186,8 @@ impl Invitation {
 impl FromStr for Invitation {
     type Err = InvitationError;
 
-    /// Reads the text in either case (QR codes are smaller in capitals), with white space around
-    /// it ignored.
+    /// Parses the text in either case (QR codes are smaller in capitals). Surrounding white space
+    /// is ignored.
     fn from_str(text: &str) -> Result<Self, InvitationError> {
         let bytes = decode(text.trim()).ok_or(InvitationError::Malformed)?;
         Self::from_bytes(&bytes)
@@ -199,12 +206,12 @@ impl fmt::Debug for Offer {
     }
 }
 
-/// What names an invitation in a contact request: 16 bytes of a hash of its token.
+/// Identifies an invitation in a contact request: 16 bytes of a hash of its token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InviteId([u8; 16]);
 
 impl InviteId {
-    /// The id of the invitation with this token.
+    /// Returns the id of the invitation with this token.
     pub fn of(token: &Secret<16>) -> Self {
         let hash = label::hash("invitation id", &[token.expose()]);
         let mut id = [0; 16];
@@ -212,18 +219,18 @@ impl InviteId {
         Self(id)
     }
 
-    /// An id from its bytes, as read from a store or a message.
+    /// Wraps 16 bytes read from a store or a message.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The id's bytes.
+    /// Returns the id's bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 }
 
-/// 32 hexadecimal digits.
+/// Formats the id as 32 hexadecimal digits.
 impl fmt::Display for InviteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&HEXLOWER.encode(&self.0))
@@ -249,18 +256,18 @@ impl fmt::Debug for InviteId {
     }
 }
 
-/// Proves, inside one session alone, that its maker holds `token`. `exporter` is what the
-/// session exports under [`PROOF_EXPORT_LABEL`], the same on both sides and in no other session.
+/// Proves possession of `token` within one session. `exporter` is the value that the session
+/// exports under [`PROOF_EXPORT_LABEL`]: equal on both sides, and different in every other session.
 pub fn proof(token: &Secret<16>, exporter: &Secret<32>) -> [u8; 32] {
     label::mac(token.expose(), "invitation proof", &[exporter.expose()])
 }
 
-/// Checks a [`proof`] in constant time.
+/// Verifies a [`proof`] in constant time.
 pub fn verify_proof(token: &Secret<16>, exporter: &Secret<32>, shown: &[u8]) -> bool {
     proof(token, exporter).ct_eq(shown).into()
 }
 
-/// The first 8 bytes of the circle's id: enough to tell circles apart.
+/// Returns the first 8 bytes of the circle's id, enough to distinguish circles.
 fn circle_hint(circle: &CircleId) -> [u8; 8] {
     let mut hint = [0; 8];
     hint.iter_mut()

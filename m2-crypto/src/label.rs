@@ -1,13 +1,14 @@
-//! Domain separation: everything that is signed, hashed, authenticated or derived is
-//! `"m2 v1 <purpose>" ‖ 0x00 ‖` length-prefixed fields (spec §1).
+//! Domain separation. All input that is signed, hashed, authenticated or used in key derivation is
+//! encoded as `"m2 v1 <purpose>" ‖ 0x00 ‖` length-prefixed fields
+//! (docs/spec/conventions.md#labels).
 
 use crate::secret::Secret;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-/// The unambiguous encoding of a purpose and its fields. Each field is preceded by its length
-/// in bytes, 4 bytes big-endian, so no two purposes and no two field lists can collide.
+/// Encodes a purpose and its fields unambiguously. Each field is preceded by its length as 4 bytes
+/// big-endian, so no two purposes and no two field lists have the same encoding.
 pub fn encode(purpose: &str, fields: &[&[u8]]) -> Vec<u8> {
     let size = fields.iter().map(|f| f.len() + 4).sum::<usize>();
     let mut out = Vec::with_capacity(size + purpose.len() + 7);
@@ -15,21 +16,21 @@ pub fn encode(purpose: &str, fields: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// SHA-256 of [`encode`], without a copy of the fields in between.
+/// Computes SHA-256 of [`encode`] without concatenating the fields first.
 pub fn hash(purpose: &str, fields: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     feed(purpose, fields, |part| hash.update(part));
     hash.finalize().into()
 }
 
-/// HMAC-SHA256 of [`encode`] under `key`, without a copy of the fields in between.
+/// Computes HMAC-SHA256 of [`encode`] under `key` without concatenating the fields first.
 pub fn mac(key: &[u8], purpose: &str, fields: &[&[u8]]) -> [u8; 32] {
     let mut mac = new_hmac(key);
     feed(purpose, fields, |part| mac.update(part));
     mac.finalize().into_bytes().into()
 }
 
-/// Gives the parts of [`encode`] one by one.
+/// Passes the parts of [`encode`] to `take` in order.
 fn feed(purpose: &str, fields: &[&[u8]], mut take: impl FnMut(&[u8])) {
     take(b"m2 v1 ");
     take(purpose.as_bytes());
@@ -42,12 +43,12 @@ fn feed(purpose: &str, fields: &[&[u8]], mut take: impl FnMut(&[u8])) {
 }
 
 fn new_hmac(key: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes a key of any length; the error type is the trait's, not the algorithm's.
+    // HMAC takes a key of any length; the error type belongs to the trait, not to the algorithm.
     #[allow(clippy::expect_used)]
     Hmac::<Sha256>::new_from_slice(key).expect("HMAC accepts every key length")
 }
 
-/// HKDF-SHA256: extract from `ikm` with `salt`, expand with [`encode`] as info.
+/// Derives a key with HKDF-SHA256: extract from `ikm` with `salt`, expand with [`encode`] as info.
 ///
 /// `N` is at most 8,160 bytes (HKDF's limit); all uses are 16 to 64.
 pub fn derive<const N: usize>(
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn field_borders_matter() {
+    fn field_boundaries_are_unambiguous() {
         assert_ne!(hash("t", &[b"ab", b"c"]), hash("t", &[b"a", b"bc"]));
         assert_ne!(hash("t", &[b"ab"]), hash("t", &[b"ab", b""]));
         assert_ne!(hash("t", &[]), hash("t\0", &[]));

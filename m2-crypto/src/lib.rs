@@ -1,11 +1,12 @@
 //! M2's cryptography: identities, the session handshake, packet protection, packet obfuscation
 //! and message envelopes.
 //!
-//! This crate is sans-IO. It reads no clock, no random source and no socket: time and
-//! randomness are parameters. What it does not do: it keeps no replay history and no state on
-//! disk; callers must store what the types tell them to store before they act on it.
+//! This crate is sans-IO: it reads no clock, no random source and no socket. Callers pass in time
+//! and randomness. It keeps no replay history and writes nothing to disk; where a type's
+//! documentation says that its state must be stored, the caller must store it before acting on the
+//! result.
 //!
-//! Sections (`§`) in comments are those of `docs/spec/`.
+//! The protocol is specified in `docs/spec/`. Doc comments name the page and heading.
 #![forbid(unsafe_code)]
 
 pub mod address;

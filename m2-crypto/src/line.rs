@@ -1,9 +1,9 @@
-//! The tokens of lines (docs/spec/line.md, spec §7).
+//! The secrets and tokens of lines (docs/spec/line.md#tokens).
 //!
-//! Who listens at a relay opens a line with a secret; who calls joins it with a token that
-//! follows from the secret and does not lead back to it. So no caller can listen in the
-//! listener's place. A line is of one day and one contact: tokens of two days, or of two
-//! contacts, have nothing in common.
+//! A listener opens a line at a relay with a secret. A caller joins it with a token that derives
+//! from the secret and does not reveal it, so no caller can take the listener's place. Each line
+//! belongs to one relay, one UTC day and one contact or invitation: the tokens of two lines can't
+//! be linked.
 
 use crate::invitation::InviteId;
 use crate::label;
@@ -15,34 +15,36 @@ use subtle::ConstantTimeEq;
 /// Bytes of a [`JoinToken`].
 pub const JOIN_TOKEN_BYTES: usize = 16;
 
-/// What all lines of a daemon follow from. Its own alone, and the same after every restart.
+/// The key from which the secrets of all lines of a daemon derive. It derives from the identity and
+/// so is the same after every restart.
 #[derive(Debug, Clone)]
 pub struct LineKey(Secret<32>);
 
-/// Who may call on a line.
+/// The party for which a line is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Caller {
     /// A contact.
     Contact(PeerId),
-    /// Whoever holds an invitation.
+    /// Any holder of an invitation.
     Invited(InviteId),
 }
 
-/// Opens a line. Stays between the listener and its relays.
+/// The secret that opens a line. Known only to the listener and its relays.
 #[derive(Debug, Clone)]
 pub struct LineSecret(Secret<32>);
 
-/// Joins a line.
+/// The token that joins a line.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JoinToken(pub [u8; JOIN_TOKEN_BYTES]);
 
 impl LineKey {
-    /// The key of an identity; see [`Identity::line_key`](crate::Identity::line_key).
+    /// Wraps the key of an identity; see [`Identity::line_key`](crate::Identity::line_key).
     pub const fn new(bytes: Secret<32>) -> Self {
         Self(bytes)
     }
 
-    /// The secret of the line at `relay` on the UTC day `day` (days since 1970) for `caller`.
+    /// Derives the secret of the line at `relay` on the UTC day `day` (days since 1970) for
+    /// `caller`.
     pub fn secret(&self, relay: &PeerId, day: u32, caller: &Caller) -> LineSecret {
         let (kind, id): (u8, &[u8]) = match caller {
             Caller::Contact(peer) => (0, peer.as_bytes()),
@@ -66,17 +68,17 @@ impl PartialEq for LineSecret {
 impl Eq for LineSecret {}
 
 impl LineSecret {
-    /// The secret that a frame holds.
+    /// Wraps a secret received in a frame.
     pub const fn new(bytes: Secret<32>) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, for a frame.
+    /// Returns the bytes, for a frame.
     pub const fn expose(&self) -> &[u8; 32] {
         self.0.expose()
     }
 
-    /// What callers join with.
+    /// Derives the token with which callers join the line.
     pub fn join_token(&self) -> JoinToken {
         let hash = label::hash("join", &[self.0.expose()]);
         let mut token = [0; JOIN_TOKEN_BYTES];
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_of_one_relay_one_day_and_one_caller() {
+    fn tokens_differ_by_relay_day_and_caller() {
         let key = LineKey::new(Secret::new([7; 32]));
         let relays = [PeerId::from_bytes([1; 32]), PeerId::from_bytes([2; 32])];
         let callers = [

@@ -1,41 +1,42 @@
-//! Tokens that let one deposit each into a mailbox (docs/spec/mailbox.md, spec §9).
+//! Tokens that each permit one deposit into a mailbox (docs/spec/mailbox.md#tokens).
 //!
-//! The owner of a box gives a contact a seed. The i-th deposit carries the i-th token that
-//! follows from it; the provider knows only hashes, in no order, and can't tell whose they are.
+//! The owner of a mailbox gives a contact a seed. The i-th deposit carries the i-th token derived
+//! from it. The provider stores only hashes of tokens, unordered, and can't tell which contact a
+//! token belongs to.
 
 use crate::label;
 use crate::peer_id::PeerId;
 use crate::secret::Secret;
 use rand_core::CryptoRng;
 
-/// How many tokens of one contact are registered ahead (spec §9).
+/// How many tokens of one contact the owner registers ahead.
 pub const TOKENS_AHEAD: u64 = 64;
 
-/// What the tokens of one contact for one box follow from.
+/// The seed from which one contact's tokens for one mailbox derive.
 #[derive(Debug, Clone)]
 pub struct TokenSeed(Secret<32>);
 
-/// What a provider keeps of a token: 32 bytes that tell nothing of it.
+/// The hash of a token, which the provider stores. It does not reveal the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenHash(pub [u8; 32]);
 
 impl TokenSeed {
-    /// A new seed.
+    /// Draws a new seed.
     pub fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         Self(Secret::random(rng))
     }
 
-    /// The seed that an offer or a store holds.
+    /// Wraps a seed read from an offer or a store.
     pub const fn new(bytes: Secret<32>) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, for an offer or a store.
+    /// Returns the bytes, for an offer or a store.
     pub const fn expose(&self) -> &[u8; 32] {
         self.0.expose()
     }
 
-    /// The token of the deposit number `index` into the box of `owner`.
+    /// Derives the token of deposit number `index` into the mailbox of `owner`.
     pub fn token(&self, owner: &PeerId, index: u64) -> Secret<32> {
         Secret::new(label::mac(
             self.0.expose(),
@@ -46,7 +47,7 @@ impl TokenSeed {
 }
 
 impl TokenHash {
-    /// The hash of a token.
+    /// Returns the hash of a token.
     pub fn of(token: &Secret<32>) -> Self {
         Self(label::hash("deposit token hash", &[token.expose()]))
     }

@@ -1,34 +1,34 @@
-//! Level 3: every UDP datagram is enciphered on its own under the circle's packet key (spec §2).
+//! Level 3: obfuscation of each UDP datagram under the circle's packet key
+//! (docs/spec/obfuscation.md#hiding-a-datagram).
 
 use crate::provider::{Ctr, Provider};
 use crate::secret::Secret;
 use std::fmt;
 
-/// Bytes at the end of a datagram that serve as the IV and travel as they are. A QUIC packet
-/// always ends in at least so many pseudo-random bytes: an AEAD tag or a retry tag.
+/// Bytes at the end of a datagram that serve as the IV and are sent unchanged. A QUIC packet always
+/// ends in at least 16 pseudo-random bytes: an AEAD tag or a Retry tag.
 pub const IV_BYTES: usize = 16;
 
-/// Hides and reveals datagrams under one key, AES-128-CTR. It adds no byte and keeps no state
-/// between datagrams; the key schedule is computed once.
+/// Obfuscates and reveals datagrams under one key with AES-128-CTR. It adds no bytes and keeps no
+/// state between datagrams. The key schedule is computed once.
 ///
-/// It hides, it does not authenticate: what comes out of a forged datagram is noise that the
-/// layers above refuse.
+/// It provides no integrity: a forged datagram is revealed as noise, which the layers above reject.
 pub struct Obfuscator {
     cipher: Box<dyn Ctr>,
 }
 
 impl Obfuscator {
-    /// An obfuscator under a circle's packet key.
+    /// Creates an obfuscator for a circle's packet key.
     pub fn new(key: &Secret<16>, provider: &dyn Provider) -> Self {
         Self {
             cipher: provider.ctr(key),
         }
     }
 
-    /// Hides a datagram in place, or reveals one: both are the same operation. All bytes but
-    /// the last [`IV_BYTES`] change.
+    /// Obfuscates or reveals a datagram in place; both are the same operation. All bytes except the
+    /// last [`IV_BYTES`] change.
     ///
-    /// A datagram that holds nothing before its IV is left as it is, for the gate to drop.
+    /// A datagram without bytes before its IV is left unchanged, and the gate drops it.
     pub fn apply(&self, datagram: &mut [u8]) {
         let Some((body, iv)) = datagram.split_last_chunk_mut::<IV_BYTES>() else {
             return;
@@ -59,7 +59,7 @@ mod tests {
     const KEY: Secret<16> = Secret::new([3; 16]);
 
     #[test]
-    fn applied_twice_is_the_original_at_every_length() {
+    fn applying_twice_restores_the_datagram_at_every_length() {
         for &provider in provider::all() {
             let obfuscator = Obfuscator::new(&KEY, provider);
             for length in 0..200_u8 {
@@ -77,7 +77,7 @@ mod tests {
 
     /// Counter blocks near an overflow of their low 32, 64 and 128 bits, and some in between.
     #[test]
-    fn the_counter_is_one_number_of_128_bits() {
+    fn the_counter_is_a_128_bit_number() {
         for ones in 0..=IV_BYTES {
             for last in [0xf0, 0xfe, 0xff] {
                 let mut iv = [0x5a; IV_BYTES];
@@ -95,7 +95,7 @@ mod tests {
         }
     }
 
-    /// Block by block, with the arithmetic of the language.
+    /// Computes the key stream block by block with the language's own arithmetic.
     fn key_stream(iv: [u8; IV_BYTES], length: usize) -> Vec<u8> {
         let cipher = Aes128Enc::new(KEY.expose().into());
         let first = u128::from_be_bytes(iv);

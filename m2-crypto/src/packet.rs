@@ -1,8 +1,8 @@
-//! Packet protection: AES-128-GCM payloads and AES-128 header protection (spec §3).
+//! Packet protection: AES-128-GCM payloads and AES-128 header protection (docs/spec/packet.md).
 //!
-//! The shapes are QUIC's (RFC 9001 §5.3 and §5.4): the nonce is the iv xor the packet number,
-//! the header is the associated data, and five mask bytes cover the first byte's low bits and
-//! the packet number. Bytes: `docs/spec/packet.md`.
+//! The construction is QUIC's (RFC 9001, sections 5.3 and 5.4): the nonce is the IV xor the packet
+//! number, the header is the associated data, and five mask bytes cover the first byte's low bits
+//! and the packet number.
 
 use crate::error::OpenFailed;
 use crate::label;
@@ -14,27 +14,29 @@ use std::fmt;
 
 /// Bytes that protection adds to a packet: the AEAD tag.
 pub const TAG_LEN: usize = 16;
-/// Bytes of ciphertext that a header mask is computed from.
+/// Bytes of ciphertext from which a header mask is computed.
 pub const SAMPLE_LEN: usize = 16;
-/// Packets that one key may seal (spec §3).
+/// Maximum number of packets that one key seals (docs/spec/packet.md#payload-protection).
 pub const CONFIDENTIALITY_LIMIT: u64 = 1 << 23;
-/// Forged packets after which a connection must be given up (spec §3).
+/// Number of packets that failed to open after which a connection is closed
+/// (docs/spec/packet.md#payload-protection).
 pub const INTEGRITY_LIMIT: u64 = 1 << 52;
 
-/// The longest packet number, which is how far behind its start the sample begins.
+/// Maximum length of a packet number. The sample starts this many bytes after the number's first
+/// byte.
 const MAX_NUMBER_LEN: usize = 4;
 
-/// What protects the packets of one direction in one packet number space.
+/// The keys of one direction in one packet number space.
 #[derive(Debug)]
 pub struct DirectionKeys {
-    /// Seals and opens payloads. Turned over by key updates.
+    /// Seals and opens payloads. Replaced by key updates.
     pub packet: PacketKey,
-    /// Masks headers. Stays for the whole session.
+    /// Masks headers. Stays the same for the whole session.
     pub header: HeaderKey,
 }
 
 impl DirectionKeys {
-    /// The keys of one 32-byte secret.
+    /// Derives the keys from one 32-byte secret.
     pub fn derive(secret: &Secret<32>, provider: &dyn Provider) -> Self {
         Self {
             packet: PacketKey::derive(secret, provider),
@@ -50,14 +52,14 @@ pub struct PacketKey {
 }
 
 impl PacketKey {
-    /// The payload key of one 32-byte secret.
+    /// Derives the payload key from one 32-byte secret.
     pub fn derive(secret: &Secret<32>, provider: &dyn Provider) -> Self {
         let key = label::derive(secret.expose(), &[], "packet protection key", &[]);
         let iv = label::derive(secret.expose(), &[], "packet protection iv", &[]);
         Self::new(&key, iv, provider)
     }
 
-    /// A key from its parts.
+    /// Creates a key from its parts.
     pub fn new(key: &Secret<16>, iv: Secret<12>, provider: &dyn Provider) -> Self {
         Self {
             aead: provider.aead(key),
@@ -65,14 +67,14 @@ impl PacketKey {
         }
     }
 
-    /// Encrypts `payload` in place and returns the tag that follows it. A packet number must
-    /// not be used twice.
+    /// Encrypts `payload` in place and returns the tag that follows it. A packet number must not be
+    /// used twice under one key.
     pub fn seal(&self, number: u64, header: &[u8], payload: &mut [u8]) -> Tag {
         self.aead.seal(&self.nonce(number), header, payload)
     }
 
-    /// Decrypts `sealed` (ciphertext, then tag) in place and returns the plaintext's length.
-    /// On failure its content is unspecified.
+    /// Decrypts `sealed` (ciphertext, then tag) in place and returns the plaintext's length. On
+    /// failure the buffer's content is unspecified.
     pub fn open(&self, number: u64, header: &[u8], sealed: &mut [u8]) -> Result<usize, OpenFailed> {
         let (payload, tag) = sealed.split_last_chunk_mut::<TAG_LEN>().ok_or(OpenFailed)?;
         self.aead.open(&self.nonce(number), header, payload, tag)?;
@@ -98,18 +100,18 @@ impl fmt::Debug for PacketKey {
 pub struct HeaderKey(Aes128);
 
 impl HeaderKey {
-    /// The header key of one 32-byte secret.
+    /// Derives the header key from one 32-byte secret.
     pub fn derive(secret: &Secret<32>) -> Self {
         let key = label::derive(secret.expose(), &[], "header protection key", &[]);
         Self::new(&key)
     }
 
-    /// A key from its bytes.
+    /// Creates a key from its bytes.
     pub fn new(key: &Secret<16>) -> Self {
         Self(Aes128::new(key.expose().into()))
     }
 
-    /// The mask for one packet: the first five bytes of AES over the sample.
+    /// Computes the mask for one packet: the first five bytes of AES over the sample.
     pub fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 5] {
         let mut block = (*sample).into();
         self.0.encrypt_block(&mut block);
@@ -117,8 +119,8 @@ impl HeaderKey {
         [a, b, c, d, e]
     }
 
-    /// Masks the header of a sealed packet whose number starts at `number_at`. A packet too
-    /// short to take a sample from is left as it is.
+    /// Masks the header of a sealed packet whose number starts at `number_at`. A packet too short
+    /// for a sample is left unchanged.
     pub fn protect(&self, number_at: usize, packet: &mut [u8]) {
         let Some(mask) = self.mask_of(number_at, packet) else {
             return;
@@ -131,8 +133,7 @@ impl HeaderKey {
         mask_number(number_at, number_len, packet, mask);
     }
 
-    /// Takes the mask off. A packet too short to take a sample from is left as it is; its
-    /// payload won't open.
+    /// Removes the mask. A packet too short for a sample is left unchanged; its payload won't open.
     pub fn unprotect(&self, number_at: usize, packet: &mut [u8]) {
         let Some(mask) = self.mask_of(number_at, packet) else {
             return;
@@ -158,7 +159,7 @@ impl fmt::Debug for HeaderKey {
     }
 }
 
-/// Bytes of the packet number that an unprotected first byte announces: 1 to 4.
+/// Returns the length of the packet number, 1 to 4 bytes, from an unprotected first byte.
 pub fn number_len(first: u8) -> usize {
     1 + usize::from(first & 0x03)
 }
@@ -194,7 +195,7 @@ mod tests {
             .unwrap()
     }
 
-    /// The construction is QUIC's own: RFC 9001 appendix A.3 (the server's Initial).
+    /// The construction is QUIC's: RFC 9001, appendix A.3 (the server's Initial).
     #[test]
     fn rfc_9001_server_initial() {
         let header: [u8; 20] = unhex("c1000000010008f067a5502a4262b50040750001");
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn number_header_payload_and_tag_are_all_bound() {
+    fn number_header_payload_and_tag_are_authenticated() {
         for provider in provider::all() {
             let keys = DirectionKeys::derive(&Secret::new([7; 32]), *provider);
             let mut sealed = b"payload".to_vec();
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn short_packets_are_left_alone() {
+    fn short_packets_are_left_unchanged() {
         let key = HeaderKey::derive(&Secret::new([1; 32]));
         for length in 0..30 {
             let mut packet = vec![0xc3; length];

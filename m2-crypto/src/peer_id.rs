@@ -1,4 +1,4 @@
-//! Peer ids: the global hash identity (spec §1).
+//! Peer ids: the name of an identity in a circle (docs/spec/identity.md#certificate-and-peer-id).
 
 use crate::circle::CircleId;
 use crate::label;
@@ -10,23 +10,23 @@ use thiserror::Error;
 
 const HRP: Hrp = Hrp::parse_unchecked("m2");
 
-/// SHA-256 over the circle's id and the user certificate's SPKI. `Display` is bech32m with the
-/// prefix `m2`; `Debug` prints nothing of it, so that no log names it by accident (spec §10).
+/// A hash (SHA-256) over the circle's id and the user certificate's SPKI. `Display` formats it as
+/// bech32m with the prefix `m2`. `Debug` prints none of it, so that no log contains it by accident.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId([u8; 32]);
 
 impl PeerId {
-    /// The id of the certificate whose SPKI DER is `spki`, within one circle.
+    /// Computes the id of the certificate whose SPKI DER is `spki`, in one circle.
     pub fn of(circle: &CircleId, spki: &[u8]) -> Self {
         Self(label::hash("peer id", &[circle.as_bytes(), spki]))
     }
 
-    /// An id from its 32 bytes, as read from a store or a message.
+    /// Wraps 32 bytes read from a store or a message.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The id's 32 bytes.
+    /// Returns the id's 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -40,7 +40,7 @@ impl TryFrom<&[u8]> for PeerId {
     }
 }
 
-/// The text or bytes are no peer id.
+/// The text or bytes are not a peer id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("not a peer id: expected bech32m text that starts with m21")]
 pub struct PeerIdError;
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typo_is_refused() {
+    fn a_typing_error_is_rejected() {
         let mut text = PeerId::from_bytes([1; 32]).to_string();
         let last = text.pop();
         text.push(if last == Some('q') { 'p' } else { 'q' });

@@ -1,9 +1,10 @@
-//! Presence: where somebody is, for one pair's eyes (docs/spec/lookup.md, spec §8).
+//! Presence: where a peer is reachable, readable by one contact only (docs/spec/lookup.md).
 //!
-//! Two contacts share a secret for each direction. Under it one publishes where it is and the
-//! other looks: sealed [`Record`]s in the DHT, keyed by the day ([`DayKey`]), and [`tag`]s in the
-//! local network, keyed by the hour. Who has not the secret sees random bytes of one size, and
-//! can't tell two days, two hours or two contacts of one peer apart.
+//! Two contacts share one secret for each direction. Under it one of them publishes where it is
+//! reachable and the other looks it up: as sealed [`Record`]s in the DHT, keyed by the day
+//! ([`DayKey`]), and as [`tag`]s in the local network, keyed by the hour. Without the secret both
+//! are random bytes of constant size, and neither two days, two hours nor two contacts of one peer
+//! can be linked.
 
 mod announcement;
 mod key;
@@ -24,37 +25,38 @@ use thiserror::Error;
 const DAY_S: u64 = 86_400;
 const HOUR_S: u64 = 3_600;
 
-/// Why something was no presence, or could not be made one.
+/// The reason why presence data could not be read or made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PresenceError {
-    /// It was made under another secret or for another day, or is damaged, or is no presence at
-    /// all. One error for every reason.
+    /// It was made under another secret or for another day, is damaged, or is not presence data.
+    /// All causes are one error.
     #[error("the presence does not open")]
     Unreadable,
-    /// It has more in it than fits, or an address without a port.
+    /// It holds more than fits, or an address without a port.
     #[error(
         "presence holds at most 4 addresses and 6 lines of 1 to 2 addresses, each with a port: name fewer"
     )]
     Limits,
 }
 
-/// What one peer publishes under for one other: of one pair and one direction.
+/// The secret under which one peer publishes for one other: of one pair and one direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresenceSecret(Secret<32>);
 
 impl PresenceSecret {
-    /// The secret of a pair of contacts for one direction. The two directions have secrets of
-    /// their own, so nothing below names the direction again.
+    /// Wraps the secret of a pair of contacts for one direction. Each direction has its own secret,
+    /// so the derivations below do not include the direction.
     pub const fn new(secret: Secret<32>) -> Self {
         Self(secret)
     }
 
-    /// The secret under which an inviter publishes for whoever holds `invitation`.
+    /// Derives the secret under which an inviter publishes for the holders of `invitation`.
     pub fn of_invitation(invitation: &Invitation) -> Self {
         Self::of_rendezvous(invitation.rendezvous())
     }
 
-    /// The same for the inviter, who stores the rendezvous secret alone.
+    /// Derives the secret of [`Self::of_invitation`] for the inviter, who stores the rendezvous
+    /// secret only.
     pub fn of_rendezvous(rendezvous: &Secret<32>) -> Self {
         let key = rendezvous.expose();
         Self(Secret::new(label::mac(key, "invitation presence", &[])))
@@ -65,12 +67,12 @@ impl PresenceSecret {
     }
 }
 
-/// The UTC day of a moment (Unix time in seconds), days since 1970.
+/// Returns the UTC day of `now_s` (Unix time in seconds), in days since 1970.
 pub fn day(now_s: u64) -> u32 {
     u32::try_from(now_s / DAY_S).unwrap_or(u32::MAX)
 }
 
-/// The hour of a moment (Unix time in seconds), hours since 1970.
+/// Returns the hour of `now_s` (Unix time in seconds), in hours since 1970.
 pub fn hour(now_s: u64) -> u32 {
     u32::try_from(now_s / HOUR_S).unwrap_or(u32::MAX)
 }

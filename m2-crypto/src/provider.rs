@@ -1,8 +1,10 @@
-//! The cryptography providers: who does RSA private operations, packet AEAD and obfuscation.
+//! Cryptography providers: the implementations of RSA private operations, packet AEAD and
+//! obfuscation.
 //!
-//! Two implementations give the same bytes for the same inputs (signatures aside, which are
-//! randomized but verify under both): [`rustcrypto`], pure Rust, and `aws_lc`, the default
-//! where it is built in. Key generation, encodings and public operations are always RustCrypto's.
+//! The two implementations return the same bytes for the same inputs, except for signatures, which
+//! are randomized but verify under both. They are [`rustcrypto`], in pure Rust, and `aws_lc`, the
+//! default where it is compiled in. Key generation, encodings and public-key operations always use
+//! RustCrypto.
 
 #[cfg(feature = "aws-lc")]
 pub mod aws_lc;
@@ -21,24 +23,25 @@ pub type Tag = [u8; 16];
 /// A counter block of AES-CTR, 16 bytes.
 pub type Counter = [u8; 16];
 
-/// One implementation of the operations that a provider may do its own way.
+/// An implementation of the operations that differ between providers.
 pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
-    /// A short name for status output and benches.
+    /// Returns a short name for status output and benchmarks.
     fn name(&self) -> &'static str;
 
     /// Imports an RSA private key for [`PrivateKey`] operations.
     fn private_key(&self, key: &RsaPrivateKey) -> Result<Box<dyn PrivateKey>, KeyError>;
 
-    /// AES-128-GCM under `key`.
+    /// Creates an AES-128-GCM instance under `key`.
     fn aead(&self, key: &Secret<16>) -> Box<dyn Aead>;
 
-    /// AES-128-CTR under `key`, for the obfuscation.
+    /// Creates an AES-128-CTR instance under `key`, for obfuscation.
     fn ctr(&self, key: &Secret<16>) -> Box<dyn Ctr>;
 }
 
-/// RSA private operations: OAEP-SHA256 and PSS-SHA256 (32-byte salt) only (spec §1).
+/// RSA private operations: OAEP-SHA256 and PSS-SHA256 (32-byte salt) only
+/// (docs/spec/conventions.md#primitives).
 pub trait PrivateKey: Send + Sync {
-    /// Opens an OAEP ciphertext made with the same `label`.
+    /// Opens an OAEP ciphertext that was made with the same `label`.
     fn unwrap(
         &self,
         rng: &mut dyn CryptoRng,
@@ -46,7 +49,7 @@ pub trait PrivateKey: Send + Sync {
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, OpenFailed>;
 
-    /// Signs `message` (hashed with SHA-256). The signature has the modulus's length.
+    /// Signs `message` (hashed with SHA-256). The signature is as long as the modulus.
     fn sign(&self, rng: &mut dyn CryptoRng, message: &[u8]) -> Result<Vec<u8>, KeyError>;
 }
 
@@ -55,7 +58,7 @@ pub trait Aead: Send + Sync {
     /// Encrypts `in_out` and returns the tag.
     fn seal(&self, nonce: &Nonce, aad: &[u8], in_out: &mut [u8]) -> Tag;
 
-    /// Decrypts `in_out` if `tag` is right. On failure its content is unspecified.
+    /// Decrypts `in_out` if `tag` is valid. On failure the buffer's content is unspecified.
     fn open(
         &self,
         nonce: &Nonce,
@@ -67,12 +70,12 @@ pub trait Aead: Send + Sync {
 
 /// AES-128-CTR in place. The key schedule is computed once.
 pub trait Ctr: Send + Sync {
-    /// Combines `in_out` with the key stream that begins at `counter`, one 128-bit big-endian
-    /// number that wraps around. Enciphers and deciphers alike.
+    /// Xors `in_out` with the key stream that begins at `counter`, a 128-bit big-endian number that
+    /// wraps around. Encrypts and decrypts alike.
     fn apply(&self, counter: &Counter, in_out: &mut [u8]);
 }
 
-/// The default provider of this build.
+/// Returns the default provider of this build.
 pub fn default() -> &'static dyn Provider {
     #[cfg(feature = "aws-lc")]
     return &aws_lc::AwsLc;
@@ -80,7 +83,7 @@ pub fn default() -> &'static dyn Provider {
     &rustcrypto::RustCrypto
 }
 
-/// Every provider of this build, for tests that must hold under all.
+/// Returns every provider of this build, for tests that must hold under all of them.
 pub fn all() -> &'static [&'static dyn Provider] {
     &[
         &rustcrypto::RustCrypto,

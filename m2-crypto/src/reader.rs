@@ -1,6 +1,7 @@
-//! Strict reading of fixed binary layouts: nothing is read past the end, nothing may be left.
+//! A strict reader for fixed binary layouts: reads never pass the end, and leftover bytes can be
+//! rejected.
 
-/// Bytes that are taken from the front. Integers are big-endian.
+/// A cursor over bytes. Integers are big-endian.
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -8,14 +9,14 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    /// The next `N` bytes.
+    /// Takes the next `N` bytes.
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*head)
     }
 
-    /// The next `count` bytes.
+    /// Takes the next `count` bytes.
     pub(crate) fn slice(&mut self, count: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
@@ -38,12 +39,12 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// What is left.
+    /// Returns the bytes that have not been taken.
     pub(crate) const fn rest(self) -> &'a [u8] {
         self.0
     }
 
-    /// `Some` if everything was read.
+    /// Returns `Some` if all bytes have been taken.
     pub(crate) const fn end(self) -> Option<()> {
         if self.0.is_empty() { Some(()) } else { None }
     }

@@ -5,30 +5,30 @@ use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// `N` secret bytes: zeroized on drop, redacted in `Debug`, without `Display`, compared in
+/// A secret of `N` bytes: zeroized on drop, redacted in `Debug`, without `Display`, compared in
 /// constant time.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Secret<const N: usize>([u8; N]);
 
 impl<const N: usize> Secret<N> {
-    /// Takes ownership of secret bytes. The caller's copy, if it keeps one, is its own to erase.
+    /// Takes ownership of secret bytes. The caller must erase its own copy, if it keeps one.
     pub const fn new(bytes: [u8; N]) -> Self {
         Self(bytes)
     }
 
-    /// Draws a fresh secret.
+    /// Draws a random secret.
     pub fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
         let mut bytes = [0; N];
         rng.fill_bytes(&mut bytes);
         Self(bytes)
     }
 
-    /// Parses a slice of exactly `N` bytes.
+    /// Copies a slice of exactly `N` bytes. Returns `None` for another length.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    /// The bytes themselves, for the primitive that needs them.
+    /// Returns the bytes, for the primitive that needs them.
     pub const fn expose(&self) -> &[u8; N] {
         &self.0
     }

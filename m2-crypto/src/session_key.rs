@@ -1,4 +1,4 @@
-//! Fresh RSA-2048 keys, one pair for every session (spec §3).
+//! Ephemeral RSA-2048 keys, one pair for each session (docs/spec/handshake.md#1-hello).
 
 use crate::certificate::{check_public_key, oaep_encrypt};
 use crate::error::{KeyError, OpenFailed};
@@ -9,19 +9,19 @@ use rsa::{BoxedUint, RsaPrivateKey, RsaPublicKey};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// Bytes of a 2048-bit modulus: the wire form of a session public key and of a key wrapped
-/// under it.
+/// Bytes of a 2048-bit modulus: the wire form of a session public key, and the length of a key
+/// wrapped under it.
 pub const MODULUS_BYTES: usize = 256;
 
-/// A session's key pair. Used for one session, then dropped and zeroized.
+/// A session's key pair. Serves one established session, then is dropped and zeroized.
 pub struct SessionKeyPair {
     public: SessionPublicKey,
     private: Box<dyn PrivateKey>,
 }
 
 impl SessionKeyPair {
-    /// Generates a pair. Takes tens of milliseconds: never do it while somebody waits, keep a
-    /// pool.
+    /// Generates a pair. Takes tens of milliseconds: take pairs from a pool instead of generating
+    /// one while a peer waits.
     pub fn generate<R: CryptoRng + ?Sized>(
         rng: &mut R,
         provider: &dyn Provider,
@@ -30,7 +30,7 @@ impl SessionKeyPair {
         Self::from_key(&key, provider)
     }
 
-    /// A pair from a fixed key, for vectors.
+    /// Creates a pair from a fixed key, for test vectors.
     pub fn from_key(key: &RsaPrivateKey, provider: &dyn Provider) -> Result<Self, KeyError> {
         Ok(Self {
             public: SessionPublicKey::from_key(key.to_public_key())?,
@@ -38,12 +38,12 @@ impl SessionKeyPair {
         })
     }
 
-    /// The half that goes to the peer.
+    /// Returns the half that is sent to the peer.
     pub const fn public(&self) -> &SessionPublicKey {
         &self.public
     }
 
-    /// Opens what the peer wrapped under [`Self::public`] with the same `label`.
+    /// Unwraps a secret that the peer wrapped under [`Self::public`] with the same `label`.
     pub fn unwrap(
         &self,
         rng: &mut dyn CryptoRng,
@@ -87,12 +87,12 @@ impl SessionPublicKey {
         Ok(Self { key, modulus })
     }
 
-    /// The wire form: the modulus, big-endian.
+    /// Returns the wire form: the modulus, big-endian.
     pub const fn modulus(&self) -> &[u8; MODULUS_BYTES] {
         &self.modulus
     }
 
-    /// Wraps a short secret (OAEP-SHA256 with `label`); the result is [`MODULUS_BYTES`] long.
+    /// Wraps a short secret (OAEP-SHA256 with `label`). The result has [`MODULUS_BYTES`] bytes.
     pub fn wrap<R: CryptoRng + ?Sized>(
         &self,
         rng: &mut R,

@@ -1,4 +1,5 @@
-//! Verification codes: what two people compare by voice (spec §4).
+//! Verification codes, which two people compare by voice
+//! (docs/spec/identity.md#verification-codes).
 
 use crate::certificate::Certificate;
 use crate::circle::CircleId;
@@ -6,28 +7,28 @@ use crate::label;
 use sha2::{Digest, Sha512_256};
 use std::fmt;
 
-/// How often each certificate is hashed. It makes a search for a certificate with a similar
-/// code so much dearer.
+/// How often each certificate is hashed. It raises the cost of searching for a certificate with a
+/// similar code by this factor.
 const ITERATIONS: usize = 5200;
 
-/// Digits of one side's half.
+/// Digits of one certificate's half.
 const HALF_DIGITS: usize = 30;
 const GROUP_DIGITS: usize = 5;
 
-/// 60 digits from both certificates and the circle, the same on both sides. `Display` shows them
-/// in 12 groups of 5.
+/// A code of 60 digits derived from both certificates and the circle, equal on both sides.
+/// `Display` prints 12 groups of 5 digits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerificationCode(String);
 
 impl VerificationCode {
-    /// The code of two certificates in one circle, in either order. Takes some 10 ms.
+    /// Computes the code of two certificates in one circle, in either order. Takes about 10 ms.
     pub fn of(circle: &CircleId, one: &Certificate, other: &Certificate) -> Self {
         let mut halves = [half(circle, one), half(circle, other)];
         halves.sort_unstable();
         Self(halves.concat())
     }
 
-    /// The 60 digits without spaces.
+    /// Returns the 60 digits without spaces.
     pub fn digits(&self) -> &str {
         &self.0
     }
@@ -51,7 +52,7 @@ impl fmt::Debug for VerificationCode {
     }
 }
 
-/// Thirty digits of one certificate: six times 5 bytes of the digest, modulo 100,000.
+/// Computes the 30 digits of one certificate: six times 5 bytes of the digest, modulo 100,000.
 fn half(circle: &CircleId, certificate: &Certificate) -> String {
     let mut digest = *circle.as_bytes();
     for _ in 0..ITERATIONS {

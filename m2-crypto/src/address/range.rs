@@ -1,20 +1,21 @@
-//! Which IP addresses are of one host of the internet, of a private network, or of this machine.
+//! Classification of IP addresses: public, private, loopback, or unusable.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where an IP address means something.
+/// Where an IP address is meaningful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// In the whole internet.
+    /// Globally routable.
     Public,
-    /// In a private network: another host in each of them.
+    /// Within one private network; another network may use the same address for another host.
     Private,
-    /// On each machine for itself.
+    /// Within one machine.
     Loopback,
 }
 
-/// IPv4 ranges that no peer can be at: this network, link-local, protocol assignments, documentation,
-/// 6to4 relays, benchmarks, multicast, and what is reserved, with the broadcast address.
+/// IPv4 ranges in which no peer can be: "this network", link-local, protocol assignments,
+/// documentation, 6to4 relays, benchmarking, multicast, and the reserved range with the broadcast
+/// address.
 const NEVER_V4: [(Ipv4Addr, u32); 10] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(169, 254, 0, 0), 16),
@@ -27,7 +28,7 @@ const NEVER_V4: [(Ipv4Addr, u32); 10] = [
     (Ipv4Addr::new(224, 0, 0, 0), 4),
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
-/// Private IPv4 ranges, with the one that providers share out behind their NATs (RFC 6598).
+/// Private IPv4 ranges, including the shared address space of carrier-grade NATs (RFC 6598).
 const PRIVATE_V4: [(Ipv4Addr, u32); 4] = [
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -36,23 +37,25 @@ const PRIVATE_V4: [(Ipv4Addr, u32); 4] = [
 ];
 const LOOPBACK_V4: (Ipv4Addr, u32) = (Ipv4Addr::new(127, 0, 0, 0), 8);
 
-/// Global unicast: the only IPv6 range that is public.
+/// Global unicast, the only IPv6 range treated as public.
 const PUBLIC_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
-/// What of it no peer can be at: protocol assignments with Teredo, documentation, 6to4.
+/// Parts of global unicast in which no peer can be: protocol assignments including Teredo,
+/// documentation, 6to4.
 const NEVER_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
-/// Unique local addresses.
+/// Unique local addresses (RFC 4193).
 const PRIVATE_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7);
-/// The made-up addresses of peers on lines (docs/spec/line.md), which look like unique local ones.
+/// Synthetic addresses of peers on lines (docs/spec/line.md#packets). They lie within the unique
+/// local range and never leave the process.
 const ON_LINE: (Ipv6Addr, u32) = (Ipv6Addr::new(0xfc4d, 0x3200, 0, 0, 0, 0, 0, 0), 24);
 
 impl Scope {
-    /// Returns where an address means something; none if no peer can be there. An IPv4-mapped
-    /// address must have been unmapped.
+    /// Returns the scope of an address, or `None` if no peer can have it. The caller must have
+    /// unmapped an IPv4-mapped address.
     pub(super) fn of(ip: IpAddr) -> Option<Self> {
         match ip {
             IpAddr::V4(ip) => Self::of_v4(ip),
@@ -85,7 +88,7 @@ impl Scope {
     }
 }
 
-/// Whether the first `length` bits are the same.
+/// Returns whether `ip` lies in `network/length`.
 pub(super) const fn in_v4(ip: Ipv4Addr, network: Ipv4Addr, length: u32) -> bool {
     let mask = match u32::MAX.checked_shl(32_u32.saturating_sub(length)) {
         Some(mask) => mask,
@@ -94,7 +97,7 @@ pub(super) const fn in_v4(ip: Ipv4Addr, network: Ipv4Addr, length: u32) -> bool 
     (ip.to_bits() ^ network.to_bits()) & mask == 0
 }
 
-/// Whether the first `length` bits are the same.
+/// Returns whether `ip` lies in `network/length`.
 pub(super) const fn in_v6(ip: Ipv6Addr, network: Ipv6Addr, length: u32) -> bool {
     let mask = match u128::MAX.checked_shl(128_u32.saturating_sub(length)) {
         Some(mask) => mask,
@@ -109,7 +112,7 @@ mod tests {
     use super::*;
     use Scope::{Loopback, Private, Public};
 
-    /// The first and the last address of each range, and their neighbours outside.
+    /// The first and last address of each range, and the adjacent addresses outside it.
     const BORDERS: &[(&str, Option<Scope>)] = &[
         ("0.0.0.0", None),
         ("0.255.255.255", None),

@@ -1,40 +1,41 @@
-//! What this host knows of itself when it judges an address that another party named.
+//! This host's view of its own network, against which addresses named by other parties are judged.
 
 use super::NamedAddress;
 use super::range::{in_v4, in_v6};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What an address is wanted for.
+/// The purpose for which an address would be dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// To reach a contact or an inviter, whose way is direct, straight at its sockets.
+    /// A direct session with a contact or an inviter.
     Contact {
-        /// This host and the contact are seen under one public address.
+        /// True if this host and the contact share one public address, as hosts behind the same NAT
+        /// do.
         shares_public: bool,
     },
-    /// To reach a relay or a provider that another party named.
+    /// A session with a relay or a provider that another party named.
     Service,
-    /// As a relay whose operator allowed private addresses and this machine itself.
+    /// A relay's outgoing session, where the operator allowed private and loopback addresses.
     Anywhere,
 }
 
-/// A network that this host has an interface in.
+/// A network to which an interface of this host is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
-    /// Any address of it.
+    /// Any address in the network.
     pub ip: IpAddr,
-    /// How many bits all its addresses have in common.
+    /// Prefix length in bits.
     pub length: u32,
 }
 
-/// This host, as far as addresses that others name are concerned.
+/// The properties of this host against which named addresses are checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
-    /// The daemon is bound to loopback alone: a test or a lab.
+    /// True if the daemon is bound to loopback only, as in a test or a lab.
     pub loopback_only: bool,
     /// The networks of this host's interfaces.
     pub networks: Vec<Network>,
-    /// Where this daemon itself is reached.
+    /// The addresses at which this daemon itself is reachable. They are never admitted.
     pub own: Vec<NamedAddress>,
 }
 
@@ -60,8 +61,8 @@ impl Network {
         }
     }
 
-    /// The last address of a network, and the first one, which hosts of old take for it. A network of
-    /// two addresses or one has none.
+    /// Returns whether `ip` is the last address of the network, or the first, which old hosts treat
+    /// as a broadcast address. A /31 or /32 network has no broadcast address.
     fn is_broadcast(&self, ip: Ipv4Addr) -> bool {
         if self.length >= 31 || !self.holds(ip.into()) {
             return false;
@@ -116,8 +117,8 @@ mod tests {
         }
     }
 
-    /// Whether an address is admitted at home for a contact, for one behind the same public address
-    /// and for a service, and in a lab for either.
+    /// True where an address is admitted: in a home network for a contact, for a contact behind the
+    /// same public address and for a service, and in a lab.
     const CASES: &[(&str, [bool; 4])] = &[
         // Public addresses.
         ("1.1.1.1:5000", [true, true, true, false]),
@@ -158,7 +159,7 @@ mod tests {
         ("192.168.1.0:5000", [false; 4]),
         ("11.5.3.255:5000", [false; 4]),
         ("11.5.2.255:5000", [true, true, true, false]),
-        // Where no peer can be.
+        // Ranges in which no peer can be.
         ("0.0.0.0:5000", [false; 4]),
         ("169.254.1.1:5000", [false; 4]),
         ("192.0.2.1:5000", [false; 4]),
@@ -173,7 +174,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_admitted_depends_on_the_use_and_the_place() {
+    fn admission_depends_on_the_use_and_the_network() {
         for &(text, admitted) in CASES {
             let (named, home, lab) = (named(text), at_home(), in_lab());
             let found = [
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_suit_somewhere_is_kept() {
+    fn may_suit_accepts_what_some_network_could_admit() {
         for (text, contact, service, alone) in [
             ("1.1.1.1:5000", true, true, false),
             ("10.0.0.1:5000", true, false, false),
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_passes_the_same_filter() {
+    fn told_addresses_pass_the_same_filter() {
         let told = |text: &str, telling| {
             NamedAddress::told(text.parse().unwrap(), telling, false).is_some()
         };
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_may_allow_more_but_no_other_ports_and_ranges() {
+    fn anywhere_admits_private_and_loopback_but_no_other_ports_or_ranges() {
         let home = at_home();
         let anywhere = |text: &str| named(text).admit(&home, Use::Anywhere).is_some();
         assert!(anywhere("10.1.1.1:5000") && anywhere("127.0.0.1:5000"));

@@ -1,4 +1,4 @@
-//! What the first bytes inside a backup say about the rest.
+//! The contents record at the start of a backup's plaintext, before the store.
 
 use super::BackupError;
 use crate::peer_id::PeerId;
@@ -7,40 +7,42 @@ use crate::secret::Secret;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// Bytes of the length that precedes the contents.
+/// Bytes of the length field before the contents.
 pub const CONTENTS_LENGTH_BYTES: usize = 4;
 
-/// The longest contents, in bytes.
+/// Maximum length of the contents, in bytes.
 pub const MAX_CONTENTS_BYTES: usize = 32 * 1024;
 
-/// The longest key file, in bytes.
+/// Maximum length of the key file, in bytes.
 const MAX_KEY_FILE_BYTES: usize = 16 * 1024;
 
-/// What is in a backup, apart from the store itself.
+/// The contents record of a backup: everything except the store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Contents {
-    /// When the backup was made, Unix milliseconds.
+    /// When the backup was made, Unix time in milliseconds.
     pub created_ms: u64,
     /// The identity's peer id in its circle.
     pub peer_id: PeerId,
-    /// The circle's name.
+    /// The circle's name, at most 255 bytes.
     pub circle: String,
-    /// The number of migrations that the store has seen.
+    /// The number of migrations applied to the store.
     pub schema: u32,
-    /// Contacts that both sides agreed to.
+    /// Number of contacts that both sides have accepted.
     pub contacts: u64,
-    /// Messages that are shown.
+    /// Number of messages visible to front-ends.
     pub messages: u64,
-    /// Bytes of the store, which follow.
+    /// Size in bytes of the store, which follows the contents.
     pub store_bytes: u64,
-    /// The key of the store, so that the backup's passphrase alone suffices to check it.
+    /// The store's key, so that the store can be checked with the backup's passphrase alone.
     pub store_key: Secret<32>,
-    /// The identity's key file, as it was on disk.
+    /// The identity's key file, unchanged from disk.
     pub key_file: Zeroizing<String>,
 }
 
 impl Contents {
-    /// The bytes of a backup before its store: a length, then the fields.
+    /// Encodes the plaintext that precedes the store: the length field, then the contents.
+    ///
+    /// Errors: [`BackupError::Damaged`] if the circle's name or the key file is too long.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, BackupError> {
         let circle = u8::try_from(self.circle.len()).map_err(|_| BackupError::Damaged)?;
         let key_file = u16::try_from(self.key_file.len()).map_err(|_| BackupError::Damaged)?;
@@ -68,7 +70,9 @@ impl Contents {
         Ok(out)
     }
 
-    /// Reads the length that precedes the contents.
+    /// Parses the length field.
+    ///
+    /// Errors: [`BackupError::Damaged`] above [`MAX_CONTENTS_BYTES`].
     pub fn parse_length(bytes: [u8; CONTENTS_LENGTH_BYTES]) -> Result<usize, BackupError> {
         let length = u32::from_be_bytes(bytes) as usize;
         if length > MAX_CONTENTS_BYTES {
@@ -77,7 +81,9 @@ impl Contents {
         Ok(length)
     }
 
-    /// Reads the contents after their length.
+    /// Parses the contents, without their length field.
+    ///
+    /// Errors: [`BackupError::Damaged`] if the layout is not exact.
     pub fn parse(bytes: &[u8]) -> Result<Self, BackupError> {
         Self::read(bytes).ok_or(BackupError::Damaged)
     }

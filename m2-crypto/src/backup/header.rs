@@ -1,4 +1,4 @@
-//! The header of a backup file: which key opens it.
+//! The header of a backup file: how the file is unlocked (docs/spec/backup.md#layout).
 
 use super::{BackupError, Opener, Sealer};
 use crate::error::KeyError;
@@ -19,24 +19,24 @@ const SALT_BYTES: usize = 32;
 const CHECK_BYTES: usize = 16;
 const START_BYTES: usize = 8 + 1 + 1 + SALT_BYTES + 2;
 
-/// The longest key file in a header, in bytes. Those of RSA-4096 are below 4 KiB.
+/// Maximum length of the key file in a header, in bytes. An RSA-4096 key file is below 4 KiB.
 const MAX_KEY_FILE_BYTES: usize = 16 * 1024;
 
-/// scrypt's cost, part of version 1: N = 2^16, r = 8, p = 2, which takes 64 MiB.
+/// scrypt's cost, fixed in format version 1: N = 2^16, r = 8, p = 2, which takes 64 MiB.
 const SCRYPT_LOG_N: u8 = 16;
 const SCRYPT_R: u32 = 8;
 const SCRYPT_P: u32 = 2;
 
-/// What opens a backup.
+/// How a backup is unlocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lock {
-    /// A passphrase of its own.
+    /// By a passphrase chosen for this backup.
     Passphrase,
-    /// The passphrase of the identity, whose encrypted key file is in the header.
+    /// By the identity's passphrase. Holds the identity's encrypted key file as PEM.
     Identity(String),
 }
 
-/// The part of a header whose length is known before anything is read.
+/// The fixed-length start of a header, which determines the length of the rest.
 #[derive(Debug)]
 pub struct HeaderStart {
     bytes: [u8; START_BYTES],
@@ -44,10 +44,10 @@ pub struct HeaderStart {
     key_file_bytes: usize,
 }
 
-/// A header with everything in it.
+/// A complete header.
 #[derive(Debug)]
 pub struct Header {
-    /// Everything before the check.
+    /// All bytes before the check.
     prefix: Vec<u8>,
     salt: [u8; SALT_BYTES],
     lock: Lock,
@@ -55,10 +55,14 @@ pub struct Header {
 }
 
 impl HeaderStart {
-    /// How many bytes [`HeaderStart::parse`] takes.
+    /// Length of the fixed part, in bytes.
     pub const BYTES: usize = START_BYTES;
 
-    /// Reads the beginning of a file. Fewer bytes than [`Self::BYTES`] are no backup.
+    /// Parses the start of a file.
+    ///
+    /// Errors: [`BackupError::NotABackup`] without the magic bytes, [`BackupError::NewerVersion`]
+    /// for a later version, [`BackupError::Damaged`] otherwise, also if `bytes` is not
+    /// [`Self::BYTES`] long.
     pub fn parse(bytes: &[u8]) -> Result<Self, BackupError> {
         if !bytes.starts_with(MAGIC) {
             return Err(BackupError::NotABackup);
@@ -91,12 +95,12 @@ impl HeaderStart {
         })
     }
 
-    /// How many bytes of the header follow.
+    /// Returns how many bytes of the header follow the fixed part.
     pub const fn rest_bytes(&self) -> usize {
         self.key_file_bytes + CHECK_BYTES
     }
 
-    /// Reads the rest of the header, [`Self::rest_bytes`] bytes.
+    /// Parses the rest of the header, exactly [`Self::rest_bytes`] bytes.
     pub fn finish(self, rest: &[u8]) -> Result<Header, BackupError> {
         let mut reader = Reader::new(rest);
         let key_file = reader.slice(self.key_file_bytes);
@@ -127,8 +131,8 @@ impl HeaderStart {
 }
 
 impl Header {
-    /// A header for a backup that a passphrase opens, and what seals its chunks. Takes a tenth of
-    /// a second.
+    /// Creates a header locked with `passphrase`, and the [`Sealer`] for the chunks. scrypt takes
+    /// about a tenth of a second.
     pub fn with_passphrase<R: CryptoRng + ?Sized>(
         rng: &mut R,
         passphrase: &[u8],
@@ -138,8 +142,8 @@ impl Header {
         Ok(header.seal(&root))
     }
 
-    /// A header for a backup that the passphrase of `identity` opens. `key_file` is its encrypted
-    /// PKCS#8 PEM.
+    /// Creates a header locked with the passphrase of `identity`, and the [`Sealer`] for the
+    /// chunks. `key_file` is the identity's encrypted PKCS#8 PEM, at most 16 KiB.
     pub fn with_identity<R: CryptoRng + ?Sized>(
         rng: &mut R,
         identity: &Identity,
@@ -179,19 +183,22 @@ impl Header {
         (self, Sealer::new(&key))
     }
 
-    /// The bytes at the beginning of the file.
+    /// Encodes the header.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.prefix.clone();
         bytes.extend(self.check);
         bytes
     }
 
-    /// What opens the backup.
+    /// Returns how the backup is unlocked, and so which passphrase to ask for.
     pub const fn lock(&self) -> &Lock {
         &self.lock
     }
 
-    /// Opens the backup with the passphrase that [`Self::lock`] asks for.
+    /// Unlocks the backup with the passphrase that [`Self::lock`] names.
+    ///
+    /// Errors: [`BackupError::Passphrase`] for a wrong passphrase, [`BackupError::Damaged`]
+    /// otherwise.
     pub fn open(&self, passphrase: &[u8], provider: &dyn Provider) -> Result<Opener, BackupError> {
         let root = match &self.lock {
             Lock::Passphrase => self.stretch(passphrase)?,
@@ -219,8 +226,8 @@ impl Header {
         Ok(Secret::new(*root))
     }
 
-    /// The key of the chunks, and the check that tells a wrong passphrase from damage. Both
-    /// depend on every byte of the header.
+    /// Derives the chunk key, and the check that distinguishes a wrong passphrase from damage. Both
+    /// depend on every byte of the header before the check.
     fn keys(&self, root: &Secret<32>) -> (Secret<32>, [u8; CHECK_BYTES]) {
         let key = label::derive(root.expose(), &self.salt, "backup chunks", &[&self.prefix]);
         let check = label::derive(root.expose(), &self.salt, "backup check", &[&self.prefix]);

@@ -1,17 +1,16 @@
-//! The hash chain of an epoch: one step a message (spec §5).
+//! The hash chain of an epoch, with one step for each message (docs/spec/envelope.md#chain).
 
 use super::grant::{EpochHeader, grant_hash};
 use crate::label;
 use crate::secret::Secret;
 
-/// The chain's key before some message. A step consumes it, so that a used one is erased.
+/// The chain key before some message. Callers replace it with the next one, which erases it.
 pub(super) struct ChainKey(Secret<32>);
 
-/// What one message's keys are derived from. Kept in the place of the keys while a message is
-/// overtaken by later ones.
+/// The seed from which one message's keys are derived. It is kept instead of the keys while later
+/// messages overtake the message.
 pub(super) struct MessageSeed(Box<Secret<32>>);
 
-/// The keys of one message.
 pub(super) struct MessageKeys {
     pub(super) enc: Secret<16>,
     pub(super) mac: Secret<32>,
@@ -19,7 +18,7 @@ pub(super) struct MessageKeys {
 }
 
 impl ChainKey {
-    /// The chain's root: HKDF(content key, salt = hash of the whole signed grant).
+    /// Derives the chain's root: HKDF(content key, salt = hash of the whole signed grant).
     pub(super) fn root(content_key: &Secret<16>, grant: &[u8], header: &EpochHeader) -> Self {
         let salt = grant_hash(grant);
         let parties = [&header.sender.as_bytes()[..], header.receiver.as_bytes()];
@@ -39,7 +38,7 @@ impl ChainKey {
         &self.0
     }
 
-    /// The seed of the message at hand, and the chain's key before the next one.
+    /// Returns the seed of the current message, and the chain key before the next one.
     pub(super) fn step(&self) -> (MessageSeed, Self) {
         let out: Secret<64> = label::derive(self.0.expose(), &[], "chain step", &[]);
         let (next, seed) = halves(&out);
@@ -56,14 +55,14 @@ impl MessageSeed {
         &self.0
     }
 
-    /// Expands the message's keys: cipher key, MAC key, IV.
+    /// Derives the message's cipher key, IV and MAC key.
     pub(super) fn keys(&self) -> MessageKeys {
         MessageKeys::split(&label::derive(self.0.expose(), &[], "message keys", &[]))
     }
 }
 
 impl MessageKeys {
-    /// Cipher key (16 bytes) ‖ IV (16 bytes) ‖ MAC key (32 bytes).
+    /// Splits into cipher key (16 bytes) ‖ IV (16 bytes) ‖ MAC key (32 bytes).
     pub(super) fn split(out: &Secret<64>) -> Self {
         let (first, mac) = halves(out);
         let mut enc = [0; 16];

@@ -1,4 +1,4 @@
-//! Grants: the seed's key exchange at the user level (spec §5).
+//! Grants: the key exchange that starts an epoch (docs/spec/envelope.md#grant).
 
 use super::chain::ChainKey;
 use super::{MAX_GRANT_AGE_S, MAX_GRANT_AHEAD_S};
@@ -14,13 +14,13 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-/// Bytes of a signed grant; every grant has this length.
+/// Bytes of a signed grant. All grants have this length.
 pub const GRANT_BYTES: usize = UNSIGNED_BYTES + MODULUS_BYTES;
 
 const VERSION: u8 = 1;
 const UNSIGNED_BYTES: usize = 2 + EpochHeader::BYTES + 32 + MODULUS_BYTES;
 
-/// What a grant's epoch is for. The two have number spaces of their own.
+/// The use of a grant's epoch. The two kinds have separate number spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantKind {
     /// Messages that travel in sessions.
@@ -53,18 +53,19 @@ impl GrantKind {
     }
 }
 
-/// Which epoch: who sends to whom, and its number.
+/// Identifies an epoch: sender, receiver, incarnation and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EpochHeader {
-    /// Who signs and seals.
+    /// The peer that signs the grant and seals the messages.
     pub sender: PeerId,
-    /// Who opens.
+    /// The peer that opens the messages.
     pub receiver: PeerId,
     /// The sender's incarnation.
     pub incarnation: u64,
-    /// The epoch's number, strictly rising within (sender, receiver, incarnation).
+    /// The epoch's number, strictly increasing within (sender, receiver, incarnation). A letter's
+    /// is random and below 2^63.
     pub epoch: u64,
-    /// When the epoch was made, Unix time in seconds by the sender's clock.
+    /// When the epoch was opened, Unix time in seconds by the sender's clock.
     pub created_s: u64,
 }
 
@@ -90,21 +91,22 @@ impl EpochHeader {
     }
 }
 
-/// Why a grant was refused. Each is the sender's fault but `WrongReceiverKey`, which also
-/// happens when the receiver's certificate changed.
+/// The reason why a grant was rejected. All are the sender's fault except `WrongReceiverKey`, which
+/// also occurs after the receiver's certificate has changed, and the two about age, which a wrong
+/// clock on either side causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum GrantRefused {
-    /// Not a grant of this version and kind.
+    /// It is not a grant of this version, or not of the expected kind.
     #[error("the grant is malformed")]
     Malformed,
     /// It names another receiver.
     #[error("the grant is for another peer")]
     NotForUs,
-    /// It names another sender than the one who brought it.
+    /// It names a sender other than the peer that presented it.
     #[error("the grant names another sender")]
     WrongSender,
-    /// It wraps to a key that the receiver does not have.
-    #[error("the grant wraps to another key of the receiver")]
+    /// Its content key is wrapped under a key that the receiver does not have.
+    #[error("the grant's content key is wrapped under another key of the receiver")]
     WrongReceiverKey,
     /// The signature is not the sender's.
     #[error("the grant's signature is not valid")]
@@ -112,15 +114,15 @@ pub enum GrantRefused {
     /// It is more than 15 days old.
     #[error("the grant is older than 15 days")]
     TooOld,
-    /// It is from more than a day in the future: one of the clocks is wrong.
+    /// Its date is more than one day in the future: one of the two clocks is wrong.
     #[error("the grant is from the future: check the clocks of both sides")]
     FromTheFuture,
     /// The wrapped key did not open.
-    #[error("the grant's key does not open")]
+    #[error("the grant's wrapped key does not open")]
     Decrypt,
 }
 
-/// A grant that is well formed. Nothing in it is to be believed before [`Grant::verify`].
+/// A well-formed grant. Nothing in it is authenticated before [`Grant::verify`].
 #[derive(Clone, Copy)]
 pub struct Grant<'a> {
     bytes: &'a [u8],
@@ -132,8 +134,8 @@ pub struct Grant<'a> {
 }
 
 impl<'a> Grant<'a> {
-    /// Parses the wire form, exactly [`GRANT_BYTES`] long. Costs no cryptography, so that callers
-    /// can refuse an epoch by its number first.
+    /// Parses the wire form, exactly [`GRANT_BYTES`] long. Uses no cryptography, so that callers
+    /// can first reject an epoch by its number.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, GrantRefused> {
         Self::read(bytes).ok_or(GrantRefused::Malformed)
     }
@@ -155,18 +157,18 @@ impl<'a> Grant<'a> {
         Some(grant)
     }
 
-    /// What the grant's epoch is for.
+    /// Returns the use of the grant's epoch.
     pub const fn kind(&self) -> GrantKind {
         self.kind
     }
 
-    /// The epoch that the grant says it opens.
+    /// Returns the epoch that the grant claims to open. Not authenticated.
     pub const fn header(&self) -> &EpochHeader {
         &self.header
     }
 
-    /// Checks who, to whom, when and the signature, cheapest first. `sender` must be the id of
-    /// `certificate`; `receiver` and `receiver_certificate` are our own.
+    /// Verifies receiver, sender, age, receiver key and signature, cheapest first. `sender` must be
+    /// the peer id of `certificate`; `receiver` and `receiver_certificate` are the local ones.
     pub fn verify(
         &self,
         certificate: &Certificate,
@@ -192,8 +194,8 @@ impl<'a> Grant<'a> {
         Ok(VerifiedGrant(*self))
     }
 
-    /// Checks that the holder of `certificate` signed this grant, whatever its age. So a sender
-    /// recognises a grant of its own that a receiver shows.
+    /// Verifies only that the holder of `certificate` signed this grant, regardless of its age. A
+    /// sender recognises its own grant by this when a receiver presents it.
     pub fn check_signature(&self, certificate: &Certificate) -> Result<(), GrantRefused> {
         let (unsigned, _) = self
             .bytes
@@ -211,12 +213,12 @@ impl fmt::Debug for Grant<'_> {
     }
 }
 
-/// A grant that its sender signed for us.
+/// A grant whose sender, receiver, age and signature have been verified.
 #[derive(Debug, Clone, Copy)]
 pub struct VerifiedGrant<'a>(Grant<'a>);
 
 impl VerifiedGrant<'_> {
-    /// Opens the wrapped key with our private key and takes the chain's root from it.
+    /// Unwraps the content key with the private key of `identity` and derives the chain's root.
     pub fn unwrap(
         &self,
         rng: &mut dyn CryptoRng,
@@ -235,7 +237,8 @@ impl VerifiedGrant<'_> {
     }
 }
 
-/// A grant whose key was opened: the beginning of a [`ReceiveEpoch`](super::ReceiveEpoch).
+/// A grant whose content key was unwrapped, from which a [`ReceiveEpoch`](super::ReceiveEpoch)
+/// starts.
 pub struct OpenedGrant {
     pub(super) kind: GrantKind,
     pub(super) header: EpochHeader,
@@ -248,7 +251,7 @@ impl fmt::Debug for OpenedGrant {
     }
 }
 
-/// Makes and signs a grant: the bytes, and the root of the chain that grows from it.
+/// Creates and signs a grant. Returns its bytes and the root of its chain.
 pub(super) fn issue(
     rng: &mut dyn CryptoRng,
     kind: GrantKind,
@@ -269,8 +272,8 @@ pub(super) fn issue(
     Ok((grant, root))
 }
 
-/// The hash that tells one signed grant from every other: two grants of one epoch number differ in
-/// it.
+/// Returns a hash that identifies a signed grant. Two grants of one epoch number have different
+/// hashes.
 pub fn grant_hash(grant: &[u8]) -> [u8; 32] {
     label::hash("signed grant", &[grant])
 }
@@ -285,8 +288,8 @@ fn check_age(created_s: u64, now_s: u64) -> Result<(), GrantRefused> {
     Ok(())
 }
 
-/// The OAEP label: purpose, sender, receiver, incarnation and epoch (spec §5), so that a wrapped
-/// key can't be moved into another grant.
+/// Returns the OAEP label: purpose, sender, receiver, incarnation and epoch
+/// (docs/spec/envelope.md#grant). It prevents moving a wrapped key into another grant.
 fn wrap_label(kind: GrantKind, header: &EpochHeader) -> Vec<u8> {
     label::encode(
         kind.wrap_purpose(),

@@ -1,4 +1,4 @@
-//! Letters: what a mailbox keeps (spec §5, §9).
+//! Letters: sealed messages that wait in a mailbox (docs/spec/letter.md).
 
 use super::chain::MessageKeys;
 use super::grant::{EpochHeader, GRANT_BYTES, Grant, GrantKind};
@@ -22,8 +22,8 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// The lengths that a letter can have, in bytes: 1, 2, 4, 8, 16, 32 and 64 KiB. (One of 1 KiB
-/// can't hold a grant: senders make none, receivers fail to open it.)
+/// The possible lengths of a letter, in bytes: 1, 2, 4, 8, 16, 32 and 64 KiB. 1 KiB can't hold a
+/// grant: senders make no letter of that size, and receivers fail to open one.
 pub const LETTER_SIZES: [usize; 7] = [
     1 << 10,
     1 << 11,
@@ -34,26 +34,26 @@ pub const LETTER_SIZES: [usize; 7] = [
     1 << 16,
 ];
 
-/// Bytes of a letter's plaintext, at most: what fits into 64 KiB.
+/// Maximum plaintext of a letter, in bytes. It fits into 64 KiB when sealed.
 pub const MAX_LETTER_PLAINTEXT: usize = super::MAX_PLAINTEXT;
 
 const VERSION: u8 = 1;
 const OUTER_BYTES: usize = MODULUS_BYTES + TAG_BYTES;
 const INNER_BYTES: usize = 1 + 32 + GRANT_BYTES + 4;
 
-/// Why a letter could not be made.
+/// The reason why a letter could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LetterError {
     /// The message is too long.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// A key was refused.
+    /// A key was rejected.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
-/// A letter whose outer seal was opened: who says to have sent it, and what is inside. Nothing
-/// in it is to be believed before [`Letter::open`].
+/// A letter whose outer seal was opened. The claimed sender and everything else in it are not
+/// authenticated before [`Letter::open`].
 pub struct Letter {
     sender: PeerId,
     receiver: PeerId,
@@ -61,15 +61,15 @@ pub struct Letter {
     sealed: Vec<u8>,
 }
 
-/// A letter that opened. The caller refuses those whose (sender, incarnation, number) it has
-/// seen, and keeps these for [`MAX_GRANT_AGE_S`](super::MAX_GRANT_AGE_S).
+/// An opened, authenticated letter. The caller must reject a (sender, incarnation, epoch) that it
+/// has seen before, and keep these for [`MAX_GRANT_AGE_S`](super::MAX_GRANT_AGE_S).
 #[derive(Clone, PartialEq, Eq)]
 pub struct OpenedLetter {
-    /// Who sent it to whom, with the letter's number in `epoch`.
+    /// Sender and receiver; `epoch` is the letter's random number.
     pub header: EpochHeader,
     /// The message's id.
     pub message_id: [u8; MESSAGE_ID_BYTES],
-    /// What the sender sealed.
+    /// The message that the sender sealed.
     pub plaintext: Zeroizing<Vec<u8>>,
 }
 
@@ -81,8 +81,8 @@ impl fmt::Debug for OpenedLetter {
 
 impl Letter {
     /// Seals one message into a letter of one of [`LETTER_SIZES`]. `header` is as for
-    /// [`SendEpoch::open`], its number from the letters' own number space. Costs one RSA-4096
-    /// signature.
+    /// [`SendEpoch::open`], with a number from the letters' separate number space. Costs one
+    /// RSA-4096 signature.
     pub fn seal(
         rng: &mut dyn CryptoRng,
         identity: &Identity,
@@ -98,8 +98,8 @@ impl Letter {
         Ok(wrap(rng, receiver_certificate, &header.receiver, inner)?)
     }
 
-    /// Opens the outer seal of a letter in the box `receiver` (our own id), which says who sent
-    /// it. Costs one RSA-4096 private operation.
+    /// Opens the outer seal of a letter from the mailbox of `receiver`, the local peer id, and
+    /// reveals the claimed sender. Costs one RSA-4096 private operation.
     pub fn unwrap(
         rng: &mut dyn CryptoRng,
         identity: &Identity,
@@ -128,20 +128,20 @@ impl Letter {
         padding_ok.then_some(letter)
     }
 
-    /// Who says to have sent it: to find the certificate by.
+    /// Returns the claimed sender, by which to find the certificate.
     pub const fn sender(&self) -> &PeerId {
         &self.sender
     }
 
-    /// The epoch that the letter's grant names, so that a repeat can be refused before more work
-    /// is done.
+    /// Returns the epoch that the letter's grant names, so that a repeated letter can be rejected
+    /// before further work.
     pub fn header(&self) -> Result<EpochHeader, OpenFailed> {
         Grant::parse(self.grant.as_slice())
             .map(|grant| *grant.header())
             .map_err(|_| OpenFailed)
     }
 
-    /// Opens the message with the sender's certificate, whose id is [`Letter::sender`]. Costs one
+    /// Opens the message with the certificate of the peer that [`Letter::sender`] names. Costs one
     /// RSA-4096 private operation.
     pub fn open(
         &self,
@@ -161,7 +161,7 @@ impl Letter {
             .map_err(|_| OpenFailed)?;
         let mut epoch = ReceiveEpoch::new(grant);
         let opened = epoch.open(&self.sealed)?;
-        // A letter's epoch has one message.
+        // A letter's epoch has exactly one message.
         if opened.index != 0 {
             return Err(OpenFailed);
         }
@@ -179,8 +179,8 @@ impl fmt::Debug for Letter {
     }
 }
 
-/// Version ‖ sender ‖ grant ‖ length ‖ sealed message ‖ zeros, up to the letter's size; `None` if
-/// it fits into none.
+/// Builds version ‖ sender ‖ grant ‖ length ‖ sealed message ‖ zeros up to the letter's size.
+/// Returns `None` if no size is large enough.
 fn inner(sender: &PeerId, grant: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let needed = OUTER_BYTES + INNER_BYTES + sealed.len();
     let size = LETTER_SIZES.into_iter().find(|size| *size >= needed)?;
@@ -194,7 +194,8 @@ fn inner(sender: &PeerId, grant: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u
     Some(out)
 }
 
-/// Wrapped key ‖ AES-128-CBC ciphertext (no padding: the length is a multiple of 16) ‖ tag.
+/// Builds wrapped key ‖ AES-128-CBC ciphertext ‖ tag. The plaintext is whole blocks and has no
+/// padding.
 fn wrap(
     rng: &mut dyn CryptoRng,
     certificate: &Certificate,
@@ -225,8 +226,9 @@ fn unwrap(
     }
     let (tagged, got) = letter.split_last_chunk::<TAG_BYTES>().ok_or(OpenFailed)?;
     let (wrapped, ciphertext) = tagged.split_at_checked(MODULUS_BYTES).ok_or(OpenFailed)?;
-    // Anybody can deposit: a wrapped key that does not open goes the same way as a wrong one, up
-    // to the tag (spec §1).
+    // Anyone can deposit a letter. A key that fails to unwrap is replaced by a random one and takes
+    // the same path up to the tag as a wrong key, so the two can't be distinguished
+    // (docs/spec/letter.md#opening).
     let key = identity
         .unwrap(rng, &wrap_label(receiver), wrapped)
         .ok()

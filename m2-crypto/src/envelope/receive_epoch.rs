@@ -17,14 +17,14 @@ use zeroize::Zeroizing;
 
 const STATE_VERSION: u8 = 1;
 
-/// A message that opened.
+/// A message that was opened.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Opened {
     /// The message's id.
     pub message_id: [u8; MESSAGE_ID_BYTES],
-    /// Its number in the epoch.
+    /// The message's index in the epoch, from 0.
     pub index: u32,
-    /// What the sender sealed.
+    /// The message that the sender sealed.
     pub plaintext: Zeroizing<Vec<u8>>,
 }
 
@@ -34,22 +34,22 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// An epoch of a sender towards us. Store [`ReceiveEpoch::to_bytes`] in the transaction that
-/// stores what was opened.
+/// The receiving end of an epoch. Store [`ReceiveEpoch::to_bytes`] in the transaction that stores
+/// the opened message.
 pub struct ReceiveEpoch {
     header: EpochHeader,
     next_index: u32,
     chain: ChainKey,
     skipped: BTreeMap<u32, MessageSeed>,
-    /// Steps beyond `next_index` that were taken for messages that did not open: the seed of each
-    /// message and the chain's key behind it. A copy of such a message costs no step again.
+    /// Steps taken beyond `next_index` for messages that did not open: each message's seed and the
+    /// chain key after it. Another copy of such a message costs no further steps.
     ahead: VecDeque<(MessageSeed, ChainKey)>,
 }
 
 impl ReceiveEpoch {
-    /// Accepts a sender's grant: every check of [`Grant::verify`], then one RSA-4096 private
-    /// operation. That the epoch's number is higher than all before it is the caller's to check
-    /// first, from [`Grant::header`].
+    /// Accepts a sender's grant: all checks of [`Grant::verify`], then one RSA-4096 private
+    /// operation. The caller must first check, by [`Grant::header`], that the epoch's number is
+    /// higher than all before it.
     pub fn accept(
         rng: &mut dyn CryptoRng,
         identity: &Identity,
@@ -70,7 +70,7 @@ impl ReceiveEpoch {
             .and_then(Self::from_grant)
     }
 
-    /// The epoch of a grant that was opened; `Malformed` if it is a letter's.
+    /// Starts the epoch of an unwrapped grant. Returns `Malformed` for a letter's grant.
     pub fn from_grant(grant: OpenedGrant) -> Result<Self, GrantRefused> {
         match grant.kind {
             GrantKind::Session => Ok(Self::new(grant)),
@@ -89,8 +89,8 @@ impl ReceiveEpoch {
     }
 
     /// Returns how many chain steps [`Self::open`] takes for the message with this index before it
-    /// can check the message's tag. `None` if it fails without any work: the message's key is
-    /// gone, or the message would make more than [`MAX_SKIPPED`] others wait.
+    /// can check the tag. Returns `None` if the message is rejected without any work: its key is
+    /// gone, or more than [`MAX_SKIPPED`] messages would be outstanding.
     pub fn steps_to(&self, index: u32) -> Option<u32> {
         let Some(ahead) = index.checked_sub(self.next_index) else {
             return self.skipped.contains_key(&index).then_some(0);
@@ -103,14 +103,14 @@ impl ReceiveEpoch {
         Some((ahead + 1).saturating_sub(derived))
     }
 
-    /// Forgets what [`Self::open`] derived for messages that did not open.
+    /// Discards the steps that [`Self::open`] took for messages that did not open.
     pub fn forget_ahead(&mut self) {
         self.ahead = VecDeque::new();
     }
 
-    /// Opens one message. A failure changes nothing but the memory of the steps that were taken. A
-    /// message that was opened before fails, as its key is gone; so does one that would make more
-    /// than [`MAX_SKIPPED`] others wait.
+    /// Opens one message. A failure leaves the state as it was, apart from the cached steps. A
+    /// message that was opened before is rejected, as its key is gone, and so is one that would
+    /// leave more than [`MAX_SKIPPED`] messages outstanding.
     pub fn open(&mut self, sealed: &[u8]) -> Result<Opened, OpenFailed> {
         let header = SealedHeader::parse(sealed)?;
         if header.incarnation != self.header.incarnation || header.epoch != self.header.epoch {
@@ -160,38 +160,38 @@ impl ReceiveEpoch {
         Ok(plaintext)
     }
 
-    /// Who sends to whom in which epoch.
+    /// Returns sender, receiver, incarnation and number of the epoch.
     pub const fn header(&self) -> &EpochHeader {
         &self.header
     }
 
-    /// The epoch's number.
+    /// Returns the epoch's number.
     pub const fn epoch(&self) -> u64 {
         self.header.epoch
     }
 
-    /// The sender's incarnation.
+    /// Returns the sender's incarnation.
     pub const fn incarnation(&self) -> u64 {
         self.header.incarnation
     }
 
-    /// When the sender opened the epoch, Unix time in seconds by its clock.
+    /// Returns when the sender opened the epoch, Unix time in seconds by its clock.
     pub const fn created_s(&self) -> u64 {
         self.header.created_s
     }
 
-    /// One more than the highest index that was opened.
+    /// Returns one more than the highest index opened so far, or 0.
     pub const fn next_index(&self) -> u32 {
         self.next_index
     }
 
-    /// How many overtaken messages have not come yet.
+    /// Returns how many overtaken messages are outstanding.
     pub fn skipped(&self) -> usize {
         self.skipped.len()
     }
 
-    /// The state to store: 129 bytes, and 36 more for each message that was overtaken. It holds
-    /// secrets: into an encrypted store only.
+    /// Encodes the state: 129 bytes, and 36 for each outstanding message. It contains secrets and
+    /// belongs into an encrypted store only (docs/spec/envelope.md#stored-state).
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let size = 1 + EpochHeader::BYTES + 4 + 32 + 4 + 36 * self.skipped.len();
         let mut out = Zeroizing::new(Vec::with_capacity(size));
@@ -208,7 +208,7 @@ impl ReceiveEpoch {
         out
     }
 
-    /// Restores [`ReceiveEpoch::to_bytes`].
+    /// Decodes [`ReceiveEpoch::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpenFailed> {
         Self::read(bytes).ok_or(OpenFailed)
     }
@@ -233,7 +233,8 @@ impl ReceiveEpoch {
     }
 }
 
-/// Strictly rising indices below `next_index`, so that one state has one encoding.
+/// Requires strictly increasing indices below `next_index`, so that a state has exactly one
+/// encoding.
 fn read_skipped(reader: &mut Reader<'_>, next_index: u32) -> Option<BTreeMap<u32, MessageSeed>> {
     let count = reader.u32().filter(|count| *count <= MAX_SKIPPED)?;
     let mut skipped = BTreeMap::new();

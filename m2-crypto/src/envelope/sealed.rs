@@ -1,4 +1,5 @@
-//! Sealed messages: header ‖ AES-128-CBC ciphertext ‖ HMAC-SHA256 tag (spec §5).
+//! Sealed messages: header ‖ AES-128-CBC ciphertext ‖ HMAC-SHA256 tag
+//! (docs/spec/envelope.md#sealed-message).
 
 use super::chain::MessageKeys;
 use super::grant::EpochHeader;
@@ -13,10 +14,10 @@ use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Bytes of a message's plaintext, at most: 60 KiB.
+/// Maximum plaintext of a message, in bytes: 60 KiB.
 pub const MAX_PLAINTEXT: usize = 60 * 1024;
 
-/// Bytes that sealing adds, at least; the cipher's padding adds up to 15 more.
+/// Minimum number of bytes that sealing adds. The cipher's padding adds up to 15 more.
 pub const SEALED_OVERHEAD_MIN: usize = HEADER_BYTES + 1 + TAG_BYTES;
 
 pub(super) const HEADER_BYTES: usize = 1 + 8 + 8 + 4 + MESSAGE_ID_BYTES;
@@ -24,25 +25,25 @@ pub(super) const TAG_BYTES: usize = 32;
 const VERSION: u8 = 1;
 const BLOCK_BYTES: usize = 16;
 
-/// Bytes of a sealed message, at most.
+/// Maximum length of a sealed message, in bytes.
 pub(super) const MAX_SEALED: usize = HEADER_BYTES + MAX_PLAINTEXT + BLOCK_BYTES + TAG_BYTES;
 
-/// The clear part of a sealed message. Not to be believed before the message opened.
+/// The cleartext header of a sealed message. Not authenticated before the message is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SealedHeader {
     /// The sender's incarnation.
     pub incarnation: u64,
     /// The epoch's number.
     pub epoch: u64,
-    /// The message's number in the epoch, from 0, below [`MAX_MESSAGES`].
+    /// The message's index in the epoch, from 0, below [`MAX_MESSAGES`].
     pub index: u32,
     /// The message's id, 128 random bits.
     pub message_id: [u8; MESSAGE_ID_BYTES],
 }
 
 impl SealedHeader {
-    /// Reads the header of a sealed message whose length is a possible one, so that the caller
-    /// can find the epoch.
+    /// Parses the header of a sealed message of valid length, so that the caller can find the
+    /// epoch.
     pub fn parse(sealed: &[u8]) -> Result<Self, OpenFailed> {
         Parts::split(sealed)
             .map(|parts| parts.header)
@@ -73,7 +74,7 @@ impl SealedHeader {
     }
 }
 
-/// Seals one message. `plaintext` is at most [`MAX_PLAINTEXT`], which callers check.
+/// Seals one message. The caller has checked that `plaintext` is at most [`MAX_PLAINTEXT`].
 pub(super) fn seal(
     keys: &MessageKeys,
     epoch: &EpochHeader,
@@ -89,7 +90,7 @@ pub(super) fn seal(
     out
 }
 
-/// Opens one message: the tag first, then the cipher.
+/// Opens one message. The tag is verified before anything is decrypted.
 pub(super) fn open(
     keys: &MessageKeys,
     epoch: &EpochHeader,
@@ -118,8 +119,8 @@ fn decrypt(keys: &MessageKeys, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, 
     Ok(buffer)
 }
 
-/// Associated data, header and ciphertext under one MAC. Incarnation, epoch, index and message id
-/// stand in the header; `epoch` is the opener's own idea of who talks to whom in which epoch.
+/// Authenticates sender, receiver, incarnation and epoch as the opener knows them, then header and
+/// ciphertext. The header contains incarnation, epoch, index and message id.
 fn tag(key: &Secret<32>, epoch: &EpochHeader, tagged: &[u8]) -> [u8; TAG_BYTES] {
     label::mac(
         key.expose(),

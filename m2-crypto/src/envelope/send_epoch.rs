@@ -16,32 +16,32 @@ use zeroize::Zeroizing;
 
 const STATE_VERSION: u8 = 1;
 
-/// Why a message could not be sealed.
+/// The reason why a message could not be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SealError {
     /// The plaintext is longer than [`MAX_PLAINTEXT`].
     #[error("the message is longer than 60 KiB: send it as a file")]
     TooLong,
-    /// The epoch has sealed [`MAX_MESSAGES`]: open a new one.
+    /// The epoch has sealed [`MAX_MESSAGES`] messages.
     #[error("the epoch is used up: open a new one")]
     EpochSpent,
 }
 
-/// An epoch of ours towards one receiver. It can't be cloned: two copies would seal two messages
-/// under one key. Store [`SendEpoch::to_bytes`] in the transaction that stores the sealed
-/// message.
+/// The sending end of an epoch. It is not `Clone`: two copies would seal two messages under one
+/// key. For the same reason a state from [`SendEpoch::to_bytes`] may be restored only if it was
+/// stored in the transaction that stored the last sealed message.
 pub struct SendEpoch {
     header: EpochHeader,
     next_index: u32,
     chain: ChainKey,
-    /// Empty once the receiver has shown that it has it.
+    /// Empty once a message of the epoch was acknowledged.
     grant: Vec<u8>,
 }
 
 impl SendEpoch {
-    /// Opens an epoch: a fresh content key, wrapped under `receiver_certificate`, in a grant that
-    /// `identity` signs. Costs one RSA-4096 signature. `header.sender` must be the id of
-    /// `identity`, `header.receiver` that of `receiver_certificate`, `header.epoch` higher than
+    /// Opens an epoch: draws a content key, wraps it under `receiver_certificate`, and signs the
+    /// grant with `identity`. Costs one RSA-4096 signature. `header.sender` must be the peer id of
+    /// `identity`, `header.receiver` that of `receiver_certificate`, and `header.epoch` higher than
     /// all before it in this incarnation.
     pub fn open(
         rng: &mut dyn CryptoRng,
@@ -74,19 +74,19 @@ impl SendEpoch {
         })
     }
 
-    /// The signed grant that must go with the epoch's messages until one was acknowledged; empty
-    /// after [`SendEpoch::confirm`].
+    /// Returns the signed grant, which must accompany the epoch's messages until one is
+    /// acknowledged. Empty after [`SendEpoch::confirm`].
     pub fn grant(&self) -> &[u8] {
         &self.grant
     }
 
-    /// A message of the epoch was acknowledged: the receiver has the grant, so ours is dropped
-    /// (which also makes [`SendEpoch::to_bytes`] small).
+    /// Drops the grant. Called once a message of the epoch is acknowledged, as the receiver then
+    /// has the grant. This also makes [`SendEpoch::to_bytes`] smaller.
     pub fn confirm(&mut self) {
         self.grant = Vec::new();
     }
 
-    /// Seals the next message and moves the chain one step; the key that was used is erased.
+    /// Seals the next message and advances the chain by one step, which erases the used key.
     pub fn seal(
         &mut self,
         message_id: &[u8; MESSAGE_ID_BYTES],
@@ -110,39 +110,39 @@ impl SendEpoch {
         Ok(sealed::seal(&seed.keys(), &self.header, &header, plaintext))
     }
 
-    /// Whether a new epoch is due: this one is 24 hours old or has sealed its 10,000 messages.
+    /// Returns whether a new epoch is due: this one is 24 hours old or has sealed 10,000 messages.
     pub const fn is_spent(&self, now_s: u64) -> bool {
         now_s.saturating_sub(self.header.created_s) >= MAX_EPOCH_AGE_S
             || self.next_index >= MAX_MESSAGES
     }
 
-    /// Who sends to whom in which epoch.
+    /// Returns sender, receiver, incarnation and number of the epoch.
     pub const fn header(&self) -> &EpochHeader {
         &self.header
     }
 
-    /// The epoch's number.
+    /// Returns the epoch's number.
     pub const fn epoch(&self) -> u64 {
         self.header.epoch
     }
 
-    /// The incarnation that the epoch belongs to.
+    /// Returns the sender's incarnation.
     pub const fn incarnation(&self) -> u64 {
         self.header.incarnation
     }
 
-    /// When the epoch was opened, Unix time in seconds.
+    /// Returns when the epoch was opened, Unix time in seconds.
     pub const fn created_s(&self) -> u64 {
         self.header.created_s
     }
 
-    /// The index of the next message; so many were sealed.
+    /// Returns the index of the next message, which is the number of messages sealed so far.
     pub const fn next_index(&self) -> u32 {
         self.next_index
     }
 
-    /// The state to store: 127 bytes, and the grant until it is confirmed. It holds secrets: into
-    /// an encrypted store only, and into no backup (spec §6).
+    /// Encodes the state: 127 bytes, and the grant until it is confirmed. It contains secrets: it
+    /// belongs into an encrypted store, and into no backup (docs/spec/envelope.md#stored-state).
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let size = 1 + EpochHeader::BYTES + 4 + 32 + 2 + self.grant.len();
         let mut out = Zeroizing::new(Vec::with_capacity(size));
@@ -156,7 +156,7 @@ impl SendEpoch {
         out
     }
 
-    /// Restores [`SendEpoch::to_bytes`].
+    /// Decodes [`SendEpoch::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpenFailed> {
         Self::read(bytes).ok_or(OpenFailed)
     }

@@ -1,39 +1,39 @@
-//! Why a handshake ends early.
+//! The reasons why a handshake fails (docs/spec/handshake.md#errors).
 
 use crate::error::KeyError;
 use thiserror::Error;
 
-/// A handshake failed.
+/// The reason why a handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum HandshakeError {
-    /// The responder's certificate is not that of the peer id that was called (spec §3).
-    #[error("another identity answered than the one that was called")]
+    /// The responder's certificate does not belong to the dialled peer id.
+    #[error("another identity answered than the one that was dialled")]
     WrongPeer,
-    /// The initiator offers no suite that the responder knows.
+    /// The initiator offered no suite that the responder supports.
     #[error("no cipher suite in common: one of the two sides needs a newer version")]
     NoCommonSuite,
-    /// The peer, or somebody in between, broke the protocol.
+    /// The peer, or an attacker on the path, violated the protocol.
     #[error("the peer broke the handshake protocol")]
     Peer(#[from] PeerMisbehaved),
-    /// This side could not do its part.
+    /// The handshake failed for a local reason.
     #[error("the handshake failed on this side")]
     Local(#[from] LocalError),
 }
 
-/// What a peer did that no honest peer does, or what somebody in between did to its messages.
-/// For counters and tests; a peer is told none of it.
+/// A protocol violation by the peer, or a modification of its messages on the path. For counters
+/// and tests: the peer learns only that the handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum PeerMisbehaved {
-    /// A message is not laid out as the specification says.
+    /// A message does not have the specified layout.
     #[error("a message is malformed")]
     Malformed,
-    /// A message is longer than any may be.
+    /// A message exceeds the maximum length.
     #[error("a message is too long")]
     TooLong,
-    /// A message came where another belongs.
+    /// A message of another type was expected.
     #[error("a message is out of place")]
     UnexpectedMessage,
-    /// Bytes follow a message before it was answered.
+    /// Further bytes follow a message that must be answered first.
     #[error("bytes follow a message that must be answered first")]
     TrailingData,
     /// The responder chose a suite that was not offered.
@@ -48,24 +48,24 @@ pub enum PeerMisbehaved {
     /// A signature does not verify.
     #[error("a signature does not verify")]
     Signature,
-    /// Our own key came back as the peer's.
+    /// The peer presented our own key as its key.
     #[error("our own key was sent back")]
     OwnKeyReflected,
-    /// The responder must show a certificate and did not.
+    /// The responder presented no certificate.
     #[error("the responder did not identify itself")]
     AnonymousResponder,
 }
 
-/// What can go wrong without the peer's doing.
+/// A failure that the peer did not cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LocalError {
-    /// The own transport parameters are longer than [`super::hello::MAX_TRANSPORT`].
+    /// The local transport parameters are longer than [`super::hello::MAX_TRANSPORT`].
     #[error("the transport parameters are too long")]
     TransportParameters,
-    /// No session key pair was taken from the pool for this call.
-    #[error("no session key is there for this call")]
+    /// No session key pair was available from the pool.
+    #[error("no session key is available for this handshake")]
     NoSessionKey,
-    /// The cryptography library failed with the own key.
-    #[error("the own key could not be used")]
+    /// The cryptography library failed to use the identity's key.
+    #[error("the identity's key could not be used")]
     Key(#[source] KeyError),
 }

@@ -1,4 +1,4 @@
-//! Message 1, Hello: what the initiator offers.
+//! Message 1, Hello: the initiator's offer (docs/spec/handshake.md#1-hello).
 
 use super::error::{HandshakeError, LocalError, PeerMisbehaved};
 use super::message::{Message, MessageKind};
@@ -7,26 +7,26 @@ use crate::reader::Reader;
 use crate::session_key::{MODULUS_BYTES, SessionPublicKey};
 use rand_core::CryptoRng;
 
-/// The longest transport parameters, in bytes.
+/// Maximum length of the transport parameters, in bytes.
 pub const MAX_TRANSPORT: usize = 1024;
-/// The most suites that one Hello may offer.
+/// Maximum number of suites in one Hello.
 pub const MAX_OFFERS: u8 = 16;
 
-/// A parsed Hello: of the offers only the one that this side takes.
+/// A parsed Hello, reduced to the offer that this side accepts.
 #[derive(Debug)]
 pub struct Hello {
     /// 32 random bytes.
     pub random: [u8; 32],
     /// The suite that this side prefers among those offered.
     pub suite: Suite,
-    /// The initiator's fresh session key: the share of [`Suite::RsaAes128`].
+    /// The initiator's session key: the share of [`Suite::RsaAes128`].
     pub key: SessionPublicKey,
     /// The initiator's transport parameters.
     pub transport: Vec<u8>,
 }
 
 impl Hello {
-    /// A fresh Hello with every suite that this version knows.
+    /// Creates a Hello that offers every suite of this version.
     pub(super) fn fresh(
         key: &SessionPublicKey,
         transport: &[u8],
@@ -43,7 +43,7 @@ impl Hello {
         })
     }
 
-    /// random[32] ‖ offers (count u8, each suite u16 ‖ share with length u16) ‖ transport
+    /// Encodes random[32] ‖ offers (count u8, each suite u16 ‖ share with length u16) ‖ transport
     /// parameters with length u16.
     pub(super) fn encode(&self) -> Message {
         let mut body = Vec::with_capacity(512);
@@ -55,8 +55,9 @@ impl Hello {
         Message::new(MessageKind::Hello, &body)
     }
 
-    /// Parses a Hello. An offer of an unknown suite is skipped with its share;
-    /// [`HandshakeError::NoCommonSuite`] if none is known.
+    /// Parses a Hello. An offer of an unknown suite is skipped together with its share.
+    ///
+    /// Errors: [`HandshakeError::NoCommonSuite`] if no offered suite is known.
     pub fn parse(message: &Message) -> Result<Self, HandshakeError> {
         let body = message.expect(MessageKind::Hello)?;
         let (random, share, transport) = layout(body).ok_or(PeerMisbehaved::Malformed)?;
@@ -81,7 +82,8 @@ fn layout(body: &[u8]) -> Option<Layout<'_>> {
     Some((random, share, transport))
 }
 
-/// The share of our suite, if it is among the offers; `None` outside if they are malformed.
+/// Returns the share of the supported suite if it is among the offers. The outer `None` means that
+/// the offers are malformed.
 fn take_offers<'a>(reader: &mut Reader<'a>) -> Option<Option<&'a [u8]>> {
     let count = reader.u8()?;
     if count == 0 || count > MAX_OFFERS {
@@ -93,7 +95,7 @@ fn take_offers<'a>(reader: &mut Reader<'a>) -> Option<Option<&'a [u8]>> {
         let number = reader.u16()?;
         let share = take_bytes(reader)?;
         if seen.contains(&number) {
-            return None; // Which of the two shares counts must not be a question.
+            return None; // Which of the two shares counts would be ambiguous.
         }
         seen.push(number);
         if Suite::from_number(number).is_some() {
@@ -118,7 +120,7 @@ pub(super) fn parse_key(modulus: &[u8]) -> Result<SessionPublicKey, PeerMisbehav
     SessionPublicKey::from_modulus(modulus).map_err(|_| PeerMisbehaved::BadKey)
 }
 
-/// A field with its length in 2 bytes. All fields are bounded far below 64 KiB.
+/// Appends a field preceded by its length in 2 bytes. All fields are far below 64 KiB.
 pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
     out.extend_from_slice(bytes);

@@ -1,4 +1,5 @@
-//! Message 2, HelloReply: what the responder chose, and its AES key under the initiator's key.
+//! Message 2, HelloReply: the responder's choice, and its AES key wrapped under the initiator's
+//! session key (docs/spec/handshake.md#2-helloreply).
 
 use super::error::PeerMisbehaved;
 use super::hello::{parse_key, put_bytes, take_transport};
@@ -16,9 +17,9 @@ pub struct HelloReply {
     pub suite: Suite,
     /// 32 random bytes.
     pub random: [u8; 32],
-    /// The responder's fresh session key.
+    /// The responder's session key.
     pub key: SessionPublicKey,
-    /// The AES key that the responder made, wrapped under the initiator's session key with
+    /// The responder's AES key, wrapped under the initiator's session key with
     /// [`HelloReply::wrap_label`].
     pub wrapped: [u8; MODULUS_BYTES],
     /// The responder's transport parameters.
@@ -26,13 +27,13 @@ pub struct HelloReply {
 }
 
 impl HelloReply {
-    /// The OAEP label of [`Self::wrapped`]: its purpose, and the transcript up to message 1.
+    /// Returns the OAEP label of [`Self::wrapped`]: its purpose and the transcript up to message 1.
     pub fn wrap_label(after_hello: &TranscriptHash) -> Vec<u8> {
         label::encode("handshake responder key", &[after_hello])
     }
 
-    /// suite u16 ‖ random[32] ‖ modulus[256] ‖ wrapped[256] ‖ transport parameters with length
-    /// u16.
+    /// Encodes suite u16 ‖ random[32] ‖ modulus[256] ‖ wrapped[256] ‖ transport parameters with
+    /// length u16.
     pub(super) fn encode(&self) -> Message {
         let mut body = Vec::with_capacity(1024);
         body.extend_from_slice(&self.suite.number().to_be_bytes());
@@ -43,7 +44,9 @@ impl HelloReply {
         Message::new(MessageKind::HelloReply, &body)
     }
 
-    /// Parses a HelloReply. A suite that this side did not offer is refused.
+    /// Parses a HelloReply.
+    ///
+    /// Errors: [`PeerMisbehaved::SuiteNotOffered`] for a suite that this side did not offer.
     pub fn parse(message: &Message) -> Result<Self, PeerMisbehaved> {
         let body = message.expect(MessageKind::HelloReply)?;
         let mut reader = Reader::new(body);

@@ -1,4 +1,4 @@
-//! The calling side, I.
+//! The initiator I: the side that dials.
 
 use super::error::{HandshakeError, LocalError, PeerMisbehaved};
 use super::hello::Hello;
@@ -18,27 +18,27 @@ use crate::session_key::{MODULUS_BYTES, SessionKeyPair, SessionPublicKey};
 use rand_core::CryptoRng;
 use std::sync::Arc;
 
-/// As whom to call.
+/// The identity under which the initiator dials.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// As this identity.
+    /// Presents this identity's certificate.
     Identity(Arc<Identity>),
-    /// As nobody: for mailbox deposits and lines only (spec §3).
+    /// Presents no certificate: for mailbox deposits and lines only.
     Anonymous,
 }
 
-/// Whom to call, where, and as whom.
+/// The parameters of one dial.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The circle that both live in.
+    /// The circle of both peers.
     pub circle: CircleId,
-    /// The peer id that must answer.
+    /// The peer id that the responder must prove.
     pub responder: PeerId,
-    /// As whom.
+    /// The initiator's identity.
     pub credential: Credential,
 }
 
-/// The initiator, waiting for what `State` says.
+/// The initiator in the state `State`.
 #[derive(Debug)]
 pub struct Initiator<State> {
     call: Call,
@@ -46,13 +46,13 @@ pub struct Initiator<State> {
     state: State,
 }
 
-/// Waiting for message 2.
+/// The state of waiting for message 2.
 #[derive(Debug)]
 pub struct AwaitReply {
     key: SessionKeyPair,
 }
 
-/// Waiting for message 4.
+/// The state of waiting for message 4.
 #[derive(Debug)]
 pub struct AwaitResponderProof {
     keys: SessionKeys,
@@ -60,8 +60,8 @@ pub struct AwaitResponderProof {
 }
 
 impl Initiator<AwaitReply> {
-    /// Makes message 1. `key` is fresh and used for this session alone; `transport` goes to
-    /// the responder as it is.
+    /// Creates message 1. `key` must not have served an established session; `transport` is sent to
+    /// the responder unchanged.
     pub fn start(
         call: Call,
         key: SessionKeyPair,
@@ -81,15 +81,15 @@ impl Initiator<AwaitReply> {
         ))
     }
 
-    /// The key pair of a call that got no answer. Another call of the same caller to the same
-    /// responder may take it, as no session came of it; to anybody else it would tell that both
-    /// were one caller's.
+    /// Returns the key pair of an unanswered dial. The same initiator may use it for another dial
+    /// to the same responder, as no session was established with it. With any other responder it
+    /// would link the two dials.
     pub fn abandon(self) -> SessionKeyPair {
         self.state.key
     }
 
-    /// Reads message 2; makes message 3 and the Handshake secrets. The session key pair ends
-    /// here. One RSA-2048 private operation.
+    /// Processes message 2. Returns message 3 and the Handshake secrets, and drops the session key
+    /// pair. Costs one RSA-2048 private operation.
     pub fn hello_reply(
         self,
         message: &Message,
@@ -129,9 +129,9 @@ impl Initiator<AwaitReply> {
 }
 
 impl Initiator<AwaitResponderProof> {
-    /// Reads message 4; makes message 5 and everything of the session. Says who it is only
-    /// after the responder proved to be who was called. One RSA-4096 private operation, none
-    /// for an anonymous caller.
+    /// Processes message 4. Returns message 5 and the established session. The initiator reveals
+    /// its identity only after the responder has proved to be the dialled peer. Costs one RSA-4096
+    /// private operation, or none for an anonymous initiator.
     pub fn proof(
         self,
         message: &Message,
@@ -162,7 +162,7 @@ impl Initiator<AwaitResponderProof> {
         };
         let id = PeerId::of(&self.call.circle, &spki);
         if id != self.call.responder {
-            return Err(HandshakeError::WrongPeer); // spec §3
+            return Err(HandshakeError::WrongPeer); // docs/spec/handshake.md#4-and-5-proof
         }
         let transcript = self.transcript.hash();
         let certificate = proof::verify(Role::Responder, transcript, &spki, signature.as_slice())?;
@@ -176,7 +176,7 @@ pub(super) fn wrap(
     label: &[u8],
     secret: &Secret<16>,
 ) -> Result<[u8; MODULUS_BYTES], HandshakeError> {
-    // Whether a key can be encrypted to depends on the peer's key alone.
+    // Encryption can fail only because of the peer's key.
     key.wrap(rng, label, secret.expose())
         .and_then(|wrapped| wrapped.try_into().map_err(|_| KeyError::Library))
         .map_err(|_| PeerMisbehaved::BadKey.into())

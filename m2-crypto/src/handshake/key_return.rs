@@ -1,4 +1,5 @@
-//! Message 3, KeyReturn: the initiator's AES key under the responder's key.
+//! Message 3, KeyReturn: the initiator's AES key wrapped under the responder's session key
+//! (docs/spec/handshake.md#3-keyreturn).
 
 use super::error::PeerMisbehaved;
 use super::message::{Message, MessageKind};
@@ -9,18 +10,18 @@ use crate::session_key::MODULUS_BYTES;
 /// A parsed KeyReturn.
 #[derive(Debug)]
 pub struct KeyReturn {
-    /// The AES key that the initiator made, wrapped under the responder's session key with
+    /// The initiator's AES key, wrapped under the responder's session key with
     /// [`KeyReturn::wrap_label`].
     pub wrapped: [u8; MODULUS_BYTES],
 }
 
 impl KeyReturn {
-    /// The OAEP label of [`Self::wrapped`]: its purpose, and the transcript up to message 2.
+    /// Returns the OAEP label of [`Self::wrapped`]: its purpose and the transcript up to message 2.
     pub fn wrap_label(after_reply: &TranscriptHash) -> Vec<u8> {
         label::encode("handshake initiator key", &[after_reply])
     }
 
-    /// wrapped[256].
+    /// Encodes wrapped[256].
     pub(super) fn encode(&self) -> Message {
         Message::new(MessageKind::KeyReturn, &self.wrapped)
     }

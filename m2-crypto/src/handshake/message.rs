@@ -1,15 +1,16 @@
-//! Framing: a type byte, the body's length in 2 bytes, the body.
+//! Message framing: a type byte, the body's length in 2 bytes, the body
+//! (docs/spec/handshake.md#framing).
 
 use super::error::PeerMisbehaved;
 use std::fmt;
 
-/// The longest body that any message may have, in bytes.
+/// Maximum length of any message's body, in bytes.
 pub const MAX_BODY: usize = 4096;
 
 const HEADER: usize = 3;
 
-/// The five messages of the table in [`super`]; the two proofs have types of their own, so that
-/// none can stand for the other.
+/// The five messages of the table in [`super`]. The two proofs have distinct types, so that neither
+/// can be replayed as the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageKind {
     /// Message 1.
@@ -25,7 +26,7 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    /// The type byte.
+    /// Returns the type byte.
     pub const fn byte(self) -> u8 {
         match self {
             Self::Hello => 1,
@@ -48,7 +49,7 @@ impl MessageKind {
     }
 }
 
-/// One whole message, framing included; its body is not looked at yet.
+/// One complete message with its framing. The body is not parsed yet.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     kind: MessageKind,
@@ -56,7 +57,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Frames a body. Bodies are made by this crate and are far below [`MAX_BODY`].
+    /// Frames a body. This crate builds all bodies, and they are far below [`MAX_BODY`].
     pub(super) fn new(kind: MessageKind, body: &[u8]) -> Self {
         debug_assert!(body.len() <= MAX_BODY);
         let mut bytes = Vec::with_capacity(HEADER + body.len());
@@ -66,17 +67,17 @@ impl Message {
         Self { kind, bytes }
     }
 
-    /// Which message it is.
+    /// Returns the message's type.
     pub const fn kind(&self) -> MessageKind {
         self.kind
     }
 
-    /// Framing and body, as they travel and as the transcript takes them.
+    /// Returns framing and body, as sent on the wire and hashed into the transcript.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The body, if this is the message that belongs here.
+    /// Returns the body if the message has the expected type.
     pub(super) fn expect(&self, kind: MessageKind) -> Result<&[u8], PeerMisbehaved> {
         if self.kind != kind {
             return Err(PeerMisbehaved::UnexpectedMessage);
@@ -91,23 +92,23 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Puts messages together from the pieces of a byte stream. Holds at most one message.
+/// Reassembles messages from a byte stream. Buffers at most one message.
 ///
-/// Every message of the handshake must be answered before its sender may send the next, and
-/// keys change in between, so a byte after a whole message is refused: nothing that was sent
-/// under old keys can pass for something under new ones.
+/// Every handshake message must be answered before its sender may send the next, and keys change in
+/// between. A byte that follows a complete message is therefore rejected, so that no data sent
+/// under old keys is accepted as data under new ones.
 #[derive(Debug, Default)]
 pub struct MessageReader {
     buffer: Vec<u8>,
 }
 
 impl MessageReader {
-    /// An empty reader.
+    /// Creates an empty reader.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next bytes of the stream; returns the message that they complete.
+    /// Appends the next bytes of the stream. Returns the message that they complete, if any.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Option<Message>, PeerMisbehaved> {
         if self.buffer.len().saturating_add(bytes.len()) > HEADER + MAX_BODY {
             return Err(PeerMisbehaved::TooLong);
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_of_any_size_make_the_same_message() {
+    fn a_message_is_reassembled_from_pieces_of_any_size() {
         let message = Message::new(MessageKind::KeyReturn, &[7; 256]);
         for piece in 1..message.bytes().len() {
             let mut reader = MessageReader::new();
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds() {
+    fn malformed_and_overlong_framing_is_rejected() {
         let push = |bytes: &[u8]| MessageReader::new().push(bytes);
         assert_eq!(push(&[]), Ok(None));
         assert_eq!(push(&[0]), Err(PeerMisbehaved::Malformed));

@@ -1,4 +1,5 @@
-//! Messages 4 and 5, Proof: a certificate, and its signature over the transcript.
+//! Messages 4 and 5, Proof: a certificate and its signature over the transcript
+//! (docs/spec/handshake.md#4-and-5-proof).
 
 use super::error::{HandshakeError, LocalError, PeerMisbehaved};
 use super::hello::put_bytes;
@@ -14,12 +15,12 @@ use std::fmt;
 const ANONYMOUS: u8 = 0;
 const SIGNED: u8 = 1;
 
-/// Whose proof it is. The role is signed, so a proof can't be sent back as one's own.
+/// The side that made a proof. The role is signed, so a proof can't be reflected to its author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The side that called.
+    /// The side that dialled.
     Initiator,
-    /// The side that was called.
+    /// The side that accepted.
     Responder,
 }
 
@@ -39,19 +40,19 @@ impl Role {
     }
 }
 
-/// What a certificate signs: the role, the transcript up to the message before, and the
-/// certificate itself, so that no second key can be made that the signature fits.
+/// Returns the bytes that a certificate signs: the role, the transcript up to the previous message,
+/// and the certificate itself, so that no second key can be made that fits the signature.
 pub fn signed_bytes(role: Role, transcript: &TranscriptHash, spki: &[u8]) -> Vec<u8> {
     label::encode("handshake proof", &[role.name(), transcript, spki])
 }
 
 /// A parsed Proof, not verified yet.
 pub enum Proof {
-    /// Carries none (initiator only).
+    /// No certificate. Initiator only.
     Anonymous,
-    /// Carries a certificate and a signature.
+    /// A certificate and a signature.
     Signed {
-        /// SPKI DER, not parsed yet: its hash is looked at first.
+        /// SPKI DER, not parsed yet: its hash is checked first.
         spki: Vec<u8>,
         /// PSS-SHA256 over [`signed_bytes`].
         signature: Box<[u8; MODULUS_BYTES]>,
@@ -59,7 +60,7 @@ pub enum Proof {
 }
 
 impl Proof {
-    /// Signs with `identity`. An RSA-4096 private operation.
+    /// Signs with `identity`. Costs one RSA-4096 private operation.
     pub(super) fn sign(
         role: Role,
         transcript: &TranscriptHash,
@@ -76,7 +77,7 @@ impl Proof {
         Ok(Self::Signed { spki, signature })
     }
 
-    /// 0, or 1 ‖ SPKI with length u16 ‖ signature[512].
+    /// Encodes 0, or 1 ‖ SPKI with length u16 ‖ signature[512].
     pub(super) fn encode(&self, role: Role) -> Message {
         match self {
             Self::Anonymous => Message::new(role.kind(), &[ANONYMOUS]),

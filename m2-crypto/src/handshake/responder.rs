@@ -1,4 +1,4 @@
-//! The called side, R.
+//! The responder R: the side that accepts.
 
 use super::error::{HandshakeError, LocalError, PeerMisbehaved};
 use super::hello::{Hello, MAX_TRANSPORT, random};
@@ -18,7 +18,7 @@ use crate::session_key::SessionKeyPair;
 use rand_core::CryptoRng;
 use std::sync::Arc;
 
-/// The responder, waiting for what `State` says.
+/// The responder in the state `State`.
 #[derive(Debug)]
 pub struct Responder<State> {
     circle: CircleId,
@@ -27,14 +27,14 @@ pub struct Responder<State> {
     state: State,
 }
 
-/// Waiting for message 1.
+/// The state of waiting for message 1.
 #[derive(Debug)]
 pub struct AwaitHello {
     key: SessionKeyPair,
     transport: Vec<u8>,
 }
 
-/// Waiting for message 3.
+/// The state of waiting for message 3.
 #[derive(Debug)]
 pub struct AwaitKeyReturn {
     key: SessionKeyPair,
@@ -42,7 +42,7 @@ pub struct AwaitKeyReturn {
     peer_transport: Vec<u8>,
 }
 
-/// Waiting for message 5.
+/// The state of waiting for message 5.
 #[derive(Debug)]
 pub struct AwaitInitiatorProof {
     keys: SessionKeys,
@@ -50,8 +50,8 @@ pub struct AwaitInitiatorProof {
 }
 
 impl Responder<AwaitHello> {
-    /// Ready to be called. `key` is fresh and used for this session alone; `transport` goes to
-    /// the initiator as it is.
+    /// Creates a responder. `key` must not have served another session; `transport` is sent to the
+    /// initiator unchanged.
     pub fn new(
         circle: CircleId,
         identity: Arc<Identity>,
@@ -62,7 +62,7 @@ impl Responder<AwaitHello> {
         Self::posing_as(id, circle, identity, key, transport)
     }
 
-    /// For tests: as [`Self::new`], but claiming to be `id`, which an impostor would do.
+    /// For tests: like [`Self::new`], but claims to be `id`, as an impostor would.
     #[doc(hidden)]
     pub fn posing_as(
         id: PeerId,
@@ -85,7 +85,7 @@ impl Responder<AwaitHello> {
         })
     }
 
-    /// Reads message 1; makes message 2. Public-key operations only.
+    /// Processes message 1. Returns message 2. Costs public-key operations only.
     pub fn hello(
         self,
         message: &Message,
@@ -124,13 +124,13 @@ impl Responder<AwaitHello> {
 }
 
 impl Responder<AwaitKeyReturn> {
-    /// The initiator's transport parameters. Not authenticated yet: message 5 does it.
+    /// Returns the initiator's transport parameters, which message 5 has yet to authenticate.
     pub fn peer_transport(&self) -> &[u8] {
         &self.state.peer_transport
     }
 
-    /// Reads message 3; makes the Handshake secrets and message 4, which travels under them.
-    /// The session key pair ends here. One RSA-2048 and one RSA-4096 private operation.
+    /// Processes message 3. Returns the Handshake secrets and message 4, which is sent under them,
+    /// and drops the session key pair. Costs one RSA-2048 and one RSA-4096 private operation.
     pub fn key_return(
         self,
         message: &Message,
@@ -168,7 +168,7 @@ impl Responder<AwaitKeyReturn> {
 }
 
 impl Responder<AwaitInitiatorProof> {
-    /// Reads message 5; makes everything of the session. Public-key operations only.
+    /// Processes message 5. Returns the established session. Costs public-key operations only.
     pub fn proof(self, message: &Message) -> Result<Established, HandshakeError> {
         let peer = match Proof::parse(Role::Initiator, message)? {
             Proof::Anonymous => Peer::Anonymous,

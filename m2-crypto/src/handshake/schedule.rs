@@ -1,4 +1,5 @@
-//! The key schedule: from the two AES keys and the transcript to packet keys (spec §3).
+//! The key schedule: from the two AES keys and the transcript to packet keys
+//! (docs/spec/handshake.md#key-schedule).
 
 use super::transcript::TranscriptHash;
 use crate::label;
@@ -10,17 +11,17 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// The two AES keys of the exchange. Each side made one.
+/// The two AES keys of the exchange, one from each side.
 #[derive(Debug)]
 pub struct SessionKeys {
-    /// Made by the initiator, sent in KeyReturn.
+    /// Drawn by the initiator, sent in KeyReturn.
     pub of_initiator: Secret<16>,
-    /// Made by the responder, sent in HelloReply.
+    /// Drawn by the responder, sent in HelloReply.
     pub of_responder: Secret<16>,
 }
 
 impl SessionKeys {
-    /// The Handshake space's secrets. `transcript` includes message 3.
+    /// Derives the Handshake space's secrets. `transcript` includes message 3.
     pub fn handshake(&self, transcript: &TranscriptHash) -> SpaceSecrets {
         SpaceSecrets {
             initiator: self.sent_by_initiator("handshake initiator", transcript),
@@ -28,7 +29,7 @@ impl SessionKeys {
         }
     }
 
-    /// The data (1-RTT) space's secrets and the exporter. `transcript` includes message 5.
+    /// Derives the data (1-RTT) space's secrets and the exporter. `transcript` includes message 5.
     pub fn data(self, transcript: &TranscriptHash) -> (SpaceSecrets, Exporter) {
         let secrets = SpaceSecrets {
             initiator: self.sent_by_initiator("data initiator", transcript),
@@ -43,13 +44,13 @@ impl SessionKeys {
         (secrets, Exporter(exporter))
     }
 
-    /// Data that the initiator sends is keyed from the AES key that the responder made…
+    /// The initiator's data is keyed from the AES key that the responder drew.
     fn sent_by_initiator(&self, purpose: &str, transcript: &TranscriptHash) -> TrafficSecret {
         let ikm = self.responders_first();
         TrafficSecret(label::derive(&*ikm, transcript, purpose, &[]))
     }
 
-    /// …and the other way round (spec §3).
+    /// The responder's data is keyed from the AES key that the initiator drew.
     fn sent_by_responder(&self, purpose: &str, transcript: &TranscriptHash) -> TrafficSecret {
         let ikm = self.initiators_first();
         TrafficSecret(label::derive(&*ikm, transcript, purpose, &[]))
@@ -64,7 +65,7 @@ impl SessionKeys {
     }
 }
 
-/// The key that counts, then the other one mixed in.
+/// Concatenates the primary key and the other one.
 fn join(first: &Secret<16>, second: &Secret<16>) -> Zeroizing<[u8; 32]> {
     let mut joined = Zeroizing::new([0; 32]);
     let (left, right) = joined.split_at_mut(16);
@@ -73,17 +74,17 @@ fn join(first: &Secret<16>, second: &Secret<16>) -> Zeroizing<[u8; 32]> {
     joined
 }
 
-/// One packet number space's secrets, by sender.
+/// The secrets of one packet number space, by sender.
 #[derive(Debug, Clone)]
 pub struct SpaceSecrets {
-    /// For what the initiator sends.
+    /// Protects the initiator's packets.
     pub initiator: TrafficSecret,
-    /// For what the responder sends.
+    /// Protects the responder's packets.
     pub responder: TrafficSecret,
 }
 
 impl SpaceSecrets {
-    /// The secrets after a key update.
+    /// Returns the secrets after a key update.
     #[must_use]
     pub fn next(&self) -> Self {
         Self {
@@ -93,44 +94,44 @@ impl SpaceSecrets {
     }
 }
 
-/// The secret behind the packet keys of one direction.
+/// The secret from which the packet keys of one direction derive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrafficSecret(Secret<32>);
 
 impl TrafficSecret {
-    /// Payload and header keys.
+    /// Derives the payload and header keys.
     pub fn keys(&self, provider: &dyn Provider) -> DirectionKeys {
         DirectionKeys::derive(&self.0, provider)
     }
 
-    /// The payload key alone: what a key update replaces.
+    /// Derives the payload key alone, which is the part that a key update replaces.
     pub fn packet_key(&self, provider: &dyn Provider) -> PacketKey {
         PacketKey::derive(&self.0, provider)
     }
 
-    /// The secret after a key update. It does not lead back.
+    /// Returns the secret after a key update. The current secret can't be derived from it.
     #[must_use]
     pub fn next(&self) -> Self {
         Self(label::derive(self.0.expose(), &[], "key update", &[]))
     }
 
-    /// The secret's bytes, for vectors.
+    /// Returns the secret's bytes, for test vectors.
     pub const fn expose(&self) -> &[u8; 32] {
         self.0.expose()
     }
 }
 
-/// Derives secrets that belong to one session and are known to its two ends alone.
+/// Derives secrets that are bound to one session and known only to its two ends.
 #[derive(Debug, Clone)]
 pub struct Exporter(Secret<32>);
 
-/// More than 8,160 bytes were asked of an [`Exporter`].
+/// More than 8,160 bytes were requested from an [`Exporter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an exporter yields at most 8,160 bytes")]
 pub struct ExportTooLong;
 
 impl Exporter {
-    /// Fills `out` with bytes that depend on the session, `label`, `context` and the length.
+    /// Fills `out` with bytes derived from the session, `label`, `context` and the length of `out`.
     pub fn export(
         &self,
         out: &mut [u8],
@@ -144,7 +145,7 @@ impl Exporter {
             .map_err(|_| ExportTooLong)
     }
 
-    /// The secret's bytes, for vectors.
+    /// Returns the secret's bytes, for test vectors.
     pub const fn expose(&self) -> &[u8; 32] {
         self.0.expose()
     }

@@ -1,4 +1,4 @@
-//! Lines in an invitation (docs/spec/identity.md, spec §7).
+//! Lines in an invitation (docs/spec/identity.md#invitations, docs/spec/line.md).
 
 use super::{Invitation, MAX_LINE_BYTES};
 use crate::address::{self, NamedAddress};
@@ -6,27 +6,26 @@ use crate::line::JoinToken;
 use crate::peer_id::PeerId;
 use crate::reader::Reader;
 
-/// Addresses of a relay in one line of an invitation, at most.
+/// Maximum number of relay addresses in one line of an invitation.
 pub const MAX_RELAY_ADDRESSES: usize = 4;
 
-/// A line of this version. Who reads an invitation skips lines of other kinds.
+/// The kind of line that this version knows. Readers skip lines of other kinds.
 const KIND: u8 = 1;
 
-/// A line on which whoever holds the invitation may call the inviter, for as long as the
-/// invitation is valid.
+/// A line on which the holder of an invitation may reach the inviter while the invitation is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvitedLine {
-    /// The relay at which the inviter waits.
+    /// The relay at which the inviter listens.
     pub relay: PeerId,
-    /// What to join with, the same on every day.
+    /// The join token, the same on every day.
     pub token: JoinToken,
-    /// Where the relay is: 1 to [`MAX_RELAY_ADDRESSES`], ports not 0.
+    /// Addresses of the relay: 1 to [`MAX_RELAY_ADDRESSES`], ports not 0.
     pub addresses: Vec<NamedAddress>,
 }
 
 impl InvitedLine {
-    /// The line for an [`Offer`](super::Offer); none if it has no address, too many, or one
-    /// without a port.
+    /// Encodes the line for an [`Offer`](super::Offer). Returns `None` if it has no address, too
+    /// many, or one without a port.
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         if !self.is_within_limits() {
             return None;
@@ -41,7 +40,7 @@ impl InvitedLine {
         Some(out)
     }
 
-    /// Reads a line of an invitation; none if it is of a kind that this version does not know.
+    /// Parses a line of an invitation. Returns `None` if it is malformed or of an unknown kind.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         reader.u8().filter(|kind| *kind == KIND)?;
@@ -69,7 +68,8 @@ impl InvitedLine {
 }
 
 impl Invitation {
-    /// Lines on which the inviter may be called, in its order, but for those of other kinds.
+    /// Returns the lines on which the inviter is reachable, in the invitation's order. Malformed lines
+    /// and lines of unknown kinds are skipped.
     pub fn invited_lines(&self) -> impl Iterator<Item = InvitedLine> + '_ {
         let lines = self.lines().iter();
         lines.filter_map(|line| InvitedLine::parse(line))
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_none() {
+    fn malformed_lines_are_rejected() {
         assert_eq!(line(&[]).to_bytes(), None);
         assert_eq!(line(&["192.0.2.1:0"]).to_bytes(), None);
         assert_eq!(line(&["192.0.2.1:1"; 5]).to_bytes(), None);

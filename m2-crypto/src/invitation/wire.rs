@@ -1,4 +1,4 @@
-//! The bytes behind an invitation's text (docs/spec/identity.md).
+//! The binary encoding of an invitation (docs/spec/identity.md#invitations).
 
 use super::{Invitation, InvitationError, MAX_ADDRESSES, MAX_LINE_BYTES, MAX_LINES, Offer};
 use crate::address::{self, NamedAddress};
@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 const VERSION: u8 = 1;
 const FLAG_REUSABLE: u8 = 1;
 const CHECKSUM_BYTES: usize = 4;
-/// The longest encoding, so that the buffer never grows and leaves no copy behind.
+/// Length of the longest encoding. With this capacity the buffer never reallocates, so no copy of
+/// the secrets is left behind.
 const MAX_BYTES: usize = 1
     + 1
     + 32
@@ -39,7 +40,7 @@ impl Invitation {
         out.extend_from_slice(self.token.expose());
         out.extend_from_slice(self.rendezvous.expose());
         out.extend_from_slice(&self.offer.expires_s.to_be_bytes());
-        // The counts and lengths are within the limits that are checked wherever one is made.
+        // Counts and lengths fit in a byte: `within_limits` was checked on creation and parsing.
         out.push(self.offer.addresses.len() as u8);
         for address in &self.offer.addresses {
             address::write(&mut out, address);
@@ -54,8 +55,8 @@ impl Invitation {
         out
     }
 
-    /// The checksum comes first: it is the same in every version, so that a typing error is not
-    /// taken for a new version.
+    /// Parses the encoding. The checksum is verified first. Its place is the same in every version,
+    /// so that a typing error is not reported as a newer version.
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, InvitationError> {
         let (version, rest) = bytes
             .split_last_chunk()

@@ -1,5 +1,5 @@
-//! Announcements in the local network: tags that only contacts recognise (docs/spec/lookup.md,
-//! announcements).
+//! Announcements in the local network: tags that only contacts recognise
+//! (docs/spec/lookup.md#announcements).
 
 use super::{PresenceError, PresenceSecret};
 use crate::label;
@@ -11,13 +11,13 @@ use subtle::{Choice, ConstantTimeEq};
 pub const TAG_BYTES: usize = 16;
 /// Bytes of an announcement's nonce.
 pub const NONCE_BYTES: usize = 16;
-/// Tags in an announcement, whatever the number of contacts.
+/// Number of tags in an announcement, regardless of the number of contacts.
 pub const TAGS: usize = 48;
 /// Bytes of an announcement.
 pub const ANNOUNCEMENT_BYTES: usize = NONCE_BYTES + TAGS * TAG_BYTES;
 
-/// What an announcement of `hour` (hours since 1970) with this nonce holds for whoever shares
-/// `secret`.
+/// Computes the tag for the holder of `secret` in an announcement of `hour` (hours since 1970) with
+/// this nonce.
 pub fn tag(secret: &PresenceSecret, nonce: &[u8; NONCE_BYTES], hour: u32) -> [u8; TAG_BYTES] {
     let fields: [&[u8]; 2] = [nonce, &hour.to_be_bytes()];
     let mac = label::mac(secret.expose(), "presence tag", &fields);
@@ -26,8 +26,8 @@ pub fn tag(secret: &PresenceSecret, nonce: &[u8; NONCE_BYTES], hour: u32) -> [u8
     tag
 }
 
-/// What one host says to its local network: a nonce, and a tag for each of up to [`TAGS`]
-/// contacts among random bytes that look the same.
+/// An announcement of one host in its local network: a nonce, and one tag for each of up to
+/// [`TAGS`] contacts, filled up with random bytes that look the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
     nonce: [u8; NONCE_BYTES],
@@ -35,9 +35,9 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// An announcement of `hour` for those who share `secrets`, with a fresh nonce, in random
-    /// order. Of more than [`TAGS`] secrets a random choice gets in: announce anew, for the
-    /// others to get their turn.
+    /// Makes an announcement of `hour` for the holders of `secrets`, with a random nonce and the
+    /// tags in random order. With more than [`TAGS`] secrets it includes a random selection; make
+    /// several announcements to cover the others.
     pub fn make<R: CryptoRng + ?Sized>(
         rng: &mut R,
         hour: u32,
@@ -60,14 +60,14 @@ impl Announcement {
         Self { nonce, tags }
     }
 
-    /// Reads an announcement. Every [`ANNOUNCEMENT_BYTES`] bytes are one.
+    /// Parses an announcement. All byte strings of [`ANNOUNCEMENT_BYTES`] are valid.
     ///
-    /// Errors: [`PresenceError::Unreadable`] if there are more or less.
+    /// Errors: [`PresenceError::Unreadable`] for another length.
     pub fn parse(bytes: &[u8]) -> Result<Self, PresenceError> {
         read(bytes).ok_or(PresenceError::Unreadable)
     }
 
-    /// The announcement as it is published.
+    /// Encodes the announcement for publication.
     pub fn to_bytes(&self) -> [u8; ANNOUNCEMENT_BYTES] {
         let mut bytes = [0; ANNOUNCEMENT_BYTES];
         let parts = self.nonce.iter().chain(self.tags.iter().flatten());
@@ -78,8 +78,8 @@ impl Announcement {
         bytes
     }
 
-    /// The first of `secrets` for which the announcement was made in `hour`, the one before or
-    /// the one after. Costs three MACs for each that is not it.
+    /// Returns the first of `secrets` for which the announcement was made in `hour`, the hour
+    /// before or the hour after. Costs three MACs for each secret tried.
     pub fn find<'a, T>(
         &self,
         secrets: impl IntoIterator<Item = (T, &'a PresenceSecret)>,
@@ -114,8 +114,8 @@ fn read(bytes: &[u8]) -> Option<Announcement> {
     Some(Announcement { nonce, tags })
 }
 
-/// Fisher and Yates. With 64 random bits for each place no order is likelier than another by
-/// more than 2^-50 or so.
+/// Shuffles by Fisher and Yates. With 64 random bits for each position, the probabilities of any
+/// two orders differ by no more than about 2^-50.
 fn shuffle<R: CryptoRng + ?Sized, T>(rng: &mut R, all: &mut [T]) {
     for last in (1..all.len()).rev() {
         let place = rng.next_u64() % (last as u64 + 1);

@@ -1,11 +1,11 @@
-//! The keys of one day (docs/spec/lookup.md, keys of a day).
+//! The keys of one day (docs/spec/lookup.md#keys-of-a-day).
 
 use super::PresenceSecret;
 use crate::label;
 use crate::secret::Secret;
 
-/// What a pair's presence of one direction is published under on one UTC day. Keys of two days,
-/// or of two pairs, have nothing in common.
+/// The keys under which the presence of one pair and one direction is published on one UTC day.
+/// Keys of two days, or of two pairs, can't be linked.
 #[derive(Debug, Clone)]
 pub struct DayKey {
     day: u32,
@@ -14,7 +14,8 @@ pub struct DayKey {
 }
 
 impl DayKey {
-    /// The keys of `secret` on the UTC day `day` (days since 1970, see [`day`](super::day)).
+    /// Derives the keys of `secret` on the UTC day `day` (days since 1970, see
+    /// [`day`](super::day)).
     pub fn derive(secret: &PresenceSecret, day: u32) -> Self {
         let (key, field) = (secret.expose(), day.to_be_bytes());
         Self {
@@ -24,18 +25,18 @@ impl DayKey {
         }
     }
 
-    /// The seed of the ed25519 key (RFC 8032) that signs the record in the DHT, and whose public
-    /// half is where it lies.
+    /// Returns the seed of the ed25519 key (RFC 8032) that signs the record in the DHT. Its public
+    /// half determines where the record is stored.
     pub const fn dht_seed(&self) -> &Secret<32> {
         &self.dht_seed
     }
 
-    /// The day, days since 1970.
+    /// Returns the day, in days since 1970.
     pub const fn day(&self) -> u32 {
         self.day
     }
 
-    /// What records are sealed with: AES-128-GCM.
+    /// Returns the AES-128-GCM key that seals records.
     pub(super) const fn record_key(&self) -> &Secret<16> {
         &self.record
     }

@@ -1,4 +1,4 @@
-//! Records: addresses and lines, sealed into 960 bytes (docs/spec/lookup.md, records).
+//! Presence records: addresses and lines, sealed into 960 bytes (docs/spec/lookup.md#records).
 
 use super::{DayKey, PresenceError};
 use crate::address::{self, NamedAddress};
@@ -11,15 +11,15 @@ use rand_core::CryptoRng;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// Bytes of a sealed record, whatever is in it.
+/// Bytes of a sealed record, regardless of its content.
 pub const RECORD_BYTES: usize = 960;
-/// Bytes of what is sealed into it.
+/// Bytes of a record's plaintext with its padding.
 pub const CONTENT_BYTES: usize = RECORD_BYTES - NONCE_BYTES - AEAD_TAG_BYTES;
-/// Addresses in one record, at most.
+/// Maximum number of addresses in one record.
 pub const MAX_ADDRESSES: usize = 4;
-/// Lines in one record, at most.
+/// Maximum number of lines in one record.
 pub const MAX_LINES: usize = 6;
-/// Addresses of a relay in one line of a record, at most.
+/// Maximum number of relay addresses in one line of a record.
 pub const MAX_LINE_ADDRESSES: usize = 2;
 
 const NONCE_BYTES: usize = 12;
@@ -30,12 +30,13 @@ const LONGEST: usize = 1 + 8 + 1 + MAX_ADDRESSES * address::MAX_BYTES + 1 + MAX_
 
 const _: () = assert!(LONGEST <= CONTENT_BYTES, "every record fits");
 
-/// Where a peer can be reached, said to one other. It holds what only that one may know.
+/// Where a peer is reachable, as published for one contact. It may hold addresses and tokens that
+/// only this contact may know.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// When it was made, Unix time in seconds by its maker's clock.
     pub made_s: u64,
-    /// At most [`MAX_ADDRESSES`], the best first, ports not 0.
+    /// At most [`MAX_ADDRESSES`], best first, ports not 0.
     pub addresses: Vec<NamedAddress>,
     /// At most [`MAX_LINES`].
     pub lines: Vec<PresenceLine>,
@@ -44,17 +45,16 @@ pub struct Record {
 /// A line on which the maker of a record listens on the record's day.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PresenceLine {
-    /// The relay at which it listens.
+    /// The relay at which the maker listens.
     pub relay: PeerId,
-    /// What to join with.
+    /// The token with which to join the line.
     pub token: JoinToken,
-    /// Where the relay is: 1 to [`MAX_LINE_ADDRESSES`], ports not 0.
+    /// Addresses of the relay: 1 to [`MAX_LINE_ADDRESSES`], ports not 0.
     pub addresses: Vec<NamedAddress>,
 }
 
 impl Record {
-    /// Seals the record with a fresh nonce. Scope and flow of IPv6 addresses are left out: they
-    /// mean nothing elsewhere.
+    /// Seals the record with a random nonce.
     ///
     /// Errors: [`PresenceError::Limits`].
     pub fn seal<R: CryptoRng + ?Sized>(
@@ -75,7 +75,9 @@ impl Record {
         Ok(sealed)
     }
 
-    /// What is sealed: the record, and zeros up to one size. Errors: [`PresenceError::Limits`].
+    /// Encodes the plaintext of a sealed record: the record, padded with zeros to a constant size.
+    ///
+    /// Errors: [`PresenceError::Limits`].
     pub fn to_content(&self) -> Result<Zeroizing<[u8; CONTENT_BYTES]>, PresenceError> {
         if !self.is_within_limits() {
             return Err(PresenceError::Limits);
@@ -89,7 +91,8 @@ impl Record {
         Ok(content)
     }
 
-    /// Reads what was sealed. Strict: one encoding for each record, and zeros up to the end.
+    /// Parses the plaintext of a sealed record. Each record has exactly one encoding, padded with
+    /// zeros.
     ///
     /// Errors: [`PresenceError::Unreadable`].
     pub fn from_content(content: &[u8]) -> Result<Self, PresenceError> {
@@ -98,7 +101,7 @@ impl Record {
 
     /// Opens a record that was sealed for the day of `key`.
     ///
-    /// Errors: [`PresenceError::Unreadable`], whatever is wrong with it.
+    /// Errors: [`PresenceError::Unreadable`] for all causes.
     pub fn open(key: &DayKey, sealed: &[u8]) -> Result<Self, PresenceError> {
         open(key, sealed).ok_or(PresenceError::Unreadable)
     }
@@ -113,7 +116,7 @@ impl Record {
             })
     }
 
-    /// The record without padding. Counts are within the limits, and so it fits.
+    /// Encodes the record without padding. The caller has checked the limits, so it fits.
     fn write(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(LONGEST));
         out.push(VERSION);

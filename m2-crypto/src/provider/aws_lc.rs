@@ -16,7 +16,7 @@ use rsa::RsaPrivateKey;
 use rsa::pkcs8::EncodePrivateKey;
 use zeroize::Zeroizing;
 
-/// AWS-LC by `aws-lc-rs`. It draws its own randomness (blinding, salts) and ignores the
+/// AWS-LC through `aws-lc-rs`. It draws its own randomness (blinding, salts) and ignores the `rng`
 /// parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct AwsLc;
@@ -40,14 +40,14 @@ impl Provider for AwsLc {
     }
 
     fn aead(&self, key: &Secret<16>) -> Box<dyn Aead> {
-        // A 16-byte key is always accepted: the type fixes the length.
+        // The type fixes the length, so the 16-byte key is always accepted.
         #[allow(clippy::expect_used)]
         let key = UnboundKey::new(&aead::AES_128_GCM, key.expose()).expect("16-byte key");
         Box::new(AwsAead(LessSafeKey::new(key)))
     }
 
     fn ctr(&self, key: &Secret<16>) -> Box<dyn Ctr> {
-        // A 16-byte key is always accepted: the type fixes the length.
+        // The type fixes the length, so the 16-byte key is always accepted.
         #[allow(clippy::expect_used)]
         let key = UnboundCipherKey::new(&AES_128, key.expose())
             .and_then(EncryptingKey::ctr)
@@ -102,7 +102,7 @@ struct AwsAead(LessSafeKey);
 impl Aead for AwsAead {
     fn seal(&self, nonce: &Nonce, aad: &[u8], in_out: &mut [u8]) -> Tag {
         let nonce = aead::Nonce::assume_unique_for_key(*nonce);
-        // Fails only above 64 GiB; buffers here are datagrams and letters.
+        // Fails only above 64 GiB; buffers here are far shorter.
         #[allow(clippy::expect_used)]
         let tag = self
             .0
@@ -133,7 +133,7 @@ struct AwsCtr(EncryptingKey);
 impl Ctr for AwsCtr {
     fn apply(&self, counter: &Counter, in_out: &mut [u8]) {
         let counter = EncryptionContext::Iv128(FixedLength::from(counter));
-        // Fails only with a counter block of another length: the type fixes it.
+        // Fails only for a counter block of another length, which the type rules out.
         #[allow(clippy::expect_used)]
         self.0
             .less_safe_encrypt(in_out, counter)

@@ -66,7 +66,7 @@ struct RustAead(Aes128Gcm);
 
 impl Aead for RustAead {
     fn seal(&self, nonce: &Nonce, aad: &[u8], in_out: &mut [u8]) -> Tag {
-        // Fails only above 64 GiB; buffers here are datagrams and letters.
+        // Fails only above 64 GiB; buffers here are far shorter.
         #[allow(clippy::expect_used)]
         self.0
             .encrypt_inout_detached(nonce.into(), aad, in_out.into())
