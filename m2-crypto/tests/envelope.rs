@@ -19,7 +19,7 @@ use m2_crypto::envelope::{
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-/// One epoch from alice to bob, made once: both ends' states right after the grant.
+/// One epoch from alice to bob, made once: the states of both ends directly after the grant.
 static EPOCH: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
     let (alice, bob) = (Peer::alice(), Peer::bob());
     let send = alice.send_epoch(&bob, 1);
@@ -45,7 +45,7 @@ fn seal_many(send: &mut SendEpoch, count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The failure of one message changes nothing.
+/// Asserts that a message is rejected and leaves the state unchanged.
 fn assert_refused(receive: &mut ReceiveEpoch, sealed: &[u8]) {
     let before = receive.to_bytes();
     assert_eq!(receive.open(sealed), Err(OpenFailed));
@@ -54,7 +54,7 @@ fn assert_refused(receive: &mut ReceiveEpoch, sealed: &[u8]) {
 
 proptest! {
     #[test]
-    fn what_was_sealed_opens(
+    fn sealed_messages_open(
         texts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..700), 1..8),
         id in any::<[u8; 16]>(),
     ) {
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_is_refused(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+    fn a_flipped_bit_is_rejected(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let (mut send, mut receive) = pair();
         let sealed = send.seal(&[9; 16], b"the quick brown fox").unwrap();
         let mut altered = sealed.clone();
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn another_length_is_refused(keep in 0_usize..101, more in 1_usize..40) {
+    fn another_length_is_rejected(keep in 0_usize..101, more in 1_usize..40) {
         let (mut send, mut receive) = pair();
         let sealed = send.seal(&[9; 16], &[7; 20]).unwrap();
         prop_assert_eq!(sealed.len(), 101);
@@ -92,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn any_order_opens_each_once(
+    fn messages_open_once_in_any_order(
         order in Just((0..60_usize).collect::<Vec<_>>()).prop_shuffle(),
         stores in proptest::collection::vec(any::<bool>(), 60),
     ) {
@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn junk_is_refused(junk in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn junk_is_rejected(junk in proptest::collection::vec(any::<u8>(), 0..400)) {
         let (_, mut receive) = pair();
         assert_refused(&mut receive, &junk);
         prop_assert!(SendEpoch::from_bytes(&junk).is_err());
@@ -123,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn a_state_of_another_length_is_refused(keep in any::<prop::sample::Index>()) {
+    fn a_state_of_another_length_is_rejected(keep in any::<prop::sample::Index>()) {
         let (mut send, mut receive) = pair();
         let messages = seal_many(&mut send, 4);
         receive.open(&messages[3]).unwrap();
@@ -136,7 +136,7 @@ proptest! {
 }
 
 #[test]
-fn gaps_are_bounded() {
+fn outstanding_messages_are_bounded() {
     let (mut send, mut receive) = pair();
     let messages = seal_many(&mut send, MAX_SKIPPED as usize + 3);
     assert_refused(&mut receive, &messages[MAX_SKIPPED as usize + 1]);
@@ -144,7 +144,8 @@ fn gaps_are_bounded() {
     assert_eq!(receive.skipped(), MAX_SKIPPED as usize);
     assert!(receive.to_bytes().len() <= 129 + 36 * MAX_SKIPPED as usize);
 
-    // Nothing more may wait, but the next in order and those that wait still open.
+    // No further message may be outstanding, but the next in order and the outstanding ones still
+    // open.
     assert_refused(&mut receive, &messages[MAX_SKIPPED as usize + 2]);
     assert!(receive.open(&messages[MAX_SKIPPED as usize + 1]).is_ok());
     let mut receive = ReceiveEpoch::from_bytes(&receive.to_bytes()).unwrap();
@@ -167,7 +168,7 @@ fn steps_for_a_forged_message_are_taken_once() {
     assert_eq!(receive.steps_to(index), Some(0));
     assert_refused(&mut receive, &forged);
 
-    // The seeds serve the honest messages, in any order, and nothing is left of them.
+    // The cached seeds serve the genuine messages, in any order, and none remains.
     receive.open(&messages[5]).unwrap();
     assert_eq!(receive.steps_to(5), None);
     assert_eq!(receive.steps_to(6), Some(0));
@@ -184,7 +185,7 @@ fn steps_for_a_forged_message_are_taken_once() {
 }
 
 #[test]
-fn an_epoch_ends_after_its_messages() {
+fn an_epoch_is_spent_after_its_last_message() {
     let (mut send, _) = pair();
     seal_many(&mut send, MAX_MESSAGES as usize - 1);
     assert!(!send.is_spent(NOW_S));
@@ -196,7 +197,7 @@ fn an_epoch_ends_after_its_messages() {
 }
 
 #[test]
-fn an_epoch_ends_after_a_day() {
+fn an_epoch_is_spent_after_a_day() {
     let (send, _) = pair();
     assert!(!send.is_spent(NOW_S + MAX_EPOCH_AGE_S - 1));
     assert!(send.is_spent(NOW_S + MAX_EPOCH_AGE_S));
@@ -204,7 +205,7 @@ fn an_epoch_ends_after_a_day() {
 }
 
 #[test]
-fn the_longest_message_opens_and_a_longer_is_not_sealed() {
+fn the_longest_message_opens_and_a_longer_one_is_not_sealed() {
     let (mut send, mut receive) = pair();
     let long = vec![5; MAX_PLAINTEXT + 1];
     assert_eq!(send.seal(&[1; 16], &long), Err(SealError::TooLong));
@@ -218,7 +219,7 @@ fn the_longest_message_opens_and_a_longer_is_not_sealed() {
 }
 
 #[test]
-fn another_epoch_or_direction_opens_nothing() {
+fn messages_of_another_epoch_or_direction_are_rejected() {
     let (alice, bob) = (Peer::alice(), Peer::bob());
     let (_, mut receive) = pair();
     let mut second = alice.send_epoch(&bob, 2);
@@ -232,16 +233,16 @@ fn another_epoch_or_direction_opens_nothing() {
 }
 
 #[test]
-fn every_part_of_the_associated_data_counts() {
+fn every_part_of_the_associated_data_is_authenticated() {
     let (mut send, receive) = pair();
     let sealed = send.seal(&[1; 16], b"text").unwrap();
-    // Sender, receiver, incarnation and epoch, as they stand in the stored state.
+    // Sender, receiver, incarnation and epoch, at their offsets in the stored state.
     for at in [1, 33, 65, 73] {
         let mut state = receive.to_bytes();
         state[at] ^= 1;
         let mut other = ReceiveEpoch::from_bytes(&state).unwrap();
         let mut renamed = sealed.clone();
-        // The header follows, so that nothing but the tag can notice.
+        // The header is changed to match, so that only the tag can detect the change.
         match at {
             65 => renamed[1] ^= 1,
             73 => renamed[9] ^= 1,
@@ -265,7 +266,7 @@ fn used_keys_are_erased() {
 }
 
 #[test]
-fn the_grant_goes_once_it_is_confirmed() {
+fn the_grant_is_dropped_once_it_is_confirmed() {
     let (mut send, mut receive) = pair();
     assert_eq!(send.grant().len(), GRANT_BYTES);
     send.confirm();
@@ -289,7 +290,7 @@ fn a_grant_names_its_epoch() {
 }
 
 #[test]
-fn grants_are_refused_by_name_of_the_reason() {
+fn a_rejected_grant_reports_the_reason() {
     let (alice, bob, carol) = (Peer::alice(), Peer::bob(), Peer::carol());
     let send = alice.send_epoch(&bob, 1);
     let grant = send.grant();
@@ -310,7 +311,7 @@ fn grants_are_refused_by_name_of_the_reason() {
 }
 
 #[test]
-fn grants_are_refused_by_age() {
+fn grants_are_rejected_by_age() {
     let (alice, bob) = (Peer::alice(), Peer::bob());
     let send = alice.send_epoch(&bob, 1);
     let accept_at = |now_s| {
@@ -341,7 +342,7 @@ fn grants_are_refused_by_age() {
 }
 
 #[test]
-fn a_flipped_bit_in_a_grant_is_refused() {
+fn a_flipped_bit_in_a_grant_is_rejected() {
     let (alice, bob) = (Peer::alice(), Peer::bob());
     let send = alice.send_epoch(&bob, 1);
     for at in 0..GRANT_BYTES {
@@ -352,7 +353,7 @@ fn a_flipped_bit_in_a_grant_is_refused() {
 }
 
 #[test]
-fn a_thief_gains_nothing_from_a_wrapped_key() {
+fn a_wrapped_key_is_useless_in_another_senders_grant() {
     let (alice, bob, carol) = (Peer::alice(), Peer::bob(), Peer::carol());
     let send = alice.send_epoch(&bob, 1);
     let mut fields = GrantFields::new(
@@ -362,7 +363,7 @@ fn a_thief_gains_nothing_from_a_wrapped_key() {
         bob.identity.certificate(),
         &[1; 16],
     );
-    // Carol signs alice's wrapped key as her own: the OAEP label names alice.
+    // Carol signs alice's wrapped key as her own, but the OAEP label names alice.
     fields.wrapped = send.grant()[122..634].to_vec();
     let grant = fields.sign(&mut rng(), &carol.identity);
     assert_eq!(
@@ -372,7 +373,7 @@ fn a_thief_gains_nothing_from_a_wrapped_key() {
 }
 
 #[test]
-fn strange_grants_that_are_well_signed_are_refused() {
+fn malformed_grants_with_valid_signatures_are_rejected() {
     let (alice, bob) = (Peer::alice(), Peer::bob());
     let certificate = bob.identity.certificate();
     let make = |kind, key: &[u8]| {
@@ -396,14 +397,14 @@ fn strange_grants_that_are_well_signed_are_refused() {
     let mut letter = make(2, &[1; 16]);
     letter.kind = 1;
     assert_eq!(verdict(letter), Err(GrantRefused::Decrypt));
-    // Another epoch's number in the label.
+    // The label names another epoch.
     let mut moved = make(1, &[1; 16]);
     moved.header.epoch = 2;
     assert_eq!(verdict(moved), Err(GrantRefused::Decrypt));
 }
 
 #[test]
-fn indices_beyond_an_epoch_are_refused() {
+fn indices_beyond_an_epoch_are_rejected() {
     let keys = Keys::of_message(&[0; 32]);
     let (send, _) = pair();
     let sealed = |index| reference::seal(&keys, send.header(), index, &[0; 16], b"");
@@ -413,7 +414,7 @@ fn indices_beyond_an_epoch_are_refused() {
 }
 
 #[test]
-fn wrong_padding_under_a_right_tag_is_refused() {
+fn wrong_padding_under_a_valid_tag_is_rejected() {
     let (alice, bob) = (Peer::alice(), Peer::bob());
     let header = alice.header(&bob, 1);
     let key = [1; 16];
@@ -432,7 +433,7 @@ fn wrong_padding_under_a_right_tag_is_refused() {
 }
 
 #[test]
-fn content_hashes_name_id_and_content() {
+fn content_hashes_cover_id_and_content() {
     let hash = content_hash(&[1; 16], b"text");
     assert_eq!(hash, content_hash(&[1; 16], b"text"));
     assert_ne!(hash, content_hash(&[2; 16], b"text"));

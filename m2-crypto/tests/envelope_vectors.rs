@@ -1,5 +1,5 @@
-//! The fixed vectors of level 1: envelopes and letters, under every provider.
-//! `M2_WRITE_VECTORS=1` writes them anew.
+//! The fixed vectors of level 1: envelopes and letters, under every provider. `M2_WRITE_VECTORS=1`
+//! regenerates them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,7 +29,7 @@ fn header_json(header: &EpochHeader) -> Value {
     json!({
         "sender": hex(header.sender.as_bytes()),
         "receiver": hex(header.receiver.as_bytes()),
-        // As text: 53 bits do not suffice.
+        // Encoded as text: 53 bits do not suffice.
         "incarnation": header.incarnation.to_string(),
         "epoch": header.epoch.to_string(),
         "created": header.created_s,
@@ -136,7 +136,7 @@ fn check_envelopes(stored: &Value, provider: &dyn Provider) {
     check_states(stored);
 }
 
-/// The epoch, the second writing of it and the vector agree.
+/// Checks that the epoch, the second implementation and the vector agree.
 fn check_message(
     case: &Value,
     header: &EpochHeader,
@@ -232,7 +232,7 @@ fn check_letter(case: &Value, provider: &dyn Provider) {
     let (letter, grant) = (bytes(case, "letter"), bytes(case, "grant"));
     let rng = &mut common::rng();
 
-    // As specified, by the second writing.
+    // By the second implementation, as specified.
     let inner = reference::letter_unwrap(rng, &bob.identity, &bob.id, &letter);
     let sealed = bytes(case, "sealed");
     let expected = reference::letter_inner(&alice.id, &grant, &sealed, letter.len());
@@ -244,7 +244,7 @@ fn check_letter(case: &Value, provider: &dyn Provider) {
     let again = reference::seal(&Keys::of_message(&seed), &header, 0, &id, &plaintext);
     assert_eq!(again, sealed);
 
-    // And by the real one.
+    // By the crate's own implementation.
     let unwrapped = Letter::unwrap(rng, &bob.identity, &bob.id, &letter).unwrap();
     assert_eq!(unwrapped.sender(), &alice.id);
     let certificate = alice.identity.certificate();

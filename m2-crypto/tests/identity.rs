@@ -31,9 +31,9 @@ fn a_plain_key_file_round_trips() {
     let alice = Peer::alice().identity;
     let text = alice.to_pem(&mut rng(), None).unwrap();
     assert!(text.starts_with("-----BEGIN PRIVATE KEY-----\n"));
-    // The bytes that openssl wrote.
+    // Identical to the bytes that openssl wrote.
     assert_eq!(*text, pem("alice"));
-    // A passphrase that is not needed does no harm.
+    // An unneeded passphrase is ignored.
     for passphrase in [None, Some(PASSPHRASE)] {
         let again = read(&text, passphrase).unwrap();
         assert_eq!(again.certificate(), alice.certificate());
@@ -56,15 +56,15 @@ fn an_encrypted_key_file_round_trips() {
 }
 
 #[test]
-fn two_files_of_one_key_share_nothing() {
+fn two_encrypted_files_of_one_key_differ() {
     let alice = Peer::alice().identity;
     let write = || alice.to_pem(&mut rng(), Some(PASSPHRASE)).unwrap();
     assert_ne!(write(), write());
 }
 
 #[test]
-fn a_wrong_passphrase_is_named_even_if_the_padding_is_right() {
-    // With PBKDF2 (cheap enough to try many): one try in 256 decrypts to a right padding.
+fn a_wrong_passphrase_is_reported_even_if_the_padding_is_valid() {
+    // With PBKDF2, which is cheap enough for many tries. One in 256 decrypts to valid padding.
     let text = keystore("openssl-default.pem");
     for n in 0..600_u32 {
         let error = read(&text, Some(&n.to_be_bytes())).unwrap_err();
@@ -73,7 +73,7 @@ fn a_wrong_passphrase_is_named_even_if_the_padding_is_right() {
 }
 
 #[test]
-fn files_that_openssl_encrypted_open() {
+fn files_encrypted_by_openssl_open() {
     let alice = Peer::alice().identity;
     for name in [
         "openssl-scrypt.pem",
@@ -90,7 +90,7 @@ fn files_that_openssl_encrypted_open() {
 }
 
 #[test]
-fn openssl_opens_what_we_encrypt() {
+fn openssl_opens_our_encrypted_files() {
     let text = Peer::alice()
         .identity
         .to_pem(&mut rng(), Some(PASSPHRASE))
@@ -105,7 +105,7 @@ fn openssl_opens_what_we_encrypt() {
     }
 }
 
-/// `None` if there is no openssl; else its output or its complaint.
+/// Returns `None` if openssl is not installed, otherwise its output or its error message.
 fn openssl(arguments: &[&str], input: &str) -> Option<Result<String, String>> {
     let mut child = Command::new("openssl")
         .args(arguments)
@@ -127,7 +127,7 @@ fn openssl(arguments: &[&str], input: &str) -> Option<Result<String, String>> {
 }
 
 #[test]
-fn other_keys_are_refused() {
+fn other_keys_are_rejected() {
     for (name, error) in [
         ("refused-2048-bits.pem", KeyError::Parameters),
         ("refused-4095-bits.pem", KeyError::Parameters),
@@ -143,7 +143,7 @@ fn other_keys_are_refused() {
 }
 
 #[test]
-fn broken_files_are_refused() {
+fn malformed_files_are_rejected() {
     let plain = pem("alice");
     let encrypted = keystore("openssl-scrypt.pem");
     let half = |text: &str| text[..text.len() / 2].to_owned();
@@ -165,7 +165,7 @@ fn broken_files_are_refused() {
 }
 
 #[test]
-fn a_key_whose_parts_do_not_match_is_refused() {
+fn a_key_whose_parts_do_not_match_is_rejected() {
     let key = RsaPrivateKey::from_pkcs8_pem(&pem("alice")).unwrap();
     let der = key.to_pkcs8_der().unwrap();
     let d = key.d().to_be_bytes_trimmed_vartime();
@@ -221,7 +221,7 @@ fn the_store_key_depends_on_the_key_alone() {
 }
 
 #[test]
-fn a_new_identity_is_like_one_from_a_file() {
+fn a_generated_identity_equals_one_read_from_a_file() {
     let new = Identity::generate(&mut rng(), provider::default()).unwrap();
     let text = new.to_pem(&mut rng(), None).unwrap();
     let again = read(&text, None).unwrap();
@@ -248,7 +248,8 @@ fn only_the_canonical_certificate_is_accepted() {
     for at in 0..40 {
         let mut altered = spki.to_vec();
         altered[at] ^= 1;
-        // A bit of the modulus's value makes another key; every other bit must be refused.
+        // A changed bit of the modulus makes another key; a change of any other bit must be
+        // rejected.
         let modulus = at >= 33;
         assert_eq!(
             Certificate::from_spki_der(&altered).is_ok(),

@@ -53,7 +53,7 @@ fn arb_offer() -> impl Strategy<Value = Offer> {
 
 proptest! {
     #[test]
-    fn every_invitation_survives_its_text(offer in arb_offer()) {
+    fn invitations_round_trip_through_text(offer in arb_offer()) {
         let invitation = create(offer.clone()).unwrap();
         let uri = invitation.to_uri();
         prop_assert!(uri.len() <= MAX_URI_BYTES);
@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_letter_is_noticed(at in 5_usize..160, to in "[a-z2-7]") {
+    fn a_changed_character_is_detected(at in 5_usize..160, to in "[a-z2-7]") {
         let mut uri = create(offer()).unwrap().to_uri().to_string();
         let at = at.min(uri.len() - 1);
         prop_assume!(uri[at..=at] != to);
@@ -74,14 +74,14 @@ proptest! {
     }
 
     #[test]
-    fn a_lost_end_is_noticed(keep in 0_usize..160) {
+    fn a_truncated_invitation_is_rejected(keep in 0_usize..160) {
         let uri = create(offer()).unwrap().to_uri();
         prop_assume!(keep < uri.len());
         prop_assert_eq!(uri[..keep].parse::<Invitation>().unwrap_err(), InvitationError::Malformed);
     }
 
     #[test]
-    fn no_text_is_a_panic(text in ".{0,300}", tail in "[a-zA-Z2-7]{0,300}") {
+    fn arbitrary_text_never_panics(text in ".{0,300}", tail in "[a-zA-Z2-7]{0,300}") {
         prop_assert!(text.parse::<Invitation>().is_err());
         let text = ["m2://", &tail].concat();
         prop_assert!(text.parse::<Invitation>().is_err());
@@ -89,20 +89,20 @@ proptest! {
 }
 
 #[test]
-fn a_usual_invitation_fits_a_small_qr_code() {
+fn a_typical_invitation_fits_a_small_qr_code() {
     // Version 8 (49 × 49) at error correction level M holds 221 characters in capitals.
     assert!(create(offer()).unwrap().to_uri().len() <= 221);
 }
 
 #[test]
-fn white_space_around_it_is_ignored() {
+fn surrounding_white_space_is_ignored() {
     let invitation = create(offer()).unwrap();
     let text = format!("  {}\r\n", *invitation.to_uri());
     assert!(text.parse::<Invitation>().unwrap() == invitation);
 }
 
 #[test]
-fn another_version_is_told_from_a_typing_error() {
+fn another_version_is_distinguished_from_a_typing_error() {
     let body = [2_u8; 40];
     let sum = m2_crypto::label::hash("invitation checksum", &[&body]);
     let bytes = [&body[..], &sum[..4]].concat();
@@ -112,7 +112,7 @@ fn another_version_is_told_from_a_typing_error() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn offers_beyond_the_limits_are_rejected() {
     let address: NamedAddress = "192.0.2.1:1".parse().unwrap();
     let mut refused = vec![offer(), offer(), offer(), offer(), offer()];
     refused[0].addresses = vec![address; 9];
@@ -126,7 +126,7 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
-fn another_circle_is_told_at_once() {
+fn an_invitation_into_another_circle_is_recognised() {
     let invitation = create(offer()).unwrap();
     assert!(invitation.is_for(Circle::public().id()));
     let other = Circle::private("home", &Secret::new([1; 32]));
@@ -134,7 +134,7 @@ fn another_circle_is_told_at_once() {
 }
 
 #[test]
-fn a_proof_holds_in_its_session_alone() {
+fn a_proof_is_valid_in_one_session_only() {
     let token = Secret::new([1; 16]);
     let session = Secret::new([2; 32]);
     let shown = proof(&token, &session);
@@ -146,7 +146,7 @@ fn a_proof_holds_in_its_session_alone() {
 }
 
 #[test]
-fn every_invitation_has_secrets_of_its_own() {
+fn invitations_have_distinct_secrets() {
     let (one, other) = (create(offer()).unwrap(), create(offer()).unwrap());
     assert_ne!(one.token(), other.token());
     assert_ne!(one.rendezvous(), other.rendezvous());
@@ -162,14 +162,14 @@ fn debug_shows_nothing() {
 }
 
 #[test]
-fn an_invitation_expires_at_its_moment() {
+fn an_invitation_expires_at_its_expiry_time() {
     let invitation = create(offer()).unwrap();
     assert!(!invitation.has_expired(common::NOW_S - 1));
     assert!(invitation.has_expired(common::NOW_S));
 }
 
 #[test]
-fn both_sides_read_the_same_code() {
+fn both_sides_compute_the_same_verification_code() {
     let (alice, bob, carol) = (Peer::alice(), Peer::bob(), Peer::carol());
     let certificate = |peer: &Peer| peer.identity.certificate().clone();
     let circle = Circle::public();

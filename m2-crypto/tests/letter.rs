@@ -58,7 +58,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn every_letter_opens(plaintext in proptest::collection::vec(any::<u8>(), 0..20_000)) {
+    fn sealed_letters_open(plaintext in proptest::collection::vec(any::<u8>(), 0..20_000)) {
         let letter = seal(&plaintext);
         prop_assert!(LETTER_SIZES.contains(&letter.len()));
         let opened = open(&letter).unwrap();
@@ -68,14 +68,14 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_is_refused(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+    fn a_flipped_bit_is_rejected(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let mut letter = LETTER.clone();
         letter[at.index(LETTER.len())] ^= 1 << bit;
         prop_assert_eq!(unwrap(&letter).unwrap_err(), OpenFailed);
     }
 
     #[test]
-    fn another_length_is_refused(keep in 0_usize..2048, junk in any::<u8>()) {
+    fn another_length_is_rejected(keep in 0_usize..2048, junk in any::<u8>()) {
         prop_assert!(unwrap(&LETTER[..keep]).is_err());
         prop_assert!(unwrap(&[&LETTER[..], &vec![junk; keep + 1]].concat()).is_err());
         prop_assert!(unwrap(&[&LETTER[..], &vec![junk; 2048]].concat()).is_err());
@@ -83,7 +83,7 @@ proptest! {
 }
 
 #[test]
-fn lengths_tell_nothing_but_the_class() {
+fn letter_lengths_reveal_only_the_size_class() {
     let size = |length| seal(&vec![0; length]).len();
     assert_eq!(size(0), 2048);
     for class in LETTER_SIZES.into_iter().skip(1).take(5) {
@@ -93,15 +93,15 @@ fn lengths_tell_nothing_but_the_class() {
     assert_eq!(size(MAX_LETTER_PLAINTEXT), 1 << 16);
 }
 
-/// The longest plaintext of a letter of `class` bytes: what the outside (544), the inside's head
-/// (1 + 32 + 1146 + 4), a message's header (37) and tag (32) leave, in whole blocks, less one
-/// byte for the cipher's padding.
+/// Returns the longest plaintext of a letter of `class` bytes: the rest after the outside (544),
+/// the inside's header (1 + 32 + 1146 + 4) and a message's header (37) and tag (32), rounded down
+/// to whole blocks, less one byte for the cipher's padding.
 fn fits(class: usize) -> usize {
     (class - 544 - 1183 - 37 - 32) / 16 * 16 - 1
 }
 
 #[test]
-fn too_long_a_message_is_refused() {
+fn a_message_that_is_too_long_is_rejected() {
     let sealed = Letter::seal(
         &mut rng(),
         &alice().identity,
@@ -114,7 +114,7 @@ fn too_long_a_message_is_refused() {
 }
 
 #[test]
-fn nothing_of_the_sender_shows() {
+fn a_letter_reveals_nothing_of_its_sender() {
     let header = alice().header(bob(), 7);
     let texts: [&[u8]; 5] = [
         alice().id.as_bytes(),
@@ -126,14 +126,14 @@ fn nothing_of_the_sender_shows() {
     for text in texts {
         assert!(!LETTER.windows(text.len()).any(|window| window == text));
     }
-    // And two letters of one message share nothing.
+    // Two letters of one message share no content.
     let again = seal(b"good morning");
     let same = LETTER.iter().zip(&again).filter(|(a, b)| a == b).count();
     assert!(same < 40, "{same} of 2,048 bytes are alike");
 }
 
 #[test]
-fn another_box_or_another_key_opens_nothing() {
+fn a_letter_opens_only_with_its_mailbox_and_key() {
     let unwrap = |peer: &Peer, id| Letter::unwrap(&mut rng(), &peer.identity, id, &LETTER).is_ok();
     assert!(unwrap(bob(), &bob().id));
     assert!(!unwrap(bob(), &carol().id));
@@ -142,7 +142,7 @@ fn another_box_or_another_key_opens_nothing() {
 }
 
 #[test]
-fn the_sender_is_who_signed() {
+fn a_letter_opens_only_with_its_signers_certificate() {
     let letter = unwrap(&LETTER).unwrap();
     assert_eq!(letter.sender(), &alice().id);
     assert_eq!(letter.header().unwrap(), alice().header(bob(), 7));
@@ -152,7 +152,7 @@ fn the_sender_is_who_signed() {
 }
 
 #[test]
-fn an_old_letter_is_refused() {
+fn an_old_letter_is_rejected() {
     let letter = unwrap(&LETTER).unwrap();
     let sender = alice().identity.certificate();
     let open = |now_s| letter.open(&mut rng(), &bob().identity, sender, now_s);
@@ -162,7 +162,7 @@ fn an_old_letter_is_refused() {
 
 type Spoil = fn(&mut Vec<u8>);
 
-/// Letters that were made with all the right keys, and yet not as the specification says.
+/// A letter made with all the right keys that deviates from the specification.
 struct Forge {
     kind: u8,
     index: u32,
@@ -203,7 +203,7 @@ impl Forge {
 }
 
 #[test]
-fn only_letters_as_specified_open() {
+fn letters_that_deviate_from_the_specification_are_rejected() {
     assert!(Forge::honest().opens());
     let session_grant = Forge {
         kind: 1,
@@ -214,17 +214,17 @@ fn only_letters_as_specified_open() {
         index: 1,
         ..Forge::honest()
     };
-    assert!(!second_message.opens(), "a second message of its epoch");
+    assert!(!second_message.opens(), "a second message in its epoch");
     let other_name = Forge {
         named: carol().id,
         ..Forge::honest()
     };
-    assert!(!other_name.opens(), "outside and grant name two senders");
+    assert!(!other_name.opens(), "letter and grant name two senders");
     let other_signer = Forge {
         signer: carol(),
         ..Forge::honest()
     };
-    assert!(!other_signer.opens(), "signed by another");
+    assert!(!other_signer.opens(), "signed by another peer");
     let spoils: [(&str, Spoil); 5] = [
         ("padding that is not zero", |inner| {
             *inner.last_mut().unwrap() = 1
@@ -232,7 +232,7 @@ fn only_letters_as_specified_open() {
         ("another version", |inner| inner[0] = 2),
         ("a length beyond the end", |inner| inner[1179] = 0xff),
         ("a shorter length", |inner| inner[1182] -= 1),
-        ("a length of none", |inner| inner[1181..1183].fill(0)),
+        ("a length of zero", |inner| inner[1181..1183].fill(0)),
     ];
     for (what, spoil) in spoils {
         let forge = Forge {
@@ -244,7 +244,7 @@ fn only_letters_as_specified_open() {
 }
 
 #[test]
-fn junk_of_every_size_is_refused() {
+fn junk_of_every_size_is_rejected() {
     for size in LETTER_SIZES {
         for byte in [0, 1, 0x7f, 0xff] {
             assert_eq!(unwrap(&vec![byte; size]).unwrap_err(), OpenFailed);

@@ -1,4 +1,4 @@
-//! Level 3 against `tests/vectors/obfuscation.json`.
+//! Level 3, checked against `tests/vectors/obfuscation.json`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -55,7 +55,7 @@ fn connection_ids() {
     }
 }
 
-/// Yields given bytes once.
+/// Yields the given bytes once.
 struct Fixed(Vec<u8>);
 
 impl TryRng for Fixed {

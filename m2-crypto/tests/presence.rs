@@ -78,7 +78,7 @@ fn arb_record() -> impl Strategy<Value = Record> {
 
 proptest! {
     #[test]
-    fn every_record_survives_its_seal(record in arb_record(), day in any::<u32>()) {
+    fn records_round_trip(record in arb_record(), day in any::<u32>()) {
         let key = DayKey::derive(&secret(1), day);
         let sealed = record.seal(&mut rng(), &key).unwrap();
         prop_assert!(Record::open(&key, &sealed) == Ok(record));
@@ -108,14 +108,14 @@ proptest! {
     }
 
     #[test]
-    fn an_altered_byte_is_noticed(at in 0..RECORD_BYTES, bit in 0..8_u8) {
+    fn an_altered_byte_is_detected(at in 0..RECORD_BYTES, bit in 0..8_u8) {
         let mut sealed = record(&["192.0.2.1:1"], vec![]).seal(&mut rng(), &key()).unwrap();
         sealed[at] ^= 1_u8 << bit;
         prop_assert!(Record::open(&key(), &sealed) == Err(PresenceError::Unreadable));
     }
 
     #[test]
-    fn every_announcement_survives_its_bytes(bytes in vec(any::<u8>(), ANNOUNCEMENT_BYTES)) {
+    fn announcements_round_trip(bytes in vec(any::<u8>(), ANNOUNCEMENT_BYTES)) {
         let announcement = Announcement::parse(&bytes).unwrap();
         prop_assert_eq!(&announcement.to_bytes()[..], &bytes);
         prop_assert_eq!(announcement.find([((), &secret(1))], HOUR), None);
@@ -131,7 +131,7 @@ fn the_longest_record_fits() {
 }
 
 #[test]
-fn content_that_is_not_canonical_is_none() {
+fn content_that_is_not_canonical_is_rejected() {
     let good = record(&["192.0.2.1:1"], vec![line(&["192.0.2.1:1"])]);
     let good = good.to_content().unwrap();
     assert!(Record::from_content(&good[..]).is_ok());
@@ -162,7 +162,7 @@ fn content_that_is_not_canonical_is_none() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn records_beyond_the_limits_are_rejected() {
     let good = "192.0.2.1:1";
     let refused = [
         record(&[good; 5], vec![]),
@@ -179,7 +179,7 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
-fn scope_and_flow_are_left_out() {
+fn scope_id_and_flow_label_are_dropped() {
     let mut scoped = record(&[], vec![]);
     scoped.addresses = vec!["[fe80::1%3]:7".parse().unwrap()];
     let sealed = scoped.seal(&mut rng(), &key()).unwrap();
@@ -187,7 +187,7 @@ fn scope_and_flow_are_left_out() {
 }
 
 #[test]
-fn a_record_opens_for_its_pair_and_its_day_alone() {
+fn a_record_opens_only_for_its_pair_and_day() {
     let sealed = record(&["192.0.2.1:1"], vec![])
         .seal(&mut rng(), &key())
         .unwrap();
@@ -202,7 +202,7 @@ fn a_record_opens_for_its_pair_and_its_day_alone() {
 }
 
 #[test]
-fn the_same_record_twice_has_nothing_in_common() {
+fn sealing_a_record_twice_gives_unrelated_bytes() {
     let record = record(&["192.0.2.1:1"], vec![]);
     let one = record.seal(&mut rng(), &key()).unwrap();
     let other = record.seal(&mut rng(), &key()).unwrap();
@@ -212,7 +212,7 @@ fn the_same_record_twice_has_nothing_in_common() {
 }
 
 #[test]
-fn contacts_find_each_other_for_an_hour_around() {
+fn announcements_are_recognised_within_one_hour() {
     let secrets: Vec<_> = (0..3).map(secret).collect();
     let made = Announcement::make(&mut rng(), HOUR, &secrets.iter().collect::<Vec<_>>());
     let received = Announcement::parse(&made.to_bytes()).unwrap();
@@ -244,12 +244,12 @@ fn an_announcement_has_48_tags_in_random_order() {
         let place = tags.chunks(16).position(|one| one == ours).unwrap();
         places[place] += 1;
     }
-    // 20 expected at each place; none at one would happen once in 10^7 runs.
+    // 20 expected at each position; an empty one would occur once in 10^7 runs.
     assert!(places.iter().all(|count| *count > 0), "{places:?}");
 }
 
 #[test]
-fn of_too_many_contacts_a_random_choice_gets_in() {
+fn with_too_many_contacts_an_announcement_holds_a_random_selection() {
     let secrets: Vec<_> = (0..=255).map(secret).collect();
     let all: Vec<_> = secrets.iter().collect();
     let mut seen = vec![false; secrets.len()];
@@ -268,7 +268,7 @@ fn of_too_many_contacts_a_random_choice_gets_in() {
 }
 
 #[test]
-fn an_announcement_of_another_size_is_none() {
+fn an_announcement_of_another_size_is_rejected() {
     for size in [0, 16, ANNOUNCEMENT_BYTES - 1, ANNOUNCEMENT_BYTES + 1] {
         let bytes = vec![0; size];
         assert!(Announcement::parse(&bytes) == Err(PresenceError::Unreadable));
@@ -276,14 +276,14 @@ fn an_announcement_of_another_size_is_none() {
 }
 
 #[test]
-fn an_invitation_has_a_secret_of_its_own() {
+fn an_invitation_has_its_own_secret() {
     let rendezvous = Secret::new([5; 32]);
     let derived = PresenceSecret::of_rendezvous(&rendezvous);
     assert!(derived != PresenceSecret::new(rendezvous));
 }
 
 #[test]
-fn nothing_secret_is_in_debug_output() {
+fn debug_output_contains_no_secret() {
     let shown = format!(
         "{:?}",
         record(&["192.0.2.77:1"], vec![line(&["192.0.2.78:1"])])
@@ -293,7 +293,7 @@ fn nothing_secret_is_in_debug_output() {
 }
 
 #[test]
-fn days_and_hours_are_those_of_utc() {
+fn days_and_hours_are_in_utc() {
     assert_eq!((day(86_399), hour(86_399)), (0, 23));
     assert_eq!((day(86_400), hour(86_400)), (1, 24));
     assert_eq!((day(u64::MAX), hour(u64::MAX)), (u32::MAX, u32::MAX));

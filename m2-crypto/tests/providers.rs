@@ -1,4 +1,4 @@
-//! All providers do the same (docs/spec/conventions.md).
+//! All providers behave the same (docs/spec/conventions.md#primitives).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -33,7 +33,7 @@ fn pairs() -> impl Iterator<Item = (&'static dyn Provider, &'static dyn Provider
 }
 
 #[test]
-fn each_verifies_what_the_other_signed() {
+fn each_verifies_the_others_signatures() {
     for (one, other) in pairs() {
         let (signer, verifier) = (identity(one), identity(other));
         for message in [&b""[..], b"text", &[7; 10_000]] {
@@ -50,7 +50,7 @@ fn each_verifies_what_the_other_signed() {
 }
 
 #[test]
-fn each_opens_what_was_wrapped() {
+fn each_opens_keys_wrapped_for_the_other() {
     for provider in provider::all() {
         let alice = identity(*provider);
         let certificate = alice.certificate();
@@ -95,7 +95,7 @@ fn session_keys_open_under_each() {
 }
 
 #[test]
-fn moduli_that_are_not_ours_are_refused() {
+fn invalid_moduli_are_rejected() {
     let good = *session_pair(provider::default()).public().modulus();
     assert!(SessionPublicKey::from_modulus(&good).is_ok());
     let spoil = |at: usize, byte: u8| {
@@ -111,7 +111,7 @@ fn moduli_that_are_not_ours_are_refused() {
 
 proptest! {
     #[test]
-    fn aead_gives_the_same_bytes(
+    fn aead_outputs_are_identical(
         key in any::<[u8; 16]>(),
         nonce in any::<[u8; 12]>(),
         aad in proptest::collection::vec(any::<u8>(), 0..64),

@@ -1,4 +1,4 @@
-//! The fixed vectors of conventions and identity. `M2_WRITE_VECTORS=1` writes them anew.
+//! The fixed vectors of conventions, identity and look-up. `M2_WRITE_VECTORS=1` regenerates them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -210,7 +210,7 @@ fn invited_line(relay: u8, addresses: &[&str]) -> Vec<u8> {
     line.to_bytes().unwrap()
 }
 
-/// The lines that this version reads.
+/// Returns the lines that this version can parse.
 fn shown_lines(invitation: &Invitation) -> Vec<Value> {
     let lines = invitation.invited_lines().map(|line| {
         let addresses = line.addresses.iter().map(ToString::to_string);
@@ -267,7 +267,7 @@ fn check_invitation(case: &Value) {
     assert_eq!(*read.to_uri(), text(case, "uri"));
 }
 
-/// A body with a right checksum, as text.
+/// Encodes a body with a valid checksum as text.
 fn invitation_text(body: &[u8]) -> String {
     let sum = label::hash("invitation checksum", &[body]);
     let bytes = [body, &sum[..4]].concat();

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: the fixed identities, and random number generators.
+//! Fixtures shared by the tests of this crate: the fixed identities, and random number generators.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -15,12 +15,11 @@ use m2_crypto::envelope::{EpochHeader, GrantRefused, ReceiveEpoch, SendEpoch};
 use m2_crypto::{Circle, Identity, PeerId, Provider, provider};
 use rand_core::UnwrapErr;
 
-/// A moment of which all tests speak, Unix time in seconds.
+/// The current time in all tests, Unix time in seconds.
 pub const NOW_S: u64 = 1_800_000_000;
-/// An incarnation.
 pub const INCARNATION: u64 = 0x1122_3344_5566_7788;
 
-/// The system's random numbers.
+/// Returns the operating system's random number generator.
 pub fn rng() -> UnwrapErr<getrandom::SysRng> {
     UnwrapErr(getrandom::SysRng)
 }
@@ -84,13 +83,13 @@ impl Peer {
     }
 }
 
-/// The PEM file of a fixed identity.
+/// Reads the PEM file of a fixed identity.
 pub fn pem(name: &str) -> String {
     let path = vectors_dir().join(format!("identities/{name}.pem"));
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Where the fixed vectors lie.
+/// Returns the directory of the fixed vectors.
 pub fn vectors_dir() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors")
 }

@@ -1,5 +1,5 @@
-//! Level 1 written a second time, straight from docs/spec/envelope.md, on nothing but labels,
-//! RSA and AES: to check vectors with, and to make hostile input.
+//! A second implementation of level 1, written from docs/spec/envelope.md on labels, RSA and AES
+//! alone. It checks the vectors and makes hostile input.
 
 use aes::Aes128;
 use cbc::cipher::block_padding::NoPadding;
@@ -8,7 +8,7 @@ use m2_crypto::envelope::EpochHeader;
 use m2_crypto::{Certificate, Identity, PeerId, label};
 use rand_core::CryptoRng;
 
-/// Everything that a grant says, for `grant` to sign whatever it is.
+/// All fields of a grant. `sign` signs them, whether or not they are valid.
 #[derive(Clone)]
 pub struct GrantFields {
     pub version: u8,
@@ -70,7 +70,7 @@ pub fn chain_root(content_key: &[u8], grant: &[u8]) -> [u8; 32] {
     *label::derive::<32>(content_key, &salt, "chain root", &parties).expose()
 }
 
-/// The next chain key, and the seed of the message at hand.
+/// Returns the next chain key, and the seed of the current message.
 pub fn chain_step(chain: &[u8; 32]) -> ([u8; 32], [u8; 32]) {
     let out = label::derive::<64>(chain, &[], "chain step", &[]);
     let (next, seed) = out.expose().split_at(32);
@@ -145,7 +145,7 @@ pub fn sealed_tag(keys: &Keys, epoch: &EpochHeader, tagged: &[u8]) -> [u8; 32] {
     label::mac(&keys.mac, "sealed message", &fields)
 }
 
-/// The inside of a letter, with zeros up to `size` less the outside.
+/// Builds the inside of a letter, padded with zeros to `size` minus the outside.
 pub fn letter_inner(sender: &PeerId, grant: &[u8], sealed: &[u8], size: usize) -> Vec<u8> {
     let mut inner = vec![1];
     inner.extend(sender.as_bytes());
@@ -176,7 +176,7 @@ pub fn letter_wrap(
     out
 }
 
-/// Opens a letter's outside.
+/// Opens a letter's outer seal.
 pub fn letter_unwrap(
     rng: &mut dyn CryptoRng,
     identity: &Identity,

@@ -1,11 +1,11 @@
-//! Fixed vectors as JSON files. `M2_WRITE_VECTORS=1 cargo test -p m2-crypto` writes them anew.
+//! Fixed vectors as JSON files. `M2_WRITE_VECTORS=1 cargo test -p m2-crypto` regenerates them.
 
 use m2_crypto::label;
 use rand_core::{TryCryptoRng, TryRng};
 use serde_json::Value;
 use std::convert::Infallible;
 
-/// Random numbers that are the same every time: SHA-256 of a seed and a counter.
+/// A deterministic random number generator: SHA-256 of a seed and a counter.
 pub struct FixedRng {
     seed: &'static str,
     counter: u64,
@@ -46,7 +46,7 @@ impl TryRng for FixedRng {
 
 impl TryCryptoRng for FixedRng {}
 
-/// Reads the vectors `name`, after writing them anew when asked to.
+/// Reads the vectors `name`, after regenerating them if requested.
 pub fn load(name: &str, generate: impl FnOnce() -> Value) -> Value {
     let path = super::vectors_dir().join(name);
     if std::env::var_os("M2_WRITE_VECTORS").is_some() {
@@ -56,10 +56,10 @@ pub fn load(name: &str, generate: impl FnOnce() -> Value) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Vectors without anything random in them: the file must be what the code gives.
+/// Reads vectors that contain nothing random: the code must reproduce the file exactly.
 pub fn load_exact(name: &str, generate: impl Fn() -> Value) -> Value {
     let stored = load(name, &generate);
-    assert_eq!(stored, generate(), "{name} is not what the code gives");
+    assert_eq!(stored, generate(), "{name} differs from the code's output");
     stored
 }
 
@@ -88,7 +88,7 @@ pub fn array<const N: usize>(value: &Value, key: &str) -> [u8; N] {
 }
 
 pub fn number(value: &Value, key: &str) -> u64 {
-    // As text where 53 bits do not suffice.
+    // Encoded as text where 53 bits do not suffice.
     match &value[key] {
         Value::String(text) => text.parse().unwrap(),
         other => other.as_u64().unwrap(),

@@ -1,4 +1,4 @@
-//! What must not work.
+//! Attacks on the handshake, which must all fail.
 
 use crate::common::*;
 use m2_crypto::handshake::{
@@ -8,7 +8,7 @@ use m2_crypto::handshake::{
 use m2_crypto::provider::{all, default};
 use m2_crypto::{Circle, Secret};
 
-const AUTHENTICATED: &str = "the initiator must not end with a wrong view";
+const AUTHENTICATED: &str = "one side must detect the change";
 
 fn honest() -> Run {
     Run::new(default())
@@ -17,13 +17,13 @@ fn honest() -> Run {
 fn misbehaved(result: Result<Done, HandshakeError>) -> PeerMisbehaved {
     match result {
         Err(HandshakeError::Peer(reason)) => reason,
-        Err(other) => panic!("another error: {other:?}"),
-        Ok(_) => panic!("the handshake went through"),
+        Err(other) => panic!("unexpected error: {other:?}"),
+        Ok(_) => panic!("the handshake succeeded"),
     }
 }
 
 #[test]
-fn both_ends_agree_and_know_each_other() {
+fn both_ends_agree_and_authenticate_each_other() {
     for provider in all() {
         let run = Run::new(*provider);
         let done = run.go(|_, message| message).unwrap();
@@ -42,7 +42,7 @@ fn both_ends_agree_and_know_each_other() {
 }
 
 #[test]
-fn an_anonymous_caller_stays_so() {
+fn an_anonymous_initiator_stays_anonymous() {
     let mut run = honest();
     run.caller = Credential::Anonymous;
     let done = run.go(|_, message| message).unwrap();
@@ -52,13 +52,13 @@ fn an_anonymous_caller_stays_so() {
 }
 
 #[test]
-fn another_identity_than_the_called_one_is_named_so() {
+fn a_responder_with_another_identity_is_rejected() {
     let mut run = honest();
     run.answers = identity("carol", run.provider);
-    // R believes that Carol was called, so the labels already differ…
+    // R believes that Carol was dialled, so the labels already differ.
     assert_eq!(misbehaved(run.go(|_, m| m)), PeerMisbehaved::Decrypt);
 
-    // …and one that poses as Bob shows a certificate that does not hash to Bob's id.
+    // A responder that poses as Bob presents a certificate that does not hash to Bob's id.
     let run = honest();
     let carol = identity("carol", run.provider);
     let key = session_key(run.r_key, run.provider);
@@ -72,7 +72,7 @@ fn another_identity_than_the_called_one_is_named_so() {
 }
 
 #[test]
-fn another_circle_is_another_world() {
+fn a_responder_in_another_circle_is_rejected() {
     let mut run = honest();
     let mut secret = [0x17; 32];
     secret[0] ^= 1;
@@ -80,10 +80,9 @@ fn another_circle_is_another_world() {
     assert_eq!(misbehaved(run.go(|_, m| m)), PeerMisbehaved::Decrypt);
 }
 
-/// Any flipped bit of any message ends the handshake, or leaves the two ends with keys that
-/// differ, so that no packet of theirs opens.
+/// Any flipped bit of any message must make the handshake fail on one side.
 #[test]
-fn every_altered_bit_is_noticed() {
+fn every_altered_bit_is_detected() {
     let lengths = honest()
         .go(|_, message| message)
         .unwrap()
@@ -103,7 +102,8 @@ fn every_altered_bit_is_noticed() {
                 }
                 self::message(&bytes)
             });
-            // The initiator authenticates R's whole view with message 4; R does so with 5.
+            // Message 4 authenticates R's whole view to the initiator; message 5 the initiator's to
+            // R.
             assert!(
                 result.is_err(),
                 "{AUTHENTICATED}: message {number} byte {at}"
@@ -113,7 +113,7 @@ fn every_altered_bit_is_noticed() {
 }
 
 #[test]
-fn cut_off_messages_are_malformed() {
+fn truncated_messages_are_malformed() {
     for number in 1..=5_usize {
         for cut in [1, 2, 17, 200] {
             let result = honest().go(|now, message| {
@@ -131,7 +131,7 @@ fn cut_off_messages_are_malformed() {
 }
 
 #[test]
-fn added_bytes_are_malformed() {
+fn extended_messages_are_malformed() {
     for number in 1..=5_usize {
         let result = honest().go(|now, message| {
             let mut bytes = message.bytes().to_vec();
@@ -147,7 +147,7 @@ fn added_bytes_are_malformed() {
 }
 
 #[test]
-fn messages_of_another_run_do_not_fit() {
+fn messages_of_another_run_are_rejected() {
     let mut other = honest();
     other.seed = "another run";
     other.i_key = 2;
@@ -169,9 +169,9 @@ fn messages_of_another_run_do_not_fit() {
     }
 }
 
-/// The same session keys, but other random bytes: still nothing of one run fits another.
+/// Even with the same session keys, different random bytes keep messages of one run out of another.
 #[test]
-fn reused_session_keys_do_not_help() {
+fn messages_of_another_run_with_the_same_keys_are_rejected() {
     let mut other = honest();
     other.seed = "another run";
     let recorded = other.go(|_, message| message).unwrap().messages;
@@ -185,7 +185,7 @@ fn reused_session_keys_do_not_help() {
 }
 
 #[test]
-fn messages_out_of_order_are_refused() {
+fn messages_out_of_order_are_rejected() {
     let recorded = honest().go(|_, message| message).unwrap().messages;
     for number in 1..=5_usize {
         for (index, wrong) in recorded.iter().enumerate() {
@@ -202,7 +202,7 @@ fn messages_out_of_order_are_refused() {
 }
 
 #[test]
-fn nothing_may_follow_a_message_before_its_answer() {
+fn data_after_an_unanswered_message_is_rejected() {
     let recorded = honest().go(|_, message| message).unwrap().messages;
     for pair in recorded.windows(2) {
         let both = [pair[0].bytes(), pair[1].bytes()].concat();
@@ -250,14 +250,14 @@ fn unknown_suites_are_skipped() {
 }
 
 #[test]
-fn no_suite_in_common_is_a_clear_error() {
+fn no_common_suite_is_reported() {
     let (hello, _) = honest().start();
     let result = answer(&with_offers(&hello, &[(2, &[1, 2, 3]), (3, &[])]));
     assert_eq!(result.unwrap_err(), HandshakeError::NoCommonSuite);
 }
 
 #[test]
-fn broken_offer_lists_are_malformed() {
+fn invalid_offer_lists_are_malformed() {
     let (hello, _) = honest().start();
     let modulus = &hello.bytes()[40..296];
     let many = vec![(2, &[][..]); 17];
@@ -272,9 +272,9 @@ fn broken_offer_lists_are_malformed() {
     }
 }
 
-/// An attacker who takes away or adds an offer is found out by the first thing that opens.
+/// Removing or adding an offer is detected by the first decryption.
 #[test]
-fn downgrade_of_suites_is_noticed() {
+fn a_suite_downgrade_is_detected() {
     let result = honest().go(|number, message| match number {
         1 => {
             let modulus = message.bytes()[40..296].to_vec();
@@ -295,7 +295,7 @@ fn downgrade_of_suites_is_noticed() {
 }
 
 #[test]
-fn an_initiator_does_not_talk_to_its_own_echo() {
+fn an_initiator_rejects_its_own_key() {
     let result = honest().go(|number, reply| match number {
         2 => {
             let (hello, _) = honest().start();
@@ -309,7 +309,7 @@ fn an_initiator_does_not_talk_to_its_own_echo() {
 }
 
 #[test]
-fn a_proof_sent_back_is_refused() {
+fn a_reflected_proof_is_rejected() {
     let mut r_proof = Vec::new();
     let result = honest().go(|number, message| match number {
         4 => {
@@ -327,7 +327,7 @@ fn a_proof_sent_back_is_refused() {
 }
 
 #[test]
-fn a_responder_must_name_itself() {
+fn an_anonymous_responder_is_rejected() {
     let result = honest().go(|number, message| match number {
         4 => self::message(&[4, 0, 1, 0]),
         _ => message,
@@ -336,7 +336,7 @@ fn a_responder_must_name_itself() {
 }
 
 #[test]
-fn weak_session_keys_are_refused() {
+fn weak_session_keys_are_rejected() {
     let (hello, _) = honest().start();
     let mut even = hello.bytes()[40..296].to_vec();
     even[255] &= 0xfe;
@@ -348,9 +348,9 @@ fn weak_session_keys_are_refused() {
     }
 }
 
-/// Random bodies of every type, against every state that can be reached without a peer.
+/// Random bodies of every type, in every state that can be reached without a peer.
 #[test]
-fn noise_is_refused_without_panic() {
+fn noise_is_rejected_without_panic() {
     use rand_core::Rng;
     let mut rng = Seeded::new("noise");
     for length in (0..600_usize).step_by(23) {

@@ -1,4 +1,4 @@
-//! Fixed keys, reproducible randomness, and a whole run.
+//! Fixed keys, reproducible randomness, and a complete handshake.
 
 use data_encoding::HEXLOWER;
 use m2_crypto::handshake::{
@@ -93,7 +93,7 @@ pub(crate) fn identity(name: &str, provider: &dyn Provider) -> Arc<Identity> {
     Arc::new(Identity::from_pem(&pem, None, provider).unwrap())
 }
 
-/// Session keys as PKCS#8 DER. Public, for tests alone.
+/// Session keys as PKCS#8 DER. They are public and for tests only.
 pub(crate) fn session_key_der(index: usize) -> Vec<u8> {
     let file = fs::read_to_string(path("handshake_keys.json")).unwrap();
     let keys: Value = serde_json::from_str(&file).unwrap();
@@ -113,7 +113,7 @@ pub(crate) fn home() -> Circle {
     Circle::private("home", &Secret::new([0x17; 32]))
 }
 
-/// Who takes part in a run. Defaults: Alice calls Bob in the circle "home".
+/// The participants of a run. By default Alice dials Bob in the circle "home".
 pub(crate) struct Run {
     pub(crate) provider: &'static dyn Provider,
     pub(crate) i_circle: Circle,
@@ -156,7 +156,7 @@ impl Run {
         Initiator::start(call, key, I_TRANSPORT, &mut self.rng("hello")).unwrap()
     }
 
-    /// Runs to the end; `tamper` sees each message on its way, by its number from 1.
+    /// Runs the whole handshake. `tamper` can replace each message; messages are numbered from 1.
     pub(crate) fn go(
         &self,
         mut tamper: impl FnMut(usize, Message) -> Message,
@@ -187,7 +187,7 @@ impl Run {
     }
 }
 
-/// What a run leaves at both ends.
+/// The state of both ends after a run.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) messages: [Message; 5],
@@ -197,7 +197,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// Whether both ends could talk: the same keys in both spaces.
+    /// Returns whether both ends hold the same keys in both spaces.
     pub(crate) fn agrees(&self) -> bool {
         let [i, r] = &self.handshake;
         same(i, r) && same(&self.at_i.secrets, &self.at_r.secrets)
@@ -208,7 +208,7 @@ pub(crate) fn same(a: &SpaceSecrets, b: &SpaceSecrets) -> bool {
     a.initiator == b.initiator && a.responder == b.responder
 }
 
-/// A message from bytes, as the wire gives it.
+/// Parses a message from bytes as received.
 pub(crate) fn message(bytes: &[u8]) -> Message {
     let mut reader = m2_crypto::handshake::MessageReader::new();
     reader.push(bytes).unwrap().unwrap()

@@ -1,5 +1,5 @@
-//! The handshake, packet protection and Initial packets: fixed vectors under every provider,
-//! and what an attacker in between may try.
+//! The handshake, packet protection and Initial packets: fixed vectors under every provider, and
+//! attacks by a party on the path.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

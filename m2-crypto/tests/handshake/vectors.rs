@@ -1,4 +1,4 @@
-//! `tests/vectors/handshake.json`, replayed by both machines under every provider.
+//! `tests/vectors/handshake.json`, replayed by both sides under every provider.
 
 use crate::common::*;
 use m2_crypto::error::{KeyError, OpenFailed};
@@ -23,7 +23,7 @@ const EXPORT_CONTEXT: &[u8] = b"test context";
 fn session_keys() {
     let keys = check_file("handshake_keys.json", || {
         if let Ok(there) = std::fs::read_to_string(path("handshake_keys.json")) {
-            return serde_json::from_str(&there).unwrap(); // Other vectors depend on them.
+            return serde_json::from_str(&there).unwrap(); // Kept, as other vectors depend on them.
         }
         let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
         let key = |_| {
@@ -105,7 +105,7 @@ fn space(secrets: &SpaceSecrets) -> Value {
     })
 }
 
-/// Opens the wrapped keys with the session keys and the documented labels: (I's, R's).
+/// Opens the wrapped keys with the session keys and the documented labels. Returns I's, then R's.
 fn aes_keys(run: &Run, messages: &[Message; 5]) -> (Vec<u8>, Vec<u8>) {
     let start = Transcript::new(run.i_circle.id(), &run.called);
     let after_hello = start.with(&messages[0]);
@@ -132,7 +132,7 @@ fn aes_keys(run: &Run, messages: &[Message; 5]) -> (Vec<u8>, Vec<u8>) {
     )
 }
 
-/// Transcripts, wrapped keys and signatures, from the recorded bytes alone.
+/// Checks transcripts, wrapped keys and signatures against the recorded bytes alone.
 fn check_derivations(case: &Value) {
     let circle = Circle::private(
         "home",
@@ -164,8 +164,8 @@ fn check_derivations(case: &Value) {
     assert_eq!(hex(&of_responder), case["responderAesKey"]);
 }
 
-/// Both machines, fed with the recorded messages, make the recorded messages and secrets.
-/// Signatures are randomized, so the recorded ones stand in for fresh ones.
+/// Feeds the recorded messages to both sides, which must produce the recorded messages and secrets.
+/// Signatures are randomized, so the recorded ones replace fresh ones.
 fn replay(case: &Value, inner: &'static dyn Provider) {
     let provider = Recorded::of(case, inner);
     let recorded: Vec<Message> = (0..5)
