@@ -1,5 +1,5 @@
-//! Compiles the protobuf contracts without protoc: protox parses them, tonic and pbjson
-//! generate.
+//! Compiles the protobuf contracts without protoc: protox parses them, tonic and pbjson generate
+//! code.
 
 use prost::Message;
 use std::env;
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_well_known_types(true)
         .bytes(".m2.wire.v1")
         .btree_map(".m2.api.v1")
-        // Secrets shall not come into a log by way of `{:?}`.
+        // Keeps secrets out of logs that use `{:?}`.
         .skip_debug([
             "m2.api.v1.CreateBackupRequest",
             "m2.api.v1.UnlockRequest",
@@ -45,15 +45,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             "m2.wire.v1.OfferedBox",
         ])
         .extern_path(".google.protobuf", "::pbjson_types")
-        // Its JSON form ends in `Z`, as the proto3 mapping demands; that of pbjson_types doesn't.
+        // Its JSON form ends in `Z`, as the proto3 mapping requires; that of pbjson_types does not.
         .extern_path(".google.protobuf.Timestamp", "crate::wkt::Timestamp")
         .compile_fds(descriptors)?;
     pbjson_build::Builder::new()
         .register_descriptors(&descriptor_bytes)?
         .btree_map([".m2.api.v1"])
-        // Scripts find every field, also one that is false, zero or empty.
+        // Scripts find every field, also if it is false, zero or empty.
         .emit_fields()
-        // A front-end reads what a newer daemon says.
+        // A front-end can read the responses of a newer daemon.
         .ignore_unknown_fields()
         .build(&[".m2.api.v1"])?;
     Ok(())

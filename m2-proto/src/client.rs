@@ -1,4 +1,4 @@
-//! The typed client: one channel over the daemon's local socket, a client a service.
+//! The typed client: one channel over the daemon's local socket, with one client for each service.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,61 +32,62 @@ use crate::api::v1::relay_service_client::RelayServiceClient;
 use crate::limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 use crate::socket::{self, MAX_PATH_BYTES};
 
-/// How long a connection may take; the socket is local.
+/// The time limit for opening a connection to the local socket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection to a daemon. Cheap to clone; all clones and services share one channel, which
-/// connects again by itself when the daemon was restarted.
+/// A connection to a daemon. Cheap to clone: all clones and services share one channel, which
+/// reconnects after a restart of the daemon.
 #[derive(Debug, Clone)]
 pub struct Client {
     channel: Channel,
 }
 
-/// Why there is no connection.
+/// The reason why a connection could not be opened.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// Nothing listens: the socket is missing, or left over from a daemon that is gone.
+    /// No daemon listens: the socket is missing, or left over from a daemon that has ended.
     #[error("no daemon answers at {}", path.display())]
     NoDaemon {
         /// The socket that was tried.
         path: PathBuf,
     },
-    /// Nothing listens at any place where a daemon's socket may be.
+    /// No daemon listens at any of the default places.
     #[error("no daemon answers")]
     NoDaemonAnywhere {
-        /// The sockets that were tried, in order; empty when no place is known.
+        /// The sockets that were tried, in order; empty if no place is known.
         places: Vec<PathBuf>,
     },
-    /// No Unix socket can have such a path.
+    /// The path is longer than the path of a Unix socket can be.
     #[error(
         "the socket path {} is {} bytes long; at most {MAX_PATH_BYTES} are possible",
         path.display(),
         path.as_os_str().len()
     )]
     PathTooLong {
-        /// The path that was given.
+        /// The path that was passed.
         path: PathBuf,
     },
-    /// The daemon accepted no connection within 5 s: too many front-ends wait before this one.
+    /// The daemon accepted no connection within 5 s, because too many other front-ends are waiting.
     #[error("the daemon at {} accepts no more connections", path.display())]
     Busy {
         /// The socket that was tried.
         path: PathBuf,
     },
-    /// The socket is there, but this user may not use it, or the system refused.
+    /// The socket exists, but this user may not use it, or the system reported another error.
     #[error("can't connect to {}", path.display())]
     Io {
         /// The socket that was tried.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The connection failed after the socket was opened: what listens is no daemon of ours.
+    /// The connection failed after the socket was opened: the listening process is not an M2
+    /// daemon.
     #[error("{} does not answer like an M2 daemon", path.display())]
     Transport {
         /// The socket that was tried.
         path: PathBuf,
-        /// What the transport said.
+        /// The transport's error.
         source: tonic::transport::Error,
     },
     /// Local sockets are not supported on this system yet.
@@ -109,27 +110,27 @@ macro_rules! services {
 }
 
 services! {
-    /// The daemon itself: status, unlocking.
+    /// Returns a client of the daemon service: status and unlocking.
     daemon DaemonServiceClient;
-    /// The own identity.
+    /// Returns a client of the identity service.
     identity IdentityServiceClient;
-    /// Invitations.
+    /// Returns a client of the invitation service.
     invitations InvitationServiceClient;
-    /// Own boxes at providers.
+    /// Returns a client of the mailbox service: this daemon's mailboxes at providers.
     mailboxes MailboxServiceClient;
-    /// Own relays.
+    /// Returns a client of the line service: this daemon's own relays.
     lines LineServiceClient;
-    /// The relay that the daemon is for others.
+    /// Returns a client of the relay service: the relay that this daemon is for others.
     relay RelayServiceClient;
-    /// What others see.
+    /// Returns a client of the network service: reachability and what observers learn.
     network NetworkServiceClient;
-    /// Contacts.
+    /// Returns a client of the contact service.
     contacts ContactServiceClient;
-    /// Messages.
+    /// Returns a client of the message service.
     messages MessageServiceClient;
-    /// The event log.
+    /// Returns a client of the event service.
     events EventServiceClient;
-    /// Backups.
+    /// Returns a client of the backup service.
     backups BackupServiceClient;
 }
 
@@ -137,13 +138,13 @@ impl Client {
     /// Connects to the daemon's socket at `path`.
     ///
     /// # Errors
-    /// [`ConnectError`]; `NoDaemon` when nothing listens there.
+    /// [`ConnectError`]: `NoDaemon` if no daemon listens there.
     pub async fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
         let path = path.as_ref().to_path_buf();
         if socket::is_too_long(&path) {
             return Err(ConnectError::PathTooLong { path });
         }
-        // A first connection of our own tells a missing daemon from every other trouble.
+        // A separate first connection distinguishes a missing daemon from other errors.
         transport::probe(&path).await?;
         // The address is never resolved: the connector below ignores it.
         let endpoint = Endpoint::from_static("http://m2d.invalid").connect_timeout(CONNECT_TIMEOUT);
@@ -153,11 +154,11 @@ impl Client {
         Ok(Self { channel })
     }
 
-    /// Connects to the first of `places` at which a daemon answers, and returns that place too.
+    /// Connects to the first of `places` at which a daemon answers, and returns that place as well.
     ///
     /// # Errors
-    /// `NoDaemonAnywhere` when nothing listens at any of them; otherwise the error of the first
-    /// place that is more than a missing daemon.
+    /// `NoDaemonAnywhere` if no daemon listens at any of them; otherwise the first error that is not
+    /// `NoDaemon`.
     pub async fn connect_any(places: &[PathBuf]) -> Result<(Self, PathBuf), ConnectError> {
         for place in places {
             match Self::connect(place).await {
@@ -171,7 +172,7 @@ impl Client {
         })
     }
 
-    /// The channel, for services that are not M2's own (health, reflection).
+    /// Returns the channel, for services that are not M2's own (health, reflection).
     #[must_use]
     pub fn channel(&self) -> Channel {
         self.channel.clone()
@@ -191,7 +192,7 @@ mod transport {
 
     use super::{CONNECT_TIMEOUT, ConnectError};
 
-    /// How long after a full queue the daemon is asked again.
+    /// How long to wait before trying again when the daemon's queue of new connections is full.
     const QUEUE_PAUSE: Duration = Duration::from_millis(50);
 
     pub(super) async fn probe(path: &Path) -> Result<(), ConnectError> {
@@ -204,7 +205,7 @@ mod transport {
         }
     }
 
-    /// Dials the socket, and waits while the daemon's queue of new connections is full.
+    /// Connects to the socket, and waits while the daemon's queue of new connections is full.
     async fn dial(path: &Path) -> io::Result<UnixStream> {
         loop {
             match UnixStream::connect(path).await {
@@ -245,7 +246,7 @@ mod transport {
         Err(ConnectError::Unsupported)
     }
 
-    // Never reached: the probe has refused before.
+    // Never reached: the probe fails first.
     pub(super) async fn connect(endpoint: Endpoint, _: &Path) -> Result<Channel, Error> {
         endpoint.connect().await
     }
@@ -257,7 +258,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_missing_socket_is_no_daemon() {
+    async fn a_missing_socket_means_no_daemon() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m2d.sock");
         let error = Client::connect(&path).await.unwrap_err();
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_that_is_too_long_is_named_with_its_length() {
+    async fn a_path_that_is_too_long_is_reported_with_its_length() {
         let path = PathBuf::from(format!("/{}", "d".repeat(MAX_PATH_BYTES)));
         let error = Client::connect(&path).await.unwrap_err();
         let told = error.to_string();
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_left_over_is_no_daemon() {
+    async fn a_stale_socket_means_no_daemon() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m2d.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());

@@ -1,16 +1,16 @@
-//! M2's protobuf contracts: what front-ends call ([`api`]) and what peers say in a session
+//! M2's protobuf contracts: the API for front-ends ([`api`]), the messages between peers
 //! ([`wire`]), and the typed [`client`] that every Rust front-end uses.
 //!
-//! | module | what it holds |
+//! | module | content |
 //! | --- | --- |
 //! | [`api`] | `m2.api.v1`: messages, service clients and servers, proto3 JSON by serde |
-//! | [`wire`] | `m2.wire.v1`: what two daemons say to each other |
-//! | [`client`] | one channel over the daemon's local socket, a client a service |
+//! | [`wire`] | `m2.wire.v1`: the messages that two daemons exchange in a session |
+//! | [`client`] | one channel over the daemon's local socket, with one client for each service |
 //! | [`reason`] | the stable reasons of errors, as `google.rpc.ErrorInfo` |
-//! | [`socket`] | where the daemon's socket is |
-//! | [`terminal`] | what a terminal shows of what is typed |
-//! | [`limits`] | sizes that both sides of the API keep |
-//! | [`wkt`] | time stamps |
+//! | [`socket`] | the places of the daemon's socket |
+//! | [`terminal`] | input without echo, for passphrases |
+//! | [`limits`] | limits of the API, shared by both sides |
+//! | [`wkt`] | timestamps |
 
 pub mod client;
 pub mod limits;
@@ -19,7 +19,7 @@ pub mod socket;
 pub mod terminal;
 pub mod wkt;
 
-/// `m2.api.v1`: the API that front-ends call over the daemon's local socket.
+/// `m2.api.v1`: the API that the daemon offers to front-ends over its local socket.
 pub mod api {
     /// Version 1.
     #[allow(
@@ -35,7 +35,7 @@ pub mod api {
     }
 }
 
-/// `m2.wire.v1`: what two daemons say to each other inside a session.
+/// `m2.wire.v1`: the messages that two daemons exchange inside a session.
 pub mod wire {
     /// Version 1.
     #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
@@ -44,7 +44,7 @@ pub mod wire {
     }
 }
 
-/// The encoded `FileDescriptorSet` of all contracts, comments included, for reflection.
+/// The encoded `FileDescriptorSet` of all contracts with their comments, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/m2_descriptor.bin"));
 

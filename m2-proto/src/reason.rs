@@ -1,8 +1,7 @@
 //! The stable reasons of the API's errors.
 //!
-//! Every error of `m2.api.v1` carries a `google.rpc.ErrorInfo` with the domain [`DOMAIN`] and
-//! one of these reasons. Programs branch on the reason; the sentence is for people and may
-//! change.
+//! Every error of `m2.api.v1` carries a `google.rpc.ErrorInfo` with the domain [`DOMAIN`] and one
+//! of these reasons. Programs must branch on the reason; the sentence is for people and may change.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,33 +10,33 @@ use std::str::FromStr;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// The domain of every reason here, as in `google.rpc.ErrorInfo`.
+/// The domain of all reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "m2.api.v1";
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident $text:literal $code:ident $sentence:literal;)*) => {
-        /// Why a call failed. New reasons may come with new versions of the daemon.
+        /// The reason why a call failed. New versions of the daemon may add reasons.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Reason { $($(#[$doc])* $variant,)* }
 
         impl Reason {
-            /// Every reason, in the order in which they are documented.
+            /// All reasons, in the order in which they are documented.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The reason as it stands in `ErrorInfo`, such as `CONTACT_UNKNOWN`.
+            /// Returns the reason as in `ErrorInfo`, such as `CONTACT_UNKNOWN`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
 
-            /// The gRPC code that goes with it.
+            /// Returns the gRPC code of the reason.
             #[must_use]
             pub const fn code(self) -> Code {
                 match self { $(Self::$variant => Code::$code,)* }
             }
 
-            /// What happened and what to do next, for people.
+            /// Returns a sentence for people: what happened and what to do next.
             #[must_use]
             pub const fn sentence(self) -> &'static str {
                 match self { $(Self::$variant => $sentence,)* }
@@ -47,7 +46,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The identity is encrypted and was not opened yet.
+    /// The identity is encrypted and not unlocked yet.
     Locked "LOCKED" FailedPrecondition
         "The daemon is locked. Unlock it with the identity's passphrase.";
     /// The daemon is not locked.
@@ -56,12 +55,12 @@ reasons! {
     /// The passphrase does not open the key file.
     WrongPassphrase "WRONG_PASSPHRASE" PermissionDenied
         "The passphrase is wrong. Check it and try again.";
-    /// The daemon drains before it stops.
+    /// The daemon is draining before it stops.
     Stopping "STOPPING" Unavailable
         "The daemon is stopping. Try again once it runs again.";
-    /// The caller is another user of the machine than the daemon's.
+    /// The caller is neither the user that the daemon runs as nor root.
     NotAllowed "NOT_ALLOWED" PermissionDenied
-        "Not allowed: only the user that the daemon runs as may call it.";
+        "Not allowed: only the user that the daemon runs as, and root, may call it.";
     /// A field of the request is not valid. The error's metadata names the `field` and its `limit`.
     InvalidArgument "INVALID_ARGUMENT" InvalidArgument
         "A value in the request is not valid. Check it against the reference of the API.";
@@ -84,16 +83,16 @@ reasons! {
     StoreWrongKey "STORE_WRONG_KEY" FailedPrecondition
         "The daemon's store does not open with this identity. Put back the identity.pem that \
          belongs to it, or restore a backup with `m2d restore`.";
-    /// A bound on the number of contacts, invitations, relays or the like is reached. The error's
-    /// metadata names the `field` that is bounded and its `limit`.
+    /// A limit on the number of contacts, invitations, relays or similar items is reached. The
+    /// error's metadata names the limited `field` and its `limit`.
     LimitReached "LIMIT_REACHED" ResourceExhausted
         "A limit on stored items is reached. Remove items that are no longer needed, then try again.";
     /// The daemon's store failed; nothing of the call was stored.
     StoreFailed "STORE_FAILED" Internal
         "The daemon could not write its store; nothing was stored. Its log says why; try again.";
-    /// The daemon failed in a way that the caller can't mend.
+    /// The daemon failed for a reason that the caller can't remedy.
     Internal "INTERNAL" Internal
-        "The daemon failed. Look into its log for the cause, then try again.";
+        "The daemon failed. Read its log for the cause, then try again.";
     /// Another backup is being made.
     BackupRunning "BACKUP_RUNNING" FailedPrecondition
         "Another backup is being made. Wait until it is done and try again.";
@@ -103,16 +102,16 @@ reasons! {
     /// The text is not an invitation.
     InvitationInvalid "INVITATION_INVALID" InvalidArgument
         "Not a valid M2 invitation. Copy it again completely, beginning with m2://.";
-    /// The invitation's time is over.
+    /// The invitation has expired.
     InvitationExpired "INVITATION_EXPIRED" FailedPrecondition
         "This invitation has expired. Ask its sender for a new one.";
-    /// The invitation is this daemon's own.
+    /// The invitation was made by this daemon.
     InvitationOwn "INVITATION_OWN" InvalidArgument
         "This is your own invitation. Send it to the other person, who adds it there.";
-    /// No such invitation, or it is expired, used up or revoked.
+    /// No invitation has this id, or it has expired, was used up or was revoked.
     InvitationUnknown "INVITATION_UNKNOWN" NotFound
         "No open invitation has this id: it never existed, has expired, was used or was revoked.";
-    /// The invitation comes from another circle.
+    /// The invitation was made in another circle.
     OtherCircle "OTHER_CIRCLE" FailedPrecondition
         "This invitation belongs to another circle. Use the daemon of that circle.";
     /// Another contact has this name, or one that looks like it.
@@ -124,19 +123,19 @@ reasons! {
     /// Several contacts match.
     ContactAmbiguous "CONTACT_AMBIGUOUS" InvalidArgument
         "Several contacts match. Give the whole name, or more characters of the peer id.";
-    /// The peer is known, but is not a contact: not yet, or not any more.
+    /// The peer is known but is not a contact at present.
     NotAContact "NOT_A_CONTACT" FailedPrecondition
         "This peer is not a contact: both sides must have agreed first.";
-    /// The peer did not ask to become a contact.
+    /// The peer has no open request to become a contact.
     NoRequest "NO_REQUEST" FailedPrecondition
         "This peer has no open request to become a contact.";
-    /// No mailbox is registered with such a provider.
+    /// No mailbox is registered with this provider.
     MailboxUnknown "MAILBOX_UNKNOWN" NotFound
         "No mailbox is registered with this provider.";
-    /// The relay is not in use.
+    /// The relay is not one of this daemon's own relays.
     LineUnknown "LINE_UNKNOWN" NotFound
-        "This daemon does not use such a relay.";
-    /// No such message.
+        "This relay is not one of this daemon's own relays.";
+    /// No message has this id.
     MessageUnknown "MESSAGE_UNKNOWN" NotFound
         "No message has this id. An id is 32 hexadecimal digits.";
     /// The message was written by the other side.
@@ -145,39 +144,39 @@ reasons! {
     /// The content is larger than 48 KiB.
     MessageTooLarge "MESSAGE_TOO_LARGE" InvalidArgument
         "The content is larger than 48 KiB (49,152 bytes). Send it in several messages.";
-    /// The idempotency key was used with another body.
+    /// The idempotency key was used with a different request.
     KeyReused "KEY_REUSED" AlreadyExists
         "This idempotency key was used for a different message. Use a new key for each message.";
-    /// Too much waits for this contact.
+    /// The outbox for this contact is full.
     OutboxFull "OUTBOX_FULL" ResourceExhausted
         "Too many messages wait for this contact. Try again when some of them are delivered.";
-    /// The cursor is of another log, or older than what is kept.
+    /// The cursor is malformed, belongs to another event log, or is of the future.
     CursorInvalid "CURSOR_INVALID" OutOfRange
-        "This cursor is not valid: it is malformed, of another event log, or older than the events that are kept. Start from the oldest event.";
-    /// The client name has a stream already.
+        "This cursor is not valid: it is malformed or belongs to another event log. Start from the oldest event.";
+    /// The client name already has a stream.
     ClientInUse "CLIENT_IN_USE" FailedPrecondition
         "Another listener uses this client name. End it or choose another name.";
     /// No client of this name has subscribed.
     ClientUnknown "CLIENT_UNKNOWN" NotFound
-        "No front-end of this name has listened yet.";
+        "No front-end of this name has subscribed yet.";
 }
 
 impl Reason {
-    /// The error with the default sentence.
+    /// Returns the error with the default sentence.
     #[must_use]
     pub fn status(self) -> Status {
         self.status_with(self.sentence())
     }
 
-    /// The error with a sentence of its own. The sentence must not name a peer, an address or
-    /// content (spec §10).
+    /// Returns the error with a specific sentence. The sentence must not contain a peer, an address
+    /// or content (docs/threat-model.md).
     #[must_use]
     pub fn status_with(self, sentence: impl Into<String>) -> Status {
         self.status_about(sentence, HashMap::new())
     }
 
-    /// The error with a sentence of its own and with metadata for programs, such as the `field` of
-    /// the request that is wrong and its `limit`.
+    /// Returns the error with a specific sentence and with metadata for programs, such as the
+    /// invalid `field` of the request and its `limit`.
     #[must_use]
     pub fn status_about(
         self,
@@ -188,22 +187,23 @@ impl Reason {
         Status::with_error_details(self.code(), sentence, details)
     }
 
-    /// The reason of an error, when it is one of ours that this version knows.
+    /// Returns the reason of an error, or `None` if it is not an M2 error or its reason is unknown
+    /// to this version.
     #[must_use]
     pub fn of(status: &Status) -> Option<Self> {
         text_of(status)?.parse().ok()
     }
 }
 
-/// The reason of an error as text, also one that this version does not know.
+/// Returns the reason of an M2 error as text, also one that is unknown to this version.
 #[must_use]
 pub fn text_of(status: &Status) -> Option<String> {
     let info = status.get_details_error_info()?;
     (info.domain == DOMAIN).then_some(info.reason)
 }
 
-/// The metadata of an error, such as the `field` of the request that is wrong and its `limit`, in
-/// the order of the keys.
+/// Returns the metadata of an M2 error, such as the invalid `field` of the request and its `limit`,
+/// sorted by key.
 #[must_use]
 pub fn metadata_of(status: &Status) -> Vec<(String, String)> {
     let info = status.get_details_error_info();
@@ -227,7 +227,7 @@ impl From<Reason> for Status {
     }
 }
 
-/// A text that is no reason known to this version.
+/// The text is not a reason known to this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this version does not know the reason")]
 pub struct UnknownReason;
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_survives_a_status() {
+    fn reasons_round_trip_through_a_status() {
         for reason in Reason::ALL {
             let status = reason.status();
             assert_eq!(Reason::of(&status), Some(*reason));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_survives_a_status() {
+    fn metadata_round_trips_through_a_status() {
         let metadata = metadata_pairs().into();
         let status = Reason::InvalidArgument.status_about("The limit.", metadata);
         let [limit, field] = metadata_pairs();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn another_domain_is_not_ours() {
+    fn reasons_of_another_domain_are_ignored() {
         let details = ErrorDetails::with_error_info("LOCKED", "example.org", []);
         let status = Status::with_error_details(Code::Internal, "no", details);
         assert_eq!(Reason::of(&status), None);

@@ -1,6 +1,6 @@
-//! Where the daemon's local socket is.
+//! The place of the daemon's local socket.
 //!
-//! The daemon and its front-ends look at the same places in the same order:
+//! The daemon and its front-ends try the same places in the same order:
 //!
 //! 1. the path that an option names (`--socket`),
 //! 2. the environment variable [`ENV`], unless it is empty,
@@ -10,8 +10,8 @@
 //! 5. `run/m2d.sock` in the user's data directory for `m2d`: `~/.local/share/m2d/run` on Linux,
 //!    `~/Library/Application Support/m2d/run` on macOS.
 //!
-//! The daemon binds the first of them and makes the socket's directory with mode 0700 and the
-//! socket with 0600. A front-end connects to the first of the default places at which a daemon
+//! The daemon binds the first of them, and creates the socket's directory with mode 0700 and the
+//! socket with mode 0600. A front-end connects to the first of the default places at which a daemon
 //! answers.
 
 use std::path::{Path, PathBuf};
@@ -27,13 +27,13 @@ pub const RUNTIME_DIR_ENV: &str = "XDG_RUNTIME_DIR";
 /// The socket's file name in its directory.
 pub const FILE_NAME: &str = "m2d.sock";
 
-/// The most bytes that the path of a Unix socket can have on this system.
+/// Maximum length of a Unix socket's path on this system, in bytes.
 pub const MAX_PATH_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// Where systemd and elogind keep the runtime directory of each user.
+/// The directory in which systemd and elogind create each user's runtime directory.
 const RUN_USER: &str = "/run/user";
 
-/// The path that [`ENV`] names; `None` when it is unset or empty.
+/// Returns the path that [`ENV`] names, or `None` if it is unset or empty.
 #[must_use]
 pub fn from_env() -> Option<PathBuf> {
     std::env::var_os(ENV)
@@ -41,17 +41,17 @@ pub fn from_env() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-/// The socket that the daemon binds when no option names one: [`from_env`], else the first of
-/// the default places whose runtime directory this user may use.
+/// Returns the socket that the daemon binds if no option names one: [`from_env`], otherwise the
+/// first of the default places whose runtime directory this user may use.
 ///
-/// `None` when the user has no home directory: then the path must be given.
+/// Returns `None` if the user has no home directory; the path must then be passed explicitly.
 #[must_use]
 pub fn default_path() -> Option<PathBuf> {
     from_env().or_else(|| Surroundings::of_process().to_bind())
 }
 
-/// The places at which a front-end looks for a daemon when no option names one: [`from_env`]
-/// alone, else the default places in order. Empty when the user has no home directory.
+/// Returns the places at which a front-end looks for a daemon if no option names one: [`from_env`]
+/// alone, otherwise the default places in order. Empty if the user has no home directory.
 #[must_use]
 pub fn places() -> Vec<PathBuf> {
     match from_env() {
@@ -60,22 +60,22 @@ pub fn places() -> Vec<PathBuf> {
     }
 }
 
-/// Whether `path` is longer than the path of a Unix socket can be.
+/// Returns whether `path` is longer than the path of a Unix socket can be.
 #[must_use]
 pub fn is_too_long(path: &Path) -> bool {
     path.as_os_str().len() > MAX_PATH_BYTES
 }
 
-/// What the choice of a place depends on.
+/// The properties of the process on which the choice of a place depends.
 #[derive(Debug)]
 struct Surroundings {
-    /// `$XDG_RUNTIME_DIR`, when it is set and absolute.
+    /// `$XDG_RUNTIME_DIR`, if it is set and absolute.
     runtime: Option<PathBuf>,
     /// The user's directory under `/run/user`.
     run_user: Option<PathBuf>,
     /// The user's data directory for `m2d`.
     data: Option<PathBuf>,
-    /// The user.
+    /// The effective user id.
     uid: u32,
 }
 
@@ -92,8 +92,8 @@ impl Surroundings {
         }
     }
 
-    /// A runtime directory of another user, which `su` leaves in the environment, is passed over;
-    /// one that does not exist yet is made.
+    /// Skips a runtime directory of another user, which `su` leaves in the environment. A runtime
+    /// directory that does not exist yet is created.
     fn to_bind(&self) -> Option<PathBuf> {
         let runtime = self.runtime.as_ref();
         runtime
@@ -140,7 +140,7 @@ fn own_uid() -> u32 {
     0
 }
 
-/// The user to whom a directory belongs; `None` when there is no such directory.
+/// Returns the owner of a directory, or `None` if the directory does not exist.
 #[cfg(unix)]
 fn owner(path: &Path) -> Option<u32> {
     let metadata = std::fs::metadata(path).ok()?;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_variable_the_directory_of_the_user_is_found() {
+    fn without_the_variable_the_users_runtime_directory_is_found() {
         let directory = tempfile::tempdir().unwrap();
         let mut here = surroundings(directory.path());
         here.runtime = None;
@@ -191,19 +191,19 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_directory_of_another_user_is_not_bound_in() {
+    fn a_runtime_directory_of_another_user_is_skipped_for_binding() {
         let directory = tempfile::tempdir().unwrap();
         let mut here = surroundings(directory.path());
         here.uid = own_uid() + 1;
         let data = directory.path().join("data/run/m2d.sock");
         assert_eq!(here.to_bind(), Some(data.clone()));
-        // A front-end of root may still use it, if it says so.
+        // A front-end of root may still connect there: both places are tried.
         let named = directory.path().join("m2d/m2d.sock");
         assert_eq!(here.to_look_at(), [named, data]);
     }
 
     #[test]
-    fn a_place_that_is_named_twice_is_looked_at_once() {
+    fn a_place_listed_twice_is_tried_once() {
         let directory = tempfile::tempdir().unwrap();
         let mut here = surroundings(directory.path());
         here.run_user = here.runtime.clone();

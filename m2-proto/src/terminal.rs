@@ -1,13 +1,13 @@
-//! What a terminal shows of what is typed.
+//! Terminal input without echo.
 //!
-//! A prompt for a passphrase must not appear before the terminal has stopped echoing: otherwise the
-//! first letters of a user who types at once are shown.
+//! A program must print the prompt for a passphrase only after the terminal has stopped echoing.
+//! Otherwise the first characters of a fast typist are shown.
 
 #[cfg(unix)]
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// The terminal of stdin, which does not echo what is typed until this value is dropped. On Windows
-/// it does nothing yet.
+/// Suppresses the echo of stdin's terminal until this value is dropped. Has no effect on Windows
+/// yet.
 #[derive(Debug)]
 #[must_use]
 pub struct Silenced {
@@ -17,7 +17,7 @@ pub struct Silenced {
 
 #[cfg(unix)]
 impl Silenced {
-    /// Stops the echo of stdin's terminal. It does nothing where stdin is no terminal.
+    /// Stops the echo of stdin's terminal. Has no effect if stdin is not a terminal.
     pub fn stdin() -> Self {
         let before = tcgetattr(std::io::stdin()).ok();
         if let Some(before) = &before {
@@ -31,7 +31,7 @@ impl Silenced {
 
 #[cfg(not(unix))]
 impl Silenced {
-    /// Does nothing.
+    /// Has no effect on this system.
     pub fn stdin() -> Self {
         Self {}
     }
@@ -46,7 +46,7 @@ impl Drop for Silenced {
     }
 }
 
-/// A terminal that does not take `modes` goes on as before.
+/// A terminal that rejects `modes` keeps its current ones.
 #[cfg(unix)]
 fn set(modes: &Termios) {
     let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, modes);

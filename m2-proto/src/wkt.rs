@@ -1,4 +1,4 @@
-//! Time stamps: `google.protobuf.Timestamp` with the JSON form that the proto3 mapping demands.
+//! Timestamps: `google.protobuf.Timestamp` with the JSON form that the proto3 mapping requires.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,17 +7,17 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// The last second that the JSON form can say: 9999-12-31T23:59:59Z.
+/// The last second that the JSON form can express: 9999-12-31T23:59:59Z.
 const MAX_SECONDS: i64 = 253_402_300_799;
 
-/// The first one: 0001-01-01T00:00:00Z.
+/// The first second that the JSON form can express: 0001-01-01T00:00:00Z.
 const MIN_SECONDS: i64 = -62_135_596_800;
 
-/// A moment: seconds and nanoseconds since 1970-01-01T00:00:00Z.
+/// A point in time: seconds and nanoseconds since 1970-01-01T00:00:00Z.
 ///
-/// In JSON RFC 3339 with `Z` and 0, 3, 6 or 9 digits after the point. A moment before the year 1
-/// or after 9999 is said as the nearest one between: some of these stamps come from the clocks
-/// of others, and none of them may stop a reader.
+/// The JSON form is RFC 3339 with `Z` and 0, 3, 6 or 9 fractional digits. A time before the year 1
+/// or after 9999 is written as the nearest time in that range: timestamps from other peers' clocks
+/// can have any value, and must not make a reader fail.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Timestamp {
     /// Seconds since the epoch.
@@ -29,7 +29,7 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// The moment `millis` milliseconds after the epoch, or the last one of the year 9999.
+    /// Returns the time `millis` milliseconds after the epoch, clamped to the year 9999.
     #[must_use]
     pub fn from_unix_millis(millis: u64) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Timestamp {
         .clamped()
     }
 
-    /// Milliseconds since the epoch; 0 for what was before it.
+    /// Returns the milliseconds since the epoch; 0 for an earlier time.
     #[must_use]
     pub fn unix_millis(&self) -> u64 {
         let seconds = u64::try_from(self.seconds).unwrap_or(0);
@@ -49,7 +49,7 @@ impl Timestamp {
             .saturating_add(nanos / 1_000_000)
     }
 
-    /// The nearest moment of the years 1 to 9999.
+    /// Returns the nearest time in the years 1 to 9999.
     #[must_use]
     pub fn clamped(self) -> Self {
         Self {
@@ -58,11 +58,11 @@ impl Timestamp {
         }
     }
 
-    /// The same for chrono.
+    /// Converts the clamped time to chrono's type.
     #[must_use]
     pub fn to_utc(self) -> DateTime<Utc> {
         let Self { seconds, nanos } = self.clamped();
-        // Never absent: what is clamped is well inside chrono's range.
+        // Never absent: a clamped time is well within chrono's range.
         DateTime::from_timestamp(seconds, nanos.unsigned_abs()).unwrap_or_default()
     }
 }
@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Timestamp {
         impl Visitor<'_> for Rfc3339 {
             type Value = Timestamp;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a time stamp as in RFC 3339")
+                f.write_str("an RFC 3339 timestamp")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
                 let time = DateTime::parse_from_rfc3339(text).map_err(E::custom)?;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_out_of_range_stops_nobody() {
+    fn a_time_out_of_range_is_clamped() {
         let json = |seconds, nanos| serde_json::to_string(&Timestamp { seconds, nanos }).unwrap();
         assert_eq!(json(i64::MAX, -1), "\"9999-12-31T23:59:59Z\"");
         assert_eq!(json(i64::MIN, i32::MIN), "\"0001-01-01T00:00:00Z\"");

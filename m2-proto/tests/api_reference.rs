@@ -1,6 +1,6 @@
-//! The API reference in the documentation is fresh, and every error reason in the contracts'
-//! comments is one that [`Reason`] knows. After a change:
-//! `M2_WRITE_SNAPSHOTS=1 cargo test -p m2-proto --test api_reference`
+//! Checks that the API reference in the documentation is up to date, and that every error reason in
+//! the contracts' comments is a [`Reason`]. To update the reference: `M2_WRITE_SNAPSHOTS=1 cargo
+//! test -p m2-proto --test api_reference`
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,7 +20,7 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 
 #[test]
-fn reference_is_fresh() {
+fn reference_is_up_to_date() {
     let fresh = reference::markdown(&descriptors());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/api.md");
     if std::env::var_os("M2_WRITE_SNAPSHOTS").is_some() {
@@ -48,7 +48,7 @@ fn reasons_in_comments_are_known() {
     }
     assert!(named.len() > 15, "{named:?}");
     for reason in &named {
-        assert!(known.contains(reason.as_str()), "{reason} is no Reason");
+        assert!(known.contains(reason.as_str()), "{reason} is not a Reason");
     }
 }
 

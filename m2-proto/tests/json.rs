@@ -1,4 +1,4 @@
-//! The JSON names and forms that scripts rely on (proto3 JSON mapping).
+//! The JSON names and forms on which scripts rely (proto3 JSON mapping).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use m2_proto::api::v1::{
@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 #[test]
-fn one_line_has_the_fields_of_the_contract() {
+fn messages_have_the_fields_that_scripts_rely_on() {
     let status = json_of(&GetStatusResponse::default());
     for field in ["state", "version", "peerId"] {
         assert!(status.get(field).is_some(), "{field}");
@@ -73,7 +73,7 @@ fn an_event_names_its_kind() {
 }
 
 #[test]
-fn fields_are_there_when_they_are_false_or_zero() {
+fn false_and_zero_fields_are_present() {
     let contact = json_of(&Contact::default());
     assert_eq!(contact["verified"], json!(false));
     assert_eq!(contact["state"], "CONTACT_STATE_UNSPECIFIED");
@@ -83,7 +83,7 @@ fn fields_are_there_when_they_are_false_or_zero() {
 }
 
 #[test]
-fn json_comes_back_as_it_went() {
+fn json_round_trips() {
     let contact = Contact {
         peer_id: "m2x".into(),
         state: ContactState::Contact.into(),
@@ -95,13 +95,13 @@ fn json_comes_back_as_it_went() {
 }
 
 #[test]
-fn what_a_newer_daemon_adds_is_ignored() {
+fn unknown_fields_are_ignored() {
     let contact: Contact = serde_json::from_str(r#"{"peerId":"m2x","shoeSize":44}"#).unwrap();
     assert_eq!(contact.peer_id, "m2x");
 }
 
 #[test]
-fn a_passphrase_does_not_show_in_debug_output() {
+fn debug_output_contains_no_passphrase() {
     let request = UnlockRequest {
         passphrase: "correct horse".into(),
     };

@@ -1,4 +1,4 @@
-//! Markdown from the contracts' comments.
+//! Generates Markdown from the contracts' comments.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,7 +12,7 @@ use prost_types::{
 
 const PACKAGE: &str = "m2.api.v1";
 
-// Field numbers of descriptor.proto, which paths into a file are made of.
+// Field numbers of descriptor.proto, of which paths into a file consist.
 const FILE_MESSAGE: i32 = 4;
 const FILE_ENUM: i32 = 5;
 const FILE_SERVICE: i32 = 6;
@@ -23,19 +23,19 @@ const INTRODUCTION: &str = "\
 
 # API: `m2.api.v1`
 
-gRPC over the daemon's local socket, for every front-end; [the default
-places](../operator/running.md#the-socket) of the socket are those of `m2`. Only the user that the
-daemon runs as may use it. Any `:authority` is taken. Health checking (`grpc.health.v1`, for the
-daemon and each service) and reflection (v1 and v1alpha) are on;
-[examples](../operator/scripting.md) in some languages.
+This is the API for front-ends: gRPC over the daemon's local socket. The [default places of the
+socket](../operator/running.md#the-socket) are those where `m2` looks for it. Only the user that the
+daemon runs as, and root, may call it. The daemon accepts any `:authority`. It offers health checking
+(`grpc.health.v1`, for the daemon and each service) and reflection (v1 and v1alpha). There are
+[examples](../operator/scripting.md) in several languages.
 
-In JSON everything follows the proto3 mapping: names in lowerCamelCase, 64-bit numbers as strings,
-enums by their full name, bytes in base64, times in RFC 3339 with `Z`, durations as `\"3600s\"`.
-Every field is there, also one that is false, zero or empty, but for an `optional` one that is not
-known; a reader ignores fields that it does not know.
+JSON output follows the proto3 mapping: names in lowerCamelCase, 64-bit numbers as strings, enums by
+their full name, bytes in base64, times in RFC 3339 with `Z`, durations as `\"3600s\"`. Every field
+is present, also if it is false, zero or empty; only an `optional` field is absent if it is unknown.
+A reader must ignore fields that it does not know.
 ";
 
-/// The reference of the whole package.
+/// Returns the reference of the whole package.
 pub(crate) fn markdown(set: &FileDescriptorSet) -> String {
     let mut text = String::from(INTRODUCTION);
     reasons(&mut text);
@@ -58,7 +58,7 @@ pub(crate) fn markdown(set: &FileDescriptorSet) -> String {
     text
 }
 
-/// The comments of all services and their calls.
+/// Returns the comments of all services and their calls.
 pub(crate) fn service_comments(set: &FileDescriptorSet) -> Vec<String> {
     let mut found = Vec::new();
     for file in ours(set) {
@@ -75,7 +75,7 @@ pub(crate) fn service_comments(set: &FileDescriptorSet) -> Vec<String> {
 fn reasons(text: &mut String) {
     text.push_str(
         "\n## Errors\n\nEvery error carries a `google.rpc.ErrorInfo` with the domain `m2.api.v1` \
-         and one of these\nreasons. Branch on the reason; sentences may change.\n\n\
+         and one of these\nreasons. Programs must branch on the reason; the sentences may change.\n\n\
          | reason | gRPC code | what to do |\n| --- | --- | --- |\n",
     );
     for reason in Reason::ALL {
@@ -188,7 +188,7 @@ fn short(name: &str) -> &str {
     name.rsplit('.').next().unwrap()
 }
 
-/// A comment in a table: on one line.
+/// Formats a comment as one line of a table.
 fn cell(comment: &str) -> String {
     comment.replace('\n', " ").replace('|', "\\|")
 }
@@ -197,7 +197,7 @@ fn ours(set: &FileDescriptorSet) -> impl Iterator<Item = &FileDescriptorProto> {
     set.file.iter().filter(|file| file.package() == PACKAGE)
 }
 
-/// A file's comments by the path of what they stand on.
+/// A file's comments by the path of the commented element.
 struct Comments(HashMap<Vec<i32>, String>);
 
 impl Comments {

@@ -1,9 +1,9 @@
-//! Backup files on disk: how they are written, opened, and checked down to the store inside
+//! Backup files on disk: writing, opening, and checking them, including the store inside
 //! (docs/spec/backup.md). The format itself is in `m2_crypto::backup`.
 //!
-//! The daemon writes with a [`BackupWriter`]. Whoever opens a file uses a [`BackupReader`], and
-//! [`BackupReader::extract`] for the store, which is checked before it is handed out. Nothing
-//! leaves a file in clear: the store inside is encrypted under a key of its own.
+//! The daemon writes with a [`BackupWriter`]. A reader uses a [`BackupReader`], whose
+//! [`BackupReader::extract`] writes the store to a file and checks it. No file ever contains
+//! plaintext: the store inside is encrypted under its own key.
 
 mod error;
 pub mod private;

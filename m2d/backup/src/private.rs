@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Makes a file of mode 0600. One that is there already is removed first: it is left over.
+/// Creates a file with mode 0600. An existing file is left over from an earlier run and is removed
+/// first.
 pub fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -17,7 +18,7 @@ pub fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Flushes the directory of a file, so that its name survives a loss of power.
+/// Flushes the directory of a file, so that the file's name survives a power loss.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(directory) if directory.as_os_str().is_empty() => File::open(".")?.sync_all(),
@@ -26,7 +27,7 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that is removed when this is dropped.
+/// Removes a file when dropped.
 #[derive(Debug)]
 pub struct Temporary<'a>(pub &'a Path);
 

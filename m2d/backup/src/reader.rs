@@ -1,4 +1,4 @@
-//! Opens a backup, and takes the store out of it.
+//! Opens a backup and extracts its store.
 
 use crate::store::check_store;
 use crate::{FileError, StoreFacts, private};
@@ -19,14 +19,14 @@ pub struct LockedBackup<R> {
     header: Header,
 }
 
-/// A backup that was opened, at its store.
+/// An unlocked backup, positioned at its store.
 pub struct BackupReader<R> {
     contents: Contents,
     chunks: Chunks<R>,
 }
 
-/// Opens `file` with a passphrase and checks all of it, the store inside too, which is taken out
-/// to `scratch` meanwhile: encrypted, and gone when this returns.
+/// Opens `file` with a passphrase and checks all of it, including the store. The store is extracted
+/// to `scratch`, still encrypted, and removed before this returns.
 pub fn verify(file: &Path, passphrase: &[u8], scratch: &Path) -> Result<Contents, FileError> {
     let mut backup = LockedBackup::open(file)?.unlock(passphrase)?;
     let _removed = private::Temporary(scratch);
@@ -35,7 +35,7 @@ pub fn verify(file: &Path, passphrase: &[u8], scratch: &Path) -> Result<Contents
 }
 
 impl LockedBackup<BufReader<File>> {
-    /// Reads the header of a file.
+    /// Opens a file and reads the header.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let file = File::open(path).map_err(FileError::io("open the backup"))?;
         Self::read(BufReader::with_capacity(CHUNK_BYTES, file))
@@ -55,12 +55,12 @@ impl<R: Read> LockedBackup<R> {
         Ok(Self { file, header })
     }
 
-    /// Returns what opens the backup.
+    /// Returns how the backup is unlocked.
     pub fn lock(&self) -> &Lock {
         self.header.lock()
     }
 
-    /// Opens the backup with the passphrase that [`Self::lock`] asks for.
+    /// Unlocks the backup with the passphrase that [`Self::lock`] names.
     pub fn unlock(self, passphrase: &[u8]) -> Result<BackupReader<R>, FileError> {
         let opener = self.header.open(passphrase, provider::default())?;
         let mut chunks = Chunks {
@@ -81,13 +81,15 @@ impl<R: Read> LockedBackup<R> {
 }
 
 impl<R: Read> BackupReader<R> {
-    /// Returns what is inside, as the daemon stated it.
+    /// Returns the contents as stated by the daemon that made the backup.
     pub fn contents(&self) -> &Contents {
         &self.contents
     }
 
-    /// Takes the store out to `target`, durable, and checks it: every page, its structure, and
-    /// the counts that the contents state. Nothing may follow the store.
+    /// Extracts the store to `target`, flushes it, and checks it: every page, its structure, and
+    /// the counts that the contents state.
+    ///
+    /// Errors: [`BackupError::Damaged`] if data follows the store.
     pub fn extract(&mut self, target: &Path) -> Result<StoreFacts, FileError> {
         let doing = "write the store of the backup";
         let mut file = private::create(target).map_err(FileError::io(doing))?;
@@ -118,11 +120,11 @@ impl<R: Read> BackupReader<R> {
     }
 }
 
-/// The chunks of a file, opened one after the other.
+/// The chunks of a file, opened in order.
 struct Chunks<R> {
     file: R,
     opener: Opener,
-    /// The byte after the last chunk that was read, which tells that another one follows.
+    /// The byte after the last chunk that was read, which shows that another chunk follows.
     ahead: Vec<u8>,
     chunk: Zeroizing<Vec<u8>>,
     at: usize,
@@ -130,7 +132,7 @@ struct Chunks<R> {
 }
 
 impl<R: Read> Chunks<R> {
-    /// Fills `target`. Error: the file ends before.
+    /// Fills `target`. Fails if the file ends first.
     fn take(&mut self, target: &mut [u8]) -> Result<(), FileError> {
         let mut at = 0;
         while let Some(rest) = target.get_mut(at..)
@@ -177,7 +179,7 @@ impl<R: Read> Chunks<R> {
         Ok(())
     }
 
-    /// Error: something follows.
+    /// Fails if data follows.
     fn end(&mut self) -> Result<(), FileError> {
         if self.ended && self.at == self.chunk.len() {
             return Ok(());
@@ -186,7 +188,7 @@ impl<R: Read> Chunks<R> {
     }
 }
 
-/// Reads until `target` is full or the file ends. Returns how much was read.
+/// Reads until `target` is full or the file ends. Returns the number of bytes read.
 fn fill(file: &mut impl Read, target: &mut [u8]) -> Result<usize, FileError> {
     let mut length = 0;
     while let Some(rest) = target.get_mut(length..)

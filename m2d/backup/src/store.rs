@@ -1,23 +1,25 @@
-//! The store inside a backup: opened and checked.
+//! Checks the store in a backup.
 
 use crate::{FileError, sqlcipher};
 use m2_crypto::Secret;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
-/// What is in a store.
+/// Facts about a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreFacts {
-    /// The number of migrations that it has seen.
+    /// The number of migrations applied to it.
     pub schema: u32,
-    /// Contacts that both sides agreed to.
+    /// Number of contacts that both sides have accepted.
     pub contacts: u64,
-    /// Messages that are shown.
+    /// Number of messages visible to front-ends.
     pub messages: u64,
 }
 
 /// Opens a store that no daemon uses and checks all of it: that every page is authentic, and that
 /// tables and indexes agree.
+///
+/// Errors: [`FileError::Store`].
 pub fn check_store(path: &Path, key: &Secret<32>) -> Result<StoreFacts, FileError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(damaged)?;
@@ -30,7 +32,7 @@ pub fn check_store(path: &Path, key: &Secret<32>) -> Result<StoreFacts, FileErro
     facts(&connection).map_err(damaged)
 }
 
-/// Returns the first thing that a check finds.
+/// Returns the first problem that a check reports.
 fn finding(connection: &Connection, pragma: &str) -> Result<Option<String>, rusqlite::Error> {
     let mut statement = connection.prepare(pragma)?;
     let mut rows = statement.query([])?;

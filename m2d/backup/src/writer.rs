@@ -1,4 +1,4 @@
-//! Writes a backup: header, contents, store, in sealed chunks.
+//! Writes a backup: header, contents and store, in sealed chunks.
 
 use crate::FileError;
 use m2_crypto::backup::{CHUNK_BYTES, Contents, Header, Sealer, TAG_BYTES};
@@ -13,7 +13,7 @@ pub struct BackupWriter<W> {
 }
 
 impl<W: Write> BackupWriter<W> {
-    /// Begins a backup.
+    /// Starts a backup by writing its header.
     pub fn new(mut out: W, header: &Header, sealer: Sealer) -> Result<Self, FileError> {
         let written = out.write_all(&header.to_bytes());
         written.map_err(FileError::io("write the backup"))?;
@@ -24,8 +24,8 @@ impl<W: Write> BackupWriter<W> {
         })
     }
 
-    /// Writes everything and returns what it was written to. `store` has as many bytes as
-    /// `contents` says.
+    /// Writes contents and store, and returns the underlying writer. `store` must yield the number
+    /// of bytes that `contents` states.
     pub fn finish(mut self, contents: &Contents, mut store: impl Read) -> Result<W, FileError> {
         self.add(&contents.encode()?)?;
         let mut left = contents.store_bytes;
@@ -43,7 +43,7 @@ impl<W: Write> BackupWriter<W> {
         Ok(self.out)
     }
 
-    /// A chunk is written when more follows: the last one is sealed as such.
+    /// Seals a chunk only once more data follows, as the last chunk is sealed differently.
     fn add(&mut self, mut bytes: &[u8]) -> Result<(), FileError> {
         while !bytes.is_empty() {
             if self.chunk.len() == CHUNK_BYTES {
