@@ -1,5 +1,6 @@
-//! With `privacy.cover` who watches the wire does not see whether anything is said (spec §7):
-//! packets of one size come at one rate, and messages take the place of some of them.
+//! With `privacy.cover`, an observer of the wire cannot tell whether messages are sent
+//! (docs/spec/wire.md#cover): packets of one size leave at a fixed rate, and messages replace some of
+//! the cover frames.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_tests::harness::{Daemon, Setup, Wire};
@@ -7,12 +8,12 @@ use m2_tests::scenario::{Api, befriend};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long each count takes.
+/// The duration of each measurement.
 const WINDOW: Duration = Duration::from_secs(4);
-/// Messages in a window: less than the pieces that leave in it.
+/// Messages per window: fewer than the pieces that are sent in it.
 const MESSAGES: u32 = 40;
 
-/// Alice and bob with a wire between them.
+/// Alice and bob, connected through a wire.
 struct Talk {
     alice: Daemon,
     bob: Daemon,
@@ -28,12 +29,12 @@ impl Talk {
         let (alice, bob) = started.unwrap();
         wire.aim(alice.udp_address().await.unwrap());
         befriend((&alice, "alice"), (&bob, "bob")).await.unwrap();
-        // The path is measured first.
+        // Lets the measurement of the path end first.
         sleep(Duration::from_secs(2)).await;
         Self { alice, bob, wire }
     }
 
-    /// Datagrams a second while so many messages are sent, evenly.
+    /// Sends this number of messages, spread evenly over a window. Returns the datagrams per second.
     async fn rate(&self, messages: u32) -> f64 {
         let alice = Api::of(&self.alice).await.unwrap();
         self.wire.clear();
@@ -56,22 +57,22 @@ impl Talk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rate_is_the_same_whether_or_not_anything_is_said() {
+async fn cover_keeps_the_packet_rate_constant_under_traffic() {
     let talk = Talk::start("padding = \"full\"\ncover = 40").await;
     let silent = talk.rate(0).await;
     let spoken = talk.rate(MESSAGES).await;
-    assert!(silent >= 60.0, "40 a second each way: {silent}");
+    assert!(silent >= 60.0, "expected 40 per second each way: {silent}");
     let ratio = spoken / silent;
     assert!(
         (0.8..1.2).contains(&ratio),
-        "{silent} and {spoken} a second"
+        "{silent} and {spoken} per second"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_cover_the_rate_tells() {
+async fn without_cover_the_packet_rate_reveals_traffic() {
     let talk = Talk::start("padding = \"full\"").await;
     let silent = talk.rate(0).await;
     let spoken = talk.rate(MESSAGES).await;
-    assert!(spoken > 3.0 * silent, "{silent} and {spoken} a second");
+    assert!(spoken > 3.0 * silent, "{silent} and {spoken} per second");
 }

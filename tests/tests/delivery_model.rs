@@ -1,7 +1,7 @@
-//! Delivery against its reference model: random schedules of loss, reorder, repetition, crashes,
-//! path changes, epochs that end, restores and time (spec §6).
+//! Delivery against its reference model (docs/spec/delivery.md): random schedules of loss, reordering,
+//! duplication, crashes, path changes, ending epochs, restores and time.
 //!
-//! `M2_MODEL_CASES` sets the number of schedules, `M2_MODEL_STEPS` their greatest length.
+//! `M2_MODEL_CASES` sets the number of schedules, `M2_MODEL_STEPS` their maximum length.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,18 +20,18 @@ use std::str::FromStr;
 const CASES: u32 = 2_000;
 const STEPS: usize = 60;
 
-/// Schedules within which the checker must find any of the faults.
+/// The number of schedules within which the checker must detect each fault.
 const FAULT_CASES: u64 = 400;
 
 #[test]
-fn every_schedule_keeps_the_promises() {
+fn every_schedule_keeps_the_delivery_guarantees() {
     keeps_the_promises(schedule);
 }
 
-/// Stores are put back to any earlier state, on one side or both, lost but for the key, and used
-/// by two daemons in turn.
+/// Stores are restored to any earlier state, on one side or both, lost except for the key, and used by
+/// two daemons in turn.
 #[test]
-fn every_schedule_keeps_the_promises_though_stores_are_put_back_lost_and_copied() {
+fn the_delivery_guarantees_hold_when_stores_are_restored_lost_or_copied() {
     keeps_the_promises(faulty_schedule);
 }
 
@@ -75,9 +75,9 @@ fn fixed(count: u64, make: fn(u32, u64) -> Op) -> impl Iterator<Item = (u64, Vec
     })
 }
 
-/// A model that never gets into trouble proves nothing.
+/// A model whose schedules never cause trouble proves nothing.
 #[test]
-fn schedules_reach_everything() {
+fn schedules_reach_every_case() {
     let mut counters = Counters::default();
     let mut reached = Reached::default();
     for (seed, ops) in fixed_schedules(300) {
@@ -111,9 +111,9 @@ fn schedules_reach_everything() {
     assert_eq!((counters.misbehaved, counters.seal_failed), (0, 0));
 }
 
-/// The same for worlds whose stores do not last.
+/// Like `schedules_reach_every_case`, for worlds whose stores are restored, lost or copied.
 #[test]
-fn faulty_schedules_reach_everything() {
+fn faulty_schedules_reach_every_case() {
     let mut counters = Counters::default();
     let (mut restored, mut known, mut unknown) = ([0; 2], 0, 0);
     let mut conflicts = [0; 4];
@@ -177,7 +177,7 @@ fn count<T>(items: impl IntoIterator<Item = T>, which: impl Fn(&T) -> bool) -> u
     items.into_iter().filter(which).count()
 }
 
-/// Whether the checker reports a world whose drivers have this fault.
+/// Returns whether the checker reports a world whose drivers have this fault.
 fn is_noticed(fault: Fault) -> bool {
     fixed_schedules(FAULT_CASES).any(|(seed, ops)| {
         let mut world = World::new(&World::small_limits(), seed).with_fault(fault);
@@ -186,16 +186,16 @@ fn is_noticed(fault: Fault) -> bool {
 }
 
 #[test]
-fn a_driver_that_acts_before_it_commits_is_noticed() {
+fn a_driver_that_acts_before_it_commits_is_detected() {
     assert!(is_noticed(Fault::ActsBeforeCommit));
 }
 
-/// Picks the writes of one kind.
+/// Selects the writes of one kind.
 type IsKind = fn(&Write) -> bool;
 
 #[test]
-fn a_store_that_forgets_is_noticed() {
-    // Without the rows of send epochs all is sealed again, which harms nothing.
+fn a_store_that_forgets_writes_is_detected() {
+    // Rows of send epochs are left out: without them all messages are sealed again, which is harmless.
     let kinds: [(&str, IsKind); 11] = [
         ("Place", |w| matches!(w, Write::Place(_))),
         ("NextSequence", |w| matches!(w, Write::NextSequence { .. })),

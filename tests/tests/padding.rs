@@ -1,5 +1,6 @@
-//! With `privacy.padding = "full"` who watches the wire does not see how long messages are
-//! (spec §7): every datagram that carries data is as long as the path takes.
+//! With `privacy.padding = "full"`, an observer of the wire cannot see how long messages are
+//! (docs/spec/obfuscation.md#what-an-observer-still-sees): every datagram that carries data is as long
+//! as the path allows.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_crypto::obfuscation::Obfuscator;
@@ -10,16 +11,16 @@ use m2_tests::scenario::{Api, Trio, befriend, eventually};
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 
-/// The shortest path that QUIC takes; a handshake's datagrams are no shorter either.
+/// The smallest MTU with which QUIC works. The datagrams of a handshake are no shorter either.
 const SHORTEST: usize = 1_200;
-/// Sizes that messages of all lengths have at the least when nothing hides them.
+/// The minimum number of distinct sizes that messages of all lengths have without padding.
 const MANY: usize = 15;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_datagram_of_a_session_has_one_size() {
+async fn full_padding_gives_every_datagram_of_a_session_one_size() {
     let talk = Talk::start("padding = \"full\"").await;
-    // Not at once: first the path is measured. And what is lost on a busy machine is asked for
-    // again in short datagrams, which tell no more than that.
+    // Not at once: the path is measured first. On a busy machine, lost data is requested again in short
+    // datagrams, which reveal only that.
     eventually("a talk in datagrams of one size", async || {
         let sizes = talk.sizes().await;
         Ok((sizes.len() == 1 && sizes.first() >= Some(&SHORTEST)).then_some(()))
@@ -29,14 +30,14 @@ async fn every_datagram_of_a_session_has_one_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_padding_sizes_tell() {
+async fn without_padding_datagram_sizes_reveal_message_lengths() {
     let talk = Talk::start("padding = \"none\"").await;
     let sizes = talk.sizes().await;
     assert!(sizes.len() >= MANY, "{sizes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn letters_are_deposited_in_full_datagrams() {
+async fn letters_are_deposited_in_padded_datagrams() {
     let padded = Deposits::start("padding = \"full\"").await;
     eventually("a deposit in full datagrams", async || {
         Ok((padded.shortest().await >= SHORTEST).then_some(()))
@@ -48,7 +49,7 @@ async fn letters_are_deposited_in_full_datagrams() {
     assert!(bare.shortest().await < SHORTEST / 2);
 }
 
-/// Alice, who writes to bob while he is away, with a wire in front of carol, who has his box.
+/// Alice, who sends to bob while he is offline, with a wire in front of carol, who has his box.
 struct Deposits {
     trio: Trio,
     wire: Wire,
@@ -71,7 +72,8 @@ impl Deposits {
         Self { trio, wire }
     }
 
-    /// The shortest datagram between alice and carol while a message is deposited.
+    /// Deposits a message. Returns the length of the shortest datagram between alice and carol
+    /// meanwhile.
     async fn shortest(&self) -> usize {
         let alice = Api::of(&self.trio.alice).await.unwrap();
         self.wire.clear();
@@ -82,7 +84,7 @@ impl Deposits {
     }
 }
 
-/// The sizes of the datagrams that passed, but for those of handshakes, which carry no data.
+/// The sizes of the captured datagrams, except those of handshakes, which carry no data.
 fn data_sizes(wire: &Wire) -> impl Iterator<Item = usize> {
     let obfuscator = Obfuscator::new(Circle::public().packet_key(), provider::default());
     let is_data = move |one: &Captured| {
@@ -100,7 +102,7 @@ fn free_address() -> SocketAddr {
     socket.local_addr().unwrap()
 }
 
-/// Alice and bob with a wire between them.
+/// Alice and bob, connected through a wire.
 struct Talk {
     alice: Daemon,
     bob: Daemon,
@@ -119,8 +121,8 @@ impl Talk {
         Self { alice, bob, wire }
     }
 
-    /// The sizes of all datagrams while messages of many lengths are sent, both ways, one after
-    /// the other.
+    /// Sends messages of many lengths in both directions, in sequence. Returns the sizes of all
+    /// datagrams.
     async fn sizes(&self) -> BTreeSet<usize> {
         let (alice, bob) = tokio::try_join!(Api::of(&self.alice), Api::of(&self.bob)).unwrap();
         self.wire.clear();

@@ -1,4 +1,5 @@
-//! Who has no business with a daemon gets not one byte from it (spec §2).
+//! A daemon sends no byte to a party that does not know its circle and peer id
+//! (docs/spec/obfuscation.md#the-gate).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_crypto::initial::QUIC_VERSION;
@@ -15,23 +16,23 @@ use std::time::Duration;
 const DATAGRAMS: [usize; 3] = [20_000, 40_000, 40_000];
 /// How far the memory may grow after the warm-up.
 const GROWTH_KIB: u64 = 8 << 10;
-/// How long a caller waits that gets no answer.
+/// The timeout of a dial that gets no answer.
 const IN_VAIN: Duration = Duration::from_millis(2_500);
-/// How long one may take that gets one, on a loaded machine.
+/// The timeout of a dial that is answered, on a loaded machine.
 const ANSWERED: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_thousand_hostile_datagrams_get_no_byte() {
+async fn a_hundred_thousand_hostile_datagrams_get_no_answer() {
     noise_gets_nothing("").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nor_do_they_in_a_private_circle() {
+async fn hostile_datagrams_get_no_answer_in_a_private_circle() {
     let files = tempfile::tempdir().unwrap();
     noise_gets_nothing(&home(&files, &[0x5a; 32])).await;
 }
 
-/// Sends noise and what was recorded to one of two contacts, in the circle of these tables.
+/// Sends noise and recorded datagrams to one of two contacts, in the circle of these tables.
 async fn noise_gets_nothing(tables: &str) {
     let (wire, mut pair) = recorded_pair(tables).await;
     let target = pair.alice.udp_address().await.unwrap();
@@ -48,11 +49,11 @@ async fn noise_gets_nothing(tables: &str) {
     assert!(memory[1] <= memory[0] + GROWTH_KIB, "{memory:?}");
     assert!(memory[2] <= memory[0] + GROWTH_KIB, "{memory:?}");
     let dropped = dropped(&pair.alice).await;
-    println!("{dropped} were counted");
-    // Those to ids of the session that stands get as far as its keys, and end there.
+    println!("{dropped} datagrams were counted");
+    // Datagrams to connection ids of the open session reach its keys and fail there, uncounted.
     assert!(dropped >= 50_000, "{dropped}");
 
-    // Meanwhile nothing happened to the session, and a new one comes up.
+    // The session is unharmed, and a new one can be established.
     talk(&pair, "after the noise").await;
     pair.bob.kill9().await.unwrap();
     pair.bob.restart().await.unwrap();
@@ -61,7 +62,7 @@ async fn noise_gets_nothing(tables: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_packet_is_answered_once_and_never_again() {
+async fn a_first_packet_is_answered_only_once() {
     let (wire, mut pair) = recorded_pair("").await;
     let target = pair.alice.udp_address().await.unwrap();
     let recorded = to_target(&wire);
@@ -74,7 +75,7 @@ async fn a_first_packet_is_answered_once_and_never_again() {
     };
     assert_eq!(answers(target, again()).await.unwrap(), 0, "at once");
 
-    // The check can fail: a first packet that never arrived is answered.
+    // Control: a first packet that never arrived is answered.
     let withheld = withheld_first_packet(&pair.alice).await;
     let answer = answers(target, [withheld.clone()]).await.unwrap();
     assert!(answer > 0, "a fresh first packet gets an answer");
@@ -117,7 +118,8 @@ async fn a_secret_that_differs_in_one_bit_is_another_circle() {
     call(&alice, name, alices_id).await;
     call(&alice, Circle::public(), alices_id).await;
     assert!(counter(&alice, "SESSION_ACCEPTED").await == 0);
-    // Nor does a member that takes her for somebody else, or her id for that in another circle.
+    // A member that dials her with another peer's id, or with her id in another circle, gets no answer
+    // either.
     let carols_id = identity("carol").unwrap().peer_id(home.id());
     let elsewhere = public_id(&identity("alice").unwrap());
     for wrong in [carols_id, elsewhere] {
@@ -127,7 +129,7 @@ async fn a_secret_that_differs_in_one_bit_is_another_circle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_knows_the_circle_but_not_the_id_gets_nothing() {
+async fn a_dialer_without_the_peer_id_gets_no_answer() {
     let alice = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     for name in ["bob", "carol"] {
         let id = public_id(&identity(name).unwrap());
@@ -140,7 +142,7 @@ async fn who_knows_the_circle_but_not_the_id_gets_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_daemon_sends_gets_nothing() {
+async fn packets_that_no_daemon_sends_get_no_answer() {
     let alice = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let target = alice.udp_address().await.unwrap();
     let mut noise = Noise::new(5);
@@ -177,7 +179,7 @@ async fn what_no_daemon_sends_gets_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_with_another_key_is_refused_by_name() {
+async fn a_peer_with_another_key_is_reported_as_wrong_key() {
     let wire = Wire::new().await.unwrap();
     let alice = Setup::new().identity("alice").announce(wire.address());
     let bob = Setup::new().identity("bob");
@@ -199,7 +201,7 @@ async fn a_peer_with_another_key_is_refused_by_name() {
     assert!(!b.contact("alice").await.unwrap().online);
 
     wire.aim(alice.udp_address().await.unwrap());
-    eventually("the real one", async || {
+    eventually("the real alice to be online", async || {
         Ok(b.contact("alice").await?.online.then_some(()))
     })
     .await
@@ -207,7 +209,7 @@ async fn a_peer_with_another_key_is_refused_by_name() {
     assert_eq!(b.contact("alice").await.unwrap().last_failure, "");
 }
 
-/// Contacts that have talked over a wire, which recorded it.
+/// Two contacts that have exchanged messages over a wire, which recorded them.
 async fn recorded_pair(tables: &str) -> (Wire, Pair) {
     let wire = Wire::new().await.unwrap();
     let setup = |name| Setup::new().identity(name).tables(tables);
@@ -227,7 +229,7 @@ async fn recorded_pair(tables: &str) -> (Wire, Pair) {
     (wire, pair)
 }
 
-/// A message each way.
+/// Sends a message each way and waits for delivery.
 async fn talk(pair: &Pair, text: &str) {
     let (alice, bob) = pair.apis().await.unwrap();
     let there = bob.send("alice", text).await.unwrap();
@@ -247,7 +249,7 @@ fn to_target(wire: &Wire) -> Vec<Vec<u8>> {
     to_target.map(|one| one.bytes).collect()
 }
 
-/// Noise, or something recorded: as it was, cut off, or with a bit changed.
+/// Noise, or a recorded datagram: unchanged, truncated, or with a bit flipped.
 fn hostile(noise: &mut Noise, recorded: &[Vec<u8>]) -> Vec<u8> {
     let original = &recorded[noise.below(recorded.len())];
     match noise.below(8) {
@@ -261,11 +263,11 @@ fn hostile(noise: &mut Noise, recorded: &[Vec<u8>]) -> Vec<u8> {
     }
 }
 
-/// Whether a datagram starts with a first packet, seen by a member of the circle.
+/// Returns whether a datagram begins with a first packet, as a member of the circle sees it.
 fn is_first(datagram: &[u8]) -> bool {
     let mut revealed = datagram.to_vec();
     Obfuscator::new(Circle::public().packet_key(), provider::default()).apply(&mut revealed);
-    // Long header, type Initial, to an id of 20 bytes as only a caller makes it.
+    // A long header of type Initial, to an id of 20 bytes, which only a dialer makes.
     revealed[0] & 0xf0 == 0xc0 && revealed[5] == 20
 }
 
@@ -281,7 +283,7 @@ fn long_header(noise: &mut Noise, first: u8, version: u32) -> Vec<u8> {
     datagram
 }
 
-/// A first packet to a daemon that was kept from it.
+/// Captures a first packet to a daemon that never receives it.
 async fn withheld_first_packet(daemon: &Daemon) -> Vec<u8> {
     let wire = Wire::new().await.unwrap();
     wire.aim(daemon.udp_address().await.unwrap());
@@ -295,7 +297,7 @@ async fn withheld_first_packet(daemon: &Daemon) -> Vec<u8> {
         .unwrap()
 }
 
-/// Calls a daemon in vain: not one byte comes back.
+/// Dials a daemon. Asserts that not one byte comes back.
 async fn call(daemon: &Daemon, circle: Circle, peer: PeerId) {
     let wire = Wire::new().await.unwrap();
     wire.aim(daemon.udp_address().await.unwrap());
@@ -304,10 +306,10 @@ async fn call(daemon: &Daemon, circle: Circle, peer: PeerId) {
     let captured = wire.captured();
     assert!(!captured.is_empty());
     let silent = |one: &Captured| one.direction == Direction::ToTarget;
-    assert!(captured.iter().all(silent), "something came back");
+    assert!(captured.iter().all(silent), "an answer came back");
 }
 
-/// Calls a daemon that answers.
+/// Dials a daemon. Asserts that it answers.
 async fn reach(daemon: &Daemon, circle: Circle, peer: PeerId) {
     let address = daemon.udp_address().await.unwrap();
     let session = caller(circle, ANSWERED).dial(address, peer).await;
@@ -343,7 +345,7 @@ async fn keys_ready(daemon: &Daemon) {
     .unwrap();
 }
 
-/// The configuration of a circle named home, with its secret in a file.
+/// The configuration of a circle with the name home and its secret in a file.
 fn home(files: &tempfile::TempDir, secret: &[u8; 32]) -> String {
     let path = files.path().join("circle");
     std::fs::write(&path, data_encoding::HEXLOWER.encode(secret)).unwrap();

@@ -1,4 +1,5 @@
-//! What who watches the wire between two real daemons learns: nothing (spec §2).
+//! An observer of the wire between two real daemons cannot distinguish its bytes from random ones
+//! (docs/spec/obfuscation.md#hiding-a-datagram).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_crypto::invitation::Invitation;
@@ -13,15 +14,15 @@ use std::collections::HashSet;
 const ALICE: &str = "Alice Liddell of Wonderland";
 const BOB: &str = "Robert Bobbington the Builder";
 const PHRASE: &str = "the quick brown fox jumps over the lazy dog; ";
-/// Bytes in a row that no chance repeats.
+/// A length, in bytes, at which no string repeats by chance.
 const WINDOW: usize = 16;
-/// Times that both daemons are killed and call again.
+/// How often one of the daemons is killed and restarted.
 const REDIALS: usize = 12;
-/// Datagrams that a place needs to be tested, and each direction at least.
+/// The datagrams needed to test an offset, and needed in each direction.
 const ENOUGH: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_byte_on_the_wire_is_told_from_chance() {
+async fn bytes_on_the_wire_are_indistinguishable_from_random() {
     let mut conversation = Conversation::start().await;
     for round in 0..REDIALS {
         conversation.talk(round).await;
@@ -41,14 +42,14 @@ async fn no_byte_on_the_wire_is_told_from_chance() {
     for look in [&all, &to, &back] {
         assert_none(&skewed(look, ENOUGH));
     }
-    // The same look at what the obfuscation hides must find the headers of QUIC.
+    // Control: the same test of the datagrams without obfuscation must find QUIC's headers.
     let revealed: Vec<Vec<u8>> = all.iter().map(|bytes| revealed(bytes)).collect();
     let plain: Vec<&[u8]> = revealed.iter().map(Vec::as_slice).collect();
     let found = skewed(&plain, ENOUGH);
     assert!(found.iter().any(|skew| skew.place == 0 && !skew.from_end));
     assert!(found.iter().any(|skew| skew.what.starts_with("chi-square")));
 
-    // No datagram shows that it answers another, or follows it.
+    // No datagram reveals that it answers or follows another.
     assert_eq!(echoes(&all), []);
     let ways: Vec<Direction> = captured.iter().map(|one| one.direction).collect();
     let found = echoes(&plain);
@@ -57,7 +58,7 @@ async fn no_byte_on_the_wire_is_told_from_chance() {
     let follows = |pair: &(usize, usize)| !answers(pair);
     assert!(found.iter().any(answers) && found.iter().any(follows));
 
-    // First packets, told by what only a member of the circle can see.
+    // First packets, recognised by what only a member of the circle can see.
     let firsts: Vec<usize> = (0..plain.len()).filter(|i| is_long(plain[*i])).collect();
     let hidden: Vec<&[u8]> = firsts.iter().map(|i| all[*i]).collect();
     let shown: Vec<&[u8]> = firsts.iter().map(|i| plain[*i]).collect();
@@ -72,7 +73,7 @@ async fn no_byte_on_the_wire_is_told_from_chance() {
     }
 }
 
-/// Two daemons with a wire between them, and what must not show on it.
+/// Two daemons connected through a wire, and the secrets that must not show on it.
 struct Conversation {
     wire: Wire,
     alice: Daemon,
@@ -102,8 +103,7 @@ impl Conversation {
         }
     }
 
-    /// Some messages of varied length each way, one after the other, so that they don't share
-    /// their datagrams.
+    /// Sends some messages of varied length each way, in sequence, so that they do not share datagrams.
     async fn talk(&mut self, round: usize) {
         let a = Api::of(&self.alice).await.unwrap();
         let b = Api::of(&self.bob).await.unwrap();
@@ -120,7 +120,7 @@ impl Conversation {
         }
     }
 
-    /// One daemon is killed; both call each other when it is back.
+    /// Kills and restarts one daemon, and waits until both have a session again.
     async fn call_again(&mut self, round: usize) {
         let daemon = if round.is_multiple_of(4) {
             &mut self.alice
@@ -131,14 +131,14 @@ impl Conversation {
         daemon.restart().await.unwrap();
         self.wire.aim(self.alice.udp_address().await.unwrap());
         let b = Api::of(&self.bob).await.unwrap();
-        eventually("a session again", async || {
+        eventually("a new session", async || {
             Ok(b.contact(ALICE).await?.online.then_some(()))
         })
         .await
         .unwrap();
     }
 
-    /// Talks on until there is enough to count.
+    /// Sends messages until there are enough datagrams to test.
     async fn fill(&mut self) {
         for round in 100.. {
             let captured = self.wire.captured();
@@ -156,7 +156,7 @@ impl Conversation {
     }
 }
 
-/// What only the two may know.
+/// Data that only the two daemons may know.
 struct Secrets {
     windows: HashSet<[u8; WINDOW]>,
 }
@@ -188,7 +188,7 @@ impl Secrets {
         self.add(identity.certificate().spki_der());
     }
 
-    /// Any part of this, long enough, is too much.
+    /// Adds every part of [`WINDOW`] bytes of a secret.
     fn add(&mut self, secret: &[u8]) {
         assert!(secret.len() >= WINDOW);
         let windows = secret.windows(WINDOW);
@@ -196,7 +196,7 @@ impl Secrets {
             .extend(windows.map(|window| <[u8; WINDOW]>::try_from(window).unwrap()));
     }
 
-    /// The first part of a secret that a datagram shows.
+    /// Returns the first part of a secret that a datagram contains.
     fn shown_in<'a>(&self, datagram: &'a [u8]) -> Option<&'a [u8]> {
         let mut windows = datagram.windows(WINDOW);
         windows.find(|window| self.windows.contains(*window))
@@ -204,7 +204,7 @@ impl Secrets {
 }
 
 #[test]
-fn a_secret_in_clear_is_seen() {
+fn a_secret_in_the_clear_is_detected() {
     let identity = identity("alice").unwrap();
     let mut secrets = Secrets {
         windows: HashSet::new(),
@@ -232,7 +232,7 @@ fn revealed(datagram: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A QUIC long header: part of a handshake.
+/// Returns whether a datagram has a QUIC long header, and so belongs to a handshake.
 fn is_long(revealed: &[u8]) -> bool {
     revealed[0] & 0x80 != 0
 }

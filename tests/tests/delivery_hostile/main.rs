@@ -1,6 +1,7 @@
-//! What a peer that keeps to no rule can do to the delivery state machine: nothing (spec §5, §6).
+//! A peer that follows no rule cannot harm the delivery state machine (docs/spec/envelope.md,
+//! docs/spec/delivery.md).
 //!
-//! Alice is the hostile one. She holds her real key, and with it makes whatever she likes.
+//! Alice is the hostile peer. She holds her real key and seals arbitrary envelopes with it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +22,7 @@ use sides::{Bob, Epoch, NOW, id};
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 
 #[test]
-fn an_epoch_of_somebody_else_opens_nothing() {
+fn an_epoch_between_other_peers_opens_nothing() {
     let mut bob = Bob::new();
     let mut carols = Epoch::between(&CAROL, &BOB, 1, 1);
     let sealed = carols.seal(1, "from carol");
@@ -37,7 +38,7 @@ fn an_epoch_of_somebody_else_opens_nothing() {
 }
 
 #[test]
-fn sealed_bytes_that_come_again_are_acknowledged_and_not_shown() {
+fn a_repeated_envelope_is_acknowledged_and_shown_once() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);
     let sealed = alice.seal(1, "once");
@@ -50,7 +51,7 @@ fn sealed_bytes_that_come_again_are_acknowledged_and_not_shown() {
 }
 
 #[test]
-fn altered_bytes_are_never_acknowledged() {
+fn altered_envelopes_are_never_acknowledged() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);
     let first = alice.seal(1, "first");
@@ -69,7 +70,7 @@ fn altered_bytes_are_never_acknowledged() {
 }
 
 #[test]
-fn own_messages_that_come_back_are_refused() {
+fn own_messages_sent_back_are_refused() {
     let mut bob = Bob::new();
     let own = bob.send("bob's own");
     let frames = bob.frames();
@@ -90,7 +91,7 @@ fn own_messages_that_come_back_are_refused() {
 }
 
 #[test]
-fn a_flood_of_unknown_epochs_is_answered_eight_times_an_interval() {
+fn a_flood_of_unknown_epochs_is_answered_eight_times_per_interval() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(7, 1);
     let sealed = alice.seal(1, "never opened");
@@ -110,14 +111,14 @@ fn a_flood_of_unknown_epochs_is_answered_eight_times_an_interval() {
     assert_eq!(bob.node.counters().unopened, 6_000);
 }
 
-/// Spoils the tag of a sealed message.
+/// Corrupts the tag of a sealed message.
 fn forged(sealed: &[u8]) -> Vec<u8> {
     let mut forged = sealed.to_vec();
     *forged.last_mut().unwrap() ^= 1;
     forged
 }
 
-/// The next message, and one with a wrong tag as far ahead as one may be.
+/// The next message, and one with a wrong tag that is as far ahead as the receiver accepts.
 fn far_ahead(alice: &mut Epoch) -> (Vec<u8>, Vec<u8>) {
     let next = alice.seal(2, "next");
     for n in 3..=u64::from(MAX_SKIPPED) + 1 {
@@ -128,7 +129,7 @@ fn far_ahead(alice: &mut Epoch) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn a_forged_message_far_ahead_costs_its_steps_once() {
+fn a_forged_message_far_ahead_costs_its_derivations_once() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);
     let first = alice.seal(1, "first");
@@ -138,18 +139,18 @@ fn a_forged_message_far_ahead_costs_its_steps_once() {
     for _ in 0..copies {
         assert_eq!(bob.take(None, &far), Ok(()));
     }
-    // To each seed that it would make wait, and to its own.
+    // One derivation for each seed that the message skips, and one for its own.
     let steps = u64::from(MAX_SKIPPED) + 1;
     let counters = bob.node.counters();
     assert_eq!(counters.forged, copies);
     assert!(counters.wasted_derivations <= steps + copies);
-    // What was derived serves the honest messages.
+    // The derived seeds are kept and open the honest messages.
     assert_eq!(bob.take(None, &second), Ok(()));
     bob.expect_shown(&[1, 2]);
 }
 
 #[test]
-fn a_peer_wastes_no_more_than_its_allowance_in_whatever_session() {
+fn wasted_derivations_are_bounded_per_peer_across_sessions() {
     let mut bob = Bob::new();
     let limits = Limits::default();
     let mut epochs: Vec<_> = (1..=2).map(|n| Epoch::of_alice(1, n)).collect();
@@ -159,7 +160,7 @@ fn a_peer_wastes_no_more_than_its_allowance_in_whatever_session() {
         bob.take(Some(epoch), &first).unwrap();
         far.push(far_ahead(epoch).1);
     }
-    // By turns, so that what was derived for one is of no use for the other.
+    // Alternates between the epochs, so that the seeds derived for one are of no use for the other.
     let mut refused = 0;
     for turn in 0..200 {
         if bob.take(None, &far[turn % 2]) == Err(Misbehaved::TooMuchWork) {
@@ -171,18 +172,18 @@ fn a_peer_wastes_no_more_than_its_allowance_in_whatever_session() {
     assert!(refused > 90, "{refused}");
     let wasted = bob.node.counters().wasted_derivations;
     assert!(wasted <= u64::from(limits.wasted_burst), "{wasted}");
-    // It comes back with time alone.
+    // The allowance recovers with time only.
     bob.now = bob.now.plus(3_600_000);
     assert_eq!(bob.take(None, &far[0]), Ok(()));
 }
 
 #[test]
-fn a_peer_that_seals_again_under_used_keys_is_not_blamed() {
+fn a_peer_that_reuses_an_epoch_number_is_not_blamed() {
     let mut bob = Bob::new();
     let mut before = Epoch::of_alice(1, 1);
     let first = before.seal(1, "first");
     bob.take(Some(&before), &first).unwrap();
-    // Alice lost that epoch, and opens one with the same number for all that waits.
+    // Alice lost that epoch, and opens another with the same number for all waiting messages.
     let mut again = Epoch::of_alice_with(1, 1, 7);
     for n in 0..Limits::default().window {
         let sealed = again.seal(n + 2, "again");
@@ -192,7 +193,7 @@ fn a_peer_that_seals_again_under_used_keys_is_not_blamed() {
 }
 
 #[test]
-fn acknowledgements_of_nothing_change_nothing() {
+fn acknowledgements_of_unknown_messages_change_nothing() {
     let mut bob = Bob::new();
     let own = bob.send("kept until it is acknowledged");
     bob.frames();
@@ -218,7 +219,7 @@ fn acknowledgements_of_nothing_change_nothing() {
 }
 
 #[test]
-fn a_wrong_acknowledgement_does_not_spoil_the_others_of_its_frame() {
+fn a_wrong_acknowledgement_does_not_void_the_others_in_its_frame() {
     let mut bob = Bob::new();
     let (first, second) = (bob.send("first"), bob.send("second"));
     let wrong = Ack {
@@ -236,7 +237,7 @@ fn a_wrong_acknowledgement_does_not_spoil_the_others_of_its_frame() {
 }
 
 #[test]
-fn a_flood_of_refusals_costs_one_epoch_an_interval() {
+fn a_flood_of_refusals_costs_one_epoch_per_interval() {
     let mut bob = Bob::new();
     for n in 0..20 {
         bob.send(&format!("message {n}"));
@@ -279,7 +280,7 @@ fn a_message_too_far_ahead_in_its_epoch_is_refused() {
 }
 
 #[test]
-fn sequence_numbers_out_of_range_are_refused_and_stop_nothing() {
+fn sequence_numbers_out_of_range_are_refused_and_block_no_later_message() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);
     for sequence in [0, MAX_SEQUENCE + 1, u64::MAX] {
@@ -288,7 +289,7 @@ fn sequence_numbers_out_of_range_are_refused_and_stop_nothing() {
             let refused = Err(Misbehaved::Payload(PayloadError::Sequence));
             assert_eq!(bob.take(Some(&alice), &sealed), refused);
         }
-        // A new epoch would not help, so none is asked for.
+        // A new epoch would not help, so bob does not ask for one.
         assert!(bob.frames().is_empty());
     }
     let sealed = alice.seal(1, "fine");
@@ -297,7 +298,7 @@ fn sequence_numbers_out_of_range_are_refused_and_stop_nothing() {
 }
 
 #[test]
-fn the_highest_sequence_number_ends_in_a_gap_and_no_overflow() {
+fn the_highest_sequence_number_causes_a_gap_and_no_overflow() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);
     let last = alice.seal_as(id(2), MAX_SEQUENCE, "the last");
@@ -317,7 +318,7 @@ fn the_highest_sequence_number_ends_in_a_gap_and_no_overflow() {
 }
 
 #[test]
-fn an_id_with_other_content_is_refused() {
+fn a_reused_id_with_other_content_is_refused() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);
     let first = alice.seal_as(id(1), 1, "first");
@@ -339,7 +340,7 @@ fn an_id_with_other_content_is_refused() {
 }
 
 #[test]
-fn places_that_are_held_are_bounded() {
+fn held_messages_are_bounded() {
     let limits = Limits {
         max_held: 16,
         ..Limits::default()
@@ -376,7 +377,7 @@ fn grants_are_bounded_in_number_and_time() {
 }
 
 #[test]
-fn an_older_epoch_does_not_come_back() {
+fn an_older_epoch_is_not_accepted_again() {
     let mut bob = Bob::new();
     let (mut old, mut new) = (Epoch::of_alice(1, 4), Epoch::of_alice(1, 5));
     let (late, first) = (old.seal(2, "old"), new.seal(1, "new"));
@@ -410,7 +411,7 @@ fn incarnations_of_a_peer_are_bounded() {
 }
 
 #[test]
-fn what_is_no_payload_is_never_acknowledged() {
+fn malformed_payloads_are_never_acknowledged() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);
     let plaintexts: [(&[u8], PayloadError); 8] = [

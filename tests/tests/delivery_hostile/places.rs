@@ -1,4 +1,4 @@
-//! What a peer states of places, and what only a signature proves.
+//! Places that a peer states, and claims that only a signature proves.
 
 use crate::sides::{Bob, Epoch, alice_is_new};
 use bytes::Bytes;
@@ -10,13 +10,13 @@ use m2_tests::sim::{ALICE, BOB, Event, Frame};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// Bytes of a signature.
+/// The length of a signature, in bytes.
 const MODULUS_BYTES: usize = 512;
 const MINUTE: u64 = 60_000;
 const MOST: u64 = i64::MAX as u64;
 
 impl Bob {
-    /// Another session, in which alice states this.
+    /// Opens another session in which alice states these places. Returns bob's frames.
     fn meet(&mut self, places: Places) -> Vec<Frame> {
         self.node.connect(self.now, Path::Direct);
         self.frames();
@@ -43,7 +43,7 @@ fn offers(frames: &[Frame]) -> usize {
 }
 
 #[test]
-fn a_claim_makes_one_incarnation_an_hour_and_warns_nobody() {
+fn unproven_claims_renew_one_incarnation_per_hour_without_a_warning() {
     let mut bob = Bob::new();
     bob.send("to alice");
     bob.settle();
@@ -60,12 +60,12 @@ fn a_claim_makes_one_incarnation_an_hour_and_warns_nobody() {
     assert_eq!(bob.node.counters().renewed, 4);
     assert_eq!(bob.node.counters().withheld, 196);
     assert!(bob.node.conflicts.is_empty());
-    // Nothing of the outbox went.
+    // The outbox still holds its message.
     assert_eq!(offers(&bob.meet(alice_is_new())), 1);
 }
 
 #[test]
-fn a_grant_proves_only_if_the_own_identity_signed_it() {
+fn a_grant_proves_a_claim_only_if_the_local_identity_signed_it() {
     let mut bob = Bob::new();
     bob.send("to alice");
     bob.settle();
@@ -97,7 +97,8 @@ fn a_grant_proves_only_if_the_own_identity_signed_it() {
     assert_ne!(bob.node.incarnation(), own);
 }
 
-/// The same grant as bob would sign it for a letter, whose number is no epoch.
+/// Signs the same grant as bob would for a letter. The number in a letter's grant is not an epoch
+/// number.
 fn as_letter(grant: &[u8]) -> Vec<u8> {
     let mut unsigned = grant[..grant.len() - MODULUS_BYTES].to_vec();
     unsigned[1] = 2;
@@ -111,7 +112,7 @@ fn as_letter(grant: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_session_that_serves_again_offers_what_the_peers_last_statement_allows() {
+fn a_resumed_session_offers_what_the_peers_last_statement_allows() {
     let mut bob = Bob::new();
     bob.send("to alice");
     bob.settle();
@@ -119,7 +120,7 @@ fn a_session_that_serves_again_offers_what_the_peers_last_statement_allows() {
     assert_eq!(offers(&bob.frames()), 0, "nothing was stated yet");
     bob.node.resume(bob.now, Some(&alice_is_new()));
     assert_eq!(offers(&bob.frames()), 1);
-    // A claim that does not fit is judged again, too.
+    // A claim that does not match is judged again on each resumption.
     let claim = bob.claim(MOST, 1);
     bob.meet(claim);
     bob.node.resume(bob.now, None);
@@ -145,7 +146,7 @@ fn settled_places_are_not_waited_for() {
     };
     bob.meet(stated);
     bob.expect_shown(&[]);
-    // The second and the fifth place were never taken; the first and the fourth still come.
+    // Places 2 and 5 are settled and were never taken. Places 1 and 4 can still arrive.
     let lost = |event: &&Event| matches!(event, Event::Lost { missing: Some(2) });
     assert_eq!(bob.node.store.events.iter().filter(lost).count(), 1);
     let (first, fourth) = (alice.seal(1, "first"), alice.seal(4, "fourth"));
@@ -156,7 +157,7 @@ fn settled_places_are_not_waited_for() {
 }
 
 #[test]
-fn what_is_before_the_oldest_place_is_not_waited_for() {
+fn places_before_the_oldest_are_not_waited_for() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);
     let (ahead, last) = (alice.seal(5, "ahead"), alice.seal(8, "last"));
@@ -173,7 +174,7 @@ fn what_is_before_the_oldest_place_is_not_waited_for() {
     bob.expect_shown(&[5, 8]);
     let lost = |event: &&Event| matches!(event, Event::Lost { missing: Some(6) });
     assert_eq!(bob.node.store.events.iter().filter(lost).count(), 1);
-    // Never back, and told once.
+    // The oldest place never moves back, and the loss is reported once.
     bob.meet(Places {
         oldest: 2,
         ..stated

@@ -1,4 +1,4 @@
-//! The two sides: Bob, who keeps the rules, and epochs made by anybody.
+//! The two sides: bob, who follows the protocol, and epochs between arbitrary identities.
 
 use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch, SendEpoch};
@@ -10,10 +10,10 @@ use m2_tests::sim::{ALICE, BOB, Event, Frame, Identified, Ledger, Node};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// When everything begins.
+/// The time at which every test begins.
 pub(crate) const NOW: Time = Time(1_700_000_000_000);
 
-/// An epoch of whoever, for whomever.
+/// An epoch between two identities.
 pub(crate) struct Epoch {
     receiver: &'static Identified,
     sender: &'static Identified,
@@ -26,7 +26,7 @@ impl Epoch {
         Self::between(&ALICE, &BOB, incarnation, epoch)
     }
 
-    /// The same with other keys.
+    /// Like `of_alice`, with other keys.
     pub(crate) fn of_alice_with(incarnation: u64, epoch: u64, seed: u64) -> Self {
         Self::seeded(&ALICE, &BOB, incarnation, epoch, seed)
     }
@@ -66,7 +66,7 @@ impl Epoch {
         }
     }
 
-    /// The receiver's end, as only the receiver can make it.
+    /// The receiver's side of the epoch, which needs the receiver's private key.
     pub(crate) fn accepted(&self) -> ReceiveEpoch {
         ReceiveEpoch::accept(
             &mut StdRng::seed_from_u64(1),
@@ -80,7 +80,7 @@ impl Epoch {
         .unwrap()
     }
 
-    /// Message number `n` in place `n`.
+    /// Seals message number `n` in place `n`.
     pub(crate) fn seal(&mut self, n: u64, text: &str) -> Vec<u8> {
         self.seal_as(id(n), n, text)
     }
@@ -144,7 +144,7 @@ impl Bob {
         id
     }
 
-    /// Commits and gives what leaves; nothing may be broken by it.
+    /// Commits and returns the frames to send. Panics if the store has recorded a violation.
     pub(crate) fn frames(&mut self) -> Vec<Frame> {
         let frames = self.node.commit(self.now);
         assert_eq!(self.node.store.violations, Vec::<String>::new());
@@ -203,7 +203,7 @@ impl Bob {
     }
 }
 
-/// What alice states in her first session, in incarnation 1.
+/// The places that alice states in her first session, in incarnation 1.
 pub(crate) fn alice_is_new() -> Places {
     Places {
         following: 0,

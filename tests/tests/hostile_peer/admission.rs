@@ -1,4 +1,4 @@
-//! Invitations that are no good any more, and answers that nobody asked for.
+//! Invitations that are no longer valid, and unsolicited answers.
 
 use crate::forge::join;
 use crate::scene::Scene;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_no_good_makes_a_plain_request() {
+async fn an_invalid_token_makes_a_plain_request() {
     let scene = Scene::start().await;
     let people = tokio::task::spawn_blocking(|| crowd(3).unwrap());
     let callers: Vec<Caller> = people
@@ -25,7 +25,7 @@ async fn a_token_that_is_no_good_makes_a_plain_request() {
         .collect();
 
     let (expired, ends) = of_a_minute(&scene).await;
-    // Made for one: who comes second is not let in, who came first may show it again.
+    // A one-time invitation: the second peer is not admitted; the first may show the token again.
     let single: Invitation = scene
         .alice
         .invite(false, "")
@@ -51,13 +51,13 @@ async fn a_token_that_is_no_good_makes_a_plain_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_nobody_asked_for_changes_nothing() {
+async fn an_unsolicited_answer_changes_nothing() {
     let scene = Scene::start().await;
     let people = tokio::task::spawn_blocking(|| crowd(1).unwrap());
     let stranger = Caller::new(people.await.unwrap().remove(0)).unwrap();
     let answer = |accepted| Message::ContactReply { accepted };
 
-    // One who never asked; one who asked and answers itself.
+    // The answer of a peer without a request, then of a peer that answers its own request.
     let session = stranger.dial(scene.address, scene.alices_id()).await;
     let session = session.unwrap();
     session.send_frame(answer(true)).await.unwrap();
@@ -71,7 +71,7 @@ async fn an_answer_that_nobody_asked_for_changes_nothing() {
         scene.contacts(1).await;
     }
 
-    // A contact that declines, and one that agrees a second time.
+    // A contact that declines, then agrees a second time.
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
     session.send_frame(answer(false)).await.unwrap();
@@ -82,7 +82,7 @@ async fn an_answer_that_nobody_asked_for_changes_nothing() {
     scene.holds().await;
 }
 
-/// Calls and asks with an invitation.
+/// Dials and makes a request with an invitation.
 async fn ask(scene: &Scene, caller: &Caller, invitation: &Invitation) -> Session {
     let session = caller.dial(scene.address, scene.alices_id()).await.unwrap();
     let proof = shown(&session, invitation);
@@ -90,7 +90,7 @@ async fn ask(scene: &Scene, caller: &Caller, invitation: &Invitation) -> Session
     session
 }
 
-/// An invitation for a minute, the shortest there is, and when it ends.
+/// An invitation that is valid for one minute, the shortest time, and the moment at which it expires.
 async fn of_a_minute(scene: &Scene) -> (Invitation, Instant) {
     let request = CreateInvitationRequest {
         reusable: true,

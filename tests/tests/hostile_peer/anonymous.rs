@@ -1,4 +1,4 @@
-//! Who shows no identity may use lines and mailboxes, and nothing of what contacts say.
+//! An anonymous peer may use lines and mailboxes, but may send nothing that is reserved to contacts.
 
 use crate::scene::Scene;
 use crate::strangers::{not_for_strangers, request, shown};
@@ -13,14 +13,14 @@ use m2_tests::hostile::{Caller, Noise, identity};
 const REFUSED: u64 = CloseCode::Refused as u64;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_says_nothing() {
+async fn an_anonymous_peer_may_not_send_what_contacts_send() {
     let scene = Scene::start().await;
     let caller = Caller::new(identity("carol").unwrap()).unwrap();
     let invitation: Invitation = scene.alice.invite(true, "").await.unwrap().parse().unwrap();
     let mut messages = not_for_strangers(&mut Noise::new(17));
     messages.push(request("nobody", None));
     messages.push(Message::ContactReply { accepted: true });
-    // The last brings a token that is good.
+    // The last iteration sends a valid token.
     for number in 0..=messages.len() {
         let dialled = caller
             .dial_as(Credential::Anonymous, scene.address, scene.alices_id())
@@ -28,7 +28,7 @@ async fn nobody_says_nothing() {
         scene.counted("ANONYMOUS", number as u64 + 1).await;
         let session = match dialled {
             Ok(session) => session,
-            // It can be over before the Hello is read.
+            // The session may end before the Hello is read.
             Err(error) => {
                 assert_eq!(error, DialError::Refused);
                 continue;
@@ -36,7 +36,7 @@ async fn nobody_says_nothing() {
         };
         let message = messages.get(number).cloned();
         let message = message.unwrap_or_else(|| request("", Some(shown(&session, &invitation))));
-        // Sent or not: the session is over.
+        // The frame may or may not be sent; the session ends in both cases.
         let _ = session.send_frame(message).await;
         assert_eq!(session.closed().await, Ended::ByPeer(REFUSED));
     }

@@ -1,4 +1,4 @@
-//! What an accepted contact may try.
+//! Attacks by an accepted contact.
 
 use crate::forge::{join, message_id, open, seal, text};
 use crate::scene::Scene;
@@ -10,11 +10,11 @@ use m2_tests::hostile::{Caller, identity};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// How long the calls to a contact that ends its sessions are counted.
+/// How long the dials to a contact that ends its sessions are counted.
 const WATCHED: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contact_harms_nobody_but_itself() {
+async fn a_hostile_contact_harms_only_itself() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
@@ -29,7 +29,7 @@ async fn a_contact_harms_nobody_but_itself() {
     session.send_frame(reused).await.unwrap();
     scene.counted("MESSAGE_ID_REUSED", 1).await;
 
-    // A message that bob sent, and one that alice sent to him.
+    // A message that bob sent to alice.
     let bobs = scene.bob.send("alice", "from bob").await.unwrap();
     scene
         .bob
@@ -98,9 +98,10 @@ async fn floods(scene: &Scene, session: &Session) {
     scene.counted("ENVELOPE_UNOPENED", 1_000).await;
 }
 
-/// Each session costs both sides a key, and each call a place among those that are under way.
+/// Each session costs both sides a session key, and each dial occupies one of the slots for concurrent
+/// dials.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contact_that_ends_every_session_is_dialled_after_growing_pauses() {
+async fn a_contact_that_ends_every_session_is_dialled_with_exponential_backoff() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
@@ -112,7 +113,7 @@ async fn a_contact_that_ends_every_session_is_dialled_after_growing_pauses() {
             dialled += 1;
         }
     }
-    // After pauses of a quarter of a second, a half, 1, 2, 4 and 4 seconds, each up to a half shorter.
+    // The backoff is 0.25, 0.5, 1, 2, 4 and 4 seconds, each shortened by up to a half.
     assert!((2..=11).contains(&dialled), "dialled {dialled} times");
     scene.holds().await;
 }

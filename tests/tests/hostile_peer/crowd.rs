@@ -1,4 +1,4 @@
-//! Many strangers at once, each with an identity of its own.
+//! Many strangers at once, each with a different identity.
 
 use crate::scene::Scene;
 use crate::strangers::{request, shown};
@@ -11,19 +11,19 @@ use m2_tests::hostile::{Caller, crowd, identity, public_id};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Sessions that strangers of one network may have: three quarters of all.
+/// Sessions that strangers of one network may have: three quarters of the total.
 const STRANGERS: usize = 48;
-/// Requests from one network that are kept: three quarters of all.
+/// Requests that are kept from one network: three quarters of the total.
 const REQUESTS: usize = 75;
 /// An address of this machine that counts as another network.
 const ELSEWHERE: [u8; 4] = [127, 0, 9, 1];
-/// Strangers over the first bound, and over the second.
+/// The number of strangers in excess of each bound.
 const TOO_MANY: usize = 6;
-/// How long a call may take among many on a loaded machine.
+/// The timeout of a dial among many on a loaded machine.
 const PATIENT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_is_bounded_and_keeps_nobody_out() {
+async fn a_crowd_of_strangers_is_bounded_and_excludes_no_other_peer() {
     let people = tokio::task::spawn_blocking(|| crowd(REQUESTS + TOO_MANY + 1).unwrap());
     let scene = Scene::start().await;
     let people = people.await.unwrap();
@@ -32,7 +32,7 @@ async fn a_crowd_is_bounded_and_keeps_nobody_out() {
     })
     .unwrap();
 
-    // All are connected and silent: the oldest go.
+    // All are connected and silent: the oldest sessions are replaced.
     let (foreign, people) = people.split_last().unwrap();
     let (first, later) = people.split_at(STRANGERS + TOO_MANY);
     let mut sessions = Vec::new();
@@ -46,11 +46,11 @@ async fn a_crowd_is_bounded_and_keeps_nobody_out() {
             Ended::ByPeer(CloseCode::Replaced as u64)
         );
     }
-    // Theirs and bob's.
+    // The strangers' sessions and bob's.
     let open = scene.alice.status().await.unwrap().sessions();
     assert!(open <= STRANGERS as u32 + 3, "{open}");
 
-    // All ask: the last ones are not kept.
+    // All make requests: the last ones are not kept.
     for session in &sessions {
         session.send_frame(request("one", None)).await.unwrap();
     }
@@ -63,7 +63,7 @@ async fn a_crowd_is_bounded_and_keeps_nobody_out() {
     scene.counted("REQUESTS_TOO_MANY", TOO_MANY as u64).await;
     scene.requests(REQUESTS).await;
 
-    // A stranger of another network is heard nevertheless.
+    // A stranger from another network can still make a request.
     let elsewhere = Caller::adjusted(foreign.clone(), |config| {
         config.listen = vec![(ELSEWHERE, 0).into()];
         config.limits.handshake = PATIENT;
@@ -73,7 +73,7 @@ async fn a_crowd_is_bounded_and_keeps_nobody_out() {
     session.send_frame(request("foreign", None)).await.unwrap();
     scene.requests(REQUESTS + 1).await;
 
-    // Who was invited comes in nevertheless, and the user makes room for one more.
+    // An invited peer is still admitted, and a declined request makes room for another one.
     let invited = scene.alice.invite(false, "carol").await.unwrap();
     let invited: Invitation = invited.parse().unwrap();
     let session = caller.dial(scene.address, scene.alices_id()).await.unwrap();
@@ -94,7 +94,7 @@ async fn call(scene: &Scene, caller: &Caller, who: &Arc<Identity>) -> Session {
     dialled.await.unwrap()
 }
 
-/// Declines a request, but not that of one peer.
+/// Declines one request, but not that of `spared`.
 async fn decline_one(scene: &Scene, spared: PeerId) {
     let requests = scene.alice.contacts(ContactState::Request).await.unwrap();
     let of_crowd = requests

@@ -1,4 +1,4 @@
-//! A contact that asks for answers and does not read them.
+//! A contact that causes acknowledgements and does not read them.
 
 use crate::forge::{join, open, seal, text};
 use crate::scene::Scene;
@@ -6,11 +6,12 @@ use m2_net::session::{CloseCode, Ended};
 use m2_tests::hostile::{Caller, identity};
 use m2_tests::scenario::PATIENCE;
 
-/// Acknowledgements of so many repeats fill what QUIC takes and what the daemon keeps, many times.
+/// The acknowledgements of this number of repeats exceed the buffers of QUIC and of the daemon many
+/// times.
 const REPEATS: usize = 100_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_never_reads_its_acknowledgements_loses_the_session() {
+async fn a_peer_that_never_reads_its_acknowledgements_loses_the_session() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;

@@ -1,5 +1,5 @@
-//! Envelopes that are none, that open to nothing good, or to something absurd; and
-//! acknowledgements of what is not one's own.
+//! Malformed envelopes, envelopes with malformed or absurd content, and acknowledgements of another
+//! peer's messages.
 
 use crate::forge::{join, message_id, open, seal, seal_bytes, text};
 use crate::scene::Scene;
@@ -14,11 +14,11 @@ use m2_tests::hostile::{Caller, Noise, crowd, identity};
 use std::collections::HashSet;
 use wire::payload::Body as Said;
 
-/// The first millisecond of the year 10000.
+/// The first millisecond of the year 10000, in Unix time.
 const YEAR_10000: u64 = 253_402_300_800_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_envelope_with_nothing_good_in_it_is_refused() {
+async fn malformed_envelopes_and_payloads_are_refused() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let mut session = join(&scene, &carol, "carol").await;
@@ -48,7 +48,8 @@ async fn an_envelope_with_nothing_good_in_it_is_refused() {
         session.send_frame(sealed).await.unwrap();
         scene.counted("PAYLOAD_MALFORMED", number.into()).await;
     }
-    // Once more: it does not open any more, and is known.
+    // A valid message in the same epoch is shown and acknowledged; none of the refused ids is
+    // acknowledged.
     let good = [200; 16];
     let sealed = seal(&mut epoch, 1, good, text("good"));
     session.send_frame(sealed).await.unwrap();
@@ -60,7 +61,7 @@ async fn an_envelope_with_nothing_good_in_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn absurd_times_are_only_times() {
+async fn messages_with_absurd_times_are_shown() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
@@ -92,7 +93,7 @@ async fn absurd_times_are_only_times() {
         let id = u128::from(sequence).to_be_bytes();
         let sealed = seal_bytes(&mut epoch, id, &payload.encode());
         session.send_frame(sealed).await.unwrap();
-        // Those of now and a second may be gone or not.
+        // A message that expires about now may or may not be shown.
         if payload.expires().is_none_or(|end| end.0 > now + 1_000_000) {
             shown.push(words);
         }
@@ -105,7 +106,7 @@ async fn absurd_times_are_only_times() {
     }
     assert!(!there.contains(&"sent 0 for 1".to_owned()));
     assert_eq!(scene.count("PAYLOAD_MALFORMED").await, 0);
-    // Front-ends can show them.
+    // Front-ends can display the messages.
     for arguments in [&["history", "carol"][..], &["--json", "history", "carol"]] {
         let output = scene.pair.alice.m2(arguments).await.unwrap();
         let printed = output.success().unwrap();
@@ -119,7 +120,7 @@ async fn absurd_times_are_only_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_receiver_acknowledges_and_only_what_was_sent() {
+async fn only_the_receiver_can_acknowledge_and_only_with_the_messages_hash() {
     let scene = Scene::start().await;
     let people = tokio::task::spawn_blocking(|| crowd(1).unwrap());
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
@@ -154,13 +155,13 @@ async fn only_the_receiver_acknowledges_and_only_what_was_sent() {
         scene.counted("ACK_MISMATCH", number).await;
         is(MessageState::Sent).await;
     }
-    // The test can fail: this one counts.
+    // Control: the correct acknowledgement counts.
     daves.send_frame(right).await.unwrap();
     is(MessageState::Delivered).await;
     scene.holds().await;
 }
 
-/// Plaintexts that a level-1 key protects and that are no payload.
+/// Plaintexts that are sealed with a valid level-1 key but are no valid payloads.
 fn no_payloads(noise: &mut Noise) -> Vec<Vec<u8>> {
     let said = |body| wire::Payload {
         sequence: 1,
@@ -234,7 +235,7 @@ fn seal_of(epoch: &mut m2_crypto::envelope::SendEpoch) -> Bytes {
     }
 }
 
-/// Ids that alice acknowledges up to this one.
+/// Receives frames until alice acknowledges `last`. Returns all acknowledged ids.
 async fn acked_until(session: &mut Session, last: [u8; 16]) -> HashSet<[u8; 16]> {
     let mut acked = HashSet::new();
     while !acked.contains(&last) {

@@ -1,5 +1,5 @@
-//! Envelopes of a known epoch, as far ahead as one may be, with a wrong tag: each asks for two
-//! thousand steps before its tag can be checked.
+//! Envelopes of a known epoch with a wrong tag, as far ahead as the receiver accepts: each requires
+//! about two thousand derivations before its tag can be checked.
 
 use crate::forge::{join, open, seal, text};
 use crate::scene::Scene;
@@ -10,9 +10,9 @@ use m2_tests::hostile::{Caller, identity};
 use m2_tests::scenario::PATIENCE;
 use tokio::time::timeout;
 
-/// Derivations that one peer can make a daemon waste at once, and a minute's more.
+/// Derivations that one peer can make a daemon waste: the burst, and one minute's refill.
 const ALLOWANCE: u64 = 8_192 + 16 * 60;
-/// Envelopes that are sent in one session: without a bound, 80 million steps.
+/// Envelopes sent in each of the two sessions: without a bound, 80 million derivations in total.
 const COPIES: usize = 20_000;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,7 +30,7 @@ async fn forged_envelopes_far_ahead_end_the_session_and_the_next_one() {
     let forged = far.map(|(_, forged)| forged);
     ends_by(&session, &forged).await;
     scene.counted("ENVELOPE_COSTLY", 1).await;
-    // A new session does not bring a new allowance.
+    // A new session does not come with a new allowance.
     let again = carol.dial(scene.address, scene.alices_id()).await.unwrap();
     ends_by(&again, &forged).await;
     scene.counted("ENVELOPE_COSTLY", 2).await;
@@ -64,8 +64,8 @@ fn spoilt(message: Message) -> Message {
     Message::Envelope(Envelope { grant, sealed })
 }
 
-/// Sends such envelopes of both epochs by turns, so that the steps for one are of no use for the
-/// next, until the session is ended as that of a peer that misbehaves.
+/// Alternates between the forged envelopes of both epochs, so that the derivations for one are of no
+/// use for the next, until alice ends the session for misbehaviour.
 async fn ends_by(session: &Session, forged: &[Message; 2]) {
     for number in 0..COPIES {
         if session

@@ -1,5 +1,5 @@
-//! Frames that cost nothing to make, ten thousand of each kind and more, while an honest contact
-//! talks.
+//! Floods of frames that are cheap to make, ten thousand or more of each kind, while an honest contact
+//! exchanges messages.
 
 use crate::forge::{first_frame, join, open, seal, text};
 use crate::scene::Scene;
@@ -15,23 +15,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// Frames of each kind that a session outlives. They take seconds in all, and honest messages
-/// some hundredths.
+/// Frames of each kind that a session survives. A flood takes seconds in total, an honest message some
+/// hundredths of a second.
 const FLOOD: u64 = 200_000;
 /// Frames of each kind that ends a session.
 const ENDING: u64 = 10_000;
-/// Frames of one session, of a kind that ends it.
+/// Frames per session, of a kind that ends it.
 const BURST: u64 = 500;
-/// How long an honest message may take meanwhile, one in a hundred excepted; here it takes some
-/// 50 ms.
+/// The bound for the 99th percentile of honest messages during the attack. About 50 ms are usual here.
 const SLOW: Duration = Duration::from_secs(5);
-/// How far the store's files may grow: by the log, until its file is cut back, and little else.
+/// How far the store's files may grow, in bytes: mostly the write-ahead log, until it is truncated.
 const STORED: u64 = 40 << 20;
-/// Messages before the flood, to compare, and meanwhile at least.
+/// Messages measured before the flood, for comparison, and the minimum during it.
 const ENOUGH: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_honest_contact_is_served_in_a_flood() {
+async fn an_honest_contact_is_served_during_a_flood() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let mut session = join(&scene, &carol, "carol").await;
@@ -80,13 +79,13 @@ async fn an_honest_contact_is_served_in_a_flood() {
 
 /// One kind of frame.
 struct Kind {
-    /// As what it is counted, and how often at least.
+    /// The counter for these frames. It must reach `least`.
     reason: &'static str,
     least: u64,
     frames: u64,
-    /// Whether it ends a session.
+    /// True if these frames end the session.
     ends: bool,
-    /// The frame with this number.
+    /// Makes the frame with this number.
     frame: Box<dyn FnMut(u64) -> Message + Send>,
 }
 
@@ -101,7 +100,7 @@ impl Kind {
         }
     }
 
-    /// A hundred such frames are forgiven.
+    /// A kind that ends the session. The first hundred frames of a session are tolerated.
     fn ending(reason: &'static str, frame: impl FnMut(u64) -> Message + Send + 'static) -> Self {
         Self {
             least: 100 * ENDING / BURST,
@@ -111,7 +110,7 @@ impl Kind {
         }
     }
 
-    /// Sends all. Gives a session that stands.
+    /// Sends all frames. Returns an open session.
     async fn send_all(&mut self, scene: &Scene, caller: &Caller, mut by: Flooder) -> Flooder {
         for number in 1..=self.frames {
             let sent = by.sender.send((self.frame)(number)).await;
@@ -128,7 +127,7 @@ impl Kind {
     }
 }
 
-/// A session whose answers are read, and forgotten.
+/// A session whose received frames are read and discarded.
 struct Flooder {
     session: SessionHandle,
     sender: FrameSender,
@@ -155,14 +154,14 @@ fn kinds(first: Message, refusal: Message) -> Vec<Kind> {
             Message::Acks(vec![ack(number)])
         }),
         Kind {
-            // The first may be heeded.
+            // The first refusal may be honoured.
             least: FLOOD - 1,
             ..Kind::new("EPOCH_REFUSAL_IGNORED", move |_| refusal.clone())
         },
         Kind::new("MESSAGE_REPEATED", move |_| first.clone()),
         Kind::new("ENVELOPE_UNOPENED", move |_| unopened.clone()),
         Kind {
-            // The first may be one of another session.
+            // The first reply in a session may count as an agreement.
             least: FLOOD - 1,
             ..Kind::new("REPLY_REPEATED", |_| Message::ContactReply {
                 accepted: true,
@@ -175,7 +174,7 @@ fn kinds(first: Message, refusal: Message) -> Vec<Kind> {
     ]
 }
 
-/// Asks for answers without end and reads none: they don't pile up.
+/// Causes acknowledgements without end and reads none: they must not accumulate.
 async fn never_read(scene: &Scene, caller: &Caller, message: Message) {
     let session = caller.dial(scene.address, scene.alices_id()).await.unwrap();
     session.send_frame(first_frame()).await.unwrap();
@@ -185,7 +184,7 @@ async fn never_read(scene: &Scene, caller: &Caller, message: Message) {
     scene.counted("NOT_READING", 1).await;
 }
 
-/// Refuses the very epoch that alice seals under.
+/// Makes a refusal of the epoch under which alice currently seals.
 async fn refusal(scene: &Scene, session: &mut Session) -> Message {
     scene.alice.send("carol", "for carol").await.unwrap();
     loop {
@@ -197,7 +196,7 @@ async fn refusal(scene: &Scene, session: &mut Session) -> Message {
     }
 }
 
-/// How long honest messages take until it is over.
+/// Measures honest messages until the attack has ended.
 async fn talk(bob: &Api, over: &AtomicBool) -> Vec<Duration> {
     let mut times = Vec::new();
     while !over.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! What a hostile contact makes: envelopes of its own, in order and out of it.
+//! Frames of a hostile contact: its own envelopes, valid and invalid.
 
 use crate::scene::Scene;
 use crate::strangers::{request, shown};
@@ -14,13 +14,13 @@ use m2_proto::api::v1::ContactState;
 use m2_tests::hostile::{Caller, identity, places, public_id};
 use std::sync::{Arc, LazyLock};
 
-/// Who all of it is for. Read once: that takes a tenth of a second.
+/// The receiver of all forged frames. Read once, because that takes a tenth of a second.
 static ALICE: LazyLock<Arc<Identity>> = LazyLock::new(|| identity("alice").unwrap());
 
-/// The incarnation of all that is forged.
+/// The incarnation of all forged envelopes.
 const INCARNATION: u64 = 5;
 
-/// Becomes alice's contact under a name.
+/// Makes `caller` a contact of alice under this name.
 pub async fn join(scene: &Scene, caller: &Caller, name: &str) -> Session {
     let uri = scene.alice.invite(false, name).await.unwrap();
     let invitation: Invitation = uri.parse().unwrap();
@@ -33,12 +33,12 @@ pub async fn join(scene: &Scene, caller: &Caller, name: &str) -> Session {
     session
 }
 
-/// What a contact says first in every session.
+/// The first frame of a contact in every session.
 pub fn first_frame() -> Message {
     places(INCARNATION)
 }
 
-/// What an epoch towards alice says of itself when all is well.
+/// A valid header for an epoch towards alice.
 pub fn header(sender: &Identity, epoch: u64) -> EpochHeader {
     EpochHeader {
         sender: public_id(sender),
@@ -49,23 +49,23 @@ pub fn header(sender: &Identity, epoch: u64) -> EpochHeader {
     }
 }
 
-/// An epoch towards alice.
+/// Opens an epoch towards alice.
 pub fn open(sender: &Identity, epoch: u64) -> SendEpoch {
     open_as(sender, header(sender, epoch))
 }
 
-/// An epoch wrapped for alice that says anything of itself.
+/// Opens an epoch for alice with an arbitrary header.
 pub fn open_as(sender: &Identity, header: EpochHeader) -> SendEpoch {
     let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
     SendEpoch::open(&mut rng, sender, ALICE.certificate(), header).unwrap()
 }
 
-/// A text.
+/// A body with this text.
 pub fn text(text: &str) -> Body {
     Body::Content(Content::new("", text.to_owned()).unwrap())
 }
 
-/// A message in an envelope, with its grant.
+/// Seals a message. The envelope includes the epoch's grant.
 pub fn seal(epoch: &mut SendEpoch, sequence: u64, id: [u8; 16], body: Body) -> Message {
     let payload = Payload {
         sequence,
@@ -77,7 +77,7 @@ pub fn seal(epoch: &mut SendEpoch, sequence: u64, id: [u8; 16], body: Body) -> M
     seal_bytes(epoch, id, &payload.encode())
 }
 
-/// Any bytes in an envelope that opens.
+/// Seals arbitrary bytes in a valid envelope.
 pub fn seal_bytes(epoch: &mut SendEpoch, id: [u8; 16], plaintext: &[u8]) -> Message {
     let sealed = epoch.seal(&id, plaintext).unwrap();
     Message::Envelope(Envelope {
@@ -86,7 +86,7 @@ pub fn seal_bytes(epoch: &mut SendEpoch, id: [u8; 16], plaintext: &[u8]) -> Mess
     })
 }
 
-/// The id that the API names in hexadecimal digits.
+/// Parses a message id in the API's hexadecimal form.
 pub fn message_id(hex: &str) -> MessageId {
     let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
     MessageId(bytes.try_into().unwrap())

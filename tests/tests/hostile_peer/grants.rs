@@ -1,4 +1,4 @@
-//! Grants that are not in order, and too many that are.
+//! Invalid grants, and too many valid ones.
 
 use crate::forge::{header, join, open, open_as, seal, text};
 use crate::scene::Scene;
@@ -8,12 +8,12 @@ use m2_net::wire::{Envelope, Message};
 use m2_tests::hostile::{Caller, identity, public_id};
 
 const DAY_S: u64 = 86_400;
-/// Grants of one burst, and how many of them a minute allows.
+/// Grants sent in one burst, and the number that is accepted per minute.
 const BURST: u64 = 90;
 const A_MINUTE: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grant_that_is_not_in_order_opens_nothing() {
+async fn an_invalid_grant_opens_nothing() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
@@ -49,7 +49,7 @@ async fn a_grant_that_is_not_in_order_opens_nothing() {
             ..mine
         }),
         first_of(&mut wrapped_for_bob(mine)),
-        // Its kind, its epoch's number, its key, its signature.
+        // Changed: the kind, the epoch's number, the key, the signature.
         changed(1),
         changed(2 + 32 + 32 + 8 + 7),
         changed(200),
@@ -67,7 +67,7 @@ async fn a_grant_that_is_not_in_order_opens_nothing() {
     }
     assert!(scene.alice.received("carol").await.unwrap().is_empty());
 
-    // One in order is taken, and none below it afterwards.
+    // A valid grant is accepted, and afterwards no grant of a lower epoch.
     send(seal(
         &mut open(carol.identity(), 4),
         1,
@@ -81,7 +81,7 @@ async fn a_grant_that_is_not_in_order_opens_nothing() {
     scene.holds().await;
 }
 
-/// Grants of other times than now, and one beyond all numbers.
+/// Headers with times far from the present, and one with the largest epoch number.
 fn out_of_time(mine: EpochHeader) -> [EpochHeader; 5] {
     let now_s = mine.created_s;
     [
@@ -109,7 +109,7 @@ fn out_of_time(mine: EpochHeader) -> [EpochHeader; 5] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_epochs_come_a_minute_s_worth_at_a_time() {
+async fn new_epochs_are_limited_per_minute() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
@@ -137,7 +137,7 @@ fn first_of(epoch: &mut SendEpoch) -> Message {
     seal(epoch, 1, [9; 16], text("not in order"))
 }
 
-/// For alice by its words, and for bob by its key.
+/// An epoch whose header names alice, encrypted to bob's key.
 fn wrapped_for_bob(header: EpochHeader) -> SendEpoch {
     let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
     let (carol, bob) = (identity("carol").unwrap(), identity("bob").unwrap());

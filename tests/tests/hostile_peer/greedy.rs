@@ -1,4 +1,4 @@
-//! A handshake whose caller reads more into the daemon's transport parameters than they say.
+//! A handshake whose dialer ignores the limits in the daemon's transport parameters.
 
 use m2_net::quic_crypto::DialCrypto;
 use quinn_proto::crypto::{
@@ -9,17 +9,17 @@ use quinn_proto::{ConnectError, ConnectionId, Side, TransportError, VarInt};
 use std::any::Any;
 use std::sync::Arc;
 
-/// Ids of transport parameters (RFC 9000 §18.2, RFC 9221 §3): data of the connection and of
-/// streams, numbers of streams, the size of datagrams.
+/// Ids of transport parameters (RFC 9000, section 18.2; RFC 9221, section 3): flow control of the
+/// connection and of streams, numbers of streams, the size of datagrams.
 const WANTED: [u64; 7] = [0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x20];
-/// What a greedy caller takes of each.
+/// The value that a greedy dialer assumes for each.
 const PLENTY: u32 = 1 << 16;
 
-/// The calling side's cryptography, but for what the daemon allows.
+/// The cryptography of a dialer, with other limits than the daemon's.
 pub struct Greedy(Arc<DialCrypto>);
 
 impl Greedy {
-    /// Takes more than was allowed.
+    /// Makes a dialer that assumes more than the daemon allows.
     pub fn new(crypto: Arc<DialCrypto>) -> Arc<Self> {
         Arc::new(Self(crypto))
     }
@@ -95,7 +95,7 @@ impl Session for GreedySession {
     }
 }
 
-/// The same parameters with plenty of everything.
+/// Replaces the limits in the parameters by large ones.
 fn more_than(said: &TransportParameters) -> TransportParameters {
     let mut bytes = Vec::new();
     said.write(&mut bytes);
@@ -113,7 +113,7 @@ fn more_than(said: &TransportParameters) -> TransportParameters {
     }
     for id in WANTED {
         put(&mut changed, id);
-        // Four bytes make such a number.
+        // The length of `PLENTY` as a variable-length integer.
         put(&mut changed, 4);
         put(&mut changed, PLENTY.into());
     }

@@ -1,4 +1,5 @@
-//! Peers that keep no rule: refused, bounded, counted by reason, and no harm to the others.
+//! Peers that follow no rule: they are refused, bounded and counted by reason, and do not harm the
+//! others.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,5 +1,4 @@
-//! A caller that writes bytes instead of frames: QUIC without obfuscation, behind a relay that
-//! adds it.
+//! A dialer that writes bytes instead of frames: QUIC without obfuscation, behind a wire that adds it.
 
 use crate::greedy::Greedy;
 use m2_crypto::handshake::Credential;
@@ -17,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::time::timeout;
 
-/// A connection whose handshake is done and on which nothing was said yet.
+/// A connection whose handshake is complete and on which no frame has been sent.
 pub struct Raw {
     connection: Connection,
     stream: SendStream,
@@ -26,12 +25,12 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Calls a daemon as carol.
+    /// Dials a daemon as carol.
     pub async fn call(address: SocketAddr, peer: PeerId) -> Self {
         Self::call_by(config(|crypto| crypto), address, peer).await
     }
 
-    /// Calls a daemon as carol, and takes more than it allows.
+    /// Dials a daemon as carol, and assumes more than the daemon allows.
     pub async fn call_greedily(address: SocketAddr, peer: PeerId) -> Self {
         Self::call_by(config(Greedy::new), address, peer).await
     }
@@ -59,11 +58,12 @@ impl Raw {
 
     /// Writes bytes to the frame stream.
     pub async fn write(&mut self, bytes: &[u8]) {
-        // Who was cut off meanwhile can't write; how it was is seen at the end.
+        // The write fails if the daemon has closed the connection. The tests check the reason at the
+        // end.
         let _ = self.stream.write_all(bytes).await;
     }
 
-    /// Opens streams and says something on each.
+    /// Opens unidirectional streams and writes some bytes to each.
     pub async fn open_streams(&self, count: usize) {
         for _ in 0..count {
             let Ok(mut stream) = self.connection.open_uni().await else {
@@ -73,7 +73,7 @@ impl Raw {
         }
     }
 
-    /// Opens a stream in both directions and says something on it.
+    /// Opens a bidirectional stream and writes some bytes to it.
     pub async fn open_conversation(&self) {
         if let Ok((mut stream, _)) = self.connection.open_bi().await {
             let _ = stream.write_all(&[7; 100]).await;
@@ -86,7 +86,7 @@ impl Raw {
         sent.unwrap();
     }
 
-    /// Waits until the daemon's QUIC has ended the connection for a violation.
+    /// Waits until the daemon's QUIC closes the connection for a violation.
     pub async fn cut_off(&self) {
         match self.connection.closed().await {
             ConnectionError::ConnectionClosed(_) => {}
@@ -94,12 +94,12 @@ impl Raw {
         }
     }
 
-    /// The code with which the daemon ended the session.
+    /// Waits for the end of the session. Returns the code with which the daemon closed it.
     pub async fn ended(&self) -> u64 {
         match timeout(PATIENCE, self.connection.closed()).await {
             Ok(ConnectionError::ApplicationClosed(close)) => close.error_code.into_inner(),
             Ok(other) => panic!("{other}"),
-            Err(_) => panic!("the daemon does not end the session"),
+            Err(_) => panic!("the daemon did not end the session"),
         }
     }
 }

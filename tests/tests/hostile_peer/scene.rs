@@ -1,4 +1,4 @@
-//! A daemon that is attacked, with an honest contact beside.
+//! A daemon under attack, with an honest contact.
 
 use m2_crypto::PeerId;
 use m2_proto::api::v1::{ContactState, MessageState};
@@ -7,7 +7,7 @@ use m2_tests::hostile::{identity, public_id};
 use m2_tests::scenario::{Api, Pair, counted, eventually};
 use std::net::SocketAddr;
 
-/// How far the memory may grow by what one peer does.
+/// How far one peer may increase the daemon's memory.
 const GROWTH_KIB: u64 = 24 << 10;
 
 /// Alice is attacked; bob is her contact.
@@ -43,7 +43,7 @@ impl Scene {
         counted(&self.alice.status().await.unwrap(), reason)
     }
 
-    /// Waits until something was counted so often.
+    /// Waits until the counter of `reason` is at least `least`.
     pub async fn counted(&self, reason: &str, least: u64) {
         let what = format!("{reason} at {least}");
         let counted = eventually(&what, async || {
@@ -56,12 +56,12 @@ impl Scene {
         }
     }
 
-    /// Waits until so many requests wait for the user.
+    /// Waits until `count` contact requests are pending.
     pub async fn requests(&self, count: usize) {
         self.in_state(ContactState::Request, count).await;
     }
 
-    /// Waits until there are so many contacts.
+    /// Waits until there are `count` contacts.
     pub async fn contacts(&self, count: usize) {
         self.in_state(ContactState::Contact, count).await;
     }
@@ -75,7 +75,7 @@ impl Scene {
         there.await.unwrap();
     }
 
-    /// A message each way between alice and her honest contact.
+    /// Sends a message each way between alice and her honest contact, and waits for delivery.
     pub async fn round_trip(&self, text: &str) {
         let there = self.bob.send("alice", text).await.unwrap();
         self.bob
@@ -89,14 +89,15 @@ impl Scene {
             .unwrap();
     }
 
-    /// Bytes of all files of alice's store.
+    /// The total size of all files in alice's data directory.
     pub fn stored(&self) -> u64 {
         let files = std::fs::read_dir(self.pair.alice.data()).unwrap();
         let sizes = files.map(|file| file.unwrap().metadata().unwrap().len());
         sizes.sum()
     }
 
-    /// All is well after an attack.
+    /// Asserts that the honest contact is still served, that nothing panicked, and that the memory is
+    /// bounded.
     pub async fn holds(&self) {
         self.round_trip("after").await;
         let daemon: &Daemon = &self.pair.alice;

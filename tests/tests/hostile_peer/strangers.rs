@@ -1,4 +1,4 @@
-//! What a stranger may try.
+//! Attacks by a stranger.
 
 use crate::raw::Raw;
 use crate::scene::Scene;
@@ -14,7 +14,7 @@ use m2_tests::scenario::{PATIENCE, eventually};
 const MISBEHAVED: u64 = CloseCode::Misbehaved as u64;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_no_frames_end_the_session() {
+async fn malformed_frames_end_the_session() {
     let scene = Scene::start().await;
     let hello = hello();
     let request = encode(request("", None)).unwrap();
@@ -43,7 +43,7 @@ async fn bytes_that_are_no_frames_end_the_session() {
         raw.ended().await;
         scene.counted("HELLO_FAILED", number).await;
     }
-    // Half a frame, for ever; then byte by byte one that is in order.
+    // A frame that stays incomplete, and a valid one that arrives byte by byte.
     let mut half = Raw::call(scene.address, scene.alices_id()).await;
     half.write(&[&hello[..], &[0xff, 0x7f], &[0x12; 900]].concat())
         .await;
@@ -62,7 +62,7 @@ async fn bytes_that_are_no_frames_end_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_may_ask_and_nothing_else() {
+async fn strangers_may_request_contact_and_nothing_else() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let call = async || carol.dial(scene.address, scene.alices_id()).await.unwrap();
@@ -74,7 +74,7 @@ async fn strangers_may_ask_and_nothing_else() {
         assert_eq!(session.closed().await, Ended::ByPeer(told));
         scene.counted("NOT_A_CONTACT", number).await;
     }
-    // Asking again and again changes nothing; a name that is not fit is not shown.
+    // Repeated requests change nothing, and an invalid name is not shown.
     let session = call().await;
     flood(&session, || request("evil\u{7}\u{202e}\nname", None)).await;
     assert_eq!(session.closed().await, Ended::ByPeer(MISBEHAVED));
@@ -87,12 +87,12 @@ async fn strangers_may_ask_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_counts_once_and_in_its_session_alone() {
+async fn an_invitation_proof_counts_only_while_open_and_in_its_own_session() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let call = async || carol.dial(scene.address, scene.alices_id()).await.unwrap();
     let invite = async || scene.alice.invite(true, "").await.unwrap();
-    // Of another session.
+    // A proof made in another session.
     let open: Invitation = invite().await.parse().unwrap();
     let elsewhere = shown(&call().await, &open);
     let session = call().await;
@@ -101,7 +101,7 @@ async fn a_token_counts_once_and_in_its_session_alone() {
         .await
         .unwrap();
     scene.counted("INVITATION_REFUSED", 1).await;
-    // Revoked.
+    // A proof for a revoked invitation.
     let revoked: Invitation = invite().await.parse().unwrap();
     let invitation_id = data_encoding::HEXLOWER.encode(revoked.id().as_bytes());
     let revoke = RevokeInvitationRequest { invitation_id };
@@ -111,7 +111,7 @@ async fn a_token_counts_once_and_in_its_session_alone() {
     let late = shown(&session, &revoked);
     session.send_frame(request("", Some(late))).await.unwrap();
     scene.counted("INVITATION_REFUSED", 2).await;
-    // Made up, under the id of an open one.
+    // A made-up proof with the id of an open invitation.
     let mut guessed = shown(&call().await, &open);
     guessed.proof = [7; 32];
     let session = call().await;
@@ -141,13 +141,13 @@ async fn a_stranger_has_one_session() {
         sessions.push(carol.dial(scene.address, scene.alices_id()).await.unwrap());
     }
     scene.counted("STRANGER_REPLACED", 29).await;
-    // Hers and bob's.
+    // Carol's session and bob's.
     let status = scene.alice.status().await.unwrap();
     assert!(status.sessions() <= 3, "{}", status.sessions());
     scene.holds().await;
 }
 
-/// What only contacts may say.
+/// Frames that only contacts may send.
 pub fn not_for_strangers(noise: &mut Noise) -> Vec<Message> {
     let sealed = Bytes::from(noise.bytes(2_000));
     let ack = Ack {
@@ -167,7 +167,7 @@ pub fn not_for_strangers(noise: &mut Noise) -> Vec<Message> {
     ]
 }
 
-/// Says something far too often, in one burst and nothing after: the session ends for it.
+/// Sends a message too many times in one burst and nothing afterwards. Asserts that the session ends.
 async fn flood(session: &Session, message: impl Fn() -> Message) {
     for _ in 0..300 {
         if session.send_frame(message()).await.is_err() {
@@ -178,7 +178,7 @@ async fn flood(session: &Session, message: impl Fn() -> Message) {
     assert!(ended.is_ok(), "a flood did not end the session");
 }
 
-/// The proof that belongs to a session.
+/// The proof of an invitation for one session.
 pub fn shown(session: &Session, invitation: &Invitation) -> InviteProof {
     let key = session.exporter(PROOF_EXPORT_LABEL, &[]).unwrap();
     InviteProof {
@@ -194,7 +194,7 @@ pub fn request(name: &str, invite: Option<InviteProof>) -> Message {
     })
 }
 
-/// The frame that comes first.
+/// The first frame of a session.
 pub fn hello() -> Bytes {
     encode(Message::Hello(Hello {
         unix_ms: m2_net::clock::Clock::system().unix_ms(),

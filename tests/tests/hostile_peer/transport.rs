@@ -1,4 +1,4 @@
-//! What QUIC itself would carry beside the frames: streams and datagrams that nobody asked for.
+//! QUIC features other than the frame stream: unsolicited streams and datagrams.
 
 use crate::forge::join;
 use crate::raw::Raw;
@@ -8,7 +8,7 @@ use m2_tests::hostile::{Caller, identity};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_keeps_to_quic_has_one_stream() {
+async fn a_peer_that_respects_the_limits_of_quic_has_one_stream() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
@@ -18,7 +18,7 @@ async fn who_keeps_to_quic_has_one_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_keep_to_quic_is_cut_off() {
+async fn a_peer_that_exceeds_the_limits_of_quic_is_disconnected() {
     let scene = Scene::start().await;
     let hello = hello();
     for (number, misdeed) in (1..).zip([Misdeed::Streams, Misdeed::Conversation, Misdeed::Datagram])
@@ -37,11 +37,11 @@ async fn who_does_not_keep_to_quic_is_cut_off() {
     scene.holds().await;
 }
 
-/// What no peer may do.
+/// Violations of the transport limits.
 enum Misdeed {
-    /// More streams than were allowed.
+    /// More streams than the daemon allows.
     Streams,
-    /// A stream in both directions.
+    /// A bidirectional stream.
     Conversation,
     /// A QUIC datagram.
     Datagram,
