@@ -1,6 +1,6 @@
-//! Two daemons behind routers of all kinds: they come together by the path that must be, and lose
-//! nothing. Each network is first proven to be what it says. `cargo natlab` is the longer form,
-//! whose table stands in docs/dev/nat-lab.md.
+//! Two daemons behind all kinds of routers: they connect over the expected path and lose no message.
+//! Each network is first proven to behave as declared. `cargo natlab` is the longer form; its table is
+//! in docs/dev/nat-lab.md.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use m2_tests::harness::Lab;
@@ -8,10 +8,10 @@ use m2_tests::natlab::{ALL, Net, Options, Pace, Row, Topology, prove, run, table
 use std::panic::catch_unwind;
 use std::process::Command;
 
-/// Daemons are cheap while they talk; starting them is not.
+/// Networks tested concurrently. Daemons are cheap while they exchange messages; starting them is not.
 const AT_ONCE: usize = 5;
 
-/// Networks, rules that make a host of theirs another than it says, and what is then found.
+/// Networks, rules that make one of their hosts behave other than declared, and the expected finding.
 const LIES: [(&str, &str, &str, &str); 6] = [
     (
         "restricted-restricted",
@@ -56,7 +56,7 @@ const LIES: [(&str, &str, &str, &str); 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contacts_come_together_in_every_network() {
+async fn contacts_connect_in_every_network() {
     let options = Options {
         topologies: ALL.to_vec(),
         at_once: AT_ONCE,
@@ -76,7 +76,7 @@ async fn contacts_come_together_in_every_network() {
 }
 
 #[tokio::test]
-async fn a_network_that_is_not_what_it_says_is_found_out() {
+async fn a_network_that_does_not_behave_as_declared_is_detected() {
     if !Lab::can_route() {
         return;
     }
@@ -89,7 +89,7 @@ async fn a_network_that_is_not_what_it_says_is_found_out() {
 }
 
 #[test]
-fn hosts_go_when_a_test_fails() {
+fn hosts_are_removed_when_a_test_fails() {
     if !Lab::is_possible() {
         return;
     }

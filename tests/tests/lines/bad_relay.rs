@@ -1,4 +1,5 @@
-//! A way to the relay that drops, delays, reorders, repeats and changes what passes.
+//! Paths to the relay that drop, delay, reorder, duplicate and corrupt datagrams, or carry too small
+//! ones.
 
 use super::blind::{Scene, add_line_at};
 use super::scene::{Relay, await_path, befriend, party};
@@ -8,13 +9,13 @@ use m2_tests::hostile::Noise;
 use m2_tests::scenario::{Api, eventually};
 use std::time::Duration;
 
-/// Messages each way.
+/// Messages in each direction.
 const MESSAGES: usize = 100;
-/// Bytes of a datagram in which a packet of 1,200 bytes does not fit.
+/// The largest datagram of the path, in bytes: too small for a packet of 1,200 bytes.
 const TOO_SMALL: usize = 1_236;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_arrives_once_and_in_order_over_a_bad_path() {
+async fn messages_arrive_once_and_in_order_over_a_bad_path() {
     let scene = Scene::start().await;
     let [alice, bob] = &scene.apis;
     befriend((alice, "alice"), (bob, "bob")).await;
@@ -42,7 +43,7 @@ async fn all_arrives_once_and_in_order_over_a_bad_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_way_that_is_too_small_is_told() {
+async fn a_path_with_too_small_an_mtu_is_reported() {
     let (relay, alice, wire) = tokio::join!(
         Relay::start(),
         Daemon::start(party("alice", "line-only")),
@@ -58,7 +59,7 @@ async fn a_way_that_is_too_small_is_told() {
     });
     let api = Api::of(&alice).await.unwrap();
     add_line_at(&api, &relay, wire.address()).await;
-    // With nobody who may call there is nothing to wait for.
+    // Without a contact or an invitation, alice has no use for a line and opens none.
     api.invite(false, "bob").await.unwrap();
     let line = eventually("a reason", async || {
         let lines = api.client().lines().list_lines(ListLinesRequest {}).await?;
@@ -72,7 +73,7 @@ async fn a_way_that_is_too_small_is_told() {
     );
 }
 
-/// One after the other, so that they don't share their datagrams.
+/// Sends with pauses, so that the messages do not share datagrams.
 async fn send_all(api: &Api, to: &str) {
     for number in 0..MESSAGES {
         api.send(to, &number.to_string()).await.unwrap();
@@ -88,7 +89,7 @@ async fn all_came(api: &Api, from: &str) {
     })
     .await
     .unwrap();
-    // A second copy would have been there by now, or come with the acknowledgements.
+    // A second copy would have arrived by now, or would arrive with the acknowledgements.
     api.await_empty_outbox().await.unwrap();
     assert_eq!(api.received(from).await.unwrap(), expected);
 }

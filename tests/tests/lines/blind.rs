@@ -1,8 +1,8 @@
-//! What a relay learns of those who meet at it: next to nothing.
+//! A relay learns next to nothing of the parties that meet at it.
 //!
-//! Two parties talk over a relay, each leg on a wire of its own, while three looks are taken: at
-//! what the legs have in common, into the memory of the relay's process, and at its disk. Each
-//! look is shown to find what it looks for where it is.
+//! Two parties communicate over a relay, each leg on its own wire. The test compares the legs, searches
+//! the memory of the relay's process, and checks its disk. Controls show that the comparison and the
+//! search detect a match.
 
 use super::memory::{Needle, found_in};
 use super::scene::{Relay, await_path, befriend, party, talk};
@@ -23,15 +23,15 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// Bytes in a row that no chance repeats in so few datagrams.
+/// A length, in bytes, at which no string repeats by chance in this number of datagrams.
 const WINDOW: usize = 8;
-/// What only the two may read.
+/// A text that only the two parties may read.
 const PHRASE: &str = "the walrus and the carpenter were walking close at hand; ";
-/// Looks into the relay's memory while messages pass.
+/// Searches of the relay's memory while messages pass.
 const LOOKS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_learns_nothing_of_who_meets_there() {
+async fn a_relay_learns_neither_the_parties_nor_the_messages() {
     let scene = Scene::start().await;
     let disk = contents(&scene.relay.daemon.data());
     befriend((&scene.apis[0], "alice"), (&scene.apis[1], "bob")).await;
@@ -46,7 +46,7 @@ async fn a_relay_learns_nothing_of_who_meets_there() {
     assert_untouched(&disk, &contents(&scene.relay.daemon.data()));
 }
 
-/// Two parties with a wire each to the relay where they meet.
+/// Two parties, each with a wire to the relay where they meet.
 pub struct Scene {
     relay: Relay,
     pub wires: [Wire; 2],
@@ -88,7 +88,7 @@ impl Scene {
             }
         }
         assert_eq!(shared(&alices, &bobs), None);
-        // A string that is on both legs is found, wherever it stands.
+        // Control: a string on both legs is found at any offset.
         let mut passed = bobs;
         let bytes = &alices[10].bytes;
         let seen = &bytes[bytes.len() - WINDOW..];
@@ -125,7 +125,7 @@ impl Scene {
     }
 }
 
-/// Adds the relay as one that is found at `address`.
+/// Adds the relay under `address` instead of its real one.
 pub async fn add_line_at(api: &Api, relay: &Relay, address: SocketAddr) {
     let made: Invitation = relay.invitation.parse().unwrap();
     let offer = Offer {
@@ -143,7 +143,7 @@ pub async fn add_line_at(api: &Api, relay: &Relay, address: SocketAddr) {
     api.client().lines().add_line(request).await.unwrap();
 }
 
-/// A string of one leg that is also on the other.
+/// A string that occurs on both legs.
 fn shared(one: &[Captured], other: &[Captured]) -> Option<Vec<u8>> {
     let windows = |leg: &Captured| {
         let windows = leg.bytes.windows(WINDOW);
@@ -158,11 +158,11 @@ fn shared(one: &[Captured], other: &[Captured]) -> Option<Vec<u8>> {
     found.map(|window| window.to_vec())
 }
 
-/// What would tell who somebody is.
+/// Byte strings that would identify a party.
 fn of_identity(name: &str) -> Vec<Needle> {
     let identity = identity(name).unwrap();
     let id = public_id(&identity);
-    // Of the modulus, which makes up nearly all of it.
+    // A part of the modulus, which makes up most of the certificate.
     let modulus = &identity.certificate().spki_der()[100..132];
     vec![
         Needle::new(&format!("peer id of {name}"), id.as_bytes()),
@@ -174,7 +174,7 @@ fn of_identity(name: &str) -> Vec<Needle> {
     ]
 }
 
-/// Sends until told to stop. Gives how many messages it sent.
+/// Sends until `stop` is set. Returns the number of messages sent.
 fn keep_sending(api: Api, to: &'static str, stop: &Arc<AtomicBool>) -> JoinHandle<usize> {
     let stop = Arc::clone(stop);
     tokio::spawn(async move {
@@ -189,7 +189,7 @@ fn keep_sending(api: Api, to: &'static str, stop: &Arc<AtomicBool>) -> JoinHandl
     })
 }
 
-/// All files of a directory.
+/// All files below a directory.
 fn contents(directory: &FilePath) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap() {

@@ -1,16 +1,16 @@
-//! Line-only, each party and each relay on a host of its own: not one packet leaves a party but
-//! for its entry relay.
+//! Line-only mode, with each party and each relay on a separate host: a party sends packets to its
+//! entry relay only.
 //!
-//! Each party has a link to its own relay and one to the rest of the world, which is the default
-//! route. What leaves by the second is counted by the kernel, ARP included: the count must be 0.
-//! `who_is_not_hidden_is_seen` shows that the same count finds a party that is not in this mode.
+//! Each party has a link to its own relay and one to the rest of the world, which is the default route.
+//! The kernel counts the packets that leave by the second link, ARP included: the count must be 0.
+//! `a_direct_party_is_seen_by_the_same_count` shows that the count detects a party in another mode.
 
 use super::scene::{Relay, add_line, await_lines, await_path, befriend, party, talk};
 use m2_proto::api::v1::{DoctorRequest, FailClosed, IpMode, Path};
 use m2_tests::harness::{Daemon, Lab, Setup};
 use m2_tests::scenario::{Api, eventually};
 
-/// Two parties, each with a relay of its own.
+/// Two parties, each with its own relay.
 struct World {
     lab: Lab,
     relays: [Relay; 2],
@@ -19,7 +19,7 @@ struct World {
 }
 
 impl World {
-    /// With the modes of alice and bob.
+    /// Builds the hosts and starts the daemons, with the modes of alice and bob.
     async fn build(ips: [&str; 2]) -> Self {
         let lab = Lab::new(&["hub", "alice", "bob", "ra", "rb"]).unwrap();
         let world = [
@@ -43,7 +43,7 @@ impl World {
             let route = ["ip", "route", "add", "default", "via", gateway];
             lab.run(host, &route).unwrap();
         }
-        // Relays reach each other under the addresses that their parties know.
+        // The relays reach each other at the addresses that their parties know.
         lab.run(
             "ra",
             &["ip", "route", "add", "11.2.0.1", "via", "11.9.0.12"],
@@ -54,14 +54,14 @@ impl World {
             &["ip", "route", "add", "11.1.0.1", "via", "11.9.0.11"],
         )
         .unwrap();
-        // All look-up that there is: in line-only mode nothing may come of it.
+        // Every kind of look-up is on: in line-only mode it must send nothing.
         let looking = |name, ip| {
             let log = "[log]\nfilter = \"info,m2d=debug\"";
             let all = "lan = true\ndht = true\nmap_port = true";
             party(name, ip).tables(log).lookup(all)
         };
         let on = |setup: Setup, host: &str, announced: &str| {
-            // Each host has all ports for itself.
+            // Each host has its own port space.
             let listen = "listen = [\"0.0.0.0:4433\"]";
             let announced = format!("{announced}:4433").parse().unwrap();
             let setup = setup.within(lab.host(host));
@@ -96,7 +96,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn not_a_packet_leaves_but_for_the_entry_relay() {
+async fn a_line_only_party_sends_packets_to_its_entry_relay_only() {
     if !Lab::is_possible() {
         return;
     }
@@ -111,9 +111,9 @@ async fn not_a_packet_leaves_but_for_the_entry_relay() {
     await_lines(&bob, 1).await;
     assert_eq!(world.sent(), [0, 0]);
     let near = world.lab.sent("alice", "near").unwrap();
-    assert!(near > 10, "the way to the relay is used: {near}");
+    assert!(near > 10, "too few packets to the relay: {near}");
 
-    // While a relay dies and is away, and when it comes back.
+    // While a relay is killed and stays down, and when it is back.
     world.relays[0].daemon.kill9().await.unwrap();
     alice.send("bob", "without a relay").await.unwrap();
     bob.send("alice", "without a relay").await.unwrap();
@@ -139,7 +139,7 @@ async fn not_a_packet_leaves_but_for_the_entry_relay() {
 }
 
 #[tokio::test]
-async fn who_is_asked_for_candidates_says_nothing() {
+async fn a_line_only_party_sends_no_candidates_when_asked() {
     if !Lab::is_possible() {
         return;
     }
@@ -148,7 +148,7 @@ async fn who_is_asked_for_candidates_says_nothing() {
     add_line(&alice, &world.relays[0], false).await;
     let route = ["ip", "route", "add", "11.1.0.1", "via", "11.9.0.11"];
     world.lab.run("bob", &route).unwrap();
-    // Who comes by the invitation dials, and who dials asks.
+    // The peer that uses the invitation dials, and the dialer asks for candidates.
     befriend((&alice, "alice"), (&bob, "bob")).await;
     await_path(&bob, "alice", Path::Line).await;
     eventually("bob asks", async || {
@@ -165,7 +165,7 @@ async fn who_is_asked_for_candidates_says_nothing() {
 }
 
 #[tokio::test]
-async fn who_is_not_hidden_is_seen() {
+async fn a_direct_party_is_seen_by_the_same_count() {
     if !Lab::is_possible() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Lines with real daemons: parties that meet at relays.
+//! Lines between real daemons: parties that meet at relays.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,

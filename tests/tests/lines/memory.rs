@@ -1,24 +1,24 @@
-//! A look into the memory of a process.
+//! Searches the memory of a process.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-/// What is read at once: whole pages.
+/// Bytes read at once: whole pages.
 const CHUNK: usize = 1 << 20;
-/// What follows on each chunk, so that nothing is cut in two.
+/// Bytes of the next chunk that are read too, so that no needle is cut in two.
 const OVERLAP: usize = 4 << 10;
 const WORD: usize = 8;
 
-/// Something that is looked for, with a name.
+/// A byte string to search for, with a name.
 pub struct Needle {
     name: String,
     bytes: Vec<u8>,
 }
 
 impl Needle {
-    /// At least 16 bytes: then there is a whole aligned word in it, wherever it stands.
+    /// Takes at least 16 bytes, so that they contain a whole aligned word at any offset.
     pub fn new(name: &str, bytes: &[u8]) -> Self {
         assert!(bytes.len() >= 2 * WORD && bytes.len() < OVERLAP);
         Self {
@@ -28,10 +28,10 @@ impl Needle {
     }
 }
 
-/// The names of those that are in the memory that a process can write to: its heap, its stacks
-/// and all else that is not mapped from a file.
+/// Returns the names of the needles that occur in the writable memory of a process: its heap, its
+/// stacks and its other writable mappings.
 ///
-/// Errors: there is no such process, or it may not be looked into.
+/// Errors: the process does not exist, or its memory may not be read.
 pub fn found_in(pid: u32, needles: &[Needle]) -> io::Result<Vec<String>> {
     let memory = File::open(format!("/proc/{pid}/mem"))?;
     let search = Search::new(needles);
@@ -43,7 +43,7 @@ pub fn found_in(pid: u32, needles: &[Needle]) -> io::Result<Vec<String>> {
         while place < end {
             let length = usize::try_from(end - place).unwrap_or(usize::MAX);
             let part = &mut buffer[..length.min(CHUNK + OVERLAP)];
-            // A part that was given back meanwhile can't be read.
+            // Memory that was unmapped meanwhile cannot be read.
             if memory.read_exact_at(part, place).is_ok() {
                 search.look(part, &mut found);
                 looked_at += part.len();
@@ -56,7 +56,7 @@ pub fn found_in(pid: u32, needles: &[Needle]) -> io::Result<Vec<String>> {
     Ok(found.map(|(needle, _)| needle.name.clone()).collect())
 }
 
-/// The regions of a process that it can read and write.
+/// The regions that the process can read and write.
 fn writable(maps: &str) -> Vec<(u64, u64)> {
     let region = |line: &str| {
         let mut words = line.split_whitespace();
@@ -68,12 +68,12 @@ fn writable(maps: &str) -> Vec<(u64, u64)> {
     maps.lines().filter_map(region).collect()
 }
 
-/// Finds needles by the aligned words in them: memory is long.
+/// Finds needles by the aligned words in them, because the memory is large.
 struct Search<'a> {
     needles: &'a [Needle],
-    /// Which needle has such a word, and where.
+    /// For each word, the needles that contain it and the offset in each.
     words: HashMap<u64, Vec<(usize, usize)>>,
-    /// Whether a word of the map begins so.
+    /// True at the low 16 bits of each word in the map.
     beginnings: Vec<bool>,
 }
 
@@ -117,7 +117,7 @@ fn beginning(word: u64) -> usize {
 }
 
 #[test]
-fn it_is_found_wherever_it_stands() {
+fn a_needle_is_found_at_any_offset() {
     let needles = [
         Needle::new("one", b"sixteen bytes are"),
         Needle::new("two", b"what is not there"),

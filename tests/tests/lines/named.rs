@@ -1,5 +1,5 @@
-//! A contact that names addresses of others: how much it can have a daemon send there
-//! (docs/spec/reach.md#addresses-that-others-name).
+//! A contact that names addresses of other hosts: bounds on the datagrams that it makes a daemon send
+//! there (docs/spec/reach.md#addresses-that-others-name).
 
 use super::no_address::Carol;
 use super::scene::{Relay, add_line, await_lines, party};
@@ -18,18 +18,18 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep, timeout};
 
-/// The budget of a contact, and the minute within which it comes back.
+/// The budget of a contact, and the time in which it refills.
 const DATAGRAMS: f64 = 128.0;
 const BYTES: f64 = 131_072.0;
 const REFILL: Duration = Duration::from_secs(60);
-/// The last packets of dials that end, which leave after what was not sent has come back.
+/// The last packets of ending dials, which may leave after the unsent part of the budget was returned.
 const LAST: f64 = 8.0;
-/// How long the contact names addresses, and how often: a daemon takes a question in 5 seconds.
+/// How long the contact names addresses, and the interval: a daemon accepts one question per 5 seconds.
 const FLOOD: Duration = Duration::from_secs(22);
 const PAUSE: Duration = Duration::from_millis(5_200);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contact_has_a_bounded_number_of_datagrams_sent_to_addresses_that_it_names() {
+async fn datagrams_to_addresses_that_a_contact_names_are_bounded() {
     let relay = Relay::start().await;
     let mut daemon = Daemon::start(party("alice", "direct")).await.unwrap();
     let alice = Api::of(&daemon).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_contact_has_a_bounded_number_of_datagrams_sent_to_addresses_that_it_n
     become_contact(&mut carol, &alice).await;
 
     let sinks = Sinks::open().await;
-    // A port of a service of others: nothing may come to it. Not every user may open one.
+    // A port of a well-known service, which must receive nothing. Not every user may bind it.
     let low = UdpSocket::bind("127.0.0.1:123").await.ok();
     let begun = Instant::now();
     while begun.elapsed() < FLOOD {
@@ -57,16 +57,19 @@ async fn a_contact_has_a_bounded_number_of_datagrams_sent_to_addresses_that_it_n
     let (datagrams, bytes) = sinks.heard();
     let refills = 1.0 + begun.elapsed().as_secs_f64() / REFILL.as_secs_f64();
     println!("{datagrams} datagrams, {bytes} bytes");
-    assert!(datagrams > 50.0, "{datagrams} datagrams: nothing was asked");
+    assert!(datagrams > 50.0, "too few datagrams: {datagrams}");
     assert!(datagrams <= DATAGRAMS * refills + LAST, "{datagrams}");
     assert!(bytes <= BYTES * refills + LAST * 1_350.0, "{bytes} bytes");
     if let Some(low) = low {
-        assert!(low.try_recv(&mut [0; 2_048]).is_err(), "the low port heard");
+        assert!(
+            low.try_recv(&mut [0; 2_048]).is_err(),
+            "the low port received a datagram"
+        );
     }
     assert_spent(&daemon);
 }
 
-/// Waits until alice has taken carol, and says what alice waits for.
+/// Waits until alice has accepted carol, then sends the places that alice waits for.
 async fn become_contact(carol: &mut Carol, alice: &Api) {
     alice
         .await_state("carol", ContactState::Contact)
@@ -84,7 +87,7 @@ async fn become_contact(carol: &mut Carol, alice: &Api) {
     carol.session.send_frame(places(1)).await.unwrap();
 }
 
-/// What is left is in the store of the daemon that was killed: the next one begins with it.
+/// Asserts that the killed daemon has stored the rest of the budget, with which the next one begins.
 fn assert_spent(daemon: &Daemon) {
     let pem = include_str!("../../vectors/identities/alice.pem");
     let identity = Identity::from_pem(pem, None, provider::default()).unwrap();
@@ -96,13 +99,13 @@ fn assert_spent(daemon: &Daemon) {
     assert!(left.datagrams < DATAGRAMS as u64 / 2, "{left:?}");
 }
 
-/// Hosts that know nothing of it all.
+/// Uninvolved hosts.
 struct Sinks(Vec<UdpSocket>);
 
 impl Sinks {
     async fn open() -> Self {
         let mut sinks = Vec::new();
-        // One place is the low port's.
+        // One of the candidates is the low port.
         while sinks.len() < MAX_CANDIDATES - 1 {
             sinks.push(UdpSocket::bind("127.0.0.1:0").await.unwrap());
         }
@@ -119,7 +122,7 @@ impl Sinks {
             .collect()
     }
 
-    /// Datagrams and bytes that have come in.
+    /// Datagrams and bytes received so far.
     fn heard(&self) -> (f64, f64) {
         let mut heard = (0.0, 0.0);
         let mut buffer = [0; 2_048];

@@ -1,4 +1,5 @@
-//! Who is hidden never says where it is: all that a contact gets from it, decrypted.
+//! A hidden party never reveals its address: checks every decrypted frame that a contact receives from
+//! it.
 
 use super::scene::{Relay, add_line, await_lines, party};
 use m2_crypto::address::{Surroundings, Use};
@@ -19,13 +20,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::time::timeout;
 
-/// Where alice is: what her sockets are bound to, and what she announces when she may.
+/// Alice's addresses: the one her sockets are bound to, and the one she announces in direct mode.
 const HERS: [Ipv4Addr; 2] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(11, 0, 113, 5)];
-/// Where the relays are.
+/// The addresses of the relays.
 const RELAYS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 77), Ipv4Addr::new(127, 0, 0, 78)];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_frame_of_who_is_hidden_holds_its_address() {
+async fn no_frame_of_a_hidden_party_holds_its_address() {
     let (first, second) = tokio::join!(relay_at(RELAYS[0]), relay_at(RELAYS[1]));
     let (_daemon, alice) = alice("line-only").await;
     add_line(&alice, &first, false).await;
@@ -43,7 +44,7 @@ async fn no_frame_of_who_is_hidden_holds_its_address() {
     for frame in &frames {
         assert_hidden(&format!("{frame:?}"), &bytes_of(frame));
     }
-    // The look finds addresses: those of her relays are told.
+    // Control: the search finds the addresses of her relays, which are offered.
     let offered = |ip| frames.iter().any(|frame| shows(&bytes_of(frame), ip));
     assert!(RELAYS.into_iter().all(offered));
     let there = |kind: fn(&Message) -> bool| frames.iter().any(kind);
@@ -55,7 +56,7 @@ async fn no_frame_of_who_is_hidden_holds_its_address() {
 }
 
 #[tokio::test]
-async fn who_is_not_hidden_says_where_it_is() {
+async fn a_direct_party_names_its_address_in_invitations() {
     let (_daemon, alice) = alice("direct").await;
     let uri = alice.invite(false, "carol").await.unwrap();
     assert!(shows(&invitation_bytes(&uri), HERS[1]));
@@ -74,15 +75,15 @@ async fn alice(ip: &str) -> (Daemon, Api) {
     (daemon, api)
 }
 
-/// A contact in this process, which sees all that it is told.
+/// A contact in this process, which sees all frames that it receives.
 pub struct Carol {
     pub session: Session,
-    /// What the session travels over.
+    /// The endpoints and the carrier under the session.
     _way: (Endpoint, Endpoint, Carrier),
 }
 
 impl Carol {
-    /// Calls on the line of an invitation, and becomes a contact.
+    /// Dials over the line of an invitation and becomes a contact.
     pub async fn come(uri: &str) -> Self {
         let invitation: Invitation = uri.parse().unwrap();
         let line = invitation.invited_lines().next().unwrap();
@@ -120,7 +121,8 @@ impl Carol {
         }
     }
 
-    /// All frames until the one that offers lines at all of these relays, and an envelope, came.
+    /// Receives frames until an envelope and one frame that offers lines at all of these relays have
+    /// arrived. Returns all frames.
     async fn hear(mut self, relays: &[Ipv4Addr]) -> Vec<Message> {
         let mut frames = Vec::new();
         let (mut offered, mut written) = (false, false);
@@ -160,7 +162,7 @@ fn invitation_bytes(uri: &str) -> Vec<u8> {
     decoded.unwrap()
 }
 
-/// Whether bytes hold an address, raw or as text.
+/// Returns whether the bytes contain an address, raw or as text.
 fn shows(bytes: &[u8], ip: Ipv4Addr) -> bool {
     let text = format!("{ip}:");
     [&ip.octets()[..], text.as_bytes()]

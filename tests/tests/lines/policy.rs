@@ -1,4 +1,4 @@
-//! What the user says of ways and relays, and what comes of it.
+//! The user's settings for paths and relays, and their effects.
 
 use super::scene::{Relay, add_line, await_lines, await_path, befriend, party, set_ip, talk};
 use m2_crypto::invitation::Invitation;
@@ -15,7 +15,7 @@ async fn start(name: &str, ip: &str) -> (Daemon, Api) {
 }
 
 #[tokio::test]
-async fn who_has_no_relay_is_turned_to_the_lines_of_the_other() {
+async fn a_contact_without_a_relay_switches_to_the_lines_of_the_other() {
     let (relay, (_alice, alice), (_bob, bob)) = tokio::join!(
         Relay::start(),
         start("alice", "direct"),
@@ -25,7 +25,7 @@ async fn who_has_no_relay_is_turned_to_the_lines_of_the_other() {
     await_path(&alice, "bob", Path::Direct).await;
     add_line(&alice, &relay, false).await;
     await_lines(&alice, 1).await;
-    // Bob is told of the line in the session that ends.
+    // Bob learns of the line in the session that is ending.
     set_ip(&alice, "bob", IpMode::LineOnly).await;
     await_path(&alice, "bob", Path::Line).await;
     talk(&alice, &bob, "hidden").await;
@@ -34,18 +34,18 @@ async fn who_has_no_relay_is_turned_to_the_lines_of_the_other() {
 }
 
 #[tokio::test]
-async fn who_is_refused_calls_with_pauses() {
+async fn a_refused_peer_dials_with_backoff() {
     let ((alice_daemon, alice), (bob_daemon, bob)) =
         tokio::join!(start("alice", "direct"), start("bob", "direct"));
     befriend((&alice, "alice"), (&bob, "bob")).await;
     await_path(&bob, "alice", Path::Direct).await;
-    // Nobody has a relay, so there is no way that is allowed.
+    // Neither side has a relay, so no path is allowed.
     set_ip(&alice, "bob", IpMode::LineOnly).await;
     let refused = async || {
         let refused = alice_daemon.status().await?.refused;
         anyhow::Ok(refused.get("DIRECT_FORBIDDEN").copied().unwrap_or(0))
     };
-    eventually("three refused calls", async || {
+    eventually("three refused dials", async || {
         Ok((refused().await? >= 3).then_some(()))
     })
     .await
@@ -57,14 +57,14 @@ async fn who_is_refused_calls_with_pauses() {
     .await
     .unwrap();
     assert!(start.elapsed() < PATIENCE);
-    // A call takes some milliseconds here: without pauses there were hundreds by now.
+    // A dial takes a few milliseconds here: without backoff there would be hundreds by now.
     let total = refused().await.unwrap();
-    assert!(total < 20, "{total} calls");
+    assert!(total < 20, "{total} dials");
     drop(bob_daemon);
 }
 
 #[tokio::test]
-async fn a_way_is_never_weaker_than_the_profile() {
+async fn a_contacts_mode_is_never_weaker_than_the_profile() {
     let (daemon, api) = start("alice", "prefer-line").await;
     let (_bob, bob) = start("bob", "prefer-line").await;
     befriend((&api, "alice"), (&bob, "bob")).await;
@@ -81,7 +81,7 @@ async fn a_way_is_never_weaker_than_the_profile() {
 }
 
 #[tokio::test]
-async fn invitations_name_lines_and_in_line_only_mode_nothing_else() {
+async fn invitations_name_lines_and_in_line_only_mode_no_address() {
     let (relay, (alice_daemon, alice), (_bob, bob)) = tokio::join!(
         Relay::start(),
         start("alice", "line-only"),
@@ -103,7 +103,10 @@ async fn invitations_name_lines_and_in_line_only_mode_nothing_else() {
     let made: Invitation = alice.invite(false, "").await.unwrap().parse().unwrap();
     let other: Invitation = alice.invite(false, "").await.unwrap().parse().unwrap();
     let token = |invitation: &Invitation| invitation.invited_lines().next().unwrap().token;
-    assert!(token(&made) != token(&other), "each has a line of its own");
+    assert!(
+        token(&made) != token(&other),
+        "each invitation has its own line"
+    );
 }
 
 #[tokio::test]
@@ -120,7 +123,7 @@ async fn relays_are_added_listed_and_removed_by_hand() {
     let run = alice_daemon.m2(&["--json", "line", "list"]).await.unwrap();
     let listed: Vec<Value> = run.json().unwrap();
     assert!(listed[0]["relayId"] == id && listed[0]["entry"] == false);
-    // The same once more changes what it is for.
+    // Adding the same relay again changes its role.
     alice_daemon
         .m2(&["line", "add", &relay.invitation, "--entry"])
         .await
@@ -140,7 +143,7 @@ async fn relays_are_added_listed_and_removed_by_hand() {
 }
 
 #[tokio::test]
-async fn the_doctor_knows_the_settings_and_tries_the_mode() {
+async fn the_doctor_reports_the_settings_and_tests_the_mode() {
     let (relay, (_direct, direct), (_hidden, hidden)) = tokio::join!(
         Relay::start(),
         start("alice", "direct"),

@@ -7,10 +7,10 @@ use m2_proto::api::v1::{
 use m2_tests::harness::{Daemon, Setup};
 use m2_tests::scenario::{Api, eventually};
 
-/// A daemon that is a relay.
+/// A daemon that serves as a relay.
 pub struct Relay {
     pub daemon: Daemon,
-    /// Who it is and where.
+    /// An invitation, which names the relay's id and addresses.
     pub invitation: String,
 }
 
@@ -40,7 +40,7 @@ impl Relay {
     }
 }
 
-/// A party's setup, with its mode.
+/// The setup of a party in this mode.
 pub fn party(name: &str, ip: &str) -> Setup {
     Setup::new()
         .identity(name)
@@ -55,7 +55,7 @@ pub async fn add_line(api: &Api, relay: &Relay, entry: bool) {
     api.client().lines().add_line(request).await.unwrap();
 }
 
-/// Waits until so many lines are open in all.
+/// Waits until at least `open` lines are open in total.
 pub async fn await_lines(api: &Api, open: u32) {
     eventually("lines that are open", async || {
         let lines = api.client().lines().list_lines(ListLinesRequest {}).await?;
@@ -66,7 +66,7 @@ pub async fn await_lines(api: &Api, open: u32) {
     .unwrap();
 }
 
-/// Makes `guest` a contact of `host`, each under its name.
+/// Makes `host` and `guest` contacts, each under its name.
 pub async fn befriend(host: (&Api, &str), guest: (&Api, &str)) {
     let uri = host.0.invite(false, guest.1).await.unwrap();
     guest.0.add(&uri, host.1).await.unwrap();
@@ -90,7 +90,7 @@ pub async fn await_path(api: &Api, contact: &str, path: Path) {
     .unwrap();
 }
 
-/// A message each way.
+/// Sends a message each way and waits for both.
 pub async fn talk(alice: &Api, bob: &Api, text: &str) {
     alice.send("bob", &format!("{text} to bob")).await.unwrap();
     bob.send("alice", &format!("{text} to alice"))

@@ -1,4 +1,4 @@
-//! Two parties that meet at relays, and what becomes of their messages when relays go.
+//! Two parties that meet at relays, and their messages when relays fail.
 
 use super::scene::{Relay, add_line, await_lines, await_path, befriend, party, set_ip, talk};
 use m2_proto::api::v1::{IpMode, MessageState, Path};
@@ -16,7 +16,7 @@ async fn two(ip: &str) -> ([Daemon; 2], [Api; 2]) {
 }
 
 #[tokio::test]
-async fn who_shows_no_address_is_invited_met_and_talked_to() {
+async fn line_only_parties_become_contacts_and_exchange_messages() {
     let (relay, (_daemons, [alice, bob])) = tokio::join!(Relay::start(), two("line-only"));
     add_line(&alice, &relay, false).await;
     add_line(&bob, &relay, false).await;
@@ -25,13 +25,13 @@ async fn who_shows_no_address_is_invited_met_and_talked_to() {
     talk(&alice, &bob, "first").await;
     let status = relay.status().await;
     assert!(status.serving && status.splices >= 1 && status.bytes > 0);
-    // What an invitation began, the lines of the contacts go on with.
+    // The lines between contacts replace the line of the invitation.
     await_lines(&alice, 1).await;
     await_lines(&bob, 1).await;
 }
 
 #[tokio::test]
-async fn when_a_relay_dies_the_next_one_serves_and_nothing_is_lost() {
+async fn when_a_relay_dies_another_takes_over_and_no_message_is_lost() {
     let (first, second) = tokio::join!(Relay::start(), Relay::start());
     let (_daemons, [alice, bob]) = two("line-only").await;
     for api in [&alice, &bob] {
@@ -56,7 +56,7 @@ async fn when_a_relay_dies_the_next_one_serves_and_nothing_is_lost() {
         .into_iter()
         .chain((0..100).map(|n| format!("{}", n % 50)));
     assert_eq!(received, expected.collect::<Vec<_>>());
-    // It is found again when it comes back.
+    // The relay is used again after its restart.
     relays[serving].daemon.restart().await.unwrap();
     await_lines(&alice, 2).await;
 }
@@ -70,7 +70,7 @@ async fn send_some(api: &Api) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_entry_stands_in_front_of_the_relay_where_one_meets() {
+async fn an_entry_relay_extends_the_line_to_the_meeting_relay() {
     let relays = tokio::join!(Relay::start(), Relay::start(), Relay::start());
     let (meeting, near_alice, near_bob) = relays;
     let (_daemons, [alice, bob]) = two("line-only").await;
@@ -87,7 +87,7 @@ async fn an_entry_stands_in_front_of_the_relay_where_one_meets() {
 }
 
 #[tokio::test]
-async fn one_contact_may_be_stricter_than_the_profile() {
+async fn a_contacts_mode_may_be_stricter_than_the_profile() {
     let (relay, (_daemons, [alice, bob])) = tokio::join!(Relay::start(), two("direct"));
     befriend((&alice, "alice"), (&bob, "bob")).await;
     await_path(&alice, "bob", Path::Direct).await;
@@ -103,7 +103,7 @@ async fn one_contact_may_be_stricter_than_the_profile() {
 }
 
 #[tokio::test]
-async fn who_met_on_a_line_moves_to_a_direct_path_in_mid_conversation() {
+async fn contacts_on_a_line_move_to_a_direct_path_in_mid_conversation() {
     let (relay, (_daemons, [alice, bob])) = tokio::join!(Relay::start(), two("direct"));
     befriend((&alice, "alice"), (&bob, "bob")).await;
     add_line(&alice, &relay, false).await;
@@ -127,7 +127,7 @@ async fn who_met_on_a_line_moves_to_a_direct_path_in_mid_conversation() {
     }
     let received = bob.received("alice").await.unwrap();
     assert_eq!(received, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
-    // The line that they met on is left.
+    // The contacts leave the line on which they met.
     eventually("no splice", async || {
         Ok((relay.status().await.splices == 0).then_some(()))
     })
@@ -136,8 +136,8 @@ async fn who_met_on_a_line_moves_to_a_direct_path_in_mid_conversation() {
 }
 
 #[tokio::test]
-async fn who_become_contacts_on_a_line_need_not_meet_again_to_leave_it() {
-    // Nobody is where the invitation says that alice is.
+async fn peers_that_become_contacts_on_a_line_leave_it_for_a_direct_path() {
+    // No daemon is at the address in the invitation.
     let nowhere = party("alice", "direct").announce("127.0.0.9:4433".parse().unwrap());
     let daemons = tokio::join!(
         Relay::start(),
@@ -150,11 +150,14 @@ async fn who_become_contacts_on_a_line_need_not_meet_again_to_leave_it() {
     befriend((&alice, "alice"), (&bob, "bob")).await;
     await_path(&alice, "bob", Path::Direct).await;
     await_path(&bob, "alice", Path::Direct).await;
-    assert!(relay.status().await.bytes > 0, "they met on the line");
+    assert!(
+        relay.status().await.bytes > 0,
+        "they did not meet on the line"
+    );
 }
 
 #[tokio::test]
-async fn who_prefers_lines_takes_them_and_else_goes_straight() {
+async fn prefer_line_uses_lines_and_falls_back_to_a_direct_path() {
     let (mut relay, (_daemons, [alice, bob])) = tokio::join!(Relay::start(), two("prefer-line"));
     befriend((&alice, "alice"), (&bob, "bob")).await;
     // There is no line yet.

@@ -1,4 +1,4 @@
-//! A thousand contacts that are away cost little, and keep nobody waiting who is there.
+//! A thousand offline contacts cost little and do not delay a contact that is online.
 
 use m2_crypto::{Identity, PeerId, Secret, provider};
 use m2_proto::api::v1::MessageState;
@@ -11,13 +11,13 @@ use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 
 const CONTACTS: u16 = 1_000;
-/// Calls that go out at once, and in each second after that (network/budget.rs).
+/// The burst of dials, and the rate per second after it (m2d/src/network/budget.rs).
 const BURST: u64 = 40;
 const A_SECOND: u64 = 2;
-/// How long is watched.
+/// How long the dials are counted.
 const WATCHED: Duration = Duration::from_secs(10);
 
-/// How many of these addresses are called in so much time.
+/// Returns how many of these addresses receive a datagram within this time.
 async fn called(sinks: &[UdpSocket], within: Duration) -> usize {
     let until = Instant::now() + within;
     let mut heard = HashSet::new();
@@ -58,7 +58,7 @@ fn add_contacts(daemon: &Daemon, sinks: &[UdpSocket]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_contacts_that_are_away_are_called_one_by_one() {
+async fn dials_to_a_thousand_offline_contacts_are_rate_limited() {
     let Pair {
         mut alice,
         bob: _bob,
@@ -79,6 +79,9 @@ async fn a_thousand_contacts_that_are_away_are_called_one_by_one() {
     delivered.unwrap().unwrap();
     let seconds = start.elapsed().as_secs() + 1;
     let most = BURST + A_SECOND * seconds;
-    assert!(heard > 8, "nobody is called: {heard}");
-    assert!(heard as u64 <= most, "{heard} calls in {seconds} s");
+    assert!(heard > 8, "too few contacts were dialled: {heard}");
+    assert!(
+        heard as u64 <= most,
+        "{heard} contacts were dialled in {seconds} s"
+    );
 }

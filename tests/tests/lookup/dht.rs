@@ -1,4 +1,4 @@
-//! The DHT: a network of its own on loopback, real daemons.
+//! The DHT: a private network on loopback, with real daemons.
 
 use m2_proto::api::v1::{
     ContactState, GetNetworkStatusRequest, GetNetworkStatusResponse, MessageState, Path,
@@ -23,7 +23,7 @@ fn party(name: &str, network: &Testnet) -> Setup {
     ))
 }
 
-/// Has a daemon that is down listen somewhere else from now on.
+/// Changes the listen address of a stopped daemon.
 pub(super) fn move_to(daemon: &Daemon, host: &str) {
     let config = fs::read_to_string(daemon.config()).unwrap();
     let moved = config.replace("127.0.0.1:0", &format!("{host}:0"));
@@ -51,7 +51,7 @@ pub(super) async fn probe(api: &Api, contact: &str) -> Vec<ProbeContactResponse>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn contacts_who_both_moved_find_each_other() {
+async fn contacts_that_both_moved_find_each_other() {
     let network = Testnet::builder(50).build().unwrap();
     let pair = Pair::start_as(party("alice", &network), party("bob", &network)).await;
     let Pair { mut alice, mut bob } = pair.unwrap();
@@ -76,7 +76,7 @@ async fn contacts_who_both_moved_find_each_other() {
     assert!(dht.unwrap().works, "{seen:?}");
     assert_eq!(seen.contacts[0].path(), Path::Direct);
     assert!(seen.contacts[0].dht_addresses > 0);
-    // The session that stands is not disturbed.
+    // The existing session is not disturbed.
     let tried = probe(&apis[0], "bob").await;
     let reached = |source| {
         let mut of_source = tried.iter().filter(|way| way.source() == source);
@@ -91,7 +91,7 @@ async fn contacts_who_both_moved_find_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_inviter_who_moved_is_found_until_its_invitation_ends() {
+async fn an_inviter_that_moved_is_found_through_its_invitation() {
     let network = Testnet::builder(10).build().unwrap();
     let mut alice = Daemon::start(party("alice", &network)).await.unwrap();
     let api = Api::of(&alice).await.unwrap();

@@ -1,4 +1,4 @@
-//! Contacts are found wherever they are (spec §8).
+//! Contacts are found wherever they are (docs/spec/lookup.md).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

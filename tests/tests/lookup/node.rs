@@ -1,5 +1,5 @@
-//! A node of the DHT that writes down what it is told, and that lies when it is told to (BEP 5,
-//! BEP 44). Whoever knows no other node comes to it for everything.
+//! A DHT node that records all packets, and that lies on request (BEP 5, BEP 44). A daemon that knows
+//! no other node sends it everything.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,41 +7,41 @@ use std::sync::{Arc, Mutex};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-/// What a node answers when it is asked for an item.
+/// How a node answers a request for an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Temper {
-    /// The newest that it was given.
+    /// With the newest item stored under the key.
     Honest,
-    /// The oldest that it was given.
+    /// With the oldest item stored under the key.
     Replays,
-    /// The newest with one bit changed.
+    /// With the newest item, one bit of which is flipped.
     Forges,
-    /// The newest of another key.
+    /// With the newest item of another key.
     Confuses,
-    /// The newest, made longer than anything that may be stored.
+    /// With the newest item, made longer than an item may be.
     Swells,
-    /// What nobody can read.
+    /// With an item that cannot be parsed.
     Babbles,
 }
 
-/// An item that somebody wrote.
+/// An item that a daemon stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Put {
-    /// From where.
+    /// The address of the writer.
     pub(super) from: SocketAddr,
-    /// The public key that it is under.
+    /// The public key of the item.
     pub(super) key: Vec<u8>,
-    /// When it was made, Unix time in seconds.
+    /// The item's sequence number: the time at which it was made, in Unix seconds.
     pub(super) seq: i64,
-    /// What it is.
+    /// The content.
     pub(super) value: Vec<u8>,
     signature: Vec<u8>,
     target: Vec<u8>,
 }
 
-/// The node. It ends when this is dropped.
+/// The node. It stops when this is dropped.
 pub(super) struct Node {
-    /// Where it is.
+    /// The address of the node.
     pub(super) address: SocketAddr,
     heard: Arc<Mutex<Heard>>,
     task: JoinHandle<()>,
@@ -51,7 +51,7 @@ struct Heard {
     temper: Temper,
     packets: Vec<Vec<u8>>,
     puts: Vec<Put>,
-    /// Times that an item was asked for and there was one to answer with.
+    /// Requests that were answered with an item since the temper was set.
     lies: usize,
 }
 
@@ -85,23 +85,23 @@ impl Node {
         }
     }
 
-    /// From now on.
+    /// Sets the temper of all further answers.
     pub(super) fn set(&self, temper: Temper) {
         let mut heard = self.heard.lock().unwrap();
         (heard.temper, heard.lies) = (temper, 0);
     }
 
-    /// Answers with an item since the temper was set.
+    /// The number of answers with an item since the temper was set.
     pub(super) fn answered(&self) -> usize {
         self.heard.lock().unwrap().lies
     }
 
-    /// All that was written so far.
+    /// All items stored so far.
     pub(super) fn puts(&self) -> Vec<Put> {
         self.heard.lock().unwrap().puts.clone()
     }
 
-    /// All packets that came so far.
+    /// All packets received so far.
     pub(super) fn packets(&self) -> Vec<Vec<u8>> {
         self.heard.lock().unwrap().packets.clone()
     }
@@ -138,7 +138,7 @@ impl Heard {
                     answer.insert(b"sig".to_vec(), Value::Bytes(put.signature));
                     answer.insert(b"v".to_vec(), Value::Bytes(put.value));
                 }
-                // Who writes gives it back: so we know for what.
+                // The writer returns the token, which identifies the target of its item.
                 answer.insert(b"token".to_vec(), Value::Bytes(target));
             }
             b"put" => self.puts.push(put(arguments, from)?),

@@ -1,4 +1,4 @@
-//! What a node of the DHT learns that everything goes to, and what it can do by lying.
+//! Privacy and robustness against a DHT node that receives all requests and may lie.
 
 use super::dht::{move_to, probe};
 use super::node::{Node, Put, Temper};
@@ -12,10 +12,10 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 use tokio::time::sleep;
 
-/// Bytes of a sealed record (docs/spec/lookup.md).
+/// The length of a sealed record, in bytes (docs/spec/lookup.md#records).
 const RECORD: usize = 960;
 const DAY_S: i64 = 86_400;
-/// From when on tomorrow's records are published too, seconds of the day.
+/// The second of the day from which tomorrow's records are published too.
 const LATE_S: i64 = 82_800;
 
 fn party(name: &str, node: &Node) -> Setup {
@@ -35,11 +35,11 @@ async fn both_have_published(node: &Node) {
     .unwrap();
 }
 
-/// Keys under which something was written that was made after `moment`, and those of before.
+/// The keys of items made since `moment`, and those of earlier items.
 type Keys = (HashSet<Vec<u8>>, HashSet<Vec<u8>>);
 
-/// Waits until a daemon has written under so many keys a day since its clock was set, and then a
-/// bit for one more.
+/// Waits until a daemon has published under `a_day` keys per day since its clock was set, then two
+/// seconds more to catch an excess key.
 async fn keys_since(node: &Node, moment: i64, a_day: usize) -> Keys {
     let what = format!("{a_day} keys a day");
     let look = || {
@@ -62,7 +62,8 @@ async fn keys_since(node: &Node, moment: i64, a_day: usize) -> Keys {
     keys
 }
 
-/// Sets a daemon's clock so many hours ahead. Returns what it shows now, Unix time in seconds.
+/// Sets a daemon's clock ahead by this number of hours. Returns the time that it shows, in Unix
+/// seconds.
 fn set_ahead(clock: &Clock, hours: u64) -> i64 {
     let ahead = Duration::from_secs(hours * 3_600);
     clock.set_ahead(ahead).unwrap();
@@ -84,7 +85,7 @@ fn assert_alike(puts: &[Put]) {
     }
 }
 
-/// Nothing that names a party or says where it is called stands in any packet.
+/// Asserts that no packet contains the name, the id or the address of a party.
 async fn assert_nobody_is_named(node: &Node, daemons: [&Daemon; 2]) {
     let mut words: Vec<Vec<u8>> = ["alice", "m2://", "127.0.0.1"]
         .map(|word| word.as_bytes().to_vec())
@@ -107,7 +108,7 @@ async fn assert_nobody_is_named(node: &Node, daemons: [&Daemon; 2]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sees_all_that_is_published_learns_nothing_of_whom() {
+async fn an_observer_of_all_records_learns_no_identity_and_no_address() {
     let (node, clock) = (Node::start().await, Clock::new().unwrap());
     let alice = clock.for_daemon(party("alice", &node));
     let pair = Pair::start_as(alice, party("bob", &node)).await;
@@ -117,13 +118,13 @@ async fn who_sees_all_that_is_published_learns_nothing_of_whom() {
     assert_nobody_is_named(&node, [&pair.alice, &pair.bob]).await;
     pair.bob.stop().await.unwrap();
 
-    // A day later: one key for the contact, one for a new invitation.
+    // A day later: one key for the contact and one for a new invitation.
     let moment = set_ahead(&clock, 25);
     api.invite(false, "carol").await.unwrap();
     let (new, earlier) = keys_since(&node, moment, 2).await;
     assert!(new.is_disjoint(&earlier));
 
-    // The contact is removed, the invitation has run out: nothing is published for them.
+    // The contact is removed and the invitation has expired: nothing is published for them.
     let removal = RemoveContactRequest {
         contact: "bob".to_owned(),
         ..RemoveContactRequest::default()
@@ -140,10 +141,10 @@ async fn who_sees_all_that_is_published_learns_nothing_of_whom() {
     assert_alike(&node.puts());
 }
 
-/// It can silence. It can't make anybody believe what was never written, and nothing that it says
-/// takes a daemon more than a moment.
+/// A node can suppress records and replay old ones. It cannot make a daemon accept a forged one, and no
+/// answer delays a daemon for long.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_lies_can_only_silence() {
+async fn a_lying_node_can_only_suppress_or_replay_records() {
     let node = Node::start().await;
     let dht = Dht::start(DhtConfig {
         bind: Ipv4Addr::LOCALHOST,
@@ -174,7 +175,7 @@ async fn a_node_that_lies_can_only_silence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_told_old_records_gets_through_once_there_is_a_new_one() {
+async fn a_contact_with_replayed_records_is_reached_once_a_new_one_is_found() {
     let node = Node::start().await;
     let pair = Pair::start_as(party("alice", &node), party("bob", &node)).await;
     let mut pair = pair.unwrap();

@@ -1,4 +1,4 @@
-//! What a host in the same local network hears of two daemons: real ones, on hosts of their own.
+//! Privacy against a third host in the local network, with two real daemons, each on its own host.
 
 use m2_crypto::PeerId;
 use m2_crypto::presence::{Announcement, PresenceSecret, hour};
@@ -14,14 +14,15 @@ use std::time::{Duration, Instant, SystemTime};
 const MDNS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const ALICE: &str = "10.77.0.1";
 const BOB: &str = "10.77.0.2";
-/// Lengths of the four strings of an announcement, with their keys (docs/spec/lookup.md).
+/// The lengths of the four strings of an announcement, including their keys
+/// (docs/spec/lookup.md#announcements).
 const STRINGS: [u8; 4] = [202, 202, 202, 186];
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// What was heard: from where, and the bytes.
+/// Captured packets: the source address and the bytes.
 type Heard = Vec<(IpAddr, Vec<u8>)>;
 
-/// All that is said for so long.
+/// Captures all packets within this time.
 async fn listen(ear: &mut RemoteSocket, within: Duration) -> Heard {
     let end = Instant::now() + within;
     let mut heard = Vec::new();
@@ -33,7 +34,7 @@ async fn listen(ear: &mut RemoteSocket, within: Duration) -> Heard {
     heard
 }
 
-/// The announcements of a host, in the order in which they were made.
+/// The announcements of a host, in order.
 fn announcements(heard: &Heard, host: &str) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for (from, packet) in heard {
@@ -60,7 +61,7 @@ fn strings(mut texts: &[u8]) -> Vec<u8> {
     all
 }
 
-/// Names that hosts and services of a host go by: labels of 16 hexadecimal digits.
+/// The names of a host and its services: labels of 16 hexadecimal digits.
 fn names(heard: &Heard, host: &str) -> HashSet<Vec<u8>> {
     let of_host = heard.iter().filter(|(from, _)| from.to_string() == host);
     let labels = of_host.flat_map(|(_, packet)| packet.windows(17));
@@ -76,14 +77,14 @@ fn share(one: &[u8], other: &[u8]) -> bool {
     other.windows(8).any(|window| seen.contains(window))
 }
 
-/// The name of this host as mDNS would say it. Alone it may be so short that chance says it.
+/// This host's name as mDNS encodes it. Without the encoding, a short name could occur by chance.
 fn host_name() -> Vec<u8> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let name = name.trim().as_bytes();
     [&[name.len() as u8], name, b"\x05local"].concat()
 }
 
-/// Under which alice announces herself for bob, from his store.
+/// The secret under which alice announces herself to bob, read from bob's store.
 fn bobs_secret(bob: &Daemon) -> PresenceSecret {
     let pem = include_str!("../../vectors/identities/bob.pem");
     let identity = Identity::from_pem(pem, None, provider::default()).unwrap();
@@ -107,7 +108,7 @@ fn knows(secret: &PresenceSecret, announcement: &[u8], ahead: Duration) -> bool 
     announcement.find([((), secret)], hour(now_s)).is_some()
 }
 
-/// Two hosts and one that hears them.
+/// Two hosts and one that listens to them.
 fn one_network() -> Lab {
     let lab = Lab::new(&["hub", "alice", "bob", "ear"]).unwrap();
     let hosts = [
@@ -123,7 +124,7 @@ fn one_network() -> Lab {
     lab
 }
 
-/// What must not be heard.
+/// Byte strings that must not occur in any packet.
 async fn words(pair: &Pair) -> Vec<Vec<u8>> {
     let mut words = vec![host_name()];
     for daemon in [&pair.alice, &pair.bob] {
@@ -145,7 +146,7 @@ fn assert_nobody_is_named(heard: &Heard, words: &[Vec<u8>]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
+async fn an_observer_of_all_announcements_learns_no_identity() {
     if !Lab::is_possible() {
         return;
     }
@@ -183,7 +184,7 @@ async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
     let secret = bobs_secret(&pair.bob);
     assert!(knows(&secret, first.last().unwrap(), Duration::ZERO));
 
-    // The next hour, with something to say anew; the contact is removed.
+    // An hour later: the contact is removed, and a new invitation causes an announcement.
     let earlier = names(&heard, ALICE);
     let removal = RemoveContactRequest {
         contact: "bob".to_owned(),
@@ -205,11 +206,11 @@ async fn who_hears_all_that_is_announced_learns_nothing_of_whom() {
     });
     for announcement in new.await.unwrap() {
         let knows = knows(&secret, &announcement, HOUR);
-        assert!(!knows, "a removed contact knows her");
+        assert!(!knows, "a removed contact recognises her");
         assert!(first.iter().all(|one| !share(one, &announcement)));
     }
     let new = names(&later, ALICE).difference(&earlier).count();
-    assert!(new >= 2, "a service and a host have new names: {new}");
+    assert!(new >= 2, "a service and a host must have new names: {new}");
 
     heard.extend(later);
     assert_nobody_is_named(&heard, &words);

@@ -1,10 +1,10 @@
-//! Two hosts of one network whose addresses both change while the network is gone for a moment.
+//! Two hosts whose addresses both change while their network is briefly down.
 
 use m2_proto::api::v1::MessageState;
 use m2_tests::harness::{Lab, Setup};
 use m2_tests::scenario::Pair;
 
-/// Connects alice and bob by a link of their own, with these last bytes of their addresses.
+/// Connects alice and bob by a link, with these last bytes of their addresses.
 fn connect(lab: &Lab, alice: u8, bob: u8) {
     let address = |last: u8| format!("10.77.0.{last}/24");
     let (one, other) = (address(alice), address(bob));
@@ -16,8 +16,8 @@ fn connect(lab: &Lab, alice: u8, bob: u8) {
     }
 }
 
-/// The announcement of the new addresses is heard while the dead session still counts, and comes
-/// once: it must be remembered.
+/// The announcement of the new addresses arrives once, while the dead session still counts as open, so
+/// it must be remembered.
 #[tokio::test(flavor = "multi_thread")]
 async fn contacts_that_both_get_new_addresses_find_each_other() {
     if !Lab::is_possible() {

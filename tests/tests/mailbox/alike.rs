@@ -1,8 +1,8 @@
-//! Two letters of one sender look to the provider as two of two senders do: in its store, and in
-//! the sessions that brought them.
+//! To the provider, two letters of one sender look like letters of two senders: in its store, and in
+//! the sessions that deposited them.
 //!
-//! That it can fail was seen by hand: with 8 bytes of the sender's peer id at the beginning of the
-//! letter's id (in `Engine::seal_letter`) it ends with "letter id and letter id".
+//! Verified by mutation: with 8 bytes of the sender's peer id at the beginning of the letter's id (in
+//! `Engine::seal_letter`) the test fails with "letter id and letter id".
 
 use crate::disk::Disk;
 use crate::first_packet::FirstPacket;
@@ -14,10 +14,10 @@ use m2_tests::scenario::{Api, SOON, Trio, befriend, eventually, set_policy};
 use std::collections::{BTreeSet, HashSet};
 use std::net::{SocketAddr, UdpSocket};
 
-/// Bytes in a row that no chance repeats in some kilobytes.
+/// A length, in bytes, at which no string repeats by chance in some kilobytes.
 const WINDOW: usize = 8;
 
-/// All that is documented (`docs/spec/mailbox-store.md`).
+/// All documented columns (`docs/spec/mailbox-store.md`).
 const COLUMNS: [&str; 10] = [
     "boxes.number",
     "boxes.owner",
@@ -31,7 +31,7 @@ const COLUMNS: [&str; 10] = [
     "tokens.hash",
 ];
 
-/// What a provider can put down of one deposit.
+/// The data that a provider can record of one deposit.
 struct Seen {
     id: Vec<u8>,
     letter: Vec<u8>,
@@ -40,7 +40,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Everything in it that is not the same in every deposit.
+    /// The parts that differ from deposit to deposit.
     fn varying(&self) -> Vec<(&'static str, &[u8])> {
         let mut all = vec![
             ("letter id", &self.id[..]),
@@ -52,14 +52,14 @@ impl Seen {
     }
 }
 
-/// Whether two byte strings have [`WINDOW`] bytes in a row in common.
+/// Returns whether two byte strings have [`WINDOW`] consecutive bytes in common.
 fn shares(one: &[u8], other: &[u8]) -> bool {
     let windows: HashSet<&[u8]> = one.windows(WINDOW).collect();
     other.windows(WINDOW).any(|window| windows.contains(window))
 }
 
-/// The share of bits in which two byte strings of one length differ, in standard deviations from
-/// a half.
+/// The proportion of bits in which two byte strings of equal length differ, in standard deviations from
+/// one half.
 fn skew(one: &[u8], other: &[u8]) -> f64 {
     let differing: u32 = one
         .iter()
@@ -70,7 +70,7 @@ fn skew(one: &[u8], other: &[u8]) -> f64 {
     (f64::from(differing) - bits / 2.0) / (bits / 4.0).sqrt()
 }
 
-/// Alice and dave, who write to bob by carol, with a wire in front of her.
+/// Alice and dave, who deposit letters for bob at carol, with a wire in front of her.
 struct Scene {
     trio: Trio,
     dave: Daemon,
@@ -115,7 +115,7 @@ impl Scene {
         }
     }
 
-    /// What carol can put down of a deposit.
+    /// Deposits a message. Returns what carol can record of it.
     async fn deposit(&self, sender: &Daemon, text: &str) -> Seen {
         let (before, tokens) = (self.ids(), self.tokens());
         self.wire.clear();
@@ -167,7 +167,7 @@ impl Scene {
     }
 }
 
-/// Nobody else takes it in the moment until carol does.
+/// A loopback address that is free; no other process should take it before carol does.
 fn free_address() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap()
@@ -179,7 +179,7 @@ async fn letters_of_one_sender_look_like_letters_of_two() {
     scene.trio.bob.stop().await.unwrap();
     let (alice, dave) = (&scene.trio.alice, &scene.dave);
     let mut seen = Vec::new();
-    // Who writes and what is written: the first and the third letter say the same.
+    // The senders and texts. The first and the third letter have the same text.
     for (sender, text) in [(alice, "one"), (alice, "two"), (dave, "one"), (dave, "six")] {
         seen.push(scene.deposit(sender, text).await);
     }
@@ -200,7 +200,7 @@ async fn letters_of_one_sender_look_like_letters_of_two() {
     }
 }
 
-/// Nothing that varies is shared, or nearly: neither by two of one sender nor by two of two.
+/// Asserts that two deposits share no varying part, not even approximately.
 fn assert_unlike(one: &Seen, other: &Seen) {
     for (what, bytes) in one.varying() {
         for (elsewhere, others) in other.varying() {
@@ -213,9 +213,9 @@ fn assert_unlike(one: &Seen, other: &Seen) {
     }
 }
 
-/// What links two letters is found: a few bytes in common, or bits that mostly agree.
+/// Control: a few common bytes, and bits that mostly agree, are detected.
 #[test]
-fn what_is_shared_is_found() {
+fn common_bytes_and_similar_bits_are_detected() {
     let one: Vec<u8> = (0..=255).collect();
     let mut other: Vec<u8> = one
         .iter()

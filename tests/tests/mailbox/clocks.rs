@@ -1,6 +1,6 @@
-//! Whole daemons whose clocks are moved by a week.
+//! Real daemons whose clocks are set ahead by a week.
 //!
-//! That it can fail was seen by hand: with a longer `LETTER_LIFE_MS` the second letter never comes.
+//! Verified by mutation: with a longer `LETTER_LIFE_MS` the second letter never arrives.
 #![cfg(target_os = "linux")]
 
 use crate::disk::Disk;
@@ -32,7 +32,7 @@ impl Scene {
         Self { trio, clocks, disk }
     }
 
-    /// For carol it is a week later, or more.
+    /// Sets carol's clock ahead.
     fn later_for_carol(&self, by: Duration) {
         self.clocks[2].set_ahead(by).unwrap();
     }
@@ -42,10 +42,10 @@ impl Scene {
         self.clocks[1].set_ahead(by).unwrap();
     }
 
-    /// Waits until so many letters are with carol, of so many that ever came since her start.
+    /// Waits until carol holds `letters` letters and has received `deposited` since her start.
     async fn letters(&self, letters: u64, deposited: u64) {
         eventually(&format!("{letters} letters of {deposited}"), async || {
-            // Alice looks at her clock when she is spoken to.
+            // The call makes alice read her clock.
             self.trio.alice.status().await?;
             let server = self.trio.server().await?;
             Ok((server.letters == letters && server.deposited == deposited).then_some(()))
@@ -54,7 +54,7 @@ impl Scene {
         .unwrap();
     }
 
-    /// Pieces of all letters in the store, and their ids.
+    /// The pieces of all letters in the store, and their ids.
     fn traces(&self) -> Vec<Vec<u8>> {
         let letters = self.disk.letters().into_iter();
         let traces: Vec<Vec<u8>> = letters
@@ -64,7 +64,7 @@ impl Scene {
             })
             .collect();
         assert!(traces.len() > 100, "a letter and its id");
-        // In the file or in the log: else looking for them shows nothing.
+        // Control: most of them are found in the file or its log.
         assert!(self.disk.count(&traces) > traces.len() * 9 / 10);
         traces
     }
@@ -78,10 +78,10 @@ impl Scene {
     }
 }
 
-/// It goes from a provider that runs on, and from one that was away meanwhile; the sender offers
+/// A letter expires at a running provider, and at one that was stopped meanwhile. The sender deposits
 /// its message again each time, until it is collected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_week_a_letter_is_gone_and_is_deposited_again() {
+async fn a_letter_expires_after_a_week_and_is_deposited_again() {
     let mut scene = Scene::start().await;
     let alice = Api::of(&scene.trio.alice).await.unwrap();
     scene.trio.bob.stop().await.unwrap();

@@ -1,16 +1,16 @@
-//! No letter without the consent of both, as the provider sees it.
+//! Without the consent of both contacts the provider receives no letter.
 //!
-//! That it can fail was seen by hand: with `Engine::may_deposit` passing over the sender's own
-//! switch three letters lie with carol.
+//! Verified by mutation: if `Engine::may_deposit` ignores the sender's own setting, carol receives
+//! three letters.
 
 use m2_proto::api::v1::{MailboxServer, MessageState};
 use m2_tests::scenario::{Api, Trio, eventually, set_policy};
 use std::time::Duration;
 
-/// Three times as long as a message waits before it becomes a letter.
+/// Three times the delay after which a waiting message becomes a letter.
 const LONG_ENOUGH: Duration = Duration::from_secs(3);
 
-/// What carol has seen: nothing is in the store, was ever stored, or was tried.
+/// Asserts that carol has no letter, never had one, and saw no attempt.
 async fn nothing_came(trio: &Trio) {
     let MailboxServer {
         available,
@@ -25,7 +25,7 @@ async fn nothing_came(trio: &Trio) {
     assert_eq!(refused.keys().find(tried), None);
 }
 
-/// Sends to bob, who is away, and waits.
+/// Sends to bob while he is offline. Asserts that the messages wait until he is back.
 async fn write_in_vain(trio: &mut Trio, alice: &Api, when: &str) {
     trio.bob.stop().await.unwrap();
     let mut ids = Vec::new();
@@ -47,7 +47,7 @@ async fn write_in_vain(trio: &mut Trio, alice: &Api, when: &str) {
 }
 
 #[tokio::test]
-async fn with_either_switch_off_no_letter_ever_comes_to_the_provider() {
+async fn without_both_consents_no_letter_reaches_the_provider() {
     let mut trio = Trio::start().await.unwrap();
     let (alice, bob) = trio.apis().await.unwrap();
     for (grant, uses) in [(false, false), (true, false), (false, true)] {
@@ -63,7 +63,7 @@ async fn with_either_switch_off_no_letter_ever_comes_to_the_provider() {
         write_in_vain(&mut trio, &alice, &when).await;
     }
 
-    // Both on, and the same scene deposits: what was looked at above can change.
+    // Control: with both settings on, the same scene deposits a letter.
     trio.consent().await.unwrap();
     trio.bob.stop().await.unwrap();
     let id = alice.send("bob", "for the box").await.unwrap();
@@ -72,7 +72,7 @@ async fn with_either_switch_off_no_letter_ever_comes_to_the_provider() {
     let server = trio.server().await.unwrap();
     assert_eq!((server.letters, server.deposited), (1, 1));
 
-    // Off again while bob is away: what was agreed before is worth nothing.
+    // Off again while bob is offline: the earlier consent no longer counts.
     set_policy(&alice, "bob", None, Some(false)).await.unwrap();
     let id = alice.send("bob", "no more").await.unwrap();
     tokio::time::sleep(LONG_ENOUGH).await;

@@ -1,4 +1,4 @@
-//! What is on a provider's disk, for who has its identity's key.
+//! Reads a provider's disk with the key of its identity.
 
 use aes::cipher::{BlockModeDecrypt as _, KeyIvInit as _, block_padding::NoPadding};
 use m2_crypto::{Identity, provider};
@@ -7,16 +7,16 @@ use rusqlite::{Connection, OpenFlags};
 use std::fs;
 use std::path::PathBuf;
 
-/// A page of SQLCipher: ciphertext, IV of 16 bytes, HMAC-SHA256.
+/// A page of SQLCipher: ciphertext, then 48 reserved bytes with an IV of 16 bytes and an HMAC-SHA256.
 const PAGE: usize = 4_096;
 const RESERVED: usize = 48;
 /// The file begins with a salt in the clear.
 const SALT: usize = 16;
-/// The log: a header, and one before each page.
+/// The write-ahead log has one header, and another before each page.
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// The store of a daemon that keeps letters in a file.
+/// The store of a provider that keeps letters in a file.
 pub struct Disk {
     data: PathBuf,
     key: [u8; 32],
@@ -32,7 +32,7 @@ impl Disk {
         }
     }
 
-    /// The tables, as they are now.
+    /// Opens the tables in their current state.
     pub fn open(&self) -> Connection {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let file = Connection::open_with_flags(self.data.join("mailbox.db"), flags).unwrap();
@@ -43,7 +43,7 @@ impl Disk {
         file
     }
 
-    /// The ids of all letters with their bytes.
+    /// The ids and contents of all letters.
     pub fn letters(&self) -> Vec<([u8; 16], Vec<u8>)> {
         let file = self.open();
         let mut statement = file.prepare("SELECT id, letter FROM letters").unwrap();
@@ -51,7 +51,7 @@ impl Disk {
         rows.unwrap().map(Result::unwrap).collect()
     }
 
-    /// How many of these pieces occur anywhere in the file or its log, used pages or not.
+    /// Returns how many of these pieces occur in the file or its log, including unused pages.
     pub fn count(&self, pieces: &[Vec<u8>]) -> usize {
         let pages = self.pages();
         let found = |piece: &&Vec<u8>| {
@@ -61,14 +61,14 @@ impl Disk {
         pieces.iter().filter(found).count()
     }
 
-    /// Every page there is, decrypted.
+    /// All pages of the file and its log, decrypted.
     fn pages(&self) -> Vec<Vec<u8>> {
         let file = fs::read(self.data.join("mailbox.db")).unwrap();
         let mut pages: Vec<_> = file.chunks_exact(PAGE).map(<[u8]>::to_vec).collect();
         let log = fs::read(self.data.join("mailbox.db-wal")).unwrap_or_default();
         let frames = log.get(LOG_HEADER..).unwrap_or_default();
         let frames = frames.chunks_exact(FRAME_HEADER + PAGE);
-        // The first page of all stands in the log with its salt, as in the file.
+        // In the log, as in the file, the first page begins with the salt.
         pages.extend(frames.map(|frame| frame[FRAME_HEADER..].to_vec()));
         let salt = file[..SALT].to_vec();
         pages

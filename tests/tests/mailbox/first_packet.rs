@@ -1,4 +1,4 @@
-//! The first packet of a call, as who is called reads it.
+//! The first packet of a dial, as the dialled peer reads it.
 
 use m2_crypto::handshake::hello::Hello;
 use m2_crypto::handshake::{Message, MessageReader};
@@ -9,15 +9,16 @@ use m2_crypto::{Circle, PeerId, provider};
 use m2_net::clock::Clock;
 use std::collections::BTreeMap;
 
-/// The transport parameter that repeats the caller's connection id.
+/// The transport parameter that repeats the dialer's connection id.
 const SOURCE_ID: u64 = 0x0f;
-/// RFC 9000 §18.1: parameters that only keep others able to skip unknown ones.
+/// Reserved transport parameters, whose only purpose is that unknown ones are ignored (RFC 9000,
+/// section 18.1).
 const IS_RESERVED: fn(u64) -> bool = |id| id % 31 == 27;
 
-/// What there is of a call before its caller proves anything.
+/// The content of a dial before the dialer proves anything.
 #[derive(Debug)]
 pub struct FirstPacket {
-    /// The same in every call of nobody, or it tells callers apart.
+    /// Must be equal in all anonymous dials; otherwise it distinguishes dialers.
     pub shape: Shape,
     called: Vec<u8>,
     caller: Vec<u8>,
@@ -25,7 +26,7 @@ pub struct FirstPacket {
     key: Vec<u8>,
 }
 
-/// Sizes and choices of a caller.
+/// Sizes and choices made by the dialer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
     datagram: usize,
@@ -33,13 +34,13 @@ pub struct Shape {
     ids: (usize, usize),
     token: Vec<u8>,
     number: u64,
-    /// Count and number of the suites, and the length of the share.
+    /// The count and the numbers of the suites, and the length of the share.
     offers: Vec<u8>,
     parameters: BTreeMap<u64, Vec<u8>>,
 }
 
 impl FirstPacket {
-    /// Reads the first datagram of a call of `responder`. `None`: it is none.
+    /// Reads the first datagram of a dial to `responder`. Returns `None` for any other datagram.
     pub fn read(datagram: &[u8], responder: &PeerId) -> Option<Self> {
         let (circle, provider) = (Circle::public(), provider::default());
         let mut shown = datagram.to_vec();
@@ -71,7 +72,7 @@ impl FirstPacket {
                 ids: (called.len(), caller.len()),
                 token,
                 number,
-                // Behind kind, length and random: all but the key itself.
+                // After kind, length and random: everything before the key.
                 offers: message.bytes()[35..40].to_vec(),
                 parameters: parameters(&hello.transport)?,
             },
@@ -82,7 +83,7 @@ impl FirstPacket {
         })
     }
 
-    /// What is another in every call.
+    /// The parts that differ from dial to dial.
     pub fn varying(&self) -> [(&'static str, &[u8]); 4] {
         [
             ("called id", &self.called),
@@ -93,7 +94,7 @@ impl FirstPacket {
     }
 }
 
-/// The handshake message in the CRYPTO frames of a packet.
+/// Returns the handshake message in the CRYPTO frames of a packet.
 fn message(mut frames: &[u8]) -> Option<Message> {
     let mut pieces = BTreeMap::new();
     while !frames.is_empty() {
@@ -122,7 +123,7 @@ fn parameters(mut bytes: &[u8]) -> Option<BTreeMap<u64, Vec<u8>>> {
     Some(all)
 }
 
-/// A variable-length integer of QUIC.
+/// Reads a variable-length integer of QUIC.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let first = *bytes.first()?;
     let all = take(bytes, 1 << (first >> 6))?;

@@ -1,6 +1,7 @@
-//! Daemons killed with SIGKILL while letters are under way.
+//! Daemons that are killed with SIGKILL while letters are in transit.
 //!
-//! The long form, for as long as you like:
+//! The long form, with any number of kills:
+//!
 //! `M2_CHAOS_KILLS=200 cargo test --release -p m2-tests --test mailbox -- --ignored kills`
 
 use m2_proto::api::v1::MessageState;
@@ -10,7 +11,7 @@ use std::env;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Letters that wait for bob, less than the 64 that he has given out tokens for.
+/// Letters that wait for bob: fewer than the 64 tokens that he has issued.
 const WAITING: usize = 40;
 
 /// How often bob is killed while he opens them.
@@ -32,29 +33,29 @@ async fn chaos(kills: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_message_comes_once_whoever_is_killed() {
+async fn every_message_arrives_once_whichever_daemon_is_killed() {
     Box::pin(chaos(6)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes; see the head of this file"]
-async fn every_message_comes_once_whoever_is_killed_for_long() {
+async fn every_message_arrives_once_in_a_long_run_of_kills() {
     let kills = number("M2_CHAOS_KILLS").and_then(|kills| u32::try_from(kills).ok());
     Box::pin(chaos(kills.unwrap_or(200))).await;
 }
 
-/// The owner dies again and again while letters come: some were committed and the provider was not
-/// told, since it is told after some letters at once. They come again, and are shown once.
+/// The owner is killed repeatedly while letters arrive. Since it acknowledges several at once, some
+/// letters were committed but not acknowledged. They arrive again, and are shown once.
 ///
-/// That it can fail was seen by hand: with the provider told of each letter before it is opened (in
-/// `Collector::take_some`) some never come.
+/// Verified by mutation: if each letter is acknowledged before it is opened (in
+/// `Collector::take_some`), some are lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_owner_that_dies_before_it_acknowledges_shows_nothing_twice() {
+async fn an_owner_killed_before_it_acknowledges_shows_no_letter_twice() {
     let mut trio = Trio::start().await.unwrap();
     trio.consent().await.unwrap();
     let alice = Api::of(&trio.alice).await.unwrap();
     let (mut expected, mut repeated) = (Vec::new(), 0);
-    // Once is enough but where the machine is slow.
+    // One round is enough, except on a slow machine.
     for round in 0..5 {
         trio.bob.stop().await.unwrap();
         trio.wire.cut();
@@ -73,7 +74,7 @@ async fn an_owner_that_dies_before_it_acknowledges_shows_nothing_twice() {
         })
         .await
         .unwrap();
-        // It gives out new tokens, too.
+        // Collecting also issues new tokens.
         let collected = trio.bob.m2(&["mailbox", "collect"]).await.unwrap();
         collected.success().unwrap();
         assert_eq!(trio.server().await.unwrap().letters, 0);
@@ -86,13 +87,13 @@ async fn an_owner_that_dies_before_it_acknowledges_shows_nothing_twice() {
     panic!("bob always acknowledged before he was killed");
 }
 
-/// Letters that came although bob had them, since he started.
+/// Letters that arrived although bob already had them, since his start.
 async fn repeats(trio: &Trio) -> u64 {
     let refused = trio.bob.status().await.unwrap().refused;
     refused.get("LETTER_REPEATED").copied().unwrap_or(0)
 }
 
-/// Sends letters and waits until they are with carol.
+/// Sends letters and waits until carol has them.
 async fn deposit_some(alice: &Api, round: usize) -> Vec<String> {
     let texts: Vec<String> = (0..WAITING).map(|text| format!("{round} {text}")).collect();
     let mut ids = Vec::new();

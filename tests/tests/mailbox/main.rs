@@ -1,4 +1,4 @@
-//! Mailboxes with real daemons: carol keeps letters for bob, who is away when alice writes.
+//! Mailboxes with real daemons: carol keeps letters for bob, who is offline when alice sends.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

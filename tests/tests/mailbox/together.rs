@@ -1,10 +1,10 @@
-//! Letters from deposit to delivery, and boxes that come and go.
+//! Letters from deposit to delivery, and boxes that are opened and removed.
 
 use m2_proto::api::v1::MessageState;
 use m2_tests::scenario::{Api, Trio, eventually};
 
 #[tokio::test]
-async fn who_is_away_gets_letters_from_who_is_gone_again() {
+async fn letters_are_delivered_though_sender_and_receiver_are_never_online_together() {
     let mut trio = Trio::start().await.unwrap();
     trio.consent().await.unwrap();
     let alice = Api::of(&trio.alice).await.unwrap();
@@ -34,7 +34,7 @@ async fn who_is_away_gets_letters_from_who_is_gone_again() {
     .await
     .unwrap();
 
-    // When they meet again alice learns that all of it came, and nothing comes twice.
+    // In the next session alice learns that all letters arrived, and none is shown twice.
     trio.alice.restart().await.unwrap();
     let alice = Api::of(&trio.alice).await.unwrap();
     for id in &ids {
@@ -45,7 +45,7 @@ async fn who_is_away_gets_letters_from_who_is_gone_again() {
 }
 
 #[tokio::test]
-async fn boxes_can_be_collected_and_given_up() {
+async fn a_box_can_be_collected_and_removed() {
     let trio = Trio::start().await.unwrap();
     trio.consent().await.unwrap();
     let (alice, bob) = trio.apis().await.unwrap();

@@ -1,5 +1,5 @@
-//! Many who are nobody, all at once. Ten thousand take some ten minutes of two cores, for each
-//! costs both sides an RSA key (`M2_MAILBOX_CROWD` takes another number):
+//! Many anonymous depositors at once. Ten thousand take about ten minutes on two cores, because
+//! each costs both sides an RSA key (`M2_MAILBOX_CROWD` sets another number):
 //!
 //! ```text
 //! cargo test --release -p m2-tests --test mailbox_server -- --ignored ten_thousand --nocapture
@@ -20,38 +20,38 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// Sockets that the crowd calls from, each with a thread that makes its session keys.
+/// Sockets from which the crowd dials, each with a thread that makes its session keys.
 const CALLERS: usize = 4;
-/// Calls under way at once.
+/// Concurrent dials.
 const AT_ONCE: usize = 8;
-/// Somebody who is not idle says something this often.
+/// The interval at which an active member sends.
 const BUSY: Duration = Duration::from_secs(10);
-/// Memory that a session may take, and the provider beside.
+/// The memory allowed per session, and for the provider otherwise.
 const SESSION_KIB: u64 = 96;
 const BESIDE_KIB: u64 = 24 << 10;
 
-/// How one of the crowd fared.
+/// How a member of the crowd fared.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// It got no place, or a prefix with fewer sessions took it.
+    /// It got no place, or lost it to a prefix with fewer sessions.
     Refused,
-    /// It had its place until it fell silent.
+    /// It had its place until it was idle for too long.
     Idle,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_is_bounded_in_number_and_memory() {
+async fn a_crowd_of_depositors_is_bounded_in_number_and_memory() {
     comes(200, 150).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "ten minutes of two cores"]
-async fn ten_thousand_find_a_place_or_are_refused() {
+async fn ten_thousand_depositors_find_a_place_or_are_refused() {
     let crowd = std::env::var("M2_MAILBOX_CROWD").map_or(10_000, |size| size.parse().unwrap());
     comes(crowd, crowd * 3 / 4).await;
 }
 
-/// `crowd` callers come while `places` of them, one of which is honest, may stay.
+/// Lets `crowd` callers dial a provider with `places` places, one of which an honest depositor holds.
 async fn comes(crowd: usize, places: usize) {
     let scene = scene(crowd, places).await;
     let callers: Vec<_> = (0..CALLERS).map(caller).collect();
@@ -59,7 +59,7 @@ async fn comes(crowd: usize, places: usize) {
     let mut owner = scene.owner(&bob).await;
     let tokens = Tokens::new(&bob, 1);
     owner.add(tokens.hashes(0..1_000)).await;
-    // The honest one has a place.
+    // The honest depositor takes a place.
     let mut depositor = scene.depositor(&carol).await;
     let before = scene.alice.rss_kib().unwrap();
 
@@ -72,8 +72,8 @@ async fn comes(crowd: usize, places: usize) {
         let caller = callers[number % callers.len()].clone();
         members.spawn(async move { member(&scene, &caller, turns, quiet).await });
     }
-    // All came when so many were turned away as have no place; on a busy machine one or the
-    // other falls silent for too long and makes room.
+    // All have dialled once the excess was turned away. On a busy machine a member may be idle for too
+    // long and make room.
     let (mut number, mut slowest) = (0, Duration::ZERO);
     let expected = (crowd + 1 - places) as u64;
     while turned_away(&scene).await < expected {
@@ -94,11 +94,11 @@ async fn comes(crowd: usize, places: usize) {
     let bound = BESIDE_KIB + places as u64 * SESSION_KIB;
     assert!(after.saturating_sub(before) <= bound, "over {bound} KiB");
 
-    // Who says nothing more goes, and there is room again.
+    // Members that stay silent are dropped, and there is room again.
     busy.send_replace(false);
     let fates = members.join_all().await;
     let refused = fates.iter().filter(|fate| **fate == Fate::Refused).count() as u64;
-    // A call whose refusal was lost on its way is repeated, and refused again.
+    // A dial whose refusal was lost is repeated, and refused again.
     assert!(refused <= refusals(&scene).await);
     assert!(turned_away(&scene).await >= crowd as u64);
     let mut late = scene.depositor(&carol).await;
@@ -107,19 +107,19 @@ async fn comes(crowd: usize, places: usize) {
     assert!(!scene.alice.log().contains("panicked"));
 }
 
-/// Returns how many sessions got no place, or lost it.
+/// Returns how many sessions got no place or lost it.
 async fn turned_away(scene: &Scene) -> u64 {
     refusals(scene).await + scene.count("MAILBOX_IDLE").await
 }
 
-/// Returns how many sessions ended as refused: there was no place for them, or a prefix with fewer
-/// sessions needed theirs.
+/// Returns how many sessions were refused: no place was free, or a prefix with fewer sessions needed
+/// theirs.
 async fn refusals(scene: &Scene) -> u64 {
     scene.count("MAILBOX_DEPOSITORS_TOO_MANY").await
         + scene.count("MAILBOX_SESSION_TAKEN_FOR_OTHERS").await
 }
 
-/// A provider whose sockets have room for all of them.
+/// A provider whose sockets have room for the whole crowd.
 async fn scene(crowd: usize, places: usize) -> Arc<Scene> {
     let setup = Setup::new()
         .identity("alice")
@@ -131,7 +131,7 @@ async fn scene(crowd: usize, places: usize) -> Arc<Scene> {
     Arc::new(Scene::set_up("alice", setup).await)
 }
 
-/// Calls, guesses tokens as long as the crowd is busy, and waits for its end.
+/// Dials, guesses tokens while the crowd is busy, and waits for the end of the session.
 async fn member(
     scene: &Scene,
     caller: &Caller,
@@ -142,7 +142,7 @@ async fn member(
     let session = loop {
         match scene.dial_anonymous(caller).await {
             Ok(session) => break session,
-            // It can be over before the Hello is read.
+            // The session may end before the Hello is read.
             Err(DialError::Refused) => return Fate::Refused,
             Err(error) => println!("once more: {error}"),
         }
@@ -157,7 +157,7 @@ async fn member(
         if said.is_err() || depositor.session.recv_frame().await.is_err() {
             break;
         }
-        // Time or change, both mean to look.
+        // Continues after the interval or a change of `busy`.
         let _ = tokio::time::timeout(BUSY, busy.changed()).await;
     }
     match depositor.session.closed().await {
@@ -167,7 +167,7 @@ async fn member(
     }
 }
 
-/// One who calls from a prefix of its own.
+/// A caller that dials from its own prefix.
 fn caller(number: usize) -> Arc<Caller> {
     let prefix = u8::try_from(number + 1).unwrap();
     let adjusted = Caller::adjusted(identity("carol").unwrap(), |config| {

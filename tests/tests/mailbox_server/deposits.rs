@@ -1,4 +1,4 @@
-//! What may be left in a box, and what becomes of it.
+//! Which letters a box accepts, and how they are delivered and deleted.
 
 use crate::people::{Tokens, ends_with, id};
 use crate::scene::{Scene, bob, carol};
@@ -8,7 +8,7 @@ use m2_net::wire::mailbox::Outcome;
 const KIB: usize = 1 << 10;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_comes_at_once_and_is_gone_when_it_was_taken() {
+async fn a_letter_is_pushed_at_once_and_deleted_once_taken() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
@@ -21,7 +21,7 @@ async fn a_letter_comes_at_once_and_is_gone_when_it_was_taken() {
     assert_eq!(owner.letter().await, sent.letter);
     assert_eq!(owner.tokens().await.1.len(), 7);
 
-    // Not taken: it comes again in the next session, and with it what came meanwhile.
+    // A letter that was not taken is pushed again in the next session, together with later ones.
     drop(owner);
     let later = tokens.deposit(1, 2, KIB);
     assert_eq!(depositor.deposit(later.clone()).await, Outcome::Stored);
@@ -38,7 +38,7 @@ async fn a_letter_comes_at_once_and_is_gone_when_it_was_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_lets_one_letter_into_one_box() {
+async fn a_token_admits_one_letter_to_one_box() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
@@ -46,7 +46,7 @@ async fn a_token_lets_one_letter_into_one_box() {
     assert_eq!(owner.add(tokens.hashes(0..4)).await, (true, 4));
     let mut depositor = scene.depositor(&carol).await;
 
-    // Wrong, another's box, a box that is none, withdrawn.
+    // A wrong token, a box that does not exist, another owner's box, a withdrawn token.
     let wrong = tokens.deposit(4, 1, KIB);
     assert_eq!(depositor.deposit(wrong).await, Outcome::Refused);
     let mut elsewhere = tokens.deposit(0, 1, KIB);
@@ -60,7 +60,7 @@ async fn a_token_lets_one_letter_into_one_box() {
     let withdrawn = tokens.deposit(3, 1, KIB);
     assert_eq!(depositor.deposit(withdrawn).await, Outcome::Refused);
 
-    // Spent; the same deposit again; the same letter with another token, which is not spent.
+    // A spent token; the same deposit again; the same letter with another token, which is not spent.
     let good = tokens.deposit(0, 1, KIB);
     assert_eq!(depositor.deposit(good.clone()).await, Outcome::Stored);
     let second = tokens.deposit(0, 2, KIB);
@@ -78,7 +78,7 @@ async fn a_token_lets_one_letter_into_one_box() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_come_in_the_order_of_many_deposits() {
+async fn deposits_are_answered_in_order() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
@@ -90,7 +90,7 @@ async fn answers_come_in_the_order_of_many_deposits() {
         let mut next = 0;
         while received < sent {
             while next < sent && next < received + 100 {
-                // Every tenth has a token that is none.
+                // Every tenth deposit has an unknown token.
                 let index = if next % 10 == 0 { 5_000 + next } else { next };
                 depositor.send(tokens.deposit(index, next, KIB)).await;
                 next += 1;
@@ -122,7 +122,7 @@ async fn answers_come_in_the_order_of_many_deposits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_box_takes_more_when_letters_were_taken() {
+async fn a_full_box_accepts_letters_again_once_some_are_taken() {
     let scene = Scene::with("box_letters = 2").await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
@@ -135,7 +135,7 @@ async fn a_full_box_takes_more_when_letters_were_taken() {
     }
     let third = tokens.deposit(2, 2, KIB);
     assert_eq!(depositor.deposit(third.clone()).await, Outcome::BoxFull);
-    // A token that is none is told so, full or not.
+    // An unknown token is refused as such, whether or not the box is full.
     let wrong = tokens.deposit(9, 9, KIB);
     assert_eq!(depositor.deposit(wrong).await, Outcome::Refused);
     assert_eq!(owner.letters().await.len(), 2);
@@ -146,7 +146,7 @@ async fn a_full_box_takes_more_when_letters_were_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_server_refuses_and_drops_nothing() {
+async fn a_full_server_refuses_deposits_and_drops_no_letter() {
     let scene = Scene::with("max_bytes = 1048576").await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
@@ -175,7 +175,7 @@ async fn a_full_server_refuses_and_drops_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_guesses_tokens_is_sent_away() {
+async fn a_depositor_that_guesses_tokens_is_disconnected() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let tokens = Tokens::new(&bob, 1);

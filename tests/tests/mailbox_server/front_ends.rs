@@ -1,4 +1,4 @@
-//! Several providers over one NATS cluster: they serve the same boxes.
+//! Several providers on one NATS cluster: they serve the same boxes.
 
 use crate::people::{Depositor, Tokens, ends_with, id};
 use crate::scene::{Scene, bob, carol};
@@ -21,13 +21,13 @@ use tokio::time::timeout;
 const KIB: usize = 1 << 10;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_front_ends_serve_the_same_boxes() {
+async fn two_providers_serve_the_same_boxes() {
     let Some(nats) = start(1).await else { return };
     let mut one = Scene::named("alice", &tables(&nats)).await;
     let two = Scene::named("carol", &tables(&nats)).await;
     let bob = bob();
 
-    // Registered at one, served at the other too, with the tokens of either.
+    // A box registered at one provider is served at the other too, with the same tokens.
     let mut here = one.owner(&bob).await;
     let tokens = Tokens::new(&bob, 1);
     assert_eq!(here.add(tokens.hashes(0..20)).await, (true, 20));
@@ -37,7 +37,7 @@ async fn two_front_ends_serve_the_same_boxes() {
     let invitation = two.invite(false).await;
     assert!(there.register(&invitation).await.open);
 
-    // What comes in at one is pushed at both, at once; a token counts once.
+    // A letter deposited at one provider is pushed at both, at once. A token counts once.
     let mut at_one = one.depositor(&bob).await;
     let mut at_two = two.depositor(&bob).await;
     let first = tokens.deposit(0, 1, KIB);
@@ -49,12 +49,16 @@ async fn two_front_ends_serve_the_same_boxes() {
     assert_eq!(at_two.deposit(spent).await, Outcome::Refused);
     there.take(vec![id(1)]).await;
 
-    // One dies: what it acknowledged comes from the other, and what was taken does not.
+    // One provider is killed: the letters that it acknowledged come from the other, the letters taken
+    // do not.
     let known = deposit_some(&mut at_one, &tokens).await;
     one.alice.kill9().await.unwrap();
     let mut got = HashSet::new();
     while got.len() < known.len() {
-        assert!(got.insert(there.letter().await.id), "twice in a session");
+        assert!(
+            got.insert(there.letter().await.id),
+            "a letter was pushed twice in a session"
+        );
     }
     assert_eq!(got, known);
     one.alice.restart().await.unwrap();
@@ -82,7 +86,7 @@ async fn deposit_some(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_starts_without_its_cluster_and_serves_once_it_is_there() {
+async fn a_provider_starts_without_its_cluster_and_serves_once_it_is_reachable() {
     let Some(mut nats) = start(1).await else {
         return;
     };
@@ -91,7 +95,7 @@ async fn a_provider_starts_without_its_cluster_and_serves_once_it_is_there() {
     let (bob, carol) = (bob(), carol());
     assert!(!available(&scene).await);
 
-    // Peers are served, and mailbox sessions are told at once.
+    // Sessions of peers are served, and mailbox sessions are refused at once.
     let peer = bob.dial(scene.address, scene.alices_id()).await.unwrap();
     unavailable(scene.dial_owner(&bob).await).await;
     unavailable(scene.dial_anonymous(&carol).await).await;
@@ -114,7 +118,7 @@ async fn a_provider_starts_without_its_cluster_and_serves_once_it_is_there() {
     assert!(!scene.alice.log().contains("ERROR"));
 }
 
-/// A session that is over at once, or so soon that the Hello was not read.
+/// Asserts that a session ends as unavailable, possibly before the Hello is read.
 async fn unavailable(dialled: Result<Session, DialError>) {
     match dialled {
         Ok(session) => ends_with(&session, CloseCode::Unavailable).await,
@@ -122,14 +126,14 @@ async fn unavailable(dialled: Result<Session, DialError>) {
     }
 }
 
-/// Letters of the scene below, and how many are stored when something dies.
+/// The letters of the next test, and the numbers stored at which a node and a provider are killed.
 const LETTERS: u64 = 300;
 const NODE_DIES_AT: u64 = 60;
 const FRONT_END_DIES_AT: u64 = 150;
 
-/// Two front ends over three nodes: a node dies, then a front end, while deposits come in at both.
+/// Two providers on three nodes: a node is killed, then a provider, while deposits arrive at both.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_and_a_front_end_that_die_under_load_take_no_acknowledged_letter() {
+async fn killing_a_node_and_a_provider_under_load_loses_no_acknowledged_letter() {
     let Some(mut nats) = start(3).await else {
         return;
     };
@@ -173,7 +177,7 @@ async fn a_node_and_a_front_end_that_die_under_load_take_no_acknowledged_letter(
     let mut got = HashSet::new();
     while got.len() < LETTERS as usize {
         let letter = owner.letter().await.id;
-        assert!(got.insert(letter), "twice in a session");
+        assert!(got.insert(letter), "a letter was pushed twice in a session");
         owner.say(Request::Taken(vec![letter])).await;
     }
     assert_eq!(got, (0..LETTERS).map(id).collect());
@@ -189,7 +193,7 @@ async fn reached(stored: &AtomicU64, count: u64) {
     .unwrap();
 }
 
-/// As a sender does: the same letter again, at whichever front end answers, until it is stored.
+/// Deposits as a sender does: repeats a letter at either provider until it is stored.
 async fn deposit_all(
     deposits: Vec<Deposit>,
     front_ends: [(SocketAddr, PeerId); 2],
@@ -208,7 +212,7 @@ async fn deposit_all(
             }
             match answer(session.as_mut().unwrap(), &deposit).await {
                 Some(Outcome::Stored) => break,
-                // What can't be written now can be later, here or there.
+                // A letter that cannot be stored now may be stored later, at either provider.
                 Some(Outcome::ServerFull) | None => session = None,
                 Some(other) => panic!("{other:?}"),
             }
@@ -217,7 +221,8 @@ async fn deposit_all(
     }
 }
 
-/// A dead front end does not answer, and no node answers while a leader is elected.
+/// The timeout of an answer. A dead provider does not answer, and no node answers during a leader
+/// election.
 const ANSWER: Duration = Duration::from_secs(5);
 
 async fn answer(session: &mut Session, deposit: &Deposit) -> Option<Outcome> {
@@ -232,7 +237,7 @@ async fn answer(session: &mut Session, deposit: &Deposit) -> Option<Outcome> {
     }
 }
 
-/// `None`, and says so, if nats-server is not installed.
+/// Starts a cluster. Skips the test with `None` if nats-server is not installed.
 async fn start(nodes: usize) -> Option<NatsCluster> {
     let nats = NatsCluster::start(nodes).await.unwrap();
     if nats.is_none() {

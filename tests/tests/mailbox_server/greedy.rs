@@ -1,4 +1,4 @@
-//! Those who send much and read nothing: what they can make the provider hold is bounded.
+//! Peers that send much and read nothing: the memory that they make the provider use is bounded.
 
 use crate::people::{Tokens, ends_with};
 use crate::scene::{Scene, bob, carol};
@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 const KIB: usize = 1 << 10;
-/// How far the memory may grow: what the transport buffers of one session, and room to breathe.
+/// How far the memory may grow: the transport's buffers for one session, and a margin.
 const GROWTH_KIB: u64 = 24 << 10;
-/// A frame that is not taken for so long is held back.
+/// If a frame cannot be sent for this long, the provider holds the sender back.
 const STUCK: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_deposits_and_reads_no_answers_fills_no_memory() {
+async fn a_depositor_that_reads_no_answers_uses_bounded_memory() {
     const DEPOSITS: u64 = 1_000;
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
@@ -40,7 +40,7 @@ async fn who_deposits_and_reads_no_answers_fills_no_memory() {
     }
     println!("deposits: {before} KiB, then at most {most} KiB");
     assert!(most <= before + GROWTH_KIB, "{before} KiB, then {most} KiB");
-    // Nothing is lost by it.
+    // No answer is lost.
     for depositor in &mut depositors {
         for _ in 0..DEPOSITS {
             assert_eq!(depositor.outcome().await.1, Outcome::Stored);
@@ -49,7 +49,7 @@ async fn who_deposits_and_reads_no_answers_fills_no_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_owner_that_asks_and_reads_nothing_is_held_back() {
+async fn an_owner_that_reads_no_answers_is_held_back() {
     let scene = Scene::start().await;
     let bob = bob();
     let mut owner = scene.owner(&bob).await;
@@ -58,7 +58,7 @@ async fn an_owner_that_asks_and_reads_nothing_is_held_back() {
         assert!(owner.add(tokens.hashes(first..first + 2_000)).await.0);
     }
     let before = scene.alice.rss_kib().unwrap();
-    // Each asks for 320 KiB.
+    // Each request asks for 10,000 hashes of 32 bytes.
     let list = || Message::Mailbox(Box::new(Mailbox::Request(Request::ListTokens)));
     for _ in 0..200_000 {
         let said = timeout(STUCK, owner.session.send_frame(list())).await;
@@ -73,13 +73,13 @@ async fn an_owner_that_asks_and_reads_nothing_is_held_back() {
         after <= before + GROWTH_KIB,
         "{before} KiB, then {after} KiB"
     );
-    // It is no harm to others, nor to its own next session.
+    // Neither other peers nor the owner's next session are affected.
     let mut again = scene.guest(&bob).await;
     assert_eq!(again.tokens().await.1.len(), 10_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_box_and_makes_none_goes_in_half_a_minute() {
+async fn a_guest_without_a_box_is_disconnected_after_half_a_minute() {
     let scene = Scene::start().await;
     let carol = carol();
     let mut guest = scene.guest(&carol).await;

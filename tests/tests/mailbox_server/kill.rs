@@ -1,4 +1,4 @@
-//! What was acknowledged outlives the provider's process.
+//! Acknowledged letters survive a kill of the provider.
 
 use crate::people::{Tokens, id};
 use crate::scene::{Scene, bob, carol};
@@ -16,7 +16,7 @@ async fn an_acknowledged_letter_is_never_lost() {
     let tokens = Tokens::new(&bob, 1);
     owner.add(tokens.hashes(0..2_000)).await;
 
-    // Killed while deposits come in and letters go out.
+    // Killed while letters are deposited and pushed.
     let mut stored = HashSet::new();
     let mut depositor = scene.depositor(&carol).await;
     for number in 0..400 {
@@ -33,7 +33,7 @@ async fn an_acknowledged_letter_is_never_lost() {
     let first: HashSet<_> = owner.letters().await.iter().map(|one| one.id).collect();
     assert!(stored.is_subset(&first));
 
-    // A deposit whose answer was lost is a success, and no second letter.
+    // A repeated deposit whose answer was lost succeeds, and adds no second letter.
     let mut depositor = scene.depositor(&carol).await;
     for number in 350..400 {
         let deposit = tokens.deposit(number, number, KIB);
@@ -42,7 +42,7 @@ async fn an_acknowledged_letter_is_never_lost() {
     }
     assert_eq!(stored.len(), 400);
 
-    // Killed after some were taken: those are gone, the others come, none twice.
+    // Killed after some letters were taken: those are gone, the others are pushed, none twice.
     let taken: Vec<_> = first.iter().copied().take(100).collect();
     owner.take(taken.clone()).await;
     owner.say(Request::Taken(vec![id(399)])).await;
@@ -59,7 +59,7 @@ async fn an_acknowledged_letter_is_never_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_while_owners_and_depositors_are_there_is_clean() {
+async fn a_stop_with_owners_and_depositors_connected_is_clean() {
     let mut scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let _owner = scene.owner(&bob).await;

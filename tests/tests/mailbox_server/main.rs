@@ -1,5 +1,5 @@
-//! A daemon that is a mailbox, and hand-made owners and depositors: what they are told, what is
-//! kept, and what they can't do.
+//! A daemon that serves mailboxes, and hand-made owners and depositors: the answers that they get, the
+//! letters that are kept, and the limits that apply to them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Frames that don't belong where they are said.
+//! Frames in sessions to which they do not belong.
 
 use crate::people::{Tokens, ends_with, letter};
 use crate::scene::{Scene, bob, carol};
@@ -49,7 +49,7 @@ fn frame(mailbox: Mailbox) -> Message {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_says_what_is_out_of_place_is_sent_away() {
+async fn a_frame_out_of_place_ends_the_session() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     drop(scene.owner(&bob).await);
@@ -76,7 +76,7 @@ async fn who_says_what_is_out_of_place_is_sent_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_of_no_size_that_there_is_ends_the_session() {
+async fn a_letter_of_an_invalid_size_ends_the_session() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
@@ -97,9 +97,9 @@ async fn a_letter_of_no_size_that_there_is_ends_the_session() {
     assert!(owner.letters().await.is_empty());
 }
 
-/// The talk of two peers says nothing that belongs to the other two kinds of sessions.
+/// In a session between peers, the frames of the other two kinds of sessions have no effect.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_of_peers_is_none_with_a_mailbox() {
+async fn a_session_between_peers_ignores_mailbox_frames() {
     let scene = Scene::start().await;
     let bob = bob();
     drop(scene.owner(&bob).await);

@@ -1,4 +1,4 @@
-//! What an owner can rely on in its session.
+//! Guarantees for an owner in its session.
 
 use crate::people::{Tokens, ends_with, id};
 use crate::scene::{Scene, bob, carol};
@@ -9,7 +9,7 @@ use std::collections::HashSet;
 const KIB: usize = 1 << 10;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_is_out_than_the_window_and_nothing_twice() {
+async fn letters_in_flight_are_bounded_by_the_window_and_pushed_once() {
     const LETTERS: u64 = 40;
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
@@ -24,7 +24,7 @@ async fn no_more_is_out_than_the_window_and_nothing_twice() {
     let first = owner.letters().await;
     assert_eq!(first.len(), 16);
     let mut seen: HashSet<_> = first.iter().map(|letter| letter.id).collect();
-    // One makes room for one.
+    // Each letter taken makes room for another.
     owner.take(vec![first[5].id]).await;
     let next = owner.letters().await;
     assert_eq!(next.len(), 1);
@@ -38,7 +38,10 @@ async fn no_more_is_out_than_the_window_and_nothing_twice() {
         owner.take(fresh.clone()).await;
         taken.extend(fresh);
         for letter in owner.letters().await {
-            assert!(seen.insert(letter.id), "twice in a session");
+            assert!(
+                seen.insert(letter.id),
+                "a letter was pushed twice in a session"
+            );
         }
     }
     assert_eq!(seen.len(), LETTERS as usize);
@@ -66,14 +69,14 @@ async fn tokens_are_listed_in_pages_bounded_and_withdrawn() {
     assert_eq!(listed, known);
     assert_eq!(owner.withdraw(tokens.hashes(0..2_000)).await, (true, 3_000));
     assert_eq!(owner.tokens().await.1.len(), 3_000);
-    // Without a box there is nothing to add to.
+    // Without a box, no token can be added.
     owner.remove().await;
     assert_eq!(owner.add(tokens.hashes(0..1)).await, (false, 0));
     assert_eq!(owner.tokens().await.1, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_newest_session_of_an_owner_serves() {
+async fn the_newest_session_of_an_owner_replaces_the_older_one() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let mut old = scene.owner(&bob).await;
@@ -90,7 +93,7 @@ async fn the_newest_session_of_an_owner_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_box_has_nothing_left() {
+async fn a_removed_box_leaves_no_token_and_no_letter() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
@@ -111,7 +114,7 @@ async fn a_removed_box_has_nothing_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_owners_may_be_too_many() {
+async fn owners_above_the_limit_are_refused() {
     let scene = Scene::with("max_owners = 1").await;
     let (bob, carol) = (bob(), carol());
     let mut first = scene.owner(&bob).await;

@@ -1,4 +1,4 @@
-//! Owners and depositors, made by hand.
+//! Owners and depositors, implemented by hand.
 
 use m2_crypto::invitation::{Invitation, PROOF_EXPORT_LABEL, proof};
 use m2_crypto::mailbox::{TokenHash, TokenSeed};
@@ -14,10 +14,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// What would have been pushed at once is not coming after so long.
+/// A letter that is pushed at once would have arrived within this time.
 const SILENCE: Duration = Duration::from_millis(1_500);
 
-/// Somebody in a session with its provider.
+/// A peer in an owner's session with its provider.
 pub struct Owner {
     pub session: Session,
     letters: VecDeque<Letter>,
@@ -39,7 +39,7 @@ impl Owner {
             .unwrap();
     }
 
-    /// Asks, and keeps the letters that come before the answer.
+    /// Sends a request and returns its answer. Keeps the letters that arrive before it.
     pub async fn ask(&mut self, request: Request) -> Answer {
         self.say(request).await;
         self.answer().await
@@ -62,7 +62,7 @@ impl Owner {
         }
     }
 
-    /// Shows an invitation.
+    /// Registers with an invitation.
     pub async fn register(&mut self, invitation: &Invitation) -> BoxState {
         let key = self.session.exporter(PROOF_EXPORT_LABEL, &[]).unwrap();
         let shown = Request::Register {
@@ -72,7 +72,7 @@ impl Owner {
         self.state(shown).await
     }
 
-    /// Shows something that is none.
+    /// Registers with an invitation that does not exist.
     pub async fn register_with_nothing(&mut self) -> BoxState {
         let shown = Request::Register {
             invite_id: [1; 16],
@@ -89,7 +89,7 @@ impl Owner {
         self.state(Request::Remove).await
     }
 
-    /// Registers tokens. Says whether they were taken, and how many there are.
+    /// Adds tokens. Returns whether they were accepted, and how many the box has now.
     pub async fn add(&mut self, hashes: Vec<TokenHash>) -> (bool, u32) {
         self.changed(Request::AddTokens(hashes)).await
     }
@@ -105,7 +105,7 @@ impl Owner {
         }
     }
 
-    /// The sizes of the pages, and all hashes.
+    /// Lists the tokens. Returns the sizes of the pages, and all hashes.
     pub async fn tokens(&mut self) -> (Vec<usize>, Vec<TokenHash>) {
         self.say(Request::ListTokens).await;
         let (mut pages, mut all) = (Vec::new(), Vec::new());
@@ -123,7 +123,7 @@ impl Owner {
         }
     }
 
-    /// The next letter.
+    /// Returns the next letter.
     pub async fn letter(&mut self) -> Letter {
         if let Some(letter) = self.letters.pop_front() {
             return letter;
@@ -134,7 +134,7 @@ impl Owner {
         }
     }
 
-    /// Everything that is pushed without anything being taken.
+    /// Returns all letters that are pushed while none is taken.
     pub async fn letters(&mut self) -> Vec<Letter> {
         let mut all = Vec::from(std::mem::take(&mut self.letters));
         while let Ok(message) = timeout(SILENCE, self.session.recv_frame()).await {
@@ -146,14 +146,14 @@ impl Owner {
         all
     }
 
-    /// Says that letters are on the disk, and waits until the provider knows it.
+    /// Sends the provider a list of stored letters, and waits until it has processed the list.
     pub async fn take(&mut self, ids: Vec<LetterId>) {
         self.say(Request::Taken(ids)).await;
         self.tokens().await;
     }
 }
 
-/// Somebody who is nobody.
+/// An anonymous depositor.
 pub struct Depositor {
     pub session: Session,
 }
@@ -204,7 +204,7 @@ impl Tokens {
             .collect()
     }
 
-    /// A deposit with the token of this index, of a letter of this number.
+    /// A deposit of the letter with this number, with the token of this index.
     pub fn deposit(&self, index: u64, number: u64, size: usize) -> Deposit {
         Deposit {
             owner: self.owner,
@@ -231,7 +231,7 @@ pub fn id(number: u64) -> LetterId {
 
 async fn receive(session: &mut Session) -> Mailbox {
     let message = timeout(PATIENCE, session.recv_frame()).await;
-    mailbox(message.expect("nothing came").unwrap())
+    mailbox(message.expect("no frame arrived").unwrap())
 }
 
 fn mailbox(message: Message) -> Mailbox {
@@ -241,8 +241,11 @@ fn mailbox(message: Message) -> Mailbox {
     }
 }
 
-/// Waits until the provider ends a session, and how.
+/// Waits until the provider ends a session. Asserts the close code.
 pub async fn ends_with(session: &Session, code: CloseCode) {
     let ended = timeout(PATIENCE, session.closed()).await;
-    assert_eq!(ended.expect("it stands"), Ended::ByPeer(code as u64));
+    assert_eq!(
+        ended.expect("the session did not end"),
+        Ended::ByPeer(code as u64)
+    );
 }

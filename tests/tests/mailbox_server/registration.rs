@@ -1,4 +1,4 @@
-//! Who gets a box, and who gets none.
+//! Which peers get a box.
 
 use crate::people::ends_with;
 use crate::scene::{Scene, bob, carol};
@@ -7,7 +7,7 @@ use m2_net::session::CloseCode;
 use m2_proto::api::v1::ContactState;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_for_one_makes_one_box() {
+async fn a_one_time_invitation_makes_one_box() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let invitation = scene.invite(false).await;
@@ -25,7 +25,7 @@ async fn an_invitation_for_one_makes_one_box() {
         (10_000, 64 << 20, 65_536)
     );
 
-    // The answer may have been lost: whatever is shown, the box is there.
+    // The answer may have been lost, so a repeated registration succeeds with any proof.
     assert!(owner.register(&invitation).await.open);
     let mut again = scene.guest(&bob).await;
     assert!(again.open().await.open);
@@ -37,12 +37,12 @@ async fn an_invitation_for_one_makes_one_box() {
         "INVITATION_INVALID"
     );
     assert!(scene.count("MAILBOX_INVITATION_REFUSED").await >= 2);
-    // A box makes nobody a contact, and no request of one.
+    // A box makes no peer a contact, and causes no contact request.
     for state in [ContactState::Contact, ContactState::Request] {
         assert!(scene.api.contacts(state).await.unwrap().is_empty());
     }
 
-    // A box that was removed is gone, and needs another invitation.
+    // A removed box is gone, and needs another invitation.
     assert!(!again.remove().await.open);
     assert!(!again.open().await.open);
     assert!(!again.register(&invitation).await.open);
@@ -52,7 +52,7 @@ async fn an_invitation_for_one_makes_one_box() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_room_says_so_and_uses_nothing_up() {
+async fn a_server_without_room_reports_it_and_does_not_use_up_the_invitation() {
     let scene = Scene::with("max_boxes = 1").await;
     let mut first = scene.owner(&bob()).await;
     let invitation = scene.invite(false).await;
@@ -63,7 +63,7 @@ async fn a_server_without_room_says_so_and_uses_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_guesses_is_sent_away() {
+async fn a_guest_that_guesses_invitations_is_disconnected() {
     let scene = Scene::start().await;
     let guest = carol();
     let mut guest = scene.guest(&guest).await;
@@ -80,7 +80,7 @@ async fn who_guesses_is_sent_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_without_the_role_serves_nobody() {
+async fn a_daemon_without_the_role_serves_no_mailbox_session() {
     let scene = Scene::of("").await;
     let (bob, carol) = (bob(), carol());
     for (number, reason) in [(1, "MAILBOX_OFF"), (2, "ANONYMOUS")] {
@@ -90,7 +90,7 @@ async fn a_daemon_without_the_role_serves_nobody() {
         };
         match dialled {
             Ok(session) => ends_with(&session, CloseCode::Refused).await,
-            // It can be over before the Hello is read.
+            // The session may end before the Hello is read.
             Err(error) => assert_eq!(error, DialError::Refused),
         }
         scene.counted(reason, 1).await;

@@ -13,10 +13,10 @@ use m2_tests::scenario::{Api, eventually};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Generous: the provider may have no session key ready.
+/// A long timeout: the provider may have no session key ready.
 const DIAL: Duration = Duration::from_secs(30);
 
-/// Alice is the provider, unless it is said otherwise.
+/// A provider, by default with alice's identity.
 pub struct Scene {
     name: &'static str,
     pub alice: Daemon,
@@ -25,22 +25,22 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// With the role on.
+    /// Starts a provider with the default limits.
     pub async fn start() -> Self {
         Self::with("").await
     }
 
-    /// With more lines in `[mailbox]`.
+    /// Starts a provider with more lines in `[mailbox]`.
     pub async fn with(lines: &str) -> Self {
         Self::of(&format!("[mailbox]\nserve = true\n{lines}\n")).await
     }
 
-    /// With these tables.
+    /// Starts a daemon with these tables.
     pub async fn of(tables: &str) -> Self {
         Self::named("alice", tables).await
     }
 
-    /// By another name.
+    /// Starts a daemon with another identity.
     pub async fn named(name: &'static str, tables: &str) -> Self {
         let setup = Setup::new()
             .identity(name)
@@ -49,7 +49,7 @@ impl Scene {
         Self::set_up(name, setup).await
     }
 
-    /// With everything in `setup`, which names the same identity.
+    /// Starts a daemon with `setup`, which must use the identity `name`.
     pub async fn set_up(name: &'static str, setup: Setup) -> Self {
         let alice = Daemon::start(setup).await.unwrap();
         let api = Api::of(&alice).await.unwrap();
@@ -62,7 +62,7 @@ impl Scene {
         }
     }
 
-    /// Ends the provider without a word and starts it again.
+    /// Kills the provider and starts it again.
     pub async fn kill_and_restart(&mut self) {
         self.alice.kill9().await.unwrap();
         self.alice.restart().await.unwrap();
@@ -74,19 +74,19 @@ impl Scene {
         public_id(&identity(self.name).unwrap())
     }
 
-    /// An invitation of the provider.
+    /// Makes an invitation of the provider.
     pub async fn invite(&self, reusable: bool) -> Invitation {
         let uri = self.api.invite(reusable, "").await.unwrap();
         uri.parse().unwrap()
     }
 
-    /// A session of somebody with its provider.
+    /// Dials for an owner's session.
     pub async fn dial_owner(&self, caller: &Caller) -> Result<Session, DialError> {
         let credential = Credential::Identity(caller.identity().clone());
         self.dial(caller, credential, Purpose::Mailbox).await
     }
 
-    /// A session of nobody.
+    /// Dials for an anonymous session.
     pub async fn dial_anonymous(&self, caller: &Caller) -> Result<Session, DialError> {
         self.dial(caller, Credential::Anonymous, Purpose::Peer)
             .await
@@ -105,7 +105,7 @@ impl Scene {
             .await
     }
 
-    /// An owner with its box open.
+    /// An owner with an open box.
     pub async fn owner(&self, caller: &Caller) -> Owner {
         let mut owner = self.guest(caller).await;
         let invitation = self.invite(false).await;
@@ -114,7 +114,7 @@ impl Scene {
         owner
     }
 
-    /// Somebody in an owner's session.
+    /// A peer in an owner's session.
     pub async fn guest(&self, caller: &Caller) -> Owner {
         Owner::new(self.dial_owner(caller).await.unwrap())
     }
@@ -128,7 +128,7 @@ impl Scene {
         refused.get(reason).copied().unwrap_or(0)
     }
 
-    /// Waits until something was counted so often.
+    /// Waits until the counter of `reason` is at least `least`.
     pub async fn counted(&self, reason: &str, least: u64) {
         let what = format!("{reason} at {least}");
         let counted = eventually(&what, async || {
@@ -138,12 +138,12 @@ impl Scene {
     }
 }
 
-/// A caller who is bob.
+/// A caller with bob's identity.
 pub fn bob() -> Caller {
     Caller::new(identity("bob").unwrap()).unwrap()
 }
 
-/// A caller who is carol, or nobody.
+/// A caller with carol's identity, also used for anonymous sessions.
 pub fn carol() -> Caller {
     Caller::new(identity("carol").unwrap()).unwrap()
 }
