@@ -1,4 +1,4 @@
-//! What lies on the disk and in the log tells nobody anything.
+//! Files and logs reveal no message, name, identity or address.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -18,7 +18,7 @@ const TEXTS: [&str; 3] = [
 ];
 const NAMES: [&str; 2] = ["Ferdinand-the-Fearless", "Wilhelmina-von-Anderswo"];
 
-/// What must not be found: everything distinctive that two people said and are.
+/// Everything distinctive in the conversation: texts, names, peer ids and addresses.
 struct Secrets(Vec<(String, Vec<u8>)>);
 
 impl Secrets {
@@ -42,12 +42,12 @@ impl Secrets {
         Self(secrets)
     }
 
-    /// Panics when one of them stands in these bytes. A text counts from 12 bytes on.
+    /// Panics when a secret occurs in `bytes`. Only the first 24 bytes of each secret are compared.
     fn not_in(&self, bytes: &[u8], place: &str) {
         for (name, secret) in &self.0 {
             let part = &secret[..secret.len().min(24)];
             let found = bytes.windows(part.len()).any(|window| window == part);
-            assert!(!found, "{name} stands in {place}");
+            assert!(!found, "{name} occurs in {place}");
         }
     }
 
@@ -62,7 +62,7 @@ impl Secrets {
             files += 1;
             let place = format!("{} {when}", path.display());
             let bytes = fs::read(&path).unwrap();
-            // The reserve is large and empty.
+            // The reserve file is large and holds zeros only.
             if bytes.iter().any(|byte| *byte != 0) {
                 self.not_in(&bytes, &place);
             }
@@ -73,7 +73,7 @@ impl Secrets {
 }
 
 #[tokio::test]
-async fn no_file_and_no_log_names_anybody_or_says_anything() {
+async fn no_file_and_no_log_reveals_a_name_a_text_or_an_address() {
     for filter in ["info", "debug"] {
         let setup = |name: &str| {
             let log = format!("[log]\nfilter = \"{filter}\"");
@@ -103,17 +103,17 @@ async fn no_file_and_no_log_names_anybody_or_says_anything() {
 }
 
 #[tokio::test]
-async fn the_key_is_needed() {
+async fn the_store_opens_only_with_the_key_of_its_identity() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     alice.send("bob", TEXTS[0]).await.unwrap();
     bob.await_text("alice", TEXTS[0]).await.unwrap();
     pair.alice.kill9().await.unwrap();
-    // No SQLite without its key opens the store.
+    // Without the key, SQLite does not recognise the store.
     let store = pair.alice.data().join("store.db");
     let head = fs::read(&store).unwrap();
     assert!(!head.starts_with(b"SQLite format 3"));
-    // Another identity does not open it either, and does not touch it.
+    // Another identity's key does not open the store either, and leaves it unchanged.
     let own = pair.alice.data().join("identity.pem");
     let others = fs::read(pair.bob.data().join("identity.pem")).unwrap();
     let kept = fs::read(&own).unwrap();
@@ -130,14 +130,14 @@ async fn the_key_is_needed() {
 }
 
 #[tokio::test]
-async fn only_the_user_may_look() {
+async fn data_and_socket_are_accessible_to_the_user_alone() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let run = directory.path().join("run");
     let socket = run.join("m2d.sock");
     let config = directory.path().join("m2d.toml");
     fs::write(&config, "[network]\nlisten = [\"127.0.0.1:0\"]\n").unwrap();
-    // Whatever the user's umask allows others.
+    // The user's umask allows everything to others.
     let mut daemon = Command::new("sh")
         .arg("-c")
         .arg("umask 000; exec \"$0\" \"$@\"")
@@ -175,7 +175,7 @@ async fn only_the_user_may_look() {
     }
 }
 
-/// Everything that can be said and done in a conversation, with both names and all texts.
+/// Uses every feature of a conversation, with both names and all texts.
 async fn converse(pair: &Pair) {
     let (alice, bob) = pair.apis().await.unwrap();
     let id = alice.send(NAMES[1], TEXTS[0]).await.unwrap();
@@ -190,11 +190,11 @@ async fn converse(pair: &Pair) {
     };
     bob.client().messages().mark_read(request).await.unwrap();
     alice.await_message(&id, MessageState::Read).await.unwrap();
-    // The search index holds texts too.
+    // The search index contains the texts too.
     for api in [&alice, &bob] {
         assert_eq!(api.search(TEXTS[0]).await.unwrap().len(), 1);
     }
-    // What the daemon refuses it does not write down either.
+    // Refused input must not be written down either.
     let renamed = RenameContactRequest {
         contact: TEXTS[2].to_owned(),
         name: TEXTS[2].to_owned(),

@@ -1,4 +1,5 @@
-//! Starts that can't be: each says why, with the exit code for it, and disturbs nobody.
+//! Starts that fail: each reports its cause with the matching exit code, and disturbs no running
+//! daemon.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,22 +15,22 @@ use std::process::{Command, Output};
 use tokio::time::timeout;
 
 #[tokio::test]
-async fn a_second_daemon_disturbs_nobody() {
+async fn a_second_daemon_does_not_disturb_the_first() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
-    // On the same data, by another socket.
+    // The same data directory, another socket.
     let elsewhere = tempfile::tempdir().unwrap();
     let socket = elsewhere.path().join("m2d.sock");
     let second = m2d(&pair.alice.config(), &pair.alice.data(), &socket).await;
     assert_eq!(second.status.code(), Some(4), "{second:?}");
     assert!(complaint(&second).contains("Another m2d"), "{second:?}");
     assert!(!socket.exists());
-    // On the same socket, with other data.
+    // The same socket, another data directory.
     let data = elsewhere.path().join("data");
     let second = m2d(&pair.alice.config(), &data, &pair.alice.socket()).await;
     assert_eq!(second.status.code(), Some(4), "{second:?}");
     assert!(complaint(&second).contains("m2d.sock"), "{second:?}");
-    // `init` on data that is in use.
+    // `init` on a data directory that is in use.
     let init = Command::new(&Binaries::get().unwrap().m2d)
         .args(["init", "--config"])
         .arg(pair.alice.config())
@@ -44,7 +45,7 @@ async fn a_second_daemon_disturbs_nobody() {
 }
 
 #[tokio::test]
-async fn a_data_directory_that_can_not_be_used() {
+async fn an_unusable_data_directory_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let (config, socket) = (
         directory.path().join("m2d.toml"),
@@ -63,7 +64,7 @@ async fn a_data_directory_that_can_not_be_used() {
     read_only(directory.path(), &config, &socket).await;
 }
 
-/// Root may write everywhere; there nothing is to see.
+/// Root can write everywhere, so there is nothing to test as root.
 async fn read_only(directory: &Path, config: &Path, socket: &Path) {
     let data = directory.join("data");
     fs::create_dir(&data).unwrap();
@@ -80,7 +81,7 @@ async fn read_only(directory: &Path, config: &Path, socket: &Path) {
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_wrong() {
+async fn an_invalid_configuration_is_reported_with_its_key_and_line() {
     let cases = [
         (
             "[network]\nlisten = [\"127.0.0.1:0\"]\nport = 3\n",
@@ -129,7 +130,7 @@ async fn a_configuration_that_is_wrong() {
             assert!(said.contains(&format!("line {line}")), "{text}: {said}");
         }
     }
-    // Nothing was made on the way.
+    // The failed starts created nothing.
     assert!(!data.exists());
     let missing = m2d(&directory.path().join("missing.toml"), &data, &config).await;
     assert_eq!(missing.status.code(), Some(2));
@@ -137,7 +138,7 @@ async fn a_configuration_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn check_config_says_what_is_wrong_without_a_start() {
+async fn check_config_reports_errors_without_a_start() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("m2d.toml");
     let check = |text: &str| {
@@ -155,7 +156,7 @@ async fn check_config_says_what_is_wrong_without_a_start() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken() {
+async fn an_address_in_use_is_reported() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let listen = format!("listen = [\"{address}\"]");
@@ -165,19 +166,19 @@ async fn an_address_that_is_taken() {
     let status = daemon.ended().await.unwrap();
     assert_eq!(status.code(), Some(6));
     assert!(daemon.log().contains(&address), "{}", daemon.log());
-    // launchd starts again after every code but 0.
+    // launchd restarts a service after every exit code except 0.
     let setup = Setup::new().network(&listen).argument("--launchd");
     let mut agent = Daemon::prepare(setup).unwrap();
     agent.spawn().unwrap();
     assert_eq!(agent.ended().await.unwrap().code(), Some(0));
     assert!(agent.log().contains(&address), "{}", agent.log());
-    // It leaves nothing that keeps the next start from working.
+    // The failed start leaves nothing behind that prevents the next one.
     drop(taken);
     daemon.restart().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_key_file_that_is_damaged() {
+async fn a_damaged_key_file_is_reported_and_never_replaced() {
     let mut daemon = Daemon::prepare(Setup::new().identity("alice")).unwrap();
     let file = daemon.data().join("identity.pem");
     let whole = fs::read_to_string(&file).unwrap();
@@ -192,7 +193,7 @@ async fn a_key_file_that_is_damaged() {
         let status = daemon.ended().await.unwrap();
         assert_eq!(status.code(), Some(5), "{status}");
         assert!(daemon.log().contains("key file"), "{}", daemon.log());
-        // It is never replaced by a new one.
+        // The damaged file is never replaced by a new key.
         assert_eq!(fs::read_to_string(&file).unwrap(), damaged);
     }
 }
@@ -208,7 +209,7 @@ async fn m2d(config: &Path, data: &Path, socket: &Path) -> Output {
         .arg(socket)
         .kill_on_drop(true);
     let output = timeout(PATIENCE, command.output()).await;
-    output.expect("it runs, and should not").unwrap()
+    output.expect("the daemon runs but should not").unwrap()
 }
 
 fn complaint(output: &Output) -> String {

@@ -1,5 +1,5 @@
-//! Two contacts, and the clock of one of them is wrong for a while: what goes wrong meanwhile is
-//! over as soon as the clock is right.
+//! Two contacts, one of which has a wrong clock for a while: the effects end once the clock is
+//! corrected.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -10,7 +10,7 @@ use pbjson_types::Duration;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
-/// How far the clock is set, seconds.
+/// The offsets by which the clock is wrong, in seconds.
 const JUMPS: [i64; 8] = [
     HOUR,
     -HOUR,
@@ -22,7 +22,7 @@ const JUMPS: [i64; 8] = [
     -400 * DAY,
 ];
 
-/// Alice, whose clock is moved, and bob.
+/// Alice, whose clock is changed, and bob.
 struct Scene {
     clock: Clock,
     pair: Pair,
@@ -45,13 +45,13 @@ impl Scene {
         Api::of(&self.pair.bob).await.unwrap()
     }
 
-    /// Each says something to the other that need not arrive yet.
+    /// Sends a message each way, without waiting for delivery.
     async fn say(&self, text: &str) {
         self.alice().await.send("bob", text).await.unwrap();
         self.bob().await.send("alice", text).await.unwrap();
     }
 
-    /// Each says something to the other, and all that was said before arrives with it, in order.
+    /// Sends a message each way and waits until all messages so far have arrived in order.
     async fn talk(&self, text: &str) {
         self.say(text).await;
         let (alice, bob) = (self.alice().await, self.bob().await);
@@ -60,10 +60,14 @@ impl Scene {
         alice.await_empty_outbox().await.unwrap();
         bob.await_empty_outbox().await.unwrap();
         let (here, there) = (alice.received("bob").await, bob.received("alice").await);
-        assert_eq!(here.unwrap(), there.unwrap(), "each said the same");
+        assert_eq!(
+            here.unwrap(),
+            there.unwrap(),
+            "both received the same texts"
+        );
     }
 
-    /// No word on clocks is said any more.
+    /// Waits until no warning mentions the clock.
     async fn agree(&self) {
         eventually("no warning of a clock", async || {
             let warnings = self.alice().await.status().await?.warnings;
@@ -76,7 +80,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn talk_goes_on_once_a_running_daemons_clock_is_right_again() {
+async fn messages_flow_again_once_a_running_daemons_clock_is_corrected() {
     let scene = Scene::start().await;
     for jump in JUMPS {
         scene.clock.set_by(jump).unwrap();
@@ -88,7 +92,7 @@ async fn talk_goes_on_once_a_running_daemons_clock_is_right_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn talk_goes_on_after_a_daemon_that_ran_with_a_wrong_clock_starts_with_a_right_one() {
+async fn messages_flow_again_after_a_restart_with_a_corrected_clock() {
     let mut scene = Scene::start().await;
     for jump in [20 * HOUR, 3 * DAY, 400 * DAY, -400 * DAY] {
         scene.pair.alice.stop().await.unwrap();
@@ -104,7 +108,7 @@ async fn talk_goes_on_after_a_daemon_that_ran_with_a_wrong_clock_starts_with_a_r
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invitation_made_with_a_wrong_clock_is_good_once_the_clock_is_right() {
+async fn an_invitation_made_with_a_wrong_clock_is_valid_once_the_clock_is_corrected() {
     let clock = Clock::new().unwrap();
     let setup = |name: &str| Setup::new().identity(name);
     let (mut alice, bob) = tokio::try_join!(
@@ -117,7 +121,7 @@ async fn an_invitation_made_with_a_wrong_clock_is_good_once_the_clock_is_right()
     let invitation = host.invite(false, "bob").await.unwrap();
     guest.add(&invitation, "alice").await.unwrap();
     clock.set_by(0).unwrap();
-    // As soon as the clock is looked at.
+    // The call makes the daemon read the clock.
     host.status().await.unwrap();
     let contact = ContactState::Contact;
     guest.await_state("alice", contact).await.unwrap();
@@ -125,7 +129,7 @@ async fn an_invitation_made_with_a_wrong_clock_is_good_once_the_clock_is_right()
     let delivered = MessageState::Delivered;
     guest.await_message(&id, delivered).await.unwrap();
 
-    // One that is made after a start with the right clock.
+    // An invitation made after a restart with a corrected clock.
     alice.stop().await.unwrap();
     clock.set_by(3 * DAY).unwrap();
     alice.restart().await.unwrap();
@@ -142,9 +146,9 @@ async fn an_invitation_made_with_a_wrong_clock_is_good_once_the_clock_is_right()
     host.await_state("carol", contact).await.unwrap();
 }
 
-/// Letters that were sealed by a wrong clock are made again: bob is reached by his mailbox alone.
+/// Letters that were sealed with a wrong clock are sealed again. Bob can be reached by mailbox only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_deposited_with_a_wrong_clock_comes_by_mailbox_once_it_is_right() {
+async fn letters_made_with_a_wrong_clock_arrive_by_mailbox_once_it_is_corrected() {
     let clock = Clock::new().unwrap();
     let trio = Trio::start_as(|name, setup| match name {
         "alice" => clock.for_daemon(setup),
@@ -178,7 +182,7 @@ async fn what_was_deposited_with_a_wrong_clock_comes_by_mailbox_once_it_is_right
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_time_to_live_ends_by_neither_sides_wrong_clock() {
+async fn a_wrong_clock_on_either_side_does_not_shorten_a_time_to_live() {
     let scene = Scene::start().await;
     let (alice, bob) = (scene.alice().await, scene.bob().await);
     scene.clock.set_by(2 * HOUR).unwrap();
@@ -187,7 +191,7 @@ async fn a_time_to_live_ends_by_neither_sides_wrong_clock() {
         ttl: Some(seconds(ttl)),
         ..Api::text(contact, text)
     };
-    // By alice's clock it ended an hour ago.
+    // By alice's clock this message expired an hour ago.
     let hour = with_ttl("alice", "for an hour", HOUR);
     bob.send_request(hour).await.unwrap();
     alice.await_text("bob", "for an hour").await.unwrap();

@@ -1,4 +1,4 @@
-//! How peers become contacts, and how they stop being ones.
+//! How peers become contacts, and how they stop being contacts.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_proto::api::v1::event::Kind;
@@ -26,7 +26,7 @@ async fn both_sides_show_the_same_verification_code() {
     assert!(groups.iter().all(digits), "{}", here.0);
     assert!(verify(&alice, "bob", Some(true)).await.1);
     assert!(alice.contact("bob").await.unwrap().verified);
-    // It is each one's own word.
+    // Each side records its own verification.
     assert!(!bob.contact("alice").await.unwrap().verified);
     assert!(!verify(&alice, "bob", Some(false)).await.1);
 }
@@ -90,7 +90,7 @@ async fn a_reusable_invitation_makes_many_contacts_until_it_is_revoked() {
     revoke(&a, &id).await.unwrap();
     let twice = revoke(&a, &id).await.unwrap_err();
     assert_eq!(Reason::of(&twice), Some(Reason::InvitationUnknown));
-    // Bob stays; carol comes too late, and asks.
+    // Bob stays a contact. Carol is too late for the invitation, so her attempt becomes a request.
     talk(&b, "alice", &a, &b.status().await.unwrap().peer_id).await;
     c.add(&uri, "alice").await.unwrap();
     let request = request_at(&a).await;
@@ -99,7 +99,7 @@ async fn a_reusable_invitation_makes_many_contacts_until_it_is_revoked() {
         .await
         .unwrap();
     assert_eq!(a.contacts(ContactState::Request).await.unwrap().len(), 0);
-    // Who was declined may ask again, and a new invitation opens the door.
+    // A declined peer may ask again, and a new invitation makes it a contact.
     let uri = a.invite(true, "carol").await.unwrap();
     c.add(&uri, "alice").await.unwrap();
     c.await_state("alice", ContactState::Contact).await.unwrap();
@@ -128,10 +128,10 @@ async fn a_reusable_invitation_makes_two_contacts() {
 }
 
 #[tokio::test]
-async fn who_asks_for_one_who_asks_becomes_a_contact() {
+async fn two_peers_that_request_each_other_become_contacts() {
     let [alice, bob, _] = three().await;
     let [a, b] = [api(&alice).await, api(&bob).await];
-    // Both invitations are spent on nobody: revoked before they are used.
+    // Both invitations are revoked before use, so that each peer only makes a request.
     let to_alice = a.invite(false, "").await.unwrap();
     let to_bob = b.invite(false, "").await.unwrap();
     for api in [&a, &b] {
@@ -167,7 +167,7 @@ async fn a_blocked_peer_gets_no_session_and_no_answer() {
     .await
     .unwrap();
     let id = bob.send("alice", "are you there?").await.unwrap();
-    // Asking again with a good invitation does not help.
+    // A blocked peer is refused even with a valid invitation.
     let uri = alice.invite(true, "").await.unwrap();
     bob.add(&uri, "alice").await.unwrap();
     eventually("bob to be turned away", async || {
@@ -183,7 +183,7 @@ async fn a_blocked_peer_gets_no_session_and_no_answer() {
 }
 
 #[tokio::test]
-async fn a_removed_contact_loses_its_outbox_and_may_come_again() {
+async fn a_removed_contact_loses_its_outbox_and_may_be_invited_again() {
     let mut pair = Pair::start().await.unwrap();
     let alice = Api::of(&pair.alice).await.unwrap();
     let kept = alice.send("bob", "before").await.unwrap();
@@ -199,7 +199,7 @@ async fn a_removed_contact_loses_its_outbox_and_may_come_again() {
     assert_eq!(failed.failure, "CONTACT_REMOVED");
     let gone = alice.contact("bob").await.unwrap_err();
     assert_eq!(Reason::of(&gone), Some(Reason::ContactUnknown));
-    // Bob does not know it yet. What he says meets closed ears.
+    // Bob does not know of the removal yet. His messages are not taken.
     pair.bob.restart().await.unwrap();
     let bob = Api::of(&pair.bob).await.unwrap();
     let unheard = bob.send("alice", "hello?").await.unwrap();
@@ -223,7 +223,7 @@ async fn a_removed_contact_loses_its_outbox_and_may_come_again() {
 }
 
 #[tokio::test]
-async fn a_removed_contact_that_is_online_may_come_again() {
+async fn a_removed_contact_that_is_online_may_be_invited_again() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     talk(&alice, "bob", &bob, "alice").await;
@@ -239,23 +239,24 @@ async fn a_removed_contact_that_is_online_may_come_again() {
         .await
         .unwrap();
     talk(&alice, "bob", &bob, "alice").await;
-    // The history went with the removal.
+    // The removal deleted the history.
     assert_eq!(shown(&alice, "bob").await, ["there", "and back"]);
     assert_eq!(alice.search("there").await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn another_identity_at_the_address_gets_nothing() {
+async fn another_identity_at_the_address_receives_nothing() {
     let mut pair = Pair::start().await.unwrap();
     let bob = Api::of(&pair.bob).await.unwrap();
     let address = pair.alice.udp_address().await.unwrap();
-    // Stopped, not killed: bob hears it and calls again at once.
+    // Stopped rather than killed: bob is notified and dials again at once.
     assert!(pair.alice.stop().await.unwrap().success());
     let listen = format!("listen = [\"{address}\"]");
     let carol = Setup::new().identity("carol").network(&listen);
     let mut carol = Daemon::start(carol).await.unwrap();
     let id = bob.send("alice", "for alice alone").await.unwrap();
-    // Carol can't even read the first packet: it is keyed by the id that is called (spec §2).
+    // Carol cannot even read the first packet: it is keyed by the id of the dialled peer
+    // (docs/spec/packet.md#initial-packets).
     let reason = eventually("the dial to fail", async || {
         let contact = bob.contact("alice").await?;
         let failed = !contact.online && !contact.last_failure.is_empty();
@@ -277,9 +278,9 @@ async fn another_identity_at_the_address_gets_nothing() {
     assert_eq!(bob.contact("alice").await.unwrap().last_failure, "");
 }
 
-/// Waits until what is known of a contact's problem has this reason and says this.
+/// Waits until the contact's last failure is `reason` and its problem text contains `word`.
 async fn told(api: &Api, contact: &str, reason: &str, word: &str) {
-    eventually(&format!("{reason} to be told"), async || {
+    eventually(&format!("{reason} to be reported"), async || {
         let contact = api.contact(contact).await?;
         let known = contact.last_failure == reason && contact.problem.contains(word);
         Ok(known.then_some(()))
@@ -288,14 +289,14 @@ async fn told(api: &Api, contact: &str, reason: &str, word: &str) {
     .unwrap();
 }
 
-/// Whether `m2 status` would say that some contacts forgot this identity.
+/// Returns whether `m2 status` warns that some contacts do not have this identity as a contact.
 async fn warned(api: &Api) -> bool {
     let warnings = api.status().await.unwrap().warnings;
     warnings.iter().any(|one| one.contains("m2 contact list"))
 }
 
 #[tokio::test]
-async fn a_contact_that_was_removed_is_told_and_what_to_do() {
+async fn a_removed_contact_is_told_the_cause_and_the_remedy() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     talk(&alice, "bob", &bob, "alice").await;
@@ -320,7 +321,7 @@ async fn a_contact_that_was_removed_is_told_and_what_to_do() {
         "{list}"
     );
 
-    // Also in a session that comes up after it was forgotten.
+    // Also in a session that is established after the removal.
     pair.alice.stop().await.unwrap();
     pair.alice.restart().await.unwrap();
     let alice = Api::of(&pair.alice).await.unwrap();
@@ -336,8 +337,8 @@ async fn a_contact_that_was_removed_is_told_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_contact_whose_store_was_lost_is_told_apart_and_a_blocking_one_is_not_named() {
-    // One that is kept without the store.
+async fn a_contacts_lost_store_is_reported_and_a_block_is_not_revealed() {
+    // A fixed address, which bob keeps without his store.
     let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let listen = format!("listen = [\"{}\"]", free.local_addr().unwrap());
     drop(free);
@@ -366,7 +367,7 @@ async fn block(api: &Api, contact: &str) {
     contacts.block_contact(request).await.unwrap();
 }
 
-/// Both send, both receive.
+/// Sends a message each way and waits for both.
 async fn talk(one: &Api, other_name: &str, other: &Api, one_name: &str) {
     one.send(other_name, "there").await.unwrap();
     other.await_text(one_name, "there").await.unwrap();
@@ -385,7 +386,7 @@ async fn api(daemon: &Daemon) -> Api {
     Api::of(daemon).await.unwrap()
 }
 
-/// The peer id of the one who asks.
+/// Waits for a contact request. Returns the peer id of the requester.
 async fn request_at(api: &Api) -> String {
     eventually("a request", async || {
         let requests = api.contacts(ContactState::Request).await?;
@@ -461,7 +462,7 @@ async fn verify(api: &Api, contact: &str, matched: Option<bool>) -> (String, boo
     (answer.code, answer.verified)
 }
 
-/// The texts of a conversation that are not gone, oldest first.
+/// The texts of a conversation that are not deleted, oldest first.
 async fn shown(api: &Api, contact: &str) -> Vec<String> {
     let messages = api.conversation(contact).await.unwrap();
     let texts = messages.into_iter().map(|message| message.text);
@@ -479,7 +480,7 @@ async fn a_removed_contact_may_ask_and_be_accepted_again() {
         .unwrap();
     remove(&alice, "bob", false).await.unwrap();
     let unheard = bob.send("alice", "hello?").await.unwrap();
-    // The invitation is void: it makes a request.
+    // The invitation is revoked, so adding it makes a request.
     bob.add(&uri, "alice").await.unwrap();
     let request = request_at(&alice).await;
     accept(&alice, &request, "bob").await.unwrap();

@@ -1,4 +1,4 @@
-//! What people do with messages: edit, retract, let expire, read, find, page through.
+//! Operations on messages: edit, retract, expire, mark as read, search, page through.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_proto::api::v1::event::Kind;
@@ -32,7 +32,7 @@ async fn an_edit_replaces_the_text_on_both_sides() {
         assert_eq!(found(api, "second").await, 1);
         assert_eq!(found(api, "first").await, 0);
     }
-    // Told as an event of its own, with the text as it is now.
+    // Front-ends receive the edit as a separate event with the new text.
     let mut events = bob.all_events().await.unwrap();
     let edited = events.until(|kind| match kind {
         Kind::MessageEdited(edited) => Some(edited.clone()),
@@ -46,7 +46,7 @@ async fn an_edit_replaces_the_text_on_both_sides() {
 }
 
 #[tokio::test]
-async fn an_edit_before_delivery_counts_too() {
+async fn an_edit_before_delivery_takes_effect() {
     let mut pair = Pair::start().await.unwrap();
     let alice = Api::of(&pair.alice).await.unwrap();
     pair.bob.kill9().await.unwrap();
@@ -83,7 +83,7 @@ async fn a_retraction_after_delivery_leaves_tombstones() {
         assert_eq!(found(api, "unfortunate").await, 0);
     }
     assert_eq!(texts(&bob.conversation("alice").await.unwrap()), [""]);
-    // Retracting it again is fine; editing it is not.
+    // A repeated retraction succeeds; an edit of a retracted message does not.
     retract(&alice, &id).await;
     let refused = edit_result(&alice, &id, "again").await.unwrap_err();
     assert_eq!(Reason::of(&refused), Some(Reason::MessageUnknown));
@@ -96,7 +96,7 @@ async fn a_retraction_after_delivery_leaves_tombstones() {
 }
 
 #[tokio::test]
-async fn a_retraction_before_delivery_means_that_it_never_arrives() {
+async fn a_message_retracted_before_delivery_never_arrives() {
     let mut pair = Pair::start().await.unwrap();
     let alice = Api::of(&pair.alice).await.unwrap();
     pair.bob.kill9().await.unwrap();
@@ -111,7 +111,7 @@ async fn a_retraction_before_delivery_means_that_it_never_arrives() {
     let here = alice.message(&id).await.unwrap();
     assert!(here.retracted);
     alice.await_empty_outbox().await.unwrap();
-    // Nothing of it in the log either.
+    // The event log does not contain the text either.
     let log = bob.log().await.unwrap();
     let told = log.iter().filter(|event| match &event.kind {
         Some(Kind::MessageReceived(received)) => {
@@ -123,7 +123,7 @@ async fn a_retraction_before_delivery_means_that_it_never_arrives() {
 }
 
 #[tokio::test]
-async fn nobody_retracts_or_edits_what_another_wrote() {
+async fn only_the_author_may_retract_or_edit_a_message() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let id = alice.send("bob", "mine").await.unwrap();
@@ -140,7 +140,7 @@ async fn nobody_retracts_or_edits_what_another_wrote() {
 }
 
 #[tokio::test]
-async fn a_time_to_live_ends_on_both_sides() {
+async fn a_message_expires_on_both_sides() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     alice.send("bob", "lasting words").await.unwrap();
@@ -161,7 +161,7 @@ async fn a_time_to_live_ends_on_both_sides() {
         .to_owned();
     assert!(bob.message(&id).await.unwrap().expires.is_some());
     for (api, other) in [(&alice, "bob"), (&bob, "alice")] {
-        eventually("the end of its time", async || {
+        eventually("the message to expire", async || {
             let shown = texts(&api.conversation(other).await?);
             Ok((shown == ["lasting words"]).then_some(()))
         })
@@ -180,7 +180,7 @@ async fn a_time_to_live_ends_on_both_sides() {
 }
 
 #[tokio::test]
-async fn what_expires_before_delivery_never_arrives() {
+async fn a_message_that_expires_before_delivery_never_arrives() {
     let mut pair = Pair::start().await.unwrap();
     let alice = Api::of(&pair.alice).await.unwrap();
     pair.bob.kill9().await.unwrap();
@@ -216,7 +216,7 @@ async fn a_time_to_live_survives_a_restart() {
     pair.bob.kill9().await.unwrap();
     pair.bob.restart().await.unwrap();
     let bob = Api::of(&pair.bob).await.unwrap();
-    eventually("the end of its time", async || {
+    eventually("the message to expire", async || {
         Ok(bob.conversation("alice").await?.is_empty().then_some(()))
     })
     .await
@@ -224,7 +224,7 @@ async fn a_time_to_live_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn what_was_read_is_told_to_its_author() {
+async fn the_author_is_told_that_a_message_was_read() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let id = alice.send("bob", "read me").await.unwrap();
@@ -243,7 +243,7 @@ async fn what_was_read_is_told_to_its_author() {
         .unwrap();
     alice.await_message(&id, MessageState::Read).await.unwrap();
     assert_eq!(bob.message(&id).await.unwrap().state(), MessageState::Read);
-    // Twice is fine. An own message can't be marked.
+    // Marking a message twice is fine. Its author cannot mark it.
     bob.client()
         .messages()
         .mark_read(request.clone())
@@ -256,7 +256,7 @@ async fn what_was_read_is_told_to_its_author() {
         .await
         .unwrap_err();
     assert_eq!(Reason::of(&refused), Some(Reason::MessageUnknown));
-    // A watcher that comes late hears the end at once.
+    // A watch that begins late reports the final state at once.
     let watch = pair
         .alice
         .m2(&["--json", "watch", &id])
@@ -268,7 +268,7 @@ async fn what_was_read_is_told_to_its_author() {
 }
 
 #[tokio::test]
-async fn history_comes_in_pages() {
+async fn history_is_returned_in_pages() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let expected: Vec<String> = (0..23).map(|number| format!("page {number}")).collect();
@@ -297,7 +297,7 @@ async fn history_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn bytes_arrive_as_they_are() {
+async fn bytes_and_text_in_any_script_arrive_unchanged() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let data: Vec<u8> = (0..=255).cycle().take(48 * 1_024).collect();
@@ -316,7 +316,7 @@ async fn bytes_arrive_as_they_are() {
     assert_eq!(there.media_type, "application/x-m2-test");
     assert!(there.data == data);
     assert!(there.text.is_empty());
-    // And text in any script.
+    // Text in any script arrives unchanged too.
     let text = "Grüße, 世界! 👋🏽 \u{202e}abc\u{0}";
     let id = alice.send("bob", text).await.unwrap();
     alice
@@ -327,7 +327,7 @@ async fn bytes_arrive_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_stopped_daemon_comes_back_at_its_port() {
+async fn a_restarted_daemon_keeps_its_port() {
     let mut pair = Pair::start().await.unwrap();
     let before = pair.alice.udp_address().await.unwrap();
     assert!(pair.alice.stop().await.unwrap().success());
@@ -367,12 +367,12 @@ async fn retract_result(api: &Api, id: &str) -> Result<(), tonic::Status> {
     answer.map(|_| ())
 }
 
-/// How many messages a search finds.
+/// The number of messages that a search finds.
 async fn found(api: &Api, words: &str) -> usize {
     api.search(words).await.unwrap().len()
 }
 
-/// The texts of a conversation that are not gone, oldest first.
+/// The texts of a conversation that are not deleted, oldest first.
 async fn shown(api: &Api, contact: &str) -> Vec<String> {
     let mut shown = texts(&api.conversation(contact).await.unwrap());
     shown.retain(|text| !text.is_empty());

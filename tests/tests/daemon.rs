@@ -1,4 +1,4 @@
-//! A daemon's life as the system sees it: start, readiness, stop, exit codes.
+//! The life cycle of a daemon as the operating system sees it: start, readiness, stop, exit codes.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_tests::harness::{Daemon, Setup, Wire};
@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn tells_the_service_manager_and_drains() {
+async fn a_daemon_notifies_the_service_manager_and_drains() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
@@ -27,7 +27,7 @@ async fn tells_the_service_manager_and_drains() {
 }
 
 #[tokio::test]
-async fn comes_back_after_a_kill() {
+async fn a_killed_daemon_restarts_with_the_same_identity_and_port() {
     let mut daemon = Daemon::start(Setup::new().identity("bob")).await.unwrap();
     let before = daemon.status().await.unwrap();
     daemon.kill9().await.unwrap();
@@ -38,7 +38,7 @@ async fn comes_back_after_a_kill() {
 }
 
 #[tokio::test]
-async fn a_second_daemon_on_the_same_data_ends() {
+async fn a_second_daemon_on_the_same_data_exits() {
     let daemon = Daemon::start(Setup::new().identity("carol")).await.unwrap();
     let second = daemon.run_beside().await.unwrap();
     assert_eq!(second.code, Some(4), "{}", second.stderr);
@@ -46,7 +46,7 @@ async fn a_second_daemon_on_the_same_data_ends() {
 }
 
 #[tokio::test]
-async fn a_broken_configuration_is_named() {
+async fn an_unknown_configuration_key_is_named() {
     let setup = Setup::new().network("listen_on = 1");
     let mut daemon = Daemon::prepare(setup).unwrap();
     daemon.spawn().unwrap();
@@ -75,7 +75,7 @@ async fn two_daemons_talk_over_a_wire() {
     assert!(wire.captured().len() >= 5);
 }
 
-/// Until the inviter has answered.
+/// Waits until the inviter has accepted.
 async fn contacts(daemon: &Daemon) {
     loop {
         let list = run(daemon, &["--json", "contact", "list"]).await;

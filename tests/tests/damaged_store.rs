@@ -1,5 +1,5 @@
-//! A store that is damaged: it is told as damaged, the daemon neither spins nor hangs, and
-//! `m2d check` finds the place.
+//! Damaged stores: the daemon reports the damage, neither spins nor hangs, and `m2d check` finds the
+//! place.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_proto::api::v1::GetStatusResponse;
@@ -12,10 +12,10 @@ use std::process::{Command, Output};
 
 const PAGE: usize = 4096;
 
-/// Pages of a real store, one after the other, until some of them made a running daemon say that
-/// it is damaged. Its peer is up all the time and talks to it.
+/// Damages the pages of a real store in turn, until one start was refused and two running daemons
+/// reported the damage. The peer is online throughout and exchanges messages with the damaged daemon.
 #[tokio::test]
-async fn a_damaged_page_under_a_running_daemon() {
+async fn a_running_daemon_reports_a_damaged_page() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     for number in 0..60 {
@@ -43,7 +43,7 @@ async fn a_damaged_page_under_a_running_daemon() {
         }
     }
     assert!(refused >= 1 && running >= 2, "{refused} and {running}");
-    // Whole again, it goes on as if nothing had been.
+    // With the undamaged store, the daemon works as before.
     place(&pair.alice, &whole);
     pair.alice.restart().await.unwrap();
     let alice = Api::of(&pair.alice).await.unwrap();
@@ -52,11 +52,11 @@ async fn a_damaged_page_under_a_running_daemon() {
 }
 
 enum Outcome {
-    /// It did not start.
+    /// The daemon did not start.
     Refused,
-    /// It ran and told a caller.
+    /// The daemon ran and reported the damage to a caller.
     Damaged,
-    /// Nothing needed the page.
+    /// The daemon did not read the page.
     Unnoticed,
 }
 
@@ -85,7 +85,8 @@ async fn run_damaged(daemon: &mut Daemon, peer: &Api) -> Outcome {
         let status = api.status().await.unwrap();
         assert!(tells_damage(&status), "{:?}", status.warnings);
         let failed = status.refused.get("STORE_BATCH_FAILED").copied();
-        // Three of ours, and what upkeep and the peer tried meanwhile: not hundreds a second.
+        // The three messages of this test, and the attempts of upkeep and of the peer: not hundreds a
+        // second.
         assert!(failed.unwrap_or_default() < 100, "{failed:?}");
     }
     let stopped = daemon.stop().await.unwrap();
@@ -102,7 +103,7 @@ fn tells_damage(status: &GetStatusResponse) -> bool {
     warnings.any(|warning| warning.contains("damaged") && warning.contains("m2d restore"))
 }
 
-/// The store as it is to be, without what the last run left.
+/// Installs this store, without the WAL and shared memory of the last run.
 fn place(daemon: &Daemon, store: &[u8]) {
     for name in ["store.db-wal", "store.db-shm"] {
         let _ = fs::remove_file(daemon.data().join(name));
@@ -111,22 +112,22 @@ fn place(daemon: &Daemon, store: &[u8]) {
 }
 
 #[tokio::test]
-async fn the_check_says_what_is_damaged_and_changes_nothing() {
+async fn the_check_names_the_damaged_page_and_changes_nothing() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     alice.send("bob", "Hello").await.unwrap();
     bob.await_text("alice", "Hello").await.unwrap();
-    // Beside the running daemon.
+    // While the daemon runs.
     let beside = check(&pair.alice);
     assert_eq!(beside.status.code(), Some(0), "{beside:?}");
-    // What a killed one left.
+    // After a kill, with the files that the daemon left.
     pair.alice.kill9().await.unwrap();
     let left = files(&pair.alice.data());
     let killed = check(&pair.alice);
     assert_eq!(killed.status.code(), Some(0), "{killed:?}");
     assert!(printed(&killed).contains("store.db-wal"), "{killed:?}");
     assert_eq!(files(&pair.alice.data()), left);
-    // What a stopped one left: one file.
+    // After a clean stop, which leaves one file.
     pair.alice.restart().await.unwrap();
     assert!(pair.alice.stop().await.unwrap().success());
     let whole = check(&pair.alice);
@@ -145,14 +146,14 @@ async fn the_check_says_what_is_damaged_and_changes_nothing() {
     let place = format!("page {}", page + 1);
     assert!(printed(&damaged).contains(&place), "{damaged:?}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
-    // The store of another identity.
+    // A store that belongs to another identity.
     let key = pair.alice.data().join("identity.pem");
     fs::copy(pair.bob.data().join("identity.pem"), key).unwrap();
     let foreign = check(&pair.alice);
     assert_eq!(foreign.status.code(), Some(5), "{foreign:?}");
 }
 
-/// Everything is in one file: a copy of it and of the key is the whole daemon.
+/// The store is a single file: a copy of it and of the key is a complete daemon.
 #[tokio::test]
 async fn a_clean_stop_leaves_one_file() {
     let mut daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
@@ -160,7 +161,7 @@ async fn a_clean_stop_leaves_one_file() {
     for _ in 0..50 {
         api.invite(false, "").await.unwrap();
     }
-    // Readers are open.
+    // Opens a reader connection.
     api.search("nothing").await.unwrap();
     assert!(daemon.stop().await.unwrap().success());
     let copy = Daemon::prepare(Setup::new().identity("alice")).unwrap();
@@ -185,7 +186,7 @@ fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Name and content of what a check must not change. The shared memory is SQLite's scratch pad.
+/// The names and contents of the files that a check must not change. SQLite's shared memory may change.
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = ["identity.pem", "store.db", "store.db-wal"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! A disk that is full: callers hear it, nothing that was acknowledged is lost, and all goes on
+//! Full disks: callers receive an error, nothing that was acknowledged is lost, and the daemon continues
 //! once there is room.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
@@ -16,18 +16,18 @@ fn text(number: usize) -> String {
 }
 
 #[tokio::test]
-async fn the_sender_s_disk() {
+async fn a_sender_with_a_full_disk_loses_no_acknowledged_message() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     alice.send("bob", "before").await.unwrap();
     bob.await_text("alice", "before").await.unwrap();
 
-    // Searching brings it into the index, which can't grow later.
+    // The search adds the message to the index, which cannot grow later.
     assert_eq!(alice.search("before").await.unwrap().len(), 1);
 
     no_file_grows(&pair.alice);
     let acknowledged = fill(&alice).await;
-    // It says so again and again, and answers who only asks, also beside what can't be written.
+    // Every write fails with the error. Reads succeed, even concurrently with the failing writes.
     let too_much = text(9_999);
     for _ in 0..5 {
         let (_, status, own) = tokio::join!(
@@ -39,13 +39,13 @@ async fn the_sender_s_disk() {
         assert_eq!(own.unwrap().len(), acknowledged.len() + 1);
     }
     assert_eq!(alice.search("before").await.unwrap().len(), 1);
-    // What the log took is given back, and the user is told.
+    // The space of the write-ahead log is freed, and the user is warned.
     assert_eq!(length(&pair.alice, "store.db-wal"), 0);
     let status = alice.status().await.unwrap();
     let told = |warning: &String| warning.contains("disk") && warning.contains("is full");
     assert!(status.warnings.iter().any(told), "{:?}", status.warnings);
 
-    // With room again everything goes on, also what could not be written in between.
+    // With room again everything continues, including the writes that failed meanwhile.
     every_file_grows(&pair.alice);
     let last = alice.send("bob", "after").await.unwrap();
     alice
@@ -61,7 +61,7 @@ async fn the_sender_s_disk() {
     let status = alice.status().await.unwrap();
     assert!(!status.warnings.iter().any(told), "{:?}", status.warnings);
 
-    // Killed while full, it comes back with all that it promised.
+    // A daemon that is killed while the disk is full restarts with everything that it acknowledged.
     no_file_grows(&pair.alice);
     let more = fill(&alice).await;
     pair.alice.kill9().await.unwrap();
@@ -76,9 +76,9 @@ async fn the_sender_s_disk() {
     assert!(bob.received("alice").await.unwrap() == expected);
 }
 
-/// A full disk is no reason to keep what the user wants gone.
+/// Deletion must work on a full disk.
 #[tokio::test]
-async fn deleting_on_a_full_disk() {
+async fn messages_and_contacts_can_be_deleted_on_a_full_disk() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, _bob) = pair.apis().await.unwrap();
     pair.bob.kill9().await.unwrap();
@@ -95,17 +95,17 @@ async fn deleting_on_a_full_disk() {
     assert!(alice.conversation("bob").await.is_err());
     let status = alice.status().await.unwrap();
     let failed = status.refused.get("STORE_BATCH_FAILED").copied();
-    // One batch, and perhaps some of the upkeep beside it: not hundreds.
+    // One failed batch, and perhaps some of the concurrent upkeep: not hundreds.
     assert!((1..20).contains(&failed.unwrap_or_default()), "{failed:?}");
 }
 
 #[tokio::test]
-async fn the_receiver_s_disk() {
+async fn a_receiver_with_a_full_disk_acknowledges_nothing() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     no_file_grows(&pair.bob);
     refuses_to_store(&bob).await;
-    // Nothing is acknowledged that bob could not store.
+    // Bob acknowledges no message that he could not store.
     let mut ids = Vec::new();
     for number in 0..50 {
         ids.push(alice.send("bob", &text(number)).await.unwrap());
@@ -126,16 +126,16 @@ async fn the_receiver_s_disk() {
     assert!(bob.received("alice").await.unwrap() == expected);
 }
 
-/// A session that comes up while nothing can be written is none, and is not taken for one later.
+/// A session that comes up while nothing can be written fails, and later is not taken for an open one.
 #[tokio::test]
-async fn a_session_that_came_up_on_a_full_disk_leaves_nothing_behind() {
+async fn a_session_opened_on_a_full_disk_leaves_nothing_behind() {
     let mut pair = Pair::start().await.unwrap();
     let bob = Api::of(&pair.bob).await.unwrap();
     pair.alice.stop().await.unwrap();
     goes_offline(&bob).await;
     nothing_is_written(&pair.bob);
     pair.alice.restart().await.unwrap();
-    eventually("a batch that fails", async || {
+    eventually("a batch to fail", async || {
         let status = bob.status().await?;
         Ok((counted(&status, "STORE_BATCH_FAILED") > 0).then_some(()))
     })
@@ -145,9 +145,9 @@ async fn a_session_that_came_up_on_a_full_disk_leaves_nothing_behind() {
     talks_after_a_stop(&mut pair, &bob).await;
 }
 
-/// The end of a session is not forgotten when the batch that notes it can't be written.
+/// The end of a session is not lost if the batch that should record it fails.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_ended_on_a_full_disk_is_over() {
+async fn a_session_that_ended_on_a_full_disk_is_shown_offline() {
     let mut pair = Pair::start().await.unwrap();
     let bob = Api::of(&pair.bob).await.unwrap();
     bob.send("alice", "before").await.unwrap();
@@ -169,7 +169,7 @@ async fn a_session_that_ended_on_a_full_disk_is_over() {
     talks_after_a_stop(&mut pair, &bob).await;
 }
 
-/// Bob knows that alice is away, and what he sends her arrives when she is back.
+/// Asserts that bob sees alice offline, and that his message arrives when she is back.
 async fn talks_after_a_stop(pair: &mut Pair, bob: &Api) {
     if pair.alice.pid().is_some() {
         pair.alice.stop().await.unwrap();
@@ -183,7 +183,7 @@ async fn talks_after_a_stop(pair: &mut Pair, bob: &Api) {
 }
 
 async fn goes_offline(bob: &Api) {
-    eventually("alice is away", async || {
+    eventually("alice to be shown offline", async || {
         Ok((!bob.contact("alice").await?.online).then_some(()))
     })
     .await
@@ -194,7 +194,7 @@ async fn m2(daemon: &Daemon, arguments: &[&str]) {
     daemon.m2(arguments).await.unwrap().success().unwrap();
 }
 
-/// Sends until the disk is full. Gives the numbers that were acknowledged.
+/// Sends until the disk is full. Returns the numbers of the acknowledged messages.
 async fn fill(api: &Api) -> Vec<usize> {
     let mut acknowledged = Vec::new();
     for number in 0..1_000 {
@@ -209,7 +209,7 @@ async fn fill(api: &Api) -> Vec<usize> {
     panic!("the disk is never full");
 }
 
-/// Fills what room is left, so that even small writes fail.
+/// Uses up the remaining space, so that even small writes fail.
 async fn refuses_to_store(api: &Api) {
     for _ in 0..1_000 {
         if let Err(status) = api.invite(true, "").await {
@@ -234,7 +234,7 @@ async fn alice_send(alice: &Daemon, text: &str) -> String {
         .unwrap()
 }
 
-/// The system lets no file of the daemon grow beyond what its store has now, and a little.
+/// Limits the daemon's files to the present size of its store plus 100,000 bytes.
 fn no_file_grows(daemon: &Daemon) {
     let largest = length(daemon, "store.db").max(length(daemon, "store.db-wal"));
     limit(daemon, &(largest + 100_000).to_string());
@@ -244,7 +244,7 @@ fn length(daemon: &Daemon, file: &str) -> u64 {
     fs::metadata(daemon.data().join(file)).map_or(0, |file| file.len())
 }
 
-/// Not even one page of the store can be written.
+/// Prevents the write of even one page of the store.
 fn nothing_is_written(daemon: &Daemon) {
     limit(daemon, "1");
 }
@@ -256,7 +256,7 @@ fn every_file_grows(daemon: &Daemon) {
 fn limit(daemon: &Daemon, bytes: &str) {
     let status = Command::new("prlimit")
         .arg(format!("--pid={}", daemon.pid().unwrap()))
-        // The soft limit alone: the hard one could not be raised again.
+        // The soft limit only: a lowered hard limit could not be raised again.
         .arg(format!("--fsize={bytes}:"))
         .status()
         .unwrap();

@@ -1,4 +1,5 @@
-//! The key and the store are a pair: half of it is refused or told, never completed in silence.
+//! The key and the store belong together: if one is missing, the daemon refuses to start or warns, and
+//! never replaces it silently.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -36,7 +37,7 @@ async fn a_store_without_its_key_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn a_lost_store_is_told_until_it_is_old_news() {
+async fn a_lost_store_is_reported_also_after_a_restart() {
     let mut daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     assert!(!tells_loss(&daemon).await, "it is the first store");
     daemon.restart_cleanly().await;
@@ -54,11 +55,14 @@ async fn a_lost_store_is_told_until_it_is_old_news() {
             .contains("the store of this identity is missing")
     );
     daemon.restart_cleanly().await;
-    assert!(tells_loss(&daemon).await, "a restart is no remedy");
+    assert!(
+        tells_loss(&daemon).await,
+        "a restart does not end the warning"
+    );
 }
 
 #[tokio::test]
-async fn an_empty_store_and_a_key_that_came_alone_are_told() {
+async fn an_empty_store_and_a_key_without_its_store_are_reported() {
     let mut daemon = Daemon::start(Setup::new().identity("bob")).await.unwrap();
     daemon.stop().await.unwrap();
     let alone = Daemon::prepare(Setup::new()).unwrap();
@@ -79,7 +83,7 @@ async fn an_empty_store_and_a_key_that_came_alone_are_told() {
 }
 
 #[tokio::test]
-async fn the_log_of_a_lost_store_is_kept() {
+async fn the_write_ahead_log_of_a_lost_store_is_kept() {
     let mut daemon = Daemon::start(Setup::new().identity("carol")).await.unwrap();
     let api = Api::of(&daemon).await.unwrap();
     api.invite(true, "").await.unwrap();
@@ -100,14 +104,14 @@ async fn the_log_of_a_lost_store_is_kept() {
         assert_eq!(fs::read(&log).unwrap(), before);
         assert!(!store.exists() || fs::write(&store, "").is_ok());
     }
-    // Both halves together are a store again.
+    // The store and its write-ahead log together are complete again.
     fs::write(&store, kept).unwrap();
     daemon.restart().await.unwrap();
     assert!(!tells_loss(&daemon).await);
 }
 
 #[tokio::test]
-async fn what_others_can_read_or_replace_is_told() {
+async fn a_key_or_directory_open_to_other_users_is_reported() {
     let mut daemon = Daemon::prepare(Setup::new().identity("alice")).unwrap();
     let key = daemon.data().join("identity.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
@@ -119,7 +123,7 @@ async fn what_others_can_read_or_replace_is_told() {
         assert!(daemon.log().contains(words), "{}", daemon.log());
     }
     daemon.stop().await.unwrap();
-    // The next write of the key closes it; the directory is the user's.
+    // With the permissions corrected, the warnings are gone.
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     fs::set_permissions(daemon.data(), fs::Permissions::from_mode(0o700)).unwrap();
     daemon.restart().await.unwrap();
@@ -134,7 +138,7 @@ async fn tells_loss(daemon: &Daemon) -> bool {
         .any(|warning| warning.contains("missing or empty") && warning.contains("m2d restore"))
 }
 
-/// Every file with its bytes. The lock file holds nothing.
+/// The name and content of every file. The lock file is empty.
 fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
     entries
@@ -145,7 +149,7 @@ fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Stops and starts a daemon.
+/// A clean stop followed by a start.
 trait Cleanly {
     async fn restart_cleanly(&mut self);
 }

@@ -1,4 +1,4 @@
-//! The log never fails the daemon, and the journal gets each line's priority.
+//! A failing log never stops the daemon, and the journal gets the priority of each line.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -47,7 +47,7 @@ impl Logging {
         timeout(PATIENCE, up).await.unwrap();
     }
 
-    /// Ends it as a service manager does. Returns the exit code.
+    /// Stops the daemon as a service manager does. Returns the exit code.
     async fn stop(&mut self) -> Option<i32> {
         let pid = self.child.id().unwrap();
         let kill = format!("kill -TERM {pid}");
@@ -65,7 +65,7 @@ fn talkative() -> Setup {
 }
 
 #[tokio::test]
-async fn a_log_on_a_full_disk() {
+async fn a_log_on_a_full_disk_does_not_stop_the_daemon() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let mut daemon = Logging::start(talkative(), full.into(), &[]);
     daemon.is_up().await;
@@ -73,16 +73,16 @@ async fn a_log_on_a_full_disk() {
 }
 
 #[tokio::test]
-async fn a_log_whose_reader_is_gone() {
+async fn a_log_without_a_reader_does_not_stop_the_daemon() {
     let mut daemon = Logging::start(talkative(), Stdio::piped(), &[]);
     drop(daemon.child.stderr.take());
     daemon.is_up().await;
     assert_eq!(daemon.stop().await, Some(0));
 }
 
-/// The pipe is full before the daemon is up: whatever waits for it waits for ever.
+/// The pipe is full before the daemon is up: a blocking write would never return.
 #[tokio::test]
-async fn a_log_whose_reader_hangs() {
+async fn a_log_reader_that_hangs_does_not_block_the_daemon() {
     let mut daemon = Logging::start(talkative(), Stdio::piped(), &[]);
     let pipe = daemon.child.stderr.take().unwrap();
     daemon.is_up().await;
@@ -107,7 +107,7 @@ async fn the_journal_gets_priorities() {
 }
 
 #[tokio::test]
-async fn the_last_line_of_a_failed_start_is_an_error_for_the_journal() {
+async fn the_last_line_of_a_failed_start_has_error_priority_in_the_journal() {
     let directory = tempfile::tempdir().unwrap();
     let (file, stream) = journal(directory.path(), "log");
     let wrong = Setup::new().network("listen_on = 1");
@@ -118,9 +118,9 @@ async fn the_last_line_of_a_failed_start_is_an_error_for_the_journal() {
     assert!(log.starts_with("<3>m2d: "), "{log}");
 }
 
-/// A stream of another place, as a child of a service inherits the variable.
+/// `JOURNAL_STREAM` names another stream, as in a child of a service that inherits the variable.
 #[tokio::test]
-async fn another_stream_than_the_journal_s_gets_none() {
+async fn a_stream_other_than_the_journal_gets_no_priorities() {
     let directory = tempfile::tempdir().unwrap();
     let (_, stream) = journal(directory.path(), "journal");
     let (file, _) = journal(directory.path(), "log");
@@ -130,7 +130,7 @@ async fn another_stream_than_the_journal_s_gets_none() {
     assert!(!read(directory.path(), "log").contains("<6>"));
 }
 
-/// A file and what systemd's variable says of it.
+/// Creates a file. Returns it with its value of systemd's `JOURNAL_STREAM`.
 fn journal(directory: &Path, name: &str) -> (File, String) {
     let file = File::create(directory.join(name)).unwrap();
     let metadata = file.metadata().unwrap();

@@ -1,4 +1,4 @@
-//! The service files that come with the daemon are accepted by what reads them.
+//! The service files that ship with the daemon are accepted by the programs that read them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use m2_tests::skip::skip;
@@ -6,9 +6,9 @@ use m2_tests::workspace;
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// systemd's own judgement. The daemon need not be installed: any program stands in for it.
+/// systemd verifies the unit. The daemon need not be installed: `/bin/true` replaces it.
 #[test]
-fn systemd_unit() {
+fn systemd_accepts_the_unit() {
     if !installed("systemd-analyze") {
         skip("systemd-analyze is not installed");
         return;
@@ -29,9 +29,9 @@ fn systemd_unit() {
     assert!(!complaints.contains("m2d.service"), "{complaints}");
 }
 
-/// The codes of failures that a restart can't mend, as `m2d --help` lists them.
+/// Exit codes of failures that a restart cannot fix, as `m2d --help` lists them.
 #[test]
-fn failures_that_last_are_not_restarted() {
+fn permanent_failures_are_not_restarted() {
     let unit = read("m2d/packaging/systemd/m2d.service");
     assert!(unit.contains("\nRestart=on-failure\n"));
     assert!(unit.contains("\nRestartPreventExitStatus=2 3 4 5 6\n"));
@@ -46,10 +46,10 @@ fn failures_that_last_are_not_restarted() {
     }
 }
 
-/// What look-up needs is not taken away: without netlink no address of this computer is known, and
-/// nothing says why.
+/// The unit allows everything that look-up needs. Without netlink the daemon would know no address of
+/// this computer, and no error would say why.
 #[test]
-fn systemd_unit_allows_look_up() {
+fn the_systemd_unit_allows_look_up() {
     let unit = read("m2d/packaging/systemd/m2d.service");
     let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key));
     let families: Vec<&str> = value("RestrictAddressFamilies=")
@@ -59,16 +59,16 @@ fn systemd_unit_allows_look_up() {
     for family in ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"] {
         assert!(families.contains(&family), "{family}");
     }
-    // The gateway's address and the kind of IPv6 addresses stand in /proc/net; mDNS and UPnP are
+    // The gateway's address and the kinds of IPv6 addresses come from /proc/net; mDNS and UPnP use
     // multicast.
     for key in ["ProcSubset=", "PrivateNetwork=", "IPAddressDeny="] {
         assert_eq!(value(key), None, "{key}");
     }
 }
 
-/// Every tag of the plist is closed; `plutil` judges better where there is one.
+/// Checks that every tag of the plist is closed. `plutil` checks more, where it is installed.
 #[test]
-fn launchd_agent() {
+fn the_launchd_agent_is_well_formed() {
     let plist = read("m2d/packaging/launchd/m2d.plist");
     for tag in ["plist", "dict", "array", "key", "string", "integer"] {
         let opened =

@@ -1,5 +1,5 @@
-//! Passphrases: set, changed and removed while the daemon is stopped, told by the state of the
-//! key file, and read from files that no other user can read.
+//! Passphrases: set, changed and removed while the daemon is stopped, reported according to the key
+//! file, and read only from files that no other user can read.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -23,7 +23,7 @@ const CHANGE: &[&str] = &[
 const REMOVE: &[&str] = &["passphrase", "remove", "--passphrase-file", "-"];
 
 #[tokio::test]
-async fn set_change_and_remove_keep_identity_and_store() {
+async fn setting_changing_and_removing_a_passphrase_keeps_identity_and_store() {
     let mut daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let id = daemon.status().await.unwrap().peer_id;
     Api::of(&daemon)
@@ -33,7 +33,7 @@ async fn set_change_and_remove_keep_identity_and_store() {
         .await
         .unwrap();
     assert!(is_unprotected(&daemon).await);
-    // Not beside a daemon.
+    // Refused while a daemon runs.
     assert_eq!(daemon.m2d(SET, "one\n").await.unwrap().code, Some(4));
     daemon.stop().await.unwrap();
 
@@ -85,14 +85,14 @@ async fn the_warning_follows_the_key_file_and_not_the_setting() {
     assert!(!is_unprotected(&daemon).await, "the key is encrypted");
     daemon.stop().await.unwrap();
 
-    // An empty file is no passphrase: the daemon waits for one.
+    // An empty file is not a passphrase: the daemon waits for one.
     private(&file, "\n");
     daemon.restart().await.unwrap();
     assert_eq!(daemon.status().await.unwrap().state(), DaemonState::Locked);
 }
 
 #[tokio::test]
-async fn an_empty_passphrase_file_protects_nothing_and_is_told() {
+async fn an_empty_passphrase_file_protects_nothing_and_is_reported() {
     let setup = Setup::new()
         .identity("bob")
         .tables("[identity]\npassphrase_file = \"pass\"\n");
@@ -107,7 +107,7 @@ async fn an_empty_passphrase_file_protects_nothing_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_source_that_can_not_be_used_is_never_passed_over() {
+async fn an_unusable_secret_file_is_never_skipped() {
     let open = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o755))
         .tempdir()
@@ -133,7 +133,7 @@ async fn a_source_that_can_not_be_used_is_never_passed_over() {
 }
 
 #[tokio::test]
-async fn check_config_names_the_file_and_looks_at_those_that_it_names() {
+async fn check_config_names_its_file_and_checks_the_files_in_it() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("m2d.toml");
     fs::write(&config, "[identity]\npassphrase_file = \"sub/pass\"\n").unwrap();
@@ -165,7 +165,7 @@ async fn check_config_names_the_file_and_looks_at_those_that_it_names() {
 }
 
 #[tokio::test]
-async fn m2_and_m2d_read_the_same_passphrase_out_of_one_file() {
+async fn m2_and_m2d_read_the_same_passphrase_from_one_file() {
     let mut daemon = Daemon::prepare(Setup::new().identity("alice")).unwrap();
     let file = daemon.config().with_file_name("pass");
     let path = file.to_str().unwrap();
@@ -182,7 +182,7 @@ async fn m2_and_m2d_read_the_same_passphrase_out_of_one_file() {
     }
 }
 
-/// The command fails with these words and leaves the key as it was.
+/// Asserts that the command fails with these words and leaves the key unchanged.
 async fn refused(daemon: &Daemon, command: &[&str], input: &str, code: i32, words: &str) {
     let key = daemon.data().join("identity.pem");
     let before = fs::read(&key).unwrap();
@@ -192,7 +192,7 @@ async fn refused(daemon: &Daemon, command: &[&str], input: &str, code: i32, word
     assert_eq!(fs::read(&key).unwrap(), before);
 }
 
-/// The daemon starts locked, opens with the passphrase, and has everything.
+/// Asserts that the daemon starts locked, opens with the passphrase, and has all of its data.
 async fn opens_with(daemon: &mut Daemon, passphrase: &str, id: &str) {
     let key = daemon.data().join("identity.pem");
     assert_eq!(
@@ -211,7 +211,7 @@ async fn opens_with(daemon: &mut Daemon, passphrase: &str, id: &str) {
     daemon.stop().await.unwrap();
 }
 
-/// A start ends with this code and these words, and makes no key.
+/// Asserts that a start fails with this code and these words, and creates no key.
 async fn ends(setup: Setup, code: i32, words: &[&str]) {
     let mut daemon = Daemon::prepare(setup).unwrap();
     daemon.spawn().unwrap();

@@ -1,5 +1,5 @@
-//! Stores that are older than the world: put back from a copy, lost but for the key, or used by two
-//! daemons; and contacts that become contacts again.
+//! Stores that are older than what contacts have seen: restored from a copy, lost except for the key,
+//! or used by two daemons; and peers that become contacts again.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -10,7 +10,7 @@ use m2_tests::scenario::{Api, Pair, eventually};
 use std::fs;
 use std::path::Path;
 
-/// Sends a text and waits until it is delivered.
+/// Sends a text and waits for delivery.
 async fn say(sender: &Api, contact: &str, text: &str) {
     let id = sender.send(contact, text).await.unwrap();
     sender
@@ -19,7 +19,7 @@ async fn say(sender: &Api, contact: &str, text: &str) {
         .unwrap();
 }
 
-/// Copies the files of a store, of a daemon that is stopped, in place of those that are there.
+/// Replaces the store files in `to` by those in `from`. Their daemons must be stopped.
 fn copy_store(from: &Path, to: &Path) {
     delete_store(to);
     for entry in fs::read_dir(from).unwrap() {
@@ -54,7 +54,7 @@ async fn conflict(api: &Api, contact: &str) -> ConflictKind {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_was_put_back_talks_on_and_says_what_is_lost() {
+async fn a_restored_store_continues_and_reports_what_is_lost() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     say(&alice, "bob", "a1").await;
@@ -75,7 +75,7 @@ async fn a_store_that_was_put_back_talks_on_and_says_what_is_lost() {
     pair.alice.restart().await.unwrap();
     let alice = Api::of(&pair.alice).await.unwrap();
     say(&bob, "alice", "b4").await;
-    // It is shown before it is acknowledged: nothing is waited for.
+    // A message is shown before it is acknowledged, so there is no need to wait.
     assert_eq!(alice.received("bob").await.unwrap(), ["b1", "b4"]);
     say(&alice, "bob", "a4").await;
     let all = ["a1", "a2", "a3", "a4"];
@@ -101,7 +101,7 @@ async fn a_store_that_was_put_back_talks_on_and_says_what_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_key_is_left_and_the_two_become_contacts_again() {
+async fn a_peer_that_lost_its_store_becomes_a_contact_again() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, _) = pair.apis().await.unwrap();
     say(&alice, "bob", "one").await;
@@ -119,7 +119,7 @@ async fn only_the_key_is_left_and_the_two_become_contacts_again() {
     assert_eq!(bob.received("alice").await.unwrap(), ["two", "three"]);
     say(&bob, "alice", "back").await;
     assert_eq!(alice.received("bob").await.unwrap(), ["back"]);
-    // Nobody is blamed for it.
+    // Neither side reports a conflict.
     for (api, peer) in [(&alice, "bob"), (&bob, "alice")] {
         assert_eq!(conflict(api, peer).await, ConflictKind::Unspecified);
         assert!(!warns(api, "older").await && !warns(api, "second daemon").await);
@@ -127,7 +127,7 @@ async fn only_the_key_is_left_and_the_two_become_contacts_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contact_that_was_removed_and_added_again_gets_at_once_what_waits() {
+async fn a_contact_that_is_added_again_gets_the_waiting_messages_at_once() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     say(&alice, "bob", "one").await;
@@ -152,14 +152,15 @@ async fn a_contact_that_was_removed_and_added_again_gets_at_once_what_waits() {
         let text = format!("after it, {history}");
         say(&alice, "bob", &text).await;
         texts.push(text);
-        // What comes later is not acknowledged before what waited is shown.
+        // A later message is not acknowledged before the waiting ones are shown.
         assert_eq!(bob.received("alice").await.unwrap(), texts);
     }
 }
 
-/// Two contacts that talk need not become contacts again, and no history is lost by it.
+/// Peers that exchange messages as contacts need not become contacts again, and lose no history by an
+/// invitation.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_between_two_who_talk_asks_nothing() {
+async fn an_invitation_between_contacts_makes_no_request() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     for round in 0..3 {
@@ -177,7 +178,7 @@ async fn an_invitation_between_two_who_talk_asks_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_daemons_of_one_store_are_noticed_by_both_and_by_the_contact() {
+async fn two_daemons_with_one_store_are_detected_by_both_and_by_the_contact() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     say(&alice, "bob", "before").await;
@@ -193,7 +194,7 @@ async fn two_daemons_of_one_store_are_noticed_by_both_and_by_the_contact() {
     ];
     let mut sent = vec!["before".to_owned()];
     let mut round = 0;
-    eventually("all three are warned", async || {
+    eventually("all three to be warned", async || {
         round += 1;
         for (number, api) in both.iter().enumerate() {
             let text = format!("{number} says {round}");

@@ -1,4 +1,4 @@
-//! The story that `cargo quickstart` tells is true.
+//! Runs `cargo quickstart` and checks its output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use m2_tests::harness::Setup;
@@ -6,7 +6,7 @@ use m2_tests::quickstart::play;
 use std::sync::Mutex;
 
 #[tokio::test]
-async fn the_quick_start_tells_the_truth() {
+async fn the_quick_start_succeeds_and_names_all_levels() {
     let told = Mutex::new(Vec::new());
     let (alice, bob) = (Setup::new().identity("alice"), Setup::new().identity("bob"));
     play(alice, bob, |line| {

@@ -1,4 +1,4 @@
-//! The repository keeps its own rules.
+//! Checks of the repository's own rules.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use m2_tests::checks::files::{self, SourceFile};
@@ -6,7 +6,7 @@ use m2_tests::checks::rust_code::CodeReport;
 use m2_tests::checks::{crates, language, licences, links, protos, words};
 
 #[test]
-fn arrows_between_crates() {
+fn dependencies_between_crates_follow_the_architecture() {
     none(crates::arrows(&sources()).unwrap());
     none(crates::wire_only(&sources()));
 }
@@ -18,12 +18,12 @@ fn members_inherit_from_the_workspace() {
 }
 
 #[test]
-fn top_level() {
+fn the_top_level_holds_known_entries_only() {
     none(files::top_level().unwrap());
 }
 
 #[test]
-fn no_forbidden_words() {
+fn no_source_contains_a_forbidden_word() {
     none(words::forbidden(&sources()));
 }
 
@@ -33,12 +33,12 @@ fn prose_is_plain_english() {
 }
 
 #[test]
-fn no_long_files() {
+fn no_file_is_too_long() {
     none(files::long_files(&sources()));
 }
 
 #[test]
-fn no_long_functions_and_no_unsafe() {
+fn no_function_is_too_long_and_no_code_is_unsafe() {
     let report = CodeReport::of(&sources());
     println!(
         "{} functions; lines: median {}, 90th percentile {}, longest {}",
@@ -51,18 +51,18 @@ fn no_long_functions_and_no_unsafe() {
 }
 
 #[test]
-fn protobuf_contracts() {
+fn protobuf_contracts_follow_their_rules() {
     none(protos::check(&sources()));
 }
 
 #[test]
-fn links_in_the_documentation() {
+fn links_in_the_documentation_resolve() {
     none(links::broken(&sources()).unwrap());
     none(links::unlisted(&sources()));
 }
 
 #[test]
-fn licences_of_dependencies() {
+fn licences_of_dependencies_are_allowed() {
     none(licences::check(&sources()).unwrap());
 }
 

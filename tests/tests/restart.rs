@@ -1,4 +1,4 @@
-//! A peer is killed and comes back: how soon it is noticed, and how soon messages flow again.
+//! A peer is killed and restarted: how soon the loss is noticed, and how soon messages flow again.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -14,11 +14,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
-/// A hang guard for the endpoint of this test.
+/// The timeout of this test's own endpoint, a guard against hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_flow_again_soon_after_either_side_s_restart() {
+async fn messages_flow_again_soon_after_a_restart_of_either_side() {
     let mut pair = Pair::start().await.unwrap();
     for round in 0..2 {
         let (alice, _) = pair.apis().await.unwrap();
@@ -52,25 +52,25 @@ async fn a_killed_peer_is_shown_offline_before_its_session_times_out() {
     pair.bob.kill9().await.unwrap();
     let start = Instant::now();
     alice.send("bob", "not delivered").await.unwrap();
-    eventually("bob is offline", async || {
+    eventually("bob to be shown offline", async || {
         let bob = alice.contact("bob").await?;
         Ok((!bob.online && bob.last_failure == "NO_ANSWER").then_some(()))
     })
     .await
     .unwrap();
     println!("offline after {:?}", start.elapsed());
-    // The silence of the peer was noticed; the idle timeout of QUIC counts nothing.
+    // The daemon noticed the silence itself: QUIC's idle timeout does not increment this counter.
     let doubted = count(&alice, "SESSION_SILENT").await;
     assert!(doubted >= 1, "{doubted}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_stood_still_for_a_while_is_none_the_worse() {
+async fn a_suspended_peer_continues_without_loss() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     signal(&pair.bob, "STOP");
     let first = alice.send("bob", "while it sleeps").await.unwrap();
-    eventually("doubt", async || {
+    eventually("bob to be shown offline", async || {
         Ok((!alice.contact("bob").await?.online).then_some(()))
     })
     .await
@@ -90,20 +90,20 @@ async fn a_peer_that_stood_still_for_a_while_is_none_the_worse() {
     assert_eq!(bob.received("alice").await.unwrap(), ["while it sleeps"]);
 }
 
-/// Carol lost her sessions and dials no peer: a daemon with a message for her finds out.
+/// Carol lost her sessions and dials no peer: a daemon with a message for her must notice that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_lost_its_sessions_is_dialled() {
     lost_after(Duration::ZERO).await;
 }
 
-/// The same in a session that has been still for a while, and in which carol never stated her places, so
-/// that no message leaves on it.
+/// Like the test above, in a session that has been silent for a while and in which carol never stated
+/// her places, so that no message leaves on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_never_stated_its_places_and_lost_its_sessions_is_dialled() {
     lost_after(Duration::from_secs(5)).await;
 }
 
-/// Carol's sessions are lost after they were silent for a while.
+/// Discards carol's sessions after a silence, and asserts that alice dials her.
 async fn lost_after(silence: Duration) {
     let alice = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let api = Api::of(&alice).await.unwrap();
@@ -118,16 +118,16 @@ async fn lost_after(silence: Duration) {
         })
     });
     let at = carol.endpoint().local_addrs()[0];
-    // Nothing of it runs any more, and nobody was told.
+    // Carol's endpoint no longer runs, and no peer was notified.
     runtime.shutdown_background();
     drop((carol, session));
     let carol = again(at).await;
     let start = Instant::now();
     api.send("carol", "are you there?").await.unwrap();
     let called = timeout(PATIENCE, carol.endpoint().accept()).await;
-    println!("called after {:?}", start.elapsed());
+    println!("dialled after {:?}", start.elapsed());
     let mut session = called.unwrap().unwrap();
-    // Her silence was noticed; the idle timeout of QUIC counts nothing.
+    // Alice noticed the silence herself: QUIC's idle timeout does not increment this counter.
     assert_eq!(count(&api, "SESSION_SILENT").await, 1);
     let frame = timeout(PATIENCE, session.recv_frame())
         .await
@@ -146,13 +146,13 @@ async fn comes_back(killed: &mut Daemon, sender: &Api, id: &str) {
     println!("delivered {:?} after the restart", start.elapsed());
 }
 
-/// A counter of the daemon's status.
+/// Returns a counter of the daemon's status.
 async fn count(api: &Api, name: &str) -> u64 {
     let status = api.status().await.unwrap();
     status.refused.get(name).copied().unwrap_or_default()
 }
 
-/// An endpoint of carol at the same address as before, once that is free.
+/// Binds an endpoint of carol to the same address as before, once that is free.
 async fn again(at: SocketAddr) -> Caller {
     for _ in 0..600 {
         let carol = Caller::adjusted(identity("carol").unwrap(), |config| {
@@ -163,10 +163,10 @@ async fn again(at: SocketAddr) -> Caller {
         }
         sleep(Duration::from_millis(100)).await;
     }
-    panic!("the address stays taken");
+    panic!("the address is still in use");
 }
 
-/// Becomes alice's contact under the name carol.
+/// Makes carol a contact of alice, under this name.
 async fn join(alice: &Api, carol: &Caller, address: SocketAddr) -> Session {
     let uri = alice.invite(false, "carol").await.unwrap();
     let invitation: Invitation = uri.parse().unwrap();

@@ -1,4 +1,5 @@
-//! The API's socket: where it is, what is left alone, and what too many connections do.
+//! The API's socket: where it is, which files are left alone, and what happens with too many
+//! connections.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,12 +20,12 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// Where the default configuration of a test's own home is.
+/// The default configuration in the home of a test.
 const CONFIG: &str = "[network]\nlisten = [\"127.0.0.1:0\"]\n\
                       [lookup]\nlan = false\ndht = false\nmap_port = false\n";
 
 #[tokio::test]
-async fn a_file_in_the_place_of_the_socket_is_left_alone() {
+async fn a_file_at_the_path_of_the_socket_is_left_alone() {
     let mut daemon = Daemon::prepare(Setup::new().identity("alice")).unwrap();
     let socket = daemon.socket();
     fs::create_dir_all(socket.parent().unwrap()).unwrap();
@@ -37,7 +38,7 @@ async fn a_file_in_the_place_of_the_socket_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_stops_leaves_the_socket_of_another() {
+async fn a_stopping_daemon_leaves_the_socket_of_another_daemon() {
     let mut first = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let socket = first.socket();
     fs::remove_file(&socket).unwrap();
@@ -59,7 +60,7 @@ async fn a_daemon_that_stops_leaves_the_socket_of_another() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_closes_stops_nothing() {
+async fn a_daemon_survives_the_end_of_its_terminal() {
     let mut daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let pid = daemon.pid();
     daemon.signal("HUP").await.unwrap();
@@ -74,7 +75,7 @@ async fn a_terminal_that_closes_stops_nothing() {
 }
 
 #[tokio::test]
-async fn more_connections_than_are_allowed_are_closed() {
+async fn connections_above_the_limit_are_closed() {
     let setup = Setup::new().identity("alice").descriptors(80);
     let daemon = Daemon::start(setup).await.unwrap();
     let api = Api::of(&daemon).await.unwrap();
@@ -83,10 +84,10 @@ async fn more_connections_than_are_allowed_are_closed() {
     for _ in 0..80 {
         open.push(UnixStream::connect(daemon.socket()).await.unwrap());
     }
-    // The last ones are closed by the daemon, the first ones are not.
+    // The daemon closes the last connections and keeps the first ones.
     let last = open.last_mut().unwrap();
     let closed = timeout(PATIENCE, last.read_to_end(&mut Vec::new())).await;
-    closed.expect("it stays open").unwrap();
+    closed.expect("the connection stayed open").unwrap();
     let status = api.status().await.unwrap();
     assert!(counted(&status, "API_CONNECTION_LIMIT") >= 40);
     assert_eq!(counted(&status, "API_ACCEPT_FAILED"), 0);
@@ -103,7 +104,7 @@ async fn more_connections_than_are_allowed_are_closed() {
 }
 
 #[tokio::test]
-async fn used_up_descriptors_are_waited_for_without_a_busy_loop() {
+async fn exhausted_descriptors_cause_no_busy_loop() {
     let daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let api = Api::of(&daemon).await.unwrap();
     api.status().await.unwrap();
@@ -126,13 +127,13 @@ async fn used_up_descriptors_are_waited_for_without_a_busy_loop() {
     })
     .await
     .unwrap();
-    // Pauses of 0.2 s and more lie between the attempts, however many connections wait.
+    // The attempts are at least 0.2 s apart, however many connections wait.
     let (attempts, warnings) = failed().await;
     let at_most = start.elapsed().as_millis() / 200 + 2;
     assert!(u128::from(attempts) <= at_most, "{attempts} of {at_most}");
     assert!(has_warning(&warnings, "file descriptors"), "{warnings:?}");
     assert_eq!(daemon.log().matches("trying again").count(), 1);
-    // With descriptors it goes on by itself, and those that waited are served.
+    // Once descriptors are available the daemon continues, and serves the connections that waited.
     prlimit(Some(process), Resource::Nofile, before).unwrap();
     let latest = Api::of(&daemon).await.unwrap();
     timeout(PATIENCE, latest.status()).await.unwrap().unwrap();
@@ -152,7 +153,7 @@ fn has_warning(warnings: &[String], words: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_path_that_is_too_long_is_told_with_its_length() {
+async fn a_path_that_is_too_long_is_reported_with_its_length() {
     let home = tempfile::tempdir().unwrap();
     let socket = home.path().join("d".repeat(120)).join("s");
     let path = socket.to_str().unwrap();
@@ -173,9 +174,9 @@ async fn a_path_that_is_too_long_is_told_with_its_length() {
     assert!(!socket.parent().unwrap().exists());
 }
 
-/// An operator has opened the socket's directory to other users.
+/// The socket's directory is open to other users, as an operator may have set it.
 #[tokio::test]
-async fn another_user_is_told_that_it_may_not_call() {
+async fn another_user_is_refused_with_a_reason() {
     if !rustix::process::geteuid().is_root() {
         skip("only root can run a program as another user");
         return;
@@ -199,7 +200,7 @@ async fn another_user_is_told_that_it_may_not_call() {
     Api::at(&socket).await.unwrap().status().await.unwrap();
 }
 
-/// Lets all users of the computer reach a file.
+/// Makes a file accessible to all users of the computer.
 fn open_to_all(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     for above in path.ancestors().skip(1) {
@@ -211,10 +212,10 @@ fn open_to_all(path: &Path, mode: u32) {
 }
 
 #[tokio::test]
-async fn front_ends_look_where_the_daemon_listens() {
+async fn front_ends_look_for_the_socket_where_the_daemon_listens() {
     let user = rustix::process::geteuid().as_raw();
     if Path::new(&format!("/run/user/{user}/m2d/m2d.sock")).exists() {
-        skip("this user has a daemon of its own");
+        skip("this user already runs a daemon");
         return;
     }
     let home = tempfile::tempdir().unwrap();
@@ -222,7 +223,7 @@ async fn front_ends_look_where_the_daemon_listens() {
     fs::create_dir(&runtime).unwrap();
     fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
 
-    // Nothing runs: the places are told.
+    // No daemon runs: `m2` lists the paths that it tried.
     let run = m2(home.path())
         .env("XDG_RUNTIME_DIR", &runtime)
         .arg("status")
@@ -235,7 +236,7 @@ async fn front_ends_look_where_the_daemon_listens() {
         assert!(told.contains(place.to_str().unwrap()), "{told}");
     }
 
-    // In the runtime directory, with M2_SOCKET empty.
+    // The socket in the runtime directory, with an empty M2_SOCKET.
     let mut daemon = start(m2d(home.path()).arg("run").env("XDG_RUNTIME_DIR", &runtime));
     let with = || {
         let mut command = m2(home.path());
@@ -251,7 +252,7 @@ async fn front_ends_look_where_the_daemon_listens() {
     assert!(told.contains("XDG_RUNTIME_DIR is not set"), "{told}");
     daemon.kill().await.unwrap();
 
-    // Where M2_SOCKET says.
+    // The socket that M2_SOCKET names.
     let named = home.path().join("named.sock");
     let mut daemon = start(m2d(home.path()).arg("run").env("M2_SOCKET", &named));
     answers(|| {
@@ -262,7 +263,7 @@ async fn front_ends_look_where_the_daemon_listens() {
     .await;
     daemon.kill().await.unwrap();
 
-    // In the data directory, past the socket that was left in the runtime directory.
+    // The socket in the data directory, although a stale one is in the runtime directory.
     let socket = in_data(home.path());
     let mut command = m2d(home.path());
     let mut daemon = start(command.arg("run").arg("--socket").arg(&socket));
@@ -274,7 +275,7 @@ fn in_data(home: &Path) -> std::path::PathBuf {
     home.join(".local/share/m2d/run/m2d.sock")
 }
 
-/// `m2d` with nothing but a home in its environment.
+/// `m2d` with only a home in its environment.
 fn m2d(home: &Path) -> Command {
     let config = home.join(".config/m2d");
     fs::create_dir_all(&config).unwrap();
@@ -282,7 +283,7 @@ fn m2d(home: &Path) -> Command {
     bare(&Binaries::get().unwrap().m2d, home)
 }
 
-/// `m2` with nothing but a home in its environment.
+/// `m2` with only a home in its environment.
 fn m2(home: &Path) -> Command {
     bare(&Binaries::get().unwrap().m2, home)
 }
@@ -297,7 +298,7 @@ fn start(command: &mut Command) -> Child {
     command.stderr(std::process::Stdio::null()).spawn().unwrap()
 }
 
-/// Waits until the daemon answers a front-end in these surroundings.
+/// Waits until this front-end command reaches the daemon.
 async fn answers(command: impl Fn() -> Command) {
     eventually("the daemon to be found", async || {
         let run = command().arg("status").output().await?;

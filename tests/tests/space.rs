@@ -1,4 +1,4 @@
-//! What one contact can make a daemon store, and what one answer of a daemon holds, is bounded.
+//! Bounds on what one contact can make a daemon store, and on the size of one response.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use m2_proto::api::v1::{ListMessagesRequest, ListMessagesResponse};
@@ -6,7 +6,7 @@ use m2_tests::harness::Setup;
 use m2_tests::scenario::{Api, Pair, eventually};
 use std::fs;
 
-/// The least that may be set: 1 MiB, which 26 of the texts below reach.
+/// The smallest limit that can be set: 1 MiB, which 26 of the texts below reach.
 const QUOTA: &str = "[store]\ncontact_bytes = 1048576";
 const TEXTS: usize = 40;
 const REACHED: usize = 26;
@@ -16,7 +16,7 @@ fn text(number: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_contact_that_sent_too_much_waits_and_loses_nothing() {
+async fn a_contact_above_its_quota_waits_and_loses_no_message() {
     let alice = Setup::new().identity("alice").tables(QUOTA);
     let bob = Setup::new().identity("bob");
     let mut pair = Pair::start_as(alice, bob).await.unwrap();
@@ -37,7 +37,7 @@ async fn a_contact_that_sent_too_much_waits_and_loses_nothing() {
     let told = warnings.iter().any(|it| it.contains("contact_bytes"));
     assert!(told, "{warnings:?}");
     assert!(bob.contact("alice").await.unwrap().queued_messages >= (TEXTS - REACHED) as u64);
-    // With a higher limit all that waited comes, once and in order.
+    // With a higher limit all waiting messages arrive, once and in order.
     pair.alice.stop().await.unwrap();
     let config = fs::read_to_string(pair.alice.config()).unwrap();
     fs::write(pair.alice.config(), config.replace(QUOTA, "")).unwrap();

@@ -1,4 +1,4 @@
-//! Thirty peers that wait for a daemon to come back.
+//! Thirty peers that wait for a daemon to restart.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use m2_crypto::Identity;
@@ -10,16 +10,17 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 const PEERS: usize = 30;
-/// How long the hub is away.
+/// How long the hub is stopped.
 const AWAY: Duration = Duration::from_secs(60);
-/// How long the last of the peers may wait on two quiet cores, in a release build.
+/// How long the last peer may wait on two idle cores, in a release build.
 const SERVED: Duration = Duration::from_secs(5);
 
-/// Measures wall time and takes minutes: `cargo test --release -p m2-tests --test thirty_peers --
-/// --ignored --nocapture`.
+/// Measures wall time and takes minutes:
+///
+/// `cargo test --release -p m2-tests --test thirty_peers -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures wall time on a quiet machine"]
-async fn a_daemon_that_comes_back_serves_all_that_wait() {
+async fn a_restarted_daemon_serves_all_waiting_peers_in_time() {
     let port = UdpSocket::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -80,7 +81,7 @@ async fn join(hub: &Api, identity: &Identity, number: usize) -> (Daemon, Api) {
     (daemon, api)
 }
 
-/// The processor time that a daemon took so far.
+/// The processor time that a daemon has used so far.
 fn cpu(daemon: &Daemon) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.pid().unwrap())).unwrap();
     let fields: Vec<&str> = stat

@@ -1,4 +1,4 @@
-//! Identities under a passphrase, and the daemon's start and end.
+//! Identities with a passphrase, and the start and stop of the daemon.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_crypto::{Identity, provider};
@@ -27,11 +27,11 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 const PASSPHRASE: &str = "correct horse – battery staple ";
 
-/// The bound that the packaging counts on.
+/// The upper bound on a stop, on which the packaging relies.
 const DRAIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_locked_daemon_opens_with_its_passphrase_alone() {
+async fn a_locked_daemon_opens_with_its_passphrase_only() {
     let mut daemon = prepared(Setup::new());
     daemon.restart().await.unwrap();
     let api = Api::of(&daemon).await.unwrap();
@@ -64,13 +64,13 @@ async fn a_locked_daemon_opens_with_its_passphrase_alone() {
     );
     let refused = unlock(&api, PASSPHRASE).await.unwrap_err();
     assert_eq!(Reason::of(&refused), Some(Reason::NotLocked));
-    // It works as any other.
+    // An unlocked daemon works like any other.
     let uri = api.invite(false, "bob").await.unwrap();
     assert!(uri.starts_with("m2://"));
 }
 
 #[tokio::test]
-async fn health_follows_the_lock() {
+async fn the_health_service_follows_the_lock() {
     let mut daemon = prepared(Setup::new());
     daemon.restart().await.unwrap();
     let api = Api::of(&daemon).await.unwrap();
@@ -98,7 +98,7 @@ async fn health_follows_the_lock() {
         assert_eq!(next(watch).await, Some(ServingStatus::Serving));
     }
     assert_eq!(api.status().await.unwrap().contacts, Some(0));
-    // Its end is told as well, and the streams end with it.
+    // The stop is reported too, and the streams end.
     assert!(daemon.stop().await.unwrap().success());
     for watch in &mut watches {
         assert_eq!(next(watch).await, Some(ServingStatus::NotServing));
@@ -112,7 +112,7 @@ async fn check(health: &mut HealthClient<Channel>, service: &str) -> ServingStat
     answer.unwrap().into_inner().status()
 }
 
-/// The next status that a watcher is told; none when its stream ended.
+/// The next status of a watch, or `None` when its stream has ended.
 async fn next(watch: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatus> {
     let next = timeout(PATIENCE, watch.message()).await.unwrap();
     next.unwrap().map(|answer| answer.status())
@@ -144,7 +144,7 @@ async fn a_listener_waits_while_the_daemon_is_locked() {
 }
 
 #[tokio::test]
-async fn the_command_line_unlocks() {
+async fn the_command_line_unlocks_the_daemon() {
     let mut daemon = prepared(Setup::new());
     daemon.restart().await.unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -183,7 +183,7 @@ async fn the_command_line_unlocks() {
 }
 
 #[tokio::test]
-async fn a_passphrase_file_opens_at_the_start() {
+async fn a_passphrase_file_unlocks_the_daemon_at_its_start() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("passphrase");
     let tables = format!("[identity]\npassphrase_file = {:?}", text(&file));
@@ -194,7 +194,7 @@ async fn a_passphrase_file_opens_at_the_start() {
     assert_eq!(daemon.status().await.unwrap().state(), DaemonState::Ready);
     daemon.kill9().await.unwrap();
 
-    // A wrong one, and one that is missing, end the start with the code for it.
+    // A wrong passphrase file and a missing one fail the start with the matching code.
     private(&file, "something else");
     assert_eq!(ends_with(&mut daemon).await, Some(3));
     fs::remove_file(&file).unwrap();
@@ -204,7 +204,7 @@ async fn a_passphrase_file_opens_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_credential_goes_before_the_file() {
+async fn a_credential_takes_precedence_over_the_file() {
     let credentials = tempfile::tempdir().unwrap();
     fs::write(credentials.path().join("m2d-passphrase"), PASSPHRASE).unwrap();
     let wrong = credentials.path().join("wrong");
@@ -218,7 +218,7 @@ async fn a_credential_goes_before_the_file() {
     assert_eq!(daemon.status().await.unwrap().state(), DaemonState::Ready);
     daemon.kill9().await.unwrap();
 
-    // Without a credential of ours the file counts.
+    // Without a credential for m2d the file is used.
     fs::remove_file(credentials.path().join("m2d-passphrase")).unwrap();
     assert_eq!(ends_with(&mut daemon).await, Some(3));
 }
@@ -255,7 +255,7 @@ async fn init_makes_an_identity_once() {
 }
 
 #[tokio::test]
-async fn the_system_s_openssl_opens_the_key_file() {
+async fn the_openssl_command_opens_the_key_file() {
     let daemon = prepared(Setup::new());
     let pem = daemon.data().join("identity.pem");
     let openssl = Command::new("openssl")
@@ -272,14 +272,14 @@ async fn the_system_s_openssl_opens_the_key_file() {
 }
 
 #[tokio::test]
-async fn a_stop_is_told_and_quick_even_with_calls_under_way() {
+async fn a_stop_is_reported_and_quick_even_with_open_streams() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     let setup = Setup::new().environment("NOTIFY_SOCKET", &text(&path));
     let mut daemon = prepared(setup);
     daemon.restart().await.unwrap();
-    // Locked is up too: the service manager must not wait for the user.
+    // A locked daemon counts as started: the service manager must not wait for the user.
     let told = notes(&manager).await;
     assert!(told.contains("READY=1"), "{told}");
     assert!(told.contains("STATUS=locked"), "{told}");
@@ -294,13 +294,13 @@ async fn a_stop_is_told_and_quick_even_with_calls_under_way() {
     assert!(status.success(), "{status}");
     assert!(took < DRAIN, "stopping took {took:?}");
     assert!(notes(&manager).await.contains("STOPPING=1"));
-    // The stream has an end; the socket is gone.
+    // The stream has ended, and the socket is gone.
     timeout(DRAIN, follower).await.unwrap().unwrap().ok();
     assert!(!daemon.socket().exists());
 }
 
 #[tokio::test]
-async fn a_locked_daemon_stops_too() {
+async fn a_locked_daemon_stops_cleanly() {
     let mut daemon = prepared(Setup::new());
     daemon.restart().await.unwrap();
     let start = Instant::now();
@@ -309,7 +309,7 @@ async fn a_locked_daemon_stops_too() {
 }
 
 #[tokio::test]
-async fn what_was_there_before_a_lock_is_there_after_it() {
+async fn data_and_ports_are_the_same_after_a_locked_restart() {
     let mut daemon = prepared(Setup::new());
     daemon.restart().await.unwrap();
     let api = Api::of(&daemon).await.unwrap();
@@ -326,7 +326,7 @@ async fn what_was_there_before_a_lock_is_there_after_it() {
     assert_eq!(api.status().await.unwrap().listen_addresses, port);
 }
 
-/// A daemon with alice's identity under the passphrase, not started.
+/// A daemon with alice's identity under the passphrase, not yet started.
 fn prepared(setup: Setup) -> Daemon {
     let daemon = Daemon::prepare(setup).unwrap();
     let plain = workspace::root()
@@ -344,7 +344,7 @@ fn prepared(setup: Setup) -> Daemon {
     daemon
 }
 
-/// What alice is called when nothing is locked.
+/// Alice's peer id, as a daemon without a passphrase reports it.
 async fn alice_id() -> String {
     let plain = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let status = plain.status().await.unwrap();
@@ -356,7 +356,7 @@ async fn alice_id() -> String {
     status.peer_id
 }
 
-/// The errors of one call of every service that needs the identity.
+/// The errors of calls to every service that needs the identity.
 async fn all_calls(api: &Api) -> Vec<Status> {
     let client = api.client();
     let listed = ListContactsRequest::default();
@@ -398,7 +398,7 @@ async fn m2(daemon: &Daemon, arguments: &[String]) -> m2_tests::harness::Output 
     daemon.m2(&arguments).await.unwrap()
 }
 
-/// The exit code of a start that fails.
+/// Runs a start that fails. Returns the exit code.
 async fn ends_with(daemon: &mut Daemon) -> Option<i32> {
     daemon.spawn().unwrap();
     daemon.ended().await.unwrap().code()
@@ -415,10 +415,10 @@ fn init(config: &Path, data: &Path) -> Output {
         .unwrap()
 }
 
-/// Everything that the service manager was told, once there is something.
+/// All messages to the service manager, once there is one.
 async fn notes(manager: &UnixDatagram) -> String {
     let mut all = String::new();
-    eventually("a word to the service manager", async || {
+    eventually("a message to the service manager", async || {
         let mut buffer = [0; 4096];
         while let Ok(length) = manager.try_recv(&mut buffer) {
             all.push_str(&String::from_utf8_lossy(&buffer[..length]));

@@ -1,4 +1,4 @@
-//! Backups: made while the daemon works, verified, refused when they are damaged, and restored.
+//! Backups: made while the daemon runs, verified, refused when damaged, and restored.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Files that are no backup, or not whole, or not opened: each is refused with its reason.
+//! Files that are foreign, damaged or locked: each is refused with its reason.
 
 use crate::scene::{Shelf, names};
 use m2_tests::harness::{Daemon, Setup};
@@ -6,7 +6,7 @@ use m2_tests::scenario::Api;
 use std::fs;
 
 #[tokio::test]
-async fn damaged_foreign_and_locked_files_are_told_apart() {
+async fn damaged_foreign_and_locked_files_are_refused_with_their_reason() {
     let daemon = Daemon::start(Setup::new().identity("bob")).await.unwrap();
     let api = Api::of(&daemon).await.unwrap();
     for _ in 0..20 {
@@ -59,7 +59,7 @@ async fn damaged_foreign_and_locked_files_are_told_apart() {
             assert!(!target.data().join(file).exists(), "{name} left {file}");
         }
     }
-    // What was refused is in nobody's way.
+    // The refused files do not prevent a later restore.
     shelf
         .restore(&target, "file", "right")
         .await
@@ -72,7 +72,7 @@ async fn damaged_foreign_and_locked_files_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_file_is_replaced_only_when_it_is_said() {
+async fn a_backup_replaces_a_file_only_with_force() {
     let daemon = Daemon::start(Setup::new().identity("bob")).await.unwrap();
     let shelf = Shelf::new();
     fs::write(shelf.path("file"), "mine").unwrap();

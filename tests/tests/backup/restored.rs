@@ -1,4 +1,4 @@
-//! A backup that is restored: everything is in it, and it goes on from there.
+//! Restored backups: they are complete, and the conversation continues from there.
 
 use crate::scene::{PASSPHRASE, Shelf, mode, names};
 use m2_proto::api::v1::DaemonState;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[tokio::test]
-async fn a_backup_under_traffic_has_everything_that_was_acknowledged_before() {
+async fn a_backup_under_traffic_contains_every_message_acknowledged_before_it() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     bob.send("alice", "from bob").await.unwrap();
@@ -64,8 +64,8 @@ async fn a_backup_under_traffic_has_everything_that_was_acknowledged_before() {
     goes_on_at_once(&api, &bob, total).await;
 }
 
-/// Both talk on after a restore. Bob has the texts `0` to `total`, of which the last are not in the
-/// backup.
+/// Exchanges messages after a restore. Bob has the texts `0` to `total`, the last of which are not in
+/// the backup.
 async fn goes_on_at_once(restored: &Api, bob: &Api, total: usize) {
     bob.send("alice", "are you back?").await.unwrap();
     restored.await_text("bob", "are you back?").await.unwrap();
@@ -74,12 +74,13 @@ async fn goes_on_at_once(restored: &Api, bob: &Api, total: usize) {
     let mut expected: Vec<String> = (0..total).map(|number| number.to_string()).collect();
     expected.push("yes".to_owned());
     assert_eq!(bob.received("alice").await.unwrap(), expected);
-    // The user has said that the store was put back: that is no conflict.
+    // The only warning is the missing passphrase: `m2d restore` announces that the store is older, so
+    // this is no conflict.
     assert_eq!(restored.status().await.unwrap().warnings.len(), 1);
 }
 
 #[tokio::test]
-async fn the_passphrase_of_the_identity_protects_a_backup_without_being_asked() {
+async fn a_backup_can_be_protected_by_the_identitys_passphrase_without_a_prompt() {
     let mut daemon = Daemon::start(Setup::new().identity("carol")).await.unwrap();
     let shelf = Shelf::new();
     let file = shelf.text("file");
@@ -115,7 +116,7 @@ async fn the_passphrase_of_the_identity_protects_a_backup_without_being_asked() 
     daemon.m2(&create).await.unwrap().success().unwrap();
     daemon.stop().await.unwrap();
 
-    // The passphrase at the time counts, whatever the identity has later.
+    // A backup opens with the passphrase of the time it was made, even if the identity's changes later.
     let remove = ["passphrase", "remove", "--passphrase-file", "-"];
     daemon
         .m2d(&remove, PASSPHRASE)
@@ -151,7 +152,7 @@ async fn the_passphrase_of_the_identity_protects_a_backup_without_being_asked() 
 }
 
 #[tokio::test]
-async fn a_restore_overwrites_nothing_and_goes_on_after_an_interruption() {
+async fn a_restore_overwrites_nothing_and_can_be_repeated_after_an_interruption() {
     let mut daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let id = daemon.status().await.unwrap().peer_id;
     let shelf = Shelf::new();
@@ -170,7 +171,8 @@ async fn a_restore_overwrites_nothing_and_goes_on_after_an_interruption() {
         assert_eq!(names(&other.data()), left);
     }
 
-    // The store has its name, the key does not.
+    // Simulates an interruption between the two renames: the store has its final name, the key does
+    // not.
     let mut target = Daemon::prepare(Setup::new()).unwrap();
     shelf
         .restore(&target, "file", "right")
@@ -198,7 +200,7 @@ async fn a_restore_overwrites_nothing_and_goes_on_after_an_interruption() {
     assert_eq!(target.status().await.unwrap().peer_id, id);
 }
 
-/// Messages that alice sends one after the other, each with its number.
+/// Messages that alice sends in sequence. The text of each is its number.
 struct Traffic {
     task: tokio::task::JoinHandle<usize>,
     sent: tokio::sync::watch::Receiver<usize>,
@@ -222,7 +224,8 @@ impl Traffic {
         Self { task, sent, stop }
     }
 
-    /// Waits until some were acknowledged. Gives how many were.
+    /// Waits until at least `wanted` messages are acknowledged. Returns the number acknowledged by
+    /// then.
     async fn acknowledged(&self, wanted: usize) -> usize {
         let mut sent = self.sent.clone();
         *sent.wait_for(|count| *count >= wanted).await.unwrap()

@@ -1,4 +1,4 @@
-//! What the tests of backups share.
+//! Helpers shared by the backup tests.
 
 use m2_tests::harness::{Binaries, Daemon, Output};
 use std::fs;
@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// The passphrase of backups.
+/// The passphrase of backups, and of identities that have one.
 pub(crate) const PASSPHRASE: &str = "correct horse";
 
 /// A directory for backups and passphrase files.
@@ -28,14 +28,14 @@ impl Shelf {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// A passphrase file that only its owner reads.
+    /// Writes a passphrase file that only its owner can read.
     pub(crate) fn passphrase(&self, name: &str, passphrase: &str) {
         let path = self.path(name);
         fs::write(&path, format!("{passphrase}\r\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// Makes a backup. Gives what `m2` says about it.
+    /// Makes a backup. Returns the description that `m2` prints.
     pub(crate) async fn create(&self, daemon: &Daemon, name: &str) -> serde_json::Value {
         let (file, right) = (self.text(name), self.text("right"));
         let create = [
@@ -51,7 +51,7 @@ impl Shelf {
         last["backup"].clone()
     }
 
-    /// `m2 backup verify` where no daemon is.
+    /// Runs `m2 backup verify` without a daemon.
     pub(crate) async fn verify(&self, name: &str, passphrase: &str) -> Output {
         let command = tokio::process::Command::new(&Binaries::get().unwrap().m2)
             .args(["--json", "--socket", "/nowhere", "backup", "verify"])
@@ -67,14 +67,14 @@ impl Shelf {
         }
     }
 
-    /// `m2d restore` into the data directory of a daemon that does not run.
+    /// Runs `m2d restore` into the data directory of a stopped daemon.
     pub(crate) async fn restore(&self, daemon: &Daemon, name: &str, passphrase: &str) -> Output {
         let (file, from) = (self.text(name), self.text(passphrase));
         let restore = ["restore", &file, "--passphrase-file", &from];
         daemon.m2d(&restore, "").await.unwrap()
     }
 
-    /// The names of everything here.
+    /// The names of all files on the shelf, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         names(self.0.path())
     }

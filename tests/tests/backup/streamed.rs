@@ -1,4 +1,5 @@
-//! The call itself: bounded, one at a time, and nothing left behind by callers that go.
+//! The streaming call: bounded memory, one backup at a time, and no leftovers when a caller
+//! disconnects.
 
 use crate::scene::{PASSPHRASE, Shelf};
 use m2_proto::api::v1::create_backup_response::Part;
@@ -21,7 +22,7 @@ async fn start(api: &Api) -> Result<Streaming<CreateBackupResponse>, Status> {
     Ok(answer.into_inner())
 }
 
-/// Takes parts up to the first bytes of the file.
+/// Reads the stream up to the first chunk of the file.
 async fn begin(api: &Api) -> Result<Streaming<CreateBackupResponse>, Status> {
     let mut parts = start(api).await?;
     while let Some(part) = parts.message().await? {
@@ -33,10 +34,10 @@ async fn begin(api: &Api) -> Result<Streaming<CreateBackupResponse>, Status> {
 }
 
 #[tokio::test]
-async fn one_at_a_time_as_fast_as_it_is_taken_and_nothing_stays() {
+async fn backups_run_one_at_a_time_and_leave_no_copy_behind() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, _) = pair.apis().await.unwrap();
-    // More than the stream and the connection hold for a caller that takes nothing.
+    // More data than the stream and the connection buffer for a caller that does not read.
     for number in 0..120 {
         let text = format!("{number} {}", "x".repeat(40 * 1_024));
         alice.send("bob", &text).await.unwrap();
@@ -46,7 +47,7 @@ async fn one_at_a_time_as_fast_as_it_is_taken_and_nothing_stays() {
     assert!(copy.exists());
     let second = begin(&alice).await.unwrap_err();
     assert_eq!(Reason::of(&second), Some(Reason::BackupRunning), "{second}");
-    // The daemon goes on working for everybody.
+    // The daemon serves other calls meanwhile.
     alice.send("bob", "meanwhile").await.unwrap();
 
     drop(slow);
@@ -59,7 +60,7 @@ async fn one_at_a_time_as_fast_as_it_is_taken_and_nothing_stays() {
     shelf.create(&pair.alice, "file").await;
     assert!(!copy.exists());
 
-    // A crash leaves the copy, the next start does not.
+    // A crash leaves the temporary copy; the next start removes it.
     let cut_off = begin(&alice).await.unwrap();
     pair.alice.kill9().await.unwrap();
     drop(cut_off);
@@ -69,7 +70,7 @@ async fn one_at_a_time_as_fast_as_it_is_taken_and_nothing_stays() {
 }
 
 #[tokio::test]
-async fn requests_without_a_protection_are_refused() {
+async fn requests_without_a_valid_protection_are_refused() {
     let daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let api = Api::of(&daemon).await.unwrap();
     let cases = [

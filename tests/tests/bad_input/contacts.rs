@@ -1,4 +1,4 @@
-//! Contacts, invitations and names that are none.
+//! Invalid contacts, invitations and names.
 
 use super::scene::{Scene, refused};
 use m2_crypto::address::NamedAddress;
@@ -9,7 +9,7 @@ use m2_proto::reason::Reason;
 use rand_core::UnwrapErr;
 
 #[tokio::test]
-async fn contacts_that_are_not_there() {
+async fn unknown_and_ambiguous_contacts_are_refused() {
     let scene = Scene::begin().await;
     let alice = &scene.alice;
     for name in ["nobody", "", "bo", "m21", &scene.bob_id[..9]] {
@@ -17,7 +17,7 @@ async fn contacts_that_are_not_there() {
         refused(alice.contact(name).await, Reason::ContactUnknown);
         refused(alice.page(name, 1, "").await, Reason::ContactUnknown);
     }
-    // Two peers whose ids begin alike.
+    // Two peers whose ids share a prefix.
     let mut bytes = [7; 32];
     let one = PeerId::from_bytes(bytes).to_string();
     bytes[31] = 8;
@@ -53,7 +53,7 @@ async fn contacts_that_are_not_there() {
 }
 
 #[tokio::test]
-async fn invitations_that_are_none() {
+async fn malformed_invitations_are_rejected() {
     let scene = Scene::begin().await;
     let alice = &scene.alice;
     let own = alice.invite(false, "").await.unwrap();
@@ -89,7 +89,7 @@ async fn invitations_that_are_none() {
         alice.add(&good, "two\nlines").await,
         Reason::InvalidArgument,
     );
-    // None of them left anything behind.
+    // No rejected invitation left a contact behind.
     let request = ListContactsRequest::default();
     let all = alice.client().contacts().list_contacts(request).await;
     assert_eq!(all.unwrap().into_inner().contacts.len(), 1);
@@ -106,7 +106,7 @@ async fn invitations_that_are_none() {
 }
 
 #[tokio::test]
-async fn names_that_are_not_fit() {
+async fn invalid_and_taken_names_are_refused() {
     let scene = Scene::begin().await;
     let alice = &scene.alice;
     let long = "x".repeat(65);
@@ -127,7 +127,7 @@ async fn names_that_are_not_fit() {
         let renamed = alice.client().contacts().rename_contact(request).await;
         refused(renamed, Reason::InvalidArgument);
     }
-    // Taken in any case of the letters.
+    // Names are compared without regard to case.
     let contact = PeerId::from_bytes([7; 32]).to_string();
     let request = BlockContactRequest {
         contact: contact.clone(),
@@ -148,8 +148,7 @@ async fn names_that_are_not_fit() {
     scene.end().await;
 }
 
-/// An invitation by somebody who does not exist.
-/// An invitation of a peer that is never there.
+/// A valid invitation from a peer that is never online.
 pub(super) fn good_invitation() -> String {
     invitation(&Circle::public(), u64::MAX / 2_000)
 }

@@ -1,4 +1,4 @@
-//! What callers get wrong: a clear error with a stable reason, and nothing is lost.
+//! Callers' mistakes: each yields a clear error with a stable reason, and no message is lost.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Messages and requests that can't be.
+//! Invalid messages and requests.
 
 use super::raw;
 use super::scene::{Scene, piped, refused};
@@ -10,12 +10,12 @@ use m2_tests::harness::Setup;
 use m2_tests::scenario::{Api, Pair};
 use pbjson_types::Duration;
 
-/// The largest text, bytes.
+/// The largest text, in bytes.
 const LARGEST: usize = 48 * 1_024;
 const UNKNOWN_ID: &str = "00112233445566778899aabbccddeeff";
 
 #[tokio::test]
-async fn messages_that_are_too_large() {
+async fn messages_that_are_too_large_are_refused() {
     let scene = Scene::begin().await;
     let alice = &scene.alice;
     let text = |length| Api::text("bob", &"x".repeat(length));
@@ -26,7 +26,7 @@ async fn messages_that_are_too_large() {
     for request in [text(LARGEST + 1), text(2 * LARGEST), data] {
         refused(alice.send_request(request).await, Reason::MessageTooLarge);
     }
-    // Far beyond what a call may have: refused by its size, before anything reads it.
+    // Far beyond the size limit of a call: refused before the request is decoded.
     let mut service = alice.client().messages();
     service = service.max_encoding_message_size(64 << 20);
     let huge = service.send_message(text(10 << 20)).await;
@@ -40,7 +40,7 @@ async fn messages_that_are_too_large() {
 }
 
 #[tokio::test]
-async fn the_largest_message_is_fine() {
+async fn the_largest_message_is_delivered() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let text = "€".repeat(LARGEST / 3);
@@ -49,13 +49,13 @@ async fn the_largest_message_is_fine() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_text() {
+async fn text_that_is_not_utf8_is_refused() {
     let scene = Scene::begin().await;
     let broken = [b'a', 0xff, 0xfe, b'b'];
     let sent = piped(&scene.pair, &["--json", "send", "bob"], &broken).await;
     assert_eq!(sent.0, Some(2), "{}", sent.1);
     assert!(sent.1.contains("--type"), "{}", sent.1);
-    // On the wire too: field 2 of SendMessageRequest, a string, that is no UTF-8.
+    // Also on the wire: field 2 of SendMessageRequest is a string, but its bytes are not UTF-8.
     let mut request = vec![0x0a, 3, b'b', b'o', b'b', 0x12, 4];
     request.extend(broken);
     let answer = raw::call(&scene.alice, request).await;
@@ -64,7 +64,7 @@ async fn text_that_is_no_text() {
 }
 
 #[tokio::test]
-async fn requests_out_of_their_ranges() {
+async fn out_of_range_requests_are_refused() {
     let scene = Scene::begin().await;
     let alice = &scene.alice;
     let ttl = |seconds, nanos| SendMessageRequest {
@@ -143,7 +143,7 @@ async fn requests_out_of_their_ranges() {
 }
 
 #[tokio::test]
-async fn messages_that_are_not_there() {
+async fn requests_for_unknown_messages_are_refused() {
     let scene = Scene::begin().await;
     let alice = &scene.alice;
     for id in [
@@ -189,7 +189,7 @@ async fn messages_that_are_not_there() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_stands_for_one_message() {
+async fn an_idempotency_key_identifies_one_message() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let keyed = |text: &str| SendMessageRequest {
@@ -208,7 +208,7 @@ async fn an_idempotency_key_stands_for_one_message() {
         ..keyed("once")
     };
     refused(alice.send_request(ttl).await, Reason::KeyReused);
-    // The longest key is fine, and the answer follows the message's state.
+    // A repeated request returns the message's current state. A key of the maximum length is accepted.
     alice
         .await_message(&first.message_id, MessageState::Delivered)
         .await
@@ -245,7 +245,7 @@ async fn a_bad_message_does_not_end_a_stream() {
     while let Some(answer) = answers.message().await.unwrap() {
         outcomes.push(match answer.result.unwrap() {
             Outcome::Sent(sent) => {
-                // Taken back, so that the scene ends as it should.
+                // Retracted, so that the scene ends with the expected messages.
                 let message_id = sent.message_id;
                 let request = RetractMessageRequest { message_id };
                 let mut service = scene.alice.client().messages();
@@ -266,7 +266,7 @@ async fn a_bad_message_does_not_end_a_stream() {
 }
 
 #[tokio::test]
-async fn words_are_never_search_syntax() {
+async fn search_words_are_never_parsed_as_syntax() {
     let scene = Scene::begin().await;
     let alice = &scene.alice;
     let strange = [
@@ -302,7 +302,7 @@ async fn words_are_never_search_syntax() {
 }
 
 #[tokio::test]
-async fn more_than_may_wait() {
+async fn a_full_outbox_refuses_messages_until_it_drains() {
     let tables = "[store]\nmax_outbox = 5";
     let alice = Setup::new().identity("alice").tables(tables);
     let bob = Setup::new().identity("bob");

@@ -6,7 +6,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Request, Status};
 
-/// `SendMessage` with these bytes as the request.
+/// Calls `SendMessage` with these bytes as the request.
 pub(super) async fn call(api: &Api, request: Vec<u8>) -> Result<Vec<u8>, Status> {
     let mut client = tonic::client::Grpc::new(api.client().channel());
     client.ready().await.unwrap();

@@ -1,4 +1,4 @@
-//! What a refusal tells, and what a refused call leaves: nothing.
+//! The content of refusals. A refused call has no side effects.
 
 use super::contacts::good_invitation;
 use super::scene::{Scene, piped, refused};
@@ -11,7 +11,7 @@ use tonic::Status;
 
 const UNKNOWN_ID: &str = "00112233445566778899aabbccddeeff";
 
-/// A value of a later version must not be taken for a laxer one of this version.
+/// An unknown value from a later version must not be treated as a laxer value of this version.
 #[tokio::test]
 async fn enum_values_of_a_later_version_are_refused() {
     let scene = Scene::begin().await;
@@ -120,7 +120,7 @@ async fn a_name_that_is_taken_leaves_no_contact_behind() {
 }
 
 #[tokio::test]
-async fn names_that_look_alike_are_told_apart() {
+async fn names_that_look_alike_or_hide_characters_are_refused() {
     let scene = Scene::begin().await;
     let alice = &scene.alice;
     let invitation = good_invitation();
@@ -148,9 +148,9 @@ async fn names_that_look_alike_are_told_apart() {
     scene.end().await;
 }
 
-/// Mail programs break long lines; other users can read the arguments of a command.
+/// Mail programs wrap long lines, and other users can read the arguments of a command.
 #[tokio::test]
-async fn an_invitation_may_come_on_stdin_and_in_lines() {
+async fn an_invitation_may_be_wrapped_and_read_from_stdin() {
     let scene = Scene::begin().await;
     let alice = &scene.alice;
     let invitation = good_invitation();
@@ -181,7 +181,7 @@ async fn an_empty_stdin_sends_nothing() {
 }
 
 #[tokio::test]
-async fn commands_say_what_may_be_given() {
+async fn command_errors_name_the_accepted_values_and_the_next_step() {
     let scene = Scene::begin().await;
     let ttl = ["send", "bob", "x", "--ttl", "366d"];
     for (arguments, told) in [
@@ -195,7 +195,7 @@ async fn commands_say_what_may_be_given() {
     scene.end().await;
 }
 
-/// The call was refused for this field. Returns the metadata.
+/// Asserts that the call was refused because of this field. Returns the error's metadata.
 #[track_caller]
 fn about<T: std::fmt::Debug>(answer: Result<T, Status>, field: &str) -> Vec<(String, String)> {
     let status = answer.unwrap_err();

@@ -1,4 +1,4 @@
-//! Where nonsense is said, and what must be left of it: nothing.
+//! A pair of daemons for invalid input. The input must leave no trace.
 
 use m2_proto::reason::Reason;
 use m2_tests::scenario::{Api, Pair};
@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tonic::Status;
 
-/// A pair whose second daemon is away while the first hears nonsense.
+/// A pair whose second daemon is down while the first receives invalid input.
 pub(super) struct Scene {
     pub(super) pair: Pair,
     pub(super) alice: Api,
@@ -27,7 +27,7 @@ impl Scene {
         }
     }
 
-    /// What was sent before and after the nonsense arrives; nothing else.
+    /// Asserts that only the messages sent before and after the invalid input arrive.
     pub(super) async fn end(mut self) {
         self.alice.send("bob", "after").await.unwrap();
         let own = self.alice.conversation("bob").await.unwrap();
@@ -41,7 +41,7 @@ impl Scene {
     }
 }
 
-/// The call failed, for this reason and no other.
+/// Asserts that the call failed with this reason.
 #[track_caller]
 pub(super) fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, reason: Reason) {
     let status = answer.unwrap_err();
@@ -50,14 +50,14 @@ pub(super) fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, reason: Rea
     assert!(!status.message().is_empty());
 }
 
-/// Runs `m2` with this input. Gives the exit code and what it complained about.
+/// Runs `m2` with this input. Returns the exit code and the standard error.
 pub(super) async fn piped(pair: &Pair, arguments: &[&str], input: &[u8]) -> (Option<i32>, String) {
     let mut command = pair.alice.m2_command().unwrap();
     command.args(arguments).stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // It may stop reading when it has seen enough.
+    // `m2` may stop reading once it has seen enough.
     let _ = stdin.write_all(input).await;
     drop(stdin);
     let output = child.wait_with_output().await.unwrap();

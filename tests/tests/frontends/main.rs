@@ -1,4 +1,4 @@
-//! Front-ends on one daemon: the same events for all, each from its own place.
+//! Several front-ends of one daemon: all receive the same events, each from its own cursor.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,11 +20,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::ChildStdout;
 use tokio::time::timeout;
 
-/// Events of the test that measures: enough that a bounded queue is full many times.
+/// The number of events in the throughput test: enough to fill a bounded queue many times.
 const MANY: usize = 5_000;
 
 #[tokio::test]
-async fn all_see_the_same_events_in_the_same_order() {
+async fn all_front_ends_see_the_same_events_in_the_same_order() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let mut streams = [
@@ -43,7 +43,7 @@ async fn all_see_the_same_events_in_the_same_order() {
     }
     alice.await_empty_outbox().await.unwrap();
     bob.await_empty_outbox().await.unwrap();
-    // contactAdded, 40 received, and sent and delivered of 40.
+    // contactAdded, 40 received messages, and sent and delivered for 40 messages.
     let mut seen = Vec::new();
     for stream in &mut streams {
         seen.push(until_delivered(stream, 40).await);
@@ -55,14 +55,14 @@ async fn all_see_the_same_events_in_the_same_order() {
 }
 
 #[tokio::test]
-async fn one_that_was_away_replays_from_its_place() {
+async fn a_front_end_that_was_away_replays_from_its_cursor() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let mut desk = alice.events("desk").await.unwrap();
     send_numbers(&bob, 0..10).await;
     let first = texts(&mut desk, 10).await;
     assert_eq!(texts_of(&first), numbers(0..10));
-    // Six of them are handled; then it goes away, and more comes.
+    // Acknowledges six of them, then disconnects while more messages arrive.
     alice.acknowledge("desk", &first[5].cursor).await.unwrap();
     drop(desk);
     send_numbers(&bob, 10..20).await;
@@ -73,9 +73,10 @@ async fn one_that_was_away_replays_from_its_place() {
     let mut desk = alice.events("desk").await.unwrap();
     let again = texts(&mut desk, 24).await;
     assert_eq!(texts_of(&again), numbers(6..30));
-    // The same events under the same cursors.
+    // The same events with the same cursors.
     assert_eq!(again[..4], first[6..]);
-    // A new client begins now, unless it asks for the start; so does one without a name.
+    // A new client starts at the present unless it asks for the start of the log. So does an unnamed
+    // client.
     let mut all = alice.events_from_start("tablet").await.unwrap();
     assert_eq!(texts_of(&texts(&mut all, 30).await), numbers(0..30));
     let mut phone = alice.events("phone").await.unwrap();
@@ -86,10 +87,10 @@ async fn one_that_was_away_replays_from_its_place() {
 }
 
 #[tokio::test]
-async fn a_slow_one_slows_nobody_and_costs_no_memory() {
+async fn a_slow_front_end_delays_no_other_and_costs_no_memory() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
-    // Connections of their own: HTTP/2 shares one window among the streams of a connection.
+    // Separate connections: HTTP/2 shares one flow-control window among the streams of a connection.
     let lazy = Api::of(&pair.alice).await.unwrap();
     let unread = lazy.events("lazy").await.unwrap();
     let mut quick = alice.events("quick").await.unwrap();
@@ -106,7 +107,7 @@ async fn a_slow_one_slows_nobody_and_costs_no_memory() {
     let grown = pair.alice.rss_kib().unwrap().saturating_sub(before);
     println!("{MANY} events in {took:?}, {grown} KiB more");
     assert!(grown < 48 * 1_024, "the daemon grew by {grown} KiB");
-    // What was not read is still there.
+    // The unread events are still available.
     let mut unread = unread;
     assert_eq!(texts_of(&texts(&mut unread, MANY).await), numbers(0..MANY));
 }
@@ -122,7 +123,7 @@ async fn a_name_is_leased_to_one_stream() {
     let listen = pair.alice.m2(&listen).await.unwrap();
     assert_eq!(listen.code, Some(1));
     assert!(listen.stderr.contains("CLIENT_IN_USE"), "{}", listen.stderr);
-    // Another name is free, and this one too once its stream ends.
+    // Another name is free. This one becomes free when its stream ends.
     alice.events("phone").await.unwrap();
     drop(first);
     eventually("the lease to end", async || {
@@ -137,7 +138,7 @@ async fn a_name_is_leased_to_one_stream() {
 }
 
 #[tokio::test]
-async fn cursors_of_nowhere_are_refused() {
+async fn invalid_cursors_are_refused() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     send_numbers(&bob, 0..3).await;
@@ -175,7 +176,7 @@ async fn cursors_of_nowhere_are_refused() {
     }
     let unknown = alice.acknowledge("nobody", &last.cursor).await.unwrap_err();
     assert_eq!(Reason::of(&unknown), Some(Reason::ClientUnknown));
-    // A good cursor serves as ever; one before it changes nothing, and succeeds.
+    // A valid cursor still works. An earlier one is accepted and changes nothing.
     alice.acknowledge("desk", &last.cursor).await.unwrap();
     let before = format!("{log}-{}", place.parse::<u64>().unwrap() - 1);
     alice.acknowledge("desk", &before).await.unwrap();
@@ -186,7 +187,7 @@ async fn cursors_of_nowhere_are_refused() {
 }
 
 #[tokio::test]
-async fn events_come_again_under_the_same_cursor() {
+async fn events_are_replayed_with_the_same_cursor() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     send_numbers(&bob, 0..5).await;
@@ -210,7 +211,7 @@ async fn a_command_is_run_for_every_event() {
     let out = directory.path().join("out");
     send_numbers(&bob, 0..3).await;
     alice.await_text("bob", "2").await.unwrap();
-    // The contact's event, then the texts; "1" is refused five times.
+    // The command receives the contact's event, then the texts. It fails five times for "1".
     let script = format!(
         "IFS= read -r line; case \"$line\" in *'\"text\":\"1\"'*) echo tried >> {out}; exit 7;; esac; \
          printf '%s\\n' \"$line\" >> {out}",
@@ -245,7 +246,7 @@ async fn a_command_is_run_for_every_event() {
         "1"
     );
 
-    // All four are behind it: the next one is the first that it sees.
+    // All four events are acknowledged, so the next one is the first that the client receives.
     send_numbers(&bob, 9..10).await;
     let next = ["--json", "listen", "--client", "hook", "--count", "1"];
     let next = pair.alice.m2(&next).await.unwrap().json().unwrap();
@@ -253,15 +254,15 @@ async fn a_command_is_run_for_every_event() {
 }
 
 #[tokio::test]
-async fn a_command_that_was_cut_off_is_run_again() {
+async fn an_interrupted_command_is_run_again() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("out");
     send_numbers(&bob, 0..1).await;
     alice.await_text("bob", "0").await.unwrap();
-    // The daemon dies while the command works on the message, until the test is over: nobody
-    // ends it, and it must not hold the test's output open.
+    // The daemon dies while the command handles the message. The command runs until the end of the
+    // test, so it must not keep the test's output open.
     let script = format!(
         "[ \"$M2_EVENT\" = messageReceived ] || exit 0; echo began >> {out}; \
          exec > /dev/null 2>&1; while [ -e {out} ]; do sleep 0.1; done",
@@ -371,7 +372,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
-/// The next events that are received messages.
+/// The next `count` events that are received messages.
 async fn texts(events: &mut Events, count: usize) -> Vec<Event> {
     let mut found = Vec::new();
     while found.len() < count {
@@ -395,7 +396,7 @@ fn text_of(event: &Event) -> Option<&str> {
     }
 }
 
-/// Everything up to the event that tells the last delivery, and the last received message.
+/// All events up to the last delivery and the last received message.
 async fn until_delivered(events: &mut Events, count: usize) -> Vec<Event> {
     let (mut seen, mut delivered, mut received) = (Vec::new(), 0, 0);
     while delivered < count || received < count {
@@ -422,7 +423,7 @@ async fn subscribe_after(api: &Api, cursor: &str) -> Result<Events, tonic::Statu
 }
 
 #[tokio::test]
-async fn a_stream_says_where_it_starts_once() {
+async fn a_subscription_has_one_starting_point() {
     let pair = Pair::start().await.unwrap();
     let (alice, _) = pair.apis().await.unwrap();
     let event = alice.all_events().await.unwrap().next().await.unwrap();
@@ -435,7 +436,7 @@ async fn a_stream_says_where_it_starts_once() {
         .await
         .unwrap_err();
     assert_eq!(Reason::of(&refused), Some(Reason::InvalidArgument));
-    // Nothing new: a stream from now on is silent.
+    // There are no new events, so a stream that starts at the present is silent.
     let mut silent = alice.events("").await.unwrap();
     let rest = silent.rest(Duration::from_millis(200)).await.unwrap();
     assert_eq!(rest, []);

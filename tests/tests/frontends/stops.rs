@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_stream_that_the_daemon_ends_says_why() {
+async fn a_stream_that_the_daemon_ends_reports_the_reason() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, _) = pair.apis().await.unwrap();
     let id = {
@@ -18,7 +18,7 @@ async fn a_stream_that_the_daemon_ends_says_why() {
     let ended = loop {
         match events.take().await {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("it ended as if all was told"),
+            Ok(None) => panic!("the stream ended as if it were complete"),
             Err(status) => break status,
         }
     };
@@ -27,7 +27,7 @@ async fn a_stream_that_the_daemon_ends_says_why() {
     let ended = loop {
         match states.message().await {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("it ended as if the state was final"),
+            Ok(None) => panic!("the stream ended as if the state were final"),
             Err(status) => break status,
         }
     };
@@ -35,7 +35,7 @@ async fn a_stream_that_the_daemon_ends_says_why() {
 }
 
 #[tokio::test]
-async fn a_listener_waits_for_its_daemon() {
+async fn a_listener_reconnects_to_its_daemon() {
     let mut pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
     let last = alice.all_events().await.unwrap().next().await.unwrap();
@@ -46,7 +46,7 @@ async fn a_listener_waits_for_its_daemon() {
     let mut lines = BufReader::new(listen.stdout.take().unwrap()).lines();
     send_numbers(&bob, 0..1).await;
     assert_eq!(next_text(&mut lines).await, "0");
-    // Stopped, killed, and started before it looks again: nothing is left out or comes twice.
+    // The daemon is stopped, then killed, and restarted each time: no event is missing or repeated.
     assert!(pair.alice.stop().await.unwrap().success());
     send_numbers(&bob, 1..3).await;
     pair.alice.restart().await.unwrap();
@@ -58,7 +58,7 @@ async fn a_listener_waits_for_its_daemon() {
     assert_eq!(next_text(&mut lines).await, "3");
     listen.kill().await.unwrap();
 
-    // Without the option it ends, and says what to do.
+    // Without `--reconnect` the command ends and suggests the option.
     let mut listen = pair.alice.m2_command().unwrap();
     listen.args(["listen", "--client", "once", "--from", "start"]);
     listen.stdout(std::process::Stdio::piped());

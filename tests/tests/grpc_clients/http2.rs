@@ -1,4 +1,4 @@
-//! HTTP/2 by hand: requests that no library of ours would send.
+//! HTTP/2 by hand: requests that no client library of this repository would send.
 
 use m2_tests::scenario::PATIENCE;
 use std::path::Path;
@@ -16,35 +16,35 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
-/// `:method POST`, `:scheme http`, of the static table.
+/// `:method POST` and `:scheme http`, as indices into HPACK's static table.
 const POST: &[u8] = &[0x83];
 const HTTP: &[u8] = &[0x86];
 
 pub(super) struct Connection(UnixStream);
 
-/// A field whose name is `:authority` of the static table, in the form that `first` says.
+/// A field with the name `:authority` of the static table. `first` selects the representation.
 pub(super) fn literal(first: u8, value: &[u8]) -> Vec<u8> {
     [&[first], string(false, value).as_slice()].concat()
 }
 
-/// A field that enters the dynamic table and spells its name.
+/// A field with a literal name that enters the dynamic table.
 pub(super) fn named(name: &[u8], is_huffman: bool, value: &[u8]) -> Vec<u8> {
     [vec![0x40], string(is_huffman, name), string(false, value)].concat()
 }
 
-/// A string of less than 127 bytes.
+/// A string of fewer than 127 bytes.
 fn string(is_huffman: bool, bytes: &[u8]) -> Vec<u8> {
     assert!(bytes.len() < 127);
     let huffman = if is_huffman { 0x80 } else { 0 };
     [&[huffman | bytes.len() as u8], bytes].concat()
 }
 
-/// What a call of GetStatus says besides method and authority.
+/// The header fields of a GetStatus call, without method, scheme and authority.
 fn rest() -> Vec<u8> {
     let path = string(false, b"/m2.api.v1.DaemonService/GetStatus");
     let content = string(false, b"application/grpc");
     let trailers = [string(false, b"te"), string(false, b"trailers")].concat();
-    // `:path` and `content-type` by their places in the static table, without indexing.
+    // `:path` and `content-type` as indices into the static table, without indexing.
     [
         &[0x04],
         &path[..],
@@ -68,7 +68,8 @@ impl Connection {
         connection
     }
 
-    /// Calls GetStatus with this authority. Gives the encoded answer, or says how it was refused.
+    /// Calls GetStatus with this authority. Returns the encoded response, or a description of the
+    /// refusal.
     pub(super) async fn call(&mut self, stream: u8, authority: &[u8]) -> Result<Vec<u8>, String> {
         let block = [POST, HTTP, authority, &rest()].concat();
         self.send(HEADERS, END_HEADERS, stream, &block).await;
@@ -76,14 +77,14 @@ impl Connection {
         self.answer(stream).await
     }
 
-    /// The same, with one byte of the header block in each frame, and pauses between them.
+    /// Like `call`, with the header block in up to four frames and a yield after each.
     pub(super) async fn call_in_pieces(
         &mut self,
         stream: u8,
         authority: &[u8],
     ) -> Result<Vec<u8>, String> {
         let block = [POST, HTTP, authority, &rest()].concat();
-        // A server need not accept more than a few continuations.
+        // A server need not accept more than a few CONTINUATION frames.
         let pieces: Vec<&[u8]> = block.chunks(block.len().div_ceil(4)).collect();
         for (number, piece) in pieces.iter().enumerate() {
             let kind = if number == 0 { HEADERS } else { CONTINUATION };
@@ -114,7 +115,7 @@ impl Connection {
         self.0.write_all(&frame).await.unwrap();
     }
 
-    /// The message in the stream's data.
+    /// Waits for the end of the stream. Returns the message in its data.
     async fn answer(&mut self, stream: u8) -> Result<Vec<u8>, String> {
         let mut data = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! Clients in any language: each `:authority`, both versions of reflection, Python.
+//! gRPC clients of other languages: every form of `:authority`, both versions of reflection, Python.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,29 +16,30 @@ use m2_tests::scenario::Api;
 use prost::Message as _;
 use tonic_reflection::pb::{v1, v1alpha};
 
-/// `:authority` in the Huffman code.
+/// `:authority` in Huffman code.
 const HUFFMAN_NAME: &[u8] = b"\xb8\x3b\x53\x39\xec\x32\x7d\x7f";
 
 #[tokio::test]
-async fn any_authority_is_taken() {
+async fn every_form_of_authority_is_accepted() {
     let daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let path = daemon.socket().to_str().unwrap().to_owned();
     let encoded = path.replace('/', "%2F");
     let fields: [Vec<u8>; 8] = [
-        // As grpcurl and Java have it, and as Python and C++ have it, in each form of a literal.
+        // The socket's path as grpcurl and Java send it and as Python and C++ send it, in each literal
+        // form.
         literal(0x41, path.as_bytes()),
         literal(0x41, encoded.as_bytes()),
         literal(0x01, encoded.as_bytes()),
         literal(0x11, encoded.as_bytes()),
         named(b":authority", false, encoded.as_bytes()),
         named(HUFFMAN_NAME, true, path.as_bytes()),
-        // The empty one of the static table, and a good one.
+        // The empty authority of the static table, and an ordinary one.
         vec![0x81],
         literal(0x41, b"localhost"),
     ];
     for field in fields {
         let mut connection = Connection::open(&daemon.socket()).await;
-        // The second request names the entries that the first one left in the dynamic table.
+        // The second request refers to the entry that the first one left in the dynamic table.
         for stream in [1, 3] {
             let status = match (stream, field[0]) {
                 (3, 0x41) => connection.call(stream, &[0xbe]).await,
@@ -52,20 +53,20 @@ async fn any_authority_is_taken() {
 }
 
 #[tokio::test]
-async fn a_header_block_in_pieces_is_taken() {
+async fn a_header_block_in_several_frames_is_accepted() {
     let daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let mut connection = Connection::open(&daemon.socket()).await;
     let field = literal(0x41, b"%2Frun%2Fm2d.sock");
     let status = connection.call_in_pieces(1, &field).await.unwrap();
     let status = GetStatusResponse::decode(status.as_slice()).unwrap();
     assert!(status.peer_id.starts_with("m2"));
-    // What is not valid is refused as ever: no method.
+    // An invalid request is still refused: it has no method.
     let refused = connection.call_without_method(3).await;
     assert!(refused.is_err());
 }
 
 #[tokio::test]
-async fn reflection_speaks_both_versions() {
+async fn reflection_serves_both_versions() {
     let daemon = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     let channel = Api::of(&daemon).await.unwrap().client().channel();
     let request = v1::ServerReflectionRequest {

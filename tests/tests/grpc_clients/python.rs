@@ -1,4 +1,4 @@
-//! Python's grpcio, where it is installed: with no option set.
+//! Python's grpcio, if it is installed, with its default options.
 
 use m2_proto::api::v1::{DaemonState, GetStatusResponse};
 use m2_tests::harness::{Daemon, Setup};
@@ -9,10 +9,10 @@ use std::ffi::OsString;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Names another interpreter than `python3`, such as that of a virtual environment.
+/// Selects another interpreter than `python3`, such as that of a virtual environment.
 const INTERPRETER: &str = "M2_TESTS_PYTHON";
 
-/// Calls GetStatus without generated code, and prints the encoded answer in hexadecimal.
+/// Calls GetStatus without generated code, and prints the encoded response in hexadecimal.
 const SCRIPT: &str = r#"
 import sys, grpc
 channel = grpc.insecure_channel("unix:" + sys.argv[1])
