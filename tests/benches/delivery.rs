@@ -1,5 +1,5 @@
-//! The delivery machine with its cryptography, without disk and network: a message of 1 KiB from
-//! the sender's outbox to its acknowledgement, one by one and many at once.
+//! The delivery state machine with its cryptography, without disk and network: a message of 1 KiB
+//! from the sender's outbox to its acknowledgement, one at a time and 64 at once.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -49,7 +49,7 @@ fn deliver(sender: &mut Side, receiver: &mut Side, messages: u64) {
     assert_eq!(sender.conversation.pending(), 0);
 }
 
-/// One end: its conversation and the outbox rows that a store would hold.
+/// One side: its conversation and the outbox rows that a store would hold.
 struct Side {
     own: &'static Identified,
     peer: &'static Identified,
@@ -58,7 +58,7 @@ struct Side {
     rng: StdRng,
 }
 
-/// What leaves after a commit.
+/// The frames that are sent after a commit.
 #[derive(Default)]
 struct Leaving {
     envelopes: Vec<(Option<Vec<u8>>, Vec<u8>)>,
@@ -151,7 +151,7 @@ impl Side {
         self.conversation.on_acks(context!(self), acks).unwrap();
     }
 
-    /// "Commits", and gives what leaves.
+    /// Simulates a commit: applies the writes to the outbox and returns the frames to send.
     fn settle(&mut self) -> Leaving {
         while let Some(write) = self.conversation.poll_write() {
             match write {

@@ -1,4 +1,5 @@
-//! Envelopes: opening an epoch at both ends, and a message of 1 KiB in an open one.
+//! Envelopes: opening an epoch on both sides, and sealing and opening a message of 1 KiB in an open
+//! epoch.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -34,7 +34,7 @@ fn frames(criterion: &mut Criterion) {
     });
 }
 
-/// A decoder that has its Hello behind it.
+/// Returns a decoder that has already read the Hello.
 fn greeted() -> FrameDecoder {
     let hello = Hello {
         unix_ms: 1,

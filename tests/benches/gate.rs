@@ -1,5 +1,5 @@
-//! What the gate costs for each class of datagram. Only strangers who know nothing are free to
-//! send all but the last three.
+//! The cost of the gate's decision for each class of datagram. A sender that does not know the
+//! circle's packet key cannot construct the last three.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,7 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 const OWN: PeerId = PeerId::from_bytes([1; 32]);
 const STRANGER: PeerId = PeerId::from_bytes([2; 32]);
 const TODAY: u32 = 20_000;
-/// Bytes of every datagram but the short one.
+/// Length in bytes of every datagram except the short one.
 const LENGTH: usize = 1200;
 
 const SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4433);
@@ -66,20 +66,20 @@ fn classes(ids: &ConnectionIds) -> Vec<Class> {
         ),
         ("of a session", short(&ids.issue()), Ok(())),
         (
-            "call from yesterday's yesterday",
+            "first packet from two days ago",
             first(&OWN, TODAY - 2),
             Err(Counter::DatagramNotForUs),
         ),
         (
-            "call to somebody else",
+            "first packet for another peer",
             first(&STRANGER, TODAY),
             Err(Counter::DatagramNotForUs),
         ),
-        ("call to us", first(&OWN, TODAY), Ok(())),
+        ("first packet for us", first(&OWN, TODAY), Ok(())),
     ]
 }
 
-/// A packet of a session, to the connection id `id`.
+/// Builds a packet of a session, addressed to the connection id `id`.
 fn short(id: &[u8; 16]) -> Vec<u8> {
     let mut packet = [&[0x41][..], id].concat();
     packet.resize(LENGTH, 7);
@@ -92,7 +92,7 @@ fn other_version() -> Vec<u8> {
     packet
 }
 
-/// The first packet of a call, as QUIC builds it.
+/// Builds the first packet of a dial, as QUIC does.
 fn first(called: &PeerId, day: u32) -> Vec<u8> {
     let mut id = [0x41; MAX_CID_LEN];
     stamp_day(&mut id, day);
@@ -102,7 +102,7 @@ fn first(called: &PeerId, day: u32) -> Vec<u8> {
     packet.extend_from_slice(&QUIC_VERSION.to_be_bytes());
     packet.push(MAX_CID_LEN as u8);
     packet.extend_from_slice(&id);
-    // An empty source id and no token.
+    // An empty source connection id, and no token.
     packet.extend_from_slice(&[0, 0]);
     let mut payload = vec![0; LENGTH - packet.len() - 4 - TAG_LEN];
     let length = 2 + payload.len() + TAG_LEN;

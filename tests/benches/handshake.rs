@@ -1,4 +1,4 @@
-//! The session handshake: whole, and its RSA operations apart, under each provider.
+//! The session handshake as a whole, and its RSA operations separately, with each provider.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,10 +15,10 @@ use rand_core::UnwrapErr;
 use rsa::RsaPrivateKey;
 use std::sync::Arc;
 
-/// About what QUIC's transport parameters take, bytes.
+/// A placeholder for QUIC's transport parameters, with about their usual size in bytes.
 const TRANSPORT: [u8; 100] = [7; 100];
 
-/// Two peers with session keys that can be had again and again.
+/// Two peers whose session keys can be used for any number of handshakes.
 struct Peers {
     provider: &'static dyn Provider,
     caller: Arc<Identity>,
@@ -96,7 +96,7 @@ fn private_operations(criterion: &mut Criterion) {
     }
 }
 
-/// Public operations and key generation are the same under every provider.
+/// Public operations and key generation use the same implementation with every provider.
 fn public_operations(criterion: &mut Criterion) {
     let (peers, rng) = (Peers::new(provider::default()), &mut rng());
     let (session, identity) = (peers.pair(0), &peers.caller);

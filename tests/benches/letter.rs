@@ -1,4 +1,4 @@
-//! Letters for mailboxes, with a message of 1 KiB.
+//! Letters that hold a message of 1 KiB.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Level 3 under each provider: one datagram, and a batch as segment offload hands it over.
+//! Level 3 with each provider: one datagram, and a batch as handed over for segmentation offload.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,9 +11,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use m2_crypto::obfuscation::Obfuscator;
 use m2_crypto::{Circle, provider};
 
-/// Bytes of a datagram of bulk data on most paths.
+/// Length in bytes of a bulk datagram on most paths.
 const DATAGRAM: usize = 1452;
-/// Bytes of a full batch.
+/// Length in bytes of a full batch.
 const BATCH: usize = 64 << 10;
 
 fn obfuscation(criterion: &mut Criterion) {

@@ -1,4 +1,4 @@
-//! Packet protection of 1,350 bytes under each provider, and the header's mask.
+//! Packet protection of 1,350 bytes with each provider, and header protection.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,7 +11,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use m2_crypto::packet::DirectionKeys;
 use m2_crypto::{Secret, provider};
 
-/// Bytes of a packet's payload.
+/// Length in bytes of a packet's payload.
 const PAYLOAD: usize = 1350;
 /// A short header: first byte, connection id, packet number.
 const HEADER: [u8; 19] = [0x41; 19];

@@ -1,7 +1,7 @@
 //! Regenerates the seed corpora: `cargo run --release --example seeds` in `tests/fuzz`.
 //!
-//! The seeds are valid values of every kind, so that fuzzing starts beyond the first length check.
-//! Seeds with signatures differ from run to run; commit them only after a change of a format.
+//! The seeds are valid values of every kind, so that fuzzing starts past the first length check.
+//! Seeds with signatures differ from run to run; commit them only after a format change.
 
 use m2_crypto::backup::{Contents, Header};
 use m2_crypto::envelope::{Letter, SendEpoch};
@@ -119,7 +119,8 @@ fn invitations(alice: &Peer) -> Result<()> {
     seed("invitation", "lines", invitation.to_uri().as_bytes())
 }
 
-/// An HTTP/2 connection with one request, split into pieces of seven bytes.
+/// An HTTP/2 connection with one request in one piece, and one whose header block is split into two
+/// frames.
 fn authority() -> Result<()> {
     let frame = |kind: u8, flags: u8, payload: &[u8]| {
         let length = payload.len() as u8;
@@ -177,7 +178,7 @@ fn envelopes(alice: &Peer, bob: &Peer) -> Result<()> {
     seed("letter", "small", letter)
 }
 
-/// An Initial packet that opens, and the start of other long headers.
+/// An Initial packet that opens, a truncated one, and the gate's and connection id seeds.
 fn initials() -> Result<()> {
     let mut dcid = [5; 20];
     initial::stamp_day(&mut dcid, DAY);
@@ -189,8 +190,8 @@ fn initials() -> Result<()> {
     packet.extend(QUIC_VERSION.to_be_bytes());
     packet.push(20);
     packet.extend(dcid);
-    packet.extend([0, 0]); // No source id, no token.
-    packet.extend([0x40, 101, 0]); // 1 byte of number, 84 of payload, 16 of tag.
+    packet.extend([0, 0]); // No source connection id, no token.
+    packet.extend([0x40, 101, 0]); // Length: 1 byte of packet number, 84 of payload, 16 of tag.
     let mut payload = [1; 84];
     let tag = keys.client.packet.seal(0, &packet, &mut payload);
     let number_at = packet.len() - 1;
@@ -305,7 +306,7 @@ fn frames() -> Result<()> {
     mailbox_frames()
 }
 
-/// The frames between an owner and its provider, and those of depositors and contacts.
+/// The frames between an owner and its provider, and those sent by depositors and contacts.
 fn mailbox_frames() -> Result<()> {
     let hello = frame::Body::Hello(Hello {
         unix_ms: 1_800_000_000_000,

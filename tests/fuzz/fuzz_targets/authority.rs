@@ -1,5 +1,5 @@
-//! The filter in front of the API's HTTP/2: it never panics, holds back a bounded number of
-//! bytes, and emits the same however its input is cut. Taken by path, as the configuration.
+//! The filter in front of the API's HTTP/2 server. It never panics, and its output does not depend
+//! on how the input is split. The module is included by path, like the configuration's.
 #![no_main]
 
 #[path = "../../../m2d/src/listen/authority.rs"]
@@ -8,7 +8,7 @@ mod authority;
 use authority::AuthorityFilter;
 use libfuzzer_sys::fuzz_target;
 
-// The first byte says how large the pieces are.
+// The first byte is the size of the pieces.
 fuzz_target!(|input: &[u8]| {
     let Some((step, bytes)) = input.split_first() else {
         return;
@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     let whole = filtered(bytes, bytes.len().max(1));
     let pieces = filtered(bytes, usize::from(*step).max(1));
     assert_eq!(whole, pieces);
-    // A block grows by two bytes at most for each field of one byte.
+    // A header block grows by at most two bytes for each field of one byte.
     assert!(whole.len() <= bytes.len().saturating_mul(3));
 });
 

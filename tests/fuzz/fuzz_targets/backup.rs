@@ -1,4 +1,4 @@
-//! Backups: the header before anything is opened, and the contents after it. No key is stretched.
+//! Backups: the header, and the contents after it. No key is stretched.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     if let Some(Ok(contents)) = rest.get(..length).map(Contents::parse) {
-        let again = contents.encode().expect("what was read can be written");
+        let again = contents.encode().expect("parsed contents can be encoded");
         assert_eq!(bytes.get(..again.len()), Some(&again[..]));
     }
 });

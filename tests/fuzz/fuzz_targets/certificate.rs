@@ -1,4 +1,4 @@
-//! Certificates: what parses is canonical.
+//! Certificates: a certificate that parses is in canonical form.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

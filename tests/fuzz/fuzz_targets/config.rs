@@ -1,5 +1,5 @@
-//! The configuration file. Its module is taken by path, so that the whole daemon with its
-//! database need not be built here.
+//! The configuration file. Its module is included by path, so that the daemon and its database need
+//! not be built here.
 #![no_main]
 #![allow(dead_code)]
 

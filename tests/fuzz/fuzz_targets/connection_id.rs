@@ -1,4 +1,4 @@
-//! Connection ids: none that we did not issue is ours.
+//! Connection ids: an id that was not issued with our key is never recognised as ours.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The frame stream: lengths, places, and what waits in the buffer.
+//! The frame decoder: length prefixes, message order, and incomplete frames in the buffer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

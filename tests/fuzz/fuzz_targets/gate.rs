@@ -1,4 +1,4 @@
-//! The gate: a datagram that passes is a short one of ours or a first packet that opens.
+//! The gate's check of one datagram: it never panics.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,7 +10,7 @@ use m2_net::gate::Gate;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::LazyLock;
 
-/// The address that a datagram comes from.
+/// The source address of every datagram.
 const FROM: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4_000));
 
 static GATE: LazyLock<Gate> = LazyLock::new(|| {

@@ -1,4 +1,4 @@
-//! Grants: parsing, and everything that is checked before the key is unwrapped.
+//! Grants: parsing, and all checks that precede the unwrapping of the key.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

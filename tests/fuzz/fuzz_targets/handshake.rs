@@ -1,4 +1,4 @@
-//! The handshake's messages: put together from pieces as they come, then parsed as each kind.
+//! The handshake's messages: reassembled from pieces, then parsed as each kind.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Key files, with and without a passphrase.
+//! Key files, encrypted and unencrypted, read without a passphrase.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! The gate's first look at a datagram: long headers, Initial packets, the day, retry tags.
+//! The steps of the gate for a long header: parsing it, finding the day, opening the Initial
+//! packet.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

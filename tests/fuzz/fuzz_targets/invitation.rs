@@ -1,4 +1,4 @@
-//! Invitations as text: what parses says the same again.
+//! Invitations as text: an invitation that parses is unchanged by encoding and parsing it again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
                 .is_ok_and(|parsed| parsed == invitation)
         );
         for line in invitation.invited_lines() {
-            let bytes = line.to_bytes().expect("what was read can be written");
+            let bytes = line.to_bytes().expect("a parsed line can be encoded");
             assert_eq!(InvitedLine::parse(&bytes).as_ref(), Some(&line));
         }
     }

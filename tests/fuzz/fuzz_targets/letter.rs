@@ -1,4 +1,4 @@
-//! Letters: the outer seal, and what is inside of it.
+//! Letters: unwrapping the outer layer, and opening the message inside.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What an envelope holds: what parses says the same again.
+//! Payloads of envelopes: a payload that parses is unchanged by encoding and parsing it again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

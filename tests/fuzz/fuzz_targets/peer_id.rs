@@ -1,4 +1,4 @@
-//! Peer ids as text: what parses has one form.
+//! Peer ids as text: an id that parses has one textual form, apart from case.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Presence: records, sealed and not, and announcements; what is read says the same again.
+//! Presence records, sealed and in the clear, and announcements: a value that parses is unchanged
+//! by encoding and parsing it again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -14,7 +15,7 @@ static KEY: LazyLock<DayKey> = LazyLock::new(|| DayKey::derive(&SECRET, DAY));
 fuzz_target!(|bytes: &[u8]| {
     let _ = Record::open(&KEY, bytes);
     if let Ok(record) = Record::from_content(bytes) {
-        let again = record.to_content().expect("what was read can be written");
+        let again = record.to_content().expect("a parsed record can be encoded");
         assert!(Record::from_content(&again[..]).is_ok_and(|read| read == record));
     }
     if let Ok(announcement) = Announcement::parse(bytes) {

@@ -1,4 +1,5 @@
-//! Sealed messages: nothing but what the sender sealed opens, and a failure changes nothing.
+//! Sealed messages: opening a message never panics, and a failure leaves the epoch's state
+//! unchanged.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = SendEpoch::from_bytes(bytes);
 });
 
-/// The receiver's state after a first message.
+/// Returns the receiver's encoded epoch after it opened a first message.
 fn epoch() -> Vec<u8> {
     let (alice, bob) = (Peer::alice(), Peer::bob());
     let header = alice.header(&bob, 1);

@@ -1,4 +1,4 @@
-//! One frame of a session: what parses says the same again.
+//! One frame of a session: a frame that parses is unchanged by encoding and parsing it again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,37 +1,37 @@
-//! What the fuzz targets share: fixed identities, a fixed moment, and random numbers.
+//! Items shared by the fuzz targets: fixed identities, a fixed time, and random numbers.
 #![allow(clippy::expect_used)]
 
 use m2_crypto::envelope::EpochHeader;
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use rand_core::UnwrapErr;
 
-/// The moment of which all seeds speak, Unix time in seconds.
+/// The time in all seeds, in Unix seconds.
 pub const NOW_S: u64 = 1_800_000_000;
 
-/// The day of [`NOW_S`], counted from 1970-01-01.
+/// The day of [`NOW_S`], in days since 1970-01-01.
 pub const DAY: u32 = 20_833;
 
-/// The incarnation in all seeds.
+/// The sender's incarnation in all seeds.
 pub const INCARNATION: u64 = 0x1122_3344_5566_7788;
 
 /// The message id in all seeds.
 pub const MESSAGE_ID: [u8; 16] = [0x42; 16];
 
-/// A fixed identity in the public circle.
+/// A committed test identity in the public circle.
 pub struct Peer {
-    /// Its keys.
+    /// The certificate and private key.
     pub identity: Identity,
-    /// Its id.
+    /// The peer id in the public circle.
     pub id: PeerId,
 }
 
 impl Peer {
-    /// Who sends.
+    /// Returns the sender of all seeds.
     pub fn alice() -> Self {
         Self::of(include_str!("../../vectors/identities/alice.pem"))
     }
 
-    /// Who receives.
+    /// Returns the receiver of all seeds.
     pub fn bob() -> Self {
         Self::of(include_str!("../../vectors/identities/bob.pem"))
     }
@@ -43,7 +43,7 @@ impl Peer {
         Self { identity, id }
     }
 
-    /// The header of an epoch from this peer to another.
+    /// Returns the header of epoch number `epoch` from this peer to `to`.
     pub fn header(&self, to: &Self, epoch: u64) -> EpochHeader {
         EpochHeader {
             sender: self.id,
@@ -55,7 +55,7 @@ impl Peer {
     }
 }
 
-/// The system's random numbers.
+/// Returns the operating system's random number generator.
 pub fn rng() -> UnwrapErr<getrandom::SysRng> {
     UnwrapErr(getrandom::SysRng)
 }

@@ -1,6 +1,6 @@
-//! Bulk data through one connection of stock quinn with TLS 1.3, both ends in this process: what
-//! M2's own figure is compared with. Everything that M2 sets is set alike: windows, socket
-//! buffers, AES-128-GCM by the same library. Prints one JSON line.
+//! Bulk transfer over one connection of stock quinn with TLS 1.3, with both ends in this process:
+//! the baseline for M2's figure. The settings are the same as M2's: flow control windows, socket
+//! buffers, AES-128-GCM from the same library. Prints one JSON line.
 //!
 //! `stock-quinn MEGABYTES`
 
@@ -14,13 +14,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Bytes written and read at once.
+/// Bytes per write and per read.
 const CHUNK: usize = 1 << 20;
 
-/// As m2-net's socket.
+/// The socket buffer size in bytes of m2-net's socket.
 const BUFFER_BYTES: usize = 2 << 20;
 
-/// As m2-net's transport, once a peer allowed bulk streams.
+/// The transport settings of m2-net once a peer has allowed bulk streams.
 const STREAMS: u32 = 8;
 const STREAM_WINDOW: u32 = 8 << 20;
 const WINDOW: u32 = 16 << 20;
@@ -36,13 +36,13 @@ async fn main() -> anyhow::Result<()> {
     let called = endpoint(Some(server))?;
     let caller = endpoint(None)?;
     let dialled = caller.connect_with(client, called.local_addr()?, SERVER_NAME)?;
-    let accepted = async { anyhow::Ok(called.accept().await.context("no call")?.await?) };
+    let accepted = async { anyhow::Ok(called.accept().await.context("no connection")?.await?) };
     let (dialled, accepted) = tokio::try_join!(async { Ok(dialled.await?) }, accepted)?;
     let receiving = tokio::spawn(receive(accepted));
     let start = Instant::now();
     send(&dialled, total).await?;
     let count = receiving.await??;
-    ensure!(count == total, "{count} of {total} bytes came");
+    ensure!(count == total, "{count} of {total} bytes arrived");
     let rate = total as f64 / 1e6 / start.elapsed().as_secs_f64();
     println!(r#"{{"figure":"stock_quinn_bulk","value":{rate:.3},"unit":"MB/s"}}"#);
     Ok(())
@@ -71,7 +71,7 @@ async fn receive(connection: Connection) -> anyhow::Result<usize> {
 
 fn endpoint(server: Option<ServerConfig>) -> anyhow::Result<Endpoint> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    // Best effort: the system may allow less.
+    // Best effort: the system may impose a lower limit.
     let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(BUFFER_BYTES);
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
@@ -99,7 +99,7 @@ fn transport() -> Arc<TransportConfig> {
     Arc::new(config)
 }
 
-/// Server and client with a certificate that the client trusts.
+/// Returns server and client configurations with a certificate that the client trusts.
 fn configs() -> anyhow::Result<(ServerConfig, ClientConfig)> {
     let certified = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()])?;
     let certificate = CertificateDer::from(certified.cert);
@@ -122,7 +122,7 @@ fn configs() -> anyhow::Result<(ServerConfig, ClientConfig)> {
     Ok((server, client))
 }
 
-/// AES-128-GCM alone, which is what M2 uses.
+/// A provider restricted to AES-128-GCM, the only AEAD that M2 uses.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     let suite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
