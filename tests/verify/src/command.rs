@@ -1,4 +1,4 @@
-//! Running other programs for a step.
+//! Runs other programs for the verification steps.
 
 use super::step::Outcome;
 use crate::SKIPPED;
@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::thread;
 
-/// The cargo that runs us, in `directory`.
+/// Returns a command for the cargo that runs this program, in `directory`.
 pub(super) fn cargo(directory: &std::path::Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
@@ -16,7 +16,7 @@ pub(super) fn cargo(directory: &std::path::Path) -> Command {
     command
 }
 
-/// Runs `command` with its output on ours; one check.
+/// Runs `command` with its output on this program's output. Counts as one check.
 pub(super) fn check(mut command: Command) -> anyhow::Result<Outcome> {
     let shown = show(&command);
     let status = command
@@ -29,8 +29,8 @@ pub(super) fn check(mut command: Command) -> anyhow::Result<Outcome> {
     })
 }
 
-/// Runs `command` and shows what it said only when it failed; else the last of its lines that
-/// starts with `result`. One check.
+/// Runs `command`. If it fails, prints its standard error; otherwise prints only the last line that
+/// starts with `result`. Counts as one check.
 pub(super) fn check_quietly(mut command: Command, result: &str) -> anyhow::Result<Outcome> {
     let shown = show(&command);
     let output = command
@@ -50,7 +50,7 @@ pub(super) fn check_quietly(mut command: Command, result: &str) -> anyhow::Resul
     Ok(Outcome::success())
 }
 
-/// Runs a `cargo test`, shows its output as it comes and counts the tests in it. A test that
+/// Runs a `cargo test`, prints its output as it arrives, and counts the tests in it. A test that
 /// reports itself as skipped passes for libtest, and is counted as skipped here.
 pub(super) fn count_tests(mut command: Command) -> anyhow::Result<Outcome> {
     let shown = show(&command);
@@ -79,7 +79,7 @@ pub(super) fn count_tests(mut command: Command) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Whether `program` can be started here.
+/// Returns whether `program` can be started on this machine.
 pub(super) fn installed(program: &str) -> bool {
     Command::new(program)
         .arg("--version")
@@ -89,8 +89,8 @@ pub(super) fn installed(program: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Copies a test run's standard error to ours as it comes, and returns the tests that report
-/// themselves as skipped in it.
+/// Copies a test run's standard error to this program's as it arrives, and returns the tests that
+/// report themselves as skipped in it.
 fn skipped_tests(errors: impl Read) -> BTreeSet<String> {
     let mut skipped = BTreeSet::new();
     for line in BufReader::new(errors).lines().map_while(Result::ok) {
@@ -100,14 +100,14 @@ fn skipped_tests(errors: impl Read) -> BTreeSet<String> {
     skipped
 }
 
-/// The name in `SKIPPED NAME: why`.
+/// Returns the name in `SKIPPED NAME: why`.
 fn skipped_test(line: &str) -> Option<String> {
     let rest = line.strip_prefix(SKIPPED)?.strip_prefix(' ')?;
     let (name, _) = rest.split_once(": ")?;
     Some(name.to_owned())
 }
 
-/// The number in `test result: ok. 12 passed; 0 failed; …`.
+/// Returns the number in `test result: ok. 12 passed; 0 failed; …`.
 fn passed_tests(line: &str) -> u64 {
     line.strip_prefix("test result: ")
         .and_then(|rest| rest.split_once(". "))
@@ -116,7 +116,7 @@ fn passed_tests(line: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// `test NAME ... FAILED` is one failure.
+/// Returns one failure for a line `test NAME ... FAILED`.
 fn failed_test(line: &str) -> Outcome {
     line.strip_prefix("test ")
         .and_then(|rest| rest.strip_suffix(" ... FAILED"))
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_what_libtest_prints() {
+    fn the_output_of_libtest_is_counted() {
         let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured";
         assert_eq!(passed_tests(line), 12);
         assert_eq!(passed_tests("running 12 tests"), 0);

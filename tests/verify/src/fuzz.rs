@@ -1,8 +1,8 @@
-//! The fuzz step: builds the targets of `tests/fuzz` on the stable toolchain, replays their
-//! corpora and fuzzes each for a short time.
+//! The fuzz step: builds the targets of `tests/fuzz` on the stable toolchain, replays their corpora
+//! and fuzzes each target for a short time.
 //!
-//! The flags are those of `cargo fuzz build --sanitizer none`: LLVM's coverage
-//! instrumentation is part of stable, the address sanitizer is not.
+//! The flags are those of `cargo fuzz build --sanitizer none`: LLVM's coverage instrumentation is
+//! available on stable, the address sanitizer is not.
 
 use super::command::{cargo, check, check_quietly};
 use super::step::{Context, Outcome};
@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// One target a file of `fuzz_targets`.
+/// Returns the names of the targets: one per file in `fuzz_targets`.
 fn targets(fuzz: &Path) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(fuzz.join("fuzz_targets")).context("no fuzz targets")? {
@@ -59,7 +59,7 @@ fn extension(path: &Path) -> Option<&str> {
     path.extension()?.to_str()
 }
 
-/// With `--target`, so that build scripts and procedural macros are not instrumented.
+/// Passes `--target`, so that build scripts and procedural macros are not instrumented.
 fn build(fuzz: &Path, built: &Path, host: &str) -> Command {
     let mut command = cargo(fuzz);
     command.args(["build", "--release", "--bins", "--locked", "--target", host]);
@@ -74,8 +74,8 @@ fn replay(fuzz: &Path, binaries: &Path, name: &str) -> anyhow::Result<Outcome> {
     check_quietly(command, "nothing")
 }
 
-/// What is found new goes to a directory that is thrown away; the corpus in the repository
-/// grows only by hand.
+/// Writes new inputs to a temporary directory, which is deleted; inputs are added to the corpus in
+/// the repository by hand.
 fn explore(fuzz: &Path, binaries: &Path, name: &str, seconds: u32) -> anyhow::Result<Outcome> {
     let found = tempfile::tempdir()?;
     let mut command = target(fuzz, binaries, name);
@@ -87,7 +87,7 @@ fn explore(fuzz: &Path, binaries: &Path, name: &str, seconds: u32) -> anyhow::Re
 
 fn target(fuzz: &Path, binaries: &Path, name: &str) -> Command {
     let artifacts = fuzz.join("artifacts").join(name);
-    // Only where a failing input is kept: libFuzzer reports it itself when it can't.
+    // The directory only receives failing inputs; libFuzzer reports if it cannot write there.
     let _ = fs::create_dir_all(&artifacts);
     let mut command = Command::new(binaries.join(name));
     command.current_dir(fuzz);
@@ -101,7 +101,7 @@ fn corpus(fuzz: &Path, name: &str) -> PathBuf {
     fuzz.join("corpus").join(name)
 }
 
-/// The target triple of this machine's toolchain.
+/// Returns the target triple of this machine's toolchain.
 fn host(root: &Path) -> anyhow::Result<String> {
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .arg("-vV")

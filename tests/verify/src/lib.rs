@@ -1,6 +1,6 @@
-//! The steps of `cargo verify`, and how they run: all of them, in order, even when one fails, so
-//! that one run shows everything. A crate of its own, so that the first step begins before anything of
-//! the workspace is built.
+//! The steps of `cargo verify`, and how they run: all of them, in order, even after one fails, so
+//! that one run reports everything. This is a separate crate, so that the first step begins before
+//! the rest of the workspace is built.
 
 mod command;
 mod fuzz;
@@ -13,7 +13,8 @@ use clap::Parser;
 use std::time::{Duration, Instant};
 use step::{Outcome, Step};
 
-/// Set when the programs under test are built already, so that tests do not build them again.
+/// The environment variable that is set when the programs under test are already built, so that
+/// tests do not build them again.
 pub const PREBUILT: &str = "M2_TESTS_PREBUILT";
 /// The first word of the line that a skipped test prints.
 pub const SKIPPED: &str = "SKIPPED";
@@ -26,17 +27,17 @@ pub struct Options {
     /// Runs only this step; may be given more than once.
     #[arg(long, value_name = "STEP")]
     only: Vec<String>,
-    /// Prints the steps and ends.
+    /// Lists the steps and exits.
     #[arg(long)]
     list: bool,
-    /// Seconds of new fuzzing for each target, after its corpus was replayed.
+    /// Seconds of fuzzing for each target, after its corpus has been replayed.
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     fuzz_seconds: u32,
 }
 
-/// Runs the chosen steps; true when nothing failed.
+/// Runs the chosen steps and returns whether all of them passed.
 ///
-/// Errors: an unknown step, or no workspace around the binary.
+/// Errors: a step is unknown, or the workspace is not found.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let steps = chosen(steps::all(), &options.only)?;
     if options.list {
@@ -65,7 +66,7 @@ fn chosen(all: Vec<Step>, only: &[String]) -> anyhow::Result<Vec<Step>> {
         .iter()
         .find(|name| !all.iter().any(|step| step.name == name.as_str()))
     {
-        bail!("no step is called {unknown}; `cargo verify --list` names them");
+        bail!("unknown step {unknown}; `cargo verify --list` lists the steps");
     }
     Ok(all
         .into_iter()
@@ -95,10 +96,10 @@ impl Report {
     }
 }
 
-/// Prints one line a step and the closing line; true when nothing failed.
+/// Prints one line per step and a total, and returns whether all checks passed.
 fn summarise(reports: &[Report]) -> bool {
     let total: Duration = reports.iter().map(|report| report.took).sum();
-    println!("\nSummary ({} in all)", seconds(total));
+    println!("\nSummary ({} in total)", seconds(total));
     for report in reports {
         println!(
             "  {:<8} {:<12} {:>8}  {}",

@@ -1,4 +1,4 @@
-//! `cargo verify`: everything that must hold before a change goes in.
+//! `cargo verify`: all checks that a change must pass before it is merged.
 
 use clap::Parser;
 use m2_verify::{self as verify, Options};

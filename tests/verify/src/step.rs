@@ -1,12 +1,12 @@
-//! One step of the verification and what came of it.
+//! One step of the verification and its outcome.
 
 use std::path::PathBuf;
 
-/// What every step gets.
+/// The input of every step.
 pub(super) struct Context {
-    /// The workspace's top directory.
+    /// The top directory of the workspace.
     pub(super) root: PathBuf,
-    /// Seconds of new fuzzing for each target.
+    /// Seconds of fuzzing for each target, after its corpus has been replayed.
     pub(super) fuzz_seconds: u32,
 }
 
@@ -17,19 +17,20 @@ pub(super) struct Step {
     pub(super) run: fn(&Context) -> anyhow::Result<Outcome>,
 }
 
-/// What a step found: a step of many tests counts each of them, any other counts as one.
+/// The outcome of a step. A step that runs tests counts each test; any other step counts each
+/// command as one check.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) passed: u64,
     pub(super) failed: u64,
-    /// Tests that printed that they can't run here, and steps for which a program is missing.
+    /// Tests that reported themselves as skipped, and steps for which a program is missing.
     pub(super) skipped: u64,
     missing: Option<String>,
     failures: Vec<String>,
 }
 
 impl Outcome {
-    /// One check passed.
+    /// Returns the outcome of one check that passed.
     pub(super) fn success() -> Self {
         Self {
             passed: 1,
@@ -37,7 +38,7 @@ impl Outcome {
         }
     }
 
-    /// One check failed, for this reason.
+    /// Returns the outcome of one check that failed for `reason`.
     pub(super) fn failure(reason: impl Into<String>) -> Self {
         Self {
             failed: 1,
@@ -46,7 +47,8 @@ impl Outcome {
         }
     }
 
-    /// The step can't run here, for this reason. Prints it in capitals, so that it is seen.
+    /// Returns the outcome of a step that cannot run on this machine, and prints the reason in a
+    /// line that begins with `SKIPPED`.
     pub(super) fn skipped(reason: &str) -> Self {
         println!("SKIPPED: {reason}");
         Self {
@@ -56,7 +58,7 @@ impl Outcome {
         }
     }
 
-    /// Adds another outcome's counts to this one's.
+    /// Adds the counts and failures of another outcome to this one.
     pub(super) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;

@@ -1,4 +1,4 @@
-//! The steps themselves, in the order in which they run: the cheap ones first.
+//! The steps, in the order in which they run: the cheap ones first.
 
 use super::command::{cargo, check, count_tests, installed};
 use super::fuzz;
@@ -6,21 +6,25 @@ use super::step::{Context, Outcome, Step};
 use crate::PREBUILT;
 use std::process::Command;
 
-/// How many tests of one program run at once.
+/// The environment variable for the number of tests that one test program runs concurrently.
 const THREADS: &str = "RUST_TEST_THREADS";
 
-/// All steps.
+/// Returns all steps.
 pub(super) fn all() -> Vec<Step> {
     let step = |name, about, run| Step { name, about, run };
     vec![
         step("format", "the code is formatted", format),
-        step("clippy", "no lint complains", clippy),
-        step("repo", "the repository keeps its own rules", repo),
+        step("clippy", "clippy reports no warnings", clippy),
+        step("repo", "the repository follows its own rules", repo),
         step("test", "every test of the workspace", test),
         step("rustcrypto", "m2-crypto without AWS-LC", rustcrypto),
         step("doc", "the code's documentation builds", doc),
-        step("fuzz", "fuzz corpora hold, and a little more", fuzz::run),
-        step("deny", "dependencies keep to deny.toml", deny),
+        step(
+            "fuzz",
+            "fuzz corpora pass, and so does a short fuzzing run",
+            fuzz::run,
+        ),
+        step("deny", "dependencies comply with deny.toml", deny),
         step("book", "the book builds", book),
     ]
 }
@@ -42,7 +46,7 @@ fn clippy(context: &Context) -> anyhow::Result<Outcome> {
     check(command)
 }
 
-/// With `--workspace`, so that features unify as in the other steps and nothing is built twice.
+/// Passes `--workspace`, so that features unify as in the other steps and nothing is built twice.
 fn repo(context: &Context) -> anyhow::Result<Outcome> {
     let mut command = cargo(&context.root);
     command.args(["test", "--workspace", "--locked", "--test", "repo_checks"]);
@@ -50,8 +54,8 @@ fn repo(context: &Context) -> anyhow::Result<Outcome> {
     check(command)
 }
 
-/// The programs that scenarios start are built first, and together with the tests: alone, their
-/// dependencies would have other features and be built twice.
+/// Builds the programs that scenario tests start first, together with the tests. Built separately,
+/// their dependencies would have other features and be built twice.
 fn test(context: &Context) -> anyhow::Result<Outcome> {
     let mut build = cargo(&context.root);
     build.args(["build", "--workspace", "--locked", "--bins", "--tests"]);
@@ -62,7 +66,7 @@ fn test(context: &Context) -> anyhow::Result<Outcome> {
     let mut command = cargo(&context.root);
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.env(PREBUILT, "1");
-    // Scenarios wait more than they compute.
+    // Scenario tests spend most of their time waiting.
     if std::env::var_os(THREADS).is_none() {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         command.env(THREADS, (2 * processors).to_string());
@@ -70,7 +74,7 @@ fn test(context: &Context) -> anyhow::Result<Outcome> {
     count_tests(command)
 }
 
-/// The pure-Rust provider alone must pass the same vectors (docs/adr/0003).
+/// Checks that the pure-Rust provider alone passes the same vectors (docs/adr/0003).
 fn rustcrypto(context: &Context) -> anyhow::Result<Outcome> {
     let mut command = cargo(&context.root);
     command.args(["test", "-p", "m2-crypto", "--no-default-features"]);
@@ -85,7 +89,8 @@ fn doc(context: &Context) -> anyhow::Result<Outcome> {
     check(command)
 }
 
-/// Without the advisories, which need the network; `cargo deny check` alone has them too.
+/// Leaves out the advisories, which need the network; `cargo deny check` without arguments includes
+/// them.
 fn deny(context: &Context) -> anyhow::Result<Outcome> {
     if !installed("cargo-deny") {
         return Ok(Outcome::skipped(

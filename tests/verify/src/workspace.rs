@@ -1,11 +1,11 @@
-//! Where the workspace's files are.
+//! Finds the workspace's directories.
 
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 
-/// The workspace's top directory: two above this package.
+/// Returns the top directory of the workspace, two levels above this package.
 ///
-/// Errors: the sources that this was built from are gone.
+/// Errors: the sources from which this program was built are gone.
 pub fn root() -> anyhow::Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     match root.canonicalize() {
@@ -14,7 +14,7 @@ pub fn root() -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Where cargo puts what it builds.
+/// Returns cargo's target directory: `CARGO_TARGET_DIR`, or `target` in the workspace.
 pub fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
