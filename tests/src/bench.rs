@@ -1,4 +1,4 @@
-//! Measures M2 as a whole, with real daemons: `cargo bench-e2e` and `peer-bench`.
+//! Benchmarks of M2 as a whole, with real daemons: `cargo bench-e2e` and `peer-bench`.
 
 mod bulk;
 mod contacts;
@@ -29,10 +29,10 @@ use std::pin::Pin;
 
 type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Figure>>> + 'a>>;
 
-/// Measures what the options name and prints one JSON line a figure. True if every figure that
-/// has a target met it.
+/// Runs the measurements that the options select and prints one JSON line per figure. Returns true
+/// if every figure that has a target met it.
 ///
-/// Errors: a daemon does not start, or does not do what it should.
+/// Errors: a daemon does not start, or a measurement fails.
 pub async fn run(options: &Options) -> anyhow::Result<bool> {
     let mut all_met = true;
     for (name, measure) in MEASUREMENTS {
@@ -49,7 +49,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
 
 type Measure = fn(&Options) -> Running<'_>;
 
-/// All measurements, by the name that `--only` takes.
+/// All measurements, by the name that `--only` accepts.
 const MEASUREMENTS: [(&str, Measure); 16] = [
     ("start", |options| Box::pin(daemon::start(options))),
     ("idle", |options| Box::pin(daemon::idle(options))),

@@ -1,5 +1,5 @@
-//! Bulk data through one session of m2-net, both ends in this process; and through stock quinn
-//! with TLS in a process of its own.
+//! Bulk transfer over one session of m2-net, with both ends in this process, and over stock quinn
+//! with TLS in a separate process.
 
 use super::figure::Figure;
 use super::net;
@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Bytes written and read at once.
+/// Bytes per write and per read.
 const CHUNK: usize = 1 << 20;
 
-/// Our share of stock quinn's rate that is wanted.
+/// The target: M2's rate as a fraction of stock quinn's.
 const SHARE: f64 = 0.9;
 
-/// Where stock quinn's package lies, from the top.
+/// The directory of the stock-quinn package, relative to the workspace's top directory.
 const STOCK: &str = "tests/benches/stock-quinn";
 
-/// Megabytes a second from socket to socket under levels 2 and 3; beside stock quinn's if that
-/// is asked for.
+/// Measures the throughput from socket to socket with levels 2 and 3 in MB/s, and stock quinn's for
+/// comparison if the options ask for it.
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     if options.compare {
         return compare(options).await;
@@ -32,7 +32,8 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![Figure::new("bulk", rate, "MB/s").detail(detail)])
 }
 
-/// Both in turn, so that what else runs on the machine slows both alike; the medians count.
+/// Measures both alternately, so that other load on the machine affects both equally, and compares
+/// the medians.
 async fn compare(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let program = build_stock()?;
     let (mut ours, mut stocks) = (Vec::new(), Vec::new());
@@ -49,12 +50,12 @@ async fn compare(options: &Options) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// Builds stock quinn with TLS; gives the program.
+/// Builds stock quinn with TLS and returns the path of the program.
 fn build_stock() -> anyhow::Result<PathBuf> {
     let root = workspace::root()?;
     let target = workspace::target(&root).join("stock-quinn");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // Its own directory has the same settings of cargo as ours.
+    // Cargo finds the same configuration there as in the workspace.
     let built = std::process::Command::new(cargo)
         .current_dir(root.join(STOCK))
         .args(["build", "--release", "--quiet", "--locked", "--target-dir"])
@@ -71,7 +72,7 @@ async fn stock_rate(program: &Path, megabytes: usize) -> anyhow::Result<f64> {
     ensure!(output.status.success(), "stock quinn: {errors}");
     let line: Value = serde_json::from_slice(&output.stdout)?;
     let rate = line.get("value").and_then(Value::as_f64);
-    rate.context("stock quinn says no rate")
+    rate.context("stock quinn printed no rate")
 }
 
 fn median(rates: &[f64]) -> f64 {
@@ -80,7 +81,7 @@ fn median(rates: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// One run.
+/// Transfers `megabytes` MB once and returns the rate in MB/s.
 async fn rate(megabytes: usize) -> anyhow::Result<f64> {
     let (alice, bob) = (net::identity("alice")?, net::identity("bob")?);
     let called = net::endpoint(alice.clone(), 2).await?;
@@ -89,8 +90,9 @@ async fn rate(megabytes: usize) -> anyhow::Result<f64> {
     let peer = alice.peer_id(Circle::public().id());
     let credential = Credential::Identity(bob);
     let (dialled, accepted) = tokio::join!(caller.dial(address, peer, credential), called.accept());
-    let (dialled, accepted) = (dialled?, accepted.context("no session came")?);
-    // The keys that the handshake took are made again first: they would take a share of the rate.
+    let (dialled, accepted) = (dialled?, accepted.context("no session was accepted")?);
+    // Waits until the session keys used by the handshake are replaced: generating them would take
+    // CPU time from the transfer.
     net::keys_full(&called).await;
     net::keys_full(&caller).await;
     let total = megabytes * 1_000_000;
@@ -125,6 +127,6 @@ async fn send(
     }
     stream.finish()?;
     let (count, _session) = receiving.await??;
-    ensure!(count == total, "{count} of {total} bytes came");
+    ensure!(count == total, "{count} of {total} bytes arrived");
     Ok(start.elapsed())
 }

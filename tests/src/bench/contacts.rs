@@ -1,4 +1,4 @@
-//! What a daemon costs whose contacts are all away, and which looks for them.
+//! The idle cost of a daemon that looks for its contacts, all of which are offline.
 
 use super::figure::Figure;
 use super::options::Options;
@@ -13,16 +13,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Nodes of the DHT.
+/// Number of nodes in the test DHT.
 const NODES: usize = 50;
-/// How long after the start it is called idle: each contact was called and published for.
+/// The time after the start until the daemon counts as idle: by then it has dialled each contact
+/// and published a presence record for it.
 const SETTLE: Duration = Duration::from_secs(90);
-/// The same for each contact: first calls go out two a second.
+/// Additional settling time per contact: first dials are limited to two per second.
 const SETTLE_EACH: Duration = Duration::from_millis(500);
-/// Clock ticks of processor time in a second.
+/// Clock ticks per second of CPU time.
 const TICKS: f64 = 100.0;
 
-/// Processor time and wake-ups of a daemon with contacts that are offline, with the DHT.
+/// Measures CPU time and wake-ups of a daemon whose contacts are offline, with the DHT enabled.
 pub(super) async fn idle(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let network = Testnet::builder(NODES).build().context("no test network")?;
     let bootstrap: Vec<_> = network.bootstrap.iter().take(4).collect();
@@ -32,7 +33,7 @@ pub(super) async fn idle(options: &Options) -> anyhow::Result<Vec<Figure>> {
     daemon.stop().await?;
     add_contacts(&daemon, options.contacts)?;
     daemon.restart().await?;
-    let pid = daemon.pid().context("alice does not run")?;
+    let pid = daemon.pid().context("alice is not running")?;
     sleep(SETTLE + SETTLE_EACH * u32::from(options.contacts)).await;
     let start_ticks = cpu_ticks(pid)?;
     let switches = context_switches(pid)?;
@@ -51,7 +52,7 @@ pub(super) async fn idle(options: &Options) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![figure.at_most(0.5).detail(detail)])
 }
 
-/// Contacts that were somewhere once, where nobody is now.
+/// Adds contacts with a known address at which no peer listens any more.
 fn add_contacts(daemon: &Daemon, count: u16) -> anyhow::Result<()> {
     let pem = include_str!("../../vectors/identities/alice.pem");
     let identity = Identity::from_pem(pem, None, provider::default())?;

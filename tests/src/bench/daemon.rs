@@ -1,4 +1,4 @@
-//! The daemon alone: how fast it starts, and what it costs when nothing happens.
+//! A daemon's start-up time, and the cost of an idle daemon.
 
 use super::figure::Figure;
 use super::options::Options;
@@ -11,12 +11,13 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// Starts that are measured.
+/// Number of starts that are measured.
 const STARTS: usize = 20;
-/// How long a daemon rests before it is called idle: threads that helped out have ended then.
+/// The time until a daemon counts as idle: temporary worker threads have ended by then.
 const SETTLE: Duration = Duration::from_secs(12);
 
-/// From the start of the process to the first answer of its API, with an identity there.
+/// Measures the time from the start of the process to the API's first response, with an existing
+/// identity.
 pub(super) async fn start(_options: &Options) -> anyhow::Result<Vec<Figure>> {
     let mut daemon = Daemon::start(Setup::new().identity("alice")).await?;
     let mut samples = Samples::default();
@@ -30,11 +31,11 @@ pub(super) async fn start(_options: &Options) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![figure.at_most(100.0).detail(samples.detail())])
 }
 
-/// Memory and wake-ups of a daemon with one session and nothing to do.
+/// Measures memory and wake-ups of a daemon with one idle session.
 pub(super) async fn idle(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let pair = Pair::with_test_identities().await?;
     sleep(SETTLE).await;
-    let pid = pair.alice.pid().context("alice does not run")?;
+    let pid = pair.alice.pid().context("alice is not running")?;
     let (switches, ticks) = (context_switches(pid)?, cpu_ticks(pid)?);
     sleep(Duration::from_secs(options.idle_seconds)).await;
     let seconds = options.idle_seconds as f64;

@@ -1,4 +1,4 @@
-//! Messages: how fast one is acknowledged, and how many a second.
+//! Message delivery: latency until the acknowledgement, and throughput.
 
 use super::figure::Figure;
 use super::options::Options;
@@ -14,7 +14,8 @@ use m2_proto::client::Client;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// From the call to the news that the recipient stored the message, one at a time.
+/// Measures the latency from the call to the notification that the recipient has stored the
+/// message, one message at a time.
 pub(super) async fn round_trip(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let pair = Pair::with_test_identities().await?;
     let mut bob = Talker::new(&pair.bob_api, "alice").await?;
@@ -44,7 +45,7 @@ pub(super) async fn round_trip(options: &Options) -> anyhow::Result<Vec<Figure>>
     Ok(vec![p50.at_most(1.5).detail(detail), p99])
 }
 
-/// The same with a call that follows the message, as `m2 send --wait` does.
+/// Sends a message and waits for its delivery with `WatchMessage`, as `m2 send --wait` does.
 async fn deliver_watching(talker: &Talker, data: &[u8]) -> anyhow::Result<()> {
     let request = talker.request(data);
     let mut messages = talker.api().messages();
@@ -61,7 +62,8 @@ async fn deliver_watching(talker: &Talker, data: &[u8]) -> anyhow::Result<()> {
     anyhow::bail!("the message was not delivered")
 }
 
-/// Many messages through one stream of requests: durable at both ends before they count.
+/// Measures the throughput of messages sent through one request stream. A message counts once it is
+/// durable on both sides.
 pub(super) async fn one_way(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let pair = Pair::with_test_identities().await?;
     let mut bob = Talker::new(&pair.bob_api, "alice").await?;
@@ -111,7 +113,7 @@ pub(super) async fn one_way(options: &Options) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![figure.at_least(10_000.0).detail(detail)])
 }
 
-/// Returns how long it took until all were durable in the outbox.
+/// Sends all requests and returns the time until all messages were durable in the outbox.
 async fn send_all(api: Client, requests: Vec<SendMessagesRequest>) -> anyhow::Result<Duration> {
     let start = Instant::now();
     let requests = tokio_stream::iter(requests);
@@ -123,7 +125,7 @@ async fn send_all(api: Client, requests: Vec<SendMessagesRequest>) -> anyhow::Re
     Ok(start.elapsed())
 }
 
-/// The content of the next message that comes in.
+/// Returns the content of the next received message.
 async fn received(talker: &mut Talker) -> anyhow::Result<Vec<u8>> {
     loop {
         if let Kind::MessageReceived(message) = talker.next_event().await? {
@@ -132,7 +134,7 @@ async fn received(talker: &mut Talker) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// Data that begins with its number.
+/// Returns `data` with its first 8 bytes replaced by the message's number.
 fn numbered(number: usize, data: &[u8]) -> Vec<u8> {
     let rest = data.iter().skip(8);
     let number = (number as u64).to_be_bytes();

@@ -1,4 +1,4 @@
-//! From an invitation to the first delivered message.
+//! The time from an invitation to the first delivered message.
 
 use super::figure::Figure;
 use super::options::Options;
@@ -11,8 +11,9 @@ use m2_proto::api::v1::event::Kind;
 use serde_json::json;
 use std::time::Instant;
 
-/// Dials a stranger by its invitation and delivers a first message: handshake, request, answer,
-/// new epoch, message, acknowledgement. New daemons every time, their session keys ready.
+/// Measures the time to dial a stranger by its invitation and to deliver a first message:
+/// handshake, contact request, reply, new epoch, message, acknowledgement. Each run uses new
+/// daemons with full pools of session keys.
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let mut samples = Samples::default();
     for _ in 0..options.dials {

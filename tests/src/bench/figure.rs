@@ -1,8 +1,8 @@
-//! One measured number with its target.
+//! A measured value with its target.
 
 use serde_json::{Value, json};
 
-/// Which side of its target a figure should be on.
+/// The bound that a figure should meet.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     AtMost(f64),
@@ -10,7 +10,7 @@ enum Target {
     None,
 }
 
-/// One line of output.
+/// One line of the output.
 #[derive(Debug, Clone)]
 pub(super) struct Figure {
     name: &'static str,
@@ -46,7 +46,7 @@ impl Figure {
         self
     }
 
-    /// True without a target.
+    /// Returns whether the value meets the target. A figure without a target is met.
     pub(super) fn met(&self) -> bool {
         match self.target {
             Target::AtMost(target) => self.value <= target,
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_has_a_direction() {
+    fn targets_are_upper_or_lower_bounds() {
         assert!(Figure::new("a", 1.0, "ms").at_most(2.0).met());
         assert!(!Figure::new("a", 3.0, "ms").at_most(2.0).met());
         assert!(!Figure::new("a", 1.0, "1/s").at_least(2.0).met());

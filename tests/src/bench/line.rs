@@ -1,4 +1,4 @@
-//! Sessions over relays, beside the same sessions without one: the relays are real daemons, the
+//! Sessions over relays, compared with direct sessions: the relays are real daemons, the two
 //! parties are in this process.
 
 mod crowd;
@@ -19,14 +19,14 @@ use scene::{Relay, direct, over};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Round trips of each way.
+/// Number of round trips per path.
 const ROUND_TRIPS: usize = 2_000;
-/// Clock ticks of processor time in a second.
+/// Clock ticks per second of CPU time.
 const TICKS: f64 = 100.0;
 const GIB: f64 = (1 << 30) as f64;
 
-/// Bulk data and round trips through one relay and two, as shares of the direct ones; and what a
-/// relay spends.
+/// Measures bulk throughput and round trips over one relay and over two, relative to a direct
+/// session, and the relay's CPU time.
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let relays = [Relay::start("carol").await?, Relay::start("bob").await?];
     let [one, two] = &relays;
@@ -37,7 +37,7 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
             [] => direct().await?,
             hops => over(hops, &[one.hop()]).await?,
         };
-        let pid = one.daemon.pid().context("the relay is gone")?;
+        let pid = one.daemon.pid().context("the relay is not running")?;
         let before = process::cpu_ticks(pid)?;
         rates.push(way.bulk(options.line_mb << 20).await?);
         if hops.len() == 1 {
@@ -71,7 +71,7 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// The median time of 1 KiB there and back.
+/// Returns the median round-trip time of 1 KiB.
 async fn round_trip(way: scene::Way) -> anyhow::Result<Duration> {
     let (mut near, mut far) = (way.near, way.far);
     let echo = tokio::spawn(async move {
@@ -100,7 +100,7 @@ fn kibibyte() -> Message {
     })
 }
 
-/// Sends so many bytes from one session to the other. Returns bytes a second.
+/// Sends `bytes` bytes from one session to the other. Returns the rate in bytes per second.
 async fn bulk(from: &Session, to: &Session, bytes: usize) -> anyhow::Result<f64> {
     let receiving = async {
         let mut stream = to.accept_bulk().await?;

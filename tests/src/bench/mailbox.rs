@@ -1,4 +1,4 @@
-//! A daemon that is a mailbox: deposits, collection, many letters, a purge, a cold session.
+//! A provider: deposits, collection, many letters, a purge, a cold session.
 
 mod cluster;
 mod cold;
@@ -17,9 +17,9 @@ pub(super) use many::measure as many;
 pub(super) use purge::measure as purge;
 pub(super) use sessions::measure as sessions;
 
-/// Bytes of a letter: the smallest size there is.
+/// Length in bytes of a letter: the smallest possible size.
 const LETTER: usize = 1_024;
-/// Sessions that deposit at once.
+/// Number of concurrent sessions that deposit.
 const SESSIONS: usize = 4;
-/// Deposits that each has under way: as many as a provider lets it have.
+/// Unanswered deposits per session: the most that a provider allows.
 const AHEAD: usize = 64;

@@ -1,11 +1,11 @@
-//! Endpoints of m2-net within this process.
+//! In-process endpoints of m2-net.
 
 use m2_crypto::{Circle, Identity, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// A committed test identity.
+/// Reads a committed test identity.
 pub(super) fn identity(name: &str) -> anyhow::Result<Arc<Identity>> {
     let path = crate::workspace::root()?.join(format!("tests/vectors/identities/{name}.pem"));
     let pem = std::fs::read_to_string(path)?;
@@ -16,7 +16,8 @@ pub(super) fn identity(name: &str) -> anyhow::Result<Arc<Identity>> {
     )?))
 }
 
-/// An endpoint on a free loopback port with `keys` session keys, all of them ready.
+/// Binds an endpoint to a free loopback port, and waits until its pool of `keys` session keys is
+/// full.
 pub(super) async fn endpoint(identity: Arc<Identity>, keys: usize) -> anyhow::Result<Endpoint> {
     let mut config = EndpointConfig::new(Circle::public(), identity);
     config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
@@ -26,7 +27,7 @@ pub(super) async fn endpoint(identity: Arc<Identity>, keys: usize) -> anyhow::Re
     Ok(endpoint)
 }
 
-/// Waits until all session keys are made.
+/// Waits until the endpoint's pool of session keys is full.
 pub(super) async fn keys_full(endpoint: &Endpoint) {
     loop {
         let stats = endpoint.stats();

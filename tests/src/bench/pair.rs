@@ -9,10 +9,10 @@ use m2_proto::client::Client;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// How long anything of this may take.
+/// Timeout of each step.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Alice, who invited, and Bob, who dials her.
+/// Alice, who invites, and Bob, who dials her.
 #[derive(Debug)]
 pub struct Pair {
     /// Alice's daemon.
@@ -26,7 +26,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts both and waits until they are contacts, with their pools of session keys full.
+    /// Starts both daemons and waits until they are contacts and their pools of session keys are
+    /// full.
     ///
     /// Errors: one of them does not start, or they don't become contacts.
     pub async fn start(alice: Setup, bob: Setup) -> anyhow::Result<Self> {
@@ -43,7 +44,7 @@ impl Pair {
         })
     }
 
-    /// A pair with test identities and default settings.
+    /// Starts a pair with test identities and default settings.
     ///
     /// Errors: as [`Self::start`].
     pub async fn with_test_identities() -> anyhow::Result<Self> {
@@ -51,9 +52,10 @@ impl Pair {
     }
 }
 
-/// Makes `guest` a contact of `host`, who calls it "bob" and is called "alice".
+/// Makes `host` and `guest` contacts by an invitation. `host` names its contact "bob", `guest`
+/// names it "alice".
 ///
-/// Errors: the API's, or they don't find each other in time.
+/// Errors: an API call fails, or they do not become contacts in time.
 pub async fn become_contacts(host: &Client, guest: &Client) -> anyhow::Result<()> {
     let uri = invite(host).await?;
     add(guest, &uri).await?;
@@ -61,7 +63,7 @@ pub async fn become_contacts(host: &Client, guest: &Client) -> anyhow::Result<()
     until_contact(guest, "alice").await
 }
 
-/// A reusable invitation for "bob".
+/// Creates a reusable invitation for a contact named "bob".
 pub(super) async fn invite(host: &Client) -> anyhow::Result<String> {
     let request = CreateInvitationRequest {
         reusable: true,
@@ -98,7 +100,8 @@ async fn until_contact(api: &Client, name: &str) -> anyhow::Result<()> {
     bail!("{name} did not become a contact")
 }
 
-/// Waits until all session keys are made, so that making them disturbs nothing.
+/// Waits until the pool of session keys is full, so that key generation does not disturb a
+/// measurement.
 pub(super) async fn keys_full(api: &Client) -> anyhow::Result<()> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {

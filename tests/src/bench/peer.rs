@@ -1,6 +1,6 @@
-//! M2 as one of several messaging systems measured by one driver: side A listens, side B dials
-//! and reports. A prints `READY <args>`; B gets them, prints a line `EV …` a phase, and reads a
-//! line after each.
+//! M2 as one of several messaging systems measured by the same driver: side A listens, side B dials
+//! and reports. A prints `READY <args>`. B gets these arguments, prints one line `EV …` per phase,
+//! and reads a line after each.
 
 use super::pair::{add, invite, keys_full};
 use super::samples::Samples;
@@ -16,10 +16,10 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Stdin};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// Content of a message of the bulk phase, bytes.
+/// Content of a message in the bulk phase, in bytes.
 const BULK_CHUNK: usize = 48 * 1_024;
 
-/// Side A: a daemon with an open invitation, until it is told to end.
+/// Runs side A: a daemon with a reusable invitation, until it is interrupted.
 ///
 /// Errors: the daemon does not start.
 pub async fn listen() -> anyhow::Result<()> {
@@ -31,7 +31,7 @@ pub async fn listen() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Side B: a daemon that dials A and is measured against it.
+/// Runs side B: a daemon that dials A and measures the exchange with it.
 ///
 /// Errors: the daemon does not start, or a message is not delivered.
 pub async fn dial(invitation: &str) -> anyhow::Result<()> {
@@ -82,7 +82,7 @@ async fn round_trips(talker: &mut Talker, driver: &mut Driver, data: &[u8]) -> a
     driver.report(&report).await
 }
 
-/// Sends `count` messages with at most `WINDOW` not yet delivered; the seconds it took.
+/// Sends `count` messages with at most `WINDOW` of them undelivered. Returns the time in seconds.
 async fn pipeline(talker: &mut Talker, count: usize, data: &[u8]) -> anyhow::Result<f64> {
     let window = number("WINDOW", 256);
     let request = talker.stream_request(data);
@@ -113,7 +113,7 @@ async fn pipeline(talker: &mut Talker, count: usize, data: &[u8]) -> anyhow::Res
     Ok(seconds)
 }
 
-/// Who reads the reports.
+/// The driver, which reads the reports and allows each next phase.
 struct Driver(BufReader<Stdin>);
 
 impl Driver {
@@ -121,7 +121,7 @@ impl Driver {
         Self(BufReader::new(tokio::io::stdin()))
     }
 
-    /// Reports a phase and waits for leave to go on.
+    /// Reports a phase and waits for permission to continue.
     async fn report(&mut self, event: &str) -> anyhow::Result<()> {
         say(&format!("EV {event}"))?;
         let mut line = String::new();

@@ -1,18 +1,18 @@
-//! What the system says of a process.
+//! Statistics of a process from `/proc`.
 
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 
-/// Switches so far of each thread of a process, voluntary and not.
+/// Returns the number of context switches of each thread so far, voluntary and involuntary.
 ///
-/// Errors: it does not run, or this is no Linux.
+/// Errors: the process is not running, or the system is not Linux.
 pub(super) fn context_switches(pid: u32) -> anyhow::Result<BTreeMap<OsString, u64>> {
     let mut threads = BTreeMap::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).context("no /proc")? {
         let task = task?;
-        // A thread may end meanwhile.
+        // A thread may end in the meantime.
         let Ok(status) = fs::read_to_string(task.path().join("status")) else {
             continue;
         };
@@ -26,7 +26,8 @@ pub(super) fn context_switches(pid: u32) -> anyhow::Result<BTreeMap<OsString, u6
     Ok(threads)
 }
 
-/// Switches between two looks; what a thread did that ended meanwhile is not seen.
+/// Returns the number of context switches between two readings. Those of threads that ended in
+/// between are not counted.
 pub(super) fn switches_between(
     before: &BTreeMap<OsString, u64>,
     after: &BTreeMap<OsString, u64>,
@@ -37,13 +38,13 @@ pub(super) fn switches_between(
     after.iter().map(since).sum()
 }
 
-/// Processor time of a process so far, in clock ticks of 10 ms.
+/// Returns the CPU time of a process so far, in clock ticks of 10 ms.
 ///
-/// Errors: as above.
+/// Errors: the process is not running, or the system is not Linux.
 pub(super) fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("no /proc")?;
-    // The name in parentheses may hold blanks; user and system time are fields 14 and 15.
-    let (_, rest) = stat.rsplit_once(')').context("a strange stat")?;
+    // The name in parentheses may contain spaces; user and system time are fields 14 and 15.
+    let (_, rest) = stat.rsplit_once(')').context("stat is malformed")?;
     let times = rest.split_whitespace().skip(11).take(2);
     Ok(times.filter_map(|time| time.parse::<u64>().ok()).sum())
 }

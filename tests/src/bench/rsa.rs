@@ -1,4 +1,4 @@
-//! What the RSA operations of a first message cost on this machine.
+//! The cost of the RSA operations of a first message on this machine.
 
 use m2_crypto::Identity;
 use m2_crypto::session_key::SessionKeyPair;
@@ -6,14 +6,14 @@ use rand_core::UnwrapErr;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Private operations of a first message, with their number: the handshake opens one key under
+/// The number of RSA-2048 private operations of a first message. The handshake opens one key under
 /// each side's fresh RSA-2048 key and signs once on each side with RSA-4096; the epoch's grant is
-/// signed and opened once. Public operations are counted by their time alone.
+/// signed once and opened once. Public operations are not counted.
 pub(super) const SESSION_PRIVATE: u32 = 2;
-/// See [`SESSION_PRIVATE`].
+/// The number of RSA-4096 private operations of a first message: see [`SESSION_PRIVATE`].
 pub(super) const IDENTITY_PRIVATE: u32 = 4;
 
-/// Times of one operation each.
+/// The time of one operation of each kind.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
     pub(super) session_private: Duration,
@@ -21,19 +21,19 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// All private operations of a first message, one after the other.
+    /// Returns the time of all private operations of a first message, run sequentially.
     pub(super) fn first_message(&self) -> Duration {
         self.session_private * SESSION_PRIVATE + self.identity_private * IDENTITY_PRIVATE
     }
 }
 
-/// Times one operation is repeated.
+/// Number of repetitions of each operation.
 const ROUNDS: u32 = 20;
 
 impl Cost {
     /// Measures each operation with the default provider.
     ///
-    /// Errors: the test identity can't be read, or the library refuses.
+    /// Errors: the test identity cannot be read, or an operation fails.
     pub(super) fn measure() -> anyhow::Result<Self> {
         let mut rng = UnwrapErr(getrandom::SysRng);
         let provider = m2_crypto::provider::default();

@@ -1,29 +1,29 @@
-//! Durations of the same thing, measured many times.
+//! Repeated measurements of a duration.
 
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A set of durations.
+/// A set of measured durations.
 #[derive(Debug, Clone, Default)]
 pub struct Samples(Vec<Duration>);
 
 impl Samples {
-    /// Adds one.
+    /// Adds a duration.
     pub fn add(&mut self, sample: Duration) {
         self.0.push(sample);
     }
 
-    /// Adds others.
+    /// Adds all durations of another set.
     pub(super) fn extend(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 
-    /// How many there are.
+    /// Returns the number of durations.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// The value that `percent` of them don't exceed, in milliseconds; NaN of none.
+    /// Returns the given percentile in milliseconds; NaN if the set is empty.
     pub fn percentile_ms(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
@@ -31,7 +31,7 @@ impl Samples {
         sorted.get(place).map_or(f64::NAN, ms)
     }
 
-    /// Their mean in milliseconds; NaN of none.
+    /// Returns the mean in milliseconds; NaN if the set is empty.
     pub fn mean_ms(&self) -> f64 {
         let total: Duration = self.0.iter().sum();
         ms(&total) / self.0.len() as f64

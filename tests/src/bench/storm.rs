@@ -1,4 +1,4 @@
-//! Many peers that call at once, and what a standing session feels of it.
+//! Many concurrent dials, and their effect on an established session.
 
 use super::figure::Figure;
 use super::net;
@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Round trips before the storm.
+/// Number of round trips before the storm.
 const CALM: usize = 200;
 
-/// Round trips to the delivery receipt while `callers` peers dial the recipient at once.
+/// Measures the latency until delivery is confirmed, while `callers` peers dial the recipient
+/// concurrently.
 pub(super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let keys = format!("session_keys = {}", options.callers * 3);
     let alice = Setup::new().identity("alice").network(&keys);

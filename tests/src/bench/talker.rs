@@ -1,4 +1,4 @@
-//! A front-end that sends and hears of its messages by the event stream.
+//! A front-end that sends messages and follows their delivery on the event stream.
 
 use anyhow::{Context as _, bail};
 use m2_proto::api::v1::event::Kind;
@@ -14,7 +14,7 @@ use tonic::Streaming;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A front-end with an event stream from now on.
+/// A front-end whose event stream starts when it is created.
 #[derive(Debug)]
 pub struct Talker {
     api: Client,
@@ -23,9 +23,9 @@ pub struct Talker {
 }
 
 impl Talker {
-    /// Talks to `contact` through this daemon.
+    /// Creates a front-end of this daemon that sends to `contact`.
     ///
-    /// Errors: the API's.
+    /// Errors: the subscription fails.
     pub async fn new(api: &Client, contact: &str) -> anyhow::Result<Self> {
         let request = SubscribeRequest {
             start_at: StartAt::Now.into(),
@@ -41,7 +41,7 @@ impl Talker {
 
     /// Sends one message and waits until its recipient has stored it.
     ///
-    /// Errors: the API's, or it is given up.
+    /// Errors: an API call fails, or the message is given up.
     pub async fn deliver(&mut self, data: &[u8]) -> anyhow::Result<()> {
         let request = self.request(data);
         let sent = self.api.messages().send_message(request).await?;
@@ -50,9 +50,9 @@ impl Talker {
         Ok(())
     }
 
-    /// The id of the next own message that was delivered.
+    /// Waits for the next confirmed delivery and returns the message's id.
     ///
-    /// Errors: the stream ends, a message is given up, or nothing happens for long.
+    /// Errors: the stream ends, a message is given up, or no event arrives in time.
     pub async fn next_delivered(&mut self) -> anyhow::Result<String> {
         loop {
             if let Kind::MessageState(changed) = self.next_event().await? {
@@ -65,17 +65,19 @@ impl Talker {
         }
     }
 
-    /// What happens next.
+    /// Waits for the next event.
     ///
-    /// Errors: the stream ends, or nothing happens for long.
+    /// Errors: the stream ends, or no event arrives in time.
     pub async fn next_event(&mut self) -> anyhow::Result<Kind> {
         let next = timeout(PATIENCE, self.events.message()).await;
-        let response = next.context("no event comes")??.context("no events")?;
+        let response = next
+            .context("no event arrived")??
+            .context("the event stream ended")?;
         let event = response.event.context("an empty response")?;
         event.kind.context("an empty event")
     }
 
-    /// The request that sends `data`.
+    /// Returns a request that sends `data`.
     pub fn request(&self, data: &[u8]) -> SendMessageRequest {
         SendMessageRequest {
             contact: self.contact.clone(),
@@ -84,27 +86,27 @@ impl Talker {
         }
     }
 
-    /// The same for the stream of requests.
+    /// Returns a request that sends `data` for a stream of requests.
     pub fn stream_request(&self, data: &[u8]) -> SendMessagesRequest {
         SendMessagesRequest {
             message: Some(self.request(data)),
         }
     }
 
-    /// The API that it talks through.
+    /// Returns the daemon's API.
     pub fn api(&self) -> &Client {
         &self.api
     }
 }
 
-/// Bytes that can't be compressed, the same every time.
+/// Returns incompressible bytes, the same at every call.
 pub(super) fn payload(size: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        // The middle byte.
+        // A byte from the middle of the state.
         (state >> 24) as u8
     };
     (0..size).map(|_| next()).collect()

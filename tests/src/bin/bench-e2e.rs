@@ -1,4 +1,4 @@
-//! `cargo bench-e2e`: measures real daemons and prints one JSON line a figure.
+//! `cargo bench-e2e`: measures real daemons and prints one JSON line per figure.
 
 use clap::Parser;
 use m2_tests::bench::{self, Options};
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 async fn main() -> anyhow::Result<ExitCode> {
     let all_met = bench::run(&Options::parse()).await?;
     if !all_met {
-        eprintln!("some figures miss their targets");
+        eprintln!("some figures missed their targets");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,17 +1,18 @@
-//! `cargo chaos`: kills two talking daemons for as long as you like, and judges what is left.
+//! `cargo chaos`: kills two daemons again and again while they exchange messages, then checks what
+//! they delivered.
 
 use clap::Parser;
 use m2_tests::scenario::chaos::{Options, run};
 use std::time::Instant;
 
-/// Kills two daemons at random while they talk; fails when a message is lost, comes twice or out
-/// of order.
+/// Kills two daemons at random while they exchange messages. Fails if a message is lost, delivered
+/// twice or out of order.
 #[derive(Debug, Parser)]
 struct Args {
-    /// How often a daemon is killed
+    /// Number of kills
     #[arg(long, default_value_t = 1_000)]
     kills: u32,
-    /// Repeats the choices of an earlier run
+    /// Repeats the random choices of an earlier run
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -43,6 +44,9 @@ async fn main() -> anyhow::Result<()> {
         report.failed_but_sent,
         report.failed
     );
-    println!("{} events, each seen by a named front-end", report.events);
+    println!(
+        "{} events, all received by a named front-end",
+        report.events
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `cargo natlab`: two daemons behind routers of all kinds, and how they come together.
+//! `cargo natlab`: connects two daemons behind routers of all kinds, and reports how.
 
 use anyhow::bail;
 use clap::{Parser, Subcommand};
@@ -10,36 +10,36 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Builds networks of all kinds, sends two daemons and a relay through each, and prints a table.
-/// Fails when one is not what it says, two don't come together as they must, or a message is lost,
-/// repeated or out of order. Takes root, ip and nft
+/// Builds test networks with NATs, runs two daemons and a relay in each, and prints a table. Fails
+/// if a network does not behave as described, if the daemons do not connect by the expected path,
+/// or if a message is lost, repeated or out of order. Requires root, ip and nft
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only this network; may be given again
+    /// Runs only this network; may be given more than once
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Names the networks
+    /// Lists the networks
     #[arg(long)]
     list: bool,
-    /// As many of them at once
+    /// Number of networks that run concurrently
     #[arg(long, default_value_t = 4)]
     at_once: usize,
-    /// They talk for a few seconds only
+    /// Lets the daemons exchange messages for a few seconds only
     #[arg(long)]
     short: bool,
-    /// They talk for so long instead
+    /// Lets the daemons exchange messages for this time
     #[arg(long, value_name = "SECONDS")]
     talk: Option<u64>,
-    /// Keeps the daemons' logs, and says where
+    /// Keeps the daemons' logs and prints where they are
     #[arg(long)]
     keep_logs: bool,
-    /// Only shows by plain sockets that the networks are what they say
+    /// Only verifies with plain sockets that each network behaves as described
     #[arg(long)]
     prove: bool,
-    /// Prints a JSON line for each instead of a table
+    /// Prints a JSON line per network instead of a table
     #[arg(long)]
     json: bool,
-    /// Writes the table to docs/dev/nat-lab.md too
+    /// Also writes the table to docs/dev/nat-lab.md
     #[arg(long, conflicts_with_all = ["only", "prove"])]
     write: bool,
     #[command(subcommand)]
@@ -48,7 +48,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// Has a UDP socket on a host of a lab
+    /// Serves a UDP socket on a host of a lab
     #[command(hide = true)]
     Socket {
         address: SocketAddr,
@@ -68,7 +68,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             .for_each(|topology| println!("{}", topology.name));
         return Ok(ExitCode::SUCCESS);
     }
-    // What is dropped here takes its daemons and hosts along.
+    // Dropping the measurement stops its daemons and removes its hosts.
     tokio::select! {
         ended = measure(&args) => ended,
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
@@ -112,12 +112,12 @@ fn topologies(names: &[String]) -> anyhow::Result<Vec<Topology>> {
     }
     let named = names.iter().map(|name| match Topology::named(name) {
         Some(topology) => Ok(topology),
-        None => bail!("there is no network {name}; see --list"),
+        None => bail!("unknown network {name}; see --list"),
     });
     named.collect()
 }
 
-/// A row as it comes.
+/// Prints a row as soon as its network is finished.
 fn tell(row: &Row, json: bool) {
     if json {
         match serde_json::to_string(row) {
@@ -128,7 +128,7 @@ fn tell(row: &Row, json: bool) {
     }
     let name = row.topology.name;
     match row.misses.is_empty() {
-        true => eprintln!("{name}: as it must be"),
-        false => eprintln!("{name}: MISSED: {}", row.misses.join("; ")),
+        true => eprintln!("{name}: ok"),
+        false => eprintln!("{name}: FAILED: {}", row.misses.join("; ")),
     }
 }

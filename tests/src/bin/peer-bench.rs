@@ -1,4 +1,4 @@
-//! `peer-bench`: M2 as side A or B of a driver that measures messaging systems alike.
+//! `peer-bench`: M2 as side A or side B of a driver that compares messaging systems.
 
 use clap::Parser;
 use m2_tests::bench::peer;
@@ -6,18 +6,18 @@ use m2_tests::bench::peer;
 /// Speaks the line protocol of a driver that compares messaging systems.
 #[derive(Debug, Parser)]
 enum Side {
-    /// Start a daemon and print READY with an invitation
+    /// Starts a daemon and prints READY with an invitation
     A,
-    /// Start a daemon, dial the invitation, and report each phase
+    /// Starts a daemon, dials the invitation, and reports each phase
     B {
-        /// What A printed after READY
+        /// The invitation that A printed after READY
         invitation: String,
     },
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // What is dropped here takes its daemon along.
+    // Dropping the run stops its daemon.
     tokio::select! {
         ended = run(Side::parse()) => ended,
         ended = terminated() => ended,

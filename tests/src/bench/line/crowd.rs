@@ -1,4 +1,4 @@
-//! Many lines on which nothing is said.
+//! Many idle lines.
 
 use super::super::figure::Figure;
 use super::super::options::Options;
@@ -8,15 +8,16 @@ use anyhow::Context as _;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Lines of each session.
+/// Number of lines per session.
 const LINES: u64 = 10;
-/// How long the relay is watched.
+/// The time for which the relay is observed.
 const WATCH: Duration = Duration::from_secs(20);
 
-/// The relay's memory and wake-ups with 10,000 idle lines, or as many as asked for.
+/// Measures the relay's memory and wake-ups with the number of idle lines from the options, 10,000
+/// by default.
 pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let relay = Relay::start("carol").await?;
-    let pid = relay.daemon.pid().context("the relay is gone")?;
+    let pid = relay.daemon.pid().context("the relay is not running")?;
     let empty = relay.daemon.rss_kib()?;
     let party = Party::new("alice").await?;
     let sessions = options.lines.div_ceil(LINES);

@@ -1,15 +1,16 @@
-//! What it costs to pass datagrams on without looking at them.
+//! The cost of forwarding datagrams without looking at them, as a baseline for relays.
 
 use anyhow::Context as _;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-/// Bytes of a datagram, as a relay passes them on.
+/// Length in bytes of a datagram, about that of a relayed one.
 const DATAGRAM: usize = 1_400;
-/// Bytes that are passed on.
+/// Total number of bytes to forward.
 const TOTAL: usize = 256 << 20;
 
-/// Processor seconds a GiB of a thread that receives datagrams and sends them on, one by one.
+/// Returns the CPU seconds per GiB of a thread that receives datagrams and sends them on, one at a
+/// time.
 pub(super) fn cpu_per_gib() -> anyhow::Result<f64> {
     let (front, back) = (bound()?, bound()?);
     let to = front.local_addr()?;
@@ -43,13 +44,13 @@ fn bound() -> anyhow::Result<UdpSocket> {
     Ok(UdpSocket::bind("127.0.0.1:0")?)
 }
 
-/// Processor time of this thread, from `schedstat`: nanoseconds on a processor.
+/// Returns the CPU time of this thread in seconds, from `schedstat`, which counts nanoseconds.
 fn thread_seconds() -> anyhow::Result<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").context("no /proc")?;
     let nanoseconds: f64 = text
         .split_whitespace()
         .next()
-        .context("a strange schedstat")?
+        .context("schedstat is malformed")?
         .parse()?;
     Ok(nanoseconds / 1e9)
 }

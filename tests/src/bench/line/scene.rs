@@ -1,4 +1,4 @@
-//! Relays, parties, and the ways between them.
+//! Relays, parties, and the sessions between them.
 
 use super::super::{net, pair};
 use crate::harness::{Daemon, Setup};
@@ -12,10 +12,10 @@ use m2_net::session::Session;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Session keys that everybody has ready.
+/// Number of session keys that each relay and each party keeps ready.
 const KEYS: usize = 8;
 
-/// A daemon that is a relay and limits nothing.
+/// A relay daemon with all limits raised far above what the benchmarks need.
 pub(super) struct Relay {
     pub(super) daemon: Daemon,
     id: PeerId,
@@ -48,7 +48,7 @@ impl Relay {
     }
 }
 
-/// Two ends of a session, and what it rests on.
+/// Both ends of a session, and the parties that own their endpoints.
 pub(super) struct Way {
     pub(super) near: Session,
     pub(super) far: Session,
@@ -61,7 +61,8 @@ impl Way {
     }
 }
 
-/// A party: sockets for relays, and an endpoint for what travels over them.
+/// A party: an outbound-only endpoint for sessions with relays, and an endpoint for the sessions
+/// carried over them.
 pub(super) struct Party {
     pub(super) outside: Endpoint,
     pub(super) inside: Endpoint,
@@ -88,7 +89,7 @@ impl Party {
         Ok(self.inside.attach(session)?)
     }
 
-    /// Calls another party, which accepts.
+    /// Dials another party, which accepts. Returns both ends of the session.
     pub(super) async fn call(
         &self,
         other: &Self,
@@ -97,9 +98,16 @@ impl Party {
         let credential = Credential::Identity(Arc::clone(&self.identity));
         let dial = self.inside.dial(at, peer_id(&other.identity), credential);
         let dialled = async { anyhow::Ok(dial.await?) };
-        let accepted = async { other.inside.accept().await.context("no session came") };
+        let accepted = async {
+            other
+                .inside
+                .accept()
+                .await
+                .context("no session was accepted")
+        };
         let sessions = tokio::try_join!(dialled, accepted)?;
-        // The keys that handshakes took are made again first: they would take their share.
+        // Waits until the session keys used by the handshakes are replaced: generating them would
+        // take CPU time from the measurement.
         for endpoint in [&self.outside, &self.inside, &other.outside, &other.inside] {
             net::keys_full(endpoint).await;
         }
@@ -107,7 +115,7 @@ impl Party {
     }
 }
 
-/// From socket to socket.
+/// Opens a direct session.
 pub(super) async fn direct() -> anyhow::Result<Way> {
     let ends = (Party::new("alice").await?, Party::new("bob").await?);
     let address = *ends.1.inside.local_addrs().first().context("no address")?;
@@ -119,7 +127,8 @@ pub(super) async fn direct() -> anyhow::Result<Way> {
     })
 }
 
-/// Over relays: those of the caller, and those of the listener.
+/// Opens a session over relays: `callers` are the dialling party's hops, `listeners` the listening
+/// party's.
 pub(super) async fn over(callers: &[Hop], listeners: &[Hop]) -> anyhow::Result<Way> {
     let ends = (Party::new("alice").await?, Party::new("bob").await?);
     let listening = ends.1.carrier(listeners).await?;
@@ -134,7 +143,7 @@ pub(super) async fn over(callers: &[Hop], listeners: &[Hop]) -> anyhow::Result<W
     })
 }
 
-/// The secret of the line with a number.
+/// Returns the secret of line number `number`.
 pub(super) fn secret(number: u64) -> LineSecret {
     let mut bytes = [0; 32];
     bytes

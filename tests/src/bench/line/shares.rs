@@ -1,4 +1,4 @@
-//! Many lines on which all talk at once.
+//! Many lines that carry bulk data at the same time.
 
 use super::super::figure::Figure;
 use super::super::options::Options;
@@ -8,19 +8,20 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Lines.
+/// Number of lines.
 const LINES: u64 = 100;
-/// How long all talk.
+/// The time for which all lines carry data.
 const TALK: Duration = Duration::from_secs(10);
 
-/// How evenly a relay serves 100 lines: Jain's index of what arrived on each, 1 if all are equal.
+/// Measures how evenly a relay serves 100 lines: Jain's fairness index of the bytes that arrived on
+/// each, 1 if all are equal.
 pub(in super::super) async fn measure(_: &Options) -> anyhow::Result<Vec<Figure>> {
     let relay = Relay::start("carol").await?;
     let (caller, listener) = (Party::new("alice").await?, Party::new("bob").await?);
     let mut pairs = Vec::new();
     let mut carriers = Vec::new();
     for number in 0..LINES {
-        // Everybody comes by a session of its own.
+        // Each side of each line has its own session with the relay.
         let listening = listener.carrier(&[relay.hop()]).await?;
         listening.open(&[secret(number)]).await?;
         let calling = caller.carrier(&[relay.hop()]).await?;
@@ -53,7 +54,7 @@ pub(in super::super) async fn measure(_: &Options) -> anyhow::Result<Vec<Figure>
     ])
 }
 
-/// Sends as fast as it goes. Returns how many bytes arrived in time.
+/// Sends as fast as possible until `end`. Returns the number of bytes that arrived by then.
 async fn talk(near: Session, far: Session, end: Instant) -> usize {
     let sending = tokio::spawn(async move {
         let block = super::super::talker::payload(64 << 10);

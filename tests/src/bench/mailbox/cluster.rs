@@ -1,4 +1,5 @@
-//! Deposits over JetStream on three nodes, beside what async-nats alone does on them.
+//! Deposits with the JetStream store on three nodes, compared with async-nats alone on the same
+//! nodes.
 
 use super::super::figure::Figure;
 use super::super::net;
@@ -19,16 +20,17 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// Nodes, each of which keeps everything.
+/// Number of nodes; each keeps a full replica.
 const NODES: usize = 3;
-/// What the daemon's names in the cluster begin with.
+/// The prefix of the daemon's names in the cluster.
 const PREFIX: &str = "m2-mailbox";
-/// Our share of async-nats' rate that is wanted.
+/// The target: M2's rate as a fraction of async-nats'.
 const SHARE: f64 = 0.5;
-/// How often something is asked of a cluster that still elects its leaders.
+/// Number of attempts, one per second, while the cluster may still be electing leaders.
 const TRIES: u32 = 30;
 
-/// In turn, so that what else runs on the machine slows both alike; the medians count.
+/// Measures both alternately, so that other load on the machine affects both equally, and compares
+/// the medians. Skips the measurement if nats-server is not installed.
 pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let Some(cluster) = NatsCluster::start(NODES).await? else {
         eprintln!("SKIPPED mailbox-cluster: nats-server is not installed");
@@ -79,7 +81,7 @@ async fn begin(cluster: &NatsCluster, count: u64) -> anyhow::Result<Provider> {
     Provider::prepare(&format!("{}{nats}", sessions::limits(count)))
 }
 
-/// As one front end more, with the limits of the daemon.
+/// Connects to the cluster's store like another provider, with the daemon's limits.
 async fn join(cluster: &NatsCluster, count: u64) -> anyhow::Result<JetStreamStore> {
     let options = JetStreamOptions {
         servers: cluster.servers(),
@@ -100,7 +102,7 @@ async fn join(cluster: &NatsCluster, count: u64) -> anyhow::Result<JetStreamStor
     bail!("the cluster does not come up")
 }
 
-/// A stream for async-nats alone, of as many nodes.
+/// Creates a stream for async-nats alone, with one replica per node.
 async fn stock(cluster: &NatsCluster) -> anyhow::Result<Context> {
     let client = async_nats::connect(cluster.servers()).await?;
     let context = jetstream::new(client);
@@ -116,10 +118,11 @@ async fn stock(cluster: &NatsCluster) -> anyhow::Result<Context> {
             Err(_) => sleep(Duration::from_secs(1)).await,
         }
     }
-    bail!("the cluster makes no stream")
+    bail!("the cluster does not create the stream")
 }
 
-/// Messages a second, with as many under way as the depositors have together.
+/// Returns the rate in messages per second. The number of unacknowledged messages equals that of
+/// all depositors together.
 async fn publish(context: &Context, count: u64) -> anyhow::Result<f64> {
     let at_once = SESSIONS * AHEAD;
     let payload = bytes::Bytes::from(vec![0x5a; LETTER]);
@@ -142,7 +145,12 @@ async fn publish(context: &Context, count: u64) -> anyhow::Result<f64> {
 }
 
 fn ticks(provider: &Provider, cluster: &NatsCluster) -> anyhow::Result<(u64, u64)> {
-    let own = cpu_ticks(provider.daemon.pid().context("no provider")?)?;
+    let own = cpu_ticks(
+        provider
+            .daemon
+            .pid()
+            .context("the provider is not running")?,
+    )?;
     let mut nodes = 0;
     for pid in cluster.pids() {
         nodes += cpu_ticks(pid)?;

@@ -1,4 +1,4 @@
-//! A deposit at a provider with which no session is open, as a sender's daemon makes each.
+//! A deposit at a provider with which no session is open, as a sender's daemon makes it.
 
 use super::super::figure::Figure;
 use super::super::net;
@@ -13,13 +13,14 @@ use m2d::mailbox::store::Limits;
 use serde_json::json;
 use std::time::Instant;
 
-/// Deposits that are measured.
+/// Number of deposits that are measured.
 const COUNT: u64 = 100;
-/// What one may take.
+/// The target for the median deposit, in milliseconds.
 const LIMIT_MS: f64 = 30.0;
 
-/// From the letter in hand to the provider's word that it is stored: an anonymous handshake over
-/// a socket that only calls, one deposit, its answer. Both sides have session keys ready.
+/// Measures the time from the sealed letter to the provider's confirmation that it is stored: an
+/// anonymous handshake from an outbound-only endpoint, one deposit and its answer. Both sides have
+/// session keys ready.
 pub(in super::super) async fn measure(_options: &Options) -> anyhow::Result<Vec<Figure>> {
     let mut provider = Provider::prepare(&sessions::limits(COUNT))?;
     let (owner, tokens) = (peer_id(&*net::identity("bob")?), Tokens::new(1));

@@ -1,4 +1,4 @@
-//! Those who deposit, over sessions that are open.
+//! Depositors, each with an open anonymous session.
 
 use super::super::samples::Samples;
 use super::provider::Provider;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// What is deposited: with every token index of a range, into every box.
+/// The deposits to make: one letter in each box for every token index of a range.
 #[derive(Clone)]
 pub(super) struct Load {
     pub(super) tokens: Tokens,
@@ -24,14 +24,15 @@ pub(super) struct Load {
     pub(super) indices: Range<u64>,
 }
 
-/// How it went.
+/// The result of a load: the number of deposits, the total time, and the time until each was
+/// confirmed.
 pub(super) struct Deposits {
     pub(super) count: u64,
     pub(super) took: Duration,
     pub(super) waits: Samples,
 }
 
-/// Somebody who is nobody.
+/// An anonymous session that deposits letters, and the deposits that are not yet confirmed.
 pub(super) struct Depositor {
     session: Session,
     sent: VecDeque<(LetterId, Instant)>,
@@ -42,7 +43,8 @@ impl Load {
         self.owners.len() as u64 * (self.indices.end - self.indices.start)
     }
 
-    /// Deposits all of it over several sessions at once, each with as many under way as it may.
+    /// Makes all deposits over several concurrent sessions, each with the maximum number of
+    /// unanswered deposits.
     pub(super) async fn deposit(
         &self,
         provider: &Provider,
@@ -68,7 +70,8 @@ impl Load {
         })
     }
 
-    /// Box by box within an index, so that neighbours in time are none in the store.
+    /// Returns deposit number `number`. The boxes take turns, so that successive deposits are not
+    /// neighbours in the store.
     fn number(&self, number: u64) -> Option<Deposit> {
         let boxes = self.owners.len() as u64;
         let owner = self.owners.get((number % boxes) as usize)?;
@@ -91,14 +94,15 @@ impl Depositor {
         })
     }
 
-    /// Says a deposit.
+    /// Sends a deposit without waiting for the answer.
     pub(super) async fn send(&mut self, deposit: Deposit) -> anyhow::Result<()> {
         self.sent.push_back((deposit.letter.id, Instant::now()));
         let frame = Message::Mailbox(Box::new(Mailbox::Deposit(deposit)));
         Ok(self.session.send_frame(frame).await?)
     }
 
-    /// Hears that the oldest one is stored, and how long that took.
+    /// Waits for the confirmation that the oldest unanswered deposit is stored, and returns the
+    /// time since it was sent.
     pub(super) async fn stored(&mut self) -> anyhow::Result<Duration> {
         let Message::Mailbox(frame) = self.session.recv_frame().await? else {
             bail!("a strange answer");
@@ -107,13 +111,14 @@ impl Depositor {
             bail!("a strange answer");
         };
         let Some((sent, at)) = self.sent.pop_front() else {
-            bail!("an answer too many");
+            bail!("an answer without a deposit");
         };
         ensure!(id == sent && outcome == Outcome::Stored, "{outcome:?}");
         Ok(at.elapsed())
     }
 
-    /// Every so-manieth deposit of a load.
+    /// Makes every deposit of the load whose number modulo `SESSIONS` is `place`. Returns the
+    /// time until each was confirmed.
     async fn run(mut self, load: Load, place: u64) -> anyhow::Result<Samples> {
         let mut numbers = (place..load.count()).step_by(SESSIONS);
         let mut waits = Samples::default();

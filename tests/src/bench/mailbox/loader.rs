@@ -1,5 +1,5 @@
-//! Fills a store from outside, without sessions: boxes need owners, and 10,000 RSA-4096 keys
-//! take hours to make.
+//! Fills a store directly, without sessions: boxes need owners, and generating 10,000 RSA-4096 keys
+//! takes hours.
 
 use super::tokens::Tokens;
 use anyhow::{bail, ensure};
@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// Tokens registered in one call: as many as a frame holds.
+/// Tokens registered per call: as many as a frame holds.
 const TOKENS: u64 = 2_048;
-/// Deposits under way at once.
+/// Number of concurrent deposits.
 const AT_ONCE: usize = 256;
-/// How long a store may take to close.
+/// Timeout for closing a store.
 const CLOSE: Duration = Duration::from_secs(60);
 
-/// Makes boxes with `each` tokens.
+/// Creates a box with `each` tokens for every owner.
 pub(super) async fn boxes(
     store: &dyn MailboxStore,
     owners: &[PeerId],
@@ -37,7 +37,7 @@ pub(super) async fn boxes(
     Ok(())
 }
 
-/// Brings `each` letters into every box, as if it were `now_ms`.
+/// Deposits `each` letters into every box, with the arrival time `now_ms`.
 pub(super) async fn letters(
     store: Arc<dyn MailboxStore>,
     owners: &[PeerId],
@@ -63,8 +63,8 @@ pub(super) async fn letters(
     Ok(())
 }
 
-/// Waits until this process has no file of a store open any more: its threads close it some time
-/// after the last handle is gone.
+/// Waits until this process has no file of a store open: the store's threads close the files some
+/// time after the last handle is dropped.
 pub(super) async fn closed(data_dir: &Path) -> anyhow::Result<()> {
     let start = Instant::now();
     while has_open(data_dir)? {
@@ -79,7 +79,7 @@ pub(super) async fn closed(data_dir: &Path) -> anyhow::Result<()> {
 fn has_open(directory: &Path) -> anyhow::Result<bool> {
     let directory = directory.canonicalize()?;
     for descriptor in fs::read_dir("/proc/self/fd")? {
-        // One may close meanwhile.
+        // A descriptor may be closed in the meantime.
         let target = fs::read_link(descriptor?.path());
         if target.is_ok_and(|file| file.starts_with(&directory)) {
             return Ok(true);

@@ -1,4 +1,4 @@
-//! Many letters in many boxes: the memory they take, and the first letter of a box.
+//! Many letters in many boxes: memory use, and the time to the first letter of a box.
 
 use super::super::figure::Figure;
 use super::super::options::Options;
@@ -17,15 +17,15 @@ use serde_json::json;
 use std::fs;
 use std::sync::Arc;
 
-/// Letters in a box.
+/// Number of letters per box.
 const IN_A_BOX: u64 = 100;
-/// Owners of boxes who have keys, and open their boxes.
+/// Number of owners that have keys and open their boxes.
 const OWNERS: usize = 200;
-/// How often each does.
+/// Number of times that each owner opens its box.
 const ROUNDS: usize = 2;
 
-/// Boxes and tokens come from the loader, letters over sessions, from a daemon that has just
-/// started; then it starts again, and owners collect.
+/// The loader creates boxes and tokens. A freshly started daemon then takes the letters over
+/// sessions. After a restart, owners collect.
 pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let boxes = (options.letters / IN_A_BOX).max(OWNERS as u64);
     let keys = tokio::task::spawn_blocking(|| crowd(OWNERS)).await??;
@@ -87,8 +87,8 @@ pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<F
     ])
 }
 
-/// How long owners wait for a first letter: those whose box was never read since the start, and
-/// the same later.
+/// Measures how long owners wait for their first letter: when their box is read for the first time
+/// since the start, and later.
 async fn first_letters(
     provider: &Provider,
     endpoint: &Endpoint,

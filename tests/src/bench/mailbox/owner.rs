@@ -1,4 +1,4 @@
-//! The owner of a box, in a session with its provider.
+//! A box owner's session with its provider.
 
 use super::provider::Provider;
 use anyhow::bail;
@@ -10,10 +10,10 @@ use m2_net::wire::mailbox::{Answer, Letter, LetterId, Mailbox, Request};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Letters that are taken with one frame.
+/// Number of letters confirmed as taken per frame.
 const TAKEN: usize = 64;
 
-/// An owner.
+/// A session of a box owner.
 pub(super) struct Owner(Session);
 
 impl Owner {
@@ -25,7 +25,7 @@ impl Owner {
         Ok(Self(provider.dial_owner(endpoint, identity).await?))
     }
 
-    /// Opens the box and gives the time until its first letter is there.
+    /// Opens the box and returns the time until its first letter arrives.
     pub(super) async fn first_letter(&mut self) -> anyhow::Result<Duration> {
         let start = Instant::now();
         self.say(Request::Open).await?;
@@ -33,7 +33,7 @@ impl Owner {
         Ok(start.elapsed())
     }
 
-    /// Opens the box, takes so many letters and gives the time until all are deleted.
+    /// Opens the box, takes `count` letters and returns the time until all are deleted.
     pub(super) async fn collect(&mut self, count: usize) -> anyhow::Result<Duration> {
         let start = Instant::now();
         self.say(Request::Open).await?;
@@ -48,10 +48,11 @@ impl Owner {
         Ok(start.elapsed())
     }
 
-    /// Whether the box, which was not opened in this session, is empty.
+    /// Opens the box, which must not have been opened in this session before, and returns whether
+    /// it is empty.
     pub(super) async fn is_empty(&mut self) -> anyhow::Result<bool> {
         self.say(Request::Open).await?;
-        // A page is read and pushed at once; what is empty stays silent.
+        // The provider pushes the first page at once; for an empty box it sends nothing.
         let next = tokio::time::timeout(Duration::from_secs(2), self.letter());
         Ok(next.await.is_err())
     }
@@ -60,7 +61,8 @@ impl Owner {
         self.say(Request::Taken(ids)).await
     }
 
-    /// Requests are done in their order: the answer to a last one ends them all.
+    /// Waits until all requests have been processed. Requests are processed in order, so the answer
+    /// to a final request shows that.
     async fn until_all_is_done(&mut self) -> anyhow::Result<()> {
         self.say(Request::ListTokens).await?;
         loop {
@@ -75,7 +77,7 @@ impl Owner {
             match self.hear().await? {
                 Mailbox::Letter(letter) => return Ok(letter),
                 Mailbox::Answer(Answer::State(state)) if state.open => {}
-                _ => bail!("there is no such box"),
+                _ => bail!("the provider refuses the box"),
             }
         }
     }
@@ -89,7 +91,7 @@ impl Owner {
     async fn hear(&mut self) -> anyhow::Result<Mailbox> {
         match self.0.recv_frame().await? {
             Message::Mailbox(frame) => Ok(*frame),
-            _ => bail!("a strange frame"),
+            _ => bail!("an unexpected frame"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The daemon that is measured, and sessions with it.
+//! The provider under test, and sessions with it.
 
 use super::super::{net, pair};
 use super::loader;
@@ -14,12 +14,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a dial may take.
+/// Timeout of a dial.
 const DIAL: Duration = Duration::from_secs(30);
-/// Session keys that are ready on either side before anything is measured.
+/// Number of session keys that both sides keep ready before a measurement.
 const KEYS: usize = 8;
 
-/// A daemon with the mailbox role.
+/// A daemon that serves mailboxes.
 pub(super) struct Provider {
     pub(super) daemon: Daemon,
     identity: Arc<Identity>,
@@ -27,7 +27,7 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    /// One that does not run yet, with these lines in `[mailbox]`.
+    /// Creates a provider without starting it; `lines` are added to its `[mailbox]` table.
     pub(super) fn prepare(lines: &str) -> anyhow::Result<Self> {
         let setup = Setup::new()
             .identity("alice")
@@ -40,13 +40,13 @@ impl Provider {
         })
     }
 
-    /// Opens its embedded store from outside, while it does not run.
+    /// Opens the provider's embedded store in this process, while the daemon is not running.
     pub(super) fn open_store(&self, limits: Limits) -> anyhow::Result<EmbeddedStore> {
         let key = self.identity.mailbox_key();
         Ok(EmbeddedStore::open(&self.daemon.data(), Some(key), limits)?)
     }
 
-    /// Starts it, or starts it again, and waits until its session keys are made.
+    /// Starts or restarts the daemon, and waits until its pool of session keys is full.
     pub(super) async fn run(&mut self) -> anyhow::Result<()> {
         loader::closed(&self.daemon.data()).await?;
         if self.daemon.pid().is_some() {
@@ -57,7 +57,7 @@ impl Provider {
         pair::keys_full(&self.daemon.client().await?).await
     }
 
-    /// A session with the owner of a box.
+    /// Opens a mailbox session as a box owner.
     pub(super) async fn dial_owner(
         &self,
         endpoint: &Endpoint,
@@ -67,7 +67,7 @@ impl Provider {
         self.dial(endpoint, credential, Purpose::Mailbox).await
     }
 
-    /// A session of nobody, for deposits.
+    /// Opens an anonymous session, for deposits.
     pub(super) async fn dial_nobody(&self, endpoint: &Endpoint) -> anyhow::Result<Session> {
         let credential = Credential::Anonymous;
         self.dial(endpoint, credential, Purpose::Peer).await
@@ -79,14 +79,15 @@ impl Provider {
         credential: Credential,
         purpose: Purpose,
     ) -> anyhow::Result<Session> {
-        let address = self.address.context("the provider does not run")?;
+        let address = self.address.context("the provider is not running")?;
         let peer = peer_id(&self.identity);
         let session = endpoint.dial_for(address, peer, credential, purpose, DIAL);
         Ok(session.await?)
     }
 }
 
-/// Sockets that call only, as a daemon deposits from, with session keys ready.
+/// Creates an outbound-only endpoint like the one from which a daemon deposits, with session keys
+/// ready.
 pub(super) async fn endpoint() -> anyhow::Result<Endpoint> {
     let mut config = EndpointConfig::new(Circle::public(), net::identity("carol")?);
     config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
@@ -97,7 +98,7 @@ pub(super) async fn endpoint() -> anyhow::Result<Endpoint> {
     Ok(endpoint)
 }
 
-/// A peer id in the public circle.
+/// Returns the peer id of an identity in the public circle.
 pub(super) fn peer_id(identity: &Identity) -> PeerId {
     identity.peer_id(Circle::public().id())
 }

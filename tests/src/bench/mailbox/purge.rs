@@ -1,4 +1,4 @@
-//! Letters whose time is over go while others come.
+//! The purge of expired letters while new ones are deposited.
 
 use super::super::figure::Figure;
 use super::super::net;
@@ -18,18 +18,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::{interval, sleep};
 
-/// Expired letters in a box.
+/// Number of expired letters per box.
 const IN_A_BOX: u64 = 100;
-/// Tokens of the box that is deposited into meanwhile.
+/// Number of tokens of the box that receives deposits during the purge.
 const FRESH: u64 = 65_000;
-/// A deposit comes so often.
+/// The interval between two deposits.
 const EVERY: Duration = Duration::from_millis(2);
-/// How often it is looked whether the purge is over.
+/// The interval at which the end of the purge is checked.
 const LOOK: Duration = Duration::from_secs(3);
 const DAY_MS: u64 = 24 * 3_600_000;
 
-/// The loader brings letters as of nine days ago, and one, for an owner who can tell when it is
-/// gone, as of eight: the daemon, once started, purges them in this order.
+/// Measures the latency of deposits during a purge. The loader deposits letters dated nine days
+/// back, and one letter, for an owner that can tell when it is deleted, dated eight days back. The
+/// daemon purges in order of age, so that letter is the last.
 pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let boxes = (options.letters / IN_A_BOX).max(1);
     let (bob, tokens) = (net::identity("bob")?, Tokens::new(1));
@@ -91,8 +92,8 @@ async fn load(
     loader::letters(store, &[last], tokens, 1, now_ms - 8 * DAY_MS).await
 }
 
-/// 500 a second over one session, whether earlier ones were answered or not, until the purge is
-/// over.
+/// Makes 500 deposits per second over one session, without waiting for earlier answers, until the
+/// purge has ended.
 async fn deposit(
     provider: &Provider,
     endpoint: &Endpoint,

@@ -1,4 +1,4 @@
-//! Deposits over open sessions, and their collection by one owner.
+//! Deposits over open sessions, and collection by one owner.
 
 use super::super::figure::Figure;
 use super::super::net;
@@ -13,10 +13,10 @@ use anyhow::Context as _;
 use m2d::mailbox::store::Limits;
 use serde_json::{Value, json};
 
-/// Deposits a second that are wanted, and collected letters a second.
+/// The target for deposits and for collected letters, per second.
 const RATE: f64 = 5_000.0;
 
-/// One box in the embedded store.
+/// Measures deposits and collection with one box in the embedded store.
 pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let count = options.deposits;
     let mut provider = Provider::prepare(&limits(count))?;
@@ -30,7 +30,10 @@ pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<F
     drop(store);
     provider.run().await?;
     let endpoint = endpoint().await?;
-    let pid = provider.daemon.pid().context("no provider")?;
+    let pid = provider
+        .daemon
+        .pid()
+        .context("the provider is not running")?;
     let load = Load {
         tokens,
         owners: owners.into(),
@@ -54,13 +57,13 @@ pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<F
     ])
 }
 
-/// The configuration that lets one box have so many.
+/// Returns `[mailbox]` settings that allow `count` letters and tokens in one box.
 pub(super) fn limits(count: u64) -> String {
     let bytes = count.max(1) * LETTER as u64 * 2;
     format!("box_letters = {count}\nbox_tokens = {count}\nbox_bytes = {bytes}\n")
 }
 
-/// What is to be known of a run of deposits.
+/// Returns the details that are reported for a run of deposits.
 pub(super) fn detail(deposits: &Deposits, cpu_us: f64) -> Value {
     json!({
         "sessions": SESSIONS,
@@ -70,7 +73,7 @@ pub(super) fn detail(deposits: &Deposits, cpu_us: f64) -> Value {
     })
 }
 
-/// Ticks of 10 ms, in microseconds for each.
+/// Converts clock ticks of 10 ms, spent on `count` items, to microseconds per item.
 pub(super) fn us(ticks: u64, count: u64) -> f64 {
     ticks as f64 * 10_000.0 / count as f64
 }

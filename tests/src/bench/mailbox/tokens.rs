@@ -1,4 +1,4 @@
-//! Deposits, each with a token of its own, made from a number.
+//! Deposits whose token, letter and id are derived from a number.
 
 use super::LETTER;
 use bytes::Bytes;
@@ -8,24 +8,24 @@ use m2_net::wire::mailbox::{Deposit, Letter, LetterId};
 use m2d::mailbox::store;
 use std::ops::Range;
 
-/// The tokens of one contact for any box.
+/// The deposit tokens of one contact, for any box.
 #[derive(Clone)]
 pub(super) struct Tokens(TokenSeed);
 
 impl Tokens {
-    /// Different ones for each byte.
+    /// Returns the tokens derived from `seed`.
     pub(super) fn new(seed: u8) -> Self {
         Self(TokenSeed::new(Secret::new([seed; 32])))
     }
 
-    /// What the owner of a box registers.
+    /// Returns the token hashes that the owner of a box registers.
     pub(super) fn hashes(&self, owner: &PeerId, indices: Range<u64>) -> Vec<[u8; 32]> {
         indices
             .map(|index| TokenHash::of(&self.0.token(owner, index)).0)
             .collect()
     }
 
-    /// A deposit with the token of this index, as it is said in a session.
+    /// Returns a deposit with the token of this index, as sent in a session.
     pub(super) fn deposit(&self, owner: PeerId, index: u64) -> Deposit {
         Deposit {
             owner,
@@ -37,7 +37,7 @@ impl Tokens {
         }
     }
 
-    /// The same as it is brought to a store.
+    /// Returns the same deposit in the form that a store takes.
     pub(super) fn stored(&self, owner: PeerId, index: u64) -> store::Deposit {
         store::Deposit {
             owner,
@@ -48,7 +48,7 @@ impl Tokens {
     }
 }
 
-/// The owner of a box whose letters nobody collects.
+/// Returns the owner of a box whose letters are never collected: a peer id without a key.
 pub(super) fn stranger(number: u64) -> PeerId {
     PeerId::from_bytes(label::hash("bench box", &[&number.to_be_bytes()]))
 }
@@ -62,7 +62,7 @@ fn id(owner: &PeerId, index: u64) -> [u8; 16] {
     id
 }
 
-/// Its content does not matter: the store enciphers whole pages.
+/// Returns a letter. Its content does not matter, as the store encrypts whole pages.
 fn letter(index: u64) -> Bytes {
     let mut sealed = vec![0x5a; LETTER];
     sealed
