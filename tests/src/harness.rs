@@ -1,4 +1,5 @@
-//! Real daemons under test: built, started, driven through their public face, killed.
+//! Real daemons under test: builds them, starts them, uses them through their public interfaces,
+//! and kills them.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -13,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! Where the network between two daemons matters, a [`Wire`] stands between them.
+//! Where a test controls the network between two daemons, a [`Wire`] sits between them.
 
 mod binaries;
 mod clock;

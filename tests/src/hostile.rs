@@ -1,4 +1,4 @@
-//! What an attacker brings: noise, a look at the wire, and a peer that keeps no rule.
+//! An attacker's tools: noise, analysis of captured traffic, and a peer that violates the protocol.
 
 mod caller;
 mod crowd;

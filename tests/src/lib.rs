@@ -1,4 +1,5 @@
-//! What tests M2 as a whole: repository checks and real daemons under test.
+//! Tests of M2 as a whole: repository checks, a simulated world for the delivery state machine,
+//! test harnesses for real daemons, and benchmarks.
 
 pub mod bench;
 pub mod checks;

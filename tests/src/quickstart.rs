@@ -1,4 +1,4 @@
-//! `cargo quickstart`: two throw-away daemons that talk, told in a few lines.
+//! `cargo quickstart`: two temporary daemons exchange messages, narrated in a few lines.
 
 use crate::harness::{Daemon, Setup};
 use crate::scenario::Api;
@@ -6,17 +6,19 @@ use anyhow::ensure;
 use m2_proto::api::v1::{ContactState, MessageState};
 use std::time::Instant;
 
-/// Plays the whole story and tells it through `say`, a line at a time.
+/// Runs the demonstration, and narrates it through `say`, one line at a time.
 ///
-/// Errors: a daemon does not start, or does not do what the story says.
+/// Errors: a daemon does not start, or a step does not have the expected result.
 pub async fn play(alice: Setup, bob: Setup, say: impl Fn(&str)) -> anyhow::Result<()> {
-    say("Two daemons start, each with keys of its own (a new identity takes a second or two) …");
+    say("Two daemons start, each with its own keys (a new identity takes a second or two) …");
     let (alice, mut bob) = tokio::try_join!(Daemon::start(alice), Daemon::start(bob))?;
     let (at_alice, at_bob) = (Api::of(&alice).await?, Api::of(&bob).await?);
     say(&format!("  alice is {}", short(&at_alice).await?));
     say(&format!("  bob is   {}", short(&at_bob).await?));
 
-    say("Alice makes an invitation; Bob adds it and calls her: straight from socket to socket.");
+    say(
+        "Alice creates an invitation. Bob adds it and dials her directly, from UDP socket to socket.",
+    );
     let invitation = at_alice.invite(false, "bob").await?;
     let start = Instant::now();
     at_bob.add(&invitation, "alice").await?;
@@ -28,26 +30,26 @@ pub async fn play(alice: Setup, bob: Setup, say: impl Fn(&str)) -> anyhow::Resul
     ));
     levels(&say);
 
-    say("They talk.");
+    say("They exchange messages.");
     deliver(&at_bob, "alice", &at_alice, "bob", "Hello Alice!", &say).await?;
     deliver(&at_alice, "bob", &at_bob, "alice", "Hello Bob!", &say).await?;
 
-    say("Bob's daemon is killed (SIGKILL). Alice writes nevertheless; her daemon keeps it.");
+    say("Bob's daemon is killed (SIGKILL). Alice sends a message; her daemon keeps it.");
     bob.kill9().await?;
     let text = "Are you there?";
     let id = at_alice.send("bob", text).await?;
     let waiting = at_alice.message(&id).await?;
     ensure!(
         waiting.state() < MessageState::Delivered,
-        "delivered to nobody"
+        "delivered while bob's daemon is down"
     );
-    say("Bob's daemon starts again and calls Alice.");
+    say("Bob's daemon starts again and dials Alice.");
     bob.restart().await?;
     let at_bob = Api::of(&bob).await?;
     at_alice.await_message(&id, MessageState::Delivered).await?;
     let copies = at_bob.received("alice").await?;
     let copies = copies.iter().filter(|got| *got == text).count();
-    ensure!(copies == 1, "the message came {copies} times");
+    ensure!(copies == 1, "the message arrived {copies} times");
     say(&format!("  Bob has \"{text}\" exactly once."));
     next_steps(&say);
     Ok(())
@@ -78,20 +80,22 @@ async fn deliver(
 }
 
 fn levels(say: &impl Fn(&str)) {
-    say("  level 3  every datagram enciphered by itself: AES-128-CTR under the circle's key");
+    say("  level 3  every datagram encrypted separately: AES-128-CTR with the circle's key");
     say(
-        "  level 2  the session: fresh RSA-2048 keys on both sides, AES-128-GCM, proven identities",
+        "  level 2  the session: fresh RSA-2048 keys on both sides, AES-128-GCM, mutual authentication",
     );
-    say("  level 1  the content: AES-128 under the receiver's RSA-4096 certificate, signed");
+    say(
+        "  level 1  the content: AES-128, its key encrypted with the receiver's RSA-4096 key, signed",
+    );
 }
 
 fn next_steps(say: &impl Fn(&str)) {
     say("");
-    say("How to go on for real:");
+    say("To set up your own daemon:");
     say("  cargo install --path m2d && cargo install --path clients/cli");
     say("  m2d run &                       your daemon; docs/operator/running.md for a service");
-    say("  m2 invite create                give the text to a friend by a way you trust");
-    say("  m2 contact add m2://…           what your friend does with it");
+    say("  m2 invite create                send the text to a friend over a channel you trust");
+    say("  m2 contact add m2://…           your friend adds you with it");
     say("  m2 send NAME \"Hello\" --wait delivered");
-    say("  m2 listen                       what comes in");
+    say("  m2 listen                       prints incoming messages");
 }

@@ -1,10 +1,11 @@
-//! The arrows between the crates, and what every member inherits.
+//! The allowed dependencies between the crates, and the settings that every member inherits.
 
 use super::files::SourceFile;
 use anyhow::Context as _;
 use toml::{Table, Value};
 
-/// A package of ours and those it may depend on (docs/architecture.md). `m2-tests` may use all.
+/// Each package of the workspace with the packages of the workspace that it may depend on
+/// (docs/architecture.md). `m2-tests` may depend on all of them.
 const ARROWS: [(&str, &[&str]); 8] = [
     ("m2-backup", &["m2-crypto"]),
     ("m2-crypto", &[]),
@@ -31,30 +32,30 @@ const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build
 
 const INHERITED: [&str; 5] = ["version", "edition", "rust-version", "license", "publish"];
 
-/// Packages that are workspaces of their own, with the reason.
+/// Packages that are separate workspaces, with the reason.
 const NOT_MEMBERS: [&str; 2] = [
     // Built with instrumentation.
     "tests/fuzz/Cargo.toml",
-    // Has TLS, which M2's tree has not.
+    // Depends on TLS, which M2's dependency tree must not contain.
     "tests/benches/stock-quinn/Cargo.toml",
 ];
 
-/// Members of the workspace with their manifests.
+/// A member of the workspace with its manifest.
 struct Member<'a> {
     path: &'a str,
     manifest: Table,
 }
 
-/// Dependencies between our crates that the architecture does not have.
+/// Returns the dependencies between crates of the workspace that `ARROWS` does not allow.
 ///
-/// Errors: a manifest is no TOML.
+/// Errors: a manifest is not valid TOML.
 pub fn arrows(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
     for member in members(files)? {
         let name = member.name();
         let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
             findings.push(format!(
-                "{}: {name} has no arrows yet; an ADR gives it some",
+                "{}: {name} has no entry in ARROWS; an ADR decides its dependencies",
                 member.path
             ));
             continue;
@@ -68,19 +69,20 @@ pub fn arrows(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     Ok(findings)
 }
 
-/// Sources of m2-net that use more of m2-proto than the wire messages.
+/// Returns the sources of m2-net that use any part of m2-proto other than the wire messages.
 pub fn wire_only(files: &[SourceFile]) -> Vec<String> {
     files
         .iter()
         .filter(|file| file.path.starts_with("m2-net/") && file.is("rs"))
         .filter(|file| file.text.contains("m2_proto::api"))
-        .map(|file| format!("{}: m2-net uses only m2_proto::wire", file.path))
+        .map(|file| format!("{}: m2-net may use only m2_proto::wire", file.path))
         .collect()
 }
 
-/// Members that don't inherit the workspace's lints, version, edition or licence.
+/// Returns the members that do not inherit the workspace's lints, version, edition, Rust version,
+/// licence or `publish`.
 ///
-/// Errors: a manifest is no TOML.
+/// Errors: a manifest is not valid TOML.
 pub fn inheritance(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
     for member in members(files)? {
@@ -97,9 +99,10 @@ pub fn inheritance(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     Ok(findings)
 }
 
-/// Versions that stand in a member instead of in [workspace.dependencies].
+/// Returns the dependencies whose version is set in a member instead of in
+/// `[workspace.dependencies]`.
 ///
-/// Errors: a manifest is no TOML.
+/// Errors: a manifest is not valid TOML.
 pub fn versions(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
     for member in members(files)? {
@@ -152,7 +155,7 @@ fn members(files: &[SourceFile]) -> anyhow::Result<Vec<Member<'_>>> {
         .collect()
 }
 
-/// `KEY.workspace = true`, whatever else stands beside it.
+/// Returns whether a value is `{ workspace = true }`, with or without other keys.
 fn inherits(value: Option<&Value>) -> bool {
     value.and_then(|value| value.get("workspace")) == Some(&Value::Boolean(true))
 }

@@ -1,5 +1,5 @@
-//! The licences of the dependencies against those that `deny.toml` allows. `cargo deny` does
-//! this better; this needs nothing installed.
+//! Checks the licences of the dependencies against those that `deny.toml` allows. `cargo deny`
+//! checks more; this check needs no additional program.
 
 use super::files::SourceFile;
 use crate::workspace;
@@ -8,9 +8,9 @@ use serde::Deserialize;
 use std::collections::HashSet;
 use std::process::Command;
 
-/// Dependencies with a licence that is not allowed, and crates that are banned.
+/// Returns the dependencies whose licence is not allowed, and those that are banned.
 ///
-/// Errors: cargo can't list the dependencies, or `deny.toml` is broken.
+/// Errors: cargo cannot list the dependencies, or `deny.toml` is missing or malformed.
 pub fn check(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     let file = files
         .iter()
@@ -29,7 +29,7 @@ pub fn check(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     Ok(findings)
 }
 
-/// The part of `deny.toml` that counts here.
+/// The parts of `deny.toml` that are checked here.
 #[derive(Deserialize)]
 struct Policy {
     graph: Graph,
@@ -65,12 +65,12 @@ struct Bans {
 struct Banned {
     #[serde(rename = "crate")]
     name: String,
-    /// The only crates that may depend on it.
+    /// The only crates that may depend on the banned crate directly; none if empty.
     #[serde(default)]
     wrappers: Vec<String>,
 }
 
-/// What `cargo metadata` says of a package, as far as it counts here.
+/// The fields of a package in the output of `cargo metadata` that are used here.
 #[derive(Deserialize)]
 struct Package {
     id: String,
@@ -89,7 +89,7 @@ struct Resolve {
     nodes: Vec<Node>,
 }
 
-/// A package and the packages that it depends on, by their ids.
+/// A package and its dependencies, by their ids.
 #[derive(Deserialize)]
 struct Node {
     id: String,
@@ -97,7 +97,7 @@ struct Node {
 }
 
 impl Metadata {
-    /// The names of the packages that depend on this one.
+    /// Returns the names of the packages that depend on `package`.
     fn dependents(&self, package: &Package) -> Vec<&str> {
         let nodes = self.resolve.nodes.iter();
         let ids: Vec<&String> = nodes
@@ -143,7 +143,7 @@ impl Policy {
     }
 }
 
-/// An SPDX expression: `OR` binds weaker than `AND`, `/` is an old `OR`.
+/// An SPDX expression. `OR` binds less tightly than `AND`; `/` is an old form of `OR`.
 struct Expression {
     tokens: Vec<String>,
 }
@@ -212,10 +212,10 @@ fn take(rest: &mut &[String], word: &str) -> bool {
     }
 }
 
-/// Every package that cargo would build for `platform`.
+/// Returns every package that cargo would build for `platform`.
 ///
-/// `cargo metadata` also names optional packages that a weak feature (`ring?/std`) mentions and
-/// nothing turns on; `cargo tree` does not.
+/// `cargo metadata` also lists optional packages that a weak feature (`ring?/std`) mentions but
+/// that no feature enables; `cargo tree` does not, so its list is used as a filter.
 fn metadata(platform: &str) -> anyhow::Result<Metadata> {
     let filter = ["--format-version=1", "--filter-platform", platform];
     let mut metadata: Metadata = serde_json::from_slice(&cargo("metadata", &filter)?)?;
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions() {
+    fn licence_expressions_are_evaluated() {
         let list = ["MIT", "Apache-2.0 WITH LLVM-exception"];
         for allowed in [
             "MIT",

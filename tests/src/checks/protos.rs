@@ -1,10 +1,10 @@
-//! Rules for the protobuf contracts: packages are versioned, everything has a comment, and each
-//! call has messages of its own.
+//! Checks of the protobuf contracts: packages are versioned, every declaration has a comment, and
+//! each call has its own request and response messages.
 
 use super::files::SourceFile;
 use std::collections::HashMap;
 
-/// Something that a proto file declares.
+/// A declaration in a proto file: a service, rpc, message or enum.
 struct Declaration<'a> {
     file: &'a str,
     line: usize,
@@ -14,7 +14,7 @@ struct Declaration<'a> {
     rest: &'a str,
 }
 
-/// All that breaks the rules.
+/// Returns all violations of the rules.
 pub fn check(files: &[SourceFile]) -> Vec<String> {
     let protos: Vec<&SourceFile> = files.iter().filter(|file| file.is("proto")).collect();
     let declarations: Vec<Declaration<'_>> =
@@ -27,7 +27,8 @@ pub fn check(files: &[SourceFile]) -> Vec<String> {
     findings
 }
 
-/// `m2/api/v1/x.proto` has the package `m2.api.v1`.
+/// Checks that the package matches the directory and is versioned: `m2/api/v1/x.proto` has the
+/// package `m2.api.v1`.
 fn package(file: &SourceFile) -> Option<String> {
     let directory = file.path.split_once("/proto/")?.1.rsplit_once('/')?.0;
     let wanted = directory.replace('/', ".");
@@ -35,10 +36,11 @@ fn package(file: &SourceFile) -> Option<String> {
     let version = wanted.rsplit_once(".v").map(|(_, version)| version);
     let versioned = version.is_some_and(|version| version.parse::<u32>().is_ok());
     (!versioned || !file.text.lines().any(|line| line == declared))
-        .then(|| format!("{}: should say \"{declared}\", versioned", file.path))
+        .then(|| format!("{}: must contain \"{declared}\", with a version", file.path))
 }
 
-/// An rpc's own comment speaks for its request and response.
+/// Returns the declarations without a comment. The comment of an rpc also covers its request and
+/// response.
 fn uncommented(declarations: &[Declaration<'_>], calls: &[Call<'_>]) -> Vec<String> {
     declarations
         .iter()
@@ -64,7 +66,7 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// From `rpc NAME(stream REQUEST) returns (stream RESPONSE);`
+    /// Parses `rpc NAME(stream REQUEST) returns (stream RESPONSE);`.
     fn of(declaration: &'a Declaration<'a>) -> Option<Self> {
         if declaration.kind != "rpc" {
             return None;
@@ -88,7 +90,7 @@ impl<'a> Call<'a> {
             self.request == format!("{name}Request") && self.response == format!("{name}Response");
         (!named).then(|| {
             format!(
-                "{}:{}: {name} takes {name}Request and returns {name}Response",
+                "{}:{}: {name} must take {name}Request and return {name}Response",
                 self.declaration.file, self.declaration.line
             )
         })
@@ -103,7 +105,9 @@ fn shared_messages(calls: &[Call<'_>]) -> Vec<String> {
     }
     uses.into_iter()
         .filter(|(_, count)| *count > 1)
-        .map(|(name, count)| format!("{name}: used {count} times; each call has its own"))
+        .map(|(name, count)| {
+            format!("{name}: used {count} times; each call must have its own messages")
+        })
         .collect()
 }
 

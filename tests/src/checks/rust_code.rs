@@ -1,25 +1,27 @@
-//! How long functions are, and where `unsafe` stands.
+//! Checks of Rust sources: the length of functions, and the use of `unsafe`.
 
 use super::files::SourceFile;
 use syn::visit::{self, Visit};
 
-/// Lines that a function may have; the style asks for a reason well before (docs/dev).
+/// The maximum number of lines of a function. The style guide asks for a reason well below this
+/// (docs/dev).
 const LONGEST_FUNCTION: usize = 80;
 
-/// Files that may hold `unsafe`, each with the reason.
+/// Files that may contain `unsafe`, each with the reason.
 const UNSAFE_FILES: [(&str, &str); 0] = [];
 
-/// What the sources of the product (not its tests) look like, and what breaks the rules.
+/// The lengths of the product's functions, and the violations found in all sources.
 #[derive(Debug, Default)]
 pub struct CodeReport {
-    /// Lines of each function outside tests, sorted.
+    /// The number of lines of each function outside tests, sorted.
     pub lengths: Vec<usize>,
-    /// Functions that are too long, files that can't be parsed, `unsafe` out of place.
+    /// Functions that are too long, files that cannot be parsed, and `unsafe` where it is not
+    /// allowed.
     pub findings: Vec<String>,
 }
 
 impl CodeReport {
-    /// Reads all Rust files.
+    /// Checks all Rust files.
     pub fn of(files: &[SourceFile]) -> Self {
         let mut report = Self::default();
         for file in files.iter().filter(|file| file.is("rs")) {
@@ -29,7 +31,7 @@ impl CodeReport {
         report
     }
 
-    /// The length that `percent` of the functions don't exceed.
+    /// Returns the given percentile of the function lengths.
     pub fn percentile(&self, percent: usize) -> usize {
         let last = self.lengths.len().saturating_sub(1);
         let index = last * percent / 100;
@@ -49,7 +51,7 @@ impl CodeReport {
         for function in reader.functions {
             if function.lines > LONGEST_FUNCTION {
                 self.findings.push(format!(
-                    "{}: {} has {} lines, over {LONGEST_FUNCTION}",
+                    "{}: {} has {} lines, more than {LONGEST_FUNCTION}",
                     file.path, function.name, function.lines
                 ));
             }
@@ -60,7 +62,8 @@ impl CodeReport {
         }
         let allowed = UNSAFE_FILES.iter().any(|(path, _)| *path == file.path);
         if reader.has_unsafe && !allowed {
-            self.findings.push(format!("{}: unsafe", file.path));
+            self.findings
+                .push(format!("{}: unsafe is not allowed here", file.path));
         }
     }
 }
@@ -71,12 +74,12 @@ struct Function {
     test: bool,
 }
 
-/// Walks one file.
+/// Visits one file and collects its functions.
 #[derive(Default)]
 struct Reader {
     functions: Vec<Function>,
     has_unsafe: bool,
-    /// Inside `#[cfg(test)]`.
+    /// Set inside a module with `#[cfg(test)]`.
     in_tests: bool,
 }
 

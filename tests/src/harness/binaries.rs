@@ -1,4 +1,4 @@
-//! Where the built programs are.
+//! Locates and builds the programs under test.
 
 use crate::workspace;
 use anyhow::{Context as _, bail};
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The programs under test.
+/// The paths of the programs under test.
 #[derive(Debug, Clone)]
 pub struct Binaries {
-    /// The daemon.
+    /// The daemon, `m2d`.
     pub m2d: PathBuf,
-    /// The command line.
+    /// The command line client, `m2`.
     pub m2: PathBuf,
 }
 
 impl Binaries {
-    /// The programs of the profile that the running test was built in; builds them once a
-    /// process, which takes a moment when they are fresh.
+    /// Returns the programs built with the profile of the running test. Builds them once per
+    /// process, unless [`PREBUILT`] is set; that is quick when they are up to date.
     ///
-    /// Errors: they don't build.
+    /// Errors: the build fails.
     pub fn get() -> anyhow::Result<&'static Self> {
         static BUILT: OnceLock<Result<Binaries, String>> = OnceLock::new();
         BUILT
@@ -29,9 +29,9 @@ impl Binaries {
             .map_err(|error| anyhow::anyhow!("{error}"))
     }
 
-    /// Another program of this package, which lies beside the running one.
+    /// Returns the path of another program of this package, in the directory of the running one.
     ///
-    /// Errors: it is not there.
+    /// Errors: the program was not built.
     pub fn beside(name: &str) -> anyhow::Result<PathBuf> {
         let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
         let path = profile_directory()?.join(file);
@@ -55,15 +55,16 @@ impl Binaries {
     }
 }
 
-/// `target/PROFILE`, from the running program, which lies there or in `deps` below.
+/// Returns `target/PROFILE`: the running program is in it, or in its `deps` or `examples`
+/// directory.
 fn profile_directory() -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe().context("who am I?")?;
+    let program = std::env::current_exe().context("the path of the running program is unknown")?;
     program
         .ancestors()
         .skip(1)
         .find(|directory| !directory.ends_with("deps") && !directory.ends_with("examples"))
         .map(Path::to_path_buf)
-        .context("the test program lies in no directory")
+        .context("the running program is in no directory")
 }
 
 fn run_cargo(directory: &Path) -> anyhow::Result<()> {

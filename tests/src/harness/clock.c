@@ -1,5 +1,6 @@
-/* Moves the wall clock of one process: loaded before libc (LD_PRELOAD), it adds as many seconds as
-   the file named by M2_CLOCK_FILE says, at every call anew. Time that only runs on stays as it is. */
+/* Shifts the wall clock of one process. Preloaded before libc (LD_PRELOAD), it adds the number of
+   seconds in the file named by M2_CLOCK_FILE, which it reads at every call. Monotonic clocks are
+   unchanged. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

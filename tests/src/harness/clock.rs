@@ -1,4 +1,4 @@
-//! A wall clock that tests move, for one daemon: a library that is loaded before libc.
+//! A wall clock for one daemon, which tests can set: a library that is preloaded before libc.
 
 use super::Setup;
 use anyhow::{Context as _, bail};
@@ -12,16 +12,16 @@ const SOURCE: &str = include_str!("clock.c");
 const LIBRARY: &str = "clock.so";
 const SECONDS: &str = "seconds";
 
-/// The clock of one daemon. It can be moved while the daemon runs.
+/// The wall clock of one daemon. It can be changed while the daemon runs.
 #[derive(Debug)]
 pub struct Clock {
     directory: TempDir,
 }
 
 impl Clock {
-    /// A clock that is right.
+    /// Creates a clock that agrees with the machine's.
     ///
-    /// Errors: there is no C compiler `cc` (Debian: build-essential), or no room for files.
+    /// Errors: there is no C compiler `cc` (Debian: build-essential), or a file cannot be written.
     pub fn new() -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("m2-clock-").tempdir()?;
         compile(directory.path())?;
@@ -30,7 +30,7 @@ impl Clock {
         Ok(clock)
     }
 
-    /// Has a daemon go by this clock.
+    /// Makes the daemon of `setup` use this clock.
     #[must_use]
     pub fn for_daemon(&self, setup: Setup) -> Setup {
         setup
@@ -38,18 +38,19 @@ impl Clock {
             .environment("M2_CLOCK_FILE", &self.path(SECONDS))
     }
 
-    /// Sets it this far ahead of the machine's, in whole seconds, at once.
+    /// Sets the clock ahead of the machine's by `by`, in whole seconds, with immediate effect.
     ///
-    /// Errors: the file can't be written.
+    /// Errors: the file cannot be written.
     pub fn set_ahead(&self, by: Duration) -> anyhow::Result<()> {
         self.set_by(by.as_secs().try_into()?)
     }
 
-    /// Sets it this many seconds ahead of the machine's, at once; negative: behind.
+    /// Sets the clock ahead of the machine's by `seconds`, or behind if negative, with immediate
+    /// effect.
     ///
-    /// Errors: the file can't be written.
+    /// Errors: the file cannot be written.
     pub fn set_by(&self, seconds: i64) -> anyhow::Result<()> {
-        // Never half written: the daemon reads it all the time.
+        // The file is replaced atomically: the daemon may read it at any time.
         let next = self.path("next");
         fs::write(&next, seconds.to_string())?;
         Ok(fs::rename(next, self.path(SECONDS))?)

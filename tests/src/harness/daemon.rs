@@ -1,4 +1,4 @@
-//! One real daemon: its process, its files and its API.
+//! A real daemon: its process, its files and its API.
 
 use super::binaries::Binaries;
 use super::setup::{Setup, owner_only};
@@ -15,15 +15,15 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-/// How long a daemon may take to start or stop; generous, for loaded machines.
+/// Timeout for a daemon to start or stop; generous, for loaded machines.
 const START_STOP: Duration = Duration::from_secs(60);
 
-/// How long one command of `m2` may take.
+/// Timeout of one `m2` command.
 const COMMAND: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// A daemon with a directory of its own, which goes when this is dropped; the process too.
+/// A daemon with its own directory. Dropping it kills the process and removes the directory.
 #[derive(Debug)]
 pub struct Daemon {
     setup: Setup,
@@ -31,31 +31,31 @@ pub struct Daemon {
     child: Option<Child>,
 }
 
-/// What a command of `m2` printed and how it ended.
+/// The output and exit code of a command.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// The exit code; none when a signal ended it.
+    /// The exit code; `None` if a signal ended the command.
     pub code: Option<i32>,
-    /// What it printed.
+    /// The command's standard output.
     pub stdout: String,
-    /// What it complained about.
+    /// The command's standard error.
     pub stderr: String,
 }
 
 impl Daemon {
-    /// Starts a daemon in a new directory and waits until its API answers.
+    /// Starts a daemon in a new directory and waits until its API responds.
     ///
-    /// Errors: the programs don't build, or the daemon ends or does not answer; then the error
-    /// holds its log.
+    /// Errors: the programs do not build, or the daemon exits or does not respond in time; in the
+    /// latter cases the error contains its log.
     pub async fn start(setup: Setup) -> anyhow::Result<Self> {
         let mut daemon = Self::prepare(setup)?;
         daemon.restart().await?;
         Ok(daemon)
     }
 
-    /// Makes the directory and the configuration without starting anything.
+    /// Creates the directory and the configuration without starting the daemon.
     ///
-    /// Errors: the directory can't be made.
+    /// Errors: the directory cannot be created.
     pub fn prepare(setup: Setup) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("m2-").tempdir()?;
         let daemon = Self {
@@ -70,9 +70,9 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Starts the daemon again, on the same data, after it was killed or stopped.
+    /// Starts the daemon again with the same data, after it was killed or stopped.
     ///
-    /// Errors: as [`Daemon::start`], or it runs already.
+    /// Errors: as [`Daemon::start`], or the daemon is already running.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.spawn()?;
         let answered = timeout(START_STOP, self.answers()).await;
@@ -83,12 +83,12 @@ impl Daemon {
         }
     }
 
-    /// Starts the process and returns at once, for tests of the start itself.
+    /// Starts the process without waiting for the API, for tests of the start itself.
     ///
-    /// Errors: it can't be started, or runs already.
+    /// Errors: the process cannot be started, or is already running.
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         if self.child.is_some() {
-            bail!("the daemon runs already");
+            bail!("the daemon is already running");
         }
         let log = File::options()
             .create(true)
@@ -104,10 +104,10 @@ impl Daemon {
         Ok(())
     }
 
-    /// Runs another command of `m2d`, such as `passphrase set`, on this daemon's configuration and
-    /// data, with `input` as its standard input.
+    /// Runs another command of `m2d`, such as `passphrase set`, with this daemon's configuration
+    /// and data, and with `input` as its standard input.
     ///
-    /// Errors: it can't be started, or does not end in time.
+    /// Errors: the command cannot be started, or does not end in time.
     pub async fn m2d(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
         let mut command = Command::new(&Binaries::get()?.m2d);
         command.args(arguments);
@@ -119,95 +119,96 @@ impl Daemon {
         Ok(Output::of(&output))
     }
 
-    /// Runs a second daemon with the same configuration and data until it ends.
+    /// Runs a second daemon with the same configuration and data, and waits until it exits.
     ///
-    /// Errors: it can't be started, or does not end in time.
+    /// Errors: the command cannot be started, or does not end in time.
     pub async fn run_beside(&self) -> anyhow::Result<Output> {
         let output = timeout(START_STOP, self.command()?.output())
             .await
-            .context("the second m2d did not end")??;
+            .context("the second m2d did not exit")??;
         Ok(Output::of(&output))
     }
 
-    /// Ends the process with SIGKILL: nothing of it runs any more when this returns.
+    /// Kills the process with SIGKILL and waits until it is gone.
     ///
-    /// Errors: it did not run.
+    /// Errors: the daemon is not running.
     pub async fn kill9(&mut self) -> anyhow::Result<()> {
         let mut child = self.child.take().context("the daemon does not run")?;
         child.kill().await.context("could not kill m2d")
     }
 
-    /// Asks the process to end with SIGTERM and waits until it did.
+    /// Sends SIGTERM to the process and waits until it exits.
     ///
-    /// Errors: it did not run, or did not end in time.
+    /// Errors: the daemon is not running, or does not exit in time.
     pub async fn stop(&mut self) -> anyhow::Result<ExitStatus> {
         let pid = self.pid().context("the daemon does not run")?;
         signal("TERM", pid).await?;
         self.ended().await
     }
 
-    /// Sends the process a signal by its name, without `SIG`.
+    /// Sends a signal to the process; `name` is without `SIG`.
     ///
-    /// Errors: it did not run.
+    /// Errors: the daemon is not running.
     pub async fn signal(&self, name: &str) -> anyhow::Result<()> {
         let pid = self.pid().context("the daemon does not run")?;
         signal(name, pid).await
     }
 
-    /// Lets the process stand still, as if its host slept.
+    /// Stops the process with SIGSTOP, as if its host slept.
     ///
-    /// Errors: it did not run.
+    /// Errors: the daemon is not running.
     pub async fn pause(&self) -> anyhow::Result<()> {
         let pid = self.pid().context("the daemon does not run")?;
         signal("STOP", pid).await
     }
 
-    /// Lets the process go on after [`Self::pause`].
+    /// Resumes the process after [`Self::pause`].
     ///
-    /// Errors: it did not run.
+    /// Errors: the daemon is not running.
     pub async fn go_on(&self) -> anyhow::Result<()> {
         let pid = self.pid().context("the daemon does not run")?;
         signal("CONT", pid).await
     }
 
-    /// Waits until the process ends by itself.
+    /// Waits until the process exits by itself.
     ///
-    /// Errors: it did not run, or did not end in time.
+    /// Errors: the daemon is not running, or does not exit in time.
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let mut child = self.child.take().context("the daemon does not run")?;
         timeout(START_STOP, child.wait())
             .await
-            .with_context(|| format!("m2d did not end:\n{}", self.log()))?
+            .with_context(|| format!("m2d did not exit:\n{}", self.log()))?
             .context("could not wait for m2d")
     }
 
-    /// A connection to the daemon's API.
+    /// Connects to the daemon's API.
     ///
-    /// Errors: it does not answer.
+    /// Errors: the API does not respond.
     pub async fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::connect(self.socket()).await?)
     }
 
-    /// What the daemon says of itself.
+    /// Returns the daemon's status.
     ///
-    /// Errors: it does not answer.
+    /// Errors: the API does not respond.
     pub async fn status(&self) -> anyhow::Result<GetStatusResponse> {
         let mut daemon = self.client().await?.daemon();
         Ok(daemon.get_status(GetStatusRequest {}).await?.into_inner())
     }
 
-    /// The first UDP address that the daemon has bound.
+    /// Returns the first UDP address that the daemon has bound.
     ///
-    /// Errors: it does not answer, or has bound none.
+    /// Errors: the API does not respond, or the daemon has no UDP socket.
     pub async fn udp_address(&self) -> anyhow::Result<SocketAddr> {
         let status = self.status().await?;
         let first = status.listen_addresses.first();
         Ok(first.context("the daemon has no UDP socket")?.parse()?)
     }
 
-    /// Runs a command of `m2` against this daemon.
+    /// Runs a command of `m2` with this daemon.
     ///
-    /// Errors: it can't be started or takes too long. A command that fails is no error here.
+    /// Errors: the command cannot be started, or does not end in time. A non-zero exit code is not
+    /// an error here.
     pub async fn m2(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         let output = self.m2_command()?.args(arguments).output();
         let output = timeout(COMMAND, output)
@@ -216,9 +217,10 @@ impl Daemon {
         Ok(Output::of(&output))
     }
 
-    /// `m2 --socket …`, for tests that give it input or let it run.
+    /// Returns the command `m2 --socket …`, for tests that need its standard input or keep it
+    /// running.
     ///
-    /// Errors: the programs don't build.
+    /// Errors: the programs do not build.
     pub fn m2_command(&self) -> anyhow::Result<Command> {
         let mut command = Command::new(&Binaries::get()?.m2);
         command.arg("--socket").arg(self.socket());
@@ -226,9 +228,9 @@ impl Daemon {
         Ok(command)
     }
 
-    /// Resident memory of the process in KiB.
+    /// Returns the resident memory of the process in KiB.
     ///
-    /// Errors: it does not run, or this is no Linux.
+    /// Errors: the daemon is not running, or the system is not Linux.
     pub fn rss_kib(&self) -> anyhow::Result<u64> {
         let pid = self.pid().context("the daemon does not run")?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -237,37 +239,37 @@ impl Daemon {
         Ok(number.context("no VmRSS")?.parse()?)
     }
 
-    /// The process's id while it runs.
+    /// Returns the process id while the daemon runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().and_then(Child::id)
     }
 
-    /// The daemon's data directory.
+    /// Returns the daemon's data directory.
     pub fn data(&self) -> PathBuf {
         self.path("data")
     }
 
-    /// The daemon's configuration file; a change counts from the next start on.
+    /// Returns the daemon's configuration file. A change takes effect at the next start.
     pub fn config(&self) -> PathBuf {
         self.path("m2d.toml")
     }
 
-    /// The daemon's API socket.
+    /// Returns the daemon's API socket.
     pub fn socket(&self) -> PathBuf {
         self.path("run").join("m2d.sock")
     }
 
-    /// Everything that the daemon has logged.
+    /// Returns the daemon's log, across restarts.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.log_file()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// `m2d run` with everything it needs.
+    /// Returns the command `m2d run` with all arguments and the environment.
     fn command(&self) -> anyhow::Result<Command> {
         let program = &Binaries::get()?.m2d;
         let mut command = match self.setup.namespace() {
-            // It becomes the daemon: the process id stays.
+            // `ip` replaces itself with the daemon, so the process id is the daemon's.
             Some(namespace) => {
                 let mut command = Command::new("ip");
                 command.args(["netns", "exec", namespace]).arg(program);
@@ -297,14 +299,14 @@ impl Daemon {
         Path::new(self.directory.path()).join(name)
     }
 
-    /// Until the API answers; a locked daemon is up too.
+    /// Waits until the API responds, also when the daemon is locked.
     async fn answers(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
             let child = self.child.as_mut().context("the daemon does not run")?;
             if let Some(status) = child.try_wait()? {
                 self.child = None;
-                bail!("m2d ended after {:?}: {status}", start.elapsed());
+                bail!("m2d exited after {:?}: {status}", start.elapsed());
             }
             if let Ok(status) = self.status().await
                 && status.state() != DaemonState::Unspecified
@@ -317,7 +319,7 @@ impl Daemon {
 }
 
 impl Drop for Daemon {
-    /// A failed test shows what the daemon had to say.
+    /// Prints the daemon's log if the test has failed.
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
@@ -338,19 +340,19 @@ impl Output {
         }
     }
 
-    /// The standard output of a command that must have succeeded.
+    /// Returns the standard output of a command that must have succeeded.
     ///
-    /// Errors: it did not.
+    /// Errors: the command failed.
     pub fn success(self) -> anyhow::Result<String> {
         match self.code {
             Some(0) => Ok(self.stdout),
-            code => bail!("m2 ended with {code:?}: {}", self.stderr),
+            code => bail!("m2 exited with {code:?}: {}", self.stderr),
         }
     }
 
-    /// The JSON objects that a command with `--json` printed, one a line.
+    /// Returns the JSON objects that a command with `--json` printed, one per line.
     ///
-    /// Errors: it failed, or a line is no JSON.
+    /// Errors: the command failed, or a line is not valid JSON.
     pub fn json(self) -> anyhow::Result<Vec<serde_json::Value>> {
         let text = self.success()?;
         text.lines()
@@ -359,7 +361,7 @@ impl Output {
     }
 }
 
-/// Runs a command that reads `input` from its standard input.
+/// Runs a command with `input` as its standard input.
 async fn with_input(mut command: Command, input: &str) -> anyhow::Result<std::process::Output> {
     command
         .stdin(Stdio::piped())
@@ -368,13 +370,14 @@ async fn with_input(mut command: Command, input: &str) -> anyhow::Result<std::pr
         .kill_on_drop(true);
     let mut child = command.spawn().context("could not start m2d")?;
     let mut stdin = child.stdin.take().context("no standard input")?;
-    // A command that ends early does not read all.
+    // A command that exits early does not read all of its input.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     Ok(child.wait_with_output().await?)
 }
 
-/// A program with a limit on its open files. The shell sets it and becomes the program.
+/// Returns a command that runs a program with a limit on its open files. A shell sets the limit and
+/// replaces itself with the program.
 fn limited(most: u32, program: &Path) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {most}; exec \"$@\""), "sh"]);
@@ -382,7 +385,7 @@ fn limited(most: u32, program: &Path) -> Command {
     command
 }
 
-/// Through the shell, whose own `kill` every system has.
+/// Sends a signal through the shell, whose built-in `kill` exists on every system.
 async fn signal(name: &str, pid: u32) -> anyhow::Result<()> {
     let status = Command::new("sh")
         .arg("-c")

@@ -1,4 +1,4 @@
-//! Hosts of their own on one machine: network namespaces that go when the lab is dropped.
+//! Separate hosts on one machine: network namespaces that are removed when the lab is dropped.
 
 use crate::skip::skip;
 use anyhow::{Context as _, bail};
@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Labs of this process, so that their names differ.
+/// Number of labs that this process has created, to give them distinct names.
 static LABS: AtomicU32 = AtomicU32::new(0);
 
-/// What the names of all hosts start with.
+/// The prefix of the names of all hosts.
 const NAME: &str = "m2t";
 
-/// Some hosts, and the links between them.
+/// A set of hosts.
 #[derive(Debug)]
 pub struct Lab {
     prefix: String,
@@ -22,10 +22,10 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A lab with these hosts, which nothing connects yet. They speak no IPv6, so that nothing
-    /// leaves them by itself.
+    /// Creates a lab with these hosts, not yet connected to each other. IPv6 is disabled, so that
+    /// the hosts send no packets by themselves.
     ///
-    /// Errors: the system does not let us: see [`Lab::is_possible`].
+    /// Errors: the system does not permit it: see [`Lab::is_possible`].
     pub fn new(hosts: &[&str]) -> anyhow::Result<Self> {
         let number = LABS.fetch_add(1, Ordering::Relaxed);
         let mut lab = Self {
@@ -39,7 +39,7 @@ impl Lab {
             let settings = [
                 ("net.ipv6.conf.all.disable_ipv6", "1"),
                 ("net.ipv6.conf.default.disable_ipv6", "1"),
-                // A relay has more than one address.
+                // A relay has more than one address, so reverse path filtering could drop packets.
                 ("net.ipv4.conf.all.rp_filter", "0"),
                 ("net.ipv4.conf.default.rp_filter", "0"),
             ];
@@ -48,20 +48,20 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Whether this system lets us make hosts; if not, says so loudly. It takes root and
-    /// iproute2.
+    /// Returns whether this system permits network namespaces; if not, reports the test as skipped.
+    /// Requires root and iproute2.
     pub fn is_possible() -> bool {
         match Self::new(&["probe"]) {
             Ok(_) => true,
             Err(error) => {
-                skip(&format!("no network namespaces here: {error:#}"));
+                skip(&format!("network namespaces are not available: {error:#}"));
                 false
             }
         }
     }
 
-    /// Whether hosts may also have packet filters, as routers have; if not, says so loudly. It
-    /// takes root, iproute2, nftables, and a kernel that translates addresses.
+    /// Returns whether hosts can also have packet filters, as routers do; if not, reports the test
+    /// as skipped. Requires root, iproute2, nftables, and a kernel with NAT.
     pub fn can_route() -> bool {
         let tried = Self::new(&["probe"]).and_then(|lab| {
             let rules = "table inet probe { chain post { type nat hook postrouting priority 100; \
@@ -71,35 +71,35 @@ impl Lab {
             lab.rules("probe", rules)
         });
         if let Err(error) = &tried {
-            skip(&format!("no routers here: {error:#}"));
+            skip(&format!("hosts cannot act as routers: {error:#}"));
         }
         tried.is_ok()
     }
 
-    /// Removes the hosts of labs whose process was killed before it could. Called by programs, not
-    /// by tests: one call for all of them is enough.
+    /// Removes the hosts of labs whose process was killed before it could remove them. Called by
+    /// programs, not by tests: one call per run is enough.
     ///
-    /// Errors: there is no iproute2.
+    /// Errors: iproute2 is not installed.
     pub fn sweep() -> anyhow::Result<()> {
         let names = run(&["ip", "netns", "list"])?;
         let names = names.lines().filter_map(|line| line.split(' ').next());
         let dead: BTreeSet<&str> = names.filter(|name| is_left_over(name)).collect();
         for name in dead {
-            // Another one may be about it at the same time.
+            // Another process may be removing it at the same time.
             let _ = run(&["ip", "netns", "del", name]);
         }
         Ok(())
     }
 
-    /// The namespace of a host, for [`Setup::within`](super::Setup::within).
+    /// Returns the namespace of a host, for [`Setup::within`](super::Setup::within).
     pub fn host(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix)
     }
 
-    /// Sets what the kernel knows by these names, each to its value; those that it does not have
-    /// are left out.
+    /// Sets kernel parameters (sysctl) of a host. Parameters that the kernel does not have are
+    /// ignored.
     ///
-    /// Errors: it does not take a value.
+    /// Errors: the kernel rejects a value.
     pub fn set(&self, host: &str, settings: &[(&str, &str)]) -> anyhow::Result<()> {
         let lines = settings.iter().map(|(key, value)| {
             let path = format!("/proc/sys/{}", key.replace('.', "/"));
@@ -109,8 +109,8 @@ impl Lab {
         Ok(())
     }
 
-    /// Connects two hosts, each by an interface of that name and with that address and prefix
-    /// length.
+    /// Connects two hosts by a virtual Ethernet pair. Each end is a host, an interface name, and an
+    /// address with prefix length, or an empty address for none.
     ///
     /// Errors: a command fails.
     pub fn link(&self, one: (&str, &str, &str), other: (&str, &str, &str)) -> anyhow::Result<()> {
@@ -129,7 +129,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Connects hosts to a bridge of the host `hub`, each by an interface `world`.
+    /// Connects hosts to a new bridge on the host `hub`, each by an interface named `world`.
     ///
     /// Errors: a command fails.
     pub fn bridge(&self, hub: &str, hosts: &[(&str, &str)]) -> anyhow::Result<()> {
@@ -140,7 +140,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Makes a bridge on a host.
+    /// Creates a bridge on a host.
     ///
     /// Errors: a command fails.
     pub fn switch(&self, hub: &str, bridge: &str) -> anyhow::Result<()> {
@@ -149,7 +149,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Connects a host to a bridge, by an interface of this name and with this address.
+    /// Connects a host to a bridge, by an interface with this name and address.
     ///
     /// Errors: a command fails.
     pub fn plug(&self, host: (&str, &str, &str), bridge: (&str, &str)) -> anyhow::Result<()> {
@@ -159,22 +159,22 @@ impl Lab {
         Ok(())
     }
 
-    /// Sends all that a host has no other way for to a gateway.
+    /// Sets the default route of a host.
     ///
-    /// Errors: the host has no way to the gateway.
+    /// Errors: the host has no route to the gateway.
     pub fn default_route(&self, host: &str, gateway: &str) -> anyhow::Result<()> {
         self.run(host, &["ip", "route", "replace", "default", "via", gateway])?;
         Ok(())
     }
 
-    /// Gives a host these nftables rules, beside those that it has.
+    /// Adds nftables rules to a host, keeping those it has.
     ///
-    /// Errors: nftables does not take them.
+    /// Errors: nftables rejects the rules.
     pub fn rules(&self, host: &str, rules: &str) -> anyhow::Result<()> {
         let mut command = self.command(host, "nft");
         command.args(["-f", "-"]).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("nft can't be run")?;
+        let mut child = command.spawn().context("nft cannot be run")?;
         let mut stdin = child.stdin.take().context("no standard input")?;
         stdin.write_all(rules.as_bytes())?;
         drop(stdin);
@@ -186,9 +186,9 @@ impl Lab {
         Ok(())
     }
 
-    /// Runs a command on a host. Returns what it printed.
+    /// Runs a command on a host. Returns its standard output.
     ///
-    /// Errors: it fails.
+    /// Errors: the command fails.
     pub fn run(&self, host: &str, command: &[&str]) -> anyhow::Result<String> {
         let namespace = self.host(host);
         let mut whole = vec!["ip", "netns", "exec", &namespace];
@@ -196,16 +196,16 @@ impl Lab {
         run(&whole)
     }
 
-    /// A program that is to run on a host; its process is the one that is started.
+    /// Returns a command that runs a program on a host. Its process id is that of the program.
     pub fn command(&self, host: &str, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.host(host), program]);
         command
     }
 
-    /// Packets that ever left a host by an interface.
+    /// Returns the number of packets that a host has sent on an interface.
     ///
-    /// Errors: there is no such interface.
+    /// Errors: the interface does not exist.
     pub fn sent(&self, host: &str, interface: &str) -> anyhow::Result<u64> {
         let file = format!("/sys/class/net/{interface}/statistics/tx_packets");
         let count = self.run(host, &["cat", &file])?;
@@ -216,13 +216,13 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         for host in &self.hosts {
-            // Nothing can be done about one that stays.
+            // If a namespace cannot be deleted, nothing more can be done.
             let _ = run(&["ip", "netns", "del", &self.host(host)]);
         }
     }
 }
 
-/// Whether a namespace belongs to a lab whose process is gone.
+/// Returns whether a namespace belongs to a lab whose process no longer exists.
 fn is_left_over(name: &str) -> bool {
     let process = name
         .strip_prefix(NAME)
@@ -237,7 +237,7 @@ fn run(command: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program)
         .args(arguments)
         .output()
-        .with_context(|| format!("{program} can't be run"))?;
+        .with_context(|| format!("{program} cannot be run"))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         bail!("{}: {}", command.join(" "), complaint.trim());
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_hosts_of_the_dead_are_left_over() {
+    fn only_hosts_of_dead_processes_are_left_over() {
         let own = format!("{NAME}{}-0-alice", std::process::id());
         assert!(!is_left_over(&own));
         assert!(is_left_over("m2t4294967295-0-alice"));

@@ -1,4 +1,4 @@
-//! Real nats-server processes on loopback, for mailboxes over a cluster.
+//! Real nats-server processes on loopback, for mailboxes in a cluster.
 
 use anyhow::{Context as _, bail};
 use std::fs;
@@ -10,22 +10,22 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-/// How long a node may take to listen.
+/// Timeout for a node to listen.
 const START: Duration = Duration::from_secs(60);
 
-/// Nodes with JetStream that know each other. They end with this.
+/// A cluster of nodes with JetStream. Dropping it kills the nodes.
 #[derive(Debug)]
 pub struct NatsCluster {
     directory: TempDir,
     server: PathBuf,
-    /// Of clients, then of routes.
+    /// The client ports of all nodes, followed by their cluster ports.
     ports: Vec<u16>,
     nodes: Vec<Option<Child>>,
 }
 
 impl NatsCluster {
-    /// Starts so many nodes and waits until they listen; they may still elect their leaders.
-    /// `None` if nats-server is not installed.
+    /// Starts `nodes` nodes and waits until they listen; they may still be electing leaders.
+    /// Returns `None` if nats-server is not installed.
     ///
     /// Errors: a node does not start.
     pub async fn start(nodes: usize) -> anyhow::Result<Option<Self>> {
@@ -45,9 +45,9 @@ impl NatsCluster {
         Ok(Some(cluster))
     }
 
-    /// Starts a node, or starts it again on what it has.
+    /// Starts a node, or restarts it with its stored data.
     ///
-    /// Errors: there is no such node, or it can't be started.
+    /// Errors: the node does not exist, or cannot be started.
     pub fn run(&mut self, node: usize) -> anyhow::Result<()> {
         let config = self.directory.path().join(format!("node{node}.conf"));
         fs::write(&config, self.config(node)?)?;
@@ -61,9 +61,9 @@ impl NatsCluster {
         Ok(())
     }
 
-    /// Kills a node as a power cut does.
+    /// Kills a node with SIGKILL.
     ///
-    /// Errors: it can't be killed.
+    /// Errors: the process cannot be killed.
     pub fn kill(&mut self, node: usize) -> anyhow::Result<()> {
         if let Some(mut child) = self.nodes.get_mut(node).and_then(Option::take) {
             child.kill()?;
@@ -72,7 +72,7 @@ impl NatsCluster {
         Ok(())
     }
 
-    /// Where clients connect, `nats://…`.
+    /// Returns the URLs for clients, `nats://…`.
     pub fn servers(&self) -> Vec<String> {
         let ports = self.ports.iter().take(self.nodes.len());
         ports
@@ -80,7 +80,7 @@ impl NatsCluster {
             .collect()
     }
 
-    /// The processes of the nodes that run.
+    /// Returns the process ids of the running nodes.
     pub(crate) fn pids(&self) -> Vec<u32> {
         let running = self.nodes.iter().flatten();
         running.map(Child::id).collect()
@@ -126,13 +126,14 @@ impl NatsCluster {
 impl Drop for NatsCluster {
     fn drop(&mut self) {
         for node in 0..self.nodes.len() {
-            // It may have ended by itself.
+            // The node may already have exited.
             let _ = self.kill(node);
         }
     }
 }
 
-/// All sockets are held until all ports are known, so that none comes twice.
+/// Returns free TCP ports. All sockets are held until all ports are known, so that the ports are
+/// distinct.
 fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let sockets = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0"))

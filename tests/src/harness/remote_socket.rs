@@ -1,7 +1,7 @@
-//! A UDP socket on a host of a lab, used from here.
+//! A UDP socket on a host of a lab, used from the test's process.
 //!
-//! A process on that host has the socket and passes on what comes and goes, a line each:
-//! `ADDRESS HEX`.
+//! A process on that host owns the socket. It exchanges datagrams with the test's process over its
+//! standard input and output, one per line: `ADDRESS HEX`.
 
 use super::{Binaries, Lab};
 use anyhow::{Context as _, bail};
@@ -14,13 +14,13 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// How long the process may take to start; generous, for loaded machines.
+/// Timeout for the process to start; generous, for loaded machines.
 const START: Duration = Duration::from_secs(60);
 
-/// Bytes of the longest datagram.
+/// Maximum length of a datagram in bytes.
 const LONGEST: usize = 2_048;
 
-/// A UDP socket on another host. It is closed when this is dropped.
+/// A UDP socket on another host. Dropping it closes the socket.
 #[derive(Debug)]
 pub struct RemoteSocket {
     address: SocketAddr,
@@ -30,9 +30,9 @@ pub struct RemoteSocket {
 }
 
 impl RemoteSocket {
-    /// Binds a socket on a host; one of a multicast group hears what is sent to it.
+    /// Binds a socket on a host. With `group`, the socket joins this multicast group.
     ///
-    /// Errors: the program `natlab` was not built, or the address can't be bound.
+    /// Errors: the program `natlab` was not built, or the address cannot be bound.
     pub async fn bind(
         lab: &Lab,
         host: &str,
@@ -51,7 +51,7 @@ impl RemoteSocket {
         let first = timeout(START, output.next_line()).await;
         let first = first.context("the socket's process does not start")??;
         if first.is_none() {
-            bail!("{host} can't bind {address}");
+            bail!("{host} cannot bind {address}");
         }
         Ok(Self {
             address,
@@ -61,22 +61,22 @@ impl RemoteSocket {
         })
     }
 
-    /// The address that was bound.
+    /// Returns the bound address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Sends a datagram.
     ///
-    /// Errors: the process is gone.
+    /// Errors: the process has exited.
     pub async fn send(&mut self, to: SocketAddr, bytes: &[u8]) -> anyhow::Result<()> {
         let line = format!("{to} {}\n", HEXLOWER.encode(bytes));
         Ok(self.input.write_all(line.as_bytes()).await?)
     }
 
-    /// The next datagram and where it came from; none when there is none for so long.
+    /// Receives the next datagram and its source address; `None` if none arrives within `within`.
     ///
-    /// Errors: the process is gone.
+    /// Errors: the process has exited.
     pub async fn receive(
         &mut self,
         within: Duration,
@@ -89,9 +89,9 @@ impl RemoteSocket {
     }
 }
 
-/// What the process on the other host does, until its standard input ends.
+/// Runs the process on the other host, until its standard input ends.
 ///
-/// Errors: the address can't be bound, or a line makes no sense.
+/// Errors: the address cannot be bound, or a line is malformed.
 pub fn serve_socket(address: SocketAddr, group: Option<Ipv4Addr>) -> anyhow::Result<()> {
     let socket = UdpSocket::bind(address)?;
     if let (Some(group), IpAddr::V4(own)) = (group, address.ip()) {
@@ -102,7 +102,7 @@ pub fn serve_socket(address: SocketAddr, group: Option<Ipv4Addr>) -> anyhow::Res
     std::thread::spawn(move || pass_on(&receiving));
     for line in std::io::stdin().lock().lines() {
         let (to, bytes) = parse(&line?)?;
-        // A host that has no way there is what is tested.
+        // Sending may fail for lack of a route, which tests provoke.
         let _ = socket.send_to(&bytes, to);
     }
     Ok(())
@@ -112,7 +112,7 @@ fn pass_on(socket: &UdpSocket) {
     let mut buffer = [0; LONGEST];
     let mut out = std::io::stdout();
     loop {
-        // An ICMP message makes this fail once; the next datagram may come nevertheless.
+        // An ICMP error makes one call fail; later datagrams may still arrive.
         let Ok((length, from)) = socket.recv_from(&mut buffer) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! How a daemon under test is set up.
+//! The configuration of a daemon under test.
 
 use crate::workspace;
 use anyhow::Context as _;
@@ -7,8 +7,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Describes a daemon before it is started. It listens on a free port of the loopback interface
-/// and looks nobody up, unless told otherwise.
+/// Describes a daemon before it is started. By default it listens on a free loopback port, and
+/// look-up and port mapping are disabled.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     identity: Option<String>,
@@ -25,26 +25,26 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A daemon that makes an identity of its own, which takes it about a second.
+    /// Creates the setup of a daemon that generates its own identity, which takes about a second.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Uses one of the committed test identities (alice, bob, carol) to save that second.
+    /// Uses one of the committed test identities (alice, bob, carol), which saves that second.
     #[must_use]
     pub fn identity(mut self, name: &str) -> Self {
         self.identity = Some(name.to_owned());
         self
     }
 
-    /// Uses an identity that the test made, in PEM.
+    /// Uses an identity that the test generated, in PEM.
     #[must_use]
     pub fn pem(mut self, pem: &str) -> Self {
         self.pem = Some(pem.to_owned());
         self
     }
 
-    /// Names this address in invitations instead of the one that is bound: that of a
+    /// Announces this address in invitations in place of the bound one, for example that of a
     /// [`Wire`](super::Wire).
     #[must_use]
     pub fn announce(mut self, address: SocketAddr) -> Self {
@@ -68,7 +68,7 @@ impl Setup {
         self
     }
 
-    /// Adds a line to the `[lookup]` table, which turns everything off without one.
+    /// Adds a line to the `[lookup]` table. Without any line, the table disables all look-up.
     #[must_use]
     pub fn lookup(mut self, line: &str) -> Self {
         self.lookup.push_str(line);
@@ -106,7 +106,7 @@ impl Setup {
         self
     }
 
-    /// Lets the daemon hold at most so many files and sockets open.
+    /// Limits the number of file descriptors that the daemon may have open.
     #[must_use]
     pub fn descriptors(mut self, most: u32) -> Self {
         self.descriptors = Some(most);
@@ -129,7 +129,7 @@ impl Setup {
         &self.environment
     }
 
-    /// The configuration file's text.
+    /// Returns the text of the configuration file.
     pub(super) fn toml(&self) -> String {
         let mut text = String::from("[network]\n");
         if !self.network.lines().any(|line| line.starts_with("listen")) {
@@ -156,7 +156,7 @@ impl Setup {
         text
     }
 
-    /// Puts the chosen identity where the daemon looks for its key.
+    /// Writes the chosen identity to the daemon's key file.
     pub(super) fn place_identity(&self, data: &Path) -> anyhow::Result<()> {
         if let Some(pem) = &self.pem {
             let target = data.join("identity.pem");
@@ -173,7 +173,7 @@ impl Setup {
     }
 }
 
-/// Sets a file's mode.
+/// Sets the mode of a file or directory; does nothing on systems other than Unix.
 pub(super) fn owner_only(path: &Path, mode: u32) -> anyhow::Result<()> {
     #[cfg(unix)]
     {
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_configuration_is_toml() {
+    fn the_configuration_is_valid_toml() {
         let setup = Setup::new()
             .announce(SocketAddr::from(([127, 0, 0, 1], 7)))
             .network("session_keys = 4")

@@ -1,5 +1,5 @@
-//! The network between two daemons: a UDP relay on the loopback interface that records what
-//! passes and decides what becomes of it.
+//! The network between two daemons: a UDP proxy on the loopback interface that records datagrams
+//! and decides the fate of each.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,14 +10,14 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// Datagrams that are recorded at most; later ones only pass.
+/// Maximum number of recorded datagrams; later ones are forwarded but not recorded.
 const CAPTURE_LIMIT: usize = 200_000;
 
-/// The largest UDP payload.
+/// The largest UDP payload in bytes.
 const LARGEST: usize = 65_535;
 
-/// Which way a datagram goes. The caller is who sends to [`Wire::address`], the target the
-/// daemon that the wire is aimed at.
+/// The direction of a datagram. The caller is the daemon that sends to [`Wire::address`]; the
+/// target is the daemon at which the wire is aimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the caller to the target.
@@ -26,42 +26,42 @@ pub enum Direction {
     ToCaller,
 }
 
-/// One datagram as it came, before its fate.
+/// One datagram as it arrived, before its fate is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captured {
-    /// Its way.
+    /// The direction in which the datagram was sent.
     pub direction: Direction,
-    /// Its payload.
+    /// The UDP payload.
     pub bytes: Vec<u8>,
 }
 
-/// What becomes of a datagram: what is sent on in its place, each after a delay. An empty list
-/// loses it.
+/// The fate of a datagram: the datagrams that are sent in its place, each after a delay. An empty
+/// list drops it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fate(Vec<(Duration, Vec<u8>)>);
 
 impl Fate {
-    /// Goes on as it came.
+    /// Forwards the datagram unchanged.
     pub fn pass(bytes: &[u8]) -> Self {
         Self(vec![(Duration::ZERO, bytes.to_vec())])
     }
 
-    /// Is lost.
+    /// Drops the datagram.
     pub fn lost() -> Self {
         Self(Vec::new())
     }
 
-    /// Arrives later; others may overtake it.
+    /// Delays the datagram; later ones may overtake it.
     pub fn late(bytes: &[u8], delay: Duration) -> Self {
         Self(vec![(delay, bytes.to_vec())])
     }
 
-    /// Arrives twice.
+    /// Duplicates the datagram.
     pub fn twice(bytes: &[u8]) -> Self {
         Self(vec![(Duration::ZERO, bytes.to_vec()); 2])
     }
 
-    /// Arrives with one bit changed; `bit` counts from the first byte's lowest and wraps.
+    /// Flips one bit; `bit` counts from the lowest bit of the first byte and wraps around.
     pub fn flipped(bytes: &[u8], bit: usize) -> Self {
         let mut changed = bytes.to_vec();
         let length = changed.len().max(1);
@@ -74,8 +74,8 @@ impl Fate {
 
 type Decide = Box<dyn FnMut(Direction, &[u8]) -> Fate + Send>;
 
-/// A relay between a caller and a target. It passes everything until told otherwise, and ends
-/// when it is dropped.
+/// A UDP proxy between a caller and a target. It forwards everything unless told otherwise.
+/// Dropping it stops it.
 #[derive(Debug)]
 pub struct Wire {
     shared: Arc<Shared>,
@@ -84,9 +84,9 @@ pub struct Wire {
 }
 
 struct Shared {
-    /// The caller sends here.
+    /// The socket to which the caller sends.
     front: UdpSocket,
-    /// The target sees this as the caller.
+    /// The socket that the target sees as the caller.
     back: UdpSocket,
     state: Mutex<State>,
 }
@@ -99,9 +99,9 @@ struct State {
 }
 
 impl Wire {
-    /// A wire that leads nowhere yet.
+    /// Creates a wire without a target.
     ///
-    /// Errors: no UDP socket on the loopback interface.
+    /// Errors: no UDP socket can be bound on the loopback interface.
     pub async fn new() -> io::Result<Self> {
         let front = UdpSocket::bind("127.0.0.1:0").await?;
         let back = UdpSocket::bind("127.0.0.1:0").await?;
@@ -125,44 +125,45 @@ impl Wire {
         })
     }
 
-    /// Where the caller finds the target: announce this in the target's invitations.
+    /// Returns the address that stands for the target: announce it in the target's invitations.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Leads to `target` from now on.
+    /// Sets the target for all later datagrams.
     pub fn aim(&self, target: SocketAddr) {
         self.shared.state().target = Some(target);
     }
 
-    /// Decides about every datagram from now on.
+    /// Sets the function that decides the fate of every later datagram.
     pub fn decide(&self, decide: impl FnMut(Direction, &[u8]) -> Fate + Send + 'static) {
         self.shared.state().decide = Box::new(decide);
     }
 
-    /// Passes everything again.
+    /// Forwards everything again.
     pub fn pass_all(&self) {
         self.decide(|_, bytes| Fate::pass(bytes));
     }
 
-    /// Loses everything.
+    /// Drops everything.
     pub fn cut(&self) {
         self.decide(|_, _| Fate::lost());
     }
 
-    /// Everything that came so far.
+    /// Returns all recorded datagrams.
     pub fn captured(&self) -> Vec<Captured> {
         self.shared.state().captured.clone()
     }
 
-    /// Forgets what came so far.
+    /// Discards all recorded datagrams.
     pub fn clear(&self) {
         self.shared.state().captured.clear();
     }
 
-    /// Sends bytes as if they had come from the other side; they are not recorded.
+    /// Sends a datagram as if it came from the other side; it is not recorded.
     ///
-    /// Errors: the socket's. Nothing is sent to a side that is not known yet.
+    /// Errors: the socket's. A datagram to a side whose address is not known yet is silently
+    /// dropped.
     pub async fn inject(&self, direction: Direction, bytes: &[u8]) -> io::Result<()> {
         self.shared.send(direction, bytes).await
     }
@@ -180,14 +181,15 @@ impl Shared {
     async fn run(self: Arc<Self>, direction: Direction) {
         let mut buffer = vec![0; LARGEST];
         loop {
-            // An error here is an earlier datagram's that nobody took (ICMP); the wire goes on.
+            // An error here is an ICMP error for an earlier datagram that could not be delivered;
+            // the wire continues.
             let Ok((length, from)) = self.input(direction).recv_from(&mut buffer).await else {
                 continue;
             };
             let bytes = buffer.get(..length).unwrap_or_default();
             for (delay, bytes) in self.fate(direction, from, bytes).0 {
                 if delay.is_zero() {
-                    // A datagram that can't be sent is lost, as in any network.
+                    // A datagram that cannot be sent is lost, as in any network.
                     let _ = self.send(direction, &bytes).await;
                 } else {
                     tokio::spawn(Arc::clone(&self).send_late(direction, bytes, delay));
@@ -250,7 +252,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn passes_records_and_changes() {
+    async fn datagrams_are_forwarded_recorded_and_changed() {
         let wire = Wire::new().await.unwrap();
         let target = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let caller = UdpSocket::bind("127.0.0.1:0").await.unwrap();

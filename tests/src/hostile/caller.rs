@@ -1,4 +1,4 @@
-//! A peer that speaks M2's sessions and keeps none of its rules.
+//! A peer that establishes sessions with M2 daemons and may then violate the protocol.
 
 use crate::workspace;
 use bytes::Bytes;
@@ -11,10 +11,10 @@ use m2_net::wire::{Message, Places};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Session keys that a caller holds ready.
+/// Number of session keys that a caller keeps ready.
 const KEYS: usize = 4;
 
-/// A caller with an endpoint of its own, in this process.
+/// A dialling peer with its own endpoint, in the test's process.
 #[derive(Debug)]
 pub struct Caller {
     endpoint: Endpoint,
@@ -22,16 +22,16 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller in the public circle.
+    /// Creates a caller in the public circle.
     ///
-    /// Errors: no socket.
+    /// Errors: no socket can be bound.
     pub fn new(identity: Arc<Identity>) -> std::io::Result<Self> {
         Self::adjusted(identity, |_| {})
     }
 
-    /// A caller whose endpoint is not as it should be.
+    /// Creates a caller whose endpoint configuration is modified by `adjust`.
     ///
-    /// Errors: no socket.
+    /// Errors: no socket can be bound.
     pub fn adjusted(
         identity: Arc<Identity>,
         adjust: impl FnOnce(&mut EndpointConfig),
@@ -44,7 +44,7 @@ impl Caller {
         Ok(Self { endpoint, identity })
     }
 
-    /// Calls a peer.
+    /// Dials a peer with the caller's identity.
     ///
     /// Errors: as [`Endpoint::dial`].
     pub async fn dial(&self, address: SocketAddr, peer: PeerId) -> Result<Session, DialError> {
@@ -52,7 +52,7 @@ impl Caller {
         self.dial_as(credential, address, peer).await
     }
 
-    /// Calls a peer as somebody else, or as nobody.
+    /// Dials a peer with another credential: another identity, or anonymously.
     ///
     /// Errors: as [`Endpoint::dial`].
     pub async fn dial_as(
@@ -64,20 +64,20 @@ impl Caller {
         self.endpoint.dial(address, peer, credential).await
     }
 
-    /// The caller's endpoint.
+    /// Returns the caller's endpoint.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Who calls.
+    /// Returns the caller's identity.
     pub const fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 }
 
-/// One of the committed test identities (alice, bob, carol).
+/// Reads one of the committed test identities (alice, bob, carol).
 ///
-/// Errors: it can't be read.
+/// Errors: the file cannot be read.
 pub fn identity(name: &str) -> anyhow::Result<Arc<Identity>> {
     let path = workspace::root()?.join(format!("tests/vectors/identities/{name}.pem"));
     let pem = std::fs::read_to_string(path)?;
@@ -88,13 +88,13 @@ pub fn identity(name: &str) -> anyhow::Result<Arc<Identity>> {
     )?))
 }
 
-/// Its peer id in the public circle.
+/// Returns an identity's peer id in the public circle.
 pub fn public_id(identity: &Identity) -> PeerId {
     identity.peer_id(Circle::public().id())
 }
 
-/// What a contact states first in a session: nothing is followed, and whatever `incarnation` brings
-/// is the beginning.
+/// Returns the first statement of a contact that follows no incarnation yet, with places that allow
+/// any message of `incarnation`.
 pub fn places(incarnation: u64) -> Message {
     Message::Places(Box::new(Places {
         following: 0,

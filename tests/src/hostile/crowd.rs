@@ -1,4 +1,4 @@
-//! Many identities for little: an attacker need not make two primes for each.
+//! Many identities at little cost: an attacker need not generate two primes for each.
 
 use super::identity;
 use anyhow::Context as _;
@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::thread;
 
 const EXPONENT: u32 = 65_537;
-/// Identities whose primes there are already.
+/// The committed identities, whose primes are reused.
 const KNOWN: [&str; 3] = ["alice", "bob", "carol"];
 
-/// So many identities, all different and none of the committed ones. Each is the product of two
-/// primes from a small stock: they are as good as any to who only looks at the certificate.
+/// Returns `count` distinct identities, none of them a committed one. Each is the product of two
+/// primes from a small stock. A peer that sees only the certificate cannot distinguish them from
+/// proper ones.
 ///
-/// Errors: a key can't be made.
+/// Errors: a key cannot be generated.
 pub fn crowd(count: usize) -> anyhow::Result<Vec<Arc<Identity>>> {
     let stock = stock(count)?;
     let pairs: Vec<(&BoxedUint, &BoxedUint)> = stock
@@ -41,7 +42,7 @@ pub fn crowd(count: usize) -> anyhow::Result<Vec<Arc<Identity>>> {
     Ok(crowd)
 }
 
-/// Primes enough for so many pairs beside the committed ones.
+/// Returns enough primes for `count` pairs, not counting those of the committed identities.
 fn stock(count: usize) -> anyhow::Result<Vec<BoxedUint>> {
     let pairs = |primes: usize| primes * primes.saturating_sub(1) / 2;
     let keys = (KNOWN.len()..).find(|keys| pairs(2 * keys) >= count + keys);
@@ -58,7 +59,7 @@ fn stock(count: usize) -> anyhow::Result<Vec<BoxedUint>> {
         .collect())
 }
 
-/// Two at a time.
+/// Generates RSA-4096 keys on two threads.
 fn generate(count: usize) -> anyhow::Result<Vec<RsaPrivateKey>> {
     let share = |from: usize| (from..count).step_by(2);
     let make = move |from| share(from).map(|_| RsaPrivateKey::new(&mut rng(), 4_096));
@@ -104,8 +105,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_there_twice() {
-        // As many as the committed primes make, so that the test generates none.
+    fn all_identities_are_distinct() {
+        // The number of pairs that the committed primes allow, so that the test generates no key.
         let crowd = crowd(12).unwrap();
         let ids: HashSet<_> = crowd
             .iter()

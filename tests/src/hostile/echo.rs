@@ -1,13 +1,14 @@
-//! Whether datagrams belong together by what they repeat of each other.
+//! Finds datagrams that can be linked because one repeats bytes of another.
 
 use std::collections::HashMap;
 
-/// Bytes in a row that chance does not repeat: among five million of them two are the same with
-/// a chance of one in a million.
+/// Length in bytes of a sequence that does not repeat by chance: among five million of them, two
+/// are equal with a probability of about one in a million.
 const ECHO: usize = 8;
 
-/// Pairs of datagrams, the earlier one first, of which the later repeats `ECHO` bytes in a row,
-/// wherever they stand. For each later one the first such pair.
+/// Returns pairs of datagrams, the earlier one first, in which the later repeats `ECHO`
+/// consecutive bytes of the earlier at any position. For each later datagram only the first such
+/// pair is returned.
 pub fn echoes(datagrams: &[&[u8]]) -> Vec<(usize, usize)> {
     let mut seen: HashMap<[u8; ECHO], usize> = HashMap::new();
     let mut found = Vec::new();
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echo_is_found_wherever_it_stands() {
+    fn an_echo_is_found_at_any_position() {
         let mut noise = Noise::new(31);
         let mut datagrams: Vec<_> = (0..200).map(|_| noise.bytes(300)).collect();
         let slices = |datagrams: &[Vec<u8>]| -> Vec<(usize, usize)> {
@@ -46,7 +47,7 @@ mod tests {
             later.splice(211..211 + ECHO, part);
         }
         assert_eq!(slices(&datagrams), [(17, 90)]);
-        // One byte less is none.
+        // One byte less is not an echo.
         if let Some(byte) = datagrams.get_mut(90).and_then(|one| one.get_mut(211)) {
             *byte ^= 1;
         }

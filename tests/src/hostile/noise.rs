@@ -1,4 +1,4 @@
-//! Datagrams of no use to anybody, and whether one got an answer.
+//! Datagrams that no daemon accepts, and a check for answers to them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,26 +6,27 @@ use tokio::io;
 use tokio::net::UdpSocket;
 use tokio::time::sleep;
 
-/// Datagrams that leave a socket in one go: more would be lost in the receiver's buffer, unseen.
+/// Number of datagrams sent without a pause: more would overflow the receiver's buffer and be lost
+/// unnoticed.
 const BURST: usize = 40;
 
-/// Addresses that datagrams are sent from in turn.
+/// Number of source addresses, used in turn.
 const ADDRESSES: usize = 100;
 
-/// How long an answer is waited for after the last datagram.
+/// The time for which answers are awaited after the last datagram.
 const LISTEN: Duration = Duration::from_millis(500);
 
-/// A small generator (xorshift*): tests need variety that can be had again, not secrecy.
+/// A small pseudo-random generator (xorshift*): tests need reproducible variety, not secrecy.
 #[derive(Debug, Clone)]
 pub struct Noise(u64);
 
 impl Noise {
-    /// The noise of a seed.
+    /// Creates the generator for a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed | 1)
     }
 
-    /// 64 bits.
+    /// Returns the next 64 bits.
     pub const fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -33,18 +34,18 @@ impl Noise {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// A number below a bound.
+    /// Returns a number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound.max(1)).unwrap_or(1);
         usize::try_from((self.next() >> 8) % bound).unwrap_or(0)
     }
 
-    /// So many bytes.
+    /// Returns `length` bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| (self.next() >> 32) as u8).collect()
     }
 
-    /// A copy with one bit changed.
+    /// Returns a copy with one random bit flipped.
     pub fn flipped(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut copy = bytes.to_vec();
         let bit = self.below(8 * bytes.len());
@@ -54,16 +55,17 @@ impl Noise {
         copy
     }
 
-    /// A copy that ends too early.
+    /// Returns a copy truncated to a random length.
     pub fn cut(&mut self, bytes: &[u8]) -> Vec<u8> {
         let length = self.below(bytes.len());
         bytes.get(..length).unwrap_or_default().to_vec()
     }
 }
 
-/// Sends datagrams from fresh addresses, in turn, and gives how many bytes came back to them.
+/// Sends datagrams from new addresses in turn, and returns the number of bytes received in
+/// response.
 ///
-/// Errors: no socket.
+/// Errors: no socket can be bound.
 pub async fn answers(
     to: SocketAddr,
     datagrams: impl IntoIterator<Item = Vec<u8>>,
@@ -74,7 +76,7 @@ pub async fn answers(
             sockets.push(UdpSocket::bind("127.0.0.1:0").await?);
         }
         if let Some(socket) = sockets.get(number % ADDRESSES) {
-            // What can't be sent is lost, as in any network.
+            // A datagram that cannot be sent is lost, as in any network.
             let _ = socket.send_to(&datagram, to).await;
         }
         if number % BURST == BURST - 1 {

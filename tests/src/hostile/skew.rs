@@ -1,30 +1,31 @@
-//! Whether bytes on the wire are told from chance.
+//! Tests whether bytes on the wire can be distinguished from random ones.
 //!
 //! The thresholds are bounds that hold for every number of samples, not quantiles of an
-//! approximation: Laurent and Massart's for chi-square, Hoeffding's for bits, a union bound for
-//! repeated bytes. So the chance of a false alarm is at most one in a million a look.
+//! approximation: the bound of Laurent and Massart for chi-square, Hoeffding's for bits, a union
+//! bound for repeated bytes. So the probability of a false alarm is at most one in a million per
+//! test run.
 
 use std::fmt;
 
-/// The chance that one look at honest noise finds something.
+/// The maximum probability that one call finds a skew in uniformly random bytes.
 const FALSE_ALARM: f64 = 1e-6;
 
-/// How many bytes from the end are looked at by their distance from it: the tag and more.
+/// Number of bytes that are also tested by their distance from the end: the tag and more.
 const FROM_END: usize = 32;
 
-/// One chi-square test and one for each bit.
+/// Number of tests per position: one chi-square test, and one for each bit.
 const TESTS_A_PLACE: usize = 9;
 
-/// Something at one place of datagrams that chance does not explain.
+/// A deviation from randomness at one position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Skew {
-    /// The byte's distance from the start, or from the end.
+    /// The byte's distance from the start or the end, counted from 0.
     pub place: usize,
-    /// Whether it is counted from the end.
+    /// True if the position is counted from the end.
     pub from_end: bool,
-    /// Datagrams that have this place.
+    /// Number of datagrams that have a byte at this position.
     pub samples: usize,
-    /// What is not by chance.
+    /// A description of the deviation.
     pub what: String,
 }
 
@@ -39,7 +40,7 @@ impl fmt::Display for Skew {
     }
 }
 
-/// Tests every place that at least `enough` datagrams have: its 256 values by chi-square, its
+/// Tests every position that at least `enough` datagrams have: its 256 values by chi-square, its
 /// bits for bias.
 pub fn skewed(datagrams: &[&[u8]], enough: usize) -> Vec<Skew> {
     let columns = columns(datagrams, enough);
@@ -55,8 +56,8 @@ pub fn skewed(datagrams: &[&[u8]], enough: usize) -> Vec<Skew> {
     found
 }
 
-/// For few datagrams: tests every place that all of them have for a byte that comes again and
-/// again.
+/// Tests every position that all datagrams have for a byte value that occurs too often. Suited to
+/// small samples.
 pub fn repeated(datagrams: &[&[u8]]) -> Vec<Skew> {
     let columns = columns(datagrams, datagrams.len());
     let chance = FALSE_ALARM / columns.len().max(1) as f64;
@@ -69,7 +70,7 @@ pub fn repeated(datagrams: &[&[u8]]) -> Vec<Skew> {
         .collect()
 }
 
-/// The bytes of all datagrams at one place.
+/// The bytes of all datagrams at one position.
 struct Column {
     place: usize,
     from_end: bool,
@@ -144,14 +145,16 @@ fn chi_square(values: &[u8]) -> f64 {
     counts(values).into_iter().map(square).sum()
 }
 
-/// Laurent and Massart: P(X >= k + 2 √(k x) + 2 x) <= exp(-x) with k degrees of freedom.
+/// Returns the bound of Laurent and Massart: P(X >= k + 2 √(k x) + 2 x) <= exp(-x) with k degrees
+/// of freedom.
 fn chi_square_limit(chance: f64) -> f64 {
     const FREEDOM: f64 = 255.0;
     let x = (1.0 / chance).ln();
     FREEDOM + 2.0 * (FREEDOM * x).sqrt() + 2.0 * x
 }
 
-/// How often one value may occur: P(some value more than k times) <= 256 C(n, k+1) / 256^(k+1).
+/// Returns how often one value may occur: P(some value more than k times) <= 256 C(n, k+1) /
+/// 256^(k+1).
 fn repeat_limit(samples: usize, chance: f64) -> usize {
     let mut probability = 256.0;
     for count in 1..=samples {
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_no_skew() {
+    fn noise_has_no_skew() {
         let noise = noise(2_000);
         assert_eq!(skewed(&slices(&noise), 1_000), []);
         let some = noise.get(..20).unwrap_or_default();
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bit_that_leans_is_found() {
+    fn a_biased_bit_is_found() {
         let mut datagrams = noise(2_000);
         for bytes in datagrams.iter_mut().step_by(3) {
             if let Some(byte) = bytes.get_mut(5) {
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_that_stays_is_found_in_few() {
+    fn a_constant_byte_is_found_in_few_datagrams() {
         let mut datagrams = noise(12);
         for bytes in &mut datagrams {
             if let Some(byte) = bytes.get_mut(9) {
