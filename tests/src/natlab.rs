@@ -1,7 +1,8 @@
-//! A lab of networks: two parties behind routers of all kinds, and a relay in the open.
+//! A NAT lab: two peers behind routers of all kinds, and a relay with a public address.
 //!
-//! Each [`Topology`] is built from network namespaces and nftables ([`Net`]), proven to be what it
-//! says with plain sockets ([`prove`]), and then real daemons are sent through it ([`play`]). [`run`] does all of it.
+//! Each [`Topology`] is built from network namespaces and nftables ([`Net`]). Plain sockets verify
+//! that it behaves as described ([`prove`]), and then real daemons run in it ([`play`]). [`run`]
+//! does all of this for a list of topologies.
 
 mod chart;
 mod flow;

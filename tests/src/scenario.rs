@@ -1,4 +1,5 @@
-//! What scenarios have in common: contacts made, the API in short, waiting for conditions.
+//! Building blocks of scenario tests: pairs of contacts, a concise API client, waiting for
+//! conditions.
 
 mod api;
 pub mod chaos;

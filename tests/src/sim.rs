@@ -1,9 +1,9 @@
-//! A simulated world for the delivery state machine: two real conversations with real
-//! cryptography, a store each that commits transactions, a network that loses, repeats and
-//! reorders, crashes between any two steps, and time that only moves when it is told to.
+//! A simulated world for the delivery state machine: two real conversations with real cryptography,
+//! a transactional store for each, a network that loses, duplicates and reorders frames, crashes
+//! between any two steps, and a simulated clock.
 //!
-//! [`World`] runs a schedule of [`Op`]s, then heals the network and asks the checker what of the
-//! promises of spec §6 was broken.
+//! [`World`] runs a schedule of [`Op`]s, then heals the network. The checker reports which
+//! guarantees of `docs/spec/delivery.md` were violated.
 
 #![allow(
     clippy::unwrap_used,

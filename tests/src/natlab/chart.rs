@@ -1,4 +1,4 @@
-//! What came of a run: rows of a table.
+//! The results of a run, as rows of a table.
 
 use super::stream::Tally;
 use super::topology::{Access, Change, Place, Topology};
@@ -7,34 +7,35 @@ use serde::{Serialize, Serializer};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// What came of one topology.
+/// The result of one topology.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// Its name.
+    /// The topology, serialised as its name.
     #[serde(rename = "topology", serialize_with = "name")]
     pub topology: Topology,
-    /// From when both daemons were up again to when both saw a session, in seconds in JSON.
+    /// The time from when both daemons were up again until both reported a session; in JSON in
+    /// seconds.
     #[serde(rename = "seconds_to_connected", serialize_with = "seconds")]
     pub connected: Option<Duration>,
-    /// The path at the end.
+    /// The path on which both daemons agreed at the end.
     #[serde(serialize_with = "path")]
     pub path: Path,
-    /// From when both daemons were up again to when both saw a direct session.
+    /// The time from when both daemons were up again until both reported a direct session.
     #[serde(rename = "seconds_to_direct", serialize_with = "seconds")]
     pub direct: Option<Duration>,
-    /// The longest time in which nothing came in one direction, from the change on, or from when
-    /// they were connected on where nothing changed.
+    /// The longest interval in which no message arrived in one direction, counted from the change
+    /// or, where nothing changes, from when the two were connected.
     #[serde(rename = "seconds_of_silence", serialize_with = "some_seconds")]
     pub silence: Duration,
     /// Messages sent in both directions.
     pub sent: u64,
-    /// Messages that did not come.
+    /// Messages that did not arrive.
     pub lost: u64,
-    /// Messages that came again.
+    /// Messages that arrived more than once.
     pub repeated: u64,
-    /// Messages that came after later ones.
+    /// Messages that arrived after later ones.
     pub disordered: u64,
-    /// What is not as it must be.
+    /// The deviations from the expected result; empty if the topology passed.
     pub misses: Vec<String>,
 }
 
@@ -54,7 +55,7 @@ impl Row {
         }
     }
 
-    /// A row of a topology that could not be built or is not what it says.
+    /// Returns the row of a topology that could not be built or does not behave as described.
     pub fn failed(topology: &Topology, error: &anyhow::Error) -> Self {
         let mut row = Self::of(topology);
         row.miss(format!("{error:#}"));
@@ -74,7 +75,7 @@ impl Row {
         }
     }
 
-    /// Compares with what is expected.
+    /// Compares the row with the expected path, and adds a miss for every deviation.
     pub(super) fn judge(&mut self) {
         if self.connected.is_some() && self.path != self.topology.path {
             let (path, wanted) = (word(self.path), word(self.topology.path));
@@ -93,7 +94,7 @@ impl Row {
     }
 }
 
-/// The table, in Markdown.
+/// Returns the table in Markdown.
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
         "| network | connected | path | connected after (s) | direct after (s) | silence (s) | messages \
@@ -122,7 +123,7 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// The page of the documentation.
+/// Returns the documentation page `docs/dev/nat-lab.md`.
 pub fn page(rows: &[Row]) -> String {
     let mut text = String::from(INTRODUCTION);
     text.push_str(&table(rows));
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn another_path_or_a_lost_message_is_a_miss() {
+    fn an_unexpected_path_or_a_lost_message_is_a_miss() {
         assert!(judged(Path::Line, 0).is_empty());
         assert_eq!(judged(Path::Direct, 0), ["the path is direct, not line"]);
         assert_eq!(judged(Path::Line, 2), ["2 of 9 messages lost"]);

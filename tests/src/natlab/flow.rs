@@ -1,5 +1,5 @@
-//! Two real daemons and a relay in a network: how they come together, and what becomes of what
-//! they say.
+//! Runs two real daemons and a relay in a network, and measures how they connect and what happens
+//! to their messages.
 
 use super::chart::Row;
 use super::net::{Net, RELAY};
@@ -16,46 +16,47 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// How long anything may take; generous, as at a loss of 20 % and on loaded machines. The table
-/// says how long it took.
+/// Timeout of each step; generous, for 20 % packet loss and loaded machines. The table shows the
+/// actual times.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Between two looks.
+/// The interval between two polls.
 const POLL: Duration = Duration::from_millis(25);
 
-/// How long a host sleeps: longer than the daemon's threads are ever late by themselves.
+/// The time for which a host sleeps: longer than the scheduling delays of the daemon's threads.
 const SLEEP: Duration = Duration::from_secs(15);
 
-/// Where every daemon listens: each host has all ports for itself.
+/// The port on which every daemon listens; each host has its own port space.
 const PORT: u16 = 4_433;
 
-/// What daemons look up contacts with. The lab has no DHT.
+/// The `[lookup]` settings of the daemons. The lab has no DHT.
 const LOOKUP: &str = "dht = false";
 
-/// How long a run takes its time.
+/// The duration of a run, and whether it keeps logs.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long they talk once they are connected, and again after a change.
+    /// The time for which the peers exchange messages once they are connected, and again after a
+    /// change.
     pub talk: Duration,
-    /// Daemons' logs are kept also of networks where all is as it must be.
+    /// True to keep the daemons' logs even if the topology passed.
     pub keep_logs: bool,
 }
 
 impl Pace {
-    /// The form for every day.
+    /// The short form, for every test run.
     pub const SHORT: Self = Self {
         talk: Duration::from_secs(3),
         keep_logs: false,
     };
-    /// The form whose table is kept.
+    /// The long form, for the table in the documentation.
     pub const LONG: Self = Self {
         talk: Duration::from_secs(15),
         keep_logs: false,
     };
 }
 
-/// Sends two contacts through a network. What is not as it must be stands in the row, and then the
-/// daemons' logs are kept.
+/// Runs two contacts in a network. Deviations from the expected result are recorded in the row; in
+/// that case the daemons' logs are kept.
 pub async fn play(net: &Net, pace: Pace) -> Row {
     let mut row = Row::of(net.topology());
     let mut cast = match Cast::start(net).await {
@@ -78,7 +79,7 @@ pub async fn play(net: &Net, pace: Pace) -> Row {
     row
 }
 
-/// The daemons.
+/// The daemons of one run.
 struct Cast {
     topology: Topology,
     relay: Daemon,
@@ -127,7 +128,7 @@ impl Cast {
         self.restart(net).await?;
         let up = Instant::now();
         let watch = Watch::start(self.apis().await?);
-        until("both are online", || watch.connected().is_some()).await?;
+        until("both report a session", || watch.connected().is_some()).await?;
         let connected = watch.connected().unwrap_or(up);
         row.connected = Some(connected.saturating_duration_since(up));
         flowing(&streams, "messages after a restart").await?;
@@ -145,10 +146,10 @@ impl Cast {
         row.direct = watch
             .direct()
             .map(|direct| direct.saturating_duration_since(up));
-        let arrived = until("every message has come", || {
+        let arrived = until("every message has arrived", || {
             streams.iter().all(|stream| stream.tally().lost == 0)
         });
-        // What is missing stands in the row.
+        // The row counts messages that have not arrived.
         let _ = arrived.await;
         let silences = streams
             .iter()
@@ -158,7 +159,7 @@ impl Cast {
         Ok(())
     }
 
-    /// Waits for the path that is expected, and talks for a while.
+    /// Waits for the expected path, then lets the peers exchange messages for a while.
     async fn settle(&self, watch: &Watch, pace: Pace, row: &mut Row) -> anyhow::Result<()> {
         let wanted = self.topology.path;
         let what = format!("the path is {wanted:?}");
@@ -171,8 +172,7 @@ impl Cast {
         Ok(())
     }
 
-    /// Lets happen what the topology says. From the time that is returned on, the two should find
-    /// together again.
+    /// Applies the topology's change. Returns the time from which the two daemons should reconnect.
     async fn change(&self, net: &Net) -> anyhow::Result<Instant> {
         let began = Instant::now();
         let [_, bob] = &self.parties;
@@ -189,7 +189,8 @@ impl Cast {
         Ok(Instant::now())
     }
 
-    /// Alice waits on a line of the relay; bob comes by an invitation that names it.
+    /// Makes the two contacts: alice opens a line at the relay, and bob accepts an invitation that
+    /// names it.
     async fn befriend(&self) -> anyhow::Result<()> {
         let relay = Api::of(&self.relay).await?.invite(true, "").await?;
         let [alice, bob] = self.apis().await?;
@@ -199,7 +200,7 @@ impl Cast {
         };
         alice.client().lines().add_line(request).await?;
         let uri = alice.invite(false, "bob").await?;
-        // There is none before somebody can call there.
+        // Alice opens the line only once a peer could dial it, that is after the invitation.
         until_ok("a line", async || {
             let lines = alice
                 .client()
@@ -238,7 +239,7 @@ impl Cast {
         Ok([Api::of(alice).await?, Api::of(bob).await?])
     }
 
-    /// Says how each sees the other.
+    /// Adds to the row how each daemon reports the other as a contact.
     async fn tell_views(&self, row: &mut Row) {
         for (daemon, other) in self.parties.iter().zip(["bob", "alice"]) {
             let shown = daemon.m2(&["--json", "contact", "show", other]).await;
@@ -250,7 +251,8 @@ impl Cast {
         }
     }
 
-    /// Writes the daemons' logs, and how they do now, where they stay, and says where.
+    /// Writes the daemons' logs and their current status to a directory that is kept, and prints
+    /// its path.
     async fn keep_logs(&self, row: &mut Row) {
         let directory = std::env::temp_dir().join(format!("m2-natlab-{}", std::process::id()));
         let [alice, bob] = &self.parties;
@@ -261,14 +263,14 @@ impl Cast {
             let text = format!("{}{status}", daemon.log());
             let written = fs::create_dir_all(&directory).and_then(|()| fs::write(file, text));
             if let Err(error) = written {
-                row.miss(format!("no log could be kept: {error}"));
+                row.miss(format!("the log could not be written: {error}"));
             }
         }
         eprintln!("{}: logs in {}", self.topology.name, directory.display());
     }
 }
 
-/// Looks all the time how alice and bob are connected.
+/// Continuously polls how alice and bob are connected.
 struct Watch {
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
@@ -295,7 +297,7 @@ impl Watch {
         Self { seen, task }
     }
 
-    /// The path of now, as both see it; none while they see different ones.
+    /// Returns the current path if both daemons report the same one, otherwise none.
     fn path(&self) -> Path {
         self.look(|seen| seen.path)
     }
@@ -332,7 +334,7 @@ impl Seen {
 }
 
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    // Nothing is ever half done under this lock.
+    // The value is never left inconsistent under this lock, so a poisoned lock is harmless.
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -343,7 +345,7 @@ async fn path([alice, bob]: &[Api; 2]) -> Path {
     }
 }
 
-/// Waits until messages that were sent from now on have come, in both directions.
+/// Waits until messages sent after this call have arrived in both directions.
 async fn flowing(streams: &[Stream; 2], what: &str) -> anyhow::Result<()> {
     let from = streams.each_ref().map(Stream::sent);
     until(what, || {
@@ -364,7 +366,7 @@ async fn until_ok(
     let end = Instant::now() + PATIENCE;
     while !done().await.with_context(|| what.to_owned())? {
         if Instant::now() > end {
-            bail!("waited in vain: {what}");
+            bail!("timed out waiting for: {what}");
         }
         sleep(POLL).await;
     }

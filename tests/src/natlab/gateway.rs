@@ -1,4 +1,4 @@
-//! A router's program that opens ports when asked: miniupnpd, which speaks UPnP, NAT-PMP and PCP.
+//! The port mapping daemon of a router: miniupnpd, which speaks UPnP, NAT-PMP and PCP.
 
 use crate::harness::Lab;
 use anyhow::Context as _;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use tempfile::TempDir;
 
-/// Names the program where it is not on the path.
+/// The environment variable with the program's path, if it is not in `PATH`.
 pub(super) const PROGRAM: &str = "M2_MINIUPNPD";
 
-/// A running miniupnpd. It ends when this is dropped.
+/// A running miniupnpd. Dropping it stops the process.
 #[derive(Debug)]
 pub struct Gateway {
     child: Child,
@@ -18,10 +18,10 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it on a router whose network has this number. It writes into the chains of
-    /// the rules for port mapping (`rules.rs`).
+    /// Starts miniupnpd on the router of network `number`. It adds its rules to the chains for port
+    /// mapping (`rules.rs`).
     ///
-    /// Errors: it is not installed, or can't be started.
+    /// Errors: miniupnpd is not installed, or cannot be started.
     pub fn start(lab: &Lab, router: &str, number: u8) -> anyhow::Result<Self> {
         let program = find().context("miniupnpd is not installed")?;
         let directory = tempfile::Builder::new().prefix("m2-gateway-").tempdir()?;
@@ -42,21 +42,21 @@ impl Gateway {
         lab.run(router, &multicast)?;
         let log = File::create(log)?;
         let mut command = lab.command(router, &program.to_string_lossy());
-        // It stays in the foreground and says what it does.
+        // Keeps the process in the foreground, with its log on standard output.
         command.arg("-d").arg("-f").arg(&config);
         command.arg("-P").arg(directory.path().join("pid"));
         command.stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn().context("miniupnpd can't be started")?;
+        let child = command.spawn().context("miniupnpd cannot be started")?;
         Ok(Self { child, directory })
     }
 
-    /// Whether the program is here.
+    /// Returns whether miniupnpd is installed.
     pub fn is_installed() -> bool {
         find().is_some()
     }
 
-    /// What it said.
+    /// Returns the log of miniupnpd.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.directory.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -65,7 +65,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may already have exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

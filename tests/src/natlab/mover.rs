@@ -1,11 +1,11 @@
-//! What happens to a network while somebody uses it.
+//! The changes of a network while daemons use it.
 
 use super::net::{Net, SIDES};
 use super::rules;
 use super::topology::Change;
 
 impl Net {
-    /// Lets happen what the topology says.
+    /// Applies the topology's change.
     ///
     /// Errors: a command fails.
     pub fn change(&self) -> anyhow::Result<()> {
@@ -17,7 +17,8 @@ impl Net {
         }
     }
 
-    /// As when a laptop leaves one radio network and joins another.
+    /// Moves bob's host to another network, like a laptop that changes from one Wi-Fi network to
+    /// another.
     fn move_bob(&self) -> anyhow::Result<()> {
         let commands = "ip addr flush dev eth0; ip link set eth0 down; \
                         ip link set eth1 up && ip addr add 192.168.9.2/24 dev eth1 && \
@@ -26,8 +27,8 @@ impl Net {
         Ok(())
     }
 
-    /// As when a router is restarted: the kernel forgets connections of an interface that goes
-    /// down.
+    /// Drops the mappings of bob's router, like a restart: the kernel forgets the connections of an
+    /// interface that goes down.
     fn rebind(&self) -> anyhow::Result<()> {
         self.lab().rules("r1", &rules::other_ports())?;
         let commands = "ip link set wan down && ip link set wan up";
@@ -35,7 +36,7 @@ impl Net {
         Ok(())
     }
 
-    /// As when the router gives addresses anew.
+    /// Changes the addresses of both hosts, as after new DHCP leases.
     fn new_addresses(&self) -> anyhow::Result<()> {
         for (number, host) in (72..).zip(SIDES) {
             let commands = format!(

@@ -1,4 +1,4 @@
-//! A topology, built from hosts of a lab.
+//! Builds a topology from hosts of a lab.
 
 use super::gateway::Gateway;
 use super::rules::{self, Translation};
@@ -6,42 +6,43 @@ use super::topology::{Access, Change, Place, Topology};
 use crate::harness::Lab;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The relay's address. The lab's Internet is cut off from the real one; its addresses are such as
-/// the real one could have, since programs rightly treat those that are set apart for examples as
-/// no way to anybody.
+/// The relay's address. The lab's Internet is not connected to the real one. Its addresses are ones
+/// that the real Internet could have, since programs rightly treat the ranges reserved for
+/// documentation as unreachable.
 pub(super) const RELAY: Ipv4Addr = Ipv4Addr::new(11, 9, 0, 10);
 
-/// The address of a second host in the open, which only probes use.
+/// The address of a second host with a public address, used only by probes.
 pub(super) const FAR: Ipv4Addr = Ipv4Addr::new(11, 9, 0, 11);
 
-/// What the IPv6 addresses of all networks start with.
+/// The prefix of all IPv6 addresses.
 const SIX: &str = "2a00:9:0";
 
-/// What stands in the middle.
+/// The host that connects all others: the lab's Internet.
 const INTERNET: &str = "net";
 
-/// The bridge that everybody is connected to.
+/// The bridge on that host to which all public addresses are connected.
 const BACKBONE: &str = "br0";
 
-/// Where the backbone's host itself is reached; it passes nothing on.
+/// The address of the backbone's host, the default gateway. It forwards nothing.
 const NOWHERE: &str = "11.9.0.1";
 
-/// The hosts of the two sides.
+/// The names of the two peers' hosts.
 pub(super) const SIDES: [&str; 2] = ["alice", "bob"];
 
-/// The hosts of a topology. They go with it.
+/// The hosts of a topology. Dropping it removes them.
 #[derive(Debug)]
 pub struct Net {
     topology: Topology,
-    /// Ends before its host does.
+    /// Declared before the lab, so that it stops before its host is removed.
     gateway: Option<Gateway>,
     lab: Lab,
 }
 
 impl Net {
-    /// Builds it.
+    /// Builds a topology.
     ///
-    /// Errors: this system does not let us: see [`Lab::can_route`]; or it lacks miniupnpd.
+    /// Errors: the system does not permit it, see [`Lab::can_route`], or miniupnpd is required and
+    /// not installed.
     pub fn build(topology: Topology) -> anyhow::Result<Self> {
         let lab = Lab::new(&hosts(&topology))?;
         lab.switch(INTERNET, BACKBONE)?;
@@ -74,28 +75,28 @@ impl Net {
         Ok(net)
     }
 
-    /// What it is.
+    /// Returns the topology.
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
-    /// Its hosts: `relay`, `far`, `alice`, `bob` and routers.
+    /// Returns the lab with its hosts: `relay`, `far`, `alice`, `bob` and routers.
     pub fn lab(&self) -> &Lab {
         &self.lab
     }
 
-    /// What the router that opens ports has said.
+    /// Returns the log of the router that maps ports, or an empty string.
     pub(super) fn gateway_log(&self) -> String {
         self.gateway.as_ref().map(Gateway::log).unwrap_or_default()
     }
 
-    /// A host in the open, under the address with this last number.
+    /// Connects a host with a public address, whose last byte is `number`.
     fn open(&self, host: &str, number: u8) -> anyhow::Result<()> {
         self.plug(host, number)?;
         self.lab.default_route(host, NOWHERE)
     }
 
-    /// Connects a host to the Internet by an interface `wan`.
+    /// Connects a host to the lab's Internet by an interface named `wan`.
     fn plug(&self, host: &str, number: u8) -> anyhow::Result<()> {
         let address = format!("11.9.0.{number}/24");
         self.lab.plug((host, "wan", &address), (INTERNET, BACKBONE))
@@ -130,7 +131,7 @@ impl Net {
         Ok(())
     }
 
-    /// A network of a host and its router.
+    /// Connects a host to its router by a private network.
     fn lan(&self, host: &str, interface: &str, router: &str, number: u8) -> anyhow::Result<()> {
         let own = format!("192.168.{number}.2/24");
         let gateway = format!("192.168.{number}.1");
@@ -141,7 +142,7 @@ impl Net {
         self.lab.default_route(host, &gateway)
     }
 
-    /// The provider's router, before that at home.
+    /// Puts the ISP's router in front of the home router.
     fn provider(&self, side: u8, router: &str) -> anyhow::Result<()> {
         let provider = format!("p{side}");
         let gateway = format!("100.64.{side}.1");
@@ -154,7 +155,7 @@ impl Net {
         self.route(&provider, Translation::Alike, false)
     }
 
-    /// The network that bob's host will go to; it is not connected to it yet.
+    /// Prepares the network to which bob's host will move; its interface is still down.
     fn other_lan(&self, host: &str) -> anyhow::Result<()> {
         let gateway = "192.168.9.1/24";
         self.lab.link((host, "eth1", ""), ("r2", "lan", gateway))?;
@@ -163,7 +164,7 @@ impl Net {
         self.route("r2", Translation::Alike, false)
     }
 
-    /// IPv6 addresses for a host and its router, which passes on what is for the other side.
+    /// Configures IPv6 on a host and its router, and a route from the router to the other side.
     fn six(&self, side: u8, host: &str, router: &str) -> anyhow::Result<()> {
         let other = 1 - side;
         let commands = [
@@ -226,7 +227,7 @@ impl Net {
     }
 }
 
-/// The IPv6 address of a side's host, where it has one.
+/// Returns the IPv6 address of a side's host, in topologies with IPv6.
 pub(super) fn ipv6(side: u8) -> Ipv6Addr {
     Ipv6Addr::new(0x2a00, 0x9, 0, side.into(), 0, 0, 0, 2)
 }

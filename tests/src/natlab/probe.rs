@@ -1,5 +1,5 @@
-//! Whether a network is what it says, shown with plain sockets: what routers translate, whom they
-//! let in, and whether two come through to each other.
+//! Verifies with plain sockets that a network behaves as described: NAT mapping, NAT filtering, and
+//! whether hole punching works.
 
 use super::net::{FAR, Net, RELAY, SIDES, ipv6};
 use super::topology::{Access, Change, Place};
@@ -8,37 +8,38 @@ use anyhow::{Context as _, bail, ensure};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// How long an answer may take; generous, for loaded machines. What is not to come is not waited
-/// for so long.
+/// Timeout for an expected datagram; generous, for loaded machines. Datagrams that must not arrive
+/// are awaited for `BRIEFLY` only.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long something is tried that must not come about.
+/// The time for which something is attempted that must not succeed.
 const BRIEFLY: Duration = Duration::from_millis(600);
 
-/// Between two attempts at the same.
+/// The interval between two attempts.
 const PAUSE: Duration = Duration::from_millis(60);
 
-/// How often something is sent that must not arrive, and may be lost.
+/// Number of times that a datagram is sent that must not arrive, in case some are lost.
 const TIMES: usize = 6;
 
-/// Rounds of two that send to each other at the same time, when nothing is to come of it.
+/// Rounds of hole punching where it must not succeed.
 const ROUNDS: usize = 8;
 
-/// Where sockets of the open hosts are.
+/// The port of the sockets on hosts with public addresses.
 const PORT: u16 = 1_111;
 
-/// The first ports of the sides' sockets: two behind one router can't both keep the same.
+/// The first ports of the two sides' sockets. They differ, because two hosts behind one router
+/// cannot both keep the same port.
 const PORTS: [u16; 2] = [4_400, 4_500];
 
-/// The group of the probe for multicast.
+/// The group for the multicast probe.
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 77, 77);
 
-/// Datagrams that are counted where some are lost.
+/// Number of datagrams sent to measure the loss rate.
 const COUNTED: usize = 2_000;
 
-/// Proves that a network is what its topology says.
+/// Verifies that a network behaves as its topology describes.
 ///
-/// Errors: it is not, or sockets can't be had.
+/// Errors: the network does not, or a socket cannot be bound.
 pub async fn prove(net: &Net) -> anyhow::Result<()> {
     let mut open = Open::bind(net).await?;
     for (side, at) in SIDES.into_iter().zip(PORTS).enumerate() {
@@ -64,13 +65,13 @@ pub async fn prove(net: &Net) -> anyhow::Result<()> {
         loss(net, &mut open).await?;
     }
     if matches!(net.topology().change, Change::Rebind | Change::Sleep) {
-        // It may be done once more later: another port again is as good.
+        // Repeating the change later is harmless: it assigns yet other ports.
         rebinding(net, &mut open).await?;
     }
     Ok(())
 }
 
-/// Sockets of the two open hosts.
+/// The sockets on the two hosts with public addresses.
 struct Open {
     relay: RemoteSocket,
     far: RemoteSocket,
@@ -89,7 +90,7 @@ impl Open {
     }
 }
 
-/// A socket of a side.
+/// Binds a socket on a side's host.
 async fn socket(net: &Net, host: &str, port: u16) -> anyhow::Result<RemoteSocket> {
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     RemoteSocket::bind(net.lab(), host, any, None).await
@@ -121,15 +122,16 @@ async fn of_side(
     Ok(())
 }
 
-/// The address under which one socket is seen by the other.
+/// Returns the source address that `other` sees for datagrams from `near`.
 ///
-/// Errors: it does not get there.
+/// Errors: no datagram arrives.
 async fn seen_by(near: &mut RemoteSocket, other: &mut RemoteSocket) -> anyhow::Result<SocketAddr> {
     let seen = seen_within(PATIENCE, near, other).await?;
-    seen.with_context(|| format!("{} is out of reach", other.address()))
+    seen.with_context(|| format!("{} is unreachable", other.address()))
 }
 
-/// The same; none when it does not get there in time.
+/// Returns the source address that `other` sees for datagrams from `near`; `None` if none arrives
+/// within `limit`.
 async fn seen_within(
     limit: Duration,
     near: &mut RemoteSocket,
@@ -148,8 +150,8 @@ async fn seen_within(
     Ok(None)
 }
 
-/// Whether somebody gets through to a socket that has only written to another. When nobody shall,
-/// what the other one sends afterwards ends the wait.
+/// Returns whether a datagram from a third host reaches a socket that has only sent to the relay.
+/// If none should, a later datagram from the relay ends the wait.
 async fn lets_in(near: &mut RemoteSocket, open: &mut Open, shall: bool) -> anyhow::Result<bool> {
     let seen = seen_by(near, &mut open.relay).await?;
     for _ in 0..TIMES {
@@ -168,15 +170,16 @@ async fn lets_in(near: &mut RemoteSocket, open: &mut Open, shall: bool) -> anyho
     Ok(false)
 }
 
-/// Whether two get through to each other that send at the same time, each to where the other is
-/// seen by the relay.
+/// Returns whether hole punching works: both hosts send at the same time to the address at which
+/// the relay sees the other.
 async fn punch(net: &Net, open: &mut Open) -> anyhow::Result<bool> {
     let [host, other] = SIDES;
     let mut alice = socket(net, host, 4_402).await?;
     let mut bob = socket(net, other, 4_403).await?;
     let to_alice = seen_by(&mut alice, &mut open.relay).await?;
     let to_bob = seen_by(&mut bob, &mut open.relay).await?;
-    // In one network both are seen under the router's address: they go by their own.
+    // Behind one router the relay sees both under the router's address, so they use their local
+    // addresses.
     let (to_alice, to_bob) = match net.topology().place {
         Place::Apart(..) => (to_alice, to_bob),
         Place::Together => (in_lan(2, &alice), in_lan(3, &bob)),
@@ -198,7 +201,8 @@ async fn punch(net: &Net, open: &mut Open) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Who was not written to is not let in; two that write to each other are, by their own addresses.
+/// Verifies that unsolicited IPv6 datagrams are dropped, and that two hosts that send to each other
+/// get through, each with its own address.
 async fn by_ipv6(net: &Net) -> anyhow::Result<()> {
     let bind = async |host, port| {
         let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
@@ -212,7 +216,7 @@ async fn by_ipv6(net: &Net) -> anyhow::Result<()> {
         bob.send(to_alice, b"unasked").await?;
     }
     let unasked = alice.receive(BRIEFLY).await?;
-    ensure!(unasked.is_none(), "lets anybody in");
+    ensure!(unasked.is_none(), "unsolicited datagrams are let in");
     let end = Instant::now() + PATIENCE;
     let (mut at_alice, mut at_bob) = (None, None);
     while (at_alice.is_none() || at_bob.is_none()) && Instant::now() < end {
@@ -221,7 +225,10 @@ async fn by_ipv6(net: &Net) -> anyhow::Result<()> {
         at_alice = alice.receive(PAUSE).await?.or(at_alice);
         at_bob = bob.receive(PAUSE).await?.or(at_bob);
     }
-    ensure!(at_alice.is_some() && at_bob.is_some(), "no way through");
+    ensure!(
+        at_alice.is_some() && at_bob.is_some(),
+        "hole punching fails"
+    );
     Ok(())
 }
 
@@ -229,7 +236,7 @@ fn in_lan(number: u8, socket: &RemoteSocket) -> SocketAddr {
     SocketAddr::from(([192, 168, 1, number], socket.address().port()))
 }
 
-/// What bob sends to a group arrives at alice, who is in it.
+/// Verifies that a datagram from bob to a multicast group reaches alice, who has joined it.
 async fn multicast(net: &Net) -> anyhow::Result<()> {
     let [host, other] = SIDES;
     let own = SocketAddr::from(([0, 0, 0, 0], 4_404));
@@ -242,10 +249,11 @@ async fn multicast(net: &Net) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    bail!("no multicast gets through")
+    bail!("no multicast datagram arrives")
 }
 
-/// Alice's router opens a port when asked by NAT-PMP (RFC 6886), and then anybody gets in there.
+/// Verifies that alice's router maps a port on a NAT-PMP request (RFC 6886), and that unsolicited
+/// datagrams to this port then reach her.
 async fn mapping(net: &Net, open: &mut Open) -> anyhow::Result<()> {
     let mut alice = socket(net, "alice", 4_406).await?;
     let [high, low] = alice.address().port().to_be_bytes();
@@ -270,12 +278,12 @@ async fn mapping(net: &Net, open: &mut Open) -> anyhow::Result<()> {
                 return Ok(());
             }
         }
-        bail!("nothing gets in by the port that was opened");
+        bail!("no datagram arrives through the mapped port");
     }
     bail!("the router does not answer:\n{}", net.gateway_log())
 }
 
-/// About as many are lost as it says, in each direction.
+/// Verifies that the loss rate in each direction is about that of the topology.
 async fn loss(net: &Net, open: &mut Open) -> anyhow::Result<()> {
     let mut alice = socket(net, "alice", 4_407).await?;
     let seen = seen_by(&mut alice, &mut open.relay).await?;
@@ -285,7 +293,8 @@ async fn loss(net: &Net, open: &mut Open) -> anyhow::Result<()> {
     let expected = COUNTED as f64 * f64::from(net.topology().loss) / 100.0;
     for lost in [outward, inward] {
         let rate = f64::from(u32::try_from(lost)?);
-        // Seven standard deviations at 1 %, where they are widest for their size.
+        // Seven standard deviations at 1 %, the rate at which they are widest relative to the
+        // expected value.
         let near =
             (expected - 7.0 * expected.sqrt()..expected + 7.0 * expected.sqrt()).contains(&rate);
         ensure!(near && lost > 0, "{lost} of {COUNTED} datagrams were lost");
@@ -293,7 +302,7 @@ async fn loss(net: &Net, open: &mut Open) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many of the datagrams from one to the other get lost. Sent in small flights, so that no
+/// Returns how many of `COUNTED` datagrams are lost. They are sent in bursts of 100, so that no
 /// buffer overflows.
 async fn lost(
     from: &mut RemoteSocket,
@@ -309,14 +318,15 @@ async fn lost(
             received += usize::from(bytes == b"one of many");
         }
     }
-    // The last of them may be late on a loaded machine.
+    // The last datagrams may be late on a loaded machine.
     while let Some((_, bytes)) = to.receive(BRIEFLY).await? {
         received += usize::from(bytes == b"one of many");
     }
     Ok(COUNTED.saturating_sub(received))
 }
 
-/// After the change a socket is seen under another port, and what is sent to the old one is lost.
+/// Verifies that the change gives a socket another external port, and that datagrams to the old one
+/// are lost.
 async fn rebinding(net: &Net, open: &mut Open) -> anyhow::Result<()> {
     let mut bob = socket(net, "bob", 4_408).await?;
     let before = seen_by(&mut bob, &mut open.relay).await?;
@@ -330,6 +340,6 @@ async fn rebinding(net: &Net, open: &mut Open) -> anyhow::Result<()> {
     open.relay.send(after, b"new").await?;
     let first = bob.receive(PATIENCE).await?;
     let new = first.is_some_and(|(_, bytes)| bytes == b"new");
-    ensure!(new, "what goes to the old port still arrives");
+    ensure!(new, "datagrams to the old port still arrive");
     Ok(())
 }

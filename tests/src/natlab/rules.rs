@@ -1,24 +1,24 @@
-//! What routers do with packets, in the language of nftables.
+//! The rules of routers, in the language of nftables.
 
 use super::net::RELAY;
 
-/// Ports that a router gives after it has forgotten what it knew.
+/// The external ports that a router assigns after it has dropped its mappings.
 const OTHER_PORTS: &str = "30000-39999";
 
-/// How a router translates.
+/// The NAT mapping behaviour of a router, in the terms of RFC 4787.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Translation {
-    /// One port for each socket, its own where it can be had.
+    /// Endpoint-independent mapping that preserves the socket's port where possible.
     Alike,
-    /// Another port for each peer, by chance.
+    /// Address- and port-dependent mapping with random ports.
     Differently,
 }
 
-/// The rules of a router between `lan` and `wan`.
+/// Returns the rules of a router between `lan` and `wan`.
 ///
-/// What comes in unasked is dropped before it is delivered to the router itself: else the kernel
-/// would remember it as a connection of its own, and a port that both sides want at the same time
-/// would be given away.
+/// Unsolicited datagrams are dropped in the input chain, before they are delivered to the router
+/// itself. Otherwise the kernel would track them as its own connections, and a port that both sides
+/// want at the same time would be taken.
 pub(super) fn router(translation: Translation, relay_only: bool) -> String {
     let masquerade = match translation {
         Translation::Alike => "masquerade",
@@ -43,12 +43,12 @@ pub(super) fn router(translation: Translation, relay_only: bool) -> String {
     )
 }
 
-/// Of 100 datagrams so many are lost.
+/// Returns a rule that drops `percent` of 100 datagrams.
 pub(super) fn loss(percent: u32) -> String {
     format!("add rule inet lab loss meta l4proto udp numgen random mod 100 < {percent} drop\n")
 }
 
-/// From now on another port for each socket.
+/// Returns rules that assign other external ports to all new mappings.
 pub(super) fn other_ports() -> String {
     format!(
         "flush chain inet lab post
@@ -56,7 +56,7 @@ pub(super) fn other_ports() -> String {
     )
 }
 
-/// Chains that miniupnpd writes into.
+/// Returns the chains to which miniupnpd adds its rules.
 pub(super) fn mapping() -> &'static str {
     "table inet lab {
        chain upnp_forward {}

@@ -1,4 +1,4 @@
-//! Several networks at once.
+//! Runs several networks concurrently.
 
 use super::chart::Row;
 use super::flow::{Pace, play};
@@ -14,21 +14,22 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// What a run does.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The networks, in the order of the rows.
     pub topologies: Vec<Topology>,
-    /// How many of them stand at once.
+    /// The number of networks that exist at the same time.
     pub at_once: usize,
-    /// How long daemons talk in each; without it networks are proven alone.
+    /// The pace of the daemons in each network; without it, the networks are only verified.
     pub pace: Option<Pace>,
 }
 
-/// Runs them, and tells each row as it comes. None when this system does not let us, which is said
-/// loudly, as it is of a network that can't be had here alone.
+/// Runs all networks, and passes each row to `tell` as soon as it is complete. Returns `None` if
+/// the system does not permit networks. That is reported as a skipped test, and so is a single
+/// network that lacks a program.
 ///
-/// Errors: the programs don't build.
+/// Errors: the programs do not build.
 pub async fn run(options: Options, tell: impl Fn(&Row)) -> anyhow::Result<Option<Vec<Row>>> {
     if !Lab::can_route() {
         return Ok(None);
@@ -36,11 +37,11 @@ pub async fn run(options: Options, tell: impl Fn(&Row)) -> anyhow::Result<Option
     Binaries::get()?;
     let places = Arc::new(Semaphore::new(options.at_once.max(1)));
     let mut running = JoinSet::new();
-    // When this is dropped, so are all labs.
+    // Dropping the sender interrupts all networks, which removes their labs.
     let (_goes_on, ended) = watch::channel(());
     for (number, topology) in possible(options.topologies).enumerate() {
         let (places, pace, mut ended) = (Arc::clone(&places), options.pace, ended.clone());
-        // In a thread of its own: hosts are made by commands that are waited for.
+        // On a blocking thread: hosts are created by commands, for which the thread waits.
         let runtime = Handle::current();
         running.spawn_blocking(move || {
             let row = runtime.block_on(async {
@@ -69,7 +70,7 @@ fn possible(topologies: Vec<Topology>) -> impl Iterator<Item = Topology> {
         if !possible {
             let name = topology.name;
             skip(&format!(
-                "the network {name} needs miniupnpd, and there is none in PATH or {PROGRAM}"
+                "the network {name} needs miniupnpd, which is neither in PATH nor in {PROGRAM}"
             ));
         }
         possible
@@ -79,10 +80,13 @@ fn possible(topologies: Vec<Topology>) -> impl Iterator<Item = Topology> {
 async fn one(topology: Topology, pace: Option<Pace>) -> Row {
     let net = match Net::build(topology) {
         Ok(net) => net,
-        Err(error) => return Row::failed(&topology, &error.context("it can't be built")),
+        Err(error) => return Row::failed(&topology, &error.context("the network cannot be built")),
     };
     if let Err(error) = prove(&net).await {
-        return Row::failed(&topology, &error.context("it is not what it says"));
+        return Row::failed(
+            &topology,
+            &error.context("the network does not behave as described"),
+        );
     }
     match pace {
         Some(pace) => play(&net, pace).await,

@@ -1,4 +1,4 @@
-//! Numbered messages from one side to the other without end, and what became of them.
+//! A continuous stream of numbered messages from one peer to the other, and an account of them.
 
 use crate::scenario::Api;
 use anyhow::{Context as _, bail};
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// Between two messages.
+/// The interval between two messages.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Between two attempts at a daemon that does not run.
+/// The interval between two attempts to connect to a daemon that is not running.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// One direction of a conversation that goes on until it is stopped, across restarts of both
-/// daemons.
+/// One direction of a conversation, which continues across restarts of both daemons until it is
+/// stopped.
 #[derive(Debug)]
 pub(super) struct Stream {
     stop: Arc<AtomicBool>,
@@ -30,25 +30,26 @@ pub(super) struct Stream {
     receiver: JoinHandle<anyhow::Result<()>>,
 }
 
-/// A message that came.
+/// A message that arrived.
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
     number: u64,
     at: Instant,
 }
 
-/// What became of the messages of one direction.
+/// The fate of the messages of one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) sent: u64,
     pub(super) lost: u64,
     pub(super) repeated: u64,
-    /// Those that came after a later one.
+    /// Messages that arrived after a later one.
     pub(super) disordered: u64,
 }
 
 impl Stream {
-    /// Starts to send to the contact `to` of one daemon, and to look what comes to the other.
+    /// Starts to send from the daemon at socket `from` to its contact `to`, and to receive at the
+    /// daemon at socket `at`.
     pub(super) fn start(from: PathBuf, to: &'static str, at: PathBuf) -> Self {
         let (stop, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let arrived = Arc::<Mutex<Vec<Arrival>>>::default();
@@ -61,21 +62,21 @@ impl Stream {
         }
     }
 
-    /// Messages that were taken by the sender's daemon so far.
+    /// Returns the number of messages that the sender's daemon has accepted so far.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Whether a message with this number or a later one has come.
+    /// Returns whether a message with this number or a later one has arrived.
     pub(super) fn has_reached(&self, number: u64) -> bool {
         let arrived = self.arrived();
         let last = arrived.iter().rev().take(1_000);
         last.into_iter().any(|arrival| arrival.number >= number)
     }
 
-    /// Sends no more. Messages under way may still come.
+    /// Stops sending. Messages in flight may still arrive.
     ///
-    /// Errors: a call failed for another reason than that the daemon did not run.
+    /// Errors: a call failed for a reason other than a stopped daemon.
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         (&mut self.sender).await?.context("a sender")?;
@@ -85,7 +86,7 @@ impl Stream {
         Ok(())
     }
 
-    /// The longest time without a message from a moment on.
+    /// Returns the longest interval without a message after `from`.
     pub(super) fn longest_silence(&self, from: Instant) -> Duration {
         let arrived = self.arrived();
         let mut last = from;
@@ -97,14 +98,14 @@ impl Stream {
         longest
     }
 
-    /// What became of all messages so far.
+    /// Returns the account of all messages so far.
     pub(super) fn tally(&self) -> Tally {
         let arrived = self.arrived();
         tally(self.sent(), arrived.iter().map(|arrival| arrival.number))
     }
 
     fn arrived(&self) -> MutexGuard<'_, Vec<Arrival>> {
-        // Nothing is ever half done under this lock.
+        // The value is never left inconsistent under this lock, so a poisoned lock is harmless.
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,7 +117,7 @@ impl Drop for Stream {
     }
 }
 
-/// Counts what came of the messages up to `sent`.
+/// Accounts for the messages with numbers below `sent`.
 fn tally(sent: u64, arrived: impl Iterator<Item = u64>) -> Tally {
     let mut seen = HashSet::new();
     let mut tally = Tally {
@@ -175,7 +176,7 @@ async fn receive(socket: PathBuf, arrived: Arc<Mutex<Vec<Arrival>>>) -> anyhow::
         };
         while let Ok(Some(event)) = events.take().await {
             if let Some(Kind::MessageReceived(message)) = &event.kind {
-                let number = message.text.parse().context("a strange message")?;
+                let number = message.text.parse().context("an unexpected message")?;
                 let at = Instant::now();
                 let mut all = arrived.lock().unwrap_or_else(PoisonError::into_inner);
                 all.push(Arrival { number, at });
@@ -197,7 +198,7 @@ async fn connect(socket: &std::path::Path) -> Api {
     }
 }
 
-/// Whether the failure of a call is one that a stopped daemon explains.
+/// Returns whether a stopped daemon explains the failure of a call.
 fn passes(status: &tonic::Status) -> bool {
     match reason::text_of(status) {
         None => true,
@@ -210,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_lost_repeated_or_late_is_counted() {
+    fn lost_repeated_and_disordered_messages_are_counted() {
         let counted = |sent, arrived: &[u64]| {
             let tally = tally(sent, arrived.iter().copied());
             [tally.lost, tally.repeated, tally.disordered]

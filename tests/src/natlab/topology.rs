@@ -1,65 +1,65 @@
-//! Which networks there are, and what is to be expected of each.
+//! The test networks, and the expected result in each.
 
 use m2_proto::api::v1::Path;
 
-/// How one side is connected to the rest of the world.
+/// How one side is connected to the Internet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// By an address of its own, with nothing before it.
+    /// A public address without NAT or firewall.
     Open,
-    /// Behind a router that gives a socket one port for all peers and lets in who was written to.
+    /// A NAT with endpoint-independent mapping and address- and port-dependent filtering.
     Restricted,
-    /// Behind a router that gives a socket another port for each peer.
+    /// A NAT with address- and port-dependent mapping and filtering.
     Symmetric,
-    /// Behind two routers, at home and at the provider, both of the first kind.
+    /// Two restricted NATs in a row, at home and at the ISP.
     Twice,
-    /// Behind a router of the first kind that lets UDP pass to the relay alone.
+    /// A restricted NAT that passes UDP only to the relay.
     RelayOnly,
-    /// Behind a router of the first kind that opens ports when asked.
+    /// A restricted NAT that maps ports on request.
     Mapping,
-    /// As behind a symmetric router, which passes IPv6 on as it is to who was written to.
+    /// A symmetric NAT for IPv4, and for IPv6 a stateful firewall without NAT.
     TwoFamilies,
 }
 
-/// Where the two sides are.
+/// The location of the two sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Each in a network of its own.
+    /// Each side is in its own network.
     Apart(Access, Access),
-    /// Both in one, behind one router.
+    /// Both sides are in one network, behind one router.
     Together,
 }
 
-/// What happens while the two talk.
+/// A change of the network while the peers exchange messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing.
+    /// No change.
     None,
-    /// Bob's host goes to another network.
+    /// Bob's host moves to another network.
     Move,
-    /// Bob's router forgets what it knew, and gives other ports from then on.
+    /// Bob's router drops all mappings, and assigns other ports from then on.
     Rebind,
-    /// Bob's host sleeps, and wakes up behind a router that forgot what it knew.
+    /// Bob's host sleeps, and wakes up behind a router that has dropped all mappings.
     Sleep,
-    /// Both hosts get other addresses while the daemons are down, so that what they know of each
-    /// other is of no use.
+    /// Both hosts get new addresses while the daemons are down, so that the addresses the daemons
+    /// know of each other are stale.
     NewAddresses,
 }
 
-/// A network, and what is to be expected of two contacts in it.
+/// A network, and the expected result for two contacts in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Topology {
-    /// What it is called on the command line and in the table.
+    /// The name on the command line and in the table.
     pub name: &'static str,
-    /// Where alice and bob are.
+    /// The location of alice and bob.
     pub place: Place,
-    /// What happens to them.
+    /// The change that happens.
     pub change: Change,
-    /// Of 100 datagrams through alice's router so many are lost, in each direction.
+    /// The percentage of datagrams through alice's router that are lost, in each direction.
     pub loss: u32,
-    /// Whether two plain sockets come through when both send at the same time.
+    /// True if hole punching works between plain sockets.
     pub punches: bool,
-    /// The path that two contacts come to (spec §8).
+    /// The path on which two contacts end up (`docs/spec/reach.md#what-nats-allow`).
     pub path: Path,
 }
 
@@ -115,7 +115,8 @@ pub const ALL: [Topology; 16] = [
     ),
     apart("double-nat", Access::Twice, Access::Twice, Path::Direct),
     apart("udp-blocked", Access::Open, Access::RelayOnly, Path::Line),
-    // Bob could not be punched through to: without the mapping there is no direct path.
+    // Hole punching fails, because bob's NAT is symmetric: only the port mapping makes a direct
+    // path possible.
     Topology {
         punches: false,
         ..apart(
@@ -133,7 +134,7 @@ pub const ALL: [Topology; 16] = [
     changing("address-change", Change::Move),
     changing("rebinding", Change::Rebind),
     changing("sleep", Change::Sleep),
-    // By IPv4 they could not be punched through to.
+    // Hole punching over IPv4 fails, because both NATs are symmetric.
     Topology {
         punches: false,
         ..apart(
@@ -154,17 +155,17 @@ pub const ALL: [Topology; 16] = [
 ];
 
 impl Topology {
-    /// The one with this name.
+    /// Returns the topology with this name.
     pub fn named(name: &str) -> Option<Self> {
         ALL.into_iter().find(|topology| topology.name == name)
     }
 
-    /// Whether both sides speak IPv6.
+    /// Returns whether both sides have IPv6.
     pub fn speaks_ipv6(&self) -> bool {
         self.place == Place::Apart(Access::TwoFamilies, Access::TwoFamilies)
     }
 
-    /// Whether one of its routers opens ports when asked.
+    /// Returns whether a router of the topology maps ports on request.
     pub fn maps_ports(&self) -> bool {
         let Place::Apart(alice, bob) = self.place else {
             return false;
@@ -172,7 +173,7 @@ impl Topology {
         alice == Access::Mapping || bob == Access::Mapping
     }
 
-    /// The access of the side with this number.
+    /// Returns the access of a side: 0 for alice, 1 for bob.
     pub fn access(&self, side: usize) -> Access {
         match self.place {
             Place::Apart(alice, _) if side == 0 => alice,
@@ -183,17 +184,17 @@ impl Topology {
 }
 
 impl Access {
-    /// Whether a socket has one port for all peers.
+    /// Returns whether the mapping is endpoint-independent: one external port per socket.
     pub fn maps_alike(self) -> bool {
         !matches!(self, Self::Symmetric | Self::TwoFamilies)
     }
 
-    /// Whether somebody who was not written to gets through.
+    /// Returns whether unsolicited datagrams get through.
     pub fn lets_in(self) -> bool {
         self == Self::Open
     }
 
-    /// Whether there is a way to others than the relay.
+    /// Returns whether hosts other than the relay can be reached.
     pub fn reaches_all(self) -> bool {
         self != Self::RelayOnly
     }
@@ -205,7 +206,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn names_differ() {
+    fn names_are_unique() {
         let names: BTreeSet<&str> = ALL.iter().map(|topology| topology.name).collect();
         assert_eq!(names.len(), ALL.len());
     }

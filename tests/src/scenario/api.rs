@@ -1,4 +1,4 @@
-//! The API of one daemon, in short.
+//! A concise client for the API of one daemon.
 
 use super::{Events, eventually};
 use crate::harness::Daemon;
@@ -10,40 +10,40 @@ use m2_proto::reason;
 use std::path::Path;
 use tonic::Status;
 
-/// Messages of one page when a whole conversation is read.
+/// The page size when a whole conversation is read.
 const PAGE: u32 = 1_000;
 
-/// A connection to a daemon with the calls that scenarios make most.
+/// A connection to a daemon, with the calls that scenario tests make most.
 #[derive(Debug, Clone)]
 pub struct Api(Client);
 
 impl Api {
     /// Connects to a daemon.
     ///
-    /// Errors: it does not answer.
+    /// Errors: the daemon does not respond.
     pub async fn of(daemon: &Daemon) -> anyhow::Result<Self> {
         Self::at(&daemon.socket()).await
     }
 
     /// Connects to the daemon at a socket.
     ///
-    /// Errors: it does not answer.
+    /// Errors: the daemon does not respond.
     pub async fn at(socket: &Path) -> anyhow::Result<Self> {
         Ok(Self(Client::connect(socket).await?))
     }
 
-    /// All services.
+    /// Returns the full client with all services.
     pub fn client(&self) -> &Client {
         &self.0
     }
 
-    /// Sends a text. Gives the message's id.
+    /// Sends a text. Returns the message's id.
     pub async fn send(&self, contact: &str, text: &str) -> Result<String, Status> {
         let request = Self::text(contact, text);
         Ok(self.send_request(request).await?.message_id)
     }
 
-    /// Sends what a request says.
+    /// Sends the message of a request.
     pub async fn send_request(
         &self,
         request: SendMessageRequest,
@@ -52,7 +52,7 @@ impl Api {
         Ok(answer.into_inner())
     }
 
-    /// The request that sends a text.
+    /// Returns a request that sends a text.
     pub fn text(contact: &str, text: &str) -> SendMessageRequest {
         SendMessageRequest {
             contact: contact.to_owned(),
@@ -61,7 +61,7 @@ impl Api {
         }
     }
 
-    /// One message.
+    /// Returns one message.
     pub async fn message(&self, id: &str) -> Result<Message, Status> {
         let message_id = id.to_owned();
         let request = GetMessageRequest { message_id };
@@ -69,9 +69,9 @@ impl Api {
         answer.message.ok_or_else(|| Status::internal("no message"))
     }
 
-    /// Waits until a message has come to a state.
+    /// Waits until a message has reached a state.
     ///
-    /// Errors: the message is unknown, or does not come there in time.
+    /// Errors: the message is unknown, or does not reach the state in time.
     pub async fn await_message(&self, id: &str, state: MessageState) -> anyhow::Result<Message> {
         eventually(&format!("a message that is {state:?}"), async || {
             let message = self.message(id).await?;
@@ -80,7 +80,7 @@ impl Api {
         .await
     }
 
-    /// A whole conversation, oldest first.
+    /// Returns a whole conversation, oldest message first.
     pub async fn conversation(&self, contact: &str) -> Result<Vec<Message>, Status> {
         let mut all: Vec<Message> = Vec::new();
         let mut before = String::new();
@@ -101,7 +101,7 @@ impl Api {
         }
     }
 
-    /// One page of a conversation, newest first.
+    /// Returns one page of a conversation, newest message first.
     pub async fn page(
         &self,
         contact: &str,
@@ -117,16 +117,16 @@ impl Api {
         Ok(answer.into_inner().messages)
     }
 
-    /// Texts of received messages in a conversation, oldest first.
+    /// Returns the texts of the received messages of a conversation, oldest first.
     pub async fn received(&self, contact: &str) -> Result<Vec<String>, Status> {
         let messages = self.conversation(contact).await?.into_iter();
         let received = messages.filter(|message| message.direction() == Direction::Received);
         Ok(received.map(|message| message.text).collect())
     }
 
-    /// Waits until a text was received.
+    /// Waits until a text has been received.
     ///
-    /// Errors: the contact is unknown, or it does not come in time.
+    /// Errors: the contact is unknown, or the text does not arrive in time.
     pub async fn await_text(&self, contact: &str, text: &str) -> anyhow::Result<Message> {
         eventually(&format!("the text {text:.40}"), async || {
             let messages = self.page(contact, PAGE, "").await?.into_iter();
@@ -137,7 +137,7 @@ impl Api {
         .await
     }
 
-    /// Messages that hold all the words.
+    /// Returns the messages that contain all the words.
     pub async fn search(&self, words: &str) -> Result<Vec<Message>, Status> {
         let request = SearchMessagesRequest {
             text: words.to_owned(),
@@ -147,7 +147,7 @@ impl Api {
         Ok(answer.into_inner().messages)
     }
 
-    /// Makes an invitation. Gives its text.
+    /// Creates an invitation. Returns its text.
     pub async fn invite(&self, reusable: bool, contact_name: &str) -> Result<String, Status> {
         let request = CreateInvitationRequest {
             reusable,
@@ -158,7 +158,7 @@ impl Api {
         Ok(answer.into_inner().uri)
     }
 
-    /// Adds the contact of an invitation.
+    /// Accepts an invitation, and gives the contact this name.
     pub async fn add(&self, invitation: &str, name: &str) -> Result<Contact, Status> {
         let request = AddContactRequest {
             invitation: invitation.to_owned(),
@@ -168,7 +168,7 @@ impl Api {
         answer.contact.ok_or_else(|| Status::internal("no contact"))
     }
 
-    /// One contact.
+    /// Returns one contact.
     pub async fn contact(&self, contact: &str) -> Result<Contact, Status> {
         let contact = contact.to_owned();
         let request = GetContactRequest { contact };
@@ -176,9 +176,9 @@ impl Api {
         answer.contact.ok_or_else(|| Status::internal("no contact"))
     }
 
-    /// Waits until a contact is known and in a state.
+    /// Waits until a contact exists and is in a state.
     ///
-    /// Errors: the daemon does not answer, or it does not come there in time.
+    /// Errors: the daemon does not respond, or the contact does not reach the state in time.
     pub async fn await_state(&self, name: &str, state: ContactState) -> anyhow::Result<Contact> {
         eventually(&format!("{name} to be {state:?}"), async || {
             match self.contact(name).await {
@@ -190,7 +190,7 @@ impl Api {
         .await
     }
 
-    /// All contacts in a state.
+    /// Returns all contacts in a state.
     pub async fn contacts(&self, state: ContactState) -> Result<Vec<Contact>, Status> {
         let request = ListContactsRequest {
             state: state.into(),
@@ -200,7 +200,7 @@ impl Api {
         Ok(answer.into_inner().contacts)
     }
 
-    /// Reads all events from the oldest on, under a client's name.
+    /// Subscribes to all events from the oldest on, as a named client.
     pub async fn events_from_start(&self, client: &str) -> Result<Events, Status> {
         self.subscribe(SubscribeRequest {
             client: client.to_owned(),
@@ -210,8 +210,8 @@ impl Api {
         .await
     }
 
-    /// Reads events from where a named client left off; from now without a name, or when the name
-    /// is new.
+    /// Subscribes to events from a named client's cursor on; to new events only if the name is
+    /// empty or new.
     pub async fn events(&self, client: &str) -> Result<Events, Status> {
         let client = client.to_owned();
         self.subscribe(SubscribeRequest {
@@ -221,7 +221,7 @@ impl Api {
         .await
     }
 
-    /// Reads all events from the oldest on.
+    /// Subscribes to all events from the oldest on.
     pub async fn all_events(&self) -> Result<Events, Status> {
         self.subscribe(SubscribeRequest {
             start_at: StartAt::Start.into(),
@@ -230,13 +230,13 @@ impl Api {
         .await
     }
 
-    /// Reads events as a request says.
+    /// Subscribes with the given request.
     pub async fn subscribe(&self, request: SubscribeRequest) -> Result<Events, Status> {
         let answer = self.0.events().subscribe(request).await?;
         Ok(Events::new(answer.into_inner()))
     }
 
-    /// Moves a named client's cursor on.
+    /// Acknowledges events: advances a named client's cursor.
     pub async fn acknowledge(&self, client: &str, cursor: &str) -> Result<(), Status> {
         let request = AcknowledgeEventsRequest {
             client: client.to_owned(),
@@ -246,24 +246,24 @@ impl Api {
         Ok(())
     }
 
-    /// The log from its oldest entry to its newest.
+    /// Reads the event log from its oldest entry to its newest.
     ///
-    /// Errors: a call fails, or the log does not end in time.
+    /// Errors: a call fails, or the stream ends.
     pub async fn log(&self) -> anyhow::Result<Vec<Event>> {
         let mut events = self.all_events().await?;
         let silence = std::time::Duration::from_secs(2);
         events.rest(silence).await.context("the event log")
     }
 
-    /// What the daemon says of itself.
+    /// Returns the daemon's status.
     pub async fn status(&self) -> Result<GetStatusResponse, Status> {
         let answer = self.0.daemon().get_status(GetStatusRequest {}).await?;
         Ok(answer.into_inner())
     }
 
-    /// Waits until nothing waits in the outbox any more.
+    /// Waits until the outbox is empty.
     ///
-    /// Errors: the daemon does not answer, or something still waits.
+    /// Errors: the daemon does not respond, or the outbox does not become empty in time.
     pub async fn await_empty_outbox(&self) -> anyhow::Result<()> {
         eventually("an empty outbox", async || {
             let status = self.status().await?;
@@ -273,13 +273,14 @@ impl Api {
     }
 }
 
-/// How often a daemon counted something, among what it did and what it refused.
+/// Returns the value of a daemon's counter, from its counts of refusals or of other events; 0 if
+/// the counter is missing.
 pub fn counted(status: &GetStatusResponse, name: &str) -> u64 {
     let of = |counts: &std::collections::BTreeMap<String, u64>| counts.get(name).copied();
     of(&status.refused).or(of(&status.counts)).unwrap_or(0)
 }
 
-/// Whether an error has this reason.
+/// Returns whether an error has this reason.
 fn is(status: &Status, wanted: reason::Reason) -> bool {
     reason::Reason::of(status) == Some(wanted)
 }

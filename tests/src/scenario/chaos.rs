@@ -1,8 +1,8 @@
-//! Two daemons that are killed again and again while they talk.
+//! Two daemons are killed again and again while they exchange messages.
 //!
-//! What must hold afterwards: every message whose call succeeded has arrived once and in order;
-//! what was called in vain has arrived at most once; nothing waits any more; and a named
-//! front-end saw every event.
+//! Afterwards, every message whose call succeeded must have arrived once and in order, every
+//! message whose call failed must have arrived at most once, the outboxes must be empty, and a
+//! named front-end must have received every event.
 
 mod killer;
 mod letters;
@@ -22,38 +22,39 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinHandle;
 
-/// Each of two, or both.
+/// One of the two daemons, or both.
 const VICTIMS: &[Victims] = &[&[0], &[0], &[1], &[1], &[0, 1]];
 
-/// What a run does.
+/// The options of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// How often a daemon is killed, at least.
+    /// The minimum number of kills.
     pub kills: u32,
-    /// Decides who is killed when. The threads' timing stays the system's.
+    /// The seed of the random choices: which daemons are killed, and when. Thread scheduling is not
+    /// reproducible.
     pub seed: u64,
 }
 
-/// What a run has seen.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Report {
-    /// Kills, all with SIGKILL.
+    /// The number of kills, all with SIGKILL.
     pub kills: u32,
-    /// Those of daemons that had not come up yet.
+    /// The number of kills of daemons that were still starting.
     pub while_starting: u32,
-    /// Messages whose call succeeded; every one has arrived.
+    /// The number of messages whose call succeeded; all of them arrived.
     pub acknowledged: usize,
-    /// Messages whose call failed, and that arrived nevertheless (once).
+    /// The number of messages whose call failed, but that arrived, once.
     pub failed_but_sent: usize,
-    /// Messages whose call failed, and that did not arrive.
+    /// The number of messages whose call failed, and that did not arrive.
     pub failed: usize,
-    /// Events in both logs; the named front-ends saw each.
+    /// The number of events in the logs that named front-ends followed; they received all of them.
     pub events: usize,
 }
 
-/// Runs chaos and judges it.
+/// Kills two daemons at random while they exchange messages, and checks the guarantees.
 ///
-/// Errors: a promise was broken, or the daemons could not be run.
+/// Errors: a guarantee was violated, or a daemon could not be run.
 pub async fn run(options: Options) -> anyhow::Result<Report> {
     let pair = Pair::start().await?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -70,11 +71,11 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// One daemon with who uses it: two senders and a named front-end.
+/// One daemon with its users: two senders and a named front-end.
 #[derive(Debug)]
 struct Side {
     socket: PathBuf,
-    /// What the other one is called here.
+    /// The name of the other side's contact at this daemon.
     other: &'static str,
     senders: Vec<JoinHandle<anyhow::Result<Sent>>>,
     reader: Reader,
@@ -105,7 +106,7 @@ impl Side {
         }
     }
 
-    /// Nobody who should work has given up.
+    /// Returns whether all senders and the front-end are still running.
     fn runs(&self) -> bool {
         let sending = self.senders.iter().all(|sender| !sender.is_finished());
         sending && self.reader.runs()

@@ -1,4 +1,4 @@
-//! An event stream that is read with patience.
+//! An event stream that is read with a timeout.
 
 use super::PATIENCE;
 use anyhow::{Context as _, bail};
@@ -13,31 +13,31 @@ use tonic::{Status, Streaming};
 pub struct Events(Streaming<SubscribeResponse>);
 
 impl Events {
-    /// Reads what a `Subscribe` call answered.
+    /// Wraps the response stream of a `Subscribe` call.
     pub fn new(stream: Streaming<SubscribeResponse>) -> Self {
         Self(stream)
     }
 
-    /// The next event, however long it takes; none when the stream ended.
+    /// Waits for the next event without a timeout; returns `None` when the stream has ended.
     ///
-    /// Errors: the stream's.
+    /// Errors: the stream failed.
     pub async fn take(&mut self) -> Result<Option<Event>, Status> {
         let answer = self.0.message().await?;
         Ok(answer.and_then(|answer| answer.event))
     }
 
-    /// The next event.
+    /// Waits for the next event.
     ///
-    /// Errors: the stream failed or ended, or nothing came in time.
+    /// Errors: the stream failed or ended, or no event arrived in time.
     pub async fn next(&mut self) -> anyhow::Result<Event> {
         let next = timeout(PATIENCE, self.take()).await;
         let event = next
-            .context("no event came")?
+            .context("no event arrived")?
             .context("the stream failed")?;
         event.context("the stream ended")
     }
 
-    /// The next events, so many.
+    /// Waits for the next `count` events.
     ///
     /// Errors: as [`next`](Self::next).
     pub async fn some(&mut self, count: usize) -> anyhow::Result<Vec<Event>> {
@@ -48,7 +48,7 @@ impl Events {
         Ok(events)
     }
 
-    /// All events up to the first for which `wanted` has an answer, and that answer.
+    /// Reads events until `wanted` returns a value, and returns that value.
     ///
     /// Errors: as [`next`](Self::next).
     pub async fn until<T>(
@@ -63,7 +63,7 @@ impl Events {
         }
     }
 
-    /// What comes until the stream is silent for a while.
+    /// Returns all events until none arrives for the time `silence`.
     ///
     /// Errors: the stream failed or ended.
     pub async fn rest(&mut self, silence: Duration) -> anyhow::Result<Vec<Event>> {
@@ -78,9 +78,9 @@ impl Events {
     }
 }
 
-/// The place of an event in its log: the number in its cursor.
+/// Returns the position of an event in its log: the number in its cursor.
 ///
-/// Errors: it is no cursor.
+/// Errors: the cursor is malformed.
 pub fn number(event: &Event) -> anyhow::Result<u64> {
     let (_, number) = event.cursor.rsplit_once('-').context("a cursor")?;
     Ok(number.parse()?)

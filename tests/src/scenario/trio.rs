@@ -1,33 +1,36 @@
-//! Two contacts, and a third daemon that keeps letters for one of them.
+//! Two contacts, and a third daemon that is the provider of one of them.
 
 use super::{Api, befriend, eventually};
 use crate::harness::{Daemon, Setup, Wire};
 use anyhow::Context as _;
 use m2_proto::api::v1::{MailboxServer, SetContactPolicyRequest};
 
-/// Messages go to a mailbox after a second, and at once.
+/// Settings under which undelivered messages are deposited after one second, without a random
+/// delay.
 pub const SOON: &str = "[mailbox]\nafter_s = 1\ndelay_s = 0\n";
 
-/// A daemon that is a mailbox.
+/// Settings of a provider.
 pub const SERVES: &str = "[mailbox]\nserve = true\n";
 
-/// Alice and bob, contacts under these names, and carol, who has a box for bob.
+/// Alice and bob, contacts of each other under these names, and carol, the provider of bob's
+/// mailbox.
 #[derive(Debug)]
 pub struct Trio {
-    /// Who writes.
+    /// The sender.
     pub alice: Daemon,
-    /// Who has a box.
+    /// The recipient, who owns the mailbox.
     pub bob: Daemon,
-    /// Who keeps it.
+    /// The provider.
     pub carol: Daemon,
-    /// All that alice and bob say to each other without carol.
+    /// The network between alice and bob. Traffic through carol's mailbox does not pass it.
     pub wire: Wire,
 }
 
 impl Trio {
-    /// Starts the three, with more for the configuration and environment of who has this name.
+    /// Starts the three daemons. `adjust` may change the setup of each, by its name.
     ///
-    /// Errors: a daemon does not start, they don't become contacts, or bob gets no box.
+    /// Errors: a daemon does not start, they do not become contacts, or bob's mailbox does not
+    /// open.
     pub async fn start_as(adjust: impl Fn(&str, Setup) -> Setup) -> anyhow::Result<Self> {
         let wire = Wire::new().await?;
         let setup = |name: &str, tables| {
@@ -53,14 +56,14 @@ impl Trio {
         Ok(trio)
     }
 
-    /// Starts the three.
+    /// Starts the three daemons.
     ///
     /// Errors: as [`start_as`](Self::start_as).
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_as(|_, setup| setup).await
     }
 
-    /// Has bob register at carol, and waits until the box is open.
+    /// Registers bob with carol, and waits until his mailbox is open.
     async fn register(&self) -> anyhow::Result<()> {
         let invitation = Api::of(&self.carol).await?.invite(false, "").await?;
         let asked = self.bob.m2(&["mailbox", "register", &invitation]).await?;
@@ -74,16 +77,17 @@ impl Trio {
         .await
     }
 
-    /// The APIs of alice and bob.
+    /// Connects to the APIs of alice and bob.
     ///
-    /// Errors: one does not answer.
+    /// Errors: a daemon does not respond.
     pub async fn apis(&self) -> anyhow::Result<(Api, Api)> {
         Ok((Api::of(&self.alice).await?, Api::of(&self.bob).await?))
     }
 
-    /// Both consent, and alice knows.
+    /// Makes both contacts consent to letters from alice to bob, and waits until alice has bob's
+    /// offer.
     ///
-    /// Errors: a call fails, or she does not hear it in time.
+    /// Errors: a call fails, or the offer does not arrive in time.
     pub async fn consent(&self) -> anyhow::Result<()> {
         let (alice, bob) = self.apis().await?;
         set_policy(&bob, "alice", Some(true), None).await?;
@@ -94,27 +98,29 @@ impl Trio {
         .await
     }
 
-    /// From now on alice and bob can't reach each other, and know it; both run.
+    /// Cuts the network between alice and bob, and restarts bob so that both notice. Both are
+    /// running when this returns.
     ///
-    /// Errors: bob does not come back.
+    /// Errors: bob does not stop or does not start again.
     pub async fn part(&mut self) -> anyhow::Result<()> {
         self.bob.stop().await?;
         self.wire.cut();
         self.bob.restart().await
     }
 
-    /// How carol's mailbox does.
+    /// Returns the status of carol's mailbox server.
     ///
-    /// Errors: she does not answer, or is none.
+    /// Errors: carol does not respond, or does not serve mailboxes.
     pub async fn server(&self) -> anyhow::Result<MailboxServer> {
         let server = self.carol.status().await?.mailbox_server;
-        server.context("carol is no mailbox")
+        server.context("carol serves no mailboxes")
     }
 }
 
-/// Sets the switches of a contact: whether it may deposit here, whether we deposit with it.
+/// Sets a contact's mailbox policy: `grant` allows the contact to deposit letters in our mailboxes,
+/// `uses` allows us to deposit letters in its mailboxes. `None` leaves a setting unchanged.
 ///
-/// Errors: the call's.
+/// Errors: the call fails.
 pub async fn set_policy(
     api: &Api,
     contact: &str,

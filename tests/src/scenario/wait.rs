@@ -1,17 +1,17 @@
-//! Waiting for conditions, with a generous end.
+//! Waits for conditions, with a generous timeout.
 
 use anyhow::bail;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// How long anything may take that a healthy daemon does at once.
+/// Timeout for anything that a healthy daemon does at once.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(25);
 
-/// Asks again and again until there is an answer.
+/// Calls `ask` repeatedly until it returns a value.
 ///
-/// Errors: those of asking, and none within [`PATIENCE`].
+/// Errors: `ask` fails, or returns no value within [`PATIENCE`].
 pub async fn eventually<T>(
     what: &str,
     mut ask: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
@@ -22,7 +22,7 @@ pub async fn eventually<T>(
             return Ok(answer);
         }
         if start.elapsed() > PATIENCE {
-            bail!("waited in vain: {what}");
+            bail!("timed out waiting for: {what}");
         }
         sleep(POLL).await;
     }

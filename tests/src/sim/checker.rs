@@ -1,15 +1,16 @@
-//! The reference model: what must be true of any world that came to rest (spec §6).
+//! The reference model: the invariants of any world that has come to rest
+//! (`docs/spec/delivery.md`).
 
 use super::node::Node;
 use super::store::{Event, ModelStore, Sent};
 use m2_net::delivery::{MessageId, MessageState};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is broken.
+/// Returns all violated invariants. `rested` tells whether the world came to rest.
 pub(super) fn check(a: &Node, b: &Node, rested: bool) -> Vec<String> {
     let mut broken = Vec::new();
     if !rested {
-        broken.push("the world does not come to rest".to_owned());
+        broken.push("the world did not come to rest".to_owned());
     }
     for (name, sender, receiver) in [("a to b", a, b), ("b to a", b, a)] {
         let mut found = sender.store.violations.clone();
@@ -23,7 +24,7 @@ fn check_direction(sender: &Node, receiver: &ModelStore, broken: &mut Vec<String
     let era = sender.store.era;
     for (id, sent) in &sender.store.sent {
         check_end(sent, broken);
-        // What either side had forgotten before the last fault is lost.
+        // Messages from before the last fault may be lost, as a store may have forgotten them.
         if sent.era == era {
             check_message(id, sent, receiver, broken);
         }
@@ -41,14 +42,15 @@ fn check_direction(sender: &Node, receiver: &ModelStore, broken: &mut Vec<String
     check_places(receiver, broken);
 }
 
-/// Nothing waits for ever.
+/// Checks that the message is in a final state.
 fn check_end(sent: &Sent, broken: &mut Vec<String>) {
     if let MessageState::Queued | MessageState::Sent(_) | MessageState::Deposited = sent.state {
         broken.push(format!("a message ends as {:?}", sent.state));
     }
 }
 
-/// Sent means shown once and `Delivered`, or given up and not shown.
+/// Checks that a message is shown if it is `Delivered`, is not shown if it was given up, and is
+/// unaltered.
 fn check_message(id: &MessageId, sent: &Sent, receiver: &ModelStore, broken: &mut Vec<String>) {
     let received = receiver.received.get(id);
     let shown = received.is_some_and(|received| received.shown);
@@ -60,7 +62,7 @@ fn check_message(id: &MessageId, sent: &Sent, receiver: &ModelStore, broken: &mu
         _ => {}
     }
     if received.is_some_and(|received| received.shown && received.body != sent.body) {
-        broken.push("a message arrives altered".to_owned());
+        broken.push("a message arrived altered".to_owned());
     }
 }
 
@@ -75,7 +77,8 @@ fn check_once(receiver: &ModelStore, broken: &mut Vec<String>) {
     }
 }
 
-/// Walks every sequence space: each place in turn, but for gaps, and what comes after its gap.
+/// Walks the sequence numbers of every incarnation: each place must follow the previous one, except
+/// for gaps, and for messages that fill a gap later.
 fn check_places(receiver: &ModelStore, broken: &mut Vec<String>) {
     let mut spaces: BTreeMap<u64, Space> = BTreeMap::new();
     for event in &receiver.events {
@@ -105,7 +108,7 @@ fn check_places(receiver: &ModelStore, broken: &mut Vec<String>) {
                 (incarnation, space.gap(*first, *missing))
             }
             Event::Lost { .. } => {
-                broken.push("messages are lost, and no store was put back".to_owned());
+                broken.push("messages are lost, and no store was rolled back".to_owned());
                 continue;
             }
         };
@@ -155,7 +158,8 @@ impl Space {
     }
 }
 
-/// What is shown in order, of one incarnation, is shown in the order of the calls to `send`.
+/// Checks that messages of one incarnation that are shown in order are in the order of the calls to
+/// `send`.
 fn check_order(sender: &ModelStore, receiver: &ModelStore, broken: &mut Vec<String>) {
     let mut last: BTreeMap<u64, usize> = BTreeMap::new();
     for event in &receiver.events {
@@ -168,13 +172,13 @@ fn check_order(sender: &ModelStore, receiver: &ModelStore, broken: &mut Vec<Stri
         else {
             continue;
         };
-        // A store that was put back does not know what it sent since.
+        // A store that was rolled back has forgotten the messages it has sent since.
         let Some(place) = sender.order.iter().position(|sent| sent == id) else {
             continue;
         };
         let before = last.insert(*incarnation, place);
         if before.is_some_and(|before| before >= place) {
-            broken.push("messages are shown in another order than they were sent".to_owned());
+            broken.push("messages are not shown in the order in which they were sent".to_owned());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The fixed identities, parsed once.
+//! The committed test identities, parsed once.
 
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 pub struct Identified {
     /// The key pair.
     pub identity: Identity,
-    /// Its id.
+    /// The identity's peer id in the public circle.
     pub id: PeerId,
 }
 
@@ -17,7 +17,7 @@ pub struct Identified {
 pub static ALICE: LazyLock<Identified> = LazyLock::new(|| identity("alice"));
 /// The second peer.
 pub static BOB: LazyLock<Identified> = LazyLock::new(|| identity("bob"));
-/// Somebody else.
+/// A third party.
 pub static CAROL: LazyLock<Identified> = LazyLock::new(|| identity("carol"));
 
 /// Reads `tests/vectors/identities/<name>.pem`.

@@ -16,25 +16,26 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 
-/// What travels between the two sides.
+/// A frame between the two sides.
 #[derive(Debug, Clone)]
 pub enum Frame {
-    /// Where the sender stands: always the first of a session, and never lost within it.
+    /// The sender's statement of its places: always the first frame of a session, and never lost
+    /// within it.
     Places(Box<Places>),
     /// One message.
     Envelope {
-        /// The signed grant, while it rides along.
+        /// The signed grant, as long as it accompanies messages of its epoch.
         grant: Option<Vec<u8>>,
         /// The sealed message.
         sealed: Vec<u8>,
     },
     /// Acknowledgements.
     Acks(Vec<Ack>),
-    /// An epoch can't be opened.
+    /// A refusal of an epoch that cannot be opened: its incarnation and number.
     Refused(u64, u64),
 }
 
-/// What lies in a mailbox: one message, as it is once its letter was opened.
+/// A letter in a mailbox: one message, as it is after the letter was opened.
 #[derive(Debug, Clone)]
 pub struct Letter {
     incarnation: u64,
@@ -42,33 +43,33 @@ pub struct Letter {
     payload: Vec<u8>,
 }
 
-/// Where in its next commit a side is killed.
+/// The point of the next commit at which a side is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
-    /// Writes and actions are lost.
+    /// Before the commit: writes and actions are lost.
     BeforeCommit,
-    /// Actions are lost.
+    /// After the commit: actions are lost.
     AfterCommit,
 }
 
-/// What a broken driver would do. The checker must notice.
+/// A fault of the driver, which the checker must detect.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
-    /// Nothing: the driver keeps its contract.
+    /// No fault: the driver fulfils its contract.
     None,
-    /// Never stores writes of this kind.
+    /// Never stores writes of one kind.
     Forgets(fn(&Write) -> bool),
     /// Performs the actions before it commits.
     ActsBeforeCommit,
 }
 
-/// What was polled together: the actions wait for the writes, and for every batch before.
+/// Writes and actions polled together. Actions wait for the commit of this and all earlier batches.
 struct Batch {
     writes: Vec<Write>,
     actions: Vec<Action>,
 }
 
-/// One side.
+/// One side of a conversation.
 pub struct Node {
     me: &'static Identified,
     peer: &'static Identified,
@@ -76,35 +77,35 @@ pub struct Node {
     rng: StdRng,
     conversation: Conversation,
     connected: bool,
-    /// The peer stated its places since the start: nothing else is taken before.
+    /// True once the peer has stated its places since the start: no other frame is accepted before.
     placed: bool,
-    /// Polled, but not committed yet.
+    /// Batches that are polled but not committed yet.
     pipeline: Vec<Batch>,
     loads: Vec<MessageId>,
-    /// What was sealed under which key, by every life of every copy of both sides.
+    /// The record of keys, shared by all runs and copies of both sides.
     ledger: Ledger,
-    /// The grants of the epochs that this life opened.
+    /// The hashes of the grants of the epochs that were opened since the last start.
     grants: BTreeMap<(u64, u64), [u8; 32]>,
-    /// Its store as it was at some moments.
+    /// Copies of the store at earlier moments.
     snapshots: Vec<ModelStore>,
     /// When all conversations last took new incarnations, as the engine does on proof.
     renewed_all: Option<Time>,
     renewal_due: bool,
-    /// What stores were found to be, by all lives.
+    /// The conflicts between stores that were detected, with their number, over all runs.
     pub conflicts: BTreeMap<Conflict, usize>,
-    /// Its store.
+    /// The side's store.
     pub store: ModelStore,
-    /// Its next crash.
+    /// The crash at the next commit, if any.
     pub crash: Option<Crash>,
-    /// How it is broken.
+    /// The driver's fault.
     pub fault: Fault,
-    /// How often it was restored from a backup.
+    /// The number of times that the store was rolled back, lost or replaced by a copy.
     pub restores: usize,
-    /// What its earlier lives counted.
+    /// The counters of earlier runs.
     counters: Counters,
 }
 
-/// The context of an input, with the store's look-up as history.
+/// The context of an input, with the store as history.
 macro_rules! context {
     ($node:ident, $now:expr) => {
         &mut Context {
@@ -120,7 +121,7 @@ macro_rules! context {
 }
 
 impl Node {
-    /// A side that has just made its contact.
+    /// Creates a side that has just become a contact of its peer.
     pub fn new(
         me: &'static Identified,
         peer: &'static Identified,
@@ -152,22 +153,22 @@ impl Node {
         }
     }
 
-    /// The conversation itself.
+    /// Returns the conversation.
     pub const fn conversation(&self) -> &Conversation {
         &self.conversation
     }
 
-    /// The own incarnation; 0 before the first.
+    /// Returns this side's incarnation; 0 before the first one.
     pub fn incarnation(&self) -> u64 {
         self.conversation.statement().incarnation
     }
 
-    /// What all its lives counted.
+    /// Returns the counters over all runs.
     pub fn counters(&self) -> Counters {
         self.counters.plus(self.conversation.counters())
     }
 
-    /// A fresh message id.
+    /// Returns a new random message id.
     pub fn new_id(&mut self) -> MessageId {
         let mut id = [0; 16];
         self.rng.fill_bytes(&mut id);
@@ -179,12 +180,12 @@ impl Node {
         self.conversation.send(context!(self, now), id, draft)
     }
 
-    /// Gives a message up.
+    /// Gives up a message.
     pub fn give_up(&mut self, now: Time, id: MessageId, reason: GiveUp) {
         self.conversation.give_up(context!(self, now), id, reason);
     }
 
-    /// A letter with a message of the outbox lies in a mailbox: the letter, opened.
+    /// Deposits an outbox message. Returns the opened letter, or `None` if the message is unknown.
     pub fn deposit(&mut self, now: Time, id: MessageId) -> Option<Letter> {
         let payload = self.store.outbox.get(&id)?.payload.clone();
         self.conversation.on_deposited(context!(self, now), id);
@@ -199,7 +200,7 @@ impl Node {
         })
     }
 
-    /// Takes a letter in. Two honest sides never misbehave.
+    /// Receives a letter. As the peer is honest, a report of misbehaviour is a violation.
     pub fn collect(&mut self, now: Time, letter: &Letter) {
         let opened = OpenedMessage {
             incarnation: letter.incarnation,
@@ -213,10 +214,10 @@ impl Node {
         }
     }
 
-    /// A session stands.
+    /// Establishes a session.
     pub fn connect(&mut self, now: Time, path: Path) {
         self.connected = true;
-        // What was to be stated in an earlier session is stated in none.
+        // A pending statement belongs to an earlier session and is dropped.
         for batch in &mut self.pipeline {
             batch
                 .actions
@@ -225,7 +226,7 @@ impl Node {
         self.conversation.connected(context!(self, now), path);
     }
 
-    /// Resumes an earlier session, or gives it the last statement of the peer in that session.
+    /// Resumes an earlier session, or passes on the peer's last statement in it.
     pub fn resume(&mut self, now: Time, stated: Option<&Places>) {
         match stated {
             None => (self.conversation).resumed(context!(self, now), Path::Direct),
@@ -233,37 +234,38 @@ impl Node {
         }
     }
 
-    /// What it states in the session that stands for it, if there is one.
+    /// Returns this side's statement if it has a session.
     pub fn statement(&self) -> Option<Frame> {
         let places = || Frame::Places(Box::new(self.conversation.statement()));
         self.connected.then(places)
     }
 
-    /// The two become contacts again.
+    /// Begins the conversation again, as the two have become contacts again.
     pub fn begin_again(&mut self, now: Time) {
         self.conversation.begin_again(context!(self, now));
     }
 
-    /// No session is left.
+    /// Ends the last session.
     pub fn disconnect(&mut self, now: Time) {
         self.connected = false;
         self.conversation.disconnected(context!(self, now));
     }
 
-    /// Does what is due.
+    /// Fires the timeout if it is due.
     pub fn tick(&mut self, now: Time) {
         if self.conversation.next_timeout().is_some_and(|at| at <= now) {
             self.conversation.on_timeout(context!(self, now));
         }
     }
 
-    /// The peer, or somebody in its name, says that it can't open an epoch.
+    /// Receives a refusal of an epoch, from the peer or forged in its name.
     pub fn refuse(&mut self, now: Time, incarnation: u64, epoch: u64) {
         self.conversation
             .on_epoch_refused(context!(self, now), incarnation, epoch);
     }
 
-    /// Takes a frame in, as a driver does. Two honest sides never misbehave.
+    /// Receives a frame, as a driver does. As the peer is honest, a report of misbehaviour is a
+    /// violation.
     pub fn receive(&mut self, now: Time, frame: &Frame) {
         if !self.placed && !matches!(frame, Frame::Places(_)) {
             return;
@@ -287,7 +289,7 @@ impl Node {
         }
     }
 
-    /// Takes an envelope in.
+    /// Receives an envelope.
     pub fn envelope(
         &mut self,
         now: Time,
@@ -299,7 +301,7 @@ impl Node {
             .on_envelope(context!(self, now), accepted, sealed)
     }
 
-    /// Takes an envelope in whose grant was accepted, by whatever means.
+    /// Receives an envelope whose grant has already been accepted.
     pub fn envelope_accepted(
         &mut self,
         now: Time,
@@ -314,12 +316,12 @@ impl Node {
             .on_envelope(context!(self, now), accepted, sealed)
     }
 
-    /// Takes acknowledgements in.
+    /// Receives acknowledgements.
     pub fn acks(&mut self, now: Time, acks: &[Ack]) -> Result<(), Misbehaved> {
         self.conversation.on_acks(context!(self, now), acks)
     }
 
-    /// Whether a grant is worth its cost.
+    /// Returns whether the conversation wants a grant opened, which is expensive.
     pub fn wants_grant(&mut self, now: Time, grant: &EpochHeader) -> bool {
         self.conversation.wants_grant(now, grant)
     }
@@ -347,7 +349,7 @@ impl Node {
         })
     }
 
-    /// Polls what there is, to be committed some time: the history doesn't see it yet.
+    /// Polls writes and actions without committing them: the history does not contain them yet.
     pub fn poll(&mut self) {
         let writes: Vec<Write> = std::iter::from_fn(|| self.conversation.poll_write()).collect();
         self.record(&writes);
@@ -355,7 +357,7 @@ impl Node {
         self.pipeline.push(Batch { writes, actions });
     }
 
-    /// Notes every key that was used, whether or not what was sealed is ever committed or leaves.
+    /// Records every key that was used, whether or not the message is ever committed or sent.
     fn record(&mut self, writes: &[Write]) {
         for write in writes {
             if let Write::SendEpoch(row) = write
@@ -389,7 +391,7 @@ impl Node {
         }
     }
 
-    /// Commits what there is and performs the actions: the frames that leave.
+    /// Commits all pending writes, performs the actions, and returns the frames to send.
     pub fn commit(&mut self, now: Time) -> Vec<Frame> {
         self.poll();
         let mut frames = Vec::new();
@@ -448,9 +450,9 @@ impl Node {
 
     fn transmit(&mut self, id: &MessageId, epoch: u64, grant: Option<Vec<u8>>) -> Option<Frame> {
         let Some(row) = self.store.outbox.get(id) else {
-            // Acknowledged meanwhile, or else it never was stored.
+            // The message was acknowledged in the meantime, or else was never stored.
             if !self.store.sent.contains_key(id) {
-                self.store.violate("something leaves that is not stored");
+                self.store.violate("a message is sent that is not stored");
             }
             return None;
         };
@@ -466,17 +468,17 @@ impl Node {
             let known = self.store.received.get(&ack.id);
             if known.is_none_or(|known| known.hash != ack.hash) {
                 self.store
-                    .violate("something is acknowledged that is not stored");
+                    .violate("a message is acknowledged that is not stored");
             }
         }
     }
 
-    /// Whether the machine waits for the store.
+    /// Returns whether the state machine waits for payloads from the store.
     pub const fn is_loading(&self) -> bool {
         !self.loads.is_empty()
     }
 
-    /// Answers what the machine asked of the store.
+    /// Loads the payloads that the state machine has requested.
     pub fn answer_loads(&mut self, now: Time) {
         for id in std::mem::take(&mut self.loads) {
             if let Some(row) = self.store.outbox.get(&id) {

@@ -1,4 +1,4 @@
-//! The steps of a schedule, and how proptest makes them.
+//! The steps of a schedule, and how they are made from random numbers.
 
 /// One of the two peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// The other one.
+    /// Returns the other side.
     pub const fn other(self) -> Self {
         match self {
             Self::A => Self::B,
@@ -19,70 +19,68 @@ impl Side {
     }
 }
 
-/// One step. Numbers that pick something wrap around what there is.
+/// One step. A number that picks an item is taken modulo the number of items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "the variants' comments say what their fields are"
-)]
+#[allow(missing_docs, reason = "the variants' comments describe their fields")]
 pub enum Op {
-    /// Sends a message, with a time to live in seconds or 0. With `later` its writes wait for
-    /// the next commit.
+    /// Sends a message, with a time to live in seconds or 0. With `later`, its writes wait for the
+    /// next commit.
     Send { side: Side, ttl_s: u32, later: bool },
-    /// Gives a message of the outbox up.
+    /// Gives up a message of the outbox.
     GiveUp { side: Side, pick: u8, later: bool },
-    /// One of the packets to this side arrives.
+    /// Delivers one of the frames to this side.
     Deliver { to: Side, pick: u8, later: bool },
-    /// The oldest packets to this side arrive.
+    /// Delivers the oldest frames to this side.
     DeliverMany { to: Side, count: u8 },
-    /// One of the packets is lost.
+    /// Loses one of the frames.
     Lose { to: Side, pick: u8 },
-    /// One of the packets is there twice.
+    /// Duplicates one of the frames.
     Repeat { to: Side, pick: u8 },
-    /// A session stands for this side, direct or by a line, perhaps in the place of another.
+    /// Establishes a session for this side, direct or over a line, possibly replacing another one.
     Up { side: Side, line: bool },
-    /// For both.
+    /// Establishes a session for both sides.
     BothUp,
-    /// No session is left for this side.
+    /// Ends the session for this side.
     Down { side: Side },
-    /// Both lose the session and everything that was in flight.
+    /// Ends the session for both sides and drops all frames in flight.
     Cut,
-    /// What waits for it is committed, and what was asked of the store is answered.
+    /// Commits pending writes and loads requested payloads.
     Commit { side: Side },
-    /// Killed now.
+    /// Kills and restarts the side.
     Kill { side: Side },
-    /// Killed at its next commit: before or after it.
+    /// Kills the side at its next commit: before or after it.
     KillAtCommit { side: Side, after: bool },
-    /// Seconds pass.
+    /// Advances the clock.
     Wait { seconds: u32 },
-    /// Puts a message of the outbox into a mailbox of the peer.
+    /// Deposits a message of the outbox in a mailbox of the peer.
     Deposit { side: Side, pick: u8, later: bool },
-    /// One of the letters to this side is collected, or its copy from another mailbox.
+    /// Collects one of the letters to this side, or a copy of it from another mailbox.
     Collect { to: Side, pick: u8, copy: bool },
-    /// Keeps a copy of the store.
+    /// Takes a snapshot of the store.
     Snapshot { side: Side },
-    /// The store is put back to one of its copies; with `told` the user says so.
+    /// Rolls the store back to a snapshot; with `told`, the user reports it.
     Restore { side: Side, pick: u8, told: bool },
-    /// The same for both sides.
+    /// Rolls back the stores of both sides.
     RestoreBoth { pick: u8 },
-    /// The store is lost but for the key, and the two become contacts again.
+    /// Loses the store but not the identity key; then the two become contacts again.
     LoseAll { side: Side },
-    /// A second daemon is made from a copy of the store.
+    /// Creates a second daemon from a copy of the store.
     Copy { side: Side },
-    /// The other daemon of the two that run from one store takes its turn.
+    /// Swaps the two daemons that run from copies of one store: the other one is connected from now
+    /// on.
     Swap { side: Side },
-    /// The two become contacts again, and one of them has forgotten the other, or not.
+    /// Makes the two contacts again, as after one of them removed the other.
     Again,
-    /// Loses its receive epochs and starts again.
+    /// Loses the side's receive epochs and restarts it.
     Damage { side: Side },
-    /// Is told that an epoch can't be opened.
+    /// Sends the side a refusal of an epoch.
     Refuse { side: Side, pick: u8 },
 }
 
-/// Makes a step out of a random number.
+/// Makes a step from a random number.
 type Make = fn(u64) -> Op;
 
-/// What a schedule is made of, by weight.
+/// The steps of a schedule, by weight.
 const WEIGHTS: &[(u32, Make)] = &[
     (24, |n| Op::Send {
         side: side(n),
@@ -163,7 +161,7 @@ const fn ttl(n: u64) -> u32 {
     }
 }
 
-/// What else happens to a world in which stores are put back, lost and copied.
+/// The additional steps of a schedule in which stores are rolled back, lost and copied, by weight.
 const FAULTS: &[(u32, Make)] = &[
     (6, |n| Op::Snapshot { side: side(n) }),
     (3, |n| Op::Restore {
@@ -179,12 +177,13 @@ const FAULTS: &[(u32, Make)] = &[
     (6, |_| Op::BothUp),
 ];
 
-/// The step that two random numbers stand for, in a world whose stores last.
+/// Returns the step for two random numbers, in a schedule without store faults.
 pub fn schedule(kind: u32, detail: u64) -> Op {
     pick(&[WEIGHTS], kind, detail)
 }
 
-/// The same in a world whose stores are put back, lost and copied.
+/// Returns the step for two random numbers, in a schedule in which stores are rolled back, lost and
+/// copied.
 pub fn faulty_schedule(kind: u32, detail: u64) -> Op {
     pick(&[WEIGHTS, FAULTS], kind, detail)
 }

@@ -1,5 +1,5 @@
-//! The model of a daemon's store: rows, transactions, and a memory of everything that it must
-//! never do.
+//! A model of a daemon's store: rows, transactions, and a record of everything that has happened,
+//! with which violations are detected.
 
 use super::identities::Identified;
 use m2_crypto::PeerId;
@@ -10,39 +10,39 @@ use m2_net::delivery::{
 };
 use std::collections::BTreeMap;
 
-/// What a front-end sees of the conversation's receiving side.
+/// An event as a front-end sees it on the receiving side of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A message is shown.
+    /// A message was shown.
     Shown {
-        /// Its id.
+        /// The message's id.
         id: MessageId,
         /// The sender's incarnation.
         incarnation: u64,
-        /// Its place.
+        /// The message's place.
         sequence: u64,
-        /// False for one whose gap was released before.
+        /// False if the message fills a gap that was reported before.
         in_order: bool,
     },
     /// Places are missing.
     Gap {
         /// The sender's incarnation.
         incarnation: u64,
-        /// The first of them.
+        /// The first missing place.
         first: u64,
-        /// How many.
+        /// The number of missing places.
         missing: u64,
     },
-    /// Messages are lost that either side has forgotten.
+    /// Messages are lost because one side has forgotten them.
     Lost {
-        /// How many, if that is known.
+        /// The number of lost messages, if it is known.
         missing: Option<u32>,
     },
     /// A place was filled by a SKIP or a duplicate.
     Filled {
         /// The sender's incarnation.
         incarnation: u64,
-        /// The place.
+        /// The filled place.
         sequence: u64,
     },
 }
@@ -52,35 +52,36 @@ pub enum Event {
 pub struct Received {
     /// The sender's incarnation.
     pub incarnation: u64,
-    /// Its place.
+    /// The message's place.
     pub sequence: u64,
-    /// What is acknowledged.
+    /// The content hash, which is acknowledged.
     pub hash: ContentHash,
-    /// What it says.
+    /// The message's body.
     pub body: Body,
-    /// Whether it was shown.
+    /// True once the message was shown.
     pub shown: bool,
 }
 
-/// A message that `send` took, for ever.
+/// A message that `send` accepted; kept for ever.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// Its hash.
+    /// The content hash.
     pub hash: ContentHash,
-    /// What it says.
+    /// The message's body.
     pub body: Body,
-    /// Its latest state.
+    /// The message's latest state.
     pub state: MessageState,
-    /// The last fault before which it was sent or waited: see [`World::era`].
+    /// The era in which the message was last sent or pending. A new era begins with every store
+    /// fault of the [`World`].
     ///
-    /// [`World::era`]: super::World
+    /// [`World`]: super::World
     pub era: u32,
 }
 
-/// One outbox row.
+/// One row of the outbox.
 #[derive(Debug, Clone)]
 pub struct OutboxRow {
-    /// The index.
+    /// The row's index entry.
     pub entry: SavedOutbox,
     /// The encoded payload.
     pub payload: Vec<u8>,
@@ -88,7 +89,7 @@ pub struct OutboxRow {
     pub sealed: Vec<u8>,
 }
 
-/// The rows of one side.
+/// The store of one side.
 #[derive(Debug, Clone)]
 pub struct ModelStore {
     peer: PeerId,
@@ -100,32 +101,32 @@ pub struct ModelStore {
     send_epochs: BTreeMap<u64, SavedSendEpoch>,
     /// The outbox.
     pub outbox: BTreeMap<MessageId, OutboxRow>,
-    /// Everything ever sent.
+    /// All messages ever sent.
     pub sent: BTreeMap<MessageId, Sent>,
-    /// In the order of the calls.
+    /// The ids of sent messages, in the order of the calls to `send`.
     pub order: Vec<MessageId>,
     incarnations: BTreeMap<u64, SavedIncarnation>,
     receive_epochs: BTreeMap<(u64, u64), SavedReceiveEpoch>,
-    /// Held places.
+    /// The held places, by incarnation and sequence number.
     pub held: BTreeMap<(u64, u64), SavedHeld>,
-    /// Everything ever received.
+    /// All messages ever received.
     pub received: BTreeMap<MessageId, Received>,
     /// The event log.
     pub events: Vec<Event>,
-    /// Messages that turned out to be delivered after they were given up.
+    /// Number of messages that were acknowledged after they had been given up.
     pub given_up_but_delivered: usize,
-    /// The era of what is sent now.
+    /// The current era: the number of store faults so far.
     pub era: u32,
-    /// How many places were ever held.
+    /// Number of places that were ever held.
     pub ever_held: usize,
-    /// What must never happen and did.
+    /// The violations detected so far.
     pub violations: Vec<String>,
-    /// The transaction takes a new incarnation.
+    /// Set while a transaction that takes a new incarnation is applied.
     renewing: bool,
 }
 
 impl ModelStore {
-    /// An empty store of a conversation with `peer`.
+    /// Creates an empty store for a conversation with `peer`.
     pub fn new(peer: &Identified, limits: Limits) -> Self {
         Self {
             peer: peer.id,
@@ -168,7 +169,7 @@ impl ModelStore {
             Write::SendEpoch(row) => drop(self.send_epochs.insert(row.epoch, row)),
             Write::SendEpochRemove { epoch } => self.remove_send_epoch(epoch),
             Write::NextSequence { next } => {
-                self.check(next > self.next_sequence, "a sequence number goes back");
+                self.check(next > self.next_sequence, "a sequence number decreases");
                 self.next_sequence = next;
             }
             Write::Outbox {
@@ -268,7 +269,7 @@ impl ModelStore {
 
     fn remove_send_epoch(&mut self, epoch: u64) {
         self.send_epochs.remove(&epoch);
-        // A new incarnation leaves no epoch: all is sealed again.
+        // A new incarnation removes all epochs: all messages are sealed again.
         let used = self.outbox.values().any(|row| row.entry.epoch == epoch);
         self.check(
             !used || self.renewing,
@@ -291,7 +292,7 @@ impl ModelStore {
             self.order.push(entry.id);
         } else {
             let there = self.outbox.contains_key(&entry.id);
-            self.check(there, "a skip takes the place of nothing");
+            self.check(there, "a SKIP replaces no message");
         }
         let row = OutboxRow {
             entry,
@@ -329,7 +330,7 @@ impl ModelStore {
         let forward = before.is_none_or(|before| {
             row.highest_epoch >= before.highest_epoch && row.next_sequence >= before.next_sequence
         });
-        self.check(forward, "an incarnation's row goes back");
+        self.check(forward, "an incarnation's row decreases");
     }
 
     fn insert(
@@ -369,7 +370,7 @@ impl ModelStore {
         let row = self.held.remove(&(incarnation, sequence));
         self.check(
             row.is_some_and(|row| row.id == id && row.show == show),
-            "something is released that was not held",
+            "a place is released that was not held",
         );
         if !show {
             self.events.push(Event::Filled {
@@ -379,7 +380,7 @@ impl ModelStore {
             return;
         }
         let Some(received) = self.received.get_mut(&id) else {
-            self.violate("something is released that was not received");
+            self.violate("a message is released that was not received");
             return;
         };
         let twice = std::mem::replace(&mut received.shown, true);
@@ -392,7 +393,8 @@ impl ModelStore {
         });
     }
 
-    /// A gap needs a reason: somebody waited for 24 hours, or too many wait.
+    /// Checks that a gap has a reason: a held message has waited for the holding time, or more
+    /// messages are held than allowed.
     fn gap(&mut self, now: Time, incarnation: u64, first: u64, missing: u64) {
         let overdue = self.held.values().any(|row| {
             row.incarnation == incarnation && now.since(row.received) >= self.limits.hold
@@ -406,7 +408,7 @@ impl ModelStore {
         });
     }
 
-    /// The rows that a conversation is rebuilt from.
+    /// Returns the rows from which a conversation is restored.
     pub fn saved(&self) -> Saved {
         Saved {
             place: self.place,
@@ -421,19 +423,19 @@ impl ModelStore {
         }
     }
 
-    /// The user put the store back and said so: the next start takes a new incarnation.
+    /// Marks the store as rolled back by the user: the next start takes a new incarnation.
     pub fn end_incarnation(&mut self) {
         self.place.incarnation = 0;
         self.place.grant_hash = [0; 32];
         self.send_epochs.clear();
     }
 
-    /// Of how many incarnations of the peer something is kept.
+    /// Returns the number of the peer's incarnations of which rows are kept.
     pub fn incarnations(&self) -> usize {
         self.incarnations.len()
     }
 
-    /// A fault happened: what waits, and what is sent from now on, belongs to a new era.
+    /// Begins a new era after a fault. Pending messages and later ones belong to it.
     pub fn begin_era(&mut self, era: u32) {
         self.era = era;
         for id in self.outbox.keys() {
@@ -443,7 +445,7 @@ impl ModelStore {
         }
     }
 
-    /// Loses the open receive epochs, as a store that was damaged.
+    /// Loses the open receive epochs, like a damaged store.
     pub fn lose_receive_epochs(&mut self) {
         self.receive_epochs.clear();
     }
@@ -454,7 +456,7 @@ impl ModelStore {
         }
     }
 
-    /// Notes that something happened that never must.
+    /// Records a violation.
     pub fn violate(&mut self, what: &str) {
         self.violations.push(what.to_owned());
     }

@@ -1,4 +1,4 @@
-//! Two sides, the network between them, and time.
+//! Two sides, the network between them, and the clock.
 
 use super::checker;
 use super::identities::{ALICE, BOB};
@@ -8,11 +8,11 @@ use super::op::{Op, Side};
 use m2_net::delivery::{Body, Content, Draft, GiveUp, Limits, Path, Time};
 use std::collections::VecDeque;
 
-/// Steps after which a healed world must have come to rest.
+/// Maximum number of rounds until a healed world has come to rest.
 const PATIENCE: usize = 3_000;
 
-/// The simulated time in which a healed world must have come to rest, in milliseconds: twice the
-/// longest pause that a sender makes, and nowhere near the time for which messages are held.
+/// Maximum simulated time in milliseconds until a healed world has come to rest: twice the longest
+/// retry interval of a sender, and far below the holding time of messages.
 const REST_MS: u64 = 2 * 3_600_000;
 
 /// The simulated world.
@@ -28,15 +28,15 @@ pub struct World {
     now: Time,
     messages: u32,
     inputs: u32,
-    /// How many faults there were so far.
+    /// Number of store faults so far.
     era: u32,
-    /// The second daemon of a side, which waits for its turn.
+    /// The second daemon of each side, which runs from a copy of the store but is not connected.
     copy_of_a: Option<Node>,
     copy_of_b: Option<Node>,
 }
 
 impl World {
-    /// Bounds so small that a short schedule reaches all of them.
+    /// Returns limits so low that a short schedule reaches all of them.
     pub fn small_limits() -> Limits {
         Limits {
             max_outbox: 50,
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    /// A world at rest, its random numbers from `seed`.
+    /// Creates a world at rest, with random numbers from `seed`.
     pub fn new(limits: &Limits, seed: u64) -> Self {
         let ledger = Ledger::default();
         Self {
@@ -68,14 +68,14 @@ impl World {
         }
     }
 
-    /// Both drivers are broken in the same way.
+    /// Sets the same fault for both drivers.
     pub const fn with_fault(mut self, fault: Fault) -> Self {
         self.a.fault = fault;
         self.b.fault = fault;
         self
     }
 
-    /// One side.
+    /// Returns one side.
     pub const fn node(&mut self, side: Side) -> &mut Node {
         match side {
             Side::A => &mut self.a,
@@ -90,12 +90,12 @@ impl World {
         }
     }
 
-    /// Now, in this world.
+    /// Returns the simulated time.
     pub const fn now(&self) -> Time {
         self.now
     }
 
-    /// Runs a schedule, heals the network, and gives what was broken: nothing, one hopes.
+    /// Runs a schedule, heals the network, and returns all violations.
     pub fn run(&mut self, schedule: &[Op]) -> Vec<String> {
         for op in schedule {
             self.step(*op);
@@ -105,7 +105,7 @@ impl World {
         checker::check(&self.a, &self.b, rested)
     }
 
-    /// One step.
+    /// Runs one step.
     pub fn step(&mut self, op: Op) {
         match op {
             Op::Send { side, ttl_s, later } => self.send(side, ttl_s, later),
@@ -211,7 +211,7 @@ impl World {
         }
     }
 
-    /// What was taken before a fault belongs to the time before it.
+    /// Commits everything that was accepted before a fault, as it belongs to the time before it.
     fn commit_all(&mut self) {
         for side in [Side::A, Side::B] {
             self.node(side).crash = None;
@@ -219,7 +219,7 @@ impl World {
         }
     }
 
-    /// A store is not what it was: no session survives that.
+    /// Begins a new era after a change of a store, which no session survives.
     fn begin_era(&mut self) {
         self.cut();
         self.era += 1;
@@ -235,7 +235,7 @@ impl World {
         let Some(mut other) = self.copy_of(side).take() else {
             return;
         };
-        // Both are alive, but one is connected at a time.
+        // Both daemons are alive, but only one is connected at a time.
         std::mem::swap(self.node(side), &mut other);
         let now = self.now;
         other.disconnect(now);
@@ -258,7 +258,8 @@ impl World {
         }
     }
 
-    /// They do so in a session, and each states its places after that.
+    /// Makes the two contacts again. That needs a session, in which both state their places
+    /// afterwards.
     fn become_contacts(&mut self) {
         self.cut();
         let now = self.now;
@@ -280,7 +281,7 @@ impl World {
         matches!(self.wire(to).get(index), Some(Frame::Places(_)))
     }
 
-    /// Statements are the first frames of their session: they come before the rest.
+    /// Delivers statements before all other frames, as they are the first frames of their session.
     fn deliver_statements(&mut self, to: Side) {
         let (first, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(self.wire(to))
             .into_iter()
@@ -296,7 +297,7 @@ impl World {
         (count > 0).then(|| usize::from(pick) % count)
     }
 
-    /// Sends a message that no other is like.
+    /// Sends a message with a unique text.
     fn send(&mut self, side: Side, ttl_s: u32, later: bool) {
         self.messages += 1;
         let text = format!("message {}", self.messages);
@@ -304,7 +305,7 @@ impl World {
         let now = self.now;
         let node = self.node(side);
         let id = node.new_id();
-        // A full outbox is an answer, not a fault.
+        // A full outbox is a legitimate refusal.
         let _ = node.send(now, id, Draft { body, ttl_s });
         self.commit(side, later);
     }
@@ -363,12 +364,12 @@ impl World {
 
     fn up(&mut self, side: Side, path: Path) {
         let now = self.now;
-        // What an earlier session was to say is not said any more.
+        // A statement of an earlier session is dropped.
         self.wire(side.other())
             .retain(|frame| !matches!(frame, Frame::Places(_)));
         self.node(side).connect(now, path);
         self.commit(side, false);
-        // The session is another one for the other side, too.
+        // The session is also new for the other side, which states its places again.
         let stated = self.node(side.other()).statement();
         self.wire(side)
             .retain(|frame| !matches!(frame, Frame::Places(_)));
@@ -389,8 +390,8 @@ impl World {
         self.inputs += 1;
         let now = self.now;
         if later {
-            // Sometimes inputs gather before they are polled, sometimes the polled before they
-            // are committed.
+            // Alternates between inputs that accumulate before they are polled, and batches that
+            // are polled but not committed.
             if self.inputs.is_multiple_of(2) {
                 self.node(side).poll();
             }
@@ -416,7 +417,7 @@ impl World {
         }
     }
 
-    /// From now on nothing is lost and nobody is killed. True if all came to rest.
+    /// Stops losses and crashes, and lets the world come to rest. Returns whether it did.
     pub fn heal(&mut self) -> bool {
         self.a.crash = None;
         self.b.crash = None;

@@ -1,4 +1,4 @@
-//! Who kills, and when.
+//! Kills daemons at random times.
 
 use super::{Options, Report};
 use crate::harness::Daemon;
@@ -8,14 +8,14 @@ use rand::{RngExt as _, SeedableRng as _};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Those that die together, by their places.
+/// The indices of the daemons that are killed together.
 pub(super) type Victims = &'static [usize];
 
-/// Owns the daemons and kills them at random.
+/// Owns the daemons, and kills and restarts them at random.
 #[derive(Debug)]
 pub(super) struct Killer {
     daemons: Vec<Daemon>,
-    /// One of these is chosen each time.
+    /// The sets of victims, one of which is chosen each time.
     choices: &'static [Victims],
     rng: StdRng,
     wanted: u32,
@@ -33,19 +33,20 @@ impl Killer {
         }
     }
 
-    /// Kills until it is enough; all daemons run when this returns.
+    /// Kills daemons until the wanted number of kills is reached. All daemons are running when this
+    /// returns.
     pub(super) async fn run(&mut self, going_on: impl Fn() -> bool) -> anyhow::Result<()> {
         while self.report.kills < self.wanted {
             let up = self.pause(&[0..30, 30..200, 200..700]);
             sleep(up).await;
             if !going_on() {
-                bail!("a sender or a front-end gave up under way");
+                bail!("a sender or a front-end failed during the run");
             }
             let choice = self.rng.random_range(0..self.choices.len());
             let victims = self.choices.get(choice).copied().unwrap_or_default();
             self.strike(victims).await?;
         }
-        // What is under way meets daemons that stay.
+        // Lets calls in progress finish while the daemons stay up.
         sleep(Duration::from_millis(300)).await;
         Ok(())
     }
@@ -54,7 +55,7 @@ impl Killer {
         self.report
     }
 
-    /// Kills one and starts it again, at once.
+    /// Kills one daemon and restarts it at once.
     pub(super) async fn strike_one(&mut self, victim: usize) -> anyhow::Result<()> {
         self.kill(victim).await?;
         self.daemon(victim)?.restart().await
@@ -94,10 +95,10 @@ impl Killer {
 
     fn daemon(&mut self, which: usize) -> anyhow::Result<&mut Daemon> {
         let daemon = self.daemons.get_mut(which);
-        daemon.ok_or_else(|| anyhow::anyhow!("there is no such daemon"))
+        daemon.ok_or_else(|| anyhow::anyhow!("daemon {which} does not exist"))
     }
 
-    /// A time from one of these ranges of milliseconds.
+    /// Returns a random duration from one of these ranges of milliseconds.
     fn pause(&mut self, ranges: &[std::ops::Range<u64>]) -> Duration {
         let choice = self.rng.random_range(0..ranges.len());
         let range = ranges.get(choice).cloned().unwrap_or(0..1);

@@ -1,7 +1,7 @@
-//! Letters while the recipient, its provider and the sender are killed.
+//! Delivery by letter while the recipient, its provider and the sender are killed.
 //!
-//! Sender and recipient never reach each other: everything goes by the mailbox. At the end they
-//! meet, and the sender hears that all of it came.
+//! Sender and recipient cannot reach each other: all messages go through the mailbox. At the end
+//! they connect, and the sender receives the acknowledgements.
 
 use super::killer::{Killer, Victims};
 use super::load::{Load, Sent};
@@ -14,18 +14,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// Alice is 0, bob 1, carol 2: mostly one of the two whose deaths are of interest here.
+/// Alice is 0, bob 1, carol 2. Mostly bob, the recipient, and carol, the provider, are killed.
 const VICTIMS: &[Victims] = &[&[1], &[1], &[2], &[2], &[1, 2], &[0]];
 
-/// Between two messages: a letter costs some tens of milliseconds on each side.
+/// The interval between two messages: a letter costs some tens of milliseconds on each side.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A deposit that fails again and again is tried again after minutes.
+/// Timeout for all letters: after repeated failures, a deposit is retried only after minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Runs chaos over a mailbox and judges it.
+/// Kills daemons at random while messages go through a mailbox, and checks the guarantees.
 ///
-/// Errors: a promise was broken, or the daemons could not be run.
+/// Errors: a guarantee was violated, or a daemon could not be run.
 pub async fn run(options: Options) -> anyhow::Result<Report> {
     let mut trio = Trio::start().await?;
     trio.consent().await?;
@@ -53,14 +53,14 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
     let sent = sender.await?.context("the sender")?;
     all_by_letter(&bob, &sent).await?;
     wire.pass_all();
-    // He calls at once when he starts, and not when his pause is over.
+    // After a restart bob dials at once, instead of waiting for the end of his backoff.
     killer.strike_one(1).await?;
     let mut report = killer.report();
     judge(&alice, &bob, sent, reader, &mut report).await?;
     Ok(report)
 }
 
-/// Waits until everything has come, once and in order, although nobody met.
+/// Waits until all messages have arrived, once and in order, by letter alone.
 async fn all_by_letter(bob: &Api, sent: &Sent) -> anyhow::Result<()> {
     let texts: Vec<&str> = sent
         .acknowledged
@@ -71,13 +71,19 @@ async fn all_by_letter(bob: &Api, sent: &Sent) -> anyhow::Result<()> {
     loop {
         let received = bob.received("alice").await?;
         let in_order = received.iter().zip(&texts).all(|(one, other)| one == other);
-        ensure!(in_order, "letters came twice or out of order");
-        ensure!(received.len() <= texts.len(), "more came than was sent");
+        ensure!(in_order, "letters arrived twice or out of order");
+        ensure!(
+            received.len() <= texts.len(),
+            "more messages arrived than were sent"
+        );
         if received.len() == texts.len() {
             return Ok(());
         }
         let missing = texts.len() - received.len();
-        ensure!(start.elapsed() < PATIENCE, "{missing} letters did not come");
+        ensure!(
+            start.elapsed() < PATIENCE,
+            "{missing} letters did not arrive"
+        );
         sleep(Duration::from_millis(200)).await;
     }
 }

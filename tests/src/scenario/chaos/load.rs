@@ -1,4 +1,4 @@
-//! Who sends under way.
+//! The senders that run while daemons are killed.
 
 use crate::scenario::Api;
 use anyhow::bail;
@@ -13,35 +13,35 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tonic::{Status, Streaming};
 
-/// Messages of one stream.
+/// Number of messages per request stream.
 const BATCH: u64 = 20;
 
-/// The pause between two messages or batches: this is no test of speed.
+/// The interval between two messages or batches; this is not a performance test.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
-/// What one sender knows of its messages, in the order in which it sent them.
+/// A sender's record of its messages, in the order in which it sent them.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    /// Every text begins with it.
+    /// The prefix of every text.
     pub(super) label: String,
-    /// Calls that succeeded: the texts, each with the message's id.
+    /// Messages whose call succeeded: the text and the message's id.
     pub(super) acknowledged: Vec<(String, String)>,
-    /// Calls that failed: nobody knows whether they happened.
+    /// Texts whose call failed: they may or may not have been sent.
     pub(super) failed: Vec<String>,
 }
 
-/// A sender's surroundings.
+/// The parameters of a sender.
 #[derive(Debug, Clone)]
 pub(super) struct Load {
     pub(super) socket: PathBuf,
     pub(super) to: &'static str,
     pub(super) stop: Arc<AtomicBool>,
-    /// Between two messages.
+    /// The interval between two messages.
     pub(super) pause: Duration,
 }
 
 impl Load {
-    /// One message after the other, each tried with its idempotency key until it succeeds.
+    /// Sends messages one at a time, and retries each with its idempotency key until it succeeds.
     pub(super) async fn one_by_one(self, label: String) -> anyhow::Result<Sent> {
         let mut sent = Sent::new(label);
         let api = self.connect().await;
@@ -64,7 +64,7 @@ impl Load {
         Ok(sent)
     }
 
-    /// Many messages in one stream, and what fails is not tried again.
+    /// Sends messages in batches, each over one request stream. Failed messages are not retried.
     pub(super) async fn in_batches(self, label: String) -> anyhow::Result<Sent> {
         let mut sent = Sent::new(label);
         let api = self.connect().await;
@@ -81,7 +81,8 @@ impl Load {
         Ok(sent)
     }
 
-    /// The ids of those that succeeded: the first ones.
+    /// Sends one batch and returns the ids of the messages that succeeded, which are the first
+    /// ones.
     async fn batch(&self, api: &Api, texts: &[String]) -> anyhow::Result<Vec<String>> {
         let requests: Vec<SendMessagesRequest> = texts
             .iter()
@@ -121,13 +122,13 @@ impl Sent {
         }
     }
 
-    /// The text with a number; now and then a long one.
+    /// Returns the text of message `number`; one in 50 is long.
     fn text(&self, number: u64) -> String {
         let long = if number % 50 == 7 { 20_000 } else { 20 };
         format!("{} {number} {}", self.label, "x".repeat(long))
     }
 
-    /// The number of each text that was sent, and whether its call succeeded.
+    /// Returns every text that was sent, and whether its call succeeded.
     pub(super) fn numbers(&self) -> HashMap<&str, bool> {
         let acknowledged = self
             .acknowledged
@@ -154,7 +155,7 @@ async fn next_id(answers: &mut Streaming<SendMessagesResponse>) -> anyhow::Resul
     }
 }
 
-/// A failure that a killed daemon explains; every other one is an error.
+/// Returns an error unless a killed daemon explains the failure of the call.
 pub(super) fn passes(status: &Status) -> anyhow::Result<()> {
     match reason::text_of(status) {
         None => Ok(()),

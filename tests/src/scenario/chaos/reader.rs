@@ -1,4 +1,5 @@
-//! A named front-end that acknowledges as it goes, and is interrupted with its daemon.
+//! A named front-end that acknowledges events continuously, and is interrupted when its daemon is
+//! killed.
 
 use super::load::passes;
 use crate::scenario::{Api, eventually, number};
@@ -14,15 +15,15 @@ use tokio::time::sleep;
 
 const NAME: &str = "chaos-reader";
 
-/// Events between two acknowledgements.
+/// Number of events between two acknowledgements.
 const ACKNOWLEDGE_EVERY: usize = 7;
 
-/// Events after which it hangs up and comes again.
+/// Number of events after which the front-end disconnects and subscribes again.
 const HANG_UP_AFTER: usize = 500;
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What a front-end saw so far, and the task that looks.
+/// The events that a front-end has received so far, and the task that reads them.
 #[derive(Debug)]
 pub(super) struct Reader {
     seen: Arc<Mutex<BTreeSet<u64>>>,
@@ -40,7 +41,8 @@ impl Reader {
         !self.task.is_finished()
     }
 
-    /// Waits until it has seen the whole log, and nothing but that.
+    /// Waits until the front-end has received the whole log, and checks that it received nothing
+    /// else.
     pub(super) async fn saw_all(mut self, log: &[Event]) -> anyhow::Result<()> {
         let all: BTreeSet<u64> = log.iter().map(number).collect::<Result<_, _>>()?;
         ensure!(all.len() == log.len(), "the log holds an event twice");
@@ -57,7 +59,7 @@ impl Reader {
         let strange = seen.difference(&all).count();
         ensure!(
             strange == 0,
-            "{strange} events were seen that the log does not hold"
+            "{strange} events were received that are not in the log"
         );
         Ok(())
     }
@@ -67,9 +69,9 @@ fn lock(seen: &Mutex<BTreeSet<u64>>) -> MutexGuard<'_, BTreeSet<u64>> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads for ever. Errors: events out of order, left out, or refused.
+/// Reads events until an error. Errors: events are out of order or missing, or a call is refused.
 async fn read(socket: PathBuf, seen: Arc<Mutex<BTreeSet<u64>>>) -> anyhow::Result<()> {
-    // The last event whose acknowledgement was tried: nothing after it may be left out.
+    // The last event for which an acknowledgement was attempted: no event after it may be missing.
     let mut tried = 0;
     loop {
         let Ok(api) = Api::at(&socket).await else {
@@ -82,14 +84,14 @@ async fn read(socket: PathBuf, seen: Arc<Mutex<BTreeSet<u64>>>) -> anyhow::Resul
 }
 
 async fn read_once(api: &Api, seen: &Mutex<BTreeSet<u64>>, mut tried: u64) -> anyhow::Result<u64> {
-    // Until it has acknowledged something it has no place of its own in the log.
+    // The front-end has no cursor in the log until its first acknowledgement.
     let begun = match tried {
         0 => api.events_from_start(NAME).await,
         _ => api.events(NAME).await,
     };
     let mut events = match begun {
         Ok(events) => events,
-        // The daemon has not noticed yet that the stream before is gone.
+        // The daemon has not noticed yet that the previous stream is gone.
         Err(status) if Reason::of(&status) == Some(Reason::ClientInUse) => return Ok(tried),
         Err(status) => {
             passes(&status)?;
@@ -108,7 +110,10 @@ async fn read_once(api: &Api, seen: &Mutex<BTreeSet<u64>>, mut tried: u64) -> an
         };
         let this = number(&event).context("a cursor")?;
         match last {
-            None => ensure!(this <= tried + 1, "events {tried} to {this} were left out"),
+            None => ensure!(
+                this <= tried + 1,
+                "events between {tried} and {this} are missing"
+            ),
             Some(last) => ensure!(this == last + 1, "event {this} came after {last}"),
         }
         last = Some(this);

@@ -1,4 +1,4 @@
-//! What must hold when it is quiet again.
+//! The guarantees that must hold after a chaos run.
 
 use super::Report;
 use super::load::Sent;
@@ -9,10 +9,10 @@ use m2_proto::api::v1::{Direction, Event, Message, MessageState};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-/// How long a log is listened to after everything that must come.
+/// The time without an event after which a log counts as complete.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// The log of a daemon, when everything that was acknowledged at the other one has come.
+/// Returns the event log of the receiver, once all acknowledged messages have arrived.
 pub(super) async fn log(receiver: &Api, sent: &[Sent]) -> anyhow::Result<Vec<Event>> {
     let mut missing: HashSet<&str> = sent
         .iter()
@@ -23,7 +23,7 @@ pub(super) async fn log(receiver: &Api, sent: &[Sent]) -> anyhow::Result<Vec<Eve
     let mut log = Vec::new();
     while !missing.is_empty() {
         let next = events.next().await;
-        let event = next.with_context(|| format!("{} messages did not come", missing.len()))?;
+        let event = next.with_context(|| format!("{} messages did not arrive", missing.len()))?;
         if let Some(Kind::MessageReceived(received)) = &event.kind {
             missing.remove(received.message_id.as_str());
         }
@@ -33,7 +33,7 @@ pub(super) async fn log(receiver: &Api, sent: &[Sent]) -> anyhow::Result<Vec<Eve
     Ok(log)
 }
 
-/// Judges one way: what `sent` says against both ends.
+/// Checks one direction: the senders' records against both daemons' logs and histories.
 pub(super) async fn of_way(
     (sender, receiver_name): (&Api, &str),
     (receiver, sender_name): (&Api, &str),
@@ -60,13 +60,10 @@ pub(super) async fn of_way(
         .iter()
         .map(|message| (message.message_id.as_str(), message.text.as_str()))
         .collect();
-    ensure!(
-        told == stored,
-        "the receiver's log tells another story than its history"
-    );
+    ensure!(told == stored, "the receiver's log and history differ");
     ensure!(
         !receiver_log.iter().any(is_gap),
-        "the receiver misses messages"
+        "the receiver's log has a gap"
     );
     for sent in sent {
         of_sender(sent, &stored, report).with_context(|| format!("of {}", sent.label))?;
@@ -91,17 +88,18 @@ fn same_on_both_sides(sent: &[Message], received: &[Message]) -> anyhow::Result<
     };
     let (sent, received) = (ids(sent), ids(received));
     let unique: HashSet<&String> = received.iter().collect();
-    ensure!(unique.len() == received.len(), "a message came twice");
+    ensure!(unique.len() == received.len(), "a message arrived twice");
     ensure!(
         sent == received,
-        "{} messages were stored at the sender, {} at the receiver, or in another order",
+        "{} messages are stored at the sender, {} at the receiver, or their order differs",
         sent.len(),
         received.len()
     );
     Ok(())
 }
 
-/// States end with DELIVERED, in the message and in the log, and DELIVERED is told once.
+/// Checks that every message ends in state DELIVERED, in the history and in the log, and that the
+/// log reports DELIVERED once.
 fn all_delivered(sent: &[Message], log: &[Event]) -> anyhow::Result<()> {
     let mut states: HashMap<&str, Vec<MessageState>> = HashMap::new();
     for event in log {
@@ -120,13 +118,14 @@ fn all_delivered(sent: &[Message], log: &[Event]) -> anyhow::Result<()> {
             .count();
         ensure!(
             delivered == 1 && told.last() == Some(&MessageState::Delivered),
-            "of {id} the log tells {told:?}"
+            "the log's states of {id} are {told:?}"
         );
     }
     Ok(())
 }
 
-/// Everything acknowledged has come once and in order; nothing came that was not sent.
+/// Checks that all acknowledged messages of one sender arrived once and in order, and that no
+/// message arrived that was not sent.
 fn of_sender(sent: &Sent, stored: &[(&str, &str)], report: &mut Report) -> anyhow::Result<()> {
     let prefix = format!("{} ", sent.label);
     let mine: Vec<(&str, &str)> = stored
@@ -136,20 +135,20 @@ fn of_sender(sent: &Sent, stored: &[(&str, &str)], report: &mut Report) -> anyho
         .collect();
     let called = sent.numbers();
     let texts: HashSet<&str> = mine.iter().map(|(_, text)| *text).collect();
-    ensure!(texts.len() == mine.len(), "a text came twice");
+    ensure!(texts.len() == mine.len(), "a text arrived twice");
     let order: Vec<u64> = mine.iter().map(|(_, text)| place(text)).collect();
-    ensure!(order.is_sorted(), "messages came out of order");
+    ensure!(order.is_sorted(), "messages arrived out of order");
     let mut arrived = Vec::new();
     for (id, text) in mine {
         match called.get(text) {
             Some(true) => arrived.push((text.to_owned(), id.to_owned())),
             Some(false) => report.failed_but_sent += 1,
-            None => anyhow::bail!("a text came that nobody sent"),
+            None => anyhow::bail!("a text arrived that was not sent"),
         }
     }
     ensure!(
         arrived == sent.acknowledged,
-        "{} messages were acknowledged, {} of them arrived, or under other ids",
+        "{} messages were acknowledged, {} arrived, or ids or order differ",
         sent.acknowledged.len(),
         arrived.len()
     );
@@ -158,7 +157,7 @@ fn of_sender(sent: &Sent, stored: &[(&str, &str)], report: &mut Report) -> anyho
     Ok(())
 }
 
-/// The number in a text.
+/// Returns the number in a text.
 fn place(text: &str) -> u64 {
     let number = text.split(' ').nth(1).and_then(|word| word.parse().ok());
     number.unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! What happens to a side's store: it is put back, lost and copied.
+//! Faults of a side's store: it is rolled back, lost or copied.
 
 use super::super::store::ModelStore;
 use super::Node;
@@ -6,13 +6,13 @@ use m2_net::delivery::Conversation;
 use rand::Rng;
 
 impl Node {
-    /// Keeps the store as it is now, to be put back some time.
+    /// Keeps a snapshot of the store, to which it may later be rolled back.
     pub fn take_snapshot(&mut self) {
         self.snapshots.push(self.store.clone());
     }
 
-    /// The store is put back to one of the moments that were kept, or is as it is when there are
-    /// none. With `told` the next start knows of it.
+    /// Rolls the store back to one of the snapshots; without a snapshot, the store stays as it is.
+    /// With `told`, the next start is told of the rollback.
     pub fn restore(&mut self, pick: u8, told: bool) {
         let count = self.snapshots.len().max(1);
         if let Some(snapshot) = self.snapshots.get(usize::from(pick) % count) {
@@ -27,7 +27,7 @@ impl Node {
         self.restart();
     }
 
-    /// Nothing is left but the key.
+    /// Loses the store; only the identity key remains.
     pub fn lose_everything(&mut self) {
         let broken = std::mem::take(&mut self.store.violations);
         self.store = ModelStore::new(self.peer, self.limits.clone());
@@ -36,7 +36,7 @@ impl Node {
         self.restart();
     }
 
-    /// Killed and started again.
+    /// Kills and restarts the side.
     pub fn restart(&mut self) {
         self.counters = self.counters();
         self.crash = None;
@@ -49,7 +49,7 @@ impl Node {
         self.renewal_due = false;
     }
 
-    /// A second daemon that runs from a copy of this one's store.
+    /// Creates a second daemon that runs from a copy of this side's store.
     pub fn copy(&mut self) -> Self {
         let seed = self.rng.next_u64();
         let mut copy = Self::new(self.me, self.peer, self.limits.clone(), seed, &self.ledger);
