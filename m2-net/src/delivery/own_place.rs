@@ -47,7 +47,7 @@ fn proof(cx: &Context<'_>, own: &SavedPlace, stated: &Places) -> Option<Conflict
     let conflict = if header.incarnation == own.incarnation {
         is_unknown(own, header, &stated.newest_grant).then_some(Conflict::OwnOlder)
     } else {
-        (header.created_s > own.begun.seconds()).then_some(Conflict::OwnTwice)
+        (header.created_s >= own.begun.seconds()).then_some(Conflict::OwnTwice)
     };
     let conflict = conflict?;
     let signed = grant.check_signature(cx.own.certificate()).is_ok();

@@ -144,12 +144,19 @@ impl SendEpochs {
     }
 
     /// Takes a new incarnation. Everything sealed before must be sealed again.
+    ///
+    /// Grants are dated in seconds. The incarnation begins in a later second than its predecessor, and than
+    /// every known grant. So a grant of another incarnation that is not older was signed by a daemon that
+    /// runs from a copy of the store.
     pub(super) fn renew(&mut self, cx: &mut Context<'_>, out: &mut Output) {
-        let signed = Time(self.place.signed.saturating_mul(1_000));
+        let newest_s = self.place.signed.max(self.place.begun.seconds());
+        let after = match newest_s {
+            0 => Time(0),
+            newest_s => Time(newest_s.saturating_add(1).saturating_mul(1_000)),
+        };
         self.place = SavedPlace {
             incarnation: cx.rng.next_u64().max(1),
-            // Every known grant was signed before the new incarnation began.
-            begun: cx.now.max(signed).max(self.place.begun),
+            begun: cx.now.max(after),
             grant_hash: [0; 32],
             ..self.place
         };
@@ -217,7 +224,7 @@ impl SendEpochs {
             receiver: cx.peer_id,
             incarnation: self.place.incarnation,
             epoch: number,
-            created_s: cx.now.seconds(),
+            created_s: self.creation_s(cx.now),
         };
         let epoch = SendEpoch::open(cx.rng, cx.own, cx.peer, header).map_err(SealFailed::Grant)?;
         self.place.grant_hash = grant_hash(epoch.grant());
@@ -232,6 +239,18 @@ impl SendEpochs {
         self.epochs.insert(number, sealing);
         self.remove_unused(before, out);
         Ok(number)
+    }
+
+    /// Returns the creation time of a grant that is signed now: not before its incarnation began, unless that
+    /// time was set by a clock that was ahead.
+    fn creation_s(&self, now: Time) -> u64 {
+        let begun_s = self.place.begun.seconds();
+        let is_near = begun_s <= now.seconds().saturating_add(AHEAD_S / 2);
+        if is_near {
+            now.seconds().max(begun_s)
+        } else {
+            now.seconds()
+        }
     }
 
     /// Returns when a refusal may open an epoch again.

@@ -185,3 +185,44 @@ fn places_before_the_oldest_are_not_waited_for() {
     let lost = |event: &&Event| matches!(event, Event::Lost { .. });
     assert_eq!(bob.node.store.events.iter().filter(lost).count(), 1);
 }
+
+/// Returns the grant that accompanies the offers in these frames.
+fn grant_of(frames: &[Frame]) -> Bytes {
+    let grant = frames.iter().find_map(|frame| match frame {
+        Frame::Envelope { grant, .. } => grant.clone(),
+        _ => None,
+    });
+    grant.unwrap().into()
+}
+
+/// A copy of a store that takes a new incarnation in the very second in which the incarnation of the
+/// original began is noticed at once, not with the next epoch a day later.
+#[test]
+fn a_copy_is_noticed_within_the_second_in_which_an_incarnation_began() {
+    let with_a_message = || {
+        let mut bob = Bob::new();
+        bob.send("to alice");
+        let mut frames = bob.frames();
+        bob.node.answer_loads(bob.now);
+        frames.extend(bob.frames());
+        (bob, grant_of(&frames))
+    };
+    let ((mut original, before), (mut copy, same)) = (with_a_message(), with_a_message());
+    assert_eq!(before, same);
+    let claim = copy.claim(1, MOST);
+    let renewed = grant_of(&copy.meet(claim));
+    assert_ne!(before, renewed);
+
+    let shows = |newest_grant: &Bytes| Places {
+        following: Grant::parse(newest_grant).unwrap().header().incarnation,
+        following_epoch: 1,
+        expected: 1,
+        newest_grant: newest_grant.clone(),
+        ..alice_is_new()
+    };
+    original.meet(shows(&renewed));
+    assert_eq!(original.node.conflicts.get(&Conflict::OwnTwice), Some(&1));
+    // The copy itself signed nothing that it does not know.
+    copy.meet(shows(&before));
+    assert!(copy.node.conflicts.is_empty());
+}
