@@ -44,7 +44,7 @@ impl NamedAddress {
     /// Returns an address of this host, or of a relay or provider of its user, in the form in which
     /// it is sent to another party. Returns `None` for an address that the other party's filter
     /// would reject. Private addresses are returned for `Use::Contact` only.
-    pub fn told(own: SocketAddr, telling: Use, loopback_only: bool) -> Option<Self> {
+    pub fn for_peer(own: SocketAddr, telling: Use, loopback_only: bool) -> Option<Self> {
         let named = Self::new(own);
         let may_be_told = match named.scope()? {
             Scope::Public => true,

@@ -12,7 +12,7 @@ use crate::line::Carriers;
 use crate::prefix_limit::PrefixLimiter;
 use crate::quic_crypto::AnswerCrypto;
 use crate::replay_memory::{Remembered, ReplayMemory};
-use crate::session::{CloseCode, Greeting, Session};
+use crate::session::{CloseCode, HelloTemplate, Session};
 use m2_crypto::PeerId;
 use m2_crypto::initial::MAX_CID_LEN;
 use m2_crypto::session_key::SessionKeyPair;
@@ -53,7 +53,7 @@ pub(crate) struct Acceptor {
     pub(crate) in_flight: AtomicUsize,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) greeting: Greeting,
+    pub(crate) greeting: HelloTemplate,
     pub(crate) ready: mpsc::Sender<Session>,
     pub(crate) carriers: Arc<Carriers>,
 }

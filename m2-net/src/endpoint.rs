@@ -16,7 +16,7 @@ use crate::counters::{Counter, Counters};
 use crate::crossing::Dialling;
 use crate::dial_error::DialError;
 use crate::key_pool::{KeyPool, PERSONAL_SIZE};
-use crate::line::{self, Carriers, Sieve};
+use crate::line::{self, Carriers, IngressFilter};
 use crate::lookup::interfaces;
 use crate::replay::{DEFAULT_CAPACITY, ReplayLog};
 use crate::sent::Sent;
@@ -90,7 +90,7 @@ pub struct EndpointConfig {
     pub limits: Limits,
     /// For tests: an impostor that answers connection attempts to this id with its own identity.
     #[doc(hidden)]
-    pub posing_as: Option<PeerId>,
+    pub impersonating: Option<PeerId>,
 }
 
 impl EndpointConfig {
@@ -114,7 +114,7 @@ impl EndpointConfig {
             only_to: None,
             callers: Arc::default(),
             limits: Limits::default(),
-            posing_as: None,
+            impersonating: None,
         }
     }
 }
@@ -188,7 +188,7 @@ pub struct Endpoint {
     keys: Arc<KeyPool>,
     counters: Arc<Counters>,
     carriers: Arc<Carriers>,
-    sieve: Sieve,
+    ingress_filter: IngressFilter,
     ids: ConnectionIds,
     next_carrier: AtomicU32,
     /// The accept loops; aborted on drop.
@@ -274,14 +274,14 @@ impl Endpoint {
         sent: Option<Arc<Sent>>,
     ) -> Result<Session, DialError> {
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
-        let as_nobody = matches!(credential, Credential::Anonymous);
+        let anonymous = matches!(credential, Credential::Anonymous);
         // Only sessions between two identified peers can replace each other.
         let (key, dialling) = match purpose {
-            Purpose::Peer if !as_nobody => {
+            Purpose::Peer if !anonymous => {
                 let (key, dialling) = self.begin_dial(peer).await?;
                 (key, Some(dialling))
             }
-            _ => (self.key_for(&peer, as_nobody).await?.0, None),
+            _ => (self.key_for(&peer, anonymous).await?.0, None),
         };
         let config = self
             .caller
@@ -289,7 +289,7 @@ impl Endpoint {
         let connecting = socket
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
-        let session = self.caller.complete(connecting, purpose, as_nobody);
+        let session = self.caller.complete(connecting, purpose, anonymous);
         match timeout(limit, session).await {
             Ok(Ok(session)) => {
                 self.counters.count(Counter::SessionDialled);
@@ -326,9 +326,9 @@ impl Endpoint {
     async fn key_for(
         &self,
         peer: &PeerId,
-        as_nobody: bool,
+        anonymous: bool,
     ) -> Result<(SessionKeyPair, bool), DialError> {
-        let kept = (!as_nobody).then(|| self.caller.kept.take(peer)).flatten();
+        let kept = (!anonymous).then(|| self.caller.kept.take(peer)).flatten();
         if let Some(key) = kept {
             return Ok((key, true));
         }

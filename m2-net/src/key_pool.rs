@@ -2,10 +2,9 @@
 //! (docs/spec/obfuscation.md#calls-under-load).
 //!
 //! In memory only. A low-priority thread refills the pool, so that no key is generated while a
-//! handshake waits; a second thread helps only while a dial
-//! of this daemon or a contact waits for a key. Half of
-//! the pool is reserved for contacts: half of the largest number that was ever ready, so that a
-//! large pool serves strangers while it fills.
+//! handshake waits; a second thread helps only while a dial of this daemon or a contact waits for
+//! a key. Half of the pool is reserved for contacts: half of the largest number that was ever
+//! ready, so that a large pool serves strangers while it fills.
 
 use crate::canary::Canary;
 use m2_crypto::Provider;
@@ -77,13 +76,7 @@ impl KeyPool {
     ///
     /// Errors: a thread could not be started.
     pub fn start(wanted: usize, provider: &'static dyn Provider) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            wanted: wanted.max(2),
-            taken: Condvar::new(),
-            urgent: Condvar::new(),
-            made: Notify::new(),
-        });
+        let shared = Arc::new(Shared::new(wanted));
         let helper = Arc::clone(&shared);
         thread::Builder::new()
             .name("m2-key-helper".into())
@@ -220,6 +213,16 @@ impl fmt::Debug for KeyPool {
 }
 
 impl Shared {
+    fn new(wanted: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            wanted: wanted.max(2),
+            taken: Condvar::new(),
+            urgent: Condvar::new(),
+            made: Notify::new(),
+        }
+    }
+
     fn run(&self, provider: &'static dyn Provider) {
         let mut made = 0;
         while self.wait_until_needed() {
@@ -297,32 +300,43 @@ fn lower_priority() {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use m2_crypto::provider;
-    use std::time::Instant;
+    use std::sync::LazyLock;
 
-    fn full_pool(wanted: usize) -> KeyPool {
-        let pool = KeyPool::start(wanted, provider::default()).unwrap();
-        let start = Instant::now();
-        while pool.ready() < wanted && start.elapsed() < Duration::from_secs(60) {
-            thread::sleep(Duration::from_millis(5));
+    /// Some keys, as each takes a while to generate.
+    static KEYS: LazyLock<Vec<SessionKeyPair>> = LazyLock::new(|| {
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        let key = |_| SessionKeyPair::generate(&mut rng, provider::default()).unwrap();
+        (0..4).map(key).collect()
+    });
+
+    /// Returns a pool that no thread fills.
+    fn pool_with(keys: usize) -> KeyPool {
+        let pool = KeyPool {
+            shared: Arc::new(Shared::new(keys)),
+            canary: Canary::default(),
+        };
+        for key in KEYS.iter().take(keys) {
+            pool.shared.add(key.clone());
         }
-        assert_eq!(pool.ready(), wanted);
         pool
+    }
+
+    #[tokio::test]
+    async fn a_pool_fills_and_is_refilled() {
+        let pool = KeyPool::start(2, provider::default()).unwrap();
+        for _ in 0..4 {
+            pool.wait(Duration::from_secs(60)).await.unwrap();
+        }
+        assert_eq!(pool.spent(), 4);
     }
 
     #[test]
     fn half_of_the_keys_is_reserved_for_contacts() {
-        let pool = full_pool(4);
-        // The thread may add one more key, so more than two takes may succeed, but never all.
-        pool.shared.lock().stopped = true;
+        let pool = pool_with(4);
         assert!(pool.take(Priority::Stranger).is_some());
         assert!(pool.take(Priority::Stranger).is_some());
         assert!(pool.take(Priority::Stranger).is_none());
@@ -333,28 +347,22 @@ mod tests {
 
     #[test]
     fn a_filling_pool_reserves_half_of_its_keys() {
-        let pool = KeyPool::start(1_000, provider::default()).unwrap();
-        let start = Instant::now();
-        while pool.ready() < 4 && start.elapsed() < Duration::from_secs(60) {
-            thread::sleep(Duration::from_millis(5));
-        }
-        pool.shared.lock().stopped = true;
-        assert!(pool.take(Priority::Stranger).is_some());
+        let pool = pool_with(4);
+        pool.shared.lock().most = 2;
         while pool.take(Priority::Stranger).is_some() {}
-        assert!(pool.ready() >= 2);
+        assert_eq!(pool.ready(), 1);
         assert!(pool.take(Priority::Known).is_some());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_dial_waits_for_a_key_until_its_timeout() {
-        let pool = KeyPool::start(2, provider::default()).unwrap();
-        for _ in 0..3 {
-            assert!(pool.wait(Duration::from_secs(60)).await.is_some());
-        }
-        pool.shared.lock().stopped = true;
-        while pool.take(Priority::Own).is_some() {}
-        thread::sleep(Duration::from_millis(200));
-        while pool.take(Priority::Own).is_some() {}
-        assert!(pool.wait(Duration::from_millis(20)).await.is_none());
+        let pool = pool_with(0);
+        assert!(pool.wait(Duration::from_secs(60)).await.is_none());
+        let add = async {
+            tokio::time::sleep(Duration::from_secs(59)).await;
+            pool.give_back(KEYS[0].clone());
+        };
+        let (key, ()) = tokio::join!(pool.wait(Duration::from_secs(60)), add);
+        assert!(key.is_some());
     }
 }

@@ -17,7 +17,7 @@ pub use carrier::{Carrier, Hop};
 pub(crate) use carrier::{Occupied, extend};
 pub(crate) use carriers::Carriers;
 pub use error::LineError;
-pub(crate) use socket::Sieve;
+pub(crate) use socket::IngressFilter;
 
 use crate::wire::line::Channel;
 use bytes::{BufMut, Bytes, BytesMut};

@@ -89,7 +89,7 @@ impl ReplayGuard {
     }
 
     /// Removes an attempt that was just recorded and is not answered after all.
-    pub fn take_back(&mut self, record: &ReplayRecord) {
+    pub fn withdraw(&mut self, record: &ReplayRecord) {
         if self.order.back() == Some(record) {
             self.order.pop_back();
             self.tags.remove(&record.tag);
@@ -161,10 +161,10 @@ mod tests {
         let mut guard = guard(100);
         guard.check_and_insert(b"a", 10);
         let record = guard.check_and_insert(b"b", 10).unwrap();
-        guard.take_back(&record);
+        guard.withdraw(&record);
         assert!(guard.is_repeat(b"a"));
         assert!(guard.check_and_insert(b"b", 11).is_some());
-        guard.take_back(&record);
+        guard.withdraw(&record);
         assert!(guard.is_repeat(b"b"));
     }
 

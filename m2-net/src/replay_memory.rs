@@ -71,7 +71,7 @@ impl ReplayMemory {
         let written = parts.write(&record);
         if written.is_err() {
             // The caller's next packet tries to write again.
-            parts.guard.take_back(&record);
+            parts.guard.withdraw(&record);
         }
         parts.tell(written.as_ref().err());
         match written {

@@ -272,7 +272,7 @@ impl Session {
     pub(crate) async fn open(
         connection: Connection,
         first: Hello,
-        greeting: &Greeting,
+        greeting: &HelloTemplate,
         counters: Arc<Counters>,
     ) -> Result<Self, SessionError> {
         let purpose = first.purpose;
@@ -287,7 +287,7 @@ impl Session {
     /// Waits for the initiator's Hello, and answers with one that repeats the session's purpose.
     pub(crate) async fn answer(
         connection: Connection,
-        greeting: &Greeting,
+        greeting: &HelloTemplate,
         counters: Arc<Counters>,
     ) -> Result<Self, SessionError> {
         let (receiver, hello) = listen(&connection, counters).await?;
@@ -298,7 +298,7 @@ impl Session {
     fn new(
         connection: Connection,
         dialled: bool,
-        greeting: &Greeting,
+        greeting: &HelloTemplate,
         hello: Hello,
         (stream, receiver): (SendStream, FrameReceiver),
     ) -> Result<Self, SessionError> {
@@ -331,13 +331,13 @@ impl Deref for Session {
 
 /// The contents of this daemon's Hello.
 #[derive(Debug, Clone)]
-pub(crate) struct Greeting {
+pub(crate) struct HelloTemplate {
     pub(crate) clock: Clock,
     pub(crate) version: String,
     pub(crate) cover: Option<NonZeroU32>,
 }
 
-impl Greeting {
+impl HelloTemplate {
     /// Returns a Hello with the current time.
     pub(crate) fn hello(&self, purpose: Purpose) -> Hello {
         let version = self.version.chars().take(MAX_VERSION);
@@ -350,7 +350,7 @@ impl Greeting {
 
     /// Returns the Hello of an anonymous session. A clock and a version would link the sessions of
     /// one caller.
-    pub(crate) const fn hello_of_nobody(purpose: Purpose) -> Hello {
+    pub(crate) const fn anonymous_hello(purpose: Purpose) -> Hello {
         Hello {
             unix_ms: 0,
             version: String::new(),
@@ -374,7 +374,7 @@ struct PeerClock {
 }
 
 impl PeerClock {
-    fn told(greeting: &Greeting, hello: &Hello, rtt: Duration) -> Option<Self> {
+    fn told(greeting: &HelloTemplate, hello: &Hello, rtt: Duration) -> Option<Self> {
         let on_the_way = u64::try_from(rtt.as_millis() / 2).unwrap_or(0);
         (hello.unix_ms > 0).then(|| Self {
             unix_ms: hello.unix_ms.saturating_add(on_the_way),

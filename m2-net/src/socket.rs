@@ -55,7 +55,7 @@ pub(crate) struct ObfuscatedSocket {
     obfuscator: Arc<Obfuscator>,
     gate: Arc<Gate>,
     counters: Arc<Counters>,
-    primer: Primer,
+    primer: ResetSuppressor,
     only_to: Option<Arc<AllowList>>,
 }
 
@@ -68,7 +68,7 @@ impl ObfuscatedSocket {
         counters: Arc<Counters>,
         own_id: &[u8],
     ) -> io::Result<Self> {
-        let primer = Primer::new(inner.local_addr()?, own_id);
+        let primer = ResetSuppressor::new(inner.local_addr()?, own_id);
         Ok(Self {
             inner,
             obfuscator,
@@ -211,13 +211,13 @@ impl fmt::Debug for ObfuscatedSocket {
 /// The first datagram that QUIC receives is synthetic: addressed to a local id that is not used by
 /// any connection, from an address of the documentation range. The reset to that address is
 /// dropped.
-pub(crate) struct Primer {
+pub(crate) struct ResetSuppressor {
     datagram: [u8; PRIMER_BYTES],
     source: SocketAddr,
     done: AtomicBool,
 }
 
-impl Primer {
+impl ResetSuppressor {
     pub(crate) fn new(local: SocketAddr, own_id: &[u8]) -> Self {
         let mut datagram = [0; PRIMER_BYTES];
         for (to, from) in datagram.iter_mut().zip([0x40].iter().chain(own_id)) {

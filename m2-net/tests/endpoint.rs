@@ -114,7 +114,7 @@ async fn both_sides_know_what_a_session_is_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_impostor_is_detected() {
     let mut impostor = config(carol());
-    impostor.posing_as = Some(id(&bob()));
+    impostor.impersonating = Some(id(&bob()));
     let (caller, called) = (endpoint(alice()), Endpoint::bind(impostor).unwrap());
     keys_ready(&called).await;
     let credential = Credential::Identity(alice());

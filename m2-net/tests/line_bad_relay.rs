@@ -19,7 +19,7 @@ use m2_net::frame::{FrameReceiver, FrameSender};
 use m2_net::line::{Hop, LineError};
 use m2_net::session::{CloseCode, Session};
 use m2_net::wire::Message;
-use m2_net::wire::line::{Channel, JoinOutcome, Line, Request, Told};
+use m2_net::wire::line::{Channel, JoinOutcome, Line, RelayMessage, Request};
 use quinn::Connection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,8 +47,8 @@ async fn bind() -> (Arc<Endpoint>, Hop) {
     (endpoint, hop)
 }
 
-fn tell(told: Told) -> Message {
-    Message::Line(Box::new(Line::Told(told)))
+fn tell(told: RelayMessage) -> Message {
+    Message::Line(Box::new(Line::RelayMessage(told)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,15 +92,15 @@ async fn splice(endpoint: Arc<Endpoint>, bad: Arc<AtomicBool>) {
     let Request::Open(secrets) = asked(&mut listener).await else {
         panic!("a listener opens lines first");
     };
-    let opened = Told::Opened(u32::try_from(secrets.len()).unwrap());
+    let opened = RelayMessage::Opened(u32::try_from(secrets.len()).unwrap());
     listener.send_frame(tell(opened)).await.unwrap();
     let mut caller = endpoint.accept().await.unwrap();
     let Request::Join(calling, token) = asked(&mut caller).await else {
         panic!("a caller joins a line first");
     };
-    let called = tell(Told::Called(CALLED, token));
+    let called = tell(RelayMessage::Called(CALLED, token));
     listener.send_frame(called).await.unwrap();
-    let joined = tell(Told::Joined(calling, JoinOutcome::Joined));
+    let joined = tell(RelayMessage::Joined(calling, JoinOutcome::Joined));
     caller.send_frame(joined).await.unwrap();
     let (near, far) = (caller.connection(), listener.connection());
     tokio::join!(
@@ -178,11 +178,11 @@ impl Noise {
 async fn frames_out_of_place_end_the_session() {
     let (endpoint, hop) = bind().await;
     let party = Party::new(alice());
-    let called = |channel| tell(Told::Called(Channel(channel), JoinToken([1; 16])));
+    let called = |channel| tell(RelayMessage::Called(Channel(channel), JoinToken([1; 16])));
     let line = |line| Message::Line(Box::new(line));
     let lies = [
-        vec![tell(Told::Opened(1))],
-        vec![tell(Told::Joined(Channel(1), JoinOutcome::Joined))],
+        vec![tell(RelayMessage::Opened(1))],
+        vec![tell(RelayMessage::Joined(Channel(1), JoinOutcome::Joined))],
         vec![called(1)],
         vec![called(2), called(2)],
         vec![line(Line::Offer(Vec::new()))],
@@ -213,7 +213,7 @@ async fn invented_callers_are_bounded() {
     let session = session.unwrap();
     for number in 1..3 * MAX_CHANNELS as u32 {
         let token = JoinToken(u128::from(number).to_be_bytes());
-        let called = tell(Told::Called(Channel(2 * number), token));
+        let called = tell(RelayMessage::Called(Channel(2 * number), token));
         session.send_frame(called).await.unwrap();
         let mut noise = (2 * number).to_be_bytes().to_vec();
         noise.resize(100, 1);

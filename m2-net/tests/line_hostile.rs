@@ -20,7 +20,7 @@ use m2_net::line::relay::RelayLimits;
 use m2_net::session::{CloseCode, Session};
 use m2_net::wire::Message;
 use m2_net::wire::line::{
-    Channel, EXTEND_BYTES, Extend, JoinOutcome, Line, MAX_OPENED, Request, Told,
+    Channel, EXTEND_BYTES, Extend, JoinOutcome, Line, MAX_OPENED, RelayMessage, Request,
 };
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -65,9 +65,9 @@ async fn a_party_that_guesses_tokens_is_disconnected() {
         let token = JoinToken(u128::from(number).to_be_bytes());
         ask(&session, Request::Join(channel, token)).await;
         match told(&mut session).await {
-            Told::Joined(of, JoinOutcome::NoLine) if of == channel => misses += 1,
+            RelayMessage::Joined(of, JoinOutcome::NoLine) if of == channel => misses += 1,
             // Joins above the rate limit are not looked up.
-            Told::Joined(of, JoinOutcome::Full) if of == channel => {
+            RelayMessage::Joined(of, JoinOutcome::Full) if of == channel => {
                 sleep(Duration::from_millis(100)).await;
             }
             other => panic!("{other:?}"),
@@ -93,7 +93,7 @@ async fn frames_out_of_place_end_the_session_and_disturb_no_other() {
     let (_caller, _listener, _carriers, mut one, mut other) = meet(&hops, &hops).await;
     let line = secret(1).join_token();
     let request = |request| Message::Line(Box::new(Line::Request(request)));
-    let tell = |told| Message::Line(Box::new(Line::Told(told)));
+    let tell = |told| Message::Line(Box::new(Line::RelayMessage(told)));
     let extend = Extend {
         relay: id(&carol()),
         address: NamedAddress::new(address(&relay.endpoint)),
@@ -103,9 +103,9 @@ async fn frames_out_of_place_end_the_session_and_disturb_no_other() {
         vec![request(Request::Join(Channel(2), line))],
         vec![request(Request::Join(Channel(0), line))],
         vec![request(Request::Join(Channel(1), line)); 2],
-        vec![tell(Told::Opened(1))],
-        vec![tell(Told::Called(Channel(2), line))],
-        vec![tell(Told::Extended(true))],
+        vec![tell(RelayMessage::Opened(1))],
+        vec![tell(RelayMessage::Called(Channel(2), line))],
+        vec![tell(RelayMessage::Extended(true))],
         vec![Message::Line(Box::new(Line::Offer(Vec::new())))],
         vec![
             request(Request::Open(vec![secret(9)])),
@@ -148,19 +148,19 @@ async fn floods_of_lines_end_at_the_limits() {
     for (round, opened) in [100, 0, 0, 0, 0].into_iter().enumerate() {
         let flood = secrets(round * MAX_OPENED, MAX_OPENED);
         ask(&first, Request::Open(flood)).await;
-        assert_eq!(told(&mut first).await, Told::Opened(opened));
+        assert_eq!(told(&mut first).await, RelayMessage::Opened(opened));
     }
     // An open line counts once, however often it is opened.
     ask(&first, Request::Open(secrets(0, 100))).await;
-    assert_eq!(told(&mut first).await, Told::Opened(100));
+    assert_eq!(told(&mut first).await, RelayMessage::Opened(100));
     ask(&second, Request::Open(secrets(1 << 20, MAX_OPENED))).await;
-    assert_eq!(told(&mut second).await, Told::Opened(100));
+    assert_eq!(told(&mut second).await, RelayMessage::Opened(100));
     assert_eq!(relay.relay.totals().lines, 200);
     // Closing another party's lines has no effect.
     let tokens = secrets(0, 100).iter().map(LineSecret::join_token).collect();
     ask(&second, Request::Close(tokens)).await;
     ask(&second, Request::Open(secrets(2 << 20, 1))).await;
-    assert_eq!(told(&mut second).await, Told::Opened(0));
+    assert_eq!(told(&mut second).await, RelayMessage::Opened(0));
     assert_eq!(relay.relay.totals().lines, 200);
     let above = (MAX_OPENED - 100) + 4 * MAX_OPENED + (MAX_OPENED - 100) + 1;
     assert_eq!(refused(&relay, "LINES_FULL"), above as u64);
@@ -173,7 +173,7 @@ async fn floods_of_lines_end_at_the_limits() {
     let tokens = own.iter().map(LineSecret::join_token).collect();
     ask(&second, Request::Close(tokens)).await;
     ask(&second, Request::Open(secrets(3 << 20, 10))).await;
-    assert_eq!(told(&mut second).await, Told::Opened(10));
+    assert_eq!(told(&mut second).await, RelayMessage::Opened(10));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,13 +187,16 @@ async fn idle_channels_and_sessions_end() {
     let silent = hostile.dial(&relay).await;
     let mut listener = hostile.dial(&relay).await;
     ask(&listener, Request::Open(vec![secret(1)])).await;
-    assert_eq!(told(&mut listener).await, Told::Opened(1));
+    assert_eq!(told(&mut listener).await, RelayMessage::Opened(1));
     let mut caller = hostile.dial(&relay).await;
     let (channel, token) = (Channel(7), secret(1).join_token());
     ask(&caller, Request::Join(channel, token)).await;
-    let joined = Told::Joined(channel, JoinOutcome::Joined);
+    let joined = RelayMessage::Joined(channel, JoinOutcome::Joined);
     assert_eq!(told(&mut caller).await, joined);
-    assert_eq!(told(&mut listener).await, Told::Called(Channel(2), token));
+    assert_eq!(
+        told(&mut listener).await,
+        RelayMessage::Called(Channel(2), token)
+    );
     // No party sends.
     assert_eq!(hear(&mut listener).await, Line::Leave(Channel(2)));
     assert_eq!(end(&caller).await, CloseCode::Done as u64);
@@ -252,7 +255,7 @@ async fn the_number_of_sessions_is_bounded() {
     assert_eq!(relay.relay.totals().sessions, 2);
     for (number, session) in (1..).zip([&mut second, &mut third]) {
         ask(session, Request::Open(vec![secret(number)])).await;
-        assert_eq!(told(session).await, Told::Opened(1));
+        assert_eq!(told(session).await, RelayMessage::Opened(1));
     }
 }
 
@@ -311,10 +314,10 @@ async fn datagrams_too_large_for_the_second_leg_are_dropped_and_counted() {
     let (_tap, hop) = relay.by_path(1_300).await;
     let mut listener = hostile.dial_hop(hop).await;
     ask(&listener, Request::Open(vec![secret(1)])).await;
-    assert_eq!(told(&mut listener).await, Told::Opened(1));
+    assert_eq!(told(&mut listener).await, RelayMessage::Opened(1));
     let mut caller = hostile.dial(&relay).await;
     ask(&caller, Request::Join(Channel(1), secret(1).join_token())).await;
-    let joined = Told::Joined(Channel(1), JoinOutcome::Joined);
+    let joined = RelayMessage::Joined(Channel(1), JoinOutcome::Joined);
     assert_eq!(told(&mut caller).await, joined);
     let connection = caller.connection();
     until("a wider path than the other's", || {
@@ -353,7 +356,7 @@ async fn fails(session: &mut Session, address: SocketAddr) -> Duration {
     };
     let begun = Instant::now();
     ask(session, Request::Extend(extend)).await;
-    assert_eq!(told(session).await, Told::Extended(false));
+    assert_eq!(told(session).await, RelayMessage::Extended(false));
     begun.elapsed()
 }
 
@@ -407,5 +410,5 @@ async fn extending_sends_little_to_a_silent_address_and_reveals_nothing() {
     assert_eq!(refused(&not_allowed, "NOT_EXTENDED"), 1);
     // The session is still one with the relay that was asked.
     ask(&first, Request::Open(vec![secret(1)])).await;
-    assert_eq!(told(&mut first).await, Told::Opened(1));
+    assert_eq!(told(&mut first).await, RelayMessage::Opened(1));
 }

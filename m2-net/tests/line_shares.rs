@@ -14,7 +14,7 @@ use m2_crypto::Secret;
 use m2_crypto::line::LineSecret;
 use m2_net::line::relay::RelayLimits;
 use m2_net::session::{CloseCode, Session};
-use m2_net::wire::line::{MAX_OPENED, Request, Told};
+use m2_net::wire::line::{MAX_OPENED, RelayMessage, Request};
 
 /// Returns secrets that are unique to this test, by number.
 fn secrets(first: usize, count: usize) -> Vec<LineSecret> {
@@ -33,8 +33,8 @@ async fn open(session: &mut Session, first: usize, count: usize) -> usize {
         let more = (count - open).min(MAX_OPENED);
         ask(session, Request::Open(secrets(first + open, more))).await;
         match told(session).await {
-            Told::Opened(0) => break,
-            Told::Opened(opened) => open += opened as usize,
+            RelayMessage::Opened(0) => break,
+            RelayMessage::Opened(opened) => open += opened as usize,
             other => panic!("{other:?}"),
         }
     }

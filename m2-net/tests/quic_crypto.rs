@@ -278,7 +278,7 @@ async fn an_anonymous_caller_is_accepted() {
 async fn an_impostor_is_detected_and_learns_nothing() {
     let mut answering = Answering::bob();
     let context_of_carol = Arc::new(context(&Circle::public(), DAY));
-    answering.crypto = AnswerCrypto::posing_as(id("bob"), context_of_carol, identity("carol"));
+    answering.crypto = AnswerCrypto::impersonating(id("bob"), context_of_carol, identity("carol"));
     let (address, accepted) = answering.run();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut dialing = Dialing::alice();

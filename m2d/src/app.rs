@@ -15,7 +15,7 @@ pub use passphrase::passphrase;
 pub use restore::restore;
 
 use key::{Key, OpenKey};
-use open::{Opened, Opener};
+use open::{RunningDaemon, Startup};
 
 use crate::api::{ApiState, Unlocker};
 use crate::args::{InitArgs, RunArgs};
@@ -113,21 +113,21 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
     let circle = plan.config.circle.name.clone();
     let state = Arc::new(ApiState::new(circle, connections.clone(), stop.clone()).await);
     let given = unlock::passphrase(&plan.config.identity)?;
-    let opened: OpenedSlot = Arc::default();
+    let opened: RunningSlot = Arc::default();
     match key::find(&plan.data_dir, &given)? {
         Key::Open(key) => {
             let is_new = key.is_new;
-            let opener = Opener::new(&plan, tasks.clone(), stop.clone());
-            let (ready, rest) = opener.open(*key).await?;
+            let startup = Startup::new(&plan, tasks.clone(), stop.clone());
+            let (ready, rest) = startup.open(*key).await?;
             state.set_ready(ready).await;
             *opened.lock().await = Some(rest);
             tracing::info!(new_identity = is_new, "ready");
             tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
         }
         Key::Locked(file) => {
-            let opener = Opener::new(&plan, tasks.clone(), stop.clone());
+            let startup = Startup::new(&plan, tasks.clone(), stop.clone());
             state
-                .set_unlocker(unlocker(opener, Arc::new(file), opened.clone()))
+                .set_unlocker(unlocker(startup, Arc::new(file), opened.clone()))
                 .await;
             tracing::info!("locked: open the identity with `m2 unlock`");
             tell(&[
@@ -156,23 +156,27 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
 }
 
 /// Ends all sessions once the daemon stops.
-async fn end_sessions(stop: &CancellationToken, opened: &OpenedSlot) {
+async fn end_sessions(stop: &CancellationToken, opened: &RunningSlot) {
     stop.cancelled().await;
-    let ending = opened.lock().await.as_ref().map(Opened::end_sessions);
+    let ending = opened
+        .lock()
+        .await
+        .as_ref()
+        .map(RunningDaemon::end_sessions);
     if let Some(ending) = ending {
         ending.await;
     }
 }
 
 /// The parts that run once the identity is open.
-type OpenedSlot = Arc<Mutex<Option<Opened>>>;
+type RunningSlot = Arc<Mutex<Option<RunningDaemon>>>;
 
 /// Returns the function that opens the daemon with the user's passphrase.
-fn unlocker(opener: Opener, file: Arc<KeyFile>, opened: OpenedSlot) -> Unlocker {
-    let opener = Arc::new(opener);
+fn unlocker(startup: Startup, file: Arc<KeyFile>, opened: RunningSlot) -> Unlocker {
+    let startup = Arc::new(startup);
     Box::new(move |passphrase| {
         let passphrase = Zeroizing::new(passphrase.into_bytes());
-        let (opener, file, opened) = (opener.clone(), file.clone(), opened.clone());
+        let (startup, file, opened) = (startup.clone(), file.clone(), opened.clone());
         async move {
             let opening = file.clone();
             let open = move || opening.open(Some(&passphrase), provider::default());
@@ -187,7 +191,7 @@ fn unlocker(opener: Opener, file: Arc<KeyFile>, opened: OpenedSlot) -> Unlocker 
                     _ => Reason::Internal,
                 })?;
             let key = OpenKey::of((*file).clone(), identity);
-            let (ready, rest) = opener.open(key).await.map_err(|error| {
+            let (ready, rest) = startup.open(key).await.map_err(|error| {
                 tracing::error!(%error, "the daemon can't start");
                 reason_of(&error)
             })?;

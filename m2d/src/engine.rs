@@ -27,6 +27,7 @@ mod mail;
 mod mailboxes;
 mod near;
 mod paths;
+mod peer_state;
 mod places;
 mod policy;
 mod problem;
@@ -35,7 +36,6 @@ mod requests;
 mod retention;
 mod sending;
 mod sessions;
-mod slot;
 mod summary;
 mod time;
 mod upkeep;
@@ -48,7 +48,7 @@ pub use handle::EngineHandle;
 pub use invitations::NewInvitation;
 pub use letters::{DepositEnd, DepositJob};
 pub use lines::{LineHealth, LineSettings, LineView, LineWake, OpenAt, OpenLines, PrivacyFacts};
-pub use lookup::{Finding, FoundBy, Publication, Sought};
+pub use lookup::{Discovery, FoundBy, LookupTarget, PresencePlan};
 pub use mail::BoxHealth;
 pub use mailboxes::MailboxView;
 pub use near::Near;
@@ -64,7 +64,7 @@ use crate::config::{MailboxConfig, StoreConfig};
 use crate::counters::Counters;
 use crate::network::{DialerHandle, Link};
 use crate::pace::Pace;
-use crate::reach::MeetingHandle;
+use crate::reach::HolePuncherHandle;
 use crate::refusal::Refusal;
 use crate::store::{Fault, OutboxPayload, Store, StoreError};
 use dirty::Dirty;
@@ -76,17 +76,17 @@ use m2_net::delivery::MessageId;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 use mail::Mail;
+use peer_state::PeerState;
 use queue::Next;
 use rand_core::UnwrapErr;
 use retention::Round;
-use slot::Slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::TimeKeeping;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use upkeep::Agenda;
+use upkeep::MaintenanceTimers;
 #[cfg(test)]
 pub(crate) use upkeep::tests::engine as test_engine;
 
@@ -127,7 +127,7 @@ pub struct Parts {
     /// The task that dials peers.
     pub dialer: DialerHandle,
     /// The task that looks for direct paths.
-    pub meetings: MeetingHandle,
+    pub meetings: HolePuncherHandle,
     /// The endpoint's list of contacts, whose dials are accepted before those of strangers.
     pub callers: Arc<Callers>,
     /// Counts refusals and other events by reason.
@@ -147,7 +147,7 @@ pub struct Engine {
     mailbox: MailboxConfig,
     mail: Mail,
     lines: Lines,
-    slots: HashMap<i64, Slot>,
+    peers: HashMap<i64, PeerState>,
     rows: HashMap<PeerId, i64>,
     /// Sessions with peers that have no row, oldest first. They may only send a contact request.
     strangers: BTreeMap<u64, Arc<Link>>,
@@ -158,14 +158,14 @@ pub struct Engine {
     reads: Vec<Read>,
     bus: Arc<Bus>,
     dialer: DialerHandle,
-    meetings: MeetingHandle,
+    meetings: HolePuncherHandle,
     lookup_wake: Arc<LookupWake>,
     callers: Arc<Callers>,
     counters: Arc<Counters>,
     /// Payloads that were read from the store to be sealed again in the next batch.
     later: Vec<(i64, MessageId, Result<OutboxPayload, StoreError>)>,
     /// Sessions with once-per-session frames in this batch. They are closed if it is rolled back.
-    said_once: Vec<Arc<Link>>,
+    sent_once: Vec<Arc<Link>>,
     /// Set when all conversations must take new incarnations, except that of this row (0: no
     /// exception).
     renewal: Option<i64>,
@@ -173,7 +173,7 @@ pub struct Engine {
     stale: bool,
     /// Set once the dialer knows every contact in memory that needs a session.
     is_dialling: bool,
-    agenda: Agenda,
+    maintenance: MaintenanceTimers,
     time: TimeKeeping,
     /// Progress of the retention scan.
     round: Round,
@@ -202,7 +202,7 @@ impl Engine {
             limits: parts.limits,
             mailbox: parts.mailbox,
             mail: Mail::default(),
-            slots: HashMap::new(),
+            peers: HashMap::new(),
             rows: HashMap::new(),
             strangers: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -216,11 +216,11 @@ impl Engine {
             callers: parts.callers,
             counters: parts.counters,
             later: Vec::new(),
-            said_once: Vec::new(),
+            sent_once: Vec::new(),
             renewal: None,
             stale: false,
             is_dialling: false,
-            agenda: Agenda::default(),
+            maintenance: MaintenanceTimers::default(),
             time: TimeKeeping::default(),
             round: Round::default(),
             store_failed: None,
@@ -370,12 +370,12 @@ impl Engine {
         };
         match written {
             Ok(()) => {
-                self.said_once.clear();
+                self.sent_once.clear();
                 self.note_written();
                 self.perform_effects();
                 self.empty_log();
             }
-            Err(refusal) => self.take_back(refusal),
+            Err(refusal) => self.roll_back(refusal),
         }
         if !self.reads.is_empty() {
             self.answer_reads();
@@ -407,7 +407,7 @@ impl Engine {
     }
 
     /// Rolls back a batch that is not on disk, so that it has no effect.
-    fn take_back(&mut self, refusal: Refusal) {
+    fn roll_back(&mut self, refusal: Refusal) {
         self.store.roll_back();
         let refusal = self.note_failure(refusal);
         self.dirty.clear();
@@ -420,7 +420,7 @@ impl Engine {
             }
         }
         self.later.clear();
-        for link in self.said_once.drain(..) {
+        for link in self.sent_once.drain(..) {
             link.close(CloseCode::Replaced);
         }
         self.stale = true;
@@ -481,7 +481,7 @@ impl Engine {
 
     fn next_due_ms(&self) -> u64 {
         let timer = self.timers.first().map_or(u64::MAX, |(due, _)| *due);
-        timer.min(self.agenda.due()).min(self.mail.due)
+        timer.min(self.maintenance.due()).min(self.mail.due)
     }
 
     fn run_timers(&mut self) {
@@ -493,7 +493,7 @@ impl Engine {
             self.timers.remove(&(due, row));
             self.on_conversation_timeout(row);
         }
-        if self.agenda.due().min(self.mail.due) <= now {
+        if self.maintenance.due().min(self.mail.due) <= now {
             self.upkeep(now);
         }
     }

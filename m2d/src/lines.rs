@@ -5,9 +5,9 @@ mod call;
 mod hops;
 mod keeper;
 mod listening;
-mod outside;
+mod relay_sockets;
 mod used;
 
-pub use call::LineCaller;
+pub use call::LineDialer;
 pub use keeper::LineKeeper;
-pub use outside::{Outside, OwnRelays};
+pub use relay_sockets::{OwnRelays, RelaySockets};

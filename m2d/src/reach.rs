@@ -3,9 +3,9 @@
 
 mod asked;
 mod candidates;
-mod meeting;
+mod hole_punching;
 mod reachability;
 
 pub use candidates::Source;
-pub use meeting::{Meeting, MeetingHandle, Meetings};
-pub use reachability::{Known, Reachability, Standing};
+pub use hole_punching::{HolePuncher, HolePuncherHandle, PunchRequest};
+pub use reachability::{Known, NatStatus, Reachability};

@@ -14,7 +14,7 @@ use m2d::clock::Clock;
 use m2d::config::{IpMode, StoreConfig};
 use m2d::counters::Counters;
 use m2d::engine::{Bus, Engine, EngineHandle, NewInvitation, NewMessage, Parts};
-use m2d::lines::{LineCaller, Outside};
+use m2d::lines::{LineDialer, RelaySockets};
 use m2d::network::{self, AddressBudgets, Dialer, DialerHandle, Direct, SessionRunner};
 use m2d::reach::Reachability;
 use m2d::store::{ContactState, StoreFile};
@@ -69,7 +69,7 @@ impl Node {
         config.key_pool_size = 4;
         let endpoint = Arc::new(Endpoint::bind(config).unwrap());
         let own_id = identity.peer_id(Circle::public().id());
-        let outside = Outside::new(
+        let outside = RelaySockets::new(
             &endpoint,
             Circle::public(),
             identity.clone(),
@@ -81,7 +81,7 @@ impl Node {
         let reach = Arc::new(Reachability::new(endpoint.clone(), Vec::new(), true));
         let budgets = AddressBudgets::new(clock.clone(), engine.clone(), &[]);
         let direct = Direct::new(endpoint.clone(), reach.clone(), budgets);
-        let lines = LineCaller::new(
+        let lines = LineDialer::new(
             Arc::new(outside),
             endpoint.clone(),
             reach,

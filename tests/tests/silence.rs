@@ -186,7 +186,7 @@ async fn a_peer_with_another_key_is_reported_as_wrong_key() {
     let (alice, bob) = tokio::try_join!(Daemon::start(alice), Daemon::start(bob)).unwrap();
     let alices_id = public_id(&identity("alice").unwrap());
     let impostor = Caller::adjusted(identity("carol").unwrap(), |config| {
-        config.posing_as = Some(alices_id);
+        config.impersonating = Some(alices_id);
     })
     .unwrap();
     wire.aim(impostor.endpoint().local_addrs()[0]);

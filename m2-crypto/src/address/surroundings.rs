@@ -218,8 +218,8 @@ mod tests {
 
     #[test]
     fn told_addresses_pass_the_same_filter() {
-        let told = |text: &str, telling| {
-            NamedAddress::told(text.parse().unwrap(), telling, false).is_some()
+        let for_peer = |text: &str, telling| {
+            NamedAddress::for_peer(text.parse().unwrap(), telling, false).is_some()
         };
         for (text, contact, service) in [
             ("1.1.1.1:5000", true, true),
@@ -230,12 +230,13 @@ mod tests {
             ("[fe80::1]:5000", false, false),
             ("[fc4d:3200::1]:9", false, false),
         ] {
-            assert_eq!(told(text, DIRECT), contact, "{text}");
-            assert_eq!(told(text, Use::Service), service, "{text}");
+            assert_eq!(for_peer(text, DIRECT), contact, "{text}");
+            assert_eq!(for_peer(text, Use::Service), service, "{text}");
         }
-        let lab = NamedAddress::told("127.0.0.1:5000".parse().unwrap(), Use::Service, true);
+        let lab = NamedAddress::for_peer("127.0.0.1:5000".parse().unwrap(), Use::Service, true);
         assert_eq!(lab, Some(named("127.0.0.1:5000")));
-        let mapped = NamedAddress::told("[::ffff:1.1.1.1]:5000".parse().unwrap(), DIRECT, false);
+        let mapped =
+            NamedAddress::for_peer("[::ffff:1.1.1.1]:5000".parse().unwrap(), DIRECT, false);
         assert_eq!(mapped, Some(named("1.1.1.1:5000")));
     }
 

@@ -84,7 +84,7 @@ impl Initiator<AwaitReply> {
     /// Returns the key pair of an unanswered dial. The same initiator may use it for another dial
     /// to the same responder, as no session was established with it. With any other responder it
     /// would link the two dials.
-    pub fn abandon(self) -> SessionKeyPair {
+    pub fn into_unused_key(self) -> SessionKeyPair {
         self.state.key
     }
 

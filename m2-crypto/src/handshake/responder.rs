@@ -59,12 +59,12 @@ impl Responder<AwaitHello> {
         transport: &[u8],
     ) -> Result<Self, LocalError> {
         let id = identity.peer_id(&circle);
-        Self::posing_as(id, circle, identity, key, transport)
+        Self::impersonating(id, circle, identity, key, transport)
     }
 
     /// For tests: like [`Self::new`], but claims to be `id`, as an impostor would.
     #[doc(hidden)]
-    pub fn posing_as(
+    pub fn impersonating(
         id: PeerId,
         circle: CircleId,
         identity: Arc<Identity>,

@@ -62,7 +62,7 @@ fn a_responder_with_another_identity_is_rejected() {
     let run = honest();
     let carol = identity("carol", run.provider);
     let key = session_key(run.r_key, run.provider);
-    let r = Responder::posing_as(run.called, *home().id(), carol, key, R_TRANSPORT).unwrap();
+    let r = Responder::impersonating(run.called, *home().id(), carol, key, R_TRANSPORT).unwrap();
     let (hello, i) = run.start();
     let (reply, r) = r.hello(&hello, &mut run.rng("hello reply")).unwrap();
     let (key_return, _, i) = i.hello_reply(&reply, &mut run.rng("key return")).unwrap();

@@ -164,7 +164,7 @@ impl Conversation {
 
     /// Returns this side's statement for a session other than the one on which messages are
     /// offered. Begins an incarnation if there is none.
-    pub fn state_beside(&mut self, cx: &mut Context<'_>) -> Places {
+    pub fn state_on_other_session(&mut self, cx: &mut Context<'_>) -> Places {
         self.letter_place(cx);
         self.statement()
     }

@@ -32,7 +32,7 @@ pub(super) enum Progress {
 }
 
 /// Every operation costs at most the logarithm of the number of messages, except
-/// [`Outbox::window_base`], [`Outbox::holes`], [`Outbox::take_back`] and [`Outbox::take_back_all`].
+/// [`Outbox::window_base`], [`Outbox::holes`], [`Outbox::reset_offers`] and [`Outbox::reset_all_offers`].
 pub(super) struct Outbox {
     entries: BTreeMap<u64, Entry>,
     by_id: HashMap<MessageId, u64>,
@@ -82,7 +82,7 @@ impl Outbox {
     }
 
     pub(super) fn remove(&mut self, sequence: u64) {
-        self.take_back_one(sequence);
+        self.reset_offer(sequence);
         if let Some(entry) = self.entries.remove(&sequence) {
             self.by_id.remove(&entry.saved.id);
             if let Some(at) = entry.saved.expires {
@@ -158,11 +158,11 @@ impl Outbox {
         if at > now {
             return None;
         }
-        self.take_back_one(sequence);
+        self.reset_offer(sequence);
         self.entries.get_mut(&sequence)
     }
 
-    fn take_back_one(&mut self, sequence: u64) {
+    fn reset_offer(&mut self, sequence: u64) {
         let Some(entry) = self.entries.get_mut(&sequence) else {
             return;
         };
@@ -178,11 +178,11 @@ impl Outbox {
     }
 
     /// Resets all messages to not offered, because the session has changed or ended.
-    pub(super) fn take_back_all(&mut self) {
+    pub(super) fn reset_all_offers(&mut self) {
         let touched: Vec<u64> = self.resends.iter().map(|(_, sequence)| *sequence).collect();
         let loads: Vec<u64> = self.loads.iter().copied().collect();
         for sequence in touched.into_iter().chain(loads) {
-            self.take_back_one(sequence);
+            self.reset_offer(sequence);
             if let Some(entry) = self.entries.get_mut(&sequence) {
                 entry.attempts = 0;
             }
@@ -191,7 +191,7 @@ impl Outbox {
 
     /// Resets the messages sent under this epoch to not offered, and returns the first of them.
     /// Iterates only over the messages under way.
-    pub(super) fn take_back(&mut self, epoch: u64) -> Option<u64> {
+    pub(super) fn reset_offers(&mut self, epoch: u64) -> Option<u64> {
         let touched: Vec<u64> = self
             .resends
             .iter()
@@ -202,7 +202,7 @@ impl Outbox {
             })
             .collect();
         for sequence in &touched {
-            self.take_back_one(*sequence);
+            self.reset_offer(*sequence);
         }
         touched.into_iter().min()
     }

@@ -145,7 +145,7 @@ impl PeerIncarnation {
 
     /// Continues at `oldest`, because the sender fills no place before it any more. Releases the
     /// messages held before it and those that follow it, and returns how many places are missing.
-    pub(super) fn go_on_at(&mut self, oldest: u64, mut released: impl FnMut(Held)) -> u64 {
+    pub(super) fn continue_at(&mut self, oldest: u64, mut released: impl FnMut(Held)) -> u64 {
         let mut missing = oldest.saturating_sub(self.saved.next_sequence);
         if missing == 0 {
             return 0;

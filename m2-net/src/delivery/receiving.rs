@@ -292,12 +292,12 @@ impl Receiving {
     }
 
     /// Continues at `oldest` in an incarnation, and returns how many places before it are missing.
-    fn go_on_at(&mut self, tools: &mut Tools<'_>, incarnation: u64, oldest: u64) -> u64 {
+    fn continue_at(&mut self, tools: &mut Tools<'_>, incarnation: u64, oldest: u64) -> u64 {
         let Some(peer) = self.epochs.incarnation(incarnation) else {
             return 0;
         };
         let waiting = &mut self.waiting;
-        peer.go_on_at(oldest, |held| {
+        peer.continue_at(oldest, |held| {
             waiting.remove(&(held.received, incarnation, held.sequence));
             release(tools, incarnation, &held);
         })

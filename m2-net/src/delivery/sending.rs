@@ -455,7 +455,7 @@ impl Sending {
             tools.counters.ignored_refusals += 1;
             return;
         }
-        if let Some(first) = self.outbox.take_back(epoch) {
+        if let Some(first) = self.outbox.reset_offers(epoch) {
             self.cursor = self.cursor.min(first);
         }
         self.pump(cx, tools);

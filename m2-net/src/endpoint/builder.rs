@@ -11,12 +11,12 @@ use crate::counters::{Counter, Counters};
 use crate::crossing::Crossing;
 use crate::gate::Gate;
 use crate::key_pool::KeyPool;
-use crate::line::Sieve;
+use crate::line::IngressFilter;
 use crate::prefix_limit::PrefixLimiter;
 use crate::quic_crypto::{AnswerCrypto, CryptoContext, FailureObserver};
 use crate::replay_memory::ReplayMemory;
 use crate::retry_token::{RetryTokens, TokenKey};
-use crate::session::{Greeting, Session};
+use crate::session::{HelloTemplate, Session};
 use crate::socket::{self, ObfuscatedSocket};
 use crate::transport::{self, Transports};
 use m2_crypto::handshake::HandshakeError;
@@ -58,7 +58,7 @@ impl Builder {
             limits,
             ..
         } = config;
-        let own_id = config.posing_as;
+        let own_id = config.impersonating;
         let own_id = own_id.unwrap_or_else(|| config.identity.peer_id(circle.id()));
         let ids = ConnectionIds::random(&mut UnwrapErr(getrandom::SysRng), clock.clone());
         let replay = ReplayMemory::load(config.replay_log, config.replay_capacity, clock.unix_s())?;
@@ -74,11 +74,11 @@ impl Builder {
         let keys = Arc::new(KeyPool::start(config.key_pool_size, provider)?);
         let transports = Transports::new(config.relay, config.pad_to_mtu);
         let context = crypto_context(&circle, provider, &clock, &counters);
-        let crypto = AnswerCrypto::posing_as(own_id, Arc::clone(&context), config.identity);
+        let crypto = AnswerCrypto::impersonating(own_id, Arc::clone(&context), config.identity);
         let (proven, answered) = (TokenKey(retries), transports.answering());
         let answering =
             transport::answering(Arc::clone(&crypto) as _, proven, answered, clock.clone());
-        let greeting = Greeting {
+        let greeting = HelloTemplate {
             clock: clock.clone(),
             version: config.version,
             cover: config.cover,
@@ -151,7 +151,7 @@ impl Builder {
         }
         Ok(Endpoint {
             carriers: Arc::clone(&self.acceptor.carriers),
-            sieve: Sieve {
+            ingress_filter: IngressFilter {
                 obfuscator: self.obfuscator,
                 gate: self.gate,
                 counters: Arc::clone(&self.counters),

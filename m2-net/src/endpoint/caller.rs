@@ -9,7 +9,7 @@ use crate::crossing::{Crossing, Dialling};
 use crate::dial_error::DialError;
 use crate::quic_crypto::{CryptoContext, DialCrypto, Outcome};
 use crate::sent::Sent;
-use crate::session::{Greeting, Session};
+use crate::session::{HelloTemplate, Session};
 use crate::transport::Transports;
 use crate::wire::Purpose;
 use bytes::Bytes;
@@ -29,7 +29,7 @@ pub(super) struct Caller {
     pub(super) callers: Arc<Callers>,
     pub(super) crossing: Arc<Crossing>,
     pub(super) kept: Arc<KeptKeys>,
-    pub(super) greeting: Greeting,
+    pub(super) greeting: HelloTemplate,
     pub(super) limit: Duration,
     pub(super) counters: Arc<Counters>,
 }
@@ -84,14 +84,14 @@ impl Caller {
         &self,
         connecting: quinn::Connecting,
         purpose: Purpose,
-        as_nobody: bool,
+        anonymous: bool,
     ) -> Result<Session, DialError> {
         let connection = connecting
             .await
             .map_err(|error| DialError::from_connection(&error))?;
         let counters = Arc::clone(&self.counters);
-        let first = if as_nobody {
-            Greeting::hello_of_nobody(purpose)
+        let first = if anonymous {
+            HelloTemplate::anonymous_hello(purpose)
         } else {
             self.greeting.hello(purpose)
         };

@@ -62,7 +62,7 @@ impl Endpoint {
         let number = self.next_carrier.fetch_add(1, Ordering::Relaxed);
         let connection = session.connection().clone();
         let carrier = Carrier::start(number, session)?;
-        let socket = carrier.socket(connection, self.sieve.clone(), &self.ids.issue());
+        let socket = carrier.socket(connection, self.ingress_filter.clone(), &self.ids.issue());
         let endpoint = quinn::Endpoint::new_with_abstract_socket(
             transport::engine(&self.ids),
             Some(self.acceptor.config.clone()),

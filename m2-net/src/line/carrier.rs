@@ -1,12 +1,12 @@
 //! A party's session with a relay, which carries its sessions with other parties.
 
-use super::socket::{LineSocket, Sieve};
+use super::socket::{IngressFilter, LineSocket};
 use super::{LineError, address, path};
 use crate::frame::{FrameReceiver, FrameSender};
 use crate::session::{CloseCode, Session, SessionHandle, WeakSession};
 use crate::wire::Message;
 use crate::wire::line::{
-    Channel, Extend, JoinOutcome, Line, MAX_ADDRESSES, MAX_OPENED, Request, Told,
+    Channel, Extend, JoinOutcome, Line, MAX_ADDRESSES, MAX_OPENED, RelayMessage, Request,
 };
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
@@ -47,7 +47,7 @@ struct Inner {
     sender: FrameSender,
     channels: Arc<Channels>,
     /// Pending requests, in the order in which they were sent.
-    asked: Mutex<VecDeque<oneshot::Sender<Told>>>,
+    asked: Mutex<VecDeque<oneshot::Sender<RelayMessage>>>,
     /// Held while a request is queued, so that `asked` has the order of the frames.
     asking: AsyncMutex<()>,
     next_channel: AtomicU32,
@@ -148,7 +148,7 @@ impl Carrier {
     pub async fn open(&self, secrets: &[LineSecret]) -> Result<usize, LineError> {
         let mut opened = 0;
         for part in secrets.chunks(MAX_OPENED) {
-            let Told::Opened(count) = self.ask(Request::Open(part.to_vec())).await? else {
+            let RelayMessage::Opened(count) = self.ask(Request::Open(part.to_vec())).await? else {
                 return Err(self.misbehaved());
             };
             opened += part.len().min(count as usize);
@@ -183,10 +183,10 @@ impl Carrier {
         }
         let answer = self.ask(Request::Join(channel, token)).await;
         let error = match answer {
-            Ok(Told::Joined(of, JoinOutcome::Joined)) if of == channel => {
+            Ok(RelayMessage::Joined(of, JoinOutcome::Joined)) if of == channel => {
                 return self.fit().await.map(|()| source);
             }
-            Ok(Told::Joined(of, outcome)) if of == channel => match outcome {
+            Ok(RelayMessage::Joined(of, outcome)) if of == channel => match outcome {
                 JoinOutcome::NoLine => LineError::NoLine,
                 _ => LineError::Full,
             },
@@ -211,7 +211,7 @@ impl Carrier {
     /// Errors: [`LineError::NoAnswer`], [`LineError::Ended`].
     pub async fn observed(&self) -> Result<NamedAddress, LineError> {
         match self.ask(Request::Observe).await? {
-            Told::Observed(address) => Ok(address),
+            RelayMessage::Observed(address) => Ok(address),
             _ => Err(self.misbehaved()),
         }
     }
@@ -256,12 +256,18 @@ impl Carrier {
     pub(crate) fn socket(
         &self,
         connection: Connection,
-        sieve: Sieve,
+        ingress_filter: IngressFilter,
         own_id: &[u8],
     ) -> Arc<dyn AsyncUdpSocket> {
         let channels = Arc::clone(&self.0.channels);
         let number = self.0.number;
-        Arc::new(LineSocket::new(number, connection, channels, sieve, own_id))
+        Arc::new(LineSocket::new(
+            number,
+            connection,
+            channels,
+            ingress_filter,
+            own_id,
+        ))
     }
 
     /// Returns a guard that leaves the channel when it is dropped.
@@ -317,7 +323,7 @@ impl Carrier {
     /// Handles a frame of the relay. Returns false if it breaks the protocol.
     fn take(&self, line: Line) -> bool {
         match line {
-            Line::Told(Told::Called(channel, token)) => {
+            Line::RelayMessage(RelayMessage::Called(channel, token)) => {
                 if channel.is_of_party() || self.0.channels.source(channel).is_some() {
                     return false;
                 }
@@ -328,7 +334,7 @@ impl Carrier {
                 }
                 true
             }
-            Line::Told(answer) => match lock(&self.0.asked).pop_front() {
+            Line::RelayMessage(answer) => match lock(&self.0.asked).pop_front() {
                 Some(asked) => {
                     // The requester may have gone.
                     let _ = asked.send(answer);
@@ -344,7 +350,7 @@ impl Carrier {
         }
     }
 
-    async fn ask(&self, request: Request) -> Result<Told, LineError> {
+    async fn ask(&self, request: Request) -> Result<RelayMessage, LineError> {
         let (asked, answer) = oneshot::channel();
         {
             let _order = self.0.asking.lock().await;
@@ -425,7 +431,7 @@ pub(crate) async fn extend(session: &mut Session, hops: &[Hop]) -> Result<(), Li
 async fn was_extended(session: &mut Session) -> Result<bool, LineError> {
     match timeout(ANSWER_LIMIT, session.recv_frame()).await {
         Ok(Ok(Message::Line(line))) => match *line {
-            Line::Told(Told::Extended(done)) => Ok(done),
+            Line::RelayMessage(RelayMessage::Extended(done)) => Ok(done),
             _ => Err(LineError::Ended),
         },
         Ok(_) => Err(LineError::Ended),

@@ -22,7 +22,7 @@ use crate::prefix::Prefix;
 use crate::prefix_limit::PrefixLimiter;
 use crate::session::{CloseCode, Session};
 use crate::wire::Message;
-use crate::wire::line::{Channel, JoinOutcome, Line, Request, Told};
+use crate::wire::line::{Channel, JoinOutcome, Line, RelayMessage, Request};
 use bytes::Bytes;
 use extension::Extension;
 use m2_crypto::address::NamedAddress;
@@ -33,7 +33,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use table::{Broken, Ended, Lost, PartyId, Table};
+use table::{Ended, Lost, PartyId, ProtocolViolation, Table};
 use totals::{Counts, Refused};
 
 /// The interval of the sweep for idle sessions and channels, and for sessions with a path that is
@@ -117,7 +117,7 @@ impl Relay {
 
     /// Ends idle sessions and channels, and sessions whose path is too small. Runs until the relay
     /// is dropped.
-    pub async fn keep_house(self: Arc<Self>) {
+    pub async fn run_maintenance(self: Arc<Self>) {
         let relay = Arc::downgrade(&self);
         drop(self);
         let mut tick = tokio::time::interval(SWEEP);
@@ -148,14 +148,14 @@ impl Relay {
                 Line::Request(Request::Extend(extend)) if !party.has_asked() => {
                     match self.extend(&extend).await {
                         Extension::Reached(session) => {
-                            if party.tell(Line::Told(Told::Extended(true))) {
+                            if party.tell(Line::RelayMessage(RelayMessage::Extended(true))) {
                                 return Talk::Extended(session);
                             }
                             return Talk::Over;
                         }
                         Extension::Failed => {
                             self.counts.refused(Refused::NotExtended);
-                            Ok(party.tell(Line::Told(Told::Extended(false))))
+                            Ok(party.tell(Line::RelayMessage(RelayMessage::Extended(false))))
                         }
                     }
                 }
@@ -169,11 +169,11 @@ impl Relay {
                     party.drop_route(channel);
                     Ok(true)
                 }
-                Line::Told(_) | Line::Offer(_) => Err(Broken),
+                Line::RelayMessage(_) | Line::Offer(_) => Err(ProtocolViolation),
             };
             match taken {
                 Ok(true) if misses <= MISSES => {}
-                Ok(true) | Err(Broken) => return self.send_away(party),
+                Ok(true) | Err(ProtocolViolation) => return self.send_away(party),
                 // The party does not read its frames.
                 Ok(false) => return Talk::Over,
             }
@@ -186,7 +186,7 @@ impl Relay {
         party: &Arc<Party>,
         request: Request,
         misses: &mut u32,
-    ) -> Result<bool, Broken> {
+    ) -> Result<bool, ProtocolViolation> {
         match request {
             Request::Open(secrets) => {
                 let tokens = secrets.iter().map(LineSecret::join_token);
@@ -194,11 +194,11 @@ impl Relay {
                 self.tell_lost(&lost);
                 let refused = secrets.len().saturating_sub(count as usize);
                 self.counts.refused_times(Refused::Lines, refused);
-                Ok(party.tell(Line::Told(Told::Opened(count))))
+                Ok(party.tell(Line::RelayMessage(RelayMessage::Opened(count))))
             }
             Request::Observe => {
                 let address = NamedAddress::new(party.session.remote_address());
-                Ok(party.tell(Line::Told(Told::Observed(address))))
+                Ok(party.tell(Line::RelayMessage(RelayMessage::Observed(address))))
             }
             Request::Close(tokens) => {
                 lock(&self.table).close(party.id, &tokens);
@@ -214,9 +214,9 @@ impl Relay {
                     *misses += 1;
                 }
                 self.counts.joined(outcome);
-                Ok(party.tell(Line::Told(Told::Joined(channel, outcome))))
+                Ok(party.tell(Line::RelayMessage(RelayMessage::Joined(channel, outcome))))
             }
-            Request::Extend(_) => Err(Broken),
+            Request::Extend(_) => Err(ProtocolViolation),
         }
     }
 
@@ -225,7 +225,7 @@ impl Relay {
         party: &Arc<Party>,
         channel: Channel,
         token: JoinToken,
-    ) -> Result<JoinOutcome, Broken> {
+    ) -> Result<JoinOutcome, ProtocolViolation> {
         let joined = lock(&self.table).join(party.id, channel, &token)?;
         Ok(match joined {
             Ok((listener, theirs, lost)) => {
@@ -252,7 +252,7 @@ impl Relay {
         meter.used(self.now_s());
         caller.add_route(channel, Route::new(&listener, theirs, &meter));
         listener.add_route(theirs, Route::new(caller, channel, &meter));
-        if !listener.tell(Line::Told(Told::Called(theirs, token))) {
+        if !listener.tell(Line::RelayMessage(RelayMessage::Called(theirs, token))) {
             listener.session.close(CloseCode::Misbehaved);
         }
     }
@@ -280,7 +280,7 @@ impl Relay {
     }
 
     fn send_away(&self, party: &Party) -> Talk {
-        self.counts.refused(Refused::Broken);
+        self.counts.refused(Refused::ProtocolViolation);
         party.session.close(CloseCode::Misbehaved);
         Talk::Over
     }

@@ -5,7 +5,7 @@ use super::carrier::Channels;
 use super::{address, framed, parse, path};
 use crate::counters::Counters;
 use crate::gate::Gate;
-use crate::socket::{Primer, admit};
+use crate::socket::{ResetSuppressor, admit};
 use crate::wire::line::Channel;
 use bytes::{BufMut, Bytes};
 use m2_crypto::line::{JOIN_TOKEN_BYTES, JoinToken};
@@ -28,7 +28,7 @@ type Arriving = Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>;
 
 /// The obfuscator, gate and counters that the sockets of one endpoint share.
 #[derive(Clone)]
-pub(crate) struct Sieve {
+pub(crate) struct IngressFilter {
     pub(crate) obfuscator: Arc<Obfuscator>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) counters: Arc<Counters>,
@@ -39,8 +39,8 @@ pub(super) struct LineSocket {
     carrier: u32,
     connection: Connection,
     channels: Arc<Channels>,
-    sieve: Sieve,
-    primer: Primer,
+    ingress_filter: IngressFilter,
+    primer: ResetSuppressor,
     arriving: Mutex<Option<Arriving>>,
     outgoing: Arc<Outgoing>,
 }
@@ -68,7 +68,7 @@ impl LineSocket {
         carrier: u32,
         connection: Connection,
         channels: Arc<Channels>,
-        sieve: Sieve,
+        ingress_filter: IngressFilter,
         own_id: &[u8],
     ) -> Self {
         let outgoing = Arc::new(Outgoing::default());
@@ -77,8 +77,8 @@ impl LineSocket {
             carrier,
             connection,
             channels,
-            sieve,
-            primer: Primer::new(local(carrier), own_id),
+            ingress_filter,
+            primer: ResetSuppressor::new(local(carrier), own_id),
             arriving: Mutex::new(None),
             outgoing,
         }
@@ -106,11 +106,11 @@ impl LineSocket {
         let source = self.channels.source(channel)?;
         let buffer = buffer.get_mut(..packet.len())?;
         buffer.copy_from_slice(packet);
-        let Sieve {
+        let IngressFilter {
             obfuscator,
             gate,
             counters,
-        } = &self.sieve;
+        } = &self.ingress_filter;
         admit(buffer, source, obfuscator, gate, counters).then_some(RecvMeta {
             addr: source,
             len: packet.len(),
@@ -121,11 +121,11 @@ impl LineSocket {
     }
 
     fn hide(&self, channel: Channel, packet: &[u8]) -> Bytes {
-        self.sieve.gate.note_sent(packet);
+        self.ingress_filter.gate.note_sent(packet);
         let mut datagram = framed(channel, packet.len());
         datagram.put_slice(packet);
         if let Some(packet) = datagram.get_mut(super::HEADER_BYTES..) {
-            self.sieve.obfuscator.apply(packet);
+            self.ingress_filter.obfuscator.apply(packet);
         }
         datagram.freeze()
     }

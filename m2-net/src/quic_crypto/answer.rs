@@ -30,13 +30,13 @@ impl AnswerCrypto {
     /// Returns the configuration of an endpoint that answers as `identity`, without a session key.
     pub fn new(context: Arc<CryptoContext>, identity: Arc<Identity>) -> Arc<Self> {
         let id = identity.peer_id(&context.circle);
-        Self::posing_as(id, context, identity)
+        Self::impersonating(id, context, identity)
     }
 
     /// Returns the configuration of an impostor for tests, which answers attempts to `id` with
     /// another identity.
     #[doc(hidden)]
-    pub fn posing_as(
+    pub fn impersonating(
         id: PeerId,
         context: Arc<CryptoContext>,
         identity: Arc<Identity>,

@@ -108,7 +108,7 @@ impl HandshakeSession {
     ) -> Self {
         let circle = context.circle;
         let machine = key.ok_or(LocalError::NoSessionKey).and_then(|key| {
-            Responder::posing_as(responder, circle, identity, key, &encode(params))
+            Responder::impersonating(responder, circle, identity, key, &encode(params))
         });
         let state = machine.map_or_else(State::Unready, State::Hello);
         Self::new(context, Side::Server, responder, state)
@@ -269,7 +269,7 @@ impl Drop for HandshakeSession {
     fn drop(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Nothing);
         if let (State::Reply(machine), Some(outcome)) = (state, &self.outcome) {
-            (outcome.unanswered)(machine.abandon());
+            (outcome.unanswered)(machine.into_unused_key());
         }
     }
 }

@@ -26,7 +26,7 @@ pub enum Line {
     /// A request of a party to its relay.
     Request(Request),
     /// A message of a relay to a party: an answer or a notification.
-    Told(Told),
+    RelayMessage(RelayMessage),
     /// Ends a channel, in either direction.
     Leave(Channel),
     /// The lines on which the sender can be reached. Replaces its earlier offer.
@@ -61,7 +61,7 @@ pub struct Extend {
 
 /// A message of a relay to a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum RelayMessage {
     /// The answer to [`Request::Open`]: how many of the lines are open, counted from the first.
     Opened(u32),
     /// The answer to [`Request::Join`].

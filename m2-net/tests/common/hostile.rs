@@ -6,7 +6,7 @@ use m2_net::endpoint::Endpoint;
 use m2_net::line::Hop;
 use m2_net::session::{Ended, Session};
 use m2_net::wire::Message;
-use m2_net::wire::line::{Line, Request, Told};
+use m2_net::wire::line::{Line, RelayMessage, Request};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -63,9 +63,9 @@ pub async fn hear(session: &mut Session) -> Line {
     }
 }
 
-pub async fn told(session: &mut Session) -> Told {
+pub async fn told(session: &mut Session) -> RelayMessage {
     match hear(session).await {
-        Line::Told(told) => told,
+        Line::RelayMessage(told) => told,
         other => panic!("{other:?}"),
     }
 }

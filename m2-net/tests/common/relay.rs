@@ -31,7 +31,7 @@ impl TestRelay {
         let endpoint = Arc::new(Endpoint::bind(config).unwrap());
         keys_ready(&endpoint).await;
         let relay = Relay::new(limits, &endpoint);
-        tokio::spawn(Arc::clone(&relay).keep_house());
+        tokio::spawn(Arc::clone(&relay).run_maintenance());
         let (serving, accepting) = (Arc::clone(&relay), Arc::clone(&endpoint));
         let task = tokio::spawn(async move {
             while let Some(session) = accepting.accept().await {

@@ -99,9 +99,14 @@ fn reachable(ready: &Ready) -> Vec<NamedAddress> {
         return Vec::new();
     }
     let loopback_only = ready.config.is_loopback_only();
-    let told = |own| NamedAddress::told(own, use_of(privacy.ip), loopback_only);
+    let for_peer = |own| NamedAddress::for_peer(own, use_of(privacy.ip), loopback_only);
     if !privacy.announce.is_empty() {
-        return privacy.announce.iter().copied().filter_map(told).collect();
+        return privacy
+            .announce
+            .iter()
+            .copied()
+            .filter_map(for_peer)
+            .collect();
     }
     // Addresses that are reachable from outside go first.
     let outside = ready.reach.known().into_iter();
@@ -114,7 +119,7 @@ fn reachable(ready: &Ready) -> Vec<NamedAddress> {
         .into_iter()
         .flat_map(stands_for);
     let mut distinct = Vec::new();
-    for named in outside.chain(bound.filter_map(told)) {
+    for named in outside.chain(bound.filter_map(for_peer)) {
         if !distinct.contains(&named) {
             distinct.push(named);
         }

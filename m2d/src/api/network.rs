@@ -7,7 +7,7 @@ use super::session::{ApiState, Ready};
 use crate::doctor::{self, FailClosed, Lookup, Settings};
 use crate::engine::Engine;
 use crate::network::{Tried, WaySource};
-use crate::reach::{Reachability, Standing};
+use crate::reach::{NatStatus, Reachability};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -110,7 +110,7 @@ async fn settings(ready: &Ready) -> Result<Settings, Status> {
 /// Returns whether the daemon is known to be reachable from outside. A daemon that is bound to
 /// loopback does not need to be.
 fn leads_here(reach: &Reachability) -> bool {
-    reach.is_bound_to_loopback() || matches!(reach.standing(), Standing::Open | Standing::Mapped)
+    reach.is_bound_to_loopback() || matches!(reach.standing(), NatStatus::Open | NatStatus::Mapped)
 }
 
 const fn fail_closed(found: FailClosed) -> pb::FailClosed {

@@ -43,14 +43,14 @@ async fn join_cluster(
     config: &MailboxConfig,
     limits: Limits,
 ) -> Result<Arc<dyn MailboxStore>, Failure> {
-    use crate::mailbox::store::{JetStreamOptions, JetStreamStore, LateStore};
+    use crate::mailbox::store::{JetStreamOptions, JetStreamStore, LazyStore};
     let options = JetStreamOptions {
         servers: config.nats.clone(),
         prefix: NATS_PREFIX.to_owned(),
         replicas: config.replicas as usize,
     };
     options.check_servers()?;
-    let store = LateStore::start(move || {
+    let store = LazyStore::start(move || {
         let connecting = JetStreamStore::connect(options.clone(), limits.clone());
         async move { Ok(Arc::new(connecting.await?) as Arc<dyn MailboxStore>) }
     });

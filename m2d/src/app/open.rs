@@ -8,13 +8,13 @@ use crate::config::{Config, IpMode};
 use crate::counters::Counters;
 use crate::doctor::FailClosed;
 use crate::engine::{Bus, Engine, EngineHandle, LineSettings, LineWake, LookupWake, Parts};
-use crate::lines::{LineCaller, LineKeeper, Outside};
+use crate::lines::{LineDialer, LineKeeper, RelaySockets};
 use crate::lookup::{LookupParts, LookupTasks};
 use crate::mailbox::server::{MailboxServer, ServerLimits};
 use crate::mailbox::{MailTasks, Wake};
 use crate::network::{self, AddressBudgets, Dialer, DialerHandle, Direct, Prober, SessionRunner};
 use crate::ports;
-use crate::reach::{Meeting, MeetingHandle, Meetings, Reachability};
+use crate::reach::{HolePuncher, HolePuncherHandle, PunchRequest, Reachability};
 use crate::store::{Store, StoreFile};
 use crate::tasks::Tasks;
 use m2_crypto::{Circle, Identity, PeerId, provider};
@@ -39,7 +39,7 @@ const READ_DEADLINE: Duration = Duration::from_millis(500);
 const ENGINE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Opens a daemon according to its plan.
-pub(super) struct Opener {
+pub(super) struct Startup {
     config: Arc<Config>,
     circle: Circle,
     data_dir: PathBuf,
@@ -49,7 +49,7 @@ pub(super) struct Opener {
 }
 
 /// The parts that must be closed in order when the daemon stops.
-pub(super) struct Opened {
+pub(super) struct RunningDaemon {
     engine: EngineHandle,
     thread: JoinHandle<()>,
     endpoint: Arc<Endpoint>,
@@ -68,7 +68,7 @@ struct Core {
     counters: Arc<Counters>,
 }
 
-impl Opener {
+impl Startup {
     /// Returns an opener for `plan`. Its tasks end when `stop` is cancelled.
     pub(super) fn new(plan: &Plan, tasks: Tasks, stop: CancellationToken) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Opener {
     }
 
     /// Opens everything and starts all tasks.
-    pub(super) async fn open(&self, mut key: OpenKey) -> Result<(Ready, Opened), Failure> {
+    pub(super) async fn open(&self, mut key: OpenKey) -> Result<(Ready, RunningDaemon), Failure> {
         let identity = key.identity.clone();
         let file = StoreFile::new(&self.data_dir, identity.store_key());
         let store = file.open()?;
@@ -91,7 +91,7 @@ impl Opener {
         let (orders, callers) = (DialerHandle::default(), Arc::new(Callers::default()));
         let budgets = store.budgets(0)?;
         let endpoint = Arc::new(self.bind(&store, &identity, &clock, &callers)?);
-        let (meeting, meetings) = MeetingHandle::new();
+        let (meeting, meetings) = HolePuncherHandle::new();
         let reach = self.reachability(&endpoint);
         let (bus, counters) = (Arc::new(Bus::default()), Arc::new(Counters::default()));
         let engine = Engine::new(Parts {
@@ -126,21 +126,21 @@ impl Opener {
         let mailbox = self.serve_mailboxes(&core).await?;
         let relay = self.serve_lines(&core.endpoint);
         let runner = self.runner(&core, &mailbox, &relay);
-        let (outside, lines) = self.start_sessions(&core, &runner, orders, line_wake);
+        let (relay_sockets, lines) = self.start_sessions(&core, &runner, orders, line_wake);
         let lookup = self.start_lookup(&core, &lookup_wake);
         let prober = prober(&core, lines, lookup.clone());
         self.start_meetings(&core, runner, meetings);
         self.start_mail(&core, mail_wake);
         let backups = self.backups(&core, &file, &key);
         let readers = Readers::new(file);
-        let opened = Opened {
+        let opened = RunningDaemon {
             engine: core.engine.clone(),
             thread,
             endpoint: core.endpoint.clone(),
             readers: readers.clone(),
         };
         let ready = Ready {
-            fail_closed: fail_closed(&outside, &core.endpoint),
+            fail_closed: fail_closed(&relay_sockets, &core.endpoint),
             reach: core.reach,
             lookup,
             prober,
@@ -210,7 +210,7 @@ impl Opener {
         runner: &Arc<SessionRunner>,
         orders: DialerHandle,
         line_wake: Arc<LineWake>,
-    ) -> (Arc<Outside>, Arc<LineCaller>) {
+    ) -> (Arc<RelaySockets>, Arc<LineDialer>) {
         let (endpoint, stop) = (core.endpoint.clone(), self.stop.clone());
         self.tasks.essential(
             "accepting sessions",
@@ -219,10 +219,10 @@ impl Opener {
         let endpoint = core.endpoint.clone();
         let sockets = async move { endpoint.ended().await };
         self.tasks.essential("network sockets", sockets);
-        let outside = Arc::new(self.outside(core));
+        let relay_sockets = Arc::new(self.relay_sockets(core));
         let keeper = LineKeeper {
             engine: core.engine.clone(),
-            outside: outside.clone(),
+            relay_sockets: relay_sockets.clone(),
             inside: core.endpoint.clone(),
             reach: core.reach.clone(),
             key: core.identity.line_key(),
@@ -232,8 +232,8 @@ impl Opener {
             .helper("lines", keeper.run(line_wake, self.stop.clone()));
         let (endpoint, clock) = (core.endpoint.clone(), core.clock.clone());
         let reach = core.reach.clone();
-        let lines = Arc::new(LineCaller::new(
-            outside.clone(),
+        let lines = Arc::new(LineDialer::new(
+            relay_sockets.clone(),
             endpoint,
             reach,
             core.direct.clone(),
@@ -249,7 +249,7 @@ impl Opener {
         );
         self.tasks
             .essential("dialing contacts", dialer.run(self.stop.clone()));
-        (outside, lines)
+        (relay_sockets, lines)
     }
 
     fn start_lookup(&self, core: &Core, wake: &Arc<LookupWake>) -> LookupParts {
@@ -268,12 +268,12 @@ impl Opener {
         &self,
         core: &Core,
         runner: Arc<SessionRunner>,
-        waiting: mpsc::Receiver<Meeting>,
+        waiting: mpsc::Receiver<PunchRequest>,
     ) {
         if self.config.privacy.ip != IpMode::Direct {
             return;
         }
-        let meetings = Meetings {
+        let meetings = HolePuncher {
             endpoint: core.endpoint.clone(),
             direct: core.direct.clone(),
             runner,
@@ -309,13 +309,14 @@ impl Opener {
         let config = &self.config.relay;
         config.serve.then(|| {
             let relay = Relay::new(config.limits(), endpoint);
-            self.tasks.helper("relay", Arc::clone(&relay).keep_house());
+            self.tasks
+                .helper("relay", Arc::clone(&relay).run_maintenance());
             relay
         })
     }
 
-    fn outside(&self, core: &Core) -> Outside {
-        Outside::new(
+    fn relay_sockets(&self, core: &Core) -> RelaySockets {
+        RelaySockets::new(
             &core.endpoint,
             self.circle.clone(),
             core.identity.clone(),
@@ -343,7 +344,7 @@ impl Opener {
         let server = Arc::new(server);
         self.tasks.helper(
             "mailbox server",
-            server.clone().keep_house(self.stop.clone()),
+            server.clone().run_maintenance(self.stop.clone()),
         );
         Ok(Some(server))
     }
@@ -399,7 +400,7 @@ impl Opener {
     }
 }
 
-impl Opened {
+impl RunningDaemon {
     /// Ends all sessions and waits for that, at most until the deadline.
     pub(super) fn end_sessions(&self) -> impl Future<Output = ()> + use<> {
         let endpoint = self.endpoint.clone();
@@ -440,7 +441,7 @@ fn start_thread(engine: Engine, tasks: &Tasks) -> io::Result<(EngineHandle, Join
 }
 
 /// Returns the prober, which tries all ways to a contact at the user's request.
-fn prober(core: &Core, lines: Arc<LineCaller>, lookup: LookupParts) -> Arc<Prober> {
+fn prober(core: &Core, lines: Arc<LineDialer>, lookup: LookupParts) -> Arc<Prober> {
     Arc::new(Prober {
         engine: core.engine.clone(),
         direct: core.direct.clone(),
@@ -451,12 +452,12 @@ fn prober(core: &Core, lines: Arc<LineCaller>, lookup: LookupParts) -> Arc<Probe
 }
 
 /// Returns the test of whether line-only mode holds.
-fn fail_closed(outside: &Arc<Outside>, endpoint: &Arc<Endpoint>) -> FailClosedTest {
-    let (outside, endpoint) = (outside.clone(), endpoint.clone());
+fn fail_closed(relay_sockets: &Arc<RelaySockets>, endpoint: &Arc<Endpoint>) -> FailClosedTest {
+    let (relay_sockets, endpoint) = (relay_sockets.clone(), endpoint.clone());
     Arc::new(move || {
-        let (outside, endpoint) = (outside.clone(), endpoint.clone());
+        let (relay_sockets, endpoint) = (relay_sockets.clone(), endpoint.clone());
         Box::pin(async move {
-            match outside.holds_back().await {
+            match relay_sockets.holds_back().await {
                 None => FailClosed::NotInForce,
                 Some(true) if endpoint.local_addrs().is_empty() => FailClosed::Holds,
                 Some(_) => FailClosed::Broken,

@@ -68,7 +68,7 @@ impl PrivacyConfig {
             },
         };
         let is_refused =
-            |own: &&SocketAddr| NamedAddress::told(**own, wanted, loopback_only).is_none();
+            |own: &&SocketAddr| NamedAddress::for_peer(**own, wanted, loopback_only).is_none();
         match self.announce.iter().find(is_refused) {
             Some(&address) => Err(ConfigError::Announced { address }),
             None => Ok(()),

@@ -6,11 +6,11 @@ use crate::store::{ContactState, StoreError};
 impl Engine {
     /// Adds the peer to the list or removes it, depending on the state of its row.
     pub(super) fn note_caller(&self, row: i64) -> Result<(), StoreError> {
-        let Some(slot) = self.slots.get(&row) else {
+        let Some(peer_state) = self.peers.get(&row) else {
             return Ok(());
         };
-        let peer = slot.contact.peer_id;
-        let secrets = match (slot.contact.state, &slot.secrets) {
+        let peer = peer_state.contact.peer_id;
+        let secrets = match (peer_state.contact.state, &peer_state.secrets) {
             (ContactState::Contact, Some(secrets)) => Some(secrets.clone()),
             (ContactState::Contact, None) => self.store.lookup_secrets(row)?,
             _ => None,

@@ -102,7 +102,10 @@ impl Engine {
     /// Returns whether a contact stated its places in the serving session, which shows that it also
     /// takes the two for contacts.
     fn is_talking(&self, row: i64) -> bool {
-        let serving = self.slots.get(&row).and_then(|slot| slot.link());
+        let serving = self
+            .peers
+            .get(&row)
+            .and_then(|peer_state| peer_state.link());
         let talks = |link: &Arc<Link>| link.places().is_some() && !link.wants_successor();
         self.is_contact(row) && serving.is_some_and(talks)
     }
@@ -117,8 +120,8 @@ impl Engine {
             theirs: invitation.rendezvous().clone(),
         };
         self.store.set_lookup_secrets(row, &secrets)?;
-        if let Some(slot) = self.slots.get_mut(&row) {
-            slot.secrets = Some(secrets);
+        if let Some(peer_state) = self.peers.get_mut(&row) {
+            peer_state.secrets = Some(secrets);
         }
         self.wake_lookup();
         Ok(())
@@ -153,15 +156,15 @@ impl Engine {
         after: &str,
         limit: usize,
     ) -> Result<(Vec<ContactView>, bool), Refusal> {
-        let wanted = |slot: &&super::slot::Slot| match state {
-            Some(state) => slot.contact.state == state,
-            None => slot.contact.state != ContactState::Removed,
+        let wanted = |peer_state: &&super::peer_state::PeerState| match state {
+            Some(state) => peer_state.contact.state == state,
+            None => peer_state.contact.state != ContactState::Removed,
         };
         let mut names: Vec<(&str, i64)> = self
-            .slots
+            .peers
             .values()
             .filter(wanted)
-            .map(|slot| (slot.contact.name.as_str(), slot.contact.row))
+            .map(|peer_state| (peer_state.contact.name.as_str(), peer_state.contact.row))
             .filter(|(name, _)| *name > after)
             .collect();
         names.sort_unstable();
@@ -259,13 +262,13 @@ impl Engine {
         if !self.is_contact(row) {
             return Err(Refusal::new(Reason::NotAContact));
         }
-        let slot = self.slots.get_mut(&row).ok_or_else(unknown)?;
-        let certificate = slot.certificate()?;
+        let peer_state = self.peers.get_mut(&row).ok_or_else(unknown)?;
+        let certificate = peer_state.certificate()?;
         if let Some(matched) = matched {
-            slot.contact.verified = matched;
-            self.store.update_contact(&slot.contact)?;
+            peer_state.contact.verified = matched;
+            self.store.update_contact(&peer_state.contact)?;
         }
-        let verified = slot.contact.verified;
+        let verified = peer_state.contact.verified;
         let own = self.identity.certificate();
         let code = VerificationCode::of(self.circle.id(), own, &certificate);
         Ok((code.to_string(), verified))
@@ -293,7 +296,10 @@ impl Engine {
     }
 
     fn close_links(&mut self, row: i64, code: CloseCode) {
-        let links = self.slots.get(&row).map(|slot| slot.links.clone());
+        let links = self
+            .peers
+            .get(&row)
+            .map(|peer_state| peer_state.links.clone());
         for link in links.unwrap_or_default() {
             self.effects.push(Effect::Close(link, code));
         }
@@ -320,14 +326,16 @@ impl Engine {
         suggested.clone_into(&mut contact.suggested_name);
         contact.row = self.store.insert_contact(&contact)?;
         let row = contact.row;
-        self.insert_slot(contact);
+        self.insert_peer(contact);
         Ok(row)
     }
 
     /// Checks the limit for a removed contact that is added again, as it counts again.
     fn check_room(&self, row: i64) -> Result<(), Refusal> {
-        let is_removed = |slot: &super::slot::Slot| slot.contact.state == ContactState::Removed;
-        if self.slots.get(&row).is_some_and(is_removed) && self.living() >= MAX_CONTACTS {
+        let is_removed = |peer_state: &super::peer_state::PeerState| {
+            peer_state.contact.state == ContactState::Removed
+        };
+        if self.peers.get(&row).is_some_and(is_removed) && self.living() >= MAX_CONTACTS {
             return Err(Refusal::limit(
                 "contacts",
                 MAX_CONTACTS,
@@ -340,7 +348,7 @@ impl Engine {
 
     /// Returns the number of rows that count towards the limit.
     fn living(&self) -> usize {
-        self.slots.len() - self.count(ContactState::Removed)
+        self.peers.len() - self.count(ContactState::Removed)
     }
 
     /// Names a contact as the user wants, else as the peer suggests if that name is free and fit.
@@ -370,10 +378,10 @@ impl Engine {
                  ends, and does not begin like a peer id (m21).",
             ));
         }
-        let taken = self.slots.values().any(|slot| {
-            Some(slot.contact.row) != row
-                && slot.contact.state != ContactState::Removed
-                && look_alike(&slot.contact.name, name)
+        let taken = self.peers.values().any(|peer_state| {
+            Some(peer_state.contact.row) != row
+                && peer_state.contact.state != ContactState::Removed
+                && look_alike(&peer_state.contact.name, name)
         });
         if taken {
             return Err(Refusal::new(Reason::NameTaken));
@@ -384,22 +392,22 @@ impl Engine {
     /// Returns the contact with this name, this peer id, or the only one whose id has this prefix.
     pub(super) fn resolve(&self, text: &str) -> Result<i64, Refusal> {
         let known = || {
-            self.slots
+            self.peers
                 .values()
-                .filter(|slot| slot.contact.state != ContactState::Removed)
+                .filter(|peer_state| peer_state.contact.state != ContactState::Removed)
         };
         let folded = text.to_lowercase();
-        let by_name = known().find(|slot| slot.contact.name.to_lowercase() == folded);
-        if let Some(slot) = by_name {
-            return Ok(slot.contact.row);
+        let by_name = known().find(|peer_state| peer_state.contact.name.to_lowercase() == folded);
+        if let Some(peer_state) = by_name {
+            return Ok(peer_state.contact.row);
         }
         if folded.len() < MIN_PREFIX || !folded.starts_with("m21") {
             return Err(unknown());
         }
-        let mut by_id =
-            known().filter(|slot| slot.contact.peer_id.to_string().starts_with(&folded));
+        let mut by_id = known()
+            .filter(|peer_state| peer_state.contact.peer_id.to_string().starts_with(&folded));
         match (by_id.next(), by_id.next()) {
-            (Some(slot), None) => Ok(slot.contact.row),
+            (Some(peer_state), None) => Ok(peer_state.contact.row),
             (Some(_), Some(_)) => Err(Refusal::new(Reason::ContactAmbiguous)),
             (None, _) => Err(unknown()),
         }
@@ -407,8 +415,8 @@ impl Engine {
 
     fn resolve_request(&self, name: &str) -> Result<i64, Refusal> {
         let row = self.resolve(name)?;
-        let slot = self.slots.get(&row).ok_or_else(unknown)?;
-        if slot.contact.state == ContactState::Request {
+        let peer_state = self.peers.get(&row).ok_or_else(unknown)?;
+        if peer_state.contact.state == ContactState::Request {
             Ok(row)
         } else {
             Err(Refusal::new(Reason::NoRequest))
@@ -416,22 +424,22 @@ impl Engine {
     }
 
     pub(super) fn contact_mut(&mut self, row: i64) -> Result<&mut ContactRow, Refusal> {
-        let slot = self.slots.get_mut(&row).ok_or_else(unknown)?;
-        Ok(&mut slot.contact)
+        let peer_state = self.peers.get_mut(&row).ok_or_else(unknown)?;
+        Ok(&mut peer_state.contact)
     }
 
     pub(super) fn save_contact(&self, row: i64) -> Result<(), Refusal> {
-        let slot = self.slots.get(&row).ok_or_else(unknown)?;
-        self.store.update_contact(&slot.contact)?;
+        let peer_state = self.peers.get(&row).ok_or_else(unknown)?;
+        self.store.update_contact(&peer_state.contact)?;
         self.note_caller(row)?;
         Ok(())
     }
 
     pub(super) fn view(&self, row: i64) -> Result<ContactView, Refusal> {
-        let slot = self.slots.get(&row).ok_or_else(unknown)?;
-        let online = slot.links.iter().any(|link| !link.in_doubt());
+        let peer_state = self.peers.get(&row).ok_or_else(unknown)?;
+        let online = peer_state.links.iter().any(|link| !link.in_doubt());
         Ok(ContactView {
-            row: slot.contact.clone(),
+            row: peer_state.contact.clone(),
             online,
             addresses: self.store.addresses(row)?,
             last_failure: self.failure_of(row),
@@ -439,8 +447,8 @@ impl Engine {
             mailbox: self.mail.policy(row),
             mailbox_offered: self.mail.offered.contains(&row),
             mailbox_failure: self.mail.failures.get(&row).copied().unwrap_or_default(),
-            path: slot.link().map(|link| link.path()),
-            ip: slot.contact.ip,
+            path: peer_state.link().map(|link| link.path()),
+            ip: peer_state.contact.ip,
             keep_s: self.store.keep_of(row)?,
             is_over_quota: self.has_reached_quota(row)?,
             conflict: self.recent_conflict(row)?,

@@ -33,15 +33,15 @@ impl Engine {
     /// Feeds the conversation with a contact and stores its writes.
     ///
     /// Errors: the store's, or those of loading the conversation. The batch must then fail.
-    pub(super) fn converse<T>(
+    pub(super) fn with_conversation<T>(
         &mut self,
         row: i64,
         feed: impl FnOnce(&mut Conversation, &mut Context<'_>) -> T,
     ) -> Result<T, Refusal> {
         self.load_conversation(row)?;
         let now = Time(self.clock.now_ms());
-        let slot = self.slots.get_mut(&row).ok_or_else(no_slot)?;
-        let certificate = slot.certificate()?;
+        let peer_state = self.peers.get_mut(&row).ok_or_else(no_slot)?;
+        let certificate = peer_state.certificate()?;
         let history = StoredHistory {
             store: &self.store,
             error: RefCell::new(None),
@@ -52,10 +52,10 @@ impl Engine {
             own: &self.identity,
             own_id: self.own_id,
             peer: &certificate,
-            peer_id: slot.contact.peer_id,
+            peer_id: peer_state.contact.peer_id,
             history: &history,
         };
-        let conversation = slot.conversation.as_mut().ok_or_else(no_slot)?;
+        let conversation = peer_state.conversation.as_mut().ok_or_else(no_slot)?;
         let before = *conversation.counters();
         let result = feed(conversation, &mut context);
         count(&self.counters, &before, conversation.counters());
@@ -66,13 +66,13 @@ impl Engine {
         Ok(result)
     }
 
-    /// Feeds a conversation as [`Self::converse`] does, and fails the batch on an error.
-    pub(super) fn converse_quietly<T>(
+    /// Feeds a conversation as [`Self::with_conversation`] does, and fails the batch on an error.
+    pub(super) fn with_conversation_quietly<T>(
         &mut self,
         row: i64,
         feed: impl FnOnce(&mut Conversation, &mut Context<'_>) -> T,
     ) -> Option<T> {
-        match self.converse(row, feed) {
+        match self.with_conversation(row, feed) {
             Ok(result) => Some(result),
             Err(refusal) => {
                 self.fail_batch(refusal);
@@ -84,14 +84,14 @@ impl Engine {
     /// Loads the conversation from the store unless it is in memory.
     fn load_conversation(&mut self, row: i64) -> Result<(), Refusal> {
         let limits = self.delivery_limits();
-        let slot = self.slots.get_mut(&row).ok_or_else(no_slot)?;
-        if slot.conversation.is_some() {
+        let peer_state = self.peers.get_mut(&row).ok_or_else(no_slot)?;
+        if peer_state.conversation.is_some() {
             return Ok(());
         }
         let saved = self.store.saved_conversation(row)?;
-        slot.conversation = Some(Conversation::new(limits, saved));
+        peer_state.conversation = Some(Conversation::new(limits, saved));
         // A new session states its places in its own `begin_talk`.
-        match slot.link().filter(|link| link.has_begun()).cloned() {
+        match peer_state.link().filter(|link| link.has_begun()).cloned() {
             Some(link) => self.talk_on(row, &link),
             None => Ok(()),
         }
@@ -100,8 +100,8 @@ impl Engine {
     /// Returns a contact's conversation, loaded from the store if necessary.
     pub(super) fn conversation(&mut self, row: i64) -> Result<&Conversation, Refusal> {
         self.load_conversation(row)?;
-        let slot = self.slots.get(&row).ok_or_else(no_slot)?;
-        slot.conversation.as_ref().ok_or_else(no_slot)
+        let peer_state = self.peers.get(&row).ok_or_else(no_slot)?;
+        peer_state.conversation.as_ref().ok_or_else(no_slot)
     }
 
     /// Stores all writes and queues all actions of a conversation.
@@ -117,46 +117,49 @@ impl Engine {
     }
 
     fn machine(&mut self, row: i64) -> Option<&mut Conversation> {
-        self.slots.get_mut(&row)?.conversation.as_mut()
+        self.peers.get_mut(&row)?.conversation.as_mut()
     }
 
     fn set_timer(&mut self, row: i64) {
-        let Some(slot) = self.slots.get_mut(&row) else {
+        let Some(peer_state) = self.peers.get_mut(&row) else {
             return;
         };
-        let due = slot
+        let due = peer_state
             .conversation
             .as_ref()
             .and_then(Conversation::next_timeout)
             .map(|time| time.0);
-        if slot.timer == due {
+        if peer_state.timer == due {
             return;
         }
-        if let Some(old) = std::mem::replace(&mut slot.timer, due) {
+        if let Some(old) = std::mem::replace(&mut peer_state.timer, due) {
             self.timers.remove(&(old, row));
         }
         self.timers.extend(due.map(|due| (due, row)));
     }
 
     pub(super) fn on_conversation_timeout(&mut self, row: i64) {
-        if let Some(slot) = self.slots.get_mut(&row) {
-            slot.timer = None;
+        if let Some(peer_state) = self.peers.get_mut(&row) {
+            peer_state.timer = None;
         }
-        self.converse_quietly(row, |conversation, cx| conversation.on_timeout(cx));
+        self.with_conversation_quietly(row, |conversation, cx| conversation.on_timeout(cx));
     }
 
     /// Makes the timer due now for each conversation that may have timed work: those with queued
     /// messages and those with a session. The next batch loads them.
     pub(super) fn wake_conversations(&mut self) -> Result<(), StoreError> {
         let mut rows = self.store.rows_with_timers()?;
-        let connected = self.slots.values().filter(|slot| !slot.links.is_empty());
-        rows.extend(connected.map(|slot| slot.contact.row));
+        let connected = self
+            .peers
+            .values()
+            .filter(|peer_state| !peer_state.links.is_empty());
+        rows.extend(connected.map(|peer_state| peer_state.contact.row));
         let now = self.clock.now_ms();
         for row in rows {
-            if let Some(slot) = self.slots.get_mut(&row)
-                && slot.timer.is_none()
+            if let Some(peer_state) = self.peers.get_mut(&row)
+                && peer_state.timer.is_none()
             {
-                slot.timer = Some(now);
+                peer_state.timer = Some(now);
                 self.timers.insert((now, row));
             }
         }
@@ -195,8 +198,8 @@ impl Engine {
             }
             Write::OutboxRemove { id } => {
                 self.store.delete_outbox(&id)?;
-                if let Some(slot) = self.slots.get_mut(&row) {
-                    let _ = slot.fresh.take(&id);
+                if let Some(peer_state) = self.peers.get_mut(&row) {
+                    let _ = peer_state.fresh.take(&id);
                 }
             }
             Write::State { id, state } => self.on_state(row, id, state)?,
@@ -253,10 +256,10 @@ impl Engine {
     }
 
     fn keep_fresh(&mut self, row: i64, id: MessageId, epoch: u64, sealed: Vec<u8>) {
-        if let Some(slot) = self.slots.get_mut(&row)
-            && !slot.links.is_empty()
+        if let Some(peer_state) = self.peers.get_mut(&row)
+            && !peer_state.links.is_empty()
         {
-            slot.fresh.put(id, epoch, sealed.into());
+            peer_state.fresh.put(id, epoch, sealed.into());
         }
     }
 
@@ -264,7 +267,11 @@ impl Engine {
     pub(super) fn act(&mut self, row: i64, action: Action) {
         match action {
             Action::State(places) => {
-                if let Some(link) = self.slots.get(&row).and_then(|slot| slot.link()) {
+                if let Some(link) = self
+                    .peers
+                    .get(&row)
+                    .and_then(|peer_state| peer_state.link())
+                {
                     link.note_stated(places.incarnation);
                     link.send(Message::Places(Box::new(places)));
                 }
@@ -290,7 +297,7 @@ impl Engine {
     }
 
     fn sealed(&mut self, row: i64, id: &MessageId, epoch: u64) -> Option<Bytes> {
-        let fresh = self.slots.get_mut(&row)?.fresh.take(id);
+        let fresh = self.peers.get_mut(&row)?.fresh.take(id);
         let (stored_epoch, sealed) = match fresh {
             Some(found) => found,
             None => {
@@ -302,7 +309,10 @@ impl Engine {
     }
 
     fn send_frame(&self, row: i64, message: Message) {
-        let link = self.slots.get(&row).and_then(|slot| slot.link());
+        let link = self
+            .peers
+            .get(&row)
+            .and_then(|peer_state| peer_state.link());
         if let Some(link) = link.filter(|link| link.stated() != 0) {
             link.send(message);
         }
@@ -324,7 +334,7 @@ impl Engine {
                 Ok(payload) => payload,
                 Err(error) => return self.fail_batch(error.into()),
             };
-            self.converse_quietly(row, |conversation, cx| match payload {
+            self.with_conversation_quietly(row, |conversation, cx| match payload {
                 OutboxPayload::There(payload) => conversation.on_payload(cx, id, &payload),
                 OutboxPayload::Erased => conversation.give_up(cx, id, GiveUp::Expired),
                 OutboxPayload::NoRow => {}

@@ -3,8 +3,8 @@
 
 use super::Engine;
 use super::effect::Effect;
+use super::peer_state::PeerState;
 use super::sessions::contact_like;
-use super::slot::Slot;
 use crate::network::{Link, Order};
 use crate::refusal::Refusal;
 use crate::store::BudgetRow;
@@ -20,32 +20,34 @@ impl Engine {
         if let Err(refusal) = self.use_another(link) {
             self.fail_batch(refusal);
         }
-        self.call_instead(link);
+        self.dial_replacement(link);
     }
 
     /// Handles a session that must be renewed because of its age.
     pub fn on_link_old(&mut self, link: &Arc<Link>) {
-        self.call_beside(link);
+        self.dial_successor(link);
     }
 
     /// Dials a peer while its session still serves.
-    pub(super) fn call_beside(&mut self, link: &Arc<Link>) {
-        self.call_anew(link, false);
+    pub(super) fn dial_successor(&mut self, link: &Arc<Link>) {
+        self.redial(link, false);
     }
 
     /// Dials a peer whose session does not serve any more.
-    pub(super) fn call_instead(&mut self, link: &Arc<Link>) {
-        self.call_anew(link, true);
+    pub(super) fn dial_replacement(&mut self, link: &Arc<Link>) {
+        self.redial(link, true);
     }
 
-    fn call_anew(&mut self, link: &Arc<Link>, one_died: bool) {
+    fn redial(&mut self, link: &Arc<Link>, one_died: bool) {
         let row = self.row_of(&link.peer_id);
-        let serves = |slot: &&Slot| slot.link().is_some_and(|it| it.id == link.id);
-        let slot = row.and_then(|row| self.slots.get(&row)).filter(serves);
-        let Some(slot) = slot.filter(|slot| contact_like(slot.contact.state)) else {
+        let serves = |peer_state: &&PeerState| peer_state.link().is_some_and(|it| it.id == link.id);
+        let peer_state = row.and_then(|row| self.peers.get(&row)).filter(serves);
+        let Some(peer_state) =
+            peer_state.filter(|peer_state| contact_like(peer_state.contact.state))
+        else {
             return;
         };
-        match self.route(slot.contact.row) {
+        match self.route(peer_state.contact.row) {
             Ok(mut route) => {
                 route.one_died = one_died;
                 self.order(link.peer_id, Order::Want(route, 0));
@@ -57,14 +59,14 @@ impl Engine {
     /// Handles a failed dial, with its stable reason.
     pub fn on_dial_failed(&mut self, peer: &PeerId, reason: &'static str) {
         let row = self.row_of(peer);
-        let Some(slot) = row.and_then(|row| self.slots.get_mut(&row)) else {
+        let Some(peer_state) = row.and_then(|row| self.peers.get_mut(&row)) else {
             return;
         };
-        match slot.link() {
+        match peer_state.link() {
             // The peer has been heard again in the meantime.
             Some(link) if !link.wants_successor() => self.order(*peer, Order::Rest),
             _ => {
-                slot.last_failure = reason;
+                peer_state.last_failure = reason;
                 self.wake_lookup();
             }
         }
@@ -82,13 +84,13 @@ impl Engine {
 
     /// Orders a session with a contact, unless there is one.
     pub(super) fn dial(&mut self, row: i64) -> Result<(), Refusal> {
-        let Some(slot) = self.slots.get(&row) else {
+        let Some(peer_state) = self.peers.get(&row) else {
             return Ok(());
         };
-        if !contact_like(slot.contact.state) || !slot.links.is_empty() {
+        if !contact_like(peer_state.contact.state) || !peer_state.links.is_empty() {
             return Ok(());
         }
-        let (peer, route) = (slot.contact.peer_id, self.route(row)?);
+        let (peer, route) = (peer_state.contact.peer_id, self.route(row)?);
         self.order(peer, Order::Want(route, 0));
         Ok(())
     }
@@ -96,15 +98,15 @@ impl Engine {
     /// Speeds up dialling and look-up for an offline contact that has a message queued. If its
     /// session still waits for its statement of places, no message can leave, so a cover frame
     /// probes whether the peer is alive.
-    pub(super) fn hurry(&mut self, row: i64) {
-        let Some(slot) = self.slots.get(&row) else {
+    pub(super) fn expedite(&mut self, row: i64) {
+        let Some(peer_state) = self.peers.get(&row) else {
             return;
         };
-        match slot.link() {
-            Some(link) if link.places().is_none() => link.nudge(),
+        match peer_state.link() {
+            Some(link) if link.places().is_none() => link.probe_path(),
             Some(_) => {}
             None => {
-                self.order(slot.contact.peer_id, Order::Hurry);
+                self.order(peer_state.contact.peer_id, Order::Hurry);
                 self.wake_lookup();
             }
         }
@@ -112,7 +114,7 @@ impl Engine {
 
     /// Orders sessions with all contacts that are offline, at once.
     pub(super) fn dial_all(&mut self) -> Result<(), Refusal> {
-        let rows: Vec<i64> = self.slots.keys().copied().collect();
+        let rows: Vec<i64> = self.peers.keys().copied().collect();
         rows.into_iter().try_for_each(|row| self.dial(row))
     }
 
@@ -121,15 +123,17 @@ impl Engine {
     /// be read.
     pub(super) fn dial_missing(&self) -> bool {
         let mut is_complete = true;
-        for (row, slot) in &self.slots {
-            let serves = slot.link().is_some_and(|link| !link.wants_successor());
-            if serves || !contact_like(slot.contact.state) {
+        for (row, peer_state) in &self.peers {
+            let serves = peer_state
+                .link()
+                .is_some_and(|link| !link.wants_successor());
+            if serves || !contact_like(peer_state.contact.state) {
                 continue;
             }
             match self.route(*row) {
                 Ok(route) => {
-                    let order = Order::Ensure(route, slot.short_sessions);
-                    self.dialer.tell(slot.contact.peer_id, order);
+                    let order = Order::Ensure(route, peer_state.short_sessions);
+                    self.dialer.tell(peer_state.contact.peer_id, order);
                 }
                 Err(refusal) => {
                     tracing::debug!(reason = %refusal.reason, "a contact's addresses can't be read");

@@ -4,7 +4,7 @@ use super::Engine;
 use super::bus::{LiveEvent, StateChange};
 use super::sessions::is_talk;
 use crate::network::{Link, Order};
-use crate::reach::Meeting;
+use crate::reach::PunchRequest;
 use crate::refusal::Refusal;
 use m2_crypto::PeerId;
 use m2_net::delivery::Action;
@@ -55,7 +55,7 @@ pub(super) enum Effect {
     /// Wake the look-up tasks.
     WakeLookup,
     /// Pass a request to the task that looks for direct paths.
-    Meet(Meeting),
+    Meet(PunchRequest),
     /// Notify event streams of an entry of the log.
     Event(LiveEvent),
 }

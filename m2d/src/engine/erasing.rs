@@ -17,7 +17,7 @@ impl Engine {
             self.erase(erasure)?;
         }
         let now = self.now_ms();
-        self.agenda.note_erasure(now);
+        self.maintenance.note_erasure(now);
         Ok(())
     }
 
@@ -36,7 +36,7 @@ impl Engine {
         let row = erasure.contact;
         if erasure.is_giving_up() {
             for id in self.store.next_to_give_up(&erasure, ERASE_STEP)? {
-                self.converse(row, |conversation, cx| {
+                self.with_conversation(row, |conversation, cx| {
                     conversation.give_up(cx, id, GiveUp::ContactRemoved);
                 })?;
             }
@@ -45,7 +45,11 @@ impl Engine {
             }
             // A contact that was removed and added again could not begin its conversation before
             // this.
-            let link = self.slots.get(&row).and_then(|slot| slot.link()).cloned();
+            let link = self
+                .peers
+                .get(&row)
+                .and_then(|peer_state| peer_state.link())
+                .cloned();
             if let Some(link) = link.filter(|_| self.is_contact(row)) {
                 self.begin_talk(row, &link)?;
             }
@@ -53,7 +57,7 @@ impl Engine {
         if self.store.erase_history(&erasure, ERASE_STEP)? < ERASE_STEP {
             self.store.end_erasure(row)?;
             let now = self.now_ms();
-            self.agenda.note_freed(now);
+            self.maintenance.note_freed(now);
         }
         Ok(())
     }

@@ -79,11 +79,11 @@ impl Engine {
         })?;
         if shown {
             self.event(EventKind::MessageReceived, row, Some(message), 0)?;
-            self.agenda.note_expiry(expires_ms);
-            self.agenda.note_text(now);
+            self.maintenance.note_expiry(expires_ms);
+            self.maintenance.note_text(now);
         }
         if !shown {
-            self.note_silent(row)?;
+            self.note_hidden(row)?;
         }
         self.follow(row, payload.body)
     }
@@ -134,7 +134,7 @@ impl Engine {
         }
         self.store.erase_message(head.row, Gone::Retracted)?;
         let now = self.now_ms();
-        self.agenda.note_freed(now);
+        self.maintenance.note_freed(now);
         self.event(EventKind::MessageRetracted, row, Some(head.row), 0)
     }
 
@@ -214,7 +214,7 @@ impl Engine {
             gone: Gone::No,
             expires_ms: None,
         })?;
-        self.note_silent(row)
+        self.note_hidden(row)
     }
 
     /// Reports a gap: missing messages were not waited for any longer.
@@ -319,12 +319,12 @@ impl Engine {
         };
         let time_ms = self.clock.order_ms();
         let seq = self.store.append_event(&event, time_ms)?;
-        let live = match self.slots.get(&contact) {
-            Some(slot) => LiveEvent::Whole(Box::new(EventRow {
+        let live = match self.peers.get(&contact) {
+            Some(peer_state) => LiveEvent::Whole(Box::new(EventRow {
                 seq,
                 time_ms,
                 kind: event.kind,
-                peer_id: slot.contact.peer_id,
+                peer_id: peer_state.contact.peer_id,
                 name: String::new(),
                 suggested_name: String::new(),
                 detail,

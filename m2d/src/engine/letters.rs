@@ -73,11 +73,11 @@ impl Engine {
 
     /// Returns whether letters may be deposited for a contact, which must be offline.
     fn may_be_written_to(&self, contact: i64) -> bool {
-        let away = |slot: &super::slot::Slot| slot.links.is_empty();
+        let away = |peer_state: &super::peer_state::PeerState| peer_state.links.is_empty();
         self.may_deposit(contact)
             && self.is_contact(contact)
             && self.is_giving_up(contact).is_ok_and(|it| !it)
-            && self.slots.get(&contact).is_some_and(away)
+            && self.peers.get(&contact).is_some_and(away)
     }
 
     fn seal_letters(&mut self, contact: i64, now: u64) -> Result<(), Refusal> {
@@ -120,18 +120,18 @@ impl Engine {
             return Ok(());
         };
         let (incarnation, oldest) =
-            self.converse(contact, |conversation, cx| conversation.letter_place(cx))?;
+            self.with_conversation(contact, |conversation, cx| conversation.letter_place(cx))?;
         let payload = with_oldest(payload, oldest);
-        let slot = self.slots.get_mut(&contact).ok_or_else(unknown)?;
+        let peer_state = self.peers.get_mut(&contact).ok_or_else(unknown)?;
         let header = EpochHeader {
             sender: self.own_id,
-            receiver: slot.contact.peer_id,
+            receiver: peer_state.contact.peer_id,
             incarnation,
             // A counter would repeat a number after the store was restored.
             epoch: self.rng.next_u64() >> 1,
             created_s: now / 1_000,
         };
-        let certificate = slot.certificate()?;
+        let certificate = peer_state.certificate()?;
         let (rng, own) = (&mut self.rng, &self.identity);
         let sealed = Letter::seal(rng, own, &certificate, header, &message.id.0, &payload);
         let Ok(sealed) = sealed else {
@@ -205,8 +205,8 @@ impl Engine {
         letter.place = Some((provider, number));
         self.store
             .update_letter(&letter, now.saturating_add(LEASE_MS))?;
-        let slot = self.slots.get(&letter.contact).ok_or_else(unknown)?;
-        let owner = slot.contact.peer_id;
+        let peer_state = self.peers.get(&letter.contact).ok_or_else(unknown)?;
+        let owner = peer_state.contact.peer_id;
         Ok(known(&provider).map(|row| DepositJob {
             id: letter.id,
             owner,
@@ -241,7 +241,7 @@ impl Engine {
         self.store.note_deposit(letter, now)?;
         self.mail.note(now.saturating_add(LETTER_LIFE_MS));
         self.mail.failures.remove(&letter.contact);
-        self.converse(letter.contact, |conversation, cx| {
+        self.with_conversation(letter.contact, |conversation, cx| {
             conversation.on_deposited(cx, id);
         })
     }
@@ -285,8 +285,8 @@ impl Engine {
             // The message stays with the sender, which deposits it again.
             return Ok(None);
         }
-        let slot = self.slots.get_mut(&contact).ok_or_else(unknown)?;
-        Ok(Some(slot.certificate()?))
+        let peer_state = self.peers.get_mut(&contact).ok_or_else(unknown)?;
+        Ok(Some(peer_state.certificate()?))
     }
 
     /// Takes the message of a letter. Its effects are durable once the batch is committed.
@@ -309,7 +309,7 @@ impl Engine {
             id: MessageId(letter.message_id),
             plaintext: letter.plaintext,
         };
-        let result = self.converse(contact, |conversation, cx| {
+        let result = self.with_conversation(contact, |conversation, cx| {
             conversation.on_letter(cx, message)
         })?;
         if result.is_err() {
@@ -378,7 +378,7 @@ mod tests {
     fn send(engine: &mut Engine, ttl_s: u32) -> [u8; 16] {
         let message = NewMessage {
             contact: engine
-                .slots
+                .peers
                 .values()
                 .next()
                 .unwrap()

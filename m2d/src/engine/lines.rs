@@ -32,7 +32,7 @@ const MAX_ENTRIES: usize = 4;
 const MIN_PREFIX: usize = 10;
 /// Key of the flag that is set once a relay was ever added. From then on contacts are sent offers,
 /// even empty ones.
-const TOLD: &str = "lines told";
+const OFFERS_SENT: &str = "lines told";
 
 /// The configuration of lines.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +145,7 @@ impl Engine {
             entry,
             created_ms: self.now_ms(),
         })?;
-        self.store.set_number(TOLD, 1)?;
+        self.store.set_number(OFFERS_SENT, 1)?;
         self.lines_changed()?;
         Ok(self.line_view(row))
     }
@@ -197,7 +197,7 @@ impl Engine {
 
     /// Sends new offers to connected contacts, and wakes the task that listens.
     fn lines_changed(&mut self) -> Result<(), Refusal> {
-        let rows: Vec<i64> = self.slots.keys().copied().collect();
+        let rows: Vec<i64> = self.peers.keys().copied().collect();
         for row in rows {
             self.offer_lines(row)?;
         }
@@ -245,7 +245,7 @@ impl Engine {
                 });
             let of_day = |day: u32| contacts.iter().map(move |caller| (*caller, day));
             let mut lines: Vec<(Caller, u32)> = of_day(days.today).chain(invited).collect();
-            lines.extend(days.beside.into_iter().flat_map(of_day));
+            lines.extend(days.adjacent.into_iter().flat_map(of_day));
             open.at.push(OpenAt {
                 relay: line.relay,
                 addresses: line.addresses,
@@ -257,10 +257,10 @@ impl Engine {
 
     /// Returns the contacts as callers, the most recently connected first.
     fn callers(&self) -> Vec<Caller> {
-        let slots = self.contacts_in(ContactState::Contact);
-        let mut contacts: Vec<_> = slots
-            .filter_map(|row| self.slots.get(&row))
-            .map(|slot| &slot.contact)
+        let peers = self.contacts_in(ContactState::Contact);
+        let mut contacts: Vec<_> = peers
+            .filter_map(|row| self.peers.get(&row))
+            .map(|peer_state| &peer_state.contact)
             .collect();
         contacts.sort_by_key(|contact| (std::cmp::Reverse(contact.last_seen_ms), contact.row));
         let callers = contacts.into_iter();

@@ -18,7 +18,7 @@ use m2_net::delivery::Path;
 
 /// A record to publish for one contact or invitation.
 #[derive(Debug, Clone)]
-pub struct Publication {
+pub struct PresencePlan {
     /// The secret under which the record is published.
     pub secret: PresenceSecret,
     /// True if the record may contain addresses.
@@ -29,7 +29,7 @@ pub struct Publication {
 
 /// A peer to look up.
 #[derive(Debug, Clone)]
-pub struct Sought {
+pub struct LookupTarget {
     /// The peer's id.
     pub peer: PeerId,
     /// The secret under which the peer publishes for this daemon.
@@ -49,7 +49,7 @@ pub enum FoundBy {
 
 /// A result for a peer that is looked up.
 #[derive(Debug, Clone)]
-pub struct Finding {
+pub struct Discovery {
     /// The peer's id.
     pub peer: PeerId,
     /// Where it was found.
@@ -64,7 +64,7 @@ impl Engine {
     /// Returns the records to publish for a UTC day, those of contacts first. Line-only contacts
     /// get no record: they know the DHT keys of their records, and an observer with a node near
     /// such a key sees the publisher's address.
-    pub fn publications(&mut self, day: u32) -> Result<Vec<Publication>, Refusal> {
+    pub fn publications(&mut self, day: u32) -> Result<Vec<PresencePlan>, Refusal> {
         let mut all = Vec::new();
         let contacts: Vec<i64> = self.contacts_in(ContactState::Contact).collect();
         for row in contacts {
@@ -76,7 +76,7 @@ impl Engine {
                 continue;
             }
             let lines = self.published_lines(Caller::Contact(peer), day)?;
-            all.push(Publication {
+            all.push(PresencePlan {
                 secret: PresenceSecret::new(secrets.ours),
                 direct: shows_address(self.ip_mode(row), &lines),
                 lines,
@@ -85,7 +85,7 @@ impl Engine {
         for invitation in self.list_invitations()? {
             let caller = Caller::Invited(InviteId::from_bytes(invitation.id));
             let lines = self.published_lines(caller, day_of(invitation.created_ms))?;
-            all.push(Publication {
+            all.push(PresencePlan {
                 secret: PresenceSecret::of_rendezvous(&invitation.rendezvous),
                 direct: shows_address(self.profile_mode(), &lines),
                 lines,
@@ -96,7 +96,7 @@ impl Engine {
 
     /// Returns the contacts without a direct session, and the peers that this daemon asked.
     /// Line-only contacts are left out, as a query also reveals this host's address.
-    pub fn sought(&mut self) -> Result<Vec<Sought>, Refusal> {
+    pub fn sought(&mut self) -> Result<Vec<LookupTarget>, Refusal> {
         let asked = self.contacts_in(ContactState::Asked);
         let rows: Vec<i64> = asked
             .chain(self.contacts_in(ContactState::Contact))
@@ -107,19 +107,28 @@ impl Engine {
             if mode == IpMode::LineOnly {
                 continue;
             }
-            let Some(slot) = self.slots.get(&row) else {
+            let Some(peer_state) = self.peers.get(&row) else {
                 continue;
             };
-            let (is_online, failed) = (slot.link().is_some(), !slot.last_failure.is_empty());
-            if slot.link().is_some_and(|link| link.path() == Path::Direct) {
+            let (is_online, failed) = (
+                peer_state.link().is_some(),
+                !peer_state.last_failure.is_empty(),
+            );
+            if peer_state
+                .link()
+                .is_some_and(|link| link.path() == Path::Direct)
+            {
                 continue;
             }
-            let (peer, asked) = (slot.contact.peer_id, slot.contact.invite_token.is_some());
+            let (peer, asked) = (
+                peer_state.contact.peer_id,
+                peer_state.contact.invite_token.is_some(),
+            );
             let Some(secret) = self.secret_of(row)? else {
                 continue;
             };
             let waits = asked || self.store.has_outbox(row)?;
-            all.push(Sought {
+            all.push(LookupTarget {
                 peer,
                 secret,
                 in_need: waits && failed && !is_online,
@@ -129,13 +138,13 @@ impl Engine {
     }
 
     /// Stores a result and dials the peer if it is useful.
-    pub fn take_finding(&mut self, finding: Finding) {
+    pub fn take_finding(&mut self, finding: Discovery) {
         if let Err(refusal) = self.on_found(finding) {
             self.fail_batch(refusal);
         }
     }
 
-    fn on_found(&mut self, finding: Finding) -> Result<(), Refusal> {
+    fn on_found(&mut self, finding: Discovery) -> Result<(), Refusal> {
         let Some(row) = self.row_of(&finding.peer) else {
             return Ok(());
         };
@@ -145,13 +154,13 @@ impl Engine {
         addresses.truncate(MAX_FOUND);
         let lines = finding.lines.into_iter().map(line);
         let lines = lines.filter_map(|line| self.usable_line(line)).collect();
-        let Some(slot) = self.slots.get_mut(&row) else {
+        let Some(peer_state) = self.peers.get_mut(&row) else {
             return Ok(());
         };
         if mode == IpMode::LineOnly {
             addresses.clear();
         }
-        let found = &mut slot.found;
+        let found = &mut peer_state.found;
         match finding.by {
             FoundBy::Lan if mode == IpMode::Direct => {
                 let is_new = found.hear(addresses, steady_ms);
@@ -166,16 +175,16 @@ impl Engine {
                 }
             }
         }
-        let link = slot.link().cloned();
+        let link = peer_state.link().cloned();
         match link {
             None => self.dial(row),
             Some(link) if finding.by == FoundBy::Lan && link.path() == Path::Line => {
-                self.call_beside(&link);
+                self.dial_successor(&link);
                 Ok(())
             }
             // The session does not serve any more, and the new address may lead to its successor.
             Some(link) if link.wants_successor() => {
-                self.call_instead(&link);
+                self.dial_replacement(&link);
                 Ok(())
             }
             // Kept for the time after this session.
@@ -201,13 +210,16 @@ impl Engine {
 
     /// Returns the pairwise secrets of a contact, or an asked peer's invitation secrets.
     fn lookup_secrets(&mut self, row: i64) -> Result<Option<LookupSecrets>, Refusal> {
-        let known = self.slots.get(&row).and_then(|slot| slot.secrets.clone());
+        let known = self
+            .peers
+            .get(&row)
+            .and_then(|peer_state| peer_state.secrets.clone());
         if known.is_some() {
             return Ok(known);
         }
         let stored = self.store.lookup_secrets(row)?;
-        if let Some(slot) = self.slots.get_mut(&row) {
-            slot.secrets.clone_from(&stored);
+        if let Some(peer_state) = self.peers.get_mut(&row) {
+            peer_state.secrets.clone_from(&stored);
         }
         Ok(stored)
     }
@@ -282,8 +294,8 @@ mod tests {
         PresenceSecret::new(Secret::new([number; 32]))
     }
 
-    fn finding(by: FoundBy, address: &str) -> Finding {
-        Finding {
+    fn finding(by: FoundBy, address: &str) -> Discovery {
+        Discovery {
             peer: peer(1),
             by,
             addresses: vec![address.parse().unwrap()],

@@ -220,9 +220,9 @@ impl Engine {
     /// Sends a contact the boxes into which it may deposit, on its session. The offer may be empty.
     pub(super) fn offer_mailboxes(&mut self, contact: i64) -> Result<(), Refusal> {
         let Some(link) = self
-            .slots
+            .peers
             .get(&contact)
-            .and_then(|slot| slot.link())
+            .and_then(|peer_state| peer_state.link())
             .cloned()
         else {
             return Ok(());
@@ -234,7 +234,7 @@ impl Engine {
             let Some(mailbox) = mailbox.filter(|_| grant.next > 0) else {
                 continue;
             };
-            let addresses = self.told_addresses(&mailbox.addresses);
+            let addresses = self.shareable_addresses(&mailbox.addresses);
             if !addresses.is_empty() {
                 offers.push(OfferedBox {
                     provider: mailbox.provider,

@@ -5,7 +5,7 @@ use super::Engine;
 use super::effect::Effect;
 use crate::config::IpMode;
 use crate::network::Link;
-use crate::reach::Meeting;
+use crate::reach::PunchRequest;
 use crate::refusal::Refusal;
 use m2_crypto::address::NamedAddress;
 use m2_net::delivery::Path;
@@ -52,10 +52,11 @@ impl Engine {
         if self.ip_mode(row) != IpMode::Direct {
             return;
         }
-        link.meets().allow();
+        link.punch_state().allow();
         match link.path() {
             Path::Line if link.dialled => {
-                self.effects.push(Effect::Meet(Meeting::Seek(link.clone())));
+                self.effects
+                    .push(Effect::Meet(PunchRequest::Seek(link.clone())));
             }
             Path::Direct => {
                 let seen =
@@ -74,20 +75,20 @@ impl Engine {
             tracing::debug!("a contact asks for a path that its mode does not allow");
             return;
         }
-        link.meets().allow();
+        link.punch_state().allow();
         match (reach, link.path()) {
             (Reach::Observed(address), Path::Direct) => {
                 // Only once per session: each new address is sent to all contacts.
-                if link.meets().hear_observed() {
-                    let seen = Meeting::Seen(link.peer_id, address);
+                if link.punch_state().hear_observed() {
+                    let seen = PunchRequest::Seen(link.peer_id, address);
                     self.effects.push(Effect::Meet(seen));
                 }
             }
             (Reach::Candidates(candidates), Path::Line) => {
-                let came = Meeting::Came(link.clone(), candidates);
+                let came = PunchRequest::Came(link.clone(), candidates);
                 self.effects.push(Effect::Meet(came));
             }
-            _ => link.misbehaved("REACH_OUT_OF_PLACE"),
+            _ => link.count_misdeed("REACH_OUT_OF_PLACE"),
         }
     }
 
@@ -99,15 +100,18 @@ impl Engine {
         if !self.serves(row, doubted) {
             return Ok(());
         }
-        let Some(slot) = self.slots.get_mut(&row) else {
+        let Some(peer_state) = self.peers.get_mut(&row) else {
             return Ok(());
         };
-        let healthy = slot.links.iter().rposition(|link| !link.wants_successor());
+        let healthy = peer_state
+            .links
+            .iter()
+            .rposition(|link| !link.wants_successor());
         let Some(place) = healthy else {
             return Ok(());
         };
-        let link = slot.links.remove(place);
-        slot.links.push(link.clone());
+        let link = peer_state.links.remove(place);
+        peer_state.links.push(link.clone());
         if self.is_contact(row) {
             self.talk_on(row, &link)?;
         }
@@ -119,37 +123,37 @@ impl Engine {
     /// direct sessions cannot migrate, as their diallers know only the old addresses, so their
     /// peers are dialled at once.
     pub fn on_network_changed(&mut self) -> Vec<(Arc<Link>, u64)> {
-        let mut nudged = Vec::new();
+        let mut probed = Vec::new();
         let links: Vec<Arc<Link>> = self
-            .slots
+            .peers
             .values()
-            .flat_map(|slot| &slot.links)
+            .flat_map(|peer_state| &peer_state.links)
             .cloned()
             .collect();
         for link in links {
             match (link.path(), link.dialled) {
                 (Path::Direct, false) => {
-                    link.give_up();
-                    self.call_instead(&link);
+                    link.mark_stale();
+                    self.dial_replacement(&link);
                 }
                 _ => {
-                    nudged.push((link.clone(), link.heard()));
-                    link.nudge();
+                    probed.push((link.clone(), link.heard()));
+                    link.probe_path();
                 }
             }
         }
         if let Err(refusal) = self.dial_all() {
             self.fail_batch(refusal);
         }
-        nudged
+        probed
     }
 
     /// Dials the peers of those sessions that have not received a datagram since `heard` was read.
-    pub fn on_still_silent(&mut self, nudged: Vec<(Arc<Link>, u64)>) {
-        for (link, heard) in nudged {
+    pub fn on_still_silent(&mut self, probed: Vec<(Arc<Link>, u64)>) {
+        for (link, heard) in probed {
             if link.heard() == heard && !link.is_over() {
-                link.give_up();
-                self.call_instead(&link);
+                link.mark_stale();
+                self.dial_replacement(&link);
             }
         }
     }

@@ -39,9 +39,11 @@ impl Engine {
         if self.is_giving_up(row)? {
             return Ok(());
         }
-        self.said_once.push(link.clone());
+        self.sent_once.push(link.clone());
         if !self.serves(row, link) {
-            let places = self.converse(row, |conversation, cx| conversation.state_beside(cx))?;
+            let places = self.with_conversation(row, |conversation, cx| {
+                conversation.state_on_other_session(cx)
+            })?;
             link.note_begun();
             let places = Message::Places(Box::new(places));
             self.effects
@@ -49,7 +51,7 @@ impl Engine {
             return Ok(());
         }
         let (path, stated) = (link.path(), link.places());
-        self.converse(row, |conversation, cx| {
+        self.with_conversation(row, |conversation, cx| {
             conversation.connected(cx, path);
             // The statement may have arrived while older messages were being given up.
             if let Some(stated) = &stated {
@@ -67,7 +69,11 @@ impl Engine {
     /// another.
     pub(super) fn begin_talk_again(&mut self, row: i64, link: &Arc<Link>) -> Result<(), Refusal> {
         self.begin_talk(row, link)?;
-        let serving = self.slots.get(&row).and_then(|slot| slot.link()).cloned();
+        let serving = self
+            .peers
+            .get(&row)
+            .and_then(|peer_state| peer_state.link())
+            .cloned();
         match serving.filter(|serving| serving.id != link.id) {
             Some(serving) => self.begin_talk(row, &serving),
             None => Ok(()),
@@ -81,7 +87,7 @@ impl Engine {
         }
         link.note_begun();
         let (path, stated, own) = (link.path(), link.places(), link.stated());
-        self.converse(row, |conversation, cx| {
+        self.with_conversation(row, |conversation, cx| {
             if own != 0 && own == conversation.incarnation() {
                 conversation.resumed(cx, path);
             } else {
@@ -97,14 +103,14 @@ impl Engine {
     /// earlier time does not count.
     pub(super) fn begin_again(&mut self, row: i64) -> Result<(), Refusal> {
         for link in self
-            .slots
+            .peers
             .get(&row)
             .into_iter()
-            .flat_map(|slot| &slot.links)
+            .flat_map(|peer_state| &peer_state.links)
         {
             link.keep_places(None);
         }
-        self.converse(row, |conversation, cx| conversation.begin_again(cx))
+        self.with_conversation(row, |conversation, cx| conversation.begin_again(cx))
     }
 
     /// Handles a contact's statement of its places.
@@ -115,20 +121,20 @@ impl Engine {
         stated: &Places,
     ) -> Result<(), Refusal> {
         if !link.takes_statement() {
-            link.violated("PLACES_REPEATED");
+            link.close_for_violation("PLACES_REPEATED");
             return Ok(());
         }
-        self.said_once.push(link.clone());
+        self.sent_once.push(link.clone());
         link.keep_places(Some(Arc::new(stated.clone())));
-        let Some(slot) = self.slots.get_mut(&row) else {
+        let Some(peer_state) = self.peers.get_mut(&row) else {
             return Ok(());
         };
         // A statement that arrives late on an older session is older than one of a newer session.
-        if link.id < slot.placed_by {
+        if link.id < peer_state.placed_by {
             return Ok(());
         }
-        slot.placed_by = link.id;
-        self.converse(row, |conversation, cx| conversation.on_places(cx, stated))
+        peer_state.placed_by = link.id;
+        self.with_conversation(row, |conversation, cx| conversation.on_places(cx, stated))
     }
 
     /// Reports that messages of a contact are lost, because one side lost its state.
@@ -179,12 +185,12 @@ impl Engine {
         self.dirty.flush(&self.store)?;
         self.store.end_incarnations(but)?;
         let loaded = self
-            .slots
+            .peers
             .values()
-            .filter(|slot| slot.conversation.is_some());
-        let rows: Vec<i64> = loaded.map(|slot| slot.contact.row).collect();
+            .filter(|peer_state| peer_state.conversation.is_some());
+        let rows: Vec<i64> = loaded.map(|peer_state| peer_state.contact.row).collect();
         for row in rows.into_iter().filter(|row| *row != but) {
-            self.converse(row, |conversation, cx| conversation.renew(cx))?;
+            self.with_conversation(row, |conversation, cx| conversation.renew(cx))?;
         }
         Ok(())
     }

@@ -92,10 +92,13 @@ impl Engine {
             let now = self.now_ms();
             self.mail.note(now);
         }
-        let links = self.slots.get(&row).map(|slot| slot.links.clone());
+        let links = self
+            .peers
+            .get(&row)
+            .map(|peer_state| peer_state.links.clone());
         for link in links.unwrap_or_default() {
             if self.ip_mode(row) != IpMode::Direct {
-                link.meets().forbid();
+                link.punch_state().forbid();
             }
             if self.forbids(row, link.path()) {
                 self.effects.push(Effect::Close(link, CloseCode::Refused));

@@ -13,36 +13,36 @@ pub(super) const NOT_A_CONTACT: &str = "NOT_A_CONTACT";
 impl Engine {
     /// Returns what is wrong with a contact, for the user; empty if no problem is known.
     pub(super) fn problem(&self, row: i64) -> String {
-        let Some(slot) = self.slots.get(&row) else {
+        let Some(peer_state) = self.peers.get(&row) else {
             return String::new();
         };
-        let state = slot.contact.state;
+        let state = peer_state.contact.state;
         if !matches!(state, ContactState::Asked | ContactState::Contact) {
             return String::new();
         }
-        if !slot.refused.is_empty() {
+        if !peer_state.refused.is_empty() {
             let is_contact = state == ContactState::Contact;
-            return of_refusal(slot.refused, is_contact).to_owned();
+            return of_refusal(peer_state.refused, is_contact).to_owned();
         }
         if let Some(skew) = self.disagreement(row) {
             return of_clock(skew);
         }
-        let is_online = slot.links.iter().any(|link| !link.in_doubt());
+        let is_online = peer_state.links.iter().any(|link| !link.in_doubt());
         if is_online {
             return String::new();
         }
-        of_failure(slot.last_failure).to_owned()
+        of_failure(peer_state.last_failure).to_owned()
     }
 
     /// Returns why a contact cannot be reached, as a stable reason; empty if it can.
     pub(super) fn failure_of(&self, row: i64) -> &'static str {
-        let Some(slot) = self.slots.get(&row) else {
+        let Some(peer_state) = self.peers.get(&row) else {
             return "";
         };
-        let is_online = slot.links.iter().any(|link| !link.in_doubt());
-        match slot.refused {
+        let is_online = peer_state.links.iter().any(|link| !link.in_doubt());
+        match peer_state.refused {
             "" if is_online => "",
-            "" => slot.last_failure,
+            "" => peer_state.last_failure,
             refused => refused,
         }
     }
@@ -51,8 +51,8 @@ impl Engine {
     pub(super) fn forgotten_warning(&self) -> Option<String> {
         let contacts = self.contacts_in(ContactState::Contact);
         let forgot = |row: &i64| {
-            let slot = self.slots.get(row);
-            slot.is_some_and(|slot| slot.refused == NOT_A_CONTACT)
+            let peer_state = self.peers.get(row);
+            peer_state.is_some_and(|peer_state| peer_state.refused == NOT_A_CONTACT)
         };
         let count = contacts.filter(forgot).count();
         (count > 0).then(|| {
@@ -76,7 +76,10 @@ impl Engine {
     /// Handles a stranger that did not send a contact request in time.
     pub fn on_unasked(&mut self, link: &Arc<Link>) {
         let is_settled = self.row_of(&link.peer_id).is_some_and(|row| {
-            let state = self.slots.get(&row).map(|slot| slot.contact.state);
+            let state = self
+                .peers
+                .get(&row)
+                .map(|peer_state| peer_state.contact.state);
             state != Some(ContactState::Removed)
         });
         if !is_settled {
@@ -150,11 +153,11 @@ mod tests {
             (engine.problem(row), engine.failure_of(row)),
             (String::new(), "")
         );
-        engine.slots.get_mut(&row).unwrap().last_failure = "NO_ANSWER";
+        engine.peers.get_mut(&row).unwrap().last_failure = "NO_ANSWER";
         assert!(engine.problem(row).contains("clock"));
         assert_eq!(engine.failure_of(row), "NO_ANSWER");
         assert_eq!(engine.forgotten_warning(), None);
-        engine.slots.get_mut(&row).unwrap().refused = NOT_A_CONTACT;
+        engine.peers.get_mut(&row).unwrap().refused = NOT_A_CONTACT;
         assert!(engine.problem(row).contains("m2 invite create"));
         assert_eq!(engine.failure_of(row), NOT_A_CONTACT);
         assert!(
@@ -163,7 +166,7 @@ mod tests {
                 .unwrap()
                 .starts_with("1 of the contacts")
         );
-        engine.slots.get_mut(&row).unwrap().refused = "REFUSED";
+        engine.peers.get_mut(&row).unwrap().refused = "REFUSED";
         let refused = engine.problem(row);
         assert!(
             !refused.contains("block") && !refused.contains("removed"),

@@ -28,21 +28,25 @@ impl Engine {
     /// Sends this daemon's request again on an established session, if it still waits for an
     /// answer. Returns whether a request was sent.
     pub(super) fn ask_again(&mut self, row: i64) -> Result<bool, Refusal> {
-        let Some(slot) = self.slots.get(&row) else {
+        let Some(peer_state) = self.peers.get(&row) else {
             return Ok(false);
         };
-        let contact = &slot.contact;
+        let contact = &peer_state.contact;
         let again = contact.state == ContactState::Contact && contact.invite_token.is_some();
         if contact.state != ContactState::Asked && !again {
             return Ok(false);
         }
-        let Some(link) = slot.link().cloned() else {
+        let Some(link) = peer_state.link().cloned() else {
             return Ok(false);
         };
-        let invite = slot.contact.invite_token.as_ref().map(|token| InviteProof {
-            invite_id: *InviteId::of(token).as_bytes(),
-            proof: invitation::proof(token, &link.proof_key),
-        });
+        let invite = peer_state
+            .contact
+            .invite_token
+            .as_ref()
+            .map(|token| InviteProof {
+                invite_id: *InviteId::of(token).as_bytes(),
+                proof: invitation::proof(token, &link.proof_key),
+            });
         self.push_frame(
             &link,
             Message::ContactRequest(ContactRequest {
@@ -61,11 +65,11 @@ impl Engine {
         request: &ContactRequest,
     ) -> Result<(), Refusal> {
         if link.asks() {
-            link.misbehaved("REQUEST_REPEATED");
+            link.count_misdeed("REQUEST_REPEATED");
         }
         let state = self.contact_mut(row)?.state;
         if state == ContactState::Blocked {
-            link.misbehaved("BLOCKED");
+            link.count_misdeed("BLOCKED");
             return Ok(());
         }
         let invited_as = self.check_proof(link, request.invite)?;
@@ -107,7 +111,7 @@ impl Engine {
         let Some(invitation) = self.proven_invitation(link, shown)? else {
             // A contact that asks again shows the invitation that it used when it became a contact.
             if shown.is_some() && !known {
-                link.misbehaved("INVITATION_REFUSED");
+                link.count_misdeed("INVITATION_REFUSED");
             }
             return Ok(None);
         };
@@ -170,7 +174,7 @@ impl Engine {
                 self.forget_request(other)?;
             }
             Claim::Refused => {
-                link.misbehaved("REQUESTS_TOO_MANY");
+                link.count_misdeed("REQUESTS_TOO_MANY");
                 return Ok(());
             }
         }
@@ -246,8 +250,8 @@ impl Engine {
     }
 
     fn waits(&self, row: i64) -> bool {
-        let slot = self.slots.get(&row);
-        slot.is_some_and(|slot| slot.contact.state == ContactState::Request)
+        let peer_state = self.peers.get(&row);
+        peer_state.is_some_and(|peer_state| peer_state.contact.state == ContactState::Request)
     }
 
     /// Deletes a request without telling the peer, which may ask again.
@@ -292,7 +296,7 @@ impl Engine {
                 self.save_contact(row)
             }
             _ => {
-                link.misbehaved("REPLY_UNASKED");
+                link.count_misdeed("REPLY_UNASKED");
                 Ok(())
             }
         }
@@ -300,8 +304,8 @@ impl Engine {
 
     /// Returns whether both agreed in this session, and nothing was asked since.
     fn has_agreed(&self, row: i64, link: &Link) -> bool {
-        self.slots.get(&row).is_some_and(|slot| {
-            slot.agreed_in == Some(link.id) && slot.contact.invite_token.is_none()
+        self.peers.get(&row).is_some_and(|peer_state| {
+            peer_state.agreed_in == Some(link.id) && peer_state.contact.invite_token.is_none()
         })
     }
 
@@ -311,12 +315,12 @@ impl Engine {
         let (ours, theirs) = link.lookup_secrets.clone();
         let secrets = LookupSecrets { ours, theirs };
         self.store.set_lookup_secrets(row, &secrets)?;
-        if let Some(slot) = self.slots.get_mut(&row) {
-            slot.secrets = Some(secrets);
-            slot.agreed_in = Some(link.id);
+        if let Some(peer_state) = self.peers.get_mut(&row) {
+            peer_state.secrets = Some(secrets);
+            peer_state.agreed_in = Some(link.id);
         }
-        if let Some(slot) = self.slots.get_mut(&row) {
-            slot.refused = "";
+        if let Some(peer_state) = self.peers.get_mut(&row) {
+            peer_state.refused = "";
         }
         let contact = self.contact_mut(row)?;
         let fresh = contact.state != ContactState::Contact;
@@ -338,17 +342,17 @@ impl Engine {
     /// Notifies a peer that its request was accepted, now or in its next session. Returns whether
     /// it was sent.
     pub(super) fn answer_request(&mut self, row: i64) -> Result<bool, Refusal> {
-        let Some(slot) = self.slots.get_mut(&row) else {
+        let Some(peer_state) = self.peers.get_mut(&row) else {
             return Ok(false);
         };
-        let Some(link) = slot.link().cloned() else {
+        let Some(link) = peer_state.link().cloned() else {
             self.save_contact(row)?;
             return Ok(false);
         };
-        if !slot.contact.reply_due || slot.contact.state != ContactState::Contact {
+        if !peer_state.contact.reply_due || peer_state.contact.state != ContactState::Contact {
             return Ok(false);
         }
-        slot.contact.reply_due = false;
+        peer_state.contact.reply_due = false;
         self.become_contact(row, &link)?;
         self.push_frame(&link, Message::ContactReply { accepted: true });
         // Not earlier: a peer that does not know yet that it is a contact takes no offer.
@@ -358,7 +362,12 @@ impl Engine {
 
     /// Notifies a peer that its request was declined, if a session is up.
     pub(super) fn refuse_request(&mut self, row: i64) {
-        if let Some(link) = self.slots.get(&row).and_then(|slot| slot.link()).cloned() {
+        if let Some(link) = self
+            .peers
+            .get(&row)
+            .and_then(|peer_state| peer_state.link())
+            .cloned()
+        {
             self.push_frame(&link, Message::ContactReply { accepted: false });
         }
     }

@@ -79,7 +79,7 @@ impl Engine {
     pub(super) fn set_keep(&mut self, row: i64, seconds: u64) -> Result<(), Refusal> {
         self.store.set_keep(row, (seconds > 0).then_some(seconds))?;
         let now = self.now_ms();
-        self.agenda.note_retention(now);
+        self.maintenance.note_retention(now);
         Ok(())
     }
 

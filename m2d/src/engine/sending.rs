@@ -115,7 +115,7 @@ impl Engine {
         if is_told {
             self.require_room(head.contact)?;
         }
-        self.converse(head.contact, |conversation, cx| {
+        self.with_conversation(head.contact, |conversation, cx| {
             conversation.give_up(cx, target, GiveUp::Retracted);
         })?;
         if is_told {
@@ -123,7 +123,7 @@ impl Engine {
         }
         self.store.erase_message(head.row, Gone::Retracted)?;
         let now = self.now_ms();
-        self.agenda.note_freed(now);
+        self.maintenance.note_freed(now);
         Ok(())
     }
 
@@ -175,7 +175,7 @@ impl Engine {
         let mut id = MessageId([0; 16]);
         self.rng.fill_bytes(&mut id.0);
         let message = self.store_own(row, id, &body, ttl_s)?;
-        let outcome = self.converse(row, |conversation, cx| {
+        let outcome = self.with_conversation(row, |conversation, cx| {
             conversation.send(cx, id, Draft { body, ttl_s })
         })?;
         if let Err(refused) = outcome {
@@ -183,7 +183,7 @@ impl Engine {
             return Err(refusal_of(refused));
         }
         self.note_queued(row);
-        self.hurry(row);
+        self.expedite(row);
         Ok((id, message))
     }
 
@@ -207,8 +207,8 @@ impl Engine {
             Body::Skip => (MessageKind::Skip, String::new(), None),
         };
         let expires_ms = (ttl_s > 0).then(|| now.saturating_add(u64::from(ttl_s) * 1_000));
-        self.agenda.note_expiry(expires_ms);
-        self.agenda.note_text(now);
+        self.maintenance.note_expiry(expires_ms);
+        self.maintenance.note_text(now);
         Ok(self.store.insert_message(&MessageRow {
             row: 0,
             id: id.0,
@@ -276,9 +276,9 @@ impl Engine {
     }
 
     pub(super) fn is_contact(&self, row: i64) -> bool {
-        self.slots
+        self.peers
             .get(&row)
-            .is_some_and(|slot| slot.contact.state == ContactState::Contact)
+            .is_some_and(|peer_state| peer_state.contact.state == ContactState::Contact)
     }
 }
 

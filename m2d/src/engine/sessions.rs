@@ -3,10 +3,10 @@
 use super::Engine;
 use super::effect::Effect;
 use super::paths::{crossed, path_rank};
+use super::peer_state::PeerState;
 use super::problem::NOT_A_CONTACT;
-use super::slot::Slot;
 use crate::config::IpMode;
-use crate::network::{Link, Order, is_said_once};
+use crate::network::{Link, Order, is_sent_once};
 use crate::refusal::Refusal;
 use crate::store::{ContactState, KnownAddress};
 use m2_crypto::envelope::EpochHeader;
@@ -58,7 +58,7 @@ impl Engine {
             return Ok(Arrived::Stranger);
         };
         if self.contact_mut(row)?.state == ContactState::Blocked {
-            link.misbehaved("BLOCKED");
+            link.count_misdeed("BLOCKED");
             return Ok(Arrived::Unwanted);
         }
         if self.forbids(row, link.path()) {
@@ -147,11 +147,11 @@ impl Engine {
     /// lower-ranked path.
     fn add_link(&mut self, row: i64, link: &Arc<Link>) {
         let (mode, own_is_smaller) = (self.ip_mode(row), self.own_id < link.peer_id);
-        let Some(slot) = self.slots.get_mut(&row) else {
+        let Some(peer_state) = self.peers.get_mut(&row) else {
             return;
         };
-        slot.last_failure = "";
-        let (replaced, mut kept): (Vec<_>, Vec<_>) = slot.links.drain(..).partition(|old| {
+        peer_state.last_failure = "";
+        let (replaced, mut kept): (Vec<_>, Vec<_>) = peer_state.links.drain(..).partition(|old| {
             old.dialled == link.dialled
                 || old.wants_successor()
                 || path_rank(mode, link) > path_rank(mode, old)
@@ -161,7 +161,7 @@ impl Engine {
         }
         kept.push(link.clone());
         let unwanted = crossed(&mut kept, mode, own_is_smaller);
-        slot.links = kept;
+        peer_state.links = kept;
         let replaced = replaced.into_iter().chain(unwanted);
         let effects = replaced.map(|old| Effect::Close(old, CloseCode::Replaced));
         self.effects.extend(effects);
@@ -179,7 +179,7 @@ impl Engine {
 
     /// Returns whether a session is the one to send on.
     pub(super) fn serves(&self, row: i64, link: &Link) -> bool {
-        let serving = self.slots.get(&row).and_then(Slot::link);
+        let serving = self.peers.get(&row).and_then(PeerState::link);
         serving.is_some_and(|serving| serving.id == link.id)
     }
 
@@ -189,16 +189,20 @@ impl Engine {
         let Some(row) = self.row_of(&link.peer_id) else {
             return Ok(());
         };
-        let Some(slot) = self.slots.get_mut(&row) else {
+        let Some(peer_state) = self.peers.get_mut(&row) else {
             return Ok(());
         };
-        let was_serving = slot.link().is_some_and(|serving| serving.id == link.id);
-        slot.links.retain(|other| other.id != link.id);
-        let next = slot.link().cloned();
+        let was_serving = peer_state
+            .link()
+            .is_some_and(|serving| serving.id == link.id);
+        peer_state.links.retain(|other| other.id != link.id);
+        let next = peer_state.link().cloned();
         if self.is_contact(row) && was_serving {
             match &next {
                 Some(next) => self.talk_on(row, next)?,
-                None => self.converse(row, |conversation, cx| conversation.disconnected(cx))?,
+                None => {
+                    self.with_conversation(row, |conversation, cx| conversation.disconnected(cx))?
+                }
             }
         }
         if next.is_none() {
@@ -217,11 +221,11 @@ impl Engine {
     /// cause, the pauses grow: each session uses up a pooled key on both sides.
     fn dial_after_end(&mut self, row: i64, age: Duration) -> Result<(), Refusal> {
         self.note_end(row, age);
-        let Some(slot) = self.slots.get(&row) else {
+        let Some(peer_state) = self.peers.get(&row) else {
             return Ok(());
         };
-        let (peer, short) = (slot.contact.peer_id, slot.short_sessions);
-        if short > 0 && contact_like(slot.contact.state) && slot.links.is_empty() {
+        let (peer, short) = (peer_state.contact.peer_id, peer_state.short_sessions);
+        if short > 0 && contact_like(peer_state.contact.state) && peer_state.links.is_empty() {
             let route = self.route(row)?;
             self.order(peer, Order::Want(route, short));
             return Ok(());
@@ -233,9 +237,9 @@ impl Engine {
     pub(super) fn note_end(&mut self, row: i64, age: Duration) {
         self.note_offline(row);
         self.wake_lookup();
-        if let Some(slot) = self.slots.get_mut(&row) {
-            slot.short_sessions = match age < SHORT_SESSION {
-                true => slot.short_sessions.saturating_add(1).min(MAX_SHORT),
+        if let Some(peer_state) = self.peers.get_mut(&row) {
+            peer_state.short_sessions = match age < SHORT_SESSION {
+                true => peer_state.short_sessions.saturating_add(1).min(MAX_SHORT),
                 false => 0,
             };
         }
@@ -254,14 +258,14 @@ impl Engine {
             self.store.forget_addresses(row)?;
         }
         let route = self.route(row)?;
-        let Some(slot) = self.slots.get_mut(&row) else {
+        let Some(peer_state) = self.peers.get_mut(&row) else {
             return Ok(());
         };
-        slot.refused = reason;
-        slot.refusals = slot.refusals.saturating_add(1);
-        if contact_like(slot.contact.state) {
-            let order = Order::Want(route, slot.refusals);
-            let peer = slot.contact.peer_id;
+        peer_state.refused = reason;
+        peer_state.refusals = peer_state.refusals.saturating_add(1);
+        if contact_like(peer_state.contact.state) {
+            let order = Order::Want(route, peer_state.refusals);
+            let peer = peer_state.contact.peer_id;
             self.order(peer, order);
         }
         Ok(())
@@ -276,7 +280,9 @@ impl Engine {
             self.note_key_time(row, grant.created_s);
         }
         let wanted = contact.and_then(|row| {
-            self.converse_quietly(row, |conversation, _| conversation.wants_grant(now, grant))
+            self.with_conversation_quietly(row, |conversation, _| {
+                conversation.wants_grant(now, grant)
+            })
         });
         match wanted {
             Some(true) => GrantCheck::Open,
@@ -295,15 +301,17 @@ impl Engine {
         message: Message,
         accepted: Option<AcceptedGrant>,
     ) {
-        if is_said_once(&message) {
-            self.said_once.push(link.clone());
+        if is_sent_once(&message) {
+            self.sent_once.push(link.clone());
         }
         match self.take_frame(link, message, accepted) {
             Ok(Ok(())) => {}
-            Ok(Err(misbehaved @ Misbehaved::TooMuchWork)) => link.violated(reason_of(&misbehaved)),
-            Ok(Err(misbehaved)) => link.misbehaved(reason_of(&misbehaved)),
+            Ok(Err(count_misdeed @ Misbehaved::TooMuchWork)) => {
+                link.close_for_violation(reason_of(&count_misdeed))
+            }
+            Ok(Err(count_misdeed)) => link.count_misdeed(reason_of(&count_misdeed)),
             Err(refusal) if refusal.fault.is_some() => self.fail_batch(refusal),
-            Err(_) => link.misbehaved("FRAME_REFUSED"),
+            Err(_) => link.count_misdeed("FRAME_REFUSED"),
         }
     }
 
@@ -324,25 +332,29 @@ impl Engine {
                 Some(row) => self.on_contact_request(row, link, request)?,
                 None => {
                     link.asks();
-                    link.misbehaved("REQUESTS_TOO_MANY");
+                    link.count_misdeed("REQUESTS_TOO_MANY");
                 }
             }
             return Ok(Ok(()));
         }
-        let state = |row| self.slots.get(&row).map(|slot| slot.contact.state);
+        let state = |row| {
+            self.peers
+                .get(&row)
+                .map(|peer_state| peer_state.contact.state)
+        };
         let row = self.row_of(&link.peer_id);
         if matches!(row.and_then(state), None | Some(ContactState::Removed)) && is_talk(&message) {
             self.refuse_talk(link);
             return Ok(Ok(()));
         }
         let Some(row) = row else {
-            link.misbehaved(NOT_A_CONTACT);
+            link.count_misdeed(NOT_A_CONTACT);
             return Ok(Ok(()));
         };
         // A peer that sends frames does not refuse this daemon.
-        if let Some(slot) = self.slots.get_mut(&row) {
-            slot.refusals = 0;
-            slot.refused = "";
+        if let Some(peer_state) = self.peers.get_mut(&row) {
+            peer_state.refusals = 0;
+            peer_state.refused = "";
         }
         match message {
             Message::ContactReply { accepted } => self.on_contact_reply(row, link, accepted)?,
@@ -355,21 +367,21 @@ impl Engine {
             // A peer that is no contact may do nothing else
             // (`docs/spec/contact.md#before-both-are-contacts`). It may not know yet that it was
             // declined.
-            _ if !self.is_contact(row) => link.misbehaved(NOT_A_CONTACT),
-            _ if !link.is_placed() => link.violated("PLACES_MISSING"),
+            _ if !self.is_contact(row) => link.count_misdeed(NOT_A_CONTACT),
+            _ if !link.is_placed() => link.close_for_violation("PLACES_MISSING"),
             Message::Envelope(envelope) => return self.on_envelope(row, &envelope, accepted),
             Message::Acks(acks) => return self.on_acks(row, &acks),
             Message::Mailbox(mailbox) => match *mailbox {
                 Mailbox::Offer(boxes) => self.on_offer(row, boxes)?,
-                _ => link.misbehaved("FRAME_OUT_OF_PLACE"),
+                _ => link.count_misdeed("FRAME_OUT_OF_PLACE"),
             },
             Message::Line(line) => match *line {
                 Line::Offer(lines) => self.on_line_offer(row, lines)?,
-                _ => link.misbehaved("FRAME_OUT_OF_PLACE"),
+                _ => link.count_misdeed("FRAME_OUT_OF_PLACE"),
             },
             Message::Reach(reach) => self.on_reach(row, link, *reach),
             Message::EpochRefused { incarnation, epoch } => {
-                self.converse(row, |conversation, cx| {
+                self.with_conversation(row, |conversation, cx| {
                     conversation.on_epoch_refused(cx, incarnation, epoch);
                 })?;
             }
@@ -377,15 +389,15 @@ impl Engine {
             | Message::ContactRequest(_)
             | Message::Cover(_)
             | Message::Places(_) => {
-                link.misbehaved("FRAME_OUT_OF_PLACE");
+                link.count_misdeed("FRAME_OUT_OF_PLACE");
             }
         }
         Ok(Ok(()))
     }
 
     fn has_asked(&self, row: i64) -> bool {
-        let slot = self.slots.get(&row);
-        slot.is_some_and(|slot| slot.contact.state == ContactState::Asked)
+        let peer_state = self.peers.get(&row);
+        peer_state.is_some_and(|peer_state| peer_state.contact.state == ContactState::Asked)
     }
 
     fn on_envelope(
@@ -397,7 +409,7 @@ impl Engine {
         if self.is_over_quota(row)? {
             return Ok(Ok(()));
         }
-        self.converse(row, |conversation, cx| {
+        self.with_conversation(row, |conversation, cx| {
             conversation.on_envelope(cx, accepted, &envelope.sealed)
         })
     }
@@ -414,20 +426,20 @@ impl Engine {
                 hash: ContentHash(ack.content_hash),
             })
             .collect();
-        self.converse(row, |conversation, cx| conversation.on_acks(cx, &acks))
+        self.with_conversation(row, |conversation, cx| conversation.on_acks(cx, &acks))
     }
 
     /// Closes all sessions when the daemon stops.
     pub(super) fn close_all(&self) {
-        let known = self.slots.values().flat_map(|slot| &slot.links);
+        let known = self.peers.values().flat_map(|peer_state| &peer_state.links);
         for link in known.chain(self.strangers.values()) {
             link.close(CloseCode::ShuttingDown);
         }
     }
 }
 
-const fn reason_of(misbehaved: &Misbehaved) -> &'static str {
-    match misbehaved {
+const fn reason_of(count_misdeed: &Misbehaved) -> &'static str {
+    match count_misdeed {
         Misbehaved::Envelope => "ENVELOPE_MALFORMED",
         Misbehaved::ForeignGrant => "GRANT_FOREIGN",
         Misbehaved::TooMuchWork => "ENVELOPE_COSTLY",

@@ -18,7 +18,11 @@ pub struct Summary {
 impl Engine {
     /// Returns the current totals.
     pub fn summary(&self) -> Result<Summary, Refusal> {
-        let known: usize = self.slots.values().map(|slot| slot.links.len()).sum();
+        let known: usize = self
+            .peers
+            .values()
+            .map(|peer_state| peer_state.links.len())
+            .sum();
         let sessions = known.saturating_add(self.strangers.len());
         let contacts = self.count(ContactState::Contact);
         let mut warnings = self.clock_warnings();

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::effect::Effect;
-use super::upkeep::Agenda;
+use super::upkeep::MaintenanceTimers;
 use crate::clock::{Opinion, agrees, opinion};
 use crate::network::Link;
 use crate::refusal::Refusal;
@@ -90,11 +90,11 @@ impl Engine {
         self.dirty.flush(&self.store)?;
         self.store.restart_letters(now)?;
         self.timers.clear();
-        for slot in self.slots.values_mut() {
-            slot.conversation = None;
-            slot.timer = None;
+        for peer_state in self.peers.values_mut() {
+            peer_state.conversation = None;
+            peer_state.timer = None;
         }
-        self.agenda = Agenda::default();
+        self.maintenance = MaintenanceTimers::default();
         self.mail.restart(now);
         self.wake_conversations()?;
         self.wake_depositor();
@@ -107,9 +107,12 @@ impl Engine {
     /// Dials all contacts that are offline, and replaces sessions whose peers may have refused
     /// messages while the clocks were further apart.
     fn meet_again(&mut self, by_ms: i64) -> Result<(), Refusal> {
-        let rows: Vec<i64> = self.slots.keys().copied().collect();
+        let rows: Vec<i64> = self.peers.keys().copied().collect();
         for row in rows {
-            let links = self.slots.get(&row).map(|slot| slot.links.clone());
+            let links = self
+                .peers
+                .get(&row)
+                .map(|peer_state| peer_state.links.clone());
             for link in links.unwrap_or_default() {
                 if is_nearer(&link, by_ms) {
                     self.effects.push(Effect::Close(link, CloseCode::Replaced));
@@ -123,8 +126,8 @@ impl Engine {
     /// Records the clock that a session's peer reported.
     pub(super) fn note_clock(&mut self, row: i64, link: &Arc<Link>) {
         let now_ms = self.now_ms();
-        if let Some(slot) = self.slots.get_mut(&row) {
-            slot.clock = PeerClock::of(link, now_ms).or(slot.clock);
+        if let Some(peer_state) = self.peers.get_mut(&row) {
+            peer_state.clock = PeerClock::of(link, now_ms).or(peer_state.clock);
         }
         self.judge_clock();
     }
@@ -134,9 +137,9 @@ impl Engine {
     pub(super) fn note_key_time(&mut self, row: i64, created_s: u64) {
         let latest_s = self.now_ms() / 1_000 + MAX_GRANT_AHEAD_S;
         if created_s > latest_s
-            && let Some(slot) = self.slots.get_mut(&row)
+            && let Some(peer_state) = self.peers.get_mut(&row)
         {
-            slot.clock = Some(PeerClock {
+            peer_state.clock = Some(PeerClock {
                 unix_ms: created_s.saturating_mul(1_000),
                 at: Instant::now(),
             });
@@ -159,7 +162,7 @@ impl Engine {
     /// Returns how far a contact's clock is ahead of the local one, in milliseconds, if it was
     /// reported since the start.
     pub(super) fn skew_of(&self, row: i64) -> Option<i64> {
-        let clock = self.slots.get(&row)?.clock?;
+        let clock = self.peers.get(&row)?.clock?;
         Some(clock.ahead_of(self.now_ms()))
     }
 
@@ -254,12 +257,12 @@ mod tests {
 
     /// Adds contacts whose clocks are ahead of the local one by these differences.
     fn contacts(engine: &mut Engine, skews: &[i64]) {
-        for (number, skew) in (engine.slots.len()..).zip(skews) {
+        for (number, skew) in (engine.peers.len()..).zip(skews) {
             let peer = PeerId::from_bytes([u8::try_from(number).unwrap(); 32]);
             let row = engine.new_contact(peer, ContactState::Contact, "").unwrap();
             let unix_ms = engine.now_ms().saturating_add_signed(*skew);
             let at = Instant::now();
-            engine.slots.get_mut(&row).unwrap().clock = Some(PeerClock { unix_ms, at });
+            engine.peers.get_mut(&row).unwrap().clock = Some(PeerClock { unix_ms, at });
         }
     }
 
@@ -287,7 +290,7 @@ mod tests {
     fn shown_for(skew_ms: i64, age_ms: i64) -> Option<i64> {
         let (_dir, mut engine) = engine();
         contacts(&mut engine, &[skew_ms]);
-        let row = engine.slots.keys().copied().next().unwrap();
+        let row = engine.peers.keys().copied().next().unwrap();
         let now = engine.now_ms();
         let payload = Payload {
             sequence: 1,
@@ -402,7 +405,7 @@ mod tests {
     fn a_key_from_the_future_shows_that_its_makers_clock_is_ahead() {
         let (_dir, mut engine) = engine();
         contacts(&mut engine, &[0]);
-        let row = engine.slots.keys().copied().next().unwrap();
+        let row = engine.peers.keys().copied().next().unwrap();
         let now_s = engine.now_ms() / 1_000;
         for in_time in [0, now_s, now_s + MAX_GRANT_AHEAD_S] {
             engine.note_key_time(row, in_time);
@@ -421,7 +424,10 @@ mod tests {
         engine.now_ms();
         assert_eq!(engine.clock_warnings(), [""; 0], "no contact could answer");
         contacts(&mut engine, &[0]);
-        engine.slots.values_mut().for_each(|slot| slot.clock = None);
+        engine
+            .peers
+            .values_mut()
+            .for_each(|peer_state| peer_state.clock = None);
         assert_eq!(engine.clock_warnings(), [""; 0], "they have a minute");
         engine.clock.pass(SILENCE_MS);
         let said = engine.clock_warnings().concat();

@@ -43,7 +43,7 @@ const SILENT_STEP: u32 = 256;
 /// Due times of the periodic work, in Unix milliseconds; `u64::MAX` for never. At the start all
 /// work is due once.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
+pub(super) struct MaintenanceTimers {
     /// Expired messages are erased.
     expiry: u64,
     /// New messages are indexed.
@@ -67,7 +67,7 @@ pub(super) struct Agenda {
     log: bool,
 }
 
-impl Agenda {
+impl MaintenanceTimers {
     /// Returns the earliest due time.
     pub(super) fn due(&self) -> u64 {
         let prune = self.prune.min(self.contacts).min(self.requests);
@@ -106,19 +106,19 @@ impl Engine {
     pub(super) fn upkeep(&mut self, now: u64) {
         let result = self.try_upkeep(now);
         self.check(result);
-        if self.agenda.requests <= now && self.clock.unsettled().is_some() {
-            self.agenda.requests = now.saturating_add(SETTLING_MS);
+        if self.maintenance.requests <= now && self.clock.unsettled().is_some() {
+            self.maintenance.requests = now.saturating_add(SETTLING_MS);
         }
-        if self.agenda.requests <= now {
+        if self.maintenance.requests <= now {
             match self.expire_requests(now) {
-                Ok(next) => self.agenda.requests = next,
+                Ok(next) => self.maintenance.requests = next,
                 Err(refusal) => self.fail_batch(refusal),
             }
         }
-        if self.agenda.erasure <= now {
-            self.agenda.erasure = now.saturating_add(AFTER_FAILURE_MS);
+        if self.maintenance.erasure <= now {
+            self.maintenance.erasure = now.saturating_add(AFTER_FAILURE_MS);
             match self.erase_next() {
-                Ok(more) => self.agenda.erasure = if more { now } else { u64::MAX },
+                Ok(more) => self.maintenance.erasure = if more { now } else { u64::MAX },
                 Err(refusal) => self.fail_batch(refusal),
             }
         }
@@ -130,33 +130,33 @@ impl Engine {
     }
 
     fn try_upkeep(&mut self, now: u64) -> Result<(), StoreError> {
-        if self.agenda.expiry <= now {
+        if self.maintenance.expiry <= now {
             self.expire(now)?;
         }
-        if self.agenda.index <= now {
+        if self.maintenance.index <= now {
             let more = self.store.index_some(STEP)?;
-            self.agenda.index = if more { now } else { u64::MAX };
+            self.maintenance.index = if more { now } else { u64::MAX };
         }
-        let aged = self.agenda.prune.min(self.agenda.contacts);
-        if aged.min(self.agenda.retention) <= now && self.clock.unsettled().is_some() {
+        let aged = self.maintenance.prune.min(self.maintenance.contacts);
+        if aged.min(self.maintenance.retention) <= now && self.clock.unsettled().is_some() {
             // A wrong clock must not delete data that should be kept for a month.
-            self.agenda.prune = now.saturating_add(SETTLING_MS);
-            self.agenda.contacts = self.agenda.prune;
-            self.agenda.retention = self.agenda.prune;
+            self.maintenance.prune = now.saturating_add(SETTLING_MS);
+            self.maintenance.contacts = self.maintenance.prune;
+            self.maintenance.retention = self.maintenance.prune;
         }
-        if self.agenda.prune <= now {
+        if self.maintenance.prune <= now {
             self.prune(now)?;
         }
-        if self.agenda.contacts <= now {
+        if self.maintenance.contacts <= now {
             self.prune_contacts(now)?;
         }
-        if self.agenda.retention <= now {
-            self.agenda.retention = now.saturating_add(AFTER_FAILURE_MS);
+        if self.maintenance.retention <= now {
+            self.maintenance.retention = now.saturating_add(AFTER_FAILURE_MS);
             let more = self.retain(now)?;
-            self.agenda.retention = now.saturating_add(if more { 0 } else { PRUNE_EVERY_MS });
-            self.agenda.note_freed(now);
+            self.maintenance.retention = now.saturating_add(if more { 0 } else { PRUNE_EVERY_MS });
+            self.maintenance.note_freed(now);
         }
-        if self.agenda.space <= now {
+        if self.maintenance.space <= now {
             self.give_back(now)?;
         }
         Ok(())
@@ -164,10 +164,10 @@ impl Engine {
 
     /// Returns some free pages to the file system. After the last of them the log is emptied.
     fn give_back(&mut self, now: u64) -> Result<(), StoreError> {
-        self.agenda.space = now.saturating_add(AFTER_FAILURE_MS);
+        self.maintenance.space = now.saturating_add(AFTER_FAILURE_MS);
         let more = self.store.give_back(GIVE_BACK_STEP)?;
-        self.agenda.log = !more;
-        self.agenda.space = if more {
+        self.maintenance.log = !more;
+        self.maintenance.space = if more {
             now.saturating_add(GIVE_BACK_PAUSE_MS)
         } else {
             u64::MAX
@@ -177,14 +177,14 @@ impl Engine {
 
     /// Empties the write-ahead log after a batch, if that is due.
     pub(super) fn empty_log(&mut self) {
-        if !std::mem::take(&mut self.agenda.log) {
+        if !std::mem::take(&mut self.maintenance.log) {
             return;
         }
         match self.store.empty_log() {
             Ok(true) => {}
             Ok(false) | Err(_) => {
                 let again = self.now_ms().saturating_add(EMPTY_LOG_AGAIN_MS);
-                self.agenda.space = self.agenda.space.min(again);
+                self.maintenance.space = self.maintenance.space.min(again);
             }
         }
     }
@@ -193,9 +193,9 @@ impl Engine {
         for (message, contact) in self.store.expired(now, ERASE_STEP)? {
             self.store.erase_message(message, Gone::Expired)?;
             self.event(EventKind::MessageExpired, contact, Some(message), 0)?;
-            self.agenda.note_freed(now);
+            self.maintenance.note_freed(now);
         }
-        self.agenda.expiry = self.store.next_expiry()?.unwrap_or(u64::MAX);
+        self.maintenance.expiry = self.store.next_expiry()?.unwrap_or(u64::MAX);
         Ok(())
     }
 
@@ -210,8 +210,8 @@ impl Engine {
         self.store.prune_invitations(now)?;
         self.prune_clients(now)?;
         let pause = if events || keys { 0 } else { PRUNE_EVERY_MS };
-        self.agenda.prune = now.saturating_add(pause);
-        self.agenda.note_freed(now);
+        self.maintenance.prune = now.saturating_add(pause);
+        self.maintenance.note_freed(now);
         Ok(())
     }
 
@@ -229,35 +229,35 @@ impl Engine {
                 has_more = true;
                 break;
             }
-            let busy = |slot: &super::slot::Slot| !slot.links.is_empty();
-            if self.slots.get(&row).is_none_or(busy) {
+            let busy = |peer_state: &super::peer_state::PeerState| !peer_state.links.is_empty();
+            if self.peers.get(&row).is_none_or(busy) {
                 continue;
             }
             count += 1;
             let pruned = self.store.prune_contact(row, STEP)?;
             has_more |= pruned.has_more();
-            self.reset_slot(row, pruned.is_gone());
+            self.reset_peer(row, pruned.is_gone());
         }
         let pause = if has_more { 0 } else { PRUNE_EVERY_MS };
-        self.agenda.contacts = now.saturating_add(pause);
+        self.maintenance.contacts = now.saturating_add(pause);
         if count > 0 {
-            self.agenda.note_freed(now);
+            self.maintenance.note_freed(now);
         }
         Ok(())
     }
 
     /// Drops a conversation whose rows are being deleted, and the slot once they are gone.
-    fn reset_slot(&mut self, row: i64, gone: bool) {
-        let Some(slot) = self.slots.get_mut(&row) else {
+    fn reset_peer(&mut self, row: i64, gone: bool) {
+        let Some(peer_state) = self.peers.get_mut(&row) else {
             return;
         };
-        slot.conversation = None;
-        if let Some(due) = slot.timer.take() {
+        peer_state.conversation = None;
+        if let Some(due) = peer_state.timer.take() {
             self.timers.remove(&(due, row));
         }
-        let peer_id = slot.contact.peer_id;
+        let peer_id = peer_state.contact.peer_id;
         if gone {
-            self.slots.remove(&row);
+            self.peers.remove(&row);
             self.rows.remove(&peer_id);
             self.order(peer_id, Order::Rest);
         }
@@ -265,8 +265,8 @@ impl Engine {
 
     /// Counts a hidden message of a contact, and from time to time deletes the oldest, as their
     /// number is bounded.
-    pub(super) fn note_silent(&mut self, row: i64) -> Result<(), StoreError> {
-        let count = self.agenda.silent.entry(row).or_default();
+    pub(super) fn note_hidden(&mut self, row: i64) -> Result<(), StoreError> {
+        let count = self.maintenance.silent.entry(row).or_default();
         *count += 1;
         if *count >= SILENT_STEP {
             *count = 0;

@@ -62,18 +62,20 @@ impl Engine {
         };
         let secret = self.secret_of(row)?;
         let lines = self.route(row)?.lines;
-        let slot = self.slots.get(&row);
-        let slot = slot.ok_or_else(|| Refusal::new(Reason::ContactUnknown))?;
+        let peer_state = self.peers.get(&row);
+        let peer_state = peer_state.ok_or_else(|| Refusal::new(Reason::ContactUnknown))?;
         Ok(Ways {
-            peer: slot.contact.peer_id,
-            name: slot.contact.name.clone(),
+            peer: peer_state.contact.peer_id,
+            name: peer_state.contact.name.clone(),
             mode,
             known,
-            lan: slot.found.lan(steady).to_vec(),
-            dht: slot.found.dht().to_vec(),
+            lan: peer_state.found.lan(steady).to_vec(),
+            dht: peer_state.found.dht().to_vec(),
             lines,
             secret,
-            session: slot.link().map(|link| (link.path(), link.round_trip())),
+            session: peer_state
+                .link()
+                .map(|link| (link.path(), link.round_trip())),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Dials a contact on one of its lines.
 
 use super::used::Used;
-use super::{Outside, hops};
+use super::{RelaySockets, hops};
 use crate::clock::Clock;
 use crate::config::IpMode;
 use crate::network::{Direct, DirectError};
@@ -17,26 +17,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Dials contacts on lines.
-pub struct LineCaller {
-    outside: Arc<Outside>,
+pub struct LineDialer {
+    relay_sockets: Arc<RelaySockets>,
     inside: Arc<Endpoint>,
     reach: Arc<Reachability>,
     direct: Direct,
     clock: Arc<Clock>,
 }
 
-impl LineCaller {
+impl LineDialer {
     /// Creates a dialler whose sessions run on `inside`, over sessions with relays that leave from
-    /// `outside`.
+    /// `relay_sockets`.
     pub const fn new(
-        outside: Arc<Outside>,
+        relay_sockets: Arc<RelaySockets>,
         inside: Arc<Endpoint>,
         reach: Arc<Reachability>,
         direct: Direct,
         clock: Arc<Clock>,
     ) -> Self {
         Self {
-            outside,
+            relay_sockets,
             inside,
             reach,
             direct,
@@ -57,7 +57,7 @@ impl LineCaller {
             relay: line.relay,
             addresses: self.direct.admitted(&line.addresses),
         };
-        let own = self.outside.own().await;
+        let own = self.relay_sockets.own().await;
         let ways = hops::to_contact(&own, mode, &target);
         let mut failure = "NO_OWN_RELAY";
         for way in ways {
@@ -81,8 +81,12 @@ impl LineCaller {
             .tokens
             .of_day(self.clock.today())
             .ok_or("LINE_EXPIRED")?;
-        let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
-        let session = self.dial_relay(outside, way, peer).await?;
+        let relay_sockets = self
+            .relay_sockets
+            .endpoint()
+            .await
+            .map_err(|_| "NO_SOCKET")?;
+        let session = self.dial_relay(relay_sockets, way, peer).await?;
         let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
         // A dial that is dropped half-way must not leave a session with the relay behind.
         let used = Used::new(carrier.clone());
@@ -91,7 +95,7 @@ impl LineCaller {
         let dialled = self.inside.dial_within(address, peer, credential, limit);
         let session = dialled.await.map_err(|error| error.reason())?;
         used.release();
-        if self.outside.is_shared() && way.len() == 1 {
+        if self.relay_sockets.is_shared() && way.len() == 1 {
             self.reach.ask_at(&carrier);
         }
         tokio::spawn(close_after(carrier));
@@ -99,12 +103,12 @@ impl LineCaller {
     }
 }
 
-impl LineCaller {
+impl LineDialer {
     /// Dials the first relay: within the contact's budget if the contact named it, without a charge
     /// if it is one of this daemon's own.
     async fn dial_relay(
         &self,
-        outside: &Endpoint,
+        relay_sockets: &Endpoint,
         way: &[Hop],
         contact: PeerId,
     ) -> Result<Session, &'static str> {
@@ -112,14 +116,14 @@ impl LineCaller {
         if first.addresses.is_empty() {
             return Err(DirectError::NotAdmitted.reason());
         }
-        let own = self.outside.own().await;
+        let own = self.relay_sockets.own().await;
         let is_ours = own.rows().any(|row| row.relay == first.relay);
         let named: &[SocketAddr] = if is_ours { &[] } else { &first.addresses };
         let charge = self
             .direct
             .charge(contact, first.relay, named)
             .map_err(DirectError::reason)?;
-        let session = outside.dial_relay_counted(way, charge.meter()).await;
+        let session = relay_sockets.dial_relay_counted(way, charge.meter()).await;
         let session = session.map_err(|error| match error.reason() {
             "REFUSED" => "RELAY_REFUSED",
             reason => reason,

@@ -1,7 +1,7 @@
 //! Keeps lines open at this daemon's relays.
 
 use super::listening::{Listening, Wanted};
-use super::{Outside, OwnRelays};
+use super::{OwnRelays, RelaySockets};
 use crate::clock::Clock;
 use crate::engine::{EngineHandle, LineWake, OpenLines};
 use crate::reach::Reachability;
@@ -24,7 +24,7 @@ pub struct LineKeeper {
     /// The engine.
     pub engine: EngineHandle,
     /// The sockets from which sessions with relays leave.
-    pub outside: Arc<Outside>,
+    pub relay_sockets: Arc<RelaySockets>,
     /// The endpoint on which callers are accepted.
     pub inside: Arc<Endpoint>,
     /// Learns from relays where this host may be reached.
@@ -80,7 +80,7 @@ impl LineKeeper {
                 Ok((rows, engine.open_lines()?))
             })
             .await?;
-        self.outside.set_own(OwnRelays::new(rows.clone()));
+        self.relay_sockets.set_own(OwnRelays::new(rows.clone()));
         let has_entry = rows.iter().any(|row| row.entry);
         // A relay whose addresses or role changed is dialled again.
         kept.retain(|_, kept| rows.contains(&kept.row));
@@ -116,7 +116,7 @@ impl LineKeeper {
         let (wanted, wishes) = watch::channel(wanted);
         let listening = Listening {
             engine: self.engine.clone(),
-            outside: self.outside.clone(),
+            relay_sockets: self.relay_sockets.clone(),
             inside: self.inside.clone(),
             reach: self.reach.clone(),
             row: row.clone(),

@@ -1,7 +1,7 @@
 //! Listens at one relay: dials it, opens lines, and dials again when the session ends.
 
 use super::used::Used;
-use super::{Outside, hops};
+use super::{RelaySockets, hops};
 use crate::backoff::Backoff;
 use crate::engine::{EngineHandle, LineHealth};
 use crate::reach::Reachability;
@@ -23,7 +23,7 @@ const BACKOFF: Backoff = Backoff {
     longest: Duration::from_secs(120),
 };
 /// A relay session that lasted this long resets the backoff.
-const STOOD: Duration = Duration::from_secs(30);
+const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// How long a replaced session is kept for the channels that still use it.
 const LINGER: Duration = Duration::from_secs(3_600);
 
@@ -39,14 +39,14 @@ pub(super) struct Wanted {
 /// The task that listens at one relay.
 pub(super) struct Listening {
     pub(super) engine: EngineHandle,
-    pub(super) outside: Arc<Outside>,
+    pub(super) relay_sockets: Arc<RelaySockets>,
     pub(super) inside: Arc<Endpoint>,
     pub(super) reach: Arc<Reachability>,
     pub(super) row: LineRow,
 }
 
 /// Why a session with a relay must be replaced.
-enum Over {
+enum EndReason {
     Ended(LineError),
     /// The session must be renewed because of its age (a day).
     Old,
@@ -71,18 +71,18 @@ impl Listening {
                 Ok(carrier) => {
                     let used = Used::new(carrier.clone());
                     match self.listen(&carrier, &mut wishes).await {
-                        Over::Ended(error) => error.reason(),
-                        Over::Old => {
+                        EndReason::Ended(error) => error.reason(),
+                        EndReason::Old => {
                             used.release();
                             tokio::spawn(linger(carrier));
                             failures = 0;
                             continue;
                         }
-                        Over::Elsewhere => {
+                        EndReason::Elsewhere => {
                             failures = 0;
                             continue;
                         }
-                        Over::Dropped => return,
+                        EndReason::Dropped => return,
                     }
                 }
                 Err(reason) => reason,
@@ -92,7 +92,7 @@ impl Listening {
                 ..LineHealth::default()
             })
             .await;
-            failures = if begun.elapsed() > STOOD {
+            failures = if begun.elapsed() > STABLE_AFTER {
                 1
             } else {
                 failures.saturating_add(1)
@@ -104,19 +104,26 @@ impl Listening {
 
     /// Dials the relay, by the next route after each failure.
     async fn reach(&self, failures: u32) -> Result<Carrier, &'static str> {
-        let ways = hops::to_own(&*self.outside.own().await, &self.row);
+        let ways = hops::to_own(&*self.relay_sockets.own().await, &self.row);
         let place = usize::try_from(failures).unwrap_or(0) % ways.len().max(1);
         let way = ways.get(place).ok_or("NO_OWN_RELAY")?;
-        let outside = self.outside.endpoint().await.map_err(|_| "NO_SOCKET")?;
-        let session = outside.dial_relay(way).await.map_err(|e| e.reason())?;
+        let relay_sockets = self
+            .relay_sockets
+            .endpoint()
+            .await
+            .map_err(|_| "NO_SOCKET")?;
+        let session = relay_sockets
+            .dial_relay(way)
+            .await
+            .map_err(|e| e.reason())?;
         let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
-        if self.outside.is_shared() && way.len() == 1 {
+        if self.relay_sockets.is_shared() && way.len() == 1 {
             self.reach.ask_at(&carrier);
         }
         Ok(carrier)
     }
 
-    async fn listen(&self, carrier: &Carrier, wishes: &mut watch::Receiver<Wanted>) -> Over {
+    async fn listen(&self, carrier: &Carrier, wishes: &mut watch::Receiver<Wanted>) -> EndReason {
         let had_entry = wishes.borrow().has_entry;
         let mut open: HashSet<JoinToken> = HashSet::new();
         let age = sleep(RENEW_AFTER);
@@ -124,18 +131,18 @@ impl Listening {
         loop {
             let wanted = wishes.borrow_and_update().clone();
             if wanted.has_entry != had_entry {
-                return Over::Elsewhere;
+                return EndReason::Elsewhere;
             }
             match self.bring(carrier, &mut open, &wanted.secrets).await {
                 Ok(count) => self.tell(health(count)).await,
-                Err(error) => return Over::Ended(error),
+                Err(error) => return EndReason::Ended(error),
             }
             tokio::select! {
-                error = carrier.ended() => return Over::Ended(error),
+                error = carrier.ended() => return EndReason::Ended(error),
                 changed = wishes.changed() => if changed.is_err() {
-                    return Over::Dropped;
+                    return EndReason::Dropped;
                 },
-                () = &mut age => return Over::Old,
+                () = &mut age => return EndReason::Old,
             }
         }
     }

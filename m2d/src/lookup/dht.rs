@@ -5,7 +5,7 @@ use super::LookupTasks;
 use super::due::Due;
 use crate::backoff::Backoff;
 use crate::clock::{Clock, SetsSeen};
-use crate::engine::{EngineHandle, Finding, FoundBy, Sought};
+use crate::engine::{Discovery, EngineHandle, FoundBy, LookupTarget};
 use futures::StreamExt;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{DayKey, PresenceSecret, Record, day};
@@ -80,7 +80,7 @@ impl Seeker {
         let Ok(sought) = self.engine.read(|engine| engine.sought()).await else {
             return;
         };
-        let mut in_need: Vec<Sought> = sought.into_iter().filter(|one| one.in_need).collect();
+        let mut in_need: Vec<LookupTarget> = sought.into_iter().filter(|one| one.in_need).collect();
         self.due
             .keep(|peer| in_need.iter().any(|one| one.peer == *peer));
         if self.sets.changed(&self.clock) {
@@ -139,7 +139,7 @@ pub(crate) async fn find(
 
 /// Passes a record to the engine.
 pub(crate) async fn tell(engine: &EngineHandle, peer: PeerId, record: Record) {
-    let finding = Finding {
+    let finding = Discovery {
         peer,
         by: FoundBy::Dht(record.made_s),
         addresses: record.addresses,

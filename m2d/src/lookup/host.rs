@@ -74,14 +74,14 @@ impl HostTask {
         tracing::info!("the host's addresses changed, or it slept");
         self.reach.set_interfaces(now);
         self.reach.endpoint().forget_kept_keys();
-        let nudged = self.engine.call(|engine| Ok(engine.on_network_changed()));
-        let Ok(nudged) = nudged.await else {
+        let probed = self.engine.call(|engine| Ok(engine.on_network_changed()));
+        let Ok(probed) = probed.await else {
             return;
         };
         let engine = self.engine.clone();
         tokio::spawn(async move {
             tokio::time::sleep(GRACE).await;
-            let told = engine.cast(move |engine| engine.on_still_silent(nudged));
+            let told = engine.cast(move |engine| engine.on_still_silent(probed));
             if told.await.is_err() {
                 tracing::debug!("the engine is gone");
             }

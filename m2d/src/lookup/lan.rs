@@ -4,7 +4,7 @@
 use super::overheard::{Overheard, Recognised};
 use super::{LookupParts, LookupTasks};
 use crate::clock::{Clock, SetsSeen};
-use crate::engine::{EngineHandle, Finding, FoundBy, Near};
+use crate::engine::{Discovery, EngineHandle, FoundBy, Near};
 use crate::reach::Reachability;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{Announcement, PresenceSecret, TAGS, day, hour};
@@ -162,7 +162,7 @@ impl LanTask {
             self.recognised.insert(peer);
             let count = self.recognised.len();
             self.parts.recognised.store(count, Ordering::Relaxed);
-            let finding = Finding {
+            let finding = Discovery {
                 peer,
                 by: FoundBy::Lan,
                 addresses,

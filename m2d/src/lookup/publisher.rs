@@ -5,7 +5,7 @@ use super::LookupTasks;
 use super::due::Due;
 use crate::backoff::Backoff;
 use crate::clock::{Clock, SetsSeen};
-use crate::engine::{EngineHandle, Publication};
+use crate::engine::{EngineHandle, PresencePlan};
 use crate::reach::Reachability;
 use crate::refusal::Refusal;
 use futures::StreamExt;
@@ -184,7 +184,7 @@ fn content(direct: bool, addresses: &[NamedAddress], lines: Vec<PresenceLine>) -
     (shown.iter().copied().take(MAX_ADDRESSES).collect(), lines)
 }
 
-fn key(publication: &Publication, day: u32) -> DayKey {
+fn key(publication: &PresencePlan, day: u32) -> DayKey {
     DayKey::derive(&publication.secret, day)
 }
 

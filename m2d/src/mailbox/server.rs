@@ -8,7 +8,7 @@ mod housekeeping;
 mod letters;
 mod limits;
 mod owner;
-mod seats;
+mod session_slots;
 mod window;
 
 pub use limits::ServerLimits;
@@ -22,7 +22,7 @@ use m2_crypto::PeerId;
 use m2_net::prefix::Prefix;
 use m2_net::session::{CloseCode, Session, SessionError, SessionHandle};
 use m2_net::shares::WhenEven;
-use seats::{Lost, Seat, Seats, WhenFull};
+use session_slots::{Lost, SessionSlots, SlotGuard, WhenFull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,9 +44,9 @@ pub struct MailboxServer {
     clock: Arc<Clock>,
     counters: Arc<Counters>,
     limits: ServerLimits,
-    owners: Seats<SessionHandle>,
-    guests: Seats<SessionHandle>,
-    depositors: Seats<SessionHandle>,
+    owners: SessionSlots<SessionHandle>,
+    guests: SessionSlots<SessionHandle>,
+    depositors: SessionSlots<SessionHandle>,
     /// A permit stands for one KiB of a letter that waits for the store.
     waiting: Arc<Semaphore>,
     /// Serialises registrations, so that a single-use invitation creates one box.
@@ -95,9 +95,9 @@ impl MailboxServer {
             engine,
             clock,
             counters,
-            owners: Seats::new(limits.owners, WhenFull::Refuse),
-            guests: Seats::new(MAX_GUESTS, WhenFull::Share(WhenEven::Replace)),
-            depositors: Seats::new(limits.depositors, WhenFull::Share(WhenEven::Refuse)),
+            owners: SessionSlots::new(limits.owners, WhenFull::Refuse),
+            guests: SessionSlots::new(MAX_GUESTS, WhenFull::Share(WhenEven::Replace)),
+            depositors: SessionSlots::new(limits.depositors, WhenFull::Share(WhenEven::Refuse)),
             waiting: Arc::new(Semaphore::new(WAITING_KIB)),
             registering: Mutex::new(()),
             deposited: AtomicU64::new(0),
@@ -140,7 +140,7 @@ impl MailboxServer {
     }
 
     /// Purges expired letters and erases deleted data, until the daemon stops.
-    pub async fn keep_house(self: Arc<Self>, stop: CancellationToken) {
+    pub async fn run_maintenance(self: Arc<Self>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = housekeeping::run(&*self.store, &self.clock, &self.counters) => {}
@@ -157,17 +157,17 @@ impl MailboxServer {
         Err(SessionEnd::Unavailable)
     }
 
-    /// Assigns a place among the sessions of `seats`, and closes an older session of the same peer.
+    /// Assigns a place among the sessions of `session_slots`, and closes an older session of the same peer.
     /// Without a free place, counts the session as `refused`.
     fn seat(
         &self,
-        seats: &Seats<SessionHandle>,
+        session_slots: &SessionSlots<SessionHandle>,
         peer: Option<PeerId>,
         handle: &SessionHandle,
         refused: &'static str,
-    ) -> Result<Seat<SessionHandle>, SessionEnd> {
+    ) -> Result<SlotGuard<SessionHandle>, SessionEnd> {
         let prefix = Prefix::of(handle.remote_address().ip());
-        let Some((seat, gone)) = seats.take(peer, prefix, handle.clone()) else {
+        let Some((seat, gone)) = session_slots.take(peer, prefix, handle.clone()) else {
             return Err(self.crowded(refused));
         };
         match gone {

@@ -6,19 +6,19 @@
 //! letter's id, its bytes and the hour in which it expires: no arrival order, no exact time, no
 //! token.
 
-mod bell;
+mod arrival_notifier;
 mod embedded;
 #[cfg(feature = "jetstream")]
 mod jetstream;
-mod late;
+mod lazy;
 mod limits;
 
-pub use bell::Arrivals;
+pub use arrival_notifier::Arrivals;
 pub use embedded::EmbeddedStore;
 pub(crate) use embedded::FILE_NAME;
 #[cfg(feature = "jetstream")]
 pub use jetstream::{JetStreamOptions, JetStreamStore};
-pub use late::LateStore;
+pub use lazy::LazyStore;
 pub use limits::Limits;
 
 use crate::store::Fault;

@@ -16,7 +16,7 @@ const REPEATED_EVERY: Duration = Duration::from_secs(4);
 
 /// The kind of a dial, which determines its rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CallKind {
+pub(super) enum DialKind {
     /// The first dial after a session, a new address, or a message from the user.
     First,
     /// Another dial after a failed one.
@@ -40,13 +40,13 @@ impl Budget {
     }
 
     /// Takes a token for one dial. Returns whether there was one.
-    pub(super) fn take(&mut self, kind: CallKind, now: Instant) -> bool {
+    pub(super) fn take(&mut self, kind: DialKind, now: Instant) -> bool {
         self.all.refill(now);
         self.repeated.refill(now);
         let may_be_made = self.next(kind).is_none();
         if may_be_made {
             self.all.take();
-            if kind == CallKind::Repeated {
+            if kind == DialKind::Repeated {
                 self.repeated.take();
             }
         }
@@ -55,10 +55,10 @@ impl Budget {
 
     /// Returns when the next token is available; `None` if there was one at the last
     /// [`Self::take`].
-    pub(super) fn next(&self, kind: CallKind) -> Option<Instant> {
+    pub(super) fn next(&self, kind: DialKind) -> Option<Instant> {
         match kind {
-            CallKind::First => self.all.next(),
-            CallKind::Repeated => self.all.next().max(self.repeated.next()),
+            DialKind::First => self.all.next(),
+            DialKind::Repeated => self.all.next().max(self.repeated.next()),
         }
     }
 }
@@ -103,7 +103,7 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use CallKind::{First, Repeated};
+    use DialKind::{First, Repeated};
 
     #[tokio::test(start_paused = true)]
     async fn after_a_burst_dials_are_spaced_out() {

@@ -7,7 +7,7 @@ use super::{Direct, DirectError, Route, SessionRunner, Target};
 use crate::backoff::Backoff;
 use crate::config::IpMode;
 use crate::engine::EngineHandle;
-use crate::lines::LineCaller;
+use crate::lines::LineDialer;
 use crate::store::ContactLine;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -52,7 +52,7 @@ pub struct Dialer {
     engine: EngineHandle,
     runner: Arc<SessionRunner>,
     identity: Arc<Identity>,
-    lines: Arc<LineCaller>,
+    lines: Arc<LineDialer>,
     orders: DialerHandle,
     goals: HashMap<PeerId, Goal>,
     attempts: FuturesUnordered<BoxFuture<'static, Attempt>>,
@@ -83,7 +83,7 @@ impl Dialer {
         engine: EngineHandle,
         runner: Arc<SessionRunner>,
         identity: Arc<Identity>,
-        lines: Arc<LineCaller>,
+        lines: Arc<LineDialer>,
     ) -> Self {
         Self {
             lines,
@@ -120,7 +120,7 @@ impl Dialer {
             match order {
                 Order::Want(route, failures) => self.want(peer, route, failures),
                 Order::Ensure(route, failures) => self.ensure(peer, route, failures),
-                Order::Hurry => self.hurry(&peer),
+                Order::Hurry => self.expedite(&peer),
                 Order::Rest => {
                     self.goals.remove(&peer);
                 }
@@ -166,7 +166,7 @@ impl Dialer {
         }
     }
 
-    fn hurry(&mut self, peer: &PeerId) {
+    fn expedite(&mut self, peer: &PeerId) {
         if let Some(target) = self.goals.get_mut(peer) {
             let soon = match target.ended {
                 Some(ended) => ended + HURRIED,
@@ -285,7 +285,7 @@ async fn sleep_until(wake: Option<Instant>) {
 #[derive(Clone)]
 struct Call {
     direct: Direct,
-    lines: Arc<LineCaller>,
+    lines: Arc<LineDialer>,
     identity: Arc<Identity>,
     peer: PeerId,
     limit: Duration,

@@ -1,7 +1,7 @@
 //! A peer that the dialer must reach.
 
 use super::Route;
-use super::budget::CallKind;
+use super::budget::DialKind;
 use tokio::time::Instant;
 
 /// The state of dialling one peer.
@@ -22,11 +22,11 @@ pub(super) struct Goal {
 
 impl Goal {
     /// Returns the kind of the next dial, for its rate limit.
-    pub(super) const fn kind(&self) -> CallKind {
+    pub(super) const fn kind(&self) -> DialKind {
         match self.failures {
-            0 => CallKind::First,
-            _ if self.is_hurried => CallKind::First,
-            _ => CallKind::Repeated,
+            0 => DialKind::First,
+            _ if self.is_hurried => DialKind::First,
+            _ => DialKind::Repeated,
         }
     }
 }

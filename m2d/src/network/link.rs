@@ -1,6 +1,6 @@
 //! A session as the engine holds it.
 
-use super::Meets;
+use super::PunchState;
 use super::outgoing::{NotQueued, Outgoing};
 use super::silence::{Signs, Silence};
 use crate::counters::Counters;
@@ -52,7 +52,7 @@ pub struct Link {
     pub(super) outgoing: Outgoing,
     pub(super) silence: Silence,
     pub(super) renewing: AtomicBool,
-    pub(super) meets: Meets,
+    pub(super) punch_state: PunchState,
     pub(super) session: SessionHandle,
     pub(super) since: Instant,
     /// True once the task that runs the session is done with it.
@@ -76,7 +76,7 @@ impl Link {
     }
 
     /// Counts a misdeed under its reason. More than `MAX_MISDEEDS` of them close the session.
-    pub fn misbehaved(&self, reason: &'static str) {
+    pub fn count_misdeed(&self, reason: &'static str) {
         self.counters.count(reason);
         if self.misdeeds.fetch_add(1, Ordering::Relaxed) >= MAX_MISDEEDS {
             self.close(CloseCode::Misbehaved);
@@ -84,7 +84,7 @@ impl Link {
     }
 
     /// Counts a violation under its reason and closes the session.
-    pub fn violated(&self, reason: &'static str) {
+    pub fn close_for_violation(&self, reason: &'static str) {
         self.counters.count(reason);
         self.close(CloseCode::Misbehaved);
     }
@@ -101,19 +101,19 @@ impl Link {
     }
 
     /// Marks the session to be replaced as soon as possible, as its path is known to be gone.
-    pub fn give_up(&self) {
+    pub fn mark_stale(&self) {
         self.renewing.store(true, Ordering::Relaxed);
     }
 
     /// Sends an empty cover frame. The peer learns of a new path from it, or its silence shows that
     /// the path is gone.
-    pub fn nudge(&self) {
+    pub fn probe_path(&self) {
         self.send(Message::Cover(0));
     }
 
     /// Returns the state of the search for a direct path next to this session.
-    pub const fn meets(&self) -> &Meets {
-        &self.meets
+    pub const fn punch_state(&self) -> &PunchState {
+        &self.punch_state
     }
 
     /// Records that no more frames are read from the session.

@@ -35,7 +35,7 @@ struct Orders {
 #[derive(Debug)]
 struct Pending {
     order: Option<Order>,
-    hurry: bool,
+    expedite: bool,
 }
 
 /// Passes orders to the dialer. Cheap to clone.
@@ -61,8 +61,8 @@ impl DialerHandle {
     pub(crate) fn take(&self) -> Vec<(PeerId, Order)> {
         let pending = std::mem::take(&mut *self.lock());
         let orders = pending.into_iter().flat_map(|(peer, pending)| {
-            let hurry = pending.hurry.then_some(Order::Hurry);
-            let orders = pending.order.into_iter().chain(hurry);
+            let expedite = pending.expedite.then_some(Order::Hurry);
+            let orders = pending.order.into_iter().chain(expedite);
             orders.map(move |order| (peer, order))
         });
         orders.collect()
@@ -78,16 +78,16 @@ impl DialerHandle {
 impl Pending {
     const NONE: Self = Self {
         order: None,
-        hurry: false,
+        expedite: false,
     };
 
     fn add(&mut self, order: Order) {
         match (&self.order, order) {
-            (_, Order::Hurry) => self.hurry = true,
+            (_, Order::Hurry) => self.expedite = true,
             // The pending order already demands it.
             (Some(Order::Want(..)), Order::Ensure(..)) => {}
             (_, order) => {
-                self.hurry &= matches!(order, Order::Want(..) | Order::Ensure(..));
+                self.expedite &= matches!(order, Order::Want(..) | Order::Ensure(..));
                 self.order = Some(order);
             }
         }

@@ -6,7 +6,7 @@ use super::{Direct, Target};
 use crate::clock::Clock;
 use crate::config::IpMode;
 use crate::engine::{EngineHandle, Ways};
-use crate::lines::LineCaller;
+use crate::lines::LineDialer;
 use crate::lookup::LookupParts;
 use crate::refusal::Refusal;
 use crate::store::{ContactLine, LineTokens};
@@ -59,7 +59,7 @@ pub struct Prober {
     /// Dials addresses that contacts named.
     pub direct: Direct,
     /// Dials on lines.
-    pub lines: Arc<LineCaller>,
+    pub lines: Arc<LineDialer>,
     /// Looks contacts up in the DHT.
     pub lookup: LookupParts,
     /// The daemon's clock.
@@ -213,7 +213,7 @@ impl Prober {
                 session.close(CloseCode::Done);
                 Ok(())
             }
-            Err(error) => told_apart(error.reason()),
+            Err(error) => refusal_is_success(error.reason()),
         };
         Tried {
             source,
@@ -239,7 +239,7 @@ impl Prober {
                 session.close(CloseCode::Done);
                 Ok(())
             }
-            Ok(Err(reason)) => told_apart(reason),
+            Ok(Err(reason)) => refusal_is_success(reason),
             Err(_) => Err("NO_ANSWER"),
         };
         Tried {
@@ -253,7 +253,7 @@ impl Prober {
 
 /// Maps a refusal to success: a contact without a mailbox role refuses anonymous callers, but only
 /// after it has proved its identity.
-fn told_apart(reason: &'static str) -> Result<(), &'static str> {
+fn refusal_is_success(reason: &'static str) -> Result<(), &'static str> {
     if reason == DialError::Refused.reason() {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use super::outgoing::{Outgoing, OutgoingQueue};
 use super::silence::Silence;
-use super::{Link, Meets};
+use super::{Link, PunchState};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::engine::{Arrived, EngineHandle, GrantCheck};
@@ -112,7 +112,7 @@ impl SessionRunner {
     async fn run(&self, session: Session) -> Result<(), SessionEnd> {
         match (session.peer().clone(), session.purpose()) {
             (Peer::Identified { id, certificate }, Purpose::Peer) => {
-                return self.converse(id, certificate, session).await;
+                return self.run_peer_session(id, certificate, session).await;
             }
             (Peer::Identified { id, .. }, Purpose::Mailbox) => match &self.mailbox {
                 Some(mailbox) => mailbox.serve_owner(id, session).await,
@@ -138,7 +138,7 @@ impl SessionRunner {
     }
 
     /// Runs a session between two identified peers.
-    async fn converse(
+    async fn run_peer_session(
         &self,
         id: PeerId,
         certificate: Certificate,
@@ -231,7 +231,7 @@ impl SessionRunner {
             outgoing,
             silence: Silence::default(),
             renewing: AtomicBool::new(false),
-            meets: Meets::default(),
+            punch_state: PunchState::default(),
             session: handle.clone(),
             counters: self.counters.clone(),
             misdeeds: AtomicU32::new(0),
@@ -275,7 +275,7 @@ impl SessionRunner {
             };
             let from = link.clone();
             let place = room.clone().acquire_many_owned(size(&message)).await;
-            let unheard = is_said_once(&message).then(|| link.clone());
+            let unheard = is_sent_once(&message).then(|| link.clone());
             self.engine
                 .cast_or(
                     move |engine| {
@@ -304,7 +304,7 @@ impl SessionRunner {
             return Ok(None);
         }
         let Ok(grant) = Grant::parse(&envelope.grant) else {
-            link.misbehaved("GRANT_MALFORMED");
+            link.count_misdeed("GRANT_MALFORMED");
             return Ok(None);
         };
         let (from, header) = (link.clone(), *grant.header());
@@ -329,7 +329,7 @@ impl SessionRunner {
                 Ok(Some(AcceptedGrant { epoch, grant }))
             }
             Err(_) => {
-                link.misbehaved("GRANT_REFUSED");
+                link.count_misdeed("GRANT_REFUSED");
                 Ok(None)
             }
         }
@@ -379,7 +379,7 @@ pub(super) fn size(message: &Message) -> u32 {
 }
 
 /// Returns whether a frame is sent once per session, so that the session is useless if it is lost.
-pub fn is_said_once(frame: &Message) -> bool {
+pub fn is_sent_once(frame: &Message) -> bool {
     matches!(
         frame,
         Message::Places(_)

@@ -40,7 +40,7 @@ pub struct Known {
 
 /// How the NATs in front of this host limit direct sessions (RFC 4787).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum NatStatus {
     /// No external observer has reported an address yet.
     Unknown,
     /// An address of the host's own is observed unchanged.
@@ -195,8 +195,8 @@ impl Reachability {
         let mapped = state.mapped.into_iter().map(from(Source::Mapped));
         let relays = state.by_relays.iter().copied().map(from(Source::Relay));
         let own = self.endpoint.addresses_on(&state.interfaces).into_iter();
-        let own = own.filter_map(|own| self.told(own));
-        let announced = self.announced.iter().filter_map(|own| self.told(*own));
+        let own = own.filter_map(|own| self.for_peer(own));
+        let announced = self.announced.iter().filter_map(|own| self.for_peer(*own));
         announced
             .map(from(Source::Announced))
             .chain(mapped)
@@ -208,8 +208,8 @@ impl Reachability {
     }
 
     /// Applies the filter that contacts apply themselves.
-    fn told(&self, own: SocketAddr) -> Option<NamedAddress> {
-        NamedAddress::told(own, TO_CONTACTS, self.loopback_only)
+    fn for_peer(&self, own: SocketAddr) -> Option<NamedAddress> {
+        NamedAddress::for_peer(own, TO_CONTACTS, self.loopback_only)
     }
 
     fn may_be_told(&self, named: &NamedAddress) -> bool {
@@ -269,7 +269,7 @@ impl Reachability {
     }
 
     /// Classifies the NATs in front of this host by the observed addresses.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> NatStatus {
         let known = self.known();
         let seen: Vec<NamedAddress> = known
             .iter()
@@ -286,15 +286,15 @@ impl Reachability {
             .iter()
             .any(|seen| own.contains(&seen.ip()) && !is_private(&seen.ip()))
         {
-            Standing::Open
+            NatStatus::Open
         } else if known.iter().any(|known| known.source == Source::Mapped) {
-            Standing::Mapped
+            NatStatus::Mapped
         } else if by_relays.iter().any(differs) {
-            Standing::SymmetricNat
+            NatStatus::SymmetricNat
         } else if seen.iter().any(|seen| !own.contains(&seen.ip())) {
-            Standing::Nat
+            NatStatus::Nat
         } else {
-            Standing::Unknown
+            NatStatus::Unknown
         }
     }
 

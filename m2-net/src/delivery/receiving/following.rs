@@ -61,7 +61,7 @@ impl Receiving {
         }
         self.epochs.adopt(incarnation, oldest);
         self.bound_incarnations(tools, incarnation);
-        let before_oldest = self.go_on_at(tools, incarnation, oldest);
+        let before_oldest = self.continue_at(tools, incarnation, oldest);
         let among = settled.map_or(0, |settled| self.settle(tools, incarnation, settled));
         // Settled places of an incarnation that was not known were taken in another one, or lost
         // with it.

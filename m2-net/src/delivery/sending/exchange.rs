@@ -61,11 +61,11 @@ impl Sending {
         self.exchange = Exchange::Awaited;
         self.statement_due = false;
         self.retry = None;
-        self.outbox.take_back_all();
+        self.outbox.reset_all_offers();
     }
 
     fn take_all_back(&mut self) {
-        self.outbox.take_back_all();
+        self.outbox.reset_all_offers();
         self.cursor = 0;
     }
 

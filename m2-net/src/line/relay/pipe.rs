@@ -70,7 +70,7 @@ async fn pass_requests(from: &mut FrameReceiver, to: &FrameSender) {
                 Line::Request(Request::Extend(extend))
             }
             line @ (Line::Request(_) | Line::Leave(_)) => line,
-            Line::Told(_) | Line::Offer(_) => return,
+            Line::RelayMessage(_) | Line::Offer(_) => return,
         };
         if to.send(Message::Line(Box::new(line))).await.is_err() {
             return;
@@ -80,7 +80,7 @@ async fn pass_requests(from: &mut FrameReceiver, to: &FrameSender) {
 
 async fn pass_answers(from: &mut FrameReceiver, party: &Party) {
     while let Ok(Message::Line(line)) = from.recv().await {
-        let passes = matches!(*line, Line::Told(_) | Line::Leave(_));
+        let passes = matches!(*line, Line::RelayMessage(_) | Line::Leave(_));
         if !passes || !party.tell(*line) {
             return;
         }

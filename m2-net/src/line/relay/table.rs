@@ -13,7 +13,7 @@ pub(super) type PartyId = u64;
 
 /// The party broke the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(super) struct ProtocolViolation;
 
 /// A channel that has ended: its party must be notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,10 +190,10 @@ impl Table {
         id: PartyId,
         channel: Channel,
         token: &JoinToken,
-    ) -> Result<Result<Joined, JoinOutcome>, Broken> {
-        let caller = self.parties.get(&id).ok_or(Broken)?;
+    ) -> Result<Result<Joined, JoinOutcome>, ProtocolViolation> {
+        let caller = self.parties.get(&id).ok_or(ProtocolViolation)?;
         if !channel.is_of_party() || caller.channels.contains_key(&channel) {
-            return Err(Broken);
+            return Err(ProtocolViolation);
         }
         let (prefix, channels) = (caller.prefix, caller.channels.len());
         let Some(listener) = self.lines.get(token).map(|line| line.listener) else {

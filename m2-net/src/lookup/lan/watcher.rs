@@ -30,12 +30,12 @@ pub(super) struct Watcher {
     config: LanConfig,
     found: mpsc::Sender<Seen>,
     memory: Memory,
-    voice: Voice,
+    voice: ResponderState,
     /// The current announcement, kept during a silence as well.
     announced: Option<(u16, Box<Announcement>)>,
 }
 
-enum Voice {
+enum ResponderState {
     Speaks(Box<Speaking>),
     SilentUntil(Instant),
 }
@@ -53,7 +53,7 @@ impl Watcher {
             config,
             found,
             memory: Memory::new(Instant::now()),
-            voice: Voice::Speaks(Box::new(Speaking::start(config)?)),
+            voice: ResponderState::Speaks(Box::new(Speaking::start(config)?)),
             announced: None,
         })
     }
@@ -93,8 +93,8 @@ impl Watcher {
     /// Announces at once or, during a silence, when it ends.
     fn announce(&mut self) -> Result<(), LanError> {
         match &mut self.voice {
-            Voice::Speaks(speaking) => speaking.announce(self.announced.as_ref()),
-            Voice::SilentUntil(_) => Ok(()),
+            ResponderState::Speaks(speaking) => speaking.announce(self.announced.as_ref()),
+            ResponderState::SilentUntil(_) => Ok(()),
         }
     }
 
@@ -105,7 +105,7 @@ impl Watcher {
             self.change_voice();
             return;
         };
-        let Voice::Speaks(speaking) = &mut self.voice else {
+        let ResponderState::Speaks(speaking) = &mut self.voice else {
             return;
         };
         match event {
@@ -124,7 +124,7 @@ impl Watcher {
     }
 
     async fn check(&mut self) {
-        if let Voice::Speaks(speaking) = &self.voice
+        if let ResponderState::Speaks(speaking) = &self.voice
             && speaking.responder.is_full().await
         {
             self.fall_silent();
@@ -132,12 +132,12 @@ impl Watcher {
     }
 
     fn change_voice(&mut self) {
-        if matches!(self.voice, Voice::Speaks(_)) {
+        if matches!(self.voice, ResponderState::Speaks(_)) {
             self.fall_silent();
             return;
         }
         match Speaking::start(self.config) {
-            Ok(speaking) => self.voice = Voice::Speaks(Box::new(speaking)),
+            Ok(speaking) => self.voice = ResponderState::Speaks(Box::new(speaking)),
             Err(_) => return self.fall_silent(),
         }
         if let Err(error) = self.announce() {
@@ -147,11 +147,11 @@ impl Watcher {
 
     fn fall_silent(&mut self) {
         tracing::warn!("look-up in the local network pauses: mDNS is flooded or failed");
-        self.voice = Voice::SilentUntil(Instant::now() + SILENCE);
+        self.voice = ResponderState::SilentUntil(Instant::now() + SILENCE);
     }
 }
 
-impl Voice {
+impl ResponderState {
     async fn next(&self) -> Option<ServiceEvent> {
         match self {
             Self::Speaks(speaking) => speaking.events.recv_async().await.ok(),

@@ -2,7 +2,7 @@
 
 use super::{
     Channel, EXTEND_BYTES, Extend, JoinOutcome, Line, MAX_ADDRESSES, MAX_DAYS, MAX_HOPS, MAX_LINES,
-    MAX_OPENED, OfferedLine, Request, Told,
+    MAX_OPENED, OfferedLine, RelayMessage, Request,
 };
 use crate::wire::{Malformed, fixed, parse_address};
 use bytes::Bytes;
@@ -25,18 +25,20 @@ impl Line {
             Body::ExtendSession(extend) => Self::Request(Request::Extend(Extend::parse(extend)?)),
             Body::ObserveParty(_) => Self::Request(Request::Observe),
             Body::PartyObserved(observed) => {
-                Self::Told(Told::Observed(parse_address(observed.address)?))
+                Self::RelayMessage(RelayMessage::Observed(parse_address(observed.address)?))
             }
-            Body::LinesOpened(opened) => Self::Told(Told::Opened(opened.count)),
-            Body::LineJoined(joined) => Self::Told(Told::Joined(
+            Body::LinesOpened(opened) => Self::RelayMessage(RelayMessage::Opened(opened.count)),
+            Body::LineJoined(joined) => Self::RelayMessage(RelayMessage::Joined(
                 Channel(joined.channel),
                 JoinOutcome::parse(joined.outcome())?,
             )),
-            Body::LineCalled(called) => Self::Told(Told::Called(
+            Body::LineCalled(called) => Self::RelayMessage(RelayMessage::Called(
                 Channel(called.channel),
                 JoinToken(fixed(&called.token)?),
             )),
-            Body::SessionExtended(extended) => Self::Told(Told::Extended(extended.done)),
+            Body::SessionExtended(extended) => {
+                Self::RelayMessage(RelayMessage::Extended(extended.done))
+            }
             Body::LeaveChannel(leave) => Self::Leave(Channel(leave.channel)),
             Body::Offer(offer) => Self::Offer(parse_offer(offer)?),
         })
@@ -45,7 +47,7 @@ impl Line {
     pub(in crate::wire) fn into_proto(self) -> proto::Line {
         let body = match self {
             Self::Request(request) => request.into_proto(),
-            Self::Told(told) => told.into_proto(),
+            Self::RelayMessage(told) => told.into_proto(),
             Self::Leave(channel) => Body::LeaveChannel(proto::LeaveChannel { channel: channel.0 }),
             Self::Offer(lines) => Body::Offer(proto::LineOffer {
                 lines: lines.into_iter().map(OfferedLine::into_proto).collect(),
@@ -74,7 +76,7 @@ impl Request {
     }
 }
 
-impl Told {
+impl RelayMessage {
     fn into_proto(self) -> Body {
         match self {
             Self::Opened(count) => Body::LinesOpened(proto::LinesOpened { count }),
@@ -241,15 +243,15 @@ mod tests {
             round_trip(Line::Request(request));
         }
         for told in [
-            Told::Opened(7),
-            Told::Joined(Channel(1), JoinOutcome::Joined),
-            Told::Joined(Channel(1), JoinOutcome::NoLine),
-            Told::Joined(Channel(1), JoinOutcome::Full),
-            Told::Called(Channel(2), JoinToken([2; 16])),
-            Told::Extended(true),
-            Told::Observed("[2001:db8::1]:65535".parse().unwrap()),
+            RelayMessage::Opened(7),
+            RelayMessage::Joined(Channel(1), JoinOutcome::Joined),
+            RelayMessage::Joined(Channel(1), JoinOutcome::NoLine),
+            RelayMessage::Joined(Channel(1), JoinOutcome::Full),
+            RelayMessage::Called(Channel(2), JoinToken([2; 16])),
+            RelayMessage::Extended(true),
+            RelayMessage::Observed("[2001:db8::1]:65535".parse().unwrap()),
         ] {
-            round_trip(Line::Told(told));
+            round_trip(Line::RelayMessage(told));
         }
         round_trip(Line::Leave(Channel(u32::MAX)));
         round_trip(Line::Offer(Vec::new()));

@@ -4,7 +4,7 @@ use crate::api::convert;
 use crate::api::session::Ready;
 use crate::config::IpMode;
 use crate::engine::Ways;
-use crate::reach::{Known, Reachability, Source, Standing};
+use crate::reach::{Known, NatStatus, Reachability, Source};
 use m2_net::delivery::Path;
 use m2_proto::api::v1 as pb;
 use pbjson_types::Duration;
@@ -52,11 +52,11 @@ fn reachability(mode: IpMode, reach: &Reachability) -> pb::Reachability {
         return pb::Reachability::Hidden;
     }
     match reach.standing() {
-        Standing::Unknown => pb::Reachability::Unknown,
-        Standing::Open => pb::Reachability::Open,
-        Standing::Mapped => pb::Reachability::Mapped,
-        Standing::Nat => pb::Reachability::Nat,
-        Standing::SymmetricNat => pb::Reachability::NatSymmetric,
+        NatStatus::Unknown => pb::Reachability::Unknown,
+        NatStatus::Open => pb::Reachability::Open,
+        NatStatus::Mapped => pb::Reachability::Mapped,
+        NatStatus::Nat => pb::Reachability::Nat,
+        NatStatus::SymmetricNat => pb::Reachability::NatSymmetric,
     }
 }
 

@@ -138,7 +138,7 @@ fn erasure_resumes_after_a_restart_and_spares_newer_messages() {
     assert!(scene.engine.is_giving_up(scene.row).unwrap());
     // The daemon is killed and restarted, and the user adds Bob again before the erasure has ended.
     scene.engine.reload().unwrap();
-    scene.engine.agenda = Default::default();
+    scene.engine.maintenance = Default::default();
     scene.engine.contact_mut(scene.row).unwrap().state = ContactState::Contact;
     scene.engine.save_contact(scene.row).unwrap();
     let new = scene.send("new");
@@ -198,7 +198,7 @@ fn old_events_are_pruned_in_steps() {
     scene.engine.store.execute(sql);
     let first = |scene: &Scene| scene.engine.store.number_of("SELECT min(seq) FROM events");
     let newest = scene.engine.store.newest_event().unwrap();
-    scene.engine.agenda = Default::default();
+    scene.engine.maintenance = Default::default();
     let mut before = first(&scene);
     let mut batches = 0;
     while first(&scene) < newest {

@@ -2,7 +2,7 @@
 //! contacts (`docs/spec/line.md#offers`).
 
 use super::days::day_of;
-use super::{Engine, TOLD};
+use super::{Engine, OFFERS_SENT};
 use crate::config::IpMode;
 use crate::engine::effect::Effect;
 use crate::network::{Route, Target};
@@ -28,10 +28,14 @@ impl Engine {
     /// Sends a contact the lines on which it may dial, on its session. The offer may be empty. It
     /// is skipped for a peer that is no contact, and until this daemon first had a relay.
     pub(in crate::engine) fn offer_lines(&mut self, contact: i64) -> Result<(), Refusal> {
-        if !self.is_contact(contact) || self.store.number(TOLD)?.is_none() {
+        if !self.is_contact(contact) || self.store.number(OFFERS_SENT)?.is_none() {
             return Ok(());
         }
-        let Some(link) = self.slots.get(&contact).and_then(|slot| slot.link()) else {
+        let Some(link) = self
+            .peers
+            .get(&contact)
+            .and_then(|peer_state| peer_state.link())
+        else {
             return Ok(());
         };
         let link = link.clone();
@@ -50,7 +54,7 @@ impl Engine {
         let first_day = day_of(self.now_ms()).saturating_sub(1);
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
         let offered = lines.filter_map(|line| {
-            let addresses = self.told_addresses(&line.addresses);
+            let addresses = self.shareable_addresses(&line.addresses);
             let days = (first_day..).take(MAX_DAYS);
             let token = |day| {
                 self.lines
@@ -80,7 +84,7 @@ impl Engine {
         }
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
         let published = lines.filter_map(|line| {
-            let mut addresses = self.told_addresses(&line.addresses);
+            let mut addresses = self.shareable_addresses(&line.addresses);
             addresses.truncate(presence::MAX_LINE_ADDRESSES);
             let secret = self.lines.key.secret(&line.relay, day, &caller);
             (!addresses.is_empty()).then(|| PresenceLine {
@@ -93,10 +97,11 @@ impl Engine {
     }
 
     /// Returns the addresses of a relay or provider of this daemon that may be named to others.
-    pub(in crate::engine) fn told_addresses(&self, own: &[SocketAddr]) -> Vec<NamedAddress> {
+    pub(in crate::engine) fn shareable_addresses(&self, own: &[SocketAddr]) -> Vec<NamedAddress> {
         let loopback_only = self.lines.settings.loopback_only;
-        let told = |address: &SocketAddr| NamedAddress::told(*address, Use::Service, loopback_only);
-        own.iter().filter_map(told).collect()
+        let for_peer =
+            |address: &SocketAddr| NamedAddress::for_peer(*address, Use::Service, loopback_only);
+        own.iter().filter_map(for_peer).collect()
     }
 
     /// Returns the encoded lines of an invitation that is made at `now_ms`.
@@ -111,7 +116,7 @@ impl Engine {
         let (caller, day) = (Caller::Invited(*invitation), day_of(now_ms));
         let lines = self.store.lines()?.into_iter().filter(|line| !line.entry);
         let invited = lines.filter_map(|line| {
-            let mut addresses = self.told_addresses(&line.addresses);
+            let mut addresses = self.shareable_addresses(&line.addresses);
             addresses.truncate(MAX_INVITED_ADDRESSES);
             let secret = self.lines.key.secret(&line.relay, day, &caller);
             // Empty without an address.
@@ -188,7 +193,10 @@ impl Engine {
 
     /// Returns the mode for a contact's sessions: the stricter of its own policy and the profile's.
     pub(in crate::engine) fn ip_mode(&self, contact: i64) -> IpMode {
-        let own = self.slots.get(&contact).and_then(|slot| slot.contact.ip);
+        let own = self
+            .peers
+            .get(&contact)
+            .and_then(|peer_state| peer_state.contact.ip);
         own.unwrap_or_default().max(self.lines.settings.ip)
     }
 
@@ -207,8 +215,8 @@ impl Engine {
         let known = known.into_iter();
         let mut addresses: Vec<Target> = known.map(|known| Target::known(known, mode)).collect();
         let mut lines = self.store.contact_lines(contact)?;
-        if let Some(slot) = self.slots.get(&contact) {
-            let found = &slot.found;
+        if let Some(peer_state) = self.peers.get(&contact) {
+            let found = &peer_state.found;
             if mode != IpMode::LineOnly {
                 let lan = found.lan(self.clock.steady_ms()).iter().copied();
                 let published = found.dht().iter().copied();

@@ -9,20 +9,20 @@ const LEEWAY_MS: u64 = 3_600_000;
 pub(super) struct Days {
     pub today: u32,
     /// Yesterday until 01:00, tomorrow from 23:00.
-    pub beside: Option<u32>,
+    pub adjacent: Option<u32>,
 }
 
 pub(super) fn days_around(now_ms: u64) -> Days {
     let today = day_of(now_ms);
     let of_day_ms = now_ms % DAY_MS;
-    let beside = if of_day_ms < LEEWAY_MS {
+    let adjacent = if of_day_ms < LEEWAY_MS {
         today.checked_sub(1)
     } else if of_day_ms >= DAY_MS - LEEWAY_MS {
         today.checked_add(1)
     } else {
         None
     };
-    Days { today, beside }
+    Days { today, adjacent }
 }
 
 /// Returns when the result of [`days_around`] next changes, in Unix milliseconds.
@@ -49,7 +49,7 @@ mod tests {
         let midnight = 20_000 * DAY_MS;
         let at = |offset: u64| {
             let days = days_around(midnight + offset);
-            (days.today, days.beside)
+            (days.today, days.adjacent)
         };
         assert_eq!(at(0), (20_000, Some(19_999)));
         assert_eq!(at(LEEWAY_MS - 1), (20_000, Some(19_999)));
@@ -64,7 +64,7 @@ mod tests {
         let mut now = 20_000 * DAY_MS + 5;
         for _ in 0..9 {
             let next = next_change(now);
-            let days = |at| (days_around(at).today, days_around(at).beside);
+            let days = |at| (days_around(at).today, days_around(at).adjacent);
             assert_eq!(days(now), days(next - 1));
             assert_ne!(days(now), days(next));
             now = next;

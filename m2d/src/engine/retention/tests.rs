@@ -99,7 +99,7 @@ fn messages_expire_at_the_shorter_of_profile_and_contact_age() {
             keep_s: Some(days * 86_400),
             ..PolicyChange::default()
         };
-        let peer = scene.engine.slots[&row].contact.peer_id.to_string();
+        let peer = scene.engine.peers[&row].contact.peer_id.to_string();
         let view = scene.engine.set_policy(&peer, change).unwrap();
         assert_eq!(view.keep_s, Some(days * 86_400));
     }

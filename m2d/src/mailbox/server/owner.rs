@@ -1,7 +1,7 @@
 //! The session of a box's owner: requests are answered in order.
 
 use super::letters::Letters;
-use super::seats::Seat;
+use super::session_slots::SlotGuard;
 use super::{MailboxServer, SessionEnd};
 use crate::mailbox::store::{Registered, TokensAdded};
 use m2_crypto::invitation::PROOF_EXPORT_LABEL;
@@ -47,7 +47,7 @@ struct Owner<'a> {
     /// The key that binds invitation proofs to this session.
     proof_key: Secret<32>,
     /// The place of the session, among owners or among guests.
-    _seat: Seat<SessionHandle>,
+    _seat: SlotGuard<SessionHandle>,
     /// The deadline by which a guest must have registered a box.
     guest_until: Option<Instant>,
     tries: u32,
@@ -62,14 +62,14 @@ impl<'a> Owner<'a> {
         let (handle, sender, frames) = session.split();
         let there = server.store.has_box(peer).await;
         let there = there.map_err(|error| server.failed(&error))?;
-        let seats = if there {
+        let session_slots = if there {
             &server.owners
         } else {
             &server.guests
         };
         let owner = Self {
             proof_key: handle.exporter(PROOF_EXPORT_LABEL, &[])?,
-            _seat: server.seat(seats, Some(peer), &handle, TOO_MANY_OWNERS)?,
+            _seat: server.seat(session_slots, Some(peer), &handle, TOO_MANY_OWNERS)?,
             guest_until: (!there).then(|| Instant::now() + GUEST_TIME),
             tries: 0,
             server,

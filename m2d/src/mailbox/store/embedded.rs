@@ -3,12 +3,12 @@
 //! One thread writes, and combines waiting jobs into one transaction (group commit); another reads,
 //! and a third checkpoints the log.
 
-mod census;
+mod box_usage;
 mod file;
 mod tables;
 mod threads;
 
-use super::bell::Bell;
+use super::arrival_notifier::ArrivalNotifier;
 use super::{
     Answer, Arrivals, Cursor, Deposit, Deposited, LetterId, Limits, MailboxError, MailboxStore,
     Page, Registered, TokenHash, TokensAdded, Totals,
@@ -43,7 +43,7 @@ pub struct EmbeddedStore {
     writer: Writer,
     reader: Reader,
     mover: Reader,
-    bell: Arc<Bell>,
+    arrival_notifier: Arc<ArrivalNotifier>,
 }
 
 impl EmbeddedStore {
@@ -63,7 +63,7 @@ impl EmbeddedStore {
             writer: Writer::start(&file, limits)?,
             reader: Reader::start("mailbox-reader", file.open_reader()?)?,
             mover: Reader::start("mailbox-mover", file.open_mover()?)?,
-            bell: Arc::default(),
+            arrival_notifier: Arc::default(),
         })
     }
 
@@ -73,7 +73,7 @@ impl EmbeddedStore {
         let work = move |tables: &mut tables::Tables| tables.deposit(&deposit, now_ms);
         match self.writer.call(work).await {
             Ok(Deposited::Stored) => {
-                self.bell.ring(&owner);
+                self.arrival_notifier.ring(&owner);
                 Ok(Deposited::Stored)
             }
             Err(MailboxError::DiskFull) => Ok(Deposited::ServerFull),
@@ -213,7 +213,7 @@ impl MailboxStore for EmbeddedStore {
     }
 
     fn subscribe(&self, owner: PeerId) -> Arrivals {
-        self.bell.subscribe(owner)
+        self.arrival_notifier.subscribe(owner)
     }
 }
 

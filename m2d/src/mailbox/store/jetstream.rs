@@ -11,7 +11,7 @@ mod fill;
 mod notice;
 mod subjects;
 
-use super::bell::Bell;
+use super::arrival_notifier::ArrivalNotifier;
 use super::{
     Answer, Arrivals, Cursor, Deposit, Deposited, LetterId, Limits, MailboxError, MailboxStore,
     Page, Registered, TokenHash, TokensAdded, Totals, due_hour,
@@ -62,7 +62,7 @@ struct Shared {
     limits: Limits,
     fills: Arc<Fills>,
     notices: Notices,
-    bell: Arc<Bell>,
+    arrival_notifier: Arc<ArrivalNotifier>,
 }
 
 impl JetStreamStore {
@@ -70,15 +70,16 @@ impl JetStreamStore {
     pub async fn connect(options: JetStreamOptions, limits: Limits) -> Result<Self, MailboxError> {
         let subjects = Subjects::new(&options.prefix);
         let cluster = Cluster::connect(&options, &subjects, &limits).await?;
-        let (fills, bell) = (Arc::<Fills>::default(), Arc::<Bell>::default());
-        let notices = Notices::start(&cluster, &subjects, &fills, &bell).await?;
+        let (fills, arrival_notifier) =
+            (Arc::<Fills>::default(), Arc::<ArrivalNotifier>::default());
+        let notices = Notices::start(&cluster, &subjects, &fills, &arrival_notifier).await?;
         let shared = Shared {
             cluster,
             subjects,
             limits,
             fills,
             notices,
-            bell,
+            arrival_notifier,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -362,7 +363,7 @@ impl MailboxStore for JetStreamStore {
     }
 
     fn subscribe(&self, owner: PeerId) -> Arrivals {
-        self.shared.bell.subscribe(owner)
+        self.shared.arrival_notifier.subscribe(owner)
     }
 }
 

@@ -192,13 +192,21 @@ fn protocol_errors_are_distinguished_from_missing_lines() {
     let [a, b] = [1, 2].map(|number| admit(&mut table, number));
     open(&mut table, a, [1]);
     let token = JoinToken([1; 16]);
-    assert_eq!(table.join(b, Channel(2), &token), Err(Broken), "even");
+    assert_eq!(
+        table.join(b, Channel(2), &token),
+        Err(ProtocolViolation),
+        "even"
+    );
     assert_eq!(
         table.join(b, Channel(1), &JoinToken([9; 16])),
         Ok(Err(JoinOutcome::NoLine))
     );
     assert!(table.join(b, Channel(1), &token).unwrap().is_ok());
-    assert_eq!(table.join(b, Channel(1), &token), Err(Broken), "twice");
+    assert_eq!(
+        table.join(b, Channel(1), &token),
+        Err(ProtocolViolation),
+        "twice"
+    );
     assert_eq!(
         table.join(a, Channel(1), &token),
         Ok(Err(JoinOutcome::Full)),

@@ -1,6 +1,6 @@
 //! The writer's operations on the tables. Each call runs inside the transaction of a batch.
 
-use super::census::Census;
+use super::box_usage::BoxUsage;
 use crate::mailbox::store::{
     Deposit, Deposited, LetterId, Limits, MailboxError, Registered, TokenHash, TokensAdded, Totals,
     due_hour, expiry_hour,
@@ -19,7 +19,7 @@ const PROBES: i64 = 8;
 /// The writer's half of the store.
 pub(super) struct Tables {
     connection: Connection,
-    census: Census,
+    box_usage: BoxUsage,
     limits: Limits,
     salt: Secret<32>,
 }
@@ -27,10 +27,10 @@ pub(super) struct Tables {
 impl Tables {
     pub(super) fn open(connection: Connection, limits: Limits) -> Result<Self, MailboxError> {
         let salt = read_salt(&connection)?;
-        let census = Census::count(&connection)?;
+        let box_usage = BoxUsage::count(&connection)?;
         let mut tables = Self {
             connection,
-            census,
+            box_usage,
             limits,
             salt,
         };
@@ -44,28 +44,28 @@ impl Tables {
 
     /// Counts again after a rollback, because the counts were updated before the commit.
     pub(super) fn recount(&mut self) -> Result<(), MailboxError> {
-        self.census = Census::count(&self.connection)?;
+        self.box_usage = BoxUsage::count(&self.connection)?;
         Ok(())
     }
 
     pub(super) fn register_box(&mut self, owner: PeerId) -> Result<Registered, MailboxError> {
-        if self.census.number(&owner).is_some() {
+        if self.box_usage.number(&owner).is_some() {
             return Ok(Registered::AlreadyThere);
         }
-        if self.census.totals().boxes >= self.limits.boxes {
+        if self.box_usage.totals().boxes >= self.limits.boxes {
             return Ok(Registered::ServerFull);
         }
         let number = self.free_number()?;
         self.connection
             .prepare_cached("INSERT INTO boxes (number, owner) VALUES (?1, ?2)")?
             .execute(params![number, owner.as_bytes()])?;
-        self.census.open(owner, number);
+        self.box_usage.open(owner, number);
         Ok(Registered::New)
     }
 
     /// Removes the box from its owner. Returns the box number, under which letters may remain.
     pub(super) fn close_box(&mut self, owner: PeerId) -> Result<Option<u32>, MailboxError> {
-        let Some(number) = self.census.number(&owner) else {
+        let Some(number) = self.box_usage.number(&owner) else {
             return Ok(None);
         };
         self.connection
@@ -74,7 +74,7 @@ impl Tables {
         self.connection
             .prepare_cached("DELETE FROM boxes WHERE number = ?1")?
             .execute([number])?;
-        self.census.close(&owner);
+        self.box_usage.close(&owner);
         Ok(Some(number))
     }
 
@@ -87,13 +87,13 @@ impl Tables {
             budget,
         )?;
         if deleted < budget {
-            self.census.release(number);
+            self.box_usage.release(number);
         }
         Ok(deleted < budget)
     }
 
     pub(super) fn has_box(&self, owner: &PeerId) -> bool {
-        self.census.number(owner).is_some()
+        self.box_usage.number(owner).is_some()
     }
 
     pub(super) fn add_tokens(
@@ -101,7 +101,7 @@ impl Tables {
         owner: &PeerId,
         hashes: &[TokenHash],
     ) -> Result<TokensAdded, MailboxError> {
-        let Some(number) = self.census.number(owner) else {
+        let Some(number) = self.box_usage.number(owner) else {
             return Ok(TokensAdded::NoBox);
         };
         let before = self.tokens(number)?;
@@ -122,7 +122,7 @@ impl Tables {
                 .prepare_cached("INSERT INTO tokens (box, hash) VALUES (?1, ?2)")?
                 .execute(params![number, hash])?;
         }
-        self.census.get_mut(number).tokens = Some(after);
+        self.box_usage.get_mut(number).tokens = Some(after);
         Ok(TokensAdded::Added)
     }
 
@@ -131,7 +131,7 @@ impl Tables {
         owner: &PeerId,
         hashes: &[TokenHash],
     ) -> Result<(), MailboxError> {
-        let Some(number) = self.census.number(owner) else {
+        let Some(number) = self.box_usage.number(owner) else {
             return Ok(());
         };
         for hash in hashes {
@@ -141,7 +141,7 @@ impl Tables {
     }
 
     pub(super) fn token_count(&mut self, owner: &PeerId) -> Result<u64, MailboxError> {
-        match self.census.number(owner) {
+        match self.box_usage.number(owner) {
             Some(number) => self.tokens(number),
             None => Ok(0),
         }
@@ -154,7 +154,7 @@ impl Tables {
     ) -> Result<Deposited, MailboxError> {
         // No box has number 0. It is searched nevertheless, so that an unknown box takes the same
         // time.
-        let number = self.census.number(&deposit.owner).unwrap_or(0);
+        let number = self.box_usage.number(&deposit.owner).unwrap_or(0);
         let slot = match self.find(number, &deposit.owner, &deposit.id)? {
             Slot::Taken(_) => return Ok(Deposited::AlreadyThere),
             Slot::Free(key) => Some(key),
@@ -181,12 +181,12 @@ impl Tables {
                 expiry_hour(now_ms),
                 &deposit.letter[..]
             ])?;
-        self.census.add(number, size);
+        self.box_usage.add(number, size);
         Ok(Deposited::Stored)
     }
 
     pub(super) fn remove(&mut self, owner: &PeerId, ids: &[LetterId]) -> Result<(), MailboxError> {
-        let Some(number) = self.census.number(owner) else {
+        let Some(number) = self.box_usage.number(owner) else {
             return Ok(());
         };
         for id in ids {
@@ -207,17 +207,17 @@ impl Tables {
     }
 
     pub(super) fn totals(&self) -> Totals {
-        self.census.totals()
+        self.box_usage.totals()
     }
 
     fn fullness(&self, number: u32, size: u64) -> Option<Deposited> {
-        let count = self.census.get(number);
+        let count = self.box_usage.get(number);
         let fits = count.letters < self.limits.box_letters
             && count.bytes.saturating_add(size) <= self.limits.box_bytes;
         if !fits {
             return Some(Deposited::BoxFull);
         }
-        let total = self.census.totals().bytes.saturating_add(size);
+        let total = self.box_usage.totals().bytes.saturating_add(size);
         (total > self.limits.bytes).then_some(Deposited::ServerFull)
     }
 
@@ -225,14 +225,14 @@ impl Tables {
         loop {
             // A random number, because a counter would reveal which box is older.
             let number = u32::from_be_bytes(crate::mailbox::store::random()?) >> (32 - NUMBER_BITS);
-            if number != 0 && !self.census.is_taken(number) {
+            if number != 0 && !self.box_usage.is_taken(number) {
                 return Ok(number);
             }
         }
     }
 
     fn tokens(&mut self, number: u32) -> Result<u64, MailboxError> {
-        if let Some(count) = self.census.get(number).tokens {
+        if let Some(count) = self.box_usage.get(number).tokens {
             return Ok(count);
         }
         let count: i64 = self
@@ -240,7 +240,7 @@ impl Tables {
             .prepare_cached("SELECT count(*) FROM tokens WHERE box = ?1")?
             .query_row([number], |row| row.get(0))?;
         let count = u64::try_from(count).map_err(|_| MailboxError::Corrupt("count"))?;
-        self.census.get_mut(number).tokens = Some(count);
+        self.box_usage.get_mut(number).tokens = Some(count);
         Ok(count)
     }
 
@@ -256,7 +256,7 @@ impl Tables {
             .connection
             .prepare_cached("DELETE FROM tokens WHERE box = ?1 AND hash = ?2")?
             .execute(params![number, hash])?;
-        if let Some(count) = &mut self.census.get_mut(number).tokens {
+        if let Some(count) = &mut self.box_usage.get_mut(number).tokens {
             *count = count.saturating_sub(deleted as u64);
         }
         Ok(())
@@ -311,7 +311,7 @@ impl Tables {
             .prepare_cached("DELETE FROM letters WHERE key = ?1")?
             .execute([key])?;
         let size = u64::try_from(size).map_err(|_| MailboxError::Corrupt("letter"))?;
-        self.census.subtract(number_of(key), size);
+        self.box_usage.subtract(number_of(key), size);
         Ok(())
     }
 
@@ -336,7 +336,7 @@ impl Tables {
     }
 
     fn clear_orphans(&mut self) -> Result<(), MailboxError> {
-        for number in self.census.orphans() {
+        for number in self.box_usage.orphans() {
             while !self.empty_box(number, 1000)? {}
         }
         Ok(())

@@ -195,7 +195,7 @@ impl Attempt {
         if outcome == Deposited::Stored {
             let (owner, size) = (&self.deposit.owner, self.deposit.letter.len());
             self.shared.fills.add(owner, size as u64);
-            self.shared.bell.ring(owner);
+            self.shared.arrival_notifier.ring(owner);
             self.shared.notices.arrived(owner, size).await;
         }
         self.spend(claim).await;

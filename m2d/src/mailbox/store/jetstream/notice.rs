@@ -4,7 +4,7 @@ use super::cluster::Cluster;
 use super::fill::Fills;
 use super::subjects::{Subjects, owner_of};
 use crate::mailbox::store::MailboxError;
-use crate::mailbox::store::bell::Bell;
+use crate::mailbox::store::arrival_notifier::ArrivalNotifier;
 use async_nats::{Client, Message};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -30,24 +30,24 @@ impl Notices {
         cluster: &Cluster,
         subjects: &Subjects,
         fills: &Arc<Fills>,
-        bell: &Arc<Bell>,
+        arrival_notifier: &Arc<ArrivalNotifier>,
     ) -> Result<Self, MailboxError> {
         let client = cluster.client().clone();
         let heard = client.subscribe(subjects.all_notices()).await;
         let mut heard = heard.map_err(|error| MailboxError::Unavailable(error.to_string()))?;
-        let (fills, bell) = (Arc::clone(fills), Arc::clone(bell));
+        let (fills, arrival_notifier) = (Arc::clone(fills), Arc::clone(arrival_notifier));
         let tag = crate::mailbox::store::random()?;
         let mut reconnected = cluster.reconnected();
         let listener = tokio::spawn(async move {
             loop {
                 tokio::select! {
                     message = heard.next() => match message {
-                        Some(message) => hear(&message, &tag, &fills, &bell),
+                        Some(message) => hear(&message, &tag, &fills, &arrival_notifier),
                         None => return,
                     },
                     Ok(()) = reconnected.changed() => {
                         fills.forget_all();
-                        bell.ring_all();
+                        arrival_notifier.ring_all();
                     }
                 }
             }
@@ -87,7 +87,7 @@ impl Drop for Notices {
     }
 }
 
-fn hear(message: &Message, own: &[u8; TAG], fills: &Fills, bell: &Bell) {
+fn hear(message: &Message, own: &[u8; TAG], fills: &Fills, arrival_notifier: &ArrivalNotifier) {
     let Some((tag, content)) = message.payload.split_first_chunk() else {
         return;
     };
@@ -97,7 +97,7 @@ fn hear(message: &Message, own: &[u8; TAG], fills: &Fills, bell: &Bell) {
     match <[u8; 4]>::try_from(content) {
         Ok(size) => {
             fills.add(&owner, u64::from(u32::from_be_bytes(size)));
-            bell.ring(&owner);
+            arrival_notifier.ring(&owner);
         }
         Err(_) => fills.forget(&owner),
     }

@@ -1,5 +1,5 @@
 //! Hole punching: two contacts that are connected on a line look for a direct path
-//! (`docs/spec/reach.md#meeting`).
+//! (`docs/spec/reach.md#hole_punching`).
 //!
 //! The dialler of the line sends its candidates. The other side sends datagrams to them, which
 //! create mappings in its NAT, and answers with its own candidates. Only then does the dialler
@@ -47,7 +47,7 @@ const LEAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A request about the path of a session on a line.
 #[derive(Debug)]
-pub enum Meeting {
+pub enum PunchRequest {
     /// Look for a direct path. This side dialled the line.
     Seek(Arc<Link>),
     /// Handle the peer's candidates.
@@ -58,32 +58,32 @@ pub enum Meeting {
 
 /// Passes requests to the task that looks for paths. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct MeetingHandle(mpsc::Sender<Meeting>);
+pub struct HolePuncherHandle(mpsc::Sender<PunchRequest>);
 
 /// A handle without a receiver, so that requests are dropped.
-impl Default for MeetingHandle {
+impl Default for HolePuncherHandle {
     fn default() -> Self {
         Self::new().0
     }
 }
 
-impl MeetingHandle {
+impl HolePuncherHandle {
     /// Creates a handle and the receiver of its requests.
-    pub fn new() -> (Self, mpsc::Receiver<Meeting>) {
+    pub fn new() -> (Self, mpsc::Receiver<PunchRequest>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Self(sender), receiver)
     }
 
     /// Passes a request on, unless the queue is full.
-    pub fn tell(&self, meeting: Meeting) {
-        if self.0.try_send(meeting).is_err() {
+    pub fn tell(&self, hole_punching: PunchRequest) {
+        if self.0.try_send(hole_punching).is_err() {
             tracing::debug!("too many sessions look for a path");
         }
     }
 }
 
 /// The task that looks for direct paths.
-pub struct Meetings {
+pub struct HolePuncher {
     /// The endpoint that sends the punching datagrams.
     pub endpoint: Arc<Endpoint>,
     /// Dials the candidates.
@@ -96,26 +96,26 @@ pub struct Meetings {
     pub reach: Arc<Reachability>,
 }
 
-impl Meetings {
+impl HolePuncher {
     /// Runs until the daemon stops.
-    pub async fn run(self, mut meetings: mpsc::Receiver<Meeting>, stop: CancellationToken) {
+    pub async fn run(self, mut meetings: mpsc::Receiver<PunchRequest>, stop: CancellationToken) {
         let shared = Arc::new(Shared {
             turns: Semaphore::new(AT_ONCE),
             asked: Mutex::default(),
             all: self,
         });
         loop {
-            let meeting = tokio::select! {
+            let hole_punching = tokio::select! {
                 () = stop.cancelled() => return,
-                meeting = meetings.recv() => meeting,
+                hole_punching = meetings.recv() => hole_punching,
             };
             let (shared, stop) = (shared.clone(), stop.clone());
-            match meeting {
+            match hole_punching {
                 None => return,
-                Some(meeting) => tokio::spawn(async move {
+                Some(hole_punching) => tokio::spawn(async move {
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = shared.take(meeting) => {}
+                        () = shared.take(hole_punching) => {}
                     }
                 }),
             };
@@ -124,38 +124,40 @@ impl Meetings {
 }
 
 struct Shared {
-    all: Meetings,
+    all: HolePuncher,
     turns: Semaphore,
     asked: Mutex<Asked>,
 }
 
 impl Shared {
     /// Handles a request while the search for a direct path is allowed.
-    async fn take(&self, meeting: Meeting) {
-        let link = match &meeting {
-            Meeting::Seek(link) | Meeting::Came(link, _) => link.clone(),
-            Meeting::Seen(contact, address) => {
+    async fn take(&self, hole_punching: PunchRequest) {
+        let link = match &hole_punching {
+            PunchRequest::Seek(link) | PunchRequest::Came(link, _) => link.clone(),
+            PunchRequest::Seen(contact, address) => {
                 return self.all.reach.seen_by_contact(*contact, *address);
             }
         };
-        let Some(stop) = link.meets().stop() else {
+        let Some(stop) = link.punch_state().stop() else {
             return;
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.look(&link, meeting) => {}
+            () = self.look(&link, hole_punching) => {}
         }
     }
 
-    async fn look(&self, link: &Arc<Link>, meeting: Meeting) {
-        let meets = link.meets();
-        match meeting {
-            Meeting::Seek(_) if meets.seek() => self.seek(link).await,
+    async fn look(&self, link: &Arc<Link>, hole_punching: PunchRequest) {
+        let punch_state = link.punch_state();
+        match hole_punching {
+            PunchRequest::Seek(_) if punch_state.seek() => self.seek(link).await,
             // An answer without a request is ignored.
-            Meeting::Came(_, theirs) if theirs.answer && link.dialled && meets.take_answer() => {
+            PunchRequest::Came(_, theirs)
+                if theirs.answer && link.dialled && punch_state.take_answer() =>
+            {
                 self.call(link, theirs.addresses).await;
             }
-            Meeting::Came(_, theirs)
+            PunchRequest::Came(_, theirs)
                 if !theirs.answer && !link.dialled && self.may_ask(&link.peer_id) =>
             {
                 self.answer(link, theirs.addresses).await;
@@ -179,7 +181,7 @@ impl Shared {
         while !link.is_over() {
             let addresses = self.all.reach.candidates().await;
             changes.mark_unchanged();
-            link.meets().ask();
+            link.punch_state().ask();
             tell(link, addresses, false);
             tokio::select! {
                 () = sleep(pause) => pause = pause.saturating_mul(2).min(LONGEST_PAUSE),

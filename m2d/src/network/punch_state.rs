@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 /// Tracks whether a direct path may be looked for and whether an answer is awaited. Initially the
 /// search is forbidden.
 #[derive(Debug, Default)]
-pub struct Meets(Mutex<State>);
+pub struct PunchState(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -20,7 +20,7 @@ struct State {
     told: bool,
 }
 
-impl Meets {
+impl PunchState {
     /// Allows the search for a direct path.
     pub fn allow(&self) {
         self.state().stop.get_or_insert_with(CancellationToken::new);
@@ -73,34 +73,37 @@ mod tests {
 
     #[test]
     fn each_question_has_one_answer() {
-        let meets = Meets::default();
-        assert!(!meets.take_answer(), "nothing was asked");
-        meets.ask();
-        assert!(meets.take_answer());
-        assert!(!meets.take_answer(), "there is one answer");
+        let punch_state = PunchState::default();
+        assert!(!punch_state.take_answer(), "nothing was asked");
+        punch_state.ask();
+        assert!(punch_state.take_answer());
+        assert!(!punch_state.take_answer(), "there is one answer");
     }
 
     #[test]
     fn the_observed_address_is_accepted_once() {
-        let meets = Meets::default();
-        assert!(meets.hear_observed());
-        assert!(!meets.hear_observed());
+        let punch_state = PunchState::default();
+        assert!(punch_state.hear_observed());
+        assert!(!punch_state.hear_observed());
     }
 
     #[test]
     fn a_forbidden_search_ends_and_may_start_again() {
-        let meets = Meets::default();
-        assert!(meets.stop().is_none(), "the search is not allowed yet");
-        meets.allow();
-        let stop = meets.stop().unwrap();
-        assert!(meets.seek() && !meets.seek(), "once is enough");
-        meets.allow();
+        let punch_state = PunchState::default();
+        assert!(
+            punch_state.stop().is_none(),
+            "the search is not allowed yet"
+        );
+        punch_state.allow();
+        let stop = punch_state.stop().unwrap();
+        assert!(punch_state.seek() && !punch_state.seek(), "once is enough");
+        punch_state.allow();
         assert!(!stop.is_cancelled());
-        meets.ask();
-        meets.forbid();
-        assert!(stop.is_cancelled() && meets.stop().is_none());
-        assert!(!meets.take_answer(), "no answer is awaited any more");
-        meets.allow();
-        assert!(meets.seek() && !meets.stop().unwrap().is_cancelled());
+        punch_state.ask();
+        punch_state.forbid();
+        assert!(stop.is_cancelled() && punch_state.stop().is_none());
+        assert!(!punch_state.take_answer(), "no answer is awaited any more");
+        punch_state.allow();
+        assert!(punch_state.seek() && !punch_state.stop().unwrap().is_cancelled());
     }
 }

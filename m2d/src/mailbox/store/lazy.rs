@@ -1,7 +1,7 @@
 //! A store that may not be reachable yet: the cluster behind it may be reached later while the
 //! daemon runs.
 
-use super::bell::Bell;
+use super::arrival_notifier::ArrivalNotifier;
 use super::{
     Answer, Arrivals, Cursor, Deposit, Deposited, LetterId, MailboxError, MailboxStore, Page,
     Registered, TokenHash, TokensAdded, Totals,
@@ -19,16 +19,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 type Slot = Arc<OnceLock<Arc<dyn MailboxStore>>>;
 
 /// A store that is unavailable until it is reached, and then forwards to the reached one.
-pub struct LateStore {
+pub struct LazyStore {
     store: Slot,
     /// The number of completed attempts.
     attempts: watch::Receiver<u64>,
     task: JoinHandle<()>,
     /// Serves owners that subscribe before the store is reached. It never rings.
-    bell: Bell,
+    arrival_notifier: ArrivalNotifier,
 }
 
-impl LateStore {
+impl LazyStore {
     /// Calls `reach` until it succeeds, or until this is dropped.
     pub fn start<F, R>(reach: F) -> Self
     where
@@ -41,7 +41,7 @@ impl LateStore {
             store,
             attempts,
             task,
-            bell: Bell::default(),
+            arrival_notifier: ArrivalNotifier::default(),
         }
     }
 
@@ -94,13 +94,13 @@ where
     }
 }
 
-impl Drop for LateStore {
+impl Drop for LazyStore {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl MailboxStore for LateStore {
+impl MailboxStore for LazyStore {
     fn is_reached(&self) -> bool {
         self.store.get().is_some()
     }
@@ -170,7 +170,7 @@ impl MailboxStore for LateStore {
     fn subscribe(&self, owner: PeerId) -> Arrivals {
         match self.store.get() {
             Some(store) => store.subscribe(owner),
-            None => self.bell.subscribe(owner),
+            None => self.arrival_notifier.subscribe(owner),
         }
     }
 }
@@ -187,7 +187,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_owned();
         let tries = AtomicU32::new(0);
-        let late = LateStore::start(move || {
+        let lazy = LazyStore::start(move || {
             let reached = tries.fetch_add(1, Ordering::Relaxed) == 2;
             let path = path.clone();
             async move {
@@ -199,13 +199,13 @@ mod tests {
             }
         });
         let owner = PeerId::from_bytes([1; 32]);
-        assert!(!late.first_attempt(Duration::from_secs(5)).await);
-        let early = late.register_box(owner).await;
+        assert!(!lazy.first_attempt(Duration::from_secs(5)).await);
+        let early = lazy.register_box(owner).await;
         assert!(matches!(early, Err(MailboxError::Unavailable(_))));
-        while !late.is_reached() {
+        while !lazy.is_reached() {
             sleep(Duration::from_millis(100)).await;
         }
-        assert_eq!(late.register_box(owner).await.unwrap(), Registered::New);
-        assert!(late.has_box(owner).await.unwrap());
+        assert_eq!(lazy.register_box(owner).await.unwrap(), Registered::New);
+        assert!(lazy.has_box(owner).await.unwrap());
     }
 }

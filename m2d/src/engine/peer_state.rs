@@ -18,7 +18,7 @@ use std::time::Duration;
 const FRESH_BYTES: usize = 4 << 20;
 
 /// One contact with its sessions and, once loaded, its conversation.
-pub(super) struct Slot {
+pub(super) struct PeerState {
     /// The row as stored.
     pub contact: ContactRow,
     /// The parsed certificate, cached at its first use.
@@ -28,7 +28,7 @@ pub(super) struct Slot {
     /// Established sessions, in order of preference: messages are sent on the last.
     pub links: Vec<Arc<Link>>,
     /// Sealed messages that no session has taken yet.
-    pub fresh: Fresh,
+    pub fresh: SealedCache,
     /// The newest session in which the contact stated its places.
     pub placed_by: u64,
     /// Due time of the conversation's timer, in Unix milliseconds.
@@ -51,14 +51,14 @@ pub(super) struct Slot {
     pub short_sessions: u32,
 }
 
-impl Slot {
+impl PeerState {
     fn new(contact: ContactRow) -> Self {
         Self {
             contact,
             certificate: None,
             conversation: None,
             links: Vec::new(),
-            fresh: Fresh::default(),
+            fresh: SealedCache::default(),
             placed_by: 0,
             timer: None,
             agreed_in: None,
@@ -109,13 +109,13 @@ impl Slot {
 
 /// A bounded cache of sealed messages. It evicts the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Fresh {
+pub(super) struct SealedCache {
     sealed: HashMap<MessageId, (u64, Bytes)>,
     order: VecDeque<MessageId>,
     size: usize,
 }
 
-impl Fresh {
+impl SealedCache {
     /// Caches the sealed bytes of a message, with the epoch they are sealed under.
     pub(super) fn put(&mut self, id: MessageId, epoch: u64, sealed: Bytes) {
         self.size += sealed.len();
@@ -148,31 +148,32 @@ impl Engine {
         let contacts = self.store.contacts()?;
         self.mail.load(&self.store)?;
         // No step after this one may fail in a way that loses track of a session.
-        let before = std::mem::take(&mut self.slots);
-        let mut before: HashMap<PeerId, Slot> = before
+        let before = std::mem::take(&mut self.peers);
+        let mut before: HashMap<PeerId, PeerState> = before
             .into_values()
-            .map(|slot| (slot.contact.peer_id, slot))
+            .map(|peer_state| (peer_state.contact.peer_id, peer_state))
             .collect();
         self.rows.clear();
         self.timers.clear();
         let mut lost = Vec::new();
         for contact in contacts {
-            let mut slot = Slot::new(contact);
-            let before = before.remove(&slot.contact.peer_id);
-            if before.is_some_and(|before| slot.inherit(before)) {
-                lost.push(slot.contact.row);
+            let mut peer_state = PeerState::new(contact);
+            let before = before.remove(&peer_state.contact.peer_id);
+            if before.is_some_and(|before| peer_state.inherit(before)) {
+                lost.push(peer_state.contact.row);
             }
-            self.rows.insert(slot.contact.peer_id, slot.contact.row);
-            self.slots.insert(slot.contact.row, slot);
+            self.rows
+                .insert(peer_state.contact.peer_id, peer_state.contact.row);
+            self.peers.insert(peer_state.contact.row, peer_state);
         }
-        for link in before.into_values().flat_map(|slot| slot.links) {
+        for link in before.into_values().flat_map(|peer_state| peer_state.links) {
             link.close(CloseCode::Done);
         }
         self.strangers.retain(|_, link| !link.is_over());
         for row in lost {
             self.note_end(row, Duration::ZERO);
         }
-        for row in self.slots.keys() {
+        for row in self.peers.keys() {
             self.note_caller(*row)?;
         }
         self.wake_conversations()
@@ -184,18 +185,20 @@ impl Engine {
     }
 
     /// Creates a slot for a contact that was just stored.
-    pub(super) fn insert_slot(&mut self, contact: ContactRow) -> &mut Slot {
+    pub(super) fn insert_peer(&mut self, contact: ContactRow) -> &mut PeerState {
         let row = contact.row;
         self.rows.insert(contact.peer_id, row);
-        self.slots.entry(row).or_insert_with(|| Slot::new(contact))
+        self.peers
+            .entry(row)
+            .or_insert_with(|| PeerState::new(contact))
     }
 
     /// Iterates over the rows of the contacts in a state.
     pub(super) fn contacts_in(&self, state: ContactState) -> impl Iterator<Item = i64> + '_ {
-        let slots = self.slots.values();
-        slots
-            .filter(move |slot| slot.contact.state == state)
-            .map(|slot| slot.contact.row)
+        let peers = self.peers.values();
+        peers
+            .filter(move |peer_state| peer_state.contact.state == state)
+            .map(|peer_state| peer_state.contact.row)
     }
 
     /// Returns how many contacts are in a state.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// The boxes by owner, and their counts by box number.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub(super) struct BoxUsage {
     numbers: HashMap<PeerId, u32>,
     boxes: HashMap<u32, BoxCount>,
     letters: u64,
@@ -23,11 +23,11 @@ pub(super) struct BoxCount {
     pub(super) tokens: Option<u64>,
 }
 
-impl Census {
+impl BoxUsage {
     /// Counts everything. Does not read the letters: the index on expiry contains the needed
     /// columns.
     pub(super) fn count(connection: &Connection) -> Result<Self, MailboxError> {
-        let mut census = Self::default();
+        let mut box_usage = Self::default();
         let mut boxes = connection.prepare("SELECT number, owner FROM boxes")?;
         let mut rows = boxes.query([])?;
         while let Some(row) = rows.next()? {
@@ -35,7 +35,7 @@ impl Census {
             let owner = owner.and_then(|bytes| PeerId::try_from(bytes).ok());
             let owner = owner.ok_or(MailboxError::Corrupt("box"))?;
             let number = u32::try_from(row.get::<_, i64>(0)?);
-            census.open(
+            box_usage.open(
                 owner,
                 number.map_err(|_| MailboxError::Corrupt("box number"))?,
             );
@@ -46,9 +46,9 @@ impl Census {
         while let Some(row) = rows.next()? {
             let size = u64::try_from(row.get::<_, i64>(1)?);
             let size = size.map_err(|_| MailboxError::Corrupt("letter"))?;
-            census.add(super::tables::number_of(row.get(0)?), size);
+            box_usage.add(super::tables::number_of(row.get(0)?), size);
         }
-        Ok(census)
+        Ok(box_usage)
     }
 
     pub(super) fn number(&self, owner: &PeerId) -> Option<u32> {

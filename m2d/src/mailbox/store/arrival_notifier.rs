@@ -15,7 +15,7 @@ pub struct Arrivals {
 
 /// The owners that wait for letters, by box.
 #[derive(Debug, Default)]
-pub(super) struct Bell {
+pub(super) struct ArrivalNotifier {
     boxes: Mutex<HashMap<PeerId, Arc<watch::Sender<()>>>>,
 }
 
@@ -27,7 +27,7 @@ impl Arrivals {
     }
 }
 
-impl Bell {
+impl ArrivalNotifier {
     pub(super) fn subscribe(&self, owner: PeerId) -> Arrivals {
         let mut boxes = self.boxes.lock().unwrap_or_else(PoisonError::into_inner);
         // The number of entries is about that of connected owners: entries of disconnected owners

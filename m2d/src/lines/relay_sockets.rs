@@ -40,7 +40,7 @@ impl OwnRelays {
 
 /// The sockets from which sessions with relays leave. Separate sockets are bound at first use, as
 /// most daemons have no lines.
-pub struct Outside {
+pub struct RelaySockets {
     /// The endpoint on which contacts dial, if it is used for relays too.
     shared: Option<Arc<Endpoint>>,
     circle: Circle,
@@ -55,7 +55,7 @@ pub struct Outside {
     endpoint: OnceCell<Endpoint>,
 }
 
-impl Outside {
+impl RelaySockets {
     /// Uses sockets on the daemon's listen addresses with other ports. In direct mode uses `inside`
     /// itself.
     pub fn new(
@@ -93,7 +93,7 @@ impl Outside {
         };
         for local in endpoint.local_addrs() {
             let called = endpoint.dial_for(
-                of_nobody(local.ip()),
+                unassigned_address(local.ip()),
                 PeerId::from_bytes([0; 32]),
                 Credential::Anonymous,
                 Purpose::Line,
@@ -153,7 +153,7 @@ impl Outside {
 }
 
 /// Returns an unassigned address that a socket on `local` can send to (RFC 5737, RFC 3849).
-fn of_nobody(local: IpAddr) -> SocketAddr {
+fn unassigned_address(local: IpAddr) -> SocketAddr {
     let address: IpAddr = match local {
         _ if local.is_loopback() => local,
         IpAddr::V4(_) => Ipv4Addr::new(198, 51, 100, 1).into(),
@@ -176,7 +176,7 @@ mod tests {
         let identity = Arc::new(identity);
         let inside = EndpointConfig::new(Circle::public(), identity.clone());
         let inside = Arc::new(Endpoint::bind(inside).unwrap());
-        let outside = Outside::new(
+        let relay_sockets = RelaySockets::new(
             &inside,
             Circle::public(),
             identity,
@@ -185,8 +185,8 @@ mod tests {
             false,
             IpMode::PreferLine,
         );
-        assert!(outside.own().now_or_never().is_none());
-        outside.set_own(OwnRelays::default());
-        assert!(outside.own().now_or_never().is_some());
+        assert!(relay_sockets.own().now_or_never().is_none());
+        relay_sockets.set_own(OwnRelays::default());
+        assert!(relay_sockets.own().now_or_never().is_some());
     }
 }

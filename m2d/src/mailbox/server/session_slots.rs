@@ -17,13 +17,13 @@ pub(super) enum WhenFull {
 
 /// The table of places. A session that loses its place to another one is returned to the caller.
 #[derive(Debug)]
-pub(super) struct Seats<T> {
+pub(super) struct SessionSlots<T> {
     table: Arc<Mutex<Table<T>>>,
 }
 
 /// An occupied place, which is freed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Seat<T> {
+pub(super) struct SlotGuard<T> {
     number: u64,
     table: Arc<Mutex<Table<T>>>,
 }
@@ -47,9 +47,9 @@ pub(super) enum Lost {
 }
 
 /// A place, and the session that lost its place for it, if any.
-type Taken<T> = (Seat<T>, Option<(T, Lost)>);
+type Taken<T> = (SlotGuard<T>, Option<(T, Lost)>);
 
-impl<T> Seats<T> {
+impl<T> SessionSlots<T> {
     pub(super) fn new(places: usize, when_full: WhenFull) -> Self {
         let shares = match when_full {
             WhenFull::Refuse => None,
@@ -90,7 +90,7 @@ impl<T> Seats<T> {
             Claim::Refused => return None,
         }
         table.insert(peer, session);
-        let seat = Seat {
+        let seat = SlotGuard {
             number,
             table: Arc::clone(&self.table),
         };
@@ -98,7 +98,7 @@ impl<T> Seats<T> {
     }
 }
 
-impl<T> Drop for Seat<T> {
+impl<T> Drop for SlotGuard<T> {
     fn drop(&mut self) {
         lock(&self.table).remove(self.number);
     }
@@ -161,40 +161,46 @@ mod tests {
 
     #[test]
     fn a_peer_has_one_place_and_its_newest_session_gets_it() {
-        let seats = Seats::new(2, WhenFull::Refuse);
-        let (first, gone) = seats.take(peer(1), prefix(1), "first").unwrap();
+        let session_slots = SessionSlots::new(2, WhenFull::Refuse);
+        let (first, gone) = session_slots.take(peer(1), prefix(1), "first").unwrap();
         assert_eq!(gone, None);
-        let (second, gone) = seats.take(peer(1), prefix(1), "second").unwrap();
+        let (second, gone) = session_slots.take(peer(1), prefix(1), "second").unwrap();
         assert_eq!(gone, Some(("first", Lost::Replaced)));
         // A session that lost its place must not free the place when it ends.
         drop(first);
-        let (_other, gone) = seats.take(peer(2), prefix(1), "other").unwrap();
+        let (_other, gone) = session_slots.take(peer(2), prefix(1), "other").unwrap();
         assert_eq!(gone, None);
-        assert!(seats.take(peer(3), prefix(2), "third").is_none());
-        let again = seats.take(peer(1), prefix(1), "again").unwrap();
+        assert!(session_slots.take(peer(3), prefix(2), "third").is_none());
+        let again = session_slots.take(peer(1), prefix(1), "again").unwrap();
         assert_eq!(again.1, Some(("second", Lost::Replaced)));
         drop(second);
         drop(again);
-        assert!(seats.take(peer(3), prefix(2), "third").is_some());
+        assert!(session_slots.take(peer(3), prefix(2), "third").is_some());
     }
 
     #[test]
     fn the_largest_prefix_makes_room_for_others() {
-        let seats = Seats::new(4, WhenFull::Share(WhenEven::Refuse));
+        let session_slots = SessionSlots::new(4, WhenFull::Share(WhenEven::Refuse));
         let mut held = Vec::new();
         for name in ["one", "two", "three"] {
-            held.push(seats.take(None, prefix(1), name).unwrap().0);
+            held.push(session_slots.take(None, prefix(1), name).unwrap().0);
         }
-        assert!(seats.take(None, prefix(1), "more").is_none(), "its share");
-        let (four, gone) = seats.take(None, prefix(2), "four").unwrap();
+        assert!(
+            session_slots.take(None, prefix(1), "more").is_none(),
+            "its share"
+        );
+        let (four, gone) = session_slots.take(None, prefix(2), "four").unwrap();
         assert_eq!(gone, None);
-        let (five, gone) = seats.take(None, prefix(3), "five").unwrap();
+        let (five, gone) = session_slots.take(None, prefix(3), "five").unwrap();
         assert_eq!(gone, Some(("one", Lost::Shared)));
         assert!(
-            seats.take(None, prefix(2), "six").is_none(),
+            session_slots.take(None, prefix(2), "six").is_none(),
             "all hold about as much"
         );
         drop((four, five));
-        assert_eq!(seats.take(None, prefix(2), "seven").unwrap().1, None);
+        assert_eq!(
+            session_slots.take(None, prefix(2), "seven").unwrap().1,
+            None
+        );
     }
 }
