@@ -304,14 +304,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use m2_crypto::provider;
-    use std::sync::LazyLock;
-
-    /// Some keys, as each takes a while to generate.
-    static KEYS: LazyLock<Vec<SessionKeyPair>> = LazyLock::new(|| {
-        let mut rng = UnwrapErr(getrandom::SysRng);
-        let key = |_| SessionKeyPair::generate(&mut rng, provider::default()).unwrap();
-        (0..4).map(key).collect()
-    });
 
     /// Returns a pool that no thread fills.
     fn pool_with(keys: usize) -> KeyPool {
@@ -319,8 +311,8 @@ mod tests {
             shared: Arc::new(Shared::new(keys)),
             canary: Canary::default(),
         };
-        for key in KEYS.iter().take(keys) {
-            pool.shared.add(key.clone());
+        for _ in 0..keys {
+            pool.shared.make(provider::default());
         }
         pool
     }
@@ -358,10 +350,7 @@ mod tests {
     async fn a_dial_waits_for_a_key_until_its_timeout() {
         let pool = pool_with(0);
         assert!(pool.wait(Duration::from_secs(60)).await.is_none());
-        let add = async {
-            tokio::time::sleep(Duration::from_secs(59)).await;
-            pool.give_back(KEYS[0].clone());
-        };
+        let add = async { pool.shared.make(provider::default()) };
         let (key, ()) = tokio::join!(pool.wait(Duration::from_secs(60)), add);
         assert!(key.is_some());
     }
