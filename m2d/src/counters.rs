@@ -1,5 +1,5 @@
 //! Counters of refusals by reason. They never record which peer was refused
-//! (docs/threat-model.md#what-holds).
+//! (docs/threat-model.md#protections).
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -127,7 +127,7 @@ pub struct Parts {
     /// The task that dials peers.
     pub dialer: DialerHandle,
     /// The task that looks for direct paths.
-    pub meetings: HolePuncherHandle,
+    pub hole_puncher: HolePuncherHandle,
     /// The endpoint's list of contacts, whose dials are accepted before those of strangers.
     pub callers: Arc<Callers>,
     /// Counts refusals and other events by reason.
@@ -158,7 +158,7 @@ pub struct Engine {
     reads: Vec<Read>,
     bus: Arc<Bus>,
     dialer: DialerHandle,
-    meetings: HolePuncherHandle,
+    hole_puncher: HolePuncherHandle,
     lookup_wake: Arc<LookupWake>,
     callers: Arc<Callers>,
     counters: Arc<Counters>,
@@ -211,7 +211,7 @@ impl Engine {
             reads: Vec::new(),
             bus: parts.bus,
             dialer: parts.dialer,
-            meetings: parts.meetings,
+            hole_puncher: parts.hole_puncher,
             lookup_wake: Arc::new(LookupWake::new(())),
             callers: parts.callers,
             counters: parts.counters,

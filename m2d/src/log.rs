@@ -1,5 +1,5 @@
 //! Logging to standard error. Log lines do not reveal who talks to whom
-//! (docs/threat-model.md#what-holds). Logging never fails or blocks the program, whatever standard
+//! (docs/threat-model.md#protections). Logging never fails or blocks the program, whatever standard
 //! error is.
 
 mod journal;

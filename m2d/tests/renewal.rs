@@ -60,7 +60,7 @@ impl Node {
             limits: StoreConfig::default(),
             bus: Arc::new(Bus::default()),
             dialer: orders.clone(),
-            meetings: Default::default(),
+            hole_puncher: Default::default(),
             counters: counters.clone(),
         };
         let thread = std::thread::spawn(move || Engine::new(parts).unwrap().run(jobs).unwrap());

@@ -29,7 +29,8 @@ pub trait History {
     /// sent whose id is still stored, tombstones included. It may lag behind writes that are not
     /// yet committed: the machine remembers its own newest ones.
     ///
-    /// [`Write::Deliver`]: super::Write::Deliver [`Write::Hold`]: super::Write::Hold
+    /// [`Write::Deliver`]: super::Write::Deliver
+    /// [`Write::Hold`]: super::Write::Hold
     /// [`Write::Skip`]: super::Write::Skip
     fn committed(&self, id: &MessageId) -> Option<Committed>;
 }

@@ -91,7 +91,7 @@ impl Startup {
         let (orders, callers) = (DialerHandle::default(), Arc::new(Callers::default()));
         let budgets = store.budgets(0)?;
         let endpoint = Arc::new(self.bind(&store, &identity, &clock, &callers)?);
-        let (meeting, meetings) = HolePuncherHandle::new();
+        let (hole_puncher, punch_requests) = HolePuncherHandle::new();
         let reach = self.reachability(&endpoint);
         let (bus, counters) = (Arc::new(Bus::default()), Arc::new(Counters::default()));
         let engine = Engine::new(Parts {
@@ -104,7 +104,7 @@ impl Startup {
             lines: self.line_settings(),
             bus: bus.clone(),
             dialer: orders.clone(),
-            meetings: meeting,
+            hole_puncher,
             callers,
             counters: counters.clone(),
         })?;
@@ -129,7 +129,7 @@ impl Startup {
         let (relay_sockets, lines) = self.start_sessions(&core, &runner, orders, line_wake);
         let lookup = self.start_lookup(&core, &lookup_wake);
         let prober = prober(&core, lines, lookup.clone());
-        self.start_meetings(&core, runner, meetings);
+        self.start_hole_puncher(&core, runner, punch_requests);
         self.start_mail(&core, mail_wake);
         let backups = self.backups(&core, &file, &key);
         let readers = Readers::new(file);
@@ -212,13 +212,11 @@ impl Startup {
         line_wake: Arc<LineWake>,
     ) -> (Arc<RelaySockets>, Arc<LineDialer>) {
         let (endpoint, stop) = (core.endpoint.clone(), self.stop.clone());
-        self.tasks.essential(
-            "accepting sessions",
-            network::accept(endpoint, runner.clone(), stop),
-        );
+        let accepting = network::accept(endpoint, runner.clone(), stop);
+        self.tasks.essential("accepting sessions", accepting);
         let endpoint = core.endpoint.clone();
-        let sockets = async move { endpoint.ended().await };
-        self.tasks.essential("network sockets", sockets);
+        self.tasks
+            .essential("network sockets", async move { endpoint.ended().await });
         let relay_sockets = Arc::new(self.relay_sockets(core));
         let keeper = LineKeeper {
             engine: core.engine.clone(),
@@ -228,8 +226,8 @@ impl Startup {
             key: core.identity.line_key(),
             clock: core.clock.clone(),
         };
-        self.tasks
-            .helper("lines", keeper.run(line_wake, self.stop.clone()));
+        let keeper = keeper.run(line_wake, self.stop.clone());
+        self.tasks.helper("lines", keeper);
         let (endpoint, clock) = (core.endpoint.clone(), core.clock.clone());
         let reach = core.reach.clone();
         let lines = Arc::new(LineDialer::new(
@@ -264,24 +262,24 @@ impl Startup {
     }
 
     /// Starts the search for direct paths, if the profile allows them.
-    fn start_meetings(
+    fn start_hole_puncher(
         &self,
         core: &Core,
         runner: Arc<SessionRunner>,
-        waiting: mpsc::Receiver<PunchRequest>,
+        requests: mpsc::Receiver<PunchRequest>,
     ) {
         if self.config.privacy.ip != IpMode::Direct {
             return;
         }
-        let meetings = HolePuncher {
+        let hole_puncher = HolePuncher {
             endpoint: core.endpoint.clone(),
             direct: core.direct.clone(),
             runner,
             identity: core.identity.clone(),
             reach: core.reach.clone(),
         };
-        self.tasks
-            .helper("direct paths", meetings.run(waiting, self.stop.clone()));
+        let hole_puncher = hole_puncher.run(requests, self.stop.clone());
+        self.tasks.helper("direct paths", hole_puncher);
     }
 
     /// Collects and deposits letters, except in line-only mode: providers see a daemon's address.

@@ -85,7 +85,7 @@ impl Engine {
                     self.mail.wake.boxes.send_replace(());
                 }
                 Effect::WakeDepositor => self.mail.wake.letters.notify_one(),
-                Effect::Meet(meeting) => self.meetings.tell(meeting),
+                Effect::Meet(request) => self.hole_puncher.tell(request),
                 Effect::WakeLookup => {
                     self.lookup_wake.send_replace(());
                 }

@@ -309,7 +309,7 @@ pub(crate) mod tests {
             limits: StoreConfig::default(),
             bus: Arc::default(),
             dialer: Default::default(),
-            meetings: Default::default(),
+            hole_puncher: Default::default(),
             counters: Arc::default(),
         });
         (dir, engine.unwrap())

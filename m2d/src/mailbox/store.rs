@@ -106,7 +106,7 @@ pub trait MailboxStore: Send + Sync + 'static {
     fn purge(&self, now_ms: u64, budget: usize) -> Answer<'_, usize>;
 
     /// Erases the engine's traces of deleted letters, as far as possible
-    /// (docs/spec/mailbox-store.md#what-the-file-keeps-of-the-deleted). Must be called every few
+    /// (docs/spec/mailbox-store.md#traces-of-deleted-data). Must be called every few
     /// seconds. Returns false if a reader blocked it and it must be called again.
     fn sweep(&self) -> Answer<'_, bool>;
 
@@ -262,7 +262,7 @@ impl Deposit {
     }
 }
 
-/// Prints only the size, so that logs do not reveal the owner (docs/threat-model.md#what-holds).
+/// Prints only the size, so that logs do not reveal the owner (docs/threat-model.md#protections).
 impl fmt::Debug for Deposit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.letter.len();

@@ -1,5 +1,5 @@
 //! Hole punching: two contacts that are connected on a line look for a direct path
-//! (`docs/spec/reach.md#hole_punching`).
+//! (`docs/spec/reach.md#meeting`).
 //!
 //! The dialler of the line sends its candidates. The other side sends datagrams to them, which
 //! create mappings in its NAT, and answers with its own candidates. Only then does the dialler
@@ -75,8 +75,8 @@ impl HolePuncherHandle {
     }
 
     /// Passes a request on, unless the queue is full.
-    pub fn tell(&self, hole_punching: PunchRequest) {
-        if self.0.try_send(hole_punching).is_err() {
+    pub fn tell(&self, request: PunchRequest) {
+        if self.0.try_send(request).is_err() {
             tracing::debug!("too many sessions look for a path");
         }
     }
@@ -98,24 +98,24 @@ pub struct HolePuncher {
 
 impl HolePuncher {
     /// Runs until the daemon stops.
-    pub async fn run(self, mut meetings: mpsc::Receiver<PunchRequest>, stop: CancellationToken) {
+    pub async fn run(self, mut requests: mpsc::Receiver<PunchRequest>, stop: CancellationToken) {
         let shared = Arc::new(Shared {
             turns: Semaphore::new(AT_ONCE),
             asked: Mutex::default(),
             all: self,
         });
         loop {
-            let hole_punching = tokio::select! {
+            let request = tokio::select! {
                 () = stop.cancelled() => return,
-                hole_punching = meetings.recv() => hole_punching,
+                request = requests.recv() => request,
             };
             let (shared, stop) = (shared.clone(), stop.clone());
-            match hole_punching {
+            match request {
                 None => return,
-                Some(hole_punching) => tokio::spawn(async move {
+                Some(request) => tokio::spawn(async move {
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = shared.take(hole_punching) => {}
+                        () = shared.take(request) => {}
                     }
                 }),
             };
@@ -131,8 +131,8 @@ struct Shared {
 
 impl Shared {
     /// Handles a request while the search for a direct path is allowed.
-    async fn take(&self, hole_punching: PunchRequest) {
-        let link = match &hole_punching {
+    async fn take(&self, request: PunchRequest) {
+        let link = match &request {
             PunchRequest::Seek(link) | PunchRequest::Came(link, _) => link.clone(),
             PunchRequest::Seen(contact, address) => {
                 return self.all.reach.seen_by_contact(*contact, *address);
@@ -143,13 +143,13 @@ impl Shared {
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.look(&link, hole_punching) => {}
+            () = self.look(&link, request) => {}
         }
     }
 
-    async fn look(&self, link: &Arc<Link>, hole_punching: PunchRequest) {
+    async fn look(&self, link: &Arc<Link>, request: PunchRequest) {
         let punch_state = link.punch_state();
-        match hole_punching {
+        match request {
             PunchRequest::Seek(_) if punch_state.seek() => self.seek(link).await,
             // An answer without a request is ignored.
             PunchRequest::Came(_, theirs)

@@ -1,4 +1,4 @@
-//! Which files the repository has, what stands at its top, and how long they are.
+//! The files of the repository: which there are, which are at the top level, and how long they are.
 
 use crate::workspace;
 use anyhow::Context as _;
@@ -16,7 +16,7 @@ const NOT_SOURCES: [&str; 7] = [
     "tests/fuzz/corpus",
 ];
 
-/// What may stand at the top beside directories whose names start with a dot.
+/// The entries of the top level, in addition to directories whose names start with a dot.
 const TOP_LEVEL: [&str; 19] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",

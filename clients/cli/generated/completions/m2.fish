@@ -24,411 +24,411 @@ function __fish_m2_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c m2 -n "__fish_m2_needs_command" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_needs_command" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_needs_command" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_needs_command" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_needs_command" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_needs_command" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_needs_command" -s V -l version -d 'Print version'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "status" -d 'Show the daemon\'s state and health'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "unlock" -d 'Open the identity of a locked daemon'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "id" -d 'Show the own peer id'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "id" -d 'Show your peer id'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "invite" -d 'Create, list and revoke invitations'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "mailbox" -d 'Boxes where messages wait while you are away'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "line" -d 'Relays that keep your address from others'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "mailbox" -d 'Manage mailboxes, where messages wait while you are offline'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "line" -d 'Manage relays, which hide your address from others'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "relay" -d 'Show statistics of the relay service that this daemon provides'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "network" -d 'What the network lets others see'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "network" -d 'Show what others can see on the network, and how contacts are reached'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "contact" -d 'Contacts: add, list, accept, verify, …'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "send" -d 'Send a message'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "watch" -d 'Follow a message until its state is final'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "listen" -d 'Print events as they come, or run a command for each'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "client" -d 'Front-ends whose place in the events the daemon keeps'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "read" -d 'Mark received messages as read, and tell their author'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "edit" -d 'Replace the text of an own message on both sides'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "retract" -d 'Delete an own message on both sides'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "listen" -d 'Print events as they occur, or run a command for each'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "client" -d 'Manage named front-ends, whose position in the event log the daemon keeps'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "read" -d 'Mark received messages as read, and notify their author'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "edit" -d 'Replace the text of a message that you sent, on both sides'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "retract" -d 'Delete a message that you sent, on both sides'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "history" -d 'Show a conversation'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "search" -d 'Find messages by their words'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "backup" -d 'Back up the identity and everything stored, and check backups'
-complete -c m2 -n "__fish_m2_needs_command" -f -a "completions" -d 'Print a shell\'s completions'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "man" -d 'Print the man page, or write all of them'
-complete -c m2 -n "__fish_m2_using_subcommand status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand status" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand status" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand status" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand unlock" -l passphrase-file -d 'Read the passphrase from this file, or from stdin for `-`; else it is asked on the terminal' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand unlock" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand unlock" -l passphrase-file -d 'Read the passphrase from this file, or from stdin for `-`; otherwise it is asked on the terminal' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand unlock" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand unlock" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand unlock" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand unlock" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand unlock" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand id" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand id" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand id" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand id" -l qr -d 'Show it as a QR code too (not with --json)'
-complete -c m2 -n "__fish_m2_using_subcommand id" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand id" -l qr -d 'Show it also as a QR code (not with --json)'
+complete -c m2 -n "__fish_m2_using_subcommand id" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand id" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "create" -d 'Create an invitation and print it'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "list" -d 'List the invitations that are open'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "list" -d 'List the open invitations'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and not __fish_seen_subcommand_from create list revoke" -f -a "revoke" -d 'Revoke an invitation; contacts made with it remain'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l expires -d 'How long it is valid: 1 minute to 365 days' -r
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l name -d 'What to call the contact that comes by it' -r
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l name -d 'The local name of the contact that uses it' -r
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l reusable -d 'Any number of peers may use it until it expires; else one'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l qr -d 'Show it as a QR code too (not with --json)'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l reusable -d 'Allow any number of peers to use it until it expires, instead of one'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l qr -d 'Show it also as a QR code (not with --json)'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "register" -d 'Register a mailbox with the provider that issued an invitation'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "list" -d 'List your boxes'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "remove" -d 'Have the provider delete a box; again: forget it although the provider is not reached'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "collect" -d 'Collect what waits at all providers now'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "remove" -d 'Ask the provider to delete a box. Repeat it to remove the box although the provider is unreachable'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "collect" -d 'Collect the waiting messages from all providers now'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "add" -d 'Use the relay that made an invitation'
+complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "add" -d 'Use the relay that issued an invitation'
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "list" -d 'List your relays'
 complete -c m2 -n "__fish_m2_using_subcommand line; and not __fish_seen_subcommand_from add list remove" -f -a "remove" -d 'Stop using a relay'
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l entry -d 'Put it in front of other relays; contacts are not told of it'
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l entry -d 'Use it in front of other relays; contacts are not told about it'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand line; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand relay; and not __fish_seen_subcommand_from status" -f -a "status" -d 'Show totals of the relay service; they name no peer'
-complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand relay; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "doctor" -d 'Tell what others can learn under the current settings, and whether line-only mode holds'
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "status" -d 'Show where this daemon may be reached, how it looks for contacts, and each contact\'s path'
-complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "probe" -d 'Try every way to a contact and tell how each went'
-complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "doctor" -d 'Show what others can learn with the current settings, and whether line-only mode holds'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "status" -d 'Show where this daemon is reachable, how it looks for contacts, and each contact\'s path'
+complete -c m2 -n "__fish_m2_using_subcommand network; and not __fish_seen_subcommand_from doctor status probe" -f -a "probe" -d 'Try every way to a contact and show the result of each'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from doctor" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand network; and __fish_seen_subcommand_from probe" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "add" -d 'Add the peer that made an invitation as a contact'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "list" -d 'List contacts, and peers that may become one'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "show" -d 'Show everything that is known of a contact'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "list" -d 'List contacts, and peers that may become contacts'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "show" -d 'Show all details of a contact'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "requests" -d 'List the peers that ask to become contacts'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "accept" -d 'Accept a peer\'s request'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "decline" -d 'Decline a peer\'s request; it may ask again'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "block" -d 'Block a peer: it gets no answer and can\'t ask again. `m2 contact remove` unblocks it'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "remove" -d 'Remove a contact and what waits for it'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "policy" -d 'Show or set what a contact may do and what is done for it'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "remove" -d 'Remove a contact and the messages that wait for it'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "policy" -d 'Show or set the policy for a contact: mailboxes, ways of sessions, retention'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "verify" -d 'Compare the verification code by voice'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "rename" -d 'Give a contact another name here'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l name -d 'What to call the contact' -r
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and not __fish_seen_subcommand_from add list show requests accept decline block remove policy verify rename" -f -a "rename" -d 'Change the local name of a contact'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l name -d 'The local name of the contact' -r
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l state -d 'Only those in this state' -r -f -a "contact\t''
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l state -d 'List only those in this state' -r -f -a "contact\t''
 asked\t''
 request\t''
 blocked\t''
 declined\t''"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from requests" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l name -d 'What to call the contact' -r
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l name -d 'The local name of the contact' -r
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from accept" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from decline" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from block" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l history -d 'Delete the conversation\'s messages too'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l mailbox -d 'Both of the following' -r -f -a "on\t''
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l mailbox -d 'Set both of the following' -r -f -a "on\t''
 off\t''"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l mailbox-grant -d 'Whether the contact may leave messages in your mailboxes' -r -f -a "on\t''
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l mailbox-grant -d 'Allow the contact to leave messages in your mailboxes' -r -f -a "on\t''
 off\t''"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l mailbox-use -d 'Whether what you send to the contact may wait in its mailboxes' -r -f -a "on\t''
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l mailbox-use -d 'Allow your messages to the contact to wait in its mailboxes' -r -f -a "on\t''
 off\t''"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l ip -d 'Which ways sessions with the contact take: only stricter than [privacy] ip' -r -f -a "direct\t'From socket to socket, and over lines where that fails'
-prefer-line\t'Over lines, and from socket to socket where that fails'
-line-only\t'Over lines alone'
-default\t'As [privacy] ip says'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l keep -d 'How long messages are kept, such as 30d or 12h; default: as [store] keep_days says, which it only makes shorter' -r
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l ip -d 'The ways that sessions with the contact may take; can only be stricter than [privacy] ip' -r -f -a "direct\t'Directly, and over lines if that fails'
+prefer-line\t'Over lines, and directly if that fails'
+line-only\t'Only over lines'
+default\t'As set by [privacy] ip'"
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l keep -d 'How long messages are kept, such as 30d or 12h, or `default` for [store] keep_days; can only shorten it' -r
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from policy" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l matched -d 'Both sides read the same digits: remember it'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l mismatched -d 'The digits differ, or forget an earlier match'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l matched -d 'Record that both sides read the same digits'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l mismatched -d 'Record that the digits differ, or revoke an earlier match'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcommand_from rename" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand send" -l type -d 'Send the bytes as they are, with this media type' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l type -d 'Send the bytes unchanged, with this media type' -r
 complete -c m2 -n "__fish_m2_using_subcommand send" -l ttl -d 'Delete it on both sides after this time: 1s to 365d' -r
-complete -c m2 -n "__fish_m2_using_subcommand send" -l key -d 'A key that makes a repeated call safe: the same key and content send one message, for 30 days' -r
-complete -c m2 -n "__fish_m2_using_subcommand send" -l wait -d 'Which delivery state to wait for' -r -f -a "queued\t'Durable in the outbox'
-sent\t'Handed to a session, or to a mailbox'
+complete -c m2 -n "__fish_m2_using_subcommand send" -l key -d 'A key that makes it safe to repeat a call: within 30 days, the same key and content send one message' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l wait -d 'The delivery state to wait for' -r -f -a "queued\t'Stored durably in the outbox'
+sent\t'Passed to a session, or deposited in a mailbox'
 delivered\t'Stored by the recipient\'s daemon'"
-complete -c m2 -n "__fish_m2_using_subcommand send" -l timeout -d 'How long to wait for that state; then the exit code is 4, and the message stays queued' -r
-complete -c m2 -n "__fish_m2_using_subcommand send" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand send" -l timeout -d 'How long to wait for that state; after that the exit code is 4, and the message stays queued' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand send" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand send" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand send" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c m2 -n "__fish_m2_using_subcommand watch" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand watch" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand watch" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand watch" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand watch" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand watch" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l client -d 'Let the daemon remember how far this front-end has got: events that were printed, or for which CMD succeeded, are not repeated. `m2 client list` shows the names' -r
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l from -d 'Where to begin: `now`, `start`, or after an event\'s cursor [default: where the client left off; a new client, and one without a name, begins now]' -r
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l exec -d 'Run this command (by the shell) for every event, instead of printing it' -r
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l retry-delay -d 'The first pause before CMD is tried again; it doubles each time' -r
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l count -d 'End after this many events' -r
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l client -d 'Keep the position of this front-end in the daemon under NAME: events that were printed, or for which CMD succeeded, are not repeated. `m2 client list` shows the names' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l from -d 'Where to begin: `now`, `start`, or after an event\'s cursor [default: the position of the client; a new client, or one without a name, begins now]' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l exec -d 'Run this shell command for every event, instead of printing it' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l retry-delay -d 'The pause before CMD is tried again; it doubles with each attempt' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l count -d 'Stop after this many events' -r
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand listen" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l reconnect -d 'Wait for the daemon when it is not there, stops or is locked, and go on after the last event'
-complete -c m2 -n "__fish_m2_using_subcommand listen" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l reconnect -d 'Wait while the daemon is not running, stopping or locked, and continue after the last event'
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand listen" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -f -a "list" -d 'List the names, with the number of events that each has not acknowledged'
-complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -f -a "remove" -d 'Forget a name and its place; nothing may listen under it now'
-complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand client; and not __fish_seen_subcommand_from list remove" -f -a "remove" -d 'Delete a name and its position; no front-end may be listening under it'
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand client; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand read" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand read" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand read" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand read" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand read" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand read" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand edit" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand edit" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand edit" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand edit" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand edit" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand edit" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand retract" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand retract" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand retract" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand retract" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand retract" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand retract" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand history" -l limit -d 'How many of the newest messages' -r
-complete -c m2 -n "__fish_m2_using_subcommand history" -l before -d 'Only messages before this one\'s cursor' -r
-complete -c m2 -n "__fish_m2_using_subcommand history" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand history" -l limit -d 'The number of messages to show, counted from the newest' -r
+complete -c m2 -n "__fish_m2_using_subcommand history" -l before -d 'Show only messages before this cursor' -r
+complete -c m2 -n "__fish_m2_using_subcommand history" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand history" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand history" -l ids -d 'Show message ids (always there with --json)'
-complete -c m2 -n "__fish_m2_using_subcommand history" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand history" -l ids -d 'Show message ids (always included with --json)'
+complete -c m2 -n "__fish_m2_using_subcommand history" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand history" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand search" -l limit -d 'How many of the newest messages' -r
-complete -c m2 -n "__fish_m2_using_subcommand search" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand search" -l limit -d 'The number of messages to show, counted from the newest' -r
+complete -c m2 -n "__fish_m2_using_subcommand search" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand search" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand search" -l ids -d 'Show message ids (always there with --json)'
-complete -c m2 -n "__fish_m2_using_subcommand search" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand search" -l ids -d 'Show message ids (always included with --json)'
+complete -c m2 -n "__fish_m2_using_subcommand search" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand search" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -f -a "create" -d 'Write the identity and everything stored into one encrypted file, while the daemon runs'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -f -a "verify" -d 'Check every byte of a backup and show what it holds; needs no daemon'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l passphrase-file -d 'Read the passphrase of the backup from this file, or from stdin for `-`; else it is asked on the terminal, twice' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -f -a "verify" -d 'Check every byte of a backup and show its contents; needs no daemon'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l passphrase-file -d 'Read the passphrase of the backup from this file, or from stdin for `-`; otherwise it is asked on the terminal, twice' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l identity-passphrase -d 'Protect the backup by the passphrase that the identity has now, without asking for it'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l identity-passphrase -d 'Protect the backup with the current passphrase of the identity, without asking for it'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l force -d 'Replace FILE if it exists'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l passphrase-file -d 'Read the passphrase from this file, or from stdin for `-`; else it is asked on the terminal' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l passphrase-file -d 'Read the passphrase from this file, or from stdin for `-`; otherwise it is asked on the terminal' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand completions" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand completions" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand completions" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand completions" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand completions" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand man" -l dir -d 'Write the pages of all commands into this directory, which must exist' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand man" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first where a daemon answers of $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand man" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand man" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand man" -l json -d 'One JSON object a line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand man" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand man" -s h -l help -d 'Print help'

@@ -35,7 +35,7 @@ impl StoreFile {
         let connection = self.connect(flags)?;
         sqlcipher::restrict_to_user(&self.path);
         // secure_delete overwrites deleted data
-        // (docs/spec/mailbox-store.md#what-the-file-keeps-of-the-deleted). The timeout is short
+        // (docs/spec/mailbox-store.md#traces-of-deleted-data). The timeout is short
         // because deposits wait while a checkpoint waits for a reader. Sweeps checkpoint the log
         // concurrently with the writer; the writer does it itself only if no sweep runs.
         connection.execute_batch(
