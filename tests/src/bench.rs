@@ -15,6 +15,7 @@ pub mod peer;
 mod process;
 mod rsa;
 mod samples;
+mod search;
 mod storm;
 mod talker;
 
@@ -50,7 +51,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
 type Measure = fn(&Options) -> Running<'_>;
 
 /// All measurements, by the name that `--only` accepts.
-const MEASUREMENTS: [(&str, Measure); 16] = [
+const MEASUREMENTS: [(&str, Measure); 17] = [
     ("start", |options| Box::pin(daemon::start(options))),
     ("idle", |options| Box::pin(daemon::idle(options))),
     ("contacts", |options| Box::pin(contacts::idle(options))),
@@ -61,6 +62,7 @@ const MEASUREMENTS: [(&str, Measure); 16] = [
     ("one-way", |options| Box::pin(delivery::one_way(options))),
     ("bulk", |options| Box::pin(bulk::measure(options))),
     ("storm", |options| Box::pin(storm::measure(options))),
+    ("search", |options| Box::pin(search::measure(options))),
     ("mailbox-sessions", |options| {
         Box::pin(mailbox::sessions(options))
     }),

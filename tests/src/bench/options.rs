@@ -7,7 +7,7 @@ use clap::Parser;
 #[command(name = "bench-e2e")]
 pub struct Options {
     /// Runs only these measurements: start, idle, contacts, dial, round-trip, one-way, bulk, storm,
-    /// mailbox-sessions, mailbox-cluster, mailbox-cold, mailbox-many, mailbox-purge, line-speed,
+    /// search, mailbox-sessions, mailbox-cluster, mailbox-cold, mailbox-many, mailbox-purge, line-speed,
     /// line-idle, line-shares; or all of a group, such as `mailbox` or `line`.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
@@ -41,6 +41,9 @@ pub struct Options {
     /// Number of peers that dial concurrently in the storm measurement.
     #[arg(long, default_value_t = 50)]
     pub callers: usize,
+    /// Number of texts of the search measurement, for each kind of script.
+    #[arg(long, default_value_t = 20_000)]
+    pub texts: usize,
     /// Number of letters that are deposited and collected over sessions.
     #[arg(long, default_value_t = 50_000)]
     pub deposits: u64,
