@@ -126,7 +126,6 @@ fn fits(length: usize, is_last: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::peer_id::PeerId;
     use crate::provider;

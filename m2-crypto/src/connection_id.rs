@@ -83,12 +83,6 @@ impl fmt::Debug for ConnectionIdKey {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 mod tests {
     use super::*;
     use rand_core::UnwrapErr;

@@ -178,12 +178,6 @@ fn mask_number(number_at: usize, number_len: usize, packet: &mut [u8], mask: [u8
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )]
     use super::*;
     use crate::provider;
 

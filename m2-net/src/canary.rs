@@ -31,7 +31,6 @@ impl Drop for Guard {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::panic)]
     use super::*;
 
     #[tokio::test]

@@ -46,7 +46,6 @@ fn nothing(bytes: usize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::frame::FrameDecoder;
     use crate::wire::{Envelope, Hello, Purpose};

@@ -178,7 +178,6 @@ impl Drop for Answering {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

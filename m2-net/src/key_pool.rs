@@ -301,7 +301,6 @@ fn lower_priority() {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use m2_crypto::provider;
 

@@ -78,12 +78,6 @@ const fn is_old(at_s: u64, now_s: u64) -> bool {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 mod tests {
     use super::*;
     use m2_crypto::initial::QUIC_VERSION;

@@ -41,7 +41,6 @@ impl Prefix {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn prefix(text: &str) -> Prefix {

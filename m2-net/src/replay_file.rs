@@ -202,12 +202,6 @@ fn checksum(key: &Secret<32>, tag: &[u8], seconds: &[u8]) -> [u8; 4] {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 mod tests {
     use super::*;
 

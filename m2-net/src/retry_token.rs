@@ -154,12 +154,6 @@ fn unseal<'a>(aead: &dyn Aead, aad: &[u8], data: &'a mut [u8]) -> Option<&'a mut
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 mod tests {
     use super::*;
     use crate::replay_memory::Remembered;

@@ -203,7 +203,6 @@ impl<O: Copy + Ord + Hash, S: Copy + Ord + Hash> FairShares<O, S> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
     use std::net::IpAddr;

@@ -340,12 +340,6 @@ fn bounded_text(text: String, limit: usize) -> Result<String, Malformed> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 mod tests {
     use super::*;
 

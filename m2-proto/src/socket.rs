@@ -153,9 +153,9 @@ fn owner(_: &Path) -> Option<u32> {
     None
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn surroundings(directory: &Path) -> Surroundings {

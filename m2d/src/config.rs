@@ -410,7 +410,6 @@ fn parse_secret(text: &[u8]) -> Option<Secret<32>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
     #[test]

@@ -171,7 +171,6 @@ fn advice(settings: &Settings) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn text(report: &Report, title: &str) -> String {

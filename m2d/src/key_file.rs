@@ -276,7 +276,6 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use m2_crypto::provider;
     use rand_core::UnwrapErr;

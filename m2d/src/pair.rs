@@ -132,7 +132,6 @@ pub fn open_to_others(_data_dir: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn with(files: &[(&str, &str)]) -> tempfile::TempDir {

@@ -365,7 +365,6 @@ fn split<A: FromStr>(text: &str) -> Result<Vec<A>, StoreError> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     impl Store {

@@ -106,7 +106,6 @@ impl Drop for Watch {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
     use super::*;
 
     #[tokio::test]

@@ -114,7 +114,6 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Given, PassphraseError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use std::fs;
 

@@ -3,12 +3,8 @@
 
 pub mod bench;
 pub mod checks;
-pub mod harness;
 pub mod hostile;
 pub mod natlab;
-pub mod quickstart;
-pub mod scenario;
 pub mod sim;
-pub mod skip;
 
-pub use m2_verify::workspace;
+pub use m2_harness::{harness, quickstart, scenario, skip, workspace};

@@ -22,7 +22,6 @@ pub(crate) fn next_command(reason: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

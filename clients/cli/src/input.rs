@@ -104,7 +104,6 @@ fn stdin() -> Result<Vec<u8>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -85,7 +85,6 @@ fn is_unsafe(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use unicode_width::UnicodeWidthStr;
 

@@ -108,7 +108,6 @@ pub(super) const fn in_v6(ip: Ipv6Addr, network: Ipv6Addr, length: u32) -> bool 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use Scope::{Loopback, Private, Public};
 

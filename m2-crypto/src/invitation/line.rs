@@ -78,7 +78,6 @@ impl Invitation {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::line::JOIN_TOKEN_BYTES;
 

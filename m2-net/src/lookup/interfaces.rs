@@ -155,7 +155,6 @@ fn read_v6(line: &str) -> Option<(Ipv6Addr, u8)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

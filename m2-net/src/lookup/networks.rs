@@ -81,7 +81,6 @@ fn of_route(line: &str) -> Option<Network> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use if_addrs::{Ifv4Addr, Ifv6Addr};
 

@@ -373,7 +373,6 @@ const fn rng() -> UnwrapErr<getrandom::SysRng> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::quic_crypto::{OffLoad, code};
     use bytes::BytesMut;

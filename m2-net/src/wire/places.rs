@@ -126,7 +126,7 @@ fn into_range(range: &Range<u64>) -> proto::PlaceRange {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
+#[allow(clippy::single_range_in_vec_init)]
 mod tests {
     use super::*;
     use crate::wire::Message;

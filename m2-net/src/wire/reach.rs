@@ -63,7 +63,6 @@ impl Reach {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::wire::{MAX_ADDRESS, Message};
     use prost::Message as _;

@@ -99,7 +99,6 @@ impl HttpBody for Held {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// A body that the front-end does not read.

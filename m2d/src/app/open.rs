@@ -466,7 +466,6 @@ fn fail_closed(relay_sockets: &Arc<RelaySockets>, endpoint: &Arc<Endpoint>) -> F
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::engine::test_engine;
 

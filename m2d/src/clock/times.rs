@@ -146,7 +146,6 @@ fn difference(later: u64, earlier: u64) -> i64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -47,7 +47,6 @@ fn resolve(path: &mut PathBuf, directory: &Path) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn resolved(given: &str) -> Result<PathBuf, String> {

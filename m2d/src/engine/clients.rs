@@ -131,7 +131,6 @@ fn unknown(client: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::engine::upkeep::tests::{engine, pass_ms};
     use crate::store::ContactState;

@@ -152,7 +152,6 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::engine::effect::Job;
     use crate::engine::upkeep::tests::engine;

@@ -337,7 +337,6 @@ fn unknown() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::engine::NewMessage;
     use crate::engine::upkeep::tests::{engine, pass_ms};

@@ -244,7 +244,6 @@ fn line(line: PresenceLine) -> ContactLine {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::engine::found::{AHEAD_S, LAN_MS, OLDEST_S};
     use crate::engine::upkeep::tests::{engine, pass_ms};

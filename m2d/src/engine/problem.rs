@@ -139,7 +139,6 @@ fn of_failure(reason: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::engine::upkeep::tests::engine;
     use m2_crypto::PeerId;

@@ -381,7 +381,6 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::engine::upkeep::tests::{engine, pass_ms};
     use m2_crypto::PeerId;

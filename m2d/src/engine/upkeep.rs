@@ -283,7 +283,6 @@ impl Engine {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::clock::Clock;
     use crate::config::StoreConfig;

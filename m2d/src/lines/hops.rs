@@ -60,7 +60,6 @@ fn hop(row: &LineRow) -> Hop {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn row(number: u8, entry: bool) -> LineRow {

@@ -158,7 +158,6 @@ pub fn make_private_dir(directory: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::{UnixDatagram, UnixListener as StdListener};

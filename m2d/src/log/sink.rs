@@ -138,7 +138,6 @@ fn with_priority(level: &Level, lines: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use std::sync::{Condvar, Mutex};
 

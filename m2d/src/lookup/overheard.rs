@@ -81,7 +81,6 @@ impl Overheard {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use m2_crypto::Secret;
     use m2_crypto::presence::{Announcement, PresenceSecret};

@@ -87,7 +87,6 @@ fn look(owner: &PeerId, mut grant: GrantRow, strange: &mut HashSet<TokenHash>) -
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing)]
     use super::*;
     use m2_crypto::Secret;
     use m2_crypto::mailbox::TokenSeed;

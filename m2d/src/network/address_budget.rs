@@ -286,7 +286,6 @@ impl Buckets {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const MINUTE_MS: u64 = 60_000;

@@ -393,7 +393,6 @@ const fn weight(failure: DirectError) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::store::LineTokens;
     use m2_crypto::line::JoinToken;

@@ -67,7 +67,6 @@ pub(super) fn is_private(ip: &IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn parse(text: &str) -> SocketAddr {

@@ -145,7 +145,6 @@ fn failure(code: ErrorCode) -> rusqlite::Error {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::store::tests::scratch;
     use std::fs;

@@ -215,7 +215,6 @@ fn list(connection: &Connection, query: &str) -> Result<Vec<String>, StoreError>
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use m2_crypto::Secret;
     use std::path::Path;

@@ -193,7 +193,6 @@ fn parse_tokens(first_day: Option<u32>, bytes: &[u8]) -> Result<LineTokens, Stor
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::super::tests::scratch;
     use super::super::{ContactRow, ContactState};
     use super::*;

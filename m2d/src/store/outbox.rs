@@ -212,7 +212,6 @@ const fn state_from_column(value: i64) -> Result<MessageState, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::store::tests::scratch;
     use crate::store::{Gone, MessageKind, MessageRow, MessageState as Shown};

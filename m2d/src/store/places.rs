@@ -186,7 +186,6 @@ fn parse_place(row: &Row<'_>) -> Result<(SavedPlace, u64), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use crate::store::tests::scratch;
     use crate::store::{ContactRow, ContactState};
     use m2_crypto::PeerId;

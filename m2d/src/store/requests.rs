@@ -90,7 +90,6 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::store::tests::scratch;
     use crate::store::{ContactRow, ContactState};

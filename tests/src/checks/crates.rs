@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// Each package of the workspace with the packages of the workspace that it may depend on
 /// (docs/architecture.md). `m2-tests` may depend on all of them.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("m2-backup", &["m2-crypto"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
         &[
             "m2-backup",
             "m2-crypto",
+            "m2-harness",
             "m2-net",
             "m2-proto",
             "m2d",
@@ -25,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "m2-verify",
         ],
     ),
+    ("m2-harness", &["m2-proto", "m2-verify"]),
     ("m2-verify", &[]),
 ];
 

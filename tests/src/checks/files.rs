@@ -17,7 +17,7 @@ const NOT_SOURCES: [&str; 7] = [
 ];
 
 /// The entries of the top level, in addition to directories whose names start with a dot.
-const TOP_LEVEL: [&str; 19] = [
+const TOP_LEVEL: [&str; 20] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.lock",
@@ -27,6 +27,7 @@ const TOP_LEVEL: [&str; 19] = [
     "README.md",
     "SECURITY.md",
     "clients",
+    "clippy.toml",
     "deny.toml",
     "docs",
     "m2-crypto",

@@ -4,9 +4,12 @@
 
 mod command;
 mod fuzz;
+mod quickstart;
 mod step;
 mod steps;
 pub mod workspace;
+
+pub use quickstart::quickstart;
 
 use anyhow::bail;
 use clap::Parser;

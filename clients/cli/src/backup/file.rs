@@ -114,7 +114,6 @@ fn exists(target: &Path) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

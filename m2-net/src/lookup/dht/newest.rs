@@ -68,7 +68,6 @@ fn parse(answer: &impl Answer) -> Option<(u64, &[u8; RECORD_BYTES])> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use futures_util::stream::{iter, pending};

@@ -75,7 +75,6 @@ fn push_bounded<T>(queue: &mut VecDeque<T>, item: T) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use m2_crypto::address::NamedAddress;

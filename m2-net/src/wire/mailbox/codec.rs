@@ -243,7 +243,6 @@ fn copy(bytes: &[u8]) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::wire::Message;
     use prost::Message as _;

@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
 use crate::engine::NewMessage;
 use crate::engine::upkeep::tests::{engine, pass_ms};

@@ -177,7 +177,6 @@ impl MailboxStore for LazyStore {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::mailbox::store::{EmbeddedStore, Limits};
     use std::sync::atomic::{AtomicU32, Ordering};

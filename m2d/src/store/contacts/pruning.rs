@@ -146,7 +146,6 @@ const MESSAGES_OF_CONTACT: [&str; 2] = [
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::super::super::tests::scratch;
     use super::super::super::{Gone, MessageRow, MessageState};
     use super::super::{ContactRow, ContactState};

@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::super::tests::scratch;
 use super::super::{
     ContactRow, ContactState, Gone, MessageKind, MessageRow, MessageState, PageSize, Reader,

@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used)]
 use super::super::tests::scratch;
 use super::super::{Gone, PageSize, StoreFile, migrations};
 use super::*;

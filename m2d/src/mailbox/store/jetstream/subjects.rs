@@ -110,7 +110,6 @@ fn hex(owner: &PeerId) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

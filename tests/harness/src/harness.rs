@@ -3,7 +3,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
-//! use m2_tests::harness::{Daemon, Setup};
+//! use m2_harness::harness::{Daemon, Setup};
 //!
 //! let mut alice = Daemon::start(Setup::new().identity("alice")).await?;
 //! let invitation = alice.m2(&["--json", "invite", "create"]).await?;

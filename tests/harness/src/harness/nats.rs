@@ -81,7 +81,7 @@ impl NatsCluster {
     }
 
     /// Returns the process ids of the running nodes.
-    pub(crate) fn pids(&self) -> Vec<u32> {
+    pub fn pids(&self) -> Vec<u32> {
         let running = self.nodes.iter().flatten();
         running.map(Child::id).collect()
     }

@@ -67,14 +67,21 @@ fn profile_directory() -> anyhow::Result<PathBuf> {
         .context("the running program is in no directory")
 }
 
+/// Returns the profile whose programs are in this directory.
+fn profile(directory: &Path) -> String {
+    match directory.file_name().map(|name| name.to_string_lossy()) {
+        None => "dev".to_owned(),
+        Some(name) if name == "debug" => "dev".to_owned(),
+        Some(name) => name.into_owned(),
+    }
+}
+
 fn run_cargo(directory: &Path) -> anyhow::Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace::root()?);
     command.args(["build", "--quiet", "--locked", "-p", "m2d", "-p", "m2-cli"]);
     command.args(["--bin", "m2d", "--bin", "m2"]);
-    if directory.ends_with("release") {
-        command.arg("--release");
-    }
+    command.args(["--profile", &profile(directory)]);
     if let Some(target) = directory.parent() {
         command.arg("--target-dir").arg(target);
     }
