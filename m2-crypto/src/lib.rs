@@ -1,12 +1,4 @@
-//! M2's cryptography: identities, the session handshake, packet protection, packet obfuscation
-//! and message envelopes.
-//!
-//! This crate is sans-IO: it reads no clock, no random source and no socket. Callers pass in time
-//! and randomness. It keeps no replay history and writes nothing to disk; where a type's
-//! documentation says that its state must be stored, the caller must store it before acting on the
-//! result.
-//!
-//! The protocol is specified in `docs/spec/`. Doc comments name the page and heading.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod address;

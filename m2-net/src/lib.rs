@@ -1,5 +1,4 @@
-//! M2's sessions between daemons: the only crate with sockets. Comments refer to the specification
-//! in `docs/spec/`.
+#![doc = include_str!("../README.md")]
 
 mod acceptor;
 pub mod allow_list;

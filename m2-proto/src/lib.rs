@@ -1,5 +1,6 @@
-//! M2's protobuf contracts: the API for front-ends ([`api`]), the messages between peers
-//! ([`wire`]), and the typed [`client`] that every Rust front-end uses.
+#![doc = include_str!("../README.md")]
+//!
+//! ## Modules
 //!
 //! | module | content |
 //! | --- | --- |

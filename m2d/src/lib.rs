@@ -1,5 +1,4 @@
-//! The daemon of the M2 messenger. It owns keys, sockets and sessions, and serves front-ends on a
-//! local gRPC socket. `docs/architecture.md` describes how the parts fit together.
+#![doc = include_str!("../README.md")]
 
 pub mod api;
 pub mod app;

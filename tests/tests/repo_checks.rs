@@ -18,6 +18,11 @@ fn members_inherit_from_the_workspace() {
 }
 
 #[test]
+fn crates_and_rooms_are_documented() {
+    none(crates::undocumented(&sources()).unwrap());
+}
+
+#[test]
 fn the_top_level_holds_known_entries_only() {
     none(files::top_level().unwrap());
 }

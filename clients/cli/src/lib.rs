@@ -1,8 +1,4 @@
-//! The command line of the M2 messenger. The binary `m2` is [`run`]; the rest is public for
-//! generated files: completions, man pages and the reference.
-//!
-//! There is one file for each noun, with its flags and actions. Around them: [`args`] (all
-//! commands), [`output`] (human and JSON), [`failure`] (exit codes).
+#![doc = include_str!("../README.md")]
 
 pub mod args;
 pub mod failure;

@@ -1,9 +1,4 @@
-//! Backup files on disk: writing, opening, and checking them, including the store inside
-//! (docs/spec/backup.md). The format itself is in `m2_crypto::backup`.
-//!
-//! The daemon writes with a [`BackupWriter`]. A reader uses a [`BackupReader`], whose
-//! [`BackupReader::extract`] writes the store to a file and checks it. No file ever contains
-//! plaintext: the store inside is encrypted under its own key.
+#![doc = include_str!("../README.md")]
 
 mod error;
 pub mod private;

@@ -1,5 +1,4 @@
-//! Starts and drives real daemons through their public interfaces, for tests and for
-//! `cargo quickstart`. This crate links none of the product's code except the typed client.
+#![doc = include_str!("../README.md")]
 
 pub mod harness;
 pub mod quickstart;

@@ -71,6 +71,36 @@ pub fn arrows(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
     Ok(findings)
 }
 
+/// Returns the crates without a README, and the crates and rooms of the daemon that the architecture page
+/// does not link to.
+///
+/// Errors: a manifest is not valid TOML.
+pub fn undocumented(files: &[SourceFile]) -> anyhow::Result<Vec<String>> {
+    let text = |path: &str| files.iter().find(|file| file.path == path);
+    let page = text("docs/architecture.md").map_or("", |page| page.text.as_str());
+    let mut findings = Vec::new();
+    for member in members(files)? {
+        let readme = member.path.replace("Cargo.toml", "README.md");
+        if text(&readme).is_none() {
+            findings.push(format!("{readme}: missing"));
+        }
+        if !page.contains(&format!("(../{readme})")) {
+            findings.push(format!("docs/architecture.md: no link to {readme}"));
+        }
+    }
+    for file in files {
+        let room = file.path.strip_prefix("m2d/src/").unwrap_or_default();
+        let has_folder = room.strip_suffix(".rs").is_some_and(|name| {
+            let folder = format!("m2d/src/{name}/");
+            files.iter().any(|file| file.path.starts_with(&folder))
+        });
+        if has_folder && !room.contains('/') && !page.contains(&format!("(../m2d/src/{room})")) {
+            findings.push(format!("docs/architecture.md: no link to m2d/src/{room}"));
+        }
+    }
+    Ok(findings)
+}
+
 /// Returns the sources of m2-net that use any part of m2-proto other than the wire messages.
 pub fn wire_only(files: &[SourceFile]) -> Vec<String> {
     files
