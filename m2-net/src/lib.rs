@@ -9,7 +9,6 @@ pub mod connection_id;
 pub mod counters;
 mod cover;
 mod crossing;
-pub mod delivery;
 pub mod dial_error;
 pub mod endpoint;
 pub mod frame;

@@ -180,7 +180,7 @@ impl Message {
                 reach::Reach::parse(frame).map(|parsed| Self::Reach(Box::new(parsed)))
             }
             Body::Places(places) => {
-                Places::parse(places).map(|parsed| Self::Places(Box::new(parsed)))
+                places::parse(places).map(|parsed| Self::Places(Box::new(parsed)))
             }
         }
     }
@@ -208,7 +208,7 @@ impl Message {
             Self::Mailbox(mailbox) => Body::Mailbox(mailbox.into_proto()),
             Self::Line(line) => Body::Line(line.into_proto()),
             Self::Reach(reach) => Body::Reach(reach.into_proto()),
-            Self::Places(places) => Body::Places(places.into_proto()),
+            Self::Places(places) => Body::Places(places::into_proto(*places)),
             Self::Cover(length) => {
                 Body::Cover(Bytes::from_static(&[0; MAX_COVER]).split_to(length.min(MAX_COVER)))
             }

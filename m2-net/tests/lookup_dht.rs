@@ -105,10 +105,10 @@ async fn invalid_records_are_ignored() {
         .unwrap()
         .as_async();
     for (byte, size) in [
-        (1, 0),
-        (2, 1),
-        (3, RECORD_BYTES - 1),
-        (4, RECORD_BYTES + 20),
+        (41, 0),
+        (42, 1),
+        (43, RECORD_BYTES - 1),
+        (44, RECORD_BYTES + 20),
     ] {
         let key = SigningKey::from_bytes(seed(byte).expose());
         let item = MutableItem::new(key, &vec![9; size], 5, None);

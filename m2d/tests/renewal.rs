@@ -8,7 +8,7 @@
 
 use m2_crypto::address::NamedAddress;
 use m2_crypto::{Circle, Identity, Secret, provider};
-use m2_net::delivery::Content;
+use m2_delivery::Content;
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use m2d::clock::Clock;
 use m2d::config::{IpMode, StoreConfig};

@@ -11,7 +11,7 @@
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use m2_crypto::envelope::ReceiveEpoch;
-use m2_net::delivery::{
+use m2_delivery::{
     AcceptedGrant, Ack, Action, Body, Committed, Content, Context, Conversation, Draft, History,
     Limits, MessageId, Path, Saved, Time, Write,
 };

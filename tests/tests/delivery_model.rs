@@ -9,7 +9,7 @@
     clippy::indexing_slicing
 )]
 
-use m2_net::delivery::{Conflict, Counters, MessageState, Write};
+use m2_delivery::{Conflict, Counters, MessageState, Write};
 use m2_tests::sim::{Event, Fault, Op, World, faulty_schedule, schedule};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

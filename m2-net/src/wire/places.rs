@@ -1,108 +1,46 @@
-//! `Places`: the state of both directions of a conversation, stated at the start of a session
-//! (`docs/spec/wire.md#places`).
+//! The frame `Places` (`docs/spec/wire.md#places`).
 
 use super::Malformed;
 use bytes::Bytes;
 use m2_crypto::envelope::GRANT_BYTES;
+pub use m2_delivery::{MAX_SETTLED, Places};
 use m2_proto::wire::v1 as proto;
 use std::ops::Range;
 
-/// The highest place and epoch number: they fit a signed 64-bit column.
-const MAX_NUMBER: u64 = i64::MAX as u64;
-
-/// The maximum number of ranges of settled places in a statement.
-pub const MAX_SETTLED: usize = 1_024;
-
-/// The sender's state of both directions of a conversation. "Local" below means the receiver of the
-/// frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
-    /// The local incarnation that the peer follows; 0 if it follows none.
-    pub following: u64,
-    /// The highest epoch of `following` whose grant the peer accepted; 0 if there is none.
-    pub following_epoch: u64,
-    /// The first place of `following` from which on the peer has received nothing; 0 if it follows
-    /// no incarnation.
-    pub expected: u64,
-    /// The signed grant of `following_epoch`, [`GRANT_BYTES`] long, or empty if the peer does not
-    /// have it.
-    pub newest_grant: Bytes,
-    /// The peer's own incarnation; never 0.
-    pub incarnation: u64,
-    /// The highest epoch of `incarnation`; 0 if there is none.
-    pub epoch: u64,
-    /// The oldest place that the peer still offers; [`next`](Self::next) if there is none.
-    pub oldest: u64,
-    /// The place of the peer's next message.
-    pub next: u64,
-    /// The places above [`oldest`](Self::oldest) that are not offered any more because they were
-    /// acknowledged: at most [`MAX_SETTLED`] non-empty ranges in order.
-    pub settled: Vec<Range<u64>>,
+pub(super) fn parse(places: proto::Places) -> Result<Places, Malformed> {
+    if !matches!(places.newest_grant.len(), 0 | GRANT_BYTES) {
+        return Err(Malformed::FixedLength);
+    }
+    let parsed = Places {
+        following: places.following,
+        following_epoch: places.following_epoch,
+        expected: places.expected,
+        // A slice would keep the whole frame alive.
+        newest_grant: Bytes::copy_from_slice(&places.newest_grant),
+        incarnation: places.incarnation,
+        epoch: places.epoch,
+        oldest: places.oldest,
+        next: places.next,
+        settled: parse_settled(&places.settled)?,
+    };
+    if parsed.is_sound() {
+        Ok(parsed)
+    } else {
+        Err(Malformed::Bounds)
+    }
 }
 
-impl Places {
-    pub(super) fn parse(places: proto::Places) -> Result<Self, Malformed> {
-        if !matches!(places.newest_grant.len(), 0 | GRANT_BYTES) {
-            return Err(Malformed::FixedLength);
-        }
-        let parsed = Self {
-            following: places.following,
-            following_epoch: places.following_epoch,
-            expected: places.expected,
-            // A slice would keep the whole frame alive.
-            newest_grant: Bytes::copy_from_slice(&places.newest_grant),
-            incarnation: places.incarnation,
-            epoch: places.epoch,
-            oldest: places.oldest,
-            next: places.next,
-            settled: parse_settled(&places.settled)?,
-        };
-        if parsed.own_is_sound() && parsed.followed_is_sound() {
-            Ok(parsed)
-        } else {
-            Err(Malformed::Bounds)
-        }
-    }
-
-    fn own_is_sound(&self) -> bool {
-        self.incarnation != 0
-            && self.epoch <= MAX_NUMBER
-            && self.oldest >= 1
-            && self.oldest <= self.next
-            && self.next <= MAX_NUMBER
-            && self.settled_is_sound()
-    }
-
-    /// Checks that every range comes after the oldest place and after the range before it, with a
-    /// gap between them, and that it ends by `next`.
-    fn settled_is_sound(&self) -> bool {
-        let mut before = self.oldest;
-        self.settled.iter().all(|range| {
-            let is_apart = range.start > before && range.end <= self.next;
-            before = range.end;
-            is_apart
-        })
-    }
-
-    fn followed_is_sound(&self) -> bool {
-        if self.following == 0 {
-            return self.following_epoch == 0 && self.expected == 0 && self.newest_grant.is_empty();
-        }
-        self.following_epoch <= MAX_NUMBER && (1..=MAX_NUMBER).contains(&self.expected)
-    }
-
-    pub(super) fn into_proto(self) -> proto::Places {
-        proto::Places {
-            following: self.following,
-            following_epoch: self.following_epoch,
-            expected: self.expected,
-            newest_grant: self.newest_grant,
-            incarnation: self.incarnation,
-            epoch: self.epoch,
-            oldest: self.oldest,
-            next: self.next,
-            settled: self.settled.iter().map(into_range).collect(),
-        }
+pub(super) fn into_proto(places: Places) -> proto::Places {
+    proto::Places {
+        following: places.following,
+        following_epoch: places.following_epoch,
+        expected: places.expected,
+        newest_grant: places.newest_grant,
+        incarnation: places.incarnation,
+        epoch: places.epoch,
+        oldest: places.oldest,
+        next: places.next,
+        settled: places.settled.iter().map(into_range).collect(),
     }
 }
 
@@ -146,7 +84,7 @@ mod tests {
         }
     }
 
-    fn parse(places: Places) -> Result<Message, Malformed> {
+    fn reparse(places: Places) -> Result<Message, Malformed> {
         let frame = Message::Places(Box::new(places)).into_proto();
         Message::decode(frame.encode_to_vec().into())
     }
@@ -161,7 +99,7 @@ mod tests {
             ..sound()
         };
         for places in [sound(), nothing_followed] {
-            let parsed = parse(places.clone()).unwrap();
+            let parsed = reparse(places.clone()).unwrap();
             assert_eq!(parsed, Message::Places(Box::new(places)));
         }
     }
@@ -201,7 +139,7 @@ mod tests {
         for (spoil, expected) in spoilt {
             let mut places = sound();
             spoil(&mut places);
-            assert_eq!(parse(places), Err(expected));
+            assert_eq!(reparse(places), Err(expected));
         }
     }
 }

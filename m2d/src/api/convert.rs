@@ -7,7 +7,7 @@ use crate::store::{
     ContactState, EventKind, EventRow, Gone, HistoryPage, InvitationRow, MailboxState,
     MessageState, ShownMessage, Usage,
 };
-use m2_net::delivery::{Content, Path, PayloadError};
+use m2_delivery::{Content, Path, PayloadError};
 use m2_proto::api::v1 as pb;
 use m2_proto::reason::Reason;
 use m2_proto::wkt::Timestamp;

@@ -13,7 +13,7 @@ use m2_crypto::PeerId;
 use m2_crypto::Secret;
 use m2_crypto::invitation::{Invitation, InvitationError};
 use m2_crypto::verification::VerificationCode;
-use m2_net::delivery::Path;
+use m2_delivery::Path;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::counters::Counters;
 use crate::refusal::Refusal;
 use crate::store::{OutboxPayload, Store, StoreError};
 use bytes::Bytes;
-use m2_net::delivery::{
+use m2_delivery::{
     self, Action, Body, Committed, Context, Conversation, GiveUp, History, MessageId, Payload,
     SavedOutbox, Time, Write,
 };
@@ -344,7 +344,7 @@ impl Engine {
 }
 
 /// Adds the growth of a conversation's counters since `before`.
-fn count(counters: &Counters, before: &delivery::Counters, now: &delivery::Counters) {
+fn count(counters: &Counters, before: &m2_delivery::Counters, now: &m2_delivery::Counters) {
     counters.add("ACK_UNKNOWN", now.unknown_acks - before.unknown_acks);
     counters.add("ACK_EARLY", now.early_acks - before.early_acks);
     counters.add("ENVELOPE_UNOPENED", now.unopened - before.unopened);

@@ -4,7 +4,7 @@
 //! disk. All rows here are flushed in the batch's own transaction.
 
 use crate::store::{Store, StoreError};
-use m2_net::delivery::{SavedIncarnation, SavedPlace, SavedReceiveEpoch, SavedSendEpoch};
+use m2_delivery::{SavedIncarnation, SavedPlace, SavedReceiveEpoch, SavedSendEpoch};
 use std::collections::HashMap;
 
 /// The last value of each row that the batch changed, by contact row.

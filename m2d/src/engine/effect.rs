@@ -7,7 +7,7 @@ use crate::network::{Link, Order};
 use crate::reach::PunchRequest;
 use crate::refusal::Refusal;
 use m2_crypto::PeerId;
-use m2_net::delivery::Action;
+use m2_delivery::Action;
 use m2_net::session::CloseCode;
 use m2_net::wire::Message;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::store::{
     StoreError,
 };
 use bytes::Bytes;
-use m2_net::delivery::{
+use m2_delivery::{
     Body, Content, ContentHash, GiveUp, MessageId, MessageState as Delivery, Payload,
 };
 

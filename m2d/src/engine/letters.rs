@@ -9,7 +9,7 @@ use bytes::Bytes;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
 use m2_crypto::{Certificate, PeerId, Secret};
-use m2_net::delivery::{MessageId, OpenedMessage, Payload};
+use m2_delivery::{MessageId, OpenedMessage, Payload};
 use m2_net::wire::mailbox::{LetterId, Outcome};
 use rand_core::Rng;
 use std::sync::Arc;
@@ -343,7 +343,7 @@ mod tests {
     use crate::store::{ContactState, MailboxPolicy, MessageState};
     use m2_crypto::mailbox::TokenSeed;
     use m2_crypto::{Circle, Identity, provider};
-    use m2_net::delivery::Content;
+    use m2_delivery::Content;
     use m2_net::wire::mailbox::OfferedBox;
 
     const DAY_MS: u64 = 86_400_000;

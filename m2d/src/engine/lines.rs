@@ -445,8 +445,8 @@ mod tests {
             .unwrap();
         let route = engine.route(row).unwrap();
         assert!(route.mode == IpMode::LineOnly && route.addresses.is_empty());
-        assert!(engine.forbids(row, m2_net::delivery::Path::Direct));
-        assert!(!engine.forbids(row, m2_net::delivery::Path::Line));
+        assert!(engine.forbids(row, m2_delivery::Path::Direct));
+        assert!(!engine.forbids(row, m2_delivery::Path::Line));
         engine.set_policy("bob", change(None)).unwrap();
         assert_eq!(engine.route(row).unwrap().addresses.len(), 1);
         engine.lines.settings.ip = IpMode::PreferLine;

@@ -14,7 +14,7 @@ use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::InviteId;
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{PresenceLine, PresenceSecret};
-use m2_net::delivery::Path;
+use m2_delivery::Path;
 
 /// A record to publish for one contact or invitation.
 #[derive(Debug, Clone)]

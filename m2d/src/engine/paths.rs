@@ -8,7 +8,7 @@ use crate::network::Link;
 use crate::reach::PunchRequest;
 use crate::refusal::Refusal;
 use m2_crypto::address::NamedAddress;
-use m2_net::delivery::Path;
+use m2_delivery::Path;
 use m2_net::wire::Message;
 use m2_net::wire::reach::Reach;
 use std::sync::Arc;

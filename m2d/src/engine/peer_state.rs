@@ -7,7 +7,7 @@ use crate::network::Link;
 use crate::store::{ContactRow, ContactState, LookupSecrets, StoreError};
 use bytes::Bytes;
 use m2_crypto::{Certificate, PeerId};
-use m2_net::delivery::{Conversation, Limits, MessageId};
+use m2_delivery::{Conversation, Limits, MessageId};
 use m2_net::session::CloseCode;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

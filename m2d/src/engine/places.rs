@@ -6,7 +6,7 @@ use super::effect::Effect;
 use crate::network::Link;
 use crate::refusal::Refusal;
 use crate::store::{EventKind, StoreError};
-use m2_net::delivery::Conflict;
+use m2_delivery::Conflict;
 use m2_net::wire::{Message, Places};
 use std::sync::Arc;
 

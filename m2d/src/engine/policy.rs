@@ -5,7 +5,7 @@ use super::{ContactView, Engine};
 use crate::config::IpMode;
 use crate::refusal::Refusal;
 use crate::store::{ContactState, MailboxPolicy};
-use m2_net::delivery::Path;
+use m2_delivery::Path;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
 

@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::store::{ContactState, EventKind, InvitationRow, KnownAddress, LookupSecrets, Origin};
 use m2_crypto::Secret;
 use m2_crypto::invitation::{self, InviteId};
-use m2_net::delivery::Path;
+use m2_delivery::Path;
 use m2_net::prefix::Prefix;
 use m2_net::shares::{Claim, FairShares, WhenEven};
 use m2_net::wire::{ContactRequest, InviteProof, Message};

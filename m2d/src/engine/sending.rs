@@ -6,7 +6,7 @@ use crate::store::{
     ContactState, Gone, MessageHead, MessageKind, MessageRow, MessageState, Remembered,
 };
 use m2_crypto::label;
-use m2_net::delivery::{
+use m2_delivery::{
     Body, Content, ContentHash, Draft, GiveUp, MessageId, Payload, SendRefused, Time,
 };
 use m2_proto::reason::Reason;

@@ -10,7 +10,7 @@ use crate::network::{Link, Order, is_sent_once};
 use crate::refusal::Refusal;
 use crate::store::{ContactState, KnownAddress};
 use m2_crypto::envelope::EpochHeader;
-use m2_net::delivery::{AcceptedGrant, Ack, ContentHash, MessageId, Misbehaved, Path, Time};
+use m2_delivery::{AcceptedGrant, Ack, ContentHash, MessageId, Misbehaved, Path, Time};
 use m2_net::prefix::Prefix;
 use m2_net::session::CloseCode;
 use m2_net::shares::{Claim, FairShares, WhenEven};

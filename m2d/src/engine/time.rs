@@ -249,7 +249,7 @@ mod tests {
     use crate::engine::inbox::Arrival;
     use crate::engine::upkeep::tests::engine;
     use m2_crypto::PeerId;
-    use m2_net::delivery::{Body, Content, ContentHash, MessageId, Payload, Time};
+    use m2_delivery::{Body, Content, ContentHash, MessageId, Payload, Time};
 
     const DAY_MS: u64 = 86_400_000;
     const HOUR: i64 = 3_600_000;

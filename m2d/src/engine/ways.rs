@@ -7,7 +7,7 @@ use crate::store::{ContactLine, ContactState, KnownAddress};
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::presence::PresenceSecret;
-use m2_net::delivery::Path;
+use m2_delivery::Path;
 use m2_proto::reason::Reason;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use super::outgoing::{NotQueued, Outgoing};
 use super::silence::{Signs, Silence};
 use crate::counters::Counters;
 use m2_crypto::{Certificate, PeerId, Secret};
-use m2_net::delivery::Path;
+use m2_delivery::Path;
 use m2_net::line::is_on_line;
 use m2_net::session::{CloseCode, Ended, SessionHandle};
 use m2_net::wire::{Message, Places};

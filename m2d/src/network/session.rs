@@ -12,7 +12,7 @@ use bytes::Bytes;
 use m2_crypto::envelope::{GRANT_BYTES, Grant, GrantRefused, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::{Certificate, Identity, PeerId, Secret};
-use m2_net::delivery::AcceptedGrant;
+use m2_delivery::AcceptedGrant;
 use m2_net::frame::{FrameReceiver, FrameSender};
 use m2_net::line::relay::Relay;
 use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHandle};

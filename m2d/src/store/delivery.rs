@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, bits, int, unbits};
 use m2_crypto::PeerId;
-use m2_net::delivery::{
+use m2_delivery::{
     Committed, ContentHash, MessageId, Saved, SavedHeld, SavedIncarnation, SavedReceiveEpoch,
     SavedSendEpoch, Time,
 };

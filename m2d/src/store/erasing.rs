@@ -2,7 +2,7 @@
 //! records the progress across restarts until the erasure is complete.
 
 use super::{Gone, Store, StoreError};
-use m2_net::delivery::MessageId;
+use m2_delivery::MessageId;
 use rusqlite::OptionalExtension;
 
 /// The pending erasure of a contact.

@@ -2,7 +2,7 @@
 
 use super::{Fault, Store, StoreError, StoreFile, migrations, read_first, unbits};
 use m2_crypto::envelope::{Grant, ReceiveEpoch};
-use m2_net::delivery::Saved;
+use m2_delivery::Saved;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs;

@@ -4,7 +4,7 @@
 use super::{Store, StoreError, bits, int, unbits};
 use m2_crypto::PeerId;
 use m2_crypto::envelope::MAX_GRANT_AHEAD_S;
-use m2_net::delivery::{ContentHash, MessageId};
+use m2_delivery::{ContentHash, MessageId};
 use m2_net::wire::mailbox::LetterId;
 use rusqlite::{OptionalExtension, Row};
 

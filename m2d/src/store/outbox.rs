@@ -2,7 +2,7 @@
 //! (docs/spec/storage.md#tables).
 
 use super::{Store, StoreError, array, bits, int, unbits};
-use m2_net::delivery::{
+use m2_delivery::{
     Body, Content, ContentHash, GiveUp, MessageId, MessageState, Path, Payload, SavedOutbox, Time,
 };
 use rusqlite::{OptionalExtension, Row};

@@ -2,7 +2,7 @@
 //! (docs/spec/storage.md#put-back-lost-and-copied).
 
 use super::{Store, StoreError, array, bits, int, unbits};
-use m2_net::delivery::{SavedPeerGrant, SavedPlace, Time};
+use m2_delivery::{SavedPeerGrant, SavedPlace, Time};
 use rusqlite::{OptionalExtension, Row};
 
 /// Set when the store was restored from a copy. The next start takes new incarnations.
@@ -189,7 +189,7 @@ mod tests {
     use crate::store::tests::scratch;
     use crate::store::{ContactRow, ContactState};
     use m2_crypto::PeerId;
-    use m2_net::delivery::{SavedPlace, SavedSendEpoch, Time};
+    use m2_delivery::{SavedPlace, SavedSendEpoch, Time};
 
     #[test]
     fn a_restore_ends_every_incarnation_and_the_event_log_once() {

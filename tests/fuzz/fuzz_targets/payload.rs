@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use m2_net::delivery::Payload;
+use m2_delivery::Payload;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(payload) = Payload::parse(bytes.to_vec().into()) {

@@ -6,18 +6,29 @@ use toml::{Table, Value};
 
 /// Each package of the workspace with the packages of the workspace that it may depend on
 /// (docs/architecture.md). `m2-tests` may depend on all of them.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("m2-backup", &["m2-crypto"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
-    ("m2-net", &["m2-crypto", "m2-proto"]),
-    ("m2d", &["m2-backup", "m2-crypto", "m2-net", "m2-proto"]),
+    ("m2-delivery", &["m2-crypto", "m2-proto"]),
+    ("m2-net", &["m2-crypto", "m2-delivery", "m2-proto"]),
+    (
+        "m2d",
+        &[
+            "m2-backup",
+            "m2-crypto",
+            "m2-delivery",
+            "m2-net",
+            "m2-proto",
+        ],
+    ),
     ("m2-cli", &["m2-backup", "m2-proto"]),
     (
         "m2-tests",
         &[
             "m2-backup",
             "m2-crypto",
+            "m2-delivery",
             "m2-harness",
             "m2-net",
             "m2-proto",

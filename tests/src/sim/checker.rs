@@ -3,7 +3,7 @@
 
 use super::node::Node;
 use super::store::{Event, ModelStore, Sent};
-use m2_net::delivery::{MessageId, MessageState};
+use m2_delivery::{MessageId, MessageState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns all violated invariants. `rested` tells whether the world came to rest.

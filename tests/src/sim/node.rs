@@ -7,7 +7,7 @@ use super::ledger::Ledger;
 use super::store::ModelStore;
 use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, Grant, ReceiveEpoch};
-use m2_net::delivery::{
+use m2_delivery::{
     AcceptedGrant, Ack, Action, Conflict, Context, Conversation, Counters, Draft, GiveUp, Limits,
     MessageId, Misbehaved, OpenedMessage, Path, Payload, SendRefused, Time, Write,
 };
@@ -133,7 +133,7 @@ impl Node {
             me,
             peer,
             rng: StdRng::seed_from_u64(seed),
-            conversation: Conversation::new(limits.clone(), m2_net::delivery::Saved::default()),
+            conversation: Conversation::new(limits.clone(), m2_delivery::Saved::default()),
             connected: false,
             placed: false,
             pipeline: Vec::new(),

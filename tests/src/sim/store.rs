@@ -3,7 +3,7 @@
 
 use super::identities::Identified;
 use m2_crypto::PeerId;
-use m2_net::delivery::{
+use m2_delivery::{
     Body, Committed, ContentHash, History, Limits, MessageId, MessageState, Payload, Saved,
     SavedHeld, SavedIncarnation, SavedOutbox, SavedPeerGrant, SavedPlace, SavedReceiveEpoch,
     SavedSendEpoch, Time, Write,

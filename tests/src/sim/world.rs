@@ -5,7 +5,7 @@ use super::identities::{ALICE, BOB};
 use super::ledger::Ledger;
 use super::node::{Crash, Fault, Frame, Letter, Node};
 use super::op::{Op, Side};
-use m2_net::delivery::{Body, Content, Draft, GiveUp, Limits, Path, Time};
+use m2_delivery::{Body, Content, Draft, GiveUp, Limits, Path, Time};
 use std::collections::VecDeque;
 
 /// Maximum number of rounds until a healed world has come to rest.

@@ -13,7 +13,7 @@ mod places;
 mod sides;
 
 use m2_crypto::envelope::{EpochHeader, MAX_SKIPPED};
-use m2_net::delivery::{
+use m2_delivery::{
     Ack, ContentHash, Limits, MAX_ACKS, MAX_SEQUENCE, Misbehaved, Path, PayloadError, Time,
 };
 use m2_tests::sim::{ALICE, BOB, CAROL, Event, Frame};

@@ -4,7 +4,7 @@ use crate::sides::{Bob, Epoch, alice_is_new};
 use bytes::Bytes;
 use m2_crypto::envelope::{Grant, GrantKind};
 use m2_crypto::label;
-use m2_net::delivery::{Conflict, Path};
+use m2_delivery::{Conflict, Path};
 use m2_net::wire::Places;
 use m2_tests::sim::{ALICE, BOB, Event, Frame};
 use rand::SeedableRng;

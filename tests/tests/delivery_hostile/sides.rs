@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch, SendEpoch};
-use m2_net::delivery::{
-    Ack, Body, Content, Draft, Limits, MessageId, Misbehaved, Path, Payload, Time,
-};
+use m2_delivery::{Ack, Body, Content, Draft, Limits, MessageId, Misbehaved, Path, Payload, Time};
 use m2_net::wire::Places;
 use m2_tests::sim::{ALICE, BOB, Event, Frame, Identified, Ledger, Node};
 use rand::SeedableRng;

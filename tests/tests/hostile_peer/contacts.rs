@@ -2,7 +2,7 @@
 
 use crate::forge::{join, message_id, open, seal, text};
 use crate::scene::Scene;
-use m2_net::delivery::{Body, Content};
+use m2_delivery::{Body, Content};
 use m2_net::session::{CloseCode, Session};
 use m2_net::wire::{Ack, Message};
 use m2_proto::api::v1::MessageState;

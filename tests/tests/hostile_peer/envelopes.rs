@@ -4,8 +4,8 @@
 use crate::forge::{join, message_id, open, seal, seal_bytes, text};
 use crate::scene::Scene;
 use bytes::Bytes;
+use m2_delivery::{Payload, Time};
 use m2_net::clock::Clock;
-use m2_net::delivery::{Payload, Time};
 use m2_net::session::Session;
 use m2_net::wire::{Ack, Envelope, Message};
 use m2_proto::api::v1::MessageState;

@@ -181,6 +181,7 @@ async fn a_contact_with_replayed_records_is_reached_once_a_new_one_is_found() {
     let mut pair = pair.unwrap();
     both_have_published(&node).await;
     node.set(Temper::Replays);
+    let before = node.puts().len();
     for (daemon, host) in [
         (&mut pair.alice, "127.0.0.31"),
         (&mut pair.bob, "127.0.0.32"),
@@ -195,9 +196,20 @@ async fn a_contact_with_replayed_records_is_reached_once_a_new_one_is_found() {
     assert!(tried.iter().all(|way| !way.reached), "{tried:?}");
     assert!(node.answered() > 0);
     assert!(!api.contact("bob").await.unwrap().online);
+    eventually("both have published their new addresses", async || {
+        let puts = node.puts().split_off(before);
+        let keys: HashSet<_> = puts.into_iter().map(|put| put.key).collect();
+        Ok((keys.len() >= 2).then_some(()))
+    })
+    .await
+    .unwrap();
     node.set(Temper::Honest);
-    probe(&api, "bob").await;
-    api.await_message(&id, MessageState::Delivered)
-        .await
-        .unwrap();
+    // Look-ups by themselves come after growing pauses.
+    eventually("the message is delivered", async || {
+        probe(&api, "bob").await;
+        let is_delivered = api.message(&id).await?.state() == MessageState::Delivered;
+        Ok(is_delivered.then_some(()))
+    })
+    .await
+    .unwrap();
 }

@@ -5,7 +5,7 @@ use crate::api::session::Ready;
 use crate::config::IpMode;
 use crate::engine::Ways;
 use crate::reach::{Known, NatStatus, Reachability, Source};
-use m2_net::delivery::Path;
+use m2_delivery::Path;
 use m2_proto::api::v1 as pb;
 use pbjson_types::Duration;
 use tonic::Status;

@@ -3,7 +3,7 @@ use crate::engine::NewMessage;
 use crate::engine::upkeep::tests::{engine, pass_ms};
 use crate::store::{ContactState, MessageState, PageSize, Reader, StoreFile};
 use m2_crypto::{Circle, Identity, PeerId, Secret, provider};
-use m2_net::delivery::Content;
+use m2_delivery::Content;
 
 const ALL: PageSize = PageSize {
     rows: 1_000,

@@ -4,7 +4,7 @@ use crate::engine::inbox::Arrival;
 use crate::engine::upkeep::tests::{engine, pass_ms};
 use crate::store::{ContactState, PageSize, Reader, StoreFile};
 use m2_crypto::{PeerId, Secret};
-use m2_net::delivery::{Body, Content, ContentHash, MessageId, Payload, Time};
+use m2_delivery::{Body, Content, ContentHash, MessageId, Payload, Time};
 
 const ALL: PageSize = PageSize {
     rows: 10_000,

@@ -2,7 +2,7 @@
 
 use super::super::store::ModelStore;
 use super::Node;
-use m2_net::delivery::Conversation;
+use m2_delivery::Conversation;
 use rand::Rng;
 
 impl Node {

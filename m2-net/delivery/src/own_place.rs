@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::output::{Conflict, SavedPlace};
-use crate::wire::Places;
+use crate::places::Places;
 use m2_crypto::envelope::{EpochHeader, Grant, GrantKind, grant_hash};
 
 /// The meaning of the peer's statement for the local side.

@@ -6,7 +6,7 @@ use super::super::error::Misbehaved;
 use super::super::id::MessageId;
 use super::super::output::{Conflict, Write};
 use super::{OpenedMessage, Receiving, Tools, parse};
-use crate::wire::Places;
+use crate::places::Places;
 use std::ops::Range;
 
 impl Receiving {

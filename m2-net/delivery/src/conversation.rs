@@ -10,7 +10,7 @@ use super::payload::Draft;
 use super::queue::Output;
 use super::receiving::{AcceptedGrant, OpenedMessage, Receiving};
 use super::sending::{Sending, Tools};
-use crate::wire::Places;
+use crate::places::Places;
 use bytes::Bytes;
 use m2_crypto::envelope::EpochHeader;
 

@@ -2,7 +2,7 @@
 
 use super::id::{Ack, ContentHash, MessageId, Path, Time};
 use super::payload::Payload;
-use crate::wire::Places;
+use crate::places::Places;
 use bytes::Bytes;
 use std::fmt;
 use zeroize::Zeroizing;

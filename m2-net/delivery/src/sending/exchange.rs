@@ -7,7 +7,7 @@ use super::super::outbox::Progress;
 use super::super::output::{Conflict, SavedOutbox, Write};
 use super::super::own_place::{Verdict, judge};
 use super::{Sending, Tools};
-use crate::wire::Places;
+use crate::places::Places;
 
 /// The progress of the exchange of statements in the current session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,4 @@
-//! Delivery: every queued message arrives exactly once and in order, even if either daemon is
-//! killed at any moment (docs/spec/delivery.md), while the epochs that seal it change
-//! (docs/spec/envelope.md).
-//!
-//! [`Conversation`] is the state machine. It does no IO, reads no clock and draws no randomness of
-//! its own: inputs go in, [`Write`]s and [`Action`]s come out, and the driver commits the writes
-//! before it performs the actions. docs/spec/delivery.md describes the protocol and its rationale.
+#![doc = include_str!("../README.md")]
 
 mod context;
 mod conversation;
@@ -17,6 +11,7 @@ mod output;
 mod own_place;
 mod payload;
 mod peer_incarnation;
+mod places;
 mod queue;
 mod receive_epochs;
 mod receiving;
@@ -39,4 +34,5 @@ pub use payload::{
     Body, Content, Draft, MAX_CONTENT, MAX_MEDIA_TYPE, MAX_PAYLOAD, MAX_READ, MAX_SEQUENCE,
     Payload, PayloadError,
 };
+pub use places::{MAX_SETTLED, Places};
 pub use receiving::{AcceptedGrant, OpenedMessage};

@@ -3,7 +3,7 @@
 use super::id::{MessageId, Time};
 use super::limits::Limits;
 use super::output::{MessageState, SavedOutbox};
-use crate::wire::MAX_SETTLED;
+use crate::places::MAX_SETTLED;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
