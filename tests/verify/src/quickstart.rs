@@ -18,7 +18,7 @@ const PLAYER: (&str, &str) = ("m2-harness", "quickstart-play");
 /// Errors: cargo or the demonstration can't be started.
 pub fn quickstart() -> anyhow::Result<bool> {
     println!(
-        "Building the daemon and the command line. The first time takes some minutes: about five on \
+        "Building the daemon and the command line. The first time takes some minutes: about four on \
          two cores, most of them for the cryptography and the database."
     );
     let root = workspace::root()?;
