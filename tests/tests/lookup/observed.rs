@@ -204,12 +204,8 @@ async fn a_contact_with_replayed_records_is_reached_once_a_new_one_is_found() {
     .await
     .unwrap();
     node.set(Temper::Honest);
-    // Look-ups by themselves come after growing pauses.
-    eventually("the message is delivered", async || {
-        probe(&api, "bob").await;
-        let is_delivered = api.message(&id).await?.state() == MessageState::Delivered;
-        Ok(is_delivered.then_some(()))
-    })
-    .await
-    .unwrap();
+    probe(&api, "bob").await;
+    api.await_message(&id, MessageState::Delivered)
+        .await
+        .unwrap();
 }
