@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn told_addresses_pass_the_same_filter() {
-        let for_peer = |text: &str, telling| {
+        let is_shared = |text: &str, telling| {
             NamedAddress::for_peer(text.parse().unwrap(), telling, false).is_some()
         };
         for (text, contact, service) in [
@@ -229,8 +229,8 @@ mod tests {
             ("[fe80::1]:5000", false, false),
             ("[fc4d:3200::1]:9", false, false),
         ] {
-            assert_eq!(for_peer(text, DIRECT), contact, "{text}");
-            assert_eq!(for_peer(text, Use::Service), service, "{text}");
+            assert_eq!(is_shared(text, DIRECT), contact, "{text}");
+            assert_eq!(is_shared(text, Use::Service), service, "{text}");
         }
         let lab = NamedAddress::for_peer("127.0.0.1:5000".parse().unwrap(), Use::Service, true);
         assert_eq!(lab, Some(named("127.0.0.1:5000")));

@@ -99,13 +99,13 @@ fn reachable(ready: &Ready) -> Vec<NamedAddress> {
         return Vec::new();
     }
     let loopback_only = ready.config.is_loopback_only();
-    let for_peer = |own| NamedAddress::for_peer(own, use_of(privacy.ip), loopback_only);
+    let shareable = |own| NamedAddress::for_peer(own, use_of(privacy.ip), loopback_only);
     if !privacy.announce.is_empty() {
         return privacy
             .announce
             .iter()
             .copied()
-            .filter_map(for_peer)
+            .filter_map(shareable)
             .collect();
     }
     // Addresses that are reachable from outside go first.
@@ -119,7 +119,7 @@ fn reachable(ready: &Ready) -> Vec<NamedAddress> {
         .into_iter()
         .flat_map(stands_for);
     let mut distinct = Vec::new();
-    for named in outside.chain(bound.filter_map(for_peer)) {
+    for named in outside.chain(bound.filter_map(shareable)) {
         if !distinct.contains(&named) {
             distinct.push(named);
         }

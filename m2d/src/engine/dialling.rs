@@ -106,7 +106,7 @@ impl Engine {
             Some(link) if link.places().is_none() => link.probe_path(),
             Some(_) => {}
             None => {
-                self.order(peer_state.contact.peer_id, Order::Hurry);
+                self.order(peer_state.contact.peer_id, Order::Expedite);
                 self.wake_lookup();
             }
         }

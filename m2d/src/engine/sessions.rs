@@ -306,10 +306,10 @@ impl Engine {
         }
         match self.take_frame(link, message, accepted) {
             Ok(Ok(())) => {}
-            Ok(Err(count_misdeed @ Misbehaved::TooMuchWork)) => {
-                link.close_for_violation(reason_of(&count_misdeed))
+            Ok(Err(misdeed @ Misbehaved::TooMuchWork)) => {
+                link.close_for_violation(reason_of(&misdeed))
             }
-            Ok(Err(count_misdeed)) => link.count_misdeed(reason_of(&count_misdeed)),
+            Ok(Err(misdeed)) => link.count_misdeed(reason_of(&misdeed)),
             Err(refusal) if refusal.fault.is_some() => self.fail_batch(refusal),
             Err(_) => link.count_misdeed("FRAME_REFUSED"),
         }
@@ -438,8 +438,8 @@ impl Engine {
     }
 }
 
-const fn reason_of(count_misdeed: &Misbehaved) -> &'static str {
-    match count_misdeed {
+const fn reason_of(misdeed: &Misbehaved) -> &'static str {
+    match misdeed {
         Misbehaved::Envelope => "ENVELOPE_MALFORMED",
         Misbehaved::ForeignGrant => "GRANT_FOREIGN",
         Misbehaved::TooMuchWork => "ENVELOPE_COSTLY",

@@ -32,7 +32,7 @@ const BACKOFF: Backoff = Backoff {
     longest: Duration::from_secs(3_600),
 };
 /// The longest pause after the last attempt while a message waits.
-const HURRIED: Duration = Duration::from_secs(20);
+const EXPEDITED: Duration = Duration::from_secs(20);
 /// Timeout of the first attempt at an address. After failures it grows up to the longest, as the
 /// path may be slow.
 const FIRST_LIMIT: Duration = Duration::from_secs(3);
@@ -120,7 +120,7 @@ impl Dialer {
             match order {
                 Order::Want(route, failures) => self.want(peer, route, failures),
                 Order::Ensure(route, failures) => self.ensure(peer, route, failures),
-                Order::Hurry => self.expedite(&peer),
+                Order::Expedite => self.expedite(&peer),
                 Order::Rest => {
                     self.goals.remove(&peer);
                 }
@@ -148,7 +148,7 @@ impl Dialer {
             failures,
             next: (!under_way).then(|| Instant::now() + delay),
             ended: None,
-            is_hurried: false,
+            is_expedited: false,
             is_reached: false,
         };
         self.goals.insert(peer, goal);
@@ -169,11 +169,11 @@ impl Dialer {
     fn expedite(&mut self, peer: &PeerId) {
         if let Some(target) = self.goals.get_mut(peer) {
             let soon = match target.ended {
-                Some(ended) => ended + HURRIED,
+                Some(ended) => ended + EXPEDITED,
                 None => Instant::now(),
             };
             target.next = target.next.map(|next| next.min(soon));
-            target.is_hurried = true;
+            target.is_expedited = true;
         }
     }
 
@@ -200,7 +200,7 @@ impl Dialer {
             return;
         };
         target.next = None;
-        target.is_hurried = false;
+        target.is_expedited = false;
         target.is_reached = false;
         let call = Call {
             direct: self.direct.clone(),
@@ -260,7 +260,11 @@ impl Dialer {
             let now = Instant::now();
             target.ended = Some(now);
             let pause = BACKOFF.pause(target.failures, jitter);
-            let longest = if target.is_hurried { HURRIED } else { pause };
+            let longest = if target.is_expedited {
+                EXPEDITED
+            } else {
+                pause
+            };
             target.next = Some(now + pause.min(longest));
             target.is_reached = false;
         }

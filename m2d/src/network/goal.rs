@@ -15,7 +15,7 @@ pub(super) struct Goal {
     /// When the last attempt ended.
     pub(super) ended: Option<Instant>,
     /// True if a message was queued for the peer since the last attempt began.
-    pub(super) is_hurried: bool,
+    pub(super) is_expedited: bool,
     /// True if the last attempt led to a session that the engine has not confirmed yet.
     pub(super) is_reached: bool,
 }
@@ -25,7 +25,7 @@ impl Goal {
     pub(super) const fn kind(&self) -> DialKind {
         match self.failures {
             0 => DialKind::First,
-            _ if self.is_hurried => DialKind::First,
+            _ if self.is_expedited => DialKind::First,
             _ => DialKind::Repeated,
         }
     }

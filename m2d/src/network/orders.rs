@@ -17,7 +17,7 @@ pub enum Order {
     /// engine that does not know its earlier orders. The number of failures is as above.
     Ensure(Route, u32),
     /// Shorten a long pause for a peer that is already wanted, as a message waits.
-    Hurry,
+    Expedite,
     /// Make no further attempts: there is a session, or no session is wanted.
     Rest,
     /// Cancel running attempts too: there is a session that no attempt could improve.
@@ -31,7 +31,7 @@ struct Orders {
     changed: Notify,
 }
 
-/// The newest order for a peer, and whether to hurry.
+/// The newest order for a peer, and whether to cut a long pause short.
 #[derive(Debug)]
 struct Pending {
     order: Option<Order>,
@@ -61,7 +61,7 @@ impl DialerHandle {
     pub(crate) fn take(&self) -> Vec<(PeerId, Order)> {
         let pending = std::mem::take(&mut *self.lock());
         let orders = pending.into_iter().flat_map(|(peer, pending)| {
-            let expedite = pending.expedite.then_some(Order::Hurry);
+            let expedite = pending.expedite.then_some(Order::Expedite);
             let orders = pending.order.into_iter().chain(expedite);
             orders.map(move |order| (peer, order))
         });
@@ -83,7 +83,7 @@ impl Pending {
 
     fn add(&mut self, order: Order) {
         match (&self.order, order) {
-            (_, Order::Hurry) => self.expedite = true,
+            (_, Order::Expedite) => self.expedite = true,
             // The pending order already demands it.
             (Some(Order::Want(..)), Order::Ensure(..)) => {}
             (_, order) => {
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn hurry_is_kept_while_a_session_is_wanted() {
+    fn expediting_is_kept_while_a_session_is_wanted() {
         let (want, ensure) = (Order::Want(route(), 3), Order::Ensure(route(), 0));
-        assert_eq!(after([Order::Hurry]), [Order::Hurry]);
+        assert_eq!(after([Order::Expedite]), [Order::Expedite]);
         for wanted in [want, ensure] {
-            let both = [wanted.clone(), Order::Hurry];
+            let both = [wanted.clone(), Order::Expedite];
             assert_eq!(after(both.clone()), both);
-            assert_eq!(after([Order::Hurry, wanted.clone()]), both);
-            assert_eq!(after([Order::Hurry, wanted, Order::Rest]), [Order::Rest]);
+            assert_eq!(after([Order::Expedite, wanted.clone()]), both);
+            assert_eq!(after([Order::Expedite, wanted, Order::Rest]), [Order::Rest]);
         }
     }
 }

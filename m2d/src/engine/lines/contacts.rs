@@ -99,9 +99,9 @@ impl Engine {
     /// Returns the addresses of a relay or provider of this daemon that may be named to others.
     pub(in crate::engine) fn shareable_addresses(&self, own: &[SocketAddr]) -> Vec<NamedAddress> {
         let loopback_only = self.lines.settings.loopback_only;
-        let for_peer =
+        let shareable =
             |address: &SocketAddr| NamedAddress::for_peer(*address, Use::Service, loopback_only);
-        own.iter().filter_map(for_peer).collect()
+        own.iter().filter_map(shareable).collect()
     }
 
     /// Returns the encoded lines of an invitation that is made at `now_ms`.
