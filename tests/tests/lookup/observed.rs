@@ -198,8 +198,8 @@ async fn a_contact_with_replayed_records_is_reached_once_a_new_one_is_found() {
     assert!(!api.contact("bob").await.unwrap().online);
     eventually("both have published their new addresses", async || {
         let puts = node.puts().split_off(before);
-        let keys: HashSet<_> = puts.into_iter().map(|put| put.key).collect();
-        Ok((keys.len() >= 2).then_some(()))
+        let from: HashSet<_> = puts.into_iter().map(|put| put.from).collect();
+        Ok((from.len() >= 2).then_some(()))
     })
     .await
     .unwrap();
