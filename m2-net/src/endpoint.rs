@@ -17,7 +17,6 @@ use crate::crossing::Dialling;
 use crate::dial_error::DialError;
 use crate::key_pool::{KeyPool, PERSONAL_SIZE};
 use crate::line::{self, Carriers, IngressFilter};
-use crate::lookup::interfaces;
 use crate::replay::{DEFAULT_CAPACITY, ReplayLog};
 use crate::sent::Sent;
 use crate::session::{CloseCode, Session};
@@ -379,13 +378,8 @@ impl Endpoint {
             .collect()
     }
 
-    /// Returns the addresses at which the sockets can be reached on this host: for a socket bound
-    /// to the unspecified address, one for each interface address.
-    pub fn own_addresses(&self) -> Vec<SocketAddr> {
-        self.addresses_on(&interfaces::usable(true))
-    }
-
-    /// Returns the addresses at which the sockets can be reached, given these interface addresses.
+    /// Returns the addresses at which the sockets can be reached on this host, given the addresses
+    /// of its interfaces: for a socket bound to the unspecified address, one for each of them.
     pub fn addresses_on(&self, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
         let of_socket = |local: SocketAddr| -> Vec<SocketAddr> {
             if !local.ip().is_unspecified() {

@@ -8,8 +8,7 @@ pub mod address;
 mod carrier;
 mod carriers;
 mod error;
-mod path;
-pub mod relay;
+pub mod path;
 mod socket;
 
 pub use address::is_on_line;
@@ -30,14 +29,14 @@ pub const HEADER_BYTES: usize = 4;
 pub const MIN_DATAGRAM: usize = HEADER_BYTES + 1_200;
 
 /// Returns a buffer that begins with the header, with room for `length` more bytes.
-fn framed(channel: Channel, length: usize) -> BytesMut {
+pub(crate) fn framed(channel: Channel, length: usize) -> BytesMut {
     let mut buffer = BytesMut::with_capacity(HEADER_BYTES + length);
     buffer.put_u32(channel.0);
     buffer
 }
 
 /// Splits a datagram into its channel and the packet.
-fn parse(datagram: &Bytes) -> Option<(Channel, &[u8])> {
+pub fn parse(datagram: &Bytes) -> Option<(Channel, &[u8])> {
     let (header, packet) = datagram.split_first_chunk::<HEADER_BYTES>()?;
     Some((Channel(u32::from_be_bytes(*header)), packet))
 }

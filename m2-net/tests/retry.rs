@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::hostile::until;
+use common::until;
 use common::*;
 use m2_crypto::handshake::Credential;
 use m2_crypto::initial::{InitialKeys, LongHeader, QUIC_VERSION, stamp_day};

@@ -8,7 +8,7 @@ pub use opinion::{Opinion, agrees, opinion};
 pub use times::{Reading, Set, Times};
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The clock of this daemon, shared by all tasks.
@@ -16,7 +16,7 @@ pub struct Clock {
     source: Box<dyn Fn() -> Reading + Send + Sync>,
     times: Mutex<Times>,
     #[cfg(test)]
-    machine: std::sync::Arc<Mutex<Reading>>,
+    machine: Arc<Mutex<Reading>>,
 }
 
 impl Clock {
@@ -35,7 +35,7 @@ impl Clock {
             times: Mutex::new(Times::new(stored_ms, source())),
             source: Box::new(source),
             #[cfg(test)]
-            machine: std::sync::Arc::default(),
+            machine: Arc::default(),
         }
     }
 
@@ -80,6 +80,12 @@ impl Clock {
         self.look(|times, _| times.confirm());
     }
 
+    /// Returns this clock as the clock of an endpoint.
+    pub fn for_network(self: &Arc<Self>) -> m2_net::clock::Clock {
+        let clock = Arc::clone(self);
+        m2_net::clock::Clock::new(move || clock.now_ms())
+    }
+
     /// Reads the machine's clocks under the lock, so that readings are processed in order.
     fn look<T>(&self, at: impl FnOnce(&mut Times, Reading) -> T) -> T {
         // A panic under this lock leaves no partial update.
@@ -104,7 +110,7 @@ impl SetsSeen {
 impl Clock {
     /// Returns a clock that tests control, starting at the machine's current time.
     pub fn manual() -> Self {
-        let machine = std::sync::Arc::new(Mutex::new(Reading {
+        let machine = Arc::new(Mutex::new(Reading {
             system_ms: system_ms(),
             steady_ms: 0,
         }));

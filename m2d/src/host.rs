@@ -1,6 +1,6 @@
 //! The host's own addresses.
 
-use m2_net::lookup::interfaces;
+use m2_discovery::interfaces;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Returns the source address that this host uses to reach the Internet in one address family.

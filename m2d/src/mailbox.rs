@@ -1,16 +1,14 @@
-//! Mailboxes (docs/spec/mailbox.md): keeping sealed letters for owners that are offline, collecting
-//! from the daemon's own boxes, and depositing into those of contacts.
+//! Mailboxes (docs/spec/mailbox.md): collecting letters from the daemon's own boxes, and depositing
+//! letters into those of contacts. The crate m2-mailbox keeps letters for others.
 
 mod collector;
 mod depositor;
+mod invitations;
 mod opener;
 mod owner_session;
 mod tasks;
 mod tokens;
 mod wake;
-
-pub mod server;
-pub mod store;
 
 pub use collector::Collector;
 pub use depositor::Depositor;

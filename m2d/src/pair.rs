@@ -1,7 +1,7 @@
 //! Checks that a data directory holds both a key and its store. A store can only be opened with its
 //! own key.
 
-use crate::{key_file, mailbox, store};
+use crate::{key_file, store};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,11 @@ pub fn check(data_dir: &Path, has_key: bool) -> Result<(), PairError> {
 pub const RESTORE_DIRECTORY: &str = "restore.part";
 
 /// Files that open only with the identity's key.
-pub const STORES: [&str; 3] = [store::FILE_NAME, store::LOG_NAME, mailbox::store::FILE_NAME];
+pub const STORES: [&str; 3] = [
+    store::FILE_NAME,
+    store::LOG_NAME,
+    m2_mailbox::store::FILE_NAME,
+];
 
 /// Returns whether a directory without a key is in the middle of a restore: the prepared key or the
 /// prepared store has not been renamed into place yet. A directory left over by a complete restore

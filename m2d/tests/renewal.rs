@@ -9,13 +9,15 @@
 use m2_crypto::address::NamedAddress;
 use m2_crypto::{Circle, Identity, Secret, provider};
 use m2_delivery::Content;
+use m2_limits::counters::Counters;
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use m2d::clock::Clock;
 use m2d::config::{IpMode, StoreConfig};
-use m2d::counters::Counters;
 use m2d::engine::{Bus, Engine, EngineHandle, NewInvitation, NewMessage, Parts};
 use m2d::lines::{LineDialer, RelaySockets};
-use m2d::network::{self, AddressBudgets, Dialer, DialerHandle, Direct, SessionRunner};
+use m2d::network::{
+    self, AddressBudgets, Dialer, DialerHandle, Direct, EndpointFactory, SessionRunner,
+};
 use m2d::reach::Reachability;
 use m2d::store::{ContactState, StoreFile};
 use std::net::SocketAddr;
@@ -71,11 +73,13 @@ impl Node {
         let own_id = identity.peer_id(Circle::public().id());
         let outside = RelaySockets::new(
             &endpoint,
-            Circle::public(),
-            identity.clone(),
-            clock.clone(),
+            EndpointFactory {
+                circle: Circle::public(),
+                identity: identity.clone(),
+                clock: clock.clone(),
+                pads: false,
+            },
             Vec::new(),
-            false,
             IpMode::Direct,
         );
         let reach = Arc::new(Reachability::new(endpoint.clone(), Vec::new(), true));

@@ -11,23 +11,23 @@ use std::time::Duration;
 use tokio::time::{interval, sleep};
 
 /// The interval of the checks that whole packets fit.
-pub(super) const LOOK: Duration = Duration::from_secs(5);
+pub const LOOK: Duration = Duration::from_secs(5);
 /// The number of consecutive failed checks after which a party gives the path up as too small. On a
 /// path that barely carries whole packets, probing has finished before that.
-pub(super) const PARTY_LOOKS: u32 = 4;
+pub const PARTY_LOOKS: u32 = 4;
 /// The same limit for a relay. It is higher, so that the party detects the problem first and can
 /// report it.
-pub(super) const RELAY_LOOKS: u32 = 6;
+pub const RELAY_LOOKS: u32 = 6;
 /// The longest pause between two checks while waiting for the path's size.
 const WAIT: Duration = Duration::from_millis(100);
 
 /// Returns whether the peer accepts datagrams at all.
-pub(super) fn takes_datagrams(connection: &Connection) -> bool {
+pub fn takes_datagrams(connection: &Connection) -> bool {
     connection.max_datagram_size().is_some()
 }
 
 /// Waits until whole packets fit. This may never happen.
-pub(super) async fn known_to_fit(connection: &Connection) {
+pub async fn known_to_fit(connection: &Connection) {
     let mut pause = Duration::from_millis(1);
     while !fits(connection) {
         sleep(pause).await;
@@ -36,7 +36,7 @@ pub(super) async fn known_to_fit(connection: &Connection) {
 }
 
 /// Waits until whole packets did not fit in `looks` consecutive checks.
-pub(super) async fn too_small(connection: &Connection, looks: u32) {
+pub async fn too_small(connection: &Connection, looks: u32) {
     let mut interval = interval(LOOK);
     let mut failed = 0;
     while failed < looks {
@@ -46,7 +46,7 @@ pub(super) async fn too_small(connection: &Connection, looks: u32) {
 }
 
 /// Checks the path after `failed` consecutive failed checks. Returns the new number of them.
-pub(super) fn look(connection: &Connection, failed: u32) -> u32 {
+pub fn look(connection: &Connection, failed: u32) -> u32 {
     if fits(connection) {
         return 0;
     }
@@ -58,7 +58,7 @@ pub(super) fn look(connection: &Connection, failed: u32) -> u32 {
 /// is probed: QUIC may have mistaken losses for a smaller path.
 ///
 /// Errors: those of [`Connection::send_datagram`].
-pub(super) fn send(connection: &Connection, packet: Bytes) -> Result<(), SendDatagramError> {
+pub fn send(connection: &Connection, packet: Bytes) -> Result<(), SendDatagramError> {
     let sent = connection.send_datagram(packet);
     if matches!(sent, Err(SendDatagramError::TooLarge)) {
         transport::wake(connection);
@@ -67,10 +67,7 @@ pub(super) fn send(connection: &Connection, packet: Bytes) -> Result<(), SendDat
 }
 
 /// Like [`send`], but waits until the send buffer has room.
-pub(super) async fn send_wait(
-    connection: &Connection,
-    packet: Bytes,
-) -> Result<(), SendDatagramError> {
+pub async fn send_wait(connection: &Connection, packet: Bytes) -> Result<(), SendDatagramError> {
     let sent = connection.send_datagram_wait(packet).await;
     if matches!(sent, Err(SendDatagramError::TooLarge)) {
         transport::wake(connection);

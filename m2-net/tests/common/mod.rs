@@ -2,9 +2,6 @@
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-pub mod hostile;
-pub mod relay;
-
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig};
@@ -194,4 +191,16 @@ pub async fn bytes_back(to: SocketAddr, datagrams: impl IntoIterator<Item = Vec<
         bytes += length;
     }
     bytes
+}
+
+/// Waits until a condition holds.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "timed out waiting for: {what}"
+        );
+        sleep(Duration::from_millis(10)).await;
+    }
 }

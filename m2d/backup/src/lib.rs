@@ -3,7 +3,6 @@
 mod error;
 pub mod private;
 mod reader;
-pub mod sqlcipher;
 mod store;
 mod writer;
 

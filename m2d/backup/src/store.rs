@@ -1,7 +1,8 @@
 //! Checks the store in a backup.
 
-use crate::{FileError, sqlcipher};
+use crate::FileError;
 use m2_crypto::Secret;
+use m2_sqlite::sqlcipher;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 

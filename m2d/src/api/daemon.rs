@@ -3,14 +3,15 @@
 use super::convert;
 use super::session::{ApiState, Ready};
 use crate::log;
-use crate::mailbox::server::ServerHealth;
 use crate::refusal::Refusal;
-use crate::store::{Fault, StoreFile, free_bytes};
+use crate::store::{StoreFile, free_bytes};
+use m2_mailbox::server::ServerHealth;
 use m2_net::counters::Counter;
 use m2_proto::api::v1::daemon_service_server::DaemonService;
 use m2_proto::api::v1::{
     DaemonState, GetStatusRequest, GetStatusResponse, MailboxServer, UnlockRequest, UnlockResponse,
 };
+use m2_sqlite::Fault;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;

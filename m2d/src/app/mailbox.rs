@@ -2,9 +2,9 @@
 
 use super::Failure;
 use crate::config::MailboxConfig;
-use crate::mailbox::server::ServerLimits;
-use crate::mailbox::store::{EmbeddedStore, Limits, MailboxError, MailboxStore};
 use m2_crypto::Identity;
+use m2_mailbox::server::ServerLimits;
+use m2_mailbox::store::{EmbeddedStore, Limits, MailboxError, MailboxStore};
 use std::path::Path;
 use std::sync::Arc;
 #[cfg(feature = "jetstream")]
@@ -18,13 +18,28 @@ const NATS_PREFIX: &str = "m2-mailbox";
 #[cfg(feature = "jetstream")]
 const JOIN_WITHIN: Duration = Duration::from_secs(5);
 
+/// Returns the configured limits of the role.
+pub(super) fn limits(config: &MailboxConfig) -> ServerLimits {
+    ServerLimits {
+        store: Limits {
+            boxes: config.max_boxes,
+            bytes: config.max_bytes,
+            box_letters: config.box_letters,
+            box_bytes: config.box_bytes,
+            box_tokens: config.box_tokens,
+        },
+        owners: config.max_owners as usize,
+        depositors: config.max_depositors as usize,
+    }
+}
+
 /// Opens the mailbox store that the configuration selects.
 pub(super) async fn open_store(
     config: &MailboxConfig,
     data_dir: &Path,
     identity: &Identity,
 ) -> Result<Arc<dyn MailboxStore>, Failure> {
-    let limits = ServerLimits::of(config).store;
+    let limits = limits(config).store;
     if !config.nats.is_empty() {
         return join_cluster(config, limits).await;
     }
@@ -43,7 +58,7 @@ async fn join_cluster(
     config: &MailboxConfig,
     limits: Limits,
 ) -> Result<Arc<dyn MailboxStore>, Failure> {
-    use crate::mailbox::store::{JetStreamOptions, JetStreamStore, LazyStore};
+    use m2_mailbox::store::{JetStreamOptions, JetStreamStore, LazyStore};
     let options = JetStreamOptions {
         servers: config.nats.clone(),
         prefix: NATS_PREFIX.to_owned(),

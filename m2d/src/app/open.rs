@@ -5,24 +5,26 @@ use crate::api::{FailClosedTest, Readers, Ready};
 use crate::backup::{self, Backups};
 use crate::clock::Clock;
 use crate::config::{Config, IpMode};
-use crate::counters::Counters;
 use crate::doctor::FailClosed;
 use crate::engine::{Bus, Engine, EngineHandle, LineSettings, LineWake, LookupWake, Parts};
 use crate::lines::{LineDialer, LineKeeper, RelaySockets};
 use crate::lookup::{LookupParts, LookupTasks};
-use crate::mailbox::server::{MailboxServer, ServerLimits};
 use crate::mailbox::{MailTasks, Wake};
-use crate::network::{self, AddressBudgets, Dialer, DialerHandle, Direct, Prober, SessionRunner};
+use crate::network::{
+    self, AddressBudgets, Dialer, DialerHandle, Direct, EndpointFactory, Prober, SessionRunner,
+};
 use crate::ports;
 use crate::reach::{HolePuncher, HolePuncherHandle, PunchRequest, Reachability};
 use crate::store::{Store, StoreFile};
 use crate::tasks::Tasks;
-use m2_crypto::{Circle, Identity, PeerId, provider};
+use m2_crypto::{Circle, Identity, PeerId};
+use m2_limits::counters::Counters;
+use m2_mailbox::server::MailboxServer;
 use m2_net::callers::Callers;
-use m2_net::endpoint::{Endpoint, EndpointConfig, Limits};
-use m2_net::line::relay::Relay;
+use m2_net::endpoint::{Endpoint, Limits};
 use m2_net::replay::ReplayLog;
 use m2_net::replay_file::ReplayFile;
+use m2_relay::Relay;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -292,12 +294,11 @@ impl Startup {
             endpoint: core.endpoint.clone(),
             direct: core.direct.clone(),
             identity: core.identity.clone(),
-            circle: self.circle.clone(),
+            endpoints: self.endpoints(&core.identity, &core.clock),
             own_id: core.peer_id,
             clock: core.clock.clone(),
             counters: core.counters.clone(),
             listen: self.config.network.listen.clone(),
-            pads: self.config.privacy.pads(),
         };
         mail.start(wake, &self.tasks, &self.stop);
     }
@@ -313,14 +314,21 @@ impl Startup {
         })
     }
 
+    /// Returns the factory of this daemon's endpoints.
+    fn endpoints(&self, identity: &Arc<Identity>, clock: &Arc<Clock>) -> EndpointFactory {
+        EndpointFactory {
+            circle: self.circle.clone(),
+            identity: identity.clone(),
+            clock: clock.clone(),
+            pads: self.config.privacy.pads(),
+        }
+    }
+
     fn relay_sockets(&self, core: &Core) -> RelaySockets {
         RelaySockets::new(
             &core.endpoint,
-            self.circle.clone(),
-            core.identity.clone(),
-            core.clock.clone(),
+            self.endpoints(&core.identity, &core.clock),
             self.config.network.listen.clone(),
-            self.config.privacy.pads(),
             self.config.privacy.ip,
         )
     }
@@ -334,10 +342,10 @@ impl Startup {
         let store = mailbox::open_store(config, &self.data_dir, &core.identity).await?;
         let server = MailboxServer::new(
             store,
-            core.engine.clone(),
-            core.clock.clone(),
+            Arc::new(core.engine.clone()),
+            core.clock.for_network(),
             core.counters.clone(),
-            ServerLimits::of(config),
+            mailbox::limits(config),
         );
         let server = Arc::new(server);
         self.tasks.helper(
@@ -362,18 +370,12 @@ impl Startup {
         } else {
             ports::choose(store, &network.listen, self.listen_is_default)?
         };
-        let mut config = EndpointConfig::new(self.circle.clone(), identity.clone());
-        config.listen = listen;
-        config.provider = provider::default();
-        config.key_pool_size = self.config.session_keys();
-        let source = clock.clone();
-        config.clock = m2_net::clock::Clock::new(move || source.now_ms());
-        config.pad_to_mtu = self.config.privacy.pads();
+        let endpoints = self.endpoints(identity, clock);
+        let mut config = endpoints.config(listen, self.config.session_keys());
         config.relay = self.config.relay.serve;
         config.cover = self.config.privacy.covers();
         config.replay_log = self.replay_log()?;
         config.callers = Arc::clone(callers);
-        env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
         config.limits = Limits {
             turns: network.handshakes as usize,
             sessions: self.config.max_sessions(),

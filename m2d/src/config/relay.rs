@@ -2,7 +2,7 @@
 //! relay keeps its state in memory only.
 
 use super::ConfigError;
-use m2_net::line::relay::RelayLimits;
+use m2_relay::RelayLimits;
 use serde::Deserialize;
 use std::time::Duration;
 

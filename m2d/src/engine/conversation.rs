@@ -3,7 +3,6 @@
 use super::Engine;
 use super::effect::Effect;
 use super::inbox::Arrival;
-use crate::counters::Counters;
 use crate::refusal::Refusal;
 use crate::store::{OutboxPayload, Store, StoreError};
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use m2_delivery::{
     self, Action, Body, Committed, Context, Conversation, GiveUp, History, MessageId, Payload,
     SavedOutbox, Time, Write,
 };
+use m2_limits::counters::Counters;
 use m2_net::wire::{self, Envelope, Message};
 use std::cell::RefCell;
 

@@ -42,7 +42,7 @@ impl EngineHandle {
     /// Errors: those of `work`; STOPPING when the engine is gone; the reason of a [`Fault`] when
     /// the batch could not be committed and was rolled back.
     ///
-    /// [`Fault`]: crate::store::Fault
+    /// [`Fault`]: m2_sqlite::Fault
     pub async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,

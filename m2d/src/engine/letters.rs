@@ -2,7 +2,6 @@
 //! (`docs/spec/letter.md`).
 
 use super::Engine;
-use crate::mailbox::store::KEPT_MS;
 use crate::refusal::Refusal;
 use crate::store::{AHEAD_MS, LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince};
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use m2_crypto::address::NamedAddress;
 use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::{MessageId, OpenedMessage, Payload};
+use m2_mailbox::store::KEPT_MS;
 use m2_net::wire::mailbox::{LetterId, Outcome};
 use rand_core::Rng;
 use std::sync::Arc;

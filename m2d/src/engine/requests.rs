@@ -9,8 +9,8 @@ use crate::store::{ContactState, EventKind, InvitationRow, KnownAddress, LookupS
 use m2_crypto::Secret;
 use m2_crypto::invitation::{self, InviteId};
 use m2_delivery::Path;
-use m2_net::prefix::Prefix;
-use m2_net::shares::{Claim, FairShares, WhenEven};
+use m2_limits::prefix::Prefix;
+use m2_limits::shares::{Claim, FairShares, WhenEven};
 use m2_net::wire::{ContactRequest, InviteProof, Message};
 use std::sync::Arc;
 

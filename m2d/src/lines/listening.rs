@@ -2,11 +2,11 @@
 
 use super::used::Used;
 use super::{RelaySockets, hops};
-use crate::backoff::Backoff;
 use crate::engine::{EngineHandle, LineHealth};
 use crate::reach::Reachability;
 use crate::store::LineRow;
 use m2_crypto::line::{JoinToken, LineSecret};
+use m2_limits::backoff::Backoff;
 use m2_net::endpoint::Endpoint;
 use m2_net::line::{Carrier, LineError};
 use m2_net::session::RENEW_AFTER;

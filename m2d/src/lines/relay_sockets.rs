@@ -2,13 +2,13 @@
 //! are separate sockets. In direct mode they are those on which contacts dial, so that a relay can
 //! report the address at which others reach them (`docs/spec/reach.md#where-one-is`).
 
-use crate::clock::Clock;
 use crate::config::IpMode;
+use crate::network::EndpointFactory;
 use crate::store::LineRow;
+use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;
-use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::allow_list::AllowList;
-use m2_net::endpoint::{Endpoint, EndpointConfig};
+use m2_net::endpoint::Endpoint;
 use m2_net::wire::Purpose;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -43,11 +43,8 @@ impl OwnRelays {
 pub struct RelaySockets {
     /// The endpoint on which contacts dial, if it is used for relays too.
     shared: Option<Arc<Endpoint>>,
-    circle: Circle,
-    identity: Arc<Identity>,
-    clock: Arc<Clock>,
+    endpoints: EndpointFactory,
     listen: Vec<SocketAddr>,
-    pads: bool,
     /// With [`IpMode::LineOnly`]: the only addresses to which packets are sent.
     allowed: Option<Arc<AllowList>>,
     /// `None` until the relays are read: a dial before that would bypass them.
@@ -60,22 +57,16 @@ impl RelaySockets {
     /// itself.
     pub fn new(
         inside: &Arc<Endpoint>,
-        circle: Circle,
-        identity: Arc<Identity>,
-        clock: Arc<Clock>,
+        endpoints: EndpointFactory,
         listen: Vec<SocketAddr>,
-        pads: bool,
         mode: IpMode,
     ) -> Self {
         let shared = (mode == IpMode::Direct).then(|| inside.clone());
         let allowed = (mode == IpMode::LineOnly).then(Arc::<AllowList>::default);
         Self {
             shared,
-            circle,
-            identity,
-            clock,
+            endpoints,
             listen,
-            pads,
             allowed,
             own: watch::Sender::new(None),
             endpoint: OnceCell::new(),
@@ -138,16 +129,8 @@ impl RelaySockets {
     }
 
     fn bind(&self) -> io::Result<Endpoint> {
-        let mut config = EndpointConfig::new(self.circle.clone(), self.identity.clone());
-        let any_port = |address: &SocketAddr| (address.ip(), 0).into();
-        config.listen = self.listen.iter().map(any_port).collect();
-        config.provider = provider::default();
-        config.key_pool_size = KEYS;
-        config.dials_only = true;
-        config.pad_to_mtu = self.pads;
+        let mut config = self.endpoints.outbound(&self.listen, KEYS);
         config.only_to = self.allowed.clone();
-        let clock = self.clock.clone();
-        config.clock = m2_net::clock::Clock::new(move || clock.now_ms());
         Endpoint::bind(config)
     }
 }
@@ -166,24 +149,23 @@ fn unassigned_address(local: IpAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use futures::FutureExt;
+    use m2_crypto::{Circle, Identity, provider};
 
     #[tokio::test(flavor = "multi_thread")]
     async fn no_dial_bypasses_own_relays_before_they_are_known() {
         let pem = include_str!("../../../tests/vectors/identities/alice.pem");
         let identity = Identity::from_pem(pem, None, provider::default()).unwrap();
         let identity = Arc::new(identity);
-        let inside = EndpointConfig::new(Circle::public(), identity.clone());
-        let inside = Arc::new(Endpoint::bind(inside).unwrap());
-        let relay_sockets = RelaySockets::new(
-            &inside,
-            Circle::public(),
+        let endpoints = EndpointFactory {
+            circle: Circle::public(),
             identity,
-            Arc::new(Clock::new(0)),
-            Vec::new(),
-            false,
-            IpMode::PreferLine,
-        );
+            clock: Arc::new(Clock::new(0)),
+            pads: false,
+        };
+        let inside = Arc::new(Endpoint::bind(endpoints.config(Vec::new(), 1)).unwrap());
+        let relay_sockets = RelaySockets::new(&inside, endpoints, Vec::new(), IpMode::PreferLine);
         assert!(relay_sockets.own().now_or_never().is_none());
         relay_sockets.set_own(OwnRelays::default());
         assert!(relay_sockets.own().now_or_never().is_some());

@@ -4,7 +4,7 @@ use super::connections::Connections;
 use super::stream::ApiStream;
 use super::unix::BoundPath;
 use crate::api::may_call;
-use crate::backoff::Backoff;
+use m2_limits::backoff::Backoff;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;

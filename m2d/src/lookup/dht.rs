@@ -3,13 +3,13 @@
 
 use super::LookupTasks;
 use super::due::Due;
-use crate::backoff::Backoff;
 use crate::clock::{Clock, SetsSeen};
 use crate::engine::{Discovery, EngineHandle, FoundBy, LookupTarget};
 use futures::StreamExt;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{DayKey, PresenceSecret, Record, day};
-use m2_net::lookup::dht::{Dht, DhtError};
+use m2_discovery::dht::{Dht, DhtError};
+use m2_limits::backoff::Backoff;
 use rand_core::{Rng, UnwrapErr};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Due times of repeated work.
 
-use crate::backoff::Backoff;
+use m2_limits::backoff::Backoff;
 use std::collections::HashMap;
 use std::hash::Hash;
 

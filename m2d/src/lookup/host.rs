@@ -3,8 +3,8 @@
 use super::LookupTasks;
 use crate::engine::EngineHandle;
 use crate::reach::Reachability;
-use m2_net::lookup::interfaces::Interfaces;
-use m2_net::lookup::ports::{PortStatus, Ports};
+use m2_discovery::interfaces::Interfaces;
+use m2_discovery::ports::{PortStatus, Ports};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

@@ -4,7 +4,7 @@
 use crate::engine::Near;
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
-use m2_net::lookup::lan::Seen;
+use m2_discovery::lan::Seen;
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 use tokio::time::Instant;

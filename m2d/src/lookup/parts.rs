@@ -2,9 +2,9 @@
 
 use crate::config::LookupConfig;
 use crate::reach::Reachability;
-use m2_net::lookup::dht::{Dht, DhtConfig};
-use m2_net::lookup::lan::{Lan, LanConfig, Seen};
-use m2_net::lookup::ports::PortStatus;
+use m2_discovery::dht::{Dht, DhtConfig};
+use m2_discovery::lan::{Lan, LanConfig, Seen};
+use m2_discovery::ports::PortStatus;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -3,7 +3,6 @@
 
 use super::LookupTasks;
 use super::due::Due;
-use crate::backoff::Backoff;
 use crate::clock::{Clock, SetsSeen};
 use crate::engine::{EngineHandle, PresencePlan};
 use crate::reach::Reachability;
@@ -11,7 +10,8 @@ use crate::refusal::Refusal;
 use futures::StreamExt;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::presence::{DayKey, MAX_ADDRESSES, PresenceLine, Record, day};
-use m2_net::lookup::dht::Dht;
+use m2_discovery::dht::Dht;
+use m2_limits::backoff::Backoff;
 use rand_core::{Rng, UnwrapErr};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! Opens letters on blocking threads: each needs two private RSA operations.
 
 use crate::clock::Clock;
-use crate::counters::Counters;
 use crate::engine::EngineHandle;
 use crate::refusal::Refusal;
 use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, Letter, OpenedLetter};
 use m2_crypto::{Certificate, Identity, OpenFailed, PeerId};
+use m2_limits::counters::Counters;
 use rand_core::UnwrapErr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;

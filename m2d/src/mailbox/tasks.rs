@@ -2,12 +2,12 @@
 
 use super::{Collector, Depositor, LetterOpener, Wake};
 use crate::clock::Clock;
-use crate::counters::Counters;
 use crate::engine::EngineHandle;
-use crate::network::Direct;
+use crate::network::{Direct, EndpointFactory};
 use crate::tasks::Tasks;
-use m2_crypto::{Circle, Identity, PeerId, provider};
-use m2_net::endpoint::{Endpoint, EndpointConfig};
+use m2_crypto::{Identity, PeerId};
+use m2_limits::counters::Counters;
+use m2_net::endpoint::Endpoint;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub struct MailTasks {
     pub direct: Direct,
     /// The daemon's identity.
     pub identity: Arc<Identity>,
-    /// The daemon's circle.
-    pub circle: Circle,
+    /// Configures the endpoint for deposits.
+    pub endpoints: EndpointFactory,
     /// The daemon's peer id.
     pub own_id: PeerId,
     /// The daemon's clock.
@@ -37,8 +37,6 @@ pub struct MailTasks {
     /// The daemon's listening addresses. Deposits are sent from the same IP addresses and other
     /// ports.
     pub listen: Vec<SocketAddr>,
-    /// True if data packets of deposits are padded to the path's MTU (`privacy.padding`).
-    pub pads: bool,
 }
 
 impl MailTasks {
@@ -70,19 +68,6 @@ impl MailTasks {
     /// Binds the outbound-only endpoint for deposits. Only anonymous deposits use it, so that
     /// providers can't link them to this daemon.
     fn bind(&self) -> io::Result<Endpoint> {
-        let mut config = EndpointConfig::new(self.circle.clone(), self.identity.clone());
-        config.listen = self
-            .listen
-            .iter()
-            .map(|address| (address.ip(), 0).into())
-            .collect();
-        config.provider = provider::default();
-        config.key_pool_size = DEPOSIT_KEYS;
-        config.dials_only = true;
-        config.pad_to_mtu = self.pads;
-        let clock = self.clock.clone();
-        config.clock = m2_net::clock::Clock::new(move || clock.now_ms());
-        env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
-        Endpoint::bind(config)
+        Endpoint::bind(self.endpoints.outbound(&self.listen, DEPOSIT_KEYS))
     }
 }

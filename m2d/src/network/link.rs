@@ -3,9 +3,9 @@
 use super::PunchState;
 use super::outgoing::{NotQueued, Outgoing};
 use super::silence::{Signs, Silence};
-use crate::counters::Counters;
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::Path;
+use m2_limits::counters::Counters;
 use m2_net::line::is_on_line;
 use m2_net::session::{CloseCode, Ended, SessionHandle};
 use m2_net::wire::{Message, Places};

@@ -3,9 +3,9 @@
 use super::candidates::{MAX_CANDIDATES, Source, is_private};
 use m2_crypto::PeerId;
 use m2_crypto::address::{NamedAddress, Scope, Surroundings, Use};
+use m2_discovery::{interfaces, networks};
 use m2_net::endpoint::Endpoint;
 use m2_net::line::Carrier;
-use m2_net::lookup::networks;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -223,7 +223,10 @@ impl Reachability {
     /// Returns the state of this host that the address filter needs.
     pub fn surroundings(&self) -> Surroundings {
         let state = self.state();
-        let sockets = self.endpoint.own_addresses().into_iter();
+        let sockets = self
+            .endpoint
+            .addresses_on(&interfaces::usable(true))
+            .into_iter();
         let mut own: Vec<NamedAddress> = sockets.map(NamedAddress::new).collect();
         own.extend(self.announced.iter().copied().map(NamedAddress::new));
         // Addresses observed by relays are left out: a relay that a contact named could block any

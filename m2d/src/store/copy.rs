@@ -1,9 +1,9 @@
 //! Consistent copies of the store while the engine continues to write.
 
 use super::{StoreError, StoreFile};
-use crate::sqlcipher;
 use m2_backup::private;
 use m2_crypto::Secret;
+use m2_sqlite::sqlcipher;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::Path;

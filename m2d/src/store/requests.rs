@@ -1,7 +1,7 @@
 //! Pending contact requests, with their origin and time.
 
 use super::{Store, StoreError, int, unbits};
-use m2_net::prefix::Prefix;
+use m2_limits::prefix::Prefix;
 
 /// The origin of a contact request, as far as quotas are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,7 @@
 //! without this setting is copied once.
 
 use super::{Store, StoreError, StoreFile};
-use crate::sqlcipher;
+use m2_sqlite::sqlcipher;
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -6,20 +6,39 @@ use toml::{Table, Value};
 
 /// Each package of the workspace with the packages of the workspace that it may depend on
 /// (docs/architecture.md). `m2-tests` may depend on all of them.
-const ARROWS: [(&str, &[&str]); 10] = [
-    ("m2-backup", &["m2-crypto"]),
+const ARROWS: [(&str, &[&str]); 15] = [
+    ("m2-backup", &["m2-crypto", "m2-sqlite"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
     ("m2-delivery", &["m2-crypto", "m2-proto"]),
-    ("m2-net", &["m2-crypto", "m2-delivery", "m2-proto"]),
+    ("m2-discovery", &["m2-crypto"]),
+    ("m2-limits", &[]),
+    ("m2-sqlite", &["m2-crypto", "m2-limits", "m2-proto"]),
+    (
+        "m2-net",
+        &["m2-crypto", "m2-delivery", "m2-limits", "m2-proto"],
+    ),
+    (
+        "m2-relay",
+        &["m2-crypto", "m2-discovery", "m2-limits", "m2-net"],
+    ),
+    (
+        "m2-mailbox",
+        &["m2-crypto", "m2-limits", "m2-net", "m2-sqlite"],
+    ),
     (
         "m2d",
         &[
             "m2-backup",
             "m2-crypto",
             "m2-delivery",
+            "m2-discovery",
+            "m2-limits",
+            "m2-mailbox",
             "m2-net",
             "m2-proto",
+            "m2-relay",
+            "m2-sqlite",
         ],
     ),
     ("m2-cli", &["m2-backup", "m2-proto"]),
@@ -29,7 +48,9 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "m2-backup",
             "m2-crypto",
             "m2-delivery",
+            "m2-discovery",
             "m2-harness",
+            "m2-mailbox",
             "m2-net",
             "m2-proto",
             "m2d",

@@ -3,7 +3,7 @@
 use super::dht::{move_to, probe};
 use super::node::{Node, Put, Temper};
 use m2_crypto::{PeerId, Secret};
-use m2_net::lookup::dht::{Dht, DhtConfig};
+use m2_discovery::dht::{Dht, DhtConfig};
 use m2_proto::api::v1::{MessageState, RemoveContactRequest};
 use m2_tests::harness::{Clock, Daemon, Setup};
 use m2_tests::scenario::{Pair, eventually};

@@ -14,7 +14,7 @@ use crate::harness::NatsCluster;
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context};
-use m2d::mailbox::store::{JetStreamOptions, JetStreamStore, Limits};
+use m2_mailbox::store::{JetStreamOptions, JetStreamStore, Limits};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;

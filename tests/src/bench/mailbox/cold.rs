@@ -9,7 +9,7 @@ use super::depositors::Depositor;
 use super::provider::{Provider, endpoint, peer_id};
 use super::tokens::Tokens;
 use super::{loader, sessions};
-use m2d::mailbox::store::Limits;
+use m2_mailbox::store::Limits;
 use serde_json::json;
 use std::time::Instant;
 

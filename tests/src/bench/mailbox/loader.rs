@@ -4,7 +4,7 @@
 use super::tokens::Tokens;
 use anyhow::{bail, ensure};
 use m2_crypto::PeerId;
-use m2d::mailbox::store::{Deposited, MailboxStore, TokensAdded};
+use m2_mailbox::store::{Deposited, MailboxStore, TokensAdded};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

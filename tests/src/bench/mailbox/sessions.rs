@@ -10,7 +10,7 @@ use super::provider::{Provider, endpoint, peer_id};
 use super::tokens::Tokens;
 use super::{AHEAD, LETTER, SESSIONS, loader};
 use anyhow::Context as _;
-use m2d::mailbox::store::Limits;
+use m2_mailbox::store::Limits;
 use serde_json::{Value, json};
 
 /// The target for deposits and for collected letters, per second.

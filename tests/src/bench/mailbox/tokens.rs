@@ -4,8 +4,8 @@ use super::LETTER;
 use bytes::Bytes;
 use m2_crypto::mailbox::{TokenHash, TokenSeed};
 use m2_crypto::{PeerId, Secret, label};
+use m2_mailbox::store;
 use m2_net::wire::mailbox::{Deposit, Letter, LetterId};
-use m2d::mailbox::store;
 use std::ops::Range;
 
 /// The deposit tokens of one contact, for any box.

@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod extension;
+mod limits;
+mod meter;
+mod party;
+mod pipe;
+mod relay;
+mod table;
+mod totals;
+
+pub use limits::RelayLimits;
+pub use relay::Relay;
+pub use totals::RelayTotals;

@@ -1,0 +1,319 @@
+//! The store of a mailbox server, behind one trait: boxes, deposit tokens and letters
+//! (docs/spec/mailbox-store.md).
+//!
+//! Two stores implement it: [`EmbeddedStore`], one SQLite file, and [`JetStreamStore`], which
+//! several front ends share over one NATS cluster. For a letter both keep only the box, the
+//! letter's id, its bytes and the hour in which it expires: no arrival order, no exact time, no
+//! token.
+
+mod arrival_notifier;
+mod embedded;
+#[cfg(feature = "jetstream")]
+mod jetstream;
+mod lazy;
+mod limits;
+
+pub use arrival_notifier::Arrivals;
+pub use embedded::EmbeddedStore;
+pub use embedded::FILE_NAME;
+#[cfg(feature = "jetstream")]
+pub use jetstream::{JetStreamOptions, JetStreamStore};
+pub use lazy::LazyStore;
+pub use limits::Limits;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use m2_crypto::PeerId;
+pub use m2_crypto::envelope::LETTER_SIZES;
+use m2_sqlite::Fault;
+use std::fmt;
+use thiserror::Error;
+
+/// How long a letter is kept at most, in milliseconds: 7 days. The expiry is rounded down to a full
+/// hour (docs/spec/mailbox-store.md#what-is-kept).
+pub const KEPT_MS: u64 = 7 * 24 * HOUR_MS;
+
+/// The hash under which the owner registered a deposit token. The store never receives the token
+/// itself.
+pub type TokenHash = [u8; 32];
+
+/// The id of a letter: 16 random bytes that the sender chose before its first attempt.
+pub type LetterId = [u8; 16];
+
+/// The future result of a store operation.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, MailboxError>>;
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+/// The store of a mailbox server. Every method completes only once its changes are durable.
+///
+/// A box is identified by its owner's peer id. The caller must have authenticated the owner before
+/// it calls any method except [`Self::deposit`]. `now_ms` is Unix time in milliseconds.
+pub trait MailboxStore: Send + Sync + 'static {
+    /// Returns whether the store was reached since the start. Until then every call fails with
+    /// [`MailboxError::Unavailable`].
+    fn is_reached(&self) -> bool {
+        true
+    }
+
+    /// Returns the fault of the store's file, if it has a file.
+    fn fault(&self) -> Option<Fault> {
+        None
+    }
+
+    /// Creates an empty box without tokens. An existing box is left unchanged.
+    fn register_box(&self, owner: PeerId) -> Answer<'_, Registered>;
+
+    /// Removes a box with its letters and tokens. Returns whether it existed.
+    fn remove_box(&self, owner: PeerId) -> Answer<'_, bool>;
+
+    /// Returns whether a box exists.
+    fn has_box(&self, owner: PeerId) -> Answer<'_, bool>;
+
+    /// Registers tokens: all of them or, if [`Limits::box_tokens`] would be exceeded, none. Known
+    /// tokens are ignored.
+    fn add_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, TokensAdded>;
+
+    /// Withdraws tokens. Unknown tokens are ignored.
+    fn remove_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, ()>;
+
+    /// Returns the number of unspent tokens of a box; 0 for an unknown box.
+    fn token_count(&self, owner: PeerId) -> Answer<'_, u64>;
+
+    /// Returns up to `limit` unspent tokens of a box, ordered by hash, starting after `after`.
+    fn tokens(
+        &self,
+        owner: PeerId,
+        after: Option<TokenHash>,
+        limit: usize,
+    ) -> Answer<'_, Vec<TokenHash>>;
+
+    /// Stores a letter and spends its token, atomically.
+    fn deposit(&self, deposit: Deposit, now_ms: u64) -> Answer<'_, Deposited>;
+
+    /// Returns the letters of a box from `after` on, in an order that is independent of their
+    /// arrival: the letters that fit in `limit_bytes`, at least one if there is any. A letter that
+    /// arrives in the meantime may be positioned before the cursor: a caller that wants all letters
+    /// must start again after the last page, until the first page is empty.
+    fn letters(&self, owner: PeerId, after: Option<Cursor>, limit_bytes: usize)
+    -> Answer<'_, Page>;
+
+    /// Deletes letters that their owner has stored. Unknown ids are ignored.
+    fn remove(&self, owner: PeerId, ids: Vec<LetterId>) -> Answer<'_, ()>;
+
+    /// Deletes up to `budget` letters that have expired, in steps that let deposits proceed.
+    /// Returns the number of deleted letters: less than `budget` means that none are left.
+    fn purge(&self, now_ms: u64, budget: usize) -> Answer<'_, usize>;
+
+    /// Erases the engine's traces of deleted letters, as far as possible
+    /// (docs/spec/mailbox-store.md#traces-of-deleted-data). Must be called every few
+    /// seconds. Returns false if a reader blocked it and it must be called again.
+    fn sweep(&self) -> Answer<'_, bool>;
+
+    /// Returns the totals of the store.
+    fn totals(&self) -> Answer<'_, Totals>;
+
+    /// Subscribes to the arrival of letters in a box. Arrivals may be merged, and there may be
+    /// spurious notifications; a letter that was stored before the call causes none.
+    fn subscribe(&self, owner: PeerId) -> Arrivals;
+}
+
+/// A letter to be deposited in a box.
+#[derive(Clone)]
+pub struct Deposit {
+    /// The owner of the box.
+    pub owner: PeerId,
+    /// The hash of the deposit token.
+    pub token: TokenHash,
+    /// The id of the letter.
+    pub id: LetterId,
+    /// The letter, whose length is one of [`LETTER_SIZES`].
+    pub letter: Bytes,
+}
+
+/// The result of [`MailboxStore::register_box`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// The box was created.
+    New,
+    /// The box already existed.
+    AlreadyThere,
+    /// [`Limits::boxes`] is reached.
+    ServerFull,
+}
+
+/// The result of [`MailboxStore::add_tokens`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokensAdded {
+    /// All tokens are registered.
+    Added,
+    /// No token was added, because the box would exceed [`Limits::box_tokens`].
+    TooMany,
+    /// The box does not exist.
+    NoBox,
+}
+
+/// The result of a deposit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deposited {
+    /// The letter is stored and its token spent.
+    Stored,
+    /// A letter with this id is already in the box: a replay, whatever its token.
+    AlreadyThere,
+    /// The token is not registered, withdrawn or spent, or the box does not exist. The answer is
+    /// the same for all of these, so that depositors can't find out which boxes exist.
+    TokenUnknown,
+    /// The box is full. The token can still be used for this letter.
+    BoxFull,
+    /// The server is full. The token can still be used for this letter.
+    ServerFull,
+}
+
+/// A page of a box's letters.
+#[derive(Clone, Default)]
+pub struct Page {
+    /// The letters.
+    pub letters: Vec<(LetterId, Bytes)>,
+    /// The start of the next page; `None` for the last page.
+    pub next: Option<Cursor>,
+}
+
+/// A position in a box, specific to the store that returned it. It stays valid after the letter at
+/// that position is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(u128);
+
+/// The totals of a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// The number of registered boxes.
+    pub boxes: u64,
+    /// The number of letters in all boxes.
+    pub letters: u64,
+    /// The bytes of all letters, including the engine's overhead.
+    pub bytes: u64,
+}
+
+/// The error of a store operation. Nothing is acknowledged that is not stored.
+#[derive(Debug, Error)]
+pub enum MailboxError {
+    /// An error of SQLite. Its text contains no user data.
+    #[error("mailbox.db failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The key does not open the file.
+    #[error(
+        "mailbox.db does not open with this identity: it belongs to another identity.pem, or its \
+         first page is damaged. Put back the identity.pem that belongs to it, or move the file \
+         away to begin with empty boxes"
+    )]
+    WrongKey,
+    /// The file was written by a newer version.
+    #[error("the mailbox store was written by a newer version of m2d: install that or newer")]
+    TooNew,
+    /// The store holds data that no version of M2 writes.
+    #[error("the mailbox store holds a damaged {0}")]
+    Corrupt(&'static str),
+    /// The configuration names no valid servers of a cluster.
+    #[error("[mailbox] nats: a server is nats://host:port or nats://user:password@host:port")]
+    Servers,
+    /// The length of the letter is not one of the permitted sizes.
+    #[error("a letter is exactly 1, 2, 4, 8, 16, 32 or 64 KiB long")]
+    LetterSize,
+    /// The disk is full. A deposit returns [`Deposited::ServerFull`] instead.
+    #[error("the disk of the mailbox store is full")]
+    DiskFull,
+    /// The file can't be written for another reason than a full disk.
+    #[error("mailbox.db can't be used: {}", .0.warning())]
+    Failed(Fault),
+    /// The batch could not be written, or the NATS cluster does not answer. A later attempt may
+    /// succeed.
+    #[error("the mailbox store is not available: {0}")]
+    Unavailable(String),
+}
+
+impl MailboxError {
+    /// Returns the fault of an embedded store's file.
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Sqlite(error) => Some(Fault::of_sqlite(error)),
+            Self::WrongKey => Some(Fault::WrongKey),
+            Self::Corrupt(_) => Some(Fault::Damaged),
+            Self::DiskFull => Some(Fault::Full),
+            Self::Failed(fault) => Some(*fault),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the error persists until the user acts.
+    pub fn is_permanent(&self) -> bool {
+        let fault = self.fault();
+        matches!(
+            fault,
+            Some(Fault::Damaged | Fault::ReadOnly | Fault::WrongKey)
+        ) || matches!(self, Self::TooNew | Self::Servers)
+    }
+}
+
+impl Deposit {
+    /// Checks the size of the letter. Errors: [`MailboxError::LetterSize`].
+    fn check(&self) -> Result<(), MailboxError> {
+        let fits = LETTER_SIZES.contains(&self.letter.len());
+        fits.then_some(()).ok_or(MailboxError::LetterSize)
+    }
+}
+
+/// Prints only the size, so that logs do not reveal the owner (docs/threat-model.md#protections).
+impl fmt::Debug for Deposit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.letter.len();
+        f.debug_struct("Deposit").field("size", &size).finish()
+    }
+}
+
+/// Prints only counts.
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (letters, last) = (self.letters.len(), self.next.is_none());
+        f.debug_struct("Page")
+            .field("letters", &letters)
+            .field("last", &last)
+            .finish()
+    }
+}
+
+/// Returns the hour since 1970 at whose beginning a letter deposited at `now_ms` expires, at most 7
+/// days later.
+fn expiry_hour(now_ms: u64) -> u32 {
+    hours(now_ms.saturating_add(KEPT_MS) / HOUR_MS)
+}
+
+/// Returns the hour of `now_ms`: letters whose expiry hour is at most this one have expired.
+fn due_hour(now_ms: u64) -> u32 {
+    hours(now_ms / HOUR_MS)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], MailboxError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| MailboxError::Unavailable(format!("no randomness: {error}")))?;
+    Ok(bytes)
+}
+
+fn hours(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_kept_for_seven_days_rounded_down_to_the_hour() {
+        for now in [0, 1, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1, 1_795_000_000_123] {
+            let due = u64::from(expiry_hour(now)) * HOUR_MS;
+            assert!(due <= now + KEPT_MS && due + HOUR_MS > now + KEPT_MS);
+            assert!(due_hour(now + KEPT_MS - HOUR_MS) < expiry_hour(now));
+            assert!(due_hour(now + KEPT_MS) >= expiry_hour(now));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The daemon's invitations, as the mailbox role uses them.
+
+use crate::engine::EngineHandle;
+use futures::future::BoxFuture;
+use m2_crypto::Secret;
+use m2_mailbox::{Invitations, Unavailable};
+use m2_net::wire::InviteProof;
+
+impl Invitations for EngineHandle {
+    fn is_invited(
+        &self,
+        proof_key: &Secret<32>,
+        proof: InviteProof,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        let key = proof_key.clone();
+        Box::pin(async move {
+            let invited = self.read(move |engine| engine.is_invited(&key, proof));
+            invited.await.map_err(|_| Unavailable)
+        })
+    }
+
+    fn use_invitation(
+        &self,
+        proof_key: &Secret<32>,
+        proof: InviteProof,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        let key = proof_key.clone();
+        Box::pin(async move {
+            let used = self.call(move |engine| engine.use_invitation(&key, proof));
+            used.await.map_err(|_| Unavailable)
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! What all endpoints of this daemon have in common.
+
+use crate::clock::Clock;
+use m2_crypto::{Circle, Identity, provider};
+use m2_net::endpoint::EndpointConfig;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Makes the configurations of the daemon's endpoints.
+#[derive(Clone)]
+pub struct EndpointFactory {
+    /// The daemon's circle.
+    pub circle: Circle,
+    /// The daemon's identity.
+    pub identity: Arc<Identity>,
+    /// The daemon's clock.
+    pub clock: Arc<Clock>,
+    /// True if packets are padded to the path's MTU (`privacy.padding`).
+    pub pads: bool,
+}
+
+impl EndpointFactory {
+    /// Returns the configuration of an endpoint on these addresses, with this number of session keys
+    /// kept ready.
+    pub fn config(&self, listen: Vec<SocketAddr>, keys: usize) -> EndpointConfig {
+        let mut config = EndpointConfig::new(self.circle.clone(), self.identity.clone());
+        config.listen = listen;
+        config.provider = provider::default();
+        config.key_pool_size = keys;
+        config.pad_to_mtu = self.pads;
+        config.clock = self.clock.for_network();
+        env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
+        config
+    }
+
+    /// Returns the configuration of an endpoint that only dials: on the IP addresses of `listen`,
+    /// and on other ports, so that its sessions can't be linked to those of the main endpoint by
+    /// their port.
+    pub fn outbound(&self, listen: &[SocketAddr], keys: usize) -> EndpointConfig {
+        let any_port = |address: &SocketAddr| (address.ip(), 0).into();
+        let mut config = self.config(listen.iter().map(any_port).collect(), keys);
+        config.dials_only = true;
+        config
+    }
+}
