@@ -17,6 +17,7 @@ pub mod key_pool;
 pub mod line;
 mod own_handshakes;
 pub mod quic_crypto;
+pub mod race;
 pub mod replay;
 pub mod replay_file;
 mod replay_memory;

@@ -1,12 +1,7 @@
 //! The daemon's clock. [`Times`] determines the time; this module only reads the machine's clocks
 //! (docs/operator/clocks.md).
 
-mod opinion;
-mod times;
-
-pub use opinion::{Opinion, agrees, opinion};
-pub use times::{Reading, Set, Times};
-
+use m2_core::clock::{Reading, Set, Times};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

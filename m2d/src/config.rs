@@ -19,8 +19,9 @@ mod relay;
 
 pub use line::LineConfig;
 pub use lookup::LookupConfig;
+pub use m2_core::IpMode;
 pub use mailbox::MailboxConfig;
-pub use privacy::{IpMode, Padding, PrivacyConfig};
+pub use privacy::{Padding, PrivacyConfig};
 pub use private_file::PrivateFileError;
 pub use relay::RelayConfig;
 

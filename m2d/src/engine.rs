@@ -9,14 +9,14 @@
 mod bus;
 mod callers;
 mod clients;
-mod contact_name;
 mod contacts;
 mod conversation;
 mod dialling;
 mod dirty;
 mod effect;
 mod erasing;
-mod found;
+mod faults;
+mod frames;
 mod handle;
 mod inbox;
 mod invitations;
@@ -61,27 +61,27 @@ pub use ways::Ways;
 
 use crate::clock::Clock;
 use crate::config::{MailboxConfig, StoreConfig};
-use crate::network::{DialerHandle, Link};
+use crate::connect::DialerHandle;
+use crate::network::Link;
 use crate::reach::HolePuncherHandle;
 use crate::refusal::Refusal;
 use crate::store::{OutboxPayload, Store, StoreError};
 use dirty::Dirty;
 use effect::{Effect, Job, Read};
 use lines::Lines;
+use m2_core::strangers::Strangers;
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_delivery::MessageId;
 use m2_limits::counters::Counters;
 use m2_net::callers::Callers;
 use m2_net::session::CloseCode;
-use m2_proto::reason::Reason;
-use m2_sqlite::Fault;
 use m2_sqlite::pace::Pace;
 use mail::Mail;
 use peer_state::PeerState;
 use queue::Next;
 use rand_core::UnwrapErr;
 use retention::Round;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::TimeKeeping;
@@ -151,7 +151,7 @@ pub struct Engine {
     peers: HashMap<i64, PeerState>,
     rows: HashMap<PeerId, i64>,
     /// Sessions with peers that have no row, oldest first. They may only send a contact request.
-    strangers: BTreeMap<u64, Arc<Link>>,
+    strangers: Strangers<Arc<Link>>,
     timers: BTreeSet<(u64, i64)>,
     dirty: Dirty,
     effects: Vec<Effect>,
@@ -205,7 +205,7 @@ impl Engine {
             mail: Mail::default(),
             peers: HashMap::new(),
             rows: HashMap::new(),
-            strangers: BTreeMap::new(),
+            strangers: Strangers::default(),
             timers: BTreeSet::new(),
             dirty: Dirty::default(),
             effects: Vec::new(),
@@ -388,25 +388,6 @@ impl Engine {
         self.store.commit()
     }
 
-    fn note_written(&mut self) {
-        if let Some(report) = self.pace.worked(Instant::now()) {
-            report.log(FILE);
-        } else if !self.store.is_tight() {
-            return;
-        }
-        if let Err(error) = self.store.regain_room() {
-            tracing::debug!(%error, "the free space in the store is unknown");
-        }
-    }
-
-    /// Refuses an operation that takes room on a full disk, so that others can still free room.
-    fn require_disk(&mut self) -> Result<(), Refusal> {
-        match self.store.has_room()? {
-            true => Ok(()),
-            false => Err(Refusal::new(Reason::DiskFull)),
-        }
-    }
-
     /// Rolls back a batch that is not on disk, so that it has no effect.
     fn roll_back(&mut self, refusal: Refusal) {
         self.store.roll_back();
@@ -425,31 +406,6 @@ impl Engine {
             link.close(CloseCode::Replaced);
         }
         self.stale = true;
-    }
-
-    /// Records why a batch failed. Returns the refusal for its callers.
-    fn note_failure(&mut self, refusal: Refusal) -> Refusal {
-        let Some(mut fault) = refusal.fault else {
-            // The refusal came from a call, not from the store.
-            return refusal;
-        };
-        if fault == Fault::Io && self.store.is_out_of_room() {
-            fault = Fault::Full;
-        }
-        // SQLite also refuses to write once a page has failed its authentication.
-        if fault == Fault::ReadOnly && self.store.is_writable() {
-            fault = Fault::Damaged;
-        }
-        if fault == Fault::Full {
-            self.store.make_room();
-        }
-        self.counters.count("STORE_BATCH_FAILED");
-        self.store.health().write_failed(fault);
-        let jitter = rand_core::Rng::next_u32(&mut self.rng);
-        if let Some(report) = self.pace.failed(fault, Instant::now(), jitter) {
-            report.log(FILE);
-        }
-        fault.into()
     }
 
     fn answer_reads(&mut self) {

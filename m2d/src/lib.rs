@@ -8,6 +8,7 @@ pub mod backup;
 pub mod check;
 pub mod clock;
 pub mod config;
+pub mod connect;
 pub mod doctor;
 pub mod engine;
 pub mod host;

@@ -1,29 +1,13 @@
-//! The daemon's side of the network: the dialer, and a task for every session.
+//! Established sessions: a task for each, its queue of frames, and the watch for silent peers.
 
-mod address_budget;
-mod budget;
-mod dialer;
-mod direct;
-mod endpoint_factory;
-mod goal;
 mod link;
-mod orders;
 mod outgoing;
-mod probe;
 mod punch_state;
-mod route;
 mod session;
 mod silence;
 
-pub use address_budget::AddressBudgets;
-pub use dialer::Dialer;
-pub use direct::{Direct, DirectError, Target, use_of};
-pub use endpoint_factory::EndpointFactory;
 pub use link::Link;
-pub use orders::{DialerHandle, Order};
-pub use probe::{Prober, Tried, WaySource};
 pub use punch_state::PunchState;
-pub use route::Route;
 pub use session::{SessionRunner, is_sent_once};
 
 use m2_net::endpoint::Endpoint;

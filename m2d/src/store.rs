@@ -37,9 +37,8 @@ pub(crate) mod pages;
 #[cfg(test)]
 mod plans;
 
-pub use budgets::BudgetRow;
 pub use clients::ClientRow;
-pub use contacts::{ContactRow, ContactState, KnownAddress, LookupSecrets};
+pub use contacts::{ContactRow, LookupSecrets};
 pub use copy::{CopyError, CopyProgress};
 pub use erasing::Erasure;
 pub use error::StoreError;
@@ -48,13 +47,13 @@ pub use idempotency::Remembered;
 pub use inspect::{Contents, Inspection, Schema};
 pub use invitations::InvitationRow;
 pub use letters::{LetterRow, Patience, Undeposited, WaitingSince};
-pub use lines::{ContactLine, LineRow, LineTokens};
+pub use lines::LineRow;
 pub use mailboxes::{GrantRow, MailboxPolicy, MailboxRow, MailboxState, OfferRow};
 pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};
 pub use outbox::OutboxPayload;
 pub use reader::{EventRow, HistoryPage, PageSize, Reader, ShownMessage};
 pub use redating::AHEAD_MS;
-pub use requests::{Origin, RequestRow};
+pub use requests::RequestRow;
 pub use retention::Looked;
 pub use room::{Room, free_bytes};
 pub use usage::Usage;

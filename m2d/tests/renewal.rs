@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+use m2_core::ContactState;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::{Circle, Identity, Secret, provider};
 use m2_delivery::Content;
@@ -13,13 +14,12 @@ use m2_limits::counters::Counters;
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use m2d::clock::Clock;
 use m2d::config::{IpMode, StoreConfig};
+use m2d::connect::{AddressBudgets, Dialer, DialerHandle, Direct, EndpointFactory};
 use m2d::engine::{Bus, Engine, EngineHandle, NewInvitation, NewMessage, Parts};
 use m2d::lines::{LineDialer, RelaySockets};
-use m2d::network::{
-    self, AddressBudgets, Dialer, DialerHandle, Direct, EndpointFactory, SessionRunner,
-};
+use m2d::network::{self, SessionRunner};
 use m2d::reach::Reachability;
-use m2d::store::{ContactState, StoreFile};
+use m2d::store::StoreFile;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -3,6 +3,7 @@
 use super::Endpoint;
 use crate::dial_error::DialError;
 use crate::line::{self, Carrier, Hop, LineError};
+use crate::race;
 use crate::sent::Sent;
 use crate::session::{CloseCode, Session};
 use crate::transport;
@@ -13,6 +14,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+/// The delay before the next address of a relay is dialled in parallel.
+const RELAY_HEAD_START: Duration = Duration::from_millis(250);
 /// The timeout of a dial to one address of a relay.
 const RELAY_LIMIT: Duration = Duration::from_secs(5);
 
@@ -32,25 +35,24 @@ impl Endpoint {
         sent: Option<Arc<Sent>>,
     ) -> Result<Session, LineError> {
         let (first, further) = hops.split_first().ok_or(DialError::Local)?;
+        let dials = (0_u32..)
+            .zip(first.addresses.iter().copied())
+            .map(|(place, address)| {
+                let dial = self.dial_counted(
+                    address,
+                    first.relay,
+                    Credential::Anonymous,
+                    Purpose::Line,
+                    RELAY_LIMIT,
+                    sent.clone(),
+                );
+                (RELAY_HEAD_START.saturating_mul(place), dial)
+            });
         let mut failure = DialError::Local;
-        for address in &first.addresses {
-            let dialled = self.dial_counted(
-                *address,
-                first.relay,
-                Credential::Anonymous,
-                Purpose::Line,
-                RELAY_LIMIT,
-                sent.clone(),
-            );
-            match dialled.await {
-                Ok(mut session) => {
-                    line::extend(&mut session, further).await?;
-                    return Ok(session);
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure.into())
+        let dialled = race::staggered(dials, |error| failure = error).await;
+        let mut session = dialled.ok_or(failure)?;
+        line::extend(&mut session, further).await?;
+        Ok(session)
     }
 
     /// Dials and accepts sessions over a session that [`Self::dial_relay`] returned, on this

@@ -4,9 +4,10 @@ use crate::config::IpMode;
 use crate::engine::{ContactView, Failure, MailboxView};
 use crate::refusal::Refusal;
 use crate::store::{
-    ContactState, EventKind, EventRow, Gone, HistoryPage, InvitationRow, MailboxState,
-    MessageState, ShownMessage, Usage,
+    EventKind, EventRow, Gone, HistoryPage, InvitationRow, MailboxState, MessageState,
+    ShownMessage, Usage,
 };
+use m2_core::ContactState;
 use m2_delivery::{Content, Path, PayloadError};
 use m2_proto::api::v1 as pb;
 use m2_proto::reason::Reason;

@@ -4,8 +4,8 @@ use super::convert;
 use super::session::{ApiState, Ready};
 use crate::config::IpMode;
 use crate::engine::NewInvitation;
-use crate::network::use_of;
 use crate::reach::Source;
+use m2_core::dial::use_of;
 use m2_crypto::address::{NamedAddress, Scope};
 use m2_proto::api::v1::invitation_service_server::InvitationService;
 use m2_proto::api::v1::{

@@ -4,9 +4,9 @@ mod status;
 
 use super::convert;
 use super::session::{ApiState, Ready};
+use crate::connect::{Tried, WaySource};
 use crate::doctor::{self, FailClosed, Lookup, Settings};
 use crate::engine::Engine;
-use crate::network::{Tried, WaySource};
 use crate::reach::{NatStatus, Reachability};
 use futures::StreamExt;
 use futures::future::BoxFuture;

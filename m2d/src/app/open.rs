@@ -5,14 +5,13 @@ use crate::api::{FailClosedTest, Readers, Ready};
 use crate::backup::{self, Backups};
 use crate::clock::Clock;
 use crate::config::{Config, IpMode};
+use crate::connect::{AddressBudgets, Dialer, DialerHandle, Direct, EndpointFactory, Prober};
 use crate::doctor::FailClosed;
 use crate::engine::{Bus, Engine, EngineHandle, LineSettings, LineWake, LookupWake, Parts};
 use crate::lines::{LineDialer, LineKeeper, RelaySockets};
 use crate::lookup::{LookupParts, LookupTasks};
 use crate::mailbox::{MailTasks, Wake};
-use crate::network::{
-    self, AddressBudgets, Dialer, DialerHandle, Direct, EndpointFactory, Prober, SessionRunner,
-};
+use crate::network::{self, SessionRunner};
 use crate::ports;
 use crate::reach::{HolePuncher, HolePuncherHandle, PunchRequest, Reachability};
 use crate::store::{Store, StoreFile};

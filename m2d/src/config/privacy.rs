@@ -1,6 +1,7 @@
 //! `[privacy]`: what peers and observers may learn.
 
 use super::ConfigError;
+use m2_core::IpMode;
 use m2_crypto::address::{NamedAddress, Use};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -19,20 +20,6 @@ pub struct PrivacyConfig {
     /// The number of packets, 0 to 1,000, that every session with a peer sends each second as cover
     /// traffic. Messages take the place of cover packets. 0 disables it. Needs padding.
     pub cover: u32,
-}
-
-/// The paths that sessions with peers may take. The order is from the mode that reveals most to the
-/// one that reveals least: a later mode is stricter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum IpMode {
-    /// Directly, and over lines if that fails.
-    #[default]
-    Direct,
-    /// Over lines, and directly if that fails.
-    PreferLine,
-    /// Only over lines; nothing is sent to other hosts than the daemon's own relays.
-    LineOnly,
 }
 
 /// The size to which data packets are padded, so that sizes reveal nothing.

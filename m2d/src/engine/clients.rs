@@ -133,7 +133,7 @@ fn unknown(client: &str) -> Refusal {
 mod tests {
     use super::*;
     use crate::engine::upkeep::tests::{engine, pass_ms};
-    use crate::store::ContactState;
+    use m2_core::ContactState;
     use m2_crypto::PeerId;
 
     const DAY_MS: u64 = 86_400_000;

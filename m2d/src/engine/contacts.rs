@@ -1,14 +1,14 @@
 //! Contacts as front-ends see and change them.
 
 use super::Engine;
-use super::contact_name::{is_fit, look_alike};
 use super::effect::Effect;
 use crate::config::IpMode;
-use crate::network::{Link, Order, use_of};
+use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::{
-    ContactRow, ContactState, EventKind, KnownAddress, LookupSecrets, MailboxPolicy,
-};
+use crate::store::{ContactRow, EventKind, LookupSecrets, MailboxPolicy};
+use m2_core::contact_name::{is_fit, look_alike};
+use m2_core::dial::{Order, use_of};
+use m2_core::{ContactState, KnownAddress};
 use m2_crypto::PeerId;
 use m2_crypto::Secret;
 use m2_crypto::invitation::{Invitation, InvitationError};

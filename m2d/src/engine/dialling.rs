@@ -4,10 +4,10 @@
 use super::Engine;
 use super::effect::Effect;
 use super::peer_state::PeerState;
-use super::sessions::contact_like;
-use crate::network::{Link, Order};
+use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::BudgetRow;
+use m2_core::address_budget::Level;
+use m2_core::dial::Order;
 use m2_crypto::PeerId;
 use std::sync::Arc;
 
@@ -42,8 +42,7 @@ impl Engine {
         let row = self.row_of(&link.peer_id);
         let serves = |peer_state: &&PeerState| peer_state.link().is_some_and(|it| it.id == link.id);
         let peer_state = row.and_then(|row| self.peers.get(&row)).filter(serves);
-        let Some(peer_state) =
-            peer_state.filter(|peer_state| contact_like(peer_state.contact.state))
+        let Some(peer_state) = peer_state.filter(|peer_state| peer_state.contact.state.is_wanted())
         else {
             return;
         };
@@ -73,7 +72,7 @@ impl Engine {
     }
 
     /// Stores the rest of a contact's budget for dialling addresses that it named.
-    pub fn save_budget(&mut self, left: &BudgetRow) {
+    pub fn save_budget(&mut self, left: &Level) {
         // A full disk must not roll back the rest of the batch. The budget is kept in memory too.
         if self.store.is_tight() {
             return;
@@ -87,7 +86,7 @@ impl Engine {
         let Some(peer_state) = self.peers.get(&row) else {
             return Ok(());
         };
-        if !contact_like(peer_state.contact.state) || !peer_state.links.is_empty() {
+        if !peer_state.contact.state.is_wanted() || !peer_state.links.is_empty() {
             return Ok(());
         }
         let (peer, route) = (peer_state.contact.peer_id, self.route(row)?);
@@ -127,7 +126,7 @@ impl Engine {
             let serves = peer_state
                 .link()
                 .is_some_and(|link| !link.wants_successor());
-            if serves || !contact_like(peer_state.contact.state) {
+            if serves || !peer_state.contact.state.is_wanted() {
                 continue;
             }
             match self.route(*row) {
@@ -156,7 +155,7 @@ mod tests {
     use crate::engine::effect::Job;
     use crate::engine::upkeep::tests::engine;
     use crate::engine::{EngineHandle, Jobs};
-    use crate::store::ContactState;
+    use m2_core::ContactState;
     use m2_proto::reason::Reason;
 
     const PEER: PeerId = PeerId::from_bytes([1; 32]);

@@ -2,10 +2,11 @@
 
 use super::Engine;
 use super::bus::{LiveEvent, StateChange};
-use super::sessions::is_talk;
-use crate::network::{Link, Order};
+use super::frames::kind_of;
+use crate::network::Link;
 use crate::reach::PunchRequest;
 use crate::refusal::Refusal;
+use m2_core::dial::Order;
 use m2_crypto::PeerId;
 use m2_delivery::Action;
 use m2_net::session::CloseCode;
@@ -74,7 +75,7 @@ impl Engine {
                         link.note_stated(places.incarnation);
                     }
                     // Offers are sent again once the places are stated.
-                    if link.stated() != 0 || !is_talk(&frame) {
+                    if link.stated() != 0 || !kind_of(&frame).is_talk() {
                         link.send(*frame);
                     }
                 }

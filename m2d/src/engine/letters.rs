@@ -340,7 +340,8 @@ mod tests {
     use super::*;
     use crate::engine::NewMessage;
     use crate::engine::upkeep::tests::{engine, pass_ms};
-    use crate::store::{ContactState, MailboxPolicy, MessageState};
+    use crate::store::{MailboxPolicy, MessageState};
+    use m2_core::ContactState;
     use m2_crypto::mailbox::TokenSeed;
     use m2_crypto::{Circle, Identity, provider};
     use m2_delivery::Content;

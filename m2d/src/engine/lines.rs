@@ -12,9 +12,10 @@ use super::contacts::parse_invitation;
 use super::effect::Effect;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
-use crate::store::{ContactState, LineRow};
+use crate::store::LineRow;
 pub(super) use days::day_of;
 use days::{days_around, next_change};
+use m2_core::ContactState;
 use m2_crypto::PeerId;
 use m2_crypto::address::{Surroundings, Use};
 use m2_crypto::invitation::{Invitation, InviteId};
@@ -285,8 +286,8 @@ mod tests {
     use super::*;
     use crate::engine::upkeep::tests::{engine, pass_ms};
     use crate::engine::{NewInvitation, PolicyChange};
-    use crate::network::Target;
-    use crate::store::{ContactLine, KnownAddress, LineTokens};
+    use m2_core::dial::Target;
+    use m2_core::{KnownAddress, LineTokens};
     use m2_crypto::address::NamedAddress;
     use m2_crypto::invitation::{InvitedLine, Offer};
     use m2_crypto::line::JoinToken;
@@ -389,7 +390,7 @@ mod tests {
         let offered = engine.offered_lines(&peer(1)).unwrap();
         assert_eq!(offered.len(), 1, "entries are not offered");
         assert_eq!(offered[0].relay, peer(50));
-        let line = ContactLine::from(offered[0].clone());
+        let line = contacts::contact_line(offered[0].clone());
         let key = &engine.lines.key;
         for day in [today - 1, today, today + 38] {
             let secret = key.secret(&peer(50), day, &Caller::Contact(peer(1)));

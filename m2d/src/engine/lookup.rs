@@ -3,12 +3,13 @@
 
 use super::Engine;
 use super::effect::Effect;
-use super::found::MAX_FOUND;
 use super::lines::day_of;
 use crate::config::IpMode;
-use crate::network::use_of;
 use crate::refusal::Refusal;
-use crate::store::{ContactLine, ContactState, LineTokens, LookupSecrets};
+use crate::store::LookupSecrets;
+use m2_core::dial::use_of;
+use m2_core::found::MAX_FOUND;
+use m2_core::{ContactLine, ContactState, LineTokens};
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::InviteId;
@@ -245,11 +246,12 @@ fn line(line: PresenceLine) -> ContactLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::found::{AHEAD_S, LAN_MS, OLDEST_S};
     use crate::engine::upkeep::tests::{engine, pass_ms};
     use crate::engine::{NewInvitation, PolicyChange};
-    use crate::network::Target;
-    use crate::store::{KnownAddress, LineRow};
+    use crate::store::LineRow;
+    use m2_core::KnownAddress;
+    use m2_core::dial::Target;
+    use m2_core::found::{AHEAD_S, LAN_MS, OLDEST_S};
     use m2_crypto::Secret;
     use m2_crypto::line::JoinToken;
 

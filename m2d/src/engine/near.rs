@@ -4,7 +4,7 @@
 use super::Engine;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
-use crate::store::ContactState;
+use m2_core::ContactState;
 use m2_crypto::PeerId;
 use m2_crypto::presence::PresenceSecret;
 

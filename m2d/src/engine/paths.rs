@@ -7,43 +7,12 @@ use crate::config::IpMode;
 use crate::network::Link;
 use crate::reach::PunchRequest;
 use crate::refusal::Refusal;
+use m2_core::sessions;
 use m2_crypto::address::NamedAddress;
 use m2_delivery::Path;
 use m2_net::wire::Message;
 use m2_net::wire::reach::Reach;
 use std::sync::Arc;
-
-/// Ranks a session's path under a mode. Of two healthy sessions the one with the higher rank is
-/// kept.
-pub(super) fn path_rank(mode: IpMode, link: &Link) -> u8 {
-    let wished = match mode {
-        IpMode::Direct => Path::Direct,
-        IpMode::PreferLine | IpMode::LineOnly => Path::Line,
-    };
-    u8::from(link.path() == wished)
-}
-
-/// Resolves two sessions that crossed: removes and returns the session that this side must close,
-/// if any. Of two paths it is the session on the lower-ranked one, if this side dialled it. On the
-/// same path it is the session that the larger id dialled, if that is this side.
-pub(super) fn crossed(
-    links: &mut Vec<Arc<Link>>,
-    mode: IpMode,
-    own_is_smaller: bool,
-) -> Option<Arc<Link>> {
-    let ours = links.iter().position(|link| link.dialled)?;
-    let theirs = links.iter().position(|link| !link.dialled)?;
-    let rank = |place: usize| links.get(place).map(|link| path_rank(mode, link));
-    let (our_rank, their_rank) = (rank(ours)?, rank(theirs)?);
-    let ends_ours = our_rank < their_rank || (our_rank == their_rank && !own_is_smaller);
-    if !ends_ours {
-        return None;
-    }
-    let unwanted = links.remove(ours);
-    // Frames still in flight on the session are processed until it ends.
-    links.insert(0, unwanted.clone());
-    Some(unwanted)
-}
 
 impl Engine {
     /// Starts the search for a direct path when a session begins to serve and the mode allows it.
@@ -103,14 +72,11 @@ impl Engine {
         let Some(peer_state) = self.peers.get_mut(&row) else {
             return Ok(());
         };
-        let healthy = peer_state
-            .links
-            .iter()
-            .rposition(|link| !link.wants_successor());
-        let Some(place) = healthy else {
+        let healthy = sessions::instead_of_doubtful(&peer_state.session_views());
+        let Some(link) = healthy.and_then(|id| peer_state.links_of(&[id]).pop()) else {
             return Ok(());
         };
-        let link = peer_state.links.remove(place);
+        peer_state.links.retain(|other| other.id != link.id);
         peer_state.links.push(link.clone());
         if self.is_contact(row) {
             self.talk_on(row, &link)?;

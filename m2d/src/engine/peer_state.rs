@@ -1,11 +1,13 @@
 //! The engine's in-memory state of one contact.
 
 use super::Engine;
-use super::found::Found;
 use super::time::PeerClock;
 use crate::network::Link;
-use crate::store::{ContactRow, ContactState, LookupSecrets, StoreError};
+use crate::store::{ContactRow, LookupSecrets, StoreError};
 use bytes::Bytes;
+use m2_core::ContactState;
+use m2_core::found::Found;
+use m2_core::sessions::{SessionId, SessionView};
 use m2_crypto::{Certificate, PeerId};
 use m2_delivery::{Conversation, Limits, MessageId};
 use m2_net::session::CloseCode;
@@ -93,6 +95,17 @@ impl PeerState {
         self.links.last()
     }
 
+    /// Returns the sessions as the core sees them, in order of preference.
+    pub(super) fn session_views(&self) -> Vec<SessionView> {
+        self.links.iter().map(|link| link.view()).collect()
+    }
+
+    /// Returns the sessions with these ids, in their order.
+    pub(super) fn links_of(&self, ids: &[SessionId]) -> Vec<Arc<Link>> {
+        let link = |id: &SessionId| self.links.iter().find(|link| link.id == id.0);
+        ids.iter().filter_map(link).cloned().collect()
+    }
+
     /// Returns the certificate, parsed at its first use.
     pub(super) fn certificate(&mut self) -> Result<Arc<Certificate>, StoreError> {
         if let Some(certificate) = &self.certificate {
@@ -169,7 +182,7 @@ impl Engine {
         for link in before.into_values().flat_map(|peer_state| peer_state.links) {
             link.close(CloseCode::Done);
         }
-        self.strangers.retain(|_, link| !link.is_over());
+        self.strangers.retain(|link| !link.is_over());
         for row in lost {
             self.note_end(row, Duration::ZERO);
         }

@@ -3,12 +3,10 @@
 use super::Engine;
 use super::time::duration;
 use crate::network::Link;
-use crate::store::ContactState;
+use m2_core::ContactState;
+use m2_core::frames::NOT_A_CONTACT;
 use m2_net::session::CloseCode;
 use std::sync::Arc;
-
-/// The reason recorded when a peer reports that this identity is not its contact.
-pub(super) const NOT_A_CONTACT: &str = "NOT_A_CONTACT";
 
 impl Engine {
     /// Returns what is wrong with a contact, for the user; empty if no problem is known.

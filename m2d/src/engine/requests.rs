@@ -1,24 +1,22 @@
 //! Contact requests and their answers (`docs/spec/contact.md`).
 
 use super::Engine;
-use super::contact_name;
 use super::effect::Effect;
-use crate::network::{Link, Order};
+use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::{ContactState, EventKind, InvitationRow, KnownAddress, LookupSecrets, Origin};
+use crate::store::{EventKind, InvitationRow, LookupSecrets};
+use m2_core::contact_name;
+use m2_core::dial::Order;
+use m2_core::requests::{self, OnReply, OnRequest, Origin};
+use m2_core::{ContactState, KnownAddress};
 use m2_crypto::Secret;
 use m2_crypto::invitation::{self, InviteId};
 use m2_delivery::Path;
 use m2_limits::prefix::Prefix;
-use m2_limits::shares::{Claim, FairShares, WhenEven};
+use m2_limits::shares::Claim;
 use m2_net::wire::{ContactRequest, InviteProof, Message};
 use std::sync::Arc;
 
-/// The most requests of strangers that wait for the user, and separately the most requests of peers
-/// that prove a closed invitation.
-const MAX_REQUESTS: usize = 100;
-/// How long a request waits for the user, in milliseconds.
-const REQUEST_MS: u64 = 30 * 86_400_000;
 /// Placeholder for a peer without a row. Real rows count from 1.
 const NO_ROW: i64 = 0;
 /// The interval of the search for expired requests, in milliseconds.
@@ -72,26 +70,25 @@ impl Engine {
             link.count_misdeed("BLOCKED");
             return Ok(());
         }
+        let has_agreed = self.has_agreed(row, link);
         let invited_as = self.check_proof(link, request.invite)?;
-        match state {
-            // The peer lost the earlier answer, or both sides asked and therefore agree.
-            ContactState::Contact | ContactState::Asked => {}
-            _ if invited_as.is_some() => {}
-            _ => return self.keep_request(row, link, request),
-        }
-        if let Some(name) = &invited_as
-            && state != ContactState::Contact
-        {
+        let (names, begins_again) =
+            match requests::on_request(state, invited_as.is_some(), has_agreed) {
+                OnRequest::Agree {
+                    names,
+                    begins_again,
+                } => (names, begins_again),
+                OnRequest::Keep => return self.keep_request(row, link, request),
+                OnRequest::Waits | OnRequest::Refuse => return Ok(()),
+            };
+        if let Some(name) = invited_as.filter(|_| names) {
             // A name that was taken in the meantime is no reason to refuse the peer.
-            if self.name_contact(row, name, &request.name).is_err() {
+            if self.name_contact(row, &name, &request.name).is_err() {
                 self.name_contact(row, "", &request.name)?;
             }
         }
-        // A repeated request in the session in which both agreed is answered again and has no other
-        // effect.
-        let repeats = self.has_agreed(row, link);
         self.become_contact(row, link)?;
-        if !repeats {
+        if begins_again {
             self.begin_again(row)?;
         }
         self.contact_mut(row)?.reply_due = true;
@@ -163,9 +160,6 @@ impl Engine {
         link: &Link,
         request: &ContactRequest,
     ) -> Result<(), Refusal> {
-        if self.contact_mut(row)?.state == ContactState::Request {
-            return Ok(());
-        }
         let origin = self.origin_of(link, request)?;
         match self.place_for_request(row, origin)? {
             Claim::Granted => {}
@@ -212,28 +206,12 @@ impl Engine {
         })
     }
 
-    /// Finds a place for a request. When all are taken, it replaces the oldest request of the
-    /// source that has most. A source never replaces its own requests, as it could then fill the
-    /// event log. Requests that prove an invitation are counted separately.
+    /// Finds a place for a request among those that wait for the user.
     fn place_for_request(&self, row: i64, origin: Origin) -> Result<Claim<i64>, Refusal> {
-        let mut shares = FairShares::new(MAX_REQUESTS, WhenEven::Refuse);
-        let mut requests = self.store.requests()?;
-        requests.retain(|request| {
-            let is_alike = request.origin.is_invitation() == origin.is_invitation();
-            is_alike && self.waits(request.contact)
-        });
-        for request in &requests {
-            shares.claim(request.contact, request.origin);
-        }
-        let claim = shares.claim(row, origin);
-        let is_own = |other: i64| {
-            let mut requests = requests.iter();
-            requests.any(|request| request.contact == other && request.origin == origin)
-        };
-        Ok(match claim {
-            Claim::TakeFrom(other) if is_own(other) => Claim::Refused,
-            claim => claim,
-        })
+        let requests = self.store.requests()?.into_iter();
+        let waiting = requests.map(|request| (request.contact, request.origin));
+        let waiting: Vec<_> = waiting.filter(|(row, _)| self.waits(*row)).collect();
+        Ok(requests::place(&waiting, row, origin))
     }
 
     /// Deletes requests that the user did not answer in time. Returns when to look again.
@@ -241,7 +219,7 @@ impl Engine {
         for request in self.store.requests()? {
             if !self.waits(request.contact) {
                 self.store.delete_request(request.contact)?;
-            } else if request.asked_ms.saturating_add(REQUEST_MS) <= now {
+            } else if requests::has_expired(request.asked_ms, now) {
                 self.counters.count("REQUEST_EXPIRED");
                 self.forget_request(request.contact)?;
             }
@@ -269,37 +247,32 @@ impl Engine {
         link: &Arc<Link>,
         accepted: bool,
     ) -> Result<(), Refusal> {
-        match (self.contact_mut(row)?.state, accepted) {
-            // Repeating the reply costs the peer nothing, so it has no effect here.
-            (ContactState::Contact, true) if self.has_agreed(row, link) => {
-                self.counters.count("REPLY_REPEATED");
-                Ok(())
-            }
-            (ContactState::Asked | ContactState::Contact, true) => {
+        let contact = self.contact_mut(row)?;
+        let (state, asks_again) = (contact.state, contact.invite_token.is_some());
+        let has_agreed = self.has_agreed(row, link);
+        match requests::on_reply(state, accepted, has_agreed, asks_again) {
+            OnReply::Repeated => self.counters.count("REPLY_REPEATED"),
+            OnReply::Agreed => {
                 self.become_contact(row, link)?;
                 self.begin_again(row)?;
-                self.begin_talk_again(row, link)
+                self.begin_talk_again(row, link)?;
             }
-            (ContactState::Asked, false) => {
+            OnReply::Declined => {
                 let contact = self.contact_mut(row)?;
                 contact.state = ContactState::Declined;
                 contact.invite_token = None;
+                let peer = contact.peer_id;
                 self.save_contact(row)?;
-                let peer = self.contact_mut(row)?.peer_id;
                 self.order(peer, Order::Rest);
                 self.event(EventKind::ContactDeclined, row, None, 0)?;
-                Ok(())
             }
-            // The peer had removed this identity, was asked again, and declined.
-            (ContactState::Contact, false) if self.contact_mut(row)?.invite_token.is_some() => {
+            OnReply::AskedInVain => {
                 self.contact_mut(row)?.invite_token = None;
-                self.save_contact(row)
+                self.save_contact(row)?;
             }
-            _ => {
-                link.count_misdeed("REPLY_UNASKED");
-                Ok(())
-            }
+            OnReply::Unasked => link.count_misdeed("REPLY_UNASKED"),
         }
+        Ok(())
     }
 
     /// Returns whether both agreed in this session, and nothing was asked since.
@@ -425,7 +398,10 @@ mod tests {
         let honest = ask(&mut engine, 201, from(3)).unwrap();
         assert!(!engine.waits(greedy[0]), "the oldest of the largest source");
         assert!(engine.waits(greedy[1]) && engine.waits(honest));
-        assert_eq!(engine.store.requests().unwrap().len(), MAX_REQUESTS);
+        assert_eq!(
+            engine.store.requests().unwrap().len(),
+            requests::MAX_REQUESTS
+        );
     }
 
     #[test]
@@ -436,7 +412,10 @@ mod tests {
             ask(&mut engine, number, from((number % 250) as u8));
         }
         assert!(engine.waits(invited));
-        assert_eq!(engine.store.requests().unwrap().len(), MAX_REQUESTS + 1);
+        assert_eq!(
+            engine.store.requests().unwrap().len(),
+            requests::MAX_REQUESTS + 1
+        );
     }
 
     #[test]
@@ -444,9 +423,11 @@ mod tests {
         let (_dir, mut engine) = engine();
         let row = ask(&mut engine, 1, from(1)).unwrap();
         let now = engine.now_ms();
-        engine.expire_requests(now + REQUEST_MS - 1).unwrap();
+        engine
+            .expire_requests(now + requests::REQUEST_MS - 1)
+            .unwrap();
         assert!(engine.waits(row));
-        engine.expire_requests(now + REQUEST_MS).unwrap();
+        engine.expire_requests(now + requests::REQUEST_MS).unwrap();
         assert!(!engine.waits(row));
         assert!(engine.store.requests().unwrap().is_empty());
     }

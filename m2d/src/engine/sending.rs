@@ -2,9 +2,8 @@
 
 use super::Engine;
 use crate::refusal::Refusal;
-use crate::store::{
-    ContactState, Gone, MessageHead, MessageKind, MessageRow, MessageState, Remembered,
-};
+use crate::store::{Gone, MessageHead, MessageKind, MessageRow, MessageState, Remembered};
+use m2_core::ContactState;
 use m2_crypto::label;
 use m2_delivery::{
     Body, Content, ContentHash, Draft, GiveUp, MessageId, Payload, SendRefused, Time,

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::refusal::Refusal;
-use crate::store::ContactState;
+use m2_core::ContactState;
 
 /// Totals that name no contact.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +23,7 @@ impl Engine {
             .values()
             .map(|peer_state| peer_state.links.len())
             .sum();
-        let sessions = known.saturating_add(self.strangers.len());
+        let sessions = known.saturating_add(self.strangers.count());
         let contacts = self.count(ContactState::Contact);
         let mut warnings = self.clock_warnings();
         warnings.extend(self.forgotten_warning());

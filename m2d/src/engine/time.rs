@@ -4,10 +4,10 @@
 use super::Engine;
 use super::effect::Effect;
 use super::upkeep::MaintenanceTimers;
-use crate::clock::{Opinion, agrees, opinion};
 use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::ContactState;
+use m2_core::ContactState;
+use m2_core::clock::{Opinion, agrees, opinion};
 use m2_crypto::envelope::MAX_GRANT_AHEAD_S;
 use m2_net::session::CloseCode;
 use std::sync::Arc;

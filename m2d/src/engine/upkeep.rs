@@ -2,9 +2,9 @@
 
 use super::Engine;
 use super::erasing::ERASE_STEP;
-use crate::network::Order;
 use crate::refusal::Refusal;
 use crate::store::{EventKind, Gone, StoreError};
+use m2_core::dial::Order;
 use std::collections::HashMap;
 
 /// Messages indexed in one step, so that other jobs are not delayed.
@@ -287,8 +287,8 @@ pub(crate) mod tests {
     use crate::clock::Clock;
     use crate::config::StoreConfig;
     use crate::engine::Parts;
-    use crate::store::ContactState;
     use crate::store::tests::scratch;
+    use m2_core::ContactState;
     use m2_crypto::{Circle, Identity, PeerId, provider};
     use std::sync::Arc;
 

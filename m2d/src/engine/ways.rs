@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
-use crate::store::{ContactLine, ContactState, KnownAddress};
+use m2_core::{ContactLine, ContactState, KnownAddress};
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::presence::PresenceSecret;

@@ -3,7 +3,7 @@
 //! report the address at which others reach them (`docs/spec/reach.md#where-one-is`).
 
 use crate::config::IpMode;
-use crate::network::EndpointFactory;
+use crate::connect::EndpointFactory;
 use crate::store::LineRow;
 use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;

@@ -3,8 +3,8 @@
 
 use super::wake::Wake;
 use crate::clock::Clock;
+use crate::connect::{Direct, DirectError};
 use crate::engine::{DepositEnd, DepositJob, EngineHandle};
-use crate::network::{Direct, DirectError};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use m2_crypto::handshake::Credential;

@@ -2,8 +2,8 @@
 
 use super::{Collector, Depositor, LetterOpener, Wake};
 use crate::clock::Clock;
+use crate::connect::{Direct, EndpointFactory};
 use crate::engine::EngineHandle;
-use crate::network::{Direct, EndpointFactory};
 use crate::tasks::Tasks;
 use m2_crypto::{Identity, PeerId};
 use m2_limits::counters::Counters;

@@ -3,6 +3,7 @@
 use super::PunchState;
 use super::outgoing::{NotQueued, Outgoing};
 use super::silence::{Signs, Silence};
+use m2_core::sessions::{SessionId, SessionView};
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::Path;
 use m2_limits::counters::Counters;
@@ -98,6 +99,16 @@ impl Link {
     /// given up.
     pub fn wants_successor(&self) -> bool {
         self.renewing.load(Ordering::Relaxed) || self.in_doubt()
+    }
+
+    /// Returns what the choice of the serving session depends on.
+    pub fn view(&self) -> SessionView {
+        SessionView {
+            id: SessionId(self.id),
+            dialled: self.dialled,
+            path: self.path(),
+            wants_successor: self.wants_successor(),
+        }
     }
 
     /// Marks the session to be replaced as soon as possible, as its path is known to be gone.

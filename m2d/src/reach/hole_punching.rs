@@ -10,13 +10,13 @@
 use super::Reachability;
 use super::asked::Asked;
 use super::candidates::in_order;
-use crate::network::{Direct, Link, SessionRunner};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use crate::connect::{Direct, DirectError};
+use crate::network::{Link, SessionRunner};
 use m2_crypto::address::{NamedAddress, Use};
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Identity, PeerId};
 use m2_net::endpoint::{Endpoint, LONGEST_PUNCH};
+use m2_net::race;
 use m2_net::session::Session;
 use m2_net::wire::Message;
 use m2_net::wire::reach::{Candidates, Reach};
@@ -253,21 +253,13 @@ impl Shared {
 
     /// Dials all candidates, each with a head start over the next. The first session wins.
     async fn call_all(&self, link: &Arc<Link>, theirs: &[SocketAddr]) {
-        let mut calls: FuturesUnordered<_> = (0_u32..)
-            .zip(theirs)
-            .map(|(place, address)| async move {
-                sleep(HEAD_START.saturating_mul(place)).await;
-                self.dial(link, *address).await
-            })
-            .collect();
-        let won = async {
-            while let Some(session) = calls.next().await {
-                if session.is_some() {
-                    return session;
-                }
-            }
-            None
-        };
+        let dials = (0_u32..)
+            .zip(theirs.iter().copied())
+            .map(|(place, address)| {
+                let dial = self.dial(link, address);
+                (HEAD_START.saturating_mul(place), dial)
+            });
+        let won = race::staggered(dials, |_| {});
         tokio::select! {
             session = won => if let Some(session) = session {
                 self.all.runner.clone().start(session);
@@ -277,11 +269,11 @@ impl Shared {
         }
     }
 
-    async fn dial(&self, link: &Link, address: SocketAddr) -> Option<Session> {
+    async fn dial(&self, link: &Link, address: SocketAddr) -> Result<Session, DirectError> {
         let credential = Credential::Identity(self.all.identity.clone());
         let direct = &self.all.direct;
         let dialled = direct.dial_admitted(link.peer_id, address, credential, CALL_LIMIT);
-        dialled.await.ok()
+        dialled.await
     }
 }
 

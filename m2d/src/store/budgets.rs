@@ -2,30 +2,18 @@
 //! (docs/spec/reach.md#addresses-that-others-name).
 
 use super::{Store, StoreError, int, unbits};
+use m2_core::address_budget::Level;
 use m2_crypto::PeerId;
-
-/// The remaining budget of a contact at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BudgetRow {
-    /// The contact.
-    pub contact: PeerId,
-    /// The number of datagrams that remain.
-    pub datagrams: u64,
-    /// The number of bytes that remain.
-    pub bytes: u64,
-    /// The moment in Unix milliseconds.
-    pub at_ms: u64,
-}
 
 impl Store {
     /// Returns the budgets that were stored at or after `since_ms`. Earlier ones have refilled
     /// completely since.
-    pub fn budgets(&self, since_ms: u64) -> Result<Vec<BudgetRow>, StoreError> {
+    pub fn budgets(&self, since_ms: u64) -> Result<Vec<Level>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT peer_id, datagrams, bytes, at_ms FROM address_budgets WHERE at_ms >= ?1",
         )?;
         let rows = statement.query_map([int(since_ms)], |row| {
-            Ok(BudgetRow {
+            Ok(Level {
                 contact: PeerId::from_bytes(row.get(0)?),
                 datagrams: unbits(row.get(1)?),
                 bytes: unbits(row.get(2)?),
@@ -36,7 +24,7 @@ impl Store {
     }
 
     /// Stores the remaining budget of a contact.
-    pub fn put_budget(&self, left: &BudgetRow) -> Result<(), StoreError> {
+    pub fn put_budget(&self, left: &Level) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO address_budgets VALUES (?1, ?2, ?3, ?4)")?
             .execute((
@@ -65,7 +53,7 @@ mod tests {
     #[test]
     fn a_budget_is_kept_until_it_has_refilled() {
         let (_dir, store) = scratch();
-        let row = |contact: u8, at_ms| BudgetRow {
+        let row = |contact: u8, at_ms| Level {
             contact: PeerId::from_bytes([contact; 32]),
             datagrams: 5,
             bytes: 6,

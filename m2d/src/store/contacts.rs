@@ -3,66 +3,12 @@
 mod pruning;
 
 use super::{Store, StoreError, array, int};
-use crate::config::IpMode;
-use m2_crypto::address::NamedAddress;
+use m2_core::{ContactState, IpMode, KnownAddress};
 use m2_crypto::{PeerId, Secret};
 use rusqlite::{OptionalExtension, Row};
-use std::fmt;
-use std::net::SocketAddr;
 
 /// The maximum number of addresses kept for one contact.
 const MAX_ADDRESSES: u32 = 8;
-
-/// The state of the relation to a peer. The numbers are values of the column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i64)]
-pub enum ContactState {
-    /// The local owner asked, and the answer is pending.
-    Asked = 1,
-    /// The peer asked, and the local owner's answer is pending.
-    Request = 2,
-    /// Both owners agreed.
-    Contact = 3,
-    /// The local owner ignores the peer.
-    Blocked = 4,
-    /// The peer declined.
-    Declined = 5,
-    /// The peer was a contact, or asked and was declined. The row keeps the conversation's sequence
-    /// numbers for a while, and as long as there is history.
-    Removed = 6,
-}
-
-/// A known address of a contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KnownAddress {
-    /// A session was established there, in which the contact proved its peer id.
-    Proved(SocketAddr),
-    /// The contact's invitation named the address.
-    Named(NamedAddress),
-}
-
-impl fmt::Display for KnownAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Proved(address) => address.fmt(f),
-            Self::Named(named) => named.fmt(f),
-        }
-    }
-}
-
-impl ContactState {
-    fn from_column(value: i64) -> Result<Self, StoreError> {
-        Ok(match value {
-            1 => Self::Asked,
-            2 => Self::Request,
-            3 => Self::Contact,
-            4 => Self::Blocked,
-            5 => Self::Declined,
-            6 => Self::Removed,
-            _ => return Err(StoreError::Corrupt("contact")),
-        })
-    }
-}
 
 /// The pairwise secrets from which look-up keys are derived, one for each direction
 /// (docs/spec/lookup.md#keys-of-a-day).
@@ -270,7 +216,7 @@ fn parse(row: &Row<'_>) -> Result<ContactRow, StoreError> {
         row: row.get(0)?,
         peer_id: PeerId::from_bytes(peer_id),
         name: row.get(2)?,
-        state: ContactState::from_column(row.get(3)?)?,
+        state: contact_state(row.get(3)?)?,
         verified: row.get(4)?,
         certificate: row.get(5)?,
         created_ms: super::unbits(row.get(6)?),
@@ -318,4 +264,16 @@ impl Store {
             .zip(Secret::from_slice(theirs))
             .map(|(ours, theirs)| LookupSecrets { ours, theirs }))
     }
+}
+
+fn contact_state(column: i64) -> Result<ContactState, StoreError> {
+    Ok(match column {
+        1 => ContactState::Asked,
+        2 => ContactState::Request,
+        3 => ContactState::Contact,
+        4 => ContactState::Blocked,
+        5 => ContactState::Declined,
+        6 => ContactState::Removed,
+        _ => return Err(StoreError::Corrupt("contact")),
+    })
 }

@@ -1,10 +1,9 @@
 //! The daemon's own relays and the lines of contacts (docs/spec/line.md).
 
 use super::{Store, StoreError, array, int, join, split, unbits};
+use m2_core::{ContactLine, LineTokens};
 use m2_crypto::PeerId;
-use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JOIN_TOKEN_BYTES, JoinToken};
-use m2_net::wire::line::OfferedLine;
 use rusqlite::Row;
 use std::net::SocketAddr;
 
@@ -22,57 +21,6 @@ pub struct LineRow {
     pub entry: bool,
     /// The time at which it was added, in Unix milliseconds.
     pub created_ms: u64,
-}
-
-/// A line on which a contact can be dialled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContactLine {
-    /// The relay at which the contact listens.
-    pub relay: PeerId,
-    /// The addresses of the relay, as named by the contact.
-    pub addresses: Vec<NamedAddress>,
-    /// The join tokens.
-    pub tokens: LineTokens,
-}
-
-/// The join tokens of a contact's line (docs/spec/line.md#tokens).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LineTokens {
-    /// One token for every day, from an invitation. It is valid as long as the invitation.
-    Always(JoinToken),
-    /// One token for each day.
-    Daily {
-        /// The UTC day of the first token, as days since 1970.
-        first_day: u32,
-        /// The tokens of consecutive days.
-        tokens: Vec<JoinToken>,
-    },
-}
-
-impl LineTokens {
-    /// Returns the token of a UTC day, given as days since 1970.
-    pub fn of_day(&self, day: u32) -> Option<JoinToken> {
-        match self {
-            Self::Always(token) => Some(*token),
-            Self::Daily { first_day, tokens } => {
-                let place = usize::try_from(day.checked_sub(*first_day)?).ok()?;
-                tokens.get(place).copied()
-            }
-        }
-    }
-}
-
-impl From<OfferedLine> for ContactLine {
-    fn from(offered: OfferedLine) -> Self {
-        Self {
-            relay: offered.relay,
-            addresses: offered.addresses,
-            tokens: LineTokens::Daily {
-                first_day: offered.first_day,
-                tokens: offered.tokens,
-            },
-        }
-    }
 }
 
 impl Store {
@@ -193,9 +141,10 @@ fn parse_tokens(first_day: Option<u32>, bytes: &[u8]) -> Result<LineTokens, Stor
 
 #[cfg(test)]
 mod tests {
+    use super::super::ContactRow;
     use super::super::tests::scratch;
-    use super::super::{ContactRow, ContactState};
     use super::*;
+    use m2_core::ContactState;
 
     fn contact(store: &Store) -> i64 {
         let contact = ContactRow::new(PeerId::from_bytes([1; 32]), ContactState::Contact, 1);

@@ -186,8 +186,9 @@ fn parse_place(row: &Row<'_>) -> Result<(SavedPlace, u64), StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use crate::store::ContactRow;
     use crate::store::tests::scratch;
-    use crate::store::{ContactRow, ContactState};
+    use m2_core::ContactState;
     use m2_crypto::PeerId;
     use m2_delivery::{SavedPlace, SavedSendEpoch, Time};
 

@@ -1,16 +1,8 @@
 //! Pending contact requests, with their origin and time.
 
 use super::{Store, StoreError, int, unbits};
+use m2_core::requests::Origin;
 use m2_limits::prefix::Prefix;
-
-/// The origin of a contact request, as far as quotas are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Origin {
-    /// A stranger in this source prefix.
-    Prefix(Prefix),
-    /// A peer that proved to hold an invitation of this daemon, by the invitation's id.
-    Invitation([u8; 16]),
-}
 
 /// A pending contact request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,29 +15,6 @@ pub struct RequestRow {
     pub asked_ms: u64,
 }
 
-impl Origin {
-    /// Returns whether the peer proved to hold an invitation.
-    pub const fn is_invitation(&self) -> bool {
-        matches!(self, Self::Invitation(_))
-    }
-
-    fn to_column(self) -> Vec<u8> {
-        match self {
-            Self::Prefix(prefix) => prefix.to_bytes().to_vec(),
-            Self::Invitation(id) => id.to_vec(),
-        }
-    }
-
-    fn from_column(bytes: &[u8]) -> Result<Self, StoreError> {
-        if let Ok(prefix) = bytes.try_into() {
-            return Ok(Self::Prefix(Prefix::from_bytes(prefix)));
-        }
-        let id = bytes.try_into();
-        id.map(Self::Invitation)
-            .map_err(|_| StoreError::Corrupt("contact request"))
-    }
-}
-
 impl Store {
     /// Stores the origin and the time of a request.
     pub fn put_request(
@@ -56,7 +25,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO contact_requests VALUES (?1, ?2, ?3)")?
-            .execute((contact, origin.to_column(), int(asked_ms)))?;
+            .execute((contact, origin_column(origin), int(asked_ms)))?;
         Ok(())
     }
 
@@ -80,7 +49,7 @@ impl Store {
             let origin: Vec<u8> = row.get(1)?;
             requests.push(RequestRow {
                 contact: row.get(0)?,
-                origin: Origin::from_column(&origin)?,
+                origin: origin_of(&origin)?,
                 asked_ms: unbits(row.get(2)?),
             });
         }
@@ -88,11 +57,28 @@ impl Store {
     }
 }
 
+fn origin_column(origin: Origin) -> Vec<u8> {
+    match origin {
+        Origin::Prefix(prefix) => prefix.to_bytes().to_vec(),
+        Origin::Invitation(id) => id.to_vec(),
+    }
+}
+
+fn origin_of(column: &[u8]) -> Result<Origin, StoreError> {
+    if let Ok(prefix) = column.try_into() {
+        return Ok(Origin::Prefix(Prefix::from_bytes(prefix)));
+    }
+    let id = column.try_into();
+    id.map(Origin::Invitation)
+        .map_err(|_| StoreError::Corrupt("contact request"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::ContactRow;
     use crate::store::tests::scratch;
-    use crate::store::{ContactRow, ContactState};
+    use m2_core::ContactState;
     use m2_crypto::PeerId;
     use std::net::IpAddr;
 

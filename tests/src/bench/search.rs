@@ -4,10 +4,10 @@
 use super::figure::Figure;
 use super::options::Options;
 use anyhow::Context as _;
+use m2_core::ContactState;
 use m2_crypto::{PeerId, Secret};
 use m2d::store::{
-    ContactRow, ContactState, Gone, MessageKind, MessageRow, MessageState, PageSize, Store,
-    StoreFile,
+    ContactRow, Gone, MessageKind, MessageRow, MessageState, PageSize, Store, StoreFile,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};

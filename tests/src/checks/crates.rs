@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// Each package of the workspace with the packages of the workspace that it may depend on
 /// (docs/architecture.md). `m2-tests` may depend on all of them.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("m2-backup", &["m2-crypto", "m2-sqlite"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         "m2-net",
         &["m2-crypto", "m2-delivery", "m2-limits", "m2-proto"],
     ),
+    ("m2-core", &["m2-crypto", "m2-delivery", "m2-limits"]),
     (
         "m2-relay",
         &["m2-crypto", "m2-discovery", "m2-limits", "m2-net"],
@@ -30,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         "m2d",
         &[
             "m2-backup",
+            "m2-core",
             "m2-crypto",
             "m2-delivery",
             "m2-discovery",
@@ -46,6 +48,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         "m2-tests",
         &[
             "m2-backup",
+            "m2-core",
             "m2-crypto",
             "m2-delivery",
             "m2-discovery",

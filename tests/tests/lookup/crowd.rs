@@ -1,17 +1,18 @@
 //! A thousand offline contacts cost little and do not delay a contact that is online.
 
+use m2_core::{ContactState, KnownAddress};
 use m2_crypto::{Identity, PeerId, Secret, provider};
 use m2_proto::api::v1::MessageState;
 use m2_tests::harness::Daemon;
 use m2_tests::scenario::{Api, Pair};
-use m2d::store::{ContactRow, ContactState, KnownAddress, LookupSecrets, StoreFile};
+use m2d::store::{ContactRow, LookupSecrets, StoreFile};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 
 const CONTACTS: u16 = 1_000;
-/// The burst of dials, and the rate per second after it (m2d/src/network/budget.rs).
+/// The burst of dials, and the rate per second after it (m2d/core/src/dial/rates.rs).
 const BURST: u64 = 40;
 const A_SECOND: u64 = 2;
 /// How long the dials are counted.

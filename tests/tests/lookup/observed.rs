@@ -20,7 +20,7 @@ const LATE_S: i64 = 82_800;
 
 fn party(name: &str, node: &Node) -> Setup {
     Setup::new().identity(name).lookup(&format!(
-        "lan = false\nmap_port = false\ndht_timeout_ms = 300\ndht_bootstrap = [\"{}\"]",
+        "lan = false\nmap_port = false\ndht_timeout_ms = 2000\ndht_bootstrap = [\"{}\"]",
         node.address
     ))
 }

@@ -1,12 +1,13 @@
 //! Privacy against a third host in the local network, with two real daemons, each on its own host.
 
+use m2_core::ContactState;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{Announcement, PresenceSecret, hour};
 use m2_crypto::{Identity, provider};
 use m2_proto::api::v1::RemoveContactRequest;
 use m2_tests::harness::{Clock, Daemon, Lab, RemoteSocket, Setup};
 use m2_tests::scenario::{Pair, eventually};
-use m2d::store::{ContactState, StoreFile};
+use m2d::store::StoreFile;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};

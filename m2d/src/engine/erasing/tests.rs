@@ -1,7 +1,8 @@
 use super::*;
 use crate::engine::NewMessage;
 use crate::engine::upkeep::tests::{engine, pass_ms};
-use crate::store::{ContactState, MessageState, PageSize, Reader, StoreFile};
+use crate::store::{MessageState, PageSize, Reader, StoreFile};
+use m2_core::ContactState;
 use m2_crypto::{Circle, Identity, PeerId, Secret, provider};
 use m2_delivery::Content;
 

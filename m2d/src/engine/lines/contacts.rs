@@ -5,9 +5,9 @@ use super::days::day_of;
 use super::{Engine, OFFERS_SENT};
 use crate::config::IpMode;
 use crate::engine::effect::Effect;
-use crate::network::{Route, Target};
 use crate::refusal::Refusal;
-use crate::store::{ContactLine, LineTokens};
+use m2_core::dial::{Route, Target};
+use m2_core::{ContactLine, LineTokens};
 use m2_crypto::PeerId;
 use m2_crypto::address::{NamedAddress, Use};
 use m2_crypto::invitation::{Invitation, InviteId, InvitedLine};
@@ -176,7 +176,7 @@ impl Engine {
         contact: i64,
         offered: Vec<OfferedLine>,
     ) -> Result<(), Refusal> {
-        let lines = offered.into_iter().map(ContactLine::from);
+        let lines = offered.into_iter().map(contact_line);
         let lines: Vec<ContactLine> = lines.filter_map(|line| self.usable_line(line)).collect();
         if self.store.contact_lines(contact)? != lines {
             self.store.replace_contact_lines(contact, &lines)?;
@@ -245,4 +245,16 @@ fn distinct(all: impl Iterator<Item = Target>) -> Vec<Target> {
         }
     }
     kept
+}
+
+/// Returns an offered line as it is stored.
+pub(super) fn contact_line(offered: OfferedLine) -> ContactLine {
+    ContactLine {
+        relay: offered.relay,
+        addresses: offered.addresses,
+        tokens: LineTokens::Daily {
+            first_day: offered.first_day,
+            tokens: offered.tokens,
+        },
+    }
 }

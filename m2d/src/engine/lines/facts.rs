@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::config::IpMode;
 use crate::refusal::Refusal;
-use crate::store::ContactState;
+use m2_core::ContactState;
 
 /// Counts that, with the configuration, determine what an observer can see.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

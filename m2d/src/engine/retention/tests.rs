@@ -2,7 +2,8 @@ use super::*;
 use crate::engine::PolicyChange;
 use crate::engine::inbox::Arrival;
 use crate::engine::upkeep::tests::{engine, pass_ms};
-use crate::store::{ContactState, PageSize, Reader, StoreFile};
+use crate::store::{PageSize, Reader, StoreFile};
+use m2_core::ContactState;
 use m2_crypto::{PeerId, Secret};
 use m2_delivery::{Body, Content, ContentHash, MessageId, Payload, Time};
 

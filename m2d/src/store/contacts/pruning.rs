@@ -148,8 +148,9 @@ const MESSAGES_OF_CONTACT: [&str; 2] = [
 mod tests {
     use super::super::super::tests::scratch;
     use super::super::super::{Gone, MessageRow, MessageState};
-    use super::super::{ContactRow, ContactState};
+    use super::super::ContactRow;
     use super::*;
+    use m2_core::ContactState;
     use m2_crypto::PeerId;
 
     fn contact(store: &Store, number: u8, state: ContactState) -> i64 {

@@ -1,9 +1,9 @@
 use super::super::tests::scratch;
 use super::super::{
-    ContactRow, ContactState, Gone, MessageKind, MessageRow, MessageState, PageSize, Reader,
-    StoreFile, pages,
+    ContactRow, Gone, MessageKind, MessageRow, MessageState, PageSize, Reader, StoreFile, pages,
 };
 use super::Store;
+use m2_core::ContactState;
 use m2_crypto::{PeerId, Secret};
 use tempfile::TempDir;
 

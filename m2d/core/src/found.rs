@@ -1,23 +1,24 @@
 //! Addresses and lines of a contact that look-up found. They are kept in memory only.
 
-use crate::store::ContactLine;
+use crate::ContactLine;
 use m2_crypto::address::NamedAddress;
 
 /// The most addresses that one source of look-up may contribute for a contact.
-pub(super) const MAX_FOUND: usize = 4;
+pub const MAX_FOUND: usize = 4;
 /// How long an address found in the local network is dialled, in milliseconds: contacts announce
 /// themselves every hour.
-pub(super) const LAN_MS: u64 = 2 * 3_600_000;
+pub const LAN_MS: u64 = 2 * 3_600_000;
 /// The least time between two dials caused by announcements that repeat known addresses, in
 /// milliseconds.
 const LAN_PAUSE_MS: u64 = 5_000;
-/// The maximum age of a record, and how far its maker's clock may be ahead, in seconds.
-pub(super) const OLDEST_S: u64 = 2 * 86_400;
-pub(super) const AHEAD_S: u64 = 3_600;
+/// The maximum age of a record, in seconds.
+pub const OLDEST_S: u64 = 2 * 86_400;
+/// How far the clock of a record's maker may be ahead, in seconds.
+pub const AHEAD_S: u64 = 3_600;
 
 /// The results of look-up for one contact.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub struct Found {
     lan: Vec<NamedAddress>,
     /// In milliseconds of the steady clock.
     lan_until_ms: u64,
@@ -31,7 +32,7 @@ pub(super) struct Found {
 
 impl Found {
     /// Returns the addresses in the local network, unless they have expired.
-    pub(super) fn lan(&self, steady_ms: u64) -> &[NamedAddress] {
+    pub fn lan(&self, steady_ms: u64) -> &[NamedAddress] {
         if steady_ms < self.lan_until_ms {
             &self.lan
         } else {
@@ -40,18 +41,18 @@ impl Found {
     }
 
     /// Returns the addresses that the contact published.
-    pub(super) fn dht(&self) -> &[NamedAddress] {
+    pub fn dht(&self) -> &[NamedAddress] {
         &self.dht
     }
 
     /// Returns the lines that the contact published.
-    pub(super) fn lines(&self) -> &[ContactLine] {
+    pub fn lines(&self) -> &[ContactLine] {
         &self.lines
     }
 
     /// Takes the addresses of an announcement. Earlier ones are kept while there is room. Returns
     /// whether one of the announced addresses is new.
-    pub(super) fn hear(&mut self, mut addresses: Vec<NamedAddress>, steady_ms: u64) -> bool {
+    pub fn hear(&mut self, mut addresses: Vec<NamedAddress>, steady_ms: u64) -> bool {
         let known = self.lan(steady_ms);
         let is_new = addresses.iter().any(|address| !known.contains(address));
         addresses.extend_from_slice(known);
@@ -62,7 +63,7 @@ impl Found {
 
     /// Returns whether an announcement without new addresses may cause a dial now, and starts the
     /// pause if so: a host that replays announcements must not keep the dialer busy.
-    pub(super) fn may_dial_lan(&mut self, steady_ms: u64) -> bool {
+    pub fn may_dial_lan(&mut self, steady_ms: u64) -> bool {
         let may_dial = steady_ms >= self.lan_dial_ms;
         if may_dial {
             self.lan_dial_ms = steady_ms.saturating_add(LAN_PAUSE_MS);
@@ -72,7 +73,7 @@ impl Found {
 
     /// Takes a record made at `made_s`. Returns whether it is newer and recent; otherwise it is
     /// ignored.
-    pub(super) fn read(
+    pub fn read(
         &mut self,
         made_s: u64,
         now_s: u64,

@@ -3,9 +3,8 @@
 
 use super::AddressBudgets;
 use super::address_budget::Charge;
-use crate::config::IpMode;
 use crate::reach::Reachability;
-use crate::store::KnownAddress;
+use m2_core::dial::Target;
 use m2_crypto::PeerId;
 use m2_crypto::address::{NamedAddress, Use};
 use m2_crypto::handshake::Credential;
@@ -16,15 +15,6 @@ use m2_net::wire::Purpose;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// An address of a contact, and how it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// The contact was reached at this address.
-    Proved(SocketAddr),
-    /// The contact or another party named this address.
-    Named(NamedAddress, Use),
-}
 
 /// Why a direct dial failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,46 +35,6 @@ impl DirectError {
             Self::BudgetSpent => "ADDRESS_BUDGET_SPENT",
             Self::Dial(error) => error.reason(),
         }
-    }
-}
-
-impl Target {
-    /// Returns a contact's stored address.
-    pub const fn known(address: KnownAddress, mode: IpMode) -> Self {
-        match address {
-            KnownAddress::Proved(address) => Self::Proved(address),
-            KnownAddress::Named(named) => Self::named(named, mode),
-        }
-    }
-
-    /// Returns an address that a contact, its record or its invitation named.
-    pub const fn named(named: NamedAddress, mode: IpMode) -> Self {
-        Self::Named(named, use_of(mode))
-    }
-
-    /// Returns whether both are the same address.
-    pub fn is_at(&self, other: &Self) -> bool {
-        self.to_string() == other.to_string()
-    }
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Proved(address) => address.fmt(f),
-            Self::Named(named, _) => named.fmt(f),
-        }
-    }
-}
-
-/// Returns the use under which a contact's own addresses are filtered: private ones are dialled
-/// only where the mode is direct.
-pub const fn use_of(mode: IpMode) -> Use {
-    match mode {
-        IpMode::Direct => Use::Contact {
-            shares_public: false,
-        },
-        IpMode::PreferLine | IpMode::LineOnly => Use::Service,
     }
 }
 

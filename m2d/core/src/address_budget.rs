@@ -1,17 +1,11 @@
 //! Limits the traffic that a contact can make this daemon send to unproved addresses
 //! (`docs/spec/reach.md#addresses-that-others-name`).
 
-use crate::clock::Clock;
-use crate::engine::EngineHandle;
-use crate::store::BudgetRow;
 use m2_crypto::PeerId;
 use m2_limits::token_bucket::{Rate, TokenBucket};
-use m2_net::sent::Sent;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::runtime::Handle;
 
 /// Datagrams and bytes for each contact, and the time in which an empty budget fills up.
 const DATAGRAMS: u64 = 128;
@@ -29,135 +23,22 @@ const MAX_PROVED: usize = 4_096;
 /// Number of contacts above which those with full budgets are evicted.
 const MAX_IDLE: usize = 64;
 
-/// The budgets of all contacts.
-pub struct AddressBudgets {
-    clock: Arc<Clock>,
-    engine: EngineHandle,
-    state: Mutex<Budgets>,
+/// The remaining budget of a contact at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// The contact.
+    pub contact: PeerId,
+    /// The number of datagrams that remain.
+    pub datagrams: u64,
+    /// The number of bytes that remain.
+    pub bytes: u64,
+    /// The moment, in milliseconds of the clock of its reader.
+    pub at_ms: u64,
 }
 
-/// The charge for a dial. When it is dropped, the unused part is refunded.
-pub struct Charge {
-    budgets: Arc<AddressBudgets>,
-    contact: PeerId,
-    sent: Arc<Sent>,
-    dials: u64,
-}
-
-impl AddressBudgets {
-    /// Restores the budgets as they were stored.
-    pub fn new(clock: Arc<Clock>, engine: EngineHandle, stored: &[BudgetRow]) -> Arc<Self> {
-        let budgets = Budgets::new(stored, clock.now_ms(), clock.steady_ms());
-        Arc::new(Self {
-            clock,
-            engine,
-            state: Mutex::new(budgets),
-        })
-    }
-
-    /// Charges a contact for dialling `peer` at addresses that the contact named. Addresses that
-    /// proved that peer id are free. Returns `None` if the budget is spent.
-    pub fn charge(
-        self: &Arc<Self>,
-        contact: PeerId,
-        peer: PeerId,
-        addresses: &[SocketAddr],
-    ) -> Option<Charge> {
-        let dials = {
-            let (now_ms, mut state) = (self.clock.steady_ms(), self.state());
-            let is_unproved = |address: &&SocketAddr| !state.is_proved(&peer, **address);
-            let dials = addresses.iter().filter(is_unproved).count();
-            let dials = u64::try_from(dials).unwrap_or(u64::MAX);
-            if !state.take_dials(contact, dials, now_ms) {
-                return None;
-            }
-            dials
-        };
-        if dials > 0 {
-            self.keep(contact);
-        }
-        Some(Charge {
-            budgets: Arc::clone(self),
-            contact,
-            sent: Arc::default(),
-            dials,
-        })
-    }
-
-    /// Charges a contact for one datagram to an address that it named; an address that proved its
-    /// peer id is free. Returns whether the datagram may be sent. Call [`Self::keep`] to store the
-    /// charges.
-    pub fn datagram(&self, contact: PeerId, address: SocketAddr, bytes: u64) -> bool {
-        let (now_ms, mut state) = (self.clock.steady_ms(), self.state());
-        state.is_proved(&contact, address) || state.take(contact, 1, bytes, now_ms)
-    }
-
-    /// Records that `peer` proved its id at an address.
-    pub fn proved(&self, peer: PeerId, address: SocketAddr) {
-        self.state().note_proved(peer, address);
-    }
-
-    /// Stores the rest of a contact's budget, so that a restart does not refill it.
-    pub fn keep(self: &Arc<Self>, contact: PeerId) {
-        // Without a runtime the store has ended as well.
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let budgets = Arc::clone(self);
-        runtime.spawn(async move {
-            let engine = budgets.engine.clone();
-            // Reads the level when the job runs, so that the order of concurrent jobs does not
-            // matter.
-            let saved = engine.cast(move |engine| {
-                if let Some(left) = budgets.left(contact) {
-                    engine.save_budget(&left);
-                }
-            });
-            if saved.await.is_err() {
-                tracing::debug!("the engine is gone");
-            }
-        });
-    }
-
-    fn left(&self, contact: PeerId) -> Option<BudgetRow> {
-        let left = self.state().row(contact, self.clock.steady_ms())?;
-        // The steady clock starts again with the daemon, so the row holds the wall clock's time.
-        Some(BudgetRow {
-            at_ms: self.clock.now_ms(),
-            ..left
-        })
-    }
-
-    fn state(&self) -> MutexGuard<'_, Budgets> {
-        // No update under this lock is ever left incomplete, so poisoning is ignored.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Charge {
-    /// Returns the counter for sent datagrams; `None` if the dial is free.
-    pub fn meter(&self) -> Option<Arc<Sent>> {
-        (self.dials > 0).then(|| Arc::clone(&self.sent))
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        if self.dials == 0 {
-            return;
-        }
-        let sent = (self.sent.datagrams(), self.sent.bytes());
-        let now_ms = self.budgets.clock.steady_ms();
-        let mut state = self.budgets.state();
-        state.settle(self.contact, self.dials, sent, now_ms);
-        drop(state);
-        self.budgets.keep(self.contact);
-    }
-}
-
-/// The budgets without clock and store. Times are of the steady clock, in milliseconds.
+/// The budgets of all contacts. Times are of the steady clock, in milliseconds.
 #[derive(Debug, Default)]
-struct Budgets {
+pub struct Budgets {
     contacts: HashMap<PeerId, Buckets>,
     proved: HashSet<(PeerId, SocketAddr)>,
     /// The proved addresses, the oldest first.
@@ -171,8 +52,8 @@ struct Buckets {
 }
 
 impl Budgets {
-    /// `wall_ms` is the current time of the clock that the stored rows use.
-    fn new(stored: &[BudgetRow], wall_ms: u64, now_ms: u64) -> Self {
+    /// Returns the budgets as they were stored. `wall_ms` is the current time of the clock that the stored rows use.
+    pub fn new(stored: &[Level], wall_ms: u64, now_ms: u64) -> Self {
         let contacts = stored.iter().map(|row| {
             let passed_ms = wall_ms.saturating_sub(row.at_ms);
             (row.contact, Buckets::of(row, passed_ms, now_ms))
@@ -183,11 +64,13 @@ impl Budgets {
         }
     }
 
-    fn is_proved(&self, peer: &PeerId, address: SocketAddr) -> bool {
+    /// Returns whether a peer proved its id at an address.
+    pub fn is_proved(&self, peer: &PeerId, address: SocketAddr) -> bool {
         self.proved.contains(&(*peer, address))
     }
 
-    fn note_proved(&mut self, peer: PeerId, address: SocketAddr) {
+    /// Records that a peer proved its id at an address.
+    pub fn note_proved(&mut self, peer: PeerId, address: SocketAddr) {
         if !self.proved.insert((peer, address)) {
             return;
         }
@@ -200,13 +83,14 @@ impl Budgets {
     }
 
     /// Charges the worst case of a number of dials. Returns false if less than that is left.
-    fn take_dials(&mut self, contact: PeerId, dials: u64, now_ms: u64) -> bool {
+    pub fn take_dials(&mut self, contact: PeerId, dials: u64, now_ms: u64) -> bool {
         let datagrams = dials.saturating_mul(DIAL_DATAGRAMS);
         let bytes = dials.saturating_mul(DIAL_BYTES);
         dials == 0 || self.take(contact, datagrams, bytes, now_ms)
     }
 
-    fn take(&mut self, contact: PeerId, datagrams: u64, bytes: u64, now_ms: u64) -> bool {
+    /// Charges datagrams and bytes. Returns false if less than that is left.
+    pub fn take(&mut self, contact: PeerId, datagrams: u64, bytes: u64, now_ms: u64) -> bool {
         if self.contacts.len() > MAX_IDLE {
             self.contacts.retain(|_, buckets| !buckets.are_full(now_ms));
         }
@@ -218,7 +102,13 @@ impl Budgets {
     }
 
     /// Refunds the datagrams that dials did not send, or charges those above the worst case.
-    fn settle(&mut self, contact: PeerId, dials: u64, (datagrams, bytes): (u64, u64), now_ms: u64) {
+    pub fn settle(
+        &mut self,
+        contact: PeerId,
+        dials: u64,
+        (datagrams, bytes): (u64, u64),
+        now_ms: u64,
+    ) {
         let Some(buckets) = self.contacts.get_mut(&contact) else {
             return;
         };
@@ -229,9 +119,10 @@ impl Budgets {
         balance(&mut buckets.bytes, dials * DIAL_BYTES, used, now_ms);
     }
 
-    fn row(&mut self, contact: PeerId, now_ms: u64) -> Option<BudgetRow> {
+    /// Returns what is left of a contact's budget; `None` if it is full.
+    pub fn level(&mut self, contact: PeerId, now_ms: u64) -> Option<Level> {
         let buckets = self.contacts.get_mut(&contact)?;
-        Some(BudgetRow {
+        Some(Level {
             contact,
             datagrams: buckets.datagrams.level(now_ms),
             bytes: buckets.bytes.level(now_ms),
@@ -256,7 +147,7 @@ impl Buckets {
     }
 
     /// Restores a row that was stored `passed_ms` ago.
-    fn of(row: &BudgetRow, passed_ms: u64, now_ms: u64) -> Self {
+    fn of(row: &Level, passed_ms: u64, now_ms: u64) -> Self {
         let bucket = |burst, level| {
             let rate = Rate::new(burst, REFILL);
             let level = TokenBucket::with_level(burst, rate, level, 0).level(passed_ms);
@@ -323,7 +214,7 @@ mod tests {
         let contact = peer(1);
         assert!(budgets.take_dials(contact, 2, 0));
         budgets.settle(contact, 2, (0, 0), 0);
-        let row = budgets.row(contact, 0).unwrap();
+        let row = budgets.level(contact, 0).unwrap();
         assert_eq!(
             (row.datagrams, row.bytes),
             (DATAGRAMS, BYTES),
@@ -331,12 +222,12 @@ mod tests {
         );
         assert!(budgets.take_dials(contact, 1, 0));
         budgets.settle(contact, 1, (3, 3_600), 0);
-        let row = budgets.row(contact, 0).unwrap();
+        let row = budgets.level(contact, 0).unwrap();
         let left = (DATAGRAMS - 3 - LAST_DATAGRAMS, BYTES - 3_600 - LAST_BYTES);
         assert_eq!((row.datagrams, row.bytes), left);
         assert!(budgets.take_dials(contact, 1, 0));
         budgets.settle(contact, 1, (100, 2_000), 0);
-        let row = budgets.row(contact, 0).unwrap();
+        let row = budgets.level(contact, 0).unwrap();
         assert_eq!(row.datagrams, left.0 - 101, "and is charged for the excess");
     }
 
@@ -344,7 +235,7 @@ mod tests {
     fn a_restart_does_not_refill_a_budget() {
         let mut budgets = Budgets::default();
         while budgets.take_dials(peer(1), 1, 1_000) {
-            let row = budgets.row(peer(1), 1_000).unwrap();
+            let row = budgets.level(peer(1), 1_000).unwrap();
             budgets = Budgets::new(&[row], 1_000, 1_000);
         }
         assert_eq!(dials(&mut budgets, 1, 1_000), 0);
@@ -352,7 +243,7 @@ mod tests {
         assert_eq!(dials(&mut budgets, 1, 1_000 + MINUTE_MS), all);
 
         // The steady clock restarts at zero, and the wall clock may have been set back.
-        let row = budgets.row(peer(1), MINUTE_MS).unwrap();
+        let row = budgets.level(peer(1), MINUTE_MS).unwrap();
         let mut back = Budgets::new(&[row], 0, 7);
         assert_eq!(dials(&mut back, 1, 7), 0);
         let mut later = Budgets::new(&[row], 2 * MINUTE_MS, 7);

@@ -3,14 +3,14 @@
 use unicode_security::skeleton;
 
 /// The maximum length of a name, in bytes.
-pub(super) const MAX_NAME: usize = 64;
+pub const MAX_NAME: usize = 64;
 
 /// The prefix of every peer id.
 const PEER_ID_PREFIX: &str = "m21";
 
 /// Returns whether a text may be a name: it cannot be mistaken for a peer id, all its characters
 /// are visible, and none moves the cursor or changes the direction of adjacent text.
-pub(super) fn is_fit(name: &str) -> bool {
+pub fn is_fit(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && name.trim() == name
         && !name.chars().any(is_invisible)
@@ -19,7 +19,7 @@ pub(super) fn is_fit(name: &str) -> bool {
 
 /// Removes invisible characters, which often join emoji, from a suggested name. Control characters
 /// are kept, so that the name stays unfit.
-pub(super) fn visible(suggested: &str) -> String {
+pub fn visible(suggested: &str) -> String {
     let visible: String = suggested
         .chars()
         .filter(|c| !is_invisible(*c) || c.is_control())
@@ -29,7 +29,7 @@ pub(super) fn visible(suggested: &str) -> String {
 
 /// Returns whether a person may confuse two names: they are equal, or differ only in case or in
 /// characters with the same glyph (UTS 39 confusables).
-pub(super) fn look_alike(one: &str, other: &str) -> bool {
+pub fn look_alike(one: &str, other: &str) -> bool {
     looks(one) == looks(other) || glyphs(one) == glyphs(other)
 }
 

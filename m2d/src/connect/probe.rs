@@ -2,17 +2,18 @@
 //!
 //! The dials are anonymous: the contact proves its identity, and no existing session is disturbed.
 
-use super::{Direct, Target};
+use super::Direct;
 use crate::clock::Clock;
 use crate::config::IpMode;
 use crate::engine::{EngineHandle, Ways};
 use crate::lines::LineDialer;
 use crate::lookup::LookupParts;
 use crate::refusal::Refusal;
-use crate::store::{ContactLine, LineTokens};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use m2_core::dial::Target;
+use m2_core::{ContactLine, LineTokens};
 use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;
 use m2_crypto::presence::Record;

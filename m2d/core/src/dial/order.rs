@@ -1,11 +1,8 @@
-//! Orders of the engine for the dialer, one peer at a time.
+//! Orders of the engine for the dial plan, one peer at a time.
 
 use super::Route;
 use m2_crypto::PeerId;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
 
 /// An order for one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +10,10 @@ pub enum Order {
     /// Dial the peer by this route, after the backoff of this number of failures (immediately for
     /// 0), then repeatedly with exponential backoff. Running attempts by the same route continue.
     Want(Route, u32),
-    /// Dial the peer unless the dialer already does, in which case its backoff is kept. For an
-    /// engine that does not know its earlier orders. The number of failures is as above.
+    /// Dial the peer unless the plan already does, in which case its backoff is kept. For an engine
+    /// that does not know its earlier orders. The number of failures is as above.
     Ensure(Route, u32),
-    /// Shorten a long pause for a peer that is already wanted, as a message waits.
+    /// Dial a peer that is already wanted before others, and shorten a long pause: a message waits.
     Expedite,
     /// Make no further attempts: there is a session, or no session is wanted.
     Rest,
@@ -24,42 +21,26 @@ pub enum Order {
     Settled,
 }
 
-/// The orders that the dialer has not taken yet: at most two for each peer.
+/// The orders that were not taken yet: at most two for each peer.
 #[derive(Debug, Default)]
-struct Orders {
-    pending: Mutex<HashMap<PeerId, Pending>>,
-    changed: Notify,
-}
+pub struct Orders(HashMap<PeerId, Pending>);
 
-/// The newest order for a peer, and whether to cut a long pause short.
-#[derive(Debug)]
+/// The newest order for a peer, and whether it is expedited.
+#[derive(Debug, Default)]
 struct Pending {
     order: Option<Order>,
     expedite: bool,
 }
 
-/// Passes orders to the dialer. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct DialerHandle(Arc<Orders>);
-
-impl DialerHandle {
+impl Orders {
     /// Adds an order. It replaces a pending one for the same peer.
-    pub fn tell(&self, peer: PeerId, order: Order) {
-        match self.lock().entry(peer) {
-            Entry::Occupied(mut entry) => entry.get_mut().add(order),
-            Entry::Vacant(entry) => entry.insert(Pending::NONE).add(order),
-        }
-        self.0.changed.notify_one();
-    }
-
-    /// Waits until there are orders.
-    pub(super) async fn changed(&self) {
-        self.0.changed.notified().await;
+    pub fn add(&mut self, peer: PeerId, order: Order) {
+        self.0.entry(peer).or_default().add(order);
     }
 
     /// Takes all orders. Those for one peer are in the order in which to follow them.
-    pub(crate) fn take(&self) -> Vec<(PeerId, Order)> {
-        let pending = std::mem::take(&mut *self.lock());
+    pub fn take(&mut self) -> Vec<(PeerId, Order)> {
+        let pending = std::mem::take(&mut self.0);
         let orders = pending.into_iter().flat_map(|(peer, pending)| {
             let expedite = pending.expedite.then_some(Order::Expedite);
             let orders = pending.order.into_iter().chain(expedite);
@@ -67,20 +48,9 @@ impl DialerHandle {
         });
         orders.collect()
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Pending>> {
-        // No update under this lock is ever left incomplete, so poisoning is ignored.
-        let pending = self.0.pending.lock();
-        pending.unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Pending {
-    const NONE: Self = Self {
-        order: None,
-        expedite: false,
-    };
-
     fn add(&mut self, order: Order) {
         match (&self.order, order) {
             (_, Order::Expedite) => self.expedite = true,
@@ -97,29 +67,21 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::IpMode;
+    use crate::IpMode;
 
     const PEER: PeerId = PeerId::from_bytes([1; 32]);
 
-    fn route() -> Route {
-        Route {
-            mode: IpMode::Direct,
-            addresses: Vec::new(),
-            lines: Vec::new(),
-            one_died: false,
-        }
-    }
-
     fn after(orders: impl IntoIterator<Item = Order>) -> Vec<Order> {
-        let handle = DialerHandle::default();
+        let mut all = Orders::default();
         for order in orders {
-            handle.tell(PEER, order);
+            all.add(PEER, order);
         }
-        handle.take().into_iter().map(|(_, order)| order).collect()
+        all.take().into_iter().map(|(_, order)| order).collect()
     }
 
     #[test]
     fn the_newest_order_replaces_those_before() {
+        let route = || Route::new(IpMode::Direct);
         let (want, ensure) = (Order::Want(route(), 3), Order::Ensure(route(), 0));
         let cases = [
             (want.clone(), Order::Rest, Order::Rest),
@@ -135,6 +97,7 @@ mod tests {
 
     #[test]
     fn expediting_is_kept_while_a_session_is_wanted() {
+        let route = || Route::new(IpMode::Direct);
         let (want, ensure) = (Order::Want(route(), 3), Order::Ensure(route(), 0));
         assert_eq!(after([Order::Expedite]), [Order::Expedite]);
         for wanted in [want, ensure] {

@@ -1,0 +1,7 @@
+//! What the machine's clocks are worth (docs/operator/clocks.md).
+
+mod opinion;
+mod times;
+
+pub use opinion::{Opinion, agrees, opinion};
+pub use times::{Reading, Set, Times};

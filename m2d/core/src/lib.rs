@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+pub mod address_budget;
+pub mod clock;
+pub mod contact;
+pub mod contact_name;
+pub mod dial;
+pub mod found;
+pub mod frames;
+pub mod ip_mode;
+pub mod line;
+pub mod requests;
+pub mod sessions;
+pub mod strangers;
+
+pub use contact::{ContactState, KnownAddress};
+pub use ip_mode::IpMode;
+pub use line::{ContactLine, LineTokens};

@@ -1,0 +1,18 @@
+//! Everything that dials: contacts, the paths that a user probes, and the budgets and filters for
+//! addresses that others name.
+//!
+//! The core decides when to dial whom and in which order (`m2_core::dial`); this room performs it.
+
+mod address_budget;
+mod dialer;
+mod direct;
+mod endpoint_factory;
+mod orders;
+mod probe;
+
+pub use address_budget::AddressBudgets;
+pub use dialer::Dialer;
+pub use direct::{Direct, DirectError};
+pub use endpoint_factory::EndpointFactory;
+pub use orders::DialerHandle;
+pub use probe::{Prober, Tried, WaySource};

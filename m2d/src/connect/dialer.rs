@@ -1,0 +1,225 @@
+//! The dialer: performs the dial plan of the core.
+
+use super::orders::DialerHandle;
+use super::{Direct, DirectError};
+use crate::engine::EngineHandle;
+use crate::lines::LineDialer;
+use crate::network::SessionRunner;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use m2_core::IpMode;
+use m2_core::dial::{Attempt, Candidate, DialPlan, Effect, Ended, Input};
+use m2_crypto::handshake::Credential;
+use m2_crypto::{Identity, PeerId};
+use m2_net::dial_error::DialError;
+use m2_net::race;
+use m2_net::session::Session;
+use rand_core::UnwrapErr;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The task that dials contacts.
+pub struct Dialer {
+    plan: DialPlan,
+    /// The time from which the plan's milliseconds count.
+    begun: Instant,
+    call: Call,
+    engine: EngineHandle,
+    runner: Arc<SessionRunner>,
+    orders: DialerHandle,
+    attempts: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// The running attempts by their numbers, with the token that cancels each.
+    running: HashMap<u64, (PeerId, CancellationToken)>,
+    next_number: u64,
+    rng: UnwrapErr<getrandom::SysRng>,
+}
+
+/// An attempt that has ended.
+struct Done {
+    number: u64,
+    peer: PeerId,
+    /// `None` if the attempt was cancelled.
+    result: Option<Result<Session, Failure>>,
+}
+
+/// Why an attempt failed: a stable reason, and how informative it is. A higher number wins.
+type Failure = (&'static str, u8);
+
+/// No path is known.
+const NO_PATH: Failure = ("NO_ADDRESS", 0);
+
+impl Dialer {
+    /// Creates a dialer that follows `orders`, and dials by `direct` and `lines`.
+    pub fn new(
+        orders: DialerHandle,
+        direct: Direct,
+        engine: EngineHandle,
+        runner: Arc<SessionRunner>,
+        identity: Arc<Identity>,
+        lines: Arc<LineDialer>,
+    ) -> Self {
+        Self {
+            plan: DialPlan::new(0),
+            begun: Instant::now(),
+            call: Call {
+                direct,
+                lines,
+                identity,
+            },
+            engine,
+            runner,
+            orders,
+            attempts: FuturesUnordered::new(),
+            running: HashMap::new(),
+            next_number: 0,
+            rng: UnwrapErr(getrandom::SysRng),
+        }
+    }
+
+    /// Runs until the daemon stops.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let orders = self.orders.clone();
+        loop {
+            while let Some(effect) = self.plan.poll_effect(self.now_ms()) {
+                self.perform(effect);
+            }
+            let wake = self.plan.next_due(self.now_ms());
+            let wake = wake.map(|due| self.begun + Duration::from_millis(due));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = orders.changed() => for (peer, order) in orders.take() {
+                    self.handle(Input::Order(peer, order));
+                },
+                Some(done) = self.attempts.next() => self.finish(done).await,
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now_ms = self.now_ms();
+        self.plan.handle(input, now_ms, &mut self.rng);
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start(attempt) => self.start(attempt),
+            Effect::Cancel(peer) => {
+                let of_peer = |(other, _): &&(PeerId, CancellationToken)| *other == peer;
+                for (_, end) in self.running.values().filter(of_peer) {
+                    end.cancel();
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, attempt: Attempt) {
+        let (number, peer, end) = (self.next_number, attempt.peer, CancellationToken::new());
+        self.next_number = self.next_number.wrapping_add(1);
+        self.running.insert(number, (peer, end.clone()));
+        let attempt = self.call.clone().by_any(attempt);
+        self.attempts.push(Box::pin(async move {
+            let result = end.run_until_cancelled_owned(attempt).await;
+            Done {
+                number,
+                peer,
+                result,
+            }
+        }));
+    }
+
+    async fn finish(&mut self, done: Done) {
+        self.running.remove(&done.number);
+        let peer = done.peer;
+        let ended = match &done.result {
+            None => Ended::Cancelled,
+            Some(Ok(_)) => Ended::Reached,
+            Some(Err(_)) => Ended::Failed,
+        };
+        self.handle(Input::Ended(peer, ended));
+        match done.result {
+            None => {}
+            Some(Ok(session)) => self.runner.clone().start(session),
+            Some(Err((reason, _))) => {
+                let told = self
+                    .engine
+                    .cast(move |engine| engine.on_dial_failed(&peer, reason));
+                if told.await.is_err() {
+                    tracing::debug!("the engine is gone");
+                }
+            }
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What every attempt needs.
+#[derive(Clone)]
+struct Call {
+    direct: Direct,
+    lines: Arc<LineDialer>,
+    identity: Arc<Identity>,
+}
+
+impl Call {
+    /// Tries all paths of an attempt, each with a head start over the next. The first session wins.
+    async fn by_any(self, attempt: Attempt) -> Result<Session, Failure> {
+        let (peer, timeout, mode) = (attempt.peer, attempt.timeout, attempt.route.mode);
+        let candidates = attempt.route.candidates().into_iter();
+        let dials =
+            candidates.map(|(delay, candidate)| (delay, self.dial(peer, candidate, mode, timeout)));
+        let mut failure = NO_PATH;
+        let won = race::staggered(dials, |other: Failure| {
+            // Keeps the most informative failure, and of equal ones the first.
+            if other.1 > failure.1 {
+                failure = other;
+            }
+        });
+        won.await.ok_or(failure)
+    }
+
+    async fn dial(
+        &self,
+        peer: PeerId,
+        candidate: Candidate,
+        mode: IpMode,
+        timeout: Duration,
+    ) -> Result<Session, Failure> {
+        let credential = Credential::Identity(self.identity.clone());
+        match candidate {
+            Candidate::Direct(target) => {
+                let dialled = self.direct.dial(peer, target, credential, timeout).await;
+                dialled.map_err(|error| (error.reason(), weight(error)))
+            }
+            Candidate::Line(line) => {
+                let dialled = self.lines.call(peer, credential, &line, mode, timeout);
+                dialled.await.map_err(|reason| (reason, 1))
+            }
+        }
+    }
+}
+
+/// Returns how informative a failure is for the user.
+const fn weight(failure: DirectError) -> u8 {
+    match failure {
+        DirectError::Dial(DialError::WrongPeer) => 5,
+        DirectError::Dial(DialError::NoCommonSuite) => 4,
+        DirectError::Dial(DialError::Refused | DialError::Failed) => 3,
+        DirectError::Dial(DialError::NoAnswer) => 2,
+        _ => 1,
+    }
+}
