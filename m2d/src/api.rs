@@ -5,6 +5,7 @@ mod backup;
 mod contact;
 mod convert;
 mod daemon;
+mod diagnostics;
 mod event;
 mod health;
 mod identity;
@@ -20,6 +21,7 @@ mod readers;
 mod relay;
 mod session;
 
+pub use diagnostics::Diagnostics;
 pub use malformed::explain;
 pub use network::FailClosedTest;
 pub use owner::{may_call, only_owner};

@@ -17,7 +17,7 @@ pub use restore::restore;
 use key::{Key, OpenKey};
 use open::{RunningDaemon, Startup};
 
-use crate::api::{ApiState, Unlocker};
+use crate::api::{ApiState, Diagnostics, Unlocker};
 use crate::args::{InitArgs, RunArgs};
 use crate::config::Config;
 use crate::key_file::{KeyFile, KeyFileError};
@@ -94,6 +94,9 @@ fn plan(args: &RunArgs) -> Result<Plan, Failure> {
         config.network.listen.clone_from(&args.listen);
         listen_is_default = false;
     }
+    if let Some(filter) = &args.log {
+        config.log.filter.clone_from(filter);
+    }
     Ok(Plan {
         circle: config.circle()?,
         config,
@@ -111,7 +114,12 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
     let connections = Connections::new(listen::raise_limit());
     let socket = ApiSocket::bind(&plan.socket).await?;
     let circle = plan.config.circle.name.clone();
-    let state = Arc::new(ApiState::new(circle, connections.clone(), stop.clone()).await);
+    let diagnostics = Diagnostics::new(
+        &plan.config,
+        [plan.data_dir.as_path(), plan.socket.as_path()],
+    );
+    let state = ApiState::new(circle, connections.clone(), diagnostics, stop.clone());
+    let state = Arc::new(state.await);
     let given = unlock::passphrase(&plan.config.identity)?;
     let opened: RunningSlot = Arc::default();
     match key::find(&plan.data_dir, &given)? {

@@ -16,6 +16,7 @@ mod privacy;
 pub mod private_file;
 #[path = "config/relay.rs"]
 mod relay;
+mod summary;
 
 pub use line::LineConfig;
 pub use lookup::LookupConfig;
@@ -58,6 +59,9 @@ pub struct Config {
     pub relay: RelayConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// The settings in the file, without anything private.
+    #[serde(skip)]
+    pub summary: Vec<String>,
 }
 
 /// The daemon's circle.
@@ -266,6 +270,7 @@ impl Config {
             path: path.to_owned(),
             message,
         })?;
+        config.summary = summary::summary(&text);
         config.check_ranges()?;
         config.resolve_paths(path)?;
         if config.mailbox.holds_password() {

@@ -308,6 +308,7 @@ impl Engine {
     }
 
     fn run_batch(&mut self, first: Option<Job>, jobs: &mut Jobs) {
+        let _batch = tracing::trace_span!("batch").entered();
         self.store_failed = self.begin_batch().err().map(Refusal::from);
         if self.store_failed.is_none() {
             self.answer_payloads();

@@ -3,7 +3,11 @@
 //! error is.
 
 mod journal;
+mod pseudonym;
+mod recent;
 mod sink;
+
+pub use pseudonym::Pseudonym;
 
 use crate::config::LogConfig;
 use sink::Sink;
@@ -17,10 +21,6 @@ use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
-
-/// The crates whose events are logged. Libraries log addresses, keys in the DHT and hosts of the
-/// local network, some at a level that is on by default; the configured filter can't enable them.
-const OWN: [&str; 4] = ["m2d", "m2_net", "m2_crypto", "m2_proto"];
 
 /// The maximum time for which the exit of the process waits for the log to be written.
 const FLUSH: Duration = Duration::from_millis(250);
@@ -61,6 +61,11 @@ pub fn flush() {
     sink().flush(FLUSH);
 }
 
+/// Returns the last lines of level info and above, oldest first, for a bug report.
+pub fn recent() -> Vec<String> {
+    sink().recent()
+}
+
 /// Returns the number of tasks and threads of this process that have panicked.
 pub fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
@@ -71,9 +76,12 @@ fn sink() -> &'static Sink {
     SINK.get_or_init(|| Sink::start(io::stderr(), journal::is_stderr()))
 }
 
+/// Returns whether an event or span is of the project's own crates. Libraries log addresses, keys in
+/// the DHT and hosts of the local network, some at a level that is on by default; the configured
+/// filter can't enable them.
 fn is_own(metadata: &Metadata<'_>) -> bool {
     let name = metadata.target().split("::").next().unwrap_or_default();
-    OWN.contains(&name)
+    name == "m2d" || name.starts_with("m2_")
 }
 
 /// Logs the location of a panic. Its message is logged at debug level only, because it may contain
@@ -106,6 +114,7 @@ mod tests {
             .with(filter_fn(is_own));
         with_default(subscriber, || {
             assert!(tracing::enabled!(target: "m2_net::gate", Level::TRACE));
+            assert!(tracing::enabled!(target: "m2_sqlite::pace", Level::ERROR));
             assert!(!tracing::enabled!(target: "quinn_proto::connection", Level::ERROR));
             assert!(!tracing::enabled!(target: "mainline", Level::ERROR));
             assert!(!tracing::enabled!(target: "m2d_other", Level::ERROR));

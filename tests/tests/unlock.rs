@@ -300,6 +300,19 @@ async fn a_stop_is_reported_and_quick_even_with_open_streams() {
 }
 
 #[tokio::test]
+async fn a_locked_daemon_writes_a_bug_report() {
+    let mut daemon = prepared(Setup::new());
+    daemon.restart().await.unwrap();
+    let file = daemon.data().join("report.txt");
+    let path = file.to_str().unwrap();
+    let written = daemon.m2(&["--json", "bugreport", path]).await.unwrap();
+    assert_eq!(written.json().unwrap()[0]["file"], path);
+    let report = fs::read_to_string(&file).unwrap();
+    assert!(report.contains("locked"), "{report}");
+    assert!(report.contains("contacts unknown"), "{report}");
+}
+
+#[tokio::test]
 async fn a_locked_daemon_stops_cleanly() {
     let mut daemon = prepared(Setup::new());
     daemon.restart().await.unwrap();

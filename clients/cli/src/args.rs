@@ -91,6 +91,8 @@ pub enum Command {
     Search(crate::search::SearchArgs),
     /// Back up the identity and everything stored, and check backups
     Backup(crate::backup::BackupArgs),
+    /// Write a file for a bug report: versions, settings, counters and log lines, no names
+    Bugreport(crate::bugreport::BugreportArgs),
     /// Print completions for a shell
     Completions(crate::completions::CompletionsArgs),
     /// Print the man page, or write all of them

@@ -6,6 +6,7 @@ pub mod output;
 pub mod reference;
 
 mod backup;
+mod bugreport;
 mod client;
 mod completions;
 mod contact;
@@ -100,6 +101,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::History(args) => history::run(args, context).await,
         Command::Search(args) => search::run(args, context).await,
         Command::Backup(args) => backup::run(args, context).await,
+        Command::Bugreport(args) => bugreport::run(args, context).await,
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),
     }

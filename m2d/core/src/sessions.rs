@@ -25,14 +25,27 @@ pub struct SessionView {
     pub wants_successor: bool,
 }
 
+/// Why a session is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedFor {
+    /// The side that dialled it has dialled again: it is dead or about to be.
+    NewerDial,
+    /// It wanted a successor.
+    Successor,
+    /// There are too many sessions with the peer.
+    Excess,
+    /// Another session crossed it, on a better path or dialled by the smaller id.
+    Crossed,
+}
+
 /// The result of [`admit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
     /// The sessions that are kept, in order of preference: messages are sent on the last.
     pub kept: Vec<SessionId>,
-    /// The sessions that must be closed. Frames still in flight on those that are kept too are
-    /// processed until they end.
-    pub closed: Vec<SessionId>,
+    /// The sessions that must be closed, and why. Frames still in flight on those that are kept too
+    /// are processed until they end.
+    pub closed: Vec<(SessionId, ClosedFor)>,
     /// True if no dial in progress could lead to a better session.
     pub settles: bool,
 }
@@ -49,20 +62,26 @@ pub fn admit(
     mode: IpMode,
     own_is_smaller: bool,
 ) -> Admission {
-    let is_replaced = |old: &&SessionView| old.dialled == new.dialled || old.wants_successor;
-    let (replaced, mut kept): (Vec<&SessionView>, Vec<&SessionView>) =
-        sessions.iter().partition(is_replaced);
+    let (mut kept, mut closed) = (Vec::new(), Vec::new());
+    for old in sessions {
+        if old.dialled == new.dialled {
+            closed.push((old.id, ClosedFor::NewerDial));
+        } else if old.wants_successor {
+            closed.push((old.id, ClosedFor::Successor));
+        } else {
+            kept.push(old);
+        }
+    }
     let excess = (kept.len() + 1).saturating_sub(MAX_SESSIONS);
     let evicted = kept.drain(..excess);
-    let closed = replaced.into_iter().chain(evicted);
-    let mut closed: Vec<SessionId> = closed.map(|old| old.id).collect();
+    closed.extend(evicted.map(|old| (old.id, ClosedFor::Excess)));
     kept.push(&new);
     if let Some(place) = crossed(&kept, mode, own_is_smaller) {
         let unwanted = kept.remove(place);
         kept.insert(0, unwanted);
         // One side alone decides: otherwise both could close a session, each by its own mode.
         if !own_is_smaller {
-            closed.push(unwanted.id);
+            closed.push((unwanted.id, ClosedFor::Crossed));
         }
     }
     // A dial of the side whose session is kept goes on: it may be the one that led to the session.
@@ -136,7 +155,7 @@ mod tests {
             };
             let admission = admission(&[old], new, true);
             assert_eq!(admission.kept, [new.id]);
-            assert_eq!(admission.closed, [old.id]);
+            assert_eq!(admission.closed, [(old.id, ClosedFor::NewerDial)]);
         }
     }
 
@@ -145,7 +164,7 @@ mod tests {
         // Whichever arrives first, the side with the larger id closes its own.
         for (first, second) in [(OURS, THEIRS), (THEIRS, OURS)] {
             let larger = admission(&[first], second, false);
-            assert_eq!(larger.closed, [OURS.id]);
+            assert_eq!(larger.closed, [(OURS.id, ClosedFor::Crossed)]);
             assert_eq!(larger.kept, [OURS.id, THEIRS.id], "it sends on the other");
             let smaller = admission(&[first], second, true);
             assert_eq!(smaller.closed, []);
@@ -161,7 +180,7 @@ mod tests {
         };
         let admission = admission(&[old], THEIRS, true);
         assert_eq!(admission.kept, [THEIRS.id]);
-        assert_eq!(admission.closed, [OURS.id]);
+        assert_eq!(admission.closed, [(OURS.id, ClosedFor::Successor)]);
     }
 
     #[test]
@@ -176,7 +195,7 @@ mod tests {
         ] {
             for (first, second) in [(wanted, unwanted), (unwanted, wanted)] {
                 let larger = admit(&[first], second, mode, false);
-                assert_eq!(larger.closed, [unwanted.id]);
+                assert_eq!(larger.closed, [(unwanted.id, ClosedFor::Crossed)]);
                 assert_eq!(larger.kept.last(), Some(&wanted.id));
                 // The other side sends on the same session, and waits for the end of the other.
                 let smaller = admit(&[first], second, mode, true);

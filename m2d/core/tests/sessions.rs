@@ -40,10 +40,11 @@ impl Side {
         let all: Vec<SessionView> = self.up.iter().copied().chain([new]).collect();
         let view = |id: &SessionId| *all.iter().find(|view| view.id == *id).unwrap();
         self.up = admission.kept.iter().map(view).collect();
+        let closed: Vec<SessionId> = admission.closed.iter().map(|(id, _)| *id).collect();
         for view in &mut self.up {
-            view.wants_successor |= admission.closed.contains(&view.id);
+            view.wants_successor |= closed.contains(&view.id);
         }
-        admission.closed
+        closed
     }
 }
 

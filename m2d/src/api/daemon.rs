@@ -1,7 +1,7 @@
 //! `DaemonService`.
 
-use super::convert;
 use super::session::{ApiState, Ready};
+use super::{convert, diagnostics};
 use crate::log;
 use crate::refusal::Refusal;
 use crate::store::{StoreFile, free_bytes};
@@ -9,7 +9,8 @@ use m2_mailbox::server::ServerHealth;
 use m2_net::counters::Counter;
 use m2_proto::api::v1::daemon_service_server::DaemonService;
 use m2_proto::api::v1::{
-    DaemonState, GetStatusRequest, GetStatusResponse, MailboxServer, UnlockRequest, UnlockResponse,
+    DaemonState, GetDiagnosticsRequest, GetDiagnosticsResponse, GetStatusRequest,
+    GetStatusResponse, MailboxServer, UnlockRequest, UnlockResponse,
 };
 use m2_sqlite::Fault;
 use std::collections::BTreeMap;
@@ -29,14 +30,8 @@ impl DaemonService for DaemonApi {
         &self,
         _request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
-        let stopping = self.0.stop.is_cancelled();
-        let state = match (stopping, self.0.is_ready()) {
-            (true, _) => DaemonState::Stopping,
-            (false, true) => DaemonState::Ready,
-            (false, false) => DaemonState::Locked,
-        };
         let mut response = GetStatusResponse {
-            state: state.into(),
+            state: state_of(&self.0).into(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             circle: self.0.circle.clone(),
             crypto_provider: m2_crypto::provider::default().name().to_owned(),
@@ -51,12 +46,28 @@ impl DaemonService for DaemonApi {
         Ok(Response::new(response))
     }
 
+    async fn get_diagnostics(
+        &self,
+        _request: Request<GetDiagnosticsRequest>,
+    ) -> Result<Response<GetDiagnosticsResponse>, Status> {
+        Ok(Response::new(diagnostics::collect(&self.0).await?))
+    }
+
     async fn unlock(
         &self,
         request: Request<UnlockRequest>,
     ) -> Result<Response<UnlockResponse>, Status> {
         self.0.unlock(request.into_inner().passphrase).await?;
         Ok(Response::new(UnlockResponse {}))
+    }
+}
+
+/// Returns the daemon's operational state.
+pub(super) fn state_of(state: &ApiState) -> DaemonState {
+    match (state.stop.is_cancelled(), state.is_ready()) {
+        (true, _) => DaemonState::Stopping,
+        (false, true) => DaemonState::Ready,
+        (false, false) => DaemonState::Locked,
     }
 }
 
@@ -95,7 +106,7 @@ async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Sta
 }
 
 /// Adds each counter to the map of its kind.
-fn count(response: &mut GetStatusResponse, counters: BTreeMap<&'static str, u64>) {
+pub(super) fn count(response: &mut GetStatusResponse, counters: BTreeMap<&'static str, u64>) {
     for (name, count) in counters {
         let map = match Counter::by_name(name) {
             Some(counter) if counter.is_work() => &mut response.counts,
@@ -113,7 +124,7 @@ fn known<T: Default>(read: Result<T, Refusal>) -> Result<T, Refusal> {
     }
 }
 
-fn store_warnings(store: &StoreFile) -> Vec<String> {
+pub(super) fn store_warnings(store: &StoreFile) -> Vec<String> {
     let fault = store.health().fault();
     let mut warnings: Vec<_> = fault
         .map(|fault| fault.warning().to_owned())
@@ -144,7 +155,7 @@ fn mailbox_warning(health: &ServerHealth) -> Option<String> {
     }
 }
 
-fn task_warnings(ready: &Ready) -> Vec<String> {
+pub(super) fn task_warnings(ready: &Ready) -> Vec<String> {
     let mut warnings = ready.tasks.warnings();
     let panics = log::panics();
     if panics > 0 {

@@ -1,5 +1,6 @@
 //! The state that all services share: the daemon, locked or ready.
 
+use super::diagnostics::Diagnostics;
 use super::health::Health;
 use super::{FailClosedTest, Readers};
 use crate::backup::Backups;
@@ -82,6 +83,8 @@ pub struct ApiState {
     pub stop: CancellationToken,
     /// The connections of front-ends.
     pub connections: Arc<Connections>,
+    /// What bug reports contain of the start.
+    pub diagnostics: Diagnostics,
     health: Health,
     leases: Mutex<HashSet<String>>,
 }
@@ -92,6 +95,7 @@ impl ApiState {
     pub async fn new(
         circle: String,
         connections: Arc<Connections>,
+        diagnostics: Diagnostics,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -101,6 +105,7 @@ impl ApiState {
             started_ms: system_ms(),
             stop,
             connections,
+            diagnostics,
             health: Health::new().await,
             leases: Mutex::new(HashSet::new()),
         }

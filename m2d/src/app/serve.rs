@@ -24,6 +24,7 @@ pub(super) async fn serve(
     tokio::spawn(report_stop(state.clone(), stop.clone()));
     let draining = stop.clone();
     let server = Server::builder()
+        .trace_fn(|request| tracing::debug_span!("request", method = request.uri().path()))
         .layer(InterceptorLayer::new(api::only_owner))
         .layer(MapResponseLayer::new(api::explain))
         .layer(MapResponseLayer::new(api::hold_pages))

@@ -4,12 +4,13 @@ use super::orders::DialerHandle;
 use super::{Direct, DirectError};
 use crate::engine::EngineHandle;
 use crate::lines::LineDialer;
+use crate::log::Pseudonym;
 use crate::network::SessionRunner;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use m2_core::IpMode;
-use m2_core::dial::{Attempt, Candidate, DialPlan, Effect, Ended, Input};
+use m2_core::dial::{Attempt, Candidate, DialPlan, Effect, Ended, Input, Order, Target};
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Identity, PeerId};
 use m2_net::dial_error::DialError;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// The task that dials contacts.
 pub struct Dialer {
@@ -92,6 +94,7 @@ impl Dialer {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = orders.changed() => for (peer, order) in orders.take() {
+                    tracing::debug!(peer = %Pseudonym::of(&peer), order = name(&order), "an order of the engine");
                     self.handle(Input::Order(peer, order));
                 },
                 Some(done) = self.attempts.next() => self.finish(done).await,
@@ -125,7 +128,8 @@ impl Dialer {
         let (number, peer, end) = (self.next_number, attempt.peer, CancellationToken::new());
         self.next_number = self.next_number.wrapping_add(1);
         self.running.insert(number, (peer, end.clone()));
-        let attempt = self.call.clone().by_any(attempt);
+        let span = tracing::debug_span!("attempt", number, peer = %Pseudonym::of(&peer));
+        let attempt = self.call.clone().by_any(attempt).instrument(span);
         self.attempts.push(Box::pin(async move {
             let result = end.run_until_cancelled_owned(attempt).await;
             Done {
@@ -134,6 +138,17 @@ impl Dialer {
                 result,
             }
         }));
+    }
+
+    fn log_end(&self, done: &Done, ended: Ended) {
+        let peer = Pseudonym::of(&done.peer);
+        let reason = match &done.result {
+            Some(Err((reason, _))) => reason,
+            _ => "",
+        };
+        let due = self.plan.due_at(&done.peer);
+        let next_s = due.map(|due| due.saturating_sub(self.now_ms()) / 1_000);
+        tracing::debug!(number = done.number, %peer, ?ended, reason, ?next_s, "the attempt has ended");
     }
 
     async fn finish(&mut self, done: Done) {
@@ -145,6 +160,7 @@ impl Dialer {
             Some(Err(_)) => Ended::Failed,
         };
         self.handle(Input::Ended(peer, ended));
+        self.log_end(&done, ended);
         match done.result {
             None => {}
             Some(Ok(session)) => self.runner.clone().start(session),
@@ -157,6 +173,17 @@ impl Dialer {
                 }
             }
         }
+    }
+}
+
+/// Returns the name of an order in the log.
+const fn name(order: &Order) -> &'static str {
+    match order {
+        Order::Want(..) => "dial it",
+        Order::Ensure(..) => "dial it unless that is under way",
+        Order::Expedite => "dial it soon, a message waits",
+        Order::Rest => "make no more attempts",
+        Order::Settled => "cancel all attempts, it is connected",
     }
 }
 
@@ -179,6 +206,8 @@ impl Call {
     /// Tries all paths of an attempt, each with a head start over the next. The first session wins.
     async fn by_any(self, attempt: Attempt) -> Result<Session, Failure> {
         let (peer, timeout, mode) = (attempt.peer, attempt.timeout, attempt.route.mode);
+        let (addresses, lines) = (attempt.route.addresses.len(), attempt.route.lines.len());
+        tracing::debug!(addresses, lines, ?mode, ?timeout, "an attempt begins");
         let candidates = attempt.route.candidates().into_iter();
         let dials =
             candidates.map(|(delay, candidate)| (delay, self.dial(peer, candidate, mode, timeout)));
@@ -200,16 +229,35 @@ impl Call {
         timeout: Duration,
     ) -> Result<Session, Failure> {
         let credential = Credential::Identity(self.identity.clone());
-        match candidate {
-            Candidate::Direct(target) => {
-                let dialled = self.direct.dial(peer, target, credential, timeout).await;
-                dialled.map_err(|error| (error.reason(), weight(error)))
-            }
-            Candidate::Line(line) => {
-                let dialled = self.lines.call(peer, credential, &line, mode, timeout);
-                dialled.await.map_err(|reason| (reason, 1))
-            }
+        let (begun, path, result) = (
+            Instant::now(),
+            described(&candidate),
+            match candidate {
+                Candidate::Direct(target) => {
+                    let dialled = self.direct.dial(peer, target, credential, timeout).await;
+                    dialled.map_err(|error| (error.reason(), weight(error)))
+                }
+                Candidate::Line(line) => {
+                    let dialled = self.lines.call(peer, credential, &line, mode, timeout);
+                    dialled.await.map_err(|reason| (reason, 1))
+                }
+            },
+        );
+        let took = begun.elapsed();
+        match &result {
+            Ok(_) => tracing::debug!(path, ?took, "the path leads to the peer"),
+            Err((reason, _)) => tracing::debug!(path, reason, ?took, "the path failed"),
         }
+        result
+    }
+}
+
+/// Describes a path in the log.
+fn described(candidate: &Candidate) -> String {
+    match candidate {
+        Candidate::Direct(target @ Target::Proved(_)) => format!("{target}, reached before"),
+        Candidate::Direct(target @ Target::Named(..)) => format!("{target}, named by others"),
+        Candidate::Line(line) => format!("a line at relay {}", Pseudonym::of(&line.relay)),
     }
 }
 

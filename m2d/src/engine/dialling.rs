@@ -15,7 +15,7 @@ impl Engine {
     /// Handles a session without an answer: the peer may be gone, or have lost its side of the
     /// session. The peer is dialled, and a new session replaces this one.
     pub fn on_link_silent(&mut self, link: &Arc<Link>) {
-        tracing::debug!("a session is in doubt");
+        tracing::debug!(session = link.id, peer = %link.name(), "the session is in doubt: no answer for seconds");
         self.counters.count("SESSION_SILENT");
         if let Err(refusal) = self.use_another(link) {
             self.fail_batch(refusal);
@@ -25,6 +25,7 @@ impl Engine {
 
     /// Handles a session that must be renewed because of its age.
     pub fn on_link_old(&mut self, link: &Arc<Link>) {
+        tracing::debug!(session = link.id, peer = %link.name(), "the session is renewed because of its age");
         self.dial_successor(link);
     }
 

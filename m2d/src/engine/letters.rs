@@ -165,12 +165,14 @@ impl Engine {
         for letter in self.store.due_letters(now, limit)? {
             if !self.may_be_written_to(letter.contact) {
                 // The contact is online and gets the message in a session, or consent has ended.
+                tracing::debug!("a letter is put off: the contact is online, or consent has ended");
                 self.store.delete_letter(letter.message)?;
                 let again = now.saturating_add(self.mailbox.after_ms());
                 self.mail.note(again);
                 continue;
             }
             if letter.sealed_ms.saturating_add(LETTER_LIFE_MS) <= now {
+                tracing::debug!("a letter is sealed again: it is too old for its providers");
                 self.store.delete_letter(letter.message)?;
                 self.mail.note(now);
                 continue;
@@ -195,6 +197,7 @@ impl Engine {
             None => {
                 let turn = letter.attempts as usize % offers.len().max(1);
                 let Some(offer) = offers.get(turn) else {
+                    tracing::debug!("a letter is put off: the contact offers no mailbox");
                     return Ok(None);
                 };
                 let provider = offer.offered.provider;

@@ -5,6 +5,7 @@ use super::Engine;
 use super::effect::Effect;
 use super::lines::day_of;
 use crate::config::IpMode;
+use crate::log::Pseudonym;
 use crate::refusal::Refusal;
 use crate::store::LookupSecrets;
 use m2_core::dial::use_of;
@@ -177,6 +178,8 @@ impl Engine {
             }
         }
         let link = peer_state.link().cloned();
+        let name = Pseudonym::of(&finding.peer);
+        tracing::debug!(peer = %name, by = ?finding.by, "look-up has new addresses or lines");
         match link {
             None => self.dial(row),
             Some(link) if finding.by == FoundBy::Lan && link.path() == Path::Line => {

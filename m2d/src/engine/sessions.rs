@@ -3,11 +3,12 @@
 use super::Engine;
 use super::effect::Effect;
 use super::peer_state::PeerState;
+use crate::log::Pseudonym;
 use crate::network::Link;
 use crate::refusal::Refusal;
 use m2_core::dial::Order;
 use m2_core::frames::NOT_A_CONTACT;
-use m2_core::sessions;
+use m2_core::sessions::{self, SessionId};
 use m2_core::strangers::Eviction;
 use m2_core::{ContactState, KnownAddress};
 use m2_crypto::envelope::EpochHeader;
@@ -47,6 +48,8 @@ pub enum GrantCheck {
 impl Engine {
     /// Handles a session that was established.
     pub fn on_link_up(&mut self, link: &Arc<Link>) -> Result<Arrived, Refusal> {
+        let (peer, path) = (link.name(), link.path());
+        tracing::debug!(session = link.id, %peer, ?path, dialled = link.dialled, "a session is up");
         let Some(row) = self.row_of(&link.peer_id) else {
             self.admit_stranger(link);
             return Ok(Arrived::Stranger);
@@ -56,6 +59,7 @@ impl Engine {
             return Ok(Arrived::Unwanted);
         }
         if self.forbids(row, link.path()) {
+            tracing::debug!(session = link.id, peer = %link.name(), "the contact's mode forbids direct sessions");
             self.counters.count("DIRECT_FORBIDDEN");
             return Ok(Arrived::Unwanted);
         }
@@ -79,6 +83,7 @@ impl Engine {
             .strangers
             .admit(link.id, link.peer_id, prefix, link.clone());
         if let Some((old, why)) = evicted {
+            tracing::debug!(session = old.id, ?why, "a stranger's session must end");
             self.counters.count(match why {
                 Eviction::Replaced => "STRANGER_REPLACED",
                 Eviction::Crowded => "STRANGERS_TOO_MANY",
@@ -136,9 +141,13 @@ impl Engine {
             own_is_smaller,
         );
         peer_state.links.push(link.clone());
-        let closed = peer_state.links_of(&admission.closed);
+        let why = admission.closed.iter().map(|(_, why)| *why);
+        let closed: Vec<SessionId> = admission.closed.iter().map(|(id, _)| *id).collect();
+        let closed = peer_state.links_of(&closed);
         peer_state.links = peer_state.links_of(&admission.kept);
-        for old in closed {
+        for (old, why) in closed.into_iter().zip(why) {
+            let peer = old.name();
+            tracing::debug!(session = old.id, %peer, by = link.id, ?why, "a session is replaced");
             // It takes no part in later choices, even before its end is known.
             old.mark_stale();
             self.effects.push(Effect::Close(old, CloseCode::Replaced));
@@ -200,6 +209,8 @@ impl Engine {
             return Ok(());
         };
         let (peer, short) = (peer_state.contact.peer_id, peer_state.short_sessions);
+        let name = Pseudonym::of(&peer);
+        tracing::debug!(peer = %name, ?age, short_sessions = short, "the contact has no session any more");
         if short > 0 && peer_state.contact.state.is_wanted() && peer_state.links.is_empty() {
             let route = self.route(row)?;
             self.order(peer, Order::Want(route, short));
@@ -236,6 +247,8 @@ impl Engine {
         let Some(peer_state) = self.peers.get_mut(&row) else {
             return Ok(());
         };
+        let peer = Pseudonym::of(&link.peer_id);
+        tracing::debug!(session = link.id, %peer, reason, wants_lines, "the contact refused the session");
         peer_state.refused = reason;
         peer_state.refusals = peer_state.refusals.saturating_add(1);
         if peer_state.contact.state.is_wanted() {

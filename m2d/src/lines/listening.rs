@@ -3,6 +3,7 @@
 use super::used::Used;
 use super::{RelaySockets, hops};
 use crate::engine::{EngineHandle, LineHealth};
+use crate::log::Pseudonym;
 use crate::reach::Reachability;
 use crate::store::LineRow;
 use m2_crypto::line::{JoinToken, LineSecret};
@@ -92,6 +93,7 @@ impl Listening {
                 ..LineHealth::default()
             })
             .await;
+            tracing::debug!(relay = %Pseudonym::of(&self.row.relay), reason, failures, "no session with the relay");
             failures = if begun.elapsed() > STABLE_AFTER {
                 1
             } else {
@@ -117,6 +119,7 @@ impl Listening {
             .await
             .map_err(|e| e.reason())?;
         let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
+        tracing::debug!(relay = %Pseudonym::of(&self.row.relay), hops = way.len(), "a session with the relay is up");
         if self.relay_sockets.is_shared() && way.len() == 1 {
             self.reach.ask_at(&carrier);
         }

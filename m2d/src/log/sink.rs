@@ -2,6 +2,7 @@
 //! from it.
 
 use super::journal;
+use super::recent::Recent;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub(super) struct Sink {
     orders: SyncSender<Order>,
     dropped: Arc<AtomicU64>,
+    recent: Recent,
     is_journal: bool,
 }
 
@@ -50,12 +52,14 @@ impl Sink {
         Self {
             orders,
             dropped,
+            recent: Recent::default(),
             is_journal,
         }
     }
 
     /// Queues lines of one level. If the queue is full, they are dropped and counted.
     pub(super) fn write(&self, level: &Level, lines: &[u8]) {
+        self.recent.push(level, lines);
         let lines = if self.is_journal {
             with_priority(level, lines)
         } else {
@@ -64,6 +68,11 @@ impl Sink {
         if let Err(TrySendError::Full(_)) = self.orders.try_send(Order::Write(lines)) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Returns the last lines of level info and above, oldest first.
+    pub(super) fn recent(&self) -> Vec<String> {
+        self.recent.lines()
     }
 
     /// Waits until everything queued is written, but at most for `limit`.

@@ -5,6 +5,7 @@ use super::LookupTasks;
 use super::due::Due;
 use crate::clock::{Clock, SetsSeen};
 use crate::engine::{Discovery, EngineHandle, FoundBy, LookupTarget};
+use crate::log::Pseudonym;
 use futures::StreamExt;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{DayKey, PresenceSecret, Record, day};
@@ -104,6 +105,8 @@ impl Seeker {
             // then.
             let jitter = UnwrapErr(getrandom::SysRng).next_u32();
             self.due.failed(peer, steady_ms, jitter);
+            let found = record.as_ref().map(Option::is_some);
+            tracing::debug!(peer = %Pseudonym::of(&peer), ?found, "looked up in the DHT");
             if let Ok(Some(record)) = record {
                 tell(&self.engine, peer, record).await;
             }

@@ -5,6 +5,7 @@ use super::wake::Wake;
 use crate::clock::Clock;
 use crate::connect::{Direct, DirectError};
 use crate::engine::{DepositEnd, DepositJob, EngineHandle};
+use crate::log::Pseudonym;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use m2_crypto::handshake::Credential;
@@ -97,13 +98,15 @@ impl Depositor {
     }
 
     async fn deposit(&self, job: DepositJob) {
-        let id = job.id;
+        let (id, provider) = (job.id, Pseudonym::of(&job.provider));
+        tracing::debug!(%provider, "a letter is brought to the recipient's provider");
         let _quiet = self.wake.quiet(job.provider);
         self.leave_own_provider(&job).await;
         let end = match self.dial(&job).await {
             Ok(session) => hand_over(session, job).await,
             Err(reason) => DepositEnd::Failed(reason),
         };
+        tracing::debug!(%provider, ?end, "a deposit ended");
         let told = self
             .engine
             .call(move |engine| engine.deposit_ended(&id, end));

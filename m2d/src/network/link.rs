@@ -3,6 +3,7 @@
 use super::PunchState;
 use super::outgoing::{NotQueued, Outgoing};
 use super::silence::{Signs, Silence};
+use crate::log::Pseudonym;
 use m2_core::sessions::{SessionId, SessionView};
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::Path;
@@ -76,8 +77,14 @@ impl Link {
         }
     }
 
+    /// Returns the peer's name in debug lines.
+    pub fn name(&self) -> Pseudonym {
+        Pseudonym::of(&self.peer_id)
+    }
+
     /// Counts a misdeed under its reason. More than `MAX_MISDEEDS` of them close the session.
     pub fn count_misdeed(&self, reason: &'static str) {
+        tracing::debug!(session = self.id, peer = %self.name(), reason, "a misdeed");
         self.counters.count(reason);
         if self.misdeeds.fetch_add(1, Ordering::Relaxed) >= MAX_MISDEEDS {
             self.close(CloseCode::Misbehaved);
@@ -86,6 +93,7 @@ impl Link {
 
     /// Counts a violation under its reason and closes the session.
     pub fn close_for_violation(&self, reason: &'static str) {
+        tracing::debug!(session = self.id, peer = %self.name(), reason, "a violation ends the session");
         self.counters.count(reason);
         self.close(CloseCode::Misbehaved);
     }

@@ -23,6 +23,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tracing::field::{Empty, display};
+use tracing::{Instrument as _, Span};
 
 /// The most bytes of received frames that one session may have queued for the engine. A faster peer
 /// sees flow control instead of filling this daemon's memory.
@@ -102,11 +104,14 @@ impl SessionRunner {
 
     /// Runs a session until it ends.
     pub fn start(self: Arc<Self>, session: Session) {
-        tokio::spawn(async move {
-            if let Err(error) = self.run(session).await {
-                tracing::debug!(%error, "a session ended");
+        let span = tracing::debug_span!("session", purpose = ?session.purpose(), number = Empty, peer = Empty);
+        let running = async move {
+            match self.run(session).await {
+                Ok(()) => tracing::debug!("the session's task ended"),
+                Err(error) => tracing::debug!(%error, "the session's task ended"),
             }
-        });
+        };
+        tokio::spawn(running.instrument(span));
     }
 
     async fn run(&self, session: Session) -> Result<(), SessionEnd> {
@@ -147,10 +152,13 @@ impl SessionRunner {
         let (handle, sender, receiver) = session.split();
         let (outgoing, queue) = Outgoing::new();
         let link = Arc::new(self.link(&handle, id, Arc::new(certificate), outgoing)?);
+        Span::current().record("number", link.id);
+        Span::current().record("peer", display(link.name()));
         let arriving = link.clone();
         let arrived = self.engine.call(move |engine| engine.on_link_up(&arriving));
         let result = match arrived.await {
             Ok(Arrived::Unwanted) => {
+                tracing::debug!("the session is refused");
                 handle.close(CloseCode::Refused);
                 return Ok(());
             }
@@ -161,6 +169,7 @@ impl SessionRunner {
                 Err(refusal.into())
             }
         };
+        tracing::debug!(reason = ?handle.close_reason(), age = ?link.age(), "the session is over");
         // The engine also drops an ended session if this call is rolled back.
         link.note_ended();
         let gone = link.clone();
@@ -320,6 +329,7 @@ impl SessionRunner {
             .acquire()
             .await
             .map_err(|_| SessionEnd::Stopping)?;
+        tracing::debug!("a grant is opened");
         let accepted = self.accept_grant(link, envelope.grant.clone());
         match accepted.await? {
             Ok(epoch) => {

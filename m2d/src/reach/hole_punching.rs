@@ -182,6 +182,11 @@ impl Shared {
             let addresses = self.all.reach.candidates().await;
             changes.mark_unchanged();
             link.punch_state().ask();
+            tracing::debug!(
+                session = link.id,
+                candidates = addresses.len(),
+                "asks for a direct path"
+            );
             tell(link, addresses, false);
             tokio::select! {
                 () = sleep(pause) => pause = pause.saturating_mul(2).min(LONGEST_PAUSE),
@@ -205,6 +210,12 @@ impl Shared {
         let theirs = self.in_order(theirs);
         let reply = async {
             let ours = self.all.reach.candidates().await;
+            tracing::debug!(
+                session = link.id,
+                ours = ours.len(),
+                theirs = theirs.len(),
+                "answers with candidates"
+            );
             tell(link, ours, true);
             sleep(CALL_BACK_AFTER).await;
             if !link.is_over() {
@@ -261,8 +272,12 @@ impl Shared {
             });
         let won = race::staggered(dials, |_| {});
         tokio::select! {
-            session = won => if let Some(session) = session {
-                self.all.runner.clone().start(session);
+            session = won => match session {
+                Some(session) => {
+                    tracing::debug!(session = link.id, "a direct path was found");
+                    self.all.runner.clone().start(session);
+                }
+                None => tracing::debug!(session = link.id, "no candidate answered"),
             },
             // A session that the other side dialled has replaced this one.
             () = link.over() => {}

@@ -228,6 +228,13 @@ impl DaemonService for Services {
         }))
     }
 
+    async fn get_diagnostics(
+        &self,
+        _: Request<api::GetDiagnosticsRequest>,
+    ) -> Result<Response<api::GetDiagnosticsResponse>, Status> {
+        Ok(Response::new(api::GetDiagnosticsResponse::default()))
+    }
+
     async fn unlock(
         &self,
         request: Request<api::UnlockRequest>,

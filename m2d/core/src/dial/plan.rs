@@ -162,6 +162,12 @@ impl DialPlan {
         self.goals.values().filter_map(due).min()
     }
 
+    /// Returns when the next attempt at a peer is due, for the log; `None` while one runs or if the peer
+    /// is not wanted. The rate limits may put it off.
+    pub fn due_at(&self, peer: &PeerId) -> Option<u64> {
+        self.goals.get(peer)?.next_ms
+    }
+
     fn attempts(&self) -> usize {
         self.running.values().sum()
     }
