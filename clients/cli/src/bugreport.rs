@@ -1,11 +1,11 @@
 //! `m2 bugreport`
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use m2_backup::private;
 use m2_proto::api::v1::{GetDiagnosticsRequest, GetDiagnosticsResponse};
 use serde_json::json;
 
@@ -28,14 +28,13 @@ pub(crate) async fn run(args: BugreportArgs, context: &Context) -> Result<(), Fa
     let client = context.client().await?;
     let found = call(client.daemon().get_diagnostics(GetDiagnosticsRequest {})).await?;
     let path = args.file.unwrap_or_else(|| PathBuf::from(FILE));
-    let failed = |error: std::io::Error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => " Name another file.",
-            _ => "",
-        };
-        Failure::Local(format!("Can't write {}: {error}.{hint}", path.display()))
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::Usage(format!("{} exists. Name another file.", path.display()))
+        }
+        _ => Failure::Local(format!("Can't write {}: {error}.", path.display())),
     };
-    let mut file = private::create(&path).map_err(failed)?;
+    let mut file = create(&path).map_err(failed)?;
     file.write_all(report(&found).as_bytes()).map_err(failed)?;
     let written = path.display().to_string();
     context.out.show(&json!({ "file": written }), |_| {
@@ -45,6 +44,15 @@ pub(crate) async fn run(args: BugreportArgs, context: &Context) -> Result<(), Fa
              give it to anyone."
         )
     })
+}
+
+/// Creates a new file that only the user can read.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Returns the text of the report.

@@ -7,7 +7,7 @@ use m2_net::wire::InviteProof;
 /// The invitations of the provider, which entitle a peer to register a box.
 pub trait Invitations: Send + Sync + 'static {
     /// Returns whether a proof belongs to a valid invitation. `proof_key` binds proofs to the
-    /// session (docs/spec/contact.md#proofs).
+    /// session (docs/spec/contact.md#the-request).
     fn is_invited(
         &self,
         proof_key: &Secret<32>,

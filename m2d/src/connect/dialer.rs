@@ -142,13 +142,14 @@ impl Dialer {
 
     fn log_end(&self, done: &Done, ended: Ended) {
         let peer = Pseudonym::of(&done.peer);
-        let reason = match &done.result {
-            Some(Err((reason, _))) => reason,
-            _ => "",
+        let number = done.number;
+        let Some(Err((reason, _))) = &done.result else {
+            tracing::debug!(number, %peer, ?ended, "the attempt has ended");
+            return;
         };
         let due = self.plan.due_at(&done.peer);
         let next_s = due.map(|due| due.saturating_sub(self.now_ms()) / 1_000);
-        tracing::debug!(number = done.number, %peer, ?ended, reason, ?next_s, "the attempt has ended");
+        tracing::debug!(number, %peer, ?ended, reason, ?next_s, "the attempt has ended");
     }
 
     async fn finish(&mut self, done: Done) {

@@ -56,7 +56,7 @@ async fn a_report_names_no_contact_no_address_and_no_path() {
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "others may not read it");
     let again = pair.alice.m2(&["bugreport", path]).await.unwrap();
-    assert_eq!(again.code, Some(1));
+    assert_eq!(again.code, Some(2));
     assert!(
         again.stderr.contains("Name another file"),
         "{}",

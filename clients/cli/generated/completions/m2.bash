@@ -19,6 +19,9 @@ _m2() {
             m2,backup)
                 cmd="m2__subcmd__backup"
                 ;;
+            m2,bugreport)
+                cmd="m2__subcmd__bugreport"
+                ;;
             m2,client)
                 cmd="m2__subcmd__client"
                 ;;
@@ -173,7 +176,7 @@ _m2() {
 
     case "${cmd}" in
         m2)
-            opts="-h -V --socket --json --color --help --version status unlock id invite mailbox line relay network contact send watch listen client read edit retract history search backup completions man"
+            opts="-h -V --socket --json --color --help --version status unlock id invite mailbox line relay network contact send watch listen client read edit retract history search backup bugreport completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -253,6 +256,28 @@ _m2() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__bugreport)
+            opts="-h --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -50,6 +50,7 @@ complete -c m2 -n "__fish_m2_needs_command" -f -a "retract" -d 'Delete a message
 complete -c m2 -n "__fish_m2_needs_command" -f -a "history" -d 'Show a conversation'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "search" -d 'Find messages by their words'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "backup" -d 'Back up the identity and everything stored, and check backups'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "bugreport" -d 'Write a file for a bug report: versions, settings, counters and log lines, no names'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "man" -d 'Print the man page, or write all of them'
 complete -c m2 -n "__fish_m2_using_subcommand status" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
@@ -419,6 +420,12 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand bugreport" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand bugreport" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand bugreport" -l json -d 'Print one JSON object per line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand bugreport" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand completions" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand completions" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
