@@ -132,9 +132,15 @@ reasons! {
     /// No mailbox is registered with this provider.
     MailboxUnknown "MAILBOX_UNKNOWN" NotFound
         "No mailbox is registered with this provider.";
+    /// Several providers match.
+    MailboxAmbiguous "MAILBOX_AMBIGUOUS" InvalidArgument
+        "Several providers match. Give more characters of the peer id.";
     /// The relay is not one of this daemon's own relays.
     LineUnknown "LINE_UNKNOWN" NotFound
         "This relay is not one of this daemon's own relays.";
+    /// Several relays match.
+    LineAmbiguous "LINE_AMBIGUOUS" InvalidArgument
+        "Several relays match. Give more characters of the peer id.";
     /// No message has this id.
     MessageUnknown "MESSAGE_UNKNOWN" NotFound
         "No message has this id. An id is 32 hexadecimal digits.";

@@ -399,6 +399,8 @@ impl Engine {
                 Effect::Reply(reply) => reply(Err(refusal.clone())),
                 // The link is in no list any more, so nothing else would close it.
                 Effect::Close(link, code) => link.close(code),
+                Effect::Misdeed(link, reason) => link.count_misdeed(reason),
+                Effect::Violation(link, reason) => link.close_for_violation(reason),
                 _ => {}
             }
         }

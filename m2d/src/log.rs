@@ -7,7 +7,7 @@ mod pseudonym;
 mod recent;
 mod sink;
 
-pub use pseudonym::Pseudonym;
+pub use pseudonym::{AddressPseudonym, Pseudonym};
 
 use crate::config::LogConfig;
 use sink::Sink;

@@ -10,6 +10,7 @@ pub mod frames;
 pub mod ip_mode;
 pub mod line;
 pub mod requests;
+pub mod resolve;
 pub mod sessions;
 pub mod strangers;
 

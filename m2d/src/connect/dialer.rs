@@ -4,7 +4,7 @@ use super::orders::DialerHandle;
 use super::{Direct, DirectError};
 use crate::engine::EngineHandle;
 use crate::lines::LineDialer;
-use crate::log::Pseudonym;
+use crate::log::{AddressPseudonym, Pseudonym};
 use crate::network::SessionRunner;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -256,8 +256,15 @@ impl Call {
 /// Describes a path in the log.
 fn described(candidate: &Candidate) -> String {
     match candidate {
-        Candidate::Direct(target @ Target::Proved(_)) => format!("{target}, reached before"),
-        Candidate::Direct(target @ Target::Named(..)) => format!("{target}, named by others"),
+        Candidate::Direct(Target::Proved(address)) => {
+            format!("{}, reached before", AddressPseudonym::of(*address))
+        }
+        Candidate::Direct(Target::Named(named, _)) => {
+            // Only its text leaves a named address without the address filter.
+            let address = named.to_string().parse().map(AddressPseudonym::of);
+            let address = address.map_or_else(|_| "an address".to_owned(), |it| it.to_string());
+            format!("{address}, named by others")
+        }
         Candidate::Line(line) => format!("a line at relay {}", Pseudonym::of(&line.relay)),
     }
 }

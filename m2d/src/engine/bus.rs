@@ -19,8 +19,14 @@ pub struct StateChange {
     pub failure: i64,
 }
 
-/// Events kept in memory for streams. Older ones are read from the store.
+/// Events kept in memory for streams, and the bytes of their messages. Older ones are read from the
+/// store.
 const LIVE_EVENTS: usize = 1_024;
+const LIVE_BYTES: usize = 4 << 20;
+/// The bytes of messages after which no more events are returned at once.
+const PAGE_BYTES: usize = 1 << 20;
+/// The size of an event in bytes, not counting its message.
+const EVENT_BYTES: usize = 256;
 
 /// A committed entry of the event log, for streams that have read up to it.
 #[derive(Debug, Clone)]
@@ -38,13 +44,58 @@ impl LiveEvent {
             Self::Stored(seq) => *seq,
         }
     }
+
+    /// Returns the bytes that the event takes in memory.
+    fn bytes(&self) -> usize {
+        let message = match self {
+            Self::Whole(row) => row.message.as_ref(),
+            Self::Stored(_) => None,
+        };
+        let content = message.and_then(|message| message.content.as_ref());
+        EVENT_BYTES + content.map_or(0, Vec::len)
+    }
+
+    /// Removes an event's message, which is read from the store from now on.
+    pub(super) fn forget_content(&mut self) {
+        if let Self::Whole(row) = self
+            && row.message.is_some()
+        {
+            *self = Self::Stored(row.seq);
+        }
+    }
 }
 
-/// Announces committed changes. It holds no content: subscribers read that from the store.
+/// The newest events, oldest first.
+#[derive(Debug, Default)]
+struct Live {
+    events: VecDeque<LiveEvent>,
+    bytes: usize,
+}
+
+impl Live {
+    fn push(&mut self, event: LiveEvent) {
+        self.bytes += event.bytes();
+        self.events.push_back(event);
+        while self.events.len() > LIVE_EVENTS || self.bytes > LIVE_BYTES {
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.bytes();
+        }
+    }
+
+    fn forget_content(&mut self) {
+        self.events.iter_mut().for_each(LiveEvent::forget_content);
+        self.bytes = self.events.len() * EVENT_BYTES;
+    }
+}
+
+/// Announces committed changes. It holds the newest messages for as long as a stream follows them;
+/// whatever is older, or may have been erased since, is read from the store.
 #[derive(Debug)]
 pub struct Bus {
     newest_event: watch::Sender<i64>,
-    live: Mutex<VecDeque<LiveEvent>>,
+    live: Mutex<Live>,
     states: broadcast::Sender<StateChange>,
 }
 
@@ -68,11 +119,13 @@ impl Bus {
     /// memory.
     pub fn live_after(&self, after: i64) -> Vec<EventRow> {
         let live = self.live();
-        let first = live.partition_point(|event| event.seq() <= after);
-        let mut next = after;
-        let follow = live.iter().skip(first).map_while(|event| match event {
-            LiveEvent::Whole(row) if row.seq == next + 1 => {
+        let first = live.events.partition_point(|event| event.seq() <= after);
+        let (mut next, mut room) = (after, PAGE_BYTES);
+        let follow = live.events.iter().skip(first);
+        let follow = follow.map_while(|event| match event {
+            LiveEvent::Whole(row) if row.seq == next + 1 && room > 0 => {
                 next = row.seq;
+                room = room.saturating_sub(event.bytes());
                 Some(EventRow::clone(row))
             }
             _ => None,
@@ -95,19 +148,116 @@ impl Bus {
             return;
         };
         let mut live = self.live();
-        live.extend(events);
-        let surplus = live.len().saturating_sub(LIVE_EVENTS);
-        live.drain(..surplus);
+        events.into_iter().for_each(|event| live.push(event));
         drop(live);
         self.set_newest_event(newest);
     }
 
-    fn live(&self) -> MutexGuard<'_, VecDeque<LiveEvent>> {
+    /// Returns whether a stream follows events. Without one no message is kept in memory.
+    pub(super) fn has_streams(&self) -> bool {
+        self.newest_event.receiver_count() > 0
+    }
+
+    /// Forgets the messages in memory, because one of them may have been erased or replaced.
+    pub(super) fn forget_content(&self) {
+        self.live().forget_content();
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state_changed(&self, change: StateChange) {
         // The channel has no receiver while no stream watches.
         let _ = self.states.send(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{EventKind, Gone, ShownMessage};
+    use m2_crypto::PeerId;
+
+    const PEER: PeerId = PeerId::from_bytes([1; 32]);
+
+    fn message(seq: i64, length: usize) -> LiveEvent {
+        LiveEvent::Whole(Box::new(EventRow {
+            seq,
+            time_ms: 0,
+            kind: EventKind::MessageReceived,
+            peer_id: PEER,
+            name: String::new(),
+            suggested_name: String::new(),
+            detail: 0,
+            message_id: Some([2; 16]),
+            message: Some(ShownMessage {
+                row: seq,
+                id: [2; 16],
+                peer_id: PEER,
+                own: false,
+                state: MessageState::Delivered,
+                failure: 0,
+                author_ms: 0,
+                stored_ms: 0,
+                media_type: String::new(),
+                content: Some(vec![7; length]),
+                edited: false,
+                gone: Gone::No,
+                expires_ms: None,
+            }),
+        }))
+    }
+
+    fn numbers(bus: &Bus, after: i64) -> Vec<i64> {
+        bus.live_after(after).iter().map(|row| row.seq).collect()
+    }
+
+    #[test]
+    fn events_follow_from_memory_up_to_the_first_that_is_not_there() {
+        let bus = Bus::default();
+        bus.publish(vec![message(1, 10), LiveEvent::Stored(2), message(3, 10)]);
+        assert_eq!(numbers(&bus, 0), [1]);
+        assert!(numbers(&bus, 1).is_empty());
+        assert_eq!(numbers(&bus, 2), [3]);
+        assert_eq!(*bus.newest_event().borrow(), 3);
+    }
+
+    #[test]
+    fn memory_and_pages_are_bounded_in_bytes() {
+        let bus = Bus::default();
+        for seq in 1..=500 {
+            bus.publish(vec![message(seq, 48 << 10)]);
+        }
+        let live = bus.live();
+        assert!(live.bytes <= LIVE_BYTES);
+        let bytes: usize = live.events.iter().map(LiveEvent::bytes).sum();
+        assert_eq!(live.bytes, bytes);
+        let first = live.events[0].seq();
+        drop(live);
+        assert!((400..500).contains(&first), "{first}");
+        let page = numbers(&bus, first);
+        assert!(page.len() * (48 << 10) <= PAGE_BYTES + (48 << 10));
+        assert!(numbers(&bus, 0).is_empty(), "the first is not in memory");
+    }
+
+    #[test]
+    fn an_erased_message_is_in_no_memory() {
+        let bus = Bus::default();
+        bus.publish(vec![message(1, 10), message(2, 10)]);
+        bus.forget_content();
+        assert!(numbers(&bus, 0).is_empty());
+        bus.publish(vec![message(3, 10)]);
+        assert_eq!(numbers(&bus, 2), [3]);
+    }
+
+    #[test]
+    fn messages_are_kept_only_for_streams() {
+        let bus = Bus::default();
+        assert!(!bus.has_streams());
+        let stream = bus.newest_event();
+        assert!(bus.has_streams());
+        drop(stream);
+        assert!(!bus.has_streams());
     }
 }

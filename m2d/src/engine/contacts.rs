@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::store::{ContactRow, EventKind, LookupSecrets, MailboxPolicy};
 use m2_core::contact_name::{is_fit, look_alike};
 use m2_core::dial::{Order, use_of};
+use m2_core::resolve::{self, NotFound};
 use m2_core::{ContactState, KnownAddress};
 use m2_crypto::PeerId;
 use m2_crypto::Secret;
@@ -22,8 +23,6 @@ use zeroize::Zeroizing;
 /// The most contacts, requests and blocked peers together. Removed contacts are not counted, as
 /// their rows are pruned.
 const MAX_CONTACTS: usize = 10_000;
-/// The shortest prefix of a peer id that identifies a contact.
-const MIN_PREFIX: usize = 10;
 /// Characters of the peer id that form the default name.
 const NAME_FROM_ID: usize = 12;
 
@@ -401,16 +400,12 @@ impl Engine {
         if let Some(peer_state) = by_name {
             return Ok(peer_state.contact.row);
         }
-        if folded.len() < MIN_PREFIX || !folded.starts_with("m21") {
-            return Err(unknown());
-        }
-        let mut by_id = known()
-            .filter(|peer_state| peer_state.contact.peer_id.to_string().starts_with(&folded));
-        match (by_id.next(), by_id.next()) {
-            (Some(peer_state), None) => Ok(peer_state.contact.row),
-            (Some(_), Some(_)) => Err(Refusal::new(Reason::ContactAmbiguous)),
-            (None, _) => Err(unknown()),
-        }
+        let by_id = known().map(|peer_state| &peer_state.contact);
+        let by_id = by_id.map(|contact| (contact.peer_id, contact.row));
+        resolve::by_prefix(text, by_id).map_err(|error| match error {
+            NotFound::Unknown => unknown(),
+            NotFound::Ambiguous => Refusal::new(Reason::ContactAmbiguous),
+        })
     }
 
     fn resolve_request(&self, name: &str) -> Result<i64, Refusal> {

@@ -103,7 +103,10 @@ impl Engine {
             return;
         };
         match peer_state.link() {
-            Some(link) if link.places().is_none() => link.probe_path(),
+            Some(link) if link.places().is_none() => {
+                let probe = Effect::Probe(link.clone());
+                self.effects.push(probe);
+            }
             Some(_) => {}
             None => {
                 self.order(peer_state.contact.peer_id, Order::Expedite);

@@ -32,8 +32,8 @@ pub(super) type Reply = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
 /// so a failed write of another caller does not affect it.
 pub(super) type Read = Box<dyn FnOnce(Result<&mut Engine, Refusal>) + Send>;
 
-/// An effect to perform once its batch is on disk. Of a failed batch only replies and closes are
-/// performed.
+/// An effect to perform once its batch is on disk. Of a failed batch only replies, closes and what a
+/// peer did wrong are performed.
 pub(super) enum Effect {
     /// Answer a caller.
     Reply(Reply),
@@ -43,6 +43,14 @@ pub(super) enum Effect {
     Frame(Arc<Link>, Box<Message>),
     /// Close a session.
     Close(Arc<Link>, CloseCode),
+    /// Count a misdeed of a session's peer.
+    Misdeed(Arc<Link>, &'static str),
+    /// Close a session whose peer broke the protocol.
+    Violation(Arc<Link>, &'static str),
+    /// Send an empty frame on a session, whose answer shows that the path works.
+    Probe(Arc<Link>),
+    /// Allow or forbid the search for a direct path next to a session.
+    AllowPunch(Arc<Link>, bool),
     /// Give the dialer an order for a peer.
     Dial(PeerId, Order),
     /// Notify watchers of a message's state.
@@ -62,7 +70,21 @@ pub(super) enum Effect {
 }
 
 impl Engine {
+    /// Counts a misdeed of a session's peer once the batch ends.
+    pub(super) fn misdeed(&mut self, link: &Arc<Link>, reason: &'static str) {
+        self.effects.push(Effect::Misdeed(link.clone(), reason));
+    }
+
+    /// Closes a session whose peer broke the protocol once the batch ends.
+    pub(super) fn violation(&mut self, link: &Arc<Link>, reason: &'static str) {
+        self.effects.push(Effect::Violation(link.clone(), reason));
+    }
+
     pub(super) fn perform_effects(&mut self) {
+        let has_erased = self.maintenance.take_changed();
+        if has_erased {
+            self.bus.forget_content();
+        }
         let mut events = Vec::new();
         // Actions may add new effects. These belong to no batch and are performed after the next
         // one.
@@ -80,6 +102,11 @@ impl Engine {
                     }
                 }
                 Effect::Close(link, code) => link.close(code),
+                Effect::Misdeed(link, reason) => link.count_misdeed(reason),
+                Effect::Violation(link, reason) => link.close_for_violation(reason),
+                Effect::Probe(link) => link.probe_path(),
+                Effect::AllowPunch(link, true) => link.punch_state().allow(),
+                Effect::AllowPunch(link, false) => link.punch_state().forbid(),
                 Effect::Dial(peer, order) => self.dialer.tell(peer, order),
                 Effect::State(change) => self.bus.state_changed(change),
                 Effect::WakeCollectors => {
@@ -95,7 +122,12 @@ impl Engine {
                     // The set of allowed callers determines which presence records are published.
                     self.lookup_wake.send_replace(());
                 }
-                Effect::Event(event) => events.push(event),
+                Effect::Event(mut event) => {
+                    if has_erased {
+                        event.forget_content();
+                    }
+                    events.push(event);
+                }
             }
         }
         if !events.is_empty() {

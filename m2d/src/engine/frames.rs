@@ -23,12 +23,10 @@ impl Engine {
         }
         match self.take_frame(link, message, accepted) {
             Ok(Ok(())) => {}
-            Ok(Err(misdeed @ Misbehaved::TooMuchWork)) => {
-                link.close_for_violation(reason_of(&misdeed))
-            }
-            Ok(Err(misdeed)) => link.count_misdeed(reason_of(&misdeed)),
+            Ok(Err(misdeed @ Misbehaved::TooMuchWork)) => self.violation(link, reason_of(&misdeed)),
+            Ok(Err(misdeed)) => self.misdeed(link, reason_of(&misdeed)),
             Err(refusal) if refusal.fault.is_some() => self.fail_batch(refusal),
-            Err(_) => link.count_misdeed("FRAME_REFUSED"),
+            Err(_) => self.misdeed(link, "FRAME_REFUSED"),
         }
     }
 
@@ -49,7 +47,7 @@ impl Engine {
                 Some(row) => self.on_contact_request(row, link, request)?,
                 None => {
                     link.asks();
-                    link.count_misdeed("REQUESTS_TOO_MANY");
+                    self.misdeed(link, "REQUESTS_TOO_MANY");
                 }
             }
             return Ok(Ok(()));
@@ -65,11 +63,11 @@ impl Engine {
                 return Ok(Ok(()));
             }
             Verdict::Misdeed(reason) => {
-                link.count_misdeed(reason);
+                self.misdeed(link, reason);
                 return Ok(Ok(()));
             }
             Verdict::Violation(reason) => {
-                link.close_for_violation(reason);
+                self.violation(link, reason);
                 return Ok(Ok(()));
             }
         }

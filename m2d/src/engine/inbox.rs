@@ -6,9 +6,10 @@ use super::effect::Effect;
 use super::sending::Failure;
 use crate::store::{
     EventKind, EventRow, Gone, MessageHead, MessageKind, MessageRow, MessageState, NewEvent,
-    StoreError,
+    ShownMessage, StoreError,
 };
 use bytes::Bytes;
+use m2_crypto::PeerId;
 use m2_delivery::{
     Body, Content, ContentHash, GiveUp, MessageId, MessageState as Delivery, Payload,
 };
@@ -61,7 +62,7 @@ impl Engine {
             Body::Content(content) if shown => stored_content(content),
             _ => (String::new(), None),
         };
-        let message = self.store.insert_message(&MessageRow {
+        let mut message = MessageRow {
             row: 0,
             id: id.0,
             contact: row,
@@ -76,9 +77,10 @@ impl Engine {
             content,
             gone,
             expires_ms: expires_ms.filter(|_| shown),
-        })?;
+        };
+        message.row = self.store.insert_message(&message)?;
         if shown {
-            self.event(EventKind::MessageReceived, row, Some(message), 0)?;
+            self.message_event(message)?;
             self.maintenance.note_expiry(expires_ms);
             self.maintenance.note_text(now);
         }
@@ -122,6 +124,7 @@ impl Engine {
         let (media_type, content) = stored_content(new);
         let content = content.unwrap_or_default();
         self.store.edit_message(head.row, &media_type, &content)?;
+        self.maintenance.note_replaced();
         self.event(EventKind::MessageEdited, row, Some(head.row), 0)
     }
 
@@ -302,6 +305,38 @@ impl Engine {
         Ok(())
     }
 
+    /// Appends the arrival of a message to the log. Streams get it from memory.
+    fn message_event(&mut self, message: MessageRow) -> Result<(), StoreError> {
+        let (contact, kind) = (message.contact, EventKind::MessageReceived);
+        let peer_state = self.peers.get(&contact);
+        let peer_id = peer_state.map(|peer_state| peer_state.contact.peer_id);
+        let Some(peer_id) = peer_id.filter(|_| self.bus.has_streams()) else {
+            return self.event(kind, contact, Some(message.row), 0);
+        };
+        let event = NewEvent {
+            kind,
+            contact,
+            message: Some(message.row),
+            detail: 0,
+        };
+        let time_ms = self.clock.order_ms();
+        let seq = self.store.append_event(&event, time_ms)?;
+        let live = EventRow {
+            seq,
+            time_ms,
+            kind,
+            peer_id,
+            name: String::new(),
+            suggested_name: String::new(),
+            detail: 0,
+            message_id: Some(message.id),
+            message: Some(shown(message, peer_id)),
+        };
+        let live = LiveEvent::Whole(Box::new(live));
+        self.effects.push(Effect::Event(live));
+        Ok(())
+    }
+
     /// Appends a message's state to the log. The event has no content, so streams get it from
     /// memory.
     fn state_event(
@@ -335,6 +370,25 @@ impl Engine {
         };
         self.effects.push(Effect::Event(live));
         Ok(())
+    }
+}
+
+/// Returns a message that was just stored as front-ends see it.
+fn shown(message: MessageRow, peer_id: PeerId) -> ShownMessage {
+    ShownMessage {
+        row: message.row,
+        id: message.id,
+        peer_id,
+        own: message.own,
+        state: message.state,
+        failure: 0,
+        author_ms: message.author_ms,
+        stored_ms: message.stored_ms,
+        media_type: message.media_type,
+        content: message.content,
+        edited: false,
+        gone: message.gone,
+        expires_ms: message.expires_ms,
     }
 }
 

@@ -8,6 +8,7 @@ use super::lines::typed_addresses;
 use super::mail::BoxHealth;
 use crate::refusal::Refusal;
 use crate::store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
+use m2_core::resolve::{self, NotFound};
 use m2_crypto::PeerId;
 use m2_crypto::address::Use;
 use m2_crypto::mailbox::TokenSeed;
@@ -100,13 +101,12 @@ impl Engine {
 
     /// Returns the box at the provider with this peer id or prefix of it.
     fn resolve_mailbox(&self, text: &str) -> Result<MailboxRow, Refusal> {
-        let folded = text.to_lowercase();
-        let mut found = self.store.mailboxes()?.into_iter();
-        let is_meant =
-            |row: &MailboxRow| folded.len() >= 10 && row.provider.to_string().starts_with(&folded);
-        found
-            .find(is_meant)
-            .ok_or_else(|| Refusal::new(Reason::MailboxUnknown))
+        let boxes = self.store.mailboxes()?.into_iter();
+        let found = resolve::by_prefix(text, boxes.map(|row| (row.provider, row)));
+        found.map_err(|error| match error {
+            NotFound::Unknown => Refusal::new(Reason::MailboxUnknown),
+            NotFound::Ambiguous => Refusal::new(Reason::MailboxAmbiguous),
+        })
     }
 
     /// Creates or deletes a contact's grants to match its policy.

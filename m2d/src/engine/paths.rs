@@ -21,7 +21,7 @@ impl Engine {
         if self.ip_mode(row) != IpMode::Direct {
             return;
         }
-        link.punch_state().allow();
+        self.effects.push(Effect::AllowPunch(link.clone(), true));
         match link.path() {
             Path::Line if link.dialled => {
                 self.effects
@@ -44,7 +44,7 @@ impl Engine {
             tracing::debug!("a contact asks for a path that its mode does not allow");
             return;
         }
-        link.punch_state().allow();
+        self.effects.push(Effect::AllowPunch(link.clone(), true));
         match (reach, link.path()) {
             (Reach::Observed(address), Path::Direct) => {
                 // Only once per session: each new address is sent to all contacts.
@@ -57,7 +57,7 @@ impl Engine {
                 let came = PunchRequest::Came(link.clone(), candidates);
                 self.effects.push(Effect::Meet(came));
             }
-            _ => link.count_misdeed("REACH_OUT_OF_PLACE"),
+            _ => self.misdeed(link, "REACH_OUT_OF_PLACE"),
         }
     }
 
@@ -104,7 +104,7 @@ impl Engine {
                 }
                 _ => {
                     probed.push((link.clone(), link.heard()));
-                    link.probe_path();
+                    self.effects.push(Effect::Probe(link));
                 }
             }
         }

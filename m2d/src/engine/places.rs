@@ -121,7 +121,7 @@ impl Engine {
         stated: &Places,
     ) -> Result<(), Refusal> {
         if !link.takes_statement() {
-            link.close_for_violation("PLACES_REPEATED");
+            self.violation(link, "PLACES_REPEATED");
             return Ok(());
         }
         self.sent_once.push(link.clone());

@@ -99,7 +99,7 @@ impl Engine {
             .map(|peer_state| peer_state.links.clone());
         for link in links.unwrap_or_default() {
             if self.ip_mode(row) != IpMode::Direct {
-                link.punch_state().forbid();
+                self.effects.push(Effect::AllowPunch(link.clone(), false));
             }
             if self.forbids(row, link.path()) {
                 self.effects.push(Effect::Close(link, CloseCode::Refused));

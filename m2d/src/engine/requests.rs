@@ -63,11 +63,11 @@ impl Engine {
         request: &ContactRequest,
     ) -> Result<(), Refusal> {
         if link.asks() {
-            link.count_misdeed("REQUEST_REPEATED");
+            self.misdeed(link, "REQUEST_REPEATED");
         }
         let state = self.contact_mut(row)?.state;
         if state == ContactState::Blocked {
-            link.count_misdeed("BLOCKED");
+            self.misdeed(link, "BLOCKED");
             return Ok(());
         }
         let has_agreed = self.has_agreed(row, link);
@@ -99,7 +99,7 @@ impl Engine {
     /// proof.
     fn check_proof(
         &mut self,
-        link: &Link,
+        link: &Arc<Link>,
         shown: Option<InviteProof>,
     ) -> Result<Option<String>, Refusal> {
         let known = self
@@ -108,7 +108,7 @@ impl Engine {
         let Some(invitation) = self.proven_invitation(link, shown)? else {
             // A contact that asks again shows the invitation that it used when it became a contact.
             if shown.is_some() && !known {
-                link.count_misdeed("INVITATION_REFUSED");
+                self.misdeed(link, "INVITATION_REFUSED");
             }
             return Ok(None);
         };
@@ -157,7 +157,7 @@ impl Engine {
     fn keep_request(
         &mut self,
         row: i64,
-        link: &Link,
+        link: &Arc<Link>,
         request: &ContactRequest,
     ) -> Result<(), Refusal> {
         let origin = self.origin_of(link, request)?;
@@ -168,7 +168,7 @@ impl Engine {
                 self.forget_request(other)?;
             }
             Claim::Refused => {
-                link.count_misdeed("REQUESTS_TOO_MANY");
+                self.misdeed(link, "REQUESTS_TOO_MANY");
                 return Ok(());
             }
         }
@@ -270,7 +270,7 @@ impl Engine {
                 self.contact_mut(row)?.invite_token = None;
                 self.save_contact(row)?;
             }
-            OnReply::Unasked => link.count_misdeed("REPLY_UNASKED"),
+            OnReply::Unasked => self.misdeed(link, "REPLY_UNASKED"),
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ impl Engine {
             return Ok(Arrived::Stranger);
         };
         if self.contact_mut(row)?.state == ContactState::Blocked {
-            link.count_misdeed("BLOCKED");
+            self.misdeed(link, "BLOCKED");
             return Ok(Arrived::Unwanted);
         }
         if self.forbids(row, link.path()) {

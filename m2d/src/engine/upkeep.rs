@@ -62,6 +62,8 @@ pub(super) struct MaintenanceTimers {
     space: u64,
     /// Hidden messages since their number was last bounded, by contact row.
     silent: HashMap<i64, u32>,
+    /// True if this batch erased or replaced a message.
+    has_changed: bool,
     /// True if the write-ahead log must be emptied after this batch, as it still holds deleted
     /// data.
     log: bool,
@@ -78,6 +80,16 @@ impl MaintenanceTimers {
     /// Schedules the expiry of a message.
     pub(super) fn note_expiry(&mut self, at: Option<u64>) {
         self.expiry = self.expiry.min(at.unwrap_or(u64::MAX));
+    }
+
+    /// Records that a message was replaced by another text.
+    pub(super) fn note_replaced(&mut self) {
+        self.has_changed = true;
+    }
+
+    /// Returns whether a message was erased or replaced since the last call.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
     }
 
     /// Schedules indexing of a new message. Later messages do not defer it.
@@ -97,6 +109,7 @@ impl MaintenanceTimers {
 
     /// Schedules the return of freed space.
     pub(super) fn note_freed(&mut self, now: u64) {
+        self.has_changed = true;
         self.space = self.space.min(now.saturating_add(GIVE_BACK_DELAY_MS));
     }
 }

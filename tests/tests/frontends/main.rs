@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod live;
 mod stops;
 
 use m2_proto::api::v1::event::Kind;
