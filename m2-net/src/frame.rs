@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// The longest frame, without its length, in bytes.
@@ -25,7 +25,8 @@ const MAX_LENGTH_BYTES: usize = 3;
 const READ_BYTES: usize = 64 * 1024;
 /// Encoded frames are written once they exceed this many bytes.
 const WRITE_BYTES: usize = 32 * 1024;
-/// The number of messages that wait for the stream. A sender waits while the queue is full.
+/// The number of messages of [`FrameSender::send`] that wait for the stream. A sender waits while
+/// they are that many.
 const QUEUE: usize = 64;
 
 /// Encodes a message as a frame, with its length.
@@ -102,17 +103,21 @@ fn strip_length(mut frame: Bytes) -> Bytes {
     frame
 }
 
-/// Sends messages. Clones share one bounded queue, which one task writes to the stream, several
-/// frames at a time.
+/// Sends messages. Clones share one queue, which one task writes to the stream, several frames at a
+/// time. Each queued frame holds a permit, which bounds the queue.
 #[derive(Debug, Clone)]
 pub struct FrameSender {
-    queue: mpsc::Sender<Item>,
+    queue: mpsc::UnboundedSender<Item>,
+    /// The permits of [`Self::send`] and [`Self::try_send`].
+    places: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
 enum Item {
     /// A frame with its length.
-    Frame(Bytes),
+    Frame(Bytes, OwnedSemaphorePermit),
+    /// A message that the writer encodes.
+    Message(Message, OwnedSemaphorePermit),
     /// Ends the stream; answered when the peer has received everything.
     Finish(oneshot::Sender<()>),
 }
@@ -132,12 +137,13 @@ impl FrameSender {
     /// Starts to write to `stream`: as soon as there is something or, with `cover`, in that number
     /// of pieces per second, whether or not there is data.
     pub(crate) fn start(stream: SendStream, cover: Option<NonZeroU32>) -> Self {
-        let (queue, items) = mpsc::channel(QUEUE);
+        let (queue, items) = mpsc::unbounded_channel();
         match cover {
             None => tokio::spawn(write(stream, items)),
             Some(per_second) => tokio::spawn(write_covered(stream, items, per_second)),
         };
-        Self { queue }
+        let places = Arc::new(Semaphore::new(QUEUE));
+        Self { queue, places }
     }
 
     /// Queues a message; waits while the queue is full. A queued message may still be lost with the
@@ -147,31 +153,44 @@ impl FrameSender {
     /// continues; [`SessionError::Closed`].
     pub async fn send(&self, message: Message) -> Result<(), SessionError> {
         let frame = encode(message)?;
-        self.queue
-            .send(Item::Frame(frame))
-            .await
-            .map_err(|_| SessionError::Closed)
+        let place = tokio::select! {
+            place = Arc::clone(&self.places).acquire_owned() => place,
+            () = self.queue.closed() => return Err(SessionError::Closed),
+        };
+        let place = place.map_err(|_| SessionError::Closed)?;
+        let queued = self.queue.send(Item::Frame(frame, place));
+        queued.map_err(|_| SessionError::Closed)
     }
 
     /// Queues a message if there is room.
     ///
     /// Errors: [`TrySendError`].
     pub fn try_send(&self, message: Message) -> Result<(), TrySendError> {
-        match self.queue.try_reserve() {
-            Ok(place) => {
-                place.send(Item::Frame(encode(message).map_err(SessionError::from)?));
-                Ok(())
-            }
-            Err(mpsc::error::TrySendError::Full(())) => Err(TrySendError::Full(message.into())),
-            Err(mpsc::error::TrySendError::Closed(())) => Err(SessionError::Closed.into()),
+        if self.queue.is_closed() {
+            return Err(SessionError::Closed.into());
         }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Err(TrySendError::Full(message.into()));
+        };
+        let frame = encode(message).map_err(SessionError::from)?;
+        let queued = self.queue.send(Item::Frame(frame, place));
+        queued.map_err(|_| SessionError::Closed.into())
+    }
+
+    /// Queues a message at once. `room` is released when the message leaves the queue, so that the
+    /// caller can bound it by its own measure. The message must fit into a frame.
+    ///
+    /// Errors: [`SessionError::Closed`].
+    pub fn queue(&self, message: Message, room: OwnedSemaphorePermit) -> Result<(), SessionError> {
+        let queued = self.queue.send(Item::Message(message, room));
+        queued.map_err(|_| SessionError::Closed)
     }
 
     /// Ends the stream after the queued messages, and waits until the peer has received all of them
     /// or the session has ended.
     pub async fn finish(&self) {
         let (done, received) = oneshot::channel();
-        if self.queue.send(Item::Finish(done)).await.is_ok() {
+        if self.queue.send(Item::Finish(done)).is_ok() {
             // An error means that the writer ended with the session.
             let _ = received.await;
         }
@@ -179,17 +198,15 @@ impl FrameSender {
 }
 
 /// The task that owns the stream. Ends with the session, or with its last sender.
-async fn write(mut stream: SendStream, mut items: mpsc::Receiver<Item>) {
+async fn write(mut stream: SendStream, mut items: mpsc::UnboundedReceiver<Item>) {
     let mut batch = BytesMut::with_capacity(2 * WRITE_BYTES);
     while let Some(first) = items.recv().await {
         let mut next = Some(first);
         while let Some(item) = next.take() {
-            match item {
-                Item::Frame(frame) => batch.extend_from_slice(&frame),
-                Item::Finish(done) => {
-                    finish(stream, batch, done).await;
-                    return;
-                }
+            match add(item, &mut batch) {
+                Ok(None) => {}
+                Ok(Some(done)) => return finish(stream, batch, done).await,
+                Err(error) => return tracing::error!(%error, "a frame can't be encoded"),
             }
             if batch.len() < WRITE_BYTES {
                 next = items.try_recv().ok();
@@ -202,11 +219,21 @@ async fn write(mut stream: SendStream, mut items: mpsc::Receiver<Item>) {
     }
 }
 
+/// Adds the frame of an item to the bytes to be written, or returns the receiver of the end.
+fn add(item: Item, batch: &mut BytesMut) -> Result<Option<oneshot::Sender<()>>, Malformed> {
+    match item {
+        Item::Frame(frame, _place) => batch.extend_from_slice(&frame),
+        Item::Message(message, _room) => batch.extend_from_slice(&encode(message)?),
+        Item::Finish(done) => return Ok(Some(done)),
+    }
+    Ok(None)
+}
+
 /// The task that owns the stream of a session with cover traffic, and writes at a fixed rate: see
 /// [`cover`].
 async fn write_covered(
     mut stream: SendStream,
-    mut items: mpsc::Receiver<Item>,
+    mut items: mpsc::UnboundedReceiver<Item>,
     per_second: NonZeroU32,
 ) {
     let mut tick = interval(cover::pause(per_second));
@@ -216,9 +243,12 @@ async fn write_covered(
         tick.tick().await;
         while waiting.len() < cover::PIECE_BYTES {
             match items.try_recv() {
-                Ok(Item::Frame(frame)) => waiting.extend_from_slice(&frame),
-                // The end of the stream does not wait for the fixed rate.
-                Ok(Item::Finish(done)) => return finish(stream, waiting, done).await,
+                Ok(item) => match add(item, &mut waiting) {
+                    Ok(None) => {}
+                    // The end of the stream does not wait for the fixed rate.
+                    Ok(Some(done)) => return finish(stream, waiting, done).await,
+                    Err(error) => return tracing::error!(%error, "a frame can't be encoded"),
+                },
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     // If this fails, the session has ended.

@@ -45,6 +45,8 @@ struct Plan {
     circle: Circle,
     data_dir: PathBuf,
     socket: PathBuf,
+    /// The configuration file.
+    file: PathBuf,
     listen_is_default: bool,
 }
 
@@ -102,6 +104,7 @@ fn plan(args: &RunArgs) -> Result<Plan, Failure> {
         config,
         data_dir: paths::data_dir(&args.paths)?,
         socket: paths::socket(args.socket.as_ref())?,
+        file: path,
         listen_is_default,
     })
 }
@@ -114,10 +117,8 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
     let connections = Connections::new(listen::raise_limit());
     let socket = ApiSocket::bind(&plan.socket).await?;
     let circle = plan.config.circle.name.clone();
-    let diagnostics = Diagnostics::new(
-        &plan.config,
-        [plan.data_dir.as_path(), plan.socket.as_path()],
-    );
+    let paths = [&plan.data_dir, &plan.socket, &plan.file].map(PathBuf::as_path);
+    let diagnostics = Diagnostics::new(&plan.config, paths);
     let state = ApiState::new(circle, connections.clone(), diagnostics, stop.clone());
     let state = Arc::new(state.await);
     let given = unlock::passphrase(&plan.config.identity)?;

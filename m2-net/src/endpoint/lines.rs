@@ -49,7 +49,13 @@ impl Endpoint {
                 (RELAY_HEAD_START.saturating_mul(place), dial)
             });
         let mut failure = DialError::Local;
-        let dialled = race::staggered(dials, |error| failure = error).await;
+        let dialled = race::staggered(dials, |error| {
+            // The failure at the first address counts.
+            if failure == DialError::Local {
+                failure = error;
+            }
+        });
+        let dialled = dialled.await;
         let mut session = dialled.ok_or(failure)?;
         line::extend(&mut session, further).await?;
         Ok(session)

@@ -4,9 +4,6 @@ use crate::IpMode;
 use m2_delivery::Path;
 use std::cmp::Ordering;
 
-/// The most sessions kept with one peer: the newest, and those that the peer may still send on.
-const MAX_SESSIONS: usize = 3;
-
 /// Identifies a session within one run of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
@@ -28,12 +25,11 @@ pub struct SessionView {
 /// Why a session is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClosedFor {
-    /// The side that dialled it has dialled again: it is dead or about to be.
+    /// The side that dialled it has dialled again: it is dead, in doubt or old, or there is a better
+    /// path.
     NewerDial,
     /// It wanted a successor.
     Successor,
-    /// There are too many sessions with the peer.
-    Excess,
     /// Another session crossed it, on a better path or dialled by the smaller id.
     Crossed,
 }
@@ -51,8 +47,8 @@ pub struct Admission {
 }
 
 /// Admits a new session, which becomes the one to send on unless a crossed one is better. It replaces
-/// a session that the same side dialled, as that one is dead or about to be, and one that wants a
-/// successor.
+/// the session that the same side dialled before, and one that wants a successor. So at most two
+/// sessions with a peer are kept: one that each side dialled.
 ///
 /// `sessions` are the current ones in order of preference. `own_is_smaller` tells whether this
 /// daemon's peer id is the smaller one.
@@ -72,9 +68,6 @@ pub fn admit(
             kept.push(old);
         }
     }
-    let excess = (kept.len() + 1).saturating_sub(MAX_SESSIONS);
-    let evicted = kept.drain(..excess);
-    closed.extend(evicted.map(|old| (old.id, ClosedFor::Excess)));
     kept.push(&new);
     if let Some(place) = crossed(&kept, mode, own_is_smaller) {
         let unwanted = kept.remove(place);

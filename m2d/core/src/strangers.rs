@@ -6,7 +6,7 @@ use m2_limits::shares::{Claim, FairShares, WhenEven};
 use std::collections::BTreeMap;
 
 /// The most sessions with strangers.
-pub const MAX_STRANGERS: usize = 64;
+const MAX_STRANGERS: usize = 64;
 
 /// Sessions with strangers, one for each peer. They are shared among source prefixes, so that no
 /// prefix can lock out peers that have an invitation.

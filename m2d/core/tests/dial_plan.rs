@@ -2,7 +2,12 @@
 //!
 //! A checker holds the promises of the plan after every step. Flawed drivers show that it notices
 //! when they are broken.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use m2_core::IpMode;
 use m2_core::dial::{Attempt, DialPlan, Effect, Ended, Input, MAX_ATTEMPTS, Order, Route};
@@ -59,6 +64,7 @@ enum Step {
 /// A running attempt.
 #[derive(Debug)]
 struct Running {
+    number: u64,
     peer: PeerId,
     until_ms: u64,
     is_cancelled: bool,
@@ -173,7 +179,10 @@ impl World {
             .partition(|running: &Running| running.until_ms <= now_ms);
         self.running = running;
         for Running {
-            peer, is_cancelled, ..
+            number,
+            peer,
+            is_cancelled,
+            ..
         } in ended
         {
             let outcome = match (is_cancelled, self.present.contains(&peer)) {
@@ -184,7 +193,7 @@ impl World {
             if self.flaw == Flaw::LosesEnds {
                 continue;
             }
-            let input = Input::Ended(peer, outcome);
+            let input = Input::Ended(number, outcome);
             self.plan.handle(input, now_ms, &mut self.rng);
             if outcome == Ended::Reached && self.wanted.remove(&peer).is_some() {
                 // The engine accepts the session and confirms it.
@@ -227,6 +236,7 @@ impl World {
             u64::try_from(attempt.timeout.as_millis()).unwrap()
         };
         self.running.push(Running {
+            number: attempt.number,
             peer: attempt.peer,
             until_ms: self.now_ms + takes_ms,
             is_cancelled: false,
@@ -352,38 +362,69 @@ fn a_peer_with_a_message_is_dialled_before_a_thousand_others() {
     assert_eq!(first.peer, awaited);
 }
 
+/// Starts the next attempt. Returns its number.
+fn start(plan: &mut DialPlan, now_ms: u64) -> u64 {
+    match plan.poll_effect(now_ms) {
+        Some(Effect::Start(attempt)) => attempt.number,
+        other => panic!("no attempt: {other:?}"),
+    }
+}
+
 #[test]
 fn a_session_that_the_engine_did_not_keep_is_dialled_again() {
     let (mut plan, mut rng) = (DialPlan::new(0), StdRng::seed_from_u64(1));
     let order = |order| Input::Order(peer(1), order);
     plan.handle(order(Order::Want(route(), 0)), 0, &mut rng);
-    assert!(matches!(plan.poll_effect(0), Some(Effect::Start(_))));
-    plan.handle(Input::Ended(peer(1), Ended::Reached), 10, &mut rng);
+    let number = start(&mut plan, 0);
+    plan.handle(Input::Ended(number, Ended::Reached), 10, &mut rng);
     assert_eq!(plan.poll_effect(MINUTE_MS), None);
     plan.handle(order(Order::Ensure(route(), 0)), MINUTE_MS, &mut rng);
     let due = plan.next_due(MINUTE_MS).unwrap();
     assert!(due <= MINUTE_MS + SECOND_MS);
-    assert!(matches!(plan.poll_effect(due), Some(Effect::Start(_))));
+    start(&mut plan, due);
 }
 
-#[test]
-fn a_new_route_is_tried_while_the_old_one_still_fails() {
-    let (mut plan, mut rng) = (DialPlan::new(0), StdRng::seed_from_u64(1));
+/// Begins an attempt by one route and then one by another. Returns their numbers.
+fn by_two_routes(plan: &mut DialPlan, rng: &mut StdRng) -> [u64; 2] {
     let order = |route| Input::Order(peer(1), Order::Want(route, 0));
-    plan.handle(order(route()), 0, &mut rng);
-    assert!(matches!(plan.poll_effect(0), Some(Effect::Start(_))));
-    plan.handle(order(route()), 1, &mut rng);
+    plan.handle(order(route()), 0, rng);
+    let first = start(plan, 0);
+    plan.handle(order(route()), 1, rng);
     assert_eq!(plan.poll_effect(1), None, "the same route is under way");
     let other = Route {
         one_died: true,
         ..route()
     };
-    plan.handle(order(other), 2, &mut rng);
-    assert!(matches!(plan.poll_effect(2), Some(Effect::Start(_))));
-    // The failure of the first attempt does not delay the second one, nor count twice.
-    plan.handle(Input::Ended(peer(1), Ended::Failed), 3, &mut rng);
-    assert_eq!(plan.next_due(3), None);
-    plan.handle(Input::Ended(peer(1), Ended::Failed), 4, &mut rng);
-    let due = plan.next_due(4).unwrap();
-    assert!(due <= 4 + 250);
+    plan.handle(order(other), 2, rng);
+    [first, start(plan, 2)]
+}
+
+#[test]
+fn the_end_of_an_attempt_by_an_earlier_route_changes_nothing() {
+    let (mut plan, mut rng) = (DialPlan::new(0), StdRng::seed_from_u64(1));
+    let [first, second] = by_two_routes(&mut plan, &mut rng);
+    plan.handle(Input::Ended(first, Ended::Failed), 3, &mut rng);
+    assert_eq!(plan.next_due(3), None, "the second attempt runs");
+    plan.handle(Input::Ended(second, Ended::Failed), 4, &mut rng);
+    assert!(plan.next_due(4).unwrap() <= 4 + 250);
+}
+
+#[test]
+fn a_failed_attempt_is_repeated_while_one_by_an_earlier_route_runs() {
+    let (mut plan, mut rng) = (DialPlan::new(0), StdRng::seed_from_u64(1));
+    let [_, second] = by_two_routes(&mut plan, &mut rng);
+    plan.handle(Input::Ended(second, Ended::Failed), 3, &mut rng);
+    let due = plan.next_due(3).unwrap();
+    assert!(due <= 3 + 250);
+    start(&mut plan, due);
+}
+
+#[test]
+fn a_refused_session_of_an_earlier_route_does_not_put_off_the_next_attempt() {
+    let (mut plan, mut rng) = (DialPlan::new(0), StdRng::seed_from_u64(1));
+    let [first, second] = by_two_routes(&mut plan, &mut rng);
+    // The engine refuses the session of the first attempt, and gives no order.
+    plan.handle(Input::Ended(first, Ended::Reached), 3, &mut rng);
+    plan.handle(Input::Ended(second, Ended::Failed), 4, &mut rng);
+    assert!(plan.next_due(4).unwrap() <= 4 + 250);
 }

@@ -6,9 +6,13 @@ use super::session::ApiState;
 use crate::config::Config;
 use crate::log;
 use m2_proto::api::v1::{GetDiagnosticsResponse, GetStatusResponse};
-use std::path::Path;
+use std::cmp::Reverse;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tonic::Status;
+
+/// The most characters of a line of the log.
+const LINE: usize = 500;
 
 /// What the daemon knows from its start.
 #[derive(Debug, Default)]
@@ -20,22 +24,31 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Collects the settings. Error messages in the log may contain `paths`, which are replaced.
-    pub fn new(config: &Config, paths: [&Path; 2]) -> Self {
-        let home = std::env::var("HOME").unwrap_or_default();
+    /// Collects the settings. Error messages in the log may contain `paths`, the files that the
+    /// configuration names, or the user's home directory: these are replaced.
+    pub fn new(config: &Config, paths: [&Path; 3]) -> Self {
+        let files = [&config.circle.secret_file, &config.identity.passphrase_file];
+        let files = files.into_iter().flatten().map(PathBuf::as_path);
+        let homes = ["HOME", "USERPROFILE"]
+            .into_iter()
+            .filter_map(std::env::var_os);
+        let paths = paths.into_iter().chain(files);
         let paths = paths.map(|path| path.display().to_string());
-        let mut private: Vec<String> = paths.into_iter().chain([home]).collect();
+        let homes = homes.map(|home| home.to_string_lossy().into_owned());
+        let mut private: Vec<String> = paths.chain(homes).collect();
         private.retain(|text| text.len() > 1);
+        private.sort_by_key(|text| Reverse(text.len()));
         Self {
             settings: config.summary.clone(),
             private,
         }
     }
 
-    /// Replaces private texts in a line.
+    /// Replaces private texts in a line, and cuts it.
     fn redacted(&self, line: String) -> String {
         let private = self.private.iter();
-        private.fold(line, |line, text| line.replace(text.as_str(), "(path)"))
+        let line = private.fold(line, |line, text| line.replace(text.as_str(), "(path)"));
+        line.chars().take(LINE).collect()
     }
 }
 
@@ -77,9 +90,14 @@ mod tests {
 
     #[test]
     fn paths_of_the_user_are_replaced() {
-        let paths = ["/srv/miller/data", "/run/miller.sock"].map(Path::new);
+        let paths = ["/srv/miller/data", "/run/miller.sock", "/srv/miller"].map(Path::new);
         let known = Diagnostics::new(&Config::default(), paths);
         let line = "can't open /srv/miller/data/store.db".to_owned();
         assert_eq!(known.redacted(line), "can't open (path)/store.db");
+        let long = format!("{}/srv/miller/data", "x".repeat(LINE - 5));
+        assert!(
+            !known.redacted(long).contains("mill"),
+            "it is cut afterwards"
+        );
     }
 }

@@ -204,7 +204,7 @@ async fn see(ready: &Ready, client: &str) -> Result<(), Refusal> {
 /// Sends events from the store as they are appended, until the front-end disconnects. Each stream
 /// reads independently, so a slow one delays no other.
 async fn send_events(state: &ApiState, ready: &Ready, mut after: i64, kept: bool, events: &Events) {
-    let mut newest = ready.bus.newest_event();
+    let mut newest = ready.bus.follow();
     if kept && let Some(dropped) = dropped_events(state, after).await {
         after += i64::try_from(dropped).unwrap_or(0);
         if send_dropped(events, ready.incarnation, after, dropped)
@@ -215,7 +215,7 @@ async fn send_events(state: &ApiState, ready: &Ready, mut after: i64, kept: bool
         }
     }
     loop {
-        newest.borrow_and_update();
+        newest.mark_seen();
         let page = match next_events(ready, after).await {
             Ok(page) => page,
             Err(refusal) => {
@@ -240,7 +240,7 @@ async fn send_events(state: &ApiState, ready: &Ready, mut after: i64, kept: bool
         }
         tokio::select! {
             () = events.closed() => return,
-            changed = newest.changed() => if changed.is_err() { return },
+            is_newer = newest.changed() => if !is_newer { return },
         }
     }
 }

@@ -36,7 +36,6 @@ pub struct Dialer {
     attempts: FuturesUnordered<BoxFuture<'static, Done>>,
     /// The running attempts by their numbers, with the token that cancels each.
     running: HashMap<u64, (PeerId, CancellationToken)>,
-    next_number: u64,
     rng: UnwrapErr<getrandom::SysRng>,
 }
 
@@ -77,7 +76,6 @@ impl Dialer {
             orders,
             attempts: FuturesUnordered::new(),
             running: HashMap::new(),
-            next_number: 0,
             rng: UnwrapErr(getrandom::SysRng),
         }
     }
@@ -125,8 +123,7 @@ impl Dialer {
     }
 
     fn start(&mut self, attempt: Attempt) {
-        let (number, peer, end) = (self.next_number, attempt.peer, CancellationToken::new());
-        self.next_number = self.next_number.wrapping_add(1);
+        let (number, peer, end) = (attempt.number, attempt.peer, CancellationToken::new());
         self.running.insert(number, (peer, end.clone()));
         let span = tracing::debug_span!("attempt", number, peer = %Pseudonym::of(&peer));
         let attempt = self.call.clone().by_any(attempt).instrument(span);
@@ -160,7 +157,7 @@ impl Dialer {
             Some(Ok(_)) => Ended::Reached,
             Some(Err(_)) => Ended::Failed,
         };
-        self.handle(Input::Ended(peer, ended));
+        self.handle(Input::Ended(done.number, ended));
         self.log_end(&done, ended);
         match done.result {
             None => {}
@@ -232,7 +229,7 @@ impl Call {
         let credential = Credential::Identity(self.identity.clone());
         let (begun, path, result) = (
             Instant::now(),
-            described(&candidate),
+            tracing::enabled!(tracing::Level::DEBUG).then(|| described(&candidate)),
             match candidate {
                 Candidate::Direct(target) => {
                     let dialled = self.direct.dial(peer, target, credential, timeout).await;

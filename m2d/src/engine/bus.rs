@@ -2,7 +2,7 @@
 
 use crate::store::{EventRow, MessageState};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
 
 /// State changes that a slow watcher may lag behind before it must read the state again.
@@ -110,6 +110,15 @@ impl Default for Bus {
 }
 
 impl Bus {
+    /// Follows the number of the newest committed event. While at least one stream follows, the
+    /// newest messages are kept in memory.
+    pub fn follow(self: &Arc<Self>) -> Follower {
+        Follower {
+            newest: Some(self.newest_event()),
+            bus: Arc::clone(self),
+        }
+    }
+
     /// Subscribes to the number of the newest committed event.
     pub fn newest_event(&self) -> watch::Receiver<i64> {
         self.newest_event.subscribe()
@@ -143,7 +152,10 @@ impl Bus {
     }
 
     /// Announces committed events, in order.
-    pub(super) fn publish(&self, events: Vec<LiveEvent>) {
+    pub(super) fn publish(&self, mut events: Vec<LiveEvent>) {
+        if !self.has_streams() {
+            events.iter_mut().for_each(LiveEvent::forget_content);
+        }
         let Some(newest) = events.last().map(LiveEvent::seq) else {
             return;
         };
@@ -170,6 +182,40 @@ impl Bus {
     pub(super) fn state_changed(&self, change: StateChange) {
         // The channel has no receiver while no stream watches.
         let _ = self.states.send(change);
+    }
+}
+
+/// A stream that follows events. When the last one ends, the messages in memory are forgotten.
+#[derive(Debug)]
+pub struct Follower {
+    /// Present until the follower is dropped.
+    newest: Option<watch::Receiver<i64>>,
+    bus: Arc<Bus>,
+}
+
+impl Follower {
+    /// Marks the newest number as seen.
+    pub fn mark_seen(&mut self) {
+        if let Some(newest) = &mut self.newest {
+            newest.mark_unchanged();
+        }
+    }
+
+    /// Waits until there are newer events than those seen. Returns false when the daemon ends.
+    pub async fn changed(&mut self) -> bool {
+        match &mut self.newest {
+            Some(newest) => newest.changed().await.is_ok(),
+            None => false,
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.newest = None;
+        if !self.bus.has_streams() {
+            self.bus.forget_content();
+        }
     }
 }
 
@@ -209,13 +255,19 @@ mod tests {
         }))
     }
 
+    fn followed() -> (Arc<Bus>, Follower) {
+        let bus = Arc::new(Bus::default());
+        let stream = bus.follow();
+        (bus, stream)
+    }
+
     fn numbers(bus: &Bus, after: i64) -> Vec<i64> {
         bus.live_after(after).iter().map(|row| row.seq).collect()
     }
 
     #[test]
     fn events_follow_from_memory_up_to_the_first_that_is_not_there() {
-        let bus = Bus::default();
+        let (bus, _stream) = followed();
         bus.publish(vec![message(1, 10), LiveEvent::Stored(2), message(3, 10)]);
         assert_eq!(numbers(&bus, 0), [1]);
         assert!(numbers(&bus, 1).is_empty());
@@ -225,7 +277,7 @@ mod tests {
 
     #[test]
     fn memory_and_pages_are_bounded_in_bytes() {
-        let bus = Bus::default();
+        let (bus, _stream) = followed();
         for seq in 1..=500 {
             bus.publish(vec![message(seq, 48 << 10)]);
         }
@@ -243,7 +295,7 @@ mod tests {
 
     #[test]
     fn an_erased_message_is_in_no_memory() {
-        let bus = Bus::default();
+        let (bus, _stream) = followed();
         bus.publish(vec![message(1, 10), message(2, 10)]);
         bus.forget_content();
         assert!(numbers(&bus, 0).is_empty());
@@ -253,11 +305,14 @@ mod tests {
 
     #[test]
     fn messages_are_kept_only_for_streams() {
-        let bus = Bus::default();
+        let bus = Arc::new(Bus::default());
         assert!(!bus.has_streams());
-        let stream = bus.newest_event();
-        assert!(bus.has_streams());
-        drop(stream);
-        assert!(!bus.has_streams());
+        let streams = [bus.follow(), bus.follow()];
+        bus.publish(vec![message(1, 10)]);
+        let [one, other] = streams;
+        drop(one);
+        assert_eq!(numbers(&bus, 0), [1]);
+        drop(other);
+        assert!(numbers(&bus, 0).is_empty());
     }
 }

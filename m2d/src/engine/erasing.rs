@@ -13,6 +13,10 @@ impl Engine {
     /// messages. The first step runs at once.
     pub(super) fn begin_erasure(&mut self, row: i64, history: bool) -> Result<(), Refusal> {
         self.store.begin_erasure(row, history)?;
+        if history {
+            // Readers do not show the messages any more.
+            self.maintenance.note_content_changed();
+        }
         if let Some(erasure) = self.store.erasure_of(row)? {
             self.erase(erasure)?;
         }

@@ -55,7 +55,15 @@ impl Engine {
         let row = self.row_of(&link.peer_id);
         let peer_state = row.and_then(|row| self.peers.get(&row));
         let state = peer_state.map(|peer_state| peer_state.contact.state);
-        match frames::verdict(state, kind_of(&message), link.is_placed()) {
+        let verdict = frames::verdict(state, kind_of(&message), link.is_placed());
+        if let Some(peer_state) = row.and_then(|row| self.peers.get_mut(&row))
+            && verdict != Verdict::NotAContact
+        {
+            // A peer that sends frames does not refuse this daemon.
+            peer_state.refusals = 0;
+            peer_state.refused = "";
+        }
+        match verdict {
             Verdict::Take => {}
             Verdict::Ignore => return Ok(Ok(())),
             Verdict::NotAContact => {
@@ -85,11 +93,6 @@ impl Engine {
         message: Message,
         accepted: Option<AcceptedGrant>,
     ) -> Result<Result<(), Misbehaved>, Refusal> {
-        // A peer that sends frames does not refuse this daemon.
-        if let Some(peer_state) = self.peers.get_mut(&row) {
-            peer_state.refusals = 0;
-            peer_state.refused = "";
-        }
         match message {
             Message::ContactReply { accepted } => self.on_contact_reply(row, link, accepted)?,
             Message::Places(stated) => self.on_places(row, link, &stated)?,

@@ -124,7 +124,7 @@ impl Engine {
         let (media_type, content) = stored_content(new);
         let content = content.unwrap_or_default();
         self.store.edit_message(head.row, &media_type, &content)?;
-        self.maintenance.note_replaced();
+        self.maintenance.note_content_changed();
         self.event(EventKind::MessageEdited, row, Some(head.row), 0)
     }
 

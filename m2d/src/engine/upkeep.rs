@@ -82,8 +82,8 @@ impl MaintenanceTimers {
         self.expiry = self.expiry.min(at.unwrap_or(u64::MAX));
     }
 
-    /// Records that a message was replaced by another text.
-    pub(super) fn note_replaced(&mut self) {
+    /// Records that a message has another text now, or is hidden.
+    pub(super) fn note_content_changed(&mut self) {
         self.has_changed = true;
     }
 

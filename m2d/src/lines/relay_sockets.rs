@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OnceCell, watch};
 
-/// Session keys kept ready. Each session with a relay uses one.
+/// Session keys kept ready. Each dial to an address of a relay uses one.
 const KEYS: usize = 8;
 
 /// Timeout of the test dial that must be held back.

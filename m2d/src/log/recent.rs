@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::Level;
 
-/// The most lines that are kept, and the most characters of each.
+/// The most lines that are kept, and the most characters of each. Lines are cut to less once private
+/// texts are removed from them.
 const LINES: usize = 200;
-const LENGTH: usize = 500;
+const LENGTH: usize = 4_096;
 
 /// The last lines of level info and above: they name no peer, address or content.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +39,7 @@ impl Recent {
 fn plain(line: &str) -> String {
     let mut text = String::new();
     let mut in_escape = false;
-    for c in line.trim_end().chars().take(2 * LENGTH) {
+    for c in line.trim_end().chars().take(LENGTH) {
         match c {
             '\u{1b}' => in_escape = true,
             c if in_escape => in_escape = !c.is_ascii_alphabetic(),
@@ -46,7 +47,7 @@ fn plain(line: &str) -> String {
             c => text.push(c),
         }
     }
-    text.chars().take(LENGTH).collect()
+    text
 }
 
 #[cfg(test)]
@@ -69,6 +70,6 @@ mod tests {
     #[test]
     fn colours_and_line_ends_are_removed() {
         assert_eq!(plain("\u{1b}[32m INFO\u{1b}[0m ready\n"), " INFO ready");
-        assert_eq!(plain(&"x".repeat(3_000)).len(), LENGTH);
+        assert_eq!(plain(&"x".repeat(9_000)).len(), LENGTH);
     }
 }

@@ -1,13 +1,14 @@
 //! A session as the engine holds it.
 
 use super::PunchState;
-use super::outgoing::{NotQueued, Outgoing};
+use super::outgoing::{NoRoom, Outgoing};
 use super::silence::{Signs, Silence};
 use crate::log::Pseudonym;
 use m2_core::sessions::{SessionId, SessionView};
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::Path;
 use m2_limits::counters::Counters;
+use m2_net::frame::FrameSender;
 use m2_net::line::is_on_line;
 use m2_net::session::{CloseCode, Ended, SessionHandle};
 use m2_net::wire::{Message, Places};
@@ -52,6 +53,7 @@ pub struct Link {
     /// The peer's latest statement.
     pub(super) places: Mutex<Option<Arc<Places>>>,
     pub(super) outgoing: Outgoing,
+    pub(super) sender: FrameSender,
     pub(super) silence: Silence,
     pub(super) renewing: AtomicBool,
     pub(super) punch_state: PunchState,
@@ -65,10 +67,14 @@ impl Link {
     /// Queues a frame. An envelope for which there is no room is dropped, as it will be
     /// retransmitted. A peer that does not read the answers to its own frames loses the session.
     pub fn send(&self, message: Message) {
-        match self.outgoing.push(message) {
-            Ok(()) | Err(NotQueued::Ended) => {}
-            Err(NotQueued::Envelope) => self.counters.count("ENVELOPE_DROPPED"),
-            Err(NotQueued::Answer) => {
+        match self.outgoing.room_for(&message) {
+            Ok(room) => {
+                self.silence.expect_answer(self.since, || self.heard());
+                // Of a session that has ended, the frames are lost.
+                let _ = self.sender.queue(message, room);
+            }
+            Err(NoRoom::Envelope) => self.counters.count("ENVELOPE_DROPPED"),
+            Err(NoRoom::Answer) => {
                 if self.session.close_reason().is_none() {
                     self.counters.count("NOT_READING");
                     self.close(CloseCode::Misbehaved);

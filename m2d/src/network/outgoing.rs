@@ -1,12 +1,9 @@
-//! The queue of frames for a session's stream, bounded in bytes.
+//! The room for frames that wait for a session's stream, bounded in bytes.
 
-use super::Link;
 use super::session::size;
-use super::silence::LastLook;
-use m2_net::frame::FrameSender;
 use m2_net::wire::Message;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The most bytes of envelopes queued in one session: a window of the longest messages. An excess
 /// envelope is dropped, as it will be retransmitted.
@@ -15,69 +12,40 @@ const ENVELOPE_BYTES: usize = 64 << 20;
 /// of it queued, since it waits for the acknowledgements of one window.
 const ANSWER_BYTES: usize = 1 << 20;
 
-/// Why a frame was not queued.
+/// Why a frame is not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotQueued {
+pub(super) enum NoRoom {
     /// Too many envelopes are queued.
     Envelope,
     /// Too many answers are queued: the peer causes them and does not read.
     Answer,
-    /// The session has ended.
-    Ended,
 }
 
-/// The sending end of the queue. Its length is bounded by the bytes queued.
+/// The room of one session.
+#[derive(Debug)]
 pub(super) struct Outgoing {
-    frames: mpsc::UnboundedSender<Waiting>,
     envelopes: Arc<Semaphore>,
     answers: Arc<Semaphore>,
 }
 
-/// The receiving end of the queue.
-pub(super) struct OutgoingQueue(mpsc::UnboundedReceiver<Waiting>);
-
-struct Waiting {
-    frame: Message,
-    _room: OwnedSemaphorePermit,
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self {
+            envelopes: Arc::new(Semaphore::new(ENVELOPE_BYTES)),
+            answers: Arc::new(Semaphore::new(ANSWER_BYTES)),
+        }
+    }
 }
 
 impl Outgoing {
-    /// Creates an empty queue.
-    pub(super) fn new() -> (Self, OutgoingQueue) {
-        let (frames, queue) = mpsc::unbounded_channel();
-        let outgoing = Self {
-            frames,
-            envelopes: Arc::new(Semaphore::new(ENVELOPE_BYTES)),
-            answers: Arc::new(Semaphore::new(ANSWER_BYTES)),
+    /// Takes room for a frame, until the returned permit is dropped.
+    pub(super) fn room_for(&self, frame: &Message) -> Result<OwnedSemaphorePermit, NoRoom> {
+        let (room, full) = match frame {
+            Message::Envelope(_) => (&self.envelopes, NoRoom::Envelope),
+            _ => (&self.answers, NoRoom::Answer),
         };
-        (outgoing, OutgoingQueue(queue))
-    }
-
-    /// Queues a frame if there is room.
-    pub(super) fn push(&self, frame: Message) -> Result<(), NotQueued> {
-        let (room, full) = match &frame {
-            Message::Envelope(_) => (&self.envelopes, NotQueued::Envelope),
-            _ => (&self.answers, NotQueued::Answer),
-        };
-        let _room = Arc::clone(room)
-            .try_acquire_many_owned(size(&frame))
-            .map_err(|_| full)?;
-        self.frames
-            .send(Waiting { frame, _room })
-            .map_err(|_| NotQueued::Ended)
-    }
-}
-
-impl OutgoingQueue {
-    /// Forwards frames to the stream until either end is closed.
-    pub(super) async fn forward(mut self, link: Arc<Link>, sender: FrameSender) {
-        let mut last = LastLook::default();
-        while let Some(waiting) = self.0.recv().await {
-            link.silence.expect_answer(&mut last, || link.heard());
-            if sender.send(waiting.frame).await.is_err() {
-                return;
-            }
-        }
+        let room = Arc::clone(room).try_acquire_many_owned(size(frame));
+        room.map_err(|_| full)
     }
 }
 
@@ -104,24 +72,33 @@ mod tests {
 
     #[test]
     fn a_window_of_the_longest_messages_fits_and_answers_are_bounded() {
-        let (outgoing, _queue) = Outgoing::new();
+        let outgoing = Outgoing::default();
+        let mut queued = Vec::new();
         for _ in 0..1_024 {
-            assert_eq!(outgoing.push(envelope()), Ok(()));
-            assert_eq!(outgoing.push(acks(1)), Ok(()));
+            queued.push(outgoing.room_for(&envelope()).unwrap());
+            queued.push(outgoing.room_for(&acks(1)).unwrap());
         }
-        let refused = (0..1_000).find_map(|_| outgoing.push(acks(1_024)).err());
-        assert_eq!(refused, Some(NotQueued::Answer));
-        let refused = (0..1_000).find_map(|_| outgoing.push(envelope()).err());
-        assert_eq!(refused, Some(NotQueued::Envelope));
+        let mut fill = |frame: &Message| {
+            (0..1_000).find_map(|_| match outgoing.room_for(frame) {
+                Ok(room) => {
+                    queued.push(room);
+                    None
+                }
+                Err(full) => Some(full),
+            })
+        };
+        assert_eq!(fill(&acks(1_024)), Some(NoRoom::Answer));
+        assert_eq!(fill(&envelope()), Some(NoRoom::Envelope));
     }
 
     #[test]
-    fn frames_taken_from_the_queue_make_room() {
-        let (outgoing, mut queue) = Outgoing::new();
-        while outgoing.push(acks(1_024)).is_ok() {}
-        assert!(queue.0.try_recv().is_ok());
-        assert_eq!(outgoing.push(acks(1_024)), Ok(()));
-        drop(queue);
-        assert_eq!(outgoing.push(envelope()), Err(NotQueued::Ended));
+    fn a_frame_that_left_makes_room() {
+        let outgoing = Outgoing::default();
+        let mut queued = Vec::new();
+        while let Ok(room) = outgoing.room_for(&acks(1_024)) {
+            queued.push(room);
+        }
+        queued.pop();
+        assert!(outgoing.room_for(&acks(1_024)).is_ok());
     }
 }

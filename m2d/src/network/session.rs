@@ -1,6 +1,6 @@
 //! The task of each session, which passes its frames to the engine in order.
 
-use super::outgoing::{Outgoing, OutgoingQueue};
+use super::outgoing::Outgoing;
 use super::silence::Silence;
 use super::{Link, PunchState};
 use crate::clock::Clock;
@@ -150,8 +150,7 @@ impl SessionRunner {
         session: Session,
     ) -> Result<(), SessionEnd> {
         let (handle, sender, receiver) = session.split();
-        let (outgoing, queue) = Outgoing::new();
-        let link = Arc::new(self.link(&handle, id, Arc::new(certificate), outgoing)?);
+        let link = Arc::new(self.link(&handle, id, Arc::new(certificate), sender)?);
         Span::current().record("number", link.id);
         Span::current().record("peer", display(link.name()));
         let arriving = link.clone();
@@ -162,7 +161,7 @@ impl SessionRunner {
                 handle.close(CloseCode::Refused);
                 return Ok(());
             }
-            Ok(arrived) => self.talk(&link, arrived, (queue, sender), receiver).await,
+            Ok(arrived) => self.talk(&link, arrived, receiver).await,
             Err(refusal) => {
                 // The effects of the session's start were rolled back.
                 handle.close(CloseCode::Unavailable);
@@ -178,25 +177,20 @@ impl SessionRunner {
         result
     }
 
-    /// Forwards frames in both directions until the session ends.
+    /// Passes frames to the engine until the session ends.
     async fn talk(
         &self,
         link: &Arc<Link>,
         arrived: Arrived,
-        (queue, sender): (OutgoingQueue, FrameSender),
         receiver: FrameReceiver,
     ) -> Result<(), SessionEnd> {
-        let forwarding = tokio::spawn(queue.forward(link.clone(), sender));
-        let result = tokio::select! {
+        tokio::select! {
             result = self.receive(link, receiver) => result,
             () = link.silence.watch(link, &self.engine) => Err(SessionEnd::Stopping),
             () = self.await_request(link), if arrived == Arrived::Stranger => {
                 Err(SessionEnd::Stopping)
             }
-        };
-        // The forwarding task holds the link, whose sending half would keep it waiting for ever.
-        forwarding.abort();
-        result
+        }
     }
 
     /// Reports a stranger that sent no contact request in time, since its session is for nothing
@@ -218,7 +212,7 @@ impl SessionRunner {
         handle: &SessionHandle,
         peer_id: PeerId,
         certificate: Arc<Certificate>,
-        outgoing: Outgoing,
+        sender: FrameSender,
     ) -> Result<Link, SessionEnd> {
         let secret =
             |label: &[u8]| -> Result<Secret<32>, SessionError> { handle.exporter(label, &[]) };
@@ -237,7 +231,8 @@ impl SessionRunner {
             } else {
                 (of_responder, of_initiator)
             },
-            outgoing,
+            outgoing: Outgoing::default(),
+            sender,
             silence: Silence::default(),
             renewing: AtomicBool::new(false),
             punch_state: PunchState::default(),

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The check interval while an answer is awaited.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Frames within this time of another are treated as one, as each check costs a lock.
-const STEP: Duration = Duration::from_millis(10);
+const STEP_MS: u64 = 10;
 
 /// The counters that show whether a peer is alive.
 #[derive(Debug, Clone, Copy)]
@@ -38,20 +38,22 @@ pub(super) struct Signs {
 pub(super) struct Silence {
     /// Datagrams received before the latest frame was sent.
     heard_before: AtomicU64,
+    /// When the last frame was taken into account, in milliseconds after the session's start, plus
+    /// one.
+    looked_ms: AtomicU64,
     sent: Notify,
     in_doubt: AtomicBool,
 }
 
-/// Time of the last frame that was taken into account.
-#[derive(Debug, Default)]
-pub(super) struct LastLook(Option<Instant>);
-
 impl Silence {
-    /// Records that a frame is about to be sent after `heard` datagrams were received.
-    pub(super) fn expect_answer(&self, last: &mut LastLook, heard: impl FnOnce() -> u64) {
-        let now = Instant::now();
-        if last.0.is_none_or(|last| now.duration_since(last) >= STEP) {
-            last.0 = Some(now);
+    /// Records that a frame is sent after `heard` datagrams were received, in a session that began
+    /// at `since`.
+    pub(super) fn expect_answer(&self, since: std::time::Instant, heard: impl FnOnce() -> u64) {
+        let now_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let looked_ms = self.looked_ms.load(Ordering::Relaxed);
+        if looked_ms == 0 || now_ms >= looked_ms - 1 + STEP_MS {
+            let now_ms = now_ms.saturating_add(1);
+            self.looked_ms.store(now_ms, Ordering::Relaxed);
             self.heard_before.store(heard(), Ordering::Relaxed);
             self.sent.notify_one();
         }
@@ -114,8 +116,7 @@ mod tests {
     #[test]
     fn doubt_ends_with_the_next_datagram() {
         let silence = Silence::default();
-        let mut last = LastLook::default();
-        silence.expect_answer(&mut last, || 7);
+        silence.expect_answer(std::time::Instant::now(), || 7);
         assert!(!silence.is_doubtful(7));
         silence.in_doubt.store(true, Ordering::Relaxed);
         assert!(silence.is_doubtful(7));
@@ -160,7 +161,7 @@ mod tests {
     async fn an_answered_frame_leaves_no_doubt() {
         let session = Counters::default();
         let answer = async {
-            tokio::time::sleep(STEP).await;
+            tokio::time::sleep(Duration::from_millis(STEP_MS)).await;
             session.hear();
             std::future::pending().await
         };
@@ -174,7 +175,7 @@ mod tests {
     async fn a_datagram_from_before_the_peer_died_is_no_answer() {
         let session = Counters::default();
         let late = async {
-            tokio::time::sleep(STEP).await;
+            tokio::time::sleep(Duration::from_millis(STEP_MS)).await;
             session.hear();
             session.probe().await;
         };
@@ -188,7 +189,7 @@ mod tests {
     async fn a_frame_sent_late_in_a_quiet_period_gets_the_full_timeout() {
         let session = Counters::default();
         let later = async {
-            tokio::time::sleep(STEP).await;
+            tokio::time::sleep(Duration::from_millis(STEP_MS)).await;
             session.hear();
             tokio::time::sleep(PATIENCE).await;
             session.ask();
@@ -210,7 +211,7 @@ mod tests {
         let sending = async {
             loop {
                 session.ask();
-                tokio::time::sleep(STEP).await;
+                tokio::time::sleep(Duration::from_millis(STEP_MS)).await;
             }
         };
         tokio::select! {

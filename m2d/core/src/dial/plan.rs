@@ -30,8 +30,8 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Input {
     /// An order of the engine.
     Order(PeerId, Order),
-    /// A running attempt has ended.
-    Ended(PeerId, Ended),
+    /// The attempt with this number has ended.
+    Ended(u64, Ended),
 }
 
 /// The result of an attempt.
@@ -57,6 +57,8 @@ pub enum Effect {
 /// An attempt to establish a session with a peer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Attempt {
+    /// Identifies the attempt.
+    pub number: u64,
     /// The peer to dial.
     pub peer: PeerId,
     /// The paths to try.
@@ -72,8 +74,9 @@ pub struct Attempt {
 #[derive(Debug)]
 pub struct DialPlan {
     goals: HashMap<PeerId, Goal>,
-    /// The number of running attempts at each peer.
-    running: HashMap<PeerId, usize>,
+    /// The running attempts, by their numbers.
+    running: HashMap<u64, PeerId>,
+    next_number: u64,
     rates: DialRates,
     cancelled: VecDeque<PeerId>,
 }
@@ -85,7 +88,10 @@ struct Goal {
     route: Route,
     /// Failed attempts since the peer was last reached.
     failures: u32,
-    /// When the next attempt is due; `None` while one is running.
+    /// The number of the running attempt by this route, if there is one. Attempts by earlier routes
+    /// may run too.
+    attempt: Option<u64>,
+    /// When the next attempt is due; `None` while [`Self::attempt`] runs.
     next_ms: Option<u64>,
     /// When the last attempt ended.
     ended_ms: Option<u64>,
@@ -101,6 +107,7 @@ impl DialPlan {
         Self {
             goals: HashMap::new(),
             running: HashMap::new(),
+            next_number: 0,
             rates: DialRates::new(now_ms),
             cancelled: VecDeque::new(),
         }
@@ -110,7 +117,7 @@ impl DialPlan {
     pub fn handle(&mut self, input: Input, now_ms: u64, rng: &mut impl Rng) {
         match input {
             Input::Order(peer, order) => self.follow(peer, order, now_ms, rng),
-            Input::Ended(peer, ended) => self.end(peer, ended, now_ms, rng),
+            Input::Ended(number, ended) => self.end(number, ended, now_ms, rng),
         }
     }
 
@@ -126,15 +133,19 @@ impl DialPlan {
         let (kind, peer) = due
             .min_by_key(|(_, goal)| (goal.kind(), !goal.is_expedited, goal.failures))
             .map(|(peer, goal)| (goal.kind(), *peer))?;
-        if self.attempts() >= MAX_ATTEMPTS || !self.rates.take(kind, now_ms) {
+        if self.running.len() >= MAX_ATTEMPTS || !self.rates.take(kind, now_ms) {
             return None;
         }
-        *self.running.entry(peer).or_default() += 1;
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        self.running.insert(number, peer);
         let goal = self.goals.get_mut(&peer)?;
+        goal.attempt = Some(number);
         goal.next_ms = None;
         goal.is_expedited = false;
         goal.is_reached = false;
         Some(Effect::Start(Attempt {
+            number,
             peer,
             route: goal.route.clone().for_attempt(goal.failures),
             timeout: timeout(goal.failures),
@@ -144,7 +155,7 @@ impl DialPlan {
     /// Returns when [`Self::poll_effect`] may have an effect without an input before; `None` for
     /// never.
     pub fn next_due(&mut self, now_ms: u64) -> Option<u64> {
-        if self.attempts() >= MAX_ATTEMPTS {
+        if self.running.len() >= MAX_ATTEMPTS {
             return None;
         }
         let mut wait = |kind| {
@@ -166,10 +177,6 @@ impl DialPlan {
     /// is not wanted. The rate limits may put it off.
     pub fn due_at(&self, peer: &PeerId) -> Option<u64> {
         self.goals.get(peer)?.next_ms
-    }
-
-    fn attempts(&self) -> usize {
-        self.running.values().sum()
     }
 
     fn follow(&mut self, peer: PeerId, order: Order, now_ms: u64, rng: &mut impl Rng) {
@@ -194,7 +201,7 @@ impl DialPlan {
             }
             Order::Settled => {
                 self.goals.remove(&peer);
-                if self.running.contains_key(&peer) {
+                if self.running.values().any(|other| *other == peer) {
                     self.cancelled.push_back(peer);
                 }
             }
@@ -202,8 +209,8 @@ impl DialPlan {
     }
 
     fn want(&mut self, peer: PeerId, route: Route, failures: u32, now_ms: u64, rng: &mut impl Rng) {
-        let is_running = |goal: &Goal| goal.next_ms.is_none() && goal.route == route;
-        let under_way = self.goals.get(&peer).is_some_and(is_running);
+        let before = self.goals.get(&peer).filter(|goal| goal.route == route);
+        let attempt = before.and_then(|goal| goal.attempt);
         let pause = match failures {
             0 => Duration::ZERO,
             _ => BACKOFF.pause(failures, rng.next_u32()),
@@ -211,7 +218,8 @@ impl DialPlan {
         let goal = Goal {
             route,
             failures,
-            next_ms: (!under_way).then(|| after(now_ms, pause)),
+            attempt,
+            next_ms: attempt.is_none().then(|| after(now_ms, pause)),
             ended_ms: None,
             is_expedited: false,
             is_reached: false,
@@ -219,26 +227,22 @@ impl DialPlan {
         self.goals.insert(peer, goal);
     }
 
-    fn end(&mut self, peer: PeerId, ended: Ended, now_ms: u64, rng: &mut impl Rng) {
-        let is_last = match self.running.get_mut(&peer) {
-            Some(running) if *running > 1 => {
-                *running -= 1;
-                false
-            }
-            _ => self.running.remove(&peer).is_some(),
-        };
-        let Some(goal) = self.goals.get_mut(&peer) else {
+    fn end(&mut self, number: u64, ended: Ended, now_ms: u64, rng: &mut impl Rng) {
+        let peer = self.running.remove(&number);
+        let Some(goal) = peer.and_then(|peer| self.goals.get_mut(&peer)) else {
             return;
         };
+        let is_own = goal.attempt == Some(number);
+        goal.attempt = goal.attempt.filter(|_| !is_own);
         match ended {
             Ended::Reached => {
                 // Retried only if the engine does not accept this session.
                 goal.next_ms = Some(after(now_ms, BACKOFF.longest));
                 goal.is_reached = true;
             }
-            // Another attempt at the peer still runs, or is due already.
-            Ended::Failed | Ended::Cancelled if !is_last || goal.next_ms.is_some() => {}
-            Ended::Failed | Ended::Cancelled => goal.retry(now_ms, rng),
+            Ended::Failed | Ended::Cancelled if is_own => goal.retry(now_ms, rng),
+            // An attempt by an earlier route.
+            Ended::Failed | Ended::Cancelled => {}
         }
     }
 }

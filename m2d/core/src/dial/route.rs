@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// The delay before the next path of a peer is tried in parallel (Happy Eyeballs, RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// The delay of lines after direct paths, where these come first.
+/// The delay of lines after direct paths, where these come first. As with every delay of a race, the
+/// next path is tried at once if all before it have failed.
 const LINE_AFTER: Duration = Duration::from_secs(1);
 /// The delay of direct paths after lines, where these come first. A line takes longer to set up,
 /// and a user who prefers lines does not want to reveal an address to save a second.
