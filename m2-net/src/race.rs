@@ -2,8 +2,12 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
+
+/// The delay before the next address of one host is dialled in parallel.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Runs attempts in their order, each at its delay after the start of the race, or as soon as all
 /// attempts before it have failed. The first success wins, and drops all other attempts. Each
@@ -41,6 +45,26 @@ where
     }
 }
 
+/// Dials the addresses of one host in a staggered race. On failure returns the error of the address
+/// that failed first, or `None` if there is no address.
+pub async fn of_addresses<T, E, A>(
+    addresses: &[SocketAddr],
+    dial: impl Fn(SocketAddr) -> A,
+) -> Result<T, Option<E>>
+where
+    A: Future<Output = Result<T, E>>,
+{
+    let dials = (0_u32..).zip(addresses.to_vec()).map(|(place, address)| {
+        let delay = HEAD_START.saturating_mul(place);
+        (delay, dial(address))
+    });
+    let mut failure = None;
+    let won = staggered(dials, |error| {
+        failure.get_or_insert(error);
+    });
+    won.await.ok_or(failure)
+}
+
 async fn until(next: Option<Instant>) {
     match next {
         Some(next) => sleep_until(next).await,
@@ -53,8 +77,6 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
     use tokio::time::sleep;
-
-    const HEAD_START: Duration = Duration::from_millis(250);
 
     /// Races attempts that take a time, then succeed or fail with their number. Returns the winner,
     /// the failures, when each began, and how long the race took, in milliseconds.
@@ -100,5 +122,18 @@ mod tests {
         let (won, failures, _, took) = race(&[(1_000, false), (10, false)]).await;
         assert_eq!((won, failures, took), (None, vec![1, 0], 1_000));
         assert_eq!(race(&[]).await.0, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_failure_is_reported() {
+        let [one, other] = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let dial = async |address: SocketAddr| Err::<(), u16>(address.port());
+        assert_eq!(of_addresses(&[one, other], dial).await, Err(Some(1)));
+        assert_eq!(of_addresses(&[], dial).await, Err(None));
+        let dial = async |address: SocketAddr| match address.port() {
+            1 => Err(1),
+            port => Ok(port),
+        };
+        assert_eq!(of_addresses(&[one, other], dial).await, Ok(2));
     }
 }

@@ -7,6 +7,7 @@ mod address_budget;
 mod dialer;
 mod direct;
 mod endpoint_factory;
+mod failure;
 mod orders;
 mod probe;
 
@@ -14,5 +15,6 @@ pub use address_budget::AddressBudgets;
 pub use dialer::Dialer;
 pub use direct::{Direct, DirectError};
 pub use endpoint_factory::EndpointFactory;
+pub use failure::PathFailure;
 pub use orders::DialerHandle;
 pub use probe::{Prober, Tried, WaySource};

@@ -71,6 +71,11 @@ fn licences_of_dependencies_are_allowed() {
     none(licences::check(&sources()).unwrap());
 }
 
+#[test]
+fn the_nats_client_is_optional() {
+    none(licences::optional_nats().unwrap());
+}
+
 fn sources() -> Vec<SourceFile> {
     files::all().unwrap()
 }

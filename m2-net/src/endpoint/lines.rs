@@ -14,8 +14,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// The delay before the next address of a relay is dialled in parallel.
-const RELAY_HEAD_START: Duration = Duration::from_millis(250);
 /// The timeout of a dial to one address of a relay.
 const RELAY_LIMIT: Duration = Duration::from_secs(5);
 
@@ -35,28 +33,18 @@ impl Endpoint {
         sent: Option<Arc<Sent>>,
     ) -> Result<Session, LineError> {
         let (first, further) = hops.split_first().ok_or(DialError::Local)?;
-        let dials = (0_u32..)
-            .zip(first.addresses.iter().copied())
-            .map(|(place, address)| {
-                let dial = self.dial_counted(
-                    address,
-                    first.relay,
-                    Credential::Anonymous,
-                    Purpose::Line,
-                    RELAY_LIMIT,
-                    sent.clone(),
-                );
-                (RELAY_HEAD_START.saturating_mul(place), dial)
-            });
-        let mut failure = DialError::Local;
-        let dialled = race::staggered(dials, |error| {
-            // The failure at the first address counts.
-            if failure == DialError::Local {
-                failure = error;
-            }
+        let dialled = race::of_addresses(&first.addresses, |address| {
+            self.dial_counted(
+                address,
+                first.relay,
+                Credential::Anonymous,
+                Purpose::Line,
+                RELAY_LIMIT,
+                sent.clone(),
+            )
         });
         let dialled = dialled.await;
-        let mut session = dialled.ok_or(failure)?;
+        let mut session = dialled.map_err(|failure| failure.unwrap_or(DialError::Local))?;
         line::extend(&mut session, further).await?;
         Ok(session)
     }

@@ -1,7 +1,7 @@
 //! The dialer: performs the dial plan of the core.
 
 use super::orders::DialerHandle;
-use super::{Direct, DirectError};
+use super::{Direct, PathFailure};
 use crate::engine::EngineHandle;
 use crate::lines::LineDialer;
 use crate::log::{AddressPseudonym, Pseudonym};
@@ -13,7 +13,6 @@ use m2_core::IpMode;
 use m2_core::dial::{Attempt, Candidate, DialPlan, Effect, Ended, Input, Order, Target};
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Identity, PeerId};
-use m2_net::dial_error::DialError;
 use m2_net::race;
 use m2_net::session::Session;
 use rand_core::UnwrapErr;
@@ -44,14 +43,8 @@ struct Done {
     number: u64,
     peer: PeerId,
     /// `None` if the attempt was cancelled.
-    result: Option<Result<Session, Failure>>,
+    result: Option<Result<Session, PathFailure>>,
 }
-
-/// Why an attempt failed: a stable reason, and how informative it is. A higher number wins.
-type Failure = (&'static str, u8);
-
-/// No path is known.
-const NO_PATH: Failure = ("NO_ADDRESS", 0);
 
 impl Dialer {
     /// Creates a dialer that follows `orders`, and dials by `direct` and `lines`.
@@ -140,12 +133,13 @@ impl Dialer {
     fn log_end(&self, done: &Done, ended: Ended) {
         let peer = Pseudonym::of(&done.peer);
         let number = done.number;
-        let Some(Err((reason, _))) = &done.result else {
+        let Some(Err(failure)) = &done.result else {
             tracing::debug!(number, %peer, ?ended, "the attempt has ended");
             return;
         };
         let due = self.plan.due_at(&done.peer);
         let next_s = due.map(|due| due.saturating_sub(self.now_ms()) / 1_000);
+        let reason = failure.reason();
         tracing::debug!(number, %peer, ?ended, reason, ?next_s, "the attempt has ended");
     }
 
@@ -162,7 +156,8 @@ impl Dialer {
         match done.result {
             None => {}
             Some(Ok(session)) => self.runner.clone().start(session),
-            Some(Err((reason, _))) => {
+            Some(Err(failure)) => {
+                let reason = failure.reason();
                 let told = self
                     .engine
                     .cast(move |engine| engine.on_dial_failed(&peer, reason));
@@ -202,17 +197,17 @@ struct Call {
 
 impl Call {
     /// Tries all paths of an attempt, each with a head start over the next. The first session wins.
-    async fn by_any(self, attempt: Attempt) -> Result<Session, Failure> {
+    async fn by_any(self, attempt: Attempt) -> Result<Session, PathFailure> {
         let (peer, timeout, mode) = (attempt.peer, attempt.timeout, attempt.route.mode);
         let (addresses, lines) = (attempt.route.addresses.len(), attempt.route.lines.len());
         tracing::debug!(addresses, lines, ?mode, ?timeout, "an attempt begins");
         let candidates = attempt.route.candidates().into_iter();
         let dials =
             candidates.map(|(delay, candidate)| (delay, self.dial(peer, candidate, mode, timeout)));
-        let mut failure = NO_PATH;
-        let won = race::staggered(dials, |other: Failure| {
+        let mut failure = PathFailure::NoPath;
+        let won = race::staggered(dials, |other: PathFailure| {
             // Keeps the most informative failure, and of equal ones the first.
-            if other.1 > failure.1 {
+            if other.weight() > failure.weight() {
                 failure = other;
             }
         });
@@ -225,7 +220,7 @@ impl Call {
         candidate: Candidate,
         mode: IpMode,
         timeout: Duration,
-    ) -> Result<Session, Failure> {
+    ) -> Result<Session, PathFailure> {
         let credential = Credential::Identity(self.identity.clone());
         let (begun, path, result) = (
             Instant::now(),
@@ -233,18 +228,22 @@ impl Call {
             match candidate {
                 Candidate::Direct(target) => {
                     let dialled = self.direct.dial(peer, target, credential, timeout).await;
-                    dialled.map_err(|error| (error.reason(), weight(error)))
+                    dialled.map_err(PathFailure::Direct)
                 }
                 Candidate::Line(line) => {
-                    let dialled = self.lines.call(peer, credential, &line, mode, timeout);
-                    dialled.await.map_err(|reason| (reason, 1))
+                    self.lines
+                        .call(peer, credential, &line, mode, timeout)
+                        .await
                 }
             },
         );
         let took = begun.elapsed();
         match &result {
             Ok(_) => tracing::debug!(path, ?took, "the path leads to the peer"),
-            Err((reason, _)) => tracing::debug!(path, reason, ?took, "the path failed"),
+            Err(failure) => {
+                let reason = failure.reason();
+                tracing::debug!(path, reason, ?took, "the path failed");
+            }
         }
         result
     }
@@ -263,16 +262,5 @@ fn described(candidate: &Candidate) -> String {
             format!("{address}, named by others")
         }
         Candidate::Line(line) => format!("a line at relay {}", Pseudonym::of(&line.relay)),
-    }
-}
-
-/// Returns how informative a failure is for the user.
-const fn weight(failure: DirectError) -> u8 {
-    match failure {
-        DirectError::Dial(DialError::WrongPeer) => 5,
-        DirectError::Dial(DialError::NoCommonSuite) => 4,
-        DirectError::Dial(DialError::Refused | DialError::Failed) => 3,
-        DirectError::Dial(DialError::NoAnswer) => 2,
-        _ => 1,
     }
 }

@@ -240,7 +240,7 @@ impl Prober {
                 session.close(CloseCode::Done);
                 Ok(())
             }
-            Ok(Err(reason)) => refusal_is_success(reason),
+            Ok(Err(failure)) => refusal_is_success(failure.reason()),
             Err(_) => Err("NO_ANSWER"),
         };
         Tried {

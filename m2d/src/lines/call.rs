@@ -4,13 +4,14 @@ use super::used::Used;
 use super::{RelaySockets, hops};
 use crate::clock::Clock;
 use crate::config::IpMode;
-use crate::connect::{Direct, DirectError};
+use crate::connect::{Direct, DirectError, PathFailure};
 use crate::reach::Reachability;
 use m2_core::ContactLine;
 use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;
+use m2_net::dial_error::DialError;
 use m2_net::endpoint::Endpoint;
-use m2_net::line::{Carrier, Hop};
+use m2_net::line::{Carrier, Hop, LineError};
 use m2_net::session::Session;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl LineDialer {
         }
     }
 
-    /// Dials a peer on a line, by one route after the other. Errors are stable reasons.
+    /// Dials a peer on a line, by one route after the other.
     pub async fn call(
         &self,
         peer: PeerId,
@@ -52,18 +53,18 @@ impl LineDialer {
         line: &ContactLine,
         mode: IpMode,
         limit: Duration,
-    ) -> Result<Session, &'static str> {
+    ) -> Result<Session, PathFailure> {
         let target = Hop {
             relay: line.relay,
             addresses: self.direct.admitted(&line.addresses),
         };
         let own = self.relay_sockets.own().await;
         let ways = hops::to_contact(&own, mode, &target);
-        let mut failure = "NO_OWN_RELAY";
+        let mut failure = PathFailure::NoOwnRelay;
         for way in ways {
             match self.by(&way, peer, &credential, line, limit).await {
                 Ok(session) => return Ok(session),
-                Err(reason) => failure = reason,
+                Err(error) => failure = error,
             }
         }
         Err(failure)
@@ -76,24 +77,24 @@ impl LineDialer {
         credential: &Credential,
         line: &ContactLine,
         limit: Duration,
-    ) -> Result<Session, &'static str> {
+    ) -> Result<Session, PathFailure> {
         let token = line
             .tokens
             .of_day(self.clock.today())
-            .ok_or("LINE_EXPIRED")?;
+            .ok_or(PathFailure::LineExpired)?;
         let relay_sockets = self
             .relay_sockets
             .endpoint()
             .await
-            .map_err(|_| "NO_SOCKET")?;
+            .map_err(|_| PathFailure::NoSocket)?;
         let session = self.dial_relay(relay_sockets, way, peer).await?;
-        let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
+        let carrier = self.inside.attach(session).map_err(PathFailure::Line)?;
         // A dial that is dropped half-way must not leave a session with the relay behind.
         let used = Used::new(carrier.clone());
-        let address = carrier.join(token).await.map_err(|e| e.reason())?;
+        let address = carrier.join(token).await.map_err(PathFailure::Line)?;
         let credential = credential.clone();
         let dialled = self.inside.dial_within(address, peer, credential, limit);
-        let session = dialled.await.map_err(|error| error.reason())?;
+        let session = dialled.await.map_err(PathFailure::WithinLine)?;
         used.release();
         if self.relay_sockets.is_shared() && way.len() == 1 {
             self.reach.ask_at(&carrier);
@@ -111,10 +112,10 @@ impl LineDialer {
         relay_sockets: &Endpoint,
         way: &[Hop],
         contact: PeerId,
-    ) -> Result<Session, &'static str> {
-        let first = way.first().ok_or("NO_OWN_RELAY")?;
+    ) -> Result<Session, PathFailure> {
+        let first = way.first().ok_or(PathFailure::NoOwnRelay)?;
         if first.addresses.is_empty() {
-            return Err(DirectError::NotAdmitted.reason());
+            return Err(PathFailure::Direct(DirectError::NotAdmitted));
         }
         let own = self.relay_sockets.own().await;
         let is_ours = own.rows().any(|row| row.relay == first.relay);
@@ -122,11 +123,11 @@ impl LineDialer {
         let charge = self
             .direct
             .charge(contact, first.relay, named)
-            .map_err(DirectError::reason)?;
+            .map_err(PathFailure::Direct)?;
         let session = relay_sockets.dial_relay_counted(way, charge.meter()).await;
-        let session = session.map_err(|error| match error.reason() {
-            "REFUSED" => "RELAY_REFUSED",
-            reason => reason,
+        let session = session.map_err(|error| match error {
+            LineError::Unreached(DialError::Refused) => PathFailure::RelayRefused,
+            error => PathFailure::Line(error),
         })?;
         self.direct.proved(first.relay, session.remote_address());
         Ok(session)

@@ -9,10 +9,11 @@ use crate::engine::{BoxHealth, EngineHandle};
 use crate::refusal::Refusal;
 use crate::store::{MailboxRow, MailboxState};
 use m2_crypto::handshake::Credential;
-use m2_crypto::invitation::{InviteId, proof};
+use m2_crypto::invitation::{InviteId, PROOF_EXPORT_LABEL, proof};
 use m2_crypto::{Identity, PeerId};
 use m2_limits::backoff::Backoff;
 use m2_net::endpoint::Endpoint;
+use m2_net::race;
 use m2_net::session::SessionError;
 use m2_net::wire::Purpose;
 use m2_net::wire::mailbox::{Answer, BoxState, LetterId, MAX_TOKENS, Request};
@@ -224,22 +225,18 @@ impl Collector {
     }
 
     async fn dial(&self, mailbox: &MailboxRow) -> Result<OwnerSession, RoundError> {
-        let mut failure = "NO_ADDRESS";
-        for address in &mailbox.addresses {
+        let dialled = race::of_addresses(&mailbox.addresses, |address| {
             let credential = Credential::Identity(self.identity.clone());
-            let dialled = self.endpoint.dial_for(
-                *address,
-                mailbox.provider,
-                credential,
-                Purpose::Mailbox,
-                DIAL_WITHIN,
-            );
-            match dialled.await {
-                Ok(session) => return Ok(OwnerSession::new(session)),
-                Err(error) => failure = error.reason(),
-            }
+            let (provider, purpose) = (mailbox.provider, Purpose::Mailbox);
+            self.endpoint
+                .dial_for(address, provider, credential, purpose, DIAL_WITHIN)
+        });
+        match dialled.await {
+            Ok(session) => Ok(OwnerSession::new(session)),
+            Err(failure) => Err(RoundError::Dial(
+                failure.map_or("NO_ADDRESS", |it| it.reason()),
+            )),
         }
-        Err(RoundError::Dial(failure))
     }
 
     /// Registers, removes or opens the box, depending on its state.
@@ -251,7 +248,7 @@ impl Collector {
         let request = match (mailbox.state, &mailbox.invite_token) {
             (MailboxState::Leaving, _) => Request::Remove,
             (_, Some(token)) => {
-                let key = session.handle().exporter(b"invitation proof", &[])?;
+                let key = session.handle().exporter(PROOF_EXPORT_LABEL, &[])?;
                 let register = Request::Register {
                     invite_id: *InviteId::of(token).as_bytes(),
                     proof: proof(token, &key),

@@ -10,6 +10,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use m2_crypto::handshake::Credential;
 use m2_net::endpoint::Endpoint;
+use m2_net::race;
 use m2_net::session::{CloseCode, Ended, Session};
 use m2_net::wire::mailbox::{Deposit, Letter, LetterId, Mailbox};
 use m2_net::wire::{Message, Purpose};
@@ -134,14 +135,10 @@ impl Depositor {
             .get_or_try_init(|| async { (self.bind)() })
             .await
             .map_err(|_| "NO_SOCKET")?;
-        let mut failure = DirectError::NotAdmitted.reason();
-        for address in self.direct.admitted(&job.addresses) {
-            match self.dial_at(endpoint, job, address).await {
-                Ok(session) => return Ok(session),
-                Err(error) => failure = error.reason(),
-            }
-        }
-        Err(failure)
+        let addresses = self.direct.admitted(&job.addresses);
+        let dial = |address| self.dial_at(endpoint, job, address);
+        let dialled = race::of_addresses(&addresses, dial).await;
+        dialled.map_err(|failure| failure.unwrap_or(DirectError::NotAdmitted).reason())
     }
 
     /// Dials one address, within the budget of the contact that named it.

@@ -9,6 +9,7 @@ use crate::refusal::Refusal;
 use bytes::Bytes;
 use m2_crypto::envelope::{GRANT_BYTES, Grant, GrantRefused, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
+use m2_crypto::invitation::PROOF_EXPORT_LABEL;
 use m2_crypto::{Certificate, Identity, PeerId, Secret};
 use m2_delivery::AcceptedGrant;
 use m2_limits::counters::Counters;
@@ -225,7 +226,7 @@ impl SessionRunner {
             certificate,
             dialled,
             remote: handle.remote_address(),
-            proof_key: secret(b"invitation proof")?,
+            proof_key: secret(PROOF_EXPORT_LABEL)?,
             lookup_secrets: if dialled {
                 (of_initiator, of_responder)
             } else {

@@ -236,6 +236,25 @@ fn metadata(platform: &str) -> anyhow::Result<Metadata> {
     Ok(metadata)
 }
 
+/// Returns a finding if a daemon without the feature `jetstream` is built with the NATS client.
+///
+/// Errors: cargo fails.
+pub fn optional_nats() -> anyhow::Result<Vec<String>> {
+    let tree = |features: &[&str]| -> anyhow::Result<bool> {
+        let arguments = ["-p", "m2d", "-e", "normal", "--prefix", "none"];
+        let tree = cargo("tree", &[&arguments, features].concat())?;
+        Ok(String::from_utf8(tree)?.contains("async-nats"))
+    };
+    let mut findings = Vec::new();
+    if tree(&["--no-default-features"])? {
+        findings.push("m2d/Cargo.toml: async-nats is built without the feature jetstream".into());
+    }
+    if !tree(&[])? {
+        findings.push("m2d/Cargo.toml: async-nats is not built with the feature jetstream".into());
+    }
+    Ok(findings)
+}
+
 fn cargo(command: &str, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([command, "--locked"])
