@@ -126,6 +126,38 @@ async fn a_receiver_with_a_full_disk_acknowledges_nothing() {
     assert!(bob.received("alice").await.unwrap() == expected);
 }
 
+/// The sender learns that a connected contact stores nothing. Its session stays: more data than the
+/// contact has room for is not taken for its silence.
+#[tokio::test]
+async fn a_contact_that_stores_nothing_is_described_and_its_session_stays() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    no_file_grows(&pair.bob);
+    refuses_to_store(&bob).await;
+    let sessions = async || {
+        let status = alice.status().await.unwrap();
+        counted(&status, "SESSION_DIALLED") + counted(&status, "SESSION_ACCEPTED")
+    };
+    let before = sessions().await;
+    let long = "long ".repeat(8_000);
+    let mut last = String::new();
+    for _ in 0..200 {
+        last = alice.send("bob", &long).await.unwrap();
+    }
+    let contact = eventually("the problem to be described", async || {
+        let contact = alice.contact("bob").await?;
+        Ok(contact
+            .problem
+            .contains("confirmed no message")
+            .then_some(contact))
+    });
+    assert!(contact.await.unwrap().online);
+    assert_eq!(sessions().await, before, "the session was renewed");
+    every_file_grows(&pair.bob);
+    let state = MessageState::Delivered;
+    alice.await_message(&last, state).await.unwrap();
+}
+
 /// A session that comes up while nothing can be written fails, and later is not taken for an open one.
 #[tokio::test]
 async fn a_session_opened_on_a_full_disk_leaves_nothing_behind() {

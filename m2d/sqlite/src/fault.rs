@@ -70,6 +70,26 @@ impl Fault {
         }
     }
 
+    /// Returns the advice for a store that can't be opened: nothing runs that could try again.
+    pub const fn at_start(self) -> &'static str {
+        match self {
+            Self::Full => "The disk that holds it is full. Make room, then start again.",
+            Self::ReadOnly => {
+                "The file or its file system is read-only. Make it writable, then start again."
+            }
+            Self::Damaged => {
+                "It is damaged. Find out what is affected with `m2d check`, and restore a backup \
+                 with `m2d restore`."
+            }
+            Self::Io => {
+                "The disk that holds it reports errors. Look at the system's log, back up the data \
+                 directory, and replace the disk."
+            }
+            Self::WrongKey => self.warning(),
+            Self::Other => "Another program may use it, or its directory can't be written.",
+        }
+    }
+
     /// Returns the sentence for `m2 status`: the fault and the remedy.
     pub const fn warning(self) -> &'static str {
         match self {

@@ -15,7 +15,11 @@ const REPEAT: Duration = Duration::from_secs(60);
 
 /// The failed attempts to write since the last successful one.
 #[derive(Debug, Default)]
-pub struct Pace(Option<Failing>);
+pub struct Pace {
+    failing: Option<Failing>,
+    /// The last fault whose begin was reported, and when.
+    reported: Option<(Fault, Instant)>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Failing {
@@ -24,6 +28,9 @@ struct Failing {
     since: Instant,
     told: Instant,
     next: Instant,
+    /// True if the begin was not reported, as the same fault was reported shortly before: a disk on
+    /// which small batches still fit fails again and again.
+    is_repeated: bool,
 }
 
 /// A change of state that is worth a log line.
@@ -40,45 +47,53 @@ pub enum Report {
 impl Pace {
     /// Records a failure. `jitter` is a random number.
     pub fn failed(&mut self, fault: Fault, now: Instant, jitter: u32) -> Option<Report> {
-        let failing = self.0.get_or_insert(Failing {
+        let is_repeated = self
+            .reported
+            .is_some_and(|(reported, told)| reported == fault && now.duration_since(told) < REPEAT);
+        let failing = self.failing.get_or_insert(Failing {
             fault,
             failures: 0,
             since: now,
             told: now,
             next: now,
+            is_repeated,
         });
         failing.failures = failing.failures.saturating_add(1);
         failing.next = now + BACKOFF.pause(failing.failures, jitter);
+        if failing.failures == 1 && failing.is_repeated {
+            return None;
+        }
         if failing.failures == 1 || failing.fault != fault {
             failing.fault = fault;
             failing.told = now;
+            failing.is_repeated = false;
+            self.reported = Some((fault, now));
             return Some(Report::Begins(fault));
         }
         if now.duration_since(failing.told) < REPEAT {
             return None;
         }
         failing.told = now;
+        failing.is_repeated = false;
         Some(Report::GoesOn(fault, failing.failures))
     }
 
     /// Records that a batch was written.
     pub fn worked(&mut self, now: Instant) -> Option<Report> {
-        let failing = self.0.take()?;
-        Some(Report::Ends(
-            failing.failures,
-            now.duration_since(failing.since),
-        ))
+        let failing = self.failing.take()?;
+        let time = now.duration_since(failing.since);
+        (!failing.is_repeated).then_some(Report::Ends(failing.failures, time))
     }
 
     /// Returns the time until the next attempt, or `None` if it may be made immediately.
     pub fn pause(&self, now: Instant) -> Option<Duration> {
-        let pause = self.0?.next.saturating_duration_since(now);
+        let pause = self.failing?.next.saturating_duration_since(now);
         (!pause.is_zero()).then_some(pause)
     }
 
     /// Returns whether the last batch failed.
     pub fn is_failing(&self) -> bool {
-        self.0.is_some()
+        self.failing.is_some()
     }
 }
 
@@ -142,5 +157,17 @@ mod tests {
         );
         assert_eq!(pace.worked(later), None);
         assert!(!pace.is_failing() && pace.pause(now).is_none());
+    }
+
+    #[test]
+    fn a_fault_that_comes_and_goes_is_reported_once_a_minute() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let mut lines = 0;
+        for second in 0..600 {
+            let now = start + Duration::from_secs(second);
+            lines += usize::from(pace.failed(Fault::Full, now, 0).is_some());
+            lines += usize::from(pace.worked(now).is_some());
+        }
+        assert!((10..=22).contains(&lines), "{lines}");
     }
 }

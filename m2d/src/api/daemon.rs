@@ -134,11 +134,14 @@ pub(super) fn store_warnings(store: &StoreFile) -> Vec<String> {
     if let Some(free) = free.filter(|free| *free < LOW_BYTES)
         && fault != Some(Fault::Full)
     {
-        let mib = free >> 20;
-        warnings.push(format!(
-            "The disk that holds the data directory has {mib} MiB left. Make room before it is \
-             full: then nothing is stored any more."
-        ));
+        // Small writes may still fit, and end the fault for a moment.
+        warnings.push(match free >> 20 {
+            0 => Fault::Full.warning().to_owned(),
+            mib => format!(
+                "The disk that holds the data directory has {mib} MiB left. Make room before it \
+                 is full: then nothing is stored any more."
+            ),
+        });
     }
     warnings
 }

@@ -145,6 +145,10 @@ impl Engine {
                 hash: ContentHash(ack.content_hash),
             })
             .collect();
+        let steady_ms = self.clock.steady_ms();
+        if let Some(peer_state) = self.peers.get_mut(&row) {
+            peer_state.confirmed_ms = steady_ms;
+        }
         self.with_conversation(row, |conversation, cx| conversation.on_acks(cx, &acks))
     }
 }

@@ -51,6 +51,9 @@ pub(super) struct PeerState {
     pub refusals: u32,
     /// Consecutive sessions that ended early.
     pub short_sessions: u32,
+    /// When a session began to serve or the contact last acknowledged a message, in milliseconds of
+    /// the steady clock.
+    pub confirmed_ms: u64,
 }
 
 impl PeerState {
@@ -71,6 +74,7 @@ impl PeerState {
             refused: "",
             refusals: 0,
             short_sessions: 0,
+            confirmed_ms: 0,
         }
     }
 
@@ -87,6 +91,7 @@ impl PeerState {
         self.last_failure = before.last_failure;
         self.refused = before.refused;
         self.refusals = before.refusals;
+        self.confirmed_ms = before.confirmed_ms;
         had_links && self.links.is_empty()
     }
 

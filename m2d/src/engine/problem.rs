@@ -1,12 +1,19 @@
 //! Explains in one sentence why a contact cannot be reached or takes no messages, and what to do.
 
 use super::Engine;
+use super::peer_state::PeerState;
 use super::time::duration;
 use crate::network::Link;
 use m2_core::ContactState;
 use m2_core::frames::NOT_A_CONTACT;
 use m2_net::session::CloseCode;
 use std::sync::Arc;
+
+/// How long a connected contact may leave messages without an acknowledgement, in milliseconds.
+const UNCONFIRMED_MS: u64 = 20_000;
+const UNCONFIRMED: &str = "It is connected, but has confirmed no message for a while: its disk may be \
+     full, or its quota for you is reached. Messages to it wait here and arrive once it stores them. \
+     Tell its owner by other means.";
 
 impl Engine {
     /// Returns what is wrong with a contact, for the user; empty if no problem is known.
@@ -15,7 +22,10 @@ impl Engine {
             return String::new();
         };
         let state = peer_state.contact.state;
-        if !matches!(state, ContactState::Asked | ContactState::Contact) {
+        if let Some(text) = of_state(state) {
+            return text.to_owned();
+        }
+        if !state.is_wanted() {
             return String::new();
         }
         if !peer_state.refused.is_empty() {
@@ -27,9 +37,27 @@ impl Engine {
         }
         let is_online = peer_state.links.iter().any(|link| !link.in_doubt());
         if is_online {
-            return String::new();
+            let is_unconfirmed = self.is_unconfirmed(row, peer_state);
+            let text = is_unconfirmed.then_some(UNCONFIRMED);
+            return text.unwrap_or_default().to_owned();
         }
         of_failure(peer_state.last_failure).to_owned()
+    }
+
+    /// Returns whether a message has waited for a while for a connected contact that acknowledges
+    /// nothing.
+    fn is_unconfirmed(&self, row: i64, peer_state: &PeerState) -> bool {
+        let silent_ms = self
+            .clock
+            .steady_ms()
+            .saturating_sub(peer_state.confirmed_ms);
+        if silent_ms < UNCONFIRMED_MS {
+            return false;
+        }
+        // If the store can't be read, other warnings say so.
+        let oldest = self.store.oldest_queued_ms(row).ok().flatten();
+        let waits = |queued_ms: u64| queued_ms.saturating_add(UNCONFIRMED_MS) <= self.now_ms();
+        oldest.is_some_and(waits)
     }
 
     /// Returns why a contact cannot be reached, as a stable reason; empty if it can.
@@ -83,6 +111,20 @@ impl Engine {
         if !is_settled {
             self.refuse_talk(link);
         }
+    }
+}
+
+/// Returns what the state of a relation means, where the user must act.
+const fn of_state(state: ContactState) -> Option<&'static str> {
+    match state {
+        ContactState::Declined => Some(
+            "It declined your request. You may ask again with an invitation: `m2 contact add`.",
+        ),
+        ContactState::Blocked => Some(
+            "You blocked it: its sessions are refused. `m2 contact remove` lifts the block; then both \
+             sides can become contacts with an invitation.",
+        ),
+        _ => None,
     }
 }
 
@@ -171,6 +213,10 @@ mod tests {
         );
         assert_eq!(engine.forgotten_warning(), None);
         engine.contact_mut(row).unwrap().state = ContactState::Blocked;
+        assert!(engine.problem(row).contains("lifts the block"));
+        engine.contact_mut(row).unwrap().state = ContactState::Declined;
+        assert!(engine.problem(row).contains("m2 contact add"));
+        engine.contact_mut(row).unwrap().state = ContactState::Removed;
         assert_eq!(engine.problem(row), "");
     }
 }

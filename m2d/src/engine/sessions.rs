@@ -130,10 +130,12 @@ impl Engine {
     /// Adds a new session, closes those that it replaces, and updates the dialer.
     fn add_link(&mut self, row: i64, link: &Arc<Link>) {
         let (mode, own_is_smaller) = (self.ip_mode(row), self.own_id < link.peer_id);
+        let steady_ms = self.clock.steady_ms();
         let Some(peer_state) = self.peers.get_mut(&row) else {
             return;
         };
         peer_state.last_failure = "";
+        peer_state.confirmed_ms = steady_ms;
         let admission = sessions::admit(
             &peer_state.session_views(),
             link.view(),

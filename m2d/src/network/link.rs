@@ -69,7 +69,7 @@ impl Link {
     pub fn send(&self, message: Message) {
         match self.outgoing.room_for(&message) {
             Ok(room) => {
-                self.silence.expect_answer(self.since, || self.heard());
+                self.silence.expect_answer(self.since, || self.signs());
                 // Of a session that has ended, the frames are lost.
                 let _ = self.sender.queue(message, room);
             }

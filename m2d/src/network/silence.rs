@@ -36,8 +36,9 @@ pub(super) struct Signs {
 /// Tracks whether a session's peer answers.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
-    /// Datagrams received before the latest frame was sent.
+    /// Datagrams received before the latest frame was sent, and what demanded an answer before it.
     heard_before: AtomicU64,
+    asked_before: AtomicU64,
     /// When the last frame was taken into account, in milliseconds after the session's start, plus
     /// one.
     looked_ms: AtomicU64,
@@ -46,15 +47,16 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// Records that a frame is sent after `heard` datagrams were received, in a session that began
-    /// at `since`.
-    pub(super) fn expect_answer(&self, since: std::time::Instant, heard: impl FnOnce() -> u64) {
+    /// Records that a frame is sent, with the signs before it, in a session that began at `since`.
+    pub(super) fn expect_answer(&self, since: std::time::Instant, signs: impl FnOnce() -> Signs) {
         let now_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let looked_ms = self.looked_ms.load(Ordering::Relaxed);
         if looked_ms == 0 || now_ms >= looked_ms - 1 + STEP_MS {
             let now_ms = now_ms.saturating_add(1);
             self.looked_ms.store(now_ms, Ordering::Relaxed);
-            self.heard_before.store(heard(), Ordering::Relaxed);
+            let before = signs();
+            self.heard_before.store(before.heard, Ordering::Relaxed);
+            self.asked_before.store(before.asked, Ordering::Relaxed);
             self.sent.notify_one();
         }
     }
@@ -68,7 +70,11 @@ impl Silence {
     pub(super) async fn watch(&self, link: &Arc<Link>, engine: &EngineHandle) {
         loop {
             self.sent.notified().await;
-            let silent = stays_silent(|| link.signs()).await;
+            let before = Signs {
+                heard: self.heard_before(),
+                asked: self.asked_before.load(Ordering::Relaxed),
+            };
+            let silent = stays_silent(before, || link.signs()).await;
             if silent {
                 self.heard_before.store(link.heard(), Ordering::Relaxed);
             }
@@ -89,20 +95,26 @@ impl Silence {
     }
 }
 
-/// Waits until the current frame, and all that follow in the meantime, are answered or overdue.
-/// Returns whether an answer is overdue.
-async fn stays_silent(signs: impl Fn() -> Signs) -> bool {
-    let mut last = signs();
+/// Waits until the current frame, and all that follow in the meantime, are answered or overdue. A
+/// frame that does not leave, because the peer takes no more data, demands no answer. `last` are the
+/// signs before the frame. Returns whether an answer is overdue.
+async fn stays_silent(mut last: Signs, signs: impl Fn() -> Signs) -> bool {
     let mut since = Instant::now();
-    let mut waiting = true;
+    let mut waiting = false;
+    let mut is_first = true;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
+        let begun = if std::mem::take(&mut is_first) {
+            since
+        } else {
+            Instant::now()
+        };
         let now = signs();
         let asked = now.asked > last.asked;
         if now.heard != last.heard {
             (last, since, waiting) = (now, Instant::now(), false);
         } else if asked && !waiting {
-            (since, waiting) = (Instant::now(), true);
+            (since, waiting) = (begun, true);
         } else if since.elapsed() >= PATIENCE {
             return waiting;
         }
@@ -116,7 +128,8 @@ mod tests {
     #[test]
     fn doubt_ends_with_the_next_datagram() {
         let silence = Silence::default();
-        silence.expect_answer(std::time::Instant::now(), || 7);
+        let signs = || Signs { heard: 7, asked: 1 };
+        silence.expect_answer(std::time::Instant::now(), signs);
         assert!(!silence.is_doubtful(7));
         silence.in_doubt.store(true, Ordering::Relaxed);
         assert!(silence.is_doubtful(7));
@@ -166,7 +179,7 @@ mod tests {
             std::future::pending().await
         };
         tokio::select! {
-            silent = stays_silent(|| session.signs()) => assert!(!silent),
+            silent = stays_silent(session.signs(), || session.signs()) => assert!(!silent),
             () = answer => {}
         }
     }
@@ -180,7 +193,7 @@ mod tests {
             session.probe().await;
         };
         tokio::select! {
-            silent = stays_silent(|| session.signs()) => assert!(silent),
+            silent = stays_silent(session.signs(), || session.signs()) => assert!(silent),
             () = late => {}
         }
     }
@@ -198,7 +211,7 @@ mod tests {
             std::future::pending().await
         };
         tokio::select! {
-            silent = stays_silent(|| session.signs()) => assert!(!silent),
+            silent = stays_silent(session.signs(), || session.signs()) => assert!(!silent),
             () = later => {}
         }
     }
@@ -215,9 +228,27 @@ mod tests {
             }
         };
         tokio::select! {
-            silent = stays_silent(|| session.signs()) => assert!(silent),
+            silent = stays_silent(session.signs(), || session.signs()) => assert!(silent),
             () = sending => {}
         }
+        assert!(begun.elapsed() <= PATIENCE + LOOK_EVERY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_the_peer_has_no_room_for_leaves_no_doubt() {
+        let session = Counters::default();
+        session.ask();
+        session.hear();
+        assert!(!stays_silent(session.signs(), || session.signs()).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_left_before_the_first_look_is_noticed_in_time() {
+        let session = Counters::default();
+        let before = session.signs();
+        session.ask();
+        let begun = Instant::now();
+        assert!(stays_silent(before, || session.signs()).await);
         assert!(begun.elapsed() <= PATIENCE + LOOK_EVERY);
     }
 }

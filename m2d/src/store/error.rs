@@ -11,10 +11,12 @@ pub enum StoreError {
     #[error("store.db failed: {0}. {advice}", advice = Fault::of_sqlite(.0).warning())]
     Sqlite(#[from] rusqlite::Error),
     /// The file can't be opened.
-    #[error("The store {path} can't be opened: {source}. {}", Fault::of_sqlite(.source).warning())]
+    #[error("The store {path} can't be opened: {source}. {}", fault.at_start())]
     Open {
         /// The file.
         path: PathBuf,
+        /// The fault: of the error, or of the disk.
+        fault: Fault,
         /// The error of SQLite.
         source: rusqlite::Error,
     },
@@ -38,7 +40,8 @@ impl StoreError {
     /// Returns the fault of the file that the error indicates.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Sqlite(error) | Self::Open { source: error, .. } => Fault::of_sqlite(error),
+            Self::Sqlite(error) => Fault::of_sqlite(error),
+            Self::Open { fault, .. } => *fault,
             Self::WrongKey(_) => Fault::WrongKey,
             Self::TooNew => Fault::Other,
             Self::Corrupt(_) => Fault::Damaged,

@@ -128,6 +128,16 @@ impl Store {
         Ok(())
     }
 
+    /// Returns when the oldest message that waits for a contact was queued, in Unix milliseconds.
+    pub fn oldest_queued_ms(&self, contact: i64) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT queued_ms FROM outbox WHERE contact = ?1 ORDER BY message LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let oldest = statement
+            .query_row([contact], |row| row.get(0))
+            .optional()?;
+        Ok(oldest.map(unbits))
+    }
+
     /// Returns whether messages wait for a contact's acknowledgement.
     pub fn has_outbox(&self, contact: i64) -> Result<bool, StoreError> {
         Ok(self
