@@ -35,6 +35,9 @@ pub fn run(args: &CheckArgs, output: &mut dyn Write) -> Result<(), Failure> {
     };
     report.add("identity", Ok("it opens".to_owned()))?;
     report.add("store", schema(&store))?;
+    if matches!(store.schema(), Ok(Schema { found: 0, .. })) {
+        return Err(Failure::Unsound);
+    }
     report.add("log", Ok(log(&file)))?;
     report.add("pages", pages(&store))?;
     report.add("structure", none(store.structure()))?;
@@ -102,6 +105,11 @@ fn schema(store: &Inspection<'_>) -> Found {
     let Schema { found, known } = store.schema().map_err(told)?;
     match found {
         _ if found > known => Err(told(StoreError::TooNew)),
+        0 => Err(vec![
+            "it is empty: contacts and messages are gone. Restore a backup with `m2d restore`; a \
+             daemon that starts here begins a new store."
+                .to_owned(),
+        ]),
         _ if found < known => Ok("it opens; an older version of m2d wrote it".to_owned()),
         _ => Ok("it opens with the identity".to_owned()),
     }

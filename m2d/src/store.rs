@@ -167,8 +167,27 @@ impl StoreFile {
 
     /// Opens a connection with the key set, but without checking that the key fits.
     fn connect_unread(&self, flags: OpenFlags) -> Result<Connection, StoreError> {
+        self.connect_at(&self.path, flags)
+    }
+
+    /// Opens a connection to a file that nothing changes, without the files that SQLite otherwise
+    /// creates next to it.
+    fn connect_immutable(&self, flags: OpenFlags) -> Result<Connection, StoreError> {
+        let mut uri = "file:".to_owned();
+        for byte in self.path.as_os_str().as_encoded_bytes() {
+            match byte {
+                b'/' | b'-' | b'_' | b'.' => uri.push(char::from(*byte)),
+                byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+                byte => uri.push_str(&format!("%{byte:02x}")),
+            }
+        }
+        uri.push_str("?immutable=1");
+        self.connect_at(Path::new(&uri), flags | OpenFlags::SQLITE_OPEN_URI)
+    }
+
+    fn connect_at(&self, path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
         let open = || {
-            let connection = Connection::open_with_flags(&self.path, flags)?;
+            let connection = Connection::open_with_flags(path, flags)?;
             sqlcipher::unlock(&connection, &self.key)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(96);

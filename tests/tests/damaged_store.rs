@@ -172,6 +172,18 @@ async fn a_clean_stop_leaves_one_file() {
     assert_eq!(listed.json().unwrap().len(), 50);
 }
 
+#[tokio::test]
+async fn an_empty_store_is_called_empty() {
+    let mut daemon = Daemon::start(Setup::new()).await.unwrap();
+    daemon.stop().await.unwrap();
+    place(&daemon, &[]);
+    let output = check(&daemon);
+    assert_eq!(output.status.code(), Some(5));
+    let printed = printed(&output);
+    assert!(printed.contains("it is empty"), "{printed}");
+    assert!(!printed.contains("tries again"), "{printed}");
+}
+
 fn check(daemon: &Daemon) -> Output {
     Command::new(&Binaries::get().unwrap().m2d)
         .args(["check", "--config"])

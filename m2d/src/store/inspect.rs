@@ -84,9 +84,26 @@ impl StoreFile {
         fs::metadata(log).map_or(0, |log| log.len())
     }
 
+    /// Returns whether no file can be created next to the store. SQLite needs one for a store that may
+    /// be in use.
+    #[cfg(unix)]
+    fn is_on_read_only_disk(&self) -> bool {
+        let directory = self.path.parent();
+        directory.is_some_and(|it| rustix::fs::access(it, rustix::fs::Access::WRITE_OK).is_err())
+    }
+
+    #[cfg(not(unix))]
+    fn is_on_read_only_disk(&self) -> bool {
+        false
+    }
+
     fn connect_to_inspect(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = self.connect_unread(flags)?;
+        let connection = if self.is_on_read_only_disk() && self.log_bytes() == 0 {
+            self.connect_immutable(flags)?
+        } else {
+            self.connect_unread(flags)?
+        };
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         Ok(connection)
     }
@@ -294,5 +311,22 @@ mod tests {
             assert_eq!(found.len(), 1, "page {page}: {found:?}");
             assert!(found[0].contains(&(page + 1).to_string()), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_store_whose_directory_cannot_be_written_is_read_whatever_its_name() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("a b%41?mode=rwc#ü");
+        fs::create_dir(&dir).unwrap();
+        let file = filled(&dir);
+        let files = || fs::read_dir(&dir).unwrap().count();
+        let before = files();
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = file.connect_immutable(flags).unwrap();
+        let version: i64 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(unbits(version), migrations::newest());
+        assert_eq!(files(), before, "nothing is created");
     }
 }
