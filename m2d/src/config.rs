@@ -16,6 +16,7 @@ mod privacy;
 pub mod private_file;
 #[path = "config/relay.rs"]
 mod relay;
+#[path = "config/summary.rs"]
 mod summary;
 
 pub use line::LineConfig;
