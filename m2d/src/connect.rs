@@ -1,7 +1,8 @@
 //! Everything that dials: contacts, the paths that a user probes, and the budgets and filters for
 //! addresses that others name.
 //!
-//! The core decides when to dial whom and in which order (`m2_core::dial`); this room performs it.
+//! The core decides which peers are dialled, when and in which order (`m2_core::dial`); this room
+//! performs it.
 
 mod address_budget;
 mod dialer;

@@ -1,4 +1,4 @@
-//! When to dial whom, by which paths and in which order.
+//! Which peers are dialled and when, by which paths and in which order.
 //!
 //! The engine orders sessions with peers ([`Order`]). [`DialPlan`] decides when each attempt
 //! begins; [`Route::candidates`] decides in which order an attempt tries the paths of a peer. Neither

@@ -134,9 +134,11 @@ pub(super) fn store_warnings(store: &StoreFile) -> Vec<String> {
     if let Some(free) = free.filter(|free| *free < LOW_BYTES)
         && fault != Some(Fault::Full)
     {
-        // Small writes may still fit, and end the fault for a moment.
+        // Small writes may still fit, so the store may show no fault.
         warnings.push(match free >> 20 {
-            0 => Fault::Full.warning().to_owned(),
+            0 => "The disk that holds the data directory is full or has less than 1 MiB left: new \
+                  messages may not be stored. Make room; the daemon continues by itself."
+                .to_owned(),
             mib => format!(
                 "The disk that holds the data directory has {mib} MiB left. Make room before it \
                  is full: then nothing is stored any more."

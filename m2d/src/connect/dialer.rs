@@ -222,21 +222,18 @@ impl Call {
         timeout: Duration,
     ) -> Result<Session, PathFailure> {
         let credential = Credential::Identity(self.identity.clone());
-        let (begun, path, result) = (
-            Instant::now(),
-            tracing::enabled!(tracing::Level::DEBUG).then(|| described(&candidate)),
-            match candidate {
-                Candidate::Direct(target) => {
-                    let dialled = self.direct.dial(peer, target, credential, timeout).await;
-                    dialled.map_err(PathFailure::Direct)
-                }
-                Candidate::Line(line) => {
-                    self.lines
-                        .call(peer, credential, &line, mode, timeout)
-                        .await
-                }
-            },
-        );
+        let path = tracing::enabled!(tracing::Level::DEBUG).then(|| described(&candidate));
+        let begun = Instant::now();
+        let result = match candidate {
+            Candidate::Direct(target) => {
+                let dialled = self.direct.dial(peer, target, credential, timeout).await;
+                dialled.map_err(PathFailure::Direct)
+            }
+            Candidate::Line(line) => {
+                let dialled = self.lines.call(peer, credential, &line, mode, timeout);
+                dialled.await
+            }
+        };
         let took = begun.elapsed();
         match &result {
             Ok(_) => tracing::debug!(path, ?took, "the path leads to the peer"),
