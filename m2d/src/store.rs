@@ -71,8 +71,6 @@ use std::time::Duration;
 pub const FILE_NAME: &str = "store.db";
 /// The file name of the store's write-ahead log.
 pub const LOG_NAME: &str = "store.db-wal";
-/// The free bytes without which a store can't be opened: its index of the write-ahead log takes 32 KiB.
-const LEAST_FREE: u64 = 64 << 10;
 /// How long a connection waits for a lock that another one holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -204,14 +202,10 @@ impl StoreFile {
         self.explain(StoreError::Sqlite(error))
     }
 
-    /// Returns the fault that an error at the opening indicates. SQLite reports an I/O error where a
-    /// full disk has no room for the files that it needs next to the store.
+    /// Returns the fault that an error at the opening indicates.
     fn fault_of(&self, error: &rusqlite::Error) -> Fault {
         let free = self.path.parent().and_then(free_bytes);
-        match Fault::of_sqlite(error) {
-            Fault::Io | Fault::Other if free.is_some_and(|free| free < LEAST_FREE) => Fault::Full,
-            fault => fault,
-        }
+        room::fault_at_opening(Fault::of_sqlite(error), free)
     }
 
     /// Adds the path of the file to an error of SQLite.

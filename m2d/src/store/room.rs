@@ -1,10 +1,13 @@
 //! Disk space: the free space, and a reserve that is given up for necessary writes when the disk is
 //! full (docs/adr/0014).
 
+use m2_sqlite::Fault;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+/// The free bytes without which a store can't be opened: its index of the write-ahead log takes 32 KiB.
+const LEAST_FREE: u64 = 64 << 10;
 /// The size of the reserve in bytes: the largest write-ahead log after its checkpoint, and the same
 /// size for deletions.
 const RESERVED: u64 = 8 << 20;
@@ -87,6 +90,15 @@ pub fn free_bytes(directory: &Path) -> Option<u64> {
     disk.f_bavail.checked_mul(disk.f_frsize)
 }
 
+/// Returns the fault of a store that can't be opened on a disk with this number of free bytes. SQLite
+/// reports an I/O error where a full disk has no room for the files that it needs next to the store.
+pub(super) fn fault_at_opening(fault: Fault, free: Option<u64>) -> Fault {
+    match fault {
+        Fault::Io | Fault::Other if free.is_some_and(|free| free < LEAST_FREE) => Fault::Full,
+        fault => fault,
+    }
+}
+
 fn reserve(path: &Path) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|file| file.len() >= RESERVED) {
         return Ok(());
@@ -114,6 +126,18 @@ fn is_out_of_room(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_at_the_opening_of_a_store_on_a_full_disk_is_told_as_that() {
+        for fault in [Fault::Io, Fault::Other] {
+            assert_eq!(fault_at_opening(fault, Some(0)), Fault::Full);
+            assert_eq!(fault_at_opening(fault, Some(LEAST_FREE)), fault);
+            assert_eq!(fault_at_opening(fault, None), fault);
+        }
+        for fault in [Fault::Damaged, Fault::ReadOnly, Fault::WrongKey] {
+            assert_eq!(fault_at_opening(fault, Some(0)), fault);
+        }
+    }
 
     #[test]
     fn the_reserve_is_allocated_and_released() {
