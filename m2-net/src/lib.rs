@@ -27,4 +27,5 @@ pub mod sent;
 pub mod session;
 mod socket;
 mod transport;
-pub mod wire;
+
+pub use m2_wire as wire;

@@ -6,9 +6,9 @@ use crate::args::CheckArgs;
 use crate::ask::{self, Question};
 use crate::config::Config;
 use crate::key_file::{self, KeyFile};
-use crate::store::{Contents, Inspection, Schema, StoreError, StoreFile};
 use crate::{paths, unlock};
 use m2_crypto::{Identity, provider};
+use m2_store::{Contents, Inspection, Schema, StoreError, StoreFile};
 use std::io::Write;
 use std::path::Path;
 

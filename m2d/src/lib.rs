@@ -25,6 +25,5 @@ pub mod paths;
 pub mod ports;
 pub mod reach;
 pub mod refusal;
-pub mod store;
 pub mod tasks;
 pub mod unlock;

@@ -1,7 +1,7 @@
 //! Checks that a data directory holds both a key and its store. A store can only be opened with its
 //! own key.
 
-use crate::{key_file, store};
+use crate::key_file;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -76,8 +76,8 @@ pub const RESTORE_DIRECTORY: &str = "restore.part";
 
 /// Files that open only with the identity's key.
 pub const STORES: [&str; 3] = [
-    store::FILE_NAME,
-    store::LOG_NAME,
+    m2_store::FILE_NAME,
+    m2_store::LOG_NAME,
     m2_mailbox::store::FILE_NAME,
 ];
 
@@ -87,14 +87,14 @@ pub const STORES: [&str; 3] = [
 pub fn is_interrupted_restore(data_dir: &Path) -> Result<bool, PairError> {
     let part = data_dir.join(RESTORE_DIRECTORY);
     Ok(is_there(&part.join(key_file::FILE_NAME))?
-        || is_there(&part)? && !is_there(&data_dir.join(store::FILE_NAME))?)
+        || is_there(&part)? && !is_there(&data_dir.join(m2_store::FILE_NAME))?)
 }
 
 /// Refuses a log without a store, because SQLite would delete that log when it creates the store.
 fn check_store(data_dir: &Path) -> Result<(), PairError> {
     let (store, log) = (
-        data_dir.join(store::FILE_NAME),
-        data_dir.join(store::LOG_NAME),
+        data_dir.join(m2_store::FILE_NAME),
+        data_dir.join(m2_store::LOG_NAME),
     );
     if is_there(&store)? || !is_there(&log)? {
         return Ok(());

@@ -2,7 +2,7 @@
 //! configuration leaves the port open, so that peers still find this daemon at the address they
 //! know.
 
-use crate::store::{Store, StoreError};
+use m2_store::{Store, StoreError};
 use std::net::{SocketAddr, UdpSocket};
 
 /// Replaces port 0 by the remembered port if it is free. If `are_default` is set, addresses that

@@ -1,8 +1,8 @@
 //! The daemon's refusal of a front-end's request.
 
-use crate::store::StoreError;
 use m2_proto::reason::Reason;
 use m2_sqlite::Fault;
+use m2_store::StoreError;
 use std::collections::HashMap;
 
 /// A refusal: a stable reason and a sentence that says what to do next.

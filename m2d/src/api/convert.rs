@@ -3,15 +3,15 @@
 use crate::config::IpMode;
 use crate::engine::{ContactView, Failure, MailboxView};
 use crate::refusal::Refusal;
-use crate::store::{
-    EventKind, EventRow, Gone, HistoryPage, InvitationRow, MailboxState, MessageState,
-    ShownMessage, Usage,
-};
 use m2_core::ContactState;
 use m2_delivery::{Content, Path, PayloadError};
 use m2_proto::api::v1 as pb;
 use m2_proto::reason::Reason;
 use m2_proto::wkt::Timestamp;
+use m2_store::{
+    EventKind, EventRow, Gone, HistoryPage, InvitationRow, MailboxState, MessageState,
+    ShownMessage, Usage,
+};
 
 /// Converts Unix milliseconds to a timestamp.
 pub(super) fn timestamp(ms: u64) -> Timestamp {

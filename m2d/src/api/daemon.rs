@@ -4,7 +4,6 @@ use super::session::{ApiState, Ready};
 use super::{convert, diagnostics};
 use crate::log;
 use crate::refusal::Refusal;
-use crate::store::{StoreFile, free_bytes};
 use m2_mailbox::server::ServerHealth;
 use m2_net::counters::Counter;
 use m2_proto::api::v1::daemon_service_server::DaemonService;
@@ -13,6 +12,7 @@ use m2_proto::api::v1::{
     GetStatusResponse, MailboxServer, UnlockRequest, UnlockResponse,
 };
 use m2_sqlite::Fault;
+use m2_store::{StoreFile, free_bytes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;

@@ -2,8 +2,8 @@
 
 use super::pages::Pages;
 use crate::refusal::Refusal;
-use crate::store::{Reader, StoreError, StoreFile};
 use m2_proto::reason::Reason;
+use m2_store::{Reader, StoreError, StoreFile};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;

@@ -3,9 +3,9 @@
 use super::Failure;
 use crate::key_file::{self, KeyFile};
 use crate::pair;
-use crate::store::{self, Store};
 use crate::unlock::{Given, Passphrase};
 use m2_crypto::{Identity, provider};
+use m2_store::Store;
 use rand_core::UnwrapErr;
 use std::path::Path;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl OpenKey {
     /// Writes the mark only after the store is on disk: a crash in between loses the mark, but
     /// never prevents a start.
     fn mark(&mut self, data_dir: &Path) {
-        let made = key_file::sync_directory(&data_dir.join(store::FILE_NAME)).is_ok();
+        let made = key_file::sync_directory(&data_dir.join(m2_store::FILE_NAME)).is_ok();
         if !made {
             return;
         }

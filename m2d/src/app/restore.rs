@@ -13,8 +13,8 @@ use crate::listen::make_private_dir;
 use crate::lock::InstanceLock;
 use crate::pair::{self, PairError, RESTORE_DIRECTORY, STORES};
 use crate::paths;
-use crate::store::{self, StoreFile};
 use m2_backup::{Contents, FileError, Lock, LockedBackup, private};
+use m2_store::StoreFile;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub fn restore(args: &RestoreArgs) -> Result<String, Failure> {
     }])?;
     let mut backup = backup.unlock(passphrase.as_bytes())?;
     target.prepare()?;
-    backup.extract(&target.part(store::FILE_NAME))?;
+    backup.extract(&target.part(m2_store::FILE_NAME))?;
     let contents = backup.contents();
     target.finish_store(contents)?;
     target.write_key(contents)?;
@@ -91,11 +91,11 @@ impl Target {
         let store = StoreFile::new(&part, contents.store_key.clone()).open()?;
         store.mark_restored(now_ms())?;
         drop(store);
-        if pair::is_there(&part.join(store::LOG_NAME))? {
+        if pair::is_there(&part.join(m2_store::LOG_NAME))? {
             let error = "its log could not be brought into it".to_owned();
             return Err(FileError::Store(error).into());
         }
-        let file = File::open(part.join(store::FILE_NAME)).map_err(self.failed())?;
+        let file = File::open(part.join(m2_store::FILE_NAME)).map_err(self.failed())?;
         file.sync_all().map_err(self.failed())
     }
 
@@ -111,11 +111,11 @@ impl Target {
     fn place(&self) -> Result<(), Failure> {
         private::sync_directory(&self.part(KEY_NAME)).map_err(self.failed())?;
         if self.resumes {
-            for name in [store::FILE_NAME, store::LOG_NAME] {
+            for name in [m2_store::FILE_NAME, m2_store::LOG_NAME] {
                 self.allow_missing(fs::remove_file(self.directory.join(name)))?;
             }
         }
-        for name in [store::FILE_NAME, KEY_NAME] {
+        for name in [m2_store::FILE_NAME, KEY_NAME] {
             let place = self.directory.join(name);
             let placed = fs::rename(self.part(name), &place);
             placed

@@ -2,8 +2,8 @@
 //! reads.
 
 use crate::refusal::Refusal;
-use crate::store::CopyProgress;
 use m2_backup::Contents;
+use m2_store::CopyProgress;
 use sha2::{Digest, Sha256};
 use std::io::{self, ErrorKind, Write};
 use tokio::sync::mpsc;

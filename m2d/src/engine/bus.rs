@@ -1,6 +1,6 @@
 //! Notifies streams of committed changes.
 
-use crate::store::{EventRow, MessageState};
+use m2_store::{EventRow, MessageState};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
@@ -222,8 +222,8 @@ impl Drop for Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{EventKind, Gone, ShownMessage};
     use m2_crypto::PeerId;
+    use m2_store::{EventKind, Gone, ShownMessage};
 
     const PEER: PeerId = PeerId::from_bytes([1; 32]);
 

@@ -1,8 +1,8 @@
 //! Keeps the endpoint's list of contacts, whose dials are accepted before those of strangers.
 
 use super::Engine;
-use crate::store::StoreError;
 use m2_core::ContactState;
+use m2_store::StoreError;
 
 impl Engine {
     /// Adds the peer to the list or removes it, depending on the state of its row.

@@ -2,8 +2,8 @@
 
 use super::Engine;
 use crate::refusal::Refusal;
-use crate::store::StoreError;
 use m2_proto::reason::Reason;
+use m2_store::StoreError;
 
 /// The most named clients with a stored cursor.
 const MAX_CLIENTS: u32 = 10_000;
@@ -150,7 +150,7 @@ mod tests {
         }
         let contact = engine.row_of(&peer).unwrap();
         engine
-            .event(crate::store::EventKind::ContactAdded, contact, None, 0)
+            .event(m2_store::EventKind::ContactAdded, contact, None, 0)
             .unwrap();
     }
 

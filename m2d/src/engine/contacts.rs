@@ -5,7 +5,6 @@ use super::effect::Effect;
 use crate::config::IpMode;
 use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::{ContactRow, EventKind, LookupSecrets, MailboxPolicy};
 use m2_core::contact_name::{is_fit, look_alike};
 use m2_core::dial::{Order, use_of};
 use m2_core::resolve::{self, NotFound};
@@ -17,6 +16,7 @@ use m2_crypto::verification::VerificationCode;
 use m2_delivery::Path;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
+use m2_store::{ContactRow, EventKind, LookupSecrets, MailboxPolicy};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 

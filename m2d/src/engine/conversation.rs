@@ -4,7 +4,6 @@ use super::Engine;
 use super::effect::Effect;
 use super::inbox::Arrival;
 use crate::refusal::Refusal;
-use crate::store::{OutboxPayload, Store, StoreError};
 use bytes::Bytes;
 use m2_delivery::{
     self, Action, Body, Committed, Context, Conversation, GiveUp, History, MessageId, Payload,
@@ -12,6 +11,7 @@ use m2_delivery::{
 };
 use m2_limits::counters::Counters;
 use m2_net::wire::{self, Envelope, Message};
+use m2_store::{OutboxPayload, Store, StoreError};
 use std::cell::RefCell;
 
 /// The delivery machine's view of committed messages. A store error makes the batch fail.

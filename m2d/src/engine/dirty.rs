@@ -3,8 +3,8 @@
 //! A chain advances with each message, but only its last position matters once the batch is on
 //! disk. All rows here are flushed in the batch's own transaction.
 
-use crate::store::{Store, StoreError};
 use m2_delivery::{SavedIncarnation, SavedPlace, SavedReceiveEpoch, SavedSendEpoch};
+use m2_store::{Store, StoreError};
 use std::collections::HashMap;
 
 /// The last value of each row that the batch changed, by contact row.

@@ -2,8 +2,8 @@
 
 use super::Engine;
 use crate::refusal::Refusal;
-use crate::store::Erasure;
 use m2_delivery::GiveUp;
+use m2_store::Erasure;
 
 /// Messages given up or erased in one step: some milliseconds.
 pub(super) const ERASE_STEP: u32 = 32;

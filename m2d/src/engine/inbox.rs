@@ -4,14 +4,14 @@ use super::Engine;
 use super::bus::{LiveEvent, StateChange};
 use super::effect::Effect;
 use super::sending::Failure;
-use crate::store::{
-    EventKind, EventRow, Gone, MessageHead, MessageKind, MessageRow, MessageState, NewEvent,
-    ShownMessage, StoreError,
-};
 use bytes::Bytes;
 use m2_crypto::PeerId;
 use m2_delivery::{
     Body, Content, ContentHash, GiveUp, MessageId, MessageState as Delivery, Payload,
+};
+use m2_store::{
+    EventKind, EventRow, Gone, MessageHead, MessageKind, MessageRow, MessageState, NewEvent,
+    ShownMessage, StoreError,
 };
 
 /// Identifies a received message.

@@ -2,12 +2,12 @@
 
 use super::Engine;
 use crate::refusal::Refusal;
-use crate::store::InvitationRow;
 use m2_crypto::Secret;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::{Invitation, InviteId, Offer};
 use m2_net::wire::InviteProof;
 use m2_proto::reason::Reason;
+use m2_store::InvitationRow;
 use zeroize::Zeroizing;
 
 /// The most open invitations.

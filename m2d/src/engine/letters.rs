@@ -3,7 +3,6 @@
 
 use super::Engine;
 use crate::refusal::Refusal;
-use crate::store::{AHEAD_MS, LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince};
 use bytes::Bytes;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
@@ -11,6 +10,7 @@ use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::{MessageId, OpenedMessage, Payload};
 use m2_mailbox::store::KEPT_MS;
 use m2_net::wire::mailbox::{LetterId, Outcome};
+use m2_store::{AHEAD_MS, LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince};
 use rand_core::Rng;
 use std::sync::Arc;
 
@@ -343,12 +343,12 @@ mod tests {
     use super::*;
     use crate::engine::NewMessage;
     use crate::engine::upkeep::tests::{engine, pass_ms};
-    use crate::store::{MailboxPolicy, MessageState};
     use m2_core::ContactState;
     use m2_crypto::mailbox::TokenSeed;
     use m2_crypto::{Circle, Identity, provider};
     use m2_delivery::Content;
     use m2_net::wire::mailbox::OfferedBox;
+    use m2_store::{MailboxPolicy, MessageState};
 
     const DAY_MS: u64 = 86_400_000;
     const STORED: DepositEnd = DepositEnd::Answered(Outcome::Stored);

@@ -7,7 +7,6 @@ use super::lines::day_of;
 use crate::config::IpMode;
 use crate::log::Pseudonym;
 use crate::refusal::Refusal;
-use crate::store::LookupSecrets;
 use m2_core::dial::use_of;
 use m2_core::found::MAX_FOUND;
 use m2_core::{ContactLine, ContactState, LineTokens};
@@ -17,6 +16,7 @@ use m2_crypto::invitation::InviteId;
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{PresenceLine, PresenceSecret};
 use m2_delivery::Path;
+use m2_store::LookupSecrets;
 
 /// A record to publish for one contact or invitation.
 #[derive(Debug, Clone)]
@@ -251,12 +251,12 @@ mod tests {
     use super::*;
     use crate::engine::upkeep::tests::{engine, pass_ms};
     use crate::engine::{NewInvitation, PolicyChange};
-    use crate::store::LineRow;
     use m2_core::KnownAddress;
     use m2_core::dial::Target;
     use m2_core::found::{AHEAD_S, LAN_MS, OLDEST_S};
     use m2_crypto::Secret;
     use m2_crypto::line::JoinToken;
+    use m2_store::LineRow;
 
     const DAY_MS: u64 = 86_400_000;
 
@@ -325,7 +325,7 @@ mod tests {
         let (kept, _) = engine.create_invitation(new.clone()).unwrap();
         let (revoked, _) = engine.create_invitation(new).unwrap();
         let invited =
-            |row: &crate::store::InvitationRow| PresenceSecret::of_rendezvous(&row.rendezvous);
+            |row: &m2_store::InvitationRow| PresenceSecret::of_rendezvous(&row.rendezvous);
         let before = published(&mut engine);
         assert_eq!(before.len(), 4);
         assert!(before.contains(&ours(1)) && before.contains(&invited(&revoked)));

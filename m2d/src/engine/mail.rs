@@ -4,7 +4,7 @@ use super::Engine;
 use super::effect::Effect;
 use crate::config::IpMode;
 use crate::mailbox::Wake;
-use crate::store::{MailboxPolicy, Store, StoreError};
+use m2_store::{MailboxPolicy, Store, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

@@ -7,7 +7,6 @@ use super::effect::Effect;
 use super::lines::typed_addresses;
 use super::mail::BoxHealth;
 use crate::refusal::Refusal;
-use crate::store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
 use m2_core::resolve::{self, NotFound};
 use m2_crypto::PeerId;
 use m2_crypto::address::Use;
@@ -15,6 +14,7 @@ use m2_crypto::mailbox::TokenSeed;
 use m2_net::wire::Message;
 use m2_net::wire::mailbox::{BoxState, MAX_ADDRESSES, MAX_BOXES, Mailbox, OfferedBox};
 use m2_proto::reason::Reason;
+use m2_store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
 
 /// A box of this daemon as front-ends see it.
 #[derive(Debug, Clone)]

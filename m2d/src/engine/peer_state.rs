@@ -3,7 +3,6 @@
 use super::Engine;
 use super::time::PeerClock;
 use crate::network::Link;
-use crate::store::{ContactRow, LookupSecrets, StoreError};
 use bytes::Bytes;
 use m2_core::ContactState;
 use m2_core::found::Found;
@@ -11,6 +10,7 @@ use m2_core::sessions::{SessionId, SessionView};
 use m2_crypto::{Certificate, PeerId};
 use m2_delivery::{Conversation, Limits, MessageId};
 use m2_net::session::CloseCode;
+use m2_store::{ContactRow, LookupSecrets, StoreError};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,9 +5,9 @@ use super::Engine;
 use super::effect::Effect;
 use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::{EventKind, StoreError};
 use m2_delivery::Conflict;
 use m2_net::wire::{Message, Places};
+use m2_store::{EventKind, StoreError};
 use std::sync::Arc;
 
 /// The least time between two renewals of all conversations, in milliseconds.

@@ -4,11 +4,11 @@ use super::effect::Effect;
 use super::{ContactView, Engine};
 use crate::config::IpMode;
 use crate::refusal::Refusal;
-use crate::store::MailboxPolicy;
 use m2_core::ContactState;
 use m2_delivery::Path;
 use m2_net::session::CloseCode;
 use m2_proto::reason::Reason;
+use m2_store::MailboxPolicy;
 
 /// Changes to a contact's policy. `None` leaves a setting as it is.
 #[derive(Debug, Clone, Copy, Default)]

@@ -4,7 +4,6 @@ use super::Engine;
 use super::effect::Effect;
 use crate::network::Link;
 use crate::refusal::Refusal;
-use crate::store::{EventKind, InvitationRow, LookupSecrets};
 use m2_core::contact_name;
 use m2_core::dial::Order;
 use m2_core::requests::{self, OnReply, OnRequest, Origin};
@@ -15,6 +14,7 @@ use m2_delivery::Path;
 use m2_limits::prefix::Prefix;
 use m2_limits::shares::Claim;
 use m2_net::wire::{ContactRequest, InviteProof, Message};
+use m2_store::{EventKind, InvitationRow, LookupSecrets};
 use std::sync::Arc;
 
 /// Placeholder for a peer without a row. Real rows count from 1.

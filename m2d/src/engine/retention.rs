@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::refusal::Refusal;
-use crate::store::{Looked, StoreError};
+use m2_store::{Looked, StoreError};
 
 /// Messages examined in one step: some milliseconds if all of them are erased.
 const STEP: u32 = 32;

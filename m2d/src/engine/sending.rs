@@ -2,13 +2,13 @@
 
 use super::Engine;
 use crate::refusal::Refusal;
-use crate::store::{Gone, MessageHead, MessageKind, MessageRow, MessageState, Remembered};
 use m2_core::ContactState;
 use m2_crypto::label;
 use m2_delivery::{
     Body, Content, ContentHash, Draft, GiveUp, MessageId, Payload, SendRefused, Time,
 };
 use m2_proto::reason::Reason;
+use m2_store::{Gone, MessageHead, MessageKind, MessageRow, MessageState, Remembered};
 use rand_core::Rng;
 
 /// Why a message failed. The values are those of the database column.

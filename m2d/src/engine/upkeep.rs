@@ -3,8 +3,8 @@
 use super::Engine;
 use super::erasing::ERASE_STEP;
 use crate::refusal::Refusal;
-use crate::store::{EventKind, Gone, StoreError};
 use m2_core::dial::Order;
+use m2_store::{EventKind, Gone, StoreError};
 use std::collections::HashMap;
 
 /// Messages indexed in one step, so that other jobs are not delayed.
@@ -300,10 +300,18 @@ pub(crate) mod tests {
     use crate::clock::Clock;
     use crate::config::StoreConfig;
     use crate::engine::Parts;
-    use crate::store::tests::scratch;
     use m2_core::ContactState;
-    use m2_crypto::{Circle, Identity, PeerId, provider};
+    use m2_crypto::{Circle, Identity, PeerId, Secret, provider};
+    use m2_store::{Store, StoreFile};
     use std::sync::Arc;
+
+    /// Returns a store in a temporary directory that lives as long as the test.
+    fn scratch() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = StoreFile::new(dir.path(), Secret::new([7; 32]));
+        let store = file.open().unwrap();
+        (dir, store)
+    }
 
     /// Alice's engine, without contacts.
     pub(crate) fn engine() -> (tempfile::TempDir, Engine) {

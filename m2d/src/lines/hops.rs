@@ -2,9 +2,9 @@
 
 use super::OwnRelays;
 use crate::config::IpMode;
-use crate::store::LineRow;
 use m2_crypto::PeerId;
 use m2_net::line::Hop;
+use m2_store::LineRow;
 
 /// Returns the routes for listening at a relay of this daemon, the best first. If there are
 /// entries, every route passes one.

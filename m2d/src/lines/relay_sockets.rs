@@ -4,12 +4,12 @@
 
 use crate::config::IpMode;
 use crate::connect::EndpointFactory;
-use crate::store::LineRow;
 use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;
 use m2_net::allow_list::AllowList;
 use m2_net::endpoint::Endpoint;
 use m2_net::wire::Purpose;
+use m2_store::LineRow;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

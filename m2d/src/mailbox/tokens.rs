@@ -1,9 +1,9 @@
 //! Compares the tokens that a provider should hold with those that it holds
 //! (docs/spec/mailbox.md#tokens).
 
-use crate::store::GrantRow;
 use m2_crypto::PeerId;
 use m2_crypto::mailbox::{TOKENS_AHEAD, TokenHash};
+use m2_store::GrantRow;
 use std::collections::HashSet;
 
 /// The changes to make at the provider, and the resulting grants.

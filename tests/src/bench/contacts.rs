@@ -7,7 +7,7 @@ use crate::harness::{Daemon, Setup};
 use anyhow::Context as _;
 use m2_core::{ContactState, KnownAddress};
 use m2_crypto::{Identity, PeerId, Secret, provider};
-use m2d::store::{ContactRow, LookupSecrets, StoreFile};
+use m2_store::{ContactRow, LookupSecrets, StoreFile};
 use mainline::Testnet;
 use serde_json::json;
 use std::net::SocketAddr;

@@ -6,7 +6,7 @@ use super::options::Options;
 use anyhow::Context as _;
 use m2_core::ContactState;
 use m2_crypto::{PeerId, Secret};
-use m2d::store::{
+use m2_store::{
     ContactRow, Gone, MessageKind, MessageRow, MessageState, PageSize, Store, StoreFile,
 };
 use rand::rngs::StdRng;

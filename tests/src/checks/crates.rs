@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// Each package of the workspace with the packages of the workspace that it may depend on
 /// (docs/architecture.md). `m2-tests` may depend on all of them.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("m2-backup", &["m2-crypto", "m2-sqlite"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
@@ -16,9 +16,19 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("m2-sqlite", &["m2-crypto", "m2-limits", "m2-proto"]),
     (
         "m2-net",
-        &["m2-crypto", "m2-delivery", "m2-limits", "m2-proto"],
+        &[
+            "m2-crypto",
+            "m2-delivery",
+            "m2-limits",
+            "m2-proto",
+            "m2-wire",
+        ],
     ),
-    ("m2-core", &["m2-crypto", "m2-delivery", "m2-limits"]),
+    ("m2-wire", &["m2-crypto", "m2-delivery", "m2-proto"]),
+    (
+        "m2-core",
+        &["m2-crypto", "m2-delivery", "m2-limits", "m2-wire"],
+    ),
     (
         "m2-relay",
         &["m2-crypto", "m2-discovery", "m2-limits", "m2-net"],
@@ -41,6 +51,20 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "m2-proto",
             "m2-relay",
             "m2-sqlite",
+            "m2-store",
+            "m2-wire",
+        ],
+    ),
+    (
+        "m2-store",
+        &[
+            "m2-backup",
+            "m2-core",
+            "m2-crypto",
+            "m2-delivery",
+            "m2-limits",
+            "m2-sqlite",
+            "m2-wire",
         ],
     ),
     ("m2-cli", &["m2-backup", "m2-proto"]),
@@ -56,6 +80,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "m2-mailbox",
             "m2-net",
             "m2-proto",
+            "m2-store",
             "m2d",
             "m2-cli",
             "m2-verify",

@@ -3,9 +3,9 @@
 use m2_core::{ContactState, KnownAddress};
 use m2_crypto::{Identity, PeerId, Secret, provider};
 use m2_proto::api::v1::MessageState;
+use m2_store::{ContactRow, LookupSecrets, StoreFile};
 use m2_tests::harness::Daemon;
 use m2_tests::scenario::{Api, Pair};
-use m2d::store::{ContactRow, LookupSecrets, StoreFile};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;

@@ -1,10 +1,10 @@
 use super::*;
 use crate::engine::NewMessage;
 use crate::engine::upkeep::tests::{engine, pass_ms};
-use crate::store::{MessageState, PageSize, Reader, StoreFile};
 use m2_core::ContactState;
 use m2_crypto::{Circle, Identity, PeerId, Secret, provider};
 use m2_delivery::Content;
+use m2_store::{EventKind, MessageState, NewEvent, PageSize, Reader, StoreFile};
 
 const ALL: PageSize = PageSize {
     rows: 1_000,
@@ -193,10 +193,18 @@ fn the_index_keeps_up_with_steady_traffic() {
 #[test]
 fn old_events_are_pruned_in_steps() {
     let mut scene = scene();
-    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
-               INSERT INTO events(time_ms, kind, contact) SELECT 1, 8, 1 FROM n";
-    scene.engine.store.execute(sql);
-    let first = |scene: &Scene| scene.engine.store.number_of("SELECT min(seq) FROM events");
+    scene.engine.store.begin().unwrap();
+    for _ in 0..9_000 {
+        let event = NewEvent {
+            kind: EventKind::ContactAdded,
+            contact: scene.row,
+            message: None,
+            detail: 0,
+        };
+        scene.engine.store.append_event(&event, 1).unwrap();
+    }
+    scene.engine.store.commit().unwrap();
+    let first = |scene: &Scene| scene.reader().oldest_event().unwrap().unwrap();
     let newest = scene.engine.store.newest_event().unwrap();
     scene.engine.maintenance = Default::default();
     let mut before = first(&scene);

@@ -2,10 +2,10 @@ use super::*;
 use crate::engine::PolicyChange;
 use crate::engine::inbox::Arrival;
 use crate::engine::upkeep::tests::{engine, pass_ms};
-use crate::store::{PageSize, Reader, StoreFile};
 use m2_core::ContactState;
 use m2_crypto::{PeerId, Secret};
 use m2_delivery::{Body, Content, ContentHash, MessageId, Payload, Time};
+use m2_store::{PageSize, Reader, StoreFile};
 
 const ALL: PageSize = PageSize {
     rows: 10_000,

@@ -4,7 +4,7 @@
 use super::{Store, StoreError, array, int, join, split, unbits};
 use m2_crypto::mailbox::TokenSeed;
 use m2_crypto::{PeerId, Secret};
-use m2_net::wire::mailbox::OfferedBox;
+use m2_wire::mailbox::OfferedBox;
 use rusqlite::{OptionalExtension, Row};
 use std::net::SocketAddr;
 

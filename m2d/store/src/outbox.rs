@@ -223,8 +223,8 @@ const fn state_from_column(value: i64) -> Result<MessageState, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::scratch;
-    use crate::store::{Gone, MessageKind, MessageRow, MessageState as Shown};
+    use crate::tests::scratch;
+    use crate::{Gone, MessageKind, MessageRow, MessageState as Shown};
 
     const ID: MessageId = MessageId([9; 16]);
 

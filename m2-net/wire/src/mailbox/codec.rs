@@ -4,7 +4,7 @@ use super::{
     Answer, BoxState, Deposit, Letter, LetterId, MAX_ADDRESS, MAX_ADDRESSES, MAX_BOXES, MAX_TAKEN,
     MAX_TOKENS, Mailbox, OfferedBox, Outcome, Request,
 };
-use crate::wire::{Malformed, bounded_text, fixed};
+use crate::{Malformed, bounded_text, fixed};
 use bytes::Bytes;
 use m2_crypto::envelope::LETTER_SIZES;
 use m2_crypto::mailbox::{TokenHash, TokenSeed};
@@ -16,7 +16,7 @@ use proto::mailbox::Body;
 const MAX_REASON: usize = 64;
 
 impl Mailbox {
-    pub(in crate::wire) fn parse(frame: proto::Mailbox) -> Result<Self, Malformed> {
+    pub(crate) fn parse(frame: proto::Mailbox) -> Result<Self, Malformed> {
         Ok(match frame.body.ok_or(Malformed::UnknownBody)? {
             Body::RegisterBox(register) => Self::Request(Request::Register {
                 invite_id: fixed(&register.invite_id)?,
@@ -49,7 +49,7 @@ impl Mailbox {
         })
     }
 
-    pub(in crate::wire) fn into_proto(self) -> proto::Mailbox {
+    pub(crate) fn into_proto(self) -> proto::Mailbox {
         let body = match self {
             Self::Request(request) => request.into_proto(),
             Self::Answer(answer) => answer.into_proto(),
@@ -244,7 +244,7 @@ fn copy(bytes: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Message;
+    use crate::Message;
     use prost::Message as _;
 
     fn letter() -> Letter {

@@ -64,7 +64,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::scratch;
+    use crate::tests::scratch;
 
     const NOW: u64 = 1_800_000_000_000;
     const DAY: u64 = 86_400_000;

@@ -76,8 +76,8 @@ fn origin_of(column: &[u8]) -> Result<Origin, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::ContactRow;
-    use crate::store::tests::scratch;
+    use crate::ContactRow;
+    use crate::tests::scratch;
     use m2_core::ContactState;
     use m2_crypto::PeerId;
     use std::net::IpAddr;

@@ -5,7 +5,7 @@ use super::{Store, StoreError, bits, int, unbits};
 use m2_crypto::PeerId;
 use m2_crypto::envelope::MAX_GRANT_AHEAD_S;
 use m2_delivery::{ContentHash, MessageId};
-use m2_net::wire::mailbox::LetterId;
+use m2_wire::mailbox::LetterId;
 use rusqlite::{OptionalExtension, Row};
 
 /// The times that decide which messages get a letter, in Unix milliseconds.

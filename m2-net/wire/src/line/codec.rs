@@ -4,7 +4,7 @@ use super::{
     Channel, EXTEND_BYTES, Extend, JoinOutcome, Line, MAX_ADDRESSES, MAX_DAYS, MAX_HOPS, MAX_LINES,
     MAX_OPENED, OfferedLine, RelayMessage, Request,
 };
-use crate::wire::{Malformed, fixed, parse_address};
+use crate::{Malformed, fixed, parse_address};
 use bytes::Bytes;
 use m2_crypto::line::{JoinToken, LineSecret};
 use m2_crypto::{PeerId, Secret};
@@ -12,7 +12,7 @@ use m2_proto::wire::v1 as proto;
 use proto::line::Body;
 
 impl Line {
-    pub(in crate::wire) fn parse(frame: proto::Line) -> Result<Self, Malformed> {
+    pub(crate) fn parse(frame: proto::Line) -> Result<Self, Malformed> {
         Ok(match frame.body.ok_or(Malformed::UnknownBody)? {
             Body::OpenLines(open) => Self::Request(Request::Open(parse_secrets(&open.secrets)?)),
             Body::CloseLines(close) => {
@@ -44,7 +44,7 @@ impl Line {
         })
     }
 
-    pub(in crate::wire) fn into_proto(self) -> proto::Line {
+    pub(crate) fn into_proto(self) -> proto::Line {
         let body = match self {
             Self::Request(request) => request.into_proto(),
             Self::RelayMessage(told) => told.into_proto(),
@@ -199,7 +199,7 @@ fn copy(bytes: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Message;
+    use crate::Message;
     use prost::Message as _;
 
     fn round_trip(line: Line) {

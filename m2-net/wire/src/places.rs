@@ -67,7 +67,7 @@ fn into_range(range: &Range<u64>) -> proto::PlaceRange {
 #[allow(clippy::single_range_in_vec_init)]
 mod tests {
     use super::*;
-    use crate::wire::Message;
+    use crate::Message;
     use prost::Message as _;
 
     fn sound() -> Places {

@@ -1,5 +1,4 @@
-//! The messages between two daemons in a session, parsed once at the edge into types that guarantee
-//! the rules of the specification (`docs/spec/wire.md`).
+#![doc = include_str!("../README.md")]
 
 pub mod line;
 pub mod mailbox;

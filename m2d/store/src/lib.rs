@@ -1,8 +1,4 @@
-//! The daemon's store: SQLite under SQLCipher, keyed from the identity (docs/spec/storage.md).
-//!
-//! One [`Store`] writes, in transactions that the engine begins and commits; any number of
-//! [`Reader`]s read concurrently. The whole file is encrypted: an attacker who can't unlock the
-//! identity learns neither content nor who talks to whom.
+#![doc = include_str!("../README.md")]
 
 mod budgets;
 mod clients;
@@ -388,20 +384,6 @@ fn split<A: FromStr>(text: &str) -> Result<Vec<A>, StoreError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-
-    impl Store {
-        /// Runs statements.
-        pub(crate) fn execute(&self, sql: &str) {
-            self.connection.execute_batch(sql).unwrap();
-        }
-
-        /// Returns the number that a query yields.
-        pub(crate) fn number_of(&self, sql: &str) -> i64 {
-            self.connection
-                .query_row(sql, [], |row| row.get(0))
-                .unwrap()
-        }
-    }
 
     /// Returns a store in a temporary directory that lives as long as the test.
     pub(crate) fn scratch() -> (tempfile::TempDir, Store) {

@@ -186,8 +186,8 @@ fn parse_place(row: &Row<'_>) -> Result<(SavedPlace, u64), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::ContactRow;
-    use crate::store::tests::scratch;
+    use crate::ContactRow;
+    use crate::tests::scratch;
     use m2_core::ContactState;
     use m2_crypto::PeerId;
     use m2_delivery::{SavedPlace, SavedSendEpoch, Time};

@@ -64,7 +64,7 @@ impl Reach {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{MAX_ADDRESS, Message};
+    use crate::{MAX_ADDRESS, Message};
     use prost::Message as _;
 
     fn candidates(count: usize) -> Candidates {

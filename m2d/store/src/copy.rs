@@ -146,7 +146,7 @@ fn failure(code: ErrorCode) -> rusqlite::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::scratch;
+    use crate::tests::scratch;
     use std::fs;
 
     #[test]

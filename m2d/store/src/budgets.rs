@@ -48,7 +48,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::scratch;
+    use crate::tests::scratch;
 
     #[test]
     fn a_budget_is_kept_until_it_has_refilled() {

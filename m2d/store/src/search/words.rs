@@ -39,7 +39,7 @@ pub(super) fn of_text(text: &str) -> String {
 
 /// Returns the FTS5 expression for all parts of `query`, which are separated by blanks; `None` if
 /// no part contains a word. Within a part, words must be adjacent.
-pub(in crate::store) fn match_expression(query: &str) -> Option<String> {
+pub(crate) fn match_expression(query: &str) -> Option<String> {
     let parts: Vec<String> = query
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter_map(phrase)
