@@ -14,7 +14,13 @@ pub fn is_fit(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && name.trim() == name
         && !name.chars().any(is_invisible)
-        && !looks(name).starts_with(&looks(PEER_ID_PREFIX))
+        && !begins_like_a_peer_id(name)
+}
+
+fn begins_like_a_peer_id(name: &str) -> bool {
+    let prefixes = keys(PEER_ID_PREFIX);
+    let begins = |key: &String| prefixes.iter().any(|prefix| key.starts_with(prefix));
+    keys(name).iter().any(begins)
 }
 
 /// Removes invisible characters, which often join emoji, from a suggested name. Control characters
@@ -30,12 +36,16 @@ pub fn visible(suggested: &str) -> String {
 /// Returns whether a person may confuse two names: they are equal, or differ only in case or in
 /// characters with the same glyph (UTS 39 confusables).
 pub fn look_alike(one: &str, other: &str) -> bool {
-    looks(one) == looks(other) || glyphs(one) == glyphs(other)
+    let others = keys(other);
+    let is_alike = keys(one).iter().any(|key| others.contains(key));
+    is_alike || glyphs(one) == glyphs(other)
 }
 
-/// Returns a key that is equal for names that look alike, ignoring case.
-fn looks(name: &str) -> String {
-    glyphs(&glyphs(name).to_lowercase()).to_lowercase()
+/// Returns two keys of a name, one of which two names share if they look alike, ignoring case. The
+/// skeleton and the case do not commute: that of a capital I is a small l.
+fn keys(name: &str) -> [String; 2] {
+    let first = [name.to_owned(), glyphs(name)];
+    first.map(|name| glyphs(&name.to_lowercase()).to_lowercase())
 }
 
 /// Returns the UTS 39 skeleton, which is equal for texts that are drawn alike.
@@ -125,5 +135,23 @@ mod tests {
         // A control character is not there by accident: the name stays unfit.
         assert!(!is_fit(&visible("a\nnn")));
         assert_eq!(visible("\u{200b}"), "");
+    }
+
+    /// The skeleton of a capital I is a small l, so that of ALICE is not that of alice in capitals.
+    #[test]
+    fn names_that_differ_only_in_case_look_alike() {
+        for (one, other) in [
+            ("alice", "ALICE"),
+            ("Bill", "BILL"),
+            ("ilse", "Ilse"),
+            ("0slo", "OSLO"),
+        ] {
+            assert!(look_alike(one, other), "{one} {other}");
+        }
+        // A capital I for the small l of another name, in any case.
+        for (one, other) in [("AIice", "Alice"), ("aIice", "ALICE")] {
+            assert!(look_alike(one, other), "{one} {other}");
+        }
+        assert!(!look_alike("alice", "alise"));
     }
 }
