@@ -13,6 +13,10 @@ const BACKOFF: Backoff = Backoff {
 /// The minimum time between two log lines about the same failure.
 const REPEAT: Duration = Duration::from_secs(60);
 
+/// A failure that lasts longer is reported although it repeats an earlier one: otherwise the last line
+/// would say that the store works.
+const LASTING: Duration = Duration::from_secs(3);
+
 /// The failed attempts to write since the last successful one.
 #[derive(Debug, Default)]
 pub struct Pace {
@@ -60,10 +64,11 @@ impl Pace {
         });
         failing.failures = failing.failures.saturating_add(1);
         failing.next = now + BACKOFF.pause(failing.failures, jitter);
-        if failing.failures == 1 && failing.is_repeated {
+        let lasts = now.duration_since(failing.since) >= LASTING;
+        if failing.is_repeated && failing.fault == fault && !lasts {
             return None;
         }
-        if failing.failures == 1 || failing.fault != fault {
+        if failing.failures == 1 || failing.fault != fault || failing.is_repeated {
             failing.fault = fault;
             failing.told = now;
             failing.is_repeated = false;
@@ -169,5 +174,19 @@ mod tests {
             lines += usize::from(pace.worked(now).is_some());
         }
         assert!((10..=22).contains(&lines), "{lines}");
+    }
+
+    #[test]
+    fn a_failure_that_lasts_is_reported_although_one_was_reported_before() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        assert!(pace.failed(Fault::Full, start, 0).is_some());
+        assert!(pace.worked(start).is_some());
+        let again = start + Duration::from_secs(1);
+        assert_eq!(pace.failed(Fault::Full, again, 0), None);
+        let later = again + Duration::from_secs(4);
+        let report = pace.failed(Fault::Full, later, 0);
+        assert_eq!(report, Some(Report::Begins(Fault::Full)));
+        assert_eq!(pace.failed(Fault::Full, later, 0), None);
+        assert!(pace.worked(later).is_some());
     }
 }
