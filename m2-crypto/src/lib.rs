@@ -12,6 +12,7 @@ pub mod handshake;
 pub mod identity;
 pub mod initial;
 pub mod invitation;
+mod invite_id;
 pub mod label;
 pub mod line;
 pub mod mailbox;

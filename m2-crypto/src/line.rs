@@ -5,7 +5,7 @@
 //! belongs to one relay, one UTC day and one contact or invitation: the tokens of two lines can't
 //! be linked.
 
-use crate::invitation::InviteId;
+use crate::invite_id::InviteId;
 use crate::label;
 use crate::peer_id::PeerId;
 use crate::secret::Secret;

@@ -5,9 +5,9 @@
 use crate::callers::Callers;
 use crate::counters::{Counter, Counters};
 use crate::crossing::{Answering, Crossing};
-use crate::endpoint::Limits;
 use crate::gate::Gate;
 use crate::key_pool::{KeyPool, Priority};
+use crate::limits::Limits;
 use crate::line::Carriers;
 use crate::quic_crypto::AnswerCrypto;
 use crate::replay_memory::{Remembered, ReplayMemory};
@@ -151,10 +151,10 @@ impl Acceptor {
         // The first packet of an attempt goes to an id of 20 bytes, and a Retry token names one. A
         // local id here means that the packet was replayed or forged after its session.
         if original_id.len() != MAX_CID_LEN {
-            return Decision::Ignore(Counter::CallStray);
+            return Decision::Ignore(Counter::DialStray);
         }
         if self.replay.is_repeat(&original_id) {
-            return Decision::Ignore(Counter::CallReplayed);
+            return Decision::Ignore(Counter::DialReplayed);
         }
         let caller = self.callers.call(&original_id);
         let priority = priority(&caller);
@@ -162,14 +162,14 @@ impl Acceptor {
         if in_flight >= share(self.limits.waiting, priority)
             || open_sessions >= share(self.limits.sessions, priority)
         {
-            return Decision::Ignore(Counter::CallOverload);
+            return Decision::Ignore(Counter::DialOverload);
         }
         if let Some(caller) = caller {
             // Contacts are rate-limited individually.
             let now = Instant::now();
             return match self.crossing.try_answer(&self.own_id, caller, now) {
                 Some(answering) => Decision::Answer(Some(answering)),
-                None => Decision::Ignore(Counter::CallCrossed),
+                None => Decision::Ignore(Counter::DialCrossed),
             };
         }
         let under_load = in_flight >= self.limits.retry_above;
@@ -177,7 +177,7 @@ impl Acceptor {
             return Decision::Retry;
         }
         if !self.allow_prefix(call) {
-            return Decision::Ignore(Counter::CallPrefixLimited);
+            return Decision::Ignore(Counter::DialPrefixLimited);
         }
         Decision::Answer(None)
     }
@@ -190,7 +190,7 @@ impl Acceptor {
     }
 
     fn retry(&self, call: Incoming) {
-        self.counters.count(Counter::CallRetried);
+        self.counters.count(Counter::DialRetried);
         if let Err(error) = call.retry() {
             error.into_incoming().ignore();
         }
@@ -218,21 +218,21 @@ impl Acceptor {
 
     async fn handshake(&self, call: Incoming, priority: Priority) -> Option<Connection> {
         let Some(key) = self.key(priority).await else {
-            self.ignore(call, Counter::CallNoKey);
+            self.ignore(call, Counter::DialNoKey);
             return None;
         };
         let Ok(Some(turn)) = timeout(TURN_LIMIT, self.queues.turn(priority)).await else {
             self.keys.give_back(key);
-            self.ignore(call, Counter::CallOverload);
+            self.ignore(call, Counter::DialOverload);
             return None;
         };
         let connecting = self.begin(call, key)?;
         if priority == Priority::Known {
-            self.counters.count(Counter::CallKnown);
+            self.counters.count(Counter::DialKnown);
         }
         let connection = complete(connecting, turn, self.limits.handshake).await;
         if connection.is_none() {
-            self.counters.count(Counter::CallFailed);
+            self.counters.count(Counter::DialFailed);
         }
         connection
     }
@@ -253,7 +253,7 @@ impl Acceptor {
         let refused = match self.replay.remember(&original_id, now_s) {
             Remembered::Fresh => None,
             Remembered::Unwritten => Some(Counter::ReplayLogFailed),
-            Remembered::Repeat => Some(Counter::CallReplayed),
+            Remembered::Repeat => Some(Counter::DialReplayed),
         };
         if let Some(reason) = refused {
             self.keys.give_back(key);
@@ -264,7 +264,7 @@ impl Acceptor {
         match call.accept_with(config) {
             Ok(connecting) => Some(connecting),
             Err(_) => {
-                self.counters.count(Counter::CallFailed);
+                self.counters.count(Counter::DialFailed);
                 None
             }
         }
@@ -282,7 +282,7 @@ impl Acceptor {
             }
             _ => {
                 self.counters.count(Counter::HelloFailed);
-                connection.close(CloseCode::NoHello.into(), &[]);
+                connection.close(crate::ending::on_wire(CloseCode::NoHello), &[]);
             }
         }
     }

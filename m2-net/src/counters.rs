@@ -47,23 +47,23 @@ counters! {
     DatagramClosing = "DATAGRAM_CLOSING",
     /// First packets whose original destination id does not have the length that dialling peers
     /// use.
-    CallStray = "CALL_STRAY",
+    DialStray = "DIAL_STRAY",
     /// Replayed first packets.
-    CallReplayed = "CALL_REPLAYED",
+    DialReplayed = "DIAL_REPLAYED",
     /// Callers asked to prove their address before any RSA work.
-    CallRetried = "CALL_RETRIED",
+    DialRetried = "DIAL_RETRIED",
     /// Connection attempts answered with the priority of a contact.
-    CallKnown = "CALL_KNOWN",
+    DialKnown = "DIAL_KNOWN",
     /// Attempts of contacts ignored because this side's own dial of the same contact goes first.
-    CallCrossed = "CALL_CROSSED",
+    DialCrossed = "DIAL_CROSSED",
     /// Attempts ignored because their source prefix exceeds its rate limit.
-    CallPrefixLimited = "CALL_PREFIX_LIMITED",
+    DialPrefixLimited = "DIAL_PREFIX_LIMITED",
     /// Attempts ignored because too many were pending.
-    CallOverload = "CALL_OVERLOAD",
+    DialOverload = "DIAL_OVERLOAD",
     /// Attempts ignored because no session key was ready.
-    CallNoKey = "CALL_NO_KEY",
+    DialNoKey = "DIAL_NO_KEY",
     /// Attempts whose handshake failed or took too long.
-    CallFailed = "CALL_FAILED",
+    DialFailed = "DIAL_FAILED",
     /// Handshakes in which the other side broke the protocol.
     HandshakeMisbehaved = "HANDSHAKE_MISBEHAVED",
     /// Accepted connections whose first frame was not a Hello, or came too late.
@@ -86,7 +86,7 @@ impl Counter {
     pub const fn is_work(self) -> bool {
         matches!(
             self,
-            Self::SessionAccepted | Self::SessionDialled | Self::CallRetried | Self::CallKnown
+            Self::SessionAccepted | Self::SessionDialled | Self::DialRetried | Self::DialKnown
         )
     }
 }
@@ -141,11 +141,11 @@ mod tests {
     #[test]
     fn names_are_unique_and_events_are_counted_under_their_name() {
         let counters = Counters::new();
-        counters.count(Counter::CallReplayed);
-        counters.count(Counter::CallReplayed);
+        counters.count(Counter::DialReplayed);
+        counters.count(Counter::DialReplayed);
         let all = counters.snapshot();
         assert_eq!(all.len(), Counter::ALL.len());
-        assert_eq!(all.get("CALL_REPLAYED"), Some(&2));
+        assert_eq!(all.get("DIAL_REPLAYED"), Some(&2));
         assert_eq!(all.values().sum::<u64>(), 2);
     }
 
@@ -157,6 +157,6 @@ mod tests {
             assert_eq!(Counter::by_name(name), Some(*counter));
         }
         assert!(Counter::SessionAccepted.is_work());
-        assert!(!Counter::CallReplayed.is_work());
+        assert!(!Counter::DialReplayed.is_work());
     }
 }

@@ -1,7 +1,7 @@
 //! The errors of dials.
 
+use crate::ending::{CloseCode, SessionError};
 use crate::quic_crypto::HandshakeFailure;
-use crate::session::{CloseCode, SessionError};
 use quinn::{ConnectError, ConnectionError};
 use thiserror::Error;
 

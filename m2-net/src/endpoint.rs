@@ -16,6 +16,7 @@ use crate::counters::{Counter, Counters};
 use crate::crossing::Dialling;
 use crate::dial_error::DialError;
 use crate::key_pool::{KeyPool, PERSONAL_SIZE};
+pub use crate::limits::Limits;
 use crate::line::{self, Carriers, IngressFilter};
 use crate::replay::{DEFAULT_CAPACITY, ReplayLog};
 use crate::sent::Sent;
@@ -121,39 +122,6 @@ impl EndpointConfig {
 impl fmt::Debug for EndpointConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EndpointConfig(..)")
-    }
-}
-
-/// The limits on resources that callers use (docs/spec/obfuscation.md#calls-under-load).
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Concurrent handshakes that do RSA work.
-    pub turns: usize,
-    /// The number of pending handshakes from which on callers must prove their address first.
-    pub retry_above: usize,
-    /// The number of pending handshakes from which on further attempts are ignored.
-    pub waiting: usize,
-    /// Open connections of one socket.
-    pub sessions: usize,
-    /// The burst of connection attempts of a source prefix (/24, /48).
-    pub prefix_burst: u32,
-    /// The sustained rate of connection attempts of a source prefix, per second.
-    pub prefix_per_second: u32,
-    /// The timeout of the handshake and, separately, of the Hello, in both directions.
-    pub handshake: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            turns: 4,
-            retry_above: 8,
-            waiting: 256,
-            sessions: 1024,
-            prefix_burst: 64,
-            prefix_per_second: 16,
-            handshake: Duration::from_secs(10),
-        }
     }
 }
 
@@ -413,7 +381,7 @@ impl Endpoint {
         self.closed.send_replace(true);
         let sockets: Vec<_> = self.all_sockets().collect();
         for socket in &sockets {
-            socket.close(CloseCode::ShuttingDown.into(), &[]);
+            socket.close(crate::ending::on_wire(CloseCode::ShuttingDown), &[]);
         }
         let idle = async {
             for socket in &sockets {

@@ -2,9 +2,10 @@
 //! (`docs/spec/wire.md#frames`). The codec is sans-IO; [`FrameSender`] and [`FrameReceiver`] drive
 //! it over a QUIC stream.
 
+mod cover;
+
 use crate::counters::{Counter, Counters};
-use crate::cover;
-use crate::session::{CloseCode, SessionError};
+use crate::ending::{CloseCode, SessionError, on_wire};
 use crate::wire::{Malformed, Message};
 use bytes::{Buf, Bytes, BytesMut};
 use prost::Message as _;
@@ -336,7 +337,7 @@ impl FrameReceiver {
     pub(crate) fn misbehaved(&self, malformed: Malformed) -> SessionError {
         self.counters.count(Counter::FrameMalformed);
         // No reason text: docs/spec/wire.md#the-end.
-        self.connection.close(CloseCode::Misbehaved.into(), &[]);
+        self.connection.close(on_wire(CloseCode::Misbehaved), &[]);
         SessionError::Malformed(malformed)
     }
 }

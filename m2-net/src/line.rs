@@ -4,16 +4,15 @@
 //! that session's DATAGRAM frames. To QUIC, each session with a relay is a socket whose peers have
 //! synthetic addresses.
 
-pub mod address;
 mod carrier;
 mod carriers;
 mod error;
 pub mod path;
 mod socket;
 
-pub use address::is_on_line;
+pub use crate::line_address::is_on_line;
+pub(crate) use carrier::extend;
 pub use carrier::{Carrier, Hop};
-pub(crate) use carrier::{Occupied, extend};
 pub(crate) use carriers::Carriers;
 pub use error::LineError;
 pub(crate) use socket::IngressFilter;

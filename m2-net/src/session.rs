@@ -3,80 +3,28 @@
 
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::ending::on_wire;
+pub use crate::ending::{CloseCode, Ended, SessionError};
 use crate::frame::{self, FrameReceiver, FrameSender};
-use crate::line::{self, Occupied};
+use crate::line_address::is_on_line;
 use crate::transport;
 use crate::wire::{Hello, MAX_VERSION, Malformed, Message, Purpose};
 use m2_crypto::Secret;
 use m2_crypto::handshake::Peer;
-use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream};
+use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
-use thiserror::Error;
 
 /// The age from which on a session must be replaced by a new one (docs/spec/wire.md#the-end).
 pub const RENEW_AFTER: Duration = Duration::from_secs(86_400);
 
 /// The priority of the frame stream, above that of bulk streams.
 const FRAME_PRIORITY: i32 = 16;
-
-/// The reason for which a side closes a session, as sent to the other side
-/// (docs/spec/wire.md#the-end).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum CloseCode {
-    /// The session is no longer needed.
-    Done = 0,
-    /// The daemon stops.
-    ShuttingDown = 1,
-    /// Another session between the same peers replaces it.
-    Replaced = 2,
-    /// The other side broke the protocol.
-    Misbehaved = 3,
-    /// The other side is not allowed to talk to this one.
-    Refused = 4,
-    /// No Hello came in time.
-    NoHello = 5,
-    /// The session's purpose can't be served at present: worth another try later.
-    Unavailable = 6,
-    /// The other side behaves as a contact, but is not a contact of this side.
-    NotAContact = 7,
-}
-
-impl From<CloseCode> for VarInt {
-    fn from(code: CloseCode) -> Self {
-        Self::from_u32(code as u32)
-    }
-}
-
-/// How a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// This side closed it.
-    Here,
-    /// The peer closed it with this code, a [`CloseCode`] if known to this version.
-    ByPeer(u64),
-    /// The idle timeout has passed without a packet from the peer.
-    Silence,
-    /// The transport failed.
-    Transport,
-}
-
-/// Sending or receiving failed, and usually the session has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum SessionError {
-    /// The session has ended.
-    #[error("the session ended")]
-    Closed,
-    /// The peer broke the frame format, and the session was closed for it; or a message to be sent
-    /// is too long, in which case the session continues.
-    #[error("a frame is malformed or too long")]
-    Malformed(#[from] Malformed),
-}
 
 /// The shared state of a session. Cheap to clone.
 #[derive(Clone)]
@@ -90,8 +38,9 @@ struct Inner {
     dialled: bool,
     purpose: Purpose,
     since: Instant,
-    /// The channel of a line that the session uses, left when the session ends.
-    occupied: OnceLock<Occupied>,
+    /// The channel of a line that the session uses. It is left when this guard is dropped, at the
+    /// end of the session.
+    channel: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// A reference to a session that does not keep it alive.
@@ -163,13 +112,13 @@ impl SessionHandle {
     /// Returns whether the session passes a relay. If so, [`Self::remote_address`] is valid only in
     /// this process.
     pub fn is_on_line(&self) -> bool {
-        line::is_on_line(&self.remote_address())
+        is_on_line(&self.remote_address())
     }
 
     /// Makes the session leave a channel when it ends.
-    pub(crate) fn is_on(&self, channel: Occupied) {
+    pub(crate) fn is_on(&self, channel: impl Send + Sync + 'static) {
         // A session has one address, and so one channel.
-        let _ = self.0.occupied.set(channel);
+        let _ = self.0.channel.set(Box::new(channel));
     }
 
     /// Returns a handle that does not keep the session alive.
@@ -199,7 +148,7 @@ impl SessionHandle {
     /// Closes the session at once. Data that has not arrived yet is lost; to avoid that, call
     /// [`FrameSender::finish`] before.
     pub fn close(&self, code: CloseCode) {
-        self.0.connection.close(code.into(), &[]);
+        self.0.connection.close(on_wire(code), &[]);
     }
 
     /// Waits until the session has ended.
@@ -310,7 +259,7 @@ impl Session {
             dialled,
             purpose,
             since: Instant::now(),
-            occupied: OnceLock::new(),
+            channel: OnceLock::new(),
             connection,
         }));
         Ok(Self {

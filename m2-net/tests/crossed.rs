@@ -62,7 +62,7 @@ async fn crossed_dials_complete_one_handshake() {
             assert_eq!(sessions, round, "{counters:?}");
         }
     }
-    let crossed = [&a, &b].map(|endpoint| endpoint.stats().counters["CALL_CROSSED"]);
+    let crossed = [&a, &b].map(|endpoint| endpoint.stats().counters["DIAL_CROSSED"]);
     // The endpoint with the smaller id ignored the attempts of the other one.
     assert!(
         crossed.contains(&0) && crossed.iter().sum::<u64>() > 0,

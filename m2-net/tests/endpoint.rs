@@ -231,7 +231,7 @@ async fn a_replayed_first_packet_gets_no_answer_even_after_a_restart() {
     let restarted = bind(true);
     keys_ready(&restarted).await;
     assert_eq!(bytes_back(address(&restarted), again()).await, 0);
-    assert_eq!(restarted.stats().counters["CALL_REPLAYED"], 1);
+    assert_eq!(restarted.stats().counters["DIAL_REPLAYED"], 1);
 
     let forgetful = bind(false);
     keys_ready(&forgetful).await;
@@ -247,14 +247,14 @@ async fn under_load_callers_prove_their_address_first() {
     let called = Endpoint::bind(config).unwrap();
     let tap = Tap::new(address(&called)).await;
     let sessions = connect(&caller, &called, tap.address).await;
-    assert_eq!(called.stats().counters["CALL_RETRIED"], 1);
+    assert_eq!(called.stats().counters["DIAL_RETRIED"], 1);
     // The retransmitted first packet, with its token, from another address.
     let with_token = tap.calls()[1].clone();
     assert_eq!(bytes_back(address(&called), [with_token]).await, 0);
     drop(sessions);
     // A completed session earns no token.
     let (_dialled, _accepted) = connect(&caller, &called, tap.address).await;
-    assert_eq!(called.stats().counters["CALL_RETRIED"], 2);
+    assert_eq!(called.stats().counters["DIAL_RETRIED"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -88,7 +88,7 @@ async fn strangers_never_earn_the_reserved_half_of_the_keys() {
     println!("{sessions} sessions, {fewest} keys left");
     assert_eq!(sessions, STRANGERS);
     assert!(fewest >= KEPT, "{fewest}");
-    assert_eq!(called.stats().counters["CALL_KNOWN"], 0);
+    assert_eq!(called.stats().counters["DIAL_KNOWN"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,13 +113,13 @@ async fn a_contact_has_priority_until_it_is_removed() {
     // A contact need not prove its address.
     assert!(dial(&caller, alice(), address(&called)).await.is_some());
     let counters = called.stats().counters;
-    assert_eq!((counters["CALL_KNOWN"], counters["CALL_RETRIED"]), (1, 0));
+    assert_eq!((counters["DIAL_KNOWN"], counters["DIAL_RETRIED"]), (1, 0));
     // An anonymous caller shows no token.
     let anonymous = caller.dial(address(&called), id(&bob()), Credential::Anonymous);
     anonymous.await.unwrap();
-    assert_eq!(called.stats().counters["CALL_KNOWN"], 1);
+    assert_eq!(called.stats().counters["DIAL_KNOWN"], 1);
     contacts.forget(&id(&alice()));
     assert!(dial(&caller, alice(), address(&called)).await.is_some());
     let counters = called.stats().counters;
-    assert_eq!((counters["CALL_KNOWN"], counters["CALL_RETRIED"]), (1, 2));
+    assert_eq!((counters["DIAL_KNOWN"], counters["DIAL_RETRIED"]), (1, 2));
 }

@@ -56,5 +56,5 @@ async fn an_attempt_before_the_first_key_is_ready_succeeds() {
     let (dialled, accepted) = tokio::join!(caller.dial(to, id(&bob()), as_alice), called.accept());
     dialled.unwrap();
     accepted.unwrap();
-    assert_eq!(called.stats().counters["CALL_NO_KEY"], 0);
+    assert_eq!(called.stats().counters["DIAL_NO_KEY"], 0);
 }

@@ -24,7 +24,7 @@ mod session;
 pub use diagnostics::Diagnostics;
 pub use malformed::explain;
 pub use network::FailClosedTest;
-pub use owner::{may_call, only_owner};
+pub use owner::only_owner;
 pub use pages::{Pages, hold_pages};
 pub use readers::Readers;
 pub use session::{ApiState, Ready, Unlocker};

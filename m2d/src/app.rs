@@ -1,6 +1,7 @@
 //! The daemon from start to stop: opens everything, serves, and drains with a deadline.
 
 mod check;
+mod engine;
 mod failure;
 mod key;
 mod mailbox;
@@ -8,6 +9,7 @@ mod open;
 mod passphrase;
 mod restore;
 mod serve;
+mod settings;
 
 pub use check::check_config;
 pub use failure::Failure;

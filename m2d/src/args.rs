@@ -63,7 +63,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Vec<std::net::SocketAddr>,
     /// What is logged instead of the configured `[log] filter`: a level, such as `debug`, or a filter
-    /// such as `m2d::connect=debug`.
+    /// such as `m2d::dialling=debug`.
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
     /// Exit with code 0 after a failure that a restart can't fix: launchd restarts a program after

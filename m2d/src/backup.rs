@@ -9,10 +9,10 @@ mod stream;
 
 pub use stream::{Finished, Part, Parts};
 
-use crate::refusal::Refusal;
 use m2_backup::{BackupWriter, Contents, FileError, check_store, private};
 use m2_crypto::backup::{BackupError, Header, Sealer};
 use m2_crypto::{Identity, PeerId};
+use m2_engine::Refusal;
 use m2_proto::reason::Reason;
 use m2_store::{CopyError, StoreFile};
 use rand_core::UnwrapErr;

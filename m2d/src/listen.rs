@@ -58,3 +58,8 @@ pub enum ListenError {
         source: io::Error,
     },
 }
+
+/// Returns whether the user `uid` may use a daemon that runs as `own_uid`.
+pub const fn may_call(uid: u32, own_uid: u32) -> bool {
+    uid == own_uid || uid == 0
+}

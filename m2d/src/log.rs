@@ -3,11 +3,10 @@
 //! error is.
 
 mod journal;
-mod pseudonym;
 mod recent;
 mod sink;
 
-pub use pseudonym::{AddressPseudonym, Pseudonym};
+pub use m2_engine::pseudonym::{AddressPseudonym, Pseudonym};
 
 use crate::config::LogConfig;
 use sink::Sink;

@@ -14,9 +14,9 @@ mod publisher;
 pub(crate) use dht::{find, tell};
 pub use parts::{LookupParts, LookupState, StateOf};
 
-use crate::clock::Clock;
 use crate::config::{IpMode, LookupConfig};
-use crate::engine::{EngineHandle, LookupWake};
+use crate::driver::{EngineHandle, LookupWake};
+use crate::network::Links;
 use crate::reach::Reachability;
 use crate::tasks::Tasks;
 use dht::Seeker;
@@ -24,6 +24,7 @@ use host::HostTask;
 use lan::LanTask;
 use m2_discovery::interfaces::Interfaces;
 use m2_discovery::ports::{PortStatus, Ports, PortsConfig};
+use m2_engine::clock::Clock;
 use publisher::Publisher;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 pub struct LookupTasks {
     /// The engine, which knows the contacts.
     pub engine: EngineHandle,
+    /// The connections of established sessions.
+    pub links: Arc<Links>,
     /// Addresses at which this host may be reached.
     pub reach: Arc<Reachability>,
     /// The daemon's clock.

@@ -6,9 +6,9 @@ mod punch_state;
 mod session;
 mod silence;
 
-pub use link::Link;
+pub use link::{Link, Links};
 pub use punch_state::PunchState;
-pub use session::{SessionRunner, is_sent_once};
+pub use session::SessionRunner;
 
 use m2_net::endpoint::Endpoint;
 use std::sync::Arc;

@@ -10,15 +10,21 @@ use m2_core::ContactState;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::{Circle, Identity, Secret, provider};
 use m2_delivery::Content;
+use m2_engine::clock::Clock;
+use m2_engine::{
+    ContactRequest, Engine, InvitationRequest, LineSettings, MessageRequest, NewInvitation,
+    NewMessage, Parts, Query, Settings,
+};
 use m2_limits::counters::Counters;
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use m2_store::StoreFile;
-use m2d::clock::Clock;
-use m2d::config::{IpMode, StoreConfig};
-use m2d::connect::{AddressBudgets, Dialer, DialerHandle, Direct, EndpointFactory};
-use m2d::engine::{Bus, Engine, EngineHandle, NewInvitation, NewMessage, Parts};
+use m2d::config::IpMode;
+use m2d::connect::{AddressBudgets, Direct, EndpointFactory};
+use m2d::dialling::{Dialer, DialerHandle};
+use m2d::driver::{Driver, EngineHandle, queue};
 use m2d::lines::{LineDialer, RelaySockets};
-use m2d::network::{self, SessionRunner};
+use m2d::network::{self, Links, SessionRunner};
+use m2d::outlets::{Outlets, Wakes};
 use m2d::reach::Reachability;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,28 +50,12 @@ impl Node {
     fn start(pem: &str, renew_after: Duration) -> Self {
         let identity = Arc::new(Identity::from_pem(pem, None, provider::default()).unwrap());
         let dir = tempfile::tempdir().unwrap();
-        let store = StoreFile::new(dir.path(), Secret::new([7; 32])).open();
         let (clock, counters) = (Arc::new(Clock::new(0)), Arc::new(Counters::default()));
         let orders = DialerHandle::default();
-        let (engine, jobs) = Engine::queue();
-        let parts = Parts {
-            callers: Arc::default(),
-            store: store.unwrap(),
-            clock: clock.clone(),
-            identity: identity.clone(),
-            circle: Circle::public(),
-            mailbox: m2d::config::MailboxConfig::default(),
-            lines: m2d::engine::LineSettings {
-                loopback_only: true,
-                ..Default::default()
-            },
-            limits: StoreConfig::default(),
-            bus: Arc::new(Bus::default()),
-            dialer: orders.clone(),
-            hole_puncher: Default::default(),
-            counters: counters.clone(),
-        };
-        let thread = std::thread::spawn(move || Engine::new(parts).unwrap().run(jobs).unwrap());
+        let (engine, jobs) = queue();
+        let links = Arc::new(Links::default());
+        let driver = driver(&identity, &dir, &clock, &counters, &links, &orders);
+        let thread = std::thread::spawn(move || driver.run(jobs).unwrap());
         let mut config = EndpointConfig::new(Circle::public(), identity.clone());
         config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         config.key_pool_size = 4;
@@ -92,7 +82,14 @@ impl Node {
             direct.clone(),
             clock.clone(),
         );
-        let runner = SessionRunner::new(engine.clone(), clock, identity.clone(), own_id, counters);
+        let runner = SessionRunner::new(
+            engine.clone(),
+            clock,
+            identity.clone(),
+            own_id,
+            links,
+            counters,
+        );
         let runner = Arc::new(runner.renewing_after(renew_after));
         let stop = CancellationToken::new();
         let accepting = network::accept(endpoint.clone(), runner.clone(), stop.clone());
@@ -120,9 +117,12 @@ impl Node {
     }
 
     async fn is_online(&self) -> bool {
-        let contacts = self
-            .engine
-            .call(|engine| engine.list_contacts(Some(ContactState::Contact), "", 10));
+        let contacts = self.engine.read(|reply| Query::Contacts {
+            state: Some(ContactState::Contact),
+            after: String::new(),
+            limit: 10,
+            reply,
+        });
         let (contacts, _) = contacts.await.unwrap();
         contacts.first().is_some_and(|contact| contact.online)
     }
@@ -160,6 +160,44 @@ async fn a_session_is_renewed_before_the_old_one_is_closed() {
     println!("{sent} messages over 4 sessions");
 }
 
+/// Returns the driver of an engine on a store in `dir`.
+fn driver(
+    identity: &Arc<Identity>,
+    dir: &TempDir,
+    clock: &Arc<Clock>,
+    counters: &Arc<Counters>,
+    links: &Arc<Links>,
+    orders: &DialerHandle,
+) -> Driver<Outlets> {
+    let store = StoreFile::new(dir.path(), Secret::new([7; 32])).open();
+    let parts = Parts {
+        store: store.unwrap(),
+        clock: clock.clone(),
+        identity: identity.clone(),
+        circle: Circle::public(),
+        settings: Settings {
+            lines: LineSettings {
+                loopback_only: true,
+                ..Default::default()
+            },
+            ..Default::default()
+        },
+        counters: counters.clone(),
+    };
+    let own_id = identity.peer_id(Circle::public().id());
+    let outlets = Outlets {
+        own_id,
+        links: links.clone(),
+        bus: Arc::default(),
+        dialer: orders.clone(),
+        hole_puncher: Default::default(),
+        callers: Arc::default(),
+        wakes: Wakes::default(),
+        events: Vec::new(),
+    };
+    Driver::new(Engine::new(parts).unwrap(), clock.clone(), outlets)
+}
+
 async fn become_contacts(host: &Node, guest: &Node) {
     let addresses = host.endpoint.local_addrs().into_iter();
     let addresses = addresses.map(NamedAddress::new).collect();
@@ -171,11 +209,13 @@ async fn become_contacts(host: &Node, guest: &Node) {
     };
     let made = host
         .engine
-        .call(move |engine| engine.create_invitation(new));
+        .call(|reply| InvitationRequest::Create(new, reply));
     let (_, uri) = made.await.unwrap();
-    let added = guest
-        .engine
-        .call(move |engine| engine.add_contact(&uri, "alice"));
+    let added = guest.engine.call(|reply| ContactRequest::Add {
+        invitation: uri.to_string(),
+        name: "alice".to_owned(),
+        reply,
+    });
     added.await.unwrap();
     let start = Instant::now();
     while !(host.is_online().await && guest.is_online().await) {
@@ -192,6 +232,8 @@ async fn say(node: &Node, contact: &str) {
         caller: String::new(),
         key: String::new(),
     };
-    let sent = node.engine.call(move |engine| engine.send(&message));
+    let sent = node
+        .engine
+        .call(|reply| MessageRequest::Send(message, reply));
     sent.await.unwrap();
 }

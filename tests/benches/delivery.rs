@@ -155,7 +155,9 @@ impl Side {
     fn settle(&mut self) -> Leaving {
         while let Some(write) = self.conversation.poll_write() {
             match write {
-                Write::Outbox { entry, sealed, .. } => drop(self.outbox.insert(entry.id, sealed)),
+                Write::Outbox { entry, sealed, .. } => {
+                    drop(self.outbox.insert(entry.id, sealed.to_vec()))
+                }
                 Write::OutboxRemove { id } => drop(self.outbox.remove(&id)),
                 _ => {}
             }

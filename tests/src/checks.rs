@@ -10,5 +10,6 @@ pub mod licences;
 pub mod links;
 mod prose;
 pub mod protos;
+pub mod rooms;
 pub mod rust_code;
 pub mod words;

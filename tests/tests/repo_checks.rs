@@ -3,12 +3,17 @@
 
 use m2_tests::checks::files::{self, SourceFile};
 use m2_tests::checks::rust_code::CodeReport;
-use m2_tests::checks::{crates, language, licences, links, protos, words};
+use m2_tests::checks::{crates, language, licences, links, protos, rooms, words};
 
 #[test]
 fn dependencies_between_crates_follow_the_architecture() {
     none(crates::arrows(&sources()).unwrap());
     none(crates::wire_only(&sources()));
+}
+
+#[test]
+fn the_modules_of_a_crate_form_no_circle() {
+    none(rooms::circles(&sources()));
 }
 
 #[test]

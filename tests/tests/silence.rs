@@ -91,7 +91,7 @@ async fn a_first_packet_is_answered_only_once() {
     keys_ready(&pair.alice).await;
     let all = again().chain([withheld]).chain(recorded);
     assert_eq!(answers(target, all).await.unwrap(), 0, "after a restart");
-    assert!(counter(&pair.alice, "CALL_REPLAYED").await >= 1);
+    assert!(counter(&pair.alice, "DIAL_REPLAYED").await >= 1);
     wire.aim(target);
     pair.bob.restart().await.unwrap();
     talk(&pair, "after all this").await;

@@ -55,7 +55,7 @@ async fn a_restarted_daemon_serves_all_waiting_peers_in_time() {
         .refused
         .iter()
         .filter(|(name, count)| {
-            **count > 0 && (name.starts_with("CALL_") || name.starts_with("SESSION_"))
+            **count > 0 && (name.starts_with("DIAL_") || name.starts_with("SESSION_"))
         })
         .collect();
     println!(

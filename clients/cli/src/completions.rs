@@ -15,6 +15,12 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs, context: &Context) -> Result<(), Failure> {
-    context.out.raw(&reference::completions(args.shell))
+pub(crate) fn run(
+    args: &CompletionsArgs,
+    command: clap::Command,
+    context: &Context,
+) -> Result<(), Failure> {
+    context
+        .out
+        .raw(&reference::completions(command, args.shell))
 }

@@ -7,14 +7,13 @@ mod verify;
 use clap::{Args, Subcommand, ValueEnum};
 use m2_proto::api::v1::{
     AcceptContactRequest, AddContactRequest, BlockContactRequest, Contact, ContactState,
-    DeclineContactRequest, GetContactRequest, ListContactsRequest, RemoveContactRequest,
-    RenameContactRequest,
+    DeclineContactRequest, GetContactRequest, RemoveContactRequest, RenameContactRequest,
 };
 use m2_proto::client::Client;
 
 use crate::context::{Context, call};
 use crate::failure::Failure;
-use crate::{input, sanitize};
+use crate::{fetch, input, sanitize};
 
 /// The flags of `m2 contact`.
 #[derive(Debug, Args)]
@@ -133,7 +132,7 @@ async fn add(
 
 async fn list(state: Option<StateArg>, client: &Client, context: &Context) -> Result<(), Failure> {
     let state = state.map_or(ContactState::Unspecified, ContactState::from);
-    let contacts = fetch(state, client).await?;
+    let contacts = fetch::contacts(state, client).await?;
     if context.out.is_json() {
         return contacts.iter().try_for_each(|c| context.out.json(c));
     }
@@ -147,7 +146,7 @@ async fn list(state: Option<StateArg>, client: &Client, context: &Context) -> Re
 }
 
 async fn requests(client: &Client, context: &Context) -> Result<(), Failure> {
-    let contacts = fetch(ContactState::Request, client).await?;
+    let contacts = fetch::contacts(ContactState::Request, client).await?;
     if context.out.is_json() {
         return contacts.iter().try_for_each(|c| context.out.json(c));
     }
@@ -225,24 +224,6 @@ async fn rename(one: One, name: String, client: &Client, context: &Context) -> R
     context.out.show(&contact, |_| {
         format!("Now called {}.", sanitize::line(&contact.name))
     })
-}
-
-/// Fetches all contacts in a state, page by page.
-pub(crate) async fn fetch(state: ContactState, client: &Client) -> Result<Vec<Contact>, Failure> {
-    let mut contacts = Vec::new();
-    let mut after = String::new();
-    loop {
-        let request = ListContactsRequest {
-            state: state.into(),
-            after,
-        };
-        let page = call(client.contacts().list_contacts(request)).await?;
-        contacts.extend(page.contacts);
-        if page.next.is_empty() {
-            return Ok(contacts);
-        }
-        after = page.next;
-    }
 }
 
 fn present(contact: Option<Contact>) -> Result<Contact, Failure> {

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod failure;
+mod fetch;
 pub mod output;
 pub mod reference;
 
@@ -102,8 +103,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Search(args) => search::run(args, context).await,
         Command::Backup(args) => backup::run(args, context).await,
         Command::Bugreport(args) => bugreport::run(args, context).await,
-        Command::Completions(args) => completions::run(&args, context),
-        Command::Man(args) => man::run(&args, context),
+        Command::Completions(args) => completions::run(&args, args::command(), context),
+        Command::Man(args) => man::run(&args, args::command(), context),
     }
 }
 

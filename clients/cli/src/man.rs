@@ -16,8 +16,12 @@ pub struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &ManArgs, context: &Context) -> Result<(), Failure> {
-    let pages = reference::man_pages()
+pub(crate) fn run(
+    args: &ManArgs,
+    command: clap::Command,
+    context: &Context,
+) -> Result<(), Failure> {
+    let pages = reference::man_pages(command)
         .map_err(|error| Failure::Local(format!("Can't generate the pages: {error}.")))?;
     match &args.dir {
         Some(dir) => pages.iter().try_for_each(|(name, page)| {

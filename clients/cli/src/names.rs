@@ -7,8 +7,8 @@ use m2_proto::api::v1::{
 };
 use m2_proto::client::Client;
 
-use crate::contact;
 use crate::failure::Failure;
+use crate::fetch;
 use crate::sanitize;
 
 /// The number of characters of a peer id that are shown for a peer without a name.
@@ -23,7 +23,7 @@ pub(crate) struct Names {
 impl Names {
     /// Fetches the names of all contacts from the daemon.
     pub(crate) async fn load(client: &Client) -> Result<Self, Failure> {
-        let contacts = contact::fetch(ContactState::Unspecified, client).await?;
+        let contacts = fetch::contacts(ContactState::Unspecified, client).await?;
         let names = contacts.into_iter().map(|c| (c.peer_id, c.name));
         Ok(Self {
             names: names.collect(),

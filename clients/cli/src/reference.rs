@@ -6,16 +6,14 @@ use std::io;
 use clap::{Arg, Command};
 use clap_complete::Shell;
 
-use crate::args;
-
 /// The width in characters to which generated texts are wrapped.
 const WIDTH: usize = 100;
 
 /// Returns the completions for one shell.
 #[must_use]
-pub fn completions(shell: Shell) -> Vec<u8> {
+pub fn completions(command: Command, shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut built(), "m2", &mut script);
+    clap_complete::generate(shell, &mut built(command), "m2", &mut script);
     script
 }
 
@@ -23,9 +21,9 @@ pub fn completions(shell: Shell) -> Vec<u8> {
 ///
 /// # Errors
 /// Fails if a page can't be rendered.
-pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
+pub fn man_pages(command: Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut pages = Vec::new();
-    for command in all() {
+    for command in all(command) {
         let mut page = Vec::new();
         let man = clap_mangen::Man::new(command)
             .source(concat!("m2 ", env!("CARGO_PKG_VERSION")))
@@ -38,8 +36,8 @@ pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
 
 /// Returns the help texts of all commands, one after another.
 #[must_use]
-pub fn help() -> String {
-    let sections = all().into_iter().map(|mut command| {
+pub fn help(command: Command) -> String {
+    let sections = all(command).into_iter().map(|mut command| {
         let line = command_line(&command);
         let help = command.render_long_help().to_string();
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
@@ -50,9 +48,9 @@ pub fn help() -> String {
 
 /// Returns the reference of all commands as Markdown.
 #[must_use]
-pub fn markdown() -> String {
+pub fn markdown(command: Command) -> String {
     let mut text = String::from(INTRODUCTION);
-    for command in all() {
+    for command in all(command) {
         section(&mut text, command);
     }
     text
@@ -138,9 +136,9 @@ fn lower(text: &str) -> String {
 }
 
 /// Returns the command and all its subcommands, depth first.
-fn all() -> Vec<Command> {
+fn all(command: Command) -> Vec<Command> {
     let mut found = Vec::new();
-    collect(&built(), &mut found);
+    collect(&built(command), &mut found);
     found
 }
 
@@ -151,10 +149,8 @@ fn collect(command: &Command, found: &mut Vec<Command>) {
     }
 }
 
-fn built() -> Command {
-    let mut command = args::command()
-        .term_width(WIDTH)
-        .color(clap::ColorChoice::Never);
+fn built(command: Command) -> Command {
+    let mut command = command.term_width(WIDTH).color(clap::ColorChoice::Never);
     command.build();
     command
 }

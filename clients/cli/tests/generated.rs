@@ -7,20 +7,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap_complete::Shell;
-use m2_cli::reference;
+use m2_cli::{args, reference};
 
 #[test]
 fn help_text() {
     check(
         &here("tests/snapshots/help.txt"),
-        reference::help().as_bytes(),
+        reference::help(args::command()).as_bytes(),
     );
 }
 
 #[test]
 fn reference_in_the_documentation() {
     let path = here("../../docs/reference/cli.md");
-    check(&path, reference::markdown().as_bytes());
+    check(&path, reference::markdown(args::command()).as_bytes());
 }
 
 #[test]
@@ -31,14 +31,14 @@ fn completions() {
         (Shell::Fish, "m2.fish"),
     ] {
         let path = here("generated/completions").join(name);
-        check(&path, &reference::completions(shell));
+        check(&path, &reference::completions(args::command(), shell));
     }
 }
 
 #[test]
 fn man_pages() {
     let dir = here("generated/man");
-    let pages = reference::man_pages().unwrap();
+    let pages = reference::man_pages(args::command()).unwrap();
     for (name, page) in &pages {
         check(&dir.join(name), page);
     }

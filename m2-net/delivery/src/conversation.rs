@@ -3,19 +3,18 @@
 use super::context::Context;
 use super::counters::Counters;
 use super::error::{Misbehaved, SendRefused};
-use super::id::{Ack, MessageId, Path, Time};
-use super::limits::Limits;
+use super::id::{Ack, ContentHash, MessageId, Path, Time};
+use super::limits::{Limits, MAX_ACKS};
 use super::output::{Action, GiveUp, Saved, Write};
 use super::payload::Draft;
 use super::queue::Output;
-use super::receiving::{AcceptedGrant, OpenedMessage, Receiving};
-use super::sending::{Sending, Tools};
+use super::receive_epochs::AcceptedGrant;
+use super::receiving::{OpenedMessage, Receiving};
+use super::sending::Sending;
+use super::tools::Tools;
 use crate::places::Places;
 use bytes::Bytes;
 use m2_crypto::envelope::EpochHeader;
-
-/// The largest number of acknowledgements in one frame.
-pub const MAX_ACKS: usize = 1_024;
 
 /// Both directions of the conversation with one peer: sequence numbers, epochs, retries,
 /// acknowledgements and order (docs/spec/delivery.md).
@@ -77,13 +76,14 @@ impl Conversation {
     /// must be new: a fresh random one, or that of an unacknowledged message of an earlier
     /// incarnation.
     ///
-    /// Opens an epoch when one is due, which costs one RSA-4096 signature.
+    /// Opens an epoch when one is due, which costs one RSA-4096 signature. Returns the hash that an
+    /// acknowledgement of the message names. A refusal leaves the outbox as it was.
     pub fn send(
         &mut self,
         cx: &mut Context<'_>,
         id: MessageId,
         draft: Draft,
-    ) -> Result<(), SendRefused> {
+    ) -> Result<ContentHash, SendRefused> {
         let (sending, tools) = half!(self, sending);
         sending.send(cx, tools, id, draft)
     }

@@ -18,14 +18,15 @@ mod receiving;
 mod recent;
 mod send_epochs;
 mod sending;
+mod tools;
 mod wasted_work;
 
 pub use context::{Committed, Context, History};
-pub use conversation::{Conversation, MAX_ACKS};
+pub use conversation::Conversation;
 pub use counters::Counters;
 pub use error::{Misbehaved, SealFailed, SendRefused};
 pub use id::{Ack, ContentHash, MessageId, Path, Time, WrongLength};
-pub use limits::Limits;
+pub use limits::{Limits, MAX_ACKS};
 pub use output::{
     Action, Conflict, GiveUp, MessageState, Saved, SavedHeld, SavedIncarnation, SavedOutbox,
     SavedPeerGrant, SavedPlace, SavedReceiveEpoch, SavedSendEpoch, Write,
@@ -35,4 +36,5 @@ pub use payload::{
     Payload, PayloadError,
 };
 pub use places::{MAX_SETTLED, Places};
-pub use receiving::{AcceptedGrant, OpenedMessage};
+pub use receive_epochs::AcceptedGrant;
+pub use receiving::OpenedMessage;

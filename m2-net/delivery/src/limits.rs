@@ -2,6 +2,9 @@
 
 const HOUR: u64 = 60 * 60 * 1_000;
 
+/// The largest number of acknowledgements in one frame.
+pub const MAX_ACKS: usize = 1_024;
+
 /// The limits of a conversation (docs/spec/delivery.md#bounds). Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

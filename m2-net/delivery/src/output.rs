@@ -31,7 +31,7 @@ pub enum Write {
         /// The sealed payload. Its encoding must be available for [`Action::LoadPayload`].
         payload: Payload,
         /// The sealed bytes, for [`Action::Transmit`].
-        sealed: Vec<u8>,
+        sealed: Bytes,
     },
     /// Replace the epoch and the sealed bytes of an outbox row.
     Reseal {
@@ -40,7 +40,7 @@ pub enum Write {
         /// The epoch under which it is now sealed.
         epoch: u64,
         /// The sealed bytes.
-        sealed: Vec<u8>,
+        sealed: Bytes,
     },
     /// Delete the outbox row.
     OutboxRemove {
@@ -316,8 +316,7 @@ pub enum GiveUp {
 pub enum Action {
     /// Send this statement on the session that came up, before anything else.
     State(Places),
-    /// Send the stored sealed bytes of an outbox row. If the row is gone or now has another epoch,
-    /// do nothing.
+    /// Send the sealed bytes of an outbox row.
     Transmit {
         /// The message.
         id: MessageId,
@@ -325,6 +324,10 @@ pub enum Action {
         epoch: u64,
         /// The signed grant to send along, until one message of the epoch was acknowledged.
         grant: Option<Bytes>,
+        /// The sealed bytes, if they were sealed just before. They are valid until a later write
+        /// changes or deletes the row. Otherwise the row has them; if it is gone or has another epoch
+        /// by then, nothing is sent.
+        sealed: Option<Bytes>,
     },
     /// Send these acknowledgements, at most [`MAX_ACKS`](super::MAX_ACKS), on any session with the
     /// peer; if there is no session, drop them.

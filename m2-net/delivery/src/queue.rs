@@ -1,7 +1,7 @@
 //! The queues between inputs and polls.
 
-use super::MAX_ACKS;
-use super::id::Ack;
+use super::id::{Ack, MessageId};
+use super::limits::MAX_ACKS;
 use super::output::{Action, Write};
 use std::collections::VecDeque;
 
@@ -36,6 +36,17 @@ impl Output {
     pub(super) fn drop_offers(&mut self) {
         self.actions
             .retain(|action| !matches!(action, Action::Transmit { .. }));
+    }
+
+    /// Makes queued offers of a message read its row, which is about to change.
+    pub(super) fn forget_sealed(&mut self, message: &MessageId) {
+        for action in &mut self.actions {
+            if let Action::Transmit { id, sealed, .. } = action
+                && id == message
+            {
+                *sealed = None;
+            }
+        }
     }
 
     pub(super) fn poll_write(&mut self) -> Option<Write> {

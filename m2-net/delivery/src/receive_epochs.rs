@@ -7,13 +7,22 @@ use super::id::Time;
 use super::limits::Limits;
 use super::output::{SavedIncarnation, SavedPeerGrant, SavedReceiveEpoch, Write};
 use super::peer_incarnation::{OpenEpoch, PeerIncarnation};
-use super::receiving::AcceptedGrant;
-use super::sending::Tools;
+use super::tools::Tools;
 use super::wasted_work::WastedWork;
+use bytes::Bytes;
 use m2_crypto::envelope::{
     EpochHeader, MAX_GRANT_AGE_S, MAX_GRANT_AHEAD_S, Opened, ReceiveEpoch, SealedHeader,
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+/// A grant that was accepted outside the machine.
+#[derive(Debug)]
+pub struct AcceptedGrant {
+    /// The epoch that the grant opens.
+    pub epoch: ReceiveEpoch,
+    /// The signed grant. It is kept so that it can be shown to the peer that signed it.
+    pub grant: Bytes,
+}
 
 const MINUTE: u64 = 60_000;
 

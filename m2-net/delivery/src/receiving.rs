@@ -10,11 +10,11 @@ use super::limits::Limits;
 use super::output::{Action, Saved, SavedHeld, Write};
 use super::payload::{Body, Payload};
 use super::peer_incarnation::{Held, Place};
-use super::receive_epochs::ReceiveEpochs;
+use super::receive_epochs::{AcceptedGrant, ReceiveEpochs};
 use super::recent::Recent;
-use super::sending::Tools;
+use super::tools::Tools;
 use bytes::Bytes;
-use m2_crypto::envelope::{EpochHeader, ReceiveEpoch, SealedHeader};
+use m2_crypto::envelope::{EpochHeader, SealedHeader};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use zeroize::Zeroizing;
@@ -25,15 +25,6 @@ const RECENT: usize = 2_048;
 const REFUSED: usize = 256;
 /// The number of epoch refusals within one interval, over all epochs.
 const REFUSALS: usize = 8;
-
-/// A grant that was accepted outside the machine.
-#[derive(Debug)]
-pub struct AcceptedGrant {
-    /// The epoch that the grant opens.
-    pub epoch: ReceiveEpoch,
-    /// The signed grant. It is kept so that it can be shown to the peer that signed it.
-    pub grant: Bytes,
-}
 
 /// A message of the peer that was opened outside the machine, because it came in a letter.
 #[derive(Debug)]

@@ -1,31 +1,25 @@
 //! The sending half: from the outbox to the peer's acknowledgement (docs/spec/delivery.md#sending).
 
+mod acks;
 mod exchange;
 
 use self::exchange::Exchange;
 use super::context::Context;
-use super::counters::Counters;
-use super::error::{Misbehaved, SealFailed, SendRefused};
-use super::id::{Ack, MessageId, Path, Time};
+use super::error::{SealFailed, SendRefused};
+use super::id::{ContentHash, MessageId, Path, Time};
 use super::limits::Limits;
 use super::outbox::{Outbox, Progress};
 use super::output::{Action, GiveUp, MessageState, Saved, SavedOutbox, Write};
 use super::payload::{Body, Draft, MAX_PAYLOAD, MAX_SEQUENCE, Payload, PayloadError};
-use super::queue::Output;
 use super::send_epochs::SendEpochs;
+use super::tools::Tools;
+use bytes::Bytes;
 
 /// Unanswered retransmissions after which an old message no longer keeps the window from moving on.
 const STUCK_ATTEMPTS: u32 = 5;
 
 /// How long to wait after the cryptography library failed to seal, in milliseconds.
 const SEAL_RETRY: u64 = 60_000;
-
-/// Limits, output and counters: shared by the functions of both halves.
-pub(super) struct Tools<'a> {
-    pub(super) limits: &'a Limits,
-    pub(super) out: &'a mut Output,
-    pub(super) counters: &'a mut Counters,
-}
 
 /// The state of the sending half.
 pub(super) struct Sending {
@@ -44,6 +38,9 @@ pub(super) struct Sending {
     retry: Option<Time>,
     /// Scales each wait for an acknowledgement by (768 + `jitter`) / 1024.
     jitter: u64,
+    /// The message that was sealed last, by place and epoch, until the input that caused it is
+    /// processed: usually it is transmitted at once.
+    fresh: Option<(u64, u64, Bytes)>,
 }
 
 impl Sending {
@@ -66,6 +63,7 @@ impl Sending {
             cursor: 0,
             retry: None,
             jitter: 0,
+            fresh: None,
         }
     }
 
@@ -88,7 +86,7 @@ impl Sending {
         tools: &mut Tools<'_>,
         id: MessageId,
         draft: Draft,
-    ) -> Result<(), SendRefused> {
+    ) -> Result<ContentHash, SendRefused> {
         draft.body.check_draft().map_err(SendRefused::Draft)?;
         if !self.has_room(tools.limits) {
             return Err(SendRefused::OutboxFull);
@@ -106,9 +104,10 @@ impl Sending {
             body: draft.body,
             oldest: 0,
         };
-        self.enqueue(cx, tools, id, payload)?;
+        let hash = self.enqueue(cx, tools, id, payload)?;
         self.pump(cx, tools);
-        Ok(())
+        self.fresh = None;
+        Ok(hash)
     }
 
     fn enqueue(
@@ -117,7 +116,7 @@ impl Sending {
         tools: &mut Tools<'_>,
         id: MessageId,
         payload: Payload,
-    ) -> Result<(), SendRefused> {
+    ) -> Result<ContentHash, SendRefused> {
         let encoded = payload.encode();
         if encoded.len() > MAX_PAYLOAD {
             return Err(SendRefused::Draft(PayloadError::TooLarge));
@@ -138,12 +137,13 @@ impl Sending {
         self.outbox.insert(entry);
         self.next_sequence += 1;
         self.next_sequence_dirty = true;
+        self.fresh = Some((entry.sequence, epoch, sealed.clone()));
         tools.out.write(Write::Outbox {
             entry,
             payload,
             sealed,
         });
-        Ok(())
+        Ok(entry.hash)
     }
 
     fn seal(
@@ -152,11 +152,11 @@ impl Sending {
         tools: &mut Tools<'_>,
         id: &MessageId,
         payload: &[u8],
-    ) -> Result<(u64, Vec<u8>), SealFailed> {
+    ) -> Result<(u64, Bytes), SealFailed> {
         let result = self
             .epochs
             .acquire_now(cx, tools.limits, tools.out)
-            .and_then(|epoch| Ok((epoch, self.epochs.seal(epoch, id, payload)?)));
+            .and_then(|epoch| Ok((epoch, self.epochs.seal(epoch, id, payload)?.into())));
         tools.counters.seal_failed += u64::from(result.is_err());
         result
     }
@@ -206,6 +206,8 @@ impl Sending {
             ..old
         };
         self.outbox.replace(entry);
+        tools.out.forget_sealed(&old.id);
+        self.fresh = Some((sequence, epoch, sealed.clone()));
         tools.out.write(Write::Outbox {
             entry,
             payload,
@@ -217,6 +219,7 @@ impl Sending {
         });
         self.epochs.release(old.epoch, tools.out);
         self.offer_again(cx, tools, sequence);
+        self.fresh = None;
         Ok(())
     }
 
@@ -303,7 +306,16 @@ impl Sending {
             id: saved.id,
             epoch: saved.epoch,
             grant: self.epochs.grant(saved.epoch),
+            sealed: self.take_fresh(&saved),
         });
+    }
+
+    /// Returns the sealed bytes of a message if it was sealed last.
+    fn take_fresh(&mut self, saved: &SavedOutbox) -> Option<Bytes> {
+        let is_it = |(sequence, epoch, _): &mut (u64, u64, Bytes)| {
+            (*sequence, *epoch) == (saved.sequence, saved.epoch)
+        };
+        self.fresh.take_if(is_it).map(|(_, _, sealed)| sealed)
     }
 
     /// Requests the payload of a message whose epoch is no longer usable, to seal it again.
@@ -355,13 +367,14 @@ impl Sending {
             return;
         };
         // A payload that was requested before a SKIP took the message's place must not be sealed.
-        let current = Payload::parse(bytes::Bytes::copy_from_slice(payload))
+        let current = Payload::parse(Bytes::copy_from_slice(payload))
             .is_ok_and(|p| p.sequence == saved.sequence && p.hash(id) == saved.hash);
         if current {
             self.reseal(cx, tools, &saved, payload);
         }
         self.offer_again(cx, tools, saved.sequence);
         self.pump(cx, tools);
+        self.fresh = None;
     }
 
     fn reseal(
@@ -379,6 +392,8 @@ impl Sending {
             return;
         };
         self.outbox.resealed(saved.sequence, epoch);
+        tools.out.forget_sealed(&saved.id);
+        self.fresh = Some((saved.sequence, epoch, sealed.clone()));
         tools.counters.resealed += 1;
         tools.out.write(Write::Reseal {
             id: saved.id,
@@ -386,61 +401,6 @@ impl Sending {
             sealed,
         });
         self.epochs.release(saved.epoch, tools.out);
-    }
-
-    pub(super) fn on_acks(
-        &mut self,
-        cx: &mut Context<'_>,
-        tools: &mut Tools<'_>,
-        acks: &[Ack],
-    ) -> Result<(), Misbehaved> {
-        let mut result = Ok(());
-        for ack in acks {
-            if !self.on_ack(tools, ack) {
-                result = Err(Misbehaved::AckMismatch);
-            }
-        }
-        self.pump(cx, tools);
-        result
-    }
-
-    /// Returns false if the acknowledgement names content that was never sent under this id.
-    fn on_ack(&mut self, tools: &mut Tools<'_>, ack: &Ack) -> bool {
-        let Some(entry) = self.outbox.by_id(&ack.id) else {
-            tools.counters.unknown_acks += 1;
-            return true;
-        };
-        let (saved, resealed, progress) = (entry.saved, entry.resealed, entry.progress);
-        let as_sent = ack.hash == saved.hash;
-        let as_replaced = saved.replaced == Some(ack.hash);
-        let given_up = matches!(saved.state, MessageState::GivenUp(_));
-        // An earlier run of a store that was later restored gave the message up.
-        let as_skipped = !given_up && ack.hash == Payload::skip_hash(&ack.id);
-        if !as_sent && !as_replaced && !as_skipped {
-            return false;
-        }
-        if !self.fills_its_place(&saved, progress) {
-            tools.counters.early_acks += 1;
-            return true;
-        }
-        // If a message was sealed under two epochs, it is unknown which copy arrived.
-        if as_sent && !resealed {
-            self.epochs.confirm(saved.epoch);
-        }
-        if as_replaced || !given_up {
-            let state = match as_skipped {
-                true => MessageState::GivenUp(GiveUp::Retracted),
-                false => MessageState::Delivered,
-            };
-            tools.out.write(Write::State {
-                id: saved.id,
-                state,
-            });
-        }
-        self.outbox.remove(saved.sequence);
-        tools.out.write(Write::OutboxRemove { id: saved.id });
-        self.epochs.release(saved.epoch, tools.out);
-        true
     }
 
     pub(super) fn on_epoch_refused(

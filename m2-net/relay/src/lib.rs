@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-mod extension;
 mod limits;
+mod locks;
 mod meter;
 mod party;
 mod pipe;

@@ -1,8 +1,8 @@
 //! Forwards a session to another relay: frames and datagrams pass through unchanged.
 
+use crate::locks::now_ms;
 use crate::meter::{CommonMeter, Meter};
 use crate::party::Party;
-use crate::relay::now_ms;
 use crate::totals::Counts;
 use m2_net::frame::{FrameReceiver, FrameSender};
 use m2_net::line::path;

@@ -4,14 +4,17 @@
 //! Everything is in memory and forgotten with its session. A relay knows addresses and tokens; it
 //! writes neither to any log.
 
-use crate::extension::Extension;
+mod extension;
+
 use crate::limits::RelayLimits;
+use crate::locks::{lock, now_ms};
 use crate::meter::{CommonMeter, Meter};
 use crate::party::{Party, Route};
 use crate::pipe;
 use crate::table::{Ended, Lost, PartyId, ProtocolViolation, Table};
 use crate::totals::{Counts, Refused, RelayTotals};
 use bytes::Bytes;
+use extension::Extension;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JoinToken, LineSecret};
 use m2_limits::prefix::Prefix;
@@ -24,7 +27,7 @@ use m2_net::wire::Message;
 use m2_net::wire::line::{Channel, JoinOutcome, Line, RelayMessage, Request};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// The interval of the sweep for idle sessions and channels, and for sessions with a path that is
@@ -337,13 +340,4 @@ impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Relay(..)")
     }
-}
-
-pub(super) fn now_ms(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// No update under these locks can be interrupted halfway, so a poisoned lock is still consistent.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

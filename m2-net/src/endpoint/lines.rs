@@ -77,7 +77,7 @@ impl Endpoint {
                 _ = ended.ended() => {}
             }
             carriers.remove(number);
-            endpoint.close(CloseCode::Done.into(), &[]);
+            endpoint.close(crate::ending::on_wire(CloseCode::Done), &[]);
         });
         drop(loops);
         Ok(carrier)

@@ -1,8 +1,9 @@
 //! A party's session with a relay, which carries its sessions with other parties.
 
 use super::socket::{IngressFilter, LineSocket};
-use super::{LineError, address, path};
+use super::{LineError, path};
 use crate::frame::{FrameReceiver, FrameSender};
+use crate::line_address as address;
 use crate::session::{CloseCode, Session, SessionHandle, WeakSession};
 use crate::wire::Message;
 use crate::wire::line::{

@@ -1,7 +1,7 @@
 //! The carriers of an endpoint, by number.
 
-use super::address;
 use super::carrier::Carrier;
+use crate::line_address as address;
 use crate::session::SessionHandle;
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -2,9 +2,10 @@
 //! obfuscated and filtered like any other datagram (`docs/spec/obfuscation.md#the-gate`).
 
 use super::carrier::Channels;
-use super::{address, framed, parse, path};
+use super::{framed, parse, path};
 use crate::counters::Counters;
 use crate::gate::Gate;
+use crate::line_address as address;
 use crate::socket::{ResetSuppressor, admit};
 use crate::wire::line::Channel;
 use bytes::{BufMut, Bytes};

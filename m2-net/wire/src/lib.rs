@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod close_code;
 pub mod line;
 pub mod mailbox;
 mod places;
 pub mod reach;
 
+pub use close_code::CloseCode;
 pub use places::{MAX_SETTLED, Places};
 
 use bytes::Bytes;

@@ -7,6 +7,9 @@ use m2_crypto::address::NamedAddress;
 use m2_crypto::mailbox::{TokenHash, TokenSeed};
 use m2_crypto::{PeerId, Secret};
 
+/// How long a letter is kept at most, in milliseconds: 7 days. The expiry is rounded down to a full
+/// hour (docs/spec/mailbox-store.md#what-is-kept).
+pub const KEPT_MS: u64 = 7 * 24 * 3_600_000;
 /// The maximum number of token hashes in one frame.
 pub const MAX_TOKENS: usize = 2_048;
 /// The maximum number of letters that one frame reports as taken.

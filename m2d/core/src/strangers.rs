@@ -62,6 +62,13 @@ impl<S> Strangers<S> {
         evicted
     }
 
+    /// Returns the session of a peer.
+    pub fn of(&self, peer: &PeerId) -> Option<&S> {
+        let mut strangers = self.0.values();
+        let stranger = strangers.find(|stranger| stranger.peer == *peer);
+        stranger.map(|stranger| &stranger.session)
+    }
+
     /// Removes a session that has ended, or whose peer is no stranger any more.
     pub fn remove(&mut self, number: u64) -> Option<S> {
         self.0.remove(&number).map(|stranger| stranger.session)

@@ -25,13 +25,10 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use m2_crypto::PeerId;
 pub use m2_crypto::envelope::LETTER_SIZES;
+pub use m2_net::wire::mailbox::KEPT_MS;
 use m2_sqlite::Fault;
 use std::fmt;
 use thiserror::Error;
-
-/// How long a letter is kept at most, in milliseconds: 7 days. The expiry is rounded down to a full
-/// hour (docs/spec/mailbox-store.md#what-is-kept).
-pub const KEPT_MS: u64 = 7 * 24 * HOUR_MS;
 
 /// The hash under which the owner registered a deposit token. The store never receives the token
 /// itself.

@@ -2,7 +2,7 @@
 
 use super::session::ApiState;
 use crate::backup::{Finished, Part, Protection};
-use crate::refusal::Refusal;
+use m2_engine::Refusal;
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::backup_service_server::BackupService;
 use m2_proto::api::v1::create_backup_response::Part as PbPart;

@@ -2,9 +2,9 @@
 
 use super::convert;
 use super::session::{ApiState, Ready};
-use crate::engine::{ContactView, PolicyChange};
-use crate::refusal::Refusal;
 use m2_core::ContactState;
+use m2_engine::Refusal;
+use m2_engine::{ContactRequest, ContactView, PolicyChange, Query};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::contact_service_server::ContactService;
 use m2_store::Usage;
@@ -31,7 +31,11 @@ impl ContactService for ContactApi {
         let pb::AddContactRequest { invitation, name } = request.into_inner();
         let view = ready
             .engine
-            .call(move |engine| engine.add_contact(&invitation, &name))
+            .call(|reply| ContactRequest::Add {
+                invitation,
+                name,
+                reply,
+            })
             .await?;
         let contact = Some(show(ready, view).await?);
         Ok(Response::new(pb::AddContactResponse { contact }))
@@ -47,7 +51,12 @@ impl ContactService for ContactApi {
         let hold = ready.readers.pages.begin().await?;
         let (views, has_more) = ready
             .engine
-            .read(move |engine| engine.list_contacts(state, &request.after, PAGE))
+            .read(|reply| Query::Contacts {
+                state,
+                after: request.after,
+                limit: PAGE,
+                reply,
+            })
             .await?;
         let last = views.last().filter(|_| has_more);
         let next = last.map(|view| view.row.name.clone()).unwrap_or_default();
@@ -71,7 +80,7 @@ impl ContactService for ContactApi {
         let name = request.into_inner().contact;
         let view = ready
             .engine
-            .read(move |engine| engine.get_contact(&name))
+            .read(|reply| Query::Contact(name, reply))
             .await?;
         let contact = Some(show(ready, view).await?);
         Ok(Response::new(pb::GetContactResponse { contact }))
@@ -85,7 +94,11 @@ impl ContactService for ContactApi {
         let pb::RenameContactRequest { contact, name } = request.into_inner();
         let view = ready
             .engine
-            .call(move |engine| engine.rename_contact(&contact, &name))
+            .call(|reply| ContactRequest::Rename {
+                contact,
+                name,
+                reply,
+            })
             .await?;
         let contact = Some(show(ready, view).await?);
         Ok(Response::new(pb::RenameContactResponse { contact }))
@@ -99,7 +112,11 @@ impl ContactService for ContactApi {
         let pb::AcceptContactRequest { contact, name } = request.into_inner();
         let view = ready
             .engine
-            .call(move |engine| engine.accept_contact(&contact, &name))
+            .call(|reply| ContactRequest::Accept {
+                contact,
+                name,
+                reply,
+            })
             .await?;
         let contact = Some(show(ready, view).await?);
         Ok(Response::new(pb::AcceptContactResponse { contact }))
@@ -112,7 +129,7 @@ impl ContactService for ContactApi {
         let name = request.into_inner().contact;
         let engine = &self.0.ready()?.engine;
         engine
-            .call(move |engine| engine.decline_contact(&name))
+            .call(|reply| ContactRequest::Decline(name, reply))
             .await?;
         Ok(Response::new(pb::DeclineContactResponse {}))
     }
@@ -124,7 +141,7 @@ impl ContactService for ContactApi {
         let name = request.into_inner().contact;
         let engine = &self.0.ready()?.engine;
         engine
-            .call(move |engine| engine.block_contact(&name))
+            .call(|reply| ContactRequest::Block(name, reply))
             .await?;
         Ok(Response::new(pb::BlockContactResponse {}))
     }
@@ -136,7 +153,11 @@ impl ContactService for ContactApi {
         let pb::RemoveContactRequest { contact, history } = request.into_inner();
         let engine = &self.0.ready()?.engine;
         engine
-            .call(move |engine| engine.remove_contact(&contact, history))
+            .call(|reply| ContactRequest::Remove {
+                contact,
+                history,
+                reply,
+            })
             .await?;
         Ok(Response::new(pb::RemoveContactResponse {}))
     }
@@ -148,7 +169,11 @@ impl ContactService for ContactApi {
         let pb::VerifyContactRequest { contact, matched } = request.into_inner();
         let engine = &self.0.ready()?.engine;
         let (code, verified) = engine
-            .call(move |engine| engine.verify_contact(&contact, matched))
+            .call(|reply| ContactRequest::Verify {
+                contact,
+                matched,
+                reply,
+            })
             .await?;
         Ok(Response::new(pb::VerifyContactResponse { code, verified }))
     }
@@ -171,7 +196,11 @@ impl ContactService for ContactApi {
         };
         let view = ready
             .engine
-            .call(move |engine| engine.set_policy(&request.contact, change))
+            .call(|reply| ContactRequest::SetPolicy {
+                contact: request.contact,
+                change,
+                reply,
+            })
             .await?;
         let contact = Some(show(ready, view).await?);
         Ok(Response::new(pb::SetContactPolicyResponse { contact }))

@@ -1,10 +1,10 @@
 //! Conversions between the engine's types and the API's.
 
 use crate::config::IpMode;
-use crate::engine::{ContactView, Failure, MailboxView};
-use crate::refusal::Refusal;
 use m2_core::ContactState;
 use m2_delivery::{Content, Path, PayloadError};
+use m2_engine::Refusal;
+use m2_engine::{ContactView, Failure, MailboxView};
 use m2_proto::api::v1 as pb;
 use m2_proto::reason::Reason;
 use m2_proto::wkt::Timestamp;

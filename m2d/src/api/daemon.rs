@@ -3,7 +3,8 @@
 use super::session::{ApiState, Ready};
 use super::{convert, diagnostics};
 use crate::log;
-use crate::refusal::Refusal;
+use m2_engine::Query;
+use m2_engine::Refusal;
 use m2_mailbox::server::ServerHealth;
 use m2_net::counters::Counter;
 use m2_proto::api::v1::daemon_service_server::DaemonService;
@@ -72,7 +73,7 @@ pub(super) fn state_of(state: &ApiState) -> DaemonState {
 }
 
 async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Status> {
-    let summary = ready.engine.read(|engine| engine.summary()).await;
+    let summary = ready.engine.read(Query::Summary).await;
     let summary = known(summary)?;
     let queued = known(ready.readers.read(|reader| reader.queued()).await)?;
     response.peer_id = ready.peer_id.to_string();

@@ -5,6 +5,7 @@ use super::daemon::{count, state_of, store_warnings, task_warnings};
 use super::session::ApiState;
 use crate::config::Config;
 use crate::log;
+use m2_engine::Query;
 use m2_proto::api::v1::{GetDiagnosticsResponse, GetStatusResponse};
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
@@ -68,17 +69,21 @@ pub(super) async fn collect(state: &ApiState) -> Result<GetDiagnosticsResponse, 
     count(&mut counted, state.connections.counters());
     if let Ok(ready) = state.ready() {
         let store = ready.readers.store();
+        found.warnings.extend(ready.warnings.iter().cloned());
         found.warnings.extend(store_warnings(store));
         found.warnings.extend(task_warnings(ready));
         count(&mut counted, ready.counters.snapshot());
         count(&mut counted, ready.endpoint.stats().counters);
-        if let Ok(summary) = ready.engine.read(|engine| engine.summary()).await {
+        if let Ok(summary) = ready.engine.read(Query::Summary).await {
             found.sessions = Some(summary.sessions);
             found.contacts = Some(summary.contacts);
+            found.warnings.extend(summary.warnings);
         }
         found.queued_messages = ready.readers.read(|reader| reader.queued()).await.ok();
     }
     (found.refused, found.counts) = (counted.refused, counted.counts);
+    let warnings = found.warnings.into_iter();
+    found.warnings = warnings.map(|text| known.redacted(text)).collect();
     let log = log::recent().into_iter();
     found.log = log.map(|line| known.redacted(line)).collect();
     Ok(found)

@@ -3,8 +3,8 @@
 use super::convert;
 use super::pages::PAGE_BYTES;
 use super::session::{ApiState, Lease, Ready};
-use crate::engine::{Engine, StreamStart};
-use crate::refusal::Refusal;
+use m2_engine::Refusal;
+use m2_engine::{StreamRequest, StreamStart};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::event_service_server::EventService;
 use m2_proto::limits::CURSOR_HEADER;
@@ -54,7 +54,11 @@ impl EventService for EventApi {
         let kept = start == StreamStart::Kept;
         let after = ready
             .engine
-            .call(move |engine| engine.open_stream(&client, start))
+            .call(|reply| StreamRequest::Open {
+                client,
+                start,
+                reply,
+            })
             .await?;
         let (events, stream) = mpsc::channel(QUEUE);
         let cursor = convert::cursor(ready.incarnation, after);
@@ -76,7 +80,12 @@ impl EventService for EventApi {
         let (incarnation, seq) = convert::parse_cursor(&cursor)?;
         ready
             .engine
-            .call(move |engine| engine.acknowledge_events(&client, incarnation, seq))
+            .call(|reply| StreamRequest::Acknowledge {
+                client,
+                incarnation,
+                seq,
+                reply,
+            })
             .await?;
         Ok(Response::new(pb::AcknowledgeEventsResponse {}))
     }
@@ -111,7 +120,7 @@ impl EventService for EventApi {
         let _lease = self.0.lease(&client)?;
         ready
             .engine
-            .call(move |engine| engine.remove_client(&client))
+            .call(|reply| StreamRequest::Remove(client, reply))
             .await?;
         Ok(Response::new(pb::RemoveClientResponse {}))
     }
@@ -197,7 +206,7 @@ async fn keep_seen(ready: &Ready, client: Option<&str>) {
 
 async fn see(ready: &Ready, client: &str) -> Result<(), Refusal> {
     let client = client.to_owned();
-    let see = move |engine: &mut Engine| engine.see_client(&client);
+    let see = |reply| StreamRequest::See(client, reply);
     ready.engine.call(see).await
 }
 

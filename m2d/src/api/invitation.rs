@@ -3,10 +3,10 @@
 use super::convert;
 use super::session::{ApiState, Ready};
 use crate::config::IpMode;
-use crate::engine::NewInvitation;
 use crate::reach::Source;
 use m2_core::dial::use_of;
 use m2_crypto::address::{NamedAddress, Scope};
+use m2_engine::{InvitationRequest, NewInvitation, Query};
 use m2_proto::api::v1::invitation_service_server::InvitationService;
 use m2_proto::api::v1::{
     CreateInvitationRequest, CreateInvitationResponse, ListInvitationsRequest,
@@ -51,7 +51,7 @@ impl InvitationService for InvitationApi {
         };
         let created = ready
             .engine
-            .call(move |engine| engine.create_invitation(new))
+            .call(|reply| InvitationRequest::Create(new, reply))
             .await?;
         Ok(Response::new(CreateInvitationResponse {
             invitation: Some(convert::invitation(created.0)),
@@ -64,10 +64,7 @@ impl InvitationService for InvitationApi {
         _request: Request<ListInvitationsRequest>,
     ) -> Result<Response<ListInvitationsResponse>, Status> {
         let ready = self.0.ready()?;
-        let rows = ready
-            .engine
-            .read(crate::engine::Engine::list_invitations)
-            .await?;
+        let rows = ready.engine.read(Query::Invitations).await?;
         Ok(Response::new(ListInvitationsResponse {
             invitations: rows.into_iter().map(convert::invitation).collect(),
         }))
@@ -82,7 +79,7 @@ impl InvitationService for InvitationApi {
             .map_err(|_| Reason::InvitationUnknown.status())?;
         ready
             .engine
-            .call(move |engine| engine.revoke_invitation(id))
+            .call(|reply| InvitationRequest::Revoke(id, reply))
             .await?;
         Ok(Response::new(RevokeInvitationResponse {}))
     }

@@ -2,7 +2,7 @@
 
 use super::convert;
 use super::session::ApiState;
-use crate::engine::{Engine, LineView};
+use m2_engine::{LineInput, LineView, Query};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::line_service_server::LineService;
 use std::sync::Arc;
@@ -20,7 +20,11 @@ impl LineService for LineApi {
         let pb::AddLineRequest { invitation, entry } = request.into_inner();
         let engine = &self.0.ready()?.engine;
         let view = engine
-            .call(move |engine| engine.add_line(&invitation, entry))
+            .call(|reply| LineInput::Add {
+                invitation,
+                entry,
+                reply,
+            })
             .await?;
         let line = Some(show(view));
         Ok(Response::new(pb::AddLineResponse { line }))
@@ -30,7 +34,7 @@ impl LineService for LineApi {
         &self,
         _request: Request<pb::ListLinesRequest>,
     ) -> Result<Response<pb::ListLinesResponse>, Status> {
-        let views = self.0.ready()?.engine.read(Engine::list_lines).await?;
+        let views = self.0.ready()?.engine.read(Query::Lines).await?;
         let lines = views.into_iter().map(show).collect();
         Ok(Response::new(pb::ListLinesResponse { lines }))
     }
@@ -41,9 +45,7 @@ impl LineService for LineApi {
     ) -> Result<Response<pb::RemoveLineResponse>, Status> {
         let relay = request.into_inner().relay;
         let engine = &self.0.ready()?.engine;
-        engine
-            .call(move |engine| engine.remove_line(&relay))
-            .await?;
+        engine.call(|reply| LineInput::Remove(relay, reply)).await?;
         Ok(Response::new(pb::RemoveLineResponse {}))
     }
 }

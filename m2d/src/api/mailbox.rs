@@ -2,8 +2,8 @@
 
 use super::convert;
 use super::session::{ApiState, Ready};
-use crate::engine::{Engine, MailboxView};
-use crate::refusal::Refusal;
+use m2_engine::Refusal;
+use m2_engine::{MailboxInput, MailboxView, Query};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::mailbox_service_server::MailboxService;
 use m2_store::MailboxState;
@@ -29,7 +29,7 @@ impl MailboxService for MailboxApi {
         let invitation = request.into_inner().invitation;
         let engine = &self.0.ready()?.engine;
         let view = engine
-            .call(move |engine| engine.register_mailbox(&invitation))
+            .call(|reply| MailboxInput::Register(invitation, reply))
             .await?;
         let mailbox = Some(convert::mailbox(view));
         Ok(Response::new(pb::RegisterMailboxResponse { mailbox }))
@@ -51,7 +51,7 @@ impl MailboxService for MailboxApi {
         let provider = request.into_inner().provider;
         let engine = &self.0.ready()?.engine;
         engine
-            .call(move |engine| engine.remove_mailbox(&provider))
+            .call(|reply| MailboxInput::Remove(provider, reply))
             .await?;
         Ok(Response::new(pb::RemoveMailboxResponse {}))
     }
@@ -62,11 +62,7 @@ impl MailboxService for MailboxApi {
     ) -> Result<Response<pb::CollectMailboxesResponse>, Status> {
         let ready = self.0.ready()?;
         let before = boxes(ready).await?;
-        let wake = ready
-            .engine
-            .call(|engine| Ok(engine.mailbox_wake()))
-            .await?;
-        wake.collect.send_replace(());
+        ready.wakes.mail.collect.send_replace(());
         let deadline = Instant::now() + COLLECT_WITHIN;
         let mut now = before.clone();
         while Instant::now() < deadline && !all_emptied(&before, &now) {
@@ -79,7 +75,7 @@ impl MailboxService for MailboxApi {
 }
 
 async fn boxes(ready: &Ready) -> Result<Vec<MailboxView>, Refusal> {
-    ready.engine.read(Engine::list_mailboxes).await
+    ready.engine.read(Query::Mailboxes).await
 }
 
 /// Returns whether every open box was emptied since `before`, or its provider did not answer.

@@ -4,17 +4,17 @@ use super::convert;
 use super::malformed;
 use super::pages::PAGE_BYTES;
 use super::session::{ApiState, Ready};
-use crate::engine::{Failure, NewMessage, StateChange};
-use crate::refusal::Refusal;
 use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{BoxStream, StreamExt};
+use m2_engine::Refusal;
+use m2_engine::{Failure, MessageRequest, NewMessage, Query};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::message_service_server::MessageService;
 use m2_proto::reason::Reason;
 use m2_store::{MessageState, PageSize, ShownMessage};
 use std::sync::Arc;
 use tokio::net::unix::UCred;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
@@ -75,10 +75,9 @@ impl MessageService for MessageApi {
     ) -> Result<Response<Self::WatchMessageStream>, Status> {
         let ready = self.0.ready()?;
         let text = request.into_inner().message_id;
-        let changes = ready.bus.states();
         find(ready, &text).await?;
         let (responses, stream) = mpsc::channel(16);
-        tokio::spawn(watch(self.0.clone(), text, changes, responses));
+        tokio::spawn(watch(self.0.clone(), text, responses));
         Ok(Response::new(ReceiverStream::new(stream).boxed()))
     }
 
@@ -96,7 +95,7 @@ impl MessageService for MessageApi {
         let before = parse_before(&before)?;
         let view = ready
             .engine
-            .read(move |engine| engine.get_contact(&contact))
+            .read(|reply| Query::Contact(contact, reply))
             .await?;
         let row = view.row.row;
         let hold = ready.readers.pages.begin().await?;
@@ -148,7 +147,7 @@ impl MessageService for MessageApi {
         let content = convert::content("", text.into_bytes())?;
         ready
             .engine
-            .call(move |engine| engine.edit(id, &content))
+            .call(|reply| MessageRequest::Edit(id, content, reply))
             .await?;
         Ok(Response::new(pb::EditMessageResponse {}))
     }
@@ -159,7 +158,10 @@ impl MessageService for MessageApi {
     ) -> Result<Response<pb::RetractMessageResponse>, Status> {
         let ready = self.0.ready()?;
         let id = convert::message_id(&request.into_inner().message_id)?;
-        ready.engine.call(move |engine| engine.retract(id)).await?;
+        ready
+            .engine
+            .call(|reply| MessageRequest::Retract(id, reply))
+            .await?;
         Ok(Response::new(pb::RetractMessageResponse {}))
     }
 
@@ -183,7 +185,7 @@ impl MessageService for MessageApi {
             .collect::<Result<_, _>>()?;
         ready
             .engine
-            .call(move |engine| engine.mark_read(&ids))
+            .call(|reply| MessageRequest::MarkRead(ids, reply))
             .await?;
         Ok(Response::new(pb::MarkReadResponse {}))
     }
@@ -212,7 +214,10 @@ async fn begin(
     caller: String,
 ) -> Result<BoxFuture<'static, Result<pb::SendMessageResponse, Refusal>>, Refusal> {
     let new = new_message(request, caller)?;
-    let sent = ready.engine.begin(move |engine| engine.send(&new)).await?;
+    let sent = ready
+        .engine
+        .begin(|reply| MessageRequest::Send(new, reply))
+        .await?;
     let answer = async move {
         let sent = sent.get().await?;
         Ok(pb::SendMessageResponse {
@@ -329,7 +334,7 @@ fn send_result(result: Result<pb::SendMessageResponse, Refusal>) -> pb::SendMess
 /// written, the search covers the messages that are already indexed.
 async fn bring_index_up_to_date(ready: &Ready) -> Result<(), Refusal> {
     loop {
-        match ready.engine.call(crate::engine::Engine::index_step).await {
+        match ready.engine.call(MessageRequest::Index).await {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(refusal) if refusal.fault.is_some() => return Ok(()),
@@ -348,55 +353,67 @@ async fn find(ready: &Ready, text: &str) -> Result<ShownMessage, Refusal> {
 }
 
 /// Sends the current state and every later one to a watcher, until a final one.
-async fn watch(
-    state: Arc<ApiState>,
-    text: String,
-    mut changes: broadcast::Receiver<StateChange>,
-    responses: mpsc::Sender<Result<pb::WatchMessageResponse, Status>>,
-) {
-    let mut last = None;
+async fn watch(state: Arc<ApiState>, text: String, responses: Responses) {
     let Ok(ready) = state.ready() else { return };
+    let ended = tokio::select! {
+        ended = send_states(ready, &text, &responses) => ended,
+        () = state.stop.cancelled() => Err(Refusal::new(Reason::Stopping)),
+        () = responses.closed() => return,
+    };
+    if let Err(refusal) = ended {
+        let _ = responses.send(Err(refusal.into())).await;
+    }
+}
+
+type Responses = mpsc::Sender<Result<pb::WatchMessageResponse, Status>>;
+
+/// A state, and the number of the failure, or 0.
+type State = (MessageState, i64);
+
+async fn send_states(ready: &Ready, text: &str, responses: &Responses) -> Result<(), Refusal> {
+    let mut newest = ready.bus.newest_event();
+    let mut last: Option<State> = None;
     loop {
-        // The store is read after subscribing, and again after lagging: no change is missed.
-        let shown = match find(ready, &text).await {
-            Ok(shown) => shown,
-            Err(refusal) => {
-                let _ = responses.send(Err(refusal.into())).await;
-                return;
-            }
-        };
-        let mut current = (shown.state, shown.failure);
+        // The message is read after subscribing, and again after lagging: no change is missed.
+        let mut seen = *newest.borrow_and_update();
+        let shown = find(ready, text).await?;
+        let mut states = vec![(shown.state, shown.failure)];
         loop {
-            if last != Some(current) {
-                last = Some(current);
-                let response = state_response(&text, current);
-                if responses.send(Ok(response)).await.is_err() {
-                    return;
+            for state in std::mem::take(&mut states) {
+                if last == Some(state) {
+                    continue;
+                }
+                last = Some(state);
+                let response = state_response(text, state);
+                if responses.send(Ok(response)).await.is_err() || state.0.is_final() {
+                    return Ok(());
                 }
             }
-            if current.0.is_final() {
-                return;
+            if newest.changed().await.is_err() {
+                return Err(Refusal::new(Reason::Stopping));
             }
-            tokio::select! {
-                () = state.stop.cancelled() => {
-                    let _ = responses.send(Err(Reason::Stopping.status())).await;
-                    return;
-                }
-                () = responses.closed() => return,
-                change = changes.recv() => match change {
-                    Ok(change) if change.id == shown.id => {
-                        current = (change.state, change.failure);
-                    }
-                    Ok(_) => {}
-                    Err(broadcast::error::RecvError::Lagged(_)) => break,
-                    Err(broadcast::error::RecvError::Closed) => return,
-                },
-            }
+            let Some((details, upto)) = ready.bus.states_after(seen, &shown.id) else {
+                break;
+            };
+            seen = upto;
+            states = later_than(last, details);
         }
     }
 }
 
-fn state_response(text: &str, (state, failure): (MessageState, i64)) -> pb::WatchMessageResponse {
+/// Returns the states of these events, without those up to the one that was sent last: the message
+/// may have been read when some of them were stored already.
+fn later_than(last: Option<State>, details: Vec<i64>) -> Vec<State> {
+    let states = details.into_iter().filter_map(MessageState::of_event);
+    let states: Vec<State> = states.collect();
+    let sent = states.iter().rposition(|state| Some(*state) == last);
+    states
+        .into_iter()
+        .skip(sent.map_or(0, |place| place + 1))
+        .collect()
+}
+
+fn state_response(text: &str, (state, failure): State) -> pb::WatchMessageResponse {
     pb::WatchMessageResponse {
         message_id: text.to_lowercase(),
         state: convert::message_state(state).into(),

@@ -4,9 +4,10 @@ mod status;
 
 use super::convert;
 use super::session::{ApiState, Ready};
-use crate::connect::{Tried, WaySource};
+use crate::dialling::{Probed, WaySource};
 use crate::doctor::{self, FailClosed, Lookup, Settings};
-use crate::engine::Engine;
+use m2_engine::Query;
+
 use crate::reach::{NatStatus, Reachability};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -67,7 +68,7 @@ impl NetworkService for NetworkApi {
     }
 }
 
-fn show(tried: Tried) -> pb::ProbeContactResponse {
+fn show(tried: Probed) -> pb::ProbeContactResponse {
     let source = match tried.source {
         WaySource::Known => pb::WaySource::Known,
         WaySource::Lan => pb::WaySource::Lan,
@@ -84,7 +85,7 @@ fn show(tried: Tried) -> pb::ProbeContactResponse {
 }
 
 async fn settings(ready: &Ready) -> Result<Settings, Status> {
-    let facts = ready.engine.read(Engine::privacy_facts).await?;
+    let facts = ready.engine.read(Query::PrivacyFacts).await?;
     let config = &ready.config;
     Ok(Settings {
         ip: config.privacy.ip,

@@ -1,5 +1,6 @@
 //! Access control: only the user that the daemon runs as, and root, may use the API.
 
+use crate::listen::may_call;
 use m2_proto::reason::Reason;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Status};
@@ -19,9 +20,4 @@ pub fn only_owner(request: Request<()>) -> Result<Request<()>, Status> {
         "Not allowed: this daemon belongs to the user with the id {own_uid}, and only that user and \
          root may use it. Run the command as that user."
     )))
-}
-
-/// Returns whether the user `uid` may use a daemon that runs as `own_uid`.
-pub const fn may_call(uid: u32, own_uid: u32) -> bool {
-    uid == own_uid || uid == 0
 }

@@ -1,8 +1,8 @@
 //! Pages of lists. Each page is bounded, and so is the number of pages in memory: a page counts
 //! until the front-end has read it or has disconnected.
 
-use crate::refusal::Refusal;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use m2_engine::Refusal;
 use m2_proto::reason::Reason;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A pool of read-only store connections, used on blocking threads.
 
 use super::pages::Pages;
-use crate::refusal::Refusal;
+use m2_engine::Refusal;
 use m2_proto::reason::Reason;
 use m2_store::{Reader, StoreError, StoreFile};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,10 +5,12 @@ use super::health::Health;
 use super::{FailClosedTest, Readers};
 use crate::backup::Backups;
 use crate::config::Config;
-use crate::connect::Prober;
-use crate::engine::{Bus, EngineHandle};
+use crate::dialling::Prober;
+use crate::driver::{Bus, EngineHandle};
 use crate::listen::Connections;
 use crate::lookup::LookupParts;
+use crate::network::Links;
+use crate::outlets::Wakes;
 use crate::reach::Reachability;
 use crate::tasks::Tasks;
 use m2_crypto::{Certificate, PeerId};
@@ -31,6 +33,10 @@ pub struct Ready {
     pub engine: EngineHandle,
     /// The notifications about committed changes.
     pub bus: Arc<Bus>,
+    /// The connections of established sessions.
+    pub links: Arc<Links>,
+    /// Wakes tasks.
+    pub wakes: Wakes,
     /// The read-only store connections.
     pub readers: Readers,
     /// The UDP endpoint.

@@ -1,21 +1,25 @@
 //! Opens the daemon once the identity is open: store, engine, sockets, dialer.
 
-use super::{Failure, OpenKey, Plan, mailbox};
+use super::engine::{self, StartedEngine};
+use super::{Failure, OpenKey, Plan, mailbox, settings};
 use crate::api::{FailClosedTest, Readers, Ready};
 use crate::backup::{self, Backups};
-use crate::clock::Clock;
 use crate::config::{Config, IpMode};
-use crate::connect::{AddressBudgets, Dialer, DialerHandle, Direct, EndpointFactory, Prober};
+use crate::connect::{self, AddressBudgets, Direct, EndpointFactory};
+use crate::dialling::{Dialer, DialerHandle, Prober};
 use crate::doctor::FailClosed;
-use crate::engine::{Bus, Engine, EngineHandle, LineSettings, LineWake, LookupWake, Parts};
+use crate::driver::{EngineHandle, LineWake, LookupWake};
 use crate::lines::{LineDialer, LineKeeper, RelaySockets};
 use crate::lookup::{LookupParts, LookupTasks};
 use crate::mailbox::{MailTasks, Wake};
-use crate::network::{self, SessionRunner};
+use crate::network::{self, Links, SessionRunner};
 use crate::ports;
-use crate::reach::{HolePuncher, HolePuncherHandle, PunchRequest, Reachability};
+use crate::punching::{HolePuncher, HolePuncherHandle, PunchRequest};
+use crate::reach::Reachability;
 use crate::tasks::Tasks;
 use m2_crypto::{Circle, Identity, PeerId};
+use m2_engine::Parts;
+use m2_engine::clock::Clock;
 use m2_limits::counters::Counters;
 use m2_mailbox::server::MailboxServer;
 use m2_net::callers::Callers;
@@ -24,7 +28,6 @@ use m2_net::replay::ReplayLog;
 use m2_net::replay_file::ReplayFile;
 use m2_relay::Relay;
 use m2_store::{Store, StoreFile};
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -66,7 +69,19 @@ struct Core {
     identity: Arc<Identity>,
     peer_id: PeerId,
     clock: Arc<Clock>,
+    links: Arc<Links>,
     counters: Arc<Counters>,
+}
+
+/// The parts that are opened before any task starts.
+struct Opened {
+    core: Core,
+    started: StartedEngine,
+    /// The orders of the engine to the dialer.
+    orders: DialerHandle,
+    punch_requests: mpsc::Receiver<PunchRequest>,
+    /// Warnings for the user.
+    warnings: Vec<String>,
 }
 
 impl Startup {
@@ -84,59 +99,29 @@ impl Startup {
 
     /// Opens everything and starts all tasks.
     pub(super) async fn open(&self, mut key: OpenKey) -> Result<(Ready, RunningDaemon), Failure> {
-        let identity = key.identity.clone();
-        let file = StoreFile::new(&self.data_dir, identity.store_key());
-        let store = file.open()?;
-        let warnings = key.join_store(&self.data_dir, &store)?;
-        let clock = Arc::new(Clock::new(store.latest_time()?));
-        let (orders, callers) = (DialerHandle::default(), Arc::new(Callers::default()));
-        let budgets = store.budgets(0)?;
-        let endpoint = Arc::new(self.bind(&store, &identity, &clock, &callers)?);
-        let (hole_puncher, punch_requests) = HolePuncherHandle::new();
-        let reach = self.reachability(&endpoint);
-        let (bus, counters) = (Arc::new(Bus::default()), Arc::new(Counters::default()));
-        let engine = Engine::new(Parts {
-            store,
-            clock: clock.clone(),
-            identity: identity.clone(),
-            circle: self.circle.clone(),
-            limits: self.config.store.clone(),
-            mailbox: self.config.mailbox.clone(),
-            lines: self.line_settings(),
-            bus: bus.clone(),
-            dialer: orders.clone(),
-            hole_puncher,
-            callers,
-            counters: counters.clone(),
-        })?;
-        let incarnation = engine.log_incarnation();
-        let (mail_wake, line_wake) = (engine.mailbox_wake(), engine.line_wake());
-        let lookup_wake = engine.lookup_wake();
-        let (handle, thread) = start_thread(engine, &self.tasks).map_err(Failure::Runtime)?;
-        let budgets = AddressBudgets::new(clock.clone(), handle.clone(), &budgets);
-        let core = Core {
-            peer_id: identity.peer_id(self.circle.id()),
-            direct: Direct::new(endpoint.clone(), reach.clone(), budgets),
-            engine: handle,
-            endpoint,
-            reach,
-            identity,
-            clock,
-            counters,
-        };
+        let file = StoreFile::new(&self.data_dir, key.identity.store_key());
+        let Opened {
+            core,
+            started,
+            orders,
+            punch_requests,
+            warnings,
+        } = self.open_core(&file, &mut key)?;
+        let wakes = started.wakes;
         let mailbox = self.serve_mailboxes(&core).await?;
         let relay = self.serve_lines(&core.endpoint);
         let runner = self.runner(&core, &mailbox, &relay);
-        let (relay_sockets, lines) = self.start_sessions(&core, &runner, orders, line_wake);
-        let lookup = self.start_lookup(&core, &lookup_wake);
+        let (relay_sockets, lines) =
+            self.start_sessions(&core, &runner, orders, wakes.lines.clone());
+        let lookup = self.start_lookup(&core, &wakes.lookup);
         let prober = prober(&core, lines, lookup.clone());
         self.start_hole_puncher(&core, runner, punch_requests);
-        self.start_mail(&core, mail_wake);
+        self.start_mail(&core, wakes.mail.clone());
         let backups = self.backups(&core, &file, &key);
         let readers = Readers::new(file);
         let opened = RunningDaemon {
             engine: core.engine.clone(),
-            thread,
+            thread: started.thread,
             endpoint: core.endpoint.clone(),
             readers: readers.clone(),
         };
@@ -147,11 +132,13 @@ impl Startup {
             prober,
             certificate: core.identity.certificate().clone(),
             engine: core.engine,
-            bus,
+            bus: started.bus,
+            links: core.links,
+            wakes,
             readers,
             endpoint: core.endpoint,
             peer_id: core.peer_id,
-            incarnation,
+            incarnation: started.incarnation,
             counters: core.counters,
             mailbox,
             relay,
@@ -163,18 +150,54 @@ impl Startup {
         Ok((ready, opened))
     }
 
+    /// Opens the store and the sockets, and starts the engine.
+    fn open_core(&self, file: &StoreFile, key: &mut OpenKey) -> Result<Opened, Failure> {
+        let identity = key.identity.clone();
+        let store = file.open()?;
+        let warnings = key.join_store(&self.data_dir, &store)?;
+        let clock = Arc::new(Clock::new(store.latest_time()?));
+        let (orders, callers) = (DialerHandle::default(), Arc::new(Callers::default()));
+        let budgets = store.budgets(0)?;
+        let endpoint = Arc::new(self.bind(&store, &identity, &clock, &callers)?);
+        let (hole_puncher, punch_requests) = HolePuncherHandle::new();
+        let reach = self.reachability(&endpoint);
+        let counters = Arc::new(Counters::default());
+        let parts = Parts {
+            store,
+            clock: clock.clone(),
+            identity: identity.clone(),
+            circle: self.circle.clone(),
+            settings: settings::of(&self.config),
+            counters: counters.clone(),
+        };
+        let places = (orders.clone(), hole_puncher, callers);
+        let started = engine::start(parts, places, &self.tasks)?;
+        let engine = started.handle.clone();
+        let budgets = AddressBudgets::new(clock.clone(), engine.clone(), &budgets);
+        let core = Core {
+            peer_id: identity.peer_id(self.circle.id()),
+            direct: Direct::new(endpoint.clone(), reach.clone(), budgets),
+            engine,
+            endpoint,
+            reach,
+            identity,
+            clock,
+            links: started.links.clone(),
+            counters,
+        };
+        Ok(Opened {
+            core,
+            started,
+            orders,
+            punch_requests,
+            warnings,
+        })
+    }
+
     fn reachability(&self, endpoint: &Arc<Endpoint>) -> Arc<Reachability> {
         let announced = self.config.privacy.announce.clone();
         let alone = self.config.is_loopback_only();
         Arc::new(Reachability::new(endpoint.clone(), announced, alone))
-    }
-
-    fn line_settings(&self) -> LineSettings {
-        LineSettings {
-            ip: self.config.privacy.ip,
-            open: self.config.line.open,
-            loopback_only: self.config.is_loopback_only(),
-        }
     }
 
     fn backups(&self, core: &Core, store: &StoreFile, key: &OpenKey) -> Backups {
@@ -199,6 +222,7 @@ impl Startup {
             core.clock.clone(),
             core.identity.clone(),
             core.peer_id,
+            core.links.clone(),
             core.counters.clone(),
         );
         Arc::new(runner.serving(mailbox.clone()).relaying(relay.clone()))
@@ -254,6 +278,7 @@ impl Startup {
     fn start_lookup(&self, core: &Core, wake: &Arc<LookupWake>) -> LookupParts {
         let tasks = LookupTasks {
             engine: core.engine.clone(),
+            links: core.links.clone(),
             reach: core.reach.clone(),
             clock: core.clock.clone(),
             config: self.config.lookup.clone(),
@@ -342,7 +367,7 @@ impl Startup {
         let server = MailboxServer::new(
             store,
             Arc::new(core.engine.clone()),
-            core.clock.for_network(),
+            connect::network_clock(&core.clock),
             core.counters.clone(),
             mailbox::limits(config),
         );
@@ -425,20 +450,6 @@ impl RunningDaemon {
     }
 }
 
-fn start_thread(engine: Engine, tasks: &Tasks) -> io::Result<(EngineHandle, JoinHandle<()>)> {
-    let (handle, jobs) = Engine::queue();
-    let watch = tasks.watch("engine");
-    let thread = std::thread::Builder::new()
-        .name("m2d-engine".to_owned())
-        .spawn(move || {
-            let _watch = watch;
-            if let Err(error) = engine.run(jobs) {
-                tracing::error!(%error, "the engine can't run");
-            }
-        })?;
-    Ok((handle, thread))
-}
-
 /// Returns the prober, which tries all ways to a contact at the user's request.
 fn prober(core: &Core, lines: Arc<LineDialer>, lookup: LookupParts) -> Arc<Prober> {
     Arc::new(Prober {
@@ -463,37 +474,4 @@ fn fail_closed(relay_sockets: &Arc<RelaySockets>, endpoint: &Arc<Endpoint>) -> F
             }
         })
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::test_engine;
-
-    /// Uses a real engine on its real thread: the end of the thread must stop the daemon.
-    #[tokio::test]
-    async fn an_engine_that_panics_stops_the_daemon() {
-        let stop = CancellationToken::new();
-        let tasks = Tasks::new(stop.clone());
-        let (_dir, engine) = test_engine();
-        let (handle, thread) = start_thread(engine, &tasks).unwrap();
-        let answer = handle.call(|_| -> Result<(), _> { panic!("on purpose") });
-        assert!(answer.await.is_err());
-        stop.cancelled().await;
-        assert!(thread.join().is_err());
-        assert_eq!(tasks.broken(), Some("engine"));
-        assert_eq!(Failure::Ended("engine").exit_code(), 7);
-    }
-
-    #[tokio::test]
-    async fn an_engine_that_stops_on_request_is_not_a_failure() {
-        let stop = CancellationToken::new();
-        let tasks = Tasks::new(stop.clone());
-        let (_dir, engine) = test_engine();
-        let (handle, thread) = start_thread(engine, &tasks).unwrap();
-        stop.cancel();
-        handle.stop();
-        thread.join().unwrap();
-        assert_eq!(tasks.broken(), None);
-    }
 }

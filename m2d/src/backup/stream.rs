@@ -1,8 +1,8 @@
 //! The stream of a backup's bytes to the caller: ordered, bounded, and no faster than the caller
 //! reads.
 
-use crate::refusal::Refusal;
 use m2_backup::Contents;
+use m2_engine::Refusal;
 use m2_store::CopyProgress;
 use sha2::{Digest, Sha256};
 use std::io::{self, ErrorKind, Write};

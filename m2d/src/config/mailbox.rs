@@ -61,16 +61,6 @@ impl MailboxConfig {
         self.nats.iter().any(|server| server.contains('@'))
     }
 
-    /// Returns the time without a session before messages are deposited, in milliseconds.
-    pub fn after_ms(&self) -> u64 {
-        u64::from(self.after_s) * 1_000
-    }
-
-    /// Returns the maximum random delay, in milliseconds.
-    pub fn delay_ms(&self) -> u64 {
-        u64::from(self.delay_s) * 1_000
-    }
-
     pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
         let range = |key, ok: bool, expected| {
             let wrong = ConfigError::Range {

@@ -1,10 +1,11 @@
 //! Limits the traffic that a contact can make this daemon send to unproved addresses
 //! (`docs/spec/reach.md#addresses-that-others-name`).
 
-use crate::clock::Clock;
-use crate::engine::EngineHandle;
+use crate::driver::EngineHandle;
 use m2_core::address_budget::{Budgets, Level};
 use m2_crypto::PeerId;
+use m2_engine::Input;
+use m2_engine::clock::Clock;
 use m2_net::sent::Sent;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,8 @@ pub struct AddressBudgets {
     clock: Arc<Clock>,
     engine: EngineHandle,
     state: Mutex<Budgets>,
+    /// Held while a level is read and queued for the engine.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// The charge for a dial. When it is dropped, the unused part is refunded.
@@ -33,6 +36,7 @@ impl AddressBudgets {
             clock,
             engine,
             state: Mutex::new(budgets),
+            turn: tokio::sync::Mutex::default(),
         })
     }
 
@@ -86,14 +90,12 @@ impl AddressBudgets {
         };
         let budgets = Arc::clone(self);
         runtime.spawn(async move {
-            let engine = budgets.engine.clone();
-            // Reads the level when the job runs, so that the order of concurrent jobs does not
-            // matter.
-            let saved = engine.cast(move |engine| {
-                if let Some(left) = budgets.left(contact) {
-                    engine.save_budget(&left);
-                }
-            });
+            // One at a time, so that the levels reach the engine in the order of their times.
+            let _turn = budgets.turn.lock().await;
+            let Some(left) = budgets.left(contact) else {
+                return;
+            };
+            let saved = budgets.engine.cast(Input::BudgetLeft(left));
             if saved.await.is_err() {
                 tracing::debug!("the engine is gone");
             }

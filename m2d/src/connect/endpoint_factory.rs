@@ -1,7 +1,7 @@
 //! What all endpoints of this daemon have in common.
 
-use crate::clock::Clock;
 use m2_crypto::{Circle, Identity, provider};
+use m2_engine::clock::Clock;
 use m2_net::endpoint::EndpointConfig;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl EndpointFactory {
         config.provider = provider::default();
         config.key_pool_size = keys;
         config.pad_to_mtu = self.pads;
-        config.clock = self.clock.for_network();
+        config.clock = network_clock(&self.clock);
         env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
         config
     }
@@ -42,4 +42,10 @@ impl EndpointFactory {
         config.dials_only = true;
         config
     }
+}
+
+/// Returns the daemon's clock as the clock of an endpoint.
+pub fn network_clock(clock: &Arc<Clock>) -> m2_net::clock::Clock {
+    let clock = Arc::clone(clock);
+    m2_net::clock::Clock::new(move || clock.now_ms())
 }

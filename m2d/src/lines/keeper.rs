@@ -2,11 +2,13 @@
 
 use super::listening::{Listening, Wanted};
 use super::{OwnRelays, RelaySockets};
-use crate::clock::Clock;
-use crate::engine::{EngineHandle, LineWake, OpenLines};
+use crate::driver::{EngineHandle, LineWake};
 use crate::reach::Reachability;
-use crate::refusal::Refusal;
 use m2_crypto::line::LineKey;
+use m2_engine::OpenLines;
+use m2_engine::Query;
+use m2_engine::Refusal;
+use m2_engine::clock::Clock;
 use m2_net::endpoint::Endpoint;
 use m2_store::LineRow;
 use std::collections::HashMap;
@@ -72,14 +74,7 @@ impl LineKeeper {
 
     /// Reconciles the listener tasks with the desired state. Returns when the days change next.
     async fn look(&self, kept: &mut HashMap<i64, Kept>) -> Result<u64, Refusal> {
-        let (rows, open) = self
-            .engine
-            .read(|engine| {
-                let views = engine.list_lines()?;
-                let rows: Vec<LineRow> = views.into_iter().map(|view| view.row).collect();
-                Ok((rows, engine.open_lines()?))
-            })
-            .await?;
+        let (rows, open) = self.engine.read(Query::OpenLines).await?;
         self.relay_sockets.set_own(OwnRelays::new(rows.clone()));
         let has_entry = rows.iter().any(|row| row.entry);
         // A relay whose addresses or role changed is dialled again.

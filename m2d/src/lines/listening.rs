@@ -2,10 +2,12 @@
 
 use super::used::Used;
 use super::{RelaySockets, hops};
-use crate::engine::{EngineHandle, LineHealth};
+use crate::driver::EngineHandle;
 use crate::log::Pseudonym;
 use crate::reach::Reachability;
 use m2_crypto::line::{JoinToken, LineSecret};
+use m2_engine::LineHealth;
+use m2_engine::LineInput;
 use m2_limits::backoff::Backoff;
 use m2_net::endpoint::Endpoint;
 use m2_net::line::{Carrier, LineError};
@@ -173,9 +175,7 @@ impl Listening {
 
     async fn tell(&self, health: LineHealth) {
         let row = self.row.row;
-        let told = self
-            .engine
-            .cast(move |engine| engine.set_line_health(row, health));
+        let told = self.engine.cast(LineInput::Health(row, health));
         if told.await.is_err() {
             tracing::debug!("the engine is gone");
         }

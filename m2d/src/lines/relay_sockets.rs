@@ -149,9 +149,9 @@ fn unassigned_address(local: IpAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
     use futures::FutureExt;
     use m2_crypto::{Circle, Identity, provider};
+    use m2_engine::clock::Clock;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn no_dial_bypasses_own_relays_before_they_are_known() {

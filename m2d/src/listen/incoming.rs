@@ -1,9 +1,9 @@
 //! Accepts the connections of front-ends.
 
 use super::connections::Connections;
+use super::may_call;
 use super::stream::ApiStream;
 use super::unix::BoundPath;
-use crate::api::may_call;
 use m2_limits::backoff::Backoff;
 use std::future::Future;
 use std::io;

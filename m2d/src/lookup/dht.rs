@@ -3,13 +3,15 @@
 
 use super::LookupTasks;
 use super::due::Due;
-use crate::clock::{Clock, SetsSeen};
-use crate::engine::{Discovery, EngineHandle, FoundBy, LookupTarget};
+use crate::driver::EngineHandle;
 use crate::log::Pseudonym;
 use futures::StreamExt;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{DayKey, PresenceSecret, Record, day};
 use m2_discovery::dht::{Dht, DhtError};
+use m2_engine::clock::{Clock, SetsSeen};
+use m2_engine::{Discovery, FoundBy, LookupTarget};
+use m2_engine::{Input, Query};
 use m2_limits::backoff::Backoff;
 use rand_core::{Rng, UnwrapErr};
 use std::sync::Arc;
@@ -78,7 +80,7 @@ impl Seeker {
 
     /// Looks up all peers that are due.
     async fn look(&mut self) {
-        let Ok(sought) = self.engine.read(|engine| engine.sought()).await else {
+        let Ok(sought) = self.engine.read(Query::Sought).await else {
             return;
         };
         let mut in_need: Vec<LookupTarget> = sought.into_iter().filter(|one| one.in_need).collect();
@@ -148,7 +150,7 @@ pub(crate) async fn tell(engine: &EngineHandle, peer: PeerId, record: Record) {
         addresses: record.addresses,
         lines: record.lines,
     };
-    let told = engine.cast(move |engine| engine.take_finding(finding));
+    let told = engine.cast(Input::Found(finding));
     if told.await.is_err() {
         tracing::debug!("the engine is gone");
     }

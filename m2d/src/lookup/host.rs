@@ -1,10 +1,12 @@
 //! Follows the host's addresses and the port that its gateway forwards.
 
 use super::LookupTasks;
-use crate::engine::EngineHandle;
+use crate::driver::EngineHandle;
+use crate::network::Links;
 use crate::reach::Reachability;
 use m2_discovery::interfaces::Interfaces;
 use m2_discovery::ports::{PortStatus, Ports};
+use m2_engine::SessionInput;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +17,7 @@ const GRACE: Duration = Duration::from_millis(1_200);
 /// The task that follows the host's addresses.
 pub(super) struct HostTask {
     engine: EngineHandle,
+    links: Arc<Links>,
     reach: Arc<Reachability>,
     interfaces: Interfaces,
     ports: Option<Ports>,
@@ -24,6 +27,7 @@ impl HostTask {
     pub(super) fn new(tasks: &LookupTasks, interfaces: Interfaces, ports: Option<Ports>) -> Self {
         Self {
             engine: tasks.engine.clone(),
+            links: tasks.links.clone(),
             reach: tasks.reach.clone(),
             interfaces,
             ports,
@@ -74,14 +78,16 @@ impl HostTask {
         tracing::info!("the host's addresses changed, or it slept");
         self.reach.set_interfaces(now);
         self.reach.endpoint().forget_kept_keys();
-        let probed = self.engine.call(|engine| Ok(engine.on_network_changed()));
-        let Ok(probed) = probed.await else {
+        let counted = self.links.migrating();
+        let told = self.engine.call(SessionInput::NetworkChanged);
+        if told.await.is_err() {
             return;
-        };
-        let engine = self.engine.clone();
+        }
+        let (engine, links) = (self.engine.clone(), self.links.clone());
         tokio::spawn(async move {
             tokio::time::sleep(GRACE).await;
-            let told = engine.cast(move |engine| engine.on_still_silent(probed));
+            let silent = links.still_silent(&counted);
+            let told = engine.cast(SessionInput::StillSilent(silent));
             if told.await.is_err() {
                 tracing::debug!("the engine is gone");
             }

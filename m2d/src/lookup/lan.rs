@@ -3,12 +3,14 @@
 
 use super::overheard::{Overheard, Recognised};
 use super::{LookupParts, LookupTasks};
-use crate::clock::{Clock, SetsSeen};
-use crate::engine::{Discovery, EngineHandle, FoundBy, Near};
+use crate::driver::EngineHandle;
 use crate::reach::Reachability;
 use m2_crypto::PeerId;
 use m2_crypto::presence::{Announcement, PresenceSecret, TAGS, day, hour};
 use m2_discovery::lan::{Lan, Seen};
+use m2_engine::clock::{Clock, SetsSeen};
+use m2_engine::{Discovery, FoundBy, Near};
+use m2_engine::{Input, Query};
 use m2_limits::token_bucket::{Rate, TokenBucket};
 use rand_core::{Rng, UnwrapErr};
 use std::collections::HashSet;
@@ -107,7 +109,7 @@ impl LanTask {
     async fn announce(&mut self) {
         let now_s = self.clock.now_ms() / 1_000;
         let today = day(now_s);
-        let published = self.engine.read(move |engine| engine.publications(today));
+        let published = self.engine.read(|reply| Query::Publications(today, reply));
         let (Ok(publications), Some(port)) = (published.await, self.reach.port()) else {
             return;
         };
@@ -149,7 +151,7 @@ impl LanTask {
     }
 
     async fn near(&self) -> Option<Vec<Near>> {
-        self.engine.read(|engine| engine.near()).await.ok()
+        self.engine.read(Query::Near).await.ok()
     }
 
     fn hour(&self) -> u32 {
@@ -168,7 +170,7 @@ impl LanTask {
                 addresses,
                 lines: Vec::new(),
             };
-            let told = self.engine.cast(|engine| engine.take_finding(finding));
+            let told = self.engine.cast(Input::Found(finding));
             if told.await.is_err() {
                 tracing::debug!("the engine is gone");
             }

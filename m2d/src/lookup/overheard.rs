@@ -1,10 +1,10 @@
 //! Unrecognised announcements in the local network. They are kept, as the contact may become known,
 //! or the clock be corrected, only a moment later. Sans-IO.
 
-use crate::engine::Near;
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
 use m2_discovery::lan::Seen;
+use m2_engine::Near;
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 use tokio::time::Instant;

@@ -3,14 +3,16 @@
 
 use super::LookupTasks;
 use super::due::Due;
-use crate::clock::{Clock, SetsSeen};
-use crate::engine::{EngineHandle, PresencePlan};
+use crate::driver::EngineHandle;
 use crate::reach::Reachability;
-use crate::refusal::Refusal;
 use futures::StreamExt;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::presence::{DayKey, MAX_ADDRESSES, PresenceLine, Record, day};
 use m2_discovery::dht::Dht;
+use m2_engine::PresencePlan;
+use m2_engine::Query;
+use m2_engine::Refusal;
+use m2_engine::clock::{Clock, SetsSeen};
 use m2_limits::backoff::Backoff;
 use rand_core::{Rng, UnwrapErr};
 use std::collections::HashMap;
@@ -121,7 +123,7 @@ impl Publisher {
         let addresses = self.reach.candidates().await;
         let mut wanted = Vec::new();
         for day in days {
-            let publications = self.engine.read(move |engine| engine.publications(day));
+            let publications = self.engine.read(|reply| Query::Publications(day, reply));
             for publication in publications.await? {
                 let content = content(publication.direct, &addresses, publication.lines.clone());
                 wanted.push((key(&publication, day), content));

@@ -5,11 +5,13 @@ use super::opener::LetterOpener;
 use super::owner_session::{OwnerSession, ProviderError};
 use super::tokens::refill;
 use super::wake::Wake;
-use crate::engine::{BoxHealth, EngineHandle};
-use crate::refusal::Refusal;
+use crate::driver::EngineHandle;
 use m2_crypto::handshake::Credential;
 use m2_crypto::invitation::{InviteId, PROOF_EXPORT_LABEL, proof};
 use m2_crypto::{Identity, PeerId};
+use m2_engine::BoxHealth;
+use m2_engine::Refusal;
+use m2_engine::{MailboxInput, Query};
 use m2_limits::backoff::Backoff;
 use m2_net::endpoint::Endpoint;
 use m2_net::race;
@@ -89,10 +91,7 @@ impl Collector {
         let mut tasks: HashMap<i64, JoinHandle<()>> = HashMap::new();
         let mut changed = self.wake.boxes.subscribe();
         loop {
-            let boxes = self
-                .engine
-                .read(crate::engine::Engine::list_mailboxes)
-                .await;
+            let boxes = self.engine.read(Query::Mailboxes).await;
             let Ok(boxes) = boxes else {
                 // A store that can't be read now may be readable later.
                 tokio::select! {
@@ -179,18 +178,13 @@ impl Collector {
     }
 
     async fn mailbox(&self, row: i64) -> Result<Option<MailboxRow>, Refusal> {
-        let boxes = self
-            .engine
-            .read(crate::engine::Engine::list_mailboxes)
-            .await?;
+        let boxes = self.engine.read(Query::Mailboxes).await?;
         let mut rows = boxes.into_iter().map(|view| view.row);
         Ok(rows.find(|mailbox| mailbox.row == row))
     }
 
     async fn tell_health(&self, row: i64, health: BoxHealth) {
-        let told = self
-            .engine
-            .cast(move |engine| engine.set_box_health(row, health));
+        let told = self.engine.cast(MailboxInput::Health(row, health));
         if told.await.is_err() {
             tracing::debug!("the engine is gone");
         }
@@ -208,7 +202,7 @@ impl Collector {
         })?;
         let (row, told) = (mailbox.row, state.clone());
         self.engine
-            .call(move |engine| engine.on_box_state(row, &told))
+            .call(|reply| MailboxInput::State(row, told, reply))
             .await?;
         if mailbox.state == MailboxState::Leaving || !state.open {
             session.close();
@@ -341,7 +335,7 @@ impl Collector {
         let unused = list_tokens(session, max_tokens).await?;
         let grants = self
             .engine
-            .read(move |engine| engine.mailbox_grants(row))
+            .read(|reply| Query::MailboxGrants(row, reply))
             .await?;
         let mut plan = refill(&self.own_id, grants, &unused, max_tokens as usize);
         // The order of the tokens would reveal which of them belong to one contact.
@@ -356,7 +350,7 @@ impl Collector {
         if done {
             let grants = plan.grants;
             self.engine
-                .call(move |engine| engine.tokens_registered(&grants))
+                .call(|reply| MailboxInput::TokensRegistered(grants, reply))
                 .await?;
         }
         Ok(())

@@ -2,13 +2,15 @@
 //! a provider can't link letters of one sender (docs/spec/mailbox.md#the-depositors-session).
 
 use super::wake::Wake;
-use crate::clock::Clock;
 use crate::connect::{Direct, DirectError};
-use crate::engine::{DepositEnd, DepositJob, EngineHandle};
+use crate::driver::EngineHandle;
 use crate::log::Pseudonym;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use m2_crypto::handshake::Credential;
+use m2_engine::clock::Clock;
+use m2_engine::{DepositEnd, DepositJob};
+use m2_engine::{LetterInput, Query};
 use m2_net::endpoint::Endpoint;
 use m2_net::race;
 use m2_net::session::{CloseCode, Ended, Session};
@@ -77,7 +79,9 @@ impl Depositor {
             let mut pause = LONG;
             if room > 0 {
                 let limit = u32::try_from(room).unwrap_or(1);
-                let next = self.engine.call(move |engine| engine.next_deposits(limit));
+                let next = self
+                    .engine
+                    .call(|reply| LetterInput::NextDeposits(limit, reply));
                 // A store that can't be written now may be writable later.
                 let (jobs, due) = match next.await {
                     Ok(next) => next,
@@ -110,7 +114,7 @@ impl Depositor {
         tracing::debug!(%provider, ?end, "a deposit ended");
         let told = self
             .engine
-            .call(move |engine| engine.deposit_ended(&id, end));
+            .call(|reply| LetterInput::DepositEnded(id, end, reply));
         if told.await.is_err() {
             tracing::debug!("the engine did not take the end of a deposit");
         }
@@ -120,9 +124,7 @@ impl Depositor {
     /// it and the deposit, so that the provider can't link the two.
     async fn leave_own_provider(&self, job: &DepositJob) {
         let provider = job.provider;
-        let ours = self
-            .engine
-            .read(move |engine| engine.is_provider(&provider));
+        let ours = self.engine.read(|reply| Query::IsProvider(provider, reply));
         if ours.await.unwrap_or(true) {
             let chance = f64::from(UnwrapErr(getrandom::SysRng).next_u32()) / f64::from(u32::MAX);
             sleep(LEAVE_FOR + LEAVE_FOR.mul_f64(chance)).await;

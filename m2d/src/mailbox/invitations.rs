@@ -1,8 +1,9 @@
 //! The daemon's invitations, as the mailbox role uses them.
 
-use crate::engine::EngineHandle;
+use crate::driver::EngineHandle;
 use futures::future::BoxFuture;
 use m2_crypto::Secret;
+use m2_engine::{MailboxInput, Query};
 use m2_mailbox::{Invitations, Unavailable};
 use m2_net::wire::InviteProof;
 
@@ -12,9 +13,13 @@ impl Invitations for EngineHandle {
         proof_key: &Secret<32>,
         proof: InviteProof,
     ) -> BoxFuture<'_, Result<bool, Unavailable>> {
-        let key = proof_key.clone();
+        let proof_key = proof_key.clone();
         Box::pin(async move {
-            let invited = self.read(move |engine| engine.is_invited(&key, proof));
+            let invited = self.read(|reply| Query::IsInvited {
+                proof_key,
+                proof,
+                reply,
+            });
             invited.await.map_err(|_| Unavailable)
         })
     }
@@ -24,9 +29,13 @@ impl Invitations for EngineHandle {
         proof_key: &Secret<32>,
         proof: InviteProof,
     ) -> BoxFuture<'_, Result<bool, Unavailable>> {
-        let key = proof_key.clone();
+        let proof_key = proof_key.clone();
         Box::pin(async move {
-            let used = self.call(move |engine| engine.use_invitation(&key, proof));
+            let used = self.call(|reply| MailboxInput::UseInvitation {
+                proof_key,
+                proof,
+                reply,
+            });
             used.await.map_err(|_| Unavailable)
         })
     }

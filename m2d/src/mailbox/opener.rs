@@ -1,11 +1,12 @@
 //! Opens letters on blocking threads: each needs two private RSA operations.
 
-use crate::clock::Clock;
-use crate::engine::EngineHandle;
-use crate::refusal::Refusal;
+use crate::driver::EngineHandle;
 use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, Letter, OpenedLetter};
 use m2_crypto::{Certificate, Identity, OpenFailed, PeerId};
+use m2_engine::LetterInput;
+use m2_engine::Refusal;
+use m2_engine::clock::Clock;
 use m2_limits::counters::Counters;
 use rand_core::UnwrapErr;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ impl LetterOpener {
         };
         let sender = self
             .engine
-            .call(move |engine| engine.letter_sender(&header))
+            .call(|reply| LetterInput::Sender(header, reply))
             .await?;
         let Some(certificate) = sender else {
             return Ok(());
@@ -67,7 +68,7 @@ impl LetterOpener {
             return Ok(());
         };
         self.engine
-            .call(move |engine| engine.take_letter(opened))
+            .call(|reply| LetterInput::Take(opened, reply))
             .await
     }
 

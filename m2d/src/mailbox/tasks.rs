@@ -1,11 +1,11 @@
 //! The tasks that collect letters from own boxes and deposit letters into those of contacts.
 
 use super::{Collector, Depositor, LetterOpener, Wake};
-use crate::clock::Clock;
 use crate::connect::{Direct, EndpointFactory};
-use crate::engine::EngineHandle;
+use crate::driver::EngineHandle;
 use crate::tasks::Tasks;
 use m2_crypto::{Identity, PeerId};
+use m2_engine::clock::Clock;
 use m2_limits::counters::Counters;
 use m2_net::endpoint::Endpoint;
 use std::io;

@@ -1,34 +1,31 @@
-//! A session as the engine holds it.
+//! The connection of a session.
 
 use super::PunchState;
 use super::outgoing::{NoRoom, Outgoing};
 use super::silence::{Signs, Silence};
 use crate::log::Pseudonym;
-use m2_core::sessions::{SessionId, SessionView};
-use m2_crypto::{Certificate, PeerId, Secret};
+use m2_core::sessions::SessionId;
+use m2_crypto::{Certificate, PeerId};
 use m2_delivery::Path;
 use m2_limits::counters::Counters;
 use m2_net::frame::FrameSender;
 use m2_net::line::is_on_line;
 use m2_net::session::{CloseCode, Ended, SessionHandle};
-use m2_net::wire::{Message, Places};
+use m2_net::wire::Message;
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The most misdeeds that one session survives (`docs/spec/contact.md#misdeeds`).
 const MAX_MISDEEDS: u32 = 100;
 
-/// The most statements of places in one session: one at its start, one each time the two become
-/// contacts in it, and one for each new incarnation.
-const MAX_STATEMENTS: u32 = 8;
-
-/// The sending half of a session, and the engine's state of it.
+/// The sending half of a session. What the session means is the engine's; the two share an id.
 pub struct Link {
     /// Identifies this session within this run of the daemon.
-    pub id: u64,
+    pub id: SessionId,
     /// The peer's id, proven in the handshake.
     pub peer_id: PeerId,
     /// The peer's certificate, proven in the handshake.
@@ -37,30 +34,14 @@ pub struct Link {
     pub dialled: bool,
     /// The peer's address when the session was established.
     pub remote: SocketAddr,
-    /// Key that binds invitation proofs to this session.
-    pub proof_key: Secret<32>,
-    /// Pairwise look-up secrets of this session: this daemon's, then the peer's.
-    pub lookup_secrets: (Secret<32>, Secret<32>),
     pub(super) counters: Arc<Counters>,
     pub(super) misdeeds: AtomicU32,
-    pub(super) asked: AtomicBool,
-    /// True once the conversation was notified of the session.
-    pub(super) begun: AtomicBool,
-    /// The incarnation that this daemon stated last in the session; 0 before the first statement.
-    pub(super) stated: AtomicU64,
-    /// How often the peer has stated its places.
-    pub(super) statements: AtomicU32,
-    /// The peer's latest statement.
-    pub(super) places: Mutex<Option<Arc<Places>>>,
     pub(super) outgoing: Outgoing,
     pub(super) sender: FrameSender,
     pub(super) silence: Silence,
-    pub(super) renewing: AtomicBool,
     pub(super) punch_state: PunchState,
     pub(super) session: SessionHandle,
     pub(super) since: Instant,
-    /// True once the task that runs the session is done with it.
-    pub(super) ended: AtomicBool,
 }
 
 impl Link {
@@ -90,7 +71,7 @@ impl Link {
 
     /// Counts a misdeed under its reason. More than `MAX_MISDEEDS` of them close the session.
     pub fn count_misdeed(&self, reason: &'static str) {
-        tracing::debug!(session = self.id, peer = %self.name(), reason, "a misdeed");
+        tracing::debug!(session = self.id.0, peer = %self.name(), reason, "a misdeed");
         self.counters.count(reason);
         if self.misdeeds.fetch_add(1, Ordering::Relaxed) >= MAX_MISDEEDS {
             self.close(CloseCode::Misbehaved);
@@ -99,35 +80,9 @@ impl Link {
 
     /// Counts a violation under its reason and closes the session.
     pub fn close_for_violation(&self, reason: &'static str) {
-        tracing::debug!(session = self.id, peer = %self.name(), reason, "a violation ends the session");
+        tracing::debug!(session = self.id.0, peer = %self.name(), reason, "a violation ends the session");
         self.counters.count(reason);
         self.close(CloseCode::Misbehaved);
-    }
-
-    /// Returns whether frames have been unanswered for seconds and no datagram was received since.
-    pub fn in_doubt(&self) -> bool {
-        self.silence.is_doubtful(self.heard())
-    }
-
-    /// Returns whether another session should replace this one, because it is old, in doubt or
-    /// given up.
-    pub fn wants_successor(&self) -> bool {
-        self.renewing.load(Ordering::Relaxed) || self.in_doubt()
-    }
-
-    /// Returns what the choice of the serving session depends on.
-    pub fn view(&self) -> SessionView {
-        SessionView {
-            id: SessionId(self.id),
-            dialled: self.dialled,
-            path: self.path(),
-            wants_successor: self.wants_successor(),
-        }
-    }
-
-    /// Marks the session to be replaced as soon as possible, as its path is known to be gone.
-    pub fn mark_stale(&self) {
-        self.renewing.store(true, Ordering::Relaxed);
     }
 
     /// Sends an empty cover frame. The peer learns of a new path from it, or its silence shows that
@@ -141,14 +96,9 @@ impl Link {
         &self.punch_state
     }
 
-    /// Records that no more frames are read from the session.
-    pub(super) fn note_ended(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-    }
-
     /// Returns whether the session has ended.
     pub fn is_over(&self) -> bool {
-        self.ended.load(Ordering::Relaxed) || self.session.close_reason().is_some()
+        self.session.close_reason().is_some()
     }
 
     /// Returns the session's age.
@@ -183,11 +133,6 @@ impl Link {
         }
     }
 
-    /// Returns whether the peer sent a contact request in this session.
-    pub fn has_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
-    }
-
     /// Returns the number of datagrams received so far.
     pub fn heard(&self) -> u64 {
         self.session.heard()
@@ -202,59 +147,6 @@ impl Link {
         }
     }
 
-    /// Records a contact request of the peer. Returns whether it sent one before.
-    pub fn asks(&self) -> bool {
-        self.asked.swap(true, Ordering::Relaxed)
-    }
-
-    /// Records that the conversation was notified of this session.
-    pub fn note_begun(&self) {
-        self.begun.store(true, Ordering::Relaxed);
-    }
-
-    /// Returns whether the conversation was notified of this session. A conversation that is loaded
-    /// again must be notified again.
-    pub fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
-    }
-
-    /// Records that this daemon stated its places in this session, for this incarnation.
-    pub fn note_stated(&self, incarnation: u64) {
-        self.stated.store(incarnation, Ordering::Relaxed);
-    }
-
-    /// Returns the incarnation that this daemon stated last in this session; 0 before the first
-    /// statement.
-    pub fn stated(&self) -> u64 {
-        self.stated.load(Ordering::Relaxed)
-    }
-
-    /// Stores or clears the peer's latest statement.
-    pub fn keep_places(&self, places: Option<Arc<Places>>) {
-        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
-    }
-
-    /// Returns the peer's latest statement in this session.
-    pub fn places(&self) -> Option<Arc<Places>> {
-        let places = self.places.lock();
-        places.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Counts a statement of the peer. Returns whether it is within the limit.
-    pub fn takes_statement(&self) -> bool {
-        self.statements.fetch_add(1, Ordering::Relaxed) < MAX_STATEMENTS
-    }
-
-    /// Returns whether the peer has stated its places in this session.
-    pub fn is_placed(&self) -> bool {
-        self.statements.load(Ordering::Relaxed) > 0
-    }
-
-    /// Returns how far the peer's clock is ahead, in milliseconds, if it reported its time.
-    pub fn clock_skew_ms(&self) -> Option<i64> {
-        self.session.clock_skew_ms()
-    }
-
     /// Returns the current estimate of the round-trip time.
     pub fn round_trip(&self) -> Duration {
         self.session.rtt()
@@ -262,12 +154,73 @@ impl Link {
 
     /// Closes the session.
     pub fn close(&self, code: CloseCode) {
+        let (peer, reason) = (self.name(), CloseCode::name(code as u64));
+        tracing::debug!(session = self.id.0, %peer, reason, "this daemon closes the session");
         self.session.close(code);
+    }
+}
+
+/// The connections of all established sessions between peers.
+#[derive(Debug, Default)]
+pub struct Links(Mutex<HashMap<SessionId, Arc<Link>>>);
+
+impl Links {
+    /// Returns the connection of a session, unless it has ended.
+    pub fn get(&self, id: SessionId) -> Option<Arc<Link>> {
+        self.all().get(&id).cloned()
+    }
+
+    /// Adds the connection of a session until the returned guard is dropped.
+    pub(super) fn hold(self: &Arc<Self>, link: Arc<Link>) -> HeldLink {
+        let id = link.id;
+        self.all().insert(id, link);
+        HeldLink {
+            links: self.clone(),
+            id,
+        }
+    }
+
+    /// Returns the sessions that may migrate to a new address of this host, each with the number of
+    /// datagrams received so far.
+    pub fn migrating(&self) -> Vec<(SessionId, u64)> {
+        let all = self.all();
+        // The dialler of an accepted direct session knows only this host's old address.
+        let migrates = |link: &&Arc<Link>| link.dialled || link.path() == Path::Line;
+        let links = all.values().filter(migrates);
+        links.map(|link| (link.id, link.heard())).collect()
+    }
+
+    /// Returns those sessions on which no datagram was received since they were counted.
+    pub fn still_silent(&self, counted: &[(SessionId, u64)]) -> Vec<SessionId> {
+        let all = self.all();
+        let is_silent = |(id, heard): &&(SessionId, u64)| {
+            let link = all.get(id);
+            link.is_some_and(|link| link.heard() == *heard && !link.is_over())
+        };
+        let silent = counted.iter().filter(is_silent);
+        silent.map(|(id, _)| *id).collect()
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Link>>> {
+        // No update under this lock is ever left incomplete, so poisoning is ignored.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a connection in the table of [`Links`].
+pub(super) struct HeldLink {
+    links: Arc<Links>,
+    id: SessionId,
+}
+
+impl Drop for HeldLink {
+    fn drop(&mut self) {
+        self.links.all().remove(&self.id);
     }
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Link({})", self.id)
+        write!(f, "Link({})", self.id.0)
     }
 }

@@ -16,8 +16,6 @@ struct State {
     seeking: bool,
     /// True while this side's candidates are unanswered.
     asked: bool,
-    /// True once the contact reported this daemon's observed address.
-    told: bool,
 }
 
 impl PunchState {
@@ -38,11 +36,6 @@ impl PunchState {
     /// Returns the token that ends the search; `None` if it is not allowed.
     pub fn stop(&self) -> Option<CancellationToken> {
         self.state().stop.clone()
-    }
-
-    /// Records a report of the observed address. Returns whether it is the first in this session.
-    pub fn hear_observed(&self) -> bool {
-        !std::mem::replace(&mut self.state().told, true)
     }
 
     /// Starts the search on this side. Returns whether it was not running.
@@ -77,13 +70,6 @@ mod tests {
         punch_state.ask();
         assert!(punch_state.take_answer());
         assert!(!punch_state.take_answer(), "there is one answer");
-    }
-
-    #[test]
-    fn the_observed_address_is_accepted_once() {
-        let punch_state = PunchState::default();
-        assert!(punch_state.hear_observed());
-        assert!(!punch_state.hear_observed());
     }
 
     #[test]

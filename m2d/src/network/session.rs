@@ -2,16 +2,18 @@
 
 use super::outgoing::Outgoing;
 use super::silence::Silence;
-use super::{Link, PunchState};
-use crate::clock::Clock;
-use crate::engine::{Arrived, EngineHandle, GrantCheck};
-use crate::refusal::Refusal;
+use super::{Link, Links, PunchState};
+use crate::driver::EngineHandle;
 use bytes::Bytes;
+use m2_core::sessions::SessionId;
 use m2_crypto::envelope::{GRANT_BYTES, Grant, GrantRefused, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::invitation::PROOF_EXPORT_LABEL;
-use m2_crypto::{Certificate, Identity, PeerId, Secret};
+use m2_crypto::{Certificate, Identity, PeerId};
 use m2_delivery::AcceptedGrant;
+use m2_engine::Refusal;
+use m2_engine::clock::Clock;
+use m2_engine::{Arrived, GrantCheck, SessionEnd, SessionInput};
 use m2_limits::counters::Counters;
 use m2_mailbox::server::MailboxServer;
 use m2_net::frame::{FrameReceiver, FrameSender};
@@ -19,8 +21,8 @@ use m2_net::session::{CloseCode, RENEW_AFTER, Session, SessionError, SessionHand
 use m2_net::wire::{Envelope, Message, Purpose};
 use m2_relay::Relay;
 use rand_core::UnwrapErr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -53,6 +55,7 @@ pub struct SessionRunner {
     /// Limits the grants that are opened concurrently, and so the RSA work that peers can cause.
     grants: Semaphore,
     next_id: AtomicU64,
+    links: Arc<Links>,
     counters: Arc<Counters>,
     renew_after: Duration,
     mailbox: Option<Arc<MailboxServer>>,
@@ -60,12 +63,13 @@ pub struct SessionRunner {
 }
 
 impl SessionRunner {
-    /// Creates a runner that passes frames to `engine`.
+    /// Creates a runner that passes frames to `engine` and keeps connections in `links`.
     pub fn new(
         engine: EngineHandle,
         clock: Arc<Clock>,
         identity: Arc<Identity>,
         own_id: PeerId,
+        links: Arc<Links>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
@@ -75,6 +79,7 @@ impl SessionRunner {
             own_id,
             grants: Semaphore::new(2),
             next_id: AtomicU64::new(1),
+            links,
             counters,
             renew_after: RENEW_AFTER,
             mailbox: None,
@@ -109,13 +114,14 @@ impl SessionRunner {
         let running = async move {
             match self.run(session).await {
                 Ok(()) => tracing::debug!("the session's task ended"),
+                Err(TaskEnd::Session(SessionError::Closed)) => {}
                 Err(error) => tracing::debug!(%error, "the session's task ended"),
             }
         };
         tokio::spawn(running.instrument(span));
     }
 
-    async fn run(&self, session: Session) -> Result<(), SessionEnd> {
+    async fn run(&self, session: Session) -> Result<(), TaskEnd> {
         match (session.peer().clone(), session.purpose()) {
             (Peer::Identified { id, certificate }, Purpose::Peer) => {
                 return self.run_peer_session(id, certificate, session).await;
@@ -149,13 +155,18 @@ impl SessionRunner {
         id: PeerId,
         certificate: Certificate,
         session: Session,
-    ) -> Result<(), SessionEnd> {
+    ) -> Result<(), TaskEnd> {
         let (handle, sender, receiver) = session.split();
-        let link = Arc::new(self.link(&handle, id, Arc::new(certificate), sender)?);
-        Span::current().record("number", link.id);
+        let link = Arc::new(self.link(&handle, id, Arc::new(certificate), sender));
+        Span::current().record("number", link.id.0);
         Span::current().record("peer", display(link.name()));
-        let arriving = link.clone();
-        let arrived = self.engine.call(move |engine| engine.on_link_up(&arriving));
+        let established = established(&link, &handle)?;
+        let _held = self.links.hold(link.clone());
+        let arrived = self.engine.call(|reply| SessionInput::Up {
+            session: established,
+            clock_skew_ms: handle.clock_skew_ms(),
+            reply,
+        });
         let result = match arrived.await {
             Ok(Arrived::Unwanted) => {
                 tracing::debug!("the session is refused");
@@ -169,12 +180,19 @@ impl SessionRunner {
                 Err(refusal.into())
             }
         };
-        tracing::debug!(reason = ?handle.close_reason(), age = ?link.age(), "the session is over");
-        // The engine also drops an ended session if this call is rolled back.
-        link.note_ended();
-        let gone = link.clone();
-        let down = self.engine.call(move |engine| engine.on_link_down(&gone));
-        down.await?;
+        if self.engine.is_stopping() {
+            handle.close(CloseCode::ShuttingDown);
+        }
+        let reason = handle.close_reason().map(display);
+        tracing::debug!(reason, age = ?link.age(), "the session is over");
+        let end = SessionEnd {
+            id: link.id,
+            age: link.age(),
+            refused: link.refused(),
+        };
+        self.engine
+            .call(|reply| SessionInput::Down(end, reply))
+            .await?;
         result
     }
 
@@ -184,26 +202,23 @@ impl SessionRunner {
         link: &Arc<Link>,
         arrived: Arrived,
         receiver: FrameReceiver,
-    ) -> Result<(), SessionEnd> {
+    ) -> Result<(), TaskEnd> {
         tokio::select! {
             result = self.receive(link, receiver) => result,
-            () = link.silence.watch(link, &self.engine) => Err(SessionEnd::Stopping),
+            () = link.silence.watch(link, &self.engine) => Err(TaskEnd::Stopping),
             () = self.await_request(link), if arrived == Arrived::Stranger => {
-                Err(SessionEnd::Stopping)
+                Err(TaskEnd::Stopping)
             }
         }
     }
 
-    /// Reports a stranger that sent no contact request in time, since its session is for nothing
-    /// else. Returns only when the engine is gone.
+    /// Reports a stranger when the time for a contact request has passed, since its session is for
+    /// nothing else. Returns only when the engine is gone.
     async fn await_request(&self, link: &Arc<Link>) {
         tokio::time::sleep(ASK_WITHIN).await;
-        if !link.has_asked() {
-            let silent = link.clone();
-            let told = self.engine.cast(move |engine| engine.on_unasked(&silent));
-            if told.await.is_err() {
-                return;
-            }
+        let told = self.engine.cast(SessionInput::Unasked(link.id));
+        if told.await.is_err() {
+            return;
         }
         std::future::pending().await
     }
@@ -214,46 +229,29 @@ impl SessionRunner {
         peer_id: PeerId,
         certificate: Arc<Certificate>,
         sender: FrameSender,
-    ) -> Result<Link, SessionEnd> {
-        let secret =
-            |label: &[u8]| -> Result<Secret<32>, SessionError> { handle.exporter(label, &[]) };
-        let of_initiator = secret(b"look-up secret of the initiator")?;
-        let of_responder = secret(b"look-up secret of the responder")?;
-        let dialled = handle.dialled();
-        Ok(Link {
-            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+    ) -> Link {
+        Link {
+            id: SessionId(self.next_id.fetch_add(1, Ordering::Relaxed)),
             peer_id,
             certificate,
-            dialled,
+            dialled: handle.dialled(),
             remote: handle.remote_address(),
-            proof_key: secret(PROOF_EXPORT_LABEL)?,
-            lookup_secrets: if dialled {
-                (of_initiator, of_responder)
-            } else {
-                (of_responder, of_initiator)
-            },
             outgoing: Outgoing::default(),
             sender,
             silence: Silence::default(),
-            renewing: AtomicBool::new(false),
             punch_state: PunchState::default(),
             session: handle.clone(),
             counters: self.counters.clone(),
             misdeeds: AtomicU32::new(0),
-            asked: AtomicBool::new(false),
-            begun: AtomicBool::new(false),
-            stated: AtomicU64::new(0),
-            statements: AtomicU32::new(0),
-            places: Mutex::new(None),
             since: std::time::Instant::now(),
-            ended: AtomicBool::new(false),
-        })
+        }
     }
 
-    async fn receive(&self, link: &Arc<Link>, mut frames: FrameReceiver) -> Result<(), SessionEnd> {
+    async fn receive(&self, link: &Arc<Link>, mut frames: FrameReceiver) -> Result<(), TaskEnd> {
         let renewal = tokio::time::sleep(self.renew_after);
         tokio::pin!(renewal);
         let mut grants = GrantOpener::default();
+        let mut is_renewing = false;
         let room = Arc::new(Semaphore::new(WAITING_BYTES as usize));
         loop {
             let message = tokio::select! {
@@ -262,13 +260,12 @@ impl SessionRunner {
                 // then is this one closed. If there is no successor within an hour, it is closed
                 // anyway.
                 () = &mut renewal, if link.dialled => {
-                    if link.renewing.swap(true, Ordering::Relaxed) {
+                    if std::mem::replace(&mut is_renewing, true) {
                         link.close(CloseCode::Done);
                         return Ok(());
                     }
                     renewal.as_mut().reset(Instant::now() + RENEW_WITHIN);
-                    let old = link.clone();
-                    self.engine.cast(move |engine| engine.on_link_old(&old)).await?;
+                    self.engine.cast(SessionInput::Old(link.id)).await?;
                     continue;
                 }
             };
@@ -278,22 +275,10 @@ impl SessionRunner {
                 }
                 _ => None,
             };
-            let from = link.clone();
+            // The permit is released once the engine has processed the frame.
             let place = room.clone().acquire_many_owned(size(&message)).await;
-            let unheard = is_sent_once(&message).then(|| link.clone());
-            self.engine
-                .cast_or(
-                    move |engine| {
-                        engine.on_frame(&from, message, accepted);
-                        drop(place);
-                    },
-                    move || {
-                        if let Some(link) = unheard {
-                            link.close(CloseCode::Replaced);
-                        }
-                    },
-                )
-                .await?;
+            let frame = SessionInput::Frame(link.id, message, accepted);
+            self.engine.cast_with(frame, place.ok()).await?;
         }
     }
 
@@ -304,7 +289,7 @@ impl SessionRunner {
         link: &Arc<Link>,
         envelope: &Envelope,
         grants: &mut GrantOpener,
-    ) -> Result<Option<AcceptedGrant>, SessionEnd> {
+    ) -> Result<Option<AcceptedGrant>, TaskEnd> {
         if grants.last == envelope.grant {
             return Ok(None);
         }
@@ -312,19 +297,15 @@ impl SessionRunner {
             link.count_misdeed("GRANT_MALFORMED");
             return Ok(None);
         };
-        let (from, header) = (link.clone(), *grant.header());
+        let (id, header) = (link.id, *grant.header());
         let check = self
             .engine
-            .call(move |engine| Ok(engine.check_grant(&from, &header)))
+            .call(|reply| SessionInput::Grant(id, header, reply))
             .await?;
         if check == GrantCheck::Ignore {
             return Ok(None);
         }
-        let _permit = self
-            .grants
-            .acquire()
-            .await
-            .map_err(|_| SessionEnd::Stopping)?;
+        let _permit = self.grants.acquire().await.map_err(|_| TaskEnd::Stopping)?;
         tracing::debug!("a grant is opened");
         let accepted = self.accept_grant(link, envelope.grant.clone());
         match accepted.await? {
@@ -345,7 +326,7 @@ impl SessionRunner {
         &self,
         link: &Link,
         grant: Bytes,
-    ) -> Result<Result<ReceiveEpoch, GrantRefused>, SessionEnd> {
+    ) -> Result<Result<ReceiveEpoch, GrantRefused>, TaskEnd> {
         let (identity, certificate) = (self.identity.clone(), link.certificate.clone());
         let (own_id, peer_id) = (self.own_id, link.peer_id);
         let now_s = self.clock.now_ms() / 1_000;
@@ -362,7 +343,7 @@ impl SessionRunner {
             )
         })
         .await
-        .map_err(|_| SessionEnd::Stopping)
+        .map_err(|_| TaskEnd::Stopping)
     }
 }
 
@@ -384,16 +365,25 @@ pub(super) fn size(message: &Message) -> u32 {
         .min(WAITING_BYTES)
 }
 
-/// Returns whether a frame is sent once per session, so that the session is useless if it is lost.
-pub fn is_sent_once(frame: &Message) -> bool {
-    matches!(
-        frame,
-        Message::Places(_)
-            | Message::ContactRequest(_)
-            | Message::ContactReply { .. }
-            | Message::Mailbox(_)
-            | Message::Line(_)
-    )
+/// Returns what the engine is told of an established session.
+fn established(link: &Link, handle: &SessionHandle) -> Result<m2_engine::Session, TaskEnd> {
+    let secret = |label: &[u8]| handle.exporter(label, &[]);
+    let of_initiator = secret(b"look-up secret of the initiator")?;
+    let of_responder = secret(b"look-up secret of the responder")?;
+    Ok(m2_engine::Session {
+        id: link.id,
+        peer_id: link.peer_id,
+        certificate: link.certificate.clone(),
+        dialled: link.dialled,
+        remote: link.remote,
+        path: link.path(),
+        proof_key: secret(PROOF_EXPORT_LABEL)?,
+        lookup_secrets: if link.dialled {
+            (of_initiator, of_responder)
+        } else {
+            (of_responder, of_initiator)
+        },
+    })
 }
 
 /// The last grant that was opened in a session, so that copies cost nothing.
@@ -404,7 +394,7 @@ struct GrantOpener {
 
 /// Why a session's task ended.
 #[derive(Debug, thiserror::Error)]
-enum SessionEnd {
+enum TaskEnd {
     #[error(transparent)]
     Session(#[from] SessionError),
     #[error("the engine refused a call")]
@@ -413,7 +403,7 @@ enum SessionEnd {
     Stopping,
 }
 
-impl From<Refusal> for SessionEnd {
+impl From<Refusal> for TaskEnd {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }

@@ -10,9 +10,10 @@
 //! before it died. So the watch continues until no frame has been unanswered for a while.
 
 use super::Link;
-use crate::engine::EngineHandle;
+use crate::driver::EngineHandle;
+use m2_engine::SessionInput;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -43,7 +44,6 @@ pub(super) struct Silence {
     /// one.
     looked_ms: AtomicU64,
     sent: Notify,
-    in_doubt: AtomicBool,
 }
 
 impl Silence {
@@ -61,12 +61,8 @@ impl Silence {
         }
     }
 
-    /// Returns whether the last frames were unanswered and no datagram was received since.
-    pub(super) fn is_doubtful(&self, heard: u64) -> bool {
-        self.in_doubt.load(Ordering::Relaxed) && self.heard_before() == heard
-    }
-
-    /// Notifies the engine when the session comes into doubt. Returns only when the engine is gone.
+    /// Tells the engine when the session comes into doubt, and when a datagram ends the doubt. Returns
+    /// only when the engine is gone.
     pub(super) async fn watch(&self, link: &Arc<Link>, engine: &EngineHandle) {
         loop {
             self.sent.notified().await;
@@ -74,17 +70,15 @@ impl Silence {
                 heard: self.heard_before(),
                 asked: self.asked_before.load(Ordering::Relaxed),
             };
-            let silent = stays_silent(before, || link.signs()).await;
-            if silent {
-                self.heard_before.store(link.heard(), Ordering::Relaxed);
-            }
-            let known = self.in_doubt.swap(silent, Ordering::Relaxed);
-            if !silent || known {
+            if !stays_silent(before, || link.signs()).await {
                 continue;
             }
-            let doubted = link.clone();
-            let told = engine.cast(move |engine| engine.on_link_silent(&doubted));
-            if told.await.is_err() {
+            let heard = link.heard();
+            if engine.cast(SessionInput::Silent(link.id)).await.is_err() {
+                return;
+            }
+            until_heard(heard, || link.heard()).await;
+            if engine.cast(SessionInput::Heard(link.id)).await.is_err() {
                 return;
             }
         }
@@ -92,6 +86,13 @@ impl Silence {
 
     fn heard_before(&self) -> u64 {
         self.heard_before.load(Ordering::Relaxed)
+    }
+}
+
+/// Waits until more datagrams than `before` were received.
+async fn until_heard(before: u64, heard: impl Fn() -> u64) {
+    while heard() == before {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -125,15 +126,20 @@ async fn stays_silent(mut last: Signs, signs: impl Fn() -> Signs) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn doubt_ends_with_the_next_datagram() {
-        let silence = Silence::default();
-        let signs = || Signs { heard: 7, asked: 1 };
-        silence.expect_answer(std::time::Instant::now(), signs);
-        assert!(!silence.is_doubtful(7));
-        silence.in_doubt.store(true, Ordering::Relaxed);
-        assert!(silence.is_doubtful(7));
-        assert!(!silence.is_doubtful(8));
+    #[tokio::test(start_paused = true)]
+    async fn doubt_ends_with_the_next_datagram() {
+        let heard = AtomicU64::new(7);
+        let answers = async {
+            tokio::time::sleep(10 * PATIENCE).await;
+            heard.store(8, Ordering::Relaxed);
+            Instant::now()
+        };
+        let noticed = async {
+            until_heard(7, || heard.load(Ordering::Relaxed)).await;
+            Instant::now()
+        };
+        let (answered, noticed) = tokio::join!(answers, noticed);
+        assert!(noticed.duration_since(answered) <= LOOK_EVERY);
     }
 
     /// A simulated session's counters.

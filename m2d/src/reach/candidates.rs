@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The most candidates in one frame (`docs/spec/reach.md#where-one-is`).
-pub(super) const MAX_CANDIDATES: usize = m2_net::wire::reach::MAX_CANDIDATES;
+pub(crate) const MAX_CANDIDATES: usize = m2_net::wire::reach::MAX_CANDIDATES;
 
 /// The source of an address of this host, the most reliable first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub enum Source {
 
 /// Orders a contact's candidates for dialling, the most likely to answer first. A private address
 /// answers within the same network, which a common prefix makes likely.
-pub(super) fn in_order(mut theirs: Vec<SocketAddr>, own: &[IpAddr]) -> Vec<SocketAddr> {
+pub(crate) fn in_order(mut theirs: Vec<SocketAddr>, own: &[IpAddr]) -> Vec<SocketAddr> {
     theirs.truncate(MAX_CANDIDATES);
     theirs.sort_by_key(|address| {
         let ip = address.ip();

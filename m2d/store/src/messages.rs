@@ -57,6 +57,18 @@ impl MessageState {
         })
     }
 
+    /// Returns this state as the detail of an event, with the number of the failure, or 0.
+    pub const fn event_detail(self, failure: i64) -> i64 {
+        self as i64 + 16 * failure
+    }
+
+    /// Returns the state and the number of the failure of an event's detail; `None` for a state of a
+    /// newer version.
+    pub fn of_event(detail: i64) -> Option<(Self, i64)> {
+        let state = Self::from_column(detail % 16).ok()?;
+        Some((state, detail / 16))
+    }
+
     /// Returns whether the state is final. The only later change is from Delivered to Read.
     pub const fn is_final(self) -> bool {
         matches!(

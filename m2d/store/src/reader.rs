@@ -25,7 +25,7 @@ pub struct ShownMessage {
     pub own: bool,
     /// The delivery state.
     pub state: MessageState,
-    /// The reason for a failure, as a number of [`m2d::engine::Failure`], or 0.
+    /// The reason for a failure, as a number of the engine's `Failure`, or 0.
     pub failure: i64,
     /// The time by the author's clock, in Unix milliseconds.
     pub author_ms: u64,

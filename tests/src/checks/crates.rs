@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// Each package of the workspace with the packages of the workspace that it may depend on
 /// (docs/architecture.md). `m2-tests` may depend on all of them.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("m2-backup", &["m2-crypto", "m2-sqlite"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
@@ -45,11 +45,25 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "m2-crypto",
             "m2-delivery",
             "m2-discovery",
+            "m2-engine",
             "m2-limits",
             "m2-mailbox",
             "m2-net",
             "m2-proto",
             "m2-relay",
+            "m2-sqlite",
+            "m2-store",
+            "m2-wire",
+        ],
+    ),
+    (
+        "m2-engine",
+        &[
+            "m2-core",
+            "m2-crypto",
+            "m2-delivery",
+            "m2-limits",
+            "m2-proto",
             "m2-sqlite",
             "m2-store",
             "m2-wire",

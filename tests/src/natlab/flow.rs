@@ -94,7 +94,7 @@ impl Cast {
         };
         let on = |identity: &str, host: &str| {
             let setup = Setup::new().identity(identity).within(net.lab().host(host));
-            let filter = "[log]\nfilter = \"info,m2d=debug,m2_net=debug\"\n";
+            let filter = "[log]\nfilter = \"info,m2d=debug,m2_engine=debug,m2_net=debug\"\n";
             setup
                 .network(&format!("listen = {listen}"))
                 .network("session_keys = 4")

@@ -2,6 +2,8 @@
 
 mod stores;
 
+mod sent;
+
 use super::identities::Identified;
 use super::ledger::Ledger;
 use super::store::ModelStore;
@@ -177,7 +179,8 @@ impl Node {
 
     /// Sends a draft under `id`.
     pub fn send(&mut self, now: Time, id: MessageId, draft: Draft) -> Result<(), SendRefused> {
-        self.conversation.send(context!(self, now), id, draft)
+        let sent = self.conversation.send(context!(self, now), id, draft);
+        sent.map(|_| ())
     }
 
     /// Gives up a message.
@@ -428,9 +431,15 @@ impl Node {
         for action in actions {
             match action {
                 Action::State(places) => frames.push(Frame::Places(Box::new(places))),
-                Action::Transmit { id, epoch, grant } => {
-                    let grant = grant.map(|grant| grant.to_vec());
-                    frames.extend(self.transmit(&id, epoch, grant));
+                Action::Transmit {
+                    id,
+                    epoch,
+                    grant,
+                    sealed,
+                } => {
+                    let frame = self.transmit(&id, epoch, grant.as_deref());
+                    self.check_sealed(sealed.as_deref(), frame.as_ref());
+                    frames.extend(frame);
                 }
                 Action::Acknowledge(acks) => {
                     self.check_acks(&acks);
@@ -446,31 +455,6 @@ impl Node {
             frames.clear();
         }
         frames
-    }
-
-    fn transmit(&mut self, id: &MessageId, epoch: u64, grant: Option<Vec<u8>>) -> Option<Frame> {
-        let Some(row) = self.store.outbox.get(id) else {
-            // The message was acknowledged in the meantime, or else was never stored.
-            if !self.store.sent.contains_key(id) {
-                self.store.violate("a message is sent that is not stored");
-            }
-            return None;
-        };
-        if row.entry.epoch != epoch {
-            return None;
-        }
-        let sealed = row.sealed.clone();
-        Some(Frame::Envelope { grant, sealed })
-    }
-
-    fn check_acks(&mut self, acks: &[Ack]) {
-        for ack in acks {
-            let known = self.store.received.get(&ack.id);
-            if known.is_none_or(|known| known.hash != ack.hash) {
-                self.store
-                    .violate("a message is acknowledged that is not stored");
-            }
-        }
     }
 
     /// Returns whether the state machine waits for payloads from the store.

@@ -176,11 +176,11 @@ impl ModelStore {
                 entry,
                 payload,
                 sealed,
-            } => self.put_outbox(entry, payload.encode(), sealed),
+            } => self.put_outbox(entry, payload.encode(), sealed.to_vec()),
             Write::Reseal { id, epoch, sealed } => match self.outbox.get_mut(&id) {
                 Some(row) => {
                     row.entry.epoch = epoch;
-                    row.sealed = sealed;
+                    row.sealed = sealed.to_vec();
                 }
                 None => self.violate("a message that is gone is sealed again"),
             },

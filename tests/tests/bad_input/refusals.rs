@@ -103,7 +103,7 @@ async fn a_wrong_id_among_good_ones_marks_nothing_as_read() {
     refused(answer, Reason::MessageUnknown);
     messages.mark_read(read(&[&id])).await.unwrap();
     alice.await_message(&id, MessageState::Read).await.unwrap();
-    let half_done = counter(&bob, "CALL_HALF_DONE").await;
+    let half_done = counter(&bob, "REQUEST_HALF_DONE").await;
     assert_eq!(half_done, 0);
 }
 
@@ -115,7 +115,7 @@ async fn a_name_that_is_taken_leaves_no_contact_behind() {
     refused(alice.add(&invitation, "bob").await, Reason::NameTaken);
     let known = alice.contacts(ContactState::Unspecified).await.unwrap();
     assert_eq!(known.len(), 1, "{known:?}");
-    assert_eq!(counter(alice, "CALL_HALF_DONE").await, 0);
+    assert_eq!(counter(alice, "REQUEST_HALF_DONE").await, 0);
     scene.end().await;
 }
 

@@ -56,7 +56,7 @@ impl World {
         .unwrap();
         // Every kind of look-up is on: in line-only mode it must send nothing.
         let looking = |name, ip| {
-            let log = "[log]\nfilter = \"info,m2d=debug\"";
+            let log = "[log]\nfilter = \"info,m2d=debug,m2_engine=debug\"";
             let all = "lan = true\ndht = true\nmap_port = true";
             party(name, ip).tables(log).lookup(all)
         };

@@ -6,8 +6,9 @@ use super::super::id::{Path, Time};
 use super::super::outbox::Progress;
 use super::super::output::{Conflict, SavedOutbox, Write};
 use super::super::own_place::{Verdict, judge};
-use super::{Sending, Tools};
+use super::Sending;
 use crate::places::Places;
+use crate::tools::Tools;
 
 /// The progress of the exchange of statements in the current session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

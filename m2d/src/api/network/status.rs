@@ -3,16 +3,17 @@
 use crate::api::convert;
 use crate::api::session::Ready;
 use crate::config::IpMode;
-use crate::engine::Ways;
 use crate::reach::{Known, NatStatus, Reachability, Source};
 use m2_delivery::Path;
+use m2_engine::ContactPaths;
+use m2_engine::Query;
 use m2_proto::api::v1 as pb;
 use pbjson_types::Duration;
 use tonic::Status;
 
 /// Returns the complete network status.
 pub(super) async fn status(ready: &Ready) -> Result<pb::GetNetworkStatusResponse, Status> {
-    let ways = ready.engine.read(|engine| engine.all_ways()).await?;
+    let ways = ready.engine.read(Query::AllPaths).await?;
     let mode = ready.config.privacy.ip;
     let known = match mode {
         IpMode::LineOnly => Vec::new(),
@@ -33,7 +34,7 @@ pub(super) async fn status(ready: &Ready) -> Result<pb::GetNetworkStatusResponse
                 about: state.about,
             })
             .collect(),
-        contacts: ways.into_iter().map(contact).collect(),
+        contacts: ways.into_iter().map(|ways| contact(ready, ways)).collect(),
     })
 }
 
@@ -74,7 +75,8 @@ fn address(known: Known) -> pb::KnownAddress {
     }
 }
 
-fn contact(ways: Ways) -> pb::ContactPath {
+fn contact(ready: &Ready, ways: ContactPaths) -> pb::ContactPath {
+    let session = ways.session.and_then(|(_, id)| ready.links.get(id));
     let path = match ways.session {
         None => pb::Path::None,
         Some((Path::Direct, _)) => pb::Path::Direct,
@@ -84,7 +86,7 @@ fn contact(ways: Ways) -> pb::ContactPath {
         peer_id: ways.peer.to_string(),
         name: ways.name,
         path: path.into(),
-        round_trip: ways.session.map(|(_, time)| duration(time)),
+        round_trip: session.map(|link| duration(link.round_trip())),
         known_addresses: count(&ways.known),
         lan_addresses: count(&ways.lan),
         dht_addresses: count(&ways.dht),

@@ -1,0 +1,176 @@
+//! What leaves the engine, once the batch that decided it is on disk.
+
+use super::Engine;
+use super::frames::kind_of;
+use super::input::Held;
+use m2_core::dial::Order;
+use m2_core::sessions::SessionId;
+use m2_crypto::PeerId;
+use m2_crypto::address::NamedAddress;
+use m2_delivery::{Ack, Action};
+use m2_store::{EventRow, LookupSecrets};
+use m2_wire::reach::Candidates;
+use m2_wire::{CloseCode, Message};
+
+/// An effect for the daemon's tasks.
+pub enum Effect {
+    /// Answer a caller.
+    Answer(Held),
+    /// Send a frame on a session.
+    Send(SessionId, Box<Message>),
+    /// Close a session.
+    Close(SessionId, CloseCode),
+    /// Count a misdeed of a session's peer.
+    Misdeed(SessionId, &'static str),
+    /// Close a session whose peer broke the protocol.
+    Violation(SessionId, &'static str),
+    /// Send an empty frame on a session, whose answer shows that the path works.
+    Probe(SessionId),
+    /// Allow or forbid the search for a direct path next to a session.
+    AllowPunch(SessionId, bool),
+    /// Look for a direct path next to a session on a line, which this side dialled.
+    Seek(SessionId),
+    /// Process the candidates for a direct path that the peer of a session named.
+    Candidates(SessionId, Candidates),
+    /// Use the address at which a contact in a direct session observed this host.
+    Observed(PeerId, NamedAddress),
+    /// Give the dialer an order for a peer.
+    Dial(PeerId, Order),
+    /// Accept a contact's dials before those of strangers; without secrets, no longer.
+    Prioritise(PeerId, Option<LookupSecrets>),
+    /// Notify event streams of an entry of the log.
+    Event(LiveEvent),
+    /// Forget the messages that are kept in memory for streams, as one of them was erased or
+    /// replaced.
+    ForgetContent,
+    /// Wake the task that keeps sessions with providers.
+    WakeCollectors,
+    /// Wake the task that deposits letters.
+    WakeDepositor,
+    /// Wake the task that keeps sessions with relays, and the look-up tasks.
+    WakeLines,
+    /// Wake the look-up tasks.
+    WakeLookup,
+}
+
+/// A committed entry of the event log, for streams that have read up to it.
+#[derive(Debug, Clone)]
+pub enum LiveEvent {
+    /// An event that is complete without the store.
+    Whole(Box<EventRow>),
+    /// The number of an event that must be read from the store.
+    Stored(i64),
+}
+
+/// A decision of a batch that is not on disk yet.
+pub(crate) enum Step {
+    /// Perform an action of the conversation with this contact row.
+    Act(i64, Action),
+    /// Acknowledge messages of this contact row that came on this session.
+    Acknowledge(i64, SessionId, Vec<Ack>),
+    /// Send a frame on a session, if the peer may be sent such a frame by then.
+    Frame(SessionId, Box<Message>),
+    /// An effect that depends on nothing else.
+    Effect(Effect),
+}
+
+impl From<Effect> for Step {
+    fn from(effect: Effect) -> Self {
+        Self::Effect(effect)
+    }
+}
+
+impl Engine {
+    /// Adds an effect to those of the batch.
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.steps.push(effect.into());
+    }
+
+    /// Counts a misdeed of a session's peer once the batch ends.
+    pub(crate) fn misdeed(&mut self, id: SessionId, reason: &'static str) {
+        self.effect(Effect::Misdeed(id, reason));
+    }
+
+    /// Closes a session whose peer broke the protocol once the batch ends.
+    pub(crate) fn violation(&mut self, id: SessionId, reason: &'static str) {
+        self.effect(Effect::Violation(id, reason));
+    }
+
+    /// Sends a frame once the batch is on disk.
+    pub(crate) fn push_frame(&mut self, id: SessionId, message: Message) {
+        self.steps.push(Step::Frame(id, Box::new(message)));
+    }
+
+    /// Turns the steps of a batch that is on disk into effects.
+    pub(crate) fn release_effects(&mut self) {
+        let has_erased = self.maintenance.take_changed();
+        if has_erased {
+            self.effects.push_back(Effect::ForgetContent);
+        }
+        // Actions may add new steps. These belong to no batch and are released after the next one.
+        for step in std::mem::take(&mut self.steps) {
+            match step {
+                Step::Act(row, action) => self.act(row, action),
+                Step::Acknowledge(row, id, acks) => self.acknowledge(row, id, acks),
+                Step::Frame(id, frame) => self.release_frame(id, frame),
+                Step::Effect(Effect::Event(mut event)) => {
+                    if has_erased {
+                        event.forget_content();
+                    }
+                    self.effects.push_back(Effect::Event(event));
+                }
+                Step::Effect(effect) => self.effects.push_back(effect),
+            }
+        }
+    }
+
+    fn release_frame(&mut self, id: SessionId, frame: Box<Message>) {
+        let Some(progress) = self.sessions.progress_mut(id) else {
+            return;
+        };
+        if let Message::Places(places) = frame.as_ref() {
+            progress.stated = places.incarnation;
+        }
+        // Offers are sent again once the places are stated.
+        if progress.stated != 0 || !kind_of(&frame).is_talk() {
+            self.effects.push_back(Effect::Send(id, frame));
+        }
+    }
+
+    /// Drops the steps of a batch that was rolled back, except those that hold in any case: answers,
+    /// which are refusals now, the ends of sessions, and what a peer did wrong.
+    pub(crate) fn drop_steps(&mut self, refusal: &crate::Refusal) {
+        for step in std::mem::take(&mut self.steps) {
+            match step {
+                Step::Effect(Effect::Answer(held)) => {
+                    let refused = held.refused(refusal.clone());
+                    self.effects.push_back(Effect::Answer(refused));
+                }
+                // The session may be in no list any more, so that nothing else would close it.
+                Step::Effect(
+                    kept @ (Effect::Close(..) | Effect::Misdeed(..) | Effect::Violation(..)),
+                ) => self.effects.push_back(kept),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl LiveEvent {
+    /// Returns the number of the event.
+    pub fn seq(&self) -> i64 {
+        match self {
+            Self::Whole(row) => row.seq,
+            Self::Stored(seq) => *seq,
+        }
+    }
+
+    /// Removes an event's message, which is read from the store from now on.
+    pub fn forget_content(&mut self) {
+        if let Self::Whole(row) = self
+            && row.message.is_some()
+        {
+            *self = Self::Stored(row.seq);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Explains in one sentence why a contact cannot be reached or takes no messages, and what to do.
+
+use super::Engine;
+use super::peer_state::PeerState;
+use super::time::duration;
+use crate::session::Session;
+use m2_core::ContactState;
+use m2_core::frames::NOT_A_CONTACT;
+use m2_wire::CloseCode;
+use std::sync::Arc;
+
+/// How long a connected contact may leave messages without an acknowledgement, in milliseconds.
+const UNCONFIRMED_MS: u64 = 20_000;
+const UNCONFIRMED: &str = "It is connected, but has confirmed no message for a while: its disk may be \
+     full, or its quota for you is reached. Messages to it wait here and arrive once it stores them. \
+     Tell its owner by other means.";
+
+impl Engine {
+    /// Returns what is wrong with a contact, for the user; empty if no problem is known.
+    pub(super) fn problem(&self, row: i64) -> String {
+        let Some(peer_state) = self.peers.get(&row) else {
+            return String::new();
+        };
+        let state = peer_state.contact.state;
+        if let Some(text) = of_state(state) {
+            return text.to_owned();
+        }
+        if !state.is_wanted() {
+            return String::new();
+        }
+        if !peer_state.refused.is_empty() {
+            let is_contact = state == ContactState::Contact;
+            return of_refusal(peer_state.refused, is_contact).to_owned();
+        }
+        if let Some(skew) = self.disagreement(row) {
+            return of_clock(skew);
+        }
+        let is_online = self.is_online(row);
+        if is_online {
+            let is_unconfirmed = self.is_unconfirmed(row, peer_state);
+            let text = is_unconfirmed.then_some(UNCONFIRMED);
+            return text.unwrap_or_default().to_owned();
+        }
+        of_failure(peer_state.last_failure).to_owned()
+    }
+
+    /// Returns whether a message has waited for a while for a connected contact that acknowledges
+    /// nothing.
+    fn is_unconfirmed(&self, row: i64, peer_state: &PeerState) -> bool {
+        let silent_ms = self
+            .clock
+            .steady_ms()
+            .saturating_sub(peer_state.confirmed_ms);
+        if silent_ms < UNCONFIRMED_MS {
+            return false;
+        }
+        // If the store can't be read, other warnings say so.
+        let oldest = self.store.oldest_queued_ms(row).ok().flatten();
+        let waits = |queued_ms: u64| queued_ms.saturating_add(UNCONFIRMED_MS) <= self.now_ms();
+        oldest.is_some_and(waits)
+    }
+
+    /// Returns why a contact cannot be reached, as a stable reason; empty if it can.
+    pub(super) fn failure_of(&self, row: i64) -> &'static str {
+        let Some(peer_state) = self.peers.get(&row) else {
+            return "";
+        };
+        let is_online = self.is_online(row);
+        match peer_state.refused {
+            "" if is_online => "",
+            "" => peer_state.last_failure,
+            refused => refused,
+        }
+    }
+
+    /// Returns the warning about contacts that reported that this identity is no contact of theirs.
+    pub(super) fn forgotten_warning(&self) -> Option<String> {
+        let contacts = self.contacts_in(ContactState::Contact);
+        let forgot = |row: &i64| {
+            let peer_state = self.peers.get(row);
+            peer_state.is_some_and(|peer_state| peer_state.refused == NOT_A_CONTACT)
+        };
+        let count = contacts.filter(forgot).count();
+        (count > 0).then(|| {
+            format!(
+                "{count} of the contacts no longer have this identity as a contact: \
+                 `m2 contact list` shows which, and what to do."
+            )
+        })
+    }
+
+    /// Refuses a peer that is no contact but sends frames as if it were. It may have been removed
+    /// here, or this store was lost. It learns only that it is no contact.
+    pub(super) fn refuse_talk(&mut self, link: &Arc<Session>) {
+        self.counters.count(NOT_A_CONTACT);
+        self.effect(super::Effect::Close(link.id, CloseCode::NotAContact));
+    }
+
+    /// Handles a stranger that did not send a contact request in time.
+    pub(crate) fn on_unasked(&mut self, link: &Arc<Session>) {
+        let progress = self.sessions.progress(link.id);
+        if progress.is_none_or(|progress| progress.asked) {
+            return;
+        }
+        let is_settled = self.row_of(&link.peer_id).is_some_and(|row| {
+            let state = self
+                .peers
+                .get(&row)
+                .map(|peer_state| peer_state.contact.state);
+            state != Some(ContactState::Removed)
+        });
+        if !is_settled {
+            self.refuse_talk(link);
+        }
+    }
+}
+
+/// Returns what the state of a relation means, where the user must act.
+const fn of_state(state: ContactState) -> Option<&'static str> {
+    match state {
+        ContactState::Declined => Some(
+            "It declined your request. You may ask again with an invitation: `m2 contact add`.",
+        ),
+        ContactState::Blocked => Some(
+            "You blocked it: its sessions are refused. `m2 contact remove` lifts the block; then both \
+             sides can become contacts with an invitation.",
+        ),
+        _ => None,
+    }
+}
+
+fn of_refusal(reason: &str, is_contact: bool) -> &'static str {
+    match reason {
+        NOT_A_CONTACT if is_contact => {
+            "It does not have this identity as a contact any more: it removed it, or its store \
+             was lost. Messages to it wait here. To become contacts again, run `m2 invite create` \
+             on one side and `m2 contact add` on the other."
+        }
+        _ => {
+            "It ends sessions with this daemon as soon as they are established. Messages to it \
+             wait here, and it is dialled again from time to time. Ask its owner by other means \
+             what is wrong."
+        }
+    }
+}
+
+fn of_clock(skew_ms: i64) -> String {
+    let side = if skew_ms > 0 { "ahead of" } else { "behind" };
+    format!(
+        "Its clock is {} {side} this computer's, so one of the two is wrong: `m2 status` \
+         compares the clocks of other contacts.",
+        duration(skew_ms.unsigned_abs())
+    )
+}
+
+fn of_failure(reason: &str) -> &'static str {
+    match reason {
+        "" => "",
+        "NO_ADDRESS" => {
+            "No path to it is known yet. It dials this daemon when it runs; a new invitation from \
+             it contains its current addresses."
+        }
+        "NO_ANSWER" => {
+            "It does not answer: it is offline, its address changed, packets are dropped on the \
+             path, or its clock or this computer's is wrong by more than a day. Check this \
+             computer's date, and try all paths with `m2 network probe`."
+        }
+        "ADDRESS_NOT_ALLOWED" => {
+            "This daemon does not dial any address that it named, for example because they are \
+             private ones of another network; `m2 network probe` shows them. If both have a \
+             relay, it is reached on a line."
+        }
+        "ADDRESS_BUDGET_SPENT" => {
+            "It named more addresses without an answer than are dialled in a minute. They are \
+             dialled again shortly."
+        }
+        _ => "It can't be reached; `m2 network probe` tries all paths and shows why each fails.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upkeep::tests::engine;
+    use m2_crypto::PeerId;
+
+    #[test]
+    fn each_cause_has_its_own_explanation_and_remedy() {
+        let (_dir, mut engine) = engine();
+        let peer = PeerId::from_bytes([1; 32]);
+        let row = engine.new_contact(peer, ContactState::Contact, "").unwrap();
+        assert_eq!(
+            (engine.problem(row), engine.failure_of(row)),
+            (String::new(), "")
+        );
+        engine.peers.get_mut(&row).unwrap().last_failure = "NO_ANSWER";
+        assert!(engine.problem(row).contains("clock"));
+        assert_eq!(engine.failure_of(row), "NO_ANSWER");
+        assert_eq!(engine.forgotten_warning(), None);
+        engine.peers.get_mut(&row).unwrap().refused = NOT_A_CONTACT;
+        assert!(engine.problem(row).contains("m2 invite create"));
+        assert_eq!(engine.failure_of(row), NOT_A_CONTACT);
+        assert!(
+            engine
+                .forgotten_warning()
+                .unwrap()
+                .starts_with("1 of the contacts")
+        );
+        engine.peers.get_mut(&row).unwrap().refused = "REFUSED";
+        let refused = engine.problem(row);
+        assert!(
+            !refused.contains("block") && !refused.contains("removed"),
+            "{refused}"
+        );
+        assert_eq!(engine.forgotten_warning(), None);
+        engine.contact_mut(row).unwrap().state = ContactState::Blocked;
+        assert!(engine.problem(row).contains("lifts the block"));
+        engine.contact_mut(row).unwrap().state = ContactState::Declined;
+        assert!(engine.problem(row).contains("m2 contact add"));
+        engine.contact_mut(row).unwrap().state = ContactState::Removed;
+        assert_eq!(engine.problem(row), "");
+    }
+}

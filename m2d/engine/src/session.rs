@@ -1,0 +1,243 @@
+//! Sessions as the engine knows them. Their connections belong to the network tasks; the two share
+//! an id.
+
+use super::Engine;
+use crate::pseudonym::Pseudonym;
+use m2_core::sessions::{SessionId, SessionView};
+use m2_crypto::{Certificate, PeerId, Secret};
+use m2_delivery::Path;
+use m2_wire::{Message, Places};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The most statements of places in one session: one at its start, one each time the two become
+/// contacts in it, and one for each new incarnation.
+const MAX_STATEMENTS: u32 = 8;
+
+/// What is known of a session since it was established.
+pub struct Session {
+    /// Identifies this session within this run of the daemon.
+    pub id: SessionId,
+    /// The peer's id, proven in the handshake.
+    pub peer_id: PeerId,
+    /// The peer's certificate, proven in the handshake.
+    pub certificate: Arc<Certificate>,
+    /// True if this daemon dialled.
+    pub dialled: bool,
+    /// The peer's address when the session was established.
+    pub remote: SocketAddr,
+    /// The path of the session.
+    pub path: Path,
+    /// Key that binds invitation proofs to this session.
+    pub proof_key: Secret<32>,
+    /// Pairwise look-up secrets of this session: this daemon's, then the peer's.
+    pub lookup_secrets: (Secret<32>, Secret<32>),
+}
+
+impl Session {
+    /// Returns the peer's name in debug lines.
+    pub fn name(&self) -> Pseudonym {
+        Pseudonym::of(&self.peer_id)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({})", self.id.0)
+    }
+}
+
+/// What has happened in a session.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// True once the conversation was notified of the session. A conversation that is loaded again
+    /// must be notified again.
+    pub begun: bool,
+    /// The incarnation that this daemon stated last; 0 before the first statement.
+    pub stated: u64,
+    /// The peer's latest statement.
+    pub places: Option<Arc<Places>>,
+    /// How often the peer has stated its places.
+    statements: u32,
+    /// True if the peer sent a contact request.
+    pub asked: bool,
+    /// True once the contact reported this daemon's observed address.
+    pub told_observed: bool,
+    /// True if another session should replace this one, as it is old or its path is gone.
+    pub stale: bool,
+    /// True while frames have been unanswered for seconds and no datagram was received since.
+    pub in_doubt: bool,
+    /// The peer's clock, in Unix milliseconds, minus the local steady clock, if the peer reported its
+    /// time. The local wall clock may be set while the session is up.
+    pub clock: Option<i64>,
+}
+
+impl Progress {
+    /// Returns whether another session should replace this one.
+    pub(crate) const fn wants_successor(&self) -> bool {
+        self.stale || self.in_doubt
+    }
+
+    /// Returns whether the peer has stated its places in this session.
+    pub(crate) const fn is_placed(&self) -> bool {
+        self.statements > 0
+    }
+
+    /// Counts a statement of the peer. Returns whether it is within the limit.
+    pub(crate) const fn takes_statement(&mut self) -> bool {
+        self.statements = self.statements.saturating_add(1);
+        self.statements <= MAX_STATEMENTS
+    }
+}
+
+/// The established sessions of all peers.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(HashMap<SessionId, Established>);
+
+#[derive(Debug)]
+struct Established {
+    session: Arc<Session>,
+    progress: Progress,
+}
+
+impl Sessions {
+    /// Adds a session. `clock` is that of [`Progress`].
+    pub(crate) fn insert(&mut self, session: Arc<Session>, clock: Option<i64>) {
+        let progress = Progress {
+            clock,
+            ..Progress::default()
+        };
+        let established = Established { session, progress };
+        self.0.insert(established.session.id, established);
+    }
+
+    /// Removes a session that has ended.
+    pub(crate) fn remove(&mut self, id: SessionId) -> Option<Arc<Session>> {
+        self.0.remove(&id).map(|established| established.session)
+    }
+
+    /// Returns a session unless it has ended.
+    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<Session>> {
+        let established = self.0.get(&id);
+        established.map(|established| established.session.clone())
+    }
+
+    /// Returns the progress of a session; `None` once it has ended.
+    pub(crate) fn progress(&self, id: SessionId) -> Option<&Progress> {
+        self.0.get(&id).map(|established| &established.progress)
+    }
+
+    /// Returns the progress of a session, to change it.
+    pub(crate) fn progress_mut(&mut self, id: SessionId) -> Option<&mut Progress> {
+        let established = self.0.get_mut(&id);
+        established.map(|established| &mut established.progress)
+    }
+
+    /// Drops the sessions that have ended.
+    pub(crate) fn retain(&mut self, is_over: &dyn Fn(SessionId) -> bool) {
+        self.0.retain(|id, _| !is_over(*id));
+    }
+
+    /// Iterates over the ids of all sessions.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.0.keys().copied()
+    }
+}
+
+impl Engine {
+    /// Returns whether a session does not serve any more, or not for long.
+    pub(crate) fn wants_successor(&self, id: SessionId) -> bool {
+        let progress = self.sessions.progress(id);
+        progress.is_none_or(Progress::wants_successor)
+    }
+
+    /// Returns whether a session's peer does not answer.
+    pub(crate) fn is_in_doubt(&self, id: SessionId) -> bool {
+        let progress = self.sessions.progress(id);
+        progress.is_none_or(|progress| progress.in_doubt)
+    }
+
+    /// Records whether a session's peer answers.
+    pub(crate) fn set_doubt(&mut self, id: SessionId, in_doubt: bool) {
+        if let Some(progress) = self.sessions.progress_mut(id) {
+            progress.in_doubt = in_doubt;
+        }
+    }
+
+    /// Marks a session to be replaced as soon as possible.
+    pub(crate) fn mark_stale(&mut self, id: SessionId) {
+        if let Some(progress) = self.sessions.progress_mut(id) {
+            progress.stale = true;
+        }
+    }
+
+    /// Returns what the choice of the serving session depends on.
+    pub(crate) fn view_of(&self, session: &Session) -> SessionView {
+        SessionView {
+            id: session.id,
+            dialled: session.dialled,
+            path: session.path,
+            wants_successor: self.wants_successor(session.id),
+        }
+    }
+
+    /// Returns the sessions of a peer as the core sees them, in order of preference.
+    pub(crate) fn session_views(&self, row: i64) -> Vec<SessionView> {
+        let peer_state = self.peers.get(&row).into_iter();
+        let links = peer_state.flat_map(|peer_state| &peer_state.links);
+        links.map(|link| self.view_of(link)).collect()
+    }
+
+    /// Returns whether one of a peer's sessions is up and answers.
+    pub(crate) fn is_online(&self, row: i64) -> bool {
+        let peer_state = self.peers.get(&row);
+        peer_state.is_some_and(|peer_state| {
+            let mut links = peer_state.links.iter();
+            links.any(|link| !self.is_in_doubt(link.id))
+        })
+    }
+
+    /// Returns the session on which a peer's messages are sent.
+    pub(crate) fn serving(&self, row: i64) -> Option<Arc<Session>> {
+        self.peers.get(&row)?.link().cloned()
+    }
+
+    /// Returns whether the peer has stated its places in a session.
+    pub(crate) fn is_placed(&self, id: SessionId) -> bool {
+        let progress = self.sessions.progress(id);
+        progress.is_some_and(Progress::is_placed)
+    }
+
+    /// Returns the peer's latest statement in a session.
+    pub(crate) fn places_in(&self, id: SessionId) -> Option<Arc<Places>> {
+        self.sessions.progress(id)?.places.clone()
+    }
+
+    /// Returns the incarnation that this daemon stated last in a session; 0 before the first
+    /// statement.
+    pub(crate) fn stated_in(&self, id: SessionId) -> u64 {
+        let progress = self.sessions.progress(id);
+        progress.map_or(0, |progress| progress.stated)
+    }
+
+    /// Records that the conversation was notified of a session.
+    pub(crate) fn note_begun(&mut self, id: SessionId) {
+        if let Some(progress) = self.sessions.progress_mut(id) {
+            progress.begun = true;
+        }
+    }
+}
+
+/// Returns whether a frame is sent once per session, so that the session is useless if it is lost.
+pub fn is_sent_once(frame: &Message) -> bool {
+    matches!(
+        frame,
+        Message::Places(_)
+            | Message::ContactRequest(_)
+            | Message::ContactReply { .. }
+            | Message::Mailbox(_)
+            | Message::Line(_)
+    )
+}

@@ -1,0 +1,109 @@
+use super::*;
+use crate::upkeep::tests::engine;
+use m2_crypto::{Circle, Identity, Secret, provider};
+
+/// Returns the session with this number, of a peer that has Bob's certificate and an id of its own.
+fn session(number: u8) -> Session {
+    let pem = include_str!("../../../../tests/vectors/identities/bob.pem");
+    let bob = Identity::from_pem(pem, None, provider::default()).unwrap();
+    Session {
+        id: SessionId(number.into()),
+        peer_id: match number {
+            0 => bob.peer_id(Circle::public().id()),
+            number => PeerId::from_bytes([number; 32]),
+        },
+        certificate: Arc::new(bob.certificate().clone()),
+        dialled: false,
+        remote: ([192, 0, 2, number], 7_000).into(),
+        path: Path::Direct,
+        proof_key: Secret::new([1; 32]),
+        lookup_secrets: (Secret::new([2; 32]), Secret::new([3; 32])),
+    }
+}
+
+fn up(engine: &mut Engine, number: u8) {
+    let (reply, _) = Reply::channel();
+    let clock_skew_ms = None;
+    engine.handle(Into::into(SessionInput::Up {
+        session: session(number),
+        clock_skew_ms,
+        reply,
+    }));
+}
+
+fn closed(engine: &mut Engine) -> Vec<SessionId> {
+    let effects = std::iter::from_fn(|| engine.poll_effect());
+    let closed = effects.filter_map(|effect| match effect {
+        Effect::Close(id, _) => Some(id),
+        _ => None,
+    });
+    closed.collect()
+}
+
+/// The session of a stranger may be crowded out while its request waits in the queue.
+#[test]
+fn a_request_on_a_session_that_is_crowded_out_makes_no_contact_without_a_certificate() {
+    let (_dir, mut engine) = engine();
+    engine.begin_batch();
+    (0..65).for_each(|number| up(&mut engine, number));
+    engine.end_batch().unwrap();
+    let crowded_out = closed(&mut engine);
+    assert!(!crowded_out.is_empty());
+    let request = Message::ContactRequest(ContactRequest {
+        invite: None,
+        name: "bob".to_owned(),
+    });
+    engine.begin_batch();
+    let input = SessionInput::Frame(crowded_out[0], request, None);
+    engine.handle(input.into());
+    engine.end_batch().unwrap();
+    let peer = session(u8::try_from(crowded_out[0].0).unwrap()).peer_id;
+    if let Some(row) = engine.row_of(&peer) {
+        let peer_state = &engine.peers[&row];
+        assert!(peer_state.contact.certificate.is_some());
+        assert_eq!(peer_state.links.len(), 1);
+        engine.begin_batch();
+        let name = peer.to_string();
+        engine.accept_contact(&name, "").unwrap();
+        engine.end_batch().unwrap();
+    }
+}
+
+/// What the task of a session reports while the store can't be written must not be forgotten.
+#[test]
+fn doubt_and_age_are_kept_although_no_batch_can_be_written() {
+    let (_dir, mut engine) = engine();
+    engine.begin_batch();
+    up(&mut engine, 1);
+    engine.end_batch().unwrap();
+    let id = SessionId(1);
+    engine.refuse(SessionInput::Silent(id).into());
+    assert!(engine.is_in_doubt(id));
+    engine.refuse(SessionInput::Heard(id).into());
+    assert!(!engine.wants_successor(id));
+    engine.refuse(SessionInput::Old(id).into());
+    assert!(engine.wants_successor(id));
+}
+
+#[test]
+fn contacts_have_priority_before_the_first_batch() {
+    let (dir, mut engine) = engine();
+    engine.begin_batch();
+    let peer = session(1).peer_id;
+    let row = engine.new_contact(peer, ContactState::Contact, "").unwrap();
+    let secrets = m2_store::LookupSecrets {
+        ours: Secret::new([2; 32]),
+        theirs: Secret::new([3; 32]),
+    };
+    engine.store.set_lookup_secrets(row, &secrets).unwrap();
+    engine.end_batch().unwrap();
+    drop(engine);
+    let mut engine = crate::upkeep::tests::engine_on(dir.path());
+    let effects: Vec<Effect> = std::iter::from_fn(|| engine.poll_effect()).collect();
+    let is_known =
+        |effect: &Effect| matches!(effect, Effect::Prioritise(of, Some(_)) if *of == peer);
+    let first_dial = effects
+        .iter()
+        .position(|effect| matches!(effect, Effect::Dial(..)));
+    assert!(effects.iter().position(is_known) < first_dial);
+}

@@ -1,0 +1,282 @@
+//! Tries every path to a contact, to show the user which of them work.
+//!
+//! The dials are anonymous: the contact proves its identity, and no existing session is disturbed.
+
+use crate::config::IpMode;
+use crate::connect::Direct;
+use crate::driver::EngineHandle;
+use crate::lines::LineDialer;
+use crate::lookup::LookupParts;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use m2_core::dial::Target;
+use m2_core::{ContactLine, LineTokens};
+use m2_crypto::PeerId;
+use m2_crypto::handshake::Credential;
+use m2_crypto::presence::Record;
+use m2_engine::ContactPaths;
+use m2_engine::Query;
+use m2_engine::Refusal;
+use m2_engine::clock::Clock;
+use m2_net::dial_error::DialError;
+use m2_net::session::CloseCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Timeout of one dial.
+const LIMIT: Duration = Duration::from_secs(8);
+
+/// How a path is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaySource {
+    /// It was used before, or an invitation named it.
+    Known,
+    /// From an announcement in the local network.
+    Lan,
+    /// A line.
+    Line,
+    /// From a record in the DHT.
+    Dht,
+}
+
+/// The result of one attempt.
+#[derive(Debug, Clone)]
+pub struct Probed {
+    /// How the path is known.
+    pub source: WaySource,
+    /// The address or relay that was dialled; empty if the source had no result.
+    pub target: String,
+    /// Success, or a stable reason for the failure.
+    pub result: Result<(), &'static str>,
+    /// Duration of the attempt, including look-up.
+    pub took: Duration,
+}
+
+/// Tries every path to a contact.
+pub struct Prober {
+    /// The engine, which knows the paths.
+    pub engine: EngineHandle,
+    /// Dials addresses that contacts named.
+    pub direct: Direct,
+    /// Dials on lines.
+    pub lines: Arc<LineDialer>,
+    /// Looks contacts up in the DHT.
+    pub lookup: LookupParts,
+    /// The daemon's clock.
+    pub clock: Arc<Clock>,
+}
+
+type Attempts = FuturesUnordered<BoxFuture<'static, Vec<Probed>>>;
+
+impl Prober {
+    /// Starts the attempts. Returns a receiver of their results, which closes after the last one.
+    ///
+    /// Errors: the contact is unknown.
+    pub async fn probe(
+        self: &Arc<Self>,
+        contact: String,
+    ) -> Result<mpsc::Receiver<Probed>, Refusal> {
+        let ways = self.engine.read(|reply| Query::PathsTo(contact, reply));
+        let ways = ways.await?;
+        let (sender, tried) = mpsc::channel(8);
+        let prober = self.clone();
+        tokio::spawn(async move {
+            let all = prober.clone().all(ways, &sender);
+            // The caller may have gone.
+            tokio::select! {
+                () = all => {}
+                () = sender.closed() => {}
+            }
+        });
+        Ok(tried)
+    }
+
+    async fn all(self: Arc<Self>, ways: ContactPaths, sender: &mpsc::Sender<Probed>) {
+        let mut attempts = Attempts::new();
+        self.probe_known(&ways, &mut attempts);
+        if let Some(dht) = self.clone().seek(&ways) {
+            attempts.push(dht);
+        }
+        while let Some(ended) = attempts.next().await {
+            for tried in ended {
+                if sender.send(tried).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn probe_known(self: &Arc<Self>, ways: &ContactPaths, attempts: &mut Attempts) {
+        let (peer, mode) = (ways.peer, ways.mode);
+        let known = ways.known.iter().copied();
+        let known = known.map(|known| Target::known(known, mode));
+        let known = known.map(|target| (WaySource::Known, target));
+        let lan = ways.lan.iter().copied();
+        let lan = lan.map(|named| (WaySource::Lan, Target::named(named, mode)));
+        for (source, target) in known.chain(lan) {
+            let call = self.clone().probe_target(source, peer, target);
+            attempts.push(call.map(|tried| vec![tried]).boxed());
+        }
+        for line in &ways.lines {
+            let call = self
+                .clone()
+                .probe_line(WaySource::Line, peer, line.clone(), mode);
+            attempts.push(call.map(|tried| vec![tried]).boxed());
+        }
+        let nothing = |source, reason| std::future::ready(vec![none(source, reason)]).boxed();
+        if ways.known.is_empty() && mode != IpMode::LineOnly {
+            attempts.push(nothing(WaySource::Known, "NONE_KNOWN"));
+        }
+        if ways.lines.is_empty() {
+            attempts.push(nothing(WaySource::Line, "NONE_KNOWN"));
+        }
+        if ways.lan.is_empty() && mode == IpMode::Direct {
+            let on = self.lookup.lan.is_some();
+            let reason = if on { "NOT_SEEN" } else { "OFF" };
+            attempts.push(nothing(WaySource::Lan, reason));
+        }
+    }
+
+    /// Looks the contact up in the DHT and tries the paths found there.
+    fn seek(self: Arc<Self>, ways: &ContactPaths) -> Option<BoxFuture<'static, Vec<Probed>>> {
+        if self.lookup.mode_hides() {
+            return None;
+        }
+        let source = WaySource::Dht;
+        let Some((dht, secret)) = self.lookup.dht.clone().zip(ways.secret.clone()) else {
+            return Some(std::future::ready(vec![none(source, "OFF")]).boxed());
+        };
+        let (peer, mode) = (ways.peer, ways.mode);
+        Some(
+            async move {
+                let begun = Instant::now();
+                let now_s = self.clock.now_ms() / 1_000;
+                let record = match crate::lookup::find(&dht, &secret, now_s).await {
+                    Ok(Some(record)) => record,
+                    found => {
+                        let reason = found.map_or("NO_ANSWER", |_| "NOT_PUBLISHED");
+                        let took = begun.elapsed();
+                        let tried = none(source, reason);
+                        return vec![Probed { took, ..tried }];
+                    }
+                };
+                self.try_record(peer, mode, record, begun.elapsed()).await
+            }
+            .boxed(),
+        )
+    }
+
+    async fn try_record(
+        self: Arc<Self>,
+        peer: PeerId,
+        mode: IpMode,
+        record: Record,
+        looked: Duration,
+    ) -> Vec<Probed> {
+        crate::lookup::tell(&self.engine, peer, record.clone()).await;
+        let calls: FuturesUnordered<BoxFuture<'static, Probed>> = FuturesUnordered::new();
+        if mode != IpMode::LineOnly {
+            for named in record.addresses {
+                let target = Target::named(named, mode);
+                calls.push(
+                    self.clone()
+                        .probe_target(WaySource::Dht, peer, target)
+                        .boxed(),
+                );
+            }
+        }
+        for line in record.lines {
+            let line = ContactLine {
+                relay: line.relay,
+                addresses: line.addresses,
+                tokens: LineTokens::Always(line.token),
+            };
+            let call = self.clone().probe_line(WaySource::Dht, peer, line, mode);
+            calls.push(call.boxed());
+        }
+        let tried: Vec<Probed> = calls.collect().await;
+        if tried.is_empty() {
+            let tried = none(WaySource::Dht, "NO_ADDRESS");
+            return vec![Probed {
+                took: looked,
+                ..tried
+            }];
+        }
+        let with_look = |tried: Probed| Probed {
+            took: tried.took + looked,
+            ..tried
+        };
+        tried.into_iter().map(with_look).collect()
+    }
+
+    async fn probe_target(
+        self: Arc<Self>,
+        source: WaySource,
+        peer: PeerId,
+        target: Target,
+    ) -> Probed {
+        let begun = Instant::now();
+        let dialled = self.direct.dial(peer, target, Credential::Anonymous, LIMIT);
+        let result = match dialled.await {
+            Ok(session) => {
+                session.close(CloseCode::Done);
+                Ok(())
+            }
+            Err(error) => refusal_is_success(error.reason()),
+        };
+        Probed {
+            source,
+            target: target.to_string(),
+            result,
+            took: begun.elapsed(),
+        }
+    }
+
+    async fn probe_line(
+        self: Arc<Self>,
+        source: WaySource,
+        peer: PeerId,
+        line: ContactLine,
+        mode: IpMode,
+    ) -> Probed {
+        let begun = Instant::now();
+        let called = self
+            .lines
+            .dial(peer, Credential::Anonymous, &line, mode, LIMIT);
+        let result = match tokio::time::timeout(LIMIT, called).await {
+            Ok(Ok(session)) => {
+                session.close(CloseCode::Done);
+                Ok(())
+            }
+            Ok(Err(failure)) => refusal_is_success(failure.reason()),
+            Err(_) => Err("NO_ANSWER"),
+        };
+        Probed {
+            source,
+            target: line.relay.to_string().chars().take(16).collect(),
+            result,
+            took: begun.elapsed(),
+        }
+    }
+}
+
+/// Maps a refusal to success: a contact without a mailbox role refuses anonymous callers, but only
+/// after it has proved its identity.
+fn refusal_is_success(reason: &'static str) -> Result<(), &'static str> {
+    if reason == DialError::Refused.reason() {
+        return Ok(());
+    }
+    Err(reason)
+}
+
+fn none(source: WaySource, reason: &'static str) -> Probed {
+    Probed {
+        source,
+        target: String::new(),
+        result: Err(reason),
+        took: Duration::ZERO,
+    }
+}

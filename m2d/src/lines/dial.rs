@@ -1,0 +1,143 @@
+//! Dials a contact on one of its lines.
+
+use super::used::Used;
+use super::{RelaySockets, hops};
+use crate::config::IpMode;
+use crate::connect::{Direct, DirectError, PathFailure};
+use crate::reach::Reachability;
+use m2_core::ContactLine;
+use m2_crypto::PeerId;
+use m2_crypto::handshake::Credential;
+use m2_engine::clock::Clock;
+use m2_net::dial_error::DialError;
+use m2_net::endpoint::Endpoint;
+use m2_net::line::{Carrier, Hop, LineError};
+use m2_net::session::Session;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Dials contacts on lines.
+pub struct LineDialer {
+    relay_sockets: Arc<RelaySockets>,
+    inside: Arc<Endpoint>,
+    reach: Arc<Reachability>,
+    direct: Direct,
+    clock: Arc<Clock>,
+}
+
+impl LineDialer {
+    /// Creates a dialler whose sessions run on `inside`, over sessions with relays that leave from
+    /// `relay_sockets`.
+    pub const fn new(
+        relay_sockets: Arc<RelaySockets>,
+        inside: Arc<Endpoint>,
+        reach: Arc<Reachability>,
+        direct: Direct,
+        clock: Arc<Clock>,
+    ) -> Self {
+        Self {
+            relay_sockets,
+            inside,
+            reach,
+            direct,
+            clock,
+        }
+    }
+
+    /// Dials a peer on a line, by one route after the other.
+    pub async fn dial(
+        &self,
+        peer: PeerId,
+        credential: Credential,
+        line: &ContactLine,
+        mode: IpMode,
+        limit: Duration,
+    ) -> Result<Session, PathFailure> {
+        let target = Hop {
+            relay: line.relay,
+            addresses: self.direct.admitted(&line.addresses),
+        };
+        let own = self.relay_sockets.own().await;
+        let ways = hops::to_contact(&own, mode, &target);
+        let mut failure = PathFailure::NoOwnRelay;
+        for way in ways {
+            match self.by(&way, peer, &credential, line, limit).await {
+                Ok(session) => return Ok(session),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn by(
+        &self,
+        way: &[Hop],
+        peer: PeerId,
+        credential: &Credential,
+        line: &ContactLine,
+        limit: Duration,
+    ) -> Result<Session, PathFailure> {
+        let token = line
+            .tokens
+            .of_day(self.clock.today())
+            .ok_or(PathFailure::LineExpired)?;
+        let relay_sockets = self
+            .relay_sockets
+            .endpoint()
+            .await
+            .map_err(|_| PathFailure::NoSocket)?;
+        let session = self.dial_relay(relay_sockets, way, peer).await?;
+        let carrier = self.inside.attach(session).map_err(PathFailure::Line)?;
+        // A dial that is dropped half-way must not leave a session with the relay behind.
+        let used = Used::new(carrier.clone());
+        let address = carrier.join(token).await.map_err(PathFailure::Line)?;
+        let credential = credential.clone();
+        let dialled = self.inside.dial_within(address, peer, credential, limit);
+        let session = dialled.await.map_err(PathFailure::WithinLine)?;
+        used.release();
+        if self.relay_sockets.is_shared() && way.len() == 1 {
+            self.reach.ask_at(&carrier);
+        }
+        tokio::spawn(close_after(carrier));
+        Ok(session)
+    }
+}
+
+impl LineDialer {
+    /// Dials the first relay: within the contact's budget if the contact named it, without a charge
+    /// if it is one of this daemon's own.
+    async fn dial_relay(
+        &self,
+        relay_sockets: &Endpoint,
+        way: &[Hop],
+        contact: PeerId,
+    ) -> Result<Session, PathFailure> {
+        let first = way.first().ok_or(PathFailure::NoOwnRelay)?;
+        if first.addresses.is_empty() {
+            return Err(PathFailure::Direct(DirectError::NotAdmitted));
+        }
+        let own = self.relay_sockets.own().await;
+        let is_ours = own.rows().any(|row| row.relay == first.relay);
+        let named: &[SocketAddr] = if is_ours { &[] } else { &first.addresses };
+        let charge = self
+            .direct
+            .charge(contact, first.relay, named)
+            .map_err(PathFailure::Direct)?;
+        let session = relay_sockets.dial_relay_counted(way, charge.meter()).await;
+        let session = session.map_err(|error| match error {
+            LineError::Unreached(DialError::Refused) => PathFailure::RelayRefused,
+            error => PathFailure::Line(error),
+        })?;
+        self.direct.proved(first.relay, session.remote_address());
+        Ok(session)
+    }
+}
+
+/// Closes the session with the relay when the session that it carries has ended.
+async fn close_after(carrier: Carrier) {
+    tokio::select! {
+        () = carrier.unused() => carrier.close(),
+        _ = carrier.ended() => {}
+    }
+}
