@@ -22,6 +22,7 @@ mod summary;
 pub use line::LineConfig;
 pub use lookup::LookupConfig;
 pub use m2_core::IpMode;
+use m2_core::StoreLimits;
 pub use mailbox::MailboxConfig;
 pub use privacy::{Padding, PrivacyConfig};
 pub use private_file::PrivateFileError;
@@ -51,7 +52,7 @@ pub struct Config {
     /// `[lookup]`
     pub lookup: LookupConfig,
     /// `[store]`
-    pub store: StoreConfig,
+    pub store: StoreLimits,
     /// `[line]`
     pub line: LineConfig,
     /// `[mailbox]`
@@ -119,40 +120,6 @@ impl Default for NetworkConfig {
             session_keys: None,
             handshakes: 4,
             max_sessions: 2_000,
-        }
-    }
-}
-
-/// Limits and retention of the daemon's store.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StoreConfig {
-    /// How many days events are kept, 1 to 3650.
-    pub event_days: u32,
-    /// The maximum number of events, 1,000 or more.
-    pub max_events: u64,
-    /// The maximum number of messages in the outbox for one contact, 1 to 1,000,000.
-    pub max_outbox: u32,
-    /// How many days messages are kept, 1 to 36,500; 0 for unlimited.
-    pub keep_days: u32,
-    /// The maximum bytes of content, 1,048,576 or more; 0 for unlimited.
-    pub keep_bytes: u64,
-    /// The maximum number of stored messages of one contact, 1,000 or more.
-    pub contact_messages: u64,
-    /// The maximum stored bytes of content of one contact, 1,048,576 or more.
-    pub contact_bytes: u64,
-}
-
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self {
-            event_days: 30,
-            max_events: 1_000_000,
-            max_outbox: 100_000,
-            keep_days: 0,
-            keep_bytes: 0,
-            contact_messages: 5_000_000,
-            contact_bytes: 4 << 30,
         }
     }
 }
@@ -350,7 +317,7 @@ impl Config {
         range("store", "max_events", events, "1,000 or more")?;
         let outbox = (1..=1_000_000).contains(&store.max_outbox);
         range("store", "max_outbox", outbox, "1 to 1,000,000")?;
-        self.store.check_kept()?;
+        check_kept(&self.store)?;
         let name = (1..=64).contains(&self.circle.name.len());
         range("circle", "name", name, "1 to 64 bytes")?;
         self.mailbox.check_ranges()?;
@@ -375,36 +342,35 @@ impl Config {
     }
 }
 
-impl StoreConfig {
-    fn check_kept(&self) -> Result<(), ConfigError> {
-        let megabyte = 1 << 20;
-        let checks = [
-            ("keep_days", self.keep_days <= 36_500, "0 to 36,500"),
-            (
-                "keep_bytes",
-                self.keep_bytes == 0 || self.keep_bytes >= megabyte,
-                "0, or 1,048,576 or more",
-            ),
-            (
-                "contact_messages",
-                self.contact_messages >= 1_000,
-                "1,000 or more",
-            ),
-            (
-                "contact_bytes",
-                self.contact_bytes >= megabyte,
-                "1,048,576 or more",
-            ),
-        ];
-        let failed = checks.into_iter().find(|(_, holds, _)| !holds);
-        failed.map_or(Ok(()), |(key, _, expected)| {
-            Err(ConfigError::Range {
-                section: "store",
-                key,
-                expected,
-            })
+/// Checks the ranges of what the store keeps.
+fn check_kept(store: &StoreLimits) -> Result<(), ConfigError> {
+    let megabyte = 1 << 20;
+    let checks = [
+        ("keep_days", store.keep_days <= 36_500, "0 to 36,500"),
+        (
+            "keep_bytes",
+            store.keep_bytes == 0 || store.keep_bytes >= megabyte,
+            "0, or 1,048,576 or more",
+        ),
+        (
+            "contact_messages",
+            store.contact_messages >= 1_000,
+            "1,000 or more",
+        ),
+        (
+            "contact_bytes",
+            store.contact_bytes >= megabyte,
+            "1,048,576 or more",
+        ),
+    ];
+    let failed = checks.into_iter().find(|(_, holds, _)| !holds);
+    failed.map_or(Ok(()), |(key, _, expected)| {
+        Err(ConfigError::Range {
+            section: "store",
+            key,
+            expected,
         })
-    }
+    })
 }
 
 fn parse_secret(text: &[u8]) -> Option<Secret<32>> {

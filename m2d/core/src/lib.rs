@@ -12,8 +12,10 @@ pub mod line;
 pub mod requests;
 pub mod resolve;
 pub mod sessions;
+mod store_limits;
 pub mod strangers;
 
 pub use contact::{ContactState, KnownAddress};
 pub use ip_mode::IpMode;
 pub use line::{ContactLine, LineTokens};
+pub use store_limits::StoreLimits;

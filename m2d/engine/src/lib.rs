@@ -55,13 +55,14 @@ pub use refusal::Refusal;
 pub use sending::{Failure, MessageRequest, NewMessage, SentMessage};
 pub use session::{Session, is_sent_once};
 pub use sessions::{Arrived, GrantCheck, SessionEnd, SessionInput};
-pub use settings::{LetterTimes, Settings, StoreLimits};
+pub use settings::{LetterTimes, Settings};
 pub use summary::Summary;
 
 use clock::Clock;
 use dirty::Dirty;
 use effect::Step;
 use lines::Lines;
+use m2_core::StoreLimits;
 use m2_core::sessions::SessionId;
 use m2_core::strangers::Strangers;
 use m2_crypto::{Circle, Identity, PeerId};

@@ -1,9 +1,10 @@
 //! The engine's part of the configuration.
 
 use crate::LineSettings;
+use m2_core::StoreLimits;
 
 /// The settings of the engine.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The limits of the store.
     pub limits: StoreLimits,
@@ -11,39 +12,6 @@ pub struct Settings {
     pub letters: LetterTimes,
     /// Which paths sessions may take.
     pub lines: LineSettings,
-}
-
-/// The limits of the store.
-#[derive(Debug, Clone, Copy)]
-pub struct StoreLimits {
-    /// How many days events are kept.
-    pub event_days: u32,
-    /// The maximum number of events.
-    pub max_events: u64,
-    /// The maximum number of messages in the outbox for one contact.
-    pub max_outbox: u32,
-    /// How many days messages are kept; 0 for unlimited.
-    pub keep_days: u32,
-    /// The maximum bytes of content; 0 for unlimited.
-    pub keep_bytes: u64,
-    /// The maximum number of stored messages of one contact.
-    pub contact_messages: u64,
-    /// The maximum stored bytes of content of one contact.
-    pub contact_bytes: u64,
-}
-
-impl Default for StoreLimits {
-    fn default() -> Self {
-        Self {
-            event_days: 30,
-            max_events: 1_000_000,
-            max_outbox: 100_000,
-            keep_days: 0,
-            keep_bytes: 0,
-            contact_messages: 5_000_000,
-            contact_bytes: 4 << 30,
-        }
-    }
 }
 
 /// When letters are deposited.

@@ -1,21 +1,13 @@
 //! The engine's part of the configuration.
 
 use crate::config::Config;
-use m2_engine::{LetterTimes, LineSettings, Settings, StoreLimits};
+use m2_engine::{LetterTimes, LineSettings, Settings};
 
 /// Returns the settings of the engine.
 pub(super) fn of(config: &Config) -> Settings {
-    let (store, mailbox) = (&config.store, &config.mailbox);
+    let mailbox = &config.mailbox;
     Settings {
-        limits: StoreLimits {
-            event_days: store.event_days,
-            max_events: store.max_events,
-            max_outbox: store.max_outbox,
-            keep_days: store.keep_days,
-            keep_bytes: store.keep_bytes,
-            contact_messages: store.contact_messages,
-            contact_bytes: store.contact_bytes,
-        },
+        limits: config.store.clone(),
         letters: LetterTimes {
             after_ms: u64::from(mailbox.after_s) * 1_000,
             delay_ms: u64::from(mailbox.delay_s) * 1_000,

@@ -58,6 +58,14 @@ pub struct SourceFile {
     pub text: String,
 }
 
+#[cfg(test)]
+pub(super) fn file(path: &str, text: &str) -> SourceFile {
+    SourceFile {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    }
+}
+
 impl SourceFile {
     /// Whether its name ends in `.EXTENSION`.
     pub fn is(&self, extension: &str) -> bool {

@@ -66,14 +66,8 @@ fn without_fences(lines: Vec<(usize, &str)>) -> Vec<(usize, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::files::file;
     use super::*;
-
-    fn file(path: &str, text: &str) -> SourceFile {
-        SourceFile {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
-    }
 
     #[test]
     fn comments_are_prose_and_code_is_not() {

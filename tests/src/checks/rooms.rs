@@ -194,14 +194,8 @@ fn flattened(tree: &syn::UseTree) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::files::file;
     use super::*;
-
-    fn file(path: &str, text: &str) -> SourceFile {
-        SourceFile {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
-    }
 
     #[test]
     fn circles_are_found_through_re_exports_and_super() {

@@ -108,9 +108,9 @@ fn an_undeposited_letter_is_sealed_again_before_its_grant_expires() {
     assert_eq!(same[0].id, first[0].id);
     engine.deposit_ended(&same[0].id, failed).unwrap();
     assert!(deposits_after(&mut engine, DAY_MS).is_empty());
-    let anew = deposits_after(&mut engine, 0);
-    assert_eq!(anew.len(), 1);
-    assert_ne!(anew[0].id, first[0].id);
+    let again = deposits_after(&mut engine, 0);
+    assert_eq!(again.len(), 1);
+    assert_ne!(again[0].id, first[0].id);
 }
 
 #[test]

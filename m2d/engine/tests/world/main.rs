@@ -37,7 +37,7 @@ type Made = (InvitationRow, Zeroizing<String>);
 /// A schedule: a world with the requests of its users.
 struct Schedule {
     world: World,
-    /// Invitations that are not answered yet: who made it, and for whom it is.
+    /// Invitations that are not answered yet, each with its host and its guest.
     invitations: Vec<(usize, usize, Pending<Made>)>,
     added: Vec<Pending<ContactView>>,
     /// Messages that are not answered yet: the sender, the receiver, the number in the text.

@@ -214,7 +214,7 @@ fn a_removed_contact_learns_that_it_is_none_and_may_come_back() {
     let alice = world.id(ALICE);
     let problem = world.daemons[BOB].contact(alice).unwrap().problem;
     assert!(problem.contains("m2 invite create"), "{problem}");
-    let refused = world.say(ALICE, BOB, "to nobody").unwrap_err();
+    let refused = world.say(ALICE, BOB, "too late").unwrap_err();
     assert_eq!(refused.reason, Reason::ContactUnknown);
     let invitation = world.invitation(ALICE, "");
     world.add(BOB, invitation, "").unwrap();
