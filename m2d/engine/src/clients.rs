@@ -1,8 +1,9 @@
 //! Named clients of the event stream and their cursors.
 
-use super::Engine;
-use super::input::Reply;
 use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::request;
+use crate::state::State;
 use m2_proto::reason::Reason;
 use m2_store::StoreError;
 
@@ -59,114 +60,115 @@ pub enum StreamRequest {
     Remove(String, Reply<()>),
 }
 
-impl Engine {
-    /// Handles a request about a stream of events.
-    pub(super) fn on_stream(&mut self, request: StreamRequest) {
-        match request {
-            StreamRequest::Open {
-                client,
-                start,
-                reply,
-            } => self.run(reply, |it| it.open_stream(&client, start)),
-            StreamRequest::Acknowledge {
-                client,
-                incarnation,
-                seq,
-                reply,
-            } => self.run(reply, |it| it.acknowledge_events(&client, incarnation, seq)),
-            StreamRequest::See(client, reply) => self.run(reply, |it| it.see_client(&client)),
-            StreamRequest::Remove(client, reply) => self.run(reply, |it| it.remove_client(&client)),
+/// Handles a request about a stream of events.
+pub(crate) fn handle(engine: &mut State, request: StreamRequest) {
+    match request {
+        StreamRequest::Open {
+            client,
+            start,
+            reply,
+        } => request::run(engine, reply, |engine| open_stream(engine, &client, start)),
+        StreamRequest::Acknowledge {
+            client,
+            incarnation,
+            seq,
+            reply,
+        } => request::run(engine, reply, |engine| {
+            acknowledge_events(engine, &client, incarnation, seq)
+        }),
+        StreamRequest::See(client, reply) => {
+            request::run(engine, reply, |engine| see_client(engine, &client))
+        }
+        StreamRequest::Remove(client, reply) => {
+            request::run(engine, reply, |engine| remove_client(engine, &client))
         }
     }
+}
 
-    /// Returns the event number after which a stream starts. Stores the cursor of a new named
-    /// client.
-    pub(crate) fn open_stream(&mut self, client: &str, start: StreamStart) -> Result<i64, Refusal> {
-        let newest = self.store.newest_event()?;
-        let kept = if client.is_empty() {
-            None
-        } else {
-            self.store.client_cursor(client)?
-        };
-        let after = match (start, kept) {
-            (StreamStart::Now, _) => newest,
-            (StreamStart::Start, _) => 0,
-            (StreamStart::After { incarnation, seq }, _) => {
-                self.check_cursor(incarnation, seq, newest)?
-            }
-            (StreamStart::Kept, kept) => kept.unwrap_or(newest),
-        };
-        match kept {
-            _ if client.is_empty() => {}
-            Some(_) => self.see_client(client)?,
-            None => self.add_client(client, after)?,
+/// Returns the event number after which a stream starts. Stores the cursor of a new named
+/// client.
+fn open_stream(engine: &mut State, client: &str, start: StreamStart) -> Result<i64, Refusal> {
+    let newest = engine.batch.store.newest_event()?;
+    let kept = if client.is_empty() {
+        None
+    } else {
+        engine.batch.store.client_cursor(client)?
+    };
+    let after = match (start, kept) {
+        (StreamStart::Now, _) => newest,
+        (StreamStart::Start, _) => 0,
+        (StreamStart::After { incarnation, seq }, _) => {
+            check_cursor(engine, incarnation, seq, newest)?
         }
-        Ok(after)
+        (StreamStart::Kept, kept) => kept.unwrap_or(newest),
+    };
+    match kept {
+        _ if client.is_empty() => {}
+        Some(_) => see_client(engine, client)?,
+        None => add_client(engine, client, after)?,
     }
+    Ok(after)
+}
 
-    /// Moves a named client's cursor forward. An older position changes nothing.
-    pub(crate) fn acknowledge_events(
-        &mut self,
-        client: &str,
-        incarnation: u64,
-        seq: i64,
-    ) -> Result<(), Refusal> {
-        if self.store.client_cursor(client)?.is_none() {
-            return Err(unknown(client));
-        }
-        let newest = self.store.newest_event()?;
-        let seq = self.check_cursor(incarnation, seq, newest)?;
-        let now = self.now_ms();
-        self.store.acknowledge_client(client, seq, now)?;
-        Ok(())
+/// Moves a named client's cursor forward. An older position changes nothing.
+fn acknowledge_events(
+    engine: &mut State,
+    client: &str,
+    incarnation: u64,
+    seq: i64,
+) -> Result<(), Refusal> {
+    if engine.batch.store.client_cursor(client)?.is_none() {
+        return Err(unknown(client));
     }
+    let newest = engine.batch.store.newest_event()?;
+    let seq = check_cursor(engine, incarnation, seq, newest)?;
+    let now = engine.batch.now_ms();
+    engine.batch.store.acknowledge_client(client, seq, now)?;
+    Ok(())
+}
 
-    /// Records that a named client is connected.
-    pub(crate) fn see_client(&mut self, client: &str) -> Result<(), Refusal> {
-        let now = self.now_ms();
-        Ok(self.store.see_client(client, now)?)
+/// Records that a named client is connected.
+fn see_client(engine: &mut State, client: &str) -> Result<(), Refusal> {
+    let now = engine.batch.now_ms();
+    Ok(engine.batch.store.see_client(client, now)?)
+}
+
+/// Deletes a named client and its cursor.
+fn remove_client(engine: &mut State, client: &str) -> Result<(), Refusal> {
+    match engine.batch.store.remove_client(client)? {
+        true => Ok(()),
+        false => Err(unknown(client)),
     }
+}
 
-    /// Deletes a named client and its cursor.
-    pub(crate) fn remove_client(&mut self, client: &str) -> Result<(), Refusal> {
-        match self.store.remove_client(client)? {
-            true => Ok(()),
-            false => Err(unknown(client)),
-        }
+/// Deletes named clients that have not connected for a long time.
+pub(crate) fn prune(engine: &mut State, now: u64) -> Result<(), StoreError> {
+    let before = |kept: u64| now.saturating_sub(kept);
+    engine
+        .batch
+        .store
+        .prune_clients(before(KEEP_MS), before(KEEP_UNUSED_MS))
+}
+
+fn add_client(engine: &mut State, client: &str, after: i64) -> Result<(), Refusal> {
+    if engine.batch.store.client_count()? >= MAX_CLIENTS {
+        return Err(Refusal::limit(
+            "clients",
+            usize::try_from(MAX_CLIENTS).unwrap_or_default(),
+            "named clients",
+            "Remove those that are no longer used with `m2 client remove NAME`; \
+             `m2 client list` shows all.",
+        ));
     }
+    let now = engine.batch.now_ms();
+    Ok(engine.batch.store.add_client(client, after, now)?)
+}
 
-    /// Deletes named clients that have not connected for a long time.
-    pub(super) fn prune_clients(&mut self, now: u64) -> Result<(), StoreError> {
-        let before = |kept: u64| now.saturating_sub(kept);
-        self.store
-            .prune_clients(before(KEEP_MS), before(KEEP_UNUSED_MS))
-    }
-
-    /// Returns the log's incarnation, which every cursor carries.
-    pub const fn log_incarnation(&self) -> u64 {
-        self.log_incarnation
-    }
-
-    fn add_client(&mut self, client: &str, after: i64) -> Result<(), Refusal> {
-        if self.store.client_count()? >= MAX_CLIENTS {
-            return Err(Refusal::limit(
-                "clients",
-                usize::try_from(MAX_CLIENTS).unwrap_or_default(),
-                "named clients",
-                "Remove those that are no longer used with `m2 client remove NAME`; \
-                 `m2 client list` shows all.",
-            ));
-        }
-        let now = self.now_ms();
-        Ok(self.store.add_client(client, after, now)?)
-    }
-
-    fn check_cursor(&self, incarnation: u64, seq: i64, newest: i64) -> Result<i64, Refusal> {
-        if incarnation == self.log_incarnation && (0..=newest).contains(&seq) {
-            Ok(seq)
-        } else {
-            Err(Refusal::new(Reason::CursorInvalid))
-        }
+fn check_cursor(engine: &State, incarnation: u64, seq: i64, newest: i64) -> Result<i64, Refusal> {
+    if incarnation == engine.log_incarnation && (0..=newest).contains(&seq) {
+        Ok(seq)
+    } else {
+        Err(Refusal::new(Reason::CursorInvalid))
     }
 }
 
@@ -180,24 +182,34 @@ fn unknown(client: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upkeep::tests::{engine, pass_ms};
+    use crate::Engine;
+    use crate::relations;
+    use crate::testing::{engine, pass_ms};
     use m2_core::ContactState;
     use m2_crypto::PeerId;
 
     const DAY_MS: u64 = 86_400_000;
 
     fn knows(engine: &Engine, name: &str) -> bool {
-        engine.store.client_cursor(name).unwrap().is_some()
+        engine
+            .state
+            .batch
+            .store
+            .client_cursor(name)
+            .unwrap()
+            .is_some()
     }
 
     /// Appends an event to the log.
     fn event(engine: &mut Engine) {
         let peer = PeerId::from_bytes([1; 32]);
-        if engine.row_of(&peer).is_none() {
-            engine.new_contact(peer, ContactState::Contact, "").unwrap();
+        if engine.state.peers.row_of(&peer).is_none() {
+            relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
         }
-        let contact = engine.row_of(&peer).unwrap();
+        let contact = engine.state.peers.row_of(&peer).unwrap();
         engine
+            .state
+            .batch
             .event(m2_store::EventKind::ContactAdded, contact, None, 0)
             .unwrap();
     }
@@ -207,15 +219,30 @@ mod tests {
         let (_dir, mut engine) = engine();
         event(&mut engine);
         let log = engine.log_incarnation();
-        assert_eq!(engine.open_stream("bot", StreamStart::Kept).unwrap(), 1);
+        assert_eq!(
+            open_stream(&mut engine.state, "bot", StreamStart::Kept).unwrap(),
+            1
+        );
         event(&mut engine);
-        assert_eq!(engine.open_stream("bot", StreamStart::Kept).unwrap(), 1);
-        assert_eq!(engine.open_stream("", StreamStart::Kept).unwrap(), 2);
-        assert_eq!(engine.open_stream("old", StreamStart::Start).unwrap(), 0);
-        engine.acknowledge_events("bot", log, 2).unwrap();
+        assert_eq!(
+            open_stream(&mut engine.state, "bot", StreamStart::Kept).unwrap(),
+            1
+        );
+        assert_eq!(
+            open_stream(&mut engine.state, "", StreamStart::Kept).unwrap(),
+            2
+        );
+        assert_eq!(
+            open_stream(&mut engine.state, "old", StreamStart::Start).unwrap(),
+            0
+        );
+        acknowledge_events(&mut engine.state, "bot", log, 2).unwrap();
         // An acknowledgement that goes backwards succeeds and changes nothing.
-        engine.acknowledge_events("bot", log, 1).unwrap();
-        assert_eq!(engine.open_stream("bot", StreamStart::Kept).unwrap(), 2);
+        acknowledge_events(&mut engine.state, "bot", log, 1).unwrap();
+        assert_eq!(
+            open_stream(&mut engine.state, "bot", StreamStart::Kept).unwrap(),
+            2
+        );
     }
 
     #[test]
@@ -224,16 +251,16 @@ mod tests {
         event(&mut engine);
         let log = engine.log_incarnation();
         for name in ["used", "never"] {
-            engine.open_stream(name, StreamStart::Kept).unwrap();
+            open_stream(&mut engine.state, name, StreamStart::Kept).unwrap();
         }
-        engine.acknowledge_events("used", log, 1).unwrap();
+        acknowledge_events(&mut engine.state, "used", log, 1).unwrap();
         pass_ms(&mut engine, 29 * DAY_MS);
         assert!(knows(&engine, "never"));
         pass_ms(&mut engine, 2 * DAY_MS);
         assert!(!knows(&engine, "never"));
         pass_ms(&mut engine, 58 * DAY_MS);
         assert!(knows(&engine, "used"));
-        engine.see_client("used").unwrap();
+        see_client(&mut engine.state, "used").unwrap();
         pass_ms(&mut engine, 89 * DAY_MS);
         assert!(knows(&engine, "used"));
         pass_ms(&mut engine, 2 * DAY_MS);
@@ -244,19 +271,19 @@ mod tests {
     fn the_refusal_at_the_limit_names_the_remedy() {
         let (_dir, mut engine) = engine();
         // One transaction, as each commit would wait for the disk.
-        engine.store.begin().unwrap();
+        engine.state.batch.store.begin().unwrap();
         for number in 0..MAX_CLIENTS {
             let name = format!("job-{number}");
-            engine.open_stream(&name, StreamStart::Kept).unwrap();
+            open_stream(&mut engine.state, &name, StreamStart::Kept).unwrap();
         }
-        let refused = engine.open_stream("more", StreamStart::Kept).unwrap_err();
+        let refused = open_stream(&mut engine.state, "more", StreamStart::Kept).unwrap_err();
         assert_eq!(refused.reason, Reason::LimitReached);
         assert!(refused.message.contains("m2 client remove"));
-        engine.open_stream("job-7", StreamStart::Kept).unwrap();
-        engine.remove_client("job-7").unwrap();
-        let unknown = engine.remove_client("job-7").unwrap_err();
+        open_stream(&mut engine.state, "job-7", StreamStart::Kept).unwrap();
+        remove_client(&mut engine.state, "job-7").unwrap();
+        let unknown = remove_client(&mut engine.state, "job-7").unwrap_err();
         assert_eq!(unknown.reason, Reason::ClientUnknown);
-        engine.open_stream("more", StreamStart::Kept).unwrap();
-        engine.flush_and_commit().unwrap();
+        open_stream(&mut engine.state, "more", StreamStart::Kept).unwrap();
+        engine.state.flush_and_commit().unwrap();
     }
 }

@@ -1,7 +1,8 @@
 //! The known paths to contacts, for display.
 
-use super::Engine;
 use crate::refusal::Refusal;
+use crate::state::State;
+use crate::{lines, lookup};
 use m2_core::IpMode;
 use m2_core::sessions::SessionId;
 use m2_core::{ContactLine, ContactState, KnownAddress};
@@ -34,46 +35,44 @@ pub struct ContactPaths {
     pub session: Option<(Path, SessionId)>,
 }
 
-impl Engine {
-    /// Returns the paths to a contact, or to a peer that this daemon asked.
-    pub(crate) fn paths_to(&mut self, contact: &str) -> Result<ContactPaths, Refusal> {
-        let row = self.resolve(contact)?;
-        let state = self.contact_mut(row)?.state;
-        if !matches!(state, ContactState::Asked | ContactState::Contact) {
-            return Err(Refusal::new(Reason::NotAContact));
-        }
-        self.ways(row)
+/// Returns the paths to a contact, or to a peer that this daemon asked.
+pub(crate) fn paths_to(engine: &mut State, contact: &str) -> Result<ContactPaths, Refusal> {
+    let row = engine.peers.resolve(contact)?;
+    let state = engine.peers.contact_mut(row)?.state;
+    if !matches!(state, ContactState::Asked | ContactState::Contact) {
+        return Err(Refusal::new(Reason::NotAContact));
     }
+    ways(engine, row)
+}
 
-    /// Returns the paths to all contacts, sorted by name.
-    pub(crate) fn all_paths(&mut self) -> Result<Vec<ContactPaths>, Refusal> {
-        let rows: Vec<i64> = self.contacts_in(ContactState::Contact).collect();
-        let ways = rows.into_iter().map(|row| self.ways(row));
-        let mut ways: Vec<ContactPaths> = ways.collect::<Result<_, _>>()?;
-        ways.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(ways)
-    }
+/// Returns the paths to all contacts, sorted by name.
+pub(crate) fn all_paths(engine: &mut State) -> Result<Vec<ContactPaths>, Refusal> {
+    let rows: Vec<i64> = engine.peers.contacts_in(ContactState::Contact).collect();
+    let ways = rows.into_iter().map(|row| ways(engine, row));
+    let mut ways: Vec<ContactPaths> = ways.collect::<Result<_, _>>()?;
+    ways.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(ways)
+}
 
-    fn ways(&mut self, row: i64) -> Result<ContactPaths, Refusal> {
-        let (mode, steady) = (self.ip_mode(row), self.clock.steady_ms());
-        let known = match mode {
-            IpMode::LineOnly => Vec::new(),
-            IpMode::Direct | IpMode::PreferLine => self.store.addresses(row)?,
-        };
-        let secret = self.secret_of(row)?;
-        let lines = self.route(row)?.lines;
-        let peer_state = self.peers.get(&row);
-        let peer_state = peer_state.ok_or_else(|| Refusal::new(Reason::ContactUnknown))?;
-        Ok(ContactPaths {
-            peer: peer_state.contact.peer_id,
-            name: peer_state.contact.name.clone(),
-            mode,
-            known,
-            lan: peer_state.found.lan(steady).to_vec(),
-            dht: peer_state.found.dht().to_vec(),
-            lines,
-            secret,
-            session: peer_state.link().map(|link| (link.path, link.id)),
-        })
-    }
+fn ways(engine: &mut State, row: i64) -> Result<ContactPaths, Refusal> {
+    let (mode, steady) = (lines::ip_mode(engine, row), engine.batch.clock.steady_ms());
+    let known = match mode {
+        IpMode::LineOnly => Vec::new(),
+        IpMode::Direct | IpMode::PreferLine => engine.batch.store.addresses(row)?,
+    };
+    let secret = lookup::secret_of(engine, row)?;
+    let lines = lines::route(engine, row)?.lines;
+    let peer_state = engine.peers.get(&row);
+    let peer_state = peer_state.ok_or_else(|| Refusal::new(Reason::ContactUnknown))?;
+    Ok(ContactPaths {
+        peer: peer_state.contact.peer_id,
+        name: peer_state.contact.name.clone(),
+        mode,
+        known,
+        lan: peer_state.found.lan(steady).to_vec(),
+        dht: peer_state.found.dht().to_vec(),
+        lines,
+        secret,
+        session: peer_state.link().map(|link| (link.path, link.id)),
+    })
 }

@@ -1,8 +1,6 @@
 //! What leaves the engine, once the batch that decided it is on disk.
 
-use super::Engine;
-use super::frames::kind_of;
-use super::input::Held;
+use crate::reply::Held;
 use m2_core::dial::Order;
 use m2_core::sessions::SessionId;
 use m2_crypto::PeerId;
@@ -77,82 +75,6 @@ pub(crate) enum Step {
 impl From<Effect> for Step {
     fn from(effect: Effect) -> Self {
         Self::Effect(effect)
-    }
-}
-
-impl Engine {
-    /// Adds an effect to those of the batch.
-    pub(crate) fn effect(&mut self, effect: Effect) {
-        self.steps.push(effect.into());
-    }
-
-    /// Counts a misdeed of a session's peer once the batch ends.
-    pub(crate) fn misdeed(&mut self, id: SessionId, reason: &'static str) {
-        self.effect(Effect::Misdeed(id, reason));
-    }
-
-    /// Closes a session whose peer broke the protocol once the batch ends.
-    pub(crate) fn violation(&mut self, id: SessionId, reason: &'static str) {
-        self.effect(Effect::Violation(id, reason));
-    }
-
-    /// Sends a frame once the batch is on disk.
-    pub(crate) fn push_frame(&mut self, id: SessionId, message: Message) {
-        self.steps.push(Step::Frame(id, Box::new(message)));
-    }
-
-    /// Turns the steps of a batch that is on disk into effects.
-    pub(crate) fn release_effects(&mut self) {
-        let has_erased = self.maintenance.take_changed();
-        if has_erased {
-            self.effects.push_back(Effect::ForgetContent);
-        }
-        // Actions may add new steps. These belong to no batch and are released after the next one.
-        for step in std::mem::take(&mut self.steps) {
-            match step {
-                Step::Act(row, action) => self.act(row, action),
-                Step::Acknowledge(row, id, acks) => self.acknowledge(row, id, acks),
-                Step::Frame(id, frame) => self.release_frame(id, frame),
-                Step::Effect(Effect::Event(mut event)) => {
-                    if has_erased {
-                        event.forget_content();
-                    }
-                    self.effects.push_back(Effect::Event(event));
-                }
-                Step::Effect(effect) => self.effects.push_back(effect),
-            }
-        }
-    }
-
-    fn release_frame(&mut self, id: SessionId, frame: Box<Message>) {
-        let Some(progress) = self.sessions.progress_mut(id) else {
-            return;
-        };
-        if let Message::Places(places) = frame.as_ref() {
-            progress.stated = places.incarnation;
-        }
-        // Offers are sent again once the places are stated.
-        if progress.stated != 0 || !kind_of(&frame).is_talk() {
-            self.effects.push_back(Effect::Send(id, frame));
-        }
-    }
-
-    /// Drops the steps of a batch that was rolled back, except those that hold in any case: answers,
-    /// which are refusals now, the ends of sessions, and what a peer did wrong.
-    pub(crate) fn drop_steps(&mut self, refusal: &crate::Refusal) {
-        for step in std::mem::take(&mut self.steps) {
-            match step {
-                Step::Effect(Effect::Answer(held)) => {
-                    let refused = held.refused(refusal.clone());
-                    self.effects.push_back(Effect::Answer(refused));
-                }
-                // The session may be in no list any more, so that nothing else would close it.
-                Step::Effect(
-                    kept @ (Effect::Close(..) | Effect::Misdeed(..) | Effect::Violation(..)),
-                ) => self.effects.push_back(kept),
-                _ => {}
-            }
-        }
     }
 }
 

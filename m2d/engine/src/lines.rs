@@ -3,27 +3,27 @@
 
 mod contacts;
 mod days;
-mod facts;
 
-pub use facts::PrivacyFacts;
+pub(crate) use contacts::{
+    end_with, forbids, invited_lines, ip_mode, keep_invited_lines, offer, on_offer, profile_mode,
+    published_lines, route, shareable_addresses, usable, usable_line,
+};
 
-use super::contacts::parse_invitation;
-use super::input::Reply;
-use super::{Effect, Engine};
 use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::state::{LineHealth, State};
+use crate::{invitation_text, request};
 pub(super) use days::day_of;
 use days::{days_around, next_change};
 use m2_core::ContactState;
-use m2_core::IpMode;
 use m2_core::resolve::{self, NotFound};
 use m2_crypto::PeerId;
 use m2_crypto::address::{Surroundings, Use};
 use m2_crypto::invitation::{Invitation, InviteId};
-use m2_crypto::line::{Caller, LineKey};
+use m2_crypto::line::Caller;
 use m2_proto::reason::Reason;
 use m2_store::LineRow;
 use m2_wire::line::{MAX_ADDRESSES, MAX_LINES};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 /// The most entry relays.
@@ -32,17 +32,6 @@ const MAX_ENTRIES: usize = 4;
 /// even empty ones.
 const OFFERS_SENT: &str = "lines told";
 
-/// The configuration of lines.
-#[derive(Debug, Clone, Copy)]
-pub struct LineSettings {
-    /// Which paths sessions may take.
-    pub ip: IpMode,
-    /// True if contacts may dial at this daemon's relays.
-    pub open: bool,
-    /// True if the daemon is bound to loopback only, so that its peers can use loopback addresses.
-    pub loopback_only: bool,
-}
-
 /// A relay of this daemon as front-ends see it.
 #[derive(Debug, Clone)]
 pub struct LineView {
@@ -50,17 +39,6 @@ pub struct LineView {
     pub row: LineRow,
     /// The current health.
     pub health: LineHealth,
-}
-
-/// The health of a relay, as reported by the task that keeps sessions with relays.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LineHealth {
-    /// True if a session with the relay is up.
-    pub online: bool,
-    /// Number of lines open at the relay.
-    pub open: u32,
-    /// Why there is no session, as a stable reason; empty if there is one.
-    pub failure: &'static str,
 }
 
 /// The lines that should be open now (`docs/spec/line.md#tokens`).
@@ -84,35 +62,6 @@ pub struct OpenAt {
     pub lines: Vec<(Caller, u32)>,
 }
 
-/// The engine's state of lines.
-#[derive(Debug)]
-pub(super) struct Lines {
-    settings: LineSettings,
-    key: LineKey,
-    /// The health of relays, by row.
-    health: HashMap<i64, LineHealth>,
-}
-
-impl Default for LineSettings {
-    fn default() -> Self {
-        Self {
-            ip: IpMode::Direct,
-            open: true,
-            loopback_only: false,
-        }
-    }
-}
-
-impl Lines {
-    pub(super) fn new(settings: LineSettings, key: LineKey) -> Self {
-        Self {
-            settings,
-            key,
-            health: HashMap::new(),
-        }
-    }
-}
-
 /// A request about a relay of this daemon, or a report on one.
 pub enum LineInput {
     /// Add the relay that made an invitation.
@@ -130,167 +79,168 @@ pub enum LineInput {
     Health(i64, LineHealth),
 }
 
-impl Engine {
-    /// Handles a request about a relay, or a report on one.
-    pub(super) fn on_line(&mut self, input: LineInput) {
-        match input {
-            LineInput::Add {
-                invitation,
-                entry,
-                reply,
-            } => self.run(reply, |it| it.add_line(&invitation, entry)),
-            LineInput::Remove(relay, reply) => self.run(reply, |it| it.remove_line(&relay)),
-            LineInput::Health(row, health) => self.set_line_health(row, health),
-        }
-    }
-
-    /// Returns this daemon's relays, and the lines that should be open at them now.
-    pub(super) fn lines_to_open(&mut self) -> Result<(Vec<LineRow>, OpenLines), Refusal> {
-        let views = self.list_lines()?.into_iter();
-        let rows = views.map(|view| view.row).collect();
-        Ok((rows, self.open_lines()?))
-    }
-
-    /// Adds the relay that made an invitation. Only its id and addresses are used, so the
-    /// invitation may be used up or expired.
-    pub(crate) fn add_line(&mut self, text: &str, entry: bool) -> Result<LineView, Refusal> {
-        let invitation = parse_invitation(text)?;
-        self.check_inviter(&invitation)?;
-        let relay = *invitation.peer();
-        let mut addresses = typed_addresses(&invitation);
-        addresses.truncate(MAX_ADDRESSES);
-        if addresses.is_empty() {
-            return Err(Refusal::because(
-                Reason::InvitationInvalid,
-                "The invitation names no address of the relay. Ask its operator for a new one.",
-            ));
-        }
-        self.check_line_room(&relay, entry)?;
-        let row = self.store.put_line(&LineRow {
-            row: 0,
-            relay,
-            addresses,
+/// Handles a request about a relay, or a report on one.
+pub(crate) fn handle(engine: &mut State, input: LineInput) {
+    match input {
+        LineInput::Add {
+            invitation,
             entry,
-            created_ms: self.now_ms(),
-        })?;
-        self.store.set_number(OFFERS_SENT, 1)?;
-        self.lines_changed()?;
-        Ok(self.line_view(row))
-    }
-
-    /// Lists this daemon's relays, the oldest first.
-    pub(crate) fn list_lines(&mut self) -> Result<Vec<LineView>, Refusal> {
-        let rows = self.store.lines()?.into_iter();
-        Ok(rows.map(|row| self.line_view(row)).collect())
-    }
-
-    /// Removes the relay with this peer id or prefix of it.
-    pub(crate) fn remove_line(&mut self, text: &str) -> Result<(), Refusal> {
-        let lines = self.store.lines()?.into_iter();
-        let found = resolve::by_prefix(text, lines.map(|line| (line.relay, line.row)));
-        let row = found.map_err(|error| match error {
-            NotFound::Unknown => Refusal::new(Reason::LineUnknown),
-            NotFound::Ambiguous => Refusal::new(Reason::LineAmbiguous),
-        })?;
-        self.store.delete_line(row)?;
-        self.lines.health.remove(&row);
-        self.lines_changed()
-    }
-
-    fn check_line_room(&self, relay: &PeerId, entry: bool) -> Result<(), Refusal> {
-        let limit = if entry { MAX_ENTRIES } else { MAX_LINES };
-        let lines = self.store.lines()?;
-        let others = lines
-            .iter()
-            .filter(|line| line.entry == entry && line.relay != *relay);
-        if others.count() >= limit {
-            let items = if entry { "entry relays" } else { "relays" };
-            return Err(Refusal::limit(
-                "lines",
-                limit,
-                items,
-                "Remove one of them first.",
-            ));
+            reply,
+        } => request::run(engine, reply, |engine| add(engine, &invitation, entry)),
+        LineInput::Remove(relay, reply) => {
+            request::run(engine, reply, |engine| remove(engine, &relay))
         }
-        Ok(())
+        LineInput::Health(row, health) => set_line_health(engine, row, health),
     }
+}
 
-    fn line_view(&self, row: LineRow) -> LineView {
-        let health = self.lines.health.get(&row.row).copied();
-        LineView {
-            row,
-            health: health.unwrap_or_default(),
-        }
+/// Returns this daemon's relays, and the lines that should be open at them now.
+pub(crate) fn lines_to_open(engine: &mut State) -> Result<(Vec<LineRow>, OpenLines), Refusal> {
+    let views = list(engine)?.into_iter();
+    let rows = views.map(|view| view.row).collect();
+    Ok((rows, open_lines(engine)?))
+}
+
+/// Adds the relay that made an invitation. Only its id and addresses are used, so the
+/// invitation may be used up or expired.
+pub(crate) fn add(engine: &mut State, text: &str, entry: bool) -> Result<LineView, Refusal> {
+    let invitation = invitation_text::parse_invitation(text)?;
+    invitation_text::check_inviter(engine, &invitation)?;
+    let relay = *invitation.peer();
+    let mut addresses = typed_addresses(&invitation);
+    addresses.truncate(MAX_ADDRESSES);
+    if addresses.is_empty() {
+        return Err(Refusal::because(
+            Reason::InvitationInvalid,
+            "The invitation names no address of the relay. Ask its operator for a new one.",
+        ));
     }
+    check_line_room(engine, &relay, entry)?;
+    let row = engine.batch.store.put_line(&LineRow {
+        row: 0,
+        relay,
+        addresses,
+        entry,
+        created_ms: engine.batch.now_ms(),
+    })?;
+    engine.batch.store.set_number(OFFERS_SENT, 1)?;
+    lines_changed(engine)?;
+    Ok(line_view(engine, row))
+}
 
-    /// Sends new offers to connected contacts, and wakes the task that listens.
-    fn lines_changed(&mut self) -> Result<(), Refusal> {
-        let rows: Vec<i64> = self.peers.keys().copied().collect();
-        for row in rows {
-            self.offer_lines(row)?;
-        }
-        self.wake_lines();
-        Ok(())
+/// Lists this daemon's relays, the oldest first.
+pub(crate) fn list(engine: &mut State) -> Result<Vec<LineView>, Refusal> {
+    let rows = engine.batch.store.lines()?.into_iter();
+    Ok(rows.map(|row| line_view(engine, row)).collect())
+}
+
+/// Removes the relay with this peer id or prefix of it.
+pub(crate) fn remove(engine: &mut State, text: &str) -> Result<(), Refusal> {
+    let lines = engine.batch.store.lines()?.into_iter();
+    let found = resolve::by_prefix(text, lines.map(|line| (line.relay, line.row)));
+    let row = found.map_err(|error| match error {
+        NotFound::Unknown => Refusal::new(Reason::LineUnknown),
+        NotFound::Ambiguous => Refusal::new(Reason::LineAmbiguous),
+    })?;
+    engine.batch.store.delete_line(row)?;
+    engine.lines.health.remove(&row);
+    lines_changed(engine)
+}
+
+fn check_line_room(engine: &State, relay: &PeerId, entry: bool) -> Result<(), Refusal> {
+    let limit = if entry { MAX_ENTRIES } else { MAX_LINES };
+    let lines = engine.batch.store.lines()?;
+    let others = lines
+        .iter()
+        .filter(|line| line.entry == entry && line.relay != *relay);
+    if others.count() >= limit {
+        let items = if entry { "entry relays" } else { "relays" };
+        return Err(Refusal::limit(
+            "lines",
+            limit,
+            items,
+            "Remove one of them first.",
+        ));
     }
+    Ok(())
+}
 
-    /// Wakes the task that keeps sessions with relays, once this batch is on disk.
-    pub(super) fn wake_lines(&mut self) {
-        self.effect(Effect::WakeLines);
+fn line_view(engine: &State, row: LineRow) -> LineView {
+    let health = engine.lines.health.get(&row.row).copied();
+    LineView {
+        row,
+        health: health.unwrap_or_default(),
     }
+}
 
-    /// Records the health of a relay.
-    pub(crate) fn set_line_health(&mut self, row: i64, health: LineHealth) {
-        self.lines.health.insert(row, health);
+/// Sends new offers to connected contacts, and wakes the task that listens.
+fn lines_changed(engine: &mut State) -> Result<(), Refusal> {
+    let rows: Vec<i64> = engine.peers.rows();
+    for row in rows {
+        offer(engine, row)?;
     }
+    engine.batch.wake_lines();
+    Ok(())
+}
 
-    /// Returns the lines that should be open now: for each contact those of today, and of the day
-    /// before or after while that is near; for an invitation the line of the day on which it was
-    /// made.
-    pub(crate) fn open_lines(&mut self) -> Result<OpenLines, Refusal> {
-        let now = self.now_ms();
-        let days = days_around(now);
-        let mut open = OpenLines {
-            at: Vec::new(),
-            until_ms: next_change(now),
-        };
-        if !self.lines.settings.open {
-            return Ok(open);
-        }
-        let contacts = self.callers();
-        let invitations = self.store.invitations()?;
-        for line in self.store.lines()?.into_iter().filter(|line| !line.entry) {
-            let newest_first = invitations.iter().rev();
-            let invited = newest_first
-                .filter(|row| row.created_ms >= line.created_ms && now < row.expires_ms)
-                .map(|row| {
-                    let caller = Caller::Invited(InviteId::from_bytes(row.id));
-                    (caller, day_of(row.created_ms))
-                });
-            let of_day = |day: u32| contacts.iter().map(move |caller| (*caller, day));
-            let mut lines: Vec<(Caller, u32)> = of_day(days.today).chain(invited).collect();
-            lines.extend(days.adjacent.into_iter().flat_map(of_day));
-            open.at.push(OpenAt {
-                relay: line.relay,
-                addresses: line.addresses,
-                lines,
+/// Records the health of a relay.
+fn set_line_health(engine: &mut State, row: i64, health: LineHealth) {
+    engine.lines.health.insert(row, health);
+}
+
+/// Returns the lines that should be open now: for each contact those of today, and of the day
+/// before or after while that is near; for an invitation the line of the day on which it was
+/// made.
+fn open_lines(engine: &mut State) -> Result<OpenLines, Refusal> {
+    let now = engine.batch.now_ms();
+    let days = days_around(now);
+    let mut open = OpenLines {
+        at: Vec::new(),
+        until_ms: next_change(now),
+    };
+    if !engine.lines.settings.open {
+        return Ok(open);
+    }
+    let contacts = callers(engine);
+    let invitations = engine.batch.store.invitations()?;
+    for line in engine
+        .batch
+        .store
+        .lines()?
+        .into_iter()
+        .filter(|line| !line.entry)
+    {
+        let newest_first = invitations.iter().rev();
+        let invited = newest_first
+            .filter(|row| row.created_ms >= line.created_ms && now < row.expires_ms)
+            .map(|row| {
+                let caller = Caller::Invited(InviteId::from_bytes(row.id));
+                (caller, day_of(row.created_ms))
             });
-        }
-        Ok(open)
+        let of_day = |day: u32| contacts.iter().map(move |caller| (*caller, day));
+        let mut lines: Vec<(Caller, u32)> = of_day(days.today).chain(invited).collect();
+        lines.extend(days.adjacent.into_iter().flat_map(of_day));
+        open.at.push(OpenAt {
+            relay: line.relay,
+            addresses: line.addresses,
+            lines,
+        });
     }
+    Ok(open)
+}
 
-    /// Returns the contacts as callers, the most recently connected first.
-    fn callers(&self) -> Vec<Caller> {
-        let peers = self.contacts_in(ContactState::Contact);
-        let mut contacts: Vec<_> = peers
-            .filter_map(|row| self.peers.get(&row))
-            .map(|peer_state| &peer_state.contact)
-            .collect();
-        contacts.sort_by_key(|contact| (std::cmp::Reverse(contact.last_seen_ms), contact.row));
-        let callers = contacts.into_iter();
-        callers
-            .map(|contact| Caller::Contact(contact.peer_id))
-            .collect()
-    }
+/// Returns the contacts as callers, the most recently connected first.
+fn callers(engine: &State) -> Vec<Caller> {
+    let peers = engine.peers.contacts_in(ContactState::Contact);
+    let mut contacts: Vec<_> = peers
+        .filter_map(|row| engine.peers.get(&row))
+        .map(|peer_state| &peer_state.contact)
+        .collect();
+    contacts.sort_by_key(|contact| (std::cmp::Reverse(contact.last_seen_ms), contact.row));
+    let callers = contacts.into_iter();
+    callers
+        .map(|contact| Caller::Contact(contact.peer_id))
+        .collect()
 }
 
 /// Returns the addresses of a relay or provider from an invitation that the user entered. Private

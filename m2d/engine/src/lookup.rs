@@ -1,10 +1,11 @@
 //! Determines which records are published and which peers are looked up, and uses the results
 //! (`docs/spec/lookup.md`).
 
-use super::lines::day_of;
-use super::{Effect, Engine};
+use crate::lines::day_of;
 use crate::pseudonym::Pseudonym;
 use crate::refusal::Refusal;
+use crate::state::State;
+use crate::{dialling, invitations, lines};
 use m2_core::IpMode;
 use m2_core::dial::use_of;
 use m2_core::found::MAX_FOUND;
@@ -61,171 +62,166 @@ pub struct Discovery {
     pub lines: Vec<PresenceLine>,
 }
 
-impl Engine {
-    /// Returns the records to publish for a UTC day, those of contacts first. Line-only contacts
-    /// get no record: they know the DHT keys of their records, and an observer with a node near
-    /// such a key sees the publisher's address.
-    pub(crate) fn publications(&mut self, day: u32) -> Result<Vec<PresencePlan>, Refusal> {
-        let mut all = Vec::new();
-        let contacts: Vec<i64> = self.contacts_in(ContactState::Contact).collect();
-        for row in contacts {
-            let Some(secrets) = self.lookup_secrets(row)? else {
-                continue;
-            };
-            let peer = self.contact_mut(row)?.peer_id;
-            if self.ip_mode(row) == IpMode::LineOnly {
-                continue;
-            }
-            let lines = self.published_lines(Caller::Contact(peer), day)?;
-            all.push(PresencePlan {
-                secret: PresenceSecret::new(secrets.ours),
-                direct: shows_address(self.ip_mode(row), &lines),
-                lines,
-            });
-        }
-        for invitation in self.list_invitations()? {
-            let caller = Caller::Invited(InviteId::from_bytes(invitation.id));
-            let lines = self.published_lines(caller, day_of(invitation.created_ms))?;
-            all.push(PresencePlan {
-                secret: PresenceSecret::of_rendezvous(&invitation.rendezvous),
-                direct: shows_address(self.profile_mode(), &lines),
-                lines,
-            });
-        }
-        Ok(all)
-    }
-
-    /// Returns the contacts without a direct session, and the peers that this daemon asked.
-    /// Line-only contacts are left out, as a query also reveals this host's address.
-    pub(crate) fn sought(&mut self) -> Result<Vec<LookupTarget>, Refusal> {
-        let asked = self.contacts_in(ContactState::Asked);
-        let rows: Vec<i64> = asked
-            .chain(self.contacts_in(ContactState::Contact))
-            .collect();
-        let mut all = Vec::new();
-        for row in rows {
-            let mode = self.ip_mode(row);
-            if mode == IpMode::LineOnly {
-                continue;
-            }
-            let Some(peer_state) = self.peers.get(&row) else {
-                continue;
-            };
-            let (is_online, failed) = (
-                peer_state.link().is_some(),
-                !peer_state.last_failure.is_empty(),
-            );
-            if peer_state
-                .link()
-                .is_some_and(|link| link.path == Path::Direct)
-            {
-                continue;
-            }
-            let (peer, asked) = (
-                peer_state.contact.peer_id,
-                peer_state.contact.invite_token.is_some(),
-            );
-            let Some(secret) = self.secret_of(row)? else {
-                continue;
-            };
-            let waits = asked || self.store.has_outbox(row)?;
-            all.push(LookupTarget {
-                peer,
-                secret,
-                in_need: waits && failed && !is_online,
-            });
-        }
-        Ok(all)
-    }
-
-    /// Stores a result and dials the peer if it is useful.
-    pub(crate) fn take_finding(&mut self, finding: Discovery) {
-        if let Err(refusal) = self.on_found(finding) {
-            self.fail_batch(refusal);
-        }
-    }
-
-    fn on_found(&mut self, finding: Discovery) -> Result<(), Refusal> {
-        let Some(row) = self.row_of(&finding.peer) else {
-            return Ok(());
+/// Returns the records to publish for a UTC day, those of contacts first. Line-only contacts
+/// get no record: they know the DHT keys of their records, and an observer with a node near
+/// such a key sees the publisher's address.
+pub(crate) fn publications(engine: &mut State, day: u32) -> Result<Vec<PresencePlan>, Refusal> {
+    let mut all = Vec::new();
+    let contacts: Vec<i64> = engine.peers.contacts_in(ContactState::Contact).collect();
+    for row in contacts {
+        let Some(secrets) = lookup_secrets(engine, row)? else {
+            continue;
         };
-        let (mode, now_ms) = (self.ip_mode(row), self.now_ms());
-        let steady_ms = self.clock.steady_ms();
-        let mut addresses = self.usable(finding.addresses, use_of(mode));
-        addresses.truncate(MAX_FOUND);
-        let lines = finding.lines.into_iter().map(line);
-        let lines = lines.filter_map(|line| self.usable_line(line)).collect();
-        let Some(peer_state) = self.peers.get_mut(&row) else {
-            return Ok(());
-        };
+        let peer = engine.peers.contact_mut(row)?.peer_id;
+        if lines::ip_mode(engine, row) == IpMode::LineOnly {
+            continue;
+        }
+        let lines = lines::published_lines(engine, Caller::Contact(peer), day)?;
+        all.push(PresencePlan {
+            secret: PresenceSecret::new(secrets.ours),
+            direct: shows_address(lines::ip_mode(engine, row), &lines),
+            lines,
+        });
+    }
+    for invitation in invitations::list(engine)? {
+        let caller = Caller::Invited(InviteId::from_bytes(invitation.id));
+        let lines = lines::published_lines(engine, caller, day_of(invitation.created_ms))?;
+        all.push(PresencePlan {
+            secret: PresenceSecret::of_rendezvous(&invitation.rendezvous),
+            direct: shows_address(lines::profile_mode(engine), &lines),
+            lines,
+        });
+    }
+    Ok(all)
+}
+
+/// Returns the contacts without a direct session, and the peers that this daemon asked.
+/// Line-only contacts are left out, as a query also reveals this host's address.
+pub(crate) fn sought(engine: &mut State) -> Result<Vec<LookupTarget>, Refusal> {
+    let asked = engine.peers.contacts_in(ContactState::Asked);
+    let rows: Vec<i64> = asked
+        .chain(engine.peers.contacts_in(ContactState::Contact))
+        .collect();
+    let mut all = Vec::new();
+    for row in rows {
+        let mode = lines::ip_mode(engine, row);
         if mode == IpMode::LineOnly {
-            addresses.clear();
+            continue;
         }
-        let found = &mut peer_state.found;
-        match finding.by {
-            FoundBy::Lan if mode == IpMode::Direct => {
-                let is_new = found.hear(addresses, steady_ms);
-                if !found.may_dial_lan(steady_ms) && !is_new {
-                    return Ok(());
-                }
-            }
-            FoundBy::Lan => return Ok(()),
-            FoundBy::Dht(made_s) => {
-                if !found.read(made_s, now_ms / 1_000, addresses, lines) {
-                    return Ok(());
-                }
-            }
+        let Some(peer_state) = engine.peers.get(&row) else {
+            continue;
+        };
+        let (is_online, failed) = (
+            peer_state.link().is_some(),
+            !peer_state.last_failure.is_empty(),
+        );
+        if peer_state
+            .link()
+            .is_some_and(|link| link.path == Path::Direct)
+        {
+            continue;
         }
-        let link = peer_state.link().cloned();
-        let name = Pseudonym::of(&finding.peer);
-        tracing::debug!(peer = %name, by = ?finding.by, "look-up has new addresses or lines");
-        match link {
-            None => self.dial(row),
-            Some(link) if finding.by == FoundBy::Lan && link.path == Path::Line => {
-                self.dial_successor(&link);
-                Ok(())
-            }
-            // The session does not serve any more, and the new address may lead to its successor.
-            Some(link) if self.wants_successor(link.id) => {
-                self.dial_replacement(&link);
-                Ok(())
-            }
-            // Kept for the time after this session.
-            Some(_) => Ok(()),
-        }
+        let (peer, asked) = (
+            peer_state.contact.peer_id,
+            peer_state.contact.invite_token.is_some(),
+        );
+        let Some(secret) = secret_of(engine, row)? else {
+            continue;
+        };
+        let waits = asked || engine.batch.store.has_outbox(row)?;
+        all.push(LookupTarget {
+            peer,
+            secret,
+            in_need: waits && failed && !is_online,
+        });
     }
+    Ok(all)
+}
 
-    /// Wakes the look-up tasks once this batch is on disk.
-    pub(super) fn wake_lookup(&mut self) {
-        self.effect(Effect::WakeLookup);
+/// Stores a result and dials the peer if it is useful.
+pub(crate) fn take_finding(engine: &mut State, finding: Discovery) {
+    if let Err(refusal) = on_found(engine, finding) {
+        engine.batch.fail(refusal);
     }
+}
 
-    /// Returns the secret under which a contact publishes for this daemon, or an asked peer for its
-    /// invitees.
-    pub(super) fn secret_of(&mut self, row: i64) -> Result<Option<PresenceSecret>, Refusal> {
-        let state = self.contact_mut(row)?.state;
-        let secrets = self.lookup_secrets(row)?;
-        Ok(secrets.map(|secrets| match state {
-            ContactState::Asked => PresenceSecret::of_rendezvous(&secrets.theirs),
-            _ => PresenceSecret::new(secrets.theirs),
-        }))
+fn on_found(engine: &mut State, finding: Discovery) -> Result<(), Refusal> {
+    let Some(row) = engine.peers.row_of(&finding.peer) else {
+        return Ok(());
+    };
+    let (mode, now_ms) = (lines::ip_mode(engine, row), engine.batch.now_ms());
+    let steady_ms = engine.batch.clock.steady_ms();
+    let mut addresses = lines::usable(engine, finding.addresses, use_of(mode));
+    addresses.truncate(MAX_FOUND);
+    let lines = finding.lines.into_iter().map(line);
+    let lines = lines
+        .filter_map(|line| lines::usable_line(engine, line))
+        .collect();
+    let Some(peer_state) = engine.peers.get_mut(&row) else {
+        return Ok(());
+    };
+    if mode == IpMode::LineOnly {
+        addresses.clear();
     }
+    let found = &mut peer_state.found;
+    match finding.by {
+        FoundBy::Lan if mode == IpMode::Direct => {
+            let is_new = found.hear(addresses, steady_ms);
+            if !found.may_dial_lan(steady_ms) && !is_new {
+                return Ok(());
+            }
+        }
+        FoundBy::Lan => return Ok(()),
+        FoundBy::Dht(made_s) => {
+            if !found.read(made_s, now_ms / 1_000, addresses, lines) {
+                return Ok(());
+            }
+        }
+    }
+    let link = peer_state.link().cloned();
+    let name = Pseudonym::of(&finding.peer);
+    tracing::debug!(peer = %name, by = ?finding.by, "look-up has new addresses or lines");
+    match link {
+        None => dialling::dial(engine, row),
+        Some(link) if finding.by == FoundBy::Lan && link.path == Path::Line => {
+            dialling::dial_successor(engine, &link);
+            Ok(())
+        }
+        // The session does not serve any more, and the new address may lead to its successor.
+        Some(link) if engine.sessions.wants_successor(link.id) => {
+            dialling::dial_replacement(engine, &link);
+            Ok(())
+        }
+        // Kept for the time after this session.
+        Some(_) => Ok(()),
+    }
+}
 
-    /// Returns the pairwise secrets of a contact, or an asked peer's invitation secrets.
-    fn lookup_secrets(&mut self, row: i64) -> Result<Option<LookupSecrets>, Refusal> {
-        let known = self
-            .peers
-            .get(&row)
-            .and_then(|peer_state| peer_state.secrets.clone());
-        if known.is_some() {
-            return Ok(known);
-        }
-        let stored = self.store.lookup_secrets(row)?;
-        if let Some(peer_state) = self.peers.get_mut(&row) {
-            peer_state.secrets.clone_from(&stored);
-        }
-        Ok(stored)
+/// Returns the secret under which a contact publishes for this daemon, or an asked peer for its
+/// invitees.
+pub(crate) fn secret_of(engine: &mut State, row: i64) -> Result<Option<PresenceSecret>, Refusal> {
+    let state = engine.peers.contact_mut(row)?.state;
+    let secrets = lookup_secrets(engine, row)?;
+    Ok(secrets.map(|secrets| match state {
+        ContactState::Asked => PresenceSecret::of_rendezvous(&secrets.theirs),
+        _ => PresenceSecret::new(secrets.theirs),
+    }))
+}
+
+/// Returns the pairwise secrets of a contact, or an asked peer's invitation secrets.
+fn lookup_secrets(engine: &mut State, row: i64) -> Result<Option<LookupSecrets>, Refusal> {
+    let known = engine
+        .peers
+        .get(&row)
+        .and_then(|peer_state| peer_state.secrets.clone());
+    if known.is_some() {
+        return Ok(known);
     }
+    let stored = engine.batch.store.lookup_secrets(row)?;
+    if let Some(peer_state) = engine.peers.get_mut(&row) {
+        peer_state.secrets.clone_from(&stored);
+    }
+    Ok(stored)
 }
 
 /// Returns whether a record shows addresses. With lines preferred it does only if there is no line.
@@ -248,8 +244,10 @@ fn line(line: PresenceLine) -> ContactLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upkeep::tests::{engine, pass_ms};
+    use crate::Engine;
+    use crate::testing::{engine, pass_ms};
     use crate::{NewInvitation, PolicyChange};
+    use crate::{contacts, invitations, lines, policy, relations};
     use m2_core::KnownAddress;
     use m2_core::dial::Target;
     use m2_core::found::{AHEAD_S, LAN_MS, OLDEST_S};
@@ -265,14 +263,18 @@ mod tests {
 
     /// Adds a contact with distinct secrets.
     fn contact(engine: &mut Engine, number: u8) -> i64 {
-        let row = engine
-            .new_contact(peer(number), ContactState::Contact, "")
-            .unwrap();
+        let row =
+            relations::begin(&mut engine.state, peer(number), ContactState::Contact, "").unwrap();
         let secrets = LookupSecrets {
             ours: Secret::new([number; 32]),
             theirs: Secret::new([number + 100; 32]),
         };
-        engine.store.set_lookup_secrets(row, &secrets).unwrap();
+        engine
+            .state
+            .batch
+            .store
+            .set_lookup_secrets(row, &secrets)
+            .unwrap();
         row
     }
 
@@ -284,12 +286,12 @@ mod tests {
             entry: false,
             created_ms: 0,
         };
-        engine.store.put_line(&relay).unwrap();
+        engine.state.batch.store.put_line(&relay).unwrap();
     }
 
     fn published(engine: &mut Engine) -> Vec<PresenceSecret> {
-        let today = day_of(engine.now_ms());
-        let all = engine.publications(today).unwrap();
+        let today = day_of(engine.state.batch.now_ms());
+        let all = publications(&mut engine.state, today).unwrap();
         all.into_iter().map(|one| one.secret).collect()
     }
 
@@ -321,21 +323,21 @@ mod tests {
             contact_name: String::new(),
             addresses: Vec::new(),
         };
-        let (kept, _) = engine.create_invitation(new.clone()).unwrap();
-        let (revoked, _) = engine.create_invitation(new).unwrap();
+        let (kept, _) = invitations::create(&mut engine.state, new.clone()).unwrap();
+        let (revoked, _) = invitations::create(&mut engine.state, new).unwrap();
         let invited =
             |row: &m2_store::InvitationRow| PresenceSecret::of_rendezvous(&row.rendezvous);
         let before = published(&mut engine);
         assert_eq!(before.len(), 4);
         assert!(before.contains(&ours(1)) && before.contains(&invited(&revoked)));
 
-        engine.remove_contact(&peer(1).to_string(), false).unwrap();
-        engine.block_contact(&peer(2).to_string()).unwrap();
-        engine.revoke_invitation(revoked.id).unwrap();
+        contacts::remove(&mut engine.state, &peer(1).to_string(), false).unwrap();
+        contacts::block(&mut engine.state, &peer(2).to_string()).unwrap();
+        invitations::revoke(&mut engine.state, revoked.id).unwrap();
         assert_eq!(published(&mut engine), [invited(&kept)]);
         pass_ms(&mut engine, DAY_MS);
         assert!(published(&mut engine).is_empty(), "it has expired");
-        let sought = engine.sought().unwrap();
+        let sought = sought(&mut engine.state).unwrap();
         assert!(sought.is_empty(), "{sought:?}");
     }
 
@@ -343,17 +345,17 @@ mod tests {
     fn a_record_holds_what_the_policy_of_its_reader_allows() {
         let (_dir, mut engine) = engine();
         contact(&mut engine, 1);
-        let today = day_of(engine.now_ms());
+        let today = day_of(engine.state.batch.now_ms());
         let mut record = |mode, relays: bool| {
-            if relays && engine.store.lines().unwrap().is_empty() {
+            if relays && engine.state.batch.store.lines().unwrap().is_empty() {
                 add_relay(&mut engine);
             }
             let change = PolicyChange {
                 ip: Some(mode),
                 ..PolicyChange::default()
             };
-            engine.set_policy(&peer(1).to_string(), change).unwrap();
-            let all = engine.publications(today).unwrap();
+            policy::set(&mut engine.state, &peer(1).to_string(), change).unwrap();
+            let all = publications(&mut engine.state, today).unwrap();
             (all[0].direct, all[0].lines.len())
         };
         assert_eq!(record(None, false), (true, 0));
@@ -373,9 +375,9 @@ mod tests {
             ip: Some(Some(IpMode::LineOnly)),
             ..PolicyChange::default()
         };
-        engine.set_policy(&peer(1).to_string(), change).unwrap();
+        policy::set(&mut engine.state, &peer(1).to_string(), change).unwrap();
         assert_eq!(published(&mut engine), [ours(2)]);
-        let sought = engine.sought().unwrap();
+        let sought = sought(&mut engine.state).unwrap();
         let peers: Vec<PeerId> = sought.iter().map(|one| one.peer).collect();
         assert_eq!(peers, [peer(2)]);
     }
@@ -385,11 +387,16 @@ mod tests {
         let (_dir, mut engine) = engine();
         contact(&mut engine, 1);
         add_relay(&mut engine);
-        let today = day_of(engine.now_ms());
+        let today = day_of(engine.state.batch.now_ms());
         for day in [today, today + 1] {
-            let all = engine.publications(day).unwrap();
+            let all = publications(&mut engine.state, day).unwrap();
             let caller = Caller::Contact(peer(1));
-            let expected = engine.identity.line_key().secret(&peer(90), day, &caller);
+            let expected = engine
+                .state
+                .batch
+                .identity
+                .line_key()
+                .secret(&peer(90), day, &caller);
             assert_eq!(all[0].lines[0].token, expected.join_token());
             assert_eq!(all[0].lines[0].addresses.len(), 2);
         }
@@ -400,28 +407,31 @@ mod tests {
         let (_dir, mut engine) = engine();
         let row = contact(&mut engine, 1);
         let known = KnownAddress::Proved("11.0.2.1:1111".parse().unwrap());
-        engine.store.put_address(row, known, 0).unwrap();
-        let now_s = engine.now_ms() / 1_000;
-        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.2:2222"));
-        engine.take_finding(finding(FoundBy::Lan, "192.168.1.3:3333"));
-        let route = engine.route(row).unwrap();
+        engine.state.batch.store.put_address(row, known, 0).unwrap();
+        let now_s = engine.state.batch.now_ms() / 1_000;
+        take_finding(
+            &mut engine.state,
+            finding(FoundBy::Dht(now_s), "11.0.2.2:2222"),
+        );
+        take_finding(&mut engine.state, finding(FoundBy::Lan, "192.168.1.3:3333"));
+        let route = lines::route(&engine.state, row).unwrap();
         let texts: Vec<String> = route.addresses.iter().map(ToString::to_string).collect();
         let order = ["192.168.1.3:3333", "11.0.2.1:1111", "11.0.2.2:2222"];
         assert_eq!(texts, order, "the nearest first, the DHT last");
         assert_eq!(route.lines.len(), 1);
-        engine.take_finding(finding(FoundBy::Lan, "192.168.1.4:3333"));
-        let lan = engine.route(row).unwrap().addresses;
+        take_finding(&mut engine.state, finding(FoundBy::Lan, "192.168.1.4:3333"));
+        let lan = lines::route(&engine.state, row).unwrap().addresses;
         let found = |text: &str| Target::named(text.parse().unwrap(), IpMode::Direct);
         assert_eq!(lan[0], found("192.168.1.4:3333"));
         assert_eq!(lan[1], found("192.168.1.3:3333"), "it is kept");
         pass_ms(&mut engine, LAN_MS);
-        assert_eq!(engine.route(row).unwrap().addresses.len(), 2);
+        assert_eq!(lines::route(&engine.state, row).unwrap().addresses.len(), 2);
         let change = PolicyChange {
             ip: Some(Some(IpMode::LineOnly)),
             ..PolicyChange::default()
         };
-        engine.set_policy(&peer(1).to_string(), change).unwrap();
-        let route = engine.route(row).unwrap();
+        policy::set(&mut engine.state, &peer(1).to_string(), change).unwrap();
+        let route = lines::route(&engine.state, row).unwrap();
         assert!(route.addresses.is_empty() && route.lines.len() == 1);
     }
 
@@ -429,14 +439,23 @@ mod tests {
     fn stale_replayed_and_unknown_findings_are_ignored() {
         let (_dir, mut engine) = engine();
         let row = contact(&mut engine, 1);
-        let now_s = engine.now_ms() / 1_000;
-        let addresses = |engine: &mut Engine| engine.route(row).unwrap().addresses;
+        let now_s = engine.state.batch.now_ms() / 1_000;
+        let addresses = |engine: &mut Engine| lines::route(&engine.state, row).unwrap().addresses;
         for made_s in [0, now_s - OLDEST_S, now_s + AHEAD_S] {
-            engine.take_finding(finding(FoundBy::Dht(made_s), "11.0.2.2:2222"));
+            take_finding(
+                &mut engine.state,
+                finding(FoundBy::Dht(made_s), "11.0.2.2:2222"),
+            );
             assert!(addresses(&mut engine).is_empty());
         }
-        engine.take_finding(finding(FoundBy::Dht(now_s), "11.0.2.3:3333"));
-        engine.take_finding(finding(FoundBy::Dht(now_s - 1), "11.0.2.2:2222"));
+        take_finding(
+            &mut engine.state,
+            finding(FoundBy::Dht(now_s), "11.0.2.3:3333"),
+        );
+        take_finding(
+            &mut engine.state,
+            finding(FoundBy::Dht(now_s - 1), "11.0.2.2:2222"),
+        );
         assert_eq!(
             addresses(&mut engine),
             [Target::named(
@@ -445,18 +464,18 @@ mod tests {
             )]
         );
         for refused in ["127.0.0.1:5000", "224.0.0.1:5000", "11.0.2.4:53"] {
-            engine.take_finding(finding(FoundBy::Lan, refused));
+            take_finding(&mut engine.state, finding(FoundBy::Lan, refused));
         }
         assert_eq!(addresses(&mut engine).len(), 1);
         let mut many = finding(FoundBy::Lan, "11.0.2.5:5000");
         many.addresses = (0..50)
             .map(|port| NamedAddress::new(([11, 0, 2, 5], 5_000 + port).into()))
             .collect();
-        engine.take_finding(many);
+        take_finding(&mut engine.state, many);
         assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);
         let mut stranger = finding(FoundBy::Lan, "11.0.2.6:5000");
         stranger.peer = peer(66);
-        engine.take_finding(stranger);
+        take_finding(&mut engine.state, stranger);
         assert_eq!(addresses(&mut engine).len(), MAX_FOUND + 1);
     }
 }

@@ -1,12 +1,11 @@
 //! This daemon's boxes at providers, and the grants that let contacts deposit into them
 //! (`docs/spec/mailbox.md#tokens`).
 
-use super::Engine;
-use super::contacts::parse_invitation;
-use super::input::Reply;
-use super::lines::typed_addresses;
-use super::mail::BoxHealth;
+use crate::lines::typed_addresses;
 use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::state::{BoxHealth, State};
+use crate::{invitation_text, invitations, lines, request};
 use m2_core::resolve::{self, NotFound};
 use m2_crypto::address::Use;
 use m2_crypto::mailbox::TokenSeed;
@@ -49,294 +48,302 @@ pub enum MailboxInput {
     },
 }
 
-impl Engine {
-    /// Handles a request about a box, or a report on one.
-    pub(super) fn on_mailbox(&mut self, input: MailboxInput) {
-        match input {
-            MailboxInput::Register(invitation, reply) => {
-                self.run(reply, |it| it.register_mailbox(&invitation));
+/// Handles a request about a box, or a report on one.
+pub(crate) fn handle(engine: &mut State, input: MailboxInput) {
+    match input {
+        MailboxInput::Register(invitation, reply) => {
+            request::run(engine, reply, |engine| register(engine, &invitation));
+        }
+        MailboxInput::Remove(provider, reply) => {
+            request::run(engine, reply, |engine| remove(engine, &provider));
+        }
+        MailboxInput::State(row, state, reply) => {
+            request::run(engine, reply, |engine| on_box_state(engine, row, &state));
+        }
+        MailboxInput::TokensRegistered(grants, reply) => {
+            request::run(engine, reply, |engine| tokens_registered(engine, &grants));
+        }
+        MailboxInput::Health(row, health) => set_box_health(engine, row, health),
+        MailboxInput::UseInvitation {
+            proof_key,
+            proof,
+            reply,
+        } => request::run(engine, reply, |engine| {
+            invitations::use_invitation(engine, &proof_key, proof)
+        }),
+    }
+}
+
+/// Stores a request for a box at the provider that made an invitation.
+fn register(engine: &mut State, text: &str) -> Result<MailboxView, Refusal> {
+    let invitation = invitation_text::parse_invitation(text)?;
+    invitation_text::check_invitation(engine, &invitation)?;
+    let provider = *invitation.peer();
+    let boxes = engine.batch.store.mailboxes()?;
+    let known = boxes.iter().find(|row| row.provider == provider);
+    if known.is_none() && boxes.len() >= MAX_BOXES {
+        return Err(Refusal::limit(
+            "mailboxes",
+            MAX_BOXES,
+            "mailboxes",
+            "Remove one of them first.",
+        ));
+    }
+    let mut addresses = typed_addresses(&invitation);
+    addresses.truncate(MAX_ADDRESSES);
+    if addresses.is_empty() {
+        return Err(Refusal::because(
+            Reason::InvitationInvalid,
+            "The invitation names no address of the provider. Ask its operator for a new one.",
+        ));
+    }
+    let mut row = MailboxRow {
+        row: 0,
+        provider,
+        addresses,
+        invite_token: Some(invitation.token().clone()),
+        state: MailboxState::Asked,
+        max_tokens: 0,
+        created_ms: engine.batch.now_ms(),
+    };
+    row.row = engine.batch.store.put_mailbox(&row)?;
+    engine.batch.wake_collectors();
+    Ok(mailbox_view(engine, row))
+}
+
+/// Lists this daemon's boxes.
+pub(crate) fn list(engine: &mut State) -> Result<Vec<MailboxView>, Refusal> {
+    let rows = engine.batch.store.mailboxes()?.into_iter();
+    Ok(rows.map(|row| mailbox_view(engine, row)).collect())
+}
+
+/// Asks the provider to delete a box. The request is kept until the provider is reached.
+pub(crate) fn remove(engine: &mut State, provider: &str) -> Result<(), Refusal> {
+    let mut row = resolve_mailbox(engine, provider)?;
+    // A box that the provider refused, or whose removal was already requested, is forgotten at
+    // once.
+    if row.state == MailboxState::Leaving || row.state == MailboxState::Refused {
+        return forget_mailbox(engine, row.row);
+    }
+    row.state = MailboxState::Leaving;
+    engine.batch.store.put_mailbox(&row)?;
+    for grant in engine.batch.store.grants_of_mailbox(row.row)? {
+        engine.batch.store.delete_grant(&grant)?;
+        offer(engine, grant.contact)?;
+    }
+    engine.batch.wake_collectors();
+    Ok(())
+}
+
+fn forget_mailbox(engine: &mut State, row: i64) -> Result<(), Refusal> {
+    engine.batch.store.delete_mailbox(row)?;
+    engine.mail.health.remove(&row);
+    engine.batch.wake_collectors();
+    Ok(())
+}
+
+fn mailbox_view(engine: &State, row: MailboxRow) -> MailboxView {
+    let health = engine
+        .mail
+        .health
+        .get(&row.row)
+        .copied()
+        .unwrap_or_default();
+    MailboxView { row, health }
+}
+
+/// Returns the box at the provider with this peer id or prefix of it.
+fn resolve_mailbox(engine: &State, text: &str) -> Result<MailboxRow, Refusal> {
+    let boxes = engine.batch.store.mailboxes()?.into_iter();
+    let found = resolve::by_prefix(text, boxes.map(|row| (row.provider, row)));
+    found.map_err(|error| match error {
+        NotFound::Unknown => Refusal::new(Reason::MailboxUnknown),
+        NotFound::Ambiguous => Refusal::new(Reason::MailboxAmbiguous),
+    })
+}
+
+/// Creates or deletes a contact's grants to match its policy.
+pub(crate) fn grant_or_withdraw(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+    let wanted = engine.mail.policy(contact).grants && engine.peers.is_contact(contact);
+    let grants = engine.batch.store.grants_of_contact(contact)?;
+    if !wanted {
+        for grant in &grants {
+            engine.batch.store.delete_grant(grant)?;
+        }
+        offer(engine, contact)?;
+    } else {
+        for mailbox in engine.batch.store.mailboxes()? {
+            let granted = grants.iter().any(|grant| grant.mailbox == mailbox.row);
+            if mailbox.state == MailboxState::Open && !granted {
+                engine.batch.store.put_grant(&GrantRow {
+                    contact,
+                    mailbox: mailbox.row,
+                    seed: TokenSeed::random(&mut engine.batch.rng),
+                    first: 0,
+                    next: 0,
+                })?;
             }
-            MailboxInput::Remove(provider, reply) => {
-                self.run(reply, |it| it.remove_mailbox(&provider));
-            }
-            MailboxInput::State(row, state, reply) => {
-                self.run(reply, |it| it.on_box_state(row, &state));
-            }
-            MailboxInput::TokensRegistered(grants, reply) => {
-                self.run(reply, |it| it.tokens_registered(&grants));
-            }
-            MailboxInput::Health(row, health) => self.set_box_health(row, health),
-            MailboxInput::UseInvitation {
-                proof_key,
-                proof,
-                reply,
-            } => self.run(reply, |it| it.use_invitation(&proof_key, proof)),
         }
     }
+    engine.batch.wake_collectors();
+    Ok(())
+}
 
-    /// Stores a request for a box at the provider that made an invitation.
-    pub(crate) fn register_mailbox(&mut self, text: &str) -> Result<MailboxView, Refusal> {
-        let invitation = parse_invitation(text)?;
-        self.check_invitation(&invitation)?;
-        let provider = *invitation.peer();
-        let boxes = self.store.mailboxes()?;
-        let known = boxes.iter().find(|row| row.provider == provider);
-        if known.is_none() && boxes.len() >= MAX_BOXES {
-            return Err(Refusal::limit(
-                "mailboxes",
-                MAX_BOXES,
-                "mailboxes",
-                "Remove one of them first.",
-            ));
+/// Deletes the grants, offers and letters of a peer that is no contact any more.
+pub(crate) fn end_with(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+    if engine.mail.policies.remove(&contact).is_some() {
+        engine
+            .batch
+            .store
+            .put_mailbox_policy(contact, MailboxPolicy::default())?;
+        for grant in engine.batch.store.grants_of_contact(contact)? {
+            engine.batch.store.delete_grant(&grant)?;
         }
-        let mut addresses = typed_addresses(&invitation);
-        addresses.truncate(MAX_ADDRESSES);
-        if addresses.is_empty() {
-            return Err(Refusal::because(
-                Reason::InvitationInvalid,
-                "The invitation names no address of the provider. Ask its operator for a new one.",
-            ));
-        }
-        let mut row = MailboxRow {
-            row: 0,
-            provider,
-            addresses,
-            invite_token: Some(invitation.token().clone()),
-            state: MailboxState::Asked,
-            max_tokens: 0,
-            created_ms: self.now_ms(),
-        };
-        row.row = self.store.put_mailbox(&row)?;
-        self.wake_collectors();
-        Ok(self.mailbox_view(row))
+        engine.batch.wake_collectors();
     }
-
-    /// Lists this daemon's boxes.
-    pub(crate) fn list_mailboxes(&mut self) -> Result<Vec<MailboxView>, Refusal> {
-        let rows = self.store.mailboxes()?.into_iter();
-        Ok(rows.map(|row| self.mailbox_view(row)).collect())
+    if engine.mail.offered.remove(&contact) {
+        engine.batch.store.replace_offers(contact, &[])?;
     }
+    engine.batch.store.delete_letters_to(contact)?;
+    engine.mail.failures.remove(&contact);
+    Ok(())
+}
 
-    /// Asks the provider to delete a box. The request is kept until the provider is reached.
-    pub(crate) fn remove_mailbox(&mut self, provider: &str) -> Result<(), Refusal> {
-        let mut row = self.resolve_mailbox(provider)?;
-        // A box that the provider refused, or whose removal was already requested, is forgotten at
-        // once.
-        if row.state == MailboxState::Leaving || row.state == MailboxState::Refused {
-            return self.forget_mailbox(row.row);
-        }
-        row.state = MailboxState::Leaving;
-        self.store.put_mailbox(&row)?;
-        for grant in self.store.grants_of_mailbox(row.row)? {
-            self.store.delete_grant(&grant)?;
-            self.offer_mailboxes(grant.contact)?;
-        }
-        self.wake_collectors();
-        Ok(())
-    }
-
-    fn forget_mailbox(&mut self, row: i64) -> Result<(), Refusal> {
-        self.store.delete_mailbox(row)?;
-        self.mail.health.remove(&row);
-        self.wake_collectors();
-        Ok(())
-    }
-
-    fn mailbox_view(&self, row: MailboxRow) -> MailboxView {
-        let health = self.mail.health.get(&row.row).copied().unwrap_or_default();
-        MailboxView { row, health }
-    }
-
-    /// Returns the box at the provider with this peer id or prefix of it.
-    fn resolve_mailbox(&self, text: &str) -> Result<MailboxRow, Refusal> {
-        let boxes = self.store.mailboxes()?.into_iter();
-        let found = resolve::by_prefix(text, boxes.map(|row| (row.provider, row)));
-        found.map_err(|error| match error {
-            NotFound::Unknown => Refusal::new(Reason::MailboxUnknown),
-            NotFound::Ambiguous => Refusal::new(Reason::MailboxAmbiguous),
-        })
-    }
-
-    /// Creates or deletes a contact's grants to match its policy.
-    pub(super) fn grant_or_withdraw(&mut self, contact: i64) -> Result<(), Refusal> {
-        let wanted = self.mail.policy(contact).grants && self.is_contact(contact);
-        let grants = self.store.grants_of_contact(contact)?;
-        if !wanted {
-            for grant in &grants {
-                self.store.delete_grant(grant)?;
-            }
-            self.offer_mailboxes(contact)?;
+/// Handles a box state from its provider.
+fn on_box_state(engine: &mut State, row: i64, state: &BoxState) -> Result<(), Refusal> {
+    let boxes = engine.batch.store.mailboxes()?;
+    let Some(mut mailbox) = boxes.into_iter().find(|mailbox| mailbox.row == row) else {
+        return Ok(());
+    };
+    if mailbox.state == MailboxState::Leaving {
+        return if state.open {
+            Ok(())
         } else {
-            for mailbox in self.store.mailboxes()? {
-                let granted = grants.iter().any(|grant| grant.mailbox == mailbox.row);
-                if mailbox.state == MailboxState::Open && !granted {
-                    self.store.put_grant(&GrantRow {
-                        contact,
-                        mailbox: mailbox.row,
-                        seed: TokenSeed::random(&mut self.rng),
-                        first: 0,
-                        next: 0,
-                    })?;
-                }
-            }
-        }
-        self.wake_collectors();
-        Ok(())
-    }
-
-    /// Deletes the grants, offers and letters of a peer that is no contact any more.
-    pub(super) fn end_mail(&mut self, contact: i64) -> Result<(), Refusal> {
-        if self.mail.policies.remove(&contact).is_some() {
-            self.store
-                .put_mailbox_policy(contact, MailboxPolicy::default())?;
-            for grant in self.store.grants_of_contact(contact)? {
-                self.store.delete_grant(&grant)?;
-            }
-            self.wake_collectors();
-        }
-        if self.mail.offered.remove(&contact) {
-            self.store.replace_offers(contact, &[])?;
-        }
-        self.store.delete_letters_to(contact)?;
-        self.mail.failures.remove(&contact);
-        Ok(())
-    }
-
-    /// Handles a box state from its provider.
-    pub(crate) fn on_box_state(&mut self, row: i64, state: &BoxState) -> Result<(), Refusal> {
-        let boxes = self.store.mailboxes()?;
-        let Some(mut mailbox) = boxes.into_iter().find(|mailbox| mailbox.row == row) else {
-            return Ok(());
+            forget_mailbox(engine, row)
         };
-        if mailbox.state == MailboxState::Leaving {
-            return if state.open {
-                Ok(())
-            } else {
-                self.forget_mailbox(row)
-            };
+    }
+    mailbox.state = if state.open {
+        MailboxState::Open
+    } else {
+        MailboxState::Refused
+    };
+    mailbox.max_tokens = state.max_tokens;
+    mailbox.invite_token = None;
+    engine.batch.store.put_mailbox(&mailbox)?;
+    if state.open {
+        let granting = engine
+            .mail
+            .policies
+            .iter()
+            .filter(|(_, policy)| policy.grants);
+        let contacts: Vec<i64> = granting.map(|(contact, _)| *contact).collect();
+        for contact in contacts {
+            grant_or_withdraw(engine, contact)?;
         }
-        mailbox.state = if state.open {
-            MailboxState::Open
-        } else {
-            MailboxState::Refused
+    }
+    Ok(())
+}
+
+/// Returns the grants of contacts that may deposit into a box.
+pub(crate) fn grants(engine: &mut State, row: i64) -> Result<Vec<GrantRow>, Refusal> {
+    Ok(engine.batch.store.grants_of_mailbox(row)?)
+}
+
+/// Records that a provider registered the tokens of these grants. Contacts that could not
+/// deposit before get an offer.
+fn tokens_registered(engine: &mut State, grants: &[GrantRow]) -> Result<(), Refusal> {
+    for grant in grants {
+        let stored = engine.batch.store.grants_of_contact(grant.contact)?;
+        let Some(before) = stored
+            .iter()
+            .find(|row| row.mailbox == grant.mailbox && row.seed.expose() == grant.seed.expose())
+        else {
+            continue;
         };
-        mailbox.max_tokens = state.max_tokens;
-        mailbox.invite_token = None;
-        self.store.put_mailbox(&mailbox)?;
-        if state.open {
-            let granting = self
-                .mail
-                .policies
-                .iter()
-                .filter(|(_, policy)| policy.grants);
-            let contacts: Vec<i64> = granting.map(|(contact, _)| *contact).collect();
-            for contact in contacts {
-                self.grant_or_withdraw(contact)?;
-            }
+        engine.batch.store.put_grant(grant)?;
+        if before.next == 0 {
+            offer(engine, grant.contact)?;
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// Returns the grants of contacts that may deposit into a box.
-    pub(crate) fn mailbox_grants(&mut self, row: i64) -> Result<Vec<GrantRow>, Refusal> {
-        Ok(self.store.grants_of_mailbox(row)?)
-    }
+/// Records the health of a box.
+fn set_box_health(engine: &mut State, row: i64, health: BoxHealth) {
+    engine.mail.health.insert(row, health);
+}
 
-    /// Records that a provider registered the tokens of these grants. Contacts that could not
-    /// deposit before get an offer.
-    pub(crate) fn tokens_registered(&mut self, grants: &[GrantRow]) -> Result<(), Refusal> {
-        for grant in grants {
-            let stored = self.store.grants_of_contact(grant.contact)?;
-            let Some(before) = stored.iter().find(|row| {
-                row.mailbox == grant.mailbox && row.seed.expose() == grant.seed.expose()
-            }) else {
-                continue;
-            };
-            self.store.put_grant(grant)?;
-            if before.next == 0 {
-                self.offer_mailboxes(grant.contact)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Records the health of a box.
-    pub(crate) fn set_box_health(&mut self, row: i64, health: BoxHealth) {
-        self.mail.health.insert(row, health);
-    }
-
-    /// Sends a contact the boxes into which it may deposit, on its session. The offer may be empty.
-    pub(super) fn offer_mailboxes(&mut self, contact: i64) -> Result<(), Refusal> {
-        let Some(link) = self.serving(contact) else {
-            return Ok(());
+/// Sends a contact the boxes into which it may deposit, on its session. The offer may be empty.
+pub(crate) fn offer(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+    let Some(link) = engine.peers.serving(contact) else {
+        return Ok(());
+    };
+    let boxes = engine.batch.store.mailboxes()?;
+    let mut offers = Vec::new();
+    for grant in engine.batch.store.grants_of_contact(contact)? {
+        let mailbox = boxes.iter().find(|mailbox| mailbox.row == grant.mailbox);
+        let Some(mailbox) = mailbox.filter(|_| grant.next > 0) else {
+            continue;
         };
-        let boxes = self.store.mailboxes()?;
-        let mut offers = Vec::new();
-        for grant in self.store.grants_of_contact(contact)? {
-            let mailbox = boxes.iter().find(|mailbox| mailbox.row == grant.mailbox);
-            let Some(mailbox) = mailbox.filter(|_| grant.next > 0) else {
-                continue;
-            };
-            let addresses = self.shareable_addresses(&mailbox.addresses);
-            if !addresses.is_empty() {
-                offers.push(OfferedBox {
-                    provider: mailbox.provider,
-                    addresses,
-                    seed: grant.seed,
-                });
-            }
+        let addresses = lines::shareable_addresses(engine, &mailbox.addresses);
+        if !addresses.is_empty() {
+            offers.push(OfferedBox {
+                provider: mailbox.provider,
+                addresses,
+                seed: grant.seed,
+            });
         }
-        let frame = Message::Mailbox(Box::new(Mailbox::Offer(offers)));
-        self.push_frame(link.id, frame);
-        Ok(())
     }
+    let frame = Message::Mailbox(Box::new(Mailbox::Offer(offers)));
+    engine.batch.push_frame(link.id, frame);
+    Ok(())
+}
 
-    /// Offers boxes in a new session to a contact with a mailbox policy.
-    pub(super) fn offer_on_meeting(&mut self, contact: i64) -> Result<(), Refusal> {
-        if self.mail.policies.contains_key(&contact) {
-            self.offer_mailboxes(contact)?;
-        }
-        Ok(())
+/// Offers boxes in a new session to a contact with a mailbox policy.
+pub(crate) fn offer_on_meeting(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+    if engine.mail.policies.contains_key(&contact) {
+        offer(engine, contact)?;
     }
+    Ok(())
+}
 
-    /// Stores the boxes that a contact offers.
-    pub(super) fn on_offer(
-        &mut self,
-        contact: i64,
-        mut boxes: Vec<OfferedBox>,
-    ) -> Result<(), Refusal> {
-        for offered in &mut boxes {
-            let named = std::mem::take(&mut offered.addresses);
-            offered.addresses = self.usable(named, Use::Service);
-        }
-        boxes.retain(|offered| !offered.addresses.is_empty());
-        let before = self.store.offers(contact)?;
-        let same = before.len() == boxes.len()
-            && before
-                .iter()
-                .zip(&boxes)
-                .all(|(row, new)| row.offered == *new);
-        if same {
-            return Ok(());
-        }
-        self.store.replace_offers(contact, &boxes)?;
-        // The earlier tokens may be invalid now.
-        self.store.unplace_letters(contact)?;
-        if boxes.is_empty() {
-            self.mail.offered.remove(&contact);
-            self.store.delete_letters_to(contact)?;
-        } else {
-            self.mail.offered.insert(contact);
-            let now = self.now_ms();
-            self.mail.note(now);
-            self.wake_depositor();
-        }
-        Ok(())
+/// Stores the boxes that a contact offers.
+pub(crate) fn on_offer(
+    engine: &mut State,
+    contact: i64,
+    mut boxes: Vec<OfferedBox>,
+) -> Result<(), Refusal> {
+    for offered in &mut boxes {
+        let named = std::mem::take(&mut offered.addresses);
+        offered.addresses = lines::usable(engine, named, Use::Service);
     }
+    boxes.retain(|offered| !offered.addresses.is_empty());
+    let before = engine.batch.store.offers(contact)?;
+    let same = before.len() == boxes.len()
+        && before
+            .iter()
+            .zip(&boxes)
+            .all(|(row, new)| row.offered == *new);
+    if same {
+        return Ok(());
+    }
+    engine.batch.store.replace_offers(contact, &boxes)?;
+    // The earlier tokens may be invalid now.
+    engine.batch.store.unplace_letters(contact)?;
+    if boxes.is_empty() {
+        engine.mail.offered.remove(&contact);
+        engine.batch.store.delete_letters_to(contact)?;
+    } else {
+        engine.mail.offered.insert(contact);
+        let now = engine.batch.now_ms();
+        engine.mail.note(now);
+        engine.batch.wake_depositor();
+    }
+    Ok(())
+}
 
-    /// Returns whether a peer is a provider of this daemon.
-    pub(crate) fn is_provider(&mut self, peer: &PeerId) -> Result<bool, Refusal> {
-        let boxes = self.store.mailboxes()?;
-        Ok(boxes.iter().any(|row| row.provider == *peer))
-    }
+/// Returns whether a peer is a provider of this daemon.
+pub(crate) fn is_provider(engine: &mut State, peer: &PeerId) -> Result<bool, Refusal> {
+    let boxes = engine.batch.store.mailboxes()?;
+    Ok(boxes.iter().any(|row| row.provider == *peer))
 }

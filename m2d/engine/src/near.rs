@@ -1,8 +1,9 @@
 //! Peers whose announcements in the local network are recognised
 //! (`docs/spec/lookup.md#announcements`).
 
-use super::Engine;
 use crate::refusal::Refusal;
+use crate::state::State;
+use crate::{lines, lookup};
 use m2_core::ContactState;
 use m2_core::IpMode;
 use m2_crypto::PeerId;
@@ -17,21 +18,19 @@ pub struct Near {
     pub secret: PresenceSecret,
 }
 
-impl Engine {
-    /// Returns the contacts and asked peers that may be dialled directly. Those with a session are
-    /// included: the session may be dead already, and a new address is announced only once.
-    pub(crate) fn near(&mut self) -> Result<Vec<Near>, Refusal> {
-        let asked = self.contacts_in(ContactState::Asked);
-        let rows: Vec<i64> = asked
-            .chain(self.contacts_in(ContactState::Contact))
-            .filter(|row| self.ip_mode(*row) == IpMode::Direct)
-            .collect();
-        let mut all = Vec::new();
-        for row in rows {
-            let peer = self.contact_mut(row)?.peer_id;
-            let secret = self.secret_of(row)?;
-            all.extend(secret.map(|secret| Near { peer, secret }));
-        }
-        Ok(all)
+/// Returns the contacts and asked peers that may be dialled directly. Those with a session are
+/// included: the session may be dead already, and a new address is announced only once.
+pub(crate) fn near(engine: &mut State) -> Result<Vec<Near>, Refusal> {
+    let asked = engine.peers.contacts_in(ContactState::Asked);
+    let rows: Vec<i64> = asked
+        .chain(engine.peers.contacts_in(ContactState::Contact))
+        .filter(|row| lines::ip_mode(engine, *row) == IpMode::Direct)
+        .collect();
+    let mut all = Vec::new();
+    for row in rows {
+        let peer = engine.peers.contact_mut(row)?.peer_id;
+        let secret = lookup::secret_of(engine, row)?;
+        all.extend(secret.map(|secret| Near { peer, secret }));
     }
+    Ok(all)
 }

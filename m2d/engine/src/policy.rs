@@ -1,10 +1,12 @@
 //! The user's policy for a contact.
 
-use super::{ContactView, Effect, Engine};
+use crate::contact_view::ContactView;
+use crate::effect::Effect;
 use crate::refusal::Refusal;
+use crate::state::State;
+use crate::{contact_rows, contact_view, dialling, lines, mail, mailboxes, paths, retention};
 use m2_core::ContactState;
 use m2_core::IpMode;
-use m2_delivery::Path;
 use m2_proto::reason::Reason;
 use m2_store::MailboxPolicy;
 use m2_wire::CloseCode;
@@ -29,89 +31,80 @@ impl PolicyChange {
     }
 }
 
-impl Engine {
-    /// Sets the policy of a contact. All changes are applied, or none of them is.
-    pub(crate) fn set_policy(
-        &mut self,
-        contact: &str,
-        change: PolicyChange,
-    ) -> Result<ContactView, Refusal> {
-        let row = self.resolve(contact)?;
-        let state = self.contact_mut(row)?.state;
-        let is_asked = state == ContactState::Asked && !change.is_of_mailboxes();
-        if state != ContactState::Contact && !is_asked {
-            return Err(Refusal::new(Reason::NotAContact));
-        }
-        if let Some(Some(mode)) = change.ip
-            && mode < self.profile_mode()
-        {
-            return Err(Refusal::argument(
-                "ip",
-                "not weaker than [privacy] ip",
-                "A contact's mode can only be stricter than [privacy] ip in the configuration. \
-                 Change the configuration to weaken it.",
-            ));
-        }
-        if change.is_of_mailboxes() {
-            self.set_mailbox_policy(row, change)?;
-        }
-        if let Some(mode) = change.ip {
-            self.set_ip(row, mode)?;
-        }
-        if let Some(seconds) = change.keep_s {
-            self.set_keep(row, seconds)?;
-        }
-        self.view(row)
+/// Sets the policy of a contact. All changes are applied, or none of them is.
+pub(crate) fn set(
+    engine: &mut State,
+    contact: &str,
+    change: PolicyChange,
+) -> Result<ContactView, Refusal> {
+    let row = engine.peers.resolve(contact)?;
+    let state = engine.peers.contact_mut(row)?.state;
+    let is_asked = state == ContactState::Asked && !change.is_of_mailboxes();
+    if state != ContactState::Contact && !is_asked {
+        return Err(Refusal::new(Reason::NotAContact));
     }
+    if let Some(Some(mode)) = change.ip
+        && mode < lines::profile_mode(engine)
+    {
+        return Err(Refusal::argument(
+            "ip",
+            "not weaker than [privacy] ip",
+            "A contact's mode can only be stricter than [privacy] ip in the configuration. \
+             Change the configuration to weaken it.",
+        ));
+    }
+    if change.is_of_mailboxes() {
+        set_mailbox_policy(engine, row, change)?;
+    }
+    if let Some(mode) = change.ip {
+        set_ip(engine, row, mode)?;
+    }
+    if let Some(seconds) = change.keep_s {
+        retention::set_keep(engine, row, seconds)?;
+    }
+    contact_view::view(engine, row)
+}
 
-    fn set_mailbox_policy(&mut self, row: i64, change: PolicyChange) -> Result<(), Refusal> {
-        let before = self.mail.policy(row);
-        let policy = MailboxPolicy {
-            grants: change.mailbox_grant.unwrap_or(before.grants),
-            uses: change.mailbox_use.unwrap_or(before.uses),
-        };
-        self.store.put_mailbox_policy(row, policy)?;
-        self.mail.policies.insert(row, policy);
-        self.grant_or_withdraw(row)?;
-        if policy.uses {
-            let now = self.now_ms();
-            self.mail.note(now);
-        } else {
-            self.store.delete_letters_to(row)?;
-        }
-        Ok(())
+fn set_mailbox_policy(engine: &mut State, row: i64, change: PolicyChange) -> Result<(), Refusal> {
+    let before = engine.mail.policy(row);
+    let policy = MailboxPolicy {
+        grants: change.mailbox_grant.unwrap_or(before.grants),
+        uses: change.mailbox_use.unwrap_or(before.uses),
+    };
+    engine.batch.store.put_mailbox_policy(row, policy)?;
+    engine.mail.policies.insert(row, policy);
+    mailboxes::grant_or_withdraw(engine, row)?;
+    if policy.uses {
+        let now = engine.batch.now_ms();
+        engine.mail.note(now);
+    } else {
+        engine.batch.store.delete_letters_to(row)?;
     }
+    Ok(())
+}
 
-    /// Closes sessions that are not allowed any more, and dials by the remaining paths at once.
-    fn set_ip(&mut self, row: i64, mode: Option<IpMode>) -> Result<(), Refusal> {
-        self.contact_mut(row)?.ip = mode;
-        self.save_contact(row)?;
-        if self.ip_mode(row) == IpMode::LineOnly {
-            self.store.delete_letters_to(row)?;
-        } else if self.may_deposit(row) {
-            let now = self.now_ms();
-            self.mail.note(now);
-        }
-        let links = self
-            .peers
-            .get(&row)
-            .map(|peer_state| peer_state.links.clone());
-        for link in links.unwrap_or_default() {
-            if self.ip_mode(row) != IpMode::Direct {
-                self.effect(Effect::AllowPunch(link.id, false));
-            }
-            if self.forbids(row, link.path) {
-                self.effect(Effect::Close(link.id, CloseCode::Refused));
-            } else if self.serves(row, &link) {
-                self.seek_direct(row, &link);
-            }
-        }
-        self.wake_lookup();
-        self.dial(row)
+/// Closes sessions that are not allowed any more, and dials by the remaining paths at once.
+fn set_ip(engine: &mut State, row: i64, mode: Option<IpMode>) -> Result<(), Refusal> {
+    engine.peers.contact_mut(row)?.ip = mode;
+    contact_rows::save(engine, row)?;
+    if lines::ip_mode(engine, row) == IpMode::LineOnly {
+        engine.batch.store.delete_letters_to(row)?;
+    } else if mail::may_deposit(engine, row) {
+        let now = engine.batch.now_ms();
+        engine.mail.note(now);
     }
-
-    /// Returns whether sessions with a contact may not use a path.
-    pub(super) fn forbids(&self, row: i64, path: Path) -> bool {
-        path == Path::Direct && self.ip_mode(row) == IpMode::LineOnly
+    for link in engine.peers.links(row) {
+        if lines::ip_mode(engine, row) != IpMode::Direct {
+            engine.batch.effect(Effect::AllowPunch(link.id, false));
+        }
+        if lines::forbids(engine, row, link.path) {
+            engine
+                .batch
+                .effect(Effect::Close(link.id, CloseCode::Refused));
+        } else if engine.peers.serves(row, &link) {
+            paths::seek_direct(engine, row, &link);
+        }
     }
+    engine.batch.wake_lookup();
+    dialling::dial(engine, row)
 }

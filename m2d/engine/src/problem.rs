@@ -1,9 +1,9 @@
 //! Explains in one sentence why a contact cannot be reached or takes no messages, and what to do.
 
-use super::Engine;
-use super::peer_state::PeerState;
-use super::time::duration;
-use crate::session::Session;
+use crate::effect::Effect;
+use crate::state::{PeerState, Session, State};
+use crate::time;
+use crate::time::duration;
 use m2_core::ContactState;
 use m2_core::frames::NOT_A_CONTACT;
 use m2_wire::CloseCode;
@@ -15,103 +15,104 @@ const UNCONFIRMED: &str = "It is connected, but has confirmed no message for a w
      full, or its quota for you is reached. Messages to it wait here and arrive once it stores them. \
      Tell its owner by other means.";
 
-impl Engine {
-    /// Returns what is wrong with a contact, for the user; empty if no problem is known.
-    pub(super) fn problem(&self, row: i64) -> String {
-        let Some(peer_state) = self.peers.get(&row) else {
-            return String::new();
-        };
-        let state = peer_state.contact.state;
-        if let Some(text) = of_state(state) {
-            return text.to_owned();
-        }
-        if !state.is_wanted() {
-            return String::new();
-        }
-        if !peer_state.refused.is_empty() {
-            let is_contact = state == ContactState::Contact;
-            return of_refusal(peer_state.refused, is_contact).to_owned();
-        }
-        if let Some(skew) = self.disagreement(row) {
-            return of_clock(skew);
-        }
-        let is_online = self.is_online(row);
-        if is_online {
-            let is_unconfirmed = self.is_unconfirmed(row, peer_state);
-            let text = is_unconfirmed.then_some(UNCONFIRMED);
-            return text.unwrap_or_default().to_owned();
-        }
-        of_failure(peer_state.last_failure).to_owned()
+/// Returns what is wrong with a contact, for the user; empty if no problem is known.
+pub(crate) fn problem(engine: &State, row: i64) -> String {
+    let Some(peer_state) = engine.peers.get(&row) else {
+        return String::new();
+    };
+    let state = peer_state.contact.state;
+    if let Some(text) = of_state(state) {
+        return text.to_owned();
     }
-
-    /// Returns whether a message has waited for a while for a connected contact that acknowledges
-    /// nothing.
-    fn is_unconfirmed(&self, row: i64, peer_state: &PeerState) -> bool {
-        let silent_ms = self
-            .clock
-            .steady_ms()
-            .saturating_sub(peer_state.confirmed_ms);
-        if silent_ms < UNCONFIRMED_MS {
-            return false;
-        }
-        // If the store can't be read, other warnings say so.
-        let oldest = self.store.oldest_queued_ms(row).ok().flatten();
-        let waits = |queued_ms: u64| queued_ms.saturating_add(UNCONFIRMED_MS) <= self.now_ms();
-        oldest.is_some_and(waits)
+    if !state.is_wanted() {
+        return String::new();
     }
-
-    /// Returns why a contact cannot be reached, as a stable reason; empty if it can.
-    pub(super) fn failure_of(&self, row: i64) -> &'static str {
-        let Some(peer_state) = self.peers.get(&row) else {
-            return "";
-        };
-        let is_online = self.is_online(row);
-        match peer_state.refused {
-            "" if is_online => "",
-            "" => peer_state.last_failure,
-            refused => refused,
-        }
+    if !peer_state.refused.is_empty() {
+        let is_contact = state == ContactState::Contact;
+        return of_refusal(peer_state.refused, is_contact).to_owned();
     }
-
-    /// Returns the warning about contacts that reported that this identity is no contact of theirs.
-    pub(super) fn forgotten_warning(&self) -> Option<String> {
-        let contacts = self.contacts_in(ContactState::Contact);
-        let forgot = |row: &i64| {
-            let peer_state = self.peers.get(row);
-            peer_state.is_some_and(|peer_state| peer_state.refused == NOT_A_CONTACT)
-        };
-        let count = contacts.filter(forgot).count();
-        (count > 0).then(|| {
-            format!(
-                "{count} of the contacts no longer have this identity as a contact: \
-                 `m2 contact list` shows which, and what to do."
-            )
-        })
+    if let Some(skew) = time::disagreement(engine, row) {
+        return of_clock(skew);
     }
-
-    /// Refuses a peer that is no contact but sends frames as if it were. It may have been removed
-    /// here, or this store was lost. It learns only that it is no contact.
-    pub(super) fn refuse_talk(&mut self, link: &Arc<Session>) {
-        self.counters.count(NOT_A_CONTACT);
-        self.effect(super::Effect::Close(link.id, CloseCode::NotAContact));
+    let is_online = engine.is_online(row);
+    if is_online {
+        let is_unconfirmed = is_unconfirmed(engine, row, peer_state);
+        let text = is_unconfirmed.then_some(UNCONFIRMED);
+        return text.unwrap_or_default().to_owned();
     }
+    of_failure(peer_state.last_failure).to_owned()
+}
 
-    /// Handles a stranger that did not send a contact request in time.
-    pub(crate) fn on_unasked(&mut self, link: &Arc<Session>) {
-        let progress = self.sessions.progress(link.id);
-        if progress.is_none_or(|progress| progress.asked) {
-            return;
-        }
-        let is_settled = self.row_of(&link.peer_id).is_some_and(|row| {
-            let state = self
-                .peers
-                .get(&row)
-                .map(|peer_state| peer_state.contact.state);
-            state != Some(ContactState::Removed)
-        });
-        if !is_settled {
-            self.refuse_talk(link);
-        }
+/// Returns whether a message has waited for a while for a connected contact that acknowledges
+/// nothing.
+fn is_unconfirmed(engine: &State, row: i64, peer_state: &PeerState) -> bool {
+    let silent_ms = engine
+        .batch
+        .clock
+        .steady_ms()
+        .saturating_sub(peer_state.confirmed_ms);
+    if silent_ms < UNCONFIRMED_MS {
+        return false;
+    }
+    // If the store can't be read, other warnings say so.
+    let oldest = engine.batch.store.oldest_queued_ms(row).ok().flatten();
+    let waits = |queued_ms: u64| queued_ms.saturating_add(UNCONFIRMED_MS) <= engine.batch.now_ms();
+    oldest.is_some_and(waits)
+}
+
+/// Returns why a contact cannot be reached, as a stable reason; empty if it can.
+pub(crate) fn failure_of(engine: &State, row: i64) -> &'static str {
+    let Some(peer_state) = engine.peers.get(&row) else {
+        return "";
+    };
+    let is_online = engine.is_online(row);
+    match peer_state.refused {
+        "" if is_online => "",
+        "" => peer_state.last_failure,
+        refused => refused,
+    }
+}
+
+/// Returns the warning about contacts that reported that this identity is no contact of theirs.
+pub(crate) fn forgotten_warning(engine: &State) -> Option<String> {
+    let contacts = engine.peers.contacts_in(ContactState::Contact);
+    let forgot = |row: &i64| {
+        let peer_state = engine.peers.get(row);
+        peer_state.is_some_and(|peer_state| peer_state.refused == NOT_A_CONTACT)
+    };
+    let count = contacts.filter(forgot).count();
+    (count > 0).then(|| {
+        format!(
+            "{count} of the contacts no longer have this identity as a contact: \
+             `m2 contact list` shows which, and what to do."
+        )
+    })
+}
+
+/// Refuses a peer that is no contact but sends frames as if it were. It may have been removed
+/// here, or this store was lost. It learns only that it is no contact.
+pub(crate) fn refuse_talk(engine: &mut State, link: &Arc<Session>) {
+    engine.batch.counters.count(NOT_A_CONTACT);
+    engine
+        .batch
+        .effect(Effect::Close(link.id, CloseCode::NotAContact));
+}
+
+/// Handles a stranger that did not send a contact request in time.
+pub(crate) fn on_unasked(engine: &mut State, link: &Arc<Session>) {
+    let progress = engine.sessions.progress(link.id);
+    if progress.is_none_or(|progress| progress.asked) {
+        return;
+    }
+    let is_settled = engine.peers.row_of(&link.peer_id).is_some_and(|row| {
+        let state = engine
+            .peers
+            .get(&row)
+            .map(|peer_state| peer_state.contact.state);
+        state != Some(ContactState::Removed)
+    });
+    if !is_settled {
+        refuse_talk(engine, link);
     }
 }
 
@@ -181,43 +182,43 @@ fn of_failure(reason: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upkeep::tests::engine;
+    use crate::relations;
+    use crate::testing::engine;
     use m2_crypto::PeerId;
 
     #[test]
     fn each_cause_has_its_own_explanation_and_remedy() {
         let (_dir, mut engine) = engine();
         let peer = PeerId::from_bytes([1; 32]);
-        let row = engine.new_contact(peer, ContactState::Contact, "").unwrap();
+        let row = relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
         assert_eq!(
-            (engine.problem(row), engine.failure_of(row)),
+            (problem(&engine.state, row), failure_of(&engine.state, row)),
             (String::new(), "")
         );
-        engine.peers.get_mut(&row).unwrap().last_failure = "NO_ANSWER";
-        assert!(engine.problem(row).contains("clock"));
-        assert_eq!(engine.failure_of(row), "NO_ANSWER");
-        assert_eq!(engine.forgotten_warning(), None);
-        engine.peers.get_mut(&row).unwrap().refused = NOT_A_CONTACT;
-        assert!(engine.problem(row).contains("m2 invite create"));
-        assert_eq!(engine.failure_of(row), NOT_A_CONTACT);
+        engine.state.peers.get_mut(&row).unwrap().last_failure = "NO_ANSWER";
+        assert!(problem(&engine.state, row).contains("clock"));
+        assert_eq!(failure_of(&engine.state, row), "NO_ANSWER");
+        assert_eq!(forgotten_warning(&engine.state), None);
+        engine.state.peers.get_mut(&row).unwrap().refused = NOT_A_CONTACT;
+        assert!(problem(&engine.state, row).contains("m2 invite create"));
+        assert_eq!(failure_of(&engine.state, row), NOT_A_CONTACT);
         assert!(
-            engine
-                .forgotten_warning()
+            forgotten_warning(&engine.state)
                 .unwrap()
                 .starts_with("1 of the contacts")
         );
-        engine.peers.get_mut(&row).unwrap().refused = "REFUSED";
-        let refused = engine.problem(row);
+        engine.state.peers.get_mut(&row).unwrap().refused = "REFUSED";
+        let refused = problem(&engine.state, row);
         assert!(
             !refused.contains("block") && !refused.contains("removed"),
             "{refused}"
         );
-        assert_eq!(engine.forgotten_warning(), None);
-        engine.contact_mut(row).unwrap().state = ContactState::Blocked;
-        assert!(engine.problem(row).contains("lifts the block"));
-        engine.contact_mut(row).unwrap().state = ContactState::Declined;
-        assert!(engine.problem(row).contains("m2 contact add"));
-        engine.contact_mut(row).unwrap().state = ContactState::Removed;
-        assert_eq!(engine.problem(row), "");
+        assert_eq!(forgotten_warning(&engine.state), None);
+        engine.state.peers.contact_mut(row).unwrap().state = ContactState::Blocked;
+        assert!(problem(&engine.state, row).contains("lifts the block"));
+        engine.state.peers.contact_mut(row).unwrap().state = ContactState::Declined;
+        assert!(problem(&engine.state, row).contains("m2 contact add"));
+        engine.state.peers.contact_mut(row).unwrap().state = ContactState::Removed;
+        assert_eq!(problem(&engine.state, row), "");
     }
 }

@@ -1,7 +1,6 @@
 //! The engine's part of the configuration.
 
-use crate::LineSettings;
-use m2_core::StoreLimits;
+use m2_core::{IpMode, StoreLimits};
 
 /// The settings of the engine.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +27,27 @@ impl Default for LetterTimes {
         Self {
             after_ms: 30_000,
             delay_ms: 30_000,
+        }
+    }
+}
+
+/// The configuration of lines.
+#[derive(Debug, Clone, Copy)]
+pub struct LineSettings {
+    /// Which paths sessions may take.
+    pub ip: IpMode,
+    /// True if contacts may dial at this daemon's relays.
+    pub open: bool,
+    /// True if the daemon is bound to loopback only, so that its peers can use loopback addresses.
+    pub loopback_only: bool,
+}
+
+impl Default for LineSettings {
+    fn default() -> Self {
+        Self {
+            ip: IpMode::Direct,
+            open: true,
+            loopback_only: false,
         }
     }
 }

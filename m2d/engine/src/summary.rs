@@ -1,7 +1,8 @@
 //! The engine's totals, for status output.
 
-use super::Engine;
 use crate::refusal::Refusal;
+use crate::state::State;
+use crate::{conflicts, privacy_facts, problem, retention, time};
 use m2_core::ContactState;
 
 /// Totals that name no contact.
@@ -15,25 +16,23 @@ pub struct Summary {
     pub warnings: Vec<String>,
 }
 
-impl Engine {
-    /// Returns the current totals.
-    pub(crate) fn summary(&self) -> Result<Summary, Refusal> {
-        let known: usize = self
-            .peers
-            .values()
-            .map(|peer_state| peer_state.links.len())
-            .sum();
-        let sessions = known.saturating_add(self.strangers.count());
-        let contacts = self.count(ContactState::Contact);
-        let mut warnings = self.clock_warnings();
-        warnings.extend(self.forgotten_warning());
-        warnings.extend(self.conflict_warning()?);
-        warnings.extend(self.line_warnings()?);
-        warnings.extend(self.quota_warning()?);
-        Ok(Summary {
-            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
-            contacts: u32::try_from(contacts).unwrap_or(u32::MAX),
-            warnings,
-        })
-    }
+/// Returns the current totals.
+pub(crate) fn summary(engine: &State) -> Result<Summary, Refusal> {
+    let known: usize = engine
+        .peers
+        .values()
+        .map(|peer_state| peer_state.links.len())
+        .sum();
+    let sessions = known.saturating_add(engine.sessions.strangers.count());
+    let contacts = engine.peers.count(ContactState::Contact);
+    let mut warnings = time::clock_warnings(engine);
+    warnings.extend(problem::forgotten_warning(engine));
+    warnings.extend(conflicts::conflict_warning(engine)?);
+    warnings.extend(privacy_facts::line_warnings(engine)?);
+    warnings.extend(retention::quota_warning(engine)?);
+    Ok(Summary {
+        sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+        contacts: u32::try_from(contacts).unwrap_or(u32::MAX),
+        warnings,
+    })
 }

@@ -5,12 +5,6 @@ use super::rust_code::is_cfg_test;
 use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::{self, Visit};
 
-/// Crates whose modules still form circles, each with the reason.
-const CIRCULAR: [&str; 1] = [
-    // One object has its methods in all files, as each rule reads and writes in one transaction.
-    "m2d/engine/src/",
-];
-
 /// The modules of one crate, by name, each with the modules that it uses and a file that does.
 type Uses = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -21,7 +15,7 @@ type Exports = BTreeMap<String, String>;
 pub fn circles(files: &[SourceFile]) -> Vec<String> {
     let roots = files.iter().filter_map(|file| {
         let root = file.path.strip_suffix("lib.rs")?;
-        let is_checked = !root.starts_with("tests/") && !CIRCULAR.contains(&root);
+        let is_checked = !root.starts_with("tests/");
         (root.ends_with("/src/") && is_checked).then_some(root)
     });
     roots.flat_map(|root| circles_of(files, root)).collect()

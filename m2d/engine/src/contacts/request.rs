@@ -1,7 +1,10 @@
 //! Requests of front-ends about contacts.
 
-use crate::input::Reply;
-use crate::{ContactView, Engine, PolicyChange};
+use crate::contact_view::ContactView;
+use crate::policy::PolicyChange;
+use crate::reply::Reply;
+use crate::state::State;
+use crate::{policy, request};
 
 /// A request about a contact. A contact is named by its name, its peer id, or a prefix of that.
 pub enum ContactRequest {
@@ -65,46 +68,56 @@ pub enum ContactRequest {
     },
 }
 
-impl Engine {
-    /// Handles a request about a contact.
-    pub(crate) fn on_contact(&mut self, request: ContactRequest) {
-        match request {
-            ContactRequest::Add {
-                invitation,
-                name,
-                reply,
-            } => self.run(reply, |it| it.add_contact(&invitation, &name)),
-            ContactRequest::Rename {
-                contact,
-                name,
-                reply,
-            } => self.run(reply, |it| it.rename_contact(&contact, &name)),
-            ContactRequest::Accept {
-                contact,
-                name,
-                reply,
-            } => self.run(reply, |it| it.accept_contact(&contact, &name)),
-            ContactRequest::Decline(contact, reply) => {
-                self.run(reply, |it| it.decline_contact(&contact));
-            }
-            ContactRequest::Block(contact, reply) => {
-                self.run(reply, |it| it.block_contact(&contact));
-            }
-            ContactRequest::Remove {
-                contact,
-                history,
-                reply,
-            } => self.run(reply, |it| it.remove_contact(&contact, history)),
-            ContactRequest::Verify {
-                contact,
-                matched,
-                reply,
-            } => self.run(reply, |it| it.verify_contact(&contact, matched)),
-            ContactRequest::SetPolicy {
-                contact,
-                change,
-                reply,
-            } => self.run(reply, |it| it.set_policy(&contact, change)),
+/// Handles a request about a contact.
+pub(crate) fn handle(engine: &mut State, request: ContactRequest) {
+    match request {
+        ContactRequest::Add {
+            invitation,
+            name,
+            reply,
+        } => request::run(engine, reply, |engine| {
+            super::add(engine, &invitation, &name)
+        }),
+        ContactRequest::Rename {
+            contact,
+            name,
+            reply,
+        } => request::run(engine, reply, |engine| {
+            super::rename(engine, &contact, &name)
+        }),
+        ContactRequest::Accept {
+            contact,
+            name,
+            reply,
+        } => request::run(engine, reply, |engine| {
+            super::accept(engine, &contact, &name)
+        }),
+        ContactRequest::Decline(contact, reply) => {
+            request::run(engine, reply, |engine| super::decline(engine, &contact));
         }
+        ContactRequest::Block(contact, reply) => {
+            request::run(engine, reply, |engine| super::block(engine, &contact));
+        }
+        ContactRequest::Remove {
+            contact,
+            history,
+            reply,
+        } => request::run(engine, reply, |engine| {
+            super::remove(engine, &contact, history)
+        }),
+        ContactRequest::Verify {
+            contact,
+            matched,
+            reply,
+        } => request::run(engine, reply, |engine| {
+            super::verify(engine, &contact, matched)
+        }),
+        ContactRequest::SetPolicy {
+            contact,
+            change,
+            reply,
+        } => request::run(engine, reply, |engine| {
+            policy::set(engine, &contact, change)
+        }),
     }
 }

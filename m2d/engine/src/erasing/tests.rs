@@ -1,6 +1,8 @@
 use super::*;
+use crate::Engine;
 use crate::NewMessage;
-use crate::upkeep::tests::{engine, pass_ms};
+use crate::testing::{engine, pass_ms};
+use crate::{contact_rows, contacts, conversation, loading, relations, sending};
 use m2_core::ContactState;
 use m2_crypto::{Circle, Identity, PeerId, Secret, provider};
 use m2_delivery::Content;
@@ -24,10 +26,10 @@ fn scene() -> Scene {
     let pem = include_str!("../../../../tests/vectors/identities/bob.pem");
     let bob = Identity::from_pem(pem, None, provider::default()).unwrap();
     let id = bob.peer_id(Circle::public().id());
-    let row = engine.new_contact(id, ContactState::Contact, "").unwrap();
-    let contact = engine.contact_mut(row).unwrap();
+    let row = relations::begin(&mut engine.state, id, ContactState::Contact, "").unwrap();
+    let contact = engine.state.peers.contact_mut(row).unwrap();
     contact.certificate = Some(bob.certificate().spki_der().to_vec());
-    engine.save_contact(row).unwrap();
+    contact_rows::save(&mut engine.state, row).unwrap();
     // The agenda's initial round is done.
     pass_ms(&mut engine, 1);
     Scene {
@@ -47,18 +49,25 @@ impl Scene {
             caller: String::new(),
             key: String::new(),
         };
-        self.engine.send(&message).unwrap().id
+        sending::send(&mut self.engine.state, &message).unwrap().id
     }
 
     fn remove(&mut self, history: bool) {
         let bob = self.bob.to_string();
-        self.engine.store.begin().unwrap();
-        self.engine.remove_contact(&bob, history).unwrap();
-        self.engine.flush_and_commit().unwrap();
+        self.engine.state.batch.store.begin().unwrap();
+        contacts::remove(&mut self.engine.state, &bob, history).unwrap();
+        self.engine.state.flush_and_commit().unwrap();
     }
 
     fn state(&self, id: &[u8; 16]) -> MessageState {
-        self.engine.store.message_head(id).unwrap().unwrap().state
+        self.engine
+            .state
+            .batch
+            .store
+            .message_head(id)
+            .unwrap()
+            .unwrap()
+            .state
     }
 
     fn reader(&self) -> Reader {
@@ -75,9 +84,9 @@ impl Scene {
 
     /// Returns the number of queued messages plus the bytes of stored content.
     fn untouched(&self) -> u64 {
-        let erasure = self.engine.store.erasure_of(self.row).unwrap();
+        let erasure = self.engine.state.batch.store.erasure_of(self.row).unwrap();
         let left = erasure.map_or(0, |it| it.outbox - it.given_up.min(it.outbox));
-        let usage = self.engine.store.usage_of(self.row).unwrap();
+        let usage = self.engine.state.batch.store.usage_of(self.row).unwrap();
         u64::try_from(left).unwrap() + usage.content_bytes
     }
 }
@@ -107,20 +116,27 @@ fn a_contact_is_erased_in_steps_between_which_others_are_served() {
             .is_empty()
     );
     let mut batches = 0;
-    while scene.engine.store.erasure_of(scene.row).unwrap().is_some() {
+    while scene
+        .engine
+        .state
+        .batch
+        .store
+        .erasure_of(scene.row)
+        .unwrap()
+        .is_some()
+    {
         batches += 1;
         assert!(scene.batch() <= 2 * step, "too much in one batch");
         // Another call is served between any two batches.
         let other = PeerId::from_bytes([batches; 32]);
-        scene
-            .engine
-            .new_contact(other, ContactState::Removed, "")
-            .unwrap();
+        relations::begin(&mut scene.engine.state, other, ContactState::Removed, "").unwrap();
     }
     assert!(batches >= 6, "{batches} batches");
     assert_eq!(
         scene
             .engine
+            .state
+            .batch
             .store
             .usage_of(scene.row)
             .unwrap()
@@ -135,19 +151,34 @@ fn erasure_resumes_after_a_restart_and_spares_newer_messages() {
     let mut scene = scene();
     let old: Vec<_> = (0..200).map(|_| scene.send("old")).collect();
     scene.remove(true);
-    assert!(scene.engine.is_giving_up(scene.row).unwrap());
+    assert!(conversation::is_giving_up(&scene.engine.state, scene.row).unwrap());
     // The daemon is killed and restarted, and the user adds Bob again before the erasure has ended.
-    scene.engine.reload().unwrap();
-    scene.engine.maintenance = Default::default();
-    scene.engine.contact_mut(scene.row).unwrap().state = ContactState::Contact;
-    scene.engine.save_contact(scene.row).unwrap();
+    loading::reload(&mut scene.engine.state).unwrap();
+    scene.engine.state.maintenance = Default::default();
+    scene
+        .engine
+        .state
+        .peers
+        .contact_mut(scene.row)
+        .unwrap()
+        .state = ContactState::Contact;
+    contact_rows::save(&mut scene.engine.state, scene.row).unwrap();
     let new = scene.send("new");
     // Nothing is offered before all earlier messages are given up.
-    assert!(scene.engine.is_giving_up(scene.row).unwrap());
+    assert!(conversation::is_giving_up(&scene.engine.state, scene.row).unwrap());
     for _ in 0..40 {
         scene.batch();
     }
-    assert!(scene.engine.store.erasure_of(scene.row).unwrap().is_none());
+    assert!(
+        scene
+            .engine
+            .state
+            .batch
+            .store
+            .erasure_of(scene.row)
+            .unwrap()
+            .is_none()
+    );
     assert!(old.iter().all(|id| scene.state(id) == MessageState::Failed));
     assert_eq!(scene.state(&new), MessageState::Queued);
     let shown = scene
@@ -164,7 +195,15 @@ fn messages_stay_when_only_the_contact_is_removed() {
     let mut scene = scene();
     let ids: Vec<_> = (0..100).map(|_| scene.send("kept")).collect();
     scene.remove(false);
-    while scene.engine.store.erasure_of(scene.row).unwrap().is_some() {
+    while scene
+        .engine
+        .state
+        .batch
+        .store
+        .erasure_of(scene.row)
+        .unwrap()
+        .is_some()
+    {
         scene.batch();
     }
     let shown = scene
@@ -193,7 +232,7 @@ fn the_index_keeps_up_with_steady_traffic() {
 #[test]
 fn old_events_are_pruned_in_steps() {
     let mut scene = scene();
-    scene.engine.store.begin().unwrap();
+    scene.engine.state.batch.store.begin().unwrap();
     for _ in 0..9_000 {
         let event = NewEvent {
             kind: EventKind::ContactAdded,
@@ -201,12 +240,18 @@ fn old_events_are_pruned_in_steps() {
             message: None,
             detail: 0,
         };
-        scene.engine.store.append_event(&event, 1).unwrap();
+        scene
+            .engine
+            .state
+            .batch
+            .store
+            .append_event(&event, 1)
+            .unwrap();
     }
-    scene.engine.store.commit().unwrap();
+    scene.engine.state.batch.store.commit().unwrap();
     let first = |scene: &Scene| scene.reader().oldest_event().unwrap().unwrap();
-    let newest = scene.engine.store.newest_event().unwrap();
-    scene.engine.maintenance = Default::default();
+    let newest = scene.engine.state.batch.store.newest_event().unwrap();
+    scene.engine.state.maintenance = Default::default();
     let mut before = first(&scene);
     let mut batches = 0;
     while first(&scene) < newest {

@@ -1,5 +1,7 @@
 use super::*;
-use crate::upkeep::tests::engine;
+use crate::Engine;
+use crate::relations;
+use crate::testing::engine;
 use m2_core::ContactState;
 use m2_delivery::Time;
 
@@ -19,8 +21,9 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let (dir, mut engine) = engine();
-        let [bob, carol] =
-            [BOB, CAROL].map(|peer| engine.new_contact(peer, ContactState::Contact, "").unwrap());
+        let [bob, carol] = [BOB, CAROL].map(|peer| {
+            relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap()
+        });
         Self {
             _dir: dir,
             engine,
@@ -31,7 +34,7 @@ impl Scene {
 
     /// Takes a message with this body from a contact.
     fn take(&mut self, from: i64, id: MessageId, body: Body) {
-        self.take_with(from, id, body, self.engine.now_ms(), 0);
+        self.take_with(from, id, body, self.engine.state.batch.now_ms(), 0);
     }
 
     fn take_with(&mut self, from: i64, id: MessageId, body: Body, sent_ms: u64, ttl_s: u32) {
@@ -43,21 +46,27 @@ impl Scene {
             oldest: 0,
         };
         let arrival = Arrival::new(from, id, 7, HASH);
-        self.engine.on_message(arrival, payload).unwrap();
+        on_message(&mut self.engine.state, arrival, payload).unwrap();
     }
 
     fn head(&self, id: MessageId) -> MessageHead {
-        self.engine.store.message_head(&id.0).unwrap().unwrap()
+        self.engine
+            .state
+            .batch
+            .store
+            .message_head(&id.0)
+            .unwrap()
+            .unwrap()
     }
 
     fn strangers_to(&self) -> u64 {
-        let counts = self.engine.counters.snapshot();
+        let counts = self.engine.state.batch.counters.snapshot();
         counts.get("MESSAGE_NOT_THEIRS").copied().unwrap_or(0)
     }
 
     /// Returns the kinds of the events since the last call.
     fn events(&mut self) -> Vec<EventKind> {
-        let steps = std::mem::take(&mut self.engine.steps).into_iter();
+        let steps = std::mem::take(&mut self.engine.state.batch.steps).into_iter();
         let newest = steps.filter_map(|step| match step {
             crate::effect::Step::Effect(Effect::Event(event)) => Some(event.seq()),
             _ => None,
@@ -144,7 +153,7 @@ fn a_message_that_was_retracted_before_it_arrived_is_not_shown() {
 #[test]
 fn a_message_that_arrives_after_its_end_is_not_shown() {
     let mut scene = Scene::new();
-    let hour_ago = scene.engine.now_ms() - 3_600_000;
+    let hour_ago = scene.engine.state.batch.now_ms() - 3_600_000;
     let body = || Body::Content(text("brief"));
     scene.take_with(scene.bob, FIRST, body(), hour_ago, 60);
     assert!(scene.head(FIRST).gone);
@@ -157,11 +166,18 @@ fn a_message_that_arrives_after_its_end_is_not_shown() {
 #[test]
 fn a_message_from_the_future_lives_no_longer_than_its_time_to_live() {
     let mut scene = Scene::new();
-    let now = scene.engine.now_ms();
+    let now = scene.engine.state.batch.now_ms();
     let ahead = Body::Content(text("brief"));
     scene.take_with(scene.bob, FIRST, ahead, now + 86_400_000, 60);
-    let next = scene.engine.store.next_expiry().unwrap().unwrap();
-    assert!(next <= scene.engine.now_ms() + 60_000);
+    let next = scene
+        .engine
+        .state
+        .batch
+        .store
+        .next_expiry()
+        .unwrap()
+        .unwrap();
+    assert!(next <= scene.engine.state.batch.now_ms() + 60_000);
 }
 
 #[test]
@@ -189,7 +205,7 @@ fn a_receipt_counts_for_own_messages_that_were_delivered() {
         mine(MessageState::Delivered, 3, scene.carol),
     ];
     for row in &rows {
-        scene.engine.store.insert_message(row).unwrap();
+        scene.engine.state.batch.store.insert_message(row).unwrap();
     }
     let targets = [1, 2, 3, 4].map(|id| MessageId([id; 16])).to_vec();
     scene.take(scene.bob, MessageId([9; 16]), Body::Read { targets });
@@ -216,7 +232,7 @@ fn text_that_is_not_utf_8_is_kept_as_bytes() {
 fn a_state_is_told_once_and_a_receipt_is_final() {
     let mut scene = Scene::new();
     let sent = |scene: &mut Scene, state| {
-        scene.engine.on_state(scene.bob, FIRST, state).unwrap();
+        on_state(&mut scene.engine.state, scene.bob, FIRST, state).unwrap();
     };
     let row = MessageRow {
         row: 0,
@@ -234,7 +250,7 @@ fn a_state_is_told_once_and_a_receipt_is_final() {
         gone: Gone::No,
         expires_ms: None,
     };
-    scene.engine.store.insert_message(&row).unwrap();
+    scene.engine.state.batch.store.insert_message(&row).unwrap();
     for _ in 0..2 {
         sent(&mut scene, Delivery::Deposited);
     }
@@ -245,6 +261,8 @@ fn a_state_is_told_once_and_a_receipt_is_final() {
     let read = scene.head(FIRST).row;
     scene
         .engine
+        .state
+        .batch
         .store
         .set_message_state(read, MessageState::Read)
         .unwrap();

@@ -1,6 +1,8 @@
 use super::*;
+use crate::Engine;
 use crate::NewMessage;
-use crate::upkeep::tests::{engine, pass_ms};
+use crate::testing::{engine, pass_ms};
+use crate::{contact_rows, mailboxes, relations, sending};
 use m2_core::ContactState;
 use m2_crypto::mailbox::TokenSeed;
 use m2_crypto::{Circle, Identity, provider};
@@ -17,28 +19,34 @@ fn scene() -> (tempfile::TempDir, Engine) {
     let pem = include_str!("../../../../tests/vectors/identities/bob.pem");
     let bob = Identity::from_pem(pem, None, provider::default()).unwrap();
     let id = bob.peer_id(Circle::public().id());
-    let row = engine.new_contact(id, ContactState::Contact, "").unwrap();
-    let contact = engine.contact_mut(row).unwrap();
+    let row = relations::begin(&mut engine.state, id, ContactState::Contact, "").unwrap();
+    let contact = engine.state.peers.contact_mut(row).unwrap();
     contact.certificate = Some(bob.certificate().spki_der().to_vec());
-    engine.save_contact(row).unwrap();
+    contact_rows::save(&mut engine.state, row).unwrap();
     let offer = OfferedBox {
         provider: PeerId::from_bytes([9; 32]),
         addresses: vec!["11.0.0.9:9999".parse().unwrap()],
         seed: TokenSeed::new(Secret::new([7; 32])),
     };
-    engine.on_offer(row, vec![offer]).unwrap();
+    mailboxes::on_offer(&mut engine.state, row, vec![offer]).unwrap();
     let policy = MailboxPolicy {
         grants: false,
         uses: true,
     };
-    engine.store.put_mailbox_policy(row, policy).unwrap();
-    engine.mail.policies.insert(row, policy);
+    engine
+        .state
+        .batch
+        .store
+        .put_mailbox_policy(row, policy)
+        .unwrap();
+    engine.state.mail.policies.insert(row, policy);
     (dir, engine)
 }
 
 fn send(engine: &mut Engine, ttl_s: u32) -> [u8; 16] {
     let message = NewMessage {
         contact: engine
+            .state
             .peers
             .values()
             .next()
@@ -51,7 +59,7 @@ fn send(engine: &mut Engine, ttl_s: u32) -> [u8; 16] {
         caller: String::new(),
         key: String::new(),
     };
-    engine.send(&message).unwrap().id
+    sending::send(&mut engine.state, &message).unwrap().id
 }
 
 /// Returns the deposits that are due after some time.
@@ -59,11 +67,18 @@ fn deposits_after(engine: &mut Engine, time: u64) -> Vec<DepositJob> {
     pass_ms(engine, time);
     // The letter waits for its random delay.
     pass_ms(engine, 60_000);
-    engine.next_deposits(10).unwrap().0
+    next_deposits(&mut engine.state, 10).unwrap().0
 }
 
 fn state(engine: &Engine, id: &[u8; 16]) -> MessageState {
-    engine.store.message_head(id).unwrap().unwrap().state
+    engine
+        .state
+        .batch
+        .store
+        .message_head(id)
+        .unwrap()
+        .unwrap()
+        .state
 }
 
 #[test]
@@ -73,7 +88,7 @@ fn an_expired_letter_is_sealed_again_until_its_message_expires() {
     let first = deposits_after(&mut engine, 60_000);
     assert_eq!(first.len(), 2);
     for job in &first {
-        engine.deposit_ended(&job.id, STORED).unwrap();
+        deposit_ended(&mut engine.state, &job.id, STORED).unwrap();
     }
     assert_eq!(state(&engine, &lasting), MessageState::Deposited);
     assert!(deposits_after(&mut engine, 6 * DAY_MS).is_empty());
@@ -86,7 +101,7 @@ fn an_expired_letter_is_sealed_again_until_its_message_expires() {
         assert!(first.iter().all(|old| old.id != job.id
             && old.sealed != job.sealed
             && old.token.expose() != job.token.expose()));
-        engine.deposit_ended(&job.id, STORED).unwrap();
+        deposit_ended(&mut engine.state, &job.id, STORED).unwrap();
     }
     assert_eq!(state(&engine, &lasting), MessageState::Deposited);
 
@@ -103,10 +118,10 @@ fn an_undeposited_letter_is_sealed_again_before_its_grant_expires() {
     send(&mut engine, 0);
     let first = deposits_after(&mut engine, 60_000);
     let failed = DepositEnd::Failed("NO_ANSWER");
-    engine.deposit_ended(&first[0].id, failed).unwrap();
+    deposit_ended(&mut engine.state, &first[0].id, failed).unwrap();
     let same = deposits_after(&mut engine, 6 * DAY_MS);
     assert_eq!(same[0].id, first[0].id);
-    engine.deposit_ended(&same[0].id, failed).unwrap();
+    deposit_ended(&mut engine.state, &same[0].id, failed).unwrap();
     assert!(deposits_after(&mut engine, DAY_MS).is_empty());
     let again = deposits_after(&mut engine, 0);
     assert_eq!(again.len(), 1);
@@ -119,8 +134,11 @@ fn interrupted_deposits_are_due_after_a_restart() {
     send(&mut engine, 0);
     let first = deposits_after(&mut engine, 60_000);
     assert_eq!(first.len(), 1);
-    assert!(engine.next_deposits(10).unwrap().0.is_empty());
-    let now = engine.now_ms();
-    engine.store.resume_letters(now).unwrap();
-    assert_eq!(engine.next_deposits(10).unwrap().0[0].id, first[0].id);
+    assert!(next_deposits(&mut engine.state, 10).unwrap().0.is_empty());
+    let now = engine.state.batch.now_ms();
+    engine.state.batch.store.resume_letters(now).unwrap();
+    assert_eq!(
+        next_deposits(&mut engine.state, 10).unwrap().0[0].id,
+        first[0].id
+    );
 }

@@ -1,6 +1,9 @@
 use super::*;
-use crate::upkeep::tests::{engine, pass_ms};
+use crate::Engine;
+use crate::testing::{engine, pass_ms};
 use crate::{NewInvitation, PolicyChange};
+use crate::{contacts, invitations, policy, privacy_facts, relations};
+use m2_core::IpMode;
 use m2_core::dial::Target;
 use m2_core::{KnownAddress, LineTokens};
 use m2_crypto::address::NamedAddress;
@@ -15,13 +18,13 @@ fn peer(number: u8) -> PeerId {
 }
 
 /// A made-up address of a peer behind a relay, which cannot be dialled.
-fn on_line() -> NamedAddress {
+fn handle() -> NamedAddress {
     "[fc4d:3200::1]:9".parse().unwrap()
 }
 
 /// An invitation of another daemon in the same circle, with an address and a line.
 fn invitation(engine: &mut Engine, from: PeerId) -> String {
-    let addresses = vec!["11.0.2.1:1111".parse().unwrap(), on_line()];
+    let addresses = vec!["11.0.2.1:1111".parse().unwrap(), handle()];
     let line = InvitedLine {
         relay: peer(90),
         token: JoinToken([9; 16]),
@@ -33,27 +36,25 @@ fn invitation(engine: &mut Engine, from: PeerId) -> String {
         addresses,
         lines: vec![line.to_bytes().unwrap()],
     };
-    let (rng, circle) = (&mut engine.rng, engine.circle.id());
+    let (rng, circle) = (&mut engine.state.batch.rng, engine.state.batch.circle.id());
     let made = Invitation::create(rng, from, circle, offer).unwrap();
     made.to_uri().to_string()
 }
 
 fn contact(engine: &mut Engine, number: u8) -> i64 {
-    engine
-        .new_contact(peer(number), ContactState::Contact, "")
-        .unwrap()
+    relations::begin(&mut engine.state, peer(number), ContactState::Contact, "").unwrap()
 }
 
 fn add(engine: &mut Engine, relay: u8, entry: bool) -> Result<LineView, Refusal> {
     let text = invitation(engine, peer(relay));
-    engine.add_line(&text, entry)
+    super::add(&mut engine.state, &text, entry)
 }
 
 /// Advances the clock to noon, when only one day's lines are open. Returns the day.
 fn noon(engine: &mut Engine) -> u32 {
-    let now = engine.now_ms();
+    let now = engine.state.batch.now_ms();
     pass_ms(engine, DAY_MS - now % DAY_MS + DAY_MS / 2);
-    day_of(engine.now_ms())
+    day_of(engine.state.batch.now_ms())
 }
 
 #[test]
@@ -64,18 +65,16 @@ fn only_contacts_and_invitees_may_dial() {
     add(&mut engine, 51, true).unwrap();
     contact(&mut engine, 1);
     contact(&mut engine, 2);
-    engine
-        .new_contact(peer(3), ContactState::Request, "")
-        .unwrap();
+    relations::begin(&mut engine.state, peer(3), ContactState::Request, "").unwrap();
     let new = NewInvitation {
         reusable: false,
         valid_ms: 3 * DAY_MS,
         contact_name: String::new(),
         addresses: Vec::new(),
     };
-    let (row, uri) = engine.create_invitation(new).unwrap();
+    let (row, uri) = invitations::create(&mut engine.state, new).unwrap();
     let invited = Caller::Invited(InviteId::from_bytes(row.id));
-    let open = engine.open_lines().unwrap();
+    let open = open_lines(&mut engine.state).unwrap();
     assert_eq!(open.at.len(), 1, "no line is open at an entry");
     let callers = [1, 2].map(|number| (Caller::Contact(peer(number)), today));
     let expected = [callers[0], callers[1], (invited, today)];
@@ -84,15 +83,15 @@ fn only_contacts_and_invitees_may_dial() {
     // The token in the invitation matches the open line, also on another day.
     let line = uri.parse::<Invitation>().unwrap();
     let line = line.invited_lines().next().unwrap();
-    let secret = engine.lines.key.secret(&line.relay, today, &invited);
+    let secret = engine.state.lines.key.secret(&line.relay, today, &invited);
     assert!(line.relay == peer(50) && line.token == secret.join_token());
-    engine.block_contact(&peer(2).to_string()).unwrap();
+    contacts::block(&mut engine.state, &peer(2).to_string()).unwrap();
     let tomorrow = noon(&mut engine);
-    let open = engine.open_lines().unwrap();
+    let open = open_lines(&mut engine.state).unwrap();
     let expected = [(Caller::Contact(peer(1)), tomorrow), (invited, today)];
     assert_eq!(open.at[0].lines, expected);
-    engine.revoke_invitation(row.id).unwrap();
-    assert_eq!(engine.open_lines().unwrap().at[0].lines.len(), 1);
+    invitations::revoke(&mut engine.state, row.id).unwrap();
+    assert_eq!(open_lines(&mut engine.state).unwrap().at[0].lines.len(), 1);
 }
 
 #[test]
@@ -102,35 +101,39 @@ fn offered_tokens_match_the_open_lines() {
     add(&mut engine, 50, false).unwrap();
     add(&mut engine, 51, true).unwrap();
     contact(&mut engine, 1);
-    let offered = engine.offered_lines(&peer(1)).unwrap();
+    let offered = super::contacts::offered_lines(&engine.state, &peer(1)).unwrap();
     assert_eq!(offered.len(), 1, "entries are not offered");
     assert_eq!(offered[0].relay, peer(50));
-    let line = contacts::contact_line(offered[0].clone());
-    let key = &engine.lines.key;
+    let line = super::contacts::contact_line(offered[0].clone());
+    let key = &engine.state.lines.key;
     for day in [today - 1, today, today + 38] {
         let secret = key.secret(&peer(50), day, &Caller::Contact(peer(1)));
         assert_eq!(line.tokens.of_day(day), Some(secret.join_token()));
     }
     assert_eq!(line.tokens.of_day(today + 39), None);
-    engine.lines.settings.open = false;
-    assert!(engine.offered_lines(&peer(1)).unwrap().is_empty());
-    assert!(engine.open_lines().unwrap().at.is_empty());
+    engine.state.lines.settings.open = false;
+    assert!(
+        super::contacts::offered_lines(&engine.state, &peer(1))
+            .unwrap()
+            .is_empty()
+    );
+    assert!(open_lines(&mut engine.state).unwrap().at.is_empty());
 }
 
 #[test]
 fn the_lines_of_a_contact_are_deleted_with_it() {
     let (_dir, mut engine) = engine();
     let text = invitation(&mut engine, peer(1));
-    engine.add_contact(&text, "").unwrap();
-    let row = engine.row_of(&peer(1)).unwrap();
-    let route = engine.route(row).unwrap();
+    contacts::add(&mut engine.state, &text, "").unwrap();
+    let row = engine.state.peers.row_of(&peer(1)).unwrap();
+    let route = route(&engine.state, row).unwrap();
     let somewhere: NamedAddress = "11.0.2.1:1111".parse().unwrap();
     let named = Target::known(KnownAddress::Named(somewhere), IpMode::Direct);
     assert_eq!(route.addresses, [named], "the address on a line is dropped");
     assert_eq!(route.lines[0].addresses, [somewhere]);
     let token = LineTokens::Always(JoinToken([9; 16]));
     assert_eq!(route.lines[0].tokens, token);
-    engine.contact_mut(row).unwrap().state = ContactState::Contact;
+    engine.state.peers.contact_mut(row).unwrap().state = ContactState::Contact;
 
     let offer = |relay, address| OfferedLine {
         relay: peer(relay),
@@ -138,44 +141,42 @@ fn the_lines_of_a_contact_are_deleted_with_it() {
         first_day: 1,
         tokens: vec![JoinToken([1; 16])],
     };
-    let offers = vec![offer(60, somewhere), offer(61, on_line())];
-    engine.on_line_offer(row, offers).unwrap();
-    let lines = engine.route(row).unwrap().lines;
+    let offers = vec![offer(60, somewhere), offer(61, handle())];
+    on_offer(&mut engine.state, row, offers).unwrap();
+    let lines = super::route(&engine.state, row).unwrap().lines;
     assert!(lines.len() == 1 && lines[0].relay == peer(60), "{lines:?}");
-    engine.remove_contact(&peer(1).to_string(), false).unwrap();
-    assert!(engine.route(row).unwrap().lines.is_empty());
+    contacts::remove(&mut engine.state, &peer(1).to_string(), false).unwrap();
+    assert!(super::route(&engine.state, row).unwrap().lines.is_empty());
 }
 
 #[test]
 fn a_line_only_contact_has_no_address_and_gets_no_letters() {
     let (_dir, mut engine) = engine();
     let text = invitation(&mut engine, peer(1));
-    engine.add_contact(&text, "bob").unwrap();
-    let row = engine.row_of(&peer(1)).unwrap();
+    contacts::add(&mut engine.state, &text, "bob").unwrap();
+    let row = engine.state.peers.row_of(&peer(1)).unwrap();
     let change = |ip| PolicyChange {
         ip: Some(ip),
         ..PolicyChange::default()
     };
-    engine
-        .set_policy("bob", change(Some(IpMode::LineOnly)))
-        .unwrap();
-    let route = engine.route(row).unwrap();
+    policy::set(&mut engine.state, "bob", change(Some(IpMode::LineOnly))).unwrap();
+    let route = route(&engine.state, row).unwrap();
     assert!(route.mode == IpMode::LineOnly && route.addresses.is_empty());
-    assert!(engine.forbids(row, m2_delivery::Path::Direct));
-    assert!(!engine.forbids(row, m2_delivery::Path::Line));
-    engine.set_policy("bob", change(None)).unwrap();
-    assert_eq!(engine.route(row).unwrap().addresses.len(), 1);
-    engine.lines.settings.ip = IpMode::PreferLine;
-    let weaker = engine.set_policy("bob", change(Some(IpMode::Direct)));
+    assert!(forbids(&engine.state, row, m2_delivery::Path::Direct));
+    assert!(!forbids(&engine.state, row, m2_delivery::Path::Line));
+    policy::set(&mut engine.state, "bob", change(None)).unwrap();
+    assert_eq!(super::route(&engine.state, row).unwrap().addresses.len(), 1);
+    engine.state.lines.settings.ip = IpMode::PreferLine;
+    let weaker = policy::set(&mut engine.state, "bob", change(Some(IpMode::Direct)));
     assert_eq!(weaker.unwrap_err().reason, Reason::InvalidArgument);
 }
 
 #[test]
 fn own_relays_are_bounded_and_never_this_daemon() {
     let (_dir, mut engine) = engine();
-    let own = engine.own_id;
+    let own = engine.state.batch.own_id;
     let text = invitation(&mut engine, own);
-    let refused = engine.add_line(&text, false).unwrap_err();
+    let refused = super::add(&mut engine.state, &text, false).unwrap_err();
     assert_eq!(refused.reason, Reason::InvitationOwn);
     for relay in 0..MAX_LINES as u8 {
         let view = add(&mut engine, 50 + relay, false).unwrap();
@@ -192,11 +193,11 @@ fn own_relays_are_bounded_and_never_this_daemon() {
     assert!(add(&mut engine, 80, false).is_err());
     add(&mut engine, 50, true).unwrap();
     add(&mut engine, 80, false).unwrap();
-    let facts = engine.privacy_facts().unwrap();
+    let facts = privacy_facts::privacy_facts(&mut engine.state).unwrap();
     assert_eq!((facts.relays, facts.entries), (MAX_LINES, 1));
-    engine.remove_line(&peer(80).to_string()[..12]).unwrap();
-    assert!(engine.remove_line("m21").is_err());
-    assert_eq!(engine.list_lines().unwrap().len(), MAX_LINES);
+    remove(&mut engine.state, &peer(80).to_string()[..12]).unwrap();
+    assert!(remove(&mut engine.state, "m21").is_err());
+    assert_eq!(list(&mut engine.state).unwrap().len(), MAX_LINES);
 }
 
 #[test]
@@ -206,11 +207,15 @@ fn a_prefix_that_several_relays_share_removes_none() {
         let mut id = [7; 32];
         id[31] = last;
         let text = invitation(&mut engine, PeerId::from_bytes(id));
-        engine.add_line(&text, false).unwrap().row.relay.to_string()
+        super::add(&mut engine.state, &text, false)
+            .unwrap()
+            .row
+            .relay
+            .to_string()
     });
-    let refused = engine.remove_line(&one[..20]).unwrap_err();
+    let refused = remove(&mut engine.state, &one[..20]).unwrap_err();
     assert_eq!(refused.reason, Reason::LineAmbiguous);
-    engine.remove_line(&one).unwrap();
-    engine.remove_line(&one[..20]).unwrap();
-    assert!(engine.store.lines().unwrap().is_empty());
+    remove(&mut engine.state, &one).unwrap();
+    remove(&mut engine.state, &one[..20]).unwrap();
+    assert!(engine.state.batch.store.lines().unwrap().is_empty());
 }

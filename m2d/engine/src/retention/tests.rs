@@ -1,7 +1,9 @@
 use super::*;
+use crate::Engine;
 use crate::PolicyChange;
 use crate::inbox::Arrival;
-use crate::upkeep::tests::{engine, pass_ms};
+use crate::testing::{engine, pass_ms};
+use crate::{contact_view, inbox, policy, relations, summary};
 use m2_core::ContactState;
 use m2_crypto::{PeerId, Secret};
 use m2_delivery::{Body, Content, ContentHash, MessageId, Payload, Time};
@@ -30,9 +32,7 @@ impl Scene {
 
     fn contact(&mut self, number: u8) -> i64 {
         let peer = PeerId::from_bytes([number; 32]);
-        self.engine
-            .new_contact(peer, ContactState::Contact, "")
-            .unwrap()
+        relations::begin(&mut self.engine.state, peer, ContactState::Contact, "").unwrap()
     }
 
     /// Receives a body from a contact.
@@ -41,7 +41,7 @@ impl Scene {
         let id = MessageId(self.arrived.to_be_bytes());
         let payload = Payload {
             sequence: 1,
-            sent: Time(self.engine.now_ms()),
+            sent: Time(self.engine.state.batch.now_ms()),
             ttl_s: 0,
             body,
             oldest: 0,
@@ -52,7 +52,7 @@ impl Scene {
             incarnation: 1,
             hash: ContentHash([0; 32]),
         };
-        self.engine.on_message(from, payload).unwrap();
+        inbox::on_message(&mut self.engine.state, from, payload).unwrap();
     }
 
     fn receive(&mut self, row: i64, count: u32) {
@@ -92,15 +92,23 @@ fn messages_are_kept_by_default() {
 #[test]
 fn messages_expire_at_the_shorter_of_profile_and_contact_age() {
     let mut scene = Scene::new();
-    scene.engine.limits.keep_days = 30;
+    scene.engine.state.batch.limits.keep_days = 30;
     let (plain, strict, lax) = (scene.contact(1), scene.contact(2), scene.contact(3));
     for (row, days) in [(strict, 2), (lax, 400)] {
         let change = PolicyChange {
             keep_s: Some(days * 86_400),
             ..PolicyChange::default()
         };
-        let peer = scene.engine.peers[&row].contact.peer_id.to_string();
-        let view = scene.engine.set_policy(&peer, change).unwrap();
+        let peer = scene
+            .engine
+            .state
+            .peers
+            .get(&row)
+            .unwrap()
+            .contact
+            .peer_id
+            .to_string();
+        let view = policy::set(&mut scene.engine.state, &peer, change).unwrap();
         assert_eq!(view.keep_s, Some(days * 86_400));
     }
     for row in [plain, strict, lax] {
@@ -114,7 +122,10 @@ fn messages_expire_at_the_shorter_of_profile_and_contact_age() {
     scene.receive(plain, 1);
     scene.pass_hours(24 * 29);
     assert_eq!(shown(&scene), [1, 0, 0]);
-    assert_eq!(scene.engine.store.content_bytes().unwrap(), 1_000);
+    assert_eq!(
+        scene.engine.state.batch.store.content_bytes().unwrap(),
+        1_000
+    );
 }
 
 #[test]
@@ -123,7 +134,7 @@ fn the_oldest_messages_are_erased_above_the_size_limit() {
     let (first, second) = (scene.contact(1), scene.contact(2));
     scene.receive(first, 150);
     scene.receive(second, 150);
-    scene.engine.limits.keep_bytes = 100_000;
+    scene.engine.state.batch.limits.keep_bytes = 100_000;
     scene.pass_hours(2);
     assert_eq!([scene.shown(first), scene.shown(second)], [0, 100]);
     scene.receive(first, 30);
@@ -136,12 +147,12 @@ fn a_step_examines_a_bounded_number_of_messages() {
     let mut scene = Scene::new();
     let row = scene.contact(1);
     scene.receive(row, 500);
-    scene.engine.limits.keep_days = 1;
-    scene.engine.clock.pass(3 * DAY_MS);
-    let now = scene.engine.now_ms();
+    scene.engine.state.batch.limits.keep_days = 1;
+    scene.engine.state.batch.clock.pass(3 * DAY_MS);
+    let now = scene.engine.state.batch.now_ms();
     let mut before = 500;
     let mut steps = 0;
-    while scene.engine.retain(now).unwrap() {
+    while retain(&mut scene.engine.state, now).unwrap() {
         let shown = scene.shown(row);
         assert!(before - shown <= STEP as usize, "{before} became {shown}");
         before = shown;
@@ -155,43 +166,61 @@ fn a_step_examines_a_bounded_number_of_messages() {
 fn a_contact_over_quota_is_reported_and_refused() {
     let mut scene = Scene::new();
     let (loud, quiet) = (scene.contact(1), scene.contact(2));
-    scene.engine.limits.contact_bytes = 20_000;
+    scene.engine.state.batch.limits.contact_bytes = 20_000;
     scene.receive(loud, 19);
-    assert!(!scene.engine.is_over_quota(loud).unwrap());
-    assert!(scene.engine.summary().unwrap().warnings.is_empty());
+    assert!(!is_over_quota(&scene.engine.state, loud).unwrap());
+    assert!(
+        summary::summary(&scene.engine.state)
+            .unwrap()
+            .warnings
+            .is_empty()
+    );
     scene.receive(loud, 1);
-    assert!(scene.engine.is_over_quota(loud).unwrap());
-    assert!(!scene.engine.is_over_quota(quiet).unwrap());
+    assert!(is_over_quota(&scene.engine.state, loud).unwrap());
+    assert!(!is_over_quota(&scene.engine.state, quiet).unwrap());
     assert_eq!(
         scene
             .engine
+            .state
+            .batch
             .counters
             .snapshot()
             .get("CONTACT_QUOTA_REACHED"),
         Some(&1)
     );
-    let warnings = scene.engine.summary().unwrap().warnings;
+    let warnings = summary::summary(&scene.engine.state).unwrap().warnings;
     assert!(
         warnings
             .iter()
             .any(|it| it.starts_with("1 contacts have reached")),
         "{warnings:?}"
     );
-    assert!(scene.engine.view(loud).unwrap().is_over_quota);
+    assert!(
+        contact_view::view(&scene.engine.state, loud)
+            .unwrap()
+            .is_over_quota
+    );
 }
 
 #[test]
 fn hidden_rows_are_bounded_by_kind() {
     let mut scene = Scene::new();
     let row = scene.contact(1);
-    scene.engine.store.begin().unwrap();
+    scene.engine.state.batch.store.begin().unwrap();
     for _ in 0..12_000 {
         let target = MessageId([9; 16]);
         let content = Content::new("", b"edited".to_vec()).unwrap();
         scene.arrives(row, Body::Edit { target, content });
         scene.arrives(row, Body::Skip);
     }
-    scene.engine.flush_and_commit().unwrap();
-    let received = scene.engine.store.usage_of(row).unwrap().received;
+    scene.engine.state.flush_and_commit().unwrap();
+    let received = scene
+        .engine
+        .state
+        .batch
+        .store
+        .usage_of(row)
+        .unwrap()
+        .received;
     assert!(received <= 2 * (10_000 + 512), "{received} rows");
 }

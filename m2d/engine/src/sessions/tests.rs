@@ -1,6 +1,10 @@
 use super::*;
-use crate::upkeep::tests::engine;
+use crate::Engine;
+use crate::testing::engine;
+use crate::{contacts, relations};
+use m2_crypto::PeerId;
 use m2_crypto::{Circle, Identity, Secret, provider};
+use m2_wire::ContactRequest;
 
 /// Returns the session with this number, of a peer that has Bob's certificate and an id of its own.
 fn session(number: u8) -> Session {
@@ -58,13 +62,13 @@ fn a_request_on_a_session_that_is_crowded_out_makes_no_contact_without_a_certifi
     engine.handle(input.into());
     engine.end_batch().unwrap();
     let peer = session(u8::try_from(crowded_out[0].0).unwrap()).peer_id;
-    if let Some(row) = engine.row_of(&peer) {
-        let peer_state = &engine.peers[&row];
+    if let Some(row) = engine.state.peers.row_of(&peer) {
+        let peer_state = engine.state.peers.get(&row).unwrap();
         assert!(peer_state.contact.certificate.is_some());
         assert_eq!(peer_state.links.len(), 1);
         engine.begin_batch();
         let name = peer.to_string();
-        engine.accept_contact(&name, "").unwrap();
+        contacts::accept(&mut engine.state, &name, "").unwrap();
         engine.end_batch().unwrap();
     }
 }
@@ -78,11 +82,11 @@ fn doubt_and_age_are_kept_although_no_batch_can_be_written() {
     engine.end_batch().unwrap();
     let id = SessionId(1);
     engine.refuse(SessionInput::Silent(id).into());
-    assert!(engine.is_in_doubt(id));
+    assert!(engine.state.sessions.is_in_doubt(id));
     engine.refuse(SessionInput::Heard(id).into());
-    assert!(!engine.wants_successor(id));
+    assert!(!engine.state.sessions.wants_successor(id));
     engine.refuse(SessionInput::Old(id).into());
-    assert!(engine.wants_successor(id));
+    assert!(engine.state.sessions.wants_successor(id));
 }
 
 #[test]
@@ -90,15 +94,20 @@ fn contacts_have_priority_before_the_first_batch() {
     let (dir, mut engine) = engine();
     engine.begin_batch();
     let peer = session(1).peer_id;
-    let row = engine.new_contact(peer, ContactState::Contact, "").unwrap();
+    let row = relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
     let secrets = m2_store::LookupSecrets {
         ours: Secret::new([2; 32]),
         theirs: Secret::new([3; 32]),
     };
-    engine.store.set_lookup_secrets(row, &secrets).unwrap();
+    engine
+        .state
+        .batch
+        .store
+        .set_lookup_secrets(row, &secrets)
+        .unwrap();
     engine.end_batch().unwrap();
     drop(engine);
-    let mut engine = crate::upkeep::tests::engine_on(dir.path());
+    let mut engine = crate::testing::engine_on(dir.path());
     let effects: Vec<Effect> = std::iter::from_fn(|| engine.poll_effect()).collect();
     let is_known =
         |effect: &Effect| matches!(effect, Effect::Prioritise(of, Some(_)) if *of == peer);

@@ -1,13 +1,13 @@
 //! Sessions as the engine knows them. Their connections belong to the network tasks; the two share
 //! an id.
 
-use super::Engine;
 use crate::pseudonym::Pseudonym;
 use m2_core::sessions::{SessionId, SessionView};
+use m2_core::strangers::Strangers;
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::Path;
 use m2_wire::{Message, Places};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -94,7 +94,17 @@ impl Progress {
 
 /// The established sessions of all peers.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(HashMap<SessionId, Established>);
+pub(crate) struct Sessions {
+    established: HashMap<SessionId, Established>,
+    /// Sessions with peers that have no row, oldest first. They may only send a contact request.
+    pub(crate) strangers: Strangers<SessionId>,
+    /// The older ones of crossed sessions, and when they are closed, in Unix milliseconds.
+    pub(crate) crossed: BTreeSet<(u64, SessionId)>,
+    /// Sessions with once-per-session frames in this batch. They are closed if it is rolled back.
+    pub(crate) sent_once: Vec<SessionId>,
+    /// Sessions that were reported as ended in the batch that was rolled back last.
+    pub(crate) over: Vec<SessionId>,
+}
 
 #[derive(Debug)]
 struct Established {
@@ -110,65 +120,78 @@ impl Sessions {
             ..Progress::default()
         };
         let established = Established { session, progress };
-        self.0.insert(established.session.id, established);
+        self.established.insert(established.session.id, established);
     }
 
     /// Removes a session that has ended.
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<Arc<Session>> {
-        self.0.remove(&id).map(|established| established.session)
+        self.established
+            .remove(&id)
+            .map(|established| established.session)
     }
 
     /// Returns a session unless it has ended.
     pub(crate) fn get(&self, id: SessionId) -> Option<Arc<Session>> {
-        let established = self.0.get(&id);
+        let established = self.established.get(&id);
         established.map(|established| established.session.clone())
     }
 
     /// Returns the progress of a session; `None` once it has ended.
     pub(crate) fn progress(&self, id: SessionId) -> Option<&Progress> {
-        self.0.get(&id).map(|established| &established.progress)
+        self.established
+            .get(&id)
+            .map(|established| &established.progress)
     }
 
     /// Returns the progress of a session, to change it.
     pub(crate) fn progress_mut(&mut self, id: SessionId) -> Option<&mut Progress> {
-        let established = self.0.get_mut(&id);
+        let established = self.established.get_mut(&id);
         established.map(|established| &mut established.progress)
     }
 
     /// Drops the sessions that have ended.
     pub(crate) fn retain(&mut self, is_over: &dyn Fn(SessionId) -> bool) {
-        self.0.retain(|id, _| !is_over(*id));
+        self.established.retain(|id, _| !is_over(*id));
     }
 
     /// Iterates over the ids of all sessions.
     pub(crate) fn ids(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.0.keys().copied()
+        self.established.keys().copied()
     }
-}
 
-impl Engine {
+    pub(crate) fn has_begun(&self, id: SessionId) -> bool {
+        let progress = self.progress(id);
+        progress.is_some_and(|progress| progress.begun)
+    }
+
+    /// Records a contact request of a session's peer. Returns whether it sent one before.
+    pub(crate) fn asks(&mut self, id: SessionId) -> bool {
+        let progress = self.progress_mut(id);
+        progress.is_some_and(|progress| std::mem::replace(&mut progress.asked, true))
+    }
+
     /// Returns whether a session does not serve any more, or not for long.
     pub(crate) fn wants_successor(&self, id: SessionId) -> bool {
-        let progress = self.sessions.progress(id);
+        let progress = self.progress(id);
         progress.is_none_or(Progress::wants_successor)
     }
 
     /// Returns whether a session's peer does not answer.
     pub(crate) fn is_in_doubt(&self, id: SessionId) -> bool {
-        let progress = self.sessions.progress(id);
+        let progress = self.progress(id);
         progress.is_none_or(|progress| progress.in_doubt)
     }
 
     /// Records whether a session's peer answers.
     pub(crate) fn set_doubt(&mut self, id: SessionId, in_doubt: bool) {
-        if let Some(progress) = self.sessions.progress_mut(id) {
+        if let Some(progress) = self.progress_mut(id) {
             progress.in_doubt = in_doubt;
         }
     }
 
     /// Marks a session to be replaced as soon as possible.
     pub(crate) fn mark_stale(&mut self, id: SessionId) {
-        if let Some(progress) = self.sessions.progress_mut(id) {
+        if let Some(progress) = self.progress_mut(id) {
             progress.stale = true;
         }
     }
@@ -183,50 +206,34 @@ impl Engine {
         }
     }
 
-    /// Returns the sessions of a peer as the core sees them, in order of preference.
-    pub(crate) fn session_views(&self, row: i64) -> Vec<SessionView> {
-        let peer_state = self.peers.get(&row).into_iter();
-        let links = peer_state.flat_map(|peer_state| &peer_state.links);
-        links.map(|link| self.view_of(link)).collect()
-    }
-
-    /// Returns whether one of a peer's sessions is up and answers.
-    pub(crate) fn is_online(&self, row: i64) -> bool {
-        let peer_state = self.peers.get(&row);
-        peer_state.is_some_and(|peer_state| {
-            let mut links = peer_state.links.iter();
-            links.any(|link| !self.is_in_doubt(link.id))
-        })
-    }
-
-    /// Returns the session on which a peer's messages are sent.
-    pub(crate) fn serving(&self, row: i64) -> Option<Arc<Session>> {
-        self.peers.get(&row)?.link().cloned()
-    }
-
     /// Returns whether the peer has stated its places in a session.
     pub(crate) fn is_placed(&self, id: SessionId) -> bool {
-        let progress = self.sessions.progress(id);
+        let progress = self.progress(id);
         progress.is_some_and(Progress::is_placed)
     }
 
     /// Returns the peer's latest statement in a session.
     pub(crate) fn places_in(&self, id: SessionId) -> Option<Arc<Places>> {
-        self.sessions.progress(id)?.places.clone()
+        self.progress(id)?.places.clone()
     }
 
     /// Returns the incarnation that this daemon stated last in a session; 0 before the first
     /// statement.
     pub(crate) fn stated_in(&self, id: SessionId) -> u64 {
-        let progress = self.sessions.progress(id);
+        let progress = self.progress(id);
         progress.map_or(0, |progress| progress.stated)
     }
 
     /// Records that the conversation was notified of a session.
     pub(crate) fn note_begun(&mut self, id: SessionId) {
-        if let Some(progress) = self.sessions.progress_mut(id) {
+        if let Some(progress) = self.progress_mut(id) {
             progress.begun = true;
         }
+    }
+
+    /// Returns the sessions of a peer as the core sees them, in order of preference.
+    pub(crate) fn views(&self, links: &[Arc<Session>]) -> Vec<SessionView> {
+        links.iter().map(|link| self.view_of(link)).collect()
     }
 }
 

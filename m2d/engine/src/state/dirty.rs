@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 /// The last value of each row that the batch changed, by contact row.
 #[derive(Debug, Default)]
-pub(super) struct Dirty {
+pub(crate) struct Dirty {
     places: HashMap<i64, SavedPlace>,
     sequences: HashMap<i64, u64>,
     send_epochs: HashMap<(i64, u64), SavedSendEpoch>,
@@ -18,45 +18,45 @@ pub(super) struct Dirty {
 }
 
 impl Dirty {
-    pub(super) fn place(&mut self, contact: i64, place: SavedPlace) {
+    pub(crate) fn place(&mut self, contact: i64, place: SavedPlace) {
         self.places.insert(contact, place);
     }
 
-    pub(super) fn sequence(&mut self, contact: i64, next: u64) {
+    pub(crate) fn sequence(&mut self, contact: i64, next: u64) {
         self.sequences.insert(contact, next);
     }
 
-    pub(super) fn send_epoch(&mut self, contact: i64, epoch: SavedSendEpoch) {
+    pub(crate) fn send_epoch(&mut self, contact: i64, epoch: SavedSendEpoch) {
         self.send_epochs.insert((contact, epoch.epoch), epoch);
     }
 
-    pub(super) fn receive_epoch(&mut self, contact: i64, epoch: SavedReceiveEpoch) {
+    pub(crate) fn receive_epoch(&mut self, contact: i64, epoch: SavedReceiveEpoch) {
         let key = (contact, epoch.incarnation, epoch.epoch);
         self.receive_epochs.insert(key, epoch);
     }
 
-    pub(super) fn incarnation(&mut self, contact: i64, incarnation: SavedIncarnation) {
+    pub(crate) fn incarnation(&mut self, contact: i64, incarnation: SavedIncarnation) {
         let key = (contact, incarnation.incarnation);
         self.incarnations.insert(key, incarnation);
     }
 
     /// Drops a deleted send epoch, so that it is not written again.
-    pub(super) fn forget_send_epoch(&mut self, contact: i64, epoch: u64) {
+    pub(crate) fn forget_send_epoch(&mut self, contact: i64, epoch: u64) {
         self.send_epochs.remove(&(contact, epoch));
     }
 
     /// Drops a deleted receive epoch, so that it is not written again.
-    pub(super) fn forget_receive_epoch(&mut self, contact: i64, incarnation: u64, epoch: u64) {
+    pub(crate) fn forget_receive_epoch(&mut self, contact: i64, incarnation: u64, epoch: u64) {
         self.receive_epochs.remove(&(contact, incarnation, epoch));
     }
 
     /// Drops a deleted incarnation of the peer, so that it is not written again.
-    pub(super) fn forget_incarnation(&mut self, contact: i64, incarnation: u64) {
+    pub(crate) fn forget_incarnation(&mut self, contact: i64, incarnation: u64) {
         self.incarnations.remove(&(contact, incarnation));
     }
 
     /// Writes all rows. If it fails, the rest is dropped when the batch is rolled back.
-    pub(super) fn flush(&mut self, store: &Store) -> Result<(), StoreError> {
+    pub(crate) fn flush(&mut self, store: &Store) -> Result<(), StoreError> {
         for (contact, place) in self.places.drain() {
             store.put_place(contact, &place)?;
         }
@@ -76,7 +76,7 @@ impl Dirty {
     }
 
     /// Drops all rows, as the batch was rolled back.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 }

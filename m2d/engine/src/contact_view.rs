@@ -1,0 +1,91 @@
+//! Contacts as front-ends see them.
+
+use crate::refusal::Refusal;
+use crate::state::{PeerState, State, unknown};
+use crate::{conflicts, problem, retention};
+use m2_core::{ContactState, IpMode, KnownAddress};
+use m2_delivery::Path;
+use m2_store::{ContactRow, MailboxPolicy};
+
+/// A contact as front-ends see it.
+#[derive(Debug, Clone)]
+pub struct ContactView {
+    /// The stored row.
+    pub row: ContactRow,
+    /// True if a session is up and its peer answers.
+    pub online: bool,
+    /// Known addresses, the latest first.
+    pub addresses: Vec<KnownAddress>,
+    /// Why the last attempt to reach the contact failed, as a stable reason; empty if it did not.
+    pub last_failure: &'static str,
+    /// The known problem in one sentence, with what to do about it; empty without one.
+    pub problem: String,
+    /// The switches for letters, one for each direction.
+    pub mailbox: MailboxPolicy,
+    /// True if the contact offers a box.
+    pub mailbox_offered: bool,
+    /// Why the last deposit for the contact failed, as a stable reason; empty if it succeeded.
+    pub mailbox_failure: &'static str,
+    /// The path of the current session, if one is up.
+    pub path: Option<Path>,
+    /// The mode of the contact's own policy; `None` if the profile's applies.
+    pub ip: Option<IpMode>,
+    /// Retention time of the contact's own policy, in seconds; `None` if the profile's applies.
+    pub keep_s: Option<u64>,
+    /// True if the contact reached its quota: no more messages are taken from it.
+    pub is_over_quota: bool,
+    /// The conflict found lately in the contact's store, as a number; 0 for none found.
+    pub conflict: i64,
+}
+
+pub(crate) fn view(engine: &State, row: i64) -> Result<ContactView, Refusal> {
+    let peer_state = engine.peers.get(&row).ok_or_else(unknown)?;
+    Ok(ContactView {
+        row: peer_state.contact.clone(),
+        online: engine.is_online(row),
+        addresses: engine.batch.store.addresses(row)?,
+        last_failure: problem::failure_of(engine, row),
+        problem: problem::problem(engine, row),
+        mailbox: engine.mail.policy(row),
+        mailbox_offered: engine.mail.offered.contains(&row),
+        mailbox_failure: engine.mail.failures.get(&row).copied().unwrap_or_default(),
+        path: peer_state.link().map(|link| link.path),
+        ip: peer_state.contact.ip,
+        keep_s: engine.batch.store.keep_of(row)?,
+        is_over_quota: retention::has_reached_quota(engine, row)?,
+        conflict: conflicts::recent_conflict(engine, row)?,
+    })
+}
+
+/// Returns one contact.
+pub(crate) fn get(engine: &mut State, name: &str) -> Result<ContactView, Refusal> {
+    let row = engine.peers.resolve(name)?;
+    view(engine, row)
+}
+
+/// Lists up to `limit` contacts sorted by name, starting after the name `after` and optionally
+/// filtered by state. Removed contacts are omitted without a filter. Also returns whether there
+/// are more.
+pub(crate) fn list(
+    engine: &State,
+    state: Option<ContactState>,
+    after: &str,
+    limit: usize,
+) -> Result<(Vec<ContactView>, bool), Refusal> {
+    let wanted = |peer_state: &&PeerState| match state {
+        Some(state) => peer_state.contact.state == state,
+        None => peer_state.contact.state != ContactState::Removed,
+    };
+    let mut names: Vec<(&str, i64)> = engine
+        .peers
+        .values()
+        .filter(wanted)
+        .map(|peer_state| (peer_state.contact.name.as_str(), peer_state.contact.row))
+        .filter(|(name, _)| *name > after)
+        .collect();
+    names.sort_unstable();
+    let has_more = names.len() > limit;
+    let page = names.into_iter().take(limit);
+    let views = page.map(|(_, row)| view(engine, row));
+    Ok((views.collect::<Result<_, _>>()?, has_more))
+}

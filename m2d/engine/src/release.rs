@@ -1,0 +1,44 @@
+//! Turns the decisions of a batch that is on disk into effects.
+
+use crate::conversation;
+use crate::effect::{Effect, Step};
+use crate::frames::kind_of;
+use crate::state::State;
+use m2_core::sessions::SessionId;
+use m2_wire::Message;
+
+/// Turns the steps of a batch that is on disk into effects.
+pub(crate) fn release(engine: &mut State) {
+    let has_erased = engine.maintenance.take_changed();
+    if has_erased {
+        engine.batch.effects.push_back(Effect::ForgetContent);
+    }
+    // Actions may add new steps. These belong to no batch and are released after the next one.
+    for step in std::mem::take(&mut engine.batch.steps) {
+        match step {
+            Step::Act(row, action) => conversation::act(engine, row, action),
+            Step::Acknowledge(row, id, acks) => conversation::acknowledge(engine, row, id, acks),
+            Step::Frame(id, frame) => release_frame(engine, id, frame),
+            Step::Effect(Effect::Event(mut event)) => {
+                if has_erased {
+                    event.forget_content();
+                }
+                engine.batch.effects.push_back(Effect::Event(event));
+            }
+            Step::Effect(effect) => engine.batch.effects.push_back(effect),
+        }
+    }
+}
+
+fn release_frame(engine: &mut State, id: SessionId, frame: Box<Message>) {
+    let Some(progress) = engine.sessions.progress_mut(id) else {
+        return;
+    };
+    if let Message::Places(places) = frame.as_ref() {
+        progress.stated = places.incarnation;
+    }
+    // Offers are sent again once the places are stated.
+    if progress.stated != 0 || !kind_of(&frame).is_talk() {
+        engine.batch.effects.push_back(Effect::Send(id, frame));
+    }
+}

@@ -1,0 +1,38 @@
+//! What the conversations with all contacts share.
+
+use super::dirty::Dirty;
+use m2_core::sessions::SessionId;
+use m2_delivery::MessageId;
+use m2_store::{OutboxPayload, StoreError};
+use std::collections::{BTreeSet, HashSet};
+
+/// A payload that was read from the store to be sealed again.
+pub(crate) type Loaded = (i64, MessageId, Result<OutboxPayload, StoreError>);
+
+/// Timers and unwritten rows of all conversations.
+#[derive(Default)]
+pub(crate) struct Conversations {
+    /// Rows that change with every message.
+    pub(crate) dirty: Dirty,
+    /// When conversations have timed work, in Unix milliseconds, by contact row.
+    pub(crate) timers: BTreeSet<(u64, i64)>,
+    /// Payloads that are sealed again in the next batch.
+    pub(crate) later: Vec<Loaded>,
+    /// The session whose envelope is processed, on which it is acknowledged.
+    pub(crate) answering: Option<SessionId>,
+    /// Messages whose outbox rows this batch changed or deleted: bytes that were sealed for them
+    /// before may be out of date.
+    pub(crate) rewritten: HashSet<MessageId>,
+    /// Set when all conversations must take new incarnations, except that of this row (0: no
+    /// exception).
+    pub(crate) renewal: Option<i64>,
+}
+
+impl Conversations {
+    /// Drops what belongs to a batch that is rolled back.
+    pub(crate) fn roll_back(&mut self) {
+        self.dirty.clear();
+        self.later.clear();
+        self.rewritten.clear();
+    }
+}

@@ -1,0 +1,84 @@
+//! The mailboxes of this daemon and of its contacts, as far as they are in memory.
+
+use crate::settings::LetterTimes;
+use m2_store::{MailboxPolicy, Store, StoreError};
+use std::collections::{HashMap, HashSet};
+
+/// The engine's mailbox state.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    /// When letters are deposited.
+    pub times: LetterTimes,
+    /// Policies of contacts with at least one switch on.
+    pub policies: HashMap<i64, MailboxPolicy>,
+    /// Contacts that offered boxes.
+    pub offered: HashSet<i64>,
+    /// When each contact's last session ended, in Unix milliseconds. A missing entry means
+    /// `started`.
+    pub offline_since: HashMap<i64, u64>,
+    /// When the daemon started, in Unix milliseconds.
+    pub started: u64,
+    /// The health of own boxes, by row.
+    pub health: HashMap<i64, BoxHealth>,
+    /// Why the last deposit for a contact failed, as a stable reason.
+    pub failures: HashMap<i64, &'static str>,
+    /// When a message may next need a letter, in Unix milliseconds.
+    pub due: u64,
+}
+
+/// The health of one of this daemon's boxes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BoxHealth {
+    /// True while a session with the provider is up.
+    pub online: bool,
+    /// Letters collected since the start.
+    pub taken: u64,
+    /// Sessions in which all waiting letters were collected.
+    pub rounds: u64,
+    /// Sessions that failed.
+    pub failures: u64,
+    /// Why there is no session, as a stable reason; empty if there is one.
+    pub failure: &'static str,
+}
+
+impl Mail {
+    /// Returns the state of a daemon that starts now, in Unix milliseconds.
+    pub(crate) fn new(times: LetterTimes, started: u64) -> Self {
+        Self {
+            times,
+            started,
+            ..Self::default()
+        }
+    }
+
+    /// Loads policies and offers from the store.
+    pub(crate) fn load(&mut self, store: &Store) -> Result<(), StoreError> {
+        self.policies = store.mailbox_policies()?.into_iter().collect();
+        self.offered = store.contacts_with_offers()?.into_iter().collect();
+        self.due = 0;
+        Ok(())
+    }
+
+    /// Handles a set clock: no recorded time may stay in the future.
+    pub(crate) fn restart(&mut self, now: u64) {
+        self.due = 0;
+        self.started = self.started.min(now);
+        for since in self.offline_since.values_mut() {
+            *since = (*since).min(now);
+        }
+    }
+
+    pub(crate) fn policy(&self, contact: i64) -> MailboxPolicy {
+        self.policies.get(&contact).copied().unwrap_or_default()
+    }
+
+    /// Schedules mailbox upkeep at a time, if it is not due earlier.
+    pub(crate) fn note(&mut self, at: u64) {
+        self.due = self.due.min(at);
+    }
+
+    pub(crate) fn offline_since(&self, contact: i64) -> u64 {
+        let since = self.offline_since.get(&contact).copied();
+        since.unwrap_or(self.started)
+    }
+}
