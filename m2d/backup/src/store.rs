@@ -23,7 +23,7 @@ pub struct StoreFacts {
 /// Errors: [`FileError::Store`].
 pub fn check_store(path: &Path, key: &Secret<32>) -> Result<StoreFacts, FileError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(damaged)?;
+    let connection = sqlcipher::open(path, flags).map_err(damaged)?;
     sqlcipher::unlock(&connection, key).map_err(damaged)?;
     for pragma in ["PRAGMA cipher_integrity_check", "PRAGMA integrity_check(1)"] {
         if let Some(finding) = finding(&connection, pragma).map_err(damaged)? {

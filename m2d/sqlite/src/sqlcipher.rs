@@ -1,14 +1,32 @@
 //! SQLCipher files: keys and permissions (docs/spec/storage.md#the-key-of-the-store).
 
 use m2_crypto::Secret;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
+use std::sync::Once;
 use zeroize::Zeroizing;
 
 /// Pages are authenticated with HMAC-SHA-256, for which processors have instructions, instead of
 /// SQLCipher's default HMAC-SHA-512, which took a fifth of the time spent on each message. Logging
 /// to standard error is off: the callers' errors report a wrong key.
 const PRAGMAS: &str = "PRAGMA cipher_hmac_algorithm = HMAC_SHA256; PRAGMA cipher_log_level = NONE;";
+
+static INITIALISED: Once = Once::new();
+
+/// Opens a connection that [`unlock`] can key.
+///
+/// SQLite takes itself for initialised before SQLCipher is: of threads that open their first files
+/// at the same moment, only one could use a key. Here the first one initialises both while the others
+/// wait.
+///
+/// Errors: the file can't be opened.
+pub fn open(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {
+    INITIALISED.call_once(|| {
+        // If it fails, so does the next line, with the reason.
+        let _ = Connection::open_in_memory();
+    });
+    Connection::open_with_flags(path, flags)
+}
 
 /// Keys a connection with a raw 256-bit key. The key is random, so there is no passphrase
 /// derivation. A wrong key is detected at the first read.

@@ -118,7 +118,7 @@ fn progress(backup: &Backup<'_, '_>) -> CopyProgress {
 
 fn open(path: &Path, key: &Secret<32>) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = sqlcipher::open(path, flags)?;
     sqlcipher::unlock(&connection, key)?;
     Ok(connection)
 }

@@ -68,7 +68,7 @@ impl StoreFile {
     }
 
     fn connect(&self, flags: OpenFlags) -> Result<Connection, MailboxError> {
-        let connection = Connection::open_with_flags(&self.path, flags)?;
+        let connection = sqlcipher::open(&self.path, flags)?;
         self.unlock(&connection)
             .map_err(|error| match error.sqlite_error_code() {
                 Some(ErrorCode::NotADatabase) => MailboxError::WrongKey,
