@@ -4,6 +4,7 @@
 use crate::ContactState;
 use m2_limits::prefix::Prefix;
 use m2_limits::shares::{Claim, FairShares, WhenEven};
+use std::hash::Hash;
 
 /// The most requests of strangers that wait for the user, and separately the most requests of peers
 /// that prove a closed invitation.
@@ -31,7 +32,11 @@ impl Origin {
 /// it replaces the oldest request of the source that has most. A source never replaces its own
 /// requests, as it could then fill the event log. Requests that prove an invitation are counted
 /// separately.
-pub fn place(waiting: &[(i64, Origin)], contact: i64, origin: Origin) -> Claim<i64> {
+pub fn place<Id: Copy + Ord + Hash>(
+    waiting: &[(Id, Origin)],
+    contact: Id,
+    origin: Origin,
+) -> Claim<Id> {
     let mut shares = FairShares::new(MAX_REQUESTS, WhenEven::Refuse);
     let alike = waiting
         .iter()

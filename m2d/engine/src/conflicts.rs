@@ -1,8 +1,8 @@
 //! Conflicts between a store and what the other side has seen of it (`docs/spec/delivery.md#places`).
 
-use crate::state::State;
+use crate::state::{Renewal, State};
 use m2_delivery::Conflict;
-use m2_store::{EventKind, StoreError};
+use m2_store::{ContactRowId, EventKind, StoreError};
 
 /// The least time between two renewals of all conversations, in milliseconds.
 const RENEW_ALL_MS: u64 = 3_600_000;
@@ -27,7 +27,7 @@ const fn conflict_number(conflict: Conflict) -> i64 {
 /// Reports that messages of a contact are lost, because one side lost its state.
 pub(crate) fn on_history_lost(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     missing: Option<u32>,
 ) -> Result<(), StoreError> {
     let missing = missing.map_or(0, i64::from);
@@ -39,7 +39,7 @@ pub(crate) fn on_history_lost(
 /// Handles a store that is older than the state the other side has seen.
 pub(crate) fn on_conflict(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     conflict: Conflict,
 ) -> Result<(), StoreError> {
     let number = conflict_number(conflict);
@@ -61,12 +61,11 @@ pub(crate) fn on_conflict(
             .store
             .set_number(RENEWED_ALL_MS, stamped(now))?;
         // The machine has renewed this conversation already if its own incarnation is shared.
-        let done = if conflict == Conflict::OwnOlder {
-            row
-        } else {
-            0
+        let renewal = match conflict {
+            Conflict::OwnOlder => Renewal::AllBut(row),
+            _ => Renewal::All,
         };
-        engine.conversations.renewal = Some(done);
+        engine.conversations.renewal = Some(renewal);
     }
     let (before, at) = (
         stamp(engine, OWN_CONFLICT)?,
@@ -109,7 +108,7 @@ pub(crate) fn conflict_warning(engine: &State) -> Result<Option<String>, StoreEr
 }
 
 /// Returns the conflict of a contact's store found lately, as a number; 0 for no conflict.
-pub(crate) fn recent_conflict(engine: &State, row: i64) -> Result<i64, StoreError> {
+pub(crate) fn recent_conflict(engine: &State, row: ContactRowId) -> Result<i64, StoreError> {
     let (conflict, at) = engine.batch.store.contact_conflict(row)?;
     let is_recent = is_within(engine.batch.now_ms(), at, WARN_MS);
     Ok(if is_recent { conflict } else { 0 })

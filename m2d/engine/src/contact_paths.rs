@@ -11,6 +11,7 @@ use m2_crypto::address::NamedAddress;
 use m2_crypto::presence::PresenceSecret;
 use m2_delivery::Path;
 use m2_proto::reason::Reason;
+use m2_store::ContactRowId;
 
 /// All known paths to one contact.
 #[derive(Debug, Clone)]
@@ -47,14 +48,14 @@ pub(crate) fn paths_to(engine: &mut State, contact: &str) -> Result<ContactPaths
 
 /// Returns the paths to all contacts, sorted by name.
 pub(crate) fn all_paths(engine: &mut State) -> Result<Vec<ContactPaths>, Refusal> {
-    let rows: Vec<i64> = engine.peers.contacts_in(ContactState::Contact).collect();
+    let rows: Vec<ContactRowId> = engine.peers.contacts_in(ContactState::Contact).collect();
     let ways = rows.into_iter().map(|row| ways(engine, row));
     let mut ways: Vec<ContactPaths> = ways.collect::<Result<_, _>>()?;
     ways.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(ways)
 }
 
-fn ways(engine: &mut State, row: i64) -> Result<ContactPaths, Refusal> {
+fn ways(engine: &mut State, row: ContactRowId) -> Result<ContactPaths, Refusal> {
     let (mode, steady) = (lines::ip_mode(engine, row), engine.batch.clock.steady_ms());
     let known = match mode {
         IpMode::LineOnly => Vec::new(),

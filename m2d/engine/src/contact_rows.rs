@@ -4,11 +4,11 @@ use crate::effect::{Effect, Step};
 use crate::refusal::Refusal;
 use crate::state::{State, unknown};
 use m2_core::ContactState;
-use m2_store::StoreError;
+use m2_store::{ContactRowId, StoreError};
 
 /// Adds the peer to the list or removes it once the batch is on disk, depending on the state of
 /// its row.
-fn note_priority(engine: &mut State, row: i64) -> Result<(), StoreError> {
+fn note_priority(engine: &mut State, row: ContactRowId) -> Result<(), StoreError> {
     let effect = priority(engine, row)?;
     engine.batch.steps.extend(effect.map(Step::from));
     Ok(())
@@ -16,7 +16,7 @@ fn note_priority(engine: &mut State, row: i64) -> Result<(), StoreError> {
 
 /// Makes the list agree with the stored contacts at once.
 pub(crate) fn note_priorities(engine: &mut State) -> Result<(), StoreError> {
-    let rows: Vec<i64> = engine.peers.rows();
+    let rows: Vec<ContactRowId> = engine.peers.rows();
     for row in rows {
         let effect = priority(engine, row)?;
         engine.batch.effects.extend(effect);
@@ -24,7 +24,7 @@ pub(crate) fn note_priorities(engine: &mut State) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn priority(engine: &State, row: i64) -> Result<Option<Effect>, StoreError> {
+fn priority(engine: &State, row: ContactRowId) -> Result<Option<Effect>, StoreError> {
     let Some(peer_state) = engine.peers.get(&row) else {
         return Ok(None);
     };
@@ -37,7 +37,7 @@ fn priority(engine: &State, row: i64) -> Result<Option<Effect>, StoreError> {
     Ok(Some(Effect::Prioritise(peer, secrets)))
 }
 
-pub(crate) fn save(engine: &mut State, row: i64) -> Result<(), Refusal> {
+pub(crate) fn save(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
     let peer_state = engine.peers.get(&row).ok_or_else(unknown)?;
     engine.batch.store.update_contact(&peer_state.contact)?;
     note_priority(engine, row)?;

@@ -5,7 +5,7 @@ use crate::state::{PeerState, State, unknown};
 use crate::{conflicts, problem, retention};
 use m2_core::{ContactState, IpMode, KnownAddress};
 use m2_delivery::Path;
-use m2_store::{ContactRow, MailboxPolicy};
+use m2_store::{ContactRow, ContactRowId, MailboxPolicy};
 
 /// A contact as front-ends see it.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub struct ContactView {
     pub conflict: i64,
 }
 
-pub(crate) fn view(engine: &State, row: i64) -> Result<ContactView, Refusal> {
+pub(crate) fn view(engine: &State, row: ContactRowId) -> Result<ContactView, Refusal> {
     let peer_state = engine.peers.get(&row).ok_or_else(unknown)?;
     Ok(ContactView {
         row: peer_state.contact.clone(),
@@ -76,7 +76,7 @@ pub(crate) fn list(
         Some(state) => peer_state.contact.state == state,
         None => peer_state.contact.state != ContactState::Removed,
     };
-    let mut names: Vec<(&str, i64)> = engine
+    let mut names: Vec<(&str, ContactRowId)> = engine
         .peers
         .values()
         .filter(wanted)

@@ -15,12 +15,11 @@ use crate::{
 };
 use m2_core::dial::use_of;
 use m2_core::{ContactState, KnownAddress};
-use m2_crypto::PeerId;
-use m2_crypto::Secret;
 use m2_crypto::invitation::Invitation;
 use m2_crypto::verification::VerificationCode;
+use m2_crypto::{PeerId, Secret};
 use m2_proto::reason::Reason;
-use m2_store::{EventKind, LookupSecrets};
+use m2_store::{ContactRowId, EventKind, LookupSecrets};
 use m2_wire::CloseCode;
 use std::sync::Arc;
 
@@ -66,7 +65,7 @@ pub(crate) fn add(engine: &mut State, text: &str, name: &str) -> Result<ContactV
 
 /// Returns whether a contact stated its places in the serving session, which shows that it also
 /// takes the two for contacts.
-fn is_talking(engine: &State, row: i64) -> bool {
+fn is_talking(engine: &State, row: ContactRowId) -> bool {
     let talks = |link: Arc<Session>| {
         engine.sessions.places_in(link.id).is_some() && !engine.sessions.wants_successor(link.id)
     };
@@ -74,7 +73,11 @@ fn is_talking(engine: &State, row: i64) -> bool {
 }
 
 /// Stores the invitation's secret, under which the inviter is looked up until both have agreed.
-fn keep_rendezvous(engine: &mut State, row: i64, invitation: &Invitation) -> Result<(), Refusal> {
+fn keep_rendezvous(
+    engine: &mut State,
+    row: ContactRowId,
+    invitation: &Invitation,
+) -> Result<(), Refusal> {
     if engine.peers.is_contact(row) {
         return Ok(());
     }
@@ -188,7 +191,7 @@ pub(crate) fn verify(
     Ok((code.to_string(), verified))
 }
 
-fn close_links(engine: &mut State, row: i64, code: CloseCode) {
+fn close_links(engine: &mut State, row: ContactRowId, code: CloseCode) {
     for link in engine.peers.links(row) {
         engine.batch.effect(Effect::Close(link.id, code));
     }

@@ -12,7 +12,7 @@ use m2_delivery::{
     Payload, SavedOutbox, Time, Write,
 };
 use m2_limits::counters::Counters;
-use m2_store::{OutboxPayload, Store, StoreError};
+use m2_store::{ContactRowId, OutboxPayload, Store, StoreError};
 use m2_wire::{Envelope, Message};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl History for StoredHistory<'_> {
 /// Errors: the store's, or those of loading the conversation. The batch must then fail.
 pub(crate) fn feed<T>(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     input: impl FnOnce(&mut Conversation, &mut Context<'_>) -> T,
 ) -> Result<T, Refusal> {
     let result = feed_only(engine, row, input)?;
@@ -48,7 +48,7 @@ pub(crate) fn feed<T>(
 /// Feeds the conversation with a contact. Its writes wait for [`drain`].
 pub(crate) fn feed_only<T>(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     input: impl FnOnce(&mut Conversation, &mut Context<'_>) -> T,
 ) -> Result<T, Refusal> {
     load(engine, row)?;
@@ -81,7 +81,7 @@ pub(crate) fn feed_only<T>(
 /// Feeds a conversation as [`feed`] does, and fails the batch on an error.
 pub(crate) fn feed_or_fail<T>(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     input: impl FnOnce(&mut Conversation, &mut Context<'_>) -> T,
 ) -> Option<T> {
     match feed(engine, row, input) {
@@ -94,7 +94,7 @@ pub(crate) fn feed_or_fail<T>(
 }
 
 /// Loads the conversation from the store unless it is in memory.
-fn load(engine: &mut State, row: i64) -> Result<(), Refusal> {
+fn load(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
     let limits = delivery_limits(engine);
     let peer_state = engine.peers.get_mut(&row).ok_or_else(no_slot)?;
     if peer_state.conversation.is_some() {
@@ -122,14 +122,17 @@ fn delivery_limits(engine: &State) -> Limits {
 }
 
 /// Returns a contact's conversation, loaded from the store if necessary.
-pub(crate) fn conversation(engine: &mut State, row: i64) -> Result<&Conversation, Refusal> {
+pub(crate) fn conversation(
+    engine: &mut State,
+    row: ContactRowId,
+) -> Result<&Conversation, Refusal> {
     load(engine, row)?;
     let peer_state = engine.peers.get(&row).ok_or_else(no_slot)?;
     peer_state.conversation.as_ref().ok_or_else(no_slot)
 }
 
 /// Stores all writes and queues all actions of a conversation.
-pub(crate) fn drain(engine: &mut State, row: i64) -> Result<(), Refusal> {
+pub(crate) fn drain(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
     while let Some(write) = machine(engine, row).and_then(Conversation::poll_write) {
         apply(engine, row, write)?;
     }
@@ -146,11 +149,11 @@ pub(crate) fn drain(engine: &mut State, row: i64) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn machine(engine: &mut State, row: i64) -> Option<&mut Conversation> {
+fn machine(engine: &mut State, row: ContactRowId) -> Option<&mut Conversation> {
     engine.peers.get_mut(&row)?.conversation.as_mut()
 }
 
-fn set_timer(engine: &mut State, row: i64) {
+fn set_timer(engine: &mut State, row: ContactRowId) {
     let Some(peer_state) = engine.peers.get_mut(&row) else {
         return;
     };
@@ -171,7 +174,7 @@ fn set_timer(engine: &mut State, row: i64) {
         .extend(due.map(|due| (due, row)));
 }
 
-pub(crate) fn on_timeout(engine: &mut State, row: i64) {
+pub(crate) fn on_timeout(engine: &mut State, row: ContactRowId) {
     if let Some(peer_state) = engine.peers.get_mut(&row) {
         peer_state.timer = None;
     }
@@ -199,7 +202,7 @@ pub(crate) fn wake_all(engine: &mut State) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn apply(engine: &mut State, row: i64, write: Write) -> Result<(), Refusal> {
+fn apply(engine: &mut State, row: ContactRowId, write: Write) -> Result<(), Refusal> {
     match write {
         Write::NextSequence { next } => engine.conversations.dirty.sequence(row, next),
         Write::SendEpoch(epoch) => engine.conversations.dirty.send_epoch(row, epoch),
@@ -282,7 +285,7 @@ fn apply(engine: &mut State, row: i64, write: Write) -> Result<(), Refusal> {
 
 fn put_in_outbox(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     entry: &SavedOutbox,
     payload: &Payload,
     sealed: &[u8],
@@ -302,7 +305,7 @@ fn put_in_outbox(
 }
 
 /// Performs an action whose writes are on disk. A failure here is repaired by a retransmission.
-pub(crate) fn act(engine: &mut State, row: i64, action: Action) {
+pub(crate) fn act(engine: &mut State, row: ContactRowId, action: Action) {
     match action {
         Action::State(places) => {
             let serving = engine.peers.serving(row);
@@ -337,7 +340,7 @@ pub(crate) fn act(engine: &mut State, row: i64, action: Action) {
 }
 
 /// Sends acknowledgements on the session that brought the messages, or else on the serving one.
-pub(crate) fn acknowledge(engine: &mut State, row: i64, id: SessionId, acks: Vec<Ack>) {
+pub(crate) fn acknowledge(engine: &mut State, row: ContactRowId, id: SessionId, acks: Vec<Ack>) {
     if engine.sessions.stated_in(id) != 0 {
         let effect = Effect::Send(id, Box::new(acks_frame(acks)));
         engine.batch.effects.push_back(effect);
@@ -352,7 +355,7 @@ fn stored_sealed(engine: &State, id: &MessageId, epoch: u64) -> Option<Bytes> {
     (stored_epoch == epoch).then(|| sealed.into())
 }
 
-fn send_frame(engine: &mut State, row: i64, message: Message) {
+fn send_frame(engine: &mut State, row: ContactRowId, message: Message) {
     let link = engine.peers.serving(row);
     if let Some(link) = link.filter(|link| engine.sessions.stated_in(link.id) != 0) {
         let effect = Effect::Send(link.id, Box::new(message));
@@ -362,7 +365,7 @@ fn send_frame(engine: &mut State, row: i64, message: Message) {
 
 /// Reads a payload that must be sealed again. Sealing writes to the store, so the payload waits
 /// for the next batch.
-fn load_payload(engine: &mut State, row: i64, id: MessageId) {
+fn load_payload(engine: &mut State, row: ContactRowId, id: MessageId) {
     match engine.batch.store.outbox_payload(&id) {
         Ok(OutboxPayload::NoRow) => {}
         answer => engine.conversations.later.push((row, id, answer)),
@@ -421,7 +424,11 @@ fn no_slot() -> Refusal {
 }
 
 /// Continues the conversation in another session, or after the conversation was loaded again.
-pub(crate) fn talk_on(engine: &mut State, row: i64, link: &Arc<Session>) -> Result<(), Refusal> {
+pub(crate) fn talk_on(
+    engine: &mut State,
+    row: ContactRowId,
+    link: &Arc<Session>,
+) -> Result<(), Refusal> {
     if is_giving_up(engine, row)? {
         return Ok(());
     }
@@ -441,7 +448,7 @@ pub(crate) fn talk_on(engine: &mut State, row: i64, link: &Arc<Session>) -> Resu
 }
 
 /// Returns whether messages queued before a contact's removal are still being given up.
-pub(crate) fn is_giving_up(engine: &State, row: i64) -> Result<bool, Refusal> {
+pub(crate) fn is_giving_up(engine: &State, row: ContactRowId) -> Result<bool, Refusal> {
     let erasure = engine.batch.store.erasure_of(row)?;
     Ok(erasure.is_some_and(|erasure| erasure.is_giving_up()))
 }

@@ -8,6 +8,7 @@ use crate::state::{PeerState, Session, State};
 use m2_core::address_budget::Level;
 use m2_core::dial::Order;
 use m2_crypto::PeerId;
+use m2_store::ContactRowId;
 use std::sync::Arc;
 
 /// Dials a peer while its session still serves.
@@ -62,7 +63,7 @@ pub(crate) fn save_budget(engine: &mut State, left: &Level) {
 }
 
 /// Orders a session with a contact, unless there is one.
-pub(crate) fn dial(engine: &mut State, row: i64) -> Result<(), Refusal> {
+pub(crate) fn dial(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
     let Some(peer_state) = engine.peers.get(&row) else {
         return Ok(());
     };
@@ -77,7 +78,7 @@ pub(crate) fn dial(engine: &mut State, row: i64) -> Result<(), Refusal> {
 /// Speeds up dialling and look-up for an offline contact that has a message queued. If its
 /// session still waits for its statement of places, no message can leave, so a cover frame
 /// probes whether the peer is alive.
-pub(crate) fn expedite(engine: &mut State, row: i64) {
+pub(crate) fn expedite(engine: &mut State, row: ContactRowId) {
     let Some(peer_state) = engine.peers.get(&row) else {
         return;
     };
@@ -98,7 +99,7 @@ pub(crate) fn expedite(engine: &mut State, row: i64) {
 
 /// Orders sessions with all contacts that are offline, at once.
 pub(crate) fn dial_all(engine: &mut State) -> Result<(), Refusal> {
-    let rows: Vec<i64> = engine.peers.rows();
+    let rows: Vec<ContactRowId> = engine.peers.rows();
     rows.into_iter().try_for_each(|row| dial(engine, row))
 }
 
@@ -130,7 +131,7 @@ pub(crate) fn dial_missing(engine: &mut State) -> bool {
 }
 
 /// Returns whether a peer has a session that needs no successor.
-fn is_well_served(engine: &State, row: i64) -> bool {
+fn is_well_served(engine: &State, row: ContactRowId) -> bool {
     let serving = engine.peers.serving(row);
     serving.is_some_and(|link| !engine.sessions.wants_successor(link.id))
 }
@@ -138,9 +139,8 @@ fn is_well_served(engine: &State, row: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Engine;
-    use crate::relations;
     use crate::testing::engine;
+    use crate::{Engine, relations};
     use m2_core::ContactState;
     use m2_proto::reason::Reason;
 
@@ -171,7 +171,7 @@ mod tests {
         orders.collect()
     }
 
-    fn row(engine: &Engine) -> i64 {
+    fn row(engine: &Engine) -> ContactRowId {
         engine.state.peers.row_of(&PEER).unwrap()
     }
 

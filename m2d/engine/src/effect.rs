@@ -6,7 +6,7 @@ use m2_core::sessions::SessionId;
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
 use m2_delivery::{Ack, Action};
-use m2_store::{EventRow, LookupSecrets};
+use m2_store::{ContactRowId, EventRow, LookupSecrets};
 use m2_wire::reach::Candidates;
 use m2_wire::{CloseCode, Message};
 
@@ -63,9 +63,9 @@ pub enum LiveEvent {
 /// A decision of a batch that is not on disk yet.
 pub(crate) enum Step {
     /// Perform an action of the conversation with this contact row.
-    Act(i64, Action),
+    Act(ContactRowId, Action),
     /// Acknowledge messages of this contact row that came on this session.
-    Acknowledge(i64, SessionId, Vec<Ack>),
+    Acknowledge(ContactRowId, SessionId, Vec<Ack>),
     /// Send a frame on a session, if the peer may be sent such a frame by then.
     Frame(SessionId, Box<Message>),
     /// An effect that depends on nothing else.

@@ -262,9 +262,9 @@ impl Engine {
         if engine.batch.failed.is_none() {
             upkeep::run_timers(engine);
         }
-        if let Some(but) = engine.conversations.renewal.take()
+        if let Some(renewal) = engine.conversations.renewal.take()
             && engine.batch.failed.is_none()
-            && let Err(refusal) = places::renew_all(engine, but)
+            && let Err(refusal) = places::renew_all(engine, renewal)
         {
             engine.batch.fail(refusal);
         }

@@ -4,14 +4,18 @@ use crate::refusal::Refusal;
 use crate::state::State;
 use crate::{conversation, places};
 use m2_delivery::GiveUp;
-use m2_store::Erasure;
+use m2_store::{ContactRowId, Erasure};
 
 /// Messages given up or erased in one step: some milliseconds.
 pub(super) const ERASE_STEP: u32 = 32;
 
 /// Begins to give up all messages queued for a contact and, with `history`, to erase its
 /// messages. The first step runs at once.
-pub(crate) fn begin_erasure(engine: &mut State, row: i64, history: bool) -> Result<(), Refusal> {
+pub(crate) fn begin_erasure(
+    engine: &mut State,
+    row: ContactRowId,
+    history: bool,
+) -> Result<(), Refusal> {
     engine.batch.store.begin_erasure(row, history)?;
     if history {
         // Readers do not show the messages any more.

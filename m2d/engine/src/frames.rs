@@ -5,6 +5,7 @@ use crate::state::{Session, State, is_sent_once};
 use crate::{conversation, lines, mailboxes, paths, places, problem, requests, retention};
 use m2_core::frames::{self, FrameKind, Verdict};
 use m2_delivery::{AcceptedGrant, Ack, ContentHash, MessageId, Misbehaved};
+use m2_store::ContactRowId;
 use m2_wire::line::Line;
 use m2_wire::mailbox::Mailbox;
 use m2_wire::{Envelope, Message};
@@ -90,7 +91,7 @@ fn take_frame(
 /// Processes a frame of a peer with a row that may send it.
 fn take_from(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     link: &Arc<Session>,
     message: Message,
     accepted: Option<AcceptedGrant>,
@@ -129,7 +130,7 @@ fn take_from(
 
 fn on_envelope(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     envelope: &Envelope,
     accepted: Option<AcceptedGrant>,
 ) -> Result<Result<(), Misbehaved>, Refusal> {
@@ -143,7 +144,7 @@ fn on_envelope(
 
 fn on_acks(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     acks: &[m2_wire::Ack],
 ) -> Result<Result<(), Misbehaved>, Refusal> {
     let acks: Vec<Ack> = acks

@@ -9,15 +9,15 @@ use m2_delivery::{
     Body, Content, ContentHash, GiveUp, MessageId, MessageState as Delivery, Payload,
 };
 use m2_store::{
-    EventKind, EventRow, Gone, MessageHead, MessageKind, MessageRow, MessageState, NewEvent,
-    ShownMessage, StoreError,
+    ContactRowId, EventKind, EventRow, Gone, MessageHead, MessageKind, MessageRow, MessageRowId,
+    MessageState, NewEvent, ShownMessage, StoreError,
 };
 
 /// Identifies a received message.
 #[derive(Clone, Copy)]
 pub(super) struct Arrival {
     /// The contact's row.
-    pub row: i64,
+    pub row: ContactRowId,
     /// The message's id.
     pub id: MessageId,
     /// The sender's incarnation.
@@ -27,7 +27,12 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    pub(super) const fn new(row: i64, id: MessageId, incarnation: u64, hash: ContentHash) -> Self {
+    pub(super) const fn new(
+        row: ContactRowId,
+        id: MessageId,
+        incarnation: u64,
+        hash: ContentHash,
+    ) -> Self {
         Self {
             row,
             id,
@@ -66,7 +71,7 @@ pub(crate) fn on_message(
         _ => (String::new(), None),
     };
     let mut message = MessageRow {
-        row: 0,
+        row: MessageRowId::default(),
         id: id.0,
         contact: row,
         kind,
@@ -96,7 +101,7 @@ pub(crate) fn on_message(
 /// Returns when a contact's message expires, in local Unix milliseconds. The sender's time is
 /// corrected by the difference of the clocks, and the message never lives longer than its time
 /// to live from now.
-fn end_of(engine: &State, row: i64, payload: &Payload, now: u64) -> Option<u64> {
+fn end_of(engine: &State, row: ContactRowId, payload: &Payload, now: u64) -> Option<u64> {
     let theirs = payload.expires()?.0;
     let skew = engine.skew_of(row).unwrap_or(0);
     let end = theirs.saturating_add_signed(skew.saturating_neg());
@@ -105,7 +110,7 @@ fn end_of(engine: &State, row: i64, payload: &Payload, now: u64) -> Option<u64> 
 }
 
 /// Applies an edit, a retraction or a read receipt.
-fn follow(engine: &mut State, row: i64, body: Body) -> Result<(), StoreError> {
+fn follow(engine: &mut State, row: ContactRowId, body: Body) -> Result<(), StoreError> {
     match body {
         Body::Edit { target, content } => on_edit(engine, row, &target, &content),
         Body::Retract { target } => on_retract(engine, row, &target),
@@ -116,7 +121,12 @@ fn follow(engine: &mut State, row: i64, body: Body) -> Result<(), StoreError> {
     }
 }
 
-fn on_edit(engine: &mut State, row: i64, id: &MessageId, new: &Content) -> Result<(), StoreError> {
+fn on_edit(
+    engine: &mut State,
+    row: ContactRowId,
+    id: &MessageId,
+    new: &Content,
+) -> Result<(), StoreError> {
     // Only the author may edit: the message must have been received from this contact.
     let Some(head) = engine.batch.store.message_head(&id.0)? else {
         return Ok(());
@@ -136,7 +146,7 @@ fn on_edit(engine: &mut State, row: i64, id: &MessageId, new: &Content) -> Resul
         .event(EventKind::MessageEdited, row, Some(head.row), 0)
 }
 
-fn on_retract(engine: &mut State, row: i64, id: &MessageId) -> Result<(), StoreError> {
+fn on_retract(engine: &mut State, row: ContactRowId, id: &MessageId) -> Result<(), StoreError> {
     let Some(head) = engine.batch.store.message_head(&id.0)? else {
         return engine.batch.store.put_tombstone(&id.0, row);
     };
@@ -156,7 +166,7 @@ fn on_retract(engine: &mut State, row: i64, id: &MessageId) -> Result<(), StoreE
 
 /// Returns whether a contact may edit or retract a message: it must be its own and have content
 /// left.
-fn may_change(engine: &State, row: i64, head: &MessageHead) -> bool {
+fn may_change(engine: &State, row: ContactRowId, head: &MessageHead) -> bool {
     let theirs = head.contact == row && !head.own;
     if !theirs {
         engine.batch.counters.count("MESSAGE_NOT_THEIRS");
@@ -164,7 +174,7 @@ fn may_change(engine: &State, row: i64, head: &MessageHead) -> bool {
     theirs && !head.gone && head.kind == MessageKind::Content as i64
 }
 
-fn on_read(engine: &mut State, row: i64, id: &MessageId) -> Result<(), StoreError> {
+fn on_read(engine: &mut State, row: ContactRowId, id: &MessageId) -> Result<(), StoreError> {
     let Some(head) = engine.batch.store.message_head(&id.0)? else {
         return Ok(());
     };
@@ -180,7 +190,7 @@ fn on_read(engine: &mut State, row: i64, id: &MessageId) -> Result<(), StoreErro
 /// Releases a held place whose turn has come.
 pub(crate) fn on_release(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     id: MessageId,
     incarnation: u64,
     sequence: u64,
@@ -215,7 +225,7 @@ pub(crate) fn on_skip(engine: &mut State, from: Arrival) -> Result<(), StoreErro
     } = from;
     let now = engine.batch.now_ms();
     engine.batch.store.insert_message(&MessageRow {
-        row: 0,
+        row: MessageRowId::default(),
         id: id.0,
         contact: row,
         kind: MessageKind::Skip,
@@ -234,7 +244,11 @@ pub(crate) fn on_skip(engine: &mut State, from: Arrival) -> Result<(), StoreErro
 }
 
 /// Reports a gap: missing messages were not waited for any longer.
-pub(crate) fn on_gap(engine: &mut State, row: i64, missing: u64) -> Result<(), StoreError> {
+pub(crate) fn on_gap(
+    engine: &mut State,
+    row: ContactRowId,
+    missing: u64,
+) -> Result<(), StoreError> {
     let missing = i64::try_from(missing).unwrap_or(i64::MAX);
     engine.batch.event(EventKind::Gap, row, None, missing)
 }
@@ -242,7 +256,7 @@ pub(crate) fn on_gap(engine: &mut State, row: i64, missing: u64) -> Result<(), S
 /// Updates the state of a sent message.
 pub(crate) fn on_state(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     id: MessageId,
     state: Delivery,
 ) -> Result<(), StoreError> {
@@ -273,7 +287,7 @@ pub(crate) fn on_state(
 /// Stores a state and notifies watchers. Edits, retractions and receipts change without notice.
 fn change_state(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     head: &MessageHead,
     id: MessageId,
     state: MessageState,
@@ -327,8 +341,8 @@ fn message_event(engine: &mut State, message: MessageRow) -> Result<(), StoreErr
 /// memory.
 fn state_event(
     engine: &mut State,
-    contact: i64,
-    message: i64,
+    contact: ContactRowId,
+    message: MessageRowId,
     id: MessageId,
     detail: i64,
 ) -> Result<(), StoreError> {
@@ -402,7 +416,7 @@ fn stored_content(content: &Content) -> (String, Option<Vec<u8>>) {
 
 /// Counts a hidden message of a contact, and from time to time deletes the oldest, as their number is
 /// bounded.
-fn note_hidden(engine: &mut State, row: i64) -> Result<(), StoreError> {
+fn note_hidden(engine: &mut State, row: ContactRowId) -> Result<(), StoreError> {
     match engine.maintenance.note_hidden(row) {
         Some(bound) => engine.batch.store.bound_silent(row, bound),
         None => Ok(()),

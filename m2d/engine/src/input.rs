@@ -9,7 +9,7 @@ use crate::{
 use m2_core::ContactState;
 use m2_core::address_budget::Level;
 use m2_crypto::{PeerId, Secret};
-use m2_store::{GrantRow, InvitationRow, LineRow};
+use m2_store::{BoxRowId, GrantRow, InvitationRow, LineRow};
 use m2_wire::InviteProof;
 
 /// An input that may write. It is processed in a batch. Like all types here it can't be printed, as it
@@ -130,7 +130,7 @@ pub enum Query {
     /// This daemon's boxes.
     Mailboxes(Reply<Vec<mailboxes::MailboxView>>),
     /// The grants of contacts that may deposit into a box.
-    MailboxGrants(i64, Reply<Vec<GrantRow>>),
+    MailboxGrants(BoxRowId, Reply<Vec<GrantRow>>),
     /// Whether a peer is a provider of this daemon.
     IsProvider(PeerId, Reply<bool>),
     /// This daemon's relays.

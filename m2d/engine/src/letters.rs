@@ -10,7 +10,9 @@ use m2_crypto::address::NamedAddress;
 use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::{MessageId, OpenedMessage, Payload};
-use m2_store::{AHEAD_MS, LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince};
+use m2_store::{
+    AHEAD_MS, ContactRowId, LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince,
+};
 use m2_wire::mailbox::KEPT_MS;
 use m2_wire::mailbox::{LetterId, Outcome};
 use rand_core::Rng;
@@ -101,7 +103,7 @@ pub(crate) fn handle(engine: &mut State, input: LetterInput) {
 /// Seals letters for messages that have waited long enough, and prunes old letter numbers.
 pub(crate) fn upkeep(engine: &mut State, now: u64) -> Result<(), Refusal> {
     engine.mail.due = u64::MAX;
-    let contacts: Vec<i64> = engine.mail.offered.iter().copied().collect();
+    let contacts: Vec<ContactRowId> = engine.mail.offered.iter().copied().collect();
     for contact in contacts {
         if may_be_written_to(engine, contact) {
             seal_letters(engine, contact, now)?;
@@ -115,7 +117,7 @@ pub(crate) fn upkeep(engine: &mut State, now: u64) -> Result<(), Refusal> {
 }
 
 /// Returns whether letters may be deposited for a contact, which must be offline.
-fn may_be_written_to(engine: &State, contact: i64) -> bool {
+fn may_be_written_to(engine: &State, contact: ContactRowId) -> bool {
     let away = |peer_state: &PeerState| peer_state.links.is_empty();
     mail::may_deposit(engine, contact)
         && engine.peers.is_contact(contact)
@@ -123,7 +125,7 @@ fn may_be_written_to(engine: &State, contact: i64) -> bool {
         && engine.peers.get(&contact).is_some_and(away)
 }
 
-fn seal_letters(engine: &mut State, contact: i64, now: u64) -> Result<(), Refusal> {
+fn seal_letters(engine: &mut State, contact: ContactRowId, now: u64) -> Result<(), Refusal> {
     let after = engine.mail.times.after_ms;
     let away_since = engine.mail.offline_since(contact);
     if away_since.saturating_add(after) > now {
@@ -159,7 +161,7 @@ fn seal_letters(engine: &mut State, contact: i64, now: u64) -> Result<(), Refusa
 
 fn seal_letter(
     engine: &mut State,
-    contact: i64,
+    contact: ContactRowId,
     message: &Undeposited,
     now: u64,
 ) -> Result<(), Refusal> {

@@ -22,7 +22,7 @@ use m2_crypto::address::{Surroundings, Use};
 use m2_crypto::invitation::{Invitation, InviteId};
 use m2_crypto::line::Caller;
 use m2_proto::reason::Reason;
-use m2_store::LineRow;
+use m2_store::{ContactRowId, LineRow, RelayRowId};
 use m2_wire::line::{MAX_ADDRESSES, MAX_LINES};
 use std::net::SocketAddr;
 
@@ -76,7 +76,7 @@ pub enum LineInput {
     /// Remove the relay with this peer id or prefix of it.
     Remove(String, Reply<()>),
     /// Record the health of the relay in a row.
-    Health(i64, LineHealth),
+    Health(RelayRowId, LineHealth),
 }
 
 /// Handles a request about a relay, or a report on one.
@@ -117,7 +117,7 @@ pub(crate) fn add(engine: &mut State, text: &str, entry: bool) -> Result<LineVie
     }
     check_line_room(engine, &relay, entry)?;
     let row = engine.batch.store.put_line(&LineRow {
-        row: 0,
+        row: RelayRowId::default(),
         relay,
         addresses,
         entry,
@@ -175,7 +175,7 @@ fn line_view(engine: &State, row: LineRow) -> LineView {
 
 /// Sends new offers to connected contacts, and wakes the task that listens.
 fn lines_changed(engine: &mut State) -> Result<(), Refusal> {
-    let rows: Vec<i64> = engine.peers.rows();
+    let rows: Vec<ContactRowId> = engine.peers.rows();
     for row in rows {
         offer(engine, row)?;
     }
@@ -184,7 +184,7 @@ fn lines_changed(engine: &mut State) -> Result<(), Refusal> {
 }
 
 /// Records the health of a relay.
-fn set_line_health(engine: &mut State, row: i64, health: LineHealth) {
+fn set_line_health(engine: &mut State, row: RelayRowId, health: LineHealth) {
     engine.lines.health.insert(row, health);
 }
 

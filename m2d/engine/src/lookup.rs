@@ -16,7 +16,7 @@ use m2_crypto::invitation::InviteId;
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{PresenceLine, PresenceSecret};
 use m2_delivery::Path;
-use m2_store::LookupSecrets;
+use m2_store::{ContactRowId, LookupSecrets};
 
 /// A record to publish for one contact or invitation.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub struct Discovery {
 /// such a key sees the publisher's address.
 pub(crate) fn publications(engine: &mut State, day: u32) -> Result<Vec<PresencePlan>, Refusal> {
     let mut all = Vec::new();
-    let contacts: Vec<i64> = engine.peers.contacts_in(ContactState::Contact).collect();
+    let contacts: Vec<ContactRowId> = engine.peers.contacts_in(ContactState::Contact).collect();
     for row in contacts {
         let Some(secrets) = lookup_secrets(engine, row)? else {
             continue;
@@ -99,7 +99,7 @@ pub(crate) fn publications(engine: &mut State, day: u32) -> Result<Vec<PresenceP
 /// Line-only contacts are left out, as a query also reveals this host's address.
 pub(crate) fn sought(engine: &mut State) -> Result<Vec<LookupTarget>, Refusal> {
     let asked = engine.peers.contacts_in(ContactState::Asked);
-    let rows: Vec<i64> = asked
+    let rows: Vec<ContactRowId> = asked
         .chain(engine.peers.contacts_in(ContactState::Contact))
         .collect();
     let mut all = Vec::new();
@@ -199,7 +199,10 @@ fn on_found(engine: &mut State, finding: Discovery) -> Result<(), Refusal> {
 
 /// Returns the secret under which a contact publishes for this daemon, or an asked peer for its
 /// invitees.
-pub(crate) fn secret_of(engine: &mut State, row: i64) -> Result<Option<PresenceSecret>, Refusal> {
+pub(crate) fn secret_of(
+    engine: &mut State,
+    row: ContactRowId,
+) -> Result<Option<PresenceSecret>, Refusal> {
     let state = engine.peers.contact_mut(row)?.state;
     let secrets = lookup_secrets(engine, row)?;
     Ok(secrets.map(|secrets| match state {
@@ -209,7 +212,7 @@ pub(crate) fn secret_of(engine: &mut State, row: i64) -> Result<Option<PresenceS
 }
 
 /// Returns the pairwise secrets of a contact, or an asked peer's invitation secrets.
-fn lookup_secrets(engine: &mut State, row: i64) -> Result<Option<LookupSecrets>, Refusal> {
+fn lookup_secrets(engine: &mut State, row: ContactRowId) -> Result<Option<LookupSecrets>, Refusal> {
     let known = engine
         .peers
         .get(&row)
@@ -246,14 +249,13 @@ mod tests {
     use super::*;
     use crate::Engine;
     use crate::testing::{engine, pass_ms};
-    use crate::{NewInvitation, PolicyChange};
-    use crate::{contacts, invitations, lines, policy, relations};
+    use crate::{NewInvitation, PolicyChange, contacts, invitations, lines, policy, relations};
     use m2_core::KnownAddress;
     use m2_core::dial::Target;
     use m2_core::found::{AHEAD_S, LAN_MS, OLDEST_S};
     use m2_crypto::Secret;
     use m2_crypto::line::JoinToken;
-    use m2_store::LineRow;
+    use m2_store::{LineRow, RelayRowId};
 
     const DAY_MS: u64 = 86_400_000;
 
@@ -262,7 +264,7 @@ mod tests {
     }
 
     /// Adds a contact with distinct secrets.
-    fn contact(engine: &mut Engine, number: u8) -> i64 {
+    fn contact(engine: &mut Engine, number: u8) -> ContactRowId {
         let row =
             relations::begin(&mut engine.state, peer(number), ContactState::Contact, "").unwrap();
         let secrets = LookupSecrets {
@@ -280,7 +282,7 @@ mod tests {
 
     fn add_relay(engine: &mut Engine) {
         let relay = LineRow {
-            row: 0,
+            row: RelayRowId::default(),
             relay: peer(90),
             addresses: vec!["11.0.2.9:4433".parse().unwrap(); 4],
             entry: false,

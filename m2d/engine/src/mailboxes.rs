@@ -11,7 +11,7 @@ use m2_crypto::address::Use;
 use m2_crypto::mailbox::TokenSeed;
 use m2_crypto::{PeerId, Secret};
 use m2_proto::reason::Reason;
-use m2_store::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
+use m2_store::{BoxRowId, ContactRowId, GrantRow, MailboxPolicy, MailboxRow, MailboxState};
 use m2_wire::mailbox::{BoxState, MAX_ADDRESSES, MAX_BOXES, Mailbox, OfferedBox};
 use m2_wire::{InviteProof, Message};
 
@@ -31,11 +31,11 @@ pub enum MailboxInput {
     /// Ask the provider with this peer id or prefix of it to delete a box.
     Remove(String, Reply<()>),
     /// Handle the state of the box in a row, from its provider.
-    State(i64, BoxState, Reply<()>),
+    State(BoxRowId, BoxState, Reply<()>),
     /// Record that a provider registered the tokens of grants.
     TokensRegistered(Vec<GrantRow>, Reply<()>),
     /// Record the health of the box in a row.
-    Health(i64, BoxHealth),
+    Health(BoxRowId, BoxHealth),
     /// Count a use of the invitation that a proof shows, in a session with this proof key, for a box
     /// at this daemon.
     UseInvitation {
@@ -98,7 +98,7 @@ fn register(engine: &mut State, text: &str) -> Result<MailboxView, Refusal> {
         ));
     }
     let mut row = MailboxRow {
-        row: 0,
+        row: BoxRowId::default(),
         provider,
         addresses,
         invite_token: Some(invitation.token().clone()),
@@ -135,7 +135,7 @@ pub(crate) fn remove(engine: &mut State, provider: &str) -> Result<(), Refusal> 
     Ok(())
 }
 
-fn forget_mailbox(engine: &mut State, row: i64) -> Result<(), Refusal> {
+fn forget_mailbox(engine: &mut State, row: BoxRowId) -> Result<(), Refusal> {
     engine.batch.store.delete_mailbox(row)?;
     engine.mail.health.remove(&row);
     engine.batch.wake_collectors();
@@ -163,7 +163,7 @@ fn resolve_mailbox(engine: &State, text: &str) -> Result<MailboxRow, Refusal> {
 }
 
 /// Creates or deletes a contact's grants to match its policy.
-pub(crate) fn grant_or_withdraw(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+pub(crate) fn grant_or_withdraw(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
     let wanted = engine.mail.policy(contact).grants && engine.peers.is_contact(contact);
     let grants = engine.batch.store.grants_of_contact(contact)?;
     if !wanted {
@@ -190,7 +190,7 @@ pub(crate) fn grant_or_withdraw(engine: &mut State, contact: i64) -> Result<(), 
 }
 
 /// Deletes the grants, offers and letters of a peer that is no contact any more.
-pub(crate) fn end_with(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+pub(crate) fn end_with(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
     if engine.mail.policies.remove(&contact).is_some() {
         engine
             .batch
@@ -210,7 +210,7 @@ pub(crate) fn end_with(engine: &mut State, contact: i64) -> Result<(), Refusal> 
 }
 
 /// Handles a box state from its provider.
-fn on_box_state(engine: &mut State, row: i64, state: &BoxState) -> Result<(), Refusal> {
+fn on_box_state(engine: &mut State, row: BoxRowId, state: &BoxState) -> Result<(), Refusal> {
     let boxes = engine.batch.store.mailboxes()?;
     let Some(mut mailbox) = boxes.into_iter().find(|mailbox| mailbox.row == row) else {
         return Ok(());
@@ -236,7 +236,7 @@ fn on_box_state(engine: &mut State, row: i64, state: &BoxState) -> Result<(), Re
             .policies
             .iter()
             .filter(|(_, policy)| policy.grants);
-        let contacts: Vec<i64> = granting.map(|(contact, _)| *contact).collect();
+        let contacts: Vec<ContactRowId> = granting.map(|(contact, _)| *contact).collect();
         for contact in contacts {
             grant_or_withdraw(engine, contact)?;
         }
@@ -245,7 +245,7 @@ fn on_box_state(engine: &mut State, row: i64, state: &BoxState) -> Result<(), Re
 }
 
 /// Returns the grants of contacts that may deposit into a box.
-pub(crate) fn grants(engine: &mut State, row: i64) -> Result<Vec<GrantRow>, Refusal> {
+pub(crate) fn grants(engine: &mut State, row: BoxRowId) -> Result<Vec<GrantRow>, Refusal> {
     Ok(engine.batch.store.grants_of_mailbox(row)?)
 }
 
@@ -269,12 +269,12 @@ fn tokens_registered(engine: &mut State, grants: &[GrantRow]) -> Result<(), Refu
 }
 
 /// Records the health of a box.
-fn set_box_health(engine: &mut State, row: i64, health: BoxHealth) {
+fn set_box_health(engine: &mut State, row: BoxRowId, health: BoxHealth) {
     engine.mail.health.insert(row, health);
 }
 
 /// Sends a contact the boxes into which it may deposit, on its session. The offer may be empty.
-pub(crate) fn offer(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+pub(crate) fn offer(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
     let Some(link) = engine.peers.serving(contact) else {
         return Ok(());
     };
@@ -300,7 +300,7 @@ pub(crate) fn offer(engine: &mut State, contact: i64) -> Result<(), Refusal> {
 }
 
 /// Offers boxes in a new session to a contact with a mailbox policy.
-pub(crate) fn offer_on_meeting(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+pub(crate) fn offer_on_meeting(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
     if engine.mail.policies.contains_key(&contact) {
         offer(engine, contact)?;
     }
@@ -310,7 +310,7 @@ pub(crate) fn offer_on_meeting(engine: &mut State, contact: i64) -> Result<(), R
 /// Stores the boxes that a contact offers.
 pub(crate) fn on_offer(
     engine: &mut State,
-    contact: i64,
+    contact: ContactRowId,
     mut boxes: Vec<OfferedBox>,
 ) -> Result<(), Refusal> {
     for offered in &mut boxes {

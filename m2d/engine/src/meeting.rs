@@ -9,6 +9,7 @@ use m2_core::dial::Order;
 use m2_core::sessions::{self as choice, SessionId};
 use m2_crypto::PeerId;
 use m2_delivery::Path;
+use m2_store::ContactRowId;
 use m2_wire::CloseCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,11 @@ const MAX_SHORT: u32 = 5;
 const CROSSED_MS: u64 = 10_000;
 
 /// Records that a peer with a row is connected.
-pub(crate) fn meet(engine: &mut State, row: i64, link: &Arc<Session>) -> Result<(), Refusal> {
+pub(crate) fn meet(
+    engine: &mut State,
+    row: ContactRowId,
+    link: &Arc<Session>,
+) -> Result<(), Refusal> {
     let now = engine.batch.now_ms();
     let contact = engine.peers.contact_mut(row)?;
     contact.last_seen_ms = now;
@@ -37,7 +42,11 @@ pub(crate) fn meet(engine: &mut State, row: i64, link: &Arc<Session>) -> Result<
 }
 
 /// Takes over the session that a peer had as a stranger, as it has a row now.
-pub(crate) fn adopt_stranger(engine: &mut State, row: i64, peer: &PeerId) -> Result<(), Refusal> {
+pub(crate) fn adopt_stranger(
+    engine: &mut State,
+    row: ContactRowId,
+    peer: &PeerId,
+) -> Result<(), Refusal> {
     let Some(id) = engine.sessions.strangers.of(peer).copied() else {
         return Ok(());
     };
@@ -49,7 +58,7 @@ pub(crate) fn adopt_stranger(engine: &mut State, row: i64, peer: &PeerId) -> Res
 }
 
 /// Adds a new session, closes those that it replaces, and updates the dialer.
-fn add_link(engine: &mut State, row: i64, link: &Arc<Session>) {
+fn add_link(engine: &mut State, row: ContactRowId, link: &Arc<Session>) {
     let (mode, own_is_smaller) = (
         lines::ip_mode(engine, row),
         engine.batch.own_id < link.peer_id,
@@ -91,7 +100,7 @@ fn add_link(engine: &mut State, row: i64, link: &Arc<Session>) {
 }
 
 /// Records that a contact has no session any more. The last one ended at this age.
-pub(crate) fn note_end(engine: &mut State, row: i64, age: Duration) {
+pub(crate) fn note_end(engine: &mut State, row: ContactRowId, age: Duration) {
     mail::note_offline(engine, row);
     engine.batch.wake_lookup();
     if let Some(peer_state) = engine.peers.get_mut(&row) {

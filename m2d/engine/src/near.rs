@@ -4,10 +4,10 @@
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::{lines, lookup};
-use m2_core::ContactState;
-use m2_core::IpMode;
+use m2_core::{ContactState, IpMode};
 use m2_crypto::PeerId;
 use m2_crypto::presence::PresenceSecret;
+use m2_store::ContactRowId;
 
 /// A peer that may be dialled at the address it announces.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct Near {
 /// included: the session may be dead already, and a new address is announced only once.
 pub(crate) fn near(engine: &mut State) -> Result<Vec<Near>, Refusal> {
     let asked = engine.peers.contacts_in(ContactState::Asked);
-    let rows: Vec<i64> = asked
+    let rows: Vec<ContactRowId> = asked
         .chain(engine.peers.contacts_in(ContactState::Contact))
         .filter(|row| lines::ip_mode(engine, *row) == IpMode::Direct)
         .collect();

@@ -9,13 +9,14 @@ use m2_core::IpMode;
 use m2_core::sessions::{self as choice, SessionId};
 use m2_crypto::address::NamedAddress;
 use m2_delivery::Path;
+use m2_store::ContactRowId;
 use m2_wire::Message;
 use m2_wire::reach::Reach;
 use std::sync::Arc;
 
 /// Starts the search for a direct path when a session begins to serve and the mode allows it.
 /// On a direct path, tells the peer its observed address instead.
-pub(crate) fn seek_direct(engine: &mut State, row: i64, link: &Arc<Session>) {
+pub(crate) fn seek_direct(engine: &mut State, row: ContactRowId, link: &Arc<Session>) {
     if lines::ip_mode(engine, row) != IpMode::Direct {
         return;
     }
@@ -34,7 +35,7 @@ pub(crate) fn seek_direct(engine: &mut State, row: i64, link: &Arc<Session>) {
 
 /// Handles a frame about reachability. Where the mode does not allow direct paths, the frame is
 /// ignored (`docs/spec/reach.md`).
-pub(crate) fn on_reach(engine: &mut State, row: i64, link: &Arc<Session>, reach: Reach) {
+pub(crate) fn on_reach(engine: &mut State, row: ContactRowId, link: &Arc<Session>, reach: Reach) {
     if lines::ip_mode(engine, row) != IpMode::Direct {
         tracing::debug!(session = link.id.0, peer = %link.name(), "a contact asks for a path that its mode does not allow");
         return;

@@ -2,15 +2,20 @@
 //! (`docs/spec/delivery.md#places`).
 
 use crate::refusal::Refusal;
-use crate::state::{Session, State};
+use crate::state::{Renewal, Session, State};
 use crate::{conversation, lines, mailboxes, paths};
+use m2_store::ContactRowId;
 use m2_wire::{Message, Places};
 use std::sync::Arc;
 
 /// Begins the conversation in a session, once it is established or the two became contacts in
 /// it: both sides state their places first. For a contact that was removed and added again,
 /// this waits until all messages queued before the removal are given up.
-pub(crate) fn begin_talk(engine: &mut State, row: i64, link: &Arc<Session>) -> Result<(), Refusal> {
+pub(crate) fn begin_talk(
+    engine: &mut State,
+    row: ContactRowId,
+    link: &Arc<Session>,
+) -> Result<(), Refusal> {
     if conversation::is_giving_up(engine, row)? {
         return Ok(());
     }
@@ -44,7 +49,7 @@ pub(crate) fn begin_talk(engine: &mut State, row: i64, link: &Arc<Session>) -> R
 /// another.
 pub(crate) fn begin_talk_again(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     link: &Arc<Session>,
 ) -> Result<(), Refusal> {
     begin_talk(engine, row, link)?;
@@ -57,7 +62,7 @@ pub(crate) fn begin_talk_again(
 
 /// Restarts the conversation after the two agreed to be contacts, perhaps again. State of an
 /// earlier time does not count.
-pub(crate) fn begin_again(engine: &mut State, row: i64) -> Result<(), Refusal> {
+pub(crate) fn begin_again(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
     let peer_state = engine.peers.get(&row).into_iter();
     for link in peer_state.flat_map(|peer_state| &peer_state.links) {
         if let Some(progress) = engine.sessions.progress_mut(link.id) {
@@ -70,7 +75,7 @@ pub(crate) fn begin_again(engine: &mut State, row: i64) -> Result<(), Refusal> {
 /// Handles a contact's statement of its places.
 pub(crate) fn on_places(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     link: &Arc<Session>,
     stated: &Places,
 ) -> Result<(), Refusal> {
@@ -96,16 +101,17 @@ pub(crate) fn on_places(
     })
 }
 
-/// Takes a new incarnation of every conversation except `but`, which has one already.
-pub(crate) fn renew_all(engine: &mut State, but: i64) -> Result<(), Refusal> {
+/// Takes new incarnations of conversations.
+pub(crate) fn renew_all(engine: &mut State, renewal: Renewal) -> Result<(), Refusal> {
+    let exception = renewal.exception();
     engine.flush()?;
-    engine.batch.store.end_incarnations(but)?;
+    engine.batch.store.end_incarnations(exception)?;
     let loaded = engine
         .peers
         .values()
         .filter(|peer_state| peer_state.conversation.is_some());
-    let rows: Vec<i64> = loaded.map(|peer_state| peer_state.contact.row).collect();
-    for row in rows.into_iter().filter(|row| *row != but) {
+    let rows: Vec<ContactRowId> = loaded.map(|peer_state| peer_state.contact.row).collect();
+    for row in rows.into_iter().filter(|row| Some(*row) != exception) {
         conversation::feed(engine, row, |conversation, cx| conversation.renew(cx))?;
     }
     Ok(())

@@ -5,10 +5,9 @@ use crate::effect::Effect;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::{contact_rows, contact_view, dialling, lines, mail, mailboxes, paths, retention};
-use m2_core::ContactState;
-use m2_core::IpMode;
+use m2_core::{ContactState, IpMode};
 use m2_proto::reason::Reason;
-use m2_store::MailboxPolicy;
+use m2_store::{ContactRowId, MailboxPolicy};
 use m2_wire::CloseCode;
 
 /// Changes to a contact's policy. `None` leaves a setting as it is.
@@ -65,7 +64,11 @@ pub(crate) fn set(
     contact_view::view(engine, row)
 }
 
-fn set_mailbox_policy(engine: &mut State, row: i64, change: PolicyChange) -> Result<(), Refusal> {
+fn set_mailbox_policy(
+    engine: &mut State,
+    row: ContactRowId,
+    change: PolicyChange,
+) -> Result<(), Refusal> {
     let before = engine.mail.policy(row);
     let policy = MailboxPolicy {
         grants: change.mailbox_grant.unwrap_or(before.grants),
@@ -84,7 +87,7 @@ fn set_mailbox_policy(engine: &mut State, row: i64, change: PolicyChange) -> Res
 }
 
 /// Closes sessions that are not allowed any more, and dials by the remaining paths at once.
-fn set_ip(engine: &mut State, row: i64, mode: Option<IpMode>) -> Result<(), Refusal> {
+fn set_ip(engine: &mut State, row: ContactRowId, mode: Option<IpMode>) -> Result<(), Refusal> {
     engine.peers.contact_mut(row)?.ip = mode;
     contact_rows::save(engine, row)?;
     if lines::ip_mode(engine, row) == IpMode::LineOnly {

@@ -3,8 +3,8 @@
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::{lines, mail};
-use m2_core::ContactState;
-use m2_core::IpMode;
+use m2_core::{ContactState, IpMode};
+use m2_store::ContactRowId;
 
 /// Counts that, with the configuration, determine what an observer can see.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub struct PrivacyFacts {
 pub(crate) fn privacy_facts(engine: &mut State) -> Result<PrivacyFacts, Refusal> {
     let lines = engine.batch.store.lines()?;
     let entries = lines.iter().filter(|line| line.entry).count();
-    let contacts: Vec<i64> = engine.peers.contacts_in(ContactState::Contact).collect();
+    let contacts: Vec<ContactRowId> = engine.peers.contacts_in(ContactState::Contact).collect();
     let of_mode = |mode| {
-        let is_stricter = |row: &&i64| {
+        let is_stricter = |row: &&ContactRowId| {
             mode > lines::profile_mode(engine) && lines::ip_mode(engine, **row) == mode
         };
         contacts.iter().filter(is_stricter).count()

@@ -6,6 +6,7 @@ use crate::time;
 use crate::time::duration;
 use m2_core::ContactState;
 use m2_core::frames::NOT_A_CONTACT;
+use m2_store::ContactRowId;
 use m2_wire::CloseCode;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ const UNCONFIRMED: &str = "It is connected, but has confirmed no message for a w
      Tell its owner by other means.";
 
 /// Returns what is wrong with a contact, for the user; empty if no problem is known.
-pub(crate) fn problem(engine: &State, row: i64) -> String {
+pub(crate) fn problem(engine: &State, row: ContactRowId) -> String {
     let Some(peer_state) = engine.peers.get(&row) else {
         return String::new();
     };
@@ -45,7 +46,7 @@ pub(crate) fn problem(engine: &State, row: i64) -> String {
 
 /// Returns whether a message has waited for a while for a connected contact that acknowledges
 /// nothing.
-fn is_unconfirmed(engine: &State, row: i64, peer_state: &PeerState) -> bool {
+fn is_unconfirmed(engine: &State, row: ContactRowId, peer_state: &PeerState) -> bool {
     let silent_ms = engine
         .batch
         .clock
@@ -61,7 +62,7 @@ fn is_unconfirmed(engine: &State, row: i64, peer_state: &PeerState) -> bool {
 }
 
 /// Returns why a contact cannot be reached, as a stable reason; empty if it can.
-pub(crate) fn failure_of(engine: &State, row: i64) -> &'static str {
+pub(crate) fn failure_of(engine: &State, row: ContactRowId) -> &'static str {
     let Some(peer_state) = engine.peers.get(&row) else {
         return "";
     };
@@ -76,7 +77,7 @@ pub(crate) fn failure_of(engine: &State, row: i64) -> &'static str {
 /// Returns the warning about contacts that reported that this identity is no contact of theirs.
 pub(crate) fn forgotten_warning(engine: &State) -> Option<String> {
     let contacts = engine.peers.contacts_in(ContactState::Contact);
-    let forgot = |row: &i64| {
+    let forgot = |row: &ContactRowId| {
         let peer_state = engine.peers.get(row);
         peer_state.is_some_and(|peer_state| peer_state.refused == NOT_A_CONTACT)
     };

@@ -6,7 +6,7 @@ use crate::{contact_rows, erasing, lines, mailboxes, meeting};
 use m2_core::ContactState;
 use m2_core::dial::Order;
 use m2_crypto::PeerId;
-use m2_store::ContactRow;
+use m2_store::{ContactRow, ContactRowId};
 
 /// The most contacts, requests and blocked peers together. Removed contacts are not counted, as
 /// their rows are pruned.
@@ -20,7 +20,7 @@ pub(crate) fn begin(
     peer: PeerId,
     state: ContactState,
     suggested: &str,
-) -> Result<i64, Refusal> {
+) -> Result<ContactRowId, Refusal> {
     if engine.peers.living() >= MAX_CONTACTS {
         return Err(Refusal::limit(
             "contacts",
@@ -41,7 +41,7 @@ pub(crate) fn begin(
 }
 
 /// Checks the limit for a removed contact that is added again, as it counts again.
-pub(crate) fn check_room(engine: &State, row: i64) -> Result<(), Refusal> {
+pub(crate) fn check_room(engine: &State, row: ContactRowId) -> Result<(), Refusal> {
     let is_removed = |peer_state: &PeerState| peer_state.contact.state == ContactState::Removed;
     if engine.peers.get(&row).is_some_and(is_removed) && engine.peers.living() >= MAX_CONTACTS {
         return Err(Refusal::limit(
@@ -55,7 +55,11 @@ pub(crate) fn check_room(engine: &State, row: i64) -> Result<(), Refusal> {
 }
 
 /// Discards a contact's outbox and moves it to a state.
-pub(crate) fn end(engine: &mut State, row: i64, state: ContactState) -> Result<(), Refusal> {
+pub(crate) fn end(
+    engine: &mut State,
+    row: ContactRowId,
+    state: ContactState,
+) -> Result<(), Refusal> {
     erasing::begin_erasure(engine, row, false)?;
     let now = engine.batch.now_ms();
     mailboxes::end_with(engine, row)?;

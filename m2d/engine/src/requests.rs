@@ -11,18 +11,18 @@ use m2_crypto::invitation::{self, InviteId};
 use m2_delivery::Path;
 use m2_limits::prefix::Prefix;
 use m2_limits::shares::Claim;
-use m2_store::{EventKind, InvitationRow, LookupSecrets};
+use m2_store::{ContactRowId, EventKind, InvitationRow, LookupSecrets};
 use m2_wire::{ContactRequest, InviteProof, Message};
 use std::sync::Arc;
 
 /// Placeholder for a peer without a row. Real rows count from 1.
-const NO_ROW: i64 = 0;
+const NO_ROW: ContactRowId = ContactRowId::new(0);
 /// The interval of the search for expired requests, in milliseconds.
 const EXPIRE_EVERY_MS: u64 = 3_600_000;
 
 /// Sends this daemon's request again on an established session, if it still waits for an
 /// answer. Returns whether a request was sent.
-pub(crate) fn ask_again(engine: &mut State, row: i64) -> Result<bool, Refusal> {
+pub(crate) fn ask_again(engine: &mut State, row: ContactRowId) -> Result<bool, Refusal> {
     let Some(peer_state) = engine.peers.get(&row) else {
         return Ok(false);
     };
@@ -55,7 +55,7 @@ pub(crate) fn ask_again(engine: &mut State, row: i64) -> Result<bool, Refusal> {
 /// Handles a peer's request to become a contact.
 pub(crate) fn on_request(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     link: &Arc<Session>,
     request: &ContactRequest,
 ) -> Result<(), Refusal> {
@@ -132,7 +132,7 @@ fn proven_invitation(
 /// Stores a request and shows it to the user, once.
 fn keep_request(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     link: &Arc<Session>,
     request: &ContactRequest,
 ) -> Result<(), Refusal> {
@@ -185,7 +185,11 @@ fn origin_of(engine: &State, link: &Session, request: &ContactRequest) -> Result
 }
 
 /// Finds a place for a request among those that wait for the user.
-fn place_for_request(engine: &State, row: i64, origin: Origin) -> Result<Claim<i64>, Refusal> {
+fn place_for_request(
+    engine: &State,
+    row: ContactRowId,
+    origin: Origin,
+) -> Result<Claim<ContactRowId>, Refusal> {
     let requests = engine.batch.store.requests()?.into_iter();
     let waiting = requests.map(|request| (request.contact, request.origin));
     let waiting: Vec<_> = waiting.filter(|(row, _)| waits(engine, *row)).collect();
@@ -205,13 +209,13 @@ pub(crate) fn expire(engine: &mut State, now: u64) -> Result<u64, Refusal> {
     Ok(now.saturating_add(EXPIRE_EVERY_MS))
 }
 
-fn waits(engine: &State, row: i64) -> bool {
+fn waits(engine: &State, row: ContactRowId) -> bool {
     let peer_state = engine.peers.get(&row);
     peer_state.is_some_and(|peer_state| peer_state.contact.state == ContactState::Request)
 }
 
 /// Deletes a request without telling the peer, which may ask again.
-fn forget(engine: &mut State, row: i64) -> Result<(), Refusal> {
+fn forget(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
     engine.batch.store.delete_request(row)?;
     relations::end(engine, row, ContactState::Removed)?;
     engine
@@ -223,7 +227,7 @@ fn forget(engine: &mut State, row: i64) -> Result<(), Refusal> {
 /// Handles the peer's answer to this daemon's request.
 pub(crate) fn on_reply(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     link: &Arc<Session>,
     accepted: bool,
 ) -> Result<(), Refusal> {
@@ -258,7 +262,7 @@ pub(crate) fn on_reply(
 }
 
 /// Returns whether both agreed in this session, and nothing was asked since.
-fn has_agreed(engine: &State, row: i64, link: &Session) -> bool {
+fn has_agreed(engine: &State, row: ContactRowId, link: &Session) -> bool {
     engine.peers.get(&row).is_some_and(|peer_state| {
         peer_state.agreed_in == Some(link.id.0) && peer_state.contact.invite_token.is_none()
     })
@@ -266,7 +270,7 @@ fn has_agreed(engine: &State, row: i64, link: &Session) -> bool {
 
 /// Makes a peer a contact, with the pairwise look-up secrets of the session in which both
 /// agreed.
-fn become_contact(engine: &mut State, row: i64, link: &Session) -> Result<(), Refusal> {
+fn become_contact(engine: &mut State, row: ContactRowId, link: &Session) -> Result<(), Refusal> {
     let (ours, theirs) = link.lookup_secrets.clone();
     let secrets = LookupSecrets { ours, theirs };
     engine.batch.store.set_lookup_secrets(row, &secrets)?;
@@ -296,7 +300,7 @@ fn become_contact(engine: &mut State, row: i64, link: &Session) -> Result<(), Re
 
 /// Notifies a peer that its request was accepted, now or in its next session. Returns whether
 /// it was sent.
-pub(crate) fn answer(engine: &mut State, row: i64) -> Result<bool, Refusal> {
+pub(crate) fn answer(engine: &mut State, row: ContactRowId) -> Result<bool, Refusal> {
     let Some(peer_state) = engine.peers.get_mut(&row) else {
         return Ok(false);
     };
@@ -318,7 +322,7 @@ pub(crate) fn answer(engine: &mut State, row: i64) -> Result<bool, Refusal> {
 }
 
 /// Notifies a peer that its request was declined, if a session is up.
-pub(crate) fn decline(engine: &mut State, row: i64) {
+pub(crate) fn decline(engine: &mut State, row: ContactRowId) {
     if let Some(link) = engine.peers.serving(row) {
         engine
             .batch
@@ -332,7 +336,7 @@ pub(crate) fn row_for_request(
     engine: &mut State,
     link: &Arc<Session>,
     request: &ContactRequest,
-) -> Result<Option<i64>, Refusal> {
+) -> Result<Option<ContactRowId>, Refusal> {
     if let Some(row) = engine.peers.row_of(&link.peer_id) {
         return Ok(Some(row));
     }
@@ -351,9 +355,8 @@ pub(crate) fn row_for_request(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Engine;
-    use crate::relations;
     use crate::testing::{engine, pass_ms};
+    use crate::{Engine, relations};
     use m2_core::requests::{MAX_REQUESTS, REQUEST_MS};
     use m2_crypto::PeerId;
     use std::net::IpAddr;
@@ -363,7 +366,7 @@ mod tests {
     }
 
     /// Stores a request of a new peer. Returns its row if the request is kept.
-    fn ask(engine: &mut Engine, number: u16, origin: Origin) -> Option<i64> {
+    fn ask(engine: &mut Engine, number: u16, origin: Origin) -> Option<ContactRowId> {
         let mut id = [0; 32];
         id[..2].copy_from_slice(&number.to_be_bytes());
         match place_for_request(&engine.state, NO_ROW, origin).unwrap() {

@@ -2,7 +2,7 @@
 
 use crate::refusal::Refusal;
 use crate::state::{Round, State};
-use m2_store::{Looked, StoreError};
+use m2_store::{ContactRowId, Looked, MessageRowId, StoreError};
 
 /// Messages examined in one step: some milliseconds if all of them are erased.
 const STEP: u32 = 32;
@@ -21,7 +21,10 @@ pub(crate) fn retain(engine: &mut State, now: u64) -> Result<bool, StoreError> {
             return retain_bytes(engine);
         };
         if contact != engine.round.contact {
-            engine.round = Round { contact, after: 0 };
+            engine.round = Round {
+                contact,
+                after: MessageRowId::default(),
+            };
         }
         let Some(keep_ms) = keep_ms(engine, contact)? else {
             next_contact(engine);
@@ -44,8 +47,8 @@ pub(crate) fn retain(engine: &mut State, now: u64) -> Result<bool, StoreError> {
 
 fn next_contact(engine: &mut State) {
     engine.round = Round {
-        contact: engine.round.contact.saturating_add(1),
-        after: 0,
+        contact: engine.round.contact.next(),
+        after: MessageRowId::default(),
     };
 }
 
@@ -64,7 +67,7 @@ fn retain_bytes(engine: &mut State) -> Result<bool, StoreError> {
 
 /// Returns how long a contact's messages are kept, in milliseconds: the shorter of the
 /// profile's time and its own. `None` means for ever.
-fn keep_ms(engine: &State, contact: i64) -> Result<Option<u64>, StoreError> {
+fn keep_ms(engine: &State, contact: ContactRowId) -> Result<Option<u64>, StoreError> {
     let profile = engine.batch.limits.keep_days;
     let profile = (profile > 0).then(|| u64::from(profile).saturating_mul(DAY_MS));
     let own = engine.batch.store.keep_of(contact)?;
@@ -73,7 +76,7 @@ fn keep_ms(engine: &State, contact: i64) -> Result<Option<u64>, StoreError> {
 }
 
 /// Sets a contact's own retention time in seconds; 0 removes it, so that the profile's applies.
-pub(crate) fn set_keep(engine: &mut State, row: i64, seconds: u64) -> Result<(), Refusal> {
+pub(crate) fn set_keep(engine: &mut State, row: ContactRowId, seconds: u64) -> Result<(), Refusal> {
     engine
         .batch
         .store
@@ -85,7 +88,7 @@ pub(crate) fn set_keep(engine: &mut State, row: i64, seconds: u64) -> Result<(),
 
 /// Returns whether a contact reached its quota, and counts it. Nothing more is taken from it
 /// then: its messages are not acknowledged and stay in its outbox.
-pub(crate) fn is_over_quota(engine: &State, row: i64) -> Result<bool, StoreError> {
+pub(crate) fn is_over_quota(engine: &State, row: ContactRowId) -> Result<bool, StoreError> {
     let is_over = has_reached_quota(engine, row)?;
     if is_over {
         engine.batch.counters.count("CONTACT_QUOTA_REACHED");
@@ -93,7 +96,7 @@ pub(crate) fn is_over_quota(engine: &State, row: i64) -> Result<bool, StoreError
     Ok(is_over)
 }
 
-pub(crate) fn has_reached_quota(engine: &State, row: i64) -> Result<bool, StoreError> {
+pub(crate) fn has_reached_quota(engine: &State, row: ContactRowId) -> Result<bool, StoreError> {
     let usage = engine.batch.store.usage_of(row)?;
     Ok(usage.received >= engine.batch.limits.contact_messages
         || usage.received_bytes >= engine.batch.limits.contact_bytes)

@@ -7,7 +7,10 @@ use crate::{conversation, dialling, mail, request, upkeep};
 use m2_crypto::label;
 use m2_delivery::{Body, Content, Draft, GiveUp, MessageId, SendRefused};
 use m2_proto::reason::Reason;
-use m2_store::{Gone, MessageHead, MessageKind, MessageRow, MessageState, Remembered};
+use m2_store::{
+    ContactRowId, Gone, MessageHead, MessageKind, MessageRow, MessageRowId, MessageState,
+    Remembered,
+};
 use rand_core::Rng;
 
 /// A message to send.
@@ -145,7 +148,7 @@ pub(crate) fn retract(engine: &mut State, id: [u8; 16]) -> Result<(), Refusal> {
 
 /// Marks messages as read, and sends read receipts to their authors.
 fn mark_read(engine: &mut State, ids: &[[u8; 16]]) -> Result<(), Refusal> {
-    let mut targets: std::collections::BTreeMap<i64, Vec<MessageId>> = Default::default();
+    let mut targets: std::collections::BTreeMap<ContactRowId, Vec<MessageId>> = Default::default();
     // All ids are looked up before anything is written, so an unknown one leaves no partial
     // change.
     let mut heads = Vec::with_capacity(ids.len());
@@ -182,7 +185,7 @@ fn mark_read(engine: &mut State, ids: &[[u8; 16]]) -> Result<(), Refusal> {
 }
 
 /// Checks that a contact's outbox has room for another message, before anything is written.
-fn require_room(engine: &mut State, row: i64) -> Result<(), Refusal> {
+fn require_room(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
     if conversation::conversation(engine, row)?.has_room() {
         Ok(())
     } else {
@@ -193,10 +196,10 @@ fn require_room(engine: &mut State, row: i64) -> Result<(), Refusal> {
 /// Stores a body as a message with a new id, and queues it for delivery.
 fn submit(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     body: Body,
     ttl_s: u32,
-) -> Result<(MessageId, i64), Refusal> {
+) -> Result<(MessageId, MessageRowId), Refusal> {
     let mut id = MessageId([0; 16]);
     engine.batch.rng.fill_bytes(&mut id.0);
     let (kind, media_type, content) = stored_parts(&body);
@@ -209,7 +212,7 @@ fn submit(
     let now = engine.batch.now_ms();
     let expires_ms = (ttl_s > 0).then(|| now.saturating_add(u64::from(ttl_s) * 1_000));
     let message = engine.batch.store.insert_message(&MessageRow {
-        row: 0,
+        row: MessageRowId::default(),
         id: id.0,
         contact: row,
         kind,
@@ -233,7 +236,11 @@ fn submit(
 }
 
 /// Returns the message that an earlier request with the same idempotency key sent.
-fn sent_before(engine: &State, row: i64, new: &NewMessage) -> Result<Option<SentMessage>, Refusal> {
+fn sent_before(
+    engine: &State,
+    row: ContactRowId,
+    new: &NewMessage,
+) -> Result<Option<SentMessage>, Refusal> {
     if new.key.is_empty() {
         return Ok(None);
     }
@@ -268,13 +275,13 @@ fn own_message(engine: &State, id: [u8; 16]) -> Result<MessageHead, Refusal> {
 }
 
 /// Returns the row of a contact that messages can be sent to.
-fn resolve_contact(engine: &State, name: &str) -> Result<i64, Refusal> {
+fn resolve_contact(engine: &State, name: &str) -> Result<ContactRowId, Refusal> {
     let row = engine.peers.resolve(name)?;
     require_contact(engine, row)?;
     Ok(row)
 }
 
-fn require_contact(engine: &State, row: i64) -> Result<(), Refusal> {
+fn require_contact(engine: &State, row: ContactRowId) -> Result<(), Refusal> {
     if engine.peers.is_contact(row) {
         Ok(())
     } else {
@@ -283,11 +290,11 @@ fn require_contact(engine: &State, row: i64) -> Result<(), Refusal> {
 }
 
 /// Hashes the fields in which two requests with one idempotency key must agree.
-fn body_hash(row: i64, new: &NewMessage) -> [u8; 32] {
+fn body_hash(row: ContactRowId, new: &NewMessage) -> [u8; 32] {
     label::hash(
         "idempotent request",
         &[
-            &row.to_be_bytes(),
+            &row.number().to_be_bytes(),
             new.content.media_type().as_bytes(),
             new.content.data(),
             &new.ttl_s.to_be_bytes(),

@@ -17,8 +17,8 @@ use m2_core::strangers::Eviction;
 use m2_crypto::envelope::EpochHeader;
 use m2_delivery::{AcceptedGrant, Path, Time};
 use m2_limits::prefix::Prefix;
-use m2_wire::CloseCode;
-use m2_wire::Message;
+use m2_store::ContactRowId;
+use m2_wire::{CloseCode, Message};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -242,7 +242,7 @@ fn on_link_down(engine: &mut State, end: SessionEnd) -> Result<(), Refusal> {
 
 /// Dials a peer whose last session ended at this age. If its sessions end early, whatever the
 /// cause, the pauses grow: each session uses up a pooled key on both sides.
-fn dial_after_end(engine: &mut State, row: i64, age: Duration) -> Result<(), Refusal> {
+fn dial_after_end(engine: &mut State, row: ContactRowId, age: Duration) -> Result<(), Refusal> {
     meeting::note_end(engine, row, age);
     let Some(peer_state) = engine.peers.get(&row) else {
         return Ok(());
@@ -262,7 +262,7 @@ fn dial_after_end(engine: &mut State, row: i64, age: Duration) -> Result<(), Ref
 /// are forgotten: it may refuse only direct sessions (`docs/operator/lines.md#line-only`).
 fn dial_after_refusal(
     engine: &mut State,
-    row: i64,
+    row: ContactRowId,
     link: &Arc<Session>,
     reason: &'static str,
 ) -> Result<(), Refusal> {

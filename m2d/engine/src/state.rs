@@ -16,7 +16,7 @@ pub use mail::BoxHealth;
 pub use sessions::{Session, is_sent_once};
 
 pub(crate) use batch::Batch;
-pub(crate) use conversations::Conversations;
+pub(crate) use conversations::{Conversations, Renewal};
 pub(crate) use lines::Lines;
 pub(crate) use mail::Mail;
 pub(crate) use maintenance::{Maintenance, Round};
@@ -25,7 +25,7 @@ pub(crate) use sessions::Sessions;
 pub(crate) use time::{PeerClock, TimeKeeping};
 
 use m2_core::sessions::SessionView;
-use m2_store::StoreError;
+use m2_store::{ContactRowId, StoreError};
 
 /// The engine's state.
 pub(crate) struct State {
@@ -64,20 +64,20 @@ impl State {
     }
 
     /// Returns the sessions of a peer as the core sees them, in order of preference.
-    pub(crate) fn session_views(&self, row: i64) -> Vec<SessionView> {
+    pub(crate) fn session_views(&self, row: ContactRowId) -> Vec<SessionView> {
         let links = self.peers.get(&row).map(|peer_state| &peer_state.links);
         links.map_or_else(Vec::new, |links| self.sessions.views(links))
     }
 
     /// Returns whether one of a peer's sessions is up and answers.
-    pub(crate) fn is_online(&self, row: i64) -> bool {
+    pub(crate) fn is_online(&self, row: ContactRowId) -> bool {
         let links = self.peers.get(&row).map(|peer_state| &peer_state.links);
         links.is_some_and(|links| links.iter().any(|link| !self.sessions.is_in_doubt(link.id)))
     }
 
     /// Returns how far a contact's clock is ahead of the local one, in milliseconds, if it was
     /// reported since the start.
-    pub(crate) fn skew_of(&self, row: i64) -> Option<i64> {
+    pub(crate) fn skew_of(&self, row: ContactRowId) -> Option<i64> {
         let clock = self.peers.get(&row)?.clock?;
         Some(clock.ahead_of(self.batch.now_ms()))
     }

@@ -9,6 +9,7 @@ use m2_core::ContactState;
 use m2_core::clock::{Opinion, agrees, opinion};
 use m2_core::sessions::SessionId;
 use m2_crypto::envelope::MAX_GRANT_AHEAD_S;
+use m2_store::ContactRowId;
 use m2_wire::CloseCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,7 +75,7 @@ fn restart_timers(engine: &mut State) -> Result<(), Refusal> {
 /// Dials all contacts that are offline, and replaces sessions whose peers may have refused
 /// messages while the clocks were further apart.
 fn meet_again(engine: &mut State, by_ms: i64) -> Result<(), Refusal> {
-    let rows: Vec<i64> = engine.peers.rows();
+    let rows: Vec<ContactRowId> = engine.peers.rows();
     for row in rows {
         for link in engine.peers.links(row) {
             let skew_ms = session_skew(engine, link.id);
@@ -90,7 +91,7 @@ fn meet_again(engine: &mut State, by_ms: i64) -> Result<(), Refusal> {
 }
 
 /// Records the clock that a session's peer reported.
-pub(crate) fn note_clock(engine: &mut State, row: i64, link: &Arc<Session>) {
+pub(crate) fn note_clock(engine: &mut State, row: ContactRowId, link: &Arc<Session>) {
     let (now_ms, skew_ms) = (engine.batch.now_ms(), session_skew(engine, link.id));
     if let Some(peer_state) = engine.peers.get_mut(&row) {
         peer_state.clock = PeerClock::of(skew_ms, now_ms).or(peer_state.clock);
@@ -100,7 +101,7 @@ pub(crate) fn note_clock(engine: &mut State, row: i64, link: &Arc<Session>) {
 
 /// Records that a contact created a key in the future: its clock was set since its session
 /// began.
-pub(crate) fn note_key_time(engine: &mut State, row: i64, created_s: u64) {
+pub(crate) fn note_key_time(engine: &mut State, row: ContactRowId, created_s: u64) {
     let latest_s = engine.batch.now_ms() / 1_000 + MAX_GRANT_AHEAD_S;
     if created_s > latest_s
         && let Some(peer_state) = engine.peers.get_mut(&row)
@@ -135,7 +136,7 @@ fn clock_opinion(engine: &State) -> Opinion {
 }
 
 /// Returns a contact's skew if the two clocks disagree.
-pub(crate) fn disagreement(engine: &State, row: i64) -> Option<i64> {
+pub(crate) fn disagreement(engine: &State, row: ContactRowId) -> Option<i64> {
     engine.skew_of(row).filter(|skew| !agrees(*skew))
 }
 
@@ -209,10 +210,9 @@ pub(super) fn duration(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Engine;
-    use crate::NewInvitation;
     use crate::inbox::Arrival;
     use crate::testing::engine;
+    use crate::{Engine, NewInvitation};
     use crate::{inbox, invitations, mail, problem, relations, upkeep};
     use m2_crypto::PeerId;
     use m2_delivery::{Body, Content, ContentHash, MessageId, Payload, Time};

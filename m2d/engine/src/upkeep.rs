@@ -5,7 +5,7 @@ use crate::refusal::Refusal;
 use crate::state::{PeerState, State};
 use crate::{clients, conversation, erasing, letters, requests, retention, sessions};
 use m2_core::dial::Order;
-use m2_store::{EventKind, Gone, StoreError};
+use m2_store::{ContactRowId, EventKind, Gone, StoreError};
 
 /// Messages indexed in one step, so that other inputs are not delayed.
 const STEP: u32 = 200;
@@ -220,7 +220,7 @@ fn prune_contacts(engine: &mut State, now: u64) -> Result<(), StoreError> {
 }
 
 /// Drops a conversation whose rows are being deleted, and the slot once they are gone.
-fn reset_peer(engine: &mut State, row: i64, gone: bool) {
+fn reset_peer(engine: &mut State, row: ContactRowId, gone: bool) {
     let Some(peer_state) = engine.peers.get_mut(&row) else {
         return;
     };

@@ -7,7 +7,7 @@ use m2_engine::Refusal;
 use m2_engine::{ContactRequest, ContactView, PolicyChange, Query};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::contact_service_server::ContactService;
-use m2_store::Usage;
+use m2_store::{ContactRowId, Usage};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -61,7 +61,7 @@ impl ContactService for ContactApi {
         let last = views.last().filter(|_| has_more);
         let next = last.map(|view| view.row.name.clone()).unwrap_or_default();
         let usage = ready.readers.read(|reader| reader.usage()).await?;
-        let usage: HashMap<i64, Usage> = usage.into_iter().collect();
+        let usage: HashMap<ContactRowId, Usage> = usage.into_iter().collect();
         let contacts = views.into_iter().map(|view| {
             let usage = usage.get(&view.row.row).copied().unwrap_or_default();
             convert::contact(view, usage)

@@ -258,7 +258,7 @@ pub(super) fn message(shown: ShownMessage) -> pb::Message {
         retracted: shown.gone == Gone::Retracted,
         expires: shown.expires_ms.map(timestamp),
         failure: Failure::text(shown.failure).to_owned(),
-        cursor: shown.row.to_string(),
+        cursor: shown.row.number().to_string(),
     }
 }
 

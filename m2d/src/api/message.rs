@@ -11,7 +11,7 @@ use m2_engine::{Failure, MessageRequest, NewMessage, Query};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::message_service_server::MessageService;
 use m2_proto::reason::Reason;
-use m2_store::{MessageState, PageSize, ShownMessage};
+use m2_store::{MessageRowId, MessageState, PageSize, ShownMessage};
 use std::sync::Arc;
 use tokio::net::unix::UCred;
 use tokio::sync::mpsc;
@@ -440,10 +440,10 @@ fn page_size(limit: u32) -> Result<PageSize, Refusal> {
 }
 
 /// Parses the row before which a page begins.
-fn parse_before(cursor: &str) -> Result<i64, Refusal> {
+fn parse_before(cursor: &str) -> Result<MessageRowId, Refusal> {
     if cursor.is_empty() {
-        return Ok(i64::MAX);
+        return Ok(MessageRowId::new(i64::MAX));
     }
-    let parsed = cursor.parse();
+    let parsed = cursor.parse().map(MessageRowId::new);
     parsed.map_err(|_| Refusal::new(Reason::CursorInvalid))
 }

@@ -193,7 +193,7 @@ impl Drop for Follower {
 mod tests {
     use super::*;
     use m2_crypto::PeerId;
-    use m2_store::{EventKind, Gone, MessageState, ShownMessage};
+    use m2_store::{EventKind, Gone, MessageRowId, MessageState, ShownMessage};
 
     const PEER: PeerId = PeerId::from_bytes([1; 32]);
 
@@ -208,7 +208,7 @@ mod tests {
             detail: 0,
             message_id: Some([2; 16]),
             message: Some(ShownMessage {
-                row: seq,
+                row: MessageRowId::new(seq),
                 id: [2; 16],
                 peer_id: PEER,
                 own: false,

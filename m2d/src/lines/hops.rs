@@ -61,10 +61,11 @@ fn hop(row: &LineRow) -> Hop {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use m2_store::RelayRowId;
 
     fn row(number: u8, entry: bool) -> LineRow {
         LineRow {
-            row: i64::from(number),
+            row: RelayRowId::new(i64::from(number)),
             relay: PeerId::from_bytes([number; 32]),
             addresses: vec![format!("192.0.2.{number}:1").parse().unwrap()],
             entry,

@@ -10,7 +10,7 @@ use m2_engine::Query;
 use m2_engine::Refusal;
 use m2_engine::clock::Clock;
 use m2_net::endpoint::Endpoint;
-use m2_store::LineRow;
+use m2_store::{LineRow, RelayRowId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl LineKeeper {
     /// Runs until the daemon stops.
     pub async fn run(self, wake: Arc<LineWake>, stop: CancellationToken) {
         let mut changed = wake.subscribe();
-        let mut kept: HashMap<i64, Kept> = HashMap::new();
+        let mut kept: HashMap<RelayRowId, Kept> = HashMap::new();
         loop {
             changed.mark_unchanged();
             let wait = match self.look(&mut kept).await {
@@ -73,7 +73,7 @@ impl LineKeeper {
     }
 
     /// Reconciles the listener tasks with the desired state. Returns when the days change next.
-    async fn look(&self, kept: &mut HashMap<i64, Kept>) -> Result<u64, Refusal> {
+    async fn look(&self, kept: &mut HashMap<RelayRowId, Kept>) -> Result<u64, Refusal> {
         let (rows, open) = self.engine.read(Query::OpenLines).await?;
         self.relay_sockets.set_own(OwnRelays::new(rows.clone()));
         let has_entry = rows.iter().any(|row| row.entry);

@@ -18,7 +18,7 @@ use m2_net::race;
 use m2_net::session::SessionError;
 use m2_net::wire::Purpose;
 use m2_net::wire::mailbox::{Answer, BoxState, LetterId, MAX_TOKENS, Request};
-use m2_store::{MailboxRow, MailboxState};
+use m2_store::{BoxRowId, MailboxRow, MailboxState};
 use rand_core::{Rng, UnwrapErr};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl From<SessionError> for RoundError {
 impl Collector {
     /// Runs a task for every own box until the daemon stops.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut tasks: HashMap<i64, JoinHandle<()>> = HashMap::new();
+        let mut tasks: HashMap<BoxRowId, JoinHandle<()>> = HashMap::new();
         let mut changed = self.wake.boxes.subscribe();
         loop {
             let boxes = self.engine.read(Query::Mailboxes).await;
@@ -99,7 +99,7 @@ impl Collector {
                     () = sleep(BACKOFF.longest / 60) => continue,
                 }
             };
-            let rows: HashSet<i64> = boxes.iter().map(|view| view.row.row).collect();
+            let rows: HashSet<BoxRowId> = boxes.iter().map(|view| view.row.row).collect();
             tasks.retain(|row, task| {
                 let stays = rows.contains(row) && !task.is_finished();
                 if !stays {
@@ -123,7 +123,7 @@ impl Collector {
     }
 
     /// Keeps a session for one box, with exponential backoff after failures.
-    async fn keep(self: Arc<Self>, row: i64) {
+    async fn keep(self: Arc<Self>, row: BoxRowId) {
         let mut failures = 0_u32;
         let mut health = BoxHealth::default();
         let mut asked = self.wake.collect.subscribe();
@@ -177,13 +177,13 @@ impl Collector {
         }
     }
 
-    async fn mailbox(&self, row: i64) -> Result<Option<MailboxRow>, Refusal> {
+    async fn mailbox(&self, row: BoxRowId) -> Result<Option<MailboxRow>, Refusal> {
         let boxes = self.engine.read(Query::Mailboxes).await?;
         let mut rows = boxes.into_iter().map(|view| view.row);
         Ok(rows.find(|mailbox| mailbox.row == row))
     }
 
-    async fn tell_health(&self, row: i64, health: BoxHealth) {
+    async fn tell_health(&self, row: BoxRowId, health: BoxHealth) {
         let told = self.engine.cast(MailboxInput::Health(row, health));
         if told.await.is_err() {
             tracing::debug!("the engine is gone");
@@ -265,7 +265,7 @@ impl Collector {
     async fn collect(
         &self,
         session: &mut OwnerSession,
-        row: i64,
+        row: BoxRowId,
         max_tokens: u32,
         health: &mut BoxHealth,
     ) -> Result<(), RoundError> {
@@ -329,7 +329,7 @@ impl Collector {
     async fn refill(
         &self,
         session: &mut OwnerSession,
-        row: i64,
+        row: BoxRowId,
         max_tokens: u32,
     ) -> Result<(), RoundError> {
         let unused = list_tokens(session, max_tokens).await?;

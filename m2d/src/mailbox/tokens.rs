@@ -90,6 +90,7 @@ mod tests {
     use super::*;
     use m2_crypto::Secret;
     use m2_crypto::mailbox::TokenSeed;
+    use m2_store::{BoxRowId, ContactRowId};
 
     const ROOM: usize = 1_000;
     const AHEAD: usize = TOKENS_AHEAD as usize;
@@ -100,8 +101,8 @@ mod tests {
 
     fn grant(contact: i64) -> GrantRow {
         GrantRow {
-            contact,
-            mailbox: 1,
+            contact: ContactRowId::new(contact),
+            mailbox: BoxRowId::new(1),
             seed: TokenSeed::new(Secret::new([contact as u8; 32])),
             first: 0,
             next: 0,

@@ -3,6 +3,7 @@
 mod pruning;
 
 use super::{Store, StoreError, array, int};
+use crate::ContactRowId;
 use m2_core::{ContactState, IpMode, KnownAddress};
 use m2_crypto::{PeerId, Secret};
 use rusqlite::{OptionalExtension, Row};
@@ -24,7 +25,7 @@ pub struct LookupSecrets {
 #[derive(Debug, Clone)]
 pub struct ContactRow {
     /// The number of the row, 0 before it is stored.
-    pub row: i64,
+    pub row: ContactRowId,
     /// The peer id.
     pub peer_id: PeerId,
     /// The local name of the contact.
@@ -55,7 +56,7 @@ impl ContactRow {
     /// Returns a row without a name or any further data. Its row number is 0 until it is stored.
     pub const fn new(peer_id: PeerId, state: ContactState, now_ms: u64) -> Self {
         Self {
-            row: 0,
+            row: ContactRowId::new(0),
             peer_id,
             name: String::new(),
             state,
@@ -91,7 +92,7 @@ impl Store {
     }
 
     /// Stores a new contact. Returns its row number.
-    pub fn insert_contact(&self, contact: &ContactRow) -> Result<i64, StoreError> {
+    pub fn insert_contact(&self, contact: &ContactRow) -> Result<ContactRowId, StoreError> {
         self.connection
             .prepare_cached(
                 "INSERT INTO contacts(peer_id, name, state, verified, certificate, created_ms,
@@ -112,7 +113,7 @@ impl Store {
                 int(contact.removed_ms),
                 contact.ip.map(ip_column),
             ))?;
-        Ok(self.connection.last_insert_rowid())
+        Ok(ContactRowId::new(self.connection.last_insert_rowid()))
     }
 
     /// Stores the changeable columns of a contact.
@@ -143,7 +144,7 @@ impl Store {
     /// Stores the pairwise secrets, which both sides derived from one session.
     pub fn set_lookup_secrets(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         secrets: &LookupSecrets,
     ) -> Result<(), StoreError> {
         let mut bytes = zeroize::Zeroizing::new([0; 64]);
@@ -157,7 +158,7 @@ impl Store {
     }
 
     /// Returns the known addresses of a contact, latest first.
-    pub fn addresses(&self, contact: i64) -> Result<Vec<KnownAddress>, StoreError> {
+    pub fn addresses(&self, contact: ContactRowId) -> Result<Vec<KnownAddress>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT address, proved FROM addresses WHERE contact = ?1
                ORDER BY seen_ms DESC, address",
@@ -176,7 +177,7 @@ impl Store {
     }
 
     /// Deletes the known addresses of a contact.
-    pub fn forget_addresses(&self, contact: i64) -> Result<(), StoreError> {
+    pub fn forget_addresses(&self, contact: ContactRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM addresses WHERE contact = ?1")?
             .execute([contact])?;
@@ -187,7 +188,7 @@ impl Store {
     /// is only named again.
     pub fn put_address(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         address: KnownAddress,
         seen_ms: u64,
     ) -> Result<(), StoreError> {
@@ -248,7 +249,10 @@ const fn parse_ip(column: i64) -> Result<IpMode, StoreError> {
 
 impl Store {
     /// Returns the pairwise secrets with a contact, if they were derived.
-    pub fn lookup_secrets(&self, contact: i64) -> Result<Option<LookupSecrets>, StoreError> {
+    pub fn lookup_secrets(
+        &self,
+        contact: ContactRowId,
+    ) -> Result<Option<LookupSecrets>, StoreError> {
         let bytes: Option<Option<Vec<u8>>> = self
             .connection
             .prepare_cached("SELECT lookup_secrets FROM contacts WHERE row = ?1")?

@@ -1,6 +1,7 @@
 //! The rows of a conversation's delivery state: outbox, epochs, sequence numbers, held messages.
 
 use super::{Store, StoreError, bits, int, unbits};
+use crate::ContactRowId;
 use m2_crypto::PeerId;
 use m2_delivery::{
     Committed, ContentHash, MessageId, Saved, SavedHeld, SavedIncarnation, SavedReceiveEpoch,
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 
 impl Store {
     /// Returns the saved state of a conversation.
-    pub fn saved_conversation(&self, contact: i64) -> Result<Saved, StoreError> {
+    pub fn saved_conversation(&self, contact: ContactRowId) -> Result<Saved, StoreError> {
         let (place, following) = self.saved_place(contact)?;
         Ok(Saved {
             place,
@@ -26,7 +27,7 @@ impl Store {
         })
     }
 
-    fn next_sequence(&self, contact: i64) -> Result<u64, StoreError> {
+    fn next_sequence(&self, contact: ContactRowId) -> Result<u64, StoreError> {
         let next: Option<i64> = self
             .connection
             .prepare_cached("SELECT next_sequence FROM sequences WHERE contact = ?1")?
@@ -38,7 +39,7 @@ impl Store {
     pub(super) fn all<T>(
         &self,
         sql: &str,
-        contact: i64,
+        contact: ContactRowId,
         parse: fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -77,7 +78,7 @@ impl Store {
     }
 
     /// Sets the sequence number of the next message to a contact.
-    pub fn put_next_sequence(&self, contact: i64, next: u64) -> Result<(), StoreError> {
+    pub fn put_next_sequence(&self, contact: ContactRowId, next: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO sequences VALUES (?1, ?2)")?
             .execute((contact, bits(next)))?;
@@ -85,7 +86,11 @@ impl Store {
     }
 
     /// Inserts or replaces a send epoch.
-    pub fn put_send_epoch(&self, contact: i64, epoch: &SavedSendEpoch) -> Result<(), StoreError> {
+    pub fn put_send_epoch(
+        &self,
+        contact: ContactRowId,
+        epoch: &SavedSendEpoch,
+    ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO send_epochs VALUES (?1, ?2, ?3)")?
             .execute((contact, bits(epoch.epoch), epoch.grant.as_ref()))?;
@@ -93,7 +98,7 @@ impl Store {
     }
 
     /// Deletes a send epoch.
-    pub fn delete_send_epoch(&self, contact: i64, epoch: u64) -> Result<(), StoreError> {
+    pub fn delete_send_epoch(&self, contact: ContactRowId, epoch: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM send_epochs WHERE contact = ?1 AND epoch = ?2")?
             .execute((contact, bits(epoch)))?;
@@ -103,7 +108,7 @@ impl Store {
     /// Inserts or replaces a receive epoch.
     pub fn put_receive_epoch(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         epoch: &SavedReceiveEpoch,
     ) -> Result<(), StoreError> {
         self.connection
@@ -120,7 +125,7 @@ impl Store {
     /// Deletes a receive epoch.
     pub fn delete_receive_epoch(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         incarnation: u64,
         epoch: u64,
     ) -> Result<(), StoreError> {
@@ -136,7 +141,7 @@ impl Store {
     /// Inserts or replaces the state of one incarnation of the peer.
     pub fn put_incarnation(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         incarnation: &SavedIncarnation,
     ) -> Result<(), StoreError> {
         self.connection
@@ -152,7 +157,7 @@ impl Store {
 
     /// Returns the contacts whose conversations need timers: those with messages to deliver or held
     /// messages to release.
-    pub fn rows_with_timers(&self) -> Result<Vec<i64>, StoreError> {
+    pub fn rows_with_timers(&self) -> Result<Vec<ContactRowId>, StoreError> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT contact FROM outbox UNION SELECT contact FROM held")?;
@@ -163,7 +168,7 @@ impl Store {
     /// Inserts a place that waits for earlier places.
     pub fn put_held(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         held: &SavedHeld,
         hash: &ContentHash,
         payload: Option<&[u8]>,
@@ -187,7 +192,7 @@ impl Store {
     /// is already committed.
     pub fn take_held(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         incarnation: u64,
         sequence: u64,
     ) -> Result<Option<(ContentHash, Vec<u8>)>, StoreError> {

@@ -2,6 +2,7 @@
 //! records the progress across restarts until the erasure is complete.
 
 use super::{Gone, Store, StoreError};
+use crate::{ContactRowId, MessageRowId};
 use m2_delivery::MessageId;
 use rusqlite::OptionalExtension;
 
@@ -9,7 +10,7 @@ use rusqlite::OptionalExtension;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erasure {
     /// The contact's row.
-    pub contact: i64,
+    pub contact: ContactRowId,
     /// The last message row whose content is erased; 0 for none. Messages up to it are no longer
     /// shown.
     pub history: i64,
@@ -31,7 +32,7 @@ const COLUMNS: &str = "contact, history, outbox, given_up";
 impl Store {
     /// Records that the contact's outbox is given up and, with `history`, that the content of all
     /// its messages is erased. Later messages are not affected.
-    pub fn begin_erasure(&self, contact: i64, history: bool) -> Result<(), StoreError> {
+    pub fn begin_erasure(&self, contact: ContactRowId, history: bool) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
                 "INSERT INTO erasures(contact, history, outbox, given_up)
@@ -45,7 +46,7 @@ impl Store {
     }
 
     /// Returns the pending erasure of a contact.
-    pub fn erasure_of(&self, contact: i64) -> Result<Option<Erasure>, StoreError> {
+    pub fn erasure_of(&self, contact: ContactRowId) -> Result<Option<Erasure>, StoreError> {
         self.erasure(
             &format!("SELECT {COLUMNS} FROM erasures WHERE contact = ?1"),
             [contact],
@@ -116,7 +117,7 @@ impl Store {
         )?;
         let rows =
             statement.query_map((erasure.contact, erasure.history, limit), |row| row.get(0))?;
-        let rows: Vec<i64> = rows.collect::<Result<_, _>>()?;
+        let rows: Vec<MessageRowId> = rows.collect::<Result<_, _>>()?;
         for row in &rows {
             self.erase_message(*row, Gone::Erased)?;
         }
@@ -124,7 +125,7 @@ impl Store {
     }
 
     /// Records that an erasure is complete.
-    pub fn end_erasure(&self, contact: i64) -> Result<(), StoreError> {
+    pub fn end_erasure(&self, contact: ContactRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM erasures WHERE contact = ?1")?
             .execute([contact])?;

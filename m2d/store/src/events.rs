@@ -1,6 +1,7 @@
 //! The durable event log (docs/spec/storage.md#the-event-log).
 
 use super::{Store, StoreError, int};
+use crate::{ContactRowId, MessageRowId};
 
 /// The kinds of events. The numbers are values of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +41,9 @@ pub struct NewEvent {
     /// The kind of event.
     pub kind: EventKind,
     /// The row of the contact concerned.
-    pub contact: i64,
+    pub contact: ContactRowId,
     /// The row of the message concerned.
-    pub message: Option<i64>,
+    pub message: Option<MessageRowId>,
     /// A number whose meaning depends on the kind.
     pub detail: i64,
 }

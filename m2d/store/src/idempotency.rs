@@ -2,6 +2,7 @@
 //! 30 days.
 
 use super::{Store, StoreError, int};
+use crate::MessageRowId;
 use rusqlite::OptionalExtension;
 
 /// How long a key is kept, in milliseconds.
@@ -13,7 +14,7 @@ pub struct Remembered {
     /// The hash of the request's body.
     pub body: [u8; 32],
     /// The row of the message that the request created.
-    pub message: i64,
+    pub message: MessageRowId,
 }
 
 impl Store {

@@ -2,6 +2,7 @@
 //! docs/spec/delivery.md#by-letter).
 
 use super::{Store, StoreError, bits, int, unbits};
+use crate::{ContactRowId, MessageRowId};
 use m2_crypto::PeerId;
 use m2_crypto::envelope::MAX_GRANT_AHEAD_S;
 use m2_delivery::{ContentHash, MessageId};
@@ -33,7 +34,7 @@ pub struct Patience {
 #[derive(Debug, Clone)]
 pub struct Undeposited {
     /// The row of the message.
-    pub message: i64,
+    pub message: MessageRowId,
     /// The id of the message.
     pub id: MessageId,
     /// The hash of the queued content.
@@ -44,9 +45,9 @@ pub struct Undeposited {
 #[derive(Debug, Clone)]
 pub struct LetterRow {
     /// The row of the message in it.
-    pub message: i64,
+    pub message: MessageRowId,
     /// The row of the recipient.
-    pub contact: i64,
+    pub contact: ContactRowId,
     /// The letter's id at the provider.
     pub id: LetterId,
     /// The sealed letter.
@@ -74,7 +75,7 @@ impl Store {
     /// Returns messages for a contact that have waited long enough to get a letter, oldest first.
     pub fn undeposited(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         since: WaitingSince,
         limit: u32,
     ) -> Result<Vec<Undeposited>, StoreError> {
@@ -101,7 +102,7 @@ impl Store {
     /// after `latest_ms` count as long ago.
     pub fn next_undeposited(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         patience: Patience,
         latest_ms: u64,
     ) -> Result<Option<u64>, StoreError> {
@@ -143,7 +144,7 @@ impl Store {
     pub fn insert_letter(
         &self,
         of: &Undeposited,
-        contact: i64,
+        contact: ContactRowId,
         id: LetterId,
         sealed: &[u8],
         (sealed_ms, due_ms): (u64, u64),
@@ -205,7 +206,7 @@ impl Store {
 
     /// Resets the provider of all letters to a contact, because its boxes have changed. The letters
     /// become due now.
-    pub fn unplace_letters(&self, contact: i64) -> Result<(), StoreError> {
+    pub fn unplace_letters(&self, contact: ContactRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
                 "UPDATE letters_out SET provider = NULL, token = 0, attempts = 0, due_ms = 0
@@ -216,7 +217,7 @@ impl Store {
     }
 
     /// Deletes a letter that was deposited or is no longer needed.
-    pub fn delete_letter(&self, message: i64) -> Result<(), StoreError> {
+    pub fn delete_letter(&self, message: MessageRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM letters_out WHERE message = ?1")?
             .execute([message])?;
@@ -224,7 +225,7 @@ impl Store {
     }
 
     /// Deletes all letters to a contact, which are no longer needed.
-    pub fn delete_letters_to(&self, contact: i64) -> Result<(), StoreError> {
+    pub fn delete_letters_to(&self, contact: ContactRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM letters_out WHERE contact = ?1")?
             .execute([contact])?;
@@ -234,7 +235,7 @@ impl Store {
     /// Records that a letter was received. Returns false if it was received before.
     pub fn take_letter(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         incarnation: u64,
         number: u64,
         now_ms: u64,
@@ -249,7 +250,7 @@ impl Store {
     /// Returns whether a letter was received before.
     pub fn letter_was_taken(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         incarnation: u64,
         number: u64,
     ) -> Result<bool, StoreError> {

@@ -9,6 +9,7 @@ mod erasing;
 mod error;
 mod events;
 mod idempotency;
+mod ids;
 mod inspect;
 mod invitations;
 mod letters;
@@ -40,6 +41,7 @@ pub use erasing::Erasure;
 pub use error::StoreError;
 pub use events::{EventKind, NewEvent};
 pub use idempotency::Remembered;
+pub use ids::{BoxRowId, ContactRowId, MessageRowId, RelayRowId};
 pub use inspect::{Contents, Inspection, Schema};
 pub use invitations::InvitationRow;
 pub use letters::{LetterRow, Patience, Undeposited, WaitingSince};
@@ -181,7 +183,7 @@ impl StoreFile {
 
     fn connect_at(&self, path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
         let open = || {
-            let connection = Connection::open_with_flags(path, flags)?;
+            let connection = sqlcipher::open(path, flags)?;
             sqlcipher::unlock(&connection, &self.key)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(96);

@@ -1,6 +1,7 @@
 //! The daemon's own relays and the lines of contacts (docs/spec/line.md).
 
 use super::{Store, StoreError, array, int, join, split, unbits};
+use crate::{ContactRowId, RelayRowId};
 use m2_core::{ContactLine, LineTokens};
 use m2_crypto::PeerId;
 use m2_crypto::line::{JOIN_TOKEN_BYTES, JoinToken};
@@ -11,7 +12,7 @@ use std::net::SocketAddr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineRow {
     /// The number of the row.
-    pub row: i64,
+    pub row: RelayRowId,
     /// The peer id of the relay.
     pub relay: PeerId,
     /// The addresses of the relay.
@@ -57,7 +58,7 @@ impl Store {
     }
 
     /// Deletes a relay.
-    pub fn delete_line(&self, row: i64) -> Result<(), StoreError> {
+    pub fn delete_line(&self, row: RelayRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM lines WHERE row = ?1")?
             .execute([row])?;
@@ -65,7 +66,7 @@ impl Store {
     }
 
     /// Returns the lines on which a contact can be dialled, in the contact's order.
-    pub fn contact_lines(&self, contact: i64) -> Result<Vec<ContactLine>, StoreError> {
+    pub fn contact_lines(&self, contact: ContactRowId) -> Result<Vec<ContactLine>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT relay, addresses, first_day, tokens FROM contact_lines
              WHERE contact = ?1 ORDER BY place",
@@ -85,7 +86,7 @@ impl Store {
     /// Replaces the lines on which a contact can be dialled.
     pub fn replace_contact_lines(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         lines: &[ContactLine],
     ) -> Result<(), StoreError> {
         self.connection
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
     use m2_core::ContactState;
 
-    fn contact(store: &Store) -> i64 {
+    fn contact(store: &Store) -> ContactRowId {
         let contact = ContactRow::new(PeerId::from_bytes([1; 32]), ContactState::Contact, 1);
         store.insert_contact(&contact).unwrap()
     }
@@ -159,7 +160,7 @@ mod tests {
     fn a_relay_is_stored_once_and_keeps_its_creation_time() {
         let (_dir, store) = scratch();
         let line = LineRow {
-            row: 0,
+            row: RelayRowId::default(),
             relay: PeerId::from_bytes([5; 32]),
             addresses: vec!["192.0.2.1:1".parse().unwrap()],
             entry: false,

@@ -2,6 +2,7 @@
 //! contacts (docs/spec/mailbox.md).
 
 use super::{Store, StoreError, array, int, join, split, unbits};
+use crate::{BoxRowId, ContactRowId};
 use m2_crypto::mailbox::TokenSeed;
 use m2_crypto::{PeerId, Secret};
 use m2_wire::mailbox::OfferedBox;
@@ -35,7 +36,7 @@ pub enum MailboxState {
 #[derive(Debug, Clone)]
 pub struct MailboxRow {
     /// The number of the row.
-    pub row: i64,
+    pub row: BoxRowId,
     /// The peer id of the provider.
     pub provider: PeerId,
     /// The addresses of the provider.
@@ -54,9 +55,9 @@ pub struct MailboxRow {
 #[derive(Debug, Clone)]
 pub struct GrantRow {
     /// The row of the contact.
-    pub contact: i64,
+    pub contact: ContactRowId,
     /// The row of the box.
-    pub mailbox: i64,
+    pub mailbox: BoxRowId,
     /// The seed from which the tokens are derived.
     pub seed: TokenSeed,
     /// The number of the first token that may be unused.
@@ -78,7 +79,7 @@ const MAILBOX: &str = "row, provider, addresses, invite_token, state, max_tokens
 
 impl Store {
     /// Returns the policies of all contacts for which at least one direction is on.
-    pub fn mailbox_policies(&self) -> Result<Vec<(i64, MailboxPolicy)>, StoreError> {
+    pub fn mailbox_policies(&self) -> Result<Vec<(ContactRowId, MailboxPolicy)>, StoreError> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT contact, grants, uses FROM mailbox_policies")?;
@@ -92,7 +93,7 @@ impl Store {
     /// Sets the policy of a contact.
     pub fn put_mailbox_policy(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         policy: MailboxPolicy,
     ) -> Result<(), StoreError> {
         self.connection
@@ -115,7 +116,7 @@ impl Store {
     }
 
     /// Inserts a box, or updates the one at the same provider. Returns its row number.
-    pub fn put_mailbox(&self, mailbox: &MailboxRow) -> Result<i64, StoreError> {
+    pub fn put_mailbox(&self, mailbox: &MailboxRow) -> Result<BoxRowId, StoreError> {
         let row = self
             .connection
             .prepare_cached(
@@ -140,7 +141,7 @@ impl Store {
     }
 
     /// Deletes a box with its grants.
-    pub fn delete_mailbox(&self, row: i64) -> Result<(), StoreError> {
+    pub fn delete_mailbox(&self, row: BoxRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM mailboxes WHERE row = ?1")?
             .execute([row])?;
@@ -148,16 +149,16 @@ impl Store {
     }
 
     /// Returns the grants for a box, one for each contact that may deposit into it.
-    pub fn grants_of_mailbox(&self, mailbox: i64) -> Result<Vec<GrantRow>, StoreError> {
+    pub fn grants_of_mailbox(&self, mailbox: BoxRowId) -> Result<Vec<GrantRow>, StoreError> {
         self.grants("mailbox = ?1 ORDER BY contact", mailbox)
     }
 
     /// Returns the grants of a contact, one for each box that it may deposit into.
-    pub fn grants_of_contact(&self, contact: i64) -> Result<Vec<GrantRow>, StoreError> {
+    pub fn grants_of_contact(&self, contact: ContactRowId) -> Result<Vec<GrantRow>, StoreError> {
         self.grants("contact = ?1 ORDER BY mailbox", contact)
     }
 
-    fn grants(&self, filter: &str, key: i64) -> Result<Vec<GrantRow>, StoreError> {
+    fn grants(&self, filter: &str, key: impl rusqlite::ToSql) -> Result<Vec<GrantRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT contact, mailbox, seed, first, next FROM mailbox_grants WHERE {filter}"
         ))?;
@@ -196,7 +197,7 @@ impl Store {
     }
 
     /// Returns the boxes that a contact offered.
-    pub fn offers(&self, contact: i64) -> Result<Vec<OfferRow>, StoreError> {
+    pub fn offers(&self, contact: ContactRowId) -> Result<Vec<OfferRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT provider, addresses, seed, next FROM mailbox_offers WHERE contact = ?1",
         )?;
@@ -216,7 +217,7 @@ impl Store {
     }
 
     /// Returns the contacts that offered boxes.
-    pub fn contacts_with_offers(&self) -> Result<Vec<i64>, StoreError> {
+    pub fn contacts_with_offers(&self) -> Result<Vec<ContactRowId>, StoreError> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT DISTINCT contact FROM mailbox_offers")?;
@@ -226,7 +227,11 @@ impl Store {
 
     /// Replaces the boxes that a contact offered. If a box keeps its seed, its token numbers
     /// continue.
-    pub fn replace_offers(&self, contact: i64, boxes: &[OfferedBox]) -> Result<(), StoreError> {
+    pub fn replace_offers(
+        &self,
+        contact: ContactRowId,
+        boxes: &[OfferedBox],
+    ) -> Result<(), StoreError> {
         let before = self.offers(contact)?;
         self.connection
             .prepare_cached("DELETE FROM mailbox_offers WHERE contact = ?1")?
@@ -241,7 +246,12 @@ impl Store {
         Ok(())
     }
 
-    fn put_offer(&self, contact: i64, offered: &OfferedBox, next: u64) -> Result<(), StoreError> {
+    fn put_offer(
+        &self,
+        contact: ContactRowId,
+        offered: &OfferedBox,
+        next: u64,
+    ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO mailbox_offers VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute((
@@ -255,7 +265,11 @@ impl Store {
     }
 
     /// Reserves the next token number of an offer and returns it.
-    pub fn next_token(&self, contact: i64, provider: &PeerId) -> Result<Option<u64>, StoreError> {
+    pub fn next_token(
+        &self,
+        contact: ContactRowId,
+        provider: &PeerId,
+    ) -> Result<Option<u64>, StoreError> {
         let next: Option<i64> = self
             .connection
             .prepare_cached(

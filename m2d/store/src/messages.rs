@@ -1,6 +1,7 @@
 //! Messages: everything committed under a message id.
 
 use super::{Store, StoreError, int, unbits};
+use crate::{ContactRowId, MessageRowId};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row};
 
@@ -97,11 +98,11 @@ pub enum Gone {
 #[derive(Debug, Clone)]
 pub struct MessageRow {
     /// The number of the row, which is the order of arrival.
-    pub row: i64,
+    pub row: MessageRowId,
     /// The 128-bit random id.
     pub id: [u8; 16],
     /// The contact row of the other party.
-    pub contact: i64,
+    pub contact: ContactRowId,
     /// The kind of message.
     pub kind: MessageKind,
     /// True if it was written here.
@@ -130,9 +131,9 @@ pub struct MessageRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageHead {
     /// The number of the row.
-    pub row: i64,
+    pub row: MessageRowId,
     /// The contact row of the other party.
-    pub contact: i64,
+    pub contact: ContactRowId,
     /// The kind of message, as stored in the column.
     pub kind: i64,
     /// True if it was written here.
@@ -147,7 +148,7 @@ pub struct MessageHead {
 
 impl Store {
     /// Stores a new message and returns its row number. Ignores the row number of `message`.
-    pub fn insert_message(&self, message: &MessageRow) -> Result<i64, StoreError> {
+    pub fn insert_message(&self, message: &MessageRow) -> Result<MessageRowId, StoreError> {
         self.connection
             .prepare_cached(
                 "INSERT INTO messages(id, contact, kind, own, incarnation, state, author_ms,
@@ -169,11 +170,11 @@ impl Store {
                 message.gone as i64,
                 message.expires_ms.map(int),
             ))?;
-        Ok(self.connection.last_insert_rowid())
+        Ok(MessageRowId::new(self.connection.last_insert_rowid()))
     }
 
     /// Deletes a message that was stored in the same transaction and is not going to be sent.
-    pub fn delete_message(&self, row: i64) -> Result<(), StoreError> {
+    pub fn delete_message(&self, row: MessageRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM messages WHERE row = ?1")?
             .execute([row])?;
@@ -195,7 +196,7 @@ impl Store {
     }
 
     /// Returns the id of a message by its row.
-    pub fn message_id(&self, row: i64) -> Result<[u8; 16], StoreError> {
+    pub fn message_id(&self, row: MessageRowId) -> Result<[u8; 16], StoreError> {
         Ok(self
             .connection
             .prepare_cached("SELECT id FROM messages WHERE row = ?1")?
@@ -203,7 +204,11 @@ impl Store {
     }
 
     /// Sets the state of a message.
-    pub fn set_message_state(&self, row: i64, state: MessageState) -> Result<(), StoreError> {
+    pub fn set_message_state(
+        &self,
+        row: MessageRowId,
+        state: MessageState,
+    ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE messages SET state = ?2 WHERE row = ?1")?
             .execute((row, state as i64))?;
@@ -211,7 +216,7 @@ impl Store {
     }
 
     /// Marks a message as failed, with the number of the reason.
-    pub fn set_message_failed(&self, row: i64, failure: i64) -> Result<(), StoreError> {
+    pub fn set_message_failed(&self, row: MessageRowId, failure: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE messages SET state = ?2, failure = ?3 WHERE row = ?1")?
             .execute((row, MessageState::Failed as i64, failure))?;
@@ -221,7 +226,7 @@ impl Store {
     /// Replaces the content of a message.
     pub fn edit_message(
         &self,
-        row: i64,
+        row: MessageRowId,
         media_type: &str,
         content: &[u8],
     ) -> Result<(), StoreError> {
@@ -239,7 +244,7 @@ impl Store {
 
     /// Erases the content of a message permanently. Id and hash are kept, so that a late copy is
     /// recognised.
-    pub fn erase_message(&self, row: i64, why: Gone) -> Result<(), StoreError> {
+    pub fn erase_message(&self, row: MessageRowId, why: Gone) -> Result<(), StoreError> {
         self.unindex(row)?;
         let length: Option<i64> = self
             .connection
@@ -261,7 +266,7 @@ impl Store {
 
     /// Deletes a row that has become small and inserts it again. Deleting merges pages that are
     /// nearly empty, but an update in place does not: without this no page would become free.
-    fn write_again(&self, row: i64) -> Result<(), StoreError> {
+    fn write_again(&self, row: MessageRowId) -> Result<(), StoreError> {
         if self.connection.is_autocommit() {
             // Foreign keys that refer to the row allow this only in a transaction.
             return Ok(());
@@ -285,7 +290,7 @@ impl Store {
     }
 
     /// Removes a tombstone. Returns whether the contact had one for this id.
-    pub fn take_tombstone(&self, id: &[u8; 16], contact: i64) -> Result<bool, StoreError> {
+    pub fn take_tombstone(&self, id: &[u8; 16], contact: ContactRowId) -> Result<bool, StoreError> {
         let changed = self
             .connection
             .prepare_cached("DELETE FROM tombstones WHERE id = ?1 AND contact = ?2")?
@@ -303,7 +308,11 @@ impl Store {
     }
 
     /// Returns up to `limit` messages (row, contact) whose time to live has ended.
-    pub fn expired(&self, now_ms: u64, limit: u32) -> Result<Vec<(i64, i64)>, StoreError> {
+    pub fn expired(
+        &self,
+        now_ms: u64,
+        limit: u32,
+    ) -> Result<Vec<(MessageRowId, ContactRowId)>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT row, contact FROM messages WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2",
         )?;

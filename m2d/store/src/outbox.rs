@@ -2,6 +2,7 @@
 //! (docs/spec/storage.md#tables).
 
 use super::{Store, StoreError, array, bits, int, unbits};
+use crate::ContactRowId;
 use m2_delivery::{
     Body, Content, ContentHash, GiveUp, MessageId, MessageState, Path, Payload, SavedOutbox, Time,
 };
@@ -20,7 +21,10 @@ pub enum OutboxPayload {
 
 impl Store {
     /// Returns the messages that wait for a contact's acknowledgement.
-    pub(super) fn saved_outbox(&self, contact: i64) -> Result<Vec<SavedOutbox>, StoreError> {
+    pub(super) fn saved_outbox(
+        &self,
+        contact: ContactRowId,
+    ) -> Result<Vec<SavedOutbox>, StoreError> {
         self.all(OUTBOX, contact, parse_outbox)
     }
 
@@ -29,7 +33,7 @@ impl Store {
     /// [`Self::keep_payload`] must be called.
     pub fn put_outbox(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         entry: &SavedOutbox,
         payload: Option<&[u8]>,
         sealed: &[u8],
@@ -129,7 +133,7 @@ impl Store {
     }
 
     /// Returns when the oldest message that waits for a contact was queued, in Unix milliseconds.
-    pub fn oldest_queued_ms(&self, contact: i64) -> Result<Option<u64>, StoreError> {
+    pub fn oldest_queued_ms(&self, contact: ContactRowId) -> Result<Option<u64>, StoreError> {
         let sql = "SELECT queued_ms FROM outbox WHERE contact = ?1 ORDER BY message LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let oldest = statement
@@ -139,7 +143,7 @@ impl Store {
     }
 
     /// Returns whether messages wait for a contact's acknowledgement.
-    pub fn has_outbox(&self, contact: i64) -> Result<bool, StoreError> {
+    pub fn has_outbox(&self, contact: ContactRowId) -> Result<bool, StoreError> {
         Ok(self
             .connection
             .prepare_cached(
@@ -223,14 +227,16 @@ const fn state_from_column(value: i64) -> Result<MessageState, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MessageRowId;
     use crate::tests::scratch;
     use crate::{Gone, MessageKind, MessageRow, MessageState as Shown};
 
+    const CONTACT: ContactRowId = ContactRowId::new(1);
     const ID: MessageId = MessageId([9; 16]);
 
     /// Returns a store with one message in the outbox that has a time to live, its payload, and its
     /// row.
-    fn queued() -> (tempfile::TempDir, Store, Vec<u8>, i64) {
+    fn queued() -> (tempfile::TempDir, Store, Vec<u8>, MessageRowId) {
         let (dir, store) = scratch();
         store
             .connection
@@ -257,15 +263,15 @@ mod tests {
             hash: payload.hash(&ID),
             replaced: None,
         };
-        store.put_outbox(1, &entry, None, b"sealed").unwrap();
+        store.put_outbox(CONTACT, &entry, None, b"sealed").unwrap();
         (dir, store, payload.encode(), row)
     }
 
     fn row_of(payload: &Payload) -> MessageRow {
         MessageRow {
-            row: 0,
+            row: MessageRowId::default(),
             id: ID.0,
-            contact: 1,
+            contact: CONTACT,
             kind: MessageKind::Content,
             own: true,
             incarnation: 0,

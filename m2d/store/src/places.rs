@@ -2,6 +2,7 @@
 //! (docs/spec/storage.md#put-back-lost-and-copied).
 
 use super::{Store, StoreError, array, bits, int, unbits};
+use crate::ContactRowId;
 use m2_delivery::{SavedPeerGrant, SavedPlace, Time};
 use rusqlite::{OptionalExtension, Row};
 
@@ -33,7 +34,7 @@ impl Store {
     }
 
     fn begin_anew(&self) -> Result<(), StoreError> {
-        self.end_incarnations(0)?;
+        self.end_incarnations(None)?;
         for key in [EVENT_LOG, RESTORED] {
             self.connection
                 .prepare_cached("DELETE FROM settings WHERE key = ?1")?
@@ -44,10 +45,10 @@ impl Store {
 
     /// Ends the incarnations of all conversations except one. Each conversation takes a new one
     /// when it needs it.
-    pub fn end_incarnations(&self, but: i64) -> Result<(), StoreError> {
+    pub fn end_incarnations(&self, but: Option<ContactRowId>) -> Result<(), StoreError> {
         for sql in [
-            "UPDATE places SET incarnation = 0, grant_hash = zeroblob(32) WHERE contact <> ?1",
-            "DELETE FROM send_epochs WHERE contact <> ?1",
+            "UPDATE places SET incarnation = 0, grant_hash = zeroblob(32) WHERE contact IS NOT ?1",
+            "DELETE FROM send_epochs WHERE contact IS NOT ?1",
         ] {
             self.connection.prepare_cached(sql)?.execute([but])?;
         }
@@ -65,7 +66,10 @@ impl Store {
     }
 
     /// Returns the local side of a conversation and the peer's current incarnation.
-    pub(super) fn saved_place(&self, contact: i64) -> Result<(SavedPlace, u64), StoreError> {
+    pub(super) fn saved_place(
+        &self,
+        contact: ContactRowId,
+    ) -> Result<(SavedPlace, u64), StoreError> {
         let found = self
             .connection
             .prepare_cached(
@@ -78,7 +82,7 @@ impl Store {
     }
 
     /// Sets the local side of a conversation.
-    pub fn put_place(&self, contact: i64, place: &SavedPlace) -> Result<(), StoreError> {
+    pub fn put_place(&self, contact: ContactRowId, place: &SavedPlace) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
                 "INSERT INTO places(contact, incarnation, begun_ms, renewed_ms, epoch, grant_hash,
@@ -100,7 +104,7 @@ impl Store {
     }
 
     /// Sets the current incarnation of the peer.
-    pub fn put_following(&self, contact: i64, incarnation: u64) -> Result<(), StoreError> {
+    pub fn put_following(&self, contact: ContactRowId, incarnation: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
                 "INSERT INTO places(contact, following) VALUES (?1, ?2)
@@ -112,7 +116,7 @@ impl Store {
 
     /// Returns the conflict of a contact's store, as a number, and the time of its detection in
     /// Unix milliseconds. Zeros if there is none.
-    pub fn contact_conflict(&self, contact: i64) -> Result<(i64, u64), StoreError> {
+    pub fn contact_conflict(&self, contact: ContactRowId) -> Result<(i64, u64), StoreError> {
         let found = self
             .connection
             .prepare_cached("SELECT conflict, conflict_ms FROM places WHERE contact = ?1")?
@@ -124,7 +128,7 @@ impl Store {
     /// Records a conflict of a contact's store.
     pub fn put_contact_conflict(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         conflict: i64,
         now_ms: u64,
     ) -> Result<(), StoreError> {
@@ -138,7 +142,11 @@ impl Store {
     }
 
     /// Inserts or replaces the newest grant of one incarnation of the peer.
-    pub fn put_peer_grant(&self, contact: i64, grant: &SavedPeerGrant) -> Result<(), StoreError> {
+    pub fn put_peer_grant(
+        &self,
+        contact: ContactRowId,
+        grant: &SavedPeerGrant,
+    ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO peer_grants VALUES (?1, ?2, ?3)")?
             .execute((contact, bits(grant.incarnation), grant.grant.as_ref()))?;
@@ -146,7 +154,11 @@ impl Store {
     }
 
     /// Deletes the state of one incarnation of the peer.
-    pub fn delete_incarnation(&self, contact: i64, incarnation: u64) -> Result<(), StoreError> {
+    pub fn delete_incarnation(
+        &self,
+        contact: ContactRowId,
+        incarnation: u64,
+    ) -> Result<(), StoreError> {
         for sql in [
             "DELETE FROM incarnations WHERE contact = ?1 AND incarnation = ?2",
             "DELETE FROM peer_grants WHERE contact = ?1 AND incarnation = ?2",
@@ -159,7 +171,7 @@ impl Store {
 
     pub(super) fn saved_peer_grants(
         &self,
-        contact: i64,
+        contact: ContactRowId,
     ) -> Result<Vec<SavedPeerGrant>, StoreError> {
         let sql = "SELECT incarnation, signed_grant FROM peer_grants WHERE contact = ?1";
         self.all(sql, contact, |row| {

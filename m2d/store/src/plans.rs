@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{PageSize, StoreFile};
+use crate::{ContactRowId, MessageRowId};
 use m2_crypto::Secret;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -34,13 +35,14 @@ fn no_reader_scans_a_table_that_grows() {
     let (dir, store) = super::tests::scratch();
     let file = StoreFile::new(dir.path(), Secret::new([7; 32]));
     let reader = file.open_reader().unwrap();
+    let (contact, newest) = (ContactRowId::new(1), MessageRowId::new(i64::MAX));
     reader.message(&[0; 16]).unwrap();
-    reader.history(1, i64::MAX, SIZE).unwrap();
-    reader.search("word", i64::MAX, SIZE).unwrap();
+    reader.history(contact, newest, SIZE).unwrap();
+    reader.search("word", newest, SIZE).unwrap();
     reader.events(0, SIZE).unwrap();
     reader.oldest_event().unwrap();
     reader.usage().unwrap();
-    reader.usage_of(1).unwrap();
+    reader.usage_of(contact).unwrap();
     reader.queued().unwrap();
     let statements = STATEMENTS.with_borrow(Clone::clone);
     assert_eq!(statements.len(), 8, "a method of Reader is missing above");

@@ -3,6 +3,7 @@
 use super::search::match_expression;
 use super::usage::{USAGE, Usage, parse_usage};
 use super::{EventKind, Gone, MessageState, StoreError, unbits};
+use crate::{ContactRowId, MessageRowId};
 use m2_crypto::PeerId;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 
@@ -16,7 +17,7 @@ pub struct Reader {
 #[derive(Debug, Clone)]
 pub struct ShownMessage {
     /// The number of the row, which is its position in the conversation.
-    pub row: i64,
+    pub row: MessageRowId,
     /// The message id.
     pub id: [u8; 16],
     /// The peer id of the other party.
@@ -118,8 +119,8 @@ impl Reader {
     /// Returns a conversation's messages before a row, newest first. Expired messages are omitted.
     pub fn history(
         &self,
-        contact: i64,
-        before: i64,
+        contact: ContactRowId,
+        before: MessageRowId,
         size: PageSize,
     ) -> Result<HistoryPage, StoreError> {
         let mut statement = self.prepare(&format!(
@@ -135,7 +136,7 @@ impl Reader {
     pub fn search(
         &self,
         words: &str,
-        before: i64,
+        before: MessageRowId,
         size: PageSize,
     ) -> Result<HistoryPage, StoreError> {
         let Some(query) = match_expression(words) else {
@@ -182,14 +183,14 @@ impl Reader {
     }
 
     /// Returns the usage of each contact, by contact row.
-    pub fn usage(&self) -> Result<Vec<(i64, Usage)>, StoreError> {
+    pub fn usage(&self) -> Result<Vec<(ContactRowId, Usage)>, StoreError> {
         let mut statement = self.prepare(&format!("SELECT contact, {USAGE} FROM usage"))?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, parse_usage(row, 1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Returns the usage of one contact.
-    pub fn usage_of(&self, contact: i64) -> Result<Usage, StoreError> {
+    pub fn usage_of(&self, contact: ContactRowId) -> Result<Usage, StoreError> {
         let found = self
             .prepare(&format!("SELECT {USAGE} FROM usage WHERE contact = ?1"))?
             .query_row([contact], |row| parse_usage(row, 0))

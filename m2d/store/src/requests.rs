@@ -1,6 +1,7 @@
 //! Pending contact requests, with their origin and time.
 
 use super::{Store, StoreError, int, unbits};
+use crate::ContactRowId;
 use m2_core::requests::Origin;
 use m2_limits::prefix::Prefix;
 
@@ -8,7 +9,7 @@ use m2_limits::prefix::Prefix;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestRow {
     /// The contact row of the requesting peer.
-    pub contact: i64,
+    pub contact: ContactRowId,
     /// The origin of the request.
     pub origin: Origin,
     /// The time of the request in Unix milliseconds.
@@ -19,7 +20,7 @@ impl Store {
     /// Stores the origin and the time of a request.
     pub fn put_request(
         &self,
-        contact: i64,
+        contact: ContactRowId,
         origin: Origin,
         asked_ms: u64,
     ) -> Result<(), StoreError> {
@@ -30,7 +31,7 @@ impl Store {
     }
 
     /// Deletes a request that is no longer pending.
-    pub fn delete_request(&self, contact: i64) -> Result<(), StoreError> {
+    pub fn delete_request(&self, contact: ContactRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM contact_requests WHERE contact = ?1")?
             .execute([contact])?;

@@ -2,6 +2,7 @@
 //! on bytes.
 
 use super::{Gone, Store, StoreError, int, unbits};
+use crate::{ContactRowId, MessageRowId};
 use rusqlite::OptionalExtension;
 
 /// The setting that holds the last row examined for the limit on bytes.
@@ -11,14 +12,14 @@ const KEPT_FROM: &str = "kept from";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looked {
     /// Up to this row; the rest must still be examined.
-    UpTo(i64),
+    UpTo(MessageRowId),
     /// Up to the first message that is kept.
     ToTheEnd,
 }
 
 impl Store {
     /// Sets for how many seconds a contact's messages are kept; `None` for the profile's setting.
-    pub fn set_keep(&self, contact: i64, seconds: Option<u64>) -> Result<(), StoreError> {
+    pub fn set_keep(&self, contact: ContactRowId, seconds: Option<u64>) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO retention(contact, keep_s) VALUES (?1, ?2)")?
             .execute((contact, seconds.map(int)))?;
@@ -26,7 +27,7 @@ impl Store {
     }
 
     /// Returns for how many seconds a contact's messages are kept by its own policy, if it has one.
-    pub fn keep_of(&self, contact: i64) -> Result<Option<u64>, StoreError> {
+    pub fn keep_of(&self, contact: ContactRowId) -> Result<Option<u64>, StoreError> {
         let found: Option<Option<i64>> = self
             .connection
             .prepare_cached("SELECT keep_s FROM retention WHERE contact = ?1")?
@@ -36,7 +37,7 @@ impl Store {
     }
 
     /// Returns the row of the first contact at or after `row`.
-    pub fn contact_from(&self, row: i64) -> Result<Option<i64>, StoreError> {
+    pub fn contact_from(&self, row: ContactRowId) -> Result<Option<ContactRowId>, StoreError> {
         Ok(self
             .connection
             .prepare_cached("SELECT row FROM contacts WHERE row >= ?1 ORDER BY row LIMIT 1")?
@@ -48,8 +49,8 @@ impl Store {
     /// at most `limit` messages. Messages that wait for their recipient are kept.
     pub fn erase_old(
         &self,
-        contact: i64,
-        after: i64,
+        contact: ContactRowId,
+        after: MessageRowId,
         before_ms: u64,
         limit: u32,
     ) -> Result<Looked, StoreError> {
@@ -61,7 +62,7 @@ impl Store {
         let rows = statement.query_map((contact, after, limit), |row| {
             Ok((row.get(0)?, unbits(row.get(1)?), row.get(2)?))
         })?;
-        let rows: Vec<(i64, u64, bool)> = rows.collect::<Result<_, _>>()?;
+        let rows: Vec<(MessageRowId, u64, bool)> = rows.collect::<Result<_, _>>()?;
         let mut last = after;
         for (row, stored_ms, waits) in &rows {
             // Rows are in the order of their times.
@@ -83,7 +84,7 @@ impl Store {
         if excess == 0 {
             return Ok(Looked::ToTheEnd);
         }
-        let after = self.number(KEPT_FROM)?.unwrap_or(0);
+        let after = MessageRowId::new(self.number(KEPT_FROM)?.unwrap_or(0));
         let mut statement = self.connection.prepare_cached(
             "SELECT row, kind = 0 AND gone < 2, coalesce(length(content), 0),
                EXISTS (SELECT 1 FROM outbox WHERE message = messages.row)
@@ -92,7 +93,7 @@ impl Store {
         let rows = statement.query_map((after, limit), |row| {
             Ok((row.get(0)?, row.get(1)?, unbits(row.get(2)?), row.get(3)?))
         })?;
-        let rows: Vec<(i64, bool, u64, bool)> = rows.collect::<Result<_, _>>()?;
+        let rows: Vec<(MessageRowId, bool, u64, bool)> = rows.collect::<Result<_, _>>()?;
         let mut last = after;
         for (row, is_shown, bytes, waits) in &rows {
             if excess == 0 {
@@ -112,7 +113,7 @@ impl Store {
         // At the end, the next pass starts from the first row again, because skipped messages may
         // no longer wait.
         let at_end = excess > 0 && looked == Looked::ToTheEnd;
-        self.set_number(KEPT_FROM, if at_end { 0 } else { last })?;
+        self.set_number(KEPT_FROM, if at_end { 0 } else { last.number() })?;
         Ok(looked)
     }
 
@@ -128,7 +129,7 @@ impl Store {
     }
 }
 
-fn looked(count: usize, limit: u32, last: i64) -> Looked {
+fn looked(count: usize, limit: u32, last: MessageRowId) -> Looked {
     if count < limit as usize {
         Looked::ToTheEnd
     } else {

@@ -11,6 +11,7 @@ mod words;
 pub(super) use words::match_expression;
 
 use super::{Store, StoreError};
+use crate::MessageRowId;
 use rusqlite::OptionalExtension;
 
 /// The setting that holds the last indexed row.
@@ -19,7 +20,7 @@ const SEARCHED: &str = "searched";
 impl Store {
     /// Indexes up to `limit` messages. Returns whether more remain.
     pub fn index_some(&self, limit: u32) -> Result<bool, StoreError> {
-        let from = self.number(SEARCHED)?.unwrap_or(0);
+        let from = self.searched()?;
         let mut statement = self.connection.prepare_cached(
             "SELECT row, content FROM messages WHERE row > ?1 AND kind = 0 AND gone = 0
                AND media_type = '' ORDER BY row LIMIT ?2",
@@ -42,7 +43,7 @@ impl Store {
             last = self.newest_row()?;
         }
         if last > from {
-            self.set_number(SEARCHED, last)?;
+            self.set_number(SEARCHED, last.number())?;
         }
         if !more {
             // The burst has ended.
@@ -53,11 +54,11 @@ impl Store {
 
     /// Returns whether messages wait to be indexed.
     pub fn index_is_behind(&self) -> Result<bool, StoreError> {
-        let from = self.number(SEARCHED)?.unwrap_or(0);
+        let from = self.searched()?;
         Ok(self.newest_row()? > from)
     }
 
-    fn newest_row(&self) -> Result<i64, StoreError> {
+    fn newest_row(&self) -> Result<MessageRowId, StoreError> {
         Ok(self
             .connection
             .prepare_cached("SELECT coalesce(max(row), 0) FROM messages")?
@@ -66,7 +67,7 @@ impl Store {
 
     /// Removes a message's text from the index, if it is indexed. Must be called before the row is
     /// deleted or its content or media type changes.
-    pub(super) fn unindex(&self, row: i64) -> Result<(), StoreError> {
+    pub(super) fn unindex(&self, row: MessageRowId) -> Result<(), StoreError> {
         if !self.is_indexed(row)? {
             return Ok(());
         }
@@ -94,7 +95,7 @@ impl Store {
     }
 
     /// Indexes the new text of a message that [`Self::unindex`] removed.
-    pub(super) fn reindex(&self, row: i64, text: &str) -> Result<(), StoreError> {
+    pub(super) fn reindex(&self, row: MessageRowId, text: &str) -> Result<(), StoreError> {
         if self.is_indexed(row)? {
             self.index_text(row, text)?;
         }
@@ -102,11 +103,17 @@ impl Store {
     }
 
     /// Returns whether the index includes a row.
-    fn is_indexed(&self, row: i64) -> Result<bool, StoreError> {
-        Ok(row <= self.number(SEARCHED)?.unwrap_or(0))
+    fn is_indexed(&self, row: MessageRowId) -> Result<bool, StoreError> {
+        Ok(row <= self.searched()?)
     }
 
-    fn index_text(&self, row: i64, text: &str) -> Result<(), StoreError> {
+    /// Returns the last row that was indexed.
+    fn searched(&self) -> Result<MessageRowId, StoreError> {
+        let searched = self.number(SEARCHED)?.unwrap_or(0);
+        Ok(MessageRowId::new(searched))
+    }
+
+    fn index_text(&self, row: MessageRowId, text: &str) -> Result<(), StoreError> {
         let words = words::of_text(text);
         if !words.is_empty() {
             self.connection

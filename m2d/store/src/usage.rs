@@ -3,6 +3,7 @@
 
 use super::unbits;
 use super::{Store, StoreError};
+use crate::ContactRowId;
 use rusqlite::{OptionalExtension, Row};
 
 /// The amount of stored data of one contact.
@@ -33,7 +34,7 @@ pub(super) fn parse_usage(row: &Row<'_>, at: usize) -> Result<Usage, rusqlite::E
 
 impl Store {
     /// Returns the usage of one contact.
-    pub fn usage_of(&self, contact: i64) -> Result<Usage, StoreError> {
+    pub fn usage_of(&self, contact: ContactRowId) -> Result<Usage, StoreError> {
         let found = self
             .connection
             .prepare_cached(&format!("SELECT {USAGE} FROM usage WHERE contact = ?1"))?

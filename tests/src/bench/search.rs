@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use m2_core::ContactState;
 use m2_crypto::{PeerId, Secret};
 use m2_store::{
-    ContactRow, Gone, MessageKind, MessageRow, MessageState, PageSize, Store, StoreFile,
+    ContactRow, ContactRowId, Gone, MessageKind, MessageRow, MessageRowId, MessageState, PageSize,
+    Store, StoreFile,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
@@ -66,7 +67,7 @@ fn of_script(name: &'static str, script: Script, count: usize) -> anyhow::Result
     for _ in 0..SEARCHES {
         let query = script(&mut rng, 2);
         let start = Instant::now();
-        reader.search(&query, i64::MAX, PAGE)?;
+        reader.search(&query, MessageRowId::new(i64::MAX), PAGE)?;
         times.push(start.elapsed());
     }
     times.sort_unstable();
@@ -108,9 +109,9 @@ fn index_step(store: &Store) -> anyhow::Result<bool> {
     Ok(more)
 }
 
-fn message(contact: i64, number: usize, text: String) -> MessageRow {
+fn message(contact: ContactRowId, number: usize, text: String) -> MessageRow {
     MessageRow {
-        row: 0,
+        row: MessageRowId::default(),
         id: (number as u128 + 1).to_be_bytes(),
         contact,
         kind: MessageKind::Content,

@@ -1,12 +1,13 @@
 use super::*;
-use crate::Engine;
-use crate::NewMessage;
 use crate::testing::{engine, pass_ms};
+use crate::{Engine, NewMessage};
 use crate::{contact_rows, contacts, conversation, loading, relations, sending};
 use m2_core::ContactState;
 use m2_crypto::{Circle, Identity, PeerId, Secret, provider};
 use m2_delivery::Content;
-use m2_store::{EventKind, MessageState, NewEvent, PageSize, Reader, StoreFile};
+use m2_store::{
+    ContactRowId, EventKind, MessageRowId, MessageState, NewEvent, PageSize, Reader, StoreFile,
+};
 
 const ALL: PageSize = PageSize {
     rows: 1_000,
@@ -18,7 +19,7 @@ struct Scene {
     dir: tempfile::TempDir,
     engine: Engine,
     bob: PeerId,
-    row: i64,
+    row: ContactRowId,
 }
 
 fn scene() -> Scene {
@@ -102,7 +103,7 @@ fn a_contact_is_erased_in_steps_between_which_others_are_served() {
     let reader = scene.reader();
     assert!(
         reader
-            .history(scene.row, i64::MAX, ALL)
+            .history(scene.row, MessageRowId::new(i64::MAX), ALL)
             .unwrap()
             .messages
             .is_empty()
@@ -110,7 +111,7 @@ fn a_contact_is_erased_in_steps_between_which_others_are_served() {
     assert!(reader.message(&ids[299]).unwrap().is_none());
     assert!(
         reader
-            .search("x", i64::MAX, ALL)
+            .search("x", MessageRowId::new(i64::MAX), ALL)
             .unwrap()
             .messages
             .is_empty()
@@ -183,7 +184,7 @@ fn erasure_resumes_after_a_restart_and_spares_newer_messages() {
     assert_eq!(scene.state(&new), MessageState::Queued);
     let shown = scene
         .reader()
-        .history(scene.row, i64::MAX, ALL)
+        .history(scene.row, MessageRowId::new(i64::MAX), ALL)
         .unwrap()
         .messages;
     let shown: Vec<_> = shown.iter().map(|shown| shown.id).collect();
@@ -208,7 +209,7 @@ fn messages_stay_when_only_the_contact_is_removed() {
     }
     let shown = scene
         .reader()
-        .history(scene.row, i64::MAX, ALL)
+        .history(scene.row, MessageRowId::new(i64::MAX), ALL)
         .unwrap()
         .messages;
     assert_eq!(shown.len(), ids.len());
@@ -222,9 +223,11 @@ fn the_index_keeps_up_with_steady_traffic() {
     for number in 0..30 {
         scene.send(&format!("message {number}"));
         pass_ms(&mut scene.engine, 2_000);
-        let found = scene
-            .reader()
-            .search(&format!("message {number}"), i64::MAX, ALL);
+        let found = scene.reader().search(
+            &format!("message {number}"),
+            MessageRowId::new(i64::MAX),
+            ALL,
+        );
         assert_eq!(found.unwrap().messages.len(), 1, "message {number}");
     }
 }

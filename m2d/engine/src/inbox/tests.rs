@@ -1,9 +1,9 @@
 use super::*;
-use crate::Engine;
-use crate::relations;
 use crate::testing::engine;
+use crate::{Engine, relations};
 use m2_core::ContactState;
 use m2_delivery::Time;
+use m2_store::{ContactRowId, MessageRowId};
 
 const BOB: PeerId = PeerId::from_bytes([1; 32]);
 const CAROL: PeerId = PeerId::from_bytes([2; 32]);
@@ -14,8 +14,8 @@ const HASH: ContentHash = ContentHash([9; 32]);
 struct Scene {
     _dir: tempfile::TempDir,
     engine: Engine,
-    bob: i64,
-    carol: i64,
+    bob: ContactRowId,
+    carol: ContactRowId,
 }
 
 impl Scene {
@@ -33,11 +33,18 @@ impl Scene {
     }
 
     /// Takes a message with this body from a contact.
-    fn take(&mut self, from: i64, id: MessageId, body: Body) {
+    fn take(&mut self, from: ContactRowId, id: MessageId, body: Body) {
         self.take_with(from, id, body, self.engine.state.batch.now_ms(), 0);
     }
 
-    fn take_with(&mut self, from: i64, id: MessageId, body: Body, sent_ms: u64, ttl_s: u32) {
+    fn take_with(
+        &mut self,
+        from: ContactRowId,
+        id: MessageId,
+        body: Body,
+        sent_ms: u64,
+        ttl_s: u32,
+    ) {
         let payload = Payload {
             sequence: 1,
             sent: Time(sent_ms),
@@ -184,7 +191,7 @@ fn a_message_from_the_future_lives_no_longer_than_its_time_to_live() {
 fn a_receipt_counts_for_own_messages_that_were_delivered() {
     let mut scene = Scene::new();
     let mine = |state, id: u8, contact| MessageRow {
-        row: 0,
+        row: MessageRowId::default(),
         id: [id; 16],
         contact,
         kind: MessageKind::Content,
@@ -235,7 +242,7 @@ fn a_state_is_told_once_and_a_receipt_is_final() {
         on_state(&mut scene.engine.state, scene.bob, FIRST, state).unwrap();
     };
     let row = MessageRow {
-        row: 0,
+        row: MessageRowId::default(),
         id: FIRST.0,
         contact: scene.bob,
         kind: MessageKind::Content,

@@ -14,6 +14,7 @@ use m2_crypto::invitation::{Invitation, InviteId, InvitedLine};
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{self, PresenceLine};
 use m2_delivery::Path;
+use m2_store::ContactRowId;
 use m2_wire::Message;
 use m2_wire::line::{Line, MAX_DAYS, MAX_LINES, OfferedLine};
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ const MAX_ROUTE: usize = 12;
 
 /// Sends a contact the lines on which it may dial, on its session. The offer may be empty. It
 /// is skipped for a peer that is no contact, and until this daemon first had a relay.
-pub(crate) fn offer(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+pub(crate) fn offer(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
     if !engine.peers.is_contact(contact) || engine.batch.store.number(OFFERS_SENT)?.is_none() {
         return Ok(());
     }
@@ -145,7 +146,7 @@ pub(crate) fn invited_lines(
 /// others.
 pub(crate) fn keep_invited_lines(
     engine: &mut State,
-    contact: i64,
+    contact: ContactRowId,
     invitation: &Invitation,
 ) -> Result<(), Refusal> {
     let lines = invitation.invited_lines().map(|line| ContactLine {
@@ -184,7 +185,7 @@ pub(crate) fn usable(
 /// Stores the lines that a contact offers. They replace all that it offered before.
 pub(crate) fn on_offer(
     engine: &mut State,
-    contact: i64,
+    contact: ContactRowId,
     offered: Vec<OfferedLine>,
 ) -> Result<(), Refusal> {
     let lines = offered.into_iter().map(contact_line);
@@ -196,14 +197,14 @@ pub(crate) fn on_offer(
 }
 
 /// Deletes the lines of a peer that is no contact any more. Its own join tokens become invalid.
-pub(crate) fn end_with(engine: &mut State, contact: i64) -> Result<(), Refusal> {
+pub(crate) fn end_with(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
     engine.batch.store.replace_contact_lines(contact, &[])?;
     engine.batch.wake_lines();
     Ok(())
 }
 
 /// Returns the mode for a contact's sessions: the stricter of its own policy and the profile's.
-pub(crate) fn ip_mode(engine: &State, contact: i64) -> IpMode {
+pub(crate) fn ip_mode(engine: &State, contact: ContactRowId) -> IpMode {
     let own = engine
         .peers
         .get(&contact)
@@ -217,7 +218,7 @@ pub(crate) fn profile_mode(engine: &State) -> IpMode {
 }
 
 /// Returns the route to a contact. It has direct addresses only where the mode allows them.
-pub(crate) fn route(engine: &State, contact: i64) -> Result<Route, Refusal> {
+pub(crate) fn route(engine: &State, contact: ContactRowId) -> Result<Route, Refusal> {
     let mode = ip_mode(engine, contact);
     let known = match mode {
         IpMode::LineOnly => Vec::new(),
@@ -270,6 +271,6 @@ pub(super) fn contact_line(offered: OfferedLine) -> ContactLine {
 }
 
 /// Returns whether sessions with a contact may not use a path.
-pub(crate) fn forbids(engine: &State, row: i64, path: Path) -> bool {
+pub(crate) fn forbids(engine: &State, row: ContactRowId, path: Path) -> bool {
     path == Path::Direct && ip_mode(engine, row) == IpMode::LineOnly
 }

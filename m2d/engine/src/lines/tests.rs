@@ -1,14 +1,14 @@
 use super::*;
 use crate::Engine;
 use crate::testing::{engine, pass_ms};
-use crate::{NewInvitation, PolicyChange};
-use crate::{contacts, invitations, policy, privacy_facts, relations};
+use crate::{NewInvitation, PolicyChange, contacts, invitations, policy, privacy_facts, relations};
 use m2_core::IpMode;
 use m2_core::dial::Target;
 use m2_core::{KnownAddress, LineTokens};
 use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::{InvitedLine, Offer};
 use m2_crypto::line::JoinToken;
+use m2_store::ContactRowId;
 use m2_wire::line::OfferedLine;
 
 const DAY_MS: u64 = 86_400_000;
@@ -41,7 +41,7 @@ fn invitation(engine: &mut Engine, from: PeerId) -> String {
     made.to_uri().to_string()
 }
 
-fn contact(engine: &mut Engine, number: u8) -> i64 {
+fn contact(engine: &mut Engine, number: u8) -> ContactRowId {
     relations::begin(&mut engine.state, peer(number), ContactState::Contact, "").unwrap()
 }
 

@@ -1,13 +1,12 @@
 use super::*;
-use crate::Engine;
-use crate::PolicyChange;
 use crate::inbox::Arrival;
 use crate::testing::{engine, pass_ms};
+use crate::{Engine, PolicyChange};
 use crate::{contact_view, inbox, policy, relations, summary};
 use m2_core::ContactState;
 use m2_crypto::{PeerId, Secret};
 use m2_delivery::{Body, Content, ContentHash, MessageId, Payload, Time};
-use m2_store::{PageSize, Reader, StoreFile};
+use m2_store::{ContactRowId, MessageRowId, PageSize, Reader, StoreFile};
 
 const ALL: PageSize = PageSize {
     rows: 10_000,
@@ -30,13 +29,13 @@ impl Scene {
         }
     }
 
-    fn contact(&mut self, number: u8) -> i64 {
+    fn contact(&mut self, number: u8) -> ContactRowId {
         let peer = PeerId::from_bytes([number; 32]);
         relations::begin(&mut self.engine.state, peer, ContactState::Contact, "").unwrap()
     }
 
     /// Receives a body from a contact.
-    fn arrives(&mut self, row: i64, body: Body) {
+    fn arrives(&mut self, row: ContactRowId, body: Body) {
         self.arrived += 1;
         let id = MessageId(self.arrived.to_be_bytes());
         let payload = Payload {
@@ -55,7 +54,7 @@ impl Scene {
         inbox::on_message(&mut self.engine.state, from, payload).unwrap();
     }
 
-    fn receive(&mut self, row: i64, count: u32) {
+    fn receive(&mut self, row: ContactRowId, count: u32) {
         for _ in 0..count {
             self.arrives(
                 row,
@@ -64,11 +63,15 @@ impl Scene {
         }
     }
 
-    fn shown(&self, row: i64) -> usize {
+    fn shown(&self, row: ContactRowId) -> usize {
         let reader: Reader = StoreFile::new(self.dir.path(), Secret::new([7; 32]))
             .open_reader()
             .unwrap();
-        reader.history(row, i64::MAX, ALL).unwrap().messages.len()
+        reader
+            .history(row, MessageRowId::new(i64::MAX), ALL)
+            .unwrap()
+            .messages
+            .len()
     }
 
     /// Advances the clock by hours and runs the due work.

@@ -11,7 +11,7 @@ use m2_crypto::{Circle, Identity, PeerId};
 use m2_limits::counters::Counters;
 use m2_proto::reason::Reason;
 use m2_sqlite::Fault;
-use m2_store::{EventKind, NewEvent, Store, StoreError};
+use m2_store::{ContactRowId, EventKind, MessageRowId, NewEvent, Store, StoreError};
 use m2_wire::Message;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -114,8 +114,8 @@ impl Batch {
     pub(crate) fn event(
         &mut self,
         kind: EventKind,
-        contact: i64,
-        message: Option<i64>,
+        contact: ContactRowId,
+        message: Option<MessageRowId>,
         detail: i64,
     ) -> Result<(), StoreError> {
         let event = NewEvent {

@@ -3,11 +3,30 @@
 use super::dirty::Dirty;
 use m2_core::sessions::SessionId;
 use m2_delivery::MessageId;
-use m2_store::{OutboxPayload, StoreError};
+use m2_store::{ContactRowId, OutboxPayload, StoreError};
 use std::collections::{BTreeSet, HashSet};
 
 /// A payload that was read from the store to be sealed again.
-pub(crate) type Loaded = (i64, MessageId, Result<OutboxPayload, StoreError>);
+pub(crate) type Loaded = (ContactRowId, MessageId, Result<OutboxPayload, StoreError>);
+
+/// Which conversations take a new incarnation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// All of them.
+    All,
+    /// All except one, which has a new one already.
+    AllBut(ContactRowId),
+}
+
+impl Renewal {
+    /// Returns the contact whose conversation keeps its incarnation.
+    pub(crate) const fn exception(self) -> Option<ContactRowId> {
+        match self {
+            Self::All => None,
+            Self::AllBut(row) => Some(row),
+        }
+    }
+}
 
 /// Timers and unwritten rows of all conversations.
 #[derive(Default)]
@@ -15,7 +34,7 @@ pub(crate) struct Conversations {
     /// Rows that change with every message.
     pub(crate) dirty: Dirty,
     /// When conversations have timed work, in Unix milliseconds, by contact row.
-    pub(crate) timers: BTreeSet<(u64, i64)>,
+    pub(crate) timers: BTreeSet<(u64, ContactRowId)>,
     /// Payloads that are sealed again in the next batch.
     pub(crate) later: Vec<Loaded>,
     /// The session whose envelope is processed, on which it is acknowledged.
@@ -23,9 +42,8 @@ pub(crate) struct Conversations {
     /// Messages whose outbox rows this batch changed or deleted: bytes that were sealed for them
     /// before may be out of date.
     pub(crate) rewritten: HashSet<MessageId>,
-    /// Set when all conversations must take new incarnations, except that of this row (0: no
-    /// exception).
-    pub(crate) renewal: Option<i64>,
+    /// Set when conversations must take new incarnations.
+    pub(crate) renewal: Option<Renewal>,
 }
 
 impl Conversations {

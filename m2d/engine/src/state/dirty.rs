@@ -4,54 +4,59 @@
 //! disk. All rows here are flushed in the batch's own transaction.
 
 use m2_delivery::{SavedIncarnation, SavedPlace, SavedReceiveEpoch, SavedSendEpoch};
-use m2_store::{Store, StoreError};
+use m2_store::{ContactRowId, Store, StoreError};
 use std::collections::HashMap;
 
 /// The last value of each row that the batch changed, by contact row.
 #[derive(Debug, Default)]
 pub(crate) struct Dirty {
-    places: HashMap<i64, SavedPlace>,
-    sequences: HashMap<i64, u64>,
-    send_epochs: HashMap<(i64, u64), SavedSendEpoch>,
-    receive_epochs: HashMap<(i64, u64, u64), SavedReceiveEpoch>,
-    incarnations: HashMap<(i64, u64), SavedIncarnation>,
+    places: HashMap<ContactRowId, SavedPlace>,
+    sequences: HashMap<ContactRowId, u64>,
+    send_epochs: HashMap<(ContactRowId, u64), SavedSendEpoch>,
+    receive_epochs: HashMap<(ContactRowId, u64, u64), SavedReceiveEpoch>,
+    incarnations: HashMap<(ContactRowId, u64), SavedIncarnation>,
 }
 
 impl Dirty {
-    pub(crate) fn place(&mut self, contact: i64, place: SavedPlace) {
+    pub(crate) fn place(&mut self, contact: ContactRowId, place: SavedPlace) {
         self.places.insert(contact, place);
     }
 
-    pub(crate) fn sequence(&mut self, contact: i64, next: u64) {
+    pub(crate) fn sequence(&mut self, contact: ContactRowId, next: u64) {
         self.sequences.insert(contact, next);
     }
 
-    pub(crate) fn send_epoch(&mut self, contact: i64, epoch: SavedSendEpoch) {
+    pub(crate) fn send_epoch(&mut self, contact: ContactRowId, epoch: SavedSendEpoch) {
         self.send_epochs.insert((contact, epoch.epoch), epoch);
     }
 
-    pub(crate) fn receive_epoch(&mut self, contact: i64, epoch: SavedReceiveEpoch) {
+    pub(crate) fn receive_epoch(&mut self, contact: ContactRowId, epoch: SavedReceiveEpoch) {
         let key = (contact, epoch.incarnation, epoch.epoch);
         self.receive_epochs.insert(key, epoch);
     }
 
-    pub(crate) fn incarnation(&mut self, contact: i64, incarnation: SavedIncarnation) {
+    pub(crate) fn incarnation(&mut self, contact: ContactRowId, incarnation: SavedIncarnation) {
         let key = (contact, incarnation.incarnation);
         self.incarnations.insert(key, incarnation);
     }
 
     /// Drops a deleted send epoch, so that it is not written again.
-    pub(crate) fn forget_send_epoch(&mut self, contact: i64, epoch: u64) {
+    pub(crate) fn forget_send_epoch(&mut self, contact: ContactRowId, epoch: u64) {
         self.send_epochs.remove(&(contact, epoch));
     }
 
     /// Drops a deleted receive epoch, so that it is not written again.
-    pub(crate) fn forget_receive_epoch(&mut self, contact: i64, incarnation: u64, epoch: u64) {
+    pub(crate) fn forget_receive_epoch(
+        &mut self,
+        contact: ContactRowId,
+        incarnation: u64,
+        epoch: u64,
+    ) {
         self.receive_epochs.remove(&(contact, incarnation, epoch));
     }
 
     /// Drops a deleted incarnation of the peer, so that it is not written again.
-    pub(crate) fn forget_incarnation(&mut self, contact: i64, incarnation: u64) {
+    pub(crate) fn forget_incarnation(&mut self, contact: ContactRowId, incarnation: u64) {
         self.incarnations.remove(&(contact, incarnation));
     }
 

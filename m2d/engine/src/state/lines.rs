@@ -2,6 +2,7 @@
 
 use crate::settings::LineSettings;
 use m2_crypto::line::LineKey;
+use m2_store::RelayRowId;
 use std::collections::HashMap;
 
 /// The health of a relay, as reported by the task that keeps sessions with relays.
@@ -21,7 +22,7 @@ pub(crate) struct Lines {
     pub(crate) settings: LineSettings,
     pub(crate) key: LineKey,
     /// The health of relays, by row.
-    pub(crate) health: HashMap<i64, LineHealth>,
+    pub(crate) health: HashMap<RelayRowId, LineHealth>,
 }
 
 impl Lines {

@@ -1,7 +1,7 @@
 //! The mailboxes of this daemon and of its contacts, as far as they are in memory.
 
 use crate::settings::LetterTimes;
-use m2_store::{MailboxPolicy, Store, StoreError};
+use m2_store::{BoxRowId, ContactRowId, MailboxPolicy, Store, StoreError};
 use std::collections::{HashMap, HashSet};
 
 /// The engine's mailbox state.
@@ -10,18 +10,18 @@ pub(crate) struct Mail {
     /// When letters are deposited.
     pub times: LetterTimes,
     /// Policies of contacts with at least one switch on.
-    pub policies: HashMap<i64, MailboxPolicy>,
+    pub policies: HashMap<ContactRowId, MailboxPolicy>,
     /// Contacts that offered boxes.
-    pub offered: HashSet<i64>,
+    pub offered: HashSet<ContactRowId>,
     /// When each contact's last session ended, in Unix milliseconds. A missing entry means
     /// `started`.
-    pub offline_since: HashMap<i64, u64>,
+    pub offline_since: HashMap<ContactRowId, u64>,
     /// When the daemon started, in Unix milliseconds.
     pub started: u64,
     /// The health of own boxes, by row.
-    pub health: HashMap<i64, BoxHealth>,
+    pub health: HashMap<BoxRowId, BoxHealth>,
     /// Why the last deposit for a contact failed, as a stable reason.
-    pub failures: HashMap<i64, &'static str>,
+    pub failures: HashMap<ContactRowId, &'static str>,
     /// When a message may next need a letter, in Unix milliseconds.
     pub due: u64,
 }
@@ -68,7 +68,7 @@ impl Mail {
         }
     }
 
-    pub(crate) fn policy(&self, contact: i64) -> MailboxPolicy {
+    pub(crate) fn policy(&self, contact: ContactRowId) -> MailboxPolicy {
         self.policies.get(&contact).copied().unwrap_or_default()
     }
 
@@ -77,7 +77,7 @@ impl Mail {
         self.due = self.due.min(at);
     }
 
-    pub(crate) fn offline_since(&self, contact: i64) -> u64 {
+    pub(crate) fn offline_since(&self, contact: ContactRowId) -> u64 {
         let since = self.offline_since.get(&contact).copied();
         since.unwrap_or(self.started)
     }

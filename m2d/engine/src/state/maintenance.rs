@@ -1,5 +1,6 @@
 //! When the periodic work is due.
 
+use m2_store::{ContactRowId, MessageRowId};
 use std::collections::HashMap;
 
 /// The longest delay before a new message is indexed, in milliseconds. Others are indexed with it.
@@ -30,7 +31,7 @@ pub(crate) struct Maintenance {
     /// Free pages are returned to the file system.
     pub(crate) space: u64,
     /// Hidden messages since their number was last bounded, by contact row.
-    pub(crate) silent: HashMap<i64, u32>,
+    pub(crate) silent: HashMap<ContactRowId, u32>,
     /// True if this batch erased or replaced a message.
     pub(crate) has_changed: bool,
     /// True if the write-ahead log must be emptied after this batch, as it still holds deleted
@@ -78,7 +79,7 @@ impl Maintenance {
 
     /// Counts a hidden message of a contact. From time to time returns to how many its hidden
     /// messages must be bounded.
-    pub(crate) fn note_hidden(&mut self, row: i64) -> Option<u32> {
+    pub(crate) fn note_hidden(&mut self, row: ContactRowId) -> Option<u32> {
         let count = self.silent.entry(row).or_default();
         *count += 1;
         if *count < SILENT_STEP {
@@ -98,6 +99,6 @@ impl Maintenance {
 /// Progress of the scan through all contacts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Round {
-    pub(crate) contact: i64,
-    pub(crate) after: i64,
+    pub(crate) contact: ContactRowId,
+    pub(crate) after: MessageRowId,
 }

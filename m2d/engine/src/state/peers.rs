@@ -10,7 +10,7 @@ use m2_core::sessions::SessionId;
 use m2_crypto::{Certificate, PeerId};
 use m2_delivery::Conversation;
 use m2_proto::reason::Reason;
-use m2_store::{ContactRow, LookupSecrets, StoreError};
+use m2_store::{ContactRow, ContactRowId, LookupSecrets, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -119,18 +119,18 @@ impl PeerState {
 /// All peers that have a row, by row.
 #[derive(Default)]
 pub(crate) struct Peers {
-    by_row: HashMap<i64, PeerState>,
-    rows: HashMap<PeerId, i64>,
+    by_row: HashMap<ContactRowId, PeerState>,
+    rows: HashMap<PeerId, ContactRowId>,
 }
 
 impl Peers {
     /// Returns the peer with a row.
-    pub(crate) fn get(&self, row: &i64) -> Option<&PeerState> {
+    pub(crate) fn get(&self, row: &ContactRowId) -> Option<&PeerState> {
         self.by_row.get(row)
     }
 
     /// Returns the peer with a row, to change it.
-    pub(crate) fn get_mut(&mut self, row: &i64) -> Option<&mut PeerState> {
+    pub(crate) fn get_mut(&mut self, row: &ContactRowId) -> Option<&mut PeerState> {
         self.by_row.get_mut(row)
     }
 
@@ -145,12 +145,12 @@ impl Peers {
     }
 
     /// Returns all rows.
-    pub(crate) fn rows(&self) -> Vec<i64> {
+    pub(crate) fn rows(&self) -> Vec<ContactRowId> {
         self.by_row.keys().copied().collect()
     }
 
     /// Returns the row of a peer.
-    pub(crate) fn row_of(&self, peer: &PeerId) -> Option<i64> {
+    pub(crate) fn row_of(&self, peer: &PeerId) -> Option<ContactRowId> {
         self.rows.get(peer).copied()
     }
 
@@ -164,7 +164,7 @@ impl Peers {
     }
 
     /// Removes a peer whose row was deleted.
-    pub(crate) fn remove(&mut self, row: i64) {
+    pub(crate) fn remove(&mut self, row: ContactRowId) {
         if let Some(peer_state) = self.by_row.remove(&row) {
             self.rows.remove(&peer_state.contact.peer_id);
         }
@@ -180,7 +180,10 @@ impl Peers {
     }
 
     /// Iterates over the rows of the contacts in a state.
-    pub(crate) fn contacts_in(&self, state: ContactState) -> impl Iterator<Item = i64> + '_ {
+    pub(crate) fn contacts_in(
+        &self,
+        state: ContactState,
+    ) -> impl Iterator<Item = ContactRowId> + '_ {
         self.values()
             .filter(move |peer_state| peer_state.contact.state == state)
             .map(|peer_state| peer_state.contact.row)
@@ -197,7 +200,7 @@ impl Peers {
     }
 
     /// Returns whether the peer with a row is a contact.
-    pub(crate) fn is_contact(&self, row: i64) -> bool {
+    pub(crate) fn is_contact(&self, row: ContactRowId) -> bool {
         self.get(&row)
             .is_some_and(|peer_state| peer_state.contact.state == ContactState::Contact)
     }
@@ -205,30 +208,30 @@ impl Peers {
     /// Returns the row of a contact as stored, to change it.
     ///
     /// Errors: CONTACT_UNKNOWN.
-    pub(crate) fn contact_mut(&mut self, row: i64) -> Result<&mut ContactRow, Refusal> {
+    pub(crate) fn contact_mut(&mut self, row: ContactRowId) -> Result<&mut ContactRow, Refusal> {
         let peer_state = self.get_mut(&row).ok_or_else(unknown)?;
         Ok(&mut peer_state.contact)
     }
 
     /// Returns the session on which a peer's messages are sent.
-    pub(crate) fn serving(&self, row: i64) -> Option<Arc<Session>> {
+    pub(crate) fn serving(&self, row: ContactRowId) -> Option<Arc<Session>> {
         self.get(&row)?.link().cloned()
     }
 
     /// Returns whether a session is the one to send on.
-    pub(crate) fn serves(&self, row: i64, link: &Session) -> bool {
+    pub(crate) fn serves(&self, row: ContactRowId, link: &Session) -> bool {
         let serving = self.get(&row).and_then(PeerState::link);
         serving.is_some_and(|serving| serving.id == link.id)
     }
 
     /// Returns all sessions with a peer.
-    pub(crate) fn links(&self, row: i64) -> Vec<Arc<Session>> {
+    pub(crate) fn links(&self, row: ContactRowId) -> Vec<Arc<Session>> {
         let peer_state = self.get(&row);
         peer_state.map_or_else(Vec::new, |peer_state| peer_state.links.clone())
     }
 
     /// Checks that a name is fit and free for the contact with `row`.
-    pub(crate) fn check_name(&self, name: &str, row: Option<i64>) -> Result<(), Refusal> {
+    pub(crate) fn check_name(&self, name: &str, row: Option<ContactRowId>) -> Result<(), Refusal> {
         if !is_fit(name) {
             return Err(Refusal::argument(
                 "name",
@@ -250,7 +253,12 @@ impl Peers {
 
     /// Names a contact as the user wants, else as the peer suggests if that name is free and fit.
     /// Otherwise keeps the name.
-    pub(crate) fn name(&mut self, row: i64, wanted: &str, suggested: &str) -> Result<(), Refusal> {
+    pub(crate) fn name(
+        &mut self,
+        row: ContactRowId,
+        wanted: &str,
+        suggested: &str,
+    ) -> Result<(), Refusal> {
         if !wanted.is_empty() {
             self.check_name(wanted, Some(row))?;
             self.contact_mut(row)?.name = wanted.to_owned();
@@ -261,7 +269,7 @@ impl Peers {
     }
 
     /// Returns the contact with this name, this peer id, or the only one whose id has this prefix.
-    pub(crate) fn resolve(&self, text: &str) -> Result<i64, Refusal> {
+    pub(crate) fn resolve(&self, text: &str) -> Result<ContactRowId, Refusal> {
         let known = || {
             self.values()
                 .filter(|peer_state| peer_state.contact.state != ContactState::Removed)
@@ -280,7 +288,7 @@ impl Peers {
     }
 
     /// Returns the peer as [`Self::resolve`] does, if it waits for an answer to its request.
-    pub(crate) fn resolve_request(&self, name: &str) -> Result<i64, Refusal> {
+    pub(crate) fn resolve_request(&self, name: &str) -> Result<ContactRowId, Refusal> {
         let row = self.resolve(name)?;
         let peer_state = self.get(&row).ok_or_else(unknown)?;
         if peer_state.contact.state == ContactState::Request {

@@ -6,7 +6,7 @@ use m2_core::sessions::SessionId;
 use m2_crypto::{Circle, Identity, PeerId, Secret, provider};
 use m2_engine::clock::Clock;
 use m2_engine::{ContactView, Effect, Engine, Input, Parts, Query, Refusal, Reply, Settings};
-use m2_store::{PageSize, ShownMessage, StoreFile};
+use m2_store::{MessageRowId, PageSize, ShownMessage, StoreFile};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -196,7 +196,9 @@ impl Daemon {
             bytes: u64::MAX,
         };
         let reader = self.file().open_reader().unwrap();
-        let page = reader.history(view.row.row, i64::MAX, size).unwrap();
+        let page = reader
+            .history(view.row.row, MessageRowId::new(i64::MAX), size)
+            .unwrap();
         page.messages.into_iter().rev().collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Pruning of contacts' rows, so that no peer can make the store grow without bound.
 
 use super::super::{MessageKind, Store, StoreError, int};
+use crate::ContactRowId;
 
 /// The maximum number of tombstones of one contact: retractions that wait for their message.
 const MAX_TOMBSTONES: u32 = 1_024;
@@ -41,7 +42,7 @@ impl Pruned {
 
 impl Store {
     /// Returns contacts that were removed before a time and have no messages left to show.
-    pub fn removed_before(&self, before_ms: u64) -> Result<Vec<i64>, StoreError> {
+    pub fn removed_before(&self, before_ms: u64) -> Result<Vec<ContactRowId>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT row FROM contacts WHERE state = 6 AND removed_ms < ?1 AND NOT EXISTS
                (SELECT 1 FROM messages m
@@ -53,7 +54,7 @@ impl Store {
 
     /// Deletes a removed contact and the rows that refer to it, at most `limit` messages of each
     /// kind per call. Its events and idempotency keys must already be deleted.
-    pub fn prune_contact(&self, contact: i64, limit: u32) -> Result<Pruned, StoreError> {
+    pub fn prune_contact(&self, contact: ContactRowId, limit: u32) -> Result<Pruned, StoreError> {
         for sql in OF_CONTACT {
             self.connection.prepare_cached(sql)?.execute([contact])?;
         }
@@ -81,7 +82,7 @@ impl Store {
     }
 
     /// Stores a retraction whose message has not arrived yet.
-    pub fn put_tombstone(&self, id: &[u8; 16], contact: i64) -> Result<(), StoreError> {
+    pub fn put_tombstone(&self, id: &[u8; 16], contact: ContactRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("INSERT OR IGNORE INTO tombstones(contact, id) VALUES (?1, ?2)")?
             .execute((contact, id))?;
@@ -91,7 +92,7 @@ impl Store {
     /// Deletes a contact's rows that are not shown, except the newest of each kind: edits, read
     /// receipts, retractions, skipped places, messages that expired or were pruned, and retractions
     /// that wait for their message. Deletes at most `limit` rows of each kind per call.
-    pub fn bound_silent(&self, contact: i64, limit: u32) -> Result<(), StoreError> {
+    pub fn bound_silent(&self, contact: ContactRowId, limit: u32) -> Result<(), StoreError> {
         for kind in SILENT_KINDS {
             self.connection
                 .prepare_cached(
@@ -150,18 +151,19 @@ mod tests {
     use super::super::super::{Gone, MessageRow, MessageState};
     use super::super::ContactRow;
     use super::*;
+    use crate::MessageRowId;
     use m2_core::ContactState;
     use m2_crypto::PeerId;
 
-    fn contact(store: &Store, number: u8, state: ContactState) -> i64 {
+    fn contact(store: &Store, number: u8, state: ContactState) -> ContactRowId {
         let mut contact = ContactRow::new(PeerId::from_bytes([number; 32]), state, 1);
         contact.removed_ms = 100;
         store.insert_contact(&contact).unwrap()
     }
 
-    fn message(store: &Store, contact: i64, number: u128, kind: MessageKind, gone: Gone) {
+    fn message(store: &Store, contact: ContactRowId, number: u128, kind: MessageKind, gone: Gone) {
         let message = MessageRow {
-            row: 0,
+            row: MessageRowId::default(),
             id: number.to_be_bytes(),
             contact,
             kind,

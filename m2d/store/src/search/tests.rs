@@ -3,9 +3,12 @@ use super::super::{
     ContactRow, Gone, MessageKind, MessageRow, MessageState, PageSize, Reader, StoreFile, pages,
 };
 use super::Store;
+use crate::{ContactRowId, MessageRowId};
 use m2_core::ContactState;
 use m2_crypto::{PeerId, Secret};
 use tempfile::TempDir;
+
+const NEWEST: MessageRowId = MessageRowId::new(i64::MAX);
 
 const ALL: PageSize = PageSize {
     rows: 1_000,
@@ -18,7 +21,7 @@ struct Bench {
     dir: TempDir,
     store: Store,
     reader: Reader,
-    contact: i64,
+    contact: ContactRowId,
 }
 
 impl Bench {
@@ -35,11 +38,11 @@ impl Bench {
         }
     }
 
-    fn put(&self, text: &str) -> i64 {
-        let count = self.store.newest_row().unwrap() + 1;
+    fn put(&self, text: &str) -> MessageRowId {
+        let count = self.store.newest_row().unwrap().next();
         let message = MessageRow {
-            row: 0,
-            id: i128::from(count).to_be_bytes(),
+            row: MessageRowId::default(),
+            id: i128::from(count.number()).to_be_bytes(),
             contact: self.contact,
             kind: MessageKind::Content,
             own: false,
@@ -60,8 +63,8 @@ impl Bench {
         while self.store.index_some(100).unwrap() {}
     }
 
-    fn found(&self, query: &str) -> Vec<i64> {
-        let page = self.reader.search(query, i64::MAX, ALL).unwrap();
+    fn found(&self, query: &str) -> Vec<MessageRowId> {
+        let page = self.reader.search(query, NEWEST, ALL).unwrap();
         page.messages.iter().map(|shown| shown.row).collect()
     }
 
@@ -95,7 +98,7 @@ fn words_are_found_inside_texts_of_all_languages() {
         ("iPhone手机壳 20°C", &["手机", "iphone手机", "20°c"]),
         ("ｶﾀｶﾅ ＡＢＣ", &["カタカナ", "abc"]),
     ];
-    let rows: Vec<i64> = cases.iter().map(|(text, _)| bench.put(text)).collect();
+    let rows: Vec<MessageRowId> = cases.iter().map(|(text, _)| bench.put(text)).collect();
     bench.index();
     for ((text, queries), row) in cases.iter().zip(rows) {
         for query in *queries {
@@ -124,7 +127,9 @@ fn every_part_of_a_run_without_spaces_is_found_and_nothing_else() {
         for bits in 0..1_u32 << length {
             let query: String = text(bits).chars().take(length as usize).collect();
             let expected = (0..16).rev().filter(|bits| text(*bits).contains(&query));
-            let expected: Vec<i64> = expected.map(|bits| i64::from(bits) + 1).collect();
+            let expected: Vec<MessageRowId> = expected
+                .map(|bits| MessageRowId::new(i64::from(bits) + 1))
+                .collect();
             assert_eq!(bench.found(&query), expected, "{query}");
         }
     }
@@ -239,7 +244,7 @@ fn cost_of_the_index() {
             ["weather", "n777", "köln please"]
         } {
             let began = std::time::Instant::now();
-            let found = bench.reader.search(query, i64::MAX, ALL).unwrap();
+            let found = bench.reader.search(query, NEWEST, ALL).unwrap();
             println!(
                 "  {query}: {} in {:?}",
                 found.messages.len(),
@@ -251,7 +256,7 @@ fn cost_of_the_index() {
             bench.store.begin().unwrap();
             bench
                 .store
-                .erase_message(row * 50, Gone::Retracted)
+                .erase_message(MessageRowId::new(row * 50), Gone::Retracted)
                 .unwrap();
             bench.store.commit().unwrap();
         }
@@ -259,7 +264,10 @@ fn cost_of_the_index() {
         let began = std::time::Instant::now();
         bench.store.begin().unwrap();
         for row in 50_001..50_065 {
-            bench.store.erase_message(row, Gone::Erased).unwrap();
+            bench
+                .store
+                .erase_message(MessageRowId::new(row), Gone::Erased)
+                .unwrap();
         }
         bench.store.commit().unwrap();
         println!("  64 messages erased in one step: {:?}", began.elapsed());

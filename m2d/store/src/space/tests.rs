@@ -1,7 +1,10 @@
 use super::super::tests::scratch;
 use super::super::{Gone, PageSize, StoreFile, migrations};
 use super::*;
+use crate::{ContactRowId, MessageRowId};
 use m2_crypto::Secret;
+
+const CONTACT: ContactRowId = ContactRowId::new(1);
 
 const ONE: PageSize = PageSize { rows: 1, bytes: 1 };
 const KEY: [u8; 32] = [7; 32];
@@ -32,16 +35,25 @@ fn the_file_shrinks_in_steps() {
         .unwrap();
     store.begin().unwrap();
     for row in 1..=2_000 {
-        store.erase_message(row, Gone::Retracted).unwrap();
+        store
+            .erase_message(MessageRowId::new(row), Gone::Retracted)
+            .unwrap();
     }
     store.commit().unwrap();
-    assert_eq!(store.usage_of(1).unwrap().received_bytes, 0);
-    assert_eq!(store.usage_of(1).unwrap().received, 2_000);
+    assert_eq!(store.usage_of(CONTACT).unwrap().received_bytes, 0);
+    assert_eq!(store.usage_of(CONTACT).unwrap().received, 2_000);
     let mut steps = 1;
     while store.give_back(64).unwrap() {
         steps += 1;
         // Not read to its end.
-        assert_eq!(reader.history(1, i64::MAX, ONE).unwrap().messages.len(), 1);
+        assert_eq!(
+            reader
+                .history(CONTACT, MessageRowId::new(i64::MAX), ONE)
+                .unwrap()
+                .messages
+                .len(),
+            1
+        );
     }
     assert!(steps > 10, "{steps} steps");
     assert!(store.empty_log().unwrap());
@@ -78,7 +90,7 @@ fn an_old_store_is_copied_once_with_its_complete_content() {
     assert_eq!(store.pragma::<i64>("auto_vacuum").unwrap(), INCREMENTAL);
     assert_eq!(store.pragma::<String>("journal_mode").unwrap(), "wal");
     assert!(!file.copy_path().exists());
-    let usage = store.usage_of(1).unwrap();
+    let usage = store.usage_of(CONTACT).unwrap();
     let counted = (usage.queued, usage.received, usage.received_bytes);
     assert_eq!(counted, (7, 2_000, 6_000_000));
     // The triggers were copied.
@@ -86,7 +98,7 @@ fn an_old_store_is_copied_once_with_its_complete_content() {
         .connection
         .execute_batch("DELETE FROM outbox WHERE message = 3")
         .unwrap();
-    assert_eq!(store.usage_of(1).unwrap().queued, 6);
+    assert_eq!(store.usage_of(CONTACT).unwrap().queued, 6);
     drop(store);
     let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
     let before = inode(&file.path);
@@ -103,6 +115,6 @@ fn an_old_store_that_cannot_be_copied_opens_unchanged() {
     fs::write(file.copy_path().join("x"), b"").unwrap();
     let store = file.open().unwrap();
     assert_eq!(store.pragma::<i64>("auto_vacuum").unwrap(), 0);
-    assert_eq!(store.usage_of(1).unwrap().received, 2_000);
+    assert_eq!(store.usage_of(CONTACT).unwrap().received, 2_000);
     assert!(!store.give_back(64).unwrap());
 }
