@@ -10,7 +10,7 @@
 )]
 
 use m2_delivery::{Conflict, Counters, MessageState, Write};
-use m2_tests::sim::{Event, Fault, Op, World, faulty_schedule, schedule};
+use m2_tests::sim::{Event, Fault, Op, Side, World, faulty_schedule, schedule};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rand::rngs::StdRng;
@@ -33,6 +33,75 @@ fn every_schedule_keeps_the_delivery_guarantees() {
 #[test]
 fn the_delivery_guarantees_hold_when_stores_are_restored_lost_or_copied() {
     keeps_the_promises(faulty_schedule);
+}
+
+/// A schedule that random runs found: two stores of one side, and a restored one of the other.
+#[test]
+fn a_copied_and_a_restored_store_come_to_rest() {
+    use Side::{A, B};
+    let ops = [
+        Op::Send {
+            side: B,
+            ttl_s: 20,
+            later: true,
+        },
+        Op::BothUp,
+        Op::Deliver {
+            to: A,
+            pick: 161,
+            later: false,
+        },
+        Op::Snapshot { side: A },
+        Op::Send {
+            side: B,
+            ttl_s: 7200,
+            later: true,
+        },
+        Op::Kill { side: B },
+        Op::Deliver {
+            to: A,
+            pick: 0,
+            later: true,
+        },
+        Op::Copy { side: B },
+        Op::Again,
+        Op::Copy { side: B },
+        Op::Send {
+            side: B,
+            ttl_s: 0,
+            later: false,
+        },
+        Op::Kill { side: B },
+        Op::Deposit {
+            side: B,
+            pick: 213,
+            later: false,
+        },
+        Op::GiveUp {
+            side: B,
+            pick: 22,
+            later: false,
+        },
+        Op::Send {
+            side: B,
+            ttl_s: 0,
+            later: false,
+        },
+        Op::Restore {
+            side: A,
+            pick: 107,
+            told: false,
+        },
+        Op::BothUp,
+        Op::Collect {
+            to: A,
+            pick: 14,
+            copy: true,
+        },
+    ];
+    let mut world = World::new(&World::small_limits(), 4_824_491_163_734_163_867);
+    let broken = world.run(&ops);
+    assert!(broken.is_empty(), "{broken:#?}");
 }
 
 fn keeps_the_promises(make: fn(u32, u64) -> Op) {

@@ -171,7 +171,11 @@ impl Receiving {
         };
         let filled = self.place(cx.now, tools, incarnation, id, payload, hash);
         self.recent.insert(id, (filled, hash));
-        tools.out.acknowledge(Ack { id, hash });
+        // A message that fills no place is offered again, and that offer fills it: after an
+        // acknowledgement there would be no such offer, and later places would wait for this one.
+        if filled != 0 {
+            tools.out.acknowledge(Ack { id, hash });
+        }
         Ok(())
     }
 
