@@ -101,14 +101,14 @@ fn skipped_tests(errors: impl Read) -> BTreeSet<String> {
 }
 
 /// Returns the name in `SKIPPED NAME: why`.
-fn skipped_test(line: &str) -> Option<String> {
+pub(super) fn skipped_test(line: &str) -> Option<String> {
     let rest = line.strip_prefix(SKIPPED)?.strip_prefix(' ')?;
     let (name, _) = rest.split_once(": ")?;
     Some(name.to_owned())
 }
 
 /// Returns the number in `test result: ok. 12 passed; 0 failed; …`.
-fn passed_tests(line: &str) -> u64 {
+pub(super) fn passed_tests(line: &str) -> u64 {
     line.strip_prefix("test result: ")
         .and_then(|rest| rest.split_once(". "))
         .and_then(|(_, counts)| counts.split_once(" passed;"))
@@ -117,7 +117,7 @@ fn passed_tests(line: &str) -> u64 {
 }
 
 /// Returns one failure for a line `test NAME ... FAILED`.
-fn failed_test(line: &str) -> Outcome {
+pub(super) fn failed_test(line: &str) -> Outcome {
     line.strip_prefix("test ")
         .and_then(|rest| rest.strip_suffix(" ... FAILED"))
         .map_or_else(Outcome::default, Outcome::failure)

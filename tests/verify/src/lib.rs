@@ -4,6 +4,7 @@
 
 mod command;
 mod fuzz;
+mod programs;
 mod quickstart;
 mod step;
 mod steps;

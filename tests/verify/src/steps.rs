@@ -2,12 +2,10 @@
 
 use super::command::{cargo, check, count_tests, installed};
 use super::fuzz;
+use super::programs;
 use super::step::{Context, Outcome, Step};
 use crate::PREBUILT;
 use std::process::Command;
-
-/// The environment variable for the number of tests that one test program runs concurrently.
-const THREADS: &str = "RUST_TEST_THREADS";
 
 /// Returns all steps.
 pub(super) fn all() -> Vec<Step> {
@@ -63,15 +61,11 @@ fn test(context: &Context) -> anyhow::Result<Outcome> {
     if built.failed > 0 {
         return Ok(built);
     }
-    let mut command = cargo(&context.root);
-    command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
-    command.env(PREBUILT, "1");
-    // Scenario tests spend most of their time waiting.
-    if std::env::var_os(THREADS).is_none() {
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        command.env(THREADS, (2 * processors).to_string());
-    }
-    count_tests(command)
+    let mut outcome = programs::run(&context.root, &[(PREBUILT, "1")])?;
+    let mut examples = cargo(&context.root);
+    examples.args(["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]);
+    outcome.add(count_tests(examples)?);
+    Ok(outcome)
 }
 
 /// Checks that the pure-Rust provider alone passes the same vectors (docs/adr/0003).
