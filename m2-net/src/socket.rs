@@ -145,6 +145,7 @@ impl AsyncUdpSocket for ObfuscatedSocket {
             return Ok(());
         }
         let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
+        tracing::trace!(bytes = transmit.contents.len(), segment, "datagrams leave");
         OUTGOING.with_borrow_mut(|batch| {
             batch.clear();
             batch.extend_from_slice(transmit.contents);
@@ -177,7 +178,9 @@ impl AsyncUdpSocket for ObfuscatedSocket {
         };
         for (buffer, meta) in buffers.iter_mut().zip(metas.iter_mut()).take(received) {
             let filled = buffer.get_mut(..meta.len).unwrap_or_default();
+            let bytes = filled.len();
             meta.len = self.sift(filled, meta.stride, meta.addr);
+            tracing::trace!(bytes, passed = meta.len, "datagrams arrived");
         }
         Poll::Ready(Ok(received))
     }

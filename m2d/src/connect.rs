@@ -9,4 +9,4 @@ mod failure;
 pub use address_budget::AddressBudgets;
 pub use direct::{Direct, DirectError};
 pub use endpoint_factory::{EndpointFactory, network_clock};
-pub use failure::PathFailure;
+pub use failure::{DialFailure, of_dial, of_line};

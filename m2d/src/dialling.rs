@@ -7,4 +7,4 @@ mod probe;
 
 pub use dialer::Dialer;
 pub use orders::DialerHandle;
-pub use probe::{Probed, Prober, WaySource};
+pub use probe::{ProbeFailure, Probed, Prober, WaySource};

@@ -32,9 +32,6 @@ const BATCH: usize = 512;
 /// been set, or the machine may have slept.
 const LOOK_EVERY_MS: u64 = 30_000;
 
-/// Wakes the task that keeps lines open when the relays or the allowed callers change. The value
-/// carries no information.
-pub type LineWake = watch::Sender<()>;
 /// Wakes the look-up tasks to read again what to publish and which peers to look for.
 pub type LookupWake = watch::Sender<()>;
 

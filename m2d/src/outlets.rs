@@ -1,25 +1,25 @@
 //! Performs the effects of the engine at the tasks that they are for.
 
 use crate::dialling::DialerHandle;
-use crate::driver::{Bus, LineWake, LookupWake, Perform};
+use crate::driver::{Bus, LookupWake, Perform};
 use crate::mailbox::Wake;
 use crate::network::{Link, Links};
 use crate::punching::{HolePuncherHandle, PunchRequest};
 use m2_core::sessions::SessionId;
 use m2_crypto::PeerId;
-use m2_engine::{Effect, LiveEvent};
+use m2_engine::{Effect, LiveEvent, WantedLines};
 use m2_net::callers::Callers;
 use m2_store::LookupSecrets;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Wakes tasks that then ask the engine what to do.
+/// Tells tasks what to bring about, or wakes them to ask the engine.
 #[derive(Debug, Clone)]
 pub struct Wakes {
     /// The tasks of mailboxes.
     pub mail: Arc<Wake>,
-    /// The task that keeps sessions with relays.
-    pub lines: Arc<LineWake>,
+    /// The task that keeps sessions with relays; `None` until the engine has said what is wanted.
+    pub lines: Arc<watch::Sender<Option<WantedLines>>>,
     /// The look-up tasks.
     pub lookup: Arc<LookupWake>,
 }
@@ -38,7 +38,7 @@ pub struct Outlets {
     pub hole_puncher: HolePuncherHandle,
     /// The endpoint's list of contacts, whose dials are accepted before those of strangers.
     pub callers: Arc<Callers>,
-    /// Wakes tasks.
+    /// Tells and wakes tasks.
     pub wakes: Wakes,
     /// Events of the log that were not published yet.
     pub events: Vec<LiveEvent>,
@@ -48,7 +48,7 @@ impl Default for Wakes {
     fn default() -> Self {
         Self {
             mail: Arc::default(),
-            lines: Arc::new(watch::Sender::new(())),
+            lines: Arc::new(watch::Sender::new(None)),
             lookup: Arc::new(watch::Sender::new(())),
         }
     }
@@ -77,15 +77,13 @@ impl Perform for Outlets {
             Effect::Prioritise(peer, secrets) => self.prioritise(peer, secrets),
             Effect::Event(event) => self.events.push(event),
             Effect::ForgetContent => self.bus.forget_content(),
-            Effect::WakeCollectors => {
-                self.wakes.mail.boxes.send_replace(());
-            }
+            Effect::Boxes(boxes) => self.wakes.mail.set_boxes(boxes),
             Effect::WakeDepositor => self.wakes.mail.letters.notify_one(),
             Effect::WakeLookup => {
                 self.wakes.lookup.send_replace(());
             }
-            Effect::WakeLines => {
-                self.wakes.lines.send_replace(());
+            Effect::Lines(wanted) => {
+                self.wakes.lines.send_replace(Some(wanted));
                 // The set of allowed callers determines which presence records are published.
                 self.wakes.lookup.send_replace(());
             }

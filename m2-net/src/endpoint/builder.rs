@@ -8,9 +8,9 @@ use crate::canary::Canary;
 use crate::clock::Clock;
 use crate::connection_id::ConnectionIds;
 use crate::counters::{Counter, Counters};
-use crate::crossing::Crossing;
 use crate::gate::Gate;
 use crate::key_pool::KeyPool;
+use crate::limits::Limits;
 use crate::line::IngressFilter;
 use crate::quic_crypto::{AnswerCrypto, CryptoContext, FailureObserver};
 use crate::replay_memory::ReplayMemory;
@@ -51,24 +51,17 @@ pub(super) struct Builder {
 impl Builder {
     /// Builds everything except the sockets.
     pub(super) fn new(config: EndpointConfig) -> io::Result<Self> {
-        let EndpointConfig {
-            circle,
-            clock,
-            provider,
-            limits,
-            ..
-        } = config;
+        let (circle, clock, provider) = (config.circle, config.clock, config.provider);
         let own_id = config.impersonating;
         let own_id = own_id.unwrap_or_else(|| config.identity.peer_id(circle.id()));
         let ids = ConnectionIds::random(&mut UnwrapErr(getrandom::SysRng), clock.clone());
         let replay = ReplayMemory::load(config.replay_log, config.replay_capacity, clock.unix_s())?;
         let replay = Arc::new(replay);
         let retries = RetryTokens::random(provider, clock.clone(), Arc::clone(&replay));
-        let callers = config.callers;
         let gate = Gate::new(*circle.id(), own_id, provider, ids.clone(), clock.clone())
             .dials_only(config.dials_only)
             .retries(Arc::clone(&retries))
-            .callers(Arc::clone(&callers));
+            .callers(Arc::clone(&config.callers));
         let gate = Arc::new(gate);
         let counters = Arc::new(Counters::new());
         let keys = Arc::new(KeyPool::start(config.key_pool_size, provider)?);
@@ -83,39 +76,27 @@ impl Builder {
             version: config.version,
             cover: config.cover,
         };
-        let crossing = Arc::<Crossing>::default();
         let (ready, accepted) = mpsc::channel(READY);
-        let (burst, rate) = (limits.prefix_burst, limits.prefix_per_second);
-        let prefixes = PrefixLimiter::new(burst, rate, clock.unix_ms());
+        let limits = config.limits;
         let acceptor = Acceptor {
             gate: Arc::clone(&gate),
             crypto,
             config: answering,
             keys: Arc::clone(&keys),
             replay,
-            callers: Arc::clone(&callers),
-            crossing: Arc::clone(&crossing),
+            callers: config.callers,
+            crossing: Arc::default(),
             own_id,
-            prefixes: Mutex::new(prefixes),
+            prefixes: Mutex::new(prefix_limiter(&limits, clock.unix_ms())),
             queues: Queues::new(limits.turns),
             in_flight: AtomicUsize::new(0),
             limits,
             counters: Arc::clone(&counters),
-            greeting: greeting.clone(),
+            greeting,
             ready,
             carriers: Arc::default(),
         };
-        let caller = Caller {
-            limit: acceptor.limits.handshake,
-            crypto: context,
-            clock,
-            transports,
-            callers,
-            crossing,
-            kept: Arc::default(),
-            greeting,
-            counters: Arc::clone(&counters),
-        };
+        let caller = caller(&acceptor, context, clock, transports);
         Ok(Self {
             listen: config.listen,
             only_to: config.only_to,
@@ -192,6 +173,30 @@ impl Builder {
             Arc::new(TokioRuntime),
         )?;
         Ok((endpoint, socket))
+    }
+}
+
+fn prefix_limiter(limits: &Limits, now_ms: u64) -> PrefixLimiter {
+    PrefixLimiter::new(limits.prefix_burst, limits.prefix_per_second, now_ms)
+}
+
+/// Returns the dialling half, which shares its tables with the accepting one.
+fn caller(
+    acceptor: &Acceptor,
+    crypto: Arc<CryptoContext>,
+    clock: Clock,
+    transports: Transports,
+) -> Caller {
+    Caller {
+        crypto,
+        clock,
+        transports,
+        callers: Arc::clone(&acceptor.callers),
+        crossing: Arc::clone(&acceptor.crossing),
+        kept: Arc::default(),
+        greeting: acceptor.greeting.clone(),
+        limit: acceptor.limits.handshake,
+        counters: Arc::clone(&acceptor.counters),
     }
 }
 

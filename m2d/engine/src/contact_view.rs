@@ -3,7 +3,7 @@
 use crate::refusal::Refusal;
 use crate::state::{PeerState, State, unknown};
 use crate::{conflicts, problem, retention};
-use m2_core::{ContactState, IpMode, KnownAddress};
+use m2_core::{ContactState, IpMode, KnownAddress, PathFailure};
 use m2_delivery::Path;
 use m2_store::{ContactRow, ContactRowId, MailboxPolicy};
 
@@ -16,16 +16,16 @@ pub struct ContactView {
     pub online: bool,
     /// Known addresses, the latest first.
     pub addresses: Vec<KnownAddress>,
-    /// Why the last attempt to reach the contact failed, as a stable reason; empty if it did not.
-    pub last_failure: &'static str,
+    /// Why the last attempt to reach the contact failed; `None` if it did not.
+    pub last_failure: Option<PathFailure>,
     /// The known problem in one sentence, with what to do about it; empty without one.
     pub problem: String,
     /// The switches for letters, one for each direction.
     pub mailbox: MailboxPolicy,
     /// True if the contact offers a box.
     pub mailbox_offered: bool,
-    /// Why the last deposit for the contact failed, as a stable reason; empty if it succeeded.
-    pub mailbox_failure: &'static str,
+    /// Why the last deposit for the contact failed; `None` if it succeeded.
+    pub mailbox_failure: Option<PathFailure>,
     /// The path of the current session, if one is up.
     pub path: Option<Path>,
     /// The mode of the contact's own policy; `None` if the profile's applies.
@@ -48,7 +48,7 @@ pub(crate) fn view(engine: &State, row: ContactRowId) -> Result<ContactView, Ref
         problem: problem::problem(engine, row),
         mailbox: engine.mail.policy(row),
         mailbox_offered: engine.mail.offered.contains(&row),
-        mailbox_failure: engine.mail.failures.get(&row).copied().unwrap_or_default(),
+        mailbox_failure: engine.mail.failures.get(&row).copied(),
         path: peer_state.link().map(|link| link.path),
         ip: peer_state.contact.ip,
         keep_s: engine.batch.store.keep_of(row)?,

@@ -112,7 +112,7 @@ pub(crate) fn accept(engine: &mut State, name: &str, new: &str) -> Result<Contac
     contact.reply_due = true;
     contact_rows::save(engine, row)?;
     engine.batch.event(EventKind::ContactAdded, row, None, 0)?;
-    engine.batch.wake_lines();
+    engine.batch.changed.relays = true;
     places::begin_again(engine, row)?;
     requests::answer(engine, row)?;
     dialling::dial(engine, row)?;

@@ -8,8 +8,8 @@ use crate::{conflicts, inbox};
 use bytes::Bytes;
 use m2_core::sessions::SessionId;
 use m2_delivery::{
-    self, Ack, Action, Body, Committed, Context, Conversation, GiveUp, History, Limits, MessageId,
-    Payload, SavedOutbox, Time, Write,
+    self, Ack, Action, Body, Committed, ContentHash, Context, Conversation, GiveUp, History,
+    Limits, MessageId, Payload, SavedHeld, SavedOutbox, Time, Write,
 };
 use m2_limits::counters::Counters;
 use m2_store::{ContactRowId, OutboxPayload, Store, StoreError};
@@ -211,26 +211,10 @@ fn apply(engine: &mut State, row: ContactRowId, write: Write) -> Result<(), Refu
         Write::Place(place) => engine.conversations.dirty.place(row, place),
         Write::Following { incarnation } => engine.batch.store.put_following(row, incarnation)?,
         Write::PeerGrant(grant) => engine.batch.store.put_peer_grant(row, &grant)?,
-        Write::IncarnationRemove { incarnation } => {
-            engine
-                .conversations
-                .dirty
-                .forget_incarnation(row, incarnation);
-            engine.batch.store.delete_incarnation(row, incarnation)?;
-        }
-        Write::SendEpochRemove { epoch } => {
-            engine.conversations.dirty.forget_send_epoch(row, epoch);
-            engine.batch.store.delete_send_epoch(row, epoch)?;
-        }
+        Write::IncarnationRemove { incarnation } => engine.delete_incarnation(row, incarnation)?,
+        Write::SendEpochRemove { epoch } => engine.delete_send_epoch(row, epoch)?,
         Write::ReceiveEpochRemove { incarnation, epoch } => {
-            engine
-                .conversations
-                .dirty
-                .forget_receive_epoch(row, incarnation, epoch);
-            engine
-                .batch
-                .store
-                .delete_receive_epoch(row, incarnation, epoch)?;
+            engine.delete_receive_epoch(row, incarnation, epoch)?;
         }
         Write::Outbox {
             entry,
@@ -257,13 +241,7 @@ fn apply(engine: &mut State, row: ContactRowId, write: Write) -> Result<(), Refu
             held,
             payload,
             hash,
-        } => {
-            let payload = payload.map(|payload| payload.encode());
-            engine
-                .batch
-                .store
-                .put_held(row, &held, &hash, payload.as_deref())?;
-        }
+        } => put_held(engine, row, &held, payload, &hash)?,
         Write::Release {
             id,
             incarnation,
@@ -281,6 +259,18 @@ fn apply(engine: &mut State, row: ContactRowId, write: Write) -> Result<(), Refu
         Write::Conflict(conflict) => conflicts::on_conflict(engine, row, conflict)?,
     }
     Ok(())
+}
+
+fn put_held(
+    engine: &State,
+    row: ContactRowId,
+    held: &SavedHeld,
+    payload: Option<Payload>,
+    hash: &ContentHash,
+) -> Result<(), StoreError> {
+    let payload = payload.map(|payload| payload.encode());
+    let store = &engine.batch.store;
+    store.put_held(row, held, hash, payload.as_deref())
 }
 
 fn put_in_outbox(

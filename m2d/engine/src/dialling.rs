@@ -5,6 +5,7 @@ use crate::effect::Effect;
 use crate::lines;
 use crate::refusal::Refusal;
 use crate::state::{PeerState, Session, State};
+use m2_core::PathFailure;
 use m2_core::address_budget::Level;
 use m2_core::dial::Order;
 use m2_crypto::PeerId;
@@ -38,8 +39,8 @@ fn redial(engine: &mut State, link: &Arc<Session>, one_died: bool) {
     }
 }
 
-/// Handles a failed dial, with its stable reason.
-pub(crate) fn on_dial_failed(engine: &mut State, peer: &PeerId, reason: &'static str) {
+/// Handles a failed dial, with its reason.
+pub(crate) fn on_dial_failed(engine: &mut State, peer: &PeerId, reason: PathFailure) {
     let Some(row) = engine.peers.row_of(peer) else {
         return;
     };
@@ -47,7 +48,7 @@ pub(crate) fn on_dial_failed(engine: &mut State, peer: &PeerId, reason: &'static
     if is_well_served(engine, row) {
         engine.batch.order(*peer, Order::Rest);
     } else if let Some(peer_state) = engine.peers.get_mut(&row) {
-        peer_state.last_failure = reason;
+        peer_state.last_failure = Some(reason);
         engine.batch.wake_lookup();
     }
 }

@@ -1,6 +1,7 @@
 //! What leaves the engine, once the batch that decided it is on disk.
 
 use crate::reply::Held;
+use crate::wanted::{WantedBox, WantedLines};
 use m2_core::dial::Order;
 use m2_core::sessions::SessionId;
 use m2_crypto::PeerId;
@@ -41,12 +42,12 @@ pub enum Effect {
     /// Forget the messages that are kept in memory for streams, as one of them was erased or
     /// replaced.
     ForgetContent,
-    /// Wake the task that keeps sessions with providers.
-    WakeCollectors,
+    /// Keep a session with the provider of each of these boxes, and with no other.
+    Boxes(Vec<WantedBox>),
     /// Wake the task that deposits letters.
     WakeDepositor,
-    /// Wake the task that keeps sessions with relays, and the look-up tasks.
-    WakeLines,
+    /// Keep these lines open at these relays, and no others.
+    Lines(WantedLines),
     /// Wake the look-up tasks.
     WakeLookup,
 }

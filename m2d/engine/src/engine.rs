@@ -8,8 +8,8 @@ use crate::reply::Reply;
 use crate::sessions::SessionInput;
 use crate::settings::Settings;
 use crate::state::{
-    Batch, Conversations, Lines, Mail, Maintenance, Peers, Round, Sessions, State, TimeKeeping,
-    is_sent_once,
+    Batch, Changed, Conversations, Lines, Mail, Maintenance, Peers, Round, Sessions, State,
+    TimeKeeping, is_sent_once,
 };
 use crate::{
     clients, contact_paths, contact_view, contacts, conversation, dialling, invitations, letters,
@@ -64,6 +64,7 @@ impl Engine {
         loading::reload(state)?;
         letters::resume(state);
         time::start_clock(state);
+        release::report_changes(state);
         engine.is_dialling = dialling::dial_missing(state);
         Ok(engine)
     }
@@ -206,14 +207,10 @@ impl Engine {
                 reply,
             } => self.tell(reply, |it| invitations::is_invited(it, &proof_key, proof)),
             Query::Mailboxes(reply) => self.tell(reply, mailboxes::list),
-            Query::MailboxGrants(row, reply) => {
-                self.tell(reply, |it| mailboxes::grants(it, row));
-            }
             Query::IsProvider(peer, reply) => {
                 self.tell(reply, |it| mailboxes::is_provider(it, &peer));
             }
             Query::Lines(reply) => self.tell(reply, lines::list),
-            Query::OpenLines(reply) => self.tell(reply, lines::lines_to_open),
             Query::Publications(day, reply) => self.tell(reply, |it| lookup::publications(it, day)),
             Query::Sought(reply) => self.tell(reply, lookup::sought),
             Query::Near(reply) => self.tell(reply, near::near),
@@ -329,6 +326,7 @@ fn state_of(parts: Parts) -> Result<State, StoreError> {
             counters: parts.counters,
             steps: Vec::new(),
             effects: VecDeque::new(),
+            changed: Changed::default(),
             failed: None,
             was_failing: false,
         },

@@ -64,7 +64,7 @@ fn take_frame(
     {
         // A peer that sends frames does not refuse this daemon.
         peer_state.refusals = 0;
-        peer_state.refused = "";
+        peer_state.refused = None;
     }
     match verdict {
         Verdict::Take => {}

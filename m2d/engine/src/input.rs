@@ -6,10 +6,10 @@ use crate::{
     clients, contact_paths, contact_view, contacts, invitations, letters, lines, lookup, mailboxes,
     near, privacy_facts, sending, summary,
 };
-use m2_core::ContactState;
 use m2_core::address_budget::Level;
+use m2_core::{ContactState, PathFailure};
 use m2_crypto::{PeerId, Secret};
-use m2_store::{BoxRowId, GrantRow, InvitationRow, LineRow};
+use m2_store::InvitationRow;
 use m2_wire::InviteProof;
 
 /// An input that may write. It is processed in a batch. Like all types here it can't be printed, as it
@@ -35,8 +35,8 @@ pub enum Input {
     DialFailed {
         /// The peer.
         peer: PeerId,
-        /// The stable reason.
-        reason: &'static str,
+        /// The reason.
+        reason: PathFailure,
     },
     /// What is left of a contact's budget for dialling addresses that it named.
     BudgetLeft(Level),
@@ -129,14 +129,10 @@ pub enum Query {
     },
     /// This daemon's boxes.
     Mailboxes(Reply<Vec<mailboxes::MailboxView>>),
-    /// The grants of contacts that may deposit into a box.
-    MailboxGrants(BoxRowId, Reply<Vec<GrantRow>>),
     /// Whether a peer is a provider of this daemon.
     IsProvider(PeerId, Reply<bool>),
     /// This daemon's relays.
     Lines(Reply<Vec<lines::LineView>>),
-    /// This daemon's relays, and the lines that should be open at them now.
-    OpenLines(Reply<(Vec<LineRow>, lines::OpenLines)>),
     /// The records to publish for a UTC day.
     Publications(u32, Reply<Vec<lookup::PresencePlan>>),
     /// The peers to look up.

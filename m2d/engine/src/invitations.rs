@@ -97,7 +97,7 @@ pub(crate) fn create(
         contact_name: new.contact_name,
     };
     engine.batch.store.insert_invitation(&row)?;
-    engine.batch.wake_lines();
+    engine.batch.changed.relays = true;
     Ok((row, invitation.to_uri()))
 }
 
@@ -135,7 +135,7 @@ pub(crate) fn use_invitation(
 /// Revokes an invitation.
 pub(crate) fn revoke(engine: &mut State, id: [u8; 16]) -> Result<(), Refusal> {
     if engine.batch.store.delete_invitation(&id)? {
-        engine.batch.wake_lines();
+        engine.batch.changed.relays = true;
         Ok(())
     } else {
         Err(Refusal::new(Reason::InvitationUnknown))

@@ -6,6 +6,7 @@ use crate::reply::Reply;
 use crate::state::{PeerState, State};
 use crate::{conversation, mail, request, retention};
 use bytes::Bytes;
+use m2_core::PathFailure;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
 use m2_crypto::{Certificate, PeerId, Secret};
@@ -55,7 +56,7 @@ pub enum DepositEnd {
     /// The provider's answer.
     Answered(Outcome),
     /// The provider could not be reached, for this stable reason.
-    Failed(&'static str),
+    Failed(PathFailure),
 }
 
 /// A step in the delivery of a letter.
@@ -288,9 +289,9 @@ fn deposit_ended(engine: &mut State, id: &LetterId, end: DepositEnd) -> Result<(
     };
     let reason = match end {
         DepositEnd::Answered(Outcome::Stored) => return on_stored(engine, &letter),
-        DepositEnd::Answered(Outcome::Refused) => "MAILBOX_REFUSED",
-        DepositEnd::Answered(Outcome::BoxFull) => "MAILBOX_FULL",
-        DepositEnd::Answered(Outcome::ServerFull) => "MAILBOX_SERVER_FULL",
+        DepositEnd::Answered(Outcome::Refused) => PathFailure::MailboxRefused,
+        DepositEnd::Answered(Outcome::BoxFull) => PathFailure::MailboxFull,
+        DepositEnd::Answered(Outcome::ServerFull) => PathFailure::MailboxServerFull,
         DepositEnd::Failed(reason) => reason,
     };
     engine.batch.counters.count("DEPOSIT_FAILED");

@@ -49,6 +49,7 @@ mod summary;
 mod testing;
 mod time;
 mod upkeep;
+mod wanted;
 
 pub use clients::{StreamRequest, StreamStart};
 pub use contact_paths::ContactPaths;
@@ -60,7 +61,7 @@ pub use failure::Failure;
 pub use input::{Input, Query};
 pub use invitations::{InvitationRequest, NewInvitation};
 pub use letters::{DepositEnd, DepositJob, LetterInput};
-pub use lines::{LineInput, LineView, OpenAt, OpenLines};
+pub use lines::{LineInput, LineView};
 pub use lookup::{Discovery, FoundBy, LookupTarget, PresencePlan};
 pub use mailboxes::{MailboxInput, MailboxView};
 pub use near::Near;
@@ -73,6 +74,7 @@ pub use sessions::{Arrived, GrantCheck, SessionEnd, SessionInput};
 pub use settings::{LetterTimes, LineSettings, Settings};
 pub use state::{BoxHealth, LineHealth, Session, is_sent_once};
 pub use summary::Summary;
+pub use wanted::{OpenAt, WantedBox, WantedLines};
 
 use rand_core::UnwrapErr;
 

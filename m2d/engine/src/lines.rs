@@ -12,6 +12,7 @@ pub(crate) use contacts::{
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{LineHealth, State};
+use crate::wanted::{OpenAt, WantedLines};
 use crate::{invitation_text, request};
 pub(super) use days::day_of;
 use days::{days_around, next_change};
@@ -39,27 +40,6 @@ pub struct LineView {
     pub row: LineRow,
     /// The current health.
     pub health: LineHealth,
-}
-
-/// The lines that should be open now (`docs/spec/line.md#tokens`).
-#[derive(Debug, Clone, Default)]
-pub struct OpenLines {
-    /// This daemon's relays except entries, the oldest first.
-    pub at: Vec<OpenAt>,
-    /// When the set of days changes and must be read again, in Unix milliseconds.
-    pub until_ms: u64,
-}
-
-/// The lines that should be open at one relay, the most important first in case it does not take
-/// all.
-#[derive(Debug, Clone)]
-pub struct OpenAt {
-    /// The relay's peer id.
-    pub relay: PeerId,
-    /// The relay's addresses.
-    pub addresses: Vec<SocketAddr>,
-    /// The allowed callers, each with the UTC day of its line, counted from 1970-01-01.
-    pub lines: Vec<(Caller, u32)>,
 }
 
 /// A request about a relay of this daemon, or a report on one.
@@ -94,11 +74,13 @@ pub(crate) fn handle(engine: &mut State, input: LineInput) {
     }
 }
 
-/// Returns this daemon's relays, and the lines that should be open at them now.
-pub(crate) fn lines_to_open(engine: &mut State) -> Result<(Vec<LineRow>, OpenLines), Refusal> {
-    let views = list(engine)?.into_iter();
-    let rows = views.map(|view| view.row).collect();
-    Ok((rows, open_lines(engine)?))
+/// Returns this daemon's relays, and the lines that should be open at them now. Schedules the next
+/// look for the time at which the days of the lines change.
+pub(crate) fn wanted(engine: &mut State) -> Result<WantedLines, Refusal> {
+    let relays = engine.batch.store.lines()?;
+    let open = open_lines(engine, &relays)?;
+    engine.lines.days_until_ms = next_change(engine.batch.now_ms());
+    Ok(WantedLines { relays, open })
 }
 
 /// Adds the relay that made an invitation. Only its id and addresses are used, so the
@@ -173,13 +155,13 @@ fn line_view(engine: &State, row: LineRow) -> LineView {
     }
 }
 
-/// Sends new offers to connected contacts, and wakes the task that listens.
+/// Sends new offers to connected contacts, and reports what should be open now.
 fn lines_changed(engine: &mut State) -> Result<(), Refusal> {
     let rows: Vec<ContactRowId> = engine.peers.rows();
     for row in rows {
         offer(engine, row)?;
     }
-    engine.batch.wake_lines();
+    engine.batch.changed.relays = true;
     Ok(())
 }
 
@@ -191,25 +173,16 @@ fn set_line_health(engine: &mut State, row: RelayRowId, health: LineHealth) {
 /// Returns the lines that should be open now: for each contact those of today, and of the day
 /// before or after while that is near; for an invitation the line of the day on which it was
 /// made.
-fn open_lines(engine: &mut State) -> Result<OpenLines, Refusal> {
-    let now = engine.batch.now_ms();
-    let days = days_around(now);
-    let mut open = OpenLines {
-        at: Vec::new(),
-        until_ms: next_change(now),
-    };
+fn open_lines(engine: &State, relays: &[LineRow]) -> Result<Vec<OpenAt>, Refusal> {
+    let mut open = Vec::new();
     if !engine.lines.settings.open {
         return Ok(open);
     }
+    let now = engine.batch.now_ms();
+    let days = days_around(now);
     let contacts = callers(engine);
     let invitations = engine.batch.store.invitations()?;
-    for line in engine
-        .batch
-        .store
-        .lines()?
-        .into_iter()
-        .filter(|line| !line.entry)
-    {
+    for line in relays.iter().filter(|line| !line.entry) {
         let newest_first = invitations.iter().rev();
         let invited = newest_first
             .filter(|row| row.created_ms >= line.created_ms && now < row.expires_ms)
@@ -220,9 +193,9 @@ fn open_lines(engine: &mut State) -> Result<OpenLines, Refusal> {
         let of_day = |day: u32| contacts.iter().map(move |caller| (*caller, day));
         let mut lines: Vec<(Caller, u32)> = of_day(days.today).chain(invited).collect();
         lines.extend(days.adjacent.into_iter().flat_map(of_day));
-        open.at.push(OpenAt {
+        open.push(OpenAt {
             relay: line.relay,
-            addresses: line.addresses,
+            addresses: line.addresses.clone(),
             lines,
         });
     }

@@ -113,7 +113,7 @@ pub(crate) fn sought(engine: &mut State) -> Result<Vec<LookupTarget>, Refusal> {
         };
         let (is_online, failed) = (
             peer_state.link().is_some(),
-            !peer_state.last_failure.is_empty(),
+            peer_state.last_failure.is_some(),
         );
         if peer_state
             .link()

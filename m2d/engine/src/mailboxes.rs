@@ -5,6 +5,7 @@ use crate::lines::typed_addresses;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{BoxHealth, State};
+use crate::wanted::WantedBox;
 use crate::{invitation_text, invitations, lines, request};
 use m2_core::resolve::{self, NotFound};
 use m2_crypto::address::Use;
@@ -107,7 +108,7 @@ fn register(engine: &mut State, text: &str) -> Result<MailboxView, Refusal> {
         created_ms: engine.batch.now_ms(),
     };
     row.row = engine.batch.store.put_mailbox(&row)?;
-    engine.batch.wake_collectors();
+    engine.batch.changed.boxes = true;
     Ok(mailbox_view(engine, row))
 }
 
@@ -115,6 +116,16 @@ fn register(engine: &mut State, text: &str) -> Result<MailboxView, Refusal> {
 pub(crate) fn list(engine: &mut State) -> Result<Vec<MailboxView>, Refusal> {
     let rows = engine.batch.store.mailboxes()?.into_iter();
     Ok(rows.map(|row| mailbox_view(engine, row)).collect())
+}
+
+/// Returns this daemon's boxes with the grants for them.
+pub(crate) fn wanted(engine: &State) -> Result<Vec<WantedBox>, Refusal> {
+    let store = &engine.batch.store;
+    let boxes = store.mailboxes()?.into_iter().map(|row| {
+        let grants = store.grants_of_mailbox(row.row)?;
+        Ok(WantedBox { row, grants })
+    });
+    boxes.collect()
 }
 
 /// Asks the provider to delete a box. The request is kept until the provider is reached.
@@ -131,14 +142,14 @@ pub(crate) fn remove(engine: &mut State, provider: &str) -> Result<(), Refusal> 
         engine.batch.store.delete_grant(&grant)?;
         offer(engine, grant.contact)?;
     }
-    engine.batch.wake_collectors();
+    engine.batch.changed.boxes = true;
     Ok(())
 }
 
 fn forget_mailbox(engine: &mut State, row: BoxRowId) -> Result<(), Refusal> {
     engine.batch.store.delete_mailbox(row)?;
     engine.mail.health.remove(&row);
-    engine.batch.wake_collectors();
+    engine.batch.changed.boxes = true;
     Ok(())
 }
 
@@ -185,7 +196,7 @@ pub(crate) fn grant_or_withdraw(engine: &mut State, contact: ContactRowId) -> Re
             }
         }
     }
-    engine.batch.wake_collectors();
+    engine.batch.changed.boxes = true;
     Ok(())
 }
 
@@ -199,7 +210,7 @@ pub(crate) fn end_with(engine: &mut State, contact: ContactRowId) -> Result<(), 
         for grant in engine.batch.store.grants_of_contact(contact)? {
             engine.batch.store.delete_grant(&grant)?;
         }
-        engine.batch.wake_collectors();
+        engine.batch.changed.boxes = true;
     }
     if engine.mail.offered.remove(&contact) {
         engine.batch.store.replace_offers(contact, &[])?;
@@ -244,11 +255,6 @@ fn on_box_state(engine: &mut State, row: BoxRowId, state: &BoxState) -> Result<(
     Ok(())
 }
 
-/// Returns the grants of contacts that may deposit into a box.
-pub(crate) fn grants(engine: &mut State, row: BoxRowId) -> Result<Vec<GrantRow>, Refusal> {
-    Ok(engine.batch.store.grants_of_mailbox(row)?)
-}
-
 /// Records that a provider registered the tokens of these grants. Contacts that could not
 /// deposit before get an offer.
 fn tokens_registered(engine: &mut State, grants: &[GrantRow]) -> Result<(), Refusal> {
@@ -265,6 +271,7 @@ fn tokens_registered(engine: &mut State, grants: &[GrantRow]) -> Result<(), Refu
             offer(engine, grant.contact)?;
         }
     }
+    engine.batch.changed.boxes = true;
     Ok(())
 }
 

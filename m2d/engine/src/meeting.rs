@@ -69,7 +69,7 @@ fn add_link(engine: &mut State, row: ContactRowId, link: &Arc<Session>) {
     let Some(peer_state) = engine.peers.get_mut(&row) else {
         return;
     };
-    peer_state.last_failure = "";
+    peer_state.last_failure = None;
     peer_state.confirmed_ms = steady_ms;
     peer_state.links.push(link.clone());
     let why = admission.closed.iter().map(|(_, why)| *why);

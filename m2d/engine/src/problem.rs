@@ -4,8 +4,8 @@ use crate::effect::Effect;
 use crate::state::{PeerState, Session, State};
 use crate::time;
 use crate::time::duration;
-use m2_core::ContactState;
 use m2_core::frames::NOT_A_CONTACT;
+use m2_core::{ContactState, PathFailure};
 use m2_store::ContactRowId;
 use m2_wire::CloseCode;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub(crate) fn problem(engine: &State, row: ContactRowId) -> String {
     if !state.is_wanted() {
         return String::new();
     }
-    if !peer_state.refused.is_empty() {
+    if let Some(reason) = peer_state.refused {
         let is_contact = state == ContactState::Contact;
-        return of_refusal(peer_state.refused, is_contact).to_owned();
+        return of_refusal(reason, is_contact).to_owned();
     }
     if let Some(skew) = time::disagreement(engine, row) {
         return of_clock(skew);
@@ -41,7 +41,8 @@ pub(crate) fn problem(engine: &State, row: ContactRowId) -> String {
         let text = is_unconfirmed.then_some(UNCONFIRMED);
         return text.unwrap_or_default().to_owned();
     }
-    of_failure(peer_state.last_failure).to_owned()
+    let failure = peer_state.last_failure.map(of_failure);
+    failure.unwrap_or_default().to_owned()
 }
 
 /// Returns whether a message has waited for a while for a connected contact that acknowledges
@@ -61,15 +62,12 @@ fn is_unconfirmed(engine: &State, row: ContactRowId, peer_state: &PeerState) -> 
     oldest.is_some_and(waits)
 }
 
-/// Returns why a contact cannot be reached, as a stable reason; empty if it can.
-pub(crate) fn failure_of(engine: &State, row: ContactRowId) -> &'static str {
-    let Some(peer_state) = engine.peers.get(&row) else {
-        return "";
-    };
-    let is_online = engine.is_online(row);
+/// Returns why a contact cannot be reached; `None` if it can.
+pub(crate) fn failure_of(engine: &State, row: ContactRowId) -> Option<PathFailure> {
+    let peer_state = engine.peers.get(&row)?;
     match peer_state.refused {
-        "" if is_online => "",
-        "" => peer_state.last_failure,
+        None if engine.is_online(row) => None,
+        None => peer_state.last_failure,
         refused => refused,
     }
 }
@@ -79,7 +77,7 @@ pub(crate) fn forgotten_warning(engine: &State) -> Option<String> {
     let contacts = engine.peers.contacts_in(ContactState::Contact);
     let forgot = |row: &ContactRowId| {
         let peer_state = engine.peers.get(row);
-        peer_state.is_some_and(|peer_state| peer_state.refused == NOT_A_CONTACT)
+        peer_state.is_some_and(|peer_state| peer_state.refused == Some(PathFailure::NotAContact))
     };
     let count = contacts.filter(forgot).count();
     (count > 0).then(|| {
@@ -131,9 +129,9 @@ const fn of_state(state: ContactState) -> Option<&'static str> {
     }
 }
 
-fn of_refusal(reason: &str, is_contact: bool) -> &'static str {
+fn of_refusal(reason: PathFailure, is_contact: bool) -> &'static str {
     match reason {
-        NOT_A_CONTACT if is_contact => {
+        PathFailure::NotAContact if is_contact => {
             "It does not have this identity as a contact any more: it removed it, or its store \
              was lost. Messages to it wait here. To become contacts again, run `m2 invite create` \
              on one side and `m2 contact add` on the other."
@@ -155,24 +153,23 @@ fn of_clock(skew_ms: i64) -> String {
     )
 }
 
-fn of_failure(reason: &str) -> &'static str {
-    match reason {
-        "" => "",
-        "NO_ADDRESS" => {
+const fn of_failure(failure: PathFailure) -> &'static str {
+    match failure {
+        PathFailure::NoPath => {
             "No path to it is known yet. It dials this daemon when it runs; a new invitation from \
              it contains its current addresses."
         }
-        "NO_ANSWER" => {
+        PathFailure::NoAnswer => {
             "It does not answer: it is offline, its address changed, packets are dropped on the \
              path, or its clock or this computer's is wrong by more than a day. Check this \
              computer's date, and try all paths with `m2 network probe`."
         }
-        "ADDRESS_NOT_ALLOWED" => {
+        PathFailure::NotAllowed => {
             "This daemon does not dial any address that it named, for example because they are \
              private ones of another network; `m2 network probe` shows them. If both have a \
              relay, it is reached on a line."
         }
-        "ADDRESS_BUDGET_SPENT" => {
+        PathFailure::BudgetSpent => {
             "It named more addresses without an answer than are dialled in a minute. They are \
              dialled again shortly."
         }
@@ -194,21 +191,24 @@ mod tests {
         let row = relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
         assert_eq!(
             (problem(&engine.state, row), failure_of(&engine.state, row)),
-            (String::new(), "")
+            (String::new(), None)
         );
-        engine.state.peers.get_mut(&row).unwrap().last_failure = "NO_ANSWER";
+        engine.state.peers.get_mut(&row).unwrap().last_failure = Some(PathFailure::NoAnswer);
         assert!(problem(&engine.state, row).contains("clock"));
-        assert_eq!(failure_of(&engine.state, row), "NO_ANSWER");
+        assert_eq!(failure_of(&engine.state, row), Some(PathFailure::NoAnswer));
         assert_eq!(forgotten_warning(&engine.state), None);
-        engine.state.peers.get_mut(&row).unwrap().refused = NOT_A_CONTACT;
+        engine.state.peers.get_mut(&row).unwrap().refused = Some(PathFailure::NotAContact);
         assert!(problem(&engine.state, row).contains("m2 invite create"));
-        assert_eq!(failure_of(&engine.state, row), NOT_A_CONTACT);
+        assert_eq!(
+            failure_of(&engine.state, row),
+            Some(PathFailure::NotAContact)
+        );
         assert!(
             forgotten_warning(&engine.state)
                 .unwrap()
                 .starts_with("1 of the contacts")
         );
-        engine.state.peers.get_mut(&row).unwrap().refused = "REFUSED";
+        engine.state.peers.get_mut(&row).unwrap().refused = Some(PathFailure::Refused);
         let refused = problem(&engine.state, row);
         assert!(
             !refused.contains("block") && !refused.contains("removed"),

@@ -1,14 +1,38 @@
 //! Turns the decisions of a batch that is on disk into effects.
 
-use crate::conversation;
 use crate::effect::{Effect, Step};
 use crate::frames::kind_of;
 use crate::state::State;
+use crate::{conversation, lines, mailboxes};
 use m2_core::sessions::SessionId;
 use m2_wire::Message;
 
+/// Reports the desired state that changed. What can't be read now is reported after a later batch.
+pub(crate) fn report_changes(engine: &mut State) {
+    if std::mem::take(&mut engine.batch.changed.relays) {
+        match lines::wanted(engine) {
+            Ok(wanted) => engine.batch.effects.push_back(Effect::Lines(wanted)),
+            Err(refusal) => {
+                tracing::debug!(reason = %refusal.reason, "the relays can't be read");
+                engine.batch.changed.relays = true;
+            }
+        }
+    }
+    if std::mem::take(&mut engine.batch.changed.boxes) {
+        match mailboxes::wanted(engine) {
+            Ok(wanted) => engine.batch.effects.push_back(Effect::Boxes(wanted)),
+            Err(refusal) => {
+                tracing::debug!(reason = %refusal.reason, "the boxes can't be read");
+                engine.batch.changed.boxes = true;
+            }
+        }
+    }
+}
+
 /// Turns the steps of a batch that is on disk into effects.
 pub(crate) fn release(engine: &mut State) {
+    // Before the answers: a task that is answered finds the new state.
+    report_changes(engine);
     let has_erased = engine.maintenance.take_changed();
     if has_erased {
         engine.batch.effects.push_back(Effect::ForgetContent);

@@ -279,7 +279,7 @@ fn become_contact(engine: &mut State, row: ContactRowId, link: &Session) -> Resu
         peer_state.agreed_in = Some(link.id.0);
     }
     if let Some(peer_state) = engine.peers.get_mut(&row) {
-        peer_state.refused = "";
+        peer_state.refused = None;
     }
     let contact = engine.peers.contact_mut(row)?;
     let fresh = contact.state != ContactState::Contact;
@@ -293,7 +293,7 @@ fn become_contact(engine: &mut State, row: ContactRowId, link: &Session) -> Resu
             engine.batch.store.put_address(row, reached, now)?;
         }
         engine.batch.event(EventKind::ContactAdded, row, None, 0)?;
-        engine.batch.wake_lines();
+        engine.batch.changed.relays = true;
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use crate::{
     requests, time,
 };
 use m2_core::ContactState;
+use m2_core::PathFailure;
 use m2_core::dial::Order;
-use m2_core::frames::NOT_A_CONTACT;
 use m2_core::sessions::SessionId;
 use m2_core::strangers::Eviction;
 use m2_crypto::envelope::EpochHeader;
@@ -60,8 +60,8 @@ pub struct SessionEnd {
     pub id: SessionId,
     /// Its age.
     pub age: Duration,
-    /// Why the peer refused it, as a stable reason, if it did.
-    pub refused: Option<&'static str>,
+    /// Why the peer refused it, if it did.
+    pub refused: Option<PathFailure>,
 }
 
 /// How the engine treats a session that was established.
@@ -264,9 +264,9 @@ fn dial_after_refusal(
     engine: &mut State,
     row: ContactRowId,
     link: &Arc<Session>,
-    reason: &'static str,
+    reason: PathFailure,
 ) -> Result<(), Refusal> {
-    let wants_lines = reason != NOT_A_CONTACT && link.path == Path::Direct;
+    let wants_lines = reason != PathFailure::NotAContact && link.path == Path::Direct;
     if wants_lines && !engine.batch.store.contact_lines(row)?.is_empty() {
         engine.batch.store.forget_addresses(row)?;
     }
@@ -275,8 +275,8 @@ fn dial_after_refusal(
         return Ok(());
     };
     let peer = Pseudonym::of(&link.peer_id);
-    tracing::debug!(session = link.id.0, %peer, reason, wants_lines, "the contact refused the session");
-    peer_state.refused = reason;
+    tracing::debug!(session = link.id.0, %peer, %reason, wants_lines, "the contact refused the session");
+    peer_state.refused = Some(reason);
     peer_state.refusals = peer_state.refusals.saturating_add(1);
     if peer_state.contact.state.is_wanted() {
         let order = Order::Want(route, peer_state.refusals);

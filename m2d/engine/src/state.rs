@@ -15,7 +15,7 @@ pub use lines::LineHealth;
 pub use mail::BoxHealth;
 pub use sessions::{Session, is_sent_once};
 
-pub(crate) use batch::Batch;
+pub(crate) use batch::{Batch, Changed};
 pub(crate) use conversations::{Conversations, Renewal};
 pub(crate) use lines::Lines;
 pub(crate) use mail::Mail;
@@ -61,6 +61,41 @@ impl State {
     pub(crate) fn flush_and_commit(&mut self) -> Result<(), StoreError> {
         self.flush()?;
         self.batch.store.commit()
+    }
+
+    /// Deletes an incarnation of a contact, also from the rows that wait.
+    pub(crate) fn delete_incarnation(
+        &mut self,
+        row: ContactRowId,
+        incarnation: u64,
+    ) -> Result<(), StoreError> {
+        self.conversations
+            .dirty
+            .forget_incarnation(row, incarnation);
+        self.batch.store.delete_incarnation(row, incarnation)
+    }
+
+    /// Deletes an epoch of sent messages, also from the rows that wait.
+    pub(crate) fn delete_send_epoch(
+        &mut self,
+        row: ContactRowId,
+        epoch: u64,
+    ) -> Result<(), StoreError> {
+        self.conversations.dirty.forget_send_epoch(row, epoch);
+        self.batch.store.delete_send_epoch(row, epoch)
+    }
+
+    /// Deletes an epoch of received messages, also from the rows that wait.
+    pub(crate) fn delete_receive_epoch(
+        &mut self,
+        row: ContactRowId,
+        incarnation: u64,
+        epoch: u64,
+    ) -> Result<(), StoreError> {
+        let dirty = &mut self.conversations.dirty;
+        dirty.forget_receive_epoch(row, incarnation, epoch);
+        let store = &self.batch.store;
+        store.delete_receive_epoch(row, incarnation, epoch)
     }
 
     /// Returns the sessions of a peer as the core sees them, in order of preference.

@@ -66,8 +66,8 @@ fn restart_timers(engine: &mut State) -> Result<(), Refusal> {
     engine.mail.restart(now);
     conversation::wake_all(engine)?;
     engine.batch.wake_depositor();
-    engine.batch.wake_collectors();
-    engine.batch.wake_lines();
+    engine.batch.changed.boxes = true;
+    engine.batch.changed.relays = true;
     engine.batch.wake_lookup();
     Ok(())
 }

@@ -43,7 +43,8 @@ pub(crate) fn next_due_ms(engine: &State) -> u64 {
     let timer = first(engine.conversations.timers.first().map(|(due, _)| *due));
     let crossed = first(engine.sessions.crossed.first().map(|(due, _)| *due));
     let periodic = engine.maintenance.due().min(engine.mail.due);
-    timer.min(crossed).min(periodic)
+    let days = engine.lines.days_until_ms;
+    timer.min(crossed).min(periodic).min(days)
 }
 
 /// Runs all timed work that is due.
@@ -62,6 +63,10 @@ pub(crate) fn run_timers(engine: &mut State) {
         }
         engine.sessions.crossed.remove(&(due, id));
         sessions::end_crossed(engine, id);
+    }
+    if engine.lines.days_until_ms <= now {
+        engine.lines.days_until_ms = u64::MAX;
+        engine.batch.changed.relays = true;
     }
     if engine.maintenance.due().min(engine.mail.due) <= now {
         upkeep(engine, now);

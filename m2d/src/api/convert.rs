@@ -2,6 +2,7 @@
 
 use crate::config::IpMode;
 use m2_core::ContactState;
+use m2_core::PathFailure;
 use m2_delivery::{Content, Path, PayloadError};
 use m2_engine::Refusal;
 use m2_engine::{ContactView, Failure, MailboxView};
@@ -118,7 +119,7 @@ pub(super) fn contact(view: ContactView, usage: Usage) -> pb::Contact {
         last_seen: (view.row.last_seen_ms > 0).then(|| timestamp(view.row.last_seen_ms)),
         queued_messages: usage.queued,
         addresses: view.addresses.iter().map(ToString::to_string).collect(),
-        last_failure: view.last_failure.to_owned(),
+        last_failure: reason(view.last_failure),
         problem: view.problem,
         policy: Some(pb::ContactPolicy {
             mailbox_grant: view.mailbox.grants,
@@ -127,7 +128,7 @@ pub(super) fn contact(view: ContactView, usage: Usage) -> pb::Contact {
             keep: view.keep_s.map(seconds),
         }),
         mailbox_offered: view.mailbox_offered,
-        mailbox_failure: view.mailbox_failure.to_owned(),
+        mailbox_failure: reason(view.mailbox_failure),
         path: match view.path {
             None => pb::Path::None,
             Some(Path::Direct) => pb::Path::Direct,
@@ -195,7 +196,7 @@ pub(super) fn mailbox(view: MailboxView) -> pb::Mailbox {
         addresses: view.row.addresses.iter().map(ToString::to_string).collect(),
         created: Some(timestamp(view.row.created_ms)),
         letters_taken: view.health.taken,
-        last_failure: view.health.failure.to_owned(),
+        last_failure: reason(view.health.failure),
     }
 }
 
@@ -269,6 +270,11 @@ pub(super) fn page(page: HistoryPage) -> (Vec<pb::Message>, String) {
     let last = messages.last().filter(|_| page.has_more);
     let next = last.map(|last| last.cursor.clone()).unwrap_or_default();
     (messages, next)
+}
+
+/// Returns the stable reason of a failure; empty for none.
+pub(super) fn reason(failure: Option<PathFailure>) -> String {
+    failure.map_or_else(String::new, |failure| failure.to_string())
 }
 
 /// Encodes the cursor of an event: the incarnation of the log and the number of the entry.

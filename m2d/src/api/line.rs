@@ -58,6 +58,6 @@ fn show(view: LineView) -> pb::Line {
         addresses: view.row.addresses.iter().map(ToString::to_string).collect(),
         created: Some(convert::timestamp(view.row.created_ms)),
         open: view.health.open,
-        last_failure: view.health.failure.to_owned(),
+        last_failure: convert::reason(view.health.failure),
     }
 }

@@ -4,7 +4,7 @@ mod status;
 
 use super::convert;
 use super::session::{ApiState, Ready};
-use crate::dialling::{Probed, WaySource};
+use crate::dialling::{ProbeFailure, Probed, WaySource};
 use crate::doctor::{self, FailClosed, Lookup, Settings};
 use m2_engine::Query;
 
@@ -75,11 +75,12 @@ fn show(tried: Probed) -> pb::ProbeContactResponse {
         WaySource::Line => pb::WaySource::Line,
         WaySource::Dht => pb::WaySource::Dht,
     };
+    let reason = tried.result.err().map(ProbeFailure::reason);
     pb::ProbeContactResponse {
         source: source.into(),
         target: tried.target,
         reached: tried.result.is_ok(),
-        reason: tried.result.err().unwrap_or_default().to_owned(),
+        reason: reason.unwrap_or_default().to_owned(),
         took: Some(status::duration(tried.took)),
     }
 }

@@ -8,7 +8,7 @@ use crate::config::{Config, IpMode};
 use crate::connect::{self, AddressBudgets, Direct, EndpointFactory};
 use crate::dialling::{Dialer, DialerHandle, Prober};
 use crate::doctor::FailClosed;
-use crate::driver::{EngineHandle, LineWake, LookupWake};
+use crate::driver::{EngineHandle, LookupWake};
 use crate::lines::{LineDialer, LineKeeper, RelaySockets};
 use crate::lookup::{LookupParts, LookupTasks};
 use crate::mailbox::{MailTasks, Wake};
@@ -18,8 +18,8 @@ use crate::punching::{HolePuncher, HolePuncherHandle, PunchRequest};
 use crate::reach::Reachability;
 use crate::tasks::Tasks;
 use m2_crypto::{Circle, Identity, PeerId};
-use m2_engine::Parts;
 use m2_engine::clock::Clock;
+use m2_engine::{Parts, WantedLines};
 use m2_limits::counters::Counters;
 use m2_mailbox::server::MailboxServer;
 use m2_net::callers::Callers;
@@ -32,7 +32,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How long the end of all sessions may take.
@@ -112,7 +112,7 @@ impl Startup {
         let relay = self.serve_lines(&core.endpoint);
         let runner = self.runner(&core, &mailbox, &relay);
         let (relay_sockets, lines) =
-            self.start_sessions(&core, &runner, orders, wakes.lines.clone());
+            self.start_sessions(&core, &runner, orders, wakes.lines.subscribe());
         let lookup = self.start_lookup(&core, &wakes.lookup);
         let prober = prober(&core, lines, lookup.clone());
         self.start_hole_puncher(&core, runner, punch_requests);
@@ -234,7 +234,7 @@ impl Startup {
         core: &Core,
         runner: &Arc<SessionRunner>,
         orders: DialerHandle,
-        line_wake: Arc<LineWake>,
+        wanted_lines: watch::Receiver<Option<WantedLines>>,
     ) -> (Arc<RelaySockets>, Arc<LineDialer>) {
         let (endpoint, stop) = (core.endpoint.clone(), self.stop.clone());
         let accepting = network::accept(endpoint, runner.clone(), stop);
@@ -249,9 +249,8 @@ impl Startup {
             inside: core.endpoint.clone(),
             reach: core.reach.clone(),
             key: core.identity.line_key(),
-            clock: core.clock.clone(),
         };
-        let keeper = keeper.run(line_wake, self.stop.clone());
+        let keeper = keeper.run(wanted_lines, self.stop.clone());
         self.tasks.helper("lines", keeper);
         let (endpoint, clock) = (core.endpoint.clone(), core.clock.clone());
         let reach = core.reach.clone();

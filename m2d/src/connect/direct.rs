@@ -4,6 +4,7 @@
 use super::AddressBudgets;
 use super::address_budget::Charge;
 use crate::reach::Reachability;
+use m2_core::PathFailure;
 use m2_core::dial::Target;
 use m2_crypto::PeerId;
 use m2_crypto::address::{NamedAddress, Use};
@@ -28,12 +29,12 @@ pub enum DirectError {
 }
 
 impl DirectError {
-    /// Returns a stable reason for the API.
-    pub const fn reason(self) -> &'static str {
+    /// Returns the reason as front-ends see it.
+    pub const fn reason(self) -> PathFailure {
         match self {
-            Self::NotAdmitted => "ADDRESS_NOT_ALLOWED",
-            Self::BudgetSpent => "ADDRESS_BUDGET_SPENT",
-            Self::Dial(error) => error.reason(),
+            Self::NotAdmitted => PathFailure::NotAllowed,
+            Self::BudgetSpent => PathFailure::BudgetSpent,
+            Self::Dial(error) => super::of_dial(error),
         }
     }
 }

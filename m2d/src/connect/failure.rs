@@ -1,12 +1,13 @@
 //! Why a peer can't be reached by a path.
 
 use super::DirectError;
+use m2_core::PathFailure;
 use m2_net::dial_error::DialError;
 use m2_net::line::LineError;
 
 /// Why a peer can't be reached by a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PathFailure {
+pub enum DialFailure {
     /// No path is known.
     NoPath,
     /// A direct dial failed.
@@ -25,18 +26,18 @@ pub enum PathFailure {
     WithinLine(DialError),
 }
 
-impl PathFailure {
-    /// Returns a stable reason for the API.
-    pub const fn reason(self) -> &'static str {
+impl DialFailure {
+    /// Returns the reason as front-ends see it.
+    pub const fn reason(self) -> PathFailure {
         match self {
-            Self::NoPath => "NO_ADDRESS",
+            Self::NoPath => PathFailure::NoPath,
             Self::Direct(error) => error.reason(),
-            Self::NoOwnRelay => "NO_OWN_RELAY",
-            Self::NoSocket => "NO_SOCKET",
-            Self::LineExpired => "LINE_EXPIRED",
-            Self::RelayRefused => "RELAY_REFUSED",
-            Self::Line(error) => error.reason(),
-            Self::WithinLine(error) => error.reason(),
+            Self::NoOwnRelay => PathFailure::NoOwnRelay,
+            Self::NoSocket => PathFailure::NoSocket,
+            Self::LineExpired => PathFailure::LineExpired,
+            Self::RelayRefused => PathFailure::RelayRefused,
+            Self::Line(error) => of_line(error),
+            Self::WithinLine(error) => of_dial(error),
         }
     }
 
@@ -53,5 +54,32 @@ impl PathFailure {
             },
             _ => 1,
         }
+    }
+}
+
+/// Returns why a dial failed, as front-ends see it.
+pub const fn of_dial(error: DialError) -> PathFailure {
+    match error {
+        DialError::NoAnswer => PathFailure::NoAnswer,
+        DialError::WrongPeer => PathFailure::WrongKey,
+        DialError::NoCommonSuite => PathFailure::NoCommonSuite,
+        DialError::NoKeyReady => PathFailure::NoKeyReady,
+        DialError::Refused => PathFailure::Refused,
+        DialError::Failed => PathFailure::HandshakeFailed,
+        DialError::NoSocket => PathFailure::NoSocket,
+        DialError::Local => PathFailure::NotDialled,
+    }
+}
+
+/// Returns why a line failed, as front-ends see it.
+pub const fn of_line(error: LineError) -> PathFailure {
+    match error {
+        LineError::Unreached(error) => of_dial(error),
+        LineError::NotExtended => PathFailure::NotExtended,
+        LineError::NoLine => PathFailure::NoLine,
+        LineError::Full => PathFailure::RelayFull,
+        LineError::PathTooSmall => PathFailure::PathTooSmall,
+        LineError::NoAnswer => PathFailure::NoAnswer,
+        LineError::Ended => PathFailure::LineEnded,
     }
 }

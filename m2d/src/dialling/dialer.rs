@@ -1,7 +1,7 @@
 //! The dialer: performs the dial plan of the core.
 
 use super::orders::DialerHandle;
-use crate::connect::{Direct, PathFailure};
+use crate::connect::{DialFailure, Direct};
 use crate::driver::EngineHandle;
 use crate::lines::LineDialer;
 use crate::log::{AddressPseudonym, Pseudonym};
@@ -44,7 +44,7 @@ struct Done {
     number: u64,
     peer: PeerId,
     /// `None` if the attempt was cancelled.
-    result: Option<Result<Session, PathFailure>>,
+    result: Option<Result<Session, DialFailure>>,
 }
 
 impl Dialer {
@@ -141,7 +141,7 @@ impl Dialer {
         let due = self.plan.due_at(&done.peer);
         let next_s = due.map(|due| due.saturating_sub(self.now_ms()) / 1_000);
         let reason = failure.reason();
-        tracing::debug!(number, %peer, ?ended, reason, ?next_s, "the attempt has ended");
+        tracing::debug!(number, %peer, ?ended, %reason, ?next_s, "the attempt has ended");
     }
 
     async fn finish(&mut self, done: Done) {
@@ -196,15 +196,15 @@ struct Call {
 
 impl Call {
     /// Tries all paths of an attempt, each with a head start over the next. The first session wins.
-    async fn by_any(self, attempt: Attempt) -> Result<Session, PathFailure> {
+    async fn by_any(self, attempt: Attempt) -> Result<Session, DialFailure> {
         let (peer, timeout, mode) = (attempt.peer, attempt.timeout, attempt.route.mode);
         let (addresses, lines) = (attempt.route.addresses.len(), attempt.route.lines.len());
         tracing::debug!(addresses, lines, ?mode, ?timeout, "an attempt begins");
         let candidates = attempt.route.candidates().into_iter();
         let dials =
             candidates.map(|(delay, candidate)| (delay, self.dial(peer, candidate, mode, timeout)));
-        let mut failure = PathFailure::NoPath;
-        let won = race::staggered(dials, |other: PathFailure| {
+        let mut failure = DialFailure::NoPath;
+        let won = race::staggered(dials, |other: DialFailure| {
             // Keeps the most informative failure, and of equal ones the first.
             if other.weight() > failure.weight() {
                 failure = other;
@@ -219,14 +219,14 @@ impl Call {
         candidate: Candidate,
         mode: IpMode,
         timeout: Duration,
-    ) -> Result<Session, PathFailure> {
+    ) -> Result<Session, DialFailure> {
         let credential = Credential::Identity(self.identity.clone());
         let path = tracing::enabled!(tracing::Level::DEBUG).then(|| described(&candidate));
         let begun = Instant::now();
         let result = match candidate {
             Candidate::Direct(target) => {
                 let dialled = self.direct.dial(peer, target, credential, timeout).await;
-                dialled.map_err(PathFailure::Direct)
+                dialled.map_err(DialFailure::Direct)
             }
             Candidate::Line(line) => {
                 let dialled = self.lines.dial(peer, credential, &line, mode, timeout);
@@ -238,7 +238,7 @@ impl Call {
             Ok(_) => tracing::debug!(path, ?took, "the path leads to the peer"),
             Err(failure) => {
                 let reason = failure.reason();
-                tracing::debug!(path, reason, ?took, "the path failed");
+                tracing::debug!(path, %reason, ?took, "the path failed");
             }
         }
         result

@@ -10,6 +10,7 @@ use crate::lookup::LookupParts;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use m2_core::PathFailure;
 use m2_core::dial::Target;
 use m2_core::{ContactLine, LineTokens};
 use m2_crypto::PeerId;
@@ -19,7 +20,6 @@ use m2_engine::ContactPaths;
 use m2_engine::Query;
 use m2_engine::Refusal;
 use m2_engine::clock::Clock;
-use m2_net::dial_error::DialError;
 use m2_net::session::CloseCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,34 @@ pub enum WaySource {
     Dht,
 }
 
+/// Why a path gave no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeFailure {
+    /// No path of this kind is known.
+    NoneKnown,
+    /// The contact is not seen in the local network.
+    NotSeen,
+    /// This kind of look-up is off.
+    Off,
+    /// The contact has published no record.
+    NotPublished,
+    /// The path failed.
+    Path(PathFailure),
+}
+
+impl ProbeFailure {
+    /// Returns the stable reason, on which scripts rely.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NoneKnown => "NONE_KNOWN",
+            Self::NotSeen => "NOT_SEEN",
+            Self::Off => "OFF",
+            Self::NotPublished => "NOT_PUBLISHED",
+            Self::Path(failure) => failure.reason(),
+        }
+    }
+}
+
 /// The result of one attempt.
 #[derive(Debug, Clone)]
 pub struct Probed {
@@ -49,8 +77,8 @@ pub struct Probed {
     pub source: WaySource,
     /// The address or relay that was dialled; empty if the source had no result.
     pub target: String,
-    /// Success, or a stable reason for the failure.
-    pub result: Result<(), &'static str>,
+    /// Success, or why there is no session.
+    pub result: Result<(), ProbeFailure>,
     /// Duration of the attempt, including look-up.
     pub took: Duration,
 }
@@ -128,14 +156,18 @@ impl Prober {
         }
         let nothing = |source, reason| std::future::ready(vec![none(source, reason)]).boxed();
         if ways.known.is_empty() && mode != IpMode::LineOnly {
-            attempts.push(nothing(WaySource::Known, "NONE_KNOWN"));
+            attempts.push(nothing(WaySource::Known, ProbeFailure::NoneKnown));
         }
         if ways.lines.is_empty() {
-            attempts.push(nothing(WaySource::Line, "NONE_KNOWN"));
+            attempts.push(nothing(WaySource::Line, ProbeFailure::NoneKnown));
         }
         if ways.lan.is_empty() && mode == IpMode::Direct {
             let on = self.lookup.lan.is_some();
-            let reason = if on { "NOT_SEEN" } else { "OFF" };
+            let reason = if on {
+                ProbeFailure::NotSeen
+            } else {
+                ProbeFailure::Off
+            };
             attempts.push(nothing(WaySource::Lan, reason));
         }
     }
@@ -147,7 +179,7 @@ impl Prober {
         }
         let source = WaySource::Dht;
         let Some((dht, secret)) = self.lookup.dht.clone().zip(ways.secret.clone()) else {
-            return Some(std::future::ready(vec![none(source, "OFF")]).boxed());
+            return Some(std::future::ready(vec![none(source, ProbeFailure::Off)]).boxed());
         };
         let (peer, mode) = (ways.peer, ways.mode);
         Some(
@@ -157,7 +189,10 @@ impl Prober {
                 let record = match crate::lookup::find(&dht, &secret, now_s).await {
                     Ok(Some(record)) => record,
                     found => {
-                        let reason = found.map_or("NO_ANSWER", |_| "NOT_PUBLISHED");
+                        let reason = match found {
+                            Ok(_) => ProbeFailure::NotPublished,
+                            Err(_) => ProbeFailure::Path(PathFailure::NoAnswer),
+                        };
                         let took = begun.elapsed();
                         let tried = none(source, reason);
                         return vec![Probed { took, ..tried }];
@@ -199,7 +234,7 @@ impl Prober {
         }
         let tried: Vec<Probed> = calls.collect().await;
         if tried.is_empty() {
-            let tried = none(WaySource::Dht, "NO_ADDRESS");
+            let tried = none(WaySource::Dht, ProbeFailure::Path(PathFailure::NoPath));
             return vec![Probed {
                 took: looked,
                 ..tried
@@ -252,7 +287,7 @@ impl Prober {
                 Ok(())
             }
             Ok(Err(failure)) => refusal_is_success(failure.reason()),
-            Err(_) => Err("NO_ANSWER"),
+            Err(_) => Err(ProbeFailure::Path(PathFailure::NoAnswer)),
         };
         Probed {
             source,
@@ -265,14 +300,14 @@ impl Prober {
 
 /// Maps a refusal to success: a contact without a mailbox role refuses anonymous callers, but only
 /// after it has proved its identity.
-fn refusal_is_success(reason: &'static str) -> Result<(), &'static str> {
-    if reason == DialError::Refused.reason() {
-        return Ok(());
+const fn refusal_is_success(failure: PathFailure) -> Result<(), ProbeFailure> {
+    match failure {
+        PathFailure::Refused => Ok(()),
+        failure => Err(ProbeFailure::Path(failure)),
     }
-    Err(reason)
 }
 
-fn none(source: WaySource, reason: &'static str) -> Probed {
+fn none(source: WaySource, reason: ProbeFailure) -> Probed {
     Probed {
         source,
         target: String::new(),

@@ -3,7 +3,7 @@
 use super::used::Used;
 use super::{RelaySockets, hops};
 use crate::config::IpMode;
-use crate::connect::{Direct, DirectError, PathFailure};
+use crate::connect::{DialFailure, Direct, DirectError};
 use crate::reach::Reachability;
 use m2_core::ContactLine;
 use m2_crypto::PeerId;
@@ -53,14 +53,14 @@ impl LineDialer {
         line: &ContactLine,
         mode: IpMode,
         limit: Duration,
-    ) -> Result<Session, PathFailure> {
+    ) -> Result<Session, DialFailure> {
         let target = Hop {
             relay: line.relay,
             addresses: self.direct.admitted(&line.addresses),
         };
         let own = self.relay_sockets.own().await;
         let ways = hops::to_contact(&own, mode, &target);
-        let mut failure = PathFailure::NoOwnRelay;
+        let mut failure = DialFailure::NoOwnRelay;
         for way in ways {
             match self.by(&way, peer, &credential, line, limit).await {
                 Ok(session) => return Ok(session),
@@ -77,24 +77,24 @@ impl LineDialer {
         credential: &Credential,
         line: &ContactLine,
         limit: Duration,
-    ) -> Result<Session, PathFailure> {
+    ) -> Result<Session, DialFailure> {
         let token = line
             .tokens
             .of_day(self.clock.today())
-            .ok_or(PathFailure::LineExpired)?;
+            .ok_or(DialFailure::LineExpired)?;
         let relay_sockets = self
             .relay_sockets
             .endpoint()
             .await
-            .map_err(|_| PathFailure::NoSocket)?;
+            .map_err(|_| DialFailure::NoSocket)?;
         let session = self.dial_relay(relay_sockets, way, peer).await?;
-        let carrier = self.inside.attach(session).map_err(PathFailure::Line)?;
+        let carrier = self.inside.attach(session).map_err(DialFailure::Line)?;
         // A dial that is dropped half-way must not leave a session with the relay behind.
         let used = Used::new(carrier.clone());
-        let address = carrier.join(token).await.map_err(PathFailure::Line)?;
+        let address = carrier.join(token).await.map_err(DialFailure::Line)?;
         let credential = credential.clone();
         let dialled = self.inside.dial_within(address, peer, credential, limit);
-        let session = dialled.await.map_err(PathFailure::WithinLine)?;
+        let session = dialled.await.map_err(DialFailure::WithinLine)?;
         used.release();
         if self.relay_sockets.is_shared() && way.len() == 1 {
             self.reach.ask_at(&carrier);
@@ -112,10 +112,10 @@ impl LineDialer {
         relay_sockets: &Endpoint,
         way: &[Hop],
         contact: PeerId,
-    ) -> Result<Session, PathFailure> {
-        let first = way.first().ok_or(PathFailure::NoOwnRelay)?;
+    ) -> Result<Session, DialFailure> {
+        let first = way.first().ok_or(DialFailure::NoOwnRelay)?;
         if first.addresses.is_empty() {
-            return Err(PathFailure::Direct(DirectError::NotAdmitted));
+            return Err(DialFailure::Direct(DirectError::NotAdmitted));
         }
         let own = self.relay_sockets.own().await;
         let is_ours = own.rows().any(|row| row.relay == first.relay);
@@ -123,11 +123,11 @@ impl LineDialer {
         let charge = self
             .direct
             .charge(contact, first.relay, named)
-            .map_err(PathFailure::Direct)?;
+            .map_err(DialFailure::Direct)?;
         let session = relay_sockets.dial_relay_counted(way, charge.meter()).await;
         let session = session.map_err(|error| match error {
-            LineError::Unreached(DialError::Refused) => PathFailure::RelayRefused,
-            error => PathFailure::Line(error),
+            LineError::Unreached(DialError::Refused) => DialFailure::RelayRefused,
+            error => DialFailure::Line(error),
         })?;
         self.direct.proved(first.relay, session.remote_address());
         Ok(session)

@@ -2,24 +2,19 @@
 
 use super::listening::{Listening, Wanted};
 use super::{OwnRelays, RelaySockets};
-use crate::driver::{EngineHandle, LineWake};
+use crate::driver::EngineHandle;
+use crate::log::Pseudonym;
 use crate::reach::Reachability;
 use m2_crypto::line::LineKey;
-use m2_engine::OpenLines;
-use m2_engine::Query;
-use m2_engine::Refusal;
-use m2_engine::clock::Clock;
+use m2_engine::WantedLines;
 use m2_net::endpoint::Endpoint;
 use m2_store::{LineRow, RelayRowId};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-
-/// The delay before a failed query to the engine is retried.
-const RETRY: Duration = Duration::from_secs(5);
+use tracing::Instrument;
 
 /// The task that keeps lines open at this daemon's relays.
 pub struct LineKeeper {
@@ -33,8 +28,6 @@ pub struct LineKeeper {
     pub reach: Arc<Reachability>,
     /// The key from which the line secrets are derived.
     pub key: LineKey,
-    /// The daemon's clock.
-    pub clock: Arc<Clock>,
 }
 
 /// A relay with a listener task.
@@ -51,36 +44,34 @@ impl Drop for Kept {
 }
 
 impl LineKeeper {
-    /// Runs until the daemon stops.
-    pub async fn run(self, wake: Arc<LineWake>, stop: CancellationToken) {
-        let mut changed = wake.subscribe();
+    /// Runs until the daemon stops. `wanted` is `None` until the engine has said what is wanted.
+    pub async fn run(
+        self,
+        mut wanted: watch::Receiver<Option<WantedLines>>,
+        stop: CancellationToken,
+    ) {
         let mut kept: HashMap<RelayRowId, Kept> = HashMap::new();
         loop {
-            changed.mark_unchanged();
-            let wait = match self.look(&mut kept).await {
-                Ok(until_ms) => {
-                    Duration::from_millis(until_ms.saturating_sub(self.clock.now_ms()).max(1_000))
-                }
-                Err(_) => RETRY,
-            };
+            let now = wanted.borrow_and_update().clone();
+            if let Some(now) = now {
+                self.reconcile(&mut kept, now);
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 // The sender lives as long as this task.
-                _ = changed.changed() => {}
-                () = tokio::time::sleep(wait) => {}
+                _ = wanted.changed() => {}
             }
         }
     }
 
-    /// Reconciles the listener tasks with the desired state. Returns when the days change next.
-    async fn look(&self, kept: &mut HashMap<RelayRowId, Kept>) -> Result<u64, Refusal> {
-        let (rows, open) = self.engine.read(Query::OpenLines).await?;
+    /// Reconciles the listener tasks with the desired state.
+    fn reconcile(&self, kept: &mut HashMap<RelayRowId, Kept>, wanted: WantedLines) {
+        let rows = &wanted.relays;
         self.relay_sockets.set_own(OwnRelays::new(rows.clone()));
-        let has_entry = rows.iter().any(|row| row.entry);
         // A relay whose addresses or role changed is dialled again.
         kept.retain(|_, kept| rows.contains(&kept.row));
-        for row in rows.into_iter().filter(|row| !row.entry) {
-            let wanted = self.wanted(&row, &open, has_entry);
+        for row in rows.iter().filter(|row| !row.entry) {
+            let wanted = self.wanted_at(row, &wanted);
             match kept.get(&row.row) {
                 Some(kept) => {
                     kept.wanted.send_if_modified(|now| {
@@ -90,20 +81,19 @@ impl LineKeeper {
                     });
                 }
                 None => {
-                    kept.insert(row.row, self.start(row, wanted));
+                    kept.insert(row.row, self.start(row.clone(), wanted));
                 }
             }
         }
-        Ok(open.until_ms)
     }
 
-    fn wanted(&self, row: &LineRow, open: &OpenLines, has_entry: bool) -> Wanted {
-        let at = open.at.iter().find(|at| at.relay == row.relay);
+    fn wanted_at(&self, row: &LineRow, wanted: &WantedLines) -> Wanted {
+        let at = wanted.open.iter().find(|at| at.relay == row.relay);
         let lines = at.into_iter().flat_map(|at| &at.lines);
         let secrets = lines.map(|(caller, day)| self.key.secret(&row.relay, *day, caller));
         Wanted {
             secrets: secrets.collect(),
-            has_entry,
+            has_entry: wanted.relays.iter().any(|row| row.entry),
         }
     }
 
@@ -116,7 +106,8 @@ impl LineKeeper {
             reach: self.reach.clone(),
             row: row.clone(),
         };
-        let task = tokio::spawn(listening.run(wishes)).abort_handle();
+        let span = tracing::debug_span!("line", relay = %Pseudonym::of(&row.relay));
+        let task = tokio::spawn(listening.run(wishes).instrument(span)).abort_handle();
         Kept { row, wanted, task }
     }
 }

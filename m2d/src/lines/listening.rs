@@ -2,9 +2,11 @@
 
 use super::used::Used;
 use super::{RelaySockets, hops};
+use crate::connect::of_line;
 use crate::driver::EngineHandle;
 use crate::log::Pseudonym;
 use crate::reach::Reachability;
+use m2_core::PathFailure;
 use m2_crypto::line::{JoinToken, LineSecret};
 use m2_engine::LineHealth;
 use m2_engine::LineInput;
@@ -74,7 +76,7 @@ impl Listening {
                 Ok(carrier) => {
                     let used = Used::new(carrier.clone());
                     match self.listen(&carrier, &mut wishes).await {
-                        EndReason::Ended(error) => error.reason(),
+                        EndReason::Ended(error) => of_line(error),
                         EndReason::Old => {
                             used.release();
                             tokio::spawn(linger(carrier));
@@ -91,11 +93,11 @@ impl Listening {
                 Err(reason) => reason,
             };
             self.tell(LineHealth {
-                failure: reason,
+                failure: Some(reason),
                 ..LineHealth::default()
             })
             .await;
-            tracing::debug!(relay = %Pseudonym::of(&self.row.relay), reason, failures, "no session with the relay");
+            tracing::debug!(relay = %Pseudonym::of(&self.row.relay), %reason, failures, "no session with the relay");
             failures = if begun.elapsed() > STABLE_AFTER {
                 1
             } else {
@@ -107,20 +109,17 @@ impl Listening {
     }
 
     /// Dials the relay, by the next route after each failure.
-    async fn reach(&self, failures: u32) -> Result<Carrier, &'static str> {
+    async fn reach(&self, failures: u32) -> Result<Carrier, PathFailure> {
         let ways = hops::to_own(&*self.relay_sockets.own().await, &self.row);
         let place = usize::try_from(failures).unwrap_or(0) % ways.len().max(1);
-        let way = ways.get(place).ok_or("NO_OWN_RELAY")?;
+        let way = ways.get(place).ok_or(PathFailure::NoOwnRelay)?;
         let relay_sockets = self
             .relay_sockets
             .endpoint()
             .await
-            .map_err(|_| "NO_SOCKET")?;
-        let session = relay_sockets
-            .dial_relay(way)
-            .await
-            .map_err(|e| e.reason())?;
-        let carrier = self.inside.attach(session).map_err(|e| e.reason())?;
+            .map_err(|_| PathFailure::NoSocket)?;
+        let session = relay_sockets.dial_relay(way).await.map_err(of_line)?;
+        let carrier = self.inside.attach(session).map_err(of_line)?;
         tracing::debug!(relay = %Pseudonym::of(&self.row.relay), hops = way.len(), "a session with the relay is up");
         if self.relay_sockets.is_shared() && way.len() == 1 {
             self.reach.ask_at(&carrier);
@@ -186,7 +185,7 @@ fn health(open: usize) -> LineHealth {
     LineHealth {
         online: true,
         open: u32::try_from(open).unwrap_or(u32::MAX),
-        failure: "",
+        failure: None,
     }
 }
 

@@ -5,13 +5,15 @@ use super::opener::LetterOpener;
 use super::owner_session::{OwnerSession, ProviderError};
 use super::tokens::refill;
 use super::wake::Wake;
+use crate::connect::of_dial;
 use crate::driver::EngineHandle;
+use m2_core::PathFailure;
 use m2_crypto::handshake::Credential;
 use m2_crypto::invitation::{InviteId, PROOF_EXPORT_LABEL, proof};
 use m2_crypto::{Identity, PeerId};
 use m2_engine::BoxHealth;
+use m2_engine::MailboxInput;
 use m2_engine::Refusal;
-use m2_engine::{MailboxInput, Query};
 use m2_limits::backoff::Backoff;
 use m2_net::endpoint::Endpoint;
 use m2_net::race;
@@ -65,9 +67,9 @@ enum RoundError {
     #[error("the daemon's store failed, or it stops")]
     Engine,
     #[error("the provider was not reached")]
-    Dial(&'static str),
+    Dial(PathFailure),
     #[error("the provider ended the session")]
-    Ended(&'static str),
+    Ended(PathFailure),
     /// The box needs no further rounds.
     #[error("the box is gone")]
     Gone,
@@ -89,17 +91,11 @@ impl Collector {
     /// Runs a task for every own box until the daemon stops.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut tasks: HashMap<BoxRowId, JoinHandle<()>> = HashMap::new();
-        let mut changed = self.wake.boxes.subscribe();
+        let mut boxes = self.wake.boxes();
         loop {
-            let boxes = self.engine.read(Query::Mailboxes).await;
-            let Ok(boxes) = boxes else {
-                // A store that can't be read now may be readable later.
-                tokio::select! {
-                    () = stop.cancelled() => break,
-                    () = sleep(BACKOFF.longest / 60) => continue,
-                }
-            };
-            let rows: HashSet<BoxRowId> = boxes.iter().map(|view| view.row.row).collect();
+            let wanted = boxes.borrow_and_update().clone();
+            let wanted = wanted.as_deref().unwrap_or_default();
+            let rows: HashSet<BoxRowId> = wanted.iter().map(|wanted| wanted.row.row).collect();
             tasks.retain(|row, task| {
                 let stays = rows.contains(row) && !task.is_finished();
                 if !stays {
@@ -107,14 +103,14 @@ impl Collector {
                 }
                 stays
             });
-            for view in boxes {
-                let row = view.row.row;
+            for row in rows {
                 let keep = || tokio::spawn(self.clone().keep(row));
                 tasks.entry(row).or_insert_with(keep);
             }
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = changed.changed() => {}
+                // The sender lives as long as this task.
+                _ = boxes.changed() => {}
             }
         }
         for task in tasks.into_values() {
@@ -127,17 +123,17 @@ impl Collector {
         let mut failures = 0_u32;
         let mut health = BoxHealth::default();
         let mut asked = self.wake.collect.subscribe();
-        let mut changed = self.wake.boxes.subscribe();
+        let mut changed = self.wake.boxes();
         loop {
-            let end = match self.mailbox(row).await {
+            changed.mark_unchanged();
+            let end = match self.wake.wanted_box(row).map(|wanted| wanted.row) {
                 // Waits until the user asks again.
-                Ok(Some(mailbox)) if mailbox.state == MailboxState::Refused => {
+                Some(mailbox) if mailbox.state == MailboxState::Refused => {
                     let _ = changed.changed().await;
                     continue;
                 }
-                Ok(Some(mailbox)) => self.quiet_round(&mailbox, &mut health).await,
-                Ok(None) => return,
-                Err(refusal) => Err(refusal.into()),
+                Some(mailbox) => self.quiet_round(&mailbox, &mut health).await,
+                None => return,
             };
             let was_up = std::mem::take(&mut health.online);
             failures = if was_up {
@@ -177,12 +173,6 @@ impl Collector {
         }
     }
 
-    async fn mailbox(&self, row: BoxRowId) -> Result<Option<MailboxRow>, Refusal> {
-        let boxes = self.engine.read(Query::Mailboxes).await?;
-        let mut rows = boxes.into_iter().map(|view| view.row);
-        Ok(rows.find(|mailbox| mailbox.row == row))
-    }
-
     async fn tell_health(&self, row: BoxRowId, health: BoxHealth) {
         let told = self.engine.cast(MailboxInput::Health(row, health));
         if told.await.is_err() {
@@ -210,7 +200,7 @@ impl Collector {
         }
         *health = BoxHealth {
             online: true,
-            failure: "",
+            failure: None,
             ..*health
         };
         self.tell_health(row, *health).await;
@@ -228,7 +218,7 @@ impl Collector {
         match dialled.await {
             Ok(session) => Ok(OwnerSession::new(session)),
             Err(failure) => Err(RoundError::Dial(
-                failure.map_or("NO_ADDRESS", |it| it.reason()),
+                failure.map_or(PathFailure::NoPath, of_dial),
             )),
         }
     }
@@ -270,7 +260,7 @@ impl Collector {
         health: &mut BoxHealth,
     ) -> Result<(), RoundError> {
         let mut fresh = true;
-        let mut changed = self.wake.boxes.subscribe();
+        let mut changed = self.wake.boxes();
         let mut asked = self.wake.collect.subscribe();
         loop {
             let quiet = if fresh { QUIET } else { Duration::MAX };
@@ -288,8 +278,8 @@ impl Collector {
                         fresh = false;
                     }
                 },
-                _ = changed.changed() => match self.mailbox(row).await? {
-                    Some(mailbox) if mailbox.state == MailboxState::Open => fresh = true,
+                _ = changed.changed() => match self.wake.wanted_box(row) {
+                    Some(wanted) if wanted.row.state == MailboxState::Open => fresh = true,
                     // The next round handles the new state.
                     _ => {
                         session.close();
@@ -333,11 +323,8 @@ impl Collector {
         max_tokens: u32,
     ) -> Result<(), RoundError> {
         let unused = list_tokens(session, max_tokens).await?;
-        let grants = self
-            .engine
-            .read(|reply| Query::MailboxGrants(row, reply))
-            .await?;
-        let mut plan = refill(&self.own_id, grants, &unused, max_tokens as usize);
+        let wanted = self.wake.wanted_box(row).ok_or(RoundError::Gone)?;
+        let mut plan = refill(&self.own_id, wanted.grants, &unused, max_tokens as usize);
         // The order of the tokens would reveal which of them belong to one contact.
         shuffle(&mut plan.add);
         let mut done = true;
@@ -398,12 +385,13 @@ fn jitter() -> u32 {
     UnwrapErr(getrandom::SysRng).next_u32()
 }
 
-fn reason(error: &RoundError) -> &'static str {
+/// Returns why a round ended; `None` if that is no failure.
+const fn reason(error: &RoundError) -> Option<PathFailure> {
     match error {
-        RoundError::Dial(reason) | RoundError::Ended(reason) => reason,
-        RoundError::Provider(ProviderError::NoAnswer) => "NO_ANSWER",
-        RoundError::Provider(ProviderError::Misbehaved) => "PROVIDER_MISBEHAVED",
-        RoundError::Provider(ProviderError::Session(_)) => "SESSION_LOST",
-        RoundError::Engine | RoundError::Gone => "",
+        RoundError::Dial(reason) | RoundError::Ended(reason) => Some(*reason),
+        RoundError::Provider(ProviderError::NoAnswer) => Some(PathFailure::NoAnswer),
+        RoundError::Provider(ProviderError::Misbehaved) => Some(PathFailure::ProviderMisbehaved),
+        RoundError::Provider(ProviderError::Session(_)) => Some(PathFailure::SessionLost),
+        RoundError::Engine | RoundError::Gone => None,
     }
 }

@@ -7,6 +7,7 @@ use crate::driver::EngineHandle;
 use crate::log::Pseudonym;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use m2_core::PathFailure;
 use m2_crypto::handshake::Credential;
 use m2_engine::clock::Clock;
 use m2_engine::{DepositEnd, DepositJob};
@@ -131,12 +132,12 @@ impl Depositor {
         }
     }
 
-    async fn dial(&self, job: &DepositJob) -> Result<Session, &'static str> {
+    async fn dial(&self, job: &DepositJob) -> Result<Session, PathFailure> {
         let endpoint = self
             .endpoint
             .get_or_try_init(|| async { (self.bind)() })
             .await
-            .map_err(|_| "NO_SOCKET")?;
+            .map_err(|_| PathFailure::NoSocket)?;
         let addresses = self.direct.admitted(&job.addresses);
         let dial = |address| self.dial_at(endpoint, job, address);
         let dialled = race::of_addresses(&addresses, dial).await;
@@ -184,28 +185,30 @@ async fn hand_over(mut session: Session, job: DepositJob) -> DepositEnd {
     });
     let end = match answered.await {
         Ok(Ok(Message::Mailbox(answer))) => outcome(&answer, &job.id),
-        Ok(Ok(_)) => DepositEnd::Failed("PROVIDER_MISBEHAVED"),
+        Ok(Ok(_)) => DepositEnd::Failed(PathFailure::ProviderMisbehaved),
         Ok(Err(_)) => DepositEnd::Failed(lost(session.close_reason())),
-        Err(_) => DepositEnd::Failed("NO_ANSWER"),
+        Err(_) => DepositEnd::Failed(PathFailure::NoAnswer),
     };
     session.split().0.close(CloseCode::Done);
     end
 }
 
 /// Returns the reason for which a session with a provider was lost.
-pub(super) fn lost(ended: Option<Ended>) -> &'static str {
+pub(super) fn lost(ended: Option<Ended>) -> PathFailure {
     match ended {
         Some(Ended::ByPeer(code)) if code == CloseCode::Unavailable as u64 => {
-            "PROVIDER_UNAVAILABLE"
+            PathFailure::ProviderUnavailable
         }
-        Some(Ended::ByPeer(code)) if code == CloseCode::Refused as u64 => "PROVIDER_REFUSED",
-        _ => "SESSION_LOST",
+        Some(Ended::ByPeer(code)) if code == CloseCode::Refused as u64 => {
+            PathFailure::ProviderRefused
+        }
+        _ => PathFailure::SessionLost,
     }
 }
 
 fn outcome(answer: &Mailbox, wanted: &LetterId) -> DepositEnd {
     match answer {
         Mailbox::Deposited { id, outcome } if id == wanted => DepositEnd::Answered(*outcome),
-        _ => DepositEnd::Failed("PROVIDER_MISBEHAVED"),
+        _ => DepositEnd::Failed(PathFailure::ProviderMisbehaved),
     }
 }

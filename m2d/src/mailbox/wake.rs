@@ -1,14 +1,16 @@
 //! Notifications between the engine and the mailbox tasks.
 
 use m2_crypto::PeerId;
+use m2_engine::WantedBox;
+use m2_store::BoxRowId;
+use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
 /// One notification for each kind of work. A notification that no task is waiting for is not lost.
 #[derive(Debug)]
 pub struct Wake {
-    /// This daemon's boxes, or the contacts that may deposit into them, have changed. The value has
-    /// no meaning.
-    pub boxes: watch::Sender<()>,
+    /// This daemon's boxes with their grants; `None` until the engine has said which there are.
+    boxes: watch::Sender<Option<Arc<[WantedBox]>>>,
     /// The user asked to collect from all boxes now. The value has no meaning.
     pub collect: watch::Sender<()>,
     /// Letters are waiting to be deposited.
@@ -27,7 +29,7 @@ pub(super) struct Quiet<'a> {
 impl Default for Wake {
     fn default() -> Self {
         Self {
-            boxes: watch::Sender::new(()),
+            boxes: watch::Sender::new(None),
             collect: watch::Sender::new(()),
             letters: Notify::new(),
             depositing: watch::Sender::new(Vec::new()),
@@ -36,6 +38,30 @@ impl Default for Wake {
 }
 
 impl Wake {
+    /// Sets which boxes there are. Tasks are woken if they must act on the change.
+    pub fn set_boxes(&self, boxes: Vec<WantedBox>) {
+        self.boxes.send_if_modified(|now| {
+            let before = now.replace(boxes.into());
+            let after = now.as_deref().unwrap_or_default();
+            before.is_none_or(|before| {
+                let mut pairs = after.iter().zip(before.iter());
+                after.len() != before.len() || pairs.any(|(after, it)| after.differs_from(it))
+            })
+        });
+    }
+
+    /// Returns a receiver of the boxes.
+    pub(super) fn boxes(&self) -> watch::Receiver<Option<Arc<[WantedBox]>>> {
+        self.boxes.subscribe()
+    }
+
+    /// Returns a box, unless it was deleted.
+    pub(super) fn wanted_box(&self, row: BoxRowId) -> Option<WantedBox> {
+        let boxes = self.boxes.borrow();
+        let mut boxes = boxes.iter().flat_map(|boxes| boxes.iter());
+        boxes.find(|wanted| wanted.row.row == row).cloned()
+    }
+
     /// Suspends collecting from a provider until the returned guard is dropped.
     pub(super) fn quiet(&self, provider: PeerId) -> Quiet<'_> {
         self.depositing.send_modify(|all| all.push(provider));

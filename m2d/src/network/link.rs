@@ -4,6 +4,7 @@ use super::PunchState;
 use super::outgoing::{NoRoom, Outgoing};
 use super::silence::{Signs, Silence};
 use crate::log::Pseudonym;
+use m2_core::PathFailure;
 use m2_core::sessions::SessionId;
 use m2_crypto::{Certificate, PeerId};
 use m2_delivery::Path;
@@ -121,14 +122,14 @@ impl Link {
     }
 
     /// Returns why the peer refused the session, as a stable reason, if it did.
-    pub fn refused(&self) -> Option<&'static str> {
+    pub fn refused(&self) -> Option<PathFailure> {
         const REFUSED: u64 = CloseCode::Refused as u64;
         const NOT_A_CONTACT: u64 = CloseCode::NotAContact as u64;
         const MISBEHAVED: u64 = CloseCode::Misbehaved as u64;
         match self.session.close_reason() {
-            Some(Ended::ByPeer(REFUSED)) => Some("REFUSED"),
-            Some(Ended::ByPeer(NOT_A_CONTACT)) => Some("NOT_A_CONTACT"),
-            Some(Ended::ByPeer(MISBEHAVED)) => Some("MISBEHAVED"),
+            Some(Ended::ByPeer(REFUSED)) => Some(PathFailure::Refused),
+            Some(Ended::ByPeer(NOT_A_CONTACT)) => Some(PathFailure::NotAContact),
+            Some(Ended::ByPeer(MISBEHAVED)) => Some(PathFailure::Misbehaved),
             _ => None,
         }
     }

@@ -117,7 +117,7 @@ fn an_undeposited_letter_is_sealed_again_before_its_grant_expires() {
     let (_dir, mut engine) = scene();
     send(&mut engine, 0);
     let first = deposits_after(&mut engine, 60_000);
-    let failed = DepositEnd::Failed("NO_ANSWER");
+    let failed = DepositEnd::Failed(PathFailure::NoAnswer);
     deposit_ended(&mut engine.state, &first[0].id, failed).unwrap();
     let same = deposits_after(&mut engine, 6 * DAY_MS);
     assert_eq!(same[0].id, first[0].id);

@@ -199,7 +199,7 @@ pub(crate) fn on_offer(
 /// Deletes the lines of a peer that is no contact any more. Its own join tokens become invalid.
 pub(crate) fn end_with(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
     engine.batch.store.replace_contact_lines(contact, &[])?;
-    engine.batch.wake_lines();
+    engine.batch.changed.relays = true;
     Ok(())
 }
 

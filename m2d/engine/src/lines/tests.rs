@@ -74,11 +74,11 @@ fn only_contacts_and_invitees_may_dial() {
     };
     let (row, uri) = invitations::create(&mut engine.state, new).unwrap();
     let invited = Caller::Invited(InviteId::from_bytes(row.id));
-    let open = open_lines(&mut engine.state).unwrap();
-    assert_eq!(open.at.len(), 1, "no line is open at an entry");
+    let open = wanted(&mut engine.state).unwrap();
+    assert_eq!(open.open.len(), 1, "no line is open at an entry");
     let callers = [1, 2].map(|number| (Caller::Contact(peer(number)), today));
     let expected = [callers[0], callers[1], (invited, today)];
-    assert_eq!(open.at[0].lines, expected);
+    assert_eq!(open.open[0].lines, expected);
 
     // The token in the invitation matches the open line, also on another day.
     let line = uri.parse::<Invitation>().unwrap();
@@ -87,11 +87,11 @@ fn only_contacts_and_invitees_may_dial() {
     assert!(line.relay == peer(50) && line.token == secret.join_token());
     contacts::block(&mut engine.state, &peer(2).to_string()).unwrap();
     let tomorrow = noon(&mut engine);
-    let open = open_lines(&mut engine.state).unwrap();
+    let open = wanted(&mut engine.state).unwrap();
     let expected = [(Caller::Contact(peer(1)), tomorrow), (invited, today)];
-    assert_eq!(open.at[0].lines, expected);
+    assert_eq!(open.open[0].lines, expected);
     invitations::revoke(&mut engine.state, row.id).unwrap();
-    assert_eq!(open_lines(&mut engine.state).unwrap().at[0].lines.len(), 1);
+    assert_eq!(wanted(&mut engine.state).unwrap().open[0].lines.len(), 1);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn offered_tokens_match_the_open_lines() {
             .unwrap()
             .is_empty()
     );
-    assert!(open_lines(&mut engine.state).unwrap().at.is_empty());
+    assert!(wanted(&mut engine.state).unwrap().open.is_empty());
 }
 
 #[test]

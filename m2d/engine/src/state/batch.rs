@@ -31,10 +31,31 @@ pub(crate) struct Batch {
     pub(crate) steps: Vec<Step>,
     /// The effects of batches that are on disk.
     pub(crate) effects: VecDeque<Effect>,
+    /// What changed since it was last reported.
+    pub(crate) changed: Changed,
     /// Set when this batch must be rolled back, with the reason.
     pub(crate) failed: Option<Refusal>,
     /// Set from a fault of the store until a batch is written again.
     pub(crate) was_failing: bool,
+}
+
+/// Desired state that changed and is reported once the batch is on disk.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// This daemon's relays, or the lines that should be open at them.
+    pub(crate) relays: bool,
+    /// This daemon's boxes, or the grants for them.
+    pub(crate) boxes: bool,
+}
+
+impl Default for Changed {
+    /// At the start nothing is reported yet.
+    fn default() -> Self {
+        Self {
+            relays: true,
+            boxes: true,
+        }
+    }
 }
 
 impl Batch {
@@ -90,19 +111,9 @@ impl Batch {
         self.effect(Effect::Dial(peer, order));
     }
 
-    /// Wakes the task that keeps sessions with providers, once the batch is on disk.
-    pub(crate) fn wake_collectors(&mut self) {
-        self.effect(Effect::WakeCollectors);
-    }
-
     /// Wakes the task that deposits letters, once the batch is on disk.
     pub(crate) fn wake_depositor(&mut self) {
         self.effect(Effect::WakeDepositor);
-    }
-
-    /// Wakes the task that keeps sessions with relays, once the batch is on disk.
-    pub(crate) fn wake_lines(&mut self) {
-        self.effect(Effect::WakeLines);
     }
 
     /// Wakes the look-up tasks, once the batch is on disk.

@@ -1,6 +1,7 @@
 //! The settings and the health of this daemon's relays.
 
 use crate::settings::LineSettings;
+use m2_core::PathFailure;
 use m2_crypto::line::LineKey;
 use m2_store::RelayRowId;
 use std::collections::HashMap;
@@ -12,8 +13,8 @@ pub struct LineHealth {
     pub online: bool,
     /// Number of lines open at the relay.
     pub open: u32,
-    /// Why there is no session, as a stable reason; empty if there is one.
-    pub failure: &'static str,
+    /// Why there is no session, `None` if there is one.
+    pub failure: Option<PathFailure>,
 }
 
 /// The engine's state of lines.
@@ -23,6 +24,8 @@ pub(crate) struct Lines {
     pub(crate) key: LineKey,
     /// The health of relays, by row.
     pub(crate) health: HashMap<RelayRowId, LineHealth>,
+    /// When the days of the open lines change, in Unix milliseconds.
+    pub(crate) days_until_ms: u64,
 }
 
 impl Lines {
@@ -31,6 +34,7 @@ impl Lines {
             settings,
             key,
             health: HashMap::new(),
+            days_until_ms: u64::MAX,
         }
     }
 }

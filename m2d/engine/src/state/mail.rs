@@ -1,6 +1,7 @@
 //! The mailboxes of this daemon and of its contacts, as far as they are in memory.
 
 use crate::settings::LetterTimes;
+use m2_core::PathFailure;
 use m2_store::{BoxRowId, ContactRowId, MailboxPolicy, Store, StoreError};
 use std::collections::{HashMap, HashSet};
 
@@ -20,8 +21,8 @@ pub(crate) struct Mail {
     pub started: u64,
     /// The health of own boxes, by row.
     pub health: HashMap<BoxRowId, BoxHealth>,
-    /// Why the last deposit for a contact failed, as a stable reason.
-    pub failures: HashMap<ContactRowId, &'static str>,
+    /// Why the last deposit for a contact failed.
+    pub failures: HashMap<ContactRowId, PathFailure>,
     /// When a message may next need a letter, in Unix milliseconds.
     pub due: u64,
 }
@@ -37,8 +38,8 @@ pub struct BoxHealth {
     pub rounds: u64,
     /// Sessions that failed.
     pub failures: u64,
-    /// Why there is no session, as a stable reason; empty if there is one.
-    pub failure: &'static str,
+    /// Why there is no session, `None` if there is one.
+    pub failure: Option<PathFailure>,
 }
 
 impl Mail {

@@ -2,11 +2,11 @@
 
 use super::{PeerClock, Session};
 use crate::refusal::Refusal;
-use m2_core::ContactState;
 use m2_core::contact_name::{is_fit, look_alike};
 use m2_core::found::Found;
 use m2_core::resolve::{self, NotFound};
 use m2_core::sessions::SessionId;
+use m2_core::{ContactState, PathFailure};
 use m2_crypto::{Certificate, PeerId};
 use m2_delivery::Conversation;
 use m2_proto::reason::Reason;
@@ -36,10 +36,10 @@ pub(crate) struct PeerState {
     pub(crate) found: Found,
     /// The contact's clock, as its last session reported it.
     pub(crate) clock: Option<PeerClock>,
-    /// Why the last attempt to reach the contact failed, as a stable reason; empty if it did not.
-    pub(crate) last_failure: &'static str,
-    /// Why the contact refused the last session, as a stable reason; empty if it did not.
-    pub(crate) refused: &'static str,
+    /// Why the last attempt to reach the contact failed; `None` if it did not.
+    pub(crate) last_failure: Option<PathFailure>,
+    /// Why the contact refused the last session; `None` if it did not.
+    pub(crate) refused: Option<PathFailure>,
     /// Consecutive sessions that the contact refused.
     pub(crate) refusals: u32,
     /// Consecutive sessions that ended early.
@@ -62,8 +62,8 @@ impl PeerState {
             secrets: None,
             found: Found::default(),
             clock: None,
-            last_failure: "",
-            refused: "",
+            last_failure: None,
+            refused: None,
             refusals: 0,
             short_sessions: 0,
             confirmed_ms: 0,

@@ -1,6 +1,7 @@
 //! The sessions between the daemons of the simulated world.
 
 use super::daemon::{Daemon, End, Flaw, Time};
+use m2_core::PathFailure;
 use m2_core::dial::Order;
 use m2_core::sessions::SessionId;
 use m2_crypto::envelope::{EpochHeader, Grant, ReceiveEpoch};
@@ -186,9 +187,9 @@ impl World {
         }
         if let Some((pipe, side)) = self.half(daemon, id) {
             let refused = match code {
-                CloseCode::Refused => Some("REFUSED"),
-                CloseCode::NotAContact => Some("NOT_A_CONTACT"),
-                CloseCode::Misbehaved => Some("MISBEHAVED"),
+                CloseCode::Refused => Some(PathFailure::Refused),
+                CloseCode::NotAContact => Some(PathFailure::NotAContact),
+                CloseCode::Misbehaved => Some(PathFailure::Misbehaved),
                 _ => None,
             };
             let Pipe(halves) = self.pipes.swap_remove(pipe);
@@ -199,7 +200,7 @@ impl World {
         }
     }
 
-    fn report_end(&mut self, daemon: usize, id: SessionId, refused: Option<&'static str>) {
+    fn report_end(&mut self, daemon: usize, id: SessionId, refused: Option<PathFailure>) {
         let daemon = &mut self.daemons[daemon];
         if !daemon.sessions.remove(&id) || self.flaw == Flaw::LosesEnds {
             return;

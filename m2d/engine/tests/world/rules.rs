@@ -3,6 +3,7 @@
 use super::daemon::{End, Flaw};
 use super::network::World;
 use m2_core::ContactState;
+use m2_core::PathFailure;
 use m2_delivery::Content;
 use m2_engine::{
     ContactRequest, ContactView, Effect, InvitationRequest, MessageRequest, NewInvitation,
@@ -193,7 +194,7 @@ fn a_blocked_peer_gets_no_session() {
     assert!(world.seen.treated.contains("unwanted"));
     let alice = world.id(ALICE);
     let view = world.daemons[BOB].contact(alice).unwrap();
-    assert_eq!(view.last_failure, "REFUSED");
+    assert_eq!(view.last_failure, Some(PathFailure::Refused));
     assert!(view.problem.contains("ends sessions"), "{}", view.problem);
     // Nothing of its messages is lost or delivered.
     world.say(BOB, ALICE, "are you there?").unwrap();
