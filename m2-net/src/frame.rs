@@ -302,7 +302,7 @@ impl FrameReceiver {
                 Ok(Some(Message::Cover(_))) => continue,
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => {}
-                Err(malformed) => return Err(self.misbehaved(malformed)),
+                Err(malformed) => return Err(self.violation(malformed)),
             }
             let chunk = self
                 .stream
@@ -321,7 +321,7 @@ impl FrameReceiver {
         loop {
             match self.decoder.next_message() {
                 Ok(Some(Message::Cover(_))) => {}
-                other => return other.map_err(|malformed| self.misbehaved(malformed)),
+                other => return other.map_err(|malformed| self.violation(malformed)),
             }
         }
     }
@@ -334,7 +334,7 @@ impl FrameReceiver {
     }
 
     /// Counts the violation and closes the session.
-    pub(crate) fn misbehaved(&self, malformed: Malformed) -> SessionError {
+    pub(crate) fn violation(&self, malformed: Malformed) -> SessionError {
         self.counters.count(Counter::FrameMalformed);
         // No reason text: docs/spec/wire.md#the-end.
         self.connection.close(on_wire(CloseCode::Misbehaved), &[]);

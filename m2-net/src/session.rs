@@ -228,7 +228,7 @@ impl Session {
         let stream = say(&connection, first).await?;
         let (receiver, hello) = listen(&connection, counters).await?;
         if hello.purpose != purpose {
-            return Err(receiver.misbehaved(Malformed::Purpose));
+            return Err(receiver.violation(Malformed::Purpose));
         }
         Self::new(connection, true, greeting, hello, (stream, receiver))
     }

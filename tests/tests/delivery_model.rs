@@ -177,7 +177,7 @@ fn schedules_reach_every_case() {
     assert!(counters.duplicates > 100 && counters.unopened > 10 && counters.resent > 100);
     assert!(counters.resealed > 100 && counters.unknown_acks > 10);
     assert!(counters.ignored_refusals > 10);
-    assert_eq!((counters.misbehaved, counters.seal_failed), (0, 0));
+    assert_eq!((counters.misdeeds, counters.seal_failed), (0, 0));
 }
 
 /// Like `schedules_reach_every_case`, for worlds whose stores are restored, lost or copied.
@@ -211,7 +211,7 @@ fn faulty_schedules_reach_every_case() {
     assert!(known > 10 && unknown > 10);
     assert!(conflicts.iter().all(|count| *count > 0));
     assert!(counters.renewed > 50);
-    assert_eq!((counters.misbehaved, counters.seal_failed), (0, 0));
+    assert_eq!((counters.misdeeds, counters.seal_failed), (0, 0));
 }
 
 #[derive(Debug, Default)]

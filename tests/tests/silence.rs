@@ -112,18 +112,18 @@ async fn a_secret_that_differs_in_one_bit_is_another_circle() {
         secret[bit / 8] ^= 1 << (bit % 8);
         let near = Circle::private("home", &Secret::new(secret));
         secret[bit / 8] ^= 1 << (bit % 8);
-        call(&alice, near, alices_id).await;
+        dial_from(&alice, near, alices_id).await;
     }
     let name = Circle::private("Home", &Secret::new(secret));
-    call(&alice, name, alices_id).await;
-    call(&alice, Circle::public(), alices_id).await;
+    dial_from(&alice, name, alices_id).await;
+    dial_from(&alice, Circle::public(), alices_id).await;
     assert!(counter(&alice, "SESSION_ACCEPTED").await == 0);
     // A member that dials her with another peer's id, or with her id in another circle, gets no answer
     // either.
     let carols_id = identity("carol").unwrap().peer_id(home.id());
     let elsewhere = public_id(&identity("alice").unwrap());
     for wrong in [carols_id, elsewhere] {
-        call(&alice, home.clone(), wrong).await;
+        dial_from(&alice, home.clone(), wrong).await;
     }
     reach(&alice, home, alices_id).await;
 }
@@ -133,7 +133,7 @@ async fn a_dialer_without_the_peer_id_gets_no_answer() {
     let alice = Daemon::start(Setup::new().identity("alice")).await.unwrap();
     for name in ["bob", "carol"] {
         let id = public_id(&identity(name).unwrap());
-        call(&alice, Circle::public(), id).await;
+        dial_from(&alice, Circle::public(), id).await;
     }
     let counted = counter(&alice, "DATAGRAM_NOT_FOR_US").await;
     assert!(counted >= 2, "{counted}");
@@ -298,7 +298,7 @@ async fn withheld_first_packet(daemon: &Daemon) -> Vec<u8> {
 }
 
 /// Dials a daemon. Asserts that not one byte comes back.
-async fn call(daemon: &Daemon, circle: Circle, peer: PeerId) {
+async fn dial_from(daemon: &Daemon, circle: Circle, peer: PeerId) {
     let wire = Wire::new().await.unwrap();
     wire.aim(daemon.udp_address().await.unwrap());
     let result = caller(circle, IN_VAIN).dial(wire.address(), peer).await;

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::counters::Counters;
-use super::error::{Misbehaved, SendRefused};
+use super::error::{Misdeed, SendRefused};
 use super::id::{Ack, ContentHash, MessageId, Path, Time};
 use super::limits::{Limits, MAX_ACKS};
 use super::output::{Action, GiveUp, Saved, Write};
@@ -212,13 +212,13 @@ impl Conversation {
     /// Takes an envelope: its sealed message, and its grant if [`wants_grant`](Self::wants_grant)
     /// returned true and the grant was accepted.
     ///
-    /// Errors: [`Misbehaved`] if the peer broke a rule.
+    /// Errors: [`Misdeed`] if the peer broke a rule.
     pub fn on_envelope(
         &mut self,
         cx: &mut Context<'_>,
         accepted: Option<AcceptedGrant>,
         sealed: &[u8],
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Misdeed> {
         let own_outbox = |id: &MessageId| self.sending.contains(id);
         let (receiving, tools) = half!(self, receiving);
         let result = receiving.on_envelope(cx, tools, accepted, sealed, &own_outbox);
@@ -227,18 +227,18 @@ impl Conversation {
 
     /// Takes the acknowledgements of one frame. Unknown ones are ignored and counted.
     ///
-    /// Errors: [`Misbehaved::TooManyAcks`] over [`MAX_ACKS`], [`Misbehaved::AckMismatch`].
-    pub fn on_acks(&mut self, cx: &mut Context<'_>, acks: &[Ack]) -> Result<(), Misbehaved> {
+    /// Errors: [`Misdeed::TooManyAcks`] over [`MAX_ACKS`], [`Misdeed::AckMismatch`].
+    pub fn on_acks(&mut self, cx: &mut Context<'_>, acks: &[Ack]) -> Result<(), Misdeed> {
         if acks.len() > MAX_ACKS {
-            return self.count(Err(Misbehaved::TooManyAcks));
+            return self.count(Err(Misdeed::TooManyAcks));
         }
         let (sending, tools) = half!(self, sending);
         let result = sending.on_acks(cx, tools, acks);
         self.count(result)
     }
 
-    fn count(&mut self, result: Result<(), Misbehaved>) -> Result<(), Misbehaved> {
-        self.counters.misbehaved += u64::from(result.is_err());
+    fn count(&mut self, result: Result<(), Misdeed>) -> Result<(), Misdeed> {
+        self.counters.misdeeds += u64::from(result.is_err());
         result
     }
 
@@ -253,12 +253,12 @@ impl Conversation {
     /// Takes a message from a letter that was opened and checked to be new
     /// (docs/spec/letter.md#opening).
     ///
-    /// Errors: [`Misbehaved`] if the peer broke a rule. The letter is spent in any case.
+    /// Errors: [`Misdeed`] if the peer broke a rule. The letter is spent in any case.
     pub fn on_letter(
         &mut self,
         cx: &mut Context<'_>,
         letter: OpenedMessage,
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Misdeed> {
         let own_outbox = |id: &MessageId| self.sending.contains(id);
         let (receiving, tools) = half!(self, receiving);
         let result = receiving.on_letter(cx, tools, letter, &own_outbox);

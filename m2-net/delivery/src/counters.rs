@@ -11,8 +11,8 @@ pub struct Counters {
     pub forged: u64,
     /// Key derivations wasted on altered or forged messages.
     pub wasted_derivations: u64,
-    /// Inputs refused as [`Misbehaved`](super::Misbehaved).
-    pub misbehaved: u64,
+    /// Inputs refused as [`Misdeed`](super::Misdeed).
+    pub misdeeds: u64,
     /// Acknowledgements of messages that are not in the outbox.
     pub unknown_acks: u64,
     /// Acknowledgements of messages that had not yet been offered in the current session.
@@ -45,7 +45,7 @@ impl Counters {
             unopened: self.unopened + other.unopened,
             forged: self.forged + other.forged,
             wasted_derivations: self.wasted_derivations + other.wasted_derivations,
-            misbehaved: self.misbehaved + other.misbehaved,
+            misdeeds: self.misdeeds + other.misdeeds,
             unknown_acks: self.unknown_acks + other.unknown_acks,
             early_acks: self.early_acks + other.early_acks,
             ignored_refusals: self.ignored_refusals + other.ignored_refusals,

@@ -8,7 +8,7 @@ use thiserror::Error;
 /// otherwise. Count it, drop the frame, and keep the session: a rejected message must not stop the
 /// ones behind it. The driver may end a session after many of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Misbehaved {
+pub enum Misdeed {
     /// The bytes are not a sealed message.
     #[error("an envelope is malformed")]
     Envelope,

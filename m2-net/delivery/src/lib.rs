@@ -24,7 +24,7 @@ mod wasted_work;
 pub use context::{Committed, Context, History};
 pub use conversation::Conversation;
 pub use counters::Counters;
-pub use error::{Misbehaved, SealFailed, SendRefused};
+pub use error::{Misdeed, SealFailed, SendRefused};
 pub use id::{Ack, ContentHash, MessageId, Path, Time, WrongLength};
 pub use limits::{Limits, MAX_ACKS};
 pub use output::{

@@ -2,7 +2,7 @@
 //! (docs/spec/delivery.md#epochs).
 
 use super::context::Context;
-use super::error::Misbehaved;
+use super::error::Misdeed;
 use super::id::Time;
 use super::limits::Limits;
 use super::output::{SavedIncarnation, SavedPeerGrant, SavedReceiveEpoch, Write};
@@ -163,16 +163,16 @@ impl ReceiveEpochs {
 
     /// Installs the epoch of an accepted grant.
     ///
-    /// Errors: [`Misbehaved::ForeignGrant`] if the grant belongs to another conversation.
+    /// Errors: [`Misdeed::ForeignGrant`] if the grant belongs to another conversation.
     pub(super) fn install(
         &mut self,
         cx: &Context<'_>,
         tools: &mut Tools<'_>,
         accepted: AcceptedGrant,
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Misdeed> {
         let header = *accepted.epoch.header();
         if header.sender != cx.peer_id || header.receiver != cx.own_id {
-            return Err(Misbehaved::ForeignGrant);
+            return Err(Misdeed::ForeignGrant);
         }
         if !self.is_new(header.incarnation, header.epoch) {
             tools.counters.unwanted_grants += 1;
@@ -233,14 +233,14 @@ impl ReceiveEpochs {
 
     /// Opens a message. Returns `None` if its epoch is not open or the message does not open in it.
     ///
-    /// Errors: [`Misbehaved::TooMuchWork`] if it might waste more work than the peer's allowance.
+    /// Errors: [`Misdeed::TooMuchWork`] if it might waste more work than the peer's allowance.
     pub(super) fn open(
         &mut self,
         now: Time,
         tools: &mut Tools<'_>,
         header: &SealedHeader,
         sealed: &[u8],
-    ) -> Result<Option<Opened>, Misbehaved> {
+    ) -> Result<Option<Opened>, Misdeed> {
         let Some(peer) = self.incarnations.get_mut(&header.incarnation) else {
             return Ok(None);
         };
@@ -253,7 +253,7 @@ impl ReceiveEpochs {
         // The chain steps, and the keys of the message itself.
         let derivations = steps.saturating_add(1);
         if !self.wasted.affords(now, tools.limits, derivations) {
-            return Err(Misbehaved::TooMuchWork);
+            return Err(Misdeed::TooMuchWork);
         }
         let Ok(opened) = open.epoch.open(sealed) else {
             self.wasted.charge(derivations);

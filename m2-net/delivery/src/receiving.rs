@@ -4,7 +4,7 @@
 mod following;
 
 use super::context::Context;
-use super::error::Misbehaved;
+use super::error::Misdeed;
 use super::id::{Ack, ContentHash, MessageId, Time};
 use super::limits::Limits;
 use super::output::{Action, Saved, SavedHeld, Write};
@@ -47,7 +47,7 @@ pub(super) struct Receiving {
     /// Held places by time of arrival, over all incarnations.
     waiting: BTreeSet<(Time, u64, u64)>,
     recent: Recent<MessageId, (u64, ContentHash)>,
-    refused_ids: Recent<MessageId, Misbehaved>,
+    refused_ids: Recent<MessageId, Misdeed>,
     refusals: Recent<(u64, u64), Time>,
 }
 
@@ -87,8 +87,8 @@ impl Receiving {
         accepted: Option<AcceptedGrant>,
         sealed: &[u8],
         own_outbox: &dyn Fn(&MessageId) -> bool,
-    ) -> Result<(), Misbehaved> {
-        let header = SealedHeader::parse(sealed).map_err(|_| Misbehaved::Envelope)?;
+    ) -> Result<(), Misdeed> {
+        let header = SealedHeader::parse(sealed).map_err(|_| Misdeed::Envelope)?;
         if let Some(accepted) = accepted {
             self.epochs.install(cx, tools, accepted)?;
             self.bound_incarnations(tools, header.incarnation);
@@ -100,8 +100,8 @@ impl Receiving {
         let id = MessageId(header.message_id);
         let result = parse(opened.plaintext)
             .and_then(|payload| self.take(cx, tools, header.incarnation, id, payload, own_outbox));
-        if let Err(misbehaved) = result {
-            self.refused_ids.insert(id, misbehaved);
+        if let Err(misdeed) = result {
+            self.refused_ids.insert(id, misdeed);
         }
         result
     }
@@ -114,7 +114,7 @@ impl Receiving {
         cx: &Context<'_>,
         tools: &mut Tools<'_>,
         header: &SealedHeader,
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Misdeed> {
         let id = MessageId(header.message_id);
         if let Some((incarnation, hash)) = self.known(cx, &id)?
             && incarnation == header.incarnation
@@ -124,8 +124,8 @@ impl Receiving {
             return Ok(());
         }
         // Another epoch would not help a message that opened and was refused.
-        if let Some(misbehaved) = self.refused_ids.get(&id) {
-            return Err(*misbehaved);
+        if let Some(misdeed) = self.refused_ids.get(&id) {
+            return Err(*misdeed);
         }
         tools.counters.unopened += 1;
         self.refuse_epoch(cx.now, tools, (header.incarnation, header.epoch));
@@ -156,9 +156,9 @@ impl Receiving {
         id: MessageId,
         payload: Payload,
         own_outbox: &dyn Fn(&MessageId) -> bool,
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Misdeed> {
         if own_outbox(&id) {
-            return Err(Misbehaved::IdReused);
+            return Err(Misdeed::IdReused);
         }
         let hash = payload.hash(&id);
         let (hash, payload) = match self.known(cx, &id)? {
@@ -181,13 +181,13 @@ impl Receiving {
 
     /// Returns the committed entry of an id, or the one about to be committed.
     ///
-    /// Errors: [`Misbehaved::IdReused`] if the id does not belong to a message received from this
+    /// Errors: [`Misdeed::IdReused`] if the id does not belong to a message received from this
     /// peer.
     fn known(
         &self,
         cx: &Context<'_>,
         id: &MessageId,
-    ) -> Result<Option<(u64, ContentHash)>, Misbehaved> {
+    ) -> Result<Option<(u64, ContentHash)>, Misdeed> {
         if let Some(recent) = self.recent.get(id) {
             return Ok(Some(*recent));
         }
@@ -196,7 +196,7 @@ impl Receiving {
             Some(known) if known.received && known.peer == cx.peer_id => {
                 Ok(Some((known.incarnation, known.hash)))
             }
-            Some(_) => Err(Misbehaved::IdReused),
+            Some(_) => Err(Misdeed::IdReused),
         }
     }
 
@@ -348,9 +348,9 @@ impl Receiving {
     }
 }
 
-fn parse(mut plaintext: Zeroizing<Vec<u8>>) -> Result<Payload, Misbehaved> {
+fn parse(mut plaintext: Zeroizing<Vec<u8>>) -> Result<Payload, Misdeed> {
     let plaintext = Bytes::from(std::mem::take(&mut *plaintext));
-    Payload::parse(plaintext).map_err(Misbehaved::Payload)
+    Payload::parse(plaintext).map_err(Misdeed::Payload)
 }
 
 /// A message with a new id, or one that is already committed and only fills its place.
@@ -413,11 +413,11 @@ fn check_same(
     payload: &Payload,
     hash: ContentHash,
     committed: ContentHash,
-) -> Result<(), Misbehaved> {
+) -> Result<(), Misdeed> {
     if hash == committed || payload.body == Body::Skip || committed == Payload::skip_hash(id) {
         return Ok(());
     }
-    Err(Misbehaved::IdReused)
+    Err(Misdeed::IdReused)
 }
 
 fn release(tools: &mut Tools<'_>, incarnation: u64, held: &Held) {

@@ -150,7 +150,7 @@ impl Carrier {
         let mut opened = 0;
         for part in secrets.chunks(MAX_OPENED) {
             let RelayMessage::Opened(count) = self.ask(Request::Open(part.to_vec())).await? else {
-                return Err(self.misbehaved());
+                return Err(self.violation());
             };
             opened += part.len().min(count as usize);
             if (count as usize) < part.len() {
@@ -191,7 +191,7 @@ impl Carrier {
                 JoinOutcome::NoLine => LineError::NoLine,
                 _ => LineError::Full,
             },
-            Ok(_) => self.misbehaved(),
+            Ok(_) => self.violation(),
             Err(error) => error,
         };
         self.0.channels.remove(channel);
@@ -213,7 +213,7 @@ impl Carrier {
     pub async fn observed(&self) -> Result<NamedAddress, LineError> {
         match self.ask(Request::Observe).await? {
             RelayMessage::Observed(address) => Ok(address),
-            _ => Err(self.misbehaved()),
+            _ => Err(self.violation()),
         }
     }
 
@@ -379,7 +379,7 @@ impl Carrier {
         sent.map_err(|_| LineError::Ended)
     }
 
-    fn misbehaved(&self) -> LineError {
+    fn violation(&self) -> LineError {
         self.0.session.close(CloseCode::Misbehaved);
         LineError::Ended
     }

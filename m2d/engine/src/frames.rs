@@ -4,7 +4,7 @@ use crate::refusal::Refusal;
 use crate::state::{Session, State, is_sent_once};
 use crate::{conversation, lines, mailboxes, paths, places, problem, requests, retention};
 use m2_core::frames::{self, FrameKind, Verdict};
-use m2_delivery::{AcceptedGrant, Ack, ContentHash, MessageId, Misbehaved};
+use m2_delivery::{AcceptedGrant, Ack, ContentHash, MessageId, Misdeed};
 use m2_store::ContactRowId;
 use m2_wire::line::Line;
 use m2_wire::mailbox::Mailbox;
@@ -24,7 +24,7 @@ pub(crate) fn on_frame(
     engine.sessions.set_doubt(link.id, false);
     match take_frame(engine, link, message, accepted) {
         Ok(Ok(())) => {}
-        Ok(Err(misdeed @ Misbehaved::TooMuchWork)) => {
+        Ok(Err(misdeed @ Misdeed::TooMuchWork)) => {
             engine.batch.violation(link.id, reason_of(&misdeed))
         }
         Ok(Err(misdeed)) => engine.batch.misdeed(link.id, reason_of(&misdeed)),
@@ -38,7 +38,7 @@ fn take_frame(
     link: &Arc<Session>,
     message: Message,
     accepted: Option<AcceptedGrant>,
-) -> Result<Result<(), Misbehaved>, Refusal> {
+) -> Result<Result<(), Misdeed>, Refusal> {
     let takes_room = matches!(message, Message::ContactRequest(_) | Message::Envelope(_));
     if takes_room && !engine.batch.store.has_room()? {
         // The peer keeps the message and offers it again.
@@ -95,7 +95,7 @@ fn take_from(
     link: &Arc<Session>,
     message: Message,
     accepted: Option<AcceptedGrant>,
-) -> Result<Result<(), Misbehaved>, Refusal> {
+) -> Result<Result<(), Misdeed>, Refusal> {
     match message {
         Message::ContactReply { accepted } => requests::on_reply(engine, row, link, accepted)?,
         Message::Places(stated) => places::on_places(engine, row, link, &stated)?,
@@ -133,7 +133,7 @@ fn on_envelope(
     row: ContactRowId,
     envelope: &Envelope,
     accepted: Option<AcceptedGrant>,
-) -> Result<Result<(), Misbehaved>, Refusal> {
+) -> Result<Result<(), Misdeed>, Refusal> {
     if retention::is_over_quota(engine, row)? {
         return Ok(Ok(()));
     }
@@ -146,7 +146,7 @@ fn on_acks(
     engine: &mut State,
     row: ContactRowId,
     acks: &[m2_wire::Ack],
-) -> Result<Result<(), Misbehaved>, Refusal> {
+) -> Result<Result<(), Misdeed>, Refusal> {
     let acks: Vec<Ack> = acks
         .iter()
         .map(|ack| Ack {
@@ -185,14 +185,14 @@ pub(super) fn kind_of(message: &Message) -> FrameKind {
     }
 }
 
-const fn reason_of(misdeed: &Misbehaved) -> &'static str {
+const fn reason_of(misdeed: &Misdeed) -> &'static str {
     match misdeed {
-        Misbehaved::Envelope => "ENVELOPE_MALFORMED",
-        Misbehaved::ForeignGrant => "GRANT_FOREIGN",
-        Misbehaved::TooMuchWork => "ENVELOPE_COSTLY",
-        Misbehaved::Payload(_) => "PAYLOAD_MALFORMED",
-        Misbehaved::IdReused => "MESSAGE_ID_REUSED",
-        Misbehaved::TooManyAcks => "ACKS_TOO_MANY",
-        Misbehaved::AckMismatch => "ACK_MISMATCH",
+        Misdeed::Envelope => "ENVELOPE_MALFORMED",
+        Misdeed::ForeignGrant => "GRANT_FOREIGN",
+        Misdeed::TooMuchWork => "ENVELOPE_COSTLY",
+        Misdeed::Payload(_) => "PAYLOAD_MALFORMED",
+        Misdeed::IdReused => "MESSAGE_ID_REUSED",
+        Misdeed::TooManyAcks => "ACKS_TOO_MANY",
+        Misdeed::AckMismatch => "ACK_MISMATCH",
     }
 }

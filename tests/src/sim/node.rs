@@ -11,7 +11,7 @@ use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, Grant, ReceiveEpoch};
 use m2_delivery::{
     AcceptedGrant, Ack, Action, Conflict, Context, Conversation, Counters, Draft, GiveUp, Limits,
-    MessageId, Misbehaved, OpenedMessage, Path, Payload, SendRefused, Time, Write,
+    MessageId, Misdeed, OpenedMessage, Path, Payload, SendRefused, Time, Write,
 };
 use m2_net::wire::Places;
 use rand::rngs::StdRng;
@@ -210,10 +210,9 @@ impl Node {
             id: letter.id,
             plaintext: letter.payload.clone().into(),
         };
-        if let Err(misbehaved) = self.conversation.on_letter(context!(self, now), opened) {
-            self.store.violate(&format!(
-                "an honest peer's letter is blamed: {misbehaved:?}"
-            ));
+        if let Err(misdeed) = self.conversation.on_letter(context!(self, now), opened) {
+            self.store
+                .violate(&format!("an honest peer's letter is blamed: {misdeed:?}"));
         }
     }
 
@@ -286,9 +285,9 @@ impl Node {
                 Ok(())
             }
         };
-        if let Err(misbehaved) = result {
+        if let Err(misdeed) = result {
             self.store
-                .violate(&format!("an honest peer is blamed: {misbehaved:?}"));
+                .violate(&format!("an honest peer is blamed: {misdeed:?}"));
         }
     }
 
@@ -298,7 +297,7 @@ impl Node {
         now: Time,
         grant: Option<&[u8]>,
         sealed: &[u8],
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Misdeed> {
         let accepted = grant.and_then(|grant| self.accept(now, grant));
         self.conversation
             .on_envelope(context!(self, now), accepted, sealed)
@@ -310,7 +309,7 @@ impl Node {
         now: Time,
         accepted: Option<ReceiveEpoch>,
         sealed: &[u8],
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Misdeed> {
         let accepted = accepted.map(|epoch| AcceptedGrant {
             epoch,
             grant: Bytes::new(),
@@ -320,7 +319,7 @@ impl Node {
     }
 
     /// Receives acknowledgements.
-    pub fn acks(&mut self, now: Time, acks: &[Ack]) -> Result<(), Misbehaved> {
+    pub fn acks(&mut self, now: Time, acks: &[Ack]) -> Result<(), Misdeed> {
         self.conversation.on_acks(context!(self, now), acks)
     }
 

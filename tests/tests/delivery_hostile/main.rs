@@ -14,7 +14,7 @@ mod sides;
 
 use m2_crypto::envelope::{EpochHeader, MAX_SKIPPED};
 use m2_delivery::{
-    Ack, ContentHash, Limits, MAX_ACKS, MAX_SEQUENCE, Misbehaved, Path, PayloadError, Time,
+    Ack, ContentHash, Limits, MAX_ACKS, MAX_SEQUENCE, Misdeed, Path, PayloadError, Time,
 };
 use m2_tests::sim::{ALICE, BOB, CAROL, Event, Frame};
 use sides::{Bob, Epoch, NOW, id};
@@ -31,7 +31,7 @@ fn an_epoch_between_other_peers_opens_nothing() {
     for stranger in [carols, Epoch::between(&ALICE, &CAROL, 1, 1)] {
         let accepted = stranger.accepted();
         let result = bob.node.envelope_accepted(NOW, Some(accepted), &sealed);
-        assert_eq!(result, Err(Misbehaved::ForeignGrant));
+        assert_eq!(result, Err(Misdeed::ForeignGrant));
     }
     bob.expect_nothing_acknowledged();
     bob.expect_shown(&[]);
@@ -78,14 +78,14 @@ fn own_messages_sent_back_are_refused() {
         panic!("nothing was sent");
     };
     let result = bob.node.envelope(NOW, grant.as_deref(), sealed);
-    assert_eq!(result, Err(Misbehaved::IdReused));
+    assert_eq!(result, Err(Misdeed::IdReused));
     let mut alice = Epoch::of_alice(1, 1);
     let taken = alice.seal_as(own, 1, "alice's, under bob's id");
-    assert_eq!(bob.take(Some(&alice), &taken), Err(Misbehaved::IdReused));
+    assert_eq!(bob.take(Some(&alice), &taken), Err(Misdeed::IdReused));
     bob.expect_nothing_acknowledged();
     bob.acknowledge(own);
     let again = alice.seal_as(own, 1, "again, when it is only history");
-    assert_eq!(bob.take(None, &again), Err(Misbehaved::IdReused));
+    assert_eq!(bob.take(None, &again), Err(Misdeed::IdReused));
     bob.expect_nothing_acknowledged();
     bob.expect_shown(&[]);
 }
@@ -163,7 +163,7 @@ fn wasted_derivations_are_bounded_per_peer_across_sessions() {
     // Alternates between the epochs, so that the seeds derived for one are of no use for the other.
     let mut refused = 0;
     for turn in 0..200 {
-        if bob.take(None, &far[turn % 2]) == Err(Misbehaved::TooMuchWork) {
+        if bob.take(None, &far[turn % 2]) == Err(Misdeed::TooMuchWork) {
             refused += 1;
             bob.node.disconnect(bob.now);
             bob.node.connect(bob.now, Path::Direct);
@@ -206,12 +206,12 @@ fn acknowledgements_of_unknown_messages_change_nothing() {
         assert_eq!(bob.take_acks(flood), Ok(()));
     }
     let too_many = (0..=MAX_ACKS).map(unknown).collect();
-    assert_eq!(bob.take_acks(too_many), Err(Misbehaved::TooManyAcks));
+    assert_eq!(bob.take_acks(too_many), Err(Misdeed::TooManyAcks));
     let other = Ack {
         id: own,
         hash: ContentHash([7; 32]),
     };
-    assert_eq!(bob.take_acks(vec![other]), Err(Misbehaved::AckMismatch));
+    assert_eq!(bob.take_acks(vec![other]), Err(Misdeed::AckMismatch));
     assert!(bob.frames().is_empty());
     assert_eq!(bob.node.conversation().pending(), 1);
     let counted = 100 * MAX_ACKS as u64;
@@ -227,10 +227,7 @@ fn a_wrong_acknowledgement_does_not_void_the_others_in_its_frame() {
         hash: ContentHash([7; 32]),
     };
     let right = bob.ack_of(second);
-    assert_eq!(
-        bob.take_acks(vec![wrong, right]),
-        Err(Misbehaved::AckMismatch)
-    );
+    assert_eq!(bob.take_acks(vec![wrong, right]), Err(Misdeed::AckMismatch));
     bob.frames();
     assert!(bob.node.store.outbox.contains_key(&first));
     assert!(!bob.node.store.outbox.contains_key(&second));
@@ -286,7 +283,7 @@ fn sequence_numbers_out_of_range_are_refused_and_block_no_later_message() {
     for sequence in [0, MAX_SEQUENCE + 1, u64::MAX] {
         let sealed = alice.seal_as(id(9), sequence, "nowhere");
         for _ in 0..3 {
-            let refused = Err(Misbehaved::Payload(PayloadError::Sequence));
+            let refused = Err(Misdeed::Payload(PayloadError::Sequence));
             assert_eq!(bob.take(Some(&alice), &sealed), refused);
         }
         // A new epoch would not help, so bob does not ask for one.
@@ -326,15 +323,12 @@ fn a_reused_id_with_other_content_is_refused() {
     bob.acknowledged();
     for sequence in [1, 2, 3] {
         let other = alice.seal_as(id(1), sequence, "something else");
-        assert_eq!(bob.take(None, &other), Err(Misbehaved::IdReused));
+        assert_eq!(bob.take(None, &other), Err(Misdeed::IdReused));
         bob.expect_nothing_acknowledged();
     }
     let mut other_life = Epoch::of_alice(2, 1);
     let other = other_life.seal_as(id(1), 1, "in another incarnation");
-    assert_eq!(
-        bob.take(Some(&other_life), &other),
-        Err(Misbehaved::IdReused)
-    );
+    assert_eq!(bob.take(Some(&other_life), &other), Err(Misdeed::IdReused));
     bob.expect_nothing_acknowledged();
     bob.expect_shown(&[1]);
 }
@@ -427,7 +421,7 @@ fn malformed_payloads_are_never_acknowledged() {
     for (n, (plaintext, error)) in plaintexts.into_iter().enumerate() {
         let sealed = alice.seal_bytes(id(n as u64), plaintext);
         for _ in 0..2 {
-            let refused = Err(Misbehaved::Payload(error));
+            let refused = Err(Misdeed::Payload(error));
             assert_eq!(bob.take(Some(&alice), &sealed), refused, "{n}");
         }
         assert!(bob.frames().is_empty());

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, ReceiveEpoch, SendEpoch};
-use m2_delivery::{Ack, Body, Content, Draft, Limits, MessageId, Misbehaved, Path, Payload, Time};
+use m2_delivery::{Ack, Body, Content, Draft, Limits, MessageId, Misdeed, Path, Payload, Time};
 use m2_net::wire::Places;
 use m2_tests::sim::{ALICE, BOB, Event, Frame, Identified, Ledger, Node};
 use rand::SeedableRng;
@@ -124,12 +124,12 @@ impl Bob {
             .receive(self.now, &Frame::Places(Box::new(places)));
     }
 
-    pub(crate) fn take(&mut self, epoch: Option<&Epoch>, sealed: &[u8]) -> Result<(), Misbehaved> {
+    pub(crate) fn take(&mut self, epoch: Option<&Epoch>, sealed: &[u8]) -> Result<(), Misdeed> {
         let grant = epoch.map(|epoch| epoch.grant.as_slice());
         self.node.envelope(self.now, grant, sealed)
     }
 
-    pub(crate) fn take_acks(&mut self, acks: Vec<Ack>) -> Result<(), Misbehaved> {
+    pub(crate) fn take_acks(&mut self, acks: Vec<Ack>) -> Result<(), Misdeed> {
         self.node.acks(self.now, &acks)
     }
 

@@ -37,7 +37,7 @@ async fn a_crowd_of_strangers_is_bounded_and_excludes_no_other_peer() {
     let (first, later) = people.split_at(STRANGERS + TOO_MANY);
     let mut sessions = Vec::new();
     for one in first {
-        sessions.push(call(&scene, &caller, one).await);
+        sessions.push(dial_as_one(&scene, &caller, one).await);
     }
     scene.counted("STRANGERS_TOO_MANY", TOO_MANY as u64).await;
     for gone in sessions.drain(..TOO_MANY) {
@@ -56,7 +56,7 @@ async fn a_crowd_of_strangers_is_bounded_and_excludes_no_other_peer() {
     }
     scene.requests(STRANGERS).await;
     for one in first[..TOO_MANY].iter().chain(later) {
-        let session = call(&scene, &caller, one).await;
+        let session = dial_as_one(&scene, &caller, one).await;
         session.send_frame(request("one more", None)).await.unwrap();
         sessions.push(session);
     }
@@ -69,7 +69,7 @@ async fn a_crowd_of_strangers_is_bounded_and_excludes_no_other_peer() {
         config.limits.handshake = PATIENT;
     })
     .unwrap();
-    let session = call(&scene, &elsewhere, foreign).await;
+    let session = dial_as_one(&scene, &elsewhere, foreign).await;
     session.send_frame(request("foreign", None)).await.unwrap();
     scene.requests(REQUESTS + 1).await;
 
@@ -88,7 +88,7 @@ async fn a_crowd_of_strangers_is_bounded_and_excludes_no_other_peer() {
     scene.holds().await;
 }
 
-async fn call(scene: &Scene, caller: &Caller, who: &Arc<Identity>) -> Session {
+async fn dial_as_one(scene: &Scene, caller: &Caller, who: &Arc<Identity>) -> Session {
     let credential = Credential::Identity(who.clone());
     let dialled = caller.dial_as(credential, scene.address, scene.alices_id());
     dialled.await.unwrap()

@@ -26,12 +26,12 @@ pub struct Raw {
 
 impl Raw {
     /// Dials a daemon as carol.
-    pub async fn call(address: SocketAddr, peer: PeerId) -> Self {
+    pub async fn dial(address: SocketAddr, peer: PeerId) -> Self {
         Self::call_by(config(|crypto| crypto), address, peer).await
     }
 
     /// Dials a daemon as carol, and assumes more than the daemon allows.
-    pub async fn call_greedily(address: SocketAddr, peer: PeerId) -> Self {
+    pub async fn dial_greedily(address: SocketAddr, peer: PeerId) -> Self {
         Self::call_by(config(Greedy::new), address, peer).await
     }
 

@@ -32,22 +32,22 @@ async fn malformed_frames_end_the_session() {
         ("a name that is too long", &long_name),
     ];
     for (number, (what, bytes)) in (1..).zip(broken) {
-        let mut raw = Raw::call(scene.address, scene.alices_id()).await;
+        let mut raw = Raw::dial(scene.address, scene.alices_id()).await;
         raw.write(&[&hello, bytes].concat()).await;
         assert_eq!(raw.ended().await, MISBEHAVED, "{what}");
         scene.counted("FRAME_MALFORMED", number).await;
     }
     for (number, first) in (1..).zip([&request[..], &[0xff; 50], &[0]]) {
-        let mut raw = Raw::call(scene.address, scene.alices_id()).await;
+        let mut raw = Raw::dial(scene.address, scene.alices_id()).await;
         raw.write(first).await;
         raw.ended().await;
         scene.counted("HELLO_FAILED", number).await;
     }
     // A frame that stays incomplete, and a valid one that arrives byte by byte.
-    let mut half = Raw::call(scene.address, scene.alices_id()).await;
+    let mut half = Raw::dial(scene.address, scene.alices_id()).await;
     half.write(&[&hello[..], &[0xff, 0x7f], &[0x12; 900]].concat())
         .await;
-    let mut slow = Raw::call(scene.address, scene.alices_id()).await;
+    let mut slow = Raw::dial(scene.address, scene.alices_id()).await;
     for byte in hello.iter().chain(&request) {
         slow.write(&[*byte]).await;
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -65,17 +65,17 @@ async fn malformed_frames_end_the_session() {
 async fn strangers_may_request_contact_and_nothing_else() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
-    let call = async || carol.dial(scene.address, scene.alices_id()).await.unwrap();
+    let dial = async || carol.dial(scene.address, scene.alices_id()).await.unwrap();
     let mut noise = Noise::new(11);
     for (number, message) in (1..).zip(not_for_strangers(&mut noise)) {
-        let session = call().await;
+        let session = dial().await;
         flood(&session, || message.clone()).await;
         let told = CloseCode::NotAContact as u64;
         assert_eq!(session.closed().await, Ended::ByPeer(told));
         scene.counted("NOT_A_CONTACT", number).await;
     }
     // Repeated requests change nothing, and an invalid name is not shown.
-    let session = call().await;
+    let session = dial().await;
     flood(&session, || request("evil\u{7}\u{202e}\nname", None)).await;
     assert_eq!(session.closed().await, Ended::ByPeer(MISBEHAVED));
     scene.counted("REQUEST_REPEATED", 100).await;
@@ -90,12 +90,12 @@ async fn strangers_may_request_contact_and_nothing_else() {
 async fn an_invitation_proof_counts_only_while_open_and_in_its_own_session() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
-    let call = async || carol.dial(scene.address, scene.alices_id()).await.unwrap();
+    let dial = async || carol.dial(scene.address, scene.alices_id()).await.unwrap();
     let invite = async || scene.alice.invite(true, "").await.unwrap();
     // A proof made in another session.
     let open: Invitation = invite().await.parse().unwrap();
-    let elsewhere = shown(&call().await, &open);
-    let session = call().await;
+    let elsewhere = shown(&dial().await, &open);
+    let session = dial().await;
     session
         .send_frame(request("", Some(elsewhere)))
         .await
@@ -107,14 +107,14 @@ async fn an_invitation_proof_counts_only_while_open_and_in_its_own_session() {
     let revoke = RevokeInvitationRequest { invitation_id };
     let mut invitations = scene.alice.client().invitations();
     invitations.revoke_invitation(revoke).await.unwrap();
-    let session = call().await;
+    let session = dial().await;
     let late = shown(&session, &revoked);
     session.send_frame(request("", Some(late))).await.unwrap();
     scene.counted("INVITATION_REFUSED", 2).await;
     // A made-up proof with the id of an open invitation.
-    let mut guessed = shown(&call().await, &open);
+    let mut guessed = shown(&dial().await, &open);
     guessed.proof = [7; 32];
-    let session = call().await;
+    let session = dial().await;
     session
         .send_frame(request("", Some(guessed)))
         .await

@@ -23,7 +23,7 @@ async fn a_peer_that_exceeds_the_limits_of_quic_is_disconnected() {
     let hello = hello();
     for (number, misdeed) in (1..).zip([Misdeed::Streams, Misdeed::Conversation, Misdeed::Datagram])
     {
-        let mut raw = Raw::call_greedily(scene.address, scene.alices_id()).await;
+        let mut raw = Raw::dial_greedily(scene.address, scene.alices_id()).await;
         raw.write(&hello).await;
         scene.counted("SESSION_ACCEPTED", number + 1).await;
         match misdeed {

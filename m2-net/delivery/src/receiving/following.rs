@@ -2,7 +2,7 @@
 //! (docs/spec/delivery.md#places).
 
 use super::super::context::Context;
-use super::super::error::Misbehaved;
+use super::super::error::Misdeed;
 use super::super::id::MessageId;
 use super::super::output::{Conflict, Write};
 use super::{OpenedMessage, Receiving, Tools, parse};
@@ -116,7 +116,7 @@ impl Receiving {
         tools: &mut Tools<'_>,
         letter: OpenedMessage,
         own_outbox: &dyn Fn(&MessageId) -> bool,
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Misdeed> {
         let OpenedMessage {
             incarnation,
             id,

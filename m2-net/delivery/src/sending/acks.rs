@@ -2,7 +2,7 @@
 
 use super::Sending;
 use crate::context::Context;
-use crate::error::Misbehaved;
+use crate::error::Misdeed;
 use crate::id::Ack;
 use crate::output::{GiveUp, MessageState, Write};
 use crate::payload::Payload;
@@ -14,11 +14,11 @@ impl Sending {
         cx: &mut Context<'_>,
         tools: &mut Tools<'_>,
         acks: &[Ack],
-    ) -> Result<(), Misbehaved> {
+    ) -> Result<(), Misdeed> {
         let mut result = Ok(());
         for ack in acks {
             if !self.on_ack(tools, ack) {
-                result = Err(Misbehaved::AckMismatch);
+                result = Err(Misdeed::AckMismatch);
             }
         }
         self.pump(cx, tools);

@@ -90,7 +90,7 @@ impl Party {
     }
 
     /// Dials another party, which accepts. Returns both ends of the session.
-    pub(super) async fn call(
+    pub(super) async fn dial(
         &self,
         other: &Self,
         at: SocketAddr,
@@ -119,7 +119,7 @@ impl Party {
 pub(super) async fn direct() -> anyhow::Result<Way> {
     let ends = (Party::new("alice").await?, Party::new("bob").await?);
     let address = *ends.1.inside.local_addrs().first().context("no address")?;
-    let (near, far) = ends.0.call(&ends.1, address).await?;
+    let (near, far) = ends.0.dial(&ends.1, address).await?;
     Ok(Way {
         near,
         far,
@@ -135,7 +135,7 @@ pub(super) async fn over(callers: &[Hop], listeners: &[Hop]) -> anyhow::Result<W
     listening.open(&[secret(1)]).await?;
     let calling = ends.0.carrier(callers).await?;
     let address = calling.join(secret(1).join_token()).await?;
-    let (near, far) = ends.0.call(&ends.1, address).await?;
+    let (near, far) = ends.0.dial(&ends.1, address).await?;
     Ok(Way {
         near,
         far,

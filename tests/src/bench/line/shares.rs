@@ -26,7 +26,7 @@ pub(in super::super) async fn measure(_: &Options) -> anyhow::Result<Vec<Figure>
         listening.open(&[secret(number)]).await?;
         let calling = caller.carrier(&[relay.hop()]).await?;
         let address = calling.join(secret(number).join_token()).await?;
-        pairs.push(caller.call(&listener, address).await?);
+        pairs.push(caller.dial(&listener, address).await?);
         carriers.push((listening, calling));
     }
     let end = Instant::now() + TALK;
