@@ -2,7 +2,8 @@
 //! (docs/spec/obfuscation.md#calls-under-load).
 //!
 //! In memory only. A low-priority thread refills the pool, so that no key is generated while a
-//! handshake waits; a second thread helps only while a dial of this daemon or a contact waits for
+//! handshake waits. It also waits until no key was taken for a while, as long as the pool is not low:
+//! the handshake of the key that was taken needs the processor more. A second thread helps only while a dial of this daemon or a contact waits for
 //! a key. Half of the pool is reserved for contacts: half of the largest number that was ever
 //! ready, so that a large pool serves strangers while it fills.
 
@@ -15,7 +16,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// The pool size of a personal daemon.
@@ -25,6 +26,10 @@ pub const ROLE_SIZE: usize = 1_000;
 
 /// The first keys are generated at normal priority: a daemon without keys can't accept sessions.
 const FIRST_KEYS: usize = 4;
+
+/// A pool that is not low is refilled after this time without a handshake that took a key. A dial
+/// and its first messages take a tenth of it.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// How long the thread pauses after a key could not be generated.
 const FAILURE_REST: Duration = Duration::from_secs(1);
@@ -68,6 +73,8 @@ struct State {
     waiting: usize,
     /// Keys that were taken and not given back.
     spent: u64,
+    /// When a key was last taken.
+    taken: Option<Instant>,
     stopped: bool,
 }
 
@@ -106,7 +113,10 @@ impl KeyPool {
             return None;
         }
         let key = state.keys.pop_front();
-        state.spent += u64::from(key.is_some());
+        if key.is_some() {
+            state.spent += 1;
+            state.taken = Some(Instant::now());
+        }
         self.shared.taken.notify_one();
         key
     }
@@ -193,6 +203,15 @@ impl State {
         };
         self.keys.len() > kept
     }
+
+    /// Returns how long the pool of `wanted` keys need not be refilled yet; `None` if it should be
+    /// now.
+    fn rest(&self, wanted: usize, now: Instant) -> Option<Duration> {
+        let is_low = self.keys.len() * 4 < wanted * 3;
+        let taken = self.taken.filter(|_| !is_low && self.waiting == 0)?;
+        let since = now.saturating_duration_since(taken);
+        QUIET.checked_sub(since).filter(|rest| !rest.is_zero())
+    }
 }
 
 impl Drop for KeyPool {
@@ -262,14 +281,23 @@ impl Shared {
         !state.stopped
     }
 
-    /// Waits until the pool is not full. Returns false when the pool stops.
+    /// Waits until the pool should be refilled. Returns false when the pool stops.
     fn wait_until_needed(&self) -> bool {
-        let full = |state: &mut State| state.keys.len() >= self.wanted && !state.stopped;
-        let state = self
-            .taken
-            .wait_while(self.lock(), full)
-            .unwrap_or_else(PoisonError::into_inner);
-        !state.stopped
+        let mut state = self.lock();
+        loop {
+            if state.stopped {
+                return false;
+            }
+            let wait = match state.keys.len() >= self.wanted {
+                true => Duration::MAX,
+                false => match state.rest(self.wanted, Instant::now()) {
+                    Some(rest) => rest,
+                    None => return true,
+                },
+            };
+            let waited = self.taken.wait_timeout(state, wait);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     fn add(&self, key: SessionKeyPair) {
@@ -323,6 +351,25 @@ mod tests {
             pool.wait(Duration::from_secs(60)).await.unwrap();
         }
         assert_eq!(pool.spent(), 4);
+    }
+
+    #[test]
+    fn a_pool_is_refilled_after_the_handshake_unless_it_is_low() {
+        let pool = pool_with(4);
+        let rest = |later: Duration| {
+            let state = pool.shared.lock();
+            state.rest(4, state.taken.unwrap_or_else(Instant::now) + later)
+        };
+        assert_eq!(rest(Duration::ZERO), None, "no key was taken");
+        pool.take(Priority::Own).unwrap();
+        assert_eq!(rest(QUIET / 3), Some(QUIET - QUIET / 3));
+        assert_eq!(rest(QUIET), None);
+        let _waiting = Waiting::new(&pool.shared);
+        assert_eq!(rest(Duration::ZERO), None, "a request waits");
+        drop(_waiting);
+        assert!(rest(Duration::ZERO).is_some());
+        pool.take(Priority::Own).unwrap();
+        assert_eq!(rest(Duration::ZERO), None, "the pool is low");
     }
 
     #[test]
