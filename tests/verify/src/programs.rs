@@ -6,6 +6,7 @@ use super::step::Outcome;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 use std::collections::{BTreeSet, VecDeque};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -16,6 +17,9 @@ use std::time::Instant;
 const AT_ONCE: usize = 2;
 /// The environment variable for the number of tests that one program runs concurrently.
 const THREADS: &str = "RUST_TEST_THREADS";
+
+/// What libtest prints of a test that runs for a minute.
+const TAKES_LONG: &str = "has been running for over";
 
 /// A built test program.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +50,7 @@ pub(super) fn run(root: &Path, environment: &[(&str, &str)]) -> anyhow::Result<O
     Ok(total.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Lists the test programs, which are built already.
+/// Lists the test programs. They are built already, except examples of the workspace.
 fn built(root: &Path) -> anyhow::Result<Vec<Program>> {
     let mut command = cargo(root);
     command.args(["test", "--workspace", "--locked", "--no-run", "-q"]);
@@ -117,12 +121,18 @@ fn run_one(program: &Program, environment: &[(&str, &str)]) -> anyhow::Result<(O
         let processors = thread::available_parallelism().map_or(2, usize::from);
         command.env(THREADS, (processors + 1).to_string());
     }
-    let output = command
+    let mut child = command
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .with_context(|| format!("could not start {}", program.executable.display()))?;
-    let tests = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let errors = child.stderr.take();
+    let errors = thread::spawn(move || errors.map(|mut errors| read_all(&mut errors)));
+    let tests = child.stdout.take().map(|out| follow(&program.name, out));
+    let tests = tests.unwrap_or_default();
+    let status = child.wait()?;
+    let errors = errors.join().ok().flatten().unwrap_or_default();
     let mut outcome = Outcome::default();
     for line in tests.lines() {
         outcome.add(failed_test(line));
@@ -131,13 +141,33 @@ fn run_one(program: &Program, environment: &[(&str, &str)]) -> anyhow::Result<(O
     let skipped: BTreeSet<String> = errors.lines().filter_map(skipped_test).collect();
     outcome.skipped = skipped.len() as u64;
     outcome.passed = outcome.passed.saturating_sub(outcome.skipped);
-    if !output.status.success() && outcome.failed == 0 {
-        let failure = format!("{} failed ({})", program.name, output.status);
+    if !status.success() && outcome.failed == 0 {
+        let failure = format!("{} failed ({status})", program.name);
         outcome.add(Outcome::failure(failure));
     }
     let took = began.elapsed().as_secs_f64();
     let shown = format!("    Ran {} in {took:.1} s\n{errors}{tests}", program.name);
     Ok((outcome, shown))
+}
+
+/// Reads the output of a program to its end, and shows at once which test takes long.
+fn follow(name: &str, output: impl Read) -> String {
+    let mut all = String::new();
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        if line.contains(TAKES_LONG) {
+            println!("    {name}: {line}");
+        }
+        all.push_str(&line);
+        all.push('\n');
+    }
+    all
+}
+
+fn read_all(output: &mut impl Read) -> String {
+    let mut all = Vec::new();
+    // What could be read is shown, whatever came after it.
+    let _ = output.read_to_end(&mut all);
+    String::from_utf8_lossy(&all).into_owned()
 }
 
 #[cfg(test)]
