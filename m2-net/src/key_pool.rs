@@ -2,10 +2,11 @@
 //! (docs/spec/obfuscation.md#calls-under-load).
 //!
 //! In memory only. A low-priority thread refills the pool, so that no key is generated while a
-//! handshake waits. It also waits until no key was taken for a while, as long as the pool is not low:
-//! the handshake of the key that was taken needs the processor more. A second thread helps only while a dial of this daemon or a contact waits for
-//! a key. Half of the pool is reserved for contacts: half of the largest number that was ever
-//! ready, so that a large pool serves strangers while it fills.
+//! handshake waits. While the pool is not low, the thread also waits until no key was taken for a
+//! moment, so that it does not compete with the handshake that uses the key. A second thread helps
+//! only while a dial of this daemon or a contact waits for a key. Half of the pool is reserved for
+//! contacts: half of the largest number that was ever ready, so that a large pool serves strangers
+//! while it fills.
 
 use crate::canary::Canary;
 use m2_crypto::Provider;
@@ -30,6 +31,8 @@ const FIRST_KEYS: usize = 4;
 /// A pool that is not low is refilled after this time without a handshake that took a key. A dial
 /// and its first messages take a tenth of it.
 const QUIET: Duration = Duration::from_millis(300);
+/// The longest time for which the refill is delayed, however many handshakes there are.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// How long the thread pauses after a key could not be generated.
 const FAILURE_REST: Duration = Duration::from_secs(1);
@@ -75,6 +78,8 @@ struct State {
     spent: u64,
     /// When a key was last taken.
     taken: Option<Instant>,
+    /// When the first key was taken that is not replaced yet; `None` once the pool is being refilled.
+    lacks_since: Option<Instant>,
     stopped: bool,
 }
 
@@ -115,7 +120,11 @@ impl KeyPool {
         let key = state.keys.pop_front();
         if key.is_some() {
             state.spent += 1;
-            state.taken = Some(Instant::now());
+            let now = Instant::now();
+            if state.keys.len() + 1 >= self.shared.wanted {
+                state.lacks_since = Some(now);
+            }
+            state.taken = Some(now);
         }
         self.shared.taken.notify_one();
         key
@@ -208,9 +217,12 @@ impl State {
     /// now.
     fn rest(&self, wanted: usize, now: Instant) -> Option<Duration> {
         let is_low = self.keys.len() * 4 < wanted * 3;
-        let taken = self.taken.filter(|_| !is_low && self.waiting == 0)?;
-        let since = now.saturating_duration_since(taken);
-        QUIET.checked_sub(since).filter(|rest| !rest.is_zero())
+        let lacks_since = self.lacks_since.filter(|_| !is_low && self.waiting == 0)?;
+        let left = |limit: Duration, since: Instant| {
+            limit.saturating_sub(now.saturating_duration_since(since))
+        };
+        let rest = left(QUIET, self.taken?).min(left(LONGEST_DELAY, lacks_since));
+        (!rest.is_zero()).then_some(rest)
     }
 }
 
@@ -292,7 +304,10 @@ impl Shared {
                 true => Duration::MAX,
                 false => match state.rest(self.wanted, Instant::now()) {
                     Some(rest) => rest,
-                    None => return true,
+                    None => {
+                        state.lacks_since = None;
+                        return true;
+                    }
                 },
             };
             let waited = self.taken.wait_timeout(state, wait);
@@ -364,6 +379,11 @@ mod tests {
         pool.take(Priority::Own).unwrap();
         assert_eq!(rest(QUIET / 3), Some(QUIET - QUIET / 3));
         assert_eq!(rest(QUIET), None);
+        pool.shared.lock().taken = Some(Instant::now() + LONGEST_DELAY);
+        let since = pool.shared.lock().lacks_since.unwrap();
+        let after_all = pool.shared.lock().rest(4, since + LONGEST_DELAY);
+        assert_eq!(after_all, None, "keys are taken all the time");
+        pool.shared.lock().taken = Some(since);
         let _waiting = Waiting::new(&pool.shared);
         assert_eq!(rest(Duration::ZERO), None, "a request waits");
         drop(_waiting);
