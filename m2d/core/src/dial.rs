@@ -2,7 +2,7 @@
 //!
 //! The engine orders sessions with peers ([`Order`]). [`DialPlan`] decides when each attempt
 //! begins; [`Route::candidates`] decides in which order an attempt tries the paths of a peer. Neither
-//! dials: the daemon's `connect` room performs the effects.
+//! dials: the daemon's `dialling` room performs the effects.
 
 mod order;
 mod plan;

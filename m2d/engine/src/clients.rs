@@ -1,8 +1,8 @@
 //! Named clients of the event stream and their cursors.
 
+use crate::call;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
-use crate::request;
 use crate::state::State;
 use m2_proto::reason::Reason;
 use m2_store::StoreError;
@@ -67,20 +67,20 @@ pub(crate) fn handle(engine: &mut State, request: StreamRequest) {
             client,
             start,
             reply,
-        } => request::run(engine, reply, |engine| open_stream(engine, &client, start)),
+        } => call::run(engine, reply, |engine| open_stream(engine, &client, start)),
         StreamRequest::Acknowledge {
             client,
             incarnation,
             seq,
             reply,
-        } => request::run(engine, reply, |engine| {
+        } => call::run(engine, reply, |engine| {
             acknowledge_events(engine, &client, incarnation, seq)
         }),
         StreamRequest::See(client, reply) => {
-            request::run(engine, reply, |engine| see_client(engine, &client))
+            call::run(engine, reply, |engine| see_client(engine, &client))
         }
         StreamRequest::Remove(client, reply) => {
-            request::run(engine, reply, |engine| remove_client(engine, &client))
+            call::run(engine, reply, |engine| remove_client(engine, &client))
         }
     }
 }

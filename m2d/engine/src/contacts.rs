@@ -6,12 +6,11 @@ pub use request::ContactRequest;
 pub(crate) use request::handle;
 
 use crate::contact_view::ContactView;
-use crate::effect::Effect;
 use crate::refusal::Refusal;
 use crate::state::{Session, State};
 use crate::{
-    contact_rows, contact_view, dialling, erasing, invitation_text, lines, places, relations,
-    requests,
+    contact_rows, contact_view, dialling, erasing, invitation_text, lines, peer_requests, places,
+    relations,
 };
 use m2_core::dial::use_of;
 use m2_core::{ContactState, KnownAddress};
@@ -58,7 +57,7 @@ pub(crate) fn add(engine: &mut State, text: &str, name: &str) -> Result<ContactV
         contact.state = ContactState::Asked;
     }
     contact_rows::save(engine, row)?;
-    requests::ask_again(engine, row)?;
+    peer_requests::ask_again(engine, row)?;
     dialling::dial(engine, row)?;
     contact_view::view(engine, row)
 }
@@ -114,7 +113,7 @@ pub(crate) fn accept(engine: &mut State, name: &str, new: &str) -> Result<Contac
     engine.batch.event(EventKind::ContactAdded, row, None, 0)?;
     engine.batch.changed.relays = true;
     places::begin_again(engine, row)?;
-    requests::answer(engine, row)?;
+    peer_requests::answer(engine, row)?;
     dialling::dial(engine, row)?;
     contact_view::view(engine, row)
 }
@@ -122,7 +121,7 @@ pub(crate) fn accept(engine: &mut State, name: &str, new: &str) -> Result<Contac
 /// Declines a request: tells the peer, and marks its row as removed.
 pub(crate) fn decline(engine: &mut State, name: &str) -> Result<(), Refusal> {
     let row = engine.peers.resolve_request(name)?;
-    requests::decline(engine, row);
+    peer_requests::decline(engine, row);
     relations::end(engine, row, ContactState::Removed)
 }
 
@@ -193,7 +192,9 @@ pub(crate) fn verify(
 
 fn close_links(engine: &mut State, row: ContactRowId, code: CloseCode) {
     for link in engine.peers.links(row) {
-        engine.batch.effect(Effect::Close(link.id, code));
+        engine
+            .batch
+            .close(link.id, code, "the contact was blocked or removed");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The engine's face: batches, inputs, queries and effects.
+//! The engine's public interface: batches, inputs, queries and effects.
 
 use crate::clock::Clock;
 use crate::effect::Effect;
@@ -23,6 +23,9 @@ use m2_wire::CloseCode;
 use rand_core::UnwrapErr;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// Why a session ends of which a frame that is sent once was lost.
+const FRAME_LOST: &str = "a frame of it was lost with a batch";
 
 /// The parts that an engine is built from.
 pub struct Parts {
@@ -86,8 +89,8 @@ impl Engine {
         self.state.log_incarnation
     }
 
-    /// Begins a batch. If it fails, or [`Self::has_failed`] afterwards, no more inputs are processed
-    /// and [`Self::end_batch`] rolls it back.
+    /// Begins a batch. If it fails, or if [`Self::has_failed`] returns true later, no more inputs are
+    /// processed and [`Self::end_batch`] rolls it back.
     pub fn begin_batch(&mut self) {
         self.state.batch.failed = self.try_begin().err().map(Refusal::from);
         if !self.has_failed() {
@@ -113,8 +116,9 @@ impl Engine {
         }
     }
 
-    /// Drops an input that can't be processed, as the store can't be written. Its caller learns so
-    /// from the driver.
+    /// Takes an input that is not processed, because its batch failed. Its caller learns so from the
+    /// driver. What the input says about a session is recorded, and a session of which a frame is
+    /// lost is closed.
     pub fn refuse(&mut self, input: Input) {
         let Input::Session(input) = input else {
             return;
@@ -123,8 +127,8 @@ impl Engine {
         match input {
             // A frame that is sent once per session is lost with it.
             SessionInput::Frame(id, message, _) if is_sent_once(&message) => {
-                let lost = Effect::Close(id, CloseCode::Replaced);
-                self.state.batch.effects.push_back(lost);
+                let batch = &mut self.state.batch;
+                batch.close_anyway(id, CloseCode::Replaced, FRAME_LOST);
             }
             // The session is dropped when the state is read again.
             SessionInput::Down(end, _) => sessions.over.push(end.id),
@@ -179,7 +183,8 @@ impl Engine {
         upkeep::next_due_ms(&self.state)
     }
 
-    /// Does what may follow the effects of a batch: empties the store's log, if that is due.
+    /// Does the work that may wait until the effects of a batch are performed: empties the store's
+    /// log, if that is due.
     pub fn tidy_up(&mut self) {
         upkeep::empty_log(&mut self.state);
     }
@@ -281,8 +286,7 @@ impl Engine {
         batch.drop_steps(&refusal);
         conversations.roll_back();
         for id in std::mem::take(&mut sessions.sent_once) {
-            let lost = Effect::Close(id, CloseCode::Replaced);
-            batch.effects.push_back(lost);
+            batch.close_anyway(id, CloseCode::Replaced, FRAME_LOST);
         }
         self.is_stale = true;
         refusal

@@ -2,7 +2,7 @@
 
 use crate::refusal::Refusal;
 use crate::state::{Session, State, is_sent_once};
-use crate::{conversation, lines, mailboxes, paths, places, problem, requests, retention};
+use crate::{conversation, lines, mailboxes, paths, peer_requests, places, problem, retention};
 use m2_core::frames::{self, FrameKind, Verdict};
 use m2_delivery::{AcceptedGrant, Ack, ContentHash, MessageId, Misdeed};
 use m2_store::ContactRowId;
@@ -46,8 +46,8 @@ fn take_frame(
         return Ok(Ok(()));
     }
     if let Message::ContactRequest(request) = &message {
-        match requests::row_for_request(engine, link, request)? {
-            Some(row) => requests::on_request(engine, row, link, request)?,
+        match peer_requests::row_for_request(engine, link, request)? {
+            Some(row) => peer_requests::on_request(engine, row, link, request)?,
             None => {
                 engine.sessions.asks(link.id);
                 engine.batch.misdeed(link.id, "REQUESTS_TOO_MANY");
@@ -97,7 +97,7 @@ fn take_from(
     accepted: Option<AcceptedGrant>,
 ) -> Result<Result<(), Misdeed>, Refusal> {
     match message {
-        Message::ContactReply { accepted } => requests::on_reply(engine, row, link, accepted)?,
+        Message::ContactReply { accepted } => peer_requests::on_reply(engine, row, link, accepted)?,
         Message::Places(stated) => places::on_places(engine, row, link, &stated)?,
         Message::Envelope(envelope) => {
             // Two daemons with one identity each have a session of their own.

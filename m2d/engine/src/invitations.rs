@@ -3,7 +3,7 @@
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::State;
-use crate::{lines, request};
+use crate::{call, lines};
 use m2_crypto::Secret;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::{self, Invitation, InviteId, Offer};
@@ -40,10 +40,10 @@ pub enum InvitationRequest {
 pub(crate) fn handle(engine: &mut State, request: InvitationRequest) {
     match request {
         InvitationRequest::Create(new, reply) => {
-            request::run(engine, reply, |engine| create(engine, new));
+            call::run(engine, reply, |engine| create(engine, new));
         }
         InvitationRequest::Revoke(id, reply) => {
-            request::run(engine, reply, |engine| revoke(engine, id));
+            call::run(engine, reply, |engine| revoke(engine, id));
         }
     }
 }

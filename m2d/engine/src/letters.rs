@@ -4,7 +4,7 @@
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{PeerState, State};
-use crate::{conversation, mail, request, retention};
+use crate::{call, conversation, mail, retention};
 use bytes::Bytes;
 use m2_core::PathFailure;
 use m2_crypto::address::NamedAddress;
@@ -55,7 +55,7 @@ pub struct DepositJob {
 pub enum DepositEnd {
     /// The provider's answer.
     Answered(Outcome),
-    /// The provider could not be reached, for this stable reason.
+    /// The provider could not be reached, for this reason.
     Failed(PathFailure),
 }
 
@@ -87,16 +87,16 @@ pub(crate) fn resume(engine: &mut State) {
 pub(crate) fn handle(engine: &mut State, input: LetterInput) {
     match input {
         LetterInput::NextDeposits(limit, reply) => {
-            request::run(engine, reply, |engine| next_deposits(engine, limit));
+            call::run(engine, reply, |engine| next_deposits(engine, limit));
         }
         LetterInput::DepositEnded(id, end, reply) => {
-            request::run(engine, reply, |engine| deposit_ended(engine, &id, end));
+            call::run(engine, reply, |engine| deposit_ended(engine, &id, end));
         }
         LetterInput::Sender(header, reply) => {
-            request::run(engine, reply, |engine| letter_sender(engine, &header))
+            call::run(engine, reply, |engine| letter_sender(engine, &header))
         }
         LetterInput::Take(letter, reply) => {
-            request::run(engine, reply, |engine| take_letter(engine, letter))
+            call::run(engine, reply, |engine| take_letter(engine, letter))
         }
     }
 }

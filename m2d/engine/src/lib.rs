@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod call;
 mod clients;
 pub mod clock;
 mod conflicts;
@@ -27,6 +28,7 @@ mod mailboxes;
 mod meeting;
 mod near;
 mod paths;
+mod peer_requests;
 mod places;
 mod policy;
 
@@ -37,8 +39,6 @@ mod refusal;
 mod relations;
 mod release;
 mod reply;
-mod request;
-mod requests;
 mod retention;
 mod sending;
 mod sessions;

@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{LineHealth, State};
 use crate::wanted::{OpenAt, WantedLines};
-use crate::{invitation_text, request};
+use crate::{call, invitation_text};
 pub(super) use days::day_of;
 use days::{days_around, next_change};
 use m2_core::ContactState;
@@ -66,9 +66,9 @@ pub(crate) fn handle(engine: &mut State, input: LineInput) {
             invitation,
             entry,
             reply,
-        } => request::run(engine, reply, |engine| add(engine, &invitation, entry)),
+        } => call::run(engine, reply, |engine| add(engine, &invitation, entry)),
         LineInput::Remove(relay, reply) => {
-            request::run(engine, reply, |engine| remove(engine, &relay))
+            call::run(engine, reply, |engine| remove(engine, &relay))
         }
         LineInput::Health(row, health) => set_line_health(engine, row, health),
     }

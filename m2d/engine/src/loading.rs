@@ -1,6 +1,5 @@
 //! Reads the state of all contacts from the store.
 
-use crate::effect::Effect;
 use crate::state::State;
 use crate::{contact_rows, conversation, meeting};
 use m2_core::sessions::SessionId;
@@ -26,8 +25,8 @@ pub(crate) fn reload(engine: &mut State) -> Result<(), StoreError> {
         }
     }
     for link in before.into_values().flat_map(|peer_state| peer_state.links) {
-        let end = Effect::Close(link.id, CloseCode::Done);
-        engine.batch.effects.push_back(end);
+        let why = "its contact is not in the store any more";
+        engine.batch.close_anyway(link.id, CloseCode::Done, why);
     }
     engine.sessions.strangers.retain(|id| !is_over(*id));
     engine.sessions.retain(&is_over);

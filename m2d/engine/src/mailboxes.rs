@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{BoxHealth, State};
 use crate::wanted::WantedBox;
-use crate::{invitation_text, invitations, lines, request};
+use crate::{call, invitation_text, invitations, lines};
 use m2_core::resolve::{self, NotFound};
 use m2_crypto::address::Use;
 use m2_crypto::mailbox::TokenSeed;
@@ -53,23 +53,23 @@ pub enum MailboxInput {
 pub(crate) fn handle(engine: &mut State, input: MailboxInput) {
     match input {
         MailboxInput::Register(invitation, reply) => {
-            request::run(engine, reply, |engine| register(engine, &invitation));
+            call::run(engine, reply, |engine| register(engine, &invitation));
         }
         MailboxInput::Remove(provider, reply) => {
-            request::run(engine, reply, |engine| remove(engine, &provider));
+            call::run(engine, reply, |engine| remove(engine, &provider));
         }
         MailboxInput::State(row, state, reply) => {
-            request::run(engine, reply, |engine| on_box_state(engine, row, &state));
+            call::run(engine, reply, |engine| on_box_state(engine, row, &state));
         }
         MailboxInput::TokensRegistered(grants, reply) => {
-            request::run(engine, reply, |engine| tokens_registered(engine, &grants));
+            call::run(engine, reply, |engine| tokens_registered(engine, &grants));
         }
         MailboxInput::Health(row, health) => set_box_health(engine, row, health),
         MailboxInput::UseInvitation {
             proof_key,
             proof,
             reply,
-        } => request::run(engine, reply, |engine| {
+        } => call::run(engine, reply, |engine| {
             invitations::use_invitation(engine, &proof_key, proof)
         }),
     }
@@ -241,6 +241,7 @@ fn on_box_state(engine: &mut State, row: BoxRowId, state: &BoxState) -> Result<(
     mailbox.max_tokens = state.max_tokens;
     mailbox.invite_token = None;
     engine.batch.store.put_mailbox(&mailbox)?;
+    engine.batch.changed.boxes = true;
     if state.open {
         let granting = engine
             .mail

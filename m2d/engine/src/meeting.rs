@@ -18,7 +18,8 @@ use std::time::Duration;
 /// lengthen the pause, to four seconds: two daemons of one identity also end each other's sessions.
 const SHORT_SESSION: Duration = Duration::from_secs(10);
 const MAX_SHORT: u32 = 5;
-/// How long the peer with the larger id may leave two crossed sessions open, in milliseconds.
+/// How long two crossed sessions may stay open, in milliseconds. The peer with the larger id should
+/// close one of them.
 const CROSSED_MS: u64 = 10_000;
 
 /// Records that a peer with a row is connected.
@@ -76,6 +77,7 @@ fn add_link(engine: &mut State, row: ContactRowId, link: &Arc<Session>) {
     let closed: Vec<SessionId> = admission.closed.iter().map(|(id, _)| *id).collect();
     let closed = peer_state.links_of(&closed);
     peer_state.links = peer_state.links_of(&admission.kept);
+    let by = peer_state.link().map(|link| link.id.0);
     if admission.kept.len() > 1 {
         let due = engine.batch.now_ms().saturating_add(CROSSED_MS);
         let older = admission.kept.iter().min().copied();
@@ -83,7 +85,7 @@ fn add_link(engine: &mut State, row: ContactRowId, link: &Arc<Session>) {
     }
     for (old, why) in closed.into_iter().zip(why) {
         let peer = old.name();
-        tracing::debug!(session = old.id.0, %peer, by = link.id.0, ?why, "a session is replaced");
+        tracing::debug!(session = old.id.0, %peer, ?by, ?why, "a session is replaced");
         // It takes no part in later choices, even before its end is known.
         engine.sessions.mark_stale(old.id);
         engine
@@ -99,7 +101,7 @@ fn add_link(engine: &mut State, row: ContactRowId, link: &Arc<Session>) {
     engine.batch.wake_lookup();
 }
 
-/// Records that a contact has no session any more. The last one ended at this age.
+/// Records that a contact has no session any more. `age` is how long the last one lasted.
 pub(crate) fn note_end(engine: &mut State, row: ContactRowId, age: Duration) {
     mail::note_offline(engine, row);
     engine.batch.wake_lookup();

@@ -1,4 +1,4 @@
-//! Decides which of a contact's sessions serves, and moves it to a better path
+//! Moves a contact's session to a better path, and replaces one whose path is gone
 //! (`docs/spec/reach.md#which-session-serves`).
 
 use crate::effect::Effect;

@@ -101,9 +101,8 @@ fn set_ip(engine: &mut State, row: ContactRowId, mode: Option<IpMode>) -> Result
             engine.batch.effect(Effect::AllowPunch(link.id, false));
         }
         if lines::forbids(engine, row, link.path) {
-            engine
-                .batch
-                .effect(Effect::Close(link.id, CloseCode::Refused));
+            let why = "the contact's mode forbids its path";
+            engine.batch.close(link.id, CloseCode::Refused, why);
         } else if engine.peers.serves(row, &link) {
             paths::seek_direct(engine, row, &link);
         }

@@ -1,6 +1,5 @@
 //! Explains in one sentence why a contact cannot be reached or takes no messages, and what to do.
 
-use crate::effect::Effect;
 use crate::state::{PeerState, Session, State};
 use crate::time;
 use crate::time::duration;
@@ -92,9 +91,8 @@ pub(crate) fn forgotten_warning(engine: &State) -> Option<String> {
 /// here, or this store was lost. It learns only that it is no contact.
 pub(crate) fn refuse_talk(engine: &mut State, link: &Arc<Session>) {
     engine.batch.counters.count(NOT_A_CONTACT);
-    engine
-        .batch
-        .effect(Effect::Close(link.id, CloseCode::NotAContact));
+    let why = "its peer sends frames of contacts, and is none";
+    engine.batch.close(link.id, CloseCode::NotAContact, why);
 }
 
 /// Handles a stranger that did not send a contact request in time.

@@ -54,7 +54,8 @@ pub(crate) fn check_room(engine: &State, row: ContactRowId) -> Result<(), Refusa
     Ok(())
 }
 
-/// Discards a contact's outbox and moves it to a state.
+/// Ends the relation with a contact: discards its outbox, the grants of its boxes and its lines, stops
+/// dialling it, and stores its new state.
 pub(crate) fn end(
     engine: &mut State,
     row: ContactRowId,

@@ -7,6 +7,9 @@ use crate::{conversation, lines, mailboxes};
 use m2_core::sessions::SessionId;
 use m2_wire::Message;
 
+/// The delay before desired state that could not be read is read again, in milliseconds.
+const AGAIN_MS: u64 = 5_000;
+
 /// Reports the desired state that changed. What can't be read now is reported after a later batch.
 pub(crate) fn report_changes(engine: &mut State) {
     if std::mem::take(&mut engine.batch.changed.relays) {
@@ -15,6 +18,7 @@ pub(crate) fn report_changes(engine: &mut State) {
             Err(refusal) => {
                 tracing::debug!(reason = %refusal.reason, "the relays can't be read");
                 engine.batch.changed.relays = true;
+                engine.batch.changed.again_ms = engine.batch.now_ms().saturating_add(AGAIN_MS);
             }
         }
     }
@@ -24,6 +28,7 @@ pub(crate) fn report_changes(engine: &mut State) {
             Err(refusal) => {
                 tracing::debug!(reason = %refusal.reason, "the boxes can't be read");
                 engine.batch.changed.boxes = true;
+                engine.batch.changed.again_ms = engine.batch.now_ms().saturating_add(AGAIN_MS);
             }
         }
     }
@@ -37,7 +42,6 @@ pub(crate) fn release(engine: &mut State) {
     if has_erased {
         engine.batch.effects.push_back(Effect::ForgetContent);
     }
-    // Actions may add new steps. These belong to no batch and are released after the next one.
     for step in std::mem::take(&mut engine.batch.steps) {
         match step {
             Step::Act(row, action) => conversation::act(engine, row, action),

@@ -3,7 +3,7 @@
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::State;
-use crate::{conversation, dialling, mail, request, upkeep};
+use crate::{call, conversation, dialling, mail, upkeep};
 use m2_crypto::label;
 use m2_delivery::{Body, Content, Draft, GiveUp, MessageId, SendRefused};
 use m2_proto::reason::Reason;
@@ -54,19 +54,17 @@ pub enum MessageRequest {
 /// Handles a request about a message.
 pub(crate) fn handle(engine: &mut State, request: MessageRequest) {
     match request {
-        MessageRequest::Send(new, reply) => {
-            request::run(engine, reply, |engine| send(engine, &new))
-        }
+        MessageRequest::Send(new, reply) => call::run(engine, reply, |engine| send(engine, &new)),
         MessageRequest::Edit(id, content, reply) => {
-            request::run(engine, reply, |engine| edit(engine, id, &content));
+            call::run(engine, reply, |engine| edit(engine, id, &content));
         }
         MessageRequest::Retract(id, reply) => {
-            request::run(engine, reply, |engine| retract(engine, id))
+            call::run(engine, reply, |engine| retract(engine, id))
         }
         MessageRequest::MarkRead(ids, reply) => {
-            request::run(engine, reply, |engine| mark_read(engine, &ids))
+            call::run(engine, reply, |engine| mark_read(engine, &ids))
         }
-        MessageRequest::Index(reply) => request::run(engine, reply, upkeep::index_step),
+        MessageRequest::Index(reply) => call::run(engine, reply, upkeep::index_step),
     }
 }
 

@@ -6,8 +6,8 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{Session, State};
 use crate::{
-    conversation, dialling, frames, lines, mail, meeting, paths, places, problem, request,
-    requests, time,
+    call, conversation, dialling, frames, lines, mail, meeting, paths, peer_requests, places,
+    problem, time,
 };
 use m2_core::ContactState;
 use m2_core::PathFailure;
@@ -96,11 +96,11 @@ pub(crate) fn handle(engine: &mut State, input: SessionInput) {
             let session = Arc::new(session);
             let clock = clock_skew_ms.map(|skew_ms| steady_offset(engine, skew_ms));
             engine.sessions.insert(session.clone(), clock);
-            request::run(engine, reply, |engine| on_link_up(engine, &session));
+            call::run(engine, reply, |engine| on_link_up(engine, &session));
         }
         SessionInput::Down(end, reply) => {
             engine.sessions.over.push(end.id);
-            request::run(engine, reply, |engine| on_link_down(engine, end));
+            call::run(engine, reply, |engine| on_link_down(engine, end));
         }
         SessionInput::Frame(id, message, accepted) => {
             of(engine, id, |engine, link| {
@@ -108,14 +108,17 @@ pub(crate) fn handle(engine: &mut State, input: SessionInput) {
             });
         }
         SessionInput::Grant(id, header, reply) => {
-            request::run(engine, reply, |engine| Ok(check_grant(engine, id, &header)));
+            // Answered before the commit: the answer says nothing about stored data, and the frame
+            // waits for it.
+            let check = check_grant(engine, id, &header);
+            reply.send(Ok(check));
         }
         SessionInput::Silent(id) => of(engine, id, paths::on_link_silent),
         SessionInput::Heard(id) => of(engine, id, paths::on_link_heard),
         SessionInput::Old(id) => of(engine, id, paths::on_link_old),
         SessionInput::Unasked(id) => of(engine, id, problem::on_unasked),
         SessionInput::NetworkChanged(reply) => {
-            request::run(engine, reply, paths::on_network_changed);
+            call::run(engine, reply, paths::on_network_changed);
         }
         SessionInput::StillSilent(ids) => paths::on_still_silent(engine, ids),
     }
@@ -155,8 +158,8 @@ fn on_link_up(engine: &mut State, link: &Arc<Session>) -> Result<Arrived, Refusa
         return Ok(Arrived::Unwanted);
     }
     meeting::meet(engine, row, link)?;
-    let asks = requests::ask_again(engine, row)?;
-    let answers = requests::answer(engine, row)?;
+    let asks = peer_requests::ask_again(engine, row)?;
+    let answers = peer_requests::answer(engine, row)?;
     // Otherwise both sides state their places after the answer.
     if engine.peers.is_contact(row) && !asks && !answers {
         places::begin_talk(engine, row, link)?;

@@ -45,7 +45,7 @@ pub(crate) struct State {
     pub(crate) maintenance: Maintenance,
     /// Progress of the retention scan.
     pub(crate) round: Round,
-    /// The local clock.
+    /// Which changes of the clock were handled.
     pub(crate) time: TimeKeeping,
     /// The incarnation of the event log.
     pub(crate) log_incarnation: u64,

@@ -1,7 +1,6 @@
 //! Handles changes of the system clock, and judges which clocks are wrong
 //! (`docs/operator/clocks.md`).
 
-use crate::effect::Effect;
 use crate::refusal::Refusal;
 use crate::state::{Maintenance, PeerClock, Session, State};
 use crate::{conversation, dialling};
@@ -80,9 +79,8 @@ fn meet_again(engine: &mut State, by_ms: i64) -> Result<(), Refusal> {
         for link in engine.peers.links(row) {
             let skew_ms = session_skew(engine, link.id);
             if skew_ms.is_some_and(|skew_ms| is_nearer(skew_ms, by_ms)) {
-                engine
-                    .batch
-                    .effect(Effect::Close(link.id, CloseCode::Replaced));
+                let why = "the clock was set closer to the peer's";
+                engine.batch.close(link.id, CloseCode::Replaced, why);
             }
         }
         dialling::dial(engine, row)?;

@@ -3,7 +3,7 @@
 use crate::erasing::ERASE_STEP;
 use crate::refusal::Refusal;
 use crate::state::{PeerState, State};
-use crate::{clients, conversation, erasing, letters, requests, retention, sessions};
+use crate::{clients, conversation, erasing, letters, peer_requests, retention, sessions};
 use m2_core::dial::Order;
 use m2_store::{ContactRowId, EventKind, Gone, StoreError};
 
@@ -43,8 +43,11 @@ pub(crate) fn next_due_ms(engine: &State) -> u64 {
     let timer = first(engine.conversations.timers.first().map(|(due, _)| *due));
     let crossed = first(engine.sessions.crossed.first().map(|(due, _)| *due));
     let periodic = engine.maintenance.due().min(engine.mail.due);
-    let days = engine.lines.days_until_ms;
-    timer.min(crossed).min(periodic).min(days)
+    let reports = engine
+        .lines
+        .days_until_ms
+        .min(engine.batch.changed.again_ms);
+    timer.min(crossed).min(periodic).min(reports)
 }
 
 /// Runs all timed work that is due.
@@ -64,6 +67,10 @@ pub(crate) fn run_timers(engine: &mut State) {
         engine.sessions.crossed.remove(&(due, id));
         sessions::end_crossed(engine, id);
     }
+    if engine.batch.changed.again_ms <= now {
+        // The end of this batch reports.
+        engine.batch.changed.again_ms = u64::MAX;
+    }
     if engine.lines.days_until_ms <= now {
         engine.lines.days_until_ms = u64::MAX;
         engine.batch.changed.relays = true;
@@ -81,7 +88,7 @@ pub(crate) fn upkeep(engine: &mut State, now: u64) {
         engine.maintenance.requests = now.saturating_add(SETTLING_MS);
     }
     if engine.maintenance.requests <= now {
-        match requests::expire(engine, now) {
+        match peer_requests::expire(engine, now) {
             Ok(next) => engine.maintenance.requests = next,
             Err(refusal) => engine.batch.fail(refusal),
         }

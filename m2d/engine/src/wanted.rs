@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 pub struct WantedLines {
     /// The relays, the oldest first.
     pub relays: Vec<LineRow>,
-    /// The lines at each relay that is no entry, the oldest first.
+    /// The lines at each relay that is not an entry relay, the oldest first.
     pub open: Vec<OpenAt>,
 }
 
-/// The lines that should be open at one relay, the most important first in case it does not take
-/// all.
+/// The lines that should be open at one relay, the most important first in case the relay refuses
+/// some.
 #[derive(Debug, Clone)]
 pub struct OpenAt {
     /// The relay's peer id.

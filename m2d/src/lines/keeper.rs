@@ -58,8 +58,10 @@ impl LineKeeper {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                // The sender lives as long as this task.
-                _ = wanted.changed() => {}
+                changed = wanted.changed() => if changed.is_err() {
+                    // The daemon stops.
+                    return;
+                }
             }
         }
     }

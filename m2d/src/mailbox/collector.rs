@@ -4,7 +4,7 @@ use super::depositor::lost;
 use super::opener::LetterOpener;
 use super::owner_session::{OwnerSession, ProviderError};
 use super::tokens::refill;
-use super::wake::Wake;
+use super::wake::{BoxesWatch, Wake};
 use crate::connect::of_dial;
 use crate::driver::EngineHandle;
 use m2_core::PathFailure;
@@ -132,7 +132,8 @@ impl Collector {
                     let _ = changed.changed().await;
                     continue;
                 }
-                Some(mailbox) => self.quiet_round(&mailbox, &mut health).await,
+                // A change from here on is noticed in the round.
+                Some(mailbox) => self.quiet_round(&mailbox, &mut health, &mut changed).await,
                 None => return,
             };
             let was_up = std::mem::take(&mut health.online);
@@ -162,13 +163,14 @@ impl Collector {
         &self,
         mailbox: &MailboxRow,
         health: &mut BoxHealth,
+        changed: &mut BoxesWatch,
     ) -> Result<(), RoundError> {
         let provider = &mailbox.provider;
         if self.wake.quiet_over(provider).await {
             sleep(BACKOFF.pause(2, jitter())).await;
         }
         tokio::select! {
-            end = self.round(mailbox, health) => end,
+            end = self.round(mailbox, health, changed) => end,
             () = self.wake.quiet_wanted(provider) => Ok(()),
         }
     }
@@ -181,7 +183,12 @@ impl Collector {
     }
 
     /// Runs one session: registers or removes the box, then collects until the session ends.
-    async fn round(&self, mailbox: &MailboxRow, health: &mut BoxHealth) -> Result<(), RoundError> {
+    async fn round(
+        &self,
+        mailbox: &MailboxRow,
+        health: &mut BoxHealth,
+        changed: &mut BoxesWatch,
+    ) -> Result<(), RoundError> {
         let mut session = self.dial(mailbox).await?;
         let state = self.enter(&mut session, mailbox).await;
         let state = state.map_err(|error| match error {
@@ -204,7 +211,8 @@ impl Collector {
             ..*health
         };
         self.tell_health(row, *health).await;
-        self.collect(&mut session, row, state.max_tokens, health)
+        let max_tokens = state.max_tokens;
+        self.collect(&mut session, (row, max_tokens), health, changed)
             .await
     }
 
@@ -255,12 +263,11 @@ impl Collector {
     async fn collect(
         &self,
         session: &mut OwnerSession,
-        row: BoxRowId,
-        max_tokens: u32,
+        (row, max_tokens): (BoxRowId, u32),
         health: &mut BoxHealth,
+        changed: &mut BoxesWatch,
     ) -> Result<(), RoundError> {
         let mut fresh = true;
-        let mut changed = self.wake.boxes();
         let mut asked = self.wake.collect.subscribe();
         loop {
             let quiet = if fresh { QUIET } else { Duration::MAX };

@@ -6,6 +6,9 @@ use m2_store::BoxRowId;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
+/// A receiver of this daemon's boxes.
+pub(super) type BoxesWatch = watch::Receiver<Option<Arc<[WantedBox]>>>;
+
 /// One notification for each kind of work. A notification that no task is waiting for is not lost.
 #[derive(Debug)]
 pub struct Wake {
@@ -51,7 +54,7 @@ impl Wake {
     }
 
     /// Returns a receiver of the boxes.
-    pub(super) fn boxes(&self) -> watch::Receiver<Option<Arc<[WantedBox]>>> {
+    pub(super) fn boxes(&self) -> BoxesWatch {
         self.boxes.subscribe()
     }
 

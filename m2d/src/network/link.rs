@@ -121,7 +121,7 @@ impl Link {
         }
     }
 
-    /// Returns why the peer refused the session, as a stable reason, if it did.
+    /// Returns why the peer refused the session, if it did.
     pub fn refused(&self) -> Option<PathFailure> {
         const REFUSED: u64 = CloseCode::Refused as u64;
         const NOT_A_CONTACT: u64 = CloseCode::NotAContact as u64;

@@ -13,4 +13,5 @@ mod consent;
 mod disk;
 mod first_packet;
 mod kills;
+mod refused;
 mod together;

@@ -82,7 +82,7 @@ pub struct Route {
     /// Determines which paths may be tried, and in which order. With [`IpMode::LineOnly`] there are
     /// no addresses, and the first hop must be one of this daemon's own relays.
     pub mode: IpMode,
-    /// The peer's own addresses, proved or named by others, the most recent first.
+    /// The peer's own addresses, proved or named by others, in the order in which they are tried.
     pub addresses: Vec<Target>,
     /// Lines on which the peer may be dialled, in its order. Their tokens are valid for one day
     /// each: use that of the day of the attempt.

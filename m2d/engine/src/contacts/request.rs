@@ -4,7 +4,7 @@ use crate::contact_view::ContactView;
 use crate::policy::PolicyChange;
 use crate::reply::Reply;
 use crate::state::State;
-use crate::{policy, request};
+use crate::{call, policy};
 
 /// A request about a contact. A contact is named by its name, its peer id, or a prefix of that.
 pub enum ContactRequest {
@@ -75,48 +75,48 @@ pub(crate) fn handle(engine: &mut State, request: ContactRequest) {
             invitation,
             name,
             reply,
-        } => request::run(engine, reply, |engine| {
+        } => call::run(engine, reply, |engine| {
             super::add(engine, &invitation, &name)
         }),
         ContactRequest::Rename {
             contact,
             name,
             reply,
-        } => request::run(engine, reply, |engine| {
+        } => call::run(engine, reply, |engine| {
             super::rename(engine, &contact, &name)
         }),
         ContactRequest::Accept {
             contact,
             name,
             reply,
-        } => request::run(engine, reply, |engine| {
+        } => call::run(engine, reply, |engine| {
             super::accept(engine, &contact, &name)
         }),
         ContactRequest::Decline(contact, reply) => {
-            request::run(engine, reply, |engine| super::decline(engine, &contact));
+            call::run(engine, reply, |engine| super::decline(engine, &contact));
         }
         ContactRequest::Block(contact, reply) => {
-            request::run(engine, reply, |engine| super::block(engine, &contact));
+            call::run(engine, reply, |engine| super::block(engine, &contact));
         }
         ContactRequest::Remove {
             contact,
             history,
             reply,
-        } => request::run(engine, reply, |engine| {
+        } => call::run(engine, reply, |engine| {
             super::remove(engine, &contact, history)
         }),
         ContactRequest::Verify {
             contact,
             matched,
             reply,
-        } => request::run(engine, reply, |engine| {
+        } => call::run(engine, reply, |engine| {
             super::verify(engine, &contact, matched)
         }),
         ContactRequest::SetPolicy {
             contact,
             change,
             reply,
-        } => request::run(engine, reply, |engine| {
+        } => call::run(engine, reply, |engine| {
             policy::set(engine, &contact, change)
         }),
     }

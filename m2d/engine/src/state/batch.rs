@@ -12,7 +12,7 @@ use m2_limits::counters::Counters;
 use m2_proto::reason::Reason;
 use m2_sqlite::Fault;
 use m2_store::{ContactRowId, EventKind, MessageRowId, NewEvent, Store, StoreError};
-use m2_wire::Message;
+use m2_wire::{CloseCode, Message};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -46,6 +46,8 @@ pub(crate) struct Changed {
     pub(crate) relays: bool,
     /// This daemon's boxes, or the grants for them.
     pub(crate) boxes: bool,
+    /// When a report that failed is tried again, in Unix milliseconds.
+    pub(crate) again_ms: u64,
 }
 
 impl Default for Changed {
@@ -54,6 +56,7 @@ impl Default for Changed {
         Self {
             relays: true,
             boxes: true,
+            again_ms: u64::MAX,
         }
     }
 }
@@ -89,6 +92,18 @@ impl Batch {
     /// Adds an effect to those of the batch.
     pub(crate) fn effect(&mut self, effect: Effect) {
         self.steps.push(effect.into());
+    }
+
+    /// Closes a session once the batch is on disk. `why` is for the debug log.
+    pub(crate) fn close(&mut self, id: SessionId, code: CloseCode, why: &'static str) {
+        tracing::debug!(session = id.0, why, "a session must end");
+        self.effect(Effect::Close(id, code));
+    }
+
+    /// Closes a session whatever becomes of the batch. `why` is for the debug log.
+    pub(crate) fn close_anyway(&mut self, id: SessionId, code: CloseCode, why: &'static str) {
+        tracing::debug!(session = id.0, why, "a session must end");
+        self.effects.push_back(Effect::Close(id, code));
     }
 
     /// Sends a frame once the batch is on disk.
