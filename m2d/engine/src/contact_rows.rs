@@ -6,6 +6,16 @@ use crate::state::{State, unknown};
 use m2_core::ContactState;
 use m2_store::{ContactRowId, StoreError};
 
+/// Stores the row of a contact that was changed in memory.
+///
+/// Errors: CONTACT_UNKNOWN, or the store's.
+pub(crate) fn save(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
+    let peer_state = engine.peers.get(&row).ok_or_else(unknown)?;
+    engine.batch.store.update_contact(&peer_state.contact)?;
+    note_priority(engine, row)?;
+    Ok(())
+}
+
 /// Adds the peer to the list or removes it once the batch is on disk, depending on the state of
 /// its row.
 fn note_priority(engine: &mut State, row: ContactRowId) -> Result<(), StoreError> {
@@ -35,11 +45,4 @@ fn priority(engine: &State, row: ContactRowId) -> Result<Option<Effect>, StoreEr
         _ => None,
     };
     Ok(Some(Effect::Prioritise(peer, secrets)))
-}
-
-pub(crate) fn save(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
-    let peer_state = engine.peers.get(&row).ok_or_else(unknown)?;
-    engine.batch.store.update_contact(&peer_state.contact)?;
-    note_priority(engine, row)?;
-    Ok(())
 }

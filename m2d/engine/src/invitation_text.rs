@@ -7,7 +7,7 @@ use m2_proto::reason::Reason;
 use zeroize::Zeroizing;
 
 /// Parses an invitation. White space is dropped, as mail programs break long lines.
-pub(super) fn parse_invitation(text: &str) -> Result<Invitation, Refusal> {
+pub(crate) fn parse_invitation(text: &str) -> Result<Invitation, Refusal> {
     let text: String = text.split_whitespace().collect();
     let text = Zeroizing::new(text);
     text.parse().map_err(|error| {
@@ -27,6 +27,9 @@ pub(super) fn parse_invitation(text: &str) -> Result<Invitation, Refusal> {
     })
 }
 
+/// Checks that an invitation can be used: by this daemon, and now.
+///
+/// Errors: OTHER_CIRCLE, INVITATION_OWN, INVITATION_EXPIRED.
 pub(crate) fn check_invitation(engine: &State, invitation: &Invitation) -> Result<(), Refusal> {
     check_inviter(engine, invitation)?;
     if invitation.has_expired(engine.batch.now_ms() / 1_000) {

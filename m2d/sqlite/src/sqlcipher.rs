@@ -15,9 +15,9 @@ static INITIALISED: Once = Once::new();
 
 /// Opens a connection that [`unlock`] can key.
 ///
-/// SQLite takes itself for initialised before SQLCipher is: of threads that open their first files
-/// at the same moment, only one could use a key. Here the first one initialises both while the others
-/// wait.
+/// SQLite reports that it is initialised before SQLCipher is. If several threads opened their first
+/// files at the same moment, all but one could fail to use their keys. Here the first thread
+/// initialises both, and the others wait for it.
 ///
 /// Errors: the file can't be opened.
 pub fn open(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {

@@ -2,7 +2,7 @@
 //! the sessions that deposited them.
 //!
 //! Verified by mutation: with 8 bytes of the sender's peer id at the beginning of the letter's id (in
-//! `Engine::seal_letter`) the test fails with "letter id and letter id".
+//! `letters::seal_letter`) the test fails with "letter id and letter id".
 
 use crate::disk::Disk;
 use crate::first_packet::FirstPacket;

@@ -1,6 +1,6 @@
 //! Without the consent of both contacts the provider receives no letter.
 //!
-//! Verified by mutation: if `Engine::may_deposit` ignores the sender's own setting, carol receives
+//! Verified by mutation: if `mail::may_deposit` ignores the sender's own setting, carol receives
 //! three letters.
 
 use m2_proto::api::v1::{MailboxServer, MessageState};

@@ -14,7 +14,7 @@ use m2_crypto::invitation::{Invitation, InviteId, InvitedLine};
 use m2_crypto::line::Caller;
 use m2_crypto::presence::{self, PresenceLine};
 use m2_delivery::Path;
-use m2_store::ContactRowId;
+use m2_store::{ContactRowId, LineRow};
 use m2_wire::Message;
 use m2_wire::line::{Line, MAX_DAYS, MAX_LINES, OfferedLine};
 use std::net::SocketAddr;
@@ -42,18 +42,10 @@ pub(crate) fn offer(engine: &mut State, contact: ContactRowId) -> Result<(), Ref
 }
 
 pub(crate) fn offered_lines(engine: &State, peer: &PeerId) -> Result<Vec<OfferedLine>, Refusal> {
-    if !engine.lines.settings.open {
-        return Ok(Vec::new());
-    }
     let caller = Caller::Contact(*peer);
     // The contact's clock may be behind this daemon's.
     let first_day = day_of(engine.batch.now_ms()).saturating_sub(1);
-    let lines = engine
-        .batch
-        .store
-        .lines()?
-        .into_iter()
-        .filter(|line| !line.entry);
+    let lines = relays_for_callers(engine)?.into_iter();
     let offered = lines.filter_map(|line| {
         let addresses = shareable_addresses(engine, &line.addresses);
         let days = (first_day..).take(MAX_DAYS);
@@ -81,15 +73,7 @@ pub(crate) fn published_lines(
     caller: Caller,
     day: u32,
 ) -> Result<Vec<PresenceLine>, Refusal> {
-    if !engine.lines.settings.open {
-        return Ok(Vec::new());
-    }
-    let lines = engine
-        .batch
-        .store
-        .lines()?
-        .into_iter()
-        .filter(|line| !line.entry);
+    let lines = relays_for_callers(engine)?.into_iter();
     let published = lines.filter_map(|line| {
         let mut addresses = shareable_addresses(engine, &line.addresses);
         addresses.truncate(presence::MAX_LINE_ADDRESSES);
@@ -101,6 +85,16 @@ pub(crate) fn published_lines(
         })
     });
     Ok(published.take(presence::MAX_LINES).collect())
+}
+
+/// Returns the relays at which others may dial; none if the configuration closes them.
+fn relays_for_callers(engine: &State) -> Result<Vec<LineRow>, Refusal> {
+    if !engine.lines.settings.open {
+        return Ok(Vec::new());
+    }
+    let mut relays = engine.batch.store.lines()?;
+    relays.retain(|line| !line.entry);
+    Ok(relays)
 }
 
 /// Returns the addresses of a relay or provider of this daemon that may be named to others.
@@ -117,16 +111,8 @@ pub(crate) fn invited_lines(
     invitation: &InviteId,
     now_ms: u64,
 ) -> Result<Vec<Vec<u8>>, Refusal> {
-    if !engine.lines.settings.open {
-        return Ok(Vec::new());
-    }
     let (caller, day) = (Caller::Invited(*invitation), day_of(now_ms));
-    let lines = engine
-        .batch
-        .store
-        .lines()?
-        .into_iter()
-        .filter(|line| !line.entry);
+    let lines = relays_for_callers(engine)?.into_iter();
     let invited = lines.filter_map(|line| {
         let mut addresses = shareable_addresses(engine, &line.addresses);
         addresses.truncate(MAX_INVITED_ADDRESSES);
