@@ -36,6 +36,7 @@ mod message;
 pub mod proof;
 mod responder;
 pub mod schedule;
+pub mod share;
 mod suite;
 pub mod transcript;
 
@@ -79,6 +80,8 @@ impl Peer {
 pub struct Established {
     /// The identity of the other end.
     pub peer: Peer,
+    /// The suite of the session.
+    pub suite: Suite,
     /// The peer's transport parameters as it sent them, authenticated by the transcript.
     pub peer_transport: Vec<u8>,
     /// The secrets of the data (1-RTT) space, by sender.

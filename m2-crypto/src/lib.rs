@@ -13,6 +13,7 @@ pub mod identity;
 pub mod initial;
 pub mod invitation;
 mod invite_id;
+pub mod kem;
 pub mod label;
 pub mod line;
 pub mod mailbox;

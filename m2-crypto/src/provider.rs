@@ -1,5 +1,5 @@
-//! Cryptography providers: the implementations of RSA private operations, packet AEAD and
-//! obfuscation.
+//! Cryptography providers: the implementations of private operations of RSA and ML-KEM, packet AEAD
+//! and obfuscation.
 //!
 //! The two implementations return the same bytes for the same inputs, except for signatures, which
 //! are randomized but verify under both. They are [`rustcrypto`], in pure Rust, and `aws_lc`, the
@@ -12,6 +12,7 @@ pub mod rustcrypto;
 
 use crate::error::{KeyError, OpenFailed};
 use crate::secret::Secret;
+use ml_kem::{DecapsulationKey, MlKem768};
 use rand_core::CryptoRng;
 use rsa::RsaPrivateKey;
 use zeroize::Zeroizing;
@@ -20,6 +21,8 @@ use zeroize::Zeroizing;
 pub type Nonce = [u8; 12];
 /// A tag of AES-GCM, 16 bytes.
 pub type Tag = [u8; 16];
+/// A ciphertext of ML-KEM-768, 1,088 bytes.
+pub type KemCiphertext = [u8; 1_088];
 /// A counter block of AES-CTR, 16 bytes.
 pub type Counter = [u8; 16];
 
@@ -30,6 +33,10 @@ pub trait Provider: Send + Sync + std::fmt::Debug + 'static {
 
     /// Imports an RSA private key for [`PrivateKey`] operations.
     fn private_key(&self, key: &RsaPrivateKey) -> Result<Box<dyn PrivateKey>, KeyError>;
+
+    /// Imports an ML-KEM-768 private key for [`KemPrivateKey`] operations.
+    fn kem_key(&self, key: &DecapsulationKey<MlKem768>)
+    -> Result<Box<dyn KemPrivateKey>, KeyError>;
 
     /// Creates an AES-128-GCM instance under `key`.
     fn aead(&self, key: &Secret<16>) -> Box<dyn Aead>;
@@ -51,6 +58,15 @@ pub trait PrivateKey: Send + Sync {
 
     /// Signs `message` (hashed with SHA-256). The signature is as long as the modulus.
     fn sign(&self, rng: &mut dyn CryptoRng, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+}
+
+/// ML-KEM-768 decapsulation.
+pub trait KemPrivateKey: Send + Sync {
+    /// Returns the secret in `ciphertext`. For an altered ciphertext, this is a secret that depends
+    /// on the private key, and no error.
+    ///
+    /// Errors: [`KeyError::Library`] if the library fails.
+    fn decapsulate(&self, ciphertext: &KemCiphertext) -> Result<Secret<32>, KeyError>;
 }
 
 /// AES-128-GCM with a detached tag, in place.

@@ -1,7 +1,9 @@
-//! Ephemeral RSA-2048 keys, one pair for each session (docs/spec/handshake.md#1-hello).
+//! Ephemeral RSA-2048 keys: the half of a session key that takes long to generate
+//! (docs/spec/handshake.md#1-hello).
 
 use crate::certificate::{check_public_key, oaep_encrypt};
 use crate::error::{KeyError, OpenFailed};
+use crate::kem::KemKeyPair;
 use crate::provider::{PrivateKey, Provider};
 use rand_core::CryptoRng;
 use rsa::traits::PublicKeyParts;
@@ -17,6 +19,7 @@ pub const MODULUS_BYTES: usize = 256;
 pub struct SessionKeyPair {
     public: SessionPublicKey,
     private: Box<dyn PrivateKey>,
+    provider: &'static dyn Provider,
 }
 
 impl SessionKeyPair {
@@ -24,23 +27,33 @@ impl SessionKeyPair {
     /// one while a peer waits.
     pub fn generate<R: CryptoRng + ?Sized>(
         rng: &mut R,
-        provider: &dyn Provider,
+        provider: &'static dyn Provider,
     ) -> Result<Self, KeyError> {
         let key = RsaPrivateKey::new(rng, MODULUS_BYTES * 8).map_err(|_| KeyError::Library)?;
         Self::from_key(&key, provider)
     }
 
     /// Creates a pair from a fixed key, for test vectors.
-    pub fn from_key(key: &RsaPrivateKey, provider: &dyn Provider) -> Result<Self, KeyError> {
+    pub fn from_key(
+        key: &RsaPrivateKey,
+        provider: &'static dyn Provider,
+    ) -> Result<Self, KeyError> {
         Ok(Self {
             public: SessionPublicKey::from_key(key.to_public_key())?,
             private: provider.private_key(key)?,
+            provider,
         })
     }
 
     /// Returns the half that is sent to the peer.
     pub const fn public(&self) -> &SessionPublicKey {
         &self.public
+    }
+
+    /// Generates the other half of the session key. It is fresh in every handshake, also when this
+    /// half is used again.
+    pub(crate) fn kem_half(&self, rng: &mut dyn CryptoRng) -> Result<KemKeyPair, KeyError> {
+        KemKeyPair::generate(rng, self.provider)
     }
 
     /// Unwraps a secret that the peer wrapped under [`Self::public`] with the same `label`.

@@ -9,8 +9,9 @@
 mod common;
 
 use common::{pem, rng};
+use m2_crypto::kem::{KemKeyPair, KemPublicKey};
 use m2_crypto::session_key::{self, SessionKeyPair, SessionPublicKey};
-use m2_crypto::{Identity, OpenFailed, Provider, Secret, provider};
+use m2_crypto::{Identity, KeyError, OpenFailed, Provider, Secret, provider};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -21,7 +22,7 @@ fn identity(provider: &dyn Provider) -> Identity {
     Identity::from_pem(&pem("alice"), None, provider).unwrap()
 }
 
-fn session_pair(provider: &dyn Provider) -> SessionKeyPair {
+fn session_pair(provider: &'static dyn Provider) -> SessionKeyPair {
     SessionKeyPair::from_key(&SESSION_KEY, provider).unwrap()
 }
 
@@ -107,6 +108,40 @@ fn invalid_moduli_are_rejected() {
     assert!(spoil(0, 0x7f), "2047 bits");
     assert!(spoil(0, 0), "2040 bits");
     assert!(SessionPublicKey::from_modulus(&[0; 256]).is_err());
+}
+
+#[test]
+fn kem_secrets_are_identical() {
+    let seed = Secret::new([5; 64]);
+    for (one, other) in pairs() {
+        let ours = KemKeyPair::from_seed(&seed, one).unwrap();
+        let theirs = KemKeyPair::from_seed(&seed, other).unwrap();
+        assert_eq!(ours.public(), theirs.public());
+        let public = KemPublicKey::from_bytes(ours.public().bytes()).unwrap();
+        let (ciphertext, secret) = public.encapsulate(&mut rng());
+        assert_eq!(theirs.decapsulate(&ciphertext).unwrap(), secret);
+        let mut altered = ciphertext;
+        altered[700] ^= 4;
+        let rejected = ours.decapsulate(&altered).unwrap();
+        assert_ne!(rejected, secret);
+        assert_eq!(theirs.decapsulate(&altered).unwrap(), rejected);
+    }
+}
+
+#[test]
+fn kem_keys_that_are_not_reduced_are_rejected() {
+    let pair = KemKeyPair::generate(&mut rng(), provider::default()).unwrap();
+    // Each coefficient has 12 bits; the last 32 bytes are a seed of any value.
+    for at in (0..1_152).step_by(3) {
+        for coefficient in [3_329_u16, 4_095] {
+            let mut bytes = *pair.public().bytes();
+            let [low, high] = coefficient.to_le_bytes();
+            bytes[at] = low;
+            bytes[at + 1] = bytes[at + 1] & 0xf0 | high;
+            let parsed = KemPublicKey::from_bytes(&bytes);
+            assert_eq!(parsed.unwrap_err(), KeyError::Encoding);
+        }
+    }
 }
 
 proptest! {

@@ -5,11 +5,12 @@
 use crate::callers::Callers;
 use crate::counters::{Counter, Counters};
 use crate::crossing::{Answering, Crossing};
+use crate::decided::{Attempt, Decided};
 use crate::gate::Gate;
 use crate::key_pool::{KeyPool, Priority};
 use crate::limits::Limits;
 use crate::line::Carriers;
-use crate::quic_crypto::AnswerCrypto;
+use crate::quic_crypto::{AnswerCrypto, Unused};
 use crate::replay_memory::{Remembered, ReplayMemory};
 use crate::session::{CloseCode, HelloTemplate, Session};
 use m2_crypto::PeerId;
@@ -19,7 +20,7 @@ use m2_limits::prefix_limit::PrefixLimiter;
 use quinn::{Connecting, Connection, Incoming, ServerConfig};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
@@ -49,6 +50,7 @@ pub(crate) struct Acceptor {
     pub(crate) crossing: Arc<Crossing>,
     pub(crate) own_id: PeerId,
     pub(crate) prefixes: Mutex<PrefixLimiter>,
+    pub(crate) decided: Mutex<Decided>,
     pub(crate) queues: Queues,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) limits: Limits,
@@ -131,6 +133,10 @@ impl Acceptor {
     /// Serves one socket, of the network or of a line, until it is closed.
     pub(crate) async fn serve(self: &Arc<Self>, socket: &quinn::Endpoint) {
         while let Some(call) = socket.accept().await {
+            if self.is_decided(&call) {
+                call.ignore();
+                continue;
+            }
             let open = socket.open_connections();
             match self.decide(&call, open) {
                 Decision::Answer(contact) => self.answer(call, contact),
@@ -189,8 +195,26 @@ impl Acceptor {
             .allow(call.remote_address().ip(), self.greeting.clock.unix_ms())
     }
 
+    /// Returns whether a packet belongs to an attempt that was ignored or answered with a Retry a
+    /// moment ago.
+    fn is_decided(&self, call: &Incoming) -> bool {
+        attempt(call).is_some_and(|attempt| self.decided().contains(&attempt, Instant::now()))
+    }
+
+    fn note_decided(&self, call: &Incoming) {
+        if let Some(attempt) = attempt(call) {
+            self.decided().insert(attempt, Instant::now());
+        }
+    }
+
+    fn decided(&self) -> MutexGuard<'_, Decided> {
+        // No update under this lock can be interrupted halfway.
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn retry(&self, call: Incoming) {
         self.counters.count(Counter::DialRetried);
+        self.note_decided(&call);
         if let Err(error) = call.retry() {
             error.into_incoming().ignore();
         }
@@ -198,6 +222,7 @@ impl Acceptor {
 
     fn ignore(&self, call: Incoming, reason: Counter) {
         self.counters.count(reason);
+        self.note_decided(&call);
         call.ignore();
     }
 
@@ -260,7 +285,10 @@ impl Acceptor {
             self.ignore(call, reason);
             return None;
         }
-        let config = self.crypto.with_key(key).accept_config(&self.config);
+        let config = self
+            .crypto
+            .with_key(key, self.unread())
+            .accept_config(&self.config);
         match call.accept_with(config) {
             Ok(connecting) => Some(connecting),
             Err(_) => {
@@ -268,6 +296,17 @@ impl Acceptor {
                 None
             }
         }
+    }
+
+    /// Returns a callback that takes the key of an attempt whose Hello was never complete: no peer has
+    /// seen it.
+    fn unread(&self) -> Unused {
+        let keys = Arc::downgrade(&self.keys);
+        Arc::new(move |key| {
+            if let Some(keys) = keys.upgrade() {
+                keys.give_back(key);
+            }
+        })
     }
 
     async fn greet(&self, connection: Connection) {
@@ -286,6 +325,16 @@ impl Acceptor {
             }
         }
     }
+}
+
+/// Returns what identifies an attempt; `None` for a stray packet.
+fn attempt(call: &Incoming) -> Option<Attempt> {
+    let original_id = <[u8; MAX_CID_LEN]>::try_from(&*call.orig_dst_cid()).ok()?;
+    Some(Attempt {
+        original_id,
+        address: call.remote_address(),
+        has_answered_retry: call.remote_address_validated(),
+    })
 }
 
 /// Returns the priority of a caller. A contact that proved its identity in its first packet may use

@@ -50,7 +50,7 @@ pub(crate) struct FirstPacket<'a> {
     pub(crate) to: &'a [u8],
     /// The contents of its token field.
     pub(crate) token: &'a [u8],
-    /// True if the caller has sent earlier packets: its attempt is then at least a second old.
+    /// True if the caller has retransmitted its Hello: its attempt is then at least a second old.
     pub(crate) is_repeated: bool,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct FirstPacket<'a> {
 pub(crate) struct Call {
     /// The contact.
     pub(crate) peer: PeerId,
-    /// True if the caller has retransmitted its first packet.
+    /// True if the caller has retransmitted its Hello.
     pub(crate) is_repeated: bool,
 }
 

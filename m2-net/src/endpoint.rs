@@ -22,12 +22,13 @@ use crate::replay::{DEFAULT_CAPACITY, ReplayLog};
 use crate::sent::Sent;
 use crate::session::{CloseCode, Session};
 use crate::socket::ObfuscatedSocket;
+use crate::suites::LeastSuites;
 use crate::wire::Purpose;
 pub use punch::LONGEST_PUNCH;
 
 use builder::Builder;
 use caller::Caller;
-use m2_crypto::handshake::Credential;
+use m2_crypto::handshake::{Credential, Suite};
 use m2_crypto::session_key::SessionKeyPair;
 use m2_crypto::{Circle, Identity, PeerId, Provider};
 use std::collections::BTreeMap;
@@ -86,6 +87,8 @@ pub struct EndpointConfig {
     pub only_to: Option<Arc<AllowList>>,
     /// The contacts, whose connection attempts take precedence.
     pub callers: Arc<Callers>,
+    /// The least suites of peers.
+    pub suites: Arc<LeastSuites>,
     /// The limits on resources that callers use.
     pub limits: Limits,
     /// For tests: an impostor that answers connection attempts to this id with its own identity.
@@ -113,6 +116,7 @@ impl EndpointConfig {
             relay: false,
             only_to: None,
             callers: Arc::default(),
+            suites: Arc::default(),
             limits: Limits::default(),
             impersonating: None,
         }
@@ -240,6 +244,9 @@ impl Endpoint {
         limit: Duration,
         sent: Option<Arc<Sent>>,
     ) -> Result<Session, DialError> {
+        if !self.caller.greeting.suites.admits(&peer, Suite::NEWEST) {
+            return Err(DialError::NoCommonSuite);
+        }
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
         let anonymous = matches!(credential, Credential::Anonymous);
         // Only sessions between two identified peers can replace each other.

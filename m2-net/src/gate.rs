@@ -26,6 +26,9 @@ const MIN_FIRST_DATAGRAM: usize = 1200;
 /// id, 4 bytes of number, 16 of sample.
 const MIN_SHORT_PACKET: usize = 1 + connection_id::LENGTH + 4 + 16;
 
+/// The number of packets in which a Hello is sent first. Further ones are retransmissions.
+const HELLO_PACKETS: u64 = 2;
+
 const LONG_HEADER: u8 = 0x80;
 const FIXED_BIT: u8 = 0x40;
 
@@ -198,7 +201,7 @@ impl Gate {
             let packet = FirstPacket {
                 to: header.dcid,
                 token,
-                is_repeated: number > 0,
+                is_repeated: number >= HELLO_PACKETS,
             };
             let now_s = self.clock.unix_s();
             self.callers.note(&self.own_id, &packet, now_s);

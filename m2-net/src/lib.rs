@@ -8,6 +8,7 @@ pub mod clock;
 pub mod connection_id;
 pub mod counters;
 mod crossing;
+mod decided;
 pub mod dial_error;
 mod ending;
 pub mod endpoint;
@@ -28,6 +29,7 @@ mod retry_token;
 pub mod sent;
 pub mod session;
 mod socket;
+pub mod suites;
 mod transport;
 
 pub use m2_wire as wire;

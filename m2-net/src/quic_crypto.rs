@@ -10,7 +10,8 @@
 //!
 //! Reading a Hello runs under the endpoint's lock and does public-key operations only. RSA private
 //! operations run in the connection's driver, by means of [`OffLoad`]. Once a session is up,
-//! `Connection::peer_identity` returns a [`m2_crypto::handshake::Peer`].
+//! `Connection::peer_identity` returns a [`m2_crypto::handshake::Peer`], and
+//! `Connection::handshake_data` a [`m2_crypto::handshake::Suite`].
 
 mod answer;
 mod dial;
@@ -21,9 +22,10 @@ mod session;
 pub use answer::{AnswerCrypto, SessionKeys};
 pub use dial::DialCrypto;
 pub use failure::{HandshakeFailure, code};
-pub use session::{Answered, Outcome, Unanswered};
+pub use session::{Answered, Outcome, Unused};
 
-use m2_crypto::handshake::HandshakeError;
+use crate::suites::LeastSuites;
+use m2_crypto::handshake::{Established, HandshakeError};
 use m2_crypto::initial::{InitialKeys, day_from_dcid};
 use m2_crypto::{CircleId, PeerId, Provider};
 use quinn_proto::crypto::Keys;
@@ -68,6 +70,7 @@ pub struct CryptoContext {
     today: Today,
     off_load: OffLoad,
     observer: Option<FailureObserver>,
+    suites: Arc<LeastSuites>,
 }
 
 impl CryptoContext {
@@ -79,6 +82,7 @@ impl CryptoContext {
             today,
             off_load: OffLoad::InPlace,
             observer: None,
+            suites: Arc::default(),
         }
     }
 
@@ -94,6 +98,22 @@ impl CryptoContext {
     pub fn observe_failures(mut self, observer: FailureObserver) -> Self {
         self.observer = Some(observer);
         self
+    }
+
+    /// Sets the least suites of peers; by default, there are none.
+    #[must_use]
+    pub fn suites(mut self, suites: Arc<LeastSuites>) -> Self {
+        self.suites = suites;
+        self
+    }
+
+    /// Checks that a peer used no lower suite than in earlier sessions.
+    fn check_suite(&self, established: &Established) -> Result<(), HandshakeError> {
+        let peer = established.peer.id();
+        match peer.is_none_or(|peer| self.suites.admits(peer, established.suite)) {
+            true => Ok(()),
+            false => Err(HandshakeError::NoCommonSuite),
+        }
     }
 
     /// Returns the day stamped into a connection id, if it is today or an adjacent day.

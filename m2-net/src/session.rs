@@ -7,10 +7,11 @@ use crate::ending::on_wire;
 pub use crate::ending::{CloseCode, Ended, SessionError};
 use crate::frame::{self, FrameReceiver, FrameSender};
 use crate::line_address::is_on_line;
+use crate::suites::LeastSuites;
 use crate::transport;
 use crate::wire::{Hello, MAX_VERSION, Malformed, Message, Purpose};
 use m2_crypto::Secret;
-use m2_crypto::handshake::Peer;
+use m2_crypto::handshake::{Peer, Suite};
 use quinn::{Connection, ConnectionError, RecvStream, SendStream};
 use std::any::Any;
 use std::fmt;
@@ -33,6 +34,7 @@ pub struct SessionHandle(Arc<Inner>);
 struct Inner {
     connection: Connection,
     peer: Peer,
+    suite: Suite,
     peer_version: String,
     clock: Option<PeerClock>,
     dialled: bool,
@@ -54,6 +56,11 @@ impl WeakSession {
 }
 
 impl SessionHandle {
+    /// Returns the suite of the handshake.
+    pub fn suite(&self) -> Suite {
+        self.0.suite
+    }
+
     /// Returns the identity of the peer, or that it is anonymous.
     pub fn peer(&self) -> &Peer {
         &self.0.peer
@@ -252,8 +259,13 @@ impl Session {
         (stream, receiver): (SendStream, FrameReceiver),
     ) -> Result<Self, SessionError> {
         let purpose = hello.purpose;
+        let (peer, suite) = authenticated(&connection)?;
+        if let Some(id) = peer.id() {
+            greeting.suites.completed(id, suite);
+        }
         let handle = SessionHandle(Arc::new(Inner {
-            peer: peer(&connection)?,
+            peer,
+            suite,
             clock: PeerClock::told(greeting, &hello, connection.rtt()),
             peer_version: hello.version,
             dialled,
@@ -284,6 +296,8 @@ pub(crate) struct HelloTemplate {
     pub(crate) clock: Clock,
     pub(crate) version: String,
     pub(crate) cover: Option<NonZeroU32>,
+    /// Learns the suites of completed sessions.
+    pub(crate) suites: Arc<LeastSuites>,
 }
 
 impl HelloTemplate {
@@ -364,13 +378,16 @@ async fn listen(
     }
 }
 
-/// Returns the peer that the handshake authenticated.
-fn peer(connection: &Connection) -> Result<Peer, SessionError> {
-    connection
-        .peer_identity()
-        .and_then(|identity| identity.downcast::<Peer>().ok())
-        .map(|peer| *peer)
-        .ok_or(SessionError::Closed)
+/// Returns the peer that the handshake authenticated, and the suite.
+fn authenticated(connection: &Connection) -> Result<(Peer, Suite), SessionError> {
+    let peer = connection.peer_identity();
+    let peer = peer.and_then(|peer| peer.downcast::<Peer>().ok());
+    let suite = connection.handshake_data();
+    let suite = suite.and_then(|suite| suite.downcast::<Suite>().ok());
+    match (peer, suite) {
+        (Some(peer), Some(suite)) => Ok((*peer, *suite)),
+        _ => Err(SessionError::Closed),
+    }
 }
 
 fn lost(_: ConnectionError) -> SessionError {

@@ -248,8 +248,8 @@ async fn under_load_callers_prove_their_address_first() {
     let tap = Tap::new(address(&called)).await;
     let sessions = connect(&caller, &called, tap.address).await;
     assert_eq!(called.stats().counters["DIAL_RETRIED"], 1);
-    // The retransmitted first packet, with its token, from another address.
-    let with_token = tap.calls()[1].clone();
+    // The first packet of the answer to the Retry, with its token, from another address.
+    let with_token = tap.calls()[2].clone();
     assert_eq!(bytes_back(address(&called), [with_token]).await, 0);
     drop(sessions);
     // A completed session earns no token.

@@ -374,7 +374,10 @@ async fn accepting_without_a_reserved_key_fails_cleanly() {
     let config = quinn::ServerConfig::new(crypto, Arc::new(Plain));
     let endpoint = endpoint(DAY, Some(config));
     let address = endpoint.local_addr().unwrap();
-    let accepted = tokio::spawn(async move { endpoint.accept().await.unwrap().accept().err() });
+    let accepted = tokio::spawn(async move {
+        let call = endpoint.accept().await.unwrap();
+        call.accept().unwrap().await.err()
+    });
     let failure = Dialing::alice().call(address, id("bob")).await.unwrap_err();
     assert_eq!(failure, HandshakeFailure::Failed);
     assert!(accepted.await.unwrap().is_some());

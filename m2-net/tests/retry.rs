@@ -123,11 +123,11 @@ async fn held_back(
     let tap = Tap::new(address(called)).await;
     let open = Arc::new(AtomicBool::new(false));
     let passes = Arc::clone(&open);
-    // The first datagram is the first packet, the second the Retry; the answer to it is held back.
+    // Two datagrams are the Hello, and one is the Retry; the answer to it is held back.
     let mut seen = 0;
     tap.passes(move |_| {
         seen += 1;
-        seen <= 2 || passes.load(Ordering::Relaxed)
+        seen <= 3 || passes.load(Ordering::Relaxed)
     });
     let dialling = call(caller, tap.address);
     until("a Retry", || read_retry(&tap).is_some()).await;

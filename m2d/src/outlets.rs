@@ -9,6 +9,7 @@ use m2_core::sessions::SessionId;
 use m2_crypto::PeerId;
 use m2_engine::{Effect, LiveEvent, WantedLines};
 use m2_net::callers::Callers;
+use m2_net::suites::LeastSuites;
 use m2_store::LookupSecrets;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -38,6 +39,8 @@ pub struct Outlets {
     pub hole_puncher: HolePuncherHandle,
     /// The endpoint's list of contacts, whose dials are accepted before those of strangers.
     pub callers: Arc<Callers>,
+    /// The least suites of peers, for all endpoints.
+    pub suites: Arc<LeastSuites>,
     /// Tells and wakes tasks.
     pub wakes: Wakes,
     /// Events of the log that were not published yet.
@@ -75,6 +78,7 @@ impl Perform for Outlets {
             }
             Effect::Dial(peer, order) => self.dialer.tell(peer, order),
             Effect::Prioritise(peer, secrets) => self.prioritise(peer, secrets),
+            Effect::RequireSuite(peer, suite) => self.suites.require(peer, suite),
             Effect::Event(event) => self.events.push(event),
             Effect::ForgetContent => self.bus.forget_content(),
             Effect::Boxes(boxes) => self.wakes.mail.set_boxes(boxes),

@@ -68,6 +68,7 @@ impl Node {
                 identity: identity.clone(),
                 clock: clock.clone(),
                 pads: false,
+                suites: Arc::default(),
             },
             Vec::new(),
             IpMode::Direct,
@@ -192,6 +193,7 @@ fn driver(
         dialer: orders.clone(),
         hole_puncher: Default::default(),
         callers: Arc::default(),
+        suites: Arc::default(),
         wakes: Wakes::default(),
         events: Vec::new(),
     };

@@ -2,9 +2,9 @@
 
 use super::error::{HandshakeError, LocalError, PeerMisbehaved};
 use super::message::{Message, MessageKind};
+use super::share::{SHARE_BYTES, Share};
 use super::suite::Suite;
 use crate::reader::Reader;
-use crate::session_key::{MODULUS_BYTES, SessionPublicKey};
 use rand_core::CryptoRng;
 
 /// Maximum length of the transport parameters, in bytes.
@@ -19,8 +19,8 @@ pub struct Hello {
     pub random: [u8; 32],
     /// The suite that this side prefers among those offered.
     pub suite: Suite,
-    /// The initiator's session key: the share of [`Suite::RsaAes128`].
-    pub key: SessionPublicKey,
+    /// The initiator's session key.
+    pub share: Share,
     /// The initiator's transport parameters.
     pub transport: Vec<u8>,
 }
@@ -28,7 +28,7 @@ pub struct Hello {
 impl Hello {
     /// Creates a Hello that offers every suite of this version.
     pub(super) fn fresh(
-        key: &SessionPublicKey,
+        share: &Share,
         transport: &[u8],
         rng: &mut dyn CryptoRng,
     ) -> Result<Self, LocalError> {
@@ -37,8 +37,8 @@ impl Hello {
         }
         Ok(Self {
             random: random(rng),
-            suite: Suite::RsaAes128,
-            key: key.clone(),
+            suite: Suite::RsaMlKemAes128,
+            share: share.clone(),
             transport: transport.to_vec(),
         })
     }
@@ -46,11 +46,12 @@ impl Hello {
     /// Encodes random[32] ‖ offers (count u8, each suite u16 ‖ share with length u16) ‖ transport
     /// parameters with length u16.
     pub(super) fn encode(&self) -> Message {
-        let mut body = Vec::with_capacity(512);
+        let mut body = Vec::with_capacity(SHARE_BYTES + 512);
         body.extend_from_slice(&self.random);
         body.push(1);
         body.extend_from_slice(&self.suite.number().to_be_bytes());
-        put_bytes(&mut body, self.key.modulus());
+        body.extend_from_slice(&(SHARE_BYTES as u16).to_be_bytes());
+        self.share.encode(&mut body);
         put_bytes(&mut body, &self.transport);
         Message::new(MessageKind::Hello, &body)
     }
@@ -64,8 +65,8 @@ impl Hello {
         let share = share.ok_or(HandshakeError::NoCommonSuite)?;
         Ok(Self {
             random,
-            suite: Suite::RsaAes128,
-            key: parse_key(share)?,
+            suite: Suite::RsaMlKemAes128,
+            share: Share::parse(share)?,
             transport: transport.to_vec(),
         })
     }
@@ -112,12 +113,6 @@ pub(super) fn take_transport<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
 fn take_bytes<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
     let length = usize::from(reader.u16()?);
     reader.slice(length)
-}
-
-pub(super) fn parse_key(modulus: &[u8]) -> Result<SessionPublicKey, PeerMisbehaved> {
-    let modulus: &[u8; MODULUS_BYTES] =
-        modulus.try_into().map_err(|_| PeerMisbehaved::Malformed)?;
-    SessionPublicKey::from_modulus(modulus).map_err(|_| PeerMisbehaved::BadKey)
 }
 
 /// Appends a field preceded by its length in 2 bytes. All fields are far below 64 KiB.

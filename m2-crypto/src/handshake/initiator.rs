@@ -7,14 +7,14 @@ use super::key_return::KeyReturn;
 use super::message::Message;
 use super::proof::{self, Proof, Role};
 use super::schedule::{SessionKeys, SpaceSecrets};
+use super::share::SessionKey;
+use super::suite::Suite;
 use super::transcript::Transcript;
 use super::{Established, Peer};
 use crate::circle::CircleId;
-use crate::error::KeyError;
 use crate::identity::Identity;
 use crate::peer_id::PeerId;
-use crate::secret::Secret;
-use crate::session_key::{MODULUS_BYTES, SessionKeyPair, SessionPublicKey};
+use crate::session_key::SessionKeyPair;
 use rand_core::CryptoRng;
 use std::sync::Arc;
 
@@ -49,26 +49,28 @@ pub struct Initiator<State> {
 /// The state of waiting for message 2.
 #[derive(Debug)]
 pub struct AwaitReply {
-    key: SessionKeyPair,
+    key: SessionKey,
 }
 
 /// The state of waiting for message 4.
 #[derive(Debug)]
 pub struct AwaitResponderProof {
+    suite: Suite,
     keys: SessionKeys,
     peer_transport: Vec<u8>,
 }
 
 impl Initiator<AwaitReply> {
-    /// Creates message 1. `key` must not have served an established session; `transport` is sent to
-    /// the responder unchanged.
+    /// Creates message 1. `key` must not have served an established session; its ML-KEM half is
+    /// generated here. `transport` is sent to the responder unchanged.
     pub fn start(
         call: Call,
         key: SessionKeyPair,
         transport: &[u8],
         rng: &mut dyn CryptoRng,
     ) -> Result<(Message, Self), LocalError> {
-        let hello = Hello::fresh(key.public(), transport, rng)?.encode();
+        let key = SessionKey::new(key, rng)?;
+        let hello = Hello::fresh(key.share(), transport, rng)?.encode();
         let transcript = Transcript::new(&call.circle, &call.responder).with(&hello);
         let state = AwaitReply { key };
         Ok((
@@ -81,11 +83,11 @@ impl Initiator<AwaitReply> {
         ))
     }
 
-    /// Returns the key pair of an unanswered dial. The same initiator may use it for another dial
+    /// Returns the RSA key pair of an unanswered dial. The same initiator may use it for another dial
     /// to the same responder, as no session was established with it. With any other responder it
     /// would link the two dials.
     pub fn into_unused_key(self) -> SessionKeyPair {
-        self.state.key
+        self.state.key.into_rsa_half()
     }
 
     /// Processes message 2. Returns message 3 and the Handshake secrets, and drops the session key
@@ -97,16 +99,15 @@ impl Initiator<AwaitReply> {
     ) -> Result<(Message, SpaceSecrets, Initiator<AwaitResponderProof>), HandshakeError> {
         let reply = HelloReply::parse(message)?;
         let key = self.state.key;
-        if reply.key == *key.public() {
+        if reply.share.reflects(key.share()) {
             return Err(PeerMisbehaved::OwnKeyReflected.into());
         }
         let unwrap_label = HelloReply::wrap_label(self.transcript.hash());
         let transcript = self.transcript.with(message);
 
-        let of_initiator = Secret::random(rng);
         let wrap_label = KeyReturn::wrap_label(transcript.hash());
-        let wrapped = wrap(&reply.key, rng, &wrap_label, &of_initiator)?;
-        let of_responder = unwrap(&key, rng, &unwrap_label, &reply.wrapped)?;
+        let (of_initiator, wrapped) = reply.share.wrap(rng, &wrap_label)?;
+        let of_responder = key.open(rng, &unwrap_label, &reply.wrapped)?;
 
         let key_return = KeyReturn { wrapped }.encode();
         let transcript = transcript.with(&key_return);
@@ -116,6 +117,7 @@ impl Initiator<AwaitReply> {
         };
         let secrets = keys.handshake(transcript.hash());
         let state = AwaitResponderProof {
+            suite: reply.suite,
             keys,
             peer_transport: reply.transport,
         };
@@ -149,6 +151,7 @@ impl Initiator<AwaitResponderProof> {
         let (secrets, exporter) = self.state.keys.data(transcript.with(&proof).hash());
         let established = Established {
             peer,
+            suite: self.state.suite,
             peer_transport: self.state.peer_transport,
             secrets,
             exporter,
@@ -168,28 +171,4 @@ impl Initiator<AwaitResponderProof> {
         let certificate = proof::verify(Role::Responder, transcript, &spki, signature.as_slice())?;
         Ok(Peer::Identified { id, certificate })
     }
-}
-
-pub(super) fn wrap(
-    key: &SessionPublicKey,
-    rng: &mut dyn CryptoRng,
-    label: &[u8],
-    secret: &Secret<16>,
-) -> Result<[u8; MODULUS_BYTES], HandshakeError> {
-    // Encryption can fail only because of the peer's key.
-    key.wrap(rng, label, secret.expose())
-        .and_then(|wrapped| wrapped.try_into().map_err(|_| KeyError::Library))
-        .map_err(|_| PeerMisbehaved::BadKey.into())
-}
-
-pub(super) fn unwrap(
-    key: &SessionKeyPair,
-    rng: &mut dyn CryptoRng,
-    label: &[u8],
-    wrapped: &[u8],
-) -> Result<Secret<16>, HandshakeError> {
-    key.unwrap(rng, label, wrapped)
-        .ok()
-        .and_then(|secret| Secret::from_slice(&secret))
-        .ok_or_else(|| PeerMisbehaved::Decrypt.into())
 }

@@ -1,18 +1,19 @@
-//! Message 3, KeyReturn: the initiator's AES key wrapped under the responder's session key
+//! Message 3, KeyReturn: the initiator's secrets wrapped under the responder's session key
 //! (docs/spec/handshake.md#3-keyreturn).
 
 use super::error::PeerMisbehaved;
 use super::message::{Message, MessageKind};
+use super::share::{WRAPPED_BYTES, WrappedSecrets};
 use super::transcript::TranscriptHash;
 use crate::label;
-use crate::session_key::MODULUS_BYTES;
+use crate::reader::Reader;
 
 /// A parsed KeyReturn.
 #[derive(Debug)]
 pub struct KeyReturn {
-    /// The initiator's AES key, wrapped under the responder's session key with
+    /// The initiator's secrets, wrapped under the responder's session key with
     /// [`KeyReturn::wrap_label`].
-    pub wrapped: [u8; MODULUS_BYTES],
+    pub wrapped: WrappedSecrets,
 }
 
 impl KeyReturn {
@@ -21,17 +22,20 @@ impl KeyReturn {
         label::encode("handshake initiator key", &[after_reply])
     }
 
-    /// Encodes wrapped[256].
+    /// Encodes wrapped secrets[1344].
     pub(super) fn encode(&self) -> Message {
-        Message::new(MessageKind::KeyReturn, &self.wrapped)
+        let mut body = Vec::with_capacity(WRAPPED_BYTES);
+        self.wrapped.encode(&mut body);
+        Message::new(MessageKind::KeyReturn, &body)
     }
 
     /// Parses a KeyReturn.
     pub fn parse(message: &Message) -> Result<Self, PeerMisbehaved> {
-        let wrapped = message
-            .expect(MessageKind::KeyReturn)?
-            .try_into()
-            .map_err(|_| PeerMisbehaved::Malformed)?;
-        Ok(Self { wrapped })
+        let mut reader = Reader::new(message.expect(MessageKind::KeyReturn)?);
+        let wrapped = WrappedSecrets::take(&mut reader);
+        let wrapped = wrapped.filter(|_| reader.end().is_some());
+        Ok(Self {
+            wrapped: wrapped.ok_or(PeerMisbehaved::Malformed)?,
+        })
     }
 }

@@ -3,17 +3,17 @@
 use super::error::{HandshakeError, LocalError, PeerMisbehaved};
 use super::hello::{Hello, MAX_TRANSPORT, random};
 use super::hello_reply::HelloReply;
-use super::initiator::{unwrap, wrap};
 use super::key_return::KeyReturn;
 use super::message::Message;
 use super::proof::{self, Proof, Role};
 use super::schedule::{SessionKeys, SpaceSecrets};
+use super::share::{SessionKey, SideSecrets};
+use super::suite::Suite;
 use super::transcript::Transcript;
 use super::{Established, Peer};
 use crate::circle::CircleId;
 use crate::identity::Identity;
 use crate::peer_id::PeerId;
-use crate::secret::Secret;
 use crate::session_key::SessionKeyPair;
 use rand_core::CryptoRng;
 use std::sync::Arc;
@@ -37,14 +37,16 @@ pub struct AwaitHello {
 /// The state of waiting for message 3.
 #[derive(Debug)]
 pub struct AwaitKeyReturn {
-    key: SessionKeyPair,
-    of_responder: Secret<16>,
+    suite: Suite,
+    key: SessionKey,
+    of_responder: SideSecrets,
     peer_transport: Vec<u8>,
 }
 
 /// The state of waiting for message 5.
 #[derive(Debug)]
 pub struct AwaitInitiatorProof {
+    suite: Suite,
     keys: SessionKeys,
     peer_transport: Vec<u8>,
 }
@@ -85,7 +87,13 @@ impl Responder<AwaitHello> {
         })
     }
 
-    /// Processes message 1. Returns message 2. Costs public-key operations only.
+    /// Returns the key pair of an attempt whose message 1 did not arrive. No peer has seen it.
+    pub fn into_unused_key(self) -> SessionKeyPair {
+        self.state.key
+    }
+
+    /// Processes message 1. Returns message 2. Generates the ML-KEM half of the session key, and costs
+    /// public-key operations otherwise.
     pub fn hello(
         self,
         message: &Message,
@@ -93,18 +101,19 @@ impl Responder<AwaitHello> {
     ) -> Result<(Message, Responder<AwaitKeyReturn>), HandshakeError> {
         let hello = Hello::parse(message)?;
         let AwaitHello { key, transport } = self.state;
-        if hello.key == *key.public() {
+        let key = SessionKey::new(key, rng)?;
+        if hello.share.reflects(key.share()) {
             return Err(PeerMisbehaved::OwnKeyReflected.into());
         }
         let transcript = self.transcript.with(message);
         let random = random(rng);
-        let of_responder = Secret::random(rng);
         let wrap_label = HelloReply::wrap_label(transcript.hash());
+        let (of_responder, wrapped) = hello.share.wrap(rng, &wrap_label)?;
         let reply = HelloReply {
             suite: hello.suite,
             random,
-            key: key.public().clone(),
-            wrapped: wrap(&hello.key, rng, &wrap_label, &of_responder)?,
+            share: key.share().clone(),
+            wrapped,
             transport,
         }
         .encode();
@@ -114,6 +123,7 @@ impl Responder<AwaitHello> {
             identity: self.identity,
             transcript: transcript.with(&reply),
             state: AwaitKeyReturn {
+                suite: hello.suite,
                 key,
                 of_responder,
                 peer_transport,
@@ -138,13 +148,13 @@ impl Responder<AwaitKeyReturn> {
     ) -> Result<(SpaceSecrets, Message, Responder<AwaitInitiatorProof>), HandshakeError> {
         let key_return = KeyReturn::parse(message)?;
         let AwaitKeyReturn {
+            suite,
             key,
             of_responder,
             peer_transport,
         } = self.state;
         let unwrap_label = KeyReturn::wrap_label(self.transcript.hash());
-        let of_initiator = unwrap(&key, rng, &unwrap_label, &key_return.wrapped)?;
-        drop(key);
+        let of_initiator = key.open(rng, &unwrap_label, &key_return.wrapped)?;
 
         let transcript = self.transcript.with(message);
         let keys = SessionKeys {
@@ -159,6 +169,7 @@ impl Responder<AwaitKeyReturn> {
             identity: self.identity,
             transcript: transcript.with(&proof),
             state: AwaitInitiatorProof {
+                suite,
                 keys,
                 peer_transport,
             },
@@ -179,6 +190,7 @@ impl Responder<AwaitInitiatorProof> {
         let (secrets, exporter) = self.state.keys.data(self.transcript.with(message).hash());
         Ok(Established {
             peer,
+            suite: self.state.suite,
             peer_transport: self.state.peer_transport,
             secrets,
             exporter,

@@ -1,6 +1,7 @@
-//! The key schedule: from the two AES keys and the transcript to packet keys
+//! The key schedule: from the secrets of both sides and the transcript to packet keys
 //! (docs/spec/handshake.md#key-schedule).
 
+use super::share::SideSecrets;
 use super::transcript::TranscriptHash;
 use crate::label;
 use crate::packet::{DirectionKeys, PacketKey};
@@ -11,13 +12,16 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// The two AES keys of the exchange, one from each side.
+/// The input of the key schedule: two AES keys and two secrets of ML-KEM.
+type KeyMaterial = Zeroizing<[u8; 96]>;
+
+/// The secrets of the exchange. Data is confidential as long as one of the four is.
 #[derive(Debug)]
 pub struct SessionKeys {
-    /// Drawn by the initiator, sent in KeyReturn.
-    pub of_initiator: Secret<16>,
-    /// Drawn by the responder, sent in HelloReply.
-    pub of_responder: Secret<16>,
+    /// Sent in KeyReturn.
+    pub of_initiator: SideSecrets,
+    /// Sent in HelloReply.
+    pub of_responder: SideSecrets,
 }
 
 impl SessionKeys {
@@ -36,7 +40,7 @@ impl SessionKeys {
             responder: self.sent_by_responder("data responder", transcript),
         };
         let exporter = label::derive(
-            &*self.responders_first(),
+            self.responders_first().as_slice(),
             transcript,
             "exporter secret",
             &[],
@@ -44,33 +48,39 @@ impl SessionKeys {
         (secrets, Exporter(exporter))
     }
 
-    /// The initiator's data is keyed from the AES key that the responder drew.
+    /// The initiator's data is keyed from the secrets of the responder first.
     fn sent_by_initiator(&self, purpose: &str, transcript: &TranscriptHash) -> TrafficSecret {
         let ikm = self.responders_first();
-        TrafficSecret(label::derive(&*ikm, transcript, purpose, &[]))
+        TrafficSecret(label::derive(ikm.as_slice(), transcript, purpose, &[]))
     }
 
-    /// The responder's data is keyed from the AES key that the initiator drew.
+    /// The responder's data is keyed from the secrets of the initiator first.
     fn sent_by_responder(&self, purpose: &str, transcript: &TranscriptHash) -> TrafficSecret {
         let ikm = self.initiators_first();
-        TrafficSecret(label::derive(&*ikm, transcript, purpose, &[]))
+        TrafficSecret(label::derive(ikm.as_slice(), transcript, purpose, &[]))
     }
 
-    fn responders_first(&self) -> Zeroizing<[u8; 32]> {
+    fn responders_first(&self) -> KeyMaterial {
         join(&self.of_responder, &self.of_initiator)
     }
 
-    fn initiators_first(&self) -> Zeroizing<[u8; 32]> {
+    fn initiators_first(&self) -> KeyMaterial {
         join(&self.of_initiator, &self.of_responder)
     }
 }
 
-/// Concatenates the primary key and the other one.
-fn join(first: &Secret<16>, second: &Secret<16>) -> Zeroizing<[u8; 32]> {
-    let mut joined = Zeroizing::new([0; 32]);
-    let (left, right) = joined.split_at_mut(16);
-    left.copy_from_slice(first.expose());
-    right.copy_from_slice(second.expose());
+/// Concatenates the AES keys, then the secrets of ML-KEM, those of `first` before those of `second`.
+fn join(first: &SideSecrets, second: &SideSecrets) -> KeyMaterial {
+    let parts: [&[u8]; 4] = [
+        first.aes.expose(),
+        second.aes.expose(),
+        first.kem.expose(),
+        second.kem.expose(),
+    ];
+    let mut joined = Zeroizing::new([0; 96]);
+    for (to, from) in joined.iter_mut().zip(parts.into_iter().flatten()) {
+        *to = *from;
+    }
     joined
 }
 

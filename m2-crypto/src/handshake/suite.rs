@@ -4,23 +4,27 @@
 /// skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suite {
-    /// RSA-2048 session keys with OAEP-SHA256, certificates with PSS-SHA256, HKDF-SHA256,
-    /// AES-128-GCM. Its share in a Hello is the session key's 256-byte modulus.
-    RsaAes128,
+    /// RSA-2048 with OAEP-SHA256 and ML-KEM-768 for session keys, certificates with PSS-SHA256,
+    /// HKDF-SHA256, AES-128-GCM. Its share in a Hello is the session key: the modulus in 256 bytes,
+    /// then the ML-KEM key in 1,184.
+    RsaMlKemAes128,
 }
 
 impl Suite {
+    /// The suite with the highest number. A dial offers no other.
+    pub const NEWEST: Self = Self::RsaMlKemAes128;
+
     /// Returns the suite's number on the wire.
     pub const fn number(self) -> u16 {
         match self {
-            Self::RsaAes128 => 1,
+            Self::RsaMlKemAes128 => 2,
         }
     }
 
     /// Returns the suite with this number, if it is known.
     pub const fn from_number(number: u16) -> Option<Self> {
         match number {
-            1 => Some(Self::RsaAes128),
+            2 => Some(Self::RsaMlKemAes128),
             _ => None,
         }
     }

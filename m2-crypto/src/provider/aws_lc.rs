@@ -1,20 +1,23 @@
-//! The AWS-LC provider: constant-time RSA with long-term keys, assembly AES-GCM and AES-CTR.
+//! The AWS-LC provider: constant-time RSA with long-term keys, ML-KEM decapsulation, assembly AES-GCM
+//! and AES-CTR.
 
-use super::{Aead, Counter, Ctr, Nonce, PrivateKey, Provider, Tag};
+use super::{Aead, Counter, Ctr, KemCiphertext, KemPrivateKey, Nonce, PrivateKey, Provider, Tag};
 use crate::error::{KeyError, OpenFailed};
 use crate::secret::Secret;
 use aws_lc_rs::aead::{self, LessSafeKey, UnboundKey};
 use aws_lc_rs::cipher::{AES_128, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
+use aws_lc_rs::kem::{self, ML_KEM_768};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{
     KeyPair, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey,
 };
 use aws_lc_rs::signature::RSA_PSS_SHA256;
+use ml_kem::{DecapsulationKey, MlKem768};
 use rand_core::CryptoRng;
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::EncodePrivateKey;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// AWS-LC through `aws-lc-rs`. It draws its own randomness (blinding, salts) and ignores the `rng`
 /// parameter.
@@ -37,6 +40,20 @@ impl Provider for AwsLc {
             decrypting,
             signing,
         }))
+    }
+
+    /// AWS-LC has no import of seeds, only of the expanded form.
+    fn kem_key(
+        &self,
+        key: &DecapsulationKey<MlKem768>,
+    ) -> Result<Box<dyn KemPrivateKey>, KeyError> {
+        #[allow(deprecated)]
+        let mut expanded = ml_kem::ExpandedKeyEncoding::to_expanded_bytes(key);
+        let imported = kem::DecapsulationKey::new(&ML_KEM_768, &expanded);
+        expanded.zeroize();
+        Ok(Box::new(AwsKemKey(
+            imported.map_err(|_| KeyError::Library)?,
+        )))
     }
 
     fn aead(&self, key: &Secret<16>) -> Box<dyn Aead> {
@@ -94,6 +111,16 @@ impl PrivateKey for AwsPrivateKey {
             )
             .map_err(|_| KeyError::Library)?;
         Ok(signature)
+    }
+}
+
+struct AwsKemKey(kem::DecapsulationKey);
+
+impl KemPrivateKey for AwsKemKey {
+    fn decapsulate(&self, ciphertext: &KemCiphertext) -> Result<Secret<32>, KeyError> {
+        let shared = self.0.decapsulate(ciphertext.as_slice().into());
+        let shared = shared.map_err(|_| KeyError::Library)?;
+        Secret::from_slice(shared.as_ref()).ok_or(KeyError::Library)
     }
 }
 

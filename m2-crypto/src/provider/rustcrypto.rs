@@ -1,6 +1,6 @@
 //! The pure-Rust provider.
 
-use super::{Aead, Counter, Ctr, Nonce, PrivateKey, Provider, Tag};
+use super::{Aead, Counter, Ctr, KemCiphertext, KemPrivateKey, Nonce, PrivateKey, Provider, Tag};
 use crate::error::{KeyError, OpenFailed};
 use crate::secret::Secret;
 use aes::Aes128Enc;
@@ -9,14 +9,17 @@ use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes128Gcm, KeyInit};
 use ctr::CtrCore;
 use ctr::flavors::Ctr128BE;
+use ml_kem::array::Array;
+use ml_kem::kem::Decapsulate;
+use ml_kem::{DecapsulationKey, MlKem768};
 use rand_core::CryptoRng;
 use rsa::pss::SigningKey;
 use rsa::signature::{RandomizedSigner, SignatureEncoding};
 use rsa::{Oaep, RsaPrivateKey};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
-/// RustCrypto's `rsa`, `aes-gcm` and `ctr`.
+/// RustCrypto's `rsa`, `ml-kem`, `aes-gcm` and `ctr`.
 #[derive(Debug, Clone, Copy)]
 pub struct RustCrypto;
 
@@ -27,6 +30,13 @@ impl Provider for RustCrypto {
 
     fn private_key(&self, key: &RsaPrivateKey) -> Result<Box<dyn PrivateKey>, KeyError> {
         Ok(Box::new(RustPrivateKey(key.clone())))
+    }
+
+    fn kem_key(
+        &self,
+        key: &DecapsulationKey<MlKem768>,
+    ) -> Result<Box<dyn KemPrivateKey>, KeyError> {
+        Ok(Box::new(RustKemKey(key.clone())))
     }
 
     fn aead(&self, key: &Secret<16>) -> Box<dyn Aead> {
@@ -59,6 +69,17 @@ impl PrivateKey for RustPrivateKey {
             .try_sign_with_rng(&mut rng, message)
             .map(|signature| signature.to_vec())
             .map_err(|_| KeyError::Library)
+    }
+}
+
+struct RustKemKey(DecapsulationKey<MlKem768>);
+
+impl KemPrivateKey for RustKemKey {
+    fn decapsulate(&self, ciphertext: &KemCiphertext) -> Result<Secret<32>, KeyError> {
+        let mut shared = self.0.decapsulate(&Array::from(*ciphertext));
+        let secret = Secret::new(shared.into());
+        shared.zeroize();
+        Ok(secret)
     }
 }
 

@@ -2,12 +2,14 @@
 
 use crate::common::*;
 use m2_crypto::handshake::{
-    AwaitReply, Credential, HandshakeError, Initiator, Message, MessageReader, Peer,
+    AwaitReply, Call, Credential, HandshakeError, Initiator, Message, MessageReader, Peer,
     PeerMisbehaved, Responder,
 };
 use m2_crypto::provider::{all, default};
 use m2_crypto::{Circle, Secret};
 
+/// Where a Hello with one offer holds the share.
+const SHARE: std::ops::Range<usize> = 40..1_480;
 const AUTHENTICATED: &str = "one side must detect the change";
 
 fn honest() -> Run {
@@ -205,7 +207,7 @@ fn messages_out_of_order_are_rejected() {
 fn data_after_an_unanswered_message_is_rejected() {
     let recorded = honest().go(|_, message| message).unwrap().messages;
     for pair in recorded.windows(2) {
-        let both = [pair[0].bytes(), pair[1].bytes()].concat();
+        let both = [pair[0].bytes(), &pair[1].bytes()[..1]].concat();
         let result = MessageReader::new().push(&both);
         assert_eq!(result, Err(PeerMisbehaved::TrailingData));
     }
@@ -237,35 +239,37 @@ fn answer(hello: &Message) -> Result<Message, HandshakeError> {
 #[test]
 fn unknown_suites_are_skipped() {
     let (hello, _) = honest().start();
-    let modulus = &hello.bytes()[40..296];
-    let hybrid = [7; 1440];
+    let share = &hello.bytes()[SHARE];
+    let modulus = &share[..256];
     for offers in [
-        vec![(1, modulus)],
-        vec![(2, &hybrid[..]), (0xfafa, &[][..]), (1, modulus)],
-        vec![(1, modulus), (2, &hybrid[..])],
+        vec![(2, share)],
+        vec![(1, modulus), (0xfafa, &[][..]), (2, share)],
+        vec![(2, share), (3, &[7; 1440][..])],
     ] {
         let reply = answer(&with_offers(&hello, &offers)).unwrap();
-        assert_eq!(reply.bytes()[3..5], [0, 1]);
+        assert_eq!(reply.bytes()[3..5], [0, 2]);
     }
 }
 
 #[test]
 fn no_common_suite_is_reported() {
     let (hello, _) = honest().start();
-    let result = answer(&with_offers(&hello, &[(2, &[1, 2, 3]), (3, &[])]));
+    let modulus = &hello.bytes()[40..296];
+    let result = answer(&with_offers(&hello, &[(1, modulus), (3, &[])]));
     assert_eq!(result.unwrap_err(), HandshakeError::NoCommonSuite);
 }
 
 #[test]
 fn invalid_offer_lists_are_malformed() {
     let (hello, _) = honest().start();
-    let modulus = &hello.bytes()[40..296];
-    let many = vec![(2, &[][..]); 17];
+    let share = &hello.bytes()[SHARE];
+    let many = vec![(3, &[][..]); 17];
     for offers in [
         vec![],
-        vec![(1, modulus), (1, modulus)],
+        vec![(2, share), (2, share)],
         many,
-        vec![(1, &modulus[1..])],
+        vec![(2, &share[1..])],
+        vec![(2, &share[..256])],
     ] {
         let result = answer(&with_offers(&hello, &offers));
         assert_eq!(result.unwrap_err(), PeerMisbehaved::Malformed.into());
@@ -277,8 +281,8 @@ fn invalid_offer_lists_are_malformed() {
 fn a_suite_downgrade_is_detected() {
     let result = honest().go(|number, message| match number {
         1 => {
-            let modulus = message.bytes()[40..296].to_vec();
-            with_offers(&message, &[(1, &modulus), (2, &[9; 40])])
+            let share = message.bytes()[SHARE].to_vec();
+            with_offers(&message, &[(2, &share), (3, &[9; 40])])
         }
         _ => message,
     });
@@ -286,7 +290,7 @@ fn a_suite_downgrade_is_detected() {
     let result = honest().go(|number, message| match number {
         2 => {
             let mut bytes = message.bytes().to_vec();
-            bytes[4] = 2;
+            bytes[4] = 1;
             self::message(&bytes)
         }
         _ => message,
@@ -296,16 +300,20 @@ fn a_suite_downgrade_is_detected() {
 
 #[test]
 fn an_initiator_rejects_its_own_key() {
-    let result = honest().go(|number, reply| match number {
-        2 => {
-            let (hello, _) = honest().start();
-            let mut bytes = reply.bytes().to_vec();
-            bytes[37..293].copy_from_slice(&hello.bytes()[40..296]);
-            message(&bytes)
-        }
-        _ => reply,
-    });
-    assert_eq!(misbehaved(result), PeerMisbehaved::OwnKeyReflected);
+    let halves = [37..293, 293..1_477];
+    for half in halves {
+        let result = honest().go(|number, reply| match number {
+            2 => {
+                let (hello, _) = honest().start();
+                let mut bytes = reply.bytes().to_vec();
+                let own = &hello.bytes()[half.start + 3..half.end + 3];
+                bytes[half.clone()].copy_from_slice(own);
+                message(&bytes)
+            }
+            _ => reply,
+        });
+        assert_eq!(misbehaved(result), PeerMisbehaved::OwnKeyReflected);
+    }
 }
 
 #[test]
@@ -338,14 +346,72 @@ fn an_anonymous_responder_is_rejected() {
 #[test]
 fn weak_session_keys_are_rejected() {
     let (hello, _) = honest().start();
-    let mut even = hello.bytes()[40..296].to_vec();
-    even[255] &= 0xfe;
-    let mut short = hello.bytes()[40..296].to_vec();
-    short[0] &= 0x7f;
-    for modulus in [even, short, vec![0; 256]] {
-        let result = answer(&with_offers(&hello, &[(1, &modulus)]));
+    let share = |spoil: fn(&mut [u8])| {
+        let mut share = hello.bytes()[SHARE].to_vec();
+        spoil(&mut share);
+        share
+    };
+    let even = share(|share| share[255] &= 0xfe);
+    let short = share(|share| share[0] &= 0x7f);
+    let empty = share(|share| share[..256].fill(0));
+    // The first coefficient of the ML-KEM key: 12 bits, little-endian.
+    let not_reduced = share(|share| (share[256], share[257]) = (0x01, share[257] & 0xf0 | 0x0d));
+    let largest = share(|share| (share[256], share[257]) = (0x00, share[257] & 0xf0 | 0x0d));
+    for share in [even, short, empty, not_reduced] {
+        let result = answer(&with_offers(&hello, &[(2, &share)]));
         assert_eq!(result.unwrap_err(), PeerMisbehaved::BadKey.into());
     }
+    assert!(answer(&with_offers(&hello, &[(2, &largest)])).is_ok());
+}
+
+/// An altered ciphertext of ML-KEM is found by the message that follows, under both providers.
+#[test]
+fn altered_kem_ciphertexts_are_detected() {
+    for provider in all() {
+        let altered = |message: &Message, at: usize| {
+            let mut bytes = message.bytes().to_vec();
+            bytes[at] ^= 1;
+            self::message(&bytes)
+        };
+        let run = || {
+            Run::new(*provider).go(|number, message| match number {
+                2 => altered(&message, 37 + 1_440 + 256 + 5),
+                _ => message,
+            })
+        };
+        assert_eq!(
+            misbehaved(run()),
+            PeerMisbehaved::Decrypt,
+            "by the label of message 3"
+        );
+        let run = || {
+            Run::new(*provider).go(|number, message| match number {
+                3 => altered(&message, 3 + 256 + 5),
+                _ => message,
+            })
+        };
+        assert_eq!(
+            misbehaved(run()),
+            PeerMisbehaved::Signature,
+            "by the proof of R"
+        );
+    }
+}
+
+/// The RSA half of an unanswered dial may be used again, the ML-KEM half is always fresh.
+#[test]
+fn the_kem_half_is_fresh_in_every_dial() {
+    let (first, i) = honest().start();
+    let run = honest();
+    let call = Call {
+        circle: *run.i_circle.id(),
+        responder: run.called,
+        credential: run.caller.clone(),
+    };
+    let mut rng = Seeded::new("second dial");
+    let (second, _) = Initiator::start(call, i.into_unused_key(), I_TRANSPORT, &mut rng).unwrap();
+    assert_eq!(first.bytes()[40..296], second.bytes()[40..296]);
+    assert_ne!(first.bytes()[296..1_480], second.bytes()[296..1_480]);
 }
 
 /// Random bodies of every type, in every state that can be reached without a peer.
@@ -353,7 +419,7 @@ fn weak_session_keys_are_rejected() {
 fn noise_is_rejected_without_panic() {
     use rand_core::Rng;
     let mut rng = Seeded::new("noise");
-    for length in (0..600_usize).step_by(23) {
+    for length in (0..1_800_usize).step_by(43) {
         let mut body = vec![0; length];
         rng.fill_bytes(&mut body);
         for kind in 1..=5_u8 {
@@ -363,6 +429,6 @@ fn noise_is_rejected_without_panic() {
         }
     }
     let (_, i): (_, Initiator<AwaitReply>) = honest().start();
-    let noise = message(&[&[2, 2, 0x22][..], &[9; 546]].concat());
+    let noise = message(&[&[2, 0x0b, 0x42][..], &[9; 2_882]].concat());
     assert!(i.hello_reply(&noise, &mut rng).is_err());
 }

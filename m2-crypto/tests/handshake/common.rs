@@ -100,11 +100,11 @@ pub(crate) fn session_key_der(index: usize) -> Vec<u8> {
     unhex(&keys["sessionKeys"][index])
 }
 
-pub(crate) fn session_key(index: usize, provider: &dyn Provider) -> SessionKeyPair {
+pub(crate) fn session_key(index: usize, provider: &'static dyn Provider) -> SessionKeyPair {
     session_key_from(&session_key_der(index), provider)
 }
 
-pub(crate) fn session_key_from(der: &[u8], provider: &dyn Provider) -> SessionKeyPair {
+pub(crate) fn session_key_from(der: &[u8], provider: &'static dyn Provider) -> SessionKeyPair {
     let key = RsaPrivateKey::from_pkcs8_der(der).unwrap();
     SessionKeyPair::from_key(&key, provider).unwrap()
 }
@@ -144,6 +144,11 @@ impl Run {
 
     pub(crate) fn rng(&self, step: &str) -> Seeded {
         Seeded::new(&format!("{} {step}", self.seed))
+    }
+
+    /// Returns the seed of the ML-KEM half that the side of this step draws.
+    pub(crate) fn kem_seed(&self, step: &str) -> Secret<64> {
+        Secret::random(&mut self.rng(step))
     }
 
     pub(crate) fn start(&self) -> (Message, Initiator<AwaitReply>) {

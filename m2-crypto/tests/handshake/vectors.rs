@@ -7,8 +7,12 @@ use m2_crypto::handshake::key_return::KeyReturn;
 use m2_crypto::handshake::proof::{Role, signed_bytes};
 use m2_crypto::handshake::transcript::Transcript;
 use m2_crypto::handshake::{Call, Credential, Initiator, Message, Peer, Responder, SpaceSecrets};
-use m2_crypto::provider::{Aead, Ctr, PrivateKey, Provider, all, rustcrypto::RustCrypto};
+use m2_crypto::kem::KemKeyPair;
+use m2_crypto::provider::{
+    Aead, Ctr, KemPrivateKey, PrivateKey, Provider, all, rustcrypto::RustCrypto,
+};
 use m2_crypto::{Circle, PeerId, Secret};
+use ml_kem::{DecapsulationKey, MlKem768};
 use rand_core::CryptoRng;
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey};
@@ -84,8 +88,12 @@ fn fresh(name: &'static str) -> Value {
         "seed": name,
         "messages": done.messages.iter().map(|m| hex(m.bytes())).collect::<Vec<_>>(),
         "transcripts": transcripts,
+        "initiatorKemSeed": hex(run.kem_seed("hello").expose()),
+        "responderKemSeed": hex(run.kem_seed("hello reply").expose()),
         "responderAesKey": hex(&aes_keys(&run, &done.messages).1),
         "initiatorAesKey": hex(&aes_keys(&run, &done.messages).0),
+        "responderKemSecret": hex(&kem_secrets(&run, &done.messages).1),
+        "initiatorKemSecret": hex(&kem_secrets(&run, &done.messages).0),
         "handshakeSecrets": space(&done.handshake[0]),
         "dataSecrets": space(&done.at_i.secrets),
         "dataSecretsAfterUpdate": space(&done.at_i.secrets.next()),
@@ -122,13 +130,27 @@ fn aes_keys(run: &Run, messages: &[Message; 5]) -> (Vec<u8>, Vec<u8>) {
         open(
             run.r_key,
             KeyReturn::wrap_label(after_reply.hash()),
-            &key_return.wrapped,
+            &key_return.wrapped.rsa,
         ),
         open(
             run.i_key,
             HelloReply::wrap_label(after_hello.hash()),
-            &reply.wrapped,
+            &reply.wrapped.rsa,
         ),
+    )
+}
+
+/// Decapsulates the secrets of ML-KEM. Returns I's, then R's.
+fn kem_secrets(run: &Run, messages: &[Message; 5]) -> (Vec<u8>, Vec<u8>) {
+    let reply = HelloReply::parse(&messages[1]).unwrap();
+    let key_return = KeyReturn::parse(&messages[2]).unwrap();
+    let open = |step: &str, ciphertext| {
+        let pair = KemKeyPair::from_seed(&run.kem_seed(step), run.provider).unwrap();
+        pair.decapsulate(ciphertext).unwrap().expose().to_vec()
+    };
+    (
+        open("hello reply", &key_return.wrapped.kem),
+        open("hello", &reply.wrapped.kem),
     )
 }
 
@@ -144,6 +166,10 @@ fn check_derivations(case: &Value) {
     assert_eq!(hex(transcript.hash()), case["transcripts"][0]);
     let mut run = Run::new(&RustCrypto);
     run.called = responder;
+    run.seed = match case["name"].as_str() {
+        Some("identified") => "identified",
+        _ => "anonymous",
+    };
     let messages: [Message; 5] = std::array::from_fn(|at| message(&unhex(&case["messages"][at])));
     for (at, message) in messages.iter().enumerate() {
         let before = *transcript.hash();
@@ -162,6 +188,9 @@ fn check_derivations(case: &Value) {
     let (of_initiator, of_responder) = aes_keys(&run, &messages);
     assert_eq!(hex(&of_initiator), case["initiatorAesKey"]);
     assert_eq!(hex(&of_responder), case["responderAesKey"]);
+    let (of_initiator, of_responder) = kem_secrets(&run, &messages);
+    assert_eq!(hex(&of_initiator), case["initiatorKemSecret"]);
+    assert_eq!(hex(&of_responder), case["responderKemSecret"]);
 }
 
 /// Feeds the recorded messages to both sides, which must produce the recorded messages and secrets.
@@ -262,6 +291,13 @@ impl Provider for Recorded {
             &self.bob
         };
         Ok(Box::new(RecordedKey(signature.clone())))
+    }
+
+    fn kem_key(
+        &self,
+        key: &DecapsulationKey<MlKem768>,
+    ) -> Result<Box<dyn KemPrivateKey>, KeyError> {
+        self.inner.kem_key(key)
     }
 
     fn aead(&self, key: &Secret<16>) -> Box<dyn Aead> {

@@ -17,6 +17,7 @@ use crate::replay_memory::ReplayMemory;
 use crate::retry_token::{RetryTokens, TokenKey};
 use crate::session::{HelloTemplate, Session};
 use crate::socket::{self, ObfuscatedSocket};
+use crate::suites::LeastSuites;
 use crate::transport::{self, Transports};
 use m2_crypto::handshake::HandshakeError;
 use m2_crypto::obfuscation::Obfuscator;
@@ -52,8 +53,9 @@ impl Builder {
     /// Builds everything except the sockets.
     pub(super) fn new(config: EndpointConfig) -> io::Result<Self> {
         let (circle, clock, provider) = (config.circle, config.clock, config.provider);
-        let own_id = config.impersonating;
-        let own_id = own_id.unwrap_or_else(|| config.identity.peer_id(circle.id()));
+        let own_id = config
+            .impersonating
+            .unwrap_or_else(|| config.identity.peer_id(circle.id()));
         let ids = ConnectionIds::random(&mut UnwrapErr(getrandom::SysRng), clock.clone());
         let replay = ReplayMemory::load(config.replay_log, config.replay_capacity, clock.unix_s())?;
         let replay = Arc::new(replay);
@@ -66,7 +68,7 @@ impl Builder {
         let counters = Arc::new(Counters::new());
         let keys = Arc::new(KeyPool::start(config.key_pool_size, provider)?);
         let transports = Transports::new(config.relay, config.pad_to_mtu);
-        let context = crypto_context(&circle, provider, &clock, &counters);
+        let context = crypto_context(&circle, provider, &clock, &counters, &config.suites);
         let crypto = AnswerCrypto::impersonating(own_id, Arc::clone(&context), config.identity);
         let (proven, answered) = (TokenKey(retries), transports.answering());
         let answering =
@@ -75,9 +77,9 @@ impl Builder {
             clock: clock.clone(),
             version: config.version,
             cover: config.cover,
+            suites: config.suites,
         };
         let (ready, accepted) = mpsc::channel(READY);
-        let limits = config.limits;
         let acceptor = Acceptor {
             gate: Arc::clone(&gate),
             crypto,
@@ -87,10 +89,11 @@ impl Builder {
             callers: config.callers,
             crossing: Arc::default(),
             own_id,
-            prefixes: Mutex::new(prefix_limiter(&limits, clock.unix_ms())),
-            queues: Queues::new(limits.turns),
+            decided: Mutex::default(),
+            prefixes: Mutex::new(prefix_limiter(&config.limits, clock.unix_ms())),
+            queues: Queues::new(config.limits.turns),
             in_flight: AtomicUsize::new(0),
-            limits,
+            limits: config.limits,
             counters: Arc::clone(&counters),
             greeting,
             ready,
@@ -206,10 +209,12 @@ fn crypto_context(
     provider: &'static dyn Provider,
     clock: &Clock,
     counters: &Arc<Counters>,
+    suites: &Arc<LeastSuites>,
 ) -> Arc<CryptoContext> {
     let today = clock.clone();
     let context = CryptoContext::new(*circle.id(), provider, Arc::new(move || today.day()));
-    Arc::new(context.observe_failures(count_failures(Arc::clone(counters))))
+    let context = context.observe_failures(count_failures(Arc::clone(counters)));
+    Arc::new(context.suites(Arc::clone(suites)))
 }
 
 fn count_failures(counters: Arc<Counters>) -> FailureObserver {

@@ -1,7 +1,7 @@
 //! The configuration of the accepting side.
 
 use super::CryptoContext;
-use super::session::HandshakeSession;
+use super::session::{HandshakeSession, Unused};
 use m2_crypto::initial::{QUIC_VERSION, retry_tag};
 use m2_crypto::session_key::SessionKeyPair;
 use m2_crypto::{Identity, PeerId};
@@ -24,6 +24,7 @@ pub struct AnswerCrypto {
     identity: Arc<Identity>,
     id: PeerId,
     key: Mutex<Option<SessionKeyPair>>,
+    unread: Option<Unused>,
 }
 
 impl AnswerCrypto {
@@ -46,22 +47,29 @@ impl AnswerCrypto {
             identity,
             id,
             key: Mutex::new(None),
+            unread: None,
         })
     }
 
     /// Returns a copy for one accepted connection, with a session key from `keys`. `None` if there
     /// is no key: the attempt must then be ignored.
     pub fn reserve(&self, keys: &dyn SessionKeys) -> Option<Arc<Self>> {
-        keys.take().map(|key| self.with_key(key))
+        keys.take().map(|key| self.copy_with(key, None))
     }
 
-    /// Returns a copy for one accepted connection, with this session key.
-    pub fn with_key(&self, key: SessionKeyPair) -> Arc<Self> {
+    /// Returns a copy for one accepted connection, with this session key. If no whole Hello arrives,
+    /// `unread` gets the key back.
+    pub fn with_key(&self, key: SessionKeyPair, unread: Unused) -> Arc<Self> {
+        self.copy_with(key, Some(unread))
+    }
+
+    fn copy_with(&self, key: SessionKeyPair, unread: Option<Unused>) -> Arc<Self> {
         Arc::new(Self {
             context: self.context.clone(),
             identity: self.identity.clone(),
             id: self.id,
             key: Mutex::new(Some(key)),
+            unread,
         })
     }
 
@@ -106,9 +114,9 @@ impl ServerConfig for AnswerCrypto {
         let key = self.take_key();
         let context = self.context.clone();
         let identity = self.identity.clone();
-        Box::new(HandshakeSession::answer(
-            context, self.id, identity, key, params,
-        ))
+        let mut session = HandshakeSession::answer(context, self.id, identity, key, params);
+        session.return_unread(self.unread.clone());
+        Box::new(session)
     }
 }
 

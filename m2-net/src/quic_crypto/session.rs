@@ -9,7 +9,7 @@ use crate::sent::Sent;
 use m2_crypto::handshake::{
     AwaitHello, AwaitInitiatorProof, AwaitKeyReturn, AwaitReply, AwaitResponderProof, Call,
     Established, Exporter, HandshakeError, Initiator, LocalError, Message, MessageReader, Peer,
-    PeerMisbehaved, Responder, SpaceSecrets,
+    PeerMisbehaved, Responder, SpaceSecrets, Suite,
 };
 use m2_crypto::initial::verify_retry_tag;
 use m2_crypto::packet::TAG_LEN;
@@ -37,12 +37,14 @@ pub(super) struct HandshakeSession {
     peer_transport: Option<Vec<u8>>,
     data: Option<Data>,
     outcome: Option<Outcome>,
+    /// Takes the key of an accepting side that never read a Hello.
+    unread: Option<Unused>,
     /// Counts the datagrams sent until the peer has proved its id.
     sent: Option<Arc<Sent>>,
 }
 
-/// A callback that takes the key pair of an unanswered dial.
-pub type Unanswered = Arc<dyn Fn(SessionKeyPair) + Send + Sync>;
+/// A callback that takes the RSA half of a session key that no session has used.
+pub type Unused = Arc<dyn Fn(SessionKeyPair) + Send + Sync>;
 /// A callback that is notified when a dial is answered.
 pub type Answered = Arc<dyn Fn() + Send + Sync>;
 
@@ -52,7 +54,7 @@ pub struct Outcome {
     /// Called on an answer, before it is processed.
     pub answered: Answered,
     /// Called with the key if no answer comes.
-    pub unanswered: Unanswered,
+    pub unanswered: Unused,
 }
 
 /// The message that the state machine waits for.
@@ -76,6 +78,7 @@ struct Flight {
 /// The state of a completed handshake.
 struct Data {
     peer: Peer,
+    suite: Suite,
     exporter: Exporter,
     /// The secrets of the next key update.
     next: SpaceSecrets,
@@ -125,8 +128,14 @@ impl HandshakeSession {
             peer_transport: None,
             data: None,
             outcome: None,
+            unread: None,
             sent: None,
         }
+    }
+
+    /// Passes the session key to `unread` if no whole Hello arrives.
+    pub(super) fn return_unread(&mut self, unread: Option<Unused>) {
+        self.unread = unread;
     }
 
     /// Counts in `sent` the datagrams sent before the peer's proof.
@@ -162,6 +171,7 @@ impl HandshakeSession {
             State::ResponderProof(machine) => self.on_responder_proof(machine, message),
             State::InitiatorProof(machine) => {
                 let established = machine.proof(message)?;
+                self.context.check_suite(&established)?;
                 self.establish(Vec::new(), established);
                 Ok(())
             }
@@ -225,6 +235,7 @@ impl HandshakeSession {
     ) -> Result<(), HandshakeError> {
         let off_load = self.context.off_load;
         let (proof, established) = off_load.run(|| machine.proof(message, &mut rng()))?;
+        self.context.check_suite(&established)?;
         self.peer_transport = Some(established.peer_transport.clone());
         self.establish(proof.bytes().to_vec(), established);
         Ok(())
@@ -237,6 +248,7 @@ impl HandshakeSession {
         });
         self.data = Some(Data {
             peer: established.peer,
+            suite: established.suite,
             exporter: established.exporter,
             next: established.secrets.next(),
         });
@@ -267,9 +279,18 @@ impl HandshakeSession {
 
 impl Drop for HandshakeSession {
     fn drop(&mut self) {
-        let state = std::mem::replace(&mut self.state, State::Nothing);
-        if let (State::Reply(machine), Some(outcome)) = (state, &self.outcome) {
-            (outcome.unanswered)(machine.into_unused_key());
+        match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Reply(machine) => {
+                if let Some(outcome) = &self.outcome {
+                    (outcome.unanswered)(machine.into_unused_key());
+                }
+            }
+            State::Hello(machine) => {
+                if let Some(unread) = &self.unread {
+                    unread(machine.into_unused_key());
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -284,8 +305,9 @@ impl Session for HandshakeSession {
         self.counted(keys)
     }
 
+    /// Returns the [`Suite`].
     fn handshake_data(&self) -> Option<Box<dyn Any>> {
-        self.peer_identity()
+        Some(Box::new(self.data.as_ref()?.suite))
     }
 
     fn peer_identity(&self) -> Option<Box<dyn Any>> {
@@ -372,123 +394,4 @@ const fn rng() -> UnwrapErr<getrandom::SysRng> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::quic_crypto::{OffLoad, code};
-    use bytes::BytesMut;
-    use m2_crypto::handshake::Credential;
-    use m2_crypto::{Circle, provider};
-    use quinn_proto::TransportErrorCode;
-
-    fn identity() -> Arc<Identity> {
-        let pem = include_str!("../../../tests/vectors/identities/bob.pem");
-        Arc::new(Identity::from_pem(pem, None, provider::default()).unwrap())
-    }
-
-    fn key() -> SessionKeyPair {
-        SessionKeyPair::generate(&mut rng(), provider::default()).unwrap()
-    }
-
-    fn pair() -> (HandshakeSession, HandshakeSession) {
-        let circle = *Circle::public().id();
-        let context = CryptoContext::new(circle, provider::default(), Arc::new(|| 20_000));
-        let context = Arc::new(context.off_load(OffLoad::Inline));
-        let responder = identity().peer_id(&circle);
-        let call = Call {
-            circle,
-            responder,
-            credential: Credential::Anonymous,
-        };
-        let params = TransportParameters::read(Side::Client, &mut [].as_slice()).unwrap();
-        let i = HandshakeSession::dial(context.clone(), call, key(), &params, None).unwrap();
-        let r = HandshakeSession::answer(context, responder, identity(), Some(key()), &params);
-        (i, r)
-    }
-
-    fn write(session: &mut HandshakeSession) -> (Vec<u8>, Option<Keys>) {
-        let mut bytes = Vec::new();
-        let keys = session.write_handshake(&mut bytes);
-        (bytes, keys)
-    }
-
-    /// Returns whether a packet sealed by `from` opens at `to`.
-    fn fit(from: &KeyPair<Box<dyn PacketKey>>, to: &KeyPair<Box<dyn PacketKey>>) -> bool {
-        let mut packet = b"head payload and room for tag...".to_vec();
-        from.local.encrypt(7, &mut packet, 4);
-        let mut sealed = BytesMut::from(&packet[4..]);
-        to.remote.decrypt(7, b"head", &mut sealed).is_ok() && &sealed[..] == b" payload and"
-    }
-
-    #[test]
-    fn flights_come_in_the_order_that_quinn_needs() {
-        let (mut i, mut r) = pair();
-        let (hello, keys) = write(&mut i);
-        assert!(keys.is_none() && write(&mut i).0.is_empty());
-        assert!(!r.read_handshake(&hello).unwrap());
-        let (reply, keys) = write(&mut r);
-        assert!(keys.is_none() && r.transport_parameters().unwrap().is_some());
-        assert!(!i.read_handshake(&reply).unwrap());
-        let (key_return, i_keys) = write(&mut i);
-        assert!(!r.read_handshake(&key_return).unwrap());
-        let (nothing, r_keys) = write(&mut r);
-        assert!(nothing.is_empty(), "else it would go to the Initial space");
-        assert!(fit(&i_keys.unwrap().packet, &r_keys.unwrap().packet));
-        let (proof, keys) = write(&mut r);
-        assert!(
-            keys.is_none() && r.is_handshaking(),
-            "no data keys before message 5"
-        );
-        assert!(i.read_handshake(&proof).unwrap() && !i.is_handshaking());
-        let (proof, i_keys) = write(&mut i);
-        assert!(r.read_handshake(&proof).unwrap() && !r.is_handshaking());
-        let (nothing, r_keys) = write(&mut r);
-        assert!(nothing.is_empty());
-        let (mut i_keys, mut r_keys) = (i_keys.unwrap().packet, r_keys.unwrap().packet);
-        for _ in 0..4 {
-            assert!(fit(&i_keys, &r_keys) && fit(&r_keys, &i_keys));
-            assert!(!fit(&i_keys, &i_keys), "each direction has its own key");
-            let old = std::mem::replace(&mut i_keys, i.next_1rtt_keys().unwrap());
-            r_keys = r.next_1rtt_keys().unwrap();
-            assert!(!fit(&old, &r_keys), "an update changes the keys");
-        }
-        assert!(
-            i.read_handshake(&proof).is_err(),
-            "nothing comes after the end"
-        );
-    }
-
-    #[test]
-    fn refusals_reveal_only_the_code() {
-        let (mut i, mut r) = pair();
-        let (hello, _) = write(&mut i);
-        let failed = TransportErrorCode::crypto(code::FAILED);
-        assert_eq!(i.read_handshake(&hello).unwrap_err().code, failed);
-        let error = r.read_handshake(&[&hello[..], &[0]].concat()).unwrap_err();
-        assert_eq!((error.code, error.reason.as_str()), (failed, ""));
-        assert!(
-            r.read_handshake(&hello).is_err(),
-            "a failed session stays failed"
-        );
-        assert!(r.peer_identity().is_none() && r.next_1rtt_keys().is_none());
-    }
-
-    #[test]
-    fn an_answer_to_an_unsent_message_is_refused() {
-        let (mut i, mut r) = pair();
-        let (hello, _) = write(&mut i);
-        r.read_handshake(&hello).unwrap();
-        assert!(r.read_handshake(&[3, 0, 0]).is_err());
-    }
-
-    /// Initial keys are known to all parties that know the peer id: a proof that comes under them,
-    /// in the same packet as message 3, must not count.
-    #[test]
-    fn a_proof_under_the_initial_keys_is_refused() {
-        let (mut i, mut r) = pair();
-        r.read_handshake(&write(&mut i).0).unwrap();
-        i.read_handshake(&write(&mut r).0).unwrap();
-        r.read_handshake(&write(&mut i).0).unwrap();
-        assert!(r.read_handshake(&[5, 0, 1, 0]).is_err());
-        assert!(r.is_handshaking() && r.peer_identity().is_none());
-    }
-}
+mod tests;

@@ -17,8 +17,8 @@ pub const MAX_DAYS: usize = 40;
 /// The maximum number of relays that a session passes.
 pub const MAX_HOPS: u32 = 3;
 /// The size in bytes of a frame that asks a relay to dial another one. Anti-amplification: at least
-/// what the relay sends for it.
-pub const EXTEND_BYTES: usize = 2_560;
+/// the three datagrams that the relay sends to an address that does not answer.
+pub const EXTEND_BYTES: usize = 4_608;
 
 /// One frame about lines.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,9 +11,9 @@ use std::time::Duration;
 const DATAGRAMS: u64 = 128;
 const BYTES: u64 = 128 << 10;
 const REFILL: Duration = Duration::from_secs(60);
-/// The worst case of a dial: a first packet, its retransmissions after 1, 3 and 7 seconds, two
-/// each, and the last packet.
-const DIAL_DATAGRAMS: u64 = 8;
+/// The worst case of a dial: a Hello, its retransmissions after 1, 3 and 7 seconds, two packets each,
+/// and the last packet.
+const DIAL_DATAGRAMS: u64 = 9;
 const DIAL_BYTES: u64 = DIAL_DATAGRAMS * 1_350;
 /// The last packet of a dial is sent after the dial has ended.
 const LAST_DATAGRAMS: u64 = 1;

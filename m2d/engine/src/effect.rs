@@ -37,6 +37,8 @@ pub enum Effect {
     Dial(PeerId, Order),
     /// Accept a contact's dials before those of strangers; without secrets, no longer.
     Prioritise(PeerId, Option<LookupSecrets>),
+    /// Accept no session with a peer under a lower suite than this one.
+    RequireSuite(PeerId, u16),
     /// Notify event streams of an entry of the log.
     Event(LiveEvent),
     /// Forget the messages that are kept in memory for streams, as one of them was erased or

@@ -14,7 +14,7 @@ use crate::state::{
 use crate::{
     clients, contact_paths, contact_view, contacts, conversation, dialling, invitations, letters,
     lines, loading, lookup, mailboxes, near, places, privacy_facts, release, sending, sessions,
-    summary, time, upkeep,
+    suites, summary, time, upkeep,
 };
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_limits::counters::Counters;
@@ -113,6 +113,7 @@ impl Engine {
             Input::DialFailed { peer, reason } => dialling::on_dial_failed(engine, &peer, reason),
             Input::BudgetLeft(left) => dialling::save_budget(engine, &left),
             Input::Found(finding) => lookup::take_finding(engine, finding),
+            Input::HigherSuite(peer, suite) => suites::on_completed(engine, peer, suite),
         }
     }
 

@@ -42,6 +42,8 @@ pub enum Input {
     BudgetLeft(Level),
     /// Look-up found a peer.
     Found(lookup::Discovery),
+    /// A session with a peer was completed under a higher suite than the required one. Its number.
+    HigherSuite(PeerId, u16),
 }
 
 impl From<contacts::ContactRequest> for Input {

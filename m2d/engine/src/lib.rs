@@ -44,6 +44,7 @@ mod sending;
 mod sessions;
 mod settings;
 mod state;
+mod suites;
 mod summary;
 #[cfg(test)]
 mod testing;

@@ -1,7 +1,7 @@
 //! Reads the state of all contacts from the store.
 
 use crate::state::State;
-use crate::{contact_rows, conversation, meeting};
+use crate::{contact_rows, conversation, meeting, suites};
 use m2_core::sessions::SessionId;
 use m2_store::StoreError;
 use m2_wire::CloseCode;
@@ -34,5 +34,6 @@ pub(crate) fn reload(engine: &mut State) -> Result<(), StoreError> {
         meeting::note_end(engine, row, Duration::ZERO);
     }
     contact_rows::note_priorities(engine)?;
+    suites::require_stored(engine)?;
     conversation::wake_all(engine)
 }

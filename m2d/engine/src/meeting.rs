@@ -3,7 +3,7 @@
 use crate::effect::Effect;
 use crate::refusal::Refusal;
 use crate::state::{Session, State};
-use crate::{contact_rows, lines, mail, time};
+use crate::{contact_rows, lines, mail, suites, time};
 use m2_core::KnownAddress;
 use m2_core::dial::Order;
 use m2_core::sessions::{self as choice, SessionId};
@@ -33,6 +33,7 @@ pub(crate) fn meet(
     contact.last_seen_ms = now;
     contact.certificate = Some(link.certificate.spki_der().to_vec());
     contact_rows::save(engine, row)?;
+    suites::on_completed(engine, link.peer_id, link.suite);
     if engine.peers.contact_mut(row)?.state.is_wanted() && link.path == Path::Direct {
         let reached = KnownAddress::Proved(link.remote);
         engine.batch.store.put_address(row, reached, now)?;

@@ -7,11 +7,14 @@ use crate::network::Links;
 use crate::outlets::{Outlets, Wakes};
 use crate::punching::HolePuncherHandle;
 use crate::tasks::Tasks;
-use m2_engine::{Engine, Parts};
+use m2_engine::{Engine, Input, Parts};
 use m2_net::callers::Callers;
+use m2_net::suites::{HigherSuite, LeastSuites};
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// The running engine, and what it shares with tasks.
 pub(super) struct StartedEngine {
@@ -27,7 +30,8 @@ pub(super) struct StartedEngine {
 /// Starts an engine of these parts, with the places for its orders to other tasks.
 pub(super) fn start(
     parts: Parts,
-    (dialer, hole_puncher, callers): (DialerHandle, HolePuncherHandle, Arc<Callers>),
+    (dialer, hole_puncher): (DialerHandle, HolePuncherHandle),
+    (callers, suites): (Arc<Callers>, Arc<LeastSuites>),
     tasks: &Tasks,
 ) -> Result<StartedEngine, Failure> {
     let clock = parts.clock.clone();
@@ -42,6 +46,7 @@ pub(super) fn start(
         dialer,
         hole_puncher,
         callers,
+        suites,
         wakes: wakes.clone(),
         events: Vec::new(),
     };
@@ -55,6 +60,19 @@ pub(super) fn start(
         wakes,
         incarnation,
     })
+}
+
+/// Stores the suites of completed sessions with relays and providers.
+pub(super) async fn store_suites(
+    engine: EngineHandle,
+    mut higher: mpsc::Receiver<HigherSuite>,
+    stop: CancellationToken,
+) {
+    while let Some(Some((peer, suite))) = stop.run_until_cancelled(higher.recv()).await {
+        if engine.cast(Input::HigherSuite(peer, suite)).await.is_err() {
+            return;
+        }
+    }
 }
 
 fn start_thread(
@@ -80,7 +98,6 @@ mod tests {
     use crate::driver::tests::driver;
     use m2_engine::Query;
     use std::sync::atomic::Ordering;
-    use tokio_util::sync::CancellationToken;
 
     /// Uses a real engine on its real thread: the end of the thread must stop the daemon.
     #[tokio::test]

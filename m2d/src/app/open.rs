@@ -26,6 +26,7 @@ use m2_net::callers::Callers;
 use m2_net::endpoint::{Endpoint, Limits};
 use m2_net::replay::ReplayLog;
 use m2_net::replay_file::ReplayFile;
+use m2_net::suites::{HigherSuite, LeastSuites};
 use m2_relay::Relay;
 use m2_store::{Store, StoreFile};
 use std::path::PathBuf;
@@ -71,6 +72,7 @@ struct Core {
     clock: Arc<Clock>,
     links: Arc<Links>,
     counters: Arc<Counters>,
+    suites: Arc<LeastSuites>,
 }
 
 /// The parts that are opened before any task starts.
@@ -80,6 +82,8 @@ struct Opened {
     /// The orders of the engine to the dialer.
     orders: DialerHandle,
     punch_requests: mpsc::Receiver<PunchRequest>,
+    /// The peers whose sessions used a higher suite than before.
+    higher_suites: mpsc::Receiver<HigherSuite>,
     /// Warnings for the user.
     warnings: Vec<String>,
 }
@@ -105,9 +109,13 @@ impl Startup {
             started,
             orders,
             punch_requests,
+            higher_suites,
             warnings,
         } = self.open_core(&file, &mut key)?;
         let wakes = started.wakes;
+        let stop = self.stop.clone();
+        let storing = engine::store_suites(core.engine.clone(), higher_suites, stop);
+        self.tasks.helper("suites", storing);
         let mailbox = self.serve_mailboxes(&core).await?;
         let relay = self.serve_lines(&core.endpoint);
         let runner = self.runner(&core, &mailbox, &relay);
@@ -158,7 +166,10 @@ impl Startup {
         let clock = Arc::new(Clock::new(store.latest_time()?));
         let (orders, callers) = (DialerHandle::default(), Arc::new(Callers::default()));
         let budgets = store.budgets(0)?;
-        let endpoint = Arc::new(self.bind(&store, &identity, &clock, &callers)?);
+        let (suites, higher_suites) = LeastSuites::new();
+        let suites = Arc::new(suites);
+        let endpoints = self.endpoints(&identity, &clock, &suites);
+        let endpoint = Arc::new(self.bind(&store, &endpoints, &callers)?);
         let (hole_puncher, punch_requests) = HolePuncherHandle::new();
         let reach = self.reachability(&endpoint);
         let counters = Arc::new(Counters::default());
@@ -170,8 +181,9 @@ impl Startup {
             settings: settings::of(&self.config),
             counters: counters.clone(),
         };
-        let places = (orders.clone(), hole_puncher, callers);
-        let started = engine::start(parts, places, &self.tasks)?;
+        let told = (orders.clone(), hole_puncher);
+        let tables = (callers, suites.clone());
+        let started = engine::start(parts, told, tables, &self.tasks)?;
         let engine = started.handle.clone();
         let budgets = AddressBudgets::new(clock.clone(), engine.clone(), &budgets);
         let core = Core {
@@ -184,12 +196,14 @@ impl Startup {
             clock,
             links: started.links.clone(),
             counters,
+            suites,
         };
         Ok(Opened {
             core,
             started,
             orders,
             punch_requests,
+            higher_suites,
             warnings,
         })
     }
@@ -317,7 +331,7 @@ impl Startup {
             endpoint: core.endpoint.clone(),
             direct: core.direct.clone(),
             identity: core.identity.clone(),
-            endpoints: self.endpoints(&core.identity, &core.clock),
+            endpoints: self.endpoints(&core.identity, &core.clock, &core.suites),
             own_id: core.peer_id,
             clock: core.clock.clone(),
             counters: core.counters.clone(),
@@ -338,19 +352,25 @@ impl Startup {
     }
 
     /// Returns the factory of this daemon's endpoints.
-    fn endpoints(&self, identity: &Arc<Identity>, clock: &Arc<Clock>) -> EndpointFactory {
+    fn endpoints(
+        &self,
+        identity: &Arc<Identity>,
+        clock: &Arc<Clock>,
+        suites: &Arc<LeastSuites>,
+    ) -> EndpointFactory {
         EndpointFactory {
             circle: self.circle.clone(),
             identity: identity.clone(),
             clock: clock.clone(),
             pads: self.config.privacy.pads(),
+            suites: suites.clone(),
         }
     }
 
     fn relay_sockets(&self, core: &Core) -> RelaySockets {
         RelaySockets::new(
             &core.endpoint,
-            self.endpoints(&core.identity, &core.clock),
+            self.endpoints(&core.identity, &core.clock, &core.suites),
             self.config.network.listen.clone(),
             self.config.privacy.ip,
         )
@@ -381,8 +401,7 @@ impl Startup {
     fn bind(
         &self,
         store: &Store,
-        identity: &Arc<Identity>,
-        clock: &Arc<Clock>,
+        endpoints: &EndpointFactory,
         callers: &Arc<Callers>,
     ) -> Result<Endpoint, Failure> {
         let network = &self.config.network;
@@ -393,7 +412,6 @@ impl Startup {
         } else {
             ports::choose(store, &network.listen, self.listen_is_default)?
         };
-        let endpoints = self.endpoints(identity, clock);
         let mut config = endpoints.config(listen, self.config.session_keys());
         config.relay = self.config.relay.serve;
         config.cover = self.config.privacy.covers();

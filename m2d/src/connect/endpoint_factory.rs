@@ -3,6 +3,7 @@
 use m2_crypto::{Circle, Identity, provider};
 use m2_engine::clock::Clock;
 use m2_net::endpoint::EndpointConfig;
+use m2_net::suites::LeastSuites;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct EndpointFactory {
     pub clock: Arc<Clock>,
     /// True if packets are padded to the path's MTU (`privacy.padding`).
     pub pads: bool,
+    /// The least suites of peers.
+    pub suites: Arc<LeastSuites>,
 }
 
 impl EndpointFactory {
@@ -28,6 +31,7 @@ impl EndpointFactory {
         config.provider = provider::default();
         config.key_pool_size = keys;
         config.pad_to_mtu = self.pads;
+        config.suites = self.suites.clone();
         config.clock = network_clock(&self.clock);
         env!("CARGO_PKG_VERSION").clone_into(&mut config.version);
         config

@@ -43,6 +43,7 @@ pub(crate) fn driver() -> (TempDir, Driver<Outlets>, Arc<AtomicBool>) {
         dialer: DialerHandle::default(),
         hole_puncher: HolePuncherHandle::default(),
         callers: Arc::default(),
+        suites: Arc::default(),
         wakes: Wakes::default(),
         events: Vec::new(),
     };

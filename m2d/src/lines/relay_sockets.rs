@@ -163,6 +163,7 @@ mod tests {
             identity,
             clock: Arc::new(Clock::new(0)),
             pads: false,
+            suites: Arc::default(),
         };
         let inside = Arc::new(Endpoint::bind(endpoints.config(Vec::new(), 1)).unwrap());
         let relay_sockets = RelaySockets::new(&inside, endpoints, Vec::new(), IpMode::PreferLine);

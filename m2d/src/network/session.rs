@@ -374,6 +374,7 @@ fn established(link: &Link, handle: &SessionHandle) -> Result<m2_engine::Session
         id: link.id,
         peer_id: link.peer_id,
         certificate: link.certificate.clone(),
+        suite: handle.suite().number(),
         dialled: link.dialled,
         remote: link.remote,
         path: link.path(),

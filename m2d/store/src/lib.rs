@@ -27,6 +27,7 @@ mod room;
 mod search;
 mod settings;
 mod space;
+mod suites;
 mod usage;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! `letters::seal_letter`) the test fails with "letter id and letter id".
 
 use crate::disk::Disk;
-use crate::first_packet::FirstPacket;
+use crate::first_packet::FirstPackets;
 use m2_crypto::PeerId;
 use m2_proto::api::v1::MessageState;
 use m2_tests::harness::{Daemon, Direction, Setup, Wire};
@@ -36,7 +36,7 @@ struct Seen {
     id: Vec<u8>,
     letter: Vec<u8>,
     token_hash: Vec<u8>,
-    session: FirstPacket,
+    session: FirstPackets,
 }
 
 impl Seen {
@@ -128,14 +128,16 @@ impl Scene {
         let [(id, letter)] = <[_; 1]>::try_from(came).unwrap();
         let spent: Vec<_> = tokens.difference(&self.tokens()).cloned().collect();
         let [token_hash] = <[_; 1]>::try_from(spent).unwrap();
-        let captured = self.wire.captured().into_iter();
-        let calls = captured.filter(|one| one.direction == Direction::ToTarget);
-        let mut calls = calls.filter_map(|one| FirstPacket::read(&one.bytes, &self.provider));
+        let captured = self.wire.captured();
+        let calls = captured
+            .iter()
+            .filter(|one| one.direction == Direction::ToTarget);
+        let calls = calls.map(|one| one.bytes.as_slice());
         Seen {
             id: id.to_vec(),
             letter,
             token_hash,
-            session: calls.next().unwrap(),
+            session: FirstPackets::read(calls, &self.provider).unwrap(),
         }
     }
 

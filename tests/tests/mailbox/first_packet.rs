@@ -1,4 +1,4 @@
-//! The first packet of a dial, as the dialled peer reads it.
+//! The first packets of a dial, as the dialled peer reads them: together they hold the Hello.
 
 use m2_crypto::handshake::hello::Hello;
 use m2_crypto::handshake::{Message, MessageReader};
@@ -17,7 +17,7 @@ const IS_RESERVED: fn(u64) -> bool = |id| id % 31 == 27;
 
 /// The content of a dial before the dialer proves anything.
 #[derive(Debug)]
-pub struct FirstPacket {
+pub struct FirstPackets {
     /// Must be equal in all anonymous dials; otherwise it distinguishes dialers.
     pub shape: Shape,
     called: Vec<u8>,
@@ -26,22 +26,80 @@ pub struct FirstPacket {
     key: Vec<u8>,
 }
 
-/// Sizes and choices made by the dialer.
+/// One packet of a Hello.
+struct Packet {
+    called: Vec<u8>,
+    caller: Vec<u8>,
+    shape: PacketShape,
+    /// The pieces of the handshake message, by their offsets.
+    pieces: BTreeMap<u64, Vec<u8>>,
+}
+
+/// The sizes and choices of one packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shape {
+struct PacketShape {
     datagram: usize,
     version: u32,
     ids: (usize, usize),
     token: Vec<u8>,
     number: u64,
+}
+
+/// Sizes and choices made by the dialer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    packets: Vec<PacketShape>,
     /// The count and the numbers of the suites, and the length of the share.
     offers: Vec<u8>,
     parameters: BTreeMap<u64, Vec<u8>>,
 }
 
-impl FirstPacket {
-    /// Reads the first datagram of a dial to `responder`. Returns `None` for any other datagram.
-    pub fn read(datagram: &[u8], responder: &PeerId) -> Option<Self> {
+impl FirstPackets {
+    /// Reads the first dial to `responder` in `datagrams`, which may contain others. Returns `None` if
+    /// there is no complete Hello.
+    pub fn read<'a>(datagrams: impl Iterator<Item = &'a [u8]>, responder: &PeerId) -> Option<Self> {
+        let mut packets = datagrams.filter_map(|one| Packet::read(one, responder));
+        let first = packets.next()?;
+        let (mut shapes, mut pieces) = (vec![first.shape], first.pieces);
+        let (called, caller) = (first.called, first.caller);
+        let mut more = packets.filter(|packet| packet.called == called);
+        let message = loop {
+            if let Some(message) = message(&pieces) {
+                break message;
+            }
+            let next = more.next()?;
+            shapes.push(next.shape);
+            pieces.extend(next.pieces);
+        };
+        let hello = Hello::parse(&message).ok()?;
+        Some(Self {
+            shape: Shape {
+                packets: shapes,
+                // After kind, length and random: everything before the key.
+                offers: message.bytes()[35..40].to_vec(),
+                parameters: parameters(&hello.transport)?,
+            },
+            called,
+            caller,
+            random: hello.random.to_vec(),
+            key: message.bytes()[40..1_480].to_vec(),
+        })
+    }
+
+    /// The parts that differ from dial to dial.
+    pub fn varying(&self) -> [(&'static str, &[u8]); 4] {
+        [
+            ("called id", &self.called),
+            ("caller's id", &self.caller),
+            ("random", &self.random),
+            ("session key", &self.key),
+        ]
+    }
+}
+
+impl Packet {
+    /// Reads an Initial packet of the dialer. Returns `None` for any other datagram.
+    fn read(datagram: &[u8], responder: &PeerId) -> Option<Self> {
         let (circle, provider) = (Circle::public(), provider::default());
         let mut shown = datagram.to_vec();
         Obfuscator::new(circle.packet_key(), provider).apply(&mut shown);
@@ -63,51 +121,46 @@ impl FirstPacket {
         let digits = head[number_at..].iter();
         let number = digits.fold(0, |number, byte| number << 8 | u64::from(*byte));
         let opened = keys.packet.open(number, head, sealed).ok()?;
-        let message = message(&sealed[..opened])?;
-        let hello = Hello::parse(&message).ok()?;
         Some(Self {
-            shape: Shape {
+            shape: PacketShape {
                 datagram: datagram.len(),
                 version,
                 ids: (called.len(), caller.len()),
                 token,
                 number,
-                // After kind, length and random: everything before the key.
-                offers: message.bytes()[35..40].to_vec(),
-                parameters: parameters(&hello.transport)?,
             },
             called,
             caller,
-            random: hello.random.to_vec(),
-            key: message.bytes()[40..296].to_vec(),
+            pieces: pieces(&sealed[..opened])?,
         })
-    }
-
-    /// The parts that differ from dial to dial.
-    pub fn varying(&self) -> [(&'static str, &[u8]); 4] {
-        [
-            ("called id", &self.called),
-            ("caller's id", &self.caller),
-            ("random", &self.random),
-            ("session key", &self.key),
-        ]
     }
 }
 
-/// Returns the handshake message in the CRYPTO frames of a packet.
-fn message(mut frames: &[u8]) -> Option<Message> {
+/// Returns the content of the CRYPTO frames of a packet.
+fn pieces(mut frames: &[u8]) -> Option<BTreeMap<u64, Vec<u8>>> {
     let mut pieces = BTreeMap::new();
     while !frames.is_empty() {
         match varint(&mut frames)? {
             0 | 1 => {}
             6 => {
                 let (offset, length) = (varint(&mut frames)?, varint(&mut frames)?);
-                pieces.insert(offset, take(&mut frames, length)?);
+                pieces.insert(offset, take(&mut frames, length)?.to_vec());
             }
             _ => return None,
         }
     }
-    let bytes: Vec<u8> = pieces.into_values().flatten().copied().collect();
+    Some(pieces)
+}
+
+/// Returns the handshake message in the pieces of its stream, if they are complete.
+fn message(pieces: &BTreeMap<u64, Vec<u8>>) -> Option<Message> {
+    let mut bytes = Vec::new();
+    for (offset, piece) in pieces {
+        if usize::try_from(*offset).ok()? != bytes.len() {
+            return None;
+        }
+        bytes.extend_from_slice(piece);
+    }
     MessageReader::new().push(&bytes).ok()?
 }
 

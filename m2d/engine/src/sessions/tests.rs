@@ -1,6 +1,6 @@
 use super::*;
-use crate::Engine;
 use crate::testing::engine;
+use crate::{Engine, Input};
 use crate::{contacts, relations};
 use m2_crypto::PeerId;
 use m2_crypto::{Circle, Identity, Secret, provider};
@@ -17,6 +17,7 @@ fn session(number: u8) -> Session {
             number => PeerId::from_bytes([number; 32]),
         },
         certificate: Arc::new(bob.certificate().clone()),
+        suite: 2,
         dialled: false,
         remote: ([192, 0, 2, number], 7_000).into(),
         path: Path::Direct,
@@ -115,4 +116,35 @@ fn contacts_have_priority_before_the_first_batch() {
         .iter()
         .position(|effect| matches!(effect, Effect::Dial(..)));
     assert!(effects.iter().position(is_known) < first_dial);
+}
+
+/// Returns the suites that the engine requires.
+fn required(engine: &mut Engine) -> Vec<(PeerId, u16)> {
+    let effects = std::iter::from_fn(|| engine.poll_effect());
+    let suites = effects.filter_map(|effect| match effect {
+        Effect::RequireSuite(peer, suite) => Some((peer, suite)),
+        _ => None,
+    });
+    suites.collect()
+}
+
+#[test]
+fn the_suite_of_a_session_with_a_contact_is_required_from_then_on() {
+    let (dir, mut engine) = engine();
+    engine.begin_batch();
+    let peer = session(1).peer_id;
+    relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
+    engine.end_batch().unwrap();
+    engine.begin_batch();
+    up(&mut engine, 1);
+    up(&mut engine, 2);
+    engine.end_batch().unwrap();
+    assert_eq!(required(&mut engine), [(peer, 2)], "not of the stranger");
+    engine.begin_batch();
+    engine.handle(Input::HigherSuite(peer, 1));
+    engine.end_batch().unwrap();
+    assert_eq!(required(&mut engine), [], "a lower suite changes nothing");
+    drop(engine);
+    let mut engine = crate::testing::engine_on(dir.path());
+    assert_eq!(required(&mut engine), [(peer, 2)]);
 }

@@ -24,6 +24,8 @@ pub struct Session {
     pub peer_id: PeerId,
     /// The peer's certificate, proven in the handshake.
     pub certificate: Arc<Certificate>,
+    /// The number of the handshake's suite.
+    pub suite: u16,
     /// True if this daemon dialled.
     pub dialled: bool,
     /// The peer's address when the session was established.

@@ -266,6 +266,7 @@ impl World {
                 id,
                 peer_id: self.id(peer),
                 certificate: Arc::new(self.daemons[peer].identity.certificate().clone()),
+                suite: 2,
                 dialled: daemon == dialler,
                 remote: ([127, 0, 0, 1], 7_000 + u16::try_from(peer).unwrap()).into(),
                 path: Path::Direct,

@@ -1,0 +1,24 @@
+//! The least suites of contacts, relays and providers: a peer never uses a lower suite again
+//! (docs/spec/handshake.md#suites).
+
+use crate::effect::Effect;
+use crate::state::State;
+use m2_crypto::PeerId;
+use m2_store::StoreError;
+
+/// Requires the stored suites.
+pub(crate) fn require_stored(engine: &mut State) -> Result<(), StoreError> {
+    let stored = engine.batch.store.suites()?.into_iter();
+    let effects = stored.map(|(peer, suite)| Effect::RequireSuite(peer, suite));
+    engine.batch.effects.extend(effects);
+    Ok(())
+}
+
+/// Stores the suite of a completed session, and requires it from then on.
+pub(crate) fn on_completed(engine: &mut State, peer: PeerId, suite: u16) {
+    match engine.batch.store.raise_suite(&peer, suite) {
+        Ok(true) => engine.batch.effect(Effect::RequireSuite(peer, suite)),
+        Ok(false) => {}
+        Err(error) => engine.batch.fail(error.into()),
+    }
+}
