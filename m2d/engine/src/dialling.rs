@@ -48,8 +48,11 @@ pub(crate) fn on_dial_failed(engine: &mut State, peer: &PeerId, reason: PathFail
     if is_well_served(engine, row) {
         engine.batch.order(*peer, Order::Rest);
     } else if let Some(peer_state) = engine.peers.get_mut(&row) {
-        peer_state.last_failure = Some(reason);
-        engine.batch.wake_lookup();
+        let is_first = peer_state.last_failure.replace(reason).is_none();
+        // Later failures do not change what is looked up.
+        if is_first {
+            engine.batch.wake_lookup();
+        }
     }
 }
 
@@ -170,6 +173,21 @@ mod tests {
             _ => None,
         });
         orders.collect()
+    }
+
+    #[test]
+    fn only_the_first_failure_wakes_the_look_up() {
+        let (_dir, mut engine) = with_contact();
+        let mut wakes = || {
+            batch(&mut engine, |engine| {
+                on_dial_failed(&mut engine.state, &PEER, PathFailure::NoAnswer);
+            });
+            let effects = std::iter::from_fn(|| engine.poll_effect());
+            effects
+                .filter(|effect| matches!(effect, Effect::WakeLookup))
+                .count()
+        };
+        assert_eq!([wakes(), wakes(), wakes()], [1, 0, 0]);
     }
 
     fn row(engine: &Engine) -> ContactRowId {

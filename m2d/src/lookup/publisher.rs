@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: usize = 8;
 /// Timeout of one publication.
 const WITHIN: Duration = Duration::from_secs(30);
-/// The interval at which a record is published, and its random part, in milliseconds.
+/// The interval at which a record is published, and its random part, in milliseconds. A round also
+/// publishes the records that are due within the random part, because a node of the DHT wakes up 20
+/// times a second while it runs.
 const EVERY_MS: u64 = 50 * 60_000;
 const SPREAD_MS: u64 = 20 * 60_000;
 /// How long before midnight UTC tomorrow's records are published, in milliseconds.
@@ -51,8 +53,7 @@ pub(super) struct Publisher {
     engine: EngineHandle,
     reach: Arc<Reachability>,
     clock: Arc<Clock>,
-    due: Due<[u8; 32]>,
-    said: HashMap<[u8; 32], Content>,
+    published: Published,
     /// The sequence number of the newest record under each key.
     numbers: HashMap<[u8; 32], u64>,
     sets: SetsSeen,
@@ -65,8 +66,7 @@ impl Publisher {
             engine: tasks.engine.clone(),
             reach: tasks.reach.clone(),
             clock: tasks.clock.clone(),
-            due: Due::new(BACKOFF),
-            said: HashMap::new(),
+            published: Published::new(),
             numbers: HashMap::new(),
             sets: SetsSeen::default(),
         }
@@ -102,7 +102,8 @@ impl Publisher {
 
     fn wait(&self) -> Duration {
         let now = self.clock.steady_ms();
-        let next = self.due.next_ms().map(|next| next.saturating_sub(now));
+        let next = self.published.due.next_ms();
+        let next = next.map(|next| next.saturating_sub(now));
         let next = Duration::from_millis(next.unwrap_or(u64::MAX));
         next.min(LONGEST_WAIT)
     }
@@ -111,8 +112,7 @@ impl Publisher {
     async fn publish(&mut self) -> Result<(), Refusal> {
         if self.sets.changed(&self.clock) {
             // The time in the records is wrong, and their day may be too.
-            self.due = Due::new(BACKOFF);
-            self.said.clear();
+            self.published = Published::new();
         }
         let now_ms = self.clock.now_ms();
         let today = day(now_ms / 1_000);
@@ -130,23 +130,11 @@ impl Publisher {
             }
         }
         let seeds: Vec<[u8; 32]> = wanted.iter().map(|(key, _)| seed(key)).collect();
-        self.due.keep(|seed| seeds.contains(seed));
-        self.said.retain(|seed, _| seeds.contains(seed));
+        self.published.keep(&seeds);
         self.numbers.retain(|seed, _| seeds.contains(seed));
-        let steady_ms = self.clock.steady_ms();
-        wanted.retain(|(key, content)| self.is_to_be_said(key, content, steady_ms));
+        let wanted = self.published.of_round(wanted, self.clock.steady_ms());
         self.send_all(wanted, now_ms / 1_000).await;
         Ok(())
-    }
-
-    /// Returns whether a record is due or has new content. An empty record is published only to
-    /// replace an earlier one.
-    fn is_to_be_said(&self, key: &DayKey, content: &Content, steady_ms: u64) -> bool {
-        let seed = seed(key);
-        match self.said.get(&seed) {
-            Some(said) => said != content || self.due.is_due(&seed, steady_ms),
-            None => *content != Content::default() && self.due.is_due(&seed, steady_ms),
-        }
     }
 
     async fn send_all(&mut self, wanted: Vec<(DayKey, Content)>, now_s: u64) {
@@ -171,12 +159,59 @@ impl Publisher {
             let jitter = UnwrapErr(getrandom::SysRng).next_u32();
             if done {
                 let spread = u64::from(jitter) % SPREAD_MS;
-                self.due.done(seed, steady_ms + EVERY_MS + spread);
-                self.said.insert(seed, content);
+                let next_ms = steady_ms + EVERY_MS + spread;
+                self.published.done(seed, content, next_ms);
             } else {
-                self.due.failed(seed, steady_ms, jitter);
+                self.published.due.failed(seed, steady_ms, jitter);
             }
         }
+    }
+}
+
+/// What was published under each key, and when the next publication is due.
+#[derive(Debug)]
+struct Published {
+    due: Due<[u8; 32]>,
+    said: HashMap<[u8; 32], Content>,
+}
+
+impl Published {
+    fn new() -> Self {
+        Self {
+            due: Due::new(BACKOFF),
+            said: HashMap::new(),
+        }
+    }
+
+    /// Forgets all other keys.
+    fn keep(&mut self, seeds: &[[u8; 32]]) {
+        self.due.keep(|seed| seeds.contains(seed));
+        self.said.retain(|seed, _| seeds.contains(seed));
+    }
+
+    /// Returns the records of one round: none if none is due, else all that are due or will be soon.
+    fn of_round(&self, wanted: Vec<(DayKey, Content)>, now_ms: u64) -> Vec<(DayKey, Content)> {
+        let is_due = |one: &(DayKey, Content), at_ms| self.is_due(&seed(&one.0), &one.1, at_ms);
+        let until_ms = match wanted.iter().any(|one| is_due(one, now_ms)) {
+            true => now_ms.saturating_add(SPREAD_MS),
+            false => return Vec::new(),
+        };
+        let soon = wanted.into_iter().filter(|one| is_due(one, until_ms));
+        soon.collect()
+    }
+
+    /// Returns whether a record is due or has new content. An empty record is published only to
+    /// replace an earlier one.
+    fn is_due(&self, seed: &[u8; 32], content: &Content, at_ms: u64) -> bool {
+        match self.said.get(seed) {
+            Some(said) => said != content || self.due.is_due(seed, at_ms),
+            None => *content != Content::default() && self.due.is_due(seed, at_ms),
+        }
+    }
+
+    fn done(&mut self, seed: [u8; 32], content: Content, next_ms: u64) {
+        self.due.done(seed, next_ms);
+        self.said.insert(seed, content);
     }
 }
 
@@ -210,4 +245,68 @@ async fn send(
     };
     let stored = dht.publish(key.dht_seed(), number, &sealed, WITHIN).await;
     stored.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use m2_crypto::Secret;
+    use m2_crypto::presence::PresenceSecret;
+
+    const MINUTE_MS: u64 = 60_000;
+
+    fn record(number: u8, address: &str) -> (DayKey, Content) {
+        let secret = PresenceSecret::new(Secret::new([number; 32]));
+        let address: NamedAddress = address.parse().unwrap();
+        (DayKey::derive(&secret, 20_000), (vec![address], Vec::new()))
+    }
+
+    fn numbers(round: &[(DayKey, Content)], of: &[(DayKey, Content)]) -> Vec<usize> {
+        let place =
+            |one: &(DayKey, Content)| of.iter().position(|other| seed(&one.0) == seed(&other.0));
+        round.iter().filter_map(place).collect()
+    }
+
+    #[test]
+    fn records_that_are_due_soon_are_published_in_one_round() {
+        let all: Vec<_> = (0..3)
+            .map(|number| record(number, "192.0.2.1:4000"))
+            .collect();
+        let mut published = Published::new();
+        assert_eq!(
+            numbers(&published.of_round(all.clone(), 0), &all),
+            [0, 1, 2]
+        );
+        for ((key, content), due) in all.iter().zip([50, 60, 75]) {
+            published.done(seed(key), content.clone(), due * MINUTE_MS);
+        }
+        assert!(
+            published
+                .of_round(all.clone(), 50 * MINUTE_MS - 1)
+                .is_empty()
+        );
+        let round = published.of_round(all.clone(), 50 * MINUTE_MS);
+        assert_eq!(
+            numbers(&round, &all),
+            [0, 1],
+            "the third is due in 25 minutes"
+        );
+    }
+
+    #[test]
+    fn a_record_with_new_content_is_published_at_once() {
+        let old = record(1, "192.0.2.1:4000");
+        let mut published = Published::new();
+        published.done(seed(&old.0), old.1.clone(), 60 * MINUTE_MS);
+        assert!(published.of_round(vec![old.clone()], MINUTE_MS).is_empty());
+        let new = record(1, "192.0.2.2:4000");
+        assert_eq!(published.of_round(vec![new], MINUTE_MS).len(), 1);
+        let empty = (old.0.clone(), Content::default());
+        assert_eq!(published.of_round(vec![empty.clone()], MINUTE_MS).len(), 1);
+        let fresh = Published::new();
+        assert!(
+            fresh.of_round(vec![empty], 0).is_empty(),
+            "it would replace none"
+        );
+    }
 }
