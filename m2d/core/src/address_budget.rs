@@ -204,7 +204,9 @@ mod tests {
         );
         assert!(all >= 8);
         assert_eq!(dials(&mut budgets, 2, 0), all, "each contact has its own");
-        assert_eq!(dials(&mut budgets, 1, MINUTE_MS / 2), all / 2);
+        let left = BYTES - all * DIAL_BYTES;
+        let after_half = (left + BYTES / 2) / DIAL_BYTES;
+        assert_eq!(dials(&mut budgets, 1, MINUTE_MS / 2), after_half);
         assert_eq!(dials(&mut budgets, 1, 10 * MINUTE_MS), all);
     }
 
