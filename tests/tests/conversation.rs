@@ -4,7 +4,7 @@
 use m2_proto::api::v1::event::Kind;
 use m2_proto::api::v1::send_message_request::Content;
 use m2_proto::api::v1::{
-    EditMessageRequest, MarkReadRequest, Message, MessageState, RetractMessageRequest,
+    Direction, EditMessageRequest, MarkReadRequest, Message, MessageState, RetractMessageRequest,
     SendMessageRequest,
 };
 use m2_proto::reason::Reason;
@@ -324,6 +324,51 @@ async fn bytes_and_text_in_any_script_arrive_unchanged() {
         .await
         .unwrap();
     assert_eq!(bob.message(&id).await.unwrap().text, text);
+}
+
+#[tokio::test]
+async fn replies_threads_and_reactions_reach_both_sides() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    let first = alice.send("bob", "who has the keys?").await.unwrap();
+    bob.await_text("alice", "who has the keys?").await.unwrap();
+    let reply = [
+        "--json", "send", "alice", "I do", "--reply-to", &first, "--thread", &first,
+    ];
+    let sent = pair.bob.m2(&reply).await.unwrap().json().unwrap();
+    let reply = sent[0]["messageId"].as_str().unwrap().to_owned();
+    alice.await_text("bob", "I do").await.unwrap();
+    for api in [&alice, &bob] {
+        let shown = api.message(&reply).await.unwrap();
+        assert_eq!((&shown.reply_to, &shown.thread), (&first, &first));
+    }
+    pair.alice.m2(&["react", &reply, "👍🏽"]).await.unwrap();
+    let (mine, yours) = (Direction::Sent, Direction::Received);
+    shows_reactions(&bob, &reply, &[(yours, "👍🏽")]).await;
+    shows_reactions(&alice, &reply, &[(mine, "👍🏽")]).await;
+    pair.bob.m2(&["react", &reply, "🎉"]).await.unwrap();
+    shows_reactions(&alice, &reply, &[(mine, "👍🏽"), (yours, "🎉")]).await;
+    pair.alice.m2(&["react", &reply]).await.unwrap();
+    shows_reactions(&bob, &reply, &[(mine, "🎉")]).await;
+    // What a message refers to must be in its conversation.
+    let unknown = "ab".repeat(16);
+    let refused = ["--json", "send", "alice", "x", "--reply-to", &unknown];
+    let refused = pair.bob.m2(&refused).await.unwrap();
+    assert!(refused.stderr.contains("MESSAGE_UNKNOWN"), "{refused:?}");
+    // Reactions end with their message.
+    retract(&bob, &reply).await;
+    shows_reactions(&alice, &reply, &[]).await;
+}
+
+/// Waits until a message has these reactions.
+async fn shows_reactions(api: &Api, id: &str, expected: &[(Direction, &str)]) {
+    let shown = eventually("the reactions", async || {
+        let message = api.message(id).await?;
+        let all = message.reactions.iter();
+        let all: Vec<_> = all.map(|one| (one.direction(), one.text.as_str())).collect();
+        Ok((all == expected).then_some(()))
+    });
+    shown.await.unwrap();
 }
 
 #[tokio::test]

@@ -85,6 +85,8 @@ pub enum Command {
     Edit(crate::edit::EditArgs),
     /// Delete a message that you sent, on both sides
     Retract(crate::retract::RetractArgs),
+    /// React to a message with an emoji
+    React(crate::react::ReactArgs),
     /// Show a conversation
     History(crate::history::HistoryArgs),
     /// Find messages by their words

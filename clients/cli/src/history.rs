@@ -7,7 +7,7 @@ use m2_proto::limits::MAX_LIST;
 
 use crate::context::{Context, call};
 use crate::failure::Failure;
-use crate::names::{Names, message_state};
+use crate::names::{Names, message_state, short_id};
 use crate::output::{Output, Style};
 use crate::{sanitize, time};
 
@@ -131,6 +131,12 @@ pub(crate) fn body(
 
 fn marks(message: &Message, is_own: bool) -> String {
     let mut marks = Vec::new();
+    if !message.reply_to.is_empty() {
+        marks.push(format!("reply to {}", short_id(&message.reply_to)));
+    }
+    for reaction in &message.reactions {
+        marks.push(sanitize::line(&reaction.text));
+    }
     if message.edited && !message.retracted {
         marks.push("edited".to_owned());
     }

@@ -26,6 +26,7 @@ mod names;
 mod network;
 mod passphrase;
 mod qr;
+mod react;
 mod read;
 mod relay;
 mod retract;
@@ -98,6 +99,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Client(args) => client::run(args, context).await,
         Command::Read(args) => read::run(args, context).await,
         Command::Edit(args) => edit::run(args, context).await,
+        Command::React(args) => react::run(args, context).await,
         Command::Retract(args) => retract::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Search(args) => search::run(args, context).await,

@@ -39,6 +39,12 @@ pub struct SendArgs {
         hide_default_value = true
     )]
     key: String,
+    /// The id of the message to which this one replies
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    reply_to: String,
+    /// The id of the first message of the thread to which this one belongs
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    thread: String,
     /// The delivery state to wait for
     #[arg(long, value_enum, default_value_t)]
     wait: Wait,
@@ -68,6 +74,8 @@ pub(crate) async fn run(args: SendArgs, context: &Context) -> Result<(), Failure
         media_type: args.media_type.unwrap_or_default(),
         ttl: args.ttl.map(time::to_proto),
         idempotency_key: args.key,
+        reply_to: args.reply_to,
+        thread: args.thread,
     };
     let queued = call(client.messages().send_message(request)).await?;
     if args.wait == Wait::Queued {

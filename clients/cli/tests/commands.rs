@@ -98,6 +98,7 @@ async fn a_refusal_of_the_daemon_is_1_with_its_reason() {
         (vec!["watch", "none"], "MESSAGE_UNKNOWN"),
         (vec!["retract", "theirs"], "NOT_AUTHOR"),
         (vec!["edit", "theirs", "x"], "NOT_AUTHOR"),
+        (vec!["react", "none", "+1"], "MESSAGE_UNKNOWN"),
         (vec!["listen", "--client", "taken"], "CLIENT_IN_USE"),
         (vec!["listen", "--from", "old"], "CURSOR_INVALID"),
         (vec!["client", "remove", "taken"], "CLIENT_IN_USE"),
@@ -480,6 +481,8 @@ async fn commands_with_short_answers() {
     for arguments in [
         vec!["retract", "mine"],
         vec!["edit", "mine", "new"],
+        vec!["react", "theirs", "+1"],
+        vec!["react", "theirs"],
         vec!["read", "a", "b"],
     ] {
         let run = fake

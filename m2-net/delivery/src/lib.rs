@@ -33,7 +33,7 @@ pub use output::{
 };
 pub use payload::{
     Body, Content, Draft, MAX_CONTENT, MAX_MEDIA_TYPE, MAX_PAYLOAD, MAX_READ, MAX_SEQUENCE,
-    Payload, PayloadError,
+    MAX_REACTION, Payload, PayloadError,
 };
 pub use places::{MAX_SETTLED, Places};
 pub use receive_epochs::AcceptedGrant;

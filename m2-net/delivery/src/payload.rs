@@ -1,22 +1,32 @@
 //! A message's plaintext, parsed once and strictly (docs/spec/delivery.md#payload).
 
 use super::id::{ContentHash, MessageId, Time};
+use bytes::Buf as _;
 use bytes::Bytes;
 use m2_crypto::envelope::content_hash;
 use m2_proto::wire::v1 as wire;
 use prost::Message;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 use thiserror::Error;
 
 /// The longest content of one message, in bytes: 48 KiB.
 pub const MAX_CONTENT: usize = 48 * 1024;
 /// The longest media type, in bytes.
 pub const MAX_MEDIA_TYPE: usize = 127;
+/// The longest text of a reaction, in bytes.
+pub const MAX_REACTION: usize = 64;
 /// The largest number of messages that one [`Body::Read`] names.
 pub const MAX_READ: usize = 256;
 /// The highest sequence number: its successor still fits a signed 64-bit column.
 pub const MAX_SEQUENCE: u64 = (1 << 63) - 2;
 /// The longest encoded payload, in bytes: content, media type and room for the fields around them.
 pub const MAX_PAYLOAD: usize = MAX_CONTENT + 1024;
+
+/// Numbers of the fields of a payload.
+const SEQUENCE: u32 = 1;
+const SENT_MS: u32 = 2;
+const TTL_S: u32 = 3;
+const OLDEST: u32 = 9;
 
 /// A parsed `m2.wire.v1.Payload`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +42,9 @@ pub struct Payload {
     /// In a letter, the oldest place that its sender still offered when it sealed the letter, at
     /// most `sequence`; 0 in any other message.
     pub oldest: u64,
+    /// The encoded time to live and body as the sender wrote them, if they hold more than this version
+    /// knows.
+    pub as_sent: Option<Bytes>,
 }
 
 /// The body of a message.
@@ -58,6 +71,15 @@ pub enum Body {
     },
     /// Fills the place of a message that its sender gave up. Created only by the state machine.
     Skip,
+    /// Sets the sender's reaction to a message of either side.
+    Reaction {
+        /// The message.
+        target: MessageId,
+        /// At most [`MAX_REACTION`] bytes; empty for no reaction.
+        text: String,
+    },
+    /// A body of a later version. Only received.
+    Unknown,
 }
 
 /// A media type and the bytes it describes, within their limits.
@@ -65,6 +87,8 @@ pub enum Body {
 pub struct Content {
     media_type: String,
     data: Bytes,
+    reply_to: Option<MessageId>,
+    thread: Option<MessageId>,
 }
 
 impl Content {
@@ -83,7 +107,30 @@ impl Content {
         if data.len() > MAX_CONTENT {
             return Err(PayloadError::TooLarge);
         }
-        Ok(Self { media_type, data })
+        Ok(Self {
+            media_type,
+            data,
+            reply_to: None,
+            thread: None,
+        })
+    }
+
+    /// Sets the message to which this one replies, and the first message of its thread.
+    #[must_use]
+    pub const fn about(mut self, reply_to: Option<MessageId>, thread: Option<MessageId>) -> Self {
+        self.reply_to = reply_to;
+        self.thread = thread;
+        self
+    }
+
+    /// Returns the message to which this one replies, if any.
+    pub const fn reply_to(&self) -> Option<MessageId> {
+        self.reply_to
+    }
+
+    /// Returns the first message of the thread to which this one belongs, if any.
+    pub const fn thread(&self) -> Option<MessageId> {
+        self.thread
     }
 
     /// Returns the media type. Empty means `text/plain;charset=utf-8`.
@@ -100,6 +147,8 @@ impl Content {
         wire::Content {
             media_type: self.media_type.clone(),
             data: self.data.clone(),
+            reply_to: optional_to_wire(self.reply_to),
+            thread: optional_to_wire(self.thread),
         }
     }
 }
@@ -107,7 +156,7 @@ impl Content {
 /// A message from a front-end. The machine adds sequence number and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Any body except [`Body::Skip`], which is refused.
+    /// Any body except [`Body::Skip`] and [`Body::Unknown`], which are refused.
     pub body: Body,
     /// Time to live in seconds; 0 for no expiry.
     pub ttl_s: u32,
@@ -120,7 +169,7 @@ pub enum PayloadError {
     /// [`MAX_PAYLOAD`].
     #[error("the content is longer than 48 KiB")]
     TooLarge,
-    /// The bytes are not the expected protobuf message, or the body is unknown to this version.
+    /// The bytes are not the expected protobuf message, or there is no body.
     #[error("the payload does not have the expected encoding")]
     Encoding,
     /// The sequence number is 0 or above [`MAX_SEQUENCE`].
@@ -138,8 +187,11 @@ pub enum PayloadError {
     /// A read receipt names no message, or more than [`MAX_READ`].
     #[error("a read receipt names 1 to 256 messages")]
     ReadCount,
-    /// A skip in a draft, or a skip with a time to live.
-    #[error("a skip can't be sent like this")]
+    /// The text of a reaction is longer than [`MAX_REACTION`] bytes.
+    #[error("a reaction has at most 64 bytes")]
+    Reaction,
+    /// A skip or an unknown body in a draft, or a skip with a time to live.
+    #[error("a body of this kind can't be sent like this")]
     Skip,
 }
 
@@ -149,47 +201,70 @@ impl Payload {
         if plaintext.len() > MAX_PAYLOAD {
             return Err(PayloadError::TooLarge);
         }
-        let payload = wire::Payload::decode(plaintext).map_err(|_| PayloadError::Encoding)?;
+        let payload = wire::Payload::decode(plaintext.clone());
+        let payload = payload.map_err(|_| PayloadError::Encoding)?;
         if payload.sequence == 0 || payload.sequence > MAX_SEQUENCE {
             return Err(PayloadError::Sequence);
         }
         if payload.oldest > payload.sequence {
             return Err(PayloadError::Oldest);
         }
-        let body = Body::from_wire(payload.body.ok_or(PayloadError::Encoding)?)?;
+        let said = said_in(&plaintext).ok_or(PayloadError::Encoding)?;
+        let body = match payload.body {
+            Some(body) => Body::from_wire(body)?,
+            None if has_unknown(&said) => Body::Unknown,
+            None => return Err(PayloadError::Encoding),
+        };
         if body == Body::Skip && payload.ttl_s != 0 {
             return Err(PayloadError::Skip);
         }
-        Ok(Self {
+        let mut parsed = Self {
             sequence: payload.sequence,
             sent: Time(payload.sent_ms),
             ttl_s: payload.ttl_s,
             body,
             oldest: payload.oldest,
-        })
+            as_sent: None,
+        };
+        if parsed.said() != said {
+            parsed.as_sent = Some(said);
+        }
+        Ok(parsed)
     }
 
     /// Returns the encoded plaintext to seal.
     pub fn encode(&self) -> Vec<u8> {
-        wire::Payload {
+        let mut payload = wire::Payload {
             sequence: self.sequence,
             sent_ms: self.sent.0,
             ttl_s: self.ttl_s,
-            body: Some(self.body.to_wire()),
+            body: self.body.to_wire(),
             oldest: self.oldest,
-        }
-        .encode_to_vec()
+        };
+        let Some(said) = &self.as_sent else {
+            return payload.encode_to_vec();
+        };
+        (payload.ttl_s, payload.body) = (0, None);
+        let mut encoded = payload.encode_to_vec();
+        encoded.extend_from_slice(said);
+        encoded
     }
 
-    /// Returns the hash that an acknowledgement of this message names: the content hash of its id
-    /// and of the canonical encoding without sequence, time and oldest place.
-    pub fn hash(&self, id: &MessageId) -> ContentHash {
-        let content = wire::Payload {
+    /// Returns what the hash covers: time to live and body, as they were sent.
+    fn said(&self) -> Bytes {
+        let canonical = || wire::Payload {
             ttl_s: self.ttl_s,
-            body: Some(self.body.to_wire()),
+            body: self.body.to_wire(),
             ..wire::Payload::default()
         };
-        ContentHash(content_hash(&id.0, &content.encode_to_vec()))
+        let as_sent = self.as_sent.clone();
+        as_sent.unwrap_or_else(|| canonical().encode_to_vec().into())
+    }
+
+    /// Returns the hash that an acknowledgement of this message names: the content hash of its id,
+    /// its time to live and its body as it was sent.
+    pub fn hash(&self, id: &MessageId) -> ContentHash {
+        ContentHash(content_hash(&id.0, &self.said()))
     }
 
     /// Returns the hash of a SKIP in the place of the message `id`.
@@ -200,6 +275,7 @@ impl Payload {
             ttl_s: 0,
             body: Body::Skip,
             oldest: 0,
+            as_sent: None,
         };
         skip.hash(id)
     }
@@ -224,6 +300,10 @@ impl Body {
             },
             Wire::Read(read) => Self::read(&read.message_ids)?,
             Wire::Skip(wire::Skip {}) => Self::Skip,
+            Wire::Reaction(reaction) => Self::Reaction {
+                target: id_from_wire(&reaction.message_id)?,
+                text: reaction_text(reaction.text)?,
+            },
         })
     }
 
@@ -234,9 +314,10 @@ impl Body {
         Ok(Self::Read { targets: targets? })
     }
 
-    fn to_wire(&self) -> wire::payload::Body {
+    /// Returns the body as it is sent; `None` for an unknown one.
+    fn to_wire(&self) -> Option<wire::payload::Body> {
         use wire::payload::Body as Wire;
-        match self {
+        Some(match self {
             Self::Content(content) => Wire::Content(content.to_wire()),
             Self::Edit { target, content } => Wire::Edit(wire::Edit {
                 message_id: id_to_wire(target),
@@ -249,13 +330,20 @@ impl Body {
                 message_ids: targets.iter().map(id_to_wire).collect(),
             }),
             Self::Skip => Wire::Skip(wire::Skip {}),
-        }
+            Self::Reaction { target, text } => Wire::Reaction(wire::Reaction {
+                message_id: id_to_wire(target),
+                text: text.clone(),
+            }),
+            Self::Unknown => return None,
+        })
     }
 
     /// Checks that a draft may have this body.
     pub(super) fn check_draft(&self) -> Result<(), PayloadError> {
         match self {
-            Self::Skip => Err(PayloadError::Skip),
+            Self::Skip | Self::Unknown => Err(PayloadError::Skip),
+            Self::Reaction { text, .. } if text.len() > MAX_REACTION => Err(PayloadError::Reaction),
+            Self::Reaction { .. } => Ok(()),
             Self::Read { targets } => check_read_count(targets.len()),
             Self::Content(_) | Self::Edit { .. } | Self::Retract { .. } => Ok(()),
         }
@@ -269,8 +357,62 @@ const fn check_read_count(count: usize) -> Result<(), PayloadError> {
     Ok(())
 }
 
+/// Returns the fields of an encoded payload that its hash covers: all but sequence, time and oldest
+/// place, in the order in which they were sent.
+fn said_in(plaintext: &Bytes) -> Option<Bytes> {
+    let mut said = Vec::with_capacity(plaintext.len());
+    let mut rest = plaintext.clone();
+    while rest.has_remaining() {
+        let field = rest.clone();
+        let (number, kind) = decode_key(&mut rest).ok()?;
+        skip_field(kind, number, &mut rest, DecodeContext::default()).ok()?;
+        if !matches!(number, SEQUENCE | SENT_MS | OLDEST) {
+            let length = field.len().checked_sub(rest.len())?;
+            said.extend_from_slice(field.get(..length)?);
+        }
+    }
+    Some(said.into())
+}
+
+/// Returns whether there is a field other than the time to live.
+fn has_unknown(said: &Bytes) -> bool {
+    let mut rest = said.clone();
+    while rest.has_remaining() {
+        match decode_key(&mut rest) {
+            Ok((TTL_S, kind)) => {
+                if skip_field(kind, TTL_S, &mut rest, DecodeContext::default()).is_err() {
+                    return false;
+                }
+            }
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+fn reaction_text(text: String) -> Result<String, PayloadError> {
+    match text.len() > MAX_REACTION {
+        true => Err(PayloadError::Reaction),
+        false => Ok(text),
+    }
+}
+
 fn content_from_wire(content: wire::Content) -> Result<Content, PayloadError> {
-    Content::new(content.media_type, content.data)
+    let reply_to = optional_from_wire(&content.reply_to)?;
+    let thread = optional_from_wire(&content.thread)?;
+    Ok(Content::new(content.media_type, content.data)?.about(reply_to, thread))
+}
+
+fn optional_from_wire(bytes: &[u8]) -> Result<Option<MessageId>, PayloadError> {
+    match bytes.is_empty() {
+        true => Ok(None),
+        false => id_from_wire(bytes).map(Some),
+    }
+}
+
+fn optional_to_wire(id: Option<MessageId>) -> Bytes {
+    id.as_ref().map_or_else(Bytes::new, id_to_wire)
 }
 
 fn id_from_wire(bytes: &[u8]) -> Result<MessageId, PayloadError> {
@@ -279,4 +421,106 @@ fn id_from_wire(bytes: &[u8]) -> Result<MessageId, PayloadError> {
 
 fn id_to_wire(id: &MessageId) -> Bytes {
     Bytes::copy_from_slice(&id.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: MessageId = MessageId([1; 16]);
+
+    fn payload(body: Body) -> Payload {
+        Payload {
+            sequence: 7,
+            sent: Time(1_000),
+            ttl_s: 60,
+            body,
+            oldest: 0,
+            as_sent: None,
+        }
+    }
+
+    /// Parses a payload with a time to live of 60 s and these further fields.
+    fn with(fields: &[u8]) -> Payload {
+        let mut bytes = wire::Payload {
+            sequence: 7,
+            ttl_s: 60,
+            ..wire::Payload::default()
+        }
+        .encode_to_vec();
+        bytes.extend_from_slice(fields);
+        Payload::parse(bytes.into()).unwrap()
+    }
+
+    #[test]
+    fn every_body_survives_the_wire_with_its_hash() {
+        let content = || Content::new("", &b"hello"[..]).unwrap();
+        for body in [
+            Body::Content(content()),
+            Body::Content(content().about(Some(ID), Some(MessageId([2; 16])))),
+            Body::Edit {
+                target: ID,
+                content: content(),
+            },
+            Body::Retract { target: ID },
+            Body::Read { targets: vec![ID] },
+            Body::Reaction {
+                target: ID,
+                text: "x".repeat(MAX_REACTION),
+            },
+        ] {
+            let sent = payload(body);
+            let received = Payload::parse(sent.encode().into()).unwrap();
+            assert_eq!(received, sent);
+            assert_eq!(received.hash(&ID), sent.hash(&ID));
+        }
+    }
+
+    /// The sender, which knows the body, computes the hash of the bytes that it sent.
+    #[test]
+    fn what_a_later_version_sent_keeps_its_hash() {
+        // Field 15, then content with the text hello and a field 15 of its own.
+        let body = b"\x7a\x03abc";
+        let content = b"\x22\x0c\x12\x05hello\x7a\x03abc";
+        let unknown = with(body);
+        assert_eq!(unknown.body, Body::Unknown);
+        let extended = with(content);
+        assert!(matches!(&extended.body, Body::Content(content) if content.data() == "hello"));
+        let both = with(&[&content[..], body].concat());
+        assert!(matches!(&both.body, Body::Content(_)));
+        for (received, fields) in [
+            (&unknown, body.to_vec()),
+            (&extended, content.to_vec()),
+            (&both, [&content[..], body].concat()),
+        ] {
+            let said = [&b"\x18\x3c"[..], &fields].concat();
+            let hash = ContentHash(content_hash(&ID.0, &said));
+            assert_eq!(received.hash(&ID), hash);
+            let again = Payload::parse(received.encode().into()).unwrap();
+            assert_eq!((again.hash(&ID), again.body), (hash, received.body.clone()));
+            assert_eq!(
+                (again.sequence, again.ttl_s),
+                (7, 60),
+                "also after it was stored"
+            );
+        }
+    }
+
+    #[test]
+    fn a_payload_without_a_body_is_malformed() {
+        for bytes in [&b"\x08\x01"[..], b"\x08\x01\x18\x3c", b"\x08\x01\x48\x01"] {
+            let parsed = Payload::parse(Bytes::from_static(bytes));
+            assert_eq!(parsed, Err(PayloadError::Encoding));
+        }
+    }
+
+    #[test]
+    fn an_unknown_body_or_a_long_reaction_is_no_draft() {
+        let long = Body::Reaction {
+            target: ID,
+            text: "x".repeat(MAX_REACTION + 1),
+        };
+        assert_eq!(long.check_draft(), Err(PayloadError::Reaction));
+        assert_eq!(Body::Unknown.check_draft(), Err(PayloadError::Skip));
+    }
 }

@@ -103,6 +103,7 @@ impl Sending {
             ttl_s: draft.ttl_s,
             body: draft.body,
             oldest: 0,
+            as_sent: None,
         };
         let hash = self.enqueue(cx, tools, id, payload)?;
         self.pump(cx, tools);
@@ -195,6 +196,7 @@ impl Sending {
             ttl_s: 0,
             body: Body::Skip,
             oldest: 0,
+            as_sent: None,
         };
         let (epoch, sealed) = self.seal(cx, tools, &old.id, &payload.encode())?;
         let entry = SavedOutbox {

@@ -2,6 +2,7 @@
 
 use crate::effect::{Effect, LiveEvent};
 use crate::failure::Failure;
+use crate::reactions;
 use crate::state::State;
 use bytes::Bytes;
 use m2_crypto::PeerId;
@@ -70,6 +71,10 @@ pub(crate) fn on_message(
         Body::Content(content) if shown => stored_content(content),
         _ => (String::new(), None),
     };
+    let (reply_to, thread) = match &payload.body {
+        Body::Content(content) if shown => about(content),
+        _ => (None, None),
+    };
     let mut message = MessageRow {
         row: MessageRowId::default(),
         id: id.0,
@@ -85,6 +90,8 @@ pub(crate) fn on_message(
         content,
         gone,
         expires_ms: expires_ms.filter(|_| shown),
+        reply_to,
+        thread,
     };
     message.row = engine.batch.store.insert_message(&message)?;
     if shown {
@@ -109,7 +116,7 @@ fn end_of(engine: &State, row: ContactRowId, payload: &Payload, now: u64) -> Opt
     Some(end.min(most))
 }
 
-/// Applies an edit, a retraction or a read receipt.
+/// Applies an edit, a retraction, a read receipt or a reaction.
 fn follow(engine: &mut State, row: ContactRowId, body: Body) -> Result<(), StoreError> {
     match body {
         Body::Edit { target, content } => on_edit(engine, row, &target, &content),
@@ -117,6 +124,12 @@ fn follow(engine: &mut State, row: ContactRowId, body: Body) -> Result<(), Store
         Body::Read { targets } => targets
             .iter()
             .try_for_each(|target| on_read(engine, row, target)),
+        Body::Reaction { target, text } => reactions::on_reaction(engine, row, target, &text),
+        Body::Unknown => {
+            // A newer version of the contact's daemon sent it.
+            engine.batch.counters.count("BODY_UNKNOWN");
+            Ok(())
+        }
         Body::Content(_) | Body::Skip => Ok(()),
     }
 }
@@ -239,6 +252,8 @@ pub(crate) fn on_skip(engine: &mut State, from: Arrival) -> Result<(), StoreErro
         content: None,
         gone: Gone::No,
         expires_ms: None,
+        reply_to: None,
+        thread: None,
     })?;
     note_hidden(engine, row)
 }
@@ -388,17 +403,29 @@ fn shown(message: MessageRow, peer_id: PeerId) -> ShownMessage {
         edited: false,
         gone: message.gone,
         expires_ms: message.expires_ms,
+        reply_to: message.reply_to,
+        thread: message.thread,
+        reactions: Default::default(),
     }
 }
 
-const fn kind_of(body: &Body) -> MessageKind {
+/// Returns the kind of the row that holds a message with this body.
+pub(crate) const fn kind_of(body: &Body) -> MessageKind {
     match body {
         Body::Content(_) => MessageKind::Content,
         Body::Edit { .. } => MessageKind::Edit,
         Body::Retract { .. } => MessageKind::Retract,
         Body::Read { .. } => MessageKind::Read,
         Body::Skip => MessageKind::Skip,
+        Body::Reaction { .. } => MessageKind::Reaction,
+        Body::Unknown => MessageKind::Unknown,
     }
+}
+
+/// Returns the ids of the message to which content replies, and of the first message of its thread.
+pub(crate) fn about(content: &Content) -> (Option<[u8; 16]>, Option<[u8; 16]>) {
+    let id = |id: Option<MessageId>| id.map(|id| id.0);
+    (id(content.reply_to()), id(content.thread()))
 }
 
 /// Returns media type and bytes as stored. Content declared as text that is not UTF-8 is stored as

@@ -35,6 +35,7 @@ mod policy;
 mod privacy_facts;
 mod problem;
 pub mod pseudonym;
+mod reactions;
 mod refusal;
 mod relations;
 mod release;

@@ -1,9 +1,9 @@
-//! Requests of front-ends: new messages, edits, retractions and read receipts.
+//! Requests of front-ends: new messages, edits, retractions, reactions and read receipts.
 
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::State;
-use crate::{call, conversation, dialling, mail, upkeep};
+use crate::{call, conversation, dialling, inbox, mail, reactions, upkeep};
 use m2_crypto::label;
 use m2_delivery::{Body, Content, Draft, GiveUp, MessageId, SendRefused};
 use m2_proto::reason::Reason;
@@ -47,6 +47,8 @@ pub enum MessageRequest {
     Retract([u8; 16], Reply<()>),
     /// Mark messages as read.
     MarkRead(Vec<[u8; 16]>, Reply<()>),
+    /// Set this side's reaction to a message; an empty text removes it.
+    React([u8; 16], String, Reply<()>),
     /// Index some more messages for search. The answer is whether more remain.
     Index(Reply<bool>),
 }
@@ -64,6 +66,9 @@ pub(crate) fn handle(engine: &mut State, request: MessageRequest) {
         MessageRequest::MarkRead(ids, reply) => {
             call::run(engine, reply, |engine| mark_read(engine, &ids))
         }
+        MessageRequest::React(id, text, reply) => {
+            call::run(engine, reply, |engine| react(engine, id, &text))
+        }
         MessageRequest::Index(reply) => call::run(engine, reply, upkeep::index_step),
     }
 }
@@ -74,6 +79,7 @@ pub(crate) fn send(engine: &mut State, new: &NewMessage) -> Result<SentMessage, 
     if let Some(sent) = sent_before(engine, row, new)? {
         return Ok(sent);
     }
+    require_known(engine, row, &new.content)?;
     engine.batch.require_disk()?;
     require_room(engine, row)?;
     let (id, message) = submit(engine, row, Body::Content(new.content.clone()), new.ttl_s)?;
@@ -144,6 +150,26 @@ pub(crate) fn retract(engine: &mut State, id: [u8; 16]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Sets this side's reaction to a message; an empty text removes it.
+fn react(engine: &mut State, id: [u8; 16], text: &str) -> Result<(), Refusal> {
+    let head = engine.batch.store.message_head(&id)?;
+    let head = head.filter(reactions::can_have);
+    let head = head.ok_or_else(|| Refusal::new(Reason::MessageUnknown))?;
+    require_contact(engine, head.contact)?;
+    engine.batch.require_disk()?;
+    require_room(engine, head.contact)?;
+    if !engine.batch.store.set_reaction(head.row, true, text)? {
+        return Ok(());
+    }
+    let body = Body::Reaction {
+        target: MessageId(id),
+        text: text.to_owned(),
+    };
+    submit(engine, head.contact, body, 0)?;
+    engine.maintenance.note_content_changed();
+    Ok(())
+}
+
 /// Marks messages as read, and sends read receipts to their authors.
 fn mark_read(engine: &mut State, ids: &[[u8; 16]]) -> Result<(), Refusal> {
     let mut targets: std::collections::BTreeMap<ContactRowId, Vec<MessageId>> = Default::default();
@@ -191,6 +217,21 @@ fn require_room(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
     }
 }
 
+/// Checks that the messages to which new content refers are in the same conversation.
+fn require_known(engine: &State, row: ContactRowId, content: &Content) -> Result<(), Refusal> {
+    let named = [content.reply_to(), content.thread()];
+    for id in named.into_iter().flatten() {
+        let head = engine.batch.store.message_head(&id.0)?;
+        let is_known = head.is_some_and(|head| {
+            head.contact == row && head.kind == MessageKind::Content as i64 && !head.gone
+        });
+        if !is_known {
+            return Err(Refusal::new(Reason::MessageUnknown));
+        }
+    }
+    Ok(())
+}
+
 /// Stores a body as a message with a new id, and queues it for delivery.
 fn submit(
     engine: &mut State,
@@ -201,6 +242,10 @@ fn submit(
     let mut id = MessageId([0; 16]);
     engine.batch.rng.fill_bytes(&mut id.0);
     let (kind, media_type, content) = stored_parts(&body);
+    let (reply_to, thread) = match &body {
+        Body::Content(content) => inbox::about(content),
+        _ => (None, None),
+    };
     let draft = Draft { body, ttl_s };
     // The machine refuses before it writes. Its writes refer to the message's row.
     let sent = conversation::feed_only(engine, row, |conversation, cx| {
@@ -224,6 +269,8 @@ fn submit(
         content,
         gone: Gone::No,
         expires_ms,
+        reply_to,
+        thread,
     })?;
     conversation::drain(engine, row)?;
     engine.maintenance.note_expiry(expires_ms);
@@ -289,34 +336,33 @@ fn require_contact(engine: &State, row: ContactRowId) -> Result<(), Refusal> {
 
 /// Hashes the fields in which two requests with one idempotency key must agree.
 fn body_hash(row: ContactRowId, new: &NewMessage) -> [u8; 32] {
-    label::hash(
-        "idempotent request",
-        &[
-            &row.number().to_be_bytes(),
-            new.content.media_type().as_bytes(),
-            new.content.data(),
-            &new.ttl_s.to_be_bytes(),
-        ],
-    )
+    let (row, ttl_s) = (row.number().to_be_bytes(), new.ttl_s.to_be_bytes());
+    let content = &new.content;
+    let mut fields: Vec<&[u8]> = vec![
+        &row,
+        content.media_type().as_bytes(),
+        content.data(),
+        &ttl_s,
+    ];
+    let about = [content.reply_to(), content.thread()];
+    let about = about.map(|id| id.map(|id| id.0).unwrap_or_default());
+    // Without them, the hash is that of requests before there were replies.
+    if about != [[0; 16]; 2] {
+        fields.extend(about.iter().map(<[u8; 16]>::as_slice));
+    }
+    label::hash("idempotent request", &fields)
 }
 
 /// Returns the kind of a body, and the media type and bytes that its row holds.
 fn stored_parts(body: &Body) -> (MessageKind, String, Option<Vec<u8>>) {
-    let kind = match body {
+    let (media_type, content) = match body {
         Body::Content(content) => {
             let media_type = content.media_type().to_owned();
-            return (
-                MessageKind::Content,
-                media_type,
-                Some(content.data().to_vec()),
-            );
+            (media_type, Some(content.data().to_vec()))
         }
-        Body::Edit { .. } => MessageKind::Edit,
-        Body::Retract { .. } => MessageKind::Retract,
-        Body::Read { .. } => MessageKind::Read,
-        Body::Skip => MessageKind::Skip,
+        _ => (String::new(), None),
     };
-    (kind, String::new(), None)
+    (inbox::kind_of(body), media_type, content)
 }
 
 fn refusal_of(refused: SendRefused) -> Refusal {

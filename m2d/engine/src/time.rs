@@ -261,6 +261,7 @@ mod tests {
             ttl_s: 3_600,
             body: Body::Content(Content::new("", &b"hello"[..]).unwrap()),
             oldest: 0,
+            as_sent: None,
         };
         let from = Arrival {
             row,

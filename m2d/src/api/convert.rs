@@ -3,7 +3,7 @@
 use crate::config::IpMode;
 use m2_core::ContactState;
 use m2_core::PathFailure;
-use m2_delivery::{Content, Path, PayloadError};
+use m2_delivery::{Content, MessageId, Path, PayloadError};
 use m2_engine::Refusal;
 use m2_engine::{ContactView, Failure, MailboxView};
 use m2_proto::api::v1 as pb;
@@ -225,6 +225,14 @@ pub(super) const fn message_state(state: MessageState) -> pb::MessageState {
     }
 }
 
+/// Parses the id of a message, or an empty text for none.
+pub(super) fn optional_id(text: &str) -> Result<Option<MessageId>, Refusal> {
+    match text.is_empty() {
+        true => Ok(None),
+        false => Ok(Some(MessageId(message_id(text)?))),
+    }
+}
+
 /// Splits content into text and data, one of which is empty.
 fn split_content(media_type: &str, content: Option<Vec<u8>>) -> (String, Vec<u8>) {
     let bytes = content.unwrap_or_default();
@@ -260,7 +268,24 @@ pub(super) fn message(shown: ShownMessage) -> pb::Message {
         expires: shown.expires_ms.map(timestamp),
         failure: Failure::text(shown.failure).to_owned(),
         cursor: shown.row.number().to_string(),
+        reply_to: optional_hex(shown.reply_to),
+        thread: optional_hex(shown.thread),
+        reactions: reactions(shown.reactions),
     }
+}
+
+fn optional_hex(id: Option<[u8; 16]>) -> String {
+    id.map_or_else(String::new, |id| hex(&id))
+}
+
+fn reactions(texts: [String; 2]) -> Vec<pb::Reaction> {
+    let sides = [pb::Direction::Sent, pb::Direction::Received].into_iter();
+    let all = sides.zip(texts).filter(|(_, text)| !text.is_empty());
+    let all = all.map(|(side, text)| pb::Reaction {
+        direction: side.into(),
+        text,
+    });
+    all.collect()
 }
 
 /// Converts a page. Returns its messages, and the cursor before which the next page begins; empty
@@ -309,6 +334,15 @@ fn event_kind(row: EventRow) -> pb::event::Kind {
     match row.kind {
         EventKind::MessageReceived => received(peer_id, message_id, message),
         EventKind::MessageEdited => edited(peer_id, message_id, message),
+        EventKind::MessageReacted => {
+            let reactions = message.map(|shown| shown.reactions).unwrap_or_default();
+            let [_, text] = reactions;
+            Kind::MessageReacted(pb::MessageReacted {
+                message_id,
+                peer_id,
+                text,
+            })
+        }
         EventKind::MessageState => Kind::MessageState(pb::MessageStateChanged {
             message_id,
             peer_id,
@@ -362,6 +396,8 @@ const fn conflict_kind(number: i64) -> pb::ConflictKind {
 
 fn received(peer_id: String, message_id: String, message: Option<ShownMessage>) -> pb::event::Kind {
     let sent = message.as_ref().map(|shown| timestamp(shown.author_ms));
+    let about = message.as_ref().map(|shown| (shown.reply_to, shown.thread));
+    let (reply_to, thread) = about.unwrap_or_default();
     let (media_type, text, data) = parts(message);
     pb::event::Kind::MessageReceived(pb::MessageReceived {
         message_id,
@@ -370,6 +406,8 @@ fn received(peer_id: String, message_id: String, message: Option<ShownMessage>) 
         data,
         media_type,
         sent,
+        reply_to: optional_hex(reply_to),
+        thread: optional_hex(thread),
     })
 }
 

@@ -6,6 +6,7 @@ use super::pages::PAGE_BYTES;
 use super::session::{ApiState, Ready};
 use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{BoxStream, StreamExt};
+use m2_delivery::MAX_REACTION;
 use m2_engine::Refusal;
 use m2_engine::{Failure, MessageRequest, NewMessage, Query};
 use m2_proto::api::v1 as pb;
@@ -189,6 +190,28 @@ impl MessageService for MessageApi {
             .await?;
         Ok(Response::new(pb::MarkReadResponse {}))
     }
+
+    async fn react(
+        &self,
+        request: Request<pb::ReactRequest>,
+    ) -> Result<Response<pb::ReactResponse>, Status> {
+        let ready = self.0.ready()?;
+        let pb::ReactRequest { message_id, text } = request.into_inner();
+        let id = convert::message_id(&message_id)?;
+        if text.len() > MAX_REACTION {
+            return Err(Refusal::argument(
+                "text",
+                "64 bytes",
+                "A reaction has at most 64 bytes. Use an emoji or a shorter text.",
+            )
+            .into());
+        }
+        ready
+            .engine
+            .call(|reply| MessageRequest::React(id, text, reply))
+            .await?;
+        Ok(Response::new(pb::ReactResponse {}))
+    }
 }
 
 /// Returns the caller for idempotency keys: the user id of the process at the other end of the
@@ -264,9 +287,11 @@ fn new_message(request: pb::SendMessageRequest, caller: String) -> Result<NewMes
             ));
         }
     };
+    let reply_to = convert::optional_id(&request.reply_to)?;
+    let thread = convert::optional_id(&request.thread)?;
     Ok(NewMessage {
         contact: request.contact,
-        content,
+        content: content.about(reply_to, thread),
         ttl_s: u32::try_from(ttl_ms.div_ceil(1_000)).unwrap_or(u32::MAX),
         caller,
         key: request.idempotency_key,

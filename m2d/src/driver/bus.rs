@@ -221,6 +221,9 @@ mod tests {
                 edited: false,
                 gone: Gone::No,
                 expires_ms: None,
+                reply_to: None,
+                thread: None,
+                reactions: Default::default(),
             }),
         }))
     }

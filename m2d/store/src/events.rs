@@ -33,6 +33,8 @@ pub enum EventKind {
     OwnConflict = 12,
     /// The contact's store is older than the local view of it (`detail` 1) or in use twice (2).
     ContactConflict = 13,
+    /// A contact's reaction to a message changed.
+    MessageReacted = 14,
 }
 
 /// An entry to append.
@@ -51,7 +53,10 @@ pub struct NewEvent {
 impl EventKind {
     /// Returns whether an event of this kind includes the content of its message.
     pub(super) const fn shows_message(self) -> bool {
-        matches!(self, Self::MessageReceived | Self::MessageEdited)
+        matches!(
+            self,
+            Self::MessageReceived | Self::MessageEdited | Self::MessageReacted
+        )
     }
 
     pub(super) fn from_column(value: i64) -> Result<Self, StoreError> {
@@ -69,6 +74,7 @@ impl EventKind {
             11 => Self::HistoryLost,
             12 => Self::OwnConflict,
             13 => Self::ContactConflict,
+            14 => Self::MessageReacted,
             _ => return Err(StoreError::Corrupt("event")),
         })
     }

@@ -19,6 +19,7 @@ mod messages;
 mod migrations;
 mod outbox;
 mod places;
+mod reactions;
 mod reader;
 mod redating;
 mod requests;

@@ -22,6 +22,10 @@ pub enum MessageKind {
     Read = 3,
     /// A placeholder for a message that its sender gave up.
     Skip = 4,
+    /// A reaction to another message.
+    Reaction = 5,
+    /// A message of a kind that this version does not know.
+    Unknown = 6,
 }
 
 /// The delivery states of a message. The numbers are values of the column and of the API.
@@ -125,6 +129,10 @@ pub struct MessageRow {
     pub gone: Gone,
     /// The time at which its time to live ends, in Unix milliseconds.
     pub expires_ms: Option<u64>,
+    /// The message to which it replies.
+    pub reply_to: Option<[u8; 16]>,
+    /// The first message of its thread.
+    pub thread: Option<[u8; 16]>,
 }
 
 /// The columns that identify a message and its state.
@@ -152,8 +160,8 @@ impl Store {
         self.connection
             .prepare_cached(
                 "INSERT INTO messages(id, contact, kind, own, incarnation, state, author_ms,
-                   stored_ms, hash, media_type, content, gone, expires_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                   stored_ms, hash, media_type, content, gone, expires_ms, reply_to, thread)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             )?
             .execute((
                 message.id,
@@ -169,6 +177,8 @@ impl Store {
                 &message.content,
                 message.gone as i64,
                 message.expires_ms.map(int),
+                message.reply_to,
+                message.thread,
             ))?;
         Ok(MessageRowId::new(self.connection.last_insert_rowid()))
     }
@@ -255,9 +265,12 @@ impl Store {
         self.connection
             .prepare_cached(
                 "UPDATE messages SET content = NULL, media_type = '', gone = ?2,
-                   expires_ms = NULL WHERE row = ?1",
+                   expires_ms = NULL, reply_to = NULL, thread = NULL WHERE row = ?1",
             )?
             .execute((row, why as i64))?;
+        self.connection
+            .prepare_cached("DELETE FROM reactions WHERE message = ?1")?
+            .execute([row])?;
         if length.is_some_and(|length| length >= LARGE) {
             self.write_again(row)?;
         }

@@ -109,7 +109,8 @@ impl Store {
         Ok(self
             .connection
             .prepare_cached(
-                "SELECT o.payload, o.sequence, o.queued_ms, o.expires_ms, m.media_type, m.content
+                "SELECT o.payload, o.sequence, o.queued_ms, o.expires_ms, m.media_type, m.content,
+                        m.reply_to, m.thread
                  FROM messages m JOIN outbox o ON o.message = m.row WHERE m.id = ?1",
             )?
             .query_row([id.0], |row| Ok(parse_payload(row)))
@@ -187,12 +188,15 @@ fn parse_payload(row: &Row<'_>) -> Result<OutboxPayload, StoreError> {
     let ttl_ms = expires.map_or(0, |end| unbits(end).saturating_sub(sent));
     let content = Content::new(row.get::<_, String>(4)?, data)
         .map_err(|_| StoreError::Corrupt("outbox message"))?;
+    let id = |at| Ok::<_, StoreError>(row.get::<_, Option<[u8; 16]>>(at)?.map(MessageId));
+    let content = content.about(id(6)?, id(7)?);
     let payload = Payload {
         sequence: unbits(row.get(1)?),
         sent: Time(sent),
         ttl_s: u32::try_from(ttl_ms / 1_000).unwrap_or(u32::MAX),
         body: Body::Content(content),
         oldest: 0,
+        as_sent: None,
     };
     Ok(OutboxPayload::There(payload.encode()))
 }
@@ -249,8 +253,13 @@ mod tests {
             sequence: 7,
             sent: Time(1_000),
             ttl_s: 60,
-            body: Body::Content(Content::new("text/x-test", &b"first"[..]).unwrap()),
+            body: Body::Content(
+                Content::new("text/x-test", &b"first"[..])
+                    .unwrap()
+                    .about(Some(MessageId([3; 16])), Some(MessageId([4; 16]))),
+            ),
             oldest: 0,
+            as_sent: None,
         };
         let row = store.insert_message(&row_of(&payload)).unwrap();
         let entry = SavedOutbox {
@@ -283,6 +292,8 @@ mod tests {
             content: Some(b"first".to_vec()),
             gone: Gone::No,
             expires_ms: payload.expires().map(|end| end.0),
+            reply_to: Some([3; 16]),
+            thread: Some([4; 16]),
         }
     }
 

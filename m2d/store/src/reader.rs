@@ -42,6 +42,12 @@ pub struct ShownMessage {
     pub gone: Gone,
     /// The time at which its time to live ends, in Unix milliseconds.
     pub expires_ms: Option<u64>,
+    /// The message to which it replies.
+    pub reply_to: Option<[u8; 16]>,
+    /// The first message of its thread.
+    pub thread: Option<[u8; 16]>,
+    /// The reaction of this side, then of the contact; empty for none.
+    pub reactions: [String; 2],
 }
 
 /// Messages, newest first.
@@ -94,7 +100,10 @@ pub struct EventRow {
 }
 
 const MESSAGE: &str = "m.row, m.id, c.peer_id, m.own, m.state, m.failure, m.author_ms, \
-                       m.stored_ms, m.media_type, m.content, m.edited, m.gone, m.expires_ms";
+                       m.stored_ms, m.media_type, m.content, m.edited, m.gone, m.expires_ms, \
+                       m.reply_to, m.thread, \
+                       (SELECT text FROM reactions WHERE message = m.row AND own = 1), \
+                       (SELECT text FROM reactions WHERE message = m.row AND own = 0)";
 
 /// The condition that hides a removed contact's history while it is being erased.
 const NOT_ERASED: &str =
@@ -277,5 +286,13 @@ fn parse_message(row: &Row<'_>, at: usize) -> Result<ShownMessage, StoreError> {
             _ => return Err(StoreError::Corrupt("message")),
         },
         expires_ms: row.get::<_, Option<i64>>(at + 12)?.map(unbits),
+        reply_to: row.get(at + 13)?,
+        thread: row.get(at + 14)?,
+        reactions: [reaction(row, at + 15)?, reaction(row, at + 16)?],
     })
+}
+
+fn reaction(row: &Row<'_>, at: usize) -> Result<String, StoreError> {
+    let text: Option<String> = row.get(at)?;
+    Ok(text.unwrap_or_default())
 }

@@ -16,8 +16,8 @@ use m2_fuzz::{DAY, MESSAGE_ID, NOW_S, Peer, rng};
 use m2_proto::wire::v1::{
     Ack, Acks, AddTokens, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome,
     Deposited, Edit, Envelope, EpochRefused, Frame, Hello, Letter as MailboxLetter, LettersTaken,
-    Mailbox, MailboxOffer, OfferedBox, OpenBox, Payload, PlaceRange, Places, Read, RegisterBox,
-    Retract, Skip, frame, mailbox, payload,
+    Mailbox, MailboxOffer, OfferedBox, OpenBox, Payload, PlaceRange, Places, Reaction, Read,
+    RegisterBox, Retract, Skip, frame, mailbox, payload,
 };
 use prost::Message as _;
 use std::error::Error;
@@ -369,6 +369,8 @@ fn payloads() -> Result<()> {
     let content = Content {
         media_type: "text/plain".to_owned(),
         data: b"hello".to_vec().into(),
+        reply_to: vec![2; 16].into(),
+        thread: vec![3; 16].into(),
     };
     let bodies = [
         payload::Body::Content(content.clone()),
@@ -383,6 +385,10 @@ fn payloads() -> Result<()> {
             message_ids: vec![vec![1; 16].into(); 2],
         }),
         payload::Body::Skip(Skip {}),
+        payload::Body::Reaction(Reaction {
+            message_id: vec![1; 16].into(),
+            text: "+1".to_owned(),
+        }),
     ];
     for (number, body) in bodies.into_iter().enumerate() {
         let payload = Payload {

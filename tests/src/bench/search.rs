@@ -125,6 +125,8 @@ fn message(contact: ContactRowId, number: usize, text: String) -> MessageRow {
         content: Some(text.into_bytes()),
         gone: Gone::No,
         expires_ms: None,
+        reply_to: None,
+        thread: None,
     }
 }
 

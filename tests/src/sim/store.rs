@@ -240,6 +240,7 @@ impl ModelStore {
                     ttl_s: 0,
                     body: Body::Skip,
                     oldest: 0,
+                    as_sent: None,
                 };
                 self.insert(id, incarnation, &payload, hash, false);
                 self.events.push(Event::Filled {

@@ -408,12 +408,13 @@ fn incarnations_of_a_peer_are_bounded() {
 fn malformed_payloads_are_never_acknowledged() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);
-    let plaintexts: [(&[u8], PayloadError); 8] = [
+    let plaintexts: [(&[u8], PayloadError); 9] = [
         (b"", PayloadError::Sequence),
         (b"\xff", PayloadError::Encoding),
         (b"\x08\x01", PayloadError::Encoding),
-        (b"\x08\x01\x7a\x00", PayloadError::Encoding),
+        (b"\x08\x01\x7a\x09", PayloadError::Encoding),
         (b"\x08\x01\x32\x05\x0a\x03abc", PayloadError::MessageId),
+        (b"\x08\x01\x22\x05\x1a\x03abc", PayloadError::MessageId),
         (b"\x08\x01\x3a\x00", PayloadError::ReadCount),
         (b"\x08\x01\x18\x05\x42\x00", PayloadError::Skip),
         (&[0; 49 * 1_024 + 1], PayloadError::TooLarge),

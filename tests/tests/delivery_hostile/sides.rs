@@ -90,6 +90,7 @@ impl Epoch {
             ttl_s: 0,
             body: text_body(text),
             oldest: 0,
+            as_sent: None,
         };
         self.seal_bytes(id, &payload.encode())
     }

@@ -89,6 +89,7 @@ async fn messages_with_absurd_times_are_shown() {
             ttl_s,
             body: text(&words),
             oldest: 0,
+            as_sent: None,
         };
         let id = u128::from(sequence).to_be_bytes();
         let sealed = seal_bytes(&mut epoch, id, &payload.encode());
@@ -138,6 +139,7 @@ async fn only_the_receiver_can_acknowledge_and_only_with_the_messages_hash() {
         ttl_s: 0,
         body: text(words),
         oldest: 0,
+        as_sent: None,
     };
     let ack = |content_hash| {
         let message_id = id.0;
@@ -173,6 +175,7 @@ fn no_payloads(noise: &mut Noise) -> Vec<Vec<u8>> {
     let content = |media_type: &str, length| wire::Content {
         media_type: media_type.to_owned(),
         data: vec![b'x'; length].into(),
+        ..wire::Content::default()
     };
     let id = Bytes::from_static(&[9; 16]);
     let read = |count| {
@@ -212,7 +215,25 @@ fn no_payloads(noise: &mut Noise) -> Vec<Vec<u8>> {
         said(read(257)),
         said(edit(short, Some(content("", 1)))),
         said(edit(id.clone(), None)),
-        said(Said::Retract(wire::Retract { message_id })),
+        said(Said::Retract(wire::Retract {
+            message_id: message_id.clone(),
+        })),
+        said(Said::Content(wire::Content {
+            reply_to: message_id.clone(),
+            ..content("", 1)
+        })),
+        said(Said::Content(wire::Content {
+            thread: message_id.clone(),
+            ..content("", 1)
+        })),
+        said(Said::Reaction(wire::Reaction {
+            message_id,
+            text: String::new(),
+        })),
+        said(Said::Reaction(wire::Reaction {
+            message_id: id.clone(),
+            text: "x".repeat(65),
+        })),
         wire::Payload {
             ttl_s: 1,
             ..said(Said::Skip(wire::Skip {}))

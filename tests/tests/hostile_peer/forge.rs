@@ -73,6 +73,7 @@ pub fn seal(epoch: &mut SendEpoch, sequence: u64, id: [u8; 16], body: Body) -> M
         ttl_s: 0,
         body,
         oldest: 0,
+        as_sent: None,
     };
     seal_bytes(epoch, id, &payload.encode())
 }

@@ -72,6 +72,13 @@ impl<'a> Lines<'a> {
                 let text = body(&m.text, m.data.len(), &m.media_type, place);
                 format!("{name}  (edited {}) {text}", short_id(&m.message_id))
             }
+            Kind::MessageReacted(m) => {
+                let text = match sanitize::line(&m.text) {
+                    text if text.is_empty() => "no reaction".to_owned(),
+                    text => text,
+                };
+                format!("{name}  {text} to {}", short_id(&m.message_id))
+            }
             Kind::MessageRetracted(m) => format!("{name}  retracted {}", short_id(&m.message_id)),
             Kind::MessageExpired(m) => format!("{name}  {} expired", short_id(&m.message_id)),
             other => self.about_contact(other, &name),
@@ -115,6 +122,7 @@ fn peer_of(kind: &Kind) -> &str {
         Kind::MessageReceived(e) => &e.peer_id,
         Kind::MessageState(e) => &e.peer_id,
         Kind::MessageEdited(e) => &e.peer_id,
+        Kind::MessageReacted(e) => &e.peer_id,
         Kind::MessageRetracted(e) => &e.peer_id,
         Kind::MessageExpired(e) => &e.peer_id,
         Kind::ContactRequest(e) => &e.peer_id,

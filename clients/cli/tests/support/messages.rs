@@ -130,6 +130,16 @@ impl MessageService for Services {
         }
     }
 
+    async fn react(
+        &self,
+        request: Request<api::ReactRequest>,
+    ) -> Answer<api::ReactResponse> {
+        match request.into_inner().message_id.as_str() {
+            "none" => Err(Reason::MessageUnknown.into()),
+            _ => Ok(Response::new(api::ReactResponse {})),
+        }
+    }
+
     async fn mark_read(&self, _: Request<api::MarkReadRequest>) -> Answer<api::MarkReadResponse> {
         Ok(Response::new(api::MarkReadResponse {}))
     }

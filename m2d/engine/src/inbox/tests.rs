@@ -51,6 +51,7 @@ impl Scene {
             ttl_s,
             body,
             oldest: 0,
+            as_sent: None,
         };
         let arrival = Arrival::new(from, id, 7, HASH);
         on_message(&mut self.engine.state, arrival, payload).unwrap();
@@ -205,6 +206,8 @@ fn a_receipt_counts_for_own_messages_that_were_delivered() {
         content: Some(b"hello".to_vec()),
         gone: Gone::No,
         expires_ms: None,
+        reply_to: None,
+        thread: None,
     };
     let rows = [
         mine(MessageState::Delivered, 1, scene.bob),
@@ -256,6 +259,8 @@ fn a_state_is_told_once_and_a_receipt_is_final() {
         content: None,
         gone: Gone::No,
         expires_ms: None,
+        reply_to: None,
+        thread: None,
     };
     scene.engine.state.batch.store.insert_message(&row).unwrap();
     for _ in 0..2 {
@@ -276,4 +281,48 @@ fn a_state_is_told_once_and_a_receipt_is_final() {
     sent(&mut scene, Delivery::Delivered);
     assert_eq!(scene.head(FIRST).state, MessageState::Read);
     assert_eq!(scene.events(), []);
+}
+
+fn reaction(text: &str) -> Body {
+    Body::Reaction {
+        target: FIRST,
+        text: text.to_owned(),
+    }
+}
+
+#[test]
+fn only_the_other_side_of_a_conversation_reacts_to_its_messages() {
+    let mut scene = Scene::new();
+    scene.take(scene.bob, FIRST, Body::Content(text("hello")));
+    scene.events();
+    scene.take(scene.carol, MessageId([2; 16]), reaction("+1"));
+    assert_eq!((scene.events(), scene.strangers_to()), (vec![], 1));
+    scene.take(scene.bob, MessageId([3; 16]), reaction("+1"));
+    assert_eq!(scene.events(), [EventKind::MessageReacted]);
+    scene.take(scene.bob, MessageId([4; 16]), reaction("+1"));
+    assert_eq!(scene.events(), [], "nothing changed");
+    scene.take(scene.bob, MessageId([5; 16]), reaction(""));
+    assert_eq!(scene.events(), [EventKind::MessageReacted]);
+}
+
+#[test]
+fn a_reaction_to_a_message_that_is_gone_is_dropped() {
+    let mut scene = Scene::new();
+    scene.take(scene.bob, MessageId([2; 16]), reaction("+1"));
+    scene.take(scene.bob, FIRST, Body::Content(text("hello")));
+    let retraction = Body::Retract { target: FIRST };
+    scene.take(scene.bob, MessageId([3; 16]), retraction);
+    scene.events();
+    scene.take(scene.bob, MessageId([4; 16]), reaction("+1"));
+    assert_eq!(scene.events(), []);
+}
+
+#[test]
+fn a_body_of_a_later_version_is_kept_out_of_the_conversation_and_counted() {
+    let mut scene = Scene::new();
+    scene.take(scene.bob, FIRST, Body::Unknown);
+    assert_eq!(scene.head(FIRST).kind, MessageKind::Unknown as i64);
+    assert_eq!(scene.events(), []);
+    let counts = scene.engine.state.batch.counters.snapshot();
+    assert_eq!(counts.get("BODY_UNKNOWN"), Some(&1));
 }

@@ -44,6 +44,7 @@ impl Scene {
             ttl_s: 0,
             body,
             oldest: 0,
+            as_sent: None,
         };
         let from = Arrival {
             row,

@@ -8,12 +8,14 @@ const MAX_TOMBSTONES: u32 = 1_024;
 /// The maximum number of rows of each kind that are kept of one contact's messages that are not
 /// shown.
 const MAX_SILENT: u32 = 10_000;
-const SILENT_KINDS: [MessageKind; 5] = [
+const SILENT_KINDS: [MessageKind; 7] = [
     MessageKind::Content,
     MessageKind::Edit,
     MessageKind::Retract,
     MessageKind::Read,
     MessageKind::Skip,
+    MessageKind::Reaction,
+    MessageKind::Unknown,
 ];
 
 /// The progress of deleting a removed contact's rows.
@@ -177,6 +179,8 @@ mod tests {
             content: None,
             gone,
             expires_ms: None,
+            reply_to: None,
+            thread: None,
         };
         store.insert_message(&message).unwrap();
     }

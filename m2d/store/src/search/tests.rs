@@ -55,6 +55,8 @@ impl Bench {
             content: Some(text.as_bytes().to_vec()),
             gone: Gone::No,
             expires_ms: None,
+            reply_to: None,
+            thread: None,
         };
         self.store.insert_message(&message).unwrap()
     }
