@@ -13,6 +13,7 @@ use crate::address::NamedAddress;
 use crate::circle::CircleId;
 use crate::label;
 use crate::peer_id::PeerId;
+use crate::presence::{PresenceKey, RecordKey};
 use crate::secret::Secret;
 use data_encoding::BASE32_NOPAD;
 use rand_core::CryptoRng;
@@ -77,13 +78,13 @@ pub struct Invitation {
     peer: PeerId,
     circle_hint: [u8; 8],
     token: Secret<16>,
-    rendezvous: Secret<32>,
+    record_key: [u8; 32],
     offer: Offer,
 }
 
 impl Invitation {
-    /// Creates an invitation to `peer` in `circle` with a random token and a random rendezvous
-    /// secret.
+    /// Creates an invitation to `peer` in `circle` with a random token, for tests and tools: no side has
+    /// the seed of its record key, so no presence is published for its holders.
     ///
     /// Errors: [`InvitationError::Limits`].
     pub fn create<R: CryptoRng + ?Sized>(
@@ -92,19 +93,20 @@ impl Invitation {
         circle: &CircleId,
         offer: Offer,
     ) -> Result<Self, InvitationError> {
-        let token = Secret::random(rng);
-        Self::with_token(rng, token, peer, circle, offer)
+        let (token, record_key) = (Secret::random(rng), RecordKey::generate(rng));
+        Self::with_token(token, peer, circle, &record_key, offer)
     }
 
     /// Creates an invitation with an existing token. The lines of an invitation derive from its id,
-    /// which derives from the token, so the token must exist before the lines.
+    /// which derives from the token, so the token must exist before the lines. `record_key` is the
+    /// key under which the inviter publishes its presence for the holders of the invitation.
     ///
     /// Errors: [`InvitationError::Limits`].
-    pub fn with_token<R: CryptoRng + ?Sized>(
-        rng: &mut R,
+    pub fn with_token(
         token: Secret<16>,
         peer: PeerId,
         circle: &CircleId,
+        record_key: &RecordKey,
         offer: Offer,
     ) -> Result<Self, InvitationError> {
         if !wire::within_limits(&offer) {
@@ -114,7 +116,7 @@ impl Invitation {
             peer,
             circle_hint: circle_hint(circle),
             token,
-            rendezvous: Secret::random(rng),
+            record_key: record_key.public(),
             offer,
         })
     }
@@ -152,10 +154,15 @@ impl Invitation {
         &self.token
     }
 
-    /// Returns the secret from which the keys for publishing the inviter's presence derive until
-    /// the invitation ends.
-    pub const fn rendezvous(&self) -> &Secret<32> {
-        &self.rendezvous
+    /// Returns the public key under which the inviter publishes its presence until the invitation
+    /// ends.
+    pub const fn record_key(&self) -> &[u8; 32] {
+        &self.record_key
+    }
+
+    /// Returns what the inviter's presence is looked up under.
+    pub fn presence_key(&self) -> PresenceKey {
+        PresenceKey::of_invitation(&self.token, RecordKey::Public(self.record_key))
     }
 
     /// Returns whether more than one peer may use it.

@@ -9,15 +9,15 @@
 mod announcement;
 mod key;
 mod record;
+mod record_key;
 
 pub use announcement::{ANNOUNCEMENT_BYTES, Announcement, NONCE_BYTES, TAG_BYTES, TAGS, tag};
-pub use key::DayKey;
+pub use key::{DayKey, PresenceKey, Salt};
 pub use record::{
     CONTENT_BYTES, MAX_ADDRESSES, MAX_LINE_ADDRESSES, MAX_LINES, PresenceLine, RECORD_BYTES, Record,
 };
+pub use record_key::RecordKey;
 
-use crate::invitation::Invitation;
-use crate::label;
 use crate::secret::Secret;
 use thiserror::Error;
 
@@ -39,7 +39,7 @@ pub enum PresenceError {
     Limits,
 }
 
-/// The secret under which one peer publishes for one other: of one pair and one direction.
+/// The secret under which one peer publishes for one other, or for the holders of an invitation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresenceSecret(Secret<32>);
 
@@ -48,18 +48,6 @@ impl PresenceSecret {
     /// so the derivations below do not include the direction.
     pub const fn new(secret: Secret<32>) -> Self {
         Self(secret)
-    }
-
-    /// Derives the secret under which an inviter publishes for the holders of `invitation`.
-    pub fn of_invitation(invitation: &Invitation) -> Self {
-        Self::of_rendezvous(invitation.rendezvous())
-    }
-
-    /// Derives the secret of [`Self::of_invitation`] for the inviter, who stores the rendezvous
-    /// secret only.
-    pub fn of_rendezvous(rendezvous: &Secret<32>) -> Self {
-        let key = rendezvous.expose();
-        Self(Secret::new(label::mac(key, "invitation presence", &[])))
     }
 
     const fn expose(&self) -> &[u8; 32] {

@@ -148,7 +148,7 @@ fn a_proof_is_valid_in_one_session_only() {
 fn invitations_have_distinct_secrets() {
     let (one, other) = (create(offer()).unwrap(), create(offer()).unwrap());
     assert_ne!(one.token(), other.token());
-    assert_ne!(one.rendezvous(), other.rendezvous());
+    assert_ne!(one.record_key(), other.record_key());
     assert_ne!(one.id(), other.id());
 }
 

@@ -12,8 +12,8 @@ use common::{NOW_S, rng};
 use m2_crypto::address::NamedAddress;
 use m2_crypto::line::JoinToken;
 use m2_crypto::presence::{
-    ANNOUNCEMENT_BYTES, Announcement, CONTENT_BYTES, DayKey, PresenceError, PresenceLine,
-    PresenceSecret, RECORD_BYTES, Record, TAGS, day, hour, tag,
+    ANNOUNCEMENT_BYTES, Announcement, CONTENT_BYTES, DayKey, PresenceError, PresenceKey,
+    PresenceLine, PresenceSecret, RECORD_BYTES, Record, TAGS, day, hour, tag,
 };
 use m2_crypto::{PeerId, Secret};
 use proptest::collection::vec;
@@ -26,8 +26,12 @@ fn secret(byte: u8) -> PresenceSecret {
     PresenceSecret::new(Secret::new([byte; 32]))
 }
 
+fn pair(byte: u8) -> PresenceKey {
+    PresenceKey::of_pair(secret(byte))
+}
+
 fn key() -> DayKey {
-    DayKey::derive(&secret(1), day(NOW_S))
+    DayKey::derive(&pair(1), day(NOW_S))
 }
 
 fn line(addresses: &[&str]) -> PresenceLine {
@@ -79,7 +83,7 @@ fn arb_record() -> impl Strategy<Value = Record> {
 proptest! {
     #[test]
     fn records_round_trip(record in arb_record(), day in any::<u32>()) {
-        let key = DayKey::derive(&secret(1), day);
+        let key = DayKey::derive(&pair(1), day);
         let sealed = record.seal(&mut rng(), &key).unwrap();
         prop_assert!(Record::open(&key, &sealed) == Ok(record));
     }
@@ -193,8 +197,8 @@ fn a_record_opens_only_for_its_pair_and_day() {
         .unwrap();
     assert!(Record::open(&key(), &sealed).is_ok());
     let others = [
-        DayKey::derive(&secret(1), day(NOW_S) + 1),
-        DayKey::derive(&secret(2), day(NOW_S)),
+        DayKey::derive(&pair(1), day(NOW_S) + 1),
+        DayKey::derive(&pair(2), day(NOW_S)),
     ];
     for other in others {
         assert!(Record::open(&other, &sealed) == Err(PresenceError::Unreadable));
@@ -273,13 +277,6 @@ fn an_announcement_of_another_size_is_rejected() {
         let bytes = vec![0; size];
         assert!(Announcement::parse(&bytes) == Err(PresenceError::Unreadable));
     }
-}
-
-#[test]
-fn an_invitation_has_its_own_secret() {
-    let rendezvous = Secret::new([5; 32]);
-    let derived = PresenceSecret::of_rendezvous(&rendezvous);
-    assert!(derived != PresenceSecret::new(rendezvous));
 }
 
 #[test]

@@ -14,7 +14,9 @@ use m2_crypto::invitation::{
     Invitation, InvitationError, InviteId, InvitedLine, Offer, proof, verify_proof,
 };
 use m2_crypto::line::JoinToken;
-use m2_crypto::presence::{Announcement, DayKey, PresenceLine, PresenceSecret, Record, tag};
+use m2_crypto::presence::{
+    Announcement, DayKey, PresenceKey, PresenceLine, PresenceSecret, Record, RecordKey, tag,
+};
 use m2_crypto::provider::rustcrypto::RustCrypto;
 use m2_crypto::verification::VerificationCode;
 use m2_crypto::{Circle, PeerId, Secret, label};
@@ -233,7 +235,7 @@ fn invitation_case(offer: Offer) -> Value {
         "peerId": hex(made.peer().as_bytes()),
         "circleId": hex(circle.id().as_bytes()),
         "token": hex(made.token().expose()),
-        "rendezvous": hex(made.rendezvous().expose()),
+        "recordKey": hex(made.record_key()),
         "reusable": made.reusable(),
         "expires": made.expires_s(),
         "addresses": made.addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -250,7 +252,7 @@ fn check_invitation(case: &Value) {
     let read: Invitation = text(case, "uri").parse().unwrap();
     assert_eq!(read.peer().as_bytes(), &array(case, "peerId"));
     assert_eq!(read.token().expose(), &array(case, "token"));
-    assert_eq!(read.rendezvous().expose(), &array(case, "rendezvous"));
+    assert_eq!(read.record_key(), &array(case, "recordKey"));
     assert_eq!(read.expires_s(), number(case, "expires"));
     assert_eq!(Some(read.reusable()), case["reusable"].as_bool());
     let addresses: Vec<_> = list(case, "addresses")
@@ -315,19 +317,15 @@ fn presence_vectors() {
             "about": "docs/spec/lookup.md",
             "records": cases.map(|(byte, day)| presence_case(byte, day)),
             "announcement": announcement_case(),
-            "invitation": {
-                "rendezvous": hex([0x33; 32]),
-                "tag": hex(tag(
-                    &PresenceSecret::of_rendezvous(&Secret::new([0x33; 32])),
-                    &[0x44; 16],
-                    500_000,
-                )),
-            },
+            "invitation": invited_presence(),
         })
     });
     for case in list(&stored, "records") {
         let secret = PresenceSecret::new(Secret::new(array(case, "secret")));
-        let key = DayKey::derive(&secret, u32::try_from(number(case, "day")).unwrap());
+        let key = DayKey::derive(
+            &PresenceKey::of_pair(secret),
+            u32::try_from(number(case, "day")).unwrap(),
+        );
         let record = Record::open(&key, &bytes(case, "sealed")).unwrap();
         assert_eq!(record.made_s, number(case, "madeS"));
         assert_eq!(&shown_presence_lines(&record), list(case, "lines"));
@@ -343,7 +341,8 @@ fn presence_vectors() {
 
 fn presence_case(byte: u8, day: u32) -> Value {
     let secret = [byte; 32];
-    let key = DayKey::derive(&PresenceSecret::new(Secret::new(secret)), day);
+    let pair = PresenceKey::of_pair(PresenceSecret::new(Secret::new(secret)));
+    let key = DayKey::derive(&pair, day);
     let addresses = ["192.0.2.7:4242", "[2001:db8::7]:4242"].map(|text| text.parse().unwrap());
     let record = Record {
         made_s: u64::from(day) * 86_400 + 7,
@@ -358,12 +357,39 @@ fn presence_case(byte: u8, day: u32) -> Value {
     json!({
         "secret": hex(secret),
         "day": day,
-        "dhtSeed": hex(key.dht_seed().expose()),
+        "dhtSeed": hex(key.dht_key().seed().unwrap().expose()),
+        "dhtKey": hex(key.dht_key().public()),
         "madeS": record.made_s,
         "addresses": addresses.map(|address| address.to_string()),
         "lines": shown_presence_lines(&record),
         "content": hex(&record.to_content().unwrap()[..]),
         "sealed": hex(sealed),
+    })
+}
+
+/// The keys of an invitation's records, as its inviter and its holders derive them.
+fn invited_presence() -> Value {
+    let (token, seed) = (Secret::new([0x32; 16]), Secret::new([0x33; 32]));
+    let own = RecordKey::Seed(seed.clone());
+    let key = PresenceKey::of_invitation(&token, own.clone());
+    let day = DayKey::derive(&key, 20_833);
+    let record = Record {
+        made_s: 20_833 * 86_400,
+        addresses: Vec::new(),
+        lines: Vec::new(),
+    };
+    let sealed = record.seal(&mut FixedRng::new("invited"), &day).unwrap();
+    let holder = PresenceKey::of_invitation(&token, RecordKey::Public(own.public()));
+    assert!(Record::open(&DayKey::derive(&holder, 20_833), &sealed).unwrap() == record);
+    json!({
+        "token": hex(token.expose()),
+        "seed": hex(seed.expose()),
+        "recordKey": hex(own.public()),
+        "day": day.day(),
+        "salt": hex(day.salt().unwrap()),
+        "madeS": record.made_s,
+        "sealed": hex(sealed),
+        "tag": hex(tag(key.secret(), &[0x44; 16], 500_000)),
     })
 }
 

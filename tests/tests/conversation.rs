@@ -333,7 +333,14 @@ async fn replies_threads_and_reactions_reach_both_sides() {
     let first = alice.send("bob", "who has the keys?").await.unwrap();
     bob.await_text("alice", "who has the keys?").await.unwrap();
     let reply = [
-        "--json", "send", "alice", "I do", "--reply-to", &first, "--thread", &first,
+        "--json",
+        "send",
+        "alice",
+        "I do",
+        "--reply-to",
+        &first,
+        "--thread",
+        &first,
     ];
     let sent = pair.bob.m2(&reply).await.unwrap().json().unwrap();
     let reply = sent[0]["messageId"].as_str().unwrap().to_owned();
@@ -365,7 +372,9 @@ async fn shows_reactions(api: &Api, id: &str, expected: &[(Direction, &str)]) {
     let shown = eventually("the reactions", async || {
         let message = api.message(id).await?;
         let all = message.reactions.iter();
-        let all: Vec<_> = all.map(|one| (one.direction(), one.text.as_str())).collect();
+        let all: Vec<_> = all
+            .map(|one| (one.direction(), one.text.as_str()))
+            .collect();
         Ok((all == expected).then_some(()))
     });
     shown.await.unwrap();

@@ -38,7 +38,7 @@ impl Invitation {
         out.extend_from_slice(self.peer.as_bytes());
         out.extend_from_slice(&self.circle_hint);
         out.extend_from_slice(self.token.expose());
-        out.extend_from_slice(self.rendezvous.expose());
+        out.extend_from_slice(&self.record_key);
         out.extend_from_slice(&self.offer.expires_s.to_be_bytes());
         // Counts and lengths fit in a byte: `within_limits` was checked on creation and parsing.
         out.push(self.offer.addresses.len() as u8);
@@ -87,7 +87,7 @@ fn read(bytes: &[u8]) -> Option<Invitation> {
         peer: PeerId::from_bytes(reader.array()?),
         circle_hint: reader.array()?,
         token: Secret::new(reader.array()?),
-        rendezvous: Secret::new(reader.array()?),
+        record_key: reader.array()?,
         offer: Offer {
             reusable: flags & FLAG_REUSABLE != 0,
             expires_s: reader.u64()?,

@@ -32,8 +32,8 @@ pub use output::{
     SavedPeerGrant, SavedPlace, SavedReceiveEpoch, SavedSendEpoch, Write,
 };
 pub use payload::{
-    Body, Content, Draft, MAX_CONTENT, MAX_MEDIA_TYPE, MAX_PAYLOAD, MAX_READ, MAX_SEQUENCE,
-    MAX_REACTION, Payload, PayloadError,
+    Body, Content, Draft, MAX_CONTENT, MAX_MEDIA_TYPE, MAX_PAYLOAD, MAX_REACTION, MAX_READ,
+    MAX_SEQUENCE, Payload, PayloadError,
 };
 pub use places::{MAX_SETTLED, Places};
 pub use receive_epochs::AcceptedGrant;

@@ -13,8 +13,7 @@ mod newest;
 mod node;
 
 use super::Task;
-use m2_crypto::Secret;
-use m2_crypto::presence::RECORD_BYTES;
+use m2_crypto::presence::{DayKey, RECORD_BYTES};
 use mainline::async_dht::AsyncDht;
 use mainline::{MutableItem, SigningKey};
 use node::{Job, Keeper};
@@ -131,20 +130,22 @@ impl Dht {
         }
     }
 
-    /// Publishes a record under the key of `seed` (see `DayKey::dht_seed`). `seq_s` is the Unix
-    /// time in seconds: nodes keep the record with the highest. Returns how many nodes stored it.
+    /// Publishes a record under the key of a day. `seq_s` is the Unix time in seconds: nodes keep the
+    /// record with the highest. Returns how many nodes stored it.
     ///
-    /// Errors: any of [`DhtError`].
+    /// Errors: any of [`DhtError`]; `NotStored` also for a key that can only read.
     pub async fn publish(
         &self,
-        seed: &Secret<32>,
+        key: &DayKey,
         seq_s: u64,
         value: &[u8; RECORD_BYTES],
         within: Duration,
     ) -> Result<u32, DhtError> {
-        let key = SigningKey::from_bytes(seed.expose());
+        let seed = key.dht_key().seed().ok_or(DhtError::NotStored)?;
+        let signing = SigningKey::from_bytes(seed.expose());
         let sequence = i64::try_from(seq_s).unwrap_or(i64::MAX);
-        let item = MutableItem::new(key, value, sequence, None);
+        let salt = key.salt().map(<[u8; 16]>::as_slice);
+        let item = MutableItem::new(signing, value, sequence, salt);
         let put = move |dht: AsyncDht| async move {
             let stored = dht.put_mutable(item, None).await.map_err(|error| {
                 tracing::debug!(%error, "the DHT did not store a record");
@@ -155,7 +156,7 @@ impl Dht {
         self.work(within, put).await?
     }
 
-    /// Returns the newest record under the key of `seed` that `read` accepts, with its sequence
+    /// Returns the newest record under the key of a day that `read` accepts, with its sequence
     /// number, or `None` if there is no such record. `read` gets the sequence numbers and values of
     /// correct size and signature, each newer than the last one that it accepted; if it returns
     /// `None`, the value is ignored.
@@ -163,7 +164,7 @@ impl Dht {
     /// Errors: any of [`DhtError`] except `NotStored`.
     pub async fn latest<T, F>(
         &self,
-        seed: &Secret<32>,
+        key: &DayKey,
         within: Duration,
         read: F,
     ) -> Result<Option<(u64, T)>, DhtError>
@@ -171,8 +172,7 @@ impl Dht {
         T: Send + 'static,
         F: FnMut(u64, &[u8; RECORD_BYTES]) -> Option<T> + Send + 'static,
     {
-        let key = SigningKey::from_bytes(seed.expose());
-        let key = key.verifying_key().to_bytes();
+        let (key, salt) = (key.dht_key().public(), key.salt().copied());
         let limits = newest::Limits {
             grace: self.grace,
             // The query ends before the caller's deadline, so that its result can still be
@@ -180,7 +180,7 @@ impl Dht {
             until: Instant::now() + within.saturating_sub(within / 16),
         };
         let get = move |dht: AsyncDht| async move {
-            let items = dht.get_mutable(&key, None, None);
+            let items = dht.get_mutable(&key, salt.as_ref().map(<[u8; 16]>::as_slice), None);
             newest::newest(items, limits, read).await
         };
         self.work(within, get).await

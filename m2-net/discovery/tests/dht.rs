@@ -7,7 +7,7 @@
 )]
 
 use m2_crypto::Secret;
-use m2_crypto::presence::RECORD_BYTES;
+use m2_crypto::presence::{DayKey, PresenceKey, PresenceSecret, RECORD_BYTES, RecordKey};
 use m2_discovery::dht::{Dht, DhtConfig, DhtError};
 use mainline::{MutableItem, SigningKey, Testnet};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -28,8 +28,18 @@ fn config() -> DhtConfig {
     }
 }
 
-fn seed(byte: u8) -> Secret<32> {
-    Secret::new([byte; 32])
+/// A key of a pair.
+fn seed(byte: u8) -> DayKey {
+    let secret = PresenceSecret::new(Secret::new([byte; 32]));
+    DayKey::derive(&PresenceKey::of_pair(secret), 20_000)
+}
+
+/// The keys of an invitation, as its inviter and a holder know them.
+fn invited(byte: u8, day: u32) -> [DayKey; 2] {
+    let (token, own) = (Secret::new([byte; 16]), Secret::new([byte; 32]));
+    let own = RecordKey::Seed(own);
+    let held = RecordKey::Public(own.public());
+    [own, held].map(|key| DayKey::derive(&PresenceKey::of_invitation(&token, key), day))
 }
 
 fn value(byte: u8) -> [u8; RECORD_BYTES] {
@@ -37,13 +47,13 @@ fn value(byte: u8) -> [u8; RECORD_BYTES] {
 }
 
 /// Returns the newest value under a seed, by its first byte, unless that is 0.
-async fn latest(dht: &Dht, seed: &Secret<32>) -> Option<(u64, u8)> {
+async fn latest(dht: &Dht, seed: &DayKey) -> Option<(u64, u8)> {
     let read = |_: u64, value: &[u8; RECORD_BYTES]| Some(value[0]).filter(|byte| *byte != 0);
     dht.latest(seed, WITHIN, read).await.unwrap()
 }
 
 /// Repeats the query until it succeeds: on a busy machine nodes miss their timeouts.
-async fn finds(dht: &Dht, seed: &Secret<32>, expected: (u64, u8)) {
+async fn finds(dht: &Dht, seed: &DayKey, expected: (u64, u8)) {
     let start = Instant::now();
     loop {
         match latest(dht, seed).await {
@@ -53,7 +63,7 @@ async fn finds(dht: &Dht, seed: &Secret<32>, expected: (u64, u8)) {
     }
 }
 
-async fn publish(dht: &Dht, seed: &Secret<32>, seq_s: u64, byte: u8) {
+async fn publish(dht: &Dht, seed: &DayKey, seq_s: u64, byte: u8) {
     let start = Instant::now();
     loop {
         match dht.publish(seed, seq_s, &value(byte), WITHIN).await {
@@ -77,6 +87,19 @@ async fn a_published_record_is_found_by_another_node() {
     let info = other.info();
     assert!(info.awake && info.nodes > 0);
     assert!((1..=12).contains(&info.known.len()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_of_an_invitation_finds_its_record_and_can_not_replace_it() {
+    let dht = Dht::start(config());
+    let [inviter, holder] = invited(61, 20_000);
+    publish(&dht, &inviter, 5, 5).await;
+    finds(&dht, &holder, (5, 5)).await;
+    let replaced = dht.publish(&holder, 6, &value(6), WITHIN).await;
+    assert!(matches!(replaced, Err(DhtError::NotStored)), "{replaced:?}");
+    // A record of another day is stored elsewhere.
+    let [tomorrow, _] = invited(61, 20_001);
+    assert_eq!(latest(&dht, &tomorrow).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +133,7 @@ async fn invalid_records_are_ignored() {
         (43, RECORD_BYTES - 1),
         (44, RECORD_BYTES + 20),
     ] {
-        let key = SigningKey::from_bytes(seed(byte).expose());
+        let key = SigningKey::from_bytes(seed(byte).dht_key().seed().unwrap().expose());
         let item = MutableItem::new(key, &vec![9; size], 5, None);
         // One of the sizes is longer than nodes accept.
         let _ = hostile.put_mutable(item, None).await;

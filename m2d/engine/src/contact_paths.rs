@@ -8,7 +8,7 @@ use m2_core::sessions::SessionId;
 use m2_core::{ContactLine, ContactState, KnownAddress};
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
-use m2_crypto::presence::PresenceSecret;
+use m2_crypto::presence::PresenceKey;
 use m2_delivery::Path;
 use m2_proto::reason::Reason;
 use m2_store::ContactRowId;
@@ -30,8 +30,8 @@ pub struct ContactPaths {
     pub dht: Vec<NamedAddress>,
     /// Lines on which the contact may be dialled.
     pub lines: Vec<ContactLine>,
-    /// The secret under which the contact publishes for this daemon.
-    pub secret: Option<PresenceSecret>,
+    /// What the contact publishes under for this daemon.
+    pub key: Option<PresenceKey>,
     /// The path of the current session, and the session's id.
     pub session: Option<(Path, SessionId)>,
 }
@@ -61,7 +61,7 @@ fn ways(engine: &mut State, row: ContactRowId) -> Result<ContactPaths, Refusal> 
         IpMode::LineOnly => Vec::new(),
         IpMode::Direct | IpMode::PreferLine => engine.batch.store.addresses(row)?,
     };
-    let secret = lookup::secret_of(engine, row)?;
+    let key = lookup::key_of(engine, row)?;
     let lines = lines::route(engine, row)?.lines;
     let peer_state = engine.peers.get(&row);
     let peer_state = peer_state.ok_or_else(|| Refusal::new(Reason::ContactUnknown))?;
@@ -73,7 +73,7 @@ fn ways(engine: &mut State, row: ContactRowId) -> Result<ContactPaths, Refusal> 
         lan: peer_state.found.lan(steady).to_vec(),
         dht: peer_state.found.dht().to_vec(),
         lines,
-        secret,
+        key,
         session: peer_state.link().map(|link| (link.path, link.id)),
     })
 }

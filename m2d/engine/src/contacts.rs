@@ -46,7 +46,7 @@ pub(crate) fn add(engine: &mut State, text: &str, name: &str) -> Result<ContactV
         engine.batch.store.put_address(row, named, now)?;
     }
     lines::keep_invited_lines(engine, row, &invitation)?;
-    keep_rendezvous(engine, row, &invitation)?;
+    keep_record_key(engine, row, &invitation)?;
     if is_talking(engine, row) {
         return contact_view::view(engine, row);
     }
@@ -71,8 +71,9 @@ fn is_talking(engine: &State, row: ContactRowId) -> bool {
     engine.peers.is_contact(row) && engine.peers.serving(row).is_some_and(talks)
 }
 
-/// Stores the invitation's secret, under which the inviter is looked up until both have agreed.
-fn keep_rendezvous(
+/// Stores the key of the invitation's records, under which the inviter is looked up until both have
+/// agreed.
+fn keep_record_key(
     engine: &mut State,
     row: ContactRowId,
     invitation: &Invitation,
@@ -82,7 +83,7 @@ fn keep_rendezvous(
     }
     let secrets = LookupSecrets {
         ours: Secret::random(&mut engine.batch.rng),
-        theirs: invitation.rendezvous().clone(),
+        theirs: Secret::new(*invitation.record_key()),
     };
     engine.batch.store.set_lookup_secrets(row, &secrets)?;
     if let Some(peer_state) = engine.peers.get_mut(&row) {

@@ -7,6 +7,7 @@ use crate::{call, lines};
 use m2_crypto::Secret;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::{self, Invitation, InviteId, Offer};
+use m2_crypto::presence::RecordKey;
 use m2_proto::reason::Reason;
 use m2_store::InvitationRow;
 use m2_wire::InviteProof;
@@ -76,9 +77,11 @@ pub(crate) fn create(
     };
     let token = Secret::random(&mut engine.batch.rng);
     offer.lines = lines::invited_lines(engine, &InviteId::of(&token), now)?;
-    let (rng, circle) = (&mut engine.batch.rng, engine.batch.circle.id());
-    let invitation = Invitation::with_token(rng, token, engine.batch.own_id, circle, offer)
-        .map_err(|_| {
+    let record_seed = Secret::random(&mut engine.batch.rng);
+    let (own_id, circle) = (engine.batch.own_id, engine.batch.circle.id());
+    let record_key = RecordKey::Seed(record_seed.clone());
+    let invitation =
+        Invitation::with_token(token, own_id, circle, &record_key, offer).map_err(|_| {
             Refusal::argument(
                 "addresses",
                 "8",
@@ -89,7 +92,7 @@ pub(crate) fn create(
     let row = InvitationRow {
         id: *invitation.id().as_bytes(),
         token: invitation.token().clone(),
-        rendezvous: invitation.rendezvous().clone(),
+        record_seed,
         reusable: new.reusable,
         created_ms: now,
         expires_ms,

@@ -14,15 +14,15 @@ use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::invitation::InviteId;
 use m2_crypto::line::Caller;
-use m2_crypto::presence::{PresenceLine, PresenceSecret};
+use m2_crypto::presence::{PresenceKey, PresenceLine, PresenceSecret, RecordKey};
 use m2_delivery::Path;
-use m2_store::{ContactRowId, LookupSecrets};
+use m2_store::{ContactRowId, InvitationRow, LookupSecrets};
 
 /// A record to publish for one contact or invitation.
 #[derive(Debug, Clone)]
 pub struct PresencePlan {
-    /// The secret under which the record is published.
-    pub secret: PresenceSecret,
+    /// What the record is published under.
+    pub key: PresenceKey,
     /// True if the record may contain addresses.
     pub direct: bool,
     /// Lines on which the reader may dial on the record's day.
@@ -34,8 +34,8 @@ pub struct PresencePlan {
 pub struct LookupTarget {
     /// The peer's id.
     pub peer: PeerId,
-    /// The secret under which the peer publishes for this daemon.
-    pub secret: PresenceSecret,
+    /// What the peer publishes under for this daemon.
+    pub key: PresenceKey,
     /// True if messages wait for the peer and the known paths failed.
     pub in_need: bool,
 }
@@ -78,7 +78,7 @@ pub(crate) fn publications(engine: &mut State, day: u32) -> Result<Vec<PresenceP
         }
         let lines = lines::published_lines(engine, Caller::Contact(peer), day)?;
         all.push(PresencePlan {
-            secret: PresenceSecret::new(secrets.ours),
+            key: PresenceKey::of_pair(PresenceSecret::new(secrets.ours)),
             direct: shows_address(lines::ip_mode(engine, row), &lines),
             lines,
         });
@@ -87,7 +87,7 @@ pub(crate) fn publications(engine: &mut State, day: u32) -> Result<Vec<PresenceP
         let caller = Caller::Invited(InviteId::from_bytes(invitation.id));
         let lines = lines::published_lines(engine, caller, day_of(invitation.created_ms))?;
         all.push(PresencePlan {
-            secret: PresenceSecret::of_rendezvous(&invitation.rendezvous),
+            key: presence_key(&invitation),
             direct: shows_address(lines::profile_mode(engine), &lines),
             lines,
         });
@@ -125,13 +125,13 @@ pub(crate) fn sought(engine: &mut State) -> Result<Vec<LookupTarget>, Refusal> {
             peer_state.contact.peer_id,
             peer_state.contact.invite_token.is_some(),
         );
-        let Some(secret) = secret_of(engine, row)? else {
+        let Some(key) = key_of(engine, row)? else {
             continue;
         };
         let waits = asked || engine.batch.store.has_outbox(row)?;
         all.push(LookupTarget {
             peer,
-            secret,
+            key,
             in_need: waits && failed && !is_online,
         });
     }
@@ -197,18 +197,29 @@ fn on_found(engine: &mut State, finding: Discovery) -> Result<(), Refusal> {
     }
 }
 
-/// Returns the secret under which a contact publishes for this daemon, or an asked peer for its
-/// invitees.
-pub(crate) fn secret_of(
+/// Returns what this daemon publishes under for the holders of an invitation.
+fn presence_key(invitation: &InvitationRow) -> PresenceKey {
+    let own = RecordKey::Seed(invitation.record_seed.clone());
+    PresenceKey::of_invitation(&invitation.token, own)
+}
+
+/// Returns what a contact publishes under for this daemon, or an asked peer for its invitees.
+pub(crate) fn key_of(
     engine: &mut State,
     row: ContactRowId,
-) -> Result<Option<PresenceSecret>, Refusal> {
-    let state = engine.peers.contact_mut(row)?.state;
+) -> Result<Option<PresenceKey>, Refusal> {
+    let contact = engine.peers.contact_mut(row)?;
+    let (state, token) = (contact.state, contact.invite_token.clone());
     let secrets = lookup_secrets(engine, row)?;
-    Ok(secrets.map(|secrets| match state {
-        ContactState::Asked => PresenceSecret::of_rendezvous(&secrets.theirs),
-        _ => PresenceSecret::new(secrets.theirs),
-    }))
+    let key = secrets.and_then(|secrets| match state {
+        // The key of the invitation's records is kept in place of a secret of the pair.
+        ContactState::Asked => {
+            let own = RecordKey::Public(*secrets.theirs.expose());
+            Some(PresenceKey::of_invitation(&token?, own))
+        }
+        _ => Some(PresenceKey::of_pair(PresenceSecret::new(secrets.theirs))),
+    });
+    Ok(key)
 }
 
 /// Returns the pairwise secrets of a contact, or an asked peer's invitation secrets.
@@ -291,14 +302,14 @@ mod tests {
         engine.state.batch.store.put_line(&relay).unwrap();
     }
 
-    fn published(engine: &mut Engine) -> Vec<PresenceSecret> {
+    fn published(engine: &mut Engine) -> Vec<PresenceKey> {
         let today = day_of(engine.state.batch.now_ms());
         let all = publications(&mut engine.state, today).unwrap();
-        all.into_iter().map(|one| one.secret).collect()
+        all.into_iter().map(|one| one.key).collect()
     }
 
-    fn ours(number: u8) -> PresenceSecret {
-        PresenceSecret::new(Secret::new([number; 32]))
+    fn ours(number: u8) -> PresenceKey {
+        PresenceKey::of_pair(PresenceSecret::new(Secret::new([number; 32])))
     }
 
     fn finding(by: FoundBy, address: &str) -> Discovery {
@@ -327,8 +338,7 @@ mod tests {
         };
         let (kept, _) = invitations::create(&mut engine.state, new.clone()).unwrap();
         let (revoked, _) = invitations::create(&mut engine.state, new).unwrap();
-        let invited =
-            |row: &m2_store::InvitationRow| PresenceSecret::of_rendezvous(&row.rendezvous);
+        let invited = presence_key;
         let before = published(&mut engine);
         assert_eq!(before.len(), 4);
         assert!(before.contains(&ours(1)) && before.contains(&invited(&revoked)));

@@ -29,7 +29,8 @@ pub(crate) fn near(engine: &mut State) -> Result<Vec<Near>, Refusal> {
     let mut all = Vec::new();
     for row in rows {
         let peer = engine.peers.contact_mut(row)?.peer_id;
-        let secret = lookup::secret_of(engine, row)?;
+        let key = lookup::key_of(engine, row)?;
+        let secret = key.map(|key| key.secret().clone());
         all.extend(secret.map(|secret| Near { peer, secret }));
     }
     Ok(all)

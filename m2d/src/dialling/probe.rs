@@ -178,7 +178,7 @@ impl Prober {
             return None;
         }
         let source = WaySource::Dht;
-        let Some((dht, secret)) = self.lookup.dht.clone().zip(ways.secret.clone()) else {
+        let Some((dht, key)) = self.lookup.dht.clone().zip(ways.key.clone()) else {
             return Some(std::future::ready(vec![none(source, ProbeFailure::Off)]).boxed());
         };
         let (peer, mode) = (ways.peer, ways.mode);
@@ -186,7 +186,7 @@ impl Prober {
             async move {
                 let begun = Instant::now();
                 let now_s = self.clock.now_ms() / 1_000;
-                let record = match crate::lookup::find(&dht, &secret, now_s).await {
+                let record = match crate::lookup::find(&dht, &key, now_s).await {
                     Ok(Some(record)) => record,
                     found => {
                         let reason = match found {

@@ -7,7 +7,7 @@ use crate::driver::EngineHandle;
 use crate::log::Pseudonym;
 use futures::StreamExt;
 use m2_crypto::PeerId;
-use m2_crypto::presence::{DayKey, PresenceSecret, Record, day};
+use m2_crypto::presence::{DayKey, PresenceKey, Record, day};
 use m2_discovery::dht::{Dht, DhtError};
 use m2_engine::clock::{Clock, SetsSeen};
 use m2_engine::{Discovery, FoundBy, LookupTarget};
@@ -98,7 +98,7 @@ impl Seeker {
             async move {
                 let delay = u64::from(UnwrapErr(getrandom::SysRng).next_u32()) % SPREAD_MS;
                 tokio::time::sleep(Duration::from_millis(delay)).await;
-                (one.peer, find(&dht, &one.secret, now_s).await)
+                (one.peer, find(&dht, &one.key, now_s).await)
             }
         });
         let mut looks = futures::stream::iter(looks).buffer_unordered(AT_ONCE);
@@ -121,7 +121,7 @@ impl Seeker {
 /// Errors: any of [`DhtError`] except `NotStored`.
 pub(crate) async fn find(
     dht: &Dht,
-    secret: &PresenceSecret,
+    key: &PresenceKey,
     now_s: u64,
 ) -> Result<Option<Record>, DhtError> {
     let today = day(now_s);
@@ -131,10 +131,10 @@ pub(crate) async fn find(
         _ => None,
     };
     for day in [Some(today), beside].into_iter().flatten() {
-        let key = Arc::new(DayKey::derive(secret, day));
+        let key = Arc::new(DayKey::derive(key, day));
         let opener = key.clone();
         let read = move |_: u64, sealed: &[u8; _]| Record::open(&opener, sealed).ok();
-        let found = dht.latest(key.dht_seed(), WITHIN, read).await?;
+        let found = dht.latest(&key, WITHIN, read).await?;
         if let Some((_, record)) = found {
             return Ok(Some(record));
         }

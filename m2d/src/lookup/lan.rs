@@ -114,7 +114,7 @@ impl LanTask {
             return;
         };
         let shown = publications.into_iter().filter(|one| one.direct);
-        let secrets: Vec<PresenceSecret> = shown.map(|one| one.secret).collect();
+        let secrets: Vec<PresenceSecret> = shown.map(|one| one.key.secret().clone()).collect();
         let now = (hour(now_s), port, secrets);
         if self.said.as_ref() == Some(&now) && now.2.len() <= TAGS {
             return;

@@ -7,7 +7,7 @@ use crate::driver::EngineHandle;
 use crate::reach::Reachability;
 use futures::StreamExt;
 use m2_crypto::address::NamedAddress;
-use m2_crypto::presence::{DayKey, MAX_ADDRESSES, PresenceLine, Record, day};
+use m2_crypto::presence::{DayKey, MAX_ADDRESSES, PresenceLine, Record, Salt, day};
 use m2_discovery::dht::Dht;
 use m2_engine::PresencePlan;
 use m2_engine::Query;
@@ -47,6 +47,9 @@ const BACKOFF: Backoff = Backoff {
 /// The content of a record, without the time at which it is made.
 type Content = (Vec<NamedAddress>, Vec<PresenceLine>);
 
+/// Distinguishes the places of records in the DHT.
+type Slot = ([u8; 32], Option<Salt>);
+
 /// The task that publishes records.
 pub(super) struct Publisher {
     dht: Arc<Dht>,
@@ -55,7 +58,7 @@ pub(super) struct Publisher {
     clock: Arc<Clock>,
     published: Published,
     /// The sequence number of the newest record under each key.
-    numbers: HashMap<[u8; 32], u64>,
+    numbers: HashMap<Slot, u64>,
     sets: SetsSeen,
 }
 
@@ -129,9 +132,9 @@ impl Publisher {
                 wanted.push((key(&publication, day), content));
             }
         }
-        let seeds: Vec<[u8; 32]> = wanted.iter().map(|(key, _)| seed(key)).collect();
-        self.published.keep(&seeds);
-        self.numbers.retain(|seed, _| seeds.contains(seed));
+        let slots: Vec<Slot> = wanted.iter().map(|(key, _)| slot(key)).collect();
+        self.published.keep(&slots);
+        self.numbers.retain(|slot, _| slots.contains(slot));
         let wanted = self.published.of_round(wanted, self.clock.steady_ms());
         self.send_all(wanted, now_ms / 1_000).await;
         Ok(())
@@ -142,7 +145,7 @@ impl Publisher {
         let steady_ms = self.clock.steady_ms();
         let wanted = wanted.into_iter().map(|(key, content)| {
             // The number must also grow after the clock was set back, as nodes keep the highest.
-            let number = self.numbers.entry(seed(&key)).or_default();
+            let number = self.numbers.entry(slot(&key)).or_default();
             *number = now_s.max(number.saturating_add(1));
             (key, content, *number)
         });
@@ -151,18 +154,18 @@ impl Publisher {
             let dht = dht.clone();
             async move {
                 let done = send(&dht, &key, &content, (now_s, number)).await;
-                (seed(&key), content, done)
+                (slot(&key), content, done)
             }
         });
         let mut sent = futures::stream::iter(sent).buffer_unordered(AT_ONCE);
-        while let Some((seed, content, done)) = sent.next().await {
+        while let Some((slot, content, done)) = sent.next().await {
             let jitter = UnwrapErr(getrandom::SysRng).next_u32();
             if done {
                 let spread = u64::from(jitter) % SPREAD_MS;
                 let next_ms = steady_ms + EVERY_MS + spread;
-                self.published.done(seed, content, next_ms);
+                self.published.done(slot, content, next_ms);
             } else {
-                self.published.due.failed(seed, steady_ms, jitter);
+                self.published.due.failed(slot, steady_ms, jitter);
             }
         }
     }
@@ -171,8 +174,8 @@ impl Publisher {
 /// What was published under each key, and when the next publication is due.
 #[derive(Debug)]
 struct Published {
-    due: Due<[u8; 32]>,
-    said: HashMap<[u8; 32], Content>,
+    due: Due<Slot>,
+    said: HashMap<Slot, Content>,
 }
 
 impl Published {
@@ -184,14 +187,14 @@ impl Published {
     }
 
     /// Forgets all other keys.
-    fn keep(&mut self, seeds: &[[u8; 32]]) {
-        self.due.keep(|seed| seeds.contains(seed));
-        self.said.retain(|seed, _| seeds.contains(seed));
+    fn keep(&mut self, slots: &[Slot]) {
+        self.due.keep(|slot| slots.contains(slot));
+        self.said.retain(|slot, _| slots.contains(slot));
     }
 
     /// Returns the records of one round: none if none is due, else all that are due or will be soon.
     fn of_round(&self, wanted: Vec<(DayKey, Content)>, now_ms: u64) -> Vec<(DayKey, Content)> {
-        let is_due = |one: &(DayKey, Content), at_ms| self.is_due(&seed(&one.0), &one.1, at_ms);
+        let is_due = |one: &(DayKey, Content), at_ms| self.is_due(&slot(&one.0), &one.1, at_ms);
         let until_ms = match wanted.iter().any(|one| is_due(one, now_ms)) {
             true => now_ms.saturating_add(SPREAD_MS),
             false => return Vec::new(),
@@ -202,16 +205,16 @@ impl Published {
 
     /// Returns whether a record is due or has new content. An empty record is published only to
     /// replace an earlier one.
-    fn is_due(&self, seed: &[u8; 32], content: &Content, at_ms: u64) -> bool {
-        match self.said.get(seed) {
-            Some(said) => said != content || self.due.is_due(seed, at_ms),
-            None => *content != Content::default() && self.due.is_due(seed, at_ms),
+    fn is_due(&self, slot: &Slot, content: &Content, at_ms: u64) -> bool {
+        match self.said.get(slot) {
+            Some(said) => said != content || self.due.is_due(slot, at_ms),
+            None => *content != Content::default() && self.due.is_due(slot, at_ms),
         }
     }
 
-    fn done(&mut self, seed: [u8; 32], content: Content, next_ms: u64) {
-        self.due.done(seed, next_ms);
-        self.said.insert(seed, content);
+    fn done(&mut self, slot: Slot, content: Content, next_ms: u64) {
+        self.due.done(slot, next_ms);
+        self.said.insert(slot, content);
     }
 }
 
@@ -222,11 +225,17 @@ fn content(direct: bool, addresses: &[NamedAddress], lines: Vec<PresenceLine>) -
 }
 
 fn key(publication: &PresencePlan, day: u32) -> DayKey {
-    DayKey::derive(&publication.secret, day)
+    DayKey::derive(&publication.key, day)
 }
 
-fn seed(key: &DayKey) -> [u8; 32] {
-    *key.dht_seed().expose()
+/// Returns what distinguishes the place of a record: the seed is at hand, the public key would have to
+/// be computed.
+fn slot(key: &DayKey) -> Slot {
+    let dht = key.dht_key();
+    let id = dht
+        .seed()
+        .map_or_else(|| dht.public(), |seed| *seed.expose());
+    (id, key.salt().copied())
 }
 
 async fn send(
@@ -243,7 +252,7 @@ async fn send(
     let Ok(sealed) = record.seal(&mut UnwrapErr(getrandom::SysRng), key) else {
         return false;
     };
-    let stored = dht.publish(key.dht_seed(), number, &sealed, WITHIN).await;
+    let stored = dht.publish(key, number, &sealed, WITHIN).await;
     stored.is_ok()
 }
 
@@ -251,19 +260,19 @@ async fn send(
 mod tests {
     use super::*;
     use m2_crypto::Secret;
-    use m2_crypto::presence::PresenceSecret;
+    use m2_crypto::presence::{PresenceKey, PresenceSecret};
 
     const MINUTE_MS: u64 = 60_000;
 
     fn record(number: u8, address: &str) -> (DayKey, Content) {
-        let secret = PresenceSecret::new(Secret::new([number; 32]));
+        let key = PresenceKey::of_pair(PresenceSecret::new(Secret::new([number; 32])));
         let address: NamedAddress = address.parse().unwrap();
-        (DayKey::derive(&secret, 20_000), (vec![address], Vec::new()))
+        (DayKey::derive(&key, 20_000), (vec![address], Vec::new()))
     }
 
     fn numbers(round: &[(DayKey, Content)], of: &[(DayKey, Content)]) -> Vec<usize> {
         let place =
-            |one: &(DayKey, Content)| of.iter().position(|other| seed(&one.0) == seed(&other.0));
+            |one: &(DayKey, Content)| of.iter().position(|other| slot(&one.0) == slot(&other.0));
         round.iter().filter_map(place).collect()
     }
 
@@ -278,7 +287,7 @@ mod tests {
             [0, 1, 2]
         );
         for ((key, content), due) in all.iter().zip([50, 60, 75]) {
-            published.done(seed(key), content.clone(), due * MINUTE_MS);
+            published.done(slot(key), content.clone(), due * MINUTE_MS);
         }
         assert!(
             published
@@ -297,7 +306,7 @@ mod tests {
     fn a_record_with_new_content_is_published_at_once() {
         let old = record(1, "192.0.2.1:4000");
         let mut published = Published::new();
-        published.done(seed(&old.0), old.1.clone(), 60 * MINUTE_MS);
+        published.done(slot(&old.0), old.1.clone(), 60 * MINUTE_MS);
         assert!(published.of_round(vec![old.clone()], MINUTE_MS).is_empty());
         let new = record(1, "192.0.2.2:4000");
         assert_eq!(published.of_round(vec![new], MINUTE_MS).len(), 1);

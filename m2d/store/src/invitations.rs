@@ -11,8 +11,8 @@ pub struct InvitationRow {
     pub id: [u8; 16],
     /// The secret that the holder of the invitation must prove to know.
     pub token: Secret<16>,
-    /// The invitation's own look-up secret.
-    pub rendezvous: Secret<32>,
+    /// The seed of the ed25519 key of its presence records.
+    pub record_seed: Secret<32>,
     /// True if it may be used more than once.
     pub reusable: bool,
     /// The time of creation in Unix milliseconds.
@@ -32,7 +32,8 @@ impl InvitationRow {
     }
 }
 
-const COLUMNS: &str = "id, token, rendezvous, reusable, created_ms, expires_ms, uses, contact_name";
+const COLUMNS: &str =
+    "id, token, record_seed, reusable, created_ms, expires_ms, uses, contact_name";
 
 impl Store {
     /// Stores a new invitation.
@@ -42,7 +43,7 @@ impl Store {
             .execute((
                 invitation.id,
                 invitation.token.expose(),
-                invitation.rendezvous.expose(),
+                invitation.record_seed.expose(),
                 invitation.reusable,
                 int(invitation.created_ms),
                 int(invitation.expires_ms),
@@ -102,7 +103,7 @@ fn parse(row: &Row<'_>) -> rusqlite::Result<InvitationRow> {
     Ok(InvitationRow {
         id: row.get(0)?,
         token: Secret::new(row.get(1)?),
-        rendezvous: Secret::new(row.get(2)?),
+        record_seed: Secret::new(row.get(2)?),
         reusable: row.get(3)?,
         created_ms: unbits(row.get(4)?),
         expires_ms: unbits(row.get(5)?),

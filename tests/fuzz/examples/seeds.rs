@@ -9,7 +9,9 @@ use m2_crypto::handshake::{Call, Credential, Initiator, Message, Responder};
 use m2_crypto::initial::{self, InitialKeys, QUIC_VERSION};
 use m2_crypto::invitation::{Invitation, InvitedLine, Offer};
 use m2_crypto::line::JoinToken;
-use m2_crypto::presence::{Announcement, DayKey, PresenceLine, PresenceSecret, Record};
+use m2_crypto::presence::{
+    Announcement, DayKey, PresenceKey, PresenceLine, PresenceSecret, Record,
+};
 use m2_crypto::session_key::SessionKeyPair;
 use m2_crypto::{Circle, PeerId, Secret, provider};
 use m2_fuzz::{DAY, MESSAGE_ID, NOW_S, Peer, rng};
@@ -153,7 +155,7 @@ fn presence(alice: &Peer) -> Result<()> {
         }],
     };
     seed("presence", "content", &record.to_content()?[..])?;
-    let key = DayKey::derive(&secret, DAY);
+    let key = DayKey::derive(&PresenceKey::of_pair(secret.clone()), DAY);
     seed("presence", "record", record.seal(&mut rng(), &key)?)?;
     let announcement = Announcement::make(&mut rng(), DAY * 24, &[&secret]);
     seed("presence", "announcement", announcement.to_bytes())

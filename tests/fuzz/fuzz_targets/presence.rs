@@ -4,13 +4,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use m2_crypto::Secret;
-use m2_crypto::presence::{Announcement, DayKey, PresenceSecret, Record};
+use m2_crypto::presence::{Announcement, DayKey, PresenceKey, PresenceSecret, Record};
 use m2_fuzz::DAY;
 use std::sync::LazyLock;
 
 static SECRET: LazyLock<PresenceSecret> =
     LazyLock::new(|| PresenceSecret::new(Secret::new([1; 32])));
-static KEY: LazyLock<DayKey> = LazyLock::new(|| DayKey::derive(&SECRET, DAY));
+static KEY: LazyLock<DayKey> = LazyLock::new(|| DayKey::derive(&PresenceKey::of_pair(SECRET.clone()), DAY));
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Record::open(&KEY, bytes);

@@ -31,6 +31,8 @@ pub(super) struct Put {
     pub(super) from: SocketAddr,
     /// The public key of the item.
     pub(super) key: Vec<u8>,
+    /// The salt of the item; empty for none.
+    pub(super) salt: Vec<u8>,
     /// The item's sequence number: the time at which it was made, in Unix seconds.
     pub(super) seq: i64,
     /// The content.
@@ -180,7 +182,6 @@ impl Heard {
 }
 
 fn put(arguments: &BTreeMap<Vec<u8>, Value>, from: SocketAddr) -> Option<Put> {
-    assert!(!arguments.contains_key(&b"salt"[..]));
     let bytes = |name: &[u8]| arguments.get(name).map(|value| value.bytes().to_vec());
     let Value::Int(seq) = arguments.get(&b"seq"[..])? else {
         return None;
@@ -188,6 +189,7 @@ fn put(arguments: &BTreeMap<Vec<u8>, Value>, from: SocketAddr) -> Option<Put> {
     Some(Put {
         from,
         key: bytes(b"k")?,
+        salt: bytes(b"salt").unwrap_or_default(),
         seq: *seq,
         value: bytes(b"v")?,
         signature: bytes(b"sig")?,

@@ -2,6 +2,7 @@
 
 use super::dht::{move_to, probe};
 use super::node::{Node, Put, Temper};
+use m2_crypto::presence::{DayKey, PresenceKey, PresenceSecret};
 use m2_crypto::{PeerId, Secret};
 use m2_discovery::dht::{Dht, DhtConfig};
 use m2_proto::api::v1::{MessageState, RemoveContactRequest};
@@ -35,7 +36,7 @@ async fn both_have_published(node: &Node) {
     .unwrap();
 }
 
-/// The keys of items made since `moment`, and those of earlier items.
+/// The keys of items made since `moment`, with their salts, and those of earlier items.
 type Keys = (HashSet<Vec<u8>>, HashSet<Vec<u8>>);
 
 /// Waits until a daemon has published under `a_day` keys per day since its clock was set, then two
@@ -47,7 +48,8 @@ async fn keys_since(node: &Node, moment: i64, a_day: usize) -> Keys {
             node.puts().into_iter().partition(|put| put.seq >= moment);
         let late = new.iter().any(|put| put.seq.rem_euclid(DAY_S) >= LATE_S);
         let expected = if late { 2 * a_day } else { a_day };
-        let keys = |puts: Vec<Put>| puts.into_iter().map(|put| put.key).collect();
+        let place = |put: Put| [put.key, put.salt].concat();
+        let keys = |puts: Vec<Put>| puts.into_iter().map(place).collect();
         ((keys(new), keys(old)), expected)
     };
     eventually(&what, async || {
@@ -76,6 +78,7 @@ fn assert_alike(puts: &[Put]) {
     for put in puts {
         assert_eq!(put.value.len(), RECORD);
         assert_eq!(put.key.len(), 32);
+        assert!([0, 16].contains(&put.salt.len()));
         let new: HashSet<&[u8]> = put.value.windows(8).collect();
         assert!(
             seen.is_disjoint(&new),
@@ -153,9 +156,12 @@ async fn a_lying_node_can_only_suppress_or_replay_records() {
         ..DhtConfig::default()
     });
     let within = Duration::from_secs(60);
-    let (seed, other) = (Secret::new([1; 32]), Secret::new([2; 32]));
-    for (seed, seq, byte) in [(&seed, 5, 1), (&seed, 6, 2), (&other, 7, 3)] {
-        let stored = dht.publish(seed, seq, &[byte; RECORD], within).await;
+    let [key, other] = [1, 2].map(|byte| {
+        let secret = PresenceSecret::new(Secret::new([byte; 32]));
+        DayKey::derive(&PresenceKey::of_pair(secret), 20_000)
+    });
+    for (key, seq, byte) in [(&key, 5, 1), (&key, 6, 2), (&other, 7, 3)] {
+        let stored = dht.publish(key, seq, &[byte; RECORD], within).await;
         assert_eq!(stored.unwrap(), 1);
     }
     for (temper, expected) in [
@@ -168,7 +174,7 @@ async fn a_lying_node_can_only_suppress_or_replay_records() {
     ] {
         node.set(temper);
         let read = |_: u64, value: &[u8; RECORD]| Some(value[0]);
-        let found = dht.latest(&seed, within, read).await.unwrap();
+        let found = dht.latest(&key, within, read).await.unwrap();
         assert_eq!(found, expected, "{temper:?}");
         assert!(node.answered() > 0, "{temper:?}");
     }

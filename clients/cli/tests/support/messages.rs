@@ -130,10 +130,7 @@ impl MessageService for Services {
         }
     }
 
-    async fn react(
-        &self,
-        request: Request<api::ReactRequest>,
-    ) -> Answer<api::ReactResponse> {
+    async fn react(&self, request: Request<api::ReactRequest>) -> Answer<api::ReactResponse> {
         match request.into_inner().message_id.as_str() {
             "none" => Err(Reason::MessageUnknown.into()),
             _ => Ok(Response::new(api::ReactResponse {})),
