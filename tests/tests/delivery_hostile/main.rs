@@ -412,17 +412,11 @@ fn malformed_payloads_are_never_acknowledged() {
         (b"", PayloadError::Sequence),
         (b"\xff", PayloadError::Encoding),
         (b"\x08\x01", PayloadError::Encoding),
-        (b"\x08\x01\x22\x01\xff", PayloadError::Encoding),
-        (
-            b"\x08\x01\x22\x07\x1a\x05\x0a\x03abc",
-            PayloadError::MessageId,
-        ),
-        (
-            b"\x08\x01\x22\x07\x0a\x05\x1a\x03abc",
-            PayloadError::MessageId,
-        ),
-        (b"\x08\x01\x22\x02\x22\x00", PayloadError::ReadCount),
-        (b"\x08\x01\x18\x05\x22\x02\x2a\x00", PayloadError::Skip),
+        (b"\x08\x01\x7a\x09", PayloadError::Encoding),
+        (b"\x08\x01\x32\x05\x0a\x03abc", PayloadError::MessageId),
+        (b"\x08\x01\x22\x05\x1a\x03abc", PayloadError::MessageId),
+        (b"\x08\x01\x3a\x00", PayloadError::ReadCount),
+        (b"\x08\x01\x18\x05\x42\x00", PayloadError::Skip),
         (&[0; 49 * 1_024 + 1], PayloadError::TooLarge),
     ];
     for (n, (plaintext, error)) in plaintexts.into_iter().enumerate() {
