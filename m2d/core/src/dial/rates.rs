@@ -6,11 +6,11 @@ use std::time::Duration;
 /// All dials: 120 a minute, with a burst.
 const BURST: u64 = 40;
 const EVERY: Duration = Duration::from_millis(500);
-/// Repeated dials: ten for each of twelve contacts at once, then one in eight seconds. With 450
+/// Repeated dials: ten for each of twelve contacts at once, then one in twelve seconds. With 300
 /// offline contacts each is dialled once an hour, which is also the longest pause between two attempts;
 /// a contact that comes back online dials this daemon itself.
 const REPEATED_BURST: u64 = 120;
-const REPEATED_EVERY: Duration = Duration::from_secs(8);
+const REPEATED_EVERY: Duration = Duration::from_secs(12);
 
 /// The kind of a dial, which determines its rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
