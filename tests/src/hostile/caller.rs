@@ -44,6 +44,17 @@ impl Caller {
         Ok(Self { endpoint, identity })
     }
 
+    /// Waits until all session keys of the caller are generated.
+    pub async fn keys_ready(&self) {
+        let is_full = || {
+            let stats = self.endpoint.stats();
+            stats.keys_ready >= stats.keys_wanted
+        };
+        while !is_full() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     /// Dials a peer with the caller's identity.
     ///
     /// Errors: as [`Endpoint::dial`].

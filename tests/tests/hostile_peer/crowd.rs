@@ -7,6 +7,7 @@ use m2_crypto::invitation::Invitation;
 use m2_crypto::{Identity, PeerId};
 use m2_net::session::{CloseCode, Ended, Session};
 use m2_proto::api::v1::{ContactState, DeclineContactRequest};
+use m2_tests::harness::Setup;
 use m2_tests::hostile::{Caller, crowd, identity, public_id};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +26,19 @@ const PATIENT: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_of_strangers_is_bounded_and_excludes_no_other_peer() {
     let people = tokio::task::spawn_blocking(|| crowd(REQUESTS + TOO_MANY + 1).unwrap());
-    let scene = Scene::start().await;
+    // A stranger that asks nothing may stay for half a minute. On a slow machine, keys for all of them can't
+    // be generated in that time.
+    let keys = format!("session_keys = {}", 2 * (STRANGERS + TOO_MANY));
+    let alice = Setup::new().identity("alice").network(&keys);
+    let scene = Scene::start_with(alice).await;
     let people = people.await.unwrap();
     let caller = Caller::adjusted(identity("carol").unwrap(), |config| {
         config.limits.handshake = PATIENT;
+        config.key_pool_size = STRANGERS + TOO_MANY;
     })
     .unwrap();
+    scene.keys_ready().await;
+    caller.keys_ready().await;
 
     // All are connected and silent: the oldest sessions are replaced.
     let (foreign, people) = people.split_last().unwrap();

@@ -2,7 +2,7 @@
 
 use m2_crypto::PeerId;
 use m2_proto::api::v1::{ContactState, MessageState};
-use m2_tests::harness::Daemon;
+use m2_tests::harness::{Daemon, Setup};
 use m2_tests::hostile::{identity, public_id};
 use m2_tests::scenario::{Api, Pair, counted, eventually};
 use std::net::SocketAddr;
@@ -21,7 +21,13 @@ pub struct Scene {
 
 impl Scene {
     pub async fn start() -> Self {
-        let pair = Pair::start().await.unwrap();
+        Self::start_with(Setup::new().identity("alice")).await
+    }
+
+    /// Starts alice with another setup.
+    pub async fn start_with(alice: Setup) -> Self {
+        let bob = Setup::new().identity("bob");
+        let pair = Pair::start_as(alice, bob).await.unwrap();
         let (alice, bob) = pair.apis().await.unwrap();
         let address = pair.alice.udp_address().await.unwrap();
         let scene = Self {
@@ -54,6 +60,15 @@ impl Scene {
             let some: Vec<_> = refused.iter().filter(|(_, count)| **count > 0).collect();
             panic!("{error}: {some:?}");
         }
+    }
+
+    /// Waits until alice has all her session keys.
+    pub async fn keys_ready(&self) {
+        let full = eventually("the pool of session keys to fill", async || {
+            let status = self.alice.status().await?;
+            Ok((status.session_keys_ready >= status.session_keys_wanted).then_some(()))
+        });
+        full.await.unwrap();
     }
 
     /// Waits until `count` contact requests are pending.
