@@ -168,7 +168,7 @@ impl Secrets {
         };
         let invitation: Invitation = uri.parse().unwrap();
         secrets.add(invitation.token().expose());
-        secrets.add(invitation.presence_key().secret().expose());
+        secrets.add(invitation.record_key());
         for text in [uri, ALICE, BOB, PHRASE] {
             secrets.add(text.as_bytes());
         }

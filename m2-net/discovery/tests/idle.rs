@@ -11,7 +11,7 @@
     clippy::indexing_slicing
 )]
 
-use m2_crypto::presence::{ANNOUNCEMENT_BYTES, Announcement};
+use m2_crypto::presence::{ANNOUNCEMENT_BYTES, Announcement, DayKey, PresenceKey, PresenceSecret};
 use m2_discovery::dht::{Dht, DhtConfig};
 use m2_discovery::interfaces::Interfaces;
 use m2_discovery::lan::{Lan, LanConfig};
@@ -47,9 +47,10 @@ async fn start() -> LookUp {
         linger: Duration::from_millis(200),
         ..DhtConfig::default()
     });
-    let seed = m2_crypto::Secret::new([1; 32]);
+    let secret = PresenceSecret::new(m2_crypto::Secret::new([1; 32]));
+    let key = DayKey::derive(&PresenceKey::of_pair(secret), 20_000);
     let within = Duration::from_secs(60);
-    let found = dht.latest(&seed, within, |_, _| Some(())).await.unwrap();
+    let found = dht.latest(&key, within, |_, _| Some(())).await.unwrap();
     assert_eq!(found, None);
     LookUp {
         _lan,
