@@ -58,6 +58,9 @@ _m2() {
             m2,network)
                 cmd="m2__subcmd__network"
                 ;;
+            m2,react)
+                cmd="m2__subcmd__react"
+                ;;
             m2,read)
                 cmd="m2__subcmd__read"
                 ;;
@@ -176,7 +179,7 @@ _m2() {
 
     case "${cmd}" in
         m2)
-            opts="-h -V --socket --json --color --help --version status unlock id invite mailbox line relay network contact send watch listen client read edit retract history search backup bugreport completions man"
+            opts="-h -V --socket --json --color --help --version status unlock id invite mailbox line relay network contact send watch listen client read edit retract react history search backup bugreport completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1201,6 +1204,28 @@ _m2() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        m2__subcmd__react)
+            opts="-h --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         m2__subcmd__read)
             opts="-h --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1316,7 +1341,7 @@ _m2() {
             return 0
             ;;
         m2__subcmd__send)
-            opts="-h --type --ttl --key --wait --timeout --socket --json --color --help"
+            opts="-h --type --ttl --key --reply-to --thread --wait --timeout --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1331,6 +1356,14 @@ _m2() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reply-to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --thread)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -47,6 +47,7 @@ complete -c m2 -n "__fish_m2_needs_command" -f -a "client" -d 'Manage named fron
 complete -c m2 -n "__fish_m2_needs_command" -f -a "read" -d 'Mark received messages as read, and notify their author'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "edit" -d 'Replace the text of a message that you sent, on both sides'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "retract" -d 'Delete a message that you sent, on both sides'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "react" -d 'React to a message with an emoji'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "history" -d 'Show a conversation'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "search" -d 'Find messages by their words'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "backup" -d 'Back up the identity and everything stored, and check backups'
@@ -313,6 +314,8 @@ complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcomman
 complete -c m2 -n "__fish_m2_using_subcommand send" -l type -d 'Send the bytes unchanged, with this media type' -r
 complete -c m2 -n "__fish_m2_using_subcommand send" -l ttl -d 'Delete it on both sides after this time: 1s to 365d' -r
 complete -c m2 -n "__fish_m2_using_subcommand send" -l key -d 'A key that makes it safe to repeat a call: within 30 days, the same key and content send one message' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l reply-to -d 'The id of the message to which this one replies' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l thread -d 'The id of the first message of the thread to which this one belongs' -r
 complete -c m2 -n "__fish_m2_using_subcommand send" -l wait -d 'The delivery state to wait for' -r -f -a "queued\t'Stored durably in the outbox'
 sent\t'Passed to a session, or deposited in a mailbox'
 delivered\t'Stored by the recipient\'s daemon'"
@@ -379,6 +382,12 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand retract" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand retract" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand react" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand react" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand react" -l json -d 'Print one JSON object per line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand react" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand history" -l limit -d 'The number of messages to show, counted from the newest' -r
 complete -c m2 -n "__fish_m2_using_subcommand history" -l before -d 'Show only messages before this cursor' -r
 complete -c m2 -n "__fish_m2_using_subcommand history" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F

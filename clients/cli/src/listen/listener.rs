@@ -48,7 +48,7 @@ pub(super) struct Listener<'a> {
 
 /// The next thing to do.
 enum Next {
-    Answer(Result<Option<SubscribeResponse>, Status>),
+    Answer(Box<Result<Option<SubscribeResponse>, Status>>),
     Look,
     Stop,
 }
@@ -81,7 +81,7 @@ impl<'a> Listener<'a> {
         pauses.end();
         while self.left > 0 {
             let answer = match self.next(&mut events, stop.as_mut()).await? {
-                Next::Answer(answer) => answer,
+                Next::Answer(answer) => *answer,
                 Next::Look => continue,
                 Next::Stop => break,
             };
@@ -125,12 +125,12 @@ impl<'a> Listener<'a> {
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Next, Failure> {
         if let Some(answer) = events.message().now_or_never() {
-            return Ok(Next::Answer(answer));
+            return Ok(Next::Answer(Box::new(answer)));
         }
         self.look().await?;
         let waits = self.place.len() > 0;
         tokio::select! {
-            answer = events.message() => Ok(Next::Answer(answer)),
+            answer = events.message() => Ok(Next::Answer(Box::new(answer))),
             () = tokio::time::sleep(LOOK_EVERY), if waits => Ok(Next::Look),
             () = stop => Ok(Next::Stop),
         }
