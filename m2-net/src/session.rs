@@ -301,6 +301,20 @@ pub(crate) struct HelloTemplate {
 }
 
 impl HelloTemplate {
+    pub(crate) const fn new(
+        clock: Clock,
+        version: String,
+        cover: Option<NonZeroU32>,
+        suites: Arc<LeastSuites>,
+    ) -> Self {
+        Self {
+            clock,
+            version,
+            cover,
+            suites,
+        }
+    }
+
     /// Returns a Hello with the current time.
     pub(crate) fn hello(&self, purpose: Purpose) -> Hello {
         let version = self.version.chars().take(MAX_VERSION);

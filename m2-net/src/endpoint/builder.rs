@@ -73,12 +73,8 @@ impl Builder {
         let (proven, answered) = (TokenKey(retries), transports.answering());
         let answering =
             transport::answering(Arc::clone(&crypto) as _, proven, answered, clock.clone());
-        let greeting = HelloTemplate {
-            clock: clock.clone(),
-            version: config.version,
-            cover: config.cover,
-            suites: config.suites,
-        };
+        let (suites, cover) = (config.suites, config.cover);
+        let greeting = HelloTemplate::new(clock.clone(), config.version, cover, suites);
         let (ready, accepted) = mpsc::channel(READY);
         let acceptor = Acceptor {
             gate: Arc::clone(&gate),

@@ -163,6 +163,31 @@ async fn only_the_receiver_can_acknowledge_and_only_with_the_messages_hash() {
     scene.holds().await;
 }
 
+/// Bodies that refer to messages in ways that no correct peer does.
+fn bad_references() -> [Said; 4] {
+    let short = Bytes::from_static(&[9; 15]);
+    let content = |reply_to: &[u8], thread: &[u8]| {
+        Said::Content(wire::Content {
+            data: Bytes::from_static(b"x"),
+            reply_to: Bytes::copy_from_slice(reply_to),
+            thread: Bytes::copy_from_slice(thread),
+            ..wire::Content::default()
+        })
+    };
+    let reaction = |message_id: Bytes, length| {
+        Said::Reaction(wire::Reaction {
+            message_id,
+            text: "x".repeat(length),
+        })
+    };
+    [
+        content(&short, &[]),
+        content(&[], &short),
+        reaction(short.clone(), 1),
+        reaction(Bytes::from_static(&[9; 16]), 65),
+    ]
+}
+
 /// Plaintexts that are sealed with a valid level-1 key but are no valid payloads.
 fn no_payloads(noise: &mut Noise) -> Vec<Vec<u8>> {
     let said = |body| wire::Payload {
@@ -215,31 +240,15 @@ fn no_payloads(noise: &mut Noise) -> Vec<Vec<u8>> {
         said(read(257)),
         said(edit(short, Some(content("", 1)))),
         said(edit(id.clone(), None)),
-        said(Said::Retract(wire::Retract {
-            message_id: message_id.clone(),
-        })),
-        said(Said::Content(wire::Content {
-            reply_to: message_id.clone(),
-            ..content("", 1)
-        })),
-        said(Said::Content(wire::Content {
-            thread: message_id.clone(),
-            ..content("", 1)
-        })),
-        said(Said::Reaction(wire::Reaction {
-            message_id,
-            text: String::new(),
-        })),
-        said(Said::Reaction(wire::Reaction {
-            message_id: id.clone(),
-            text: "x".repeat(65),
-        })),
+        said(Said::Retract(wire::Retract { message_id })),
         wire::Payload {
             ttl_s: 1,
             ..said(Said::Skip(wire::Skip {}))
         },
     ];
-    let encoded = payloads.iter().map(prost::Message::encode_to_vec);
+    let bad_references = bad_references().into_iter().map(said);
+    let payloads = payloads.into_iter().chain(bad_references);
+    let encoded = payloads.map(|payload| prost::Message::encode_to_vec(&payload));
     let bytes = [
         Vec::new(),
         vec![0xff; 50],
