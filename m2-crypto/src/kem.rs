@@ -1,7 +1,7 @@
 //! ML-KEM-768 (FIPS 203): the second half of a side's session key
 //! (docs/spec/handshake.md#1-hello).
 //!
-//! Keys are generated from seeds of 64 bytes, and stored as such. Generation, encapsulation and the
+//! Keys are generated from seeds of 64 bytes. Generation, encapsulation and the
 //! check of public keys always use RustCrypto; [`Provider::kem_key`] decapsulates.
 
 use crate::error::KeyError;

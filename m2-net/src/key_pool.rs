@@ -317,7 +317,10 @@ impl Shared {
 
     fn add(&self, key: SessionKeyPair) {
         let mut state = self.lock();
-        state.keys.push_back(key);
+        // A key that returns to a full pool is not kept: the pool must not grow.
+        if state.keys.len() < self.wanted {
+            state.keys.push_back(key);
+        }
         state.most = state.most.max(state.keys.len());
         drop(state);
         self.made.notify_waiters();
@@ -401,6 +404,23 @@ mod tests {
         assert!(pool.take(Priority::Known).is_some());
         assert!(pool.take(Priority::Own).is_some());
         assert!(pool.take(Priority::Own).is_none());
+    }
+
+    #[test]
+    fn keys_that_return_to_a_full_pool_do_not_raise_the_reserve() {
+        let pool = pool_with(4);
+        let taken: Vec<_> = (0..2)
+            .filter_map(|_| pool.take(Priority::Stranger))
+            .collect();
+        for _ in 0..2 {
+            pool.shared.make(provider::default());
+        }
+        for key in taken {
+            pool.give_back(key);
+        }
+        assert_eq!((pool.ready(), pool.spent()), (4, 0));
+        assert!(pool.take(Priority::Stranger).is_some());
+        assert!(pool.take(Priority::Stranger).is_some());
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! returns the configuration for `Incoming::accept_with`. If there is no key, the attempt must be
 //! ignored: `start_session` could not reject it.
 //!
-//! Reading a Hello runs under the endpoint's lock and does public-key operations only. RSA private
+//! Reading a Hello runs under the endpoint's lock, does public-key operations and generates an ML-KEM key. RSA private
 //! operations run in the connection's driver, by means of [`OffLoad`]. Once a session is up,
 //! `Connection::peer_identity` returns a [`m2_crypto::handshake::Peer`], and
 //! `Connection::handshake_data` a [`m2_crypto::handshake::Suite`].

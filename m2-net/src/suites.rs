@@ -15,7 +15,8 @@ const WAITING: usize = 64;
 /// A peer that completed a session with a higher suite than any before, and the number of the suite.
 pub type HigherSuite = (PeerId, u16);
 
-/// The least suites of peers. Bounded by the number of [`LeastSuites::require`]d peers.
+/// The least suites of peers. Only for peers that the user chose: entries are not removed before the
+/// process ends.
 pub struct LeastSuites {
     least: Mutex<HashMap<PeerId, u16>>,
     higher: mpsc::Sender<HigherSuite>,

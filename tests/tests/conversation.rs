@@ -365,6 +365,11 @@ async fn replies_threads_and_reactions_reach_both_sides() {
     // Reactions end with their message.
     retract(&bob, &reply).await;
     shows_reactions(&alice, &reply, &[]).await;
+    // A thread goes on when its first message is gone.
+    retract(&alice, &first).await;
+    let more = ["send", "bob", "found them", "--thread", &first];
+    assert_eq!(pair.alice.m2(&more).await.unwrap().code, Some(0));
+    bob.await_text("alice", "found them").await.unwrap();
 }
 
 /// Waits until a message has these reactions.

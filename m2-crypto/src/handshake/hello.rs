@@ -7,8 +7,8 @@ use super::suite::Suite;
 use crate::reader::Reader;
 use rand_core::CryptoRng;
 
-/// Maximum length of the transport parameters, in bytes.
-pub const MAX_TRANSPORT: usize = 1024;
+/// Maximum length of the transport parameters, in bytes. With more, a Hello would take three packets.
+pub const MAX_TRANSPORT: usize = 512;
 /// Maximum number of suites in one Hello.
 pub const MAX_OFFERS: u8 = 16;
 

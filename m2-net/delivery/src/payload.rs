@@ -25,7 +25,6 @@ pub const MAX_PAYLOAD: usize = MAX_CONTENT + 1024;
 /// Numbers of the fields of a payload.
 const SEQUENCE: u32 = 1;
 const SENT_MS: u32 = 2;
-const TTL_S: u32 = 3;
 const OLDEST: u32 = 9;
 
 /// A parsed `m2.wire.v1.Payload`.
@@ -210,11 +209,7 @@ impl Payload {
             return Err(PayloadError::Oldest);
         }
         let said = said_in(&plaintext).ok_or(PayloadError::Encoding)?;
-        let body = match payload.body {
-            Some(body) => Body::from_wire(body)?,
-            None if has_unknown(&said) => Body::Unknown,
-            None => return Err(PayloadError::Encoding),
-        };
+        let body = payload.body.map_or(Ok(Body::Unknown), Body::from_wire)?;
         if body == Body::Skip && payload.ttl_s != 0 {
             return Err(PayloadError::Skip);
         }
@@ -358,37 +353,26 @@ const fn check_read_count(count: usize) -> Result<(), PayloadError> {
 }
 
 /// Returns the fields of an encoded payload that its hash covers: all but sequence, time and oldest
-/// place, in the order in which they were sent.
+/// place, in the order in which they were sent. `None` unless exactly one of them is a body.
 fn said_in(plaintext: &Bytes) -> Option<Bytes> {
     let mut said = Vec::with_capacity(plaintext.len());
-    let mut rest = plaintext.clone();
+    let (mut rest, mut bodies) = (plaintext.clone(), 0_u32);
     while rest.has_remaining() {
         let field = rest.clone();
         let (number, kind) = decode_key(&mut rest).ok()?;
         skip_field(kind, number, &mut rest, DecodeContext::default()).ok()?;
+        bodies = bodies.saturating_add(u32::from(is_body(number)));
         if !matches!(number, SEQUENCE | SENT_MS | OLDEST) {
             let length = field.len().checked_sub(rest.len())?;
             said.extend_from_slice(field.get(..length)?);
         }
     }
-    Some(said.into())
+    (bodies == 1).then(|| said.into())
 }
 
-/// Returns whether there is a field other than the time to live.
-fn has_unknown(said: &Bytes) -> bool {
-    let mut rest = said.clone();
-    while rest.has_remaining() {
-        match decode_key(&mut rest) {
-            Ok((TTL_S, kind)) => {
-                if skip_field(kind, TTL_S, &mut rest, DecodeContext::default()).is_err() {
-                    return false;
-                }
-            }
-            Ok(_) => return true,
-            Err(_) => return false,
-        }
-    }
-    false
+/// Returns whether a field is a body, known or of a later version.
+const fn is_body(number: u32) -> bool {
+    matches!(number, 4..=8 | 10..=31)
 }
 
 fn reaction_text(text: String) -> Result<String, PayloadError> {

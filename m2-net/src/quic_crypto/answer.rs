@@ -120,6 +120,15 @@ impl ServerConfig for AnswerCrypto {
     }
 }
 
+impl Drop for AnswerCrypto {
+    /// Passes on a key for which QUIC started no session.
+    fn drop(&mut self) {
+        if let (Some(key), Some(unread)) = (self.take_key(), &self.unread) {
+            unread(key);
+        }
+    }
+}
+
 impl fmt::Debug for AnswerCrypto {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AnswerCrypto(..)")

@@ -180,7 +180,7 @@ impl HandshakeSession {
         }
     }
 
-    /// Runs under the endpoint's lock: public-key operations only.
+    /// Runs under the endpoint's lock: public-key operations, and the generation of an ML-KEM key.
     fn on_hello(
         &mut self,
         machine: Responder<AwaitHello>,
@@ -277,8 +277,9 @@ impl HandshakeSession {
     }
 }
 
-impl Drop for HandshakeSession {
-    fn drop(&mut self) {
+impl HandshakeSession {
+    /// Ends the handshake. A session key that no session used is passed on.
+    fn end(&mut self) {
         match std::mem::replace(&mut self.state, State::Nothing) {
             State::Reply(machine) => {
                 if let Some(outcome) = &self.outcome {
@@ -292,6 +293,12 @@ impl Drop for HandshakeSession {
             }
             _ => {}
         }
+    }
+}
+
+impl Drop for HandshakeSession {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -329,7 +336,7 @@ impl Session for HandshakeSession {
 
     fn read_handshake(&mut self, bytes: &[u8]) -> Result<bool, TransportError> {
         self.read(bytes).map_err(|error| {
-            self.state = State::Nothing;
+            self.end();
             self.observe(&error);
             transport_error(&error)
         })

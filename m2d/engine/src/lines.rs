@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{LineHealth, State};
 use crate::wanted::{OpenAt, WantedLines};
-use crate::{call, invitation_text};
+use crate::{call, invitation_text, suites};
 pub(super) use days::day_of;
 use days::{days_around, next_change};
 use m2_core::ContactState;
@@ -105,6 +105,7 @@ pub(crate) fn add(engine: &mut State, text: &str, entry: bool) -> Result<LineVie
         entry,
         created_ms: engine.batch.now_ms(),
     })?;
+    suites::carry_over(engine, &relay)?;
     engine.batch.store.set_number(OFFERS_SENT, 1)?;
     lines_changed(engine)?;
     Ok(line_view(engine, row))

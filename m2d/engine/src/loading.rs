@@ -1,5 +1,6 @@
 //! Reads the state of all contacts from the store.
 
+use crate::effect::Effect;
 use crate::state::State;
 use crate::{contact_rows, conversation, meeting, suites};
 use m2_core::sessions::SessionId;
@@ -35,5 +36,7 @@ pub(crate) fn reload(engine: &mut State) -> Result<(), StoreError> {
     }
     contact_rows::note_priorities(engine)?;
     suites::require_stored(engine)?;
+    // The wake-up of a batch that was rolled back is lost with it.
+    engine.batch.effects.push_back(Effect::WakeLookup);
     conversation::wake_all(engine)
 }

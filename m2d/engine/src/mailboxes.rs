@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{BoxHealth, State};
 use crate::wanted::WantedBox;
-use crate::{call, invitation_text, invitations, lines};
+use crate::{call, invitation_text, invitations, lines, suites};
 use m2_core::resolve::{self, NotFound};
 use m2_crypto::address::Use;
 use m2_crypto::mailbox::TokenSeed;
@@ -108,6 +108,7 @@ fn register(engine: &mut State, text: &str) -> Result<MailboxView, Refusal> {
         created_ms: engine.batch.now_ms(),
     };
     row.row = engine.batch.store.put_mailbox(&row)?;
+    suites::carry_over(engine, &provider)?;
     engine.batch.changed.boxes = true;
     Ok(mailbox_view(engine, row))
 }

@@ -217,19 +217,24 @@ fn require_room(engine: &mut State, row: ContactRowId) -> Result<(), Refusal> {
     }
 }
 
-/// Checks that the messages to which new content refers are in the same conversation.
+/// Checks that the messages to which new content refers are, or were, in the same conversation.
 fn require_known(engine: &State, row: ContactRowId, content: &Content) -> Result<(), Refusal> {
-    let named = [content.reply_to(), content.thread()];
-    for id in named.into_iter().flatten() {
-        let head = engine.batch.store.message_head(&id.0)?;
-        let is_known = head.is_some_and(|head| {
-            head.contact == row && head.kind == MessageKind::Content as i64 && !head.gone
-        });
-        if !is_known {
-            return Err(Refusal::new(Reason::MessageUnknown));
-        }
+    let store = &engine.batch.store;
+    let is_here = |id: MessageId| -> Result<bool, Refusal> {
+        let head = store.message_head(&id.0)?;
+        let is_content = |head: MessageHead| head.kind == MessageKind::Content as i64;
+        Ok(head.is_some_and(|head| head.contact == row && is_content(head)))
+    };
+    let replies = content.reply_to().map_or(Ok(true), is_here)?;
+    // The first message of a thread may never have arrived here.
+    let continues = |id: MessageId| -> Result<bool, Refusal> {
+        Ok(is_here(id)? || store.has_thread(row, &id.0)?)
+    };
+    let continues = content.thread().map_or(Ok(true), continues)?;
+    match replies && continues {
+        true => Ok(()),
+        false => Err(Refusal::new(Reason::MessageUnknown)),
     }
-    Ok(())
 }
 
 /// Stores a body as a message with a new id, and queues it for delivery.

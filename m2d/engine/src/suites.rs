@@ -14,8 +14,22 @@ pub(crate) fn require_stored(engine: &mut State) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Requires the suite of earlier sessions with a peer also in its new role: its new row has none yet.
+pub(crate) fn carry_over(engine: &mut State, peer: &PeerId) -> Result<(), StoreError> {
+    let stored = engine.batch.store.suites()?.into_iter();
+    let of_peer = stored.filter(|(other, _)| other == peer);
+    if let Some(suite) = of_peer.map(|(_, suite)| suite).max() {
+        engine.batch.store.raise_suite(peer, suite)?;
+    }
+    Ok(())
+}
+
 /// Stores the suite of a completed session, and requires it from then on.
 pub(crate) fn on_completed(engine: &mut State, peer: PeerId, suite: u16) {
+    // A full disk must not roll back the rest of the batch. A later session is stored.
+    if engine.batch.store.is_tight() {
+        return;
+    }
     match engine.batch.store.raise_suite(&peer, suite) {
         Ok(true) => engine.batch.effect(Effect::RequireSuite(peer, suite)),
         Ok(false) => {}

@@ -18,7 +18,7 @@ struct Entry {
     next_ms: u64,
 }
 
-impl<K: Eq + Hash + Copy> Due<K> {
+impl<K: Eq + Hash> Due<K> {
     /// Creates an empty table. A key without an entry is due.
     pub(super) fn new(backoff: Backoff) -> Self {
         Self {

@@ -6,8 +6,9 @@ use super::due::Due;
 use crate::driver::EngineHandle;
 use crate::reach::Reachability;
 use futures::StreamExt;
+use m2_crypto::Secret;
 use m2_crypto::address::NamedAddress;
-use m2_crypto::presence::{DayKey, MAX_ADDRESSES, PresenceLine, Record, Salt, day};
+use m2_crypto::presence::{DayKey, MAX_ADDRESSES, PresenceLine, Record, RecordKey, Salt, day};
 use m2_discovery::dht::Dht;
 use m2_engine::PresencePlan;
 use m2_engine::Query;
@@ -16,6 +17,7 @@ use m2_engine::clock::{Clock, SetsSeen};
 use m2_limits::backoff::Backoff;
 use rand_core::{Rng, UnwrapErr};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -47,8 +49,16 @@ const BACKOFF: Backoff = Backoff {
 /// The content of a record, without the time at which it is made.
 type Content = (Vec<NamedAddress>, Vec<PresenceLine>);
 
-/// Distinguishes the places of records in the DHT.
-type Slot = ([u8; 32], Option<Salt>);
+/// Distinguishes the places of records in the DHT: the seed of the key, and the salt.
+#[derive(Clone, PartialEq, Eq)]
+struct Slot(Secret<32>, Option<Salt>);
+
+impl Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.expose().hash(state);
+        self.1.hash(state);
+    }
+}
 
 /// The task that publishes records.
 pub(super) struct Publisher {
@@ -172,7 +182,6 @@ impl Publisher {
 }
 
 /// What was published under each key, and when the next publication is due.
-#[derive(Debug)]
 struct Published {
     due: Due<Slot>,
     said: HashMap<Slot, Content>,
@@ -213,7 +222,7 @@ impl Published {
     }
 
     fn done(&mut self, slot: Slot, content: Content, next_ms: u64) {
-        self.due.done(slot, next_ms);
+        self.due.done(slot.clone(), next_ms);
         self.said.insert(slot, content);
     }
 }
@@ -228,14 +237,13 @@ fn key(publication: &PresencePlan, day: u32) -> DayKey {
     DayKey::derive(&publication.key, day)
 }
 
-/// Returns what distinguishes the place of a record: the seed is at hand, the public key would have to
-/// be computed.
+/// Returns where a record is stored.
 fn slot(key: &DayKey) -> Slot {
-    let dht = key.dht_key();
-    let id = dht
-        .seed()
-        .map_or_else(|| dht.public(), |seed| *seed.expose());
-    (id, key.salt().copied())
+    let id = match key.dht_key() {
+        RecordKey::Seed(seed) => seed.clone(),
+        RecordKey::Public(public) => Secret::new(*public),
+    };
+    Slot(id, key.salt().copied())
 }
 
 async fn send(
@@ -259,7 +267,6 @@ async fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use m2_crypto::Secret;
     use m2_crypto::presence::{PresenceKey, PresenceSecret};
 
     const MINUTE_MS: u64 = 60_000;

@@ -205,6 +205,18 @@ impl Store {
             .transpose()
     }
 
+    /// Returns whether a message of a contact's conversation belongs to a thread. Reads all of them: for
+    /// threads whose first message is not here.
+    pub fn has_thread(&self, contact: ContactRowId, thread: &[u8; 16]) -> Result<bool, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM messages
+                   WHERE contact = ?1 AND kind = 0 AND gone < 2 AND thread = ?2)",
+            )?
+            .query_row((contact, thread), |row| row.get(0))?)
+    }
+
     /// Returns the id of a message by its row.
     pub fn message_id(&self, row: MessageRowId) -> Result<[u8; 16], StoreError> {
         Ok(self

@@ -59,12 +59,14 @@ fn what_a_later_version_sent_keeps_its_hash() {
     assert_eq!(unknown.body, Body::Unknown);
     let extended = with(content);
     assert!(matches!(&extended.body, Body::Content(content) if content.data() == "hello"));
-    let both = with(&[&content[..], body].concat());
+    // A field that accompanies a body: number 32.
+    let accompanied = [&content[..], b"\x82\x02\x03abc"].concat();
+    let both = with(&accompanied);
     assert!(matches!(&both.body, Body::Content(_)));
     for (received, fields) in [
         (&unknown, body.to_vec()),
         (&extended, content.to_vec()),
-        (&both, [&content[..], body].concat()),
+        (&both, accompanied.clone()),
     ] {
         let said = [&b"\x18\x3c"[..], &fields].concat();
         let hash = ContentHash(content_hash(&ID.0, &said));
@@ -80,8 +82,17 @@ fn what_a_later_version_sent_keeps_its_hash() {
 }
 
 #[test]
-fn a_payload_without_a_body_is_malformed() {
-    for bytes in [&b"\x08\x01"[..], b"\x08\x01\x18\x3c", b"\x08\x01\x48\x01"] {
+fn a_payload_without_exactly_one_body_is_malformed() {
+    for bytes in [
+        &b"\x08\x01"[..],
+        b"\x08\x01\x18\x3c",
+        b"\x08\x01\x48\x01",
+        // Only a field that accompanies a body.
+        b"\x08\x01\x82\x02\x01a",
+        // Two bodies: two skips, a skip and an unknown one.
+        b"\x08\x01\x42\x00\x42\x00",
+        b"\x08\x01\x42\x00\x7a\x00",
+    ] {
         let parsed = Payload::parse(Bytes::from_static(bytes));
         assert_eq!(parsed, Err(PayloadError::Encoding));
     }

@@ -116,3 +116,31 @@ fn a_proof_under_the_initial_keys_is_refused() {
     assert!(r.read_handshake(&[5, 0, 1, 0]).is_err());
     assert!(r.is_handshaking() && r.peer_identity().is_none());
 }
+
+#[test]
+fn a_session_key_returns_unless_a_whole_hello_was_read() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let returned = Arc::new(AtomicUsize::new(0));
+    let count = || {
+        let returned = Arc::clone(&returned);
+        Some(Arc::new(move |_| {
+            returned.fetch_add(1, Ordering::Relaxed);
+        }) as Unused)
+    };
+    let (_, mut r) = pair();
+    r.return_unread(count());
+    assert!(r.read_handshake(&[9]).is_err(), "no message has this type");
+    drop(r);
+    assert_eq!(returned.load(Ordering::Relaxed), 1);
+    let (mut i, mut r) = pair();
+    r.return_unread(count());
+    let (hello, _) = write(&mut i);
+    assert!(!r.read_handshake(&hello[..hello.len() - 1]).unwrap());
+    assert!(!r.read_handshake(&hello[hello.len() - 1..]).unwrap());
+    drop(r);
+    assert_eq!(
+        returned.load(Ordering::Relaxed),
+        1,
+        "the peer has seen the second key"
+    );
+}

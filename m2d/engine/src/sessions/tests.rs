@@ -148,3 +148,40 @@ fn the_suite_of_a_session_with_a_contact_is_required_from_then_on() {
     let mut engine = crate::testing::engine_on(dir.path());
     assert_eq!(required(&mut engine), [(peer, 2)]);
 }
+
+#[test]
+fn a_relay_that_is_also_a_contact_keeps_its_suite() {
+    let (dir, mut engine) = engine();
+    engine.begin_batch();
+    let peer = session(1).peer_id;
+    relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
+    engine.end_batch().unwrap();
+    engine.begin_batch();
+    up(&mut engine, 1);
+    let relay = m2_store::LineRow {
+        row: m2_store::RelayRowId::default(),
+        relay: peer,
+        addresses: vec!["11.0.2.9:4433".parse().unwrap()],
+        entry: false,
+        created_ms: 0,
+    };
+    engine.state.batch.store.put_line(&relay).unwrap();
+    crate::suites::carry_over(&mut engine.state, &peer).unwrap();
+    engine.end_batch().unwrap();
+    drop(engine);
+    let mut engine = crate::testing::engine_on(dir.path());
+    assert_eq!(required(&mut engine), [(peer, 2), (peer, 2)]);
+}
+
+#[test]
+fn the_suite_of_a_peer_that_only_asked_is_not_required() {
+    let (_dir, mut engine) = engine();
+    engine.begin_batch();
+    let peer = session(1).peer_id;
+    relations::begin(&mut engine.state, peer, ContactState::Request, "").unwrap();
+    engine.end_batch().unwrap();
+    engine.begin_batch();
+    up(&mut engine, 1);
+    engine.end_batch().unwrap();
+    assert_eq!(required(&mut engine), []);
+}
