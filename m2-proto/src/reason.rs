@@ -143,7 +143,7 @@ reasons! {
         "Several relays match. Give more characters of the peer id.";
     /// No message has this id.
     MessageUnknown "MESSAGE_UNKNOWN" NotFound
-        "No message has this id. An id is 32 hexadecimal digits.";
+        "There is no such message, it is gone, or it is in another conversation. An id is 32 hexadecimal digits.";
     /// The message was written by the other side.
     NotAuthor "NOT_AUTHOR" PermissionDenied
         "Only the author of a message may do this.";

@@ -355,7 +355,7 @@ async fn replies_threads_and_reactions_reach_both_sides() {
     shows_reactions(&alice, &reply, &[(mine, "👍🏽")]).await;
     pair.bob.m2(&["react", &reply, "🎉"]).await.unwrap();
     shows_reactions(&alice, &reply, &[(mine, "👍🏽"), (yours, "🎉")]).await;
-    pair.alice.m2(&["react", &reply]).await.unwrap();
+    pair.alice.m2(&["react", &reply, "--remove"]).await.unwrap();
     shows_reactions(&bob, &reply, &[(mine, "🎉")]).await;
     // What a message refers to must be in its conversation.
     let unknown = "ab".repeat(16);

@@ -1,7 +1,7 @@
 //! `m2 history`, and the formatting of messages for people.
 
 use clap::Args;
-use m2_proto::api::v1::{Direction, ListMessagesRequest, Message, MessageState};
+use m2_proto::api::v1::{Direction, ListMessagesRequest, Message, MessageState, Reaction};
 use m2_proto::client::Client;
 use m2_proto::limits::MAX_LIST;
 
@@ -95,11 +95,26 @@ pub(crate) fn human(out: &Output, message: &Message, names: &Names, with_id: boo
     let head = format!("{id}{when}  {who}  ");
     let text = content(out, message, head.chars().count());
     format!(
-        "{}{}  {text}{}",
+        "{}{}  {text}{}{}",
         out.paint(&format!("{id}{when}  "), Style::Faint),
         out.paint(&who, Style::Strong),
         out.paint(&marks(message, is_own), Style::Faint),
+        reactions(message, names),
     )
+}
+
+/// Formats the reactions, each after its author. They come last and in quotation marks, so that none
+/// looks like a mark.
+fn reactions(message: &Message, names: &Names) -> String {
+    let one = |reaction: &Reaction| {
+        let who = match reaction.direction() {
+            Direction::Sent => "me".to_owned(),
+            _ => names.of(&message.peer_id),
+        };
+        let text = sanitize::line(&reaction.text).replace('"', "'");
+        format!("  {who}: \"{text}\"")
+    };
+    message.reactions.iter().map(one).collect()
 }
 
 fn content(out: &Output, message: &Message, indent: usize) -> String {
@@ -134,8 +149,8 @@ fn marks(message: &Message, is_own: bool) -> String {
     if !message.reply_to.is_empty() {
         marks.push(format!("reply to {}", short_id(&message.reply_to)));
     }
-    for reaction in &message.reactions {
-        marks.push(sanitize::line(&reaction.text));
+    if !message.thread.is_empty() {
+        marks.push(format!("thread {}", short_id(&message.thread)));
     }
     if message.edited && !message.retracted {
         marks.push("edited".to_owned());

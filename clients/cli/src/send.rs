@@ -39,10 +39,10 @@ pub struct SendArgs {
         hide_default_value = true
     )]
     key: String,
-    /// The id of the message to which this one replies
+    /// The id of the message to which this one replies, in the same conversation
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     reply_to: String,
-    /// The id of the first message of the thread to which this one belongs
+    /// The id of the first message of the thread to which this one belongs, in the same conversation
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     thread: String,
     /// The delivery state to wait for

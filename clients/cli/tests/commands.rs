@@ -482,7 +482,7 @@ async fn commands_with_short_answers() {
         vec!["retract", "mine"],
         vec!["edit", "mine", "new"],
         vec!["react", "theirs", "+1"],
-        vec!["react", "theirs"],
+        vec!["react", "theirs", "--remove"],
         vec!["read", "a", "b"],
     ] {
         let run = fake

@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 
 static SECRET: LazyLock<PresenceSecret> =
     LazyLock::new(|| PresenceSecret::new(Secret::new([1; 32])));
-static KEY: LazyLock<DayKey> = LazyLock::new(|| DayKey::derive(&PresenceKey::of_pair(SECRET.clone()), DAY));
+static KEY: LazyLock<DayKey> =
+    LazyLock::new(|| DayKey::derive(&PresenceKey::of_pair(SECRET.clone()), DAY));
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Record::open(&KEY, bytes);

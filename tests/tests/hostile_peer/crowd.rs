@@ -37,8 +37,8 @@ async fn a_crowd_of_strangers_is_bounded_and_excludes_no_other_peer() {
         config.key_pool_size = STRANGERS + TOO_MANY;
     })
     .unwrap();
-    scene.keys_ready().await;
     caller.keys_ready().await;
+    scene.keys_ready().await;
 
     // All are connected and silent: the oldest sessions are replaced.
     let (foreign, people) = people.split_last().unwrap();

@@ -1205,7 +1205,7 @@ _m2() {
             return 0
             ;;
         m2__subcmd__react)
-            opts="-h --socket --json --color --help"
+            opts="-h --remove --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

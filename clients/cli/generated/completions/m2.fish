@@ -314,8 +314,8 @@ complete -c m2 -n "__fish_m2_using_subcommand contact; and __fish_seen_subcomman
 complete -c m2 -n "__fish_m2_using_subcommand send" -l type -d 'Send the bytes unchanged, with this media type' -r
 complete -c m2 -n "__fish_m2_using_subcommand send" -l ttl -d 'Delete it on both sides after this time: 1s to 365d' -r
 complete -c m2 -n "__fish_m2_using_subcommand send" -l key -d 'A key that makes it safe to repeat a call: within 30 days, the same key and content send one message' -r
-complete -c m2 -n "__fish_m2_using_subcommand send" -l reply-to -d 'The id of the message to which this one replies' -r
-complete -c m2 -n "__fish_m2_using_subcommand send" -l thread -d 'The id of the first message of the thread to which this one belongs' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l reply-to -d 'The id of the message to which this one replies, in the same conversation' -r
+complete -c m2 -n "__fish_m2_using_subcommand send" -l thread -d 'The id of the first message of the thread to which this one belongs, in the same conversation' -r
 complete -c m2 -n "__fish_m2_using_subcommand send" -l wait -d 'The delivery state to wait for' -r -f -a "queued\t'Stored durably in the outbox'
 sent\t'Passed to a session, or deposited in a mailbox'
 delivered\t'Stored by the recipient\'s daemon'"
@@ -386,6 +386,7 @@ complete -c m2 -n "__fish_m2_using_subcommand react" -l socket -d 'The daemon\'s
 complete -c m2 -n "__fish_m2_using_subcommand react" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand react" -l remove -d 'Remove your reaction'
 complete -c m2 -n "__fish_m2_using_subcommand react" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand react" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand history" -l limit -d 'The number of messages to show, counted from the newest' -r

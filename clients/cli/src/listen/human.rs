@@ -58,7 +58,10 @@ impl<'a> Lines<'a> {
         match kind {
             Kind::MessageReceived(m) => {
                 let text = body(&m.text, m.data.len(), &m.media_type, place);
-                format!("{name}  {text}")
+                match m.reply_to.as_str() {
+                    "" => format!("{name}  {text}"),
+                    id => format!("{name}  (reply to {}) {text}", short_id(id)),
+                }
             }
             Kind::MessageState(m) => {
                 let id = short_id(&m.message_id);
@@ -73,11 +76,11 @@ impl<'a> Lines<'a> {
                 format!("{name}  (edited {}) {text}", short_id(&m.message_id))
             }
             Kind::MessageReacted(m) => {
-                let text = match sanitize::line(&m.text) {
-                    text if text.is_empty() => "no reaction".to_owned(),
-                    text => text,
-                };
-                format!("{name}  {text} to {}", short_id(&m.message_id))
+                let id = short_id(&m.message_id);
+                match sanitize::line(&m.text).as_str() {
+                    "" => format!("{name}  (no reaction to {id} any more)"),
+                    text => format!("{name}  (reacted to {id}) {text}"),
+                }
             }
             Kind::MessageRetracted(m) => format!("{name}  retracted {}", short_id(&m.message_id)),
             Kind::MessageExpired(m) => format!("{name}  {} expired", short_id(&m.message_id)),
