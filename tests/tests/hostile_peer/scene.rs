@@ -65,7 +65,7 @@ impl Scene {
     /// Waits until alice has all her session keys, as long as she generates more of them: how long one takes
     /// depends on the machine.
     pub async fn keys_ready(&self) {
-        let mut ready = 0;
+        let mut ready = None;
         loop {
             let more = eventually("another session key", async || {
                 let status = self.alice.status().await?;
