@@ -1,35 +1,33 @@
 //! Level 1: messages sealed end to end, independent of the transport (docs/spec/envelope.md).
 //!
-//! A sender opens an *epoch*: it draws an AES-128 content key, wraps it under the receiver's
-//! certificate and signs a [`Grant`] that contains the wrapped key. [`SendEpoch`] and
-//! [`ReceiveEpoch`] are the two ends of the hash chain that the content key starts, with one step
-//! for each message. A [`Letter`] is an epoch of one message, sealed a second time so that a
-//! mailbox learns nothing about the sender.
+//! A sender opens an *epoch* in a session: it draws an AES-128 content key, wraps it under the
+//! receiver's certificate and signs a [`Grant`] that contains the wrapped key. [`SendEpoch`] and
+//! [`ReceiveEpoch`] are the two ends of the hash chain that content key and session start
+//! ([`EpochSecret`]), with one step for each message. Neither is ever stored. A [`Letter`] is an epoch of
+//! one message without a session, sealed a second time so that a mailbox learns nothing about the
+//! sender.
 //!
 //! The types here reject replays within one epoch. Rejecting replayed grants and letters is the
 //! caller's task. The caller must keep:
 //!
-//! - the state of a receiving epoch ([`ReceiveEpoch::to_bytes`]), stored before a message is
-//!   acknowledged;
 //! - the highest epoch of every (sender, incarnation);
 //! - the epoch numbers of received letters, for [`MAX_GRANT_AGE_S`].
-//!
-//! A sending epoch must never seal from an old state. Either store its state before a sealed
-//! message leaves, or never restore it: the daemon opens a new epoch at every start.
 
 mod chain;
+mod epoch_secret;
 mod grant;
 mod letter;
 mod receive_epoch;
 mod sealed;
 mod send_epoch;
 
+pub use epoch_secret::{EpochSecret, EpochShare, MAX_EPOCHS_SKIPPED, SESSION_NAME_BYTES};
 pub use grant::{
     EpochHeader, GRANT_BYTES, Grant, GrantKind, GrantRefused, OpenedGrant, VerifiedGrant,
     grant_hash,
 };
 pub use letter::{LETTER_SIZES, Letter, LetterError, MAX_LETTER_PLAINTEXT, OpenedLetter};
-pub use receive_epoch::{Opened, ReceiveEpoch};
+pub use receive_epoch::{Ends, Opened, ReceiveEpoch};
 pub use sealed::{MAX_PLAINTEXT, SEALED_OVERHEAD_MIN, SealedHeader};
 pub use send_epoch::{SealError, SendEpoch};
 
@@ -38,12 +36,9 @@ use crate::label;
 /// Bytes of a message id: 128 random bits.
 pub const MESSAGE_ID_BYTES: usize = 16;
 
-/// Maximum number of messages in one epoch. Indices are 0 to 9,999
+/// Maximum number of messages in one epoch. Indices are 0 to 1,023
 /// (docs/spec/envelope.md#sealed-message).
-pub const MAX_MESSAGES: u32 = 10_000;
-
-/// How long a sender uses one epoch, in seconds: 24 hours.
-pub const MAX_EPOCH_AGE_S: u64 = 24 * 3600;
+pub const MAX_MESSAGES: u32 = 1_024;
 
 /// Maximum age of a grant, in seconds: 15 days. Older grants are rejected
 /// (docs/spec/envelope.md#grant).
@@ -51,10 +46,6 @@ pub const MAX_GRANT_AGE_S: u64 = 15 * 24 * 3600;
 
 /// How far a grant's date may be in the future, in seconds: 1 day.
 pub const MAX_GRANT_AHEAD_S: u64 = 24 * 3600;
-
-/// Maximum number of keys kept in one epoch for messages that have not arrived, and the farthest
-/// that a message may be ahead of the chain.
-pub const MAX_SKIPPED: u32 = 2048;
 
 /// Returns the hash of a message's content that an acknowledgement carries together with the
 /// message id (docs/spec/delivery.md#ids-and-hashes).

@@ -58,12 +58,12 @@ pub fn derive<const N: usize>(
     fields: &[&[u8]],
 ) -> Secret<N> {
     const { assert!(N <= 255 * 32, "HKDF-SHA256 yields at most 8,160 bytes") };
-    let mut out = [0; N];
-    #[allow(clippy::expect_used)]
-    Hkdf::<Sha256>::new(Some(salt), ikm)
-        .expand(&encode(purpose, fields), &mut out)
-        .expect("N is within HKDF's limit");
-    Secret::new(out)
+    let hkdf = Hkdf::<Sha256>::new(Some(salt), ikm);
+    Secret::filled(|out| {
+        #[allow(clippy::expect_used)]
+        hkdf.expand(&encode(purpose, fields), out)
+            .expect("N is within HKDF's limit");
+    })
 }
 
 #[cfg(test)]

@@ -7,25 +7,37 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A secret of `N` bytes: zeroized on drop, redacted in `Debug`, without `Display`, compared in
 /// constant time.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Secret<const N: usize>([u8; N]);
+///
+/// The bytes have one place in memory. A move copies a pointer and leaves nothing behind that is not
+/// erased.
+#[derive(Clone)]
+pub struct Secret<const N: usize>(Box<[u8; N]>);
 
 impl<const N: usize> Secret<N> {
-    /// Takes ownership of secret bytes. The caller must erase its own copy, if it keeps one.
-    pub const fn new(bytes: [u8; N]) -> Self {
-        Self(bytes)
+    /// Takes ownership of secret bytes. The caller must erase its own copy, if it keeps one:
+    /// [`Self::filled`] needs none.
+    pub fn new(mut bytes: [u8; N]) -> Self {
+        let secret = Self::filled(|to| to.copy_from_slice(&bytes));
+        bytes.zeroize();
+        secret
+    }
+
+    /// Lets `fill` write the secret to its place.
+    pub fn filled(fill: impl FnOnce(&mut [u8; N])) -> Self {
+        let mut secret = Self(Box::new([0; N]));
+        fill(&mut secret.0);
+        secret
     }
 
     /// Draws a random secret.
     pub fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
-        let mut bytes = [0; N];
-        rng.fill_bytes(&mut bytes);
-        Self(bytes)
+        Self::filled(|bytes| rng.fill_bytes(bytes))
     }
 
     /// Copies a slice of exactly `N` bytes. Returns `None` for another length.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+        let bytes: &[u8; N] = bytes.try_into().ok()?;
+        Some(Self::filled(|to| to.copy_from_slice(bytes)))
     }
 
     /// Returns the bytes, for the primitive that needs them.
@@ -34,9 +46,32 @@ impl<const N: usize> Secret<N> {
     }
 }
 
+impl<const N: usize> Drop for Secret<N> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
+
+impl Secret<64> {
+    /// Splits into two secrets of 32 bytes.
+    pub(crate) fn halves(&self) -> (Secret<32>, Secret<32>) {
+        let half = |from: &[u8]| {
+            Secret::filled(|half| {
+                for (to, from) in half.iter_mut().zip(from) {
+                    *to = *from;
+                }
+            })
+        };
+        let (first, second) = self.0.split_at(32);
+        (half(first), half(second))
+    }
+}
+
 impl<const N: usize> ConstantTimeEq for Secret<N> {
     fn ct_eq(&self, other: &Self) -> Choice {
-        self.0.ct_eq(&other.0)
+        self.0.as_slice().ct_eq(other.0.as_slice())
     }
 }
 

@@ -11,12 +11,12 @@ mod common;
 
 use common::reference::{self, Keys};
 use common::vectors::{FixedRng, array, bytes, hex, list, load, number, text};
-use common::{NOW_S, Peer};
+use common::{EPOCH_SECRET, NOW_S, Peer, SESSION};
 use m2_crypto::envelope::{
-    EpochHeader, Letter, ReceiveEpoch, SealedHeader, SendEpoch, content_hash,
+    EpochHeader, EpochSecret, Letter, ReceiveEpoch, SealedHeader, SendEpoch, content_hash,
 };
 use m2_crypto::provider::rustcrypto::RustCrypto;
-use m2_crypto::{OpenFailed, PeerId, Provider, provider};
+use m2_crypto::{OpenFailed, PeerId, Provider, Secret, provider};
 use serde_json::{Value, json};
 
 fn under_every_provider(check: impl Fn(&dyn Provider)) {
@@ -46,6 +46,9 @@ fn header_of(value: &Value) -> EpochHeader {
     }
 }
 
+/// The wrapped content key in a grant.
+const WRAPPED: std::ops::Range<usize> = 134..646;
+
 const TEXTS: [&[u8]; 5] = [b"", b"good morning", &[0; 15], &[1; 16], &[2; 1000]];
 
 #[test]
@@ -62,33 +65,33 @@ fn generate_envelopes() -> Value {
     );
     let header = alice.header(&bob, 5);
     let certificate = bob.identity.certificate();
-    let mut send = SendEpoch::open(rng, &alice.identity, certificate, header).unwrap();
+    let mut session = common::session();
+    session.next_share();
+    let share = session.next_share();
+    let mut send = SendEpoch::open(rng, &alice.identity, certificate, header, &share).unwrap();
     let grant = send.grant().to_vec();
+    let (secret, skipped) = reference::epoch_step(&EPOCH_SECRET);
+    let (_, share) = reference::epoch_step(&secret);
     let label = reference::wrap_label(1, &header);
-    let content_key = bob.identity.unwrap(rng, &label, &grant[122..634]).unwrap();
-    let root = reference::chain_root(&content_key, &grant);
-    let mut receive = bob.accept(&alice, &grant).unwrap();
-    let fresh = receive.to_bytes();
+    let content_key = bob.identity.unwrap(rng, &label, &grant[WRAPPED]).unwrap();
+    let root = reference::chain_root(&[&content_key, &share], &grant);
     let mut chain = root;
     let messages: Vec<Value> = (0..TEXTS.len())
         .map(|index| message_case(&mut send, &mut chain, index))
         .collect();
-    for opened in [0, 3] {
-        receive.open(&bytes(&messages[opened], "sealed")).unwrap();
-    }
     json!({
         "about": "docs/spec/envelope.md; the identities are identities/*.pem in the public circle",
         "sender": "alice",
         "receiver": "bob",
         "now": NOW_S,
         "header": header_json(&header),
+        "sessionName": hex(SESSION),
+        "epochSecret": hex(EPOCH_SECRET),
+        "shares": [hex(skipped), hex(share)],
         "contentKey": hex(&content_key[..]),
         "grant": hex(&grant),
         "chainRoot": hex(root),
         "messages": messages,
-        "sendState": hex(&send.to_bytes()[..]),
-        "receiveStateFresh": hex(&fresh[..]),
-        "receiveStateAfter0And3": hex(&receive.to_bytes()[..]),
     })
 }
 
@@ -119,21 +122,22 @@ fn check_envelopes(stored: &Value, provider: &dyn Provider) {
     let grant = bytes(stored, "grant");
     let label = reference::wrap_label(1, &header);
     let rng = &mut common::rng();
-    let key = bob.identity.unwrap(rng, &label, &grant[122..634]).unwrap();
+    let key = bob.identity.unwrap(rng, &label, &grant[WRAPPED]).unwrap();
     assert_eq!(key.to_vec(), bytes(stored, "contentKey"));
-    let mut chain = reference::chain_root(&key, &grant);
+    let (name, secret) = (array(stored, "sessionName"), array(stored, "epochSecret"));
+    assert_eq!(grant[90..98], name);
+    let (next, first) = reference::epoch_step(&secret);
+    let (_, share) = reference::epoch_step(&next);
+    assert_eq!(stored["shares"], json!([hex(first), hex(share)]));
+    let mut chain = reference::chain_root(&[&key, &share], &grant);
     assert_eq!(chain, array::<32>(stored, "chainRoot"));
 
-    let mut receive = bob.accept(&alice, &grant).unwrap();
-    assert_eq!(receive.header(), &header);
-    assert_eq!(
-        receive.to_bytes().to_vec(),
-        bytes(stored, "receiveStateFresh")
-    );
+    let mut session = EpochSecret::new(name, Secret::new(secret));
+    let mut receive = bob.accept_in(&mut session, &alice, &grant).unwrap();
+    assert_eq!((receive.header(), receive.session()), (&header, &name));
     for case in list(stored, "messages") {
         check_message(case, &header, &mut chain, &mut receive);
     }
-    check_states(stored);
 }
 
 /// Checks that the epoch, the second implementation and the vector agree.
@@ -164,20 +168,6 @@ fn check_message(
     let opened = receive.open(&sealed).unwrap();
     assert_eq!(opened.plaintext.to_vec(), plaintext);
     assert_eq!(receive.open(&sealed), Err(OpenFailed));
-}
-
-fn check_states(stored: &Value) {
-    let messages = list(stored, "messages");
-    let mut receive = ReceiveEpoch::from_bytes(&bytes(stored, "receiveStateFresh")).unwrap();
-    for opened in [0, 3] {
-        receive.open(&bytes(&messages[opened], "sealed")).unwrap();
-    }
-    let after = bytes(stored, "receiveStateAfter0And3");
-    assert_eq!(receive.to_bytes().to_vec(), after);
-    let send = SendEpoch::from_bytes(&bytes(stored, "sendState")).unwrap();
-    assert_eq!(send.to_bytes().to_vec(), bytes(stored, "sendState"));
-    assert_eq!(send.grant(), bytes(stored, "grant"));
-    assert_eq!(send.next_index() as usize, TEXTS.len());
 }
 
 #[test]
@@ -211,7 +201,7 @@ fn letter_case(plaintext: &[u8]) -> Value {
     let (from, to) = (&alice.identity, bob.identity.certificate());
     let letter = Letter::seal(rng, from, to, header, &[9; 16], plaintext).unwrap();
     let inner = reference::letter_unwrap(rng, &bob.identity, &bob.id, &letter);
-    let length = u32::from_be_bytes(inner[1179..1183].try_into().unwrap()) as usize;
+    let length = u32::from_be_bytes(inner[1191..1195].try_into().unwrap()) as usize;
     json!({
         "sender": "alice",
         "receiver": "bob",
@@ -219,8 +209,8 @@ fn letter_case(plaintext: &[u8]) -> Value {
         "header": header_json(&header),
         "messageId": hex([9; 16]),
         "plaintext": hex(plaintext),
-        "grant": hex(&inner[33..1179]),
-        "sealed": hex(&inner[1183..1183 + length]),
+        "grant": hex(&inner[33..1191]),
+        "sealed": hex(&inner[1195..1195 + length]),
         "letter": hex(&letter),
     })
 }
@@ -238,8 +228,8 @@ fn check_letter(case: &Value, provider: &dyn Provider) {
     let expected = reference::letter_inner(&alice.id, &grant, &sealed, letter.len());
     assert_eq!(inner, expected);
     let label = reference::wrap_label(2, &header);
-    let key = bob.identity.unwrap(rng, &label, &grant[122..634]).unwrap();
-    let seed = reference::chain_step(&reference::chain_root(&key, &grant)).1;
+    let key = bob.identity.unwrap(rng, &label, &grant[WRAPPED]).unwrap();
+    let seed = reference::chain_step(&reference::chain_root(&[&key], &grant)).1;
     let (id, plaintext) = (array(case, "messageId"), bytes(case, "plaintext"));
     let again = reference::seal(&Keys::of_message(&seed), &header, 0, &id, &plaintext);
     assert_eq!(again, sealed);

@@ -94,7 +94,7 @@ fn letter_lengths_reveal_only_the_size_class() {
 }
 
 /// Returns the longest plaintext of a letter of `class` bytes: the rest after the outside (544),
-/// the inside's header (1 + 32 + 1146 + 4) and a message's header (37) and tag (32), rounded down
+/// the inside's header (1 + 32 + 1158 + 4) and a message's header (37) and tag (32), rounded down
 /// to whole blocks, less one byte for the cipher's padding.
 fn fits(class: usize) -> usize {
     (class - 544 - 1183 - 37 - 32) / 16 * 16 - 1
@@ -189,7 +189,7 @@ impl Forge {
         let content_key = [5; 16];
         let grant = GrantFields::new(rng, self.kind, header, certificate, &content_key)
             .sign(rng, &self.signer.identity);
-        let mut chain = reference::chain_root(&content_key, &grant);
+        let mut chain = reference::chain_root(&[&content_key], &grant);
         for _ in 0..self.index {
             chain = reference::chain_step(&chain).0;
         }
@@ -230,7 +230,7 @@ fn letters_that_deviate_from_the_specification_are_rejected() {
             *inner.last_mut().unwrap() = 1
         }),
         ("another version", |inner| inner[0] = 2),
-        ("a length beyond the end", |inner| inner[1179] = 0xff),
+        ("a length beyond the end", |inner| inner[1191] = 0xff),
         ("a shorter length", |inner| inner[1182] -= 1),
         ("a length of zero", |inner| inner[1181..1183].fill(0)),
     ];

@@ -42,6 +42,9 @@ pub enum SessionError {
     /// The session has ended.
     #[error("the session ended")]
     Closed,
+    /// The session's exporter was erased, and no secret can be derived any more.
+    #[error("the session's exporter was erased")]
+    Erased,
     /// The peer broke the frame format, and the session was closed for it; or a message to be sent
     /// is too long, in which case the session continues.
     #[error("a frame is malformed or too long")]

@@ -11,18 +11,20 @@
 //! Reading a Hello runs under the endpoint's lock, does public-key operations and generates an ML-KEM key. RSA private
 //! operations run in the connection's driver, by means of [`OffLoad`]. Once a session is up,
 //! `Connection::peer_identity` returns a [`m2_crypto::handshake::Peer`], and
-//! `Connection::handshake_data` a [`m2_crypto::handshake::Suite`].
+//! `Connection::handshake_data` a [`Negotiated`].
 
 mod answer;
 mod dial;
+mod exporter;
 mod failure;
 mod packet_keys;
 mod session;
 
 pub use answer::{AnswerCrypto, SessionKeys};
 pub use dial::DialCrypto;
+pub(crate) use exporter::SharedExporter;
 pub use failure::{HandshakeFailure, code};
-pub use session::{Answered, Outcome, Unused};
+pub use session::{Answered, Negotiated, Outcome, Unused};
 
 use crate::suites::LeastSuites;
 use m2_crypto::handshake::{Established, HandshakeError};

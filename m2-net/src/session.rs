@@ -7,6 +7,7 @@ use crate::ending::on_wire;
 pub use crate::ending::{CloseCode, Ended, SessionError};
 use crate::frame::{self, FrameReceiver, FrameSender};
 use crate::line_address::is_on_line;
+use crate::quic_crypto::{Negotiated, SharedExporter};
 use crate::suites::LeastSuites;
 use crate::transport;
 use crate::wire::{Hello, MAX_VERSION, Malformed, Message, Purpose};
@@ -35,6 +36,7 @@ struct Inner {
     connection: Connection,
     peer: Peer,
     suite: Suite,
+    exporter: SharedExporter,
     peer_version: String,
     clock: Option<PeerClock>,
     dialled: bool,
@@ -142,14 +144,18 @@ impl SessionHandle {
     /// Derives a secret that only the two ends of this session can derive
     /// (docs/spec/wire.md#secrets-of-a-session).
     ///
-    /// Errors: [`SessionError::Closed`].
+    /// Errors: [`SessionError::Erased`].
     pub fn exporter(&self, label: &[u8], context: &[u8]) -> Result<Secret<32>, SessionError> {
-        let mut output = [0; 32];
-        self.0
-            .connection
-            .export_keying_material(&mut output, label, context)
-            .map_err(|_| SessionError::Closed)?;
-        Ok(Secret::new(output))
+        let mut exported = Ok(());
+        let secret = Secret::filled(|secret| {
+            exported = self.0.exporter.export(secret, label, context);
+        });
+        exported.map(|()| secret).map_err(|_| SessionError::Erased)
+    }
+
+    /// Erases the exporter: no further secret can be derived in this session.
+    pub fn erase_exporter(&self) {
+        self.0.exporter.erase();
     }
 
     /// Closes the session at once. Data that has not arrived yet is lost; to avoid that, call
@@ -259,13 +265,15 @@ impl Session {
         (stream, receiver): (SendStream, FrameReceiver),
     ) -> Result<Self, SessionError> {
         let purpose = hello.purpose;
-        let (peer, suite) = authenticated(&connection)?;
+        let (peer, negotiated) = authenticated(&connection)?;
+        let Negotiated { suite, exporter } = negotiated;
         if let Some(id) = peer.id() {
             greeting.suites.completed(id, suite);
         }
         let handle = SessionHandle(Arc::new(Inner {
             peer,
             suite,
+            exporter,
             clock: PeerClock::told(greeting, &hello, connection.rtt()),
             peer_version: hello.version,
             dialled,
@@ -392,14 +400,14 @@ async fn listen(
     }
 }
 
-/// Returns the peer that the handshake authenticated, and the suite.
-fn authenticated(connection: &Connection) -> Result<(Peer, Suite), SessionError> {
+/// Returns the peer that the handshake authenticated, and what was negotiated.
+fn authenticated(connection: &Connection) -> Result<(Peer, Negotiated), SessionError> {
     let peer = connection.peer_identity();
     let peer = peer.and_then(|peer| peer.downcast::<Peer>().ok());
-    let suite = connection.handshake_data();
-    let suite = suite.and_then(|suite| suite.downcast::<Suite>().ok());
-    match (peer, suite) {
-        (Some(peer), Some(suite)) => Ok((*peer, *suite)),
+    let negotiated = connection.handshake_data();
+    let negotiated = negotiated.and_then(|data| data.downcast::<Negotiated>().ok());
+    match (peer, negotiated) {
+        (Some(peer), Some(negotiated)) => Ok((*peer, *negotiated)),
         _ => Err(SessionError::Closed),
     }
 }

@@ -56,6 +56,20 @@ async fn two_daemons_talk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_erased_exporter_derives_nothing() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    let (dialled, accepted) = connect(&caller, &called, address(&called)).await;
+    dialled.erase_exporter();
+    let erased = dialled.exporter(b"test", b"");
+    assert!(matches!(erased, Err(SessionError::Erased)), "{erased:?}");
+    let by_quinn = dialled
+        .connection()
+        .export_keying_material(&mut [0; 32], b"test", b"");
+    assert!(by_quinn.is_err());
+    assert!(accepted.exporter(b"test", b"").is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_frames_keep_their_order_and_finish_delivers_them() {
     let (caller, called) = (endpoint(alice()), endpoint(bob()));
     let (dialled, mut accepted) = connect(&caller, &called, address(&called)).await;

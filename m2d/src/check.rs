@@ -154,11 +154,11 @@ fn contents(store: &Inspection<'_>) -> Found {
     }
     let Contents {
         contacts,
-        epochs,
+        grants,
         outbox,
     } = store.contents().map_err(told)?;
     Ok(format!(
-        "{contacts} contacts, {epochs} message keys, {outbox} messages in the outbox"
+        "{contacts} contacts, {grants} grants of contacts, {outbox} messages in the outbox"
     ))
 }
 

@@ -10,16 +10,15 @@
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use m2_crypto::envelope::ReceiveEpoch;
+use m2_crypto::envelope::{Ends, EpochSecret, ReceiveEpoch};
 use m2_delivery::{
     AcceptedGrant, Ack, Action, Body, Committed, Content, Context, Conversation, Draft, History,
-    Limits, MessageId, Path, Saved, Time, Write,
+    Limits, MessageId, Path, Queued, Saved, Time,
 };
 use m2_net::wire::Places;
-use m2_tests::sim::{ALICE, BOB, Identified};
+use m2_tests::sim::{ALICE, BOB, Identified, epoch_secret};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::collections::HashMap;
 
 const CONTENT: [u8; 1024] = [7; 1024];
 const NOW: Time = Time(1_800_000_000_000);
@@ -49,12 +48,13 @@ fn deliver(sender: &mut Side, receiver: &mut Side, messages: u64) {
     assert_eq!(sender.conversation.pending(), 0);
 }
 
-/// One side: its conversation and the outbox rows that a store would hold.
+/// One side: its conversation, and the secrets of its only session.
 struct Side {
     own: &'static Identified,
     peer: &'static Identified,
     conversation: Conversation,
-    outbox: HashMap<MessageId, Vec<u8>>,
+    sending: EpochSecret,
+    receiving: EpochSecret,
     rng: StdRng,
 }
 
@@ -74,6 +74,7 @@ macro_rules! context {
             own_id: $side.own.id,
             peer: $side.peer.identity.certificate(),
             peer_id: $side.peer.id,
+            session: Some(&mut $side.sending),
             history: &NoHistory,
         }
     };
@@ -85,7 +86,8 @@ impl Side {
             own,
             peer,
             conversation: Conversation::new(Limits::default(), Saved::default()),
-            outbox: HashMap::new(),
+            sending: epoch_secret(1, own),
+            receiving: epoch_secret(1, peer),
             rng: StdRng::seed_from_u64(1),
         };
         side.conversation.connected(context!(side), Path::Direct);
@@ -128,46 +130,33 @@ impl Side {
     }
 
     fn accept(&mut self, grant: &[u8]) -> Option<ReceiveEpoch> {
-        let (own, peer) = (self.own, self.peer);
         let header = *m2_crypto::envelope::Grant::parse(grant).unwrap().header();
         if !self.conversation.wants_grant(NOW, &header) {
             return None;
         }
-        let (rng, certificate) = (&mut self.rng, peer.identity.certificate());
-        let now_s = NOW.seconds();
-        ReceiveEpoch::accept(
-            rng,
-            &own.identity,
-            &own.id,
-            certificate,
-            &peer.id,
-            grant,
-            now_s,
-        )
-        .ok()
+        let ends = Ends {
+            receiver: &self.own.identity,
+            receiver_id: self.own.id,
+            sender: self.peer.identity.certificate(),
+            sender_id: self.peer.id,
+        };
+        let (rng, secret) = (&mut self.rng, &mut self.receiving);
+        ReceiveEpoch::accept(rng, &ends, secret, grant, NOW.seconds()).ok()
     }
 
     fn acknowledged(&mut self, acks: &[Ack]) {
         self.conversation.on_acks(context!(self), acks).unwrap();
     }
 
-    /// Simulates a commit: applies the writes to the outbox and returns the frames to send.
+    /// Simulates a commit: drops the writes and returns the frames to send.
     fn settle(&mut self) -> Leaving {
-        while let Some(write) = self.conversation.poll_write() {
-            match write {
-                Write::Outbox { entry, sealed, .. } => {
-                    drop(self.outbox.insert(entry.id, sealed.to_vec()))
-                }
-                Write::OutboxRemove { id } => drop(self.outbox.remove(&id)),
-                _ => {}
-            }
-        }
+        while self.conversation.poll_write().is_some() {}
         let mut leaving = Leaving::default();
         while let Some(action) = self.conversation.poll_action() {
             match action {
-                Action::Transmit { id, grant, .. } => leaving
+                Action::Transmit { grant, sealed, .. } => leaving
                     .envelopes
-                    .push((grant.map(|grant| grant.to_vec()), self.outbox[&id].clone())),
+                    .push((grant.map(|grant| grant.to_vec()), sealed.to_vec())),
                 Action::State(_) => {}
                 Action::Acknowledge(acks) => leaving.acks.push(acks),
                 other => panic!("{other:?}"),
@@ -182,6 +171,10 @@ struct NoHistory;
 impl History for NoHistory {
     fn committed(&self, _id: &MessageId) -> Option<Committed> {
         None
+    }
+
+    fn queued(&self, _id: &MessageId) -> Queued {
+        Queued::Missing
     }
 }
 

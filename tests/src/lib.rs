@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod checks;
 pub mod hostile;
+pub mod memory;
 pub mod natlab;
 pub mod sim;
 

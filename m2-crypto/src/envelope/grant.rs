@@ -1,6 +1,7 @@
 //! Grants: the key exchange that starts an epoch (docs/spec/envelope.md#grant).
 
 use super::chain::ChainKey;
+use super::epoch_secret::{EpochSecret, EpochShare, SESSION_NAME_BYTES};
 use super::{MAX_GRANT_AGE_S, MAX_GRANT_AHEAD_S};
 use crate::certificate::{Certificate, MODULUS_BYTES};
 use crate::error::KeyError;
@@ -17,8 +18,8 @@ use thiserror::Error;
 /// Bytes of a signed grant. All grants have this length.
 pub const GRANT_BYTES: usize = UNSIGNED_BYTES + MODULUS_BYTES;
 
-const VERSION: u8 = 1;
-const UNSIGNED_BYTES: usize = 2 + EpochHeader::BYTES + 32 + MODULUS_BYTES;
+const VERSION: u8 = 2;
+const UNSIGNED_BYTES: usize = 2 + EpochHeader::BYTES + SESSION_NAME_BYTES + 4 + 32 + MODULUS_BYTES;
 
 /// The use of a grant's epoch. The two kinds have separate number spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +106,9 @@ pub enum GrantRefused {
     /// It names a sender other than the peer that presented it.
     #[error("the grant names another sender")]
     WrongSender,
+    /// It was made for another session, or for an epoch of this session whose share is erased.
+    #[error("the grant belongs to another session")]
+    OtherSession,
     /// Its content key is wrapped under a key that the receiver does not have.
     #[error("the grant's content key is wrapped under another key of the receiver")]
     WrongReceiverKey,
@@ -128,6 +132,8 @@ pub struct Grant<'a> {
     bytes: &'a [u8],
     kind: GrantKind,
     header: EpochHeader,
+    session: [u8; SESSION_NAME_BYTES],
+    step: u32,
     receiver_key: [u8; 32],
     wrapped: &'a [u8],
     signature: &'a [u8],
@@ -149,12 +155,15 @@ impl<'a> Grant<'a> {
             bytes,
             kind: GrantKind::from_byte(reader.u8()?)?,
             header: EpochHeader::read(&mut reader)?,
+            session: reader.array()?,
+            step: reader.u32()?,
             receiver_key: reader.array()?,
             wrapped: reader.slice(MODULUS_BYTES)?,
             signature: reader.slice(MODULUS_BYTES)?,
         };
         reader.end()?;
-        Some(grant)
+        let names_no_session = (grant.session, grant.step) == ([0; SESSION_NAME_BYTES], 0);
+        (grant.kind == GrantKind::Session || names_no_session).then_some(grant)
     }
 
     /// Returns the use of the grant's epoch.
@@ -165,6 +174,12 @@ impl<'a> Grant<'a> {
     /// Returns the epoch that the grant claims to open. Not authenticated.
     pub const fn header(&self) -> &EpochHeader {
         &self.header
+    }
+
+    /// Checks that the grant was made for the session of `secret`, for an epoch that the session still
+    /// has a share for.
+    pub fn check_session(&self, secret: &EpochSecret) -> Result<(), GrantRefused> {
+        secret.check(&self.session, self.step)
     }
 
     /// Verifies receiver, sender, age, receiver key and signature, cheapest first. `sender` must be
@@ -218,21 +233,31 @@ impl fmt::Debug for Grant<'_> {
 pub struct VerifiedGrant<'a>(Grant<'a>);
 
 impl VerifiedGrant<'_> {
-    /// Unwraps the content key with the private key of `identity` and derives the chain's root.
+    /// Unwraps the content key with the private key of `identity` and derives the chain's root, for
+    /// which a session's grant needs the session's secret. The secret moves on past the epoch.
     pub fn unwrap(
         &self,
         rng: &mut dyn CryptoRng,
         identity: &Identity,
+        session: Option<&mut EpochSecret>,
     ) -> Result<OpenedGrant, GrantRefused> {
         let Grant { kind, header, .. } = self.0;
         let key = identity
             .unwrap(rng, &wrap_label(kind, &header), self.0.wrapped)
             .map_err(|_| GrantRefused::Decrypt)?;
         let key = Secret::from_slice(&key).ok_or(GrantRefused::Decrypt)?;
+        let share = match (kind, session) {
+            (GrantKind::Session, Some(secret)) => {
+                self.0.check_session(secret)?;
+                Some(secret.share_of(self.0.step)?)
+            }
+            (GrantKind::Letter, None) => None,
+            _ => return Err(GrantRefused::Malformed),
+        };
         Ok(OpenedGrant {
-            kind,
             header,
-            root: ChainKey::root(&key, self.0.bytes, &header),
+            session: self.0.session,
+            root: ChainKey::root(&key, share.as_ref(), self.0.bytes, &header),
         })
     }
 }
@@ -240,8 +265,8 @@ impl VerifiedGrant<'_> {
 /// A grant whose content key was unwrapped, from which a [`ReceiveEpoch`](super::ReceiveEpoch)
 /// starts.
 pub struct OpenedGrant {
-    pub(super) kind: GrantKind,
     pub(super) header: EpochHeader,
+    pub(super) session: [u8; SESSION_NAME_BYTES],
     pub(super) root: ChainKey,
 }
 
@@ -251,24 +276,34 @@ impl fmt::Debug for OpenedGrant {
     }
 }
 
-/// Creates and signs a grant. Returns its bytes and the root of its chain.
+/// Creates and signs a grant: one for letters if no session takes part in it. Returns its bytes and the
+/// root of its chain.
 pub(super) fn issue(
     rng: &mut dyn CryptoRng,
-    kind: GrantKind,
+    share: Option<&EpochShare>,
     identity: &Identity,
     receiver: &Certificate,
     header: &EpochHeader,
 ) -> Result<(Vec<u8>, ChainKey), KeyError> {
+    let kind = match share {
+        Some(_) => GrantKind::Session,
+        None => GrantKind::Letter,
+    };
     let key = Secret::<16>::random(rng);
     let wrapped = receiver.wrap(rng, &wrap_label(kind, header), key.expose())?;
     let mut grant = Vec::with_capacity(GRANT_BYTES);
     grant.extend_from_slice(&[VERSION, kind.byte()]);
     header.write(&mut grant);
+    let (session, step) = share.map_or(([0; SESSION_NAME_BYTES], 0), |share| {
+        (share.session, share.step)
+    });
+    grant.extend_from_slice(&session);
+    grant.extend_from_slice(&step.to_be_bytes());
     grant.extend_from_slice(&key_hash(receiver));
     grant.extend_from_slice(&wrapped);
     let signature = identity.sign(rng, &label::encode("grant", &[&grant]))?;
     grant.extend_from_slice(&signature);
-    let root = ChainKey::root(&key, &grant, header);
+    let root = ChainKey::root(&key, share, &grant, header);
     Ok((grant, root))
 }
 

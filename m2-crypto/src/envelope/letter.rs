@@ -91,8 +91,7 @@ impl Letter {
         message_id: &[u8; MESSAGE_ID_BYTES],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, LetterError> {
-        let kind = GrantKind::Letter;
-        let mut epoch = SendEpoch::open_kind(rng, kind, identity, receiver_certificate, header)?;
+        let mut epoch = SendEpoch::of_letter(rng, identity, receiver_certificate, header)?;
         let sealed = epoch.seal(message_id, plaintext)?;
         let inner = inner(&header.sender, epoch.grant(), &sealed).ok_or(SealError::TooLong)?;
         Ok(wrap(rng, receiver_certificate, &header.receiver, inner)?)
@@ -157,7 +156,7 @@ impl Letter {
         let own = identity.certificate();
         let grant = grant
             .verify(sender_certificate, &self.sender, &self.receiver, own, now_s)
-            .and_then(|grant| grant.unwrap(rng, identity))
+            .and_then(|grant| grant.unwrap(rng, identity, None))
             .map_err(|_| OpenFailed)?;
         let mut epoch = ReceiveEpoch::new(grant);
         let opened = epoch.open(&self.sealed)?;

@@ -1,21 +1,18 @@
 //! The receiver's end of an epoch.
 
 use super::chain::{ChainKey, MessageSeed};
+use super::epoch_secret::{EpochSecret, SESSION_NAME_BYTES};
 use super::grant::{EpochHeader, Grant, GrantKind, GrantRefused, OpenedGrant};
 use super::sealed::{self, SealedHeader};
-use super::{MAX_MESSAGES, MAX_SKIPPED, MESSAGE_ID_BYTES};
+use super::{MAX_MESSAGES, MESSAGE_ID_BYTES};
 use crate::certificate::Certificate;
 use crate::error::OpenFailed;
 use crate::identity::Identity;
 use crate::peer_id::PeerId;
-use crate::reader::Reader;
-use crate::secret::Secret;
 use rand_core::CryptoRng;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use zeroize::Zeroizing;
-
-const STATE_VERSION: u8 = 1;
 
 /// A message that was opened.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,10 +31,24 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// The receiving end of an epoch. Store [`ReceiveEpoch::to_bytes`] in the transaction that stores
-/// the opened message.
+/// The two ends of an epoch, for its receiver.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends<'a> {
+    /// The receiver.
+    pub receiver: &'a Identity,
+    /// The receiver's peer id.
+    pub receiver_id: PeerId,
+    /// The certificate of the sender.
+    pub sender: &'a Certificate,
+    /// The sender's peer id.
+    pub sender_id: PeerId,
+}
+
+/// The receiving end of an epoch. It exists in memory only: a message that is not committed is sealed
+/// again by its sender.
 pub struct ReceiveEpoch {
     header: EpochHeader,
+    session: [u8; SESSION_NAME_BYTES],
     next_index: u32,
     chain: ChainKey,
     skipped: BTreeMap<u32, MessageSeed>,
@@ -47,15 +58,13 @@ pub struct ReceiveEpoch {
 }
 
 impl ReceiveEpoch {
-    /// Accepts a sender's grant: all checks of [`Grant::verify`], then one RSA-4096 private
-    /// operation. The caller must first check, by [`Grant::header`], that the epoch's number is
-    /// higher than all before it.
+    /// Accepts a sender's grant for the session of `session`: all checks of [`Grant::verify`], then
+    /// one RSA-4096 private operation. The caller must first check, by [`Grant::header`], that the
+    /// epoch's number is higher than all before it.
     pub fn accept(
         rng: &mut dyn CryptoRng,
-        identity: &Identity,
-        receiver: &PeerId,
-        sender_certificate: &Certificate,
-        sender: &PeerId,
+        ends: &Ends<'_>,
+        session: &mut EpochSecret,
         grant: &[u8],
         now_s: u64,
     ) -> Result<Self, GrantRefused> {
@@ -63,24 +72,18 @@ impl ReceiveEpoch {
         if grant.kind() != GrantKind::Session {
             return Err(GrantRefused::Malformed);
         }
-        let own = identity.certificate();
+        grant.check_session(session)?;
+        let own = ends.receiver.certificate();
         grant
-            .verify(sender_certificate, sender, receiver, own, now_s)?
-            .unwrap(rng, identity)
-            .and_then(Self::from_grant)
-    }
-
-    /// Starts the epoch of an unwrapped grant. Returns `Malformed` for a letter's grant.
-    pub fn from_grant(grant: OpenedGrant) -> Result<Self, GrantRefused> {
-        match grant.kind {
-            GrantKind::Session => Ok(Self::new(grant)),
-            GrantKind::Letter => Err(GrantRefused::Malformed),
-        }
+            .verify(ends.sender, &ends.sender_id, &ends.receiver_id, own, now_s)?
+            .unwrap(rng, ends.receiver, Some(session))
+            .map(Self::new)
     }
 
     pub(super) fn new(grant: OpenedGrant) -> Self {
         Self {
             header: grant.header,
+            session: grant.session,
             next_index: 0,
             chain: grant.root,
             skipped: BTreeMap::new(),
@@ -89,16 +92,16 @@ impl ReceiveEpoch {
     }
 
     /// Returns how many chain steps [`Self::open`] takes for the message with this index before it
-    /// can check the tag. Returns `None` if the message is rejected without any work: its key is
-    /// gone, or more than [`MAX_SKIPPED`] messages would be outstanding.
+    /// can check the tag: at most [`MAX_MESSAGES`]. Returns `None` if the message is rejected without any
+    /// work, as its key is gone.
     pub fn steps_to(&self, index: u32) -> Option<u32> {
         let Some(ahead) = index.checked_sub(self.next_index) else {
             return self.skipped.contains_key(&index).then_some(0);
         };
-        if self.skipped.len() + ahead as usize > MAX_SKIPPED as usize {
+        if index >= MAX_MESSAGES {
             return None;
         }
-        // At most MAX_SKIPPED, as checked above.
+        // At most MAX_MESSAGES, as checked above.
         let derived = self.ahead.len() as u32;
         Some((ahead + 1).saturating_sub(derived))
     }
@@ -109,8 +112,7 @@ impl ReceiveEpoch {
     }
 
     /// Opens one message. A failure leaves the state as it was, apart from the cached steps. A
-    /// message that was opened before is rejected, as its key is gone, and so is one that would
-    /// leave more than [`MAX_SKIPPED`] messages outstanding.
+    /// message that was opened before is rejected, as its key is gone.
     pub fn open(&mut self, sealed: &[u8]) -> Result<Opened, OpenFailed> {
         let header = SealedHeader::parse(sealed)?;
         if header.incarnation != self.header.incarnation || header.epoch != self.header.epoch {
@@ -165,6 +167,11 @@ impl ReceiveEpoch {
         &self.header
     }
 
+    /// Returns the name of the session to which the epoch belongs.
+    pub const fn session(&self) -> &[u8; SESSION_NAME_BYTES] {
+        &self.session
+    }
+
     /// Returns the epoch's number.
     pub const fn epoch(&self) -> u64 {
         self.header.epoch
@@ -189,69 +196,6 @@ impl ReceiveEpoch {
     pub fn skipped(&self) -> usize {
         self.skipped.len()
     }
-
-    /// Encodes the state: 129 bytes, and 36 for each outstanding message. It contains secrets and
-    /// belongs into an encrypted store only (docs/spec/envelope.md#stored-state).
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let size = 1 + EpochHeader::BYTES + 4 + 32 + 4 + 36 * self.skipped.len();
-        let mut out = Zeroizing::new(Vec::with_capacity(size));
-        out.push(STATE_VERSION);
-        self.header.write(&mut out);
-        out.extend_from_slice(&self.next_index.to_be_bytes());
-        out.extend_from_slice(self.chain.secret().expose());
-        // At most MAX_SKIPPED.
-        out.extend_from_slice(&(self.skipped.len() as u32).to_be_bytes());
-        for (index, seed) in &self.skipped {
-            out.extend_from_slice(&index.to_be_bytes());
-            out.extend_from_slice(seed.secret().expose());
-        }
-        out
-    }
-
-    /// Decodes [`ReceiveEpoch::to_bytes`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpenFailed> {
-        Self::read(bytes).ok_or(OpenFailed)
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        if reader.u8()? != STATE_VERSION {
-            return None;
-        }
-        let header = EpochHeader::read(&mut reader)?;
-        let next_index = reader.u32().filter(|index| *index <= MAX_MESSAGES)?;
-        let chain = ChainKey::from_secret(Secret::new(reader.array()?));
-        let skipped = read_skipped(&mut reader, next_index)?;
-        reader.end()?;
-        Some(Self {
-            header,
-            next_index,
-            chain,
-            skipped,
-            ahead: VecDeque::new(),
-        })
-    }
-}
-
-/// Requires strictly increasing indices below `next_index`, so that a state has exactly one
-/// encoding.
-fn read_skipped(reader: &mut Reader<'_>, next_index: u32) -> Option<BTreeMap<u32, MessageSeed>> {
-    let count = reader.u32().filter(|count| *count <= MAX_SKIPPED)?;
-    let mut skipped = BTreeMap::new();
-    for _ in 0..count {
-        let index = reader.u32().filter(|index| *index < next_index)?;
-        if skipped
-            .last_key_value()
-            .is_some_and(|(last, _)| *last >= index)
-        {
-            return None;
-        }
-        skipped.insert(
-            index,
-            MessageSeed::from_secret(Secret::new(reader.array()?)),
-        );
-    }
-    Some(skipped)
 }
 
 impl fmt::Debug for ReceiveEpoch {

@@ -1,20 +1,16 @@
 //! The sender's end of an epoch.
 
 use super::chain::ChainKey;
-use super::grant::{self, EpochHeader, GRANT_BYTES, GrantKind};
+use super::epoch_secret::EpochShare;
+use super::grant::{self, EpochHeader};
 use super::sealed::{self, MAX_PLAINTEXT, SealedHeader};
-use super::{MAX_EPOCH_AGE_S, MAX_MESSAGES, MESSAGE_ID_BYTES};
+use super::{MAX_MESSAGES, MESSAGE_ID_BYTES};
 use crate::certificate::Certificate;
-use crate::error::{KeyError, OpenFailed};
+use crate::error::KeyError;
 use crate::identity::Identity;
-use crate::reader::Reader;
-use crate::secret::Secret;
 use rand_core::CryptoRng;
 use std::fmt;
 use thiserror::Error;
-use zeroize::Zeroizing;
-
-const STATE_VERSION: u8 = 1;
 
 /// The reason why a message could not be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -27,9 +23,8 @@ pub enum SealError {
     EpochSpent,
 }
 
-/// The sending end of an epoch. It is not `Clone`: two copies would seal two messages under one
-/// key. For the same reason a state from [`SendEpoch::to_bytes`] may be restored only if it was
-/// stored in the transaction that stored the last sealed message.
+/// The sending end of an epoch. It is not `Clone`, and has no stored form: two copies would seal two
+/// messages under one key.
 pub struct SendEpoch {
     header: EpochHeader,
     next_index: u32,
@@ -39,33 +34,38 @@ pub struct SendEpoch {
 }
 
 impl SendEpoch {
-    /// Opens an epoch: draws a content key, wraps it under `receiver_certificate`, and signs the
-    /// grant with `identity`. Costs one RSA-4096 signature. `header.sender` must be the peer id of
-    /// `identity`, `header.receiver` that of `receiver_certificate`, and `header.epoch` higher than
-    /// all before it in this incarnation.
+    /// Opens an epoch in the session whose `share` it takes: draws a content key, wraps it under
+    /// `receiver_certificate`, and signs the grant with `identity`. Costs one RSA-4096 signature.
+    /// `header.sender` must be the peer id of `identity`, `header.receiver` that of
+    /// `receiver_certificate`, and `header.epoch` higher than all before it in this incarnation.
     pub fn open(
         rng: &mut dyn CryptoRng,
         identity: &Identity,
         receiver_certificate: &Certificate,
         header: EpochHeader,
+        share: &EpochShare,
     ) -> Result<Self, KeyError> {
-        Self::open_kind(
-            rng,
-            GrantKind::Session,
-            identity,
-            receiver_certificate,
-            header,
-        )
+        Self::issue(rng, identity, receiver_certificate, header, Some(share))
     }
 
-    pub(super) fn open_kind(
+    /// Opens the epoch of a letter, which has no session.
+    pub(super) fn of_letter(
         rng: &mut dyn CryptoRng,
-        kind: GrantKind,
         identity: &Identity,
         receiver_certificate: &Certificate,
         header: EpochHeader,
     ) -> Result<Self, KeyError> {
-        let (grant, chain) = grant::issue(rng, kind, identity, receiver_certificate, &header)?;
+        Self::issue(rng, identity, receiver_certificate, header, None)
+    }
+
+    fn issue(
+        rng: &mut dyn CryptoRng,
+        identity: &Identity,
+        receiver_certificate: &Certificate,
+        header: EpochHeader,
+        share: Option<&EpochShare>,
+    ) -> Result<Self, KeyError> {
+        let (grant, chain) = grant::issue(rng, share, identity, receiver_certificate, &header)?;
         Ok(Self {
             header,
             next_index: 0,
@@ -81,7 +81,7 @@ impl SendEpoch {
     }
 
     /// Drops the grant. Called once a message of the epoch is acknowledged, as the receiver then
-    /// has the grant. This also makes [`SendEpoch::to_bytes`] smaller.
+    /// has the grant.
     pub fn confirm(&mut self) {
         self.grant = Vec::new();
     }
@@ -110,12 +110,6 @@ impl SendEpoch {
         Ok(sealed::seal(&seed.keys(), &self.header, &header, plaintext))
     }
 
-    /// Returns whether a new epoch is due: this one is 24 hours old or has sealed 10,000 messages.
-    pub const fn is_spent(&self, now_s: u64) -> bool {
-        now_s.saturating_sub(self.header.created_s) >= MAX_EPOCH_AGE_S
-            || self.next_index >= MAX_MESSAGES
-    }
-
     /// Returns sender, receiver, incarnation and number of the epoch.
     pub const fn header(&self) -> &EpochHeader {
         &self.header
@@ -139,45 +133,6 @@ impl SendEpoch {
     /// Returns the index of the next message, which is the number of messages sealed so far.
     pub const fn next_index(&self) -> u32 {
         self.next_index
-    }
-
-    /// Encodes the state: 127 bytes, and the grant until it is confirmed. It contains secrets: it
-    /// belongs into an encrypted store, and into no backup (docs/spec/envelope.md#stored-state).
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let size = 1 + EpochHeader::BYTES + 4 + 32 + 2 + self.grant.len();
-        let mut out = Zeroizing::new(Vec::with_capacity(size));
-        out.push(STATE_VERSION);
-        self.header.write(&mut out);
-        out.extend_from_slice(&self.next_index.to_be_bytes());
-        out.extend_from_slice(self.chain.secret().expose());
-        // A grant is GRANT_BYTES long or absent.
-        out.extend_from_slice(&(self.grant.len() as u16).to_be_bytes());
-        out.extend_from_slice(&self.grant);
-        out
-    }
-
-    /// Decodes [`SendEpoch::to_bytes`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpenFailed> {
-        Self::read(bytes).ok_or(OpenFailed)
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        if reader.u8()? != STATE_VERSION {
-            return None;
-        }
-        let header = EpochHeader::read(&mut reader)?;
-        let next_index = reader.u32().filter(|index| *index <= MAX_MESSAGES)?;
-        let chain = ChainKey::from_secret(Secret::new(reader.array()?));
-        let length = usize::from(reader.u16()?);
-        let grant = reader.rest().to_vec();
-        let grant_ok = grant.len() == length && (grant.is_empty() || length == GRANT_BYTES);
-        grant_ok.then_some(Self {
-            header,
-            next_index,
-            chain,
-            grant,
-        })
     }
 }
 

@@ -11,13 +11,16 @@
 pub mod reference;
 pub mod vectors;
 
-use m2_crypto::envelope::{EpochHeader, GrantRefused, ReceiveEpoch, SendEpoch};
-use m2_crypto::{Circle, Identity, PeerId, Provider, provider};
+use m2_crypto::envelope::{Ends, EpochHeader, EpochSecret, GrantRefused, ReceiveEpoch, SendEpoch};
+use m2_crypto::{Circle, Identity, PeerId, Provider, Secret, provider};
 use rand_core::UnwrapErr;
 
 /// The current time in all tests, Unix time in seconds.
 pub const NOW_S: u64 = 1_800_000_000;
 pub const INCARNATION: u64 = 0x1122_3344_5566_7788;
+/// The name of the session in which the tests' epochs are opened, and its exported secret.
+pub const SESSION: [u8; 8] = [0x5e; 8];
+pub const EPOCH_SECRET: [u8; 32] = [0xe5; 32];
 
 /// Returns the operating system's random number generator.
 pub fn rng() -> UnwrapErr<getrandom::SysRng> {
@@ -66,21 +69,37 @@ impl Peer {
             &self.identity,
             to.identity.certificate(),
             header,
+            &session().next_share(),
         )
         .unwrap()
     }
 
     pub fn accept(&self, from: &Self, grant: &[u8]) -> Result<ReceiveEpoch, GrantRefused> {
-        ReceiveEpoch::accept(
-            &mut rng(),
-            &self.identity,
-            &self.id,
-            from.identity.certificate(),
-            &from.id,
-            grant,
-            NOW_S,
-        )
+        self.accept_in(&mut session(), from, grant)
     }
+
+    pub fn accept_in(
+        &self,
+        session: &mut EpochSecret,
+        from: &Self,
+        grant: &[u8],
+    ) -> Result<ReceiveEpoch, GrantRefused> {
+        ReceiveEpoch::accept(&mut rng(), &self.ends(from), session, grant, NOW_S)
+    }
+
+    pub fn ends<'a>(&'a self, from: &'a Self) -> Ends<'a> {
+        Ends {
+            receiver: &self.identity,
+            receiver_id: self.id,
+            sender: from.identity.certificate(),
+            sender_id: from.id,
+        }
+    }
+}
+
+/// Returns the secret of the session in which the tests' epochs are opened, before the first of them.
+pub fn session() -> EpochSecret {
+    EpochSecret::new(SESSION, Secret::new(EPOCH_SECRET))
 }
 
 /// Reads the PEM file of a fixed identity.

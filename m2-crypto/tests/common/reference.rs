@@ -1,6 +1,7 @@
 //! A second implementation of level 1, written from docs/spec/envelope.md on labels, RSA and AES
 //! alone. It checks the vectors and makes hostile input.
 
+use super::SESSION;
 use aes::Aes128;
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
@@ -14,6 +15,8 @@ pub struct GrantFields {
     pub version: u8,
     pub kind: u8,
     pub header: EpochHeader,
+    pub session: [u8; 8],
+    pub step: u32,
     pub receiver_key: [u8; 32],
     pub wrapped: Vec<u8>,
 }
@@ -27,9 +30,11 @@ impl GrantFields {
         content_key: &[u8],
     ) -> Self {
         Self {
-            version: 1,
+            version: 2,
             kind,
             header,
+            session: if kind == 1 { SESSION } else { [0; 8] },
+            step: 0,
             receiver_key: label::hash("receiver key", &[receiver.spki_der()]),
             wrapped: receiver
                 .wrap(rng, &wrap_label(kind, &header), content_key)
@@ -44,6 +49,8 @@ impl GrantFields {
         grant.extend(self.header.incarnation.to_be_bytes());
         grant.extend(self.header.epoch.to_be_bytes());
         grant.extend(self.header.created_s.to_be_bytes());
+        grant.extend(self.session);
+        grant.extend(self.step.to_be_bytes());
         grant.extend(self.receiver_key);
         grant.extend(&self.wrapped);
         let signature = identity
@@ -64,10 +71,18 @@ pub fn wrap_label(kind: u8, header: &EpochHeader) -> Vec<u8> {
     label::encode(purpose, &[sender, receiver, &incarnation, &epoch])
 }
 
-pub fn chain_root(content_key: &[u8], grant: &[u8]) -> [u8; 32] {
+/// Returns the next epoch secret of a session, and the share of the current epoch.
+pub fn epoch_step(secret: &[u8; 32]) -> ([u8; 32], [u8; 32]) {
+    let out = label::derive::<64>(secret, &[], "epoch step", &[]);
+    let (next, share) = out.expose().split_at(32);
+    (next.try_into().unwrap(), share.try_into().unwrap())
+}
+
+/// `keys` is the content key, and the session's share unless the grant is that of a letter.
+pub fn chain_root(keys: &[&[u8]], grant: &[u8]) -> [u8; 32] {
     let salt = label::hash("signed grant", &[grant]);
     let parties = [&grant[2..34], &grant[34..66]];
-    *label::derive::<32>(content_key, &salt, "chain root", &parties).expose()
+    *label::derive::<32>(&keys.concat(), &salt, "chain root", &parties).expose()
 }
 
 /// Returns the next chain key, and the seed of the current message.

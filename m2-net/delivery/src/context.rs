@@ -1,10 +1,12 @@
 //! The context that the driver passes with every input.
 
 use super::id::{ContentHash, MessageId, Time};
+use bytes::Bytes;
+use m2_crypto::envelope::EpochSecret;
 use m2_crypto::{Certificate, Identity, PeerId};
 use rand_core::CryptoRng;
 
-/// The time, a source of randomness, both identities and a look-up of committed messages.
+/// The time, a source of randomness, both identities, the session and look-ups in the store.
 pub struct Context<'a> {
     /// The current time. It should never go backwards; if it does, the machine only waits longer.
     pub now: Time,
@@ -18,11 +20,14 @@ pub struct Context<'a> {
     pub peer: &'a Certificate,
     /// The peer's id in this circle.
     pub peer_id: PeerId,
-    /// The look-up of committed messages.
+    /// The secret of the session on which messages are offered, for the epochs that this side opens in it.
+    /// `None` without a session.
+    pub session: Option<&'a mut EpochSecret>,
+    /// The look-ups in the store.
     pub history: &'a dyn History,
 }
 
-/// A look-up of the messages that are committed, by message id.
+/// Look-ups in the store, by message id.
 pub trait History {
     /// Looks the id up in every conversation and in both directions. Must find every id of a
     /// committed [`Write::Deliver`], [`Write::Hold`] and [`Write::Skip`], and every message ever
@@ -33,6 +38,22 @@ pub trait History {
     /// [`Write::Hold`]: super::Write::Hold
     /// [`Write::Skip`]: super::Write::Skip
     fn committed(&self, id: &MessageId) -> Option<Committed>;
+
+    /// Returns the payload of a row of the outbox. Must know every [`Write`] that was polled.
+    ///
+    /// [`Write`]: super::Write
+    fn queued(&self, id: &MessageId) -> Queued;
+}
+
+/// The payload of a row of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Queued {
+    /// The encoded payload.
+    Payload(Bytes),
+    /// The message's content was deleted since.
+    Erased,
+    /// There is no such row, or it can't be read now.
+    Missing,
 }
 
 /// The entry committed under a message id.

@@ -14,7 +14,7 @@ use super::sending::Sending;
 use super::tools::Tools;
 use crate::places::Places;
 use bytes::Bytes;
-use m2_crypto::envelope::EpochHeader;
+use m2_crypto::envelope::{EpochHeader, SESSION_NAME_BYTES};
 
 /// Both directions of the conversation with one peer: sequence numbers, epochs, retries,
 /// acknowledgements and order (docs/spec/delivery.md).
@@ -60,8 +60,7 @@ macro_rules! half {
 
 impl Conversation {
     /// Creates a conversation from the rows that its earlier [`Write`]s left: [`Saved::default`]
-    /// for a new contact. It starts disconnected. Rows whose secrets don't parse are treated as
-    /// absent; the protocol then opens new epochs.
+    /// for a new contact. It starts disconnected.
     pub fn new(limits: Limits, mut saved: Saved) -> Self {
         Self {
             limits,
@@ -72,12 +71,12 @@ impl Conversation {
         }
     }
 
-    /// Adds a message to the outbox: assigns its sequence number, seals it and writes its row. `id`
-    /// must be new: a fresh random one, or that of an unacknowledged message of an earlier
-    /// incarnation.
+    /// Adds a message to the outbox: assigns its sequence number and writes its row. `id` must be new: a
+    /// fresh random one, or that of an unacknowledged message of an earlier incarnation.
     ///
-    /// Opens an epoch when one is due, which costs one RSA-4096 signature. Returns the hash that an
-    /// acknowledgement of the message names. A refusal leaves the outbox as it was.
+    /// With a session, the message is sealed for it. That opens an epoch when one is due, which costs one
+    /// RSA-4096 signature. Returns the hash that an acknowledgement of the message names. A refusal
+    /// leaves the outbox as it was.
     pub fn send(
         &mut self,
         cx: &mut Context<'_>,
@@ -169,7 +168,7 @@ impl Conversation {
         self.statement()
     }
 
-    /// Takes a new incarnation of this conversation and seals everything unacknowledged again in
+    /// Takes a new incarnation of this conversation and offers everything unacknowledged again in
     /// it, under the old ids: for a store that was restored, or of which two copies are in use.
     pub fn renew(&mut self, cx: &mut Context<'_>) {
         let (sending, tools) = half!(self, sending);
@@ -189,14 +188,21 @@ impl Conversation {
 
     /// Returns the incarnation in which a letter is sealed, and the oldest place that it names.
     pub fn letter_place(&mut self, cx: &mut Context<'_>) -> (u64, u64) {
-        let (sending, tools) = half!(self, sending);
-        sending.letter_place(cx, tools)
+        self.sending.letter_place(cx)
     }
 
-    /// Reports that no session with the peer is left. Drops actions that were not polled.
+    /// Reports that no session with the peer is left. Drops actions that were not polled, and erases the
+    /// keys of all epochs.
     pub fn disconnected(&mut self, _cx: &mut Context<'_>) {
         self.sending.disconnected();
+        self.receiving.disconnected();
         self.out.drop_actions();
+    }
+
+    /// Reports that a session with the peer is over, perhaps one of several, by its name in grants:
+    /// erases the keys of the epochs that the peer opened in it.
+    pub fn session_over(&mut self, session: &[u8; SESSION_NAME_BYTES]) {
+        self.receiving.session_over(session);
     }
 
     /// Returns whether a grant is worth its RSA operations: new, of acceptable age, and within the
@@ -270,13 +276,6 @@ impl Conversation {
     pub fn on_deposited(&mut self, _cx: &mut Context<'_>, id: MessageId) {
         let (sending, tools) = half!(self, sending);
         sending.on_deposited(tools, &id);
-    }
-
-    /// Takes the answer to [`Action::LoadPayload`]: the payload of the outbox row. If the row is
-    /// gone, don't answer.
-    pub fn on_payload(&mut self, cx: &mut Context<'_>, id: MessageId, payload: &[u8]) {
-        let (sending, tools) = half!(self, sending);
-        sending.on_payload(cx, tools, &id, payload);
     }
 
     /// Handles everything that is due at the current time. Harmless at any time.

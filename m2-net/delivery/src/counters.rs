@@ -24,7 +24,7 @@ pub struct Counters {
     pub unwanted_grants: u64,
     /// Messages sent again because no acknowledgement came in time.
     pub resent: u64,
-    /// Messages sealed again under another epoch.
+    /// Messages sealed under a second epoch since the daemon started.
     pub resealed: u64,
     /// Held messages released early because too many were held.
     pub released_early: u64,

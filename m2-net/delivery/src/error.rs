@@ -51,14 +51,11 @@ pub enum SendRefused {
     /// This conversation has used up its sequence numbers.
     #[error("this conversation has no sequence numbers left")]
     SequenceSpent,
-    /// The cryptography library failed to open an epoch or to seal.
-    #[error("the message could not be sealed")]
-    Seal(#[source] SealFailed),
 }
 
 /// The cryptography library failed: a broken key or a broken build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum SealFailed {
+pub(super) enum SealFailed {
     /// No epoch could be opened.
     #[error("the content key could not be wrapped or signed")]
     Grant(#[source] KeyError),

@@ -21,15 +21,15 @@ mod sending;
 mod tools;
 mod wasted_work;
 
-pub use context::{Committed, Context, History};
+pub use context::{Committed, Context, History, Queued};
 pub use conversation::Conversation;
 pub use counters::Counters;
-pub use error::{Misdeed, SealFailed, SendRefused};
+pub use error::{Misdeed, SendRefused};
 pub use id::{Ack, ContentHash, MessageId, Path, Time, WrongLength};
 pub use limits::{Limits, MAX_ACKS};
 pub use output::{
     Action, Conflict, GiveUp, MessageState, Saved, SavedHeld, SavedIncarnation, SavedOutbox,
-    SavedPeerGrant, SavedPlace, SavedReceiveEpoch, SavedSendEpoch, Write,
+    SavedPeerGrant, SavedPlace, Write,
 };
 pub use payload::{
     Body, Content, Draft, MAX_CONTENT, MAX_MEDIA_TYPE, MAX_PAYLOAD, MAX_REACTION, MAX_READ,

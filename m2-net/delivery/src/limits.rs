@@ -17,13 +17,10 @@ pub struct Limits {
     pub max_held: usize,
     /// How long a held message waits.
     pub hold: u64,
-    /// The number of messages sealed under one epoch, at most 10,000.
+    /// The number of messages sealed under one epoch, at most 1,024.
     pub epoch_messages: u32,
     /// How long an epoch seals new messages.
     pub epoch_age: u64,
-    /// How long an unacknowledged grant is offered: less than the 15 days for which receivers
-    /// accept it.
-    pub grant_offer: u64,
     /// The minimum time between two epochs opened because of the peer's refusals, and between two
     /// refusals of one epoch.
     pub refusal_interval: u64,
@@ -33,9 +30,7 @@ pub struct Limits {
     /// cause.
     pub grants_per_minute: u32,
     /// The number of key derivations that one peer can make this side waste in a burst on envelopes
-    /// that do not open; [`Self::wasted_per_second`] is the refill rate. A peer that lost its state
-    /// and seals again under keys that it has used wastes 2,048 steps and a check for each message
-    /// of its window.
+    /// that do not open; [`Self::wasted_per_second`] is the refill rate.
     pub wasted_burst: u32,
     /// The refill rate of [`Self::wasted_burst`], in derivations per second.
     pub wasted_per_second: u32,
@@ -50,8 +45,6 @@ pub struct Limits {
     pub resend_first: u64,
     /// The longest wait for an acknowledgement.
     pub resend_most: u64,
-    /// The number of payloads loaded at once to be sealed again.
-    pub max_loading: usize,
 }
 
 impl Default for Limits {
@@ -61,12 +54,11 @@ impl Default for Limits {
             window: 1_024,
             max_held: 1_024,
             hold: 24 * HOUR,
-            epoch_messages: 10_000,
-            epoch_age: 24 * HOUR,
-            grant_offer: 14 * 24 * HOUR,
+            epoch_messages: 1_024,
+            epoch_age: HOUR,
             refusal_interval: 10_000,
             renewal_interval: HOUR,
-            grants_per_minute: 60,
+            grants_per_minute: 600,
             wasted_burst: 8_192,
             wasted_per_second: 16,
             open_epochs: 4,
@@ -74,7 +66,6 @@ impl Default for Limits {
             max_incarnations: 64,
             resend_first: 30_000,
             resend_most: 600_000,
-            max_loading: 64,
         }
     }
 }

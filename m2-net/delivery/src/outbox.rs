@@ -16,8 +16,11 @@ pub(super) struct Entry {
     /// Set once the peer has left many offers unanswered; the window no longer counts from the
     /// message.
     pub(super) stuck: bool,
-    /// Set once the message was sealed under more than one epoch since the daemon started.
-    pub(super) resealed: bool,
+    /// The epoch of this incarnation under which the message was sealed last, since the daemon started.
+    pub(super) sealed: Option<u64>,
+    /// Set once a second copy of the message may be under way: sealed under another epoch or by an
+    /// earlier run, or in a letter.
+    pub(super) has_copies: bool,
 }
 
 /// The progress of a message in the current session.
@@ -25,20 +28,18 @@ pub(super) struct Entry {
 pub(super) enum Progress {
     /// Not offered yet.
     Waiting,
-    /// Its payload is being read, to be sealed again.
-    Loading,
     /// Offered; due for retransmission at this time.
     Offered(Time),
 }
 
 /// Every operation costs at most the logarithm of the number of messages, except
-/// [`Outbox::window_base`], [`Outbox::holes`], [`Outbox::reset_offers`] and [`Outbox::reset_all_offers`].
+/// [`Outbox::window_base`], [`Outbox::holes`], [`Outbox::reset_offers`], [`Outbox::reset_all_offers`] and
+/// [`Outbox::forget_epochs`].
 pub(super) struct Outbox {
     entries: BTreeMap<u64, Entry>,
     by_id: HashMap<MessageId, u64>,
     expiries: BTreeSet<(Time, u64)>,
     resends: BTreeSet<(Time, u64)>,
-    loads: BTreeSet<u64>,
 }
 
 impl Outbox {
@@ -48,10 +49,12 @@ impl Outbox {
             by_id: HashMap::with_capacity(rows.len()),
             expiries: BTreeSet::new(),
             resends: BTreeSet::new(),
-            loads: BTreeSet::new(),
         };
         for row in rows {
             outbox.insert(row);
+            if row.state != MessageState::Queued {
+                outbox.note_copy(row.sequence);
+            }
         }
         outbox
     }
@@ -70,7 +73,8 @@ impl Outbox {
             progress: Progress::Waiting,
             attempts: 0,
             stuck: false,
-            resealed: false,
+            sealed: None,
+            has_copies: false,
         };
         self.entries.insert(saved.sequence, entry);
     }
@@ -168,9 +172,6 @@ impl Outbox {
         };
         match std::mem::replace(&mut entry.progress, Progress::Waiting) {
             Progress::Waiting => {}
-            Progress::Loading => {
-                self.loads.remove(&sequence);
-            }
             Progress::Offered(at) => {
                 self.resends.remove(&(at, sequence));
             }
@@ -180,8 +181,7 @@ impl Outbox {
     /// Resets all messages to not offered, because the session has changed or ended.
     pub(super) fn reset_all_offers(&mut self) {
         let touched: Vec<u64> = self.resends.iter().map(|(_, sequence)| *sequence).collect();
-        let loads: Vec<u64> = self.loads.iter().copied().collect();
-        for sequence in touched.into_iter().chain(loads) {
+        for sequence in touched {
             self.reset_offer(sequence);
             if let Some(entry) = self.entries.get_mut(&sequence) {
                 entry.attempts = 0;
@@ -198,7 +198,7 @@ impl Outbox {
             .map(|(_, sequence)| *sequence)
             .filter(|sequence| {
                 self.get(*sequence)
-                    .is_some_and(|entry| entry.saved.epoch == epoch)
+                    .is_some_and(|entry| entry.sealed == Some(epoch))
             })
             .collect();
         for sequence in &touched {
@@ -221,32 +221,29 @@ impl Outbox {
             .collect()
     }
 
-    pub(super) fn loading(&self) -> usize {
-        self.loads.len()
+    /// Records under which epoch a message was sealed. Returns whether it was sealed under another one
+    /// before.
+    pub(super) fn note_sealed(&mut self, sequence: u64, epoch: u64) -> bool {
+        let Some(entry) = self.entries.get_mut(&sequence) else {
+            return false;
+        };
+        let is_other = entry.sealed.is_some_and(|before| before != epoch);
+        entry.sealed = Some(epoch);
+        entry.has_copies |= is_other;
+        is_other
     }
 
-    pub(super) fn load(&mut self, sequence: u64) {
+    /// Records that a copy of a message may be under way that is not sealed under the epoch of its entry.
+    pub(super) fn note_copy(&mut self, sequence: u64) {
         if let Some(entry) = self.entries.get_mut(&sequence) {
-            entry.progress = Progress::Loading;
-            self.loads.insert(sequence);
+            entry.has_copies = true;
         }
     }
 
-    /// Returns the row of a message whose payload was read, if it is waiting to be sealed again.
-    pub(super) fn loaded(&mut self, id: &MessageId) -> Option<SavedOutbox> {
-        let sequence = self.sequence_of(id)?;
-        if !self.loads.remove(&sequence) {
-            return None;
-        }
-        let entry = self.entries.get_mut(&sequence)?;
-        entry.progress = Progress::Waiting;
-        Some(entry.saved)
-    }
-
-    pub(super) fn resealed(&mut self, sequence: u64, epoch: u64) {
-        if let Some(entry) = self.entries.get_mut(&sequence) {
-            entry.saved.epoch = epoch;
-            entry.resealed = true;
+    /// Forgets the epochs of all messages, as the incarnation has ended.
+    pub(super) fn forget_epochs(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.has_copies |= entry.sealed.take().is_some();
         }
     }
 
@@ -254,16 +251,6 @@ impl Outbox {
     pub(super) fn expired(&self, now: Time) -> Option<u64> {
         let (at, sequence) = *self.expiries.first()?;
         (at <= now).then_some(sequence)
-    }
-
-    pub(super) fn expire_later(&mut self, sequence: u64, at: Time) {
-        let Some(entry) = self.entries.get_mut(&sequence) else {
-            return;
-        };
-        if let Some(before) = entry.saved.expires.replace(at) {
-            self.expiries.remove(&(before, sequence));
-        }
-        self.expiries.insert((at, sequence));
     }
 
     pub(super) fn next_expiry(&self) -> Option<Time> {

@@ -4,21 +4,13 @@ use super::id::{Ack, ContentHash, MessageId, Path, Time};
 use super::payload::Payload;
 use crate::places::Places;
 use bytes::Bytes;
-use std::fmt;
-use zeroize::Zeroizing;
+use m2_crypto::envelope::SESSION_NAME_BYTES;
 
 /// One durable change. All writes polled in a row belong to one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// Insert or replace the row of this side of the conversation.
     Place(SavedPlace),
-    /// Insert or replace the row of a send epoch.
-    SendEpoch(SavedSendEpoch),
-    /// Delete the row of a send epoch, if there is one: nothing in the outbox needs it any more.
-    SendEpochRemove {
-        /// The epoch's number.
-        epoch: u64,
-    },
     /// Store the sequence number of the next message.
     NextSequence {
         /// The sequence number, from 1.
@@ -28,19 +20,8 @@ pub enum Write {
     Outbox {
         /// The entry that [`Saved::outbox`](super::Saved::outbox) must hold after a restart.
         entry: SavedOutbox,
-        /// The sealed payload. Its encoding must be available for [`Action::LoadPayload`].
+        /// The payload. Its encoding must be available by [`History::queued`](super::History::queued).
         payload: Payload,
-        /// The sealed bytes, for [`Action::Transmit`].
-        sealed: Bytes,
-    },
-    /// Replace the epoch and the sealed bytes of an outbox row.
-    Reseal {
-        /// The message.
-        id: MessageId,
-        /// The epoch under which it is now sealed.
-        epoch: u64,
-        /// The sealed bytes.
-        sealed: Bytes,
     },
     /// Delete the outbox row.
     OutboxRemove {
@@ -55,19 +36,10 @@ pub enum Write {
         /// The new state.
         state: MessageState,
     },
-    /// Insert or replace the row of a receive epoch.
-    ReceiveEpoch(SavedReceiveEpoch),
-    /// Delete the row of a receive epoch, if there is one.
-    ReceiveEpochRemove {
-        /// The peer's incarnation.
-        incarnation: u64,
-        /// The epoch's number.
-        epoch: u64,
-    },
     /// Insert or replace the row of one incarnation of the peer.
     Incarnation(SavedIncarnation),
     /// Delete the stored state of one incarnation of the peer: its row and its newest grant. It has
-    /// no held messages and no open epochs.
+    /// no held messages.
     IncarnationRemove {
         /// The peer's incarnation.
         incarnation: u64,
@@ -146,27 +118,6 @@ pub enum Write {
     },
 }
 
-/// The stored form of a send epoch. The chain exists in memory only, so an epoch read from the
-/// store seals nothing: whatever the age of the store, no position of a chain is used twice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SavedSendEpoch {
-    /// The epoch's number, increasing within the conversation.
-    pub epoch: u64,
-    /// The signed grant; empty once a message of the epoch was acknowledged.
-    pub grant: Bytes,
-}
-
-/// The stored form of a receive epoch.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SavedReceiveEpoch {
-    /// The peer's incarnation.
-    pub incarnation: u64,
-    /// The epoch's number.
-    pub epoch: u64,
-    /// The chain and its skipped keys. Secret.
-    pub bytes: Zeroizing<Vec<u8>>,
-}
-
 /// The indexed part of one outbox row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavedOutbox {
@@ -174,8 +125,6 @@ pub struct SavedOutbox {
     pub id: MessageId,
     /// The message's place in the conversation.
     pub sequence: u64,
-    /// The epoch under which the stored bytes are sealed. [`Write::Reseal`] changes it.
-    pub epoch: u64,
     /// The content hash that an acknowledgement must name.
     pub hash: ContentHash,
     /// For a SKIP, the hash of the message that it replaced. An acknowledgement with this hash
@@ -270,14 +219,10 @@ pub struct Saved {
     pub peer_grants: Vec<SavedPeerGrant>,
     /// The last [`Write::NextSequence`], or 0 without one.
     pub next_sequence: u64,
-    /// The rows of [`Write::SendEpoch`].
-    pub send_epochs: Vec<SavedSendEpoch>,
     /// The rows of [`Write::Outbox`], in any order.
     pub outbox: Vec<SavedOutbox>,
     /// The rows of [`Write::Incarnation`].
     pub incarnations: Vec<SavedIncarnation>,
-    /// The rows of [`Write::ReceiveEpoch`].
-    pub receive_epochs: Vec<SavedReceiveEpoch>,
     /// The rows of [`Write::Hold`] without a [`Write::Release`].
     pub held: Vec<SavedHeld>,
 }
@@ -316,18 +261,17 @@ pub enum GiveUp {
 pub enum Action {
     /// Send this statement on the session that came up, before anything else.
     State(Places),
-    /// Send the sealed bytes of an outbox row.
+    /// Send a sealed message on the session in which its epoch was opened. If that session does not serve
+    /// any more, send nothing.
     Transmit {
         /// The message.
         id: MessageId,
-        /// The epoch that the row must have.
-        epoch: u64,
+        /// The session's name.
+        session: [u8; SESSION_NAME_BYTES],
         /// The signed grant to send along, until one message of the epoch was acknowledged.
         grant: Option<Bytes>,
-        /// The sealed bytes, if they were sealed just before. They are valid until a later write
-        /// changes or deletes the row. Otherwise the row has them; if it is gone or has another epoch
-        /// by then, nothing is sent.
-        sealed: Option<Bytes>,
+        /// The sealed bytes.
+        sealed: Bytes,
     },
     /// Send these acknowledgements, at most [`MAX_ACKS`](super::MAX_ACKS), on any session with the
     /// peer; if there is no session, drop them.
@@ -339,15 +283,4 @@ pub enum Action {
         /// The epoch's number.
         epoch: u64,
     },
-    /// Read the payload of an outbox row and answer with `on_payload`.
-    LoadPayload {
-        /// The message.
-        id: MessageId,
-    },
-}
-
-impl fmt::Debug for SavedReceiveEpoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SavedReceiveEpoch({}, ..)", self.epoch)
-    }
 }

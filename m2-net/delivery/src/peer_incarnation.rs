@@ -34,15 +34,10 @@ pub(super) struct MissingPlaces {
     pub(super) missing: u64,
 }
 
-pub(super) struct OpenEpoch {
-    pub(super) epoch: ReceiveEpoch,
-    pub(super) dirty: bool,
-}
-
 pub(super) struct PeerIncarnation {
     pub(super) saved: SavedIncarnation,
     pub(super) dirty: bool,
-    pub(super) epochs: BTreeMap<u64, OpenEpoch>,
+    pub(super) epochs: BTreeMap<u64, ReceiveEpoch>,
     /// The newest accepted grant; empty if it is not kept.
     pub(super) grant: Bytes,
     /// The tick at which an epoch was last opened or used.

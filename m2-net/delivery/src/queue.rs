@@ -3,6 +3,7 @@
 use super::id::{Ack, MessageId};
 use super::limits::MAX_ACKS;
 use super::output::{Action, Write};
+use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// Writes and actions that have not been polled yet.
@@ -38,15 +39,20 @@ impl Output {
             .retain(|action| !matches!(action, Action::Transmit { .. }));
     }
 
-    /// Makes queued offers of a message read its row, which is about to change.
-    pub(super) fn forget_sealed(&mut self, message: &MessageId) {
-        for action in &mut self.actions {
-            if let Action::Transmit { id, sealed, .. } = action
-                && id == message
-            {
-                *sealed = None;
+    /// Drops the offers of a message that have not been polled, as a SKIP takes its place.
+    pub(super) fn drop_offer(&mut self, message: &MessageId) {
+        self.actions
+            .retain(|action| !matches!(action, Action::Transmit { id, .. } if id == message));
+    }
+
+    /// Returns the payload of an outbox row that has not been polled.
+    pub(super) fn unpolled_payload(&self, message: &MessageId) -> Option<Bytes> {
+        self.writes.iter().rev().find_map(|write| match write {
+            Write::Outbox { entry, payload } if entry.id == *message => {
+                Some(payload.encode().into())
             }
-        }
+            _ => None,
+        })
     }
 
     pub(super) fn poll_write(&mut self) -> Option<Write> {

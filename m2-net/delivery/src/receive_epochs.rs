@@ -5,8 +5,8 @@ use super::context::Context;
 use super::error::Misdeed;
 use super::id::Time;
 use super::limits::Limits;
-use super::output::{SavedIncarnation, SavedPeerGrant, SavedReceiveEpoch, Write};
-use super::peer_incarnation::{OpenEpoch, PeerIncarnation};
+use super::output::{SavedIncarnation, SavedPeerGrant, Write};
+use super::peer_incarnation::PeerIncarnation;
 use super::tools::Tools;
 use super::wasted_work::WastedWork;
 use bytes::Bytes;
@@ -40,23 +40,11 @@ pub(super) struct ReceiveEpochs {
 }
 
 impl ReceiveEpochs {
-    pub(super) fn new(
-        saved: Vec<SavedIncarnation>,
-        epochs: Vec<SavedReceiveEpoch>,
-        grants: Vec<SavedPeerGrant>,
-    ) -> Self {
+    pub(super) fn new(saved: Vec<SavedIncarnation>, grants: Vec<SavedPeerGrant>) -> Self {
         let mut incarnations: BTreeMap<u64, PeerIncarnation> = saved
             .into_iter()
             .map(|row| (row.incarnation, PeerIncarnation::new(row)))
             .collect();
-        for row in &epochs {
-            if let Some(peer) = incarnations.get_mut(&row.incarnation)
-                && let Ok(epoch) = ReceiveEpoch::from_bytes(&row.bytes)
-            {
-                let dirty = false;
-                peer.epochs.insert(row.epoch, OpenEpoch { epoch, dirty });
-            }
-        }
         for row in grants {
             if let Some(peer) = incarnations.get_mut(&row.incarnation) {
                 peer.grant = row.grant;
@@ -121,13 +109,8 @@ impl ReceiveEpochs {
     /// Removes an incarnation that holds no messages.
     pub(super) fn forget(&mut self, tools: &mut Tools<'_>, incarnation: u64) {
         self.touched.remove(&incarnation);
-        let Some(peer) = self.incarnations.remove(&incarnation) else {
+        if self.incarnations.remove(&incarnation).is_none() {
             return;
-        };
-        for epoch in peer.epochs.into_keys() {
-            tools
-                .out
-                .write(Write::ReceiveEpochRemove { incarnation, epoch });
         }
         tools.out.write(Write::IncarnationRemove { incarnation });
     }
@@ -179,14 +162,16 @@ impl ReceiveEpochs {
             return Ok(());
         }
         self.insert(tools, header.incarnation, accepted);
-        self.close_old_epochs(tools, header.incarnation);
-        self.close_old_incarnations(tools);
+        self.close_old_epochs(tools.limits, header.incarnation);
+        self.close_old_incarnations(tools.limits);
         Ok(())
     }
 
     fn insert(&mut self, tools: &mut Tools<'_>, incarnation: u64, accepted: AcceptedGrant) {
         let AcceptedGrant { epoch, grant } = accepted;
         let number = epoch.epoch();
+        // The frames of a session come in the order in which they were sealed.
+        self.close_epochs(|earlier| earlier.session() == epoch.session());
         self.adopt(incarnation, 1);
         let Some(peer) = self.incarnations.get_mut(&incarnation) else {
             return;
@@ -194,40 +179,37 @@ impl ReceiveEpochs {
         peer.saved.highest_epoch = number;
         peer.dirty = true;
         peer.grant = grant.clone();
-        peer.epochs.insert(number, OpenEpoch { epoch, dirty: true });
+        peer.epochs.insert(number, epoch);
         tools
             .out
             .write(Write::PeerGrant(SavedPeerGrant { incarnation, grant }));
     }
 
-    fn close_old_epochs(&mut self, tools: &mut Tools<'_>, incarnation: u64) {
-        let Some(peer) = self.incarnations.get_mut(&incarnation) else {
-            return;
-        };
-        while peer.epochs.len() > tools.limits.open_epochs {
-            if let Some((epoch, _)) = peer.epochs.pop_first() {
-                tools
-                    .out
-                    .write(Write::ReceiveEpochRemove { incarnation, epoch });
-            }
+    /// Erases the keys of the epochs that `is_over` selects.
+    pub(super) fn close_epochs(&mut self, is_over: impl Fn(&ReceiveEpoch) -> bool) {
+        for peer in self.incarnations.values_mut() {
+            peer.epochs.retain(|_, epoch| !is_over(epoch));
         }
     }
 
-    fn close_old_incarnations(&mut self, tools: &mut Tools<'_>) {
+    fn close_old_epochs(&mut self, limits: &Limits, incarnation: u64) {
+        let Some(peer) = self.incarnations.get_mut(&incarnation) else {
+            return;
+        };
+        while peer.epochs.len() > limits.open_epochs {
+            peer.epochs.pop_first();
+        }
+    }
+
+    fn close_old_incarnations(&mut self, limits: &Limits) {
         let open = |peer: &&mut PeerIncarnation| !peer.epochs.is_empty();
         let count = self.incarnations.values_mut().filter(open).count();
-        if count <= tools.limits.open_incarnations {
+        if count <= limits.open_incarnations {
             return;
         }
         let oldest = self.incarnations.values_mut().filter(open);
-        let Some(peer) = oldest.min_by_key(|peer| peer.used) else {
-            return;
-        };
-        let incarnation = peer.saved.incarnation;
-        while let Some((epoch, _)) = peer.epochs.pop_first() {
-            tools
-                .out
-                .write(Write::ReceiveEpochRemove { incarnation, epoch });
+        if let Some(peer) = oldest.min_by_key(|peer| peer.used) {
+            peer.epochs.clear();
         }
     }
 
@@ -247,7 +229,7 @@ impl ReceiveEpochs {
         let Some(open) = peer.epochs.get_mut(&header.epoch) else {
             return Ok(None);
         };
-        let Some(steps) = open.epoch.steps_to(header.index) else {
+        let Some(steps) = open.steps_to(header.index) else {
             return Ok(None);
         };
         // The chain steps, and the keys of the message itself.
@@ -255,17 +237,15 @@ impl ReceiveEpochs {
         if !self.wasted.affords(now, tools.limits, derivations) {
             return Err(Misdeed::TooMuchWork);
         }
-        let Ok(opened) = open.epoch.open(sealed) else {
+        let Ok(opened) = open.open(sealed) else {
             self.wasted.charge(derivations);
             tools.counters.forged += 1;
             tools.counters.wasted_derivations += u64::from(derivations);
             self.forget_ahead_except(header);
             return Ok(None);
         };
-        open.dirty = true;
         self.tick += 1;
         peer.used = self.tick;
-        self.touched.insert(header.incarnation);
         Ok(Some(opened))
     }
 
@@ -274,7 +254,7 @@ impl ReceiveEpochs {
         for (incarnation, peer) in &mut self.incarnations {
             for (number, open) in &mut peer.epochs {
                 if (*incarnation, *number) != (header.incarnation, header.epoch) {
-                    open.epoch.forget_ahead();
+                    open.forget_ahead();
                 }
             }
         }
@@ -293,16 +273,7 @@ impl ReceiveEpochs {
 
     fn take_dirty_of(&mut self, incarnation: u64) -> Option<Write> {
         let peer = self.incarnations.get_mut(&incarnation)?;
-        if std::mem::take(&mut peer.dirty) {
-            return Some(Write::Incarnation(peer.saved));
-        }
-        let (number, open) = peer.epochs.iter_mut().find(|(_, open)| open.dirty)?;
-        open.dirty = false;
-        Some(Write::ReceiveEpoch(SavedReceiveEpoch {
-            incarnation,
-            epoch: *number,
-            bytes: open.epoch.to_bytes(),
-        }))
+        std::mem::take(&mut peer.dirty).then_some(Write::Incarnation(peer.saved))
     }
 
     /// Returns whether [`take_dirty`](Self::take_dirty) may return a row.

@@ -14,7 +14,7 @@ use super::receive_epochs::{AcceptedGrant, ReceiveEpochs};
 use super::recent::Recent;
 use super::tools::Tools;
 use bytes::Bytes;
-use m2_crypto::envelope::{EpochHeader, SealedHeader};
+use m2_crypto::envelope::{EpochHeader, SESSION_NAME_BYTES, SealedHeader};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use zeroize::Zeroizing;
@@ -55,7 +55,6 @@ impl Receiving {
     pub(super) fn new(saved: &mut Saved) -> Self {
         let mut epochs = ReceiveEpochs::new(
             std::mem::take(&mut saved.incarnations),
-            std::mem::take(&mut saved.receive_epochs),
             std::mem::take(&mut saved.peer_grants),
         );
         let mut waiting = BTreeSet::new();
@@ -74,6 +73,14 @@ impl Receiving {
             refused_ids: Recent::new(REFUSED),
             refusals: Recent::new(REFUSALS),
         }
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.epochs.close_epochs(|_| true);
+    }
+
+    pub(super) fn session_over(&mut self, session: &[u8; SESSION_NAME_BYTES]) {
+        self.epochs.close_epochs(|epoch| epoch.session() == session);
     }
 
     pub(super) fn wants_grant(&mut self, now: Time, limits: &Limits, grant: &EpochHeader) -> bool {

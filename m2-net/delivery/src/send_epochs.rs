@@ -1,132 +1,61 @@
-//! The epochs that seal: when a new one opens, and which of the old ones are still needed
-//! (docs/spec/delivery.md#epochs).
+//! The epoch that seals: when a new one opens (docs/spec/delivery.md#epochs).
 
 use super::context::Context;
 use super::error::SealFailed;
 use super::id::{MessageId, Time};
 use super::limits::Limits;
-use super::output::{SavedPlace, SavedSendEpoch, Write};
-use super::queue::Output;
+use super::output::{SavedPlace, Write};
 use bytes::Bytes;
-use m2_crypto::envelope::{EpochHeader, Grant, MAX_MESSAGES, SendEpoch, grant_hash};
-use std::collections::BTreeMap;
+use m2_crypto::envelope::{EpochHeader, SESSION_NAME_BYTES, SendEpoch, grant_hash};
 
 /// How far ahead of the local clock an epoch's creation time may be, in seconds.
 const AHEAD_S: u64 = 300;
 
-/// The send epochs of a conversation. The newest one seals, if it was opened since the daemon
-/// started; older ones are kept for the grants of messages under way.
+/// The local incarnation, and the epoch that seals in the current session. The epoch exists in memory
+/// only and ends with the session.
 pub(super) struct SendEpochs {
     place: SavedPlace,
     place_dirty: bool,
-    epochs: BTreeMap<u64, Sealing>,
+    current: Option<Sealing>,
     /// When a refusal last made this side open an epoch.
     forced: Option<Time>,
 }
 
 struct Sealing {
-    /// The chain. Absent if the epoch was read from the store: it then seals nothing more, because
-    /// an earlier run of the daemon may have used the next position.
-    chain: Option<SendEpoch>,
-    created_s: u64,
-    /// The grant to send with each message; empty once an acknowledgement has confirmed it.
-    grant: Bytes,
-    /// The number of messages in the outbox that are sealed under it.
-    pending: usize,
+    chain: SendEpoch,
+    session: [u8; SESSION_NAME_BYTES],
+    opened: Time,
     refused: bool,
-    dirty: bool,
 }
 
 impl Sealing {
-    fn opened(chain: SendEpoch) -> Self {
-        Self {
-            created_s: chain.created_s(),
-            grant: Bytes::copy_from_slice(chain.grant()),
-            chain: Some(chain),
-            pending: 0,
-            refused: false,
-            dirty: false,
-        }
-    }
-
-    /// Restores an epoch from its row. Returns `None` if the grant does not parse.
-    fn read(row: SavedSendEpoch) -> Option<Self> {
-        let created_s = match row.grant.is_empty() {
-            true => 0,
-            false => Grant::parse(&row.grant).ok()?.header().created_s,
-        };
-        Some(Self {
-            chain: None,
-            created_s,
-            grant: row.grant,
-            pending: 0,
-            refused: false,
-            dirty: false,
-        })
-    }
-
-    /// Returns whether the receiver is expected to accept the epoch: it has not refused it, and it
-    /// has the grant or would still accept it.
-    fn usable(&self, now: Time, limits: &Limits) -> bool {
-        let is_young = self
-            .age_s(now)
-            .is_some_and(|age| age < limits.grant_offer / 1_000);
-        !self.refused && (self.grant.is_empty() || is_young)
-    }
-
-    /// Returns whether the epoch seals no further message: it is 24 hours old, has sealed 10,000
-    /// messages, or was opened before the daemon started.
-    fn spent(&self, now: Time, limits: &Limits) -> bool {
-        let next = self.chain.as_ref().map(SendEpoch::next_index);
-        self.age_s(now)
-            .is_none_or(|age| age >= limits.epoch_age / 1_000)
-            || next.is_none_or(|next| next >= limits.epoch_messages)
-            || !self.has_room()
-    }
-
-    /// Returns the epoch's age in seconds, or `None` if it was created by a clock that was ahead:
-    /// receivers may refuse its grant, and its age would stay too low.
-    fn age_s(&self, now: Time) -> Option<u64> {
-        let created = self.created_s;
-        (created <= now.seconds().saturating_add(AHEAD_S))
-            .then(|| now.seconds().saturating_sub(created))
-    }
-
-    fn has_room(&self) -> bool {
-        self.chain
-            .as_ref()
-            .is_some_and(|chain| chain.next_index() < MAX_MESSAGES)
+    /// Returns whether the epoch seals no further message: it is too old, has sealed as many messages as
+    /// an epoch may, or was dated by a clock that was ahead.
+    fn is_spent(&self, now: Time, limits: &Limits) -> bool {
+        now.since(self.opened) >= limits.epoch_age
+            || self.chain.next_index() >= limits.epoch_messages
+            || self.chain.created_s() > now.seconds().saturating_add(AHEAD_S)
     }
 }
 
+/// A sealed message, with what must accompany it.
+pub(super) struct SealedMessage {
+    /// The session in which its epoch was opened.
+    pub(super) session: [u8; SESSION_NAME_BYTES],
+    /// The number of its epoch.
+    pub(super) epoch: u64,
+    /// The grant, until the epoch is confirmed.
+    pub(super) grant: Option<Bytes>,
+    /// The sealed bytes.
+    pub(super) sealed: Bytes,
+}
+
 impl SendEpochs {
-    /// Restores the epochs from their rows. `in_use` yields the epoch of every message in the
-    /// outbox, one item per message.
-    pub(super) fn new(
-        mut place: SavedPlace,
-        saved: Vec<SavedSendEpoch>,
-        in_use: impl Iterator<Item = u64>,
-    ) -> Self {
-        let mut epochs: BTreeMap<u64, Sealing> = saved
-            .into_iter()
-            .filter_map(|row| Some((row.epoch, Sealing::read(row)?)))
-            .collect();
-        let signed = epochs.values().map(|sealing| sealing.created_s).max();
-        place.signed = place.signed.max(signed.unwrap_or(0));
-        let known = epochs.last_key_value().map_or(0, |(number, _)| *number);
-        place.epoch = place.epoch.max(known);
-        for number in in_use {
-            // An epoch number must never be reused, or stored bytes of the earlier epoch would be
-            // taken for the later one's.
-            place.epoch = place.epoch.max(number);
-            if let Some(sealing) = epochs.get_mut(&number) {
-                sealing.pending += 1;
-            }
-        }
+    pub(super) const fn new(place: SavedPlace) -> Self {
         Self {
             place,
             place_dirty: false,
-            epochs,
+            current: None,
             forced: None,
         }
     }
@@ -137,18 +66,18 @@ impl SendEpochs {
     }
 
     /// Begins the first incarnation if there is none.
-    pub(super) fn begin(&mut self, cx: &mut Context<'_>, out: &mut Output) {
+    pub(super) fn begin(&mut self, cx: &mut Context<'_>) {
         if self.place.incarnation == 0 {
-            self.renew(cx, out);
+            self.renew(cx);
         }
     }
 
-    /// Takes a new incarnation. Everything sealed before must be sealed again.
+    /// Takes a new incarnation.
     ///
     /// Grants are dated in seconds. The incarnation begins in a later second than its predecessor, and than
     /// every known grant. So a grant of another incarnation that is not older was signed by a daemon that
     /// runs from a copy of the store.
-    pub(super) fn renew(&mut self, cx: &mut Context<'_>, out: &mut Output) {
+    pub(super) fn renew(&mut self, cx: &mut Context<'_>) {
         let newest_s = self.place.signed.max(self.place.begun.seconds());
         let after = match newest_s {
             0 => Time(0),
@@ -161,9 +90,7 @@ impl SendEpochs {
             ..self.place
         };
         self.place_dirty = true;
-        for (epoch, _) in std::mem::take(&mut self.epochs) {
-            out.write(Write::SendEpochRemove { epoch });
-        }
+        self.close();
     }
 
     /// Records the time of a renewal caused by a place that did not fit.
@@ -172,73 +99,58 @@ impl SendEpochs {
         self.place_dirty = true;
     }
 
-    /// Returns the epoch to seal under now, opening one if it is due. Returns `None` if that must
-    /// wait because refused epochs follow each other too soon: see
-    /// [`next_opening`](Self::next_opening).
+    /// Ends the epoch, because its session is not the current one any more.
+    pub(super) fn close(&mut self) {
+        self.current = None;
+    }
+
+    /// Makes sure that an epoch can seal now, and opens one if it is due. Returns false if that must wait:
+    /// refused epochs follow each other too soon ([`next_opening`](Self::next_opening)), or no session is
+    /// there to open it in.
     pub(super) fn acquire(
         &mut self,
         cx: &mut Context<'_>,
         limits: &Limits,
-        out: &mut Output,
-    ) -> Result<Option<u64>, SealFailed> {
-        let Some(current) = self.epochs.get(&self.place.epoch) else {
-            return self.open(cx, out).map(Some);
-        };
-        if current.usable(cx.now, limits) && !current.spent(cx.now, limits) {
-            return Ok(Some(self.place.epoch));
-        }
-        if current.refused {
-            if self.next_opening(limits).is_some_and(|at| cx.now < at) {
-                return Ok(None);
+    ) -> Result<bool, SealFailed> {
+        match &self.current {
+            Some(current) if current.refused => {
+                if self.next_opening(limits).is_some_and(|at| cx.now < at) {
+                    return Ok(false);
+                }
+                self.forced = Some(cx.now);
             }
-            self.forced = Some(cx.now);
+            Some(current) if !current.is_spent(cx.now, limits) => return Ok(true),
+            _ => {}
         }
-        self.open(cx, out).map(Some)
+        self.open(cx)
     }
 
-    /// Like [`acquire`](Self::acquire), for a caller that can't wait: instead of `None` it gets the
-    /// refused epoch, and its message is sealed again later.
-    pub(super) fn acquire_now(
-        &mut self,
-        cx: &mut Context<'_>,
-        limits: &Limits,
-        out: &mut Output,
-    ) -> Result<u64, SealFailed> {
-        match self.acquire(cx, limits, out)? {
-            Some(number) => Ok(number),
-            None if self.current_has_room() => Ok(self.place.epoch),
-            None => self.open(cx, out),
-        }
-    }
-
-    fn current_has_room(&self) -> bool {
-        let current = self.epochs.get(&self.place.epoch);
-        current.is_some_and(Sealing::has_room)
-    }
-
-    fn open(&mut self, cx: &mut Context<'_>, out: &mut Output) -> Result<u64, SealFailed> {
-        self.begin(cx, out);
-        let number = self.place.epoch.saturating_add(1);
+    fn open(&mut self, cx: &mut Context<'_>) -> Result<bool, SealFailed> {
+        self.begin(cx);
+        let Some(secret) = cx.session.as_deref_mut() else {
+            return Ok(false);
+        };
+        let (session, share) = (*secret.session(), secret.next_share());
         let header = EpochHeader {
             sender: cx.own_id,
             receiver: cx.peer_id,
             incarnation: self.place.incarnation,
-            epoch: number,
+            epoch: self.place.epoch.saturating_add(1),
             created_s: self.creation_s(cx.now),
         };
-        let epoch = SendEpoch::open(cx.rng, cx.own, cx.peer, header).map_err(SealFailed::Grant)?;
-        self.place.grant_hash = grant_hash(epoch.grant());
+        let chain =
+            SendEpoch::open(cx.rng, cx.own, cx.peer, header, &share).map_err(SealFailed::Grant)?;
+        self.place.epoch = header.epoch;
+        self.place.grant_hash = grant_hash(chain.grant());
         self.place.signed = self.place.signed.max(header.created_s);
         self.place_dirty = true;
-        let before = std::mem::replace(&mut self.place.epoch, number);
-        let sealing = Sealing::opened(epoch);
-        out.write(Write::SendEpoch(SavedSendEpoch {
-            epoch: number,
-            grant: sealing.grant.clone(),
-        }));
-        self.epochs.insert(number, sealing);
-        self.remove_unused(before, out);
-        Ok(number)
+        self.current = Some(Sealing {
+            chain,
+            session,
+            opened: cx.now,
+            refused: false,
+        });
+        Ok(true)
     }
 
     /// Returns the creation time of a grant that is signed now: not before its incarnation began, unless that
@@ -258,98 +170,47 @@ impl SendEpochs {
         self.forced.map(|at| at.plus(limits.refusal_interval))
     }
 
-    /// Seals under `number`, which [`acquire`](Self::acquire) returned.
+    /// Seals under the epoch that [`acquire`](Self::acquire) made sure of.
     pub(super) fn seal(
         &mut self,
-        number: u64,
         id: &MessageId,
         payload: &[u8],
-    ) -> Result<Vec<u8>, SealFailed> {
+    ) -> Result<SealedMessage, SealFailed> {
         let spent = SealFailed::Message(m2_crypto::envelope::SealError::EpochSpent);
-        let sealing = self.epochs.get_mut(&number).ok_or(spent)?;
-        let chain = sealing.chain.as_mut().ok_or(spent)?;
-        let sealed = chain.seal(&id.0, payload).map_err(SealFailed::Message)?;
-        sealing.pending += 1;
-        Ok(sealed)
-    }
-
-    /// Records that a message sealed under `number` was removed or sealed under another epoch.
-    pub(super) fn release(&mut self, number: u64, out: &mut Output) {
-        if let Some(sealing) = self.epochs.get_mut(&number) {
-            sealing.pending = sealing.pending.saturating_sub(1);
-        }
-        self.remove_unused(number, out);
-    }
-
-    fn remove_unused(&mut self, number: u64, out: &mut Output) {
-        let unused = self.epochs.get(&number).is_some_and(|s| s.pending == 0);
-        if unused && number != self.place.epoch {
-            self.epochs.remove(&number);
-            out.write(Write::SendEpochRemove { epoch: number });
-        }
+        let current = self.current.as_mut().ok_or(spent)?;
+        let sealed = current.chain.seal(&id.0, payload);
+        let grant = current.chain.grant();
+        Ok(SealedMessage {
+            session: current.session,
+            epoch: current.chain.epoch(),
+            grant: (!grant.is_empty()).then(|| Bytes::copy_from_slice(grant)),
+            sealed: sealed.map_err(SealFailed::Message)?.into(),
+        })
     }
 
     /// Records that a message of the epoch was acknowledged: its grant is no longer sent along.
-    pub(super) fn confirm(&mut self, number: u64) {
-        let Some(sealing) = self.epochs.get_mut(&number) else {
-            return;
-        };
-        if !sealing.grant.is_empty() {
-            if let Some(chain) = &mut sealing.chain {
-                chain.confirm();
-            }
-            sealing.grant = Bytes::new();
-            sealing.dirty = true;
+    pub(super) fn confirm(&mut self, epoch: u64) {
+        if let Some(current) = self.current.as_mut().filter(|c| c.chain.epoch() == epoch) {
+            current.chain.confirm();
         }
     }
 
-    /// Marks the epoch as refused by the peer. Returns false if it is unknown or was refused
+    /// Marks the epoch as refused by the peer. Returns false if it does not seal any more, or was refused
     /// before.
-    pub(super) fn refuse(&mut self, number: u64) -> bool {
-        match self.epochs.get_mut(&number) {
-            Some(sealing) if !sealing.refused => {
-                sealing.refused = true;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Returns whether the epoch belongs to the current incarnation.
-    pub(super) fn knows(&self, number: u64) -> bool {
-        self.epochs.contains_key(&number)
-    }
-
-    /// Returns whether messages sealed under the epoch can be sent as they are.
-    pub(super) fn usable(&self, number: u64, now: Time, limits: &Limits) -> bool {
-        self.epochs
-            .get(&number)
-            .is_some_and(|sealing| sealing.usable(now, limits))
-    }
-
-    /// Returns the grant to send along, until the epoch is confirmed.
-    pub(super) fn grant(&self, number: u64) -> Option<Bytes> {
-        let grant = &self.epochs.get(&number)?.grant;
-        (!grant.is_empty()).then(|| grant.clone())
+    pub(super) fn refuse(&mut self, epoch: u64) -> bool {
+        let current = self.current.as_mut();
+        current
+            .filter(|current| current.chain.epoch() == epoch)
+            .is_some_and(|current| !std::mem::replace(&mut current.refused, true))
     }
 
     /// Returns a changed row and marks it as saved.
     pub(super) fn take_dirty(&mut self) -> Option<Write> {
-        if std::mem::take(&mut self.place_dirty) {
-            return Some(Write::Place(self.place));
-        }
-        // Only the newest and recently confirmed epochs change, so the search starts with the
-        // newest.
-        let (number, sealing) = self.epochs.iter_mut().rev().find(|(_, s)| s.dirty)?;
-        sealing.dirty = false;
-        Some(Write::SendEpoch(SavedSendEpoch {
-            epoch: *number,
-            grant: sealing.grant.clone(),
-        }))
+        std::mem::take(&mut self.place_dirty).then_some(Write::Place(self.place))
     }
 
     /// Returns whether [`take_dirty`](Self::take_dirty) has a row to return.
-    pub(super) fn is_dirty(&self) -> bool {
-        self.place_dirty || self.epochs.values().any(|sealing| sealing.dirty)
+    pub(super) const fn is_dirty(&self) -> bool {
+        self.place_dirty
     }
 }

@@ -5,7 +5,8 @@ mod exchange;
 
 use self::exchange::Exchange;
 use super::context::Context;
-use super::error::{SealFailed, SendRefused};
+use super::context::Queued;
+use super::error::SendRefused;
 use super::id::{ContentHash, MessageId, Path, Time};
 use super::limits::Limits;
 use super::outbox::{Outbox, Progress};
@@ -38,23 +39,18 @@ pub(super) struct Sending {
     retry: Option<Time>,
     /// Scales each wait for an acknowledgement by (768 + `jitter`) / 1024.
     jitter: u64,
-    /// The message that was sealed last, by place and epoch, until the input that caused it is
-    /// processed: usually it is transmitted at once.
-    fresh: Option<(u64, u64, Bytes)>,
+    /// The payload that was stored last, by place, until the input that caused it is processed: usually
+    /// it is offered at once.
+    fresh: Option<(u64, Bytes)>,
 }
 
 impl Sending {
     pub(super) fn new(saved: &mut Saved) -> Self {
         let rows = std::mem::take(&mut saved.outbox);
         let after = rows.iter().map(|row| row.sequence.saturating_add(1)).max();
-        let epochs = SendEpochs::new(
-            saved.place,
-            std::mem::take(&mut saved.send_epochs),
-            rows.iter().map(|row| row.epoch),
-        );
         Self {
             outbox: Outbox::new(rows),
-            epochs,
+            epochs: SendEpochs::new(saved.place),
             next_sequence: saved.next_sequence.max(after.unwrap_or(1)).max(1),
             next_sequence_dirty: false,
             path: None,
@@ -113,7 +109,7 @@ impl Sending {
 
     fn enqueue(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         tools: &mut Tools<'_>,
         id: MessageId,
         payload: Payload,
@@ -122,13 +118,9 @@ impl Sending {
         if encoded.len() > MAX_PAYLOAD {
             return Err(SendRefused::Draft(PayloadError::TooLarge));
         }
-        let (epoch, sealed) = self
-            .seal(cx, tools, &id, &encoded)
-            .map_err(SendRefused::Seal)?;
         let entry = SavedOutbox {
             id,
             sequence: payload.sequence,
-            epoch,
             hash: payload.hash(&id),
             replaced: None,
             queued: cx.now,
@@ -138,28 +130,9 @@ impl Sending {
         self.outbox.insert(entry);
         self.next_sequence += 1;
         self.next_sequence_dirty = true;
-        self.fresh = Some((entry.sequence, epoch, sealed.clone()));
-        tools.out.write(Write::Outbox {
-            entry,
-            payload,
-            sealed,
-        });
+        self.fresh = Some((entry.sequence, encoded.into()));
+        tools.out.write(Write::Outbox { entry, payload });
         Ok(entry.hash)
-    }
-
-    fn seal(
-        &mut self,
-        cx: &mut Context<'_>,
-        tools: &mut Tools<'_>,
-        id: &MessageId,
-        payload: &[u8],
-    ) -> Result<(u64, Bytes), SealFailed> {
-        let result = self
-            .epochs
-            .acquire_now(cx, tools.limits, tools.out)
-            .and_then(|epoch| Ok((epoch, self.epochs.seal(epoch, id, payload)?.into())));
-        tools.counters.seal_failed += u64::from(result.is_err());
-        result
     }
 
     pub(super) fn give_up(
@@ -170,25 +143,24 @@ impl Sending {
         reason: GiveUp,
     ) {
         if let Some(sequence) = self.outbox.sequence_of(id) {
-            // A failure is counted. An expiry is retried, and a retraction is also sent as a
-            // Retract message.
-            let _ = self.skip(cx, tools, sequence, reason);
+            self.skip(cx, tools, sequence, reason);
         }
     }
 
+    /// Puts a SKIP in the message's place, and offers it if the message was offered.
+    fn skip(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>, sequence: u64, reason: GiveUp) {
+        self.put_skip(cx, tools, sequence, reason);
+        self.offer_again(cx, tools, sequence);
+        self.fresh = None;
+    }
+
     /// Puts a SKIP in the message's place (docs/spec/delivery.md#skip).
-    fn skip(
-        &mut self,
-        cx: &mut Context<'_>,
-        tools: &mut Tools<'_>,
-        sequence: u64,
-        reason: GiveUp,
-    ) -> Result<(), SealFailed> {
+    fn put_skip(&mut self, cx: &Context<'_>, tools: &mut Tools<'_>, sequence: u64, reason: GiveUp) {
         let Some(old) = self.outbox.get(sequence).map(|entry| entry.saved) else {
-            return Ok(());
+            return;
         };
         if matches!(old.state, MessageState::GivenUp(_)) {
-            return Ok(());
+            return;
         }
         let payload = Payload {
             sequence,
@@ -198,9 +170,7 @@ impl Sending {
             oldest: 0,
             as_sent: None,
         };
-        let (epoch, sealed) = self.seal(cx, tools, &old.id, &payload.encode())?;
         let entry = SavedOutbox {
-            epoch,
             hash: payload.hash(&old.id),
             replaced: Some(old.hash),
             expires: None,
@@ -208,28 +178,18 @@ impl Sending {
             ..old
         };
         self.outbox.replace(entry);
-        tools.out.forget_sealed(&old.id);
-        self.fresh = Some((sequence, epoch, sealed.clone()));
-        tools.out.write(Write::Outbox {
-            entry,
-            payload,
-            sealed,
-        });
+        tools.out.drop_offer(&old.id);
+        self.fresh = Some((sequence, payload.encode().into()));
+        tools.out.write(Write::Outbox { entry, payload });
         tools.out.write(Write::State {
             id: old.id,
             state: entry.state,
         });
-        self.epochs.release(old.epoch, tools.out);
-        self.offer_again(cx, tools, sequence);
-        self.fresh = None;
-        Ok(())
     }
 
     fn expire(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
         while let Some(sequence) = self.outbox.expired(cx.now) {
-            if self.skip(cx, tools, sequence, GiveUp::Expired).is_err() {
-                self.outbox.expire_later(sequence, cx.now.plus(SEAL_RETRY));
-            }
+            self.skip(cx, tools, sequence, GiveUp::Expired);
         }
     }
 
@@ -265,7 +225,7 @@ impl Sending {
         }
     }
 
-    /// Sends one message or starts to seal it again. Returns false if neither is possible now.
+    /// Seals and sends one message. Returns false if that is not possible now.
     fn offer(
         &mut self,
         cx: &mut Context<'_>,
@@ -276,26 +236,64 @@ impl Sending {
         let Some(entry) = self.outbox.get(sequence) else {
             return true;
         };
-        let (saved, progress) = (entry.saved, entry.progress);
-        if progress != Progress::Waiting {
+        if entry.progress != Progress::Waiting {
             return true;
         }
-        if self.epochs.usable(saved.epoch, cx.now, tools.limits) {
-            self.transmit(cx, tools, path, saved);
-            return true;
+        let saved = entry.saved;
+        if !self.acquire(cx, tools) {
+            return false;
         }
-        self.load(cx, tools, saved)
+        match self.payload(cx, tools, &saved) {
+            Queued::Payload(payload) => self.transmit(cx, tools, path, saved, &payload),
+            Queued::Erased => {
+                self.put_skip(cx, tools, sequence, GiveUp::Expired);
+                self.offer(cx, tools, path, sequence)
+            }
+            // It is offered again later.
+            Queued::Missing => {
+                self.note_offered(cx, tools, sequence);
+                true
+            }
+        }
     }
 
+    /// Returns the payload of a message: the one that was stored last, one whose row is not polled yet, or
+    /// that of the row. Once a SKIP has taken its place, no message is erased.
+    fn payload(&mut self, cx: &Context<'_>, tools: &Tools<'_>, saved: &SavedOutbox) -> Queued {
+        if let Some((_, payload)) = self.fresh.take_if(|(place, _)| *place == saved.sequence) {
+            return Queued::Payload(payload);
+        }
+        if let Some(payload) = tools.out.unpolled_payload(&saved.id) {
+            return Queued::Payload(payload);
+        }
+        match cx.history.queued(&saved.id) {
+            Queued::Erased if matches!(saved.state, MessageState::GivenUp(_)) => Queued::Missing,
+            queued => queued,
+        }
+    }
+
+    fn note_offered(&mut self, cx: &Context<'_>, tools: &Tools<'_>, sequence: u64) {
+        self.outbox
+            .offered(sequence, cx.now, tools.limits, self.jitter);
+    }
+
+    /// Seals a message and sends it. Returns false if it can't be sealed now.
     fn transmit(
         &mut self,
         cx: &Context<'_>,
         tools: &mut Tools<'_>,
         path: Path,
         saved: SavedOutbox,
-    ) {
-        self.outbox
-            .offered(saved.sequence, cx.now, tools.limits, self.jitter);
+        payload: &[u8],
+    ) -> bool {
+        let Ok(message) = self.epochs.seal(&saved.id, payload) else {
+            tools.counters.seal_failed += 1;
+            self.retry = Some(cx.now.plus(SEAL_RETRY));
+            return false;
+        };
+        let resealed = self.outbox.note_sealed(saved.sequence, message.epoch);
+        tools.counters.resealed += u64::from(resealed);
+        self.note_offered(cx, tools, saved.sequence);
         if saved.state == MessageState::Queued {
             let state = MessageState::Sent(path);
             self.outbox.set_state(saved.sequence, state);
@@ -306,38 +304,18 @@ impl Sending {
         }
         tools.out.act(Action::Transmit {
             id: saved.id,
-            epoch: saved.epoch,
-            grant: self.epochs.grant(saved.epoch),
-            sealed: self.take_fresh(&saved),
+            session: message.session,
+            grant: message.grant,
+            sealed: message.sealed,
         });
-    }
-
-    /// Returns the sealed bytes of a message if it was sealed last.
-    fn take_fresh(&mut self, saved: &SavedOutbox) -> Option<Bytes> {
-        let is_it = |(sequence, epoch, _): &mut (u64, u64, Bytes)| {
-            (*sequence, *epoch) == (saved.sequence, saved.epoch)
-        };
-        self.fresh.take_if(is_it).map(|(_, _, sealed)| sealed)
-    }
-
-    /// Requests the payload of a message whose epoch is no longer usable, to seal it again.
-    fn load(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>, saved: SavedOutbox) -> bool {
-        if self.outbox.loading() >= tools.limits.max_loading {
-            return false;
-        }
-        if !self.acquire(cx, tools) {
-            return false;
-        }
-        self.outbox.load(saved.sequence);
-        tools.out.act(Action::LoadPayload { id: saved.id });
         true
     }
 
     /// Makes sure that there is an epoch to seal under, or sets the time of the next attempt.
     fn acquire(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) -> bool {
-        match self.epochs.acquire(cx, tools.limits, tools.out) {
-            Ok(Some(_)) => return true,
-            Ok(None) => self.retry = self.epochs.next_opening(tools.limits),
+        match self.epochs.acquire(cx, tools.limits) {
+            Ok(true) => return true,
+            Ok(false) => self.retry = self.epochs.next_opening(tools.limits),
             Err(_) => {
                 tools.counters.seal_failed += 1;
                 self.retry = Some(cx.now.plus(SEAL_RETRY));
@@ -351,58 +329,12 @@ impl Sending {
         let Some(saved) = self.outbox.by_id(id).map(|entry| entry.saved) else {
             return;
         };
+        self.outbox.note_copy(saved.sequence);
         if matches!(saved.state, MessageState::Queued | MessageState::Sent(_)) {
             let state = MessageState::Deposited;
             self.outbox.set_state(saved.sequence, state);
             tools.out.write(Write::State { id: *id, state });
         }
-    }
-
-    pub(super) fn on_payload(
-        &mut self,
-        cx: &mut Context<'_>,
-        tools: &mut Tools<'_>,
-        id: &MessageId,
-        payload: &[u8],
-    ) {
-        let Some(saved) = self.outbox.loaded(id) else {
-            return;
-        };
-        // A payload that was requested before a SKIP took the message's place must not be sealed.
-        let current = Payload::parse(Bytes::copy_from_slice(payload))
-            .is_ok_and(|p| p.sequence == saved.sequence && p.hash(id) == saved.hash);
-        if current {
-            self.reseal(cx, tools, &saved, payload);
-        }
-        self.offer_again(cx, tools, saved.sequence);
-        self.pump(cx, tools);
-        self.fresh = None;
-    }
-
-    fn reseal(
-        &mut self,
-        cx: &mut Context<'_>,
-        tools: &mut Tools<'_>,
-        saved: &SavedOutbox,
-        payload: &[u8],
-    ) {
-        // The new epoch may have been refused in the meantime; the pump then tries again.
-        if self.epochs.usable(saved.epoch, cx.now, tools.limits) || !self.acquire(cx, tools) {
-            return;
-        }
-        let Ok((epoch, sealed)) = self.seal(cx, tools, &saved.id, payload) else {
-            return;
-        };
-        self.outbox.resealed(saved.sequence, epoch);
-        tools.out.forget_sealed(&saved.id);
-        self.fresh = Some((saved.sequence, epoch, sealed.clone()));
-        tools.counters.resealed += 1;
-        tools.out.write(Write::Reseal {
-            id: saved.id,
-            epoch,
-            sealed,
-        });
-        self.epochs.release(saved.epoch, tools.out);
     }
 
     pub(super) fn on_epoch_refused(
@@ -413,12 +345,18 @@ impl Sending {
         epoch: u64,
     ) {
         let own = self.epochs.place().incarnation;
-        if incarnation != own || !self.epochs.refuse(epoch) {
+        if incarnation != own {
             tools.counters.ignored_refusals += 1;
             return;
         }
-        if let Some(first) = self.outbox.reset_offers(epoch) {
-            self.cursor = self.cursor.min(first);
+        let is_current = self.epochs.refuse(epoch);
+        match self.outbox.reset_offers(epoch) {
+            Some(first) => self.cursor = self.cursor.min(first),
+            None if is_current => {}
+            None => {
+                tools.counters.ignored_refusals += 1;
+                return;
+            }
         }
         self.pump(cx, tools);
     }

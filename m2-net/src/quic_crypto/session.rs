@@ -3,12 +3,13 @@
 //! quinn sends the bytes that `write_handshake` returns in the space *before* the keys returned
 //! with them, and asks again after new keys. The queue of flights serves this order.
 
+use super::exporter::SharedExporter;
 use super::failure::transport_error;
 use super::{CryptoContext, packet_keys};
 use crate::sent::Sent;
 use m2_crypto::handshake::{
     AwaitHello, AwaitInitiatorProof, AwaitKeyReturn, AwaitReply, AwaitResponderProof, Call,
-    Established, Exporter, HandshakeError, Initiator, LocalError, Message, MessageReader, Peer,
+    Established, HandshakeError, Initiator, LocalError, Message, MessageReader, Peer,
     PeerMisbehaved, Responder, SpaceSecrets, Suite,
 };
 use m2_crypto::initial::verify_retry_tag;
@@ -75,11 +76,20 @@ struct Flight {
     keys: Option<Keys>,
 }
 
+/// What a completed handshake yields, in addition to the peer.
+#[derive(Debug, Clone)]
+pub struct Negotiated {
+    /// The suite.
+    pub suite: Suite,
+    /// The exporter.
+    pub(crate) exporter: SharedExporter,
+}
+
 /// The state of a completed handshake.
 struct Data {
     peer: Peer,
     suite: Suite,
-    exporter: Exporter,
+    exporter: SharedExporter,
     /// The secrets of the next key update.
     next: SpaceSecrets,
 }
@@ -249,7 +259,7 @@ impl HandshakeSession {
         self.data = Some(Data {
             peer: established.peer,
             suite: established.suite,
-            exporter: established.exporter,
+            exporter: SharedExporter::new(established.exporter),
             next: established.secrets.next(),
         });
     }
@@ -312,9 +322,13 @@ impl Session for HandshakeSession {
         self.counted(keys)
     }
 
-    /// Returns the [`Suite`].
+    /// Returns the [`Negotiated`].
     fn handshake_data(&self) -> Option<Box<dyn Any>> {
-        Some(Box::new(self.data.as_ref()?.suite))
+        let data = self.data.as_ref()?;
+        Some(Box::new(Negotiated {
+            suite: data.suite,
+            exporter: data.exporter.clone(),
+        }))
     }
 
     fn peer_identity(&self) -> Option<Box<dyn Any>> {

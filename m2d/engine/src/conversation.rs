@@ -5,11 +5,11 @@ use crate::inbox::Arrival;
 use crate::refusal::Refusal;
 use crate::state::{Session, State};
 use crate::{conflicts, inbox};
-use bytes::Bytes;
 use m2_core::sessions::SessionId;
+use m2_crypto::envelope::SESSION_NAME_BYTES;
 use m2_delivery::{
-    self, Ack, Action, Body, Committed, ContentHash, Context, Conversation, GiveUp, History,
-    Limits, MessageId, Payload, SavedHeld, SavedOutbox, Time, Write,
+    self, Ack, Action, Body, Committed, ContentHash, Context, Conversation, History, Limits,
+    MessageId, Payload, Queued, SavedHeld, SavedOutbox, Time, Write,
 };
 use m2_limits::counters::Counters;
 use m2_store::{ContactRowId, OutboxPayload, Store, StoreError};
@@ -17,7 +17,7 @@ use m2_wire::{Envelope, Message};
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// The delivery machine's view of committed messages. A store error makes the batch fail.
+/// The delivery machine's view of the store. A store error makes the batch fail.
 struct StoredHistory<'a> {
     store: &'a Store,
     error: RefCell<Option<StoreError>>,
@@ -29,6 +29,18 @@ impl History for StoredHistory<'_> {
             self.error.replace(Some(error));
             None
         })
+    }
+
+    fn queued(&self, id: &MessageId) -> Queued {
+        match self.store.outbox_payload(id) {
+            Ok(OutboxPayload::There(payload)) => Queued::Payload(payload.into()),
+            Ok(OutboxPayload::Erased) => Queued::Erased,
+            Ok(OutboxPayload::NoRow) => Queued::Missing,
+            Err(error) => {
+                self.error.replace(Some(error));
+                Queued::Missing
+            }
+        }
     }
 }
 
@@ -53,6 +65,7 @@ pub(crate) fn feed_only<T>(
 ) -> Result<T, Refusal> {
     load(engine, row)?;
     let now = Time(engine.batch.clock.now_ms());
+    let serving = engine.peers.serving(row);
     let peer_state = engine.peers.get_mut(&row).ok_or_else(no_slot)?;
     let certificate = peer_state.certificate()?;
     let history = StoredHistory {
@@ -66,6 +79,7 @@ pub(crate) fn feed_only<T>(
         own_id: engine.batch.own_id,
         peer: &certificate,
         peer_id: peer_state.contact.peer_id,
+        session: serving.and_then(|link| engine.sessions.epochs_mut(link.id)),
         history: &history,
     };
     let conversation = peer_state.conversation.as_mut().ok_or_else(no_slot)?;
@@ -205,30 +219,13 @@ pub(crate) fn wake_all(engine: &mut State) -> Result<(), StoreError> {
 fn apply(engine: &mut State, row: ContactRowId, write: Write) -> Result<(), Refusal> {
     match write {
         Write::NextSequence { next } => engine.conversations.dirty.sequence(row, next),
-        Write::SendEpoch(epoch) => engine.conversations.dirty.send_epoch(row, epoch),
-        Write::ReceiveEpoch(epoch) => engine.conversations.dirty.receive_epoch(row, epoch),
         Write::Incarnation(incarnation) => engine.conversations.dirty.incarnation(row, incarnation),
         Write::Place(place) => engine.conversations.dirty.place(row, place),
         Write::Following { incarnation } => engine.batch.store.put_following(row, incarnation)?,
         Write::PeerGrant(grant) => engine.batch.store.put_peer_grant(row, &grant)?,
         Write::IncarnationRemove { incarnation } => engine.delete_incarnation(row, incarnation)?,
-        Write::SendEpochRemove { epoch } => engine.delete_send_epoch(row, epoch)?,
-        Write::ReceiveEpochRemove { incarnation, epoch } => {
-            engine.delete_receive_epoch(row, incarnation, epoch)?;
-        }
-        Write::Outbox {
-            entry,
-            payload,
-            sealed,
-        } => put_in_outbox(engine, row, &entry, &payload, &sealed)?,
-        Write::Reseal { id, epoch, sealed } => {
-            engine.conversations.rewritten.insert(id);
-            engine.batch.store.reseal_outbox(&id, epoch, &sealed)?;
-        }
-        Write::OutboxRemove { id } => {
-            engine.conversations.rewritten.insert(id);
-            engine.batch.store.delete_outbox(&id)?;
-        }
+        Write::Outbox { entry, payload } => put_in_outbox(engine, row, &entry, &payload)?,
+        Write::OutboxRemove { id } => engine.batch.store.delete_outbox(&id)?,
         Write::State { id, state } => inbox::on_state(engine, row, id, state)?,
         Write::Deliver {
             id,
@@ -278,20 +275,18 @@ fn put_in_outbox(
     row: ContactRowId,
     entry: &SavedOutbox,
     payload: &Payload,
-    sealed: &[u8],
 ) -> Result<(), StoreError> {
     if entry.replaced.is_some() {
-        engine.conversations.rewritten.insert(entry.id);
+        // The message must not leave any more, if it was sealed in this batch.
+        let is_of = |step: &Step| matches!(step, Step::Act(_, Action::Transmit { id, .. }) if *id == entry.id);
+        engine.batch.steps.retain(|step| !is_of(step));
     }
     // The content is in the message's own row already.
     let kept = match payload.body {
         Body::Content(_) => None,
         _ => Some(payload.encode()),
     };
-    engine
-        .batch
-        .store
-        .put_outbox(row, entry, kept.as_deref(), sealed)
+    engine.batch.store.put_outbox(row, entry, kept.as_deref())
 }
 
 /// Performs an action whose writes are on disk. A failure here is repaired by a retransmission.
@@ -310,22 +305,19 @@ pub(crate) fn act(engine: &mut State, row: ContactRowId, action: Action) {
             }
         }
         Action::Transmit {
-            id,
-            epoch,
+            session,
             grant,
             sealed,
+            ..
         } => {
-            let sealed = sealed.filter(|_| !engine.conversations.rewritten.contains(&id));
-            if let Some(sealed) = sealed.or_else(|| stored_sealed(engine, &id, epoch)) {
-                let grant = grant.unwrap_or_default();
-                send_frame(engine, row, Message::Envelope(Envelope { grant, sealed }));
-            }
+            let grant = grant.unwrap_or_default();
+            let envelope = Envelope { grant, sealed };
+            send_envelope(engine, row, &session, envelope);
         }
         Action::Acknowledge(acks) => send_frame(engine, row, acks_frame(acks)),
         Action::RefuseEpoch { incarnation, epoch } => {
             send_frame(engine, row, Message::EpochRefused { incarnation, epoch });
         }
-        Action::LoadPayload { id } => load_payload(engine, row, id),
     }
 }
 
@@ -339,10 +331,18 @@ pub(crate) fn acknowledge(engine: &mut State, row: ContactRowId, id: SessionId, 
     }
 }
 
-/// Reads the sealed bytes of a message that waited, if they still have this epoch.
-fn stored_sealed(engine: &State, id: &MessageId, epoch: u64) -> Option<Bytes> {
-    let (stored_epoch, sealed) = engine.batch.store.outbox_sealed(id).ok().flatten()?;
-    (stored_epoch == epoch).then(|| sealed.into())
+/// Sends an envelope on the session for which it was sealed. Without that session it is dropped, as every
+/// other session takes the message again.
+fn send_envelope(
+    engine: &mut State,
+    row: ContactRowId,
+    session: &[u8; SESSION_NAME_BYTES],
+    envelope: Envelope,
+) {
+    let link = engine.peers.serving(row);
+    if link.is_some_and(|link| link.name_in_grants == *session) {
+        send_frame(engine, row, Message::Envelope(envelope));
+    }
 }
 
 fn send_frame(engine: &mut State, row: ContactRowId, message: Message) {
@@ -353,27 +353,10 @@ fn send_frame(engine: &mut State, row: ContactRowId, message: Message) {
     }
 }
 
-/// Reads a payload that must be sealed again. Sealing writes to the store, so the payload waits
-/// for the next batch.
-fn load_payload(engine: &mut State, row: ContactRowId, id: MessageId) {
-    match engine.batch.store.outbox_payload(&id) {
-        Ok(OutboxPayload::NoRow) => {}
-        answer => engine.conversations.later.push((row, id, answer)),
-    }
-}
-
-/// Passes loaded payloads to their conversations, within a batch.
-pub(crate) fn answer_payloads(engine: &mut State) {
-    for (row, id, answer) in std::mem::take(&mut engine.conversations.later) {
-        let payload = match answer {
-            Ok(payload) => payload,
-            Err(error) => return engine.batch.fail(error.into()),
-        };
-        feed_or_fail(engine, row, |conversation, cx| match payload {
-            OutboxPayload::There(payload) => conversation.on_payload(cx, id, &payload),
-            OutboxPayload::Erased => conversation.give_up(cx, id, GiveUp::Expired),
-            OutboxPayload::NoRow => {}
-        });
+/// Erases the keys of the epochs that a contact opened in a session that is over.
+pub(crate) fn end_epochs(engine: &mut State, row: ContactRowId, link: &Session) {
+    if let Some(conversation) = machine(engine, row) {
+        conversation.session_over(&link.name_in_grants);
     }
 }
 

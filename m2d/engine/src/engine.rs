@@ -12,9 +12,9 @@ use crate::state::{
     TimeKeeping, is_sent_once,
 };
 use crate::{
-    clients, contact_paths, contact_view, contacts, conversation, dialling, invitations, letters,
-    lines, loading, lookup, mailboxes, near, places, privacy_facts, release, sending, sessions,
-    suites, summary, time, upkeep,
+    clients, contact_paths, contact_view, contacts, dialling, invitations, letters, lines, loading,
+    lookup, mailboxes, near, places, privacy_facts, release, sending, sessions, suites, summary,
+    time, upkeep,
 };
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_limits::counters::Counters;
@@ -93,9 +93,6 @@ impl Engine {
     /// processed and [`Self::end_batch`] rolls it back.
     pub fn begin_batch(&mut self) {
         self.state.batch.failed = self.try_begin().err().map(Refusal::from);
-        if !self.has_failed() {
-            conversation::answer_payloads(&mut self.state);
-        }
     }
 
     /// Processes an input in the current batch.
@@ -167,7 +164,6 @@ impl Engine {
                 engine.sessions.over.clear();
                 engine.batch.note_written();
                 release::release(engine);
-                engine.conversations.rewritten.clear();
                 Ok(())
             }
             Err(refusal) => Err(self.roll_back(refusal)),

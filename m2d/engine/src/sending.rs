@@ -374,8 +374,6 @@ fn refusal_of(refused: SendRefused) -> Refusal {
     match refused {
         SendRefused::OutboxFull => Refusal::new(Reason::OutboxFull),
         SendRefused::Draft(error) => Refusal::argument("content", "", format!("{error}.")),
-        SendRefused::IdInUse | SendRefused::SequenceSpent | SendRefused::Seal(_) => {
-            Refusal::new(Reason::Internal)
-        }
+        SendRefused::IdInUse | SendRefused::SequenceSpent => Refusal::new(Reason::Internal),
     }
 }

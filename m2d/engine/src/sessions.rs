@@ -14,7 +14,7 @@ use m2_core::PathFailure;
 use m2_core::dial::Order;
 use m2_core::sessions::SessionId;
 use m2_core::strangers::Eviction;
-use m2_crypto::envelope::EpochHeader;
+use m2_crypto::envelope::{EpochHeader, EpochSecret};
 use m2_delivery::{AcceptedGrant, Path, Time};
 use m2_limits::prefix::Prefix;
 use m2_store::ContactRowId;
@@ -28,6 +28,8 @@ pub enum SessionInput {
     Up {
         /// The session.
         session: Session,
+        /// The secret of the epochs that this side opens in it.
+        epochs: EpochSecret,
         /// How far the peer's clock is ahead, in milliseconds, if it reported its time.
         clock_skew_ms: Option<i64>,
         /// How the session is treated.
@@ -90,12 +92,13 @@ pub(crate) fn handle(engine: &mut State, input: SessionInput) {
     match input {
         SessionInput::Up {
             session,
+            epochs,
             clock_skew_ms,
             reply,
         } => {
             let session = Arc::new(session);
             let clock = clock_skew_ms.map(|skew_ms| steady_offset(engine, skew_ms));
-            engine.sessions.insert(session.clone(), clock);
+            engine.sessions.insert(session.clone(), epochs, clock);
             call::run(engine, reply, |engine| on_link_up(engine, &session));
         }
         SessionInput::Down(end, reply) => {
@@ -222,6 +225,10 @@ fn on_link_down(engine: &mut State, end: SessionEnd) -> Result<(), Refusal> {
         .link()
         .is_some_and(|serving| serving.id == link.id);
     peer_state.links.retain(|other| other.id != link.id);
+    conversation::end_epochs(engine, row, &link);
+    let Some(peer_state) = engine.peers.get(&row) else {
+        return Ok(());
+    };
     let next = peer_state.link().cloned();
     if engine.peers.is_contact(row) && was_serving {
         match &next {

@@ -75,29 +75,6 @@ impl State {
         self.batch.store.delete_incarnation(row, incarnation)
     }
 
-    /// Deletes an epoch of sent messages, also from the rows that wait.
-    pub(crate) fn delete_send_epoch(
-        &mut self,
-        row: ContactRowId,
-        epoch: u64,
-    ) -> Result<(), StoreError> {
-        self.conversations.dirty.forget_send_epoch(row, epoch);
-        self.batch.store.delete_send_epoch(row, epoch)
-    }
-
-    /// Deletes an epoch of received messages, also from the rows that wait.
-    pub(crate) fn delete_receive_epoch(
-        &mut self,
-        row: ContactRowId,
-        incarnation: u64,
-        epoch: u64,
-    ) -> Result<(), StoreError> {
-        let dirty = &mut self.conversations.dirty;
-        dirty.forget_receive_epoch(row, incarnation, epoch);
-        let store = &self.batch.store;
-        store.delete_receive_epoch(row, incarnation, epoch)
-    }
-
     /// Returns the sessions of a peer as the core sees them, in order of preference.
     pub(crate) fn session_views(&self, row: ContactRowId) -> Vec<SessionView> {
         let links = self.peers.get(&row).map(|peer_state| &peer_state.links);

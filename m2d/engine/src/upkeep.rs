@@ -36,9 +36,6 @@ const KEEP_REMOVED_DAYS: u32 = 31;
 
 /// Returns when the next timed work is due, in Unix milliseconds; 0 for at once.
 pub(crate) fn next_due_ms(engine: &State) -> u64 {
-    if !engine.conversations.later.is_empty() {
-        return 0;
-    }
     let first = |due: Option<u64>| due.unwrap_or(u64::MAX);
     let timer = first(engine.conversations.timers.first().map(|(due, _)| *due));
     let crossed = first(engine.sessions.crossed.first().map(|(due, _)| *due));

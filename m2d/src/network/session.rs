@@ -1,12 +1,13 @@
 //! The task of each session, which passes its frames to the engine in order.
 
+use super::grants::{GrantOpener, epoch_secrets, name_in_grants};
 use super::outgoing::Outgoing;
 use super::silence::Silence;
 use super::{Link, Links, PunchState};
 use crate::driver::EngineHandle;
 use bytes::Bytes;
 use m2_core::sessions::SessionId;
-use m2_crypto::envelope::{GRANT_BYTES, Grant, GrantRefused, ReceiveEpoch};
+use m2_crypto::envelope::{Ends, EpochSecret, GRANT_BYTES, Grant, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::invitation::PROOF_EXPORT_LABEL;
 use m2_crypto::{Certificate, Identity, PeerId};
@@ -161,9 +162,12 @@ impl SessionRunner {
         Span::current().record("number", link.id.0);
         Span::current().record("peer", display(link.name()));
         let established = established(&link, &handle)?;
+        let (sending, receiving) = epoch_secrets(&handle)?;
+        handle.erase_exporter();
         let _held = self.links.hold(link.clone());
         let arrived = self.engine.call(|reply| SessionInput::Up {
             session: established,
+            epochs: sending,
             clock_skew_ms: handle.clock_skew_ms(),
             reply,
         });
@@ -173,7 +177,7 @@ impl SessionRunner {
                 handle.close(CloseCode::Refused);
                 return Ok(());
             }
-            Ok(arrived) => self.talk(&link, arrived, receiver).await,
+            Ok(arrived) => self.talk(&link, arrived, receiver, receiving).await,
             Err(refusal) => {
                 // The effects of the session's start were rolled back.
                 handle.close(CloseCode::Unavailable);
@@ -202,9 +206,10 @@ impl SessionRunner {
         link: &Arc<Link>,
         arrived: Arrived,
         receiver: FrameReceiver,
+        epochs: EpochSecret,
     ) -> Result<(), TaskEnd> {
         tokio::select! {
-            result = self.receive(link, receiver) => result,
+            result = self.receive(link, receiver, epochs) => result,
             () = link.silence.watch(link, &self.engine) => Err(TaskEnd::Stopping),
             () = self.await_request(link), if arrived == Arrived::Stranger => {
                 Err(TaskEnd::Stopping)
@@ -247,10 +252,15 @@ impl SessionRunner {
         }
     }
 
-    async fn receive(&self, link: &Arc<Link>, mut frames: FrameReceiver) -> Result<(), TaskEnd> {
+    async fn receive(
+        &self,
+        link: &Arc<Link>,
+        mut frames: FrameReceiver,
+        epochs: EpochSecret,
+    ) -> Result<(), TaskEnd> {
         let renewal = tokio::time::sleep(self.renew_after);
         tokio::pin!(renewal);
-        let mut grants = GrantOpener::default();
+        let mut grants = GrantOpener::new(epochs);
         let mut is_renewing = false;
         let room = Arc::new(Semaphore::new(WAITING_BYTES as usize));
         loop {
@@ -297,6 +307,10 @@ impl SessionRunner {
             link.count_misdeed("GRANT_MALFORMED");
             return Ok(None);
         };
+        if grants.is_of_another_session(&grant) {
+            link.count_misdeed("GRANT_REFUSED");
+            return Ok(None);
+        }
         let (id, header) = (link.id, *grant.header());
         let check = self
             .engine
@@ -307,15 +321,15 @@ impl SessionRunner {
         }
         let _permit = self.grants.acquire().await.map_err(|_| TaskEnd::Stopping)?;
         tracing::debug!("a grant is opened");
-        let accepted = self.accept_grant(link, envelope.grant.clone());
+        let accepted = self.accept_grant(link, envelope.grant.clone(), grants);
         match accepted.await? {
-            Ok(epoch) => {
+            Some(epoch) => {
                 // The grant is kept for long, and must not keep its whole frame in memory.
                 let grant = Bytes::copy_from_slice(&envelope.grant);
                 grants.last = grant.clone();
                 Ok(Some(AcceptedGrant { epoch, grant }))
             }
-            Err(_) => {
+            None => {
                 link.count_misdeed("GRANT_REFUSED");
                 Ok(None)
             }
@@ -326,24 +340,27 @@ impl SessionRunner {
         &self,
         link: &Link,
         grant: Bytes,
-    ) -> Result<Result<ReceiveEpoch, GrantRefused>, TaskEnd> {
+        grants: &mut GrantOpener,
+    ) -> Result<Option<ReceiveEpoch>, TaskEnd> {
+        // Without the secret, the session's task is ending.
+        let mut secret = grants.secret.take().ok_or(TaskEnd::Stopping)?;
         let (identity, certificate) = (self.identity.clone(), link.certificate.clone());
         let (own_id, peer_id) = (self.own_id, link.peer_id);
         let now_s = self.clock.now_ms() / 1_000;
-        tokio::task::spawn_blocking(move || {
+        let opening = tokio::task::spawn_blocking(move || {
             let mut rng = UnwrapErr(getrandom::SysRng);
-            ReceiveEpoch::accept(
-                &mut rng,
-                &identity,
-                &own_id,
-                &certificate,
-                &peer_id,
-                &grant,
-                now_s,
-            )
-        })
-        .await
-        .map_err(|_| TaskEnd::Stopping)
+            let ends = Ends {
+                receiver: &identity,
+                receiver_id: own_id,
+                sender: &certificate,
+                sender_id: peer_id,
+            };
+            let epoch = ReceiveEpoch::accept(&mut rng, &ends, &mut secret, &grant, now_s);
+            (epoch.ok(), secret)
+        });
+        let (epoch, secret) = opening.await.map_err(|_| TaskEnd::Stopping)?;
+        grants.secret = Some(secret);
+        Ok(epoch)
     }
 }
 
@@ -379,18 +396,13 @@ fn established(link: &Link, handle: &SessionHandle) -> Result<m2_engine::Session
         remote: link.remote,
         path: link.path(),
         proof_key: secret(PROOF_EXPORT_LABEL)?,
+        name_in_grants: name_in_grants(handle)?,
         lookup_secrets: if link.dialled {
             (of_initiator, of_responder)
         } else {
             (of_responder, of_initiator)
         },
     })
-}
-
-/// The last grant that was opened in a session, so that copies cost nothing.
-#[derive(Default)]
-struct GrantOpener {
-    last: Bytes,
 }
 
 /// Why a session's task ended.

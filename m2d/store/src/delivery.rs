@@ -3,12 +3,8 @@
 use super::{Store, StoreError, bits, int, unbits};
 use crate::ContactRowId;
 use m2_crypto::PeerId;
-use m2_delivery::{
-    Committed, ContentHash, MessageId, Saved, SavedHeld, SavedIncarnation, SavedReceiveEpoch,
-    SavedSendEpoch, Time,
-};
+use m2_delivery::{Committed, ContentHash, MessageId, Saved, SavedHeld, SavedIncarnation, Time};
 use rusqlite::{OptionalExtension, Row};
-use zeroize::Zeroizing;
 
 impl Store {
     /// Returns the saved state of a conversation.
@@ -19,10 +15,8 @@ impl Store {
             following,
             peer_grants: self.saved_peer_grants(contact)?,
             next_sequence: self.next_sequence(contact)?,
-            send_epochs: self.all(SEND_EPOCHS, contact, parse_send_epoch)?,
             outbox: self.saved_outbox(contact)?,
             incarnations: self.all(INCARNATIONS, contact, parse_incarnation)?,
-            receive_epochs: self.all(RECEIVE_EPOCHS, contact, parse_receive_epoch)?,
             held: self.all(HELD, contact, parse_held)?,
         })
     }
@@ -82,59 +76,6 @@ impl Store {
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO sequences VALUES (?1, ?2)")?
             .execute((contact, bits(next)))?;
-        Ok(())
-    }
-
-    /// Inserts or replaces a send epoch.
-    pub fn put_send_epoch(
-        &self,
-        contact: ContactRowId,
-        epoch: &SavedSendEpoch,
-    ) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO send_epochs VALUES (?1, ?2, ?3)")?
-            .execute((contact, bits(epoch.epoch), epoch.grant.as_ref()))?;
-        Ok(())
-    }
-
-    /// Deletes a send epoch.
-    pub fn delete_send_epoch(&self, contact: ContactRowId, epoch: u64) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("DELETE FROM send_epochs WHERE contact = ?1 AND epoch = ?2")?
-            .execute((contact, bits(epoch)))?;
-        Ok(())
-    }
-
-    /// Inserts or replaces a receive epoch.
-    pub fn put_receive_epoch(
-        &self,
-        contact: ContactRowId,
-        epoch: &SavedReceiveEpoch,
-    ) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO receive_epochs VALUES (?1, ?2, ?3, ?4)")?
-            .execute((
-                contact,
-                bits(epoch.incarnation),
-                bits(epoch.epoch),
-                epoch.bytes.as_slice(),
-            ))?;
-        Ok(())
-    }
-
-    /// Deletes a receive epoch.
-    pub fn delete_receive_epoch(
-        &self,
-        contact: ContactRowId,
-        incarnation: u64,
-        epoch: u64,
-    ) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "DELETE FROM receive_epochs
-                 WHERE contact = ?1 AND incarnation = ?2 AND epoch = ?3",
-            )?
-            .execute((contact, bits(incarnation), bits(epoch)))?;
         Ok(())
     }
 
@@ -210,34 +151,16 @@ impl Store {
     }
 }
 
-const SEND_EPOCHS: &str = "SELECT epoch, signed_grant FROM send_epochs WHERE contact = ?1";
 const INCARNATIONS: &str =
     "SELECT incarnation, highest_epoch, next_sequence FROM incarnations WHERE contact = ?1";
-const RECEIVE_EPOCHS: &str =
-    "SELECT incarnation, epoch, bytes FROM receive_epochs WHERE contact = ?1";
 const HELD: &str =
     "SELECT id, incarnation, sequence, received_ms, show FROM held WHERE contact = ?1";
-
-fn parse_send_epoch(row: &Row<'_>) -> Result<SavedSendEpoch, StoreError> {
-    Ok(SavedSendEpoch {
-        epoch: unbits(row.get(0)?),
-        grant: row.get::<_, Vec<u8>>(1)?.into(),
-    })
-}
 
 fn parse_incarnation(row: &Row<'_>) -> Result<SavedIncarnation, StoreError> {
     Ok(SavedIncarnation {
         incarnation: unbits(row.get(0)?),
         highest_epoch: unbits(row.get(1)?),
         next_sequence: unbits(row.get(2)?),
-    })
-}
-
-fn parse_receive_epoch(row: &Row<'_>) -> Result<SavedReceiveEpoch, StoreError> {
-    Ok(SavedReceiveEpoch {
-        incarnation: unbits(row.get(0)?),
-        epoch: unbits(row.get(1)?),
-        bytes: Zeroizing::new(row.get(2)?),
     })
 }
 

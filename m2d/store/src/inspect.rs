@@ -1,8 +1,7 @@
 //! Integrity checks of a store that change nothing.
 
 use super::{Fault, Store, StoreError, StoreFile, migrations, read_first, unbits};
-use m2_crypto::envelope::{Grant, ReceiveEpoch};
-use m2_delivery::Saved;
+use m2_crypto::envelope::Grant;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
@@ -35,7 +34,7 @@ pub struct Contents {
     /// The rows of contacts, including removed ones.
     pub contacts: usize,
     /// The message keys in use.
-    pub epochs: usize,
+    pub grants: usize,
     /// The messages in the outbox.
     pub outbox: usize,
 }
@@ -107,19 +106,6 @@ impl StoreFile {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         Ok(connection)
     }
-}
-
-fn parse_epochs(saved: &Saved) -> Result<(), StoreError> {
-    // Sealing chains exist only in memory; a stored grant is empty once it was acknowledged.
-    let grants = saved.send_epochs.iter().map(|epoch| &epoch.grant);
-    for grant in grants.filter(|grant| !grant.is_empty()) {
-        Grant::parse(grant).map_err(|_| StoreError::Corrupt("grant for a contact"))?;
-    }
-    for epoch in &saved.receive_epochs {
-        let parsed = ReceiveEpoch::from_bytes(&epoch.bytes);
-        parsed.map_err(|_| StoreError::Corrupt("message key from a contact"))?;
-    }
-    Ok(())
 }
 
 impl Inspection<'_> {
@@ -211,9 +197,11 @@ impl Inspection<'_> {
             store.offers(contact.row)?;
             store.lookup_secrets(contact.row)?;
             let saved = store.saved_conversation(contact.row)?;
-            parse_epochs(&saved)?;
+            for row in &saved.peer_grants {
+                Grant::parse(&row.grant).map_err(|_| StoreError::Corrupt("grant of a contact"))?;
+            }
             contents.contacts += 1;
-            contents.epochs += saved.send_epochs.len() + saved.receive_epochs.len();
+            contents.grants += saved.peer_grants.len();
             contents.outbox += saved.outbox.len();
         }
         Ok(contents)

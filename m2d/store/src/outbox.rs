@@ -29,50 +29,32 @@ impl Store {
     }
 
     /// Inserts or replaces an outbox entry, whose message must be stored. Without a payload, the
-    /// message's own row must hold the sealed content; before that row changes,
+    /// message's own row must hold the content; before that row changes,
     /// [`Self::keep_payload`] must be called.
     pub fn put_outbox(
         &self,
         contact: ContactRowId,
         entry: &SavedOutbox,
         payload: Option<&[u8]>,
-        sealed: &[u8],
     ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO outbox(message, contact, id, sequence, epoch, state,
-                   queued_ms, expires_ms, hash, replaced, payload, sealed)
+                "INSERT OR REPLACE INTO outbox(message, contact, id, sequence, state, queued_ms,
+                   expires_ms, hash, replaced, payload)
                  VALUES ((SELECT row FROM messages WHERE id = ?1), ?2, ?1, ?3, ?4, ?5, ?6, ?7,
-                   ?8, ?9, ?10, ?11)",
+                   ?8, ?9)",
             )?
             .execute((
                 entry.id.0,
                 contact,
                 bits(entry.sequence),
-                bits(entry.epoch),
                 state_to_column(entry.state),
                 int(entry.queued.0),
                 entry.expires.map(|time| int(time.0)),
                 entry.hash.0,
                 entry.replaced.map(|hash| hash.0),
                 payload,
-                sealed,
             ))?;
-        Ok(())
-    }
-
-    /// Replaces the epoch and the sealed bytes of an outbox entry.
-    pub fn reseal_outbox(
-        &self,
-        id: &MessageId,
-        epoch: u64,
-        sealed: &[u8],
-    ) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(&format!(
-                "UPDATE outbox SET epoch = ?2, sealed = ?3 WHERE {OUTBOX_ROW}"
-            ))?
-            .execute((id.0, bits(epoch), sealed))?;
         Ok(())
     }
 
@@ -90,17 +72,6 @@ impl Store {
             .prepare_cached(&format!("DELETE FROM outbox WHERE {OUTBOX_ROW}"))?
             .execute([id.0])?;
         Ok(())
-    }
-
-    /// Returns the epoch and the sealed bytes of an outbox entry.
-    pub fn outbox_sealed(&self, id: &MessageId) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-        Ok(self
-            .connection
-            .prepare_cached(&format!(
-                "SELECT epoch, sealed FROM outbox WHERE {OUTBOX_ROW}"
-            ))?
-            .query_row([id.0], |row| Ok((unbits(row.get(0)?), row.get(1)?)))
-            .optional()?)
     }
 
     /// Returns the payload of an outbox entry: the stored payload, or one composed from the
@@ -157,19 +128,18 @@ impl Store {
 
 /// Finds an outbox entry by message id `?1`, through the existing index of `messages`.
 const OUTBOX_ROW: &str = "message = (SELECT row FROM messages WHERE id = ?1)";
-const OUTBOX: &str = "SELECT id, sequence, epoch, state, queued_ms, expires_ms, hash, replaced \
+const OUTBOX: &str = "SELECT id, sequence, state, queued_ms, expires_ms, hash, replaced \
                       FROM outbox WHERE contact = ?1";
 
 fn parse_outbox(row: &Row<'_>) -> Result<SavedOutbox, StoreError> {
-    let replaced: Option<Vec<u8>> = row.get(7)?;
+    let replaced: Option<Vec<u8>> = row.get(6)?;
     Ok(SavedOutbox {
         id: MessageId(row.get(0)?),
         sequence: unbits(row.get(1)?),
-        epoch: unbits(row.get(2)?),
-        state: state_from_column(row.get(3)?)?,
-        queued: Time(unbits(row.get(4)?)),
-        expires: row.get::<_, Option<i64>>(5)?.map(|ms| Time(unbits(ms))),
-        hash: ContentHash(row.get(6)?),
+        state: state_from_column(row.get(2)?)?,
+        queued: Time(unbits(row.get(3)?)),
+        expires: row.get::<_, Option<i64>>(4)?.map(|ms| Time(unbits(ms))),
+        hash: ContentHash(row.get(5)?),
         replaced: replaced
             .map(|hash| array(&hash, "outbox").map(ContentHash))
             .transpose()?,
@@ -265,14 +235,13 @@ mod tests {
         let entry = SavedOutbox {
             id: ID,
             sequence: payload.sequence,
-            epoch: 1,
             state: MessageState::Queued,
             queued: payload.sent,
             expires: payload.expires(),
             hash: payload.hash(&ID),
             replaced: None,
         };
-        store.put_outbox(CONTACT, &entry, None, b"sealed").unwrap();
+        store.put_outbox(CONTACT, &entry, None).unwrap();
         (dir, store, payload.encode(), row)
     }
 

@@ -13,8 +13,8 @@ const SALT: usize = 16;
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// Returns whether `text` is in any page of the store in `dir` or of its log.
-pub(crate) fn hold(dir: &Path, key: &[u8; 32], text: &str) -> bool {
+/// Returns whether `bytes` are in any page of the store in `dir` or of its log.
+pub(crate) fn hold(dir: &Path, key: &[u8; 32], bytes: &[u8]) -> bool {
     let file = std::fs::read(dir.join("store.db")).unwrap();
     let log = std::fs::read(dir.join("store.db-wal")).unwrap_or_default();
     let pages = file.chunks(PAGE).enumerate();
@@ -26,7 +26,7 @@ pub(crate) fn hold(dir: &Path, key: &[u8; 32], text: &str) -> bool {
     pages
         .chain(frames)
         .map(|(number, page)| decrypt(page, key, number == 0))
-        .any(|page| holds(&page, text.as_bytes()))
+        .any(|page| holds(&page, bytes))
 }
 
 fn decrypt(page: &[u8], key: &[u8; 32], is_first: bool) -> Vec<u8> {
@@ -39,6 +39,6 @@ fn decrypt(page: &[u8], key: &[u8; 32], is_first: bool) -> Vec<u8> {
     plain
 }
 
-fn holds(page: &[u8], text: &[u8]) -> bool {
-    page.windows(text.len()).any(|window| window == text)
+fn holds(page: &[u8], bytes: &[u8]) -> bool {
+    page.windows(bytes.len()).any(|window| window == bytes)
 }

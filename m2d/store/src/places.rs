@@ -46,12 +46,9 @@ impl Store {
     /// Ends the incarnations of all conversations except one. Each conversation takes a new one
     /// when it needs it.
     pub fn end_incarnations(&self, but: Option<ContactRowId>) -> Result<(), StoreError> {
-        for sql in [
-            "UPDATE places SET incarnation = 0, grant_hash = zeroblob(32) WHERE contact IS NOT ?1",
-            "DELETE FROM send_epochs WHERE contact IS NOT ?1",
-        ] {
-            self.connection.prepare_cached(sql)?.execute([but])?;
-        }
+        let sql =
+            "UPDATE places SET incarnation = 0, grant_hash = zeroblob(32) WHERE contact IS NOT ?1";
+        self.connection.prepare_cached(sql)?.execute([but])?;
         Ok(())
     }
 
@@ -202,7 +199,7 @@ mod tests {
     use crate::tests::scratch;
     use m2_core::ContactState;
     use m2_crypto::PeerId;
-    use m2_delivery::{SavedPlace, SavedSendEpoch, Time};
+    use m2_delivery::{SavedPlace, Time};
 
     #[test]
     fn a_restore_ends_every_incarnation_and_the_event_log_once() {
@@ -218,23 +215,16 @@ mod tests {
             signed: 8,
             grant_hash: [9; 32],
         };
-        let epoch = SavedSendEpoch {
-            epoch: 7,
-            grant: vec![1, 2].into(),
-        };
         store.put_place(contact, &place).unwrap();
         store.put_following(contact, 11).unwrap();
-        store.put_send_epoch(contact, &epoch).unwrap();
         assert!(!store.finish_restore().unwrap());
         let saved = store.saved_conversation(contact).unwrap();
         assert_eq!((saved.place, saved.following), (place, 11));
-        assert_eq!(saved.send_epochs, [epoch]);
 
         store.mark_restored(99).unwrap();
         assert!(store.finish_restore().unwrap());
         let saved = store.saved_conversation(contact).unwrap();
         assert_eq!((saved.place.incarnation, saved.place.epoch), (0, 7));
-        assert!(saved.send_epochs.is_empty());
         assert_ne!(store.event_log(|| 6).unwrap(), log);
         assert!(!store.finish_restore().unwrap());
     }

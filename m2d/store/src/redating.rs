@@ -87,9 +87,8 @@ mod tests {
              INSERT INTO messages(row, id, contact, kind, own, incarnation, state, author_ms,
                stored_ms, hash, media_type, gone, expires_ms)
                VALUES (1, x'01', 1, 0, 1, 0, 1, {at}, {at}, x'00', '', 0, {at} + 3600000);
-             INSERT INTO outbox(message, contact, id, sequence, epoch, state, queued_ms,
-               expires_ms, hash, sealed)
-               VALUES (1, 1, x'01', 1, 1, 1, {at}, {at} + 3600000, x'00', x'00');
+             INSERT INTO outbox(message, contact, id, sequence, state, queued_ms, expires_ms, hash)
+               VALUES (1, 1, x'01', 1, 1, {at}, {at} + 3600000, x'00');
              INSERT INTO invitations VALUES (x'01', zeroblob(16), zeroblob(32), 0, {at},
                {at} + 3600000, 0, '');
              INSERT INTO idempotency VALUES ('', 'key', x'00', 1, {at});"

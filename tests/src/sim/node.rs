@@ -1,14 +1,16 @@
 //! One side of the simulated world: a real conversation, its driver and its store.
 
+mod sent;
+mod sessions;
 mod stores;
 
-mod sent;
-
+use self::sessions::Stored;
+pub use self::sessions::epoch_secret;
 use super::identities::Identified;
 use super::ledger::Ledger;
 use super::store::ModelStore;
 use bytes::Bytes;
-use m2_crypto::envelope::{EpochHeader, Grant, ReceiveEpoch};
+use m2_crypto::envelope::{EpochHeader, EpochSecret, Grant, ReceiveEpoch};
 use m2_delivery::{
     AcceptedGrant, Ack, Action, Conflict, Context, Conversation, Counters, Draft, GiveUp, Limits,
     MessageId, Misdeed, OpenedMessage, Path, Payload, SendRefused, Time, Write,
@@ -65,10 +67,12 @@ pub enum Fault {
     ActsBeforeCommit,
 }
 
-/// Writes and actions polled together. Actions wait for the commit of this and all earlier batches.
+/// Writes, actions and letters polled together. Actions and letters wait for the commit of this and all
+/// earlier batches.
 struct Batch {
     writes: Vec<Write>,
     actions: Vec<Action>,
+    letters: Vec<Letter>,
 }
 
 /// One side of a conversation.
@@ -83,7 +87,14 @@ pub struct Node {
     placed: bool,
     /// Batches that are polled but not committed yet.
     pipeline: Vec<Batch>,
-    loads: Vec<MessageId>,
+    /// Letters whose writes are not polled yet.
+    letters: Vec<Letter>,
+    /// Letters that left.
+    posted: Vec<Letter>,
+    /// The secret of the epochs that this side opens in the session on which it sends.
+    sending: Option<EpochSecret>,
+    /// The secrets of the epochs that the peer opens in the sessions that are up, by their names.
+    receiving: BTreeMap<[u8; 8], EpochSecret>,
     /// The record of keys, shared by all runs and copies of both sides.
     ledger: Ledger,
     /// The hashes of the grants of the epochs that were opened since the last start.
@@ -107,7 +118,7 @@ pub struct Node {
     counters: Counters,
 }
 
-/// The context of an input, with the store as history.
+/// The context of an input, with the store and what it will hold as history.
 macro_rules! context {
     ($node:ident, $now:expr) => {
         &mut Context {
@@ -117,7 +128,11 @@ macro_rules! context {
             own_id: $node.me.id,
             peer: $node.peer.identity.certificate(),
             peer_id: $node.peer.id,
-            history: &$node.store,
+            session: $node.sending.as_mut(),
+            history: &Stored {
+                store: &$node.store,
+                pipeline: &$node.pipeline,
+            },
         }
     };
 }
@@ -139,7 +154,10 @@ impl Node {
             connected: false,
             placed: false,
             pipeline: Vec::new(),
-            loads: Vec::new(),
+            letters: Vec::new(),
+            posted: Vec::new(),
+            sending: None,
+            receiving: BTreeMap::new(),
             counters: Counters::default(),
             ledger: ledger.clone(),
             grants: BTreeMap::new(),
@@ -188,8 +206,18 @@ impl Node {
         self.conversation.give_up(context!(self, now), id, reason);
     }
 
-    /// Deposits an outbox message. Returns the opened letter, or `None` if the message is unknown.
-    pub fn deposit(&mut self, now: Time, id: MessageId) -> Option<Letter> {
+    /// Deposits an outbox message, if it is known. The letter leaves with the commit.
+    pub fn deposit(&mut self, now: Time, id: MessageId) {
+        let letter = self.letter(now, id);
+        self.letters.extend(letter);
+    }
+
+    /// Returns the letters that left since the last call.
+    pub fn take_posted(&mut self) -> Vec<Letter> {
+        std::mem::take(&mut self.posted)
+    }
+
+    fn letter(&mut self, now: Time, id: MessageId) -> Option<Letter> {
         let payload = self.store.outbox.get(&id)?.payload.clone();
         self.conversation.on_deposited(context!(self, now), id);
         let (incarnation, oldest) = self.conversation.letter_place(context!(self, now));
@@ -216,9 +244,11 @@ impl Node {
         }
     }
 
-    /// Establishes a session.
-    pub fn connect(&mut self, now: Time, path: Path) {
+    /// Establishes a session, on which this side sends from now on.
+    pub fn connect(&mut self, now: Time, path: Path, session: u64) {
         self.connected = true;
+        self.sending = Some(epoch_secret(session, self.me));
+        self.join(session);
         // A pending statement belongs to an earlier session and is dropped.
         for batch in &mut self.pipeline {
             batch
@@ -250,6 +280,8 @@ impl Node {
     /// Ends the last session.
     pub fn disconnect(&mut self, now: Time) {
         self.connected = false;
+        self.sending = None;
+        self.receiving.clear();
         self.conversation.disconnected(context!(self, now));
     }
 
@@ -333,19 +365,7 @@ impl Node {
         if !self.wants_grant(now, &header) {
             return None;
         }
-        let (me, peer) = (self.me, self.peer);
-        let certificate = peer.identity.certificate();
-        ReceiveEpoch::accept(
-            &mut self.rng,
-            &me.identity,
-            &me.id,
-            certificate,
-            &peer.id,
-            grant,
-            now.seconds(),
-        )
-        .ok()
-        .map(|epoch| AcceptedGrant {
+        self.open_epoch(now, grant).map(|epoch| AcceptedGrant {
             epoch,
             grant: Bytes::copy_from_slice(grant),
         })
@@ -354,26 +374,28 @@ impl Node {
     /// Polls writes and actions without committing them: the history does not contain them yet.
     pub fn poll(&mut self) {
         let writes: Vec<Write> = std::iter::from_fn(|| self.conversation.poll_write()).collect();
-        self.record(&writes);
-        let actions = std::iter::from_fn(|| self.conversation.poll_action()).collect();
-        self.pipeline.push(Batch { writes, actions });
+        let actions: Vec<_> = std::iter::from_fn(|| self.conversation.poll_action()).collect();
+        self.record(&actions);
+        let letters = std::mem::take(&mut self.letters);
+        self.pipeline.push(Batch {
+            writes,
+            actions,
+            letters,
+        });
     }
 
     /// Records every key that was used, whether or not the message is ever committed or sent.
-    fn record(&mut self, writes: &[Write]) {
-        for write in writes {
-            if let Write::SendEpoch(row) = write
-                && !row.grant.is_empty()
-            {
-                let header = *Grant::parse(&row.grant).expect("a valid grant").header();
-                let hash = m2_crypto::envelope::grant_hash(&row.grant);
+    fn record(&mut self, actions: &[Action]) {
+        for action in actions {
+            let Action::Transmit { grant, sealed, .. } = action else {
+                continue;
+            };
+            if let Some(grant) = grant {
+                let header = *Grant::parse(grant).expect("a valid grant").header();
+                let hash = m2_crypto::envelope::grant_hash(grant);
                 self.grants.insert((header.incarnation, header.epoch), hash);
             }
-        }
-        for write in writes {
-            if let Write::Outbox { sealed, .. } | Write::Reseal { sealed, .. } = write
-                && let Some(what) = self.ledger.record(&self.grants, sealed)
-            {
+            if let Some(what) = self.ledger.record(&self.grants, sealed) {
                 self.store.violate(what);
             }
         }
@@ -417,6 +439,7 @@ impl Node {
                 break;
             }
             frames.extend(self.perform(batch.actions));
+            self.posted.extend(batch.letters);
         }
         if std::mem::take(&mut self.renewal_due) {
             self.conversation.renew(context!(self, now));
@@ -432,14 +455,10 @@ impl Node {
                 Action::State(places) => frames.push(Frame::Places(Box::new(places))),
                 Action::Transmit {
                     id,
-                    epoch,
+                    session,
                     grant,
                     sealed,
-                } => {
-                    let frame = self.transmit(&id, epoch, grant.as_deref());
-                    self.check_sealed(sealed.as_deref(), frame.as_ref());
-                    frames.extend(frame);
-                }
+                } => frames.extend(self.transmit(&id, &session, grant.as_deref(), &sealed)),
                 Action::Acknowledge(acks) => {
                     self.check_acks(&acks);
                     frames.push(Frame::Acks(acks));
@@ -447,29 +466,12 @@ impl Node {
                 Action::RefuseEpoch { incarnation, epoch } => {
                     frames.push(Frame::Refused(incarnation, epoch));
                 }
-                Action::LoadPayload { id } => self.loads.push(id),
             }
         }
         if !self.connected {
             frames.clear();
         }
         frames
-    }
-
-    /// Returns whether the state machine waits for payloads from the store.
-    pub const fn is_loading(&self) -> bool {
-        !self.loads.is_empty()
-    }
-
-    /// Loads the payloads that the state machine has requested.
-    pub fn answer_loads(&mut self, now: Time) {
-        for id in std::mem::take(&mut self.loads) {
-            if let Some(row) = self.store.outbox.get(&id) {
-                let payload = row.payload.clone();
-                self.conversation
-                    .on_payload(context!(self, now), id, &payload);
-            }
-        }
     }
 }
 

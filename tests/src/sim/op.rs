@@ -44,7 +44,7 @@ pub enum Op {
     Down { side: Side },
     /// Ends the session for both sides and drops all frames in flight.
     Cut,
-    /// Commits pending writes and loads requested payloads.
+    /// Commits pending writes.
     Commit { side: Side },
     /// Kills and restarts the side.
     Kill { side: Side },
@@ -71,8 +71,8 @@ pub enum Op {
     Swap { side: Side },
     /// Makes the two contacts again, as after one of them removed the other.
     Again,
-    /// Loses the side's receive epochs and restarts it.
-    Damage { side: Side },
+    /// Ends one of the last sessions for one side, as far as it receives on it.
+    Leave { side: Side, age: u8 },
     /// Sends the side a refusal of an epoch.
     Refuse { side: Side, pick: u8 },
 }
@@ -135,7 +135,10 @@ const WEIGHTS: &[(u32, Make)] = &[
         pick: byte(n),
         copy: n >> 16 & 1 == 0,
     }),
-    (1, |n| Op::Damage { side: side(n) }),
+    (2, |n| Op::Leave {
+        side: side(n),
+        age: byte(n) % 4,
+    }),
     (1, |n| Op::Refuse {
         side: side(n),
         pick: byte(n),

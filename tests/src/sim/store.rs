@@ -4,9 +4,8 @@
 use super::identities::Identified;
 use m2_crypto::PeerId;
 use m2_delivery::{
-    Body, Committed, ContentHash, History, Limits, MessageId, MessageState, Payload, Saved,
-    SavedHeld, SavedIncarnation, SavedOutbox, SavedPeerGrant, SavedPlace, SavedReceiveEpoch,
-    SavedSendEpoch, Time, Write,
+    Body, Committed, ContentHash, History, Limits, MessageId, MessageState, Payload, Queued, Saved,
+    SavedHeld, SavedIncarnation, SavedOutbox, SavedPeerGrant, SavedPlace, Time, Write,
 };
 use std::collections::BTreeMap;
 
@@ -85,8 +84,6 @@ pub struct OutboxRow {
     pub entry: SavedOutbox,
     /// The encoded payload.
     pub payload: Vec<u8>,
-    /// The sealed bytes.
-    pub sealed: Vec<u8>,
 }
 
 /// The store of one side.
@@ -98,7 +95,6 @@ pub struct ModelStore {
     following: u64,
     peer_grants: BTreeMap<u64, SavedPeerGrant>,
     next_sequence: u64,
-    send_epochs: BTreeMap<u64, SavedSendEpoch>,
     /// The outbox.
     pub outbox: BTreeMap<MessageId, OutboxRow>,
     /// All messages ever sent.
@@ -106,7 +102,6 @@ pub struct ModelStore {
     /// The ids of sent messages, in the order of the calls to `send`.
     pub order: Vec<MessageId>,
     incarnations: BTreeMap<u64, SavedIncarnation>,
-    receive_epochs: BTreeMap<(u64, u64), SavedReceiveEpoch>,
     /// The held places, by incarnation and sequence number.
     pub held: BTreeMap<(u64, u64), SavedHeld>,
     /// All messages ever received.
@@ -121,8 +116,6 @@ pub struct ModelStore {
     pub ever_held: usize,
     /// The violations detected so far.
     pub violations: Vec<String>,
-    /// Set while a transaction that takes a new incarnation is applied.
-    renewing: bool,
 }
 
 impl ModelStore {
@@ -136,28 +129,21 @@ impl ModelStore {
             peer_grants: BTreeMap::new(),
             era: 0,
             next_sequence: 0,
-            send_epochs: BTreeMap::new(),
             outbox: BTreeMap::new(),
             sent: BTreeMap::new(),
             order: Vec::new(),
             incarnations: BTreeMap::new(),
-            receive_epochs: BTreeMap::new(),
             held: BTreeMap::new(),
             received: BTreeMap::new(),
             events: Vec::new(),
             given_up_but_delivered: 0,
             ever_held: 0,
             violations: Vec::new(),
-            renewing: false,
         }
     }
 
     /// Commits one transaction.
     pub fn commit(&mut self, now: Time, writes: Vec<Write>) {
-        let before = self.place.incarnation;
-        self.renewing = writes
-            .iter()
-            .any(|write| matches!(write, Write::Place(place) if place.incarnation != before));
         for write in writes {
             self.apply(now, write);
         }
@@ -166,24 +152,11 @@ impl ModelStore {
     fn apply(&mut self, now: Time, write: Write) {
         match write {
             Write::Place(place) => self.place = place,
-            Write::SendEpoch(row) => drop(self.send_epochs.insert(row.epoch, row)),
-            Write::SendEpochRemove { epoch } => self.remove_send_epoch(epoch),
             Write::NextSequence { next } => {
                 self.check(next > self.next_sequence, "a sequence number decreases");
                 self.next_sequence = next;
             }
-            Write::Outbox {
-                entry,
-                payload,
-                sealed,
-            } => self.put_outbox(entry, payload.encode(), sealed.to_vec()),
-            Write::Reseal { id, epoch, sealed } => match self.outbox.get_mut(&id) {
-                Some(row) => {
-                    row.entry.epoch = epoch;
-                    row.sealed = sealed.to_vec();
-                }
-                None => self.violate("a message that is gone is sealed again"),
-            },
+            Write::Outbox { entry, payload } => self.put_outbox(entry, payload.encode()),
             Write::OutboxRemove { id } => {
                 let there = self.outbox.remove(&id).is_some();
                 self.check(there, "an outbox row is removed twice");
@@ -195,15 +168,6 @@ impl ModelStore {
 
     fn apply_received(&mut self, now: Time, write: Write) {
         match write {
-            Write::ReceiveEpoch(row) => {
-                drop(
-                    self.receive_epochs
-                        .insert((row.incarnation, row.epoch), row),
-                );
-            }
-            Write::ReceiveEpochRemove { incarnation, epoch } => {
-                self.receive_epochs.remove(&(incarnation, epoch));
-            }
             Write::Incarnation(row) => self.put_incarnation(row),
             Write::IncarnationRemove { incarnation } => {
                 self.incarnations.remove(&incarnation);
@@ -268,17 +232,7 @@ impl ModelStore {
         }
     }
 
-    fn remove_send_epoch(&mut self, epoch: u64) {
-        self.send_epochs.remove(&epoch);
-        // A new incarnation removes all epochs: all messages are sealed again.
-        let used = self.outbox.values().any(|row| row.entry.epoch == epoch);
-        self.check(
-            !used || self.renewing,
-            "an epoch is removed that the outbox needs",
-        );
-    }
-
-    fn put_outbox(&mut self, entry: SavedOutbox, payload: Vec<u8>, sealed: Vec<u8>) {
+    fn put_outbox(&mut self, entry: SavedOutbox, payload: Vec<u8>) {
         let body = Payload::parse(payload.clone().into())
             .expect("the machine encodes valid payloads")
             .body;
@@ -295,11 +249,7 @@ impl ModelStore {
             let there = self.outbox.contains_key(&entry.id);
             self.check(there, "a SKIP replaces no message");
         }
-        let row = OutboxRow {
-            entry,
-            payload,
-            sealed,
-        };
+        let row = OutboxRow { entry, payload };
         self.outbox.insert(entry.id, row);
     }
 
@@ -416,10 +366,8 @@ impl ModelStore {
             following: self.following,
             peer_grants: self.peer_grants.values().cloned().collect(),
             next_sequence: self.next_sequence,
-            send_epochs: self.send_epochs.values().cloned().collect(),
             outbox: self.outbox.values().map(|row| row.entry).collect(),
             incarnations: self.incarnations.values().copied().collect(),
-            receive_epochs: self.receive_epochs.values().cloned().collect(),
             held: self.held.values().copied().collect(),
         }
     }
@@ -428,7 +376,6 @@ impl ModelStore {
     pub fn end_incarnation(&mut self) {
         self.place.incarnation = 0;
         self.place.grant_hash = [0; 32];
-        self.send_epochs.clear();
     }
 
     /// Returns the number of the peer's incarnations of which rows are kept.
@@ -444,11 +391,6 @@ impl ModelStore {
                 sent.era = era;
             }
         }
-    }
-
-    /// Loses the open receive epochs, like a damaged store.
-    pub fn lose_receive_epochs(&mut self) {
-        self.receive_epochs.clear();
     }
 
     fn check(&mut self, holds: bool, what: &str) {
@@ -480,5 +422,12 @@ impl History for ModelStore {
             incarnation: 0,
             hash: sent.hash,
         })
+    }
+
+    fn queued(&self, id: &MessageId) -> Queued {
+        match self.outbox.get(id) {
+            Some(row) => Queued::Payload(row.payload.clone().into()),
+            None => Queued::Missing,
+        }
     }
 }

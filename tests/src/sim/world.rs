@@ -28,6 +28,8 @@ pub struct World {
     now: Time,
     messages: u32,
     inputs: u32,
+    /// Number of sessions so far.
+    sessions: u64,
     /// Number of store faults so far.
     era: u32,
     /// The second daemon of each side, which runs from a copy of the store but is not connected.
@@ -44,7 +46,6 @@ impl World {
             max_held: 4,
             epoch_messages: 5,
             open_incarnations: 2,
-            max_loading: 2,
             ..Limits::default()
         }
     }
@@ -65,6 +66,7 @@ impl World {
             now: Time(1_700_000_000_000),
             messages: 0,
             inputs: 0,
+            sessions: 0,
         }
     }
 
@@ -155,7 +157,7 @@ impl World {
             Op::BothUp => self.both_up(),
             Op::Down { side } => self.down(side),
             Op::Cut => self.cut(),
-            Op::Commit { side } => self.settle(side),
+            Op::Commit { side } => self.commit(side, false),
             Op::Kill { side } => self.node(side).restart(),
             Op::KillAtCommit { side, after } => {
                 self.node(side).crash = Some(if after {
@@ -164,9 +166,9 @@ impl World {
                     Crash::BeforeCommit
                 });
             }
-            Op::Damage { side } => {
-                self.node(side).store.lose_receive_epochs();
-                self.node(side).restart();
+            Op::Leave { side, age } => {
+                let session = self.sessions.saturating_sub(u64::from(age));
+                self.node(side).leave(session);
             }
             Op::Refuse { side, pick } => {
                 let now = self.now;
@@ -326,8 +328,9 @@ impl World {
         let node = self.node(side);
         let count = node.store.outbox.len().max(1);
         let id = node.store.outbox.keys().nth(usize::from(pick) % count);
-        let letter = id.copied().and_then(|id| node.deposit(now, id));
-        self.mailbox(side.other()).extend(letter);
+        if let Some(id) = id.copied() {
+            node.deposit(now, id);
+        }
         self.commit(side, later);
     }
 
@@ -367,7 +370,11 @@ impl World {
         // A statement of an earlier session is dropped.
         self.wire(side.other())
             .retain(|frame| !matches!(frame, Frame::Places(_)));
-        self.node(side).connect(now, path);
+        self.sessions += 1;
+        let session = self.sessions;
+        self.node(side).connect(now, path, session);
+        // The other side may still send on another session.
+        self.node(side.other()).join(session);
         self.commit(side, false);
         // The session is also new for the other side, which states its places again.
         let stated = self.node(side.other()).statement();
@@ -398,14 +405,9 @@ impl World {
             return;
         }
         let frames = self.node(side).commit(now);
+        let letters = self.node(side).take_posted();
         self.wire(side.other()).extend(frames);
-    }
-
-    fn settle(&mut self, side: Side) {
-        let now = self.now;
-        self.commit(side, false);
-        self.node(side).answer_loads(now);
-        self.commit(side, false);
+        self.mailbox(side.other()).extend(letters);
     }
 
     fn wait(&mut self, until: Time) {
@@ -427,7 +429,7 @@ impl World {
             if self.at_rest() {
                 return true;
             }
-            if self.to_a.is_empty() && self.to_b.is_empty() && !self.is_loading() {
+            if self.to_a.is_empty() && self.to_b.is_empty() {
                 let Some(at) = self.next_timeout() else {
                     return false;
                 };
@@ -439,17 +441,13 @@ impl World {
 
     fn exchange(&mut self) {
         for side in [Side::A, Side::B] {
-            self.settle(side);
+            self.commit(side, false);
             self.deliver_statements(side);
             let frames = std::mem::take(self.wire(side));
             for frame in frames {
                 self.deliver(side, Some(frame), false);
             }
         }
-    }
-
-    const fn is_loading(&self) -> bool {
-        self.a.is_loading() || self.b.is_loading()
     }
 
     fn at_rest(&self) -> bool {

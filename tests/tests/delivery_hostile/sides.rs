@@ -1,10 +1,10 @@
 //! The two sides: bob, who follows the protocol, and epochs between arbitrary identities.
 
 use bytes::Bytes;
-use m2_crypto::envelope::{EpochHeader, ReceiveEpoch, SendEpoch};
+use m2_crypto::envelope::{Ends, EpochHeader, ReceiveEpoch, SendEpoch};
 use m2_delivery::{Ack, Body, Content, Draft, Limits, MessageId, Misdeed, Path, Payload, Time};
 use m2_net::wire::Places;
-use m2_tests::sim::{ALICE, BOB, Event, Frame, Identified, Ledger, Node};
+use m2_tests::sim::{ALICE, BOB, Event, Frame, Identified, Ledger, Node, epoch_secret};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -15,6 +15,8 @@ pub(crate) const NOW: Time = Time(1_700_000_000_000);
 pub(crate) struct Epoch {
     receiver: &'static Identified,
     sender: &'static Identified,
+    /// The session in which it was opened: each epoch has its own.
+    session: u64,
     pub(crate) grant: Vec<u8>,
     epoch: SendEpoch,
 }
@@ -55,10 +57,14 @@ impl Epoch {
         };
         let certificate = receiver.identity.certificate();
         let mut rng = StdRng::seed_from_u64(seed);
-        let epoch = SendEpoch::open(&mut rng, &sender.identity, certificate, header).unwrap();
+        let session = seed | 1 << 63;
+        let share = epoch_secret(session, sender).next_share();
+        let epoch =
+            SendEpoch::open(&mut rng, &sender.identity, certificate, header, &share).unwrap();
         Self {
             receiver,
             sender,
+            session,
             grant: epoch.grant().to_vec(),
             epoch,
         }
@@ -66,16 +72,15 @@ impl Epoch {
 
     /// The receiver's side of the epoch, which needs the receiver's private key.
     pub(crate) fn accepted(&self) -> ReceiveEpoch {
-        ReceiveEpoch::accept(
-            &mut StdRng::seed_from_u64(1),
-            &self.receiver.identity,
-            &self.receiver.id,
-            self.sender.identity.certificate(),
-            &self.sender.id,
-            &self.grant,
-            NOW.seconds(),
-        )
-        .unwrap()
+        let ends = Ends {
+            receiver: &self.receiver.identity,
+            receiver_id: self.receiver.id,
+            sender: self.sender.identity.certificate(),
+            sender_id: self.sender.id,
+        };
+        let mut secret = epoch_secret(self.session, self.sender);
+        let rng = &mut StdRng::seed_from_u64(1);
+        ReceiveEpoch::accept(rng, &ends, &mut secret, &self.grant, NOW.seconds()).unwrap()
     }
 
     /// Seals message number `n` in place `n`.
@@ -113,7 +118,7 @@ impl Bob {
 
     pub(crate) fn with(limits: Limits) -> Self {
         let mut node = Node::new(&BOB, &ALICE, limits, 1, &Ledger::default());
-        node.connect(NOW, Path::Direct);
+        node.connect(NOW, Path::Direct, 1);
         let mut bob = Self { node, now: NOW };
         bob.take_places(alice_is_new());
         bob.frames();
@@ -126,6 +131,9 @@ impl Bob {
     }
 
     pub(crate) fn take(&mut self, epoch: Option<&Epoch>, sealed: &[u8]) -> Result<(), Misdeed> {
+        if let Some(epoch) = epoch {
+            self.node.join(epoch.session);
+        }
         let grant = epoch.map(|epoch| epoch.grant.as_slice());
         self.node.envelope(self.now, grant, sealed)
     }
@@ -148,12 +156,6 @@ impl Bob {
         let frames = self.node.commit(self.now);
         assert_eq!(self.node.store.violations, Vec::<String>::new());
         frames
-    }
-
-    pub(crate) fn settle(&mut self) {
-        self.frames();
-        self.node.answer_loads(self.now);
-        self.frames();
     }
 
     pub(crate) fn acknowledged(&mut self) -> Vec<MessageId> {
@@ -197,8 +199,7 @@ impl Bob {
     }
 
     pub(crate) fn newest_epoch(&self) -> u64 {
-        let rows = self.node.store.outbox.values();
-        rows.map(|row| row.entry.epoch).max().unwrap()
+        self.node.conversation().statement().epoch
     }
 }
 

@@ -18,7 +18,7 @@ async fn a_hostile_contact_harms_only_itself() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
-    let mut epoch = open(carol.identity(), 1);
+    let mut epoch = open(&session, carol.identity(), 1);
 
     let first = seal(&mut epoch, 1, [1; 16], text("hello"));
     session.send_frame(first.clone()).await.unwrap();
@@ -60,6 +60,10 @@ async fn a_hostile_contact_harms_only_itself() {
     }
     scene.counted("PAYLOAD_MALFORMED", 2).await;
     for number in 0..2_000_u64 {
+        // An epoch seals 1,024 messages.
+        if number % 1_000 == 0 {
+            epoch = open(&session, carol.identity(), 2 + number / 1_000);
+        }
         let id = u128::from(number + 1_000).to_be_bytes();
         let sealed = seal(&mut epoch, 100 + 2 * number, id, text("far ahead"));
         session.send_frame(sealed).await.unwrap();
@@ -67,7 +71,7 @@ async fn a_hostile_contact_harms_only_itself() {
     scene.counted("HELD_TOO_MANY", 1).await;
 
     let bob = identity("bob").unwrap();
-    let third = seal(&mut open(&bob, 2), 1, [40; 16], text("as bob"));
+    let third = seal(&mut open(&session, &bob, 9), 1, [40; 16], text("as bob"));
     session.send_frame(third).await.unwrap();
     scene.counted("GRANT_REFUSED", 1).await;
     floods(&scene, &session).await;
@@ -88,7 +92,7 @@ async fn floods(scene: &Scene, session: &Session) {
     }
     scene.counted("ACK_UNKNOWN", 200_000).await;
     scene.counted("EPOCH_REFUSAL_IGNORED", 200).await;
-    let mut unknown = open(&identity("carol").unwrap(), 9);
+    let mut unknown = open(session, &identity("carol").unwrap(), 99);
     unknown.confirm();
     for number in 0..1_000_u64 {
         let id = u128::from(number + 900_000).to_be_bytes();

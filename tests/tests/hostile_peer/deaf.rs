@@ -15,7 +15,7 @@ async fn a_peer_that_never_reads_its_acknowledgements_loses_the_session() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
-    let mut epoch = open(carol.identity(), 1);
+    let mut epoch = open(&session, carol.identity(), 1);
     let sealed = seal(&mut epoch, 1, [1; 16], text("again and again"));
     for _ in 0..REPEATS {
         if session.send_frame(sealed.clone()).await.is_err() {

@@ -23,7 +23,7 @@ async fn malformed_envelopes_and_payloads_are_refused() {
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let mut session = join(&scene, &carol, "carol").await;
     let mut noise = Noise::new(23);
-    let mut index = seal_of(&mut open(carol.identity(), 1)).to_vec();
+    let mut index = seal_of(&mut open(&session, carol.identity(), 1)).to_vec();
     index[17] = 0xff;
     let none = [
         vec![1],
@@ -39,7 +39,7 @@ async fn malformed_envelopes_and_payloads_are_refused() {
         scene.counted("ENVELOPE_MALFORMED", number).await;
     }
 
-    let mut epoch = open(carol.identity(), 1);
+    let mut epoch = open(&session, carol.identity(), 1);
     let mut refused = HashSet::new();
     for (number, plaintext) in (1..).zip(no_payloads(&mut noise)) {
         let id = [number; 16];
@@ -65,7 +65,7 @@ async fn messages_with_absurd_times_are_shown() {
     let scene = Scene::start().await;
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
-    let mut epoch = open(carol.identity(), 1);
+    let mut epoch = open(&session, carol.identity(), 1);
     let now = Clock::system().unix_ms();
     let sent = [
         0,

@@ -3,9 +3,9 @@
 use crate::scene::Scene;
 use crate::strangers::{request, shown};
 use bytes::Bytes;
-use m2_crypto::Identity;
-use m2_crypto::envelope::{EpochHeader, SendEpoch};
+use m2_crypto::envelope::{EpochHeader, EpochSecret, EpochShare, SendEpoch};
 use m2_crypto::invitation::Invitation;
+use m2_crypto::{Certificate, Identity};
 use m2_delivery::{Body, Content, MessageId, Payload, Time};
 use m2_net::clock::Clock;
 use m2_net::session::Session;
@@ -49,15 +49,39 @@ pub fn header(sender: &Identity, epoch: u64) -> EpochHeader {
     }
 }
 
-/// Opens an epoch towards alice.
-pub fn open(sender: &Identity, epoch: u64) -> SendEpoch {
-    open_as(sender, header(sender, epoch))
+/// Opens an epoch towards alice in a session that its sender dialled. Epoch n is the session's n-th.
+pub fn open(session: &Session, sender: &Identity, epoch: u64) -> SendEpoch {
+    open_as(session, sender, header(sender, epoch), epoch - 1)
 }
 
-/// Opens an epoch for alice with an arbitrary header.
-pub fn open_as(sender: &Identity, header: EpochHeader) -> SendEpoch {
+/// Opens an epoch for alice with an arbitrary header, after `step` others in the session.
+pub fn open_as(session: &Session, sender: &Identity, header: EpochHeader, step: u64) -> SendEpoch {
+    open_for(session, sender, ALICE.certificate(), header, step)
+}
+
+/// Opens an epoch for the holder of any certificate.
+pub fn open_for(
+    session: &Session,
+    sender: &Identity,
+    receiver: &Certificate,
+    header: EpochHeader,
+    step: u64,
+) -> SendEpoch {
     let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
-    SendEpoch::open(&mut rng, sender, ALICE.certificate(), header).unwrap()
+    let share = share(session, step);
+    SendEpoch::open(&mut rng, sender, receiver, header, &share).unwrap()
+}
+
+/// The session's share in the epoch after `step` others.
+fn share(session: &Session, step: u64) -> EpochShare {
+    let export = |label| session.exporter(label, &[]).unwrap();
+    let name = export(EpochSecret::EXPORT_OF_NAME);
+    let name = *name.expose().first_chunk().unwrap();
+    let mut secret = EpochSecret::new(name, export(EpochSecret::EXPORT_OF_INITIATOR));
+    for _ in 0..step {
+        secret.next_share();
+    }
+    secret.next_share()
 }
 
 /// A body with this text.

@@ -13,6 +13,7 @@ mod contacts;
 mod crowd;
 mod deaf;
 mod envelopes;
+mod erased;
 mod far_ahead;
 mod flood;
 mod forge;

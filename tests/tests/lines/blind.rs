@@ -4,7 +4,6 @@
 //! the memory of the relay's process, and checks its disk. Controls show that the comparison and the
 //! search detect a match.
 
-use super::memory::{Needle, found_in};
 use super::scene::{Relay, await_path, befriend, party, talk};
 use m2_crypto::Circle;
 use m2_crypto::address::NamedAddress;
@@ -12,6 +11,7 @@ use m2_crypto::invitation::{Invitation, Offer};
 use m2_proto::api::v1::{AddLineRequest, Path};
 use m2_tests::harness::{Captured, Daemon, Direction, Wire};
 use m2_tests::hostile::{identity, public_id};
+use m2_tests::memory::{Needle, found_in};
 use m2_tests::scenario::Api;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;

@@ -11,7 +11,6 @@
 mod bad_relay;
 mod blind;
 mod fail_closed;
-mod memory;
 mod named;
 mod no_address;
 mod policy;

@@ -31,7 +31,8 @@ impl Sending {
             tools.counters.unknown_acks += 1;
             return true;
         };
-        let (saved, resealed, progress) = (entry.saved, entry.resealed, entry.progress);
+        let (saved, sealed, progress) = (entry.saved, entry.sealed, entry.progress);
+        let has_copies = entry.has_copies;
         let as_sent = ack.hash == saved.hash;
         let as_replaced = saved.replaced == Some(ack.hash);
         let given_up = matches!(saved.state, MessageState::GivenUp(_));
@@ -40,13 +41,13 @@ impl Sending {
         if !as_sent && !as_replaced && !as_skipped {
             return false;
         }
-        if !self.fills_its_place(&saved, progress) {
+        if !self.fills_its_place(sealed, progress) {
             tools.counters.early_acks += 1;
             return true;
         }
-        // If a message was sealed under two epochs, it is unknown which copy arrived.
-        if as_sent && !resealed {
-            self.epochs.confirm(saved.epoch);
+        // If there are several copies of the message, it is unknown which one arrived.
+        if let Some(epoch) = sealed.filter(|_| as_sent && !has_copies) {
+            self.epochs.confirm(epoch);
         }
         if as_replaced || !given_up {
             let state = match as_skipped {
@@ -59,9 +60,7 @@ impl Sending {
             });
         }
         self.outbox.remove(saved.sequence);
-        tools.out.forget_sealed(&saved.id);
         tools.out.write(Write::OutboxRemove { id: saved.id });
-        self.epochs.release(saved.epoch, tools.out);
         true
     }
 }

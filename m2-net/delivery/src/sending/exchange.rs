@@ -4,7 +4,7 @@
 use super::super::context::Context;
 use super::super::id::{Path, Time};
 use super::super::outbox::Progress;
-use super::super::output::{Conflict, SavedOutbox, Write};
+use super::super::output::{Conflict, Write};
 use super::super::own_place::{Verdict, judge};
 use super::Sending;
 use crate::places::Places;
@@ -33,13 +33,13 @@ impl Sending {
         tools: &mut Tools<'_>,
         path: Path,
     ) {
-        self.epochs.begin(cx, tools.out);
+        self.epochs.begin(cx);
         self.expire(cx, tools);
         self.path = Some(path);
         self.exchange = Exchange::Awaited;
         self.statement_due = true;
         self.retry = None;
-        self.take_all_back();
+        self.begin_session(tools);
     }
 
     /// Continues on an earlier session in which the current incarnation was already stated.
@@ -49,15 +49,23 @@ impl Sending {
         tools: &mut Tools<'_>,
         path: Path,
     ) {
-        self.epochs.begin(cx, tools.out);
+        self.epochs.begin(cx);
         self.expire(cx, tools);
         self.path = Some(path);
         self.exchange = Exchange::Awaited;
         self.retry = None;
+        self.begin_session(tools);
+    }
+
+    /// Takes everything back that was sealed for another session.
+    fn begin_session(&mut self, tools: &mut Tools<'_>) {
+        self.epochs.close();
+        tools.out.drop_offers();
         self.take_all_back();
     }
 
     pub(in super::super) fn disconnected(&mut self) {
+        self.epochs.close();
         self.path = None;
         self.exchange = Exchange::Awaited;
         self.statement_due = false;
@@ -132,7 +140,8 @@ impl Sending {
     /// Places continue from their current values; everything unacknowledged is sealed again when it
     /// is offered.
     pub(in super::super) fn renew(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) {
-        self.epochs.renew(cx, tools.out);
+        self.epochs.renew(cx);
+        self.outbox.forget_epochs();
         self.take_all_back();
         tools.out.drop_offers();
         self.statement_due = self.path.is_some();
@@ -157,12 +166,8 @@ impl Sending {
 
     /// Returns the local incarnation, beginning one if there is none, and the oldest place that is
     /// still offered.
-    pub(in super::super) fn letter_place(
-        &mut self,
-        cx: &mut Context<'_>,
-        tools: &mut Tools<'_>,
-    ) -> (u64, u64) {
-        self.epochs.begin(cx, tools.out);
+    pub(in super::super) fn letter_place(&mut self, cx: &mut Context<'_>) -> (u64, u64) {
+        self.epochs.begin(cx);
         (self.epochs.place().incarnation, self.oldest())
     }
 
@@ -184,10 +189,10 @@ impl Sending {
     /// peer may have taken the message in an earlier incarnation, and may still wait for its place
     /// in the current one. So, while a session is up, the message must have been offered in that
     /// session.
-    pub(super) fn fills_its_place(&self, saved: &SavedOutbox, progress: Progress) -> bool {
+    pub(super) const fn fills_its_place(&self, sealed: Option<u64>, progress: Progress) -> bool {
         match self.path {
             Some(_) => matches!(progress, Progress::Offered(_)),
-            None => self.epochs.knows(saved.epoch),
+            None => sealed.is_some(),
         }
     }
 

@@ -22,6 +22,7 @@ fn session(number: u8) -> Session {
         remote: ([192, 0, 2, number], 7_000).into(),
         path: Path::Direct,
         proof_key: Secret::new([1; 32]),
+        name_in_grants: [number; 8],
         lookup_secrets: (Secret::new([2; 32]), Secret::new([3; 32])),
     }
 }
@@ -31,6 +32,7 @@ fn up(engine: &mut Engine, number: u8) {
     let clock_skew_ms = None;
     engine.handle(Into::into(SessionInput::Up {
         session: session(number),
+        epochs: EpochSecret::new([number; 8], Secret::new([4; 32])),
         clock_skew_ms,
         reply,
     }));

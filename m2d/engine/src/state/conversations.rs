@@ -2,12 +2,8 @@
 
 use super::dirty::Dirty;
 use m2_core::sessions::SessionId;
-use m2_delivery::MessageId;
-use m2_store::{ContactRowId, OutboxPayload, StoreError};
-use std::collections::{BTreeSet, HashSet};
-
-/// A payload that was read from the store to be sealed again.
-pub(crate) type Loaded = (ContactRowId, MessageId, Result<OutboxPayload, StoreError>);
+use m2_store::ContactRowId;
+use std::collections::BTreeSet;
 
 /// Which conversations take a new incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +31,8 @@ pub(crate) struct Conversations {
     pub(crate) dirty: Dirty,
     /// When conversations have timed work, in Unix milliseconds, by contact row.
     pub(crate) timers: BTreeSet<(u64, ContactRowId)>,
-    /// Payloads that are sealed again in the next batch.
-    pub(crate) later: Vec<Loaded>,
     /// The session whose envelope is processed, on which it is acknowledged.
     pub(crate) answering: Option<SessionId>,
-    /// Messages whose outbox rows this batch changed or deleted: bytes that were sealed for them
-    /// before may be out of date.
-    pub(crate) rewritten: HashSet<MessageId>,
     /// Set when conversations must take new incarnations.
     pub(crate) renewal: Option<Renewal>,
 }
@@ -50,7 +41,5 @@ impl Conversations {
     /// Drops what belongs to a batch that is rolled back.
     pub(crate) fn roll_back(&mut self) {
         self.dirty.clear();
-        self.later.clear();
-        self.rewritten.clear();
     }
 }

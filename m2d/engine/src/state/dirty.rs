@@ -1,9 +1,8 @@
 //! Rows that change with every message and are written once per batch.
 //!
-//! A chain advances with each message, but only its last position matters once the batch is on
-//! disk. All rows here are flushed in the batch's own transaction.
+//! A place advances with each message, but only its last value matters once the batch is on disk. All rows here are flushed in the batch's own transaction.
 
-use m2_delivery::{SavedIncarnation, SavedPlace, SavedReceiveEpoch, SavedSendEpoch};
+use m2_delivery::{SavedIncarnation, SavedPlace};
 use m2_store::{ContactRowId, Store, StoreError};
 use std::collections::HashMap;
 
@@ -12,8 +11,6 @@ use std::collections::HashMap;
 pub(crate) struct Dirty {
     places: HashMap<ContactRowId, SavedPlace>,
     sequences: HashMap<ContactRowId, u64>,
-    send_epochs: HashMap<(ContactRowId, u64), SavedSendEpoch>,
-    receive_epochs: HashMap<(ContactRowId, u64, u64), SavedReceiveEpoch>,
     incarnations: HashMap<(ContactRowId, u64), SavedIncarnation>,
 }
 
@@ -26,33 +23,9 @@ impl Dirty {
         self.sequences.insert(contact, next);
     }
 
-    pub(crate) fn send_epoch(&mut self, contact: ContactRowId, epoch: SavedSendEpoch) {
-        self.send_epochs.insert((contact, epoch.epoch), epoch);
-    }
-
-    pub(crate) fn receive_epoch(&mut self, contact: ContactRowId, epoch: SavedReceiveEpoch) {
-        let key = (contact, epoch.incarnation, epoch.epoch);
-        self.receive_epochs.insert(key, epoch);
-    }
-
     pub(crate) fn incarnation(&mut self, contact: ContactRowId, incarnation: SavedIncarnation) {
         let key = (contact, incarnation.incarnation);
         self.incarnations.insert(key, incarnation);
-    }
-
-    /// Drops a deleted send epoch, so that it is not written again.
-    pub(crate) fn forget_send_epoch(&mut self, contact: ContactRowId, epoch: u64) {
-        self.send_epochs.remove(&(contact, epoch));
-    }
-
-    /// Drops a deleted receive epoch, so that it is not written again.
-    pub(crate) fn forget_receive_epoch(
-        &mut self,
-        contact: ContactRowId,
-        incarnation: u64,
-        epoch: u64,
-    ) {
-        self.receive_epochs.remove(&(contact, incarnation, epoch));
     }
 
     /// Drops a deleted incarnation of the peer, so that it is not written again.
@@ -67,12 +40,6 @@ impl Dirty {
         }
         for (contact, next) in self.sequences.drain() {
             store.put_next_sequence(contact, next)?;
-        }
-        for ((contact, _), epoch) in self.send_epochs.drain() {
-            store.put_send_epoch(contact, &epoch)?;
-        }
-        for ((contact, ..), epoch) in self.receive_epochs.drain() {
-            store.put_receive_epoch(contact, &epoch)?;
         }
         for ((contact, _), incarnation) in self.incarnations.drain() {
             store.put_incarnation(contact, &incarnation)?;

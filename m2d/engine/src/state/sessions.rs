@@ -4,6 +4,7 @@
 use crate::pseudonym::Pseudonym;
 use m2_core::sessions::{SessionId, SessionView};
 use m2_core::strangers::Strangers;
+use m2_crypto::envelope::{EpochSecret, SESSION_NAME_BYTES};
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::Path;
 use m2_wire::{Message, Places};
@@ -34,6 +35,8 @@ pub struct Session {
     pub path: Path,
     /// Key that binds invitation proofs to this session.
     pub proof_key: Secret<32>,
+    /// The name of the session in grants.
+    pub name_in_grants: [u8; SESSION_NAME_BYTES],
     /// Pairwise look-up secrets of this session: this daemon's, then the peer's.
     pub lookup_secrets: (Secret<32>, Secret<32>),
 }
@@ -112,16 +115,28 @@ pub(crate) struct Sessions {
 struct Established {
     session: Arc<Session>,
     progress: Progress,
+    /// The secret of the epochs that this side opens in it. It moves on with each of them, also if the
+    /// batch is rolled back.
+    epochs: EpochSecret,
 }
 
 impl Sessions {
     /// Adds a session. `clock` is that of [`Progress`].
-    pub(crate) fn insert(&mut self, session: Arc<Session>, clock: Option<i64>) {
+    pub(crate) fn insert(
+        &mut self,
+        session: Arc<Session>,
+        epochs: EpochSecret,
+        clock: Option<i64>,
+    ) {
         let progress = Progress {
             clock,
             ..Progress::default()
         };
-        let established = Established { session, progress };
+        let established = Established {
+            session,
+            progress,
+            epochs,
+        };
         self.established.insert(established.session.id, established);
     }
 
@@ -149,6 +164,12 @@ impl Sessions {
     pub(crate) fn progress_mut(&mut self, id: SessionId) -> Option<&mut Progress> {
         let established = self.established.get_mut(&id);
         established.map(|established| &mut established.progress)
+    }
+
+    /// Returns the secret of the epochs that this side opens in a session.
+    pub(crate) fn epochs_mut(&mut self, id: SessionId) -> Option<&mut EpochSecret> {
+        let established = self.established.get_mut(&id);
+        established.map(|established| &mut established.epochs)
     }
 
     /// Drops the sessions that have ended.

@@ -4,7 +4,7 @@ use super::daemon::{Daemon, End, Flaw, Time};
 use m2_core::PathFailure;
 use m2_core::dial::Order;
 use m2_core::sessions::SessionId;
-use m2_crypto::envelope::{EpochHeader, Grant, ReceiveEpoch};
+use m2_crypto::envelope::{Ends, EpochHeader, EpochSecret, Grant, ReceiveEpoch};
 use m2_crypto::{PeerId, Secret};
 use m2_delivery::{AcceptedGrant, Path};
 use m2_engine::{Arrived, Effect, GrantCheck, Refusal, Session, SessionEnd, SessionInput};
@@ -36,6 +36,8 @@ struct Half {
     arriving: VecDeque<Message>,
     /// The grant that was opened last.
     grant: Vec<u8>,
+    /// The secret of the epochs that the other end opens.
+    epochs: EpochSecret,
     admitted: Option<oneshot::Receiver<Result<Arrived, Refusal>>>,
 }
 
@@ -259,6 +261,12 @@ impl World {
             (dialler, other, (one.clone(), two.clone())),
             (other, dialler, (two, one)),
         ];
+        let name_in_grants = self.seen.sessions.to_be_bytes();
+        let secrets = [dialler, other].map(|daemon| (daemon, Secret::random(&mut self.rng)));
+        let epochs_of = |daemon| {
+            let (_, secret) = secrets.iter().find(|(of, _)| *of == daemon).unwrap();
+            EpochSecret::new(name_in_grants, secret.clone())
+        };
         let halves = ends.map(|(daemon, peer, lookup_secrets)| {
             self.sessions += 1;
             let id = SessionId(self.sessions);
@@ -271,11 +279,13 @@ impl World {
                 remote: ([127, 0, 0, 1], 7_000 + u16::try_from(peer).unwrap()).into(),
                 path: Path::Direct,
                 proof_key: proof_key.clone(),
+                name_in_grants,
                 lookup_secrets,
             };
             self.daemons[daemon].sessions.insert(id);
             let admitted = self.daemons[daemon].ask(|reply| SessionInput::Up {
                 session,
+                epochs: epochs_of(daemon),
                 clock_skew_ms: Some(0),
                 reply,
             });
@@ -284,6 +294,7 @@ impl World {
                 id,
                 arriving: VecDeque::new(),
                 grant: Vec::new(),
+                epochs: epochs_of(peer),
                 admitted: Some(admitted),
             }
         });
@@ -361,24 +372,18 @@ impl World {
         }
         self.seen.grants += 1;
         let (daemon, peer) = (&self.daemons[daemon], &self.daemons[peer]);
-        let epoch = ReceiveEpoch::accept(
-            &mut self.rng,
-            &daemon.identity,
-            &daemon.id,
-            peer.identity.certificate(),
-            &peer.id,
-            &envelope.grant,
-            daemon.now_s(),
-        );
-        let grant = envelope.grant.clone();
-        let place = self
-            .pipes
-            .iter()
-            .position(|pipe| pipe.0.iter().any(|half| half.id == id));
-        if let Some(place) = place {
-            let half = self.pipes[place].0.iter_mut().find(|half| half.id == id);
-            half.unwrap().grant = grant.to_vec();
-        }
+        let ends = Ends {
+            receiver: &daemon.identity,
+            receiver_id: daemon.id,
+            sender: peer.identity.certificate(),
+            sender_id: peer.id,
+        };
+        // The session may have ended in the meantime.
+        let halves = self.pipes.iter_mut().flat_map(|pipe| &mut pipe.0);
+        let half = halves.into_iter().find(|half| half.id == id)?;
+        let (grant, now_s) = (envelope.grant.clone(), daemon.now_s());
+        half.grant = grant.to_vec();
+        let epoch = ReceiveEpoch::accept(&mut self.rng, &ends, &mut half.epochs, &grant, now_s);
         let epoch = epoch.unwrap();
         Some(AcceptedGrant { epoch, grant })
     }

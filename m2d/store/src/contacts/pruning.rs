@@ -117,7 +117,7 @@ impl Store {
 }
 
 /// The tables are listed without `addresses`, whose rows are deleted with the contact.
-const OF_CONTACT: [&str; 16] = [
+const OF_CONTACT: [&str; 14] = [
     "DELETE FROM erasures WHERE contact = ?1",
     "DELETE FROM contact_lines WHERE contact = ?1",
     "DELETE FROM letters_out WHERE contact = ?1",
@@ -129,8 +129,6 @@ const OF_CONTACT: [&str; 16] = [
     "DELETE FROM mailbox_policies WHERE contact = ?1",
     "DELETE FROM outbox WHERE contact = ?1",
     "DELETE FROM sequences WHERE contact = ?1",
-    "DELETE FROM send_epochs WHERE contact = ?1",
-    "DELETE FROM receive_epochs WHERE contact = ?1",
     "DELETE FROM incarnations WHERE contact = ?1",
     "DELETE FROM held WHERE contact = ?1",
     "DELETE FROM tombstones WHERE contact = ?1",

@@ -73,7 +73,7 @@ impl Bench {
     /// Returns whether a text is in any page of the store after a checkpoint of the log.
     fn is_on_disk(&self, text: &str) -> bool {
         assert!(self.store.empty_log().unwrap());
-        pages::hold(self.dir.path(), &KEY, text)
+        pages::hold(self.dir.path(), &KEY, text.as_bytes())
     }
 }
 

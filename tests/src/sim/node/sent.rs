@@ -7,29 +7,19 @@ impl Node {
     pub(super) fn transmit(
         &mut self,
         id: &MessageId,
-        epoch: u64,
+        session: &[u8; 8],
         grant: Option<&[u8]>,
+        sealed: &[u8],
     ) -> Option<Frame> {
-        let Some(row) = self.store.outbox.get(id) else {
-            // The message was acknowledged in the meantime, or else was never stored.
-            if !self.store.sent.contains_key(id) {
-                self.store.violate("a message is sent that is not stored");
-            }
-            return None;
-        };
-        if row.entry.epoch != epoch {
-            return None;
+        if !self.store.sent.contains_key(id) {
+            self.store.violate("a message is sent that is not stored");
         }
-        let (grant, sealed) = (grant.map(<[u8]>::to_vec), row.sealed.clone());
-        Some(Frame::Envelope { grant, sealed })
-    }
-
-    pub(super) fn check_sealed(&mut self, sealed: Option<&[u8]>, frame: Option<&Frame>) {
-        if let (Some(sealed), Some(Frame::Envelope { sealed: stored, .. })) = (sealed, frame)
-            && sealed != stored
-        {
-            self.store.violate("other bytes are sent than are stored");
-        }
+        // A session that does not serve any more takes nothing.
+        let serving = self.sending.as_ref()?;
+        (serving.session() == session).then(|| Frame::Envelope {
+            grant: grant.map(<[u8]>::to_vec),
+            sealed: sealed.to_vec(),
+        })
     }
 
     pub(super) fn check_acks(&mut self, acks: &[Ack]) {

@@ -41,10 +41,12 @@ impl Node {
         self.counters = self.counters();
         self.crash = None;
         self.pipeline.clear();
+        self.letters.clear();
         self.conversation = Conversation::new(self.limits.clone(), self.store.saved());
         self.connected = false;
         self.placed = false;
-        self.loads.clear();
+        self.sending = None;
+        self.receiving.clear();
         self.grants.clear();
         self.renewal_due = false;
     }

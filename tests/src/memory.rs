@@ -1,4 +1,9 @@
 //! Searches the memory of a process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test helper: the indices are bounded by construction"
+)]
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -12,6 +17,7 @@ const OVERLAP: usize = 4 << 10;
 const WORD: usize = 8;
 
 /// A byte string to search for, with a name.
+#[derive(Debug)]
 pub struct Needle {
     name: String,
     bytes: Vec<u8>,
@@ -25,6 +31,16 @@ impl Needle {
             name: name.to_owned(),
             bytes: bytes.to_vec(),
         }
+    }
+
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the byte string.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
