@@ -4,6 +4,7 @@
 
 mod command;
 mod fuzz;
+mod model;
 mod programs;
 mod quickstart;
 mod step;

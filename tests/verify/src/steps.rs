@@ -2,6 +2,7 @@
 
 use super::command::{cargo, check, count_tests, installed};
 use super::fuzz;
+use super::model;
 use super::programs;
 use super::step::{Context, Outcome, Step};
 use crate::PREBUILT;
@@ -21,6 +22,11 @@ pub(super) fn all() -> Vec<Step> {
             "fuzz",
             "fuzz corpora pass, and so does a short fuzzing run",
             fuzz::run,
+        ),
+        step(
+            "model",
+            "the models of the protocol give the stated results",
+            model::run,
         ),
         step("deny", "dependencies comply with deny.toml", deny),
         step("book", "the book builds", book),
