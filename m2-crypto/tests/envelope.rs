@@ -262,6 +262,30 @@ fn a_grant_opens_in_its_own_session_once() {
     assert_refused(&mut receive, &sealed);
 }
 
+/// The thief has bob's private key, and so each content key. It knows everything of the session but the
+/// erased shares: the states of the epoch secret after the epoch, and the secret of another session.
+#[test]
+fn a_thief_of_the_certificate_key_opens_no_epoch_of_the_past() {
+    let (alice, bob) = (Peer::alice(), Peer::bob());
+    let (key, grant, _) = known_epoch(&alice, &bob);
+    let opens_with = |secrets: &[&[u8]]| {
+        let (_, seed) = chain_step(&chain_root(secrets, &grant));
+        let keys = Keys::of_message(&seed);
+        let header = alice.header(&bob, 1);
+        let sealed = reference::seal(&keys, &header, 0, &[1; 16], b"text");
+        let mut receive = bob.accept(&alice, &grant).unwrap();
+        receive.open(&sealed).is_ok()
+    };
+    let (next, share) = reference::epoch_step(&EPOCH_SECRET);
+    assert!(opens_with(&[&key, &share]), "the control");
+    let (_, share_after) = reference::epoch_step(&next);
+    let (_, share_of_another) = reference::epoch_step(&[9; 32]);
+    for known in [next, share_after, share_of_another] {
+        assert!(!opens_with(&[&key, &known]));
+    }
+    assert!(!opens_with(&[&key]));
+}
+
 #[test]
 fn the_grant_is_dropped_once_it_is_confirmed() {
     let (mut send, mut receive) = pair();
