@@ -8,7 +8,8 @@ use std::fmt;
 pub const PUBLIC_NAME: &str = "public";
 
 /// The well-known value that the public circle has instead of a secret. In the public circle level
-/// 3 stops traffic classifiers but not an observer who knows M2 (docs/spec/obfuscation.md).
+/// 3 hides a session from observers that do not know the dialled peer id
+/// (docs/spec/obfuscation.md#packet-keys).
 const PUBLIC_VALUE: [u8; 32] = *b"m2 v1 the public circle is open\0";
 
 /// A circle's 32-byte identifier. It is hashed into peer ids and every handshake, so that nothing
@@ -33,7 +34,7 @@ impl fmt::Debug for CircleId {
 #[derive(Clone, Debug)]
 pub struct Circle {
     id: CircleId,
-    packet_key: Secret<16>,
+    key: Secret<32>,
     public: bool,
 }
 
@@ -52,10 +53,10 @@ impl Circle {
     fn derive(name: &str, secret: &[u8; 32], public: bool) -> Self {
         let kind: &[u8] = if public { b"public" } else { b"private" };
         let id = label::hash("circle id", &[kind, name.as_bytes(), secret]);
-        let packet_key = label::derive(secret, &id, "packet key", &[name.as_bytes()]);
+        let key = label::derive(secret, &id, "circle key", &[name.as_bytes()]);
         Self {
             id: CircleId(id),
-            packet_key,
+            key,
             public,
         }
     }
@@ -65,10 +66,10 @@ impl Circle {
         &self.id
     }
 
-    /// Returns the AES-128 key that obfuscates every datagram of this circle
-    /// (docs/spec/obfuscation.md#hiding-a-datagram).
-    pub const fn packet_key(&self) -> &Secret<16> {
-        &self.packet_key
+    /// Returns the key from which the packet keys of this circle's peers derive
+    /// (docs/spec/obfuscation.md#packet-keys).
+    pub const fn key(&self) -> &Secret<32> {
+        &self.key
     }
 
     /// Returns whether this is the public circle.
@@ -88,7 +89,7 @@ mod tests {
         bits[31] ^= 1;
         let b = Circle::private("home", &Secret::new(bits));
         assert_ne!(a.id(), b.id());
-        assert_ne!(a.packet_key(), b.packet_key());
+        assert_ne!(a.key(), b.key());
     }
 
     #[test]

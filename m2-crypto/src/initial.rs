@@ -171,6 +171,24 @@ impl<'a> LongHeader<'a> {
         rest.get(..usize::try_from(length).ok()?)
     }
 
+    /// Returns the bytes that follow this packet in its datagram. Returns `None` for a packet without a
+    /// length (a Retry), of another version, or that does not lie inside the datagram.
+    pub fn following(&self) -> Option<&'a [u8]> {
+        let numbered = match self.first & 0x70 {
+            0x40 => {
+                let (token_len, rest) = take_varint(self.rest)?;
+                rest.get(usize::try_from(token_len).ok()?..)?
+            }
+            0x50 | 0x60 => self.rest,
+            _ => return None,
+        };
+        let (length, packet) = take_varint(numbered)?;
+        let is_of_m2 = self.version == QUIC_VERSION;
+        packet
+            .get(usize::try_from(length).ok()?..)
+            .filter(|_| is_of_m2)
+    }
+
     /// Returns whether this is an Initial or Handshake packet of M2's version. Only the two ends of
     /// a handshake send these; a Retry is not one of them.
     pub const fn is_of_handshake(&self) -> bool {
@@ -299,6 +317,10 @@ mod tests {
             let mut with_more = datagram.clone();
             with_more.extend_from_slice(&[0x5a; 40]);
             assert!(opens_initial(&ours, &with_more), "coalesced packets follow");
+            let following = |bytes| LongHeader::parse(bytes).unwrap().following();
+            assert_eq!(following(&datagram[..]), Some(&[][..]));
+            assert_eq!(following(&with_more[..]), Some(&[0x5a; 40][..]));
+            assert_eq!(following(&datagram[..1199]), None);
             let other_peer = PeerId::from_bytes([0x23; 32]);
             assert!(!opens_initial(&keys(&DCID, &other_peer, 20_000), &datagram));
             assert!(!opens_initial(&keys(&DCID, &RESPONDER, 20_001), &datagram));
@@ -375,10 +397,15 @@ mod tests {
         fn noise_never_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let ours = keys(&DCID, &RESPONDER, 20_000);
             prop_assert!(!opens_initial(&ours, &bytes));
+            let follow = |bytes: &[u8]| {
+                LongHeader::parse(bytes).and_then(|header| header.following().map(<[u8]>::len))
+            };
+            prop_assert!(follow(&bytes).is_none_or(|rest| rest < bytes.len()));
             if bytes.len() > 5 {
                 bytes[0] = 0xc0 | (bytes[0] & 0x0f);
                 bytes[1..5].copy_from_slice(&QUIC_VERSION.to_be_bytes());
                 prop_assert!(!opens_initial(&ours, &bytes));
+                prop_assert!(follow(&bytes).is_none_or(|rest| rest < bytes.len()));
             }
         }
     }

@@ -1,6 +1,9 @@
-//! Level 3: obfuscation of each UDP datagram under the circle's packet key
+//! Level 3: obfuscation of each UDP datagram under the packet key of the dialled peer
 //! (docs/spec/obfuscation.md#hiding-a-datagram).
 
+use crate::circle::Circle;
+use crate::label;
+use crate::peer_id::PeerId;
 use crate::provider::{Ctr, Provider};
 use crate::secret::Secret;
 use std::fmt;
@@ -8,6 +11,17 @@ use std::fmt;
 /// Bytes at the end of a datagram that serve as the IV and are sent unchanged. A QUIC packet always
 /// ends in at least 16 pseudo-random bytes: an AEAD tag or a Retry tag.
 pub const IV_BYTES: usize = 16;
+
+/// Returns the key under which the datagrams of every session are enciphered, in both directions, that
+/// `responder` was dialled for (docs/spec/obfuscation.md#packet-keys).
+pub fn packet_key(circle: &Circle, responder: &PeerId) -> Secret<16> {
+    label::derive(
+        circle.key().expose(),
+        &[],
+        "packet",
+        &[responder.as_bytes()],
+    )
+}
 
 /// Obfuscates and reveals datagrams under one key with AES-128-CTR. It adds no bytes and keeps no
 /// state between datagrams. The key schedule is computed once.
@@ -18,11 +32,16 @@ pub struct Obfuscator {
 }
 
 impl Obfuscator {
-    /// Creates an obfuscator for a circle's packet key.
+    /// Creates an obfuscator for a packet key.
     pub fn new(key: &Secret<16>, provider: &dyn Provider) -> Self {
         Self {
             cipher: provider.ctr(key),
         }
+    }
+
+    /// Creates an obfuscator for the sessions that `responder` is dialled for.
+    pub fn of_responder(circle: &Circle, responder: &PeerId, provider: &dyn Provider) -> Self {
+        Self::new(&packet_key(circle, responder), provider)
     }
 
     /// Obfuscates or reveals a datagram in place; both are the same operation. All bytes except the
@@ -69,6 +88,17 @@ mod tests {
                 assert_eq!(wire, plain);
             }
         }
+    }
+
+    #[test]
+    fn each_responder_and_each_circle_has_a_key_of_its_own() {
+        let [one, other] = [[1; 32], [2; 32]].map(PeerId::from_bytes);
+        let (public, home) = (
+            Circle::public(),
+            Circle::private("home", &Secret::new([7; 32])),
+        );
+        assert_ne!(packet_key(&public, &one), packet_key(&public, &other));
+        assert_ne!(packet_key(&public, &one), packet_key(&home, &one));
     }
 
     /// Counter blocks near an overflow of their low 32, 64 and 128 bits, and some in between.

@@ -14,6 +14,7 @@ use m2_crypto::invitation::{
     Invitation, InvitationError, InviteId, InvitedLine, Offer, proof, verify_proof,
 };
 use m2_crypto::line::JoinToken;
+use m2_crypto::obfuscation::packet_key;
 use m2_crypto::presence::{
     Announcement, DayKey, PresenceKey, PresenceLine, PresenceSecret, Record, RecordKey, tag,
 };
@@ -60,11 +61,19 @@ fn home() -> Circle {
 fn circle_vectors() {
     load_exact("circle.json", || {
         let case = |name: &str, secret: Option<[u8; 32]>, circle: Circle| {
+            let packet_keys = [[0x5a; 32], [0xa5; 32]].map(|id| {
+                let responder = PeerId::from_bytes(id);
+                json!({
+                    "responderPeerId": hex(responder.as_bytes()),
+                    "packetKey": hex(packet_key(&circle, &responder).expose()),
+                })
+            });
             json!({
                 "name": name,
                 "secret": secret.map(hex),
                 "id": hex(circle.id().as_bytes()),
-                "packetKey": hex(circle.packet_key().expose()),
+                "circleKey": hex(circle.key().expose()),
+                "packetKeys": packet_keys,
             })
         };
         let nameless = Circle::private("", &Secret::new([0; 32]));

@@ -11,17 +11,17 @@ use crate::allow_list::AllowList;
 use crate::callers::Callers;
 use crate::canary::Canary;
 use crate::clock::Clock;
-use crate::connection_id::ConnectionIds;
 use crate::counters::{Counter, Counters};
 use crate::crossing::Dialling;
 use crate::dial_error::DialError;
+use crate::engines::{EngineConfig, Engines};
 use crate::key_pool::{KeyPool, PERSONAL_SIZE};
 pub use crate::limits::Limits;
-use crate::line::{self, Carriers, IngressFilter};
+use crate::line::{self, Carriers};
+use crate::quic_crypto::Attachments;
 use crate::replay::{DEFAULT_CAPACITY, ReplayLog};
 use crate::sent::Sent;
 use crate::session::{CloseCode, Session};
-use crate::socket::ObfuscatedSocket;
 use crate::suites::LeastSuites;
 use crate::wire::Purpose;
 pub use punch::LONGEST_PUNCH;
@@ -149,9 +149,7 @@ pub struct EndpointStats {
 /// All sockets of a daemon. Dropping it closes them without notifying the peers; see
 /// [`Self::close`].
 pub struct Endpoint {
-    sockets: Vec<quinn::Endpoint>,
-    /// The underlying sockets, in the same order.
-    raw: Vec<Arc<ObfuscatedSocket>>,
+    sockets: Vec<Arc<Engines>>,
     caller: Caller,
     acceptor: Arc<Acceptor>,
     accepted: AsyncMutex<mpsc::Receiver<Session>>,
@@ -159,8 +157,7 @@ pub struct Endpoint {
     keys: Arc<KeyPool>,
     counters: Arc<Counters>,
     carriers: Arc<Carriers>,
-    ingress_filter: IngressFilter,
-    ids: ConnectionIds,
+    engine_config: Arc<EngineConfig>,
     next_carrier: AtomicU32,
     /// The accept loops; aborted on drop.
     loops: Mutex<JoinSet<()>>,
@@ -248,6 +245,10 @@ impl Endpoint {
             return Err(DialError::NoCommonSuite);
         }
         let socket = self.socket_for(address).ok_or(DialError::NoSocket)?;
+        let lease = timeout(limit, socket.lease(address, peer)).await;
+        let lease = lease.map_err(|_| DialError::Local)?;
+        let engine = socket.dialling(lease.engine());
+        let engine = engine.map_err(|_| DialError::NoSocket)?;
         let anonymous = matches!(credential, Credential::Anonymous);
         // Only sessions between two identified peers can replace each other.
         let (key, dialling) = match purpose {
@@ -257,10 +258,19 @@ impl Endpoint {
             }
             _ => (self.key_for(&peer, anonymous).await?.0, None),
         };
-        let config = self
-            .caller
-            .config(peer, dialling.as_ref(), credential, key, purpose, sent);
-        let connecting = socket
+        let attachments = Attachments {
+            sent,
+            _lease: Some(lease),
+        };
+        let config = self.caller.config(
+            peer,
+            dialling.as_ref(),
+            credential,
+            key,
+            purpose,
+            attachments,
+        );
+        let connecting = engine
             .connect_with(config, address, &peer.to_string())
             .map_err(DialError::from_connect)?;
         let session = self.caller.complete(connecting, purpose, anonymous);
@@ -388,7 +398,7 @@ impl Endpoint {
         self.closed.send_replace(true);
         let sockets: Vec<_> = self.all_sockets().collect();
         for socket in &sockets {
-            socket.close(crate::ending::on_wire(CloseCode::ShuttingDown), &[]);
+            socket.close(crate::ending::on_wire(CloseCode::ShuttingDown));
         }
         let idle = async {
             for socket in &sockets {
@@ -400,16 +410,16 @@ impl Endpoint {
         self.acceptor.replay.sync();
     }
 
-    fn all_sockets(&self) -> impl Iterator<Item = quinn::Endpoint> {
-        let of_lines = self.carriers.endpoints();
+    fn all_sockets(&self) -> impl Iterator<Item = Arc<Engines>> {
+        let of_lines = self.carriers.engines();
         self.sockets.iter().cloned().chain(of_lines)
     }
 
     /// Returns the socket that can reach `address`: one of its family, bound to loopback only if
     /// the address is loopback.
-    fn socket_for(&self, address: SocketAddr) -> Option<quinn::Endpoint> {
+    fn socket_for(&self, address: SocketAddr) -> Option<Arc<Engines>> {
         if line::is_on_line(&address) {
-            return self.carriers.endpoint_for(&address);
+            return self.carriers.engines_for(&address);
         }
         let place = self.place_for(address)?;
         self.sockets.get(place).cloned()

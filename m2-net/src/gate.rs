@@ -29,6 +29,10 @@ const MIN_SHORT_PACKET: usize = 1 + connection_id::LENGTH + 4 + 16;
 /// The number of packets in which a Hello is sent first. Further ones are retransmissions.
 const HELLO_PACKETS: u64 = 2;
 
+/// The bytes of a datagram that contain the destination id, if it has the length of a local one: first
+/// byte, version, length of the id, id.
+const START: usize = 1 + 4 + 1 + connection_id::LENGTH;
+
 const LONG_HEADER: u8 = 0x80;
 const FIXED_BIT: u8 = 0x40;
 
@@ -95,14 +99,28 @@ impl Gate {
         self
     }
 
-    /// Records an outgoing datagram, before it is obfuscated.
-    pub fn note_sent(&self, datagram: &[u8]) {
-        if datagram
-            .first()
-            .is_some_and(|first| first & LONG_HEADER != 0)
-        {
-            self.handshakes.note(datagram, self.clock.unix_s());
+    /// Records an outgoing datagram, before it is obfuscated. Returns the milliseconds since the
+    /// first datagram of its handshake; `None` if it belongs to no handshake.
+    pub fn note_sent(&self, datagram: &[u8]) -> Option<u64> {
+        let first = datagram.first()?;
+        if first & LONG_HEADER == 0 {
+            return None;
         }
+        self.handshakes.note(datagram, self.clock.unix_ms())
+    }
+
+    /// Returns whether a datagram begins with a header of M2 with a local connection id as the
+    /// destination. This decides whether the key under which it was revealed is the right one.
+    pub(crate) fn is_to_local_id(&self, datagram: &[u8]) -> bool {
+        let Some([first, rest @ ..]) = datagram.first_chunk::<START>() else {
+            return false;
+        };
+        let id = match (first & FIXED_BIT, first & LONG_HEADER) {
+            (0, _) => None,
+            (_, 0) => rest.get(..connection_id::LENGTH),
+            _ => long_destination(rest),
+        };
+        id.is_some_and(|id| self.ids.is_ours(id))
     }
 
     /// Checks whether a datagram from `source` may go on to QUIC.
@@ -218,6 +236,15 @@ impl Gate {
         let keys = InitialKeys::derive(&self.circle, header.dcid, &self.own_id, day, self.provider);
         open_initial(&keys, datagram).ok_or(Counter::DatagramNotForUs)
     }
+}
+
+/// Returns the destination id of a long header of M2 without its first byte, if it has the length of a
+/// local id.
+fn long_destination(header: &[u8]) -> Option<&[u8]> {
+    let (version, rest) = header.split_first_chunk::<4>()?;
+    let (length, id) = rest.split_first()?;
+    let is_ours = *version == QUIC_VERSION.to_be_bytes();
+    (is_ours && usize::from(*length) == connection_id::LENGTH).then_some(id)
 }
 
 impl fmt::Debug for Gate {

@@ -15,7 +15,6 @@ pub(crate) use carrier::extend;
 pub use carrier::{Carrier, Hop};
 pub(crate) use carriers::Carriers;
 pub use error::LineError;
-pub(crate) use socket::IngressFilter;
 
 use crate::wire::line::Channel;
 use bytes::{BufMut, Bytes, BytesMut};

@@ -24,19 +24,24 @@ pub(crate) struct OwnHandshakes(Mutex<Ids>);
 
 #[derive(Debug, Default)]
 struct Ids {
-    noted: HashMap<Id, u64>,
+    noted: HashMap<Id, Noted>,
     order: VecDeque<(Id, u64)>,
 }
 
+/// When the first and the last packet that named an id were sent.
+#[derive(Debug, Clone, Copy)]
+struct Noted {
+    first_ms: u64,
+    last_s: u64,
+}
+
 impl OwnHandshakes {
-    /// Records an outgoing packet, before it is obfuscated.
-    pub(crate) fn note(&self, packet: &[u8], now_s: u64) {
-        let Some(header) = LongHeader::parse(packet).filter(LongHeader::is_of_handshake) else {
-            return;
-        };
-        if let Ok(id) = Id::try_from(header.scid) {
-            self.lock().note(id, now_s);
-        }
+    /// Records an outgoing packet, before it is obfuscated. Returns the milliseconds since the first
+    /// packet of its handshake; `None` for a packet of no handshake.
+    pub(crate) fn note(&self, packet: &[u8], now_ms: u64) -> Option<u64> {
+        let header = LongHeader::parse(packet).filter(LongHeader::is_of_handshake)?;
+        let id = Id::try_from(header.scid).ok()?;
+        Some(self.lock().note(id, now_ms))
     }
 
     /// Returns whether an id belongs to a pending handshake.
@@ -45,7 +50,7 @@ impl OwnHandshakes {
             return false;
         };
         let noted = self.lock().noted.get(&id).copied();
-        noted.is_some_and(|at| !is_old(at, now_s))
+        noted.is_some_and(|noted| !is_old(noted.last_s, now_s))
     }
 
     fn lock(&self) -> MutexGuard<'_, Ids> {
@@ -56,17 +61,31 @@ impl OwnHandshakes {
 }
 
 impl Ids {
-    fn note(&mut self, id: Id, now_s: u64) {
+    fn note(&mut self, id: Id, now_ms: u64) -> u64 {
+        let now_s = now_ms / 1000;
+        let known = self.noted.get(&id).copied();
+        let first_ms = known.map_or(now_ms, |noted| noted.first_ms);
+        let last_s = now_s;
+        self.noted.insert(id, Noted { first_ms, last_s });
         // The packets of one flight share an entry.
-        if self.noted.insert(id, now_s) != Some(now_s) {
+        if known.is_none_or(|noted| noted.last_s != now_s) {
             self.order.push_back((id, now_s));
         }
+        self.evict(now_s);
+        now_ms.saturating_sub(first_ms)
+    }
+
+    fn evict(&mut self, now_s: u64) {
         while let Some((oldest, at)) = self.order.front().copied() {
             if self.order.len() <= CAPACITY && !is_old(at, now_s) {
                 return;
             }
             self.order.pop_front();
-            if self.noted.get(&oldest) == Some(&at) {
+            if self
+                .noted
+                .get(&oldest)
+                .is_some_and(|noted| noted.last_s == at)
+            {
                 self.noted.remove(&oldest);
             }
         }
@@ -96,9 +115,10 @@ mod tests {
     #[test]
     fn the_source_of_a_handshake_packet_counts_for_a_minute() {
         let own = OwnHandshakes::default();
-        own.note(&packet(0xc0, &[1; LENGTH]), NOW);
-        own.note(&packet(0xe0, &[2; LENGTH]), NOW);
-        own.note(&packet(0xe0, &[2; LENGTH]), NOW + 30);
+        assert_eq!(own.note(&packet(0xc0, &[1; LENGTH]), 1000 * NOW), Some(0));
+        assert_eq!(own.note(&packet(0xe0, &[2; LENGTH]), 1000 * NOW), Some(0));
+        let again = own.note(&packet(0xe0, &[2; LENGTH]), 1000 * NOW + 30_250);
+        assert_eq!(again, Some(30_250));
         assert!(own.is_under_way(&[1; LENGTH], NOW + 60));
         assert!(!own.is_under_way(&[1; LENGTH], NOW + 61));
         assert!(own.is_under_way(&[2; LENGTH], NOW + 90));
@@ -109,10 +129,10 @@ mod tests {
     #[test]
     fn a_retry_and_data_do_not_count() {
         let own = OwnHandshakes::default();
-        own.note(&packet(0xf0, &[1; LENGTH]), NOW);
-        own.note(&packet(0x40, &[2; LENGTH]), NOW);
-        own.note(&packet(0xc0, &[3; 20]), NOW);
-        own.note(&[], NOW);
+        let others = [packet(0xf0, &[1; LENGTH]), packet(0x40, &[2; LENGTH])];
+        for packet in others.iter().chain([&packet(0xc0, &[3; 20]), &vec![]]) {
+            assert_eq!(own.note(packet, 1000 * NOW), None);
+        }
         for id in 1..4 {
             assert!(!own.is_under_way(&[id; LENGTH], NOW));
         }
@@ -123,12 +143,12 @@ mod tests {
         let own = OwnHandshakes::default();
         let id = |n: u32| [&[7; 12][..], &n.to_be_bytes()].concat();
         for n in 0..CAPACITY as u32 + 10 {
-            own.note(&packet(0xc0, &id(n)), NOW);
+            own.note(&packet(0xc0, &id(n)), 1000 * NOW);
         }
         assert_eq!(own.lock().noted.len(), CAPACITY);
         assert!(!own.is_under_way(&id(9), NOW));
         assert!(own.is_under_way(&id(10), NOW));
-        own.note(&packet(0xc0, &id(0)), NOW + 61);
+        own.note(&packet(0xc0, &id(0)), 1000 * (NOW + 61));
         assert_eq!(own.lock().noted.len(), 1);
         assert_eq!(own.lock().order.len(), 1);
     }

@@ -24,6 +24,7 @@ pub use answer::{AnswerCrypto, SessionKeys};
 pub use dial::DialCrypto;
 pub(crate) use exporter::SharedExporter;
 pub use failure::{HandshakeFailure, code};
+pub(crate) use session::Attachments;
 pub use session::{Answered, Negotiated, Outcome, Unused};
 
 use crate::suites::LeastSuites;

@@ -8,7 +8,7 @@ use m2_crypto::initial::MAX_CID_LEN;
 use m2_crypto::provider::{Aead, Tag};
 use m2_crypto::{Provider, Secret, label};
 use quinn::crypto::{AeadKey, CryptoError, HandshakeTokenKey};
-use rand_core::UnwrapErr;
+use rand_core::{Rng, UnwrapErr};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,9 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(15);
 pub(crate) const LIFETIME_IN_QUIC: Duration = Duration::from_secs(120);
 
 const NONCE_BYTES: usize = 16;
+/// The number of bytes of padding inside a token is below this. A Hello with the longest token fits into
+/// two packets.
+const PADDING: u32 = 128;
 /// The first byte of a Retry token's plaintext, and the type bytes of the addresses in it.
 const RETRY_TYPE: u8 = 0;
 const IPV4_TYPE: u8 = 0;
@@ -63,7 +66,7 @@ impl RetryTokens {
         let (sealed, nonce) = token.split_last_chunk::<NONCE_BYTES>()?;
         let mut sealed = sealed.to_vec();
         let plain = unseal(&*self.aead(nonce), &[], &mut sealed)?;
-        RetryToken::parse(plain).filter(|token| self.is_in_time(token))
+        RetryToken::parse(unpadded(plain)?).filter(|token| self.is_in_time(token))
     }
 
     /// Returns whether the attempt of this token was accepted.
@@ -128,6 +131,7 @@ struct TokenAead {
 
 impl AeadKey for TokenAead {
     fn seal(&self, data: &mut Vec<u8>, additional_data: &[u8]) -> Result<(), CryptoError> {
+        pad(data, UnwrapErr(getrandom::SysRng).next_u32() % PADDING);
         let tag = self.aead.seal(&[0; 12], additional_data, data);
         data.extend_from_slice(&tag);
         Ok(())
@@ -139,12 +143,28 @@ impl AeadKey for TokenAead {
         additional_data: &[u8],
     ) -> Result<&'a mut [u8], CryptoError> {
         let plain = unseal(&*self.aead, additional_data, data).ok_or(CryptoError)?;
+        let plain = unpadded(plain).ok_or(CryptoError)?;
         let token = RetryToken::parse(plain).filter(|token| self.tokens.is_in_time(token));
         match token {
             Some(token) if !self.tokens.is_spent(&token) => Ok(plain),
             _ => Err(CryptoError),
         }
     }
+}
+
+/// Appends zeros and their number, so that Retry packets have no typical size.
+fn pad(plain: &mut Vec<u8>, zeros: u32) {
+    let zeros = zeros % PADDING;
+    plain.resize(plain.len() + zeros as usize, 0);
+    // Below 128.
+    plain.push(zeros as u8);
+}
+
+/// Removes what [`pad`] appended. Returns `None` if that is not possible.
+fn unpadded(padded: &mut [u8]) -> Option<&mut [u8]> {
+    let (zeros, rest) = padded.split_last_mut()?;
+    let length = rest.len().checked_sub(usize::from(*zeros))?;
+    rest.get_mut(..length)
 }
 
 fn unseal<'a>(aead: &dyn Aead, aad: &[u8], data: &'a mut [u8]) -> Option<&'a mut [u8]> {
@@ -224,5 +244,33 @@ mod tests {
         assert!(!opens_in_quic(&tokens, &of_a_session));
         let longer = sealed(&tokens, &[&plain(RETRY_TYPE)[..], &[0]].concat());
         assert!(!opens_in_quic(&tokens, &longer));
+    }
+
+    #[test]
+    fn tokens_have_many_lengths_and_open_at_each() {
+        let tokens = tokens_at(ISSUED);
+        let mut lengths = std::collections::BTreeSet::new();
+        for _ in 0..500 {
+            let token = sealed(&tokens, &plain(RETRY_TYPE));
+            assert!(opens_in_quic(&tokens, &token) && tokens.open(&token).is_some());
+            lengths.insert(token.len());
+        }
+        assert!(lengths.len() > 64, "{}", lengths.len());
+        let shortest = plain(RETRY_TYPE).len() + 1 + size_of::<Tag>() + NONCE_BYTES;
+        let all = shortest..shortest + PADDING as usize;
+        assert!(lengths.iter().all(|length| all.contains(length)));
+    }
+
+    #[test]
+    fn padding_of_a_wrong_length_does_not_come_off() {
+        assert_eq!(unpadded(&mut []), None);
+        assert_eq!(unpadded(&mut [7, 2]), None);
+        assert_eq!(unpadded(&mut [7, 0, 1]), Some(&mut [7][..]));
+        for zeros in [0, 1, PADDING - 1] {
+            let mut plain = vec![7; 5];
+            pad(&mut plain, zeros);
+            assert_eq!(plain.len(), 6 + zeros as usize);
+            assert_eq!(unpadded(&mut plain), Some(&mut [7; 5][..]));
+        }
     }
 }

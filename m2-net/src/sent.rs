@@ -1,9 +1,11 @@
 //! Counts the datagrams that a dial sends before the dialled peer has proved its peer id.
 
+use crate::start_padding::LARGEST;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts the datagrams of one or several dials up to the proof. Packets that share a datagram are
-/// counted separately, so the count is never too low.
+/// counted separately, and each with the largest size to which its datagram may be padded, so the count
+/// is never too low.
 #[derive(Debug, Default)]
 pub struct Sent {
     datagrams: AtomicU64,
@@ -23,7 +25,7 @@ impl Sent {
 
     pub(crate) fn count(&self, bytes: usize) {
         self.datagrams.fetch_add(1, Ordering::Relaxed);
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let bytes = u64::try_from(bytes.max(LARGEST)).unwrap_or(u64::MAX);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }

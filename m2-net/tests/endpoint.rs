@@ -164,8 +164,10 @@ async fn a_caller_that_does_not_know_the_circle_or_id_gets_no_answer() {
     let home = Circle::private("home", &Secret::new([7; 32]));
     assert_eq!(bytes_to_failed_dial(&called, near, bobs_id).await, 0);
     assert_eq!(bytes_to_failed_dial(&called, home, id(&carol())).await, 0);
-    let counters = called.stats().counters;
-    assert!(counters["DATAGRAM_NOT_FOR_US"] >= 1);
+    // Under bob's key the datagrams are noise, which is dropped for one reason or another.
+    let counters = called.stats().counters.into_iter();
+    let dropped = counters.filter(|(name, _)| name.starts_with("DATAGRAM_"));
+    assert!(dropped.map(|(_, count)| count).sum::<u64>() >= 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,7 +205,7 @@ async fn a_local_id_without_a_session_provokes_no_reset() {
     let (dialled, _accepted) = connect(&caller, &called, tap.address).await;
     dialled.send_frame(envelope(vec![3; 5000])).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let obfuscator = Obfuscator::new(Circle::public().packet_key(), provider::default());
+    let obfuscator = Obfuscator::of_responder(&Circle::public(), &id(&bob()), provider::default());
     let mut orphans = Vec::new();
     for mut datagram in tap.calls() {
         obfuscator.apply(&mut datagram);
@@ -235,7 +237,7 @@ async fn a_replayed_first_packet_gets_no_answer_even_after_a_restart() {
     let tap = Tap::new(address(&called)).await;
     let sessions = connect(&caller, &called, tap.address).await;
     let first = tap.calls()[0].clone();
-    assert_eq!(first.len(), 1200);
+    assert!((1200..=1350).contains(&first.len()));
     let again = || [first.clone()];
     assert_eq!(bytes_back(address(&called), again()).await, 0);
     drop(sessions);

@@ -56,7 +56,7 @@ fn call(caller: &Arc<Endpoint>, to: SocketAddr) -> JoinHandle<Session> {
 }
 
 fn revealed(datagram: &[u8]) -> Vec<u8> {
-    let obfuscator = Obfuscator::new(Circle::public().packet_key(), provider::default());
+    let obfuscator = Obfuscator::of_responder(&Circle::public(), &id(&bob()), provider::default());
     let mut revealed = datagram.to_vec();
     obfuscator.apply(&mut revealed);
     revealed
@@ -205,4 +205,42 @@ async fn an_attempt_that_finds_no_key_keeps_its_token() {
     assert_eq!(counters["DIAL_STRAY"], 0, "{counters:?}");
     // Retransmitted packets carried the same token: no attempt was answered with another Retry.
     assert_eq!(counters["DIAL_RETRIED"], CALLS as u64, "{counters:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_peer_id_not_even_a_retry_comes_back() {
+    let called = under_load(4);
+    keys_ready(&called).await;
+    let mut to = [0x77; 20];
+    stamp_day(&mut to, Clock::system().day());
+    let opened = made_by_an_insider(&to, &[]);
+    // The packet itself is right. Its obfuscation is that of a party with the circle's key, which has
+    // to guess the peer id.
+    for guess in [alice(), carol()] {
+        let mut guessed = revealed(&opened);
+        Obfuscator::of_responder(&Circle::public(), &id(&guess), provider::default())
+            .apply(&mut guessed);
+        assert_eq!(bytes_back(address(&called), [guessed]).await, 0);
+    }
+    let mut bare = revealed(&opened);
+    assert_eq!(bytes_back(address(&called), [bare.clone()]).await, 0);
+    assert_eq!(called.stats().counters["DIAL_RETRIED"], 0);
+    // Control: with the peer id it gets a Retry.
+    bare = revealed(&bare);
+    assert!(bytes_back(address(&called), [bare]).await > 0);
+    assert_eq!(called.stats().counters["DIAL_RETRIED"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_have_many_sizes() {
+    let called = under_load(4);
+    keys_ready(&called).await;
+    let mut sizes = std::collections::BTreeSet::new();
+    for number in 0..24 {
+        let mut to = [number; 20];
+        stamp_day(&mut to, Clock::system().day());
+        let opened = made_by_an_insider(&to, &[]);
+        sizes.insert(bytes_back(address(&called), [opened]).await);
+    }
+    assert!(sizes.len() > 12, "{sizes:?}");
 }

@@ -9,7 +9,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use m2_crypto::obfuscation::Obfuscator;
-use m2_crypto::{Circle, provider};
+use m2_crypto::{Circle, PeerId, provider};
 
 /// Length in bytes of a bulk datagram on most paths.
 const DATAGRAM: usize = 1452;
@@ -18,7 +18,8 @@ const BATCH: usize = 64 << 10;
 
 fn obfuscation(criterion: &mut Criterion) {
     for provider in provider::all() {
-        let obfuscator = Obfuscator::new(Circle::public().packet_key(), *provider);
+        let obfuscator =
+            Obfuscator::of_responder(&Circle::public(), &PeerId::from_bytes([1; 32]), *provider);
         let mut group = criterion.benchmark_group(format!("obfuscation/{}", provider.name()));
         for (name, length) in [("1,452 bytes", DATAGRAM), ("64 KiB batch", BATCH)] {
             let mut batch = vec![7; length];

@@ -7,6 +7,7 @@ use m2_crypto::obfuscation::Obfuscator;
 use m2_crypto::{Circle, provider};
 use m2_proto::api::v1::MessageState;
 use m2_tests::harness::{Captured, Daemon, Setup, Wire};
+use m2_tests::hostile::{identity, public_id};
 use m2_tests::scenario::{Api, Trio, befriend, eventually};
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
@@ -80,13 +81,15 @@ impl Deposits {
         let sent = alice.send("bob", "hello").await.unwrap();
         let deposited = alice.await_message(&sent, MessageState::Deposited);
         deposited.await.unwrap();
-        data_sizes(&self.wire).min().unwrap()
+        data_sizes(&self.wire, "carol").min().unwrap()
     }
 }
 
 /// The sizes of the captured datagrams, except those of handshakes, which carry no data.
-fn data_sizes(wire: &Wire) -> impl Iterator<Item = usize> {
-    let obfuscator = Obfuscator::new(Circle::public().packet_key(), provider::default());
+/// `dialled` is the daemon behind the wire.
+fn data_sizes(wire: &Wire, dialled: &str) -> impl Iterator<Item = usize> + use<> {
+    let dialled = public_id(&identity(dialled).unwrap());
+    let obfuscator = Obfuscator::of_responder(&Circle::public(), &dialled, provider::default());
     let is_data = move |one: &Captured| {
         let mut shown = one.bytes.clone();
         obfuscator.apply(&mut shown);
@@ -134,6 +137,6 @@ impl Talk {
                 delivered.await.unwrap();
             }
         }
-        data_sizes(&self.wire).collect()
+        data_sizes(&self.wire, "alice").collect()
     }
 }

@@ -135,8 +135,9 @@ async fn a_dialer_without_the_peer_id_gets_no_answer() {
         let id = public_id(&identity(name).unwrap());
         dial_from(&alice, Circle::public(), id).await;
     }
-    let counted = counter(&alice, "DATAGRAM_NOT_FOR_US").await;
-    assert!(counted >= 2, "{counted}");
+    // Two packets of two dials. Under alice's key they are noise.
+    let counted = dropped(&alice).await;
+    assert!(counted >= 4, "{counted}");
     let id = public_id(&identity("alice").unwrap());
     reach(&alice, Circle::public(), id).await;
 }
@@ -164,10 +165,14 @@ async fn packets_that_no_daemon_sends_get_no_answer() {
         short[0] = 0x40 | (short[0] & 0x3f);
         made.push(short);
     }
-    let obfuscator = Obfuscator::new(Circle::public().packet_key(), provider::default());
-    made.iter_mut()
-        .for_each(|datagram| obfuscator.apply(datagram));
-    assert_eq!(answers(target, made).await.unwrap(), 0);
+    // A party that knows the circle but not her peer id can only guess her key.
+    let [alice_id, carol_id] = ["alice", "carol"].map(|name| public_id(&identity(name).unwrap()));
+    let under = |peer: PeerId, plain: &[Vec<u8>]| obfuscated(plain, &Circle::public(), &peer);
+    let guessed = under(carol_id, &made);
+    assert_eq!(answers(target, guessed).await.unwrap(), 0);
+    let before = dropped(&alice).await;
+    assert_eq!(answers(target, under(alice_id, &made)).await.unwrap(), 0);
+    assert!(before >= made.len() as u64 / 2, "{before}");
     for name in [
         "DATAGRAM_VERSION",
         "DATAGRAM_FOREIGN_ID",
@@ -263,12 +268,25 @@ fn hostile(noise: &mut Noise, recorded: &[Vec<u8>]) -> Vec<u8> {
     }
 }
 
-/// Returns whether a datagram begins with a first packet, as a member of the circle sees it.
+/// Returns whether a datagram begins with a first packet to alice, as a party that knows her peer id
+/// sees it.
 fn is_first(datagram: &[u8]) -> bool {
+    let alice = public_id(&identity("alice").unwrap());
     let mut revealed = datagram.to_vec();
-    Obfuscator::new(Circle::public().packet_key(), provider::default()).apply(&mut revealed);
+    let obfuscator = Obfuscator::of_responder(&Circle::public(), &alice, provider::default());
+    obfuscator.apply(&mut revealed);
     // A long header of type Initial, to an id of 20 bytes, which only a dialer makes.
     revealed[0] & 0xf0 == 0xc0 && revealed[5] == 20
+}
+
+/// Obfuscates datagrams for the sessions that a peer is dialled for.
+fn obfuscated(plain: &[Vec<u8>], circle: &Circle, responder: &PeerId) -> Vec<Vec<u8>> {
+    let obfuscator = Obfuscator::of_responder(circle, responder, provider::default());
+    let mut datagrams = plain.to_vec();
+    datagrams
+        .iter_mut()
+        .for_each(|datagram| obfuscator.apply(datagram));
+    datagrams
 }
 
 fn long_header(noise: &mut Noise, first: u8, version: u32) -> Vec<u8> {

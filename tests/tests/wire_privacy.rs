@@ -2,14 +2,15 @@
 //! (docs/spec/obfuscation.md#hiding-a-datagram).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use m2_crypto::initial::{LongHeader, QUIC_VERSION};
 use m2_crypto::invitation::Invitation;
 use m2_crypto::obfuscation::Obfuscator;
-use m2_crypto::{Circle, Identity, provider};
+use m2_crypto::{Circle, Identity, Secret, provider};
 use m2_proto::api::v1::{ContactState, MessageState};
 use m2_tests::harness::{Captured, Daemon, Direction, Setup, Wire};
 use m2_tests::hostile::{Noise, Skew, echoes, identity, public_id, repeated, skewed};
 use m2_tests::scenario::{Api, eventually};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 const ALICE: &str = "Alice Liddell of Wonderland";
 const BOB: &str = "Robert Bobbington the Builder";
@@ -42,8 +43,16 @@ async fn bytes_on_the_wire_are_indistinguishable_from_random() {
     for look in [&all, &to, &back] {
         assert_none(&skewed(look, ENOUGH));
     }
+    // The circle's key does not help without the id of the dialled peer.
+    for wrong in [under_key_of_carol(), under_circle_key()] {
+        let guessed: Vec<Vec<u8>> = all.iter().map(|bytes| revealed(bytes, &wrong)).collect();
+        let guessed: Vec<&[u8]> = guessed.iter().map(Vec::as_slice).collect();
+        assert_none(&skewed(&guessed, ENOUGH));
+        assert_eq!(echoes(&guessed), []);
+    }
     // Control: the same test of the datagrams without obfuscation must find QUIC's headers.
-    let revealed: Vec<Vec<u8>> = all.iter().map(|bytes| revealed(bytes)).collect();
+    let alices = of_responder("alice");
+    let revealed: Vec<Vec<u8>> = all.iter().map(|bytes| revealed(bytes, &alices)).collect();
     let plain: Vec<&[u8]> = revealed.iter().map(Vec::as_slice).collect();
     let found = skewed(&plain, ENOUGH);
     assert!(found.iter().any(|skew| skew.place == 0 && !skew.from_end));
@@ -58,7 +67,7 @@ async fn bytes_on_the_wire_are_indistinguishable_from_random() {
     let follows = |pair: &(usize, usize)| !answers(pair);
     assert!(found.iter().any(answers) && found.iter().any(follows));
 
-    // First packets, recognised by what only a member of the circle can see.
+    // First packets, recognised by what only a party with the dialled peer's id can see.
     let firsts: Vec<usize> = (0..plain.len()).filter(|i| is_long(plain[*i])).collect();
     let hidden: Vec<&[u8]> = firsts.iter().map(|i| all[*i]).collect();
     let shown: Vec<&[u8]> = firsts.iter().map(|i| plain[*i]).collect();
@@ -66,6 +75,7 @@ async fn bytes_on_the_wire_are_indistinguishable_from_random() {
     assert!(firsts.len() >= 3 * REDIALS, "{}", firsts.len());
     assert_none(&repeated(&hidden));
     assert!(!repeated(&shown).is_empty());
+    assert_no_typical_size(&hidden, &shown);
 
     for datagram in all.iter().chain(&plain) {
         let shown = conversation.secrets.shown_in(datagram);
@@ -226,15 +236,63 @@ fn in_way(captured: &[Captured], way: Direction) -> Vec<&[u8]> {
     in_way.map(|one| one.bytes.as_slice()).collect()
 }
 
-fn revealed(datagram: &[u8]) -> Vec<u8> {
+/// Asserts that no size has more than its share among the datagrams of handshakes to which random bytes
+/// may be added.
+fn assert_no_typical_size(hidden: &[&[u8]], shown: &[&[u8]]) {
+    let mut counts = BTreeMap::<usize, usize>::new();
+    for (datagram, _) in hidden
+        .iter()
+        .zip(shown)
+        .filter(|(_, one)| is_long_to_its_end(one))
+    {
+        *counts.entry(datagram.len()).or_default() += 1;
+    }
+    let all: usize = counts.values().sum();
+    let (size, most) = counts.iter().max_by_key(|(_, count)| **count).unwrap();
+    println!(
+        "{all} of them in {} sizes, {most} of {size} bytes",
+        counts.len()
+    );
+    assert!(all >= 3 * REDIALS, "{all}");
+    // With 130 sizes or more, a size that is not typical occurs this often with a probability of less
+    // than one in a million.
+    assert!(*most <= 8 + all / 12, "{most} of {all} have {size} bytes");
+}
+
+/// Returns whether the last packet of a datagram has a long header, disregarding what follows it.
+fn is_long_to_its_end(shown: &[u8]) -> bool {
+    let mut rest = shown;
+    while let Some(following) = LongHeader::parse(rest).and_then(|header| header.following()) {
+        rest = following;
+    }
+    // Random bytes begin with a clear fixed bit, packets do not.
+    rest.first().is_none_or(|first| first & 0x40 == 0)
+}
+
+/// Returns the obfuscator of the sessions that a daemon is dialled for.
+fn of_responder(name: &str) -> Obfuscator {
+    let id = public_id(&identity(name).unwrap());
+    Obfuscator::of_responder(&Circle::public(), &id, provider::default())
+}
+
+fn under_key_of_carol() -> Obfuscator {
+    of_responder("carol")
+}
+
+fn under_circle_key() -> Obfuscator {
+    let key = Secret::from_slice(&Circle::public().key().expose()[..16]).unwrap();
+    Obfuscator::new(&key, provider::default())
+}
+
+fn revealed(datagram: &[u8], obfuscator: &Obfuscator) -> Vec<u8> {
     let mut bytes = datagram.to_vec();
-    Obfuscator::new(Circle::public().packet_key(), provider::default()).apply(&mut bytes);
+    obfuscator.apply(&mut bytes);
     bytes
 }
 
-/// Returns whether a datagram has a QUIC long header, and so belongs to a handshake.
+/// Returns whether a datagram begins with a long header of M2, and so belongs to a handshake.
 fn is_long(revealed: &[u8]) -> bool {
-    revealed[0] & 0x80 != 0
+    LongHeader::parse(revealed).is_some_and(|header| header.version == QUIC_VERSION)
 }
 
 fn assert_none(found: &[Skew]) {

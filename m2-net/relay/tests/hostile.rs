@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 const MISSES: u32 = 64;
 /// The most datagrams and bytes that a relay sends to an address that does not answer.
 const FIRST_DATAGRAMS: usize = 3;
-const FIRST_BYTES: usize = FIRST_DATAGRAMS * 1_200;
+const FIRST_BYTES: usize = FIRST_DATAGRAMS * 1_232;
 /// The time after which a relay reports that it did not reach another.
 const FAILED_AFTER: Duration = Duration::from_secs(3);
 

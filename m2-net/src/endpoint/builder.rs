@@ -6,25 +6,20 @@ use crate::acceptor::{Acceptor, Queues};
 use crate::allow_list::AllowList;
 use crate::canary::Canary;
 use crate::clock::Clock;
-use crate::connection_id::ConnectionIds;
 use crate::counters::{Counter, Counters};
-use crate::gate::Gate;
+use crate::engines::{EngineConfig, Engines};
 use crate::key_pool::KeyPool;
 use crate::limits::Limits;
-use crate::line::IngressFilter;
 use crate::quic_crypto::{AnswerCrypto, CryptoContext, FailureObserver};
 use crate::replay_memory::ReplayMemory;
 use crate::retry_token::{RetryTokens, TokenKey};
 use crate::session::{HelloTemplate, Session};
-use crate::socket::{self, ObfuscatedSocket};
+use crate::socket::{self, Medium};
 use crate::suites::LeastSuites;
 use crate::transport::{self, Transports};
 use m2_crypto::handshake::HandshakeError;
-use m2_crypto::obfuscation::Obfuscator;
 use m2_crypto::{Circle, Provider};
 use m2_limits::prefix_limit::PrefixLimiter;
-use quinn::TokioRuntime;
-use rand_core::UnwrapErr;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
@@ -39,9 +34,7 @@ const READY: usize = 64;
 pub(super) struct Builder {
     listen: Vec<SocketAddr>,
     only_to: Option<Arc<AllowList>>,
-    obfuscator: Arc<Obfuscator>,
-    gate: Arc<Gate>,
-    ids: ConnectionIds,
+    engines: Arc<EngineConfig>,
     caller: Caller,
     acceptor: Arc<Acceptor>,
     accepted: mpsc::Receiver<Session>,
@@ -56,16 +49,17 @@ impl Builder {
         let own_id = config
             .impersonating
             .unwrap_or_else(|| config.identity.peer_id(circle.id()));
-        let ids = ConnectionIds::random(&mut UnwrapErr(getrandom::SysRng), clock.clone());
         let replay = ReplayMemory::load(config.replay_log, config.replay_capacity, clock.unix_s())?;
         let replay = Arc::new(replay);
         let retries = RetryTokens::random(provider, clock.clone(), Arc::clone(&replay));
-        let gate = Gate::new(*circle.id(), own_id, provider, ids.clone(), clock.clone())
-            .dials_only(config.dials_only)
-            .retries(Arc::clone(&retries))
-            .callers(Arc::clone(&config.callers));
-        let gate = Arc::new(gate);
         let counters = Arc::new(Counters::new());
+        let engines = EngineConfig::new(&circle, own_id, provider, &clock, &counters, |gate| {
+            gate.dials_only(config.dials_only)
+                .retries(Arc::clone(&retries))
+                .callers(Arc::clone(&config.callers))
+        });
+        // A relay dials on behalf of parties, and then only once.
+        let engines = engines.retransmits(!config.relay);
         let keys = Arc::new(KeyPool::start(config.key_pool_size, provider)?);
         let transports = Transports::new(config.relay, config.pad_to_mtu);
         let context = crypto_context(&circle, provider, &clock, &counters, &config.suites);
@@ -77,7 +71,7 @@ impl Builder {
         let greeting = HelloTemplate::new(clock.clone(), config.version, cover, suites);
         let (ready, accepted) = mpsc::channel(READY);
         let acceptor = Acceptor {
-            gate: Arc::clone(&gate),
+            gate: Arc::clone(engines.accepting_gate()),
             crypto,
             config: answering,
             keys: Arc::clone(&keys),
@@ -99,9 +93,7 @@ impl Builder {
         Ok(Self {
             listen: config.listen,
             only_to: config.only_to,
-            obfuscator: Arc::new(Obfuscator::new(circle.packet_key(), provider)),
-            gate,
-            ids,
+            engines: Arc::new(engines),
             caller,
             acceptor: Arc::new(acceptor),
             accepted,
@@ -112,17 +104,15 @@ impl Builder {
 
     /// Binds the sockets and starts to accept.
     pub(super) fn bind(self) -> io::Result<Endpoint> {
-        let (sockets, raw): (Vec<_>, Vec<_>) = self
+        let sockets = self
             .listen
             .iter()
-            .map(|address| self.bind_socket(*address))
-            .collect::<io::Result<Vec<_>>>()?
-            .into_iter()
-            .unzip();
+            .map(|address| self.bind_socket(*address).map(Arc::new))
+            .collect::<io::Result<Vec<_>>>()?;
         let mut loops = JoinSet::new();
         let canary = Canary::default();
         for socket in &sockets {
-            let accepting = Arc::clone(&self.acceptor).run(socket.clone());
+            let accepting = Arc::clone(&self.acceptor).run(socket.accepting().clone());
             let guard = canary.guard();
             loops.spawn(async move {
                 let _guard = guard;
@@ -131,15 +121,9 @@ impl Builder {
         }
         Ok(Endpoint {
             carriers: Arc::clone(&self.acceptor.carriers),
-            ingress_filter: IngressFilter {
-                obfuscator: self.obfuscator,
-                gate: self.gate,
-                counters: Arc::clone(&self.counters),
-            },
-            ids: self.ids,
+            engine_config: self.engines,
             next_carrier: AtomicU32::new(1),
             sockets,
-            raw,
             caller: self.caller,
             acceptor: self.acceptor,
             accepted: AsyncMutex::new(self.accepted),
@@ -151,27 +135,15 @@ impl Builder {
         })
     }
 
-    fn bind_socket(
-        &self,
-        address: SocketAddr,
-    ) -> io::Result<(quinn::Endpoint, Arc<ObfuscatedSocket>)> {
+    fn bind_socket(&self, address: SocketAddr) -> io::Result<Engines> {
         let bound = socket::bind(address)
             .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
-        let socket = ObfuscatedSocket::new(
-            bound,
-            Arc::clone(&self.obfuscator),
-            Arc::clone(&self.gate),
-            Arc::clone(&self.counters),
-            &self.ids.issue(),
-        )?;
-        let socket = Arc::new(socket.only_to(self.only_to.clone()));
-        let endpoint = quinn::Endpoint::new_with_abstract_socket(
-            transport::engine(&self.ids),
-            Some(self.acceptor.config.clone()),
-            Arc::clone(&socket) as _,
-            Arc::new(TokioRuntime),
-        )?;
-        Ok((endpoint, socket))
+        let medium = Medium::network(bound, self.only_to.clone());
+        Engines::start(
+            Arc::clone(&self.engines),
+            self.acceptor.config.clone(),
+            medium,
+        )
     }
 }
 

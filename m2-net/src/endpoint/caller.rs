@@ -7,8 +7,7 @@ use crate::connection_id::first_destination;
 use crate::counters::Counters;
 use crate::crossing::{Crossing, Dialling};
 use crate::dial_error::DialError;
-use crate::quic_crypto::{CryptoContext, DialCrypto, Outcome};
-use crate::sent::Sent;
+use crate::quic_crypto::{Attachments, CryptoContext, DialCrypto, Outcome};
 use crate::session::{HelloTemplate, Session};
 use crate::transport::Transports;
 use crate::wire::Purpose;
@@ -44,7 +43,7 @@ impl Caller {
         credential: Credential,
         key: SessionKeyPair,
         purpose: Purpose,
-        sent: Option<Arc<Sent>>,
+        attachments: Attachments,
     ) -> ClientConfig {
         let id = first_destination(self.clock.day());
         let context = Arc::clone(&self.crypto);
@@ -60,13 +59,14 @@ impl Caller {
                     answered: dialling.map_or_else(|| Arc::new(|| {}) as _, Dialling::on_answer),
                     unanswered,
                 };
-                let crypto = DialCrypto::telling(context, credential, key, Some(outcome), sent);
+                let crypto =
+                    DialCrypto::telling(context, credential, key, Some(outcome), attachments);
                 let token = self.callers.token_for(&peer, &id, self.clock.unix_s());
                 (token, crypto)
             }
             // A token would identify the caller.
             Credential::Anonymous => {
-                let crypto = DialCrypto::telling(context, credential, key, None, sent);
+                let crypto = DialCrypto::telling(context, credential, key, None, attachments);
                 (None, crypto)
             }
         };

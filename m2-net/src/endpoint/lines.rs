@@ -2,14 +2,13 @@
 
 use super::Endpoint;
 use crate::dial_error::DialError;
+use crate::engines::Engines;
 use crate::line::{self, Carrier, Hop, LineError};
 use crate::race;
 use crate::sent::Sent;
 use crate::session::{CloseCode, Session};
-use crate::transport;
 use crate::wire::Purpose;
 use m2_crypto::handshake::Credential;
-use quinn::TokioRuntime;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -56,28 +55,25 @@ impl Endpoint {
     /// started.
     pub fn attach(&self, session: Session) -> Result<Carrier, LineError> {
         let number = self.next_carrier.fetch_add(1, Ordering::Relaxed);
-        let connection = session.connection().clone();
         let carrier = Carrier::start(number, session)?;
-        let socket = carrier.socket(connection, self.ingress_filter.clone(), &self.ids.issue());
-        let endpoint = quinn::Endpoint::new_with_abstract_socket(
-            transport::engine(&self.ids),
-            Some(self.acceptor.config.clone()),
-            socket,
-            Arc::new(TokioRuntime),
-        )
-        .map_err(|_| LineError::Ended)?;
-        self.carriers.insert(carrier.clone(), endpoint.clone());
+        let (config, server) = (
+            Arc::clone(&self.engine_config),
+            self.acceptor.config.clone(),
+        );
+        let engines = Engines::start(config, server, carrier.medium());
+        let engines = Arc::new(engines.map_err(|_| LineError::Ended)?);
+        self.carriers.insert(carrier.clone(), Arc::clone(&engines));
         let (acceptor, carriers) = (Arc::clone(&self.acceptor), Arc::clone(&self.carriers));
         let ended = carrier.clone();
         let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
         while loops.try_join_next().is_some() {}
         loops.spawn(async move {
             tokio::select! {
-                () = acceptor.serve(&endpoint) => {}
+                () = acceptor.serve(engines.accepting()) => {}
                 _ = ended.ended() => {}
             }
             carriers.remove(number);
-            endpoint.close(crate::ending::on_wire(CloseCode::Done), &[]);
+            engines.close(crate::ending::on_wire(CloseCode::Done));
         });
         drop(loops);
         Ok(carrier)

@@ -3,8 +3,6 @@
 
 use super::Endpoint;
 use crate::line;
-use quinn::AsyncUdpSocket;
-use quinn::udp::Transmit;
 use rand_core::{Rng, UnwrapErr};
 use std::net::SocketAddr;
 
@@ -23,21 +21,14 @@ impl Endpoint {
         if line::is_on_line(&to) || *self.closed.borrow() {
             return false;
         }
-        let socket = self.place_for(to).and_then(|place| self.raw.get(place));
-        let Some(socket) = socket else {
+        let place = self.place_for(to);
+        let Some(socket) = place.and_then(|place| self.sockets.get(place)) else {
             return false;
         };
         let mut rng = UnwrapErr(getrandom::SysRng);
         let mut bytes = [0; LONGEST_PUNCH];
         rng.fill_bytes(&mut bytes);
         let length = SHORTEST + rng.next_u32() as usize % SPREAD;
-        let sent = socket.try_send(&Transmit {
-            destination: to,
-            ecn: None,
-            contents: bytes.get(..length).unwrap_or_default(),
-            segment_size: None,
-            src_ip: None,
-        });
-        sent.is_ok()
+        socket.send_plain(to, bytes.get(..length).unwrap_or_default())
     }
 }

@@ -1,10 +1,11 @@
 //! A party's session with a relay, which carries its sessions with other parties.
 
-use super::socket::{IngressFilter, LineSocket};
-use super::{LineError, path};
+use super::socket::LineSocket;
+use super::{HEADER_BYTES, LineError, path};
 use crate::frame::{FrameReceiver, FrameSender};
 use crate::line_address as address;
 use crate::session::{CloseCode, Session, SessionHandle, WeakSession};
+use crate::socket::Medium;
 use crate::wire::Message;
 use crate::wire::line::{
     Channel, Extend, JoinOutcome, Line, MAX_ADDRESSES, MAX_OPENED, RelayMessage, Request,
@@ -12,7 +13,6 @@ use crate::wire::line::{
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
 use m2_crypto::line::{JoinToken, LineSecret};
-use quinn::{AsyncUdpSocket, Connection};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
@@ -253,22 +253,12 @@ impl Carrier {
         self.0.number
     }
 
-    /// Returns the socket of the sessions that travel over the carrier.
-    pub(crate) fn socket(
-        &self,
-        connection: Connection,
-        ingress_filter: IngressFilter,
-        own_id: &[u8],
-    ) -> Arc<dyn AsyncUdpSocket> {
+    /// Returns the medium of the sessions that travel over the carrier.
+    pub(crate) fn medium(&self) -> Medium {
+        let connection = self.0.session.connection();
         let channels = Arc::clone(&self.0.channels);
-        let number = self.0.number;
-        Arc::new(LineSocket::new(
-            number,
-            connection,
-            channels,
-            ingress_filter,
-            own_id,
-        ))
+        let socket = LineSocket::new(self.0.number, connection.clone(), channels);
+        Medium::line(Arc::new(socket), connection.clone(), HEADER_BYTES)
     }
 
     /// Returns a guard that leaves the channel when it is dropped.

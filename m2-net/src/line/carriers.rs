@@ -1,20 +1,21 @@
 //! The carriers of an endpoint, by number.
 
 use super::carrier::Carrier;
+use crate::engines::Engines;
 use crate::line_address as address;
 use crate::session::SessionHandle;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The sessions with relays over which an endpoint dials and accepts sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Carriers(RwLock<HashMap<u32, (Carrier, quinn::Endpoint)>>);
+pub(crate) struct Carriers(RwLock<HashMap<u32, (Carrier, Arc<Engines>)>>);
 
 impl Carriers {
-    pub(crate) fn insert(&self, carrier: Carrier, endpoint: quinn::Endpoint) {
+    pub(crate) fn insert(&self, carrier: Carrier, engines: Arc<Engines>) {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        all.insert(carrier.number(), (carrier, endpoint));
+        all.insert(carrier.number(), (carrier, engines));
     }
 
     pub(crate) fn remove(&self, number: u32) {
@@ -22,17 +23,18 @@ impl Carriers {
         all.remove(&number);
     }
 
-    /// Returns the QUIC endpoint that reaches an address on a line.
-    pub(crate) fn endpoint_for(&self, address: &SocketAddr) -> Option<quinn::Endpoint> {
+    /// Returns the QUIC engines that reach an address on a line.
+    pub(crate) fn engines_for(&self, address: &SocketAddr) -> Option<Arc<Engines>> {
         let (number, _) = address::parse(address)?;
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.get(&number).map(|(_, endpoint)| endpoint.clone())
+        all.get(&number).map(|(_, engines)| Arc::clone(engines))
     }
 
-    /// Returns the QUIC endpoints of all carriers.
-    pub(crate) fn endpoints(&self) -> Vec<quinn::Endpoint> {
+    /// Returns the QUIC engines of all carriers.
+    pub(crate) fn engines(&self) -> Vec<Arc<Engines>> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.values().map(|(_, endpoint)| endpoint.clone()).collect()
+        let engines = all.values().map(|(_, engines)| Arc::clone(engines));
+        engines.collect()
     }
 
     /// Ties a session to its channel: each ends when the other does.

@@ -1,16 +1,12 @@
-//! The socket of a carrier: QUIC's packets as DATAGRAM frames of the session with the relay,
-//! obfuscated and filtered like any other datagram (`docs/spec/obfuscation.md#the-gate`).
+//! The socket of a carrier: obfuscated datagrams as DATAGRAM frames of the session with the relay
+//! (`docs/spec/line.md#packets`).
 
 use super::carrier::Channels;
 use super::{framed, parse, path};
-use crate::counters::Counters;
-use crate::gate::Gate;
 use crate::line_address as address;
-use crate::socket::{ResetSuppressor, admit};
 use crate::wire::line::Channel;
 use bytes::{BufMut, Bytes};
 use m2_crypto::line::{JOIN_TOKEN_BYTES, JoinToken};
-use m2_crypto::obfuscation::Obfuscator;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Connection, SendDatagramError, UdpPoller};
 use std::collections::VecDeque;
@@ -27,21 +23,11 @@ const SEGMENTS: usize = 10;
 
 type Arriving = Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>;
 
-/// The obfuscator, gate and counters that the sockets of one endpoint share.
-#[derive(Clone)]
-pub(crate) struct IngressFilter {
-    pub(crate) obfuscator: Arc<Obfuscator>,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) counters: Arc<Counters>,
-}
-
 /// A socket whose network is a session with a relay.
 pub(super) struct LineSocket {
     carrier: u32,
     connection: Connection,
     channels: Arc<Channels>,
-    ingress_filter: IngressFilter,
-    primer: ResetSuppressor,
     arriving: Mutex<Option<Arriving>>,
     outgoing: Arc<Outgoing>,
 }
@@ -63,23 +49,14 @@ struct Overflow {
 }
 
 impl LineSocket {
-    /// Creates the socket of the carrier with this number. `own_id` is a local connection id that
-    /// is not used by any connection.
-    pub(super) fn new(
-        carrier: u32,
-        connection: Connection,
-        channels: Arc<Channels>,
-        ingress_filter: IngressFilter,
-        own_id: &[u8],
-    ) -> Self {
+    /// Creates the socket of the carrier with this number.
+    pub(super) fn new(carrier: u32, connection: Connection, channels: Arc<Channels>) -> Self {
         let outgoing = Arc::new(Outgoing::default());
         tokio::spawn(pump(connection.clone(), Arc::clone(&outgoing)));
         Self {
             carrier,
             connection,
             channels,
-            ingress_filter,
-            primer: ResetSuppressor::new(local(carrier), own_id),
             arriving: Mutex::new(None),
             outgoing,
         }
@@ -101,34 +78,18 @@ impl LineSocket {
         }
     }
 
-    /// Deobfuscates a packet into `buffer`. Returns its metadata if the gate passes it on to QUIC.
+    /// Copies a packet into `buffer`. Returns its metadata, or `None` for a packet of no channel.
     fn take(&self, datagram: &Bytes, buffer: &mut [u8]) -> Option<RecvMeta> {
         let (channel, packet) = parse(datagram)?;
         let source = self.channels.source(channel)?;
-        let buffer = buffer.get_mut(..packet.len())?;
-        buffer.copy_from_slice(packet);
-        let IngressFilter {
-            obfuscator,
-            gate,
-            counters,
-        } = &self.ingress_filter;
-        admit(buffer, source, obfuscator, gate, counters).then_some(RecvMeta {
+        buffer.get_mut(..packet.len())?.copy_from_slice(packet);
+        Some(RecvMeta {
             addr: source,
             len: packet.len(),
             stride: packet.len(),
             ecn: None,
             dst_ip: None,
         })
-    }
-
-    fn hide(&self, channel: Channel, packet: &[u8]) -> Bytes {
-        self.ingress_filter.gate.note_sent(packet);
-        let mut datagram = framed(channel, packet.len());
-        datagram.put_slice(packet);
-        if let Some(packet) = datagram.get_mut(super::HEADER_BYTES..) {
-            self.ingress_filter.obfuscator.apply(packet);
-        }
-        datagram.freeze()
     }
 
     /// Sends a datagram, or queues it if there is no room and wakes the pump.
@@ -153,9 +114,6 @@ impl AsyncUdpSocket for LineSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        if self.primer.is_from(transmit.destination) {
-            return Ok(());
-        }
         let Some((carrier, channel)) = address::parse(&transmit.destination) else {
             return Ok(());
         };
@@ -168,7 +126,9 @@ impl AsyncUdpSocket for LineSocket {
         }
         let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
         for packet in transmit.contents.chunks(segment.max(1)) {
-            self.send(self.hide(channel, packet), &mut overflow)?;
+            let mut datagram = framed(channel, packet.len());
+            datagram.put_slice(packet);
+            self.send(datagram.freeze(), &mut overflow)?;
         }
         Ok(())
     }
@@ -179,9 +139,6 @@ impl AsyncUdpSocket for LineSocket {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        if let Some(count) = self.primer.receive(buffers, metas) {
-            return Poll::Ready(Ok(count));
-        }
         let mut count = 0;
         let mut places = buffers.iter_mut().zip(metas.iter_mut());
         let mut place = places.next();

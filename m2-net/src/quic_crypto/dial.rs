@@ -1,8 +1,7 @@
 //! The configuration of the dialling side.
 
 use super::CryptoContext;
-use super::session::{HandshakeSession, Outcome};
-use crate::sent::Sent;
+use super::session::{Attachments, HandshakeSession, Outcome};
 use m2_crypto::PeerId;
 use m2_crypto::handshake::{Call, Credential};
 use m2_crypto::initial::QUIC_VERSION;
@@ -20,7 +19,7 @@ pub struct DialCrypto {
     credential: Credential,
     key: Mutex<Option<SessionKeyPair>>,
     outcome: Option<Outcome>,
-    sent: Option<Arc<Sent>>,
+    attachments: Attachments,
 }
 
 impl DialCrypto {
@@ -39,22 +38,22 @@ impl DialCrypto {
             credential,
             key: Mutex::new(Some(key)),
             outcome: None,
-            sent: None,
+            attachments: Attachments::default(),
         }
     }
 
     /// Creates a configuration like [`Self::new`] that reports the outcome of the dial to
-    /// `outcome`, and counts in `sent` the datagrams sent until the peer has proved its id.
-    pub fn telling(
+    /// `outcome`, for a connection with these attachments.
+    pub(crate) fn telling(
         context: Arc<CryptoContext>,
         credential: Credential,
         key: SessionKeyPair,
         outcome: Option<Outcome>,
-        sent: Option<Arc<Sent>>,
+        attachments: Attachments,
     ) -> Arc<Self> {
         Arc::new(Self {
             outcome,
-            sent,
+            attachments,
             ..Self::once(context, credential, key)
         })
     }
@@ -92,7 +91,7 @@ impl ClientConfig for DialCrypto {
         let (context, outcome) = (self.context.clone(), self.outcome.clone());
         let mut session = HandshakeSession::dial(context, call, key, params, outcome)
             .map_err(|_| ConnectError::EndpointStopping)?;
-        session.count_in(self.sent.clone());
+        session.attach(self.attachments.clone());
         Ok(Box::new(session))
     }
 }

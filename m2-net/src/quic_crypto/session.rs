@@ -6,6 +6,7 @@
 use super::exporter::SharedExporter;
 use super::failure::transport_error;
 use super::{CryptoContext, packet_keys};
+use crate::dialled::Lease;
 use crate::sent::Sent;
 use m2_crypto::handshake::{
     AwaitHello, AwaitInitiatorProof, AwaitKeyReturn, AwaitReply, AwaitResponderProof, Call,
@@ -40,8 +41,16 @@ pub(super) struct HandshakeSession {
     outcome: Option<Outcome>,
     /// Takes the key of an accepting side that never read a Hello.
     unread: Option<Unused>,
+    attachments: Attachments,
+}
+
+/// What a dialled connection holds as long as QUIC knows it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Attachments {
     /// Counts the datagrams sent until the peer has proved its id.
-    sent: Option<Arc<Sent>>,
+    pub(crate) sent: Option<Arc<Sent>>,
+    /// Assigns the key of the dialled peer to the datagrams of the connection.
+    pub(crate) _lease: Option<Lease>,
 }
 
 /// A callback that takes the RSA half of a session key that no session has used.
@@ -139,7 +148,7 @@ impl HandshakeSession {
             data: None,
             outcome: None,
             unread: None,
-            sent: None,
+            attachments: Attachments::default(),
         }
     }
 
@@ -149,12 +158,12 @@ impl HandshakeSession {
     }
 
     /// Counts in `sent` the datagrams sent before the peer's proof.
-    pub(super) fn count_in(&mut self, sent: Option<Arc<Sent>>) {
-        self.sent = sent;
+    pub(super) fn attach(&mut self, attachments: Attachments) {
+        self.attachments = attachments;
     }
 
     fn counted(&self, keys: Keys) -> Keys {
-        match &self.sent {
+        match &self.attachments.sent {
             Some(sent) => packet_keys::counted(keys, sent),
             None => keys,
         }

@@ -1,5 +1,5 @@
 //! The steps of the gate for a long header: parsing it, finding the day, opening the Initial
-//! packet.
+//! packet; and the packets that follow.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,6 +11,12 @@ fuzz_target!(|datagram: &[u8]| {
     let Some(header) = LongHeader::parse(datagram) else {
         return;
     };
+    let mut rest = Some(header);
+    while let Some(packet) = rest {
+        let following = packet.following();
+        assert!(following.is_none_or(|bytes| bytes.len() < packet.rest.len()));
+        rest = following.and_then(LongHeader::parse);
+    }
     let Some(day) = initial::day_from_dcid(header.dcid, DAY) else {
         return;
     };

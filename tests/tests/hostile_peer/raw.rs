@@ -38,7 +38,7 @@ impl Raw {
     async fn call_by(config: quinn::ClientConfig, address: SocketAddr, peer: PeerId) -> Self {
         let wire = Wire::new().await.unwrap();
         wire.aim(address);
-        let obfuscator = Obfuscator::new(Circle::public().packet_key(), provider::default());
+        let obfuscator = Obfuscator::of_responder(&Circle::public(), &peer, provider::default());
         wire.decide(move |_, bytes| {
             let mut changed = bytes.to_vec();
             obfuscator.apply(&mut changed);
@@ -107,7 +107,9 @@ impl Raw {
 fn endpoint() -> quinn::Endpoint {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut config = quinn::EndpointConfig::new(Arc::new(NoResets));
-    config.supported_versions(vec![m2_crypto::initial::QUIC_VERSION]);
+    config
+        .supported_versions(vec![m2_crypto::initial::QUIC_VERSION])
+        .grease_quic_bit(false);
     quinn::Endpoint::new(config, None, socket, Arc::new(quinn::TokioRuntime)).unwrap()
 }
 

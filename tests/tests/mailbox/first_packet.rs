@@ -38,7 +38,8 @@ struct Packet {
 /// The sizes and choices of one packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PacketShape {
-    datagram: usize,
+    /// Without the random bytes that follow the packet.
+    length: usize,
     version: u32,
     ids: (usize, usize),
     token: Vec<u8>,
@@ -102,7 +103,7 @@ impl Packet {
     fn read(datagram: &[u8], responder: &PeerId) -> Option<Self> {
         let (circle, provider) = (Circle::public(), provider::default());
         let mut shown = datagram.to_vec();
-        Obfuscator::new(circle.packet_key(), provider).apply(&mut shown);
+        Obfuscator::of_responder(&circle, responder, provider).apply(&mut shown);
         let header = LongHeader::parse(&shown).filter(LongHeader::is_initial)?;
         let (version, called, caller) =
             (header.version, header.dcid.to_vec(), header.scid.to_vec());
@@ -112,6 +113,7 @@ impl Packet {
         let length = usize::try_from(varint(&mut rest)?).ok()?;
         let number_at = shown.len() - rest.len();
         shown.truncate(number_at + length);
+        let length = shown.len();
 
         let day = day_from_dcid(&called, Clock::system().day())?;
         let keys = InitialKeys::derive(circle.id(), &called, responder, day, provider).client;
@@ -123,7 +125,7 @@ impl Packet {
         let opened = keys.packet.open(number, head, sealed).ok()?;
         Some(Self {
             shape: PacketShape {
-                datagram: datagram.len(),
+                length,
                 version,
                 ids: (called.len(), caller.len()),
                 token,

@@ -1,0 +1,110 @@
+//! The sizes of the datagrams that peers sent when they dialled, by address. The accepting side adds
+//! no more random bytes than they allow (docs/spec/obfuscation.md#sizes-at-the-start).
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The number of remembered addresses; the oldest are evicted first.
+const CAPACITY: usize = 1_024;
+/// What may be sent to an address that has proved nothing, for each byte received from it
+/// (RFC 9000, section 8.1).
+const AMPLIFICATION: u64 = 3;
+
+/// The sources of long-header packets that passed the gate. Bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Sources(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    sources: HashMap<SocketAddr, Source>,
+    order: VecDeque<SocketAddr>,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    largest: usize,
+    received: u64,
+    sent: u64,
+}
+
+impl Sources {
+    /// Records a datagram from an address.
+    pub(crate) fn received(&self, from: SocketAddr, bytes: usize) {
+        let mut table = self.lock();
+        if !table.sources.contains_key(&from) {
+            table.order.push_back(from);
+            if table.order.len() > CAPACITY
+                && let Some(oldest) = table.order.pop_front()
+            {
+                table.sources.remove(&oldest);
+            }
+        }
+        let source = table.sources.entry(from).or_default();
+        source.largest = source.largest.max(bytes);
+        source.received = source.received.saturating_add(bytes as u64);
+    }
+
+    /// Records a datagram to an address.
+    pub(crate) fn sent(&self, to: SocketAddr, bytes: usize) {
+        if let Some(source) = self.lock().sources.get_mut(&to) {
+            source.sent = source.sent.saturating_add(bytes as u64);
+        }
+    }
+
+    /// Returns the largest size to which the next datagram to an address may be padded: that of the
+    /// largest one from it, as long as all together are at most three times what it sent.
+    pub(crate) fn largest(&self, to: SocketAddr) -> usize {
+        self.lock().sources.get(&to).map_or(0, |source| {
+            let allowed = source.received.saturating_mul(AMPLIFICATION);
+            let left = allowed.saturating_sub(source.sent);
+            source
+                .largest
+                .min(usize::try_from(left).unwrap_or(usize::MAX))
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // No update under this lock can be interrupted halfway.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(n: u16) -> SocketAddr {
+        ([192, 0, 2, 1], n).into()
+    }
+
+    #[test]
+    fn padding_grows_to_the_largest_datagram_and_to_three_times_their_sum() {
+        let sources = Sources::default();
+        assert_eq!(sources.largest(address(1)), 0);
+        sources.received(address(1), 1_300);
+        sources.received(address(1), 1_200);
+        assert_eq!(sources.largest(address(1)), 1_300);
+        assert_eq!(sources.largest(address(2)), 0);
+        for _ in 0..5 {
+            sources.sent(address(1), 1_300);
+        }
+        assert_eq!(sources.largest(address(1)), 3 * 2_500 - 5 * 1_300);
+        sources.sent(address(1), 1_300);
+        assert_eq!(sources.largest(address(1)), 0);
+        sources.received(address(1), 1_200);
+        assert_eq!(sources.largest(address(1)), 1_300);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let sources = Sources::default();
+        for n in 0..CAPACITY as u16 + 10 {
+            sources.received(address(n), 1_200);
+        }
+        assert_eq!(sources.lock().sources.len(), CAPACITY);
+        assert_eq!(sources.lock().order.len(), CAPACITY);
+        assert_eq!(sources.largest(address(9)), 0);
+        assert_eq!(sources.largest(address(10)), 1_200);
+    }
+}
