@@ -21,6 +21,7 @@ mod receive_epoch;
 mod sealed;
 mod send_epoch;
 
+pub(crate) use chain::MessageKeys;
 pub use epoch_secret::{EpochSecret, EpochShare, MAX_EPOCHS_SKIPPED, SESSION_NAME_BYTES};
 pub use grant::{
     EpochHeader, GRANT_BYTES, Grant, GrantKind, GrantRefused, OpenedGrant, VerifiedGrant,

@@ -13,10 +13,11 @@ pub(super) struct ChainKey(Secret<32>);
 /// messages overtake the message.
 pub(super) struct MessageSeed(Secret<32>);
 
-pub(super) struct MessageKeys {
-    pub(super) enc: Secret<16>,
-    pub(super) mac: Secret<32>,
-    pub(super) iv: Secret<16>,
+/// The keys of one message, or of one letter.
+pub(crate) struct MessageKeys {
+    pub(crate) enc: Secret<16>,
+    pub(crate) mac: Secret<32>,
+    pub(crate) iv: Secret<16>,
 }
 
 impl ChainKey {
@@ -55,7 +56,7 @@ impl MessageSeed {
 
 impl MessageKeys {
     /// Splits into cipher key (16 bytes) ‖ IV (16 bytes) ‖ MAC key (32 bytes).
-    pub(super) fn split(out: &Secret<64>) -> Self {
+    pub(crate) fn split(out: &Secret<64>) -> Self {
         let (first, mac) = out.halves();
         let half = |from: &[u8]| {
             Secret::filled(|half: &mut [u8; 16]| {
