@@ -100,6 +100,7 @@ mod tests {
             length in 0_u32..2_000,
             zeros in 0_usize..2_000,
         ) {
+            bytes.extend(vec![0; zeros]);
             // Mostly past the version and into the padding.
             if let Some(version) = bytes.first_mut() {
                 *version = 2;
@@ -107,7 +108,6 @@ mod tests {
             if let Some(field) = bytes.get_mut(INSIDE_BYTES - 4..INSIDE_BYTES) {
                 field.copy_from_slice(&length.to_be_bytes());
             }
-            bytes.extend(vec![0; zeros]);
             let expected = bytes.get(INSIDE_BYTES..).and_then(|rest| rest.split_at_checked(length as usize));
             let expected = expected.filter(|(_, padding)| padding.iter().all(|byte| *byte == 0));
             let read = Inside::parse(&bytes).map(|inside| inside.payload);

@@ -8,6 +8,7 @@
     clippy::indexing_slicing
 )]
 
+pub mod letter;
 pub mod reference;
 pub mod vectors;
 

@@ -4,17 +4,19 @@
 //! Seeds with signatures differ from run to run; commit them only after a format change.
 
 use m2_crypto::backup::{Contents, Header};
+use m2_crypto::deposit::{BoxKey, Period};
 use m2_crypto::envelope::{EpochSecret, Letter, SendEpoch};
 use m2_crypto::handshake::{Call, Credential, Initiator, Message, Responder};
 use m2_crypto::initial::{self, InitialKeys, QUIC_VERSION};
 use m2_crypto::invitation::{Invitation, InvitedLine, Offer};
+use m2_crypto::letter::{LetterHeader, Recipient};
 use m2_crypto::line::JoinToken;
 use m2_crypto::presence::{
     Announcement, DayKey, PresenceKey, PresenceLine, PresenceSecret, Record,
 };
 use m2_crypto::session_key::SessionKeyPair;
 use m2_crypto::{Circle, PeerId, Secret, provider};
-use m2_fuzz::{DAY, MESSAGE_ID, NOW_S, Peer, rng};
+use m2_fuzz::{DAY, INCARNATION, MESSAGE_ID, NONCE, NOW_S, Peer, letter_secret, one_time_key, rng};
 use m2_proto::wire::v1::{
     Ack, Acks, AddTokens, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome,
     Deposited, Edit, Envelope, EpochRefused, Frame, Hello, Letter as MailboxLetter, LettersTaken,
@@ -37,6 +39,7 @@ fn main() -> Result<()> {
     presence(&alice)?;
     authority()?;
     envelopes(&alice, &bob)?;
+    deposits(&alice, &bob)?;
     initials()?;
     handshakes(alice, bob)?;
     frames()?;
@@ -178,6 +181,33 @@ fn envelopes(alice: &Peer, bob: &Peer) -> Result<()> {
         b"hello",
     )?;
     seed("letter", "small", letter)
+}
+
+/// A token, the two halves of a one-time key's use, and a letter that opens.
+fn deposits(alice: &Peer, bob: &Peer) -> Result<()> {
+    let key = BoxKey::new(Secret::new([1; 32]));
+    let token = key.token(&bob.id, NONCE, Period::at(NOW_S));
+    seed("deposit", "token", token.to_bytes())?;
+    let key = one_time_key();
+    seed("deposit", "public_key", key.public().to_bytes())?;
+    let (ciphertext, _) = key.public().encapsulate(&mut rng())?;
+    seed("deposit", "ciphertext", ciphertext.to_bytes())?;
+    let recipient = Recipient {
+        certificate: bob.identity.certificate(),
+        peer_id: &bob.id,
+        nonce: &NONCE,
+        key: key.public(),
+        secret: &letter_secret(),
+    };
+    let header = LetterHeader {
+        sender: alice.id,
+        incarnation: INCARNATION,
+        created_s: NOW_S,
+        oldest: 1,
+        message_id: MESSAGE_ID,
+    };
+    let letter = recipient.seal(&mut rng(), &alice.identity, &header, b"hello")?;
+    seed("sealed_letter", "small", letter)
 }
 
 /// An Initial packet that opens, a truncated one, and the gate's and connection id seeds.

@@ -1,8 +1,11 @@
 //! Items shared by the fuzz targets: fixed identities, a fixed time, and random numbers.
 #![allow(clippy::expect_used)]
 
+use m2_crypto::deposit::DepositNonce;
 use m2_crypto::envelope::EpochHeader;
-use m2_crypto::{Circle, Identity, PeerId, provider};
+use m2_crypto::letter::LetterSecret;
+use m2_crypto::one_time_key::{OneTimeKey, OneTimeSeed};
+use m2_crypto::{Circle, Identity, PeerId, Secret, provider};
 use rand_core::UnwrapErr;
 
 /// The time in all seeds, in Unix seconds.
@@ -16,6 +19,9 @@ pub const INCARNATION: u64 = 0x1122_3344_5566_7788;
 
 /// The message id in all seeds.
 pub const MESSAGE_ID: [u8; 16] = [0x42; 16];
+
+/// The nonce of the token in all seeds.
+pub const NONCE: DepositNonce = DepositNonce::from_bytes([0x0e; 16]);
 
 /// A committed test identity in the public circle.
 pub struct Peer {
@@ -53,6 +59,18 @@ impl Peer {
             created_s: NOW_S,
         }
     }
+}
+
+/// Returns the one-time key of all seeds.
+pub fn one_time_key() -> OneTimeKey {
+    OneTimeSeed::new(Secret::new([1; 96]))
+        .key(provider::default())
+        .expect("a fixed seed")
+}
+
+/// Returns the letter secret of all seeds.
+pub fn letter_secret() -> LetterSecret {
+    LetterSecret::new([1; 8], Secret::new([1; 32]))
 }
 
 /// Returns the operating system's random number generator.
