@@ -52,7 +52,7 @@ pub struct OpenedLetter {
 
 impl Opener<'_> {
     /// Opens a letter. Costs one RSA-4096 private operation, and one key derivation and one MAC for
-    /// each letter secret that is tried. A letter that does not open costs the same whatever the
+    /// each letter secret that is tried. A letter whose tag is not valid costs the same whatever the
     /// reason, unless its length is wrong.
     ///
     /// Errors: [`OpenFailed`] for every reason. The caller keeps the one-time key then.
