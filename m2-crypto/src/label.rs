@@ -6,6 +6,7 @@ use crate::secret::Secret;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
 /// Encodes a purpose and its fields unambiguously. Each field is preceded by its length as 4 bytes
 /// big-endian, so no two purposes and no two field lists have the same encoding.
@@ -58,7 +59,8 @@ pub fn derive<const N: usize>(
     fields: &[&[u8]],
 ) -> Secret<N> {
     const { assert!(N <= 255 * 32, "HKDF-SHA256 yields at most 8,160 bytes") };
-    let hkdf = Hkdf::<Sha256>::new(Some(salt), ikm);
+    let (mut extracted, hkdf) = Hkdf::<Sha256>::extract(Some(salt), ikm);
+    extracted.zeroize();
     Secret::filled(|out| {
         #[allow(clippy::expect_used)]
         hkdf.expand(&encode(purpose, fields), out)

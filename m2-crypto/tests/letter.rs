@@ -97,7 +97,7 @@ fn letter_lengths_reveal_only_the_size_class() {
 /// the inside's header (1 + 32 + 1158 + 4) and a message's header (37) and tag (32), rounded down
 /// to whole blocks, less one byte for the cipher's padding.
 fn fits(class: usize) -> usize {
-    (class - 544 - 1183 - 37 - 32) / 16 * 16 - 1
+    (class - 544 - 1195 - 37 - 32) / 16 * 16 - 1
 }
 
 #[test]
@@ -231,8 +231,8 @@ fn letters_that_deviate_from_the_specification_are_rejected() {
         }),
         ("another version", |inner| inner[0] = 2),
         ("a length beyond the end", |inner| inner[1191] = 0xff),
-        ("a shorter length", |inner| inner[1182] -= 1),
-        ("a length of zero", |inner| inner[1181..1183].fill(0)),
+        ("a shorter length", |inner| inner[1194] -= 1),
+        ("a length of zero", |inner| inner[1193..1195].fill(0)),
     ];
     for (what, spoil) in spoils {
         let forge = Forge {

@@ -92,8 +92,16 @@ pub(crate) struct Engines {
     accepting: quinn::Endpoint,
     dialled: Arc<Dialled>,
     inboxes: [Arc<Inbox>; ENGINES],
+    dialling: Mutex<Dialling>,
+}
+
+/// The dialling engines of a socket.
+#[derive(Default)]
+struct Dialling {
     /// Each is started when it is first needed.
-    dialling: Mutex<[Option<quinn::Endpoint>; ENGINES]>,
+    started: [Option<quinn::Endpoint>; ENGINES],
+    /// Set when the socket is closed: no engine is started any more.
+    closed: bool,
 }
 
 impl Engines {
@@ -157,11 +165,15 @@ impl Engines {
 
     /// Returns a dialling engine.
     ///
-    /// Errors: those of the medium.
+    /// Errors: those of the medium; `NotConnected` once the socket is closed.
     pub(crate) fn dialling(&self, engine: DialEngine) -> io::Result<quinn::Endpoint> {
         // No update under this lock can be interrupted halfway.
-        let mut started = self.dialling.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = started
+        let mut dialling = self.dialling.lock().unwrap_or_else(PoisonError::into_inner);
+        if dialling.closed {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let place = dialling
+            .started
             .get_mut(engine.index())
             .ok_or(io::ErrorKind::NotFound)?;
         if let Some(endpoint) = place {
@@ -223,8 +235,11 @@ impl Engines {
         self.medium.send(&transmit).is_ok()
     }
 
-    /// Closes all connections of all engines.
+    /// Closes all connections of all engines. No session is dialled any more.
     pub(crate) fn close(&self, code: VarInt) {
+        let mut dialling = self.dialling.lock().unwrap_or_else(PoisonError::into_inner);
+        dialling.closed = true;
+        drop(dialling);
         for engine in self.all() {
             engine.close(code, &[]);
         }
@@ -239,7 +254,7 @@ impl Engines {
 
     fn all(&self) -> Vec<quinn::Endpoint> {
         let dialling = self.dialling.lock().unwrap_or_else(PoisonError::into_inner);
-        let dialling = dialling.iter().flatten();
+        let dialling = dialling.started.iter().flatten();
         dialling.chain([&self.accepting]).cloned().collect()
     }
 }

@@ -26,6 +26,8 @@ struct Source {
     largest: usize,
     received: u64,
     sent: u64,
+    /// Set once the peer sent a packet that it could send only after it had read an answer.
+    proved: bool,
 }
 
 impl Sources {
@@ -50,6 +52,23 @@ impl Sources {
         if let Some(source) = self.lock().sources.get_mut(&to) {
             source.sent = source.sent.saturating_add(bytes as u64);
         }
+    }
+
+    /// Records that a peer has proved that it receives what is sent to its address.
+    pub(crate) fn proved(&self, from: SocketAddr) {
+        if let Some(source) = self.lock().sources.get_mut(&from) {
+            source.proved = true;
+        }
+    }
+
+    /// Returns whether a datagram of this size may be sent to an address: what an address that proved
+    /// nothing was sent may be at most three times what came from it. QUIC observes this rule too, but
+    /// does not count random bytes.
+    pub(crate) fn allows(&self, to: SocketAddr, bytes: usize) -> bool {
+        self.lock().sources.get(&to).is_none_or(|source| {
+            let allowed = source.received.saturating_mul(AMPLIFICATION);
+            source.proved || source.sent.saturating_add(bytes as u64) <= allowed
+        })
     }
 
     /// Returns the largest size to which the next datagram to an address may be padded: that of the
@@ -94,6 +113,18 @@ mod tests {
         assert_eq!(sources.largest(address(1)), 0);
         sources.received(address(1), 1_200);
         assert_eq!(sources.largest(address(1)), 1_300);
+    }
+
+    #[test]
+    fn an_address_that_proved_nothing_is_sent_three_times_what_it_sent() {
+        let sources = Sources::default();
+        sources.received(address(1), 1_000);
+        sources.sent(address(1), 2_500);
+        assert!(sources.allows(address(1), 500));
+        assert!(!sources.allows(address(1), 501));
+        sources.proved(address(1));
+        assert!(sources.allows(address(1), 501));
+        assert!(sources.allows(address(2), 501), "nothing is known of it");
     }
 
     #[test]

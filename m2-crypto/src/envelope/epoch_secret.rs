@@ -3,6 +3,7 @@
 use super::grant::GrantRefused;
 use crate::label;
 use crate::secret::Secret;
+use std::collections::VecDeque;
 use std::fmt;
 
 /// Bytes of the name of a session in a grant.
@@ -21,9 +22,14 @@ pub struct EpochSecret {
     session: [u8; SESSION_NAME_BYTES],
     step: u32,
     secret: Secret<32>,
+    /// Shares of which it is not certain yet that their epochs exist.
+    taken: Vec<EpochShare>,
+    /// Shares whose epochs never existed, to be taken again.
+    returned: VecDeque<EpochShare>,
 }
 
 /// A session's share in the root of one epoch.
+#[derive(Clone)]
 pub struct EpochShare {
     pub(super) session: [u8; SESSION_NAME_BYTES],
     pub(super) step: u32,
@@ -44,6 +50,8 @@ impl EpochSecret {
             session,
             step: 0,
             secret,
+            taken: Vec::new(),
+            returned: VecDeque::new(),
         }
     }
 
@@ -52,8 +60,31 @@ impl EpochSecret {
         &self.session
     }
 
-    /// Returns the share of the next epoch, and moves on.
+    /// Returns the share of the next epoch. A copy remains until [`Self::settle`].
     pub fn next_share(&mut self) -> EpochShare {
+        let share = match self.returned.pop_front() {
+            Some(share) => share,
+            None => self.advance(),
+        };
+        self.taken.push(share.clone());
+        share
+    }
+
+    /// Erases the copies of the shares that were taken, as their epochs exist now.
+    pub fn settle(&mut self) {
+        self.taken.clear();
+    }
+
+    /// Takes back the shares that were taken since [`Self::settle`]. Nothing that was sealed in their
+    /// epochs may have been sent. So both ends stay together, however often a sender fails.
+    pub fn take_back(&mut self) {
+        for share in self.taken.drain(..).rev() {
+            self.returned.push_front(share);
+        }
+    }
+
+    /// Returns the share of this step, and moves on.
+    fn advance(&mut self) -> EpochShare {
         let (next, share) = step(&self.secret);
         let taken = EpochShare {
             session: self.session,
@@ -79,7 +110,7 @@ impl EpochSecret {
     pub(super) fn share_of(&mut self, epoch: u32) -> Result<EpochShare, GrantRefused> {
         self.check(&self.session, epoch)?;
         loop {
-            let share = self.next_share();
+            let share = self.advance();
             if share.step >= epoch {
                 return Ok(share);
             }
@@ -135,6 +166,23 @@ mod tests {
         }
         assert_eq!(receiver.check(&[7; 8], 4 + MAX_EPOCHS_SKIPPED), Ok(()));
         assert_eq!(receiver.check(&[8; 8], 4), Err(GrantRefused::OtherSession));
+    }
+
+    #[test]
+    fn shares_that_were_taken_back_serve_again() {
+        let (mut sender, mut receiver) = (secret(), secret());
+        let first = sender.next_share();
+        sender.settle();
+        for _ in 0..3 * MAX_EPOCHS_SKIPPED {
+            let steps = [sender.next_share().step, sender.next_share().step];
+            assert_eq!((first.step, steps), (0, [1, 2]));
+            sender.take_back();
+        }
+        let second = sender.next_share();
+        sender.settle();
+        sender.take_back();
+        assert_eq!((second.step, sender.next_share().step), (1, 2));
+        assert!(receiver.share_of(1).unwrap().share == second.share);
     }
 
     #[test]

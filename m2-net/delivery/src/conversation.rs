@@ -208,7 +208,7 @@ impl Conversation {
     /// Returns whether a grant is worth its RSA operations: new, of acceptable age, and within the
     /// peer's rate limit. If so, run
     /// [`ReceiveEpoch::accept`](m2_crypto::envelope::ReceiveEpoch::accept) off the reactor, and
-    /// pass its result with the envelope; if that fails, drop the envelope and count it. If not,
+    /// pass its result with the envelope. If that fails, count it. Then, and if the grant is not wanted,
     /// pass the envelope without a grant. Process the envelopes of one peer sequentially, or the
     /// same grant is paid for twice.
     pub fn wants_grant(&mut self, now: Time, grant: &EpochHeader) -> bool {

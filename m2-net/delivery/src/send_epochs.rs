@@ -165,6 +165,19 @@ impl SendEpochs {
         }
     }
 
+    /// Returns whether the refusal of an earlier epoch may make this side seal its messages again.
+    pub(super) fn may_seal_again(&self, now: Time, limits: &Limits) -> bool {
+        self.next_opening(limits).is_none_or(|at| now >= at)
+    }
+
+    /// Records a refusal that makes this side seal messages again. That of the current epoch counts when
+    /// its successor opens.
+    pub(super) const fn note_refusal(&mut self, now: Time, is_current: bool) {
+        if !is_current {
+            self.forced = Some(now);
+        }
+    }
+
     /// Returns when a refusal may open an epoch again.
     pub(super) fn next_opening(&self, limits: &Limits) -> Option<Time> {
         self.forced.map(|at| at.plus(limits.refusal_interval))

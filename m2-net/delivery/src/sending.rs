@@ -315,7 +315,10 @@ impl Sending {
     fn acquire(&mut self, cx: &mut Context<'_>, tools: &mut Tools<'_>) -> bool {
         match self.epochs.acquire(cx, tools.limits) {
             Ok(true) => return true,
-            Ok(false) => self.retry = self.epochs.next_opening(tools.limits),
+            Ok(false) => {
+                let opening = self.epochs.next_opening(tools.limits);
+                self.retry = opening.filter(|at| *at > cx.now);
+            }
             Err(_) => {
                 tools.counters.seal_failed += 1;
                 self.retry = Some(cx.now.plus(SEAL_RETRY));
@@ -350,8 +353,16 @@ impl Sending {
             return;
         }
         let is_current = self.epochs.refuse(epoch);
+        if !is_current && !self.epochs.may_seal_again(cx.now, tools.limits) {
+            // The messages of the epoch are repeated in time, as they are not acknowledged.
+            tools.counters.ignored_refusals += 1;
+            return;
+        }
         match self.outbox.reset_offers(epoch) {
-            Some(first) => self.cursor = self.cursor.min(first),
+            Some(first) => {
+                self.cursor = self.cursor.min(first);
+                self.epochs.note_refusal(cx.now, is_current);
+            }
             None if is_current => {}
             None => {
                 tools.counters.ignored_refusals += 1;

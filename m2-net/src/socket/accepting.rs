@@ -85,8 +85,13 @@ impl AcceptingSocket {
 
     /// Records a datagram of a handshake.
     fn note(&self, datagram: &[u8], source: SocketAddr) {
-        if super::has_long_header(datagram) {
-            self.sources.received(source, datagram.len());
+        if !super::has_long_header(datagram) {
+            return;
+        }
+        self.sources.received(source, datagram.len());
+        // The sender read this id in an answer.
+        if self.gate.is_to_local_id(datagram) {
+            self.sources.proved(source);
         }
     }
 }
@@ -106,6 +111,7 @@ impl AsyncUdpSocket for AcceptingSocket {
             gate: &self.gate,
             key: &self.own,
             largest: &|| self.sources.largest(destination),
+            allows: &|bytes| self.sources.allows(destination, bytes),
             sent: &|bytes| self.sources.sent(destination, bytes),
         };
         outgoing.send(transmit)

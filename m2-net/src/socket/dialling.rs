@@ -81,6 +81,7 @@ impl AsyncUdpSocket for DiallingSocket {
             gate: &self.gate,
             key: &key,
             largest: &|| self.largest,
+            allows: &|_| true,
             sent: &|_| {},
         };
         outgoing.send(transmit)

@@ -22,6 +22,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) key: &'a Obfuscator,
     /// The largest size to which a datagram may be padded, in addition to the medium's limit.
     pub(super) largest: &'a dyn Fn() -> usize,
+    /// Whether a datagram of a handshake of this size may be sent.
+    pub(super) allows: &'a dyn Fn(usize) -> bool,
     /// Told the size of each datagram of a handshake.
     pub(super) sent: &'a dyn Fn(usize),
 }
@@ -33,11 +35,10 @@ impl Outgoing<'_> {
     pub(super) fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
         tracing::trace!(bytes = transmit.contents.len(), segment, "datagrams leave");
-        let mut datagrams = transmit.contents.chunks(segment.max(1));
+        let datagrams = transmit.contents.chunks(segment.max(1));
         OUTGOING.with_borrow_mut(|buffer| {
             if datagrams.clone().any(has_long_header) {
-                // Datagrams of different sizes can't be sent as one batch.
-                return datagrams.try_for_each(|one| self.send_of_handshake(one, transmit, buffer));
+                return self.send_one_by_one(datagrams, transmit, buffer);
             }
             buffer.clear();
             buffer.extend_from_slice(transmit.contents);
@@ -46,6 +47,25 @@ impl Outgoing<'_> {
             }
             self.medium.send(&with_contents(transmit, buffer))
         })
+    }
+
+    /// Sends a batch of a handshake. Datagrams of different sizes can't be sent as one.
+    ///
+    /// QUIC would send the whole batch again if the medium had no room for a part of it. So that part
+    /// is lost, as on a full path.
+    fn send_one_by_one<'b>(
+        &self,
+        datagrams: impl Iterator<Item = &'b [u8]>,
+        transmit: &Transmit<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        for (number, datagram) in datagrams.enumerate() {
+            match self.send_of_handshake(datagram, transmit, buffer) {
+                Err(error) if number > 0 && error.kind() == io::ErrorKind::WouldBlock => break,
+                sent => sent?,
+            }
+        }
+        Ok(())
     }
 
     fn send_of_handshake(
@@ -58,6 +78,10 @@ impl Outgoing<'_> {
         buffer.extend_from_slice(datagram);
         if let Some(age_ms) = self.gate.note_sent(datagram) {
             self.pad(buffer, start_padding::is_first_transmission(age_ms));
+        }
+        if !(self.allows)(buffer.len()) {
+            tracing::trace!("a datagram is lost: its destination has not proved its address");
+            return Ok(());
         }
         self.key.apply(buffer);
         self.medium.send(&Transmit {

@@ -77,6 +77,7 @@ pub struct Tap {
     pub to_called: Arc<Mutex<Vec<Vec<u8>>>>,
     pub to_caller: Arc<Mutex<Vec<Vec<u8>>>>,
     passes: Passes,
+    front: Arc<UdpSocket>,
     task: AbortHandle,
 }
 
@@ -87,14 +88,14 @@ impl Tap {
 
     /// With `answers` false, datagrams of the accepting endpoint are not delivered.
     pub async fn answering(called: SocketAddr, answers: bool) -> Self {
-        let front = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let front = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
         let back = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         back.connect(called).await.unwrap();
         let address = front.local_addr().unwrap();
         let (to_called, to_caller) = (Arc::default(), Arc::default());
         let passes: Passes = Arc::new(Mutex::new(Box::new(|_| true)));
         let task = tokio::spawn(pump(
-            front,
+            Arc::clone(&front),
             back,
             Arc::clone(&to_called),
             Arc::clone(&to_caller),
@@ -106,6 +107,7 @@ impl Tap {
             to_called,
             to_caller,
             passes,
+            front,
             task: task.abort_handle(),
         }
     }
@@ -113,6 +115,13 @@ impl Tap {
     /// Delivers only the datagrams for whose length `passes` returns true, in both directions.
     pub fn passes(&self, passes: impl FnMut(usize) -> bool + Send + 'static) {
         *self.passes.lock().unwrap() = Box::new(passes);
+    }
+
+    /// Sends datagrams from the address that was dialled.
+    pub async fn replay(&self, to: SocketAddr, datagrams: &[Vec<u8>]) {
+        for datagram in datagrams {
+            self.front.send_to(datagram, to).await.unwrap();
+        }
     }
 
     pub fn calls(&self) -> Vec<Vec<u8>> {
@@ -131,7 +140,7 @@ impl Drop for Tap {
 }
 
 async fn pump(
-    front: UdpSocket,
+    front: Arc<UdpSocket>,
     back: UdpSocket,
     to_called: Arc<Mutex<Vec<Vec<u8>>>>,
     to_caller: Arc<Mutex<Vec<Vec<u8>>>>,

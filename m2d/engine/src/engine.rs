@@ -160,6 +160,7 @@ impl Engine {
         };
         match written {
             Ok(()) => {
+                engine.sessions.settle_epochs();
                 engine.sessions.sent_once.clear();
                 engine.sessions.over.clear();
                 engine.batch.note_written();
@@ -282,6 +283,7 @@ impl Engine {
         let refusal = batch.note_failure(refusal);
         batch.drop_steps(&refusal);
         conversations.roll_back();
+        sessions.take_back_epochs();
         for id in std::mem::take(&mut sessions.sent_once) {
             batch.close_anyway(id, CloseCode::Replaced, FRAME_LOST);
         }

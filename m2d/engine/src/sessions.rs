@@ -230,12 +230,15 @@ fn on_link_down(engine: &mut State, end: SessionEnd) -> Result<(), Refusal> {
         return Ok(());
     };
     let next = peer_state.link().cloned();
-    if engine.peers.is_contact(row) && was_serving {
-        match &next {
+    let has_conversation = peer_state.conversation.is_some();
+    if was_serving {
+        match next.as_ref().filter(|_| engine.peers.is_contact(row)) {
             Some(next) => conversation::talk_on(engine, row, next)?,
-            None => conversation::feed(engine, row, |conversation, cx| {
+            // Perhaps the peer is no contact any more, and the session ends for this reason.
+            None if has_conversation => conversation::feed(engine, row, |conversation, cx| {
                 conversation.disconnected(cx)
             })?,
+            None => {}
         }
     }
     if next.is_none() {

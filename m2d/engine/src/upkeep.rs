@@ -50,11 +50,7 @@ pub(crate) fn next_due_ms(engine: &State) -> u64 {
 /// Runs all timed work that is due.
 pub(crate) fn run_timers(engine: &mut State) {
     let now = engine.batch.now_ms();
-    while let Some((due, row)) = engine.conversations.timers.first().copied() {
-        if due > now {
-            break;
-        }
-        engine.conversations.timers.remove(&(due, row));
+    for row in engine.conversations.take_due(now) {
         conversation::on_timeout(engine, row);
     }
     while let Some((due, id)) = engine.sessions.crossed.first().copied() {

@@ -256,6 +256,51 @@ fn a_flood_of_refusals_costs_one_epoch_per_interval() {
 }
 
 #[test]
+fn refusals_of_earlier_epochs_cost_one_window_per_interval() {
+    let limits = Limits {
+        window: 8,
+        epoch_messages: 5,
+        ..Limits::default()
+    };
+    let mut bob = Bob::with(limits);
+    for n in 0..20 {
+        bob.send(&format!("message {n}"));
+    }
+    bob.frames();
+    let before = bob.newest_epoch();
+    assert!(before > 1);
+    let own = bob.node.incarnation();
+    for _ in 0..100 {
+        for number in 1..=bob.newest_epoch() {
+            bob.node.refuse(bob.now, own, number);
+            bob.frames();
+        }
+    }
+    // The first refusal of an earlier epoch, and the first of the current one.
+    let opened = bob.newest_epoch() - before;
+    assert!((1..=4).contains(&opened), "{opened}");
+}
+
+#[test]
+fn without_a_session_a_refused_epoch_sets_no_timer_in_the_past() {
+    let mut bob = Bob::new();
+    bob.send("one");
+    bob.frames();
+    let own = bob.node.incarnation();
+    bob.node.refuse(bob.now, own, 1);
+    bob.frames();
+    assert_eq!(bob.newest_epoch(), 2);
+    bob.node.lose_session();
+    for _ in 0..20 {
+        bob.now = bob.now.plus(Limits::default().epoch_age);
+        bob.node.tick(bob.now);
+        bob.frames();
+        let next = bob.node.conversation().next_timeout();
+        assert!(next.is_none_or(|at| at > bob.now), "{next:?}");
+    }
+}
+
+#[test]
 fn sequence_numbers_out_of_range_are_refused_and_block_no_later_message() {
     let mut bob = Bob::new();
     let mut alice = Epoch::of_alice(1, 1);

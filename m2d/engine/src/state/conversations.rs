@@ -38,6 +38,17 @@ pub(crate) struct Conversations {
 }
 
 impl Conversations {
+    /// Removes the timers that are due, and returns their contacts. A timer that is set again for a time in
+    /// the past is due in the next batch: so no conversation keeps the engine in one batch.
+    pub(crate) fn take_due(&mut self, now: u64) -> Vec<ContactRowId> {
+        let mut due = Vec::new();
+        while let Some(first) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&first);
+            due.push(first.1);
+        }
+        due
+    }
+
     /// Drops what belongs to a batch that is rolled back.
     pub(crate) fn roll_back(&mut self) {
         self.dirty.clear();

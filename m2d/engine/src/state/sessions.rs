@@ -105,6 +105,8 @@ pub(crate) struct Sessions {
     pub(crate) strangers: Strangers<SessionId>,
     /// The older ones of crossed sessions, and when they are closed, in Unix milliseconds.
     pub(crate) crossed: BTreeSet<(u64, SessionId)>,
+    /// Sessions in which epochs may have been opened in this batch.
+    lent: Vec<SessionId>,
     /// Sessions with once-per-session frames in this batch. They are closed if it is rolled back.
     pub(crate) sent_once: Vec<SessionId>,
     /// Sessions that were reported as ended in the batch that was rolled back last.
@@ -115,8 +117,7 @@ pub(crate) struct Sessions {
 struct Established {
     session: Arc<Session>,
     progress: Progress,
-    /// The secret of the epochs that this side opens in it. It moves on with each of them, also if the
-    /// batch is rolled back.
+    /// The secret of the epochs that this side opens in it.
     epochs: EpochSecret,
 }
 
@@ -168,8 +169,29 @@ impl Sessions {
 
     /// Returns the secret of the epochs that this side opens in a session.
     pub(crate) fn epochs_mut(&mut self, id: SessionId) -> Option<&mut EpochSecret> {
+        if self.lent.last() != Some(&id) {
+            self.lent.push(id);
+        }
         let established = self.established.get_mut(&id);
         established.map(|established| &mut established.epochs)
+    }
+
+    /// Erases the shares of the epochs that were opened in a batch that is on disk.
+    pub(crate) fn settle_epochs(&mut self) {
+        for id in std::mem::take(&mut self.lent) {
+            if let Some(established) = self.established.get_mut(&id) {
+                established.epochs.settle();
+            }
+        }
+    }
+
+    /// Takes back the shares of the epochs that were opened in a batch that is rolled back.
+    pub(crate) fn take_back_epochs(&mut self) {
+        for id in std::mem::take(&mut self.lent) {
+            if let Some(established) = self.established.get_mut(&id) {
+                established.epochs.take_back();
+            }
+        }
     }
 
     /// Drops the sessions that have ended.

@@ -39,6 +39,12 @@ impl History for Stored<'_> {
 }
 
 impl Node {
+    /// Loses the secret of the session on which this side sends, as when the driver does not report the
+    /// session's end.
+    pub fn lose_session(&mut self) {
+        self.sending = None;
+    }
+
     /// Receives on a session, and perhaps sends on another one. Without effect if the session is known.
     pub fn join(&mut self, session: u64) {
         let secret = || epoch_secret(session, self.peer);
