@@ -9,7 +9,7 @@ use common::relay::{PATIENCE, Party, TestRelay, envelope, meet, private, secret,
 use common::{alice, bob, id, keys_ready};
 use m2_crypto::handshake::Credential;
 use m2_crypto::line::JoinToken;
-use m2_net::line::LineError;
+use m2_net::line::{Hop, LineError};
 use m2_net::session::CloseCode;
 use m2_relay::RelayLimits;
 use std::time::Duration;
@@ -21,8 +21,8 @@ const SMALLEST: usize = 1_252;
 const TOO_SMALL: usize = 1_236;
 /// Smaller than the packets that are sent on an unlimited path.
 const SMALLER: usize = 1_400;
-/// Shorter than the three seconds after which a Hello is sent for the third time.
-const TWO_TRANSMISSIONS: Duration = Duration::from_millis(2_800);
+/// Shorter than the second after which a Hello is sent again.
+const TRANSMITTED_ONCE: Duration = Duration::from_millis(950);
 /// The time after which a party reports that its path is too small.
 const PARTY_KNOWS: Duration = Duration::from_secs(15);
 
@@ -35,27 +35,38 @@ async fn the_smallest_path_of_ipv4_is_large_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_with_a_small_leg_costs_at_most_one_retransmission() {
+async fn a_line_with_a_small_leg_costs_no_retransmission() {
     let relay = TestRelay::start(private()).await;
     let (_one, small) = relay.by_path(SMALLEST).await;
     let (_two, also_small) = relay.by_path(SMALLEST).await;
     for (alices, bobs) in [(small, relay.hop()), (relay.hop(), also_small)] {
-        let (caller, listener) = (Party::new(alice()), Party::new(bob()));
-        keys_ready(&caller.inside).await;
-        keys_ready(&listener.inside).await;
-        let listening = listener.carrier(&[bobs]).await;
-        assert_eq!(listening.open(&[secret(1)]).await, Ok(1));
-        let calling = caller.carrier(&[alices]).await;
-        let line = calling.join(secret(1).join_token()).await.unwrap();
-        let start = Instant::now();
-        let dial = caller
-            .inside
-            .dial(line, id(&bob()), Credential::Identity(alice()));
-        let (dialled, accepted) = tokio::join!(dial, listener.inside.accept());
-        println!("connected after {:?}", start.elapsed());
-        assert!(start.elapsed() < TWO_TRANSMISSIONS, "{:?}", start.elapsed());
-        talk(&mut dialled.unwrap(), &mut accepted.unwrap()).await;
+        let mut times = Vec::new();
+        // A busy machine may take long once.
+        while times.len() < 3 && times.iter().all(|time| *time > TRANSMITTED_ONCE) {
+            times.push(dial_over(&alices, &bobs).await);
+        }
+        let fastest = times.iter().min().unwrap();
+        assert!(*fastest < TRANSMITTED_ONCE, "{times:?}");
     }
+}
+
+/// Dials over a line whose two ends reach the relay by these paths. Returns how long the dial took.
+async fn dial_over(alices: &Hop, bobs: &Hop) -> Duration {
+    let (caller, listener) = (Party::new(alice()), Party::new(bob()));
+    keys_ready(&caller.inside).await;
+    keys_ready(&listener.inside).await;
+    let listening = listener.carrier(std::slice::from_ref(bobs)).await;
+    assert_eq!(listening.open(&[secret(1)]).await, Ok(1));
+    let calling = caller.carrier(std::slice::from_ref(alices)).await;
+    let line = calling.join(secret(1).join_token()).await.unwrap();
+    let start = Instant::now();
+    let dial = caller
+        .inside
+        .dial(line, id(&bob()), Credential::Identity(alice()));
+    let (dialled, accepted) = tokio::join!(dial, listener.inside.accept());
+    let took = start.elapsed();
+    talk(&mut dialled.unwrap(), &mut accepted.unwrap()).await;
+    took
 }
 
 #[tokio::test(flavor = "multi_thread")]

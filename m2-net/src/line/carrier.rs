@@ -1,7 +1,7 @@
 //! A party's session with a relay, which carries its sessions with other parties.
 
 use super::socket::LineSocket;
-use super::{HEADER_BYTES, LineError, path};
+use super::{LineError, path};
 use crate::frame::{FrameReceiver, FrameSender};
 use crate::line_address as address;
 use crate::session::{CloseCode, Session, SessionHandle, WeakSession};
@@ -258,7 +258,7 @@ impl Carrier {
         let connection = self.0.session.connection();
         let channels = Arc::clone(&self.0.channels);
         let socket = LineSocket::new(self.0.number, connection.clone(), channels);
-        Medium::line(Arc::new(socket), connection.clone(), HEADER_BYTES)
+        Medium::line(Arc::new(socket))
     }
 
     /// Returns a guard that leaves the channel when it is dropped.

@@ -12,16 +12,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Medium {
     pub(super) socket: Arc<dyn AsyncUdpSocket>,
-    room: Room,
+    is_line: bool,
     only_to: Option<Arc<AllowList>>,
-}
-
-/// The size of datagrams that a medium carries.
-#[derive(Clone)]
-enum Room {
-    Network,
-    /// The session with the relay, and the bytes that precede each datagram in it.
-    Line(quinn::Connection, usize),
 }
 
 impl Medium {
@@ -33,21 +25,16 @@ impl Medium {
     ) -> Self {
         Self {
             socket,
-            room: Room::Network,
+            is_line: false,
             only_to,
         }
     }
 
-    /// Creates the medium of the sessions that travel over `carrier`, a session with a relay, which
-    /// adds `header` bytes to each datagram.
-    pub(crate) fn line(
-        socket: Arc<dyn AsyncUdpSocket>,
-        carrier: quinn::Connection,
-        header: usize,
-    ) -> Self {
+    /// Creates the medium of the sessions that travel over a session with a relay.
+    pub(crate) fn line(socket: Arc<dyn AsyncUdpSocket>) -> Self {
         Self {
             socket,
-            room: Room::Line(carrier, header),
+            is_line: true,
             only_to: None,
         }
     }
@@ -68,17 +55,12 @@ impl Medium {
         list.is_none_or(|list| list.allows(address))
     }
 
-    /// Returns the largest size to which a datagram of a handshake may be padded. On a line only the
-    /// first transmission is padded: the other session with the relay may carry less.
-    pub(super) fn largest_padded(&self, is_first_transmission: bool) -> usize {
-        let largest = start_padding::largest(is_first_transmission);
-        match &self.room {
-            Room::Network => largest,
-            Room::Line(carrier, header) if is_first_transmission => {
-                let carried = carrier.max_datagram_size().unwrap_or(0);
-                largest.min(carried.saturating_sub(*header))
-            }
-            Room::Line(..) => 0,
+    /// Returns the largest size to which a datagram of a handshake may be padded. On a line none is: the
+    /// session of the other party with the relay may carry no more than a packet of 1,200 bytes.
+    pub(super) const fn largest_padded(&self, is_first_transmission: bool) -> usize {
+        match self.is_line {
+            true => 0,
+            false => start_padding::largest(is_first_transmission),
         }
     }
 }
