@@ -1,5 +1,5 @@
 //! Deposits into mailboxes: the tokens that admit one letter each, and the marks of letters that
-//! were taken (docs/spec/mailbox.md#tokens).
+//! were taken (docs/spec/draft-letter.md#tokens).
 //!
 //! The owner of a box makes a [`BoxKey`] and tells it to the provider. It issues a [`DepositToken`]
 //! without the provider, and gives it to a contact. The provider checks the token with

@@ -31,6 +31,15 @@ pub fn mac(key: &[u8], purpose: &str, fields: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// Returns the first 16 bytes of [`mac`].
+pub(crate) fn short_mac(key: &[u8], purpose: &str, fields: &[&[u8]]) -> [u8; 16] {
+    let mut short = [0; 16];
+    for (to, from) in short.iter_mut().zip(mac(key, purpose, fields)) {
+        *to = from;
+    }
+    short
+}
+
 /// Passes the parts of [`encode`] to `take` in order.
 fn feed(purpose: &str, fields: &[&[u8]], mut take: impl FnMut(&[u8])) {
     take(b"m2 v1 ");

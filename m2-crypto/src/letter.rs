@@ -1,4 +1,4 @@
-//! Letters with one seal, each under a one-time key of its receiver (docs/spec/letter.md#outside).
+//! Letters with one seal, each under a one-time key of its receiver (docs/spec/draft-letter.md#outside).
 //!
 //! The sender seals one message for one box ([`Recipient::seal`]): under the receiver's certificate,
 //! under the [one-time key](crate::one_time_key) that came with the token, and under the

@@ -40,6 +40,15 @@ impl<const N: usize> Secret<N> {
         Some(Self::filled(|to| to.copy_from_slice(bytes)))
     }
 
+    /// Copies the `M` bytes from `at` on, which must lie inside this secret.
+    pub(crate) fn part<const M: usize>(&self, at: usize) -> Secret<M> {
+        Secret::filled(|part| {
+            for (to, from) in part.iter_mut().zip(self.0.iter().skip(at)) {
+                *to = *from;
+            }
+        })
+    }
+
     /// Returns the bytes, for the primitive that needs them.
     pub const fn expose(&self) -> &[u8; N] {
         &self.0
@@ -57,15 +66,7 @@ impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
 impl Secret<64> {
     /// Splits into two secrets of 32 bytes.
     pub(crate) fn halves(&self) -> (Secret<32>, Secret<32>) {
-        let half = |from: &[u8]| {
-            Secret::filled(|half| {
-                for (to, from) in half.iter_mut().zip(from) {
-                    *to = *from;
-                }
-            })
-        };
-        let (first, second) = self.0.split_at(32);
-        (half(first), half(second))
+        (self.part(0), self.part(32))
     }
 }
 

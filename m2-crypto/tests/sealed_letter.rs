@@ -1,4 +1,4 @@
-//! Letters with one seal (docs/spec/letter.md#outside).
+//! Letters with one seal (docs/spec/draft-letter.md#outside).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The key from which the tokens of one box are made (docs/spec/mailbox.md#tokens).
+//! The key from which the tokens of one box are made (docs/spec/draft-letter.md#tokens).
 
 use super::nonce::DepositNonce;
 use super::period::Period;
@@ -57,12 +57,7 @@ impl BoxKey {
     ) -> [u8; TAG_BYTES] {
         let period = period.number().to_be_bytes();
         let fields = [&owner.as_bytes()[..], nonce.as_bytes(), &period];
-        let mac = label::mac(self.0.expose(), "box token", &fields);
-        let mut tag = [0; TAG_BYTES];
-        for (to, from) in tag.iter_mut().zip(mac) {
-            *to = from;
-        }
-        tag
+        label::short_mac(self.0.expose(), "box token", &fields)
     }
 }
 

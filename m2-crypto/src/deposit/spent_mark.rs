@@ -1,5 +1,5 @@
 //! The mark that replaces a letter which the owner took
-//! (docs/spec/mailbox.md#what-the-provider-keeps).
+//! (docs/spec/draft-letter.md#spent-marks).
 
 use super::nonce::DepositNonce;
 use crate::label;
@@ -37,12 +37,7 @@ impl MarkSalt {
     pub fn mark(&self, nonce: &DepositNonce, letter: &[u8]) -> SpentMark {
         let hash = label::hash("deposited letter", &[letter]);
         let fields = [&nonce.as_bytes()[..], &hash];
-        let mac = label::mac(self.0.expose(), "spent letter", &fields);
-        let mut mark = [0; MARK_BYTES];
-        for (to, from) in mark.iter_mut().zip(mac) {
-            *to = from;
-        }
-        SpentMark(mark)
+        SpentMark(label::short_mac(self.0.expose(), "spent letter", &fields))
     }
 }
 

@@ -57,19 +57,10 @@ impl MessageSeed {
 impl MessageKeys {
     /// Splits into cipher key (16 bytes) ‖ IV (16 bytes) ‖ MAC key (32 bytes).
     pub(crate) fn split(out: &Secret<64>) -> Self {
-        let (first, mac) = out.halves();
-        let half = |from: &[u8]| {
-            Secret::filled(|half: &mut [u8; 16]| {
-                for (to, from) in half.iter_mut().zip(from) {
-                    *to = *from;
-                }
-            })
-        };
-        let (enc, iv) = first.expose().split_at(16);
         Self {
-            enc: half(enc),
-            mac,
-            iv: half(iv),
+            enc: out.part(0),
+            iv: out.part(16),
+            mac: out.part(32),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The letter secrets that are kept for one contact (docs/spec/letter.md#opening).
+//! The letter secrets that are kept for one contact (docs/spec/draft-letter.md#letter-secrets).
 
 use super::secret::LetterSecret;
 use crate::envelope::SESSION_NAME_BYTES;
