@@ -375,3 +375,15 @@ async fn a_dialling_endpoint_answers_no_replayed_packet() {
     sleep(Duration::from_millis(500)).await;
     assert_eq!(bytes_back(address(&caller), recorded).await, 0, "after");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_endpoint_dials_no_peer() {
+    let (caller, called) = (endpoint(alice()), endpoint(bob()));
+    keys_ready(&called).await;
+    let tap = Tap::new(address(&called)).await;
+    // It has accepted no session and dialled none, so none of its dialling engines exists.
+    caller.close(Duration::from_secs(1)).await;
+    let dialled = caller.dial(tap.address, id(&bob()), Credential::Identity(alice()));
+    assert!(dialled.await.is_err());
+    assert_eq!(tap.calls().len(), 0);
+}

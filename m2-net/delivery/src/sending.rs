@@ -4,8 +4,7 @@ mod acks;
 mod exchange;
 
 use self::exchange::Exchange;
-use super::context::Context;
-use super::context::Queued;
+use super::context::{Context, Queued};
 use super::error::SendRefused;
 use super::id::{ContentHash, MessageId, Path, Time};
 use super::limits::Limits;

@@ -27,6 +27,8 @@ const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 struct Fake {
     sent: Mutex<Vec<(Vec<u8>, Option<usize>)>>,
     arriving: Mutex<Vec<u8>>,
+    /// The number of datagrams for which there is room; without it, for any number.
+    room: Mutex<Option<usize>>,
 }
 
 impl AsyncUdpSocket for Fake {
@@ -35,6 +37,10 @@ impl AsyncUdpSocket for Fake {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        if let Some(room) = &mut *self.room.lock().unwrap() {
+            let left = room.checked_sub(1);
+            *room = left.ok_or(io::ErrorKind::WouldBlock)?;
+        }
         let sent = (transmit.contents.to_vec(), transmit.segment_size);
         self.sent.lock().unwrap().push(sent);
         Ok(())
@@ -126,6 +132,10 @@ impl Host {
     }
 
     fn send(&self, contents: &[u8], segment_size: Option<usize>) {
+        self.try_send(contents, segment_size).unwrap();
+    }
+
+    fn try_send(&self, contents: &[u8], segment_size: Option<usize>) -> io::Result<()> {
         let transmit = Transmit {
             destination: PEER,
             ecn: None,
@@ -133,7 +143,7 @@ impl Host {
             segment_size,
             src_ip: None,
         };
-        self.socket.try_send(&transmit).unwrap();
+        self.socket.try_send(&transmit)
     }
 
     /// Returns what was sent, revealed.
@@ -271,4 +281,19 @@ fn padding_begins_with_a_clear_fixed_bit_and_follows_no_short_packet() {
         assert_eq!(three, followed);
     }
     assert!(padded > 300, "{padded}");
+}
+
+/// QUIC sends a whole batch again if there was no room for it.
+#[test]
+fn a_batch_of_a_handshake_is_never_sent_twice_in_part() {
+    let host = Host::new();
+    host.receive();
+    let one = of_handshake(&[9; 16], &host.ids.issue(), STRIDE);
+    let batch = [one.clone(), one].concat();
+    *host.fake.room.lock().unwrap() = Some(1);
+    host.send(&batch, Some(STRIDE));
+    assert_eq!(host.sent().len(), 1);
+    let blocked = host.try_send(&batch, Some(STRIDE)).unwrap_err();
+    assert_eq!(blocked.kind(), io::ErrorKind::WouldBlock);
+    assert!(host.sent().is_empty());
 }

@@ -1,9 +1,11 @@
 use super::*;
+
 use crate::testing::engine;
 use crate::{Engine, Input};
 use crate::{contacts, relations};
 use m2_crypto::PeerId;
 use m2_crypto::{Circle, Identity, Secret, provider};
+use m2_proto::reason::Reason;
 use m2_wire::ContactRequest;
 
 /// Returns the session with this number, of a peer that has Bob's certificate and an id of its own.
@@ -186,4 +188,65 @@ fn the_suite_of_a_peer_that_only_asked_is_not_required() {
     up(&mut engine, 1);
     engine.end_batch().unwrap();
     assert_eq!(required(&mut engine), []);
+}
+
+/// Begins a contact with the peer of session 1, and that session.
+fn contact_with_session(engine: &mut Engine) -> ContactRowId {
+    engine.begin_batch();
+    let peer = session(1).peer_id;
+    let row = relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
+    engine.end_batch().unwrap();
+    engine.begin_batch();
+    up(engine, 1);
+    engine.end_batch().unwrap();
+    row
+}
+
+/// The user removes a contact while a session is up, and the session ends for this reason.
+#[test]
+fn the_conversation_with_a_removed_contact_learns_that_its_session_has_ended() {
+    let (_dir, mut engine) = engine();
+    let row = contact_with_session(&mut engine);
+    engine.begin_batch();
+    let name = session(1).peer_id.to_string();
+    contacts::remove(&mut engine.state, &name, false).unwrap();
+    engine.end_batch().unwrap();
+    engine.begin_batch();
+    let end = SessionEnd {
+        id: SessionId(1),
+        age: Duration::ZERO,
+        refused: None,
+    };
+    let (reply, _) = Reply::channel();
+    engine.handle(SessionInput::Down(end, reply).into());
+    // With a session, a new incarnation is stated on it.
+    let stated = conversation::feed_only(&mut engine.state, row, |conversation, cx| {
+        conversation.renew(cx);
+        while conversation.poll_write().is_some() {}
+        conversation.poll_action()
+    });
+    assert_eq!(stated.unwrap(), None);
+}
+
+/// The other end passes over a limited number of shares. So a sender whose disk is full must not use
+/// them up.
+#[test]
+fn a_batch_that_is_rolled_back_uses_no_share_of_its_session() {
+    let (_dir, mut engine) = engine();
+    contact_with_session(&mut engine);
+    let open = |engine: &mut Engine| {
+        let epochs = engine.state.sessions.epochs_mut(SessionId(1)).unwrap();
+        format!("{:?}", epochs.next_share())
+    };
+    for _ in 0..3 {
+        engine.begin_batch();
+        assert_eq!(open(&mut engine), "EpochShare(0, ..)");
+        engine.state.batch.fail(Refusal::new(Reason::DiskFull));
+        assert!(engine.end_batch().is_err());
+    }
+    for expected in ["EpochShare(0, ..)", "EpochShare(1, ..)"] {
+        engine.begin_batch();
+        assert_eq!(open(&mut engine), expected);
+        engine.end_batch().unwrap();
+    }
 }

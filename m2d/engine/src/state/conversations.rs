@@ -54,3 +54,22 @@ impl Conversations {
         self.dirty.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_is_set_again_for_the_past_waits_for_the_next_batch() {
+        let mut conversations = Conversations::default();
+        let row = ContactRowId::default();
+        conversations.timers.insert((5, row));
+        let mut runs = 0;
+        for row in conversations.take_due(10) {
+            conversations.timers.insert((5, row));
+            runs += 1;
+        }
+        assert_eq!((runs, conversations.take_due(4)), (1, Vec::new()));
+        assert_eq!(conversations.take_due(10), [row]);
+    }
+}
