@@ -13,7 +13,7 @@ use m2_net::line::{Hop, LineError};
 use m2_net::session::CloseCode;
 use m2_relay::RelayLimits;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// UDP payload in bytes on an IPv4 path that carries 1,280 bytes.
 const SMALLEST: usize = 1_252;
@@ -23,6 +23,8 @@ const TOO_SMALL: usize = 1_236;
 const SMALLER: usize = 1_400;
 /// Shorter than the second after which a Hello is sent again.
 const TRANSMITTED_ONCE: Duration = Duration::from_millis(950);
+/// The time after which the relay, too, knows what its paths to the parties carry.
+const SETTLED: Duration = Duration::from_secs(1);
 /// The time after which a party reports that its path is too small.
 const PARTY_KNOWS: Duration = Duration::from_secs(15);
 
@@ -59,6 +61,8 @@ async fn dial_over(alices: &Hop, bobs: &Hop) -> Duration {
     assert_eq!(listening.open(&[secret(1)]).await, Ok(1));
     let calling = caller.carrier(std::slice::from_ref(alices)).await;
     let line = calling.join(secret(1).join_token()).await.unwrap();
+    // Each party knows what its path carries. So does the relay, at about the same time.
+    sleep(SETTLED).await;
     let start = Instant::now();
     let dial = caller
         .inside
