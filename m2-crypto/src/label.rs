@@ -68,13 +68,28 @@ pub fn derive<const N: usize>(
     fields: &[&[u8]],
 ) -> Secret<N> {
     const { assert!(N <= 255 * 32, "HKDF-SHA256 yields at most 8,160 bytes") };
+    let derived = Secret::filled(|out| derive_into(out, ikm, salt, &encode(purpose, fields)));
+    erase_stack();
+    derived
+}
+
+/// Derives a key of at most 8,160 bytes. It is not inlined, so that [`erase_stack`] reaches its variables.
+#[inline(never)]
+fn derive_into(out: &mut [u8], ikm: &[u8], salt: &[u8], info: &[u8]) {
     let (mut extracted, hkdf) = Hkdf::<Sha256>::extract(Some(salt), ikm);
     extracted.zeroize();
-    Secret::filled(|out| {
-        #[allow(clippy::expect_used)]
-        hkdf.expand(&encode(purpose, fields), out)
-            .expect("N is within HKDF's limit");
-    })
+    #[allow(clippy::expect_used)]
+    hkdf.expand(info, out)
+        .expect("the length is within HKDF's limit");
+}
+
+/// Overwrites the 4 KiB of the stack that the last call may have used: the libraries leave blocks of the
+/// derived key there.
+#[inline(never)]
+fn erase_stack() {
+    let mut used = [0_u64; 512];
+    used.zeroize();
+    std::hint::black_box(&used);
 }
 
 #[cfg(test)]
