@@ -63,6 +63,8 @@ pub struct EndpointConfig {
     /// The number of session keys held ready: [`PERSONAL_SIZE`] or
     /// [`ROLE_SIZE`](crate::key_pool::ROLE_SIZE).
     pub key_pool_size: usize,
+    /// A pool of session keys that other endpoints use, too, in place of its own.
+    pub shared_keys: Option<Arc<KeyPool>>,
     /// The clock.
     pub clock: Clock,
     /// The log of accepted connection attempts; without it a restart forgets them.
@@ -106,6 +108,7 @@ impl EndpointConfig {
             identity,
             provider: m2_crypto::provider::default(),
             key_pool_size: PERSONAL_SIZE,
+            shared_keys: None,
             clock: Clock::system(),
             replay_log: None,
             replay_capacity: DEFAULT_CAPACITY,

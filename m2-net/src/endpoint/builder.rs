@@ -60,7 +60,10 @@ impl Builder {
         });
         // A relay dials on behalf of parties, and then only once.
         let engines = engines.retransmits(!config.relay);
-        let keys = Arc::new(KeyPool::start(config.key_pool_size, provider)?);
+        let keys = match config.shared_keys {
+            Some(shared) => shared,
+            None => Arc::new(KeyPool::start(config.key_pool_size, provider)?),
+        };
         let transports = Transports::new(config.relay, config.pad_to_mtu);
         let context = crypto_context(&circle, provider, &clock, &counters, &config.suites);
         let crypto = AnswerCrypto::impersonating(own_id, Arc::clone(&context), config.identity);
