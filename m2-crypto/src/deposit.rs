@@ -1,14 +1,11 @@
 //! Deposits into mailboxes: the tokens that admit one letter each, and the marks of letters that
-//! were taken (docs/spec/draft-letter.md#tokens).
+//! were taken (docs/spec/mailbox.md#tokens).
 //!
 //! The owner of a box makes a [`BoxKey`] and tells it to the provider. It issues a [`DepositToken`]
 //! without the provider, and gives it to a contact. The provider checks the token with
 //! [`TokenVerifier`] when a letter comes with it: it keeps no unused token, and can't tell which
 //! tokens went to one contact. The [`DepositNonce`] of the token becomes the letter's id, and a
 //! [`SpentMark`] replaces a letter that the owner took.
-//!
-//! The daemon does not use this module yet. The tokens that daemons exchange are those of
-//! [`mailbox`](crate::mailbox).
 
 mod box_key;
 mod nonce;

@@ -3,20 +3,14 @@
 //! A sender opens an *epoch* in a session: it draws an AES-128 content key, wraps it under the
 //! receiver's certificate and signs a [`Grant`] that contains the wrapped key. [`SendEpoch`] and
 //! [`ReceiveEpoch`] are the two ends of the hash chain that content key and session start
-//! ([`EpochSecret`]), with one step for each message. Neither is ever stored. A [`Letter`] is an epoch of
-//! one message without a session, sealed a second time so that a mailbox learns nothing about the
-//! sender.
+//! ([`EpochSecret`]), with one step for each message. Neither is ever stored.
 //!
-//! The types here reject replays within one epoch. Rejecting replayed grants and letters is the
-//! caller's task. The caller must keep:
-//!
-//! - the highest epoch of every (sender, incarnation);
-//! - the epoch numbers of received letters, for [`MAX_GRANT_AGE_S`].
+//! The types here reject replays within one epoch. Rejecting replayed grants is the caller's task: it
+//! keeps the highest epoch of every (sender, incarnation).
 
 mod chain;
 mod epoch_secret;
 mod grant;
-mod letter;
 mod receive_epoch;
 mod sealed;
 mod send_epoch;
@@ -24,10 +18,8 @@ mod send_epoch;
 pub(crate) use chain::MessageKeys;
 pub use epoch_secret::{EpochSecret, EpochShare, MAX_EPOCHS_SKIPPED, SESSION_NAME_BYTES};
 pub use grant::{
-    EpochHeader, GRANT_BYTES, Grant, GrantKind, GrantRefused, OpenedGrant, VerifiedGrant,
-    grant_hash,
+    EpochHeader, GRANT_BYTES, Grant, GrantRefused, OpenedGrant, VerifiedGrant, grant_hash,
 };
-pub use letter::{LETTER_SIZES, Letter, LetterError, MAX_LETTER_PLAINTEXT, OpenedLetter};
 pub use receive_epoch::{Ends, Opened, ReceiveEpoch};
 pub use sealed::{MAX_PLAINTEXT, SEALED_OVERHEAD_MIN, SealedHeader};
 pub use send_epoch::{SealError, SendEpoch};

@@ -1,4 +1,4 @@
-//! Letters with one seal, each under a one-time key of its receiver (docs/spec/draft-letter.md#outside).
+//! Letters: sealed messages that wait in a mailbox (docs/spec/letter.md#outside).
 //!
 //! The sender seals one message for one box ([`Recipient::seal`]): under the receiver's certificate,
 //! under the [one-time key](crate::one_time_key) that came with the token, and under the
@@ -11,9 +11,6 @@
 //! - erase the one-time key in the transaction that stores the opened letter, and not before: a letter
 //!   that does not open may be another depositor's;
 //! - keep [`LetterSecrets`] for each contact.
-//!
-//! The daemon does not use this module yet. The letters that daemons exchange are those of
-//! [`envelope`](crate::envelope).
 
 mod header;
 mod inside;

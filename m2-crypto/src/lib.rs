@@ -18,7 +18,6 @@ pub mod kem;
 pub mod label;
 pub mod letter;
 pub mod line;
-pub mod mailbox;
 pub mod obfuscation;
 pub mod one_time_key;
 pub mod packet;

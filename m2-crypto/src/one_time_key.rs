@@ -1,5 +1,5 @@
 //! One-time keys: X25519 and ML-KEM-768, under which one letter is sealed
-//! (docs/spec/draft-letter.md#one-time-keys).
+//! (docs/spec/letter.md#one-time-keys).
 //!
 //! The owner of a box keeps a [`OneTimeSeed`] for each token that it gives away, and gives the
 //! [`OneTimePublicKey`] away with the token. A seed is random: it depends on no other key, and once it

@@ -1,4 +1,4 @@
-//! X25519 (RFC 7748), for one-time keys (docs/spec/draft-letter.md#one-time-keys).
+//! X25519 (RFC 7748), for one-time keys (docs/spec/letter.md#one-time-keys).
 //!
 //! One implementation serves both crypto providers: its multiplication is constant-time, and a point
 //! of low order has the same result in every build.

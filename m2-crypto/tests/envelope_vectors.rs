@@ -1,5 +1,4 @@
-//! The fixed vectors of level 1: envelopes and letters, under every provider. `M2_WRITE_VECTORS=1`
-//! regenerates them.
+//! The fixed vectors of level 1, under every provider. `M2_WRITE_VECTORS=1` regenerates them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +12,7 @@ use common::reference::{self, Keys};
 use common::vectors::{FixedRng, array, bytes, hex, list, load, number, text};
 use common::{EPOCH_SECRET, NOW_S, Peer, SESSION};
 use m2_crypto::envelope::{
-    EpochHeader, EpochSecret, Letter, ReceiveEpoch, SealedHeader, SendEpoch, content_hash,
+    EpochHeader, EpochSecret, ReceiveEpoch, SealedHeader, SendEpoch, content_hash,
 };
 use m2_crypto::provider::rustcrypto::RustCrypto;
 use m2_crypto::{OpenFailed, PeerId, Provider, Secret, provider};
@@ -72,7 +71,7 @@ fn generate_envelopes() -> Value {
     let grant = send.grant().to_vec();
     let (secret, skipped) = reference::epoch_step(&EPOCH_SECRET);
     let (_, share) = reference::epoch_step(&secret);
-    let label = reference::wrap_label(1, &header);
+    let label = reference::wrap_label(&header);
     let content_key = bob.identity.unwrap(rng, &label, &grant[WRAPPED]).unwrap();
     let root = reference::chain_root(&[&content_key, &share], &grant);
     let mut chain = root;
@@ -120,7 +119,7 @@ fn check_envelopes(stored: &Value, provider: &dyn Provider) {
     let bob = Peer::named(text(stored, "receiver"), provider);
     let header = header_of(&stored["header"]);
     let grant = bytes(stored, "grant");
-    let label = reference::wrap_label(1, &header);
+    let label = reference::wrap_label(&header);
     let rng = &mut common::rng();
     let key = bob.identity.unwrap(rng, &label, &grant[WRAPPED]).unwrap();
     assert_eq!(key.to_vec(), bytes(stored, "contentKey"));
@@ -168,82 +167,4 @@ fn check_message(
     let opened = receive.open(&sealed).unwrap();
     assert_eq!(opened.plaintext.to_vec(), plaintext);
     assert_eq!(receive.open(&sealed), Err(OpenFailed));
-}
-
-#[test]
-fn letter_vectors() {
-    let stored = load("letter.json", generate_letters);
-    under_every_provider(|provider| {
-        for case in list(&stored, "cases") {
-            check_letter(case, provider);
-        }
-    });
-}
-
-fn generate_letters() -> Value {
-    let cases: Vec<Value> = [&b"good evening"[..], &[3; 252]]
-        .into_iter()
-        .map(letter_case)
-        .collect();
-    json!({
-        "about": "docs/spec/letter.md; the identities are identities/*.pem in the public circle",
-        "cases": cases,
-    })
-}
-
-fn letter_case(plaintext: &[u8]) -> Value {
-    let rng = &mut FixedRng::new("letter");
-    let (alice, bob) = (
-        Peer::named("alice", &RustCrypto),
-        Peer::named("bob", &RustCrypto),
-    );
-    let header = alice.header(&bob, 1);
-    let (from, to) = (&alice.identity, bob.identity.certificate());
-    let letter = Letter::seal(rng, from, to, header, &[9; 16], plaintext).unwrap();
-    let inner = reference::letter_unwrap(rng, &bob.identity, &bob.id, &letter);
-    let length = u32::from_be_bytes(inner[1191..1195].try_into().unwrap()) as usize;
-    json!({
-        "sender": "alice",
-        "receiver": "bob",
-        "now": NOW_S,
-        "header": header_json(&header),
-        "messageId": hex([9; 16]),
-        "plaintext": hex(plaintext),
-        "grant": hex(&inner[33..1191]),
-        "sealed": hex(&inner[1195..1195 + length]),
-        "letter": hex(&letter),
-    })
-}
-
-fn check_letter(case: &Value, provider: &dyn Provider) {
-    let alice = Peer::named(text(case, "sender"), provider);
-    let bob = Peer::named(text(case, "receiver"), provider);
-    let header = header_of(&case["header"]);
-    let (letter, grant) = (bytes(case, "letter"), bytes(case, "grant"));
-    let rng = &mut common::rng();
-
-    // By the second implementation, as specified.
-    let inner = reference::letter_unwrap(rng, &bob.identity, &bob.id, &letter);
-    let sealed = bytes(case, "sealed");
-    let expected = reference::letter_inner(&alice.id, &grant, &sealed, letter.len());
-    assert_eq!(inner, expected);
-    let label = reference::wrap_label(2, &header);
-    let key = bob.identity.unwrap(rng, &label, &grant[WRAPPED]).unwrap();
-    let seed = reference::chain_step(&reference::chain_root(&[&key], &grant)).1;
-    let (id, plaintext) = (array(case, "messageId"), bytes(case, "plaintext"));
-    let again = reference::seal(&Keys::of_message(&seed), &header, 0, &id, &plaintext);
-    assert_eq!(again, sealed);
-
-    // By the crate's own implementation.
-    let unwrapped = Letter::unwrap(rng, &bob.identity, &bob.id, &letter).unwrap();
-    assert_eq!(unwrapped.sender(), &alice.id);
-    let certificate = alice.identity.certificate();
-    let opened = unwrapped
-        .open(rng, &bob.identity, certificate, number(case, "now"))
-        .unwrap();
-    assert_eq!(opened.header, header);
-    assert_eq!(
-        (opened.message_id, opened.plaintext.to_vec()),
-        (id, plaintext)
-    );
 }

@@ -1,4 +1,4 @@
-//! Letters for mailboxes (docs/spec/letter.md).
+//! Letters for mailboxes (docs/spec/letter.md#outside).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,18 +8,25 @@
 
 mod common;
 
-use common::reference::{self, GrantFields, Keys};
-use common::{NOW_S, Peer, rng};
-use m2_crypto::OpenFailed;
-use m2_crypto::envelope::{
-    LETTER_SIZES, Letter, LetterError, MAX_GRANT_AGE_S, MAX_LETTER_PLAINTEXT, OpenedLetter,
-    SealError,
+use common::letter::{HEAD, INSIDE, LENGTH_AT, OUTSIDE, Place, SIGNATURE_AT, fields, inside};
+use common::{INCARNATION, NOW_S, Peer, rng};
+use m2_crypto::deposit::DepositNonce;
+use m2_crypto::letter::{
+    LETTER_SIZES, LetterError, LetterHeader, LetterSecret, MAX_LETTER_PAYLOAD, MAX_LETTER_SECRETS,
+    OpenedLetter, Opener, Recipient,
 };
+use m2_crypto::one_time_key::{OneTimeKey, OneTimeSeed};
+use m2_crypto::{OpenFailed, PeerId, Secret, provider};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
+const NONCE: DepositNonce = DepositNonce::from_bytes([0x0e; 16]);
+const OTHER_NONCE: DepositNonce = DepositNonce::from_bytes([0x0f; 16]);
+const TEXT: &[u8] = b"good morning";
+
 static PEERS: LazyLock<[Peer; 3]> = LazyLock::new(|| [Peer::alice(), Peer::bob(), Peer::carol()]);
-static LETTER: LazyLock<Vec<u8>> = LazyLock::new(|| seal(b"good morning"));
+static KEY: LazyLock<OneTimeKey> = LazyLock::new(|| one_time_key(1));
+static LETTER: LazyLock<Vec<u8>> = LazyLock::new(|| seal(TEXT));
 
 fn alice() -> &'static Peer {
     &PEERS[0]
@@ -33,210 +40,333 @@ fn carol() -> &'static Peer {
     &PEERS[2]
 }
 
-fn seal(plaintext: &[u8]) -> Vec<u8> {
-    Letter::seal(
-        &mut rng(),
-        &alice().identity,
-        bob().identity.certificate(),
-        alice().header(bob(), 7),
-        &[3; 16],
-        plaintext,
-    )
-    .unwrap()
+fn one_time_key(byte: u8) -> OneTimeKey {
+    let seed = OneTimeSeed::new(Secret::new([byte; 96]));
+    seed.key(provider::default()).unwrap()
 }
 
-fn unwrap(letter: &[u8]) -> Result<Letter, OpenFailed> {
-    Letter::unwrap(&mut rng(), &bob().identity, &bob().id, letter)
+fn letter_secret(byte: u8) -> LetterSecret {
+    LetterSecret::new([byte; 8], Secret::new([byte; 32]))
+}
+
+fn header() -> LetterHeader {
+    LetterHeader {
+        sender: alice().id,
+        incarnation: INCARNATION,
+        created_s: NOW_S,
+        oldest: 5,
+        message_id: [3; 16],
+    }
+}
+
+fn seal(payload: &[u8]) -> Vec<u8> {
+    try_seal(payload).unwrap()
+}
+
+fn try_seal(payload: &[u8]) -> Result<Vec<u8>, LetterError> {
+    let recipient = Recipient {
+        certificate: bob().identity.certificate(),
+        peer_id: &bob().id,
+        nonce: &NONCE,
+        key: KEY.public(),
+        secret: &letter_secret(1),
+    };
+    recipient.seal(&mut rng(), &alice().identity, &header(), payload)
+}
+
+/// The keys and names with which bob opens a letter of alice.
+struct Scene<'a> {
+    receiver: &'a Peer,
+    peer_id: PeerId,
+    nonce: DepositNonce,
+    key: &'a OneTimeKey,
+    secrets: Vec<LetterSecret>,
+    sender: PeerId,
+    certified: &'a Peer,
+}
+
+impl Scene<'static> {
+    fn honest() -> Self {
+        Self {
+            receiver: bob(),
+            peer_id: bob().id,
+            nonce: NONCE,
+            key: &KEY,
+            secrets: vec![letter_secret(1)],
+            sender: alice().id,
+            certified: alice(),
+        }
+    }
+}
+
+impl Scene<'_> {
+    fn open(&self, letter: &[u8]) -> Result<OpenedLetter, OpenFailed> {
+        let opener = Opener {
+            identity: &self.receiver.identity,
+            peer_id: &self.peer_id,
+            nonce: &self.nonce,
+            key: self.key,
+            secrets: &self.secrets.iter().collect::<Vec<_>>(),
+            sender: &self.sender,
+            certificate: self.certified.identity.certificate(),
+        };
+        opener.open(&mut rng(), letter)
+    }
 }
 
 fn open(letter: &[u8]) -> Result<OpenedLetter, OpenFailed> {
-    let sender = alice().identity.certificate();
-    unwrap(letter)?.open(&mut rng(), &bob().identity, sender, NOW_S)
+    Scene::honest().open(letter)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn sealed_letters_open(plaintext in proptest::collection::vec(any::<u8>(), 0..20_000)) {
-        let letter = seal(&plaintext);
+    fn sealed_letters_open(payload in proptest::collection::vec(any::<u8>(), 0..MAX_LETTER_PAYLOAD)) {
+        let letter = seal(&payload);
         prop_assert!(LETTER_SIZES.contains(&letter.len()));
         let opened = open(&letter).unwrap();
-        prop_assert_eq!(opened.plaintext.as_slice(), plaintext.as_slice());
-        prop_assert_eq!(opened.message_id, [3; 16]);
-        prop_assert_eq!(opened.header, alice().header(bob(), 7));
+        prop_assert_eq!(opened.payload.as_slice(), payload.as_slice());
+        prop_assert_eq!(opened.header, header());
     }
 
     #[test]
     fn a_flipped_bit_is_rejected(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let mut letter = LETTER.clone();
         letter[at.index(LETTER.len())] ^= 1 << bit;
-        prop_assert_eq!(unwrap(&letter).unwrap_err(), OpenFailed);
+        prop_assert_eq!(open(&letter), Err(OpenFailed));
     }
 
     #[test]
-    fn another_length_is_rejected(keep in 0_usize..2048, junk in any::<u8>()) {
-        prop_assert!(unwrap(&LETTER[..keep]).is_err());
-        prop_assert!(unwrap(&[&LETTER[..], &vec![junk; keep + 1]].concat()).is_err());
-        prop_assert!(unwrap(&[&LETTER[..], &vec![junk; 2048]].concat()).is_err());
+    fn another_length_is_rejected(keep in 0_usize..4_096, junk in any::<u8>()) {
+        prop_assert_eq!(open(&LETTER[..keep]), Err(OpenFailed));
+        prop_assert_eq!(open(&[&LETTER[..], &vec![junk; keep + 1]].concat()), Err(OpenFailed));
     }
+}
+
+#[test]
+fn a_flipped_byte_in_every_field_is_rejected() {
+    let (tag, size) = (LETTER.len() - 32, LETTER.len());
+    // Wrapped secret, ephemeral key, ciphertext of ML-KEM, ciphertext, tag.
+    for at in [
+        0,
+        511,
+        512,
+        542,
+        544,
+        HEAD - 1,
+        HEAD,
+        tag - 1,
+        tag,
+        size - 1,
+    ] {
+        let mut letter = LETTER.clone();
+        letter[at] ^= 1;
+        assert_eq!(open(&letter), Err(OpenFailed), "{at}");
+    }
+    // X25519 ignores the highest bit of a public key, the letter does not.
+    let mut letter = LETTER.clone();
+    letter[543] ^= 0x80;
+    assert_eq!(open(&letter), Err(OpenFailed));
 }
 
 #[test]
 fn letter_lengths_reveal_only_the_size_class() {
     let size = |length| seal(&vec![0; length]).len();
-    assert_eq!(size(0), 2048);
-    for class in LETTER_SIZES.into_iter().skip(1).take(5) {
-        assert_eq!(size(fits(class)), class);
-        assert_eq!(size(fits(class) + 1), class * 2);
+    for length in [0, 60, 400, 1_400, 4_096 - OUTSIDE - INSIDE] {
+        assert_eq!(size(length), 4_096);
     }
-    assert_eq!(size(MAX_LETTER_PLAINTEXT), 1 << 16);
-}
-
-/// Returns the longest plaintext of a letter of `class` bytes: the rest after the outside (544),
-/// the inside's header (1 + 32 + 1158 + 4) and a message's header (37) and tag (32), rounded down
-/// to whole blocks, less one byte for the cipher's padding.
-fn fits(class: usize) -> usize {
-    (class - 544 - 1195 - 37 - 32) / 16 * 16 - 1
-}
-
-#[test]
-fn a_message_that_is_too_long_is_rejected() {
-    let sealed = Letter::seal(
-        &mut rng(),
-        &alice().identity,
-        bob().identity.certificate(),
-        alice().header(bob(), 7),
-        &[3; 16],
-        &vec![0; MAX_LETTER_PLAINTEXT + 1],
-    );
-    assert_eq!(sealed, Err(LetterError::Seal(SealError::TooLong)));
+    for class in LETTER_SIZES.into_iter().take(4) {
+        assert_eq!(size(class - OUTSIDE - INSIDE), class);
+        assert_eq!(size(class - OUTSIDE - INSIDE + 1), class * 2);
+    }
+    assert_eq!(size(MAX_LETTER_PAYLOAD), 1 << 16);
+    let longer = try_seal(&vec![0; MAX_LETTER_PAYLOAD + 1]);
+    assert_eq!(longer, Err(LetterError::TooLong));
 }
 
 #[test]
 fn a_letter_reveals_nothing_of_its_sender() {
-    let header = alice().header(bob(), 7);
-    let texts: [&[u8]; 5] = [
+    let texts: [&[u8]; 7] = [
         alice().id.as_bytes(),
         bob().id.as_bytes(),
-        &header.incarnation.to_be_bytes(),
-        &header.created_s.to_be_bytes(),
-        b"good morning",
+        NONCE.as_bytes(),
+        &INCARNATION.to_be_bytes(),
+        &NOW_S.to_be_bytes(),
+        &[3; 16],
+        TEXT,
     ];
     for text in texts {
         assert!(!LETTER.windows(text.len()).any(|window| window == text));
     }
     // Two letters of one message share no content.
-    let again = seal(b"good morning");
+    let again = seal(TEXT);
     let same = LETTER.iter().zip(&again).filter(|(a, b)| a == b).count();
-    assert!(same < 40, "{same} of 2,048 bytes are alike");
+    assert!(same < 60, "{same} of 4,096 bytes are alike");
 }
 
 #[test]
-fn a_letter_opens_only_with_its_mailbox_and_key() {
-    let unwrap = |peer: &Peer, id| Letter::unwrap(&mut rng(), &peer.identity, id, &LETTER).is_ok();
-    assert!(unwrap(bob(), &bob().id));
-    assert!(!unwrap(bob(), &carol().id));
-    assert!(!unwrap(carol(), &carol().id));
-    assert!(!unwrap(carol(), &bob().id));
+fn a_letter_opens_only_in_its_box_under_its_keys() {
+    let other_key = one_time_key(2);
+    let honest = Scene::honest;
+    let scenes = [
+        Scene {
+            peer_id: carol().id,
+            ..honest()
+        },
+        Scene {
+            receiver: carol(),
+            ..honest()
+        },
+        Scene {
+            nonce: OTHER_NONCE,
+            ..honest()
+        },
+        Scene {
+            key: &other_key,
+            ..honest()
+        },
+        Scene {
+            nonce: OTHER_NONCE,
+            key: &other_key,
+            ..honest()
+        },
+        Scene {
+            secrets: vec![letter_secret(2)],
+            ..honest()
+        },
+        Scene {
+            secrets: Vec::new(),
+            ..honest()
+        },
+    ];
+    for (number, scene) in scenes.iter().enumerate() {
+        assert_eq!(scene.open(&LETTER), Err(OpenFailed), "{number}");
+    }
+    assert!(honest().open(&LETTER).is_ok());
 }
 
 #[test]
-fn a_letter_opens_only_with_its_signers_certificate() {
-    let letter = unwrap(&LETTER).unwrap();
-    assert_eq!(letter.sender(), &alice().id);
-    assert_eq!(letter.header().unwrap(), alice().header(bob(), 7));
-    let wrong = carol().identity.certificate();
-    let opened = letter.open(&mut rng(), &bob().identity, wrong, NOW_S);
-    assert_eq!(opened.unwrap_err(), OpenFailed);
+fn a_letter_opens_only_as_that_of_the_contact_with_the_nonce() {
+    for (sender, certified) in [
+        (carol().id, carol()),
+        (alice().id, carol()),
+        (carol().id, alice()),
+    ] {
+        let scene = Scene {
+            sender,
+            certified,
+            ..Scene::honest()
+        };
+        assert_eq!(scene.open(&LETTER), Err(OpenFailed));
+    }
 }
 
 #[test]
-fn an_old_letter_is_rejected() {
-    let letter = unwrap(&LETTER).unwrap();
-    let sender = alice().identity.certificate();
-    let open = |now_s| letter.open(&mut rng(), &bob().identity, sender, now_s);
-    assert!(open(NOW_S + MAX_GRANT_AGE_S).is_ok());
-    assert!(open(NOW_S + MAX_GRANT_AGE_S + 1).is_err());
+fn sixteen_letter_secrets_are_tried() {
+    let most = MAX_LETTER_SECRETS as u8;
+    let scene = |others: u8| {
+        let mut secrets: Vec<_> = (2..2 + others).map(letter_secret).collect();
+        secrets.push(letter_secret(1));
+        Scene {
+            secrets,
+            ..Scene::honest()
+        }
+    };
+    assert!(scene(0).open(&LETTER).is_ok());
+    assert!(scene(most - 1).open(&LETTER).is_ok());
+    assert_eq!(scene(most).open(&LETTER), Err(OpenFailed));
 }
 
 type Spoil = fn(&mut Vec<u8>);
 
-/// A letter made with all the right keys that deviates from the specification.
+/// A letter made with the right keys that deviates from the specification.
 struct Forge {
-    kind: u8,
-    index: u32,
-    named: m2_crypto::PeerId,
+    version: u8,
+    header: LetterHeader,
     signer: &'static Peer,
-    spoil: Spoil,
+    /// Applied to the encapsulated secrets before anything is signed or derived.
+    head: Spoil,
+    /// Applied to the message before it is signed.
+    signed: Spoil,
+    /// Applied to the inside before it is encrypted.
+    inside: Spoil,
+    wrapped_secret: Vec<u8>,
+    /// The X25519 secret, where the ephemeral key is replaced.
+    x25519: Option<[u8; 32]>,
 }
 
 impl Forge {
     fn honest() -> Self {
         Self {
-            kind: 2,
-            index: 0,
-            named: alice().id,
+            version: 2,
+            header: header(),
             signer: alice(),
-            spoil: |_| {},
+            head: |_| {},
+            signed: |_| {},
+            inside: |_| {},
+            wrapped_secret: vec![6; 32],
+            x25519: None,
         }
     }
 
-    fn opens(&self) -> bool {
+    fn letter(&self) -> Vec<u8> {
         let rng = &mut rng();
-        let header = alice().header(bob(), 7);
+        let place = Place {
+            receiver: bob().id,
+            nonce: *NONCE.as_bytes(),
+        };
         let certificate = bob().identity.certificate();
-        let content_key = [5; 16];
-        let grant = GrantFields::new(rng, self.kind, header, certificate, &content_key)
-            .sign(rng, &self.signer.identity);
-        let mut chain = reference::chain_root(&[&content_key], &grant);
-        for _ in 0..self.index {
-            chain = reference::chain_step(&chain).0;
-        }
-        let keys = Keys::of_message(&reference::chain_step(&chain).1);
-        let sealed = reference::seal(&keys, &header, self.index, &[3; 16], b"text");
-        let mut inner = reference::letter_inner(&self.named, &grant, &sealed, 2048);
-        (self.spoil)(&mut inner);
-        let letter = reference::letter_wrap(rng, &bob().id, certificate, &[6; 16], &inner);
-        open(&letter).is_ok()
+        let label = place.wrap_label();
+        let mut head = certificate.wrap(rng, &label, &self.wrapped_secret).unwrap();
+        let (ciphertext, secrets) = KEY.public().encapsulate(rng).unwrap();
+        head.extend(ciphertext.to_bytes());
+        (self.head)(&mut head);
+        let fields = fields(self.version, &self.header);
+        let mut signed = place.signed(&head, &fields);
+        (self.signed)(&mut signed);
+        let signature = self.signer.identity.sign(rng, &signed).unwrap();
+        let mut inside = inside(&fields, &signature, TEXT, 4_096);
+        (self.inside)(&mut inside);
+        let x25519 = self.x25519.unwrap_or(*secrets.x25519.expose());
+        let (kem, letter_secret) = (secrets.kem.expose(), letter_secret(1));
+        let secrets = [
+            &self.wrapped_secret,
+            &x25519[..],
+            kem,
+            letter_secret.expose(),
+        ];
+        let keys = place.keys(secrets, &KEY.public().to_bytes(), &head);
+        place.encrypt(&keys, &head, &inside)
+    }
+
+    fn opens(&self) -> bool {
+        open(&self.letter()).is_ok()
     }
 }
 
 #[test]
-fn letters_that_deviate_from_the_specification_are_rejected() {
-    assert!(Forge::honest().opens());
-    let session_grant = Forge {
-        kind: 1,
-        ..Forge::honest()
+fn letters_of_the_second_implementation_open() {
+    let opened = open(&Forge::honest().letter()).unwrap();
+    assert_eq!(opened.header, header());
+    assert_eq!(opened.payload.as_slice(), TEXT);
+}
+
+#[test]
+fn letters_of_another_peer_are_rejected() {
+    let named = LetterHeader {
+        sender: carol().id,
+        ..header()
     };
-    assert!(!session_grant.opens(), "a session's grant in a letter");
-    let second_message = Forge {
-        index: 1,
-        ..Forge::honest()
-    };
-    assert!(!second_message.opens(), "a second message in its epoch");
-    let other_name = Forge {
-        named: carol().id,
-        ..Forge::honest()
-    };
-    assert!(!other_name.opens(), "letter and grant name two senders");
-    let other_signer = Forge {
-        signer: carol(),
-        ..Forge::honest()
-    };
-    assert!(!other_signer.opens(), "signed by another peer");
-    let spoils: [(&str, Spoil); 5] = [
-        ("padding that is not zero", |inner| {
-            *inner.last_mut().unwrap() = 1
-        }),
-        ("another version", |inner| inner[0] = 2),
-        ("a length beyond the end", |inner| inner[1191] = 0xff),
-        ("a shorter length", |inner| inner[1194] -= 1),
-        ("a length of zero", |inner| inner[1193..1195].fill(0)),
+    let cases = [
+        ("names another sender", named, alice()),
+        ("signed by another peer", header(), carol()),
+        ("named and signed by another peer", named, carol()),
     ];
-    for (what, spoil) in spoils {
+    for (what, header, signer) in cases {
         let forge = Forge {
-            spoil,
+            header,
+            signer,
             ..Forge::honest()
         };
         assert!(!forge.opens(), "{what}");
@@ -244,21 +374,108 @@ fn letters_that_deviate_from_the_specification_are_rejected() {
 }
 
 #[test]
+fn signatures_of_other_letters_are_rejected() {
+    // The head begins at byte 24, after the label and a length of 4 bytes, which each field has.
+    let spoils: [(&str, Spoil); 4] = [
+        ("of another head", |signed| signed[30] ^= 1),
+        ("with another nonce", |signed| signed[30 + HEAD] ^= 1),
+        ("for another receiver", |signed| signed[60 + HEAD] ^= 1),
+        ("with other fields", |signed| {
+            *signed.last_mut().unwrap() ^= 1
+        }),
+    ];
+    for (what, signed) in spoils {
+        let forge = Forge {
+            signed,
+            ..Forge::honest()
+        };
+        assert!(!forge.opens(), "{what}");
+    }
+}
+
+#[test]
+fn insides_that_deviate_from_the_specification_are_rejected() {
+    assert!(
+        !Forge {
+            version: 1,
+            ..Forge::honest()
+        }
+        .opens()
+    );
+    let spoils: [(&str, Spoil); 8] = [
+        ("another version", |inside| inside[0] = 3),
+        ("another incarnation", |inside| inside[33] ^= 1),
+        ("another oldest place", |inside| inside[56] ^= 1),
+        ("another message id", |inside| inside[72] ^= 1),
+        ("another signature", |inside| inside[SIGNATURE_AT] ^= 1),
+        ("padding that is not zero", |inside| {
+            *inside.last_mut().unwrap() = 1
+        }),
+        ("a length beyond the end", |inside| inside[LENGTH_AT] = 0xff),
+        ("a shorter length", |inside| inside[LENGTH_AT + 3] -= 1),
+    ];
+    for (what, inside) in spoils {
+        let forge = Forge {
+            inside,
+            ..Forge::honest()
+        };
+        assert!(!forge.opens(), "{what}");
+    }
+}
+
+#[test]
+fn heads_that_deviate_from_the_specification_are_rejected() {
+    let short_secret = Forge {
+        wrapped_secret: vec![6; 16],
+        ..Forge::honest()
+    };
+    assert!(!short_secret.opens(), "a secret of 16 bytes");
+    let low_order = Forge {
+        head: |head| head[512..544].fill(0),
+        x25519: Some([0; 32]),
+        ..Forge::honest()
+    };
+    assert!(!low_order.opens(), "an ephemeral key of low order");
+    let other_ciphertext = Forge {
+        head: |head| head[600] ^= 1,
+        ..Forge::honest()
+    };
+    assert!(!other_ciphertext.opens(), "another ciphertext of ML-KEM");
+}
+
+#[test]
 fn junk_of_every_size_is_rejected() {
     for size in LETTER_SIZES {
         for byte in [0, 1, 0x7f, 0xff] {
-            assert_eq!(unwrap(&vec![byte; size]).unwrap_err(), OpenFailed);
+            assert_eq!(open(&vec![byte; size]), Err(OpenFailed));
         }
     }
-    assert!(unwrap(&[]).is_err());
+    for size in [0, 1, 32, HEAD, OUTSIDE, 1 << 10, 1 << 11, 1 << 17] {
+        assert_eq!(open(&vec![1; size]), Err(OpenFailed));
+    }
+}
+
+#[test]
+fn letters_open_under_every_provider() {
+    let seed = OneTimeSeed::new(Secret::new([1; 96]));
+    for provider in provider::all() {
+        let receiver = Peer::named("bob", *provider);
+        let key = seed.key(*provider).unwrap();
+        let scene = Scene {
+            receiver: &receiver,
+            key: &key,
+            ..Scene::honest()
+        };
+        assert_eq!(scene.open(&LETTER).unwrap().payload.as_slice(), TEXT);
+    }
 }
 
 #[test]
 fn debug_shows_nothing() {
-    let letter = unwrap(&LETTER).unwrap();
     let opened = open(&LETTER).unwrap();
+    let secret = letter_secret(1);
     assert_eq!(
-        format!("{letter:?} {opened:?}"),
-        "Letter(..) OpenedLetter(..)"
+        format!("{opened:?} {secret:?}"),
+        "OpenedLetter(..) LetterSecret(..)"
     );
 }

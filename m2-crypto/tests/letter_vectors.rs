@@ -1,5 +1,5 @@
-//! The fixed vectors of deposits, one-time keys and letters with one seal, under every provider.
-//! `M2_WRITE_VECTORS=1` regenerates them.
+//! The fixed vectors of deposits, one-time keys and letters, under every provider. `M2_WRITE_VECTORS=1`
+//! regenerates them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -231,8 +231,8 @@ fn check_key(case: &Value, provider: &dyn Provider) {
 // ---- Letters ----
 
 #[test]
-fn sealed_letter_vectors() {
-    let stored = load("sealed_letter.json", generate_letters);
+fn letter_vectors() {
+    let stored = load("letter.json", generate_letters);
     under_every_provider(|provider| {
         for case in list(&stored, "cases") {
             check_letter(case, provider);

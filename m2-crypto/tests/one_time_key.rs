@@ -1,5 +1,5 @@
 //! One-time keys are the same under every provider, and so are their errors
-//! (docs/spec/draft-letter.md#one-time-keys).
+//! (docs/spec/letter.md#one-time-keys).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

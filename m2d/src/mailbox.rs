@@ -7,7 +7,6 @@ mod invitations;
 mod opener;
 mod owner_session;
 mod tasks;
-mod tokens;
 mod wake;
 
 pub use collector::Collector;

@@ -113,7 +113,7 @@ async fn an_invalid_configuration_is_reported_with_its_key_and_line() {
             None,
         ),
         ("[mailbox]\nserve = \"yes\"\n", "serve", Some(2)),
-        ("[mailbox]\nbox_tokens = 63\n", "box_tokens", None),
+        ("[mailbox]\nbox_spent = 0\n", "box_spent", None),
         ("[mailbox]\nreplicas = 9\n", "replicas", None),
         ("[log]\nfilter = \"m2d=loudly\"\n", "filter", None),
     ];

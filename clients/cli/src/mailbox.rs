@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use m2_proto::api::v1::{
     CollectMailboxesRequest, ListMailboxesRequest, Mailbox, RegisterMailboxRequest,
-    RemoveMailboxRequest,
+    RekeyMailboxRequest, RemoveMailboxRequest,
 };
 
 use crate::context::{Context, call};
@@ -38,6 +38,12 @@ enum MailboxCommand {
         /// The provider's peer id, or at least its first 10 characters
         provider: String,
     },
+    /// Draw a new key for a box, which ends all permissions to deposit into it. Contacts get new ones
+    /// when they are connected next
+    Rekey {
+        /// The provider's peer id, or at least its first 10 characters
+        provider: String,
+    },
     /// Collect the waiting messages from all providers now
     Collect,
 }
@@ -47,6 +53,7 @@ pub(crate) async fn run(args: MailboxArgs, context: &Context) -> Result<(), Fail
         MailboxCommand::Register { invite } => register(invite, context).await,
         MailboxCommand::List => list(context).await,
         MailboxCommand::Remove { provider } => remove(provider, context).await,
+        MailboxCommand::Rekey { provider } => rekey(provider, context).await,
         MailboxCommand::Collect => collect(context).await,
     }
 }
@@ -87,6 +94,18 @@ async fn remove(provider: String, context: &Context) -> Result<(), Failure> {
     let answer = call(client.mailboxes().remove_mailbox(request)).await?;
     context.out.show(&answer, |_| {
         "The provider deletes it once it is reached.".to_owned()
+    })
+}
+
+async fn rekey(provider: String, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let request = RekeyMailboxRequest { provider };
+    let answer = call(client.mailboxes().rekey_mailbox(request)).await?;
+    let mailbox = answer
+        .mailbox
+        .ok_or_else(|| Failure::Local("The daemon's answer holds no mailbox.".to_owned()))?;
+    context.out.show(&mailbox, |_| {
+        "The provider gets the new key once it is reached.".to_owned()
     })
 }
 

@@ -1,4 +1,4 @@
-//! The key from which the tokens of one box are made (docs/spec/draft-letter.md#tokens).
+//! The key from which the tokens of one box are made (docs/spec/mailbox.md#tokens).
 
 use super::nonce::DepositNonce;
 use super::period::Period;

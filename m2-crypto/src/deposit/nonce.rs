@@ -1,4 +1,4 @@
-//! The number of a deposit (docs/spec/draft-letter.md#tokens).
+//! The number of a deposit (docs/spec/mailbox.md#tokens).
 
 use rand_core::CryptoRng;
 use std::fmt;

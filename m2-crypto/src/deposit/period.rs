@@ -1,4 +1,4 @@
-//! The period in which a token is valid (docs/spec/draft-letter.md#tokens).
+//! The period in which a token is valid (docs/spec/mailbox.md#tokens).
 
 /// The length of a period, in seconds: four weeks.
 pub const PERIOD_S: u64 = 28 * DAY_S;

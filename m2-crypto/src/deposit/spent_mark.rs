@@ -1,5 +1,5 @@
 //! The mark that replaces a letter which the owner took
-//! (docs/spec/draft-letter.md#spent-marks).
+//! (docs/spec/mailbox.md#spent-marks).
 
 use super::nonce::DepositNonce;
 use crate::label;

@@ -1,4 +1,4 @@
-//! The token that admits one letter into one box (docs/spec/draft-letter.md#tokens).
+//! The token that admits one letter into one box (docs/spec/mailbox.md#tokens).
 
 use super::nonce::{DepositNonce, NONCE_BYTES};
 use super::period::Period;

@@ -1,4 +1,4 @@
-//! The provider's check of tokens (docs/spec/draft-letter.md#the-depositors-session).
+//! The provider's check of tokens (docs/spec/mailbox.md#the-depositors-session).
 
 use super::box_key::BoxKey;
 use super::token::DepositToken;

@@ -22,18 +22,16 @@ pub(crate) struct MessageKeys {
 
 impl ChainKey {
     /// Derives the chain's root: HKDF(content key ‖ share of the session, salt = hash of the whole
-    /// signed grant). A letter's chain has no share.
+    /// signed grant).
     pub(super) fn root(
         content_key: &Secret<16>,
-        share: Option<&EpochShare>,
+        share: &EpochShare,
         grant: &[u8],
         header: &EpochHeader,
     ) -> Self {
         let mut keys = Zeroizing::new(Vec::with_capacity(48));
         keys.extend_from_slice(content_key.expose());
-        if let Some(share) = share {
-            keys.extend_from_slice(share.share.expose());
-        }
+        keys.extend_from_slice(share.share.expose());
         let salt = grant_hash(grant);
         let parties = [&header.sender.as_bytes()[..], header.receiver.as_bytes()];
         Self(label::derive(&keys, &salt, "chain root", &parties))

@@ -19,40 +19,9 @@ use thiserror::Error;
 pub const GRANT_BYTES: usize = UNSIGNED_BYTES + MODULUS_BYTES;
 
 const VERSION: u8 = 2;
+/// The byte after the version, which has one legal value.
+const KIND: u8 = 1;
 const UNSIGNED_BYTES: usize = 2 + EpochHeader::BYTES + SESSION_NAME_BYTES + 4 + 32 + MODULUS_BYTES;
-
-/// The use of a grant's epoch. The two kinds have separate number spaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GrantKind {
-    /// Messages that travel in sessions.
-    Session,
-    /// One letter for a mailbox.
-    Letter,
-}
-
-impl GrantKind {
-    const fn byte(self) -> u8 {
-        match self {
-            Self::Session => 1,
-            Self::Letter => 2,
-        }
-    }
-
-    const fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::Session),
-            2 => Some(Self::Letter),
-            _ => None,
-        }
-    }
-
-    const fn wrap_purpose(self) -> &'static str {
-        match self {
-            Self::Session => "content key",
-            Self::Letter => "letter content key",
-        }
-    }
-}
 
 /// Identifies an epoch: sender, receiver, incarnation and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,8 +32,7 @@ pub struct EpochHeader {
     pub receiver: PeerId,
     /// The sender's incarnation.
     pub incarnation: u64,
-    /// The epoch's number, strictly increasing within (sender, receiver, incarnation). A letter's
-    /// is random and below 2^63.
+    /// The epoch's number, strictly increasing within (sender, receiver, incarnation).
     pub epoch: u64,
     /// When the epoch was opened, Unix time in seconds by the sender's clock.
     pub created_s: u64,
@@ -97,7 +65,7 @@ impl EpochHeader {
 /// clock on either side causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum GrantRefused {
-    /// It is not a grant of this version, or not of the expected kind.
+    /// It is not a grant of this version.
     #[error("the grant is malformed")]
     Malformed,
     /// It names another receiver.
@@ -130,7 +98,6 @@ pub enum GrantRefused {
 #[derive(Clone, Copy)]
 pub struct Grant<'a> {
     bytes: &'a [u8],
-    kind: GrantKind,
     header: EpochHeader,
     session: [u8; SESSION_NAME_BYTES],
     step: u32,
@@ -148,12 +115,11 @@ impl<'a> Grant<'a> {
 
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.u8()? != VERSION {
+        if [reader.u8()?, reader.u8()?] != [VERSION, KIND] {
             return None;
         }
         let grant = Self {
             bytes,
-            kind: GrantKind::from_byte(reader.u8()?)?,
             header: EpochHeader::read(&mut reader)?,
             session: reader.array()?,
             step: reader.u32()?,
@@ -162,13 +128,7 @@ impl<'a> Grant<'a> {
             signature: reader.slice(MODULUS_BYTES)?,
         };
         reader.end()?;
-        let names_no_session = (grant.session, grant.step) == ([0; SESSION_NAME_BYTES], 0);
-        (grant.kind == GrantKind::Session || names_no_session).then_some(grant)
-    }
-
-    /// Returns the use of the grant's epoch.
-    pub const fn kind(&self) -> GrantKind {
-        self.kind
+        Some(grant)
     }
 
     /// Returns the epoch that the grant claims to open. Not authenticated.
@@ -233,31 +193,25 @@ impl fmt::Debug for Grant<'_> {
 pub struct VerifiedGrant<'a>(Grant<'a>);
 
 impl VerifiedGrant<'_> {
-    /// Unwraps the content key with the private key of `identity` and derives the chain's root, for
-    /// which a session's grant needs the session's secret. The secret moves on past the epoch.
+    /// Unwraps the content key with the private key of `identity` and derives the chain's root with
+    /// the epoch's share of the session. The session's secret moves on past the epoch.
     pub fn unwrap(
         &self,
         rng: &mut dyn CryptoRng,
         identity: &Identity,
-        session: Option<&mut EpochSecret>,
+        session: &mut EpochSecret,
     ) -> Result<OpenedGrant, GrantRefused> {
-        let Grant { kind, header, .. } = self.0;
+        let header = self.0.header;
         let key = identity
-            .unwrap(rng, &wrap_label(kind, &header), self.0.wrapped)
+            .unwrap(rng, &wrap_label(&header), self.0.wrapped)
             .map_err(|_| GrantRefused::Decrypt)?;
         let key = Secret::from_slice(&key).ok_or(GrantRefused::Decrypt)?;
-        let share = match (kind, session) {
-            (GrantKind::Session, Some(secret)) => {
-                self.0.check_session(secret)?;
-                Some(secret.share_of(self.0.step)?)
-            }
-            (GrantKind::Letter, None) => None,
-            _ => return Err(GrantRefused::Malformed),
-        };
+        self.0.check_session(session)?;
+        let share = session.share_of(self.0.step)?;
         Ok(OpenedGrant {
             header,
             session: self.0.session,
-            root: ChainKey::root(&key, share.as_ref(), self.0.bytes, &header),
+            root: ChainKey::root(&key, &share, self.0.bytes, &header),
         })
     }
 }
@@ -276,29 +230,21 @@ impl fmt::Debug for OpenedGrant {
     }
 }
 
-/// Creates and signs a grant: one for letters if no session takes part in it. Returns its bytes and the
-/// root of its chain.
+/// Creates and signs a grant. Returns its bytes and the root of its chain.
 pub(super) fn issue(
     rng: &mut dyn CryptoRng,
-    share: Option<&EpochShare>,
+    share: &EpochShare,
     identity: &Identity,
     receiver: &Certificate,
     header: &EpochHeader,
 ) -> Result<(Vec<u8>, ChainKey), KeyError> {
-    let kind = match share {
-        Some(_) => GrantKind::Session,
-        None => GrantKind::Letter,
-    };
     let key = Secret::<16>::random(rng);
-    let wrapped = receiver.wrap(rng, &wrap_label(kind, header), key.expose())?;
+    let wrapped = receiver.wrap(rng, &wrap_label(header), key.expose())?;
     let mut grant = Vec::with_capacity(GRANT_BYTES);
-    grant.extend_from_slice(&[VERSION, kind.byte()]);
+    grant.extend_from_slice(&[VERSION, KIND]);
     header.write(&mut grant);
-    let (session, step) = share.map_or(([0; SESSION_NAME_BYTES], 0), |share| {
-        (share.session, share.step)
-    });
-    grant.extend_from_slice(&session);
-    grant.extend_from_slice(&step.to_be_bytes());
+    grant.extend_from_slice(&share.session);
+    grant.extend_from_slice(&share.step.to_be_bytes());
     grant.extend_from_slice(&key_hash(receiver));
     grant.extend_from_slice(&wrapped);
     let signature = identity.sign(rng, &label::encode("grant", &[&grant]))?;
@@ -325,9 +271,9 @@ fn check_age(created_s: u64, now_s: u64) -> Result<(), GrantRefused> {
 
 /// Returns the OAEP label: purpose, sender, receiver, incarnation and epoch
 /// (docs/spec/envelope.md#grant). It prevents moving a wrapped key into another grant.
-fn wrap_label(kind: GrantKind, header: &EpochHeader) -> Vec<u8> {
+fn wrap_label(header: &EpochHeader) -> Vec<u8> {
     label::encode(
-        kind.wrap_purpose(),
+        "content key",
         &[
             header.sender.as_bytes(),
             header.receiver.as_bytes(),

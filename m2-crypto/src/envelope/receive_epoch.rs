@@ -2,7 +2,7 @@
 
 use super::chain::{ChainKey, MessageSeed};
 use super::epoch_secret::{EpochSecret, SESSION_NAME_BYTES};
-use super::grant::{EpochHeader, Grant, GrantKind, GrantRefused, OpenedGrant};
+use super::grant::{EpochHeader, Grant, GrantRefused, OpenedGrant};
 use super::sealed::{self, SealedHeader};
 use super::{MAX_MESSAGES, MESSAGE_ID_BYTES};
 use crate::certificate::Certificate;
@@ -69,18 +69,15 @@ impl ReceiveEpoch {
         now_s: u64,
     ) -> Result<Self, GrantRefused> {
         let grant = Grant::parse(grant)?;
-        if grant.kind() != GrantKind::Session {
-            return Err(GrantRefused::Malformed);
-        }
         grant.check_session(session)?;
         let own = ends.receiver.certificate();
         grant
             .verify(ends.sender, &ends.sender_id, &ends.receiver_id, own, now_s)?
-            .unwrap(rng, ends.receiver, Some(session))
+            .unwrap(rng, ends.receiver, session)
             .map(Self::new)
     }
 
-    pub(super) fn new(grant: OpenedGrant) -> Self {
+    fn new(grant: OpenedGrant) -> Self {
         Self {
             header: grant.header,
             session: grant.session,

@@ -45,26 +45,6 @@ impl SendEpoch {
         header: EpochHeader,
         share: &EpochShare,
     ) -> Result<Self, KeyError> {
-        Self::issue(rng, identity, receiver_certificate, header, Some(share))
-    }
-
-    /// Opens the epoch of a letter, which has no session.
-    pub(super) fn of_letter(
-        rng: &mut dyn CryptoRng,
-        identity: &Identity,
-        receiver_certificate: &Certificate,
-        header: EpochHeader,
-    ) -> Result<Self, KeyError> {
-        Self::issue(rng, identity, receiver_certificate, header, None)
-    }
-
-    fn issue(
-        rng: &mut dyn CryptoRng,
-        identity: &Identity,
-        receiver_certificate: &Certificate,
-        header: EpochHeader,
-        share: Option<&EpochShare>,
-    ) -> Result<Self, KeyError> {
         let (grant, chain) = grant::issue(rng, share, identity, receiver_certificate, &header)?;
         Ok(Self {
             header,

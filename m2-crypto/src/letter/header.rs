@@ -1,4 +1,4 @@
-//! The fields that the sender of a letter signs (docs/spec/draft-letter.md#inside).
+//! The fields that the sender of a letter signs (docs/spec/letter.md#inside).
 
 use crate::deposit::DepositNonce;
 use crate::envelope::MESSAGE_ID_BYTES;

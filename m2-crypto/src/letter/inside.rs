@@ -1,4 +1,4 @@
-//! The layout of a letter that its receiver alone sees (docs/spec/draft-letter.md#inside).
+//! The layout of a letter that its receiver alone sees (docs/spec/letter.md#inside).
 
 use super::header::LetterHeader;
 use super::outside::{LETTER_SIZES, MAX_LETTER_PAYLOAD, OUTSIDE_BYTES};

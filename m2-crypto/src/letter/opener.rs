@@ -1,4 +1,4 @@
-//! Opening a letter (docs/spec/draft-letter.md#opening).
+//! Opening a letter (docs/spec/letter.md#opening).
 
 use super::header::LetterHeader;
 use super::inside::Inside;
@@ -86,7 +86,7 @@ impl Opener<'_> {
 
     /// Decapsulates the secrets. Each one that fails is replaced by a random one and takes the same
     /// path up to the tag as a wrong secret, so the two can't be distinguished
-    /// (docs/spec/draft-letter.md#opening).
+    /// (docs/spec/letter.md#opening).
     fn decapsulate(&self, rng: &mut dyn CryptoRng, outside: &Outside<'_>) -> RootSecrets {
         let replacement = Secret::random(rng);
         let replacements = OneTimeSecrets {

@@ -1,4 +1,4 @@
-//! The layout of a letter that everyone sees (docs/spec/draft-letter.md#outside).
+//! The layout of a letter that everyone sees (docs/spec/letter.md#outside).
 
 use super::inside::INSIDE_BYTES;
 use crate::certificate::MODULUS_BYTES;

@@ -1,4 +1,4 @@
-//! Sealing a letter (docs/spec/draft-letter.md#outside).
+//! Sealing a letter (docs/spec/letter.md#outside).
 
 use super::header::LetterHeader;
 use super::inside::Inside;

@@ -1,4 +1,4 @@
-//! The keys of a letter (docs/spec/draft-letter.md#outside).
+//! The keys of a letter (docs/spec/letter.md#outside).
 
 use super::outside::TAG_BYTES;
 use super::secret::LetterSecret;

@@ -1,4 +1,4 @@
-//! The share of a session in the letters of its two sides (docs/spec/draft-letter.md#letter-secrets).
+//! The share of a session in the letters of its two sides (docs/spec/letter.md#letter-secrets).
 
 use crate::envelope::SESSION_NAME_BYTES;
 use crate::secret::Secret;

@@ -1,4 +1,4 @@
-//! The letter secrets that are kept for one contact (docs/spec/draft-letter.md#letter-secrets).
+//! The letter secrets that are kept for one contact (docs/spec/letter.md#letter-secrets).
 
 use super::secret::LetterSecret;
 use crate::envelope::SESSION_NAME_BYTES;
@@ -78,7 +78,8 @@ impl LetterSecrets {
 
     /// Records that the peer seals its letters with the secret of this session from now on, and so
     /// has committed it. All older secrets end [`SECRET_KEPT_S`] after `now_s`, Unix time in seconds,
-    /// or earlier if their end is set already. Returns whether the secret is known.
+    /// or earlier if their end is set already. That of the named one is lifted: where sessions cross, the
+    /// two sides may number them differently. Returns whether the secret is known.
     pub fn peer_seals_with(&mut self, session: &[u8; SESSION_NAME_BYTES], now_s: u64) -> bool {
         let Some(position) = self.position(session) else {
             return false;
@@ -87,16 +88,10 @@ impl LetterSecrets {
         for kept in self.0.iter_mut().skip(position + 1) {
             kept.ends_s.get_or_insert(ends_s);
         }
-        self.peer_committed(session)
-    }
-
-    /// Records that the peer has lost all secrets, as after a restore of its store. There is no
-    /// secret to seal with until the peer commits a new one. Secrets for opening stay: letters that
-    /// the peer sealed before may still arrive.
-    pub fn peer_lost_them(&mut self) {
-        for kept in &mut self.0 {
-            kept.peer_has_it = false;
+        if let Some(named) = self.0.get_mut(position) {
+            named.ends_s = None;
         }
+        self.peer_committed(session)
     }
 
     /// Returns the secret with which letters to the peer are sealed: the newest one that the peer has

@@ -1,5 +1,4 @@
-//! A second implementation of letters with one seal, written from their specification on labels, RSA
-//! and AES alone, with the one-time key's secrets as inputs. It checks the vectors and makes hostile
+//! A second implementation of letters, written from docs/spec/letter.md on labels, RSA and AES alone, with the one-time key's secrets as inputs. It checks the vectors and makes hostile
 //! input.
 
 use super::reference::Keys;
@@ -37,11 +36,7 @@ impl Place {
         let salt = self.salt(key, head);
         let fields = [&self.receiver.as_bytes()[..], &self.nonce];
         let out = label::derive::<64>(&secrets.concat(), &salt, "letter root", &fields);
-        Keys {
-            enc: out.expose()[..16].try_into().unwrap(),
-            iv: out.expose()[16..32].try_into().unwrap(),
-            mac: out.expose()[32..].try_into().unwrap(),
-        }
+        Keys::split(out.expose())
     }
 
     pub fn salt(&self, key: &[u8], head: &[u8]) -> [u8; 32] {

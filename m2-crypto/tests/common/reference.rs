@@ -4,9 +4,9 @@
 use super::SESSION;
 use aes::Aes128;
 use cbc::cipher::block_padding::NoPadding;
-use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
 use m2_crypto::envelope::EpochHeader;
-use m2_crypto::{Certificate, Identity, PeerId, label};
+use m2_crypto::{Certificate, Identity, label};
 use rand_core::CryptoRng;
 
 /// All fields of a grant. `sign` signs them, whether or not they are valid.
@@ -24,20 +24,19 @@ pub struct GrantFields {
 impl GrantFields {
     pub fn new(
         rng: &mut dyn CryptoRng,
-        kind: u8,
         header: EpochHeader,
         receiver: &Certificate,
         content_key: &[u8],
     ) -> Self {
         Self {
             version: 2,
-            kind,
+            kind: 1,
             header,
-            session: if kind == 1 { SESSION } else { [0; 8] },
+            session: SESSION,
             step: 0,
             receiver_key: label::hash("receiver key", &[receiver.spki_der()]),
             wrapped: receiver
-                .wrap(rng, &wrap_label(kind, &header), content_key)
+                .wrap(rng, &wrap_label(&header), content_key)
                 .unwrap(),
         }
     }
@@ -61,14 +60,10 @@ impl GrantFields {
     }
 }
 
-pub fn wrap_label(kind: u8, header: &EpochHeader) -> Vec<u8> {
-    let purpose = match kind {
-        2 => "letter content key",
-        _ => "content key",
-    };
+pub fn wrap_label(header: &EpochHeader) -> Vec<u8> {
     let (incarnation, epoch) = (header.incarnation.to_be_bytes(), header.epoch.to_be_bytes());
     let (sender, receiver) = (header.sender.as_bytes(), header.receiver.as_bytes());
-    label::encode(purpose, &[sender, receiver, &incarnation, &epoch])
+    label::encode("content key", &[sender, receiver, &incarnation, &epoch])
 }
 
 /// Returns the next epoch secret of a session, and the share of the current epoch.
@@ -78,7 +73,7 @@ pub fn epoch_step(secret: &[u8; 32]) -> ([u8; 32], [u8; 32]) {
     (next.try_into().unwrap(), share.try_into().unwrap())
 }
 
-/// `keys` is the content key, and the session's share unless the grant is that of a letter.
+/// `keys` is the content key and the session's share.
 pub fn chain_root(keys: &[&[u8]], grant: &[u8]) -> [u8; 32] {
     let salt = label::hash("signed grant", &[grant]);
     let parties = [&grant[2..34], &grant[34..66]];
@@ -101,7 +96,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    fn split(out: &[u8; 64]) -> Self {
+    pub fn split(out: &[u8; 64]) -> Self {
         Self {
             enc: out[..16].try_into().unwrap(),
             iv: out[16..32].try_into().unwrap(),
@@ -111,12 +106,6 @@ impl Keys {
 
     pub fn of_message(seed: &[u8; 32]) -> Self {
         Self::split(label::derive::<64>(seed, &[], "message keys", &[]).expose())
-    }
-
-    pub fn of_letter(key: &[u8], receiver: &PeerId, wrapped: &[u8]) -> Self {
-        let salt = label::hash("wrapped letter key", &[wrapped]);
-        let fields = [&receiver.as_bytes()[..]];
-        Self::split(label::derive::<64>(key, &salt, "letter keys", &fields).expose())
     }
 }
 
@@ -158,55 +147,4 @@ pub fn sealed_tag(keys: &Keys, epoch: &EpochHeader, tagged: &[u8]) -> [u8; 32] {
     let (sender, receiver) = (epoch.sender.as_bytes(), epoch.receiver.as_bytes());
     let fields = [&sender[..], receiver, &incarnation, &number, tagged];
     label::mac(&keys.mac, "sealed message", &fields)
-}
-
-/// Builds the inside of a letter, padded with zeros to `size` minus the outside.
-pub fn letter_inner(sender: &PeerId, grant: &[u8], sealed: &[u8], size: usize) -> Vec<u8> {
-    let mut inner = vec![1];
-    inner.extend(sender.as_bytes());
-    inner.extend(grant);
-    inner.extend((sealed.len() as u32).to_be_bytes());
-    inner.extend(sealed);
-    assert!(inner.len() <= size - 544);
-    inner.resize(size - 544, 0);
-    inner
-}
-
-pub fn letter_wrap(
-    rng: &mut dyn CryptoRng,
-    receiver: &PeerId,
-    certificate: &Certificate,
-    key: &[u8; 16],
-    inner: &[u8],
-) -> Vec<u8> {
-    let label = label::encode("letter key", &[receiver.as_bytes()]);
-    let mut out = certificate.wrap(rng, &label, key).unwrap();
-    let keys = Keys::of_letter(key, receiver, &out);
-    out.extend(
-        cbc::Encryptor::<Aes128>::new(&keys.enc.into(), &keys.iv.into())
-            .encrypt_padded_vec::<NoPadding>(inner),
-    );
-    let tag = label::mac(&keys.mac, "letter", &[receiver.as_bytes(), &out]);
-    out.extend(tag);
-    out
-}
-
-/// Opens a letter's outer seal.
-pub fn letter_unwrap(
-    rng: &mut dyn CryptoRng,
-    identity: &Identity,
-    receiver: &PeerId,
-    letter: &[u8],
-) -> Vec<u8> {
-    let label = label::encode("letter key", &[receiver.as_bytes()]);
-    let key = identity.unwrap(rng, &label, &letter[..512]).unwrap();
-    let keys = Keys::of_letter(&key, receiver, &letter[..512]);
-    let (tagged, tag) = letter.split_at(letter.len() - 32);
-    assert_eq!(
-        label::mac(&keys.mac, "letter", &[receiver.as_bytes(), tagged]),
-        tag
-    );
-    cbc::Decryptor::<Aes128>::new(&keys.enc.into(), &keys.iv.into())
-        .decrypt_padded_vec::<NoPadding>(&tagged[512..])
-        .unwrap()
 }

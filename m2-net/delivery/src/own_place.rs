@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::output::{Conflict, SavedPlace};
 use crate::places::Places;
-use m2_crypto::envelope::{EpochHeader, Grant, GrantKind, grant_hash};
+use m2_crypto::envelope::{EpochHeader, Grant, grant_hash};
 
 /// The meaning of the peer's statement for the local side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +36,6 @@ pub(super) fn judge(cx: &Context<'_>, own: &SavedPlace, next: u64, stated: &Plac
 /// only if the grant would prove one.
 fn proof(cx: &Context<'_>, own: &SavedPlace, stated: &Places) -> Option<Conflict> {
     let grant = Grant::parse(&stated.newest_grant).ok()?;
-    // The number in a letter's grant is not an epoch number.
-    if grant.kind() != GrantKind::Session {
-        return None;
-    }
     let header = grant.header();
     if header.sender != cx.own_id || header.receiver != cx.peer_id {
         return None;

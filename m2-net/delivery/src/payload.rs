@@ -25,7 +25,6 @@ pub const MAX_PAYLOAD: usize = MAX_CONTENT + 1024;
 /// Numbers of the fields of a payload.
 const SEQUENCE: u32 = 1;
 const SENT_MS: u32 = 2;
-const OLDEST: u32 = 9;
 
 /// A parsed `m2.wire.v1.Payload`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +37,6 @@ pub struct Payload {
     pub ttl_s: u32,
     /// The body.
     pub body: Body,
-    /// In a letter, the oldest place that its sender still offered when it sealed the letter, at
-    /// most `sequence`; 0 in any other message.
-    pub oldest: u64,
     /// The encoded time to live and body as the sender wrote them, if they hold more than this version
     /// knows.
     pub as_sent: Option<Bytes>,
@@ -174,8 +170,8 @@ pub enum PayloadError {
     /// The sequence number is 0 or above [`MAX_SEQUENCE`].
     #[error("the sequence number is out of range")]
     Sequence,
-    /// A letter's oldest place is above its own.
-    #[error("the oldest place is above the message's own")]
+    /// The oldest place that a letter names is 0, or above that of its message.
+    #[error("the letter's oldest place is not one up to the message's own")]
     Oldest,
     /// The media type is longer than [`MAX_MEDIA_TYPE`] bytes.
     #[error("the media type is longer than 127 bytes")]
@@ -205,9 +201,6 @@ impl Payload {
         if payload.sequence == 0 || payload.sequence > MAX_SEQUENCE {
             return Err(PayloadError::Sequence);
         }
-        if payload.oldest > payload.sequence {
-            return Err(PayloadError::Oldest);
-        }
         let said = said_in(&plaintext).ok_or(PayloadError::Encoding)?;
         let body = payload.body.map_or(Ok(Body::Unknown), Body::from_wire)?;
         if body == Body::Skip && payload.ttl_s != 0 {
@@ -218,7 +211,6 @@ impl Payload {
             sent: Time(payload.sent_ms),
             ttl_s: payload.ttl_s,
             body,
-            oldest: payload.oldest,
             as_sent: None,
         };
         if parsed.said() != said {
@@ -234,7 +226,6 @@ impl Payload {
             sent_ms: self.sent.0,
             ttl_s: self.ttl_s,
             body: self.body.to_wire(),
-            oldest: self.oldest,
         };
         let Some(said) = &self.as_sent else {
             return payload.encode_to_vec();
@@ -269,7 +260,6 @@ impl Payload {
             sent: Time(0),
             ttl_s: 0,
             body: Body::Skip,
-            oldest: 0,
             as_sent: None,
         };
         skip.hash(id)
@@ -352,8 +342,8 @@ const fn check_read_count(count: usize) -> Result<(), PayloadError> {
     Ok(())
 }
 
-/// Returns the fields of an encoded payload that its hash covers: all but sequence, time and oldest
-/// place, in the order in which they were sent. `None` unless exactly one of them is a body.
+/// Returns the fields of an encoded payload that its hash covers: all but sequence and time,
+/// in the order in which they were sent. `None` unless exactly one of them is a body.
 fn said_in(plaintext: &Bytes) -> Option<Bytes> {
     let mut said = Vec::with_capacity(plaintext.len());
     let (mut rest, mut bodies) = (plaintext.clone(), 0_u32);
@@ -362,7 +352,7 @@ fn said_in(plaintext: &Bytes) -> Option<Bytes> {
         let (number, kind) = decode_key(&mut rest).ok()?;
         skip_field(kind, number, &mut rest, DecodeContext::default()).ok()?;
         bodies = bodies.saturating_add(u32::from(is_body(number)));
-        if !matches!(number, SEQUENCE | SENT_MS | OLDEST) {
+        if !matches!(number, SEQUENCE | SENT_MS) {
             let length = field.len().checked_sub(rest.len())?;
             said.extend_from_slice(field.get(..length)?);
         }

@@ -33,6 +33,8 @@ pub struct OpenedMessage {
     pub incarnation: u64,
     /// The message id.
     pub id: MessageId,
+    /// The oldest place that the sender still offered when it sealed the letter.
+    pub oldest: u64,
     /// The encoded payload.
     pub plaintext: Zeroizing<Vec<u8>>,
 }

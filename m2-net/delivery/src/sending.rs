@@ -97,7 +97,6 @@ impl Sending {
             sent: cx.now,
             ttl_s: draft.ttl_s,
             body: draft.body,
-            oldest: 0,
             as_sent: None,
         };
         let hash = self.enqueue(cx, tools, id, payload)?;
@@ -166,7 +165,6 @@ impl Sending {
             sent: cx.now,
             ttl_s: 0,
             body: Body::Skip,
-            oldest: 0,
             as_sent: None,
         };
         let entry = SavedOutbox {

@@ -3,15 +3,19 @@
 mod codec;
 
 use bytes::Bytes;
+use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
-use m2_crypto::mailbox::{TokenHash, TokenSeed};
-use m2_crypto::{PeerId, Secret};
+use m2_crypto::deposit::{BoxKey, DepositNonce, DepositToken};
+use m2_crypto::envelope::SESSION_NAME_BYTES;
+use m2_crypto::one_time_key::OneTimePublicKey;
 
 /// How long a letter is kept at most, in milliseconds: 7 days. The expiry is rounded down to a full
 /// hour (docs/spec/mailbox-store.md#what-is-kept).
 pub const KEPT_MS: u64 = 7 * 24 * 3_600_000;
-/// The maximum number of token hashes in one frame.
-pub const MAX_TOKENS: usize = 2_048;
+/// The maximum number of tokens in one frame.
+pub const MAX_TOKENS: usize = 16;
+/// The maximum number of tokens that one report names as stored, and as refused.
+pub const MAX_REPORTED: usize = 64;
 /// The maximum number of letters that one frame reports as taken.
 pub const MAX_TAKEN: usize = 1_024;
 /// The maximum number of boxes in one offer.
@@ -26,21 +30,45 @@ pub const MAX_ADDRESS: usize = 64;
 pub enum Mailbox {
     /// A request of an owner to its provider.
     Request(Request),
-    /// An answer of a provider to its owner, in the order of the requests.
-    Answer(Answer),
+    /// The answer of a provider to every request of the owner except [`Request::Taken`], in their
+    /// order.
+    State(BoxState),
     /// A letter from the owner's box.
     Letter(Letter),
     /// A deposit of a letter into a box.
     Deposit(Deposit),
     /// The outcome of a deposit.
     Deposited {
-        /// The letter.
-        id: LetterId,
+        /// The nonce of its token.
+        nonce: DepositNonce,
         /// The outcome.
         outcome: Outcome,
     },
     /// The boxes in which letters for the sender can be deposited. Replaces its earlier offer.
     Offer(Vec<OfferedBox>),
+    /// Tokens for an offered box.
+    Tokens {
+        /// The series that they belong to.
+        series: Series,
+        /// 1 to [`MAX_TOKENS`].
+        tokens: Vec<TokenWithKey>,
+    },
+    /// What the sender did with tokens of the receiver.
+    TokenReport {
+        /// The tokens that it has stored: at most [`MAX_REPORTED`].
+        taken: Vec<DepositNonce>,
+        /// The tokens that their provider refused: at most [`MAX_REPORTED`].
+        refused: Vec<DepositNonce>,
+    },
+    /// The series of which the sender has tokens: at most [`MAX_BOXES`].
+    SeriesHeld(Vec<Series>),
+    /// Which letter secrets the sender has stored and uses.
+    LetterSecrets {
+        /// The session of the newest secret that it has stored.
+        stored: [u8; SESSION_NAME_BYTES],
+        /// The session of the secret with which it seals letters from now on.
+        seals_with: Option<[u8; SESSION_NAME_BYTES]>,
+    },
 }
 
 /// A request of an owner to its provider.
@@ -52,40 +80,15 @@ pub enum Request {
         invite_id: [u8; 16],
         /// The proof, bound to this session.
         proof: [u8; 32],
+        /// The key of the box, also if it exists already.
+        key: BoxKey,
     },
-    /// Asks for the letters of the box, now and as they arrive.
-    Open,
+    /// Sets the key of the box, and asks for its letters, now and as they arrive.
+    Open(BoxKey),
     /// Deletes the box.
     Remove,
-    /// Allows deposits with these tokens: 1 to [`MAX_TOKENS`].
-    AddTokens(Vec<TokenHash>),
-    /// Revokes these tokens: 1 to [`MAX_TOKENS`].
-    RemoveTokens(Vec<TokenHash>),
-    /// Asks for all unused tokens.
-    ListTokens,
     /// Confirms that the owner has stored these letters: 1 to [`MAX_TAKEN`]. Not answered.
-    Taken(Vec<LetterId>),
-}
-
-/// An answer of a provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// The answer to [`Request::Register`], [`Request::Open`] and [`Request::Remove`].
-    State(BoxState),
-    /// The answer to [`Request::AddTokens`] and [`Request::RemoveTokens`].
-    TokensChanged {
-        /// True if all tokens were taken; otherwise no token was.
-        done: bool,
-        /// The current number of unused tokens of the box.
-        count: u32,
-    },
-    /// The answer to [`Request::ListTokens`]: up to [`MAX_TOKENS`].
-    Tokens {
-        /// A part of the hashes.
-        hashes: Vec<TokenHash>,
-        /// True in the last part.
-        last: bool,
-    },
+    Taken(Vec<DepositNonce>),
 }
 
 /// The state of a box.
@@ -97,34 +100,28 @@ pub struct BoxState {
     pub max_letters: u32,
     /// The maximum number of bytes of letters in the box.
     pub max_bytes: u64,
-    /// The maximum number of unused tokens of the box.
-    pub max_tokens: u32,
     /// If there is no box, the reason as a stable word; otherwise empty.
     pub reason: String,
 }
 
-/// A letter's random id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LetterId(pub [u8; 16]);
-
-/// A sealed letter.
+/// A sealed letter in a box.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
-    /// The letter's id.
-    pub id: LetterId,
-    /// The sealed bytes, of one of the [`LETTER_SIZES`](m2_crypto::envelope::LETTER_SIZES).
+    /// The nonce of the token that admitted it.
+    pub nonce: DepositNonce,
+    /// The sealed bytes, of one of the [`LETTER_SIZES`](m2_crypto::letter::LETTER_SIZES).
     pub sealed: Bytes,
 }
 
 /// A deposit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deposit {
     /// The owner of the box.
     pub owner: PeerId,
-    /// The deposit token, used once.
-    pub token: Secret<32>,
-    /// The letter to store.
-    pub letter: Letter,
+    /// The token, which admits one letter.
+    pub token: DepositToken,
+    /// The sealed letter, of one of the [`LETTER_SIZES`](m2_crypto::letter::LETTER_SIZES).
+    pub sealed: Bytes,
 }
 
 /// The outcome of a deposit.
@@ -140,33 +137,27 @@ pub enum Outcome {
     ServerFull,
 }
 
+/// The name of the tokens that one contact has for one box: 8 random bytes. Tokens of an earlier
+/// series are void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Series(pub [u8; 8]);
+
 /// A box into which letters may be deposited.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedBox {
     /// The provider's peer id.
     pub provider: PeerId,
     /// The provider's addresses: 1 to [`MAX_ADDRESSES`].
     pub addresses: Vec<NamedAddress>,
-    /// The seed from which the tokens are derived.
-    pub seed: TokenSeed,
+    /// The tokens that are in use.
+    pub series: Series,
 }
 
-impl PartialEq for Deposit {
-    fn eq(&self, other: &Self) -> bool {
-        self.owner == other.owner
-            && self.token.expose() == other.token.expose()
-            && self.letter == other.letter
-    }
+/// A token, with the key under which its letter is sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenWithKey {
+    /// The token.
+    pub token: DepositToken,
+    /// The public half of the one-time key.
+    pub key: OneTimePublicKey,
 }
-
-impl Eq for Deposit {}
-
-impl PartialEq for OfferedBox {
-    fn eq(&self, other: &Self) -> bool {
-        self.provider == other.provider
-            && self.addresses == other.addresses
-            && self.seed.expose() == other.seed.expose()
-    }
-}
-
-impl Eq for OfferedBox {}

@@ -17,8 +17,8 @@ pub enum FrameKind {
     Acks,
     /// The refusal of an epoch.
     EpochRefused,
-    /// An offer of mailboxes.
-    MailboxOffer,
+    /// A frame about letters: mailboxes, their tokens and the secrets.
+    Letters,
     /// An offer of lines.
     LineOffer,
     /// A frame about direct paths.
@@ -37,7 +37,7 @@ impl FrameKind {
             | Self::Envelope
             | Self::Acks
             | Self::EpochRefused
-            | Self::MailboxOffer
+            | Self::Letters
             | Self::LineOffer
             | Self::Reach
             | Self::Relay => true,
@@ -101,7 +101,7 @@ mod tests {
         Envelope,
         Acks,
         EpochRefused,
-        MailboxOffer,
+        Letters,
         LineOffer,
         Reach,
         Relay,

@@ -57,6 +57,10 @@ pub enum PathFailure {
     ProviderUnavailable,
     /// The provider refused the letter: its token is not valid.
     MailboxRefused,
+    /// No token for the contact's boxes is left, or no secret for letters: it gives both in a session.
+    NoToken,
+    /// The contact's provider keeps a box of this daemon, and could link the two.
+    OwnProvider,
     /// The box is full.
     MailboxFull,
     /// The provider has no room.
@@ -93,6 +97,8 @@ impl PathFailure {
             Self::ProviderRefused => "PROVIDER_REFUSED",
             Self::ProviderUnavailable => "PROVIDER_UNAVAILABLE",
             Self::MailboxRefused => "MAILBOX_REFUSED",
+            Self::NoToken => "NO_TOKEN",
+            Self::OwnProvider => "OWN_PROVIDER",
             Self::MailboxFull => "MAILBOX_FULL",
             Self::MailboxServerFull => "MAILBOX_SERVER_FULL",
         }

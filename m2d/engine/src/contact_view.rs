@@ -24,6 +24,8 @@ pub struct ContactView {
     pub mailbox: MailboxPolicy,
     /// True if the contact offers a box.
     pub mailbox_offered: bool,
+    /// The number of letters that can be deposited for the contact before the next session.
+    pub mailbox_tokens: u32,
     /// Why the last deposit for the contact failed; `None` if it succeeded.
     pub mailbox_failure: Option<PathFailure>,
     /// The path of the current session, if one is up.
@@ -48,6 +50,7 @@ pub(crate) fn view(engine: &State, row: ContactRowId) -> Result<ContactView, Ref
         problem: problem::problem(engine, row),
         mailbox: engine.mail.policy(row),
         mailbox_offered: engine.mail.offered.contains(&row),
+        mailbox_tokens: engine.batch.store.unused_tokens(row)?,
         mailbox_failure: engine.mail.failures.get(&row).copied(),
         path: peer_state.link().map(|link| link.path),
         ip: peer_state.contact.ip,

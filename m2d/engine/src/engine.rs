@@ -65,6 +65,7 @@ impl Engine {
         };
         let state = &mut engine.state;
         loading::reload(state)?;
+        mailboxes::draw_keys(state)?;
         letters::resume(state);
         time::start_clock(state);
         release::report_changes(state);

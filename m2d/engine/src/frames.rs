@@ -2,7 +2,10 @@
 
 use crate::refusal::Refusal;
 use crate::state::{Session, State, is_sent_once};
-use crate::{conversation, lines, mailboxes, paths, peer_requests, places, problem, retention};
+use crate::{
+    contact_boxes, conversation, letter_secrets, lines, paths, peer_requests, places, problem,
+    retention, token_giving,
+};
 use m2_core::frames::{self, FrameKind, Verdict};
 use m2_delivery::{AcceptedGrant, Ack, ContentHash, MessageId, Misdeed};
 use m2_store::ContactRowId;
@@ -113,11 +116,7 @@ fn take_from(
                 conversation.on_epoch_refused(cx, incarnation, epoch);
             })?;
         }
-        Message::Mailbox(mailbox) => {
-            if let Mailbox::Offer(boxes) = *mailbox {
-                mailboxes::on_offer(engine, row, boxes)?;
-            }
-        }
+        Message::Mailbox(mailbox) => on_mailbox(engine, row, link, *mailbox)?,
         Message::Line(line) => {
             if let Line::Offer(lines) = *line {
                 lines::on_offer(engine, row, lines)?;
@@ -126,6 +125,29 @@ fn take_from(
         Message::Hello(_) | Message::ContactRequest(_) | Message::Cover(_) => {}
     }
     Ok(Ok(()))
+}
+
+/// Processes a contact's frame about letters.
+fn on_mailbox(
+    engine: &mut State,
+    row: ContactRowId,
+    link: &Arc<Session>,
+    frame: Mailbox,
+) -> Result<(), Refusal> {
+    match frame {
+        Mailbox::Offer(boxes) => contact_boxes::on_offer(engine, row, boxes),
+        Mailbox::Tokens { series, tokens } => {
+            contact_boxes::on_tokens(engine, row, link, series, &tokens)
+        }
+        Mailbox::TokenReport { taken, refused } => {
+            token_giving::on_report(engine, row, &taken, &refused)
+        }
+        Mailbox::SeriesHeld(held) => token_giving::on_series_held(engine, row, link, &held),
+        Mailbox::LetterSecrets { stored, seals_with } => {
+            letter_secrets::on_statement(engine, row, link, &stored, seals_with.as_ref())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn on_envelope(
@@ -174,7 +196,11 @@ pub(super) fn kind_of(message: &Message) -> FrameKind {
         Message::EpochRefused { .. } => FrameKind::EpochRefused,
         Message::Reach(_) => FrameKind::Reach,
         Message::Mailbox(mailbox) => match **mailbox {
-            Mailbox::Offer(_) => FrameKind::MailboxOffer,
+            Mailbox::Offer(_)
+            | Mailbox::Tokens { .. }
+            | Mailbox::TokenReport { .. }
+            | Mailbox::SeriesHeld(_)
+            | Mailbox::LetterSecrets { .. } => FrameKind::Letters,
             _ => FrameKind::OutOfPlace,
         },
         Message::Line(line) => match **line {

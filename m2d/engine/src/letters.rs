@@ -1,51 +1,57 @@
-//! Letters: sealed for offline contacts, and opened when collected from a box
-//! (`docs/spec/letter.md`).
+//! Letters to contacts that are offline: planned, sealed once a session with the provider is up, and
+//! deposited (`docs/spec/delivery.md#by-letter`).
 
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{PeerState, State};
-use crate::{call, conversation, mail, retention};
+use crate::withdrawal::{unseal, withdraw};
+use crate::{call, collected, contact_boxes, conversation, mail, mailboxes};
 use bytes::Bytes;
 use m2_core::PathFailure;
+use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
-use m2_crypto::envelope::{EpochHeader, Letter, MAX_GRANT_AGE_S, OpenedLetter};
-use m2_crypto::{Certificate, PeerId, Secret};
-use m2_delivery::{MessageId, OpenedMessage, Payload};
+use m2_crypto::deposit::{DepositNonce, DepositToken};
+use m2_crypto::letter::{LetterHeader, OpenedLetter, Recipient};
+use m2_delivery::{MessageId, Payload};
 use m2_store::{
-    AHEAD_MS, ContactRowId, LetterRow, OutboxPayload, Patience, Undeposited, WaitingSince,
+    AHEAD_MS, ContactRowId, LetterRow, MessageRowId, OutboxPayload, Patience, SealedLetter,
+    WaitingSince,
 };
-use m2_wire::mailbox::KEPT_MS;
-use m2_wire::mailbox::{LetterId, Outcome};
+use m2_wire::mailbox::{KEPT_MS, OfferedBox, Outcome, TokenWithKey};
 use rand_core::Rng;
-use std::sync::Arc;
 
-/// Letters sealed in one step: each costs an RSA signature of some milliseconds.
-const SEAL_STEP: u32 = 4;
+/// The most letters to a contact that are planned in one step.
+const PLAN_STEP: u32 = 64;
 /// How long a deposit may be in progress before it is retried, in milliseconds.
 const LEASE_MS: u64 = 180_000;
 /// The first and the longest pause after a failed deposit, in milliseconds.
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 2_000..=1_800_000;
-/// After this time a deposited letter has expired in its box, and its message gets another letter.
-/// A letter that could not be deposited for this time is sealed again, so that its grant does not
-/// expire in the box. In milliseconds.
+/// How many times the random delay of a deposit passes before a letter whose token was refused is
+/// deposited under another one.
+const REFUSED_DELAYS: u64 = 10;
+/// After this time a deposited letter has expired in its box, and its message gets another letter. A
+/// letter that could not be deposited for this time is sealed again, as the secrets for opening it are
+/// not kept much longer. In milliseconds.
 const LETTER_LIFE_MS: u64 = KEPT_MS;
-/// How long the numbers of collected letters are remembered, in milliseconds: a day longer than
-/// their grants are valid.
-const TAKEN_KEPT_MS: u64 = (MAX_GRANT_AGE_S + 86_400) * 1_000;
 
-/// A letter to deposit with a provider.
+/// A letter to deposit with a provider. It is sealed by [`LetterInput::Seal`].
 #[derive(Debug)]
 pub struct DepositJob {
-    /// The letter's id.
-    pub id: LetterId,
+    /// The row of the message in it.
+    pub message: MessageRowId,
     /// The owner of the box.
     pub owner: PeerId,
     /// The provider that keeps the box.
     pub provider: PeerId,
     /// The provider's addresses.
     pub addresses: Vec<NamedAddress>,
-    /// The deposit token that admits the letter.
-    pub token: Secret<32>,
+}
+
+/// What is deposited.
+#[derive(Debug)]
+pub struct SealedDeposit {
+    /// The token that admits the letter.
+    pub token: DepositToken,
     /// The sealed letter.
     pub sealed: Vec<u8>,
 }
@@ -64,12 +70,16 @@ pub enum LetterInput {
     /// Return the letters that are due, at most this number, and the time when the next is due, in Unix
     /// milliseconds.
     NextDeposits(u32, Reply<(Vec<DepositJob>, Option<u64>)>),
-    /// Handle the outcome of a deposit.
-    DepositEnded(LetterId, DepositEnd, Reply<()>),
-    /// Return the certificate that opens a collected letter; `None` if it is not wanted.
-    Sender(EpochHeader, Reply<Option<Arc<Certificate>>>),
-    /// Take the message of a collected letter.
-    Take(OpenedLetter, Reply<()>),
+    /// Seal the letter with the message in a row for the box at a provider, with which a session is up.
+    /// Without an answer there is nothing to deposit, and no outcome is reported.
+    Seal(MessageRowId, PeerId, Reply<Option<SealedDeposit>>),
+    /// Handle the outcome of the deposit of the message in a row, of a letter with this nonce if it was
+    /// sealed.
+    DepositEnded(MessageRowId, Option<DepositNonce>, DepositEnd, Reply<()>),
+    /// Return what opens the collected letter with a nonce; `None` if it is not wanted.
+    Keys(DepositNonce, Reply<Option<collected::LetterKeys>>),
+    /// Take the message of the collected letter with a nonce.
+    Take(DepositNonce, OpenedLetter, Reply<()>),
 }
 
 /// Resumes the deposits that a restart interrupted. With a full disk these letters wait a little
@@ -89,30 +99,33 @@ pub(crate) fn handle(engine: &mut State, input: LetterInput) {
         LetterInput::NextDeposits(limit, reply) => {
             call::run(engine, reply, |engine| next_deposits(engine, limit));
         }
-        LetterInput::DepositEnded(id, end, reply) => {
-            call::run(engine, reply, |engine| deposit_ended(engine, &id, end));
+        LetterInput::Seal(message, provider, reply) => {
+            call::run(engine, reply, |engine| seal(engine, message, &provider));
         }
-        LetterInput::Sender(header, reply) => {
-            call::run(engine, reply, |engine| letter_sender(engine, &header))
+        LetterInput::DepositEnded(message, nonce, end, reply) => {
+            call::run(engine, reply, |engine| {
+                deposit_ended(engine, message, nonce, end)
+            });
         }
-        LetterInput::Take(letter, reply) => {
-            call::run(engine, reply, |engine| take_letter(engine, letter))
+        LetterInput::Keys(nonce, reply) => {
+            call::run(engine, reply, |engine| collected::keys(engine, &nonce));
+        }
+        LetterInput::Take(nonce, letter, reply) => {
+            call::run(engine, reply, |engine| {
+                collected::take(engine, &nonce, letter)
+            });
         }
     }
 }
 
-/// Seals letters for messages that have waited long enough, and prunes old letter numbers.
+/// Plans letters for messages that have waited long enough.
 pub(crate) fn upkeep(engine: &mut State, now: u64) -> Result<(), Refusal> {
     engine.mail.due = u64::MAX;
     let contacts: Vec<ContactRowId> = engine.mail.offered.iter().copied().collect();
     for contact in contacts {
         if may_be_written_to(engine, contact) {
-            seal_letters(engine, contact, now)?;
+            plan(engine, contact, now)?;
         }
-    }
-    if engine.batch.clock.unsettled().is_none() {
-        let kept_since = now.saturating_sub(TAKEN_KEPT_MS);
-        engine.batch.store.prune_letters(kept_since)?;
     }
     Ok(())
 }
@@ -126,8 +139,9 @@ fn may_be_written_to(engine: &State, contact: ContactRowId) -> bool {
         && engine.peers.get(&contact).is_some_and(away)
 }
 
-fn seal_letters(engine: &mut State, contact: ContactRowId, now: u64) -> Result<(), Refusal> {
-    let after = engine.mail.times.after_ms;
+/// Plans letters to a contact: at most as many as there are tokens for them.
+fn plan(engine: &mut State, contact: ContactRowId, now: u64) -> Result<(), Refusal> {
+    let after = engine.mail.settings.after_ms;
     let away_since = engine.mail.offline_since(contact);
     if away_since.saturating_add(after) > now {
         engine.mail.note(away_since.saturating_add(after));
@@ -139,70 +153,51 @@ fn seal_letters(engine: &mut State, contact: ContactRowId, now: u64) -> Result<(
         queued_ms: now.saturating_sub(after),
         deposited_ms: now.saturating_sub(LETTER_LIFE_MS),
     };
-    let waiting = engine.batch.store.undeposited(contact, since, SEAL_STEP)?;
-    for message in &waiting {
-        seal_letter(engine, contact, message, now)?;
+    let waiting = engine.batch.store.undeposited(contact, since, PLAN_STEP)?;
+    let room = match contact_boxes::usable(engine, contact)? {
+        Ok(_) => engine.batch.store.tokens_to_spare(contact)?,
+        Err(reason) => {
+            if !waiting.is_empty() {
+                engine.mail.failures.insert(contact, reason);
+            }
+            0
+        }
+    };
+    // More tokens, or another box, make the plan due again.
+    let planned = waiting.iter().take(room as usize);
+    let mut is_planned = false;
+    for message in planned {
+        is_planned = true;
+        let due = now.saturating_add(deposit_delay(engine));
+        engine.batch.store.insert_letter(*message, contact, due)?;
     }
-    if !waiting.is_empty() {
+    if is_planned {
         engine.batch.wake_depositor();
+    }
+    if waiting.len() > room as usize {
+        let failures = &mut engine.mail.failures;
+        failures.entry(contact).or_insert(PathFailure::NoToken);
+        engine.mail.note(now.saturating_add(*PAUSE_MS.end()));
+        return Ok(());
     }
     let patience = Patience {
         queued_ms: after,
         deposited_ms: LETTER_LIFE_MS,
     };
-    if let Some(next) = engine
+    let next = engine
         .batch
         .store
-        .next_undeposited(contact, patience, latest_ms)?
-    {
+        .next_undeposited(contact, patience, latest_ms)?;
+    if let Some(next) = next {
         engine.mail.note(next.max(now));
     }
-    Ok(())
-}
-
-fn seal_letter(
-    engine: &mut State,
-    contact: ContactRowId,
-    message: &Undeposited,
-    now: u64,
-) -> Result<(), Refusal> {
-    let OutboxPayload::There(payload) = engine.batch.store.outbox_payload(&message.id)? else {
-        return Ok(());
-    };
-    let (incarnation, oldest) = conversation::feed(engine, contact, |conversation, cx| {
-        conversation.letter_place(cx)
-    })?;
-    let payload = with_oldest(payload, oldest);
-    let peer_state = engine.peers.get_mut(&contact).ok_or_else(unknown)?;
-    let header = EpochHeader {
-        sender: engine.batch.own_id,
-        receiver: peer_state.contact.peer_id,
-        incarnation,
-        // A counter would repeat a number after the store was restored.
-        epoch: engine.batch.rng.next_u64() >> 1,
-        created_s: now / 1_000,
-    };
-    let certificate = peer_state.certificate()?;
-    let (rng, own) = (&mut engine.batch.rng, &engine.batch.identity);
-    let sealed = Letter::seal(rng, own, &certificate, header, &message.id.0, &payload);
-    let Ok(sealed) = sealed else {
-        engine.batch.counters.count("LETTER_NOT_SEALED");
-        return Ok(());
-    };
-    let mut id = LetterId([0; 16]);
-    engine.batch.rng.fill_bytes(&mut id.0);
-    let due = now.saturating_add(deposit_delay(engine));
-    engine
-        .batch
-        .store
-        .insert_letter(message, contact, id, &sealed, (now, due))?;
     Ok(())
 }
 
 /// Returns a random delay in milliseconds, so that the time of a deposit does not reveal when
 /// the message was written.
 fn deposit_delay(engine: &mut State) -> u64 {
-    let most = engine.mail.times.delay_ms;
+    let most = engine.mail.settings.delay_ms;
     if most == 0 {
         0
     } else {
@@ -210,8 +205,8 @@ fn deposit_delay(engine: &mut State) -> u64 {
     }
 }
 
-/// Returns the letters that are due, each with a box and a token, and the time when the next is
-/// due. A letter becomes due again unless [`deposit_ended`] is called in time.
+/// Returns the letters that are due, each with a box, and the time when the next is due. A letter
+/// becomes due again unless [`deposit_ended`] is called in time.
 fn next_deposits(
     engine: &mut State,
     limit: u32,
@@ -222,71 +217,186 @@ fn next_deposits(
         if !may_be_written_to(engine, letter.contact) {
             // The contact is online and gets the message in a session, or consent has ended.
             tracing::debug!("a letter is put off: the contact is online, or consent has ended");
-            engine.batch.store.delete_letter(letter.message)?;
-            let again = now.saturating_add(engine.mail.times.after_ms);
+            withdraw(engine, &letter)?;
+            let again = now.saturating_add(engine.mail.settings.after_ms);
             engine.mail.note(again);
             continue;
         }
-        if letter.sealed_ms.saturating_add(LETTER_LIFE_MS) <= now {
-            tracing::debug!("a letter is sealed again: it is too old for its providers");
-            engine.batch.store.delete_letter(letter.message)?;
-            engine.mail.note(now);
-            continue;
-        }
-        jobs.extend(place(engine, letter, now)?);
+        jobs.extend(choose_box(engine, letter, now)?);
     }
     Ok((jobs, engine.batch.store.next_letter_due()?))
 }
 
-/// Assigns a box and a token to a letter, once for each box that is tried.
-fn place(
+/// Chooses a box for a letter. A sealed letter keeps its box for as long as it is young and the box is
+/// offered.
+fn choose_box(
     engine: &mut State,
     mut letter: LetterRow,
     now: u64,
 ) -> Result<Option<DepositJob>, Refusal> {
-    let offers = engine.batch.store.offers(letter.contact)?;
-    let known = |provider: &PeerId| {
-        let mut offers = offers.iter();
-        offers.find(|row| row.offered.provider == *provider)
-    };
-    let place = letter
-        .place
-        .filter(|(provider, _)| known(provider).is_some());
-    let (provider, number) = match place {
-        Some(place) => place,
-        None => {
-            let turn = letter.attempts as usize % offers.len().max(1);
-            let Some(offer) = offers.get(turn) else {
-                tracing::debug!("a letter is put off: the contact offers no mailbox");
-                return Ok(None);
-            };
-            let provider = offer.offered.provider;
-            let next = engine.batch.store.next_token(letter.contact, &provider)?;
-            (provider, next.unwrap_or(0))
+    let is_old = |sealed: &SealedLetter| sealed.sealed_ms.saturating_add(LETTER_LIFE_MS) <= now;
+    if letter.sealed.as_ref().is_some_and(is_old) {
+        tracing::debug!("a letter is sealed again: it is too old for its provider");
+        unseal(engine, &mut letter)?;
+    }
+    if let Some(sealed) = &letter.sealed {
+        let offers = engine.batch.store.offers(letter.contact)?;
+        let mut offers = offers.into_iter();
+        match offers.find(|offered| offered.provider == sealed.provider) {
+            Some(offered) => return job(engine, &letter, offered, now).map(Some),
+            None => unseal(engine, &mut letter)?,
         }
-    };
-    letter.place = Some((provider, number));
-    engine
-        .batch
-        .store
-        .update_letter(&letter, now.saturating_add(LEASE_MS))?;
+    }
+    match contact_boxes::usable(engine, letter.contact)? {
+        Ok(mut boxes) => {
+            let turn = letter.attempts as usize % boxes.len().max(1);
+            let offered = boxes.swap_remove(turn);
+            job(engine, &letter, offered, now).map(Some)
+        }
+        Err(reason) => {
+            tracing::debug!(%reason, "a letter is put off");
+            engine.mail.failures.insert(letter.contact, reason);
+            // More tokens, or another box, make it due at once.
+            let due = now.saturating_add(*PAUSE_MS.end());
+            engine.batch.store.update_letter(&letter, due)?;
+            Ok(None)
+        }
+    }
+}
+
+fn job(
+    engine: &State,
+    letter: &LetterRow,
+    offered: OfferedBox,
+    now: u64,
+) -> Result<DepositJob, Refusal> {
+    let (store, due) = (&engine.batch.store, now.saturating_add(LEASE_MS));
+    store.update_letter(letter, due)?;
+    store.lease_letter(letter.message, due)?;
     let peer_state = engine.peers.get(&letter.contact).ok_or_else(unknown)?;
-    let owner = peer_state.contact.peer_id;
-    Ok(known(&provider).map(|row| DepositJob {
-        id: letter.id,
-        owner,
-        provider,
-        addresses: row.offered.addresses.clone(),
-        token: row.offered.seed.token(&owner, number),
-        sealed: letter.sealed,
+    Ok(DepositJob {
+        message: letter.message,
+        owner: peer_state.contact.peer_id,
+        provider: offered.provider,
+        addresses: offered.addresses,
+    })
+}
+
+/// Seals a letter for the box at a provider, unless it is sealed.
+fn seal(
+    engine: &mut State,
+    message: MessageRowId,
+    provider: &PeerId,
+) -> Result<Option<SealedDeposit>, Refusal> {
+    let Some(mut letter) = engine.batch.store.letter(message)? else {
+        return Ok(None);
+    };
+    if !may_be_written_to(engine, letter.contact) || mailboxes::is_avoided(engine, provider)? {
+        withdraw(engine, &letter)?;
+        return Ok(None);
+    }
+    if letter.sealed.is_none() {
+        letter.sealed = seal_for(engine, &letter, provider)?;
+        let due = engine.batch.now_ms().saturating_add(LEASE_MS);
+        engine.batch.store.update_letter(&letter, due)?;
+        engine.batch.store.lease_letter(message, due)?;
+    }
+    let sealed = letter.sealed.filter(|sealed| sealed.provider == *provider);
+    Ok(sealed.map(|sealed| SealedDeposit {
+        token: sealed.token,
+        sealed: sealed.bytes,
     }))
 }
 
+/// Uses a token for the box at a provider and seals the letter under it. `None` if there is no token any
+/// more, or nothing to seal.
+fn seal_for(
+    engine: &mut State,
+    letter: &LetterRow,
+    provider: &PeerId,
+) -> Result<Option<SealedLetter>, Refusal> {
+    let id = engine.batch.store.message_id(letter.message)?;
+    let OutboxPayload::There(payload) = engine.batch.store.outbox_payload(&MessageId(id))? else {
+        return Ok(None);
+    };
+    let offers = engine.batch.store.offers(letter.contact)?;
+    let Some(offered) = offers.iter().find(|it| it.provider == *provider) else {
+        return Ok(None);
+    };
+    let token = engine
+        .batch
+        .store
+        .use_token(letter.contact, offered.series)?;
+    let Some(given) = token else {
+        return Ok(None);
+    };
+    match seal_under(engine, letter.contact, id, &payload, &given)? {
+        Some(bytes) => Ok(Some(SealedLetter {
+            provider: *provider,
+            token: given.token,
+            bytes,
+            sealed_ms: engine.batch.now_ms(),
+        })),
+        None => {
+            engine.batch.counters.count("LETTER_NOT_SEALED");
+            let (nonce, now_s) = (given.token.nonce(), engine.batch.now_ms() / 1_000);
+            let store = &engine.batch.store;
+            store.give_up_token(letter.contact, nonce, now_s)?;
+            Ok(None)
+        }
+    }
+}
+
+fn seal_under(
+    engine: &mut State,
+    contact: ContactRowId,
+    message_id: [u8; 16],
+    payload: &[u8],
+    given: &TokenWithKey,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let secrets = engine.batch.store.letter_secrets(contact)?;
+    let parsed = Payload::parse(Bytes::copy_from_slice(payload));
+    let (Some(secret), Ok(parsed)) = (secrets.sealing(), parsed) else {
+        return Ok(None);
+    };
+    let (incarnation, oldest) = conversation::feed(engine, contact, |conversation, cx| {
+        conversation.letter_place(cx)
+    })?;
+    let header = LetterHeader {
+        sender: engine.batch.own_id,
+        incarnation,
+        created_s: engine.batch.now_ms() / 1_000,
+        oldest: oldest.clamp(1, parsed.sequence),
+        message_id,
+    };
+    let peer_state = engine.peers.get_mut(&contact).ok_or_else(unknown)?;
+    let certificate = peer_state.certificate()?;
+    let recipient = Recipient {
+        certificate: &certificate,
+        peer_id: &peer_state.contact.peer_id,
+        nonce: given.token.nonce(),
+        key: &given.key,
+        secret,
+    };
+    let (rng, own) = (&mut engine.batch.rng, &engine.batch.identity);
+    Ok(recipient.seal(rng, own, &header, payload).ok())
+}
+
 /// Handles the outcome of a deposit.
-fn deposit_ended(engine: &mut State, id: &LetterId, end: DepositEnd) -> Result<(), Refusal> {
-    let Some(letter) = engine.batch.store.letter(id)? else {
+fn deposit_ended(
+    engine: &mut State,
+    message: MessageRowId,
+    nonce: Option<DepositNonce>,
+    end: DepositEnd,
+) -> Result<(), Refusal> {
+    let Some(letter) = engine.batch.store.letter(message)? else {
         return Ok(());
     };
+    let sealed_nonce = letter.sealed.as_ref().map(|sealed| *sealed.token.nonce());
+    if nonce.is_some() && nonce != sealed_nonce {
+        // The letter was withdrawn in the meantime, and its message has another one.
+        return Ok(());
+    }
     let reason = match end {
         DepositEnd::Answered(Outcome::Stored) => return on_stored(engine, &letter),
         DepositEnd::Answered(Outcome::Refused) => PathFailure::MailboxRefused,
@@ -301,113 +411,51 @@ fn deposit_ended(engine: &mut State, id: &LetterId, end: DepositEnd) -> Result<(
 
 fn on_stored(engine: &mut State, letter: &LetterRow) -> Result<(), Refusal> {
     let id = MessageId(engine.batch.store.message_id(letter.message)?);
-    engine.batch.store.delete_letter(letter.message)?;
     let now = engine.batch.now_ms();
+    if let Some(sealed) = &letter.sealed {
+        let nonce = sealed.token.nonce();
+        let store = &engine.batch.store;
+        store.spend_token(letter.contact, nonce, now / 1_000)?;
+    }
+    engine.batch.store.delete_letter(letter.message)?;
     engine.batch.store.note_deposit(letter, now)?;
-    engine.mail.note(now.saturating_add(LETTER_LIFE_MS));
     engine.mail.failures.remove(&letter.contact);
+    // Messages for which there was no token are planned again, or reported again.
+    engine.mail.note(now);
     conversation::feed(engine, letter.contact, |conversation, cx| {
         conversation.on_deposited(cx, id);
     })
 }
 
-/// Schedules a retry, with another box if there is one. A token that was refused is kept for
-/// its box, as the owner may not have registered it yet.
+/// Schedules a retry. A letter whose token was refused is sealed again, after a longer time: the provider
+/// could link the two. One that its provider could not take at the first attempt is sealed again if the
+/// contact has another box, and stays there.
 fn try_later(engine: &mut State, mut letter: LetterRow, end: DepositEnd) -> Result<(), Refusal> {
-    let others = engine.batch.store.offers(letter.contact)?.len() > 1;
-    if others && end != DepositEnd::Answered(Outcome::Refused) {
-        letter.place = None;
+    let refused = end == DepositEnd::Answered(Outcome::Refused);
+    if let Some(sealed) = &letter.sealed {
+        let boxes = contact_boxes::usable(engine, letter.contact)?.unwrap_or_default();
+        let has_other = boxes.iter().any(|it| it.provider != sealed.provider);
+        if refused || (has_other && letter.attempts == 0) {
+            unseal(engine, &mut letter)?;
+        }
     }
     letter.attempts = letter.attempts.saturating_add(1);
     let doublings = letter.attempts.saturating_sub(1).min(16);
     let pause = (PAUSE_MS.start() << doublings).min(*PAUSE_MS.end());
     let jitter = engine.batch.rng.next_u64() % (pause / 2);
-    let due = engine.batch.now_ms().saturating_add(pause / 2 + jitter);
+    let hidden = match refused {
+        true => deposit_delay(engine).saturating_mul(REFUSED_DELAYS),
+        false => 0,
+    };
+    let due = engine
+        .batch
+        .now_ms()
+        .saturating_add(pause / 2 + jitter + hidden);
     engine.batch.store.update_letter(&letter, due)?;
     engine.batch.wake_depositor();
     Ok(())
 }
 
-/// Returns the certificate that opens a letter; `None` if its sender is unknown, it was taken
-/// before, or the contact is over its quota.
-fn letter_sender(
-    engine: &mut State,
-    header: &EpochHeader,
-) -> Result<Option<Arc<Certificate>>, Refusal> {
-    let Some(contact) = engine
-        .peers
-        .row_of(&header.sender)
-        .filter(|row| engine.peers.is_contact(*row))
-    else {
-        engine.batch.counters.count("LETTER_OF_STRANGER");
-        return Ok(None);
-    };
-    let (incarnation, number) = (header.incarnation, header.epoch);
-    if engine
-        .batch
-        .store
-        .letter_was_taken(contact, incarnation, number)?
-    {
-        engine.batch.counters.count("LETTER_REPEATED");
-        return Ok(None);
-    }
-    if retention::is_over_quota(engine, contact)? {
-        // The message stays with the sender, which deposits it again.
-        return Ok(None);
-    }
-    let peer_state = engine.peers.get_mut(&contact).ok_or_else(unknown)?;
-    Ok(Some(peer_state.certificate()?))
-}
-
-/// Takes the message of a letter. Its effects are durable once the batch is committed.
-fn take_letter(engine: &mut State, letter: OpenedLetter) -> Result<(), Refusal> {
-    let header = letter.header;
-    let Some(contact) = engine
-        .peers
-        .row_of(&header.sender)
-        .filter(|row| engine.peers.is_contact(*row))
-    else {
-        return Ok(());
-    };
-    let now = engine.batch.now_ms();
-    let (incarnation, number) = (header.incarnation, header.epoch);
-    if !engine
-        .batch
-        .store
-        .take_letter(contact, incarnation, number, now)?
-    {
-        engine.batch.counters.count("LETTER_REPEATED");
-        return Ok(());
-    }
-    let message = OpenedMessage {
-        incarnation,
-        id: MessageId(letter.message_id),
-        plaintext: letter.plaintext,
-    };
-    let result = conversation::feed(engine, contact, |conversation, cx| {
-        conversation.on_letter(cx, message)
-    })?;
-    if result.is_err() {
-        engine.batch.counters.count("LETTER_REFUSED");
-    }
-    Ok(())
-}
-
-/// Returns the payload with the oldest place that is still offered, as letters carry it.
-fn with_oldest(encoded: Vec<u8>, oldest: u64) -> Vec<u8> {
-    match Payload::parse(Bytes::from(encoded.clone())) {
-        Ok(payload) => Payload {
-            oldest: oldest.min(payload.sequence),
-            ..payload
-        }
-        .encode(),
-        Err(_) => encoded,
-    }
-}
-
 fn unknown() -> Refusal {
     Refusal::new(m2_proto::reason::Reason::ContactUnknown)
 }
-
-#[cfg(test)]
-mod tests;

@@ -21,7 +21,7 @@ pub(crate) fn note_offline(engine: &mut State, contact: ContactRowId) {
     if may_deposit(engine, contact) {
         engine
             .mail
-            .note(now.saturating_add(engine.mail.times.after_ms));
+            .note(now.saturating_add(engine.mail.settings.after_ms));
     }
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn note_queued(engine: &mut State, contact: ContactRowId) {
         let at = engine
             .batch
             .now_ms()
-            .saturating_add(engine.mail.times.after_ms);
+            .saturating_add(engine.mail.settings.after_ms);
         engine.mail.note(at);
     }
 }

@@ -1,20 +1,19 @@
-//! This daemon's boxes at providers, and the grants that let contacts deposit into them
-//! (`docs/spec/mailbox.md#tokens`).
+//! This daemon's boxes at providers, and their keys (`docs/spec/mailbox.md#tokens`).
 
 use crate::lines::typed_addresses;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::{BoxHealth, State};
 use crate::wanted::WantedBox;
-use crate::{call, invitation_text, invitations, lines, suites};
+use crate::{call, invitation_text, invitations, suites, token_giving, withdrawal};
 use m2_core::resolve::{self, NotFound};
-use m2_crypto::address::Use;
-use m2_crypto::mailbox::TokenSeed;
+use m2_crypto::deposit::BoxKey;
+use m2_crypto::letter::LetterSecrets;
 use m2_crypto::{PeerId, Secret};
 use m2_proto::reason::Reason;
-use m2_store::{BoxRowId, ContactRowId, GrantRow, MailboxPolicy, MailboxRow, MailboxState};
-use m2_wire::mailbox::{BoxState, MAX_ADDRESSES, MAX_BOXES, Mailbox, OfferedBox};
-use m2_wire::{InviteProof, Message};
+use m2_store::{BoxRowId, ContactRowId, MailboxPolicy, MailboxRow, MailboxState, StoreError};
+use m2_wire::InviteProof;
+use m2_wire::mailbox::{BoxState, MAX_ADDRESSES, MAX_BOXES};
 
 /// A box of this daemon as front-ends see it.
 #[derive(Debug, Clone)]
@@ -31,10 +30,10 @@ pub enum MailboxInput {
     Register(String, Reply<MailboxView>),
     /// Ask the provider with this peer id or prefix of it to delete a box.
     Remove(String, Reply<()>),
-    /// Handle the state of the box in a row, from its provider.
-    State(BoxRowId, BoxState, Reply<()>),
-    /// Record that a provider registered the tokens of grants.
-    TokensRegistered(Vec<GrantRow>, Reply<()>),
+    /// Draw a new key for the box at the provider with this peer id or prefix of it.
+    Rekey(String, Reply<MailboxView>),
+    /// Handle the state of the box in a row, from its provider, which was told this key.
+    State(BoxRowId, BoxState, Option<BoxKey>, Reply<()>),
     /// Record the health of the box in a row.
     Health(BoxRowId, BoxHealth),
     /// Count a use of the invitation that a proof shows, in a session with this proof key, for a box
@@ -58,11 +57,13 @@ pub(crate) fn handle(engine: &mut State, input: MailboxInput) {
         MailboxInput::Remove(provider, reply) => {
             call::run(engine, reply, |engine| remove(engine, &provider));
         }
-        MailboxInput::State(row, state, reply) => {
-            call::run(engine, reply, |engine| on_box_state(engine, row, &state));
+        MailboxInput::Rekey(provider, reply) => {
+            call::run(engine, reply, |engine| rekey(engine, &provider));
         }
-        MailboxInput::TokensRegistered(grants, reply) => {
-            call::run(engine, reply, |engine| tokens_registered(engine, &grants));
+        MailboxInput::State(row, state, key, reply) => {
+            call::run(engine, reply, |engine| {
+                on_box_state(engine, row, &state, key)
+            });
         }
         MailboxInput::Health(row, health) => set_box_health(engine, row, health),
         MailboxInput::UseInvitation {
@@ -104,10 +105,13 @@ fn register(engine: &mut State, text: &str) -> Result<MailboxView, Refusal> {
         addresses,
         invite_token: Some(invitation.token().clone()),
         state: MailboxState::Asked,
-        max_tokens: 0,
+        key: None,
+        key_known: false,
         created_ms: engine.batch.now_ms(),
     };
     row.row = engine.batch.store.put_mailbox(&row)?;
+    // A box that was registered before may be another one by now: earlier tokens end.
+    let row = draw_key(engine, row)?;
     suites::carry_over(engine, &provider)?;
     engine.batch.changed.boxes = true;
     Ok(mailbox_view(engine, row))
@@ -119,14 +123,48 @@ pub(crate) fn list(engine: &mut State) -> Result<Vec<MailboxView>, Refusal> {
     Ok(rows.map(|row| mailbox_view(engine, row)).collect())
 }
 
-/// Returns this daemon's boxes with the grants for them.
+/// Returns this daemon's boxes.
 pub(crate) fn wanted(engine: &State) -> Result<Vec<WantedBox>, Refusal> {
-    let store = &engine.batch.store;
-    let boxes = store.mailboxes()?.into_iter().map(|row| {
-        let grants = store.grants_of_mailbox(row.row)?;
-        Ok(WantedBox { row, grants })
-    });
-    boxes.collect()
+    let rows = engine.batch.store.mailboxes()?.into_iter();
+    Ok(rows.map(|row| WantedBox { row }).collect())
+}
+
+/// Draws a key for each box that has none, as after a restore.
+pub(crate) fn draw_keys(engine: &mut State) -> Result<(), StoreError> {
+    for mut row in engine.batch.store.mailboxes()? {
+        if row.key.is_none() {
+            row.key = Some(BoxKey::random(&mut engine.batch.rng));
+            engine.batch.store.put_mailbox(&row)?;
+        }
+    }
+    Ok(())
+}
+
+/// Draws a new key for a box, which ends all tokens for it. The provider learns it in the next session.
+fn rekey(engine: &mut State, provider: &str) -> Result<MailboxView, Refusal> {
+    let row = resolve_mailbox(engine, provider)?;
+    let row = draw_key(engine, row)?;
+    Ok(mailbox_view(engine, row))
+}
+
+/// Draws new keys for all boxes, as a store that went back does not know which tokens it gave.
+pub(crate) fn rekey_all(engine: &mut State) -> Result<(), Refusal> {
+    for row in engine.batch.store.mailboxes()? {
+        draw_key(engine, row)?;
+    }
+    Ok(())
+}
+
+fn draw_key(engine: &mut State, mut row: MailboxRow) -> Result<MailboxRow, Refusal> {
+    row.key = Some(BoxKey::random(&mut engine.batch.rng));
+    row.key_known = false;
+    engine.batch.store.put_mailbox(&row)?;
+    for grant in engine.batch.store.grants_of_mailbox(row.row)? {
+        token_giving::begin_series(engine, grant.contact, row.row)?;
+        token_giving::offer(engine, grant.contact)?;
+    }
+    engine.batch.changed.boxes = true;
+    Ok(row)
 }
 
 /// Asks the provider to delete a box. The request is kept until the provider is reached.
@@ -140,8 +178,9 @@ pub(crate) fn remove(engine: &mut State, provider: &str) -> Result<(), Refusal> 
     row.state = MailboxState::Leaving;
     engine.batch.store.put_mailbox(&row)?;
     for grant in engine.batch.store.grants_of_mailbox(row.row)? {
+        token_giving::begin_series(engine, grant.contact, row.row)?;
         engine.batch.store.delete_grant(&grant)?;
-        offer(engine, grant.contact)?;
+        token_giving::offer(engine, grant.contact)?;
     }
     engine.batch.changed.boxes = true;
     Ok(())
@@ -174,55 +213,31 @@ fn resolve_mailbox(engine: &State, text: &str) -> Result<MailboxRow, Refusal> {
     })
 }
 
-/// Creates or deletes a contact's grants to match its policy.
-pub(crate) fn grant_or_withdraw(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
-    let wanted = engine.mail.policy(contact).grants && engine.peers.is_contact(contact);
-    let grants = engine.batch.store.grants_of_contact(contact)?;
-    if !wanted {
-        for grant in &grants {
-            engine.batch.store.delete_grant(grant)?;
-        }
-        offer(engine, contact)?;
-    } else {
-        for mailbox in engine.batch.store.mailboxes()? {
-            let granted = grants.iter().any(|grant| grant.mailbox == mailbox.row);
-            if mailbox.state == MailboxState::Open && !granted {
-                engine.batch.store.put_grant(&GrantRow {
-                    contact,
-                    mailbox: mailbox.row,
-                    seed: TokenSeed::random(&mut engine.batch.rng),
-                    first: 0,
-                    next: 0,
-                })?;
-            }
-        }
-    }
-    engine.batch.changed.boxes = true;
-    Ok(())
-}
-
-/// Deletes the grants, offers and letters of a peer that is no contact any more.
+/// Deletes the grants, offers, letters and keys for letters of a peer that is no contact any more.
 pub(crate) fn end_with(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
     if engine.mail.policies.remove(&contact).is_some() {
         engine
             .batch
             .store
             .put_mailbox_policy(contact, MailboxPolicy::default())?;
-        for grant in engine.batch.store.grants_of_contact(contact)? {
-            engine.batch.store.delete_grant(&grant)?;
-        }
-        engine.batch.changed.boxes = true;
     }
-    if engine.mail.offered.remove(&contact) {
-        engine.batch.store.replace_offers(contact, &[])?;
-    }
-    engine.batch.store.delete_letters_to(contact)?;
+    withdrawal::withdraw_all(engine, contact)?;
+    token_giving::forget(engine, contact)?;
+    engine.mail.offered.remove(&contact);
+    engine.batch.store.replace_offers(contact, &[])?;
+    let none = LetterSecrets::default();
+    engine.batch.store.put_letter_secrets(contact, &none)?;
     engine.mail.failures.remove(&contact);
     Ok(())
 }
 
-/// Handles a box state from its provider.
-fn on_box_state(engine: &mut State, row: BoxRowId, state: &BoxState) -> Result<(), Refusal> {
+/// Handles a box state from its provider, which was told `key`.
+fn on_box_state(
+    engine: &mut State,
+    row: BoxRowId,
+    state: &BoxState,
+    key: Option<BoxKey>,
+) -> Result<(), Refusal> {
     let boxes = engine.batch.store.mailboxes()?;
     let Some(mut mailbox) = boxes.into_iter().find(|mailbox| mailbox.row == row) else {
         return Ok(());
@@ -239,7 +254,8 @@ fn on_box_state(engine: &mut State, row: BoxRowId, state: &BoxState) -> Result<(
     } else {
         MailboxState::Refused
     };
-    mailbox.max_tokens = state.max_tokens;
+    // A key that was drawn in the meantime is told in the next session.
+    mailbox.key_known = state.open && key.is_some() && key == mailbox.key;
     mailbox.invite_token = None;
     engine.batch.store.put_mailbox(&mailbox)?;
     engine.batch.changed.boxes = true;
@@ -251,29 +267,9 @@ fn on_box_state(engine: &mut State, row: BoxRowId, state: &BoxState) -> Result<(
             .filter(|(_, policy)| policy.grants);
         let contacts: Vec<ContactRowId> = granting.map(|(contact, _)| *contact).collect();
         for contact in contacts {
-            grant_or_withdraw(engine, contact)?;
+            token_giving::grant_or_withdraw(engine, contact)?;
         }
     }
-    Ok(())
-}
-
-/// Records that a provider registered the tokens of these grants. Contacts that could not
-/// deposit before get an offer.
-fn tokens_registered(engine: &mut State, grants: &[GrantRow]) -> Result<(), Refusal> {
-    for grant in grants {
-        let stored = engine.batch.store.grants_of_contact(grant.contact)?;
-        let Some(before) = stored
-            .iter()
-            .find(|row| row.mailbox == grant.mailbox && row.seed.expose() == grant.seed.expose())
-        else {
-            continue;
-        };
-        engine.batch.store.put_grant(grant)?;
-        if before.next == 0 {
-            offer(engine, grant.contact)?;
-        }
-    }
-    engine.batch.changed.boxes = true;
     Ok(())
 }
 
@@ -282,77 +278,14 @@ fn set_box_health(engine: &mut State, row: BoxRowId, health: BoxHealth) {
     engine.mail.health.insert(row, health);
 }
 
-/// Sends a contact the boxes into which it may deposit, on its session. The offer may be empty.
-pub(crate) fn offer(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
-    let Some(link) = engine.peers.serving(contact) else {
-        return Ok(());
-    };
-    let boxes = engine.batch.store.mailboxes()?;
-    let mut offers = Vec::new();
-    for grant in engine.batch.store.grants_of_contact(contact)? {
-        let mailbox = boxes.iter().find(|mailbox| mailbox.row == grant.mailbox);
-        let Some(mailbox) = mailbox.filter(|_| grant.next > 0) else {
-            continue;
-        };
-        let addresses = lines::shareable_addresses(engine, &mailbox.addresses);
-        if !addresses.is_empty() {
-            offers.push(OfferedBox {
-                provider: mailbox.provider,
-                addresses,
-                seed: grant.seed,
-            });
-        }
-    }
-    let frame = Message::Mailbox(Box::new(Mailbox::Offer(offers)));
-    engine.batch.push_frame(link.id, frame);
-    Ok(())
-}
-
-/// Offers boxes in a new session to a contact with a mailbox policy.
-pub(crate) fn offer_on_meeting(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
-    if engine.mail.policies.contains_key(&contact) {
-        offer(engine, contact)?;
-    }
-    Ok(())
-}
-
-/// Stores the boxes that a contact offers.
-pub(crate) fn on_offer(
-    engine: &mut State,
-    contact: ContactRowId,
-    mut boxes: Vec<OfferedBox>,
-) -> Result<(), Refusal> {
-    for offered in &mut boxes {
-        let named = std::mem::take(&mut offered.addresses);
-        offered.addresses = lines::usable(engine, named, Use::Service);
-    }
-    boxes.retain(|offered| !offered.addresses.is_empty());
-    let before = engine.batch.store.offers(contact)?;
-    let same = before.len() == boxes.len()
-        && before
-            .iter()
-            .zip(&boxes)
-            .all(|(row, new)| row.offered == *new);
-    if same {
-        return Ok(());
-    }
-    engine.batch.store.replace_offers(contact, &boxes)?;
-    // The earlier tokens may be invalid now.
-    engine.batch.store.unplace_letters(contact)?;
-    if boxes.is_empty() {
-        engine.mail.offered.remove(&contact);
-        engine.batch.store.delete_letters_to(contact)?;
-    } else {
-        engine.mail.offered.insert(contact);
-        let now = engine.batch.now_ms();
-        engine.mail.note(now);
-        engine.batch.wake_depositor();
-    }
-    Ok(())
-}
-
 /// Returns whether a peer is a provider of this daemon.
 pub(crate) fn is_provider(engine: &mut State, peer: &PeerId) -> Result<bool, Refusal> {
     let boxes = engine.batch.store.mailboxes()?;
     Ok(boxes.iter().any(|row| row.provider == *peer))
+}
+
+/// Returns whether letters are not deposited at a provider because it keeps a box of this daemon: it could
+/// link the two by the address.
+pub(crate) fn is_avoided(engine: &mut State, provider: &PeerId) -> Result<bool, Refusal> {
+    Ok(!engine.mail.settings.at_own_provider && is_provider(engine, provider)?)
 }

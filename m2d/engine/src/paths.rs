@@ -4,7 +4,7 @@
 use crate::effect::Effect;
 use crate::refusal::Refusal;
 use crate::state::{Session, State};
-use crate::{conversation, dialling, lines};
+use crate::{conversation, dialling, greeting, lines};
 use m2_core::IpMode;
 use m2_core::sessions::{self as choice, SessionId};
 use m2_crypto::address::NamedAddress;
@@ -81,6 +81,7 @@ fn use_another(engine: &mut State, doubted: &Arc<Session>) -> Result<(), Refusal
     peer_state.links.push(link.clone());
     if engine.peers.is_contact(row) {
         conversation::talk_on(engine, row, &link)?;
+        greeting::greet(engine, row, &link)?;
     }
     Ok(())
 }

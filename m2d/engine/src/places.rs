@@ -3,7 +3,7 @@
 
 use crate::refusal::Refusal;
 use crate::state::{Renewal, Session, State};
-use crate::{conversation, lines, mailboxes, paths};
+use crate::{contact_boxes, conversation, greeting, letter_secrets, lines, mailboxes, paths};
 use m2_store::ContactRowId;
 use m2_wire::{Message, Places};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub(crate) fn begin_talk(
     if conversation::is_giving_up(engine, row)? {
         return Ok(());
     }
+    letter_secrets::keep(engine, row, link)?;
     engine.sessions.sent_once.push(link.id);
     if !engine.peers.serves(row, link) {
         let places = conversation::feed(engine, row, |conversation, cx| {
@@ -39,7 +40,7 @@ pub(crate) fn begin_talk(
         }
     })?;
     engine.sessions.note_begun(link.id);
-    mailboxes::offer_on_meeting(engine, row)?;
+    greeting::greet(engine, row, link)?;
     lines::offer(engine, row)?;
     paths::seek_direct(engine, row, link);
     Ok(())
@@ -67,8 +68,10 @@ pub(crate) fn begin_again(engine: &mut State, row: ContactRowId) -> Result<(), R
     for link in peer_state.flat_map(|peer_state| &peer_state.links) {
         if let Some(progress) = engine.sessions.progress_mut(link.id) {
             progress.places = None;
+            progress.greeted = false;
         }
     }
+    contact_boxes::forget(engine, row)?;
     conversation::feed(engine, row, |conversation, cx| conversation.begin_again(cx))
 }
 
@@ -101,8 +104,10 @@ pub(crate) fn on_places(
     })
 }
 
-/// Takes new incarnations of conversations.
+/// Takes new incarnations of conversations, and new keys of the boxes.
 pub(crate) fn renew_all(engine: &mut State, renewal: Renewal) -> Result<(), Refusal> {
+    mailboxes::rekey_all(engine)?;
+    contact_boxes::ask_for_all_tokens(engine)?;
     let exception = renewal.exception();
     engine.flush()?;
     engine.batch.store.end_incarnations(exception)?;

@@ -4,7 +4,10 @@ use crate::contact_view::ContactView;
 use crate::effect::Effect;
 use crate::refusal::Refusal;
 use crate::state::State;
-use crate::{contact_rows, contact_view, dialling, lines, mail, mailboxes, paths, retention};
+use crate::{
+    contact_boxes, contact_rows, contact_view, dialling, greeting, lines, mail, paths, retention,
+    token_giving, withdrawal,
+};
 use m2_core::{ContactState, IpMode};
 use m2_proto::reason::Reason;
 use m2_store::{ContactRowId, MailboxPolicy};
@@ -76,12 +79,22 @@ fn set_mailbox_policy(
     };
     engine.batch.store.put_mailbox_policy(row, policy)?;
     engine.mail.policies.insert(row, policy);
-    mailboxes::grant_or_withdraw(engine, row)?;
+    token_giving::grant_or_withdraw(engine, row)?;
     if policy.uses {
         let now = engine.batch.now_ms();
         engine.mail.note(now);
     } else {
-        engine.batch.store.delete_letters_to(row)?;
+        withdrawal::withdraw_all(engine, row)?;
+    }
+    let Some(link) = engine.peers.serving(row) else {
+        return Ok(());
+    };
+    let progress = engine.sessions.progress(link.id);
+    if !progress.is_some_and(|progress| progress.greeted) {
+        return greeting::greet(engine, row, &link);
+    }
+    if policy.uses && !before.uses {
+        contact_boxes::ask_for_tokens(engine, row, &link)?;
     }
     Ok(())
 }
@@ -91,7 +104,7 @@ fn set_ip(engine: &mut State, row: ContactRowId, mode: Option<IpMode>) -> Result
     engine.peers.contact_mut(row)?.ip = mode;
     contact_rows::save(engine, row)?;
     if lines::ip_mode(engine, row) == IpMode::LineOnly {
-        engine.batch.store.delete_letters_to(row)?;
+        withdrawal::withdraw_all(engine, row)?;
     } else if mail::may_deposit(engine, row) {
         let now = engine.batch.now_ms();
         engine.mail.note(now);

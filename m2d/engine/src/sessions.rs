@@ -4,17 +4,17 @@ use crate::effect::Effect;
 use crate::pseudonym::Pseudonym;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
-use crate::state::{Session, State};
+use crate::state::{Session, SessionSecrets, State};
 use crate::{
-    call, conversation, dialling, frames, lines, mail, meeting, paths, peer_requests, places,
-    problem, time,
+    call, conversation, dialling, frames, greeting, lines, mail, meeting, paths, peer_requests,
+    places, problem, time,
 };
 use m2_core::ContactState;
 use m2_core::PathFailure;
 use m2_core::dial::Order;
 use m2_core::sessions::SessionId;
 use m2_core::strangers::Eviction;
-use m2_crypto::envelope::{EpochHeader, EpochSecret};
+use m2_crypto::envelope::EpochHeader;
 use m2_delivery::{AcceptedGrant, Path, Time};
 use m2_limits::prefix::Prefix;
 use m2_store::ContactRowId;
@@ -28,8 +28,8 @@ pub enum SessionInput {
     Up {
         /// The session.
         session: Session,
-        /// The secret of the epochs that this side opens in it.
-        epochs: EpochSecret,
+        /// The secrets that the engine keeps of it.
+        secrets: SessionSecrets,
         /// How far the peer's clock is ahead, in milliseconds, if it reported its time.
         clock_skew_ms: Option<i64>,
         /// How the session is treated.
@@ -92,13 +92,13 @@ pub(crate) fn handle(engine: &mut State, input: SessionInput) {
     match input {
         SessionInput::Up {
             session,
-            epochs,
+            secrets,
             clock_skew_ms,
             reply,
         } => {
             let session = Arc::new(session);
             let clock = clock_skew_ms.map(|skew_ms| steady_offset(engine, skew_ms));
-            engine.sessions.insert(session.clone(), epochs, clock);
+            engine.sessions.insert(session.clone(), secrets, clock);
             call::run(engine, reply, |engine| on_link_up(engine, &session));
         }
         SessionInput::Down(end, reply) => {
@@ -233,7 +233,10 @@ fn on_link_down(engine: &mut State, end: SessionEnd) -> Result<(), Refusal> {
     let has_conversation = peer_state.conversation.is_some();
     if was_serving {
         match next.as_ref().filter(|_| engine.peers.is_contact(row)) {
-            Some(next) => conversation::talk_on(engine, row, next)?,
+            Some(next) => {
+                conversation::talk_on(engine, row, next)?;
+                greeting::greet(engine, row, next)?;
+            }
             // Perhaps the peer is no contact any more, and the session ends for this reason.
             None if has_conversation => conversation::feed(engine, row, |conversation, cx| {
                 conversation.disconnected(cx)

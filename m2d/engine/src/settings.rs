@@ -7,26 +7,29 @@ use m2_core::{IpMode, StoreLimits};
 pub struct Settings {
     /// The limits of the store.
     pub limits: StoreLimits,
-    /// When letters are deposited.
-    pub letters: LetterTimes,
+    /// When and where letters are deposited.
+    pub letters: LetterSettings,
     /// Which paths sessions may take.
     pub lines: LineSettings,
 }
 
-/// When letters are deposited.
+/// When and where letters are deposited.
 #[derive(Debug, Clone, Copy)]
-pub struct LetterTimes {
+pub struct LetterSettings {
     /// The time without a session with a contact before its messages are deposited, in milliseconds.
     pub after_ms: u64,
     /// The maximum random delay before a letter is deposited, in milliseconds.
     pub delay_ms: u64,
+    /// True if letters are also deposited at providers that keep a box of this daemon.
+    pub at_own_provider: bool,
 }
 
-impl Default for LetterTimes {
+impl Default for LetterSettings {
     fn default() -> Self {
         Self {
             after_ms: 30_000,
             delay_ms: 30_000,
+            at_own_provider: false,
         }
     }
 }

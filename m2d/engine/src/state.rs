@@ -13,7 +13,7 @@ mod time;
 
 pub use lines::LineHealth;
 pub use mail::BoxHealth;
-pub use sessions::{Session, is_sent_once};
+pub use sessions::{Session, SessionSecrets, is_sent_once};
 
 pub(crate) use batch::{Batch, Changed};
 pub(crate) use conversations::{Conversations, Renewal};

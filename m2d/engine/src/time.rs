@@ -260,7 +260,6 @@ mod tests {
             sent: Time(now.saturating_add_signed(skew_ms - age_ms)),
             ttl_s: 3_600,
             body: Body::Content(Content::new("", &b"hello"[..]).unwrap()),
-            oldest: 0,
             as_sent: None,
         };
         let from = Arrival {

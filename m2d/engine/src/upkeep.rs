@@ -39,7 +39,8 @@ pub(crate) fn next_due_ms(engine: &State) -> u64 {
     let first = |due: Option<u64>| due.unwrap_or(u64::MAX);
     let timer = first(engine.conversations.timers.first().map(|(due, _)| *due));
     let crossed = first(engine.sessions.crossed.first().map(|(due, _)| *due));
-    let periodic = engine.maintenance.due().min(engine.mail.due);
+    let mail = engine.mail.due.min(engine.mail.keys_due);
+    let periodic = engine.maintenance.due().min(mail);
     let reports = engine
         .lines
         .days_until_ms
@@ -68,7 +69,8 @@ pub(crate) fn run_timers(engine: &mut State) {
         engine.lines.days_until_ms = u64::MAX;
         engine.batch.changed.relays = true;
     }
-    if engine.maintenance.due().min(engine.mail.due) <= now {
+    let mail = engine.mail.due.min(engine.mail.keys_due);
+    if engine.maintenance.due().min(mail) <= now {
         upkeep(engine, now);
     }
 }
@@ -130,6 +132,24 @@ fn try_upkeep(engine: &mut State, now: u64) -> Result<(), StoreError> {
     if engine.maintenance.space <= now {
         give_back(engine, now)?;
     }
+    if engine.mail.keys_due <= now {
+        erase_keys(engine, now)?;
+    }
+    Ok(())
+}
+
+/// Erases the keys for letters that have ended. A wrong clock must not erase those that are in use.
+fn erase_keys(engine: &mut State, now: u64) -> Result<(), StoreError> {
+    if engine.batch.clock.unsettled().is_some() {
+        engine.mail.keys_due = now.saturating_add(SETTLING_MS);
+        return Ok(());
+    }
+    let store = &engine.batch.store;
+    store.erase_ended_tokens(now / 1_000)?;
+    store.erase_ended_secrets(now / 1_000)?;
+    let ends = [store.next_token_end_s()?, store.next_secret_end_s()?];
+    let next = ends.into_iter().flatten().min();
+    engine.mail.keys_due = next.map_or(u64::MAX, |end| end.saturating_mul(1_000));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use m2_crypto::PeerId;
 use m2_crypto::line::Caller;
-use m2_store::{GrantRow, LineRow, MailboxRow};
+use m2_store::{LineRow, MailboxRow};
 use std::net::SocketAddr;
 
 /// This daemon's relays, and the lines that should be open at them now
@@ -32,19 +32,12 @@ pub struct OpenAt {
 pub struct WantedBox {
     /// The box.
     pub row: MailboxRow,
-    /// The grants of contacts that may deposit into it.
-    pub grants: Vec<GrantRow>,
 }
 
 impl WantedBox {
-    /// Returns whether the session must act on the change from `before`. How many tokens are
-    /// registered does not matter, as the session itself reports that.
+    /// Returns whether the session must act on the change from `before`.
     pub fn differs_from(&self, before: &Self) -> bool {
         let of = |it: &Self| (it.row.row, it.row.state, it.row.addresses.clone());
-        let same_grants = self.grants.len() == before.grants.len()
-            && self.grants.iter().zip(&before.grants).all(|(now, before)| {
-                now.contact == before.contact && now.seed.expose() == before.seed.expose()
-            });
-        of(self) != of(before) || !same_grants
+        of(self) != of(before) || self.row.key != before.row.key
     }
 }

@@ -139,7 +139,7 @@ impl MailboxServer {
         self.close(&handle, end);
     }
 
-    /// Purges expired letters and erases deleted data, until the daemon stops.
+    /// Purges expired letters and marks, and erases deleted data, until the daemon stops.
     pub async fn run_maintenance(self: Arc<Self>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}

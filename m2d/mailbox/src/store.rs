@@ -1,10 +1,10 @@
-//! The store of a mailbox server, behind one trait: boxes, deposit tokens and letters
+//! The store of a mailbox server, behind one trait: boxes, letters and spent marks
 //! (docs/spec/mailbox-store.md).
 //!
 //! Two stores implement it: [`EmbeddedStore`], one SQLite file, and [`JetStreamStore`], which
-//! several front ends share over one NATS cluster. For a letter both keep only the box, the
-//! letter's id, its bytes and the hour in which it expires: no arrival order, no exact time, no
-//! token.
+//! several front ends share over one NATS cluster. For a letter both keep only the box, the nonce
+//! and the period of its token, its bytes and the hour in which it expires: no arrival order and no
+//! exact time. For a letter that was taken they keep the nonce, the period and a mark.
 
 mod arrival_notifier;
 mod embedded;
@@ -24,18 +24,12 @@ pub use limits::Limits;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use m2_crypto::PeerId;
-pub use m2_crypto::envelope::LETTER_SIZES;
+use m2_crypto::deposit::{BoxKey, DepositNonce, DepositToken, Period};
+pub use m2_crypto::letter::LETTER_SIZES;
 pub use m2_net::wire::mailbox::KEPT_MS;
 use m2_sqlite::Fault;
 use std::fmt;
 use thiserror::Error;
-
-/// The hash under which the owner registered a deposit token. The store never receives the token
-/// itself.
-pub type TokenHash = [u8; 32];
-
-/// The id of a letter: 16 random bytes that the sender chose before its first attempt.
-pub type LetterId = [u8; 16];
 
 /// The future result of a store operation.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, MailboxError>>;
@@ -58,34 +52,20 @@ pub trait MailboxStore: Send + Sync + 'static {
         None
     }
 
-    /// Creates an empty box without tokens. An existing box is left unchanged.
-    fn register_box(&self, owner: PeerId) -> Answer<'_, Registered>;
+    /// Creates an empty box with this key. The key of an existing box is replaced.
+    fn register_box(&self, owner: PeerId, key: BoxKey) -> Answer<'_, Registered>;
 
-    /// Removes a box with its letters and tokens. Returns whether it existed.
+    /// Sets the key of a box. Another key than before ends all tokens of the box. Returns whether
+    /// the box exists.
+    fn set_key(&self, owner: PeerId, key: BoxKey) -> Answer<'_, bool>;
+
+    /// Removes a box with its letters and spent marks. Returns whether it existed.
     fn remove_box(&self, owner: PeerId) -> Answer<'_, bool>;
 
     /// Returns whether a box exists.
     fn has_box(&self, owner: PeerId) -> Answer<'_, bool>;
 
-    /// Registers tokens: all of them or, if [`Limits::box_tokens`] would be exceeded, none. Known
-    /// tokens are ignored.
-    fn add_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, TokensAdded>;
-
-    /// Withdraws tokens. Unknown tokens are ignored.
-    fn remove_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, ()>;
-
-    /// Returns the number of unspent tokens of a box; 0 for an unknown box.
-    fn token_count(&self, owner: PeerId) -> Answer<'_, u64>;
-
-    /// Returns up to `limit` unspent tokens of a box, ordered by hash, starting after `after`.
-    fn tokens(
-        &self,
-        owner: PeerId,
-        after: Option<TokenHash>,
-        limit: usize,
-    ) -> Answer<'_, Vec<TokenHash>>;
-
-    /// Stores a letter and spends its token, atomically.
+    /// Checks a token, and stores its letter if nothing was stored under the token's nonce.
     fn deposit(&self, deposit: Deposit, now_ms: u64) -> Answer<'_, Deposited>;
 
     /// Returns the letters of a box from `after` on, in an order that is independent of their
@@ -95,11 +75,11 @@ pub trait MailboxStore: Send + Sync + 'static {
     fn letters(&self, owner: PeerId, after: Option<Cursor>, limit_bytes: usize)
     -> Answer<'_, Page>;
 
-    /// Deletes letters that their owner has stored. Unknown ids are ignored.
-    fn remove(&self, owner: PeerId, ids: Vec<LetterId>) -> Answer<'_, ()>;
+    /// Replaces letters that their owner has stored by spent marks. Unknown nonces are ignored.
+    fn take(&self, owner: PeerId, nonces: Vec<DepositNonce>) -> Answer<'_, ()>;
 
-    /// Deletes up to `budget` letters that have expired, in steps that let deposits proceed.
-    /// Returns the number of deleted letters: less than `budget` means that none are left.
+    /// Deletes up to `budget` letters and spent marks that have expired, in steps that let deposits
+    /// proceed. Returns the number of deleted ones: less than `budget` means that none are left.
     fn purge(&self, now_ms: u64, budget: usize) -> Answer<'_, usize>;
 
     /// Erases the engine's traces of deleted letters, as far as possible
@@ -120,10 +100,8 @@ pub trait MailboxStore: Send + Sync + 'static {
 pub struct Deposit {
     /// The owner of the box.
     pub owner: PeerId,
-    /// The hash of the deposit token.
-    pub token: TokenHash,
-    /// The id of the letter.
-    pub id: LetterId,
+    /// The token. Its nonce is the letter's id.
+    pub token: DepositToken,
     /// The letter, whose length is one of [`LETTER_SIZES`].
     pub letter: Bytes,
 }
@@ -133,33 +111,23 @@ pub struct Deposit {
 pub enum Registered {
     /// The box was created.
     New,
-    /// The box already existed.
+    /// The box already existed, and has the new key now.
     AlreadyThere,
     /// [`Limits::boxes`] is reached.
     ServerFull,
 }
 
-/// The result of [`MailboxStore::add_tokens`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokensAdded {
-    /// All tokens are registered.
-    Added,
-    /// No token was added, because the box would exceed [`Limits::box_tokens`].
-    TooMany,
-    /// The box does not exist.
-    NoBox,
-}
-
 /// The result of a deposit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deposited {
-    /// The letter is stored and its token spent.
+    /// The letter is stored.
     Stored,
-    /// A letter with this id is already in the box: a replay, whatever its token.
+    /// The same letter is in the box, or was taken from it: a repetition.
     AlreadyThere,
-    /// The token is not registered, withdrawn or spent, or the box does not exist. The answer is
-    /// the same for all of these, so that depositors can't find out which boxes exist.
-    TokenUnknown,
+    /// The token is not valid for the box, it was used for another letter, or the box does not
+    /// exist. The answer is the same for all of these, so that depositors can't find out which
+    /// boxes exist.
+    Refused,
     /// The box is full. The token can still be used for this letter.
     BoxFull,
     /// The server is full. The token can still be used for this letter.
@@ -170,7 +138,7 @@ pub enum Deposited {
 #[derive(Clone, Default)]
 pub struct Page {
     /// The letters.
-    pub letters: Vec<(LetterId, Bytes)>,
+    pub letters: Vec<(DepositNonce, Bytes)>,
     /// The start of the next page; `None` for the last page.
     pub next: Option<Cursor>,
 }
@@ -214,7 +182,7 @@ pub enum MailboxError {
     #[error("[mailbox] nats: a server is nats://host:port or nats://user:password@host:port")]
     Servers,
     /// The length of the letter is not one of the permitted sizes.
-    #[error("a letter is exactly 1, 2, 4, 8, 16, 32 or 64 KiB long")]
+    #[error("a letter is exactly 4, 8, 16, 32 or 64 KiB long")]
     LetterSize,
     /// The disk is full. A deposit returns [`Deposited::ServerFull`] instead.
     #[error("the disk of the mailbox store is full")]
@@ -289,6 +257,17 @@ fn due_hour(now_ms: u64) -> u32 {
     hours(now_ms / HOUR_MS)
 }
 
+/// Returns the last period whose marks have expired at `now_s`, Unix time in seconds.
+fn due_period(now_s: u64) -> Option<Period> {
+    let current = Period::at(now_s).number();
+    // A mark outlives its period by four weeks and a day.
+    let earlier = [2, 3]
+        .into_iter()
+        .filter_map(|back| current.checked_sub(back));
+    let mut periods = earlier.map(Period::new);
+    periods.find(|period| period.mark_kept_until_s() <= now_s)
+}
+
 fn random<const N: usize>() -> Result<[u8; N], MailboxError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
@@ -303,6 +282,7 @@ fn hours(count: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use m2_crypto::deposit::PERIOD_S;
 
     #[test]
     fn a_letter_is_kept_for_seven_days_rounded_down_to_the_hour() {
@@ -311,6 +291,18 @@ mod tests {
             assert!(due <= now + KEPT_MS && due + HOUR_MS > now + KEPT_MS);
             assert!(due_hour(now + KEPT_MS - HOUR_MS) < expiry_hour(now));
             assert!(due_hour(now + KEPT_MS) >= expiry_hour(now));
+        }
+    }
+
+    #[test]
+    fn the_last_due_period_is_exact_to_the_second() {
+        assert_eq!(due_period(0), None);
+        for number in [0, 1, 700] {
+            let end = Period::new(number).mark_kept_until_s();
+            assert_eq!(due_period(end), Some(Period::new(number)));
+            assert_eq!(due_period(end - 1), number.checked_sub(1).map(Period::new));
+            let next = due_period(end + PERIOD_S - 1);
+            assert_eq!(next, Some(Period::new(number)));
         }
     }
 }

@@ -128,6 +128,7 @@ pub(super) fn contact(view: ContactView, usage: Usage) -> pb::Contact {
             keep: view.keep_s.map(seconds),
         }),
         mailbox_offered: view.mailbox_offered,
+        mailbox_tokens: view.mailbox_tokens,
         mailbox_failure: reason(view.mailbox_failure),
         path: match view.path {
             None => pb::Path::None,
@@ -197,6 +198,7 @@ pub(super) fn mailbox(view: MailboxView) -> pb::Mailbox {
         created: Some(timestamp(view.row.created_ms)),
         letters_taken: view.health.taken,
         last_failure: reason(view.health.failure),
+        key_known: view.row.key_known,
     }
 }
 

@@ -56,6 +56,19 @@ impl MailboxService for MailboxApi {
         Ok(Response::new(pb::RemoveMailboxResponse {}))
     }
 
+    async fn rekey_mailbox(
+        &self,
+        request: Request<pb::RekeyMailboxRequest>,
+    ) -> Result<Response<pb::RekeyMailboxResponse>, Status> {
+        let provider = request.into_inner().provider;
+        let engine = &self.0.ready()?.engine;
+        let view = engine
+            .call(|reply| MailboxInput::Rekey(provider, reply))
+            .await?;
+        let mailbox = Some(convert::mailbox(view));
+        Ok(Response::new(pb::RekeyMailboxResponse { mailbox }))
+    }
+
     async fn collect_mailboxes(
         &self,
         _request: Request<pb::CollectMailboxesRequest>,

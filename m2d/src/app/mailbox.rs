@@ -26,7 +26,7 @@ pub(super) fn limits(config: &MailboxConfig) -> ServerLimits {
             bytes: config.max_bytes,
             box_letters: config.box_letters,
             box_bytes: config.box_bytes,
-            box_tokens: config.box_tokens,
+            box_spent: config.box_spent,
         },
         owners: config.max_owners as usize,
         depositors: config.max_depositors as usize,

@@ -13,6 +13,9 @@ pub struct MailboxConfig {
     pub after_s: u32,
     /// The maximum of the random delay before a letter is deposited, in seconds: 0 to 60.
     pub delay_s: u32,
+    /// Deposits letters also at providers that keep a box of this daemon, which could link the two by
+    /// the IP address.
+    pub deposit_at_own_provider: bool,
     /// Keeps mailboxes for owners that come with an invitation.
     pub serve: bool,
     /// The maximum number of boxes on the server, 1 to 1,000,000.
@@ -23,8 +26,9 @@ pub struct MailboxConfig {
     pub box_letters: u64,
     /// The maximum bytes of the letters in a box, 64 KiB or more.
     pub box_bytes: u64,
-    /// The maximum number of unused tokens of a box, 64 to 1,000,000.
-    pub box_tokens: u64,
+    /// The maximum number of taken letters that a box remembers, for up to two months: 1 to
+    /// 100,000,000.
+    pub box_spent: u64,
     /// The maximum number of concurrently connected owners, 1 to 100,000.
     pub max_owners: u32,
     /// The maximum number of concurrent depositing sessions, 1 to 100,000.
@@ -41,12 +45,13 @@ impl Default for MailboxConfig {
         Self {
             after_s: 30,
             delay_s: 30,
+            deposit_at_own_provider: false,
             serve: false,
             max_boxes: 10_000,
             max_bytes: 16 << 30,
             box_letters: 10_000,
             box_bytes: 64 << 20,
-            box_tokens: 65_536,
+            box_spent: 65_536,
             max_owners: 10_000,
             max_depositors: 1_000,
             nats: Vec::new(),
@@ -80,8 +85,8 @@ impl MailboxConfig {
         let letters = (1..=1_000_000).contains(&self.box_letters);
         range("box_letters", letters, million)?;
         range("box_bytes", self.box_bytes >= 1 << 16, "65,536 or more")?;
-        let tokens = (64..=1_000_000).contains(&self.box_tokens);
-        range("box_tokens", tokens, "64 to 1,000,000")?;
+        let spent = (1..=100_000_000).contains(&self.box_spent);
+        range("box_spent", spent, "1 to 100,000,000")?;
         let owners = (1..=100_000).contains(&self.max_owners);
         range("max_owners", owners, "1 to 100,000")?;
         let depositors = (1..=100_000).contains(&self.max_depositors);

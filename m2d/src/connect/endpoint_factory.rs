@@ -3,6 +3,7 @@
 use m2_crypto::{Circle, Identity, provider};
 use m2_engine::clock::Clock;
 use m2_net::endpoint::EndpointConfig;
+use m2_net::key_pool::KeyPool;
 use m2_net::suites::LeastSuites;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,6 +45,13 @@ impl EndpointFactory {
         let any_port = |address: &SocketAddr| (address.ip(), 0).into();
         let mut config = self.config(listen.iter().map(any_port).collect(), keys);
         config.dials_only = true;
+        config
+    }
+
+    /// Returns the configuration of an endpoint as [`Self::outbound`] does, with session keys from `keys`.
+    pub fn outbound_with(&self, listen: &[SocketAddr], keys: Arc<KeyPool>) -> EndpointConfig {
+        let mut config = self.outbound(listen, 0);
+        config.shared_keys = Some(keys);
         config
     }
 }

@@ -3,14 +3,13 @@
 use super::depositor::lost;
 use super::opener::LetterOpener;
 use super::owner_session::{OwnerSession, ProviderError};
-use super::tokens::refill;
 use super::wake::{BoxesWatch, Wake};
 use crate::connect::of_dial;
 use crate::driver::EngineHandle;
 use m2_core::PathFailure;
+use m2_crypto::Identity;
 use m2_crypto::handshake::Credential;
 use m2_crypto::invitation::{InviteId, PROOF_EXPORT_LABEL, proof};
-use m2_crypto::{Identity, PeerId};
 use m2_engine::BoxHealth;
 use m2_engine::MailboxInput;
 use m2_engine::Refusal;
@@ -19,7 +18,7 @@ use m2_net::endpoint::Endpoint;
 use m2_net::race;
 use m2_net::session::SessionError;
 use m2_net::wire::Purpose;
-use m2_net::wire::mailbox::{Answer, BoxState, LetterId, MAX_TOKENS, Request};
+use m2_net::wire::mailbox::{BoxState, Letter, Request};
 use m2_store::{BoxRowId, MailboxRow, MailboxState};
 use rand_core::{Rng, UnwrapErr};
 use std::collections::{HashMap, HashSet};
@@ -37,8 +36,7 @@ const BACKOFF: Backoff = Backoff {
 };
 /// The timeout of a dial.
 const DIAL_WITHIN: Duration = Duration::from_secs(10);
-/// After this time without a letter, all waiting letters are assumed to be collected, and tokens
-/// are refilled.
+/// After this time without a letter, all waiting letters are assumed to be collected.
 const QUIET: Duration = Duration::from_millis(500);
 /// The number of letters that are stored before the provider is told to delete them.
 const TAKEN_AT_ONCE: usize = 64;
@@ -51,8 +49,6 @@ pub struct Collector {
     pub endpoint: Arc<Endpoint>,
     /// The identity of this daemon.
     pub identity: Arc<Identity>,
-    /// The peer id of this daemon, under which its boxes are registered.
-    pub own_id: PeerId,
     /// The opener of letters.
     pub opener: Arc<LetterOpener>,
     /// The notification about changes of boxes.
@@ -137,7 +133,9 @@ impl Collector {
                 None => return,
             };
             let was_up = std::mem::take(&mut health.online);
-            failures = if was_up {
+            // If this daemon can't store letters, the provider must not push them again and again.
+            let could_store = !matches!(end, Err(RoundError::Engine));
+            failures = if was_up && could_store {
                 0
             } else {
                 failures.saturating_add(1)
@@ -197,11 +195,9 @@ impl Collector {
             }
             other => other,
         })?;
-        let (row, told) = (mailbox.row, state.clone());
-        self.engine
-            .call(|reply| MailboxInput::State(row, told, reply))
-            .await?;
-        if mailbox.state == MailboxState::Leaving || !state.open {
+        let open = state.open;
+        self.tell_state(mailbox, state).await?;
+        if mailbox.state == MailboxState::Leaving || !open {
             session.close();
             return Err(RoundError::Gone);
         }
@@ -210,10 +206,17 @@ impl Collector {
             failure: None,
             ..*health
         };
-        self.tell_health(row, *health).await;
-        let max_tokens = state.max_tokens;
-        self.collect(&mut session, (row, max_tokens), health, changed)
-            .await
+        self.tell_health(mailbox.row, *health).await;
+        self.collect(&mut session, mailbox, health, changed).await
+    }
+
+    /// Reports a box's state, which the provider answered when it was told the box's key.
+    async fn tell_state(&self, mailbox: &MailboxRow, state: BoxState) -> Result<(), RoundError> {
+        let (row, key) = (mailbox.row, mailbox.key.clone());
+        let told = self
+            .engine
+            .call(|reply| MailboxInput::State(row, state, key, reply));
+        Ok(told.await?)
     }
 
     async fn dial(&self, mailbox: &MailboxRow) -> Result<OwnerSession, RoundError> {
@@ -237,36 +240,35 @@ impl Collector {
         session: &mut OwnerSession,
         mailbox: &MailboxRow,
     ) -> Result<BoxState, RoundError> {
-        let request = match (mailbox.state, &mailbox.invite_token) {
-            (MailboxState::Leaving, _) => Request::Remove,
-            (_, Some(token)) => {
-                let key = session.handle().exporter(PROOF_EXPORT_LABEL, &[])?;
-                let register = Request::Register {
-                    invite_id: *InviteId::of(token).as_bytes(),
-                    proof: proof(token, &key),
-                };
-                match session.ask(register).await? {
-                    Answer::State(state) if state.open => Request::Open,
-                    Answer::State(state) => return Ok(state),
-                    _ => return Err(ProviderError::Misbehaved.into()),
-                }
-            }
-            _ => Request::Open,
-        };
-        match session.ask(request).await? {
-            Answer::State(state) => Ok(state),
-            _ => Err(ProviderError::Misbehaved.into()),
+        if mailbox.state == MailboxState::Leaving {
+            return Ok(session.ask(Request::Remove).await?);
         }
+        // The engine draws a key before it wants a session.
+        let key = mailbox.key.clone().ok_or(RoundError::Gone)?;
+        if let Some(token) = &mailbox.invite_token {
+            let proof_key = session.handle().exporter(PROOF_EXPORT_LABEL, &[])?;
+            let register = Request::Register {
+                invite_id: *InviteId::of(token).as_bytes(),
+                proof: proof(token, &proof_key),
+                key: key.clone(),
+            };
+            let state = session.ask(register).await?;
+            if !state.open {
+                return Ok(state);
+            }
+        }
+        Ok(session.ask(Request::Open(key)).await?)
     }
 
-    /// Stores letters as they arrive. Refills tokens each time no letter has arrived for a while.
+    /// Stores letters as they arrive, and tells the provider a new key.
     async fn collect(
         &self,
         session: &mut OwnerSession,
-        (row, max_tokens): (BoxRowId, u32),
+        mailbox: &MailboxRow,
         health: &mut BoxHealth,
         changed: &mut BoxesWatch,
     ) -> Result<(), RoundError> {
+        let mut mailbox = mailbox.clone();
         let mut fresh = true;
         let mut asked = self.wake.collect.subscribe();
         loop {
@@ -279,14 +281,15 @@ impl Collector {
                         fresh = true;
                     }
                     Err(_) => {
-                        self.refill(session, row, max_tokens).await?;
                         health.rounds += 1;
-                        self.tell_health(row, *health).await;
+                        self.tell_health(mailbox.row, *health).await;
                         fresh = false;
                     }
                 },
-                _ = changed.changed() => match self.wake.wanted_box(row) {
-                    Some(wanted) if wanted.row.state == MailboxState::Open => fresh = true,
+                _ = changed.changed() => match self.wake.wanted_box(mailbox.row) {
+                    Some(wanted) if wanted.row.state == MailboxState::Open => {
+                        mailbox = self.tell_key(session, mailbox, wanted.row).await?;
+                    }
                     // The next round handles the new state.
                     _ => {
                         session.close();
@@ -298,93 +301,44 @@ impl Collector {
         }
     }
 
+    /// Tells the provider the key of a box if it has changed. Returns the new row.
+    async fn tell_key(
+        &self,
+        session: &mut OwnerSession,
+        before: MailboxRow,
+        now: MailboxRow,
+    ) -> Result<MailboxRow, RoundError> {
+        if let Some(key) = now.key.clone()
+            && now.key != before.key
+        {
+            let state = session.ask(Request::Open(key)).await?;
+            self.tell_state(&now, state).await?;
+        }
+        Ok(now)
+    }
+
     /// Stores a letter and the letters that arrived with it, then tells the provider to delete
     /// them.
     async fn take_some(
         &self,
         session: &mut OwnerSession,
-        first: m2_net::wire::mailbox::Letter,
+        first: Letter,
     ) -> Result<u64, RoundError> {
-        let mut ids: Vec<LetterId> = Vec::new();
+        let mut nonces = Vec::new();
         let mut next = Some(first);
         while let Some(letter) = next.take() {
-            self.opener.take(letter.sealed).await?;
-            ids.push(letter.id);
-            if ids.len() < TAKEN_AT_ONCE {
+            nonces.push(letter.nonce);
+            self.opener.take(letter).await?;
+            if nonces.len() < TAKEN_AT_ONCE {
                 next = timeout(Duration::ZERO, session.letter())
                     .await
                     .ok()
                     .transpose()?;
             }
         }
-        let count = ids.len() as u64;
-        session.tell(Request::Taken(ids)).await?;
+        let count = nonces.len() as u64;
+        session.tell(Request::Taken(nonces)).await?;
         Ok(count)
-    }
-
-    /// Updates the deposit tokens that the provider holds.
-    async fn refill(
-        &self,
-        session: &mut OwnerSession,
-        row: BoxRowId,
-        max_tokens: u32,
-    ) -> Result<(), RoundError> {
-        let unused = list_tokens(session, max_tokens).await?;
-        let wanted = self.wake.wanted_box(row).ok_or(RoundError::Gone)?;
-        let mut plan = refill(&self.own_id, wanted.grants, &unused, max_tokens as usize);
-        // The order of the tokens would reveal which of them belong to one contact.
-        shuffle(&mut plan.add);
-        let mut done = true;
-        for hashes in plan.remove.chunks(MAX_TOKENS) {
-            done &= change(session, Request::RemoveTokens(hashes.to_vec())).await?;
-        }
-        for hashes in plan.add.chunks(MAX_TOKENS) {
-            done &= change(session, Request::AddTokens(hashes.to_vec())).await?;
-        }
-        if done {
-            let grants = plan.grants;
-            self.engine
-                .call(|reply| MailboxInput::TokensRegistered(grants, reply))
-                .await?;
-        }
-        Ok(())
-    }
-}
-
-async fn change(session: &mut OwnerSession, request: Request) -> Result<bool, ProviderError> {
-    match session.ask(request).await? {
-        Answer::TokensChanged { done, .. } => Ok(done),
-        _ => Err(ProviderError::Misbehaved),
-    }
-}
-
-async fn list_tokens(
-    session: &mut OwnerSession,
-    max_tokens: u32,
-) -> Result<HashSet<m2_crypto::mailbox::TokenHash>, ProviderError> {
-    let mut all = HashSet::new();
-    let mut answer = session.ask(Request::ListTokens).await?;
-    loop {
-        let Answer::Tokens { hashes, last } = answer else {
-            return Err(ProviderError::Misbehaved);
-        };
-        all.extend(hashes);
-        if all.len() > max_tokens as usize {
-            return Err(ProviderError::Misbehaved);
-        }
-        if last {
-            return Ok(all);
-        }
-        answer = session.answer().await?;
-    }
-}
-
-/// Shuffles `items` (Fisher-Yates).
-fn shuffle<T>(items: &mut [T]) {
-    let mut rng = UnwrapErr(getrandom::SysRng);
-    for last in (1..items.len()).rev() {
-        let other = (rng.next_u64() % (last as u64 + 1)) as usize;
-        items.swap(last, other);
     }
 }
 

@@ -1,5 +1,6 @@
-//! The sender's side: deposits letters at providers, each in a separate anonymous session, so that
-//! a provider can't link letters of one sender (docs/spec/mailbox.md#the-depositors-session).
+//! The sender's side: deposits letters at providers, each in a separate anonymous session from a separate
+//! socket, so that a provider can't link letters of one sender
+//! (docs/spec/mailbox.md#the-depositors-session).
 
 use super::wake::Wake;
 use crate::connect::{Direct, DirectError};
@@ -8,21 +9,21 @@ use crate::log::Pseudonym;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use m2_core::PathFailure;
+use m2_crypto::deposit::DepositNonce;
 use m2_crypto::handshake::Credential;
 use m2_engine::clock::Clock;
-use m2_engine::{DepositEnd, DepositJob};
-use m2_engine::{LetterInput, Query};
+use m2_engine::{DepositEnd, DepositJob, LetterInput, Query, SealedDeposit};
 use m2_net::endpoint::Endpoint;
 use m2_net::race;
 use m2_net::session::{CloseCode, Ended, Session};
-use m2_net::wire::mailbox::{Deposit, Letter, LetterId, Mailbox};
+use m2_net::wire::mailbox::{Deposit, Mailbox};
 use m2_net::wire::{Message, Purpose};
+use m2_store::MessageRowId;
 use rand_core::{Rng, UnwrapErr};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -33,12 +34,14 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// If a provider also keeps a box for this daemon: the minimum time between the last session as its
 /// owner and a deposit there. A random time of up to the same length is added.
 const LEAVE_FOR: Duration = Duration::from_secs(2);
+/// How long the end of a deposit's session may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// The delay before the next attempt if the engine returned an error, in milliseconds.
 const RETRY_MS: u64 = 5_000;
 /// The pause if the engine returns no time.
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// Binds sockets that are used for deposits only.
+/// Binds sockets for one deposit.
 type Bind = Box<dyn Fn() -> io::Result<Endpoint> + Send + Sync>;
 
 /// The deposit task.
@@ -48,12 +51,10 @@ pub struct Depositor {
     clock: Arc<Clock>,
     direct: Direct,
     bind: Bind,
-    /// Bound by the first deposit, because most daemons never make one.
-    endpoint: OnceCell<Endpoint>,
 }
 
 impl Depositor {
-    /// Returns a depositor of the engine's letters. `bind` binds its sockets.
+    /// Returns a depositor of the engine's letters. `bind` binds the sockets of one deposit.
     pub fn new(
         engine: EngineHandle,
         wake: Arc<Wake>,
@@ -67,7 +68,6 @@ impl Depositor {
             clock,
             direct,
             bind: Box::new(bind),
-            endpoint: OnceCell::new(),
         }
     }
 
@@ -104,20 +104,57 @@ impl Depositor {
     }
 
     async fn deposit(&self, job: DepositJob) {
-        let (id, provider) = (job.id, Pseudonym::of(&job.provider));
+        let (message, provider) = (job.message, Pseudonym::of(&job.provider));
         tracing::debug!(%provider, "a letter is brought to the recipient's provider");
         let _quiet = self.wake.quiet(job.provider);
         self.leave_own_provider(&job).await;
-        let end = match self.dial(&job).await {
-            Ok(session) => hand_over(session, job).await,
-            Err(reason) => DepositEnd::Failed(reason),
+        let Ok(endpoint) = (self.bind)() else {
+            let end = DepositEnd::Failed(PathFailure::NoSocket);
+            return self.tell_end(message, None, end).await;
         };
-        tracing::debug!(%provider, ?end, "a deposit ended");
+        let ended = self.deposit_from(&endpoint, job).await;
+        if let Some((nonce, end)) = ended {
+            tracing::debug!(%provider, ?end, "a deposit ended");
+            self.tell_end(message, nonce, end).await;
+        }
+        endpoint.close(CLOSE_WITHIN).await;
+    }
+
+    async fn tell_end(&self, message: MessageRowId, nonce: Option<DepositNonce>, end: DepositEnd) {
         let told = self
             .engine
-            .call(|reply| LetterInput::DepositEnded(id, end, reply));
+            .call(|reply| LetterInput::DepositEnded(message, nonce, end, reply));
         if told.await.is_err() {
             tracing::debug!("the engine did not take the end of a deposit");
+        }
+    }
+
+    /// Dials the provider, has the letter sealed, and deposits it. Returns the nonce of a sealed letter, and
+    /// the outcome; `None` if the letter is not needed any more.
+    async fn deposit_from(
+        &self,
+        endpoint: &Endpoint,
+        job: DepositJob,
+    ) -> Option<(Option<DepositNonce>, DepositEnd)> {
+        let session = match self.dial(endpoint, &job).await {
+            Ok(session) => session,
+            Err(reason) => return Some((None, DepositEnd::Failed(reason))),
+        };
+        let (message, provider) = (job.message, job.provider);
+        let sealed = self
+            .engine
+            .call(|reply| LetterInput::Seal(message, provider, reply));
+        match sealed.await {
+            Ok(Some(sealed)) => {
+                let nonce = *sealed.token.nonce();
+                let end = hand_over(session, &job, sealed).await;
+                Some((Some(nonce), end))
+            }
+            // After an error the letter is due again when its lease ends.
+            Ok(None) | Err(_) => {
+                session.split().0.close(CloseCode::Done);
+                None
+            }
         }
     }
 
@@ -132,12 +169,7 @@ impl Depositor {
         }
     }
 
-    async fn dial(&self, job: &DepositJob) -> Result<Session, PathFailure> {
-        let endpoint = self
-            .endpoint
-            .get_or_try_init(|| async { (self.bind)() })
-            .await
-            .map_err(|_| PathFailure::NoSocket)?;
+    async fn dial(&self, endpoint: &Endpoint, job: &DepositJob) -> Result<Session, PathFailure> {
         let addresses = self.direct.admitted(&job.addresses);
         let dial = |address| self.dial_at(endpoint, job, address);
         let dialled = race::of_addresses(&addresses, dial).await;
@@ -168,14 +200,12 @@ impl Depositor {
 }
 
 /// Sends the letter to the provider and waits for its answer.
-async fn hand_over(mut session: Session, job: DepositJob) -> DepositEnd {
+async fn hand_over(mut session: Session, job: &DepositJob, sealed: SealedDeposit) -> DepositEnd {
+    let nonce = *sealed.token.nonce();
     let deposit = Mailbox::Deposit(Deposit {
         owner: job.owner,
-        token: job.token,
-        letter: Letter {
-            id: job.id,
-            sealed: job.sealed.into(),
-        },
+        token: sealed.token,
+        sealed: sealed.sealed.into(),
     });
     let answered = timeout(WITHIN, async {
         session
@@ -184,7 +214,7 @@ async fn hand_over(mut session: Session, job: DepositJob) -> DepositEnd {
         session.recv_frame().await
     });
     let end = match answered.await {
-        Ok(Ok(Message::Mailbox(answer))) => outcome(&answer, &job.id),
+        Ok(Ok(Message::Mailbox(answer))) => outcome(&answer, &nonce),
         Ok(Ok(_)) => DepositEnd::Failed(PathFailure::ProviderMisbehaved),
         Ok(Err(_)) => DepositEnd::Failed(lost(session.close_reason())),
         Err(_) => DepositEnd::Failed(PathFailure::NoAnswer),
@@ -206,9 +236,9 @@ pub(super) fn lost(ended: Option<Ended>) -> PathFailure {
     }
 }
 
-fn outcome(answer: &Mailbox, wanted: &LetterId) -> DepositEnd {
+fn outcome(answer: &Mailbox, wanted: &DepositNonce) -> DepositEnd {
     match answer {
-        Mailbox::Deposited { id, outcome } if id == wanted => DepositEnd::Answered(*outcome),
+        Mailbox::Deposited { nonce, outcome } if nonce == wanted => DepositEnd::Answered(*outcome),
         _ => DepositEnd::Failed(PathFailure::ProviderMisbehaved),
     }
 }

@@ -1,13 +1,12 @@
-//! Opens letters on blocking threads: each needs two private RSA operations.
+//! Opens letters on blocking threads: each needs a private RSA operation.
 
 use crate::driver::EngineHandle;
-use bytes::Bytes;
-use m2_crypto::envelope::{EpochHeader, Letter, OpenedLetter};
-use m2_crypto::{Certificate, Identity, OpenFailed, PeerId};
-use m2_engine::LetterInput;
-use m2_engine::Refusal;
-use m2_engine::clock::Clock;
+use m2_crypto::certificate::MODULUS_BYTES;
+use m2_crypto::letter::{LetterSecret, OpenedLetter, Opener};
+use m2_crypto::{Identity, PeerId, provider};
+use m2_engine::{LetterInput, LetterKeys, Refusal};
 use m2_limits::counters::Counters;
+use m2_net::wire::mailbox::Letter;
 use rand_core::UnwrapErr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -20,7 +19,6 @@ pub struct LetterOpener {
     engine: EngineHandle,
     identity: Arc<Identity>,
     own_id: PeerId,
-    clock: Arc<Clock>,
     counters: Arc<Counters>,
     turns: Semaphore,
 }
@@ -31,72 +29,72 @@ impl LetterOpener {
         engine: EngineHandle,
         identity: Arc<Identity>,
         own_id: PeerId,
-        clock: Arc<Clock>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
             engine,
             identity,
             own_id,
-            clock,
             counters,
             turns: Semaphore::new(AT_ONCE),
         }
     }
 
-    /// Opens a letter and stores its message. A letter that is malformed, addressed to another
-    /// identity or already received is ignored: the provider may delete it too.
+    /// Opens a letter and stores its message. A letter that does not open, or whose nonce was not given
+    /// away or is used, is ignored: the provider may delete it too.
     ///
     /// Errors: those of the engine. The letter must then be collected again.
-    pub async fn take(self: &Arc<Self>, sealed: Bytes) -> Result<(), Refusal> {
+    pub async fn take(self: &Arc<Self>, letter: Letter) -> Result<(), Refusal> {
         let Ok(_turn) = self.turns.acquire().await else {
             return Ok(());
         };
-        let Some((letter, header)) = self.unwrap(sealed).await else {
-            self.counters.count("LETTER_UNOPENED");
-            return Ok(());
-        };
-        let sender = self
+        let nonce = letter.nonce;
+        let keys = self
             .engine
-            .call(|reply| LetterInput::Sender(header, reply))
+            .call(|reply| LetterInput::Keys(nonce, reply))
             .await?;
-        let Some(certificate) = sender else {
+        let Some(keys) = keys else {
+            self.work_in_vain(letter).await;
             return Ok(());
         };
-        let Some(opened) = self.open(letter, certificate).await else {
+        let Some(opened) = self.open(letter, keys).await else {
             self.counters.count("LETTER_UNOPENED");
             return Ok(());
         };
         self.engine
-            .call(|reply| LetterInput::Take(opened, reply))
+            .call(|reply| LetterInput::Take(nonce, opened, reply))
             .await
     }
 
-    async fn unwrap(self: &Arc<Self>, sealed: Bytes) -> Option<(Letter, EpochHeader)> {
-        let this = self.clone();
-        let work = move || -> Result<_, OpenFailed> {
-            let mut rng = UnwrapErr(getrandom::SysRng);
-            let letter = Letter::unwrap(&mut rng, &this.identity, &this.own_id, &sealed)?;
-            let header = letter.header()?;
-            // The sender that sealed the outside must be the one inside.
-            (header.sender == *letter.sender())
-                .then_some((letter, header))
-                .ok_or(OpenFailed)
-        };
-        tokio::task::spawn_blocking(work).await.ok()?.ok()
-    }
-
-    async fn open(
-        self: &Arc<Self>,
-        letter: Letter,
-        certificate: Arc<Certificate>,
-    ) -> Option<OpenedLetter> {
+    /// Does the most expensive part of the work for a letter that is not wanted, so that the provider can
+    /// hardly tell by the time which letters are.
+    async fn work_in_vain(self: &Arc<Self>, letter: Letter) {
         let this = self.clone();
         let work = move || {
             let mut rng = UnwrapErr(getrandom::SysRng);
-            let now_s = this.clock.now_ms() / 1_000;
-            letter.open(&mut rng, &this.identity, &certificate, now_s)
+            let wrapped = letter.sealed.get(..MODULUS_BYTES).unwrap_or_default();
+            // It fails: no letter has this label.
+            this.identity.unwrap(&mut rng, b"unwanted", wrapped).is_ok()
         };
-        tokio::task::spawn_blocking(work).await.ok()?.ok()
+        let _ = tokio::task::spawn_blocking(work).await;
+    }
+
+    async fn open(self: &Arc<Self>, letter: Letter, keys: LetterKeys) -> Option<OpenedLetter> {
+        let this = self.clone();
+        let work = move || {
+            let secrets: Vec<&LetterSecret> = keys.secrets.iter().collect();
+            let opener = Opener {
+                identity: &this.identity,
+                peer_id: &this.own_id,
+                nonce: &letter.nonce,
+                key: &keys.seed.key(provider::default()).ok()?,
+                secrets: &secrets,
+                sender: &keys.sender,
+                certificate: &keys.certificate,
+            };
+            let mut rng = UnwrapErr(getrandom::SysRng);
+            opener.open(&mut rng, &letter.sealed).ok()
+        };
+        tokio::task::spawn_blocking(work).await.ok().flatten()
     }
 }

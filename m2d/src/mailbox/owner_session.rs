@@ -3,7 +3,7 @@
 use m2_net::frame::{FrameReceiver, FrameSender};
 use m2_net::session::{CloseCode, Session, SessionError, SessionHandle};
 use m2_net::wire::Message;
-use m2_net::wire::mailbox::{Answer, Letter, Mailbox, Request};
+use m2_net::wire::mailbox::{BoxState, Letter, Mailbox, Request};
 use std::collections::VecDeque;
 use std::time::Duration;
 use thiserror::Error;
@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 /// The timeout of the provider's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// The maximum number of letters that may arrive before an answer. More are a violation.
-const MAX_WAITING: usize = 4_096;
+/// The most bytes of letters that may arrive before an answer: what a provider may push, and once more. More
+/// are a violation.
+const MAX_WAITING: usize = 2 << 20;
 
 /// The reason for which a session with a provider ended.
 #[derive(Debug, Error)]
@@ -58,18 +59,17 @@ impl OwnerSession {
     }
 
     /// Sends a request and waits for the answer. Letters that arrive in between are queued.
-    pub(super) async fn ask(&mut self, request: Request) -> Result<Answer, ProviderError> {
+    pub(super) async fn ask(&mut self, request: Request) -> Result<BoxState, ProviderError> {
         self.tell(request).await?;
         self.answer().await
     }
 
-    /// Receives the next answer, for requests with several answers.
-    pub(super) async fn answer(&mut self) -> Result<Answer, ProviderError> {
+    async fn answer(&mut self) -> Result<BoxState, ProviderError> {
         let next = async {
             loop {
                 match self.receive().await? {
-                    Mailbox::Answer(answer) => return Ok(answer),
-                    Mailbox::Letter(letter) if self.letters.len() < MAX_WAITING => {
+                    Mailbox::State(state) => return Ok(state),
+                    Mailbox::Letter(letter) if self.waiting() < MAX_WAITING => {
                         self.letters.push_back(letter);
                     }
                     _ => return Err(ProviderError::Misbehaved),
@@ -79,6 +79,10 @@ impl OwnerSession {
         timeout(ANSWER_WITHIN, next)
             .await
             .map_err(|_| ProviderError::NoAnswer)?
+    }
+
+    fn waiting(&self) -> usize {
+        self.letters.iter().map(|letter| letter.sealed.len()).sum()
     }
 
     /// Returns the next letter. Cancel-safe.

@@ -4,13 +4,14 @@ use super::{Collector, Depositor, LetterOpener, Wake};
 use crate::connect::{Direct, EndpointFactory};
 use crate::driver::EngineHandle;
 use crate::tasks::Tasks;
-use m2_crypto::{Identity, PeerId};
+use m2_crypto::{Identity, PeerId, provider};
 use m2_engine::clock::Clock;
 use m2_limits::counters::Counters;
 use m2_net::endpoint::Endpoint;
+use m2_net::key_pool::KeyPool;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 /// The number of session keys kept ready for deposits. Each deposit uses one.
@@ -46,28 +47,35 @@ impl MailTasks {
             self.engine.clone(),
             self.identity.clone(),
             self.own_id,
-            self.clock.clone(),
             self.counters.clone(),
         ));
         let collector = Arc::new(Collector {
             engine: self.engine.clone(),
             endpoint: self.endpoint.clone(),
             identity: self.identity.clone(),
-            own_id: self.own_id,
             opener,
             wake: wake.clone(),
         });
         tasks.helper("collecting letters", collector.run(stop.clone()));
         let (engine, clock) = (self.engine.clone(), self.clock.clone());
+        let keys = OnceLock::new();
         let depositor = Depositor::new(engine, wake, clock, self.direct.clone(), move || {
-            self.bind()
+            self.bind(&keys)
         });
         tasks.helper("depositing letters", depositor.run(stop.clone()));
     }
 
-    /// Binds the outbound-only endpoint for deposits. Only anonymous deposits use it, so that
-    /// providers can't link them to this daemon.
-    fn bind(&self) -> io::Result<Endpoint> {
-        Endpoint::bind(self.endpoints.outbound(&self.listen, DEPOSIT_KEYS))
+    /// Binds an outbound-only endpoint for one deposit, so that the provider can't link it to others or
+    /// to this daemon by its port. All of them take session keys from `keys`, a pool that the first one
+    /// starts, because most daemons never make a deposit.
+    fn bind(&self, keys: &OnceLock<Arc<KeyPool>>) -> io::Result<Endpoint> {
+        let keys = match keys.get() {
+            Some(keys) => keys.clone(),
+            None => {
+                let pool = Arc::new(KeyPool::start(DEPOSIT_KEYS, provider::default())?);
+                keys.get_or_init(|| pool).clone()
+            }
+        };
+        Endpoint::bind(self.endpoints.outbound_with(&self.listen, keys))
     }
 }

@@ -1,7 +1,8 @@
-//! A session's part in the grants of its epochs (docs/spec/envelope.md#session).
+//! A session's part in the grants of its epochs (docs/spec/envelope.md#session) and in letters.
 
 use bytes::Bytes;
 use m2_crypto::envelope::{EpochSecret, Grant, SESSION_NAME_BYTES};
+use m2_crypto::letter::LetterSecret;
 use m2_net::session::{SessionError, SessionHandle};
 
 /// Returns the session's name in grants.
@@ -28,6 +29,12 @@ pub(super) fn epoch_secrets(
         true => (of_initiator, of_responder),
         false => (of_responder, of_initiator),
     })
+}
+
+/// Returns the secret that a session leaves for letters (docs/spec/letter.md#letter-secrets).
+pub(super) fn letter_secret(handle: &SessionHandle) -> Result<LetterSecret, SessionError> {
+    let exported = handle.exporter(LetterSecret::EXPORT, &[])?;
+    Ok(LetterSecret::new(name_in_grants(handle)?, exported))
 }
 
 /// Opens the grants of a session.

@@ -1,6 +1,6 @@
 //! The task of each session, which passes its frames to the engine in order.
 
-use super::grants::{GrantOpener, epoch_secrets, name_in_grants};
+use super::grants::{GrantOpener, epoch_secrets, letter_secret, name_in_grants};
 use super::outgoing::Outgoing;
 use super::silence::Silence;
 use super::{Link, Links, PunchState};
@@ -14,7 +14,7 @@ use m2_crypto::{Certificate, Identity, PeerId};
 use m2_delivery::AcceptedGrant;
 use m2_engine::Refusal;
 use m2_engine::clock::Clock;
-use m2_engine::{Arrived, GrantCheck, SessionEnd, SessionInput};
+use m2_engine::{Arrived, GrantCheck, SessionEnd, SessionInput, SessionSecrets};
 use m2_limits::counters::Counters;
 use m2_mailbox::server::MailboxServer;
 use m2_net::frame::{FrameReceiver, FrameSender};
@@ -36,6 +36,9 @@ const WAITING_BYTES: u32 = 2 << 20;
 
 /// The most memory of a frame about lines, in bytes: six lines of forty tokens.
 const LINE_FRAME_BYTES: usize = 6 << 10;
+
+/// The most memory of a frame about letters, in bytes: sixteen tokens with their keys.
+const MAILBOX_FRAME_BYTES: usize = 22 << 10;
 
 /// The most memory of a frame about reachability, in bytes.
 const REACH_FRAME_BYTES: usize = 512;
@@ -162,12 +165,13 @@ impl SessionRunner {
         Span::current().record("number", link.id.0);
         Span::current().record("peer", display(link.name()));
         let established = established(&link, &handle)?;
-        let (sending, receiving) = epoch_secrets(&handle)?;
+        let (epochs, receiving) = epoch_secrets(&handle)?;
+        let letters = letter_secret(&handle)?;
         handle.erase_exporter();
         let _held = self.links.hold(link.clone());
         let arrived = self.engine.call(|reply| SessionInput::Up {
             session: established,
-            epochs: sending,
+            secrets: SessionSecrets { epochs, letters },
             clock_skew_ms: handle.clock_skew_ms(),
             reply,
         });
@@ -372,6 +376,7 @@ pub(super) fn size(message: &Message) -> u32 {
         Message::Places(places) => {
             size_of_val(places.as_ref()) + size_of_val(places.settled.as_slice()) + GRANT_BYTES
         }
+        Message::Mailbox(_) => MAILBOX_FRAME_BYTES,
         // At most six lines, of forty days each.
         Message::Line(_) => LINE_FRAME_BYTES,
         Message::Reach(_) => REACH_FRAME_BYTES,

@@ -1,6 +1,6 @@
 //! Consistent copies of the store while the engine continues to write.
 
-use super::{StoreError, StoreFile};
+use super::{StoreError, StoreFile, letter_secrets};
 use m2_backup::private;
 use m2_crypto::Secret;
 use m2_sqlite::sqlcipher;
@@ -48,8 +48,8 @@ impl From<rusqlite::Error> for CopyError {
 }
 
 impl StoreFile {
-    /// Copies a snapshot of the store to `target`, as one file under the same key. The copy and the
-    /// writer do not block each other. `report` is called after every step and returns whether to
+    /// Copies a snapshot of the store to `target`, as one file under the same key, without the keys for
+    /// letters (docs/spec/backup.md#making-one). The copy and the writer do not block each other. `report` is called after every step and returns whether to
     /// continue.
     pub fn copy_to(
         &self,
@@ -66,6 +66,8 @@ impl StoreFile {
         // An interrupted copy is deleted, so it needs no journal.
         copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")?;
         steps(&Backup::new(&source, &mut copy)?, &mut report)?;
+        copy.execute_batch("PRAGMA secure_delete = ON;")?;
+        letter_secrets::forget(&copy)?;
         close(copy)?;
         source.execute_batch("COMMIT")?;
         // The header of the copy says that there is a log. Changing the journal mode makes it a

@@ -1,13 +1,10 @@
-//! Outgoing letters that wait for deposit, and the record of incoming letters (docs/spec/letter.md,
-//! docs/spec/delivery.md#by-letter).
+//! Outgoing letters that wait for deposit (docs/spec/letter.md, docs/spec/delivery.md#by-letter).
 
-use super::{Store, StoreError, bits, int, unbits};
+use super::{Store, StoreError, int, unbits};
 use crate::{ContactRowId, MessageRowId};
 use m2_crypto::PeerId;
-use m2_crypto::envelope::MAX_GRANT_AHEAD_S;
-use m2_delivery::{ContentHash, MessageId};
-use m2_wire::mailbox::LetterId;
-use rusqlite::{OptionalExtension, Row};
+use m2_crypto::deposit::{DepositToken, TOKEN_BYTES};
+use rusqlite::Row;
 
 /// The times that decide which messages get a letter, in Unix milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -30,17 +27,6 @@ pub struct Patience {
     pub deposited_ms: u64,
 }
 
-/// A message that waits for delivery and has no letter in progress.
-#[derive(Debug, Clone)]
-pub struct Undeposited {
-    /// The row of the message.
-    pub message: MessageRowId,
-    /// The id of the message.
-    pub id: MessageId,
-    /// The hash of the queued content.
-    pub hash: ContentHash,
-}
-
 /// A letter that waits for deposit.
 #[derive(Debug, Clone)]
 pub struct LetterRow {
@@ -48,22 +34,29 @@ pub struct LetterRow {
     pub message: MessageRowId,
     /// The row of the recipient.
     pub contact: ContactRowId,
-    /// The letter's id at the provider.
-    pub id: LetterId,
-    /// The sealed letter.
-    pub sealed: Vec<u8>,
-    /// The provider and the number of the deposit token that the current attempt uses.
-    pub place: Option<(PeerId, u64)>,
+    /// The letter, once it is sealed.
+    pub sealed: Option<SealedLetter>,
     /// The number of failed attempts.
     pub attempts: u32,
+}
+
+/// A letter that is sealed for one box and one token.
+#[derive(Debug, Clone)]
+pub struct SealedLetter {
+    /// The provider of the box.
+    pub provider: PeerId,
+    /// The token.
+    pub token: DepositToken,
+    /// The sealed bytes.
+    pub bytes: Vec<u8>,
     /// The time at which it was sealed, in Unix milliseconds.
     pub sealed_ms: u64,
 }
 
-const LETTER: &str = "message, contact, id, sealed, provider, token, attempts, sealed_ms";
+const LETTER: &str = "message, contact, provider, token, sealed, attempts, sealed_ms";
 
-/// How far the grant of a letter may be ahead of its receiver's clock, in milliseconds.
-const GRANT_AHEAD_MS: u64 = MAX_GRANT_AHEAD_S * 1_000;
+/// How far the time of a deposit may be ahead of this daemon's clock, in milliseconds: one day.
+const DEPOSIT_AHEAD_MS: u64 = 86_400_000;
 
 /// Selects the messages for a contact (`?1`) that have no letter in progress.
 const WITHOUT_LETTER: &str = "FROM outbox o
@@ -78,23 +71,18 @@ impl Store {
         contact: ContactRowId,
         since: WaitingSince,
         limit: u32,
-    ) -> Result<Vec<Undeposited>, StoreError> {
+    ) -> Result<Vec<MessageRowId>, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT o.message, o.id, o.hash {WITHOUT_LETTER}
+            "SELECT o.message {WITHOUT_LETTER}
                AND CASE o.state
-                     WHEN 8 THEN d.deposited_ms NOT BETWEEN ?3 + 1 AND ?5 + {GRANT_AHEAD_MS}
+                     WHEN 8 THEN d.deposited_ms NOT BETWEEN ?3 + 1 AND ?5 + {DEPOSIT_AHEAD_MS}
                      ELSE o.queued_ms NOT BETWEEN ?2 + 1 AND ?5 END
              ORDER BY o.message LIMIT ?4"
         ))?;
         let latest = int(since.latest_ms);
         let since = (int(since.queued_ms), int(since.deposited_ms));
-        let rows = statement.query_map((contact, since.0, since.1, limit, latest), |row| {
-            Ok(Undeposited {
-                message: row.get(0)?,
-                id: MessageId(row.get(1)?),
-                hash: ContentHash(row.get(2)?),
-            })
-        })?;
+        let bounds = (contact, since.0, since.1, limit, latest);
+        let rows = statement.query_map(bounds, |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -111,7 +99,7 @@ impl Store {
             .connection
             .prepare_cached(&format!(
                 "SELECT min(CASE o.state
-                     WHEN 8 THEN iif(d.deposited_ms > ?4 + {GRANT_AHEAD_MS}, 0,
+                     WHEN 8 THEN iif(d.deposited_ms > ?4 + {DEPOSIT_AHEAD_MS}, 0,
                                  d.deposited_ms + ?3)
                      ELSE iif(o.queued_ms > ?4, 0, o.queued_ms + ?2) END)
                  {WITHOUT_LETTER}"
@@ -133,29 +121,23 @@ impl Store {
     /// Makes interrupted attempts due now. Called at the start, when no attempt is in progress.
     pub fn resume_letters(&self, now_ms: u64) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached(
-                "UPDATE letters_out SET due_ms = ?1 WHERE provider IS NOT NULL AND due_ms > ?1",
-            )?
+            .prepare_cached("UPDATE letters_out SET due_ms = ?1, leased = 0 WHERE leased = 1")?
             .execute([int(now_ms)])?;
         Ok(())
     }
 
-    /// Stores a letter before its first attempt, with the times at which it was sealed and is due.
+    /// Inserts a letter that is not sealed yet and is due at `due_ms`, in Unix milliseconds.
     pub fn insert_letter(
         &self,
-        of: &Undeposited,
+        message: MessageRowId,
         contact: ContactRowId,
-        id: LetterId,
-        sealed: &[u8],
-        (sealed_ms, due_ms): (u64, u64),
+        due_ms: u64,
     ) -> Result<(), StoreError> {
-        let (made, due) = (int(sealed_ms), int(due_ms));
         self.connection
             .prepare_cached(
-                "INSERT INTO letters_out(message, contact, id, hash, sealed, sealed_ms, due_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO letters_out(message, contact, due_ms) VALUES (?1, ?2, ?3)",
             )?
-            .execute((of.message, contact, id.0, of.hash.0, sealed, made, due))?;
+            .execute((message, contact, int(due_ms)))?;
         Ok(())
     }
 
@@ -164,8 +146,7 @@ impl Store {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {LETTER} FROM letters_out WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2"
         ))?;
-        let rows = statement.query_map((int(now_ms), limit), parse_letter)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        parse_letters(statement.query((int(now_ms), limit))?)
     }
 
     /// Returns when the next letter is due.
@@ -177,40 +158,57 @@ impl Store {
         Ok(due.map(unbits))
     }
 
-    /// Returns a letter by its id.
-    pub fn letter(&self, id: &LetterId) -> Result<Option<LetterRow>, StoreError> {
-        Ok(self
-            .connection
-            .prepare_cached(&format!("SELECT {LETTER} FROM letters_out WHERE id = ?1"))?
-            .query_row([id.0], parse_letter)
-            .optional()?)
+    /// Returns the letter with a message.
+    pub fn letter(&self, message: MessageRowId) -> Result<Option<LetterRow>, StoreError> {
+        let query = format!("SELECT {LETTER} FROM letters_out WHERE message = ?1");
+        let mut statement = self.connection.prepare_cached(&query)?;
+        let mut rows = statement.query([message])?;
+        rows.next()?.map(parse_letter).transpose()
     }
 
-    /// Updates the provider, the token, the number of attempts and the due time of a letter.
+    /// Returns the letters to a contact.
+    pub fn letters_to(&self, contact: ContactRowId) -> Result<Vec<LetterRow>, StoreError> {
+        let query = format!("SELECT {LETTER} FROM letters_out WHERE contact = ?1");
+        let mut statement = self.connection.prepare_cached(&query)?;
+        parse_letters(statement.query([contact])?)
+    }
+
+    /// Updates a letter and its due time.
     pub fn update_letter(&self, letter: &LetterRow, due_ms: u64) -> Result<(), StoreError> {
-        let place = letter.place.as_ref();
+        let sealed = letter.sealed.as_ref();
         self.connection
             .prepare_cached(
-                "UPDATE letters_out SET provider = ?2, token = ?3, attempts = ?4, due_ms = ?5
-                 WHERE message = ?1",
+                "UPDATE letters_out SET provider = ?2, token = ?3, sealed = ?4, attempts = ?5,
+                   sealed_ms = ?6, due_ms = ?7, leased = 0 WHERE message = ?1",
             )?
             .execute((
                 letter.message,
-                place.map(|(provider, _)| *provider.as_bytes()),
-                place.map_or(0, |(_, token)| int(*token)),
+                sealed.map(|sealed| sealed.provider.as_bytes()),
+                sealed.map(|sealed| sealed.token.to_bytes()),
+                sealed.map(|sealed| &sealed.bytes),
                 letter.attempts,
+                sealed.map_or(0, |sealed| int(sealed.sealed_ms)),
                 int(due_ms),
             ))?;
         Ok(())
     }
 
-    /// Resets the provider of all letters to a contact, because its boxes have changed. The letters
-    /// become due now.
-    pub fn unplace_letters(&self, contact: ContactRowId) -> Result<(), StoreError> {
+    /// Records that a letter is being deposited. Without another report it is due again at `due_ms`, in
+    /// Unix milliseconds.
+    pub fn lease_letter(&self, message: MessageRowId, due_ms: u64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE letters_out SET due_ms = ?2, leased = 1 WHERE message = ?1")?
+            .execute((message, int(due_ms)))?;
+        Ok(())
+    }
+
+    /// Makes the letters to a contact due now that are not being deposited, because its boxes have
+    /// changed.
+    pub fn hasten_letters(&self, contact: ContactRowId) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "UPDATE letters_out SET provider = NULL, token = 0, attempts = 0, due_ms = 0
-                 WHERE contact = ?1",
+                "UPDATE letters_out SET due_ms = 0, attempts = 0
+                 WHERE contact = ?1 AND leased = 0",
             )?
             .execute([contact])?;
         Ok(())
@@ -223,65 +221,33 @@ impl Store {
             .execute([message])?;
         Ok(())
     }
-
-    /// Deletes all letters to a contact, which are no longer needed.
-    pub fn delete_letters_to(&self, contact: ContactRowId) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("DELETE FROM letters_out WHERE contact = ?1")?
-            .execute([contact])?;
-        Ok(())
-    }
-
-    /// Records that a letter was received. Returns false if it was received before.
-    pub fn take_letter(
-        &self,
-        contact: ContactRowId,
-        incarnation: u64,
-        number: u64,
-        now_ms: u64,
-    ) -> Result<bool, StoreError> {
-        let inserted = self
-            .connection
-            .prepare_cached("INSERT OR IGNORE INTO letters_in VALUES (?1, ?2, ?3, ?4)")?
-            .execute((contact, bits(incarnation), bits(number), int(now_ms)))?;
-        Ok(inserted > 0)
-    }
-
-    /// Returns whether a letter was received before.
-    pub fn letter_was_taken(
-        &self,
-        contact: ContactRowId,
-        incarnation: u64,
-        number: u64,
-    ) -> Result<bool, StoreError> {
-        Ok(self
-            .connection
-            .prepare_cached(
-                "SELECT 1 FROM letters_in WHERE contact = ?1 AND incarnation = ?2 AND number = ?3",
-            )?
-            .exists((contact, bits(incarnation), bits(number)))?)
-    }
-
-    /// Deletes the record of letters received before `before_ms`: their grants are too old to be
-    /// accepted again.
-    pub fn prune_letters(&self, before_ms: u64) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("DELETE FROM letters_in WHERE taken_ms < ?1")?
-            .execute([int(before_ms)])?;
-        Ok(())
-    }
 }
 
-fn parse_letter(row: &Row<'_>) -> rusqlite::Result<LetterRow> {
-    let provider: Option<[u8; 32]> = row.get(4)?;
-    let token = unbits(row.get(5)?);
+fn parse_letters(mut rows: rusqlite::Rows<'_>) -> Result<Vec<LetterRow>, StoreError> {
+    let mut letters = Vec::new();
+    while let Some(row) = rows.next()? {
+        letters.push(parse_letter(row)?);
+    }
+    Ok(letters)
+}
+
+fn parse_letter(row: &Row<'_>) -> Result<LetterRow, StoreError> {
+    let provider: Option<[u8; 32]> = row.get(2)?;
+    let token: Option<[u8; TOKEN_BYTES]> = row.get(3)?;
+    let bytes: Option<Vec<u8>> = row.get(4)?;
+    let sealed = match (provider, token, bytes) {
+        (Some(provider), Some(token), Some(bytes)) => Some(SealedLetter {
+            provider: PeerId::from_bytes(provider),
+            token: DepositToken::from_bytes(&token).ok_or(StoreError::Corrupt("letter"))?,
+            bytes,
+            sealed_ms: unbits(row.get(6)?),
+        }),
+        _ => None,
+    };
     Ok(LetterRow {
         message: row.get(0)?,
         contact: row.get(1)?,
-        id: LetterId(row.get(2)?),
-        sealed: row.get(3)?,
-        place: provider.map(|bytes| (PeerId::from_bytes(bytes), token)),
-        attempts: row.get(6)?,
-        sealed_ms: unbits(row.get(7)?),
+        sealed,
+        attempts: row.get(5)?,
     })
 }

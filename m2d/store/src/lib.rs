@@ -12,6 +12,7 @@ mod idempotency;
 mod ids;
 mod inspect;
 mod invitations;
+mod letter_secrets;
 mod letters;
 mod lines;
 mod mailboxes;
@@ -29,6 +30,7 @@ mod search;
 mod settings;
 mod space;
 mod suites;
+mod tokens;
 mod usage;
 
 #[cfg(test)]
@@ -46,9 +48,9 @@ pub use idempotency::Remembered;
 pub use ids::{BoxRowId, ContactRowId, MessageRowId, RelayRowId};
 pub use inspect::{Contents, Inspection, Schema};
 pub use invitations::InvitationRow;
-pub use letters::{LetterRow, Patience, Undeposited, WaitingSince};
+pub use letters::{LetterRow, Patience, SealedLetter, WaitingSince};
 pub use lines::LineRow;
-pub use mailboxes::{GrantRow, MailboxPolicy, MailboxRow, MailboxState, OfferRow};
+pub use mailboxes::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
 pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};
 pub use outbox::OutboxPayload;
 pub use reader::{EventRow, HistoryPage, PageSize, Reader, ShownMessage};
@@ -56,6 +58,7 @@ pub use redating::AHEAD_MS;
 pub use requests::RequestRow;
 pub use retention::Looked;
 pub use room::{Room, free_bytes};
+pub use tokens::{IssuedRow, IssuedState, Outstanding};
 pub use usage::Usage;
 
 use m2_crypto::Secret;

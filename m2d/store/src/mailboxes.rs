@@ -3,10 +3,10 @@
 
 use super::{Store, StoreError, array, int, join, split, unbits};
 use crate::{BoxRowId, ContactRowId};
-use m2_crypto::mailbox::TokenSeed;
+use m2_crypto::deposit::BoxKey;
 use m2_crypto::{PeerId, Secret};
-use m2_wire::mailbox::OfferedBox;
-use rusqlite::{OptionalExtension, Row};
+use m2_wire::mailbox::{OfferedBox, Series};
+use rusqlite::Row;
 use std::net::SocketAddr;
 
 /// The consent of one contact's owners to letters.
@@ -45,37 +45,27 @@ pub struct MailboxRow {
     pub invite_token: Option<Secret<16>>,
     /// The state of the box.
     pub state: MailboxState,
-    /// The maximum number of unused deposit tokens of the box.
-    pub max_tokens: u32,
+    /// The key of the box; `None` until it is drawn.
+    pub key: Option<BoxKey>,
+    /// True once the provider has confirmed the key.
+    pub key_known: bool,
     /// The time of the request for the box, in Unix milliseconds.
     pub created_ms: u64,
 }
 
-/// The deposit tokens of one contact for one own box.
-#[derive(Debug, Clone)]
+/// A contact that may deposit into a box of this daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrantRow {
     /// The row of the contact.
     pub contact: ContactRowId,
     /// The row of the box.
     pub mailbox: BoxRowId,
-    /// The seed from which the tokens are derived.
-    pub seed: TokenSeed,
-    /// The number of the first token that may be unused.
-    pub first: u64,
-    /// The number of the first token that the provider does not have yet.
-    pub next: u64,
+    /// The series of the contact's tokens.
+    pub series: Series,
 }
 
-/// A box of a contact.
-#[derive(Debug, Clone)]
-pub struct OfferRow {
-    /// The box as the contact offered it.
-    pub offered: OfferedBox,
-    /// The number of the token for the next deposit.
-    pub next: u64,
-}
-
-const MAILBOX: &str = "row, provider, addresses, invite_token, state, max_tokens, created_ms";
+const MAILBOX: &str = "row, provider, addresses, invite_token, state, box_key, key_known,
+     created_ms";
 
 impl Store {
     /// Returns the policies of all contacts for which at least one direction is on.
@@ -120,10 +110,10 @@ impl Store {
         let row = self
             .connection
             .prepare_cached(
-                "INSERT INTO mailboxes(provider, addresses, invite_token, state, max_tokens,
-                   created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO mailboxes(provider, addresses, invite_token, state, box_key, key_known,
+                   created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT(provider) DO UPDATE SET addresses = ?2, invite_token = ?3,
-                   state = ?4, max_tokens = ?5
+                   state = ?4, box_key = ?5, key_known = ?6
                  RETURNING row",
             )?
             .query_row(
@@ -132,7 +122,8 @@ impl Store {
                     join(&mailbox.addresses),
                     mailbox.invite_token.as_ref().map(|token| *token.expose()),
                     mailbox.state as i64,
-                    mailbox.max_tokens,
+                    mailbox.key.as_ref().map(BoxKey::expose),
+                    mailbox.key_known,
                     int(mailbox.created_ms),
                 ),
                 |row| row.get(0),
@@ -160,15 +151,13 @@ impl Store {
 
     fn grants(&self, filter: &str, key: impl rusqlite::ToSql) -> Result<Vec<GrantRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT contact, mailbox, seed, first, next FROM mailbox_grants WHERE {filter}"
+            "SELECT contact, mailbox, series FROM mailbox_grants WHERE {filter}"
         ))?;
         let rows = statement.query_map([key], |row| {
             Ok(GrantRow {
                 contact: row.get(0)?,
                 mailbox: row.get(1)?,
-                seed: TokenSeed::new(Secret::new(row.get(2)?)),
-                first: unbits(row.get(3)?),
-                next: unbits(row.get(4)?),
+                series: Series(row.get(2)?),
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -177,14 +166,8 @@ impl Store {
     /// Inserts or replaces a grant.
     pub fn put_grant(&self, grant: &GrantRow) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO mailbox_grants VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute((
-                grant.contact,
-                grant.mailbox,
-                grant.seed.expose(),
-                int(grant.first),
-                int(grant.next),
-            ))?;
+            .prepare_cached("INSERT OR REPLACE INTO mailbox_grants VALUES (?1, ?2, ?3)")?
+            .execute((grant.contact, grant.mailbox, grant.series.0))?;
         Ok(())
     }
 
@@ -197,20 +180,17 @@ impl Store {
     }
 
     /// Returns the boxes that a contact offered.
-    pub fn offers(&self, contact: ContactRowId) -> Result<Vec<OfferRow>, StoreError> {
+    pub fn offers(&self, contact: ContactRowId) -> Result<Vec<OfferedBox>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT provider, addresses, seed, next FROM mailbox_offers WHERE contact = ?1",
+            "SELECT provider, addresses, series FROM mailbox_offers WHERE contact = ?1",
         )?;
         let mut rows = statement.query([contact])?;
         let mut offers = Vec::new();
         while let Some(row) = rows.next()? {
-            offers.push(OfferRow {
-                offered: OfferedBox {
-                    provider: PeerId::from_bytes(row.get(0)?),
-                    addresses: split(&row.get::<_, String>(1)?)?,
-                    seed: TokenSeed::new(Secret::new(row.get(2)?)),
-                },
-                next: unbits(row.get(3)?),
+            offers.push(OfferedBox {
+                provider: PeerId::from_bytes(row.get(0)?),
+                addresses: split(&row.get::<_, String>(1)?)?,
+                series: Series(row.get(2)?),
             });
         }
         Ok(offers)
@@ -225,65 +205,37 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Replaces the boxes that a contact offered. If a box keeps its seed, its token numbers
-    /// continue.
+    /// Replaces the boxes that a contact offered, and deletes its tokens of other series.
     pub fn replace_offers(
         &self,
         contact: ContactRowId,
         boxes: &[OfferedBox],
     ) -> Result<(), StoreError> {
-        let before = self.offers(contact)?;
         self.connection
             .prepare_cached("DELETE FROM mailbox_offers WHERE contact = ?1")?
             .execute([contact])?;
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO mailbox_offers VALUES (?1, ?2, ?3, ?4)")?;
         for offered in boxes {
-            let known = before.iter().find(|row| {
-                row.offered.provider == offered.provider
-                    && row.offered.seed.expose() == offered.seed.expose()
-            });
-            self.put_offer(contact, offered, known.map_or(0, |row| row.next))?;
-        }
-        Ok(())
-    }
-
-    fn put_offer(
-        &self,
-        contact: ContactRowId,
-        offered: &OfferedBox,
-        next: u64,
-    ) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO mailbox_offers VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute((
+            insert.execute((
                 contact,
                 offered.provider.as_bytes(),
                 join(&offered.addresses),
-                offered.seed.expose(),
-                int(next),
+                offered.series.0,
             ))?;
-        Ok(())
-    }
-
-    /// Reserves the next token number of an offer and returns it.
-    pub fn next_token(
-        &self,
-        contact: ContactRowId,
-        provider: &PeerId,
-    ) -> Result<Option<u64>, StoreError> {
-        let next: Option<i64> = self
-            .connection
-            .prepare_cached(
-                "UPDATE mailbox_offers SET next = next + 1
-                 WHERE contact = ?1 AND provider = ?2 RETURNING next - 1",
-            )?
-            .query_row((contact, provider.as_bytes()), |row| row.get(0))
-            .optional()?;
-        Ok(next.map(unbits))
+        }
+        let series: Vec<Series> = boxes.iter().map(|offered| offered.series).collect();
+        self.drop_tokens_but(contact, &series)
     }
 }
 
 fn parse_mailbox(row: &Row<'_>) -> Result<MailboxRow, StoreError> {
     let token: Option<Vec<u8>> = row.get(3)?;
+    let corrupt = || StoreError::Corrupt("mailbox");
+    let key = row.get_ref(5)?.as_blob_or_null();
+    let key = key.map_err(|_| corrupt())?;
+    let key = key.map(|key| Secret::from_slice(key).ok_or_else(corrupt));
     Ok(MailboxRow {
         row: row.get(0)?,
         provider: PeerId::from_bytes(row.get(1)?),
@@ -298,7 +250,8 @@ fn parse_mailbox(row: &Row<'_>) -> Result<MailboxRow, StoreError> {
             4 => MailboxState::Leaving,
             _ => return Err(StoreError::Corrupt("mailbox")),
         },
-        max_tokens: row.get(5)?,
-        created_ms: unbits(row.get(6)?),
+        key: key.transpose()?.map(BoxKey::new),
+        key_known: row.get(6)?,
+        created_ms: unbits(row.get(7)?),
     })
 }

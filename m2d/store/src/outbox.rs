@@ -165,7 +165,6 @@ fn parse_payload(row: &Row<'_>) -> Result<OutboxPayload, StoreError> {
         sent: Time(sent),
         ttl_s: u32::try_from(ttl_ms / 1_000).unwrap_or(u32::MAX),
         body: Body::Content(content),
-        oldest: 0,
         as_sent: None,
     };
     Ok(OutboxPayload::There(payload.encode()))
@@ -228,7 +227,6 @@ mod tests {
                     .unwrap()
                     .about(Some(MessageId([3; 16])), Some(MessageId([4; 16]))),
             ),
-            oldest: 0,
             as_sent: None,
         };
         let row = store.insert_message(&row_of(&payload)).unwrap();

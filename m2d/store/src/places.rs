@@ -35,6 +35,7 @@ impl Store {
 
     fn begin_anew(&self) -> Result<(), StoreError> {
         self.end_incarnations(None)?;
+        self.forget_letter_keys()?;
         for key in [EVENT_LOG, RESTORED] {
             self.connection
                 .prepare_cached("DELETE FROM settings WHERE key = ?1")?

@@ -12,14 +12,14 @@ const LONGEST_WAIT_MS: u64 = 3_600_000;
 /// plausible time. Times that were shown to the user (when messages were written and events
 /// happened) are kept. A time to live starts again, once; the validity of an invitation is at most
 /// restarted.
-const REDATE: [&str; 14] = [
+const REDATE: [&str; 13] = [
     "UPDATE outbox SET expires_ms = ?1 + (expires_ms - queued_ms), queued_ms = ?1
      WHERE queued_ms > ?2",
     "UPDATE messages SET expires_ms = ?1 + (expires_ms - stored_ms), stored_ms = ?1
      WHERE expires_ms IS NOT NULL AND stored_ms > ?2",
     "UPDATE held SET received_ms = ?1 WHERE received_ms > ?2",
-    // A deposit time more than a day ahead means a grant that is refused, so another letter is
-    // needed.
+    // A deposit time more than a day ahead says nothing about when the letter expires, so another one
+    // is needed.
     "UPDATE deposits SET deposited_ms = iif(deposited_ms > ?1 + 86400000, 0, ?1)
      WHERE deposited_ms > ?2",
     // The day of creation is part of the keys under which it is found, so it is kept.
@@ -30,18 +30,19 @@ const REDATE: [&str; 14] = [
     "UPDATE contacts SET removed_ms = ?1 WHERE removed_ms > ?2",
     "UPDATE clients SET seen_ms = ?1 WHERE seen_ms > ?2",
     "UPDATE idempotency SET created_ms = ?1 WHERE created_ms > ?2",
-    "UPDATE letters_in SET taken_ms = ?1 WHERE taken_ms > ?2",
     "UPDATE lines SET created_ms = ?1 WHERE created_ms > ?2",
     "UPDATE contact_requests SET asked_ms = ?1 WHERE asked_ms > ?2",
     "UPDATE address_budgets SET at_ms = ?1 WHERE at_ms > ?2",
 ];
 
 impl Store {
-    /// Shortens waiting times of letters to the maximum after `now_ms`, and deletes letters that
-    /// were sealed in the future: their grants would be refused. Their messages get new letters.
+    /// Shortens waiting times of letters to the maximum after `now_ms`, and makes letters that were
+    /// sealed in the future as old as possible: they are sealed again.
     pub fn restart_letters(&self, now_ms: u64) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached("DELETE FROM letters_out WHERE sealed_ms > ?1")?
+            .prepare_cached(
+                "UPDATE letters_out SET sealed_ms = 0, due_ms = 0 WHERE sealed_ms > ?1",
+            )?
             .execute([int(now_ms.saturating_add(AHEAD_MS))])?;
         self.connection
             .prepare_cached("UPDATE letters_out SET due_ms = ?1 WHERE due_ms > ?2")?
@@ -132,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_sealed_in_the_future_is_deleted_and_others_become_due() {
+    fn a_letter_sealed_in_the_future_is_sealed_again_and_others_become_due() {
         let (_dir, store) = written_at(NOW);
         let letter = |message: i64, sealed: u64, due: u64| {
-            let insert = "INSERT INTO letters_out(message, contact, id, hash, sealed, sealed_ms,
-                 due_ms) VALUES (?1, 1, ?1, x'00', x'00', ?2, ?3)";
+            let insert = "INSERT INTO letters_out(message, contact, sealed, sealed_ms, due_ms)
+                 VALUES (?1, 1, x'00', ?2, ?3)";
             let row = (message, int(sealed), int(due));
             store.connection.execute(insert, row).unwrap();
         };
@@ -148,7 +149,8 @@ mod tests {
         letter(2, NOW, NOW + DAY);
         letter(3, NOW, NOW + 60_000);
         store.restart_letters(NOW).unwrap();
-        assert_eq!(number(&store, "count(*) FROM letters_out"), 2);
+        let sealed = "sealed_ms FROM letters_out WHERE message = 1";
+        assert_eq!(number(&store, sealed), 0);
         let now = i64::try_from(NOW).unwrap();
         let due = |message| {
             number(
@@ -156,6 +158,6 @@ mod tests {
                 &format!("due_ms FROM letters_out WHERE message = {message}"),
             )
         };
-        assert_eq!((due(2), due(3)), (now, now + 60_000));
+        assert_eq!((due(1), due(2), due(3)), (0, now, now + 60_000));
     }
 }

@@ -4,8 +4,8 @@
 //! Seeds with signatures differ from run to run; commit them only after a format change.
 
 use m2_crypto::backup::{Contents, Header};
-use m2_crypto::deposit::{BoxKey, Period};
-use m2_crypto::envelope::{EpochSecret, Letter, SendEpoch};
+use m2_crypto::deposit::{BoxKey, Period, TOKEN_BYTES};
+use m2_crypto::envelope::{EpochSecret, GRANT_BYTES, SendEpoch};
 use m2_crypto::handshake::{Call, Credential, Initiator, Message, Responder};
 use m2_crypto::initial::{self, InitialKeys, QUIC_VERSION};
 use m2_crypto::invitation::{Invitation, InvitedLine, Offer};
@@ -18,10 +18,11 @@ use m2_crypto::session_key::SessionKeyPair;
 use m2_crypto::{Circle, PeerId, Secret, provider};
 use m2_fuzz::{DAY, INCARNATION, MESSAGE_ID, NONCE, NOW_S, Peer, letter_secret, one_time_key, rng};
 use m2_proto::wire::v1::{
-    Ack, Acks, AddTokens, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome,
-    Deposited, Edit, Envelope, EpochRefused, Frame, Hello, Letter as MailboxLetter, LettersTaken,
-    Mailbox, MailboxOffer, OfferedBox, OpenBox, Payload, PlaceRange, Places, Reaction, Read,
-    RegisterBox, Retract, Skip, frame, mailbox, payload,
+    Ack, Acks, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome, Deposited,
+    Edit, Envelope, EpochRefused, Frame, Hello, Letter, LetterSecrets, LettersTaken, Mailbox,
+    MailboxOffer, MailboxTokens, OfferedBox, OpenBox, Payload, PlaceRange, Places, Reaction, Read,
+    RegisterBox, RemoveBox, Retract, SeriesHeld, Skip, TokenReport, TokenWithKey, frame, mailbox,
+    payload,
 };
 use prost::Message as _;
 use std::error::Error;
@@ -171,16 +172,7 @@ fn envelopes(alice: &Peer, bob: &Peer) -> Result<()> {
     let mut epoch = SendEpoch::open(&mut rng(), &alice.identity, certificate, header, &share)?;
     seed("grant", "session", epoch.grant())?;
     seed("sealed", "first", epoch.seal(&MESSAGE_ID, b"hello")?)?;
-    seed("sealed", "second", epoch.seal(&MESSAGE_ID, &[0; 100])?)?;
-    let letter = Letter::seal(
-        &mut rng(),
-        &alice.identity,
-        certificate,
-        header,
-        &MESSAGE_ID,
-        b"hello",
-    )?;
-    seed("letter", "small", letter)
+    seed("sealed", "second", epoch.seal(&MESSAGE_ID, &[0; 100])?)
 }
 
 /// A token, the two halves of a one-time key's use, and a letter that opens.
@@ -207,7 +199,7 @@ fn deposits(alice: &Peer, bob: &Peer) -> Result<()> {
         message_id: MESSAGE_ID,
     };
     let letter = recipient.seal(&mut rng(), &alice.identity, &header, b"hello")?;
-    seed("sealed_letter", "small", letter)
+    seed("letter", "small", letter)
 }
 
 /// An Initial packet that opens, a truncated one, and the gate's and connection id seeds.
@@ -320,7 +312,7 @@ fn frames() -> Result<()> {
             following: 7,
             following_epoch: 3,
             expected: 9,
-            newest_grant: vec![1; 1_146].into(),
+            newest_grant: vec![1; GRANT_BYTES].into(),
             incarnation: 8,
             epoch: 1,
             oldest: 4,
@@ -338,54 +330,16 @@ fn frames() -> Result<()> {
     mailbox_frames()
 }
 
-/// The frames between an owner and its provider, and those sent by depositors and contacts.
+/// The frames about mailboxes, after a Hello.
 fn mailbox_frames() -> Result<()> {
     let hello = frame::Body::Hello(Hello {
         unix_ms: 1_800_000_000_000,
         version: "0.1.0".to_owned(),
         purpose: 1,
     });
-    let letter = MailboxLetter {
-        letter_id: vec![1; 16].into(),
-        sealed: vec![2; 1_024].into(),
-    };
-    let bodies = [
-        mailbox::Body::RegisterBox(RegisterBox {
-            invite_id: vec![3; 16].into(),
-            proof: vec![4; 32].into(),
-        }),
-        mailbox::Body::OpenBox(OpenBox {}),
-        mailbox::Body::AddTokens(AddTokens {
-            hashes: vec![vec![5; 32].into(); 2],
-        }),
-        mailbox::Body::LettersTaken(LettersTaken {
-            letter_ids: vec![vec![1; 16].into()],
-        }),
-        mailbox::Body::BoxState(BoxState {
-            open: true,
-            max_letters: 10_000,
-            max_bytes: 64 << 20,
-            max_tokens: 65_536,
-            reason: String::new(),
-        }),
-        mailbox::Body::Letter(letter.clone()),
-        mailbox::Body::Deposit(Deposit {
-            r#box: vec![6; 32].into(),
-            token: vec![7; 32].into(),
-            letter: Some(letter),
-        }),
-        mailbox::Body::Deposited(Deposited {
-            letter_id: vec![1; 16].into(),
-            outcome: DepositOutcome::Stored.into(),
-        }),
-        mailbox::Body::Offer(MailboxOffer {
-            boxes: vec![OfferedBox {
-                provider: vec![8; 32].into(),
-                addresses: vec!["192.0.2.1:7000".to_owned()],
-                seed: vec![9; 32].into(),
-            }],
-        }),
-    ];
+    let mut bodies = provider_frames();
+    bodies.extend(contact_frames());
+    let bodies = bodies.into_iter();
     let bodies = bodies.map(|body| frame::Body::Mailbox(Mailbox { body: Some(body) }));
     let mut stream = Vec::new();
     for (number, body) in std::iter::once(hello).chain(bodies).enumerate() {
@@ -395,6 +349,76 @@ fn mailbox_frames() -> Result<()> {
         stream.extend(frame.encode_length_delimited_to_vec());
     }
     seed("frame_stream", "mailbox", stream)
+}
+
+/// Frames between a provider and an owner or a depositor.
+fn provider_frames() -> Vec<mailbox::Body> {
+    let sealed = vec![2; 4_096];
+    vec![
+        mailbox::Body::RegisterBox(RegisterBox {
+            invite_id: vec![3; 16].into(),
+            proof: vec![4; 32].into(),
+            box_key: vec![5; 32].into(),
+        }),
+        mailbox::Body::OpenBox(OpenBox {
+            box_key: vec![5; 32].into(),
+        }),
+        mailbox::Body::RemoveBox(RemoveBox {}),
+        mailbox::Body::LettersTaken(LettersTaken {
+            nonces: vec![vec![1; 16].into(); 2],
+        }),
+        mailbox::Body::BoxState(BoxState {
+            open: true,
+            max_letters: 10_000,
+            max_bytes: 64 << 20,
+            reason: String::new(),
+        }),
+        mailbox::Body::Letter(Letter {
+            nonce: vec![1; 16].into(),
+            sealed: sealed.clone().into(),
+        }),
+        mailbox::Body::Deposit(Deposit {
+            r#box: vec![6; 32].into(),
+            token: vec![7; TOKEN_BYTES].into(),
+            sealed: sealed.into(),
+        }),
+        mailbox::Body::Deposited(Deposited {
+            nonce: vec![1; 16].into(),
+            outcome: DepositOutcome::Stored.into(),
+        }),
+    ]
+}
+
+/// Frames between two contacts.
+fn contact_frames() -> Vec<mailbox::Body> {
+    let token = |byte: u8| TokenWithKey {
+        token: vec![byte; TOKEN_BYTES].into(),
+        key: one_time_key().public().to_bytes().into(),
+    };
+    vec![
+        mailbox::Body::Offer(MailboxOffer {
+            boxes: vec![OfferedBox {
+                provider: vec![8; 32].into(),
+                addresses: vec!["192.0.2.1:7000".to_owned()],
+                series: vec![9; 8].into(),
+            }],
+        }),
+        mailbox::Body::Tokens(MailboxTokens {
+            series: vec![9; 8].into(),
+            tokens: vec![token(1), token(2)],
+        }),
+        mailbox::Body::TokenReport(TokenReport {
+            taken: vec![vec![1; 16].into(); 2],
+            refused: vec![vec![2; 16].into()],
+        }),
+        mailbox::Body::SeriesHeld(SeriesHeld {
+            series: vec![vec![9; 8].into()],
+        }),
+        mailbox::Body::LetterSecrets(LetterSecrets {
+            stored: vec![1; 8].into(),
+            seals_with: vec![2; 8].into(),
+        }),
+    ]
 }
 
 fn payloads() -> Result<()> {
@@ -428,7 +452,6 @@ fn payloads() -> Result<()> {
             sent_ms: 1_800_000_000_000,
             ttl_s: 60,
             body: Some(body),
-            oldest: 1,
         };
         seed("payload", &number.to_string(), payload.encode_to_vec())?;
     }

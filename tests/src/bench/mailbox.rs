@@ -18,7 +18,7 @@ pub(super) use purge::measure as purge;
 pub(super) use sessions::measure as sessions;
 
 /// Length in bytes of a letter: the smallest possible size.
-const LETTER: usize = 1_024;
+const LETTER: usize = 4_096;
 /// Number of concurrent sessions that deposit.
 const SESSIONS: usize = 4;
 /// Unanswered deposits per session: the most that a provider allows.

@@ -44,6 +44,7 @@ pub enum Frame {
 pub struct Letter {
     incarnation: u64,
     id: MessageId,
+    oldest: u64,
     payload: Vec<u8>,
 }
 
@@ -223,10 +224,10 @@ impl Node {
         let (incarnation, oldest) = self.conversation.letter_place(context!(self, now));
         let payload = Payload::parse(payload.into()).ok()?;
         let oldest = oldest.min(payload.sequence);
-        let payload = Payload { oldest, ..payload };
         Some(Letter {
             incarnation,
             id,
+            oldest,
             payload: payload.encode(),
         })
     }
@@ -236,6 +237,7 @@ impl Node {
         let opened = OpenedMessage {
             incarnation: letter.incarnation,
             id: letter.id,
+            oldest: letter.oldest,
             plaintext: letter.payload.clone().into(),
         };
         if let Err(misdeed) = self.conversation.on_letter(context!(self, now), opened) {

@@ -203,7 +203,6 @@ impl ModelStore {
                     sent: now,
                     ttl_s: 0,
                     body: Body::Skip,
-                    oldest: 0,
                     as_sent: None,
                 };
                 self.insert(id, incarnation, &payload, hash, false);

@@ -94,7 +94,6 @@ impl Epoch {
             sent: NOW,
             ttl_s: 0,
             body: text_body(text),
-            oldest: 0,
             as_sent: None,
         };
         self.seal_bytes(id, &payload.encode())

@@ -88,7 +88,6 @@ async fn messages_with_absurd_times_are_shown() {
             sent: Time(sent),
             ttl_s,
             body: text(&words),
-            oldest: 0,
             as_sent: None,
         };
         let id = u128::from(sequence).to_be_bytes();
@@ -138,7 +137,6 @@ async fn only_the_receiver_can_acknowledge_and_only_with_the_messages_hash() {
         sent: Time(0),
         ttl_s: 0,
         body: text(words),
-        oldest: 0,
         as_sent: None,
     };
     let ack = |content_hash| {
@@ -195,7 +193,6 @@ fn no_payloads(noise: &mut Noise) -> Vec<Vec<u8>> {
         sent_ms: 1,
         ttl_s: 0,
         body: Some(body),
-        oldest: 0,
     };
     let content = |media_type: &str, length| wire::Content {
         media_type: media_type.to_owned(),

@@ -96,7 +96,6 @@ pub fn seal(epoch: &mut SendEpoch, sequence: u64, id: [u8; 16], body: Body) -> M
         sent: Time(u64::MAX),
         ttl_s: 0,
         body,
-        oldest: 0,
         as_sent: None,
     };
     seal_bytes(epoch, id, &payload.encode())

@@ -26,16 +26,9 @@ async fn an_invalid_grant_opens_nothing() {
     let mut version = grant.to_vec();
     version[0] ^= 1;
     let longer = [&grant[..], &[0]].concat();
-    // A letter's grant that names a session.
-    let mut of_letter = grant.to_vec();
-    of_letter[1] = 2;
-    let malformed = [
-        vec![7; 100],
-        grant[1..].to_vec(),
-        version,
-        longer,
-        of_letter,
-    ];
+    let mut kind = grant.to_vec();
+    kind[1] = 2;
+    let malformed = [vec![7; 100], grant[1..].to_vec(), version, longer, kind];
     for (number, bytes) in (1..).zip(malformed) {
         send(with_grant(&honest, bytes)).await;
         scene.counted("GRANT_MALFORMED", number).await;

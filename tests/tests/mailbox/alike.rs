@@ -1,8 +1,8 @@
 //! To the provider, two letters of one sender look like letters of two senders: in its store, and in
 //! the sessions that deposited them.
 //!
-//! Verified by mutation: with 8 bytes of the sender's peer id at the beginning of the letter's id (in
-//! `letters::seal_letter`) the test fails with "letter id and letter id".
+//! Verified by mutation: with 8 bytes of the contact's peer id at the beginning of the nonces that it is
+//! given (in `token_giving::issue`) the test fails with "nonce and nonce".
 
 use crate::disk::Disk;
 use crate::first_packet::FirstPackets;
@@ -11,31 +11,37 @@ use m2_proto::api::v1::MessageState;
 use m2_tests::harness::{Daemon, Direction, Setup, Wire};
 use m2_tests::hostile::{identity, public_id};
 use m2_tests::scenario::{Api, SOON, Trio, befriend, eventually, set_policy};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
 
 /// A length, in bytes, at which no string repeats by chance in some kilobytes.
 const WINDOW: usize = 8;
 
 /// All documented columns (`docs/spec/mailbox-store.md`).
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 15] = [
+    "boxes.key",
     "boxes.number",
     "boxes.owner",
     "letters.expiry",
-    "letters.id",
     "letters.key",
     "letters.letter",
+    "letters.mark",
+    "letters.nonce",
+    "letters.period",
+    "marks.box",
+    "marks.mark",
+    "marks.nonce",
+    "marks.period",
     "settings.name",
     "settings.value",
-    "tokens.box",
-    "tokens.hash",
 ];
 
 /// The data that a provider can record of one deposit.
 struct Seen {
-    id: Vec<u8>,
+    nonce: Vec<u8>,
     letter: Vec<u8>,
-    token_hash: Vec<u8>,
+    mark: Vec<u8>,
+    period: i64,
     session: FirstPackets,
 }
 
@@ -43,9 +49,9 @@ impl Seen {
     /// The parts that differ from deposit to deposit.
     fn varying(&self) -> Vec<(&'static str, &[u8])> {
         let mut all = vec![
-            ("letter id", &self.id[..]),
+            ("nonce", &self.nonce[..]),
             ("letter", &self.letter[..]),
-            ("token hash", &self.token_hash[..]),
+            ("mark", &self.mark[..]),
         ];
         all.extend(self.session.varying());
         all
@@ -100,7 +106,8 @@ impl Scene {
         set_policy(&bob, "dave", Some(true), None).await.unwrap();
         set_policy(&api, "bob", None, Some(true)).await.unwrap();
         eventually("an offer", async || {
-            Ok(api.contact("bob").await?.mailbox_offered.then_some(()))
+            let tokens = api.contact("bob").await?.mailbox_tokens;
+            Ok((tokens > 0).then_some(()))
         })
         .await
         .unwrap();
@@ -117,39 +124,41 @@ impl Scene {
 
     /// Deposits a message. Returns what carol can record of it.
     async fn deposit(&self, sender: &Daemon, text: &str) -> Seen {
-        let (before, tokens) = (self.ids(), self.tokens());
+        let before = self.nonces();
         self.wire.clear();
         let sender = Api::of(sender).await.unwrap();
         let id = sender.send("bob", text).await.unwrap();
         let deposited = MessageState::Deposited;
         sender.await_message(&id, deposited).await.unwrap();
         let mut came = self.disk.letters();
-        came.retain(|(id, _)| !before.contains(id));
-        let [(id, letter)] = <[_; 1]>::try_from(came).unwrap();
-        let spent: Vec<_> = tokens.difference(&self.tokens()).cloned().collect();
-        let [token_hash] = <[_; 1]>::try_from(spent).unwrap();
+        came.retain(|(nonce, _)| !before.contains(nonce));
+        let [(nonce, letter)] = <[_; 1]>::try_from(came).unwrap();
+        let (mark, period) = self.mark(&nonce);
         let captured = self.wire.captured();
         let calls = captured
             .iter()
             .filter(|one| one.direction == Direction::ToTarget);
         let calls = calls.map(|one| one.bytes.as_slice());
         Seen {
-            id: id.to_vec(),
+            nonce: nonce.to_vec(),
             letter,
-            token_hash,
+            mark,
+            period,
             session: FirstPackets::read(calls, &self.provider).unwrap(),
         }
     }
 
-    fn ids(&self) -> HashSet<[u8; 16]> {
-        self.disk.letters().into_iter().map(|(id, _)| id).collect()
+    fn nonces(&self) -> HashSet<[u8; 16]> {
+        let letters = self.disk.letters().into_iter();
+        letters.map(|(nonce, _)| nonce).collect()
     }
 
-    fn tokens(&self) -> BTreeSet<Vec<u8>> {
+    /// The mark of the letter with a nonce, and the period of its token.
+    fn mark(&self, nonce: &[u8; 16]) -> (Vec<u8>, i64) {
         let file = self.disk.open();
-        let mut statement = file.prepare("SELECT hash FROM tokens").unwrap();
-        let rows = statement.query_map([], |row| row.get(0)).unwrap();
-        rows.map(Result::unwrap).collect()
+        let query = "SELECT mark, period FROM letters WHERE nonce = ?1";
+        let row = file.query_row(query, [nonce], |row| Ok((row.get(0)?, row.get(1)?)));
+        row.unwrap()
     }
 
     fn columns(&self) -> Vec<String> {
@@ -194,7 +203,8 @@ async fn letters_of_one_sender_look_like_letters_of_two() {
         "{expiries:?}"
     );
     for (number, one) in seen.iter().enumerate() {
-        assert_eq!((one.id.len(), one.letter.len()), (16, 2_048));
+        assert_eq!((one.nonce.len(), one.letter.len()), (16, 4_096));
+        assert_eq!(one.period, seen[0].period);
         assert_eq!(one.session.shape, seen[0].session.shape);
         for other in &seen[..number] {
             assert_unlike(one, other);

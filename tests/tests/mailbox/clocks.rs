@@ -54,16 +54,16 @@ impl Scene {
         .unwrap();
     }
 
-    /// The pieces of all letters in the store, and their ids.
+    /// The pieces of all letters in the store, and their nonces.
     fn traces(&self) -> Vec<Vec<u8>> {
         let letters = self.disk.letters().into_iter();
         let traces: Vec<Vec<u8>> = letters
-            .flat_map(|(id, letter)| {
+            .flat_map(|(nonce, letter)| {
                 let pieces: Vec<_> = letter.chunks(16).map(<[u8]>::to_vec).collect();
-                pieces.into_iter().chain([id.to_vec()])
+                pieces.into_iter().chain([nonce.to_vec()])
             })
             .collect();
-        assert!(traces.len() > 100, "a letter and its id");
+        assert!(traces.len() > 100, "a letter and its nonce");
         // Control: most of them are found in the file or its log.
         assert!(self.disk.count(&traces) > traces.len() * 9 / 10);
         traces

@@ -43,10 +43,10 @@ impl Disk {
         file
     }
 
-    /// The ids and contents of all letters.
+    /// The nonces and contents of all letters.
     pub fn letters(&self) -> Vec<([u8; 16], Vec<u8>)> {
         let file = self.open();
-        let mut statement = file.prepare("SELECT id, letter FROM letters").unwrap();
+        let mut statement = file.prepare("SELECT nonce, letter FROM letters").unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
         rows.unwrap().map(Result::unwrap).collect()
     }

@@ -5,7 +5,7 @@
 //! cargo test --release -p m2-tests --test mailbox_server -- --ignored ten_thousand --nocapture
 //! ```
 
-use crate::people::{Depositor, Tokens, id};
+use crate::people::{Depositor, SEED, Tokens, nonce};
 use crate::scene::{Scene, bob, carol};
 use m2_net::dial_error::DialError;
 use m2_net::session::{CloseCode, Ended};
@@ -20,6 +20,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+/// The size of all letters.
+const SIZE: usize = 4 << 10;
 /// Sockets from which the crowd dials, each with a thread that makes its session keys.
 const CALLERS: usize = 4;
 /// Concurrent dials.
@@ -57,8 +59,7 @@ async fn comes(crowd: usize, places: usize) {
     let callers: Vec<_> = (0..CALLERS).map(caller).collect();
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
-    let tokens = Tokens::new(&bob, 1);
-    owner.add(tokens.hashes(0..1_000)).await;
+    let tokens = Tokens::new(&bob, SEED);
     // The honest depositor takes a place.
     let mut depositor = scene.depositor(&carol).await;
     let before = scene.alice.rss_kib().unwrap();
@@ -78,9 +79,9 @@ async fn comes(crowd: usize, places: usize) {
     let expected = (crowd + 1 - places) as u64;
     while turned_away(&scene).await < expected {
         let asked = Instant::now();
-        let deposit = tokens.deposit(number, number, 1 << 10);
+        let deposit = tokens.deposit(number, SIZE);
         assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
-        assert_eq!(owner.letter().await.id, id(number));
+        assert_eq!(owner.letter().await.nonce, nonce(number));
         slowest = slowest.max(asked.elapsed());
         number += 1;
         sleep(Duration::from_secs(2)).await;
@@ -102,7 +103,7 @@ async fn comes(crowd: usize, places: usize) {
     assert!(refused <= refusals(&scene).await);
     assert!(turned_away(&scene).await >= crowd as u64);
     let mut late = scene.depositor(&carol).await;
-    let deposit = tokens.deposit(999, 999, 1 << 10);
+    let deposit = tokens.deposit(999, SIZE);
     assert_eq!(late.deposit(deposit).await, Outcome::Stored);
     assert!(!scene.alice.log().contains("panicked"));
 }
@@ -151,7 +152,7 @@ async fn member(
     let tokens = Tokens::new(caller, 9);
     let mut depositor = Depositor::new(session);
     while *busy.borrow_and_update() {
-        let guess = Mailbox::Deposit(tokens.deposit(0, 0, 1 << 10));
+        let guess = Mailbox::Deposit(tokens.deposit(0, SIZE));
         let guess = Message::Mailbox(Box::new(guess));
         let said = depositor.session.send_frame(guess).await;
         if said.is_err() || depositor.session.recv_frame().await.is_err() {

@@ -1,8 +1,9 @@
 //! Several providers on one NATS cluster: they serve the same boxes.
 
-use crate::people::{Depositor, Tokens, ends_with, id};
+use crate::people::{Depositor, SEED, Tokens, ends_with, letter, nonce};
 use crate::scene::{Scene, bob, carol};
 use m2_crypto::PeerId;
+use m2_crypto::deposit::DepositNonce;
 use m2_crypto::handshake::Credential;
 use m2_net::dial_error::DialError;
 use m2_net::session::{CloseCode, Session};
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 
-const KIB: usize = 1 << 10;
+const SIZE: usize = 4 << 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_providers_serve_the_same_boxes() {
@@ -27,27 +28,27 @@ async fn two_providers_serve_the_same_boxes() {
     let two = Scene::named("carol", &tables(&nats)).await;
     let bob = bob();
 
-    // A box registered at one provider is served at the other too, with the same tokens.
+    // A box registered at one provider is served at the other too, with the same key.
     let mut here = one.owner(&bob).await;
-    let tokens = Tokens::new(&bob, 1);
-    assert_eq!(here.add(tokens.hashes(0..20)).await, (true, 20));
+    let tokens = Tokens::new(&bob, SEED);
     let mut there = two.guest(&bob).await;
     assert!(there.open().await.open);
-    assert_eq!(there.tokens().await.1.len(), 20);
     let invitation = two.invite(false).await;
     assert!(there.register(&invitation).await.open);
 
-    // A letter deposited at one provider is pushed at both, at once. A token counts once.
+    // A letter deposited at one provider is pushed at both, at once. A token admits one letter.
     let mut at_one = one.depositor(&bob).await;
     let mut at_two = two.depositor(&bob).await;
-    let first = tokens.deposit(0, 1, KIB);
+    let first = tokens.deposit(0, SIZE);
     assert_eq!(at_one.deposit(first.clone()).await, Outcome::Stored);
-    assert_eq!(here.letter().await, first.letter);
-    assert_eq!(there.letter().await, first.letter);
-    assert_eq!(at_two.deposit(first).await, Outcome::Stored);
-    let spent = tokens.deposit(0, 2, KIB);
-    assert_eq!(at_two.deposit(spent).await, Outcome::Refused);
-    there.take(vec![id(1)]).await;
+    assert_eq!(here.letter().await, letter(0, SIZE));
+    assert_eq!(there.letter().await, letter(0, SIZE));
+    assert_eq!(at_two.deposit(first.clone()).await, Outcome::Stored);
+    let second = tokens.second(0, SIZE);
+    assert_eq!(at_two.deposit(second.clone()).await, Outcome::Refused);
+    there.take(vec![nonce(0)]).await;
+    assert_eq!(at_one.deposit(first).await, Outcome::Stored);
+    assert_eq!(at_one.deposit(second).await, Outcome::Refused);
 
     // One provider is killed: the letters that it acknowledged come from the other, the letters taken
     // do not.
@@ -56,7 +57,7 @@ async fn two_providers_serve_the_same_boxes() {
     let mut got = HashSet::new();
     while got.len() < known.len() {
         assert!(
-            got.insert(there.letter().await.id),
+            got.insert(there.letter().await.nonce),
             "a letter was pushed twice in a session"
         );
     }
@@ -65,22 +66,19 @@ async fn two_providers_serve_the_same_boxes() {
     one.address = one.alice.udp_address().await.unwrap();
     let mut again = one.guest(&bob).await;
     assert!(again.open().await.open);
-    let letters: HashSet<_> = again.letters().await.iter().map(|one| one.id).collect();
+    let letters: HashSet<_> = again.letters().await.iter().map(|one| one.nonce).collect();
     assert_eq!(letters, known);
     for scene in [&one, &two] {
         assert!(!scene.alice.data().join("mailbox.db").exists());
     }
 }
 
-async fn deposit_some(
-    depositor: &mut Depositor,
-    tokens: &Tokens,
-) -> HashSet<m2_net::wire::mailbox::LetterId> {
+async fn deposit_some(depositor: &mut Depositor, tokens: &Tokens) -> HashSet<DepositNonce> {
     let mut known = HashSet::new();
     for number in 1..16 {
-        let deposit = tokens.deposit(number, 100 + number, KIB);
+        let deposit = tokens.deposit(number, SIZE);
         assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
-        known.insert(id(100 + number));
+        known.insert(nonce(number));
     }
     known
 }
@@ -109,12 +107,11 @@ async fn a_provider_starts_without_its_cluster_and_serves_once_it_is_reachable()
     .await
     .unwrap();
     let mut owner = scene.owner(&bob).await;
-    let tokens = Tokens::new(&bob, 1);
-    assert_eq!(owner.add(tokens.hashes(0..4)).await, (true, 4));
+    let tokens = Tokens::new(&bob, SEED);
     let mut depositor = scene.depositor(&carol).await;
-    let deposit = tokens.deposit(0, 1, KIB);
-    assert_eq!(depositor.deposit(deposit.clone()).await, Outcome::Stored);
-    assert_eq!(owner.letter().await, deposit.letter);
+    let deposit = tokens.deposit(1, SIZE);
+    assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
+    assert_eq!(owner.letter().await, letter(1, SIZE));
     assert!(!scene.alice.log().contains("ERROR"));
 }
 
@@ -147,11 +144,8 @@ async fn killing_a_node_and_a_provider_under_load_loses_no_acknowledged_letter()
         .unwrap();
     }
     let bob = bob();
-    let mut owner = two.owner(&bob).await;
-    let tokens = Tokens::new(&bob, 1);
-    let hashes = tokens.hashes(0..LETTERS);
-    assert_eq!(owner.add(hashes).await, (true, LETTERS as u32));
-    drop(owner);
+    drop(two.owner(&bob).await);
+    let tokens = Tokens::new(&bob, SEED);
 
     let stored = Arc::new(AtomicU64::new(0));
     let front_ends = [&one, &two].map(|scene| (scene.address, scene.alices_id()));
@@ -159,7 +153,7 @@ async fn killing_a_node_and_a_provider_under_load_loses_no_acknowledged_letter()
         .map(|sender| {
             let mine: Vec<_> = (sender..LETTERS)
                 .step_by(4)
-                .map(|number| tokens.deposit(number, number, KIB))
+                .map(|number| tokens.deposit(number, SIZE))
                 .collect();
             tokio::spawn(deposit_all(mine, front_ends, stored.clone()))
         })
@@ -176,12 +170,20 @@ async fn killing_a_node_and_a_provider_under_load_loses_no_acknowledged_letter()
     assert!(owner.open().await.open);
     let mut got = HashSet::new();
     while got.len() < LETTERS as usize {
-        let letter = owner.letter().await.id;
+        let letter = owner.letter().await.nonce;
         assert!(got.insert(letter), "a letter was pushed twice in a session");
         owner.say(Request::Taken(vec![letter])).await;
     }
-    assert_eq!(got, (0..LETTERS).map(id).collect());
-    assert!(owner.tokens().await.1.is_empty(), "each token is spent");
+    assert_eq!(got, (0..LETTERS).map(nonce).collect());
+    // Each nonce is spent for its letter.
+    owner.take(vec![nonce(0)]).await;
+    let mut depositor = two.depositor(&bob).await;
+    for number in 0..LETTERS {
+        let repeated = tokens.deposit(number, SIZE);
+        assert_eq!(depositor.deposit(repeated).await, Outcome::Stored);
+    }
+    let second = tokens.second(0, SIZE);
+    assert_eq!(depositor.deposit(second).await, Outcome::Refused);
     assert!(owner.letters().await.is_empty());
 }
 
@@ -230,7 +232,9 @@ async fn answer(session: &mut Session, deposit: &Deposit) -> Option<Outcome> {
     session.send_frame(frame).await.ok()?;
     match timeout(ANSWER, session.recv_frame()).await.ok()?.ok()? {
         Message::Mailbox(answer) => match *answer {
-            Mailbox::Deposited { id, outcome } if id == deposit.letter.id => Some(outcome),
+            Mailbox::Deposited { nonce, outcome } if nonce == *deposit.token.nonce() => {
+                Some(outcome)
+            }
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),

@@ -1,13 +1,16 @@
 //! Frames in sessions to which they do not belong.
 
-use crate::people::{Tokens, ends_with, letter};
+use crate::people::{SEED, Tokens, box_key, ends_with, letter, nonce};
 use crate::scene::{Scene, bob, carol};
 use bytes::Bytes;
+use m2_crypto::deposit::Period;
+use m2_crypto::one_time_key::OneTimeSeed;
+use m2_crypto::{PeerId, provider};
 use m2_net::session::CloseCode;
-use m2_net::wire::mailbox::{Answer, BoxState, Letter, Mailbox, Outcome, Request};
+use m2_net::wire::mailbox::{BoxState, Mailbox, Outcome, Request, Series, TokenWithKey};
 use m2_net::wire::{Ack, ContactRequest, Envelope, Message};
 
-const KIB: usize = 1 << 10;
+const SIZE: usize = 4 << 10;
 
 fn for_contacts() -> Vec<Message> {
     vec![
@@ -29,17 +32,41 @@ fn for_contacts() -> Vec<Message> {
             epoch: 2,
         },
         frame(Mailbox::Offer(Vec::new())),
+        frame(tokens()),
+        frame(Mailbox::TokenReport {
+            taken: vec![nonce(1)],
+            refused: Vec::new(),
+        }),
+        frame(Mailbox::SeriesHeld(Vec::new())),
+        frame(Mailbox::LetterSecrets {
+            stored: [1; 8],
+            seals_with: None,
+        }),
     ]
+}
+
+fn tokens() -> Mailbox {
+    let key = OneTimeSeed::random(&mut rand::rng());
+    let key = key.key(provider::default()).unwrap();
+    let of = PeerId::from_bytes([1; 32]);
+    let token = box_key(SEED).token(&of, nonce(1), Period::new(0));
+    Mailbox::Tokens {
+        series: Series([1; 8]),
+        tokens: vec![TokenWithKey {
+            token,
+            key: key.public().clone(),
+        }],
+    }
 }
 
 fn of_providers() -> Vec<Message> {
     let deposited = Mailbox::Deposited {
-        id: letter(1, KIB).id,
+        nonce: nonce(1),
         outcome: Outcome::Stored,
     };
     vec![
-        frame(Mailbox::Answer(Answer::State(BoxState::default()))),
-        frame(Mailbox::Letter(letter(1, KIB))),
+        frame(Mailbox::State(BoxState::default())),
+        frame(Mailbox::Letter(letter(1, SIZE))),
         frame(deposited),
     ]
 }
@@ -53,9 +80,9 @@ async fn a_frame_out_of_place_ends_the_session() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     drop(scene.owner(&bob).await);
-    let tokens = Tokens::new(&bob, 1);
-    let deposit = frame(Mailbox::Deposit(tokens.deposit(0, 1, KIB)));
-    let request = frame(Mailbox::Request(Request::Open));
+    let tokens = Tokens::new(&bob, SEED);
+    let deposit = frame(Mailbox::Deposit(tokens.deposit(1, SIZE)));
+    let request = frame(Mailbox::Request(Request::Open(box_key(SEED))));
     let common = || for_contacts().into_iter().chain(of_providers());
     let mut counted = 0;
     for message in common().chain([deposit]) {
@@ -80,21 +107,20 @@ async fn a_letter_of_an_invalid_size_ends_the_session() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
-    let tokens = Tokens::new(&bob, 1);
-    owner.add(tokens.hashes(0..8)).await;
-    for size in [KIB - 1, KIB + 1, 100 * KIB] {
+    let tokens = Tokens::new(&bob, SEED);
+    for size in [1 << 10, SIZE - 1, SIZE + 1, 100 << 10] {
         let session = scene.dial_anonymous(&carol).await.unwrap();
-        let mut deposit = tokens.deposit(0, 1, KIB);
-        deposit.letter = Letter {
-            sealed: vec![1; size].into(),
-            ..deposit.letter
-        };
+        let mut deposit = tokens.deposit(1, SIZE);
+        deposit.sealed = vec![1; size].into();
         let sent = session.send_frame(frame(Mailbox::Deposit(deposit))).await;
         sent.unwrap();
         ends_with(&session, CloseCode::Misbehaved).await;
     }
-    assert_eq!(owner.tokens().await.1.len(), 8);
     assert!(owner.letters().await.is_empty());
+    // The token is still good.
+    let mut depositor = scene.depositor(&carol).await;
+    let deposit = tokens.deposit(1, SIZE);
+    assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
 }
 
 /// In a session between peers, the frames of the other two kinds of sessions have no effect.
@@ -106,7 +132,7 @@ async fn a_session_between_peers_ignores_mailbox_frames() {
     let session = bob.dial(scene.address, scene.alices_id()).await.unwrap();
     for message in [
         frame(Mailbox::Request(Request::Remove)),
-        frame(Mailbox::Deposit(Tokens::new(&bob, 1).deposit(0, 1, KIB))),
+        frame(Mailbox::Deposit(Tokens::new(&bob, SEED).deposit(1, SIZE))),
     ] {
         session.send_frame(message).await.unwrap();
     }

@@ -1,6 +1,6 @@
 //! Guarantees for an owner in its session.
 
-use crate::people::{Tokens, ends_with, id};
+use crate::people::{SEED, Tokens, ends_with, groundless, letter, nonce};
 use crate::scene::{Scene, bob, carol};
 use m2_net::session::CloseCode;
 use m2_net::wire::mailbox::Outcome;
@@ -14,32 +14,31 @@ async fn letters_in_flight_are_bounded_by_the_window_and_pushed_once() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
-    let tokens = Tokens::new(&bob, 1);
-    owner.add(tokens.hashes(0..LETTERS)).await;
+    let tokens = Tokens::new(&bob, SEED);
     let mut depositor = scene.depositor(&carol).await;
     for number in 0..LETTERS {
-        let deposit = tokens.deposit(number, number, 64 * KIB);
+        let deposit = tokens.deposit(number, 64 * KIB);
         assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
     }
     let first = owner.letters().await;
     assert_eq!(first.len(), 16);
-    let mut seen: HashSet<_> = first.iter().map(|letter| letter.id).collect();
+    let mut seen: HashSet<_> = first.iter().map(|letter| letter.nonce).collect();
     // Each letter taken makes room for another.
-    owner.take(vec![first[5].id]).await;
+    owner.take(vec![first[5].nonce]).await;
     let next = owner.letters().await;
     assert_eq!(next.len(), 1);
-    let mut taken = vec![first[5].id];
+    let mut taken = vec![first[5].nonce];
     for letter in next {
-        assert!(seen.insert(letter.id));
+        assert!(seen.insert(letter.nonce));
     }
     while taken.len() < LETTERS as usize {
         let out: Vec<_> = seen.iter().copied().collect();
-        let fresh: Vec<_> = out.into_iter().filter(|id| !taken.contains(id)).collect();
+        let fresh: Vec<_> = out.into_iter().filter(|one| !taken.contains(one)).collect();
         owner.take(fresh.clone()).await;
         taken.extend(fresh);
         for letter in owner.letters().await {
             assert!(
-                seen.insert(letter.id),
+                seen.insert(letter.nonce),
                 "a letter was pushed twice in a session"
             );
         }
@@ -49,68 +48,76 @@ async fn letters_in_flight_are_bounded_by_the_window_and_pushed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_listed_in_pages_bounded_and_withdrawn() {
-    let scene = Scene::with("box_tokens = 5000").await;
-    let bob = bob();
-    let mut owner = scene.owner(&bob).await;
-    let tokens = Tokens::new(&bob, 1);
-    assert_eq!(owner.tokens().await, (vec![0], Vec::new()));
-    assert_eq!(owner.add(tokens.hashes(0..2_048)).await, (true, 2_048));
-    assert_eq!(owner.add(tokens.hashes(0..2_048)).await, (true, 2_048));
-    assert_eq!(owner.add(tokens.hashes(2_048..4_096)).await, (true, 4_096));
-    assert_eq!(owner.add(tokens.hashes(4_096..5_001)).await, (false, 4_096));
-    assert_eq!(owner.add(tokens.hashes(4_096..5_000)).await, (true, 5_000));
-    let (pages, mut listed) = owner.tokens().await;
-    assert_eq!(pages.iter().sum::<usize>(), 5_000);
-    assert!(pages.iter().all(|page| *page <= 2_048));
-    let mut known = tokens.hashes(0..5_000);
-    known.sort_unstable();
-    listed.sort_unstable();
-    assert_eq!(listed, known);
-    assert_eq!(owner.withdraw(tokens.hashes(0..2_000)).await, (true, 3_000));
-    assert_eq!(owner.tokens().await.1.len(), 3_000);
-    // Without a box, no token can be added.
-    owner.remove().await;
-    assert_eq!(owner.add(tokens.hashes(0..1)).await, (false, 0));
-    assert_eq!(owner.tokens().await.1, []);
+async fn a_new_key_ends_all_tokens_and_keeps_the_letters() {
+    let scene = Scene::start().await;
+    let (bob, carol) = (bob(), carol());
+    let owner = scene.owner(&bob).await;
+    let (first, second) = (Tokens::new(&bob, SEED), Tokens::new(&bob, 2));
+    let third = Tokens::new(&bob, 3);
+    let mut depositor = scene.depositor(&carol).await;
+    let deposit = first.deposit(1, 4 * KIB);
+    assert_eq!(depositor.deposit(deposit.clone()).await, Outcome::Stored);
+    drop(owner);
+
+    // The owner opens its box with another key.
+    let mut owner = scene.guest(&bob).await;
+    assert!(owner.open_with(2).await.open);
+    assert_eq!(owner.letter().await, letter(1, 4 * KIB));
+    assert_eq!(depositor.deposit(deposit).await, Outcome::Refused);
+    let late = first.deposit(2, 4 * KIB);
+    assert_eq!(depositor.deposit(late).await, Outcome::Refused);
+    let new = second.deposit(3, 4 * KIB);
+    assert_eq!(depositor.deposit(new.clone()).await, Outcome::Stored);
+    assert_eq!(owner.letter().await.nonce, nonce(3));
+
+    // The confirmation of a box that exists sets the key, too, without any invitation.
+    assert!(owner.ask(groundless(3)).await.open);
+    assert_eq!(depositor.deposit(new).await, Outcome::Refused);
+    let newest = third.deposit(4, 4 * KIB);
+    assert_eq!(depositor.deposit(newest).await, Outcome::Stored);
+    assert_eq!(owner.letter().await.nonce, nonce(4));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_newest_session_of_an_owner_replaces_the_older_one() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
-    let mut old = scene.owner(&bob).await;
-    let tokens = Tokens::new(&bob, 1);
-    old.add(tokens.hashes(0..8)).await;
+    let old = scene.owner(&bob).await;
+    let tokens = Tokens::new(&bob, SEED);
     let mut new = scene.guest(&bob).await;
     assert!(new.open().await.open);
     ends_with(&old.session, CloseCode::Replaced).await;
     let mut depositor = scene.depositor(&carol).await;
-    let deposit = tokens.deposit(0, 1, KIB);
+    let deposit = tokens.deposit(1, 4 * KIB);
     assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
-    assert_eq!(new.letter().await.id, id(1));
+    assert_eq!(new.letter().await.nonce, nonce(1));
     assert_eq!(scene.count("MAILBOX_SESSION_REPLACED").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_box_leaves_no_token_and_no_letter() {
+async fn a_removed_box_leaves_no_letter_and_no_mark() {
     let scene = Scene::start().await;
     let (bob, carol) = (bob(), carol());
     let mut owner = scene.owner(&bob).await;
-    let tokens = Tokens::new(&bob, 1);
-    owner.add(tokens.hashes(0..8)).await;
+    let tokens = Tokens::new(&bob, SEED);
     let mut depositor = scene.depositor(&carol).await;
-    let deposit = tokens.deposit(0, 1, KIB);
-    assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
+    for number in 0..2 {
+        let deposit = tokens.deposit(number, 4 * KIB);
+        assert_eq!(depositor.deposit(deposit).await, Outcome::Stored);
+    }
+    owner.take(vec![nonce(0)]).await;
     assert!(!owner.remove().await.open);
-    let deposit = tokens.deposit(1, 2, KIB);
-    assert_eq!(depositor.deposit(deposit).await, Outcome::Refused);
+    for number in 0..3 {
+        let deposit = tokens.deposit(number, 4 * KIB);
+        assert_eq!(depositor.deposit(deposit).await, Outcome::Refused);
+    }
     let invitation = scene.invite(false).await;
     let mut owner = scene.guest(&bob).await;
     assert!(owner.register(&invitation).await.open);
     assert!(owner.open().await.open);
-    assert_eq!(owner.tokens().await.1, []);
     assert!(owner.letters().await.is_empty());
+    let second = tokens.second(0, 4 * KIB);
+    assert_eq!(depositor.deposit(second).await, Outcome::Stored);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,16 +127,7 @@ async fn owners_above_the_limit_are_refused() {
     let mut first = scene.owner(&bob).await;
     let invitation = scene.invite(true).await;
     let second = scene.guest(&carol).await;
-    let key = second
-        .session
-        .exporter(m2_crypto::invitation::PROOF_EXPORT_LABEL, &[])
-        .unwrap();
-    second
-        .say(m2_net::wire::mailbox::Request::Register {
-            invite_id: *invitation.id().as_bytes(),
-            proof: m2_crypto::invitation::proof(invitation.token(), &key),
-        })
-        .await;
+    second.say(second.registration(&invitation)).await;
     ends_with(&second.session, CloseCode::Refused).await;
     assert_eq!(scene.count("MAILBOX_OWNERS_TOO_MANY").await, 1);
     assert!(first.open().await.open);

@@ -1,21 +1,21 @@
 //! Owners and depositors, implemented by hand.
 
+use m2_crypto::deposit::{BoxKey, DepositNonce, Period};
 use m2_crypto::invitation::{Invitation, PROOF_EXPORT_LABEL, proof};
-use m2_crypto::mailbox::{TokenHash, TokenSeed};
 use m2_crypto::{PeerId, Secret};
 use m2_net::session::{CloseCode, Ended, Session};
 use m2_net::wire::Message;
-use m2_net::wire::mailbox::{
-    Answer, BoxState, Deposit, Letter, LetterId, Mailbox, Outcome, Request,
-};
+use m2_net::wire::mailbox::{BoxState, Deposit, Letter, Mailbox, Outcome, Request};
 use m2_tests::hostile::{Caller, public_id};
 use m2_tests::scenario::PATIENCE;
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
 
 /// A letter that is pushed at once would have arrived within this time.
 const SILENCE: Duration = Duration::from_millis(1_500);
+/// The seed of the key that owners give their boxes if nothing else is said.
+pub const SEED: u8 = 1;
 
 /// A peer in an owner's session with its provider.
 pub struct Owner {
@@ -40,87 +40,49 @@ impl Owner {
     }
 
     /// Sends a request and returns its answer. Keeps the letters that arrive before it.
-    pub async fn ask(&mut self, request: Request) -> Answer {
+    pub async fn ask(&mut self, request: Request) -> BoxState {
         self.say(request).await;
-        self.answer().await
-    }
-
-    pub async fn answer(&mut self) -> Answer {
         loop {
             match receive(&mut self.session).await {
-                Mailbox::Answer(answer) => return answer,
+                Mailbox::State(state) => return state,
                 Mailbox::Letter(letter) => self.letters.push_back(letter),
                 other => panic!("{other:?}"),
             }
         }
     }
 
-    async fn state(&mut self, request: Request) -> BoxState {
-        match self.ask(request).await {
-            Answer::State(state) => state,
-            other => panic!("{other:?}"),
-        }
-    }
-
     /// Registers with an invitation.
     pub async fn register(&mut self, invitation: &Invitation) -> BoxState {
+        let request = self.registration(invitation);
+        self.ask(request).await
+    }
+
+    /// Returns the request with which this session registers.
+    pub fn registration(&self, invitation: &Invitation) -> Request {
         let key = self.session.exporter(PROOF_EXPORT_LABEL, &[]).unwrap();
-        let shown = Request::Register {
+        Request::Register {
             invite_id: *invitation.id().as_bytes(),
             proof: proof(invitation.token(), &key),
-        };
-        self.state(shown).await
+            key: box_key(SEED),
+        }
     }
 
     /// Registers with an invitation that does not exist.
     pub async fn register_with_nothing(&mut self) -> BoxState {
-        let shown = Request::Register {
-            invite_id: [1; 16],
-            proof: [2; 32],
-        };
-        self.state(shown).await
+        self.ask(groundless(SEED)).await
     }
 
     pub async fn open(&mut self) -> BoxState {
-        self.state(Request::Open).await
+        self.open_with(SEED).await
+    }
+
+    /// Opens the box and gives it another key.
+    pub async fn open_with(&mut self, seed: u8) -> BoxState {
+        self.ask(Request::Open(box_key(seed))).await
     }
 
     pub async fn remove(&mut self) -> BoxState {
-        self.state(Request::Remove).await
-    }
-
-    /// Adds tokens. Returns whether they were accepted, and how many the box has now.
-    pub async fn add(&mut self, hashes: Vec<TokenHash>) -> (bool, u32) {
-        self.changed(Request::AddTokens(hashes)).await
-    }
-
-    pub async fn withdraw(&mut self, hashes: Vec<TokenHash>) -> (bool, u32) {
-        self.changed(Request::RemoveTokens(hashes)).await
-    }
-
-    async fn changed(&mut self, request: Request) -> (bool, u32) {
-        match self.ask(request).await {
-            Answer::TokensChanged { done, count } => (done, count),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Lists the tokens. Returns the sizes of the pages, and all hashes.
-    pub async fn tokens(&mut self) -> (Vec<usize>, Vec<TokenHash>) {
-        self.say(Request::ListTokens).await;
-        let (mut pages, mut all) = (Vec::new(), Vec::new());
-        loop {
-            match self.answer().await {
-                Answer::Tokens { hashes, last } => {
-                    pages.push(hashes.len());
-                    all.extend(hashes);
-                    if last {
-                        return (pages, all);
-                    }
-                }
-                other => panic!("{other:?}"),
-            }
-        }
+        self.ask(Request::Remove).await
     }
 
     /// Returns the next letter.
@@ -146,10 +108,11 @@ impl Owner {
         all
     }
 
-    /// Sends the provider a list of stored letters, and waits until it has processed the list.
-    pub async fn take(&mut self, ids: Vec<LetterId>) {
-        self.say(Request::Taken(ids)).await;
-        self.tokens().await;
+    /// Sends the provider a list of stored letters, and waits until it has processed the list: it
+    /// answers a registration of the existing box after it.
+    pub async fn take(&mut self, nonces: Vec<DepositNonce>) {
+        self.say(Request::Taken(nonces)).await;
+        assert!(self.register_with_nothing().await.open);
     }
 }
 
@@ -168,65 +131,92 @@ impl Depositor {
         self.session.send_frame(frame).await.unwrap();
     }
 
-    pub async fn outcome(&mut self) -> (LetterId, Outcome) {
+    pub async fn outcome(&mut self) -> (DepositNonce, Outcome) {
         match receive(&mut self.session).await {
-            Mailbox::Deposited { id, outcome } => (id, outcome),
+            Mailbox::Deposited { nonce, outcome } => (nonce, outcome),
             other => panic!("{other:?}"),
         }
     }
 
     pub async fn deposit(&mut self, deposit: Deposit) -> Outcome {
-        let sent = deposit.letter.id;
+        let sent = *deposit.token.nonce();
         self.send(deposit).await;
-        let (id, outcome) = self.outcome().await;
-        assert_eq!(id, sent);
+        let (nonce, outcome) = self.outcome().await;
+        assert_eq!(nonce, sent);
         outcome
     }
 }
 
-/// The tokens of one contact for one box.
+/// Tokens for one box, made with the key of a seed.
 pub struct Tokens {
-    seed: TokenSeed,
+    key: BoxKey,
     owner: PeerId,
 }
 
 impl Tokens {
     pub fn new(owner: &Caller, seed: u8) -> Self {
         Self {
-            seed: TokenSeed::new(Secret::new([seed; 32])),
+            key: box_key(seed),
             owner: public_id(owner.identity()),
         }
     }
 
-    pub fn hashes(&self, indices: std::ops::Range<u64>) -> Vec<TokenHash> {
-        indices
-            .map(|index| TokenHash::of(&self.seed.token(&self.owner, index)))
-            .collect()
+    /// A deposit of the letter with this number, with the token of the same number.
+    pub fn deposit(&self, number: u64, size: usize) -> Deposit {
+        self.deposit_in(Period::at(now_s()), number, size)
     }
 
-    /// A deposit of the letter with this number, with the token of this index.
-    pub fn deposit(&self, index: u64, number: u64, size: usize) -> Deposit {
+    /// A deposit with a token of another period.
+    pub fn deposit_in(&self, period: Period, number: u64, size: usize) -> Deposit {
         Deposit {
             owner: self.owner,
-            token: self.seed.token(&self.owner, index),
-            letter: letter(number, size),
+            token: self.key.token(&self.owner, nonce(number), period),
+            sealed: letter(number, size).sealed,
+        }
+    }
+
+    /// A deposit of another letter with the token of this number.
+    pub fn second(&self, number: u64, size: usize) -> Deposit {
+        Deposit {
+            sealed: letter(!number, size).sealed,
+            ..self.deposit(number, size)
         }
     }
 }
 
+/// Returns the Unix time in seconds.
+pub fn now_s() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap().as_secs()
+}
+
+pub fn box_key(seed: u8) -> BoxKey {
+    BoxKey::new(Secret::new([seed; 32]))
+}
+
+/// Returns a registration with an invitation that does not exist.
+pub fn groundless(seed: u8) -> Request {
+    Request::Register {
+        invite_id: [1; 16],
+        proof: [2; 32],
+        key: box_key(seed),
+    }
+}
+
+/// Returns the letter with this number as its owner receives it.
 pub fn letter(number: u64, size: usize) -> Letter {
     let mut sealed = vec![number as u8; size];
     sealed[..8].copy_from_slice(&number.to_be_bytes());
     Letter {
-        id: id(number),
+        nonce: nonce(number),
         sealed: sealed.into(),
     }
 }
 
-pub fn id(number: u64) -> LetterId {
-    let mut id = [7; 16];
-    id[..8].copy_from_slice(&number.to_be_bytes());
-    LetterId(id)
+pub fn nonce(number: u64) -> DepositNonce {
+    let mut nonce = [7; 16];
+    nonce[..8].copy_from_slice(&number.to_be_bytes());
+    DepositNonce::from_bytes(nonce)
 }
 
 async fn receive(session: &mut Session) -> Mailbox {

@@ -157,6 +157,9 @@ _m2() {
             m2__subcmd__mailbox,register)
                 cmd="m2__subcmd__mailbox__subcmd__register"
                 ;;
+            m2__subcmd__mailbox,rekey)
+                cmd="m2__subcmd__mailbox__subcmd__rekey"
+                ;;
             m2__subcmd__mailbox,remove)
                 cmd="m2__subcmd__mailbox__subcmd__remove"
                 ;;
@@ -981,7 +984,7 @@ _m2() {
             return 0
             ;;
         m2__subcmd__mailbox)
-            opts="-h --socket --json --color --help register list remove collect"
+            opts="-h --socket --json --color --help register list remove rekey collect"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1047,6 +1050,28 @@ _m2() {
             return 0
             ;;
         m2__subcmd__mailbox__subcmd__register)
+            opts="-h --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__mailbox__subcmd__rekey)
             opts="-h --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -105,16 +105,17 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand invite; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove rekey collect" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove rekey collect" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -l json -d 'Print one JSON object per line; errors too, on stderr'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "register" -d 'Register a mailbox with the provider that issued an invitation'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "list" -d 'List your boxes'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "remove" -d 'Ask the provider to delete a box. Repeat it to remove the box although the provider is unreachable'
-complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove collect" -f -a "collect" -d 'Collect the waiting messages from all providers now'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove rekey collect" -l json -d 'Print one JSON object per line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove rekey collect" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove rekey collect" -f -a "register" -d 'Register a mailbox with the provider that issued an invitation'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove rekey collect" -f -a "list" -d 'List your boxes'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove rekey collect" -f -a "remove" -d 'Ask the provider to delete a box. Repeat it to remove the box although the provider is unreachable'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove rekey collect" -f -a "rekey" -d 'Draw a new key for a box, which ends all permissions to deposit into it. Contacts get new ones when they are connected next'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and not __fish_seen_subcommand_from register list remove rekey collect" -f -a "collect" -d 'Collect the waiting messages from all providers now'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from register" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
@@ -133,6 +134,12 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from rekey" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from rekey" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from rekey" -l json -d 'Print one JSON object per line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from rekey" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand mailbox; and __fish_seen_subcommand_from collect" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'

@@ -142,10 +142,10 @@ fn online(contact: &Contact) -> String {
 /// Formats the use of mailboxes for a contact.
 fn mailbox(contact: &Contact) -> String {
     let words = contact.policy.as_ref().map_or("off", words);
-    let offered = if contact.mailbox_offered {
-        ", it has one for you"
-    } else {
-        ""
+    let offered = match (contact.mailbox_offered, contact.mailbox_tokens) {
+        (false, _) => String::new(),
+        (true, 1) => ", it has room for one message from you".to_owned(),
+        (true, tokens) => format!(", it has room for {tokens} messages from you"),
     };
     let failure = match contact.mailbox_failure.as_str() {
         "" => String::new(),

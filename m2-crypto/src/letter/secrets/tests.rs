@@ -58,18 +58,6 @@ fn older_secrets_end_15_days_after_the_peer_seals_with_a_newer_one() {
 }
 
 #[test]
-fn a_peer_that_lost_its_secrets_gets_no_letter_until_it_commits_one() {
-    let mut secrets = with([1, 2]);
-    secrets.peer_seals_with(&name(1), NOW_S);
-    secrets.peer_lost_them();
-    assert_eq!(secrets.sealing(), None);
-    assert_eq!(names(&secrets), [2, 1]);
-    secrets.take(secret(3));
-    secrets.peer_committed(&name(3));
-    assert_eq!(secrets.sealing(), Some(&secret(3)));
-}
-
-#[test]
 fn a_full_set_drops_what_is_least_likely_to_be_used() {
     let most = MAX_LETTER_SECRETS as u8;
     let mut secrets = with(1..=most);
@@ -96,7 +84,6 @@ enum Event {
     Take(u8),
     Committed(u8),
     SealsWith(u8),
-    Lost,
     Passes(u64),
 }
 
@@ -105,7 +92,6 @@ fn event() -> impl Strategy<Value = Event> {
         any::<u8>().prop_map(Event::Take),
         any::<u8>().prop_map(Event::Committed),
         any::<u8>().prop_map(Event::SealsWith),
-        Just(Event::Lost),
         (0..SECRET_KEPT_S).prop_map(Event::Passes),
     ]
 }
@@ -128,7 +114,6 @@ proptest! {
                     let known = secrets.peer_seals_with(&name(number), now_s);
                     prop_assert_eq!(known, names(&secrets).contains(&number));
                 }
-                Event::Lost => secrets.peer_lost_them(),
                 Event::Passes(seconds) => {
                     now_s += seconds;
                     secrets.expire(now_s);

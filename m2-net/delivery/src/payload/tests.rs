@@ -8,7 +8,6 @@ fn payload(body: Body) -> Payload {
         sent: Time(1_000),
         ttl_s: 60,
         body,
-        oldest: 0,
         as_sent: None,
     }
 }

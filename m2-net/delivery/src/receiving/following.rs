@@ -5,6 +5,7 @@ use super::super::context::Context;
 use super::super::error::Misdeed;
 use super::super::id::MessageId;
 use super::super::output::{Conflict, Write};
+use super::super::payload::PayloadError;
 use super::{OpenedMessage, Receiving, Tools, parse};
 use crate::places::Places;
 use std::ops::Range;
@@ -120,14 +121,14 @@ impl Receiving {
         let OpenedMessage {
             incarnation,
             id,
+            oldest,
             plaintext,
         } = letter;
         let payload = parse(plaintext)?;
+        if !(1..=payload.sequence).contains(&oldest) {
+            return Err(Misdeed::Payload(PayloadError::Oldest));
+        }
         let is_new = self.epochs.known(incarnation).is_none();
-        let oldest = match payload.oldest {
-            0 if is_new => payload.sequence,
-            oldest => oldest,
-        };
         if incarnation == self.following || (self.following == 0 && is_new) {
             self.follow(tools, incarnation, oldest, None);
         } else {

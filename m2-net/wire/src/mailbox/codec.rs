@@ -1,13 +1,14 @@
 //! Encodes and decodes mailbox frames.
 
 use super::{
-    Answer, BoxState, Deposit, Letter, LetterId, MAX_ADDRESS, MAX_ADDRESSES, MAX_BOXES, MAX_TAKEN,
-    MAX_TOKENS, Mailbox, OfferedBox, Outcome, Request,
+    BoxState, Deposit, Letter, MAX_ADDRESS, MAX_ADDRESSES, MAX_BOXES, MAX_REPORTED, MAX_TAKEN,
+    MAX_TOKENS, Mailbox, OfferedBox, Outcome, Request, Series, TokenWithKey,
 };
 use crate::{Malformed, bounded_text, fixed};
 use bytes::Bytes;
-use m2_crypto::envelope::LETTER_SIZES;
-use m2_crypto::mailbox::{TokenHash, TokenSeed};
+use m2_crypto::deposit::{BoxKey, DepositNonce, DepositToken};
+use m2_crypto::letter::LETTER_SIZES;
+use m2_crypto::one_time_key::OneTimePublicKey;
 use m2_crypto::{PeerId, Secret};
 use m2_proto::wire::v1 as proto;
 use proto::mailbox::Body;
@@ -21,47 +22,90 @@ impl Mailbox {
             Body::RegisterBox(register) => Self::Request(Request::Register {
                 invite_id: fixed(&register.invite_id)?,
                 proof: fixed(&register.proof)?,
+                key: box_key(&register.box_key)?,
             }),
-            Body::OpenBox(_) => Self::Request(Request::Open),
+            Body::OpenBox(open) => Self::Request(Request::Open(box_key(&open.box_key)?)),
             Body::RemoveBox(_) => Self::Request(Request::Remove),
-            Body::AddTokens(add) => Self::Request(Request::AddTokens(some_hashes(&add.hashes)?)),
-            Body::RemoveTokens(remove) => {
-                Self::Request(Request::RemoveTokens(some_hashes(&remove.hashes)?))
+            Body::LettersTaken(taken) => {
+                Self::Request(Request::Taken(some(nonces(&taken.nonces, MAX_TAKEN)?)?))
             }
-            Body::ListTokens(_) => Self::Request(Request::ListTokens),
-            Body::LettersTaken(taken) => Self::Request(Request::Taken(parse_taken(&taken)?)),
-            Body::BoxState(state) => Self::Answer(Answer::State(parse_state(state)?)),
-            Body::TokensChanged(changed) => Self::Answer(Answer::TokensChanged {
-                done: changed.done,
-                count: changed.count,
+            Body::BoxState(state) => Self::State(parse_state(state)?),
+            Body::Letter(letter) => Self::Letter(Letter {
+                nonce: nonce(&letter.nonce)?,
+                sealed: sealed(letter.sealed)?,
             }),
-            Body::Tokens(tokens) => Self::Answer(Answer::Tokens {
-                hashes: hashes(&tokens.hashes)?,
-                last: tokens.last,
+            Body::Deposit(deposit) => Self::Deposit(Deposit {
+                owner: PeerId::from_bytes(fixed(&deposit.r#box)?),
+                token: token(&deposit.token)?,
+                sealed: sealed(deposit.sealed)?,
             }),
-            Body::Letter(letter) => Self::Letter(Letter::parse(letter)?),
-            Body::Deposit(deposit) => Self::Deposit(Deposit::parse(deposit)?),
             Body::Deposited(deposited) => Self::Deposited {
-                id: LetterId(fixed(&deposited.letter_id)?),
+                nonce: nonce(&deposited.nonce)?,
                 outcome: Outcome::parse(deposited.outcome())?,
             },
             Body::Offer(offer) => Self::Offer(parse_offer(offer)?),
+            Body::Tokens(tokens) => parse_tokens(tokens)?,
+            Body::TokenReport(report) => Self::TokenReport {
+                taken: nonces(&report.taken, MAX_REPORTED)?,
+                refused: nonces(&report.refused, MAX_REPORTED)?,
+            },
+            Body::SeriesHeld(held) => {
+                let held = bounded(held.series, MAX_BOXES)?;
+                let held = held.iter().map(|name| fixed(name).map(Series));
+                Self::SeriesHeld(held.collect::<Result<_, _>>()?)
+            }
+            Body::LetterSecrets(secrets) => Self::LetterSecrets {
+                stored: fixed(&secrets.stored)?,
+                seals_with: match &secrets.seals_with {
+                    none if none.is_empty() => None,
+                    name => Some(fixed(name)?),
+                },
+            },
         })
     }
 
     pub(crate) fn into_proto(self) -> proto::Mailbox {
         let body = match self {
             Self::Request(request) => request.into_proto(),
-            Self::Answer(answer) => answer.into_proto(),
-            Self::Letter(letter) => Body::Letter(letter.into_proto()),
-            Self::Deposit(deposit) => Body::Deposit(deposit.into_proto()),
-            Self::Deposited { id, outcome } => Body::Deposited(proto::Deposited {
-                letter_id: copy(&id.0),
+            Self::State(state) => Body::BoxState(proto::BoxState {
+                open: state.open,
+                max_letters: state.max_letters,
+                max_bytes: state.max_bytes,
+                reason: state.reason,
+            }),
+            Self::Letter(letter) => Body::Letter(proto::Letter {
+                nonce: copy(letter.nonce.as_bytes()),
+                sealed: letter.sealed,
+            }),
+            Self::Deposit(deposit) => Body::Deposit(proto::Deposit {
+                r#box: copy(deposit.owner.as_bytes()),
+                token: copy(&deposit.token.to_bytes()),
+                sealed: deposit.sealed,
+            }),
+            Self::Deposited { nonce, outcome } => Body::Deposited(proto::Deposited {
+                nonce: copy(nonce.as_bytes()),
                 outcome: outcome.into_proto().into(),
             }),
             Self::Offer(boxes) => Body::Offer(proto::MailboxOffer {
                 boxes: boxes.into_iter().map(OfferedBox::into_proto).collect(),
             }),
+            Self::Tokens { series, tokens } => Body::Tokens(proto::MailboxTokens {
+                series: copy(&series.0),
+                tokens: tokens.iter().map(TokenWithKey::to_proto).collect(),
+            }),
+            Self::TokenReport { taken, refused } => Body::TokenReport(proto::TokenReport {
+                taken: copies(&taken),
+                refused: copies(&refused),
+            }),
+            Self::SeriesHeld(held) => Body::SeriesHeld(proto::SeriesHeld {
+                series: held.iter().map(|series| copy(&series.0)).collect(),
+            }),
+            Self::LetterSecrets { stored, seals_with } => {
+                Body::LetterSecrets(proto::LetterSecrets {
+                    stored: copy(&stored),
+                    seals_with: seals_with.map_or_else(Bytes::new, |name| copy(&name)),
+                })
+            }
         };
         proto::Mailbox { body: Some(body) }
     }
@@ -70,80 +114,22 @@ impl Mailbox {
 impl Request {
     fn into_proto(self) -> Body {
         match self {
-            Self::Register { invite_id, proof } => Body::RegisterBox(proto::RegisterBox {
+            Self::Register {
+                invite_id,
+                proof,
+                key,
+            } => Body::RegisterBox(proto::RegisterBox {
                 invite_id: copy(&invite_id),
                 proof: copy(&proof),
+                box_key: copy(key.expose()),
             }),
-            Self::Open => Body::OpenBox(proto::OpenBox {}),
+            Self::Open(key) => Body::OpenBox(proto::OpenBox {
+                box_key: copy(key.expose()),
+            }),
             Self::Remove => Body::RemoveBox(proto::RemoveBox {}),
-            Self::AddTokens(hashes) => Body::AddTokens(proto::AddTokens {
-                hashes: copies(&hashes),
+            Self::Taken(nonces) => Body::LettersTaken(proto::LettersTaken {
+                nonces: copies(&nonces),
             }),
-            Self::RemoveTokens(hashes) => Body::RemoveTokens(proto::RemoveTokens {
-                hashes: copies(&hashes),
-            }),
-            Self::ListTokens => Body::ListTokens(proto::ListTokens {}),
-            Self::Taken(ids) => Body::LettersTaken(proto::LettersTaken {
-                letter_ids: ids.iter().map(|id| copy(&id.0)).collect(),
-            }),
-        }
-    }
-}
-
-impl Answer {
-    fn into_proto(self) -> Body {
-        match self {
-            Self::State(state) => Body::BoxState(proto::BoxState {
-                open: state.open,
-                max_letters: state.max_letters,
-                max_bytes: state.max_bytes,
-                max_tokens: state.max_tokens,
-                reason: state.reason,
-            }),
-            Self::TokensChanged { done, count } => {
-                Body::TokensChanged(proto::TokensChanged { done, count })
-            }
-            Self::Tokens { hashes, last } => Body::Tokens(proto::Tokens {
-                hashes: copies(&hashes),
-                last,
-            }),
-        }
-    }
-}
-
-impl Letter {
-    fn parse(letter: proto::Letter) -> Result<Self, Malformed> {
-        if !LETTER_SIZES.contains(&letter.sealed.len()) {
-            return Err(Malformed::Bounds);
-        }
-        Ok(Self {
-            id: LetterId(fixed(&letter.letter_id)?),
-            sealed: letter.sealed,
-        })
-    }
-
-    fn into_proto(self) -> proto::Letter {
-        proto::Letter {
-            letter_id: copy(&self.id.0),
-            sealed: self.sealed,
-        }
-    }
-}
-
-impl Deposit {
-    fn parse(deposit: proto::Deposit) -> Result<Self, Malformed> {
-        Ok(Self {
-            owner: PeerId::from_bytes(fixed(&deposit.r#box)?),
-            token: Secret::new(fixed(&deposit.token)?),
-            letter: Letter::parse(deposit.letter.ok_or(Malformed::Bounds)?)?,
-        })
-    }
-
-    fn into_proto(self) -> proto::Deposit {
-        proto::Deposit {
-            r#box: copy(self.owner.as_bytes()),
-            token: copy(self.token.expose()),
-            letter: Some(self.letter.into_proto()),
         }
     }
 }
@@ -181,7 +167,7 @@ impl OfferedBox {
         Ok(Self {
             provider: PeerId::from_bytes(fixed(&offered.provider)?),
             addresses: addresses.collect::<Result<_, _>>()?,
-            seed: TokenSeed::new(Secret::new(fixed(&offered.seed)?)),
+            series: Series(fixed(&offered.series)?),
         })
     }
 
@@ -189,16 +175,39 @@ impl OfferedBox {
         proto::OfferedBox {
             provider: copy(self.provider.as_bytes()),
             addresses: self.addresses.iter().map(ToString::to_string).collect(),
-            seed: copy(self.seed.expose()),
+            series: copy(&self.series.0),
+        }
+    }
+}
+
+impl TokenWithKey {
+    fn parse(given: &proto::TokenWithKey) -> Result<Self, Malformed> {
+        Ok(Self {
+            token: token(&given.token)?,
+            key: OneTimePublicKey::from_bytes(&given.key).map_err(|_| Malformed::Bounds)?,
+        })
+    }
+
+    fn to_proto(&self) -> proto::TokenWithKey {
+        proto::TokenWithKey {
+            token: copy(&self.token.to_bytes()),
+            key: self.key.to_bytes().into(),
         }
     }
 }
 
 fn parse_offer(offer: proto::MailboxOffer) -> Result<Vec<OfferedBox>, Malformed> {
-    if offer.boxes.len() > MAX_BOXES {
-        return Err(Malformed::Bounds);
-    }
-    offer.boxes.into_iter().map(OfferedBox::parse).collect()
+    let boxes = bounded(offer.boxes, MAX_BOXES)?;
+    boxes.into_iter().map(OfferedBox::parse).collect()
+}
+
+fn parse_tokens(given: proto::MailboxTokens) -> Result<Mailbox, Malformed> {
+    let tokens = some(bounded(given.tokens, MAX_TOKENS)?)?;
+    let tokens = tokens.iter().map(TokenWithKey::parse);
+    Ok(Mailbox::Tokens {
+        series: Series(fixed(&given.series)?),
+        tokens: tokens.collect::<Result<_, _>>()?,
+    })
 }
 
 fn parse_state(state: proto::BoxState) -> Result<BoxState, Malformed> {
@@ -206,35 +215,55 @@ fn parse_state(state: proto::BoxState) -> Result<BoxState, Malformed> {
         open: state.open,
         max_letters: state.max_letters,
         max_bytes: state.max_bytes,
-        max_tokens: state.max_tokens,
         reason: bounded_text(state.reason, MAX_REASON)?,
     })
 }
 
-fn parse_taken(taken: &proto::LettersTaken) -> Result<Vec<LetterId>, Malformed> {
-    if !(1..=MAX_TAKEN).contains(&taken.letter_ids.len()) {
-        return Err(Malformed::Bounds);
-    }
-    let ids = taken.letter_ids.iter().map(|id| fixed(id).map(LetterId));
-    ids.collect()
+fn box_key(bytes: &Bytes) -> Result<BoxKey, Malformed> {
+    Ok(BoxKey::new(Secret::new(fixed(bytes)?)))
 }
 
-fn some_hashes(list: &[Bytes]) -> Result<Vec<TokenHash>, Malformed> {
+fn token(bytes: &Bytes) -> Result<DepositToken, Malformed> {
+    DepositToken::from_bytes(bytes).ok_or(Malformed::FixedLength)
+}
+
+fn nonce(bytes: &Bytes) -> Result<DepositNonce, Malformed> {
+    fixed(bytes).map(DepositNonce::from_bytes)
+}
+
+fn nonces(list: &[Bytes], most: usize) -> Result<Vec<DepositNonce>, Malformed> {
+    if list.len() > most {
+        return Err(Malformed::Bounds);
+    }
+    list.iter().map(nonce).collect()
+}
+
+/// Checks the size of a sealed letter.
+fn sealed(letter: Bytes) -> Result<Bytes, Malformed> {
+    if LETTER_SIZES.contains(&letter.len()) {
+        Ok(letter)
+    } else {
+        Err(Malformed::Bounds)
+    }
+}
+
+fn bounded<T>(list: Vec<T>, most: usize) -> Result<Vec<T>, Malformed> {
+    if list.len() > most {
+        return Err(Malformed::Bounds);
+    }
+    Ok(list)
+}
+
+fn some<T>(list: Vec<T>) -> Result<Vec<T>, Malformed> {
     if list.is_empty() {
         return Err(Malformed::Bounds);
     }
-    hashes(list)
+    Ok(list)
 }
 
-fn hashes(list: &[Bytes]) -> Result<Vec<TokenHash>, Malformed> {
-    if list.len() > MAX_TOKENS {
-        return Err(Malformed::Bounds);
-    }
-    list.iter().map(|hash| fixed(hash).map(TokenHash)).collect()
-}
-
-fn copies(hashes: &[TokenHash]) -> Vec<Bytes> {
-    hashes.iter().map(|hash| copy(&hash.0)).collect()
+fn copies(nonces: &[DepositNonce]) -> Vec<Bytes> {
+    let bytes = nonces.iter().map(|nonce| copy(nonce.as_bytes()));
+    bytes.collect()
 }
 
 fn copy(bytes: &[u8]) -> Bytes {
@@ -242,125 +271,4 @@ fn copy(bytes: &[u8]) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Message;
-    use prost::Message as _;
-
-    fn letter() -> Letter {
-        Letter {
-            id: LetterId([1; 16]),
-            sealed: vec![2; 2_048].into(),
-        }
-    }
-
-    fn round_trip(mailbox: Mailbox) {
-        let message = Message::Mailbox(Box::new(mailbox));
-        let frame = message.clone().into_proto().encode_to_vec();
-        assert_eq!(Message::decode(frame.into()), Ok(message));
-    }
-
-    fn refused(body: Body) -> Malformed {
-        Mailbox::parse(proto::Mailbox { body: Some(body) }).unwrap_err()
-    }
-
-    #[test]
-    fn requests_survive_the_wire() {
-        let hashes = vec![TokenHash([7; 32]); MAX_TOKENS];
-        for request in [
-            Request::Register {
-                invite_id: [1; 16],
-                proof: [2; 32],
-            },
-            Request::Open,
-            Request::Remove,
-            Request::AddTokens(hashes.clone()),
-            Request::RemoveTokens(hashes),
-            Request::ListTokens,
-            Request::Taken(vec![LetterId([3; 16]); MAX_TAKEN]),
-        ] {
-            round_trip(Mailbox::Request(request));
-        }
-    }
-
-    #[test]
-    fn answers_survive_the_wire() {
-        for answer in [
-            Answer::State(BoxState {
-                open: true,
-                max_letters: 1,
-                max_bytes: u64::MAX,
-                max_tokens: 2,
-                reason: "BOXES_FULL".to_owned(),
-            }),
-            Answer::TokensChanged {
-                done: true,
-                count: 9,
-            },
-            Answer::Tokens {
-                hashes: Vec::new(),
-                last: true,
-            },
-        ] {
-            round_trip(Mailbox::Answer(answer));
-        }
-        round_trip(Mailbox::Letter(letter()));
-        for outcome in [
-            Outcome::Stored,
-            Outcome::Refused,
-            Outcome::BoxFull,
-            Outcome::ServerFull,
-        ] {
-            let id = LetterId([4; 16]);
-            round_trip(Mailbox::Deposited { id, outcome });
-        }
-    }
-
-    #[test]
-    fn deposits_and_offers_survive_the_wire() {
-        round_trip(Mailbox::Deposit(Deposit {
-            owner: PeerId::from_bytes([1; 32]),
-            token: Secret::new([2; 32]),
-            letter: letter(),
-        }));
-        round_trip(Mailbox::Offer(Vec::new()));
-        round_trip(Mailbox::Offer(vec![OfferedBox {
-            provider: PeerId::from_bytes([3; 32]),
-            addresses: vec!["127.0.0.1:9".parse().unwrap(), "[::1]:9".parse().unwrap()],
-            seed: TokenSeed::new(Secret::new([4; 32])),
-        }]));
-    }
-
-    #[test]
-    fn bounds_are_enforced() {
-        let none = proto::AddTokens { hashes: Vec::new() };
-        assert_eq!(refused(Body::AddTokens(none)), Malformed::Bounds);
-        let hashes = vec![copy(&[0; 32]); MAX_TOKENS + 1];
-        let many = proto::Tokens { hashes, last: true };
-        assert_eq!(refused(Body::Tokens(many)), Malformed::Bounds);
-        let short = proto::RemoveTokens {
-            hashes: vec![copy(&[0; 31])],
-        };
-        assert_eq!(refused(Body::RemoveTokens(short)), Malformed::FixedLength);
-        let odd = proto::Letter {
-            letter_id: copy(&[0; 16]),
-            sealed: copy(&[0; 2_047]),
-        };
-        assert_eq!(refused(Body::Letter(odd)), Malformed::Bounds);
-        let taken = proto::LettersTaken::default();
-        assert_eq!(refused(Body::LettersTaken(taken)), Malformed::Bounds);
-        let offered = proto::OfferedBox {
-            provider: copy(&[0; 32]),
-            addresses: vec!["not an address".to_owned()],
-            seed: copy(&[0; 32]),
-        };
-        let offer = proto::MailboxOffer {
-            boxes: vec![offered.clone()],
-        };
-        assert_eq!(refused(Body::Offer(offer)), Malformed::Bounds);
-        let offer = proto::MailboxOffer {
-            boxes: vec![offered; MAX_BOXES + 1],
-        };
-        assert_eq!(refused(Body::Offer(offer)), Malformed::Bounds);
-    }
-}
+mod tests;

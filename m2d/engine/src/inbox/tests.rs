@@ -50,7 +50,6 @@ impl Scene {
             sent: Time(sent_ms),
             ttl_s,
             body,
-            oldest: 0,
             as_sent: None,
         };
         let arrival = Arrival::new(from, id, 7, HASH);

@@ -43,7 +43,6 @@ impl Scene {
             sent: Time(self.engine.state.batch.now_ms()),
             ttl_s: 0,
             body,
-            oldest: 0,
             as_sent: None,
         };
         let from = Arrival {

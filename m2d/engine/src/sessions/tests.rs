@@ -4,6 +4,8 @@ use crate::testing::engine;
 use crate::{Engine, Input};
 use crate::{contacts, relations};
 use m2_crypto::PeerId;
+use m2_crypto::envelope::EpochSecret;
+use m2_crypto::letter::LetterSecret;
 use m2_crypto::{Circle, Identity, Secret, provider};
 use m2_proto::reason::Reason;
 use m2_wire::ContactRequest;
@@ -34,7 +36,10 @@ fn up(engine: &mut Engine, number: u8) {
     let clock_skew_ms = None;
     engine.handle(Into::into(SessionInput::Up {
         session: session(number),
-        epochs: EpochSecret::new([number; 8], Secret::new([4; 32])),
+        secrets: SessionSecrets {
+            epochs: EpochSecret::new([number; 8], Secret::new([4; 32])),
+            letters: LetterSecret::new([number; 8], Secret::new([5; 32])),
+        },
         clock_skew_ms,
         reply,
     }));

@@ -1,6 +1,6 @@
 //! The mailboxes of this daemon and of its contacts, as far as they are in memory.
 
-use crate::settings::LetterTimes;
+use crate::settings::LetterSettings;
 use m2_core::PathFailure;
 use m2_store::{BoxRowId, ContactRowId, MailboxPolicy, Store, StoreError};
 use std::collections::{HashMap, HashSet};
@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 /// The engine's mailbox state.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
-    /// When letters are deposited.
-    pub times: LetterTimes,
+    /// When and where letters are deposited.
+    pub settings: LetterSettings,
     /// Policies of contacts with at least one switch on.
     pub policies: HashMap<ContactRowId, MailboxPolicy>,
     /// Contacts that offered boxes.
@@ -25,6 +25,8 @@ pub(crate) struct Mail {
     pub failures: HashMap<ContactRowId, PathFailure>,
     /// When a message may next need a letter, in Unix milliseconds.
     pub due: u64,
+    /// When the next key for letters ends, in Unix milliseconds.
+    pub keys_due: u64,
 }
 
 /// The health of one of this daemon's boxes.
@@ -44,9 +46,9 @@ pub struct BoxHealth {
 
 impl Mail {
     /// Returns the state of a daemon that starts now, in Unix milliseconds.
-    pub(crate) fn new(times: LetterTimes, started: u64) -> Self {
+    pub(crate) fn new(settings: LetterSettings, started: u64) -> Self {
         Self {
-            times,
+            settings,
             started,
             ..Self::default()
         }
@@ -57,12 +59,14 @@ impl Mail {
         self.policies = store.mailbox_policies()?.into_iter().collect();
         self.offered = store.contacts_with_offers()?.into_iter().collect();
         self.due = 0;
+        self.keys_due = 0;
         Ok(())
     }
 
     /// Handles a set clock: no recorded time may stay in the future.
     pub(crate) fn restart(&mut self, now: u64) {
         self.due = 0;
+        self.keys_due = 0;
         self.started = self.started.min(now);
         for since in self.offline_since.values_mut() {
             *since = (*since).min(now);

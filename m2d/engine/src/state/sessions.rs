@@ -5,6 +5,7 @@ use crate::pseudonym::Pseudonym;
 use m2_core::sessions::{SessionId, SessionView};
 use m2_core::strangers::Strangers;
 use m2_crypto::envelope::{EpochSecret, SESSION_NAME_BYTES};
+use m2_crypto::letter::LetterSecret;
 use m2_crypto::{Certificate, PeerId, Secret};
 use m2_delivery::Path;
 use m2_wire::{Message, Places};
@@ -66,6 +67,12 @@ pub(crate) struct Progress {
     pub places: Option<Arc<Places>>,
     /// How often the peer has stated its places.
     statements: u32,
+    /// How often the peer has stated the series of which it has tokens. It takes tokens since the first.
+    series_statements: u32,
+    /// How often this daemon has stated the series of which it has tokens.
+    series_said: u32,
+    /// True once what letters need was exchanged in the session.
+    pub greeted: bool,
     /// True if the peer sent a contact request.
     pub asked: bool,
     /// True once the contact reported this daemon's observed address.
@@ -88,6 +95,23 @@ impl Progress {
     /// Returns whether the peer has stated its places in this session.
     pub(crate) const fn is_placed(&self) -> bool {
         self.statements > 0
+    }
+
+    /// Counts a statement of series. Returns whether it is within the limit.
+    pub(crate) const fn takes_series(&mut self) -> bool {
+        self.series_statements = self.series_statements.saturating_add(1);
+        self.series_statements <= MAX_STATEMENTS
+    }
+
+    /// Counts a statement of series of this daemon. Returns whether the peer takes another one.
+    pub(crate) const fn may_say_series(&mut self) -> bool {
+        self.series_said = self.series_said.saturating_add(1);
+        self.series_said <= MAX_STATEMENTS
+    }
+
+    /// Returns whether the peer takes tokens.
+    pub(crate) const fn takes_tokens(&self) -> bool {
+        self.series_statements > 0
     }
 
     /// Counts a statement of the peer. Returns whether it is within the limit.
@@ -117,8 +141,17 @@ pub(crate) struct Sessions {
 struct Established {
     session: Arc<Session>,
     progress: Progress,
+    /// The secrets that its engine keeps.
+    secrets: SessionSecrets,
+}
+
+/// The secrets of a session that the engine uses.
+#[derive(Debug)]
+pub struct SessionSecrets {
     /// The secret of the epochs that this side opens in it.
-    epochs: EpochSecret,
+    pub epochs: EpochSecret,
+    /// The secret that it leaves for letters.
+    pub letters: LetterSecret,
 }
 
 impl Sessions {
@@ -126,7 +159,7 @@ impl Sessions {
     pub(crate) fn insert(
         &mut self,
         session: Arc<Session>,
-        epochs: EpochSecret,
+        secrets: SessionSecrets,
         clock: Option<i64>,
     ) {
         let progress = Progress {
@@ -136,7 +169,7 @@ impl Sessions {
         let established = Established {
             session,
             progress,
-            epochs,
+            secrets,
         };
         self.established.insert(established.session.id, established);
     }
@@ -173,14 +206,20 @@ impl Sessions {
             self.lent.push(id);
         }
         let established = self.established.get_mut(&id);
-        established.map(|established| &mut established.epochs)
+        established.map(|established| &mut established.secrets.epochs)
+    }
+
+    /// Returns the secret that a session leaves for letters; `None` once it has ended.
+    pub(crate) fn letter_secret(&self, id: SessionId) -> Option<LetterSecret> {
+        let established = self.established.get(&id);
+        established.map(|established| established.secrets.letters.clone())
     }
 
     /// Erases the shares of the epochs that were opened in a batch that is on disk.
     pub(crate) fn settle_epochs(&mut self) {
         for id in std::mem::take(&mut self.lent) {
             if let Some(established) = self.established.get_mut(&id) {
-                established.epochs.settle();
+                established.secrets.epochs.settle();
             }
         }
     }
@@ -189,7 +228,7 @@ impl Sessions {
     pub(crate) fn take_back_epochs(&mut self) {
         for id in std::mem::take(&mut self.lent) {
             if let Some(established) = self.established.get_mut(&id) {
-                established.epochs.take_back();
+                established.secrets.epochs.take_back();
             }
         }
     }

@@ -104,6 +104,15 @@ impl Daemon {
         self.engine = Some(engine.unwrap());
     }
 
+    /// Restarts the daemon with its store marked as restored from a backup of this moment.
+    pub(crate) fn restore(&mut self) {
+        self.engine = None;
+        let store = self.file().open().unwrap();
+        store.mark_restored(1).unwrap();
+        drop(store);
+        self.start();
+    }
+
     /// Makes this daemon a copy of another one, which is restarted.
     pub(crate) fn copy_from(&mut self, other: &mut Self) {
         self.engine = None;

@@ -9,7 +9,10 @@
 )]
 
 mod daemon;
+mod letters;
 mod network;
+mod post;
+mod requests;
 mod rules;
 
 use daemon::{End, Flaw};

@@ -5,9 +5,12 @@ use m2_core::PathFailure;
 use m2_core::dial::Order;
 use m2_core::sessions::SessionId;
 use m2_crypto::envelope::{Ends, EpochHeader, EpochSecret, Grant, ReceiveEpoch};
+use m2_crypto::letter::LetterSecret;
 use m2_crypto::{PeerId, Secret};
 use m2_delivery::{AcceptedGrant, Path};
-use m2_engine::{Arrived, Effect, GrantCheck, Refusal, Session, SessionEnd, SessionInput};
+use m2_engine::{
+    Arrived, Effect, GrantCheck, Refusal, Session, SessionEnd, SessionInput, SessionSecrets,
+};
 use m2_wire::{CloseCode, Message};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -262,6 +265,7 @@ impl World {
             (other, dialler, (two, one)),
         ];
         let name_in_grants = self.seen.sessions.to_be_bytes();
+        let letters = Secret::random(&mut self.rng);
         let secrets = [dialler, other].map(|daemon| (daemon, Secret::random(&mut self.rng)));
         let epochs_of = |daemon| {
             let (_, secret) = secrets.iter().find(|(of, _)| *of == daemon).unwrap();
@@ -285,7 +289,10 @@ impl World {
             self.daemons[daemon].sessions.insert(id);
             let admitted = self.daemons[daemon].ask(|reply| SessionInput::Up {
                 session,
-                epochs: epochs_of(daemon),
+                secrets: SessionSecrets {
+                    epochs: epochs_of(daemon),
+                    letters: LetterSecret::new(name_in_grants, letters.clone()),
+                },
                 clock_skew_ms: Some(0),
                 reply,
             });

@@ -5,106 +5,14 @@ use super::network::World;
 use m2_core::ContactState;
 use m2_core::PathFailure;
 use m2_delivery::Content;
-use m2_engine::{
-    ContactRequest, ContactView, Effect, InvitationRequest, MessageRequest, NewInvitation,
-    NewMessage, Refusal,
-};
+use m2_engine::{ContactRequest, Effect, MessageRequest, NewMessage};
 use m2_proto::reason::Reason;
 use m2_store::MessageState;
 use m2_wire::Message;
-use tokio::sync::oneshot::Receiver;
 
 const ALICE: usize = 0;
 const BOB: usize = 1;
 const CAROL: usize = 2;
-
-impl World {
-    /// Returns the answer to a request once its batch has run.
-    fn answer<T>(
-        &mut self,
-        daemon: usize,
-        mut asked: Receiver<Result<T, Refusal>>,
-    ) -> Result<T, Refusal> {
-        self.run(daemon, End::Whole);
-        asked.try_recv().unwrap()
-    }
-
-    fn invitation(&mut self, host: usize, contact_name: &str) -> String {
-        let new = NewInvitation {
-            reusable: false,
-            valid_ms: 86_400_000,
-            contact_name: contact_name.to_owned(),
-            addresses: Vec::new(),
-        };
-        let made = self.daemons[host].ask(|reply| InvitationRequest::Create(new, reply));
-        self.answer(host, made).unwrap().1.to_string()
-    }
-
-    fn add(
-        &mut self,
-        guest: usize,
-        invitation: String,
-        name: &str,
-    ) -> Result<ContactView, Refusal> {
-        let name = name.to_owned();
-        let added = self.daemons[guest].ask(|reply| ContactRequest::Add {
-            invitation,
-            name,
-            reply,
-        });
-        self.answer(guest, added)
-    }
-
-    /// Makes two daemons contacts.
-    fn introduce(&mut self, host: usize, guest: usize) {
-        let invitation = self.invitation(host, "");
-        self.add(guest, invitation, "").unwrap();
-        self.settle();
-        assert_eq!(self.states(host, guest), [ContactState::Contact; 2]);
-    }
-
-    fn state(&mut self, daemon: usize, peer: usize) -> Option<ContactState> {
-        let peer = self.id(peer);
-        let view = self.daemons[daemon].contact(peer);
-        view.ok().map(|view| view.row.state)
-    }
-
-    fn states(&mut self, one: usize, other: usize) -> [ContactState; 2] {
-        [(one, other), (other, one)].map(|(daemon, peer)| self.state(daemon, peer).unwrap())
-    }
-
-    fn say(&mut self, from: usize, to: usize, text: &str) -> Result<[u8; 16], Refusal> {
-        let message = NewMessage {
-            contact: self.id(to).to_string(),
-            content: Content::new("", text.to_owned()).unwrap(),
-            ttl_s: 0,
-            caller: String::new(),
-            key: String::new(),
-        };
-        let sent = self.daemons[from].ask(|reply| MessageRequest::Send(message, reply));
-        self.answer(from, sent).map(|sent| sent.id)
-    }
-
-    fn texts(&mut self, daemon: usize, peer: usize) -> Vec<String> {
-        let peer = self.id(peer);
-        let messages = self.daemons[daemon].messages(peer).into_iter();
-        let contents = messages.map(|message| message.content.unwrap_or_default());
-        contents
-            .map(|text| String::from_utf8(text).unwrap())
-            .collect()
-    }
-
-    fn change(
-        &mut self,
-        daemon: usize,
-        peer: usize,
-        request: fn(String, m2_engine::Reply<()>) -> ContactRequest,
-    ) -> Result<(), Refusal> {
-        let peer = self.id(peer).to_string();
-        let asked = self.daemons[daemon].ask(|reply| request(peer, reply));
-        self.answer(daemon, asked)
-    }
-}
 
 fn remove(contact: String, reply: m2_engine::Reply<()>) -> ContactRequest {
     ContactRequest::Remove {

@@ -1,12 +1,12 @@
 //! Anonymous sessions that deposit letters.
 
 use super::{MailboxServer, SessionEnd};
-use crate::store::{self, Deposited, MailboxStore};
-use m2_crypto::mailbox::TokenHash;
+use crate::store::{self, Deposited};
+use m2_crypto::deposit::DepositNonce;
 use m2_net::frame::{FrameReceiver, FrameSender};
 use m2_net::session::Session;
 use m2_net::wire::Message;
-use m2_net::wire::mailbox::{Deposit, LetterId, Mailbox, Outcome};
+use m2_net::wire::mailbox::{Deposit, Mailbox, Outcome};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,10 @@ const IDLE: Duration = Duration::from_secs(30);
 const MAX_REFUSED: u32 = 256;
 
 /// A deposit that the store is processing.
-type UnderWay = (LetterId, JoinHandle<Result<Deposited, store::MailboxError>>);
+type UnderWay = (
+    DepositNonce,
+    JoinHandle<Result<Deposited, store::MailboxError>>,
+);
 
 /// Serves deposits until the session ends.
 pub(super) async fn serve(server: &MailboxServer, session: Session) -> SessionEnd {
@@ -60,11 +63,11 @@ async fn take(
         let Ok(Ok(place)) = timeout(IDLE, queue.reserve()).await else {
             return SessionEnd::Idle;
         };
-        let id = deposit.letter.id;
+        let nonce = *deposit.token.nonce();
         let Some(task) = begin(server, deposit).await else {
             return SessionEnd::Unavailable;
         };
-        place.send((id, task));
+        place.send((nonce, task));
     }
 }
 
@@ -84,31 +87,20 @@ async fn begin(
     server: &MailboxServer,
     deposit: Deposit,
 ) -> Option<JoinHandle<Result<Deposited, store::MailboxError>>> {
-    let kib = u32::try_from(deposit.letter.sealed.len().div_ceil(1_024)).ok()?;
+    let kib = u32::try_from(deposit.sealed.len().div_ceil(1_024)).ok()?;
     let waiting = Arc::clone(&server.waiting).acquire_many_owned(kib).await;
     let place = waiting.ok()?;
     let (store, now) = (Arc::clone(&server.store), server.clock.unix_ms());
     Some(tokio::spawn(async move {
-        let deposited = bring(&*store, deposit, now).await;
+        let deposit = store::Deposit {
+            owner: deposit.owner,
+            token: deposit.token,
+            letter: deposit.sealed,
+        };
+        let deposited = store.deposit(deposit, now).await;
         drop(place);
         deposited
     }))
-}
-
-/// Wrong tokens and boxes that don't exist are handled in the same way, so that they can't be
-/// distinguished.
-async fn bring(
-    store: &dyn MailboxStore,
-    deposit: Deposit,
-    now_ms: u64,
-) -> Result<Deposited, store::MailboxError> {
-    let deposit = store::Deposit {
-        owner: deposit.owner,
-        token: TokenHash::of(&deposit.token).0,
-        id: deposit.letter.id.0,
-        letter: deposit.letter.sealed,
-    };
-    store.deposit(deposit, now_ms).await
 }
 
 /// Answers in the order of the deposits.
@@ -118,7 +110,7 @@ async fn answer(
     mut under_way: mpsc::Receiver<UnderWay>,
 ) -> SessionEnd {
     let mut refused = 0;
-    while let Some((id, task)) = under_way.recv().await {
+    while let Some((nonce, task)) = under_way.recv().await {
         let outcome = outcome(server, task).await;
         if outcome == Outcome::Refused {
             refused += 1;
@@ -126,7 +118,7 @@ async fn answer(
         if refused > MAX_REFUSED {
             return SessionEnd::Misbehaved;
         }
-        let deposited = Mailbox::Deposited { id, outcome };
+        let deposited = Mailbox::Deposited { nonce, outcome };
         let message = Message::Mailbox(Box::new(deposited));
         if let Err(error) = sender.send(message).await {
             return error.into();
@@ -146,7 +138,7 @@ async fn outcome(
             return Outcome::Stored;
         }
         Ok(Ok(Deposited::AlreadyThere)) => return Outcome::Stored,
-        Ok(Ok(Deposited::TokenUnknown)) => (Outcome::Refused, "MAILBOX_DEPOSIT_REFUSED"),
+        Ok(Ok(Deposited::Refused)) => (Outcome::Refused, "MAILBOX_DEPOSIT_REFUSED"),
         Ok(Ok(Deposited::BoxFull)) => (Outcome::BoxFull, "MAILBOX_BOX_FULL"),
         Ok(Ok(Deposited::ServerFull)) => (Outcome::ServerFull, "MAILBOX_SERVER_FULL"),
         Ok(Err(_)) | Err(_) => (Outcome::ServerFull, "MAILBOX_STORE_FAILED"),

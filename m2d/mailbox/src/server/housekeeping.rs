@@ -1,4 +1,4 @@
-//! Housekeeping of a mailbox: expired letters are deleted, and deleted data is erased.
+//! Housekeeping of a mailbox: expired letters and spent marks are deleted, and deleted data is erased.
 
 use crate::store::MailboxStore;
 use m2_limits::counters::Counters;
@@ -11,10 +11,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// The pause before a retry when a reader blocks the erasure.
 const SWEEP_AGAIN: Duration = Duration::from_millis(100);
 const SWEEP_TRIES: u32 = 5;
-/// The interval at which due letters are searched for, in addition to the beginning of every hour.
+/// The interval at which due letters and marks are searched for, in addition to the beginning of every hour.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 const HOUR_MS: u64 = 3_600_000;
-/// The number of letters deleted per step. The pause between steps lets deposits proceed.
+/// The number of letters and marks deleted per step. The pause between steps lets deposits proceed.
 const PURGE_BUDGET: usize = 512;
 const PURGE_PAUSE: Duration = Duration::from_millis(5);
 

@@ -4,9 +4,10 @@ use super::window::{Next, Window};
 use super::{MailboxServer, SessionEnd};
 use bytes::Bytes;
 use m2_crypto::PeerId;
+use m2_crypto::deposit::DepositNonce;
 use m2_net::frame::FrameSender;
 use m2_net::wire::Message;
-use m2_net::wire::mailbox::{Letter, LetterId, Mailbox};
+use m2_net::wire::mailbox::{Letter, Mailbox};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,8 +53,8 @@ impl<'a> Letters<'a> {
     }
 
     /// Records that letters were deleted, which makes room for others.
-    pub(super) fn taken(&self, ids: &[LetterId]) {
-        self.window().taken(ids);
+    pub(super) fn taken(&self, nonces: &[DepositNonce]) {
+        self.window().taken(nonces);
         self.changed.notify_one();
     }
 
@@ -81,8 +82,8 @@ impl<'a> Letters<'a> {
             self.window().begin_page();
             let page = self.server.store.letters(self.owner, after, PAGE).await;
             let page = page.map_err(|error| self.server.failed(&error))?;
-            for (id, sealed) in page.letters {
-                self.push_one(LetterId(id), sealed).await?;
+            for (nonce, sealed) in page.letters {
+                self.push_one(nonce, sealed).await?;
             }
             after = page.next;
             if after.is_none() || !self.is_open() {
@@ -91,14 +92,14 @@ impl<'a> Letters<'a> {
         }
     }
 
-    async fn push_one(&self, id: LetterId, sealed: Bytes) -> Result<(), SessionEnd> {
+    async fn push_one(&self, nonce: DepositNonce, sealed: Bytes) -> Result<(), SessionEnd> {
         while self.is_open() {
-            let next = self.window().offer(id, sealed.len());
+            let next = self.window().offer(nonce, sealed.len());
             match next {
                 Next::Skip => return Ok(()),
                 Next::Wait => self.changed.notified().await,
                 Next::Send => {
-                    let letter = Mailbox::Letter(Letter { id, sealed });
+                    let letter = Mailbox::Letter(Letter { nonce, sealed });
                     let message = Message::Mailbox(Box::new(letter));
                     return Ok(self.sender.send(message).await?);
                 }

@@ -30,7 +30,6 @@ impl ServerLimits {
             open: false,
             max_letters: u32::try_from(self.store.box_letters).unwrap_or(u32::MAX),
             max_bytes: self.store.box_bytes,
-            max_tokens: u32::try_from(self.store.box_tokens).unwrap_or(u32::MAX),
             reason: reason.to_owned(),
         }
     }

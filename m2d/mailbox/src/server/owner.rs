@@ -3,13 +3,13 @@
 use super::letters::Letters;
 use super::session_slots::SlotGuard;
 use super::{MailboxServer, SessionEnd};
-use crate::store::{Registered, TokensAdded};
+use crate::store::Registered;
+use m2_crypto::deposit::BoxKey;
 use m2_crypto::invitation::PROOF_EXPORT_LABEL;
-use m2_crypto::mailbox::TokenHash;
 use m2_crypto::{PeerId, Secret};
 use m2_net::frame::{FrameReceiver, FrameSender};
 use m2_net::session::{Session, SessionHandle};
-use m2_net::wire::mailbox::{Answer, BoxState, MAX_TOKENS, Mailbox, Request};
+use m2_net::wire::mailbox::{BoxState, Mailbox, Request};
 use m2_net::wire::{InviteProof, Message};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -103,14 +103,24 @@ impl<'a> Owner<'a> {
 
     async fn take(&mut self, request: Request, letters: &Letters<'_>) -> Result<(), SessionEnd> {
         match request {
-            Request::Register { invite_id, proof } => {
-                let state = self.register(InviteProof { invite_id, proof }).await?;
-                self.answer(Answer::State(state)).await
+            Request::Register {
+                invite_id,
+                proof,
+                key,
+            } => {
+                let shown = InviteProof { invite_id, proof };
+                let state = self.register(shown, key).await?;
+                self.answer(state).await
             }
-            Request::Open => {
-                let state = self.state().await?;
-                let open = state.open;
-                self.answer(Answer::State(state)).await?;
+            Request::Open(key) => {
+                let open = self.set_key(key).await?;
+                let limits = &self.server.limits;
+                let state = if open {
+                    limits.open_box()
+                } else {
+                    limits.no_box("")
+                };
+                self.answer(state).await?;
                 letters.set_open(open);
                 Ok(())
             }
@@ -118,42 +128,31 @@ impl<'a> Owner<'a> {
                 letters.set_open(false);
                 let removed = self.server.store.remove_box(self.peer).await;
                 removed.map_err(|error| self.server.failed(&error))?;
-                let state = self.server.limits.no_box("");
-                self.answer(Answer::State(state)).await
+                self.answer(self.server.limits.no_box("")).await
             }
-            Request::AddTokens(hashes) => self.add_tokens(hashes).await,
-            Request::RemoveTokens(hashes) => self.remove_tokens(hashes).await,
-            Request::ListTokens => self.list_tokens().await,
-            Request::Taken(ids) => {
-                let deleted = ids.iter().map(|id| id.0).collect();
-                let removed = self.server.store.remove(self.peer, deleted).await;
-                removed.map_err(|error| self.server.failed(&error))?;
-                letters.taken(&ids);
+            Request::Taken(nonces) => {
+                let taken = self.server.store.take(self.peer, nonces.clone()).await;
+                taken.map_err(|error| self.server.failed(&error))?;
+                letters.taken(&nonces);
                 Ok(())
             }
         }
     }
 
-    async fn state(&self) -> Result<BoxState, SessionEnd> {
-        let there = self.server.store.has_box(self.peer).await;
-        let there = there.map_err(|error| self.server.failed(&error))?;
-        let limits = &self.server.limits;
-        Ok(if there {
-            limits.open_box()
-        } else {
-            limits.no_box("")
-        })
+    /// Sets the key of the box. Returns whether the box exists.
+    async fn set_key(&self, key: BoxKey) -> Result<bool, SessionEnd> {
+        let there = self.server.store.set_key(self.peer, key).await;
+        there.map_err(|error| self.server.failed(&error))
     }
 
     /// Registers a box. An existing box is confirmed whatever was proved, because the answer to an
-    /// earlier request may have been lost.
-    async fn register(&mut self, shown: InviteProof) -> Result<BoxState, SessionEnd> {
+    /// earlier request may have been lost, and gets the new key.
+    async fn register(&mut self, shown: InviteProof, key: BoxKey) -> Result<BoxState, SessionEnd> {
         let server = self.server;
         let _one = server.registering.lock().await;
-        let state = self.state().await?;
-        if state.open {
+        if self.set_key(key.clone()).await? {
             self.become_owner()?;
-            return Ok(state);
+            return Ok(server.limits.open_box());
         }
         if !self.is_invited(shown).await? {
             self.tries += 1;
@@ -163,7 +162,7 @@ impl<'a> Owner<'a> {
             server.counters.count("MAILBOX_INVITATION_REFUSED");
             return Ok(server.limits.no_box("INVITATION_INVALID"));
         }
-        let made = server.store.register_box(self.peer).await;
+        let made = server.store.register_box(self.peer, key).await;
         match made.map_err(|error| server.failed(&error))? {
             Registered::ServerFull => {
                 server.counters.count("MAILBOX_BOXES_FULL");
@@ -211,52 +210,10 @@ impl<'a> Owner<'a> {
         Ok(())
     }
 
-    async fn add_tokens(&self, hashes: Vec<TokenHash>) -> Result<(), SessionEnd> {
-        let added = self.server.store.add_tokens(self.peer, raw(&hashes)).await;
-        let added = added.map_err(|error| self.server.failed(&error))?;
-        if added == TokensAdded::TooMany {
-            self.server.counters.count("MAILBOX_TOKENS_TOO_MANY");
-        }
-        self.tokens_changed(added == TokensAdded::Added).await
-    }
-
-    async fn remove_tokens(&self, hashes: Vec<TokenHash>) -> Result<(), SessionEnd> {
-        let store = &self.server.store;
-        let removed = store.remove_tokens(self.peer, raw(&hashes)).await;
-        removed.map_err(|error| self.server.failed(&error))?;
-        self.tokens_changed(true).await
-    }
-
-    async fn tokens_changed(&self, done: bool) -> Result<(), SessionEnd> {
-        let count = self.server.store.token_count(self.peer).await;
-        let count = count.map_err(|error| self.server.failed(&error))?;
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.answer(Answer::TokensChanged { done, count }).await
-    }
-
-    async fn list_tokens(&self) -> Result<(), SessionEnd> {
-        let mut after = None;
-        loop {
-            let page = self.server.store.tokens(self.peer, after, MAX_TOKENS).await;
-            let page = page.map_err(|error| self.server.failed(&error))?;
-            after = page.last().copied();
-            let last = page.len() < MAX_TOKENS;
-            let hashes = page.into_iter().map(TokenHash).collect();
-            self.answer(Answer::Tokens { hashes, last }).await?;
-            if last {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn answer(&self, answer: Answer) -> Result<(), SessionEnd> {
-        let message = Message::Mailbox(Box::new(Mailbox::Answer(answer)));
+    async fn answer(&self, state: BoxState) -> Result<(), SessionEnd> {
+        let message = Message::Mailbox(Box::new(Mailbox::State(state)));
         Ok(self.sender.send(message).await?)
     }
-}
-
-fn raw(hashes: &[TokenHash]) -> Vec<[u8; 32]> {
-    hashes.iter().map(|hash| hash.0).collect()
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -1,6 +1,6 @@
 //! The letters that are in flight in a session: bounded by bytes, each sent once.
 
-use m2_net::wire::mailbox::LetterId;
+use m2_crypto::deposit::DepositNonce;
 use std::collections::{HashMap, HashSet};
 use std::mem;
 
@@ -13,10 +13,10 @@ const REMEMBERED: usize = 4_096;
 /// The letters in flight of one session.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    under_way: HashMap<LetterId, usize>,
+    under_way: HashMap<DepositNonce, usize>,
     bytes: usize,
-    taken: HashSet<LetterId>,
-    taken_before: HashSet<LetterId>,
+    taken: HashSet<DepositNonce>,
+    taken_before: HashSet<DepositNonce>,
 }
 
 /// The decision about a letter of a page.
@@ -40,26 +40,26 @@ impl Window {
     }
 
     /// Returns the decision about a letter of the current page.
-    pub(super) fn offer(&mut self, id: LetterId, size: usize) -> Next {
-        let seen = self.taken.contains(&id) || self.taken_before.contains(&id);
-        if seen || self.under_way.contains_key(&id) {
+    pub(super) fn offer(&mut self, nonce: DepositNonce, size: usize) -> Next {
+        let seen = self.taken.contains(&nonce) || self.taken_before.contains(&nonce);
+        if seen || self.under_way.contains_key(&nonce) {
             return Next::Skip;
         }
         // A single letter always fits.
         if !self.under_way.is_empty() && self.bytes + size > MAX_BYTES {
             return Next::Wait;
         }
-        self.under_way.insert(id, size);
+        self.under_way.insert(nonce, size);
         self.bytes += size;
         Next::Send
     }
 
     /// Records that the owner has taken letters, and that they are deleted.
-    pub(super) fn taken(&mut self, ids: &[LetterId]) {
-        for id in ids {
-            if let Some(size) = self.under_way.remove(id) {
+    pub(super) fn taken(&mut self, nonces: &[DepositNonce]) {
+        for nonce in nonces {
+            if let Some(size) = self.under_way.remove(nonce) {
                 self.bytes -= size;
-                self.taken.insert(*id);
+                self.taken.insert(*nonce);
             }
         }
     }
@@ -69,10 +69,10 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn id(number: usize) -> LetterId {
+    fn nonce(number: usize) -> DepositNonce {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&(number as u128).to_be_bytes());
-        LetterId(bytes)
+        DepositNonce::from_bytes(bytes)
     }
 
     #[test]
@@ -80,16 +80,16 @@ mod tests {
         let mut window = Window::default();
         window.begin_page();
         for number in 0..16 {
-            assert_eq!(window.offer(id(number), 64 << 10), Next::Send);
+            assert_eq!(window.offer(nonce(number), 64 << 10), Next::Send);
         }
-        assert_eq!(window.offer(id(3), 64 << 10), Next::Skip);
-        assert_eq!(window.offer(id(16), 1 << 10), Next::Wait);
-        // An id that is not in flight frees no room.
-        window.taken(&[id(99)]);
-        assert_eq!(window.offer(id(16), 1 << 10), Next::Wait);
-        window.taken(&[id(3), id(3)]);
-        assert_eq!(window.offer(id(16), 1 << 10), Next::Send);
-        assert_eq!(window.offer(id(3), 64 << 10), Next::Skip);
+        assert_eq!(window.offer(nonce(3), 64 << 10), Next::Skip);
+        assert_eq!(window.offer(nonce(16), 1 << 10), Next::Wait);
+        // A nonce that is not in flight frees no room.
+        window.taken(&[nonce(99)]);
+        assert_eq!(window.offer(nonce(16), 1 << 10), Next::Wait);
+        window.taken(&[nonce(3), nonce(3)]);
+        assert_eq!(window.offer(nonce(16), 1 << 10), Next::Send);
+        assert_eq!(window.offer(nonce(3), 64 << 10), Next::Skip);
     }
 
     #[test]
@@ -99,9 +99,9 @@ mod tests {
             if number % 100 == 0 {
                 window.begin_page();
             }
-            assert_eq!(window.offer(id(number), 1 << 10), Next::Send);
-            window.taken(&[id(number)]);
-            assert!(number < 100 || window.offer(id(number - 100), 1 << 10) == Next::Skip);
+            assert_eq!(window.offer(nonce(number), 1 << 10), Next::Send);
+            window.taken(&[nonce(number)]);
+            assert!(number < 100 || window.offer(nonce(number - 100), 1 << 10) == Next::Skip);
         }
         assert!(window.taken.len() + window.taken_before.len() <= 2 * REMEMBERED + 200);
         assert_eq!(window.bytes, 0);

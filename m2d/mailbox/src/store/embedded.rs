@@ -5,17 +5,20 @@
 
 mod box_usage;
 mod file;
+mod keys;
+mod marks;
 mod tables;
 mod threads;
 
 use super::arrival_notifier::ArrivalNotifier;
 use super::{
-    Answer, Arrivals, Cursor, Deposit, Deposited, LetterId, Limits, MailboxError, MailboxStore,
-    Page, Registered, TokenHash, TokensAdded, Totals,
+    Answer, Arrivals, Cursor, Deposit, Deposited, Limits, MailboxError, MailboxStore, Page,
+    Registered, Totals,
 };
 use bytes::Bytes;
 pub use file::FILE_NAME;
 use file::StoreFile;
+use m2_crypto::deposit::{BoxKey, DepositNonce, MarkSalt};
 use m2_crypto::{PeerId, Secret};
 use m2_sqlite::Fault;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -24,12 +27,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use threads::{Reader, Writer};
 
-/// The number of letters that one writer job deletes: a few milliseconds of work, because deposits
+/// The number of letters and marks that one writer job deletes: a few milliseconds of work, because deposits
 /// wait.
 const STEP: usize = 256;
 
-/// The number of letters that a purge deletes before it pauses, and the length of the pause. At
-/// most about 5,000 letters are deleted per second.
+/// The number of letters and marks that a purge deletes before it pauses, and the length of the
+/// pause. At most about 5,000 are deleted per second.
 const PURGE_STEP: usize = 64;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -44,6 +47,7 @@ pub struct EmbeddedStore {
     reader: Reader,
     mover: Reader,
     arrival_notifier: Arc<ArrivalNotifier>,
+    mark_salt: Arc<MarkSalt>,
 }
 
 impl EmbeddedStore {
@@ -59,18 +63,23 @@ impl EmbeddedStore {
     ) -> Result<Self, MailboxError> {
         let file = StoreFile::new(data_dir, key);
         // The writer opens first, because it creates the file.
+        let (writer, reader) = (Writer::start(&file, limits)?, file.open_reader()?);
+        let mark_salt = MarkSalt::new(file::read_secret(&reader, file::MARK_SALT)?);
         Ok(Self {
-            writer: Writer::start(&file, limits)?,
-            reader: Reader::start("mailbox-reader", file.open_reader()?)?,
+            writer,
+            reader: Reader::start("mailbox-reader", reader)?,
             mover: Reader::start("mailbox-mover", file.open_mover()?)?,
             arrival_notifier: Arc::default(),
+            mark_salt: Arc::new(mark_salt),
         })
     }
 
     async fn deposit_now(&self, deposit: Deposit, now_ms: u64) -> Result<Deposited, MailboxError> {
         deposit.check()?;
         let owner = deposit.owner;
-        let work = move |tables: &mut tables::Tables| tables.deposit(&deposit, now_ms);
+        // Hashes the letter here, so that the writer does not.
+        let mark = self.mark_salt.mark(deposit.token.nonce(), &deposit.letter);
+        let work = move |tables: &mut tables::Tables| tables.deposit(&deposit, mark, now_ms);
         match self.writer.call(work).await {
             Ok(Deposited::Stored) => {
                 self.arrival_notifier.ring(&owner);
@@ -126,11 +135,15 @@ impl EmbeddedStore {
         moved.await
     }
 
-    async fn remove_letters(&self, owner: PeerId, ids: Vec<LetterId>) -> Result<(), MailboxError> {
-        for step in ids.chunks(STEP) {
+    async fn take_in_steps(
+        &self,
+        owner: PeerId,
+        nonces: Vec<DepositNonce>,
+    ) -> Result<(), MailboxError> {
+        for step in nonces.chunks(STEP) {
             let step = step.to_vec();
-            let removed = self.writer.call(move |tables| tables.remove(&owner, &step));
-            removed.await?;
+            let taken = self.writer.call(move |tables| tables.take(&owner, &step));
+            taken.await?;
         }
         Ok(())
     }
@@ -141,8 +154,13 @@ impl MailboxStore for EmbeddedStore {
         self.writer.fault()
     }
 
-    fn register_box(&self, owner: PeerId) -> Answer<'_, Registered> {
-        Box::pin(self.writer.call(move |tables| tables.register_box(owner)))
+    fn register_box(&self, owner: PeerId, key: BoxKey) -> Answer<'_, Registered> {
+        let work = move |tables: &mut tables::Tables| tables.register_box(owner, key);
+        Box::pin(self.writer.call(work))
+    }
+
+    fn set_key(&self, owner: PeerId, key: BoxKey) -> Answer<'_, bool> {
+        Box::pin(self.writer.call(move |tables| tables.set_key(owner, &key)))
     }
 
     fn remove_box(&self, owner: PeerId) -> Answer<'_, bool> {
@@ -156,30 +174,6 @@ impl MailboxStore for EmbeddedStore {
 
     fn has_box(&self, owner: PeerId) -> Answer<'_, bool> {
         Box::pin(self.writer.call(move |tables| Ok(tables.has_box(&owner))))
-    }
-
-    fn add_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, TokensAdded> {
-        let work = move |tables: &mut tables::Tables| tables.add_tokens(&owner, &hashes);
-        Box::pin(self.writer.call(work))
-    }
-
-    fn remove_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, ()> {
-        let work = move |tables: &mut tables::Tables| tables.remove_tokens(&owner, &hashes);
-        Box::pin(self.writer.call(work))
-    }
-
-    fn token_count(&self, owner: PeerId) -> Answer<'_, u64> {
-        Box::pin(self.writer.call(move |tables| tables.token_count(&owner)))
-    }
-
-    fn tokens(
-        &self,
-        owner: PeerId,
-        after: Option<TokenHash>,
-        limit: usize,
-    ) -> Answer<'_, Vec<TokenHash>> {
-        let query = move |reader: &Connection| read_tokens(reader, owner, after, limit);
-        Box::pin(self.reader.call(query))
     }
 
     fn deposit(&self, deposit: Deposit, now_ms: u64) -> Answer<'_, Deposited> {
@@ -196,8 +190,8 @@ impl MailboxStore for EmbeddedStore {
         Box::pin(self.reader.call(query))
     }
 
-    fn remove(&self, owner: PeerId, ids: Vec<LetterId>) -> Answer<'_, ()> {
-        Box::pin(self.remove_letters(owner, ids))
+    fn take(&self, owner: PeerId, nonces: Vec<DepositNonce>) -> Answer<'_, ()> {
+        Box::pin(self.take_in_steps(owner, nonces))
     }
 
     fn purge(&self, now_ms: u64, budget: usize) -> Answer<'_, usize> {
@@ -217,24 +211,6 @@ impl MailboxStore for EmbeddedStore {
     }
 }
 
-fn read_tokens(
-    connection: &Connection,
-    owner: PeerId,
-    after: Option<TokenHash>,
-    limit: usize,
-) -> Result<Vec<TokenHash>, MailboxError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT hash FROM tokens
-         WHERE box = (SELECT number FROM boxes WHERE owner = ?1) AND hash > ?2
-         ORDER BY hash LIMIT ?3",
-    )?;
-    // The empty blob sorts before every hash.
-    let after = after.as_ref().map_or(&[][..], |hash| hash);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![owner.as_bytes(), after, limit], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 fn read_page(
     connection: &Connection,
     owner: PeerId,
@@ -248,11 +224,11 @@ fn read_page(
     let Some(number) = number else {
         return Ok(Page::default());
     };
-    let keys = tables::key_range(number);
+    let keys = keys::range(number);
     let start = after.and_then(|cursor| i64::try_from(cursor.0).ok());
     let start = start.map_or(keys.start, |after| after.saturating_add(1).max(keys.start));
     let mut statement = connection.prepare_cached(
-        "SELECT key, id, letter FROM letters WHERE key >= ?1 AND key < ?2 ORDER BY key",
+        "SELECT key, nonce, letter FROM letters WHERE key >= ?1 AND key < ?2 ORDER BY key",
     )?;
     let mut rows = statement.query(params![start, keys.end])?;
     let (mut page, mut bytes, mut last) = (Page::default(), 0_usize, None);
@@ -266,7 +242,8 @@ fn read_page(
         }
         last = u128::try_from(row.get::<_, i64>(0)?).ok().map(Cursor);
         let letter = Bytes::copy_from_slice(letter);
-        page.letters.push((row.get(1)?, letter));
+        let nonce = DepositNonce::from_bytes(row.get(1)?);
+        page.letters.push((nonce, letter));
     }
     Ok(page)
 }

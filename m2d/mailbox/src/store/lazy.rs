@@ -3,10 +3,11 @@
 
 use super::arrival_notifier::ArrivalNotifier;
 use super::{
-    Answer, Arrivals, Cursor, Deposit, Deposited, LetterId, MailboxError, MailboxStore, Page,
-    Registered, TokenHash, TokensAdded, Totals,
+    Answer, Arrivals, Cursor, Deposit, Deposited, MailboxError, MailboxStore, Page, Registered,
+    Totals,
 };
 use m2_crypto::PeerId;
+use m2_crypto::deposit::{BoxKey, DepositNonce};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -105,8 +106,12 @@ impl MailboxStore for LazyStore {
         self.store.get().is_some()
     }
 
-    fn register_box(&self, owner: PeerId) -> Answer<'_, Registered> {
-        self.via(|store| store.register_box(owner))
+    fn register_box(&self, owner: PeerId, key: BoxKey) -> Answer<'_, Registered> {
+        self.via(|store| store.register_box(owner, key))
+    }
+
+    fn set_key(&self, owner: PeerId, key: BoxKey) -> Answer<'_, bool> {
+        self.via(|store| store.set_key(owner, key))
     }
 
     fn remove_box(&self, owner: PeerId) -> Answer<'_, bool> {
@@ -115,27 +120,6 @@ impl MailboxStore for LazyStore {
 
     fn has_box(&self, owner: PeerId) -> Answer<'_, bool> {
         self.via(|store| store.has_box(owner))
-    }
-
-    fn add_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, TokensAdded> {
-        self.via(|store| store.add_tokens(owner, hashes))
-    }
-
-    fn remove_tokens(&self, owner: PeerId, hashes: Vec<TokenHash>) -> Answer<'_, ()> {
-        self.via(|store| store.remove_tokens(owner, hashes))
-    }
-
-    fn token_count(&self, owner: PeerId) -> Answer<'_, u64> {
-        self.via(|store| store.token_count(owner))
-    }
-
-    fn tokens(
-        &self,
-        owner: PeerId,
-        after: Option<TokenHash>,
-        limit: usize,
-    ) -> Answer<'_, Vec<TokenHash>> {
-        self.via(|store| store.tokens(owner, after, limit))
     }
 
     fn deposit(&self, deposit: Deposit, now_ms: u64) -> Answer<'_, Deposited> {
@@ -151,8 +135,8 @@ impl MailboxStore for LazyStore {
         self.via(|store| store.letters(owner, after, limit_bytes))
     }
 
-    fn remove(&self, owner: PeerId, ids: Vec<LetterId>) -> Answer<'_, ()> {
-        self.via(|store| store.remove(owner, ids))
+    fn take(&self, owner: PeerId, nonces: Vec<DepositNonce>) -> Answer<'_, ()> {
+        self.via(|store| store.take(owner, nonces))
     }
 
     fn purge(&self, now_ms: u64, budget: usize) -> Answer<'_, usize> {
@@ -179,6 +163,7 @@ impl MailboxStore for LazyStore {
 mod tests {
     use super::*;
     use crate::store::{EmbeddedStore, Limits};
+    use m2_crypto::Secret;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[tokio::test]
@@ -199,12 +184,14 @@ mod tests {
         });
         let owner = PeerId::from_bytes([1; 32]);
         assert!(!lazy.first_attempt(Duration::from_secs(5)).await);
-        let early = lazy.register_box(owner).await;
+        let key = || BoxKey::new(Secret::new([2; 32]));
+        let early = lazy.register_box(owner, key()).await;
         assert!(matches!(early, Err(MailboxError::Unavailable(_))));
         while !lazy.is_reached() {
             sleep(Duration::from_millis(100)).await;
         }
-        assert_eq!(lazy.register_box(owner).await.unwrap(), Registered::New);
+        let made = lazy.register_box(owner, key()).await.unwrap();
+        assert_eq!(made, Registered::New);
         assert!(lazy.has_box(owner).await.unwrap());
     }
 }

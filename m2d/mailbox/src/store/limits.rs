@@ -11,8 +11,8 @@ pub struct Limits {
     pub box_letters: u64,
     /// The maximum bytes of the letters in a box.
     pub box_bytes: u64,
-    /// The maximum number of unspent tokens of a box.
-    pub box_tokens: u64,
+    /// The maximum number of spent marks of a box.
+    pub box_spent: u64,
 }
 
 impl Default for Limits {
@@ -22,7 +22,7 @@ impl Default for Limits {
             bytes: 16 << 30,
             box_letters: 10_000,
             box_bytes: 64 << 20,
-            box_tokens: 65_536,
+            box_spent: 65_536,
         }
     }
 }

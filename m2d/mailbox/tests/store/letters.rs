@@ -1,23 +1,39 @@
 //! Letters, boxes and tokens for tests, all distinct and derived from small numbers.
 
 use bytes::Bytes;
-use m2_crypto::{PeerId, label};
-use m2_mailbox::store::{Cursor, Deposit, LetterId, MailboxStore, TokenHash, TokensAdded};
+use m2_crypto::deposit::{BoxKey, DepositNonce, DepositToken, Period};
+use m2_crypto::{PeerId, Secret, label};
+use m2_mailbox::store::{Cursor, Deposit, MailboxStore};
 
-/// A time in 2026 in Unix milliseconds, not at a full hour.
+/// A time in 2026 in Unix milliseconds, not at a full hour, on the last day of a period.
 pub(crate) const NOW: u64 = 1_795_000_123_456;
+
+/// The size of most letters, in bytes.
+pub(crate) const SIZE: usize = 4 << 10;
 
 pub(crate) fn owner(number: u64) -> PeerId {
     PeerId::from_bytes(label::hash("test box", &[&number.to_be_bytes()]))
 }
 
-pub(crate) fn token(number: u64) -> TokenHash {
-    label::hash("test token", &[&number.to_be_bytes()])
+/// Returns the key of box `number`.
+pub(crate) fn key(number: u64) -> BoxKey {
+    let hash = label::hash("test key", &[&number.to_be_bytes()]);
+    BoxKey::new(Secret::new(hash))
 }
 
-pub(crate) fn id(number: u64) -> LetterId {
-    let hash = label::hash("test id", &[&number.to_be_bytes()]);
-    hash[..16].try_into().unwrap()
+pub(crate) fn nonce(number: u64) -> DepositNonce {
+    let hash = label::hash("test nonce", &[&number.to_be_bytes()]);
+    DepositNonce::from_bytes(hash[..16].try_into().unwrap())
+}
+
+/// Returns the period of [`NOW`], in which all tokens are made if nothing else is said.
+pub(crate) fn period() -> Period {
+    Period::at(NOW / 1_000)
+}
+
+/// Returns token `number` of box `of`.
+pub(crate) fn token(of: u64, number: u64) -> DepositToken {
+    key(of).token(&owner(of), nonce(number), period())
 }
 
 /// Returns a letter of `size` bytes in which no block repeats.
@@ -26,26 +42,39 @@ pub(crate) fn letter(number: u64, size: usize) -> Bytes {
     (0..size / 32).flat_map(block).collect()
 }
 
-/// Returns a deposit of letter `number`, of 1 KiB, with the token of the same number, for box 1.
+/// Returns a deposit of letter `number`, of [`SIZE`], with the token of the same number, for box 1.
 pub(crate) fn deposit(number: u64) -> Deposit {
-    deposit_of(number, 1024)
+    deposit_of(number, SIZE)
 }
 
 pub(crate) fn deposit_of(number: u64, size: usize) -> Deposit {
     Deposit {
-        owner: owner(1),
-        token: token(number),
-        id: id(number),
         letter: letter(number, size),
+        ..deposit_to(1, number)
     }
 }
 
-/// Creates box `number` with tokens 0 to `tokens`.
-pub(crate) async fn open_box(store: &dyn MailboxStore, number: u64, tokens: u64) {
-    store.register_box(owner(number)).await.unwrap();
-    let hashes = (0..tokens).map(token).collect();
-    let added = store.add_tokens(owner(number), hashes).await.unwrap();
-    assert_eq!(added, TokensAdded::Added);
+/// Returns a deposit of letter `number` for box `of`.
+pub(crate) fn deposit_to(of: u64, number: u64) -> Deposit {
+    Deposit {
+        owner: owner(of),
+        token: token(of, number),
+        letter: letter(number, SIZE),
+    }
+}
+
+/// Returns a deposit of another letter with the token of `number`, for box 1.
+pub(crate) fn rival(number: u64) -> Deposit {
+    Deposit {
+        letter: letter(!number, SIZE),
+        ..deposit(number)
+    }
+}
+
+/// Creates box `number` with its key.
+pub(crate) async fn open_box(store: &dyn MailboxStore, number: u64) {
+    let made = store.register_box(owner(number), key(number)).await;
+    made.unwrap();
 }
 
 /// Returns all letters of a box, read page by page, in the store's order.
@@ -53,7 +82,7 @@ pub(crate) async fn collect(
     store: &dyn MailboxStore,
     number: u64,
     limit: usize,
-) -> Vec<(LetterId, Bytes)> {
+) -> Vec<(DepositNonce, Bytes)> {
     let (mut all, mut after): (Vec<_>, Option<Cursor>) = (Vec::new(), None);
     loop {
         let page = store.letters(owner(number), after, limit).await.unwrap();
@@ -66,6 +95,6 @@ pub(crate) async fn collect(
     }
 }
 
-fn bytes(letters: &[(LetterId, Bytes)]) -> usize {
+fn bytes(letters: &[(DepositNonce, Bytes)]) -> usize {
     letters.iter().map(|(_, letter)| letter.len()).sum()
 }

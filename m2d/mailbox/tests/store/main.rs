@@ -11,6 +11,8 @@ mod cluster;
 mod embedded;
 #[cfg(feature = "jetstream")]
 mod jetstream;
+#[cfg(feature = "jetstream")]
+mod jetstream_speed;
 mod letters;
 mod speed;
 mod suite;

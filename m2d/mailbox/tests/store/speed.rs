@@ -1,13 +1,12 @@
-//! Measures the speed of the embedded store: `cargo test --release -p m2d --test mailbox_store
+//! Measures the speed of the embedded store: `cargo test --release -p m2-mailbox --test mailbox_store
 //! -- speed --ignored --nocapture`, with `LETTERS=1000000` for the design target.
 
-use crate::letters::{NOW, letter, owner};
+use crate::letters::{NOW, SIZE, key, letter, owner, period};
 use bytes::Bytes;
 use futures::future::join_all;
+use m2_crypto::deposit::DepositNonce;
 use m2_crypto::{Secret, label};
-use m2_mailbox::store::{
-    Deposit, Deposited, EmbeddedStore, LetterId, Limits, MailboxStore, TokenHash,
-};
+use m2_mailbox::store::{Deposit, Deposited, EmbeddedStore, Limits, MailboxStore};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,20 +16,18 @@ const LATER: u64 = NOW + 8 * 24 * 3_600_000;
 
 /// A deposit that is cheap to create.
 fn quick(number: u64, boxes: u64, letter: &Bytes) -> Deposit {
+    let (of, nonce) = (number % boxes, nonce(number));
+    let owner = owner(of);
     Deposit {
-        owner: owner(number % boxes),
-        token: token(number),
-        id: id(number),
+        owner,
+        token: key(of).token(&owner, nonce, period()),
         letter: letter.clone(),
     }
 }
 
-fn token(number: u64) -> TokenHash {
-    label::hash("quick token", &[&number.to_be_bytes()])
-}
-
-fn id(number: u64) -> LetterId {
-    token(!number).first_chunk().copied().unwrap()
+fn nonce(number: u64) -> DepositNonce {
+    let hash = label::hash("quick nonce", &[&number.to_be_bytes()]);
+    DepositNonce::from_bytes(hash.first_chunk().copied().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,14 +36,17 @@ async fn speed_of_the_embedded_store() {
     let letters: u64 = std::env::var("LETTERS").map_or(50_000, |n| n.parse().unwrap());
     let boxes = (letters / 100).clamp(1, 10_000);
     let dir = tempfile::tempdir().unwrap();
-    let key = Some(Secret::new([7; 32]));
+    let file_key = Some(Secret::new([7; 32]));
     let limits = Limits {
         box_letters: letters,
         ..Limits::default()
     };
-    let store = EmbeddedStore::open(dir.path(), key.clone(), limits.clone()).unwrap();
+    let store = EmbeddedStore::open(dir.path(), file_key.clone(), limits.clone()).unwrap();
     let sweeper = sweep_now_and_then(store.clone());
-    register(&store, letters + 100_000, boxes).await;
+    for number in 0..boxes {
+        let made = store.register_box(owner(number), key(number)).await;
+        made.unwrap();
+    }
     println!("registered: {} MiB RSS", rss());
 
     let (took, slowest) = deposit(&store, 0..letters, boxes).await;
@@ -61,7 +61,7 @@ async fn speed_of_the_embedded_store() {
     println!("first letter of a box: {:?}", start.elapsed());
 
     let (count, took) = collect(&store, (boxes / 10).max(1)).await;
-    println!("collected and acknowledged: {:.0}/s", per(count, took));
+    println!("collected and taken: {:.0}/s", per(count, took));
 
     let over = Arc::new(AtomicBool::new(false));
     let purging = {
@@ -83,7 +83,7 @@ async fn speed_of_the_embedded_store() {
     sweeper.abort();
     drop(store);
     let start = Instant::now();
-    EmbeddedStore::open(dir.path(), key, limits).unwrap();
+    EmbeddedStore::open(dir.path(), file_key, limits).unwrap();
     println!("opened again in {:?}", start.elapsed());
 }
 
@@ -96,23 +96,12 @@ fn sweep_now_and_then(store: EmbeddedStore) -> tokio::task::JoinHandle<()> {
     })
 }
 
-async fn register(store: &EmbeddedStore, tokens: u64, boxes: u64) {
-    for number in 0..boxes {
-        store.register_box(owner(number)).await.unwrap();
-        let hashes = (number..tokens)
-            .step_by(boxes as usize)
-            .map(token)
-            .collect();
-        store.add_tokens(owner(number), hashes).await.unwrap();
-    }
-}
-
 async fn deposit(
     store: &EmbeddedStore,
     numbers: std::ops::Range<u64>,
     boxes: u64,
 ) -> (Duration, Duration) {
-    let letter = letter(0, 1024);
+    let letter = letter(0, SIZE);
     let start = Instant::now();
     let tasks = (0..TASKS).map(|task| {
         let (store, letter, numbers) = (store.clone(), letter.clone(), numbers.clone());
@@ -144,12 +133,12 @@ async fn collect(store: &EmbeddedStore, boxes: u64) -> (u64, Duration) {
     for number in 0..boxes {
         loop {
             let page = store.letters(owner(number), None, 256 << 10).await.unwrap();
-            let ids: Vec<_> = page.letters.iter().map(|(id, _)| *id).collect();
-            if ids.is_empty() {
+            let nonces: Vec<_> = page.letters.iter().map(|(nonce, _)| *nonce).collect();
+            if nonces.is_empty() {
                 break;
             }
-            count += ids.len() as u64;
-            store.remove(owner(number), ids).await.unwrap();
+            count += nonces.len() as u64;
+            store.take(owner(number), nonces).await.unwrap();
         }
     }
     (count, start.elapsed())
@@ -162,7 +151,7 @@ async fn deposit_gently(
     boxes: u64,
     over: &AtomicBool,
 ) -> Duration {
-    let letter = letter(0, 1024);
+    let letter = letter(0, SIZE);
     let mut tick = tokio::time::interval(Duration::from_millis(2));
     let mut tasks = Vec::new();
     for number in first..first + 100_000 {

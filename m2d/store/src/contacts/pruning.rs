@@ -117,12 +117,17 @@ impl Store {
 }
 
 /// The tables are listed without `addresses`, whose rows are deleted with the contact.
-const OF_CONTACT: [&str; 14] = [
+const OF_CONTACT: [&str; 19] = [
     "DELETE FROM erasures WHERE contact = ?1",
     "DELETE FROM contact_lines WHERE contact = ?1",
     "DELETE FROM letters_out WHERE contact = ?1",
     "DELETE FROM deposits WHERE contact = ?1",
-    "DELETE FROM letters_in WHERE contact = ?1",
+    "DELETE FROM letters_taken WHERE contact = ?1",
+    "DELETE FROM tokens_of_day WHERE contact = ?1",
+    "DELETE FROM letter_secrets WHERE contact = ?1",
+    "DELETE FROM issued_tokens WHERE contact = ?1",
+    "DELETE FROM held_tokens WHERE contact = ?1",
+    "DELETE FROM mailbox_grants WHERE contact = ?1",
     "DELETE FROM places WHERE contact = ?1",
     "DELETE FROM peer_grants WHERE contact = ?1",
     "DELETE FROM mailbox_offers WHERE contact = ?1",

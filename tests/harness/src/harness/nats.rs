@@ -3,12 +3,15 @@
 use anyhow::{Context as _, bail};
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
+
+/// The oldest version of nats-server that the store in a cluster uses.
+const OLDEST: (u32, u32) = (2, 12);
 
 /// Timeout for a node to listen.
 const START: Duration = Duration::from_secs(60);
@@ -25,7 +28,7 @@ pub struct NatsCluster {
 
 impl NatsCluster {
     /// Starts `nodes` nodes and waits until they listen; they may still be electing leaders.
-    /// Returns `None` if nats-server is not installed.
+    /// Returns `None` if no nats-server of a usable version is installed.
     ///
     /// Errors: a node does not start.
     pub async fn start(nodes: usize) -> anyhow::Result<Option<Self>> {
@@ -142,9 +145,17 @@ fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     ports.collect()
 }
 
+/// Returns the first nats-server on the path that is not older than [`OLDEST`].
 fn find_server() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/bin".into()]);
     dirs.map(|dir| dir.join("nats-server"))
-        .find(|file| file.is_file())
+        .find(|file| version(file).is_some_and(|version| version >= OLDEST))
+}
+
+fn version(server: &Path) -> Option<(u32, u32)> {
+    let output = Command::new(server).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut numbers = text.trim().rsplit_once('v')?.1.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }

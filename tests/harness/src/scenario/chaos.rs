@@ -63,7 +63,9 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         Side::new(&pair.bob, "alice", "b", &stop),
     ];
     let mut killer = Killer::new(vec![pair.alice, pair.bob], VICTIMS, options);
-    let killed = killer.run(|| sides.iter().all(Side::runs)).await;
+    let killed = killer
+        .run(options.kills, || sides.iter().all(Side::runs))
+        .await;
     stop.store(true, Ordering::Relaxed);
     killed?;
     let mut report = killer.report();
@@ -94,6 +96,7 @@ impl Side {
             to: other,
             stop: stop.clone(),
             pause: PAUSE,
+            most: u64::MAX,
         };
         Self {
             senders: vec![

@@ -9,6 +9,9 @@ use m2_proto::api::v1::{MailboxServer, SetContactPolicyRequest};
 /// delay.
 pub const SOON: &str = "[mailbox]\nafter_s = 1\ndelay_s = 0\n";
 
+/// More than half of the tokens that a contact gets at first.
+const USED: u32 = 9;
+
 /// Settings of a provider.
 pub const SERVES: &str = "[mailbox]\nserve = true\n";
 
@@ -84,18 +87,37 @@ impl Trio {
         Ok((Api::of(&self.alice).await?, Api::of(&self.bob).await?))
     }
 
-    /// Makes both contacts consent to letters from alice to bob, and waits until alice has bob's
-    /// offer.
+    /// Makes both contacts consent to letters from alice to bob, and waits until alice has
+    /// tokens for bob's mailbox.
     ///
-    /// Errors: a call fails, or the offer does not arrive in time.
+    /// Errors: a call fails, or the tokens do not arrive in time.
     pub async fn consent(&self) -> anyhow::Result<()> {
         let (alice, bob) = self.apis().await?;
         set_policy(&bob, "alice", Some(true), None).await?;
         set_policy(&alice, "bob", None, Some(true)).await?;
-        eventually("an offer", async || {
-            Ok(alice.contact("bob").await?.mailbox_offered.then_some(()))
+        eventually("tokens", async || {
+            let tokens = alice.contact("bob").await?.mailbox_tokens;
+            Ok((tokens > 0).then_some(()))
         })
         .await
+    }
+
+    /// Lets alice use more than half of her first 16 tokens, so that she has 64 afterwards. Alice and bob
+    /// are connected when this returns.
+    ///
+    /// Errors: a call fails, or the letters do not arrive in time.
+    pub async fn use_tokens(&mut self) -> anyhow::Result<()> {
+        self.part().await?;
+        let (alice, bob) = self.apis().await?;
+        for number in 0..USED {
+            alice.send("bob", &format!("token {number}")).await?;
+        }
+        bob.await_text("alice", &format!("token {}", USED - 1))
+            .await?;
+        self.wire.pass_all();
+        self.bob.stop().await?;
+        self.bob.restart().await?;
+        alice.await_empty_outbox().await
     }
 
     /// Cuts the network between alice and bob, and restarts bob so that both notice. Both are

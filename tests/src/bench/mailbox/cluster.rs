@@ -33,15 +33,15 @@ const TRIES: u32 = 30;
 /// the medians. Skips the measurement if nats-server is not installed.
 pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let Some(cluster) = NatsCluster::start(NODES).await? else {
-        eprintln!("SKIPPED mailbox-cluster: nats-server is not installed");
+        eprintln!("SKIPPED mailbox-cluster: nats-server 2.12 or newer is not installed");
         return Ok(Vec::new());
     };
     let (count, rounds) = (options.clustered, options.rounds.max(1) as u64);
-    let (bob, tokens) = (net::identity("bob")?, Tokens::new(1));
+    let (bob, tokens) = (net::identity("bob")?, Tokens::new(1)?);
     let owner = peer_id(&bob);
     let mut provider = begin(&cluster, count * rounds).await?;
     let store = join(&cluster, count * rounds).await?;
-    loader::boxes(&store, &[owner], &tokens, count * rounds).await?;
+    loader::boxes(&store, &[owner], &tokens).await?;
     drop(store);
     provider.run().await?;
     let (endpoint, alone) = (endpoint().await?, stock(&cluster).await?);
@@ -63,7 +63,7 @@ pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<F
     }
     let detail = json!({ "rounds": ours, "nodes_cpu_us_each": nodes_us, "last": last });
     let all = (count * rounds) as usize;
-    let mut collector = Owner::dial(&provider, &endpoint, &bob).await?;
+    let mut collector = Owner::dial(&provider, &endpoint, &bob, &tokens).await?;
     let collected = all as f64 / collector.collect(all).await?.as_secs_f64();
     let (our, stock) = (median(&ours), median(&stocks));
     Ok(vec![
@@ -90,7 +90,7 @@ async fn join(cluster: &NatsCluster, count: u64) -> anyhow::Result<JetStreamStor
     };
     let limits = Limits {
         box_letters: count,
-        box_tokens: count,
+        box_spent: count,
         ..Limits::default()
     };
     for _ in 0..TRIES {

@@ -23,9 +23,9 @@ const LIMIT_MS: f64 = 30.0;
 /// session keys ready.
 pub(in super::super) async fn measure(_options: &Options) -> anyhow::Result<Vec<Figure>> {
     let mut provider = Provider::prepare(&sessions::limits(COUNT))?;
-    let (owner, tokens) = (peer_id(&*net::identity("bob")?), Tokens::new(1));
+    let (owner, tokens) = (peer_id(&*net::identity("bob")?), Tokens::new(1)?);
     let store = provider.open_store(Limits::default())?;
-    loader::boxes(&store, &[owner], &tokens, COUNT).await?;
+    loader::boxes(&store, &[owner], &tokens).await?;
     drop(store);
     provider.run().await?;
     let (endpoint, api) = (endpoint().await?, provider.daemon.client().await?);

@@ -6,10 +6,11 @@ use super::tokens::Tokens;
 use super::{AHEAD, SESSIONS};
 use anyhow::{bail, ensure};
 use m2_crypto::PeerId;
+use m2_crypto::deposit::DepositNonce;
 use m2_net::endpoint::Endpoint;
 use m2_net::session::Session;
 use m2_net::wire::Message;
-use m2_net::wire::mailbox::{Deposit, LetterId, Mailbox, Outcome};
+use m2_net::wire::mailbox::{Deposit, Mailbox, Outcome};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub(super) struct Deposits {
 /// An anonymous session that deposits letters, and the deposits that are not yet confirmed.
 pub(super) struct Depositor {
     session: Session,
-    sent: VecDeque<(LetterId, Instant)>,
+    sent: VecDeque<(DepositNonce, Instant)>,
 }
 
 impl Load {
@@ -96,7 +97,8 @@ impl Depositor {
 
     /// Sends a deposit without waiting for the answer.
     pub(super) async fn send(&mut self, deposit: Deposit) -> anyhow::Result<()> {
-        self.sent.push_back((deposit.letter.id, Instant::now()));
+        self.sent
+            .push_back((*deposit.token.nonce(), Instant::now()));
         let frame = Message::Mailbox(Box::new(Mailbox::Deposit(deposit)));
         Ok(self.session.send_frame(frame).await?)
     }
@@ -107,13 +109,13 @@ impl Depositor {
         let Message::Mailbox(frame) = self.session.recv_frame().await? else {
             bail!("a strange answer");
         };
-        let Mailbox::Deposited { id, outcome } = *frame else {
+        let Mailbox::Deposited { nonce, outcome } = *frame else {
             bail!("a strange answer");
         };
         let Some((sent, at)) = self.sent.pop_front() else {
             bail!("an answer without a deposit");
         };
-        ensure!(id == sent && outcome == Outcome::Stored, "{outcome:?}");
+        ensure!(nonce == sent && outcome == Outcome::Stored, "{outcome:?}");
         Ok(at.elapsed())
     }
 

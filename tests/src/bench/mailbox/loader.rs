@@ -4,7 +4,7 @@
 use super::tokens::Tokens;
 use anyhow::{bail, ensure};
 use m2_crypto::PeerId;
-use m2_mailbox::store::{Deposited, MailboxStore, TokensAdded};
+use m2_mailbox::store::{Deposited, MailboxStore, Registered};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,27 +12,20 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// Tokens registered per call: as many as a frame holds.
-const TOKENS: u64 = 2_048;
 /// Number of concurrent deposits.
 const AT_ONCE: usize = 256;
 /// Timeout for closing a store.
 const CLOSE: Duration = Duration::from_secs(60);
 
-/// Creates a box with `each` tokens for every owner.
+/// Creates a box for every owner.
 pub(super) async fn boxes(
     store: &dyn MailboxStore,
     owners: &[PeerId],
     tokens: &Tokens,
-    each: u64,
 ) -> anyhow::Result<()> {
     for owner in owners {
-        store.register_box(*owner).await?;
-        for first in (0..each).step_by(TOKENS as usize) {
-            let hashes = tokens.hashes(owner, first..each.min(first + TOKENS));
-            let added = store.add_tokens(*owner, hashes).await?;
-            ensure!(added == TokensAdded::Added, "{added:?}");
-        }
+        let made = store.register_box(*owner, tokens.key()).await?;
+        ensure!(made == Registered::New, "{made:?}");
     }
     Ok(())
 }
@@ -45,7 +38,7 @@ pub(super) async fn letters(
     each: u64,
     now_ms: u64,
 ) -> anyhow::Result<()> {
-    let mut under_way = JoinSet::new();
+    let (tokens, mut under_way) = (tokens.at(now_ms), JoinSet::new());
     for index in 0..each {
         for owner in owners {
             if under_way.len() >= AT_ONCE

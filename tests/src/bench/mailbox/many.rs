@@ -24,8 +24,8 @@ const OWNERS: usize = 200;
 /// Number of times that each owner opens its box.
 const ROUNDS: usize = 2;
 
-/// The loader creates boxes and tokens. A freshly started daemon then takes the letters over
-/// sessions. After a restart, owners collect.
+/// The loader creates boxes. A freshly started daemon then takes the letters over sessions. After a
+/// restart, owners collect.
 pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let boxes = (options.letters / IN_A_BOX).max(OWNERS as u64);
     let keys = tokio::task::spawn_blocking(|| crowd(OWNERS)).await??;
@@ -36,17 +36,17 @@ pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<F
         .chain(strangers)
         .collect();
     let mut provider = Provider::prepare(&format!("max_boxes = {boxes}"))?;
-    let tokens = Tokens::new(1);
+    let tokens = Tokens::new(1)?;
     let store = provider.open_store(Limits {
         boxes,
         ..Limits::default()
     })?;
-    loader::boxes(&store, &owners, &tokens, IN_A_BOX).await?;
+    loader::boxes(&store, &owners, &tokens).await?;
     drop(store);
     provider.run().await?;
     let endpoint = endpoint().await?;
     let load = Load {
-        tokens,
+        tokens: tokens.clone(),
         owners,
         indices: 0..IN_A_BOX,
     };
@@ -54,7 +54,7 @@ pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<F
     let loaded_mib = mib(provider.daemon.rss_kib()?);
     provider.run().await?;
     let restarted_mib = mib(provider.daemon.rss_kib()?);
-    let (first, later) = first_letters(&provider, &endpoint, &keys).await?;
+    let (first, later) = first_letters(&provider, &endpoint, &keys, &tokens).await?;
     let most_mib = loaded_mib.max(mib(provider.daemon.rss_kib()?));
     let size = fs::metadata(provider.daemon.data().join("mailbox.db"))?.len();
     let detail = json!({
@@ -93,12 +93,13 @@ async fn first_letters(
     provider: &Provider,
     endpoint: &Endpoint,
     keys: &[Arc<Identity>],
+    tokens: &Tokens,
 ) -> anyhow::Result<(Samples, Samples)> {
     let api = provider.daemon.client().await?;
     let (mut first, mut later) = (Samples::default(), Samples::default());
     for round in 0..ROUNDS {
         for key in keys {
-            let mut owner = Owner::dial(provider, endpoint, key).await?;
+            let mut owner = Owner::dial(provider, endpoint, key, tokens).await?;
             pair::keys_full(&api).await?;
             let waited = owner.first_letter().await?;
             match round {

@@ -5,10 +5,10 @@ use super::super::net;
 use super::super::options::Options;
 use super::super::samples::Samples;
 use super::depositors::Depositor;
-use super::loader;
 use super::owner::Owner;
 use super::provider::{Provider, endpoint, peer_id};
 use super::tokens::{Tokens, stranger};
+use super::{LETTER, loader};
 use m2_crypto::PeerId;
 use m2_mailbox::store::{Limits, MailboxStore};
 use m2_net::endpoint::Endpoint;
@@ -20,7 +20,7 @@ use tokio::time::{interval, sleep};
 
 /// Number of expired letters per box.
 const IN_A_BOX: u64 = 100;
-/// Number of tokens of the box that receives deposits during the purge.
+/// Number of letters that fit in the box that receives deposits during the purge.
 const FRESH: u64 = 65_000;
 /// The interval between two deposits.
 const EVERY: Duration = Duration::from_millis(2);
@@ -33,9 +33,13 @@ const DAY_MS: u64 = 24 * 3_600_000;
 /// daemon purges in order of age, so that letter is the last.
 pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let boxes = (options.letters / IN_A_BOX).max(1);
-    let (bob, tokens) = (net::identity("bob")?, Tokens::new(1));
+    let (bob, tokens) = (net::identity("bob")?, Tokens::new(1)?);
     let (last, target) = (peer_id(&bob), stranger(u64::MAX));
-    let limits = format!("max_boxes = {}\nbox_letters = {FRESH}\n", boxes + 2);
+    let limits = format!(
+        "max_boxes = {}\nbox_letters = {FRESH}\nbox_bytes = {}\n",
+        boxes + 2,
+        FRESH * LETTER as u64
+    );
     let mut provider = Provider::prepare(&limits)?;
     let loading = Instant::now();
     load(&provider, boxes, &tokens, last, target).await?;
@@ -45,7 +49,7 @@ pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<F
     let start = Instant::now();
     let deposits = deposit(&provider, &endpoint, &tokens, target, &over);
     let gone = async {
-        let gone = until_gone(&provider, &endpoint, &bob).await;
+        let gone = until_gone(&provider, &endpoint, &bob, &tokens).await;
         over.store(true, Ordering::Relaxed);
         gone
     };
@@ -78,14 +82,13 @@ async fn load(
 ) -> anyhow::Result<()> {
     let limits = Limits {
         boxes: boxes + 2,
-        box_tokens: FRESH,
         ..Limits::default()
     };
     let store: Arc<dyn MailboxStore> = Arc::new(provider.open_store(limits)?);
     let owners: Vec<_> = (0..boxes).map(stranger).collect();
-    loader::boxes(&*store, &owners, tokens, IN_A_BOX).await?;
-    loader::boxes(&*store, &[last], tokens, 1).await?;
-    loader::boxes(&*store, &[target], tokens, FRESH).await?;
+    loader::boxes(&*store, &owners, tokens).await?;
+    loader::boxes(&*store, &[last], tokens).await?;
+    loader::boxes(&*store, &[target], tokens).await?;
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
     let nine_days_ago = now_ms - 9 * DAY_MS;
     loader::letters(Arc::clone(&store), &owners, tokens, IN_A_BOX, nine_days_ago).await?;
@@ -123,10 +126,11 @@ async fn until_gone(
     provider: &Provider,
     endpoint: &Endpoint,
     owner: &Arc<m2_crypto::Identity>,
+    tokens: &Tokens,
 ) -> anyhow::Result<()> {
     loop {
         sleep(LOOK).await;
-        let mut owner = Owner::dial(provider, endpoint, owner).await?;
+        let mut owner = Owner::dial(provider, endpoint, owner, tokens).await?;
         if owner.is_empty().await? {
             return Ok(());
         }

@@ -20,13 +20,10 @@ const RATE: f64 = 5_000.0;
 pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let count = options.deposits;
     let mut provider = Provider::prepare(&limits(count))?;
-    let (bob, tokens) = (net::identity("bob")?, Tokens::new(1));
+    let (bob, tokens) = (net::identity("bob")?, Tokens::new(1)?);
     let owners = [peer_id(&bob)];
-    let store = provider.open_store(Limits {
-        box_tokens: count,
-        ..Limits::default()
-    })?;
-    loader::boxes(&store, &owners, &tokens, count).await?;
+    let store = provider.open_store(Limits::default())?;
+    loader::boxes(&store, &owners, &tokens).await?;
     drop(store);
     provider.run().await?;
     let endpoint = endpoint().await?;
@@ -35,14 +32,14 @@ pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<F
         .pid()
         .context("the provider is not running")?;
     let load = Load {
-        tokens,
+        tokens: tokens.clone(),
         owners: owners.into(),
         indices: 0..count,
     };
     let before = cpu_ticks(pid)?;
     let deposits = load.deposit(&provider, &endpoint).await?;
     let between = cpu_ticks(pid)?;
-    let mut owner = Owner::dial(&provider, &endpoint, &bob).await?;
+    let mut owner = Owner::dial(&provider, &endpoint, &bob, &tokens).await?;
     let took = owner.collect(count as usize).await?;
     let after = cpu_ticks(pid)?;
     let collected = count as f64 / took.as_secs_f64();
@@ -57,10 +54,10 @@ pub(in super::super) async fn measure(options: &Options) -> anyhow::Result<Vec<F
     ])
 }
 
-/// Returns `[mailbox]` settings that allow `count` letters and tokens in one box.
+/// Returns `[mailbox]` settings that allow `count` letters, and marks of them, in one box.
 pub(super) fn limits(count: u64) -> String {
     let bytes = count.max(1) * LETTER as u64 * 2;
-    format!("box_letters = {count}\nbox_tokens = {count}\nbox_bytes = {bytes}\n")
+    format!("box_letters = {count}\nbox_spent = {count}\nbox_bytes = {bytes}\n")
 }
 
 /// Returns the details that are reported for a run of deposits.

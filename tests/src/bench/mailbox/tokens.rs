@@ -1,39 +1,49 @@
-//! Deposits whose token, letter and id are derived from a number.
+//! Deposits whose token and letter are derived from a number.
 
 use super::LETTER;
 use bytes::Bytes;
-use m2_crypto::mailbox::{TokenHash, TokenSeed};
+use m2_crypto::deposit::{BoxKey, DepositNonce, DepositToken, Period};
 use m2_crypto::{PeerId, Secret, label};
 use m2_mailbox::store;
-use m2_net::wire::mailbox::{Deposit, Letter, LetterId};
-use std::ops::Range;
+use m2_net::wire::mailbox::Deposit;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The deposit tokens of one contact, for any box.
+/// The key of all boxes, and the period of their tokens.
 #[derive(Clone)]
-pub(super) struct Tokens(TokenSeed);
+pub(super) struct Tokens {
+    key: BoxKey,
+    period: Period,
+}
 
 impl Tokens {
-    /// Returns the tokens derived from `seed`.
-    pub(super) fn new(seed: u8) -> Self {
-        Self(TokenSeed::new(Secret::new([seed; 32])))
+    /// Returns tokens that are valid now, made with a key that is derived from `seed`.
+    pub(super) fn new(seed: u8) -> anyhow::Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        Ok(Self {
+            key: BoxKey::new(Secret::new([seed; 32])),
+            period: Period::at(now.as_secs()),
+        })
     }
 
-    /// Returns the token hashes that the owner of a box registers.
-    pub(super) fn hashes(&self, owner: &PeerId, indices: Range<u64>) -> Vec<[u8; 32]> {
-        indices
-            .map(|index| TokenHash::of(&self.0.token(owner, index)).0)
-            .collect()
+    /// Returns the same tokens for deposits that a store takes at another time.
+    pub(super) fn at(&self, now_ms: u64) -> Self {
+        Self {
+            key: self.key.clone(),
+            period: Period::at(now_ms / 1_000),
+        }
     }
 
-    /// Returns a deposit with the token of this index, as sent in a session.
+    /// Returns the key of the boxes.
+    pub(super) fn key(&self) -> BoxKey {
+        self.key.clone()
+    }
+
+    /// Returns the deposit of this index, as sent in a session.
     pub(super) fn deposit(&self, owner: PeerId, index: u64) -> Deposit {
         Deposit {
             owner,
-            token: self.0.token(&owner, index),
-            letter: Letter {
-                id: LetterId(id(&owner, index)),
-                sealed: letter(index),
-            },
+            token: self.token(&owner, index),
+            sealed: letter(index),
         }
     }
 
@@ -41,10 +51,13 @@ impl Tokens {
     pub(super) fn stored(&self, owner: PeerId, index: u64) -> store::Deposit {
         store::Deposit {
             owner,
-            token: TokenHash::of(&self.0.token(&owner, index)).0,
-            id: id(&owner, index),
+            token: self.token(&owner, index),
             letter: letter(index),
         }
+    }
+
+    fn token(&self, owner: &PeerId, index: u64) -> DepositToken {
+        self.key.token(owner, nonce(owner, index), self.period)
     }
 }
 
@@ -53,13 +66,14 @@ pub(super) fn stranger(number: u64) -> PeerId {
     PeerId::from_bytes(label::hash("bench box", &[&number.to_be_bytes()]))
 }
 
-fn id(owner: &PeerId, index: u64) -> [u8; 16] {
-    let hash = label::hash("bench id", &[owner.as_bytes(), &index.to_be_bytes()]);
-    let mut id = [0; 16];
-    id.iter_mut()
+fn nonce(owner: &PeerId, index: u64) -> DepositNonce {
+    let hash = label::hash("bench nonce", &[owner.as_bytes(), &index.to_be_bytes()]);
+    let mut nonce = [0; 16];
+    nonce
+        .iter_mut()
         .zip(hash)
         .for_each(|(place, byte)| *place = byte);
-    id
+    DepositNonce::from_bytes(nonce)
 }
 
 /// Returns a letter. Its content does not matter, as the store encrypts whole pages.

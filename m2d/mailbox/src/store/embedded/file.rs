@@ -3,15 +3,21 @@
 use crate::store::MailboxError;
 use m2_crypto::Secret;
 use m2_sqlite::sqlcipher;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The file name of the store in the data directory.
 pub const FILE_NAME: &str = "mailbox.db";
 
-/// The only version of the schema.
-const VERSION: i64 = 1;
+/// The version of the schema.
+const VERSION: i64 = 2;
+
+/// The name of the setting that hashes nonces to keys of letters, 32 random bytes.
+pub(super) const SALT: &str = "salt";
+
+/// The name of the setting that is the key of spent marks, 32 random bytes.
+pub(super) const MARK_SALT: &str = "mark salt";
 
 /// The path and the key of the store.
 #[derive(Debug, Clone)]
@@ -88,19 +94,51 @@ impl StoreFile {
     }
 }
 
+/// Reads a secret setting.
+pub(super) fn read_secret(connection: &Connection, name: &str) -> Result<Secret<32>, MailboxError> {
+    let query = "SELECT value FROM settings WHERE name = ?1";
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([name])?;
+    let row = rows.next()?.ok_or(MailboxError::Corrupt("settings"))?;
+    let value = row.get_ref(0)?.as_blob().ok();
+    let secret = value.and_then(Secret::from_slice);
+    secret.ok_or(MailboxError::Corrupt("salt"))
+}
+
+/// Creates the tables. Of a file of version 1, only the boxes are kept: its letters and tokens have
+/// other formats, and its boxes have no keys
+/// (docs/spec/mailbox-store.md#the-embedded-store).
 fn make_schema(connection: &Connection) -> Result<(), MailboxError> {
-    match connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {
-        VERSION => return Ok(()),
-        0 => {}
-        _ => return Err(MailboxError::TooNew),
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;
+    if version == VERSION {
+        return Ok(());
+    }
+    if !(0..VERSION).contains(&version) {
+        return Err(MailboxError::TooNew);
     }
     let transaction = connection.unchecked_transaction()?;
+    if version == 1 {
+        transaction.execute_batch(
+            "ALTER TABLE boxes RENAME TO old_boxes;
+             DROP TABLE settings;
+             DROP TABLE tokens;
+             DROP TABLE letters;",
+        )?;
+    }
     transaction.execute_batch(include_str!("schema.sql"))?;
-    let salt = Secret::<32>::new(crate::store::random()?);
-    transaction.execute(
-        "INSERT INTO settings (name, value) VALUES ('salt', ?1)",
-        [salt.expose().as_slice()],
-    )?;
+    if version == 1 {
+        transaction.execute_batch(
+            "INSERT INTO boxes (number, owner) SELECT number, owner FROM old_boxes;
+             DROP TABLE old_boxes;",
+        )?;
+    }
+    for name in [SALT, MARK_SALT] {
+        let value = Secret::<32>::new(crate::store::random()?);
+        transaction.execute(
+            "INSERT INTO settings (name, value) VALUES (?1, ?2)",
+            params![name, value.expose().as_slice()],
+        )?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())

@@ -4,25 +4,34 @@ CREATE TABLE settings (
     value BLOB NOT NULL
 ) WITHOUT ROWID;
 
+-- A box without a key admits no letter.
 CREATE TABLE boxes (
     number INTEGER PRIMARY KEY,
-    owner  BLOB NOT NULL UNIQUE
+    owner  BLOB NOT NULL UNIQUE,
+    key    BLOB
 );
 
-CREATE TABLE tokens (
-    box  INTEGER NOT NULL,
-    hash BLOB NOT NULL,
-    PRIMARY KEY (box, hash)
-) WITHOUT ROWID;
-
--- key = box number * 2^40 + 40 bits of a keyed hash of the id: the letters of a box are adjacent,
--- are found by id without a second index, and are not in order of arrival.
+-- key = box number * 2^40 + 40 bits of a keyed hash of the nonce: the letters of a box are adjacent,
+-- are found by nonce without a second index, and are not in order of arrival.
 CREATE TABLE letters (
     key    INTEGER PRIMARY KEY,
-    id     BLOB NOT NULL,
+    nonce  BLOB NOT NULL,
+    mark   BLOB NOT NULL,
+    period INTEGER NOT NULL,
     expiry INTEGER NOT NULL,
     letter BLOB NOT NULL
 );
 
 -- For the purge. It includes the length so that counting at the start reads no letter.
 CREATE INDEX letters_by_expiry ON letters (expiry, length(letter));
+
+CREATE TABLE marks (
+    box    INTEGER NOT NULL,
+    nonce  BLOB NOT NULL,
+    mark   BLOB NOT NULL,
+    period INTEGER NOT NULL,
+    PRIMARY KEY (box, nonce)
+) WITHOUT ROWID;
+
+-- For the purge.
+CREATE INDEX marks_by_period ON marks (period);

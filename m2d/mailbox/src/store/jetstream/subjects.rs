@@ -1,8 +1,9 @@
 //! The names of streams and subjects.
 
-use crate::store::{LETTER_SIZES, LetterId, TokenHash};
+use crate::store::LETTER_SIZES;
 use data_encoding::HEXLOWER;
 use m2_crypto::PeerId;
+use m2_crypto::deposit::{DepositNonce, Period};
 
 /// The names under one prefix.
 #[derive(Debug, Clone)]
@@ -10,11 +11,11 @@ pub(super) struct Subjects {
     prefix: String,
 }
 
-/// The id and the size of a letter, which its subject contains, so that a list of subjects is
+/// The nonce and the size of a letter, which its subject contains, so that a list of subjects is
 /// enough to count a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LetterSubject {
-    pub(super) id: LetterId,
+    pub(super) nonce: DepositNonce,
     pub(super) size: usize,
 }
 
@@ -25,81 +26,106 @@ impl Subjects {
         }
     }
 
-    pub(super) fn letters_stream(&self) -> String {
-        format!("{}-letters", self.prefix)
+    /// Returns the name of the stream of letters and spent marks.
+    pub(super) fn kept_stream(&self) -> String {
+        format!("{}-kept", self.prefix)
     }
 
-    pub(super) fn tokens_stream(&self) -> String {
-        format!("{}-tokens", self.prefix)
+    pub(super) fn boxes_stream(&self) -> String {
+        format!("{}-boxes", self.prefix)
     }
 
-    pub(super) fn mailbox(&self, owner: &PeerId) -> String {
-        format!("{}.box.{}", self.prefix, hex(owner))
+    pub(super) fn key(&self, owner: &PeerId) -> String {
+        format!("{}.key.{}", self.prefix, hex(owner))
     }
 
-    pub(super) fn all_boxes(&self) -> String {
-        format!("{}.box.*", self.prefix)
+    pub(super) fn all_keys(&self) -> String {
+        format!("{}.key.*", self.prefix)
     }
 
-    pub(super) fn token(&self, owner: &PeerId, hash: &TokenHash) -> String {
-        let (owner, hash) = (hex(owner), HEXLOWER.encode(hash));
-        format!("{}.token.{owner}.{hash}", self.prefix)
+    pub(super) fn salt(&self) -> String {
+        format!("{}.salt", self.prefix)
     }
 
-    pub(super) fn tokens_of(&self, owner: &PeerId) -> String {
-        format!("{}.token.{}.*", self.prefix, hex(owner))
-    }
-
-    pub(super) fn all_tokens(&self) -> String {
-        format!("{}.token.*.*", self.prefix)
+    /// Returns the filter that matches a letter of any size under this nonce, and its spent mark.
+    pub(super) fn at(&self, owner: &PeerId, nonce: &DepositNonce) -> String {
+        let (owner, nonce) = (hex(owner), HEXLOWER.encode(nonce.as_bytes()));
+        format!("{}.*.*.{owner}.{nonce}", self.prefix)
     }
 
     pub(super) fn letter(&self, owner: &PeerId, letter: &LetterSubject) -> String {
-        let (owner, id) = (hex(owner), HEXLOWER.encode(&letter.id));
+        let (owner, nonce) = (hex(owner), HEXLOWER.encode(letter.nonce.as_bytes()));
         let kib = letter.size >> 10;
-        format!("{}.letter.{owner}.{id}-{kib}", self.prefix)
+        format!("{}.letter.{kib}.{owner}.{nonce}", self.prefix)
+    }
+
+    /// Returns the filter that matches a letter of any size under this nonce.
+    pub(super) fn letter_at(&self, owner: &PeerId, nonce: &DepositNonce) -> String {
+        let (owner, nonce) = (hex(owner), HEXLOWER.encode(nonce.as_bytes()));
+        format!("{}.letter.*.{owner}.{nonce}", self.prefix)
     }
 
     pub(super) fn letters_of(&self, owner: &PeerId) -> String {
-        format!("{}.letter.{}.*", self.prefix, hex(owner))
+        format!("{}.letter.*.{}.*", self.prefix, hex(owner))
+    }
+
+    pub(super) fn letters_of_size(&self, size: usize) -> String {
+        format!("{}.letter.{}.*.*", self.prefix, size >> 10)
     }
 
     pub(super) fn all_letters(&self) -> String {
-        format!("{}.letter.*.*", self.prefix)
+        format!("{}.letter.*.*.*", self.prefix)
     }
 
-    pub(super) fn notice(&self, owner: &PeerId) -> String {
-        format!("{}.notice.{}", self.prefix, hex(owner))
+    pub(super) fn mark(&self, owner: &PeerId, nonce: &DepositNonce, period: Period) -> String {
+        let (owner, nonce) = (hex(owner), HEXLOWER.encode(nonce.as_bytes()));
+        format!("{}.mark.{}.{owner}.{nonce}", self.prefix, period.number())
     }
 
-    pub(super) fn all_notices(&self) -> String {
-        format!("{}.notice.*", self.prefix)
+    pub(super) fn marks_of(&self, owner: &PeerId) -> String {
+        format!("{}.mark.*.{}.*", self.prefix, hex(owner))
+    }
+
+    pub(super) fn marks_of_period(&self, period: Period) -> String {
+        format!("{}.mark.{}.*.*", self.prefix, period.number())
+    }
+
+    pub(super) fn all_marks(&self) -> String {
+        format!("{}.mark.*.*.*", self.prefix)
+    }
+
+    pub(super) fn notices(&self) -> String {
+        format!("{}.notices", self.prefix)
     }
 }
 
 impl LetterSubject {
     pub(super) fn parse(subject: &str) -> Option<Self> {
-        let (id, kib) = subject.rsplit('.').next()?.split_once('-')?;
-        let id = HEXLOWER.decode(id.as_bytes()).ok()?.try_into().ok()?;
+        let mut parts = subject.rsplit('.');
+        let nonce = HEXLOWER.decode(parts.next()?.as_bytes()).ok()?;
+        let nonce = DepositNonce::from_bytes(nonce.try_into().ok()?);
+        let kib = parts.nth(1)?;
         let size = kib.parse::<usize>().ok()?.checked_mul(1 << 10)?;
-        LETTER_SIZES.contains(&size).then_some(Self { id, size })
+        let is_letter = parts.next()? == "letter" && LETTER_SIZES.contains(&size);
+        is_letter.then_some(Self { nonce, size })
     }
 
     /// Returns the position among the letters of its box.
     pub(super) fn place(&self) -> u128 {
-        u128::from_be_bytes(self.id)
+        u128::from_be_bytes(*self.nonce.as_bytes())
     }
 }
 
-/// Returns the hash in the subject of a token.
-pub(super) fn hash_of(subject: &str) -> Option<TokenHash> {
-    let hex = subject.rsplit('.').next()?;
-    HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
+/// Returns the period in the subject of a spent mark. Returns `None` for another subject.
+pub(super) fn period_of(subject: &str) -> Option<Period> {
+    let mut parts = subject.rsplit('.').skip(2);
+    let period = parts.next()?.parse().ok()?;
+    (parts.next()? == "mark").then_some(Period::new(period))
 }
 
-/// Returns the owner of the box in the subject of a letter or a notice.
+/// Returns the owner of the box in the subject of a letter or of a mark.
 pub(super) fn owner_of(subject: &str) -> Option<PeerId> {
-    let hex = subject.split('.').nth(2)?;
+    let hex = subject.rsplit('.').nth(1)?;
     let bytes = HEXLOWER.decode(hex.as_bytes()).ok()?;
     PeerId::try_from(bytes.as_slice()).ok()
 }
@@ -112,17 +138,43 @@ fn hex(owner: &PeerId) -> String {
 mod tests {
     use super::*;
 
+    const NONCE: DepositNonce = DepositNonce::from_bytes([9; 16]);
+
     #[test]
-    fn a_subject_contains_the_letter_id_and_size() {
-        let owner = PeerId::from_bytes([3; 32]);
+    fn a_subject_contains_the_nonce_and_the_size_or_the_period() {
+        let (owner, subjects) = (PeerId::from_bytes([3; 32]), Subjects::new("m2box"));
         for size in LETTER_SIZES {
-            let letter = LetterSubject { id: [9; 16], size };
-            let subject = Subjects::new("m2box").letter(&owner, &letter);
-            assert_eq!(LetterSubject::parse(&subject).unwrap(), letter);
-            assert_eq!(owner_of(&subject).unwrap(), owner);
+            let letter = LetterSubject { nonce: NONCE, size };
+            let subject = subjects.letter(&owner, &letter);
+            assert_eq!(LetterSubject::parse(&subject), Some(letter));
+            assert_eq!(owner_of(&subject), Some(owner));
+            assert_eq!(period_of(&subject), None);
         }
-        assert_eq!(LetterSubject::parse("m2box.letter.x.y-1"), None);
-        let subject = Subjects::new("m2box").token(&owner, &[8; 32]);
-        assert_eq!(hash_of(&subject), Some([8; 32]));
+        for period in [0, 851, u16::MAX].map(Period::new) {
+            let subject = subjects.mark(&owner, &NONCE, period);
+            assert_eq!(period_of(&subject), Some(period));
+            assert_eq!(owner_of(&subject), Some(owner));
+            assert_eq!(LetterSubject::parse(&subject), None, "period {period:?}");
+        }
+        assert_eq!(LetterSubject::parse("m2box.letter.4.x.y"), None);
+        assert_eq!(period_of("m2box.mark.65536.x.y"), None);
+    }
+
+    #[test]
+    fn one_filter_matches_whatever_is_under_a_nonce() {
+        let (owner, subjects) = (PeerId::from_bytes([3; 32]), Subjects::new("m2box"));
+        let letter = LetterSubject {
+            nonce: NONCE,
+            size: LETTER_SIZES[0],
+        };
+        let filter = subjects.at(&owner, &NONCE);
+        for subject in [
+            subjects.letter(&owner, &letter),
+            subjects.mark(&owner, &NONCE, Period::new(4)),
+        ] {
+            let pairs = filter.split('.').zip(subject.split('.'));
+            assert!(pairs.clone().all(|(part, of)| part == "*" || part == of));
+            assert_eq!(pairs.count(), subject.split('.').count());
+        }
     }
 }

@@ -18,7 +18,6 @@ pub(super) struct Killer {
     /// The sets of victims, one of which is chosen each time.
     choices: &'static [Victims],
     rng: StdRng,
-    wanted: u32,
     report: Report,
 }
 
@@ -28,15 +27,17 @@ impl Killer {
             daemons,
             choices,
             rng: StdRng::seed_from_u64(options.seed),
-            wanted: options.kills,
             report: Report::default(),
         }
     }
 
-    /// Kills daemons until the wanted number of kills is reached. All daemons are running when this
-    /// returns.
-    pub(super) async fn run(&mut self, going_on: impl Fn() -> bool) -> anyhow::Result<()> {
-        while self.report.kills < self.wanted {
+    /// Kills daemons until there were `wanted` kills in all. All daemons are running when this returns.
+    pub(super) async fn run(
+        &mut self,
+        wanted: u32,
+        going_on: impl Fn() -> bool,
+    ) -> anyhow::Result<()> {
+        while self.report.kills < wanted {
             let up = self.pause(&[0..30, 30..200, 200..700]);
             sleep(up).await;
             if !going_on() {

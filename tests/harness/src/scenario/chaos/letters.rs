@@ -1,7 +1,7 @@
 //! Delivery by letter while the recipient, its provider and the sender are killed.
 //!
-//! Sender and recipient cannot reach each other: all messages go through the mailbox. At the end
-//! they connect, and the sender receives the acknowledgements.
+//! In each round sender and recipient cannot reach each other: all messages go through the mailbox. At its
+//! end they connect, and the sender receives the acknowledgements and new tokens.
 
 use super::killer::{Killer, Victims};
 use super::load::{Load, Sent};
@@ -9,6 +9,7 @@ use super::reader::Reader;
 use super::{Options, Report, verdict};
 use crate::scenario::{Api, Trio};
 use anyhow::{Context as _, ensure};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +21,12 @@ const VICTIMS: &[Victims] = &[&[1], &[1], &[2], &[2], &[1, 2], &[0]];
 /// The interval between two messages: a letter costs some tens of milliseconds on each side.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// The most messages of a round: fewer than the 64 tokens that alice has.
+const IN_ROUND: u64 = 50;
+
+/// The number of kills in a round.
+const KILLS: u32 = 6;
+
 /// Timeout for all letters: after repeated failures, a deposit is retried only after minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -29,16 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub async fn run(options: Options) -> anyhow::Result<Report> {
     let mut trio = Trio::start().await?;
     trio.consent().await?;
-    trio.part().await?;
+    trio.use_tokens().await?;
     let (alice, bob) = trio.apis().await?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let load = Load {
-        socket: trio.alice.socket(),
-        to: "bob",
-        stop: stop.clone(),
-        pause: PAUSE,
-    };
-    let sender = tokio::spawn(load.one_by_one("letter".to_owned()));
     let reader = Reader::start(&trio.bob.socket());
     let Trio {
         alice: sending,
@@ -46,30 +45,58 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         carol,
         wire,
     } = trio;
+    let socket = sending.socket();
     let mut killer = Killer::new(vec![sending, receiving, carol], VICTIMS, options);
-    let killed = killer.run(|| !sender.is_finished() && reader.runs()).await;
-    stop.store(true, Ordering::Relaxed);
-    killed?;
-    let sent = sender.await?.context("the sender")?;
-    all_by_letter(&bob, &sent).await?;
-    wire.pass_all();
-    // After a restart bob dials at once, instead of waiting for the end of his backoff.
-    killer.strike_one(1).await?;
+    let mut sent = Vec::new();
+    while killer.report().kills < options.kills {
+        // After a restart bob has no session with alice, and dials at once.
+        wire.cut();
+        killer.strike_one(1).await?;
+        let kills = (killer.report().kills + KILLS).min(options.kills);
+        let label = format!("letter-{}", sent.len());
+        sent.push(round(&mut killer, kills, (&socket, label), &reader).await?);
+        all_by_letter(&bob, &sent).await?;
+        wire.pass_all();
+        killer.strike_one(1).await?;
+        alice.await_empty_outbox().await?;
+    }
     let mut report = killer.report();
     judge(&alice, &bob, sent, reader, &mut report).await?;
     Ok(report)
 }
 
+/// Sends messages from the daemon with this socket while daemons are killed.
+async fn round(
+    killer: &mut Killer,
+    kills: u32,
+    (socket, label): (&PathBuf, String),
+    reader: &Reader,
+) -> anyhow::Result<Sent> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = Load {
+        socket: socket.clone(),
+        to: "bob",
+        stop: stop.clone(),
+        pause: PAUSE,
+        most: IN_ROUND,
+    };
+    let sender = tokio::spawn(load.one_by_one(label));
+    let killed = killer.run(kills, || reader.runs()).await;
+    stop.store(true, Ordering::Relaxed);
+    killed?;
+    sender.await?.context("the sender")
+}
+
 /// Waits until all messages have arrived, once and in order, by letter alone.
-async fn all_by_letter(bob: &Api, sent: &Sent) -> anyhow::Result<()> {
+async fn all_by_letter(bob: &Api, sent: &[Sent]) -> anyhow::Result<()> {
     let texts: Vec<&str> = sent
-        .acknowledged
         .iter()
+        .flat_map(|sent| &sent.acknowledged)
         .map(|(text, _)| text.as_str())
         .collect();
     let start = Instant::now();
     loop {
-        let received = bob.received("alice").await?;
+        let received = messages(bob).await?;
         let in_order = received.iter().zip(&texts).all(|(one, other)| one == other);
         ensure!(in_order, "letters arrived twice or out of order");
         ensure!(
@@ -88,15 +115,21 @@ async fn all_by_letter(bob: &Api, sent: &Sent) -> anyhow::Result<()> {
     }
 }
 
+/// Returns the received texts, without those that used tokens before the first round.
+async fn messages(bob: &Api) -> anyhow::Result<Vec<String>> {
+    let mut received = bob.received("alice").await?;
+    received.retain(|text| text.starts_with("letter-"));
+    Ok(received)
+}
+
 async fn judge(
     alice: &Api,
     bob: &Api,
-    sent: Sent,
+    sent: Vec<Sent>,
     reader: Reader,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     alice.await_empty_outbox().await?;
-    let sent = [sent];
     let bobs_log = verdict::log(bob, &sent).await?;
     let alices_log = alice.log().await?;
     let (from, to) = ((alice, "bob"), (bob, "alice"));

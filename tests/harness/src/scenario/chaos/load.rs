@@ -38,6 +38,8 @@ pub(super) struct Load {
     pub(super) stop: Arc<AtomicBool>,
     /// The interval between two messages.
     pub(super) pause: Duration,
+    /// The most messages of [`Self::one_by_one`].
+    pub(super) most: u64,
 }
 
 impl Load {
@@ -46,7 +48,7 @@ impl Load {
         let mut sent = Sent::new(label);
         let api = self.connect().await;
         let mut number = 0;
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.stop.load(Ordering::Relaxed) && number < self.most {
             let text = sent.text(number);
             let mut request = Api::text(self.to, &text);
             request.idempotency_key = format!("{}-{number}", sent.label);
