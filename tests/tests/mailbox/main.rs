@@ -8,10 +8,14 @@
 )]
 
 mod alike;
+mod attacks;
 mod clocks;
 mod consent;
 mod disk;
+mod erased;
 mod first_packet;
 mod kills;
+mod linking;
+mod provider;
 mod refused;
 mod together;
