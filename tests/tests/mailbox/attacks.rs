@@ -72,6 +72,7 @@ impl Scene {
         self.wire.pass_all();
         self.bob.stop().await.unwrap();
         self.bob.restart().await.unwrap();
+        self.provider.is_open(&self.bob).await;
         let alice = Api::of(&self.alice).await.unwrap();
         alice.await_empty_outbox().await.unwrap();
     }

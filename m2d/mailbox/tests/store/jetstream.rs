@@ -462,7 +462,7 @@ fn is_success(outcome: Deposited) -> bool {
 }
 
 async fn wait_for(done: &AtomicUsize, count: usize) {
-    for _ in 0..1200 {
+    for _ in 0..4_800 {
         if done.load(Ordering::Relaxed) >= count {
             return;
         }
