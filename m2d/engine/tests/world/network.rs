@@ -9,7 +9,8 @@ use m2_crypto::letter::LetterSecret;
 use m2_crypto::{PeerId, Secret};
 use m2_delivery::{AcceptedGrant, Path};
 use m2_engine::{
-    Arrived, Effect, GrantCheck, Refusal, Session, SessionEnd, SessionInput, SessionSecrets,
+    Arrived, Effect, GrantCheck, Refusal, SealedDeposit, Session, SessionEnd, SessionInput,
+    SessionSecrets,
 };
 use m2_wire::{CloseCode, Message};
 use rand::rngs::StdRng;
@@ -54,6 +55,8 @@ pub(crate) struct World {
     pub(crate) rng: StdRng,
     pub(crate) seen: Seen,
     pub(crate) errors: Vec<String>,
+    /// The letters that their provider has, with the number of their owner.
+    pub(crate) letters: Vec<(usize, SealedDeposit)>,
     flaw: Flaw,
     pipes: Vec<Pipe>,
     sessions: u64,
@@ -74,6 +77,8 @@ pub(crate) struct Seen {
     pub(crate) treated: BTreeSet<&'static str>,
     pub(crate) answers: u64,
     pub(crate) grants: u64,
+    pub(crate) deposits: u64,
+    pub(crate) collected: u64,
 }
 
 impl World {
@@ -96,6 +101,7 @@ impl World {
             rng: StdRng::seed_from_u64(seed),
             seen: Seen::default(),
             errors: Vec::new(),
+            letters: Vec::new(),
             flaw,
             pipes: Vec::new(),
             sessions: 0,

@@ -3,15 +3,17 @@
 use super::daemon::End;
 use super::network::World;
 use m2_core::PathFailure;
-use m2_crypto::deposit::{BoxKey, DepositToken};
+use m2_crypto::deposit::{BoxKey, DepositNonce, DepositToken};
 use m2_crypto::letter::{LetterSecret, OpenedLetter, Opener};
 use m2_crypto::provider;
 use m2_engine::{
     ContactRequest, DepositEnd, DepositJob, LetterInput, LetterKeys, MailboxInput, MailboxView,
-    PolicyChange, Query, SealedDeposit,
+    PolicyChange, Query, Refusal, SealedDeposit,
 };
-use m2_wire::mailbox::BoxState;
+use m2_wire::mailbox::{BoxState, Outcome};
+use rand::RngExt as _;
 use rand_core::UnwrapErr;
+use tokio::sync::oneshot::Receiver;
 
 pub(crate) const ALICE: usize = 0;
 pub(crate) const BOB: usize = 1;
@@ -123,11 +125,21 @@ impl World {
         sealed: &[u8],
     ) -> Option<OpenedLetter> {
         let keys = self.keys(daemon, token)?;
+        self.open_with(daemon, token.nonce(), &keys, sealed)
+    }
+
+    fn open_with(
+        &self,
+        daemon: usize,
+        nonce: &DepositNonce,
+        keys: &LetterKeys,
+        sealed: &[u8],
+    ) -> Option<OpenedLetter> {
         let secrets: Vec<&LetterSecret> = keys.secrets.iter().collect();
         let opener = Opener {
             identity: &self.daemons[daemon].identity,
             peer_id: &self.daemons[daemon].id,
-            nonce: token.nonce(),
+            nonce,
             key: &keys.seed.key(provider::default()).unwrap(),
             secrets: &secrets,
             sender: &keys.sender,
@@ -166,5 +178,101 @@ impl World {
     pub(crate) fn failure(&mut self, daemon: usize, peer: usize) -> Option<PathFailure> {
         let peer = self.id(peer);
         self.daemons[daemon].contact(peer).unwrap().mailbox_failure
+    }
+}
+
+/// Letters of random schedules, in which daemons are killed.
+impl World {
+    /// Returns how a batch ends.
+    fn random_end(&mut self) -> End {
+        match self.rng.random_range(0..12) {
+            0 => End::KilledBefore,
+            1 => End::KilledAfter,
+            _ => End::Whole,
+        }
+    }
+
+    /// Returns the answer to a request once its batch has run; `None` if the daemon was killed, or refused
+    /// it.
+    fn any_answer<T>(
+        &mut self,
+        daemon: usize,
+        mut asked: Receiver<Result<T, Refusal>>,
+    ) -> Option<T> {
+        let end = self.random_end();
+        self.run(daemon, end);
+        asked.try_recv().ok()?.ok()
+    }
+
+    /// Puts the switches for letters between two daemons on, or one of them off.
+    pub(crate) fn consent(&mut self, one: usize, other: usize) {
+        let grant = self.rng.random_range(0..4) > 0;
+        let change = change(Some(grant), Some(true));
+        let contact = self.id(other).to_string();
+        let set = self.daemons[one].ask(|reply| ContactRequest::SetPolicy {
+            contact,
+            change,
+            reply,
+        });
+        drop(set);
+    }
+
+    /// Parts a daemon from the others and deposits its letters that are due. Some outcomes do not arrive.
+    pub(crate) fn deposit_some(&mut self, daemon: usize) {
+        (0..3).for_each(|other| self.cut(daemon, other));
+        for _ in 0..2 {
+            self.pass(SOON_MS);
+            self.run(daemon, End::Whole);
+        }
+        let due = self.daemons[daemon].ask(|reply| LetterInput::NextDeposits(100, reply));
+        let Some((jobs, _)) = self.any_answer(daemon, due) else {
+            return;
+        };
+        for job in jobs {
+            let (message, provider) = (job.message, job.provider);
+            let sealed =
+                self.daemons[daemon].ask(|reply| LetterInput::Seal(message, provider, reply));
+            let Some(Some(sealed)) = self.any_answer(daemon, sealed) else {
+                continue;
+            };
+            let owner = (0..3).find(|owner| self.id(*owner) == job.owner).unwrap();
+            let nonce = Some(*sealed.token.nonce());
+            self.letters.push((owner, sealed));
+            self.seen.deposits += 1;
+            let end = match self.rng.random_range(0..4) {
+                0 => DepositEnd::Failed(PathFailure::NoAnswer),
+                _ => DepositEnd::Answered(Outcome::Stored),
+            };
+            let told = self.daemons[daemon]
+                .ask(|reply| LetterInput::DepositEnded(message, nonce, end, reply));
+            self.any_answer(daemon, told);
+            if self.rng.random_range(0..2) == 0 {
+                self.collect_some(owner);
+            }
+        }
+    }
+
+    /// Passes the letters of an owner on. Some come again later.
+    pub(crate) fn collect_some(&mut self, owner: usize) {
+        for number in 0..self.letters.len() {
+            if self.letters[number].0 != owner {
+                continue;
+            }
+            let (nonce, sealed) = {
+                let letter = &self.letters[number].1;
+                (*letter.token.nonce(), letter.sealed.clone())
+            };
+            let keys = self.daemons[owner].ask(|reply| LetterInput::Keys(nonce, reply));
+            let Some(Some(keys)) = self.any_answer(owner, keys) else {
+                continue;
+            };
+            let Some(opened) = self.open_with(owner, &nonce, &keys, &sealed) else {
+                continue;
+            };
+            let taken = self.daemons[owner].ask(|reply| LetterInput::Take(nonce, opened, reply));
+            if self.any_answer(owner, taken).is_some() {
+                self.seen.collected += 1;
+            }
+        }
     }
 }
