@@ -61,10 +61,12 @@ async fn an_owner_killed_before_it_acknowledges_shows_no_letter_twice() {
         trio.bob.stop().await.unwrap();
         trio.wire.cut();
         expected.extend(deposit_some(&alice, round).await);
-        for _ in 0..OWNER_KILLS {
+        for kill in 0..OWNER_KILLS {
             trio.bob.restart().await.unwrap();
-            let moment = rand::random_range(30..400);
-            sleep(Duration::from_millis(moment)).await;
+            match kill % 2 {
+                0 => sleep(Duration::from_millis(rand::random_range(30..400))).await,
+                _ => takes_more(&trio, expected.len()).await,
+            }
             repeated += repeats(&trio).await;
             trio.bob.kill9().await.unwrap();
         }
@@ -90,6 +92,18 @@ async fn an_owner_killed_before_it_acknowledges_shows_no_letter_twice() {
         }
     }
     panic!("bob always acknowledged before he was killed");
+}
+
+/// Waits until bob has stored another letter, if there are more: he acknowledges several at once.
+async fn takes_more(trio: &Trio, all: usize) {
+    let bob = Api::of(&trio.bob).await.unwrap();
+    let before = bob.received("alice").await.unwrap().len();
+    eventually("another letter", async || {
+        let received = bob.received("alice").await?.len();
+        Ok((received > before || received == all).then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 /// Letters that arrived although bob already had them, since his start.
