@@ -168,9 +168,17 @@ pub(crate) fn usable(
     })
 }
 
-/// Makes the letters to a contact due now, as it has other boxes or more tokens.
+/// Makes the letters to a contact due now, as it has other boxes or more tokens. What prevented them does not
+/// count any more.
 fn hasten(engine: &mut State, contact: ContactRowId) -> Result<(), Refusal> {
     engine.batch.store.hasten_letters(contact)?;
+    let failure = engine.mail.failures.get(&contact);
+    if matches!(
+        failure,
+        Some(PathFailure::NoToken | PathFailure::OwnProvider)
+    ) {
+        engine.mail.failures.remove(&contact);
+    }
     let now = engine.batch.now_ms();
     engine.mail.note(now);
     engine.batch.wake_depositor();

@@ -178,7 +178,7 @@ pub(crate) fn remove(engine: &mut State, provider: &str) -> Result<(), Refusal> 
     row.state = MailboxState::Leaving;
     engine.batch.store.put_mailbox(&row)?;
     for grant in engine.batch.store.grants_of_mailbox(row.row)? {
-        token_giving::begin_series(engine, grant.contact, row.row)?;
+        token_giving::end_tokens(engine, grant.contact, row.row)?;
         engine.batch.store.delete_grant(&grant)?;
         token_giving::offer(engine, grant.contact)?;
     }
@@ -249,6 +249,7 @@ fn on_box_state(
             forget_mailbox(engine, row)
         };
     }
+    let before = (mailbox.state, mailbox.key_known);
     mailbox.state = if state.open {
         MailboxState::Open
     } else {
@@ -259,16 +260,17 @@ fn on_box_state(
     mailbox.invite_token = None;
     engine.batch.store.put_mailbox(&mailbox)?;
     engine.batch.changed.boxes = true;
-    if state.open {
-        let granting = engine
-            .mail
-            .policies
-            .iter()
-            .filter(|(_, policy)| policy.grants);
-        let contacts: Vec<ContactRowId> = granting.map(|(contact, _)| *contact).collect();
-        for contact in contacts {
-            token_giving::grant_or_withdraw(engine, contact)?;
-        }
+    if before == (mailbox.state, mailbox.key_known) {
+        return Ok(());
+    }
+    let granting = engine
+        .mail
+        .policies
+        .iter()
+        .filter(|(_, policy)| policy.grants);
+    let contacts: Vec<ContactRowId> = granting.map(|(contact, _)| *contact).collect();
+    for contact in contacts {
+        token_giving::grant_or_withdraw(engine, contact)?;
     }
     Ok(())
 }

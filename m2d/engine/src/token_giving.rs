@@ -16,10 +16,10 @@ use m2_wire::mailbox::{MAX_TOKENS, Mailbox, OfferedBox, Series, TokenWithKey};
 use rand_core::Rng;
 use std::sync::Arc;
 
-/// How many tokens a contact has at the same time, over all boxes, until it has used more than half of
-/// them.
+/// How many tokens a contact has at the same time, with equal shares for all boxes, until it has used more
+/// than half of them.
 const FEW_TOKENS: u32 = 16;
-/// How many tokens a contact has at the same time, over all boxes.
+/// How many tokens a contact has at the same time after that.
 const MANY_TOKENS: u32 = 64;
 /// How many tokens a contact is given in a day at most. A contact that gives up the tokens it got costs this
 /// many key pairs, and as many marks at the provider.
@@ -61,16 +61,25 @@ pub(crate) fn forget(engine: &mut State, contact: ContactRowId) -> Result<(), Re
     Ok(())
 }
 
-/// Begins another series of tokens for a contact and a box. The keys of the earlier tokens are kept for
-/// letters that wait.
+/// Ends the tokens of a contact for a box. Their keys are kept for letters that wait.
+pub(crate) fn end_tokens(
+    engine: &mut State,
+    contact: ContactRowId,
+    mailbox: BoxRowId,
+) -> Result<(), Refusal> {
+    let now_s = engine.batch.now_ms() / 1_000;
+    let until_s = now_s.saturating_add(ENDED_KEPT_S);
+    engine.mail.keys_due = 0;
+    Ok(engine.batch.store.end_issued(contact, mailbox, until_s)?)
+}
+
+/// Begins another series of tokens for a contact and a box, and ends the earlier one.
 pub(crate) fn begin_series(
     engine: &mut State,
     contact: ContactRowId,
     mailbox: BoxRowId,
 ) -> Result<(), Refusal> {
-    let until_s = engine.batch.now_ms() / 1_000 + ENDED_KEPT_S;
-    engine.batch.store.end_issued(contact, mailbox, until_s)?;
-    engine.mail.keys_due = 0;
+    end_tokens(engine, contact, mailbox)?;
     let mut series = Series([0; 8]);
     engine.batch.rng.fill_bytes(&mut series.0);
     engine.batch.store.put_grant(&GrantRow {

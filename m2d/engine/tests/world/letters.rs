@@ -10,7 +10,7 @@ use m2_crypto::letter::{LetterSecret, Opener};
 use m2_crypto::provider;
 use m2_engine::{ContactRequest, DepositEnd, MailboxInput};
 use m2_store::MessageState;
-use m2_wire::mailbox::Outcome;
+use m2_wire::mailbox::{BoxState, Outcome};
 use rand_core::UnwrapErr;
 
 /// Returns a world in which Alice may leave letters in a box of Bob, and the two are apart.
@@ -22,6 +22,14 @@ fn world() -> World {
     world.policy(ALICE, BOB, USES);
     world.part(ALICE, BOB);
     world
+}
+
+/// Lets Alice write sixteen messages. Returns how many of them get a letter.
+fn letters_at_once(world: &mut World) -> usize {
+    for number in 0..16 {
+        world.say(ALICE, BOB, &number.to_string()).unwrap();
+    }
+    world.jobs(ALICE).len()
 }
 
 fn is_valid(world: &mut World, token: &DepositToken) -> bool {
@@ -115,10 +123,7 @@ fn a_token_is_used_only_when_its_letter_can_be_deposited() {
     assert!(world.seal(ALICE, &jobs[0]).is_none());
     assert_eq!(world.texts(BOB, ALICE), ["hello"]);
     world.part(ALICE, BOB);
-    for number in 0..16 {
-        world.say(ALICE, BOB, &number.to_string()).unwrap();
-    }
-    assert_eq!(world.jobs(ALICE).len(), 16, "all tokens are left");
+    assert_eq!(letters_at_once(&mut world), 16, "all tokens are left");
 }
 
 #[test]
@@ -181,10 +186,7 @@ fn a_refused_token_is_given_up_and_replaced() {
         "its key is erased"
     );
     // One of 16 is replaced; that of the letter that waits is not.
-    for number in 0..16 {
-        world.say(ALICE, BOB, &number.to_string()).unwrap();
-    }
-    assert_eq!(world.jobs(ALICE).len(), 15);
+    assert_eq!(letters_at_once(&mut world), 15);
 }
 
 #[test]
@@ -204,6 +206,7 @@ fn a_contact_that_uses_its_tokens_gets_more() {
     assert_eq!(world.failure(ALICE, BOB), Some(PathFailure::NoToken));
     world.part(ALICE, BOB);
     assert_eq!(world.texts(BOB, ALICE).len(), 100, "by session");
+    assert_eq!(world.failure(ALICE, BOB), None, "it has tokens again");
     for number in 0..100 {
         world.say(ALICE, BOB, &number.to_string()).unwrap();
     }
@@ -280,10 +283,7 @@ fn a_restored_sender_gets_other_tokens() {
     assert!(world.jobs(ALICE).is_empty(), "it has no token");
     world.part(ALICE, BOB);
     assert!(world.collect(BOB, &one), "the letter waited");
-    for number in 0..16 {
-        world.say(ALICE, BOB, &number.to_string()).unwrap();
-    }
-    assert_eq!(world.jobs(ALICE).len(), 16);
+    assert_eq!(letters_at_once(&mut world), 16);
 }
 
 #[test]
@@ -300,10 +300,7 @@ fn tokens_that_were_lost_on_the_way_are_given_again() {
     world.say(ALICE, BOB, "hello").unwrap();
     let (_, letter) = world.letter(ALICE);
     assert!(world.collect(BOB, &letter));
-    for number in 0..16 {
-        world.say(ALICE, BOB, &number.to_string()).unwrap();
-    }
-    assert_eq!(world.jobs(ALICE).len(), 15);
+    assert_eq!(letters_at_once(&mut world), 15);
 }
 
 #[test]
@@ -318,10 +315,7 @@ fn tokens_end_with_their_period_and_their_keys_later() {
     world.run(BOB, End::Whole);
     assert!(world.keys(BOB, &letter.token).is_none());
     world.part(ALICE, BOB);
-    for number in 0..16 {
-        world.say(ALICE, BOB, &number.to_string()).unwrap();
-    }
-    assert_eq!(world.jobs(ALICE).len(), 16);
+    assert_eq!(letters_at_once(&mut world), 16);
 }
 
 #[test]
@@ -374,10 +368,7 @@ fn the_token_of_a_letter_that_is_not_needed_any_more_is_replaced() {
     world.part(ALICE, BOB);
     world.part(ALICE, BOB);
     assert!(world.keys(BOB, &letter.token).is_none());
-    for number in 0..16 {
-        world.say(ALICE, BOB, &number.to_string()).unwrap();
-    }
-    assert_eq!(world.jobs(ALICE).len(), 16);
+    assert_eq!(letters_at_once(&mut world), 16);
 }
 
 /// A letter that is not taken leaves its box after a week. Its token does not count any more.
@@ -461,4 +452,48 @@ fn a_contact_that_is_added_again_has_no_earlier_box() {
     assert_eq!(world.tokens(ALICE, BOB), 0);
     world.say(ALICE, BOB, "hello").unwrap();
     assert!(world.jobs(ALICE).is_empty());
+}
+
+/// A provider that lost the box refuses it: its tokens are void, and contacts learn it in the session that
+/// is up.
+#[test]
+fn a_box_that_its_provider_refuses_is_offered_no_longer() {
+    let mut world = world();
+    world.settle();
+    assert_eq!(world.tokens(ALICE, BOB), 16);
+    let row = world.mailbox(BOB).row;
+    let told = world.daemons[BOB]
+        .ask(|reply| MailboxInput::State(row.row, BoxState::default(), row.key, reply));
+    world.answer(BOB, told).unwrap();
+    world.settle();
+    assert_eq!(world.tokens(ALICE, BOB), 0);
+}
+
+/// The session ends when some of the tokens have arrived, and before Bob has heard of them.
+#[test]
+fn tokens_that_were_not_confirmed_are_given_again() {
+    let mut world = world();
+    for number in 0..10 {
+        world.say(ALICE, BOB, &number.to_string()).unwrap();
+    }
+    for job in world.jobs(ALICE) {
+        let letter = world.seal(ALICE, &job).unwrap();
+        world.end(ALICE, &job, STORED);
+        assert!(world.collect(BOB, &letter));
+    }
+    let before = world.tokens(ALICE, BOB);
+    assert_eq!(before, 6);
+    assert!(world.connect(ALICE, BOB) || world.connect(BOB, ALICE));
+    while world.tokens(ALICE, BOB) == before {
+        for daemon in [ALICE, BOB] {
+            world.run(daemon, End::Whole);
+        }
+        assert!(world.deliver(), "no token is on its way");
+        world.run(ALICE, End::Whole);
+    }
+    let some = world.tokens(ALICE, BOB);
+    assert!(some < 64, "{some} tokens came at once");
+    world.cut(ALICE, BOB);
+    world.part(ALICE, BOB);
+    assert_eq!(world.tokens(ALICE, BOB), 64);
 }
