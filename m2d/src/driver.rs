@@ -8,7 +8,7 @@ mod bus;
 mod handle;
 mod queue;
 
-pub use bus::Bus;
+pub use bus::{Bus, LiveNotice};
 pub use handle::{Answer, EngineHandle};
 pub use queue::Jobs;
 

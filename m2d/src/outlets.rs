@@ -80,6 +80,7 @@ impl Perform for Outlets {
             Effect::Prioritise(peer, secrets) => self.prioritise(peer, secrets),
             Effect::RequireSuite(peer, suite) => self.suites.require(peer, suite),
             Effect::Event(event) => self.events.push(event),
+            Effect::Notice(peer, notice) => self.bus.notify(peer, notice),
             Effect::ForgetContent => self.bus.forget_content(),
             Effect::Boxes(boxes) => self.wakes.mail.set_boxes(boxes),
             Effect::WakeDepositor => self.wakes.mail.letters.notify_one(),

@@ -22,7 +22,7 @@ mod world;
 
 pub use identities::{ALICE, BOB, CAROL, Identified, identity};
 pub use ledger::Ledger;
-pub use node::{Crash, Fault, Frame, Node, epoch_secret};
+pub use node::{Crash, Fault, Frame, Letter, Node, epoch_secret};
 pub use op::{Op, Side, faulty_schedule, schedule};
 pub use store::{Event, ModelStore};
 pub use world::World;

@@ -160,6 +160,7 @@ fn schedules_reach_every_case() {
             });
             reached.given_up_but_delivered += node.store.given_up_but_delivered;
             reached.held += node.store.ever_held;
+            reached.notices += node.notices;
         }
     }
     println!("{counters:?} {reached:?}");
@@ -171,9 +172,10 @@ fn schedules_reach_every_case() {
         given_up,
         given_up_but_delivered,
         held,
+        notices,
     } = reached;
     assert!(shown > 1_000 && held > 100 && gaps > 10 && late > 0 && filled > 10);
-    assert!(given_up > 100 && given_up_but_delivered > 10);
+    assert!(notices > 20 && given_up > 100 && given_up_but_delivered > 10);
     assert!(counters.duplicates > 100 && counters.unopened > 10 && counters.resent > 100);
     assert!(counters.resealed > 100 && counters.unknown_acks > 10);
     assert!(counters.ignored_refusals > 10);
@@ -223,6 +225,7 @@ struct Reached {
     given_up: usize,
     given_up_but_delivered: usize,
     held: usize,
+    notices: usize,
 }
 
 impl Reached {

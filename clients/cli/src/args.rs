@@ -87,6 +87,8 @@ pub enum Command {
     Retract(crate::retract::RetractArgs),
     /// React to a message with an emoji
     React(crate::react::ReactArgs),
+    /// Tell a contact that you type, or that you stopped
+    Typing(crate::typing::TypingArgs),
     /// Show a conversation
     History(crate::history::HistoryArgs),
     /// Find messages by their words

@@ -36,6 +36,7 @@ mod send;
 mod status;
 mod table;
 mod time;
+mod typing;
 mod unlock;
 mod watch;
 
@@ -100,6 +101,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Read(args) => read::run(args, context).await,
         Command::Edit(args) => edit::run(args, context).await,
         Command::React(args) => react::run(args, context).await,
+        Command::Typing(args) => typing::run(args, context).await,
         Command::Retract(args) => retract::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
         Command::Search(args) => search::run(args, context).await,

@@ -47,6 +47,10 @@ pub struct ListenArgs {
     /// Stop after this many events
     #[arg(long, value_name = "N", value_parser = whole_number)]
     count: Option<u64>,
+    /// Print notices as well: what contacts do at this moment, such as typing. A notice is not stored, has no
+    /// cursor, and does not count for --count
+    #[arg(long, conflicts_with = "exec")]
+    notices: bool,
     /// Wait while the daemon is not running, stopping or locked, and continue after the last event
     #[arg(long)]
     reconnect: bool,

@@ -5,6 +5,7 @@ use super::counters::Counters;
 use super::error::{Misdeed, SendRefused};
 use super::id::{Ack, ContentHash, MessageId, Path, Time};
 use super::limits::{Limits, MAX_ACKS};
+use super::notice::Notice;
 use super::output::{Action, GiveUp, Saved, Write};
 use super::payload::Draft;
 use super::queue::Output;
@@ -90,6 +91,14 @@ impl Conversation {
     /// Returns whether [`send`](Self::send) takes another message: the outbox is bounded.
     pub fn has_room(&self) -> bool {
         self.sending.has_room(&self.limits)
+    }
+
+    /// Sends a notice to the peer. Returns false if it was not sent: there is no session on which messages are
+    /// offered, or the rate limit of notices is used up. It opens an epoch when one is due, as
+    /// [`send`](Self::send) does.
+    pub fn notify(&mut self, cx: &mut Context<'_>, notice: Notice) -> bool {
+        let (sending, tools) = half!(self, sending);
+        sending.notify(cx, tools, notice)
     }
 
     /// Gives a message up and fills its place with a durable SKIP (docs/spec/delivery.md#skip).

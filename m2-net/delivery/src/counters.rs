@@ -35,6 +35,10 @@ pub struct Counters {
     pub withheld: u64,
     /// Times that the cryptography library failed to seal.
     pub seal_failed: u64,
+    /// Notices of the peer that are of a later version.
+    pub unknown_notices: u64,
+    /// Notices of the peer over the rate limit.
+    pub dropped_notices: u64,
 }
 
 impl Counters {
@@ -56,6 +60,8 @@ impl Counters {
             renewed: self.renewed + other.renewed,
             withheld: self.withheld + other.withheld,
             seal_failed: self.seal_failed + other.seal_failed,
+            unknown_notices: self.unknown_notices + other.unknown_notices,
+            dropped_notices: self.dropped_notices + other.dropped_notices,
         }
     }
 }

@@ -6,12 +6,14 @@ mod counters;
 mod error;
 mod id;
 mod limits;
+mod notice;
 mod outbox;
 mod output;
 mod own_place;
 mod payload;
 mod peer_incarnation;
 mod places;
+mod plaintext;
 mod queue;
 mod receive_epochs;
 mod receiving;
@@ -27,6 +29,7 @@ pub use counters::Counters;
 pub use error::{Misdeed, SendRefused};
 pub use id::{Ack, ContentHash, MessageId, Path, Time, WrongLength};
 pub use limits::{Limits, MAX_ACKS};
+pub use notice::Notice;
 pub use output::{
     Action, Conflict, GiveUp, MessageState, Saved, SavedHeld, SavedIncarnation, SavedOutbox,
     SavedPeerGrant, SavedPlace, Write,
@@ -36,5 +39,6 @@ pub use payload::{
     MAX_SEQUENCE, Payload, PayloadError,
 };
 pub use places::{MAX_SETTLED, Places};
+pub use plaintext::Plaintext;
 pub use receive_epochs::AcceptedGrant;
 pub use receiving::OpenedMessage;

@@ -1,6 +1,7 @@
 //! The output of a conversation: writes to commit, then actions to perform.
 
 use super::id::{Ack, ContentHash, MessageId, Path, Time};
+use super::notice::Notice;
 use super::payload::Payload;
 use crate::places::Places;
 use bytes::Bytes;
@@ -261,11 +262,11 @@ pub enum GiveUp {
 pub enum Action {
     /// Send this statement on the session that came up, before anything else.
     State(Places),
-    /// Send a sealed message on the session in which its epoch was opened. If that session does not serve
-    /// any more, send nothing.
+    /// Send a sealed message or notice on the session in which its epoch was opened. If that session does not
+    /// serve any more, send nothing.
     Transmit {
-        /// The message.
-        id: MessageId,
+        /// The message; `None` for a notice.
+        id: Option<MessageId>,
         /// The session's name.
         session: [u8; SESSION_NAME_BYTES],
         /// The signed grant to send along, until one message of the epoch was acknowledged.
@@ -283,4 +284,6 @@ pub enum Action {
         /// The epoch's number.
         epoch: u64,
     },
+    /// Tell front-ends what the peer does at this moment.
+    Notice(Notice),
 }

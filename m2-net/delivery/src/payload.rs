@@ -188,20 +188,29 @@ pub enum PayloadError {
     /// A skip or an unknown body in a draft, or a skip with a time to live.
     #[error("a body of this kind can't be sent like this")]
     Skip,
+    /// A notice with a place or a time to live.
+    #[error("a notice has neither a place nor a time to live")]
+    Notice,
 }
 
 impl Payload {
-    /// Parses a plaintext. The content shares its buffer and is not copied.
+    /// Parses the plaintext of a message. The content shares its buffer and is not copied.
+    ///
+    /// Errors: [`PayloadError`] if it is no message, also if it is a notice.
     pub fn parse(plaintext: Bytes) -> Result<Self, PayloadError> {
-        if plaintext.len() > MAX_PAYLOAD {
-            return Err(PayloadError::TooLarge);
-        }
-        let payload = wire::Payload::decode(plaintext.clone());
-        let payload = payload.map_err(|_| PayloadError::Encoding)?;
+        let payload = decode(&plaintext)?;
+        Self::from_wire(payload, &plaintext)
+    }
+
+    /// Reads a decoded message.
+    pub(super) fn from_wire(
+        payload: wire::Payload,
+        plaintext: &Bytes,
+    ) -> Result<Self, PayloadError> {
         if payload.sequence == 0 || payload.sequence > MAX_SEQUENCE {
             return Err(PayloadError::Sequence);
         }
-        let said = said_in(&plaintext).ok_or(PayloadError::Encoding)?;
+        let said = said_in(plaintext).ok_or(PayloadError::Encoding)?;
         let body = payload.body.map_or(Ok(Body::Unknown), Body::from_wire)?;
         if body == Body::Skip && payload.ttl_s != 0 {
             return Err(PayloadError::Skip);
@@ -289,6 +298,7 @@ impl Body {
                 target: id_from_wire(&reaction.message_id)?,
                 text: reaction_text(reaction.text)?,
             },
+            Wire::Typing(_) => return Err(PayloadError::Notice),
         })
     }
 
@@ -342,9 +352,17 @@ const fn check_read_count(count: usize) -> Result<(), PayloadError> {
     Ok(())
 }
 
+/// Decodes a plaintext without checking its fields.
+pub(super) fn decode(plaintext: &Bytes) -> Result<wire::Payload, PayloadError> {
+    if plaintext.len() > MAX_PAYLOAD {
+        return Err(PayloadError::TooLarge);
+    }
+    wire::Payload::decode(plaintext.clone()).map_err(|_| PayloadError::Encoding)
+}
+
 /// Returns the fields of an encoded payload that its hash covers: all but sequence and time,
 /// in the order in which they were sent. `None` unless exactly one of them is a body.
-fn said_in(plaintext: &Bytes) -> Option<Bytes> {
+pub(super) fn said_in(plaintext: &Bytes) -> Option<Bytes> {
     let mut said = Vec::with_capacity(plaintext.len());
     let (mut rest, mut bodies) = (plaintext.clone(), 0_u32);
     while rest.has_remaining() {

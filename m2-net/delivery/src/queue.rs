@@ -41,8 +41,9 @@ impl Output {
 
     /// Drops the offers of a message that have not been polled, as a SKIP takes its place.
     pub(super) fn drop_offer(&mut self, message: &MessageId) {
-        self.actions
-            .retain(|action| !matches!(action, Action::Transmit { id, .. } if id == message));
+        self.actions.retain(
+            |action| !matches!(action, Action::Transmit { id: Some(id), .. } if id == message),
+        );
     }
 
     /// Returns the payload of an outbox row that has not been polled.

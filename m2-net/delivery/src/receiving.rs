@@ -7,14 +7,17 @@ use super::context::Context;
 use super::error::Misdeed;
 use super::id::{Ack, ContentHash, MessageId, Time};
 use super::limits::Limits;
+use super::notice::{Notice, taking_rate};
 use super::output::{Action, Saved, SavedHeld, Write};
 use super::payload::{Body, Payload};
 use super::peer_incarnation::{Held, Place};
+use super::plaintext::Plaintext;
 use super::receive_epochs::{AcceptedGrant, ReceiveEpochs};
 use super::recent::Recent;
 use super::tools::Tools;
 use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, SESSION_NAME_BYTES, SealedHeader};
+use m2_limits::token_bucket::TokenBucket;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use zeroize::Zeroizing;
@@ -51,6 +54,7 @@ pub(super) struct Receiving {
     recent: Recent<MessageId, (u64, ContentHash)>,
     refused_ids: Recent<MessageId, Misdeed>,
     refusals: Recent<(u64, u64), Time>,
+    notices: TokenBucket,
 }
 
 impl Receiving {
@@ -74,6 +78,7 @@ impl Receiving {
             recent: Recent::new(RECENT),
             refused_ids: Recent::new(REFUSED),
             refusals: Recent::new(REFUSALS),
+            notices: taking_rate(),
         }
     }
 
@@ -107,12 +112,30 @@ impl Receiving {
             return self.on_unopened(cx, tools, &header);
         };
         let id = MessageId(header.message_id);
-        let result = parse(opened.plaintext)
-            .and_then(|payload| self.take(cx, tools, header.incarnation, id, payload, own_outbox));
+        let result = parse(opened.plaintext).and_then(|plaintext| match plaintext {
+            Plaintext::Message(payload) => {
+                self.take(cx, tools, header.incarnation, id, payload, own_outbox)
+            }
+            Plaintext::Notice(notice) => {
+                self.take_notice(cx.now, tools, notice);
+                Ok(())
+            }
+        });
         if let Err(misdeed) = result {
             self.refused_ids.insert(id, misdeed);
         }
         result
+    }
+
+    /// Passes a notice on, unless it is of a later version or there are too many.
+    fn take_notice(&mut self, now: Time, tools: &mut Tools<'_>, notice: Notice) {
+        if notice == Notice::Unknown {
+            tools.counters.unknown_notices += 1;
+        } else if self.notices.take(1, now.0) {
+            tools.out.act(Action::Notice(notice));
+        } else {
+            tools.counters.dropped_notices += 1;
+        }
     }
 
     /// Acknowledges the message if it was committed from this incarnation before (its key is gone
@@ -357,9 +380,9 @@ impl Receiving {
     }
 }
 
-fn parse(mut plaintext: Zeroizing<Vec<u8>>) -> Result<Payload, Misdeed> {
+fn parse(mut plaintext: Zeroizing<Vec<u8>>) -> Result<Plaintext, Misdeed> {
     let plaintext = Bytes::from(std::mem::take(&mut *plaintext));
-    Payload::parse(plaintext).map_err(Misdeed::Payload)
+    Plaintext::parse(plaintext).map_err(Misdeed::Payload)
 }
 
 /// A message with a new id, or one that is already committed and only fills its place.

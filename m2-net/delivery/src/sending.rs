@@ -8,12 +8,14 @@ use super::context::{Context, Queued};
 use super::error::SendRefused;
 use super::id::{ContentHash, MessageId, Path, Time};
 use super::limits::Limits;
+use super::notice::{Notice, sending_rate};
 use super::outbox::{Outbox, Progress};
 use super::output::{Action, GiveUp, MessageState, Saved, SavedOutbox, Write};
 use super::payload::{Body, Draft, MAX_PAYLOAD, MAX_SEQUENCE, Payload, PayloadError};
-use super::send_epochs::SendEpochs;
+use super::send_epochs::{SealedMessage, SendEpochs};
 use super::tools::Tools;
 use bytes::Bytes;
+use m2_limits::token_bucket::TokenBucket;
 
 /// Unanswered retransmissions after which an old message no longer keeps the window from moving on.
 const STUCK_ATTEMPTS: u32 = 5;
@@ -41,6 +43,7 @@ pub(super) struct Sending {
     /// The payload that was stored last, by place, until the input that caused it is processed: usually
     /// it is offered at once.
     fresh: Option<(u64, Bytes)>,
+    notices: TokenBucket,
 }
 
 impl Sending {
@@ -59,6 +62,7 @@ impl Sending {
             retry: None,
             jitter: 0,
             fresh: None,
+            notices: sending_rate(),
         }
     }
 
@@ -299,12 +303,31 @@ impl Sending {
                 state,
             });
         }
-        tools.out.act(Action::Transmit {
-            id: saved.id,
-            session: message.session,
-            grant: message.grant,
-            sealed: message.sealed,
-        });
+        tools.out.act(transmit(Some(saved.id), message));
+        true
+    }
+
+    /// Seals and sends a notice. Returns false if that is not possible now: it is not sent later.
+    pub(super) fn notify(
+        &mut self,
+        cx: &mut Context<'_>,
+        tools: &mut Tools<'_>,
+        notice: Notice,
+    ) -> bool {
+        let Some(plaintext) = notice.encode() else {
+            return false;
+        };
+        let is_open = self.open_path().is_some();
+        if !is_open || !self.notices.take(1, cx.now.0) || !self.acquire(cx, tools) {
+            return false;
+        }
+        let mut id = MessageId([0; 16]);
+        cx.rng.fill_bytes(&mut id.0);
+        let Ok(message) = self.epochs.seal(&id, &plaintext) else {
+            tools.counters.seal_failed += 1;
+            return false;
+        };
+        tools.out.act(transmit(None, message));
         true
     }
 
@@ -404,5 +427,14 @@ impl Sending {
 
     pub(super) fn is_dirty(&self) -> bool {
         self.next_sequence_dirty || self.epochs.is_dirty()
+    }
+}
+
+fn transmit(id: Option<MessageId>, message: SealedMessage) -> Action {
+    Action::Transmit {
+        id,
+        session: message.session,
+        grant: message.grant,
+        sealed: message.sealed,
     }
 }

@@ -278,7 +278,7 @@ fn put_in_outbox(
 ) -> Result<(), StoreError> {
     if entry.replaced.is_some() {
         // The message must not leave any more, if it was sealed in this batch.
-        let is_of = |step: &Step| matches!(step, Step::Act(_, Action::Transmit { id, .. }) if *id == entry.id);
+        let is_of = |step: &Step| matches!(step, Step::Act(_, Action::Transmit { id, .. }) if *id == Some(entry.id));
         engine.batch.steps.retain(|step| !is_of(step));
     }
     // The content is in the message's own row already.
@@ -317,6 +317,12 @@ pub(crate) fn act(engine: &mut State, row: ContactRowId, action: Action) {
         Action::Acknowledge(acks) => send_frame(engine, row, acks_frame(acks)),
         Action::RefuseEpoch { incarnation, epoch } => {
             send_frame(engine, row, Message::EpochRefused { incarnation, epoch });
+        }
+        Action::Notice(notice) => {
+            if let Some(peer_state) = engine.peers.get(&row) {
+                let effect = Effect::Notice(peer_state.contact.peer_id, notice);
+                engine.batch.effects.push_back(effect);
+            }
         }
     }
 }
@@ -382,6 +388,14 @@ fn count(counters: &Counters, before: &m2_delivery::Counters, now: &m2_delivery:
     counters.add("INCARNATION_RENEWED", now.renewed - before.renewed);
     counters.add("HELD_TOO_MANY", now.released_early - before.released_early);
     counters.add("MESSAGE_REPEATED", now.duplicates - before.duplicates);
+    counters.add(
+        "NOTICE_UNKNOWN",
+        now.unknown_notices - before.unknown_notices,
+    );
+    counters.add(
+        "NOTICE_DROPPED",
+        now.dropped_notices - before.dropped_notices,
+    );
 }
 
 fn acks_frame(acks: Vec<Ack>) -> Message {

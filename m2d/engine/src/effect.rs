@@ -6,7 +6,7 @@ use m2_core::dial::Order;
 use m2_core::sessions::SessionId;
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
-use m2_delivery::{Ack, Action};
+use m2_delivery::{Ack, Action, Notice};
 use m2_store::{ContactRowId, EventRow, LookupSecrets};
 use m2_wire::reach::Candidates;
 use m2_wire::{CloseCode, Message};
@@ -41,6 +41,8 @@ pub enum Effect {
     RequireSuite(PeerId, u16),
     /// Notify event streams of an entry of the log.
     Event(LiveEvent),
+    /// Pass a contact's notice to the streams that ask for notices.
+    Notice(PeerId, Notice),
     /// Forget the messages that are kept in memory for streams, as one of them was erased or
     /// replaced.
     ForgetContent,

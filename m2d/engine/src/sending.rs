@@ -5,7 +5,7 @@ use crate::reply::Reply;
 use crate::state::State;
 use crate::{call, conversation, dialling, inbox, mail, reactions, upkeep};
 use m2_crypto::label;
-use m2_delivery::{Body, Content, Draft, GiveUp, MessageId, SendRefused};
+use m2_delivery::{Body, Content, Draft, GiveUp, MessageId, Notice, SendRefused};
 use m2_proto::reason::Reason;
 use m2_store::{
     ContactRowId, Gone, MessageHead, MessageKind, MessageRow, MessageRowId, MessageState,
@@ -49,6 +49,8 @@ pub enum MessageRequest {
     MarkRead(Vec<[u8; 16]>, Reply<()>),
     /// Set this side's reaction to a message; an empty text removes it.
     React([u8; 16], String, Reply<()>),
+    /// Tell a contact, by its name or its peer id, what this side does. The answer is whether the notice was sent.
+    Notify(String, Notice, Reply<bool>),
     /// Index some more messages for search. The answer is whether more remain.
     Index(Reply<bool>),
 }
@@ -68,6 +70,9 @@ pub(crate) fn handle(engine: &mut State, request: MessageRequest) {
         }
         MessageRequest::React(id, text, reply) => {
             call::run(engine, reply, |engine| react(engine, id, &text))
+        }
+        MessageRequest::Notify(contact, notice, reply) => {
+            call::run(engine, reply, |engine| notify(engine, &contact, notice))
         }
         MessageRequest::Index(reply) => call::run(engine, reply, upkeep::index_step),
     }
@@ -168,6 +173,17 @@ fn react(engine: &mut State, id: [u8; 16], text: &str) -> Result<(), Refusal> {
     submit(engine, head.contact, body, 0)?;
     engine.maintenance.note_content_changed();
     Ok(())
+}
+
+/// Sends a notice to a contact if a session is up. Nothing is stored, except that a new epoch may open.
+fn notify(engine: &mut State, contact: &str, notice: Notice) -> Result<bool, Refusal> {
+    let row = resolve_contact(engine, contact)?;
+    if engine.peers.serving(row).is_none() || engine.batch.require_disk().is_err() {
+        return Ok(false);
+    }
+    conversation::feed(engine, row, |conversation, cx| {
+        conversation.notify(cx, notice)
+    })
 }
 
 /// Marks messages as read, and sends read receipts to their authors.

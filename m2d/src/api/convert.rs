@@ -1,9 +1,10 @@
 //! Conversions between the engine's types and the API's.
 
 use crate::config::IpMode;
+use crate::driver::LiveNotice;
 use m2_core::ContactState;
 use m2_core::PathFailure;
-use m2_delivery::{Content, MessageId, Path, PayloadError};
+use m2_delivery::{Content, MessageId, Notice, Path, PayloadError};
 use m2_engine::Refusal;
 use m2_engine::{ContactView, Failure, MailboxView};
 use m2_proto::api::v1 as pb;
@@ -326,6 +327,18 @@ pub(super) fn event(row: EventRow, incarnation: u64) -> pb::Event {
         time: Some(timestamp(row.time_ms)),
         kind: Some(event_kind(row)),
     }
+}
+
+/// Converts a notice; `None` if it is of a kind that front-ends do not know.
+pub(super) fn notice(live: &LiveNotice) -> Option<pb::Notice> {
+    let kind = match live.notice {
+        Notice::Typing { active } => pb::notice::Kind::Typing(pb::Typing { active }),
+        Notice::Unknown => return None,
+    };
+    Some(pb::Notice {
+        peer_id: live.contact.to_string(),
+        kind: Some(kind),
+    })
 }
 
 fn event_kind(row: EventRow) -> pb::event::Kind {

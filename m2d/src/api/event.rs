@@ -3,6 +3,7 @@
 use super::convert;
 use super::pages::PAGE_BYTES;
 use super::session::{ApiState, Lease, Ready};
+use crate::driver::LiveNotice;
 use m2_engine::Refusal;
 use m2_engine::{StreamRequest, StreamStart};
 use m2_proto::api::v1 as pb;
@@ -12,7 +13,8 @@ use m2_proto::reason::Reason;
 use m2_store::{EventRow, PageSize, Reader};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::AsciiMetadataValue;
@@ -26,6 +28,8 @@ const PAGE: PageSize = PageSize {
 /// The number of events queued for a slow front-end. Further events stay in the store.
 const QUEUE: usize = 64;
 const MAX_CLIENT: usize = 64;
+/// The age above which a notice is not sent any more.
+const NOTICE_AGE: Duration = Duration::from_secs(3);
 /// The interval at which a connected client is recorded as seen. Unused names are deleted after
 /// weeks.
 const SEEN_EVERY: Duration = Duration::from_secs(86_400);
@@ -51,6 +55,7 @@ impl EventService for EventApi {
             Some(self.0.lease(&request.client)?)
         };
         let client = request.client;
+        let notices = request.notices.then(|| ready.bus.notices());
         let kept = start == StreamStart::Kept;
         let after = ready
             .engine
@@ -62,7 +67,12 @@ impl EventService for EventApi {
             .await?;
         let (events, stream) = mpsc::channel(QUEUE);
         let cursor = convert::cursor(ready.incarnation, after);
-        tokio::spawn(follow(self.0.clone(), after, kept, lease, events));
+        let stream_start = Start {
+            after,
+            kept,
+            notices,
+        };
+        tokio::spawn(follow(self.0.clone(), stream_start, lease, events));
         let mut response = Response::new(ReceiverStream::new(stream));
         if let Ok(cursor) = AsciiMetadataValue::try_from(cursor) {
             response.metadata_mut().insert(CURSOR_HEADER, cursor);
@@ -163,21 +173,25 @@ fn start_of(request: &pb::SubscribeRequest) -> Result<StreamStart, Refusal> {
     })
 }
 
+/// Where a stream starts, and what it contains.
+struct Start {
+    /// The number of the event after which the stream starts.
+    after: i64,
+    /// True if that is the stored cursor of a client.
+    kept: bool,
+    /// The notices, if the stream contains them.
+    notices: Option<broadcast::Receiver<LiveNotice>>,
+}
+
 type Events = mpsc::Sender<Result<pb::SubscribeResponse, Status>>;
 
 /// Sends events until the front-end disconnects or the daemon stops, which it reports to the
 /// front-end.
-async fn follow(
-    state: Arc<ApiState>,
-    after: i64,
-    kept: bool,
-    lease: Option<Lease>,
-    events: Events,
-) {
+async fn follow(state: Arc<ApiState>, start: Start, lease: Option<Lease>, events: Events) {
     let Ok(ready) = state.ready() else { return };
     let client = lease.as_ref().map(|lease| lease.client().to_owned());
     tokio::select! {
-        () = send_events(&state, ready, after, kept, &events) => {}
+        () = send_events(&state, ready, start, &events) => {}
         () = keep_seen(ready, client.as_deref()) => {}
         () = state.stop.cancelled() => {
             // A front-end that reads too slowly sees the connection close.
@@ -212,7 +226,12 @@ async fn see(ready: &Ready, client: &str) -> Result<(), Refusal> {
 
 /// Sends events from the store as they are appended, until the front-end disconnects. Each stream
 /// reads independently, so a slow one delays no other.
-async fn send_events(state: &ApiState, ready: &Ready, mut after: i64, kept: bool, events: &Events) {
+async fn send_events(state: &ApiState, ready: &Ready, start: Start, events: &Events) {
+    let Start {
+        mut after,
+        kept,
+        mut notices,
+    } = start;
     let mut newest = ready.bus.follow();
     if kept && let Some(dropped) = dropped_events(state, after).await {
         after += i64::try_from(dropped).unwrap_or(0);
@@ -236,11 +255,11 @@ async fn send_events(state: &ApiState, ready: &Ready, mut after: i64, kept: bool
         for row in page {
             after = row.seq;
             let event = Some(convert::event(row, ready.incarnation));
-            if events
-                .send(Ok(pb::SubscribeResponse { event }))
-                .await
-                .is_err()
-            {
+            let response = pb::SubscribeResponse {
+                event,
+                notice: None,
+            };
+            if events.send(Ok(response)).await.is_err() {
                 return;
             }
         }
@@ -250,6 +269,12 @@ async fn send_events(state: &ApiState, ready: &Ready, mut after: i64, kept: bool
         tokio::select! {
             () = events.closed() => return,
             is_newer = newest.changed() => if !is_newer { return },
+            notice = next_notice(&mut notices) => {
+                let response = pb::SubscribeResponse { event: None, notice: Some(notice) };
+                if events.send(Ok(response)).await.is_err() {
+                    return;
+                }
+            }
         }
     }
 }
@@ -265,6 +290,25 @@ async fn next_events(ready: &Ready, after: i64) -> Result<Vec<EventRow>, Refusal
     }
     let read = move |reader: &Reader| reader.events(after, PAGE);
     ready.readers.read(read).await
+}
+
+/// Waits for the next notice that is new and of a kind that front-ends know; forever if the stream contains none.
+async fn next_notice(notices: &mut Option<broadcast::Receiver<LiveNotice>>) -> pb::Notice {
+    loop {
+        let Some(receiver) = notices else {
+            return std::future::pending().await;
+        };
+        match receiver.recv().await {
+            Ok(live) if live.at.elapsed() < NOTICE_AGE => {
+                if let Some(notice) = convert::notice(&live) {
+                    return notice;
+                }
+            }
+            // The stream reads too slowly: what the notice says may be over.
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => *notices = None,
+        }
+    }
 }
 
 /// Returns the number of events that were deleted between a kept cursor and the oldest stored
@@ -294,6 +338,9 @@ async fn send_dropped(
         kind: Some(pb::event::Kind::EventsDropped(pb::EventsDropped { count })),
     };
     events
-        .send(Ok(pb::SubscribeResponse { event: Some(event) }))
+        .send(Ok(pb::SubscribeResponse {
+            event: Some(event),
+            notice: None,
+        }))
         .await
 }

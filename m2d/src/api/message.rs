@@ -6,7 +6,7 @@ use super::pages::PAGE_BYTES;
 use super::session::{ApiState, Ready};
 use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{BoxStream, StreamExt};
-use m2_delivery::MAX_REACTION;
+use m2_delivery::{MAX_REACTION, Notice};
 use m2_engine::Refusal;
 use m2_engine::{Failure, MessageRequest, NewMessage, Query};
 use m2_proto::api::v1 as pb;
@@ -211,6 +211,20 @@ impl MessageService for MessageApi {
             .call(|reply| MessageRequest::React(id, text, reply))
             .await?;
         Ok(Response::new(pb::ReactResponse {}))
+    }
+
+    async fn set_typing(
+        &self,
+        request: Request<pb::SetTypingRequest>,
+    ) -> Result<Response<pb::SetTypingResponse>, Status> {
+        let ready = self.0.ready()?;
+        let pb::SetTypingRequest { contact, active } = request.into_inner();
+        let notice = Notice::Typing { active };
+        let sent = ready
+            .engine
+            .call(|reply| MessageRequest::Notify(contact, notice, reply))
+            .await?;
+        Ok(Response::new(pb::SetTypingResponse { sent }))
     }
 }
 

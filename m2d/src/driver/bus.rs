@@ -1,11 +1,14 @@
 //! Notifies streams of committed changes.
 
+use m2_crypto::PeerId;
+use m2_delivery::Notice;
 use m2_engine::LiveEvent;
 use m2_store::{EventKind, EventRow};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use std::time::Instant;
+use tokio::sync::{broadcast, watch};
 
 /// Events kept in memory for streams, and the bytes of their messages. Older ones are read from the
 /// store.
@@ -13,6 +16,8 @@ const LIVE_EVENTS: usize = 1_024;
 const LIVE_BYTES: usize = 4 << 20;
 /// The bytes of messages after which no more events are returned at once.
 const PAGE_BYTES: usize = 1 << 20;
+/// The number of notices that wait for a stream. A stream that is slower misses the oldest.
+const NOTICES: usize = 64;
 /// The size of an event in bytes, not counting its message.
 const EVENT_BYTES: usize = 256;
 
@@ -24,6 +29,17 @@ fn bytes(event: &LiveEvent) -> usize {
     };
     let content = message.and_then(|message| message.content.as_ref());
     EVENT_BYTES + content.map_or(0, Vec::len)
+}
+
+/// A contact's notice.
+#[derive(Debug, Clone)]
+pub struct LiveNotice {
+    /// The contact.
+    pub contact: PeerId,
+    /// What it does.
+    pub notice: Notice,
+    /// When the notice arrived.
+    pub at: Instant,
 }
 
 /// The newest events, oldest first.
@@ -57,6 +73,7 @@ impl Live {
 pub struct Bus {
     newest_event: watch::Sender<i64>,
     live: Mutex<Live>,
+    notices: broadcast::Sender<LiveNotice>,
     /// The number of streams that follow events.
     streams: AtomicUsize,
 }
@@ -66,6 +83,7 @@ impl Default for Bus {
         Self {
             newest_event: watch::Sender::new(0),
             live: Mutex::default(),
+            notices: broadcast::Sender::new(NOTICES),
             streams: AtomicUsize::new(0),
         }
     }
@@ -131,6 +149,21 @@ impl Bus {
     /// Sets the number of the newest committed event.
     pub fn set_newest_event(&self, seq: i64) {
         self.newest_event.send_replace(seq);
+    }
+
+    /// Subscribes to the notices of contacts.
+    pub fn notices(&self) -> broadcast::Receiver<LiveNotice> {
+        self.notices.subscribe()
+    }
+
+    /// Passes a contact's notice to the streams that are subscribed to notices.
+    pub(crate) fn notify(&self, contact: PeerId, notice: Notice) {
+        // Without a subscriber it is dropped.
+        let _ = self.notices.send(LiveNotice {
+            contact,
+            notice,
+            at: Instant::now(),
+        });
     }
 
     /// Announces committed events, in order.

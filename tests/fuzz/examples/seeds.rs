@@ -21,7 +21,7 @@ use m2_proto::wire::v1::{
     Ack, Acks, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome, Deposited,
     Edit, Envelope, EpochRefused, Frame, Hello, Letter, LetterSecrets, LettersTaken, Mailbox,
     MailboxOffer, MailboxTokens, OfferedBox, OpenBox, Payload, PlaceRange, Places, Reaction, Read,
-    RegisterBox, RemoveBox, Retract, SeriesHeld, Skip, TokenReport, TokenWithKey, frame, mailbox,
+    RegisterBox, RemoveBox, Retract, SeriesHeld, Skip, TokenReport, TokenWithKey, Typing, frame, mailbox,
     payload,
 };
 use prost::Message as _;
@@ -455,6 +455,11 @@ fn payloads() -> Result<()> {
         };
         seed("payload", &number.to_string(), payload.encode_to_vec())?;
     }
+    let notice = Payload {
+        body: Some(payload::Body::Typing(Typing { active: true })),
+        ..Payload::default()
+    };
+    seed("payload", "notice", notice.encode_to_vec())?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("m2-backup", &["m2-crypto", "m2-sqlite"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
-    ("m2-delivery", &["m2-crypto", "m2-proto"]),
+    ("m2-delivery", &["m2-crypto", "m2-limits", "m2-proto"]),
     ("m2-discovery", &["m2-crypto"]),
     ("m2-limits", &[]),
     ("m2-sqlite", &["m2-crypto", "m2-limits", "m2-proto"]),

@@ -1,9 +1,11 @@
 //! One side of the simulated world: a real conversation, its driver and its store.
 
+mod letters;
 mod sent;
 mod sessions;
 mod stores;
 
+pub use self::letters::Letter;
 use self::sessions::Stored;
 pub use self::sessions::epoch_secret;
 use super::identities::Identified;
@@ -13,7 +15,7 @@ use bytes::Bytes;
 use m2_crypto::envelope::{EpochHeader, EpochSecret, Grant, ReceiveEpoch};
 use m2_delivery::{
     AcceptedGrant, Ack, Action, Conflict, Context, Conversation, Counters, Draft, GiveUp, Limits,
-    MessageId, Misdeed, OpenedMessage, Path, Payload, SendRefused, Time, Write,
+    MessageId, Misdeed, Notice, Path, SendRefused, Time, Write,
 };
 use m2_net::wire::Places;
 use rand::rngs::StdRng;
@@ -37,15 +39,6 @@ pub enum Frame {
     Acks(Vec<Ack>),
     /// A refusal of an epoch that cannot be opened: its incarnation and number.
     Refused(u64, u64),
-}
-
-/// A letter in a mailbox: one message, as it is after the letter was opened.
-#[derive(Debug, Clone)]
-pub struct Letter {
-    incarnation: u64,
-    id: MessageId,
-    oldest: u64,
-    payload: Vec<u8>,
 }
 
 /// The point of the next commit at which a side is killed.
@@ -115,6 +108,8 @@ pub struct Node {
     pub fault: Fault,
     /// The number of times that the store was rolled back, lost or replaced by a copy.
     pub restores: usize,
+    /// The number of notices that arrived.
+    pub notices: usize,
     /// The counters of earlier runs.
     counters: Counters,
 }
@@ -137,6 +132,7 @@ macro_rules! context {
         }
     };
 }
+use context;
 
 impl Node {
     /// Creates a side that has just become a contact of its peer.
@@ -171,6 +167,7 @@ impl Node {
             crash: None,
             fault: Fault::None,
             restores: 0,
+            notices: 0,
         }
     }
 
@@ -202,48 +199,15 @@ impl Node {
         sent.map(|_| ())
     }
 
+    /// Sends a notice, if the session and the rate limit allow it.
+    pub fn notify(&mut self, now: Time) {
+        let notice = Notice::Typing { active: true };
+        self.conversation.notify(context!(self, now), notice);
+    }
+
     /// Gives up a message.
     pub fn give_up(&mut self, now: Time, id: MessageId, reason: GiveUp) {
         self.conversation.give_up(context!(self, now), id, reason);
-    }
-
-    /// Deposits an outbox message, if it is known. The letter leaves with the commit.
-    pub fn deposit(&mut self, now: Time, id: MessageId) {
-        let letter = self.letter(now, id);
-        self.letters.extend(letter);
-    }
-
-    /// Returns the letters that left since the last call.
-    pub fn take_posted(&mut self) -> Vec<Letter> {
-        std::mem::take(&mut self.posted)
-    }
-
-    fn letter(&mut self, now: Time, id: MessageId) -> Option<Letter> {
-        let payload = self.store.outbox.get(&id)?.payload.clone();
-        self.conversation.on_deposited(context!(self, now), id);
-        let (incarnation, oldest) = self.conversation.letter_place(context!(self, now));
-        let payload = Payload::parse(payload.into()).ok()?;
-        let oldest = oldest.min(payload.sequence);
-        Some(Letter {
-            incarnation,
-            id,
-            oldest,
-            payload: payload.encode(),
-        })
-    }
-
-    /// Receives a letter. As the peer is honest, a report of misbehaviour is a violation.
-    pub fn collect(&mut self, now: Time, letter: &Letter) {
-        let opened = OpenedMessage {
-            incarnation: letter.incarnation,
-            id: letter.id,
-            oldest: letter.oldest,
-            plaintext: letter.payload.clone().into(),
-        };
-        if let Err(misdeed) = self.conversation.on_letter(context!(self, now), opened) {
-            self.store
-                .violate(&format!("an honest peer's letter is blamed: {misdeed:?}"));
-        }
     }
 
     /// Establishes a session, on which this side sends from now on.
@@ -460,7 +424,7 @@ impl Node {
                     session,
                     grant,
                     sealed,
-                } => frames.extend(self.transmit(&id, &session, grant.as_deref(), &sealed)),
+                } => frames.extend(self.transmit(id.as_ref(), &session, grant.as_deref(), &sealed)),
                 Action::Acknowledge(acks) => {
                     self.check_acks(&acks);
                     frames.push(Frame::Acks(acks));
@@ -468,6 +432,7 @@ impl Node {
                 Action::RefuseEpoch { incarnation, epoch } => {
                     frames.push(Frame::Refused(incarnation, epoch));
                 }
+                Action::Notice(_) => self.notices += 1,
             }
         }
         if !self.connected {

@@ -28,6 +28,8 @@ pub enum Op {
     Send { side: Side, ttl_s: u32, later: bool },
     /// Gives up a message of the outbox.
     GiveUp { side: Side, pick: u8, later: bool },
+    /// Sends a notice.
+    Notify { side: Side, later: bool },
     /// Delivers one of the frames to this side.
     Deliver { to: Side, pick: u8, later: bool },
     /// Delivers the oldest frames to this side.
@@ -90,6 +92,10 @@ const WEIGHTS: &[(u32, Make)] = &[
     (3, |n| Op::GiveUp {
         side: side(n),
         pick: byte(n),
+        later: n >> 16 & 1 == 0,
+    }),
+    (6, |n| Op::Notify {
+        side: side(n),
         later: n >> 16 & 1 == 0,
     }),
     (20, |n| Op::Deliver {

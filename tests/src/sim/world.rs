@@ -112,6 +112,11 @@ impl World {
         match op {
             Op::Send { side, ttl_s, later } => self.send(side, ttl_s, later),
             Op::GiveUp { side, pick, later } => self.give_up(side, pick, later),
+            Op::Notify { side, later } => {
+                let now = self.now;
+                self.node(side).notify(now);
+                self.commit(side, later);
+            }
             Op::Deliver { to, pick, later } => {
                 self.deliver_statements(to);
                 if let Some(index) = self.index(to, pick) {

@@ -9,6 +9,7 @@
     clippy::indexing_slicing
 )]
 
+mod payloads;
 mod places;
 mod sides;
 
@@ -426,32 +427,4 @@ fn incarnations_of_a_peer_are_bounded() {
         assert!(bob.node.store.incarnations() <= 3);
     }
     bob.expect_shown(&numbers);
-}
-
-#[test]
-fn malformed_payloads_are_never_acknowledged() {
-    let mut bob = Bob::new();
-    let mut alice = Epoch::of_alice(1, 1);
-    let plaintexts: [(&[u8], PayloadError); 9] = [
-        (b"", PayloadError::Sequence),
-        (b"\xff", PayloadError::Encoding),
-        (b"\x08\x01", PayloadError::Encoding),
-        (b"\x08\x01\x7a\x09", PayloadError::Encoding),
-        (b"\x08\x01\x32\x05\x0a\x03abc", PayloadError::MessageId),
-        (b"\x08\x01\x22\x05\x1a\x03abc", PayloadError::MessageId),
-        (b"\x08\x01\x3a\x00", PayloadError::ReadCount),
-        (b"\x08\x01\x18\x05\x42\x00", PayloadError::Skip),
-        (&[0; 49 * 1_024 + 1], PayloadError::TooLarge),
-    ];
-    for (n, (plaintext, error)) in plaintexts.into_iter().enumerate() {
-        let sealed = alice.seal_bytes(id(n as u64), plaintext);
-        for _ in 0..2 {
-            let refused = Err(Misdeed::Payload(error));
-            assert_eq!(bob.take(Some(&alice), &sealed), refused, "{n}");
-        }
-        assert!(bob.frames().is_empty());
-    }
-    let sealed = alice.seal_as(id(20), 1, "fine");
-    bob.take(None, &sealed).unwrap();
-    assert_eq!(bob.acknowledged(), [id(20)]);
 }

@@ -419,6 +419,7 @@ async fn subscribe_after(api: &Api, cursor: &str) -> Result<Events, tonic::Statu
         client: String::new(),
         start_at: StartAt::Unspecified.into(),
         after: cursor.to_owned(),
+        ..SubscribeRequest::default()
     })
     .await
 }
@@ -433,6 +434,7 @@ async fn a_subscription_has_one_starting_point() {
             client: String::new(),
             start_at: StartAt::Now.into(),
             after: event.cursor,
+            ..SubscribeRequest::default()
         })
         .await
         .unwrap_err();

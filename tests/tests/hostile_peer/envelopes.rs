@@ -12,6 +12,7 @@ use m2_proto::api::v1::MessageState;
 use m2_proto::wire::v1 as wire;
 use m2_tests::hostile::{Caller, Noise, crowd, identity};
 use std::collections::HashSet;
+use std::time::Instant;
 use wire::payload::Body as Said;
 
 /// The first millisecond of the year 10000, in Unix time.
@@ -161,6 +162,47 @@ async fn only_the_receiver_can_acknowledge_and_only_with_the_messages_hash() {
     scene.holds().await;
 }
 
+/// More notices than a contact sends cost neither the session nor the store anything, and front-ends see few of
+/// them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_notices_is_dropped() {
+    const CROWD: u64 = 900;
+    let scene = Scene::start().await;
+    let carol = Caller::new(identity("carol").unwrap()).unwrap();
+    let session = join(&scene, &carol, "carol").await;
+    let mut epoch = open(&session, carol.identity(), 1);
+    let start = Instant::now();
+    for number in 0..CROWD {
+        let body = match number % 2 {
+            0 => Some(Said::Typing(wire::Typing { active: true })),
+            _ => None,
+        };
+        let notice = wire::Payload {
+            body,
+            ..wire::Payload::default()
+        };
+        let mut notice = prost::Message::encode_to_vec(&notice);
+        if number % 2 == 1 {
+            // A body of a later version.
+            notice.extend_from_slice(b"\x7a\x01x");
+        }
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        let sealed = seal_bytes(&mut epoch, id, &notice);
+        session.send_frame(sealed).await.unwrap();
+    }
+    let sealed = seal(&mut epoch, 1, [200; 16], text("after all"));
+    session.send_frame(sealed).await.unwrap();
+    scene.alice.await_text("carol", "after all").await.unwrap();
+    scene.counted("NOTICE_UNKNOWN", CROWD / 2).await;
+    let taken = 16 + 4 * (start.elapsed().as_secs() + 1);
+    scene
+        .counted("NOTICE_DROPPED", (CROWD / 2).saturating_sub(taken))
+        .await;
+    assert_eq!(scene.alice.received("carol").await.unwrap().len(), 1);
+    scene.holds().await;
+}
+
 /// Bodies that refer to messages in ways that no correct peer does.
 fn bad_references() -> [Said; 4] {
     let short = Bytes::from_static(&[9; 15]);
@@ -241,6 +283,13 @@ fn no_payloads(noise: &mut Noise) -> Vec<Vec<u8>> {
         wire::Payload {
             ttl_s: 1,
             ..said(Said::Skip(wire::Skip {}))
+        },
+        // A notice with a place, and one with a time to live.
+        said(Said::Typing(wire::Typing { active: true })),
+        wire::Payload {
+            sequence: 0,
+            ttl_s: 1,
+            ..said(Said::Typing(wire::Typing { active: true }))
         },
     ];
     let bad_references = bad_references().into_iter().map(said);

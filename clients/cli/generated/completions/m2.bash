@@ -79,6 +79,9 @@ _m2() {
             m2,status)
                 cmd="m2__subcmd__status"
                 ;;
+            m2,typing)
+                cmd="m2__subcmd__typing"
+                ;;
             m2,unlock)
                 cmd="m2__subcmd__unlock"
                 ;;
@@ -182,7 +185,7 @@ _m2() {
 
     case "${cmd}" in
         m2)
-            opts="-h -V --socket --json --color --help --version status unlock id invite mailbox line relay network contact send watch listen client read edit retract react history search backup bugreport completions man"
+            opts="-h -V --socket --json --color --help --version status unlock id invite mailbox line relay network contact send watch listen client read edit retract react typing history search backup bugreport completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -942,7 +945,7 @@ _m2() {
             return 0
             ;;
         m2__subcmd__listen)
-            opts="-h --client --from --exec --retry-delay --count --reconnect --socket --json --color --help"
+            opts="-h --client --from --exec --retry-delay --count --notices --reconnect --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1417,6 +1420,28 @@ _m2() {
             ;;
         m2__subcmd__status)
             opts="-h --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__typing)
+            opts="-h --stopped --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -48,6 +48,7 @@ complete -c m2 -n "__fish_m2_needs_command" -f -a "read" -d 'Mark received messa
 complete -c m2 -n "__fish_m2_needs_command" -f -a "edit" -d 'Replace the text of a message that you sent, on both sides'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "retract" -d 'Delete a message that you sent, on both sides'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "react" -d 'React to a message with an emoji'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "typing" -d 'Tell a contact that you type, or that you stopped'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "history" -d 'Show a conversation'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "search" -d 'Find messages by their words'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "backup" -d 'Back up the identity and everything stored, and check backups'
@@ -348,6 +349,7 @@ complete -c m2 -n "__fish_m2_using_subcommand listen" -l socket -d 'The daemon\'
 complete -c m2 -n "__fish_m2_using_subcommand listen" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand listen" -l notices -d 'Print notices as well: what contacts do at this moment, such as typing. A notice is not stored, has no cursor, and does not count for --count'
 complete -c m2 -n "__fish_m2_using_subcommand listen" -l reconnect -d 'Wait while the daemon is not running, stopping or locked, and continue after the last event'
 complete -c m2 -n "__fish_m2_using_subcommand listen" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand listen" -s h -l help -d 'Print help'
@@ -396,6 +398,13 @@ never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand react" -l remove -d 'Remove your reaction'
 complete -c m2 -n "__fish_m2_using_subcommand react" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand react" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand typing" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand typing" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand typing" -l stopped -d 'Tell the contact that you stopped'
+complete -c m2 -n "__fish_m2_using_subcommand typing" -l json -d 'Print one JSON object per line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand typing" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand history" -l limit -d 'The number of messages to show, counted from the newest' -r
 complete -c m2 -n "__fish_m2_using_subcommand history" -l before -d 'Show only messages before this cursor' -r
 complete -c m2 -n "__fish_m2_using_subcommand history" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and ~/.local/share/m2d/run/m2d.sock]' -r -F

@@ -1,7 +1,7 @@
 //! Formats events for people, one line each.
 
-use m2_proto::api::v1::Event;
 use m2_proto::api::v1::event::Kind;
+use m2_proto::api::v1::{Event, Notice, notice};
 use m2_proto::client::Client;
 
 use crate::context::Context;
@@ -48,6 +48,25 @@ impl<'a> Lines<'a> {
         let text = self.line(kind, head.chars().count());
         let head = self.context.out.paint(&head, Style::Faint);
         self.context.out.text(&format!("{head}{text}"))
+    }
+
+    /// Prints a notice. One of a later version is left out, unless the output is JSON.
+    pub(super) async fn print_notice(&mut self, notice: &Notice) -> Result<(), Failure> {
+        if self.context.out.is_json() {
+            return self.context.out.json(notice);
+        }
+        let text = match &notice.kind {
+            Some(notice::Kind::Typing(typing)) if typing.active => "types …",
+            Some(notice::Kind::Typing(_)) => "stopped typing",
+            None => return Ok(()),
+        };
+        if !self.names.knows(&notice.peer_id) {
+            self.names = Names::load(self.client).await?;
+            self.names.settle(&notice.peer_id);
+        }
+        let name = self.names.of(&notice.peer_id);
+        let name = self.context.out.paint(&name, Style::Strong);
+        self.context.out.text(&format!("{name}  {text}"))
     }
 
     fn line(&self, kind: &Kind, indent: usize) -> String {

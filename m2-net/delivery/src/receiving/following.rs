@@ -6,6 +6,7 @@ use super::super::error::Misdeed;
 use super::super::id::MessageId;
 use super::super::output::{Conflict, Write};
 use super::super::payload::PayloadError;
+use super::super::plaintext::Plaintext;
 use super::{OpenedMessage, Receiving, Tools, parse};
 use crate::places::Places;
 use std::ops::Range;
@@ -124,7 +125,9 @@ impl Receiving {
             oldest,
             plaintext,
         } = letter;
-        let payload = parse(plaintext)?;
+        let Plaintext::Message(payload) = parse(plaintext)? else {
+            return Err(Misdeed::Payload(PayloadError::Notice));
+        };
         if !(1..=payload.sequence).contains(&oldest) {
             return Err(Misdeed::Payload(PayloadError::Oldest));
         }

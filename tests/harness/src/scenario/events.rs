@@ -3,7 +3,7 @@
 use super::PATIENCE;
 use anyhow::{Context as _, bail};
 use m2_proto::api::v1::event::Kind;
-use m2_proto::api::v1::{Event, SubscribeResponse};
+use m2_proto::api::v1::{Event, Notice, SubscribeResponse};
 use std::time::Duration;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
@@ -22,8 +22,25 @@ impl Events {
     ///
     /// Errors: the stream failed.
     pub async fn take(&mut self) -> Result<Option<Event>, Status> {
-        let answer = self.0.message().await?;
-        Ok(answer.and_then(|answer| answer.event))
+        while let Some(answer) = self.0.message().await? {
+            if answer.event.is_some() {
+                return Ok(answer.event);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for the next notice. Events before it are skipped.
+    ///
+    /// Errors: as [`next`](Self::next).
+    pub async fn next_notice(&mut self) -> anyhow::Result<Notice> {
+        loop {
+            let answer = timeout(PATIENCE, self.0.message()).await;
+            let answer = answer.context("no notice arrived")??;
+            if let Some(notice) = answer.context("the stream ended")?.notice {
+                return Ok(notice);
+            }
+        }
     }
 
     /// Waits for the next event.

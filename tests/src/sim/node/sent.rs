@@ -6,12 +6,12 @@ use m2_delivery::{Ack, MessageId};
 impl Node {
     pub(super) fn transmit(
         &mut self,
-        id: &MessageId,
+        id: Option<&MessageId>,
         session: &[u8; 8],
         grant: Option<&[u8]>,
         sealed: &[u8],
     ) -> Option<Frame> {
-        if !self.store.sent.contains_key(id) {
+        if id.is_some_and(|id| !self.store.sent.contains_key(id)) {
             self.store.violate("a message is sent that is not stored");
         }
         // A session that does not serve any more takes nothing.
