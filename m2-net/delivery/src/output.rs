@@ -254,6 +254,8 @@ pub enum GiveUp {
     ContactRemoved,
     /// Its time to live ended.
     Expired,
+    /// This side gave it up before its store was restored to an earlier state, which does not contain the reason.
+    Earlier,
 }
 
 /// An action to perform once the writes polled before it are on disk. Actions are not durable: a

@@ -76,8 +76,8 @@ pub const fn verdict(state: Option<ContactState>, kind: FrameKind, is_placed: bo
         (Some(_), FrameKind::Reply) | (Some(ContactState::Contact), FrameKind::Places) => {
             Verdict::Take
         }
-        // The peer still takes the two for contacts. It states its places again with its answer.
-        (Some(ContactState::Asked), FrameKind::Places) => Verdict::Ignore,
+        // The peer still takes the two for contacts. It sends all this again after its answer.
+        (Some(ContactState::Asked), kind) if kind.is_talk() => Verdict::Ignore,
         (Some(ContactState::Contact), _) if !is_placed => Verdict::Violation("PLACES_MISSING"),
         (Some(ContactState::Contact), FrameKind::Relay | FrameKind::OutOfPlace) => {
             Verdict::Misdeed("FRAME_OUT_OF_PLACE")
@@ -135,7 +135,7 @@ mod tests {
             for kind in KINDS {
                 let expected = match (state, kind) {
                     (_, Request | Reply) => Verdict::Take,
-                    (Asked, Places) => Verdict::Ignore,
+                    (Asked, kind) if kind.is_talk() => Verdict::Ignore,
                     _ => MISDEED,
                 };
                 assert_eq!(

@@ -8,6 +8,8 @@ pub enum Failure {
     Retracted = 1,
     /// The contact was removed.
     ContactRemoved = 2,
+    /// It was given up before the store was restored to an earlier state.
+    GivenUp = 3,
 }
 
 impl Failure {
@@ -16,6 +18,7 @@ impl Failure {
         match number {
             1 => "RETRACTED",
             2 => "CONTACT_REMOVED",
+            3 => "GIVEN_UP",
             _ => "",
         }
     }

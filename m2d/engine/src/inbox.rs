@@ -289,6 +289,7 @@ pub(crate) fn on_state(
         Delivery::Delivered => (MessageState::Delivered, None),
         Delivery::GivenUp(GiveUp::Expired) => (MessageState::Expired, None),
         Delivery::GivenUp(GiveUp::Retracted) => (MessageState::Failed, Some(Failure::Retracted)),
+        Delivery::GivenUp(GiveUp::Earlier) => (MessageState::Failed, Some(Failure::GivenUp)),
         Delivery::GivenUp(GiveUp::ContactRemoved) => {
             (MessageState::Failed, Some(Failure::ContactRemoved))
         }

@@ -180,6 +180,7 @@ const fn state_to_column(state: MessageState) -> i64 {
         MessageState::GivenUp(GiveUp::Retracted) => 5,
         MessageState::GivenUp(GiveUp::ContactRemoved) => 6,
         MessageState::GivenUp(GiveUp::Expired) => 7,
+        MessageState::GivenUp(GiveUp::Earlier) => 9,
     }
 }
 
@@ -193,6 +194,7 @@ const fn state_from_column(value: i64) -> Result<MessageState, StoreError> {
         5 => MessageState::GivenUp(GiveUp::Retracted),
         6 => MessageState::GivenUp(GiveUp::ContactRemoved),
         7 => MessageState::GivenUp(GiveUp::Expired),
+        9 => MessageState::GivenUp(GiveUp::Earlier),
         _ => return Err(StoreError::Corrupt("outbox")),
     })
 }

@@ -1,7 +1,7 @@
 //! Plaintexts that are no messages: malformed ones, and notices.
 
 use super::sides::{Bob, Epoch, NOW, id};
-use m2_delivery::{Misdeed, PayloadError};
+use m2_delivery::{Ack, GiveUp, MessageState, Misdeed, Payload, PayloadError};
 use m2_tests::sim::Letter;
 
 #[test]
@@ -77,4 +77,21 @@ fn malformed_payloads_are_never_acknowledged() {
     let sealed = alice.seal_as(id(20), 1, "fine");
     bob.take(None, &sealed).unwrap();
     assert_eq!(bob.acknowledged(), [id(20)]);
+}
+
+/// The peer holds a SKIP for a message that this store did not give up: an earlier life of the store did.
+#[test]
+fn a_skip_that_the_store_does_not_remember_gives_the_message_up() {
+    let mut bob = Bob::new();
+    let own = bob.send("given up before the store was restored");
+    bob.frames();
+    let skipped = Ack {
+        id: own,
+        hash: Payload::skip_hash(&own),
+    };
+    assert_eq!(bob.take_acks(vec![skipped]), Ok(()));
+    bob.frames();
+    let state = bob.node.store.sent[&own].state;
+    assert_eq!(state, MessageState::GivenUp(GiveUp::Earlier));
+    assert_eq!(bob.node.conversation().pending(), 0);
 }

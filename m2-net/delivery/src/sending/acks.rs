@@ -51,7 +51,7 @@ impl Sending {
         }
         if as_replaced || !given_up {
             let state = match as_skipped {
-                true => MessageState::GivenUp(GiveUp::Retracted),
+                true => MessageState::GivenUp(GiveUp::Earlier),
                 false => MessageState::Delivered,
             };
             tools.out.write(Write::State {

@@ -266,8 +266,12 @@ fn a_state_is_told_once_and_a_receipt_is_final() {
         sent(&mut scene, Delivery::Deposited);
     }
     assert_eq!(scene.events(), [EventKind::MessageState]);
-    sent(&mut scene, Delivery::GivenUp(GiveUp::ContactRemoved));
-    assert_eq!(scene.head(FIRST).state, MessageState::Failed);
+    for reason in [GiveUp::ContactRemoved, GiveUp::Earlier] {
+        sent(&mut scene, Delivery::GivenUp(reason));
+        assert_eq!(scene.head(FIRST).state, MessageState::Failed);
+        scene.events();
+        sent(&mut scene, Delivery::Deposited);
+    }
     scene.events();
     let read = scene.head(FIRST).row;
     scene
