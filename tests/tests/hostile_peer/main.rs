@@ -19,6 +19,7 @@ mod flood;
 mod forge;
 mod grants;
 mod greedy;
+mod letters;
 mod raw;
 mod scene;
 mod strangers;

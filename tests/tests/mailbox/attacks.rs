@@ -1,14 +1,17 @@
 //! What a provider can do with the letters and tokens that it sees: nothing that loses a message or uses
 //! a key up.
 
-use crate::provider::Provider;
-use m2_crypto::deposit::TokenVerifier;
-use m2_net::wire::mailbox::Outcome;
-use m2_proto::api::v1::MessageState;
+use crate::provider::{Provider, frame};
+use m2_crypto::deposit::{DepositNonce, TokenVerifier};
+use m2_net::session::Ended;
+use m2_net::wire::Message;
+use m2_net::wire::mailbox::{BoxState, Letter, Mailbox, Outcome, Request};
+use m2_proto::api::v1::MessageState::{self, Deposited};
 use m2_tests::harness::{Daemon, Setup, Wire};
-use m2_tests::scenario::{Api, SOON, befriend, eventually, set_policy};
+use m2_tests::scenario::{Api, PATIENCE, SOON, befriend, eventually, set_policy};
 use rand_core::UnwrapErr;
 use std::collections::HashMap;
+use tokio::time::timeout;
 
 /// Alice, who deposits letters for bob, and their provider.
 struct Scene {
@@ -135,7 +138,7 @@ async fn a_letter_that_is_withheld_arrives_in_a_session() {
     scene.provider.pass_on(false);
     let (alice, bob) = scene.apis().await;
     let id = alice.send("bob", "withheld").await.unwrap();
-    let deposited = MessageState::Deposited;
+    let deposited = Deposited;
     alice.await_message(&id, deposited).await.unwrap();
     scene.meet().await;
     let bob_now = Api::of(&scene.bob).await.unwrap();
@@ -196,4 +199,80 @@ async fn a_new_box_key_reaches_provider_and_contacts() {
     let keys = scene.provider.keys();
     let is_of = |key| verifier.verify(&owner, key, &token, now_s).is_ok();
     assert!(is_of(keys.last()) && !is_of(before.last()));
+}
+
+/// Frames that no provider sends to an owner.
+fn for_no_owner() -> Vec<Message> {
+    let nonce = DepositNonce::from_bytes([1; 16]);
+    let outcome = Outcome::Stored;
+    vec![
+        frame(Mailbox::Deposited { nonce, outcome }),
+        frame(Mailbox::Offer(Vec::new())),
+        frame(Mailbox::Request(Request::Remove)),
+        frame(Mailbox::State(BoxState::default())),
+        frame(Mailbox::Letter(Letter {
+            nonce,
+            sealed: vec![1; 4_095].into(),
+        })),
+        Message::ContactReply { accepted: true },
+    ]
+}
+
+/// The owner ends the session with a provider that sends such a frame, comes back, and collects its letters.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_leaves_a_provider_that_breaks_the_protocol() {
+    let mut scene = Scene::start().await;
+    for message in for_no_owner() {
+        let what = format!("{message:?}");
+        let session = scene.provider.tell_owner(message).await;
+        let ended = timeout(PATIENCE, session.closed()).await;
+        assert!(matches!(ended, Ok(Ended::ByPeer(_))), "{what}: {ended:?}");
+        scene.provider.is_open(&scene.bob).await;
+    }
+    scene.part().await;
+    let (alice, bob) = scene.apis().await;
+    alice.send("bob", "in spite of it").await.unwrap();
+    bob.await_text("alice", "in spite of it").await.unwrap();
+    scene.meet().await;
+    assert!(!scene.bob.log().contains("panicked"));
+}
+
+/// Answers that are no outcome of the deposit: the depositor says that the provider misbehaved, and keeps its letter
+/// as it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_depositor_keeps_a_letter_whose_answer_is_wrong() {
+    let mut scene = Scene::start().await;
+    scene.part().await;
+    let (alice, bob) = scene.apis().await;
+    let nonce = DepositNonce::from_bytes([1; 16]);
+    let outcome = Outcome::Stored;
+    let wrong = [
+        // The outcome of another deposit.
+        frame(Mailbox::Deposited { nonce, outcome }),
+        frame(Mailbox::State(BoxState::default())),
+        Message::ContactReply { accepted: true },
+    ];
+    scene.provider.pass_on(false);
+    scene.provider.answer_with(Some(vec![wrong[0].clone()]));
+    let id = alice.send("bob", "kept").await.unwrap();
+    for (number, message) in (1..).zip(&wrong) {
+        scene.provider.answer_with(Some(vec![message.clone()]));
+        scene.provider.deposits(number).await;
+        eventually("the reason", async || {
+            let failure = alice.contact("bob").await?.mailbox_failure;
+            Ok((failure == "PROVIDER_MISBEHAVED").then_some(()))
+        })
+        .await
+        .unwrap();
+        assert_ne!(alice.message(&id).await.unwrap().state(), Deposited);
+    }
+    scene.provider.pass_on(true);
+    scene.provider.answer_with(None);
+    alice.await_message(&id, Deposited).await.unwrap();
+    bob.await_text("alice", "kept").await.unwrap();
+    // One letter under one token: the provider may have stored it.
+    let seen = scene.provider.seen();
+    assert!(seen.iter().all(|it| it.deposit == seen[0].deposit));
+    scene.meet().await;
+    assert_eq!(bob.received("alice").await.unwrap(), ["kept"]);
 }

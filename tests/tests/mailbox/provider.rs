@@ -49,6 +49,8 @@ struct State {
     answer: Outcome,
     /// False if letters are kept back.
     passes_on: bool,
+    /// Frames that answer a deposit instead of its outcome.
+    instead: Option<Vec<Message>>,
 }
 
 impl Provider {
@@ -64,6 +66,7 @@ impl Provider {
             owner: None,
             answer: Outcome::Stored,
             passes_on: true,
+            instead: None,
         }));
         let task = tokio::spawn(serve(endpoint.clone(), state.clone()));
         Self {
@@ -133,14 +136,30 @@ impl Provider {
         self.state().passes_on = passes_on;
     }
 
-    /// Waits until this number of deposits was made since the start.
+    /// Answers further deposits with these frames, or correctly.
+    pub fn answer_with(&self, frames: Option<Vec<Message>>) {
+        self.state().instead = frames;
+    }
+
+    /// Sends the owner any frame. Returns the owner's session.
+    pub async fn tell_owner(&self, message: Message) -> SessionHandle {
+        let (session, sender) = self.state().owner.clone().unwrap();
+        // The session may have ended.
+        let _ = sender.send(message).await;
+        session
+    }
+
+    /// Waits until this number of deposits was made since the start: as long as others are made.
     pub async fn deposits(&self, count: usize) -> Vec<Seen> {
-        eventually(&format!("{count} deposits"), async || {
-            let seen = self.seen();
-            Ok((seen.len() >= count).then_some(seen))
-        })
-        .await
-        .unwrap()
+        let made = || self.state().seen.len();
+        let mut next = made() + 1;
+        while made() < count {
+            let what = format!("deposit {next} of {count}");
+            let more = eventually(&what, async || Ok((made() >= next).then_some(())));
+            more.await.unwrap();
+            next = made() + 1;
+        }
+        self.seen()
     }
 
     /// Sends the owner a letter under a nonce, and waits until it has processed it.
@@ -164,7 +183,7 @@ impl Drop for Provider {
     }
 }
 
-fn frame(mailbox: Mailbox) -> Message {
+pub fn frame(mailbox: Mailbox) -> Message {
     Message::Mailbox(Box::new(mailbox))
 }
 
@@ -230,17 +249,19 @@ async fn serve_depositor(session: Session, state: Arc<Mutex<State>>) {
     let (_handle, sender, mut frames) = session.split();
     while let Some(Mailbox::Deposit(deposit)) = next(&mut frames).await {
         let (nonce, letter) = (*deposit.token.nonce(), letter_of(&deposit));
-        let (outcome, owner) = {
+        let (answer, owner) = {
             let mut state = state.lock().unwrap();
             let at = Instant::now();
             state.seen.push(Seen { at, from, deposit });
             let passes = state.passes_on && state.answer == Outcome::Stored;
             let owner = state.owner.clone().filter(|_| passes);
-            (state.answer, owner)
+            let outcome = state.answer;
+            let correct = || vec![frame(Mailbox::Deposited { nonce, outcome })];
+            (state.instead.clone().unwrap_or_else(correct), owner)
         };
-        let _ = sender
-            .send(frame(Mailbox::Deposited { nonce, outcome }))
-            .await;
+        for message in answer {
+            let _ = sender.send(message).await;
+        }
         if let Some((_, owner)) = owner {
             let _ = owner.send(frame(Mailbox::Letter(letter))).await;
         }
