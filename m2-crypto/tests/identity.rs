@@ -9,7 +9,7 @@
 mod common;
 
 use common::{Peer, pem, rng, vectors_dir};
-use m2_crypto::{Certificate, Identity, KeyError, provider};
+use m2_crypto::{Certificate, Identity, KeyError, PeerId, provider};
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
 use rsa::traits::{PrivateKeyParts, PublicKeyParts};
@@ -281,4 +281,25 @@ fn skip(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("unnamed");
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
+
+#[test]
+fn padding_in_the_text_of_a_peer_id_is_ignored() {
+    use bech32::primitives::iter::{ByteIterExt as _, Fe32IterExt as _};
+    let id = PeerId::from_bytes([0x5a; 32]);
+    let mut characters: Vec<_> = id.as_bytes().iter().copied().bytes_to_fes().collect();
+    assert_eq!(characters.len(), 52);
+    let last = characters.pop().unwrap().to_u8();
+    assert_eq!(last & 0x0f, 0);
+    let hrp = bech32::Hrp::parse("m2").unwrap();
+    for padding in [0, 1, 0x0f] {
+        let last = bech32::Fe32::try_from(last | padding).unwrap();
+        let padded = characters.iter().copied().chain([last]);
+        let text: String = padded
+            .with_checksum::<bech32::Bech32m>(&hrp)
+            .chars()
+            .collect();
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(text == id.to_string(), padding == 0);
+    }
 }

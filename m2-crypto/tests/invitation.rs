@@ -186,3 +186,35 @@ fn both_sides_compute_the_same_verification_code() {
     let elsewhere = VerificationCode::of(home.id(), &certificate(&alice), &certificate(&bob));
     assert!(code != elsewhere);
 }
+
+#[test]
+fn spare_bits_in_the_last_character_are_rejected() {
+    let uri = create(offer()).unwrap().to_uri();
+    // The bytes do not fill the last character: its lowest bit belongs to none of them.
+    let characters = uri.len() - "m2://".len();
+    assert_ne!(characters % 8, 0);
+    let alphabet = "abcdefghijklmnopqrstuvwxyz234567";
+    let (start, last) = uri.split_at(uri.len() - 1);
+    let place = alphabet.find(last).unwrap();
+    assert_eq!(place % 2, 0);
+    let with = |place: usize| format!("{start}{}", &alphabet[place..=place]);
+    assert!(with(place).parse::<Invitation>().is_ok());
+    assert!(with(place + 1).parse::<Invitation>().is_err());
+}
+
+#[test]
+fn case_may_be_mixed_and_space_around_a_text_does_not_count() {
+    let uri = create(offer()).unwrap().to_uri();
+    let mixed: String = uri
+        .chars()
+        .enumerate()
+        .map(|(at, one)| match at % 2 {
+            0 => one.to_ascii_uppercase(),
+            _ => one,
+        })
+        .collect();
+    let spaced = format!("{}{mixed}\n", " ".repeat(2_048));
+    assert!(spaced.parse::<Invitation>().is_ok());
+    let long = format!("m2://{}", "a".repeat(2_044));
+    assert!(long.parse::<Invitation>().is_err());
+}

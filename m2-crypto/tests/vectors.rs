@@ -398,6 +398,9 @@ fn invited_presence() -> Value {
         "salt": hex(day.salt().unwrap()),
         "madeS": record.made_s,
         "sealed": hex(sealed),
+        "presenceSecret": hex(label::mac(token.expose(), "invitation presence", &[&own.public()])),
+        "nonce": hex([0x44; 16]),
+        "hour": 500_000,
         "tag": hex(tag(key.secret(), &[0x44; 16], 500_000)),
     })
 }

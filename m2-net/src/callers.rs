@@ -257,6 +257,35 @@ mod tests {
         Secret::new([byte; 32])
     }
 
+    /// `tests/vectors/call_token.json`. `M2_WRITE_VECTORS=1` regenerates it.
+    #[test]
+    fn a_token_is_that_of_the_vectors() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/vectors/call_token.json"
+        );
+        let (callers, call) = (Callers::default(), [0xd0; 20]);
+        callers.know(&ALICE, BOB, secret(0x11), secret(0x22));
+        let token = callers.token_for(&BOB, &call, NOW).unwrap();
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+        let made = serde_json::json!({
+            "about": "docs/spec/obfuscation.md, call tokens",
+            "secret": hex(&[0x11; 32]),
+            "responderPeerId": hex(BOB.as_bytes()),
+            "nowS": NOW,
+            "hour": NOW / 3_600,
+            "firstDestinationId": hex(&call),
+            "token": hex(&token),
+        });
+        if std::env::var_os("M2_WRITE_VECTORS").is_some() {
+            let text = serde_json::to_string_pretty(&made).unwrap() + "\n";
+            std::fs::write(path, text).unwrap();
+        }
+        let stored = std::fs::read_to_string(path).unwrap();
+        let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+        assert_eq!(stored, made);
+    }
+
     /// Returns the states of alice and bob, who are contacts of each other.
     fn pair() -> (Callers, Callers) {
         let (alice, bob) = (Callers::default(), Callers::default());

@@ -10,14 +10,36 @@ use m2_crypto::provider::{Provider, all, rustcrypto::RustCrypto};
 use m2_crypto::{PeerId, Secret, label};
 use serde_json::{Value, json};
 
-const NUMBERS: [u64; 4] = [0, 1, 0x1234_5678, (1 << 62) - 1];
+/// Type, packet number, its bytes in the header, and the largest number that was received before.
+type PacketCase = (Kind, u64, usize, Option<u64>);
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A short header with a destination id of 8 bytes.
+    Short,
+    Handshake,
+}
+
+const PACKETS: [PacketCase; 11] = [
+    (Kind::Short, 0, 4, None),
+    (Kind::Short, 1, 4, Some(0)),
+    (Kind::Short, 0x1234_5678, 4, Some(0x1234_5600)),
+    (Kind::Short, (1 << 62) - 1, 4, Some((1 << 62) - 2)),
+    (Kind::Short, 0x1_0005, 1, Some(0xffff)),
+    (Kind::Short, 0xa82f_9b32, 2, Some(0xa82f_30ea)),
+    (Kind::Short, 0xac5c02, 3, Some(0xabe8b3)),
+    (Kind::Handshake, 0, 1, None),
+    (Kind::Handshake, 0x1fe, 2, Some(0x181)),
+    (Kind::Handshake, 0xf_ffff, 3, Some(0xf_fff0)),
+    (Kind::Handshake, 0xabcd_ef01, 4, Some(0xabcd_ef00)),
+];
 
 #[test]
 fn packets() {
-    let file = check_file("packet.json", || {
-        let case = |number: &u64| packet_case(*number);
-        json!({ "cases": NUMBERS.iter().map(case).collect::<Vec<_>>() })
-    });
+    let file = check_file(
+        "packet.json",
+        || json!({ "cases": PACKETS.map(packet_case) }),
+    );
     for case in file["cases"].as_array().unwrap() {
         let secret = Secret::<32>::from_slice(&unhex(&case["secret"])).unwrap();
         for (field, purpose) in [
@@ -31,6 +53,7 @@ fn packets() {
             let number = case["number"].as_str().unwrap().parse().unwrap();
             let (header, payload) = (unhex(&case["header"]), unhex(&case["payload"]));
             let number_at = case["numberAt"].as_u64().unwrap() as usize;
+            assert_eq!(expanded(case, &header[number_at..]), number);
             let sealed = seal(&secret, number, &header, &payload, number_at, *provider);
             assert_eq!(hex(&sealed), case["packet"]);
 
@@ -45,11 +68,39 @@ fn packets() {
     }
 }
 
-/// A short header with an 8-byte connection id and a 4-byte packet number.
-fn packet_case(number: u64) -> Value {
+/// Restores a packet number from its last bytes (RFC 9000, appendix A.3).
+fn expanded(case: &Value, bytes: &[u8]) -> u64 {
+    let largest = case["largestBefore"].as_str();
+    let expected = largest.map_or(0, |number| number.parse::<u64>().unwrap() + 1);
+    let truncated = bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let window = 1 << (8 * bytes.len());
+    let candidate = (expected & !(window - 1)) | truncated;
+    if candidate + window / 2 <= expected {
+        candidate + window
+    } else if candidate > expected + window / 2 && candidate >= window {
+        candidate - window
+    } else {
+        candidate
+    }
+}
+
+fn packet_case((kind, number, length, largest): PacketCase) -> Value {
     let secret = Secret::new([0x5e; 32]);
-    let header = [&[0x43][..], &[0xc1; 8], &(number as u32).to_be_bytes()].concat();
     let payload = b"what the packet carries";
+    let mut header = match kind {
+        Kind::Short => [&[0x40][..], &[0xc1; 8]].concat(),
+        Kind::Handshake => {
+            let ids = [&[16][..], &[0xd1; 16], &[16], &[0x51; 16]].concat();
+            let version = QUIC_VERSION.to_be_bytes();
+            let rest = 0x4000 | (length + payload.len() + 16) as u16;
+            [&[0xe0][..], &version, &ids, &rest.to_be_bytes()].concat()
+        }
+    };
+    header[0] |= length as u8 - 1;
+    let number_at = header.len();
+    header.extend_from_slice(&number.to_be_bytes()[8 - length..]);
     let key: Secret<16> = label::derive(secret.expose(), &[], "packet protection key", &[]);
     let iv: Secret<12> = label::derive(secret.expose(), &[], "packet protection iv", &[]);
     let header_key: Secret<16> = label::derive(secret.expose(), &[], "header protection key", &[]);
@@ -59,10 +110,11 @@ fn packet_case(number: u64) -> Value {
         "iv": hex(iv.expose()),
         "headerKey": hex(header_key.expose()),
         "number": number.to_string(),
+        "largestBefore": largest.map(|number| number.to_string()),
         "header": hex(&header),
-        "numberAt": 9,
+        "numberAt": number_at,
         "payload": hex(payload),
-        "packet": hex(&seal(&secret, number, &header, payload, 9, &RustCrypto)),
+        "packet": hex(&seal(&secret, number, &header, payload, number_at, &RustCrypto)),
     })
 }
 
@@ -101,7 +153,12 @@ fn initials() {
         assert_eq!(hex(secrets.server.expose()), case["serverSecret"]);
         for provider in all() {
             let keys = InitialKeys::derive(circle.id(), &dcid, &responder, day, *provider);
-            assert!(opens_initial(&keys, &unhex(&case["datagram"])));
+            let datagram = unhex(&case["datagram"]);
+            assert!(opens_initial(&keys, &datagram));
+            let (header, payload) = (unhex(&case["header"]), unhex(&case["payload"]));
+            let number_at = case["numberAt"].as_u64().unwrap() as usize;
+            let sealed = seal(&secrets.client, 0, &header, &payload, number_at, *provider);
+            assert_eq!(sealed, datagram);
         }
         let retry = unhex(&case["retryPacket"]);
         let tag = unhex(&case["retryTag"]);
@@ -145,6 +202,9 @@ fn initial_case(day: u32) -> Value {
         "day": day,
         "clientSecret": hex(secrets.client.expose()),
         "serverSecret": hex(secrets.server.expose()),
+        "header": hex(&header),
+        "numberAt": number_at,
+        "payload": hex(&payload),
         "datagram": hex(&datagram),
         "retryPacket": hex(&retry),
         "retryTag": hex(&retry_tag(circle.id(), &responder, &dcid, &retry)),

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod vectors;
+
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Circle, Identity, PeerId, provider};
 use m2_net::endpoint::{Endpoint, EndpointConfig};
@@ -71,11 +73,14 @@ pub async fn connect(caller: &Endpoint, called: &Endpoint, to: SocketAddr) -> (S
 
 /// A proxy between a dialling and an accepting endpoint that records all datagrams.
 type Passes = Arc<Mutex<Box<dyn FnMut(usize) -> bool + Send>>>;
+type Recorded = Arc<Mutex<Vec<(bool, Vec<u8>)>>>;
 
 pub struct Tap {
     pub address: SocketAddr,
     pub to_called: Arc<Mutex<Vec<Vec<u8>>>>,
     pub to_caller: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Both directions in order. True: to the accepting endpoint.
+    pub both: Recorded,
     passes: Passes,
     front: Arc<UdpSocket>,
     task: AbortHandle,
@@ -93,12 +98,14 @@ impl Tap {
         back.connect(called).await.unwrap();
         let address = front.local_addr().unwrap();
         let (to_called, to_caller) = (Arc::default(), Arc::default());
+        let both = Recorded::default();
         let passes: Passes = Arc::new(Mutex::new(Box::new(|_| true)));
         let task = tokio::spawn(pump(
             Arc::clone(&front),
             back,
             Arc::clone(&to_called),
             Arc::clone(&to_caller),
+            Arc::clone(&both),
             Arc::clone(&passes),
             answers,
         ));
@@ -106,6 +113,7 @@ impl Tap {
             address,
             to_called,
             to_caller,
+            both,
             passes,
             front,
             task: task.abort_handle(),
@@ -144,6 +152,7 @@ async fn pump(
     back: UdpSocket,
     to_called: Arc<Mutex<Vec<Vec<u8>>>>,
     to_caller: Arc<Mutex<Vec<Vec<u8>>>>,
+    both: Recorded,
     passes: Passes,
     answers: bool,
 ) {
@@ -155,6 +164,7 @@ async fn pump(
                 let (length, from) = got.unwrap();
                 caller = Some(from);
                 to_called.lock().unwrap().push(one[..length].to_vec());
+                both.lock().unwrap().push((true, one[..length].to_vec()));
                 if !passes.lock().unwrap()(length) {
                     continue;
                 }
@@ -163,6 +173,7 @@ async fn pump(
             got = back.recv(&mut other) => {
                 let Ok(length) = got else { continue };
                 to_caller.lock().unwrap().push(other[..length].to_vec());
+                both.lock().unwrap().push((false, other[..length].to_vec()));
                 if !passes.lock().unwrap()(length) {
                     continue;
                 }
