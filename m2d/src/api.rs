@@ -15,6 +15,7 @@ mod mailbox;
 mod malformed;
 mod message;
 mod network;
+mod notices;
 mod owner;
 mod pages;
 mod readers;

@@ -1,9 +1,9 @@
 //! `EventService`.
 
 use super::convert;
+use super::notices::Notices;
 use super::pages::PAGE_BYTES;
 use super::session::{ApiState, Lease, Ready};
-use crate::driver::LiveNotice;
 use m2_engine::Refusal;
 use m2_engine::{StreamRequest, StreamStart};
 use m2_proto::api::v1 as pb;
@@ -13,8 +13,7 @@ use m2_proto::reason::Reason;
 use m2_store::{EventRow, PageSize, Reader};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::AsciiMetadataValue;
@@ -28,8 +27,6 @@ const PAGE: PageSize = PageSize {
 /// The number of events queued for a slow front-end. Further events stay in the store.
 const QUEUE: usize = 64;
 const MAX_CLIENT: usize = 64;
-/// The age above which a notice is not sent any more.
-const NOTICE_AGE: Duration = Duration::from_secs(3);
 /// The interval at which a connected client is recorded as seen. Unused names are deleted after
 /// weeks.
 const SEEN_EVERY: Duration = Duration::from_secs(86_400);
@@ -55,7 +52,7 @@ impl EventService for EventApi {
             Some(self.0.lease(&request.client)?)
         };
         let client = request.client;
-        let notices = request.notices.then(|| ready.bus.notices());
+        let notices = Notices::new(request.notices.then(|| ready.bus.notices()));
         let kept = start == StreamStart::Kept;
         let after = ready
             .engine
@@ -179,8 +176,7 @@ struct Start {
     after: i64,
     /// True if that is the stored cursor of a client.
     kept: bool,
-    /// The notices, if the stream contains them.
-    notices: Option<broadcast::Receiver<LiveNotice>>,
+    notices: Notices,
 }
 
 type Events = mpsc::Sender<Result<pb::SubscribeResponse, Status>>;
@@ -253,6 +249,10 @@ async fn send_events(state: &ApiState, ready: &Ready, start: Start, events: &Eve
         };
         let more = !page.is_empty();
         for row in page {
+            // Notices that came before the event are sent before it.
+            if !send_notices(&mut notices, after, events).await {
+                return;
+            }
             after = row.seq;
             let event = Some(convert::event(row, ready.incarnation));
             let response = pb::SubscribeResponse {
@@ -263,20 +263,33 @@ async fn send_events(state: &ApiState, ready: &Ready, start: Start, events: &Eve
                 return;
             }
         }
+        if !send_notices(&mut notices, after, events).await {
+            return;
+        }
         if more {
             continue;
         }
         tokio::select! {
             () = events.closed() => return,
             is_newer = newest.changed() => if !is_newer { return },
-            notice = next_notice(&mut notices) => {
-                let response = pb::SubscribeResponse { event: None, notice: Some(notice) };
-                if events.send(Ok(response)).await.is_err() {
-                    return;
-                }
-            }
+            () = notices.arrived() => {}
         }
     }
+}
+
+/// Sends the notices that came before any event above number `after`. Returns false if the front-end has
+/// disconnected.
+async fn send_notices(notices: &mut Notices, after: i64, events: &Events) -> bool {
+    while let Some(notice) = notices.take_until(after) {
+        let response = pb::SubscribeResponse {
+            event: None,
+            notice: Some(notice),
+        };
+        if events.send(Ok(response)).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// Returns the next events after number `after`; empty only if there are none yet.
@@ -290,25 +303,6 @@ async fn next_events(ready: &Ready, after: i64) -> Result<Vec<EventRow>, Refusal
     }
     let read = move |reader: &Reader| reader.events(after, PAGE);
     ready.readers.read(read).await
-}
-
-/// Waits for the next notice that is new and of a kind that front-ends know; forever if the stream contains none.
-async fn next_notice(notices: &mut Option<broadcast::Receiver<LiveNotice>>) -> pb::Notice {
-    loop {
-        let Some(receiver) = notices else {
-            return std::future::pending().await;
-        };
-        match receiver.recv().await {
-            Ok(live) if live.at.elapsed() < NOTICE_AGE => {
-                if let Some(notice) = convert::notice(&live) {
-                    return notice;
-                }
-            }
-            // The stream reads too slowly: what the notice says may be over.
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => *notices = None,
-        }
-    }
 }
 
 /// Returns the number of events that were deleted between a kept cursor and the oldest stored

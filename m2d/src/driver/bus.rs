@@ -40,6 +40,8 @@ pub struct LiveNotice {
     pub notice: Notice,
     /// When the notice arrived.
     pub at: Instant,
+    /// The number of the newest event before it.
+    pub after: i64,
 }
 
 /// The newest events, oldest first.
@@ -156,13 +158,15 @@ impl Bus {
         self.notices.subscribe()
     }
 
-    /// Passes a contact's notice to the streams that are subscribed to notices.
-    pub(crate) fn notify(&self, contact: PeerId, notice: Notice) {
+    /// Passes a contact's notice to the streams that are subscribed to notices. `unpublished` is the number of
+    /// the newest event before it that was not published yet, if any.
+    pub(crate) fn notify(&self, contact: PeerId, notice: Notice, unpublished: Option<i64>) {
         // Without a subscriber it is dropped.
         let _ = self.notices.send(LiveNotice {
             contact,
             notice,
             at: Instant::now(),
+            after: unpublished.unwrap_or_else(|| *self.newest_event.borrow()),
         });
     }
 
