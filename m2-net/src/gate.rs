@@ -123,6 +123,29 @@ impl Gate {
         id.is_some_and(|id| self.ids.is_ours(id))
     }
 
+    /// Checks the beginning of a datagram, so that most noise costs no more than this. What passes must be
+    /// [checked](Self::check) as a whole.
+    ///
+    /// Errors: the counter for the dropped datagram.
+    pub(crate) fn check_start(&self, start: &[u8]) -> Result<(), Counter> {
+        let Some((first, rest)) = start.split_first() else {
+            return Ok(());
+        };
+        match (first & FIXED_BIT, first & LONG_HEADER) {
+            (0, _) => Err(Counter::DatagramMalformed),
+            (_, 0) => match rest.get(..connection_id::LENGTH) {
+                Some(id) if !self.ids.is_ours(id) => Err(Counter::DatagramForeignId),
+                _ => Ok(()),
+            },
+            _ => match rest.first_chunk() {
+                Some(version) if *version != QUIC_VERSION.to_be_bytes() => {
+                    Err(Counter::DatagramVersion)
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
     /// Checks whether a datagram from `source` may go on to QUIC.
     ///
     /// Errors: the counter for the dropped datagram.

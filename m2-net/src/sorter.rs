@@ -5,7 +5,7 @@ use crate::counters::{Counter, Counters};
 use crate::dialled::{DialEngine, Dialled, DialledKeys, ENGINES};
 use crate::gate::Gate;
 use crate::line_address;
-use m2_crypto::obfuscation::Obfuscator;
+use m2_crypto::obfuscation::{Obfuscator, START_BYTES};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -82,6 +82,11 @@ impl Sorter {
             self.counters.count(Counter::DatagramForeignId);
             return None;
         }
+        let mut revealed = [0; START_BYTES];
+        let start = self.own.start(datagram, &mut revealed);
+        if !self.counted(self.accepting.check_start(start)) {
+            return None;
+        }
         self.own.apply(datagram);
         let passed = self.counted(self.accepting.check(datagram, source));
         passed.then_some(Engine::Accepting)
@@ -97,12 +102,11 @@ impl Sorter {
         let keys = keys.dialled.as_ref()?.iter().zip(&self.dialling);
         for (engine, (key, gate)) in DialEngine::all().into_iter().zip(keys) {
             let Some(key) = key else { continue };
-            key.apply(datagram);
-            if gate.is_to_local_id(datagram) {
+            let mut revealed = [0; START_BYTES];
+            if gate.is_to_local_id(key.start(datagram, &mut revealed)) {
+                key.apply(datagram);
                 return Some((engine, gate));
             }
-            // The same operation undoes it.
-            key.apply(datagram);
         }
         None
     }

@@ -7,13 +7,15 @@
     clippy::indexing_slicing
 )]
 
-mod common;
+#[path = "common/vectors.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod vectors;
 
-use common::vectors::{f, fixed, hex, load_exact, m, n, read, unhex, varint};
 use m2_net::frame::{FrameDecoder, encode};
 use m2_net::wire::{Malformed, Message};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
+use vectors::{f, fixed, hex, load_exact, m, n, read, unhex, varint};
 
 const ADDRESS: &str = "192.0.2.7:4242";
 const HELLO: u64 = 1;

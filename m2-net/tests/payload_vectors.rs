@@ -7,13 +7,15 @@
     clippy::indexing_slicing
 )]
 
-mod common;
+#[path = "common/vectors.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod vectors;
 
-use common::vectors::{f, hex, load_exact, m, n, unhex};
 use m2_crypto::label;
 use m2_delivery::{Body, MessageId, Payload, PayloadError};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
+use vectors::{f, hex, load_exact, m, n, unhex};
 
 const SEQUENCE: u64 = 300;
 const SENT_MS: u64 = 1_800_000_000_000;

@@ -9,6 +9,7 @@ mod figure;
 mod line;
 mod mailbox;
 mod net;
+mod noise;
 mod options;
 mod pair;
 pub mod peer;
@@ -51,7 +52,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
 type Measure = fn(&Options) -> Running<'_>;
 
 /// All measurements, by the name that `--only` accepts.
-const MEASUREMENTS: [(&str, Measure); 17] = [
+const MEASUREMENTS: [(&str, Measure); 18] = [
     ("start", |options| Box::pin(daemon::start(options))),
     ("idle", |options| Box::pin(daemon::idle(options))),
     ("contacts", |options| Box::pin(contacts::idle(options))),
@@ -61,6 +62,7 @@ const MEASUREMENTS: [(&str, Measure); 17] = [
     }),
     ("one-way", |options| Box::pin(delivery::one_way(options))),
     ("bulk", |options| Box::pin(bulk::measure(options))),
+    ("noise", |options| Box::pin(noise::measure(options))),
     ("storm", |options| Box::pin(storm::measure(options))),
     ("search", |options| Box::pin(search::measure(options))),
     ("mailbox-sessions", |options| {

@@ -42,9 +42,22 @@ pub(super) fn switches_between(
 ///
 /// Errors: the process is not running, or the system is not Linux.
 pub(super) fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
+    let [user, system] = ticks(pid)?;
+    Ok(user + system)
+}
+
+/// Returns the CPU time of a process in user mode so far, in clock ticks of 10 ms.
+///
+/// Errors: as [`cpu_ticks`].
+pub(super) fn user_ticks(pid: u32) -> anyhow::Result<u64> {
+    Ok(ticks(pid)?[0])
+}
+
+fn ticks(pid: u32) -> anyhow::Result<[u64; 2]> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("no /proc")?;
     // The name in parentheses may contain spaces; user and system time are fields 14 and 15.
     let (_, rest) = stat.rsplit_once(')').context("stat is malformed")?;
-    let times = rest.split_whitespace().skip(11).take(2);
-    Ok(times.filter_map(|time| time.parse::<u64>().ok()).sum())
+    let mut times = rest.split_whitespace().skip(11).map(str::parse::<u64>);
+    let mut next = || times.next().context("stat is too short");
+    Ok([next()??, next()??])
 }
