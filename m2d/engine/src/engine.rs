@@ -9,7 +9,7 @@ use crate::sessions::SessionInput;
 use crate::settings::Settings;
 use crate::state::{
     Batch, Changed, Conversations, Lines, Mail, Maintenance, Peers, Round, Sessions, State,
-    TimeKeeping, is_sent_once,
+    TimeKeeping, WaitingSuites, is_sent_once,
 };
 use crate::{
     clients, contact_paths, contact_view, contacts, dialling, invitations, letters, lines, loading,
@@ -111,7 +111,7 @@ impl Engine {
             Input::DialFailed { peer, reason } => dialling::on_dial_failed(engine, &peer, reason),
             Input::BudgetLeft(left) => dialling::save_budget(engine, &left),
             Input::Found(finding) => lookup::take_finding(engine, finding),
-            Input::HigherSuite(peer, suite) => suites::on_completed(engine, peer, suite),
+            Input::HigherSuite(peer, suite) => suites::on_handshake(engine, peer, suite),
         }
     }
 
@@ -338,6 +338,7 @@ fn state_of(parts: Parts) -> Result<State, StoreError> {
         sessions: Sessions::default(),
         conversations: Conversations::default(),
         maintenance: Maintenance::default(),
+        suites: WaitingSuites::default(),
         round: Round::default(),
         time: TimeKeeping::default(),
         log_incarnation,

@@ -10,6 +10,7 @@ mod maintenance;
 mod peers;
 mod sessions;
 mod time;
+mod waiting_suites;
 
 pub use lines::LineHealth;
 pub use mail::BoxHealth;
@@ -23,6 +24,7 @@ pub(crate) use maintenance::{Maintenance, Round};
 pub(crate) use peers::{PeerState, Peers, unknown};
 pub(crate) use sessions::Sessions;
 pub(crate) use time::{PeerClock, TimeKeeping};
+pub(crate) use waiting_suites::WaitingSuites;
 
 use m2_core::sessions::SessionView;
 use m2_store::{ContactRowId, StoreError};
@@ -45,6 +47,8 @@ pub(crate) struct State {
     pub(crate) maintenance: Maintenance,
     /// Progress of the retention scan.
     pub(crate) round: Round,
+    /// Suites that are not stored yet.
+    pub(crate) suites: WaitingSuites,
     /// Which changes of the clock were handled.
     pub(crate) time: TimeKeeping,
     /// The incarnation of the event log.

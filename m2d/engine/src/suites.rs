@@ -4,7 +4,7 @@
 use crate::effect::Effect;
 use crate::state::State;
 use m2_crypto::PeerId;
-use m2_store::StoreError;
+use m2_store::{ContactRowId, StoreError};
 
 /// Requires the stored suites.
 pub(crate) fn require_stored(engine: &mut State) -> Result<(), StoreError> {
@@ -22,6 +22,30 @@ pub(crate) fn carry_over(engine: &mut State, peer: &PeerId) -> Result<(), StoreE
         engine.batch.store.raise_suite(peer, suite)?;
     }
     Ok(())
+}
+
+/// Requires the suite of a handshake that has just been completed with a contact, and stores it later.
+pub(crate) fn on_handshake(engine: &mut State, peer: PeerId, suite: u16) {
+    let row = engine.peers.row_of(&peer);
+    if row.is_some_and(|row| is_stored_for(engine, row)) {
+        engine.batch.effect(Effect::RequireSuite(peer, suite));
+    }
+    let now = engine.batch.now_ms();
+    if let Some((peer, suite)) = engine.suites.add(now, peer, suite) {
+        on_completed(engine, peer, suite);
+    }
+}
+
+/// Stores the suites that have waited long enough.
+pub(crate) fn store_due(engine: &mut State, now: u64) {
+    while let Some((peer, suite)) = engine.suites.take_due(now) {
+        on_completed(engine, peer, suite);
+    }
+}
+
+fn is_stored_for(engine: &State, row: ContactRowId) -> bool {
+    let peer_state = engine.peers.get(&row);
+    peer_state.is_some_and(|peer_state| peer_state.contact.state.is_wanted())
 }
 
 /// Stores the suite of a completed session, and requires it from then on.

@@ -3,7 +3,7 @@
 use crate::erasing::ERASE_STEP;
 use crate::refusal::Refusal;
 use crate::state::{PeerState, State};
-use crate::{clients, conversation, erasing, letters, peer_requests, retention, sessions};
+use crate::{clients, conversation, erasing, letters, peer_requests, retention, sessions, suites};
 use m2_core::dial::Order;
 use m2_store::{ContactRowId, EventKind, Gone, StoreError};
 
@@ -45,7 +45,8 @@ pub(crate) fn next_due_ms(engine: &State) -> u64 {
         .lines
         .days_until_ms
         .min(engine.batch.changed.again_ms);
-    timer.min(crossed).min(periodic).min(reports)
+    let suites = engine.suites.due_ms();
+    timer.min(crossed).min(periodic).min(reports).min(suites)
 }
 
 /// Runs all timed work that is due.
@@ -61,6 +62,7 @@ pub(crate) fn run_timers(engine: &mut State) {
         engine.sessions.crossed.remove(&(due, id));
         sessions::end_crossed(engine, id);
     }
+    suites::store_due(engine, now);
     if engine.batch.changed.again_ms <= now {
         // The end of this batch reports.
         engine.batch.changed.again_ms = u64::MAX;

@@ -152,10 +152,49 @@ fn the_suite_of_a_session_with_a_contact_is_required_from_then_on() {
     engine.begin_batch();
     engine.handle(Input::HigherSuite(peer, 1));
     engine.end_batch().unwrap();
-    assert_eq!(required(&mut engine), [], "a lower suite changes nothing");
+    required(&mut engine);
+    // A lower suite changes nothing.
+    store_suites(&mut engine);
     drop(engine);
     let mut engine = crate::testing::engine_on(dir.path());
     assert_eq!(required(&mut engine), [(peer, 2)]);
+}
+
+/// Lets the suites of completed handshakes be stored.
+fn store_suites(engine: &mut Engine) {
+    crate::testing::pass_ms(engine, 2_000);
+    engine.begin_batch();
+    engine.end_batch().unwrap();
+}
+
+/// A handshake may not lead to a session: its suite is required at once, and stored soon.
+#[test]
+fn the_suite_of_a_handshake_is_stored_without_a_commit_of_its_own() {
+    let (dir, mut engine) = engine();
+    let (peer, stranger) = (session(1).peer_id, PeerId::from_bytes([9; 32]));
+    engine.begin_batch();
+    relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
+    engine.end_batch().unwrap();
+    let before = engine.state.batch.store.changes();
+    engine.begin_batch();
+    engine.handle(Input::HigherSuite(peer, 2));
+    engine.handle(Input::HigherSuite(stranger, 2));
+    engine.end_batch().unwrap();
+    assert_eq!(required(&mut engine), [(peer, 2)]);
+    assert_eq!(engine.state.batch.store.changes(), before);
+    assert!(engine.next_due_ms() <= engine.state.batch.now_ms() + 2_000);
+    store_suites(&mut engine);
+    assert_eq!(required(&mut engine), [(peer, 2)]);
+    // More than may wait: the oldest is stored at once.
+    engine.begin_batch();
+    engine.handle(Input::HigherSuite(peer, 3));
+    for _ in 0..64 {
+        engine.handle(Input::HigherSuite(stranger, 2));
+    }
+    engine.end_batch().unwrap();
+    drop(engine);
+    let mut engine = crate::testing::engine_on(dir.path());
+    assert_eq!(required(&mut engine), [(peer, 3)]);
 }
 
 #[test]
