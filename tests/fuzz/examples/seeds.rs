@@ -21,8 +21,8 @@ use m2_proto::wire::v1::{
     Ack, Acks, BoxState, ContactReply, ContactRequest, Content, Deposit, DepositOutcome, Deposited,
     Edit, Envelope, EpochRefused, Frame, Hello, Letter, LetterSecrets, LettersTaken, Mailbox,
     MailboxOffer, MailboxTokens, OfferedBox, OpenBox, Payload, PlaceRange, Places, Reaction, Read,
-    RegisterBox, RemoveBox, Retract, SeriesHeld, Skip, TokenReport, TokenWithKey, Typing, frame, mailbox,
-    payload,
+    RegisterBox, RemoveBox, Retract, SeriesHeld, Skip, TokenReport, TokenWithKey, Typing, frame,
+    mailbox, payload,
 };
 use prost::Message as _;
 use std::error::Error;
