@@ -84,11 +84,15 @@ pub async fn answers(
         }
     }
     sleep(LISTEN).await;
+    let received = |socket| received(socket, to);
     Ok(sockets.iter().map(received).sum())
 }
 
-fn received(socket: &UdpSocket) -> usize {
+/// Returns the number of bytes that a socket received from an address. Datagrams from others may be meant for
+/// an earlier socket with the same port.
+fn received(socket: &UdpSocket, from: SocketAddr) -> usize {
     let mut buffer = vec![0; 65_535];
-    let datagrams = std::iter::from_fn(|| socket.try_recv(&mut buffer).ok());
-    datagrams.sum()
+    let datagrams = std::iter::from_fn(|| socket.try_recv_from(&mut buffer).ok());
+    let answers = datagrams.filter(|(_, source)| *source == from);
+    answers.map(|(length, _)| length).sum()
 }
