@@ -80,10 +80,7 @@ impl Perform for Outlets {
             Effect::Prioritise(peer, secrets) => self.prioritise(peer, secrets),
             Effect::RequireSuite(peer, suite) => self.suites.require(peer, suite),
             Effect::Event(event) => self.events.push(event),
-            Effect::Notice(peer, notice) => {
-                let unpublished = self.events.last().map(LiveEvent::seq);
-                self.bus.notify(peer, notice, unpublished);
-            }
+            Effect::Notice(notice) => self.bus.notify(notice, &self.events),
             Effect::ForgetContent => self.bus.forget_content(),
             Effect::Boxes(boxes) => self.wakes.mail.set_boxes(boxes),
             Effect::WakeDepositor => self.wakes.mail.letters.notify_one(),

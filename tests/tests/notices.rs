@@ -3,38 +3,52 @@
 
 use m2_proto::api::v1::notice::Kind;
 use m2_proto::api::v1::{
-    ListClientsRequest, Notice, SetTypingRequest, StartAt, SubscribeRequest, Typing,
+    ListClientsRequest, MessageState, SetTypingRequest, StartAt, SubscribeRequest,
+    SubscribeResponse, Typing, event,
 };
 use m2_proto::reason::Reason;
 use m2_tests::scenario::{Api, Pair, eventually};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
+use tokio::time::sleep;
+
+/// After this time without an answer, a stream has sent all that it has.
+const SILENCE: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn typing_reaches_the_streams_that_ask_for_it_and_no_store() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
+    may_send(&alice).await;
     let alices_id = bob.contact("alice").await.unwrap().peer_id;
     let before = bob.log().await.unwrap().len();
+    let received = bob.received("alice").await.unwrap().len();
     let mut with = bob.subscribe(from_now(true)).await.unwrap();
     let mut without = bob.subscribe(from_now(false)).await.unwrap();
     for active in [true, false] {
         assert!(set_typing(&alice, active).await);
         let notice = with.next_notice().await.unwrap();
-        assert_eq!(notice, typing(&alices_id, active));
+        assert_eq!(notice.peer_id, alices_id);
+        assert_eq!(notice.kind, Some(Kind::Typing(Typing { active })));
+        let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+        assert!(now.abs_diff(notice.time.unwrap().seconds as u64) < 60);
     }
     // A message in the same epoch is delivered as usual.
     alice.send("bob", "here it is").await.unwrap();
     bob.await_text("alice", "here it is").await.unwrap();
-    let rest = without.rest(Duration::from_secs(1)).await.unwrap();
-    assert_eq!(rest.len(), 1, "the message alone: {rest:?}");
+    let rest = without.answers(SILENCE).await.unwrap();
+    assert!(
+        rest.len() == 1 && rest[0].notice.is_none(),
+        "the message alone: {rest:?}"
+    );
     assert_eq!(bob.log().await.unwrap().len(), before + 1);
-    assert_eq!(bob.received("alice").await.unwrap().len(), 1);
+    assert_eq!(bob.received("alice").await.unwrap().len(), received + 1);
 }
 
 #[tokio::test]
 async fn the_command_line_sends_and_prints_notices() {
     let pair = Pair::start().await.unwrap();
     let (alice, bob) = pair.apis().await.unwrap();
+    may_send(&alice).await;
     let listen = ["listen", "--notices", "--client", "screen", "--count", "1"];
     let says = async {
         connected(&bob, "screen").await;
@@ -56,20 +70,63 @@ async fn the_command_line_sends_and_prints_notices() {
 async fn a_notice_without_a_session_is_not_sent() {
     let mut pair = Pair::start().await.unwrap();
     let alice = Api::of(&pair.alice).await.unwrap();
+    may_send(&alice).await;
     assert!(set_typing(&alice, true).await);
     assert!(pair.bob.stop().await.unwrap().success());
     eventually("the end of the session", async || {
-        Ok((!set_typing(&alice, true).await).then_some(()))
+        Ok((!alice.contact("bob").await?.online).then_some(()))
     })
     .await
     .unwrap();
+    // The rate limit would allow it.
+    sleep(Duration::from_secs(2)).await;
+    assert!(!set_typing(&alice, true).await);
     pair.bob.restart().await.unwrap();
     let bob = Api::of(&pair.bob).await.unwrap();
     let mut events = bob.subscribe(from_now(true)).await.unwrap();
     alice.send("bob", "back again").await.unwrap();
     bob.await_text("alice", "back again").await.unwrap();
-    let next = events.next().await.unwrap();
-    assert!(next.kind.is_some(), "no notice was kept for later");
+    let answers = events.answers(SILENCE).await.unwrap();
+    assert!(
+        answers.iter().any(|answer| is_message(answer)),
+        "{answers:?}"
+    );
+    let was_kept = |answer: &SubscribeResponse| answer.notice.is_some();
+    assert!(!answers.iter().any(was_kept), "{answers:?}");
+}
+
+/// A front-end clears what a notice says when a message arrives, so a notice must not overtake a message that was sent
+/// before it.
+#[tokio::test]
+async fn a_notice_follows_the_messages_that_were_sent_before_it() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    may_send(&alice).await;
+    let mut stream = bob.subscribe(from_now(true)).await.unwrap();
+    // As many as the rate limit allows at once.
+    for _ in 0..4 {
+        for text in ["one", "two", "three"] {
+            alice.send("bob", text).await.unwrap();
+        }
+        assert!(set_typing(&alice, true).await);
+    }
+    let answers = stream.answers(SILENCE).await.unwrap();
+    let order: String = answers.iter().filter_map(letter).collect();
+    assert_eq!(order, "mmmnmmmnmmmnmmmn");
+}
+
+/// Returns m for a message that was received, n for a notice.
+fn letter(answer: &SubscribeResponse) -> Option<char> {
+    match (is_message(answer), &answer.notice) {
+        (true, _) => Some('m'),
+        (false, Some(_)) => Some('n'),
+        (false, None) => None,
+    }
+}
+
+fn is_message(answer: &SubscribeResponse) -> bool {
+    let kind = answer.event.as_ref().and_then(|event| event.kind.as_ref());
+    matches!(kind, Some(event::Kind::MessageReceived(_)))
 }
 
 /// The rate limit of the sender: 4 at once, then one in a second.
@@ -116,11 +173,13 @@ fn from_now(notices: bool) -> SubscribeRequest {
     }
 }
 
-fn typing(peer_id: &str, active: bool) -> Notice {
-    Notice {
-        peer_id: peer_id.to_owned(),
-        kind: Some(Kind::Typing(Typing { active })),
-    }
+/// Waits until messages, and so notices, may be offered to bob in the session.
+async fn may_send(alice: &Api) {
+    let first = alice.send("bob", "first").await.unwrap();
+    alice
+        .await_message(&first, MessageState::Delivered)
+        .await
+        .unwrap();
 }
 
 async fn set_typing(api: &Api, active: bool) -> bool {

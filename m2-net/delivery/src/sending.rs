@@ -317,7 +317,8 @@ impl Sending {
         let Some(plaintext) = notice.encode() else {
             return false;
         };
-        let is_open = self.open_path().is_some();
+        // While messages wait for an epoch, the attempt to open one is theirs.
+        let is_open = self.open_path().is_some() && self.retry.is_none();
         if !is_open || !self.notices.take(1, cx.now.0) || !self.acquire(cx, tools) {
             return false;
         }

@@ -42,7 +42,7 @@ pub enum Effect {
     /// Notify event streams of an entry of the log.
     Event(LiveEvent),
     /// Pass a contact's notice to the streams that ask for notices.
-    Notice(PeerId, Notice),
+    Notice(ContactNotice),
     /// Forget the messages that are kept in memory for streams, as one of them was erased or
     /// replaced.
     ForgetContent,
@@ -54,6 +54,17 @@ pub enum Effect {
     Lines(WantedLines),
     /// Wake the look-up tasks.
     WakeLookup,
+}
+
+/// What a contact does at this moment.
+#[derive(Debug, Clone)]
+pub struct ContactNotice {
+    /// The contact.
+    pub contact: PeerId,
+    /// What it does.
+    pub notice: Notice,
+    /// When its notice arrived, in Unix milliseconds.
+    pub time_ms: u64,
 }
 
 /// A committed entry of the event log, for streams that have read up to it.

@@ -164,6 +164,7 @@ impl Engine {
                 engine.sessions.settle_epochs();
                 engine.sessions.sent_once.clear();
                 engine.sessions.over.clear();
+                engine.suites.stored();
                 engine.batch.note_written();
                 release::release(engine);
                 Ok(())
@@ -233,7 +234,11 @@ impl Engine {
     /// Closes the store.
     ///
     /// Errors: the store's log could not be emptied. It must be kept with the store.
-    pub fn close(self) -> Result<(), StoreError> {
+    pub fn close(mut self) -> Result<(), StoreError> {
+        // A suite that can't be stored now is stored by the next session.
+        if suites::store_all(&mut self.state).is_err() {
+            self.state.batch.store.roll_back();
+        }
         self.state.batch.store.close()
     }
 
@@ -278,12 +283,14 @@ impl Engine {
             batch,
             conversations,
             sessions,
+            suites,
             ..
         } = &mut self.state;
         batch.store.roll_back();
         let refusal = batch.note_failure(refusal);
         batch.drop_steps(&refusal);
         conversations.roll_back();
+        suites.not_stored(batch.now_ms());
         sessions.take_back_epochs();
         for id in std::mem::take(&mut sessions.sent_once) {
             batch.close_anyway(id, CloseCode::Replaced, FRAME_LOST);

@@ -26,6 +26,8 @@ const PLAN_STEP: u32 = 64;
 const LEASE_MS: u64 = 180_000;
 /// The first and the longest pause after a failed deposit, in milliseconds.
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 2_000..=1_800_000;
+/// The shortest time for which a letter waits for a session key, in milliseconds.
+const KEY_PAUSE_MS: u64 = 200;
 /// How many times the random delay of a deposit passes before a letter whose token was refused is
 /// deposited under another one.
 const REFUSED_DELAYS: u64 = 10;
@@ -63,6 +65,8 @@ pub enum DepositEnd {
     Answered(Outcome),
     /// The provider could not be reached, for this reason.
     Failed(PathFailure),
+    /// No session key was ready: nothing was sent.
+    NoKey,
 }
 
 /// A step in the delivery of a letter.
@@ -403,10 +407,22 @@ fn deposit_ended(
         DepositEnd::Answered(Outcome::BoxFull) => PathFailure::MailboxFull,
         DepositEnd::Answered(Outcome::ServerFull) => PathFailure::MailboxServerFull,
         DepositEnd::Failed(reason) => reason,
+        DepositEnd::NoKey => return put_off(engine, &letter),
     };
     engine.batch.counters.count("DEPOSIT_FAILED");
     engine.mail.failures.insert(letter.contact, reason);
     try_later(engine, letter, end)
+}
+
+/// Draws another delay for a letter that had to wait for a session key. Letters that wait together would be deposited
+/// together, as keys become ready, and the provider could take them for letters of one sender.
+fn put_off(engine: &mut State, letter: &LetterRow) -> Result<(), Refusal> {
+    let delay = deposit_delay(engine).max(KEY_PAUSE_MS);
+    let due = engine.batch.now_ms().saturating_add(delay);
+    engine.batch.counters.count("DEPOSIT_PUT_OFF");
+    engine.batch.store.update_letter(letter, due)?;
+    engine.batch.wake_depositor();
+    Ok(())
 }
 
 fn on_stored(engine: &mut State, letter: &LetterRow) -> Result<(), Refusal> {

@@ -63,7 +63,7 @@ pub use collected::LetterKeys;
 pub use contact_paths::ContactPaths;
 pub use contact_view::ContactView;
 pub use contacts::ContactRequest;
-pub use effect::{Effect, LiveEvent};
+pub use effect::{ContactNotice, Effect, LiveEvent};
 pub use engine::{Engine, Parts};
 pub use failure::Failure;
 pub use input::{Input, Query};

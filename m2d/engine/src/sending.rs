@@ -178,7 +178,10 @@ fn react(engine: &mut State, id: [u8; 16], text: &str) -> Result<(), Refusal> {
 /// Sends a notice to a contact if a session is up. Nothing is stored, except that a new epoch may open.
 fn notify(engine: &mut State, contact: &str, notice: Notice) -> Result<bool, Refusal> {
     let row = resolve_contact(engine, contact)?;
-    if engine.peers.serving(row).is_none() || engine.batch.require_disk().is_err() {
+    let serving = engine.peers.serving(row);
+    // A session whose peer does not answer would deliver the notice when it is over.
+    let answers = serving.is_some_and(|link| !engine.sessions.is_in_doubt(link.id));
+    if !answers || engine.batch.require_disk().is_err() {
         return Ok(false);
     }
     conversation::feed(engine, row, |conversation, cx| {

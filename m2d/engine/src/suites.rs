@@ -24,12 +24,16 @@ pub(crate) fn carry_over(engine: &mut State, peer: &PeerId) -> Result<(), StoreE
     Ok(())
 }
 
-/// Requires the suite of a handshake that has just been completed with a contact, and stores it later.
+/// Requires the suite of a handshake that has just been completed. The suite of a contact is stored later: its
+/// session is about to be stored.
 pub(crate) fn on_handshake(engine: &mut State, peer: PeerId, suite: u16) {
     let row = engine.peers.row_of(&peer);
-    if row.is_some_and(|row| is_stored_for(engine, row)) {
-        engine.batch.effect(Effect::RequireSuite(peer, suite));
+    if !row.is_some_and(|row| is_stored_for(engine, row)) {
+        // A relay, a provider, or a peer whose suite is not stored.
+        on_completed(engine, peer, suite);
+        return;
     }
+    engine.batch.effect(Effect::RequireSuite(peer, suite));
     let now = engine.batch.now_ms();
     if let Some((peer, suite)) = engine.suites.add(now, peer, suite) {
         on_completed(engine, peer, suite);
@@ -41,6 +45,25 @@ pub(crate) fn store_due(engine: &mut State, now: u64) {
     while let Some((peer, suite)) = engine.suites.take_due(now) {
         on_completed(engine, peer, suite);
     }
+}
+
+/// Stores all suites that wait, in a transaction of its own. Used at the end.
+///
+/// Errors: the store can't be written.
+pub(crate) fn store_all(engine: &mut State) -> Result<(), StoreError> {
+    let Some(mut next) = engine.suites.take() else {
+        return Ok(());
+    };
+    let store = &engine.batch.store;
+    store.begin()?;
+    loop {
+        store.raise_suite(&next.0, next.1)?;
+        match engine.suites.take() {
+            Some(another) => next = another,
+            None => break,
+        }
+    }
+    store.commit()
 }
 
 fn is_stored_for(engine: &State, row: ContactRowId) -> bool {

@@ -63,6 +63,7 @@ fn restart_timers(engine: &mut State) -> Result<(), Refusal> {
     }
     engine.maintenance = Maintenance::default();
     engine.mail.restart(now);
+    engine.suites.restart();
     conversation::wake_all(engine)?;
     engine.batch.wake_depositor();
     engine.batch.changed.boxes = true;

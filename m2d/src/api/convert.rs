@@ -331,12 +331,14 @@ pub(super) fn event(row: EventRow, incarnation: u64) -> pb::Event {
 
 /// Converts a notice; `None` if it is of a kind that front-ends do not know.
 pub(super) fn notice(live: &LiveNotice) -> Option<pb::Notice> {
-    let kind = match live.notice {
+    let said = &live.notice;
+    let kind = match said.notice {
         Notice::Typing { active } => pb::notice::Kind::Typing(pb::Typing { active }),
         Notice::Unknown => return None,
     };
     Some(pb::Notice {
-        peer_id: live.contact.to_string(),
+        peer_id: said.contact.to_string(),
+        time: Some(timestamp(said.time_ms)),
         kind: Some(kind),
     })
 }

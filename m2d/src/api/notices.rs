@@ -79,13 +79,21 @@ mod tests {
     use super::*;
     use m2_crypto::PeerId;
     use m2_delivery::Notice;
+    use m2_engine::ContactNotice;
     use std::time::Instant;
     use tokio::sync::broadcast::Sender;
 
+    const fn said(notice: Notice) -> ContactNotice {
+        ContactNotice {
+            contact: PeerId::from_bytes([1; 32]),
+            notice,
+            time_ms: 0,
+        }
+    }
+
     fn typing(active: bool, after: i64) -> LiveNotice {
         LiveNotice {
-            contact: PeerId::from_bytes([1; 32]),
-            notice: Notice::Typing { active },
+            notice: said(Notice::Typing { active }),
             at: Instant::now(),
             after,
         }
@@ -123,7 +131,7 @@ mod tests {
             ..typing(true, 0)
         };
         let unknown = LiveNotice {
-            notice: Notice::Unknown,
+            notice: said(Notice::Unknown),
             ..typing(true, 0)
         };
         sender.send(old).unwrap();

@@ -1,8 +1,6 @@
 //! Notifies streams of committed changes.
 
-use m2_crypto::PeerId;
-use m2_delivery::Notice;
-use m2_engine::LiveEvent;
+use m2_engine::{ContactNotice, LiveEvent};
 use m2_store::{EventKind, EventRow};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,11 +32,9 @@ fn bytes(event: &LiveEvent) -> usize {
 /// A contact's notice.
 #[derive(Debug, Clone)]
 pub struct LiveNotice {
-    /// The contact.
-    pub contact: PeerId,
-    /// What it does.
-    pub notice: Notice,
-    /// When the notice arrived.
+    /// The notice.
+    pub notice: ContactNotice,
+    /// When it arrived.
     pub at: Instant,
     /// The number of the newest event before it.
     pub after: i64,
@@ -158,15 +154,15 @@ impl Bus {
         self.notices.subscribe()
     }
 
-    /// Passes a contact's notice to the streams that are subscribed to notices. `unpublished` is the number of
-    /// the newest event before it that was not published yet, if any.
-    pub(crate) fn notify(&self, contact: PeerId, notice: Notice, unpublished: Option<i64>) {
+    /// Passes a contact's notice to the streams that are subscribed to notices. `unpublished` are the events
+    /// before it that were not published yet.
+    pub(crate) fn notify(&self, notice: ContactNotice, unpublished: &[LiveEvent]) {
+        let newest = unpublished.last().map(LiveEvent::seq);
         // Without a subscriber it is dropped.
         let _ = self.notices.send(LiveNotice {
-            contact,
             notice,
             at: Instant::now(),
-            after: unpublished.unwrap_or_else(|| *self.newest_event.borrow()),
+            after: newest.unwrap_or_else(|| *self.newest_event.borrow()),
         });
     }
 

@@ -112,7 +112,10 @@ impl Depositor {
             let end = DepositEnd::Failed(PathFailure::NoSocket);
             return self.tell_end(message, None, end).await;
         };
-        let ended = self.deposit_from(&endpoint, job).await;
+        let ended = match lacks_keys(&endpoint) {
+            true => Some((None, DepositEnd::NoKey)),
+            false => self.deposit_from(&endpoint, job).await,
+        };
         if let Some((nonce, end)) = ended {
             tracing::debug!(%provider, ?end, "a deposit ended");
             self.tell_end(message, nonce, end).await;
@@ -197,6 +200,12 @@ impl Depositor {
         self.direct.proved(job.provider, address);
         Ok(session)
     }
+}
+
+/// Returns whether the deposits that may run at once would have to wait for session keys.
+fn lacks_keys(endpoint: &Endpoint) -> bool {
+    let keys = endpoint.stats();
+    keys.keys_ready < AT_ONCE.min(keys.keys_wanted / 2)
 }
 
 /// Sends the letter to the provider and waits for its answer.

@@ -176,25 +176,92 @@ fn the_suite_of_a_handshake_is_stored_without_a_commit_of_its_own() {
     relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
     engine.end_batch().unwrap();
     let before = engine.state.batch.store.changes();
-    engine.begin_batch();
-    engine.handle(Input::HigherSuite(peer, 2));
-    engine.handle(Input::HigherSuite(stranger, 2));
-    engine.end_batch().unwrap();
+    handshake(&mut engine, peer, 2);
+    handshake(&mut engine, stranger, 2);
     assert_eq!(required(&mut engine), [(peer, 2)]);
     assert_eq!(engine.state.batch.store.changes(), before);
     assert!(engine.next_due_ms() <= engine.state.batch.now_ms() + 2_000);
     store_suites(&mut engine);
     assert_eq!(required(&mut engine), [(peer, 2)]);
     // More than may wait: the oldest is stored at once.
-    engine.begin_batch();
-    engine.handle(Input::HigherSuite(peer, 3));
+    handshake(&mut engine, peer, 3);
     for _ in 0..64 {
-        engine.handle(Input::HigherSuite(stranger, 2));
+        handshake(&mut engine, peer, 2);
     }
+    drop(engine);
+    let mut engine = crate::testing::engine_on(dir.path());
+    assert_eq!(required(&mut engine), [(peer, 3)]);
+}
+
+/// Has a handshake with a peer completed.
+fn handshake(engine: &mut Engine, peer: PeerId, suite: u16) {
+    engine.begin_batch();
+    engine.handle(Input::HigherSuite(peer, suite));
+    engine.end_batch().unwrap();
+}
+
+#[test]
+fn a_suite_that_waits_is_stored_when_the_daemon_stops_or_the_clock_is_set() {
+    let (dir, mut engine) = engine();
+    let peer = session(1).peer_id;
+    engine.begin_batch();
+    relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
+    engine.end_batch().unwrap();
+    handshake(&mut engine, peer, 2);
+    engine.close().unwrap();
+    let mut engine = crate::testing::engine_on(dir.path());
+    assert_eq!(required(&mut engine), [(peer, 2)]);
+
+    handshake(&mut engine, peer, 3);
+    engine.state.suites.restart();
+    assert_eq!(engine.next_due_ms(), 0);
+    engine.begin_batch();
     engine.end_batch().unwrap();
     drop(engine);
     let mut engine = crate::testing::engine_on(dir.path());
     assert_eq!(required(&mut engine), [(peer, 3)]);
+}
+
+#[test]
+fn a_suite_whose_batch_is_rolled_back_is_stored_later() {
+    let (dir, mut engine) = engine();
+    let peer = session(1).peer_id;
+    engine.begin_batch();
+    relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
+    engine.end_batch().unwrap();
+    handshake(&mut engine, peer, 2);
+    crate::testing::pass_ms(&mut engine, 2_000);
+    engine.begin_batch();
+    crate::upkeep::run_timers(&mut engine.state);
+    engine.state.batch.fail(Refusal::new(Reason::CursorInvalid));
+    engine.end_batch().unwrap_err();
+    crate::testing::pass_ms(&mut engine, 60_000);
+    engine.begin_batch();
+    engine.end_batch().unwrap();
+    drop(engine);
+    let mut engine = crate::testing::engine_on(dir.path());
+    assert_eq!(required(&mut engine), [(peer, 2)]);
+}
+
+#[test]
+fn the_suite_of_a_relay_is_stored_at_once() {
+    let (dir, mut engine) = engine();
+    let relay = session(1).peer_id;
+    let line = m2_store::LineRow {
+        row: m2_store::RelayRowId::default(),
+        relay,
+        addresses: Vec::new(),
+        entry: false,
+        created_ms: 0,
+    };
+    engine.begin_batch();
+    engine.state.batch.store.put_line(&line).unwrap();
+    engine.end_batch().unwrap();
+    handshake(&mut engine, relay, 2);
+    assert_eq!(required(&mut engine), [(relay, 2)]);
+    drop(engine);
+    let mut engine = crate::testing::engine_on(dir.path());
+    assert_eq!(required(&mut engine), [(relay, 2)]);
 }
 
 #[test]

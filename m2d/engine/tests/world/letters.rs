@@ -126,6 +126,28 @@ fn a_token_is_used_only_when_its_letter_can_be_deposited() {
     assert_eq!(letters_at_once(&mut world), 16, "all tokens are left");
 }
 
+/// Letters that wait for session keys together must not be deposited together.
+#[test]
+fn a_letter_that_lacks_a_session_key_waits_for_another_random_delay() {
+    let mut world = world();
+    for text in ["one", "two", "three"] {
+        world.say(ALICE, BOB, text).unwrap();
+    }
+    let mut jobs = world.jobs(ALICE);
+    for _ in 0..10 {
+        assert_eq!(jobs.len(), 3);
+        for job in &jobs {
+            world.end(ALICE, job, DepositEnd::NoKey);
+        }
+        assert_eq!(world.failure(ALICE, BOB), None);
+        let together = world.jobs_now(ALICE);
+        assert!(together.is_empty(), "{}", together.len());
+        jobs = world.jobs(ALICE);
+    }
+    let letters = jobs.iter().filter_map(|job| world.seal(ALICE, job));
+    assert_eq!(letters.count(), 3, "no token was used up");
+}
+
 #[test]
 fn an_attempt_without_an_answer_is_repeated_with_the_same_letter() {
     let mut world = world();

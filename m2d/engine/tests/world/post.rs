@@ -85,6 +85,11 @@ impl World {
         self.pass(SOON_MS);
         self.run(daemon, End::Whole);
         self.pass(SOON_MS);
+        self.jobs_now(daemon)
+    }
+
+    /// Returns the deposits of a daemon that are due.
+    pub(crate) fn jobs_now(&mut self, daemon: usize) -> Vec<DepositJob> {
         let due = self.daemons[daemon].ask(|reply| LetterInput::NextDeposits(100, reply));
         self.answer(daemon, due).unwrap().0
     }

@@ -80,6 +80,17 @@ impl Events {
         }
     }
 
+    /// Returns all answers, events and notices, until none arrives for the time `silence`.
+    ///
+    /// Errors: the stream failed or ended.
+    pub async fn answers(&mut self, silence: Duration) -> anyhow::Result<Vec<SubscribeResponse>> {
+        let mut answers = Vec::new();
+        while let Ok(next) = timeout(silence, self.0.message()).await {
+            answers.push(next?.context("the stream ended")?);
+        }
+        Ok(answers)
+    }
+
     /// Returns all events until none arrives for the time `silence`.
     ///
     /// Errors: the stream failed or ended.
