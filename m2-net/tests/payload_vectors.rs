@@ -12,7 +12,7 @@
 mod vectors;
 
 use m2_crypto::label;
-use m2_delivery::{Body, MessageId, Payload, PayloadError};
+use m2_delivery::{Body, MessageId, Notice, Payload, PayloadError, Plaintext};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 use vectors::{f, hex, load_exact, m, n, unhex};
@@ -113,6 +113,36 @@ fn refused() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Payloads without a place (docs/spec/delivery.md#notices), and whether they say that the user types.
+fn notices() -> Vec<(&'static str, Option<bool>, Vec<u8>)> {
+    let (typing, stopped) = (m(11, &[n(1, 1)]), m(11, &[]));
+    let with = |first: &[u8]| [first, &typing[..]].concat();
+    vec![
+        ("typing", Some(true), typing.clone()),
+        ("typing no longer", Some(false), stopped),
+        ("a place that is written out", Some(true), with(&n(1, 0))),
+        ("a time, which is ignored", Some(true), with(&n(2, SENT_MS))),
+        ("an unknown field", Some(true), with(&f(32, "x"))),
+        ("an unknown body", None, m(12, &[n(1, 1)])),
+    ]
+}
+
+fn refused_notices() -> Vec<(&'static str, Vec<u8>)> {
+    let typing = m(11, &[n(1, 1)]);
+    vec![
+        ("typing with a place", payload(&typing)),
+        (
+            "typing with a time to live",
+            [n(3, 60), typing.clone()].concat(),
+        ),
+        ("a message without a place", text("a")),
+        ("a SKIP without a place", SKIP.to_vec()),
+        ("no body", Vec::new()),
+        ("typing twice", [typing.clone(), typing.clone()].concat()),
+        ("typing and a message", [text("a"), typing].concat()),
+    ]
+}
+
 static STORED: LazyLock<Value> = LazyLock::new(|| load_exact("payloads.json", generate));
 
 fn generate() -> Value {
@@ -127,11 +157,21 @@ fn generate() -> Value {
             "contentHash": hex(label::hash("content", &[&ID, &said])),
         })
     };
-    let refusal = |(why, payload): (&str, Vec<u8>)| json!({ "why": why, "payload": hex(payload) });
+    let refusal = |(why, payload): (&str, Vec<u8>)| {
+        let error = Payload::parse(payload.clone().into()).unwrap_err();
+        json!({ "why": why, "payload": hex(payload), "error": format!("{error:?}") })
+    };
+    let notice = |(what, active, payload): (&str, Option<bool>, Vec<u8>)| json!({ "what": what, "payload": hex(payload), "typing": active });
+    let no_notice = |(why, payload): (&str, Vec<u8>)| {
+        let error = Plaintext::parse(payload.clone().into()).unwrap_err();
+        json!({ "why": why, "payload": hex(payload), "error": format!("{error:?}") })
+    };
     json!({
         "about": "docs/spec/delivery.md, payload, ids and hashes",
         "payloads": cases().into_iter().map(case).collect::<Vec<_>>(),
         "refused": refused().into_iter().map(refusal).collect::<Vec<_>>(),
+        "notices": notices().into_iter().map(notice).collect::<Vec<_>>(),
+        "refusedNotices": refused_notices().into_iter().map(no_notice).collect::<Vec<_>>(),
     })
 }
 
@@ -163,10 +203,30 @@ fn payloads_have_their_hashes() {
     );
 }
 
+/// Returns the name of an error as in the file.
+fn named(error: PayloadError) -> Value {
+    format!("{error:?}").into()
+}
+
 #[test]
 fn what_is_no_payload_is_refused() {
     for case in STORED["refused"].as_array().unwrap() {
-        let parsed = parse(case);
-        assert!(parsed.is_err(), "{}: {parsed:?}", case["why"]);
+        let error = parse(case).unwrap_err();
+        assert_eq!(named(error), case["error"], "{}", case["why"]);
+    }
+}
+
+#[test]
+fn a_payload_without_a_place_is_a_notice_or_refused() {
+    for case in STORED["notices"].as_array().unwrap() {
+        let payload = unhex(&case["payload"]);
+        let typing = case["typing"].as_bool();
+        let expected = typing.map_or(Notice::Unknown, |active| Notice::Typing { active });
+        let parsed = Plaintext::parse(payload.into()).unwrap();
+        assert_eq!(parsed, Plaintext::Notice(expected), "{}", case["what"]);
+    }
+    for case in STORED["refusedNotices"].as_array().unwrap() {
+        let error = Plaintext::parse(unhex(&case["payload"]).into()).unwrap_err();
+        assert_eq!(named(error), case["error"], "{}", case["why"]);
     }
 }

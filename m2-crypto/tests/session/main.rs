@@ -10,6 +10,7 @@
 mod alteration;
 mod decoder;
 mod page;
+mod theft;
 
 use m2_crypto::provider::{Provider, all};
 use serde_json::Value;

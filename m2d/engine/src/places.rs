@@ -69,6 +69,8 @@ pub(crate) fn begin_again(engine: &mut State, row: ContactRowId) -> Result<(), R
         if let Some(progress) = engine.sessions.progress_mut(link.id) {
             progress.places = None;
             progress.greeted = false;
+            // The peer may have dropped what was stated before.
+            progress.stated = 0;
         }
     }
     contact_boxes::forget(engine, row)?;

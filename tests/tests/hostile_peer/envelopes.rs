@@ -8,11 +8,11 @@ use m2_delivery::{Payload, Time};
 use m2_net::clock::Clock;
 use m2_net::session::Session;
 use m2_net::wire::{Ack, Envelope, Message};
-use m2_proto::api::v1::MessageState;
+use m2_proto::api::v1::{MessageState, StartAt, SubscribeRequest};
 use m2_proto::wire::v1 as wire;
 use m2_tests::hostile::{Caller, Noise, crowd, identity};
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wire::payload::Body as Said;
 
 /// The first millisecond of the year 10000, in Unix time.
@@ -171,6 +171,12 @@ async fn a_crowd_of_notices_is_dropped() {
     let carol = Caller::new(identity("carol").unwrap()).unwrap();
     let session = join(&scene, &carol, "carol").await;
     let mut epoch = open(&session, carol.identity(), 1);
+    let screen = SubscribeRequest {
+        start_at: StartAt::Now.into(),
+        notices: true,
+        ..SubscribeRequest::default()
+    };
+    let mut screen = scene.alice.subscribe(screen).await.unwrap();
     let start = Instant::now();
     for number in 0..CROWD {
         let body = match number % 2 {
@@ -200,6 +206,12 @@ async fn a_crowd_of_notices_is_dropped() {
         .counted("NOTICE_DROPPED", (CROWD / 2).saturating_sub(taken))
         .await;
     assert_eq!(scene.alice.received("carol").await.unwrap().len(), 1);
+    let shown = screen.answers(Duration::from_secs(1)).await.unwrap();
+    let shown = shown
+        .iter()
+        .filter(|answer| answer.notice.is_some())
+        .count() as u64;
+    assert!((4..=taken).contains(&shown), "{shown} of {taken}");
     scene.holds().await;
 }
 

@@ -8,7 +8,7 @@ use m2_net::wire::Message;
 use m2_net::wire::mailbox::{BoxState, Letter, Mailbox, Outcome, Request};
 use m2_proto::api::v1::MessageState::{self, Deposited};
 use m2_tests::harness::{Daemon, Setup, Wire};
-use m2_tests::scenario::{Api, PATIENCE, SOON, befriend, eventually, set_policy};
+use m2_tests::scenario::{Api, PATIENCE, SOON, befriend, counted, eventually, set_policy};
 use rand_core::UnwrapErr;
 use std::collections::HashMap;
 use tokio::time::timeout;
@@ -258,12 +258,14 @@ async fn a_depositor_keeps_a_letter_whose_answer_is_wrong() {
     for (number, message) in (1..).zip(&wrong) {
         scene.provider.answer_with(Some(vec![message.clone()]));
         scene.provider.deposits(number).await;
-        eventually("the reason", async || {
-            let failure = alice.contact("bob").await?.mailbox_failure;
-            Ok((failure == "PROVIDER_MISBEHAVED").then_some(()))
+        eventually("the end of the deposit", async || {
+            let failed = counted(&alice.status().await?, "DEPOSIT_FAILED");
+            Ok((failed >= number as u64).then_some(()))
         })
         .await
         .unwrap();
+        let failure = alice.contact("bob").await.unwrap().mailbox_failure;
+        assert_eq!(failure, "PROVIDER_MISBEHAVED");
         assert_ne!(alice.message(&id).await.unwrap().state(), Deposited);
     }
     scene.provider.pass_on(true);

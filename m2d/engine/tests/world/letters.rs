@@ -14,7 +14,7 @@ use m2_wire::mailbox::{BoxState, Outcome};
 use rand_core::UnwrapErr;
 
 /// Returns a world in which Alice may leave letters in a box of Bob, and the two are apart.
-fn world() -> World {
+pub(super) fn world() -> World {
     let mut world = World::new(1, Flaw::None);
     world.introduce(BOB, ALICE);
     world.register(BOB);
@@ -25,7 +25,7 @@ fn world() -> World {
 }
 
 /// Lets Alice write sixteen messages. Returns how many of them get a letter.
-fn letters_at_once(world: &mut World) -> usize {
+pub(super) fn letters_at_once(world: &mut World) -> usize {
     for number in 0..16 {
         world.say(ALICE, BOB, &number.to_string()).unwrap();
     }
@@ -39,7 +39,7 @@ fn is_valid(world: &mut World, token: &DepositToken) -> bool {
     verifier.verify(&owner, Some(&key), token, now_s).is_ok()
 }
 
-const STORED: DepositEnd = DepositEnd::Answered(Outcome::Stored);
+pub(super) const STORED: DepositEnd = DepositEnd::Answered(Outcome::Stored);
 const REFUSED: DepositEnd = DepositEnd::Answered(Outcome::Refused);
 
 #[test]
@@ -105,90 +105,6 @@ fn a_token_of_one_contact_admits_no_letter_of_another() {
     );
     assert!(world.open(BOB, &of_carol.token, &of_alice.sealed).is_none());
     assert!(world.collect(BOB, &of_alice) && world.collect(BOB, &of_carol));
-}
-
-#[test]
-fn a_token_is_used_only_when_its_letter_can_be_deposited() {
-    let mut world = world();
-    world.say(ALICE, BOB, "hello").unwrap();
-    for _ in 0..20 {
-        let jobs = world.jobs(ALICE);
-        world.end(ALICE, &jobs[0], DepositEnd::Failed(PathFailure::NoAnswer));
-        world.pass(DAY_MS / 24);
-    }
-    assert_eq!(world.failure(ALICE, BOB), Some(PathFailure::NoAnswer));
-    // The contact comes back before the letter is deposited: it is not sealed.
-    let jobs = world.jobs(ALICE);
-    world.settle();
-    assert!(world.seal(ALICE, &jobs[0]).is_none());
-    assert_eq!(world.texts(BOB, ALICE), ["hello"]);
-    world.part(ALICE, BOB);
-    assert_eq!(letters_at_once(&mut world), 16, "all tokens are left");
-}
-
-/// Letters that wait for session keys together must not be deposited together.
-#[test]
-fn a_letter_that_lacks_a_session_key_waits_for_another_random_delay() {
-    let mut world = world();
-    for text in ["one", "two", "three"] {
-        world.say(ALICE, BOB, text).unwrap();
-    }
-    let mut jobs = world.jobs(ALICE);
-    for _ in 0..10 {
-        assert_eq!(jobs.len(), 3);
-        for job in &jobs {
-            world.end(ALICE, job, DepositEnd::NoKey);
-        }
-        assert_eq!(world.failure(ALICE, BOB), None);
-        let together = world.jobs_now(ALICE);
-        assert!(together.is_empty(), "{}", together.len());
-        jobs = world.jobs(ALICE);
-    }
-    let letters = jobs.iter().filter_map(|job| world.seal(ALICE, job));
-    assert_eq!(letters.count(), 3, "no token was used up");
-}
-
-#[test]
-fn an_attempt_without_an_answer_is_repeated_with_the_same_letter() {
-    let mut world = world();
-    world.say(ALICE, BOB, "hello").unwrap();
-    let (job, letter) = world.letter(ALICE);
-    world.end(ALICE, &job, DepositEnd::Failed(PathFailure::NoAnswer));
-    let (_, again) = world.letter(ALICE);
-    assert_eq!(again.token, letter.token);
-    assert_eq!(again.sealed, letter.sealed);
-    world.daemons[ALICE].start();
-    let (_, restarted) = world.letter(ALICE);
-    assert_eq!(restarted.sealed, letter.sealed);
-}
-
-#[test]
-fn a_letter_that_waits_too_long_is_sealed_again_under_another_token() {
-    let mut world = world();
-    world.say(ALICE, BOB, "hello").unwrap();
-    let (job, letter) = world.letter(ALICE);
-    world.end(ALICE, &job, DepositEnd::Failed(PathFailure::NoAnswer));
-    world.pass(6 * DAY_MS);
-    assert_eq!(world.letter(ALICE).1.sealed, letter.sealed);
-    world.pass(DAY_MS);
-    let (_, again) = world.letter(ALICE);
-    assert_ne!(again.token, letter.token);
-    assert!(world.collect(BOB, &again));
-    assert!(world.collect(BOB, &letter), "a duplicate is harmless");
-    assert_eq!(world.texts(BOB, ALICE), ["hello"]);
-}
-
-#[test]
-fn a_deposited_letter_is_followed_by_another_after_seven_days() {
-    let mut world = world();
-    world.say(ALICE, BOB, "hello").unwrap();
-    let (job, letter) = world.letter(ALICE);
-    world.end(ALICE, &job, STORED);
-    world.pass(6 * DAY_MS);
-    assert!(world.jobs(ALICE).is_empty());
-    world.pass(DAY_MS);
-    let (_, again) = world.letter(ALICE);
-    assert_ne!(again.token, letter.token);
 }
 
 #[test]

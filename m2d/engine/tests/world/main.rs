@@ -9,6 +9,7 @@
 )]
 
 mod daemon;
+mod deposits;
 mod letters;
 mod network;
 mod post;
