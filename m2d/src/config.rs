@@ -14,6 +14,8 @@ mod mailbox;
 mod privacy;
 #[path = "config/private_file.rs"]
 pub mod private_file;
+#[path = "config/ranges.rs"]
+mod ranges;
 #[path = "config/relay.rs"]
 mod relay;
 #[path = "config/summary.rs"]
@@ -224,16 +226,7 @@ impl Config {
     /// Reads and checks a file. If `optional` is set, a missing file means the default
     /// configuration.
     pub fn load(path: &Path, optional: bool) -> Result<Self, ConfigError> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if optional && error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => {
-                return Err(ConfigError::Read {
-                    path: path.to_owned(),
-                    source,
-                });
-            }
-        };
+        let text = read(path, optional)?;
         let mut config = Self::parse(&text).map_err(|message| ConfigError::Parse {
             path: path.to_owned(),
             message,
@@ -286,91 +279,17 @@ impl Config {
         };
         self.network.max_sessions as usize + of_relay as usize
     }
-
-    fn check_ranges(&self) -> Result<(), ConfigError> {
-        let range = |section, key, ok, expected| {
-            if ok {
-                Ok(())
-            } else {
-                Err(ConfigError::Range {
-                    section,
-                    key,
-                    expected,
-                })
-            }
-        };
-        let (network, store) = (&self.network, &self.store);
-        let listen = (1..=16).contains(&network.listen.len());
-        range("network", "listen", listen, "1 to 16 addresses")?;
-        let keys = (2..=10_000).contains(&self.session_keys());
-        range("network", "session_keys", keys, "2 to 10,000")?;
-        let handshakes = (1..=64).contains(&network.handshakes);
-        range("network", "handshakes", handshakes, "1 to 64")?;
-        let sessions = (1..=100_000).contains(&network.max_sessions);
-        range("network", "max_sessions", sessions, "1 to 100,000")?;
-        let after = (1..=86_400).contains(&self.mailbox.after_s);
-        range("mailbox", "after_s", after, "1 to 86,400")?;
-        range("mailbox", "delay_s", self.mailbox.delay_s <= 60, "0 to 60")?;
-        let days = (1..=3_650).contains(&store.event_days);
-        range("store", "event_days", days, "1 to 3,650")?;
-        let events = store.max_events >= 1_000;
-        range("store", "max_events", events, "1,000 or more")?;
-        let outbox = (1..=1_000_000).contains(&store.max_outbox);
-        range("store", "max_outbox", outbox, "1 to 1,000,000")?;
-        check_kept(&self.store)?;
-        let name = (1..=64).contains(&self.circle.name.len());
-        range("circle", "name", name, "1 to 64 bytes")?;
-        self.mailbox.check_ranges()?;
-        self.privacy.check_ranges()?;
-        self.privacy.check_announced(self.is_loopback_only())?;
-        self.relay.check_ranges()?;
-        self.lookup.check_ranges()?;
-        self.check_roles()
-    }
-
-    /// Refuses roles in line-only mode: a role needs an address at which it is reached, and a
-    /// line-only daemon has none.
-    fn check_roles(&self) -> Result<(), ConfigError> {
-        if self.privacy.ip != IpMode::LineOnly {
-            return Ok(());
-        }
-        let roles = [("relay", self.relay.serve), ("mailbox", self.mailbox.serve)];
-        match roles.into_iter().find(|(_, serves)| *serves) {
-            Some((section, _)) => Err(ConfigError::ServesUnseen { section }),
-            None => Ok(()),
-        }
-    }
 }
 
-/// Checks the ranges of what the store keeps.
-fn check_kept(store: &StoreLimits) -> Result<(), ConfigError> {
-    let megabyte = 1 << 20;
-    let checks = [
-        ("keep_days", store.keep_days <= 36_500, "0 to 36,500"),
-        (
-            "keep_bytes",
-            store.keep_bytes == 0 || store.keep_bytes >= megabyte,
-            "0, or 1,048,576 or more",
-        ),
-        (
-            "contact_messages",
-            store.contact_messages >= 1_000,
-            "1,000 or more",
-        ),
-        (
-            "contact_bytes",
-            store.contact_bytes >= megabyte,
-            "1,048,576 or more",
-        ),
-    ];
-    let failed = checks.into_iter().find(|(_, holds, _)| !holds);
-    failed.map_or(Ok(()), |(key, _, expected)| {
-        Err(ConfigError::Range {
-            section: "store",
-            key,
-            expected,
-        })
-    })
+/// Returns the text of the configuration file; empty if it is `optional` and missing.
+fn read(path: &Path, optional: bool) -> Result<String, ConfigError> {
+    match fs::read_to_string(path) {
+        Err(error) if optional && error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 fn parse_secret(text: &[u8]) -> Option<Secret<32>> {

@@ -1,6 +1,7 @@
 //! The files that the configuration names. A relative path is relative to the directory of the
 //! configuration file, not to the working directory.
 
+use super::ranges::Section;
 use super::{Config, ConfigError};
 use std::path::{Path, PathBuf};
 
@@ -12,22 +13,13 @@ impl Config {
             source,
         })?;
         let directory = whole.parent().unwrap_or(Path::new("/"));
-        let paths = [
-            ("circle", "secret_file", &mut self.circle.secret_file),
-            (
-                "identity",
-                "passphrase_file",
-                &mut self.identity.passphrase_file,
-            ),
-        ];
-        for (section, key, path) in paths {
-            if let Some(path) = path {
-                resolve(path, directory).map_err(|expected| ConfigError::Range {
-                    section,
-                    key,
-                    expected,
-                })?;
-            }
+        if let Some(path) = &mut self.circle.secret_file {
+            resolve(path, directory)
+                .map_err(|expected| Section("circle").wrong("secret_file", expected))?;
+        }
+        if let Some(path) = &mut self.identity.passphrase_file {
+            resolve(path, directory)
+                .map_err(|expected| Section("identity").wrong("passphrase_file", expected))?;
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! `[lookup]`: how contacts are found (docs/spec/lookup.md).
 
 use super::ConfigError;
+use super::ranges::Section;
 use serde::Deserialize;
+
+const SECTION: Section = Section("lookup");
 
 /// The maximum number of bootstrap nodes.
 const MAX_BOOTSTRAP: usize = 32;
@@ -41,25 +44,14 @@ impl Default for LookupConfig {
 
 impl LookupConfig {
     pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
-        let range = |key, ok, expected| {
-            let section = "lookup";
-            if ok {
-                return Ok(());
-            }
-            Err(ConfigError::Range {
-                section,
-                key,
-                expected,
-            })
-        };
         let timeout = (50..=60_000).contains(&self.dht_timeout_ms);
-        range("dht_timeout_ms", timeout, "50 to 60,000")?;
+        SECTION.range("dht_timeout_ms", timeout, "50 to 60,000")?;
         let is_node = |node: &String| {
             let parts = node.rsplit_once(':');
             parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
         };
         let few = self.dht_bootstrap.len() <= MAX_BOOTSTRAP;
         let nodes = few && self.dht_bootstrap.iter().all(is_node);
-        range("dht_bootstrap", nodes, "up to 32 of HOST:PORT")
+        SECTION.range("dht_bootstrap", nodes, "up to 32 of HOST:PORT")
     }
 }

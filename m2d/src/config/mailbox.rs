@@ -2,7 +2,10 @@
 //! (docs/spec/mailbox.md).
 
 use super::ConfigError;
+use super::ranges::Section;
 use serde::Deserialize;
+
+const SECTION: Section = Section("mailbox");
 
 /// Both sides of mailboxes.
 #[derive(Debug, Clone, Deserialize)]
@@ -66,34 +69,31 @@ impl MailboxConfig {
         self.nats.iter().any(|server| server.contains('@'))
     }
 
-    pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
-        let range = |key, ok: bool, expected| {
-            let wrong = ConfigError::Range {
-                section: "mailbox",
-                key,
-                expected,
-            };
-            ok.then_some(()).ok_or(wrong)
-        };
-        let million = "1 to 1,000,000";
+    /// Checks when letters are deposited.
+    pub(super) fn check_delays(&self) -> Result<(), ConfigError> {
         let after = (1..=86_400).contains(&self.after_s);
-        range("after_s", after, "1 to 86,400")?;
-        range("delay_s", self.delay_s <= 60, "0 to 60")?;
+        SECTION.range("after_s", after, "1 to 86,400")?;
+        SECTION.range("delay_s", self.delay_s <= 60, "0 to 60")
+    }
+
+    /// Checks the limits of the server.
+    pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
+        let million = "1 to 1,000,000";
         let boxes = (1..=1_000_000).contains(&self.max_boxes);
-        range("max_boxes", boxes, million)?;
-        range("max_bytes", self.max_bytes >= 1 << 20, "1,048,576 or more")?;
+        SECTION.range("max_boxes", boxes, million)?;
+        SECTION.range("max_bytes", self.max_bytes >= 1 << 20, "1,048,576 or more")?;
         let letters = (1..=1_000_000).contains(&self.box_letters);
-        range("box_letters", letters, million)?;
-        range("box_bytes", self.box_bytes >= 1 << 16, "65,536 or more")?;
+        SECTION.range("box_letters", letters, million)?;
+        SECTION.range("box_bytes", self.box_bytes >= 1 << 16, "65,536 or more")?;
         let spent = (1..=100_000_000).contains(&self.box_spent);
-        range("box_spent", spent, "1 to 100,000,000")?;
+        SECTION.range("box_spent", spent, "1 to 100,000,000")?;
         let owners = (1..=100_000).contains(&self.max_owners);
-        range("max_owners", owners, "1 to 100,000")?;
+        SECTION.range("max_owners", owners, "1 to 100,000")?;
         let depositors = (1..=100_000).contains(&self.max_depositors);
-        range("max_depositors", depositors, "1 to 100,000")?;
+        SECTION.range("max_depositors", depositors, "1 to 100,000")?;
         let servers = self.nats.len() <= 16 && self.nats.iter().all(|server| !server.is_empty());
-        range("nats", servers, "at most 16 addresses of servers")?;
+        SECTION.range("nats", servers, "at most 16 addresses of servers")?;
         let replicas = (1..=5).contains(&self.replicas);
-        range("replicas", replicas, "1 to 5")
+        SECTION.range("replicas", replicas, "1 to 5")
     }
 }

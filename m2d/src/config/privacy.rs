@@ -1,6 +1,7 @@
 //! `[privacy]`: what peers and observers may learn.
 
 use super::ConfigError;
+use super::ranges::Section;
 use m2_core::IpMode;
 use m2_crypto::address::{NamedAddress, Use};
 use serde::Deserialize;
@@ -63,14 +64,7 @@ impl PrivacyConfig {
     }
 
     pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
-        let range = ConfigError::Range {
-            section: "privacy",
-            key: "cover",
-            expected: "0 to 1,000",
-        };
-        if self.cover > 1_000 {
-            return Err(range);
-        }
+        Section("privacy").range("cover", self.cover <= 1_000, "0 to 1,000")?;
         // If packets differed in size, those with messages could be distinguished from cover.
         let unpadded = ConfigError::Needs {
             section: "privacy",

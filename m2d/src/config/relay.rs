@@ -2,9 +2,12 @@
 //! relay keeps its state in memory only.
 
 use super::ConfigError;
+use super::ranges::Section;
 use m2_relay::RelayLimits;
 use serde::Deserialize;
 use std::time::Duration;
+
+const SECTION: Section = Section("relay");
 
 /// The relay role and the limits for its users.
 #[derive(Debug, Clone, Deserialize)]
@@ -70,28 +73,20 @@ impl RelayConfig {
     }
 
     pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
-        let range = |key, ok: bool, expected| {
-            let wrong = ConfigError::Range {
-                section: "relay",
-                key,
-                expected,
-            };
-            ok.then_some(()).ok_or(wrong)
-        };
         let million = "1 to 1,000,000";
         let is_million = |value| (1..=1_000_000).contains(&value);
-        range("max_sessions", is_million(self.max_sessions), million)?;
-        range("max_lines", is_million(self.max_lines), million)?;
+        SECTION.range("max_sessions", is_million(self.max_sessions), million)?;
+        SECTION.range("max_lines", is_million(self.max_lines), million)?;
         let lines = (1..=65_536).contains(&self.max_lines_per_session);
-        range("max_lines_per_session", lines, "1 to 65,536")?;
+        SECTION.range("max_lines_per_session", lines, "1 to 65,536")?;
         let joins = (1..=1_024).contains(&self.max_joins_per_line);
-        range("max_joins_per_line", joins, "1 to 1,024")?;
-        range("max_splices", is_million(self.max_splices), million)?;
+        SECTION.range("max_joins_per_line", joins, "1 to 1,024")?;
+        SECTION.range("max_splices", is_million(self.max_splices), million)?;
         let splice = self.splice_bytes_per_second >= 1 << 14;
-        range("splice_bytes_per_second", splice, "16,384 or more")?;
+        SECTION.range("splice_bytes_per_second", splice, "16,384 or more")?;
         let all = self.bytes_per_second >= 1 << 16;
-        range("bytes_per_second", all, "65,536 or more")?;
+        SECTION.range("bytes_per_second", all, "65,536 or more")?;
         let idle = (10..=3_600).contains(&self.idle_seconds);
-        range("idle_seconds", idle, "10 to 3,600")
+        SECTION.range("idle_seconds", idle, "10 to 3,600")
     }
 }
