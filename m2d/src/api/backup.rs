@@ -44,26 +44,36 @@ fn protection(
     passphrase: Zeroizing<String>,
 ) -> Result<Protection, Refusal> {
     match kind {
-        pb::BackupProtection::Passphrase if !passphrase.is_empty() => {
-            Ok(Protection::Passphrase(passphrase))
-        }
-        pb::BackupProtection::Passphrase => Err(Refusal::argument(
-            "passphrase",
-            "not empty",
-            "The passphrase of the backup is empty. Choose one.",
-        )),
-        pb::BackupProtection::Identity if passphrase.is_empty() => Ok(Protection::Identity),
-        pb::BackupProtection::Identity => Err(Refusal::argument(
-            "passphrase",
-            "empty",
-            "The passphrase must be empty when that of the identity protects the backup.",
-        )),
+        pb::BackupProtection::Passphrase => by_passphrase(passphrase),
+        pb::BackupProtection::Identity => by_identity(&passphrase),
         pb::BackupProtection::Unspecified => Err(Refusal::argument(
             "protection",
             "BACKUP_PROTECTION_PASSPHRASE or BACKUP_PROTECTION_IDENTITY",
             "Protection must be BACKUP_PROTECTION_PASSPHRASE or BACKUP_PROTECTION_IDENTITY.",
         )),
     }
+}
+
+fn by_passphrase(passphrase: Zeroizing<String>) -> Result<Protection, Refusal> {
+    if passphrase.is_empty() {
+        return Err(Refusal::argument(
+            "passphrase",
+            "not empty",
+            "The passphrase of the backup is empty. Choose one.",
+        ));
+    }
+    Ok(Protection::Passphrase(passphrase))
+}
+
+fn by_identity(passphrase: &str) -> Result<Protection, Refusal> {
+    if !passphrase.is_empty() {
+        return Err(Refusal::argument(
+            "passphrase",
+            "empty",
+            "The passphrase must be empty when that of the identity protects the backup.",
+        ));
+    }
+    Ok(Protection::Identity)
 }
 
 fn convert(part: Part, kind: pb::BackupProtection) -> PbPart {

@@ -60,16 +60,8 @@ impl ContactService for ContactApi {
             .await?;
         let last = views.last().filter(|_| has_more);
         let next = last.map(|view| view.row.name.clone()).unwrap_or_default();
-        let usage = ready.readers.read(|reader| reader.usage()).await?;
-        let usage: HashMap<ContactRowId, Usage> = usage.into_iter().collect();
-        let contacts = views.into_iter().map(|view| {
-            let usage = usage.get(&view.row.row).copied().unwrap_or_default();
-            convert::contact(view, usage)
-        });
-        Ok(hold.answer(pb::ListContactsResponse {
-            contacts: contacts.collect(),
-            next,
-        }))
+        let contacts = show_all(ready, views).await?;
+        Ok(hold.answer(pb::ListContactsResponse { contacts, next }))
     }
 
     async fn get_contact(
@@ -184,16 +176,7 @@ impl ContactService for ContactApi {
     ) -> Result<Response<pb::SetContactPolicyResponse>, Status> {
         let ready = self.0.ready()?;
         let request = request.into_inner();
-        let ip: Option<pb::IpMode> = match request.ip {
-            Some(mode) => Some(convert::known("ip", mode)?),
-            None => None,
-        };
-        let change = PolicyChange {
-            mailbox_grant: request.mailbox_grant,
-            mailbox_use: request.mailbox_use,
-            ip: ip.map(convert::parse_ip_mode),
-            keep_s: request.keep.map(|keep| keep_seconds(&keep)).transpose()?,
-        };
+        let change = policy_change(&request)?;
         let view = ready
             .engine
             .call(|reply| ContactRequest::SetPolicy {
@@ -205,6 +188,19 @@ impl ContactService for ContactApi {
         let contact = Some(show(ready, view).await?);
         Ok(Response::new(pb::SetContactPolicyResponse { contact }))
     }
+}
+
+fn policy_change(request: &pb::SetContactPolicyRequest) -> Result<PolicyChange, Refusal> {
+    let ip: Option<pb::IpMode> = request
+        .ip
+        .map(|mode| convert::known("ip", mode))
+        .transpose()?;
+    Ok(PolicyChange {
+        mailbox_grant: request.mailbox_grant,
+        mailbox_use: request.mailbox_use,
+        ip: ip.map(convert::parse_ip_mode),
+        keep_s: request.keep.as_ref().map(keep_seconds).transpose()?,
+    })
 }
 
 /// Parses a retention period. Returns whole seconds, 0 for the profile's setting.
@@ -220,6 +216,16 @@ async fn show(ready: &Ready, view: ContactView) -> Result<pb::Contact, Status> {
     let row = view.row.row;
     let usage = ready.readers.read(move |reader| reader.usage_of(row));
     Ok(convert::contact(view, usage.await?))
+}
+
+async fn show_all(ready: &Ready, views: Vec<ContactView>) -> Result<Vec<pb::Contact>, Refusal> {
+    let usage = ready.readers.read(|reader| reader.usage()).await?;
+    let usage: HashMap<ContactRowId, Usage> = usage.into_iter().collect();
+    let contacts = views.into_iter().map(|view| {
+        let usage = usage.get(&view.row.row).copied().unwrap_or_default();
+        convert::contact(view, usage)
+    });
+    Ok(contacts.collect())
 }
 
 const fn wanted_state(state: pb::ContactState) -> Option<ContactState> {

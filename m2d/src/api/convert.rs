@@ -28,21 +28,24 @@ pub(super) fn duration_ms(
     field: &'static str,
     limit: &str,
 ) -> Result<u64, Refusal> {
-    let seconds = u64::try_from(duration.seconds).ok();
-    let nanos = u64::try_from(duration.nanos).ok();
-    let nanos = nanos.filter(|nanos| *nanos < 1_000_000_000);
+    let in_range = whole_ms(duration).filter(|ms| (from_ms..=to_ms).contains(ms));
+    in_range.ok_or_else(|| {
+        let message = format!("{field} must be from {limit}.");
+        Refusal::argument(field, limit, message)
+    })
+}
+
+/// Returns a duration in whole milliseconds, rounded up; `None` if it is negative, malformed or too
+/// long.
+fn whole_ms(duration: &pbjson_types::Duration) -> Option<u64> {
+    let seconds = u64::try_from(duration.seconds).ok()?;
+    let nanos = u64::try_from(duration.nanos).ok()?;
+    if nanos >= 1_000_000_000 {
+        return None;
+    }
     seconds
-        .zip(nanos)
-        .and_then(|(seconds, nanos)| {
-            seconds
-                .checked_mul(1_000)?
-                .checked_add(nanos.div_ceil(1_000_000))
-        })
-        .filter(|ms| (from_ms..=to_ms).contains(ms))
-        .ok_or_else(|| {
-            let message = format!("{field} must be from {limit}.");
-            Refusal::argument(field, limit, message)
-        })
+        .checked_mul(1_000)?
+        .checked_add(nanos.div_ceil(1_000_000))
 }
 
 /// Parses a message id of 32 hexadecimal digits.

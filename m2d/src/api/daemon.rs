@@ -131,22 +131,26 @@ pub(super) fn store_warnings(store: &StoreFile) -> Vec<String> {
         .map(|fault| fault.warning().to_owned())
         .into_iter()
         .collect();
+    // Small writes may still fit, so the store may show no fault.
     let free = store.path().parent().and_then(free_bytes);
     if let Some(free) = free.filter(|free| *free < LOW_BYTES)
         && fault != Some(Fault::Full)
     {
-        // Small writes may still fit, so the store may show no fault.
-        warnings.push(match free >> 20 {
-            0 => "The disk that holds the data directory is full or has less than 1 MiB left: new \
-                  messages may not be stored. Make room; the daemon continues by itself."
-                .to_owned(),
-            mib => format!(
-                "The disk that holds the data directory has {mib} MiB left. Make room before it \
-                 is full: then nothing is stored any more."
-            ),
-        });
+        warnings.push(disk_warning(free));
     }
     warnings
+}
+
+fn disk_warning(free_bytes: u64) -> String {
+    match free_bytes >> 20 {
+        0 => "The disk that holds the data directory is full or has less than 1 MiB left: new \
+              messages may not be stored. Make room; the daemon continues by itself."
+            .to_owned(),
+        mib => format!(
+            "The disk that holds the data directory has {mib} MiB left. Make room before it is \
+             full: then nothing is stored any more."
+        ),
+    }
 }
 
 fn mailbox_warning(health: &ServerHealth) -> Option<String> {

@@ -1,18 +1,20 @@
 //! `MessageService`.
 
+mod arguments;
+
 use super::convert;
 use super::malformed;
-use super::pages::PAGE_BYTES;
 use super::session::{ApiState, Ready};
+use arguments::{new_message, page_size, parse_before, reaction, read_ids, search_text};
 use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{BoxStream, StreamExt};
-use m2_delivery::{MAX_REACTION, Notice};
+use m2_delivery::Notice;
 use m2_engine::Refusal;
-use m2_engine::{Failure, MessageRequest, NewMessage, Query};
+use m2_engine::{Failure, MessageRequest, Query};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::message_service_server::MessageService;
 use m2_proto::reason::Reason;
-use m2_store::{MessageRowId, MessageState, PageSize, ShownMessage};
+use m2_store::{ContactRowId, MessageState, ShownMessage};
 use std::sync::Arc;
 use tokio::net::unix::UCred;
 use tokio::sync::mpsc;
@@ -22,11 +24,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// The maximum number of requests of one stream in progress.
 const PIPELINE: usize = 1_024;
-const YEAR_MS: u64 = 365 * 86_400_000;
-const MAX_KEY: usize = 128;
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 1_000;
-const MAX_READ: usize = 256;
 
 /// The implementation of the service.
 pub(super) struct MessageApi(pub Arc<ApiState>);
@@ -87,18 +84,10 @@ impl MessageService for MessageApi {
         request: Request<pb::ListMessagesRequest>,
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
         let ready = self.0.ready()?;
-        let pb::ListMessagesRequest {
-            contact,
-            limit,
-            before,
-        } = request.into_inner();
-        let size = page_size(limit)?;
-        let before = parse_before(&before)?;
-        let view = ready
-            .engine
-            .read(|reply| Query::Contact(contact, reply))
-            .await?;
-        let row = view.row.row;
+        let request = request.into_inner();
+        let size = page_size(request.limit)?;
+        let before = parse_before(&request.before)?;
+        let row = contact_row(ready, request.contact).await?;
         let hold = ready.readers.pages.begin().await?;
         let page = ready
             .readers
@@ -113,21 +102,10 @@ impl MessageService for MessageApi {
         request: Request<pb::SearchMessagesRequest>,
     ) -> Result<Response<pb::SearchMessagesResponse>, Status> {
         let ready = self.0.ready()?;
-        let pb::SearchMessagesRequest {
-            text,
-            limit,
-            before,
-        } = request.into_inner();
-        let size = page_size(limit)?;
-        let before = parse_before(&before)?;
-        if text.len() > 1_024 {
-            return Err(Refusal::argument(
-                "text",
-                "1024 bytes",
-                "The search text is longer than 1,024 bytes. Search for fewer words.",
-            )
-            .into());
-        }
+        let request = request.into_inner();
+        let size = page_size(request.limit)?;
+        let before = parse_before(&request.before)?;
+        let text = search_text(request.text)?;
         bring_index_up_to_date(ready).await?;
         let hold = ready.readers.pages.begin().await?;
         let page = ready
@@ -171,19 +149,7 @@ impl MessageService for MessageApi {
         request: Request<pb::MarkReadRequest>,
     ) -> Result<Response<pb::MarkReadResponse>, Status> {
         let ready = self.0.ready()?;
-        let texts = request.into_inner().message_ids;
-        if texts.is_empty() || texts.len() > MAX_READ {
-            return Err(Refusal::argument(
-                "message_ids",
-                "1..256",
-                "One call marks 1 to 256 messages. Split them over several calls.",
-            )
-            .into());
-        }
-        let ids: Vec<[u8; 16]> = texts
-            .iter()
-            .map(|text| convert::message_id(text))
-            .collect::<Result<_, _>>()?;
+        let ids = read_ids(&request.into_inner().message_ids)?;
         ready
             .engine
             .call(|reply| MessageRequest::MarkRead(ids, reply))
@@ -198,14 +164,7 @@ impl MessageService for MessageApi {
         let ready = self.0.ready()?;
         let pb::ReactRequest { message_id, text } = request.into_inner();
         let id = convert::message_id(&message_id)?;
-        if text.len() > MAX_REACTION {
-            return Err(Refusal::argument(
-                "text",
-                "64 bytes",
-                "A reaction has at most 64 bytes. Use an emoji or a shorter text.",
-            )
-            .into());
-        }
+        let text = reaction(text)?;
         ready
             .engine
             .call(|reply| MessageRequest::React(id, text, reply))
@@ -263,53 +222,6 @@ async fn begin(
         })
     };
     Ok(answer.boxed())
-}
-
-fn new_message(request: pb::SendMessageRequest, caller: String) -> Result<NewMessage, Refusal> {
-    use pb::send_message_request::Content;
-    if request.idempotency_key.len() > MAX_KEY {
-        return Err(Refusal::argument(
-            "idempotency_key",
-            "128 bytes",
-            "An idempotency key has at most 128 bytes. Use a shorter one.",
-        ));
-    }
-    let ttl_ms = match &request.ttl {
-        None => 0,
-        Some(ttl) => convert::duration_ms(ttl, 1_000, YEAR_MS, "ttl", "1 s to 365 days")?,
-    };
-    let content = match request.content {
-        Some(Content::Text(text)) if request.media_type.is_empty() => {
-            convert::content("", text.into_bytes())?
-        }
-        Some(Content::Text(_)) => {
-            return Err(Refusal::argument(
-                "media_type",
-                "only with data",
-                "A text has no media type. Send the content as data to give it one.",
-            ));
-        }
-        Some(Content::Data(data)) if request.media_type.is_empty() => {
-            convert::content("application/octet-stream", data)?
-        }
-        Some(Content::Data(data)) => convert::data(&request.media_type, data)?,
-        None => {
-            return Err(Refusal::argument(
-                "content",
-                "text or data",
-                "The message has neither text nor data. Give one of them.",
-            ));
-        }
-    };
-    let reply_to = convert::optional_id(&request.reply_to)?;
-    let thread = convert::optional_id(&request.thread)?;
-    Ok(NewMessage {
-        contact: request.contact,
-        content: content.about(reply_to, thread),
-        ttl_s: u32::try_from(ttl_ms.div_ceil(1_000)).unwrap_or(u32::MAX),
-        caller,
-        key: request.idempotency_key,
-    })
 }
 
 /// Sends the messages of a stream, many concurrently, and answers in order. Each message is passed
@@ -380,6 +292,11 @@ async fn bring_index_up_to_date(ready: &Ready) -> Result<(), Refusal> {
             Err(refusal) => return Err(refusal),
         }
     }
+}
+
+async fn contact_row(ready: &Ready, contact: String) -> Result<ContactRowId, Refusal> {
+    let view = ready.engine.read(|reply| Query::Contact(contact, reply));
+    Ok(view.await?.row.row)
 }
 
 async fn find(ready: &Ready, text: &str) -> Result<ShownMessage, Refusal> {
@@ -458,31 +375,4 @@ fn state_response(text: &str, (state, failure): State) -> pb::WatchMessageRespon
         state: convert::message_state(state).into(),
         failure: Failure::text(failure).to_owned(),
     }
-}
-
-fn page_size(limit: u32) -> Result<PageSize, Refusal> {
-    let rows = match limit {
-        0 => DEFAULT_LIMIT,
-        1..=MAX_LIMIT => limit,
-        _ => {
-            return Err(Refusal::argument(
-                "limit",
-                "1..1000",
-                "The limit must be from 1 to 1,000.",
-            ));
-        }
-    };
-    Ok(PageSize {
-        rows,
-        bytes: PAGE_BYTES,
-    })
-}
-
-/// Parses the row before which a page begins.
-fn parse_before(cursor: &str) -> Result<MessageRowId, Refusal> {
-    if cursor.is_empty() {
-        return Ok(MessageRowId::new(i64::MAX));
-    }
-    let parsed = cursor.parse().map(MessageRowId::new);
-    parsed.map_err(|_| Refusal::new(Reason::CursorInvalid))
 }

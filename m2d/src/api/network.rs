@@ -99,14 +99,18 @@ async fn settings(ready: &Ready) -> Result<Settings, Status> {
         writes_letters: facts.writes_letters,
         prefer_line: facts.prefer_line,
         line_only: facts.line_only,
-        lookup: Lookup {
-            lan: ready.lookup.lan.is_some(),
-            dht: ready.lookup.dht.is_some(),
-            gateway: ready.lookup.ports.is_some(),
-        },
+        lookup: lookup(ready),
         reachable: !config.privacy.announce.is_empty() || leads_here(&ready.reach),
         fail_closed: (ready.fail_closed)().await,
     })
+}
+
+fn lookup(ready: &Ready) -> Lookup {
+    Lookup {
+        lan: ready.lookup.lan.is_some(),
+        dht: ready.lookup.dht.is_some(),
+        gateway: ready.lookup.ports.is_some(),
+    }
 }
 
 /// Returns whether the daemon is known to be reachable from outside. A daemon that is bound to

@@ -42,22 +42,16 @@ impl Readers {
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let stopping = |_| Refusal::new(Reason::Stopping);
         let permit = self.permits.clone().acquire_owned().await;
         let permit = permit.map_err(|_| Refusal::new(Reason::Stopping))?;
         let readers = self.clone();
         let result = tokio::task::spawn_blocking(move || {
-            let reader = readers.take()?;
-            let result = read(&reader);
-            // A connection that has read a damaged page returns errors from then on, so it is
-            // dropped.
-            if result.is_ok() {
-                readers.idle().push(reader);
-            }
+            let result = readers.read_blocking(read);
             drop(permit);
             result
         });
-        result.await.map_err(stopping)?.map_err(|error| {
+        let result = result.await.map_err(|_| Refusal::new(Reason::Stopping))?;
+        result.map_err(|error| {
             tracing::debug!(%error, "a read failed");
             self.file.health().read_failed(error.fault());
             Refusal::from(error)
@@ -72,6 +66,19 @@ impl Readers {
         }
         self.permits.close();
         self.idle().clear();
+    }
+
+    fn read_blocking<T>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let reader = self.take()?;
+        let result = read(&reader);
+        // A connection that has read a damaged page returns errors from then on, so it is dropped.
+        if result.is_ok() {
+            self.idle().push(reader);
+        }
+        result
     }
 
     fn take(&self) -> Result<Reader, StoreError> {

@@ -1,8 +1,10 @@
 //! `RelayService`.
 
 use super::session::ApiState;
+use crate::config::RelayConfig;
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::relay_service_server::RelayService;
+use m2_relay::RelayTotals;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -19,23 +21,26 @@ impl RelayService for RelayApi {
         let Some(relay) = &ready.relay else {
             return Ok(Response::new(pb::GetRelayStatusResponse::default()));
         };
-        let (totals, limits) = (relay.totals(), &ready.config.relay);
-        let refused = totals.refused.into_iter().filter(|(_, count)| *count > 0);
-        Ok(Response::new(pb::GetRelayStatusResponse {
-            serving: true,
-            sessions: number(totals.sessions),
-            max_sessions: limits.max_sessions,
-            lines: number(totals.lines),
-            max_lines: limits.max_lines,
-            splices: number(totals.splices),
-            max_splices: limits.max_splices,
-            extended: u32::try_from(totals.extended).unwrap_or(u32::MAX),
-            bytes: totals.bytes,
-            dropped: totals.dropped,
-            refused: refused
-                .map(|(name, count)| (name.to_owned(), count))
-                .collect(),
-        }))
+        let status = status(relay.totals(), &ready.config.relay);
+        Ok(Response::new(status))
+    }
+}
+
+fn status(totals: RelayTotals, limits: &RelayConfig) -> pb::GetRelayStatusResponse {
+    let refused = totals.refused.into_iter().filter(|(_, count)| *count > 0);
+    let refused = refused.map(|(name, count)| (name.to_owned(), count));
+    pb::GetRelayStatusResponse {
+        serving: true,
+        sessions: number(totals.sessions),
+        max_sessions: limits.max_sessions,
+        lines: number(totals.lines),
+        max_lines: limits.max_lines,
+        splices: number(totals.splices),
+        max_splices: limits.max_splices,
+        extended: u32::try_from(totals.extended).unwrap_or(u32::MAX),
+        bytes: totals.bytes,
+        dropped: totals.dropped,
+        refused: refused.collect(),
     }
 }
 

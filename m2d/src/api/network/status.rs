@@ -3,6 +3,7 @@
 use crate::api::convert;
 use crate::api::session::Ready;
 use crate::config::IpMode;
+use crate::lookup::LookupState;
 use crate::reach::{Known, NatStatus, Reachability, Source};
 use m2_delivery::Path;
 use m2_engine::ContactPaths;
@@ -19,21 +20,12 @@ pub(super) async fn status(ready: &Ready) -> Result<pb::GetNetworkStatusResponse
         IpMode::LineOnly => Vec::new(),
         IpMode::Direct | IpMode::PreferLine => ready.reach.known(),
     };
+    let lookup = ready.lookup.states().into_iter().map(lookup_state);
     Ok(pb::GetNetworkStatusResponse {
         ip: convert::ip_mode(Some(mode)).into(),
         reachability: reachability(mode, &ready.reach).into(),
         addresses: known.into_iter().map(address).collect(),
-        lookup: ready
-            .lookup
-            .states()
-            .into_iter()
-            .map(|state| pb::LookupState {
-                source: way_source(state.source).into(),
-                enabled: state.enabled,
-                works: state.works,
-                about: state.about,
-            })
-            .collect(),
+        lookup: lookup.collect(),
         contacts: ways.into_iter().map(|ways| contact(ready, ways)).collect(),
     })
 }
@@ -45,6 +37,15 @@ pub(super) const fn way_source(source: crate::lookup::StateOf) -> pb::WaySource 
         StateOf::Lan => pb::WaySource::Lan,
         StateOf::Dht => pb::WaySource::Dht,
         StateOf::Gateway => pb::WaySource::Gateway,
+    }
+}
+
+fn lookup_state(state: LookupState) -> pb::LookupState {
+    pb::LookupState {
+        source: way_source(state.source).into(),
+        enabled: state.enabled,
+        works: state.works,
+        about: state.about,
     }
 }
 
