@@ -6,7 +6,7 @@ mod direct;
 mod endpoint_factory;
 mod failure;
 
-pub use address_budget::AddressBudgets;
+pub use address_budget::{AddressBudgets, Charge};
 pub use direct::{Direct, DirectError};
 pub use endpoint_factory::{EndpointFactory, network_clock};
 pub use failure::{DialFailure, of_dial, of_line};

@@ -79,24 +79,27 @@ impl<P: Perform> Driver<P> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
-        runtime.block_on(async {
-            self.perform_effects();
-            loop {
-                match self.next(&mut jobs).await {
-                    Next::Batch(first) => self.run_batch(first, &mut jobs),
-                    Next::Answer(query) => self.answer(query),
-                    Next::Again => {}
-                    Next::Stop => break,
-                }
-            }
-            self.run_last(&mut jobs);
-        });
+        runtime.block_on(self.work(&mut jobs));
         self.engine.close_sessions();
         self.perform_effects();
         if let Err(error) = self.engine.close() {
             tracing::warn!(%error, "the store's log could not be emptied: keep store.db-wal with store.db");
         }
         Ok(())
+    }
+
+    /// Processes jobs until the driver is stopped, and then those that are still queued.
+    async fn work(&mut self, jobs: &mut Jobs) {
+        self.perform_effects();
+        loop {
+            match self.next(jobs).await {
+                Next::Batch(first) => self.run_batch(first, jobs),
+                Next::Answer(query) => self.answer(query),
+                Next::Again => {}
+                Next::Stop => break,
+            }
+        }
+        self.run_last(jobs);
     }
 
     async fn next(&self, jobs: &mut Jobs) -> Next {
@@ -129,8 +132,25 @@ impl<P: Perform> Driver<P> {
 
     fn run_batch(&mut self, first: Option<Job>, jobs: &mut Jobs) {
         let _batch = tracing::trace_span!("batch").entered();
-        let (mut queries, mut refused) = (Vec::new(), None);
         self.engine.begin_batch();
+        let (queries, refused) = self.handle_jobs(first, jobs);
+        match self.engine.end_batch() {
+            Ok(()) => self.note_written(),
+            Err(refusal) => self.note_failed(&refusal, refused),
+        }
+        self.perform_effects();
+        self.engine.tidy_up();
+        queries.into_iter().for_each(|query| self.answer(query));
+    }
+
+    /// Handles the inputs of one batch. Returns its queries, and the input that was left out because
+    /// the engine failed.
+    fn handle_jobs(
+        &mut self,
+        first: Option<Job>,
+        jobs: &mut Jobs,
+    ) -> (Vec<Query>, Option<Box<Write>>) {
+        let (mut queries, mut refused) = (Vec::new(), None);
         let mut next = first;
         let mut room = BATCH;
         while let Some(job) = next {
@@ -146,13 +166,7 @@ impl<P: Perform> Driver<P> {
             let goes_on = room > 0 && !self.engine.has_failed();
             next = goes_on.then(|| jobs.now()).flatten();
         }
-        match self.engine.end_batch() {
-            Ok(()) => self.note_written(),
-            Err(refusal) => self.note_failed(&refusal, refused),
-        }
-        self.perform_effects();
-        self.engine.tidy_up();
-        queries.into_iter().for_each(|query| self.answer(query));
+        (queries, refused)
     }
 
     fn note_written(&mut self) {

@@ -16,8 +16,7 @@ pub fn choose(
     for (place, address) in wanted.iter().enumerate() {
         let mut address = *address;
         if address.port() == 0 {
-            let last = store.number(&setting(place))?.unwrap_or(0);
-            let remembered = SocketAddr::new(address.ip(), u16::try_from(last).unwrap_or(0));
+            let remembered = SocketAddr::new(address.ip(), last_port(store, place)?);
             if can_bind(remembered) {
                 address = remembered;
             }
@@ -38,6 +37,12 @@ pub fn remember(store: &Store, bound: &[SocketAddr]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Returns the remembered port; 0 if there is none.
+fn last_port(store: &Store, place: usize) -> Result<u16, StoreError> {
+    let last = store.number(&setting(place))?.unwrap_or(0);
+    Ok(u16::try_from(last).unwrap_or(0))
 }
 
 fn setting(place: usize) -> String {

@@ -15,28 +15,33 @@ use std::path::Path;
 /// Runs the command. Returns a summary and the remaining steps for the user.
 pub fn passphrase(command: &PassphraseCommand) -> Result<String, Failure> {
     match command {
-        PassphraseCommand::Set { paths, new } => {
-            let mut target = Target::open(paths, false)?;
-            let [new] = ask::all([new_question(new)])?;
-            target.replace(None, Some(&new))?;
-            Ok(target.said("The identity has a passphrase now."))
-        }
-        PassphraseCommand::Change { paths, old, new } => {
-            let mut target = Target::open(paths, true)?;
-            let [old, new] = ask::all([old_question(old), new_question(new)])?;
-            target.replace(Some(&old), Some(&new))?;
-            Ok(target.said("The passphrase of the identity was changed."))
-        }
-        PassphraseCommand::Remove { paths, old } => {
-            let mut target = Target::open(paths, true)?;
-            let [old] = ask::all([old_question(old)])?;
-            target.replace(Some(&old), None)?;
-            Ok(target.said(
-                "The identity has no passphrase any more: anyone who can read its file can act \
-                 as you.",
-            ))
-        }
+        PassphraseCommand::Set { paths, new } => set(paths, new),
+        PassphraseCommand::Change { paths, old, new } => change(paths, old, new),
+        PassphraseCommand::Remove { paths, old } => remove(paths, old),
     }
+}
+
+fn set(paths: &PathArgs, new: &NewPassphrase) -> Result<String, Failure> {
+    let mut target = Target::open(paths, false)?;
+    let [new] = ask::all([new_question(new)])?;
+    target.replace(None, Some(&new))?;
+    Ok(target.said("The identity has a passphrase now."))
+}
+
+fn change(paths: &PathArgs, old: &OldPassphrase, new: &NewPassphrase) -> Result<String, Failure> {
+    let mut target = Target::open(paths, true)?;
+    let [old, new] = ask::all([old_question(old), new_question(new)])?;
+    target.replace(Some(&old), Some(&new))?;
+    Ok(target.said("The passphrase of the identity was changed."))
+}
+
+fn remove(paths: &PathArgs, old: &OldPassphrase) -> Result<String, Failure> {
+    let mut target = Target::open(paths, true)?;
+    let [old] = ask::all([old_question(old)])?;
+    target.replace(Some(&old), None)?;
+    Ok(target.said(
+        "The identity has no passphrase any more: anyone who can read its file can act as you.",
+    ))
 }
 
 fn old_question(old: &OldPassphrase) -> Question<'_> {
@@ -77,19 +82,12 @@ impl Target {
         let lock = InstanceLock::take(&data_dir)?;
         KeyFile::remove_leftover(&data_dir)?;
         let file = KeyFile::read(&data_dir)?.ok_or_else(|| no_key(&data_dir))?;
-        match (file.is_encrypted(), is_encrypted) {
-            (true, false) => Err(usage(
-                "The identity has a passphrase already: use `m2d passphrase change`.",
-            )),
-            (false, true) => Err(usage(
-                "The identity has no passphrase: use `m2d passphrase set`.",
-            )),
-            _ => Ok(Self {
-                file,
-                config,
-                _lock: lock,
-            }),
-        }
+        check_encryption(&file, is_encrypted)?;
+        Ok(Self {
+            file,
+            config,
+            _lock: lock,
+        })
     }
 
     fn replace<'a>(
@@ -115,6 +113,18 @@ impl Target {
             ),
             None => done.to_owned(),
         }
+    }
+}
+
+fn check_encryption(file: &KeyFile, wanted: bool) -> Result<(), Failure> {
+    match (file.is_encrypted(), wanted) {
+        (true, false) => Err(usage(
+            "The identity has a passphrase already: use `m2d passphrase change`.",
+        )),
+        (false, true) => Err(usage(
+            "The identity has no passphrase: use `m2d passphrase set`.",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -26,15 +26,7 @@ pub fn restore(args: &RestoreArgs) -> Result<String, Failure> {
     let (path, optional) = paths::config_file(args.paths.config.as_ref())?;
     let config = Config::load(&path, optional)?;
     let target = Target::claim(paths::data_dir(&args.paths)?)?;
-    let [passphrase] = ask::all([Question {
-        what: match backup.lock() {
-            Lock::Passphrase => "The passphrase of the backup",
-            Lock::Identity(_) => "The passphrase that the identity had when the backup was made",
-        },
-        option: "--passphrase-file",
-        file: args.passphrase_file.as_ref(),
-        is_new: false,
-    }])?;
+    let [passphrase] = ask::all([question(args, backup.lock())])?;
     let mut backup = backup.unlock(passphrase.as_bytes())?;
     target.prepare()?;
     backup.extract(&target.part(m2_store::FILE_NAME))?;
@@ -43,6 +35,18 @@ pub fn restore(args: &RestoreArgs) -> Result<String, Failure> {
     target.write_key(contents)?;
     target.place()?;
     Ok(said(&target, contents, &config))
+}
+
+fn question<'a>(args: &'a RestoreArgs, lock: &Lock) -> Question<'a> {
+    Question {
+        what: match lock {
+            Lock::Passphrase => "The passphrase of the backup",
+            Lock::Identity(_) => "The passphrase that the identity had when the backup was made",
+        },
+        option: "--passphrase-file",
+        file: args.passphrase_file.as_ref(),
+        is_new: false,
+    }
 }
 
 /// A data directory into which a backup can be restored. The lock keeps daemons from running on it.

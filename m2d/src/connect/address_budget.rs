@@ -48,16 +48,7 @@ impl AddressBudgets {
         peer: PeerId,
         addresses: &[SocketAddr],
     ) -> Option<Charge> {
-        let dials = {
-            let (now_ms, mut state) = (self.clock.steady_ms(), self.state());
-            let is_unproved = |address: &&SocketAddr| !state.is_proved(&peer, **address);
-            let dials = addresses.iter().filter(is_unproved).count();
-            let dials = u64::try_from(dials).unwrap_or(u64::MAX);
-            if !state.take_dials(contact, dials, now_ms) {
-                return None;
-            }
-            dials
-        };
+        let dials = self.take_dials(contact, peer, addresses)?;
         if dials > 0 {
             self.keep(contact);
         }
@@ -67,6 +58,15 @@ impl AddressBudgets {
             sent: Arc::default(),
             dials,
         })
+    }
+
+    /// Takes a dial for each unproved address. Returns their number; `None` if the budget is spent.
+    fn take_dials(&self, contact: PeerId, peer: PeerId, addresses: &[SocketAddr]) -> Option<u64> {
+        let (now_ms, mut state) = (self.clock.steady_ms(), self.state());
+        let is_unproved = |address: &&SocketAddr| !state.is_proved(&peer, **address);
+        let dials = addresses.iter().filter(is_unproved).count();
+        let dials = u64::try_from(dials).unwrap_or(u64::MAX);
+        state.take_dials(contact, dials, now_ms).then_some(dials)
     }
 
     /// Charges a contact for one datagram to an address that it named; an address that proved its

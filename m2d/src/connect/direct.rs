@@ -98,12 +98,11 @@ impl Direct {
         limit: Duration,
     ) -> Result<Session, DirectError> {
         let charge = self.charge(contact, contact, &[address])?;
-        let purpose = Purpose::Peer;
         let dialled = self.endpoint.dial_counted(
             address,
             contact,
             credential,
-            purpose,
+            Purpose::Peer,
             limit,
             charge.meter(),
         );

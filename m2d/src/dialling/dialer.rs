@@ -9,8 +9,8 @@ use crate::network::SessionRunner;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use m2_core::IpMode;
 use m2_core::dial::{Attempt, Candidate, DialPlan, Effect, Ended, Input, Order, Target};
+use m2_core::{IpMode, PathFailure};
 use m2_crypto::handshake::Credential;
 use m2_crypto::{Identity, PeerId};
 use m2_engine::Input as EngineInput;
@@ -157,13 +157,7 @@ impl Dialer {
         match done.result {
             None => {}
             Some(Ok(session)) => self.runner.clone().start(session),
-            Some(Err(failure)) => {
-                let reason = failure.reason();
-                let told = self.engine.cast(EngineInput::DialFailed { peer, reason });
-                if told.await.is_err() {
-                    tracing::debug!("the engine is gone");
-                }
-            }
+            Some(Err(failure)) => tell_failure(&self.engine, peer, failure.reason()).await,
         }
     }
 }
@@ -220,19 +214,9 @@ impl Call {
         mode: IpMode,
         timeout: Duration,
     ) -> Result<Session, DialFailure> {
-        let credential = Credential::Identity(self.identity.clone());
         let path = tracing::enabled!(tracing::Level::DEBUG).then(|| described(&candidate));
         let begun = Instant::now();
-        let result = match candidate {
-            Candidate::Direct(target) => {
-                let dialled = self.direct.dial(peer, target, credential, timeout).await;
-                dialled.map_err(DialFailure::Direct)
-            }
-            Candidate::Line(line) => {
-                let dialled = self.lines.dial(peer, credential, &line, mode, timeout);
-                dialled.await
-            }
-        };
+        let result = self.dial_candidate(peer, candidate, mode, timeout).await;
         let took = begun.elapsed();
         match &result {
             Ok(_) => tracing::debug!(path, ?took, "the path leads to the peer"),
@@ -242,6 +226,26 @@ impl Call {
             }
         }
         result
+    }
+
+    async fn dial_candidate(
+        &self,
+        peer: PeerId,
+        candidate: Candidate,
+        mode: IpMode,
+        timeout: Duration,
+    ) -> Result<Session, DialFailure> {
+        let credential = Credential::Identity(self.identity.clone());
+        match candidate {
+            Candidate::Direct(target) => {
+                let dialled = self.direct.dial(peer, target, credential, timeout).await;
+                dialled.map_err(DialFailure::Direct)
+            }
+            Candidate::Line(line) => {
+                let dialled = self.lines.dial(peer, credential, &line, mode, timeout);
+                dialled.await
+            }
+        }
     }
 }
 
@@ -258,5 +262,12 @@ fn described(candidate: &Candidate) -> String {
             format!("{address}, named by others")
         }
         Candidate::Line(line) => format!("a line at relay {}", Pseudonym::of(&line.relay)),
+    }
+}
+
+async fn tell_failure(engine: &EngineHandle, peer: PeerId, reason: PathFailure) {
+    let told = engine.cast(EngineInput::DialFailed { peer, reason });
+    if told.await.is_err() {
+        tracing::debug!("the engine is gone");
     }
 }

@@ -20,7 +20,7 @@ use m2_engine::ContactPaths;
 use m2_engine::Query;
 use m2_engine::Refusal;
 use m2_engine::clock::Clock;
-use m2_net::session::CloseCode;
+use m2_net::session::{CloseCode, Session};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -125,6 +125,7 @@ impl Prober {
     async fn all(self: Arc<Self>, ways: ContactPaths, sender: &mpsc::Sender<Probed>) {
         let mut attempts = Attempts::new();
         self.probe_known(&ways, &mut attempts);
+        self.report_missing(&ways, &mut attempts);
         if let Some(dht) = self.clone().seek(&ways) {
             attempts.push(dht);
         }
@@ -154,6 +155,11 @@ impl Prober {
                 .probe_line(WaySource::Line, peer, line.clone(), mode);
             attempts.push(call.map(|tried| vec![tried]).boxed());
         }
+    }
+
+    /// Adds a failed attempt for each kind of path of which none is known.
+    fn report_missing(&self, ways: &ContactPaths, attempts: &mut Attempts) {
+        let mode = ways.mode;
         let nothing = |source, reason| std::future::ready(vec![none(source, reason)]).boxed();
         if ways.known.is_empty() && mode != IpMode::LineOnly {
             attempts.push(nothing(WaySource::Known, ProbeFailure::NoneKnown));
@@ -182,45 +188,53 @@ impl Prober {
             return Some(std::future::ready(vec![none(source, ProbeFailure::Off)]).boxed());
         };
         let (peer, mode) = (ways.peer, ways.mode);
-        Some(
-            async move {
-                let begun = Instant::now();
-                let now_s = self.clock.now_ms() / 1_000;
-                let record = match crate::lookup::find(&dht, &key, now_s).await {
-                    Ok(Some(record)) => record,
-                    found => {
-                        let reason = match found {
-                            Ok(_) => ProbeFailure::NotPublished,
-                            Err(_) => ProbeFailure::Path(PathFailure::NoAnswer),
-                        };
-                        let took = begun.elapsed();
-                        let tried = none(source, reason);
-                        return vec![Probed { took, ..tried }];
-                    }
-                };
-                self.try_record(peer, mode, record, begun.elapsed()).await
-            }
-            .boxed(),
-        )
+        let sought = async move {
+            let begun = Instant::now();
+            let now_s = self.clock.now_ms() / 1_000;
+            let found = crate::lookup::find(&dht, &key, now_s).await;
+            let looked = begun.elapsed();
+            let tried = match found {
+                Ok(Some(record)) => self.try_record(peer, mode, record).await,
+                Ok(None) => vec![none(source, ProbeFailure::NotPublished)],
+                Err(_) => vec![none(source, ProbeFailure::Path(PathFailure::NoAnswer))],
+            };
+            let with_look_up = |tried: Probed| Probed {
+                took: tried.took + looked,
+                ..tried
+            };
+            tried.into_iter().map(with_look_up).collect()
+        };
+        Some(sought.boxed())
     }
 
+    /// Tries all paths of a record from the DHT.
     async fn try_record(
         self: Arc<Self>,
         peer: PeerId,
         mode: IpMode,
         record: Record,
-        looked: Duration,
     ) -> Vec<Probed> {
         crate::lookup::tell(&self.engine, peer, record.clone()).await;
+        let tried: Vec<Probed> = self.probe_record(peer, mode, record).collect().await;
+        if tried.is_empty() {
+            let no_path = ProbeFailure::Path(PathFailure::NoPath);
+            return vec![none(WaySource::Dht, no_path)];
+        }
+        tried
+    }
+
+    fn probe_record(
+        self: Arc<Self>,
+        peer: PeerId,
+        mode: IpMode,
+        record: Record,
+    ) -> FuturesUnordered<BoxFuture<'static, Probed>> {
         let calls: FuturesUnordered<BoxFuture<'static, Probed>> = FuturesUnordered::new();
         if mode != IpMode::LineOnly {
             for named in record.addresses {
                 let target = Target::named(named, mode);
-                calls.push(
-                    self.clone()
-                        .probe_target(WaySource::Dht, peer, target)
-                        .boxed(),
-                );
+                let call = self.clone().probe_target(WaySource::Dht, peer, target);
+                calls.push(call.boxed());
             }
         }
         for line in record.lines {
@@ -232,19 +246,7 @@ impl Prober {
             let call = self.clone().probe_line(WaySource::Dht, peer, line, mode);
             calls.push(call.boxed());
         }
-        let tried: Vec<Probed> = calls.collect().await;
-        if tried.is_empty() {
-            let tried = none(WaySource::Dht, ProbeFailure::Path(PathFailure::NoPath));
-            return vec![Probed {
-                took: looked,
-                ..tried
-            }];
-        }
-        let with_look = |tried: Probed| Probed {
-            took: tried.took + looked,
-            ..tried
-        };
-        tried.into_iter().map(with_look).collect()
+        calls
     }
 
     async fn probe_target(
@@ -255,17 +257,11 @@ impl Prober {
     ) -> Probed {
         let begun = Instant::now();
         let dialled = self.direct.dial(peer, target, Credential::Anonymous, LIMIT);
-        let result = match dialled.await {
-            Ok(session) => {
-                session.close(CloseCode::Done);
-                Ok(())
-            }
-            Err(error) => refusal_is_success(error.reason()),
-        };
+        let dialled = dialled.await.map_err(|error| error.reason());
         Probed {
             source,
             target: target.to_string(),
-            result,
+            result: outcome(dialled),
             took: begun.elapsed(),
         }
     }
@@ -281,29 +277,31 @@ impl Prober {
         let called = self
             .lines
             .dial(peer, Credential::Anonymous, &line, mode, LIMIT);
-        let result = match tokio::time::timeout(LIMIT, called).await {
-            Ok(Ok(session)) => {
-                session.close(CloseCode::Done);
-                Ok(())
-            }
-            Ok(Err(failure)) => refusal_is_success(failure.reason()),
-            Err(_) => Err(ProbeFailure::Path(PathFailure::NoAnswer)),
+        let dialled = match tokio::time::timeout(LIMIT, called).await {
+            Ok(dialled) => dialled.map_err(|failure| failure.reason()),
+            Err(_) => Err(PathFailure::NoAnswer),
         };
         Probed {
             source,
             target: line.relay.to_string().chars().take(16).collect(),
-            result,
+            result: outcome(dialled),
             took: begun.elapsed(),
         }
     }
 }
 
-/// Maps a refusal to success: a contact without a mailbox role refuses anonymous callers, but only
+/// Closes the session of an attempt. Returns whether the attempt reached the contact.
+///
+/// A refusal is a success: a contact without a mailbox role refuses anonymous callers, but only
 /// after it has proved its identity.
-const fn refusal_is_success(failure: PathFailure) -> Result<(), ProbeFailure> {
-    match failure {
-        PathFailure::Refused => Ok(()),
-        failure => Err(ProbeFailure::Path(failure)),
+fn outcome(dialled: Result<Session, PathFailure>) -> Result<(), ProbeFailure> {
+    match dialled {
+        Ok(session) => {
+            session.close(CloseCode::Done);
+            Ok(())
+        }
+        Err(PathFailure::Refused) => Ok(()),
+        Err(failure) => Err(ProbeFailure::Path(failure)),
     }
 }
 

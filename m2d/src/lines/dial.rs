@@ -3,7 +3,7 @@
 use super::used::Used;
 use super::{RelaySockets, hops};
 use crate::config::IpMode;
-use crate::connect::{DialFailure, Direct, DirectError};
+use crate::connect::{Charge, DialFailure, Direct, DirectError};
 use crate::reach::Reachability;
 use m2_core::ContactLine;
 use m2_crypto::PeerId;
@@ -117,13 +117,7 @@ impl LineDialer {
         if first.addresses.is_empty() {
             return Err(DialFailure::Direct(DirectError::NotAdmitted));
         }
-        let own = self.relay_sockets.own().await;
-        let is_ours = own.rows().any(|row| row.relay == first.relay);
-        let named: &[SocketAddr] = if is_ours { &[] } else { &first.addresses };
-        let charge = self
-            .direct
-            .charge(contact, first.relay, named)
-            .map_err(DialFailure::Direct)?;
+        let charge = self.charge(contact, first).await?;
         let session = relay_sockets.dial_relay_counted(way, charge.meter()).await;
         let session = session.map_err(|error| match error {
             LineError::Unreached(DialError::Refused) => DialFailure::RelayRefused,
@@ -131,6 +125,15 @@ impl LineDialer {
         })?;
         self.direct.proved(first.relay, session.remote_address());
         Ok(session)
+    }
+
+    /// Charges the contact for dialling a relay, unless the relay is one of this daemon's own.
+    async fn charge(&self, contact: PeerId, first: &Hop) -> Result<Charge, DialFailure> {
+        let own = self.relay_sockets.own().await;
+        let is_ours = own.rows().any(|row| row.relay == first.relay);
+        let named: &[SocketAddr] = if is_ours { &[] } else { &first.addresses };
+        let charge = self.direct.charge(contact, first.relay, named);
+        charge.map_err(DialFailure::Direct)
     }
 }
 

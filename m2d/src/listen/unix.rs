@@ -30,24 +30,14 @@ impl ApiSocket {
         if socket::is_too_long(path) {
             return Err(ListenError::PathTooLong(path.to_owned()));
         }
-        let failed = |source| ListenError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = failed_at(path);
         let directory = directory_of(path);
-        make_private_dir(directory).map_err(failed)?;
+        make_private_dir(directory).map_err(&failed)?;
         // The lock keeps other daemons from binding the path between the check of an old socket and
         // its removal.
-        let _lock = lock(directory).await.map_err(failed)?;
-        let listener = match UnixListener::bind(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                check_stale(path).await?;
-                fs::remove_file(path).map_err(failed)?;
-                UnixListener::bind(path).map_err(failed)?
-            }
-            bound => bound.map_err(failed)?,
-        };
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let _lock = lock(directory).await.map_err(&failed)?;
+        let listener = bind_or_replace(path).await?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(&failed)?;
         let path = BoundPath::of(path).map_err(failed)?;
         Ok(Self { path, listener })
     }
@@ -97,14 +87,32 @@ impl Drop for BoundPath {
     }
 }
 
-/// Succeeds if `path` is a socket of this user on which no program listens.
-async fn check_stale(path: &Path) -> Result<(), ListenError> {
-    let failed = |source| ListenError::Io {
+/// Returns the conversion of a system error at `path`.
+fn failed_at(path: &Path) -> impl Fn(io::Error) -> ListenError {
+    move |source| ListenError::Io {
         path: path.to_owned(),
         source,
-    };
+    }
+}
+
+/// Binds `path` and replaces a stale socket.
+async fn bind_or_replace(path: &Path) -> Result<UnixListener, ListenError> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            check_stale(path).await?;
+            fs::remove_file(path).map_err(failed_at(path))?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    }
+    .map_err(failed_at(path))
+}
+
+/// Succeeds if `path` is a socket of this user on which no program listens.
+async fn check_stale(path: &Path) -> Result<(), ListenError> {
+    let failed = failed_at(path);
     // The metadata of a link itself, not of its target.
-    let metadata = fs::symlink_metadata(path).map_err(failed)?;
+    let metadata = fs::symlink_metadata(path).map_err(&failed)?;
     if !metadata.file_type().is_socket() {
         return Err(ListenError::NotASocket(path.to_owned()));
     }

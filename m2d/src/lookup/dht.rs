@@ -124,13 +124,10 @@ pub(crate) async fn find(
     key: &PresenceKey,
     now_s: u64,
 ) -> Result<Option<Record>, DhtError> {
-    let today = day(now_s);
-    let beside = match now_s % DAY_S {
-        early if early < NEAR_S => Some(today.saturating_sub(1)),
-        late if late >= DAY_S - NEAR_S => Some(today.saturating_add(1)),
-        _ => None,
-    };
-    for day in [Some(today), beside].into_iter().flatten() {
+    for day in [Some(day(now_s)), adjacent_day(now_s)]
+        .into_iter()
+        .flatten()
+    {
         let key = Arc::new(DayKey::derive(key, day));
         let opener = key.clone();
         let read = move |_: u64, sealed: &[u8; _]| Record::open(&opener, sealed).ok();
@@ -140,6 +137,16 @@ pub(crate) async fn find(
         }
     }
     Ok(None)
+}
+
+/// Returns yesterday or tomorrow, if midnight is near: the clocks of two peers may differ.
+fn adjacent_day(now_s: u64) -> Option<u32> {
+    let today = day(now_s);
+    match now_s % DAY_S {
+        early if early < NEAR_S => Some(today.saturating_sub(1)),
+        late if late >= DAY_S - NEAR_S => Some(today.saturating_add(1)),
+        _ => None,
+    }
 }
 
 /// Passes a record to the engine.

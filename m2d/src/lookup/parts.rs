@@ -66,13 +66,7 @@ impl LookupParts {
         }
         let mut seen = None;
         if config.lan && !alone && reach.port().is_some() {
-            match Lan::start(LanConfig::default()) {
-                Ok((lan, receiver)) => {
-                    parts.lan = Some(Arc::new(lan));
-                    seen = Some(receiver);
-                }
-                Err(error) => tracing::warn!(%error, "look-up in the local network cannot start"),
-            }
+            (parts.lan, seen) = start_lan().unzip();
         }
         (parts, seen)
     }
@@ -128,6 +122,18 @@ impl LookupParts {
                 None => "The gateway is not asked to forward a port.".to_owned(),
                 Some(status) => format!("The gateway's answer: {}.", status.word()),
             },
+        }
+    }
+}
+
+/// Starts announcements in the local network. Returns them and the ones that are seen; `None` if
+/// they cannot start.
+fn start_lan() -> Option<(Arc<Lan>, mpsc::Receiver<Seen>)> {
+    match Lan::start(LanConfig::default()) {
+        Ok((lan, seen)) => Some((Arc::new(lan), seen)),
+        Err(error) => {
+            tracing::warn!(%error, "look-up in the local network cannot start");
+            None
         }
     }
 }

@@ -91,15 +91,9 @@ impl Publisher {
         loop {
             wake.mark_unchanged();
             moved.mark_unchanged();
-            let round = async {
-                if let Err(refusal) = self.publish().await {
-                    tracing::debug!(reason = %refusal.reason, "the records to publish cannot be read");
-                }
-                tokio::time::sleep(LEAST_PAUSE).await;
-            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = round => {}
+                () = self.round() => {}
             }
             let wait = self.wait();
             tokio::select! {
@@ -113,6 +107,14 @@ impl Publisher {
         }
     }
 
+    async fn round(&mut self) {
+        if let Err(refusal) = self.publish().await {
+            tracing::debug!(reason = %refusal.reason, "the records to publish cannot be read");
+        }
+        tokio::time::sleep(LEAST_PAUSE).await;
+    }
+
+    /// Returns the time until a record is due.
     fn wait(&self) -> Duration {
         let now = self.clock.steady_ms();
         let next = self.published.due.next_ms();
@@ -128,20 +130,7 @@ impl Publisher {
             self.published = Published::new();
         }
         let now_ms = self.clock.now_ms();
-        let today = day(now_ms / 1_000);
-        let mut days = vec![today];
-        if now_ms % DAY_MS >= DAY_MS - BEFORE_MIDNIGHT_MS {
-            days.push(today.saturating_add(1));
-        }
-        let addresses = self.reach.candidates().await;
-        let mut wanted = Vec::new();
-        for day in days {
-            let publications = self.engine.read(|reply| Query::Publications(day, reply));
-            for publication in publications.await? {
-                let content = content(publication.direct, &addresses, publication.lines.clone());
-                wanted.push((key(&publication, day), content));
-            }
-        }
+        let wanted = self.wanted(&days(now_ms)).await?;
         let slots: Vec<Slot> = wanted.iter().map(|(key, _)| slot(key)).collect();
         self.published.keep(&slots);
         self.numbers.retain(|slot, _| slots.contains(slot));
@@ -150,33 +139,53 @@ impl Publisher {
         Ok(())
     }
 
+    /// Returns the records of these days with their content.
+    async fn wanted(&self, days: &[u32]) -> Result<Vec<(DayKey, Content)>, Refusal> {
+        let addresses = self.reach.candidates().await;
+        let mut wanted = Vec::new();
+        for &day in days {
+            let publications = self.engine.read(|reply| Query::Publications(day, reply));
+            for publication in publications.await? {
+                let content = content(publication.direct, &addresses, publication.lines.clone());
+                wanted.push((key(&publication, day), content));
+            }
+        }
+        Ok(wanted)
+    }
+
     async fn send_all(&mut self, wanted: Vec<(DayKey, Content)>, now_s: u64) {
-        let dht = self.dht.clone();
         let steady_ms = self.clock.steady_ms();
-        let wanted = wanted.into_iter().map(|(key, content)| {
-            // The number must also grow after the clock was set back, as nodes keep the highest.
-            let number = self.numbers.entry(slot(&key)).or_default();
-            *number = now_s.max(number.saturating_add(1));
-            (key, content, *number)
-        });
-        let wanted: Vec<_> = wanted.collect();
-        let sent = wanted.into_iter().map(|(key, content, number)| {
-            let dht = dht.clone();
+        let sends = wanted.into_iter().map(|(key, content)| {
+            let (dht, number) = (self.dht.clone(), self.next_number(slot(&key), now_s));
             async move {
                 let done = send(&dht, &key, &content, (now_s, number)).await;
                 (slot(&key), content, done)
             }
         });
-        let mut sent = futures::stream::iter(sent).buffer_unordered(AT_ONCE);
-        while let Some((slot, content, done)) = sent.next().await {
-            let jitter = UnwrapErr(getrandom::SysRng).next_u32();
-            if done {
-                let spread = u64::from(jitter) % SPREAD_MS;
-                let next_ms = steady_ms + EVERY_MS + spread;
-                self.published.done(slot, content, next_ms);
-            } else {
-                self.published.due.failed(slot, steady_ms, jitter);
-            }
+        let sends: Vec<_> = sends.collect();
+        let mut sends = futures::stream::iter(sends).buffer_unordered(AT_ONCE);
+        while let Some((slot, content, done)) = sends.next().await {
+            self.note_sent(slot, content, done, steady_ms);
+        }
+    }
+
+    /// Returns the sequence number of the next record under a key.
+    fn next_number(&mut self, slot: Slot, now_s: u64) -> u64 {
+        // The number must also grow after the clock was set back, as nodes keep the highest.
+        let number = self.numbers.entry(slot).or_default();
+        *number = now_s.max(number.saturating_add(1));
+        *number
+    }
+
+    /// Schedules the next publication of a record, or a retry.
+    fn note_sent(&mut self, slot: Slot, content: Content, done: bool, steady_ms: u64) {
+        let jitter = UnwrapErr(getrandom::SysRng).next_u32();
+        if done {
+            let spread = u64::from(jitter) % SPREAD_MS;
+            let next_ms = steady_ms + EVERY_MS + spread;
+            self.published.done(slot, content, next_ms);
+        } else {
+            self.published.due.failed(slot, steady_ms, jitter);
         }
     }
 }
@@ -225,6 +234,17 @@ impl Published {
         self.due.done(slot.clone(), next_ms);
         self.said.insert(slot, content);
     }
+}
+
+/// Returns the days of which records are published: today, and shortly before midnight also
+/// tomorrow.
+fn days(now_ms: u64) -> Vec<u32> {
+    let today = day(now_ms / 1_000);
+    let mut days = vec![today];
+    if now_ms % DAY_MS >= DAY_MS - BEFORE_MIDNIGHT_MS {
+        days.push(today.saturating_add(1));
+    }
+    days
 }
 
 /// Returns the content of a record, with addresses only for a reader that may know them.

@@ -7,16 +7,17 @@ use super::wake::{BoxesWatch, Wake};
 use crate::connect::of_dial;
 use crate::driver::EngineHandle;
 use m2_core::PathFailure;
-use m2_crypto::Identity;
+use m2_crypto::deposit::BoxKey;
 use m2_crypto::handshake::Credential;
 use m2_crypto::invitation::{InviteId, PROOF_EXPORT_LABEL, proof};
+use m2_crypto::{Identity, Secret};
 use m2_engine::BoxHealth;
 use m2_engine::MailboxInput;
 use m2_engine::Refusal;
 use m2_limits::backoff::Backoff;
 use m2_net::endpoint::Endpoint;
 use m2_net::race;
-use m2_net::session::SessionError;
+use m2_net::session::{SessionError, SessionHandle};
 use m2_net::wire::Purpose;
 use m2_net::wire::mailbox::{BoxState, Letter, Request};
 use m2_store::{BoxRowId, MailboxRow, MailboxState};
@@ -91,18 +92,8 @@ impl Collector {
         loop {
             let wanted = boxes.borrow_and_update().clone();
             let wanted = wanted.as_deref().unwrap_or_default();
-            let rows: HashSet<BoxRowId> = wanted.iter().map(|wanted| wanted.row.row).collect();
-            tasks.retain(|row, task| {
-                let stays = rows.contains(row) && !task.is_finished();
-                if !stays {
-                    task.abort();
-                }
-                stays
-            });
-            for row in rows {
-                let keep = || tokio::spawn(self.clone().keep(row));
-                tasks.entry(row).or_insert_with(keep);
-            }
+            let rows = wanted.iter().map(|wanted| wanted.row.row).collect();
+            self.reconcile(&mut tasks, rows);
             tokio::select! {
                 () = stop.cancelled() => break,
                 // The sender lives as long as this task.
@@ -111,6 +102,25 @@ impl Collector {
         }
         for task in tasks.into_values() {
             task.abort();
+        }
+    }
+
+    /// Aborts the tasks of boxes that are gone, and starts those that are missing or have ended.
+    fn reconcile(
+        self: &Arc<Self>,
+        tasks: &mut HashMap<BoxRowId, JoinHandle<()>>,
+        rows: HashSet<BoxRowId>,
+    ) {
+        tasks.retain(|row, task| {
+            let stays = rows.contains(row) && !task.is_finished();
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for row in rows {
+            let keep = || tokio::spawn(self.clone().keep(row));
+            tasks.entry(row).or_insert_with(keep);
         }
     }
 
@@ -246,12 +256,7 @@ impl Collector {
         // The engine draws a key before it wants a session.
         let key = mailbox.key.clone().ok_or(RoundError::Gone)?;
         if let Some(token) = &mailbox.invite_token {
-            let proof_key = session.handle().exporter(PROOF_EXPORT_LABEL, &[])?;
-            let register = Request::Register {
-                invite_id: *InviteId::of(token).as_bytes(),
-                proof: proof(token, &proof_key),
-                key: key.clone(),
-            };
+            let register = registration(session.handle(), token, key.clone())?;
             let state = session.ask(register).await?;
             if !state.open {
                 return Ok(state);
@@ -330,16 +335,33 @@ impl Collector {
             nonces.push(letter.nonce);
             self.opener.take(letter).await?;
             if nonces.len() < TAKEN_AT_ONCE {
-                next = timeout(Duration::ZERO, session.letter())
-                    .await
-                    .ok()
-                    .transpose()?;
+                next = arrived(session).await?;
             }
         }
         let count = nonces.len() as u64;
         session.tell(Request::Taken(nonces)).await?;
         Ok(count)
     }
+}
+
+/// Returns the request that registers a box with an invitation.
+fn registration(
+    handle: &SessionHandle,
+    token: &Secret<16>,
+    key: BoxKey,
+) -> Result<Request, SessionError> {
+    let proof_key = handle.exporter(PROOF_EXPORT_LABEL, &[])?;
+    Ok(Request::Register {
+        invite_id: *InviteId::of(token).as_bytes(),
+        proof: proof(token, &proof_key),
+        key,
+    })
+}
+
+/// Returns the next letter if it has arrived already.
+async fn arrived(session: &mut OwnerSession) -> Result<Option<Letter>, ProviderError> {
+    let next = timeout(Duration::ZERO, session.letter()).await;
+    next.ok().transpose()
 }
 
 fn jitter() -> u32 {

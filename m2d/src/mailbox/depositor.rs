@@ -15,7 +15,7 @@ use m2_engine::clock::Clock;
 use m2_engine::{DepositEnd, DepositJob, LetterInput, Query, SealedDeposit};
 use m2_net::endpoint::Endpoint;
 use m2_net::race;
-use m2_net::session::{CloseCode, Ended, Session};
+use m2_net::session::{CloseCode, Ended, Session, SessionError};
 use m2_net::wire::mailbox::{Deposit, Mailbox};
 use m2_net::wire::{Message, Purpose};
 use m2_store::MessageRowId;
@@ -79,19 +79,8 @@ impl Depositor {
             let room = AT_ONCE - running.len().min(AT_ONCE);
             let mut pause = LONG;
             if room > 0 {
-                let limit = u32::try_from(room).unwrap_or(1);
-                let next = self
-                    .engine
-                    .call(|reply| LetterInput::NextDeposits(limit, reply));
-                // A store that can't be written now may be writable later.
-                let (jobs, due) = match next.await {
-                    Ok(next) => next,
-                    Err(_) => (Vec::new(), Some(self.clock.now_ms() + RETRY_MS)),
-                };
-                pause = due.map_or(LONG, |due| {
-                    let wait = due.saturating_sub(self.clock.now_ms());
-                    Duration::from_millis(wait.max(20))
-                });
+                let (jobs, next) = self.next_deposits(room).await;
+                pause = next;
                 running.extend(jobs.into_iter().map(|job| self.deposit(job)));
             }
             tokio::select! {
@@ -101,6 +90,24 @@ impl Depositor {
                 () = sleep(pause) => {}
             }
         }
+    }
+
+    /// Returns the deposits to start now, at most `room`, and the pause until the next one is due.
+    async fn next_deposits(&self, room: usize) -> (Vec<DepositJob>, Duration) {
+        let limit = u32::try_from(room).unwrap_or(1);
+        let next = self
+            .engine
+            .call(|reply| LetterInput::NextDeposits(limit, reply));
+        // A store that can't be written now may be writable later.
+        let (jobs, due) = match next.await {
+            Ok(next) => next,
+            Err(_) => (Vec::new(), Some(self.clock.now_ms() + RETRY_MS)),
+        };
+        let pause = due.map_or(LONG, |due| {
+            let wait = due.saturating_sub(self.clock.now_ms());
+            Duration::from_millis(wait.max(20))
+        });
+        (jobs, pause)
     }
 
     async fn deposit(&self, job: DepositJob) {
@@ -143,22 +150,23 @@ impl Depositor {
             Ok(session) => session,
             Err(reason) => return Some((None, DepositEnd::Failed(reason))),
         };
+        let Some(sealed) = self.seal(&job).await else {
+            session.split().0.close(CloseCode::Done);
+            return None;
+        };
+        let nonce = *sealed.token.nonce();
+        let end = hand_over(session, &job, sealed).await;
+        Some((Some(nonce), end))
+    }
+
+    /// Has the engine seal the letter; `None` if the letter is not needed any more.
+    async fn seal(&self, job: &DepositJob) -> Option<SealedDeposit> {
         let (message, provider) = (job.message, job.provider);
         let sealed = self
             .engine
             .call(|reply| LetterInput::Seal(message, provider, reply));
-        match sealed.await {
-            Ok(Some(sealed)) => {
-                let nonce = *sealed.token.nonce();
-                let end = hand_over(session, &job, sealed).await;
-                Some((Some(nonce), end))
-            }
-            // After an error the letter is due again when its lease ends.
-            Ok(None) | Err(_) => {
-                session.split().0.close(CloseCode::Done);
-                None
-            }
-        }
+        // After an error the letter is due again when its lease ends.
+        sealed.await.ok().flatten()
     }
 
     /// If the provider also keeps a box for this daemon, waits between the end of the session with
@@ -216,13 +224,8 @@ async fn hand_over(mut session: Session, job: &DepositJob, sealed: SealedDeposit
         token: sealed.token,
         sealed: sealed.sealed.into(),
     });
-    let answered = timeout(WITHIN, async {
-        session
-            .send_frame(Message::Mailbox(Box::new(deposit)))
-            .await?;
-        session.recv_frame().await
-    });
-    let end = match answered.await {
+    let exchange = exchange(&mut session, deposit);
+    let end = match timeout(WITHIN, exchange).await {
         Ok(Ok(Message::Mailbox(answer))) => outcome(&answer, &nonce),
         Ok(Ok(_)) => DepositEnd::Failed(PathFailure::ProviderMisbehaved),
         Ok(Err(_)) => DepositEnd::Failed(lost(session.close_reason())),
@@ -230,6 +233,13 @@ async fn hand_over(mut session: Session, job: &DepositJob, sealed: SealedDeposit
     };
     session.split().0.close(CloseCode::Done);
     end
+}
+
+/// Sends a frame and returns the next one of the provider.
+async fn exchange(session: &mut Session, frame: Mailbox) -> Result<Message, SessionError> {
+    let frame = Message::Mailbox(Box::new(frame));
+    session.send_frame(frame).await?;
+    session.recv_frame().await
 }
 
 /// Returns the reason for which a session with a provider was lost.

@@ -43,19 +43,7 @@ pub struct MailTasks {
 impl MailTasks {
     /// Starts the tasks. They end when `stop` is cancelled.
     pub fn start(self, wake: Arc<Wake>, tasks: &Tasks, stop: &CancellationToken) {
-        let opener = Arc::new(LetterOpener::new(
-            self.engine.clone(),
-            self.identity.clone(),
-            self.own_id,
-            self.counters.clone(),
-        ));
-        let collector = Arc::new(Collector {
-            engine: self.engine.clone(),
-            endpoint: self.endpoint.clone(),
-            identity: self.identity.clone(),
-            opener,
-            wake: wake.clone(),
-        });
+        let collector = Arc::new(self.collector(wake.clone()));
         tasks.helper("collecting letters", collector.run(stop.clone()));
         let (engine, clock) = (self.engine.clone(), self.clock.clone());
         let keys = OnceLock::new();
@@ -63,6 +51,22 @@ impl MailTasks {
             self.bind(&keys)
         });
         tasks.helper("depositing letters", depositor.run(stop.clone()));
+    }
+
+    fn collector(&self, wake: Arc<Wake>) -> Collector {
+        let opener = LetterOpener::new(
+            self.engine.clone(),
+            self.identity.clone(),
+            self.own_id,
+            self.counters.clone(),
+        );
+        Collector {
+            engine: self.engine.clone(),
+            endpoint: self.endpoint.clone(),
+            identity: self.identity.clone(),
+            opener: Arc::new(opener),
+            wake,
+        }
     }
 
     /// Binds an outbound-only endpoint for one deposit, so that the provider can't link it to others or

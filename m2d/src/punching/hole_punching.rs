@@ -22,7 +22,8 @@ use m2_net::wire::reach::{Candidates, Reach};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::watch::error::RecvError;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -180,19 +181,10 @@ impl Shared {
         while !link.is_over() {
             let addresses = self.all.reach.candidates().await;
             changes.mark_unchanged();
-            link.punch_state().ask();
-            tracing::debug!(
-                session = link.id.0,
-                candidates = addresses.len(),
-                "asks for a direct path"
-            );
-            tell(link, addresses, false);
+            ask(link, addresses);
             tokio::select! {
                 () = sleep(pause) => pause = pause.saturating_mul(2).min(LONGEST_PAUSE),
-                changed = async {
-                    sleep(LEAST_PAUSE).await;
-                    changes.changed().await
-                } => match changed {
+                changed = change_after_pause(&mut changes) => match changed {
                     Ok(()) => pause = FIRST_PAUSE,
                     Err(_) => return,
                 },
@@ -207,21 +199,23 @@ impl Shared {
             return;
         };
         let theirs = self.in_order(theirs);
-        let reply = async {
-            let ours = self.all.reach.candidates().await;
-            tracing::debug!(
-                session = link.id.0,
-                ours = ours.len(),
-                theirs = theirs.len(),
-                "answers with candidates"
-            );
-            tell(link, ours, true);
-            sleep(DIAL_BACK_AFTER).await;
-            if !link.is_over() {
-                self.race(link, &theirs).await;
-            }
-        };
-        tokio::join!(self.punch(link, &theirs), reply);
+        tokio::join!(self.punch(link, &theirs), self.reply(link, &theirs));
+    }
+
+    /// Sends this side's candidates, and later dials those of the other side if necessary.
+    async fn reply(&self, link: &Arc<Link>, theirs: &[SocketAddr]) {
+        let ours = self.all.reach.candidates().await;
+        tracing::debug!(
+            session = link.id.0,
+            ours = ours.len(),
+            theirs = theirs.len(),
+            "answers with candidates"
+        );
+        tell(link, ours, true);
+        sleep(DIAL_BACK_AFTER).await;
+        if !link.is_over() {
+            self.race(link, theirs).await;
+        }
     }
 
     /// Handles the answer to this side's candidates: punches and dials.
@@ -289,6 +283,23 @@ impl Shared {
         let dialled = direct.dial_admitted(link.peer_id, address, credential, DIAL_LIMIT);
         dialled.await
     }
+}
+
+/// Sends this side's candidates with a request for the other side's.
+fn ask(link: &Link, addresses: Vec<NamedAddress>) {
+    link.punch_state().ask();
+    tracing::debug!(
+        session = link.id.0,
+        candidates = addresses.len(),
+        "asks for a direct path"
+    );
+    tell(link, addresses, false);
+}
+
+/// Waits for the next change of the candidates, at least [`LEAST_PAUSE`].
+async fn change_after_pause(changes: &mut watch::Receiver<()>) -> Result<(), RecvError> {
+    sleep(LEAST_PAUSE).await;
+    changes.changed().await
 }
 
 fn tell(link: &Link, mut addresses: Vec<NamedAddress>, answer: bool) {
