@@ -189,19 +189,7 @@ fn unlocker(startup: Startup, file: Arc<KeyFile>, opened: RunningSlot) -> Unlock
         let passphrase = Zeroizing::new(passphrase.into_bytes());
         let (startup, file, opened) = (startup.clone(), file.clone(), opened.clone());
         async move {
-            let opening = file.clone();
-            let open = move || opening.open(Some(&passphrase), provider::default());
-            let identity = tokio::task::spawn_blocking(open)
-                .await
-                .map_err(|_| Reason::Stopping)?
-                .map_err(|error| match error {
-                    KeyFileError::Key {
-                        error: KeyError::Passphrase,
-                        ..
-                    } => Reason::WrongPassphrase,
-                    _ => Reason::Internal,
-                })?;
-            let key = OpenKey::of((*file).clone(), identity);
+            let key = open_key(file, passphrase).await?;
             let (ready, rest) = startup.open(key).await.map_err(|error| {
                 tracing::error!(%error, "the daemon can't start");
                 reason_of(&error)
@@ -213,6 +201,23 @@ fn unlocker(startup: Startup, file: Arc<KeyFile>, opened: RunningSlot) -> Unlock
         }
         .boxed()
     })
+}
+
+/// Opens the key file with the passphrase, on a blocking thread.
+async fn open_key(file: Arc<KeyFile>, passphrase: Zeroizing<Vec<u8>>) -> Result<OpenKey, Reason> {
+    let opening = file.clone();
+    let open = move || opening.open(Some(&passphrase), provider::default());
+    let opened = tokio::task::spawn_blocking(open).await;
+    let identity = opened
+        .map_err(|_| Reason::Stopping)?
+        .map_err(|error| match error {
+            KeyFileError::Key {
+                error: KeyError::Passphrase,
+                ..
+            } => Reason::WrongPassphrase,
+            _ => Reason::Internal,
+        })?;
+    Ok(OpenKey::of((*file).clone(), identity))
 }
 
 fn reason_of(failure: &Failure) -> Reason {

@@ -3,16 +3,17 @@
 use super::convert;
 use super::session::{ApiState, Ready};
 use crate::config::IpMode;
-use crate::reach::Source;
+use crate::reach::{Reachability, Source};
 use m2_core::dial::use_of;
 use m2_crypto::address::{NamedAddress, Scope};
-use m2_engine::{InvitationRequest, NewInvitation, Query};
+use m2_engine::{InvitationRequest, NewInvitation, Query, Refusal};
 use m2_proto::api::v1::invitation_service_server::InvitationService;
 use m2_proto::api::v1::{
     CreateInvitationRequest, CreateInvitationResponse, ListInvitationsRequest,
     ListInvitationsResponse, RevokeInvitationRequest, RevokeInvitationResponse,
 };
 use m2_proto::reason::Reason;
+use pbjson_types::Duration;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -33,29 +34,19 @@ impl InvitationService for InvitationApi {
     ) -> Result<Response<CreateInvitationResponse>, Status> {
         let ready = self.0.ready()?;
         let request = request.into_inner();
-        let valid_ms = match &request.valid_for {
-            None => DAY_MS,
-            Some(duration) => convert::duration_ms(
-                duration,
-                MINUTE_MS,
-                365 * DAY_MS,
-                "valid_for",
-                "1 minute to 365 days",
-            )?,
-        };
         let new = NewInvitation {
             reusable: request.reusable,
-            valid_ms,
+            valid_ms: valid_ms(request.valid_for.as_ref())?,
             contact_name: request.contact_name,
             addresses: reachable(ready),
         };
         let created = ready
             .engine
-            .call(|reply| InvitationRequest::Create(new, reply))
-            .await?;
+            .call(|reply| InvitationRequest::Create(new, reply));
+        let (invitation, uri) = created.await?;
         Ok(Response::new(CreateInvitationResponse {
-            invitation: Some(convert::invitation(created.0)),
-            uri: created.1.as_str().to_owned(),
+            invitation: Some(convert::invitation(invitation)),
+            uri: uri.as_str().to_owned(),
         }))
     }
 
@@ -85,6 +76,14 @@ impl InvitationService for InvitationApi {
     }
 }
 
+fn valid_ms(valid_for: Option<&Duration>) -> Result<u64, Refusal> {
+    let Some(duration) = valid_for else {
+        return Ok(DAY_MS);
+    };
+    let limit = "1 minute to 365 days";
+    convert::duration_ms(duration, MINUTE_MS, 365 * DAY_MS, "valid_for", limit)
+}
+
 /// Returns the addresses at which an invitee can reach this daemon: the announced addresses,
 /// otherwise the bound ones. A wildcard address stands for the addresses of the host. Private
 /// addresses are for invitees in the same network, and are included only in direct mode
@@ -105,24 +104,29 @@ fn reachable(ready: &Ready) -> Vec<NamedAddress> {
             .filter_map(shareable)
             .collect();
     }
-    // Addresses that are reachable from outside go first.
-    let outside = ready.reach.known().into_iter();
-    let outside = outside.filter(|known| matches!(known.source, Source::Mapped | Source::Relay));
-    let outside = outside.map(|known| known.address);
-    let outside = outside.filter(|named| named.scope() == Some(Scope::Public));
     let bound = ready
         .endpoint
         .local_addrs()
         .into_iter()
         .flat_map(stands_for);
     let mut distinct = Vec::new();
-    for named in outside.chain(bound.filter_map(shareable)) {
+    // Addresses that are reachable from outside go first.
+    for named in from_outside(&ready.reach).chain(bound.filter_map(shareable)) {
         if !distinct.contains(&named) {
             distinct.push(named);
         }
     }
     distinct.truncate(MAX_ADDRESSES);
     distinct
+}
+
+/// Returns the public addresses at which the gateway and relays reach this daemon.
+fn from_outside(reach: &Reachability) -> impl Iterator<Item = NamedAddress> + use<> {
+    let known = reach.known().into_iter();
+    known
+        .filter(|known| matches!(known.source, Source::Mapped | Source::Relay))
+        .map(|known| known.address)
+        .filter(|named| named.scope() == Some(Scope::Public))
 }
 
 /// Returns the addresses of this host at which a bound address is reachable.

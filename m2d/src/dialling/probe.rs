@@ -15,7 +15,8 @@ use m2_core::dial::Target;
 use m2_core::{ContactLine, LineTokens};
 use m2_crypto::PeerId;
 use m2_crypto::handshake::Credential;
-use m2_crypto::presence::Record;
+use m2_crypto::presence::{PresenceLine, Record};
+use m2_discovery::dht::DhtError;
 use m2_engine::ContactPaths;
 use m2_engine::Query;
 use m2_engine::Refusal;
@@ -95,6 +96,16 @@ pub struct Prober {
     pub lookup: LookupParts,
     /// The daemon's clock.
     pub clock: Arc<Clock>,
+}
+
+impl Probed {
+    /// Returns the result of an attempt that a look-up preceded.
+    fn after(self, looked: Duration) -> Self {
+        Self {
+            took: self.took + looked,
+            ..self
+        }
+    }
 }
 
 type Attempts = FuturesUnordered<BoxFuture<'static, Vec<Probed>>>;
@@ -183,9 +194,9 @@ impl Prober {
         if self.lookup.mode_hides() {
             return None;
         }
-        let source = WaySource::Dht;
         let Some((dht, key)) = self.lookup.dht.clone().zip(ways.key.clone()) else {
-            return Some(std::future::ready(vec![none(source, ProbeFailure::Off)]).boxed());
+            let off = none(WaySource::Dht, ProbeFailure::Off);
+            return Some(std::future::ready(vec![off]).boxed());
         };
         let (peer, mode) = (ways.peer, ways.mode);
         let sought = async move {
@@ -193,18 +204,24 @@ impl Prober {
             let now_s = self.clock.now_ms() / 1_000;
             let found = crate::lookup::find(&dht, &key, now_s).await;
             let looked = begun.elapsed();
-            let tried = match found {
-                Ok(Some(record)) => self.try_record(peer, mode, record).await,
-                Ok(None) => vec![none(source, ProbeFailure::NotPublished)],
-                Err(_) => vec![none(source, ProbeFailure::Path(PathFailure::NoAnswer))],
-            };
-            let with_look_up = |tried: Probed| Probed {
-                took: tried.took + looked,
-                ..tried
-            };
-            tried.into_iter().map(with_look_up).collect()
+            let tried = self.try_found(peer, mode, found).await;
+            tried.into_iter().map(|tried| tried.after(looked)).collect()
         };
         Some(sought.boxed())
+    }
+
+    async fn try_found(
+        self: Arc<Self>,
+        peer: PeerId,
+        mode: IpMode,
+        found: Result<Option<Record>, DhtError>,
+    ) -> Vec<Probed> {
+        let failure = match found {
+            Ok(Some(record)) => return self.try_record(peer, mode, record).await,
+            Ok(None) => ProbeFailure::NotPublished,
+            Err(_) => ProbeFailure::Path(PathFailure::NoAnswer),
+        };
+        vec![none(WaySource::Dht, failure)]
     }
 
     /// Tries all paths of a record from the DHT.
@@ -238,11 +255,7 @@ impl Prober {
             }
         }
         for line in record.lines {
-            let line = ContactLine {
-                relay: line.relay,
-                addresses: line.addresses,
-                tokens: LineTokens::Always(line.token),
-            };
+            let line = contact_line(line);
             let call = self.clone().probe_line(WaySource::Dht, peer, line, mode);
             calls.push(call.boxed());
         }
@@ -287,6 +300,14 @@ impl Prober {
             result: outcome(dialled),
             took: begun.elapsed(),
         }
+    }
+}
+
+fn contact_line(line: PresenceLine) -> ContactLine {
+    ContactLine {
+        relay: line.relay,
+        addresses: line.addresses,
+        tokens: LineTokens::Always(line.token),
     }
 }
 

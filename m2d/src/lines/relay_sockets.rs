@@ -83,14 +83,7 @@ impl RelaySockets {
             return Some(true);
         };
         for local in endpoint.local_addrs() {
-            let called = endpoint.dial_for(
-                unassigned_address(local.ip()),
-                PeerId::from_bytes([0; 32]),
-                Credential::Anonymous,
-                Purpose::Line,
-                TRIED_FOR,
-            );
-            if called.await.is_ok() {
+            if reaches_unassigned(endpoint, local.ip()).await {
                 return Some(false);
             }
         }
@@ -133,6 +126,18 @@ impl RelaySockets {
         config.only_to = self.allowed.clone();
         Endpoint::bind(config)
     }
+}
+
+/// Dials an unassigned address from a socket on `local`. Returns whether there was an answer.
+async fn reaches_unassigned(endpoint: &Endpoint, local: IpAddr) -> bool {
+    let dialled = endpoint.dial_for(
+        unassigned_address(local),
+        PeerId::from_bytes([0; 32]),
+        Credential::Anonymous,
+        Purpose::Line,
+        TRIED_FOR,
+    );
+    dialled.await.is_ok()
 }
 
 /// Returns an unassigned address that a socket on `local` can send to (RFC 5737, RFC 3849).

@@ -206,34 +206,46 @@ impl<'a> Payload<'a> {
 /// stay unchanged.
 fn rewritten(frames: &[u8]) -> Option<Vec<u8>> {
     let first = Head::parse(frames)?;
-    let (payload, mut rest) = frames.get(HEAD_LENGTH..)?.split_at_checked(first.length)?;
+    let (payload, rest) = frames.get(HEAD_LENGTH..)?.split_at_checked(first.length)?;
     let payload = Payload::parse(first.flags, payload)?;
-    let mut whole = payload.fragment.to_vec();
-    while !rest.is_empty() {
-        let head = Head::parse(rest)?;
-        let (fragment, after) = rest.get(HEAD_LENGTH..)?.split_at_checked(head.length)?;
-        whole.extend_from_slice(fragment);
-        rest = after;
-    }
-    let whole = block::rewrite(&whole)?;
+    let whole = block::rewrite(&joined(payload.fragment, rest)?)?;
     // A block in one frame stays in one frame; a block in several frames is split at the same place
     // as before.
     let at = match first.flags & END_HEADERS {
         0 => payload.fragment.len().min(whole.len()),
         _ => whole.len(),
     };
-    let (begin, mut rest) = whole.split_at(at);
+    let (begin, rest) = whole.split_at(at);
     let ends = if rest.is_empty() { END_HEADERS } else { 0 };
     let parts = [payload.before, begin, payload.padding];
     let mut out = Vec::with_capacity(frames.len() + 1);
     first.write(HEADERS, first.flags | ends, &parts, &mut out)?;
+    write_continuations(&first, rest, &mut out)?;
+    Some(out)
+}
+
+/// Returns a header block: its first fragment, and those of the continuation frames.
+fn joined(first: &[u8], mut continuations: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = first.to_vec();
+    while !continuations.is_empty() {
+        let head = Head::parse(continuations)?;
+        let payload = continuations.get(HEAD_LENGTH..)?;
+        let (fragment, after) = payload.split_at_checked(head.length)?;
+        whole.extend_from_slice(fragment);
+        continuations = after;
+    }
+    Some(whole)
+}
+
+/// Writes the rest of a header block in continuation frames.
+fn write_continuations(first: &Head, mut rest: &[u8], out: &mut Vec<u8>) -> Option<()> {
     while !rest.is_empty() {
         let (now, after) = rest.split_at(rest.len().min(MAX_PAYLOAD));
         let ends = if after.is_empty() { END_HEADERS } else { 0 };
-        first.write(CONTINUATION, ends, &[now], &mut out)?;
+        first.write(CONTINUATION, ends, &[now], out)?;
         rest = after;
     }
-    Some(out)
+    Some(())
 }
 
 #[cfg(test)]

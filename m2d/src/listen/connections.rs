@@ -13,6 +13,10 @@ const FEWEST: u64 = 8;
 const MOST_OF_OTHERS: usize = 8;
 /// How long `m2 status` keeps warning after the last failure.
 const WARNED: Duration = Duration::from_secs(600);
+/// The warning after failures to accept a connection.
+const NO_DESCRIPTORS: &str = "The daemon used up its file descriptors, so front-ends had to wait. \
+    End front-ends that you don't need, or raise the limit (LimitNOFILE= in the unit, `ulimit -n` \
+    in a shell).";
 
 /// Counts and limits the connections of front-ends.
 #[derive(Debug)]
@@ -58,12 +62,7 @@ impl Connections {
         let recent = |at: Option<Instant>| at.is_some_and(|at| now.duration_since(at) < WARNED);
         let mut warnings = Vec::new();
         if recent(state.last_failed) {
-            warnings.push(
-                "The daemon used up its file descriptors, so front-ends had to wait. End \
-                 front-ends that you don't need, or raise the limit (LimitNOFILE= in the unit, \
-                 `ulimit -n` in a shell)."
-                    .to_owned(),
-            );
+            warnings.push(NO_DESCRIPTORS.to_owned());
         }
         if recent(state.last_refused) {
             warnings.push(format!(

@@ -1,6 +1,7 @@
 //! A session's part in the grants of its epochs (docs/spec/envelope.md#session) and in letters.
 
 use bytes::Bytes;
+use m2_crypto::Secret;
 use m2_crypto::envelope::{EpochSecret, Grant, SESSION_NAME_BYTES};
 use m2_crypto::letter::LetterSecret;
 use m2_net::session::{SessionError, SessionHandle};
@@ -35,6 +36,18 @@ pub(super) fn epoch_secrets(
 pub(super) fn letter_secret(handle: &SessionHandle) -> Result<LetterSecret, SessionError> {
     let exported = handle.exporter(LetterSecret::EXPORT, &[])?;
     Ok(LetterSecret::new(name_in_grants(handle)?, exported))
+}
+
+/// Returns the look-up secrets of a session: this side's, and the peer's.
+pub(super) fn lookup_secrets(
+    handle: &SessionHandle,
+) -> Result<(Secret<32>, Secret<32>), SessionError> {
+    let of_initiator = handle.exporter(b"look-up secret of the initiator", &[])?;
+    let of_responder = handle.exporter(b"look-up secret of the responder", &[])?;
+    Ok(match handle.dialled() {
+        true => (of_initiator, of_responder),
+        false => (of_responder, of_initiator),
+    })
 }
 
 /// Opens the grants of a session.

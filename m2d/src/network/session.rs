@@ -1,6 +1,6 @@
 //! The task of each session, which passes its frames to the engine in order.
 
-use super::grants::{GrantOpener, epoch_secrets, letter_secret, name_in_grants};
+use super::grants::{GrantOpener, epoch_secrets, letter_secret, lookup_secrets, name_in_grants};
 use super::outgoing::Outgoing;
 use super::silence::Silence;
 use super::{Link, Links, PunchState};
@@ -188,6 +188,12 @@ impl SessionRunner {
                 Err(refusal.into())
             }
         };
+        self.end(&link, &handle).await?;
+        result
+    }
+
+    /// Tells the engine that a session is over.
+    async fn end(&self, link: &Link, handle: &SessionHandle) -> Result<(), Refusal> {
         if self.engine.is_stopping() {
             handle.close(CloseCode::ShuttingDown);
         }
@@ -198,10 +204,8 @@ impl SessionRunner {
             age: link.age(),
             refused: link.refused(),
         };
-        self.engine
-            .call(|reply| SessionInput::Down(end, reply))
-            .await?;
-        result
+        let told = self.engine.call(|reply| SessionInput::Down(end, reply));
+        told.await
     }
 
     /// Passes frames to the engine until the session ends.
@@ -304,17 +308,9 @@ impl SessionRunner {
         envelope: &Envelope,
         grants: &mut GrantOpener,
     ) -> Result<Option<AcceptedGrant>, TaskEnd> {
-        if grants.last == envelope.grant {
-            return Ok(None);
-        }
-        let Ok(grant) = Grant::parse(&envelope.grant) else {
-            link.count_misdeed("GRANT_MALFORMED");
+        let Some(grant) = new_grant(link, envelope, grants) else {
             return Ok(None);
         };
-        if grants.is_of_another_session(&grant) {
-            link.count_misdeed("GRANT_REFUSED");
-            return Ok(None);
-        }
         let (id, header) = (link.id, *grant.header());
         let check = self
             .engine
@@ -326,18 +322,14 @@ impl SessionRunner {
         let _permit = self.grants.acquire().await.map_err(|_| TaskEnd::Stopping)?;
         tracing::debug!("a grant is opened");
         let accepted = self.accept_grant(link, envelope.grant.clone(), grants);
-        match accepted.await? {
-            Some(epoch) => {
-                // The grant is kept for long, and must not keep its whole frame in memory.
-                let grant = Bytes::copy_from_slice(&envelope.grant);
-                grants.last = grant.clone();
-                Ok(Some(AcceptedGrant { epoch, grant }))
-            }
-            None => {
-                link.count_misdeed("GRANT_REFUSED");
-                Ok(None)
-            }
-        }
+        let Some(epoch) = accepted.await? else {
+            link.count_misdeed("GRANT_REFUSED");
+            return Ok(None);
+        };
+        // The grant is kept for long, and must not keep its whole frame in memory.
+        let grant = Bytes::copy_from_slice(&envelope.grant);
+        grants.last = grant.clone();
+        Ok(Some(AcceptedGrant { epoch, grant }))
     }
 
     async fn accept_grant(
@@ -389,9 +381,7 @@ pub(super) fn size(message: &Message) -> u32 {
 
 /// Returns what the engine is told of an established session.
 fn established(link: &Link, handle: &SessionHandle) -> Result<m2_engine::Session, TaskEnd> {
-    let secret = |label: &[u8]| handle.exporter(label, &[]);
-    let of_initiator = secret(b"look-up secret of the initiator")?;
-    let of_responder = secret(b"look-up secret of the responder")?;
+    let lookup_secrets = lookup_secrets(handle)?;
     Ok(m2_engine::Session {
         id: link.id,
         peer_id: link.peer_id,
@@ -400,14 +390,27 @@ fn established(link: &Link, handle: &SessionHandle) -> Result<m2_engine::Session
         dialled: link.dialled,
         remote: link.remote,
         path: link.path(),
-        proof_key: secret(PROOF_EXPORT_LABEL)?,
+        proof_key: handle.exporter(PROOF_EXPORT_LABEL, &[])?,
         name_in_grants: name_in_grants(handle)?,
-        lookup_secrets: if link.dialled {
-            (of_initiator, of_responder)
-        } else {
-            (of_responder, of_initiator)
-        },
+        lookup_secrets,
     })
+}
+
+/// Returns the grant of an envelope, unless it is the last one that was opened or counts as a
+/// misdeed.
+fn new_grant<'a>(link: &Link, envelope: &'a Envelope, grants: &GrantOpener) -> Option<Grant<'a>> {
+    if grants.last == envelope.grant {
+        return None;
+    }
+    let Ok(grant) = Grant::parse(&envelope.grant) else {
+        link.count_misdeed("GRANT_MALFORMED");
+        return None;
+    };
+    if grants.is_of_another_session(&grant) {
+        link.count_misdeed("GRANT_REFUSED");
+        return None;
+    }
+    Some(grant)
 }
 
 /// Why a session's task ended.

@@ -8,6 +8,7 @@ use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::send_message_request::Content as ContentChoice;
 use m2_proto::reason::Reason;
 use m2_store::{MessageRowId, PageSize};
+use pbjson_types::Duration;
 
 const YEAR_MS: u64 = 365 * 86_400_000;
 const MAX_KEY: usize = 128;
@@ -21,27 +22,38 @@ pub(super) fn new_message(
     request: pb::SendMessageRequest,
     caller: String,
 ) -> Result<NewMessage, Refusal> {
-    if request.idempotency_key.len() > MAX_KEY {
-        return Err(Refusal::argument(
-            "idempotency_key",
-            "128 bytes",
-            "An idempotency key has at most 128 bytes. Use a shorter one.",
-        ));
-    }
-    let ttl_ms = match &request.ttl {
-        None => 0,
-        Some(ttl) => convert::duration_ms(ttl, 1_000, YEAR_MS, "ttl", "1 s to 365 days")?,
-    };
+    check_key(&request.idempotency_key)?;
+    let ttl_s = ttl_s(request.ttl.as_ref())?;
     let content = content(request.content, &request.media_type)?;
     let reply_to = convert::optional_id(&request.reply_to)?;
     let thread = convert::optional_id(&request.thread)?;
     Ok(NewMessage {
         contact: request.contact,
         content: content.about(reply_to, thread),
-        ttl_s: u32::try_from(ttl_ms.div_ceil(1_000)).unwrap_or(u32::MAX),
+        ttl_s,
         caller,
         key: request.idempotency_key,
     })
+}
+
+fn check_key(key: &str) -> Result<(), Refusal> {
+    if key.len() > MAX_KEY {
+        return Err(Refusal::argument(
+            "idempotency_key",
+            "128 bytes",
+            "An idempotency key has at most 128 bytes. Use a shorter one.",
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the time until a message expires in seconds; 0 if it does not.
+fn ttl_s(ttl: Option<&Duration>) -> Result<u32, Refusal> {
+    let ttl_ms = match ttl {
+        None => 0,
+        Some(ttl) => convert::duration_ms(ttl, 1_000, YEAR_MS, "ttl", "1 s to 365 days")?,
+    };
+    Ok(u32::try_from(ttl_ms.div_ceil(1_000)).unwrap_or(u32::MAX))
 }
 
 fn content(content: Option<ContentChoice>, media_type: &str) -> Result<Content, Refusal> {
