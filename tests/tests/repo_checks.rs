@@ -50,14 +50,30 @@ fn no_file_is_too_long() {
 #[test]
 fn no_function_is_too_long_and_no_code_is_unsafe() {
     let report = CodeReport::of(&sources());
+    let lengths = report.lengths_in("");
     println!(
         "{} functions; lines: median {}, 90th percentile {}, longest {}",
-        report.lengths.len(),
-        report.percentile(50),
-        report.percentile(90),
-        report.percentile(100)
+        lengths.count(),
+        lengths.percentile(50),
+        lengths.percentile(90),
+        lengths.percentile(100)
     );
     none(report.findings);
+}
+
+#[test]
+fn most_functions_of_the_daemon_are_short() {
+    const LINES: usize = 20;
+    let lengths = CodeReport::of(&sources()).lengths_in("m2d/src/");
+    let (count, found) = (lengths.count(), lengths.percentile(90));
+    let longer = lengths.longer_than(LINES);
+    println!("{count} functions in m2d/src; lines: 90th percentile {found}");
+    assert!(count > 0, "no function was found in m2d/src");
+    assert!(
+        found <= LINES,
+        "the 90th percentile of the function lengths in m2d/src is {found} lines, more than {LINES}: \
+         {longer} of {count} functions are longer. Split some of them where their steps have names."
+    );
 }
 
 #[test]

@@ -15,8 +15,8 @@ const UNSAFE_FILES: [(&str, &str); 0] = [];
 /// The lengths of the product's functions, and the violations found in all sources.
 #[derive(Debug, Default)]
 pub struct CodeReport {
-    /// The number of lines of each function outside tests, sorted.
-    pub lengths: Vec<usize>,
+    /// The functions outside tests, the shortest first.
+    functions: Vec<Measured>,
     /// Functions that are too long, files that cannot be parsed, and `unsafe` where it is not
     /// allowed.
     pub findings: Vec<String>,
@@ -29,15 +29,16 @@ impl CodeReport {
         for file in files.iter().filter(|file| file.is("rs")) {
             report.read(file);
         }
-        report.lengths.sort_unstable();
+        report.functions.sort_unstable_by_key(|one| one.lines);
         report
     }
 
-    /// Returns the given percentile of the function lengths.
-    pub fn percentile(&self, percent: usize) -> usize {
-        let last = self.lengths.len().saturating_sub(1);
-        let index = last * percent / 100;
-        self.lengths.get(index).copied().unwrap_or_default()
+    /// Returns the lengths of the functions in files whose path begins with `prefix`; with the empty
+    /// prefix those of all functions.
+    pub fn lengths_in(&self, prefix: &str) -> Lengths {
+        let functions = self.functions.iter();
+        let within = functions.filter(|one| one.path.starts_with(prefix));
+        Lengths(within.map(|one| one.lines).collect())
     }
 
     fn read(&mut self, file: &SourceFile) {
@@ -68,7 +69,10 @@ impl CodeReport {
                 ));
             }
             if !is_test {
-                self.lengths.push(function.lines);
+                self.functions.push(Measured {
+                    path: path.clone(),
+                    lines: function.lines,
+                });
             }
         }
         let allowed = UNSAFE_FILES.iter().any(|(path, _)| *path == file.path);
@@ -77,6 +81,36 @@ impl CodeReport {
                 .push(format!("{}: unsafe is not allowed here", file.path));
         }
     }
+}
+
+/// The number of lines of each of several functions, sorted.
+#[derive(Debug)]
+pub struct Lengths(Vec<usize>);
+
+impl Lengths {
+    /// Returns the number of functions.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns the given percentile of the lengths.
+    pub fn percentile(&self, percent: usize) -> usize {
+        let last = self.0.len().saturating_sub(1);
+        let index = last * percent / 100;
+        self.0.get(index).copied().unwrap_or_default()
+    }
+
+    /// Returns the number of functions that are longer than `lines`.
+    pub fn longer_than(&self, lines: usize) -> usize {
+        self.0.iter().filter(|length| **length > lines).count()
+    }
+}
+
+/// The length of a function in a file.
+#[derive(Debug)]
+struct Measured {
+    path: String,
+    lines: usize,
 }
 
 struct Function {
