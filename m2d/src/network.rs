@@ -1,5 +1,6 @@
 //! Established sessions: a task for each, its queue of frames, and the watch for silent peers.
 
+mod frame_size;
 mod grants;
 mod link;
 mod outgoing;

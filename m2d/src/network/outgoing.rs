@@ -1,6 +1,6 @@
 //! The room for frames that wait for a session's stream, bounded in bytes.
 
-use super::session::size;
+use super::frame_size;
 use m2_net::wire::Message;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -44,7 +44,7 @@ impl Outgoing {
             Message::Envelope(_) => (&self.envelopes, NoRoom::Envelope),
             _ => (&self.answers, NoRoom::Answer),
         };
-        let room = Arc::clone(room).try_acquire_many_owned(size(frame));
+        let room = Arc::clone(room).try_acquire_many_owned(frame_size::of(frame, u32::MAX));
         room.map_err(|_| full)
     }
 }

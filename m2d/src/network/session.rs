@@ -1,5 +1,6 @@
 //! The task of each session, which passes its frames to the engine in order.
 
+use super::frame_size;
 use super::grants::{GrantOpener, epoch_secrets, letter_secret, lookup_secrets, name_in_grants};
 use super::outgoing::Outgoing;
 use super::silence::Silence;
@@ -7,7 +8,7 @@ use super::{Link, Links, PunchState};
 use crate::driver::EngineHandle;
 use bytes::Bytes;
 use m2_core::sessions::SessionId;
-use m2_crypto::envelope::{Ends, EpochSecret, GRANT_BYTES, Grant, ReceiveEpoch};
+use m2_crypto::envelope::{Ends, EpochSecret, Grant, ReceiveEpoch};
 use m2_crypto::handshake::Peer;
 use m2_crypto::invitation::PROOF_EXPORT_LABEL;
 use m2_crypto::{Certificate, Identity, PeerId};
@@ -33,15 +34,6 @@ use tracing::{Instrument as _, Span};
 /// The most bytes of received frames that one session may have queued for the engine. A faster peer
 /// sees flow control instead of filling this daemon's memory.
 const WAITING_BYTES: u32 = 2 << 20;
-
-/// The most memory of a frame about lines, in bytes: six lines of forty tokens.
-const LINE_FRAME_BYTES: usize = 6 << 10;
-
-/// The most memory of a frame about letters, in bytes: sixteen tokens with their keys.
-const MAILBOX_FRAME_BYTES: usize = 22 << 10;
-
-/// The most memory of a frame about reachability, in bytes.
-const REACH_FRAME_BYTES: usize = 512;
 
 /// How long a stranger may take to send a contact request.
 const ASK_WITHIN: Duration = Duration::from_secs(60);
@@ -294,7 +286,10 @@ impl SessionRunner {
                 _ => None,
             };
             // The permit is released once the engine has processed the frame.
-            let place = room.clone().acquire_many_owned(size(&message)).await;
+            let place = room
+                .clone()
+                .acquire_many_owned(frame_size::of(&message, WAITING_BYTES))
+                .await;
             let frame = SessionInput::Frame(link.id, message, accepted);
             self.engine.cast_with(frame, place.ok()).await?;
         }
@@ -358,25 +353,6 @@ impl SessionRunner {
         grants.secret = Some(secret);
         Ok(epoch)
     }
-}
-
-/// Returns the approximate memory size of a message in bytes.
-pub(super) fn size(message: &Message) -> u32 {
-    let content = match message {
-        Message::Envelope(envelope) => envelope.grant.len() + envelope.sealed.len(),
-        Message::Acks(acks) => size_of_val(acks.as_slice()),
-        Message::Places(places) => {
-            size_of_val(places.as_ref()) + size_of_val(places.settled.as_slice()) + GRANT_BYTES
-        }
-        Message::Mailbox(_) => MAILBOX_FRAME_BYTES,
-        // At most six lines, of forty days each.
-        Message::Line(_) => LINE_FRAME_BYTES,
-        Message::Reach(_) => REACH_FRAME_BYTES,
-        _ => 0,
-    };
-    u32::try_from(content + size_of::<Message>())
-        .unwrap_or(WAITING_BYTES)
-        .min(WAITING_BYTES)
 }
 
 /// Returns what the engine is told of an established session.

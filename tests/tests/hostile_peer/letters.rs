@@ -16,11 +16,12 @@ use m2_tests::scenario::{PATIENCE, set_policy};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Frames of each kind.
-const FLOOD: u64 = 1_500;
-/// How far the store's files may grow in the second half of a flood, in bytes, when the tables and the write-ahead log
-/// have their sizes.
-const STORED: u64 = 1 << 20;
+/// Frames of each kind, and those that are sent without a pause.
+const FLOOD: u64 = 6_000;
+const AT_ONCE: u64 = 100;
+/// How far the store's files may grow in the second half of a flood, in bytes: mostly the write-ahead log, until it is
+/// truncated. The tokens of one series in that half have 7 MB.
+const STORED: u64 = 4 << 20;
 /// The unused tokens of a contact that a depositor keeps.
 const KEPT: u32 = 256;
 
@@ -170,22 +171,27 @@ async fn a_flood_of_frames_about_letters_is_bounded() {
     let mut carol = Carol::new();
     let session = carol.join(&scene).await;
     let mut epoch = open(&session, carol.caller.identity(), 1);
-    let (_handle, sender, mut frames) = session.split();
+    let (handle, sender, mut frames) = session.split();
     let read = tokio::spawn(async move { while frames.recv().await.is_ok() {} });
     let mut stored = [0; 2];
-    for (half, stored) in (0..2).zip(&mut stored) {
-        for number in half * FLOOD..(half + 1) * FLOOD {
-            for mailbox in carol.about_nothing(number) {
-                sender.send(frame(mailbox)).await.unwrap();
-            }
+    for number in 0..FLOOD {
+        for mailbox in carol.about_nothing(number) {
+            let sent = sender.send(frame(mailbox)).await;
+            assert!(sent.is_ok(), "{:?}", handle.close_reason());
         }
-        let text = format!("after {half}");
-        let id = [half as u8 + 1; 16];
-        let last = seal(&mut epoch, half + 1, id, said(&text));
-        sender.send(last).await.unwrap();
-        scene.alice.await_text("carol", &text).await.unwrap();
-        *stored = scene.stored();
+        if (number + 1).is_multiple_of(AT_ONCE) {
+            // A peer that causes more answers than it reads loses the session.
+            let part = number / AT_ONCE + 1;
+            let (text, id) = (format!("part {part}"), [part as u8; 16]);
+            let last = seal(&mut epoch, part, id, said(&text));
+            sender.send(last).await.unwrap();
+            scene.alice.await_text("carol", &text).await.unwrap();
+        }
+        if number + 1 == FLOOD / 2 {
+            stored[0] = scene.stored();
+        }
     }
+    stored[1] = scene.stored();
     let tokens = scene.alice.contact("carol").await.unwrap().mailbox_tokens;
     assert!(tokens <= KEPT, "{tokens}");
     println!("{tokens} tokens; bytes of the store's files: {stored:?}");
