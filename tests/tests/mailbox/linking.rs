@@ -30,8 +30,9 @@ use tokio::time::sleep;
 /// Letters are deposited after a second, and a random time of up to three.
 const SOON: &str = "[mailbox]\nafter_s = 1\ndelay_s = 3\n";
 /// The pause between two messages, whoever sends them, in milliseconds at most, for each contact. Each letter costs the
-/// machine two session keys, which two cores make about as fast as this: some letters wait for keys.
-const PAUSE_MS: u64 = 6;
+/// machine two session keys. At a third of this pause the provider has none left: deposits fail, and the last letters of a
+/// round are tried again after many minutes.
+const PAUSE_MS: u64 = 16;
 /// Random assignments of senders to which the real one is compared.
 const ASSIGNMENTS: usize = 200;
 /// The deviation from them, in standard deviations, that chance does not explain.
