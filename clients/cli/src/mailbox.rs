@@ -93,7 +93,13 @@ async fn remove(provider: String, context: &Context) -> Result<(), Failure> {
     let request = RemoveMailboxRequest { provider };
     let answer = call(client.mailboxes().remove_mailbox(request)).await?;
     context.out.show(&answer, |_| {
-        "The provider deletes it once it is reached.".to_owned()
+        match answer.forgotten {
+            true => {
+                "Forgotten here. The provider was not told: it may keep the box, and letters in it are lost to you."
+            }
+            false => "The provider deletes it once it is reached.",
+        }
+        .to_owned()
     })
 }
 

@@ -15,7 +15,7 @@ use m2_crypto::handshake::Credential;
 use m2_crypto::line::{JoinToken, LineSecret};
 use m2_net::dial_error::DialError;
 use m2_net::line::{Hop, LineError};
-use m2_net::session::Session;
+use m2_net::session::{CloseCode, Ended, Session};
 use m2_relay::RelayLimits;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -119,6 +119,29 @@ async fn a_session_ends_with_its_channel_and_a_channel_with_its_session() {
     timeout(Duration::from_secs(20), other.closed())
         .await
         .unwrap();
+}
+
+/// The close of a session travels on its channel, so the channel must outlive the session by a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reason_for_the_end_of_a_session_reaches_the_other_side() {
+    let relay = TestRelay::start(private()).await;
+    let hops = [relay.hop()];
+    for code in [CloseCode::NotAContact, CloseCode::Replaced] {
+        let (_caller, _listener, _carriers, one, other) = meet(&hops, &hops).await;
+        one.close(code);
+        drop(one);
+        let ended = timeout(PATIENCE, other.closed()).await.unwrap();
+        assert_eq!(
+            ended,
+            Ended::ByPeer(code as u64),
+            "of the party that joined"
+        );
+        let (_caller, _listener, _carriers, one, other) = meet(&hops, &hops).await;
+        other.close(code);
+        drop(other);
+        let ended = timeout(PATIENCE, one.closed()).await.unwrap();
+        assert_eq!(ended, Ended::ByPeer(code as u64), "of the listener");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

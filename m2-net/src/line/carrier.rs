@@ -20,11 +20,15 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 use tokio::time::timeout;
 
 /// The number of channels that a relay may open towards this side at once.
 const MAX_CHANNELS: usize = 1_024;
+/// How long a channel stays after its session has ended. The close needs a moment to leave, and is sent again if the
+/// other side goes on sending.
+const LINGER: Duration = Duration::from_secs(1);
 /// The timeout of a relay's answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
@@ -261,7 +265,7 @@ impl Carrier {
         Medium::line(Arc::new(socket))
     }
 
-    /// Returns a guard that leaves the channel when it is dropped.
+    /// Returns a guard that leaves the channel a moment after it is dropped.
     pub(super) fn occupy(&self, channel: Channel) -> Occupied {
         Occupied {
             carrier: self.clone(),
@@ -277,8 +281,22 @@ impl Carrier {
         }
     }
 
-    /// Leaves a channel.
-    pub(super) fn leave(&self, channel: Channel) {
+    /// Leaves the channel of a session that has ended, after [`LINGER`]: QUIC has not sent the session's close yet,
+    /// and the other side would not learn the reason.
+    pub(super) fn leave_soon(&self, channel: Channel) {
+        let Ok(runtime) = Handle::try_current() else {
+            return self.leave(channel);
+        };
+        let carrier = self.clone();
+        runtime.spawn(async move {
+            // An end of the carrier clears its channels.
+            let _ = timeout(LINGER, carrier.ended()).await;
+            carrier.leave(channel);
+        });
+    }
+
+    /// Leaves a channel at once.
+    fn leave(&self, channel: Channel) {
         if self.0.channels.remove(channel) {
             // If the queue is full, the relay drops the channel after its idle timeout.
             let leave = Message::Line(Box::new(Line::Leave(channel)));
@@ -375,7 +393,7 @@ impl Carrier {
     }
 }
 
-/// A channel in use by a session. Leaves the channel when dropped.
+/// A channel in use by a session. Leaves the channel [a moment after](LINGER) it is dropped.
 #[derive(Debug)]
 pub(crate) struct Occupied {
     carrier: Carrier,
@@ -384,7 +402,7 @@ pub(crate) struct Occupied {
 
 impl Drop for Occupied {
     fn drop(&mut self) {
-        self.carrier.leave(self.channel);
+        self.carrier.leave_soon(self.channel);
     }
 }
 

@@ -56,7 +56,7 @@ impl Carriers {
         };
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((carrier, _)) = all.get(&number) {
-            carrier.leave(channel);
+            carrier.leave_soon(channel);
         }
     }
 }

@@ -28,8 +28,9 @@ pub struct MailboxView {
 pub enum MailboxInput {
     /// Ask the provider that made an invitation for a box.
     Register(String, Reply<MailboxView>),
-    /// Ask the provider with this peer id or prefix of it to delete a box.
-    Remove(String, Reply<()>),
+    /// Ask the provider with this peer id or prefix of it to delete a box. The answer is true if the box was forgotten
+    /// at once, without the provider.
+    Remove(String, Reply<bool>),
     /// Draw a new key for the box at the provider with this peer id or prefix of it.
     Rekey(String, Reply<MailboxView>),
     /// Handle the state of the box in a row, from its provider, which was told this key.
@@ -168,12 +169,13 @@ fn draw_key(engine: &mut State, mut row: MailboxRow) -> Result<MailboxRow, Refus
 }
 
 /// Asks the provider to delete a box. The request is kept until the provider is reached.
-pub(crate) fn remove(engine: &mut State, provider: &str) -> Result<(), Refusal> {
+pub(crate) fn remove(engine: &mut State, provider: &str) -> Result<bool, Refusal> {
     let mut row = resolve_mailbox(engine, provider)?;
     // A box that the provider refused, or whose removal was already requested, is forgotten at
     // once.
     if row.state == MailboxState::Leaving || row.state == MailboxState::Refused {
-        return forget_mailbox(engine, row.row);
+        forget_mailbox(engine, row.row)?;
+        return Ok(true);
     }
     row.state = MailboxState::Leaving;
     engine.batch.store.put_mailbox(&row)?;
@@ -183,7 +185,7 @@ pub(crate) fn remove(engine: &mut State, provider: &str) -> Result<(), Refusal> 
         token_giving::offer(engine, grant.contact)?;
     }
     engine.batch.changed.boxes = true;
-    Ok(())
+    Ok(false)
 }
 
 fn forget_mailbox(engine: &mut State, row: BoxRowId) -> Result<(), Refusal> {

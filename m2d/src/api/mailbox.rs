@@ -50,10 +50,10 @@ impl MailboxService for MailboxApi {
     ) -> Result<Response<pb::RemoveMailboxResponse>, Status> {
         let provider = request.into_inner().provider;
         let engine = &self.0.ready()?.engine;
-        engine
+        let forgotten = engine
             .call(|reply| MailboxInput::Remove(provider, reply))
             .await?;
-        Ok(Response::new(pb::RemoveMailboxResponse {}))
+        Ok(Response::new(pb::RemoveMailboxResponse { forgotten }))
     }
 
     async fn rekey_mailbox(

@@ -30,6 +30,28 @@ async fn line_only_parties_become_contacts_and_exchange_messages() {
     await_lines(&bob, 1).await;
 }
 
+/// The close of a session, with its reason, must reach the other side of a line: a probe ends with one, and a removed
+/// contact learns from it that it was removed.
+#[tokio::test]
+async fn a_probe_and_a_removal_reach_the_other_side_of_a_line() {
+    let (relay, (daemons, [alice, bob])) = tokio::join!(Relay::start(), two("line-only"));
+    add_line(&alice, &relay, false).await;
+    add_line(&bob, &relay, false).await;
+    befriend((&alice, "alice"), (&bob, "bob")).await;
+    talk(&alice, &bob, "first").await;
+    let probed = daemons[1].m2(&["network", "probe", "alice"]).await.unwrap();
+    assert_eq!(probed.code, Some(0), "{}", probed.stdout);
+    assert!(probed.stdout.contains("reached"), "{}", probed.stdout);
+    let removed = daemons[0].m2(&["contact", "remove", "bob"]).await.unwrap();
+    assert_eq!(removed.code, Some(0));
+    eventually("the reason", async || {
+        let failure = bob.contact("alice").await?.last_failure;
+        Ok((failure == "NOT_A_CONTACT").then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test]
 async fn when_a_relay_dies_another_takes_over_and_no_message_is_lost() {
     let (first, second) = tokio::join!(Relay::start(), Relay::start());

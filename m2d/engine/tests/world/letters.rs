@@ -341,7 +341,10 @@ fn each_box_has_its_share_of_the_tokens() {
     );
     let provider = world.id(CAROL).to_string();
     let removed = world.daemons[BOB].ask(|reply| MailboxInput::Remove(provider, reply));
-    world.answer(BOB, removed).unwrap();
+    assert!(
+        !world.answer(BOB, removed).unwrap(),
+        "not without the provider"
+    );
     world.part(ALICE, BOB);
     assert_eq!(world.tokens(ALICE, BOB), 16);
     world.say(ALICE, BOB, "hello").unwrap();
