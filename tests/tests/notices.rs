@@ -87,10 +87,7 @@ async fn a_notice_without_a_session_is_not_sent() {
     alice.send("bob", "back again").await.unwrap();
     bob.await_text("alice", "back again").await.unwrap();
     let answers = events.answers(SILENCE).await.unwrap();
-    assert!(
-        answers.iter().any(|answer| is_message(answer)),
-        "{answers:?}"
-    );
+    assert!(answers.iter().any(is_message), "{answers:?}");
     let was_kept = |answer: &SubscribeResponse| answer.notice.is_some();
     assert!(!answers.iter().any(was_kept), "{answers:?}");
 }
