@@ -1,0 +1,1 @@
+"""The generated code. Written by clients/python/generate.py."""
