@@ -1,0 +1,408 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from . import _calls as calls
+from . import _channel, _failure, _socket
+from ._aio_stream import AsyncEventStream, is_cancelled
+from ._backoff import Backoff
+from ._enums import MessageState, Start
+from ._errors import CallTimeoutError, ClosedError
+from ._model import Sent
+from ._progress import Options
+from ._proto import methods
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncGenerator
+    from types import TracebackType
+
+    from . import _model as model
+    from ._calls import ContactLike, MessageLike, TimeSpan, WaitFor
+    from ._enums import ContactState
+    from ._method import Method, Request, Response, StreamMethod, UnaryMethod
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A connection to a daemon.
+
+    `socket` is the path of the daemon's socket. Without it, the environment variable `M2_SOCKET`
+    and then the default places are tried, as by `m2`. The constructor connects to nothing: the first
+    call does, and after a restart of the daemon the next call connects again.
+
+    Every call takes a `timeout` in seconds; by default it is that of the client. A call that fails
+    raises an `M2Error`.
+
+    A client may be used by any number of tasks at the same time, all in the event loop in which its
+    first call was made. A task that is cancelled cancels its call.
+    """
+
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        *,
+        timeout: float = _channel.DEFAULT_TIMEOUT,
+    ) -> None:
+        self._places = _socket.places(socket)
+        self._timeout = _channel.timeout_of(None, timeout)
+        self._open_channel: grpc.aio.Channel | None = None
+        self._is_closed = False
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connection. Running calls of other tasks fail, and streams of events end."""
+        self._is_closed = True
+        channel, self._open_channel = self._open_channel, None
+        if channel is not None:
+            await channel.close()
+
+    @property
+    def closed(self) -> bool:
+        """True after `close`."""
+        return self._is_closed
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The gRPC channel, for stubs of services that the package does not cover.
+
+        Raises `NoDaemonError` if no daemon answers, and `ClosedError` after `close`.
+        """
+        if self._is_closed:
+            raise ClosedError("The client is closed.")
+        if self._open_channel is None:
+            target = _socket.target(_socket.find(self._places))
+            self._open_channel = grpc.aio.insecure_channel(target, options=_channel.OPTIONS)
+        return self._open_channel
+
+    # The daemon.
+
+    async def status(self, *, timeout: float | None = None) -> model.Status:
+        """Returns the daemon's state, counters and warnings. Works while the daemon is locked."""
+        return await self._run(calls.status(), timeout)
+
+    async def unlock(self, passphrase: str, *, timeout: float | None = None) -> None:
+        """Unlocks the identity of a locked daemon. Returns once the daemon is ready."""
+        await self._run(calls.unlock(passphrase), timeout)
+
+    async def identity(self, *, timeout: float | None = None) -> model.Identity:
+        """Returns this daemon's peer id and certificate."""
+        return await self._run(calls.identity(), timeout)
+
+    # Invitations and contacts.
+
+    async def invite(
+        self,
+        name: str = "",
+        *,
+        valid_for: TimeSpan | None = None,
+        reusable: bool = False,
+        timeout: float | None = None,
+    ) -> model.Invitation:
+        """Creates an invitation, whose `uri` goes to the other party over a trusted channel.
+
+        `name` is the local name of the contact that uses it. It is valid for 24 hours by default.
+        """
+        return await self._run(calls.invite(name, valid_for, reusable=reusable), timeout)
+
+    async def invitations(self, *, timeout: float | None = None) -> list[model.Invitation]:
+        """Returns the open invitations, oldest first."""
+        return await self._run(calls.invitations(), timeout)
+
+    async def revoke_invitation(
+        self, invitation: str | model.Invitation, *, timeout: float | None = None
+    ) -> None:
+        """Revokes an invitation. Peers that became contacts through it stay contacts."""
+        await self._run(calls.revoke_invitation(invitation), timeout)
+
+    async def add(self, invitation: str, name: str = "", *, timeout: float | None = None) -> model.Contact:
+        """Accepts an invitation and asks its author to become a contact.
+
+        Returns once the request is stored. A `ContactAdded` event follows when the peer accepts.
+        """
+        return await self._run(calls.add(invitation, name), timeout)
+
+    async def contacts(
+        self, state: ContactState | None = None, *, timeout: float | None = None
+    ) -> list[model.Contact]:
+        """Returns the contacts, sorted by name; only those in `state` if it is given."""
+        found: list[model.Contact] = []
+        after = ""
+        while True:
+            page = await self._run(calls.contacts(state, after), timeout)
+            found += page.items
+            after = page.next
+            if not after:
+                return found
+
+    async def contact(self, contact: ContactLike, *, timeout: float | None = None) -> model.Contact:
+        """Returns one contact with its reachability."""
+        return await self._run(calls.contact(contact), timeout)
+
+    async def rename(self, contact: ContactLike, name: str, *, timeout: float | None = None) -> model.Contact:
+        """Changes the local name of a contact."""
+        return await self._run(calls.rename(contact, name), timeout)
+
+    async def accept(
+        self, contact: ContactLike, name: str = "", *, timeout: float | None = None
+    ) -> model.Contact:
+        """Accepts a peer's request to become a contact."""
+        return await self._run(calls.accept(contact, name), timeout)
+
+    async def decline(self, contact: ContactLike, *, timeout: float | None = None) -> None:
+        """Declines a peer's request. The peer is notified and may ask again."""
+        await self._run(calls.decline(contact), timeout)
+
+    async def block(self, contact: ContactLike, *, timeout: float | None = None) -> None:
+        """Blocks a peer, whether or not it is a contact."""
+        await self._run(calls.block(contact), timeout)
+
+    async def remove(
+        self, contact: ContactLike, *, history: bool = False, timeout: float | None = None
+    ) -> None:
+        """Removes a contact and its outbox; with `history` also its messages."""
+        await self._run(calls.remove(contact, history=history), timeout)
+
+    async def verify(
+        self,
+        contact: ContactLike,
+        *,
+        matched: bool | None = None,
+        timeout: float | None = None,
+    ) -> model.Verification:
+        """Returns the verification code, and stores whether it matched if `matched` is given."""
+        return await self._run(calls.verify(contact, matched=matched), timeout)
+
+    # Messages.
+
+    async def send(
+        self,
+        contact: ContactLike,
+        content: str | bytes,
+        media_type: str = "",
+        *,
+        key: str = "",
+        reply_to: MessageLike | None = None,
+        thread: MessageLike | None = None,
+        ttl: TimeSpan | None = None,
+        wait: WaitFor | None = None,
+        timeout: float | None = None,
+    ) -> model.Sent:
+        """Stores a message in the outbox, from where it is delivered exactly once.
+
+        `content` is text, or bytes of the given media type; at most 48 KiB. `key` makes the call
+        idempotent: repeating it within 30 days with the same arguments sends nothing again. With
+        `wait`, the call returns once the message is in that state; see `wait_for` for its errors.
+        `timeout` is for both together.
+        """
+        end = monotonic() + _channel.timeout_of(timeout, self._timeout)
+        call = calls.send(contact, content, media_type, key=key, reply_to=reply_to, thread=thread, ttl=ttl)
+        goal = None if wait is None else calls.goal(wait)
+        sent = await self._run(call, timeout)
+        if goal is None:
+            return sent
+        return await self._wait_for(sent, goal, end)
+
+    async def wait_for(
+        self,
+        message: MessageLike,
+        state: WaitFor = MessageState.DELIVERED,
+        *,
+        timeout: float | None = None,
+    ) -> model.Sent:
+        """Waits until a sent message is in a state or a later one, also while the daemon restarts.
+
+        Raises `NotDeliveredError` if the message was given up or has expired, and
+        `CallTimeoutError` after the timeout; the message then stays in the outbox.
+        """
+        end = monotonic() + _channel.timeout_of(timeout, self._timeout)
+        return await self._wait_for(message, calls.goal(state), end)
+
+    async def message(self, message: MessageLike, *, timeout: float | None = None) -> model.Message:
+        """Returns one message in its current state."""
+        return await self._run(calls.message(message), timeout)
+
+    async def messages(
+        self, contact: ContactLike, *, page_size: int = 50, timeout: float | None = None
+    ) -> AsyncGenerator[model.Message, None]:
+        """Yields the messages of a conversation, newest first. Fetches pages as they are needed."""
+        before = ""
+        while True:
+            page = await self._run(calls.messages(contact, page_size, before), timeout)
+            for message in page.items:
+                yield message
+            before = page.next
+            if not before:
+                return
+
+    async def search(
+        self, text: str, *, page_size: int = 50, timeout: float | None = None
+    ) -> AsyncGenerator[model.Message, None]:
+        """Yields the messages that contain all the words, newest first, over all conversations."""
+        before = ""
+        while True:
+            page = await self._run(calls.search(text, page_size, before), timeout)
+            for message in page.items:
+                yield message
+            before = page.next
+            if not before:
+                return
+
+    async def edit(self, message: MessageLike, text: str, *, timeout: float | None = None) -> None:
+        """Replaces the content of a message that this user sent, on both sides."""
+        await self._run(calls.edit(message, text), timeout)
+
+    async def retract(self, message: MessageLike, *, timeout: float | None = None) -> None:
+        """Deletes a message that this user sent, on both sides."""
+        await self._run(calls.retract(message), timeout)
+
+    async def mark_read(self, *messages: MessageLike, timeout: float | None = None) -> None:
+        """Marks 1 to 256 received messages as read and notifies their authors."""
+        await self._run(calls.mark_read(messages), timeout)
+
+    async def react(self, message: MessageLike, text: str, *, timeout: float | None = None) -> None:
+        """Sets this user's reaction to a message; an empty text removes it."""
+        await self._run(calls.react(message, text), timeout)
+
+    async def typing(
+        self, contact: ContactLike, *, active: bool = True, timeout: float | None = None
+    ) -> bool:
+        """Tells a contact that this user types, or does so no longer.
+
+        Returns whether the notice was sent: there is a session, and the rate limit allowed it.
+        """
+        return await self._run(calls.typing(contact, active=active), timeout)
+
+    # Events.
+
+    def events(
+        self,
+        client: str = "",
+        *,
+        start: Start = Start.DEFAULT,
+        after: str = "",
+        notices: bool = False,
+        auto_ack: bool = True,
+        reconnect: bool = True,
+        timeout: float | None = None,
+    ) -> AsyncEventStream:
+        """Returns the stream of events, which has no end unless `timeout` is given.
+
+        With a `client` name, the daemon remembers which events were acknowledged; see
+        `AsyncEventStream`. A new name starts at the next event, or with `Start.OLDEST` at the oldest one
+        that is kept. `after` is a cursor after which the stream starts.
+
+        The stream waits while the daemon is absent, stopping or locked, and resumes after the last
+        event; without `reconnect`, it raises the error. With `auto_ack=False`, only `ack`
+        acknowledges. With `timeout`, the stream and a loop over it end after that many seconds. With
+        `notices`, the stream also has notices.
+        """
+        options = Options(client, start, after, notices, auto_ack, reconnect, timeout)
+        return AsyncEventStream(self, options)
+
+    async def event_clients(self, *, timeout: float | None = None) -> list[model.EventClient]:
+        """Returns the client names whose cursors the daemon stores."""
+        return await self._run(calls.event_clients(), timeout)
+
+    async def remove_event_client(self, name: str, *, timeout: float | None = None) -> None:
+        """Forgets a client name and its cursor."""
+        await self._run(calls.remove_event_client(name), timeout)
+
+    # Any other call.
+
+    async def call(
+        self,
+        method: UnaryMethod[Request, Response],
+        request: Request,
+        *,
+        timeout: float | None = None,
+    ) -> Response:
+        """Calls a method of `m2client.proto.methods` with its own messages."""
+        response: Response = await self._run(calls.Call(method, request, _same), timeout)
+        return response
+
+    async def stream(
+        self,
+        method: StreamMethod[Request, Response],
+        request: Request,
+        *,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[Response, None]:
+        """Calls a method with a stream of responses, and yields them."""
+        call = self._start(method, request, _channel.timeout_of(timeout, self._timeout))
+        try:
+            async for response in call:
+                yield response
+        except (grpc.RpcError, asyncio.CancelledError) as error:
+            raise self._failed(error) from error
+        finally:
+            call.cancel()
+
+    async def _run(self, call: calls.Call[T], timeout: float | None) -> T:
+        seconds = _channel.timeout_of(timeout, self._timeout)
+        method = call.method
+        invoke = self.channel.unary_unary(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        try:
+            response = await invoke(call.request, timeout=seconds)
+        except (grpc.RpcError, asyncio.CancelledError) as error:
+            raise self._failed(error) from error
+        return call.convert(response)
+
+    def _start(self, method: Method[Any, Any], request: Any, timeout: float | None) -> Any:
+        invoke = self.channel.unary_stream(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        return invoke(request, timeout=timeout)
+
+    async def _wait_for(self, message: MessageLike, goal: MessageState, end: float) -> Sent:
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._watch(message, goal, end - monotonic())
+            except _failure.TEMPORARY:
+                await asyncio.sleep(max(0.0, min(backoff.next(), end - monotonic())))
+
+    async def _watch(self, message: MessageLike, goal: MessageState, left: float) -> Sent:
+        if left <= 0:
+            raise CallTimeoutError(f"The message is not {goal.name.lower()} yet.")
+        request = calls.watch(message)
+        responses = self.stream(methods.MessageService.WatchMessage, request, timeout=left)
+        try:
+            async for response in responses:
+                if calls.reached(response, goal):
+                    return Sent(response.message_id, MessageState(response.state))
+        finally:
+            await responses.aclose()
+        raise _failure.lost()
+
+    def _failed(self, error: BaseException) -> BaseException:
+        """Returns the error for a failed call. gRPC cancels the calls of a channel that is closed."""
+        if self._is_closed and not is_cancelled():
+            return ClosedError("The client is closed.")
+        if isinstance(error, grpc.RpcError):
+            return _failure.from_rpc(error, self._places)
+        return error
+
+
+def _same(response: Any) -> Any:
+    return response

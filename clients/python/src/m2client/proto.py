@@ -1,0 +1,57 @@
+"""The messages and methods of the API as they are in its contracts.
+
+For calls that the clients have no method for: `client.call(methods.LineService.ListLines,
+line_pb2.ListLinesRequest())`. The modules that end in `_pb2_grpc` are gRPC's own stubs.
+"""
+
+from ._proto import (
+    backup_pb2,
+    backup_pb2_grpc,
+    contact_pb2,
+    contact_pb2_grpc,
+    daemon_pb2,
+    daemon_pb2_grpc,
+    event_pb2,
+    event_pb2_grpc,
+    identity_pb2,
+    identity_pb2_grpc,
+    invitation_pb2,
+    invitation_pb2_grpc,
+    line_pb2,
+    line_pb2_grpc,
+    mailbox_pb2,
+    mailbox_pb2_grpc,
+    message_pb2,
+    message_pb2_grpc,
+    methods,
+    network_pb2,
+    network_pb2_grpc,
+    relay_pb2,
+    relay_pb2_grpc,
+)
+
+__all__ = [
+    "backup_pb2",
+    "backup_pb2_grpc",
+    "contact_pb2",
+    "contact_pb2_grpc",
+    "daemon_pb2",
+    "daemon_pb2_grpc",
+    "event_pb2",
+    "event_pb2_grpc",
+    "identity_pb2",
+    "identity_pb2_grpc",
+    "invitation_pb2",
+    "invitation_pb2_grpc",
+    "line_pb2",
+    "line_pb2_grpc",
+    "mailbox_pb2",
+    "mailbox_pb2_grpc",
+    "message_pb2",
+    "message_pb2_grpc",
+    "methods",
+    "network_pb2",
+    "network_pb2_grpc",
+    "relay_pb2",
+    "relay_pb2_grpc",
+]
