@@ -61,7 +61,7 @@ class Daemon:
         assert self.process is None, "the daemon already runs"
         with (self.directory / "m2d.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command("run", "--socket", str(self.socket)),
+                [*self.command("run"), "--socket", str(self.socket)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -112,18 +112,17 @@ class Daemon:
         file.touch(mode=0o600)
         file.write_text(passphrase)
         subprocess.run(
-            self.command("passphrase", "set", "--new-passphrase-file", str(file)),
+            [*self.command("passphrase", "set"), "--new-passphrase-file", str(file)],
             check=True,
             timeout=PATIENCE,
             capture_output=True,
         )
         file.unlink()
 
-    def command(self, name: str, *arguments: str) -> list[str]:
+    def command(self, *words: str) -> list[str]:
         """Returns a command of `m2d` with this daemon's configuration and data."""
-        program = str(BIN / "m2d")
         files = ["--config", str(self.config), "--data-dir", str(self.data)]
-        return [program, name, *files, *arguments]
+        return [str(BIN / "m2d"), *words, *files]
 
     def log(self) -> str:
         """Returns the daemon's log."""
