@@ -219,8 +219,7 @@ def test_typing_is_a_notice(pair: Pair) -> None:
         async with client_of(pair.ann_daemon) as ann, client_of(pair.ben_daemon) as ben:
             options: dict[str, Any] = {"notices": True, "start": Start.NOW, "timeout": PATIENCE}
             async with ben.events(**options) as events:
-                while not await ann.typing("ben"):
-                    await asyncio.sleep(0.1)
+                assert await ann.typing("ben")
                 return [event async for event in first(events, TypingNotice)]
 
     (notice,) = asyncio.run(main())
