@@ -3,7 +3,7 @@
 
     home_status.py ann 30
 
-There is no event for presence, so the contacts are listed every so many seconds, by default 60.
+There is no event for presence, so the contacts are listed at an interval, by default 60 seconds.
 """
 
 import asyncio

@@ -64,7 +64,7 @@ def test_calls(pair: Pair) -> None:
             assert (await ann.status()).contacts == 1
             assert [c.name for c in await ann.contacts(ContactState.CONTACT)] == ["ben"]
             with pytest.raises(ContactUnknownError):
-                await ann.send("nobody", "x")
+                await ann.send("unknown", "x")
             for size in (48 * 1024 + 1, 2_000_000):
                 with pytest.raises(MessageTooLargeError):
                     await ann.send("ben", b"x" * size, "image/png")

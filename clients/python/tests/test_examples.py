@@ -92,7 +92,7 @@ def test_backup_alert(pair: Pair) -> None:
     ended = run(pair.ann_daemon, "backup_alert.py", "ben", "true")
     assert ended.returncode == 0, ended.stderr
     assert newest(pair.ann, "ben")[0].endswith("true done")
-    ended = run(pair.ann_daemon, "backup_alert.py", "nobody", "true")
+    ended = run(pair.ann_daemon, "backup_alert.py", "unknown", "true")
     assert ended.returncode == 1
     assert "CONTACT_UNKNOWN" in ended.stderr
 

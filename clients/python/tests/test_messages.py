@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from m2client import (
     MessageTooLargeError,
     MessageUnknownError,
     NotAuthorError,
+    NotDeliveredError,
     Start,
     TypingNotice,
 )
@@ -128,9 +130,32 @@ def test_waiting_is_possible_for_states_that_come(pair: Pair) -> None:
 
 def test_waiting_ends_with_the_timeout(own_pair: Pair) -> None:
     own_pair.ben_daemon.kill()
-    with pytest.raises(CallTimeoutError):
-        own_pair.ann.send("ben", "nobody is at home", wait="delivered", timeout=0.5)
+    with pytest.raises(CallTimeoutError, match="not delivered yet") as caught:
+        own_pair.ann.send("ben", "Is ben at home?", wait="delivered", timeout=0.5)
+    assert own_pair.ann.message(caught.value.metadata["message_id"]).text == "Is ben at home?"
     assert own_pair.ann.contact("ben").queued_messages == 1
+
+
+def test_waiting_continues_after_a_restart_of_the_daemon(own_pair: Pair) -> None:
+    pair = own_pair
+    pair.ben_daemon.stop()
+    sent = pair.ann.send("ben", "Wait for both of us")
+    results = []
+    waiter = threading.Thread(target=lambda: results.append(pair.ann.wait_for(sent)))
+    waiter.start()
+    pair.ann_daemon.restart()
+    pair.ben_daemon.start()
+    waiter.join()
+    assert [result.state for result in results] == [MessageState.DELIVERED]
+
+
+def test_waiting_for_an_expired_or_retracted_message_fails(own_pair: Pair) -> None:
+    own_pair.ben_daemon.kill()
+    expires = own_pair.ann.send("ben", "soon gone", ttl=1)
+    with pytest.raises(NotDeliveredError) as caught:
+        own_pair.ann.wait_for(expires)
+    assert (caught.value.reason, caught.value.message_id) == ("EXPIRED", expires.message_id)
+    assert caught.value.state is MessageState.EXPIRED
 
 
 def test_typing_is_a_notice(pair: Pair, name: str) -> None:

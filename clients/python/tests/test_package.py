@@ -22,6 +22,7 @@ import m2client
 from m2client import (
     AsyncClient,
     AsyncEventStream,
+    CallTimeoutError,
     Client,
     ContactUnknownError,
     DaemonState,
@@ -119,6 +120,7 @@ def test_unknown_reasons_are_the_base_class() -> None:
     [
         ContactUnknownError("No contact.", code="NOT_FOUND", metadata={"field": "contact"}),
         M2Error("Later.", reason="FULL_MOON"),
+        CallTimeoutError("Too late.", metadata={"message_id": "0" * 32}),
         NotDeliveredError("0" * 32, MessageState.FAILED, "CONTACT_REMOVED"),
         NotDeliveredError("0" * 32, MessageState.EXPIRED, ""),
         StoppingError("Stopping."),

@@ -181,7 +181,7 @@ def test_a_socket_that_is_not_ours(tmp_path: Path) -> None:
 
 def test_errors_have_their_reason(pair: Pair) -> None:
     with pytest.raises(ContactUnknownError) as caught:
-        pair.ann.send("nobody", "x")
+        pair.ann.send("unknown", "x")
     assert caught.value.reason == "CONTACT_UNKNOWN"
     assert caught.value.code == "NOT_FOUND"
     assert caught.value.message == str(caught.value) != ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +22,7 @@ from ._proto import methods
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
     from types import TracebackType
 
     from . import _model as model
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ._method import Method, Request, Response, StreamMethod, UnaryMethod
 
 T = TypeVar("T")
+
+_CLOSED = "The client is closed."
 
 
 class AsyncClient:
@@ -87,7 +90,7 @@ class AsyncClient:
         Raises `NoDaemonError` if no daemon answers, and `ClosedError` after `close`.
         """
         if self._is_closed:
-            raise ClosedError("The client is closed.")
+            raise ClosedError(_CLOSED)
         if self._open_channel is None:
             target = _socket.target(_socket.find(self._places))
             self._open_channel = grpc.aio.insecure_channel(target, options=_channel.OPTIONS)
@@ -231,7 +234,8 @@ class AsyncClient:
         """Waits until a sent message is in a state or a later one, also while the daemon restarts.
 
         Raises `NotDeliveredError` if the message was given up or has expired, and
-        `CallTimeoutError` after the timeout; the message then stays in the outbox.
+        `CallTimeoutError` after the timeout; the message then stays in the outbox, and the error's
+        `metadata` has its `message_id`.
         """
         end = monotonic() + _channel.timeout_of(timeout, self._timeout)
         return await self._wait_for(message, calls.goal(state), end)
@@ -349,10 +353,9 @@ class AsyncClient:
         """Calls a method with a stream of responses, and yields them."""
         call = self._start(method, request, _channel.timeout_of(timeout, self._timeout))
         try:
-            async for response in call:
-                yield response
-        except (grpc.RpcError, asyncio.CancelledError) as error:
-            raise self._failed(error) from error
+            with self._translated():
+                async for response in call:
+                    yield response
         finally:
             call.cancel()
 
@@ -362,10 +365,8 @@ class AsyncClient:
         invoke = self.channel.unary_unary(
             method.path, method.request.SerializeToString, method.response.FromString
         )
-        try:
+        with self._translated():
             response = await invoke(call.request, timeout=seconds)
-        except (grpc.RpcError, asyncio.CancelledError) as error:
-            raise self._failed(error) from error
         return call.convert(response)
 
     def _start(self, method: Method[Any, Any], request: Any, timeout: float | None) -> Any:
@@ -379,29 +380,38 @@ class AsyncClient:
         while True:
             try:
                 return await self._watch(message, goal, end - monotonic())
-            except _failure.TEMPORARY:
-                await asyncio.sleep(max(0.0, min(backoff.next(), end - monotonic())))
+            except _failure.TEMPORARY as error:
+                left = end - monotonic()
+                if left <= 0:
+                    raise calls.not_yet(message, goal) from error
+                await asyncio.sleep(min(backoff.next(), left))
 
     async def _watch(self, message: MessageLike, goal: MessageState, left: float) -> Sent:
-        if left <= 0:
-            raise CallTimeoutError(f"The message is not {goal.name.lower()} yet.")
         request = calls.watch(message)
-        responses = self.stream(methods.MessageService.WatchMessage, request, timeout=left)
+        responses = self.stream(methods.MessageService.WatchMessage, request, timeout=max(left, 0.001))
         try:
             async for response in responses:
                 if calls.reached(response, goal):
                     return Sent(response.message_id, MessageState(response.state))
+        except CallTimeoutError as error:
+            raise calls.not_yet(message, goal) from error
         finally:
             await responses.aclose()
         raise _failure.lost()
 
-    def _failed(self, error: BaseException) -> BaseException:
-        """Returns the error for a failed call. gRPC cancels the calls of a channel that is closed."""
-        if self._is_closed and not is_cancelled():
-            return ClosedError("The client is closed.")
-        if isinstance(error, grpc.RpcError):
-            return _failure.from_rpc(error, self._places)
-        return error
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raises the errors of the body as those of this package. gRPC has others if it is closed."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            if self._is_closed:
+                raise ClosedError(_CLOSED) from error
+            raise _failure.from_rpc(error, self._places) from error
+        except asyncio.CancelledError as error:
+            if is_cancelled() or not self._is_closed:
+                raise
+            raise ClosedError(_CLOSED) from error
 
 
 def _same(response: Any) -> Any:

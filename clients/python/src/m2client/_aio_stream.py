@@ -144,10 +144,8 @@ class AsyncEventStream:
     async def _guarded(self, step: Awaitable[Any]) -> Any:
         """Runs a step of the call. Drops the call if the step fails or its task is cancelled."""
         try:
-            return await step
-        except grpc.RpcError as error:
-            self._drop()
-            raise self._client._failed(error) from error  # noqa: SLF001
+            with self._client._translated():  # noqa: SLF001
+                return await step
         except BaseException:
             self._drop()
             raise

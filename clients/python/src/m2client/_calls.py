@@ -23,7 +23,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from . import _model as model
 from ._enums import ContactState, MessageState
-from ._errors import NotDeliveredError
+from ._errors import CallTimeoutError, NotDeliveredError
 from ._proto import (
     contact_pb2,
     daemon_pb2,
@@ -331,6 +331,14 @@ def reached(response: message_pb2.WatchMessageResponse, goal: MessageState) -> b
     if state in (MessageState.FAILED, MessageState.EXPIRED):
         raise NotDeliveredError(response.message_id, state, response.failure)
     return goal <= state <= MessageState.READ
+
+
+def not_yet(message: MessageLike, goal: MessageState) -> CallTimeoutError:
+    """Returns the error for a message that did not reach a state in time."""
+    return CallTimeoutError(
+        f"The message is not {goal.name.lower()} yet. It stays in the outbox.",
+        metadata={"message_id": identifier(message)},
+    )
 
 
 def peer(contact: ContactLike) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ._method import Method, Request, Response, StreamMethod, UnaryMethod
 
 T = TypeVar("T")
+
+_CLOSED = "The client is closed."
 
 
 class Client:
@@ -89,7 +92,7 @@ class Client:
         """
         with self._lock:
             if self._is_closed:
-                raise ClosedError("The client is closed.")
+                raise ClosedError(_CLOSED)
             if self._open_channel is None:
                 target = _socket.target(_socket.find(self._places))
                 self._open_channel = grpc.insecure_channel(target, options=_channel.OPTIONS)
@@ -227,7 +230,8 @@ class Client:
         """Waits until a sent message is in a state or a later one, also while the daemon restarts.
 
         Raises `NotDeliveredError` if the message was given up or has expired, and
-        `CallTimeoutError` after the timeout; the message then stays in the outbox.
+        `CallTimeoutError` after the timeout; the message then stays in the outbox, and the error's
+        `metadata` has its `message_id`.
         """
         end = monotonic() + _channel.timeout_of(timeout, self._timeout)
         return self._wait_for(message, calls.goal(state), end)
@@ -343,9 +347,8 @@ class Client:
         """Calls a method with a stream of responses, and yields them."""
         call = self._start(method, request, _channel.timeout_of(timeout, self._timeout))
         try:
-            yield from call
-        except grpc.RpcError as error:
-            raise self._failed(error) from error
+            with self._translated():
+                yield from call
         finally:
             call.cancel()
 
@@ -355,20 +358,16 @@ class Client:
         invoke = self.channel.unary_unary(
             method.path, method.request.SerializeToString, method.response.FromString
         )
-        try:
+        with self._translated():
             response = invoke(call.request, timeout=seconds)
-        except (grpc.RpcError, ValueError) as error:
-            raise self._failed(error) from error
         return call.convert(response)
 
     def _start(self, method: Method[Any, Any], request: Any, timeout: float | None) -> Any:
         invoke = self.channel.unary_stream(
             method.path, method.request.SerializeToString, method.response.FromString
         )
-        try:
+        with self._translated():
             return invoke(request, timeout=timeout)
-        except ValueError as error:
-            raise self._failed(error) from error
 
     def _wait_for(self, message: MessageLike, goal: MessageState, end: float) -> Sent:
         backoff = Backoff()
@@ -376,25 +375,37 @@ class Client:
         while True:
             try:
                 return self._watch(message, goal, end - monotonic())
-            except _failure.TEMPORARY:
-                pause.wait(max(0.0, min(backoff.next(), end - monotonic())))
+            except _failure.TEMPORARY as error:
+                left = end - monotonic()
+                if left <= 0:
+                    raise calls.not_yet(message, goal) from error
+                pause.wait(min(backoff.next(), left))
 
     def _watch(self, message: MessageLike, goal: MessageState, left: float) -> Sent:
-        if left <= 0:
-            raise CallTimeoutError(f"The message is not {goal.name.lower()} yet.")
         request = calls.watch(message)
-        for response in self.stream(methods.MessageService.WatchMessage, request, timeout=left):
-            if calls.reached(response, goal):
-                return Sent(response.message_id, MessageState(response.state))
+        try:
+            for response in self.stream(
+                methods.MessageService.WatchMessage, request, timeout=max(left, 0.001)
+            ):
+                if calls.reached(response, goal):
+                    return Sent(response.message_id, MessageState(response.state))
+        except CallTimeoutError as error:
+            raise calls.not_yet(message, goal) from error
         raise _failure.lost()
 
-    def _failed(self, error: Exception) -> Exception:
-        """Returns the error for a failed call. gRPC raises `ValueError` if the channel is closed."""
-        if self._is_closed:
-            return ClosedError("The client is closed.")
-        if isinstance(error, grpc.RpcError):
-            return _failure.from_rpc(error, self._places)
-        return error
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raises the errors of the body as those of this package. gRPC has others if it is closed."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            if self._is_closed:
+                raise ClosedError(_CLOSED) from error
+            raise _failure.from_rpc(error, self._places) from error
+        except ValueError as error:
+            if not self._is_closed:
+                raise
+            raise ClosedError(_CLOSED) from error
 
 
 def _same(response: Any) -> Any:

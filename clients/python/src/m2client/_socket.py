@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -79,7 +80,8 @@ def _defaults() -> list[str]:
     run_user = Path("/run/user", str(uid))
     if sys.platform == "linux" and run_user.is_dir() and run_user.stat().st_uid == uid:
         directories.append(run_user / "m2d")
-    directories.append(_data() / "run")
+    with suppress(RuntimeError):  # The user has no home directory.
+        directories.append(_data() / "run")
     return list(dict.fromkeys(str(directory / "m2d.sock") for directory in directories))
 
 
@@ -104,7 +106,7 @@ def _dial(place: str) -> OSError | None:
 
 
 def _absent(candidates: Sequence[str]) -> NoDaemonError:
-    tried = " or ".join(candidates) or "any place: this user has no home directory"
+    tried = " or ".join(candidates) or "any default place: this user has no home directory"
     return NoDaemonError(f"No daemon answers at {tried}. Start it with `m2d run`.")
 
 

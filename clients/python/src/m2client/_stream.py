@@ -7,8 +7,6 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-import grpc
-
 from . import _calls, _events, _failure
 from ._backoff import Backoff
 from ._errors import M2Error
@@ -139,10 +137,8 @@ class EventStream:
     def _guarded(self, step: Callable[[], Any]) -> Any:
         """Runs a step of the call. Drops the call if the step fails."""
         try:
-            return step()
-        except grpc.RpcError as error:
-            self._drop()
-            raise self._client._failed(error) from error  # noqa: SLF001
+            with self._client._translated():  # noqa: SLF001
+                return step()
         except BaseException:
             self._drop()
             raise
