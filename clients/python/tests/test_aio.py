@@ -226,7 +226,7 @@ def test_typing_is_a_notice(pair: Pair) -> None:
     assert notice.active
 
 
-def test_absent_daemon_and_timeouts(own_pair: Pair, tmp_path: Path) -> None:
+def test_absent_daemon_timeouts_and_closing(own_pair: Pair, tmp_path: Path) -> None:
     async def main() -> None:
         async with AsyncClient(tmp_path / "absent.sock") as absent:
             with pytest.raises(NoDaemonError):
@@ -235,6 +235,12 @@ def test_absent_daemon_and_timeouts(own_pair: Pair, tmp_path: Path) -> None:
         async with client_of(own_pair.ann_daemon) as ann:
             with pytest.raises(CallTimeoutError):
                 await ann.send("ben", "x", wait="delivered", timeout=0.5)
+            sent = await ann.send("ben", "y")
+            waiting = asyncio.create_task(ann.wait_for(sent))
+            await asyncio.sleep(0.3)
+            await ann.close()
+            with pytest.raises(ClosedError):
+                await waiting
 
     asyncio.run(main())
 

@@ -10,7 +10,10 @@
                 m2.send(event, f"You wrote: {event.text}", key=event.message_id)
 """
 
-from . import errors
+from . import (
+    _fork,  # noqa: F401 (before the first import of grpc)
+    errors,
+)
 from ._aio_client import AsyncClient
 from ._aio_stream import AsyncEventStream
 from ._calls import ContactLike, HasMessageId, HasPeerId, MessageLike, TimeSpan, WaitFor

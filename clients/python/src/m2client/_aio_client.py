@@ -6,6 +6,7 @@ import asyncio
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 import grpc
 import grpc.aio
@@ -58,6 +59,7 @@ class AsyncClient:
         self._places = _socket.places(socket)
         self._timeout = _channel.timeout_of(None, timeout)
         self._open_channel: grpc.aio.Channel | None = None
+        self._running: WeakSet[Any] = WeakSet()
         self._is_closed = False
 
     async def __aenter__(self) -> AsyncClient:
@@ -75,6 +77,9 @@ class AsyncClient:
         """Closes the connection. Running calls of other tasks fail, and streams of events end."""
         self._is_closed = True
         channel, self._open_channel = self._open_channel, None
+        # gRPC itself does not find all running calls, depending on the version of Python.
+        for call in list(self._running):
+            call.cancel()
         if channel is not None:
             await channel.close()
 
@@ -366,14 +371,18 @@ class AsyncClient:
             method.path, method.request.SerializeToString, method.response.FromString
         )
         with self._translated():
-            response = await invoke(call.request, timeout=seconds)
+            running = invoke(call.request, timeout=seconds)
+            self._running.add(running)
+            response = await running
         return call.convert(response)
 
     def _start(self, method: Method[Any, Any], request: Any, timeout: float | None) -> Any:
         invoke = self.channel.unary_stream(
             method.path, method.request.SerializeToString, method.response.FromString
         )
-        return invoke(request, timeout=timeout)
+        call = invoke(request, timeout=timeout)
+        self._running.add(call)
+        return call
 
     async def _wait_for(self, message: MessageLike, goal: MessageState, end: float) -> Sent:
         backoff = Backoff()

@@ -7,13 +7,11 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-import grpc
-
 from . import _calls, _events, _failure
 from ._backoff import Backoff
 from ._errors import M2Error
 from ._progress import Options, Progress, cursor_header
-from ._proto import methods
+from ._proto import event_pb2, methods
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -136,7 +134,7 @@ class AsyncEventStream:
 
     async def _read(self) -> Any:
         response = await self._guarded(self._call.read())
-        if response is grpc.aio.EOF:  # The stream has no end while the daemon runs.
+        if not isinstance(response, event_pb2.SubscribeResponse):  # gRPC's mark of the end.
             self._drop()
             raise _failure.lost()
         return response

@@ -129,7 +129,7 @@ class EventStream:
 
     def _read(self) -> Any:
         response = self._guarded(lambda: next(self._call, None))
-        if response is None:  # The stream has no end while the daemon runs.
+        if response is None:  # The stream has ended, as it does not while the daemon runs.
             self._drop()
             raise _failure.lost()
         return response
