@@ -169,6 +169,17 @@ def test_a_name_has_one_stream_at_a_time(pair: Pair, name: str) -> None:
         assert texts(events, 1) == words
 
 
+def test_a_name_that_is_free_again_within_seconds_is_taken_over(pair: Pair, name: str) -> None:
+    """As after a restart of a consumer whose end the daemon has not noticed yet."""
+    first = open_stream(pair.ben, name)
+    timer = threading.Timer(1.0, first.close)
+    timer.start()
+    with open_stream(pair.ben, name) as events:
+        words = send_words(pair, 1)
+        assert texts(events, 1) == words
+    timer.join()
+
+
 def test_another_thread_can_end_a_stream(pair: Pair, name: str) -> None:
     stream = open_stream(pair.ben, name)
     timer = threading.Timer(0.3, stream.close)
