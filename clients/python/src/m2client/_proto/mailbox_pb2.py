@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17m2/api/v1/mailbox.proto\x12\tm2.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x07Mailbox\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.m2.api.v1.MailboxState\x12\x0e\n\x06online\x18\x03 \x01(\x08\x12\x11\n\taddresses\x18\x04 \x03(\t\x12+\n\x07\x63reated\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rletters_taken\x18\x06 \x01(\x04\x12\x14\n\x0clast_failure\x18\x07 \x01(\t\x12\x11\n\tkey_known\x18\x08 \x01(\x08\",\n\x16RegisterMailboxRequest\x12\x12\n\ninvitation\x18\x01 \x01(\t\">\n\x17RegisterMailboxResponse\x12#\n\x07mailbox\x18\x01 \x01(\x0b\x32\x12.m2.api.v1.Mailbox\"\x16\n\x14ListMailboxesRequest\">\n\x15ListMailboxesResponse\x12%\n\tmailboxes\x18\x01 \x03(\x0b\x32\x12.m2.api.v1.Mailbox\"(\n\x14RemoveMailboxRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"\x17\n\x15RemoveMailboxResponse\"\'\n\x13RekeyMailboxRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\";\n\x14RekeyMailboxResponse\x12#\n\x07mailbox\x18\x01 \x01(\x0b\x32\x12.m2.api.v1.Mailbox\"\x19\n\x17\x43ollectMailboxesRequest\"A\n\x18\x43ollectMailboxesResponse\x12%\n\tmailboxes\x18\x01 \x03(\x0b\x32\x12.m2.api.v1.Mailbox*\x94\x01\n\x0cMailboxState\x12\x1d\n\x19MAILBOX_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MAILBOX_STATE_ASKED\x10\x01\x12\x16\n\x12MAILBOX_STATE_OPEN\x10\x02\x12\x19\n\x15MAILBOX_STATE_REFUSED\x10\x03\x12\x19\n\x15MAILBOX_STATE_LEAVING\x10\x04\x32\xc0\x03\n\x0eMailboxService\x12X\n\x0fRegisterMailbox\x12!.m2.api.v1.RegisterMailboxRequest\x1a\".m2.api.v1.RegisterMailboxResponse\x12R\n\rListMailboxes\x12\x1f.m2.api.v1.ListMailboxesRequest\x1a .m2.api.v1.ListMailboxesResponse\x12R\n\rRemoveMailbox\x12\x1f.m2.api.v1.RemoveMailboxRequest\x1a .m2.api.v1.RemoveMailboxResponse\x12O\n\x0cRekeyMailbox\x12\x1e.m2.api.v1.RekeyMailboxRequest\x1a\x1f.m2.api.v1.RekeyMailboxResponse\x12[\n\x10\x43ollectMailboxes\x12\".m2.api.v1.CollectMailboxesRequest\x1a#.m2.api.v1.CollectMailboxesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17m2/api/v1/mailbox.proto\x12\tm2.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x07Mailbox\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.m2.api.v1.MailboxState\x12\x0e\n\x06online\x18\x03 \x01(\x08\x12\x11\n\taddresses\x18\x04 \x03(\t\x12+\n\x07\x63reated\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rletters_taken\x18\x06 \x01(\x04\x12\x14\n\x0clast_failure\x18\x07 \x01(\t\x12\x11\n\tkey_known\x18\x08 \x01(\x08\",\n\x16RegisterMailboxRequest\x12\x12\n\ninvitation\x18\x01 \x01(\t\">\n\x17RegisterMailboxResponse\x12#\n\x07mailbox\x18\x01 \x01(\x0b\x32\x12.m2.api.v1.Mailbox\"\x16\n\x14ListMailboxesRequest\">\n\x15ListMailboxesResponse\x12%\n\tmailboxes\x18\x01 \x03(\x0b\x32\x12.m2.api.v1.Mailbox\"(\n\x14RemoveMailboxRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"*\n\x15RemoveMailboxResponse\x12\x11\n\tforgotten\x18\x01 \x01(\x08\"\'\n\x13RekeyMailboxRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\";\n\x14RekeyMailboxResponse\x12#\n\x07mailbox\x18\x01 \x01(\x0b\x32\x12.m2.api.v1.Mailbox\"\x19\n\x17\x43ollectMailboxesRequest\"A\n\x18\x43ollectMailboxesResponse\x12%\n\tmailboxes\x18\x01 \x03(\x0b\x32\x12.m2.api.v1.Mailbox*\x94\x01\n\x0cMailboxState\x12\x1d\n\x19MAILBOX_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MAILBOX_STATE_ASKED\x10\x01\x12\x16\n\x12MAILBOX_STATE_OPEN\x10\x02\x12\x19\n\x15MAILBOX_STATE_REFUSED\x10\x03\x12\x19\n\x15MAILBOX_STATE_LEAVING\x10\x04\x32\xc0\x03\n\x0eMailboxService\x12X\n\x0fRegisterMailbox\x12!.m2.api.v1.RegisterMailboxRequest\x1a\".m2.api.v1.RegisterMailboxResponse\x12R\n\rListMailboxes\x12\x1f.m2.api.v1.ListMailboxesRequest\x1a .m2.api.v1.ListMailboxesResponse\x12R\n\rRemoveMailbox\x12\x1f.m2.api.v1.RemoveMailboxRequest\x1a .m2.api.v1.RemoveMailboxResponse\x12O\n\x0cRekeyMailbox\x12\x1e.m2.api.v1.RekeyMailboxRequest\x1a\x1f.m2.api.v1.RekeyMailboxResponse\x12[\n\x10\x43ollectMailboxes\x12\".m2.api.v1.CollectMailboxesRequest\x1a#.m2.api.v1.CollectMailboxesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'm2.api.v1.mailbox_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MAILBOXSTATE']._serialized_start=750
-  _globals['_MAILBOXSTATE']._serialized_end=898
+  _globals['_MAILBOXSTATE']._serialized_start=769
+  _globals['_MAILBOXSTATE']._serialized_end=917
   _globals['_MAILBOX']._serialized_start=72
   _globals['_MAILBOX']._serialized_end=286
   _globals['_REGISTERMAILBOXREQUEST']._serialized_start=288
@@ -47,15 +47,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEMAILBOXREQUEST']._serialized_start=486
   _globals['_REMOVEMAILBOXREQUEST']._serialized_end=526
   _globals['_REMOVEMAILBOXRESPONSE']._serialized_start=528
-  _globals['_REMOVEMAILBOXRESPONSE']._serialized_end=551
-  _globals['_REKEYMAILBOXREQUEST']._serialized_start=553
-  _globals['_REKEYMAILBOXREQUEST']._serialized_end=592
-  _globals['_REKEYMAILBOXRESPONSE']._serialized_start=594
-  _globals['_REKEYMAILBOXRESPONSE']._serialized_end=653
-  _globals['_COLLECTMAILBOXESREQUEST']._serialized_start=655
-  _globals['_COLLECTMAILBOXESREQUEST']._serialized_end=680
-  _globals['_COLLECTMAILBOXESRESPONSE']._serialized_start=682
-  _globals['_COLLECTMAILBOXESRESPONSE']._serialized_end=747
-  _globals['_MAILBOXSERVICE']._serialized_start=901
-  _globals['_MAILBOXSERVICE']._serialized_end=1349
+  _globals['_REMOVEMAILBOXRESPONSE']._serialized_end=570
+  _globals['_REKEYMAILBOXREQUEST']._serialized_start=572
+  _globals['_REKEYMAILBOXREQUEST']._serialized_end=611
+  _globals['_REKEYMAILBOXRESPONSE']._serialized_start=613
+  _globals['_REKEYMAILBOXRESPONSE']._serialized_end=672
+  _globals['_COLLECTMAILBOXESREQUEST']._serialized_start=674
+  _globals['_COLLECTMAILBOXESREQUEST']._serialized_end=699
+  _globals['_COLLECTMAILBOXESRESPONSE']._serialized_start=701
+  _globals['_COLLECTMAILBOXESRESPONSE']._serialized_end=766
+  _globals['_MAILBOXSERVICE']._serialized_start=920
+  _globals['_MAILBOXSERVICE']._serialized_end=1368
 # @@protoc_insertion_point(module_scope)

@@ -70,8 +70,10 @@ class RemoveMailboxRequest(_message.Message):
     def __init__(self, provider: _Optional[str] = ...) -> None: ...
 
 class RemoveMailboxResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("forgotten",)
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    forgotten: bool
+    def __init__(self, forgotten: bool = ...) -> None: ...
 
 class RekeyMailboxRequest(_message.Message):
     __slots__ = ("provider",)
