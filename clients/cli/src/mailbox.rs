@@ -95,7 +95,7 @@ async fn remove(provider: String, context: &Context) -> Result<(), Failure> {
     context.out.show(&answer, |_| {
         match answer.forgotten {
             true => {
-                "Forgotten here. The provider was not told: it may keep the box, and letters in it are lost to you."
+                "Forgotten. The provider was not told and may keep the box, whose letters are not collected any more."
             }
             false => "The provider deletes it once it is reached.",
         }

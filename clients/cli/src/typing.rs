@@ -31,7 +31,7 @@ pub(crate) async fn run(args: TypingArgs, context: &Context) -> Result<(), Failu
     context.out.show(&answer, |_| {
         match answer.sent {
             true => "Sent.",
-            false => "Not sent: the contact is not connected or does not answer, or it was sent more than one notice in a second.",
+            false => "Not sent: the contact is not connected or does not answer, or notices followed each other too fast.",
         }
         .to_owned()
     })

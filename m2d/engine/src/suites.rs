@@ -40,8 +40,12 @@ pub(crate) fn on_handshake(engine: &mut State, peer: PeerId, suite: u16) {
     }
 }
 
-/// Stores the suites that have waited long enough.
+/// Stores the suites that have waited long enough. While the disk is full they go on waiting.
 pub(crate) fn store_due(engine: &mut State, now: u64) {
+    if engine.batch.store.is_tight() {
+        engine.suites.put_off(now);
+        return;
+    }
     while let Some((peer, suite)) = engine.suites.take_due(now) {
         on_completed(engine, peer, suite);
     }
@@ -51,17 +55,13 @@ pub(crate) fn store_due(engine: &mut State, now: u64) {
 ///
 /// Errors: the store can't be written.
 pub(crate) fn store_all(engine: &mut State) -> Result<(), StoreError> {
-    let Some(mut next) = engine.suites.take() else {
+    if engine.suites.is_empty() {
         return Ok(());
-    };
+    }
     let store = &engine.batch.store;
     store.begin()?;
-    loop {
-        store.raise_suite(&next.0, next.1)?;
-        match engine.suites.take() {
-            Some(another) => next = another,
-            None => break,
-        }
+    while let Some((peer, suite)) = engine.suites.take() {
+        store.raise_suite(&peer, suite)?;
     }
     store.commit()
 }

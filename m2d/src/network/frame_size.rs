@@ -87,7 +87,6 @@ mod tests {
 
     #[test]
     fn no_frame_takes_more_than_the_room_that_there_is() {
-        let acks = Message::Cover(0);
-        assert_eq!(of(&acks, 1), 1);
+        assert_eq!(of(&Message::Cover(0), 1), 1);
     }
 }

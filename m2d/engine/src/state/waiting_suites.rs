@@ -47,7 +47,12 @@ impl WaitingSuites {
         due.min().unwrap_or(u64::MAX)
     }
 
-    /// Takes the next suite for the current batch if one is due.
+    /// Returns whether no suite waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Takes the next suite for the current batch if any is due: the oldest first, whether it is due or not.
     pub(crate) fn take_due(&mut self, now_ms: u64) -> Option<(PeerId, u16)> {
         (self.due_ms() <= now_ms).then(|| self.take()).flatten()
     }
@@ -73,10 +78,47 @@ impl WaitingSuites {
         self.waiting.truncate(MAX_WAITING);
     }
 
+    /// Puts off the suites that are due, as none can be stored now.
+    pub(crate) fn put_off(&mut self, now_ms: u64) {
+        let due_ms = now_ms.saturating_add(AFTER_FAILURE_MS);
+        for waiting in &mut self.waiting {
+            if waiting.due_ms <= now_ms {
+                waiting.due_ms = due_ms;
+            }
+        }
+    }
+
     /// Makes all suites due: the clock was set.
     pub(crate) fn restart(&mut self) {
         for waiting in &mut self.waiting {
             waiting.due_ms = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: PeerId = PeerId::from_bytes([1; 32]);
+
+    #[test]
+    fn a_suite_waits_while_it_cannot_be_stored() {
+        let mut suites = WaitingSuites::default();
+        suites.add(0, PEER, 2);
+        assert_eq!(suites.take_due(WAIT_MS - 1), None);
+        // The disk is full.
+        suites.put_off(WAIT_MS);
+        assert_eq!(suites.due_ms(), WAIT_MS + AFTER_FAILURE_MS);
+        // The batch is rolled back.
+        let due = suites.due_ms();
+        assert_eq!(suites.take_due(due), Some((PEER, 2)));
+        assert!(suites.is_empty());
+        suites.not_stored(due);
+        assert_eq!(suites.take_due(due), None);
+        assert_eq!(suites.take_due(due + AFTER_FAILURE_MS), Some((PEER, 2)));
+        suites.stored();
+        suites.not_stored(due);
+        assert!(suites.is_empty(), "it is on disk");
     }
 }
