@@ -1,7 +1,9 @@
 //! The file of the embedded store: opening and schema.
 
+use super::keys;
 use crate::store::MailboxError;
-use m2_crypto::Secret;
+use m2_crypto::deposit::DepositNonce;
+use m2_crypto::{PeerId, Secret};
 use m2_sqlite::sqlcipher;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use std::time::Duration;
 pub const FILE_NAME: &str = "mailbox.db";
 
 /// The version of the schema.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// The name of the setting that hashes nonces to keys of letters, 32 random bytes.
 pub(super) const SALT: &str = "salt";
@@ -106,8 +108,8 @@ pub(super) fn read_secret(connection: &Connection, name: &str) -> Result<Secret<
 }
 
 /// Creates the tables. Of a file of version 1, only the boxes are kept: its letters and tokens have
-/// other formats, and its boxes have no keys
-/// (docs/spec/mailbox-store.md#the-embedded-store).
+/// other formats, and its boxes have no keys. Of a file of version 2, everything is kept; its marks are
+/// in another order (docs/spec/mailbox-store.md#the-embedded-store).
 fn make_schema(connection: &Connection) -> Result<(), MailboxError> {
     let version = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;
     if version == VERSION {
@@ -117,6 +119,11 @@ fn make_schema(connection: &Connection) -> Result<(), MailboxError> {
         return Err(MailboxError::TooNew);
     }
     let transaction = connection.unchecked_transaction()?;
+    if version == 2 {
+        reorder_marks(&transaction)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        return Ok(transaction.commit()?);
+    }
     if version == 1 {
         transaction.execute_batch(
             "ALTER TABLE boxes RENAME TO old_boxes;
@@ -126,6 +133,7 @@ fn make_schema(connection: &Connection) -> Result<(), MailboxError> {
         )?;
     }
     transaction.execute_batch(include_str!("schema.sql"))?;
+    transaction.execute_batch(include_str!("marks.sql"))?;
     if version == 1 {
         transaction.execute_batch(
             "INSERT INTO boxes (number, owner) SELECT number, owner FROM old_boxes;
@@ -142,4 +150,30 @@ fn make_schema(connection: &Connection) -> Result<(), MailboxError> {
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Moves the marks of a file of version 2, which are in the order of their nonces. Those of boxes that were
+/// removed are dropped.
+fn reorder_marks(connection: &Connection) -> Result<(), MailboxError> {
+    connection.execute_batch(
+        "DROP INDEX marks_by_period;
+         ALTER TABLE marks RENAME TO old_marks;",
+    )?;
+    connection.execute_batch(include_str!("marks.sql"))?;
+    let salt = read_secret(connection, SALT)?;
+    let mut old = connection.prepare(
+        "SELECT number, owner, nonce, mark, period FROM old_marks JOIN boxes ON number = box",
+    )?;
+    let mut insert = connection.prepare("INSERT INTO marks VALUES (?1, ?2, ?3, ?4)")?;
+    let mut rows = old.query([])?;
+    while let Some(row) = rows.next()? {
+        let owner = PeerId::from_bytes(row.get(1)?);
+        let nonce = DepositNonce::from_bytes(row.get(2)?);
+        let key = keys::base(&salt, row.get(0)?, &owner, &nonce);
+        let (mark, period): (Vec<u8>, u32) = (row.get(3)?, row.get(4)?);
+        insert.execute(params![key, nonce.as_bytes(), mark, period])?;
+    }
+    drop((rows, insert));
+    drop(old);
+    Ok(connection.execute_batch("DROP TABLE old_marks;")?)
 }

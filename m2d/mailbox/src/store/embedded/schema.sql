@@ -24,14 +24,3 @@ CREATE TABLE letters (
 
 -- For the purge. It includes the length so that counting at the start reads no letter.
 CREATE INDEX letters_by_expiry ON letters (expiry, length(letter));
-
-CREATE TABLE marks (
-    box    INTEGER NOT NULL,
-    nonce  BLOB NOT NULL,
-    mark   BLOB NOT NULL,
-    period INTEGER NOT NULL,
-    PRIMARY KEY (box, nonce)
-) WITHOUT ROWID;
-
--- For the purge.
-CREATE INDEX marks_by_period ON marks (period);

@@ -131,7 +131,7 @@ impl Tables {
         let slot = self.find(number, &deposit.owner, nonce)?;
         let earlier = match slot {
             Slot::Taken { mark, .. } => Some(mark),
-            _ => marks::find(&self.connection, (number, *nonce))?,
+            _ => marks::find(&self.connection, self.place(number, &deposit.owner, nonce))?,
         };
         if let Some(earlier) = earlier {
             return Ok(if earlier == mark {
@@ -163,7 +163,8 @@ impl Tables {
         };
         for nonce in nonces {
             if let Slot::Taken { key, size, .. } = self.find(number, owner, nonce)? {
-                if marks::write(&self.connection, (number, *nonce), key)? {
+                let place = self.place(number, owner, nonce);
+                if marks::write(&self.connection, place, key)? {
                     self.box_usage.add_mark(number);
                 }
                 self.delete(key, size)?;
@@ -186,7 +187,7 @@ impl Tables {
         let due = marks::due(&self.connection, period, budget - letters)?;
         for place in &due {
             marks::delete(&self.connection, *place)?;
-            self.box_usage.subtract_mark(place.0);
+            self.box_usage.subtract_mark(keys::number_of(place.0));
         }
         Ok(letters + due.len())
     }
@@ -280,6 +281,11 @@ impl Tables {
         } else {
             Slot::Crowded
         })
+    }
+
+    /// Returns the place of the mark of a letter.
+    fn place(&self, number: u32, owner: &PeerId, nonce: &DepositNonce) -> marks::Place {
+        (keys::base(&self.salt, number, owner, nonce), *nonce)
     }
 
     fn delete(&mut self, key: i64, size: i64) -> Result<(), MailboxError> {
