@@ -7,7 +7,8 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-const API: [&str; 11] = [
+const API: [&str; 12] = [
+    "access",
     "backup",
     "daemon",
     "identity",
@@ -40,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Keeps secrets out of logs that use `{:?}`.
         .skip_debug([
             "m2.api.v1.CreateBackupRequest",
+            "m2.api.v1.CreateTokenResponse",
             "m2.api.v1.UnlockRequest",
             "m2.wire.v1.Deposit",
             "m2.wire.v1.OfferedBox",

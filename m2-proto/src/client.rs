@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use thiserror::Error;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::api::v1::access_service_client::AccessServiceClient;
 use crate::api::v1::backup_service_client::BackupServiceClient;
 use crate::api::v1::contact_service_client::ContactServiceClient;
 use crate::api::v1::daemon_service_client::DaemonServiceClient;
@@ -31,6 +33,7 @@ use crate::api::v1::network_service_client::NetworkServiceClient;
 use crate::api::v1::relay_service_client::RelayServiceClient;
 use crate::limits::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 use crate::socket::{self, MAX_PATH_BYTES};
+use crate::token::Token;
 
 /// The time limit for opening a connection to the local socket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,7 +43,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Client {
     channel: Channel,
+    token: Token,
 }
+
+/// The connection of one service: the channel, with the access token in each request.
+pub type Connection = InterceptedService<Channel, Token>;
 
 /// The reason why a connection could not be opened.
 #[derive(Debug, Error)]
@@ -100,8 +107,8 @@ macro_rules! services {
         impl Client {
             $($(#[$doc])*
             #[must_use]
-            pub fn $name(&self) -> $client<Channel> {
-                $client::new(self.channel.clone())
+            pub fn $name(&self) -> $client<Connection> {
+                $client::with_interceptor(self.channel.clone(), self.token.clone())
                     .max_decoding_message_size(MAX_RESPONSE_BYTES)
                     .max_encoding_message_size(MAX_REQUEST_BYTES)
             })*
@@ -130,6 +137,8 @@ services! {
     messages MessageServiceClient;
     /// Returns a client of the event service.
     events EventServiceClient;
+    /// Returns a client of the access service: tokens of front-ends.
+    access AccessServiceClient;
     /// Returns a client of the backup service.
     backups BackupServiceClient;
 }
@@ -151,7 +160,10 @@ impl Client {
         let channel = transport::connect(endpoint, &path)
             .await
             .map_err(|source| ConnectError::Transport { path, source })?;
-        Ok(Self { channel })
+        Ok(Self {
+            channel,
+            token: Token::default(),
+        })
     }
 
     /// Connects to the first of `places` at which a daemon answers, and returns that place as well.
@@ -170,6 +182,12 @@ impl Client {
         Err(ConnectError::NoDaemonAnywhere {
             places: places.to_vec(),
         })
+    }
+
+    /// Shows an access token in every call from now on.
+    #[must_use]
+    pub fn with_token(self, token: Token) -> Self {
+        Self { token, ..self }
     }
 
     /// Returns the channel, for services that are not M2's own (health, reflection).

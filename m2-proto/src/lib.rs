@@ -10,6 +10,7 @@
 //! | [`reason`] | the stable reasons of errors, as `google.rpc.ErrorInfo` |
 //! | [`socket`] | the places of the daemon's socket |
 //! | [`terminal`] | input without echo, for passphrases |
+//! | [`token`] | access tokens, as front-ends show them |
 //! | [`limits`] | limits of the API, shared by both sides |
 //! | [`wkt`] | timestamps |
 
@@ -18,6 +19,7 @@ pub mod limits;
 pub mod reason;
 pub mod socket;
 pub mod terminal;
+pub mod token;
 pub mod wkt;
 
 /// `m2.api.v1`: the API that the daemon offers to front-ends over its local socket.
@@ -52,6 +54,13 @@ pub const FILE_DESCRIPTOR_SET: &[u8] =
 impl std::fmt::Debug for api::v1::CreateBackupRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CreateBackupRequest")
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for api::v1::CreateTokenResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreateTokenResponse")
             .finish_non_exhaustive()
     }
 }

@@ -58,9 +58,17 @@ reasons! {
     /// The daemon is draining before it stops.
     Stopping "STOPPING" Unavailable
         "The daemon is stopping. Try again once it runs again.";
-    /// The caller is neither the user that the daemon runs as nor root.
+    /// The caller is neither the user that the daemon runs as, nor root, nor a user of `[access]`; or its
+    /// access token does not permit the call.
     NotAllowed "NOT_ALLOWED" PermissionDenied
         "Not allowed: only the user that the daemon runs as, and root, may call it.";
+    /// The access token is not valid: it is malformed, unknown, expired or revoked.
+    TokenInvalid "TOKEN_INVALID" Unauthenticated
+        "The access token is not valid: it is unknown, has expired or was revoked. Ask the owner for \
+         another one, made with `m2 token create`.";
+    /// No access token has this name.
+    TokenUnknown "TOKEN_UNKNOWN" NotFound
+        "No access token has this name. `m2 token list` shows all.";
     /// A field of the request is not valid. The error's metadata names the `field` and its `limit`.
     InvalidArgument "INVALID_ARGUMENT" InvalidArgument
         "A value in the request is not valid. Check it against the reference of the API.";
@@ -162,6 +170,9 @@ reasons! {
     /// The client name already has a stream.
     ClientInUse "CLIENT_IN_USE" FailedPrecondition
         "Another listener uses this client name. End it or choose another name.";
+    /// The client name is shared by several workers, and the call is for one listener alone, or the other way round.
+    ClientModeDiffers "CLIENT_MODE_DIFFERS" FailedPrecondition
+        "This client name is used in the other mode: shared by workers, or by one listener alone. Choose another name.";
     /// No client of this name has subscribed.
     ClientUnknown "CLIENT_UNKNOWN" NotFound
         "No front-end of this name has subscribed yet.";

@@ -8,11 +8,12 @@
 //! 4. `/run/user/UID/m2d/m2d.sock`, if that runtime directory exists and belongs to this user:
 //!    cron, `su` and `sudo` leave `XDG_RUNTIME_DIR` unset,
 //! 5. `run/m2d.sock` in the user's data directory for `m2d`: `~/.local/share/m2d/run` on Linux,
-//!    `~/Library/Application Support/m2d/run` on macOS.
+//!    `~/Library/Application Support/m2d/run` on macOS,
+//! 6. on Linux, front-ends only: [`SYSTEM`], the socket of the system service.
 //!
 //! The daemon binds the first of them, and creates the socket's directory with mode 0700 and the
 //! socket with mode 0600. A front-end connects to the first of the default places at which a daemon
-//! answers.
+//! answers. A service manager may pass the daemon an open socket instead; then none is bound.
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,9 @@ pub const RUNTIME_DIR_ENV: &str = "XDG_RUNTIME_DIR";
 
 /// The socket's file name in its directory.
 pub const FILE_NAME: &str = "m2d.sock";
+
+/// The socket of the system service, which its service manager binds.
+pub const SYSTEM: &str = "/run/m2d/m2d.sock";
 
 /// Maximum length of a Unix socket's path on this system, in bytes.
 pub const MAX_PATH_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
@@ -51,7 +55,7 @@ pub fn default_path() -> Option<PathBuf> {
 }
 
 /// Returns the places at which a front-end looks for a daemon if no option names one: [`from_env`]
-/// alone, otherwise the default places in order. Empty if the user has no home directory.
+/// alone, otherwise the default places in order.
 #[must_use]
 pub fn places() -> Vec<PathBuf> {
     match from_env() {
@@ -75,6 +79,8 @@ struct Surroundings {
     run_user: Option<PathBuf>,
     /// The user's data directory for `m2d`.
     data: Option<PathBuf>,
+    /// The socket of the system service, on systems that have it.
+    system: Option<PathBuf>,
     /// The effective user id.
     uid: u32,
 }
@@ -88,6 +94,7 @@ impl Surroundings {
                 .filter(|path| path.is_absolute()),
             run_user: cfg!(target_os = "linux").then(|| Path::new(RUN_USER).join(uid.to_string())),
             data: ProjectDirs::from("", "", "m2d").map(|dirs| dirs.data_dir().to_owned()),
+            system: cfg!(target_os = "linux").then(|| PathBuf::from(SYSTEM)),
             uid,
         }
     }
@@ -107,7 +114,8 @@ impl Surroundings {
         let runtime = self.runtime.as_ref().map(|path| in_runtime(path));
         let run_user = self.own_run_user().map(|path| in_runtime(path));
         let mut places: Vec<PathBuf> = Vec::new();
-        for place in [runtime, run_user, self.in_data()].into_iter().flatten() {
+        let all = [runtime, run_user, self.in_data(), self.system.clone()];
+        for place in all.into_iter().flatten() {
             if !places.contains(&place) {
                 places.push(place);
             }
@@ -165,6 +173,7 @@ mod tests {
             runtime: Some(directory.to_owned()),
             run_user: Some(run_user),
             data: Some(directory.join("data")),
+            system: Some(PathBuf::from(SYSTEM)),
             uid: own_uid(),
         }
     }
@@ -177,7 +186,8 @@ mod tests {
         assert_eq!(here.to_bind(), Some(first.clone()));
         let second = directory.path().join("run-user/m2d/m2d.sock");
         let third = directory.path().join("data/run/m2d.sock");
-        assert_eq!(here.to_look_at(), [first, second, third]);
+        let last = PathBuf::from(SYSTEM);
+        assert_eq!(here.to_look_at(), [first, second, third, last]);
     }
 
     #[test]
@@ -199,7 +209,7 @@ mod tests {
         assert_eq!(here.to_bind(), Some(data.clone()));
         // A front-end of root may still connect there: both places are tried.
         let named = directory.path().join("m2d/m2d.sock");
-        assert_eq!(here.to_look_at(), [named, data]);
+        assert_eq!(here.to_look_at(), [named, data, PathBuf::from(SYSTEM)]);
     }
 
     #[test]
@@ -207,18 +217,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut here = surroundings(directory.path());
         here.run_user = here.runtime.clone();
-        assert_eq!(here.to_look_at().len(), 2);
+        assert_eq!(here.to_look_at().len(), 3);
     }
 
     #[test]
-    fn without_a_home_there_is_no_place() {
+    fn without_a_home_a_daemon_has_no_place_and_front_ends_try_the_system_service() {
         let here = Surroundings {
             runtime: None,
             run_user: None,
             data: None,
+            system: Some(PathBuf::from(SYSTEM)),
             uid: own_uid(),
         };
         assert_eq!(here.to_bind(), None);
-        assert!(here.to_look_at().is_empty());
+        assert_eq!(here.to_look_at(), [PathBuf::from(SYSTEM)]);
     }
 }

@@ -113,6 +113,7 @@ fn event_of(kind: Kind) -> Value {
         cursor: "7".into(),
         time: Some(Timestamp::from_unix_millis(1_000)),
         kind: Some(kind),
+        contact_name: "ann".into(),
     })
 }
 

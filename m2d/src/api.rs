@@ -1,6 +1,7 @@
 //! The gRPC services, one file each. They convert requests into calls of the engine and its results
 //! into responses; they make no decisions.
 
+mod access;
 mod backup;
 mod contact;
 mod convert;
@@ -16,18 +17,19 @@ mod malformed;
 mod message;
 mod network;
 mod notices;
-mod owner;
 mod pages;
+mod permits;
 mod readers;
 mod relay;
+mod reloaded;
 mod session;
 
 pub use diagnostics::Diagnostics;
 pub use malformed::explain;
 pub use network::FailClosedTest;
-pub use owner::only_owner;
 pub use pages::{Pages, hold_pages};
 pub use readers::Readers;
+pub use reloaded::Reloaded;
 pub use session::{ApiState, Ready, Unlocker};
 
 use m2_proto::api::v1 as pb;
@@ -44,9 +46,9 @@ pub fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     use pb::{
-        backup_service_server::BackupServiceServer, contact_service_server::ContactServiceServer,
-        daemon_service_server::DaemonServiceServer, event_service_server::EventServiceServer,
-        identity_service_server::IdentityServiceServer,
+        access_service_server::AccessServiceServer, backup_service_server::BackupServiceServer,
+        contact_service_server::ContactServiceServer, daemon_service_server::DaemonServiceServer,
+        event_service_server::EventServiceServer, identity_service_server::IdentityServiceServer,
         invitation_service_server::InvitationServiceServer, line_service_server::LineServiceServer,
         mailbox_service_server::MailboxServiceServer, message_service_server::MessageServiceServer,
         network_service_server::NetworkServiceServer, relay_service_server::RelayServiceServer,
@@ -74,6 +76,7 @@ pub fn routes(state: &Arc<ApiState>) -> anyhow::Result<Routes> {
         MessageServiceServer message::MessageApi;
         EventServiceServer event::EventApi;
         BackupServiceServer backup::BackupApi;
+        AccessServiceServer access::AccessApi;
     }
     Ok(routes)
 }

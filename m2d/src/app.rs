@@ -7,9 +7,12 @@ mod key;
 mod mailbox;
 mod open;
 mod passphrase;
+mod reload;
 mod restore;
+mod running;
 mod serve;
 mod settings;
+mod watch;
 
 pub use check::check_config;
 pub use failure::Failure;
@@ -17,14 +20,18 @@ pub use passphrase::passphrase;
 pub use restore::restore;
 
 use key::{Key, OpenKey};
-use open::{RunningDaemon, Startup};
+use open::Startup;
+use reload::Reloader;
+use running::RunningDaemon;
 
+use crate::access::{Access, Users};
 use crate::api::{ApiState, Diagnostics, Unlocker};
 use crate::args::{InitArgs, RunArgs};
 use crate::config::Config;
 use crate::key_file::{KeyFile, KeyFileError};
-use crate::listen::{self, ApiSocket, Connections, make_private_dir};
+use crate::listen::{self, Connections, ListenError, SocketSource, make_private_dir};
 use crate::lock::InstanceLock;
+use crate::service::tell;
 use crate::tasks::Tasks;
 use crate::{log, paths, unlock};
 use futures::FutureExt;
@@ -46,7 +53,6 @@ struct Plan {
     config: Config,
     circle: Circle,
     data_dir: PathBuf,
-    socket: PathBuf,
     /// The configuration file.
     file: PathBuf,
     listen_is_default: bool,
@@ -54,6 +60,7 @@ struct Plan {
 
 /// Runs the daemon until it is stopped.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let socket = socket_source(args)?;
     let plan = plan(args)?;
     log::init(&plan.config.log)
         .map_err(|error| Failure::Usage(format!("[log] filter: {error}")))?;
@@ -68,7 +75,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?;
-    let result = runtime.block_on(run_in(plan));
+    let result = runtime.block_on(run_in(args, plan, socket));
     runtime.shutdown_timeout(LAST_WAIT);
     result
 }
@@ -105,49 +112,52 @@ fn plan(args: &RunArgs) -> Result<Plan, Failure> {
         circle: config.circle()?,
         config,
         data_dir: paths::data_dir(&args.paths)?,
-        socket: paths::socket(args.socket.as_ref())?,
         file: path,
         listen_is_default,
     })
 }
 
-async fn run_in(plan: Plan) -> Result<(), Failure> {
+/// Returns the socket that the service manager passes, otherwise the path at which to bind one.
+fn socket_source(args: &RunArgs) -> Result<SocketSource, Failure> {
+    match (listen::passed_socket(args.launchd)?, &args.socket) {
+        (Some(_), Some(path)) => Err(ListenError::NamedToo(path.clone()).into()),
+        (Some(passed), None) => Ok(SocketSource::Passed(passed)),
+        (None, given) => Ok(SocketSource::Path(paths::socket(given.as_ref())?)),
+    }
+}
+
+async fn run_in(args: &RunArgs, plan: Plan, socket: SocketSource) -> Result<(), Failure> {
     serve::survive_file_limit().map_err(Failure::Runtime)?;
     let stop = CancellationToken::new();
     let tasks = Tasks::new(stop.clone());
-    serve::spawn_signals(stop.clone()).map_err(Failure::Runtime)?;
+    let reloads = serve::spawn_signals(stop.clone()).map_err(Failure::Runtime)?;
     let connections = Connections::new(listen::raise_limit());
-    let socket = ApiSocket::bind(&plan.socket).await?;
+    let diagnostics = Diagnostics::new(
+        &plan.config,
+        [plan.data_dir.as_path(), socket.path(), plan.file.as_path()],
+    );
+    let own_uid = rustix::process::geteuid().as_raw();
+    let access = Access::new(Users::new(own_uid, &plan.config.access)?);
+    let socket = socket.open(&access.users).await?;
     let circle = plan.config.circle.name.clone();
-    let paths = [&plan.data_dir, &plan.socket, &plan.file].map(PathBuf::as_path);
-    let diagnostics = Diagnostics::new(&plan.config, paths);
-    let state = ApiState::new(circle, connections.clone(), diagnostics, stop.clone());
+    let shared = (connections.clone(), access.clone());
+    let state = ApiState::new(circle, shared, diagnostics, stop.clone());
     let state = Arc::new(state.await);
     let given = unlock::passphrase(&plan.config.identity)?;
+    let key = key::find(&plan.data_dir, &given)?;
+    let reloader = Reloader::new(args, &plan, state.clone());
+    let watched = (access.clone(), reloader.tunable());
+    let startup = Startup::new(&plan, watched, tasks.clone(), stop.clone());
     let opened: RunningSlot = Arc::default();
-    match key::find(&plan.data_dir, &given)? {
-        Key::Open(key) => {
-            let is_new = key.is_new;
-            let startup = Startup::new(&plan, tasks.clone(), stop.clone());
-            let (ready, rest) = startup.open(*key).await?;
-            state.set_ready(ready).await;
-            *opened.lock().await = Some(rest);
-            tracing::info!(new_identity = is_new, "ready");
-            tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
-        }
-        Key::Locked(file) => {
-            let startup = Startup::new(&plan, tasks.clone(), stop.clone());
-            state
-                .set_unlocker(unlocker(startup, Arc::new(file), opened.clone()))
-                .await;
-            tracing::info!("locked: open the identity with `m2 unlock`");
-            tell(&[
-                NotifyState::Ready,
-                NotifyState::Status("locked: open the identity with `m2 unlock`"),
-            ]);
-        }
+    open_or_lock(startup, key, &state, &opened).await?;
+    tasks.helper("reloads", reloader.run(reloads, stop.clone()));
+    if let Some(timeout) = sd_notify::watchdog_enabled() {
+        tasks.helper(
+            "watchdog",
+            watch::feed(state.clone(), timeout, stop.clone()),
+        );
     }
-    let incoming = socket.incoming(connections);
+    let incoming = socket.incoming(connections, access);
     let serving = async {
         let served = serve::serve(&state, incoming, stop.clone()).await;
         tell(&[NotifyState::Stopping]);
@@ -164,6 +174,34 @@ async fn run_in(plan: Plan) -> Result<(), Failure> {
         Some(name) => Err(Failure::Ended(name)),
         None => served,
     }
+}
+
+/// Opens the daemon, or leaves it locked until the user gives the passphrase.
+async fn open_or_lock(
+    startup: Startup,
+    key: Key,
+    state: &Arc<ApiState>,
+    opened: &RunningSlot,
+) -> Result<(), Failure> {
+    match key {
+        Key::Open(key) => {
+            let is_new = key.is_new;
+            let (ready, rest) = startup.open(*key).await?;
+            state.set_ready(ready).await;
+            *opened.lock().await = Some(rest);
+            tracing::info!(new_identity = is_new, "ready");
+            tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+        }
+        Key::Locked(file) => {
+            state
+                .set_unlocker(unlocker(startup, Arc::new(file), opened.clone()))
+                .await;
+            tracing::info!("locked: open the identity with `m2 unlock`");
+            let status = NotifyState::Status("locked: open the identity with `m2 unlock`");
+            tell(&[NotifyState::Ready, status]);
+        }
+    }
+    Ok(())
 }
 
 /// Ends all sessions once the daemon stops.
@@ -225,11 +263,6 @@ fn reason_of(failure: &Failure) -> Reason {
         Failure::Store(error) => error.fault().reason(),
         _ => Reason::Internal,
     }
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    // Without systemd the notification has no receiver.
-    let _ = sd_notify::notify(states);
 }
 
 /// Returns the number of worker threads. Two are enough to keep sessions running while RSA blocks

@@ -54,8 +54,9 @@ pub struct RunArgs {
     /// The locations of configuration and data.
     #[command(flatten)]
     pub paths: PathArgs,
-    /// The Unix socket on which front-ends connect [default: $M2_SOCKET, else the first of these
-    /// that this user may create: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and
+    /// The Unix socket on which front-ends connect [default: the socket that the service manager
+    /// passes, else $M2_SOCKET, else $RUNTIME_DIRECTORY/m2d.sock, else the first of these that this
+    /// user may create: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and
     /// ~/.local/share/m2d/run/m2d.sock].
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
@@ -66,8 +67,8 @@ pub struct RunArgs {
     /// such as `m2d::dialling=debug`.
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
-    /// Exit with code 0 after a failure that a restart can't fix: launchd restarts a program after
-    /// every other code.
+    /// Run as a job of launchd: use the socket `api` of the job if it has one, and exit with code 0
+    /// after a failure that a restart can't fix, as launchd restarts a program after every other code.
     #[arg(long)]
     pub launchd: bool,
 }
@@ -169,10 +170,12 @@ pub struct NewPassphrase {
 /// The locations of configuration and data.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PathArgs {
-    /// The configuration file.
+    /// The configuration file [default: $CONFIGURATION_DIRECTORY/m2d.toml, else
+    /// ~/.config/m2d/m2d.toml].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The directory of the identity and the store.
+    /// The directory of the identity and the store [default: $STATE_DIRECTORY, else
+    /// ~/.local/share/m2d].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }

@@ -2,6 +2,10 @@
 //! that names the key and its line.
 
 // The modules are named by path because a fuzz target includes this file by its path.
+#[path = "config/access.rs"]
+mod access;
+#[path = "config/changes.rs"]
+mod changes;
 #[path = "config/files.rs"]
 mod files;
 #[path = "config/line.rs"]
@@ -21,6 +25,8 @@ mod relay;
 #[path = "config/summary.rs"]
 mod summary;
 
+pub use access::{AccessConfig, UserName};
+pub use changes::Change;
 pub use line::LineConfig;
 pub use lookup::LookupConfig;
 pub use m2_core::IpMode;
@@ -32,7 +38,7 @@ pub use relay::RelayConfig;
 
 use m2_crypto::{Circle, Secret};
 use m2_net::key_pool;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -40,7 +46,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// The complete configuration.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `[circle]`
@@ -61,6 +67,8 @@ pub struct Config {
     pub mailbox: MailboxConfig,
     /// `[relay]`
     pub relay: RelayConfig,
+    /// `[access]`
+    pub access: AccessConfig,
     /// `[log]`
     pub log: LogConfig,
     /// The settings in the file, without anything private.
@@ -69,7 +77,7 @@ pub struct Config {
 }
 
 /// The daemon's circle.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CircleConfig {
     /// The circle's name.
@@ -89,7 +97,7 @@ impl Default for CircleConfig {
 }
 
 /// The source of the identity's passphrase (docs/spec/identity.md#the-key-file).
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdentityConfig {
     /// A file with the passphrase of the key file; its last line break is ignored. A relative path
@@ -98,7 +106,7 @@ pub struct IdentityConfig {
 }
 
 /// Sockets and limits of the network.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkConfig {
     /// The UDP addresses to bind, one socket each. Port 0 means the port of the previous run if it
@@ -127,7 +135,7 @@ impl Default for NetworkConfig {
 }
 
 /// Logging.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// The level (error, warn, info, debug or trace), or a filter such as `info,m2_net=debug`.
@@ -195,6 +203,18 @@ pub enum ConfigError {
         /// The configured address.
         address: SocketAddr,
     },
+    /// A user that may use the daemon does not exist.
+    #[error("[access] users: this computer has no user named \"{name}\"")]
+    NoUser {
+        /// The configured name.
+        name: String,
+    },
+    /// The group whose members may use the daemon does not exist.
+    #[error("[access] group: this computer has no group named \"{name}\"")]
+    NoGroup {
+        /// The configured name.
+        name: String,
+    },
     /// A setting has no effect without another one.
     #[error("[{section}] {key} needs [{section}] {needs}")]
     Needs {
@@ -213,6 +233,20 @@ pub enum ConfigError {
         /// The section of the role.
         section: &'static str,
     },
+}
+
+impl ConfigError {
+    /// Returns the error without text of the file and without addresses, for the log.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Parse { path, message } => {
+                let place = message.lines().next().unwrap_or_default();
+                format!("{}: {place}", path.display())
+            }
+            Self::Announced { .. } => "[privacy] announce: no peer dials an address".to_owned(),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl Config {
@@ -309,6 +343,18 @@ mod tests {
         let error = Config::parse("[network]\nlisten = []\nlisten_on = 3\n").unwrap_err();
         assert!(error.contains("listen_on"), "{error}");
         assert!(error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn a_brief_error_names_the_line_and_quotes_nothing() {
+        let message = Config::parse("[mailbox]\nnats = nats://me:hush@host\n").unwrap_err();
+        assert!(message.contains("hush"), "{message}");
+        let path = PathBuf::from("/etc/m2d/m2d.toml");
+        let brief = ConfigError::Parse { path, message }.brief();
+        assert!(
+            brief.contains("line 2") && !brief.contains("hush"),
+            "{brief}"
+        );
     }
 
     #[test]

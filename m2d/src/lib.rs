@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod args;
@@ -26,5 +27,6 @@ pub mod paths;
 pub mod ports;
 pub mod punching;
 pub mod reach;
+pub mod service;
 pub mod tasks;
 pub mod unlock;

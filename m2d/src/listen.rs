@@ -6,6 +6,8 @@ mod descriptors;
 #[cfg(unix)]
 mod incoming;
 #[cfg(unix)]
+mod passed;
+#[cfg(unix)]
 mod stream;
 #[cfg(unix)]
 mod unix;
@@ -16,9 +18,11 @@ pub use descriptors::raise_limit;
 #[cfg(unix)]
 pub use incoming::Incoming;
 #[cfg(unix)]
+pub use passed::{PassedSocket, passed_socket};
+#[cfg(unix)]
 pub use stream::ApiStream;
 #[cfg(unix)]
-pub use unix::{ApiSocket, make_private_dir};
+pub use unix::{ApiSocket, SocketSource, make_private_dir};
 
 use m2_proto::socket::MAX_PATH_BYTES;
 use std::io;
@@ -49,6 +53,20 @@ pub enum ListenError {
         .0.as_os_str().len()
     )]
     PathTooLong(PathBuf),
+    /// The service manager passed other sockets than the one that the daemon needs. Contains what it
+    /// passed.
+    #[error(
+        "The service manager passed {0}, but the daemon needs one listening Unix stream socket. \
+         Correct the socket unit, which needs one ListenStream= with a path, or the Sockets of the \
+         launchd job"
+    )]
+    Passed(String),
+    /// An option names a socket although the service manager passed one.
+    #[error(
+        "--socket names {0}, but the service manager passed another socket: remove --socket, or stop \
+         and disable the socket unit"
+    )]
+    NamedToo(PathBuf),
     /// The socket or its directory can't be created.
     #[error("Can't listen on {path}: {source}")]
     Io {
@@ -57,9 +75,4 @@ pub enum ListenError {
         /// The system's error.
         source: io::Error,
     },
-}
-
-/// Returns whether the user `uid` may use a daemon that runs as `own_uid`.
-pub const fn may_call(uid: u32, own_uid: u32) -> bool {
-    uid == own_uid || uid == 0
 }

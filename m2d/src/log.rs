@@ -19,7 +19,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
 
 /// The maximum time for which the exit of the process waits for the log to be written.
 const FLUSH: Duration = Duration::from_millis(250);
@@ -27,9 +27,15 @@ const FLUSH: Duration = Duration::from_millis(250);
 /// The number of panics of this process.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
+/// Replaces the filter of the log.
+type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
+/// Set once logging is set up.
+static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
+
 /// Sets up logging for the process. Errors: the filter can't be parsed.
 pub fn init(config: &LogConfig) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let (filter, handle) = reload::Layer::new(parse(&config.filter)?);
     let layer = fmt::layer()
         .with_writer(sink().clone())
         .with_ansi(io::stderr().is_terminal())
@@ -44,9 +50,27 @@ pub fn init(config: &LogConfig) -> Result<(), ParseError> {
         .with(filter)
         .with(filter_fn(is_own));
     // A subscriber that is already set belongs to a test.
-    let _ = subscriber.try_init();
+    if subscriber.try_init().is_ok() {
+        // The subscriber lives as long as the process, so the filter can be replaced.
+        let set: SetFilter = Box::new(move |filter| drop(handle.reload(filter)));
+        let _ = SET_FILTER.set(set);
+    }
     panic::set_hook(Box::new(note_panic));
     Ok(())
+}
+
+/// Replaces the filter while the process runs. Errors: the filter can't be parsed; then the one from
+/// before stays.
+pub fn set_filter(filter: &str) -> Result<(), ParseError> {
+    let filter = parse(filter)?;
+    if let Some(set) = SET_FILTER.get() {
+        set(filter);
+    }
+    Ok(())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().parse(filter)
 }
 
 /// Writes the last line of a process that fails, after the lines that are still queued.

@@ -1,5 +1,6 @@
 //! Performs the effects of the engine at the tasks that they are for.
 
+use crate::access::Access;
 use crate::dialling::DialerHandle;
 use crate::driver::{Bus, LookupWake, Perform};
 use crate::mailbox::Wake;
@@ -41,6 +42,8 @@ pub struct Outlets {
     pub callers: Arc<Callers>,
     /// The least suites of peers, for all endpoints.
     pub suites: Arc<LeastSuites>,
+    /// The access tokens that are accepted.
+    pub access: Arc<Access>,
     /// Tells and wakes tasks.
     pub wakes: Wakes,
     /// Events of the log that were not published yet.
@@ -79,8 +82,10 @@ impl Perform for Outlets {
             Effect::Dial(peer, order) => self.dialer.tell(peer, order),
             Effect::Prioritise(peer, secrets) => self.prioritise(peer, secrets),
             Effect::RequireSuite(peer, suite) => self.suites.require(peer, suite),
+            Effect::AccessTokens(tokens) => self.access.tokens.replace(tokens),
             Effect::Event(event) => self.events.push(event),
             Effect::Notice(notice) => self.bus.notify(notice, &self.events),
+            Effect::SharedChanged => self.bus.shared_changed(),
             Effect::ForgetContent => self.bus.forget_content(),
             Effect::Boxes(boxes) => self.wakes.mail.set_boxes(boxes),
             Effect::WakeDepositor => self.wakes.mail.letters.notify_one(),

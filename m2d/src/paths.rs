@@ -1,7 +1,11 @@
-//! Default locations of the configuration, the data and the socket.
+//! Default locations of the configuration, the data and the socket. Directories that a service manager
+//! names come before those of the user (systemd.exec(5), `StateDirectory=`).
 
 use crate::args::PathArgs;
 use directories::ProjectDirs;
+use m2_proto::socket;
+use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -12,28 +16,75 @@ pub struct NoHome;
 
 /// Returns the path of the configuration file and whether the file may be absent.
 pub fn config_file(given: Option<&PathBuf>) -> Result<(PathBuf, bool), NoHome> {
-    match given {
-        Some(path) => Ok((path.clone(), false)),
-        None => Ok((project()?.config_dir().join("m2d.toml"), true)),
+    if let Some(path) = given {
+        return Ok((path.clone(), false));
     }
+    let directory = match service_directory("CONFIGURATION_DIRECTORY") {
+        Some(directory) => directory,
+        None => project()?.config_dir().to_owned(),
+    };
+    Ok((directory.join("m2d.toml"), true))
 }
 
 /// Returns the directory of the identity and the store.
 pub fn data_dir(args: &PathArgs) -> Result<PathBuf, NoHome> {
-    match &args.data_dir {
-        Some(path) => Ok(path.clone()),
+    let given = args.data_dir.clone();
+    match given.or_else(|| service_directory("STATE_DIRECTORY")) {
+        Some(path) => Ok(path),
         None => Ok(project()?.data_dir().to_owned()),
     }
 }
 
 /// Returns the path of the socket for front-ends.
 pub fn socket(given: Option<&PathBuf>) -> Result<PathBuf, NoHome> {
-    match given {
-        Some(path) => Ok(path.clone()),
-        None => m2_proto::socket::default_path().ok_or(NoHome),
-    }
+    let runtime = || service_directory("RUNTIME_DIRECTORY");
+    given
+        .cloned()
+        .or_else(socket::from_env)
+        .or_else(|| Some(runtime()?.join(socket::FILE_NAME)))
+        .or_else(socket::default_path)
+        .ok_or(NoHome)
+}
+
+/// Returns the first directory of the list that the service manager passes in a variable.
+fn service_directory(variable: &str) -> Option<PathBuf> {
+    first_of(&env::var_os(variable)?)
+}
+
+/// Returns the first absolute path of a list whose entries are separated by colons.
+fn first_of(list: &OsStr) -> Option<PathBuf> {
+    env::split_paths(list).find(|path| path.is_absolute())
 }
 
 fn project() -> Result<ProjectDirs, NoHome> {
     ProjectDirs::from("", "", "m2d").ok_or(NoHome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_first_directory_of_a_list_is_used() {
+        let first = |list: &str| first_of(OsStr::new(list));
+        let state = Some(Path::new("/var/lib/m2d").to_owned());
+        assert_eq!(first("/var/lib/m2d"), state);
+        assert_eq!(first("/var/lib/m2d:/var/lib/other"), state);
+        assert_eq!(first(":relative:/var/lib/m2d"), state);
+        assert_eq!(first(""), None);
+    }
+
+    #[test]
+    fn given_paths_come_first() {
+        let given = PathBuf::from("/etc/here.toml");
+        let (file, may_be_absent) = config_file(Some(&given)).unwrap();
+        assert_eq!((file.as_path(), may_be_absent), (given.as_path(), false));
+        let args = PathArgs {
+            data_dir: Some(given.clone()),
+            ..PathArgs::default()
+        };
+        assert_eq!(data_dir(&args).unwrap(), given);
+        assert_eq!(socket(Some(&given)).unwrap(), given);
+    }
 }

@@ -18,7 +18,8 @@ use m2_engine::{
 use m2_limits::counters::Counters;
 use m2_net::endpoint::{Endpoint, EndpointConfig};
 use m2_store::StoreFile;
-use m2d::config::IpMode;
+use m2d::access::{Access, Users};
+use m2d::config::{AccessConfig, IpMode};
 use m2d::connect::{AddressBudgets, Direct, EndpointFactory};
 use m2d::dialling::{Dialer, DialerHandle};
 use m2d::driver::{Driver, EngineHandle, queue};
@@ -194,6 +195,7 @@ fn driver(
         hole_puncher: Default::default(),
         callers: Arc::default(),
         suites: Arc::default(),
+        access: Access::new(Users::new(0, &AccessConfig::default()).unwrap()),
         wakes: Wakes::default(),
         events: Vec::new(),
     };

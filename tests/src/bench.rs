@@ -16,6 +16,7 @@ pub mod peer;
 mod process;
 mod rsa;
 mod samples;
+mod scripting;
 mod search;
 mod storm;
 mod talker;
@@ -52,7 +53,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
 type Measure = fn(&Options) -> Running<'_>;
 
 /// All measurements, by the name that `--only` accepts.
-const MEASUREMENTS: [(&str, Measure); 18] = [
+const MEASUREMENTS: [(&str, Measure); 20] = [
     ("start", |options| Box::pin(daemon::start(options))),
     ("idle", |options| Box::pin(daemon::idle(options))),
     ("contacts", |options| Box::pin(contacts::idle(options))),
@@ -65,6 +66,12 @@ const MEASUREMENTS: [(&str, Measure); 18] = [
     ("noise", |options| Box::pin(noise::measure(options))),
     ("storm", |options| Box::pin(storm::measure(options))),
     ("search", |options| Box::pin(search::measure(options))),
+    ("script-lines", |options| {
+        Box::pin(scripting::lines(options))
+    }),
+    ("script-hooks", |options| {
+        Box::pin(scripting::hooks(options))
+    }),
     ("mailbox-sessions", |options| {
         Box::pin(mailbox::sessions(options))
     }),

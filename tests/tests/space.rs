@@ -67,6 +67,7 @@ async fn page(api: &Api, before: &str) -> ListMessagesResponse {
         contact: "bob".to_owned(),
         limit: 1_000,
         before: before.to_owned(),
+        ..Default::default()
     };
     let answer = api.client().messages().list_messages(request).await;
     answer.unwrap().into_inner()

@@ -39,6 +39,8 @@ async fn a_locked_daemon_opens_with_its_passphrase_only() {
     assert_eq!(status.state(), DaemonState::Locked);
     assert!(status.peer_id.is_empty());
     assert_eq!(status.listen_addresses, Vec::<String>::new());
+    let checked = daemon.m2(&["status", "--quiet"]).await.unwrap();
+    assert_eq!((checked.code, checked.stdout.as_str()), (Some(1), ""));
     for refused in all_calls(&api).await {
         assert_eq!(Reason::of(&refused), Some(Reason::Locked), "{refused}");
     }
@@ -65,6 +67,8 @@ async fn a_locked_daemon_opens_with_its_passphrase_only() {
     let refused = unlock(&api, PASSPHRASE).await.unwrap_err();
     assert_eq!(Reason::of(&refused), Some(Reason::NotLocked));
     // An unlocked daemon works like any other.
+    let checked = daemon.m2(&["status", "--quiet"]).await.unwrap();
+    assert_eq!((checked.code, checked.stdout.as_str()), (Some(0), ""));
     let uri = api.invite(false, "bob").await.unwrap();
     assert!(uri.starts_with("m2://"));
 }

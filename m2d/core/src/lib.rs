@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod access;
 pub mod address_budget;
 pub mod clock;
 pub mod contact;

@@ -1,9 +1,9 @@
 //! The limits of the daemon's store.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Limits and retention of the daemon's store.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreLimits {
     /// How many days events are kept, 1 to 3650.

@@ -4,6 +4,7 @@ use crate::refusal::Refusal;
 use crate::state::{PeerState, State, unknown};
 use crate::{conflicts, problem, retention};
 use m2_core::{ContactState, IpMode, KnownAddress, PathFailure};
+use m2_crypto::PeerId;
 use m2_delivery::Path;
 use m2_store::{ContactRow, ContactRowId, MailboxPolicy};
 
@@ -64,6 +65,16 @@ pub(crate) fn view(engine: &State, row: ContactRowId) -> Result<ContactView, Ref
 pub(crate) fn get(engine: &mut State, name: &str) -> Result<ContactView, Refusal> {
     let row = engine.peers.resolve(name)?;
     view(engine, row)
+}
+
+/// Returns the peer ids of several contacts.
+pub(crate) fn peer_ids(engine: &State, names: &[String]) -> Result<Vec<PeerId>, Refusal> {
+    let id = |name: &String| {
+        let row = engine.peers.resolve(name)?;
+        let peer_state = engine.peers.get(&row).ok_or_else(unknown)?;
+        Ok(peer_state.contact.peer_id)
+    };
+    names.iter().map(id).collect()
 }
 
 /// Lists up to `limit` contacts sorted by name, starting after the name `after` and optionally

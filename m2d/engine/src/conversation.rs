@@ -1,6 +1,6 @@
 //! Drives the delivery state machines: feeds them, stores their writes and performs their actions.
 
-use crate::effect::{ContactNotice, Effect, Step};
+use crate::effect::{Effect, NoticeKind, Step};
 use crate::inbox::Arrival;
 use crate::refusal::Refusal;
 use crate::state::{Session, State};
@@ -320,12 +320,9 @@ pub(crate) fn act(engine: &mut State, row: ContactRowId, action: Action) {
         }
         Action::Notice(notice) => {
             if let Some(peer_state) = engine.peers.get(&row) {
-                let effect = Effect::Notice(ContactNotice {
-                    contact: peer_state.contact.peer_id,
-                    notice,
-                    time_ms: engine.batch.now_ms(),
-                });
-                engine.batch.effects.push_back(effect);
+                let contact = peer_state.contact.peer_id;
+                let notice = engine.notice_of(contact, NoticeKind::Said(notice));
+                engine.batch.effects.push_back(Effect::Notice(notice));
             }
         }
     }

@@ -6,10 +6,11 @@ use m2_core::dial::Order;
 use m2_core::sessions::SessionId;
 use m2_crypto::PeerId;
 use m2_crypto::address::NamedAddress;
-use m2_delivery::{Ack, Action, Notice};
-use m2_store::{ContactRowId, EventRow, LookupSecrets};
+use m2_delivery::{Ack, Action, Notice, Path};
+use m2_store::{AccessTokenRow, ContactRowId, EventRow, LookupSecrets};
 use m2_wire::reach::Candidates;
 use m2_wire::{CloseCode, Message};
+use std::fmt;
 
 /// An effect for the daemon's tasks.
 pub enum Effect {
@@ -43,6 +44,8 @@ pub enum Effect {
     Event(LiveEvent),
     /// Pass a contact's notice to the streams that ask for notices.
     Notice(ContactNotice),
+    /// Notify the workers that share a client name that its events have changed.
+    SharedChanged,
     /// Forget the messages that are kept in memory for streams, as one of them was erased or
     /// replaced.
     ForgetContent,
@@ -52,19 +55,43 @@ pub enum Effect {
     WakeDepositor,
     /// Keep these lines open at these relays, and no others.
     Lines(WantedLines),
+    /// Accept these access tokens of front-ends, and no others.
+    AccessTokens(Vec<AccessTokenRow>),
     /// Wake the look-up tasks.
     WakeLookup,
 }
 
 /// What a contact does at this moment.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ContactNotice {
     /// The contact.
     pub contact: PeerId,
+    /// Its local name.
+    pub name: String,
     /// What it does.
-    pub notice: Notice,
-    /// When its notice arrived, in Unix milliseconds.
+    pub notice: NoticeKind,
+    /// When the daemon learned of it, in Unix milliseconds.
     pub time_ms: u64,
+}
+
+impl fmt::Debug for ContactNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContactNotice({:?})", self.notice)
+    }
+}
+
+/// The kinds of notices about a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// The contact said it.
+    Said(Notice),
+    /// The contact is online or not.
+    Presence {
+        /// The path of its session; `None` if it is offline.
+        path: Option<Path>,
+        /// The number of the change.
+        number: u64,
+    },
 }
 
 /// A committed entry of the event log, for streams that have read up to it.

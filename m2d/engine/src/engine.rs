@@ -8,13 +8,13 @@ use crate::reply::Reply;
 use crate::sessions::SessionInput;
 use crate::settings::Settings;
 use crate::state::{
-    Batch, Changed, Conversations, Lines, Mail, Maintenance, Peers, Round, Sessions, State,
-    TimeKeeping, WaitingSuites, is_sent_once,
+    Batch, Changed, Conversations, Lines, Mail, Maintenance, Peers, Presences, Round, Sessions,
+    Shared, State, TimeKeeping, WaitingSuites, is_sent_once,
 };
 use crate::{
-    clients, contact_paths, contact_view, contacts, dialling, invitations, letters, lines, loading,
-    lookup, mailboxes, near, places, privacy_facts, release, sending, sessions, suites, summary,
-    time, upkeep,
+    access, call, clients, contact_paths, contact_view, contacts, dialling, invitations, letters,
+    lines, loading, lookup, mailboxes, near, places, presence, privacy_facts, release, sending,
+    sessions, shared, suites, summary, time, tuning, upkeep,
 };
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_limits::counters::Counters;
@@ -99,11 +99,16 @@ impl Engine {
     /// Processes an input in the current batch.
     pub fn handle(&mut self, input: Input) {
         let engine = &mut self.state;
+        if let Input::Session(input) = &input {
+            presence::note(engine, input);
+        }
         match input {
+            Input::Access(request) => access::handle(engine, request),
             Input::Contact(request) => contacts::handle(engine, request),
             Input::Invitation(request) => invitations::handle(engine, request),
             Input::Message(request) => sending::handle(engine, request),
             Input::Stream(request) => clients::handle(engine, request),
+            Input::Shared(request) => shared::handle(engine, request),
             Input::Line(input) => lines::handle(engine, input),
             Input::Mailbox(input) => mailboxes::handle(engine, input),
             Input::Letter(input) => letters::handle(engine, input),
@@ -112,6 +117,15 @@ impl Engine {
             Input::BudgetLeft(left) => dialling::save_budget(engine, &left),
             Input::Found(finding) => lookup::take_finding(engine, finding),
             Input::HigherSuite(peer, suite) => suites::on_handshake(engine, peer, suite),
+            Input::Tune(new, reply) => call::run(engine, reply, |engine| {
+                tuning::tune(engine, *new);
+                Ok(())
+            }),
+            Input::Probe(reply) => call::run(engine, reply, |engine| {
+                // A store that can't be read is reported elsewhere; it is an answer, too.
+                let _ = engine.batch.store.newest_event();
+                Ok(())
+            }),
         }
     }
 
@@ -122,6 +136,7 @@ impl Engine {
         let Input::Session(input) = input else {
             return;
         };
+        presence::note(&mut self.state, &input);
         let sessions = &mut self.state.sessions;
         match input {
             // A frame that is sent once per session is lost with it.
@@ -193,12 +208,18 @@ impl Engine {
     pub fn answer(&mut self, query: Query) {
         match query {
             Query::Contact(name, reply) => self.tell(reply, |it| contact_view::get(it, &name)),
+            Query::PeerIds(names, reply) => {
+                self.tell(reply, |it| contact_view::peer_ids(it, &names));
+            }
             Query::Contacts {
                 state,
                 after,
                 limit,
                 reply,
             } => self.tell(reply, |it| contact_view::list(it, state, &after, limit)),
+            Query::Presence(filter, reply) => {
+                self.tell(reply, |it| presence::presence(it, &filter));
+            }
             Query::Summary(reply) => self.tell(reply, |it| summary::summary(it)),
             Query::PrivacyFacts(reply) => self.tell(reply, privacy_facts::privacy_facts),
             Query::PathsTo(contact, reply) => {
@@ -283,6 +304,7 @@ impl Engine {
             batch,
             conversations,
             sessions,
+            shared,
             suites,
             ..
         } = &mut self.state;
@@ -290,6 +312,7 @@ impl Engine {
         let refusal = batch.note_failure(refusal);
         batch.drop_steps(&refusal);
         conversations.roll_back();
+        shared.roll_back();
         suites.not_stored(batch.now_ms());
         sessions.take_back_epochs();
         for id in std::mem::take(&mut sessions.sent_once) {
@@ -346,6 +369,8 @@ fn state_of(parts: Parts) -> Result<State, StoreError> {
         conversations: Conversations::default(),
         maintenance: Maintenance::default(),
         suites: WaitingSuites::default(),
+        presences: Presences::default(),
+        shared: Shared::default(),
         round: Round::default(),
         time: TimeKeeping::default(),
         log_incarnation,

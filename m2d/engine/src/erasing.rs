@@ -18,6 +18,8 @@ pub(crate) fn begin_erasure(
 ) -> Result<(), Refusal> {
     engine.batch.store.begin_erasure(row, history)?;
     if history {
+        let peer = engine.peers.contact_mut(row)?.peer_id;
+        engine.batch.store.forget_token_uses(&peer)?;
         // Readers do not show the messages any more.
         engine.maintenance.note_content_changed();
     }

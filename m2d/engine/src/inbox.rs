@@ -324,11 +324,10 @@ fn change_state(
 /// Appends the arrival of a message to the log. Streams get it from memory.
 fn message_event(engine: &mut State, message: MessageRow) -> Result<(), StoreError> {
     let (contact, kind) = (message.contact, EventKind::MessageReceived);
-    let peer_state = engine.peers.get(&contact);
-    let peer_id = peer_state.map(|peer_state| peer_state.contact.peer_id);
-    let Some(peer_id) = peer_id else {
+    let Some(peer_state) = engine.peers.get(&contact) else {
         return engine.batch.event(kind, contact, Some(message.row), 0);
     };
+    let (peer_id, name) = (peer_state.contact.peer_id, peer_state.contact.name.clone());
     let event = NewEvent {
         kind,
         contact,
@@ -342,7 +341,7 @@ fn message_event(engine: &mut State, message: MessageRow) -> Result<(), StoreErr
         time_ms,
         kind,
         peer_id,
-        name: String::new(),
+        name,
         suggested_name: String::new(),
         detail: 0,
         message_id: Some(message.id),
@@ -376,7 +375,7 @@ fn state_event(
             time_ms,
             kind: event.kind,
             peer_id: peer_state.contact.peer_id,
-            name: String::new(),
+            name: peer_state.contact.name.clone(),
             suggested_name: String::new(),
             detail,
             message_id: Some(id.0),

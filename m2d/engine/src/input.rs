@@ -1,10 +1,12 @@
 //! What reaches the engine: requests of front-ends, events of the daemon's tasks, and queries.
 
+use crate::event_filter::EventFilter;
 use crate::reply::Reply;
 use crate::sessions::SessionInput;
+use crate::settings::Tunable;
 use crate::{
-    clients, contact_paths, contact_view, contacts, invitations, letters, lines, lookup, mailboxes,
-    near, privacy_facts, sending, summary,
+    access, clients, contact_paths, contact_view, contacts, invitations, letters, lines, lookup,
+    mailboxes, near, presence, privacy_facts, sending, shared, summary,
 };
 use m2_core::address_budget::Level;
 use m2_core::{ContactState, PathFailure};
@@ -15,6 +17,8 @@ use m2_wire::InviteProof;
 /// An input that may write. It is processed in a batch. Like all types here it can't be printed, as it
 /// holds texts and invitations.
 pub enum Input {
+    /// A request about access tokens.
+    Access(access::AccessRequest),
     /// A request about a contact.
     Contact(contacts::ContactRequest),
     /// A request about an invitation.
@@ -23,6 +27,8 @@ pub enum Input {
     Message(sending::MessageRequest),
     /// A request about a stream of events.
     Stream(clients::StreamRequest),
+    /// A request about a name that workers share.
+    Shared(shared::SharedRequest),
     /// A request about a relay of this daemon, or a report on one.
     Line(lines::LineInput),
     /// A request about a box of this daemon, or a report on one.
@@ -44,6 +50,16 @@ pub enum Input {
     Found(lookup::Discovery),
     /// A session with a peer was completed under a higher suite than the required one. Its number.
     HigherSuite(PeerId, u16),
+    /// New settings.
+    Tune(Box<Tunable>, Reply<()>),
+    /// A question whether the engine works. It is answered once a batch was committed to the store.
+    Probe(Reply<()>),
+}
+
+impl From<access::AccessRequest> for Input {
+    fn from(input: access::AccessRequest) -> Self {
+        Self::Access(input)
+    }
 }
 
 impl From<contacts::ContactRequest> for Input {
@@ -67,6 +83,12 @@ impl From<sending::MessageRequest> for Input {
 impl From<clients::StreamRequest> for Input {
     fn from(input: clients::StreamRequest) -> Self {
         Self::Stream(input)
+    }
+}
+
+impl From<shared::SharedRequest> for Input {
+    fn from(input: shared::SharedRequest) -> Self {
+        Self::Shared(input)
     }
 }
 
@@ -99,6 +121,8 @@ impl From<SessionInput> for Input {
 pub enum Query {
     /// One contact, by its name, its peer id, or a prefix of that.
     Contact(String, Reply<contact_view::ContactView>),
+    /// The peer ids of contacts, each given as in [`Query::Contact`].
+    PeerIds(Vec<String>, Reply<Vec<PeerId>>),
     /// A page of contacts, by name.
     Contacts {
         /// The state of the contacts; `None` for all that are not removed.
@@ -110,6 +134,8 @@ pub enum Query {
         /// The page, and whether there are more.
         reply: Reply<(Vec<contact_view::ContactView>, bool)>,
     },
+    /// The presence of the contacts that a filter selects.
+    Presence(EventFilter, Reply<presence::PresenceView>),
     /// The totals for status output.
     Summary(Reply<summary::Summary>),
     /// The counts that determine what an observer can see.

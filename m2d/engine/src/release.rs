@@ -3,7 +3,7 @@
 use crate::effect::{Effect, Step};
 use crate::frames::kind_of;
 use crate::state::State;
-use crate::{conversation, lines, mailboxes};
+use crate::{conversation, lines, mailboxes, presence};
 use m2_core::sessions::SessionId;
 use m2_wire::Message;
 
@@ -56,6 +56,7 @@ pub(crate) fn release(engine: &mut State) {
             Step::Effect(effect) => engine.batch.effects.push_back(effect),
         }
     }
+    presence::report(engine);
 }
 
 fn release_frame(engine: &mut State, id: SessionId, frame: Box<Message>) {

@@ -13,6 +13,15 @@ pub struct Settings {
     pub lines: LineSettings,
 }
 
+/// The settings that can change while the engine runs.
+#[derive(Debug, Clone, Default)]
+pub struct Tunable {
+    /// The limits of the store. A change of `max_outbox` is ignored: conversations are loaded with it.
+    pub limits: StoreLimits,
+    /// When and where letters are deposited.
+    pub letters: LetterSettings,
+}
+
 /// When and where letters are deposited.
 #[derive(Debug, Clone, Copy)]
 pub struct LetterSettings {

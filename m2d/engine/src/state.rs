@@ -8,7 +8,9 @@ mod lines;
 mod mail;
 mod maintenance;
 mod peers;
+mod presences;
 mod sessions;
+mod shared;
 mod time;
 mod waiting_suites;
 
@@ -22,11 +24,15 @@ pub(crate) use lines::Lines;
 pub(crate) use mail::Mail;
 pub(crate) use maintenance::{Maintenance, Round};
 pub(crate) use peers::{PeerState, Peers, unknown};
+pub(crate) use presences::Presences;
 pub(crate) use sessions::Sessions;
+pub(crate) use shared::{Shared, Worker};
 pub(crate) use time::{PeerClock, TimeKeeping};
 pub(crate) use waiting_suites::WaitingSuites;
 
+use crate::effect::{ContactNotice, NoticeKind};
 use m2_core::sessions::SessionView;
+use m2_crypto::PeerId;
 use m2_store::{ContactRowId, StoreError};
 
 /// The engine's state.
@@ -49,6 +55,10 @@ pub(crate) struct State {
     pub(crate) round: Round,
     /// Suites that are not stored yet.
     pub(crate) suites: WaitingSuites,
+    /// The workers that share client names.
+    pub(crate) shared: Shared,
+    /// Which contacts are online.
+    pub(crate) presences: Presences,
     /// Which changes of the clock were handled.
     pub(crate) time: TimeKeeping,
     /// The incarnation of the event log.
@@ -89,6 +99,18 @@ impl State {
     pub(crate) fn is_online(&self, row: ContactRowId) -> bool {
         let links = self.peers.get(&row).map(|peer_state| &peer_state.links);
         links.is_some_and(|links| links.iter().any(|link| !self.sessions.is_in_doubt(link.id)))
+    }
+
+    /// Returns a notice about a contact, with its name and the time.
+    pub(crate) fn notice_of(&self, contact: PeerId, notice: NoticeKind) -> ContactNotice {
+        let row = self.peers.row_of(&contact);
+        let peer_state = row.and_then(|row| self.peers.get(&row));
+        ContactNotice {
+            contact,
+            name: peer_state.map_or_else(String::new, |it| it.contact.name.clone()),
+            notice,
+            time_ms: self.batch.now_ms(),
+        }
     }
 
     /// Returns how far a contact's clock is ahead of the local one, in milliseconds, if it was

@@ -2,7 +2,7 @@
 
 use crate::refusal::Refusal;
 use crate::state::State;
-use crate::{conflicts, privacy_facts, problem, retention, time};
+use crate::{conflicts, privacy_facts, problem, retention, shared, time};
 use m2_core::ContactState;
 
 /// Totals that name no contact.
@@ -30,6 +30,7 @@ pub(crate) fn summary(engine: &State) -> Result<Summary, Refusal> {
     warnings.extend(conflicts::conflict_warning(engine)?);
     warnings.extend(privacy_facts::line_warnings(engine)?);
     warnings.extend(retention::quota_warning(engine)?);
+    warnings.extend(shared::dead_letter_warning(engine)?);
     Ok(Summary {
         sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
         contacts: u32::try_from(contacts).unwrap_or(u32::MAX),

@@ -1,8 +1,11 @@
 //! `ContactService`.
 
 use super::convert;
+use super::permits;
 use super::session::{ApiState, Ready};
+use crate::access::Caller;
 use m2_core::ContactState;
+use m2_core::access::{Scope, Scopes};
 use m2_engine::Refusal;
 use m2_engine::{ContactRequest, ContactView, PolicyChange, Query};
 use m2_proto::api::v1 as pb;
@@ -46,21 +49,12 @@ impl ContactService for ContactApi {
         request: Request<pb::ListContactsRequest>,
     ) -> Result<Response<pb::ListContactsResponse>, Status> {
         let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let state = wanted_state(convert::known("state", request.state)?);
         let hold = ready.readers.pages.begin().await?;
-        let (views, has_more) = ready
-            .engine
-            .read(|reply| Query::Contacts {
-                state,
-                after: request.after,
-                limit: PAGE,
-                reply,
-            })
-            .await?;
-        let last = views.last().filter(|_| has_more);
-        let next = last.map(|view| view.row.name.clone()).unwrap_or_default();
-        let contacts = show_all(ready, views).await?;
+        let (views, next) = page(ready, &caller, state, request.after).await?;
+        let contacts = show_all(ready, &caller, views).await?;
         Ok(hold.answer(pb::ListContactsResponse { contacts, next }))
     }
 
@@ -69,12 +63,15 @@ impl ContactService for ContactApi {
         request: Request<pb::GetContactRequest>,
     ) -> Result<Response<pb::GetContactResponse>, Status> {
         let ready = self.0.ready()?;
-        let name = request.into_inner().contact;
+        let caller = Caller::of(&request)?;
+        let name = permits::contact(ready, &caller, request.into_inner().contact).await?;
         let view = ready
             .engine
             .read(|reply| Query::Contact(name, reply))
             .await?;
-        let contact = Some(show(ready, view).await?);
+        let mut contact = show(ready, view).await?;
+        hide_addresses(&caller, &mut contact);
+        let contact = Some(contact);
         Ok(Response::new(pb::GetContactResponse { contact }))
     }
 
@@ -190,6 +187,35 @@ impl ContactService for ContactApi {
     }
 }
 
+/// Returns a page of the contacts that the caller reaches, and the name after which the next one begins. A
+/// caller whose token is limited gets all in one page: a name between pages could be that of another contact.
+async fn page(
+    ready: &Ready,
+    caller: &Caller,
+    state: Option<ContactState>,
+    mut after: String,
+) -> Result<(Vec<ContactView>, String), Refusal> {
+    let mut page = Vec::new();
+    loop {
+        let (views, has_more) = ready
+            .engine
+            .read(|reply| Query::Contacts {
+                state,
+                after,
+                limit: PAGE,
+                reply,
+            })
+            .await?;
+        let last = views.last().filter(|_| has_more);
+        after = last.map(|view| view.row.name.clone()).unwrap_or_default();
+        let reached = views.into_iter();
+        page.extend(reached.filter(|view| caller.reaches(&view.row.peer_id)));
+        if after.is_empty() || !caller.is_limited() {
+            return Ok((page, after));
+        }
+    }
+}
+
 fn policy_change(request: &pb::SetContactPolicyRequest) -> Result<PolicyChange, Refusal> {
     let ip: Option<pb::IpMode> = request
         .ip
@@ -218,12 +244,29 @@ async fn show(ready: &Ready, view: ContactView) -> Result<pb::Contact, Status> {
     Ok(convert::contact(view, usage.await?))
 }
 
-async fn show_all(ready: &Ready, views: Vec<ContactView>) -> Result<Vec<pb::Contact>, Refusal> {
+/// Removes a contact's addresses, unless the caller manages contacts.
+fn hide_addresses(caller: &Caller, contact: &mut pb::Contact) {
+    const MANAGES: Scopes = Scopes::of(&[Scope::Contacts]);
+    if caller
+        .grant()
+        .is_some_and(|grant| !grant.scopes().permit(MANAGES))
+    {
+        contact.addresses.clear();
+    }
+}
+
+async fn show_all(
+    ready: &Ready,
+    caller: &Caller,
+    views: Vec<ContactView>,
+) -> Result<Vec<pb::Contact>, Refusal> {
     let usage = ready.readers.read(|reader| reader.usage()).await?;
     let usage: HashMap<ContactRowId, Usage> = usage.into_iter().collect();
     let contacts = views.into_iter().map(|view| {
         let usage = usage.get(&view.row.row).copied().unwrap_or_default();
-        convert::contact(view, usage)
+        let mut contact = convert::contact(view, usage);
+        hide_addresses(caller, &mut contact);
+        contact
     });
     Ok(contacts.collect())
 }

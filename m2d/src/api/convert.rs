@@ -1,12 +1,11 @@
 //! Conversions between the engine's types and the API's.
 
 use crate::config::IpMode;
-use crate::driver::LiveNotice;
 use m2_core::ContactState;
 use m2_core::PathFailure;
 use m2_delivery::{Content, MessageId, Notice, Path, PayloadError};
 use m2_engine::Refusal;
-use m2_engine::{ContactView, Failure, MailboxView};
+use m2_engine::{ContactNotice, ContactView, Failure, MailboxView, NoticeKind};
 use m2_proto::api::v1 as pb;
 use m2_proto::reason::Reason;
 use m2_proto::wkt::Timestamp;
@@ -14,6 +13,8 @@ use m2_store::{
     EventKind, EventRow, Gone, HistoryPage, InvitationRow, MailboxState, MessageState,
     ShownMessage, Usage,
 };
+
+const MAX_NAME: usize = 64;
 
 /// Converts Unix milliseconds to a timestamp.
 pub(super) fn timestamp(ms: u64) -> Timestamp {
@@ -46,6 +47,23 @@ fn whole_ms(duration: &pbjson_types::Duration) -> Option<u64> {
     seconds
         .checked_mul(1_000)?
         .checked_add(nanos.div_ceil(1_000_000))
+}
+
+/// Checks the name that an owner gives a front-end or a token.
+pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), Refusal> {
+    let fit = (1..=MAX_NAME).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
+    if fit {
+        Ok(())
+    } else {
+        Err(Refusal::argument(
+            field,
+            "1..64 of a-z 0-9 . _ -",
+            format!("The {field} has 1 to 64 characters of a-z, 0-9, and the signs . _ -"),
+        ))
+    }
 }
 
 /// Parses a message id of 32 hexadecimal digits.
@@ -134,12 +152,7 @@ pub(super) fn contact(view: ContactView, usage: Usage) -> pb::Contact {
         mailbox_offered: view.mailbox_offered,
         mailbox_tokens: view.mailbox_tokens,
         mailbox_failure: reason(view.mailbox_failure),
-        path: match view.path {
-            None => pb::Path::None,
-            Some(Path::Direct) => pb::Path::Direct,
-            Some(Path::Line) => pb::Path::Line,
-        }
-        .into(),
+        path: path(view.path).into(),
         conflict: conflict_kind(view.conflict).into(),
         received_messages: usage.received,
         received_bytes: usage.received_bytes,
@@ -294,8 +307,8 @@ fn reactions(texts: [String; 2]) -> Vec<pb::Reaction> {
     all.collect()
 }
 
-/// Converts a page. Returns its messages, and the cursor before which the next page begins; empty
-/// after the last page.
+/// Converts a page. Returns its messages, and the cursor at which the next page begins; empty after
+/// the last page.
 pub(super) fn page(page: HistoryPage) -> (Vec<pb::Message>, String) {
     let messages: Vec<pb::Message> = page.messages.into_iter().map(message).collect();
     let last = messages.last().filter(|_| page.has_more);
@@ -328,22 +341,36 @@ pub(super) fn event(row: EventRow, incarnation: u64) -> pb::Event {
     pb::Event {
         cursor: cursor(incarnation, row.seq),
         time: Some(timestamp(row.time_ms)),
+        contact_name: row.name.clone(),
         kind: Some(event_kind(row)),
     }
 }
 
-/// Converts a notice; `None` if it is of a kind that front-ends do not know.
-pub(super) fn notice(live: &LiveNotice) -> Option<pb::Notice> {
-    let said = &live.notice;
-    let kind = match said.notice {
-        Notice::Typing { active } => pb::notice::Kind::Typing(pb::Typing { active }),
-        Notice::Unknown => return None,
+/// Converts a notice. One that front-ends do not know has no kind.
+pub(super) fn notice(notice: &ContactNotice) -> pb::Notice {
+    use pb::notice::Kind;
+    let kind = match notice.notice {
+        NoticeKind::Said(Notice::Typing { active }) => Some(Kind::Typing(pb::Typing { active })),
+        NoticeKind::Said(Notice::Unknown) => None,
+        NoticeKind::Presence { path: session, .. } => Some(Kind::Presence(pb::Presence {
+            online: session.is_some(),
+            path: path(session).into(),
+        })),
     };
-    Some(pb::Notice {
-        peer_id: said.contact.to_string(),
-        time: Some(timestamp(said.time_ms)),
-        kind: Some(kind),
-    })
+    pb::Notice {
+        peer_id: notice.contact.to_string(),
+        time: Some(timestamp(notice.time_ms)),
+        contact_name: notice.name.clone(),
+        kind,
+    }
+}
+
+const fn path(path: Option<Path>) -> pb::Path {
+    match path {
+        None => pb::Path::None,
+        Some(Path::Direct) => pb::Path::Direct,
+        Some(Path::Line) => pb::Path::Line,
+    }
 }
 
 fn event_kind(row: EventRow) -> pb::event::Kind {
@@ -416,8 +443,7 @@ const fn conflict_kind(number: i64) -> pb::ConflictKind {
 
 fn received(peer_id: String, message_id: String, message: Option<ShownMessage>) -> pb::event::Kind {
     let sent = message.as_ref().map(|shown| timestamp(shown.author_ms));
-    let about = message.as_ref().map(|shown| (shown.reply_to, shown.thread));
-    let (reply_to, thread) = about.unwrap_or_default();
+    let [reply_to, thread] = references(message.as_ref());
     let (media_type, text, data) = parts(message);
     pb::event::Kind::MessageReceived(pb::MessageReceived {
         message_id,
@@ -426,12 +452,19 @@ fn received(peer_id: String, message_id: String, message: Option<ShownMessage>) 
         data,
         media_type,
         sent,
-        reply_to: optional_hex(reply_to),
-        thread: optional_hex(thread),
+        reply_to,
+        thread,
     })
 }
 
+/// Returns the ids of the message to which one replies, and of the first of its thread; empty for none.
+fn references(message: Option<&ShownMessage>) -> [String; 2] {
+    let ids = message.map(|shown| [shown.reply_to, shown.thread]);
+    ids.unwrap_or_default().map(optional_hex)
+}
+
 fn edited(peer_id: String, message_id: String, message: Option<ShownMessage>) -> pb::event::Kind {
+    let [reply_to, thread] = references(message.as_ref());
     let (media_type, text, data) = parts(message);
     pb::event::Kind::MessageEdited(pb::MessageEdited {
         message_id,
@@ -439,6 +472,8 @@ fn edited(peer_id: String, message_id: String, message: Option<ShownMessage>) ->
         text,
         data,
         media_type,
+        reply_to,
+        thread,
     })
 }
 

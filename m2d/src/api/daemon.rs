@@ -40,6 +40,7 @@ impl DaemonService for DaemonApi {
             warnings: self.0.connections.warnings(Instant::now()),
             ..GetStatusResponse::default()
         };
+        response.warnings.extend(self.0.reloaded.warnings());
         if let Ok(ready) = self.0.ready() {
             fill(&mut response, ready).await?;
         }

@@ -61,10 +61,11 @@ pub(super) async fn collect(state: &ApiState) -> Result<GetDiagnosticsResponse, 
         platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         state: state_of(state).into(),
         started: Some(convert::timestamp(state.started_ms)),
-        settings: known.settings.clone(),
+        settings: state.reloaded.settings().unwrap_or(known.settings.clone()),
         warnings: state.connections.warnings(Instant::now()),
         ..GetDiagnosticsResponse::default()
     };
+    found.warnings.extend(state.reloaded.warnings());
     let mut counted = GetStatusResponse::default();
     count(&mut counted, state.connections.counters());
     if let Ok(ready) = state.ready() {

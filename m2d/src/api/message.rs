@@ -4,8 +4,10 @@ mod arguments;
 
 use super::convert;
 use super::malformed;
+use super::permits;
 use super::session::{ApiState, Ready};
-use arguments::{new_message, page_size, parse_before, reaction, read_ids, search_text};
+use crate::access::Caller;
+use arguments::{Bounds, new_message, page_size, parse_before, reaction, read_ids, search_text};
 use futures::future::{self, BoxFuture, FutureExt};
 use futures::stream::{BoxStream, StreamExt};
 use m2_delivery::Notice;
@@ -16,10 +18,8 @@ use m2_proto::api::v1::message_service_server::MessageService;
 use m2_proto::reason::Reason;
 use m2_store::{ContactRowId, MessageState, ShownMessage};
 use std::sync::Arc;
-use tokio::net::unix::UCred;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Response, Status, Streaming};
 
 /// The maximum number of requests of one stream in progress.
@@ -35,8 +35,8 @@ impl MessageService for MessageApi {
         request: Request<pb::SendMessageRequest>,
     ) -> Result<Response<pb::SendMessageResponse>, Status> {
         let ready = self.0.ready()?;
-        let caller = caller(&request);
-        let sent = send(ready, request.into_inner(), caller).await?;
+        let caller = Caller::of(&request)?;
+        let sent = send(ready, request.into_inner(), &caller).await?;
         Ok(Response::new(sent))
     }
 
@@ -47,7 +47,7 @@ impl MessageService for MessageApi {
         request: Request<Streaming<pb::SendMessagesRequest>>,
     ) -> Result<Response<Self::SendMessagesStream>, Status> {
         self.0.ready()?;
-        let caller = caller(&request);
+        let caller = Caller::of(&request)?;
         let (responses, stream) = mpsc::channel(PIPELINE);
         let state = self.0.clone();
         tokio::spawn(send_all(state, request.into_inner(), caller, responses));
@@ -59,7 +59,10 @@ impl MessageService for MessageApi {
         request: Request<pb::GetMessageRequest>,
     ) -> Result<Response<pb::GetMessageResponse>, Status> {
         let ready = self.0.ready()?;
-        let shown = find(ready, &request.into_inner().message_id).await?;
+        let caller = Caller::of(&request)?;
+        let text = request.into_inner().message_id;
+        permits::message(ready, &caller, convert::message_id(&text)?).await?;
+        let shown = find(ready, &text).await?;
         Ok(Response::new(pb::GetMessageResponse {
             message: Some(convert::message(shown)),
         }))
@@ -72,7 +75,9 @@ impl MessageService for MessageApi {
         request: Request<pb::WatchMessageRequest>,
     ) -> Result<Response<Self::WatchMessageStream>, Status> {
         let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
         let text = request.into_inner().message_id;
+        permits::message(ready, &caller, convert::message_id(&text)?).await?;
         find(ready, &text).await?;
         let (responses, stream) = mpsc::channel(16);
         tokio::spawn(watch(self.0.clone(), text, responses));
@@ -84,14 +89,16 @@ impl MessageService for MessageApi {
         request: Request<pb::ListMessagesRequest>,
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
         let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let size = page_size(request.limit)?;
-        let before = parse_before(&request.before)?;
-        let row = contact_row(ready, request.contact).await?;
+        let bounds = Bounds::parse(&request)?;
+        let contact = permits::contact(ready, &caller, request.contact).await?;
+        let row = contact_row(ready, contact).await?;
         let hold = ready.readers.pages.begin().await?;
         let page = ready
             .readers
-            .read(move |reader| reader.history(row, before, size))
+            .read(move |reader| reader.history(row, bounds.span(reader)?, size))
             .await?;
         let (messages, next) = convert::page(page);
         Ok(hold.answer(pb::ListMessagesResponse { messages, next }))
@@ -102,15 +109,23 @@ impl MessageService for MessageApi {
         request: Request<pb::SearchMessagesRequest>,
     ) -> Result<Response<pb::SearchMessagesResponse>, Status> {
         let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let size = page_size(request.limit)?;
         let before = parse_before(&request.before)?;
         let text = search_text(request.text)?;
+        let contact = match request.contact.is_empty() {
+            true => permits::all_contacts(&caller).map(|()| None)?,
+            false => {
+                let contact = permits::contact(ready, &caller, request.contact).await?;
+                Some(contact_row(ready, contact).await?)
+            }
+        };
         bring_index_up_to_date(ready).await?;
         let hold = ready.readers.pages.begin().await?;
         let page = ready
             .readers
-            .read(move |reader| reader.search(&text, before, size))
+            .read(move |reader| reader.search(&text, contact, before, size))
             .await?;
         let (messages, next) = convert::page(page);
         Ok(hold.answer(pb::SearchMessagesResponse { messages, next }))
@@ -121,8 +136,10 @@ impl MessageService for MessageApi {
         request: Request<pb::EditMessageRequest>,
     ) -> Result<Response<pb::EditMessageResponse>, Status> {
         let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
         let pb::EditMessageRequest { message_id, text } = request.into_inner();
         let id = convert::message_id(&message_id)?;
+        permits::message(ready, &caller, id).await?;
         let content = convert::content("", text.into_bytes())?;
         ready
             .engine
@@ -136,7 +153,9 @@ impl MessageService for MessageApi {
         request: Request<pb::RetractMessageRequest>,
     ) -> Result<Response<pb::RetractMessageResponse>, Status> {
         let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
         let id = convert::message_id(&request.into_inner().message_id)?;
+        permits::message(ready, &caller, id).await?;
         ready
             .engine
             .call(|reply| MessageRequest::Retract(id, reply))
@@ -149,7 +168,11 @@ impl MessageService for MessageApi {
         request: Request<pb::MarkReadRequest>,
     ) -> Result<Response<pb::MarkReadResponse>, Status> {
         let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
         let ids = read_ids(&request.into_inner().message_ids)?;
+        for id in &ids {
+            permits::message(ready, &caller, *id).await?;
+        }
         ready
             .engine
             .call(|reply| MessageRequest::MarkRead(ids, reply))
@@ -162,8 +185,10 @@ impl MessageService for MessageApi {
         request: Request<pb::ReactRequest>,
     ) -> Result<Response<pb::ReactResponse>, Status> {
         let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
         let pb::ReactRequest { message_id, text } = request.into_inner();
         let id = convert::message_id(&message_id)?;
+        permits::message(ready, &caller, id).await?;
         let text = reaction(text)?;
         ready
             .engine
@@ -177,7 +202,9 @@ impl MessageService for MessageApi {
         request: Request<pb::SetTypingRequest>,
     ) -> Result<Response<pb::SetTypingResponse>, Status> {
         let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
         let pb::SetTypingRequest { contact, active } = request.into_inner();
+        let contact = permits::contact(ready, &caller, contact).await?;
         let notice = Notice::Typing { active };
         let sent = ready
             .engine
@@ -187,18 +214,10 @@ impl MessageService for MessageApi {
     }
 }
 
-/// Returns the caller for idempotency keys: the user id of the process at the other end of the
-/// socket.
-fn caller<T>(request: &Request<T>) -> String {
-    let info = request.extensions().get::<UdsConnectInfo>();
-    info.and_then(|info| info.peer_cred.as_ref())
-        .map_or_else(String::new, |cred: &UCred| format!("uid:{}", cred.uid()))
-}
-
 async fn send(
     ready: &Ready,
     request: pb::SendMessageRequest,
-    caller: String,
+    caller: &Caller,
 ) -> Result<pb::SendMessageResponse, Refusal> {
     begin(ready, request, caller).await?.await
 }
@@ -206,10 +225,11 @@ async fn send(
 /// Passes a message to the engine. Returns a future of the response.
 async fn begin(
     ready: &Ready,
-    request: pb::SendMessageRequest,
-    caller: String,
+    mut request: pb::SendMessageRequest,
+    caller: &Caller,
 ) -> Result<BoxFuture<'static, Result<pb::SendMessageResponse, Refusal>>, Refusal> {
-    let new = new_message(request, caller)?;
+    request.contact = permits::contact(ready, caller, request.contact).await?;
+    let new = new_message(request, caller.key_owner())?;
     let sent = ready
         .engine
         .begin(|reply| MessageRequest::Send(new, reply))
@@ -229,7 +249,7 @@ async fn begin(
 async fn send_all(
     state: Arc<ApiState>,
     requests: Streaming<pb::SendMessagesRequest>,
-    caller: String,
+    caller: Caller,
     responses: mpsc::Sender<Result<pb::SendMessagesResponse, Status>>,
 ) {
     let mut results = requests
@@ -249,12 +269,12 @@ async fn send_all(
 async fn begin_one(
     state: Arc<ApiState>,
     request: Result<pb::SendMessagesRequest, Status>,
-    caller: String,
+    caller: Caller,
 ) -> Result<BoxFuture<'static, pb::SendMessagesResponse>, Status> {
     let ready = state.ready()?;
     let request = request.map_err(|status| malformed::refusal(status.code()).unwrap_or(status))?;
     let begun = match request.message {
-        Some(message) => begin(ready, message, caller).await,
+        Some(message) => begin(ready, message, &caller).await,
         None => Err(Refusal::argument(
             "message",
             "required",

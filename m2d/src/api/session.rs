@@ -2,7 +2,8 @@
 
 use super::diagnostics::Diagnostics;
 use super::health::Health;
-use super::{FailClosedTest, Readers};
+use super::{FailClosedTest, Readers, Reloaded};
+use crate::access::Access;
 use crate::backup::Backups;
 use crate::config::Config;
 use crate::dialling::Prober;
@@ -19,8 +20,8 @@ use m2_mailbox::server::MailboxServer;
 use m2_net::endpoint::Endpoint;
 use m2_proto::reason::Reason;
 use m2_relay::Relay;
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
@@ -89,10 +90,14 @@ pub struct ApiState {
     pub stop: CancellationToken,
     /// The connections of front-ends.
     pub connections: Arc<Connections>,
+    /// Which front-ends may do what.
+    pub access: Arc<Access>,
     /// What bug reports contain of the start.
     pub diagnostics: Diagnostics,
+    /// The result of the last reload of the configuration.
+    pub reloaded: Reloaded,
     health: Health,
-    leases: Mutex<HashSet<String>>,
+    leases: Mutex<HashMap<String, Holding>>,
 }
 
 impl ApiState {
@@ -100,7 +105,7 @@ impl ApiState {
     /// [`Self::unlock`].
     pub async fn new(
         circle: String,
-        connections: Arc<Connections>,
+        (connections, access): (Arc<Connections>, Arc<Access>),
         diagnostics: Diagnostics,
         stop: CancellationToken,
     ) -> Self {
@@ -111,9 +116,11 @@ impl ApiState {
             started_ms: system_ms(),
             stop,
             connections,
+            access,
             diagnostics,
+            reloaded: Reloaded::default(),
             health: Health::new().await,
-            leases: Mutex::new(HashSet::new()),
+            leases: Mutex::default(),
         }
     }
 
@@ -156,23 +163,68 @@ impl ApiState {
         Ok(())
     }
 
-    /// Returns whether a client name is leased to a stream.
-    pub fn is_leased(&self, client: &str) -> bool {
-        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.contains(client)
+    /// Returns the number of streams that have a client name.
+    pub fn streams_of(&self, client: &str) -> u32 {
+        match self.leases().get(client) {
+            None => 0,
+            Some(Holding::Alone) => 1,
+            Some(Holding::Shared(count)) => *count,
+        }
     }
 
     /// Leases a client name to one stream. Error: CLIENT_IN_USE.
     pub fn lease(self: &Arc<Self>, client: &str) -> Result<Lease, Status> {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        if !leases.insert(client.to_owned()) {
+        let mut leases = self.leases();
+        if leases.contains_key(client) {
             return Err(Reason::ClientInUse.status());
         }
-        Ok(Lease {
+        leases.insert(client.to_owned(), Holding::Alone);
+        drop(leases);
+        Ok(self.lease_of(client))
+    }
+
+    /// Leases a client name to one of several streams that share it. Error: CLIENT_IN_USE.
+    pub fn lease_shared(self: &Arc<Self>, client: &str) -> Result<Lease, Status> {
+        let mut leases = self.leases();
+        let holding = leases
+            .entry(client.to_owned())
+            .or_insert(Holding::Shared(0));
+        let Holding::Shared(count) = holding else {
+            return Err(Reason::ClientInUse.status());
+        };
+        *count = count.saturating_add(1);
+        drop(leases);
+        Ok(self.lease_of(client))
+    }
+
+    fn lease_of(self: &Arc<Self>, client: &str) -> Lease {
+        Lease {
             state: self.clone(),
             client: client.to_owned(),
-        })
+        }
     }
+
+    fn release(&self, client: &str) {
+        let mut leases = self.leases();
+        match leases.get_mut(client) {
+            Some(Holding::Shared(count)) if *count > 1 => *count -= 1,
+            _ => {
+                leases.remove(client);
+            }
+        }
+    }
+
+    fn leases(&self) -> MutexGuard<'_, HashMap<String, Holding>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a client name is held by streams.
+#[derive(Debug)]
+enum Holding {
+    Alone,
+    /// By this number of streams.
+    Shared(u32),
 }
 
 fn system_ms() -> u64 {
@@ -197,9 +249,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let leases = self.state.leases.lock();
-        leases
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.client);
+        self.state.release(&self.client);
     }
 }

@@ -1,6 +1,7 @@
 //! `m2d check-config`: checks the configuration and the files that it names.
 
 use super::Failure;
+use crate::access::Users;
 use crate::args::ConfigArgs;
 use crate::config::Config;
 use crate::{paths, unlock};
@@ -10,6 +11,7 @@ pub fn check_config(args: &ConfigArgs) -> Result<String, Failure> {
     let (path, optional) = paths::config_file(args.config.as_ref())?;
     let config = Config::load(&path, optional)?;
     config.circle()?;
+    Users::new(rustix::process::geteuid().as_raw(), &config.access)?;
     unlock::passphrase(&config.identity)?.into_passphrase()?;
     let is_default = optional && !path.exists();
     let path = path.display();

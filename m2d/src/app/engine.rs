@@ -1,6 +1,7 @@
 //! Starts the engine on its own thread.
 
 use super::Failure;
+use crate::access::Access;
 use crate::dialling::DialerHandle;
 use crate::driver::{self, Bus, Driver, EngineHandle};
 use crate::network::Links;
@@ -31,7 +32,7 @@ pub(super) struct StartedEngine {
 pub(super) fn start(
     parts: Parts,
     (dialer, hole_puncher): (DialerHandle, HolePuncherHandle),
-    (callers, suites): (Arc<Callers>, Arc<LeastSuites>),
+    (callers, suites, access): (Arc<Callers>, Arc<LeastSuites>, Arc<Access>),
     tasks: &Tasks,
 ) -> Result<StartedEngine, Failure> {
     let clock = parts.clock.clone();
@@ -47,6 +48,7 @@ pub(super) fn start(
         hole_puncher,
         callers,
         suites,
+        access,
         wakes: wakes.clone(),
         events: Vec::new(),
     };

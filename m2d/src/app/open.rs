@@ -1,7 +1,9 @@
 //! Opens the daemon once the identity is open: store, engine, sockets, dialer.
 
 use super::engine::{self, StartedEngine};
+use super::running::RunningDaemon;
 use super::{Failure, OpenKey, Plan, mailbox, settings};
+use crate::access::{self, Access};
 use crate::api::{FailClosedTest, Readers, Ready};
 use crate::backup::{self, Backups};
 use crate::config::{Config, IpMode};
@@ -19,7 +21,7 @@ use crate::reach::Reachability;
 use crate::tasks::Tasks;
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_engine::clock::Clock;
-use m2_engine::{Parts, WantedLines};
+use m2_engine::{Parts, Tunable, WantedLines};
 use m2_limits::counters::Counters;
 use m2_mailbox::server::MailboxServer;
 use m2_net::callers::Callers;
@@ -31,17 +33,8 @@ use m2_relay::Relay;
 use m2_store::{Store, StoreFile};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-
-/// How long the end of all sessions may take.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
-/// How long running reads may take to finish.
-const READ_DEADLINE: Duration = Duration::from_millis(500);
-/// How long the engine may take to store its pending work and to close the store.
-const ENGINE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Opens a daemon according to its plan.
 pub(super) struct Startup {
@@ -49,16 +42,11 @@ pub(super) struct Startup {
     circle: Circle,
     data_dir: PathBuf,
     listen_is_default: bool,
+    access: Arc<Access>,
+    /// The settings of the engine that a reload changes.
+    tunable: watch::Receiver<Tunable>,
     tasks: Tasks,
     stop: CancellationToken,
-}
-
-/// The parts that must be closed in order when the daemon stops.
-pub(super) struct RunningDaemon {
-    engine: EngineHandle,
-    thread: JoinHandle<()>,
-    endpoint: Arc<Endpoint>,
-    readers: Readers,
 }
 
 /// The parts that all tasks share.
@@ -90,12 +78,19 @@ struct Opened {
 
 impl Startup {
     /// Returns an opener for `plan`. Its tasks end when `stop` is cancelled.
-    pub(super) fn new(plan: &Plan, tasks: Tasks, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        (access, tunable): (Arc<Access>, watch::Receiver<Tunable>),
+        tasks: Tasks,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
+            tunable,
             config: Arc::new(plan.config.clone()),
             circle: plan.circle.clone(),
             data_dir: plan.data_dir.clone(),
             listen_is_default: plan.listen_is_default,
+            access,
             tasks,
             stop,
         }
@@ -116,6 +111,10 @@ impl Startup {
         let stop = self.stop.clone();
         let storing = engine::store_suites(core.engine.clone(), higher_suites, stop);
         self.tasks.helper("suites", storing);
+        let (access, engine) = (self.access.clone(), core.engine.clone());
+        let storing = access::store_uses(access, engine, self.stop.clone());
+        self.tasks.helper("uses of tokens", storing);
+        self.follow_settings(&core);
         let mailbox = self.serve_mailboxes(&core).await?;
         let relay = self.serve_lines(&core.endpoint);
         let runner = self.runner(&core, &mailbox, &relay);
@@ -164,6 +163,7 @@ impl Startup {
         let store = file.open()?;
         let warnings = key.join_store(&self.data_dir, &store)?;
         let clock = Arc::new(Clock::new(store.latest_time()?));
+        self.access.tokens.open(&clock, store.access_tokens()?);
         let (orders, callers) = (DialerHandle::default(), Arc::new(Callers::default()));
         let budgets = store.budgets(0)?;
         let (suites, higher_suites) = LeastSuites::new();
@@ -178,11 +178,11 @@ impl Startup {
             clock: clock.clone(),
             identity: identity.clone(),
             circle: self.circle.clone(),
-            settings: settings::of(&self.config),
+            settings: settings::of(&self.config, self.tunable.borrow().clone()),
             counters: counters.clone(),
         };
         let told = (orders.clone(), hole_puncher);
-        let tables = (callers, suites.clone());
+        let tables = (callers, suites.clone(), self.access.clone());
         let started = engine::start(parts, told, tables, &self.tasks)?;
         let engine = started.handle.clone();
         let budgets = AddressBudgets::new(clock.clone(), engine.clone(), &budgets);
@@ -206,6 +206,12 @@ impl Startup {
             higher_suites,
             warnings,
         })
+    }
+
+    fn follow_settings(&self, core: &Core) {
+        let (engine, stop) = (core.engine.clone(), self.stop.clone());
+        let following = settings::follow(engine, self.tunable.clone(), stop);
+        self.tasks.helper("settings", following);
     }
 
     fn reachability(&self, endpoint: &Arc<Endpoint>) -> Arc<Reachability> {
@@ -437,32 +443,6 @@ impl Startup {
         match ReplayFile::open(&path) {
             Ok(log) => Ok(Some(Box::new(log))),
             Err(source) => Err(Failure::DataDir { path, source }),
-        }
-    }
-}
-
-impl RunningDaemon {
-    /// Ends all sessions and waits for that, at most until the deadline.
-    pub(super) fn end_sessions(&self) -> impl Future<Output = ()> + use<> {
-        let endpoint = self.endpoint.clone();
-        // A separate task, so that a disk that hangs delays nothing else.
-        let closing = tokio::spawn(async move { endpoint.close(CLOSE_DEADLINE).await });
-        async move {
-            let _ = tokio::time::timeout(CLOSE_DEADLINE, closing).await;
-        }
-    }
-
-    /// Closes the readers, then lets the engine finish. Every wait has a deadline.
-    pub(super) async fn close(self) {
-        // The last connection to close checkpoints the store into one file, so the engine's must be
-        // the last.
-        self.readers.close(READ_DEADLINE).await;
-        self.engine.stop();
-        let joined = tokio::task::spawn_blocking(move || self.thread.join());
-        match tokio::time::timeout(ENGINE_DEADLINE, joined).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(_) => tracing::error!("the engine's thread has panicked"),
-            Err(_) => tracing::error!("the store does not answer: stopping without it"),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Serves the API until the daemon stops.
 
 use super::Failure;
+use crate::access::AccessLayer;
 use crate::api::{self, ApiState};
 use crate::listen::Incoming;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tower::util::MapResponseLayer;
 
@@ -25,7 +26,7 @@ pub(super) async fn serve(
     let draining = stop.clone();
     let server = Server::builder()
         .trace_fn(|request| tracing::debug_span!("request", method = request.uri().path()))
-        .layer(InterceptorLayer::new(api::only_owner))
+        .layer(AccessLayer(state.access.clone()))
         .layer(MapResponseLayer::new(api::explain))
         .layer(MapResponseLayer::new(api::hold_pages))
         .add_routes(routes)
@@ -58,21 +59,22 @@ async fn report_stop(state: Arc<ApiState>, stop: CancellationToken) {
     state.health().stop().await;
 }
 
-/// Cancels `stop` on SIGTERM and SIGINT. SIGHUP, which a closing terminal sends, is ignored: there
-/// is no configuration reload.
-pub(super) fn spawn_signals(stop: CancellationToken) -> std::io::Result<()> {
+/// Cancels `stop` on SIGTERM and SIGINT. Returns the reloads that SIGHUP requests; requests that arrive
+/// during a reload become one.
+pub(super) fn spawn_signals(stop: CancellationToken) -> std::io::Result<mpsc::Receiver<()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let (request, reloads) = mpsc::channel(1);
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => tracing::info!("SIGHUP is ignored: the configuration is not reloaded"),
+                _ = hangup.recv() => drop(request.try_send(())),
             }
         }
         stop.cancel();
     });
-    Ok(())
+    Ok(reloads)
 }

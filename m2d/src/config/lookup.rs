@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::ranges::Section;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const SECTION: Section = Section("lookup");
 
@@ -12,7 +12,7 @@ const MAX_BOOTSTRAP: usize = 32;
 /// How contacts are found. Line-only mode disables all of it. A daemon that listens only on
 /// loopback uses neither the local network nor a gateway, and uses the DHT only with configured
 /// bootstrap nodes.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LookupConfig {
     /// Announces this daemon in the local network and looks for contacts there.

@@ -3,12 +3,12 @@
 
 use super::ConfigError;
 use super::ranges::Section;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const SECTION: Section = Section("mailbox");
 
 /// Both sides of mailboxes.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MailboxConfig {
     /// How many seconds without a session with a contact pass before its messages are deposited in

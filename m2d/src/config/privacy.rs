@@ -4,12 +4,12 @@ use super::ConfigError;
 use super::ranges::Section;
 use m2_core::IpMode;
 use m2_crypto::address::{NamedAddress, Use};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 /// What peers and observers may learn.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrivacyConfig {
     /// The addresses that invitations name; the bound addresses if empty.
@@ -24,7 +24,7 @@ pub struct PrivacyConfig {
 }
 
 /// The size to which data packets are padded, so that sizes reveal nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Padding {
     /// No padding: packets are as long as their payload.

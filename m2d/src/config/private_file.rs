@@ -3,6 +3,8 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
+#[cfg(unix)]
+use std::path::Component;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -98,15 +100,27 @@ fn read_bounded(file: File) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
 }
 
 /// Returns the mode of a file if other users can reach it and read or change it. Pipes and devices
-/// are accepted, because they have no persistent content.
+/// are accepted, because they have no persistent content, and so are credentials: the service manager
+/// protects them with access control lists, which show up as an open mode.
 #[cfg(unix)]
 fn open_to_others(path: &Path, metadata: &Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    if credentials.is_some_and(|directory| is_within(path, Path::new(&directory))) {
+        return None;
+    }
     let mode = metadata.permissions().mode() & 0o7777;
     let is_open = metadata.is_file()
         && (mode & 0o006 != 0 && can_enter(path, 0o001)
             || mode & 0o060 != 0 && can_enter(path, 0o011));
     is_open.then_some(mode)
+}
+
+/// Returns whether a path leads into a directory, without following links.
+#[cfg(unix)]
+fn is_within(path: &Path, directory: &Path) -> bool {
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    directory.is_absolute() && path.starts_with(directory) && !climbs
 }
 
 /// Returns whether each directory above a file has one of these search permissions. A directory
@@ -184,6 +198,15 @@ mod tests {
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let error = read(&link).unwrap_err();
         assert!(matches!(error, PrivateFileError::OpenToOthers { .. }));
+    }
+
+    #[test]
+    fn credentials_are_recognised_by_their_directory() {
+        let within = |path: &str| is_within(Path::new(path), Path::new("/run/credentials/m2d"));
+        assert!(within("/run/credentials/m2d/circle"));
+        assert!(!within("/run/credentials/m2d-work/circle"));
+        assert!(!within("/run/credentials/m2d/../other/circle"));
+        assert!(!is_within(Path::new("circle"), Path::new("")));
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Config {
         self.privacy.check_announced(self.is_loopback_only())?;
         self.relay.check_ranges()?;
         self.lookup.check_ranges()?;
+        self.access.check_ranges()?;
         self.check_roles()
     }
 

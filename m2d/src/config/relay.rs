@@ -4,13 +4,13 @@
 use super::ConfigError;
 use super::ranges::Section;
 use m2_relay::RelayLimits;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const SECTION: Section = Section("relay");
 
 /// The relay role and the limits for its users.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RelayConfig {
     /// Acts as a relay for daemons that know this daemon's peer id.

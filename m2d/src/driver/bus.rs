@@ -72,6 +72,8 @@ pub struct Bus {
     newest_event: watch::Sender<i64>,
     live: Mutex<Live>,
     notices: broadcast::Sender<LiveNotice>,
+    /// Changes when the events of a shared client name do.
+    shared: watch::Sender<()>,
     /// The number of streams that follow events.
     streams: AtomicUsize,
 }
@@ -82,6 +84,7 @@ impl Default for Bus {
             newest_event: watch::Sender::new(0),
             live: Mutex::default(),
             notices: broadcast::Sender::new(NOTICES),
+            shared: watch::Sender::new(()),
             streams: AtomicUsize::new(0),
         }
     }
@@ -152,6 +155,16 @@ impl Bus {
     /// Subscribes to the notices of contacts.
     pub fn notices(&self) -> broadcast::Receiver<LiveNotice> {
         self.notices.subscribe()
+    }
+
+    /// Subscribes to changes of the events of shared client names.
+    pub fn shared(&self) -> watch::Receiver<()> {
+        self.shared.subscribe()
+    }
+
+    /// Wakes the workers that share client names.
+    pub(crate) fn shared_changed(&self) {
+        self.shared.send_replace(());
     }
 
     /// Passes a contact's notice to the streams that are subscribed to notices. `unpublished` are the events

@@ -1,4 +1,6 @@
 use super::*;
+use crate::access::{Access, Users};
+use crate::config::AccessConfig;
 use crate::dialling::DialerHandle;
 use crate::network::Links;
 use crate::outlets::{Outlets, Wakes};
@@ -44,6 +46,7 @@ pub(crate) fn driver() -> (TempDir, Driver<Outlets>, Arc<AtomicBool>) {
         hole_puncher: HolePuncherHandle::default(),
         callers: Arc::default(),
         suites: Arc::default(),
+        access: Access::new(Users::new(0, &AccessConfig::default()).unwrap()),
         wakes: Wakes::default(),
         events: Vec::new(),
     };
@@ -62,6 +65,7 @@ fn open(client: &str) -> impl FnOnce(m2_engine::Reply<i64>) -> StreamRequest {
     let client = client.to_owned();
     |reply| StreamRequest::Open {
         client,
+        token: String::new(),
         start: StreamStart::Kept,
         reply,
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const MOST: u64 = 1_024;
 /// The minimum number of allowed connections, however low the limit on descriptors is.
 const FEWEST: u64 = 8;
-/// The maximum number of open connections of other users, which only get a refusal.
+/// The maximum number of open connections of other users, if they only get a refusal.
 const MOST_OF_OTHERS: usize = 8;
 /// How long `m2 status` keeps warning after the last failure.
 const WARNED: Duration = Duration::from_secs(600);
@@ -103,10 +103,16 @@ impl Connections {
         None
     }
 
-    /// Counts a connection of another user as open, unless there are too many of them.
-    pub(super) fn open_of_others(self: &Arc<Self>) -> Option<Connection> {
+    /// Counts a connection of another user as open, unless there are too many of them: half of the limit
+    /// if other users may connect, and otherwise a few that get a refusal.
+    pub(super) fn open_of_others(self: &Arc<Self>, may_connect: bool) -> Option<Connection> {
+        let most = if may_connect {
+            self.limit / 2
+        } else {
+            MOST_OF_OTHERS
+        };
         let mut state = self.state();
-        let has_room = state.of_others < MOST_OF_OTHERS;
+        let has_room = state.of_others < most;
         state.of_others += usize::from(has_room);
         has_room.then(|| self.connection(true))
     }
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn connections_of_other_users_do_not_count_against_the_limit() {
         let connections = Connections::new(0);
-        let of_others = || connections.open_of_others();
+        let of_others = || connections.open_of_others(false);
         let mut open: Vec<_> = (0..MOST_OF_OTHERS).map(|_| of_others().unwrap()).collect();
         assert!(of_others().is_none());
         let own: Vec<_> = (0..FEWEST)
@@ -177,6 +183,16 @@ mod tests {
         assert!(own.iter().all(Option::is_some));
         open.pop();
         assert!(of_others().is_some());
+    }
+
+    #[test]
+    fn other_users_that_may_connect_get_half_of_the_connections() {
+        let connections = Connections::new(0);
+        let open: Vec<_> = (0..FEWEST)
+            .filter_map(|_| connections.open_of_others(true))
+            .collect();
+        assert_eq!(open.len(), 4);
+        assert!(connections.open(Instant::now()).is_some());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Accepts the connections of front-ends.
 
 use super::connections::Connections;
-use super::may_call;
 use super::stream::ApiStream;
 use super::unix::BoundPath;
+use crate::access::Access;
 use m2_limits::backoff::Backoff;
 use std::future::Future;
 use std::io;
@@ -22,16 +22,16 @@ const BACKOFF: Backoff = Backoff {
     longest: Duration::from_secs(2),
 };
 
-/// The stream of front-ends' connections. Other users than root and the daemon's own get only a
-/// few, and each of their requests is refused. The stream never ends and yields no error: it
+/// The stream of front-ends' connections. Users that the configuration does not name get only a few, or a
+/// part of them if it lets them connect; access control decides on their requests. The stream never ends and yields no error: it
 /// continues to accept once the system allows it.
 #[derive(Debug)]
 pub struct Incoming {
     /// Dropped before the listener closes: while the listener is open, its inode number is not
-    /// reused.
-    _path: BoundPath,
+    /// reused. `None` if the service manager owns the file.
+    _path: Option<BoundPath>,
     listener: UnixListener,
-    own_uid: u32,
+    access: Arc<Access>,
     connections: Arc<Connections>,
     failures: u32,
     pause: Option<Pin<Box<Sleep>>>,
@@ -39,14 +39,15 @@ pub struct Incoming {
 
 impl Incoming {
     pub(super) fn new(
-        path: BoundPath,
+        path: Option<BoundPath>,
         listener: UnixListener,
         connections: Arc<Connections>,
+        access: Arc<Access>,
     ) -> Self {
         Self {
             _path: path,
             listener,
-            own_uid: rustix::process::geteuid().as_raw(),
+            access,
             connections,
             failures: 0,
             pause: None,
@@ -60,11 +61,14 @@ impl Incoming {
             self.failures = 0;
         }
         let uid = stream.peer_cred().map(|cred| cred.uid());
-        let connection = if uid.is_ok_and(|uid| may_call(uid, self.own_uid)) {
+        let users = &self.access.users;
+        let connection = if uid.is_ok_and(|uid| users.is_named(uid)) {
             self.connections.open(Instant::now())?
         } else {
-            tracing::warn!("a connection of another user of this computer is refused");
-            self.connections.open_of_others()?
+            if !users.is_shared() {
+                tracing::warn!("a connection of another user of this computer is refused");
+            }
+            self.connections.open_of_others(users.is_shared())?
         };
         Some(ApiStream::new(stream, connection))
     }

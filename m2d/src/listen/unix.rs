@@ -1,8 +1,9 @@
-//! A Unix socket of mode 0600 in a directory of mode 0700. The user id of each client is checked as
-//! well.
+//! A Unix socket, by default of mode 0600 in a directory of mode 0700, or one that the service manager
+//! opened. The user id of each client is checked as well.
 
 use super::connections::Connections;
-use super::{Incoming, ListenError};
+use super::{Incoming, ListenError, PassedSocket};
+use crate::access::{Access, Users};
 use m2_proto::socket;
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -16,35 +17,71 @@ use tokio::net::{UnixListener, UnixStream};
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 const LOCK_TRIES: u32 = 250;
 
-/// A bound socket. Its file is removed when this is dropped.
+/// The source of the socket for front-ends.
+#[derive(Debug)]
+pub enum SocketSource {
+    /// The service manager passed it.
+    Passed(PassedSocket),
+    /// The daemon binds this path.
+    Path(PathBuf),
+}
+
+impl SocketSource {
+    /// Returns the path at which front-ends find the socket.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Passed(passed) => passed.path(),
+            Self::Path(path) => path,
+        }
+    }
+
+    /// Opens the socket, for these users if the daemon binds it. Must be called within a runtime.
+    pub async fn open(self, users: &Users) -> Result<ApiSocket, ListenError> {
+        match self {
+            Self::Passed(passed) => ApiSocket::passed(passed),
+            Self::Path(path) => ApiSocket::bind(&path, users).await,
+        }
+    }
+}
+
+/// A listening socket. The file of a socket that the daemon bound is removed when this is dropped.
 #[derive(Debug)]
 pub struct ApiSocket {
-    path: BoundPath,
+    /// The file that the daemon bound; `None` if the service manager owns the socket.
+    path: Option<BoundPath>,
     listener: UnixListener,
 }
 
 impl ApiSocket {
+    fn passed(passed: PassedSocket) -> Result<Self, ListenError> {
+        let path = passed.path().to_owned();
+        let listener = UnixListener::from_std(passed.listener);
+        let listener = listener.map_err(failed_at(&path))?;
+        let path = None;
+        Ok(Self { path, listener })
+    }
+
     /// Binds `path`. A stale socket of this user is replaced. A socket in use, a file of another
     /// type and a file of another user are left unchanged.
-    pub async fn bind(path: &Path) -> Result<Self, ListenError> {
+    pub async fn bind(path: &Path, users: &Users) -> Result<Self, ListenError> {
         if socket::is_too_long(path) {
             return Err(ListenError::PathTooLong(path.to_owned()));
         }
         let failed = failed_at(path);
         let directory = directory_of(path);
-        make_private_dir(directory).map_err(&failed)?;
+        make_dir(directory, users).map_err(&failed)?;
         // The lock keeps other daemons from binding the path between the check of an old socket and
         // its removal.
         let _lock = lock(directory).await.map_err(&failed)?;
         let listener = bind_or_replace(path).await?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(&failed)?;
-        let path = BoundPath::of(path).map_err(failed)?;
+        open_to(path, users, users.socket_mode()).map_err(&failed)?;
+        let path = Some(BoundPath::of(path).map_err(failed)?);
         Ok(Self { path, listener })
     }
 
     /// Returns the stream of connections, which are counted in `connections`.
-    pub fn incoming(self, connections: Arc<Connections>) -> Incoming {
-        Incoming::new(self.path, self.listener, connections)
+    pub fn incoming(self, connections: Arc<Connections>, access: Arc<Access>) -> Incoming {
+        Incoming::new(self.path, self.listener, connections, access)
     }
 }
 
@@ -153,6 +190,30 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
+/// Creates the socket's directory, which only the socket's users may enter. An existing directory is left
+/// unchanged.
+fn make_dir(directory: &Path, users: &Users) -> io::Result<()> {
+    let is_new = !directory.as_os_str().is_empty() && !directory.is_dir();
+    make_private_dir(directory)?;
+    if is_new && users.socket_mode() != 0o600 {
+        let mode = if users.socket_mode() == 0o660 {
+            0o750
+        } else {
+            0o755
+        };
+        open_to(directory, users, mode)?;
+    }
+    Ok(())
+}
+
+/// Gives a path to the socket's group and sets its mode.
+fn open_to(path: &Path, users: &Users, mode: u32) -> io::Result<()> {
+    if let Some(group) = users.socket_group() {
+        std::os::unix::fs::chown(path, None, Some(group))?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
 /// Creates a directory with mode 0700. An existing directory is left unchanged.
 pub fn make_private_dir(directory: &Path) -> io::Result<()> {
     if directory.as_os_str().is_empty() || directory.is_dir() {
@@ -167,11 +228,18 @@ pub fn make_private_dir(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AccessConfig;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::{UnixDatagram, UnixListener as StdListener};
 
+    async fn bind(path: &Path) -> Result<ApiSocket, ListenError> {
+        let own = rustix::process::geteuid().as_raw();
+        let users = Users::new(own, &AccessConfig::default()).unwrap();
+        ApiSocket::bind(path, &users).await
+    }
+
     async fn refusal(path: &Path) -> ListenError {
-        ApiSocket::bind(path).await.unwrap_err()
+        bind(path).await.unwrap_err()
     }
 
     #[tokio::test]
@@ -199,7 +267,7 @@ mod tests {
         let refused = refusal(&path).await;
         assert!(matches!(refused, ListenError::AlreadyRunning(_)));
         drop(living);
-        drop(ApiSocket::bind(&path).await.unwrap());
+        drop(bind(&path).await.unwrap());
         assert!(!path.exists());
         // A socket of another type was not created by a daemon.
         let datagrams = UnixDatagram::bind(&path).unwrap();
@@ -230,9 +298,9 @@ mod tests {
     async fn the_socket_of_another_daemon_is_not_removed_at_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        let first = ApiSocket::bind(&path).await.unwrap();
+        let first = bind(&path).await.unwrap();
         fs::remove_file(&path).unwrap();
-        let second = ApiSocket::bind(&path).await.unwrap();
+        let second = bind(&path).await.unwrap();
         drop(first);
         assert!(path.exists());
         drop(second);
@@ -244,7 +312,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         drop(StdListener::bind(&path).unwrap());
-        let starts = (0..8).map(|_| ApiSocket::bind(&path));
+        let starts = (0..8).map(|_| bind(&path));
         let bound = futures::future::join_all(starts).await;
         let bound: Vec<_> = bound.into_iter().flatten().collect();
         assert_eq!(bound.len(), 1);

@@ -4,7 +4,7 @@ use super::{Store, StoreError, int};
 use crate::{ContactRowId, MessageRowId};
 
 /// The kinds of events. The numbers are values of the column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i64)]
 pub enum EventKind {
     /// A message was received; `message` is its row.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
 mod budgets;
 mod clients;
 mod contacts;
@@ -28,6 +29,7 @@ mod retention;
 mod room;
 mod search;
 mod settings;
+mod shared_events;
 mod space;
 mod suites;
 mod tokens;
@@ -38,7 +40,8 @@ pub(crate) mod pages;
 #[cfg(test)]
 mod plans;
 
-pub use clients::ClientRow;
+pub use access::{AccessTokenRow, TokenContactRow, TokenUseRow};
+pub use clients::{ClientHead, ClientRow};
 pub use contacts::{ContactRow, LookupSecrets};
 pub use copy::{CopyError, CopyProgress};
 pub use erasing::Erasure;
@@ -53,11 +56,12 @@ pub use lines::LineRow;
 pub use mailboxes::{GrantRow, MailboxPolicy, MailboxRow, MailboxState};
 pub use messages::{Gone, MessageHead, MessageKind, MessageRow, MessageState};
 pub use outbox::OutboxPayload;
-pub use reader::{EventRow, HistoryPage, PageSize, Reader, ShownMessage};
+pub use reader::{DeadLetterRow, EventRow, HistoryPage, PageSize, Reader, ShownMessage, Span};
 pub use redating::AHEAD_MS;
 pub use requests::RequestRow;
 pub use retention::Looked;
 pub use room::{Room, free_bytes};
+pub use shared_events::{DeadLetterTotals, EventHead, SharedRow, SharedState};
 pub use tokens::{IssuedRow, IssuedState, Outstanding};
 pub use usage::Usage;
 

@@ -2,7 +2,7 @@
 //! statement of a reader may scan a growing table.
 #![allow(clippy::unwrap_used)]
 
-use super::{PageSize, StoreFile};
+use super::{PageSize, Span, StoreFile};
 use crate::{ContactRowId, MessageRowId};
 use m2_crypto::Secret;
 use std::cell::RefCell;
@@ -38,14 +38,21 @@ fn no_reader_scans_a_table_that_grows() {
     let (contact, newest) = (ContactRowId::new(1), MessageRowId::new(i64::MAX));
     reader.message(&[0; 16]).unwrap();
     reader.history(contact, newest, SIZE).unwrap();
-    reader.search("word", newest, SIZE).unwrap();
+    let span = Span {
+        is_forward: true,
+        ..newest.into()
+    };
+    reader.history(contact, span, SIZE).unwrap();
+    reader.first_row_since(1).unwrap();
+    reader.search("word", None, newest, SIZE).unwrap();
     reader.events(0, SIZE).unwrap();
+    reader.dead_letters("bot", 0, SIZE).unwrap();
     reader.oldest_event().unwrap();
     reader.usage().unwrap();
     reader.usage_of(contact).unwrap();
     reader.queued().unwrap();
     let statements = STATEMENTS.with_borrow(Clone::clone);
-    assert_eq!(statements.len(), 8, "a method of Reader is missing above");
+    assert_eq!(statements.len(), 11, "a method of Reader is missing above");
     for sql in statements {
         for step in plan(&store, &sql) {
             assert!(!is_scan_of_growing(&step), "{step}\n{sql}");

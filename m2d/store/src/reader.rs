@@ -50,7 +50,29 @@ pub struct ShownMessage {
     pub reactions: [String; 2],
 }
 
-/// Messages, newest first.
+/// A part of a conversation, and the order in which it is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// The row after which it begins.
+    pub after: MessageRowId,
+    /// The row before which it ends.
+    pub before: MessageRowId,
+    /// True for the oldest message first, false for the newest.
+    pub is_forward: bool,
+}
+
+impl From<MessageRowId> for Span {
+    /// Returns the messages before a row, newest first.
+    fn from(before: MessageRowId) -> Self {
+        Self {
+            after: MessageRowId::default(),
+            before,
+            is_forward: false,
+        }
+    }
+}
+
+/// Messages in the order in which they were asked for.
 #[derive(Debug, Default)]
 pub struct HistoryPage {
     /// The requested number of messages, or fewer if the limit on bytes is reached; at least one,
@@ -99,6 +121,21 @@ pub struct EventRow {
     pub message: Option<ShownMessage>,
 }
 
+/// An event that was given to the workers of a client too often.
+#[derive(Debug, Clone)]
+pub struct DeadLetterRow {
+    /// The number of the event.
+    pub seq: i64,
+    /// How often it was given.
+    pub deliveries: u32,
+    /// Since when it is a dead letter, in Unix milliseconds.
+    pub since_ms: u64,
+    /// Why the last worker did not handle it; empty if its lease ended.
+    pub reason: String,
+    /// The event, if it is still stored.
+    pub event: Option<EventRow>,
+}
+
 const MESSAGE: &str = "m.row, m.id, c.peer_id, m.own, m.state, m.failure, m.author_ms, \
                        m.stored_ms, m.media_type, m.content, m.edited, m.gone, m.expires_ms, \
                        m.reply_to, m.thread, \
@@ -125,26 +162,49 @@ impl Reader {
         .transpose()
     }
 
-    /// Returns a conversation's messages before a row, newest first. Expired messages are omitted.
+    /// Returns a conversation's messages in a span. Expired messages are omitted.
     pub fn history(
         &self,
         contact: ContactRowId,
-        before: MessageRowId,
+        span: impl Into<Span>,
         size: PageSize,
     ) -> Result<HistoryPage, StoreError> {
+        let span = span.into();
+        let order = if span.is_forward { "ASC" } else { "DESC" };
         let mut statement = self.prepare(&format!(
             "SELECT {MESSAGE} FROM messages m JOIN contacts c ON c.row = m.contact
-             WHERE m.contact = ?1 AND m.kind = 0 AND m.row < ?2 AND m.gone < 2 AND {NOT_ERASED}
-             ORDER BY m.row DESC LIMIT ?3"
+             WHERE m.contact = ?1 AND m.kind = 0 AND m.row > ?2 AND m.row < ?3 AND m.gone < 2
+               AND {NOT_ERASED}
+             ORDER BY m.row {order} LIMIT ?4"
         ))?;
-        let mut rows = statement.query((contact, before, size.fetched()))?;
+        let mut rows = statement.query((contact, span.after, span.before, size.fetched()))?;
         collect(&mut rows, size)
     }
 
-    /// Returns the messages before a row whose text contains all the words, newest first.
+    /// Returns the row at which the messages begin that were stored at a time, in Unix milliseconds, or later. The
+    /// rows are in the order of their times, so their times are compared at some 60 rows.
+    pub fn first_row_since(&self, time_ms: u64) -> Result<MessageRowId, StoreError> {
+        let mut at_or_after = self
+            .prepare("SELECT row, stored_ms FROM messages WHERE row >= ?1 ORDER BY row LIMIT 1")?;
+        let (mut low, mut high) = (1, i64::MAX);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let found: Option<(i64, i64)> = at_or_after
+                .query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            match found {
+                Some((row, stored)) if unbits(stored) < time_ms => low = row.saturating_add(1),
+                _ => high = middle,
+            }
+        }
+        Ok(MessageRowId::new(low))
+    }
+
+    /// Returns the messages before a row whose text contains all the words, newest first: of one contact, or of all.
     pub fn search(
         &self,
         words: &str,
+        contact: Option<ContactRowId>,
         before: MessageRowId,
         size: PageSize,
     ) -> Result<HistoryPage, StoreError> {
@@ -155,9 +215,10 @@ impl Reader {
             "SELECT {MESSAGE} FROM search s JOIN messages m ON m.row = s.rowid
                JOIN contacts c ON c.row = m.contact
              WHERE search MATCH ?1 AND s.rowid < ?2 AND m.gone = 0 AND {NOT_ERASED}
-             ORDER BY s.rowid DESC LIMIT ?3"
+               AND (?3 IS NULL OR m.contact = ?3)
+             ORDER BY s.rowid DESC LIMIT ?4"
         ))?;
-        let mut rows = statement.query((query, before, size.fetched()))?;
+        let mut rows = statement.query((query, before, contact, size.fetched()))?;
         collect(&mut rows, size)
     }
 
@@ -182,6 +243,36 @@ impl Reader {
             events.push(event);
         }
         Ok(events)
+    }
+
+    /// Returns the dead letters of a client after event number `after`, up to the page size; at least one, if there is
+    /// any.
+    pub fn dead_letters(
+        &self,
+        client: &str,
+        after: i64,
+        size: PageSize,
+    ) -> Result<Vec<DeadLetterRow>, StoreError> {
+        let mut statement = self.prepare(&format!(
+            "SELECT e.seq, e.time_ms, e.kind, c.peer_id, c.name, c.suggested_name, e.detail,
+                    {MESSAGE}, s.seq AS seq_of_letter, s.deliveries, s.at_ms, s.reason
+             FROM shared_events s LEFT JOIN events e ON e.seq = s.seq
+               LEFT JOIN contacts c ON c.row = e.contact
+               LEFT JOIN messages m ON m.row = e.message AND {NOT_ERASED}
+             WHERE s.client = ?1 AND s.state = 4 AND s.seq > ?2 ORDER BY s.seq LIMIT ?3"
+        ))?;
+        let mut rows = statement.query((client, after, size.rows))?;
+        let mut letters = Vec::new();
+        let mut room = size.bytes;
+        while room > 0
+            && let Some(row) = rows.next()?
+        {
+            let letter = parse_dead_letter(row)?;
+            let message = letter.event.as_ref().and_then(|it| it.message.as_ref());
+            room = room.saturating_sub(message.map_or(ROW_BYTES, weight));
+            letters.push(letter);
+        }
+        Ok(letters)
     }
 
     /// Returns the number of the oldest stored entry, if any.
@@ -220,6 +311,17 @@ impl Reader {
         super::plans::note(sql);
         Ok(self.connection.prepare_cached(sql)?)
     }
+}
+
+fn parse_dead_letter(row: &Row<'_>) -> Result<DeadLetterRow, StoreError> {
+    let is_stored = row.get::<_, Option<i64>>(0)?.is_some();
+    Ok(DeadLetterRow {
+        event: is_stored.then(|| parse_event(row)).transpose()?,
+        seq: row.get("seq_of_letter")?,
+        deliveries: row.get("deliveries")?,
+        since_ms: unbits(row.get("at_ms")?),
+        reason: row.get("reason")?,
+    })
 }
 
 /// The size of a row in bytes, not counting its content.
@@ -296,3 +398,6 @@ fn reaction(row: &Row<'_>, at: usize) -> Result<String, StoreError> {
     let text: Option<String> = row.get(at)?;
     Ok(text.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

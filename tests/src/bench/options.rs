@@ -7,8 +7,8 @@ use clap::Parser;
 #[command(name = "bench-e2e")]
 pub struct Options {
     /// Runs only these measurements: start, idle, contacts, dial, round-trip, one-way, bulk, storm,
-    /// search, mailbox-sessions, mailbox-cluster, mailbox-cold, mailbox-many, mailbox-purge, line-speed,
-    /// line-idle, line-shares; or all of a group, such as `mailbox` or `line`.
+    /// search, script-lines, script-hooks, mailbox-sessions, mailbox-cluster, mailbox-cold, mailbox-many,
+    /// mailbox-purge, line-speed, line-idle, line-shares; or all of a group, such as `mailbox` or `line`.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
     /// Number of messages of the one-way measurement.

@@ -67,7 +67,7 @@ fn of_script(name: &'static str, script: Script, count: usize) -> anyhow::Result
     for _ in 0..SEARCHES {
         let query = script(&mut rng, 2);
         let start = Instant::now();
-        reader.search(&query, MessageRowId::new(i64::MAX), PAGE)?;
+        reader.search(&query, None, MessageRowId::new(i64::MAX), PAGE)?;
         times.push(start.elapsed());
     }
     times.sort_unstable();

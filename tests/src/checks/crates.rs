@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// Each package of the workspace with the packages of the workspace that it may depend on
 /// (docs/architecture.md). `m2-tests` may depend on all of them.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 22] = [
     ("m2-backup", &["m2-crypto", "m2-sqlite"]),
     ("m2-crypto", &[]),
     ("m2-proto", &[]),
@@ -82,6 +82,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
         ],
     ),
     ("m2-cli", &["m2-backup", "m2-proto"]),
+    ("m2-http", &["m2-proto"]),
+    ("m2-mcp", &["m2-proto"]),
     (
         "m2-tests",
         &[
@@ -94,6 +96,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "m2-mailbox",
             "m2-net",
             "m2-proto",
+            "m2-packaging",
             "m2-store",
             "m2d",
             "m2-cli",
@@ -101,6 +104,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         ],
     ),
     ("m2-harness", &["m2-proto", "m2-verify"]),
+    ("m2-packaging", &["m2-verify"]),
     ("m2-verify", &[]),
 ];
 

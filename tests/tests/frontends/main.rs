@@ -6,7 +6,11 @@
     clippy::indexing_slicing
 )]
 
+mod filters;
+mod history;
 mod live;
+mod presence;
+mod shared;
 mod stops;
 
 use m2_proto::api::v1::event::Kind;

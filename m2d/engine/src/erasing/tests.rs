@@ -111,7 +111,7 @@ fn a_contact_is_erased_in_steps_between_which_others_are_served() {
     assert!(reader.message(&ids[299]).unwrap().is_none());
     assert!(
         reader
-            .search("x", MessageRowId::new(i64::MAX), ALL)
+            .search("x", None, MessageRowId::new(i64::MAX), ALL)
             .unwrap()
             .messages
             .is_empty()
@@ -225,6 +225,7 @@ fn the_index_keeps_up_with_steady_traffic() {
         pass_ms(&mut scene.engine, 2_000);
         let found = scene.reader().search(
             &format!("message {number}"),
+            None,
             MessageRowId::new(i64::MAX),
             ALL,
         );

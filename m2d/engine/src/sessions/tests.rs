@@ -1,5 +1,6 @@
 use super::*;
 
+use crate::effect::NoticeKind;
 use crate::testing::engine;
 use crate::{Engine, Input};
 use crate::{contacts, relations};
@@ -360,4 +361,57 @@ fn a_batch_that_is_rolled_back_uses_no_share_of_its_session() {
         assert_eq!(open(&mut engine), expected);
         engine.end_batch().unwrap();
     }
+}
+
+/// Returns the paths of the notices about presence; `None` for a contact that is offline.
+fn presence(engine: &mut Engine) -> Vec<Option<Path>> {
+    let effects = std::iter::from_fn(|| engine.poll_effect());
+    let paths = effects.filter_map(|effect| match effect {
+        Effect::Notice(notice) => match notice.notice {
+            NoticeKind::Presence { path, .. } => Some(path),
+            NoticeKind::Said(_) => None,
+        },
+        _ => None,
+    });
+    paths.collect()
+}
+
+/// Runs a batch with one input, which fails if `fails` is true. Returns the presence that it reports.
+fn batch(engine: &mut Engine, input: SessionInput, fails: bool) -> Vec<Option<Path>> {
+    engine.begin_batch();
+    engine.handle(input.into());
+    if fails {
+        let refusal = Refusal::new(Reason::StoreFailed);
+        engine.state.batch.fail(refusal);
+    }
+    assert_eq!(engine.end_batch().is_err(), fails);
+    presence(engine)
+}
+
+#[test]
+fn presence_follows_the_sessions_of_a_contact() {
+    let (_dir, mut engine) = engine();
+    engine.begin_batch();
+    let peer = session(1).peer_id;
+    relations::begin(&mut engine.state, peer, ContactState::Contact, "").unwrap();
+    up(&mut engine, 1);
+    // A stranger is not online.
+    up(&mut engine, 2);
+    engine.end_batch().unwrap();
+    assert_eq!(presence(&mut engine), [Some(Path::Direct)]);
+    let id = SessionId(1);
+    let silent = batch(&mut engine, SessionInput::Silent(id), false);
+    assert_eq!(silent, [None]);
+    let heard = batch(&mut engine, SessionInput::Heard(id), false);
+    assert_eq!(heard, [Some(Path::Direct)]);
+    assert_eq!(batch(&mut engine, SessionInput::Heard(id), false), []);
+    // The batch with its end is rolled back, and the next one reports it.
+    let end = SessionEnd {
+        id,
+        age: Duration::from_secs(60),
+        refused: None,
+    };
+    let down = SessionInput::Down(end, Reply::channel().0);
+    assert_eq!(batch(&mut engine, down, true), []);
+    assert_eq!(batch(&mut engine, SessionInput::Heard(id), false), [None]);
 }

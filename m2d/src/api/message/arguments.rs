@@ -7,7 +7,8 @@ use m2_engine::{NewMessage, Refusal};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::send_message_request::Content as ContentChoice;
 use m2_proto::reason::Reason;
-use m2_store::{MessageRowId, PageSize};
+use m2_proto::wkt::Timestamp;
+use m2_store::{MessageRowId, PageSize, Reader, Span, StoreError};
 use pbjson_types::Duration;
 
 const YEAR_MS: u64 = 365 * 86_400_000;
@@ -97,13 +98,53 @@ pub(super) fn page_size(limit: u32) -> Result<PageSize, Refusal> {
     })
 }
 
-/// Parses the row before which a page begins.
+/// Parses the row before which a page begins; an empty cursor is after all rows.
 pub(super) fn parse_before(cursor: &str) -> Result<MessageRowId, Refusal> {
     if cursor.is_empty() {
         return Ok(MessageRowId::new(i64::MAX));
     }
     let parsed = cursor.parse().map(MessageRowId::new);
     parsed.map_err(|_| Refusal::new(Reason::CursorInvalid))
+}
+
+/// The part of a conversation that a request asks for.
+pub(super) struct Bounds {
+    rows: Span,
+    since_ms: Option<u64>,
+    until_ms: Option<u64>,
+}
+
+impl Bounds {
+    /// Parses the bounds of a request.
+    pub(super) fn parse(request: &pb::ListMessagesRequest) -> Result<Self, Refusal> {
+        let after = match request.after.as_str() {
+            "" => MessageRowId::default(),
+            cursor => parse_before(cursor)?,
+        };
+        let ms = |time: &Option<Timestamp>| time.as_ref().map(Timestamp::unix_millis);
+        Ok(Self {
+            rows: Span {
+                after,
+                before: parse_before(&request.before)?,
+                is_forward: request.forward,
+            },
+            since_ms: ms(&request.since),
+            until_ms: ms(&request.until),
+        })
+    }
+
+    /// Returns the rows between the bounds.
+    pub(super) fn span(&self, reader: &Reader) -> Result<Span, StoreError> {
+        let mut span = self.rows;
+        if let Some(since) = self.since_ms {
+            let first = reader.first_row_since(since)?.number();
+            span.after = span.after.max(MessageRowId::new(first.saturating_sub(1)));
+        }
+        if let Some(until) = self.until_ms {
+            span.before = span.before.min(reader.first_row_since(until)?);
+        }
+        Ok(span)
+    }
 }
 
 /// Returns the text of a search, if it is short enough.

@@ -66,7 +66,7 @@ impl Bench {
     }
 
     fn found(&self, query: &str) -> Vec<MessageRowId> {
-        let page = self.reader.search(query, NEWEST, ALL).unwrap();
+        let page = self.reader.search(query, None, NEWEST, ALL).unwrap();
         page.messages.iter().map(|shown| shown.row).collect()
     }
 
@@ -246,7 +246,7 @@ fn cost_of_the_index() {
             ["weather", "n777", "köln please"]
         } {
             let began = std::time::Instant::now();
-            let found = bench.reader.search(query, NEWEST, ALL).unwrap();
+            let found = bench.reader.search(query, None, NEWEST, ALL).unwrap();
             println!(
                 "  {query}: {} in {:?}",
                 found.messages.len(),

@@ -7,6 +7,7 @@ use m2_proto::api::v1::send_message_request::Content;
 use m2_proto::api::v1::*;
 use m2_proto::client::Client;
 use m2_proto::reason;
+use m2_proto::token::Token;
 use std::path::Path;
 use tonic::Status;
 
@@ -30,6 +31,12 @@ impl Api {
     /// Errors: the daemon does not respond.
     pub async fn at(socket: &Path) -> anyhow::Result<Self> {
         Ok(Self(Client::connect(socket).await?))
+    }
+
+    /// Returns the same connection with an access token in each call.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        Self(self.0.clone().with_token(token))
     }
 
     /// Returns the full client with all services.
@@ -89,6 +96,7 @@ impl Api {
                 contact: contact.to_owned(),
                 limit: PAGE,
                 before,
+                ..Default::default()
             };
             let answer = self.0.messages().list_messages(request).await?;
             let page = answer.into_inner();
@@ -112,6 +120,7 @@ impl Api {
             contact: contact.to_owned(),
             limit,
             before: before.to_owned(),
+            ..Default::default()
         };
         let answer = self.0.messages().list_messages(request).await?;
         Ok(answer.into_inner().messages)

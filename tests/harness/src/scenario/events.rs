@@ -30,15 +30,36 @@ impl Events {
         Ok(None)
     }
 
+    /// Waits for the next answer of any kind.
+    ///
+    /// Errors: as [`next`](Self::next).
+    pub async fn next_answer(&mut self) -> anyhow::Result<SubscribeResponse> {
+        let answer = timeout(PATIENCE, self.0.message()).await;
+        let answer = answer.context("no answer arrived")??;
+        answer.context("the stream ended")
+    }
+
     /// Waits for the next notice. Events before it are skipped.
     ///
     /// Errors: as [`next`](Self::next).
     pub async fn next_notice(&mut self) -> anyhow::Result<Notice> {
         loop {
-            let answer = timeout(PATIENCE, self.0.message()).await;
-            let answer = answer.context("no notice arrived")??;
-            if let Some(notice) = answer.context("the stream ended")?.notice {
+            if let Some(notice) = self.next_answer().await?.notice {
                 return Ok(notice);
+            }
+        }
+    }
+
+    /// Waits until the stream says that it is caught up, and returns that cursor with the events before it.
+    ///
+    /// Errors: as [`next`](Self::next).
+    pub async fn until_caught_up(&mut self) -> anyhow::Result<(String, Vec<Event>)> {
+        let mut events = Vec::new();
+        loop {
+            let answer = self.next_answer().await?;
+            events.extend(answer.event);
+            if let Some(caught_up) = answer.caught_up {
+                return Ok((caught_up.cursor, events));
             }
         }
     }
