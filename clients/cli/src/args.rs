@@ -30,10 +30,13 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The daemon's socket [default: $M2_SOCKET, else the first of these on which a daemon answers:
-    /// $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock and
-    /// ~/.local/share/m2d/run/m2d.sock]
+    /// $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock, ~/.local/share/m2d/run/m2d.sock and
+    /// /run/m2d/m2d.sock]
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// A file with the access token to show [default: $M2_TOKEN_FILE, else the token in $M2_TOKEN, else none]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
     /// Print one JSON object per line; errors too, on stderr
     #[arg(long, global = true)]
     pub json: bool,
@@ -71,14 +74,20 @@ pub enum Command {
     Network(crate::network::NetworkArgs),
     /// Contacts: add, list, accept, verify, …
     Contact(crate::contact::ContactArgs),
-    /// Send a message
+    /// Send a message, or one for each line of stdin
     Send(crate::send::SendArgs),
+    /// Reply to a message that you received
+    Reply(crate::reply::ReplyArgs),
+    /// Send a question, and print the contact's reply
+    Ask(crate::ask::AskArgs),
     /// Follow a message until its state is final
     Watch(crate::watch::WatchArgs),
     /// Print events as they occur, or run a command for each
     Listen(crate::listen::ListenArgs),
     /// Manage named front-ends, whose position in the event log the daemon keeps
     Client(crate::client::ClientArgs),
+    /// Manage access tokens, which limit what a front-end may do
+    Token(crate::token::TokenArgs),
     /// Mark received messages as read, and notify their author
     Read(crate::read::ReadArgs),
     /// Replace the text of a message that you sent, on both sides

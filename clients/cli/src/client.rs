@@ -1,5 +1,7 @@
 //! `m2 client`
 
+mod dead_letters;
+
 use clap::{Args, Subcommand};
 use m2_proto::api::v1::{EventClient, ListClientsRequest, RemoveClientRequest};
 
@@ -24,6 +26,8 @@ pub struct ClientArgs {
 enum ClientCommand {
     /// List the names, with the number of events that each has not acknowledged
     List,
+    /// List the events that the workers of a shared name could not handle, retry them or drop them
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// Delete a name and its position; no front-end may be listening under it
     Remove {
         /// The name, from `m2 client list`
@@ -34,6 +38,7 @@ enum ClientCommand {
 pub(crate) async fn run(args: ClientArgs, context: &Context) -> Result<(), Failure> {
     match args.command {
         ClientCommand::List => list(context).await,
+        ClientCommand::DeadLetters(args) => dead_letters::run(args, context).await,
         ClientCommand::Remove { name } => remove(name, context).await,
     }
 }
@@ -63,14 +68,27 @@ async fn remove(name: String, context: &Context) -> Result<(), Failure> {
 
 fn human(out: &Output, clients: &[EventClient]) -> String {
     let rows: Vec<Vec<String>> = clients.iter().map(row).collect();
-    table::columns(out, &["NAME", "CONNECTED", "WAITING", "LAST SEEN"], &rows)
+    table::columns(
+        out,
+        &["NAME", "CONNECTED", "WAITING", "DEAD LETTERS", "LAST SEEN"],
+        &rows,
+    )
 }
 
 fn row(client: &EventClient) -> Vec<String> {
     vec![
         sanitize::line(&client.name),
-        if client.connected { "yes" } else { "no" }.to_owned(),
+        connected(client),
         client.lag.to_string(),
+        client.dead_letters.to_string(),
         time::local(client.last_seen.as_ref()),
     ]
+}
+
+fn connected(client: &EventClient) -> String {
+    match (client.shared, client.connected) {
+        (true, true) => format!("{} workers", client.workers),
+        (false, true) => "yes".to_owned(),
+        (_, false) => "no".to_owned(),
+    }
 }

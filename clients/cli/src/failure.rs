@@ -1,6 +1,7 @@
 //! Failures of commands: an exit code, a stable reason, and a sentence that says what to do.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use m2_proto::client::ConnectError;
 use m2_proto::{reason, socket};
@@ -64,6 +65,20 @@ impl Failure {
             message: message.into(),
             metadata: Vec::new(),
         }
+    }
+
+    /// Returns the failure with a further sentence.
+    #[must_use]
+    pub(crate) fn followed_by(mut self, sentence: &str) -> Self {
+        match &mut self {
+            Self::Refused { message, .. }
+            | Self::Local(message)
+            | Self::Usage(message)
+            | Self::NoDaemon(message)
+            | Self::TimedOut(message) => message.push_str(sentence),
+            Self::OutputClosed => {}
+        }
+        self
     }
 
     /// Returns the daemon's metadata for programs.
@@ -164,6 +179,11 @@ fn code_name(code: Code) -> String {
     name
 }
 
+/// Returns whether the socket of the system service exists and is not open to this user.
+fn is_closed_system(path: &Path, error: &io::Error) -> bool {
+    path == Path::new(socket::SYSTEM) && error.kind() == io::ErrorKind::PermissionDenied
+}
+
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match &error {
@@ -182,8 +202,17 @@ impl From<ConnectError> for Failure {
                 "The daemon at {} accepts no more connections. End front-ends that you don't need.",
                 path.display()
             )),
+            ConnectError::Io { path, source } if is_closed_system(path, source) => {
+                Self::NoDaemon(format!(
+                    "The system's daemon at {} does not admit this user: only members of the group \
+                     of this socket may use it. Join the group with `sudo usermod -aG m2 USER`, and \
+                     log in again.",
+                    path.display()
+                ))
+            }
             ConnectError::Io { path, source } => Self::NoDaemon(format!(
-                "Can't open {}: {source}. Only the user that the daemon runs as may use it.",
+                "Can't open {}: {source}. Only the user that the daemon runs as may use it, and those \
+                 that [access] in its configuration names.",
                 path.display()
             )),
             ConnectError::Transport { path, .. } => Self::NoDaemon(format!(
@@ -199,6 +228,22 @@ impl From<ConnectError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_group_of_the_system_service_is_named() {
+        let denied = |path: &str| {
+            Failure::from(ConnectError::Io {
+                path: PathBuf::from(path),
+                source: io::ErrorKind::PermissionDenied.into(),
+            })
+        };
+        assert!(
+            denied(socket::SYSTEM)
+                .to_string()
+                .contains("usermod -aG m2")
+        );
+        assert!(!denied("/run/other.sock").to_string().contains("usermod"));
+    }
 
     #[test]
     fn errors_without_a_reason_get_one() {

@@ -4,6 +4,7 @@ use clap::Args;
 use m2_proto::api::v1::{Direction, ListMessagesRequest, Message, MessageState, Reaction};
 use m2_proto::client::Client;
 use m2_proto::limits::MAX_LIST;
+use m2_proto::wkt::Timestamp;
 
 use crate::context::{Context, call};
 use crate::failure::Failure;
@@ -16,7 +17,7 @@ use crate::{sanitize, time};
 pub struct HistoryArgs {
     /// Name, peer id, or at least the first 10 characters of the peer id
     contact: String,
-    /// The number of messages to show, counted from the newest
+    /// The number of messages to show, counted from the newest; with --forward, from the oldest
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIST)))]
     limit: u32,
     /// Show only messages before this cursor
@@ -27,16 +28,37 @@ pub struct HistoryArgs {
         hide_default_value = true
     )]
     before: String,
+    /// Begin with the oldest message, not with the newest
+    #[arg(long)]
+    forward: bool,
+    /// Show only messages after this cursor
+    #[arg(
+        long,
+        value_name = "CURSOR",
+        default_value = "",
+        hide_default_value = true
+    )]
+    after: String,
+    /// Show only messages that arrived or were sent since this time: 2026-01-31, "2026-01-31 12:00", a time of RFC 3339,
+    /// or how long ago, such as 2h
+    #[arg(long, value_name = "TIME", value_parser = time::parse_moment)]
+    since: Option<Timestamp>,
+    /// Show only messages that arrived or were sent before this time
+    #[arg(long, value_name = "TIME", value_parser = time::parse_moment)]
+    until: Option<Timestamp>,
     /// Show message ids (always included with --json)
     #[arg(long)]
     ids: bool,
 }
 
-/// Shows messages oldest first. `--before` with the first one's cursor shows earlier ones.
+/// Shows messages oldest first. `--before` with the first one's cursor shows earlier ones, `--after` with the last one's
+/// later ones.
 pub(crate) async fn run(args: HistoryArgs, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
     let mut messages = fetch(&args, &client).await?;
-    messages.reverse();
+    if !args.forward {
+        messages.reverse();
+    }
     if context.out.is_json() {
         return messages.iter().try_for_each(|m| context.out.json(m));
     }
@@ -46,35 +68,54 @@ pub(crate) async fn run(args: HistoryArgs, context: &Context) -> Result<(), Fail
             .out
             .text(&human(&context.out, message, &names, args.ids))?;
     }
-    if let Some(first) = messages
-        .first()
-        .filter(|_| messages.len() == args.limit as usize)
-    {
-        let cursor = sanitize::line(&first.cursor);
-        context
-            .out
-            .note(&format!("Earlier messages: --before {cursor}"));
-    }
+    note_more(&args, &messages, context);
     Ok(())
 }
 
-/// Fetches messages newest first, page by page.
+/// Says how to see more messages, if there may be any.
+fn note_more(args: &HistoryArgs, messages: &[Message], context: &Context) {
+    if messages.len() < args.limit as usize {
+        return;
+    }
+    let cursor = |message: &Message| sanitize::line(&message.cursor);
+    let note = if args.forward {
+        let last = messages.last().map(cursor);
+        last.map(|cursor| format!("Later messages: --forward --after {cursor}"))
+    } else {
+        let first = messages.first().map(cursor);
+        first.map(|cursor| format!("Earlier messages: --before {cursor}"))
+    };
+    if let Some(note) = note {
+        context.out.note(&note);
+    }
+}
+
+/// Fetches messages newest first, or oldest first with `--forward`, page by page.
 async fn fetch(args: &HistoryArgs, client: &Client) -> Result<Vec<Message>, Failure> {
     let mut messages: Vec<Message> = Vec::new();
-    let mut before = args.before.clone();
+    let (mut before, mut after) = (args.before.clone(), args.after.clone());
     loop {
         let fetched = u32::try_from(messages.len()).unwrap_or(u32::MAX);
         let request = ListMessagesRequest {
             contact: args.contact.clone(),
             limit: args.limit.saturating_sub(fetched),
-            before,
+            before: before.clone(),
+            forward: args.forward,
+            after: after.clone(),
+            since: args.since,
+            until: args.until,
         };
         let page = call(client.messages().list_messages(request)).await?;
         messages.extend(page.messages);
         if page.next.is_empty() || messages.len() >= args.limit as usize {
             return Ok(messages);
         }
-        before = page.next;
+        let next = if args.forward {
+            &mut after
+        } else {
+            &mut before
+        };
+        *next = page.next;
     }
 }
 

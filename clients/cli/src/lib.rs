@@ -6,6 +6,7 @@ mod fetch;
 pub mod output;
 pub mod reference;
 
+mod ask;
 mod backup;
 mod bugreport;
 mod client;
@@ -13,6 +14,7 @@ mod completions;
 mod contact;
 mod context;
 mod edit;
+mod events;
 mod hints;
 mod history;
 mod id;
@@ -22,20 +24,25 @@ mod line;
 mod listen;
 mod mailbox;
 mod man;
+mod message;
 mod names;
 mod network;
 mod passphrase;
 mod qr;
 mod react;
 mod read;
+mod reconnect;
 mod relay;
+mod reply;
 mod retract;
 mod sanitize;
 mod search;
 mod send;
+mod signals;
 mod status;
 mod table;
 mod time;
+mod token;
 mod typing;
 mod unlock;
 mod watch;
@@ -76,7 +83,7 @@ fn start(cli: Cli, out: Output) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Local(format!("can't start: {error}")))?;
-    let context = Context::new(out, cli.global.socket);
+    let context = Context::new(out, cli.global.socket, cli.global.token_file);
     let result = runtime.block_on(dispatch(cli.command, &context));
     // A thread that still reads from a terminal must not delay the exit.
     runtime.shutdown_background();
@@ -95,9 +102,12 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Network(args) => network::run(args, context).await,
         Command::Contact(args) => contact::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
+        Command::Reply(args) => reply::run(args, context).await,
+        Command::Ask(args) => ask::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Listen(args) => listen::run(args, context).await,
         Command::Client(args) => client::run(args, context).await,
+        Command::Token(args) => token::run(args, context).await,
         Command::Read(args) => read::run(args, context).await,
         Command::Edit(args) => edit::run(args, context).await,
         Command::React(args) => react::run(args, context).await,

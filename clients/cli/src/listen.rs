@@ -1,11 +1,16 @@
 //! `m2 listen`
 
+mod acknowledger;
+mod dispatcher;
 mod hook;
 mod human;
 mod listener;
-mod pauses;
 mod place;
 mod reader;
+mod runner;
+mod schedule;
+mod selection;
+mod worker;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -13,13 +18,15 @@ use std::time::Duration;
 
 use clap::Args;
 use m2_proto::client::Client;
-use m2_proto::reason::Reason;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::time;
+use crate::reconnect::{Pauses, passes};
+use crate::{signals, time};
+use dispatcher::Dispatcher;
 use listener::Listener;
-use pauses::Pauses;
+use selection::Selection;
+use worker::Worker;
 
 /// The flags of `m2 listen`.
 #[derive(Debug, Args)]
@@ -41,6 +48,10 @@ pub struct ListenArgs {
     /// Run this shell command for every event, instead of printing it
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
+    /// Run CMD for up to N contacts at once, 1 to 64. The events of one contact are handled one after
+    /// another, in order
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "exec", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
     /// The pause before CMD is tried again; it doubles with each attempt
     #[arg(long, hide = true, default_value = "1s", value_parser = time::parse_duration)]
     retry_delay: Duration,
@@ -51,6 +62,8 @@ pub struct ListenArgs {
     /// cursor, and does not count for --count
     #[arg(long, conflicts_with = "exec")]
     notices: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// Wait while the daemon is not running, stopping or locked, and continue after the last event
     #[arg(long)]
     reconnect: bool,
@@ -58,9 +71,18 @@ pub struct ListenArgs {
 
 const AFTER_HELP: &str = "\
 CMD gets the event as JSON on stdin, and in its environment M2_EVENT (the kind, such as
-messageReceived), M2_CURSOR, M2_PEER_ID, M2_MESSAGE_ID and M2_SOCKET. If it exits with another
-code than 0, it is run up to 5 times; then the event is printed as a `deadLetter` JSON object
-and the next event follows.
+messageReceived), M2_CURSOR, M2_PEER_ID, M2_CONTACT_NAME, M2_MESSAGE_ID, M2_TEXT, M2_MEDIA_TYPE,
+M2_REPLY_TO, M2_THREAD and M2_SOCKET; what an event does not have is empty. M2_TEXT is what the
+contact wrote: always put it in quotation marks, and never run it. If CMD exits with another code
+than 0, it is run up to 5 times, with pauses of 1, 2, 4 and 8 seconds; then the event is printed as
+a `deadLetter` JSON object. Meanwhile only later events of the same contact wait. An event is
+acknowledged when CMD has finished for it and for every event before it. A path with plain
+arguments is run without a shell, which is faster.
+
+With --shared, several workers listen under one name, and each event is given to one of them. The
+events of a contact are handled in order. If CMD fails, does not end within the lease, or its worker
+is killed, the event is given to a worker again, 5 times in all by default; then it is kept as a dead
+letter, see `m2 client dead-letters`. M2_DELIVERY is the number of the attempt.
 
 An event that is printed into a pipe counts as printed one second after its reader has taken it,
 if the reader is still there. So events that `m2 listen --client NAME | head` leaves unread are repeated.";
@@ -68,14 +90,24 @@ if the reader is still there. So events that `m2 listen --client NAME | head` le
 /// Prints events, or runs a command for each, until a signal arrives, the output is closed or the
 /// daemon stops.
 pub(crate) async fn run(args: ListenArgs, context: &Context) -> Result<(), Failure> {
-    let mut stop = pin!(stop_signal());
+    args.selection.check(args.exec.is_some())?;
+    let mut stop = pin!(signals::stop());
     let mut pauses = Pauses::default();
     let Some(client) = connect(&args, context, stop.as_mut(), &mut pauses).await? else {
         return Ok(());
     };
-    let mut listener = Listener::new(&args, &client, context);
+    let mut follower = match &args.exec {
+        Some(command) if args.selection.is_shared() => {
+            Follower::Shares(Box::new(Worker::new(command, &args, &client, context)))
+        }
+        Some(command) => {
+            let dispatcher = Dispatcher::new(command, &args, &client, context);
+            Follower::Runs(Box::new(dispatcher))
+        }
+        None => Follower::Prints(Box::new(Listener::new(&args, &client, context))),
+    };
     loop {
-        let Err(failure) = listener.follow(stop.as_mut(), &mut pauses).await else {
+        let Err(failure) = follower.follow(stop.as_mut(), &mut pauses).await else {
             return Ok(());
         };
         if !args.reconnect || !passes(&failure) {
@@ -83,6 +115,27 @@ pub(crate) async fn run(args: ListenArgs, context: &Context) -> Result<(), Failu
         }
         if !wait(context, stop.as_mut(), &mut pauses, &failure).await {
             return Ok(());
+        }
+    }
+}
+
+/// What is done with the events.
+enum Follower<'a> {
+    Prints(Box<Listener<'a>>),
+    Runs(Box<Dispatcher<'a>>),
+    Shares(Box<Worker<'a>>),
+}
+
+impl Follower<'_> {
+    async fn follow(
+        &mut self,
+        stop: Pin<&mut impl Future<Output = ()>>,
+        pauses: &mut Pauses,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Prints(listener) => listener.follow(stop, pauses).await,
+            Self::Runs(dispatcher) => dispatcher.follow(stop, pauses).await,
+            Self::Shares(worker) => worker.follow(stop, pauses).await,
         }
     }
 }
@@ -112,17 +165,6 @@ async fn connect(
     }
 }
 
-/// Returns whether waiting can help, because the daemon is not running, stopping or locked.
-fn passes(failure: &Failure) -> bool {
-    match failure {
-        Failure::NoDaemon(_) | Failure::TimedOut(_) => true,
-        Failure::Refused { reason, .. } => [Reason::Locked, Reason::Stopping]
-            .map(Reason::as_str)
-            .contains(&reason.as_str()),
-        _ => false,
-    }
-}
-
 /// Waits before the next attempt. Returns false if a signal arrived first.
 async fn wait(
     context: &Context,
@@ -139,24 +181,5 @@ async fn wait(
     tokio::select! {
         () = tokio::time::sleep(pauses.next()) => true,
         () = stop => false,
-    }
-}
-
-#[cfg(unix)]
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn stop_signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

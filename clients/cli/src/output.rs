@@ -156,6 +156,14 @@ impl Output {
         }
     }
 
+    /// Prints an error after which the command goes on.
+    pub(crate) fn problem(&self, text: &str) {
+        let color = self.colors(io::stderr().is_terminal());
+        let head = paint("error:", Style::Bad, color);
+        // If stderr is closed, the error can't be reported.
+        let _ = writeln!(io::stderr(), "{head} {}", sanitize::line(text));
+    }
+
     /// Returns the text in a style, if colours are on.
     #[must_use]
     pub fn paint(&self, text: &str, style: Style) -> String {

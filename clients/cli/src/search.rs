@@ -16,6 +16,15 @@ pub struct SearchArgs {
     /// Words that must all occur in the message
     #[arg(required = true, num_args = 1.., value_name = "TEXT")]
     words: Vec<String>,
+    /// Search in the conversation with this contact only: name, peer id, or at least the first 10 characters of the peer
+    /// id
+    #[arg(
+        long,
+        value_name = "CONTACT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    contact: String,
     /// The number of messages to show, counted from the newest
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIST)))]
     limit: u32,
@@ -52,6 +61,7 @@ async fn fetch(args: &SearchArgs, client: &Client) -> Result<Vec<Message>, Failu
             text: args.words.join(" "),
             limit: args.limit.saturating_sub(fetched),
             before,
+            contact: args.contact.clone(),
         };
         let page = call(client.messages().search_messages(request)).await?;
         messages.extend(page.messages);

@@ -1,22 +1,18 @@
 //! `m2 send`
 
-use std::time::Duration;
+mod lines;
+mod splitter;
+mod window;
 
-use clap::{Args, ValueEnum};
-use m2_proto::api::v1::send_message_request::Content;
-use m2_proto::api::v1::{
-    GetContactRequest, MessageState, SendMessageRequest, SendMessageResponse, WatchMessageRequest,
-    WatchMessageResponse,
-};
-use m2_proto::client::Client;
-use serde::Serialize;
+use clap::Args;
 
-use crate::context::{Context, call};
+use crate::context::Context;
 use crate::failure::Failure;
-use crate::{input, sanitize, time, watch};
+use crate::message::{self, MessageArgs, WaitArgs};
 
 /// The flags of `m2 send`.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct SendArgs {
     /// Name, peer id, or at least the first 10 characters of the peer id
     contact: String,
@@ -24,159 +20,41 @@ pub struct SendArgs {
     /// dropped)
     #[arg(allow_negative_numbers = true)]
     text: Option<String>,
-    /// Send the bytes unchanged, with this media type
-    #[arg(long = "type", value_name = "MEDIA")]
-    media_type: Option<String>,
-    /// Delete it on both sides after this time: 1s to 365d
-    #[arg(long, value_name = "DURATION", value_parser = time::parse_ttl)]
-    ttl: Option<Duration>,
-    /// A key that makes it safe to repeat a call: within 30 days, the same key and content send one
-    /// message
-    #[arg(
-        long,
-        value_name = "IDEMPOTENCY",
-        default_value = "",
-        hide_default_value = true
-    )]
-    key: String,
+    /// Send every line of stdin as a message of its own, as soon as it is read. Empty lines are
+    /// skipped
+    #[arg(long, conflicts_with_all = ["text", "wait", "timeout"])]
+    lines: bool,
+    /// Send no line after one that fails. Each line then waits until the one before it is queued,
+    /// which is slower
+    #[arg(long, requires = "lines", conflicts_with = "text")]
+    stop_on_error: bool,
+    #[command(flatten)]
+    message: MessageArgs,
     /// The id of the message to which this one replies, in the same conversation
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     reply_to: String,
     /// The id of the first message of the thread to which this one belongs, in the same conversation
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     thread: String,
-    /// The delivery state to wait for
-    #[arg(long, value_enum, default_value_t)]
-    wait: Wait,
-    /// How long to wait for that state; after that the exit code is 4, and the message stays queued
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = time::parse_duration)]
-    timeout: Duration,
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Wait {
-    /// Stored durably in the outbox
-    #[default]
-    Queued,
-    /// Passed to a session, or deposited in a mailbox
-    Sent,
-    /// Stored by the recipient's daemon
-    Delivered,
-}
+const AFTER_HELP: &str = "\
+With --lines, each line has the idempotency key KEY:NUMBER, where KEY is --key or a random one. If
+the command is interrupted, it prints KEY: the same input with --key KEY sends the rest, and no line
+twice. With --json, one object is printed for each line, with `line` and either `messageId` and
+`state` or `error`, and at the end one with `queued`, `failed`, `skipped` and `key`. If a line fails,
+the exit code is 1.";
 
 pub(crate) async fn run(args: SendArgs, context: &Context) -> Result<(), Failure> {
-    let content = content(args.text, args.media_type.is_some())?;
+    if args.lines {
+        return lines::run(args, context).await;
+    }
+    let content = args.message.content(args.text)?;
     let client = context.client().await?;
-    let contact = args.contact.clone();
-    let request = SendMessageRequest {
-        contact: args.contact,
-        content: Some(content),
-        media_type: args.media_type.unwrap_or_default(),
-        ttl: args.ttl.map(time::to_proto),
-        idempotency_key: args.key,
-        reply_to: args.reply_to,
-        thread: args.thread,
-    };
-    let queued = call(client.messages().send_message(request)).await?;
-    if args.wait == Wait::Queued {
-        let state = queued.state;
-        return report(context, &queued, &queued.message_id, state);
-    }
-    let mut waited = wait(&client, queued, args.wait, args.timeout).await;
-    if let Err(Failure::TimedOut(text)) = &mut waited.result {
-        text.push_str(&problem(&client, contact).await);
-    }
-    let last = &waited.last;
-    report(context, last, &last.message_id, last.state)?;
-    waited.result
-}
-
-fn content(text: Option<String>, is_data: bool) -> Result<Content, Failure> {
-    if is_data {
-        return Ok(Content::Data(input::content(text)?));
-    }
-    Ok(Content::Text(input::text(text)?))
-}
-
-/// The last state that was seen, and the failure to reach a better one, if any.
-struct Waited {
-    last: WatchMessageResponse,
-    result: Result<(), Failure>,
-}
-
-async fn wait(
-    client: &Client,
-    queued: SendMessageResponse,
-    goal: Wait,
-    timeout: Duration,
-) -> Waited {
-    let mut last = WatchMessageResponse {
-        message_id: queued.message_id,
-        state: queued.state,
-        failure: String::new(),
-    };
-    let follow = follow(client, &mut last, goal);
-    let result = match tokio::time::timeout(timeout, follow).await {
-        Ok(result) => result,
-        Err(_) => Err(Failure::TimedOut(
-            "The message did not reach that state in time. It is safe in the outbox, and delivery continues; \
-             follow it with `m2 watch`."
-                .to_owned(),
-        )),
-    };
-    Waited { last, result }
-}
-
-/// Returns the known reason for which a contact does not accept messages, to append to a sentence.
-async fn problem(client: &Client, contact: String) -> String {
-    let request = GetContactRequest { contact };
-    let asked = client.contacts().get_contact(request).await;
-    let known = asked.ok().and_then(|answer| answer.into_inner().contact);
-    match known {
-        Some(contact) if !contact.problem.is_empty() => {
-            format!(" {}", sanitize::line(&contact.problem))
-        }
-        _ => String::new(),
-    }
-}
-
-async fn follow(
-    client: &Client,
-    last: &mut WatchMessageResponse,
-    goal: Wait,
-) -> Result<(), Failure> {
-    let request = WatchMessageRequest {
-        message_id: last.message_id.clone(),
-    };
-    let mut states = client.messages().watch_message(request).await?.into_inner();
-    while let Some(state) = states.message().await? {
-        *last = state;
-        watch::check(last)?;
-        if reached(last.state(), goal) {
-            return Ok(());
-        }
-    }
-    Err(Failure::NoDaemon(
-        "The daemon stopped. The message is queued, and delivery continues when the daemon runs again.".to_owned(),
-    ))
-}
-
-fn reached(state: MessageState, goal: Wait) -> bool {
-    use MessageState::{Delivered, Deposited, Queued, Read, Sent};
-    match goal {
-        Wait::Queued => matches!(state, Queued | Sent | Deposited | Delivered | Read),
-        Wait::Sent => matches!(state, Sent | Deposited | Delivered | Read),
-        Wait::Delivered => matches!(state, Delivered | Read),
-    }
-}
-
-fn report<T: Serialize>(
-    context: &Context,
-    value: &T,
-    message_id: &str,
-    state: i32,
-) -> Result<(), Failure> {
-    context
-        .out
-        .show(value, |out| watch::human(out, message_id, state))
+    let mut request = args.message.request(args.contact, Some(content));
+    request.reply_to = args.reply_to;
+    request.thread = args.thread;
+    message::send(request, &args.wait, &client, context).await
 }

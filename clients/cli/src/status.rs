@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use m2_proto::api::v1::{DaemonState, GetStatusRequest, GetStatusResponse, MailboxServer};
+use m2_proto::reason::Reason;
 
 use crate::context::{Context, call};
 use crate::failure::Failure;
@@ -13,11 +14,22 @@ use crate::{sanitize, table, time};
 
 /// The flags of `m2 status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {}
+pub struct StatusArgs {
+    /// Print nothing, and exit with 0 only if the daemon is ready: for health checks
+    #[arg(long, short)]
+    pub quiet: bool,
+}
 
-pub(crate) async fn run(_: StatusArgs, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(args: StatusArgs, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
     let status = call(client.daemon().get_status(GetStatusRequest {})).await?;
+    if args.quiet {
+        return match status.state() {
+            DaemonState::Ready => Ok(()),
+            DaemonState::Locked => Err(Failure::refused(Reason::Locked)),
+            _ => Err(Failure::refused(Reason::Stopping)),
+        };
+    }
     context.out.show(&status, |out| human(out, &status))
 }
 

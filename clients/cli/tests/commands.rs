@@ -120,6 +120,8 @@ async fn status_and_id_have_their_fields() {
     assert_eq!(status["state"], "DAEMON_STATE_READY");
     assert_eq!(status["peerId"], OWN_ID);
     assert_eq!(status["version"], "0.1.0");
+    let check = fake.run(&["status", "--quiet"]).await;
+    assert_eq!((check.code, check.stdout.len()), (0, 0), "{check:?}");
     let id = fake.run(&["id", "--json"]).await;
     assert_eq!(id.json()[0]["peerId"], OWN_ID);
     assert_eq!(fake.run(&["id"]).await.stdout.trim(), OWN_ID);
@@ -210,7 +212,10 @@ async fn named_clients_have_their_fields() {
     );
     let human = fake.run(&["client", "list"]).await.stdout;
     let row = human.lines().nth(1).unwrap();
-    assert_eq!(row, "bot   yes        12       2023-11-14 22:13");
+    assert_eq!(
+        row,
+        "bot   yes        12       0             2023-11-14 22:13"
+    );
     assert_eq!(fake.run(&["client", "remove", "bot"]).await.code, 0);
 }
 

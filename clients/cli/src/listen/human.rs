@@ -1,7 +1,7 @@
 //! Formats events for people, one line each.
 
 use m2_proto::api::v1::event::Kind;
-use m2_proto::api::v1::{Event, Notice, notice};
+use m2_proto::api::v1::{CaughtUp, Event, Notice, Path, SubscribeResponse, notice};
 use m2_proto::client::Client;
 
 use crate::context::Context;
@@ -58,6 +58,11 @@ impl<'a> Lines<'a> {
         let text = match &notice.kind {
             Some(notice::Kind::Typing(typing)) if typing.active => "types …",
             Some(notice::Kind::Typing(_)) => "stopped typing",
+            Some(notice::Kind::Presence(presence)) => match (presence.online, presence.path()) {
+                (false, _) => "is offline",
+                (true, Path::Line) => "is online, on a line",
+                (true, _) => "is online",
+            },
             None => return Ok(()),
         };
         if !self.names.knows(&notice.peer_id) {
@@ -67,6 +72,18 @@ impl<'a> Lines<'a> {
         let name = self.names.of(&notice.peer_id);
         let name = self.context.out.paint(&name, Style::Strong);
         self.context.out.text(&format!("{name}  {text}"))
+    }
+
+    /// Prints that the stream has considered all events up to a cursor.
+    pub(super) fn print_caught_up(&self, caught_up: &CaughtUp) -> Result<(), Failure> {
+        let out = &self.context.out;
+        if out.is_json() {
+            return out.json(&SubscribeResponse {
+                caught_up: Some(caught_up.clone()),
+                ..Default::default()
+            });
+        }
+        out.text(&out.paint("(no more events)", Style::Faint))
     }
 
     fn line(&self, kind: &Kind, indent: usize) -> String {

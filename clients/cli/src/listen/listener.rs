@@ -1,4 +1,4 @@
-//! The stream of events, and the handling of each event.
+//! The stream of events, and the output of each event.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,22 +6,19 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use m2_proto::api::v1::{
-    AcknowledgeEventsRequest, Event, StartAt, SubscribeRequest, SubscribeResponse,
+    AcknowledgeEventsRequest, CaughtUp, StartAt, SubscribeRequest, SubscribeResponse,
 };
 use m2_proto::client::Client;
-use m2_proto::limits::CURSOR_HEADER;
-use m2_proto::reason::{self, Reason};
 use tonic::{Status, Streaming};
 
 use super::ListenArgs;
-use super::hook::Hook;
 use super::human::Lines;
-use super::pauses::Pauses;
 use super::place::Place;
 use super::reader::Reader;
 use crate::context::{Context, call};
 use crate::failure::Failure;
-use crate::output;
+use crate::reconnect::Pauses;
+use crate::{events, output};
 
 /// The number of printed events after which the daemon gets an acknowledgement without a pause in
 /// the stream.
@@ -35,13 +32,12 @@ pub(super) struct Listener<'a> {
     args: &'a ListenArgs,
     client: &'a Client,
     context: &'a Context,
-    hook: Option<Hook>,
     lines: Option<Lines<'a>>,
     reader: Reader,
     place: Place,
-    /// The cursor of the last completed event, if it is not acknowledged yet.
+    /// The cursor of the last event that was read, if it is not acknowledged yet.
     done: Option<String>,
-    /// The cursor of the last handled event, after which the next stream begins.
+    /// The cursor of the last printed event, after which the next stream begins.
     after: Option<String>,
     left: u64,
 }
@@ -55,9 +51,7 @@ enum Next {
 
 impl<'a> Listener<'a> {
     pub(super) fn new(args: &'a ListenArgs, client: &'a Client, context: &'a Context) -> Self {
-        let hook = args.exec.as_ref();
         Self {
-            hook: hook.map(|command| Hook::new(command, args.retry_delay, context)),
             lines: None,
             reader: Reader::of_stdout(),
             place: Place::default(),
@@ -70,31 +64,43 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// Handles events until the requested number is reached or a signal arrives. Errors: the stream
+    /// Prints events until the requested number is reached or a signal arrives. Errors: the stream
     /// or the output failed.
     pub(super) async fn follow(
         &mut self,
         mut stop: Pin<&mut impl Future<Output = ()>>,
         pauses: &mut Pauses,
     ) -> Result<(), Failure> {
-        let mut events = self.subscribe().await?;
+        if self.lines.is_none() {
+            self.lines = Some(Lines::new(self.client, self.context).await?);
+        }
+        let mut stream = subscribe(self.client, self.args, &mut self.after).await?;
         pauses.end();
         while self.left > 0 {
-            let answer = match self.next(&mut events, stop.as_mut()).await? {
+            let answer = match self.next(&mut stream, stop.as_mut()).await? {
                 Next::Answer(answer) => *answer,
                 Next::Look => continue,
                 Next::Stop => break,
             };
-            let SubscribeResponse { event, notice } = read(answer)?;
-            if let (Some(notice), Some(lines)) = (notice, &mut self.lines) {
+            let SubscribeResponse {
+                event,
+                notice,
+                caught_up,
+                delivery: _,
+            } = events::read(answer)?;
+            if let Some(caught_up) = caught_up {
+                self.caught_up(caught_up).await?;
+            }
+            let Some(lines) = &mut self.lines else {
+                break;
+            };
+            if let Some(notice) = notice {
                 lines.print_notice(&notice).await?;
             }
             let Some(event) = event else {
                 continue;
             };
-            if !self.handle(&event, stop.as_mut()).await? {
-                break;
-            }
+            lines.print(&event).await?;
             self.left -= 1;
             self.after = Some(event.cursor.clone());
             self.finished(event.cursor).await?;
@@ -102,71 +108,43 @@ impl<'a> Listener<'a> {
         self.end().await
     }
 
-    /// Starts a stream after the last handled event, or at the position that the flags select.
-    async fn subscribe(&mut self) -> Result<Streaming<SubscribeResponse>, Failure> {
-        if self.lines.is_none() && self.hook.is_none() {
-            self.lines = Some(Lines::new(self.client, self.context).await?);
-        }
-        let request = request(self.args, self.after.as_deref());
-        let mut service = self.client.events();
-        let mut begin = None;
-        let events = call(async {
-            let response = service.subscribe(request).await?;
-            let cursor = response.metadata().get(CURSOR_HEADER);
-            begin = cursor.and_then(|cursor| Some(cursor.to_str().ok()?.to_owned()));
-            Ok(response)
-        });
-        let events = events.await?;
-        self.after = self.after.take().or(begin);
-        Ok(events)
-    }
-
     /// Returns the next answer. If none is available yet, first acknowledges the events that were
     /// read.
     async fn next(
         &mut self,
-        events: &mut Streaming<SubscribeResponse>,
+        stream: &mut Streaming<SubscribeResponse>,
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Next, Failure> {
-        if let Some(answer) = events.message().now_or_never() {
+        if let Some(answer) = stream.message().now_or_never() {
             return Ok(Next::Answer(Box::new(answer)));
         }
         self.look().await?;
         let waits = self.place.len() > 0;
         tokio::select! {
-            answer = events.message() => Ok(Next::Answer(Box::new(answer))),
+            answer = stream.message() => Ok(Next::Answer(Box::new(answer))),
             () = tokio::time::sleep(LOOK_EVERY), if waits => Ok(Next::Look),
             () = stop => Ok(Next::Stop),
         }
     }
 
-    /// Prints an event or runs the command for it. Returns false if a signal arrived first.
-    async fn handle(
-        &mut self,
-        event: &Event,
-        stop: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<bool, Failure> {
-        if let Some(hook) = &self.hook {
-            return tokio::select! {
-                done = hook.handle(event, &self.context.out) => done.map(|()| true),
-                () = stop => Ok(false),
-            };
+    /// Records that the stream has considered all events up to a cursor. A named client acknowledges that.
+    async fn caught_up(&mut self, caught_up: CaughtUp) -> Result<(), Failure> {
+        if let Some(lines) = &self.lines
+            && self.args.selection.shows_heartbeat()
+        {
+            lines.print_caught_up(&caught_up)?;
         }
-        if let Some(lines) = &mut self.lines {
-            lines.print(event).await?;
+        if self.after.as_ref() == Some(&caught_up.cursor) {
+            return Ok(());
         }
-        Ok(true)
+        self.after = Some(caught_up.cursor.clone());
+        self.finished(caught_up.cursor).await
     }
 
-    /// Records that an event was printed, or that its command succeeded. The latter is acknowledged
-    /// immediately.
+    /// Records that an event was printed.
     async fn finished(&mut self, cursor: String) -> Result<(), Failure> {
         if self.args.client.is_empty() {
             return Ok(());
-        }
-        if self.hook.is_some() {
-            self.done = Some(cursor);
-            return self.acknowledge().await;
         }
         self.place.printed(cursor, output::written());
         if self.place.len().is_multiple_of(ACKNOWLEDGE_EVERY) {
@@ -214,12 +192,24 @@ impl<'a> Listener<'a> {
     }
 }
 
+/// Starts a stream after the last event that was taken, or at the position that the flags select.
+pub(super) async fn subscribe(
+    client: &Client,
+    args: &ListenArgs,
+    after: &mut Option<String>,
+) -> Result<Streaming<SubscribeResponse>, Failure> {
+    events::open(client, request(args, after.as_deref()), after).await
+}
+
 fn request(args: &ListenArgs, after: Option<&str>) -> SubscribeRequest {
     let mut request = SubscribeRequest {
         client: args.client.clone(),
         notices: args.notices,
         ..Default::default()
     };
+    args.selection.apply(&mut request);
+    // The daemon knows where a shared name goes on.
+    let after = after.filter(|_| !args.selection.is_shared());
     match after.or(args.from.as_deref()) {
         None => {}
         Some("now") => request.start_at = StartAt::Now.into(),
@@ -227,21 +217,4 @@ fn request(args: &ListenArgs, after: Option<&str>) -> SubscribeRequest {
         Some(cursor) => request.after = cursor.to_owned(),
     }
     request
-}
-
-/// Returns an answer, or a failure if the stream ended. An error without a reason from the daemon comes from
-/// the connection.
-fn read(answer: Result<Option<SubscribeResponse>, Status>) -> Result<SubscribeResponse, Failure> {
-    match answer {
-        Ok(Some(answer)) => Ok(answer),
-        Err(status) if !is_end(&status) => Err(status.into()),
-        Ok(None) | Err(_) => Err(Failure::NoDaemon(
-            "The daemon stopped. Run this command again once it is back; --reconnect waits for it."
-                .to_owned(),
-        )),
-    }
-}
-
-fn is_end(status: &Status) -> bool {
-    reason::text_of(status).is_none_or(|reason| reason == Reason::Stopping.as_str())
 }

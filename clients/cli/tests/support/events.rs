@@ -39,7 +39,7 @@ impl EventService for Services {
             .map(|event| {
                 Ok(api::SubscribeResponse {
                     event: Some(event),
-                    notice: None,
+                    ..Default::default()
                 })
             })
             .collect();
@@ -69,6 +69,7 @@ impl EventService for Services {
             )),
             connected: true,
             acknowledged: true,
+            ..Default::default()
         };
         Ok(Response::new(api::ListClientsResponse {
             clients: vec![client],
@@ -84,5 +85,26 @@ impl EventService for Services {
             "bot" => Ok(Response::new(api::RemoveClientResponse {})),
             _ => Err(Reason::ClientUnknown.into()),
         }
+    }
+
+    async fn nack_event(
+        &self,
+        _: Request<api::NackEventRequest>,
+    ) -> Result<Response<api::NackEventResponse>, Status> {
+        Err(Status::unimplemented("not in the fake"))
+    }
+
+    async fn list_dead_letters(
+        &self,
+        _: Request<api::ListDeadLettersRequest>,
+    ) -> Result<Response<api::ListDeadLettersResponse>, Status> {
+        Err(Status::unimplemented("not in the fake"))
+    }
+
+    async fn settle_dead_letters(
+        &self,
+        _: Request<api::SettleDeadLettersRequest>,
+    ) -> Result<Response<api::SettleDeadLettersResponse>, Status> {
+        Err(Status::unimplemented("not in the fake"))
     }
 }

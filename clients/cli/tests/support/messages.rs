@@ -1,11 +1,13 @@
 //! Messages: those to bob are delivered, those to `stuck` stay queued, those to `gone` are given
-//! up.
+//! up. In a stream of messages, the text `refuse` is refused, and `end` ends the stream.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use m2_proto::api::v1 as api;
 use m2_proto::api::v1::MessageState;
 use m2_proto::api::v1::message_service_server::MessageService;
+use m2_proto::api::v1::send_message_request::Content;
 use m2_proto::reason::Reason;
 use m2_proto::wkt::Timestamp;
 use tokio_stream::{Stream, StreamExt};
@@ -38,16 +40,35 @@ impl MessageService for Services {
 
     async fn send_messages(
         &self,
-        _: Request<Streaming<api::SendMessagesRequest>>,
+        request: Request<Streaming<api::SendMessagesRequest>>,
     ) -> Answer<Self::SendMessagesStream> {
-        Err(Status::unimplemented("not in the fake"))
+        let state = Arc::clone(&self.0);
+        let answers = request.into_inner().map(move |request| {
+            let message = request?.message.unwrap_or_default();
+            if message.content == Some(Content::Text("end".to_owned())) {
+                return Err(Reason::Stopping.into());
+            }
+            let answer = streamed(&message);
+            state.lock().unwrap().streamed.push(message);
+            Ok(answer)
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn get_message(
         &self,
-        _: Request<api::GetMessageRequest>,
+        request: Request<api::GetMessageRequest>,
     ) -> Answer<api::GetMessageResponse> {
-        Err(Status::unimplemented("not in the fake"))
+        let id = request.into_inner().message_id;
+        let mut message = message(&id, "what?");
+        match id.as_str() {
+            "none" => return Err(Reason::MessageUnknown.into()),
+            "mine" => message.direction = api::Direction::Sent.into(),
+            _ => message.thread = "thread".to_owned(),
+        }
+        Ok(Response::new(api::GetMessageResponse {
+            message: Some(message),
+        }))
     }
 
     async fn watch_message(
@@ -148,6 +169,25 @@ impl MessageService for Services {
 
     async fn mark_read(&self, _: Request<api::MarkReadRequest>) -> Answer<api::MarkReadResponse> {
         Ok(Response::new(api::MarkReadResponse {}))
+    }
+}
+
+/// Answers a message of a stream. Its id is its idempotency key.
+fn streamed(message: &api::SendMessageRequest) -> api::SendMessagesResponse {
+    use api::send_messages_response::Result as Outcome;
+    let outcome = if message.content == Some(Content::Text("refuse".to_owned())) {
+        Outcome::Error(api::SendError {
+            reason: Reason::OutboxFull.as_str().to_owned(),
+            message: Reason::OutboxFull.sentence().to_owned(),
+        })
+    } else {
+        Outcome::Sent(api::SendMessageResponse {
+            message_id: message.idempotency_key.clone(),
+            state: MessageState::Queued.into(),
+        })
+    };
+    api::SendMessagesResponse {
+        result: Some(outcome),
     }
 }
 

@@ -50,6 +50,8 @@ pub const RELAY_ID: &str = "m2relay00000000000000";
 pub struct State {
     /// The last request of SendMessage.
     pub sent: Option<api::SendMessageRequest>,
+    /// The requests of SendMessages.
+    pub streamed: Vec<api::SendMessageRequest>,
     /// The last request of CreateInvitation.
     pub invited: Option<api::CreateInvitationRequest>,
     /// The last request of VerifyContact.
@@ -191,17 +193,31 @@ impl Run {
     }
 }
 
-/// Returns an event for a received text.
+/// Returns an event for a text that was received from bob.
 pub fn received(cursor: &str, text: &str) -> api::Event {
+    received_from(BOB_ID, cursor, text)
+}
+
+/// Returns an event for a text that was received from a peer.
+pub fn received_from(peer_id: &str, cursor: &str, text: &str) -> api::Event {
+    event(
+        cursor,
+        api::event::Kind::MessageReceived(api::MessageReceived {
+            message_id: format!("id-{cursor}"),
+            peer_id: peer_id.to_owned(),
+            text: text.to_owned(),
+            ..Default::default()
+        }),
+    )
+}
+
+/// Returns an event.
+pub fn event(cursor: &str, kind: api::event::Kind) -> api::Event {
     api::Event {
         cursor: cursor.to_owned(),
         time: Some(Timestamp::from_unix_millis(1_700_000_000_000)),
-        kind: Some(api::event::Kind::MessageReceived(api::MessageReceived {
-            message_id: format!("id-{cursor}"),
-            peer_id: BOB_ID.to_owned(),
-            text: text.to_owned(),
-            ..Default::default()
-        })),
+        kind: Some(kind),
+        contact_name: "bob".to_owned(),
     }
 }
 
