@@ -1,6 +1,7 @@
 //! Tests of M2 as a whole: repository checks, a simulated world for the delivery state machine,
 //! test harnesses for real daemons, and benchmarks.
 
+pub mod bareroot;
 pub mod bench;
 pub mod checks;
 pub mod hostile;

@@ -1,40 +1,149 @@
 //! The service files that ship with the daemon are accepted by the programs that read them.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use m2_tests::skip::skip;
 use m2_tests::workspace;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// systemd verifies the unit. The daemon need not be installed: `/bin/true` replaces it.
+/// The units of the system service, as instances where they are templates.
+const SYSTEM: [(&str, &str); 5] = [
+    ("m2d.service", "m2d.service"),
+    ("m2d.socket", "m2d.socket"),
+    ("m2d@.service", "m2d@work.service"),
+    ("m2d@.socket", "m2d@work.socket"),
+    ("m2-listen@.service", "m2-listen@door.service"),
+];
+
+/// The units with all hardening.
+const HARDENED: [&str; 2] = ["m2d.service", "m2d@.service"];
+
+/// The exposure that `systemd-analyze security` may report at most, in tenths.
+const EXPOSURE: u32 = 15;
+
+/// systemd verifies the units. The programs need not be installed: `/bin/true` replaces them.
 #[test]
-fn systemd_accepts_the_unit() {
+fn systemd_accepts_the_units() {
     if !installed("systemd-analyze") {
         skip("systemd-analyze is not installed");
         return;
     }
-    let unit = read("m2d/packaging/systemd/m2d.service");
-    assert!(unit.contains("ExecStart=/usr/bin/m2d run\n"));
-    let directory = tempfile::tempdir().unwrap();
-    let copy = directory.path().join("m2d.service");
-    fs::write(&copy, unit.replace("/usr/bin/m2d", "/bin/true")).unwrap();
+    let directory = copies();
+    let user = read("m2d/packaging/systemd/user/m2d.service");
+    assert!(user.contains("ExecStart=/usr/bin/m2d run\n"));
+    let copy = directory.path().join("user.service");
+    fs::write(&copy, user.replace("/usr/bin/m2d", "/bin/true")).unwrap();
+    verify(&["--user"], &copy);
+    for (_, name) in SYSTEM {
+        verify(&[], &directory.path().join(name));
+    }
+}
+
+fn verify(options: &[&str], unit: &Path) {
     let output = Command::new("systemd-analyze")
-        .args(["verify", "--user", "--man=no", "--recursive-errors=yes"])
-        .arg(&copy)
-        .env("XDG_RUNTIME_DIR", directory.path())
+        .args(["verify", "--man=no", "--recursive-errors=yes"])
+        .args(options)
+        .arg(unit)
+        .env("XDG_RUNTIME_DIR", unit.parent().unwrap())
         .output()
         .unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaints}");
-    assert!(!complaints.contains("m2d.service"), "{complaints}");
+    assert!(output.status.success(), "{unit:?}: {complaints}");
+    let name = unit.file_name().unwrap().to_str().unwrap();
+    assert!(!complaints.contains(name), "{complaints}");
+}
+
+#[test]
+fn the_system_service_is_little_exposed() {
+    if !installed("systemd-analyze") {
+        skip("systemd-analyze is not installed");
+        return;
+    }
+    let directory = copies();
+    for (template, name) in SYSTEM {
+        if !HARDENED.contains(&template) {
+            continue;
+        }
+        let output = Command::new("systemd-analyze")
+            .args(["security", "--offline=true"])
+            .arg(format!("--threshold={EXPOSURE}"))
+            .arg(directory.path().join(name))
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{name}: {told}");
+        assert!(told.contains("Overall exposure level"), "{told}");
+    }
+}
+
+/// Each line of the hardening has a comment of its own that says why.
+#[test]
+fn every_line_of_the_hardening_is_explained() {
+    for name in HARDENED {
+        let unit = read(&format!("m2d/packaging/systemd/system/{name}"));
+        let hardening = unit.split("LimitCORE=0").nth(1).unwrap();
+        let hardening = hardening.split("[Install]").next().unwrap();
+        let lines: Vec<&str> = hardening.lines().collect();
+        let settings = lines
+            .windows(2)
+            .filter(|pair| pair[1].contains('=') && !pair[1].starts_with('#'));
+        let settings: Vec<_> = settings.collect();
+        assert!(settings.len() > 25, "{name}: {}", settings.len());
+        for pair in settings {
+            assert!(pair[0].starts_with("# "), "{name}: {}", pair[1]);
+        }
+    }
+}
+
+/// An instance is the same service under other names.
+#[test]
+fn the_template_has_the_settings_of_the_service() {
+    let settings = |name: &str| -> Vec<String> {
+        let unit = read(&format!("m2d/packaging/systemd/system/{name}"));
+        let lines = unit.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .map(|line| line.replace("-%i", "").replace("@%i", ""))
+            .collect()
+    };
+    let own = ["DynamicUser=yes", "Group=m2d", "SocketUser=m2d"];
+    for kind in ["service", "socket"] {
+        let [one, template] = [format!("m2d.{kind}"), format!("m2d@.{kind}")].map(|name| {
+            let mut settings = settings(&name);
+            settings.retain(|line| !own.contains(&line.as_str()));
+            settings
+                .join("\n")
+                .replace(" (%i)", "")
+                .replace(":m2d-passphrase", "")
+        });
+        assert_eq!(one, template);
+    }
+}
+
+/// Copies the units of the system service. Their programs are replaced by one that exists everywhere.
+fn copies() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (source, name) in SYSTEM {
+        let unit = read(&format!("m2d/packaging/systemd/system/{source}"));
+        let unit = unit.replace("/usr/bin/m2d", "/bin/true");
+        let unit = unit.replace("/usr/bin/m2 ", "/bin/true ");
+        fs::write(directory.path().join(name), unit).unwrap();
+    }
+    directory
 }
 
 /// Exit codes of failures that a restart cannot fix, as `m2d --help` lists them.
 #[test]
 fn permanent_failures_are_not_restarted() {
-    let unit = read("m2d/packaging/systemd/m2d.service");
-    assert!(unit.contains("\nRestart=on-failure\n"));
-    assert!(unit.contains("\nRestartPreventExitStatus=2 3 4 5 6\n"));
+    for unit in [
+        "user/m2d.service",
+        "system/m2d.service",
+        "system/m2d@.service",
+    ] {
+        let unit = read(&format!("m2d/packaging/systemd/{unit}"));
+        assert!(unit.contains("\nRestart=on-failure\n"));
+        assert!(unit.contains("\nRestartPreventExitStatus=2 3 4 5 6\n"));
+    }
     let plist = read("m2d/packaging/launchd/m2d.plist");
     assert!(plist.contains("<string>--launchd</string>"));
     let running = read("docs/operator/running.md");
@@ -46,23 +155,32 @@ fn permanent_failures_are_not_restarted() {
     }
 }
 
-/// The unit allows everything that look-up needs. Without netlink the daemon would know no address of
+/// The units allow everything that look-up needs. Without netlink the daemon would know no address of
 /// this computer, and no error would say why.
 #[test]
-fn the_systemd_unit_allows_look_up() {
-    let unit = read("m2d/packaging/systemd/m2d.service");
-    let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key));
-    let families: Vec<&str> = value("RestrictAddressFamilies=")
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    for family in ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"] {
-        assert!(families.contains(&family), "{family}");
-    }
-    // The gateway's address and the kinds of IPv6 addresses come from /proc/net; mDNS and UPnP use
-    // multicast.
-    for key in ["ProcSubset=", "PrivateNetwork=", "IPAddressDeny="] {
-        assert_eq!(value(key), None, "{key}");
+fn the_systemd_units_allow_look_up() {
+    for unit in [
+        "user/m2d.service",
+        "system/m2d.service",
+        "system/m2d@.service",
+    ] {
+        let unit = read(&format!("m2d/packaging/systemd/{unit}"));
+        let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key));
+        let families = value("RestrictAddressFamilies=").unwrap();
+        let families: Vec<&str> = families.split_whitespace().collect();
+        for family in ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"] {
+            assert!(families.contains(&family), "{family}");
+        }
+        // The gateway's address and the kinds of IPv6 addresses come from /proc/net; mDNS and UPnP use
+        // multicast. With users of its own, the daemon would not see which user connects.
+        for key in [
+            "ProcSubset=",
+            "PrivateNetwork=",
+            "IPAddressDeny=",
+            "PrivateUsers=",
+        ] {
+            assert_eq!(value(key), None, "{key}");
+        }
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn count_tests(mut command: Command) -> anyhow::Result<Outcome> {
 }
 
 /// Returns whether `program` can be started on this machine.
-pub(super) fn installed(program: &str) -> bool {
+pub fn installed(program: &str) -> bool {
     Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())

@@ -11,6 +11,7 @@ mod step;
 mod steps;
 pub mod workspace;
 
+pub use command::installed;
 pub use quickstart::quickstart;
 
 use anyhow::bail;
