@@ -26,7 +26,7 @@ HEADER = "Written by clients/python/generate.py."
 # pattern matches has the base class of all errors.
 GROUPS = [
     (r"STOPPING", "DaemonUnavailableError"),
-    (r"LOCKED|NOT_LOCKED|WRONG_PASSPHRASE|NOT_ALLOWED", "AccessError"),
+    (r"LOCKED|NOT_LOCKED|WRONG_PASSPHRASE|NOT_ALLOWED|TOKEN_.*", "AccessError"),
     (r"INVALID_ARGUMENT|LIMIT_REACHED", "RequestError"),
     (r"STORE_.*|DISK_FULL", "StoreError"),
     (r"BACKUP_.*|NO_PASSPHRASE", "BackupError"),

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from . import _calls as calls
-from . import _channel, _failure, _socket
+from . import _channel, _failure, _socket, _token
 from ._aio_stream import AsyncEventStream, is_cancelled
 from ._backoff import Backoff
 from ._enums import MessageState, Start
@@ -43,6 +43,9 @@ class AsyncClient:
     and then the default places are tried, as by `m2`. The constructor connects to nothing: the first
     call does, and after a restart of the daemon the next call connects again.
 
+    `token` is the text of an access token, which limits what the client may do. Without it, the file
+    that `M2_TOKEN_FILE` names or the token in `M2_TOKEN` is used, if there is one.
+
     Every call takes a `timeout` in seconds; by default it is that of the client. A call that fails
     raises an `M2Error`.
 
@@ -54,9 +57,11 @@ class AsyncClient:
         self,
         socket: str | os.PathLike[str] | None = None,
         *,
+        token: str | None = None,
         timeout: float = _channel.DEFAULT_TIMEOUT,
     ) -> None:
         self._places = _socket.places(socket)
+        self._metadata = _token.metadata(token)
         self._timeout = _channel.timeout_of(None, timeout)
         self._open_channel: grpc.aio.Channel | None = None
         self._running: WeakSet[Any] = WeakSet()
@@ -371,7 +376,7 @@ class AsyncClient:
             method.path, method.request.SerializeToString, method.response.FromString
         )
         with self._translated():
-            running = invoke(call.request, timeout=seconds)
+            running = invoke(call.request, timeout=seconds, metadata=self._metadata)
             self._running.add(running)
             response = await running
         return call.convert(response)
@@ -380,7 +385,7 @@ class AsyncClient:
         invoke = self.channel.unary_stream(
             method.path, method.request.SerializeToString, method.response.FromString
         )
-        call = invoke(request, timeout=timeout)
+        call = invoke(request, timeout=timeout, metadata=self._metadata)
         self._running.add(call)
         return call
 

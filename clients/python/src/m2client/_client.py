@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from . import _calls as calls
-from . import _channel, _failure, _socket
+from . import _channel, _failure, _socket, _token
 from ._backoff import Backoff
 from ._enums import MessageState, Start
 from ._errors import CallTimeoutError, ClosedError
@@ -41,6 +41,9 @@ class Client:
     and then the default places are tried, as by `m2`. The constructor connects to nothing: the first
     call does, and after a restart of the daemon the next call connects again.
 
+    `token` is the text of an access token, which limits what the client may do. Without it, the file
+    that `M2_TOKEN_FILE` names or the token in `M2_TOKEN` is used, if there is one.
+
     Every call takes a `timeout` in seconds; by default it is that of the client. A call that fails
     raises an `M2Error`.
 
@@ -52,9 +55,11 @@ class Client:
         self,
         socket: str | os.PathLike[str] | None = None,
         *,
+        token: str | None = None,
         timeout: float = _channel.DEFAULT_TIMEOUT,
     ) -> None:
         self._places = _socket.places(socket)
+        self._metadata = _token.metadata(token)
         self._timeout = _channel.timeout_of(None, timeout)
         self._lock = threading.Lock()
         self._open_channel: grpc.Channel | None = None
@@ -359,7 +364,7 @@ class Client:
             method.path, method.request.SerializeToString, method.response.FromString
         )
         with self._translated():
-            response = invoke(call.request, timeout=seconds)
+            response = invoke(call.request, timeout=seconds, metadata=self._metadata)
         return call.convert(response)
 
     def _start(self, method: Method[Any, Any], request: Any, timeout: float | None) -> Any:
@@ -367,7 +372,7 @@ class Client:
             method.path, method.request.SerializeToString, method.response.FromString
         )
         with self._translated():
-            return invoke(request, timeout=timeout)
+            return invoke(request, timeout=timeout, metadata=self._metadata)
 
     def _wait_for(self, message: MessageLike, goal: MessageState, end: float) -> Sent:
         backoff = Backoff()

@@ -20,6 +20,7 @@ from ._errors import (
 __all__ = [
     "BackupRunningError",
     "ClientInUseError",
+    "ClientModeDiffersError",
     "ClientUnknownError",
     "ContactAmbiguousError",
     "ContactUnknownError",
@@ -55,6 +56,8 @@ __all__ = [
     "StoreIoError",
     "StoreReadOnlyError",
     "StoreWrongKeyError",
+    "TokenInvalidError",
+    "TokenUnknownError",
     "WrongPassphraseError",
 ]
 
@@ -96,6 +99,21 @@ class NotAllowedError(AccessError):
     """Not allowed: only the user that the daemon runs as, and root, may call it."""
 
     reason = "NOT_ALLOWED"
+
+
+class TokenInvalidError(AccessError):
+    """The access token is not valid: it is unknown, has expired or was revoked.
+
+    Ask the owner for another one, made with `m2 token create`.
+    """
+
+    reason = "TOKEN_INVALID"
+
+
+class TokenUnknownError(AccessError):
+    """No access token has this name. `m2 token list` shows all."""
+
+    reason = "TOKEN_UNKNOWN"
 
 
 class InvalidArgumentError(RequestError):
@@ -365,6 +383,15 @@ class ClientInUseError(EventError):
     reason = "CLIENT_IN_USE"
 
 
+class ClientModeDiffersError(EventError):
+    """This client name is used in the other mode: shared by workers, or by one listener alone.
+
+    Choose another name.
+    """
+
+    reason = "CLIENT_MODE_DIFFERS"
+
+
 class ClientUnknownError(EventError):
     """No front-end of this name has subscribed yet."""
 
@@ -377,6 +404,8 @@ BY_REASON: Final[dict[str, type[M2Error]]] = {
     "WRONG_PASSPHRASE": WrongPassphraseError,
     "STOPPING": StoppingError,
     "NOT_ALLOWED": NotAllowedError,
+    "TOKEN_INVALID": TokenInvalidError,
+    "TOKEN_UNKNOWN": TokenUnknownError,
     "INVALID_ARGUMENT": InvalidArgumentError,
     "DISK_FULL": DiskFullError,
     "STORE_READ_ONLY": StoreReadOnlyError,
@@ -409,5 +438,6 @@ BY_REASON: Final[dict[str, type[M2Error]]] = {
     "OUTBOX_FULL": OutboxFullError,
     "CURSOR_INVALID": CursorInvalidError,
     "CLIENT_IN_USE": ClientInUseError,
+    "CLIENT_MODE_DIFFERS": ClientModeDiffersError,
     "CLIENT_UNKNOWN": ClientUnknownError,
 }

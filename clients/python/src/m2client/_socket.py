@@ -82,6 +82,8 @@ def _defaults() -> list[str]:
         directories.append(run_user / "m2d")
     with suppress(RuntimeError):  # The user has no home directory.
         directories.append(_data() / "run")
+    if sys.platform == "linux":
+        directories.append(Path("/run/m2d"))  # The system service.
     return list(dict.fromkeys(str(directory / "m2d.sock") for directory in directories))
 
 

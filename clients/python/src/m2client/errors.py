@@ -22,6 +22,7 @@ from ._errors import (
 from ._reasons import (
     BackupRunningError,
     ClientInUseError,
+    ClientModeDiffersError,
     ClientUnknownError,
     ContactAmbiguousError,
     ContactUnknownError,
@@ -57,6 +58,8 @@ from ._reasons import (
     StoreIoError,
     StoreReadOnlyError,
     StoreWrongKeyError,
+    TokenInvalidError,
+    TokenUnknownError,
     WrongPassphraseError,
 )
 
@@ -66,6 +69,7 @@ __all__ = [
     "BackupRunningError",
     "CallTimeoutError",
     "ClientInUseError",
+    "ClientModeDiffersError",
     "ClientUnknownError",
     "ClosedError",
     "ConnectionLostError",
@@ -115,5 +119,7 @@ __all__ = [
     "StoreIoError",
     "StoreReadOnlyError",
     "StoreWrongKeyError",
+    "TokenInvalidError",
+    "TokenUnknownError",
     "WrongPassphraseError",
 ]

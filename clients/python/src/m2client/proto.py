@@ -5,6 +5,8 @@ line_pb2.ListLinesRequest())`. The modules that end in `_pb2_grpc` are gRPC's ow
 """
 
 from ._proto import (
+    access_pb2,
+    access_pb2_grpc,
     backup_pb2,
     backup_pb2_grpc,
     contact_pb2,
@@ -31,6 +33,8 @@ from ._proto import (
 )
 
 __all__ = [
+    "access_pb2",
+    "access_pb2_grpc",
     "backup_pb2",
     "backup_pb2_grpc",
     "contact_pb2",

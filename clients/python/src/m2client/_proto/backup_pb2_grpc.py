@@ -26,8 +26,7 @@ if _version_not_supported:
 
 
 class BackupServiceStub(object):
-    """Backups of the identity and its store. Allowed callers: the user that the daemon runs as, and
-    root.
+    """Backups of the identity and its store. Allowed callers: the owner (see AccessService), without a token.
     """
 
     def __init__(self, channel):
@@ -44,8 +43,7 @@ class BackupServiceStub(object):
 
 
 class BackupServiceServicer(object):
-    """Backups of the identity and its store. Allowed callers: the user that the daemon runs as, and
-    root.
+    """Backups of the identity and its store. Allowed callers: the owner (see AccessService), without a token.
     """
 
     def CreateBackup(self, request, context):
@@ -83,8 +81,7 @@ def add_BackupServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BackupService(object):
-    """Backups of the identity and its store. Allowed callers: the user that the daemon runs as, and
-    root.
+    """Backups of the identity and its store. Allowed callers: the owner (see AccessService), without a token.
     """
 
     @staticmethod

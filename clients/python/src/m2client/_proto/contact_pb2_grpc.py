@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class ContactServiceStub(object):
-    """Contacts: the peers with which this daemon exchanges messages. Allowed callers: the user that the
-    daemon runs as, and root. All calls fail with LOCKED while the daemon is locked.
+    """Contacts: the peers with which this daemon exchanges messages. Allowed callers: the owner, and tokens with the scope
+    CONTACTS; ListContacts and GetContact are permitted to every token with a scope but STATUS, which gets the contacts that it reaches, without
+    `addresses` if it lacks that scope. All calls fail with LOCKED while the daemon is locked.
 
     Wherever a call takes a contact, it accepts the contact's name (case does not matter), its peer
     id, or an unambiguous prefix of the peer id of at least 10 characters. Otherwise it fails with
@@ -93,8 +94,9 @@ class ContactServiceStub(object):
 
 
 class ContactServiceServicer(object):
-    """Contacts: the peers with which this daemon exchanges messages. Allowed callers: the user that the
-    daemon runs as, and root. All calls fail with LOCKED while the daemon is locked.
+    """Contacts: the peers with which this daemon exchanges messages. Allowed callers: the owner, and tokens with the scope
+    CONTACTS; ListContacts and GetContact are permitted to every token with a scope but STATUS, which gets the contacts that it reaches, without
+    `addresses` if it lacks that scope. All calls fail with LOCKED while the daemon is locked.
 
     Wherever a call takes a contact, it accepts the contact's name (case does not matter), its peer
     id, or an unambiguous prefix of the peer id of at least 10 characters. Otherwise it fails with
@@ -258,8 +260,9 @@ def add_ContactServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ContactService(object):
-    """Contacts: the peers with which this daemon exchanges messages. Allowed callers: the user that the
-    daemon runs as, and root. All calls fail with LOCKED while the daemon is locked.
+    """Contacts: the peers with which this daemon exchanges messages. Allowed callers: the owner, and tokens with the scope
+    CONTACTS; ListContacts and GetContact are permitted to every token with a scope but STATUS, which gets the contacts that it reaches, without
+    `addresses` if it lacks that scope. All calls fail with LOCKED while the daemon is locked.
 
     Wherever a call takes a contact, it accepts the contact's name (case does not matter), its peer
     id, or an unambiguous prefix of the peer id of at least 10 characters. Otherwise it fails with

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class DaemonServiceStub(object):
-    """The daemon itself. Allowed callers of every service: the user that the daemon runs as, and root;
-    calls of other users fail with NOT_ALLOWED. Every call of every service can also fail with
-    STOPPING or INTERNAL, and if the store fails with DISK_FULL, STORE_READ_ONLY, STORE_DAMAGED,
+    """The daemon itself. Allowed callers: the owner, tokens with the scope ADMIN except for Unlock, and for GetStatus tokens with the scope STATUS. Calls of others
+    fail with NOT_ALLOWED, and those that show a token also as AccessService says. Every call of every service can also
+    fail with STOPPING or INTERNAL, and if the store fails with DISK_FULL, STORE_READ_ONLY, STORE_DAMAGED,
     STORE_IO_ERROR or STORE_FAILED.
     """
 
@@ -56,9 +56,9 @@ class DaemonServiceStub(object):
 
 
 class DaemonServiceServicer(object):
-    """The daemon itself. Allowed callers of every service: the user that the daemon runs as, and root;
-    calls of other users fail with NOT_ALLOWED. Every call of every service can also fail with
-    STOPPING or INTERNAL, and if the store fails with DISK_FULL, STORE_READ_ONLY, STORE_DAMAGED,
+    """The daemon itself. Allowed callers: the owner, tokens with the scope ADMIN except for Unlock, and for GetStatus tokens with the scope STATUS. Calls of others
+    fail with NOT_ALLOWED, and those that show a token also as AccessService says. Every call of every service can also
+    fail with STOPPING or INTERNAL, and if the store fails with DISK_FULL, STORE_READ_ONLY, STORE_DAMAGED,
     STORE_IO_ERROR or STORE_FAILED.
     """
 
@@ -114,9 +114,9 @@ def add_DaemonServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DaemonService(object):
-    """The daemon itself. Allowed callers of every service: the user that the daemon runs as, and root;
-    calls of other users fail with NOT_ALLOWED. Every call of every service can also fail with
-    STOPPING or INTERNAL, and if the store fails with DISK_FULL, STORE_READ_ONLY, STORE_DAMAGED,
+    """The daemon itself. Allowed callers: the owner, tokens with the scope ADMIN except for Unlock, and for GetStatus tokens with the scope STATUS. Calls of others
+    fail with NOT_ALLOWED, and those that show a token also as AccessService says. Every call of every service can also
+    fail with STOPPING or INTERNAL, and if the store fails with DISK_FULL, STORE_READ_ONLY, STORE_DAMAGED,
     STORE_IO_ERROR or STORE_FAILED.
     """
 

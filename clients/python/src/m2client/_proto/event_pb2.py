@@ -22,72 +22,98 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from . import contact_pb2 as m2_dot_api_dot_v1_dot_contact__pb2
 from . import message_pb2 as m2_dot_api_dot_v1_dot_message__pb2
+from . import network_pb2 as m2_dot_api_dot_v1_dot_network__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15m2/api/v1/event.proto\x12\tm2.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17m2/api/v1/contact.proto\x1a\x17m2/api/v1/message.proto\"h\n\x10SubscribeRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12$\n\x08start_at\x18\x02 \x01(\x0e\x32\x12.m2.api.v1.StartAt\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x0f\n\x07notices\x18\x04 \x01(\x08\"W\n\x11SubscribeResponse\x12\x1f\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x10.m2.api.v1.Event\x12!\n\x06notice\x18\x02 \x01(\x0b\x32\x11.m2.api.v1.Notice\"p\n\x06Notice\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06typing\x18\x02 \x01(\x0b\x32\x11.m2.api.v1.TypingH\x00\x42\x06\n\x04kind\"\x18\n\x06Typing\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\"\xd7\x06\n\x05\x45vent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x10message_received\x18\x03 \x01(\x0b\x32\x1a.m2.api.v1.MessageReceivedH\x00\x12\x37\n\rmessage_state\x18\x04 \x01(\x0b\x32\x1e.m2.api.v1.MessageStateChangedH\x00\x12\x32\n\x0emessage_edited\x18\x05 \x01(\x0b\x32\x18.m2.api.v1.MessageEditedH\x00\x12\x38\n\x11message_retracted\x18\x06 \x01(\x0b\x32\x1b.m2.api.v1.MessageRetractedH\x00\x12\x36\n\x0f\x63ontact_request\x18\x07 \x01(\x0b\x32\x1b.m2.api.v1.ContactRequestedH\x00\x12\x30\n\rcontact_added\x18\x08 \x01(\x0b\x32\x17.m2.api.v1.ContactAddedH\x00\x12\x36\n\x10\x63ontact_declined\x18\t \x01(\x0b\x32\x1a.m2.api.v1.ContactDeclinedH\x00\x12\x34\n\x0f\x63ontact_removed\x18\n \x01(\x0b\x32\x19.m2.api.v1.ContactRemovedH\x00\x12\x1d\n\x03gap\x18\x0b \x01(\x0b\x32\x0e.m2.api.v1.GapH\x00\x12\x32\n\x0e\x65vents_dropped\x18\x0c \x01(\x0b\x32\x18.m2.api.v1.EventsDroppedH\x00\x12\x34\n\x0fmessage_expired\x18\r \x01(\x0b\x32\x19.m2.api.v1.MessageExpiredH\x00\x12.\n\x0chistory_lost\x18\x0e \x01(\x0b\x32\x16.m2.api.v1.HistoryLostH\x00\x12\x30\n\x0cown_conflict\x18\x0f \x01(\x0b\x32\x18.m2.api.v1.StateConflictH\x00\x12\x34\n\x10\x63ontact_conflict\x18\x10 \x01(\x0b\x32\x18.m2.api.v1.StateConflictH\x00\x12\x34\n\x0fmessage_reacted\x18\x11 \x01(\x0b\x32\x19.m2.api.v1.MessageReactedH\x00\x42\x06\n\x04kind\"\xb2\x01\n\x0fMessageReceived\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12(\n\x04sent\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08reply_to\x18\x07 \x01(\t\x12\x0e\n\x06thread\x18\x08 \x01(\t\"s\n\x13MessageStateChanged\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.m2.api.v1.MessageState\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"d\n\rMessageEdited\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x12\n\nmedia_type\x18\x05 \x01(\t\"7\n\x10MessageRetracted\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\"C\n\x0eMessageReacted\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"5\n\x0eMessageExpired\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\";\n\x10\x43ontactRequested\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x16\n\x0esuggested_name\x18\x02 \x01(\t\"-\n\x0c\x43ontactAdded\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\"\n\x0f\x43ontactDeclined\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\"!\n\x0e\x43ontactRemoved\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\"\'\n\x03Gap\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x0f\n\x07missing\x18\x02 \x01(\x04\"/\n\x0bHistoryLost\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x0f\n\x07missing\x18\x02 \x01(\x04\"G\n\rStateConflict\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.m2.api.v1.ConflictKind\"\x1e\n\rEventsDropped\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\":\n\x18\x41\x63knowledgeEventsRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\x1b\n\x19\x41\x63knowledgeEventsResponse\"\x90\x01\n\x0b\x45ventClient\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x0b\n\x03lag\x18\x03 \x01(\x04\x12-\n\tlast_seen\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12\x14\n\x0c\x61\x63knowledged\x18\x06 \x01(\x08\"\x14\n\x12ListClientsRequest\">\n\x13ListClientsResponse\x12\'\n\x07\x63lients\x18\x01 \x03(\x0b\x32\x16.m2.api.v1.EventClient\"%\n\x13RemoveClientRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\"\x16\n\x14RemoveClientResponse*I\n\x07StartAt\x12\x18\n\x14START_AT_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTART_AT_NOW\x10\x01\x12\x12\n\x0eSTART_AT_START\x10\x02\x32\xd7\x02\n\x0c\x45ventService\x12H\n\tSubscribe\x12\x1b.m2.api.v1.SubscribeRequest\x1a\x1c.m2.api.v1.SubscribeResponse0\x01\x12^\n\x11\x41\x63knowledgeEvents\x12#.m2.api.v1.AcknowledgeEventsRequest\x1a$.m2.api.v1.AcknowledgeEventsResponse\x12L\n\x0bListClients\x12\x1d.m2.api.v1.ListClientsRequest\x1a\x1e.m2.api.v1.ListClientsResponse\x12O\n\x0cRemoveClient\x12\x1e.m2.api.v1.RemoveClientRequest\x1a\x1f.m2.api.v1.RemoveClientResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15m2/api/v1/event.proto\x12\tm2.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17m2/api/v1/contact.proto\x1a\x17m2/api/v1/message.proto\x1a\x17m2/api/v1/network.proto\"\xc3\x02\n\x10SubscribeRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12$\n\x08start_at\x18\x02 \x01(\x0e\x32\x12.m2.api.v1.StartAt\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x0f\n\x07notices\x18\x04 \x01(\x08\x12#\n\x05kinds\x18\x05 \x03(\x0e\x32\x14.m2.api.v1.EventKind\x12\x10\n\x08\x63ontacts\x18\x06 \x03(\t\x12,\n\theartbeat\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08presence\x18\x08 \x01(\x08\x12\x0e\n\x06shared\x18\t \x01(\x08\x12(\n\x05lease\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08max_open\x18\x0b \x01(\r\x12\x16\n\x0emax_deliveries\x18\x0c \x01(\r\"\xa6\x01\n\x11SubscribeResponse\x12\x1f\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x10.m2.api.v1.Event\x12!\n\x06notice\x18\x02 \x01(\x0b\x32\x11.m2.api.v1.Notice\x12&\n\tcaught_up\x18\x03 \x01(\x0b\x32\x13.m2.api.v1.CaughtUp\x12%\n\x08\x64\x65livery\x18\x04 \x01(\x0b\x32\x13.m2.api.v1.Delivery\"E\n\x08\x44\x65livery\x12\x0e\n\x06number\x18\x01 \x01(\r\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1a\n\x08\x43\x61ughtUp\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"\xaf\x01\n\x06Notice\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06typing\x18\x02 \x01(\x0b\x32\x11.m2.api.v1.TypingH\x00\x12\'\n\x08presence\x18\x04 \x01(\x0b\x32\x13.m2.api.v1.PresenceH\x00\x12\x14\n\x0c\x63ontact_name\x18\x05 \x01(\tB\x06\n\x04kind\"9\n\x08Presence\x12\x0e\n\x06online\x18\x01 \x01(\x08\x12\x1d\n\x04path\x18\x02 \x01(\x0e\x32\x0f.m2.api.v1.Path\"\x18\n\x06Typing\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\"\xed\x06\n\x05\x45vent\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x10message_received\x18\x03 \x01(\x0b\x32\x1a.m2.api.v1.MessageReceivedH\x00\x12\x37\n\rmessage_state\x18\x04 \x01(\x0b\x32\x1e.m2.api.v1.MessageStateChangedH\x00\x12\x32\n\x0emessage_edited\x18\x05 \x01(\x0b\x32\x18.m2.api.v1.MessageEditedH\x00\x12\x38\n\x11message_retracted\x18\x06 \x01(\x0b\x32\x1b.m2.api.v1.MessageRetractedH\x00\x12\x36\n\x0f\x63ontact_request\x18\x07 \x01(\x0b\x32\x1b.m2.api.v1.ContactRequestedH\x00\x12\x30\n\rcontact_added\x18\x08 \x01(\x0b\x32\x17.m2.api.v1.ContactAddedH\x00\x12\x36\n\x10\x63ontact_declined\x18\t \x01(\x0b\x32\x1a.m2.api.v1.ContactDeclinedH\x00\x12\x34\n\x0f\x63ontact_removed\x18\n \x01(\x0b\x32\x19.m2.api.v1.ContactRemovedH\x00\x12\x1d\n\x03gap\x18\x0b \x01(\x0b\x32\x0e.m2.api.v1.GapH\x00\x12\x32\n\x0e\x65vents_dropped\x18\x0c \x01(\x0b\x32\x18.m2.api.v1.EventsDroppedH\x00\x12\x34\n\x0fmessage_expired\x18\r \x01(\x0b\x32\x19.m2.api.v1.MessageExpiredH\x00\x12.\n\x0chistory_lost\x18\x0e \x01(\x0b\x32\x16.m2.api.v1.HistoryLostH\x00\x12\x30\n\x0cown_conflict\x18\x0f \x01(\x0b\x32\x18.m2.api.v1.StateConflictH\x00\x12\x34\n\x10\x63ontact_conflict\x18\x10 \x01(\x0b\x32\x18.m2.api.v1.StateConflictH\x00\x12\x34\n\x0fmessage_reacted\x18\x11 \x01(\x0b\x32\x19.m2.api.v1.MessageReactedH\x00\x12\x14\n\x0c\x63ontact_name\x18\x12 \x01(\tB\x06\n\x04kind\"\xb2\x01\n\x0fMessageReceived\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12(\n\x04sent\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08reply_to\x18\x07 \x01(\t\x12\x0e\n\x06thread\x18\x08 \x01(\t\"s\n\x13MessageStateChanged\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.m2.api.v1.MessageState\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"\x86\x01\n\rMessageEdited\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x12\n\nmedia_type\x18\x05 \x01(\t\x12\x10\n\x08reply_to\x18\x06 \x01(\t\x12\x0e\n\x06thread\x18\x07 \x01(\t\"7\n\x10MessageRetracted\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\"C\n\x0eMessageReacted\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"5\n\x0eMessageExpired\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\";\n\x10\x43ontactRequested\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x16\n\x0esuggested_name\x18\x02 \x01(\t\"-\n\x0c\x43ontactAdded\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\"\n\x0f\x43ontactDeclined\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\"!\n\x0e\x43ontactRemoved\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\"\'\n\x03Gap\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x0f\n\x07missing\x18\x02 \x01(\x04\"/\n\x0bHistoryLost\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x0f\n\x07missing\x18\x02 \x01(\x04\"G\n\rStateConflict\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.m2.api.v1.ConflictKind\"\x1e\n\rEventsDropped\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\":\n\x18\x41\x63knowledgeEventsRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\x1b\n\x19\x41\x63knowledgeEventsResponse\"\xd7\x01\n\x0b\x45ventClient\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x0b\n\x03lag\x18\x03 \x01(\x04\x12-\n\tlast_seen\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12\x14\n\x0c\x61\x63knowledged\x18\x06 \x01(\x08\x12\x0e\n\x06shared\x18\x07 \x01(\x08\x12\x0f\n\x07workers\x18\x08 \x01(\r\x12\x0e\n\x06leased\x18\t \x01(\x04\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\n \x01(\x04\"\x14\n\x12ListClientsRequest\">\n\x13ListClientsResponse\x12\'\n\x07\x63lients\x18\x01 \x03(\x0b\x32\x16.m2.api.v1.EventClient\"%\n\x13RemoveClientRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\"\x16\n\x14RemoveClientResponse\"~\n\x10NackEventRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x10\n\x08\x64\x65livery\x18\x03 \x01(\r\x12(\n\x05\x64\x65lay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\x13\n\x11NackEventResponse\"F\n\x16ListDeadLettersRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"O\n\x17ListDeadLettersResponse\x12&\n\x07letters\x18\x01 \x03(\x0b\x32\x15.m2.api.v1.DeadLetter\x12\x0c\n\x04next\x18\x02 \x01(\t\"\x8c\x01\n\nDeadLetter\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x1f\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x10.m2.api.v1.Event\x12\x12\n\ndeliveries\x18\x03 \x01(\r\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\"h\n\x18SettleDeadLettersRequest\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0f\n\x07\x63ursors\x18\x02 \x03(\t\x12+\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1b.m2.api.v1.DeadLetterAction\"*\n\x19SettleDeadLettersResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\r*I\n\x07StartAt\x12\x18\n\x14START_AT_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTART_AT_NOW\x10\x01\x12\x12\n\x0eSTART_AT_START\x10\x02*\x85\x04\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45VENT_KIND_MESSAGE_RECEIVED\x10\x01\x12\x1c\n\x18\x45VENT_KIND_MESSAGE_STATE\x10\x02\x12\x1d\n\x19\x45VENT_KIND_MESSAGE_EDITED\x10\x03\x12 \n\x1c\x45VENT_KIND_MESSAGE_RETRACTED\x10\x04\x12\x1e\n\x1a\x45VENT_KIND_CONTACT_REQUEST\x10\x05\x12\x1c\n\x18\x45VENT_KIND_CONTACT_ADDED\x10\x06\x12\x1f\n\x1b\x45VENT_KIND_CONTACT_DECLINED\x10\x07\x12\x1e\n\x1a\x45VENT_KIND_CONTACT_REMOVED\x10\x08\x12\x12\n\x0e\x45VENT_KIND_GAP\x10\t\x12\x1e\n\x1a\x45VENT_KIND_MESSAGE_EXPIRED\x10\n\x12\x1b\n\x17\x45VENT_KIND_HISTORY_LOST\x10\x0b\x12\x1b\n\x17\x45VENT_KIND_OWN_CONFLICT\x10\x0c\x12\x1f\n\x1b\x45VENT_KIND_CONTACT_CONFLICT\x10\r\x12\x1e\n\x1a\x45VENT_KIND_MESSAGE_REACTED\x10\x0e\x12\x15\n\x11\x45VENT_KIND_TYPING\x10\x0f\x12\x17\n\x13\x45VENT_KIND_PRESENCE\x10\x10*q\n\x10\x44\x65\x61\x64LetterAction\x12\"\n\x1e\x44\x45\x41\x44_LETTER_ACTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45\x41\x44_LETTER_ACTION_RETRY\x10\x01\x12\x1b\n\x17\x44\x45\x41\x44_LETTER_ACTION_DROP\x10\x02\x32\xd9\x04\n\x0c\x45ventService\x12H\n\tSubscribe\x12\x1b.m2.api.v1.SubscribeRequest\x1a\x1c.m2.api.v1.SubscribeResponse0\x01\x12^\n\x11\x41\x63knowledgeEvents\x12#.m2.api.v1.AcknowledgeEventsRequest\x1a$.m2.api.v1.AcknowledgeEventsResponse\x12L\n\x0bListClients\x12\x1d.m2.api.v1.ListClientsRequest\x1a\x1e.m2.api.v1.ListClientsResponse\x12O\n\x0cRemoveClient\x12\x1e.m2.api.v1.RemoveClientRequest\x1a\x1f.m2.api.v1.RemoveClientResponse\x12\x46\n\tNackEvent\x12\x1b.m2.api.v1.NackEventRequest\x1a\x1c.m2.api.v1.NackEventResponse\x12X\n\x0fListDeadLetters\x12!.m2.api.v1.ListDeadLettersRequest\x1a\".m2.api.v1.ListDeadLettersResponse\x12^\n\x11SettleDeadLetters\x12#.m2.api.v1.SettleDeadLettersRequest\x1a$.m2.api.v1.SettleDeadLettersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'm2.api.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STARTAT']._serialized_start=2652
-  _globals['_STARTAT']._serialized_end=2725
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=119
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=223
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=225
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=312
-  _globals['_NOTICE']._serialized_start=314
-  _globals['_NOTICE']._serialized_end=426
-  _globals['_TYPING']._serialized_start=428
-  _globals['_TYPING']._serialized_end=452
-  _globals['_EVENT']._serialized_start=455
-  _globals['_EVENT']._serialized_end=1310
-  _globals['_MESSAGERECEIVED']._serialized_start=1313
-  _globals['_MESSAGERECEIVED']._serialized_end=1491
-  _globals['_MESSAGESTATECHANGED']._serialized_start=1493
-  _globals['_MESSAGESTATECHANGED']._serialized_end=1608
-  _globals['_MESSAGEEDITED']._serialized_start=1610
-  _globals['_MESSAGEEDITED']._serialized_end=1710
-  _globals['_MESSAGERETRACTED']._serialized_start=1712
-  _globals['_MESSAGERETRACTED']._serialized_end=1767
-  _globals['_MESSAGEREACTED']._serialized_start=1769
-  _globals['_MESSAGEREACTED']._serialized_end=1836
-  _globals['_MESSAGEEXPIRED']._serialized_start=1838
-  _globals['_MESSAGEEXPIRED']._serialized_end=1891
-  _globals['_CONTACTREQUESTED']._serialized_start=1893
-  _globals['_CONTACTREQUESTED']._serialized_end=1952
-  _globals['_CONTACTADDED']._serialized_start=1954
-  _globals['_CONTACTADDED']._serialized_end=1999
-  _globals['_CONTACTDECLINED']._serialized_start=2001
-  _globals['_CONTACTDECLINED']._serialized_end=2035
-  _globals['_CONTACTREMOVED']._serialized_start=2037
-  _globals['_CONTACTREMOVED']._serialized_end=2070
-  _globals['_GAP']._serialized_start=2072
-  _globals['_GAP']._serialized_end=2111
-  _globals['_HISTORYLOST']._serialized_start=2113
-  _globals['_HISTORYLOST']._serialized_end=2160
-  _globals['_STATECONFLICT']._serialized_start=2162
-  _globals['_STATECONFLICT']._serialized_end=2233
-  _globals['_EVENTSDROPPED']._serialized_start=2235
-  _globals['_EVENTSDROPPED']._serialized_end=2265
-  _globals['_ACKNOWLEDGEEVENTSREQUEST']._serialized_start=2267
-  _globals['_ACKNOWLEDGEEVENTSREQUEST']._serialized_end=2325
-  _globals['_ACKNOWLEDGEEVENTSRESPONSE']._serialized_start=2327
-  _globals['_ACKNOWLEDGEEVENTSRESPONSE']._serialized_end=2354
-  _globals['_EVENTCLIENT']._serialized_start=2357
-  _globals['_EVENTCLIENT']._serialized_end=2501
-  _globals['_LISTCLIENTSREQUEST']._serialized_start=2503
-  _globals['_LISTCLIENTSREQUEST']._serialized_end=2523
-  _globals['_LISTCLIENTSRESPONSE']._serialized_start=2525
-  _globals['_LISTCLIENTSRESPONSE']._serialized_end=2587
-  _globals['_REMOVECLIENTREQUEST']._serialized_start=2589
-  _globals['_REMOVECLIENTREQUEST']._serialized_end=2626
-  _globals['_REMOVECLIENTRESPONSE']._serialized_start=2628
-  _globals['_REMOVECLIENTRESPONSE']._serialized_end=2650
-  _globals['_EVENTSERVICE']._serialized_start=2728
-  _globals['_EVENTSERVICE']._serialized_end=3071
+  _globals['_STARTAT']._serialized_start=3954
+  _globals['_STARTAT']._serialized_end=4027
+  _globals['_EVENTKIND']._serialized_start=4030
+  _globals['_EVENTKIND']._serialized_end=4547
+  _globals['_DEADLETTERACTION']._serialized_start=4549
+  _globals['_DEADLETTERACTION']._serialized_end=4662
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=177
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=500
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=503
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=669
+  _globals['_DELIVERY']._serialized_start=671
+  _globals['_DELIVERY']._serialized_end=740
+  _globals['_CAUGHTUP']._serialized_start=742
+  _globals['_CAUGHTUP']._serialized_end=768
+  _globals['_NOTICE']._serialized_start=771
+  _globals['_NOTICE']._serialized_end=946
+  _globals['_PRESENCE']._serialized_start=948
+  _globals['_PRESENCE']._serialized_end=1005
+  _globals['_TYPING']._serialized_start=1007
+  _globals['_TYPING']._serialized_end=1031
+  _globals['_EVENT']._serialized_start=1034
+  _globals['_EVENT']._serialized_end=1911
+  _globals['_MESSAGERECEIVED']._serialized_start=1914
+  _globals['_MESSAGERECEIVED']._serialized_end=2092
+  _globals['_MESSAGESTATECHANGED']._serialized_start=2094
+  _globals['_MESSAGESTATECHANGED']._serialized_end=2209
+  _globals['_MESSAGEEDITED']._serialized_start=2212
+  _globals['_MESSAGEEDITED']._serialized_end=2346
+  _globals['_MESSAGERETRACTED']._serialized_start=2348
+  _globals['_MESSAGERETRACTED']._serialized_end=2403
+  _globals['_MESSAGEREACTED']._serialized_start=2405
+  _globals['_MESSAGEREACTED']._serialized_end=2472
+  _globals['_MESSAGEEXPIRED']._serialized_start=2474
+  _globals['_MESSAGEEXPIRED']._serialized_end=2527
+  _globals['_CONTACTREQUESTED']._serialized_start=2529
+  _globals['_CONTACTREQUESTED']._serialized_end=2588
+  _globals['_CONTACTADDED']._serialized_start=2590
+  _globals['_CONTACTADDED']._serialized_end=2635
+  _globals['_CONTACTDECLINED']._serialized_start=2637
+  _globals['_CONTACTDECLINED']._serialized_end=2671
+  _globals['_CONTACTREMOVED']._serialized_start=2673
+  _globals['_CONTACTREMOVED']._serialized_end=2706
+  _globals['_GAP']._serialized_start=2708
+  _globals['_GAP']._serialized_end=2747
+  _globals['_HISTORYLOST']._serialized_start=2749
+  _globals['_HISTORYLOST']._serialized_end=2796
+  _globals['_STATECONFLICT']._serialized_start=2798
+  _globals['_STATECONFLICT']._serialized_end=2869
+  _globals['_EVENTSDROPPED']._serialized_start=2871
+  _globals['_EVENTSDROPPED']._serialized_end=2901
+  _globals['_ACKNOWLEDGEEVENTSREQUEST']._serialized_start=2903
+  _globals['_ACKNOWLEDGEEVENTSREQUEST']._serialized_end=2961
+  _globals['_ACKNOWLEDGEEVENTSRESPONSE']._serialized_start=2963
+  _globals['_ACKNOWLEDGEEVENTSRESPONSE']._serialized_end=2990
+  _globals['_EVENTCLIENT']._serialized_start=2993
+  _globals['_EVENTCLIENT']._serialized_end=3208
+  _globals['_LISTCLIENTSREQUEST']._serialized_start=3210
+  _globals['_LISTCLIENTSREQUEST']._serialized_end=3230
+  _globals['_LISTCLIENTSRESPONSE']._serialized_start=3232
+  _globals['_LISTCLIENTSRESPONSE']._serialized_end=3294
+  _globals['_REMOVECLIENTREQUEST']._serialized_start=3296
+  _globals['_REMOVECLIENTREQUEST']._serialized_end=3333
+  _globals['_REMOVECLIENTRESPONSE']._serialized_start=3335
+  _globals['_REMOVECLIENTRESPONSE']._serialized_end=3357
+  _globals['_NACKEVENTREQUEST']._serialized_start=3359
+  _globals['_NACKEVENTREQUEST']._serialized_end=3485
+  _globals['_NACKEVENTRESPONSE']._serialized_start=3487
+  _globals['_NACKEVENTRESPONSE']._serialized_end=3506
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=3508
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=3578
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=3580
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=3659
+  _globals['_DEADLETTER']._serialized_start=3662
+  _globals['_DEADLETTER']._serialized_end=3802
+  _globals['_SETTLEDEADLETTERSREQUEST']._serialized_start=3804
+  _globals['_SETTLEDEADLETTERSREQUEST']._serialized_end=3908
+  _globals['_SETTLEDEADLETTERSRESPONSE']._serialized_start=3910
+  _globals['_SETTLEDEADLETTERSRESPONSE']._serialized_end=3952
+  _globals['_EVENTSERVICE']._serialized_start=4665
+  _globals['_EVENTSERVICE']._serialized_end=5266
 # @@protoc_insertion_point(module_scope)

@@ -26,8 +26,10 @@ if _version_not_supported:
 
 
 class EventServiceStub(object):
-    """The durable event log. Allowed callers: the user that the daemon runs as, and root. All calls
-    fail with LOCKED while the daemon is locked.
+    """The durable event log. Allowed callers: the owner, and tokens with the scope EVENTS, which do not list or remove
+    clients. A token that is limited to contacts receives the events of those contacts only. A client name that was first
+    used with a token belongs to it: with another token, and with this one a name of the owner, calls fail with
+    NOT_ALLOWED. All calls fail with LOCKED while the daemon is locked.
     """
 
     def __init__(self, channel):
@@ -56,11 +58,28 @@ class EventServiceStub(object):
                 request_serializer=m2_dot_api_dot_v1_dot_event__pb2.RemoveClientRequest.SerializeToString,
                 response_deserializer=m2_dot_api_dot_v1_dot_event__pb2.RemoveClientResponse.FromString,
                 _registered_method=True)
+        self.NackEvent = channel.unary_unary(
+                '/m2.api.v1.EventService/NackEvent',
+                request_serializer=m2_dot_api_dot_v1_dot_event__pb2.NackEventRequest.SerializeToString,
+                response_deserializer=m2_dot_api_dot_v1_dot_event__pb2.NackEventResponse.FromString,
+                _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/m2.api.v1.EventService/ListDeadLetters',
+                request_serializer=m2_dot_api_dot_v1_dot_event__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=m2_dot_api_dot_v1_dot_event__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.SettleDeadLetters = channel.unary_unary(
+                '/m2.api.v1.EventService/SettleDeadLetters',
+                request_serializer=m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersRequest.SerializeToString,
+                response_deserializer=m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer(object):
-    """The durable event log. Allowed callers: the user that the daemon runs as, and root. All calls
-    fail with LOCKED while the daemon is locked.
+    """The durable event log. Allowed callers: the owner, and tokens with the scope EVENTS, which do not list or remove
+    clients. A token that is limited to contacts receives the events of those contacts only. A client name that was first
+    used with a token belongs to it: with another token, and with this one a name of the owner, calls fail with
+    NOT_ALLOWED. All calls fail with LOCKED while the daemon is locked.
     """
 
     def Subscribe(self, request, context):
@@ -73,9 +92,22 @@ class EventServiceServicer(object):
         following events are no longer stored. A stream that starts at `after` continues with the
         oldest stored event in that case, without notice.
 
+        A request may select the kinds and the contacts of its events. The stream passes over all other events without
+        a word, so the cursor of a named client would stay before them. With `heartbeat` the stream also says how far it
+        has come: `caught_up`.
+
+        With `shared`, up to 64 streams of one client name are workers that share its events. Each event is leased to one
+        worker, which acknowledges it when it has handled it (AcknowledgeEvents, for this event alone), or returns it
+        (NackEvent). If the lease ends before, also because the daemon or the worker was killed, the event is given to a worker
+        again. An event that was given `max_deliveries` times becomes a dead letter (ListDeadLetters). An event waits while an
+        earlier one of its contact is leased or waits, so the events of a contact are handled in order. The daemon looks at most
+        1,024 events ahead of the first that is not handled.
+
         Errors: CURSOR_INVALID for a malformed cursor, one of another event log, or one of the future
-        (start again at the oldest event); CLIENT_IN_USE if the client name already has a stream;
-        LIMIT_REACHED if 10,000 client names exist; INVALID_ARGUMENT.
+        (start again at the oldest event); CLIENT_IN_USE if the client name already has a stream, and not both are shared;
+        CLIENT_MODE_DIFFERS if the name is known and only one of the two is shared; LIMIT_REACHED if 10,000 client names or 64
+        workers exist; CONTACT_UNKNOWN and CONTACT_AMBIGUOUS for `contacts`; INVALID_ARGUMENT, also if the other workers of the
+        name ask for other kinds or contacts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,7 +115,8 @@ class EventServiceServicer(object):
 
     def AcknowledgeEvents(self, request, context):
         """Advances a named client's cursor: its next stream starts after this event. A cursor before the
-        stored one changes nothing, and the call succeeds.
+        stored one changes nothing, and the call succeeds. Of a shared name, marks this event alone as handled, whichever worker
+        has it, and also if it is a dead letter.
 
         Errors: CURSOR_INVALID, CLIENT_UNKNOWN, INVALID_ARGUMENT.
         """
@@ -93,16 +126,46 @@ class EventServiceServicer(object):
 
     def ListClients(self, request, context):
         """Returns the named clients, sorted by name. A client is forgotten if it has not been connected
-        for 90 days, or for 30 days if it never acknowledged an event.
+        for 90 days, or for 30 days if it never acknowledged an event; not while it has dead letters.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveClient(self, request, context):
-        """Forgets a named client and its cursor. A later stream of this name belongs to a new client.
+        """Forgets a named client, its cursor and its dead letters. A later stream of this name belongs to a new client.
 
         Errors: CLIENT_UNKNOWN, CLIENT_IN_USE, INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NackEvent(self, request, context):
+        """Ends the lease of an event that a worker of a shared name could not handle. It is given to a worker again, at once or
+        after a delay, or becomes a dead letter. An event that is not leased stays as it is, and the call succeeds.
+
+        Errors: CURSOR_INVALID, CLIENT_UNKNOWN, CLIENT_MODE_DIFFERS, INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """Returns a page of the dead letters of a shared name, oldest event first. A name keeps at most 1,000: further events
+        are given to its workers again and again, once a minute, and the daemon's status warns.
+
+        Errors: CURSOR_INVALID, CLIENT_UNKNOWN, INVALID_ARGUMENT; LIMIT_REACHED as for ListMessages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleDeadLetters(self, request, context):
+        """Gives dead letters to workers again, as if they were new, or drops them. Events that are not dead letters any more are
+        left out.
+
+        Errors: CURSOR_INVALID, CLIENT_UNKNOWN, CLIENT_MODE_DIFFERS, INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,6 +194,21 @@ def add_EventServiceServicer_to_server(servicer, server):
                     request_deserializer=m2_dot_api_dot_v1_dot_event__pb2.RemoveClientRequest.FromString,
                     response_serializer=m2_dot_api_dot_v1_dot_event__pb2.RemoveClientResponse.SerializeToString,
             ),
+            'NackEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.NackEvent,
+                    request_deserializer=m2_dot_api_dot_v1_dot_event__pb2.NackEventRequest.FromString,
+                    response_serializer=m2_dot_api_dot_v1_dot_event__pb2.NackEventResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=m2_dot_api_dot_v1_dot_event__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=m2_dot_api_dot_v1_dot_event__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'SettleDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleDeadLetters,
+                    request_deserializer=m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersRequest.FromString,
+                    response_serializer=m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'm2.api.v1.EventService', rpc_method_handlers)
@@ -140,8 +218,10 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService(object):
-    """The durable event log. Allowed callers: the user that the daemon runs as, and root. All calls
-    fail with LOCKED while the daemon is locked.
+    """The durable event log. Allowed callers: the owner, and tokens with the scope EVENTS, which do not list or remove
+    clients. A token that is limited to contacts receives the events of those contacts only. A client name that was first
+    used with a token belongs to it: with another token, and with this one a name of the owner, calls fail with
+    NOT_ALLOWED. All calls fail with LOCKED while the daemon is locked.
     """
 
     @staticmethod
@@ -242,6 +322,87 @@ class EventService(object):
             '/m2.api.v1.EventService/RemoveClient',
             m2_dot_api_dot_v1_dot_event__pb2.RemoveClientRequest.SerializeToString,
             m2_dot_api_dot_v1_dot_event__pb2.RemoveClientResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NackEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/m2.api.v1.EventService/NackEvent',
+            m2_dot_api_dot_v1_dot_event__pb2.NackEventRequest.SerializeToString,
+            m2_dot_api_dot_v1_dot_event__pb2.NackEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/m2.api.v1.EventService/ListDeadLetters',
+            m2_dot_api_dot_v1_dot_event__pb2.ListDeadLettersRequest.SerializeToString,
+            m2_dot_api_dot_v1_dot_event__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/m2.api.v1.EventService/SettleDeadLetters',
+            m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersRequest.SerializeToString,
+            m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class IdentityServiceStub(object):
-    """The daemon's identity. Allowed callers: the user that the daemon runs as, and root.
+    """The daemon's identity. Allowed callers: the owner, and tokens with the scope CONTACTS.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class IdentityServiceStub(object):
 
 
 class IdentityServiceServicer(object):
-    """The daemon's identity. Allowed callers: the user that the daemon runs as, and root.
+    """The daemon's identity. Allowed callers: the owner, and tokens with the scope CONTACTS.
     """
 
     def GetIdentity(self, request, context):
@@ -72,7 +72,7 @@ def add_IdentityServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IdentityService(object):
-    """The daemon's identity. Allowed callers: the user that the daemon runs as, and root.
+    """The daemon's identity. Allowed callers: the owner, and tokens with the scope CONTACTS.
     """
 
     @staticmethod

@@ -26,8 +26,7 @@ if _version_not_supported:
 
 
 class InvitationServiceStub(object):
-    """Invitations: how strangers become contacts. Allowed callers: the user that the daemon runs as,
-    and root. All calls fail with LOCKED while the daemon is locked.
+    """Invitations: how strangers become contacts. Allowed callers: the owner, and tokens with the scope CONTACTS. All calls fail with LOCKED while the daemon is locked.
     """
 
     def __init__(self, channel):
@@ -54,8 +53,7 @@ class InvitationServiceStub(object):
 
 
 class InvitationServiceServicer(object):
-    """Invitations: how strangers become contacts. Allowed callers: the user that the daemon runs as,
-    and root. All calls fail with LOCKED while the daemon is locked.
+    """Invitations: how strangers become contacts. Allowed callers: the owner, and tokens with the scope CONTACTS. All calls fail with LOCKED while the daemon is locked.
     """
 
     def CreateInvitation(self, request, context):
@@ -111,8 +109,7 @@ def add_InvitationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InvitationService(object):
-    """Invitations: how strangers become contacts. Allowed callers: the user that the daemon runs as,
-    and root. All calls fail with LOCKED while the daemon is locked.
+    """Invitations: how strangers become contacts. Allowed callers: the owner, and tokens with the scope CONTACTS. All calls fail with LOCKED while the daemon is locked.
     """
 
     @staticmethod

@@ -27,8 +27,7 @@ if _version_not_supported:
 
 class LineServiceStub(object):
     """This daemon's own relays, at which contacts reach it without learning its address. Allowed
-    callers: the user that the daemon runs as, and root. All calls fail with LOCKED while the daemon
-    is locked.
+    callers: the owner, and tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
 
     `[privacy] ip` determines which paths sessions take, and ContactService.SetContactPolicy
     overrides it for one contact.
@@ -59,8 +58,7 @@ class LineServiceStub(object):
 
 class LineServiceServicer(object):
     """This daemon's own relays, at which contacts reach it without learning its address. Allowed
-    callers: the user that the daemon runs as, and root. All calls fail with LOCKED while the daemon
-    is locked.
+    callers: the owner, and tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
 
     `[privacy] ip` determines which paths sessions take, and ContactService.SetContactPolicy
     overrides it for one contact.
@@ -123,8 +121,7 @@ def add_LineServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class LineService(object):
     """This daemon's own relays, at which contacts reach it without learning its address. Allowed
-    callers: the user that the daemon runs as, and root. All calls fail with LOCKED while the daemon
-    is locked.
+    callers: the owner, and tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
 
     `[privacy] ip` determines which paths sessions take, and ContactService.SetContactPolicy
     overrides it for one contact.

@@ -27,8 +27,7 @@ if _version_not_supported:
 
 class MailboxServiceStub(object):
     """This daemon's mailboxes at providers, where messages wait while it is offline. Allowed callers:
-    the user that the daemon runs as, and root. All calls fail with LOCKED while the daemon is
-    locked.
+    the owner, and tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
 
     ContactService.SetContactPolicy determines which contacts may deposit into them.
     """
@@ -68,8 +67,7 @@ class MailboxServiceStub(object):
 
 class MailboxServiceServicer(object):
     """This daemon's mailboxes at providers, where messages wait while it is offline. Allowed callers:
-    the user that the daemon runs as, and root. All calls fail with LOCKED while the daemon is
-    locked.
+    the owner, and tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
 
     ContactService.SetContactPolicy determines which contacts may deposit into them.
     """
@@ -159,8 +157,7 @@ def add_MailboxServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class MailboxService(object):
     """This daemon's mailboxes at providers, where messages wait while it is offline. Allowed callers:
-    the user that the daemon runs as, and root. All calls fail with LOCKED while the daemon is
-    locked.
+    the owner, and tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
 
     ContactService.SetContactPolicy determines which contacts may deposit into them.
     """

@@ -26,17 +26,17 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17m2/api/v1/message.proto\x12\tm2.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x03\n\x07Message\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\'\n\tdirection\x18\x03 \x01(\x0e\x32\x14.m2.api.v1.Direction\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.m2.api.v1.MessageState\x12(\n\x04sent\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06stored\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\x12\x12\n\nmedia_type\x18\t \x01(\t\x12\x0e\n\x06\x65\x64ited\x18\n \x01(\x08\x12\x11\n\tretracted\x18\x0b \x01(\x08\x12+\n\x07\x65xpires\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\t\x12\x0e\n\x06\x63ursor\x18\x0e \x01(\t\x12\x10\n\x08reply_to\x18\x0f \x01(\t\x12\x0e\n\x06thread\x18\x10 \x01(\t\x12&\n\treactions\x18\x11 \x03(\x0b\x32\x13.m2.api.v1.Reaction\"A\n\x08Reaction\x12\'\n\tdirection\x18\x01 \x01(\x0e\x32\x14.m2.api.v1.Direction\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xc7\x01\n\x12SendMessageRequest\x12\x0f\n\x07\x63ontact\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x03 \x01(\x0cH\x00\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x10\n\x08reply_to\x18\x07 \x01(\t\x12\x0e\n\x06thread\x18\x08 \x01(\tB\t\n\x07\x63ontent\"Q\n\x13SendMessageResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.m2.api.v1.MessageState\"E\n\x13SendMessagesRequest\x12.\n\x07message\x18\x01 \x01(\x0b\x32\x1d.m2.api.v1.SendMessageRequest\"w\n\x14SendMessagesResponse\x12.\n\x04sent\x18\x01 \x01(\x0b\x32\x1e.m2.api.v1.SendMessageResponseH\x00\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x14.m2.api.v1.SendErrorH\x00\x42\x08\n\x06result\",\n\tSendError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\'\n\x11GetMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"9\n\x12GetMessageResponse\x12#\n\x07message\x18\x01 \x01(\x0b\x32\x12.m2.api.v1.Message\")\n\x13WatchMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"c\n\x14WatchMessageResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.m2.api.v1.MessageState\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"E\n\x13ListMessagesRequest\x12\x0f\n\x07\x63ontact\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\"J\n\x14ListMessagesResponse\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.m2.api.v1.Message\x12\x0c\n\x04next\x18\x02 \x01(\t\"D\n\x15SearchMessagesRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\"L\n\x16SearchMessagesResponse\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.m2.api.v1.Message\x12\x0c\n\x04next\x18\x02 \x01(\t\"6\n\x12\x45\x64itMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x15\n\x13\x45\x64itMessageResponse\"+\n\x15RetractMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"\x18\n\x16RetractMessageResponse\"&\n\x0fMarkReadRequest\x12\x13\n\x0bmessage_ids\x18\x01 \x03(\t\"\x12\n\x10MarkReadResponse\"0\n\x0cReactRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x0f\n\rReactResponse\"3\n\x10SetTypingRequest\x12\x0f\n\x07\x63ontact\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\"!\n\x11SetTypingResponse\x12\x0c\n\x04sent\x18\x01 \x01(\x08*\xe6\x01\n\x0cMessageState\x12\x1d\n\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14MESSAGE_STATE_QUEUED\x10\x01\x12\x16\n\x12MESSAGE_STATE_SENT\x10\x02\x12\x1b\n\x17MESSAGE_STATE_DEPOSITED\x10\x03\x12\x1b\n\x17MESSAGE_STATE_DELIVERED\x10\x04\x12\x16\n\x12MESSAGE_STATE_READ\x10\x05\x12\x18\n\x14MESSAGE_STATE_FAILED\x10\x06\x12\x19\n\x15MESSAGE_STATE_EXPIRED\x10\x07*R\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IRECTION_SENT\x10\x01\x12\x16\n\x12\x44IRECTION_RECEIVED\x10\x02\x32\xe7\x06\n\x0eMessageService\x12L\n\x0bSendMessage\x12\x1d.m2.api.v1.SendMessageRequest\x1a\x1e.m2.api.v1.SendMessageResponse\x12S\n\x0cSendMessages\x12\x1e.m2.api.v1.SendMessagesRequest\x1a\x1f.m2.api.v1.SendMessagesResponse(\x01\x30\x01\x12I\n\nGetMessage\x12\x1c.m2.api.v1.GetMessageRequest\x1a\x1d.m2.api.v1.GetMessageResponse\x12Q\n\x0cWatchMessage\x12\x1e.m2.api.v1.WatchMessageRequest\x1a\x1f.m2.api.v1.WatchMessageResponse0\x01\x12O\n\x0cListMessages\x12\x1e.m2.api.v1.ListMessagesRequest\x1a\x1f.m2.api.v1.ListMessagesResponse\x12U\n\x0eSearchMessages\x12 .m2.api.v1.SearchMessagesRequest\x1a!.m2.api.v1.SearchMessagesResponse\x12L\n\x0b\x45\x64itMessage\x12\x1d.m2.api.v1.EditMessageRequest\x1a\x1e.m2.api.v1.EditMessageResponse\x12U\n\x0eRetractMessage\x12 .m2.api.v1.RetractMessageRequest\x1a!.m2.api.v1.RetractMessageResponse\x12\x43\n\x08MarkRead\x12\x1a.m2.api.v1.MarkReadRequest\x1a\x1b.m2.api.v1.MarkReadResponse\x12:\n\x05React\x12\x17.m2.api.v1.ReactRequest\x1a\x18.m2.api.v1.ReactResponse\x12\x46\n\tSetTyping\x12\x1b.m2.api.v1.SetTypingRequest\x1a\x1c.m2.api.v1.SetTypingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17m2/api/v1/message.proto\x12\tm2.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x03\n\x07Message\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\'\n\tdirection\x18\x03 \x01(\x0e\x32\x14.m2.api.v1.Direction\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.m2.api.v1.MessageState\x12(\n\x04sent\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06stored\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\x12\x12\n\nmedia_type\x18\t \x01(\t\x12\x0e\n\x06\x65\x64ited\x18\n \x01(\x08\x12\x11\n\tretracted\x18\x0b \x01(\x08\x12+\n\x07\x65xpires\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66\x61ilure\x18\r \x01(\t\x12\x0e\n\x06\x63ursor\x18\x0e \x01(\t\x12\x10\n\x08reply_to\x18\x0f \x01(\t\x12\x0e\n\x06thread\x18\x10 \x01(\t\x12&\n\treactions\x18\x11 \x03(\x0b\x32\x13.m2.api.v1.Reaction\"A\n\x08Reaction\x12\'\n\tdirection\x18\x01 \x01(\x0e\x32\x14.m2.api.v1.Direction\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xc7\x01\n\x12SendMessageRequest\x12\x0f\n\x07\x63ontact\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x03 \x01(\x0cH\x00\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x12\x10\n\x08reply_to\x18\x07 \x01(\t\x12\x0e\n\x06thread\x18\x08 \x01(\tB\t\n\x07\x63ontent\"Q\n\x13SendMessageResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.m2.api.v1.MessageState\"E\n\x13SendMessagesRequest\x12.\n\x07message\x18\x01 \x01(\x0b\x32\x1d.m2.api.v1.SendMessageRequest\"w\n\x14SendMessagesResponse\x12.\n\x04sent\x18\x01 \x01(\x0b\x32\x1e.m2.api.v1.SendMessageResponseH\x00\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x14.m2.api.v1.SendErrorH\x00\x42\x08\n\x06result\",\n\tSendError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\'\n\x11GetMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"9\n\x12GetMessageResponse\x12#\n\x07message\x18\x01 \x01(\x0b\x32\x12.m2.api.v1.Message\")\n\x13WatchMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"c\n\x14WatchMessageResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.m2.api.v1.MessageState\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"\xbb\x01\n\x13ListMessagesRequest\x12\x0f\n\x07\x63ontact\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\x12\x0f\n\x07\x66orward\x18\x04 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x14ListMessagesResponse\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.m2.api.v1.Message\x12\x0c\n\x04next\x18\x02 \x01(\t\"U\n\x15SearchMessagesRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\x12\x0f\n\x07\x63ontact\x18\x04 \x01(\t\"L\n\x16SearchMessagesResponse\x12$\n\x08messages\x18\x01 \x03(\x0b\x32\x12.m2.api.v1.Message\x12\x0c\n\x04next\x18\x02 \x01(\t\"6\n\x12\x45\x64itMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x15\n\x13\x45\x64itMessageResponse\"+\n\x15RetractMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"\x18\n\x16RetractMessageResponse\"&\n\x0fMarkReadRequest\x12\x13\n\x0bmessage_ids\x18\x01 \x03(\t\"\x12\n\x10MarkReadResponse\"0\n\x0cReactRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x0f\n\rReactResponse\"3\n\x10SetTypingRequest\x12\x0f\n\x07\x63ontact\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\"!\n\x11SetTypingResponse\x12\x0c\n\x04sent\x18\x01 \x01(\x08*\xe6\x01\n\x0cMessageState\x12\x1d\n\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14MESSAGE_STATE_QUEUED\x10\x01\x12\x16\n\x12MESSAGE_STATE_SENT\x10\x02\x12\x1b\n\x17MESSAGE_STATE_DEPOSITED\x10\x03\x12\x1b\n\x17MESSAGE_STATE_DELIVERED\x10\x04\x12\x16\n\x12MESSAGE_STATE_READ\x10\x05\x12\x18\n\x14MESSAGE_STATE_FAILED\x10\x06\x12\x19\n\x15MESSAGE_STATE_EXPIRED\x10\x07*R\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IRECTION_SENT\x10\x01\x12\x16\n\x12\x44IRECTION_RECEIVED\x10\x02\x32\xe7\x06\n\x0eMessageService\x12L\n\x0bSendMessage\x12\x1d.m2.api.v1.SendMessageRequest\x1a\x1e.m2.api.v1.SendMessageResponse\x12S\n\x0cSendMessages\x12\x1e.m2.api.v1.SendMessagesRequest\x1a\x1f.m2.api.v1.SendMessagesResponse(\x01\x30\x01\x12I\n\nGetMessage\x12\x1c.m2.api.v1.GetMessageRequest\x1a\x1d.m2.api.v1.GetMessageResponse\x12Q\n\x0cWatchMessage\x12\x1e.m2.api.v1.WatchMessageRequest\x1a\x1f.m2.api.v1.WatchMessageResponse0\x01\x12O\n\x0cListMessages\x12\x1e.m2.api.v1.ListMessagesRequest\x1a\x1f.m2.api.v1.ListMessagesResponse\x12U\n\x0eSearchMessages\x12 .m2.api.v1.SearchMessagesRequest\x1a!.m2.api.v1.SearchMessagesResponse\x12L\n\x0b\x45\x64itMessage\x12\x1d.m2.api.v1.EditMessageRequest\x1a\x1e.m2.api.v1.EditMessageResponse\x12U\n\x0eRetractMessage\x12 .m2.api.v1.RetractMessageRequest\x1a!.m2.api.v1.RetractMessageResponse\x12\x43\n\x08MarkRead\x12\x1a.m2.api.v1.MarkReadRequest\x1a\x1b.m2.api.v1.MarkReadResponse\x12:\n\x05React\x12\x17.m2.api.v1.ReactRequest\x1a\x18.m2.api.v1.ReactResponse\x12\x46\n\tSetTyping\x12\x1b.m2.api.v1.SetTypingRequest\x1a\x1c.m2.api.v1.SetTypingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'm2.api.v1.message_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MESSAGESTATE']._serialized_start=2049
-  _globals['_MESSAGESTATE']._serialized_end=2279
-  _globals['_DIRECTION']._serialized_start=2281
-  _globals['_DIRECTION']._serialized_end=2363
+  _globals['_MESSAGESTATE']._serialized_start=2185
+  _globals['_MESSAGESTATE']._serialized_end=2415
+  _globals['_DIRECTION']._serialized_start=2417
+  _globals['_DIRECTION']._serialized_end=2499
   _globals['_MESSAGE']._serialized_start=104
   _globals['_MESSAGE']._serialized_end=552
   _globals['_REACTION']._serialized_start=554
@@ -59,34 +59,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHMESSAGEREQUEST']._serialized_end=1285
   _globals['_WATCHMESSAGERESPONSE']._serialized_start=1287
   _globals['_WATCHMESSAGERESPONSE']._serialized_end=1386
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1388
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1457
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1459
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1533
-  _globals['_SEARCHMESSAGESREQUEST']._serialized_start=1535
-  _globals['_SEARCHMESSAGESREQUEST']._serialized_end=1603
-  _globals['_SEARCHMESSAGESRESPONSE']._serialized_start=1605
-  _globals['_SEARCHMESSAGESRESPONSE']._serialized_end=1681
-  _globals['_EDITMESSAGEREQUEST']._serialized_start=1683
-  _globals['_EDITMESSAGEREQUEST']._serialized_end=1737
-  _globals['_EDITMESSAGERESPONSE']._serialized_start=1739
-  _globals['_EDITMESSAGERESPONSE']._serialized_end=1760
-  _globals['_RETRACTMESSAGEREQUEST']._serialized_start=1762
-  _globals['_RETRACTMESSAGEREQUEST']._serialized_end=1805
-  _globals['_RETRACTMESSAGERESPONSE']._serialized_start=1807
-  _globals['_RETRACTMESSAGERESPONSE']._serialized_end=1831
-  _globals['_MARKREADREQUEST']._serialized_start=1833
-  _globals['_MARKREADREQUEST']._serialized_end=1871
-  _globals['_MARKREADRESPONSE']._serialized_start=1873
-  _globals['_MARKREADRESPONSE']._serialized_end=1891
-  _globals['_REACTREQUEST']._serialized_start=1893
-  _globals['_REACTREQUEST']._serialized_end=1941
-  _globals['_REACTRESPONSE']._serialized_start=1943
-  _globals['_REACTRESPONSE']._serialized_end=1958
-  _globals['_SETTYPINGREQUEST']._serialized_start=1960
-  _globals['_SETTYPINGREQUEST']._serialized_end=2011
-  _globals['_SETTYPINGRESPONSE']._serialized_start=2013
-  _globals['_SETTYPINGRESPONSE']._serialized_end=2046
-  _globals['_MESSAGESERVICE']._serialized_start=2366
-  _globals['_MESSAGESERVICE']._serialized_end=3237
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=1389
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=1576
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1578
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1652
+  _globals['_SEARCHMESSAGESREQUEST']._serialized_start=1654
+  _globals['_SEARCHMESSAGESREQUEST']._serialized_end=1739
+  _globals['_SEARCHMESSAGESRESPONSE']._serialized_start=1741
+  _globals['_SEARCHMESSAGESRESPONSE']._serialized_end=1817
+  _globals['_EDITMESSAGEREQUEST']._serialized_start=1819
+  _globals['_EDITMESSAGEREQUEST']._serialized_end=1873
+  _globals['_EDITMESSAGERESPONSE']._serialized_start=1875
+  _globals['_EDITMESSAGERESPONSE']._serialized_end=1896
+  _globals['_RETRACTMESSAGEREQUEST']._serialized_start=1898
+  _globals['_RETRACTMESSAGEREQUEST']._serialized_end=1941
+  _globals['_RETRACTMESSAGERESPONSE']._serialized_start=1943
+  _globals['_RETRACTMESSAGERESPONSE']._serialized_end=1967
+  _globals['_MARKREADREQUEST']._serialized_start=1969
+  _globals['_MARKREADREQUEST']._serialized_end=2007
+  _globals['_MARKREADRESPONSE']._serialized_start=2009
+  _globals['_MARKREADRESPONSE']._serialized_end=2027
+  _globals['_REACTREQUEST']._serialized_start=2029
+  _globals['_REACTREQUEST']._serialized_end=2077
+  _globals['_REACTRESPONSE']._serialized_start=2079
+  _globals['_REACTRESPONSE']._serialized_end=2094
+  _globals['_SETTYPINGREQUEST']._serialized_start=2096
+  _globals['_SETTYPINGREQUEST']._serialized_end=2147
+  _globals['_SETTYPINGRESPONSE']._serialized_start=2149
+  _globals['_SETTYPINGRESPONSE']._serialized_end=2182
+  _globals['_MESSAGESERVICE']._serialized_start=2502
+  _globals['_MESSAGESERVICE']._serialized_end=3373
 # @@protoc_insertion_point(module_scope)

@@ -162,14 +162,22 @@ class WatchMessageResponse(_message.Message):
     def __init__(self, message_id: _Optional[str] = ..., state: _Optional[_Union[MessageState, str]] = ..., failure: _Optional[str] = ...) -> None: ...
 
 class ListMessagesRequest(_message.Message):
-    __slots__ = ("contact", "limit", "before")
+    __slots__ = ("contact", "limit", "before", "forward", "after", "since", "until")
     CONTACT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
+    FORWARD_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
     contact: str
     limit: int
     before: str
-    def __init__(self, contact: _Optional[str] = ..., limit: _Optional[int] = ..., before: _Optional[str] = ...) -> None: ...
+    forward: bool
+    after: str
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, contact: _Optional[str] = ..., limit: _Optional[int] = ..., before: _Optional[str] = ..., forward: bool = ..., after: _Optional[str] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListMessagesResponse(_message.Message):
     __slots__ = ("messages", "next")
@@ -180,14 +188,16 @@ class ListMessagesResponse(_message.Message):
     def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., next: _Optional[str] = ...) -> None: ...
 
 class SearchMessagesRequest(_message.Message):
-    __slots__ = ("text", "limit", "before")
+    __slots__ = ("text", "limit", "before", "contact")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
+    CONTACT_FIELD_NUMBER: _ClassVar[int]
     text: str
     limit: int
     before: str
-    def __init__(self, text: _Optional[str] = ..., limit: _Optional[int] = ..., before: _Optional[str] = ...) -> None: ...
+    contact: str
+    def __init__(self, text: _Optional[str] = ..., limit: _Optional[int] = ..., before: _Optional[str] = ..., contact: _Optional[str] = ...) -> None: ...
 
 class SearchMessagesResponse(_message.Message):
     __slots__ = ("messages", "next")

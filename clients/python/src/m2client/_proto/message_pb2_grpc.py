@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class MessageServiceStub(object):
-    """Messages. Allowed callers: the user that the daemon runs as, and root. All calls fail with LOCKED
-    while the daemon is locked. Contacts are named as in ContactService, with the same errors.
+    """Messages. Allowed callers: the owner, and tokens with the scope SEND, or HISTORY for calls that read messages. For a
+    token that is limited to contacts, messages of other contacts do not exist. All calls fail with LOCKED while the
+    daemon is locked. Contacts are named as in ContactService, with the same errors.
     Message ids have 32 hexadecimal digits; a malformed id is a MESSAGE_UNKNOWN.
     """
 
@@ -95,8 +96,9 @@ class MessageServiceStub(object):
 
 
 class MessageServiceServicer(object):
-    """Messages. Allowed callers: the user that the daemon runs as, and root. All calls fail with LOCKED
-    while the daemon is locked. Contacts are named as in ContactService, with the same errors.
+    """Messages. Allowed callers: the owner, and tokens with the scope SEND, or HISTORY for calls that read messages. For a
+    token that is limited to contacts, messages of other contacts do not exist. All calls fail with LOCKED while the
+    daemon is locked. Contacts are named as in ContactService, with the same errors.
     Message ids have 32 hexadecimal digits; a malformed id is a MESSAGE_UNKNOWN.
     """
 
@@ -142,7 +144,7 @@ class MessageServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """Returns a page of a conversation's messages, newest first.
+        """Returns a page of a conversation's messages, newest first or, with `forward`, oldest first.
 
         Errors: CONTACT_UNKNOWN, CONTACT_AMBIGUOUS, CURSOR_INVALID, INVALID_ARGUMENT for the limit;
         LIMIT_REACHED if the responses to 16 calls that return pages stay unread for 10 seconds.
@@ -153,11 +155,12 @@ class MessageServiceServicer(object):
 
     def SearchMessages(self, request, context):
         """Returns a page of the messages whose text contains all the words, newest first, over all
-        conversations. Words are separated by blanks and punctuation. In scripts that put no spaces
+        conversations or in one. Words are separated by blanks and punctuation. In scripts that put no spaces
         between words (Chinese, Japanese, Thai, …) and in Korean any substring matches, and every emoji
         is a word. Case and diacritics of Latin letters are ignored.
 
-        Errors: CURSOR_INVALID, INVALID_ARGUMENT; LIMIT_REACHED as for ListMessages.
+        Errors: CONTACT_UNKNOWN, CONTACT_AMBIGUOUS, CURSOR_INVALID, INVALID_ARGUMENT; LIMIT_REACHED as for
+        ListMessages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -282,8 +285,9 @@ def add_MessageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MessageService(object):
-    """Messages. Allowed callers: the user that the daemon runs as, and root. All calls fail with LOCKED
-    while the daemon is locked. Contacts are named as in ContactService, with the same errors.
+    """Messages. Allowed callers: the owner, and tokens with the scope SEND, or HISTORY for calls that read messages. For a
+    token that is limited to contacts, messages of other contacts do not exist. All calls fail with LOCKED while the
+    daemon is locked. Contacts are named as in ContactService, with the same errors.
     Message ids have 32 hexadecimal digits; a malformed id is a MESSAGE_UNKNOWN.
     """
 

@@ -3,7 +3,32 @@
 from typing import Final
 
 from .._method import BidiMethod, StreamMethod, UnaryMethod
-from . import backup_pb2, contact_pb2, daemon_pb2, event_pb2, identity_pb2, invitation_pb2, line_pb2, mailbox_pb2, message_pb2, network_pb2, relay_pb2
+from . import access_pb2, backup_pb2, contact_pb2, daemon_pb2, event_pb2, identity_pb2, invitation_pb2, line_pb2, mailbox_pb2, message_pb2, network_pb2, relay_pb2
+
+
+class AccessService:
+    """The methods of `m2.api.v1.AccessService`."""
+
+    CreateToken: Final = UnaryMethod(
+        "/m2.api.v1.AccessService/CreateToken",
+        access_pb2.CreateTokenRequest,
+        access_pb2.CreateTokenResponse,
+    )
+    ListTokens: Final = UnaryMethod(
+        "/m2.api.v1.AccessService/ListTokens",
+        access_pb2.ListTokensRequest,
+        access_pb2.ListTokensResponse,
+    )
+    RevokeToken: Final = UnaryMethod(
+        "/m2.api.v1.AccessService/RevokeToken",
+        access_pb2.RevokeTokenRequest,
+        access_pb2.RevokeTokenResponse,
+    )
+    ListTokenUses: Final = UnaryMethod(
+        "/m2.api.v1.AccessService/ListTokenUses",
+        access_pb2.ListTokenUsesRequest,
+        access_pb2.ListTokenUsesResponse,
+    )
 
 
 class BackupService:
@@ -193,6 +218,21 @@ class EventService:
         "/m2.api.v1.EventService/RemoveClient",
         event_pb2.RemoveClientRequest,
         event_pb2.RemoveClientResponse,
+    )
+    NackEvent: Final = UnaryMethod(
+        "/m2.api.v1.EventService/NackEvent",
+        event_pb2.NackEventRequest,
+        event_pb2.NackEventResponse,
+    )
+    ListDeadLetters: Final = UnaryMethod(
+        "/m2.api.v1.EventService/ListDeadLetters",
+        event_pb2.ListDeadLettersRequest,
+        event_pb2.ListDeadLettersResponse,
+    )
+    SettleDeadLetters: Final = UnaryMethod(
+        "/m2.api.v1.EventService/SettleDeadLetters",
+        event_pb2.SettleDeadLettersRequest,
+        event_pb2.SettleDeadLettersResponse,
     )
 
 

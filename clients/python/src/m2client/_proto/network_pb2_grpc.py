@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class NetworkServiceStub(object):
     """Reachability of this daemon and its contacts, and what observers can learn. Allowed callers: the
-    user that the daemon runs as, and root. All calls fail with LOCKED while the daemon is locked.
+    owner, and tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
     """
 
     def __init__(self, channel):
@@ -55,7 +55,7 @@ class NetworkServiceStub(object):
 
 class NetworkServiceServicer(object):
     """Reachability of this daemon and its contacts, and what observers can learn. Allowed callers: the
-    user that the daemon runs as, and root. All calls fail with LOCKED while the daemon is locked.
+    owner, and tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
     """
 
     def Doctor(self, request, context):
@@ -114,7 +114,7 @@ def add_NetworkServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class NetworkService(object):
     """Reachability of this daemon and its contacts, and what observers can learn. Allowed callers: the
-    user that the daemon runs as, and root. All calls fail with LOCKED while the daemon is locked.
+    owner, and tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
     """
 
     @staticmethod

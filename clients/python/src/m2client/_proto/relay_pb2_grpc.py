@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class RelayServiceStub(object):
-    """The relay service that this daemon provides to others. Allowed callers: the user that the daemon
-    runs as, and root. All calls fail with LOCKED while the daemon is locked.
+    """The relay service that this daemon provides to others. Allowed callers: the owner, and
+    tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
     """
 
     def __init__(self, channel):
@@ -44,8 +44,8 @@ class RelayServiceStub(object):
 
 
 class RelayServiceServicer(object):
-    """The relay service that this daemon provides to others. Allowed callers: the user that the daemon
-    runs as, and root. All calls fail with LOCKED while the daemon is locked.
+    """The relay service that this daemon provides to others. Allowed callers: the owner, and
+    tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
     """
 
     def GetRelayStatus(self, request, context):
@@ -72,8 +72,8 @@ def add_RelayServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RelayService(object):
-    """The relay service that this daemon provides to others. Allowed callers: the user that the daemon
-    runs as, and root. All calls fail with LOCKED while the daemon is locked.
+    """The relay service that this daemon provides to others. Allowed callers: the owner, and
+    tokens with the scope ADMIN. All calls fail with LOCKED while the daemon is locked.
     """
 
     @staticmethod
