@@ -138,7 +138,7 @@ async fn out_of_range_requests_are_refused() {
     for client in ["Desk", "a b", "ä", &"x".repeat(65), "../x"] {
         refused(alice.events(client).await, Reason::InvalidArgument);
     }
-    refused(alice.acknowledge("", "0-0").await, Reason::ClientUnknown);
+    refused(alice.acknowledge("", "0-0").await, Reason::InvalidArgument);
     scene.end().await;
 }
 

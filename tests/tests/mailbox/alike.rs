@@ -28,7 +28,7 @@ const COLUMNS: [&str; 15] = [
     "letters.mark",
     "letters.nonce",
     "letters.period",
-    "marks.box",
+    "marks.key",
     "marks.mark",
     "marks.nonce",
     "marks.period",
