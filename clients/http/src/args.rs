@@ -24,7 +24,7 @@ pub struct Args {
     /// Another host name in the URLs of the gateway, besides localhost and its address; may be repeated
     #[arg(long = "allow-host", value_name = "HOST")]
     pub hosts: Vec<String>,
-    /// A web origin whose pages may call the gateway, such as https://home.example; may be repeated
+    /// A web origin whose pages may call the gateway, such as `https://home.example`; may be repeated
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub origins: Vec<String>,
 }
