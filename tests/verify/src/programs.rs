@@ -8,15 +8,23 @@ use serde_json::Value;
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The programs that run at a time.
 const AT_ONCE: usize = 2;
 /// The environment variable for the number of tests that one program runs concurrently.
 const THREADS: &str = "RUST_TEST_THREADS";
+
+/// How long one program may run. The longest takes two minutes on two busy cores.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How long the output of a program that has ended is read.
+const LEFT_OPEN: Duration = Duration::from_secs(5);
+/// The interval at which the end of a program is noticed.
+const POLL: Duration = Duration::from_millis(20);
 
 /// What libtest prints of a test that runs for a minute.
 const TAKES_LONG: &str = "has been running for over";
@@ -121,53 +129,119 @@ fn run_one(program: &Program, environment: &[(&str, &str)]) -> anyhow::Result<(O
         let processors = thread::available_parallelism().map_or(2, usize::from);
         command.env(THREADS, (processors + 1).to_string());
     }
+    let ended = run_limited(command, &program.name, LIMIT, LEFT_OPEN)?;
+    let took = began.elapsed().as_secs_f64();
+    let outcome = count(&program.name, &ended);
+    let Ended { errors, tests, .. } = ended;
+    let shown = format!("    Ran {} in {took:.1} s\n{errors}{tests}", program.name);
+    Ok((outcome, shown))
+}
+
+fn count(name: &str, ended: &Ended) -> Outcome {
+    let mut outcome = Outcome::default();
+    for line in ended.tests.lines() {
+        outcome.add(failed_test(line));
+        outcome.passed += passed_tests(line);
+    }
+    let skipped: BTreeSet<String> = ended.errors.lines().filter_map(skipped_test).collect();
+    outcome.skipped = skipped.len() as u64;
+    outcome.passed = outcome.passed.saturating_sub(outcome.skipped);
+    match &ended.result {
+        Ok(status) if status.success() || outcome.failed > 0 => {}
+        Ok(status) => outcome.add(Outcome::failure(format!("{name} failed ({status})"))),
+        Err(why) => outcome.add(Outcome::failure(format!("{name} {why}"))),
+    }
+    outcome
+}
+
+/// What a program that ended has printed, and its status or what went wrong with it.
+struct Ended {
+    tests: String,
+    errors: String,
+    result: Result<ExitStatus, &'static str>,
+}
+
+/// Runs `command` for at most `limit`, then kills it. Its output is read until `left_open` after its end:
+/// a process that it left running may hold the output open for ever.
+fn run_limited(
+    mut command: Command,
+    name: &str,
+    limit: Duration,
+    left_open: Duration,
+) -> anyhow::Result<Ended> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("could not start {}", program.executable.display()))?;
-    let errors = child.stderr.take();
-    let errors = thread::spawn(move || errors.map(|mut errors| read_all(&mut errors)));
-    let tests = child.stdout.take().map(|out| follow(&program.name, out));
-    let tests = tests.unwrap_or_default();
-    let status = child.wait()?;
-    let errors = errors.join().ok().flatten().unwrap_or_default();
-    let mut outcome = Outcome::default();
-    for line in tests.lines() {
-        outcome.add(failed_test(line));
-        outcome.passed += passed_tests(line);
-    }
-    let skipped: BTreeSet<String> = errors.lines().filter_map(skipped_test).collect();
-    outcome.skipped = skipped.len() as u64;
-    outcome.passed = outcome.passed.saturating_sub(outcome.skipped);
-    if !status.success() && outcome.failed == 0 {
-        let failure = format!("{} failed ({status})", program.name);
-        outcome.add(Outcome::failure(failure));
-    }
-    let took = began.elapsed().as_secs_f64();
-    let shown = format!("    Ran {} in {took:.1} s\n{errors}{tests}", program.name);
-    Ok((outcome, shown))
+        .with_context(|| format!("could not start {name}"))?;
+    let errors = child.stderr.take().map(|errors| Output::read("", errors));
+    let tests = child.stdout.take().map(|tests| Output::read(name, tests));
+    let status = wait(&mut child, limit)?;
+    let deadline = Instant::now() + left_open;
+    let (errors, errors_ended) = errors.map_or_else(Default::default, |read| read.take(deadline));
+    let (tests, tests_ended) = tests.map_or_else(Default::default, |read| read.take(deadline));
+    let result = match status {
+        None => Err("was ended because it took too long"),
+        Some(_) if !(errors_ended && tests_ended) => Err("left a process running"),
+        Some(status) => Ok(status),
+    };
+    Ok(Ended {
+        tests,
+        errors,
+        result,
+    })
 }
 
-/// Reads the output of a program to its end, and shows at once which test takes long.
-fn follow(name: &str, output: impl Read) -> String {
-    let mut all = String::new();
-    for line in BufReader::new(output).lines().map_while(Result::ok) {
-        if line.contains(TAKES_LONG) {
-            println!("    {name}: {line}");
+/// Waits for a program. Kills it after `limit`, and then returns none.
+fn wait(child: &mut Child, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
         }
-        all.push_str(&line);
-        all.push('\n');
+        thread::sleep(POLL);
     }
-    all
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
 }
 
-fn read_all(output: &mut impl Read) -> String {
-    let mut all = Vec::new();
-    // What could be read is shown, whatever came after it.
-    let _ = output.read_to_end(&mut all);
-    String::from_utf8_lossy(&all).into_owned()
+/// Output of a program that a thread reads.
+struct Output {
+    read: Arc<Mutex<String>>,
+    ended: Receiver<()>,
+}
+
+impl Output {
+    /// Reads `from` to its end. Shows at once which test of the program `name` takes long.
+    fn read(name: &str, from: impl Read + Send + 'static) -> Self {
+        let (end, ended) = mpsc::channel::<()>();
+        let read = Arc::<Mutex<String>>::default();
+        let (name, all) = (name.to_owned(), read.clone());
+        thread::spawn(move || {
+            // Dropping it reports the end.
+            let _end = end;
+            for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
+                if line.contains(TAKES_LONG) {
+                    println!("    {name}: {line}");
+                }
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.push_str(&line);
+                all.push('\n');
+            }
+        });
+        Self { read, ended }
+    }
+
+    /// Returns what was read until `deadline`, and whether that was all.
+    fn take(self, deadline: Instant) -> (String, bool) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let ended = self.ended.recv_timeout(left) != Err(RecvTimeoutError::Timeout);
+        let read = std::mem::take(&mut *self.read.lock().unwrap_or_else(PoisonError::into_inner));
+        (read, ended)
+    }
 }
 
 #[cfg(test)]
@@ -188,5 +262,39 @@ mod tests {
         assert_eq!(program(&message(false, r#""/x/target/m2d""#)), None);
         assert_eq!(program(&message(true, "null")), None);
         assert_eq!(program("{}"), None);
+    }
+
+    fn script(text: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", text]);
+        command
+    }
+
+    #[test]
+    fn a_program_that_takes_too_long_is_ended_and_fails() {
+        let hangs = script("echo 'test a::b ... ok'; exec sleep 60");
+        let limit = Duration::from_millis(300);
+        let ended = run_limited(hangs, "hangs", limit, limit).unwrap();
+        assert_eq!(ended.tests, "test a::b ... ok\n");
+        assert_eq!(count("hangs", &ended).failed, 1);
+    }
+
+    #[test]
+    fn a_program_that_leaves_a_process_running_fails() {
+        let leaves = script("sleep 3 & echo 'test result: ok. 1 passed; 0 failed;'");
+        let (limit, left_open) = (Duration::from_secs(60), Duration::from_millis(200));
+        let ended = run_limited(leaves, "leaves", limit, left_open).unwrap();
+        let outcome = count("leaves", &ended);
+        assert_eq!((outcome.passed, outcome.failed), (1, 1));
+    }
+
+    #[test]
+    fn the_tests_of_a_program_that_ends_are_counted() {
+        let ends =
+            script("echo 'test result: ok. 3 passed; 0 failed;'; echo 'SKIPPED a: no nft' >&2");
+        let limit = Duration::from_secs(60);
+        let ended = run_limited(ends, "ends", limit, limit).unwrap();
+        let outcome = count("ends", &ended);
+        assert_eq!((outcome.passed, outcome.skipped, outcome.failed), (2, 1, 0));
     }
 }
