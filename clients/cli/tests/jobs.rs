@@ -55,8 +55,7 @@ async fn commands_of_two_contacts_run_at_once() {
     let fake = Fake::start().await;
     fake.state().events = vec![received_from("a", "1", "x"), received_from("b", "2", "x")];
     // Each command waits until the other one runs.
-    let script =
-        "touch $DIR/$M2_PEER_ID; until [ -e $DIR/a ] && [ -e $DIR/b ]; do sleep 0.05; done";
+    let script = "touch $DIR/$M2_PEER_ID; while [ -e $DIR ] && ! { [ -e $DIR/a ] && [ -e $DIR/b ]; }; do sleep 0.05; done";
     let run = ended(listen(&fake, "2", 2, script)).await;
     assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{run:?}");
     assert_eq!(fake.state().acknowledged.last().unwrap(), "2");
@@ -92,14 +91,15 @@ async fn commands_of_one_contact_never_overlap_and_keep_their_order() {
 }
 
 /// Starts a listener whose command for event 1 runs until `go` exists, and waits until the commands
-/// of all other events have ended.
+/// of all other events have ended. A command outlives a killed listener, so it also ends when the directory
+/// of the test is deleted.
 async fn held(fake: &Fake) -> Child {
     fake.state().events = vec![
         received_from("a", "1", "x"),
         received_from("b", "2", "x"),
         received_from("b", "3", "x"),
     ];
-    let script = "[ $M2_CURSOR = 1 ] && until [ -e $DIR/go ]; do sleep 0.05; done; \
+    let script = "[ $M2_CURSOR = 1 ] && until [ -e $DIR/go ] || ! [ -e $DIR ]; do sleep 0.05; done; \
                   echo $M2_CURSOR >> $DIR/done";
     let child = listen(fake, "4", 3, script).spawn().unwrap();
     wait_for_lines(fake.dir(), "done", 2).await;
