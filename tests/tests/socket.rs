@@ -137,7 +137,12 @@ async fn exhausted_descriptors_cause_no_busy_loop() {
     prlimit(Some(process), Resource::Nofile, before).unwrap();
     let latest = Api::of(&daemon).await.unwrap();
     timeout(PATIENCE, latest.status()).await.unwrap().unwrap();
-    assert!(daemon.log().contains("accepted again"), "{}", daemon.log());
+    // The line is written after the connection was handed on.
+    eventually("the line in the log", async || {
+        Ok(daemon.log().contains("accepted again").then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 fn soft(limit: u64) -> Rlimit {

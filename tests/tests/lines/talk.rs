@@ -39,9 +39,13 @@ async fn a_probe_and_a_removal_reach_the_other_side_of_a_line() {
     add_line(&bob, &relay, false).await;
     befriend((&alice, "alice"), (&bob, "bob")).await;
     talk(&alice, &bob, "first").await;
-    let probed = daemons[1].m2(&["network", "probe", "alice"]).await.unwrap();
-    assert_eq!(probed.code, Some(0), "{}", probed.stdout);
-    assert!(probed.stdout.contains("reached"), "{}", probed.stdout);
+    // On a busy machine, a probe may exceed its five seconds.
+    eventually("a probe that reaches alice", async || {
+        let probed = daemons[1].m2(&["network", "probe", "alice"]).await?;
+        Ok((probed.code == Some(0) && probed.stdout.contains("reached")).then_some(()))
+    })
+    .await
+    .unwrap();
     let removed = daemons[0].m2(&["contact", "remove", "bob"]).await.unwrap();
     assert_eq!(removed.code, Some(0));
     eventually("the reason", async || {
