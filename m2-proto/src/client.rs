@@ -11,13 +11,22 @@
 //! # }
 //! ```
 
+#[cfg(windows)]
+#[path = "client/pipe.rs"]
+mod transport;
+#[cfg(unix)]
+#[path = "client/unix.rs"]
+mod transport;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
+use tower::service_fn;
 
 use crate::api::v1::access_service_client::AccessServiceClient;
 use crate::api::v1::backup_service_client::BackupServiceClient;
@@ -97,9 +106,15 @@ pub enum ConnectError {
         /// The transport's error.
         source: tonic::transport::Error,
     },
-    /// Local sockets are not supported on this system yet.
-    #[error("this system's local sockets are not supported yet")]
-    Unsupported,
+    /// A program of another user listens at a default place. Only on Windows, where every user can create
+    /// a pipe of any name.
+    #[error("a program of another user, {owner}, listens at {}", path.display())]
+    Untrusted {
+        /// The pipe that was tried.
+        path: PathBuf,
+        /// The security identifier of the user.
+        owner: String,
+    },
 }
 
 macro_rules! services {
@@ -154,10 +169,16 @@ impl Client {
             return Err(ConnectError::PathTooLong { path });
         }
         // A separate first connection distinguishes a missing daemon from other errors.
-        transport::probe(&path).await?;
+        probe(&path).await?;
         // The address is never resolved: the connector below ignores it.
         let endpoint = Endpoint::from_static("http://m2d.invalid").connect_timeout(CONNECT_TIMEOUT);
-        let channel = transport::connect(endpoint, &path)
+        let place = path.clone();
+        let connector = service_fn(move |_: Uri| {
+            let place = place.clone();
+            async move { transport::dial(&place).await.map(TokioIo::new) }
+        });
+        let channel = endpoint
+            .connect_with_connector(connector)
             .await
             .map_err(|source| ConnectError::Transport { path, source })?;
         Ok(Self {
@@ -197,76 +218,14 @@ impl Client {
     }
 }
 
-#[cfg(unix)]
-mod transport {
-    use std::io::{self, ErrorKind};
-    use std::path::{Path, PathBuf};
-    use std::time::Duration;
-
-    use hyper_util::rt::TokioIo;
-    use tokio::net::UnixStream;
-    use tonic::transport::{Channel, Endpoint, Error, Uri};
-    use tower::service_fn;
-
-    use super::{CONNECT_TIMEOUT, ConnectError};
-
-    /// How long to wait before trying again when the daemon's queue of new connections is full.
-    const QUEUE_PAUSE: Duration = Duration::from_millis(50);
-
-    pub(super) async fn probe(path: &Path) -> Result<(), ConnectError> {
-        let path = path.to_path_buf();
-        match tokio::time::timeout(CONNECT_TIMEOUT, dial(&path)).await {
-            Err(_) => Err(ConnectError::Busy { path }),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if is_nobody(&error) => Err(ConnectError::NoDaemon { path }),
-            Ok(Err(source)) => Err(ConnectError::Io { path, source }),
-        }
-    }
-
-    /// Connects to the socket, and waits while the daemon's queue of new connections is full.
-    async fn dial(path: &Path) -> io::Result<UnixStream> {
-        loop {
-            match UnixStream::connect(path).await {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    tokio::time::sleep(QUEUE_PAUSE).await;
-                }
-                other => return other,
-            }
-        }
-    }
-
-    pub(super) async fn connect(endpoint: Endpoint, path: &Path) -> Result<Channel, Error> {
-        let path: PathBuf = path.to_path_buf();
-        let connector = service_fn(move |_: Uri| {
-            let path = path.clone();
-            async move { dial(&path).await.map(TokioIo::new) }
-        });
-        endpoint.connect_with_connector(connector).await
-    }
-
-    fn is_nobody(error: &io::Error) -> bool {
-        matches!(
-            error.kind(),
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory
-        )
-    }
-}
-
-#[cfg(not(unix))]
-mod transport {
-    use std::path::Path;
-
-    use tonic::transport::{Channel, Endpoint, Error};
-
-    use super::ConnectError;
-
-    pub(super) async fn probe(_: &Path) -> Result<(), ConnectError> {
-        Err(ConnectError::Unsupported)
-    }
-
-    // Never reached: the probe fails first.
-    pub(super) async fn connect(endpoint: Endpoint, _: &Path) -> Result<Channel, Error> {
-        endpoint.connect().await
+/// Opens a connection and closes it.
+async fn probe(path: &Path) -> Result<(), ConnectError> {
+    let path = path.to_path_buf();
+    match tokio::time::timeout(CONNECT_TIMEOUT, transport::dial(&path)).await {
+        Err(_) => Err(ConnectError::Busy { path }),
+        Ok(Ok(stream)) => transport::check_owner(&stream, path),
+        Ok(Err(error)) if transport::is_absence(&error) => Err(ConnectError::NoDaemon { path }),
+        Ok(Err(source)) => Err(ConnectError::Io { path, source }),
     }
 }
 

@@ -6,13 +6,14 @@
 #[cfg(unix)]
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// Suppresses the echo of stdin's terminal until this value is dropped. Has no effect on Windows
-/// yet.
+/// Suppresses the echo of stdin's terminal until this value is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct Silenced {
     #[cfg(unix)]
     before: Option<Termios>,
+    #[cfg(windows)]
+    before: Option<u32>,
 }
 
 #[cfg(unix)]
@@ -29,11 +30,13 @@ impl Silenced {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl Silenced {
-    /// Has no effect on this system.
+    /// Stops the echo of stdin's terminal. Has no effect if stdin is not a terminal.
     pub fn stdin() -> Self {
-        Self {}
+        Self {
+            before: m2_windows::console::silence(),
+        }
     }
 }
 
@@ -42,6 +45,15 @@ impl Drop for Silenced {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
             set(before);
+        }
+    }
+}
+
+#[cfg(windows)]
+impl Drop for Silenced {
+    fn drop(&mut self) {
+        if let Some(before) = self.before {
+            m2_windows::console::set(before);
         }
     }
 }
