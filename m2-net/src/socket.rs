@@ -7,16 +7,18 @@ mod accepting;
 mod dialling;
 mod medium;
 mod outgoing;
+mod plain;
 mod reset_suppressor;
 
 pub(crate) use accepting::AcceptingSocket;
 pub(crate) use dialling::DiallingSocket;
 pub(crate) use medium::Medium;
 
+use plain::PlainSocket;
 use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 /// The size of the socket buffers. The default of 208 KiB overflows when 50 peers dial at once, and
@@ -41,7 +43,19 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
     let _ = socket.set_send_buffer_size(BUFFER_BYTES);
     socket.bind(&address.into())?;
     socket.set_nonblocking(true)?;
-    TokioRuntime.wrap_udp_socket(socket.into())
+    wrap(socket.into())
+}
+
+/// Returns QUIC's own socket, or a plain one if the system refuses an option that that one needs.
+fn wrap(socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    let kept = socket.try_clone()?;
+    match TokioRuntime.wrap_udp_socket(socket) {
+        Ok(wrapped) => Ok(wrapped),
+        Err(error) => {
+            tracing::info!(%error, "the system lacks options of UDP sockets: transfers are slower");
+            Ok(Arc::new(PlainSocket::new(kept)?))
+        }
+    }
 }
 
 /// Returns whether a plain datagram begins with a packet of a handshake.
