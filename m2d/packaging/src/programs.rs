@@ -8,10 +8,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The packages with the programs.
-const PACKAGES: [&str; 3] = ["m2d", "m2-cli", "m2-packaging"];
+/// The packages with the programs, by builds. The gateway and the bridge have TLS. Built together with them, the daemon
+/// would contain a TLS library that it does not use (docs/adr/0028-mqtt-client.md).
+const BUILDS: [&[&str]; 2] = [
+    &["m2d", "m2-cli", "m2-packaging"],
+    &["m2-http", "m2-mcp", "m2-mqtt"],
+];
 /// The programs. The last one is for the container image only.
-pub(crate) const PROGRAMS: [&str; 3] = ["m2d", "m2", CONTAINER];
+pub(crate) const PROGRAMS: [&str; 6] = ["m2d", "m2", "m2-http", "m2-mcp", "m2-mqtt", CONTAINER];
 /// The first process in a container.
 pub(crate) const CONTAINER: &str = "m2-container";
 
@@ -39,21 +43,21 @@ pub(crate) fn get(options: &Options, root: &Path, release: &Release) -> anyhow::
 /// Builds in a directory of its own: with other flags than the usual ones, everything is built again.
 fn build(profile: &str, root: &Path, release: &Release) -> anyhow::Result<PathBuf> {
     let target = m2_verify::workspace::target(root).join("artefacts-build");
-    let mut command = cargo();
-    command.current_dir(root);
-    command.args(["build", "--locked", "--profile", profile]);
-    for package in PACKAGES {
-        command.args(["-p", package]);
+    let flags = rust_flags(&paths(root, &target)?);
+    for packages in BUILDS {
+        let mut command = cargo();
+        command.current_dir(root);
+        command.args(["build", "--locked", "--profile", profile]);
+        for package in packages {
+            command.args(["-p", package]);
+        }
+        command.args(["--bins", "--target-dir"]).arg(&target);
+        command.env("CARGO_ENCODED_RUSTFLAGS", &flags);
+        command.env("GNUMAKEFLAGS", OPENSSL);
+        command.env("CARGO_INCREMENTAL", "0");
+        command.env(EPOCH, release.epoch.to_string());
+        run(&mut command, "install it with rustup")?;
     }
-    command.args(["--bins", "--target-dir"]).arg(&target);
-    command.env(
-        "CARGO_ENCODED_RUSTFLAGS",
-        rust_flags(&paths(root, &target)?),
-    );
-    command.env("GNUMAKEFLAGS", OPENSSL);
-    command.env("CARGO_INCREMENTAL", "0");
-    command.env(EPOCH, release.epoch.to_string());
-    run(&mut command, "install it with rustup")?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(target.join(folder))
 }
