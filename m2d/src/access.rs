@@ -4,13 +4,17 @@ mod caller;
 mod layer;
 mod registry;
 mod revocable;
+#[cfg(unix)]
+mod users;
+#[cfg(windows)]
+#[path = "access/windows_users.rs"]
 mod users;
 mod uses;
 
 pub use caller::Caller;
 pub use layer::AccessLayer;
 pub use registry::Registry;
-pub use users::Users;
+pub use users::{Peer, Users};
 pub use uses::{Uses, store_uses};
 
 use std::sync::Arc;

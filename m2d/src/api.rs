@@ -3,6 +3,7 @@
 
 mod access;
 mod backup;
+mod conditions;
 mod contact;
 mod convert;
 mod daemon;
@@ -22,6 +23,7 @@ mod permits;
 mod readers;
 mod relay;
 mod reloaded;
+mod reports;
 mod session;
 
 pub use diagnostics::Diagnostics;

@@ -12,12 +12,21 @@ mod restore;
 mod running;
 mod serve;
 mod settings;
+#[cfg(unix)]
+mod signals;
+#[cfg(windows)]
+#[path = "app/windows_signals.rs"]
+mod signals;
+#[cfg(windows)]
+mod system_service;
 mod watch;
 
 pub use check::check_config;
 pub use failure::Failure;
 pub use passphrase::passphrase;
 pub use restore::restore;
+#[cfg(windows)]
+pub use system_service::service;
 
 use key::{Key, OpenKey};
 use open::Startup;
@@ -28,16 +37,18 @@ use crate::access::{Access, Users};
 use crate::api::{ApiState, Diagnostics, Unlocker};
 use crate::args::{InitArgs, RunArgs};
 use crate::config::Config;
+use crate::exposure::Files;
 use crate::key_file::{KeyFile, KeyFileError};
-use crate::listen::{self, Connections, ListenError, SocketSource, make_private_dir};
+#[cfg(unix)]
+use crate::listen::ListenError;
+use crate::listen::{self, Connections, SocketSource, make_private_dir};
 use crate::lock::InstanceLock;
-use crate::service::tell;
+use crate::service::{self, Notice, tell};
 use crate::tasks::Tasks;
 use crate::{log, paths, unlock};
 use futures::FutureExt;
 use m2_crypto::{Circle, KeyError, provider};
 use m2_proto::reason::Reason;
-use sd_notify::NotifyState;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +129,7 @@ fn plan(args: &RunArgs) -> Result<Plan, Failure> {
 }
 
 /// Returns the socket that the service manager passes, otherwise the path at which to bind one.
+#[cfg(unix)]
 fn socket_source(args: &RunArgs) -> Result<SocketSource, Failure> {
     match (listen::passed_socket(args.launchd)?, &args.socket) {
         (Some(_), Some(path)) => Err(ListenError::NamedToo(path.clone()).into()),
@@ -126,22 +138,31 @@ fn socket_source(args: &RunArgs) -> Result<SocketSource, Failure> {
     }
 }
 
+/// Returns the name of the pipe: no service manager passes one.
+#[cfg(windows)]
+fn socket_source(args: &RunArgs) -> Result<SocketSource, Failure> {
+    Ok(SocketSource::Path(paths::socket(args.socket.as_ref())?))
+}
+
 async fn run_in(args: &RunArgs, plan: Plan, socket: SocketSource) -> Result<(), Failure> {
-    serve::survive_file_limit().map_err(Failure::Runtime)?;
+    signals::survive_file_limit().map_err(Failure::Runtime)?;
     let stop = CancellationToken::new();
     let tasks = Tasks::new(stop.clone());
-    let reloads = serve::spawn_signals(stop.clone()).map_err(Failure::Runtime)?;
+    let reloads = signals::spawn(stop.clone()).map_err(Failure::Runtime)?;
     let connections = Connections::new(listen::raise_limit());
     let diagnostics = Diagnostics::new(
         &plan.config,
         [plan.data_dir.as_path(), socket.path(), plan.file.as_path()],
     );
-    let own_uid = rustix::process::geteuid().as_raw();
-    let access = Access::new(Users::new(own_uid, &plan.config.access)?);
+    let access = Access::new(Users::of_process(&plan.config.access)?);
+    let files = Files::new(&plan.config, &plan.data_dir, &plan.file);
+    #[cfg(unix)]
+    let files = files.with_socket(socket.path(), access.users.socket_mode());
+    files.log();
     let socket = socket.open(&access.users).await?;
     let circle = plan.config.circle.name.clone();
     let shared = (connections.clone(), access.clone());
-    let state = ApiState::new(circle, shared, diagnostics, stop.clone());
+    let state = ApiState::new(circle, shared, (diagnostics, files), stop.clone());
     let state = Arc::new(state.await);
     let given = unlock::passphrase(&plan.config.identity)?;
     let key = key::find(&plan.data_dir, &given)?;
@@ -151,7 +172,7 @@ async fn run_in(args: &RunArgs, plan: Plan, socket: SocketSource) -> Result<(), 
     let opened: RunningSlot = Arc::default();
     open_or_lock(startup, key, &state, &opened).await?;
     tasks.helper("reloads", reloader.run(reloads, stop.clone()));
-    if let Some(timeout) = sd_notify::watchdog_enabled() {
+    if let Some(timeout) = service::watchdog_timeout() {
         tasks.helper(
             "watchdog",
             watch::feed(state.clone(), timeout, stop.clone()),
@@ -160,7 +181,7 @@ async fn run_in(args: &RunArgs, plan: Plan, socket: SocketSource) -> Result<(), 
     let incoming = socket.incoming(connections, access);
     let serving = async {
         let served = serve::serve(&state, incoming, stop.clone()).await;
-        tell(&[NotifyState::Stopping]);
+        tell(&[Notice::Stopping]);
         stop.cancel();
         served
     };
@@ -190,15 +211,15 @@ async fn open_or_lock(
             state.set_ready(ready).await;
             *opened.lock().await = Some(rest);
             tracing::info!(new_identity = is_new, "ready");
-            tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+            tell(&[Notice::Ready, Notice::Status("ready")]);
         }
         Key::Locked(file) => {
             state
                 .set_unlocker(unlocker(startup, Arc::new(file), opened.clone()))
                 .await;
             tracing::info!("locked: open the identity with `m2 unlock`");
-            let status = NotifyState::Status("locked: open the identity with `m2 unlock`");
-            tell(&[NotifyState::Ready, status]);
+            let status = Notice::Status("locked: open the identity with `m2 unlock`");
+            tell(&[Notice::Ready, status]);
         }
     }
     Ok(())
@@ -233,7 +254,7 @@ fn unlocker(startup: Startup, file: Arc<KeyFile>, opened: RunningSlot) -> Unlock
                 reason_of(&error)
             })?;
             *opened.lock().await = Some(rest);
-            tell(&[NotifyState::Status("ready")]);
+            tell(&[Notice::Status("ready")]);
             tracing::info!("unlocked");
             Ok(ready)
         }

@@ -37,6 +37,10 @@ pub enum Command {
     Run(RunArgs),
     /// Create the identity and stop.
     Init(InitArgs),
+    /// Run the daemon as a service of Windows, or install and remove it.
+    #[cfg(windows)]
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Check the configuration and the files that it names, report errors, and stop.
     CheckConfig(ConfigArgs),
     /// Check the integrity of the identity and the store without changing anything.
@@ -71,6 +75,23 @@ pub struct RunArgs {
     /// after a failure that a restart can't fix, as launchd restarts a program after every other code.
     #[arg(long)]
     pub launchd: bool,
+}
+
+/// Changes to the service, and its run.
+#[cfg(windows)]
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand {
+    /// Install the service of this program for all users, and start it. Needs an administrator.
+    Install {
+        /// A user that may use the daemon in addition to administrators; may be given several times. Ignored
+        /// if there is a configuration from before.
+        #[arg(long = "user", value_name = "NAME")]
+        users: Vec<String>,
+    },
+    /// Stop and remove the service. Its data stays. Needs an administrator.
+    Remove,
+    /// Run as the service: the command of the service manager.
+    Run(RunArgs),
 }
 
 /// Options of `init`.
@@ -171,11 +192,11 @@ pub struct NewPassphrase {
 #[derive(Debug, Clone, Default, Args)]
 pub struct PathArgs {
     /// The configuration file [default: $CONFIGURATION_DIRECTORY/m2d.toml, else
-    /// ~/.config/m2d/m2d.toml].
+    /// ~/.config/m2d/m2d.toml, on Windows %LOCALAPPDATA%\m2d\config\m2d.toml].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The directory of the identity and the store [default: $STATE_DIRECTORY, else
-    /// ~/.local/share/m2d].
+    /// ~/.local/share/m2d, on Windows %LOCALAPPDATA%\m2d\data].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }

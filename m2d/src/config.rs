@@ -209,6 +209,13 @@ pub enum ConfigError {
         /// The configured name.
         name: String,
     },
+    /// The system does not report the user that the daemon runs as.
+    #[cfg(windows)]
+    #[error("the system does not report the user of this process: {source}")]
+    OwnUser {
+        /// The system's error.
+        source: io::Error,
+    },
     /// The group whose members may use the daemon does not exist.
     #[error("[access] group: this computer has no group named \"{name}\"")]
     NoGroup {

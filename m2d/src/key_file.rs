@@ -4,6 +4,7 @@
 //! A line of text before the PEM block records that a store was created for the key, so that a lost
 //! store can be distinguished from one that never existed.
 
+use m2_backup::private;
 use m2_crypto::{Identity, KeyError, Provider};
 use rand_core::CryptoRng;
 use std::fmt;
@@ -33,8 +34,6 @@ const MAX_BYTES: u64 = 64 * 1024;
 pub struct KeyFile {
     path: PathBuf,
     text: Zeroizing<String>,
-    #[cfg_attr(not(unix), allow(dead_code))]
-    mode: u32,
 }
 
 /// The key file can't be used.
@@ -63,7 +62,7 @@ impl KeyFile {
     pub fn read(data_dir: &Path) -> Result<Option<Self>, KeyFileError> {
         let path = data_dir.join(FILE_NAME);
         match read_text(&path) {
-            Ok((text, mode)) => Ok(Some(Self { path, text, mode })),
+            Ok(text) => Ok(Some(Self { path, text })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(KeyFileError::Io { path, source }),
         }
@@ -87,8 +86,7 @@ impl KeyFile {
             path: path.clone(),
             source,
         })?;
-        let mode = 0o600;
-        Ok((Self { path, text, mode }, identity))
+        Ok((Self { path, text }, identity))
     }
 
     /// Removes the file that an interrupted write left next to the key file. It may hold the key
@@ -160,33 +158,12 @@ impl KeyFile {
         self.replace(text)
     }
 
-    /// Returns a warning for the user if other users have access to the key. The file is used
-    /// nevertheless: refusing it would lock its owner out.
-    #[cfg(unix)]
-    pub fn open_to_others(&self) -> Option<String> {
-        let path = self.path.display();
-        (self.mode & 0o077 != 0).then(|| {
-            format!(
-                "The key file {path} has mode {:04o}: other users may read or change it. Run \
-                 `chmod 600 {path}`. If others could read it, they may have a copy of your identity.",
-                self.mode
-            )
-        })
-    }
-
-    /// Returns nothing: this system has no permission bits.
-    #[cfg(not(unix))]
-    pub fn open_to_others(&self) -> Option<String> {
-        None
-    }
-
     fn replace(&mut self, text: Zeroizing<String>) -> Result<(), KeyFileError> {
         replace_durably(&self.path, text.as_bytes()).map_err(|source| KeyFileError::Io {
             path: self.path.clone(),
             source,
         })?;
         self.text = text;
-        self.mode = 0o600;
         Ok(())
     }
 
@@ -206,22 +183,12 @@ impl fmt::Debug for KeyFile {
     }
 }
 
-fn read_text(path: &Path) -> io::Result<(Zeroizing<String>, u32)> {
-    let file = File::open(path)?;
-    let mode = mode_of(&file.metadata()?);
+fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
-    file.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok((text, mode))
-}
-
-#[cfg(unix)]
-fn mode_of(metadata: &fs::Metadata) -> u32 {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777
-}
-
-#[cfg(not(unix))]
-fn mode_of(_: &fs::Metadata) -> u32 {
-    0o600
+    File::open(path)?
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Writes a new file that only its owner can read. Fails if the file exists.
@@ -269,7 +236,7 @@ fn temporary_of(target: &Path) -> PathBuf {
 /// Flushes the directory that contains `path`.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
+        Some(directory) => private::sync_entries(directory),
         None => Ok(()),
     }
 }
@@ -334,20 +301,5 @@ mod tests {
         fs::write(dir.path().join(FILE_NAME), text).unwrap();
         let file = KeyFile::read(dir.path()).unwrap().unwrap();
         assert!(!file.is_encrypted());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_key_that_others_can_read_is_reported_with_its_mode() {
-        use std::os::unix::fs::PermissionsExt;
-        let (dir, _) = alice();
-        let path = dir.path().join(FILE_NAME);
-        for (mode, is_told) in [(0o644, true), (0o640, true), (0o600, false), (0o400, false)] {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let file = KeyFile::read(dir.path()).unwrap().unwrap();
-            let told = file.open_to_others();
-            assert_eq!(told.is_some(), is_told);
-            assert!(told.is_none_or(|text| text.contains("chmod 600")));
-        }
     }
 }

@@ -12,6 +12,7 @@ pub mod connect;
 pub mod dialling;
 pub mod doctor;
 pub mod driver;
+pub mod exposure;
 pub mod host;
 pub mod key_file;
 pub mod lines;

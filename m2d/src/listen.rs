@@ -3,11 +3,11 @@
 mod authority;
 mod connections;
 mod descriptors;
-#[cfg(unix)]
 mod incoming;
 #[cfg(unix)]
 mod passed;
-#[cfg(unix)]
+#[cfg(windows)]
+mod pipe;
 mod stream;
 #[cfg(unix)]
 mod unix;
@@ -15,16 +15,25 @@ mod unix;
 pub use authority::AuthorityFilter;
 pub use connections::Connections;
 pub use descriptors::raise_limit;
-#[cfg(unix)]
 pub use incoming::Incoming;
 #[cfg(unix)]
 pub use passed::{PassedSocket, passed_socket};
-#[cfg(unix)]
+#[cfg(windows)]
+pub use pipe::{ApiSocket, SocketSource, make_private_dir};
 pub use stream::ApiStream;
 #[cfg(unix)]
 pub use unix::{ApiSocket, SocketSource, make_private_dir};
 
+/// The connection of a front-end as the system accepts it.
+#[cfg(unix)]
+type Socket = tokio::net::UnixStream;
+/// The connection of a front-end as the system accepts it.
+#[cfg(windows)]
+type Socket = tokio::net::windows::named_pipe::NamedPipeServer;
+
 use m2_proto::socket::MAX_PATH_BYTES;
+#[cfg(windows)]
+use m2_proto::socket::PIPE_PREFIX;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -45,6 +54,10 @@ pub enum ListenError {
         "{0} is a socket of another user; nothing was changed. Choose another path with --socket"
     )]
     NotOurs(PathBuf),
+    /// A path is not the name of a pipe.
+    #[cfg(windows)]
+    #[error("{} is not the name of a pipe. Name one with --socket, such as {PIPE_PREFIX}m2d-work", .0.display())]
+    NotAPipe(PathBuf),
     /// The path is too long for a Unix socket.
     #[error(
         "The socket path {} is {} bytes long; at most {MAX_PATH_BYTES} are possible. \

@@ -1,7 +1,8 @@
-//! Logging to standard error. Log lines do not reveal who talks to whom
+//! Logging to standard error, or to a file if there is none. Log lines do not reveal who talks to whom
 //! (docs/threat-model.md#protections). Logging never fails or blocks the program, whatever standard
 //! error is.
 
+mod file;
 mod journal;
 mod recent;
 mod sink;
@@ -9,9 +10,11 @@ mod sink;
 pub use m2_engine::pseudonym::{AddressPseudonym, Pseudonym};
 
 use crate::config::LogConfig;
+use file::LogFile;
 use sink::Sink;
 use std::io::{self, IsTerminal};
 use std::panic::{self, PanicHookInfo};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,12 +36,20 @@ type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
 /// Set once logging is set up.
 static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
 
+/// The file to which the log goes; unset for standard error.
+static FILE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Sends the log to a file instead of standard error. Must be called before anything is logged.
+pub fn to_file(path: &Path) {
+    let _ = FILE.set(path.to_owned());
+}
+
 /// Sets up logging for the process. Errors: the filter can't be parsed.
 pub fn init(config: &LogConfig) -> Result<(), ParseError> {
     let (filter, handle) = reload::Layer::new(parse(&config.filter)?);
     let layer = fmt::layer()
         .with_writer(sink().clone())
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(FILE.get().is_none() && io::stderr().is_terminal())
         .log_internal_errors(false);
     let layer = if config.json {
         layer.json().boxed()
@@ -96,7 +107,10 @@ pub fn panics() -> u64 {
 
 fn sink() -> &'static Sink {
     static SINK: OnceLock<Sink> = OnceLock::new();
-    SINK.get_or_init(|| Sink::start(io::stderr(), journal::is_stderr()))
+    SINK.get_or_init(|| match FILE.get() {
+        Some(path) => Sink::start(LogFile::open(path), false),
+        None => Sink::start(io::stderr(), journal::is_stderr()),
+    })
 }
 
 /// Returns whether an event or span is of the project's own crates. Libraries log addresses, keys in

@@ -25,6 +25,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => app::run(&args),
+        #[cfg(windows)]
+        Command::Service(command) => print(&app::service(command)?),
         Command::Init(args) => print(&app::init(&args)?),
         Command::Check(args) => check::run(&args, &mut io::stdout()),
         Command::CheckConfig(args) => print(&app::check_config(&args)?),

@@ -114,26 +114,6 @@ pub fn is_there(path: &Path) -> Result<bool, PairError> {
     }
 }
 
-/// Returns a warning for the user if other users may replace files in the data directory.
-#[cfg(unix)]
-pub fn open_to_others(data_dir: &Path) -> Option<String> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = fs::metadata(data_dir).ok()?.permissions().mode() & 0o7777;
-    let path = data_dir.display();
-    (mode & 0o022 != 0).then(|| {
-        format!(
-            "The data directory {path} has mode {mode:04o}: other users may replace your key and \
-             store. Run `chmod 700 {path}`."
-        )
-    })
-}
-
-/// Returns nothing: this system has no permission bits.
-#[cfg(not(unix))]
-pub fn open_to_others(_data_dir: &Path) -> Option<String> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

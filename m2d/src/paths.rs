@@ -1,5 +1,8 @@
 //! Default locations of the configuration, the data and the socket. Directories that a service manager
 //! names come before those of the user (systemd.exec(5), `StateDirectory=`).
+//!
+//! On Windows both directories are in %LOCALAPPDATA%, which stays on this computer: an identity that
+//! roamed would be used by two daemons.
 
 use crate::args::PathArgs;
 use directories::ProjectDirs;
@@ -21,7 +24,7 @@ pub fn config_file(given: Option<&PathBuf>) -> Result<(PathBuf, bool), NoHome> {
     }
     let directory = match service_directory("CONFIGURATION_DIRECTORY") {
         Some(directory) => directory,
-        None => project()?.config_dir().to_owned(),
+        None => project()?.config_local_dir().to_owned(),
     };
     Ok((directory.join("m2d.toml"), true))
 }
@@ -31,7 +34,7 @@ pub fn data_dir(args: &PathArgs) -> Result<PathBuf, NoHome> {
     let given = args.data_dir.clone();
     match given.or_else(|| service_directory("STATE_DIRECTORY")) {
         Some(path) => Ok(path),
-        None => Ok(project()?.data_dir().to_owned()),
+        None => Ok(project()?.data_local_dir().to_owned()),
     }
 }
 

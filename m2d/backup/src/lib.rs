@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+pub mod exposure;
 pub mod private;
 mod reader;
 mod store;

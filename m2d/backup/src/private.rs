@@ -21,10 +21,24 @@ pub fn create(path: &Path) -> io::Result<File> {
 /// Flushes the directory of a file, so that the file's name survives a power loss.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(directory) if directory.as_os_str().is_empty() => File::open(".")?.sync_all(),
-        Some(directory) => File::open(directory)?.sync_all(),
+        Some(directory) if directory.as_os_str().is_empty() => sync_entries(Path::new(".")),
+        Some(directory) => sync_entries(directory),
         None => Ok(()),
     }
+}
+
+/// Flushes the entries of a directory.
+#[cfg(unix)]
+pub fn sync_entries(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Does nothing: NTFS writes changes of directories to its journal in order, and gives no program a way to
+/// flush them.
+#[cfg(windows)]
+#[allow(clippy::unnecessary_wraps, reason = "other systems return an error")]
+pub fn sync_entries(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Removes a file when dropped.

@@ -12,9 +12,9 @@ use crate::state::{
     Shared, State, TimeKeeping, WaitingSuites, is_sent_once,
 };
 use crate::{
-    access, call, clients, contact_paths, contact_view, contacts, dialling, invitations, letters,
-    lines, loading, lookup, mailboxes, near, places, presence, privacy_facts, release, sending,
-    sessions, shared, suites, summary, time, tuning, upkeep,
+    access, backups, call, clients, contact_paths, contact_view, contacts, dialling, invitations,
+    letters, lines, loading, lookup, mailboxes, near, places, presence, privacy_facts, release,
+    sending, sessions, shared, suites, summary, time, tuning, upkeep,
 };
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_limits::counters::Counters;
@@ -111,6 +111,9 @@ impl Engine {
             Input::Shared(request) => shared::handle(engine, request),
             Input::Line(input) => lines::handle(engine, input),
             Input::Mailbox(input) => mailboxes::handle(engine, input),
+            Input::Backup(outcome, reply) => {
+                call::run(engine, reply, |engine| backups::report(engine, outcome));
+            }
             Input::Letter(input) => letters::handle(engine, input),
             Input::Session(input) => sessions::handle(engine, input),
             Input::DialFailed { peer, reason } => dialling::on_dial_failed(engine, &peer, reason),

@@ -1,5 +1,6 @@
 //! What reaches the engine: requests of front-ends, events of the daemon's tasks, and queries.
 
+use crate::backups::BackupOutcome;
 use crate::event_filter::EventFilter;
 use crate::reply::Reply;
 use crate::sessions::SessionInput;
@@ -33,6 +34,8 @@ pub enum Input {
     Line(lines::LineInput),
     /// A request about a box of this daemon, or a report on one.
     Mailbox(mailboxes::MailboxInput),
+    /// What became of a backup.
+    Backup(BackupOutcome, Reply<()>),
     /// A step in the delivery of a letter.
     Letter(letters::LetterInput),
     /// An event of a session.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod backups;
 mod call;
 mod client_names;
 mod clients;
@@ -31,6 +32,7 @@ mod lines;
 mod loading;
 mod lookup;
 mod mail;
+mod mail_warnings;
 mod mailboxes;
 mod meeting;
 mod near;
@@ -63,9 +65,11 @@ mod token_giving;
 mod tuning;
 mod upkeep;
 mod wanted;
+mod warning;
 mod withdrawal;
 
 pub use access::{AccessRequest, NewAccessToken};
+pub use backups::{BackupOutcome, BackupTimes};
 pub use client_names::StreamStart;
 pub use clients::StreamRequest;
 pub use collected::LetterKeys;
@@ -95,7 +99,9 @@ pub use shared::{LetterAction, SharedRequest, Taken};
 pub use shared_queue::{Given, SharedTerms, WorkerId};
 pub use state::{BoxHealth, LineHealth, Session, SessionSecrets, is_sent_once};
 pub use summary::Summary;
+pub use time::ClockView;
 pub use wanted::{OpenAt, WantedBox, WantedLines};
+pub use warning::{Area, Warning};
 
 use rand_core::UnwrapErr;
 

@@ -2,6 +2,7 @@
 
 use crate::refusal::Refusal;
 use crate::state::State;
+use crate::warning::{Area, Warning};
 use crate::{lines, mail};
 use m2_core::{ContactState, IpMode};
 use m2_store::ContactRowId;
@@ -48,24 +49,20 @@ pub(crate) fn privacy_facts(engine: &mut State) -> Result<PrivacyFacts, Refusal>
 }
 
 /// Returns warnings for the user about settings under which lines or mailboxes cannot work.
-pub(crate) fn line_warnings(engine: &State) -> Result<Vec<String>, Refusal> {
+pub(crate) fn line_warnings(engine: &State) -> Result<Vec<Warning>, Refusal> {
     let mut warnings = Vec::new();
     if lines::profile_mode(engine) != IpMode::LineOnly {
         return Ok(warnings);
     }
     if engine.batch.store.lines()?.is_empty() {
-        warnings.push(
-            "Nothing is sent: [privacy] ip is \"line-only\" and there is no relay. Add one \
-             with `m2 line add INVITE`."
-                .to_owned(),
-        );
+        let text = "Nothing is sent: [privacy] ip is \"line-only\" and there is no relay. Add one \
+                    with `m2 line add INVITE`.";
+        warnings.push(Warning::problem(Area::Relays, text).mended_by("m2 line add INVITE"));
     }
     if !engine.batch.store.mailboxes()?.is_empty() {
-        warnings.push(
-            "Mailboxes are not used: [privacy] ip is \"line-only\", and providers would learn \
-             this computer's address."
-                .to_owned(),
-        );
+        let text = "Mailboxes are not used: [privacy] ip is \"line-only\", and providers would learn \
+                    this computer's address.";
+        warnings.push(Warning::new(Area::Relays, text).mended_by("[privacy] ip"));
     }
     Ok(warnings)
 }

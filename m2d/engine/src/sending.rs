@@ -4,6 +4,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::state::State;
 use crate::{call, conversation, dialling, inbox, mail, reactions, upkeep};
+use m2_core::ContactState;
 use m2_crypto::label;
 use m2_delivery::{Body, Content, Draft, GiveUp, MessageId, Notice, SendRefused};
 use m2_proto::reason::Reason;
@@ -352,10 +353,17 @@ fn resolve_contact(engine: &State, name: &str) -> Result<ContactRowId, Refusal> 
 
 fn require_contact(engine: &State, row: ContactRowId) -> Result<(), Refusal> {
     if engine.peers.is_contact(row) {
-        Ok(())
-    } else {
-        Err(Refusal::new(Reason::NotAContact))
+        return Ok(());
     }
+    let state = engine.peers.get(&row).map(|peer| peer.contact.state);
+    Err(match state {
+        Some(ContactState::Blocked) => Refusal::because(
+            Reason::NotAContact,
+            "You blocked this peer, so nothing is sent to it. Remove it, which ends the block, and become contacts \
+             again with an invitation.",
+        ),
+        _ => Refusal::new(Reason::NotAContact),
+    })
 }
 
 /// Hashes the fields in which two requests with one idempotency key must agree.

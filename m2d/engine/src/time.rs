@@ -3,6 +3,7 @@
 
 use crate::refusal::Refusal;
 use crate::state::{Maintenance, PeerClock, Session, State};
+use crate::warning::{Area, Warning};
 use crate::{conversation, dialling};
 use m2_core::ContactState;
 use m2_core::clock::{Opinion, agrees, opinion};
@@ -20,6 +21,19 @@ const NEARER_MS: u64 = 60_000;
 /// How long contacts have to answer after the clock was set, before silence is reported, in
 /// milliseconds.
 const SILENCE_MS: u64 = 60_000;
+/// The command that lets the clock follow a time server.
+const FOLLOW_A_SERVER: &str = "timedatectl set-ntp true";
+
+/// What is known of the local clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClockView {
+    /// The number of contacts whose clocks were compared with it.
+    pub compared: usize,
+    /// How far it is ahead of the median of those clocks, in milliseconds.
+    pub ahead_ms: Option<i64>,
+    /// How often it was set since the start.
+    pub steps: u64,
+}
 
 /// Marks stored times as possibly wrong at the start, as they may be in the future.
 pub(crate) fn start_clock(engine: &mut State) {
@@ -139,25 +153,51 @@ pub(crate) fn disagreement(engine: &State, row: ContactRowId) -> Option<i64> {
     engine.skew_of(row).filter(|skew| !agrees(*skew))
 }
 
-/// Returns warnings for the user about the local clock.
-pub(crate) fn clock_warnings(engine: &State) -> Vec<String> {
+/// Returns the warning for the user about the local clock or those of contacts.
+pub(crate) fn clock_warning(engine: &State) -> Option<Warning> {
     match clock_opinion(engine) {
-        Opinion::Right { others: 0 } => Vec::new(),
-        Opinion::Right { others } => vec![format!(
-            "The clocks of some contacts are wrong ({others}), not this computer's: \
-             `m2 contact list` says which, and by how much. Ask them to set their time."
-        )],
-        Opinion::Wrong { by_ms, contacts } => vec![format!(
-            "This computer's clock is {} what the clocks of {contacts} contacts show: set \
-             its time, and let it follow a time server (NTP).",
-            own_side(by_ms)
-        )],
-        Opinion::Unclear { by_ms } => vec![format!(
-            "This computer's clock is {} a contact's clock, and one of the two is wrong: \
-             check this computer's time, then ask the contact to check theirs.",
-            own_side(by_ms)
-        )],
-        Opinion::Unknown => silence_after_set(engine).into_iter().collect(),
+        Opinion::Right { others: 0 } => None,
+        Opinion::Right { others } => Some(
+            Warning::new(
+                Area::Clock,
+                format!(
+                    "The clocks of some contacts are wrong ({others}), not this computer's: \
+                     `m2 contact list` says which, and by how much. Ask them to set their time."
+                ),
+            )
+            .mended_by("m2 contact list"),
+        ),
+        Opinion::Wrong { by_ms, contacts } => {
+            let text = format!(
+                "This computer's clock is {} what the clocks of {contacts} contacts show: set \
+                 its time, and let it follow a time server (NTP).",
+                own_side(by_ms)
+            );
+            Some(Warning::problem(Area::Clock, text).mended_by(FOLLOW_A_SERVER))
+        }
+        Opinion::Unclear { by_ms } => {
+            let text = format!(
+                "This computer's clock is {} a contact's clock, and one of the two is wrong: \
+                 check this computer's time, then ask the contact to check theirs.",
+                own_side(by_ms)
+            );
+            Some(Warning::new(Area::Clock, text).mended_by(FOLLOW_A_SERVER))
+        }
+        Opinion::Unknown => silence_after_set(engine)
+            .map(|text| Warning::new(Area::Clock, text).mended_by(FOLLOW_A_SERVER)),
+    }
+}
+
+/// Returns what is known of the local clock.
+pub(crate) fn clock_view(engine: &State) -> ClockView {
+    let contacts = engine.peers.contacts_in(ContactState::Contact);
+    let mut skews: Vec<i64> = contacts.filter_map(|row| engine.skew_of(row)).collect();
+    skews.sort_unstable();
+    let median = skews.get(skews.len() / 2);
+    ClockView {
+        compared: skews.len(),
+        ahead_ms: median.map(|skew| skew.saturating_neg()),
+        steps: engine.batch.clock.sets(),
     }
 }
 
@@ -230,22 +270,27 @@ mod tests {
         }
     }
 
+    fn said(engine: &Engine) -> String {
+        let warning = clock_warning(&engine.state);
+        warning.map(|warning| warning.text).unwrap_or_default()
+    }
+
     #[test]
     fn the_warning_names_the_side_that_is_wrong_and_the_remedy() {
-        let said = |skews: &[i64]| {
+        let told = |skews: &[i64]| {
             let (_dir, mut engine) = engine();
             contacts(&mut engine, skews);
-            clock_warnings(&engine.state).concat()
+            said(&engine)
         };
-        assert_eq!(said(&[0, 1_000]), "");
-        let ours = said(&[-72 * HOUR; 2]);
+        assert_eq!(told(&[0, 1_000]), "");
+        let ours = told(&[-72 * HOUR; 2]);
         assert!(ours.starts_with("This computer's clock is 3 days ahead of what the clocks of 2"));
         assert!(ours.contains("set its time"));
-        assert!(said(&[20 * HOUR; 3]).contains("is 20 hours behind what the clocks of 3 contacts"));
+        assert!(told(&[20 * HOUR; 3]).contains("is 20 hours behind what the clocks of 3 contacts"));
         assert!(
-            said(&[0, 0, 9 * HOUR]).starts_with("The clocks of some contacts are wrong (1), not")
+            told(&[0, 0, 9 * HOUR]).starts_with("The clocks of some contacts are wrong (1), not")
         );
-        assert!(said(&[-HOUR]).contains("60 minutes ahead of a contact's clock, and one of the"));
+        assert!(told(&[-HOUR]).contains("60 minutes ahead of a contact's clock, and one of the"));
     }
 
     /// Receives a message of the only contact, sent `age_ms` ago by a clock that is ahead by
@@ -386,28 +431,35 @@ mod tests {
     }
 
     #[test]
+    fn the_clock_is_compared_with_the_median_of_contacts() {
+        let (_dir, mut engine) = engine();
+        assert_eq!(clock_view(&engine.state), ClockView::default());
+        contacts(&mut engine, &[0, 2 * HOUR, 3 * HOUR]);
+        let view = clock_view(&engine.state);
+        assert_eq!(view.compared, 3);
+        let ahead = view.ahead_ms.unwrap();
+        assert!((ahead + 2 * HOUR).abs() < 60_000, "{ahead}");
+    }
+
+    #[test]
     fn a_set_clock_is_reported_only_until_a_contact_answers() {
         let (_dir, mut engine) = engine();
         engine.state.batch.clock.set(400 * 24 * HOUR);
         engine.state.batch.now_ms();
-        assert_eq!(
-            clock_warnings(&engine.state),
-            [""; 0],
-            "no contact could answer"
-        );
+        assert_eq!(said(&engine), "", "no contact could answer");
         contacts(&mut engine, &[0]);
         engine
             .state
             .peers
             .values_mut()
             .for_each(|peer_state| peer_state.clock = None);
-        assert_eq!(clock_warnings(&engine.state), [""; 0], "they have a minute");
+        assert_eq!(said(&engine), "", "they have a minute");
         engine.state.batch.clock.pass(SILENCE_MS);
-        let said = clock_warnings(&engine.state).concat();
-        assert!(said.starts_with("This computer's clock was set ahead by 400 days"));
+        let told = said(&engine);
+        assert!(told.starts_with("This computer's clock was set ahead by 400 days"));
         contacts(&mut engine, &[0]);
         judge_clock(&mut engine.state);
-        assert_eq!(clock_warnings(&engine.state), [""; 0]);
+        assert_eq!(said(&engine), "");
         assert_eq!(engine.state.batch.clock.unsettled(), None);
     }
 }

@@ -1,8 +1,8 @@
 //! The caller of one request.
 
-use super::Access;
 use super::registry::Grant;
 use super::uses::Use;
+use super::{Access, Peer};
 use m2_core::access::Call;
 use m2_crypto::PeerId;
 use m2_engine::Refusal;
@@ -17,7 +17,7 @@ pub struct Caller(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    uid: u32,
+    peer: Peer,
     call: &'static Call,
     grant: Option<Grant>,
     access: Arc<Access>,
@@ -27,13 +27,13 @@ struct Inner {
 
 impl Caller {
     pub(super) fn new(
-        uid: u32,
+        peer: &Peer,
         call: &'static Call,
         grant: Option<Grant>,
         access: Arc<Access>,
     ) -> Self {
         Self(Arc::new(Inner {
-            uid,
+            peer: peer.clone(),
             call,
             grant,
             access,
@@ -68,7 +68,7 @@ impl Caller {
     pub fn key_owner(&self) -> String {
         match self.grant() {
             Some(grant) => format!("token:{}", grant.name()),
-            None => format!("uid:{}", self.0.uid),
+            None => self.0.peer.label(),
         }
     }
 

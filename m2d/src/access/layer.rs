@@ -3,7 +3,7 @@
 use super::registry::Grant;
 use super::revocable::until_ended;
 use super::uses::Use;
-use super::{Access, Caller};
+use super::{Access, Caller, Peer};
 use futures::future::BoxFuture;
 use m2_core::access::{Call, Rule, Scopes};
 use m2_proto::reason::Reason;
@@ -14,7 +14,6 @@ use tonic::body::Body;
 use tonic::codegen::http::header::AUTHORIZATION;
 use tonic::codegen::http::request::Parts;
 use tonic::codegen::http::{HeaderMap, Request, Response};
-use tonic::transport::server::UdsConnectInfo;
 use tower::{Layer, Service};
 
 /// The scheme of the header that shows a token, in lower case.
@@ -86,12 +85,11 @@ impl Access {
     ///
     /// Errors: NOT_ALLOWED, TOKEN_INVALID, LOCKED.
     async fn admit(self: &Arc<Self>, head: &Parts) -> Result<Caller, Status> {
-        let info = head.extensions.get::<UdsConnectInfo>();
-        let credentials = info.and_then(|info| info.peer_cred.as_ref());
-        let credentials = credentials.ok_or_else(|| self.stranger())?;
-        let uid = credentials.uid();
+        let peer = head.extensions.get::<Option<Peer>>();
+        let peer = peer.and_then(Option::as_ref);
+        let peer = peer.ok_or_else(|| self.stranger())?;
         let shown = shown_token(&head.headers)?;
-        let is_owner = self.users.is_owner(uid, credentials.gid()).await;
+        let is_owner = self.users.is_owner(peer).await;
         if !is_owner && (shown.is_none() || !self.users.others_show_tokens()) {
             return Err(self.stranger());
         }
@@ -100,7 +98,7 @@ impl Access {
         if let Some(grant) = &grant {
             self.check_rule(call, grant)?;
         }
-        Ok(Caller::new(uid, call, grant, self.clone()))
+        Ok(Caller::new(peer, call, grant, self.clone()))
     }
 
     fn grant(&self, text: &str) -> Result<Grant, Status> {
@@ -140,16 +138,13 @@ impl Access {
 
     /// Returns the refusal of a user that may not use the daemon.
     fn stranger(&self) -> Status {
-        let own = self.users.own();
+        let refusal = self.users.refusal();
         let token = if self.users.others_show_tokens() {
             ", or with an access token of its owner"
         } else {
             ""
         };
-        Reason::NotAllowed.status_with(format!(
-            "Not allowed: this daemon belongs to the user with the id {own}. Run the command as that \
-             user, as root, or as a user of [access] in its configuration{token}."
-        ))
+        Reason::NotAllowed.status_with(format!("Not allowed: {refusal}{token}."))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The users of this computer that may use the daemon.
+//! The users of this computer that may use the daemon, by POSIX.
 
 use crate::config::{AccessConfig, ConfigError, UserName};
 use nix::unistd::{Gid, Group, Uid, User};
@@ -12,6 +12,22 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 /// The most users whose answer is remembered.
 const MAX_REMEMBERED: usize = 256;
 
+/// The process at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The user.
+    pub uid: u32,
+    /// The effective group.
+    pub gid: u32,
+}
+
+impl Peer {
+    /// Returns a name of the user that no other user has.
+    pub fn label(&self) -> String {
+        format!("uid:{}", self.uid)
+    }
+}
+
 /// The users that may use the daemon as its owner may, and whether others may show a token.
 #[derive(Debug)]
 pub struct Users {
@@ -23,6 +39,13 @@ pub struct Users {
 }
 
 impl Users {
+    /// Returns the users of a configuration, for this process.
+    ///
+    /// Errors: a user or the group does not exist.
+    pub fn of_process(config: &AccessConfig) -> Result<Self, ConfigError> {
+        Self::new(rustix::process::geteuid().as_raw(), config)
+    }
+
     /// Returns the users of a configuration, for a daemon that runs as the user `own`.
     ///
     /// Errors: a user or the group does not exist.
@@ -37,21 +60,27 @@ impl Users {
         })
     }
 
-    /// Returns the user that the daemon runs as.
-    pub const fn own(&self) -> u32 {
-        self.own
+    /// Returns the sentence for a user that may not use the daemon.
+    pub fn refusal(&self) -> String {
+        format!(
+            "this daemon belongs to the user with the id {}. Run the command as that user, as root, or as \
+             a user of [access] in its configuration",
+            self.own
+        )
     }
 
-    /// Returns whether a user is the owner without being in the group: the daemon's own user, root, or a
-    /// listed one.
-    pub fn is_named(&self, uid: u32) -> bool {
+    /// Returns whether a process is the owner's without being in the group: of the daemon's own user, of root,
+    /// or of a listed user.
+    pub fn is_named(&self, peer: &Peer) -> bool {
+        let uid = peer.uid;
         uid == self.own || uid == 0 || self.listed.contains(&uid)
     }
 
-    /// Returns whether a process with this user and effective group may use the daemon as its owner may. Looks
-    /// the user up in the system's databases, which can take time.
-    pub async fn is_owner(&self, uid: u32, gid: u32) -> bool {
-        if self.is_named(uid) {
+    /// Returns whether a process may use the daemon as its owner may. Looks the user up in the system's
+    /// databases, which can take time.
+    pub async fn is_owner(&self, peer: &Peer) -> bool {
+        let Peer { uid, gid } = *peer;
+        if self.is_named(peer) {
             return true;
         }
         let Some(group) = self.group else {
@@ -151,11 +180,15 @@ mod tests {
         Users::new(OWN, &config.access)
     }
 
+    async fn is_owner(users: &Users, uid: u32, gid: u32) -> bool {
+        users.is_owner(&Peer { uid, gid }).await
+    }
+
     #[tokio::test]
     async fn by_default_only_the_daemons_user_and_root_may_call() {
         let users = users("").unwrap();
-        assert!(users.is_owner(OWN, OWN).await && users.is_owner(0, 0).await);
-        assert!(!users.is_owner(STRANGER, OWN).await);
+        assert!(is_owner(&users, OWN, OWN).await && is_owner(&users, 0, 0).await);
+        assert!(!is_owner(&users, STRANGER, OWN).await);
         assert!(!users.others_show_tokens() && !users.is_shared());
         assert_eq!((users.socket_mode(), users.socket_group()), (0o600, None));
     }
@@ -163,8 +196,8 @@ mod tests {
     #[tokio::test]
     async fn listed_users_are_owners() {
         let users = users("users = [54321, \"root\"]").unwrap();
-        assert!(users.is_owner(STRANGER, STRANGER).await);
-        assert!(!users.is_owner(STRANGER + 1, STRANGER).await);
+        assert!(is_owner(&users, STRANGER, STRANGER).await);
+        assert!(!is_owner(&users, STRANGER + 1, STRANGER).await);
         assert_eq!(users.socket_mode(), 0o666);
     }
 
@@ -176,14 +209,14 @@ mod tests {
         assert_eq!(users.socket_group(), Some(0));
         for _ in 0..2 {
             assert!(
-                !users.is_owner(STRANGER, STRANGER).await,
+                !is_owner(&users, STRANGER, STRANGER).await,
                 "the user does not exist"
             );
         }
         users.remember(STRANGER, true);
-        assert!(users.is_owner(STRANGER, STRANGER).await);
+        assert!(is_owner(&users, STRANGER, STRANGER).await);
         // A service may run in the group under a user that no database knows.
-        assert!(users.is_owner(STRANGER + 1, 0).await);
+        assert!(is_owner(&users, STRANGER + 1, 0).await);
     }
 
     #[test]

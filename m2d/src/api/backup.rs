@@ -2,7 +2,7 @@
 
 use super::session::ApiState;
 use crate::backup::{Finished, Part, Protection};
-use m2_engine::Refusal;
+use m2_engine::{BackupOutcome, Input, Refusal};
 use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::backup_service_server::BackupService;
 use m2_proto::api::v1::create_backup_response::Part as PbPart;
@@ -36,6 +36,30 @@ impl BackupService for BackupApi {
             Ok(pb::CreateBackupResponse { part: Some(part) })
         });
         Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn report_backup(
+        &self,
+        request: Request<pb::ReportBackupRequest>,
+    ) -> Result<Response<pb::ReportBackupResponse>, Status> {
+        let engine = &self.0.ready()?.engine;
+        let outcome = outcome(request.into_inner().outcome())?;
+        let report = |reply| Input::Backup(outcome, reply);
+        engine.call(report).await?;
+        Ok(Response::new(pb::ReportBackupResponse {}))
+    }
+}
+
+fn outcome(outcome: pb::BackupOutcome) -> Result<BackupOutcome, Refusal> {
+    match outcome {
+        pb::BackupOutcome::Kept => Ok(BackupOutcome::Kept),
+        pb::BackupOutcome::Rehearsed => Ok(BackupOutcome::Rehearsed),
+        pb::BackupOutcome::Failed => Ok(BackupOutcome::Failed),
+        pb::BackupOutcome::Unspecified => Err(Refusal::argument(
+            "outcome",
+            "a BackupOutcome",
+            "Outcome must be BACKUP_OUTCOME_KEPT, BACKUP_OUTCOME_REHEARSED or BACKUP_OUTCOME_FAILED.",
+        )),
     }
 }
 

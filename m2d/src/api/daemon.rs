@@ -1,26 +1,19 @@
 //! `DaemonService`.
 
-use super::session::{ApiState, Ready};
-use super::{convert, diagnostics};
-use crate::log;
-use m2_engine::Query;
-use m2_engine::Refusal;
+use super::session::{ApiState, Ready, system_ms};
+use super::{conditions, convert, diagnostics};
+use m2_engine::{Area, BackupTimes, ClockView, Query, Refusal, Warning};
 use m2_mailbox::server::ServerHealth;
 use m2_net::counters::Counter;
 use m2_proto::api::v1::daemon_service_server::DaemonService;
 use m2_proto::api::v1::{
-    DaemonState, GetDiagnosticsRequest, GetDiagnosticsResponse, GetStatusRequest,
-    GetStatusResponse, MailboxServer, UnlockRequest, UnlockResponse,
+    BackupStatus, ClockStatus, DaemonState, GetDiagnosticsRequest, GetDiagnosticsResponse,
+    GetStatusRequest, GetStatusResponse, MailboxServer, StorageStatus, UnlockRequest,
+    UnlockResponse,
 };
-use m2_sqlite::Fault;
-use m2_store::{StoreFile, free_bytes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 use tonic::{Request, Response, Status};
-
-/// The free space in bytes below which the user is warned.
-const LOW_BYTES: u64 = 64 << 20;
 
 /// The implementation of the service.
 pub(super) struct DaemonApi(pub Arc<ApiState>);
@@ -37,13 +30,19 @@ impl DaemonService for DaemonApi {
             circle: self.0.circle.clone(),
             crypto_provider: m2_crypto::provider::default().name().to_owned(),
             started: Some(convert::timestamp(self.0.started_ms)),
-            warnings: self.0.connections.warnings(Instant::now()),
+            storage: Some(StorageStatus {
+                free_bytes: self.0.files.free_bytes(),
+                store_bytes: self.0.files.store_bytes(),
+            }),
             ..GetStatusResponse::default()
         };
-        response.warnings.extend(self.0.reloaded.warnings());
+        let mut warnings = conditions::of_daemon(&self.0);
         if let Ok(ready) = self.0.ready() {
-            fill(&mut response, ready).await?;
+            warnings.extend(fill(&mut response, ready).await?);
+            warnings.extend(report_warnings(&self.0, ready).await?);
         }
+        warnings.extend(conditions::of_disk(&self.0));
+        conditions::put(&mut response, warnings);
         count(&mut response, self.0.connections.counters());
         Ok(Response::new(response))
     }
@@ -73,7 +72,8 @@ pub(super) fn state_of(state: &ApiState) -> DaemonState {
     }
 }
 
-async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Status> {
+/// Fills in what an open daemon knows. Returns its warnings.
+async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<Vec<Warning>, Status> {
     let summary = ready.engine.read(Query::Summary).await;
     let summary = known(summary)?;
     let queued = known(ready.readers.read(|reader| reader.queued()).await)?;
@@ -87,15 +87,14 @@ async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Sta
     response.sessions = Some(summary.sessions);
     response.contacts = Some(summary.contacts);
     response.queued_messages = Some(queued);
-    response.warnings.extend(ready.warnings.iter().cloned());
-    response.warnings.extend(summary.warnings);
-    response
-        .warnings
-        .extend(store_warnings(ready.readers.store()));
-    response.warnings.extend(task_warnings(ready));
+    response.clock = Some(clock(&summary.clock));
+    response.backup = Some(backup(&summary.backup));
+    let mut warnings = ready.warnings.clone();
+    warnings.extend(summary.warnings);
+    warnings.extend(conditions::of_parts(ready));
     if let Some(server) = &ready.mailbox {
         let health = server.health().await;
-        response.warnings.extend(mailbox_warning(&health));
+        warnings.extend(conditions::of_mailbox(&health));
         response.mailbox_server = Some(mailbox_server(health));
     }
     let stats = ready.endpoint.stats();
@@ -104,7 +103,23 @@ async fn fill(response: &mut GetStatusResponse, ready: &Ready) -> Result<(), Sta
     response.session_keys_wanted = number(stats.keys_wanted);
     count(response, ready.counters.snapshot());
     count(response, stats.counters);
-    Ok(())
+    Ok(warnings)
+}
+
+fn clock(view: &ClockView) -> ClockStatus {
+    ClockStatus {
+        compared: u32::try_from(view.compared).unwrap_or(u32::MAX),
+        ahead_ms: view.ahead_ms,
+        steps: view.steps,
+    }
+}
+
+fn backup(times: &BackupTimes) -> BackupStatus {
+    BackupStatus {
+        made: times.made_ms.map(convert::timestamp),
+        rehearsed: times.rehearsed_ms.map(convert::timestamp),
+        failed: times.failed_ms.map(convert::timestamp),
+    }
 }
 
 /// Adds each counter to the map of its kind.
@@ -118,63 +133,25 @@ pub(super) fn count(response: &mut GetStatusResponse, counters: BTreeMap<&'stati
     }
 }
 
+/// Returns warnings about clients that report a failure.
+async fn report_warnings(state: &ApiState, ready: &Ready) -> Result<Vec<Warning>, Status> {
+    if state.reports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = known(ready.readers.read(|reader| reader.clients()).await)?;
+    let lags = rows.into_iter().map(|row| (row.name, row.lag)).collect();
+    let texts = state.reports.warnings(&lags, system_ms()).into_iter();
+    Ok(texts
+        .map(|text| Warning::problem(Area::Events, text))
+        .collect())
+}
+
 /// Returns a default value if the store can't be read: the warnings then explain the fault.
 fn known<T: Default>(read: Result<T, Refusal>) -> Result<T, Refusal> {
     match read {
         Err(refusal) if refusal.fault.is_some() => Ok(T::default()),
         other => other,
     }
-}
-
-pub(super) fn store_warnings(store: &StoreFile) -> Vec<String> {
-    let fault = store.health().fault();
-    let mut warnings: Vec<_> = fault
-        .map(|fault| fault.warning().to_owned())
-        .into_iter()
-        .collect();
-    // Small writes may still fit, so the store may show no fault.
-    let free = store.path().parent().and_then(free_bytes);
-    if let Some(free) = free.filter(|free| *free < LOW_BYTES)
-        && fault != Some(Fault::Full)
-    {
-        warnings.push(disk_warning(free));
-    }
-    warnings
-}
-
-fn disk_warning(free_bytes: u64) -> String {
-    match free_bytes >> 20 {
-        0 => "The disk that holds the data directory is full or has less than 1 MiB left: new \
-              messages may not be stored. Make room; the daemon continues by itself."
-            .to_owned(),
-        mib => format!(
-            "The disk that holds the data directory has {mib} MiB left. Make room before it is \
-             full: then nothing is stored any more."
-        ),
-    }
-}
-
-fn mailbox_warning(health: &ServerHealth) -> Option<String> {
-    match (health.fault, health.totals) {
-        (Some(fault), _) => Some(format!("Mailbox for others: {}", fault.warning())),
-        (None, None) => Some(
-            "Mailbox for others: its store does not answer, and owners and depositors are sent \
-             away. The daemon's log says why."
-                .to_owned(),
-        ),
-        (None, Some(_)) => None,
-    }
-}
-
-pub(super) fn task_warnings(ready: &Ready) -> Vec<String> {
-    let mut warnings = ready.tasks.warnings();
-    let panics = log::panics();
-    if panics > 0 {
-        warnings.push(format!(
-            "The daemon recovered from {panics} internal errors. Its log says where: report it."
-        ));
-    }
-    warnings
 }
 
 fn mailbox_server(health: ServerHealth) -> MailboxServer {

@@ -1,15 +1,14 @@
 //! What helps to find a fault and names no one, for bug reports.
 
-use super::convert;
-use super::daemon::{count, state_of, store_warnings, task_warnings};
+use super::daemon::{count, state_of};
 use super::session::ApiState;
+use super::{conditions, convert};
 use crate::config::Config;
 use crate::log;
 use m2_engine::Query;
 use m2_proto::api::v1::{GetDiagnosticsResponse, GetStatusResponse};
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use tonic::Status;
 
 /// The most characters of a line of the log.
@@ -62,29 +61,27 @@ pub(super) async fn collect(state: &ApiState) -> Result<GetDiagnosticsResponse, 
         state: state_of(state).into(),
         started: Some(convert::timestamp(state.started_ms)),
         settings: state.reloaded.settings().unwrap_or(known.settings.clone()),
-        warnings: state.connections.warnings(Instant::now()),
         ..GetDiagnosticsResponse::default()
     };
-    found.warnings.extend(state.reloaded.warnings());
+    let mut warnings = conditions::of_daemon(state);
     let mut counted = GetStatusResponse::default();
     count(&mut counted, state.connections.counters());
     if let Ok(ready) = state.ready() {
-        let store = ready.readers.store();
-        found.warnings.extend(ready.warnings.iter().cloned());
-        found.warnings.extend(store_warnings(store));
-        found.warnings.extend(task_warnings(ready));
+        warnings.extend(ready.warnings.iter().cloned());
+        warnings.extend(conditions::of_parts(ready));
         count(&mut counted, ready.counters.snapshot());
         count(&mut counted, ready.endpoint.stats().counters);
         if let Ok(summary) = ready.engine.read(Query::Summary).await {
             found.sessions = Some(summary.sessions);
             found.contacts = Some(summary.contacts);
-            found.warnings.extend(summary.warnings);
+            warnings.extend(summary.warnings);
         }
         found.queued_messages = ready.readers.read(|reader| reader.queued()).await.ok();
     }
     (found.refused, found.counts) = (counted.refused, counted.counts);
-    let warnings = found.warnings.into_iter();
-    found.warnings = warnings.map(|text| known.redacted(text)).collect();
+    warnings.extend(conditions::of_disk(state));
+    let texts = warnings.into_iter().map(|warning| warning.text);
+    found.warnings = texts.map(|text| known.redacted(text)).collect();
     let log = log::recent().into_iter();
     found.log = log.map(|line| known.redacted(line)).collect();
     Ok(found)

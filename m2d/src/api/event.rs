@@ -9,7 +9,7 @@ mod worker;
 use super::convert;
 use super::notices::Notices;
 use super::permits;
-use super::session::ApiState;
+use super::session::{ApiState, system_ms};
 use crate::access::Caller;
 use heartbeat::Heartbeat;
 use letters::Nack;
@@ -18,6 +18,7 @@ use m2_proto::api::v1 as pb;
 use m2_proto::api::v1::event_service_server::EventService;
 use m2_proto::limits::CURSOR_HEADER;
 use m2_proto::reason::Reason;
+use m2_store::ClientRow;
 use std::sync::Arc;
 use stream::{Answers, Stream};
 use subscription::Subscription;
@@ -90,21 +91,8 @@ impl EventService for EventApi {
     ) -> Result<Response<pb::ListClientsResponse>, Status> {
         let ready = self.0.ready()?;
         let rows = ready.readers.read(|reader| reader.clients()).await?;
-        let clients = rows.into_iter().map(|row| pb::EventClient {
-            cursor: convert::cursor(ready.incarnation, row.cursor),
-            lag: row.lag,
-            last_seen: Some(convert::timestamp(row.seen_ms)),
-            connected: self.0.streams_of(&row.name) > 0,
-            acknowledged: row.acknowledged,
-            workers: match row.shared {
-                true => self.0.streams_of(&row.name),
-                false => 0,
-            },
-            shared: row.shared,
-            leased: row.leased,
-            dead_letters: row.dead,
-            name: row.name,
-        });
+        let clients = rows.into_iter();
+        let clients = clients.map(|row| self.client(row, ready.incarnation));
         Ok(Response::new(pb::ListClientsResponse {
             clients: clients.collect(),
         }))
@@ -121,8 +109,9 @@ impl EventService for EventApi {
         let _lease = self.0.lease(&client)?;
         ready
             .engine
-            .call(|reply| StreamRequest::Remove(client, reply))
+            .call(|reply| StreamRequest::Remove(client.clone(), reply))
             .await?;
+        self.0.reports.remove(&client);
         Ok(Response::new(pb::RemoveClientResponse {}))
     }
 
@@ -204,9 +193,49 @@ impl EventService for EventApi {
             .await?;
         Ok(Response::new(pb::SettleDeadLettersResponse { count }))
     }
+
+    async fn report_client(
+        &self,
+        request: Request<pb::ReportClientRequest>,
+    ) -> Result<Response<pb::ReportClientResponse>, Status> {
+        let ready = self.0.ready()?;
+        let caller = Caller::of(&request)?;
+        let pb::ReportClientRequest { client, failure } = request.into_inner();
+        convert::check_name("client", &client)?;
+        permits::client_name(ready, &caller, &client).await?;
+        let name = client.clone();
+        if !ready
+            .readers
+            .read(move |reader| reader.has_client(&name))
+            .await?
+        {
+            return Err(Refusal::new(Reason::ClientUnknown).into());
+        }
+        self.0.reports.set(&client, failure, system_ms())?;
+        Ok(Response::new(pb::ReportClientResponse {}))
+    }
 }
 
 impl EventApi {
+    fn client(&self, row: ClientRow, incarnation: u64) -> pb::EventClient {
+        let streams = self.0.streams_of(&row.name);
+        let report = self.0.reports.of(&row.name);
+        pb::EventClient {
+            cursor: convert::cursor(incarnation, row.cursor),
+            lag: row.lag,
+            last_seen: Some(convert::timestamp(row.seen_ms)),
+            connected: streams > 0,
+            acknowledged: row.acknowledged,
+            workers: if row.shared { streams } else { 0 },
+            shared: row.shared,
+            leased: row.leased,
+            dead_letters: row.dead,
+            failing_since: report.as_ref().map(|it| convert::timestamp(it.since_ms)),
+            failure: report.map(|it| it.failure).unwrap_or_default(),
+            name: row.name,
+        }
+    }
+
     /// Starts a stream of one front-end. Returns the number of the event after which it starts.
     async fn open(&self, subscription: Subscription, answers: Answers) -> Result<i64, Status> {
         let ready = self.0.ready()?;

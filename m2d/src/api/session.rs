@@ -2,12 +2,14 @@
 
 use super::diagnostics::Diagnostics;
 use super::health::Health;
+use super::reports::Reports;
 use super::{FailClosedTest, Readers, Reloaded};
 use crate::access::Access;
 use crate::backup::Backups;
 use crate::config::Config;
 use crate::dialling::Prober;
 use crate::driver::{Bus, EngineHandle};
+use crate::exposure::Files;
 use crate::listen::Connections;
 use crate::lookup::LookupParts;
 use crate::network::Links;
@@ -15,6 +17,7 @@ use crate::outlets::Wakes;
 use crate::reach::Reachability;
 use crate::tasks::Tasks;
 use m2_crypto::{Certificate, PeerId};
+use m2_engine::Warning;
 use m2_limits::counters::Counters;
 use m2_mailbox::server::MailboxServer;
 use m2_net::endpoint::Endpoint;
@@ -67,7 +70,7 @@ pub struct Ready {
     /// The configuration.
     pub config: Arc<Config>,
     /// Warnings for the user.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// The supervised tasks.
     pub tasks: Tasks,
 }
@@ -94,8 +97,12 @@ pub struct ApiState {
     pub access: Arc<Access>,
     /// What bug reports contain of the start.
     pub diagnostics: Diagnostics,
+    /// The files of the daemon.
+    pub files: Files,
     /// The result of the last reload of the configuration.
     pub reloaded: Reloaded,
+    /// What named clients report to fail.
+    pub(super) reports: Reports,
     health: Health,
     leases: Mutex<HashMap<String, Holding>>,
 }
@@ -106,7 +113,7 @@ impl ApiState {
     pub async fn new(
         circle: String,
         (connections, access): (Arc<Connections>, Arc<Access>),
-        diagnostics: Diagnostics,
+        (diagnostics, files): (Diagnostics, Files),
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -118,7 +125,9 @@ impl ApiState {
             connections,
             access,
             diagnostics,
+            files,
             reloaded: Reloaded::default(),
+            reports: Reports::default(),
             health: Health::new().await,
             leases: Mutex::default(),
         }
@@ -227,7 +236,8 @@ enum Holding {
     Shared(u32),
 }
 
-fn system_ms() -> u64 {
+/// Returns the time by the system's clock, in Unix milliseconds.
+pub(super) fn system_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

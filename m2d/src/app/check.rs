@@ -11,7 +11,7 @@ pub fn check_config(args: &ConfigArgs) -> Result<String, Failure> {
     let (path, optional) = paths::config_file(args.config.as_ref())?;
     let config = Config::load(&path, optional)?;
     config.circle()?;
-    Users::new(rustix::process::geteuid().as_raw(), &config.access)?;
+    Users::of_process(&config.access)?;
     unlock::passphrase(&config.identity)?.into_passphrase()?;
     let is_default = optional && !path.exists();
     let path = path.display();

@@ -46,6 +46,10 @@ pub enum Failure {
     /// The socket for front-ends can't be created.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The service can't be installed, removed or run.
+    #[cfg(windows)]
+    #[error(transparent)]
+    Service(#[from] crate::service::ServiceError),
     /// A passphrase file can't be read.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
@@ -129,6 +133,8 @@ impl Failure {
             Self::Lock(LockError::AlreadyRunning(_))
             | Self::Listen(ListenError::AlreadyRunning(_)) => 4,
             Self::Listen(_) => 2,
+            #[cfg(windows)]
+            Self::Service(_) => 2,
             Self::Key(KeyFileError::Key { .. }) | Self::Unsound => 5,
             Self::Store(error) => of_store(error.is_permanent()),
             Self::Mailbox(error) => of_store(error.is_permanent()),

@@ -4,7 +4,9 @@ use super::Failure;
 use crate::key_file::{self, KeyFile};
 use crate::pair;
 use crate::unlock::{Given, Passphrase};
+use m2_backup::exposure::{Exposure, Kind};
 use m2_crypto::{Identity, provider};
+use m2_engine::{Area, Warning};
 use m2_store::Store;
 use rand_core::UnwrapErr;
 use std::path::Path;
@@ -29,7 +31,7 @@ pub(super) struct OpenKey {
     pub(super) identity: Arc<Identity>,
     pub(super) is_new: bool,
     file: KeyFile,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 /// Checks that the directory does not hold a key without its store or the reverse, and removes the
@@ -52,10 +54,13 @@ pub(super) fn find(data_dir: &Path, given: &Given) -> Result<Key, Failure> {
         }
     };
     if let Given::Empty(path) = given {
-        key.warn(format!(
+        let text = format!(
             "The passphrase file {} is empty, which counts as no passphrase.",
             path.display()
-        ));
+        );
+        tracing::warn!("{text}");
+        let warning = Warning::new(Area::Key, text).mended_by("[identity] passphrase_file");
+        key.warnings.push(warning);
     }
     Ok(Key::Open(Box::new(key)))
 }
@@ -96,10 +101,8 @@ impl OpenKey {
         if !key.file.is_encrypted() {
             let text = "The identity key is not protected by a passphrase: anyone who can read \
                         its file can act as you. Set one with `m2d passphrase set`.";
-            key.warnings.push(text.to_owned());
-        }
-        if let Some(text) = key.file.open_to_others() {
-            key.warn(text);
+            let warning = Warning::new(Area::Key, text).mended_by("m2d passphrase set");
+            key.warnings.push(warning);
         }
         key
     }
@@ -110,10 +113,7 @@ impl OpenKey {
         &mut self,
         data_dir: &Path,
         store: &Store,
-    ) -> Result<Vec<String>, Failure> {
-        if let Some(text) = pair::open_to_others(data_dir) {
-            self.warn(text);
-        }
+    ) -> Result<Vec<Warning>, Failure> {
         let now_ms = now_ms();
         if store.was_begun() && self.file.had_store() {
             tracing::error!("the store of this identity is missing: an empty one was begun");
@@ -121,9 +121,15 @@ impl OpenKey {
         }
         let lost_ms = store.number(LOST_SETTING)?.map_or(0, i64::unsigned_abs);
         if lost_ms > 0 && now_ms.saturating_sub(lost_ms) < TELL_LOSS_MS {
-            self.warnings.push(loss(data_dir));
+            let warning = Warning::problem(Area::Store, loss(data_dir));
+            self.warnings.push(warning.mended_by("m2d restore FILE"));
         }
+        let exposed = Exposure::found(&data_dir.join(key_file::FILE_NAME), Kind::Key);
+        let was_marked = self.file.had_store();
         self.mark(data_dir);
+        if !was_marked && let Some(exposed) = exposed {
+            self.warnings.push(was_exposed(&exposed));
+        }
         Ok(self.warnings.clone())
     }
 
@@ -148,16 +154,17 @@ impl OpenKey {
     pub(super) fn is_encrypted(&self) -> bool {
         self.file.is_encrypted()
     }
-
-    fn warn(&mut self, text: String) {
-        tracing::warn!("{text}");
-        self.warnings.push(text);
-    }
 }
 
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+/// Returns the warning about a key file that others could read until the mark was written, which closed it.
+fn was_exposed(exposed: &Exposure) -> Warning {
+    let text = format!("{exposed} The daemon has done so at its start.");
+    Warning::new(Area::Permissions, text).mended_by(exposed.remedy())
 }
 
 fn loss(data_dir: &Path) -> String {

@@ -21,7 +21,7 @@ use crate::reach::Reachability;
 use crate::tasks::Tasks;
 use m2_crypto::{Circle, Identity, PeerId};
 use m2_engine::clock::Clock;
-use m2_engine::{Parts, Tunable, WantedLines};
+use m2_engine::{Parts, Tunable, WantedLines, Warning};
 use m2_limits::counters::Counters;
 use m2_mailbox::server::MailboxServer;
 use m2_net::callers::Callers;
@@ -73,7 +73,7 @@ struct Opened {
     /// The peers whose sessions used a higher suite than before.
     higher_suites: mpsc::Receiver<HigherSuite>,
     /// Warnings for the user.
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl Startup {

@@ -1,12 +1,12 @@
-//! Reloads the configuration on SIGHUP.
+//! Reloads the configuration when the system requests it: by SIGHUP, or a request of the service manager.
 
 use super::{Failure, Plan, plan, settings};
 use crate::api::ApiState;
 use crate::args::RunArgs;
 use crate::config::{Change, Config};
-use crate::{log, service};
+use crate::log;
+use crate::service::{Notice, tell};
 use m2_engine::Tunable;
-use sd_notify::NotifyState;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -44,13 +44,13 @@ impl Reloader {
     /// Reloads at each request until the daemon stops.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<()>, stop: CancellationToken) {
         while let Some(Some(())) = stop.run_until_cancelled(requests.recv()).await {
-            tracing::info!("SIGHUP: the configuration is reloaded");
-            service::tell_reloading();
+            tracing::info!("the configuration is reloaded");
+            tell(&[Notice::Reloading]);
             match self.load() {
                 Ok(config) => self.apply(config),
                 Err(why) => self.keep(&why),
             }
-            service::tell(&[NotifyState::Ready]);
+            tell(&[Notice::Ready]);
         }
         // An end before that of the daemon would be a fault.
         stop.cancelled().await;

@@ -15,7 +15,7 @@ use crate::pair::{self, PairError, RESTORE_DIRECTORY, STORES};
 use crate::paths;
 use m2_backup::{Contents, FileError, Lock, LockedBackup, private};
 use m2_store::StoreFile;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -99,7 +99,10 @@ impl Target {
             let error = "its log could not be brought into it".to_owned();
             return Err(FileError::Store(error).into());
         }
-        let file = File::open(part.join(m2_store::FILE_NAME)).map_err(self.failed())?;
+        // A handle that only reads can't flush on Windows.
+        let mut options = OpenOptions::new();
+        let store = options.write(true).open(part.join(m2_store::FILE_NAME));
+        let file = store.map_err(self.failed())?;
         file.sync_all().map_err(self.failed())
     }
 

@@ -6,8 +6,6 @@ use crate::api::{self, ApiState};
 use crate::listen::Incoming;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tower::util::MapResponseLayer;
@@ -37,16 +35,6 @@ pub(super) async fn serve(
     }
 }
 
-/// SIGXFSZ: a write exceeded the limit on file sizes.
-const FILE_LIMIT: i32 = 25;
-
-/// Makes a write beyond the file size limit fail like a write to a full disk. Without a handler the
-/// signal terminates the process.
-pub(super) fn survive_file_limit() -> std::io::Result<()> {
-    // Tokio never removes a handler, so the receiver can be dropped.
-    signal(SignalKind::from_raw(FILE_LIMIT)).map(drop)
-}
-
 /// Completes `DRAIN` after the stop, whether or not requests are still running.
 async fn drained(stop: CancellationToken) {
     stop.cancelled().await;
@@ -57,24 +45,4 @@ async fn drained(stop: CancellationToken) {
 async fn report_stop(state: Arc<ApiState>, stop: CancellationToken) {
     stop.cancelled().await;
     state.health().stop().await;
-}
-
-/// Cancels `stop` on SIGTERM and SIGINT. Returns the reloads that SIGHUP requests; requests that arrive
-/// during a reload become one.
-pub(super) fn spawn_signals(stop: CancellationToken) -> std::io::Result<mpsc::Receiver<()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let (request, reloads) = mpsc::channel(1);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => drop(request.try_send(())),
-            }
-        }
-        stop.cancel();
-    });
-    Ok(reloads)
 }

@@ -1,10 +1,9 @@
 //! Feeds the service manager's watchdog.
 
 use crate::api::ApiState;
-use crate::service::{self, Step, Watchdog};
+use crate::service::{Notice, Step, Watchdog, tell};
 use futures::future::BoxFuture;
 use m2_engine::{Input, Query};
-use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +39,7 @@ pub(super) async fn feed(state: Arc<ApiState>, timeout: Duration, stop: Cancella
 
 fn note_passed(watchdog: &mut Watchdog) {
     if watchdog.passed(Instant::now()) {
-        service::tell(&[NotifyState::Watchdog]);
+        tell(&[Notice::Watchdog]);
     } else {
         tracing::warn!("the engine answers again");
     }

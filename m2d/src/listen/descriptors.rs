@@ -1,12 +1,20 @@
 //! The limit on open file descriptors of the process.
 
+#[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The requested limit: far above the daemon's needs, but bounded.
 const WANTED: u64 = 65_536;
 
+/// Returns what front-ends may assume: Windows limits handles by memory alone.
+#[cfg(windows)]
+pub fn raise_limit() -> u64 {
+    WANTED
+}
+
 /// Raises the soft limit on open file descriptors towards the hard limit. Returns the resulting
 /// soft limit.
+#[cfg(unix)]
 pub fn raise_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let wanted = raised(limit.current, limit.maximum);
@@ -24,12 +32,13 @@ pub fn raise_limit() -> u64 {
 }
 
 /// Returns the soft limit to request. `None` means unlimited.
+#[cfg(unix)]
 fn raised(soft: Option<u64>, hard: Option<u64>) -> u64 {
     let soft = soft.unwrap_or(u64::MAX);
     soft.max(hard.unwrap_or(u64::MAX).min(WANTED))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -2,8 +2,8 @@
 
 use super::connections::Connections;
 use super::stream::ApiStream;
-use super::unix::BoundPath;
-use crate::access::Access;
+use super::{ApiSocket, Socket};
+use crate::access::{Access, Peer};
 use m2_limits::backoff::Backoff;
 use std::future::Future;
 use std::io;
@@ -11,7 +11,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Sleep;
 use tokio_stream::Stream;
 
@@ -27,10 +26,7 @@ const BACKOFF: Backoff = Backoff {
 /// continues to accept once the system allows it.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Dropped before the listener closes: while the listener is open, its inode number is not
-    /// reused. `None` if the service manager owns the file.
-    _path: Option<BoundPath>,
-    listener: UnixListener,
+    socket: ApiSocket,
     access: Arc<Access>,
     connections: Arc<Connections>,
     failures: u32,
@@ -39,14 +35,12 @@ pub struct Incoming {
 
 impl Incoming {
     pub(super) fn new(
-        path: Option<BoundPath>,
-        listener: UnixListener,
+        socket: ApiSocket,
         connections: Arc<Connections>,
         access: Arc<Access>,
     ) -> Self {
         Self {
-            _path: path,
-            listener,
+            socket,
             access,
             connections,
             failures: 0,
@@ -55,14 +49,13 @@ impl Incoming {
     }
 
     /// Admits an accepted connection. Returns `None` if it must be closed immediately.
-    fn admit(&mut self, stream: UnixStream) -> Option<ApiStream> {
+    fn admit(&mut self, stream: Socket, peer: Option<Peer>) -> Option<ApiStream> {
         if self.failures > 0 {
             tracing::info!("front-ends are accepted again");
             self.failures = 0;
         }
-        let uid = stream.peer_cred().map(|cred| cred.uid());
         let users = &self.access.users;
-        let connection = if uid.is_ok_and(|uid| users.is_named(uid)) {
+        let connection = if peer.as_ref().is_some_and(|peer| users.is_named(peer)) {
             self.connections.open(Instant::now())?
         } else {
             if !users.is_shared() {
@@ -70,7 +63,7 @@ impl Incoming {
             }
             self.connections.open_of_others(users.is_shared())?
         };
-        Some(ApiStream::new(stream, connection))
+        Some(ApiStream::new(stream, peer, connection))
     }
 
     fn wait(&mut self, error: &io::Error) {
@@ -94,9 +87,9 @@ impl Stream for Incoming {
                 std::task::ready!(pause.as_mut().poll(cx));
                 this.pause = None;
             }
-            match std::task::ready!(this.listener.poll_accept(cx)) {
-                Ok((stream, _)) => {
-                    if let Some(stream) = this.admit(stream) {
+            match std::task::ready!(this.socket.poll_accept(cx, &this.access.users)) {
+                Ok((stream, peer)) => {
+                    if let Some(stream) = this.admit(stream, peer) {
                         return Poll::Ready(Some(Ok(stream)));
                     }
                 }

@@ -1,13 +1,14 @@
 //! The connection of a front-end.
 
+use super::Socket;
 use super::authority::AuthorityFilter;
 use super::connections::Connection;
+use crate::access::Peer;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
-use tonic::transport::server::{Connected, UdsConnectInfo};
+use tonic::transport::server::Connected;
 
 /// The number of bytes read from the socket at once.
 const CHUNK: usize = 8 * 1024;
@@ -16,7 +17,9 @@ const CHUNK: usize = 8 * 1024;
 /// accepts (docs/adr/0012-any-authority.md).
 #[derive(Debug)]
 pub struct ApiStream {
-    inner: UnixStream,
+    inner: Socket,
+    /// `None` if the system does not report it.
+    peer: Option<Peer>,
     filter: AuthorityFilter,
     filtered: Vec<u8>,
     taken: usize,
@@ -24,9 +27,10 @@ pub struct ApiStream {
 }
 
 impl ApiStream {
-    pub(super) fn new(inner: UnixStream, connection: Connection) -> Self {
+    pub(super) fn new(inner: Socket, peer: Option<Peer>, connection: Connection) -> Self {
         Self {
             inner,
+            peer,
             filter: AuthorityFilter::default(),
             filtered: Vec::new(),
             taken: 0,
@@ -107,9 +111,9 @@ impl AsyncWrite for ApiStream {
 }
 
 impl Connected for ApiStream {
-    type ConnectInfo = UdsConnectInfo;
+    type ConnectInfo = Option<Peer>;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.inner.connect_info()
+        self.peer.clone()
     }
 }

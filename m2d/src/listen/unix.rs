@@ -3,13 +3,14 @@
 
 use super::connections::Connections;
 use super::{Incoming, ListenError, PassedSocket};
-use crate::access::{Access, Users};
+use crate::access::{Access, Peer, Users};
 use m2_proto::socket;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -47,8 +48,9 @@ impl SocketSource {
 /// A listening socket. The file of a socket that the daemon bound is removed when this is dropped.
 #[derive(Debug)]
 pub struct ApiSocket {
-    /// The file that the daemon bound; `None` if the service manager owns the socket.
-    path: Option<BoundPath>,
+    /// The file that the daemon bound; `None` if the service manager owns the socket. Dropped before the
+    /// listener closes: while the listener is open, its inode number is not reused.
+    _path: Option<BoundPath>,
     listener: UnixListener,
 }
 
@@ -57,8 +59,10 @@ impl ApiSocket {
         let path = passed.path().to_owned();
         let listener = UnixListener::from_std(passed.listener);
         let listener = listener.map_err(failed_at(&path))?;
-        let path = None;
-        Ok(Self { path, listener })
+        Ok(Self {
+            _path: None,
+            listener,
+        })
     }
 
     /// Binds `path`. A stale socket of this user is replaced. A socket in use, a file of another
@@ -75,20 +79,36 @@ impl ApiSocket {
         let _lock = lock(directory).await.map_err(&failed)?;
         let listener = bind_or_replace(path).await?;
         open_to(path, users, users.socket_mode()).map_err(&failed)?;
-        let path = Some(BoundPath::of(path).map_err(failed)?);
-        Ok(Self { path, listener })
+        let _path = Some(BoundPath::of(path).map_err(failed)?);
+        Ok(Self { _path, listener })
     }
 
     /// Returns the stream of connections, which are counted in `connections`.
     pub fn incoming(self, connections: Arc<Connections>, access: Arc<Access>) -> Incoming {
-        Incoming::new(self.path, self.listener, connections, access)
+        Incoming::new(self, connections, access)
+    }
+
+    /// Accepts a connection, with the process at its other end if the system reports it.
+    pub(super) fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &Users,
+    ) -> Poll<io::Result<(UnixStream, Option<Peer>)>> {
+        self.listener.poll_accept(cx).map_ok(|(stream, _)| {
+            let peer = stream.peer_cred().ok();
+            let peer = peer.map(|found| Peer {
+                uid: found.uid(),
+                gid: found.gid(),
+            });
+            (stream, peer)
+        })
     }
 }
 
 /// The file of a socket that this process bound. Dropping this removes it, unless another file has
 /// replaced it.
 #[derive(Debug)]
-pub(super) struct BoundPath {
+struct BoundPath {
     path: PathBuf,
     device: u64,
     inode: u64,

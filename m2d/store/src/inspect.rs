@@ -1,6 +1,6 @@
 //! Integrity checks of a store that change nothing.
 
-use super::{Fault, Store, StoreError, StoreFile, migrations, read_first, unbits};
+use super::{Fault, Store, StoreError, StoreFile, migrations, read_first, room, unbits};
 use m2_crypto::envelope::Grant;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -85,15 +85,9 @@ impl StoreFile {
 
     /// Returns whether no file can be created next to the store. SQLite needs one for a store that may
     /// be in use.
-    #[cfg(unix)]
     fn is_on_read_only_disk(&self) -> bool {
         let directory = self.path.parent();
-        directory.is_some_and(|it| rustix::fs::access(it, rustix::fs::Access::WRITE_OK).is_err())
-    }
-
-    #[cfg(not(unix))]
-    fn is_on_read_only_disk(&self) -> bool {
-        false
+        directory.is_some_and(|directory| !room::is_writable(directory))
     }
 
     fn connect_to_inspect(&self) -> Result<Connection, StoreError> {

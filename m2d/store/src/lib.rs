@@ -356,7 +356,7 @@ impl Store {
     /// reliable here: for a damaged first page it reports a read-only file.
     pub fn is_writable(&self) -> bool {
         let path = self.connection.path();
-        path.is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok())
+        path.is_some_and(|path| room::is_writable(Path::new(path)))
     }
 }
 

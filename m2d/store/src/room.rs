@@ -1,6 +1,15 @@
 //! Disk space: the free space, and a reserve that is given up for necessary writes when the disk is
 //! full (docs/adr/0014).
 
+#[cfg(unix)]
+#[path = "room/unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "room/windows.rs"]
+mod platform;
+
+pub(super) use platform::is_writable;
+
 use m2_sqlite::Fault;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
@@ -86,8 +95,7 @@ pub(super) fn is_enough(pages: u64) -> bool {
 /// Returns the bytes that the user may still store on the disk of `directory`, or `None` if the
 /// system does not report them.
 pub fn free_bytes(directory: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(directory).ok()?;
-    disk.f_bavail.checked_mul(disk.f_frsize)
+    platform::free_bytes(directory)
 }
 
 /// Returns the fault of a store that can't be opened on a disk with this number of free bytes. SQLite
@@ -104,7 +112,7 @@ fn reserve(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let file = create(path)?;
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVED)?;
+    platform::allocate(&file, RESERVED)?;
     file.sync_all()
 }
 

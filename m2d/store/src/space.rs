@@ -7,7 +7,7 @@
 use super::{Store, StoreError, StoreFile};
 use m2_sqlite::sqlcipher;
 use rusqlite::Connection;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,7 +98,9 @@ impl StoreFile {
         let detached = connection.execute_batch("DETACH DATABASE copy");
         copied?;
         detached?;
-        File::open(copy)
+        OpenOptions::new()
+            .write(true)
+            .open(copy)
             .and_then(|file| file.sync_all())
             .map_err(unwritable)
     }
@@ -111,7 +113,7 @@ impl StoreFile {
         connection.close().map_err(|(_, error)| error)?;
         fs::rename(copy, &self.path).map_err(unwritable)?;
         if let Some(directory) = self.path.parent() {
-            let _ = File::open(directory).and_then(|directory| directory.sync_all());
+            let _ = m2_backup::private::sync_entries(directory);
         }
         self.connect_to_write()
     }

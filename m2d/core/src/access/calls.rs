@@ -45,6 +45,7 @@ pub const CALLS: &[Call] = &[
     call("AccessService/ListTokens", Rule::Owner),
     call("AccessService/RevokeToken", Rule::Owner),
     call("BackupService/CreateBackup", Rule::Owner),
+    call("BackupService/ReportBackup", Rule::Owner),
     call(
         "ContactService/AcceptContact",
         Rule::UnlimitedToken(CONTACTS),
@@ -84,6 +85,7 @@ pub const CALLS: &[Call] = &[
     call("EventService/ListDeadLetters", Rule::Token(EVENTS)),
     call("EventService/NackEvent", Rule::Token(EVENTS)),
     call("EventService/RemoveClient", Rule::UnlimitedToken(ADMIN)),
+    call("EventService/ReportClient", Rule::Token(EVENTS)),
     call("EventService/SettleDeadLetters", Rule::Token(EVENTS)),
     call("EventService/Subscribe", Rule::Token(EVENTS)),
     call(

@@ -195,7 +195,7 @@ fn a_contact_over_quota_is_reported_and_refused() {
     assert!(
         warnings
             .iter()
-            .any(|it| it.starts_with("1 contacts have reached")),
+            .any(|it| it.text.starts_with("1 contacts have reached")),
         "{warnings:?}"
     );
     assert!(
