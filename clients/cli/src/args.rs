@@ -104,6 +104,9 @@ pub enum Command {
     Search(crate::search::SearchArgs),
     /// Back up the identity and everything stored, and check backups
     Backup(crate::backup::BackupArgs),
+    /// Check clock, ports, disk, permissions, key, store, backups, contacts, relays and mailboxes, and say what mends
+    /// each fault
+    Doctor(crate::doctor::DoctorArgs),
     /// Write a file for a bug report: versions, settings, counters and log lines, no names
     Bugreport(crate::bugreport::BugreportArgs),
     /// Print completions for a shell

@@ -1,25 +1,25 @@
 //! `m2 backup`
 
+mod create;
 mod file;
+mod rehearsal;
+mod report;
+mod series;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use m2_backup::{Contents, FileError, Lock, LockedBackup};
-use m2_proto::api::v1::create_backup_response::Part;
-use m2_proto::api::v1::{
-    Backup, BackupProgress, BackupProtection, CreateBackupRequest, CreateBackupResponse,
-};
+use m2_proto::api::v1::{Backup, BackupProtection};
 use m2_proto::wkt::Timestamp;
 use serde_json::json;
-use tonic::Streaming;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::passphrase::{self, Passphrase};
+use crate::passphrase;
 use crate::{sanitize, table, time};
-use file::NewFile;
+use rehearsal::{Passphrases, Tried};
 
 /// The flags of `m2 backup`.
 #[derive(Debug, Args)]
@@ -35,11 +35,14 @@ enum BackupCommand {
     Create(CreateArgs),
     /// Check every byte of a backup and show its contents; needs no daemon
     Verify(VerifyArgs),
+    /// Restore a backup into a throw-away directory, check what was restored, and delete it; needs m2d, but no
+    /// running daemon
+    Rehearse(RehearseArgs),
 }
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// The file to write; `m2d restore` reads it
+    /// The file to write; `m2d restore` reads it. With --keep, the directory of the file
     file: PathBuf,
     /// Read the passphrase of the backup from this file, or from stdin for `-`; otherwise it is
     /// asked on the terminal, twice
@@ -51,6 +54,29 @@ struct CreateArgs {
     /// Replace FILE if it exists
     #[arg(long)]
     force: bool,
+    /// Name the file by the time, in the directory FILE, and keep only the N latest of such files
+    #[arg(long, value_name = "N", conflicts_with = "force", value_parser = clap::value_parser!(u16).range(1..))]
+    keep: Option<u16>,
+    /// Restore the backup into a throw-away directory, as `m2 backup rehearse` does, before older ones are deleted
+    #[arg(long)]
+    rehearse: bool,
+    /// For --rehearse: read the passphrase of the identity's key from this file. Without it, a key with a passphrase is
+    /// restored but not opened
+    #[arg(long, value_name = "FILE", requires = "rehearse")]
+    identity_passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct RehearseArgs {
+    /// The backup file
+    file: PathBuf,
+    /// Read the passphrase of the backup from this file, or from stdin for `-`; otherwise it is asked on the terminal
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Read the passphrase of the identity's key from this file. Without it, a key with a passphrase is restored but
+    /// not opened
+    #[arg(long, value_name = "FILE")]
+    identity_passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -65,109 +91,10 @@ struct VerifyArgs {
 
 pub(crate) async fn run(args: BackupArgs, context: &Context) -> Result<(), Failure> {
     match args.command {
-        BackupCommand::Create(args) => create(args, context).await,
+        BackupCommand::Create(args) => create::run(args, context).await,
         BackupCommand::Verify(args) => verify(&args, context),
+        BackupCommand::Rehearse(args) => rehearse(args, context).await,
     }
-}
-
-async fn create(args: CreateArgs, context: &Context) -> Result<(), Failure> {
-    let mut file = NewFile::begin(&args.file, args.force)?;
-    let client = context.client().await?;
-    let passphrase = if args.identity_passphrase {
-        None
-    } else {
-        let source = args.passphrase_file.as_deref();
-        let prompt = "Passphrase for the backup: ";
-        Some(passphrase::choose(source, prompt, context)?)
-    };
-    let mut service = client.backups();
-    let answer = service.create_backup(request(passphrase.as_ref())).await?;
-    let backup = receive(answer.into_inner(), &mut file, context).await?;
-    file.sync()?;
-    check(&file, &backup, passphrase.as_ref())?;
-    file.finish()?;
-    context.out.show(&json!({ "backup": backup }), |out| {
-        format!(
-            "{}\n\nWritten to {} and verified. Keep it and its passphrase apart from this machine.",
-            human(out, &backup),
-            sanitize::line(&args.file.display().to_string())
-        )
-    })
-}
-
-fn request(passphrase: Option<&Passphrase>) -> CreateBackupRequest {
-    match passphrase {
-        Some(passphrase) => CreateBackupRequest {
-            protection: BackupProtection::Passphrase.into(),
-            passphrase: passphrase.to_string(),
-        },
-        None => CreateBackupRequest {
-            protection: BackupProtection::Identity.into(),
-            passphrase: String::new(),
-        },
-    }
-}
-
-/// Writes the parts that the daemon sends. A stream that ends without a description is incomplete.
-async fn receive(
-    mut parts: Streaming<CreateBackupResponse>,
-    file: &mut NewFile,
-    context: &Context,
-) -> Result<Backup, Failure> {
-    let mut told = 0;
-    while let Some(part) = parts.message().await? {
-        match part.part {
-            Some(Part::Progress(progress)) => tell(&progress, &mut told, context)?,
-            Some(Part::Chunk(bytes)) => file.write(&bytes)?,
-            Some(Part::Backup(backup)) => return Ok(backup),
-            None => {}
-        }
-    }
-    Err(Failure::NoDaemon(
-        "The daemon ended before the backup was complete. Nothing was kept; try again.".to_owned(),
-    ))
-}
-
-/// Reports every tenth of the progress.
-fn tell(progress: &BackupProgress, told: &mut u64, context: &Context) -> Result<(), Failure> {
-    let tenths = progress.copied_bytes * 10 / progress.total_bytes.max(1);
-    if tenths <= *told {
-        return Ok(());
-    }
-    *told = tenths;
-    if context.out.is_json() {
-        return context.out.json(&json!({ "progress": progress }));
-    }
-    let mib = progress.total_bytes.div_ceil(1024 * 1024);
-    context
-        .out
-        .note(&format!("Copied {} % of {mib} MiB.", tenths * 10));
-    Ok(())
-}
-
-/// Reads the file back from the disk. If the passphrase is known, opens the file and checks the
-/// store inside. If only the identity's passphrase opens it, compares the hash with that of the
-/// daemon, which has checked the store.
-fn check(file: &NewFile, backup: &Backup, passphrase: Option<&Passphrase>) -> Result<(), Failure> {
-    let different = || {
-        Failure::Local(
-            "The file on the disk is not what the daemon sent. Nothing was kept; check the disk, \
-             or write to another one."
-                .to_owned(),
-        )
-    };
-    let written = m2_backup::sha256(file.path()).map_err(failure)?;
-    if written.as_slice() != backup.sha256 {
-        return Err(different());
-    }
-    let Some(passphrase) = passphrase else {
-        return Ok(());
-    };
-    let scratch = file.scratch();
-    let found = m2_backup::verify(file.path(), passphrase.as_bytes(), &scratch).map_err(failure)?;
-    let same = found.peer_id.to_string() == backup.peer_id
-        && (found.contacts, found.messages) == (backup.contacts, backup.messages);
-    if same { Ok(()) } else { Err(different()) }
 }
 
 fn verify(args: &VerifyArgs, context: &Context) -> Result<(), Failure> {
@@ -191,6 +118,40 @@ fn verify(args: &VerifyArgs, context: &Context) -> Result<(), Failure> {
             human(out, &backup)
         )
     })
+}
+
+async fn rehearse(args: RehearseArgs, context: &Context) -> Result<(), Failure> {
+    let locked = LockedBackup::open(&args.file).map_err(failure)?;
+    let is_identitys = matches!(locked.lock(), Lock::Identity(_));
+    let prompt = "Passphrase of the backup: ";
+    let backup = passphrase::read(args.passphrase_file.as_deref(), prompt, context)?;
+    let identity = match &args.identity_passphrase_file {
+        Some(file) => Some(passphrase::read(Some(file), "", context)?),
+        None => is_identitys.then(|| backup.clone()),
+    };
+    // The passphrase is checked before a failure counts as one of the backup.
+    let opened = locked.unlock(backup.as_bytes()).map_err(failure)?;
+    let peer_id = opened.contents().peer_id.to_string();
+    drop(opened);
+    let passphrases = Passphrases { backup, identity };
+    let tried = rehearsal::rehearse(&args.file, &passphrases).await;
+    report::of_rehearsal(&peer_id, tried.is_ok(), context).await;
+    let tried = tried?;
+    let value = json!({ "rehearsed": true, "keyOpened": tried == Tried::Everything });
+    context.out.show(&value, |_| told(tried).to_owned())
+}
+
+/// Says what a rehearsal has shown.
+const fn told(tried: Tried) -> &'static str {
+    match tried {
+        Tried::Everything => {
+            "The backup was restored for a test: its key opens, and its store is whole."
+        }
+        Tried::AllButTheKey => {
+            "The backup was restored for a test. Its key was not opened, because its passphrase is not known here: \
+             give --identity-passphrase-file FILE."
+        }
+    }
 }
 
 fn describe(

@@ -7,7 +7,7 @@ use m2_proto::api::v1::{EventClient, ListClientsRequest, RemoveClientRequest};
 
 use crate::context::{Context, call};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, Style};
 use crate::{sanitize, table, time};
 
 /// The flags of `m2 client`.
@@ -68,11 +68,25 @@ async fn remove(name: String, context: &Context) -> Result<(), Failure> {
 
 fn human(out: &Output, clients: &[EventClient]) -> String {
     let rows: Vec<Vec<String>> = clients.iter().map(row).collect();
-    table::columns(
+    let mut text = table::columns(
         out,
         &["NAME", "CONNECTED", "WAITING", "DEAD LETTERS", "LAST SEEN"],
         &rows,
-    )
+    );
+    for client in clients.iter().filter(|client| !client.failure.is_empty()) {
+        text.push('\n');
+        text.push_str(&failing(out, client));
+    }
+    text
+}
+
+/// Returns the line about a front-end that reports a failure.
+fn failing(out: &Output, client: &EventClient) -> String {
+    let mark = out.paint("!", Style::Warning);
+    let name = sanitize::line(&client.name);
+    let since = time::local(client.failing_since.as_ref());
+    let failure = sanitize::line(&client.failure);
+    format!("{mark} {name} reports a failure since {since}: {failure}")
 }
 
 fn row(client: &EventClient) -> Vec<String> {

@@ -179,6 +179,14 @@ fn code_name(code: Code) -> String {
     name
 }
 
+/// How a user is admitted by the daemon of the system service.
+#[cfg(unix)]
+const HOW_TO_BE_ADMITTED: &str = "only members of the group of this socket may use it. Join the group with \
+    `sudo usermod -aG m2 USER`, and log in again.";
+#[cfg(windows)]
+const HOW_TO_BE_ADMITTED: &str = "only administrators and the users that [access] in its configuration names \
+    may use it. Run the command as administrator, or add the user there.";
+
 /// Returns whether the socket of the system service exists and is not open to this user.
 fn is_closed_system(path: &Path, error: &io::Error) -> bool {
     path == Path::new(socket::SYSTEM) && error.kind() == io::ErrorKind::PermissionDenied
@@ -204,9 +212,7 @@ impl From<ConnectError> for Failure {
             )),
             ConnectError::Io { path, source } if is_closed_system(path, source) => {
                 Self::NoDaemon(format!(
-                    "The system's daemon at {} does not admit this user: only members of the group \
-                     of this socket may use it. Join the group with `sudo usermod -aG m2 USER`, and \
-                     log in again.",
+                    "The system's daemon at {} does not admit this user: {HOW_TO_BE_ADMITTED}",
                     path.display()
                 ))
             }
@@ -220,7 +226,11 @@ impl From<ConnectError> for Failure {
                  too many front-ends.",
                 path.display()
             )),
-            ConnectError::Unsupported => Self::NoDaemon(format!("{error}.")),
+            ConnectError::Untrusted { path, owner } => Self::NoDaemon(format!(
+                "A program of another user ({owner}) listens at {}, where a daemon of yours is expected. \
+                 Nothing was sent to it. End that program, or name your daemon's socket with --socket.",
+                path.display()
+            )),
         }
     }
 }

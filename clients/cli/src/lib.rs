@@ -13,6 +13,7 @@ mod client;
 mod completions;
 mod contact;
 mod context;
+mod doctor;
 mod edit;
 mod events;
 mod hints;
@@ -116,6 +117,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::History(args) => history::run(args, context).await,
         Command::Search(args) => search::run(args, context).await,
         Command::Backup(args) => backup::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Bugreport(args) => bugreport::run(args, context).await,
         Command::Completions(args) => completions::run(&args, args::command(), context),
         Command::Man(args) => man::run(&args, args::command(), context),

@@ -10,6 +10,7 @@ mod reader;
 mod runner;
 mod schedule;
 mod selection;
+mod shell;
 mod worker;
 
 use std::future::Future;
@@ -46,7 +47,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "now|start|CURSOR")]
     from: Option<String>,
     /// Run this shell command for every event, instead of printing it
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, value_name = "CMD", value_parser = shell::parse)]
     exec: Option<String>,
     /// Run CMD for up to N contacts at once, 1 to 64. The events of one contact are handled one after
     /// another, in order
@@ -80,7 +81,7 @@ acknowledged when CMD has finished for it and for every event before it. A path 
 arguments is run without a shell, which is faster.
 
 With --shared, several workers listen under one name, and each event is given to one of them. The
-events of a contact are handled in order. If CMD fails, does not end within the lease, or its worker
+events of a contact are handled in order; with --jobs a worker runs CMD for several contacts at once. If CMD fails, does not end within the lease, or its worker
 is killed, the event is given to a worker again, 5 times in all by default; then it is kept as a dead
 letter, see `m2 client dead-letters`. M2_DELIVERY is the number of the attempt.
 

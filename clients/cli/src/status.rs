@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use m2_proto::api::v1::{DaemonState, GetStatusRequest, GetStatusResponse, MailboxServer};
+use m2_proto::api::v1::{
+    BackupStatus, DaemonState, GetStatusRequest, GetStatusResponse, MailboxServer,
+};
 use m2_proto::reason::Reason;
 
 use crate::context::{Context, call};
@@ -58,6 +60,7 @@ fn fields(out: &Output, status: &GetStatusResponse) -> Vec<(&'static str, String
         ("queued", number(status.queued_messages)),
         ("crypto", sanitize::line(&status.crypto_provider)),
         ("key pool", key_pool(status)),
+        ("last backup", last_backup(status)),
         ("since", time::local(status.started.as_ref())),
         ("counted", counts(&status.counts)),
         ("refused", counts(&status.refused)),
@@ -91,6 +94,15 @@ fn state(out: &Output, status: &GetStatusResponse) -> String {
 /// Formats a number; empty if it is unknown, for example while the daemon is locked.
 fn number(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// Returns when the last backup was made; empty while the daemon is locked.
+fn last_backup(status: &GetStatusResponse) -> String {
+    match &status.backup {
+        None => String::new(),
+        Some(BackupStatus { made: None, .. }) => "none".to_owned(),
+        Some(backup) => time::local(backup.made.as_ref()),
+    }
 }
 
 fn key_pool(status: &GetStatusResponse) -> String {

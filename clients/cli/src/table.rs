@@ -47,7 +47,7 @@ fn join(cells: &[String], widths: &[usize]) -> String {
     padded.join(GAP).trim_end().to_owned()
 }
 
-fn pad(text: &str, to: usize) -> String {
+pub(crate) fn pad(text: &str, to: usize) -> String {
     format!("{text}{}", " ".repeat(to.saturating_sub(width(text))))
 }
 

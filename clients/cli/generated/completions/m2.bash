@@ -34,6 +34,9 @@ _m2() {
             m2,contact)
                 cmd="m2__subcmd__contact"
                 ;;
+            m2,doctor)
+                cmd="m2__subcmd__doctor"
+                ;;
             m2,edit)
                 cmd="m2__subcmd__edit"
                 ;;
@@ -99,6 +102,9 @@ _m2() {
                 ;;
             m2__subcmd__backup,create)
                 cmd="m2__subcmd__backup__subcmd__create"
+                ;;
+            m2__subcmd__backup,rehearse)
+                cmd="m2__subcmd__backup__subcmd__rehearse"
                 ;;
             m2__subcmd__backup,verify)
                 cmd="m2__subcmd__backup__subcmd__verify"
@@ -209,7 +215,7 @@ _m2() {
 
     case "${cmd}" in
         m2)
-            opts="-h -V --socket --token-file --json --color --help --version status unlock id invite mailbox line relay network contact send reply ask watch listen client token read edit retract react typing history search backup bugreport completions man"
+            opts="-h -V --socket --token-file --json --color --help --version status unlock id invite mailbox line relay network contact send reply ask watch listen client token read edit retract react typing history search backup doctor bugreport completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -269,7 +275,7 @@ _m2() {
             return 0
             ;;
         m2__subcmd__backup)
-            opts="-h --socket --token-file --json --color --help create verify"
+            opts="-h --socket --token-file --json --color --help create verify rehearse"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -295,13 +301,55 @@ _m2() {
             return 0
             ;;
         m2__subcmd__backup__subcmd__create)
-            opts="-h --passphrase-file --identity-passphrase --force --socket --token-file --json --color --help"
+            opts="-h --passphrase-file --identity-passphrase --force --keep --rehearse --identity-passphrase-file --socket --token-file --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__backup__subcmd__rehearse)
+            opts="-h --passphrase-file --identity-passphrase-file --socket --token-file --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -843,6 +891,36 @@ _m2() {
                 return 0
             fi
             case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        m2__subcmd__doctor)
+            opts="-q -h --quiet --data-dir --socket --token-file --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

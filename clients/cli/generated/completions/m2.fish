@@ -56,6 +56,7 @@ complete -c m2 -n "__fish_m2_needs_command" -f -a "typing" -d 'Tell a contact th
 complete -c m2 -n "__fish_m2_needs_command" -f -a "history" -d 'Show a conversation'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "search" -d 'Find messages by their words'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "backup" -d 'Back up the identity and everything stored, and check backups'
+complete -c m2 -n "__fish_m2_needs_command" -f -a "doctor" -d 'Check clock, ports, disk, permissions, key, store, backups, contacts, relays and mailboxes, and say what mends each fault'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "bugreport" -d 'Write a file for a bug report: versions, settings, counters and log lines, no names'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c m2 -n "__fish_m2_needs_command" -f -a "man" -d 'Print the man page, or write all of them'
@@ -588,16 +589,19 @@ never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand search" -l ids -d 'Show message ids (always included with --json)'
 complete -c m2 -n "__fish_m2_using_subcommand search" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand search" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock, ~/.local/share/m2d/run/m2d.sock and /run/m2d/m2d.sock]' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l token-file -d 'A file with the access token to show [default: $M2_TOKEN_FILE, else the token in $M2_TOKEN, else none]' -r -F
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify rehearse" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock, ~/.local/share/m2d/run/m2d.sock and /run/m2d/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify rehearse" -l token-file -d 'A file with the access token to show [default: $M2_TOKEN_FILE, else the token in $M2_TOKEN, else none]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify rehearse" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -l json -d 'Print one JSON object per line; errors too, on stderr'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -s h -l help -d 'Print help'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -f -a "create" -d 'Write the identity and everything stored into one encrypted file, while the daemon runs'
-complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify" -f -a "verify" -d 'Check every byte of a backup and show its contents; needs no daemon'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify rehearse" -l json -d 'Print one JSON object per line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify rehearse" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify rehearse" -f -a "create" -d 'Write the identity and everything stored into one encrypted file, while the daemon runs'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify rehearse" -f -a "verify" -d 'Check every byte of a backup and show its contents; needs no daemon'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and not __fish_seen_subcommand_from create verify rehearse" -f -a "rehearse" -d 'Restore a backup into a throw-away directory, check what was restored, and delete it; needs m2d, but no running daemon'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l passphrase-file -d 'Read the passphrase of the backup from this file, or from stdin for `-`; otherwise it is asked on the terminal, twice' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l keep -d 'Name the file by the time, in the directory FILE, and keep only the N latest of such files' -r
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l identity-passphrase-file -d 'For --rehearse: read the passphrase of the identity\'s key from this file. Without it, a key with a passphrase is restored but not opened' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock, ~/.local/share/m2d/run/m2d.sock and /run/m2d/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l token-file -d 'A file with the access token to show [default: $M2_TOKEN_FILE, else the token in $M2_TOKEN, else none]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -605,6 +609,7 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l identity-passphrase -d 'Protect the backup with the current passphrase of the identity, without asking for it'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l force -d 'Replace FILE if it exists'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l rehearse -d 'Restore the backup into a throw-away directory, as `m2 backup rehearse` does, before older ones are deleted'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l passphrase-file -d 'Read the passphrase from this file, or from stdin for `-`; otherwise it is asked on the terminal' -r -F
@@ -615,6 +620,24 @@ always\t'Always'
 never\t'Never'"
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -l json -d 'Print one JSON object per line; errors too, on stderr'
 complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from rehearse" -l passphrase-file -d 'Read the passphrase of the backup from this file, or from stdin for `-`; otherwise it is asked on the terminal' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from rehearse" -l identity-passphrase-file -d 'Read the passphrase of the identity\'s key from this file. Without it, a key with a passphrase is restored but not opened' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from rehearse" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock, ~/.local/share/m2d/run/m2d.sock and /run/m2d/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from rehearse" -l token-file -d 'A file with the access token to show [default: $M2_TOKEN_FILE, else the token in $M2_TOKEN, else none]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from rehearse" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from rehearse" -l json -d 'Print one JSON object per line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand backup; and __fish_seen_subcommand_from rehearse" -s h -l help -d 'Print help'
+complete -c m2 -n "__fish_m2_using_subcommand doctor" -l data-dir -d 'The daemon\'s data directory, which is examined if no daemon answers [default: that of m2d]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand doctor" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock, ~/.local/share/m2d/run/m2d.sock and /run/m2d/m2d.sock]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand doctor" -l token-file -d 'A file with the access token to show [default: $M2_TOKEN_FILE, else the token in $M2_TOKEN, else none]' -r -F
+complete -c m2 -n "__fish_m2_using_subcommand doctor" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'Always'
+never\t'Never'"
+complete -c m2 -n "__fish_m2_using_subcommand doctor" -s q -l quiet -d 'Print nothing; only the exit code says whether problems were found'
+complete -c m2 -n "__fish_m2_using_subcommand doctor" -l json -d 'Print one JSON object per line; errors too, on stderr'
+complete -c m2 -n "__fish_m2_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c m2 -n "__fish_m2_using_subcommand bugreport" -l socket -d 'The daemon\'s socket [default: $M2_SOCKET, else the first of these on which a daemon answers: $XDG_RUNTIME_DIR/m2d/m2d.sock, /run/user/UID/m2d/m2d.sock, ~/.local/share/m2d/run/m2d.sock and /run/m2d/m2d.sock]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand bugreport" -l token-file -d 'A file with the access token to show [default: $M2_TOKEN_FILE, else the token in $M2_TOKEN, else none]' -r -F
 complete -c m2 -n "__fish_m2_using_subcommand bugreport" -l color -d 'Colours: auto (on a terminal, unless NO_COLOR is set), always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'

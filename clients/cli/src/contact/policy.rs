@@ -10,6 +10,9 @@ use crate::context::{Context, call};
 use crate::failure::Failure;
 use crate::time;
 
+/// The shortest time for which messages can be kept.
+const LEAST: Duration = Duration::from_secs(3_600);
+
 /// The flags of `m2 contact policy`.
 #[derive(Debug, Args)]
 #[command(
@@ -39,10 +42,13 @@ pub(super) struct PolicyArgs {
 
 /// Parses how long messages are kept; zero stands for the profile's setting.
 fn parse_keep(text: &str) -> Result<Duration, String> {
-    match text {
-        "default" => Ok(Duration::ZERO),
-        _ => time::parse_duration(text),
+    if text == "default" {
+        return Ok(Duration::ZERO);
     }
+    let keep = time::parse_duration(text).ok();
+    keep.filter(|keep| *keep >= LEAST).ok_or_else(|| {
+        "write at least 1h, such as 12h or 30d, or `default` for [store] keep_days".to_owned()
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -101,5 +107,22 @@ pub(super) fn words(policy: &ContactPolicy) -> &'static str {
         (true, false) => "it may use mine",
         (false, true) => "I use its",
         (false, false) => "off",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_keeps_nothing_is_refused_with_the_word_to_write() {
+        assert_eq!(parse_keep("default"), Ok(Duration::ZERO));
+        assert_eq!(parse_keep("1h"), Ok(LEAST));
+        for text in ["0d", "0s", "59m"] {
+            assert!(
+                parse_keep(text).unwrap_err().contains("`default`"),
+                "{text}"
+            );
+        }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
+use super::shell;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::json_line;
@@ -158,7 +159,7 @@ impl Hook {
                 return Ok(child);
             }
         }
-        self.prepared(&mut shell(&self.command), task).spawn()
+        self.prepared(&mut shell::run(&self.command), task).spawn()
     }
 
     fn prepared<'c>(&self, command: &'c mut Command, task: &Task) -> &'c mut Command {
@@ -217,20 +218,6 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 /// being run.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
-}
-
-#[cfg(unix)]
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command);
-    shell
-}
-
-#[cfg(not(unix))]
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("cmd");
-    shell.arg("/C").arg(command);
-    shell
 }
 
 #[cfg(test)]

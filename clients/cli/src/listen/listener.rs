@@ -208,6 +208,9 @@ fn request(args: &ListenArgs, after: Option<&str>) -> SubscribeRequest {
         ..Default::default()
     };
     args.selection.apply(&mut request);
+    if args.selection.is_shared() {
+        request.max_open = args.jobs.into();
+    }
     // The daemon knows where a shared name goes on.
     let after = after.filter(|_| !args.selection.is_shared());
     match after.or(args.from.as_deref()) {

@@ -6,6 +6,10 @@ pub(super) enum Reader {
     /// A file or a terminal: printed bytes have arrived.
     Lasting,
     /// Another program, which may exit with unread bytes.
+    #[cfg_attr(
+        windows,
+        allow(dead_code, reason = "pipes are not told from files there")
+    )]
     Program,
 }
 

@@ -26,6 +26,10 @@ impl EventService for Services {
             _ => {}
         }
         let mut state = self.0.lock().unwrap();
+        let delivery = request.shared.then(|| api::Delivery {
+            number: 1,
+            ..Default::default()
+        });
         state.subscribed = Some(request);
         let seen = state.acknowledged.last().cloned();
         let from = state
@@ -39,6 +43,7 @@ impl EventService for Services {
             .map(|event| {
                 Ok(api::SubscribeResponse {
                     event: Some(event),
+                    delivery,
                     ..Default::default()
                 })
             })
@@ -87,24 +92,51 @@ impl EventService for Services {
         }
     }
 
+    async fn report_client(
+        &self,
+        _: Request<api::ReportClientRequest>,
+    ) -> Result<Response<api::ReportClientResponse>, Status> {
+        Err(Status::unimplemented("not in the fake"))
+    }
+
     async fn nack_event(
         &self,
-        _: Request<api::NackEventRequest>,
+        request: Request<api::NackEventRequest>,
     ) -> Result<Response<api::NackEventResponse>, Status> {
-        Err(Status::unimplemented("not in the fake"))
+        self.0.lock().unwrap().refused.push(request.into_inner());
+        Ok(Response::new(api::NackEventResponse {}))
     }
 
     async fn list_dead_letters(
         &self,
-        _: Request<api::ListDeadLettersRequest>,
+        request: Request<api::ListDeadLettersRequest>,
     ) -> Result<Response<api::ListDeadLettersResponse>, Status> {
-        Err(Status::unimplemented("not in the fake"))
+        let state = self.0.lock().unwrap();
+        // Pages of one letter.
+        let after = request.into_inner().after;
+        let at = state.events.iter().position(|event| event.cursor == after);
+        let mut rest = state.events.iter().skip(at.map_or(0, |at| at + 1));
+        let next = rest.next().cloned();
+        let more = next.is_some() && rest.next().is_some();
+        let cursor = next.as_ref().map(|event| event.cursor.clone());
+        let page = next.map(|event| api::DeadLetter {
+            cursor: event.cursor.clone(),
+            event: Some(event),
+            deliveries: 5,
+            reason: "exit status: 1\u{1b}[2J".to_owned(),
+            ..Default::default()
+        });
+        Ok(Response::new(api::ListDeadLettersResponse {
+            letters: page.into_iter().collect(),
+            next: cursor.filter(|_| more).unwrap_or_default(),
+        }))
     }
 
     async fn settle_dead_letters(
         &self,
-        _: Request<api::SettleDeadLettersRequest>,
+        request: Request<api::SettleDeadLettersRequest>,
     ) -> Result<Response<api::SettleDeadLettersResponse>, Status> {
-        Err(Status::unimplemented("not in the fake"))
+        self.0.lock().unwrap().settled = Some(request.into_inner());
+        Ok(Response::new(api::SettleDeadLettersResponse { count: 2 }))
     }
 }

@@ -66,6 +66,10 @@ pub struct State {
     pub acknowledged: Vec<String>,
     /// The events in the log.
     pub events: Vec<api::Event>,
+    /// The requests of NackEvent.
+    pub refused: Vec<api::NackEventRequest>,
+    /// The last request of SettleDeadLetters.
+    pub settled: Option<api::SettleDeadLettersRequest>,
     /// True if the fake serves as a relay.
     pub serving: bool,
 }
